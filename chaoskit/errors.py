@@ -1,0 +1,34 @@
+"""Errors by whose fault they are. A failing system under test is not among them: that is data.
+
+| error              | whose fault                          | exit code |
+|--------------------|--------------------------------------|-----------|
+| `SpecError`        | the author's: the file, the options  | 2         |
+| `RefusedError`     | the machine's: rights, kernel, disk  | 3         |
+| `NotRestoredError` | ours: something was not put back     | 4         |
+
+Every message says what, where, and what to type next.
+"""
+
+
+class ChaoskitError(Exception):
+    """Base of the three; `exit_code` is what the command line returns for it."""
+
+    exit_code = 1
+
+
+class SpecError(ChaoskitError):
+    """The experiment file or the options make no sense. The message names file, line and dotted path."""
+
+    exit_code = 2
+
+
+class RefusedError(ChaoskitError):
+    """This machine cannot do what was asked. The message ends with the command to type next."""
+
+    exit_code = 3
+
+
+class NotRestoredError(ChaoskitError):
+    """Something was not put back. The message names each knob, its value and the command to type."""
+
+    exit_code = 4

@@ -1,0 +1,294 @@
+"""What can be read, set and put back in a kernel: knobs, and the values they hold.
+
+A fault is a set of (knob, setting) pairs, and so is a lab topology. The engine works on these alone and
+knows neither netem nor MTU. Settings hold what the kernel can hold (integers, already rounded), so that
+"read back equals asked" is an equality.
+
+| knob kind   | name                       | setting     | what it is                                        |
+|-------------|----------------------------|-------------|---------------------------------------------------|
+| `namespace` | `router`                   | `Namespace` | an unnamed network namespace, held by us          |
+| `veth`      | `to-client`                | `Veth`      | a pair of links, the other end in `peer_place`    |
+| `ifb`       | `ifb-client`               | `Ifb`       | a link that shapes what another one receives      |
+| `link`      | `eth0`                     | `Link`      | a link's flags and sizes                          |
+| `address`   | `eth0 10.1.0.1/24`         | `Address`   | an address on a link                              |
+| `route`     | `0.0.0.0/0`                | `Route`     | a way out                                         |
+| `neighbour` | `eth0 10.1.0.254`          | `Neighbour` | a fixed ARP/ND entry                              |
+| `sysctl`    | `net.ipv4.ip_forward`      | `Sysctl`    | a kernel parameter of the namespace               |
+| `redirect`  | `to-client`                | `Redirect`  | all that a link receives goes through an ifb      |
+| `qdisc`     | `to-client`                | `Netem`     | a link's root queueing discipline                 |
+
+`None` is the setting of a knob that is not there: no such link, no netem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from chaoskit.facts import Facts
+
+
+@dataclass(frozen=True, order=True)
+class Knob:
+    """One thing in a kernel. `place` is a network namespace of ours by name, "" for our own."""
+
+    kind: str
+    place: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}" + (f" in {self.place}" if self.place else "")
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """It exists."""
+
+    type: Literal["namespace"] = "namespace"
+
+
+@dataclass(frozen=True)
+class Veth:
+    """A virtual cable; MAC addresses are fixed so that runs can be compared."""
+
+    peer_place: str
+    peer: str
+    mac: str
+    peer_mac: str
+    type: Literal["veth"] = "veth"
+
+
+@dataclass(frozen=True)
+class Ifb:
+    """It exists."""
+
+    type: Literal["ifb"] = "ifb"
+
+
+@dataclass(frozen=True)
+class Link:
+    """`gso_max_segs` 1 makes every segment a packet of its own, so that 1 % loss is 1 % of packets."""
+
+    up: bool
+    mtu: int
+    gso_max_segs: int
+    type: Literal["link"] = "link"
+
+
+@dataclass(frozen=True)
+class Address:
+    """It is there."""
+
+    type: Literal["address"] = "address"
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where packets for the knob's prefix go next."""
+
+    via: str
+    type: Literal["route"] = "route"
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A permanent entry: faults must not delay address resolution instead of the stream."""
+
+    mac: str
+    type: Literal["neighbour"] = "neighbour"
+
+
+@dataclass(frozen=True)
+class Sysctl:
+    """The text as /proc/sys shows it, without the newline."""
+
+    value: str
+    type: Literal["sysctl"] = "sysctl"
+
+
+@dataclass(frozen=True)
+class Redirect:
+    """Everything that arrives goes through the ifb named `to` first."""
+
+    to: str
+    type: Literal["redirect"] = "redirect"
+
+
+@dataclass(frozen=True)
+class RandomLoss:
+    """Independent loss; `share` and `correlation` are u32 (2^32-1 is 100 %)."""
+
+    share: int
+    correlation: int = 0
+    type: Literal["random"] = "random"
+
+
+@dataclass(frozen=True)
+class GilbertElliott:
+    """Two-state burst loss, u32 each, as the kernel keeps them: `h` is the share that *survives* the bad
+    state (tc prints 1-h), `k1` the share lost in the good state (tc's 1-k)."""
+
+    p: int
+    r: int
+    h: int
+    k1: int
+    type: Literal["gemodel"] = "gemodel"
+
+
+@dataclass(frozen=True)
+class FourState:
+    """The 4-state Markov loss of tc-netem(8), u32 each."""
+
+    p13: int
+    p31: int
+    p32: int
+    p23: int
+    p14: int
+    type: Literal["state"] = "state"
+
+
+Loss = RandomLoss | GilbertElliott | FourState
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Deliver in bursts. Times in ns. `distribution` draws the interval instead of min..max."""
+
+    min_delay: int = 0
+    max_delay: int = 0
+    max_packets: int = 0
+    max_bytes: int = 0
+    dist_delay: int = 0
+    dist_jitter: int = 0
+    distribution: str | tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Netem:
+    """Everything the kernel's netem holds. Times in ns, shares u32, rate in bytes per second.
+
+    The kernel never dumps the two distribution tables; `Kernel.holds` says what reads back.
+    """
+
+    delay: int = 0
+    jitter: int = 0
+    delay_correlation: int = 0
+    distribution: str | tuple[int, ...] | None = None
+    limit: int = 1000
+    loss: Loss | None = None
+    ecn: bool = False
+    duplicate: int = 0
+    duplicate_correlation: int = 0
+    corrupt: int = 0
+    corrupt_correlation: int = 0
+    reorder: int = 0
+    reorder_correlation: int = 0
+    gap: int = 0
+    rate: int = 0
+    packet_overhead: int = 0
+    cell_size: int = 0
+    cell_overhead: int = 0
+    slot: Slot | None = None
+    seed: int | None = None
+    type: Literal["netem"] = "netem"
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A qdisc that is there and is not netem. Never written; its presence stops us."""
+
+    qdisc: str
+    type: Literal["foreign"] = "foreign"
+
+
+Setting = (
+    Namespace | Veth | Ifb | Link | Address | Route | Neighbour | Sysctl | Redirect | Netem | Foreign | None
+)
+Change = tuple[Knob, Setting]
+
+
+@dataclass(frozen=True)
+class QueueCounters:
+    """A qdisc's counters at one moment, since it was made. `qlen` is packets inside it now."""
+
+    packets: int
+    bytes: int
+    drops: int
+    overlimits: int
+    requeues: int
+    qlen: int
+    backlog: int
+
+
+class Kernel(Protocol):
+    """The one door to a kernel under test. Foreign errors come out of it as chaoskit's own."""
+
+    def facts(self) -> Facts:
+        """What this kernel and these rights allow."""
+
+    def read(self, knob: Knob) -> Setting:
+        """What the knob holds now; None when it is not there."""
+
+    def write(self, knob: Knob, setting: Setting) -> None:
+        """Make it so; None removes. Returns when the kernel has it.
+
+        Removing a netem first lets the packets inside it leave (for up to two seconds).
+        Raises RefusedError with the kernel's own words.
+        """
+
+    def holds(self, setting: Setting) -> Setting:
+        """What `read` gives after writing `setting` here: without tables, or a seed the kernel ignores."""
+
+    def counters(self, knob: Knob) -> QueueCounters | None:
+        """The counters of a qdisc knob; None when it is not there."""
+
+
+@dataclass
+class FakeKernel:
+    """A kernel made of a dict. Ships with the package because every user's test needs one.
+
+    `fail_at` is the number of the write (from 1) that raises `failure` instead of happening;
+    `lose_power_after` raises PowerCut right after that write has happened.
+    """
+
+    settings: dict[Knob, Setting] = field(default_factory=dict)
+    known: Facts = field(default_factory=Facts)
+    fail_at: Sequence[int] = ()
+    failure: Exception | None = None
+    lose_power_after: int | None = None
+    writes: list[Change] = field(default_factory=list)
+    attempts: int = 0
+
+    def facts(self) -> Facts:
+        """The facts it was made with."""
+        return self.known
+
+    def read(self, knob: Knob) -> Setting:
+        """What was written last."""
+        return self.settings.get(knob)
+
+    def write(self, knob: Knob, setting: Setting) -> None:
+        """Remember it, unless this is the write that was chosen to fail."""
+        self.attempts += 1
+        if self.attempts in self.fail_at and self.failure is not None:
+            raise self.failure
+        self.writes.append((knob, setting))
+        if setting is None:
+            self.settings.pop(knob, None)
+        else:
+            self.settings[knob] = setting
+        if self.attempts == self.lose_power_after:
+            raise PowerCut
+
+    def holds(self, setting: Setting) -> Setting:
+        """The setting itself."""
+        return setting
+
+    def counters(self, knob: Knob) -> QueueCounters | None:
+        """Nothing ever passes a dict."""
+        return QueueCounters(0, 0, 0, 0, 0, 0, 0) if knob in self.settings else None
+
+
+class PowerCut(BaseException):
+    """The fake machine went dark; nothing after this line ran."""

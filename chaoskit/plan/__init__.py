@@ -1,0 +1,1 @@
+"""What an experiment will do to a kernel, decided without touching one."""

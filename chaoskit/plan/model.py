@@ -1,0 +1,116 @@
+"""The plan: an experiment compiled to knobs, settings and times. `plan.json` is this, and nothing else.
+
+Units as in `knobs` and `units`: ns, bytes, u32 shares. A plan can be shown, compared and reviewed; `conduct`
+does exactly what it says. Schema version 1.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from chaoskit.knobs import (
+    Address,
+    Foreign,
+    Ifb,
+    Knob,
+    Link,
+    Namespace,
+    Neighbour,
+    Netem,
+    Redirect,
+    Route,
+    Sysctl,
+    Veth,
+)
+from chaoskit.spec.model import Server, Workload
+from chaoskit.spec.objectives import Objective
+
+SCHEMA = 1
+PlannedSetting = Annotated[
+    Namespace | Veth | Ifb | Link | Address | Route | Neighbour | Sysctl | Redirect | Netem | Foreign,
+    Field(discriminator="type"),
+]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PlannedChange(_Frozen):
+    """Set `knob` to `setting`; None takes it away."""
+
+    knob: Knob
+    setting: PlannedSetting | None
+
+
+class PlannedPhase(_Frozen):
+    """`changes` are the knobs that every phase decides; a knob without a fault in this phase is None."""
+
+    name: str
+    round: int
+    faults: tuple[str, ...]
+    length: int
+    changes: tuple[PlannedChange, ...]
+
+
+class Rounding(_Frozen):
+    """Where the kernel cannot hold what was asked."""
+
+    where: str
+    asked: str
+    kernel: str
+
+
+class Effect(_Frozen):
+    """What a phase's faults should do to one qdisc's packets, to be compared with its counters.
+
+    `loss` is the expected share lost, `memory` the correlation from packet to packet of the loss process
+    (0 for independent loss), `delay` the mean delay added in ns. None: this netem makes no such promise.
+    """
+
+    knob: Knob
+    loss: float | None
+    memory: float
+    delay: int | None
+
+
+class Promise(_Frozen):
+    """The effects of one phase (by name), and what they add to the round trip in ns if that is known."""
+
+    phase: str
+    effects: tuple[Effect, ...]
+    rtt: int | None
+
+
+class Plan(_Frozen):
+    """Everything `conduct` and `analyse` need; the experiment file itself lies beside it."""
+
+    schema_version: Literal[1] = SCHEMA
+    chaoskit: str
+    name: str
+    question: str
+    target: str = Field(description="The server's URL as the client sees it.")
+    seed: int
+    needs: frozenset[str]
+    stage: tuple[PlannedChange, ...]
+    phases: tuple[PlannedPhase, ...]
+    workload: Workload
+    server: Server
+    objectives: tuple[Objective, ...]
+    promises: tuple[Promise, ...]
+    roundings: tuple[Rounding, ...]
+    warnings: tuple[str, ...]
+    drain: int = Field(description="How long open streams may still run after the last phase, ns.")
+
+    @property
+    def length(self) -> int:
+        """All phases together, ns, without the drain."""
+        return sum(phase.length for phase in self.phases)
+
+    @property
+    def reference(self) -> str:
+        """The phase that others are compared with: the baseline, or else the first one."""
+        names = [phase.name for phase in self.phases]
+        return "baseline" if "baseline" in names else names[0]

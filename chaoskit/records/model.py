@@ -1,0 +1,161 @@
+"""The raw records of a run. All stamps are monotonic ns of the machine that ran it; None means "not known".
+
+| file              | record     | written by | one line for each                                        |
+|-------------------|------------|------------|----------------------------------------------------------|
+| `phases.jsonl`    | `Phase`    | conductor  | phase, when its faults are in force and read back        |
+| `requests.jsonl`  | `Request`  | probe      | request, when it ended                                   |
+| `tokens.jsonl`    | `Read`     | probe      | socket read that completed at least one event            |
+| `tcp_info.jsonl`  | `TcpInfo`  | probe      | TCP_INFO sample                                          |
+| `vitals.jsonl`    | `Vitals`   | probe      | half second of the probe's own life                      |
+| `served.jsonl`    | `Served`   | server     | request that the reference server answered               |
+| `counters.jsonl`  | `Counters` | conductor  | qdisc and second                                         |
+
+Lines are flushed a few times a second: a kill loses at most the last quarter of a second and a torn line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+SCHEMA = 1
+
+Completion = Literal[
+    "complete",
+    "truncated",
+    "reset",
+    "idle_timeout",
+    "first_token_timeout",
+    "connect_failed",
+    "http_error",
+    "error_event",
+    "protocol_error",
+    "cancelled",
+]
+EventKind = Literal["content", "reasoning", "meta", "ping", "finish", "done", "error"]
+# `done` is the protocol's own end marker; `finish` a finish_reason before it; `meta` a sign of life without text.
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """From `begin` the change towards this phase was under way; at `ready` it was read back.
+
+    `until` is the planned end. The phase "drain" closes every timeline: no new requests, the open ones end.
+    """
+
+    name: str
+    round: int
+    faults: tuple[str, ...]
+    begin: int
+    ready: int
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One server-sent event or NDJSON line. `seq`, `due`, `sent` are the reference server's stamps, if it is one."""
+
+    kind: EventKind
+    seq: int | None = None
+    due: int | None = None
+    sent: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One socket read. `at` is the kernel's receive stamp (`user` where it gave none); `user` when we had it.
+
+    `read` numbers the reads of a stream; all events of one read share its stamp (their gaps are "coalesced").
+    """
+
+    stream: int
+    read: int
+    at: int
+    user: int
+    size: int
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request from wish to end. Stamps, except the four durations in ns that end in `_took`."""
+
+    stream: int
+    scheduled: int
+    started: int
+    ended: int
+    completion: Completion
+    detail: str = ""
+    sent: int | None = None
+    dns_took: int | None = None
+    connect_took: int | None = None
+    tls_took: int | None = None
+    upload_took: int | None = None
+    headers: int | None = None
+    first_event: int | None = None
+    first_token: int | None = None
+    first_output: int | None = None
+    last_token: int | None = None
+    tokens: int = 0
+    status: int | None = None
+    http: str | None = None
+    connection: int | None = None
+    reused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TcpInfo:
+    """The kernel's view of a stream's connection. `rtt` at "connected" is the handshake's, the in-band RTT."""
+
+    stream: int
+    when: Literal["connected", "start", "end"]
+    at: int
+    fields: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """How the probe itself was doing: `lag` is the longest wait of its loop since the last line, in ns."""
+
+    at: int
+    open: int
+    started: int
+    ended: int
+    lag: int
+    cpu: int
+    last_ttft: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One answer of the reference server. `late` is the longest that an event left after its due time, in ns."""
+
+    stream: int | None
+    received: int
+    first_due: int
+    ended: int
+    intended: int
+    sent: int
+    late: int
+    fate: Literal["sent", "client-left", "failed"]
+    tcp_info: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """A qdisc's counters at one moment, since it was made. `phase` is the phase that was in force."""
+
+    at: int
+    place: str
+    name: str
+    phase: str
+    round: int
+    packets: int
+    bytes: int
+    drops: int
+    overlimits: int
+    qlen: int
+    backlog: int
+
+
+Record = Phase | Request | Read | TcpInfo | Vitals | Served | Counters

@@ -1,0 +1,93 @@
+"""Objectives as sentences: `METRIC [during PHASE] < BOUND`, in the words of the field.
+
+    ttft_p95 < 800ms during wifi
+    interruption_rate <= 1%
+    ttft_p95 during wifi < 3x baseline
+
+The phase may stand before or after the comparison; without one the whole run counts. A bound is a
+quantity of the metric's kind, or a multiple of the same metric in another phase.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from chaoskit.units import Duration, Quantity, Share
+
+Kind = Literal["duration", "share", "number"]
+_QUANTILES = ("p50", "p90", "p95", "p99", "max", "mean")
+_LATENCIES = ("connect", "ttf_event", "ttft", "ttfo", "itl", "tpot", "e2el", "max_gap")
+METRICS: dict[str, Kind] = {
+    **{f"{name}_{quantile}": "duration" for name in _LATENCIES for quantile in _QUANTILES},
+    "interruption_rate": "share",
+    "stall_ratio": "share",
+    "stall_interval_fraction": "share",
+    "delivered_fraction": "share",
+    "stalls_per_minute": "number",
+}
+
+_SENTENCE = re.compile(
+    r"^\s*(?P<metric>[\w-]+)\s+(?:during\s+(?P<before>\S+)\s+)?(?P<operator><=|>=|<|>)\s*"
+    r"(?:(?P<factor>[0-9.]+)\s*x\s+(?P<reference>\S+)|(?P<bound>\S.*?))"
+    r"(?:\s+during\s+(?P<after>\S+))?\s*$"
+)
+
+
+class Objective(BaseModel):
+    """`bound` in the metric's base unit (ns, parts per billion, or a plain number), or `factor` x `reference`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str
+    metric: str
+    operator: Literal["<", "<=", ">", ">="]
+    phase: str | None = None
+    bound: float | None = None
+    factor: float | None = None
+    reference: str | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What the metric counts in."""
+        return METRICS[self.metric]
+
+
+def parse(text: str) -> Objective:
+    """The objective that the sentence states. Raises ValueError with what was expected."""
+    match = _SENTENCE.match(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no objective; write for example 'ttft_p95 < 800ms during baseline'")
+    metric = match["metric"]
+    if metric not in METRICS:
+        near = difflib.get_close_matches(metric, METRICS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(METRICS))}"
+        raise ValueError(f"{metric!r} is no metric; {hint}")
+    if match["before"] and match["after"]:
+        raise ValueError(f"{text!r} names two phases; one is enough")
+    factor = match["factor"]
+    return Objective(
+        text=" ".join(text.split()),
+        metric=metric,
+        operator=match["operator"],
+        phase=match["before"] or match["after"],
+        bound=None if factor else _bound(metric, match["bound"]),
+        factor=_number(factor) if factor else None,
+        reference=match["reference"],
+    )
+
+
+def _bound(metric: str, text: str) -> float:
+    quantity: dict[Kind, type[Quantity]] = {"duration": Duration, "share": Share}
+    kind = METRICS[metric]
+    return float(quantity[kind].parse(text)) if kind in quantity else _number(text)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no number; write for example 3") from None

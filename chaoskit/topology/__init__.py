@@ -1,0 +1,1 @@
+"""Networks that chaoskit builds, as knobs."""
