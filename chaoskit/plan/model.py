@@ -27,7 +27,6 @@ from chaoskit.knobs import (
 from chaoskit.spec.model import Server, Workload
 from chaoskit.spec.objectives import Objective
 
-SCHEMA = 1
 PlannedSetting = Annotated[
     Namespace | Veth | Ifb | Link | Address | Route | Neighbour | Sysctl | Redirect | Netem | Foreign,
     Field(discriminator="type"),
@@ -46,7 +45,7 @@ class PlannedChange(_Frozen):
 
 
 class PlannedPhase(_Frozen):
-    """`changes` are the knobs that every phase decides; a knob without a fault in this phase is None."""
+    """`changes` are the knobs that every phase decides; a knob without a fault in this phase has None: as the stage left it."""
 
     name: str
     round: int
@@ -87,7 +86,7 @@ class Promise(_Frozen):
 class Plan(_Frozen):
     """Everything `conduct` and `analyse` need; the experiment file itself lies beside it."""
 
-    schema_version: Literal[1] = SCHEMA
+    schema_version: Literal[1] = 1
     chaoskit: str
     name: str
     question: str

@@ -46,7 +46,7 @@ class Log:
 
     def __init__(self, run: Path, kind: type[Record]) -> None:
         self.path = run / FILES[kind]
-        self._file: io.FileIO = open(self.path, "ab", buffering=0)  # noqa: SIM115  closed by close()
+        self._file: io.FileIO = self.path.open("ab", buffering=0)
         self._waiting: list[str] = []
 
     def add(self, record: Record) -> None:
@@ -109,4 +109,3 @@ def _fields(record: Record) -> dict[str, Any]:
 
 def _n(value: int | None) -> str:
     return "null" if value is None else str(value)
-

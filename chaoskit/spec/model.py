@@ -6,35 +6,31 @@ the machine. `load.py` reads a file into an `Experiment`, `objectives.py` reads 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from chaoskit.faults import Fault
-from chaoskit.spec.objectives import Objective
-from chaoskit.units import Duration, Frequency, Share, Size
+from chaoskit.faults.words import Words, misplaced, nearest
+from chaoskit.knobs import Knob
+from chaoskit.spec.objectives import Objective, parse
+from chaoskit.units import Duration, Frequency, Size
 
 Protocol = Literal["openai-chat", "anthropic-messages", "ollama", "sse"]
 CLEAN_PHASES = ("warm-up", "baseline", "recovery")
+_SHORTEST_PHASE = Duration(10**9)
+_FAULT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
 
 
-class _Words(BaseModel):
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        alias_generator=lambda name: name.replace("_", "-"),
-        populate_by_name=True,
-    )
-
-
-class Stage(_Words):
+class Stage(Words):
     """Where the experiment happens."""
 
     lab: Literal["edge"] = Field(description="A network that chaoskit builds: client - router - server.")
     ip: Literal["4", "6"] = Field("4", description="The IP version the client speaks.")
 
 
-class Timeouts(_Words):
+class Timeouts(Words):
     """When the client gives up. `idle` is the longest silence within a stream."""
 
     connect: Duration = Duration(5 * 10**9)
@@ -42,7 +38,7 @@ class Timeouts(_Words):
     idle: Duration = Duration(5 * 10**9)
 
 
-class Workload(_Words):
+class Workload(Words):
     """Who asks for what, how often."""
 
     protocol: Protocol = "openai-chat"
@@ -73,7 +69,7 @@ class Workload(_Words):
         return self
 
 
-class FirstToken(_Words):
+class FirstToken(Words):
     """How long the server thinks: a log-normal with this median and 99th percentile."""
 
     median: Duration
@@ -86,22 +82,50 @@ class FirstToken(_Words):
         return self
 
 
-class Server(_Words):
+class Server(Words):
     """The reference server's script. The n-th token leaves at first token + n x interval, drift-free."""
 
     first_token: FirstToken = FirstToken(median=Duration(150_000_000), p99=Duration(400_000_000))
     token_interval: Duration = Duration(20_000_000)
 
 
-class Span(_Words):
-    """One phase of the timeline: its name, which faults are in force, how long."""
+class Span(Words):
+    """One phase of the timeline, written `{name: length}`: "baseline", a fault, or several as "wifi+vpn"."""
 
     name: str
-    faults: tuple[str, ...]
     length: Duration
 
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """The faults in force."""
+        return () if self.name in CLEAN_PHASES else tuple(self.name.split("+"))
 
-class Experiment(_Words):
+
+def _span(words: Any) -> Any:
+    if not isinstance(words, dict) or set(words) == {"name", "length"}:
+        return words
+    if len(words) != 1:
+        raise ValueError("a phase is one name and its length; write for example - baseline: 20s")
+    ((name, length),) = words.items()
+    return {"name": name, "length": length}
+
+
+def _listed(words: Any) -> Any:
+    return [words] if isinstance(words, dict) else words
+
+
+def _objective(words: Any) -> Any:
+    return parse(words) if isinstance(words, str) else words
+
+
+WrittenFaults = Annotated[
+    tuple[Fault, ...], BeforeValidator(_listed, json_schema_input_type=Fault | list[Fault]), Field(min_length=1)
+]
+WrittenSpan = Annotated[Span, BeforeValidator(_span, json_schema_input_type=dict[str, Duration])]
+WrittenObjective = Annotated[Objective, BeforeValidator(_objective, json_schema_input_type=str)]
+
+
+class Experiment(Words):
     """One question to one system."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
@@ -109,11 +133,42 @@ class Experiment(_Words):
     stage: Stage
     workload: Workload
     server: Server = Server()
-    faults: dict[str, tuple[Fault, ...]] = {}
-    timeline: tuple[Span, ...]
+    faults: dict[str, WrittenFaults] = Field(default_factory=dict, description="By name; one or a list of several.")
+    timeline: Annotated[tuple[WrittenSpan, ...], Field(min_length=1, max_length=1000)]
     repeats: Annotated[int, Field(ge=1, le=1000)] = 1
-    objectives: tuple[Objective, ...] = ()
+    objectives: tuple[WrittenObjective, ...] = ()
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
+    @model_validator(mode="after")
+    def _phases_are_known(self) -> Experiment:
+        for name in self.faults:
+            if name in CLEAN_PHASES or not _FAULT_NAME.match(name):
+                raise misplaced(f"a fault may not be called {name!r}; use letters, digits, - and _", "faults", name)
+        for index, span in enumerate(self.timeline):
+            for fault in span.faults:
+                if fault not in self.faults:
+                    hint = nearest(fault, [*CLEAN_PHASES, *self.faults])
+                    raise misplaced(f"{fault!r} is neither a fault nor a clean phase; {hint}", "timeline", index)
+            if span.length < _SHORTEST_PHASE:
+                raise misplaced(f"{span.length} is too short for a phase; give it a second or more", "timeline", index)
+            self._one_hand_per_knob(index, span)
+        return self
 
-__all__ = ["CLEAN_PHASES", "Experiment", "FirstToken", "Protocol", "Server", "Share", "Span", "Stage", "Timeouts", "Workload"]
+    def _one_hand_per_knob(self, index: int, span: Span) -> None:
+        seen: set[Knob] = set()
+        for fault in span.faults:
+            for part in self.faults[fault]:
+                for knob in part.knobs():
+                    if knob in seen:
+                        raise misplaced(f"{span.name} sets {knob} twice; put it in one fault", "timeline", index)
+                    seen.add(knob)
+
+    @model_validator(mode="after")
+    def _objectives_name_phases(self) -> Experiment:
+        phases = list(dict.fromkeys(span.name for span in self.timeline))
+        for index, objective in enumerate(self.objectives):
+            for phase in (objective.phase, objective.reference):
+                if phase is not None and phase not in phases:
+                    hint = nearest(phase, phases)
+                    raise misplaced(f"{phase!r} is no phase of the timeline; {hint}", "objectives", index)
+        return self

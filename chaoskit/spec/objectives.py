@@ -10,12 +10,12 @@ quantity of the metric's kind, or a multiple of the same metric in another phase
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from chaoskit.faults.words import nearest
 from chaoskit.units import Duration, Quantity, Share
 
 Kind = Literal["duration", "share", "number"]
@@ -63,9 +63,7 @@ def parse(text: str) -> Objective:
         raise ValueError(f"{text!r} is no objective; write for example 'ttft_p95 < 800ms during baseline'")
     metric = match["metric"]
     if metric not in METRICS:
-        near = difflib.get_close_matches(metric, METRICS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(METRICS))}"
-        raise ValueError(f"{metric!r} is no metric; {hint}")
+        raise ValueError(f"{metric!r} is no metric; {nearest(metric, METRICS)}")
     if match["before"] and match["after"]:
         raise ValueError(f"{text!r} names two phases; one is enough")
     factor = match["factor"]

@@ -1,0 +1,276 @@
+"""Delay, loss, duplication, corruption, reordering, rate and slots on one direction of one link.
+
+The author's words follow tc-netem(8); shares become the kernel's u32 here, rates bytes per second, so that
+the plan can show what the kernel will really do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from chaoskit.faults.words import Words
+from chaoskit.knobs import Change, FourState, GilbertElliott, Knob, Loss, Netem, RandomLoss, Slot
+from chaoskit.seed import derive
+from chaoskit.topology.edge import Direction, Segment, qdiscs
+from chaoskit.units import Duration, Rate, Share, Size
+
+U32 = 2**32 - 1
+_FULL = 10**9
+DistributionName = Literal["uniform", "normal", "pareto", "paretonormal"]
+
+
+def u32(share: Share) -> int:
+    """The kernel's nearest value for a share (tc: rint(p * 0xffffffff))."""
+    return (int(share) * U32 + _FULL // 2) // _FULL
+
+
+def _short_form(key: str) -> BeforeValidator:
+    """A bare quantity means the mapping with only `key`."""
+
+    def expand(value: Any) -> Any:
+        return {key: value} if isinstance(value, str | int) else value
+
+    return BeforeValidator(expand, json_schema_input_type=Any)
+
+
+class Table(Words):
+    """A custom distribution: quantiles in units of jitter/8192, as in iproute2's .dist files."""
+
+    table: Annotated[tuple[Annotated[int, Field(ge=-32768, le=32767)], ...], Field(min_length=1, max_length=16384)]
+
+
+Distribution = DistributionName | Table
+
+
+class Likelihood(Words):
+    """How often something happens to a packet; `correlation` with what happened to the one before."""
+
+    share: Share
+    correlation: Share = Share(0)
+
+
+class Reorder(Likelihood):
+    """This share of packets (or every `gap`-th one) leaves at once, ahead of the delayed ones."""
+
+    gap: Annotated[int, Field(ge=1, le=2**32 - 1)] = 1
+
+
+class Gemodel(Words):
+    """Gilbert-Elliott: `p` good to bad, `r` bad to good, per packet; and the loss within each state."""
+
+    p: Share
+    r: Share = Share(_FULL)
+    loss_in_bad: Share = Share(_FULL)
+    loss_in_good: Share = Share(0)
+
+
+class State(Words):
+    """4-state Markov of tc-netem(8): 1 good, 2 good within a burst, 3 lost within a burst, 4 lost alone."""
+
+    p13: Share
+    p31: Share
+    p32: Share = Share(0)
+    p23: Share = Share(_FULL)
+    p14: Share = Share(0)
+
+
+class LossWords(Words):
+    """Exactly one model: `share` (independent), `gemodel` or `state` (bursts)."""
+
+    share: Share | None = None
+    correlation: Share = Share(0)
+    gemodel: Gemodel | None = None
+    state: State | None = None
+
+    @model_validator(mode="after")
+    def _one_model(self) -> LossWords:
+        if [self.share, self.gemodel, self.state].count(None) != 2:
+            raise ValueError("give exactly one of share, gemodel and state")
+        if self.correlation and self.share is None:
+            raise ValueError("correlation belongs to share; gemodel and state have their own memory")
+        return self
+
+    def setting(self) -> Loss:
+        """What the kernel is told."""
+        if self.gemodel is not None:
+            g = self.gemodel
+            return GilbertElliott(u32(g.p), u32(g.r), U32 - u32(g.loss_in_bad), u32(g.loss_in_good))
+        if self.state is not None:
+            s = self.state
+            return FourState(u32(s.p13), u32(s.p31), u32(s.p32), u32(s.p23), u32(s.p14))
+        assert self.share is not None
+        return RandomLoss(u32(self.share), u32(self.correlation))
+
+
+class RateWords(Words):
+    """A slower wire; overhead and cells as of ATM or a tunnel."""
+
+    rate: Rate
+    packet_overhead: Annotated[int, Field(ge=-(2**31), lt=2**31)] = 0
+    cell_size: Size = Size(0)
+    cell_overhead: Annotated[int, Field(ge=-(2**31), lt=2**31)] = 0
+
+    @model_validator(mode="after")
+    def _at_least_a_byte(self) -> RateWords:
+        if self.rate < 8:
+            raise ValueError(f"rate {self.rate} is below 8bit, the least the kernel can count")
+        return self
+
+
+class SlotWords(Words):
+    """Packets wait for the next slot: every `min`..`max`, or `delay` and `jitter` drawn by `distribution`."""
+
+    min: Duration | None = None
+    max: Duration | None = None
+    distribution: Distribution | None = None
+    delay: Duration = Duration(0)
+    jitter: Duration = Duration(0)
+    packets: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    bytes: Size = Size(0)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> SlotWords:
+        if (self.min is None) == (self.distribution is None):
+            raise ValueError("give either min (and max), or distribution with delay and jitter")
+        if self.distribution is not None and not self.jitter:
+            raise ValueError("distribution needs a jitter")
+        if self.min is None and self.max is not None:
+            raise ValueError("max needs a min")
+        if self.min is not None and self.max is not None and self.max < self.min:
+            raise ValueError(f"max {self.max} is below min {self.min}")
+        return self
+
+    def setting(self) -> Slot:
+        """What the kernel is told."""
+        if self.distribution is not None:
+            return Slot(
+                max_packets=self.packets,
+                max_bytes=self.bytes,
+                dist_delay=self.delay,
+                dist_jitter=self.jitter,
+                distribution=_table(self.distribution),
+            )
+        low = self.min or Duration(0)
+        return Slot(low, self.max if self.max is not None else low, self.packets, self.bytes)
+
+
+class NetemWords(Words):
+    """Everything netem can do to packets. An empty one does nothing."""
+
+    delay: Duration = Duration(0)
+    jitter: Duration = Duration(0)
+    correlation: Share = Field(Share(0), description="Of each packet's delay with the one before.")
+    distribution: Distribution | None = None
+    loss: Annotated[LossWords, _short_form("share")] | None = None
+    ecn: bool = Field(False, description="Mark packets that can be marked instead of losing them.")
+    duplicate: Annotated[Likelihood, _short_form("share")] | None = None
+    corrupt: Annotated[Likelihood, _short_form("share")] | None = None
+    reorder: Annotated[Reorder, _short_form("share")] | None = None
+    rate: Annotated[RateWords, _short_form("rate")] | None = None
+    slot: SlotWords | None = None
+    limit: Annotated[int, Field(ge=1, lt=2**32)] | None = Field(None, description="Queue length in packets.")
+
+    @model_validator(mode="after")
+    def _sensible(self) -> NetemWords:
+        if not self.model_fields_set - {"limit"}:
+            raise ValueError("an empty netem does nothing; write for example netem: {delay: 30ms}")
+        if self.distribution is not None and not self.jitter:
+            raise ValueError("distribution needs a jitter to scale")
+        if self.correlation and not self.jitter:
+            raise ValueError("correlation is of the delay's jitter, and there is none")
+        if self.reorder is not None and not self.delay:
+            raise ValueError("reorder needs a delay for the others to be late by")
+        if self.ecn and self.loss is None:
+            raise ValueError("ecn marks what loss would drop, and there is no loss")
+        return self
+
+    def setting(self, limit: int, seed: int) -> Netem:
+        """What the kernel is told."""
+        nothing = Likelihood(share=Share(0))
+        duplicate, corrupt = self.duplicate or nothing, self.corrupt or nothing
+        rate = self.rate
+        return Netem(
+            delay=self.delay,
+            jitter=self.jitter,
+            delay_correlation=u32(self.correlation),
+            distribution=_table(self.distribution) if self.distribution is not None else None,
+            limit=limit,
+            loss=self.loss.setting() if self.loss is not None else None,
+            ecn=self.ecn,
+            duplicate=u32(duplicate.share),
+            duplicate_correlation=u32(duplicate.correlation),
+            corrupt=u32(corrupt.share),
+            corrupt_correlation=u32(corrupt.correlation),
+            reorder=u32(self.reorder.share) if self.reorder else 0,
+            reorder_correlation=u32(self.reorder.correlation) if self.reorder else 0,
+            gap=self.reorder.gap if self.reorder else 0,
+            rate=rate.rate // 8 if rate else 0,
+            packet_overhead=rate.packet_overhead if rate else 0,
+            cell_size=rate.cell_size if rate else 0,
+            cell_overhead=rate.cell_overhead if rate else 0,
+            slot=self.slot.setting() if self.slot else None,
+            seed=seed,
+        )
+
+
+class NetemFault(Words):
+    """A netem on one direction of one link of the lab."""
+
+    link: Segment
+    direction: Direction
+    netem: NetemWords
+
+    def knobs(self) -> tuple[Knob, ...]:
+        """The qdiscs that it sets."""
+        return qdiscs(self.link, self.direction)
+
+    def changes(self, limit: int, seed: int) -> tuple[Change, ...]:
+        """The settings, each qdisc with a chance of its own; `limit` where the author named none."""
+        limit = self.netem.limit or limit
+        return tuple((knob, self.netem.setting(limit, derive(seed, "netem", knob.name))) for knob in self.knobs())
+
+    def needs(self) -> frozenset[str]:
+        """The features that it asks of a kernel."""
+        return frozenset({"netem"})
+
+    def roundings(self) -> Iterator[tuple[str, str, str]]:
+        """(where, asked, what the kernel holds) for each value that the kernel cannot hold within 1 in 10^6."""
+        for where, share in _shares(self.netem, "netem"):
+            held = u32(share) * _FULL / U32
+            if share and abs(held / share - 1) > 1e-6:
+                yield where, str(share), f"{held / 1e7:.10f}".rstrip("0") + "%"
+        rate = self.netem.rate
+        if rate and rate.rate % 8:
+            yield "netem.rate", f"{int(rate.rate)}bit", f"{rate.rate // 8 * 8}bit"
+
+    def warnings(self) -> Iterator[str]:
+        """What will not do what it says."""
+        words = self.netem
+        if words.loss is not None and words.loss.correlation:
+            yield (
+                f"loss {words.loss.share} with correlation {words.loss.correlation} loses far less than it says "
+                "(the kernel draws it so); write gemodel: {p: ..., r: ...} for bursts"
+            )
+        if words.jitter > words.delay:
+            yield f"jitter {words.jitter} is above delay {words.delay}: delays below zero become zero"
+        if words.jitter and not words.rate:
+            yield (
+                f"jitter {words.jitter} reorders packets that are closer together than that "
+                "(netem keeps no order); add a rate to keep them in line"
+            )
+
+
+def _table(words: Distribution) -> str | tuple[int, ...]:
+    return words.table if isinstance(words, Table) else words
+
+
+def _shares(words: Words, path: str) -> Iterator[tuple[str, Share]]:
+    for name in type(words).model_fields:
+        value, where = getattr(words, name), f"{path}.{name.replace('_', '-')}"
+        if isinstance(value, Share):
+            yield where, value
+        elif isinstance(value, Words):
+            yield from _shares(value, where)
