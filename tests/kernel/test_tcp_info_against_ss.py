@@ -1,0 +1,36 @@
+"""Our reading of TCP_INFO against iproute2's."""
+
+import re
+import socket
+import subprocess
+
+from chaoskit.records import tcp_info
+
+
+def test_agrees_with_ss() -> None:
+    """Every number that `ss -ti` prints of an idle connection is the one that we read."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        server, _ = listener.accept()
+    with client, server:
+        client.sendall(b"x" * 100_000)
+        received = 0
+        while received < 100_000:
+            received += len(server.recv(65536))
+        port = client.getsockname()[1]
+        printed = subprocess.run(
+            ["ss", "-tinH", "sport", "=", f":{port}"], capture_output=True, text=True, check=True
+        ).stdout
+        ours = tcp_info.sample(client)
+
+    words = {word: float(number) for word, number in re.findall(r"(\w+):([\d.]+)", printed)}
+    same = {"mss": "snd_mss", "pmtu": "pmtu", "rcvmss": "rcv_mss", "advmss": "advmss", "cwnd": "snd_cwnd"}
+    same |= {name: name for name in ("bytes_sent", "bytes_acked", "segs_out", "segs_in", "data_segs_out")}
+    same |= {"rcv_ssthresh": "rcv_ssthresh", "rcv_space": "rcv_space", "snd_wnd": "snd_wnd"}
+    compared = {word: name for word, name in same.items() if word in words}
+
+    assert len(compared) >= 10, printed
+    for word, name in compared.items():
+        assert words[word] == ours[name], word
+    assert words["rtt"] == ours["rtt"] / 1000
+    assert words["minrtt"] == ours["min_rtt"] / 1000

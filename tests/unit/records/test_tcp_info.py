@@ -1,0 +1,61 @@
+"""TCP_INFO is read as the kernel wrote it, as far as the kernel wrote it."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from chaoskit.records import tcp_info
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Two ends of one loopback connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        server, _ = listener.accept()
+    with client, server:
+        yield client, server
+
+
+def test_counts_what_was_sent(pair: tuple[socket.socket, socket.socket]) -> None:
+    """What one end sent and the other received are found in their TCP_INFO, to the byte."""
+    client, server = pair
+    client.sendall(b"x" * 1234)
+    assert server.recv(4096) == b"x" * 1234
+
+    sender, receiver = tcp_info.sample(client), tcp_info.sample(server)
+
+    assert sender["state"] == receiver["state"] == 1  # TCP_ESTABLISHED
+    assert sender["bytes_sent"] == 1234
+    assert receiver["bytes_received"] == 1234
+    assert sender["data_segs_out"] == receiver["data_segs_in"] == 1
+    assert sender["bytes_retrans"] == sender["total_retrans"] == 0
+    assert 0 < sender["rtt"] < 1_000_000
+    assert sender["advmss"] <= sender["pmtu"]
+
+
+def test_every_length_is_understood(pair: tuple[socket.socket, socket.socket]) -> None:
+    """However much an older kernel leaves out, the fields that it gave are the same, and the rest absent."""
+    raw = pair[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 512)
+    whole = tcp_info.parse(raw)
+
+    for length in range(len(raw) + 1):
+        part = tcp_info.parse(raw[:length])
+        assert part.items() <= whole.items()
+    assert tcp_info.parse(raw[:104]).keys() >= {"rto", "total_retrans"}  # Linux 2.6
+    assert "pacing_rate" not in tcp_info.parse(raw[:104])
+
+
+def test_newer_kernels_are_understood(pair: tuple[socket.socket, socket.socket]) -> None:
+    """What a future kernel appends changes nothing of what is known."""
+    raw = pair[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 512)
+
+    assert tcp_info.parse(raw.ljust(248, b"\0")) == tcp_info.parse(raw.ljust(248, b"\0") + b"\xff" * 100)
+
+
+def test_a_closed_socket_has_none(pair: tuple[socket.socket, socket.socket]) -> None:
+    """Asking too late gives an empty answer instead of an error."""
+    pair[0].close()
+
+    assert tcp_info.sample(pair[0]) == {}
