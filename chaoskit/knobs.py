@@ -22,8 +22,7 @@ knows neither netem nor MTU. Settings hold what the kernel can hold (integers, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from chaoskit.facts import Facts
@@ -202,9 +201,7 @@ class Foreign:
     type: Literal["foreign"] = "foreign"
 
 
-Setting = (
-    Namespace | Veth | Ifb | Link | Address | Route | Neighbour | Sysctl | Redirect | Netem | Foreign | None
-)
+Setting = Namespace | Veth | Ifb | Link | Address | Route | Neighbour | Sysctl | Redirect | Netem | Foreign | None
 Change = tuple[Knob, Setting]
 
 
@@ -242,53 +239,3 @@ class Kernel(Protocol):
 
     def counters(self, knob: Knob) -> QueueCounters | None:
         """The counters of a qdisc knob; None when it is not there."""
-
-
-@dataclass
-class FakeKernel:
-    """A kernel made of a dict. Ships with the package because every user's test needs one.
-
-    `fail_at` is the number of the write (from 1) that raises `failure` instead of happening;
-    `lose_power_after` raises PowerCut right after that write has happened.
-    """
-
-    settings: dict[Knob, Setting] = field(default_factory=dict)
-    known: Facts = field(default_factory=Facts)
-    fail_at: Sequence[int] = ()
-    failure: Exception | None = None
-    lose_power_after: int | None = None
-    writes: list[Change] = field(default_factory=list)
-    attempts: int = 0
-
-    def facts(self) -> Facts:
-        """The facts it was made with."""
-        return self.known
-
-    def read(self, knob: Knob) -> Setting:
-        """What was written last."""
-        return self.settings.get(knob)
-
-    def write(self, knob: Knob, setting: Setting) -> None:
-        """Remember it, unless this is the write that was chosen to fail."""
-        self.attempts += 1
-        if self.attempts in self.fail_at and self.failure is not None:
-            raise self.failure
-        self.writes.append((knob, setting))
-        if setting is None:
-            self.settings.pop(knob, None)
-        else:
-            self.settings[knob] = setting
-        if self.attempts == self.lose_power_after:
-            raise PowerCut
-
-    def holds(self, setting: Setting) -> Setting:
-        """The setting itself."""
-        return setting
-
-    def counters(self, knob: Knob) -> QueueCounters | None:
-        """Nothing ever passes a dict."""
-        return QueueCounters(0, 0, 0, 0, 0, 0, 0) if knob in self.settings else None
-
-
-class PowerCut(BaseException):
-    """The fake machine went dark; nothing after this line ran."""

@@ -1,0 +1,74 @@
+"""A kernel made of a dict, that can refuse, lose power or be meddled with. Every user's tests need one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from chaoskit.facts import Facts
+from chaoskit.knobs import Change, Knob, QueueCounters, Setting
+
+
+class PowerCut(BaseException):
+    """The fake machine went dark; nothing after this line ran."""
+
+
+@dataclass
+class FakeKernel:
+    """Implements `knobs.Kernel`. Writes are numbered from 1.
+
+    `fail_at` are the writes that raise `failure` instead of happening. `lose_power_before` and
+    `lose_power_after` raise PowerCut at that write; from then on the machine is dark and every call
+    raises it. Its `settings` are what a machine that comes up again would find.
+    """
+
+    settings: dict[Knob, Setting] = field(default_factory=dict)
+    known: Facts = field(default_factory=Facts)
+    fail_at: Sequence[int] = ()
+    failure: Exception | None = None
+    lose_power_before: int | None = None
+    lose_power_after: int | None = None
+    writes: list[Change] = field(default_factory=list)
+    attempts: int = 0
+    dark: bool = False
+
+    def facts(self) -> Facts:
+        """The facts it was made with."""
+        return self.known
+
+    def read(self, knob: Knob) -> Setting:
+        """What was written last."""
+        self._needs_power()
+        return self.settings.get(knob)
+
+    def write(self, knob: Knob, setting: Setting) -> None:
+        """Remember it, unless this is the write that was chosen to fail."""
+        self._needs_power()
+        self.attempts += 1
+        self._cut(self.lose_power_before)
+        if self.attempts in self.fail_at and self.failure is not None:
+            raise self.failure
+        self.writes.append((knob, setting))
+        if setting is None:
+            self.settings.pop(knob, None)
+        else:
+            self.settings[knob] = setting
+        self._cut(self.lose_power_after)
+
+    def holds(self, setting: Setting) -> Setting:
+        """The setting itself."""
+        return setting
+
+    def counters(self, knob: Knob) -> QueueCounters | None:
+        """Nothing ever passes a dict."""
+        self._needs_power()
+        return QueueCounters(0, 0, 0, 0, 0, 0, 0) if knob in self.settings else None
+
+    def _cut(self, at: int | None) -> None:
+        if self.attempts == at:
+            self.dark = True
+            raise PowerCut
+
+    def _needs_power(self) -> None:
+        if self.dark:
+            raise PowerCut
