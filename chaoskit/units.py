@@ -27,6 +27,7 @@ class Quantity(int):
 
     noun: ClassVar[str]
     example: ClassVar[str]
+    zero: ClassVar[str]  # the unit of nothing
     scale: ClassVar[dict[str, int]]  # unit -> how many base units it holds; printing picks the largest that fits
     synonyms: ClassVar[dict[str, str]] = {}
     smallest: ClassVar[int] = 0
@@ -69,7 +70,7 @@ class Quantity(int):
         for unit, size in sorted(self.scale.items(), key=lambda item: -item[1]):
             if abs(self) >= size:
                 return f"{_plain(Decimal(int(self)) / size)}{unit}"
-        return f"0{min(self.scale, key=lambda unit: self.scale[unit])}"
+        return f"0{self.zero}"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({int(self)})"
@@ -99,6 +100,7 @@ class Duration(Quantity):
 
     noun = "duration"
     example = "50ms"
+    zero = "s"
     scale: ClassVar[dict[str, int]] = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
     synonyms: ClassVar[dict[str, str]] = {"µs": "us", "sec": "s", "m": "min", "usec": "us", "msec": "ms"}
 
@@ -128,6 +130,7 @@ class Rate(Quantity):
 
     noun = "rate"
     example = "10mbit"
+    zero = "bit"
     scale: ClassVar[dict[str, int]] = {"bit": 1, "kbit": 10**3, "mbit": 10**6, "gbit": 10**9, "tbit": 10**12}
     synonyms: ClassVar[dict[str, str]] = {
         "bit/s": "bit", "kbit/s": "kbit", "Mbit": "mbit", "Mbit/s": "mbit", "mbit/s": "mbit",
@@ -141,6 +144,7 @@ class Size(Quantity):
 
     noun = "size"
     example = "4kB"
+    zero = "B"
     scale: ClassVar[dict[str, int]] = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
     synonyms: ClassVar[dict[str, str]] = {"KB": "kB", "bytes": "B"}
 
@@ -160,6 +164,7 @@ class Share(Quantity):
 
     noun = "share"
     example = "1%"
+    zero = "%"
     scale: ClassVar[dict[str, int]] = {"%": 10**7, "ppm": 10**3, "ppb": 1}
     largest = 10**9
 
@@ -177,6 +182,7 @@ class Frequency(Quantity):
 
     noun = "frequency"
     example = "2/s"
+    zero = "/s"
     scale: ClassVar[dict[str, int]] = {"/s": 10**6}
     synonyms: ClassVar[dict[str, str]] = {"per second": "/s", "Hz": "/s"}
     smallest = 1

@@ -256,11 +256,6 @@ class NetemFault(Words):
             )
         if words.jitter > words.delay:
             yield f"jitter {words.jitter} is above delay {words.delay}: delays below zero become zero"
-        if words.jitter and not words.rate:
-            yield (
-                f"jitter {words.jitter} reorders packets that are closer together than that "
-                "(netem keeps no order); add a rate to keep them in line"
-            )
 
 
 def _table(words: Distribution) -> str | tuple[int, ...]:

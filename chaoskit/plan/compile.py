@@ -186,10 +186,21 @@ def _warnings(experiment: Experiment, limit: int) -> Iterator[str]:
         for part in parts:
             for sentence in part.warnings():
                 yield f"faults.{name}: {sentence}"
-            if isinstance(part, NetemFault) and part.netem.limit is not None and part.netem.limit < limit:
-                yield (
-                    f"faults.{name}: limit {part.netem.limit} is below the {limit} packets that can be on their way "
-                    "here; the queue's own drops will add to the loss that was asked for"
-                )
+            if isinstance(part, NetemFault):
+                for sentence in _misfits(part.netem, experiment, limit):
+                    yield f"faults.{name}: {sentence}"
         if not any(name in span.faults for span in experiment.timeline):
             yield f"faults.{name}: no phase of the timeline uses it"
+
+
+def _misfits(netem: NetemWords, experiment: Experiment, limit: int) -> Iterator[str]:
+    if netem.limit is not None and netem.limit < limit:
+        yield (
+            f"limit {netem.limit} is below the {limit} packets that can be on their way here; "
+            "the queue's own drops will add to the loss that was asked for"
+        )
+    if 2 * netem.jitter > experiment.server.token_interval and netem.rate is None:
+        yield (
+            f"jitter {netem.jitter} lets tokens {experiment.server.token_interval} apart overtake each other "
+            "(netem keeps no order), which TCP takes for loss; a rate keeps them in line"
+        )

@@ -45,7 +45,7 @@ class PlannedChange(_Frozen):
 
 
 class PlannedPhase(_Frozen):
-    """`changes` are the knobs that every phase decides; a knob without a fault in this phase has None: as the stage left it."""
+    """`changes` are the knobs that every phase decides; None, where no fault is on one, means: as the stage left it."""
 
     name: str
     round: int

@@ -1,0 +1,1 @@
+"""One file for each command: its words, its options, its exit code."""

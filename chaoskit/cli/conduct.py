@@ -1,0 +1,23 @@
+"""`chaoskit conduct RUNDIR`: the experiment itself, in this kernel. Started by a substrate, rarely by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def conduct(run: Annotated[Path, typer.Argument(metavar="RUNDIR", help="A run directory with a plan.json.")]) -> None:
+    """Do what RUNDIR/plan.json says, in this kernel, and write down what happened."""
+    import os
+
+    from chaoskit.kernel.namespaces import enter_user_namespace
+
+    if os.geteuid() != 0:
+        enter_user_namespace()
+
+    from chaoskit.clock import RealClock
+    from chaoskit.conduct.run import conduct as work
+
+    raise typer.Exit(work(run, RealClock()))

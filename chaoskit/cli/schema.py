@@ -1,0 +1,15 @@
+"""`chaoskit schema`: what an editor needs to complete and check experiment files."""
+
+from __future__ import annotations
+
+import typer
+
+
+def schema() -> None:
+    """Print the JSON Schema of experiment files, for editors (yaml-language-server)."""
+    import json
+
+    from chaoskit.spec.model import Experiment
+
+    draft = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    typer.echo(json.dumps(draft | Experiment.model_json_schema(by_alias=True), indent=2))

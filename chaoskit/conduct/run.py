@@ -1,0 +1,148 @@
+"""The conductor: builds the stage, walks the timeline, puts everything back.
+
+Rules: nothing is set but through the journal; whatever happens after the first change ends in a restore,
+which no signal can break off; how it went is the last thing written (`outcome.json`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from chaoskit import __version__
+from chaoskit.clock import Clock, wall
+from chaoskit.conduct.children import Child
+from chaoskit.conduct.walk import Walk
+from chaoskit.engine.journal import Journal
+from chaoskit.engine.session import apply, restore
+from chaoskit.errors import NotRestoredError, RefusedError
+from chaoskit.kernel.linux import LinuxKernel
+from chaoskit.plan.model import Plan
+from chaoskit.probe.drive import Order, drive
+from chaoskit.probe.target import Target
+from chaoskit.records.files import Log
+from chaoskit.records.model import Served
+from chaoskit.server.app import serve
+from chaoskit.server.script import Script
+
+_LEAD = 500_000_000  # ns between the fork of the probe and the first phase
+
+
+class Interrupted(BaseException):
+    """A signal asked us to end. Not an error: everything is put back."""
+
+    def __init__(self, sign: int) -> None:
+        super().__init__(signal.Signals(sign).name)
+        self.sign = sign
+
+
+def conduct(run: Path, clock: Clock) -> int:
+    """Do what `plan.json` in the run directory says. Returns the exit code: 0, 3, 4, 130 or 143."""
+    plan = Plan.model_validate_json((run / "plan.json").read_bytes())
+    how, detail, code = "finished", "", 0
+    try:
+        with _signals_raise(), LinuxKernel() as kernel:
+            _note_machine(run)
+            _experiment(plan, run, kernel, clock)
+    except Interrupted as signal_name:
+        how, detail, code = "interrupted", str(signal_name), 128 + signal_name.sign
+    except RefusedError as error:
+        how, detail, code = "refused", str(error), error.exit_code
+    except NotRestoredError as error:
+        how, detail, code = "dirty", str(error), error.exit_code
+    _conclude(run, how, detail)
+    return code
+
+
+def _experiment(plan: Plan, run: Path, kernel: LinuxKernel, clock: Clock) -> None:
+    children: list[Child] = []
+    with Journal(run) as journal:
+        try:
+            for change in plan.stage:
+                apply(kernel, journal, (change.knob, change.setting))
+            start = clock.now() + _LEAD
+            children += [_server(plan, run, kernel), _probe(plan, run, kernel, start)]
+            Walk(plan, run, kernel, journal, clock).through(start, children)
+        finally:
+            with _signals_wait():
+                for child in reversed(children):
+                    child.stop(clock)
+                debts = restore(kernel, journal)
+        if debts:
+            raise NotRestoredError("not put back: " + "; ".join(str(debt) for debt in debts))
+
+
+def _server(plan: Plan, run: Path, kernel: LinuxKernel) -> Child:
+    family, host = (socket.AF_INET6, "::") if "[" in plan.target else (socket.AF_INET, "0.0.0.0")
+    port = int(plan.target.rsplit(":", 1)[1].split("/")[0])
+    with kernel.inside("server"):
+        listener = socket.create_server((host, port), family=family, backlog=1024)
+    script = Script.of(plan.server, plan.seed)
+    child = Child("server", kernel.inside("server"), lambda stop: serve(listener, script, stop, Log(run, Served)))
+    listener.close()
+    return child
+
+
+def _probe(plan: Plan, run: Path, kernel: LinuxKernel, start: int) -> Child:
+    target = Target(url=plan.target, model="chaoskit")
+    order = Order(seed=plan.seed, start=start, length=plan.length, drain=plan.drain)
+    return Child("probe", kernel.inside("client"), lambda stop: drive(target, plan.workload, order, run, stop))
+
+
+@contextmanager
+def _signals_raise() -> Iterator[None]:
+    def raise_it(sign: int, _frame: FrameType | None) -> None:
+        raise Interrupted(sign)
+
+    former = {sign: signal.signal(sign, raise_it) for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for sign, handler in former.items():
+            signal.signal(sign, handler)
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Signals that arrive inside are delivered afterwards."""
+    signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+
+
+def _note_machine(run: Path) -> None:
+    machine = {
+        "chaoskit": __version__,
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "processors": os.cpu_count(),
+        "started": wall(),
+        "congestion-control": _first_line("/proc/sys/net/ipv4/tcp_congestion_control"),
+        "command": Path(sys.argv[0]).name,
+    }
+    (run / "machine.json").write_text(json.dumps(machine, indent=1) + "\n")
+
+
+def _first_line(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""
+
+
+def _conclude(run: Path, how: str, detail: str) -> None:
+    try:
+        (run / "outcome.json").write_text(json.dumps({"how": how, "detail": detail}) + "\n")
+    except OSError as error:
+        print(f"chaoskit: {how}, and could not write that down: {error.strerror}", file=sys.stderr)

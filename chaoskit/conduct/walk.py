@@ -1,0 +1,78 @@
+"""The timeline: at the right moment every phase's knobs, in between the counters, at the end the drain.
+
+Phases begin at absolute times from the start, so that a slow change shortens its own phase and no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from chaoskit.clock import Clock
+from chaoskit.conduct.children import Child
+from chaoskit.engine.journal import Journal
+from chaoskit.engine.session import apply
+from chaoskit.evidence.counters import sample
+from chaoskit.knobs import Kernel
+from chaoskit.plan.model import Plan, PlannedPhase
+from chaoskit.records.files import Log
+from chaoskit.records.model import Counters, Phase
+
+_SECOND = 10**9
+_GRACE = 5 * _SECOND  # what the probe may take to end, beyond the drain that it was given
+_TICK = 100_000_000
+
+
+class Walk:
+    """One pass over a plan's phases, from a given start."""
+
+    def __init__(self, plan: Plan, run: Path, kernel: Kernel, journal: Journal, clock: Clock) -> None:
+        self._plan, self._kernel, self._journal, self._clock = plan, kernel, journal, clock
+        self._phases, self._counters = Log(run, Phase), Log(run, Counters)
+        self._knobs = [change.knob for change in plan.phases[0].changes]
+        self._at_rest = {knob: kernel.read(knob) for knob in self._knobs}
+
+    def through(self, start: int, children: Sequence[Child]) -> None:
+        """Walk all phases, then wait until the probe (the last child) has ended its streams."""
+        until = start
+        for number, planned in enumerate(self._plan.phases):
+            begin = self._clock.now() if number else start
+            until += planned.length
+            self._enter(planned, begin, until)
+            self._wait(until, children)
+        self._phase = Phase("drain", planned.round, planned.faults, until, until, until + self._plan.drain)
+        self._note(self._phase)
+        self._wait_for(children[-1], until + self._plan.drain + _GRACE)
+
+    def _enter(self, planned: PlannedPhase, begin: int, until: int) -> None:
+        for change in planned.changes:
+            wanted = change.setting if change.setting is not None else self._at_rest[change.knob]
+            if self._kernel.read(change.knob) != self._kernel.holds(wanted):
+                apply(self._kernel, self._journal, (change.knob, wanted))
+        ready = max(begin, self._clock.now())
+        self._phase = Phase(planned.name, planned.round, planned.faults, begin, ready, until)
+        self._note(self._phase)
+
+    def _note(self, phase: Phase) -> None:
+        self._phases.add(phase)
+        self._phases.flush()
+        self._sample()
+
+    def _wait(self, until: int, children: Sequence[Child]) -> None:
+        sampled = self._clock.now()
+        while (now := self._clock.now()) < until:
+            self._clock.sleep_until(min(until, now + _TICK))
+            if self._clock.now() - sampled >= _SECOND:
+                sampled += _SECOND
+                self._sample()
+            for child in children:
+                child.is_alive  # noqa: B018  raises when one has failed
+        self._sample()
+
+    def _wait_for(self, probe: Child, until: int) -> None:
+        while probe.is_alive and self._clock.now() < until:
+            self._clock.sleep_until(self._clock.now() + _TICK)
+        self._sample()
+
+    def _sample(self) -> None:
+        sample(self._kernel, self._knobs, self._phase, self._clock.now(), self._counters)

@@ -1,0 +1,1 @@
+"""What the kernel says about a fault while it is in force."""

@@ -1,0 +1,87 @@
+"""Settings in the words of tc(8), for people."""
+
+from __future__ import annotations
+
+from chaoskit.faults.netem import U32
+from chaoskit.knobs import FourState, GilbertElliott, Loss, Netem, RandomLoss, Setting, Slot, Sysctl
+from chaoskit.units import Duration, Rate, Share, Size
+
+
+def describe(setting: Setting) -> str:
+    """One line, without the seed."""
+    match setting:
+        case Netem():
+            return " ".join(word for word in _netem(setting) if word) or "no effect"
+        case Sysctl(value):
+            return value
+        case None:
+            return "as the stage left it"
+        case _:
+            return setting.type
+
+
+def _netem(netem: Netem) -> list[str]:
+    return [
+        _delay(netem),
+        _loss(netem.loss) + (" ecn" if netem.ecn else "") if netem.loss else "",
+        _chance("duplicate", netem.duplicate, netem.duplicate_correlation),
+        _chance("corrupt", netem.corrupt, netem.corrupt_correlation),
+        _chance("reorder", netem.reorder, netem.reorder_correlation) + (f" gap {netem.gap}" if netem.gap > 1 else ""),
+        _rate(netem) if netem.rate else "",
+        _slot(netem.slot) if netem.slot else "",
+        f"limit {netem.limit}" if netem.limit != 1000 else "",
+    ]
+
+
+def _delay(netem: Netem) -> str:
+    if not netem.delay and not netem.jitter:
+        return ""
+    words = f"delay {Duration(netem.delay)}"
+    if netem.jitter:
+        words += f" {Duration(netem.jitter)}" + (
+            f" {_share(netem.delay_correlation)}" if netem.delay_correlation else ""
+        )
+    return words + _distribution(netem.distribution)
+
+
+def _distribution(table: str | tuple[int, ...] | None) -> str:
+    if table is None:
+        return ""
+    return f" distribution {table if isinstance(table, str) else f'of {len(table)} values'}"
+
+
+def _loss(loss: Loss) -> str:
+    match loss:
+        case RandomLoss(share, correlation):
+            return _chance("loss", share, correlation)
+        case GilbertElliott(p, r, h, k1):
+            bad = f" {_share(U32 - h)}" if h or k1 else ""
+            return f"loss gemodel {_share(p)} {_share(r)}{bad}" + (f" {_share(k1)}" if k1 else "")
+        case FourState(p13, p31, p32, p23, p14):
+            return "loss state " + " ".join(_share(value) for value in (p13, p31, p32, p23, p14))
+
+
+def _chance(name: str, share: int, correlation: int) -> str:
+    if not share:
+        return ""
+    return f"{name} {_share(share)}" + (f" {_share(correlation)}" if correlation else "")
+
+
+def _rate(netem: Netem) -> str:
+    extras = (netem.packet_overhead, netem.cell_size, netem.cell_overhead)
+    return f"rate {Rate(netem.rate * 8)}" + ("".join(f" {extra}" for extra in extras) if any(extras) else "")
+
+
+def _slot(slot: Slot) -> str:
+    if slot.distribution is not None:
+        times = f"{_distribution(slot.distribution)} {Duration(slot.dist_delay)} {Duration(slot.dist_jitter)}"
+    else:
+        times = f" {Duration(slot.min_delay)} {Duration(slot.max_delay)}"
+    bounds = (f" packets {slot.max_packets}" if slot.max_packets else "") + (
+        f" bytes {Size(slot.max_bytes)}" if slot.max_bytes else ""
+    )
+    return f"slot{times}{bounds}"
+
+
+def _share(value: int) -> str:
+    return str(Share(round(value * 10**9 / U32)))

@@ -1,0 +1,113 @@
+"""The house keeps its order: who may import whom, and where each third-party name lives."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import chaoskit
+
+HOUSE = Path(chaoskit.__file__).parent
+MAP = (HOUSE / "README.md").read_text()
+LEVELS = {
+    name: int(row.group(1))
+    for row in re.finditer(r"^\| *(\d+) \|([^|]*)\|", MAP, re.MULTILINE)
+    for name in re.findall(r"`(\w+)/?`", row.group(2))
+}
+HOMES = {
+    row.group(1): re.findall(r"`([\w/]+)`", row.group(2))
+    for row in re.finditer(r"^\| `(\w+)` \|([^|]*)\|", MAP, re.MULTILINE)
+}
+FILES = sorted(HOUSE.rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def room(path: Path) -> str:
+    """The package or top-level module that a file belongs to."""
+    return path.relative_to(HOUSE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HOUSE)))
+def test_imports_run_downwards(path: Path) -> None:
+    """A module imports only from strictly lower levels and from its own package."""
+    here = room(path)
+    if here in ("__init__", "__main__"):
+        return
+    others = {name.split(".")[1] for name in imports(path) if name.startswith("chaoskit.")} - {here}
+
+    upward = {other for other in others if LEVELS[other] >= LEVELS[here]}
+
+    assert not upward, f"{here} (level {LEVELS[here]}) imports {upward}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HOUSE)))
+def test_third_party_names_stay_at_home(path: Path) -> None:
+    """Every third-party name, and `time` and `random`, is imported only in the homes the map gives it."""
+    tops = {name.split(".")[0] for name in imports(path)} - {"chaoskit", "__future__"}
+    foreign = {name for name in tops if name not in sys.stdlib_module_names or name in HOMES}
+    module = str(path.relative_to(HOUSE)).removesuffix(".py")
+
+    strays = {name for name in foreign if not any(_lives(module, home) for home in HOMES.get(name, []))}
+
+    assert not strays, f"{module} imports {strays}"
+
+
+def _lives(module: str, home: str) -> bool:
+    return module == home or module.startswith(home.rstrip("/") + "/")
+
+
+def test_the_map_names_every_room_and_no_other() -> None:
+    """chaoskit/README.md's levels are exactly the packages and modules that exist."""
+    there = {room(path) for path in FILES} - {"__init__", "__main__"}
+
+    assert set(LEVELS) == there
+
+
+def test_homes_are_lived_in() -> None:
+    """Every home in the map imports the name that it is given for."""
+    lived = {
+        (name.split(".")[0], home)
+        for path in FILES
+        for name in imports(path)
+        for home in HOMES.get(name.split(".")[0], [])
+        if _lives(str(path.relative_to(HOUSE)).removesuffix(".py"), home)
+    }
+
+    assert lived == {(name, home) for name, homes in HOMES.items() for home in homes}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HOUSE)))
+def test_modules_are_a_sitting(path: Path) -> None:
+    """No module is longer than 400 lines, and each opens with what it promises."""
+    text = path.read_text()
+
+    assert len(text.splitlines()) <= 400
+    assert ast.get_docstring(ast.parse(text))
+
+
+@pytest.mark.parametrize("path", sorted((HOUSE / "cli").glob("*.py")), ids=lambda path: path.name)
+def test_commands_are_short(path: Path) -> None:
+    """A command's file is words and exit codes: under 80 lines, nothing heavy at its top."""
+    text = path.read_text()
+    top = {
+        name.split(".")[0]
+        for node in ast.parse(text).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""])
+    }
+
+    assert len(text.splitlines()) < 80
+    assert not top & {"httpx", "pyroute2", "scapy", "pydantic", "numpy", "yaml", "asyncio"}
