@@ -1,0 +1,258 @@
+"""What a request asks for, in four vendors' words; and what is wrong with it, in the same vendor's.
+
+| path                   | vendor    | tokens asked by                            | streams            |
+|------------------------|-----------|--------------------------------------------|--------------------|
+| `/v1/chat/completions` | openai    | `max_completion_tokens` or `max_tokens`    | if `stream`        |
+| `/v1/messages`         | anthropic | `max_tokens`                               | if `stream`        |
+| `/api/chat`            | ollama    | `options.num_predict`                      | unless `stream` no |
+| `/sse`                 | sse       | `?tokens=`                                 | always             |
+| `/v1/models`           | openai    |                                            |                    |
+
+Fields that are not used here are not looked at: clients send many.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import parse_qs, urlsplit
+
+Vendor = Literal["openai", "anthropic", "ollama", "sse"]
+Headers = tuple[tuple[str, str], ...]
+
+JSON = "application/json"
+MODEL = "chaoskit"
+STREAM_HEADER = "x-chaoskit-stream"
+_TOKENS = 100  # told when the client does not say how many
+_MOST_TOKENS = 100_000
+_BYTES_PER_TOKEN = 4  # how a prompt's tokens are counted: roughly
+_METHODS: dict[str, tuple[str, ...]] = {
+    "/v1/chat/completions": ("POST",),
+    "/v1/messages": ("POST",),
+    "/api/chat": ("POST",),
+    "/sse": ("GET", "POST"),
+    "/v1/models": ("GET",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An HTTP request that has wholly arrived. Header names are in lower case; `received` is monotonic ns."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes
+    received: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What is answered at once."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Tell `tokens` tokens. `limited`: the client said how many. `prompt` in tokens, `stream` as numbered by it."""
+
+    vendor: Vendor
+    model: str
+    tokens: int
+    limited: bool
+    streamed: bool
+    prompt: int
+    usage: bool = False
+    stream: int | None = None
+
+
+def understand(request: Request) -> Ask | Reply:
+    """What to tell, or why not."""
+    try:
+        url = urlsplit(request.target)
+    except ValueError:
+        return error("openai", 400, f"{request.target[:200]!r} is no path")
+    vendor = _vendor(url.path)
+    methods = _METHODS.get(url.path)
+    if methods is None:
+        return error(vendor, 404, f"nothing is at {url.path[:200]}; known are {', '.join(_METHODS)}")
+    if request.method not in methods:
+        allowed = ", ".join(methods)
+        return error(vendor, 405, f"{url.path} takes {allowed}, not {request.method}", (("allow", allowed),))
+    try:
+        match url.path:
+            case "/v1/models":
+                return _models()
+            case "/v1/chat/completions":
+                return _openai(request)
+            case "/v1/messages":
+                return _anthropic(request)
+            case "/api/chat":
+                return _ollama(request)
+            case _:
+                return _sse(request, url.query)
+    except _Wrong as wrong:
+        return error(vendor, 400, str(wrong))
+
+
+def error(vendor: Vendor, status: int, message: str, headers: Headers = ()) -> Reply:
+    """A refusal as the vendor would put it."""
+    body: dict[str, Any]
+    match vendor:
+        case "openai":
+            body = {
+                "error": {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+            }
+        case "anthropic":
+            kind = "not_found_error" if status == 404 else "invalid_request_error"
+            body = {"type": "error", "error": {"type": kind, "message": message}}
+        case "ollama" | "sse":
+            body = {"error": message}
+    return _json(status, body, headers)
+
+
+class _Wrong(ValueError):
+    """What the client wrote makes no sense; the message goes back to it."""
+
+
+def _vendor(path: str) -> Vendor:
+    if path.startswith("/v1/messages"):
+        return "anthropic"
+    if path.startswith("/api/"):
+        return "ollama"
+    return "sse" if path == "/sse" else "openai"
+
+
+def _models() -> Reply:
+    model = {"id": MODEL, "object": "model", "created": 0, "owned_by": "chaoskit"}
+    return _json(200, {"object": "list", "data": [model]})
+
+
+def _openai(request: Request) -> Ask:
+    body = _object(request.body)
+    limit = _tokens(body, "max_completion_tokens") or _tokens(body, "max_tokens")
+    options = _field(body, "stream_options", dict, "an object") or {}
+    return Ask(
+        vendor="openai",
+        model=_model(body),
+        tokens=limit or _TOKENS,
+        limited=limit is not None,
+        streamed=bool(_field(body, "stream", bool, "a boolean")),
+        prompt=_prompt(body),
+        usage=bool(_field(options, "include_usage", bool, "a boolean")),
+        stream=_stream(request),
+    )
+
+
+def _anthropic(request: Request) -> Ask:
+    body = _object(request.body)
+    limit = _tokens(body, "max_tokens")
+    if limit is None:
+        raise _Wrong("max_tokens: field required")
+    return Ask(
+        vendor="anthropic",
+        model=_model(body),
+        tokens=limit,
+        limited=True,
+        streamed=bool(_field(body, "stream", bool, "a boolean")),
+        prompt=_prompt(body),
+        stream=_stream(request),
+    )
+
+
+def _ollama(request: Request) -> Ask:
+    body = _object(request.body)
+    options = _field(body, "options", dict, "an object") or {}
+    limit = _tokens(options, "num_predict")
+    streamed = _field(body, "stream", bool, "a boolean")
+    return Ask(
+        vendor="ollama",
+        model=_model(body),
+        tokens=limit or _TOKENS,
+        limited=limit is not None,
+        streamed=streamed is not False,
+        prompt=_prompt(body),
+        stream=_stream(request),
+    )
+
+
+def _sse(request: Request, query: str) -> Ask:
+    text = parse_qs(query).get("tokens", [None])[-1]
+    if text is not None and not (text.isascii() and text.isdigit()):
+        raise _Wrong(f"tokens: expected an integer, found {text[:40]!r}")
+    limit = _tokens({"tokens": int(text[:9])}, "tokens") if text else None
+    return Ask(
+        vendor="sse",
+        model=MODEL,
+        tokens=limit or _TOKENS,
+        limited=limit is not None,
+        streamed=True,
+        prompt=len(request.body) // _BYTES_PER_TOKEN,
+        stream=_stream(request),
+    )
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(raw)
+    except (ValueError, RecursionError) as problem:
+        raise _Wrong(f"the body is no JSON: {problem}") from None
+    if not isinstance(body, dict):
+        raise _Wrong("the body is no JSON object")
+    return body
+
+
+def _field(body: Mapping[str, Any], name: str, kind: type, noun: str) -> Any:
+    """`body[name]` if it is there and not null; a boolean is no integer here."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise _Wrong(f"{name}: expected {noun}, found {json.dumps(value)[:80]}")
+    return value
+
+
+def _tokens(body: Mapping[str, Any], name: str) -> int | None:
+    count: int | None = _field(body, name, int, "an integer")
+    if count is not None and not 1 <= count <= _MOST_TOKENS:
+        raise _Wrong(f"{name}: expected 1 to {_MOST_TOKENS}, found {count}")
+    return count
+
+
+def _model(body: Mapping[str, Any]) -> str:
+    model: str | None = _field(body, "model", str, "a string")
+    if model is None:
+        raise _Wrong("model: field required")
+    return model
+
+
+def _prompt(body: Mapping[str, Any]) -> int:
+    messages: list[Any] | None = _field(body, "messages", list, "an array")
+    if messages is None:
+        raise _Wrong("messages: field required")
+    size = 0
+    for at, message in enumerate(messages):
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+            raise _Wrong(f"messages[{at}]: expected an object with a role")
+        content = message.get("content")
+        size += len(content if isinstance(content, str) else json.dumps(content))
+    return max(1, size // _BYTES_PER_TOKEN)
+
+
+def _stream(request: Request) -> int | None:
+    text = request.headers.get(STREAM_HEADER)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise _Wrong(f"{STREAM_HEADER}: expected an integer, found {text[:40]!r}")
+    return int(text)
+
+
+def _json(status: int, body: dict[str, Any], headers: Headers = ()) -> Reply:
+    raw = json.dumps(body).encode()
+    return Reply(status, (("content-type", JSON), ("content-length", str(len(raw))), *headers), raw)

@@ -1,0 +1,61 @@
+"""What connections have in common, whichever version of HTTP they speak."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import Any
+
+from chaoskit.records import tcp_info
+from chaoskit.server.telling import Desk
+
+_BUFFER = 64 * 1024  # bytes that may wait in this process before a connection's streams are held back
+LONGEST_BODY = 16 * 1024 * 1024
+
+
+class Connection(asyncio.Protocol):
+    """A TCP or TLS connection. `is_clear` is false while more than `_BUFFER` bytes wait for the client."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, desk: Desk, open_ones: set[Connection]) -> None:
+        self.desk = desk
+        self.open_ones = open_ones
+        self.is_clear = True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send without delay, and keep little."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.open_ones.add(self)
+        transport.set_write_buffer_limits(high=_BUFFER)
+        self.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client left, or we did."""
+        self.open_ones.discard(self)
+
+    def pause_writing(self) -> None:
+        """The client does not take what it is sent."""
+        self.is_clear = False
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self.is_clear = True
+
+    def socket(self) -> Any:
+        """The socket underneath, for its options."""
+        return self.transport.get_extra_info("socket")
+
+    def tcp_info(self) -> dict[str, int]:
+        """TCP_INFO now; its counts run from the start of the connection."""
+        return tcp_info.sample(self.socket())
+
+    def cut(self) -> None:
+        """Close at once and leave nothing in the kernel.
+
+        Without the linger option a socket with unacknowledged data keeps its namespace alive for minutes.
+        """
+        self.socket().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()

@@ -1,0 +1,83 @@
+"""What the server will say and when, decided before it says it.
+
+Rules: an answer depends on the seed and on who asks, and on nothing else; its n-th token is due at
+`received + first_token + n x interval`, whatever happened before. Texts are lower-case words that end in a
+space, so that no wire format has to escape them.
+"""
+
+from __future__ import annotations
+
+import math
+import ssl
+from dataclasses import dataclass
+
+from chaoskit import seed
+from chaoskit.units import Duration
+
+_Z99 = 2.3263478740408408  # the 99th percentile of the standard normal distribution
+_PERIOD = 64  # words drawn for one answer; a longer one repeats them
+_VOCABULARY = """
+a after air along always and any around ask away because before between both but call can city come
+country day different does down earth end even eye father find follow for from garden give good group had
+hand has head help here him home how if into it keep know large late leave letter light line live look
+make many mean more mother move must near never next no now of often on one open other out own paper
+people plant point read river run same say sea see sentence she show small some song sound stand state
+stop study take tell that their then these thing this thought through to too tree turn under up use walk
+was water we went what where while who will without work would year young
+"""
+_WORDS = tuple(_VOCABULARY.split())
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer: `first_token` and `interval` in ns, and `words` that go round until `tokens` are told."""
+
+    name: int
+    tokens: int
+    first_token: int
+    interval: int
+    words: tuple[str, ...]
+
+    def due(self, received: int, seq: int) -> int:
+        """When token `seq` (from 0) of a request that came at `received` leaves, monotonic ns."""
+        return received + self.first_token + seq * self.interval
+
+    def text(self, seq: int) -> str:
+        """Token `seq`: a word and a space."""
+        return self.words[seq % len(self.words)]
+
+    def whole(self) -> str:
+        """All tokens in a row."""
+        rounds, rest = divmod(self.tokens, len(self.words))
+        return "".join(self.words) * rounds + "".join(self.words[:rest])
+
+
+@dataclass(frozen=True)
+class Script:
+    """How the server behaves: a first token after a log-normal time, then one every `token_interval`."""
+
+    first_token_median: Duration
+    first_token_p99: Duration
+    token_interval: Duration
+    seed: int = 0
+    tls: ssl.SSLContext | None = None
+
+    def answer(self, tokens: int, *who: str | int) -> Answer:
+        """The answer of `tokens` tokens to `who`: the same one for the same seed and the same `who`."""
+        return Answer(
+            name=seed.derive(self.seed, "answer", *who),
+            tokens=tokens,
+            first_token=self._first_token(*who),
+            interval=self.token_interval,
+            words=tuple(
+                f"{word} " for word in seed.source(self.seed, "words", *who).choices(_WORDS, k=_PERIOD)
+            ),
+        )
+
+    def _first_token(self, *who: str | int) -> int:
+        """Median x e^(sigma x z): log-normal, with the sigma that puts the 99th percentile where it was asked."""
+        if not self.first_token_median:
+            return 0
+        sigma = math.log(self.first_token_p99 / self.first_token_median) / _Z99
+        z = seed.source(self.seed, "first-token", *who).gauss(0.0, 1.0)
+        return round(self.first_token_median * math.exp(sigma * z))

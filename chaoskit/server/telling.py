@@ -1,0 +1,162 @@
+"""Telling one answer, token by token, each at its time.
+
+Rules: the schedule never moves. A client that does not take what is sent is not written to: the schedule goes
+on, the tokens are late, and how late is written down. What waits in this process for one stream stays within
+one event above the connection's buffer limit. `sent` is read right before the bytes are handed on.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from chaoskit import clock
+from chaoskit.records import files
+from chaoskit.records.model import Served
+from chaoskit.server import asks, formats
+from chaoskit.server.asks import Ask, Headers, Reply, Request
+from chaoskit.server.pace import Pacer
+from chaoskit.server.script import Answer, Script
+
+_BURST = 64  # tokens that one stream may catch up with before it is the others' turn
+
+
+class Outlet(Protocol):
+    """Where one response goes: an HTTP/1.1 connection or an HTTP/2 stream."""
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the client takes what it is sent. When it turns true again, `Telling.resume` is called."""
+
+    def open(self, status: int, headers: Headers, data: bytes) -> None:
+        """Send the head and the first bytes of the body."""
+
+    def send(self, data: bytes) -> None:
+        """Send more of the body."""
+
+    def finish(self, data: bytes) -> None:
+        """Send the last bytes, and that they are the last."""
+
+    def tcp_info(self) -> dict[str, int]:
+        """The connection's TCP_INFO."""
+
+
+class Telling:
+    """One answer on its way."""
+
+    def __init__(self, desk: Desk, ask: Ask, answer: Answer, outlet: Outlet, received: int) -> None:
+        self._desk = desk
+        self._ask = ask
+        self._answer = answer
+        self._outlet = outlet
+        self._received = received
+        self._format = formats.of(ask, answer.name)
+        self._seq = 0
+        self._late = 0
+        self._waits = False
+        self._over = False
+
+    def start(self) -> None:
+        """Send what comes before the first token, and be there when that is due."""
+        if self._ask.streamed:
+            headers = (("content-type", self._format.content_type), ("cache-control", "no-cache"))
+            self._outlet.open(200, headers, self._format.opening())
+            self._desk.pacer.at(self._due(0), self._tell)
+        else:
+            self._desk.pacer.at(self._due(self._ask.tokens - 1), self._tell_whole)
+
+    def resume(self) -> None:
+        """The client takes bytes again."""
+        if self._waits:
+            self._waits = False
+            self._tell()
+
+    def stop(self, fate: Literal["sent", "client-left", "failed"]) -> None:
+        """No more of this; write down what became of it."""
+        if self._over:
+            return
+        self._over = True
+        if self._desk.log is not None:
+            self._desk.log.add(
+                Served(
+                    stream=self._ask.stream,
+                    received=self._received,
+                    first_due=self._due(0),
+                    ended=clock.now(),
+                    intended=self._ask.tokens,
+                    sent=self._seq,
+                    late=self._late,
+                    fate=fate,
+                    tcp_info=self._outlet.tcp_info(),
+                )
+            )
+
+    def _due(self, seq: int) -> int:
+        return self._answer.due(self._received, seq)
+
+    def _tell(self) -> None:
+        """Send every token whose time has come, and come back for the next."""
+        if self._over:
+            return
+        for _ in range(_BURST):
+            due = self._due(self._seq)
+            now = clock.now()
+            if now < due:
+                self._desk.pacer.at(due, self._tell)
+                return
+            if not self._outlet.is_clear:
+                self._waits = True
+                return
+            self._late = max(self._late, now - due)
+            text = self._answer.text(self._seq)
+            self._outlet.send(self._format.token(text, self._seq, due, clock.now()))
+            self._seq += 1
+            if self._seq == self._ask.tokens:
+                self._end(self._format.closing())
+                return
+        self._desk.pacer.at(due, self._tell)
+
+    def _tell_whole(self) -> None:
+        if self._over:
+            return
+        due = self._due(self._ask.tokens - 1)
+        now = clock.now()
+        self._late = now - due
+        self._seq = self._ask.tokens
+        body = self._format.whole(self._answer.whole(), due, now)
+        headers = (("content-type", self._format.content_type), ("content-length", str(len(body))))
+        self._outlet.open(200, headers, body)
+        self._end(b"")
+
+    def _end(self, data: bytes) -> None:
+        self.stop("sent")
+        self._outlet.finish(data)
+
+
+class Desk:
+    """Where requests arrive, whatever way they came: what all connections of one server share."""
+
+    def __init__(self, script: Script, pacer: Pacer, log: files.Log | None) -> None:
+        self.script = script
+        self.pacer = pacer
+        self.log = log
+        self._arrivals = 0
+
+    def take(self, request: Request, outlet: Outlet) -> Telling | None:
+        """Answer at once, or begin to tell."""
+        match asks.understand(request):
+            case Reply(status, headers, body):
+                outlet.open(status, headers, body)
+                outlet.finish(b"")
+                return None
+            case Ask() as ask:
+                answer = self.script.answer(ask.tokens, *self._who(ask))
+                telling = Telling(self, ask, answer, outlet, request.received)
+                telling.start()
+                return telling
+
+    def _who(self, ask: Ask) -> tuple[str, int]:
+        """A numbered stream by its number, another request by its turn."""
+        if ask.stream is not None:
+            return "stream", ask.stream
+        self._arrivals += 1
+        return "arrival", self._arrivals
