@@ -11,7 +11,8 @@ import math
 import ssl
 from dataclasses import dataclass
 
-from chaoskit import seed
+from chaoskit.seed import derive, source
+from chaoskit.spec.model import Server
 from chaoskit.units import Duration
 
 _Z99 = 2.3263478740408408  # the 99th percentile of the standard normal distribution
@@ -62,16 +63,19 @@ class Script:
     seed: int = 0
     tls: ssl.SSLContext | None = None
 
+    @classmethod
+    def of(cls, server: Server, seed: int) -> Script:
+        """The script that an experiment file asks for."""
+        return cls(server.first_token.median, server.first_token.p99, server.token_interval, seed)
+
     def answer(self, tokens: int, *who: str | int) -> Answer:
         """The answer of `tokens` tokens to `who`: the same one for the same seed and the same `who`."""
         return Answer(
-            name=seed.derive(self.seed, "answer", *who),
+            name=derive(self.seed, "answer", *who),
             tokens=tokens,
             first_token=self._first_token(*who),
             interval=self.token_interval,
-            words=tuple(
-                f"{word} " for word in seed.source(self.seed, "words", *who).choices(_WORDS, k=_PERIOD)
-            ),
+            words=tuple(f"{word} " for word in source(self.seed, "words", *who).choices(_WORDS, k=_PERIOD)),
         )
 
     def _first_token(self, *who: str | int) -> int:
@@ -79,5 +83,5 @@ class Script:
         if not self.first_token_median:
             return 0
         sigma = math.log(self.first_token_p99 / self.first_token_median) / _Z99
-        z = seed.source(self.seed, "first-token", *who).gauss(0.0, 1.0)
+        z = source(self.seed, "first-token", *who).gauss(0.0, 1.0)
         return round(self.first_token_median * math.exp(sigma * z))
