@@ -1,0 +1,169 @@
+"""The first process of a guest: the host's files to read, one folder to write, one command, its exit code.
+
+Runs as PID 1 of a User-Mode Linux kernel, so it must end by powering off and never by exiting. It imports
+little, because inside a guest every import is slow, and calls no tool, because a bare machine has none.
+
+What the host says through the console: the letter `i` is an interrupt for the command; the end of the
+input means that the host process died, and then the guest clears away after it and ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import shutil
+import signal
+import sys
+import termios
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaoskit.kernel import modules
+
+JOB, EXIT = "job.json", "exit"
+INTERRUPT = b"i"
+CONSOLE = 0
+
+_RB_POWER_OFF = 0x4321FEDC  # include/uapi/linux/reboot.h
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the host wants run. `scratch` lies inside `folder`; `modules` is None when all is built in."""
+
+    argv: list[str]
+    environment: dict[str, str]
+    directory: str
+    folder: str
+    scratch: str
+    modules: str | None
+
+
+def main(scratch: Path) -> None:
+    """Do the job in `scratch` and power off, whatever happens."""
+    try:
+        job = Job(**json.loads((scratch / JOB).read_text()))
+        _quiet_console()
+        _furnish(job)
+        code = _run(job)
+        if code is None:
+            shutil.rmtree(job.scratch, ignore_errors=True)
+        else:
+            _hand_over(Path(job.scratch) / EXIT, code)
+    except BaseException:  # noqa: BLE001  PID 1 must not exit: the kernel would panic over it
+        traceback.print_exc()
+    finally:
+        _power_off()
+
+
+def _furnish(job: Job) -> None:
+    """Mount what a command expects, and load the modules of a lab."""
+    _mount("proc", "/proc", "proc")
+    _mount("sysfs", "/sys", "sysfs")
+    _mount("tmpfs", "/run", "tmpfs")
+    for place in (job.environment["HOME"], job.environment["TMPDIR"], job.folder):
+        os.makedirs(place, exist_ok=True)  # noqa: PTH103  the folder may lie under the fresh /run
+    _mount("none", job.folder, "hostfs", job.folder)
+    if job.modules is not None:
+        modules.load(modules.LAB, Path(job.modules))
+
+
+def _run(job: Job) -> int | None:
+    """Run the command, passing interrupts on; its exit code, or None when the host has gone."""
+    wake, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
+    command = os.fork()
+    if command == 0:
+        _become(job)
+    watch = select.poll()
+    watch.register(CONSOLE, select.POLLIN)
+    watch.register(wake, select.POLLIN)
+    while True:
+        for ready, _ in watch.poll():
+            if ready == wake:
+                os.read(wake, 512)
+                if (code := _reap(command)) is not None:
+                    return code
+                continue
+            said = _heard()
+            if not said:
+                return None
+            for _ in range(said.count(INTERRUPT)):
+                os.kill(command, signal.SIGINT)
+
+
+def _become(job: Job) -> None:
+    """Turn this child into the command; never returns."""
+    try:
+        os.setsid()
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+        os.chdir(job.directory)
+        os.execvpe(job.argv[0], job.argv, job.environment)
+    except OSError as error:
+        print(f"cannot run {job.argv[0]}: {error.strerror}", file=sys.stderr, flush=True)
+    finally:
+        os._exit(127)
+
+
+def _reap(command: int) -> int | None:
+    """Collect every child that ended, orphans too; the command's exit code once it is among them."""
+    code: int | None = None
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return code
+        if pid == 0:
+            return code
+        if pid == command:
+            ended = os.waitstatus_to_exitcode(status)
+            code = ended if ended >= 0 else 128 - ended
+
+
+def _heard() -> bytes:
+    """What the host said; nothing when it has gone (the console then hangs up)."""
+    try:
+        return os.read(CONSOLE, 512)
+    except OSError:
+        return b""
+
+
+def _quiet_console() -> None:
+    """Bytes go through as they are: no echo, no carriage returns, no signals from control letters."""
+    state = termios.tcgetattr(CONSOLE)
+    state[1] &= ~termios.OPOST
+    state[3] &= ~(termios.ECHO | termios.ICANON | termios.ISIG)
+    termios.tcsetattr(CONSOLE, termios.TCSANOW, state)
+
+
+def _hand_over(path: Path, code: int) -> None:
+    """Write the exit code in one step, so that the host never reads half of it."""
+    draft = path.with_suffix(".draft")
+    draft.write_text(str(code))
+    draft.rename(path)
+
+
+def _mount(source: str, place: str, kind: str, options: str = "") -> None:
+    if _libc.mount(source.encode(), place.encode(), kind.encode(), 0, options.encode() or None) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"mount {kind}: {os.strerror(code)}", place)
+
+
+def _power_off() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.sync()
+    Path("/proc/sys/kernel/printk").write_text("0")  # no "System halted" below the command's last line
+    _libc.reboot(_RB_POWER_OFF)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,70 @@
+"""One command, started somewhere, that can be watched, interrupted and ended. Every substrate gives these.
+
+The command is the same everywhere (`chaoskit conduct RUNDIR`); only where it runs differs. Rules: it runs
+in a session of its own, so that a Ctrl-C at the terminal reaches it only through `interrupt`; what it says
+goes to a log in its folder; it never outlives its limit, nor `close`.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from chaoskit.clock import Clock
+from chaoskit.units import Duration
+
+GLANCE = 50_000_000  # ns between two looks at a running command
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to run, the one folder that it may write in, and how long it may take."""
+
+    argv: tuple[str, ...]
+    folder: Path
+    limit: Duration
+
+
+class Running(Protocol):
+    """A command under way."""
+
+    log: Path
+
+    def poll(self) -> int | None:
+        """None while it runs, then its exit code (128 + n when signal n ended it).
+
+        Raises RefusedError when it had to be ended, or could not even start.
+        """
+
+    def interrupt(self) -> None:
+        """Ask it to end, as Ctrl-C does. Nothing happens when it has ended."""
+
+    def close(self) -> None:
+        """End it at once with everything that it started. What it wrote stays."""
+
+
+def conduct(run: Path, limit: Duration) -> Command:
+    """The command that does the experiment of a run directory."""
+    run = run.resolve()
+    return Command((sys.executable, "-m", "chaoskit", "conduct", str(run)), run, limit)
+
+
+def finish(running: Running, clock: Clock) -> int:
+    """Wait until it ends; its exit code. Raises what `poll` raises, and leaves nothing running."""
+    try:
+        while (code := running.poll()) is None:
+            clock.sleep_until(clock.now() + GLANCE)
+        return code
+    finally:
+        running.close()
+
+
+def last_words(log: Path, lines: int = 12) -> str:
+    """The last lines of a log, indented; for the end of a sentence that says what went wrong."""
+    try:
+        said = log.read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        said = []
+    return "".join(f"\n    {line}" for line in said[-lines:]) or "\n    (it said nothing)"

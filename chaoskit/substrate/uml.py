@@ -1,0 +1,222 @@
+"""A guest: a User-Mode Linux kernel booted over this machine's own files, to run one command in.
+
+The kernel is an ordinary program. It needs no root, no image and no network of the host; inside, the
+command is root in a kernel of its own. Rules: the host's files are read-only except one folder; nothing
+of a guest outlives it but what it wrote in that folder, however it ends:
+
+| what ends it                  | what happens                                                        |
+|-------------------------------|---------------------------------------------------------------------|
+| the command ends              | its exit code comes back                                            |
+| the limit passes, `close`     | every process of the guest is killed                                |
+| it panics, somebody kills it  | the same, and RefusedError tells its last words                     |
+| this process dies             | its console hangs up; it clears away after us and powers off        |
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from chaoskit.clock import Clock, RealClock
+from chaoskit.errors import RefusedError
+from chaoskit.substrate import guest
+from chaoskit.substrate.running import Command, last_words
+from chaoskit.units import Size
+
+MEMORY = Size.parse("512MiB")
+MODULES = Path("/usr/lib/uml/modules")  # where Debian's user-mode-linux keeps them
+INSTALL = "sudo apt-get install user-mode-linux"
+LOG = "guest.log"
+
+_HOME = Path(__file__).resolve().parents[2]  # what the guest's first process imports chaoskit from
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH")
+_INSIDE = {"HOME": "/run/home", "TMPDIR": "/run/tmp", "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1"}
+
+
+@dataclass(frozen=True)
+class GuestKernel:
+    """A UML kernel, its release, and the directory of its modules (None when all is built in)."""
+
+    path: Path
+    release: str
+    modules: Path | None
+
+
+@dataclass(frozen=True)
+class Uml:
+    """The substrate: this kernel, with this much memory for each guest."""
+
+    kernel: GuestKernel
+    memory: Size = MEMORY
+
+    def start(self, command: Command, clock: Clock | None = None) -> Guest:
+        """Boot a guest that runs `command`. RefusedError when it cannot even begin."""
+        clock = clock or RealClock()
+        folder = command.folder.resolve()
+        environment = _host_environment(self.memory)
+        try:
+            scratch = Path(tempfile.mkdtemp(prefix=".guest-", dir=folder))
+            (scratch / guest.JOB).write_text(json.dumps(asdict(_job(command, folder, scratch, self.kernel))))
+            with (folder / LOG).open("ab") as log:
+                process = subprocess.Popen(
+                    boot_line(self, scratch),
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    env=environment | {"HOME": str(scratch)},
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise RefusedError(
+                f"cannot start a guest in {folder}: {error.strerror}; use another --out"
+            ) from error
+        _pin(process.pid)
+        return Guest(process, scratch, command, clock)
+
+
+class Guest:
+    """A running guest. Made by `Uml.start`."""
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], scratch: Path, command: Command, clock: Clock
+    ) -> None:
+        self.log = scratch.parent / LOG
+        self.pid = process.pid
+        self._process = process
+        self._scratch = scratch
+        self._limit = command.limit
+        self._clock = clock
+        self._ends = clock.now() + command.limit
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        """As `Running.poll`."""
+        if self._code is not None:
+            return self._code
+        if self._process.poll() is None:
+            if self._clock.now() < self._ends:
+                return None
+            self.close()
+            raise RefusedError(
+                f"the guest did not end within {self._limit} and was stopped; it said:{self._said()}"
+            )
+        try:
+            self._code = int((self._scratch / guest.EXIT).read_text())
+        except FileNotFoundError:
+            raise RefusedError(f"the guest died before its command ended; it said:{self._said()}") from None
+        finally:
+            self.close()
+        return self._code
+
+    def interrupt(self) -> None:
+        """As `Running.interrupt`."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended
+            self._process.stdin.write(guest.INTERRUPT + b"\n")
+            self._process.stdin.flush()
+
+    def close(self) -> None:
+        """As `Running.close`; may be called again."""
+        with contextlib.suppress(ProcessLookupError):  # nobody of its session is left
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # an interrupt that nobody read
+            self._process.stdin.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _said(self) -> str:
+        return last_words(self.log)
+
+
+def find(path: Path | None = None) -> GuestKernel:
+    """The guest kernel at `path`, or `linux.uml` on PATH. RefusedError says how to get one."""
+    found = shutil.which(path or "linux.uml")
+    if found is None:
+        where = f"{path} is no program" if path else "linux.uml is not on PATH"
+        raise RefusedError(f"no guest kernel: {where}; {INSTALL}")
+    asked = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=10, check=False)
+    release = asked.stdout.strip()
+    if asked.returncode != 0 or not release:
+        raise RefusedError(
+            f"{found} does not tell its release, so it is no User-Mode Linux kernel; {INSTALL}"
+        )
+    modules = MODULES / release
+    return GuestKernel(Path(found), release, modules if modules.is_dir() else None)
+
+
+def boot_line(substrate: Uml, scratch: Path) -> list[str]:
+    """The guest kernel's command line (Documentation/virt/uml, Documentation/admin-guide/kernel-parameters)."""
+    return [
+        str(substrate.kernel.path),
+        f"mem={substrate.memory // 2**20}M",
+        "rootfstype=hostfs",
+        "rootflags=/",
+        "ro",
+        "quiet",
+        "loglevel=2",
+        "con0=fd:0,fd:1",
+        "con=null",
+        f"init={_quoted(sys.executable)}",
+        f"PYTHONPATH={_quoted(str(_HOME))}",
+        "--",
+        *("-S", "-P", "-B", "-m", guest.__name__, _quoted(str(scratch))),
+    ]
+
+
+def memory_folder(size: int, candidates: tuple[str, ...]) -> str:
+    """The first folder that can hold a guest's memory: `size` bytes free, writable, and not mounted noexec.
+
+    Raises RefusedError when there is none.
+    """
+    for folder in candidates:
+        try:
+            disk = os.statvfs(folder)
+        except OSError:
+            continue
+        roomy = disk.f_bavail * disk.f_frsize >= size
+        if roomy and not disk.f_flag & os.ST_NOEXEC and os.access(folder, os.W_OK):
+            return folder
+    raise RefusedError(
+        f"no place for a guest's memory: none of {', '.join(candidates)} is writable, executable and has "
+        f"{Size(size)} free; TMPDIR=/a/roomy/folder chaoskit ..."
+    )
+
+
+def _job(command: Command, folder: Path, scratch: Path, kernel: GuestKernel) -> guest.Job:
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return guest.Job(
+        argv=list(command.argv),
+        environment=passed_on | _INSIDE,
+        directory=str(Path.cwd()),
+        folder=str(folder),
+        scratch=str(scratch),
+        modules=str(kernel.modules) if kernel.modules else None,
+    )
+
+
+def _host_environment(memory: int) -> dict[str, str]:
+    """What the kernel's own process gets: it puts the guest's memory into TMPDIR, an unlinked file."""
+    folder = memory_folder(memory, ("/dev/shm", tempfile.gettempdir()))
+    return {"TMPDIR": folder, "PATH": os.environ.get("PATH", os.defpath)}
+
+
+def _pin(pid: int) -> None:
+    """Keep a guest on one CPU, where its system calls are ten times faster; guests spread over all."""
+    cpus = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(pid, {cpus[pid % len(cpus)]})
+
+
+def _quoted(text: str) -> str:
+    """As one word of a kernel command line, which knows double quotes and no escape (lib/cmdline.c)."""
+    if '"' in text:
+        raise RefusedError(f"a guest kernel cannot be given a path with a double quote: {text}; rename it")
+    return f'"{text}"' if " " in text else text
