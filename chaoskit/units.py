@@ -207,6 +207,6 @@ class Frequency(Quantity):
 
 
 def _plain(number: Decimal) -> str:
-    """Up to six significant decimals, without an exponent or trailing zeros."""
-    text = f"{number:.6f}".rstrip("0").rstrip(".")
+    """Exact to nine decimals, without an exponent or trailing zeros."""
+    text = f"{number:.9f}".rstrip("0").rstrip(".")
     return text or "0"

@@ -99,7 +99,7 @@ def _record(kind: type[R], text: bytes, path: Path) -> R:
         if kind is Phase:
             raw["faults"] = tuple(raw["faults"])
         return kind(**raw)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise RefusedError(f"{path} holds a line that is no {kind.__name__} record: {text[:80]!r}") from error
 
 

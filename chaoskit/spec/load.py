@@ -51,7 +51,7 @@ def parse(text: str, name: str) -> Experiment:
         raise SpecError(f"{name}: not YAML: {error}") from None
     except RecursionError:
         raise SpecError(f"{name}: nested too deeply; an experiment is a page of YAML") from None
-    if root is None:
+    if root is None or (isinstance(root, yaml.ScalarNode) and not root.value):
         raise SpecError(f"{name}:1: empty; start with name: and question:, or copy one of experiments/")
     words = tree.plain(root)
     if not isinstance(words, dict):

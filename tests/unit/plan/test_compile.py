@@ -1,0 +1,131 @@
+"""A plan says everything that will happen, without looking at a machine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from chaoskit.knobs import Knob, Netem, Sysctl
+from chaoskit.plan.compile import compile_plan
+from chaoskit.plan.model import Plan
+from chaoskit.spec.load import load, parse
+
+EXPERIMENTS = sorted((Path(__file__).parents[3] / "experiments").glob("*.yaml"))
+DOWN, UP = Knob("qdisc", "router", "to-client"), Knob("qdisc", "router", "ifb-client")
+FILE = """\
+name: x
+question: x?
+stage: {{lab: edge}}
+workload: {{request-rate: 4/s, output-tokens: 50}}
+faults:
+  slow: {{link: client-router, direction: {direction}, netem: {netem}}}
+  tuned: {{node: client, sysctl: {{net.ipv4.tcp_slow_start_after_idle: 0}}}}
+timeline: [{{baseline: 2s}}, {{slow: 2s}}, {{slow+tuned: 2s}}, {{recovery: 2s}}]
+seed: 7
+"""
+
+
+def plan(netem: str = "{delay: 30ms}", direction: str = "down") -> Plan:
+    """The plan of a small experiment with this netem."""
+    return compile_plan(parse(FILE.format(netem=netem, direction=direction), "x.yaml"))
+
+
+def test_experiments_exist() -> None:
+    """There is something to run."""
+    assert len(EXPERIMENTS) >= 4
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_every_shipped_experiment_has_a_plan_without_warnings(path: Path) -> None:
+    """Each file of experiments/ compiles, is called as its file, and does what it says."""
+    compiled = compile_plan(load(path))
+
+    assert compiled.name == path.stem
+    assert compiled.warnings == ()
+
+
+def test_a_plan_survives_its_file() -> None:
+    """plan.json holds the plan exactly."""
+    compiled = plan("{delay: 30ms, loss: {gemodel: {p: 1%, r: 30%}}, rate: 5mbit, slot: {min: 1ms, max: 2ms}}", "both")
+
+    assert Plan.model_validate_json(compiled.model_dump_json()) == compiled
+
+
+def test_every_phase_decides_every_knob() -> None:
+    """What a phase leaves alone is said (None), so that no phase depends on the one before it."""
+    compiled = plan()
+    parameter = Knob("sysctl", "client", "net.ipv4.tcp_slow_start_after_idle")
+
+    settings = [{change.knob: change.setting for change in phase.changes} for phase in compiled.phases]
+
+    assert all(set(setting) == {DOWN, parameter} for setting in settings)
+    assert [setting[parameter] for setting in settings] == [None, None, Sysctl("0"), None]
+    assert [isinstance(setting[DOWN], Netem) for setting in settings] == [False, True, True, False]
+
+
+@pytest.mark.parametrize(("direction", "knobs"), [("down", {DOWN}), ("up", {UP}), ("both", {DOWN, UP})])
+def test_each_direction_is_a_queue_of_its_own_on_the_router(direction: str, knobs: set[Knob]) -> None:
+    """`up` goes through an ifb, which is built (and needed) only then."""
+    compiled = plan(direction=direction)
+
+    shaped = {c.knob for phase in compiled.phases for c in phase.changes if isinstance(c.setting, Netem)}
+
+    assert shaped == knobs
+    assert ("ifb" in compiled.needs) == (UP in knobs)
+    assert any(change.knob.kind == "ifb" for change in compiled.stage) == (UP in knobs)
+
+
+def test_both_directions_draw_their_own_luck() -> None:
+    """Two queues of one fault have the same setting and different seeds."""
+    one, other = (c.setting for c in plan("{loss: 1%}", "both").phases[1].changes if isinstance(c.setting, Netem))
+
+    assert one.seed != other.seed
+    assert replace(one, seed=None) == replace(other, seed=None)
+
+
+def test_the_limit_follows_rate_times_delay() -> None:
+    """Without a limit of the author's, the queue holds what a long fat link has on its way."""
+    slow, fat = plan("{delay: 10ms, rate: 1mbit}"), plan("{delay: 500ms, rate: 1gbit}")
+
+    limits = [c.setting.limit for p in (slow, fat) for c in p.phases[1].changes if isinstance(c.setting, Netem)]
+
+    assert limits[0] == 1000
+    assert limits[1] > 500e-3 * 1e9 / 8 / 1514
+
+
+def test_promises_say_what_a_fault_should_be_seen_to_do() -> None:
+    """Loss and delay as a counter and a handshake should find them; nothing is promised where queues decide."""
+    exact, queued = plan("{delay: 30ms, loss: 2%}", "both"), plan("{delay: 30ms, rate: 1mbit}")
+
+    promise, shaped = exact.promises[1], queued.promises[1]
+
+    assert promise.rtt == 60_000_000
+    assert [effect.loss for effect in promise.effects] == pytest.approx([0.02, 0.02])
+    assert shaped.rtt is None
+
+
+@pytest.mark.parametrize(
+    ("netem", "words"),
+    [
+        ("{loss: {share: 1%, correlation: 25%}}", "write gemodel"),
+        ("{delay: 100ms, limit: 5}", "limit 5 is below"),
+        ("{delay: 5ms, jitter: 10ms}", "delays below zero become zero"),
+        ("{delay: 50ms, jitter: 30ms}", "overtake each other"),
+    ],
+)
+def test_what_does_not_do_what_it_says_is_warned_of(netem: str, words: str) -> None:
+    """Each known trap of netem is named before anything runs, with what to write instead."""
+    assert any(words in warning for warning in plan(netem).warnings)
+
+
+@pytest.mark.parametrize(
+    ("netem", "asked", "kernel"),
+    [("{loss: 0.0001%}", "0.0001%", "0.0001000008%"), ("{rate: 8001bit}", "8001bit", "8000bit")],
+)
+def test_roundings_are_shown(netem: str, asked: str, kernel: str) -> None:
+    """What the kernel cannot hold exactly is said with what it will hold."""
+    (rounding,) = plan(netem).roundings
+
+    assert (rounding.asked, rounding.kernel) == (asked, kernel)
