@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -65,7 +66,7 @@ def test_share_and_memory_are_those_of_the_kernels_own_chain(loss: Loss) -> None
     """The long-run share and the correlation of neighbours equal what the kernel's algorithm draws."""
     lost = kernel_draws(loss)
     share = sum(lost) / PACKETS
-    pairs = sum(a and b for a, b in zip(lost, lost[1:], strict=False)) / PACKETS
+    pairs = sum(a and b for a, b in pairwise(lost)) / PACKETS
     memory = (pairs - share**2) / (share * (1 - share))
 
     expected = expectation(loss)
