@@ -1,0 +1,118 @@
+"""Addresses, ways out and fixed neighbours. Each function acts in the namespace of `ip`."""
+
+from __future__ import annotations
+
+import errno
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_interface, ip_network
+from socket import AF_INET, AF_INET6
+from typing import Any
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.rtnl.ndmsg import NUD_PERMANENT
+
+from chaoskit.errors import RefusedError
+from chaoskit.kernel.links import find, index
+from chaoskit.knobs import Address, Neighbour, Route
+
+_MAIN_TABLE = 254
+_STATIC = 4  # RTPROT_STATIC: made by an administrator or by us, not by a daemon or by the kernel
+_PLAIN = {"RTA_TABLE", "RTA_DST", "RTA_GATEWAY", "RTA_OIF", "RTA_PRIORITY", "RTA_CACHEINFO", "RTA_PREF"}
+
+
+def read_address(ip: IPRoute, name: str) -> Address | None:
+    """Whether the address is on the link; `name` is "LINK ADDRESS/LENGTH"."""
+    link, _, text = name.partition(" ")
+    wanted = ip_interface(text)
+    there = find(ip, link)
+    if there is None:
+        return None
+    for message in ip.get_addr(index=there["index"], family=_family(wanted.version)):
+        found = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+        if ip_address(found) == wanted.ip and message["prefixlen"] == wanted.network.prefixlen:
+            return Address()
+    return None
+
+
+def write_address(ip: IPRoute, name: str, wanted: Address | None) -> None:
+    """Put it on the link, or take it away."""
+    link, _, text = name.partition(" ")
+    address = ip_interface(text)
+    if (read_address(ip, name) is None) != (wanted is None):
+        verb = "del" if wanted is None else "add"
+        ip.addr(verb, index=index(ip, link), address=str(address.ip), prefixlen=address.network.prefixlen)
+
+
+def read_route(ip: IPRoute, name: str) -> Route | None:
+    """The next hop for the prefix `name`. Raises RefusedError when there is more to it than a next hop, for
+    then it could not be put back as it was."""
+    found = _routes(ip, ip_network(name))
+    if not found:
+        return None
+    route, *others = found
+    via = route.get_attr("RTA_GATEWAY")
+    usual = route["proto"] == _STATIC and route["tos"] == 0 and _priority(route) == 0
+    if others or via is None or not usual or not {key for key, _ in route["attrs"]} <= _PLAIN:
+        raise RefusedError(
+            f"route {name} is more than one plain next hop, it could not be put back: ip route show {name}"
+        )
+    return Route(via=via)
+
+
+def write_route(ip: IPRoute, name: str, wanted: Route | None) -> None:
+    """Set the next hop, or take the route away."""
+    network = ip_network(name)
+    family = _family(network.version)
+    if wanted is not None:
+        ip.route("replace", family=family, dst=name, gateway=wanted.via)
+    elif _routes(ip, network):
+        ip.route("del", family=family, dst=name)
+
+
+def read_neighbour(ip: IPRoute, name: str) -> Neighbour | None:
+    """The permanent entry `name`, "LINK ADDRESS"; what the kernel has learned by itself does not count."""
+    link, _, address = name.partition(" ")
+    there = find(ip, link)
+    if there is None:
+        return None
+    for message in ip.get_neighbours(ifindex=there["index"], family=_family(ip_address(address).version)):
+        if message["state"] & NUD_PERMANENT and ip_address(message.get_attr("NDA_DST")) == ip_address(
+            address
+        ):
+            return Neighbour(mac=message.get_attr("NDA_LLADDR"))
+    return None
+
+
+def write_neighbour(ip: IPRoute, name: str, wanted: Neighbour | None) -> None:
+    """Fix the entry, or take it away."""
+    link, _, address = name.partition(" ")
+    number = index(ip, link)
+    if wanted is not None:
+        ip.neigh("replace", ifindex=number, dst=address, lladdr=wanted.mac, state=NUD_PERMANENT)
+        return
+    try:
+        ip.neigh("del", ifindex=number, dst=address)
+    except NetlinkError as error:
+        if error.code != errno.ENOENT:
+            raise
+
+
+def _routes(ip: IPRoute, network: IPv4Network | IPv6Network) -> list[Any]:
+    """The main table's routes for exactly this prefix."""
+    messages = ip.get_routes(family=_family(network.version), table=_MAIN_TABLE)
+    return [message for message in messages if _prefix(message, network) == network]
+
+
+def _prefix(message: Any, like: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    nothing = "0.0.0.0" if like.version == 4 else "::"
+    return ip_network(f"{message.get_attr('RTA_DST') or nothing}/{message['dst_len']}")
+
+
+def _priority(route: Any) -> int:
+    """0 for what each family has when nobody asked: 0, and 1024 for IPv6 (IP6_RT_PRIO_USER)."""
+    asked: int = route.get_attr("RTA_PRIORITY") or 0
+    return 0 if route["family"] == AF_INET6 and asked == 1024 else asked
+
+
+def _family(version: int) -> int:
+    return int(AF_INET if version == 4 else AF_INET6)

@@ -1,0 +1,151 @@
+"""Links: cables between namespaces, ifbs, flags and sizes. Each function acts in the namespace of `ip`."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from socket import AF_INET6
+from typing import Any, Protocol
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from chaoskit.errors import RefusedError
+from chaoskit.knobs import Ifb, Link, Veth
+
+_IFF_UP = 1
+_LEAST_IPV6 = 1280  # RFC 8200, section 5
+
+
+class Place(Protocol):
+    """A network namespace of ours: its descriptor, and a netlink socket inside it."""
+
+    @property
+    def fd(self) -> int: ...
+
+    @property
+    def ip(self) -> IPRoute: ...
+
+
+def find(ip: IPRoute, name: str) -> Any | None:
+    """The link's message, or None when there is none of that name."""
+    try:
+        return ip.link("get", ifname=name)[0]
+    except NetlinkError as error:
+        if error.code == errno.ENODEV:
+            return None
+        raise
+
+
+def index(ip: IPRoute, name: str) -> int:
+    """The link's number. Raises NetlinkError (ENODEV) when there is none of that name."""
+    number: int = ip.link("get", ifname=name)[0]["index"]
+    return number
+
+
+def name(ip: IPRoute, number: int) -> str:
+    """The name of the link with this number. Raises NetlinkError (ENODEV)."""
+    text: str = ip.link("get", index=number)[0].get_attr("IFLA_IFNAME")
+    return text
+
+
+def read_link(ip: IPRoute, name: str) -> Link | None:
+    """The flags and sizes of a link."""
+    link = find(ip, name)
+    if link is None:
+        return None
+    return Link(
+        up=bool(link["flags"] & _IFF_UP),
+        mtu=link.get_attr("IFLA_MTU"),
+        gso_max_segs=link.get_attr("IFLA_GSO_MAX_SEGS"),
+    )
+
+
+def write_link(ip: IPRoute, name: str, wanted: Link | None) -> None:
+    """Set what differs. Refuses an MTU that costs the link its IPv6 addresses: they do not come back with it."""
+    if wanted is None:
+        raise RefusedError(
+            f"link {name} cannot be taken away by its flags; for all of it: ip link del {name}"
+        )
+    now = read_link(ip, name)
+    number = index(ip, name)
+    if now is None or now == wanted:
+        return
+    if wanted.mtu < _LEAST_IPV6 <= now.mtu and list(ip.get_addr(index=number, family=AF_INET6)):
+        raise RefusedError(
+            f"link {name} would lose its IPv6 addresses for good with an MTU of {wanted.mtu}: "
+            f"ask for {_LEAST_IPV6} at least, or first: ip -6 address flush dev {name}"
+        )
+    sizes = {
+        key: getattr(wanted, key)
+        for key in ("mtu", "gso_max_segs")
+        if getattr(now, key) != getattr(wanted, key)
+    }
+    ip.link("set", index=number, state="up" if wanted.up else "down", **sizes)
+
+
+def read_ifb(ip: IPRoute, name: str) -> Ifb | None:
+    """Whether the link is there. Raises RefusedError when it is something else than an ifb."""
+    return None if _of_kind(ip, name, "ifb") is None else Ifb()
+
+
+def write_ifb(ip: IPRoute, name: str, wanted: Ifb | None) -> None:
+    """Make it, or take it away."""
+    if wanted is None:
+        remove(ip, name)
+    elif read_ifb(ip, name) is None:
+        ip.link("add", ifname=name, kind="ifb")
+
+
+def read_veth(ip: IPRoute, name: str, places: Mapping[str, Place]) -> Veth | None:
+    """The cable and where its other end is. Raises RefusedError when that is none of our places, or when
+    the link is something else than a veth."""
+    link = _of_kind(ip, name, "veth")
+    if link is None:
+        return None
+    there = _where(ip, link, places)
+    if there is None:
+        raise RefusedError(
+            f"the other end of veth {name} is in a namespace that is not ours; to see it: ip -d link"
+        )
+    peer = places[there].ip.link("get", index=link.get_attr("IFLA_LINK"))[0]
+    return Veth(
+        peer_place=there,
+        peer=peer.get_attr("IFLA_IFNAME"),
+        mac=link.get_attr("IFLA_ADDRESS"),
+        peer_mac=peer.get_attr("IFLA_ADDRESS"),
+    )
+
+
+def write_veth(ip: IPRoute, name: str, wanted: Veth | None, places: Mapping[str, Place]) -> None:
+    """Lay the cable, or take it away with both its ends. One that is laid otherwise is laid anew."""
+    remove(ip, name)
+    if wanted is not None:
+        peer = {"ifname": wanted.peer, "net_ns_fd": places[wanted.peer_place].fd, "address": wanted.peer_mac}
+        ip.link("add", ifname=name, kind="veth", address=wanted.mac, peer=peer)
+
+
+def remove(ip: IPRoute, name: str) -> None:
+    """Delete the link if it is there."""
+    link = find(ip, name)
+    if link is not None:
+        ip.link("del", index=link["index"])
+
+
+def _of_kind(ip: IPRoute, name: str, kind: str) -> Any | None:
+    link = find(ip, name)
+    if link is None:
+        return None
+    info = link.get_attr("IFLA_LINKINFO")
+    if info is None or info.get_attr("IFLA_INFO_KIND") != kind:
+        raise RefusedError(f"link {name} is there already and is no {kind}; to remove it: ip link del {name}")
+    return link
+
+
+def _where(ip: IPRoute, link: Any, places: Mapping[str, Place]) -> str | None:
+    """The place of the other end. The kernel names it by a number that only this namespace uses."""
+    number = link.get_attr("IFLA_LINK_NETNSID")
+    for place, space in places.items():
+        if space.ip is ip if number is None else ip.get_netnsid(fd=space.fd)["nsid"] == number:
+            return place
+    return None

@@ -1,0 +1,112 @@
+"""Network namespaces without names and without processes: two system calls and a file descriptor.
+
+A namespace lives as long as a descriptor, a process or a socket holds it; nobody else can find it, and
+when its holder dies it is gone with everything in it. A socket stays in the namespace it was made in.
+The functions act on the calling thread alone. (`os.setns` and `os.unshare` came with Python 3.12.)
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from chaoskit.errors import RefusedError
+
+_NEWNET, _NEWUSER = 0x4000_0000, 0x1000_0000  # clone(2)
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def current() -> int:
+    """A new descriptor of the calling thread's network namespace. The caller closes it."""
+    return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def make() -> int:
+    """A descriptor of a new, empty network namespace. The caller closes it; the thread stays where it was.
+
+    Raises RefusedError without the right to make one.
+    """
+    here = current()
+    try:
+        leave()
+        try:
+            return current()
+        finally:
+            enter(here)
+    finally:
+        os.close(here)
+
+
+def leave() -> None:
+    """Move the calling thread into a new, empty network namespace. Raises RefusedError."""
+    try:
+        _check(_libc.unshare(_NEWNET))
+    except OSError as error:
+        raise RefusedError(
+            f"no network namespace for us ({error.strerror}): run as root, or --substrate uml"
+        ) from error
+
+
+def enter(fd: int) -> None:
+    """Move the calling thread into the namespace behind `fd`."""
+    _check(_libc.setns(fd, _NEWNET))
+
+
+@contextmanager
+def inside(fd: int) -> Iterator[None]:
+    """The body runs in the namespace behind `fd`. It must not await: the whole thread has moved."""
+    here = current()
+    try:
+        enter(fd)
+        try:
+            yield
+        finally:
+            enter(here)
+    finally:
+        os.close(here)
+
+
+def enter_user_namespace() -> None:
+    """Make this unprivileged process root in user and network namespaces of its own, for good.
+
+    It must have one thread at this moment. Children inherit both. Raises RefusedError with the remedy.
+    """
+    user, group = os.geteuid(), os.getegid()
+    try:
+        _check(_libc.unshare(_NEWUSER | _NEWNET))
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"0 {user} 1")
+        Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+    except OSError as error:
+        raise RefusedError(f"no user namespace for us ({error.strerror}): {_remedy(error.errno)}") from error
+
+
+def _remedy(code: int | None) -> str:
+    match code:
+        case errno.EINVAL:
+            return "this process has several threads already; use the chaoskit command"
+        case errno.ENOSPC | errno.EUSERS:
+            return "sudo sysctl -w user.max_user_namespaces=10000, or run as root, or --substrate uml"
+        case _:  # Debian's switch and Ubuntu's answer alike, with EPERM or EACCES
+            switches = {
+                "kernel.unprivileged_userns_clone": "1",
+                "kernel.apparmor_restrict_unprivileged_userns": "0",
+            }
+            here = [f"{key}={value}" for key, value in switches.items() if _is_closed(key, value)]
+            allow = f"sudo sysctl -w {' '.join(here)}, or " if here else ""
+            return f"{allow}run as root, or --substrate uml"
+
+
+def _is_closed(switch: str, wide_open: str) -> bool:
+    path = Path("/proc/sys", *switch.split("."))
+    return path.exists() and path.read_text().strip() != wide_open
+
+
+def _check(result: int) -> None:
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))

@@ -1,0 +1,54 @@
+"""The kernel's errors in our words: what, where, the kernel's own sentence, and what to type next."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyroute2.netlink.exceptions import NetlinkError
+
+from chaoskit.errors import RefusedError
+from chaoskit.knobs import Knob
+
+_PARTS = {
+    "veth": ("veth", "veth"),
+    "ifb": ("ifb", "ifb"),
+    "qdisc": ("netem", "sch_netem"),
+    "redirect": ("clsact, matchall or mirred", "sch_ingress cls_matchall act_mirred"),
+}
+"""For a kind of knob: the part of the kernel it is, and the modules that bring it."""
+
+_LOOK = {
+    "veth": "ip -d link",
+    "ifb": "ip -d link",
+    "link": "ip -d link",
+    "address": "ip address",
+    "route": "ip route",
+    "neighbour": "ip neighbour",
+    "sysctl": "sysctl -a",
+    "redirect": "tc filter show dev LINK ingress",
+    "qdisc": "tc qdisc",
+}
+
+
+@contextmanager
+def translated(knob: Knob, verb: str) -> Iterator[None]:
+    """Errors of netlink and of /proc in the body come out as RefusedError; `verb` is "read" or "set"."""
+    try:
+        yield
+    except NetlinkError as error:
+        raise RefusedError(_sentence(knob, verb, error.code, error.args[-1])) from error
+    except OSError as error:
+        raise RefusedError(_sentence(knob, verb, error.errno or 0, error.strerror or str(error))) from error
+
+
+def _sentence(knob: Knob, verb: str, code: int, words: str) -> str:
+    match code, _PARTS.get(knob.kind):
+        case errno.ENOENT | errno.EOPNOTSUPP, (part, modules):
+            return f"{part} is not in this kernel ({words}): sudo modprobe -a {modules}, or --substrate uml"
+        case errno.EPERM | errno.EACCES, _:
+            next_step = "run as root, or --substrate uml"
+        case _:
+            next_step = f"to see what is there: {_LOOK.get(knob.kind, 'ip netns')}"
+    return f"{knob} cannot be {verb}: the kernel says {words!r}; {next_step}"
