@@ -15,7 +15,7 @@ from pathlib import Path
 from chaoskit.errors import SpecError
 from chaoskit.records.files import Log
 from chaoskit.server.connection import Connection
-from chaoskit.server.http1 import Http1
+from chaoskit.server.door import Door
 from chaoskit.server.pace import Pacer
 from chaoskit.server.script import Script
 from chaoskit.server.telling import Desk
@@ -36,7 +36,7 @@ async def serve(listener: socket.socket, script: Script, stop: asyncio.Event, lo
     desk = Desk(script, pacer, log)
     open_ones: set[Connection] = set()
     server = await loop.create_server(
-        lambda: Http1(desk, open_ones),
+        lambda: Door(desk, open_ones),
         sock=listener,
         backlog=_BACKLOG,
         ssl=script.tls,

@@ -61,11 +61,9 @@ class Http1(Connection):
         super().cut()
 
     def open(self, status: int, headers: Headers, data: bytes) -> None:
-        """The head and the first bytes in one segment. HEAD gets no body."""
-        assert self._head is not None
+        """The head and the first bytes in one segment."""
         response = h11.Response(status_code=status, headers=list(headers), reason=HTTPStatus(status).phrase)
-        body = b"" if self._head.method == b"HEAD" else data
-        self.transport.write(self._bytes(response) + self._bytes(h11.Data(data=body)))
+        self.transport.write(self._bytes(response) + self._bytes(h11.Data(data=data)))
 
     def send(self, data: bytes) -> None:
         """One chunk; an HTTP/1.0 client knows no chunks."""

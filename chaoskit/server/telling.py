@@ -145,7 +145,7 @@ class Desk:
         """Answer at once, or begin to tell."""
         match asks.understand(request):
             case Reply(status, headers, body):
-                outlet.open(status, headers, body)
+                outlet.open(status, headers, b"" if request.method == "HEAD" else body)
                 outlet.finish(b"")
                 return None
             case Ask() as ask:

@@ -1,0 +1,41 @@
+"""Which HTTP a client speaks: HTTP/2 if it chose that by ALPN or begins with its preface, else HTTP/1.1."""
+
+from __future__ import annotations
+
+import asyncio
+
+from chaoskit.server.connection import Connection
+from chaoskit.server.http1 import Http1
+from chaoskit.server.http2 import Http2
+
+_PREFACE = (
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # RFC 9113, 3.4; no request of HTTP/1.1 begins with its first three
+)
+
+
+class Door(Connection):
+    """Every connection begins as one, and is handed on at its first bytes."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """With TLS the handshake may have told."""
+        super().connection_made(transport)
+        self._first = b""
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None and tls.selected_alpn_protocol() == "h2":
+            self._hand_on(Http2(self.desk, self.open_ones))
+
+    def data_received(self, data: bytes) -> None:
+        """Wait for as many bytes as tell."""
+        self._first += data
+        told = self._first[:3]
+        if told == _PREFACE[:3]:
+            self._hand_on(Http2(self.desk, self.open_ones))
+        elif not _PREFACE.startswith(told):
+            self._hand_on(Http1(self.desk, self.open_ones))
+
+    def _hand_on(self, connection: Connection) -> None:
+        self.open_ones.discard(self)
+        self.transport.set_protocol(connection)
+        connection.connection_made(self.transport)
+        if self._first:
+            connection.data_received(self._first)
