@@ -3,8 +3,9 @@
 Runs as PID 1 of a User-Mode Linux kernel, so it must end by powering off and never by exiting. It imports
 little, because inside a guest every import is slow, and calls no tool, because a bare machine has none.
 
-What the host says through the console: the letter `i` is an interrupt for the command; the end of the
-input means that the host process died, and then the guest clears away after it and ends.
+What the host says through the console: `g` at once, to go; `i` is an interrupt for the command; the end of
+the input means that the host process died, and then the guest clears away after it and ends. A hangup
+while the kernel still boots is not told to anybody later, but it swallows the `g`.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from pathlib import Path
 from chaoskit.kernel import modules
 
 JOB, EXIT = "job.json", "exit"
-INTERRUPT = b"i"
-CONSOLE = 0
+GO, INTERRUPT = b"g", b"i"
+GO_WITHIN = 1_000  # ms; it waits in the console before we open that
+CONSOLE = "/dev/tty0"  # by this name: a hangup does not reach whoever holds it as /dev/console
 
 _RB_POWER_OFF = 0x4321FEDC  # include/uapi/linux/reboot.h
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -47,7 +49,6 @@ def main(scratch: Path) -> None:
     """Do the job in `scratch` and power off, whatever happens."""
     try:
         job = Job(**json.loads((scratch / JOB).read_text()))
-        _quiet_console()
         _furnish(job)
         code = _run(job)
         if code is None:
@@ -74,6 +75,13 @@ def _furnish(job: Job) -> None:
 
 def _run(job: Job) -> int | None:
     """Run the command, passing interrupts on; its exit code, or None when the host has gone."""
+    console = _console()
+    watch = select.poll()
+    watch.register(console, select.POLLIN)
+    if not watch.poll(GO_WITHIN) or GO not in (said := _heard(console)):
+        return None
+    if INTERRUPT in said:
+        return 128 + signal.SIGINT
     wake, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -81,8 +89,6 @@ def _run(job: Job) -> int | None:
     command = os.fork()
     if command == 0:
         _become(job)
-    watch = select.poll()
-    watch.register(CONSOLE, select.POLLIN)
     watch.register(wake, select.POLLIN)
     while True:
         for ready, _ in watch.poll():
@@ -91,7 +97,7 @@ def _run(job: Job) -> int | None:
                 if (code := _reap(command)) is not None:
                     return code
                 continue
-            said = _heard()
+            said = _heard(console)
             if not said:
                 return None
             for _ in range(said.count(INTERRUPT)):
@@ -128,20 +134,22 @@ def _reap(command: int) -> int | None:
             code = ended if ended >= 0 else 128 - ended
 
 
-def _heard() -> bytes:
+def _heard(console: int) -> bytes:
     """What the host said; nothing when it has gone (the console then hangs up)."""
     try:
-        return os.read(CONSOLE, 512)
+        return os.read(console, 512)
     except OSError:
         return b""
 
 
-def _quiet_console() -> None:
-    """Bytes go through as they are: no echo, no carriage returns, no signals from control letters."""
-    state = termios.tcgetattr(CONSOLE)
+def _console() -> int:
+    """Open the console so that bytes go through as they are: no echo, no carriage returns, no control letters."""
+    console = os.open(CONSOLE, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    state = termios.tcgetattr(console)
     state[1] &= ~termios.OPOST
     state[3] &= ~(termios.ECHO | termios.ICANON | termios.ISIG)
-    termios.tcsetattr(CONSOLE, termios.TCSANOW, state)
+    termios.tcsetattr(console, termios.TCSANOW, state)
+    return console
 
 
 def _hand_over(path: Path, code: int) -> None:

@@ -96,6 +96,7 @@ class Guest:
         self._clock = clock
         self._ends = clock.now() + command.limit
         self._code: int | None = None
+        self._say(guest.GO)
 
     def poll(self) -> int | None:
         """As `Running.poll`."""
@@ -118,10 +119,7 @@ class Guest:
 
     def interrupt(self) -> None:
         """As `Running.interrupt`."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended
-            self._process.stdin.write(guest.INTERRUPT + b"\n")
-            self._process.stdin.flush()
+        self._say(guest.INTERRUPT)
 
     def close(self) -> None:
         """As `Running.close`; may be called again."""
@@ -132,6 +130,12 @@ class Guest:
         with contextlib.suppress(BrokenPipeError):  # an interrupt that nobody read
             self._process.stdin.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _say(self, word: bytes) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended
+            self._process.stdin.write(word + b"\n")
+            self._process.stdin.flush()
 
     def _said(self) -> str:
         return last_words(self.log)
