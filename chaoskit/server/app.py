@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
+import signal
 import socket
 import ssl
 from pathlib import Path
 
-from chaoskit.errors import SpecError
+from chaoskit.errors import RefusedError, SpecError
 from chaoskit.records.files import Log
 from chaoskit.server.connection import Connection
 from chaoskit.server.door import Door
@@ -57,6 +60,39 @@ async def serve(listener: socket.socket, script: Script, stop: asyncio.Event, lo
         pacer.close()
         if log is not None:
             log.flush()
+
+
+async def serve_until_signal(listener: socket.socket, script: Script) -> int:
+    """Serve until SIGINT or SIGTERM comes; returns its number. For a process that does nothing else."""
+    stop = asyncio.Event()
+    came: list[int] = []
+
+    def end(sign: int) -> None:
+        came.append(sign)
+        stop.set()
+
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(sign, end, sign)
+    await serve(listener, script, stop)
+    return came[0]
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening TCP socket; port 0 takes a free one. Raises RefusedError with what to type next."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address, family=family, backlog=_BACKLOG)
+    except socket.gaierror as problem:
+        reason = f"{problem.strerror}; this machine's addresses: ip address"
+    except OSError as problem:
+        match problem.errno:
+            case errno.EADDRINUSE:
+                reason = f"taken by another program; try --port 0 for a free one, or find it: ss -ltnp sport = :{port}"
+            case errno.EACCES:
+                reason = "ports below 1024 are root's; try --port 8000"
+            case _:
+                reason = f"{os.strerror(problem.errno)}; this machine's addresses: ip address"
+    raise RefusedError(f"cannot listen on {host} port {port}: {reason}")
 
 
 def tls(certificate: Path, key: Path) -> ssl.SSLContext:

@@ -1,0 +1,59 @@
+"""`chaoskit serve`: the reference server by itself, for trying a client or a probe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chaoskit.errors import SpecError
+from chaoskit.units import Duration
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 takes a free one.")] = 8000,
+    first_token: Annotated[str, typer.Option(help="Median time to the first token.")] = "150ms",
+    first_token_p99: Annotated[str, typer.Option(help="Its 99th percentile.")] = "400ms",
+    token_interval: Annotated[str, typer.Option(help="Time from token to token.")] = "20ms",
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same texts and times.")] = 0,
+    cert: Annotated[Path | None, typer.Option(help="Certificate chain in PEM: serve over TLS.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Its private key in PEM.")] = None,
+) -> None:
+    """Run the reference token server: OpenAI, Anthropic and Ollama APIs over HTTP/1.1 and HTTP/2."""
+    import asyncio
+
+    from chaoskit.server.app import listen, serve_until_signal, tls
+    from chaoskit.server.script import Script
+
+    if (cert is None) != (key is None):
+        raise SpecError("--cert and --key go together; give both")
+    script = Script(
+        first_token_median=_duration("--first-token", first_token),
+        first_token_p99=_duration("--first-token-p99", first_token_p99),
+        token_interval=_duration("--token-interval", token_interval),
+        seed=seed,
+        tls=tls(cert, key) if cert and key else None,
+    )
+    if script.first_token_p99 < script.first_token_median:
+        raise SpecError(f"--first-token-p99 {first_token_p99} is below --first-token {first_token}")
+    listener = listen(host, port)
+    typer.echo(_greeting(listener.getsockname(), script.tls is not None))
+    sign = asyncio.run(serve_until_signal(listener, script))
+    raise typer.Exit(128 + sign)
+
+
+def _duration(option: str, text: str) -> Duration:
+    try:
+        return Duration.parse(text)
+    except ValueError as error:
+        raise SpecError(f"{option}: {error}") from error
+
+
+def _greeting(address: tuple[str, int], secure: bool) -> str:
+    """The URL, and something to type."""
+    host, port = address[:2]
+    url = f"http{'s' if secure else ''}://{f'[{host}]' if ':' in host else host}:{port}"
+    body = '{"model":"any","messages":[{"role":"user","content":"hi"}],"stream":true,"max_tokens":50}'
+    return f"{url} until Ctrl-C; try: curl -N{'k' if secure else ''} {url}/v1/chat/completions -d '{body}'"
