@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from types import TracebackType
 
 from pyroute2 import IPRoute
 
@@ -67,9 +66,7 @@ class LinuxKernel:
         self._spaces[""] = _Space.of(namespaces.current())
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         while self._spaces:
             self._spaces.popitem()[1].close()
 

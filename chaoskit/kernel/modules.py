@@ -14,7 +14,7 @@ from pathlib import Path
 
 from chaoskit.errors import RefusedError
 
-LAB = ("sch_netem", "veth", "ifb", "cls_matchall", "act_mirred", "sch_ingress")
+LAB = ("ipv6", "veth", "sch_netem", "ifb", "sch_ingress", "cls_matchall", "act_mirred")
 """What a lab and its faults need, where the kernel has them as modules."""
 
 _libc = ctypes.CDLL(None, use_errno=True)

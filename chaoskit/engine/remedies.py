@@ -1,0 +1,44 @@
+"""What a person types to put a knob back by hand."""
+
+from __future__ import annotations
+
+from chaoskit.knobs import Address, Knob, Link, Neighbour, Route, Setting, Sysctl
+
+
+def command(knob: Knob, former: Setting) -> str:
+    """The end of a sentence about a knob that should hold `former`: what to type for it."""
+    if knob.place or knob.kind == "namespace":
+        return "it goes when the last process of this run ends"
+    words = _words(knob, former)
+    return f"to put it back: sudo {words}" if words else f"to see what is there: {_look(knob)}"
+
+
+def _words(knob: Knob, former: Setting) -> str:
+    link, _, rest = knob.name.partition(" ")
+    match knob.kind, former:
+        case "qdisc", None:
+            return f"tc qdisc del dev {link} root"
+        case "redirect", None:
+            return f"tc qdisc del dev {link} clsact"
+        case "veth" | "ifb", None:
+            return f"ip link del {link}"
+        case "link", Link(up, mtu, segments):
+            return f"ip link set {link} mtu {mtu} gso_max_segs {segments} {'up' if up else 'down'}"
+        case "address", Address() | None:
+            return f"ip address {'add' if former else 'del'} {rest} dev {link}"
+        case "route", Route(via):
+            return f"ip route replace {knob.name} via {via}"
+        case "route", None:
+            return f"ip route del {knob.name}"
+        case "neighbour", Neighbour(mac):
+            return f"ip neighbour replace {rest} lladdr {mac} nud permanent dev {link}"
+        case "neighbour", None:
+            return f"ip neighbour del {rest} dev {link}"
+        case "sysctl", Sysctl(value):
+            return f"sysctl -w {knob.name}='{value}'"
+        case _:
+            return ""
+
+
+def _look(knob: Knob) -> str:
+    return f"tc qdisc show dev {knob.name}" if knob.kind in ("qdisc", "redirect") else "ip -d link"

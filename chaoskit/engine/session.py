@@ -1,0 +1,107 @@
+"""Apply a change, and put everything back.
+
+Rules:
+- Nothing is written before it is in the journal with its former value.
+- A change that does not read back as asked is refused.
+- Putting back goes on whatever fails, in the reverse order.
+- A knob that somebody else changed meanwhile is left alone and reported.
+- A write that was begun and never read back is ours to undo, whatever the knob holds now.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+
+from chaoskit.engine.journal import Debt, Journal
+from chaoskit.engine.remedies import command
+from chaoskit.errors import RefusedError
+from chaoskit.knobs import Change, Foreign, Kernel, Knob, Setting
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A knob that could not be put back, and why."""
+
+    debt: Debt
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.debt.knob}: {self.why}; {command(self.debt.knob, self.debt.former)}"
+
+
+def apply(kernel: Kernel, journal: Journal, change: Change) -> None:
+    """Read, write down, set, read back. Raises RefusedError, and then `restore` is owed all the same.
+
+    A knob may be changed again and again; what is owed for it stays its first value.
+    """
+    knob, wanted = change
+    former = kernel.read(knob)
+    _refuse_meddling(kernel, journal.owed_for(knob), former, knob)
+    if former is None and wanted is None:
+        return
+    journal.intend(knob, former, wanted)
+    kernel.write(knob, wanted)
+    got = kernel.read(knob)
+    if got != kernel.holds(wanted):
+        raise RefusedError(
+            f"{knob} was asked to hold {wanted} and holds {got}: chaoskit doctor says what works here"
+        )
+    journal.done(knob)
+
+
+def restore(kernel: Kernel, journal: Journal) -> list[Leftover]:
+    """Put back everything that is owed; return what could not be. May be called again, after a crash too.
+
+    An interrupt, or an error that is nobody's refusal, is raised after all the others were put back.
+    """
+    leftovers: list[Leftover] = []
+    with ExitStack() as last_first:
+        for debt in reversed(journal.owed()):
+            last_first.callback(_settle, kernel, journal, debt, leftovers)
+    return leftovers
+
+
+def _refuse_meddling(kernel: Kernel, owed: Debt | None, former: Setting, knob: Knob) -> None:
+    """Raises RefusedError where somebody else's work is, for it could not be put back."""
+    if isinstance(former, Foreign):
+        raise RefusedError(
+            f"{knob} belongs to somebody else, a {former.qdisc}: take it away first, or choose another"
+        )
+    if owed and owed.finished and former != kernel.holds(owed.wanted):
+        raise RefusedError(
+            f"{knob} was changed by somebody else during the run: it holds {former}, and we had set {owed.wanted}; "
+            f"find out who else works on it, and run again"
+        )
+
+
+def _settle(kernel: Kernel, journal: Journal, debt: Debt, leftovers: list[Leftover]) -> None:
+    try:
+        why = "" if _went_with_its_namespace(kernel, journal, debt.knob) else _put_back(kernel, debt)
+    except RefusedError as error:
+        why = str(error)
+    if why:
+        leftovers.append(Leftover(debt, why))
+        return
+    with suppress(
+        RefusedError
+    ):  # without room for this line the next restore looks again, and finds it settled
+        journal.restored(debt.knob)
+
+
+def _put_back(kernel: Kernel, debt: Debt) -> str:
+    """Why the knob does not hold its former value now; "" when it does."""
+    found = kernel.read(debt.knob)
+    if found == debt.former:
+        return ""
+    if debt.finished and found != kernel.holds(debt.wanted):
+        return f"left alone, for somebody else changed it: it holds {found}, we had set {debt.wanted}"
+    kernel.write(debt.knob, debt.former)
+    got = kernel.read(debt.knob)
+    return "" if got == kernel.holds(debt.former) else f"it holds {got} after {debt.former} was put back"
+
+
+def _went_with_its_namespace(kernel: Kernel, journal: Journal, knob: Knob) -> bool:
+    """A namespace that we made and that is no more took everything in it along."""
+    home = Knob("namespace", "", knob.place)
+    return knob.place != "" and journal.owed_for(home) is not None and kernel.read(home) is None
