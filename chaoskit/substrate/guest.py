@@ -3,13 +3,15 @@
 Runs as PID 1 of a User-Mode Linux kernel, so it must end by powering off and never by exiting. It imports
 little, because inside a guest every import is slow, and calls no tool, because a bare machine has none.
 
-What the host says through the console: `g` at once, to go; `i` is an interrupt for the command; the end of
-the input means that the host process died, and then the guest clears away after it and ends. A hangup
-while the kernel still boots is not told to anybody later, but it swallows the `g`.
+The host speaks through the console: the letter `i` is an interrupt for the command; the end of the input
+means that the host process died, and then the guest clears away after it and ends. The kernel notices
+only what arrives while the console is open, so what was said before is found out in two other ways: we
+look whether the host process is there, and it holds its interrupts back until we are ready.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -24,9 +26,8 @@ from pathlib import Path
 
 from chaoskit.kernel import modules
 
-JOB, EXIT = "job.json", "exit"
-GO, INTERRUPT = b"g", b"i"
-GO_WITHIN = 1_000  # ms; it waits in the console before we open that
+JOB, READY, EXIT = "job.json", "ready", "exit"
+INTERRUPT = b"i"
 CONSOLE = "/dev/tty0"  # by this name: a hangup does not reach whoever holds it as /dev/console
 
 _RB_POWER_OFF = 0x4321FEDC  # include/uapi/linux/reboot.h
@@ -35,7 +36,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True)
 class Job:
-    """What the host wants run. `scratch` lies inside `folder`; `modules` is None when all is built in."""
+    """What the host wants run. `scratch` lies inside `folder`; `modules` is None when all is built in.
+
+    `host` is the process that started the guest, by its number outside.
+    """
 
     argv: list[str]
     environment: dict[str, str]
@@ -43,14 +47,17 @@ class Job:
     folder: str
     scratch: str
     modules: str | None
+    host: int
 
 
 def main(scratch: Path) -> None:
     """Do the job in `scratch` and power off, whatever happens."""
     try:
         job = Job(**json.loads((scratch / JOB).read_text()))
+        console = _console()
+        abandoned = not Path(f"/proc/{job.host}").exists()  # still the host's /proc: ours is not mounted yet
         _furnish(job)
-        code = _run(job)
+        code = None if abandoned else _run(job, console)
         if code is None:
             shutil.rmtree(job.scratch, ignore_errors=True)
         else:
@@ -73,15 +80,8 @@ def _furnish(job: Job) -> None:
         modules.load(modules.LAB, Path(job.modules))
 
 
-def _run(job: Job) -> int | None:
+def _run(job: Job, console: int) -> int | None:
     """Run the command, passing interrupts on; its exit code, or None when the host has gone."""
-    console = _console()
-    watch = select.poll()
-    watch.register(console, select.POLLIN)
-    if not watch.poll(GO_WITHIN) or GO not in (said := _heard(console)):
-        return None
-    if INTERRUPT in said:
-        return 128 + signal.SIGINT
     wake, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -89,6 +89,9 @@ def _run(job: Job) -> int | None:
     command = os.fork()
     if command == 0:
         _become(job)
+    (Path(job.scratch) / READY).touch()
+    watch = select.poll()
+    watch.register(console, select.POLLIN)
     watch.register(wake, select.POLLIN)
     while True:
         for ready, _ in watch.poll():
@@ -166,10 +169,9 @@ def _mount(source: str, place: str, kind: str, options: str = "") -> None:
 
 
 def _power_off() -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
     os.sync()
-    Path("/proc/sys/kernel/printk").write_text("0")  # no "System halted" below the command's last line
+    with contextlib.suppress(OSError):  # no "System halted" below the command's last line
+        Path("/proc/sys/kernel/printk").write_text("0")
     _libc.reboot(_RB_POWER_OFF)
 
 

@@ -71,6 +71,7 @@ class Uml:
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=log,
+                    bufsize=0,
                     env=environment | {"HOME": str(scratch)},
                     start_new_session=True,
                 )
@@ -91,12 +92,13 @@ class Guest:
         self.log = scratch.parent / LOG
         self.pid = process.pid
         self._process = process
+        assert process.stdin is not None
+        self._console = process.stdin
         self._scratch = scratch
         self._limit = command.limit
         self._clock = clock
         self._ends = clock.now() + command.limit
         self._code: int | None = None
-        self._say(guest.GO)
 
     def poll(self) -> int | None:
         """As `Running.poll`."""
@@ -119,23 +121,24 @@ class Guest:
 
     def interrupt(self) -> None:
         """As `Running.interrupt`."""
-        self._say(guest.INTERRUPT)
+        if self._code is not None:
+            return
+        if not (self._scratch / guest.READY).exists():
+            self._code = 128 + signal.SIGINT  # nothing has begun
+            self.close()
+            return
+        with contextlib.suppress(BrokenPipeError):  # it has ended
+            self._console.write(guest.INTERRUPT)
 
     def close(self) -> None:
         """As `Running.close`; may be called again."""
+        if self._console.closed:
+            return
         with contextlib.suppress(ProcessLookupError):  # nobody of its session is left
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # an interrupt that nobody read
-            self._process.stdin.close()
+        self._console.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
-
-    def _say(self, word: bytes) -> None:
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended
-            self._process.stdin.write(word + b"\n")
-            self._process.stdin.flush()
 
     def _said(self) -> str:
         return last_words(self.log)
@@ -204,6 +207,7 @@ def _job(command: Command, folder: Path, scratch: Path, kernel: GuestKernel) -> 
         folder=str(folder),
         scratch=str(scratch),
         modules=str(kernel.modules) if kernel.modules else None,
+        host=os.getpid(),
     )
 
 
