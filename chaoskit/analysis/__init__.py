@@ -1,0 +1,1 @@
+"""From raw records to a result: pure functions, repeatable on another machine, years later."""

@@ -1,0 +1,167 @@
+"""From a run directory to a result. Reads files and does nothing else; all numbers come from pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaoskit import __version__
+from chaoskit.analysis.attribution import blame
+from chaoskit.analysis.buckets import bucket_seconds, buckets
+from chaoskit.analysis.comparison import compare
+from chaoskit.analysis.conclusion import doubts, outcome, warnings
+from chaoskit.analysis.estimates import Estimates
+from chaoskit.analysis.fidelity import fidelity, where
+from chaoskit.analysis.goodput import good
+from chaoskit.analysis.health import health
+from chaoskit.analysis.metrics import metrics
+from chaoskit.analysis.parts import SECOND, WHOLE, Part, home, parts
+from chaoskit.analysis.raw import Raw, load
+from chaoskit.analysis.result import Bucket, PhaseResult, Result, Round
+from chaoskit.analysis.streams import Stream, streams
+from chaoskit.analysis.timeline import Timeline, single, timeline
+from chaoskit.analysis.verdicts import judge
+from chaoskit.faults.show import describe
+from chaoskit.plan.model import Plan
+from chaoskit.spec.model import Workload
+from chaoskit.spec.objectives import Objective
+
+ALONE = "run"  # the one phase of a run without a plan
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run was to show: from its plan, or for a bare probe from whoever asks."""
+
+    objectives: tuple[Objective, ...] = ()
+    workload: Workload | None = None
+    name: str = "probe"
+    question: str = ""
+    target: str = ""
+    seed: int = 0
+    reference: str = ALONE
+
+
+def analyse(run: Path, asked: Asked | None = None) -> Result:
+    """The result of the run in this directory. `asked` stands in for a plan where there is none.
+
+    Raises SpecError when this is no run directory, RefusedError when its records cannot be understood.
+    """
+    raw = load(run)
+    return understand(raw, run, _asked(raw.plan) if raw.plan else asked or Asked())
+
+
+def understand(raw: Raw, run: Path, asked: Asked) -> Result:
+    """The same for records that have been read. `run` is only named in the result."""
+    found, unfinished = streams(raw.requests, raw.reads)
+    course = _timeline(raw)
+    by_name = parts(found, course)
+    intended = _intended(raw, found, asked.workload)
+    passed = good(found, asked.objectives, lambda stream: home(stream, course).name, intended)
+    estimates = Estimates(asked.seed, passed, intended)
+    achieved = tuple(fidelity(raw.plan, course, raw.counters, raw.infos)) if raw.plan else ()
+    own = health(found, raw.vitals, unfinished)
+    doubted = doubts(found, achieved, own)
+    verdicts = tuple(judge(objective, by_name, estimates, doubted) for objective in asked.objectives)
+    return Result(
+        chaoskit=__version__,
+        name=asked.name,
+        question=asked.question,
+        target=asked.target,
+        seed=asked.seed,
+        run=str(run),
+        origin=course.begin,
+        seconds=max(0, raw.last - course.begin) / SECOND,
+        outcome=outcome(raw, verdicts, doubted),
+        reference=asked.reference,
+        whole=metrics(by_name[WHOLE], estimates),
+        phases=tuple(_phases(raw, course, by_name, estimates, buckets(found, course))),
+        bucket_s=bucket_seconds(course),
+        comparisons=tuple(compare(by_name, asked.reference, estimates)),
+        objectives=verdicts,
+        fidelity=achieved,
+        health=own,
+        warnings=tuple(warnings(raw.plan, found, own)),
+    )
+
+
+def _asked(plan: Plan) -> Asked:
+    return Asked(
+        objectives=plan.objectives,
+        workload=plan.workload,
+        name=plan.name,
+        question=plan.question,
+        target=plan.target,
+        seed=plan.seed,
+        reference=plan.reference,
+    )
+
+
+def _timeline(raw: Raw) -> Timeline:
+    if raw.phases:
+        return timeline(raw.phases, raw.last)
+    if not raw.requests:
+        return Timeline(())
+    return single(ALONE, min(request.scheduled for request in raw.requests), raw.last)
+
+
+def _intended(raw: Raw, found: Sequence[Stream], workload: Workload | None) -> dict[int, int]:
+    """How many tokens the reference server meant to send; to streams it never saw, what was asked of it."""
+    told = {served.stream: served.intended for served in raw.served if served.stream is not None}
+    if not raw.served or workload is None:
+        return told
+    return {stream.number: workload.output_tokens for stream in found} | told
+
+
+def _phases(
+    raw: Raw,
+    course: Timeline,
+    by_name: Mapping[str, Part],
+    estimates: Estimates,
+    stretches: Mapping[str, tuple[Bucket, ...]],
+) -> Iterator[PhaseResult]:
+    went_on = _went_on(raw)
+    for name in course.names:
+        part = by_name[name]
+        spans = [span for span in course.spans if span.name == name]
+        yield PhaseResult(
+            name=name,
+            faults=spans[0].faults,
+            asked=_settings(raw.plan, name),
+            seconds=part.seconds,
+            rounds=tuple(
+                Round(
+                    number=span.round,
+                    begin_s=(span.begin - course.begin) / SECOND,
+                    ready_s=(span.ready - course.begin) / SECOND,
+                    end_s=(span.end - course.begin) / SECOND,
+                )
+                for span in spans
+            ),
+            metrics=metrics(part, estimates),
+            blame=blame((gap for own in part.gaps.values() for gap in own), went_on),
+            timeline=stretches[name],
+        )
+
+
+def _went_on(raw: Raw) -> frozenset[int]:
+    """The streams to which the server sent more than arrived."""
+    arrived = {request.stream: request.tokens for request in raw.requests}
+    return frozenset(
+        served.stream
+        for served in raw.served
+        if served.stream in arrived and served.sent > arrived[served.stream]
+    )
+
+
+def _settings(plan: Plan | None, name: str) -> tuple[str, ...]:
+    """What this phase sets, knob by knob, in tc's words."""
+    phase = next((phase for phase in plan.phases if phase.name == name), None) if plan else None
+    if phase is None:
+        return ()
+    return tuple(
+        f"{where(change.knob)}: {describe(change.setting)}"
+        for change in phase.changes
+        if change.setting is not None
+    )

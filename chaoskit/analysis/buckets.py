@@ -1,0 +1,66 @@
+"""A phase in short stretches, for a glance at its course."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from chaoskit.analysis.latencies import latencies
+from chaoskit.analysis.parts import SECOND, home
+from chaoskit.analysis.quantiles import MS, nearest
+from chaoskit.analysis.result import Bucket
+from chaoskit.analysis.streams import STALL, Stream
+from chaoskit.analysis.timeline import Span, Timeline
+
+_MOST = 48  # in the longest phase
+_NICE = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
+
+
+def bucket_seconds(timeline: Timeline) -> float:
+    """A length, the same for all phases, that cuts the longest one into at most 48."""
+    longest = max((_seconds(span) for span in timeline.spans), default=0.0)
+    return float(next((nice for nice in _NICE if longest <= nice * _MOST), longest / _MOST))
+
+
+def buckets(found: Iterable[Stream], timeline: Timeline) -> dict[str, tuple[Bucket, ...]]:
+    """For each phase by name; its rounds lie over each other. A first token counts where it was asked for."""
+    seconds = bucket_seconds(timeline)
+    ttft: dict[tuple[str, int], list[float]] = defaultdict(list)
+    interrupted: dict[tuple[str, int], int] = defaultdict(int)
+    stalls: dict[tuple[str, int], int] = defaultdict(int)
+    for stream in found:
+        first = next(latency for latency in latencies(stream) if latency.name == "ttft")
+        if not first.is_open:
+            ttft[_place(timeline.charge(first.begin, first.end), first.begin, seconds)].append(first.value)
+        if stream.is_interrupted:
+            interrupted[_place(home(stream, timeline), stream.request.ended, seconds)] += 1
+        for gap in stream.gaps:
+            if gap.beyond(STALL):
+                stalls[_place(timeline.charge(gap.before.at, gap.end), gap.end, seconds)] += 1
+    return {
+        name: tuple(
+            Bucket(
+                at_s=index * seconds,
+                requests=len(ttft[name, index]),
+                ttft_p50_ms=nearest(sorted(ttft[name, index]), 50) / MS if ttft[name, index] else None,
+                interrupted=interrupted[name, index],
+                stalls=stalls[name, index],
+            )
+            for index in range(max(_count(span, seconds) for span in timeline.spans if span.name == name))
+        )
+        for name in timeline.names
+    }
+
+
+def _place(span: Span, stamp: int, seconds: float) -> tuple[str, int]:
+    """The phase and the number of the bucket; what lies outside the phase is put at its edge."""
+    index = int((stamp - span.begin) / SECOND / seconds)
+    return span.name, min(max(0, index), _count(span, seconds) - 1)
+
+
+def _count(span: Span, seconds: float) -> int:
+    return max(1, round(_seconds(span) / seconds))
+
+
+def _seconds(span: Span) -> float:
+    return (span.end - span.begin) / SECOND

@@ -1,0 +1,68 @@
+"""What a run's numbers come to, in sentences: doubts, the outcome, warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from chaoskit.analysis.figures import said
+from chaoskit.analysis.health import SERVER_LATE_MS
+from chaoskit.analysis.raw import Raw
+from chaoskit.analysis.result import Achievement, Found, Health, Outcome, Verdict
+from chaoskit.analysis.streams import Stream
+from chaoskit.analysis.verdicts import Doubt
+from chaoskit.plan.model import Plan
+
+
+def doubts(found: Sequence[Stream], achieved: Sequence[Achievement], own: Health) -> tuple[Doubt, ...]:
+    """Why this run, or some of its phases, can decide nothing."""
+    return (*_of_the_client(found, own), *_of_the_faults(achieved))
+
+
+def _of_the_client(found: Sequence[Stream], own: Health) -> Iterator[Doubt]:
+    if not found:
+        yield Doubt("no request was made")
+    if own.overloaded:
+        yield Doubt(
+            f"the client was too slow: requests started {said(own.scheduling_lag_p99_ms, 'ms')} late, its loop "
+            f"waited {said(own.loop_lag_p99_ms, 'ms')} (p99); ask for less, or give it a processor of its own"
+        )
+
+
+def _of_the_faults(achieved: Sequence[Achievement]) -> Iterator[Doubt]:
+    for each in achieved:
+        if each.verdict == "not-achieved":
+            asked, seen = said(each.asked, each.unit), said(each.achieved, each.unit)
+            yield Doubt(
+                f"{each.phase} was not as asked: {each.what} {seen} instead of {asked}, {each.where} ({each.remark})",
+                frozenset({each.phase}),
+            )
+
+
+def outcome(raw: Raw, verdicts: Sequence[Verdict], doubted: Sequence[Doubt]) -> Outcome:
+    """How it went and what it found, with the first reason."""
+    found, reason = _found(verdicts, doubted)
+    return Outcome(how=raw.how, detail=raw.detail, found=found, reason=reason)
+
+
+def _found(verdicts: Sequence[Verdict], doubted: Sequence[Doubt]) -> tuple[Found, str]:
+    for verdict in verdicts:
+        if verdict.judgement == "broken":
+            return "broken", f"{verdict.text}: {verdict.reason}"
+    if doubted:
+        return "undecided", doubted[0].reason
+    for verdict in verdicts:
+        if verdict.judgement == "undecided":
+            return "undecided", f"{verdict.text}: {verdict.reason}"
+    return ("met", "every objective") if verdicts else ("none", "no objective was asked")
+
+
+def warnings(plan: Plan | None, found: Sequence[Stream], own: Health) -> Iterator[str]:
+    """What a reader of the numbers should know, the plan's own warnings first."""
+    yield from plan.warnings if plan else ()
+    cancelled = sum(stream.is_cancelled for stream in found)
+    if own.unfinished:
+        yield f"streams open when the records break off, and counted nowhere: {own.unfinished}"
+    if cancelled:
+        yield f"streams still running when time was up, neither complete nor interrupted: {cancelled}"
+    if (own.server_late_p99_ms or 0) > SERVER_LATE_MS:
+        yield f"the reference server was late by its own schedule: {said(own.server_late_p99_ms, 'ms')} (p99)"

@@ -1,0 +1,204 @@
+"""One metric of one part: its value, its 95 % interval, and the guesses that comparisons are made of.
+
+Values are in base units here: ns, shares of 1, numbers per minute or second.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chaoskit.analysis import intervals, sampling
+from chaoskit.analysis.parts import Part
+from chaoskit.analysis.quantiles import MS, nearest
+from chaoskit.analysis.result import Estimated, Unit
+from chaoskit.analysis.sampling import Draws
+from chaoskit.analysis.streams import STALL, Gap
+from chaoskit.seed import derive
+from chaoskit.spec.objectives import METRICS
+
+MINUTE = 60 * 10**9
+FEW = 10  # streams below which resampling says nothing about the next run
+_GAP_PERCENTS = (50, 90, 95, 99)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """`streams` is how many it rests on; without a value `missing` says why."""
+
+    value: float | None
+    low: float = 0.0
+    high: float = math.inf
+    streams: int = 0
+    draws: Draws | None = None
+    missing: str = ""
+
+    def scaled(self, factor: float = 1.0) -> Estimated:
+        """As the result shows it."""
+        if self.value is None:
+            return Estimated(value=None, missing=self.missing)
+        return Estimated(value=self.value * factor, low=self.low * factor, high=self.high * factor)
+
+
+def unit(metric: str) -> Unit:
+    """In what the result gives this metric."""
+    kind = METRICS.get(metric, "number")
+    if kind == "number":
+        return "per-second" if metric == "goodput" else "per-minute"
+    return "ms" if kind == "duration" else "share"
+
+
+def scale(metric: str) -> float:
+    """From base units to those of the result."""
+    return 1 / MS if unit(metric) == "ms" else 1.0
+
+
+class Estimates:
+    """Every metric of every part, worked out when first asked for.
+
+    `good` are the streams that met every objective, `intended` the tokens the server meant to send to each.
+    """
+
+    def __init__(self, seed: int, good: frozenset[int], intended: Mapping[int, int]) -> None:
+        self._seed, self._good, self._intended = seed, good, intended
+        self._known: dict[tuple[str, str], Estimate] = {}
+
+    def of(self, part: Part, metric: str) -> Estimate:
+        """The estimate of a metric named as in objectives, or of `goodput`."""
+        key = (part.name, metric)
+        if key not in self._known:
+            self._known |= self._work_out(part, metric)
+        return self._known[key]
+
+    def _work_out(self, part: Part, metric: str) -> dict[tuple[str, str], Estimate]:
+        name, _, statistic = metric.rpartition("_")
+        seed = derive(self._seed, "bootstrap", part.name, metric if name != "itl" else name)
+        if name == "itl":
+            return {(part.name, f"itl_{key}"): value for key, value in _gaps(part, seed).items()}
+        if metric in METRICS and METRICS[metric] == "duration":
+            values = sorted(value for _, value in part.times.get(name, []))
+            return {(part.name, metric): _latency(values, statistic, seed)}
+        return {(part.name, metric): self._share(part, metric, seed)}
+
+    def _share(self, part: Part, metric: str, seed: int) -> Estimate:
+        gaps = part.gaps.values()
+        match metric:
+            case "interruption_rate":
+                return _share(len(part.interrupted), len(part.judged), seed)
+            case "goodput":
+                return _goodput(part, sum(s.number in self._good for s in part.judged), seed)
+            case "stalls_per_minute":
+                return _ratio([_stalls(own) for own in gaps], [_length(own) / MINUTE for own in gaps], seed)
+            case "stall_interval_fraction":
+                return _ratio([_stalls(own) for own in gaps], [len(own) for own in gaps], seed, most=1.0)
+            case "stall_ratio":
+                waits = [sum(gap.wait for gap in own) for own in gaps]
+                return _ratio(waits, [_length(own) for own in gaps], seed, most=1.0)
+            case "delivered_fraction":
+                return self._delivered(part, seed)
+        raise ValueError(f"{metric!r} is no metric")
+
+    def _delivered(self, part: Part, seed: int) -> Estimate:
+        known = [stream for stream in part.judged if stream.number in self._intended]
+        if not known:
+            return Estimate(None, missing="only the reference server says how much it meant to send")
+        meant = [self._intended[stream.number] for stream in known]
+        lost = [max(0, wanted - len(stream.tokens)) for stream, wanted in zip(known, meant, strict=True)]
+        short = _ratio(lost, meant, seed, most=1.0)
+        if short.value is None or short.draws is None:
+            return short
+        draws = Draws(1 - short.draws.high, 1 - short.draws.low)
+        return Estimate(1 - short.value, 1 - short.high, 1 - short.low, short.streams, draws)
+
+
+_STATISTICS = (*(f"p{percent}" for percent in _GAP_PERCENTS), "max", "mean")
+
+
+def _latency(values: list[float], statistic: str, seed: int) -> Estimate:
+    count = len(values)
+    if not values:
+        return Estimate(None, missing="no stream came so far")
+    if statistic == "max":
+        return _exactly(values[-1], count)
+    if statistic == "mean":
+        mean = math.fsum(values) / count
+        return _drawn(mean, count, sampling.of_mean(values, seed))
+    percent = int(statistic.removeprefix("p"))
+    low, high = intervals.ranks(percent, count)
+    return Estimate(
+        nearest(values, percent),
+        values[low - 1] if low else 0.0,
+        values[high - 1] if high <= count else math.inf,
+        count,
+        sampling.of_quantile(values, percent, seed),
+    )
+
+
+def _gaps(part: Part, seed: int) -> dict[str, Estimate]:
+    lengths = [gap.length for own in part.gaps.values() for gap in own]
+    owners = [stream for stream, own in part.gaps.items() for _ in own]
+    if not lengths:
+        nothing = Estimate(None, missing="no stream had two tokens")
+        return dict.fromkeys(_STATISTICS, nothing)
+    ordered, streams = sorted(lengths), len(part.gaps)
+    drawn = sampling.of_gaps(lengths, owners, _GAP_PERCENTS, seed)
+    found = {
+        f"p{percent}": _drawn(nearest(ordered, percent), streams, draws)
+        for percent, draws in zip(_GAP_PERCENTS, drawn, strict=True)
+    }
+    means = sampling.of_ratio([_length(own) for own in part.gaps.values()], _counts(part), streams, seed)
+    found["mean"] = _drawn(math.fsum(lengths) / len(lengths), streams, means)
+    found["max"] = _exactly(ordered[-1], streams)
+    return found
+
+
+def _share(hits: int, count: int, seed: int) -> Estimate:
+    if not count:
+        return Estimate(None, missing="no stream ended here")
+    low, high = intervals.share(hits, count)
+    return Estimate(hits / count, low, high, count, sampling.of_share(hits, count, seed))
+
+
+def _goodput(part: Part, good: int, seed: int) -> Estimate:
+    share = _share(good, len(part.judged), seed)
+    if share.value is None or share.draws is None or not part.seconds:
+        return share
+    rate = share.streams / part.seconds
+    draws = Draws(share.draws.low * rate, share.draws.high * rate)
+    return Estimate(share.value * rate, share.low * rate, share.high * rate, share.streams, draws)
+
+
+def _ratio(hits: list[int], wholes: list[float] | list[int], seed: int, most: float = math.inf) -> Estimate:
+    """Of sums over streams. What is at most 1 was seen in as many samples as there are streams."""
+    if not sum(wholes):
+        return Estimate(None, missing="no stream had two tokens")
+    exposure = len(wholes) if most == 1.0 else sum(wholes)
+    draws = sampling.of_ratio(hits, wholes, exposure, seed)
+    draws = Draws(draws.low.clip(max=most), draws.high.clip(max=most))
+    return _drawn(sum(hits) / sum(wholes), len(wholes), draws, most)
+
+
+def _drawn(value: float, streams: int, draws: Draws, most: float = math.inf) -> Estimate:
+    """With the interval of its draws; so few streams that they cannot give one leave everything open."""
+    if streams < FEW:
+        draws = sampling.unknown(most)
+    low, high = draws.interval
+    return Estimate(value, low, high, streams, draws)
+
+
+def _exactly(value: float, streams: int) -> Estimate:
+    """A maximum is a fact about this run and no guess about the next."""
+    return Estimate(value, value, value, streams, sampling.of_mean([value], 0))
+
+
+def _stalls(gaps: list[Gap]) -> int:
+    return sum(gap.beyond(STALL) > 0 for gap in gaps)
+
+
+def _length(gaps: list[Gap]) -> int:
+    return sum(gap.length for gap in gaps)
+
+
+def _counts(part: Part) -> list[int]:
+    return [len(own) for own in part.gaps.values()]

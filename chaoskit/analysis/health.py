@@ -1,0 +1,59 @@
+"""How the measuring itself went: a client too slow for its own workload measures itself.
+
+| number         | definition                                                                            |
+|----------------|---------------------------------------------------------------------------------------|
+| scheduling lag | started - scheduled, p99 over requests; above 50 ms the run decides nothing            |
+| loop lag       | what one instant in a hundred has to wait for the client's loop; above 20 ms the same  |
+| server late    | sent - due, p99 over the reference server's events; above 20 ms a warning              |
+
+Vitals give the longest wait of each half second. A wait of L blocks every instant within it, the first for
+the whole of L: the time from which an instant waits longer than x is the sum of (L - x) over the waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chaoskit.analysis.quantiles import MS, nearest
+from chaoskit.analysis.result import Health
+from chaoskit.analysis.streams import Stream
+from chaoskit.records.model import Vitals
+
+_SCHEDULING_MS = 50.0
+_LOOP_MS = 20.0
+SERVER_LATE_MS = 20.0
+
+
+def health(streams: Sequence[Stream], vitals: Sequence[Vitals], unfinished: int) -> Health:
+    """Of the whole run."""
+    lags = sorted(stream.request.started - stream.request.scheduled for stream in streams)
+    late = sorted(
+        token.sent - token.due
+        for stream in streams
+        for token in stream.tokens
+        if token.sent is not None and token.due is not None
+    )
+    scheduling = nearest(lags, 99) / MS if lags else None
+    loop = loop_lag(vitals)
+    return Health(
+        scheduling_lag_p99_ms=scheduling,
+        loop_lag_p99_ms=loop / MS if loop is not None else None,
+        overloaded=(scheduling or 0) > _SCHEDULING_MS or (loop or 0) / MS > _LOOP_MS,
+        server_late_p99_ms=nearest(late, 99) / MS if late else None,
+        unfinished=unfinished,
+    )
+
+
+def loop_lag(vitals: Sequence[Vitals]) -> float | None:
+    """The p99 of the wait, in ns, over all instants between the first line and the last."""
+    if len(vitals) < 2:
+        return None
+    budget = (vitals[-1].at - vitals[0].at) / 100
+    waits = sorted((line.lag for line in vitals), reverse=True)
+    total = 0.0
+    for count, wait in enumerate(waits, start=1):
+        total += wait
+        following = waits[count] if count < len(waits) else 0
+        if total - count * following > budget:
+            return (total - budget) / count
+    return 0.0

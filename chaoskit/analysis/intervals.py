@@ -1,0 +1,101 @@
+"""Exact 95 % intervals from the binomial distribution, which no sample is too small for.
+
+| of              | interval                                                                              |
+|-----------------|---------------------------------------------------------------------------------------|
+| a share         | Clopper and Pearson, Biometrika 26 (1934)                                             |
+| a quantile      | between two order statistics (David and Nagaraja, Order Statistics, 7.1); where the   |
+|                 | sample is too small to bound it from above, the upper end is infinite                 |
+
+Incomplete beta function: the continued fraction of Numerical Recipes, 6.4, by Lentz's method.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+TAIL = 0.025  # of each side
+_TINY = 1e-300
+
+
+def at_most(k: int, n: int, share: float) -> float:
+    """P(X <= k) for X binomial of n trials."""
+    if k < 0:
+        return 0.0
+    if k >= n:
+        return 1.0
+    return _incomplete_beta(n - k, k + 1, 1 - share)
+
+
+def share(k: int, n: int) -> tuple[float, float]:
+    """Where the true share lies after k of n."""
+    low = 0.0 if k == 0 else _solve(lambda p: 1 - at_most(k - 1, n, p) - TAIL)
+    high = 1.0 if k == n else _solve(lambda p: TAIL - at_most(k, n, p))
+    return low, high
+
+
+def ranks(percent: int, n: int) -> tuple[int, int]:
+    """The ranks (from 1) of the order statistics around a percentile; 0 and n + 1 mean unbounded."""
+    part = percent / 100
+    low = _first(lambda rank: at_most(rank, n, part) > TAIL, n)
+    high = _first(lambda rank: 1 - at_most(rank - 1, n, part) <= TAIL, n + 1)
+    return low, high
+
+
+def enough_for(tail: float) -> int:
+    """How many values it takes to bound, from above, the quantile that leaves `tail` beyond it (p95: 72)."""
+    return math.ceil(math.log(TAIL) / math.log1p(-tail))
+
+
+def _first(is_true: Callable[[int], bool], last: int) -> int:
+    """The first number from 0 to `last` for which it holds; `last` itself is taken to."""
+    low, high = 0, last
+    while low < high:
+        middle = (low + high) // 2
+        if is_true(middle):
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _solve(rising: Callable[[float], float]) -> float:
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        if rising(middle) < 0:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def _incomplete_beta(a: float, b: float, x: float) -> float:
+    if x <= 0 or x >= 1:
+        return float(x >= 1)
+    front = math.exp(
+        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+    )
+    if x < (a + 1) / (a + b + 2):
+        return front * _fraction(a, b, x) / a
+    return 1 - front * _fraction(b, a, 1 - x) / b
+
+
+def _fraction(a: float, b: float, x: float) -> float:
+    c, d = 1.0, 1 / _away_from_zero(1 - (a + b) * x / (a + 1))
+    result = d
+    for m in range(1, 10_000):
+        for term in (
+            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
+            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
+        ):
+            d = 1 / _away_from_zero(1 + term * d)
+            c = _away_from_zero(1 + term / c)
+            result *= c * d
+        if abs(c * d - 1) < 1e-14:
+            return result
+    return result
+
+
+def _away_from_zero(value: float) -> float:
+    return value if abs(value) > _TINY else _TINY

@@ -1,0 +1,84 @@
+"""Which phase does a measurement belong to?
+
+Rules: a phase lasts from `begin` until the next one begins; its faults may bite until the next one is ready.
+An interval is charged to the first faulted phase that it touches, else to the phase in which it began: a
+fault's damage is never charged to the baseline before it. The drain is the tail of the phase before it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chaoskit.records.model import Phase
+
+DRAIN = "drain"
+FOREVER = 2**63
+
+
+@dataclass(frozen=True)
+class Span:
+    """One passage of a phase, stamps in ns. `end` is when its time was over, `cleared` when its faults were gone."""
+
+    name: str
+    round: int
+    faults: tuple[str, ...]
+    begin: int
+    ready: int
+    end: int
+    cleared: int
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The spans of a run, in order, without gaps between them."""
+
+    spans: tuple[Span, ...]
+
+    @property
+    def begin(self) -> int:
+        """When the first phase began; 0 when none did."""
+        return self.spans[0].begin if self.spans else 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Each phase's name once, in order of its first appearance."""
+        return tuple(dict.fromkeys(span.name for span in self.spans))
+
+    def at(self, stamp: int) -> Span:
+        """The span in which `stamp` lies; the first one for everything before it."""
+        return self.spans[self._index(stamp)]
+
+    def charge(self, begin: int, end: int) -> Span:
+        """The span to which what happened from `begin` to `end` belongs."""
+        first = self._index(begin)
+        if first and begin < self.spans[first - 1].cleared and self.spans[first - 1].faults:
+            return self.spans[first - 1]
+        for span in self.spans[first:]:
+            if span.begin > end:
+                break
+            if span.faults:
+                return span
+        return self.spans[first]
+
+    def _index(self, stamp: int) -> int:
+        return max(0, bisect_right(self.spans, stamp, key=lambda span: span.begin) - 1)
+
+
+def timeline(phases: Sequence[Phase], last: int) -> Timeline:
+    """The spans of these phases. `last` is the last stamp of the run: an interrupted phase ends there."""
+    spans: list[Span] = []
+    for index, phase in enumerate(phases):
+        if phase.name == DRAIN and spans:
+            continue
+        after = phases[index + 1 :]
+        end = after[0].begin if after else max(phase.begin, min(phase.until, last))
+        cleared = next((later.ready for later in after if later.name != DRAIN), FOREVER)
+        spans.append(Span(phase.name, phase.round, phase.faults, phase.begin, phase.ready, end, cleared))
+    return Timeline(tuple(spans))
+
+
+def single(name: str, begin: int, end: int) -> Timeline:
+    """A timeline of one phase without faults, for runs that have no plan."""
+    return Timeline((Span(name, 0, (), begin, begin, max(begin, end), FOREVER),))

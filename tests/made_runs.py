@@ -1,0 +1,165 @@
+"""Run directories made by hand: every stamp is chosen, so that every number can be worked out on paper.
+
+Times are milliseconds after `START`; the records hold ns, as real ones do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from chaoskit.plan.compile import compile_plan
+from chaoskit.plan.model import Plan
+from chaoskit.records.files import FILES, line
+from chaoskit.records.model import (
+    Completion,
+    Counters,
+    Event,
+    Phase,
+    Read,
+    Record,
+    Request,
+    Served,
+    TcpInfo,
+    Vitals,
+)
+from chaoskit.spec.load import parse
+
+START = 5_000_000_000_000
+MS = 1_000_000
+EXPERIMENT = """\
+name: made-by-hand
+question: Are the numbers right?
+stage: {{lab: edge}}
+workload: {{request-rate: 10/s, output-tokens: 5}}
+faults:
+  wifi:
+    link: client-router
+    direction: down
+    netem: {netem}
+timeline: {timeline}
+objectives: {objectives}
+seed: 42
+"""
+
+
+def plan(
+    objectives: Sequence[str] = (),
+    netem: str = "{delay: 30ms, loss: 10%}",
+    timeline: str = "[{baseline: 10s}, {wifi: 10s}, {recovery: 10s}]",
+) -> Plan:
+    """The plan of a small experiment: ten seconds each of baseline, wifi and recovery."""
+    text = EXPERIMENT.format(objectives=json.dumps(list(objectives)), netem=netem, timeline=timeline)
+    return compile_plan(parse(text, "made.yaml"))
+
+
+def ns(ms: float) -> int:
+    """The stamp of this moment."""
+    return START + round(ms * MS)
+
+
+@dataclass
+class Made:
+    """A run in the making."""
+
+    plan: Plan | None = field(default_factory=plan)
+    records: list[Record] = field(default_factory=list)
+    outcome: dict[str, str] | None = field(default_factory=lambda: {"how": "finished", "detail": ""})
+    count: int = 0
+
+    def phases(self, settling: float = 0) -> Made:
+        """The plan's phases one after the other and a drain; each is ready `settling` after its begin."""
+        assert self.plan is not None
+        at = 0.0
+        for planned in self.plan.phases:
+            until = at + planned.length / MS
+            self.records.append(
+                Phase(planned.name, planned.round, planned.faults, ns(at), ns(at + settling), ns(until))
+            )
+            at = until
+        last = self.plan.phases[-1]
+        self.records.append(Phase("drain", last.round, last.faults, ns(at), ns(at), ns(at + 5000)))
+        return self
+
+    def stream(
+        self,
+        scheduled: float,
+        tokens: Sequence[float] = (),
+        completion: Completion = "complete",
+        ended: float | None = None,
+        **more: object,
+    ) -> int:
+        """A stream whose tokens arrive at these times, one read each. Returns its number."""
+        number, self.count = self.count, self.count + 1
+        end = ended if ended is not None else (tokens[-1] if tokens else scheduled)
+        first, last = (ns(tokens[0]), ns(tokens[-1])) if tokens else (None, None)
+        request = Request(
+            stream=number,
+            scheduled=ns(scheduled),
+            started=ns(scheduled),
+            ended=ns(end),
+            completion=completion,
+            sent=ns(scheduled),
+            first_event=first,
+            first_token=first,
+            first_output=first,
+            last_token=last,
+            tokens=len(tokens),
+        )
+        self.records.append(replace(request, **more))  # type: ignore[arg-type]
+        self.records += [self.read(number, read, at) for read, at in enumerate(tokens)]
+        return number
+
+    @staticmethod
+    def read(stream: int, read: int, at: float, late: float = 0, **event: int) -> Read:
+        """One read of one token, which we had `late` after the kernel; stamps of the event in ns."""
+        return Read(stream, read, ns(at), ns(at + late), 100, (Event("content", **event),))
+
+    def many(self, begin: float, end: float, every: float, ttft: float = 100, pace: float = 20) -> Made:
+        """Complete streams of five tokens, one every so often."""
+        at = begin
+        while at < end:
+            self.stream(at, [at + ttft + pace * token for token in range(5)])
+            at += every
+        return self
+
+    def counters(self, phase: str, packets: int, drops: int, begin: float, end: float, qlen: int = 0) -> Made:
+        """Two looks at the shaped queue, between which so many packets left and so many were dropped."""
+        place, name = "router", "to-client"
+        self.records += [
+            Counters(ns(begin), place, name, phase, 0, 7, 700, 1, 0, 0, 0),
+            Counters(ns(end), place, name, phase, 0, 7 + packets, 700, 1 + drops, 0, qlen, 0),
+        ]
+        return self
+
+    def handshakes(self, begin: float, rtts: Sequence[float]) -> Made:
+        """Connections made from `begin` on, one each 10 ms, with these round trips."""
+        for index, rtt in enumerate(rtts):
+            at = ns(begin + 10 * index)
+            self.records.append(TcpInfo(0, "connected", at, {"rtt": round(rtt * 1000)}))
+        return self
+
+    def vitals(self, end: float, lag: float = 0.5) -> Made:
+        """A line each half second from the start on."""
+        for index in range(int(end / 500) + 1):
+            self.records.append(Vitals(ns(index * 500), 1, 1, 1, round(lag * MS), 0))
+        return self
+
+    def served(self, stream: int, intended: int, sent: int) -> Made:
+        """The reference server's line for a stream."""
+        self.records.append(Served(stream, START, START, START, intended, sent, 0, "sent"))
+        return self
+
+    def write(self, run: Path) -> Path:
+        """As a run directory."""
+        run.mkdir(parents=True, exist_ok=True)
+        if self.plan is not None:
+            (run / "plan.json").write_text(self.plan.model_dump_json())
+        if self.outcome is not None:
+            (run / "outcome.json").write_text(json.dumps(self.outcome))
+        for record in self.records:
+            with (run / FILES[type(record)]).open("a") as file:
+                file.write(line(record))
+        return run
