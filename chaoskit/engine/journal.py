@@ -75,10 +75,7 @@ def debts(raw: bytes) -> list[Debt]:
     A knob that was changed several times is owed its first former value. Raises RefusedError for a whole
     line that is none of ours: the file was edited.
     """
-    owed: dict[Knob, Debt] = {}
-    for line in _lines(raw):
-        _account(owed, line)
-    return list(reversed(owed.values()))
+    return list(reversed(_owed(raw).values()))
 
 
 class Journal:
@@ -91,9 +88,7 @@ class Journal:
             self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise self._refusal(error) from error
-        self._owed: dict[Knob, Debt] = {}
-        for line in _lines(self.path.read_bytes()):
-            _account(self._owed, line)
+        self._owed = _owed(self.path.read_bytes())
 
     def owed(self) -> list[Debt]:
         """What is still owed, in the order of putting back."""
@@ -155,6 +150,13 @@ def _lines(raw: bytes) -> Iterator[Line]:
             raise RefusedError(
                 f"{FILE} line {number} was not written by chaoskit: {text[:80]!r}; put the line right, or delete it"
             ) from error
+
+
+def _owed(raw: bytes) -> dict[Knob, Debt]:
+    owed: dict[Knob, Debt] = {}
+    for line in _lines(raw):
+        _account(owed, line)
+    return owed
 
 
 def _account(owed: dict[Knob, Debt], line: Line) -> None:

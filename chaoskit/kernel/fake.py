@@ -25,7 +25,7 @@ class FakeKernel:
     settings: dict[Knob, Setting] = field(default_factory=dict)
     known: Facts = field(default_factory=Facts)
     fail_at: Sequence[int] = ()
-    failure: Exception | None = None
+    failure: BaseException | None = None
     lose_power_before: int | None = None
     lose_power_after: int | None = None
     writes: list[Change] = field(default_factory=list)
