@@ -20,9 +20,7 @@ from chaoskit.units import Duration
 def main() -> int:
     """Boot, run, show, and give back the exit code."""
     words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument(
-        "--kernel", type=Path, default=None, help="a User-Mode Linux kernel; default: linux.uml"
-    )
+    words.add_argument("--kernel", type=Path, default=None, help="a User-Mode Linux kernel; default: linux.uml")
     words.add_argument("--limit", type=Duration.parse, default=Duration.parse("10min"))
     words.add_argument("argv", nargs=argparse.REMAINDER)
     asked = words.parse_args()
@@ -37,7 +35,7 @@ def main() -> int:
 def show(command: Command, kernel: Path | None) -> int:
     """Run it in a guest, copying its log to our output while it grows."""
     clock = RealClock()
-    running = uml.Uml(uml.find(kernel)).start(command, clock)
+    running = uml.Uml(uml.find(kernel)).launch(command, clock)
     try:
         with running.log.open(errors="replace") as log:
             while True:

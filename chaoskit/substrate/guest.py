@@ -3,10 +3,10 @@
 Runs as PID 1 of a User-Mode Linux kernel, so it must end by powering off and never by exiting. It imports
 little, because inside a guest every import is slow, and calls no tool, because a bare machine has none.
 
-The host speaks through the console: the letter `i` is an interrupt for the command; the end of the input
-means that the host process died, and then the guest clears away after it and ends. The kernel notices
-only what arrives while the console is open, so what was said before is found out in two other ways: we
-look whether the host process is there, and it holds its interrupts back until we are ready.
+The host speaks through the console: a letter is a signal for the command; the end of the input means that
+the host process died, and then the guest clears away after it and ends. The kernel notices only what arrives
+while the console is open, so what was said before is found out in two other ways: we look whether the host
+process is there, and it holds its signals back until we are ready.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pathlib import Path
 from chaoskit.kernel import modules
 
 JOB, READY, EXIT = "job.json", "ready", "exit"
-INTERRUPT = b"i"
+LETTERS = {signal.SIGINT: b"i", signal.SIGTERM: b"t", signal.SIGHUP: b"h"}
 CONSOLE = "/dev/tty0"  # by this name: a hangup does not reach whoever holds it as /dev/console
 
 _RB_POWER_OFF = 0x4321FEDC  # include/uapi/linux/reboot.h
@@ -103,8 +103,9 @@ def _run(job: Job, console: int) -> int | None:
             said = _heard(console)
             if not said:
                 return None
-            for _ in range(said.count(INTERRUPT)):
-                os.kill(command, signal.SIGINT)
+            for sign, letter in LETTERS.items():
+                if letter in said:
+                    os.kill(command, sign)
 
 
 def _become(job: Job) -> None:

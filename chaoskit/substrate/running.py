@@ -1,12 +1,13 @@
 """One command, started somewhere, that can be watched, interrupted and ended. Every substrate gives these.
 
-The command is the same everywhere (`chaoskit conduct RUNDIR`); only where it runs differs. Rules: it runs
-in a session of its own, so that a Ctrl-C at the terminal reaches it only through `interrupt`; what it says
-goes to a log in its folder; it never outlives its limit, nor `close`.
+The command of an experiment is the same everywhere (`chaoskit conduct RUNDIR`); only where it runs differs.
+Rules: it runs in a session of its own, so that a Ctrl-C at the terminal reaches it only through
+`interrupt`; what it says goes to a log in its folder; it outlives neither its limit, nor `close`, nor us.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,21 +39,24 @@ class Running(Protocol):
         Raises RefusedError when it had to be ended, or could not even start.
         """
 
-    def interrupt(self) -> None:
-        """Ask it to end, as Ctrl-C does. Nothing happens when it has ended."""
+    def interrupt(self, sign: signal.Signals = signal.SIGINT) -> None:
+        """Ask it to end, as a terminal does with Ctrl-C. Nothing happens when it has ended."""
+
+    def finish(self) -> int:
+        """Wait until it ends; its exit code. Raises what `poll` raises, and leaves nothing running."""
 
     def close(self) -> None:
-        """End it at once with everything that it started. What it wrote stays."""
+        """End it at once with everything that it started. What it wrote stays. May be called again."""
 
 
-def conduct(run: Path, limit: Duration) -> Command:
-    """The command that does the experiment of a run directory."""
+def conduct(run: Path, limit: int) -> Command:
+    """The command that does the experiment of a run directory within `limit` ns."""
     run = run.resolve()
-    return Command((sys.executable, "-m", "chaoskit", "conduct", str(run)), run, limit)
+    return Command((sys.executable, "-m", "chaoskit", "conduct", str(run)), run, Duration(limit))
 
 
-def finish(running: Running, clock: Clock) -> int:
-    """Wait until it ends; its exit code. Raises what `poll` raises, and leaves nothing running."""
+def wait(running: Running, clock: Clock) -> int:
+    """What `finish` does, wherever it runs."""
     try:
         while (code := running.poll()) is None:
             clock.sleep_until(clock.now() + GLANCE)
@@ -62,9 +66,14 @@ def finish(running: Running, clock: Clock) -> int:
 
 
 def last_words(log: Path, lines: int = 12) -> str:
-    """The last lines of a log, indented; for the end of a sentence that says what went wrong."""
+    """The last lines of a log, indented; for the end of a sentence that says what went wrong.
+
+    A kernel's last words begin at its panic, which the trace that follows would push out.
+    """
     try:
         said = log.read_text(errors="replace").splitlines()
     except FileNotFoundError:
         said = []
-    return "".join(f"\n    {line}" for line in said[-lines:]) or "\n    (it said nothing)"
+    panic = next((at for at, line in enumerate(said) if "Kernel panic" in line), len(said) - lines)
+    begin = max(panic, 0)
+    return "".join(f"\n    {line}" for line in said[begin : begin + lines]) or "\n    (it said nothing)"

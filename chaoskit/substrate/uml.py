@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -28,13 +29,21 @@ from pathlib import Path
 from chaoskit.clock import Clock, RealClock
 from chaoskit.errors import RefusedError
 from chaoskit.substrate import guest
-from chaoskit.substrate.running import Command, last_words
+from chaoskit.substrate.running import Command, conduct, last_words, wait
 from chaoskit.units import Size
 
 MEMORY = Size.parse("512MiB")
 MODULES = Path("/usr/lib/uml/modules")  # where Debian's user-mode-linux keeps them
-INSTALL = "sudo apt-get install user-mode-linux"
 LOG = "guest.log"
+SLACK = 120_000_000_000  # ns that an experiment may take beyond what its plan says: boot, slow imports
+OPTIONS = {
+    "namespaces": ("CONFIG_NET_NS",),
+    "veth": ("CONFIG_VETH",),
+    "netem": ("CONFIG_NET_SCH_NETEM",),
+    "ifb": ("CONFIG_IFB",),
+    "redirect": ("CONFIG_NET_SCH_INGRESS", "CONFIG_NET_CLS_MATCHALL", "CONFIG_NET_ACT_MIRRED"),
+}
+"""For a feature (see `facts`) what a kernel must have been built with."""
 
 _HOME = Path(__file__).resolve().parents[2]  # what the guest's first process imports chaoskit from
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH")
@@ -43,11 +52,12 @@ _INSIDE = {"HOME": "/run/home", "TMPDIR": "/run/tmp", "PYTHONDONTWRITEBYTECODE":
 
 @dataclass(frozen=True)
 class GuestKernel:
-    """A UML kernel, its release, and the directory of its modules (None when all is built in)."""
+    """A UML kernel, its release, the directory of its modules (None when all is built in), its features."""
 
     path: Path
     release: str
     modules: Path | None
+    features: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -57,9 +67,12 @@ class Uml:
     kernel: GuestKernel
     memory: Size = MEMORY
 
-    def start(self, command: Command, clock: Clock | None = None) -> Guest:
-        """Boot a guest that runs `command`. RefusedError when it cannot even begin."""
-        clock = clock or RealClock()
+    def start(self, run: Path, length: int) -> Guest:
+        """Begin the experiment of a run directory, which by its plan takes `length` ns."""
+        return self.launch(conduct(run, length + SLACK), RealClock())
+
+    def launch(self, command: Command, clock: Clock) -> Guest:
+        """Boot a guest that runs any command. RefusedError when it cannot even begin."""
         folder = command.folder.resolve()
         environment = _host_environment(self.memory)
         try:
@@ -76,9 +89,7 @@ class Uml:
                     start_new_session=True,
                 )
         except OSError as error:
-            raise RefusedError(
-                f"cannot start a guest in {folder}: {error.strerror}; use another --out"
-            ) from error
+            raise RefusedError(f"cannot start a guest in {folder}: {error.strerror}; use another --out") from error
         _pin(process.pid)
         return Guest(process, scratch, command, clock)
 
@@ -86,9 +97,7 @@ class Uml:
 class Guest:
     """A running guest. Made by `Uml.start`."""
 
-    def __init__(
-        self, process: subprocess.Popen[bytes], scratch: Path, command: Command, clock: Clock
-    ) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], scratch: Path, command: Command, clock: Clock) -> None:
         self.log = scratch.parent / LOG
         self.pid = process.pid
         self._process = process
@@ -108,9 +117,7 @@ class Guest:
             if self._clock.now() < self._ends:
                 return None
             self.close()
-            raise RefusedError(
-                f"the guest did not end within {self._limit} and was stopped; it said:{self._said()}"
-            )
+            raise RefusedError(f"the guest did not end within {self._limit} and was stopped; it said:{self._said()}")
         try:
             self._code = int((self._scratch / guest.EXIT).read_text())
         except FileNotFoundError:
@@ -119,19 +126,23 @@ class Guest:
             self.close()
         return self._code
 
-    def interrupt(self) -> None:
+    def interrupt(self, sign: signal.Signals = signal.SIGINT) -> None:
         """As `Running.interrupt`."""
         if self._code is not None:
             return
         if not (self._scratch / guest.READY).exists():
-            self._code = 128 + signal.SIGINT  # nothing has begun
+            self._code = 128 + sign  # nothing has begun
             self.close()
             return
         with contextlib.suppress(BrokenPipeError):  # it has ended
-            self._console.write(guest.INTERRUPT)
+            self._console.write(guest.LETTERS[sign])
+
+    def finish(self) -> int:
+        """As `Running.finish`."""
+        return wait(self, self._clock)
 
     def close(self) -> None:
-        """As `Running.close`; may be called again."""
+        """As `Running.close`."""
         if self._console.closed:
             return
         with contextlib.suppress(ProcessLookupError):  # nobody of its session is left
@@ -149,15 +160,33 @@ def find(path: Path | None = None) -> GuestKernel:
     found = shutil.which(path or "linux.uml")
     if found is None:
         where = f"{path} is no program" if path else "linux.uml is not on PATH"
-        raise RefusedError(f"no guest kernel: {where}; {INSTALL}")
-    asked = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=10, check=False)
-    release = asked.stdout.strip()
-    if asked.returncode != 0 or not release:
-        raise RefusedError(
-            f"{found} does not tell its release, so it is no User-Mode Linux kernel; {INSTALL}"
-        )
+        raise RefusedError(f"there is no guest kernel, {where}: {remedy()}")
+    built = {line.partition("=")[0] for line in _ask(found, "--showconfig").splitlines() if line[-2:] in ("=y", "=m")}
+    if "CONFIG_UML" not in built:
+        raise RefusedError(f"{found} is no User-Mode Linux kernel: {remedy()}")
+    release = _ask(found, "--version")
     modules = MODULES / release
-    return GuestKernel(Path(found), release, modules if modules.is_dir() else None)
+    return GuestKernel(
+        path=Path(found),
+        release=release,
+        modules=modules if modules.is_dir() else None,
+        features=frozenset(feature for feature, options in OPTIONS.items() if built.issuperset(options)),
+    )
+
+
+def remedy() -> str:
+    """What to type for a guest kernel; User-Mode Linux exists for x86 alone."""
+    if platform.machine() in ("x86_64", "i686"):
+        return "sudo apt-get install user-mode-linux"
+    return f"User-Mode Linux is not for {platform.machine()}; use a virtual machine, cd vagrant && vagrant up"
+
+
+def _ask(kernel: str, question: str) -> str:
+    try:
+        answer = subprocess.run([kernel, question], capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise RefusedError(f"{kernel} does not answer {question}, so it is no guest kernel: {remedy()}") from error
+    return answer.stdout.strip()
 
 
 def boot_line(substrate: Uml, scratch: Path) -> list[str]:

@@ -1,0 +1,87 @@
+"""This kernel: the experiment runs as a child process. Root, or a user who may make user namespaces."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaoskit.clock import Clock, RealClock
+from chaoskit.errors import RefusedError
+from chaoskit.substrate.running import Command, conduct, last_words, wait
+
+LOG = "conduct.log"
+SLACK = 60_000_000_000  # ns that an experiment may take beyond what its plan says
+
+_LEASH = ("setpriv", "--pdeathsig", "INT", "--")  # setpriv(1), util-linux: it is interrupted when we die
+
+
+@dataclass(frozen=True)
+class Here:
+    """The substrate: the kernel that we run on."""
+
+    def start(self, run: Path, length: int) -> Child:
+        """Begin the experiment of a run directory, which by its plan takes `length` ns."""
+        return self.launch(conduct(run, length + SLACK), RealClock())
+
+    def launch(self, command: Command, clock: Clock) -> Child:
+        """Begin any command. RefusedError when that cannot be done."""
+        try:
+            with (command.folder / LOG).open("ab") as log:
+                process = subprocess.Popen(
+                    [*_LEASH, *command.argv],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+        except FileNotFoundError as error:
+            raise RefusedError(f"no {error.filename} here; sudo apt-get install util-linux") from error
+        except OSError as error:
+            raise RefusedError(f"cannot run in {command.folder}: {error.strerror}; use another --out") from error
+        return Child(process, command, clock)
+
+
+class Child:
+    """A running child process. Made by `Here`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], command: Command, clock: Clock) -> None:
+        self.log = command.folder / LOG
+        self.pid = process.pid
+        self._process = process
+        self._limit = command.limit
+        self._clock = clock
+        self._ends = clock.now() + command.limit
+        self._closed = False
+
+    def poll(self) -> int | None:
+        """As `Running.poll`."""
+        code = self._process.poll()
+        if code is None:
+            if self._clock.now() < self._ends:
+                return None
+            self.close()
+            raise RefusedError(
+                f"the experiment did not end within {self._limit} and was stopped; it said:{last_words(self.log)}"
+            )
+        return code if code >= 0 else 128 - code
+
+    def interrupt(self, sign: signal.Signals = signal.SIGINT) -> None:
+        """As `Running.interrupt`."""
+        self._process.send_signal(sign)
+
+    def finish(self) -> int:
+        """As `Running.finish`."""
+        return wait(self, self._clock)
+
+    def close(self) -> None:
+        """As `Running.close`."""
+        if self._closed:
+            return
+        self._closed = True
+        with contextlib.suppress(ProcessLookupError):  # nobody of its session is left
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
