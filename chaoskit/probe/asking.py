@@ -1,0 +1,125 @@
+"""The requests of one drive: the same question in the protocol's words, each with a prompt of its own.
+
+Rules: the API key is read while a request is being sent, put into its headers and nowhere else; whatever text
+of the server is kept has passed `safe`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Generator
+
+import httpx
+
+from chaoskit import __version__
+from chaoskit import seed as chance
+from chaoskit.errors import SpecError
+from chaoskit.probe import protocols
+from chaoskit.probe.target import Target
+from chaoskit.spec.model import Protocol, Workload
+
+_LONGEST_DETAIL = 200  # characters
+_DRAWN = 1 << 16  # bytes of text that prompts are cut from
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: a token
+_HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?|")
+
+
+class Asking:
+    """Makes requests. Raises SpecError when the target's URL, headers or key can make none."""
+
+    def __init__(self, target: Target, workload: Workload, seed: int) -> None:
+        self.workload = workload
+        self._target = target
+        self._url = _url(target.url, workload)
+        self._headers = {
+            "accept-encoding": "identity",
+            "user-agent": f"chaoskit/{__version__}",
+            "content-type": "application/json",
+            "accept": ", ".join(protocols.CONTENT_TYPES[workload.protocol]),
+            **({"anthropic-version": "2023-06-01"} if workload.protocol == "anthropic-messages" else {}),
+            **{name.lower(): value for name, value in target.headers.items()},
+        }
+        self._auth = _Key(target.key_env, workload.protocol) if target.key_env else None
+        self._text = _text(seed)
+        _check(target)
+
+    @property
+    def auth(self) -> httpx.Auth | None:
+        """What puts the key in, while sending."""
+        return self._auth
+
+    def request(self, stream: int) -> httpx.Request:
+        """The request of one stream, without the key."""
+        work = self.workload
+        asked = protocols.body(work.protocol, self._target.model, self._prompt(stream), work.output_tokens)
+        headers = {**self._headers, "x-chaoskit-stream": str(stream)}
+        return httpx.Request("POST", self._url, headers=headers, content=json.dumps(asked).encode())
+
+    def safe(self, text: str) -> str:
+        """A server's text in one short line of printable characters, without the key should it be in there."""
+        key = os.environ.get(self._target.key_env or "")
+        if key:
+            text = text.replace(key, "(the API key)")
+        line = " ".join("".join(c if c.isprintable() else " " for c in text[: 8 * _LONGEST_DETAIL]).split())
+        return line if len(line) <= _LONGEST_DETAIL else line[: _LONGEST_DETAIL - 3] + "..."
+
+    def _prompt(self, stream: int) -> str:
+        """Begins with the stream's number, so that no two are alike and no cache knows it."""
+        size = self.workload.prompt_size
+        text = f"{stream} " + self._text * (size // len(self._text) + 1)
+        return text[:size]
+
+
+class _Key(httpx.Auth):
+    """Reads the key from the environment for one request at a time."""
+
+    def __init__(self, name: str, protocol: Protocol) -> None:
+        self._name = name
+        self._protocol = protocol
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        if self._protocol == "anthropic-messages":
+            request.headers["x-api-key"] = os.environ[self._name]
+        else:
+            request.headers["authorization"] = f"Bearer {os.environ[self._name]}"
+        yield request
+
+
+def _url(text: str, workload: Workload) -> httpx.URL:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL as error:
+        raise SpecError(f"{text!r} is no URL: {error}; write for example http://127.0.0.1:8000") from None
+    if url.scheme not in ("http", "https") or not url.host:
+        raise SpecError(f"{text!r} is no http or https URL; write for example http://127.0.0.1:8000")
+    if url.path == "/":
+        url = url.copy_with(path=protocols.PATHS[workload.protocol])
+    if workload.protocol == "sse" and not url.query:
+        url = url.copy_with(query=f"tokens={workload.output_tokens}".encode())
+    return url
+
+
+def _check(target: Target) -> None:
+    """Complain before anything is sent, and without the values: they may be secret."""
+    for name, value in target.headers.items():
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            raise SpecError(
+                f"the header {name!r} has characters that HTTP does not allow; give ASCII on one line"
+            )
+    if target.key_env:
+        key = os.environ.get(target.key_env)
+        if not key:
+            raise SpecError(f"the environment has no {target.key_env}; type: export {target.key_env}=...")
+        if not _HEADER_VALUE.fullmatch(key):
+            raise SpecError(f"{target.key_env} holds characters that no HTTP header can carry; set it anew")
+
+
+def _text(seed: int) -> str:
+    """Words drawn from the seed, as many bytes as characters."""
+    source = chance.source(seed, "prompt")
+    letters = "etaoinshrdlu"
+    words = ["".join(source.choices(letters, k=source.randint(2, 9))) for _ in range(500)]
+    drawn = " ".join(source.choices(words, k=_DRAWN // 6))
+    return f"{drawn} "

@@ -1,0 +1,76 @@
+"""What the probe writes down: the run directory's files of one drive, and the counts of its vitals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+from chaoskit import clock
+from chaoskit.records.files import Log
+from chaoskit.records.model import Read, Request, TcpInfo, Vitals
+
+
+class Books:
+    """Open as a context manager. Every flush may raise RefusedError: a full disk."""
+
+    def __init__(self, run: Path) -> None:
+        self.open = 0
+        self._started = 0
+        self._ended = 0
+        self._last_ttft: int | None = None
+        self._requests = Log(run, Request)
+        self._reads = Log(run, Read)
+        self._tcp_infos = Log(run, TcpInfo)
+        self._vitals = Log(run, Vitals)
+        self._logs = (self._requests, self._reads, self._tcp_infos, self._vitals)
+
+    def begin(self) -> None:
+        """A stream has started."""
+        self.open += 1
+        self._started += 1
+
+    def read(self, record: Read) -> None:
+        """A read that completed events."""
+        self._reads.add(record)
+
+    def tcp_info(self, record: TcpInfo) -> None:
+        """A sample."""
+        self._tcp_infos.add(record)
+
+    def first_token(self, ttft: int) -> None:
+        """A stream had its first token `ttft` ns after it was scheduled."""
+        self._last_ttft = ttft
+
+    def end(self, record: Request) -> None:
+        """A stream has ended."""
+        self.open -= 1
+        self._ended += 1
+        self._requests.add(record)
+
+    def vitals(self, lag: int) -> None:
+        """How things are now; `lag` is the longest wait of the loop since the last time, ns."""
+        self._vitals.add(
+            Vitals(
+                at=clock.now(),
+                open=self.open,
+                started=self._started,
+                ended=self._ended,
+                lag=lag,
+                cpu=clock.cpu(),
+                last_ttft=self._last_ttft,
+            )
+        )
+
+    def flush(self) -> None:
+        """Hand everything to the kernel."""
+        for log in self._logs:
+            log.flush()
+
+    def __enter__(self) -> Books:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for log in self._logs:
+            log.close()

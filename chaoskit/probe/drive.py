@@ -1,0 +1,200 @@
+"""The probe as one coroutine: asks a target as a workload says, and writes down what came.
+
+| arrivals    | rule                                                                                        |
+|-------------|---------------------------------------------------------------------------------------------|
+| open loop   | one dispatcher wakes at times that were fixed beforehand and never waits for an answer      |
+| closed loop | so many streams at a time; each is followed at once, after a failure with a short pause     |
+
+Rules: the target's failures are records, ours are exceptions; however it ends, what happened is in the files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+from chaoskit.clock import now
+from chaoskit.errors import RefusedError
+from chaoskit.probe.alarm import Alarm
+from chaoskit.probe.arrivals import arrivals, schedule
+from chaoskit.probe.asking import Asking
+from chaoskit.probe.books import Books
+from chaoskit.probe.guard import Guard
+from chaoskit.probe.lines import Lines
+from chaoskit.probe.stamps import StampClock
+from chaoskit.probe.stream import Job, Stream
+from chaoskit.probe.target import Order, Target
+from chaoskit.records.model import Completion
+from chaoskit.spec.model import Workload
+
+__all__ = ["Order", "Target", "drive", "schedule"]
+
+_MS = 1_000_000
+_TICK = 20 * _MS  # how often the loop's lag is measured
+_FLUSH, _VITALS, _REFRESH = 12, 25, 50  # ticks between flushes, lines of vitals, looks at the clocks
+_PAUSE = 100 * _MS  # after a failure in a closed loop: a dead server is not to be hammered
+
+
+async def drive(target: Target, workload: Workload, order: Order, run: Path, stop: asyncio.Event) -> None:
+    """Ask until the order is carried out or `stop` is set, then until the open streams have ended.
+
+    Appends requests, tokens, tcp_info and vitals to the directory `run`. Raises SpecError when the target makes
+    no sense, RefusedError when the records cannot be written.
+    """
+    asking = Asking(target, workload, order.seed)
+    _allow_many_sockets()
+    clock = StampClock()
+    lines = Lines(target, workload, clock)
+    try:
+        with Books(run) as books:
+            async with asyncio.TaskGroup() as tasks:
+                crew = Crew(tasks, asking, lines, books)
+                heart = tasks.create_task(_beat(books, clock))
+                await _carry_out(crew, workload, order, stop)
+                heart.cancel()
+    except BaseExceptionGroup as group:
+        refused = group.subgroup(RefusedError)
+        if refused is None:
+            raise
+        raise refused.exceptions[0] from None
+    finally:
+        await lines.aclose()
+        clock.close()
+
+
+class Crew:
+    """The streams that are under way."""
+
+    def __init__(self, tasks: asyncio.TaskGroup, asking: Asking, lines: Lines, books: Books) -> None:
+        self._tasks = tasks
+        self._asking = asking
+        self._lines = lines
+        self._books = books
+        self._numbers = itertools.count()
+        self._open: dict[asyncio.Task[Completion], Guard] = {}
+
+    def prepare(self, scheduled: int) -> Job:
+        """The next request, with all that can be done before its time."""
+        number = next(self._numbers)
+        return Job(number, scheduled, self._asking.request(number))
+
+    def start(self, job: Job) -> asyncio.Task[Completion]:
+        """Set it off."""
+        guard = Guard()
+        task = self._tasks.create_task(self._run(job, guard))
+        guard.watch(task)
+        self._open[task] = guard
+        task.add_done_callback(self._open.pop)
+        return task
+
+    def cut(self) -> None:
+        """Cancel all."""
+        for guard in list(self._open.values()):
+            guard.cut("cancelled")
+
+    async def ended(self) -> None:
+        """Return when no stream is open."""
+        while self._open:
+            await asyncio.wait(self._open)
+
+    async def _run(self, job: Job, guard: Guard) -> Completion:
+        line = self._lines.take()
+        stream = Stream(job, self._asking, line, self._books, guard)
+        completion = await stream.run()
+        await self._lines.give_back(line, stream.is_clean)
+        return completion
+
+
+async def _carry_out(crew: Crew, workload: Workload, order: Order, stop: asyncio.Event) -> None:
+    """Start streams, let them end, cut those that do not."""
+    loop = _open_loop if workload.request_rate is not None else _closed_loop
+    stopping = asyncio.create_task(stop.wait())
+    starting = asyncio.create_task(loop(crew, workload, order))
+    ending: asyncio.Task[None] | None = None
+    try:
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not stopping.done():
+            starting.result()  # an error of ours
+            ending = asyncio.create_task(crew.ended())
+            patience = None if order.drain is None else order.drain / 1e9
+            await asyncio.wait({ending, stopping}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (starting, stopping, ending):
+            if task is not None:
+                task.cancel()
+        crew.cut()
+    await crew.ended()
+
+
+async def _open_loop(crew: Crew, workload: Workload, order: Order) -> None:
+    with contextlib.closing(Alarm()) as alarm:
+        for offset in _within(order, arrivals(workload, order.seed)):
+            job = crew.prepare(order.start + offset)
+            await alarm.until(job.scheduled)
+            crew.start(job)
+        if order.length is not None and order.requests is None:
+            await alarm.until(order.start + order.length)
+
+
+def _within(order: Order, offsets: Iterator[int]) -> Iterator[int]:
+    if order.length is not None:
+        length = order.length
+        offsets = itertools.takewhile(lambda offset: offset < length, offsets)
+    return itertools.islice(offsets, order.requests)
+
+
+async def _closed_loop(crew: Crew, workload: Workload, order: Order) -> None:
+    with contextlib.closing(Alarm()) as alarm:
+        await alarm.until(order.start)
+    places = itertools.count() if order.requests is None else iter(range(order.requests))
+    end = None if order.length is None else order.start + order.length
+
+    async def keep_one_open() -> None:
+        for _ in places:
+            if end is not None and now() >= end:
+                return
+            stream = crew.start(crew.prepare(now()))
+            await asyncio.wait(
+                {stream}
+            )  # unlike a bare await, it lets the stream live when this is cancelled
+            if stream.result() != "complete":
+                await asyncio.sleep(_PAUSE / 1e9)
+
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout_at(None if end is None else end / 1e9), asyncio.TaskGroup() as keepers:
+            for _ in range(workload.max_concurrency or 1):
+                keepers.create_task(keep_one_open())
+
+
+async def _beat(books: Books, clock: StampClock) -> None:
+    """Measure the loop's lag, flush, write vitals, look at the clocks, until cancelled."""
+    lag = 0
+    due = now()
+    try:
+        with contextlib.closing(Alarm()) as alarm:
+            for tick in itertools.count(1):
+                due += _TICK
+                await alarm.until(due)
+                late = now() - due
+                lag = max(lag, late)
+                if late > _TICK:
+                    due = now()
+                if tick % _FLUSH == 0:
+                    books.flush()
+                if tick % _VITALS == 0:
+                    books.vitals(lag)
+                    lag = 0
+                if tick % _REFRESH == 0:
+                    clock.refresh()
+    finally:
+        books.vitals(lag)
+
+
+def _allow_many_sockets() -> None:
+    """Take as many open files as this process may have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,0 +1,60 @@
+"""How long a stream is waited for: one deadline a stream, which moves often and rarely comes."""
+
+from __future__ import annotations
+
+import asyncio
+
+from chaoskit.records.model import Completion
+
+_SECOND = 10**9
+
+
+class Guard:
+    """Cancels the task that it watches at a deadline, and remembers why. Moving the deadline later costs nothing.
+
+    `verdict` is there from the moment of the cut, and only the first cut counts.
+    """
+
+    def __init__(self) -> None:
+        self.verdict: Completion | None = None
+        self._task: asyncio.Task[Completion] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._is_closed = False
+        self._deadline = 0.0
+        self._planned: Completion = "cancelled"
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, task: asyncio.Task[Completion]) -> None:
+        """This is the task."""
+        self._task = task
+
+    def until(self, stamp: int, verdict: Completion) -> None:
+        """Cut with `verdict` at the monotonic `stamp` (ns), and no more at the former one."""
+        self._deadline = stamp / _SECOND
+        self._planned = verdict
+        if not self._is_closed and (self._timer is None or self._timer.when() > self._deadline):
+            self._arm()
+
+    def cut(self, verdict: Completion) -> None:
+        """Cancel the task now."""
+        if not self._is_closed and self._task is not None:
+            self.verdict = verdict
+            self.close()
+            self._task.cancel()
+
+    def close(self) -> None:
+        """Never cut from now on."""
+        self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._deadline, self._fire)
+
+    def _fire(self) -> None:
+        if self._loop.time() < self._deadline:
+            self._arm()
+        else:
+            self.cut(self._planned)

@@ -1,0 +1,264 @@
+"""One stream from wish to end.
+
+Rules: whatever the far side does is written down, as one `Request` and a `Read` for each socket read that
+completed an event; an event has the stamp of the read that completed it; the guard bounds every wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import httpx
+
+from chaoskit.clock import now
+from chaoskit.probe import endings, protocols
+from chaoskit.probe.asking import Asking
+from chaoskit.probe.backend import Connection, Took
+from chaoskit.probe.books import Books
+from chaoskit.probe.endings import Ending, Scene
+from chaoskit.probe.guard import Guard
+from chaoskit.probe.lines import Line
+from chaoskit.probe.stamps import Arrival
+from chaoskit.probe.transcript import Transcript
+from chaoskit.probe.wire import MalformedError
+from chaoskit.records.model import Completion, Request, TcpInfo
+
+_AFTERMATH = 1_000_000_000  # ns that a response may go on after its end marker, or after a failing status
+_LONGEST_REFUSAL = 16 * 1024  # bytes of a failing response's body that are looked at
+
+
+@dataclass(frozen=True)
+class Job:
+    """A request that is ready to be sent at its time (monotonic ns)."""
+
+    number: int
+    scheduled: int
+    request: httpx.Request
+
+
+class Stream:
+    """One request and what came of it. `run` it once, as the task that the guard watches.
+
+    `is_clean` when the response was read to its end, so that its connection can be used again.
+    """
+
+    def __init__(self, job: Job, asking: Asking, line: Line, books: Books, guard: Guard) -> None:
+        self.is_clean = False
+        self._job = job
+        self._asking = asking
+        self._timeouts = asking.workload.timeouts
+        self._line = line
+        self._books = books
+        self._guard = guard
+        self._transcript = Transcript(job.number, books)
+        self._started = now()
+        self._connection: Connection | None = None
+        self._took: Took | None = None  # None: the connection was there already
+        self._http2_stream: int | None = None
+        self._sent: int | None = None
+        self._upload_took: int | None = None
+        self._headers_at: int | None = None
+        self._http: str | None = None
+        self._status: int | None = None
+        self._refusal = ""
+        job.request.extensions["trace"] = self._trace
+
+    async def run(self) -> Completion:
+        """Send it and read the answer to its end. Never raises what the far side caused."""
+        self._books.begin()
+        self._guard.until(self._started + self._timeouts.connect, "connect_failed")
+        try:
+            await self._exchange()
+            self.is_clean = True
+            ending = endings.WITHOUT_MARKER
+        except endings.FOREIGN as error:
+            ending = endings.of(error, self._scene())
+        except asyncio.CancelledError:
+            if self._guard.verdict is None:
+                raise
+            _stay()
+            ending = self._guard.verdict, self._words(self._guard.verdict)
+        self._guard.close()
+        completion, detail = self._judge(ending)
+        self._write(completion, detail)
+        return completion
+
+    async def _exchange(self) -> None:
+        try:
+            response = await self._line.client.send(self._job.request, auth=self._asking.auth, stream=True)
+        except ValueError as error:  # httpcore and httpx turn headers into numbers and text
+            raise MalformedError("response headers that make no sense") from error
+        try:
+            await self._listen(response)
+        finally:
+            await response.aclose()
+
+    async def _listen(self, response: httpx.Response) -> None:
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        assert self._connection is not None
+        tap, number = self._connection.tap, self._http2_stream
+        head = tap.head(number) if tap is not None and number is not None else None
+        self._headers_at = (head or self._connection.last).at
+        self._http = response.http_version
+        self._status = response.status_code
+        if not response.is_success:
+            self._guard.until(now() + _AFTERMATH, "http_error")
+            await self._hear_refusal(response)
+            return
+        self._check(response)
+        reader = protocols.Reader(self._asking.workload.protocol)
+        async for chunk in response.stream:
+            arrival = self._arrival()
+            meanings = reader.feed(chunk)
+            if meanings:
+                self._take(arrival, meanings)
+
+    def _take(self, arrival: Arrival, meanings: list[protocols.Meaning]) -> None:
+        transcript = self._transcript
+        is_first = transcript.first_token is None
+        transcript.take(arrival, meanings)
+        if transcript.has_ended:
+            self._guard.until(now() + _AFTERMATH, "cancelled")
+        elif transcript.first_token is not None:
+            self._guard.until(arrival.user + self._timeouts.idle, "idle_timeout")
+        if is_first and transcript.first_token is not None:
+            self._books.first_token(transcript.first_token - self._job.scheduled)
+            self._sample("start")
+
+    def _arrival(self) -> Arrival:
+        """The read that completed the chunk which was handed out last."""
+        assert self._connection is not None
+        tap, number = self._connection.tap, self._http2_stream
+        frame = tap.take(number) if tap is not None and number is not None else None
+        return frame or self._connection.last
+
+    async def _hear_refusal(self, response: httpx.Response) -> None:
+        """What a failing status says besides, as far as it is worth knowing."""
+        heard = b""
+        retry = response.headers.get("retry-after")
+        self._refusal = f"{self._status}" + (f", retry-after {retry}" if retry else "")
+        if response.is_redirect:
+            self._refusal += f", not followed to {response.headers.get('location', '')}"
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        async for chunk in response.stream:
+            heard += chunk
+            if len(heard) > _LONGEST_REFUSAL:
+                return
+        said = protocols.complaint(heard)
+        self._refusal += f": {said}" if said else ""
+
+    def _check(self, response: httpx.Response) -> None:
+        wanted = protocols.CONTENT_TYPES[self._asking.workload.protocol]
+        found = response.headers.get("content-type", wanted[0])
+        if found.partition(";")[0].strip().lower() not in wanted:
+            raise MalformedError(self._asking.safe(f"content-type {found} instead of {wanted[0]}"))
+        coding = response.headers.get("content-encoding", "identity")
+        if coding.lower() != "identity":
+            raise MalformedError(self._asking.safe(f"content-encoding {coding} though none was asked for"))
+
+    async def _trace(self, name: str, info: dict[str, Any]) -> None:
+        """httpcore tells its steps."""
+        match name.partition(".")[2]:
+            case "connect_tcp.complete":
+                connection: Connection = info["return_value"]
+                self._connection = connection
+                self._took = connection.took
+                at, fields = connection.met
+                self._books.tcp_info(TcpInfo(self._job.number, "connected", at, fields))
+            case "send_request_headers.started":
+                self._sent = now()
+                self._connection = self._connection or self._line.backend.latest
+                self._http2_stream = info.get("stream_id")
+                self._guard.until(self._sent + self._timeouts.first_token, "first_token_timeout")
+            case "send_request_body.complete":
+                assert self._sent is not None
+                self._upload_took = now() - self._sent
+
+    def _judge(self, ending: Ending) -> Ending:
+        """What the server said counts before how the connection ended."""
+        if self._refusal:
+            return "http_error", self._refusal
+        if self._transcript.complaint is not None:
+            return "error_event", self._transcript.complaint
+        if self._transcript.whole_at is not None:
+            return "complete", ""
+        return ending
+
+    def _write(self, completion: Completion, detail: str) -> None:
+        transcript = self._transcript
+        transcript.write()
+        self._sample("end")
+        self._forget()
+        took = self._took or (self._line.backend.took if self._sent is None else Took())
+        ended = transcript.whole_at if completion == "complete" else None
+        self._books.end(
+            Request(
+                stream=self._job.number,
+                scheduled=self._job.scheduled,
+                started=self._started,
+                ended=ended or now(),
+                completion=completion,
+                detail=self._asking.safe(detail),
+                sent=self._sent,
+                dns_took=took.name,
+                connect_took=took.connect,
+                tls_took=took.tls,
+                upload_took=self._upload_took,
+                headers=self._headers_at,
+                first_event=transcript.first_event,
+                first_token=transcript.first_token,
+                first_output=transcript.first_output,
+                last_token=transcript.last_token,
+                tokens=transcript.tokens,
+                status=self._status,
+                http=self._http,
+                connection=self._connection.number if self._connection else None,
+                reused=self._connection is not None and self._took is None,
+            )
+        )
+
+    def _sample(self, when: Literal["start", "end"]) -> None:
+        if self._connection is not None:
+            at, fields = self._connection.info()
+            self._books.tcp_info(TcpInfo(self._job.number, when, at, fields))
+
+    def _scene(self) -> Scene:
+        connection, number = self._connection, self._http2_stream
+        tap = connection.tap if connection else None
+        return Scene(
+            was_sent=self._sent is not None,
+            had_headers=self._status is not None,
+            other_side_closed=connection is not None and connection.ended,
+            reset=tap.resets.get(number) if tap and number is not None else None,
+            goaway=tap.goaway if tap else None,
+        )
+
+    def _forget(self) -> None:
+        if self._connection and self._connection.tap and self._http2_stream is not None:
+            self._connection.tap.forget(self._http2_stream)
+
+    def _words(self, verdict: Completion) -> str:
+        """What was waited for when the guard's patience ended."""
+        waited_for = "first token" if self._status is not None else "response"
+        match verdict:
+            case "connect_failed":
+                return f"{self._line.backend.took.step} not finished within {self._timeouts.connect}"
+            case "first_token_timeout":
+                return f"no {waited_for} within {self._timeouts.first_token}"
+            case "idle_timeout":
+                return f"silent for {self._timeouts.idle}"
+            case _:
+                return (
+                    "the run ended"
+                    if self._transcript.first_token
+                    else f"the run ended before the {waited_for}"
+                )
+
+
+def _stay() -> None:
+    """The cancellation was ours, and is over."""
+    task = asyncio.current_task()
+    assert task is not None
+    task.uncancel()
