@@ -26,7 +26,7 @@ class Late(NamedTuple):
 
 def blame(gaps: Iterable[Gap], went_on: Set[int]) -> Blame:
     """The stalls among these gaps. `went_on` are the streams whose server sent more than arrived."""
-    lates = [_late(gap, gap.stream in went_on) for gap in gaps if gap.beyond(STALL)]
+    lates = [_late(gap, gap.stream in went_on) for gap in gaps if gap.is_stall]
     return Blame(
         stalls=len(lates),
         server_ms=sum(late.server for late in lates) / MS,
@@ -37,7 +37,7 @@ def blame(gaps: Iterable[Gap], went_on: Set[int]) -> Blame:
 
 
 def _late(gap: Gap, went_on: bool) -> Late:
-    time = float(gap.beyond(STALL))
+    time = float(gap.excess - STALL)
     before, after = gap.before, gap.after
     if after is None:
         return Late(network=time) if went_on else Late(unknown=time)

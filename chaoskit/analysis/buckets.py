@@ -9,7 +9,7 @@ from chaoskit.analysis.latencies import latencies
 from chaoskit.analysis.parts import SECOND, home
 from chaoskit.analysis.quantiles import MS, nearest
 from chaoskit.analysis.result import Bucket
-from chaoskit.analysis.streams import STALL, Stream
+from chaoskit.analysis.streams import Stream
 from chaoskit.analysis.timeline import Span, Timeline
 
 _MOST = 48  # in the longest phase
@@ -35,7 +35,7 @@ def buckets(found: Iterable[Stream], timeline: Timeline) -> dict[str, tuple[Buck
         if stream.is_interrupted:
             interrupted[_place(home(stream, timeline), stream.request.ended, seconds)] += 1
         for gap in stream.gaps:
-            if gap.beyond(STALL):
+            if gap.is_stall:
                 stalls[_place(timeline.charge(gap.before.at, gap.end), gap.end, seconds)] += 1
     return {
         name: tuple(

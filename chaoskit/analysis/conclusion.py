@@ -47,13 +47,19 @@ def outcome(raw: Raw, verdicts: Sequence[Verdict], doubted: Sequence[Doubt]) -> 
 def _found(verdicts: Sequence[Verdict], doubted: Sequence[Doubt]) -> tuple[Found, str]:
     for verdict in verdicts:
         if verdict.judgement == "broken":
-            return "broken", f"{verdict.text}: {verdict.reason}"
+            return "broken", f"{verdict.text}: {said(verdict.observed.value, verdict.unit)}"
     if doubted:
         return "undecided", doubted[0].reason
     for verdict in verdicts:
         if verdict.judgement == "undecided":
-            return "undecided", f"{verdict.text}: {verdict.reason}"
+            return "undecided", f"{verdict.text}: {_why(verdict)}"
     return ("met", "every objective") if verdicts else ("none", "no objective was asked")
+
+
+def _why(verdict: Verdict) -> str:
+    if verdict.observed.value is None or verdict.would_decide is None:
+        return verdict.reason
+    return f"{said(verdict.observed.value, verdict.unit)}; about {verdict.would_decide} streams would decide"
 
 
 def warnings(plan: Plan | None, found: Sequence[Stream], own: Health) -> Iterator[str]:

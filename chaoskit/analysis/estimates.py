@@ -14,7 +14,7 @@ from chaoskit.analysis.parts import Part
 from chaoskit.analysis.quantiles import MS, nearest
 from chaoskit.analysis.result import Estimated, Unit
 from chaoskit.analysis.sampling import Draws
-from chaoskit.analysis.streams import STALL, Gap
+from chaoskit.analysis.streams import Gap
 from chaoskit.seed import derive
 from chaoskit.spec.objectives import METRICS
 
@@ -193,7 +193,7 @@ def _exactly(value: float, streams: int) -> Estimate:
 
 
 def _stalls(gaps: list[Gap]) -> int:
-    return sum(gap.beyond(STALL) > 0 for gap in gaps)
+    return sum(gap.is_stall for gap in gaps)
 
 
 def _length(gaps: list[Gap]) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from chaoskit.analysis.latencies import latencies
 from chaoskit.analysis.quantiles import nearest
-from chaoskit.analysis.streams import STALL, Stream
+from chaoskit.analysis.streams import Stream
 from chaoskit.spec.objectives import Objective
 
 COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -55,7 +55,7 @@ def _own(stream: Stream, metric: str, intended: Mapping[int, int]) -> float | No
     """The metric of this request alone, in base units; None where it has none."""
     lengths = sorted(gap.length for gap in stream.gaps)
     streaming = sum(lengths)
-    stalls = sum(gap.beyond(STALL) > 0 for gap in stream.gaps)
+    stalls = sum(gap.is_stall for gap in stream.gaps)
     name, _, statistic = metric.rpartition("_")
     match metric:
         case "interruption_rate":

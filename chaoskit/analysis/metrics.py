@@ -27,7 +27,7 @@ def metrics(part: Part, estimates: Estimates) -> Metrics:
     """The metrics of everything that is charged to this part."""
     gaps = [gap for own in part.gaps.values() for gap in own]
     spread = [gap.length for gap in gaps if not gap.is_coalesced]
-    beyond = [time for gap in gaps if (time := gap.beyond(STALL))]
+    stalls = [gap.excess for gap in gaps if gap.is_stall]
     completions = Counter(stream.request.completion for stream in part.streams)
     return Metrics(
         started=len(part.streams),
@@ -52,9 +52,9 @@ def metrics(part: Part, estimates: Estimates) -> Metrics:
         gaps=len(gaps),
         coalesced=len(gaps) - len(spread),
         streaming_ms=sum(gap.length for gap in gaps) / MS,
-        stalls=len(beyond),
-        severe_stalls=sum(gap.beyond(SEVERE) > 0 for gap in gaps),
-        stall_time_ms=sum(beyond) / MS,
+        stalls=len(stalls),
+        severe_stalls=sum(excess > SEVERE for excess in stalls),
+        stall_time_ms=sum(excess - STALL for excess in stalls) / MS,
         stalls_per_minute=estimates.of(part, "stalls_per_minute").scaled(),
         stall_ratio=estimates.of(part, "stall_ratio").scaled(),
         stall_interval_fraction=estimates.of(part, "stall_interval_fraction").scaled(),

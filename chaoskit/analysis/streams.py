@@ -34,18 +34,18 @@ class Token(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """The time between two tokens; `after` is None when the stream ended at `end` instead. `wait` is a reader's."""
+    """The time between two tokens, in ns; `after` is None when the stream ended at `end` instead.
+
+    `excess` is its length without the server's own pause, `wait` how long a reader had nothing to read.
+    """
 
     stream: int
     before: Token
     after: Token | None
     end: int
+    length: int
+    excess: int
     wait: int
-
-    @property
-    def length(self) -> int:
-        """In ns."""
-        return self.end - self.before.at
 
     @property
     def is_coalesced(self) -> bool:
@@ -53,16 +53,9 @@ class Gap(NamedTuple):
         return self.after is not None and self.after.read == self.before.read
 
     @property
-    def pause(self) -> int:
-        """What of it the server had planned as a pause, ns."""
-        if self.after is None or self.after.due is None or self.before.due is None:
-            return 0
-        planned = self.after.due - self.before.due
-        return planned if planned > STALL else 0
-
-    def beyond(self, threshold: int) -> int:
-        """By how much it is longer than the threshold, the server's own pause apart; 0 when it is not."""
-        return max(0, self.length - self.pause - threshold)
+    def is_stall(self) -> bool:
+        """Longer than the threshold, and not because the server wanted it so."""
+        return self.excess > STALL
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,11 +115,24 @@ def _gaps(request: Request, tokens: Sequence[Token]) -> Iterable[Gap]:
     free = tokens[0].at + READING  # when the reader has finished the token before
     for before, after in pairwise(tokens):
         end = max(before.at, after.at)
-        yield Gap(request.stream, before, after, end, max(0, end - free))
+        yield _gap(request.stream, before, after, end, free)
         free = max(free, end) + READING
     if request.completion == "complete":
         return
     last = tokens[-1]
     end = max(last.at, request.ended)
     if request.completion != "cancelled" or end - last.at > STALL:
-        yield Gap(request.stream, last, None, end, max(0, end - free))
+        yield _gap(request.stream, last, None, end, free)
+
+
+def _gap(stream: int, before: Token, after: Token | None, end: int, free: int) -> Gap:
+    length = end - before.at
+    return Gap(stream, before, after, end, length, length - _pause(before, after), max(0, end - free))
+
+
+def _pause(before: Token, after: Token | None) -> int:
+    """What of the time between two tokens the server had planned as a pause, ns."""
+    if after is None or after.due is None or before.due is None:
+        return 0
+    planned = after.due - before.due
+    return planned if planned > STALL else 0

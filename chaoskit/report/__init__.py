@@ -1,0 +1,1 @@
+"""A result, a plan or a run under way, shown to people and to machines."""

@@ -1,0 +1,223 @@
+"""A result on a screen: what happened, is it bad, whose fault was it, where is the evidence.
+
+The last line is the verdict: it stands above the next prompt. Colour only repeats what a word says.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from chaoskit.analysis.figures import said
+from chaoskit.analysis.result import Achievement, Outcome, PhaseResult, Result, Verdict
+from chaoskit.report import spark
+from chaoskit.report.table import has_marks, tables
+from chaoskit.report.words import JUDGED, ascii_only, safe, styled
+
+_UNBOUNDED = 10_000  # columns: asks a table how wide it would like to be
+
+
+def render(result: Result, console: Console) -> None:
+    """Print the whole result. On a terminal without Unicode its signs become plain ones."""
+    if not console.options.ascii_only:
+        _print(result, console)
+        return
+    with console.capture() as seen:
+        _print(result, console)
+    console.file.write(ascii_only(seen.get()))
+    console.file.flush()
+
+
+def _print(result: Result, console: Console) -> None:
+    for section in _sections(result, console):
+        console.print(section, highlight=False)
+        console.print()
+    console.print(_verdict(result), highlight=False)
+
+
+def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
+    yield _title(result)
+    yield from _numbers(result, console)
+    if result.objectives:
+        yield _section("Objectives", _pairs(_objectives(result)))
+    if any(phase.metrics.failures for phase in result.phases):
+        yield _section("Interrupted streams", _pairs(_failures(result.phases)))
+    if any(phase.blame.stalls for phase in result.phases):
+        yield _section("Whose stalls", _pairs(_blame(result.phases)))
+    yield from _course(result, console.width)
+    if any(phase.asked for phase in result.phases):
+        yield _section("Faults, as asked and as achieved", _pairs(_faults(result)))
+    if result.warnings:
+        yield _section(
+            "Mind", _pairs((styled("warning", "magenta"), styled(each)) for each in result.warnings)
+        )
+
+
+def _title(result: Result) -> Text:
+    title = styled(result.name, "bold")
+    if result.question:
+        title.append("\n" + safe(result.question), style="not bold")
+    return title
+
+
+def _numbers(result: Result, console: Console) -> Iterator[RenderableType]:
+    wide = console.options.update(width=_UNBOUNDED)
+    yield from tables(result, lambda table: console.measure(table, options=wide).maximum <= console.width)
+    small, chance = has_marks(result)
+    notes = [
+        *(["* the maximum: too few values for this percentile"] if small else []),
+        *(["≈ could be chance: the 95 % interval includes no change"] if chance else []),
+    ]
+    if notes and result.phases:
+        yield Text("\n".join(notes), style="dim")
+    if len(result.phases) == 1:
+        yield _summary(result.phases[0])
+
+
+def _summary(phase: PhaseResult) -> Text:
+    found = phase.metrics
+    counts = [f"{found.started} streams", f"{found.complete} complete", f"{found.interrupted} interrupted"]
+    rates = [
+        f"goodput {said(found.goodput.value, 'per-second')}",
+        f"{said(found.throughput.value, 'per-second').removesuffix('/s')} tokens/s",
+        f"stalls {said(found.stalls_per_minute.value, 'per-minute')}",
+        f"stall ratio {said(found.stall_ratio.value, 'share')}",
+    ]
+    return Text(", ".join(counts) + "\n" + ", ".join(rates))
+
+
+def _objectives(result: Result) -> Iterator[tuple[Text, Text]]:
+    for verdict in result.objectives:
+        yield styled(verdict.judgement.upper(), JUDGED[verdict.judgement]), _objective(verdict)
+
+
+def _objective(verdict: Verdict) -> Text:
+    text = styled(verdict.text, "bold").append("\n" + safe(verdict.reason), style="default not bold")
+    for evidence in verdict.evidence[:1]:
+        if verdict.judgement != "met" and evidence.worst:
+            worst = ", ".join(str(number) for number in evidence.worst)
+            text.append(f"\nworst: streams {worst} in {evidence.file}", style="dim not bold")
+    return text
+
+
+def _failures(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
+    for phase in phases:
+        for failure in phase.metrics.failures:
+            text = Text(f"{failure.count} {failure.completion}")
+            if failure.detail:
+                text.append(f": {safe(failure.detail)}")
+            numbers = ", ".join(str(number) for number in failure.streams)
+            more = ", …" if failure.count > len(failure.streams) else ""
+            yield styled(phase.name), text.append(f"  (streams {numbers}{more})", style="dim")
+
+
+def _blame(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
+    for phase in phases:
+        blame = phase.blame
+        shares = {
+            "network": blame.network_ms,
+            "server": blame.server_ms,
+            "client": blame.client_ms,
+            "nobody knows": blame.unknown_ms,
+        }
+        total = sum(shares.values())
+        if not blame.stalls or not total:
+            continue
+        told = ", ".join(
+            f"{name} {said(share / total, 'share')}"
+            for name, share in sorted(shares.items(), key=lambda item: -item[1])
+            if share / total >= 0.005
+        )
+        severe = f", {phase.metrics.severe_stalls} over 1 s" if phase.metrics.severe_stalls else ""
+        yield (
+            styled(phase.name),
+            Text(f"{blame.stalls} stalls{severe}; {said(total, 'ms')} beyond 200 ms: {told}"),
+        )
+
+
+def _course(result: Result, width: int) -> Iterator[RenderableType]:
+    label = max((len(phase.name) for phase in result.phases), default=0)
+    longest = max((len(phase.timeline) for phase in result.phases), default=0)
+    step = max(1, -(-longest // max(8, width - label - 4)))
+    merged = {phase.name: spark.merge(phase.timeline, step) for phase in result.phases}
+    ends = spark.scale([bucket for buckets in merged.values() for bucket in buckets])
+    if ends is None:
+        return
+    rows = [
+        (styled(name), Text("\n".join(filter(str.strip, (spark.line(buckets, ends), spark.deaths(buckets))))))
+        for name, buckets in merged.items()
+    ]
+    yield _section(
+        f"TTFT over time: {said(ends[0], 'ms')} ▁ to {said(ends[1], 'ms')} █, a sign for "
+        f"{result.bucket_s * step:g} s, × an interrupted stream",
+        _pairs(rows),
+    )
+
+
+def _faults(result: Result) -> Iterator[tuple[Text, RenderableType]]:
+    for phase in result.phases:
+        if not phase.asked:
+            continue
+        achieved = [each for each in result.fidelity if each.phase == phase.name]
+        yield styled(phase.name), Group(*(styled(each) for each in phase.asked), _achieved(achieved))
+
+
+def _achieved(achievements: Iterable[Achievement]) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for each in achievements:
+        noun = "packets" if each.what == "loss" else "handshakes"
+        sign = "+" if each.what == "round-trip" else ""
+        asked = f"{sign}{said(each.asked, each.unit)}" if each.asked is not None else "none"
+        remark = f": {each.remark}" if each.remark else ""
+        table.add_row(
+            styled(each.what.replace("-", " "), "dim"),
+            styled(f"asked {asked}"),
+            styled(f"was {sign if each.achieved is not None else ''}{said(each.achieved, each.unit)}"),
+            styled(f"of {each.samples} {noun}", "dim"),
+            styled(each.verdict.replace("-", " ") + remark, JUDGED[each.verdict]),
+        )
+    return table
+
+
+def _verdict(result: Result) -> RenderableType:
+    rows = [
+        (Text("records", style="dim"), styled(result.run)),
+        (_headline(result.outcome), _sentence(result)),
+    ]
+    return _pairs(rows, indent=0)
+
+
+def _headline(outcome: Outcome) -> Text:
+    if outcome.how != "finished":
+        return Text(outcome.how.upper(), style="bold red" if outcome.how == "dirty" else "bold magenta")
+    word = "MEASURED" if outcome.found == "none" else outcome.found.upper()
+    return Text(word, style=JUDGED[outcome.found])
+
+
+def _sentence(result: Result) -> Text:
+    outcome = result.outcome
+    if outcome.how != "finished":
+        detail = f" ({outcome.detail})" if outcome.detail else ""
+        return styled(f"after {result.seconds:.0f} s{detail}; so far: {outcome.found}, {outcome.reason}")
+    counts = Counter(verdict.judgement for verdict in result.objectives)
+    told = ", ".join(f"{counts[word]} {word}" for word in ("broken", "undecided", "met") if counts[word])
+    return styled(outcome.reason + (f" ({told})" if len(result.objectives) > 1 else ""))
+
+
+def _section(title: str, body: RenderableType) -> RenderableType:
+    return Group(Text(title, style="bold"), body)
+
+
+def _pairs(rows: Iterable[tuple[RenderableType, RenderableType]], indent: int = 2) -> RenderableType:
+    """Two columns: a word, and what there is to say about it; long sentences wrap within theirs."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for word, rest in rows:
+        table.add_row(word, rest)
+    return Padding(table, (0, 0, 0, indent))

@@ -1,0 +1,38 @@
+"""`result.json`, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from chaoskit.analysis.result import Result
+from chaoskit.errors import RefusedError
+
+NAME = "result.json"
+
+
+def as_json(result: Result) -> str:
+    """The text of the file."""
+    return result.model_dump_json(indent=1) + "\n"
+
+
+def write_result(result: Result, run: Path) -> Path:
+    """Write it into the run directory: a reader sees the former file or the new one, never a part.
+
+    Raises RefusedError when it cannot be written; the former file is then still there.
+    """
+    path, draft = run / NAME, run / f".{NAME}.new"
+    try:
+        with draft.open("w") as file:
+            file.write(as_json(result))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink()
+        raise RefusedError(
+            f"cannot write {path}: {error.strerror}; free some space, then: chaoskit report {run}"
+        ) from error
+    return path

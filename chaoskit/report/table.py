@@ -1,0 +1,166 @@
+"""The one table: the reference phase beside the others, with what changed and whether that could be chance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
+
+from rich.table import Table
+from rich.text import Text
+
+from chaoskit.analysis.figures import MISSING, between, said
+from chaoskit.analysis.result import Comparison, Estimated, Metrics, PhaseResult, Result, Times, Unit
+from chaoskit.report.words import styled
+
+ROWS = (
+    ("ttft_p50", "TTFT p50"),
+    ("ttft_p95", "TTFT p95"),
+    ("ttft_p99", "TTFT p99"),
+    ("itl_p50", "ITL p50"),
+    ("itl_p99", "ITL p99"),
+    ("stalls_per_minute", "stalls"),
+    ("stall_ratio", "stall ratio"),
+    ("interruption_rate", "interrupted"),
+    ("goodput", "goodput"),
+)
+_MORE_IS_BETTER = ("goodput",)
+_TIMES = ("TTFT", "ITL", "TPOT", "E2EL", "connect")
+_BESIDE = 3  # phases that one table compares with the reference
+
+Detail = Literal["intervals", "differences", "changes", "values"]
+_DETAILS: tuple[Detail, ...] = ("intervals", "differences", "changes", "values")
+
+
+def tables(result: Result, fits: Callable[[Table], bool]) -> Iterator[Table]:
+    """As few tables as fit the screen: one with up to three phases, else one for each phase."""
+    reference = result.phase(result.reference)
+    others = [phase for phase in result.phases if phase is not reference]
+    if reference is None or not others:
+        yield from (alone(phase) for phase in result.phases)
+        return
+    if 1 < len(others) <= _BESIDE:
+        together = (beside(result, reference, others, detail) for detail in _DETAILS[:3])
+        table = next(filter(fits, together), None)
+        if table is not None:
+            yield table
+            return
+    for phase in others:
+        single = [beside(result, reference, [phase], detail) for detail in _DETAILS]
+        yield next(filter(fits, single), single[-1])
+
+
+def beside(result: Result, reference: PhaseResult, others: Sequence[PhaseResult], detail: Detail) -> Table:
+    """One table of these phases against the reference."""
+    table = _empty()
+    table.add_column("", style="bold", no_wrap=True)
+    table.add_column(styled(reference.name), justify="right", no_wrap=True)
+    for phase in others:
+        table.add_column(styled(phase.name), justify="right", no_wrap=True, header_style="bold")
+        for name in {"values": (), "changes": ("change",)}.get(detail, ("difference", "ratio")):
+            table.add_column(name, justify="right", no_wrap=True, header_style="dim")
+    known = {(each.phase, each.metric): each for each in result.comparisons}
+    for metric, label in ROWS:
+        cells = [styled(_value(reference.metrics, metric))]
+        for phase in others:
+            cells += [styled(_value(phase.metrics, metric)), *_changes(known[phase.name, metric], detail)]
+        table.add_row(label, *cells)
+    streams = [styled(str(reference.metrics.started))]
+    for phase in others:
+        streams += [styled(str(phase.metrics.started)), *_blank(detail)]
+    table.add_row("streams", *streams)
+    return table
+
+
+def alone(phase: PhaseResult) -> Table:
+    """One phase's times, percentile by percentile, when there is nothing to compare it with."""
+    table = _empty()
+    table.add_column(styled(phase.name), style="bold", no_wrap=True)
+    for name in ("p50", "p90", "p95", "p99", "max", "mean"):
+        table.add_column(name, justify="right", no_wrap=True, header_style="bold")
+    found = phase.metrics
+    for label, times in zip(
+        _TIMES, (found.ttft, found.itl, found.tpot, found.e2el, found.connect), strict=True
+    ):
+        cells = [_time(times, name) for name in ("p50", "p90", "p95", "p99", "max", "mean")]
+        if times.count:
+            table.add_row(label, *cells)
+    return table
+
+
+def has_marks(result: Result) -> tuple[bool, bool]:
+    """Whether a table says "too few values" somewhere, and "could be chance"."""
+    small = any(times.small for phase in result.phases for times in (phase.metrics.ttft, phase.metrics.itl))
+    return small, any(_is_chance(each) for each in result.comparisons)
+
+
+def _empty() -> Table:
+    return Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, collapse_padding=False)
+
+
+def _value(metrics: Metrics, metric: str) -> str:
+    found = getattr(metrics, metric.rpartition("_")[0], None)
+    if isinstance(found, Times):
+        return _time(found, metric.rpartition("_")[2])
+    units: dict[str, Unit] = {"stalls_per_minute": "per-minute", "goodput": "per-second"}
+    return said(getattr(metrics, metric).value, units.get(metric, "share"))
+
+
+def _time(times: Times, name: str) -> str:
+    mark = "*" if name in times.small else ""
+    return said(getattr(times, f"{name}_ms"), "ms") + mark
+
+
+def _changes(comparison: Comparison, detail: Detail) -> list[Text]:
+    style = _style(comparison)
+    difference = _signed(comparison.difference, comparison.unit)
+    ratio = said(comparison.ratio.value, "ratio")
+    if _is_chance(comparison):
+        difference, ratio = _chance(difference), _chance(ratio)
+    match detail:
+        case "values":
+            return []
+        case "changes":
+            return [Text(ratio if comparison.ratio.value is not None else difference, style)]
+        case "differences":
+            return [Text(difference, style), Text(ratio, style)]
+        case "intervals":
+            return [
+                Text(difference + _interval(comparison.difference, comparison.unit), style),
+                Text(ratio + _interval(comparison.ratio, "ratio"), style),
+            ]
+
+
+def _blank(detail: Detail) -> list[Text]:
+    return [Text("")] * {"values": 0, "changes": 1}.get(detail, 2)
+
+
+def _signed(difference: Estimated, unit: Unit) -> str:
+    if difference.value is None:
+        return MISSING
+    text = said(difference.value, unit)
+    if math.isinf(difference.value):
+        return text
+    return text if text.startswith("-") or not difference.value else f"+{text}"
+
+
+def _interval(estimated: Estimated, unit: Unit) -> str:
+    if estimated.value is None:
+        return ""
+    return f" ({between(estimated.low, estimated.high, unit)})"
+
+
+def _chance(text: str) -> str:
+    return text if text in (MISSING, "never", "∞") else f"≈{text}"
+
+
+def _is_chance(comparison: Comparison) -> bool:
+    low, high = comparison.difference.low, comparison.difference.high
+    return low is not None and high is not None and low <= 0 <= high
+
+
+def _style(comparison: Comparison) -> str:
+    if comparison.difference.value is None or _is_chance(comparison):
+        return "dim"
+    is_worse = (comparison.difference.value > 0) != (comparison.metric in _MORE_IS_BETTER)
+    return "red" if is_worse else "green"
