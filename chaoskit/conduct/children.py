@@ -86,7 +86,7 @@ def _live(parent: int, inside: AbstractContextManager[None], work: Work, complai
         code = 0
     except ChaoskitError as error:
         os.write(complaint, str(error).encode())
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  the last frame of a process: it must end by _exit
         os.write(complaint, f"{type(error).__name__}: {error}".encode())
         traceback.print_exc()
     finally:

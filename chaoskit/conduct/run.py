@@ -24,10 +24,13 @@ from chaoskit.conduct.walk import Walk
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.session import apply, restore
 from chaoskit.errors import NotRestoredError, RefusedError
+from chaoskit.facts import Facts
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.plan.model import Plan
+from chaoskit.kernel.survey import survey
+from chaoskit.plan.model import Plan, load_plan
 from chaoskit.probe.drive import Order, drive
 from chaoskit.probe.target import Target
+from chaoskit.records.directory import conclude
 from chaoskit.records.files import Log
 from chaoskit.records.model import Served
 from chaoskit.server.app import serve
@@ -46,10 +49,10 @@ class Interrupted(BaseException):
 
 def conduct(run: Path, clock: Clock) -> int:
     """Do what `plan.json` in the run directory says. Returns the exit code: 0, 3, 4, 130 or 143."""
-    plan = Plan.model_validate_json((run / "plan.json").read_bytes())
+    plan = load_plan(run)
     how, detail, code = "finished", "", 0
     try:
-        with _signals_raise(), LinuxKernel() as kernel:
+        with _signals_raise(), LinuxKernel(_able(plan), clock) as kernel:
             _note_machine(run)
             _experiment(plan, run, kernel, clock)
     except Interrupted as signal_name:
@@ -58,8 +61,18 @@ def conduct(run: Path, clock: Clock) -> int:
         how, detail, code = "refused", str(error), error.exit_code
     except NotRestoredError as error:
         how, detail, code = "dirty", str(error), error.exit_code
-    _conclude(run, how, detail)
+    conclude(run, how, detail)
     return code
+
+
+def _able(plan: Plan) -> Facts:
+    """What this kernel can do, when that is enough."""
+    facts = survey()
+    lacking = facts.lacks(plan.needs)
+    if lacking:
+        answers = "; ".join(f"{feature}: {facts.missing.get(feature, 'missing')}" for feature in lacking)
+        raise RefusedError(f"kernel {facts.kernel} cannot do this experiment: {answers}; chaoskit doctor")
+    return facts
 
 
 def _experiment(plan: Plan, run: Path, kernel: LinuxKernel, clock: Clock) -> None:
@@ -82,7 +95,7 @@ def _experiment(plan: Plan, run: Path, kernel: LinuxKernel, clock: Clock) -> Non
 
 def _server(plan: Plan, run: Path, kernel: LinuxKernel) -> Child:
     family, host = (socket.AF_INET6, "::") if "[" in plan.target else (socket.AF_INET, "0.0.0.0")
-    port = int(plan.target.rsplit(":", 1)[1].split("/")[0])
+    port = int(plan.target.rpartition(":")[2])
     with kernel.inside("server"):
         listener = socket.create_server((host, port), family=family, backlog=1024)
     script = Script.of(plan.server, plan.seed)
@@ -139,10 +152,3 @@ def _first_line(path: str) -> str:
         return Path(path).read_text().strip()
     except OSError:
         return ""
-
-
-def _conclude(run: Path, how: str, detail: str) -> None:
-    try:
-        (run / "outcome.json").write_text(json.dumps({"how": how, "detail": detail}) + "\n")
-    except OSError as error:
-        print(f"chaoskit: {how}, and could not write that down: {error.strerror}", file=sys.stderr)

@@ -26,12 +26,6 @@ from chaoskit.topology import edge
 from chaoskit.units import Duration
 
 PORT = 8000
-_PATHS = {
-    "openai-chat": "/v1/chat/completions",
-    "anthropic-messages": "/v1/messages",
-    "ollama": "/api/chat",
-    "sse": "/sse",
-}
 _KERNEL_LIMIT = 1000  # netem's own default, in packets
 _PACKET = 1514  # bytes of a full frame
 _EVENT = 400  # bytes of a frame that carries one token
@@ -100,8 +94,7 @@ def _packets_per_second(experiment: Experiment) -> float:
 
 def _target(experiment: Experiment) -> str:
     host = edge.SERVER_V4 if experiment.stage.ip == "4" else f"[{edge.SERVER_V6}]"
-    path = _PATHS[experiment.workload.protocol]
-    return f"http://{host}:{PORT}{path}"
+    return f"http://{host}:{PORT}"
 
 
 def _touched(experiment: Experiment) -> dict[Knob, Setting]:

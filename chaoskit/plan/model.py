@@ -6,10 +6,13 @@ does exactly what it says. Schema version 1.
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from chaoskit.errors import SpecError
 from chaoskit.knobs import (
     Address,
     Foreign,
@@ -113,3 +116,22 @@ class Plan(_Frozen):
         """The phase that others are compared with: the baseline, or else the first one."""
         names = [phase.name for phase in self.phases]
         return "baseline" if "baseline" in names else names[0]
+
+
+def load_plan(run: Path) -> Plan:
+    """The plan of a run directory. Raises SpecError when there is none, or one of a later chaoskit."""
+    path = run / "plan.json"
+    try:
+        return Plan.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise SpecError(f"{path}: {error.strerror}; give a run directory, as chaoskit run made it") from None
+    except ValidationError as error:
+        raise SpecError(f"{path}: {_newer(path) or error.errors()[0]['msg']}") from None
+
+
+def _newer(path: Path) -> str:
+    try:
+        version = json.loads(path.read_bytes()).get("schema_version")
+    except (ValueError, AttributeError):
+        return "not a plan"
+    return f"schema version {version}, this chaoskit reads 1; update chaoskit" if version != 1 else ""

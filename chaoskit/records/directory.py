@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
 from chaoskit.errors import RefusedError
@@ -21,3 +23,11 @@ def create(run: Path, files: dict[str, str]) -> Path:
     except OSError as error:
         raise RefusedError(f"cannot write the run directory {run}: {error.strerror}; give another --out") from error
     return run.resolve()
+
+
+def conclude(run: Path, how: str, detail: str) -> None:
+    """Write down how a run went, as its last word; on a full disk say it on stderr instead."""
+    try:
+        (run / "outcome.json").write_text(json.dumps({"how": how, "detail": detail}) + "\n")
+    except OSError as error:
+        print(f"chaoskit: {how}, and could not write that down: {error.strerror}", file=sys.stderr)

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from chaoskit.errors import SpecError
+from chaoskit.spec.complaints import complaint, show
 from chaoskit.spec.model import Experiment
 
 _MOST_BYTES, _MOST_VALUES = 1 << 20, 10_000
@@ -55,7 +56,7 @@ def parse(text: str, name: str) -> Experiment:
         raise SpecError(f"{name}:1: empty; start with name: and question:, or copy one of experiments/")
     words = tree.plain(root)
     if not isinstance(words, dict):
-        raise SpecError(f"{name}:1: found {_show(words)}, expected keys such as name: and question:")
+        raise SpecError(f"{name}:1: found {show(words)}, expected keys such as name: and question:")
     try:
         return Experiment.model_validate(words)
     except ValidationError as error:
@@ -114,11 +115,11 @@ class _Tree:
         said: dict[Where, str] = {}
         for error in errors:
             where, value = _follow((*error["loc"], *error.get("ctx", {}).get("below", ())), words)
-            complaint = _complaint(error, value)
+            said_of_it = complaint(error, value)
             if error["type"] == "missing":
                 key = str(error["loc"][-1])
-                where, complaint = (*where, key), f"missing; add {key}: ..."
-            said.setdefault(where, f"{self.at(where)}: {_dotted(where)}: {complaint}")
+                where, said_of_it = (*where, key), f"missing; add {key}: ..."
+            said.setdefault(where, f"{self.at(where)}: {_dotted(where)}: {said_of_it}")
         return said.values()
 
 
@@ -134,42 +135,5 @@ def _follow(loc: Where, words: Any) -> tuple[Where, Any]:
     return where, words
 
 
-def _complaint(error: ErrorDetails, value: Any) -> str:
-    context = error.get("ctx", {})
-    match error["type"]:
-        case "misplaced":
-            return str(context["sentence"])
-        case "value_error":
-            return str(context["error"])
-        case "literal_error":
-            return f"found {_show(value)}, expected {context['expected']}"
-        case "int_parsing" | "int_type" | "int_from_float":
-            return f"found {_show(value)}, expected a whole number"
-        case "float_parsing" | "float_type":
-            return f"found {_show(value)}, expected a number"
-        case "bool_parsing" | "bool_type":
-            return f"found {_show(value)}, expected true or false"
-        case "string_pattern_mismatch":
-            return f"found {_show(value)}, expected lower-case letters, digits and - (for example loss-first-token)"
-        case "model_type" | "model_attributes_type" | "dict_type":
-            return f"found {_show(value)}, expected keys below it"
-        case "list_type" | "tuple_type":
-            return f"found {_show(value)}, expected a list"
-        case _:
-            return f"found {_show(value)}, expected: {error['msg']}"
-
-
 def _dotted(where: Where) -> str:
     return ".".join(str(step) for step in where) or "the file"
-
-
-def _show(value: Any) -> str:
-    match value:
-        case None:
-            return "nothing"
-        case dict():
-            return "keys (" + ", ".join(list(value)[:3]) + ")"
-        case list():
-            return f"a list of {len(value)}"
-        case _:
-            return repr(str(value)[:60])

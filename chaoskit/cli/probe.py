@@ -1,0 +1,69 @@
+"""`chaoskit probe URL`: how a streaming endpoint behaves, as its user feels it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Text = Annotated[str | None, typer.Option()]
+
+
+def probe(
+    url: Annotated[str, typer.Argument(metavar="URL", help="The endpoint; without a path the protocol's usual one.")],
+    model: Annotated[str, typer.Option(help="The model to ask for.")] = "default",
+    api_key_env: Annotated[str | None, typer.Option(metavar="NAME", help="Environment variable with the key.")] = None,
+    protocol: Annotated[str, typer.Option(help="openai-chat, anthropic-messages, ollama or sse.")] = "openai-chat",
+    http: Annotated[str, typer.Option(help="1.1 or 2.")] = "1.1",
+    requests: Annotated[int, typer.Option(min=1, help="How many requests in all.")] = 20,
+    request_rate: Annotated[str | None, typer.Option(metavar="RATE", help="Open loop, such as 2/s.")] = None,
+    burstiness: Annotated[float, typer.Option(help="Of the open loop: 1 is Poisson, 0 a metronome.")] = 1.0,
+    max_concurrency: Annotated[int | None, typer.Option(help="Closed loop: streams at a time. Default: 1.")] = None,
+    connections: Annotated[str, typer.Option(help="fresh, kept or shared.")] = "fresh",
+    prompt_size: Annotated[str, typer.Option(metavar="SIZE")] = "1kB",
+    output_tokens: Annotated[int, typer.Option(help="Tokens to ask for.")] = 100,
+    connect_timeout: Annotated[str, typer.Option(metavar="TIME")] = "5s",
+    first_token_timeout: Annotated[str, typer.Option(metavar="TIME")] = "30s",
+    idle_timeout: Annotated[str, typer.Option(metavar="TIME", help="The longest silence in a stream.")] = "10s",
+    header: Annotated[list[str] | None, typer.Option(metavar="NAME:VALUE", help="Sent with each request.")] = None,
+    ca_file: Annotated[Path | None, typer.Option(help="Certificates (PEM) to trust besides the usual ones.")] = None,
+    objective: Annotated[list[str] | None, typer.Option(help="Such as 'ttft_p95 < 800ms'; may be repeated.")] = None,
+    seed: Annotated[int, typer.Option(help="Of arrivals and prompts.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Keep the raw records in this new directory.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Result in vllm bench serve's keys.")] = False,
+) -> None:
+    """Measure a streaming endpoint: first tokens, gaps, stalls and interruptions, with kernel receive stamps."""
+    from rich.console import Console
+
+    from chaoskit.conduct.bare import Bare
+    from chaoskit.probe.target import Target
+    from chaoskit.report import console as report
+    from chaoskit.report.vllm import as_json
+    from chaoskit.spec.options import objectives, pairs, workload
+
+    if request_rate is None and max_concurrency is None:
+        max_concurrency = 1
+    work = workload(
+        {
+            "protocol": protocol,
+            "http": http,
+            "connections": connections,
+            "request-rate": request_rate,
+            "burstiness": burstiness,
+            "max-concurrency": max_concurrency,
+            "prompt-size": prompt_size,
+            "output-tokens": output_tokens,
+            "connect-timeout": connect_timeout,
+            "first-token-timeout": first_token_timeout,
+            "idle-timeout": idle_timeout,
+        }
+    )
+    asked = objectives(objective or [])
+    target = Target(url, model, pairs(header or []), api_key_env, ca_file)
+    result = Bare(target, work, asked, seed, requests).measure(out)
+    if json:
+        typer.echo(as_json(result, work))
+    else:
+        report.render(result, Console())
+    raise typer.Exit(5 if result.exit_code == 0 and not result.whole.throughput.value else result.exit_code)

@@ -1,0 +1,54 @@
+"""A probe alone: somebody's endpoint, no lab, no fault, nothing to put back."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaoskit.analysis.analyse import Asked, analyse
+from chaoskit.analysis.result import Result
+from chaoskit.clock import now
+from chaoskit.probe.drive import drive
+from chaoskit.probe.target import Order, Target
+from chaoskit.records.directory import conclude, create
+from chaoskit.spec.model import Workload
+from chaoskit.spec.objectives import Objective
+
+_LEAD = 50_000_000  # ns until the first request
+
+
+@dataclass(frozen=True)
+class Bare:
+    """So many requests of this workload to this target."""
+
+    target: Target
+    workload: Workload
+    objectives: tuple[Objective, ...]
+    seed: int
+    requests: int
+
+    def measure(self, out: Path | None) -> Result:
+        """Ask, and understand what came. The records stay in `out`, a new directory, or are thrown away.
+
+        Ctrl-C ends the asking; what was seen until then is the result.
+        """
+        with tempfile.TemporaryDirectory(prefix="chaoskit-") as scratch:
+            run = create(out or Path(scratch), {})
+            asyncio.run(self._ask(run))
+            asked = Asked(self.objectives, self.workload, "probe", "", self.target.url, self.seed)
+            return analyse(run, asked)
+
+    async def _ask(self, run: Path) -> None:
+        stop = asyncio.Event()
+
+        def interrupt(sign: signal.Signals) -> None:
+            conclude(run, "interrupted", sign.name)
+            stop.set()
+
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(sign, interrupt, sign)
+        order = Order(seed=self.seed, start=now() + _LEAD, length=None, requests=self.requests)
+        await drive(self.target, self.workload, order, run, stop)

@@ -1,0 +1,46 @@
+"""A result in the keys of `vllm bench serve --save-result`, for the scripts that read those.
+
+Its `ttft` is the first event of any kind, counted from when the request was sent; ours is the first event
+with content, counted from when it was due, and stands under `chaoskit` with everything else. A stream that
+died is not "completed" here, as it would be there. Times are in ms, rates per second; what is missing is null.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from chaoskit.analysis.result import Result, Times
+from chaoskit.spec.model import Workload
+
+
+def as_json(result: Result, workload: Workload) -> str:
+    """One JSON document, indented."""
+    whole = result.whole
+    tokens = round((whole.throughput.value or 0.0) * result.seconds)
+    keys: dict[str, Any] = {
+        "backend": workload.protocol,
+        "num_prompts": whole.started,
+        "request_rate": workload.request_rate.per_second if workload.request_rate else "inf",
+        "burstiness": workload.burstiness,
+        "max_concurrency": workload.max_concurrency,
+        "duration": result.seconds,
+        "completed": whole.complete,
+        "failed": whole.interrupted,
+        "total_output_tokens": tokens,
+        "request_throughput": whole.complete / result.seconds if result.seconds else None,
+        "request_goodput": whole.goodput.value,
+        "output_throughput": whole.throughput.value,
+        **_times("ttft", whole.ttf_event),
+        **_times("tpot", whole.tpot),
+        **_times("itl", whole.itl),
+        **_times("e2el", whole.e2el),
+        "chaoskit": result.model_dump(mode="json"),
+    }
+    return json.dumps(keys, indent=2)
+
+
+def _times(name: str, times: Times) -> dict[str, Any]:
+    plain = times.model_dump(mode="json")
+    names = {"mean": "mean", "median": "p50", "p90": "p90", "p95": "p95", "p99": "p99"}
+    return {f"{theirs}_{name}_ms": plain[f"{ours}_ms"] for theirs, ours in names.items()}

@@ -1,0 +1,46 @@
+"""What pydantic says of a value, as a person would: what was found, what was expected."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+
+def complaint(error: ErrorDetails, value: Any) -> str:
+    """One fault of one value, without its place."""
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "misplaced":
+            return str(context["sentence"])
+        case "value_error":
+            return str(context["error"])
+        case "literal_error":
+            return f"found {show(value)}, expected {context['expected']}"
+        case "int_parsing" | "int_type" | "int_from_float":
+            return f"found {show(value)}, expected a whole number"
+        case "float_parsing" | "float_type":
+            return f"found {show(value)}, expected a number"
+        case "bool_parsing" | "bool_type":
+            return f"found {show(value)}, expected true or false"
+        case "string_pattern_mismatch":
+            return f"found {show(value)}, expected lower-case letters, digits and - (for example loss-first-token)"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return f"found {show(value)}, expected keys below it"
+        case "list_type" | "tuple_type":
+            return f"found {show(value)}, expected a list"
+        case _:
+            return f"found {show(value)}, expected: {error['msg']}"
+
+
+def show(value: Any) -> str:
+    """A value of a file, in a few words."""
+    match value:
+        case None:
+            return "nothing"
+        case dict():
+            return "keys (" + ", ".join(list(value)[:3]) + ")"
+        case list():
+            return f"a list of {len(value)}"
+        case _:
+            return repr(str(value)[:60])
