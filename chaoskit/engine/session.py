@@ -14,7 +14,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from chaoskit.engine.journal import Debt, Journal
-from chaoskit.engine.remedies import command
+from chaoskit.engine.words import command, show
 from chaoskit.errors import RefusedError
 from chaoskit.knobs import Change, Foreign, Kernel, Knob, Setting
 
@@ -45,7 +45,7 @@ def apply(kernel: Kernel, journal: Journal, change: Change) -> None:
     got = kernel.read(knob)
     if got != kernel.holds(wanted):
         raise RefusedError(
-            f"{knob} was asked to hold {wanted} and holds {got}: chaoskit doctor says what works here"
+            f"{knob} was asked to hold {show(wanted)} and holds {show(got)}: chaoskit doctor says what works here"
         )
     journal.done(knob)
 
@@ -70,8 +70,8 @@ def _refuse_meddling(kernel: Kernel, owed: Debt | None, former: Setting, knob: K
         )
     if owed and owed.finished and former != kernel.holds(owed.wanted):
         raise RefusedError(
-            f"{knob} was changed by somebody else during the run: it holds {former}, and we had set {owed.wanted}; "
-            f"find out who else works on it, and run again"
+            f"{knob} was changed by somebody else during the run: it holds {show(former)}, "
+            f"and we had set {show(owed.wanted)}; find out who else works on it, and run again"
         )
 
 
@@ -83,9 +83,7 @@ def _settle(kernel: Kernel, journal: Journal, debt: Debt, leftovers: list[Leftov
     if why:
         leftovers.append(Leftover(debt, why))
         return
-    with suppress(
-        RefusedError
-    ):  # without room for this line the next restore looks again, and finds it settled
+    with suppress(RefusedError):  # without room for this line the next restore looks again
         journal.restored(debt.knob)
 
 
@@ -95,10 +93,14 @@ def _put_back(kernel: Kernel, debt: Debt) -> str:
     if found == debt.former:
         return ""
     if debt.finished and found != kernel.holds(debt.wanted):
-        return f"left alone, for somebody else changed it: it holds {found}, we had set {debt.wanted}"
+        return f"left alone, for somebody else changed it: it holds {show(found)}, we had set {show(debt.wanted)}"
     kernel.write(debt.knob, debt.former)
     got = kernel.read(debt.knob)
-    return "" if got == kernel.holds(debt.former) else f"it holds {got} after {debt.former} was put back"
+    return (
+        ""
+        if got == kernel.holds(debt.former)
+        else f"it holds {show(got)} after being set to {show(debt.former)}"
+    )
 
 
 def _went_with_its_namespace(kernel: Kernel, journal: Journal, knob: Knob) -> bool:

@@ -16,6 +16,7 @@ from chaoskit.engine import journal as journal_module
 from chaoskit.engine import session
 from chaoskit.engine.journal import FILE, Journal
 from chaoskit.engine.session import apply, restore
+from chaoskit.engine.words import show
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.fake import FakeKernel, PowerCut
 from chaoskit.knobs import Change, Foreign, Ifb, Knob, Link, Namespace, Netem, Setting, Sysctl
@@ -224,8 +225,8 @@ def test_somebody_elses_change_is_left_alone(tmp_path: Path) -> None:
             continue
         assert owed == [knob]
         assert [leftover.debt.knob for leftover in leftovers] == [knob]
-        assert str(setting) in str(leftovers[0])
-        assert str(AFTER[knob]) in str(leftovers[0])
+        assert show(setting) in str(leftovers[0])
+        assert show(AFTER[knob]) in str(leftovers[0])
         assert kernel.settings == BEFORE | {knob: setting}
 
 

@@ -1,8 +1,24 @@
-"""What a person types to put a knob back by hand."""
+"""Settings in a sentence, and what a person types to put a knob back by hand."""
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass
+
 from chaoskit.knobs import Address, Knob, Link, Neighbour, Route, Setting, Sysctl
+
+
+def show(setting: object) -> str:
+    """A setting without what is as usual: `Netem(delay=5000000)`, `Sysctl(value='1')`, `nothing`."""
+    if setting is None:
+        return "nothing"
+    if not is_dataclass(setting):
+        return repr(setting)
+    said = [
+        f"{field.name}={show(value)}"
+        for field in fields(setting)
+        if (value := getattr(setting, field.name)) != field.default
+    ]
+    return f"{type(setting).__name__}({', '.join(said)})"
 
 
 def command(knob: Knob, former: Setting) -> str:
