@@ -73,24 +73,17 @@ class Uml:
 
     def launch(self, command: Command, clock: Clock) -> Guest:
         """Boot a guest that runs any command. RefusedError when it cannot even begin."""
-        folder = command.folder.resolve()
-        environment = _host_environment(self.memory)
+        scratch = command.folder.resolve() / f".guest-{clock.now():x}"
+        line, environment = boot_line(self, scratch), _host_environment(self.memory)
         try:
-            scratch = Path(tempfile.mkdtemp(prefix=".guest-", dir=folder))
-            (scratch / guest.JOB).write_text(json.dumps(asdict(_job(command, folder, scratch, self.kernel))))
-            with (folder / LOG).open("ab") as log:
-                process = subprocess.Popen(
-                    boot_line(self, scratch),
-                    stdin=subprocess.PIPE,
-                    stdout=log,
-                    stderr=log,
-                    bufsize=0,
-                    env=environment | {"HOME": str(scratch)},
-                    start_new_session=True,
-                )
+            scratch.mkdir(mode=0o700)
+            (scratch / guest.JOB).write_text(json.dumps(asdict(_job(command, scratch, self.kernel))))
+            process = _boot(line, scratch.parent / LOG, environment | {"HOME": str(scratch)})
         except OSError as error:
-            raise RefusedError(f"cannot start a guest in {folder}: {error.strerror}; use another --out") from error
-        _pin(process.pid)
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise RefusedError(
+                f"cannot start a guest in {command.folder}: {error.strerror}; use another --out"
+            ) from error
         return Guest(process, scratch, command, clock)
 
 
@@ -161,11 +154,13 @@ def find(path: Path | None = None) -> GuestKernel:
     if found is None:
         where = f"{path} is no program" if path else "linux.uml is not on PATH"
         raise RefusedError(f"there is no guest kernel, {where}: {remedy()}")
-    built = {line.partition("=")[0] for line in _ask(found, "--showconfig").splitlines() if line[-2:] in ("=y", "=m")}
-    if "CONFIG_UML" not in built:
+    config = _ask(found, "--showconfig").splitlines()
+    if "CONFIG_UML=y" not in config:
         raise RefusedError(f"{found} is no User-Mode Linux kernel: {remedy()}")
     release = _ask(found, "--version")
     modules = MODULES / release
+    usable = ("=y", "=m") if modules.is_dir() else ("=y",)
+    built = {line.partition("=")[0] for line in config if line.endswith(usable)}
     return GuestKernel(
         path=Path(found),
         release=release,
@@ -187,6 +182,21 @@ def _ask(kernel: str, question: str) -> str:
     except (OSError, subprocess.SubprocessError) as error:
         raise RefusedError(f"{kernel} does not answer {question}, so it is no guest kernel: {remedy()}") from error
     return answer.stdout.strip()
+
+
+def _boot(line: list[str], log: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    with log.open("ab") as console:
+        process = subprocess.Popen(
+            line,
+            stdin=subprocess.PIPE,
+            stdout=console,
+            stderr=console,
+            bufsize=0,
+            env=environment,
+            start_new_session=True,
+        )
+    _pin(process.pid)
+    return process
 
 
 def boot_line(substrate: Uml, scratch: Path) -> list[str]:
@@ -223,17 +233,17 @@ def memory_folder(size: int, candidates: tuple[str, ...]) -> str:
             return folder
     raise RefusedError(
         f"no place for a guest's memory: none of {', '.join(candidates)} is writable, executable and has "
-        f"{Size(size)} free; TMPDIR=/a/roomy/folder chaoskit ..."
+        f"{size // 2**20} MiB free; TMPDIR=/a/roomy/folder chaoskit ..."
     )
 
 
-def _job(command: Command, folder: Path, scratch: Path, kernel: GuestKernel) -> guest.Job:
+def _job(command: Command, scratch: Path, kernel: GuestKernel) -> guest.Job:
     passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return guest.Job(
         argv=list(command.argv),
         environment=passed_on | _INSIDE,
         directory=str(Path.cwd()),
-        folder=str(folder),
+        folder=str(scratch.parent),
         scratch=str(scratch),
         modules=str(kernel.modules) if kernel.modules else None,
         host=os.getpid(),
@@ -249,7 +259,8 @@ def _host_environment(memory: int) -> dict[str, str]:
 def _pin(pid: int) -> None:
     """Keep a guest on one CPU, where its system calls are ten times faster; guests spread over all."""
     cpus = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(pid, {cpus[pid % len(cpus)]})
+    with contextlib.suppress(ProcessLookupError):  # it has ended already
+        os.sched_setaffinity(pid, {cpus[pid % len(cpus)]})
 
 
 def _quoted(text: str) -> str:
