@@ -91,7 +91,7 @@ def listen(host: str, port: int) -> socket.socket:
             case errno.EACCES:
                 reason = "ports below 1024 are root's; try --port 8000"
             case _:
-                reason = f"{os.strerror(problem.errno)}; this machine's addresses: ip address"
+                reason = f"{os.strerror(problem.errno or 0)}; this machine's addresses: ip address"
     raise RefusedError(f"cannot listen on {host} port {port}: {reason}")
 
 

@@ -97,6 +97,9 @@ class Http1(Connection):
                 self._refuse(problem.error_status_hint, str(problem))
                 return
             match event:
+                case h11.Request(http_version=version) if version not in (b"1.0", b"1.1"):
+                    self._refuse(505, f"HTTP/{version.decode('ascii')} is not spoken here; 1.1 and 2 are")
+                    return
                 case h11.Request():
                     self._begin(event)
                 case h11.Data():

@@ -99,16 +99,15 @@ class Telling:
             return
         for _ in range(_BURST):
             due = self._due(self._seq)
-            now = clock.now()
-            if now < due:
+            if clock.now() < due:
                 self._desk.pacer.at(due, self._tell)
                 return
             if not self._outlet.is_clear:
                 self._waits = True
                 return
-            self._late = max(self._late, now - due)
-            text = self._answer.text(self._seq)
-            self._outlet.send(self._format.token(text, self._seq, due, clock.now()))
+            text, sent = self._answer.text(self._seq), clock.now()
+            self._outlet.send(self._format.token(text, self._seq, due, sent))
+            self._late = max(self._late, sent - due)
             self._seq += 1
             if self._seq == self._ask.tokens:
                 self._end(self._format.closing())
@@ -119,10 +118,10 @@ class Telling:
         if self._over:
             return
         due = self._due(self._ask.tokens - 1)
-        now = clock.now()
-        self._late = now - due
+        sent = clock.now()
+        self._late = sent - due
         self._seq = self._ask.tokens
-        body = self._format.whole(self._answer.whole(), due, now)
+        body = self._format.whole(self._answer.whole(), due, sent)
         headers = (("content-type", self._format.content_type), ("content-length", str(len(body))))
         self._outlet.open(200, headers, body)
         self._end(b"")

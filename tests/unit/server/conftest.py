@@ -1,0 +1,25 @@
+"""Servers for the tests of this folder."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from serving import SCRIPT, Running, running
+
+from chaoskit.units import Duration
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Running]:
+    """A server with `SCRIPT`."""
+    with running(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def slow_server(tmp_path: Path) -> Iterator[Running]:
+    """One that takes a minute for its first token."""
+    minute = Duration.parse("60s")
+    with running(tmp_path, replace(SCRIPT, first_token_median=minute, first_token_p99=minute)) as server:
+        yield server

@@ -1,0 +1,100 @@
+"""A real server on loopback, in a thread of its own."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from chaoskit.records import files
+from chaoskit.records.model import Served
+from chaoskit.server.app import serve
+from chaoskit.server.script import Script
+from chaoskit.units import Duration
+
+SCRIPT = Script(
+    first_token_median=Duration.parse("20ms"),
+    first_token_p99=Duration.parse("40ms"),
+    token_interval=Duration.parse("2ms"),
+    seed=7,
+)
+
+
+@dataclass
+class Running:
+    """A server at work; `stop` ends it and waits for its end."""
+
+    port: int
+    run: Path
+    loop: asyncio.AbstractEventLoop
+    ask_to_stop: asyncio.Event
+    thread: threading.Thread
+    scheme: str = "http"
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    def stop(self) -> None:
+        """As the conductor does."""
+        if self.thread.is_alive():
+            self.loop.call_soon_threadsafe(self.ask_to_stop.set)
+            self.thread.join(10)
+        assert not self.thread.is_alive()
+
+    def served(self) -> list[Served]:
+        """What it has written down so far."""
+        return files.read(self.run, Served)
+
+    def served_when(self, count: int) -> list[Served]:
+        """What it has written down, as soon as that is `count` records."""
+        wait_for(lambda: len(self.served()) >= count)
+        return self.served()
+
+    def connect(self) -> socket.socket:
+        """A plain connection that loses patience after ten seconds."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+
+
+def wait_for(condition: Callable[[], bool], patience: float = 10.0) -> None:
+    """Return when it holds; fail when it does not in time."""
+    pause = threading.Event()
+    for _ in range(int(patience / 0.01)):
+        if condition():
+            return
+        pause.wait(0.01)
+    pytest.fail("waited in vain")
+
+
+@contextmanager
+def running(run: Path, script: Script = SCRIPT, send_buffer: int = 0) -> Iterator[Running]:
+    """A server with this script; `send_buffer` in bytes limits what the kernel holds for each client."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    if send_buffer:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+    port = listener.getsockname()[1]
+    ready = threading.Event()
+    loop: list[asyncio.AbstractEventLoop] = []
+    stop: list[asyncio.Event] = []
+
+    async def work() -> None:
+        loop.append(asyncio.get_running_loop())
+        stop.append(asyncio.Event())
+        ready.set()
+        log = files.Log(run, Served)
+        await serve(listener, script, stop[0], log)
+        log.close()
+
+    thread = threading.Thread(target=asyncio.run, args=(work(),))
+    thread.start()
+    assert ready.wait(10)
+    server = Running(port, run, loop[0], stop[0], thread, "https" if script.tls else "http")
+    try:
+        yield server
+    finally:
+        server.stop()

@@ -1,0 +1,165 @@
+"""Streams that share one HTTP/2 connection do not share their troubles."""
+
+import re
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import DataReceived, Event, ResponseReceived, StreamEnded
+from h2.settings import SettingCodes, Settings
+from serving import SCRIPT, Running
+
+Regret = Callable[["Client"], None]
+
+
+class Client:
+    """A blocking HTTP/2 client that gives room only when told to."""
+
+    def __init__(self, sock: socket.socket, window: int) -> None:
+        self.sock = sock
+        self.h2 = H2Connection(H2Configuration(client_side=True))
+        self.h2.local_settings = Settings(initial_values={SettingCodes.INITIAL_WINDOW_SIZE: window})
+        self.h2.initiate_connection()
+        self.h2.increment_flow_control_window(2**30)
+        self.bodies: dict[int, bytes] = {}
+        self.ended: set[int] = set()
+
+    def ask(self, tokens: int, **headers: str) -> int:
+        """Ask for a stream, without sending yet; its number."""
+        number = self.h2.get_next_available_stream_id()
+        fixed = [
+            (":method", "GET"),
+            (":scheme", "http"),
+            (":authority", "x"),
+            (":path", f"/sse?tokens={tokens}"),
+        ]
+        self.h2.send_headers(number, [*fixed, *headers.items()], end_stream=True)
+        self.bodies[number] = b""
+        return number
+
+    def send(self) -> None:
+        """Send what has been prepared."""
+        self.sock.sendall(self.h2.data_to_send())
+
+    def read_until(self, condition: Callable[[], bool]) -> None:
+        """Take in what comes until it holds."""
+        self.send()
+        while not condition():
+            data = self.sock.recv(65536)
+            assert data, "the server closed"
+            for event in self.h2.receive_data(data):
+                self._take(event)
+            self.send()
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case DataReceived(stream_id=number, data=data):
+                self.bodies[number] += data
+            case StreamEnded(stream_id=number):
+                self.ended.add(number)
+            case ResponseReceived(headers=headers):
+                assert (b":status", b"200") in [(bytes(name), bytes(value)) for name, value in headers]
+            case _:
+                pass
+
+
+@pytest.fixture
+def client(server: Running) -> Iterator[Client]:
+    """With much room."""
+    with server.connect() as sock:
+        yield Client(sock, 2**20)
+
+
+@pytest.fixture
+def tight(server: Running) -> Iterator[Client]:
+    """With no room at all, until it is given."""
+    with server.connect() as sock:
+        yield Client(sock, 0)
+
+
+def stamps(body: bytes) -> list[tuple[int, int]]:
+    """(due, sent) of every event."""
+    return [(int(due), int(sent)) for due, sent in re.findall(rb": chaoskit \d+ (\d+) (\d+)", body)]
+
+
+def test_a_reset_ends_one_stream(server: Running, client: Client) -> None:
+    """Resetting one stream is noticed at once, and the other is told to its end."""
+    doomed, other = client.ask(100_000), client.ask(100)
+    client.read_until(lambda: b": chaoskit 5 " in client.bodies[doomed])
+    client.h2.reset_stream(doomed)
+    client.read_until(lambda: other in client.ended)
+
+    first, second = server.served_when(2)
+
+    assert (first.fate, first.intended, second.fate, second.sent) == ("client-left", 100_000, "sent", 100)
+    assert first.sent < 1000
+
+
+def test_leaving_ends_all_streams(server: Running, client: Client) -> None:
+    """A client that says GOAWAY has left all its streams."""
+    number = client.ask(100_000)
+    client.ask(100_000)
+    client.read_until(lambda: b": chaoskit 5 " in client.bodies[number])
+    client.h2.close_connection()
+    client.send()
+
+    assert [record.fate for record in server.served_when(2)] == ["client-left"] * 2
+
+
+@pytest.mark.parametrize(
+    "regret", [lambda client: client.h2.reset_stream(1), lambda client: client.h2.close_connection()]
+)
+def test_second_thoughts_harm_nobody(server: Running, client: Client, regret: Regret) -> None:
+    """A request that is taken back in the same breath is as if it had never been."""
+    client.ask(5)
+    regret(client)
+    client.send()
+    with server.connect() as sock:
+        other = Client(sock, 2**20)
+        number = other.ask(5)
+        other.read_until(lambda: number in other.ended)
+
+    assert [record.sent for record in server.served_when(1)] == [5]
+
+
+def test_a_stream_without_room_holds_up_no_other(server: Running, tight: Client) -> None:
+    """While one stream has no room its schedule goes on, the other is on time; given room, all of it comes, late."""
+    stuck, other = tight.ask(50), tight.ask(100)
+    tight.send()
+    tight.h2.increment_flow_control_window(2**20, other)
+    tight.read_until(lambda: other in tight.ended)
+    assert tight.bodies[stuck] == b""
+    tight.h2.increment_flow_control_window(2**20, stuck)
+    tight.read_until(lambda: stuck in tight.ended)
+
+    on_time, late = stamps(tight.bodies[other]), stamps(tight.bodies[stuck])
+
+    assert len(on_time) == 100
+    assert sorted(sent - due for due, sent in on_time)[50] < 5_000_000
+    assert [due for due, _ in late] == [late[0][0] + seq * int(SCRIPT.token_interval) for seq in range(50)]
+    assert min(sent for _, sent in late) > max(due for due, _ in late)
+    assert max(record.late for record in server.served_when(2)) == max(sent - due for due, sent in late)
+
+
+def test_the_smallest_room_is_enough(server: Running, tight: Client) -> None:
+    """Given seven bytes of room at a time, a stream arrives whole and in order."""
+    number = tight.ask(20, **{"x-chaoskit-stream": "4"})
+    while number not in tight.ended:
+        before = len(tight.bodies[number])
+        tight.h2.increment_flow_control_window(7, number)
+        tight.read_until(lambda before=before: len(tight.bodies[number]) > before or number in tight.ended)
+
+    words = re.findall(rb"data: (.*)\n", tight.bodies[number])
+    assert b"".join(words) == SCRIPT.answer(20, "stream", 4).whole().encode() + b"[DONE]"
+
+
+def test_room_may_come_with_the_settings(server: Running, tight: Client) -> None:
+    """Room given to all streams by a later SETTINGS frame counts."""
+    numbers = [tight.ask(10) for _ in range(3)]
+    tight.send()
+    tight.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 2**20})
+    tight.read_until(lambda: tight.ended >= set(numbers))
+
+    assert all(tight.bodies[number].endswith(b"data: [DONE]\n\n") for number in numbers)
