@@ -83,7 +83,8 @@ def _experiment(plan: Plan, run: Path, kernel: LinuxKernel, clock: Clock) -> Non
                 apply(kernel, journal, (change.knob, change.setting))
             start = clock.now() + _LEAD
             children += [_server(plan, run, kernel), _probe(plan, run, kernel, start)]
-            Walk(plan, run, kernel, journal, clock).through(start, children)
+            with Walk(plan, run, kernel, journal, clock) as walk:
+                walk.through(start, children)
         finally:
             with _signals_wait():
                 for child in reversed(children):

@@ -24,13 +24,20 @@ _TICK = 100_000_000
 
 
 class Walk:
-    """One pass over a plan's phases, from a given start."""
+    """One pass over a plan's phases, from a given start; a context manager."""
 
     def __init__(self, plan: Plan, run: Path, kernel: Kernel, journal: Journal, clock: Clock) -> None:
         self._plan, self._kernel, self._journal, self._clock = plan, kernel, journal, clock
         self._phases, self._counters = Log(run, Phase), Log(run, Counters)
         self._knobs = [change.knob for change in plan.phases[0].changes]
         self._at_rest = {knob: kernel.read(knob) for knob in self._knobs}
+
+    def __enter__(self) -> Walk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._phases.close()
+        self._counters.close()
 
     def through(self, start: int, children: Sequence[Child]) -> None:
         """Walk all phases, then wait until the probe (the last child) has ended its streams."""

@@ -72,7 +72,12 @@ def test_help_imports_nothing_heavy(command: str | None) -> None:
 def test_mistakes_get_a_sentence_and_an_exit_code(words: list[str], code: int, sentence: str, tmp_path: Path) -> None:
     """A typical mistake is answered in a line or two on stderr, without a traceback, and leaves nothing behind."""
     answer = subprocess.run(
-        [sys.executable, "-m", "chaoskit", *words], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
+        [sys.executable, "-m", "chaoskit", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=tmp_path,
     )
 
     assert answer.returncode == code, answer.stderr

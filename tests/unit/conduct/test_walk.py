@@ -1,0 +1,207 @@
+"""The timeline: every phase at its moment, every knob as planned, nothing left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chaoskit.clock import ManualClock
+from chaoskit.conduct.walk import Walk
+from chaoskit.engine.journal import Journal
+from chaoskit.engine.session import apply, restore
+from chaoskit.errors import RefusedError
+from chaoskit.kernel.fake import FakeKernel
+from chaoskit.knobs import Change, Knob, Netem, Setting, Sysctl
+from chaoskit.plan.compile import compile_plan
+from chaoskit.plan.model import Plan
+from chaoskit.records.files import read
+from chaoskit.records.model import Counters, Phase
+from chaoskit.spec.load import parse
+
+FILE = """\
+name: x
+question: x?
+stage: {lab: edge}
+workload: {request-rate: 4/s, output-tokens: 5}
+faults:
+  slow: {link: client-router, direction: down, netem: {delay: 30ms}}
+  tuned: {node: client, sysctl: {net.ipv4.tcp_slow_start_after_idle: 0}}
+timeline: [{baseline: 2s}, {slow: 3s}, {slow+tuned: 2s}, {recovery: 2s}]
+repeats: 2
+"""
+QUEUE = Knob("qdisc", "router", "to-client")
+PARAMETER = Knob("sysctl", "client", "net.ipv4.tcp_slow_start_after_idle")
+SECOND = 10**9
+
+
+class SlowKernel(FakeKernel):
+    """Each write takes `cost` ns of the clock."""
+
+    clock: ManualClock
+    cost: int = 0
+
+    def write(self, knob: Knob, setting: Setting) -> None:
+        """Take the time, then do it."""
+        self.clock.sleep_until(self.clock.now() + self.cost)
+        super().write(knob, setting)
+
+
+class Endless:
+    """A child that lives until the clock says so."""
+
+    def __init__(self, clock: ManualClock, until: int) -> None:
+        self._clock, self._until = clock, until
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its time has come."""
+        return self._clock.now() < self._until
+
+    def stop(self, clock: ManualClock, patience: int = 0) -> None:
+        """Nothing to stop."""
+
+
+class Failed(Endless):
+    """A child that died."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Says why."""
+        raise RefusedError("the probe ended early: no sockets")
+
+
+@pytest.fixture
+def plan() -> Plan:
+    """Two rounds of four phases."""
+    return compile_plan(parse(FILE, "x.yaml"))
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Starts at zero."""
+    return ManualClock()
+
+
+@pytest.fixture
+def kernel(clock: ManualClock) -> SlowKernel:
+    """The parameter has a value before anything starts."""
+    kernel = SlowKernel({PARAMETER: Sysctl("1")})
+    kernel.clock = clock
+    return kernel
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    """In the run directory."""
+    with Journal(tmp_path) as journal:
+        yield journal
+
+
+def walk(plan: Plan, run: Path, kernel: SlowKernel, journal: Journal, child: Endless) -> None:
+    """Through all phases from 1 s on."""
+    with Walk(plan, run, kernel, journal, kernel.clock) as walked:
+        walked.through(SECOND, [child])
+
+
+def test_phases_begin_and_end_at_their_planned_moments(
+    plan: Plan, tmp_path: Path, kernel: SlowKernel, journal: Journal, clock: ManualClock
+) -> None:
+    """Two rounds of 2, 3, 2 and 2 seconds, one after the other from the start, then the drain."""
+    walk(plan, tmp_path, kernel, journal, Endless(clock, 20 * SECOND))
+
+    phases = read(tmp_path, Phase)
+
+    assert [(p.name, p.round, p.begin // SECOND, p.until // SECOND) for p in phases[:-1]] == [
+        ("baseline", 0, 1, 3),
+        ("slow", 0, 3, 6),
+        ("slow+tuned", 0, 6, 8),
+        ("recovery", 0, 8, 10),
+        ("baseline", 1, 10, 12),
+        ("slow", 1, 12, 15),
+        ("slow+tuned", 1, 15, 17),
+        ("recovery", 1, 17, 19),
+    ]
+    assert phases[-1].name == "drain"
+    assert phases[-1].begin == 19 * SECOND
+
+
+def test_a_slow_change_shortens_its_own_phase_and_no_other(
+    plan: Plan, tmp_path: Path, kernel: SlowKernel, journal: Journal, clock: ManualClock
+) -> None:
+    """Writes of 200 ms delay `ready`, never the next phase."""
+    kernel.cost = SECOND // 5
+
+    walk(plan, tmp_path, kernel, journal, Endless(clock, 20 * SECOND))
+    slow = read(tmp_path, Phase)[1]
+    tuned = read(tmp_path, Phase)[2]
+
+    assert slow.ready - slow.begin == SECOND // 5
+    assert slow.until == tuned.begin == 6 * SECOND
+
+
+def test_every_phase_sets_its_knobs_and_no_more(
+    plan: Plan, tmp_path: Path, kernel: SlowKernel, journal: Journal, clock: ManualClock
+) -> None:
+    """A knob is written when its value changes; without a fault it is what the stage left."""
+    walk(plan, tmp_path, kernel, journal, Endless(clock, 20 * SECOND))
+
+    one_round: list[Change] = [
+        (knob, setting if isinstance(setting, Sysctl | None) else None) for knob, setting in kernel.writes
+    ]
+
+    assert [knob for knob, _ in one_round] == [QUEUE, PARAMETER, QUEUE, PARAMETER] * 2
+    assert [s for k, s in one_round if k == PARAMETER] == [Sysctl("0"), Sysctl("1")] * 2
+    assert [isinstance(s, Netem) for k, s in kernel.writes if k == QUEUE] == [True, False] * 2
+
+
+def test_counters_are_taken_every_second_and_at_every_change(
+    plan: Plan, tmp_path: Path, kernel: SlowKernel, journal: Journal, clock: ManualClock
+) -> None:
+    """While a queue is there, its counters carry the phase that was in force."""
+    walk(plan, tmp_path, kernel, journal, Endless(clock, 20 * SECOND))
+
+    samples = [c for c in read(tmp_path, Counters) if c.round == 0]
+
+    assert {c.phase for c in samples} == {"slow", "slow+tuned"}
+    assert len([c for c in samples if c.phase == "slow"]) >= 4
+
+
+def test_a_dead_child_ends_the_walk_at_once(
+    plan: Plan, tmp_path: Path, kernel: SlowKernel, journal: Journal, clock: ManualClock
+) -> None:
+    """What the child said is what the run says."""
+    with pytest.raises(RefusedError, match="no sockets"):
+        walk(plan, tmp_path, kernel, journal, Failed(clock, 0))
+
+    assert clock.now() < 2 * SECOND
+
+
+def test_the_drain_ends_with_the_last_stream_or_with_its_time(
+    plan: Plan, tmp_path: Path, kernel: SlowKernel, journal: Journal, clock: ManualClock
+) -> None:
+    """A probe that never ends is waited for no longer than the plan's drain and a few seconds."""
+    walk(plan, tmp_path, kernel, journal, Endless(clock, 10**15))
+
+    assert clock.now() < 19 * SECOND + plan.drain + 6 * SECOND
+
+
+def test_a_failed_write_anywhere_is_put_back_entirely(plan: Plan, tmp_path: Path, clock: ManualClock) -> None:
+    """Whichever write of the stage or the walk fails, restoring leaves the kernel as it was found."""
+    before = {PARAMETER: Sysctl("1")}
+    for fail_at in range(1, len(plan.stage) + 9):
+        kernel = SlowKernel(dict(before), fail_at=[fail_at], failure=RefusedError("no"))
+        kernel.clock = ManualClock()
+        run = tmp_path / str(fail_at)
+        run.mkdir()
+
+        with Journal(run) as journal:
+            with pytest.raises(RefusedError, match="no"):
+                for change in plan.stage:
+                    apply(kernel, journal, (change.knob, change.setting))
+                walk(plan, run, kernel, journal, Endless(kernel.clock, 20 * SECOND))
+            leftovers = restore(kernel, journal)
+
+        assert leftovers == []
+        assert kernel.settings == before
