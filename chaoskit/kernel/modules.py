@@ -27,14 +27,14 @@ def load(names: Iterable[str], tree: Path) -> None:
     """
     needed = _read(tree / "modules.dep")
     builtin = frozenset(name(line) for line in _read(tree / "modules.builtin").splitlines())
-    for path in files(names, needed, builtin, str(tree)):
+    for path in files(names, needed, builtin):
         _insert(tree / path)
 
 
-def files(names: Iterable[str], dependencies: str, builtin: frozenset[str], tree: str) -> list[str]:
-    """The files to insert, in that order, each once. `dependencies` is modules.dep's text (depmod(8)):
+def files(names: Iterable[str], dependencies: str, builtin: frozenset[str]) -> list[str]:
+    """The files to insert, in that order, each once.
 
-    path/of/this.ko: path/of/what/it/needs.ko path/of/what/that/needs.ko
+    `dependencies` is the text of modules.dep: each line a file, a colon, and all that it needs, nearest first.
     """
     lines = dict(line.split(":", 1) for line in dependencies.splitlines() if ":" in line)
     paths = {name(path): path for path in lines}
@@ -43,9 +43,7 @@ def files(names: Iterable[str], dependencies: str, builtin: frozenset[str], tree
         if wanted in builtin:
             continue
         if wanted not in paths:
-            raise RefusedError(
-                f"{tree} holds no module {wanted}: install the modules of the kernel that runs"
-            )
+            raise RefusedError(f"there is no module {wanted}: install the modules of the kernel that runs")
         path = paths[wanted]
         order += [each for each in [*reversed(lines[path].split()), path] if each not in order]
     return order
@@ -63,11 +61,7 @@ def _insert(path: Path) -> None:
     code = ctypes.get_errno()
     if code == errno.EEXIST:
         return
-    remedy = (
-        "run as root"
-        if code == errno.EPERM
-        else f"take the modules of this very kernel, {os.uname().release}"
-    )
+    remedy = "run as root" if code == errno.EPERM else f"take the modules of kernel {os.uname().release}"
     raise RefusedError(f"the kernel does not load {path}: {os.strerror(code)}; {remedy}")
 
 

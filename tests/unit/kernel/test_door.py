@@ -1,0 +1,119 @@
+"""What the door to a kernel says and refuses, without a kernel behind it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pyroute2.netlink.exceptions import NetlinkError
+
+from chaoskit.errors import RefusedError
+from chaoskit.facts import Facts
+from chaoskit.kernel import sysctls
+from chaoskit.kernel.fake import FakeKernel, PowerCut
+from chaoskit.kernel.linux import LinuxKernel
+from chaoskit.kernel.refusals import translated
+from chaoskit.kernel.survey import FEATURES, survey
+from chaoskit.knobs import Ifb, Knob, Netem, Sysctl
+
+SHAPED = Knob("qdisc", "router", "to-client")
+
+
+def said(error: Exception, knob: Knob) -> str:
+    with pytest.raises(RefusedError) as caught, translated(knob, "set"):
+        raise error
+    assert caught.value.__cause__ is error
+    return str(caught.value)
+
+
+def test_a_kernel_without_a_part_is_told_by_the_errno() -> None:
+    """ENOENT or EOPNOTSUPP where a module is needed says which, with the kernel's words and what to type."""
+    unknown = NetlinkError(errno.ENOENT, "Specified qdisc kind is unknown")
+
+    assert said(unknown, SHAPED) == (
+        "netem is not in this kernel (Specified qdisc kind is unknown): "
+        "sudo modprobe -a sch_netem, or --substrate uml"
+    )
+    for kind in ("veth", "ifb", "redirect", "qdisc"):
+        for code in (errno.ENOENT, errno.EOPNOTSUPP):
+            assert "modprobe" in said(NetlinkError(code), Knob(kind, "", "eth0"))
+
+
+def test_missing_rights_are_told_by_the_errno() -> None:
+    """EPERM and EACCES end in how to get the right, from netlink and from /proc alike."""
+    for error in (NetlinkError(errno.EPERM), PermissionError(errno.EACCES, "Permission denied")):
+        words = said(error, Knob("sysctl", "", "net.core.rmem_max"))
+
+        assert words.startswith("sysctl net.core.rmem_max cannot be set")
+        assert words.endswith("run as root, or --substrate uml")
+
+
+def test_anything_else_keeps_the_kernels_words() -> None:
+    """Every other error names the knob, the kernel's sentence, and where to look."""
+    words = said(NetlinkError(errno.EINVAL, "mtu less than device minimum"), Knob("link", "router", "eth0"))
+
+    assert words == (
+        "link eth0 in router cannot be set: the kernel says 'mtu less than device minimum'; "
+        "to see what is there: ip -d link"
+    )
+
+
+def test_sysctls_stay_within_a_network_namespace() -> None:
+    """Parameters of the whole machine, and paths that leave /proc/sys/net, are refused."""
+    for name in ("kernel.panic", "vm.swappiness", "net.//.//.//.etc/passwd", "net.//.kernel.panic"):
+        with pytest.raises(RefusedError, match="network namespace"):
+            sysctls.read(-1, name)
+        with pytest.raises(RefusedError, match="network namespace"):
+            sysctls.write(-1, name, Sysctl("1"))
+
+
+def test_a_kernel_says_what_it_will_hold() -> None:
+    """A sysctl's words are separated by one blank, a seed is kept only where kernels do."""
+    old, new = LinuxKernel(Facts()), LinuxKernel(Facts(features=frozenset({"netem-seed"})))
+
+    assert old.holds(Sysctl("4096\t131072  6291456\n")) == Sysctl("4096 131072 6291456")
+    assert old.holds(Netem(seed=3)) == Netem()
+    assert new.holds(Netem(seed=3)) == Netem(seed=3)
+    assert old.holds(Ifb()) == Ifb()
+    assert old.holds(None) is None
+
+
+def test_a_survey_answers_every_question() -> None:
+    """Whatever the rights and the kernel, each feature is there or has a sentence that says why not."""
+    here = Path("/proc/self/ns/net").readlink()
+
+    facts = survey()
+
+    assert facts.kernel == os.uname().release
+    assert facts.features | facts.missing.keys() == set(FEATURES)
+    assert not facts.features & facts.missing.keys()
+    assert all(facts.missing.values())
+    assert Path("/proc/self/ns/net").readlink() == here
+
+
+def test_a_survey_does_not_load_pyroute2() -> None:
+    """Whoever only wants to know does not pay for the import."""
+    program = (
+        "import sys; from chaoskit.kernel.survey import survey; survey(); print('pyroute2' in sys.modules)"
+    )
+
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert printed.stdout == "False\n"
+
+
+def test_a_dark_kernel_stays_dark() -> None:
+    """After a power cut the fake answers nothing more, and keeps what was written before."""
+    for when, left in (("lose_power_before", {}), ("lose_power_after", {SHAPED: Netem()})):
+        kernel = FakeKernel(**{when: 1})  # type: ignore[arg-type]
+        with pytest.raises(PowerCut):
+            kernel.write(SHAPED, Netem())
+
+        assert kernel.settings == left
+        for call in (kernel.read, kernel.counters):
+            with pytest.raises(PowerCut):
+                call(SHAPED)
