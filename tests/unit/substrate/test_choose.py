@@ -1,0 +1,87 @@
+"""The choice between this kernel and a guest, over every case."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chaoskit.errors import RefusedError, SpecError
+from chaoskit.facts import Facts
+from chaoskit.substrate.choose import choose, decide
+from chaoskit.substrate.here import Here
+from chaoskit.substrate.uml import GuestKernel, Uml
+
+NEEDS = frozenset({"namespaces", "veth", "netem"})
+ABLE = Facts(kernel="6.8.0", root=True, features=NEEDS)
+UNABLE = Facts(
+    kernel="6.8.0",
+    features=NEEDS - {"netem"},
+    missing={"netem": "netem is not in this kernel: sudo modprobe -a sch_netem, or --substrate uml"},
+)
+GUEST = GuestKernel(Path("/usr/bin/linux.uml"), "6.1.176", None, NEEDS | {"ifb"})
+POOR = GuestKernel(Path("/opt/poor.uml"), "6.1.0", None, NEEDS - {"netem"})
+NONE = "there is no guest kernel, linux.uml is not on PATH: sudo apt-get install user-mode-linux"
+
+
+@pytest.mark.parametrize("asked", ["auto", "here"])
+@pytest.mark.parametrize("guest", [GUEST, POOR, NONE])
+def test_this_kernel_is_preferred_when_it_can(asked: str, guest: GuestKernel | str) -> None:
+    """A kernel that has what the plan needs is taken, whatever guests there are, and the sentence names both."""
+    substrate, why = decide(NEEDS, asked, ABLE, guest)
+
+    assert substrate == Here()
+    assert why == "in this kernel, 6.8.0, which has namespaces, netem, veth"
+
+
+@pytest.mark.parametrize(("asked", "facts"), [("auto", UNABLE), ("uml", UNABLE), ("uml", ABLE)])
+def test_a_guest_is_taken_when_needed_or_asked_for(asked: str, facts: Facts) -> None:
+    """A guest runs what this kernel cannot, or what it was asked for; the sentence says which of both."""
+    substrate, why = decide(NEEDS, asked, facts, GUEST)
+
+    assert substrate == Uml(GUEST)
+    assert why.startswith("in a guest kernel, User-Mode Linux 6.1.176")
+    assert why.endswith("because this kernel lacks netem" if asked == "auto" else "as asked")
+
+
+@pytest.mark.parametrize(
+    ("asked", "facts", "guest", "says"),
+    [
+        ("here", UNABLE, GUEST, ["6.8.0", "netem", "sudo modprobe -a sch_netem", "--substrate uml"]),
+        ("auto", UNABLE, NONE, ["netem", "sudo modprobe -a sch_netem", "sudo apt-get install user-mode-linux"]),
+        ("uml", ABLE, NONE, ["sudo apt-get install user-mode-linux"]),
+        ("auto", UNABLE, POOR, ["/opt/poor.uml", "netem"]),
+        ("uml", ABLE, POOR, ["/opt/poor.uml", "netem"]),
+    ],
+)
+def test_what_cannot_be_done_is_refused(asked: str, facts: Facts, guest: GuestKernel | str, says: list[str]) -> None:
+    """A refusal says what is missing, and what to type for each thing that would help."""
+    with pytest.raises(RefusedError) as refusal:
+        decide(NEEDS, asked, facts, guest)
+
+    assert all(words in str(refusal.value) for words in says), str(refusal.value)
+
+
+def test_one_refusal_is_told_once() -> None:
+    """Features that fail for the same reason give one sentence."""
+    reason = "no network namespace for us: run as root"
+    facts = Facts(missing=dict.fromkeys(NEEDS, reason))
+
+    with pytest.raises(RefusedError) as refusal:
+        decide(NEEDS, "here", facts, NONE)
+
+    assert str(refusal.value).count(reason) == 1
+
+
+def test_a_guest_kernel_and_here_contradict_each_other() -> None:
+    """`--substrate here --kernel PATH` is the author's mistake, and both options are named."""
+    with pytest.raises(SpecError, match=r"--kernel.*--substrate here"):
+        choose(NEEDS, "here", Path("/usr/bin/linux.uml"))
+
+
+@pytest.mark.parametrize("asked", ["auto", "uml"])
+@pytest.mark.parametrize(("kernel", "says"), [("/no/such/kernel", "is no program"), ("/bin/false", "does not answer")])
+def test_a_kernel_that_is_none(asked: str, kernel: str, says: str) -> None:
+    """A named kernel is taken or refused by its name, never replaced by another."""
+    with pytest.raises(RefusedError, match=f"{kernel} {says}"):
+        choose(NEEDS, asked, Path(kernel))
