@@ -74,7 +74,7 @@ class Uml:
     def launch(self, command: Command, clock: Clock) -> Guest:
         """Boot a guest that runs any command. RefusedError when it cannot even begin."""
         scratch = command.folder.resolve() / f".guest-{clock.now():x}"
-        line, environment = boot_line(self, scratch), _host_environment(self.memory)
+        line, environment = boot_line(self, scratch), self._environment()
         try:
             scratch.mkdir(mode=0o700)
             (scratch / guest.JOB).write_text(json.dumps(asdict(_job(command, scratch, self.kernel))))
@@ -85,6 +85,14 @@ class Uml:
                 f"cannot start a guest in {command.folder}: {error.strerror}; use another --out"
             ) from error
         return Guest(process, scratch, command, clock)
+
+    def memory_folder(self) -> str:
+        """Where a guest's memory goes: shared memory, or the folder for temporary files."""
+        return memory_folder(self.memory, ("/dev/shm", tempfile.gettempdir()))
+
+    def _environment(self) -> dict[str, str]:
+        """What the kernel's own process gets: it puts the guest's memory into TMPDIR, an unlinked file."""
+        return {"TMPDIR": self.memory_folder(), "PATH": os.environ.get("PATH", os.defpath)}
 
 
 class Guest:
@@ -248,12 +256,6 @@ def _job(command: Command, scratch: Path, kernel: GuestKernel) -> guest.Job:
         modules=str(kernel.modules) if kernel.modules else None,
         host=os.getpid(),
     )
-
-
-def _host_environment(memory: int) -> dict[str, str]:
-    """What the kernel's own process gets: it puts the guest's memory into TMPDIR, an unlinked file."""
-    folder = memory_folder(memory, ("/dev/shm", tempfile.gettempdir()))
-    return {"TMPDIR": folder, "PATH": os.environ.get("PATH", os.defpath)}
 
 
 def _pin(pid: int) -> None:

@@ -1,0 +1,44 @@
+"""`chaoskit doctor`: what this machine can and cannot do, and what to type about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from chaoskit.substrate.checkup import Checkup
+
+
+def doctor(
+    kernel: Annotated[Path | None, typer.Option(help="The User-Mode Linux kernel to examine.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="The findings as JSON.")] = False,
+) -> None:
+    """Say what this machine can and cannot do, one line each with the remedy. Exit 0 when experiments can run."""
+    import dataclasses
+    from json import dumps
+
+    from chaoskit.clock import RealClock
+    from chaoskit.substrate.checkup import examine
+
+    checkup = examine(kernel, RealClock())
+    typer.echo(dumps(dataclasses.asdict(checkup), indent=1) if json else _text(checkup))
+    raise typer.Exit(0 if checkup.here_can or checkup.guest_can else 3)
+
+
+def _text(checkup: Checkup) -> str:
+    """Two lists and a conclusion."""
+    lines = []
+    for title, findings in (("This kernel", checkup.here), ("A guest kernel", checkup.guest)):
+        lines.append(title)
+        for each in findings:
+            lines.append(f"  {'yes' if each.is_able else 'no ':3}  {each.name}{': ' if each.says else ''}{each.says}")
+    match checkup.here_can, checkup.guest_can:
+        case True, _:
+            conclusion = "Experiments run in this kernel."
+        case False, True:
+            conclusion = "Experiments run in a guest kernel, because this one cannot."
+        case _:
+            conclusion = "No experiment can run here until one of the two is mended."
+    return "\n".join([*lines, conclusion])

@@ -1,0 +1,47 @@
+"""What the doctor tells: a finding for each feature, and the remedy for each that is missing."""
+
+from __future__ import annotations
+
+import pytest
+
+from chaoskit.facts import Facts
+from chaoskit.substrate.checkup import Finding, features, python, rights
+
+REFUSED = "no user namespace for us: run as root, or --substrate uml"
+
+
+def test_every_feature_is_told() -> None:
+    """The kernel comes first, then each feature with its yes, or its no and the kernel's answer."""
+    facts = Facts(kernel="6.8.0", features=frozenset({"veth"}), missing={"netem": "sudo modprobe -a sch_netem"})
+
+    told = {each.name: each for each in features(facts)}
+
+    assert list(told) == ["kernel", "namespaces", "veth", "netem", "netem-seed", "ifb", "redirect"]
+    assert told["kernel"].says == "6.8.0"
+    assert told["veth"] == Finding("veth", True, "")
+    assert told["netem"] == Finding("netem", False, "sudo modprobe -a sch_netem")
+
+
+@pytest.mark.parametrize(
+    ("facts", "is_able", "says"),
+    [
+        (Facts(root=True, user_namespaces=True), True, "as we are"),
+        (Facts(user_namespaces=True), True, "user namespace"),
+        (Facts(missing={"namespaces": REFUSED}), False, REFUSED),
+    ],
+)
+def test_rights(facts: Facts, is_able: bool, says: str) -> None:
+    """Root and an unprivileged user who may make namespaces can both experiment; else it is said what to do."""
+    finding = rights(facts)
+
+    assert finding.is_able is is_able
+    assert says in finding.says
+
+
+@pytest.mark.parametrize(("version", "is_able"), [((3, 9, 2), False), ((3, 11, 0), True), ((3, 14, 1), True)])
+def test_python(version: tuple[int, ...], is_able: bool) -> None:
+    """Python before 3.11 is told with what to install."""
+    finding = python(version)
+
+    assert finding.is_able is is_able
+    assert ("apt-get install" in finding.says) is not is_able
