@@ -53,13 +53,25 @@ async def serve(listener: socket.socket, script: Script, stop: asyncio.Event, lo
                 await asyncio.wait_for(stop.wait(), _FLUSH)
     finally:
         server.close()
-        for connection in list(open_ones):
-            connection.cut()
-        while open_ones:  # each leaves when the loop has closed its socket
-            await asyncio.sleep(0)
+        await _cut(open_ones)
         pacer.close()
         if log is not None:
             log.flush()
+
+
+async def _cut(open_ones: set[Connection]) -> None:
+    """Cut all connections, and return when the loop has closed their sockets.
+
+    A connection that has just been accepted takes the loop three rounds to appear. One that is still in its TLS
+    handshake does not, and lives until the loop closes.
+    """
+    rounds, done = 0, set[Connection]()
+    while open_ones or rounds < 4:
+        for connection in open_ones - done:
+            connection.cut()
+            done.add(connection)
+        await asyncio.sleep(0)
+        rounds += 1
 
 
 async def serve_until_signal(listener: socket.socket, script: Script) -> int:

@@ -15,14 +15,20 @@ LONGEST_BODY = 16 * 1024 * 1024
 
 
 class Connection(asyncio.Protocol):
-    """A TCP or TLS connection. `is_clear` is false while more than `_BUFFER` bytes wait for the client."""
+    """A TCP or TLS connection."""
 
     transport: asyncio.Transport
+    socket: Any  # asyncio's view of the socket underneath
 
     def __init__(self, desk: Desk, open_ones: set[Connection]) -> None:
         self.desk = desk
         self.open_ones = open_ones
-        self.is_clear = True
+        self._drains = True
+
+    @property
+    def is_clear(self) -> bool:
+        """False while more than `_BUFFER` bytes wait for the client, or when it has left."""
+        return self._drains and not self.transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send without delay, and keep little."""
@@ -30,7 +36,8 @@ class Connection(asyncio.Protocol):
         self.transport = transport
         self.open_ones.add(self)
         transport.set_write_buffer_limits(high=_BUFFER)
-        self.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = transport.get_extra_info("socket")
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client left, or we did."""
@@ -38,24 +45,21 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client does not take what it is sent."""
-        self.is_clear = False
+        self._drains = False
 
     def resume_writing(self) -> None:
         """It does again."""
-        self.is_clear = True
-
-    def socket(self) -> Any:
-        """The socket underneath, for its options."""
-        return self.transport.get_extra_info("socket")
+        self._drains = True
 
     def tcp_info(self) -> dict[str, int]:
-        """TCP_INFO now; its counts run from the start of the connection."""
-        return tcp_info.sample(self.socket())
+        """TCP_INFO now; its counts run from the start of the connection. Empty once it is closed."""
+        return tcp_info.sample(self.socket)
 
     def cut(self) -> None:
         """Close at once and leave nothing in the kernel.
 
         Without the linger option a socket with unacknowledged data keeps its namespace alive for minutes.
         """
-        self.socket().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if self.socket.fileno() >= 0:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()

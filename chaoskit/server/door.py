@@ -8,18 +8,18 @@ from chaoskit.server.connection import Connection
 from chaoskit.server.http1 import Http1
 from chaoskit.server.http2 import Http2
 
-_PREFACE = (
-    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # RFC 9113, 3.4; no request of HTTP/1.1 begins with its first three
-)
+# RFC 9113, 3.4. No request of HTTP/1.1 begins with its first three bytes.
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
 class Door(Connection):
     """Every connection begins as one, and is handed on at its first bytes."""
 
+    _first = b""
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """With TLS the handshake may have told."""
         super().connection_made(transport)
-        self._first = b""
         tls = transport.get_extra_info("ssl_object")
         if tls is not None and tls.selected_alpn_protocol() == "h2":
             self._hand_on(Http2(self.desk, self.open_ones))

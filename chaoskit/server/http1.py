@@ -12,7 +12,7 @@ import h11
 
 from chaoskit import clock
 from chaoskit.server import asks
-from chaoskit.server.asks import Headers, Reply, Request
+from chaoskit.server.asks import Headers, Request
 from chaoskit.server.connection import LONGEST_BODY, Connection
 from chaoskit.server.telling import Desk, Telling
 
@@ -62,8 +62,7 @@ class Http1(Connection):
 
     def open(self, status: int, headers: Headers, data: bytes) -> None:
         """The head and the first bytes in one segment."""
-        response = h11.Response(status_code=status, headers=list(headers), reason=HTTPStatus(status).phrase)
-        self.transport.write(self._bytes(response) + self._bytes(h11.Data(data=data)))
+        self.transport.write(self._bytes(_response(status, headers)) + self._bytes(h11.Data(data=data)))
 
     def send(self, data: bytes) -> None:
         """One chunk; an HTTP/1.0 client knows no chunks."""
@@ -110,10 +109,7 @@ class Http1(Connection):
                 case h11.EndOfMessage():
                     self._take()
                     return
-                case h11.NEED_DATA:
-                    return
-                case _:  # the client closed its side
-                    self.transport.close()
+                case _:  # more has to come
                     return
 
     def _begin(self, head: h11.Request) -> None:
@@ -136,8 +132,10 @@ class Http1(Connection):
     def _refuse(self, status: int, message: str) -> None:
         """Say why, if it can still be said, and close."""
         if self._h11.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            reply: Reply = asks.error("openai", status, message, (("connection", "close"),))
-            phrase = HTTPStatus(reply.status).phrase
-            response = h11.Response(status_code=reply.status, headers=list(reply.headers), reason=phrase)
-            self.transport.write(self._bytes(response) + self._bytes(h11.Data(data=reply.body)))
+            reply = asks.error("openai", status, message, (("connection", "close"),))
+            self.transport.write(self._bytes(_response(reply.status, reply.headers)) + reply.body)
         self.transport.close()
+
+
+def _response(status: int, headers: Headers) -> h11.Response:
+    return h11.Response(status_code=status, headers=list(headers), reason=HTTPStatus(status).phrase)

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,9 +86,8 @@ def running(run: Path, script: Script = SCRIPT, send_buffer: int = 0) -> Iterato
         loop.append(asyncio.get_running_loop())
         stop.append(asyncio.Event())
         ready.set()
-        log = files.Log(run, Served)
-        await serve(listener, script, stop[0], log)
-        log.close()
+        with closing(files.Log(run, Served)) as log:
+            await serve(listener, script, stop[0], log)
 
     thread = threading.Thread(target=asyncio.run, args=(work(),))
     thread.start()

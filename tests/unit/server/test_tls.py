@@ -64,6 +64,17 @@ def test_stopping_cuts_tls_streams_too(server: Running, pair: tuple[Path, Path])
     assert [record.fate for record in server.served()] == ["failed"]
 
 
+def test_a_client_that_leaves_tls_is_noticed(server: Running, pair: tuple[Path, Path]) -> None:
+    """Whoever leaves a stream over TLS is written down as gone, if without TCP_INFO: its socket is gone too."""
+    context = ssl.create_default_context(cafile=pair[0])
+    with context.wrap_socket(server.connect(), server_hostname="127.0.0.1") as sock:
+        sock.sendall(b"GET /sse?tokens=100000 HTTP/1.1\r\nhost: x\r\n\r\n")
+        while b": chaoskit 3 " not in sock.recv(65536):
+            pass
+
+    assert [record.fate for record in server.served_when(1)] == ["client-left"]
+
+
 def test_plain_talk_to_a_tls_port_harms_nobody(server: Running, pair: tuple[Path, Path]) -> None:
     """A client that forgot TLS is dropped; the next one is served."""
     with server.connect() as sock:
