@@ -6,6 +6,7 @@ which no signal can break off; how it went is the last thing written (`outcome.j
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import platform
@@ -18,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 from chaoskit import __version__
-from chaoskit.clock import Clock, wall
+from chaoskit.clock import Clock, now, wall
 from chaoskit.conduct.children import Child
 from chaoskit.conduct.walk import Walk
 from chaoskit.engine.journal import Journal
@@ -36,7 +37,7 @@ from chaoskit.records.model import Served
 from chaoskit.server.app import serve
 from chaoskit.server.script import Script
 
-_LEAD = 500_000_000  # ns between the fork of the probe and the first phase
+_LEAD = 500_000_000  # ns that the probe has to prepare its first request
 
 
 class Interrupted(BaseException):
@@ -81,8 +82,9 @@ def _experiment(plan: Plan, run: Path, kernel: LinuxKernel, clock: Clock) -> Non
         try:
             for change in plan.stage:
                 apply(kernel, journal, (change.knob, change.setting))
-            start = clock.now() + _LEAD
-            children += [_server(plan, run, kernel), _probe(plan, run, kernel, start)]
+            children.append(_server(plan, run, kernel))
+            probe, start = _probe(plan, run, kernel)
+            children.append(probe)
             with Walk(plan, run, kernel, journal, clock) as walk:
                 walk.through(start, children)
         finally:
@@ -105,10 +107,22 @@ def _server(plan: Plan, run: Path, kernel: LinuxKernel) -> Child:
     return child
 
 
-def _probe(plan: Plan, run: Path, kernel: LinuxKernel, start: int) -> Child:
+def _probe(plan: Plan, run: Path, kernel: LinuxKernel) -> tuple[Child, int]:
+    """The probe, and the moment that it will begin: it names that itself, once it is ready."""
     target = Target(url=plan.target, model="chaoskit")
-    order = Order(seed=plan.seed, start=start, length=plan.length, drain=plan.drain)
-    return Child("probe", kernel.inside("client"), lambda stop: drive(target, plan.workload, order, run, stop))
+    told, tell = os.pipe()
+
+    async def work(stop: asyncio.Event) -> None:
+        start = now() + _LEAD
+        os.write(tell, str(start).encode())
+        os.close(tell)
+        await drive(target, plan.workload, Order(plan.seed, start, plan.length, plan.drain), run, stop)
+
+    child = Child("probe", kernel.inside("client"), work)
+    os.close(tell)
+    with open(told, "rb") as pipe:  # noqa: PTH123  a descriptor, not a path
+        start = pipe.read(32)  # nothing, when it died before it was ready
+    return child, int(start or 0)
 
 
 @contextmanager

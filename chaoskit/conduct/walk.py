@@ -12,6 +12,7 @@ from chaoskit.clock import Clock
 from chaoskit.conduct.children import Child
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.session import apply
+from chaoskit.errors import RefusedError
 from chaoskit.evidence.counters import sample
 from chaoskit.knobs import Kernel
 from chaoskit.plan.model import Plan, PlannedPhase
@@ -67,13 +68,13 @@ class Walk:
 
     def _wait(self, until: int, children: Sequence[Child]) -> None:
         sampled = self._clock.now()
+        _must_live(children)
         while (now := self._clock.now()) < until:
             self._clock.sleep_until(min(until, now + _TICK))
+            _must_live(children)
             if self._clock.now() - sampled >= _SECOND:
                 sampled += _SECOND
                 self._sample()
-            for child in children:
-                child.is_alive  # noqa: B018  raises when one has failed
         self._sample()
 
     def _wait_for(self, probe: Child, until: int) -> None:
@@ -83,3 +84,9 @@ class Walk:
 
     def _sample(self) -> None:
         sample(self._kernel, self._knobs, self._phase, self._clock.now(), self._counters)
+
+
+def _must_live(children: Sequence[Child]) -> None:
+    for child in children:
+        if not child.is_alive:
+            raise RefusedError(f"the {child.name} ended before the timeline did; that is a fault of chaoskit's")
