@@ -1,0 +1,52 @@
+# make demo: one real experiment. make test: everything that is checked. Both bring what they need.
+
+PYTHON_IN := .venv/bin/python
+GUEST := $(PYTHON_IN) tests/in_guest.py --limit 15min
+PYTEST := -m pytest -p no:cacheprovider
+PINS := pyproject.toml .ci/constraints.txt .ci/prepare
+
+.PHONY: demo test lint format test-unit test-kernel test-guest bench pins clean
+
+demo: .venv/.program  ## a chat stream under burst loss, to a verdict; 1 is a verdict too
+	@.venv/bin/chaoskit run experiments/loss-first-token.yaml; code=$$?; \
+	echo "exit code $$code"; test $$code -le 1
+
+test: .venv/.tests  ## all tiers, one after the other, and their sum
+	@$(PYTHON_IN) tests/tiers.py lint test-unit test-kernel test-guest
+
+lint: .venv/.tests  ## style and types
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+	@.venv/bin/mypy
+
+format: .venv/.tests  ## put the style right
+	@.venv/bin/ruff format
+	@.venv/bin/ruff check --fix
+
+test-unit: .venv/.tests  ## without rights, network or guest; and the rules of the house
+	@$(PYTHON_IN) $(PYTEST) tests/unit tests/rules
+
+test-kernel: .venv/.tests  ## against a real kernel: inside a guest
+	@$(GUEST) $(PYTHON_IN) $(PYTEST) tests/kernel
+
+test-guest: .venv/.tests  ## guests from outside, and whole experiments in them
+	@$(PYTHON_IN) $(PYTEST) tests/guest
+
+bench: .venv/.tests  ## how fast and how true; printed, not judged
+	@$(PYTHON_IN) tests/bench/startup.py
+	@$(PYTHON_IN) tests/bench/probe_truth.py
+	@$(PYTHON_IN) tests/bench/open_loop.py
+	@$(GUEST) $(PYTHON_IN) tests/bench/apply_vs_tc.py
+	@$(GUEST) $(PYTHON_IN) tests/bench/netem_truth.py
+
+pins: .venv/.tests  ## write the versions that .venv holds into the constraints
+	@$(PYTHON_IN) -m pip freeze --exclude-editable > .ci/constraints.txt
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.venv/.program: $(PINS)
+	@bash .ci/prepare program
+
+.venv/.tests: $(PINS)
+	@bash .ci/prepare tests
