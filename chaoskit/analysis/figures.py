@@ -45,21 +45,12 @@ def between(low: float | None, high: float | None, unit: Unit) -> str:
 
 
 def _time(ms: float) -> str:
-    size = abs(ms)
-    if size >= 100_000:
-        return f"{ms / 1000:.0f} s"
-    if size >= 999.5:
-        return f"{ms / 1000:.3g} s"
-    return f"{_digits(ms)} ms"
+    return f"{_digits(ms / 1000)} s" if abs(ms) >= 999.5 else f"{_digits(ms)} ms"
 
 
 def _digits(value: float) -> str:
-    """Three significant digits, without an exponent."""
+    """Three significant digits, two below 1, without an exponent or trailing zeros."""
     size = abs(value)
-    if size >= 99.95:
-        return f"{value:.0f}"
-    if size >= 9.995:
-        return f"{value:.1f}".removesuffix(".0")
-    if size >= 0.9995:
-        return f"{value:.2f}".removesuffix(".00")
-    return f"{value:.2g}" if size >= 0.01 or not size else f"{value:.3f}".rstrip("0").rstrip(".") or "0"
+    places = 0 if size >= 99.95 else 1 if size >= 9.995 else 2 if size >= 0.0995 else 3
+    text = f"{value:.{places}f}"
+    return text.rstrip("0").rstrip(".") if places else text

@@ -34,6 +34,11 @@ def share(k: int, n: int) -> tuple[float, float]:
     return low, high
 
 
+def excludes(k: int, n: int, share: float) -> bool:
+    """Whether the interval after k of n leaves `share` out: one look, where the interval takes a search."""
+    return at_most(k, n, share) <= TAIL or 1 - at_most(k - 1, n, share) <= TAIL
+
+
 def ranks(percent: int, n: int) -> tuple[int, int]:
     """The ranks (from 1) of the order statistics around a percentile; 0 and n + 1 mean unbounded."""
     part = percent / 100

@@ -80,4 +80,5 @@ def _steps(stream: Stream) -> Iterator[Latency]:
         if took is not None:
             yield Latency(name, stream.number, asked.started, until, took)
     if asked.completion == "connect_failed":
-        yield Latency("connect", stream.number, asked.started, asked.ended, NEVER)
+        failed = "connect" if asked.connect_took is None else "tls"
+        yield Latency(failed, stream.number, asked.started, asked.ended, NEVER)

@@ -79,9 +79,7 @@ def _throughput(part: Part) -> Estimated:
 def _failures(part: Part) -> tuple[Failure, ...]:
     kinds: dict[tuple[str, str], list[int]] = defaultdict(list)
     for stream in part.interrupted:
-        request = stream.request
-        status = f"{request.status} " if request.completion == "http_error" and request.status else ""
-        kinds[request.completion, (status + request.detail)[:_DETAIL].strip()].append(stream.number)
+        kinds[stream.request.completion, stream.request.detail[:_DETAIL]].append(stream.number)
     found = [
         Failure(completion=completion, detail=detail, count=len(numbers), streams=tuple(numbers[:5]))
         for (completion, detail), numbers in kinds.items()

@@ -153,8 +153,7 @@ def _for_share(hits: int, count: int, bound: float) -> int | None:
     seen, number = hits / count, count
     while number <= _MOST:
         number = math.ceil(number * 1.05) + 1
-        low, high = intervals.share(round(seen * number), number)
-        if high < bound or low > bound:
+        if intervals.excludes(round(seen * number), number, bound):
             return number
     return None
 

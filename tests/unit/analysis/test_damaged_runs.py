@@ -1,0 +1,71 @@
+"""Run directories that a crash left behind."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from made_runs import Made, plan
+
+from chaoskit.analysis.analyse import analyse
+from chaoskit.errors import SpecError
+from chaoskit.records.files import FILES
+
+OBJECTIVES = ["ttft_p95 < 800ms during wifi", "interruption_rate <= 1%", "ttft_p95 during wifi < 3x baseline"]
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    """A run with a record of every kind."""
+    run = Made(plan(OBJECTIVES)).phases().many(0, 30_000, 3000).vitals(30_000)
+    run.stream(12_000, [12_100], "reset", ended=12_200)
+    run.counters("wifi", 900, 100, 10_000, 20_000).handshakes(1000, [1] * 5).handshakes(11_000, [31] * 5)
+    return run.served(0, 5, 5).write(tmp_path / "whole")
+
+
+def test_every_file_may_be_missing(whole: Path, tmp_path: Path) -> None:
+    """Whatever single file a crash took, or all but one, there is a result."""
+    names = sorted(path.name for path in whole.iterdir())
+    assert len(names) == len(FILES) + 2
+    for name in names:
+        without, alone = tmp_path / f"no-{name}", tmp_path / f"only-{name}"
+        shutil.copytree(whole, without)
+        (without / name).unlink()
+        alone.mkdir()
+        shutil.copy(whole / name, alone / name)
+
+        assert analyse(without).whole.started >= 0
+        if name in ("plan.json", "requests.jsonl", "phases.jsonl"):
+            assert analyse(alone).whole.started >= 0
+
+
+def test_every_file_may_end_anywhere(whole: Path, tmp_path: Path) -> None:
+    """Records cut off at any of many places, in the middle of a line too, give a result."""
+    for name in FILES.values():
+        data = (whole / name).read_bytes()
+        for cut in range(0, len(data), max(1, len(data) // 5)):
+            torn = tmp_path / "torn"
+            shutil.copytree(whole, torn)
+            (torn / name).write_bytes(data[:cut])
+
+            assert analyse(torn).seconds >= 0
+            shutil.rmtree(torn)
+
+
+def test_a_torn_outcome_is_a_kill(whole: Path) -> None:
+    """An outcome that was cut off in writing is none."""
+    (whole / "outcome.json").write_text('{"how": "fini')
+
+    assert analyse(whole).outcome.how == "interrupted"
+
+
+def test_another_directory_is_refused(tmp_path: Path) -> None:
+    """A directory without a plan and without requests is no run directory, and the sentence says so."""
+    with pytest.raises(SpecError, match="no run directory"):
+        analyse(tmp_path)
+
+
+def test_the_same_records_give_the_same_result(whole: Path) -> None:
+    """A result can be worked out again, to the last digit."""
+    assert analyse(whole) == analyse(whole)

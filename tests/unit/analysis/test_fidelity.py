@@ -1,0 +1,125 @@
+"""Was the fault what was asked for?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from made_runs import Made, plan
+
+from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.result import Achievement
+
+BURSTS = "{loss: {gemodel: {p: 1%, r: 30%}}}"
+
+
+def achieved(tmp_path: Path, made: Made) -> dict[str, Achievement]:
+    """Each achievement by what it is about."""
+    return {each.what: each for each in analyse(made.many(0, 1000, 100).write(tmp_path / "run")).fidelity}
+
+
+def loss(tmp_path: Path, packets: int, drops: int, netem: str = "{loss: 10%}", qlen: int = 0) -> Achievement:
+    """The achieved loss with these counters."""
+    made = Made(plan(netem=netem)).phases().counters("wifi", packets, drops, 10_000, 20_000, qlen)
+    return achieved(tmp_path, made)["loss"]
+
+
+def test_the_asked_loss_is_achieved(tmp_path: Path) -> None:
+    """1020 of 10000 packets lost at 10 % is chance; the share counts what was dropped among all that came."""
+    found = loss(tmp_path, 8980, 1020)
+
+    assert (found.verdict, found.asked, found.achieved, found.samples) == (
+        "achieved",
+        pytest.approx(0.1),
+        0.102,
+        10_000,
+    )
+    assert found.where == "client-router down"
+
+
+@pytest.mark.parametrize("drops", [880, 1120])
+def test_another_loss_is_not_achieved(tmp_path: Path, drops: int) -> None:
+    """12 % too few or too many of 10000 is no chance."""
+    assert loss(tmp_path, 10_000 - drops, drops).verdict == "not-achieved"
+
+
+def test_bursts_need_more_packets(tmp_path: Path) -> None:
+    """What would be too much for independent loss is chance for bursts; few packets tell nothing."""
+    independent = loss(tmp_path / "a", 9600, 400, "{loss: 3.2258%}")
+    bursts = loss(tmp_path / "b", 9600, 400, BURSTS)
+    few = loss(tmp_path / "c", 970, 30, BURSTS)
+
+    assert independent.verdict == "not-achieved"
+    assert bursts.verdict == "achieved"
+    assert bursts.tolerance == pytest.approx(2.33 * independent.tolerance, rel=0.05)
+    assert few.verdict == "too-few-packets-to-tell"
+
+
+def test_no_packet_is_no_fault(tmp_path: Path) -> None:
+    """A queue that nothing passed did nothing; one that nobody looked at may have."""
+    assert loss(tmp_path / "a", 0, 0).verdict == "not-achieved"
+    unseen = achieved(tmp_path / "b", Made(plan(netem="{loss: 10%}")).phases())["loss"]
+    assert unseen.verdict == "too-few-packets-to-tell"
+
+
+def test_an_overflow_is_named(tmp_path: Path) -> None:
+    """More drops than asked from a queue that was seen full are the queue's."""
+    found = loss(tmp_path, 5000, 2000, "{loss: 10%, delay: 30ms, limit: 1000}", qlen=990)
+
+    assert found.verdict == "not-achieved"
+    assert "overflowed" in found.remark
+    assert "1000" in found.remark
+
+
+def test_a_queue_made_anew_counts_from_nothing(tmp_path: Path) -> None:
+    """Counters that fall within a phase belong to a new queue: both stretches count."""
+    made = Made(plan(netem="{loss: 10%}")).phases()
+    made.counters("wifi", 900, 100, 10_000, 11_000).counters("wifi", 893, 99, 12_000, 13_000)
+
+    found = achieved(tmp_path, made)["loss"]
+
+    # the second queue had passed 7 and dropped 1 when it was first seen
+    assert (found.samples, round((found.achieved or 0) * found.samples)) == (1000 + 8 + 992, 100 + 1 + 99)
+
+
+def round_trip(tmp_path: Path, rtts: list[float], netem: str = "{delay: 30ms}") -> Achievement:
+    """The achieved round trip with these handshakes in wifi, and 1 ms in the baseline."""
+    made = Made(plan(netem=netem)).phases().counters("wifi", 900, 0, 10_000, 20_000)
+    return achieved(tmp_path, made.handshakes(1000, [1] * 20).handshakes(11_000, rtts))["round-trip"]
+
+
+def test_the_asked_round_trip_is_achieved(tmp_path: Path) -> None:
+    """30 ms more than the baseline, by the median: a lost handshake packet does not count as delay."""
+    found = round_trip(tmp_path, [31.2] * 15 + [1031] * 4)
+
+    assert found.verdict == "achieved"
+    assert (found.asked, found.achieved) == (30, pytest.approx(30.2))
+
+
+@pytest.mark.parametrize("rtt", [26.9, 35.1, 1])
+def test_another_round_trip_is_not_achieved(tmp_path: Path, rtt: float) -> None:
+    """More than a tenth and 2 ms away is another delay."""
+    assert round_trip(tmp_path, [rtt] * 20).verdict == "not-achieved"
+
+
+def test_jitter_widens_the_tolerance(tmp_path: Path) -> None:
+    """With 20 ms of jitter and four by four handshakes a median may be 20 ms off."""
+    found = round_trip(tmp_path, [46] * 16, "{delay: 30ms, jitter: 20ms}")
+
+    assert found.tolerance == pytest.approx(2 + 4 * 20 / 4)
+    assert found.verdict == "achieved"
+
+
+def test_few_handshakes_tell_nothing(tmp_path: Path) -> None:
+    """Four are too few, and those that reach over a phase's border are none of it."""
+    assert round_trip(tmp_path, [31] * 4).verdict == "too-few-packets-to-tell"
+    made = Made(plan(netem="{delay: 30ms}")).phases().handshakes(1000, [1] * 20).handshakes(10_000, [31] * 6)
+    assert achieved(tmp_path / "b", made)["round-trip"].samples == 2
+
+
+def test_what_was_not_reached_is_not_judged(tmp_path: Path) -> None:
+    """A run that ended before its fault has no achievement, and no complaint about one."""
+    made = Made(plan()).phases()
+    made.records = [record for record in made.records if getattr(record, "name", "baseline") == "baseline"]
+
+    assert achieved(tmp_path, made) == {}

@@ -1,0 +1,74 @@
+"""The client's own part in what it measured."""
+
+from __future__ import annotations
+
+from made_runs import Made, ns
+
+from chaoskit.analysis.health import health, loop_lag
+from chaoskit.analysis.streams import Stream, streams
+from chaoskit.records.model import Read, Request, Vitals
+
+MS = 1_000_000
+
+
+def lines(*lags: float) -> list[Vitals]:
+    """A line each half second."""
+    return [Vitals(ns(index * 500), 0, 0, 0, round(lag * MS), 0) for index, lag in enumerate(lags)]
+
+
+def found(made: Made) -> list[Stream]:
+    """Its streams."""
+    requests = [record for record in made.records if isinstance(record, Request)]
+    return streams(requests, [record for record in made.records if isinstance(record, Read)])[0]
+
+
+def test_loop_lag_is_what_one_instant_in_a_hundred_waits() -> None:
+    """In 100 s, one second may be slower: three waits of 520 ms leave 1/3 s each above 186.67 ms."""
+    lag = loop_lag(lines(*[0.1] * 198, 520, 520, 520))
+
+    assert lag is not None
+    assert round(lag / MS, 2) == 186.67
+
+
+def test_one_hiccup_is_not_a_slow_client() -> None:
+    """A single wait of half a second in a minute is under 1 % of its instants."""
+    assert not health([], lines(*[0.5] * 119, 500), 0).overloaded
+
+
+def test_a_slow_loop_is_overload() -> None:
+    """A loop that waits 30 ms in every half second is: 2 % of all instants wait longer than 20 ms."""
+    seen = health([], lines(*[30.0] * 100), 0)
+
+    assert seen.loop_lag_p99_ms is not None
+    assert 20 < seen.loop_lag_p99_ms < 30
+    assert seen.overloaded
+
+
+def test_late_starts_are_overload() -> None:
+    """Two requests in a hundred that start 51 ms late are, one is not."""
+    one, two = Made(), Made()
+    for index in range(100):
+        one.stream(index, started=ns(index + (51 if index == 0 else 0)))
+        two.stream(index, started=ns(index + (51 if index < 2 else 0)))
+
+    assert not health(found(one), [], 0).overloaded
+    assert health(found(two), [], 0).overloaded
+
+
+def test_a_late_server_is_seen_in_its_stamps() -> None:
+    """The p99 of sent - due over all stamped tokens."""
+    made = Made()
+    made.stream(0, ended=100)
+    made.records += [
+        made.read(0, i, i, seq=i, due=ns(i), sent=ns(i + (30 if i < 3 else 1))) for i in range(100)
+    ]
+
+    assert health(found(made), [], 0).server_late_p99_ms == 30
+
+
+def test_nothing_known_is_none() -> None:
+    """Without records there is no lag, and no overload."""
+    seen = health([], [], 0)
+
+    assert (seen.scheduling_lag_p99_ms, seen.loop_lag_p99_ms, seen.server_late_p99_ms) == (None, None, None)
+    assert not seen.overloaded

@@ -1,0 +1,188 @@
+"""A whole run whose every number was worked out on paper.
+
+| stream | scheduled | what came of it                                            | charged to             |
+|--------|-----------|------------------------------------------------------------|------------------------|
+| 0      | 1 s       | tokens at +100 +120 +140 +160 ms                           | baseline               |
+| 1      | 2 s       | tokens at +200 +220 +240 +560 ms                           | baseline, one stall    |
+| 2      | 9.9 s     | first token at +300 ms, within wifi; 4 tokens              | baseline; TTFT to wifi |
+| 3      | 12 s      | tokens at +400 +420 ms, dies 5 s later                     | wifi, a severe stall   |
+| 4      | 13 s      | no first token within 10 s: dead at 23 s, within recovery  | wifi                   |
+| 5      | 24 s      | tokens at +100 +150 ms, both of them complete              | recovery               |
+| 6      | 29 s      | cut off by us at 35 s, without a token                     | recovery, cancelled    |
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from made_runs import Made, plan
+
+from chaoskit.analysis.analyse import Asked, analyse
+from chaoskit.analysis.result import Metrics, Result, Times
+from chaoskit.spec.objectives import parse
+
+
+def made(**options: object) -> Made:
+    """The run above."""
+    run = Made(plan(**options)).phases()  # type: ignore[arg-type]
+    run.stream(1000, [1100, 1120, 1140, 1160])
+    run.stream(2000, [2200, 2220, 2240, 2560])
+    run.stream(9900, [10_200, 10_220, 10_240, 10_260])
+    run.stream(12_000, [12_400, 12_420], "idle_timeout", ended=17_420, detail="silent for 5s")
+    run.stream(13_000, [], "first_token_timeout", ended=23_000, detail="no first token within 10s")
+    run.stream(24_000, [24_100, 24_150])
+    run.stream(29_000, [], "cancelled", ended=35_000)
+    return run
+
+
+@pytest.fixture
+def result(tmp_path: Path) -> Result:
+    """Its result."""
+    return analyse(made().write(tmp_path / "run"))
+
+
+def phase(result: Result, name: str) -> Metrics:
+    """The metrics of a phase."""
+    found = result.phase(name)
+    assert found is not None
+    return found.metrics
+
+
+def quantiles(times: Times) -> tuple[float | None, ...]:
+    """p50, p95, the maximum, in ms."""
+    return times.p50_ms, times.p95_ms, times.max_ms
+
+
+def test_streams_are_counted_where_they_ended(result: Result) -> None:
+    """Interrupted streams count in the phase of their death, all others in that of their start."""
+    counts = {p.name: (p.metrics.started, p.metrics.complete, p.metrics.interrupted) for p in result.phases}
+
+    assert counts == {"baseline": (3, 3, 0), "wifi": (2, 0, 2), "recovery": (2, 1, 0)}
+    assert phase(result, "recovery").cancelled == 1
+    assert (result.whole.started, result.whole.complete, result.whole.interrupted) == (7, 4, 2)
+    assert result.whole.completions == {
+        "cancelled": 1, "complete": 4, "first_token_timeout": 1, "idle_timeout": 1,
+    }  # fmt: skip
+
+
+def test_first_tokens_are_charged_to_the_fault_they_met(result: Result) -> None:
+    """The late first token of a stream that began in the baseline is wifi's, and so is the one that never came."""
+    assert quantiles(phase(result, "baseline").ttft) == (100, 200, 200)
+    assert quantiles(phase(result, "wifi").ttft) == (400, math.inf, math.inf)
+    assert phase(result, "wifi").ttft.never == 1
+    assert phase(result, "wifi").ttft.count == 3
+    assert phase(result, "wifi").ttft.small == ("p90", "p95", "p99")
+
+
+def test_a_wait_of_our_own_ending_is_never_when_it_outlasted_all(result: Result) -> None:
+    """The stream that we cut off after 6 s is a first token that never came: no other had taken so long."""
+    assert quantiles(phase(result, "recovery").ttft) == (100, math.inf, math.inf)
+
+
+def test_gaps_and_stalls(result: Result) -> None:
+    """Gaps, streaming time, stalls and their time beyond the threshold, phase by phase."""
+    baseline, wifi = phase(result, "baseline"), phase(result, "wifi")
+
+    assert (baseline.gaps, baseline.streaming_ms) == (6, 60 + 360)
+    assert (baseline.stalls, baseline.severe_stalls, baseline.stall_time_ms) == (1, 0, 120)
+    assert (wifi.gaps, wifi.streaming_ms) == (3 + 2, 60 + 20 + 5000)
+    assert (wifi.stalls, wifi.severe_stalls, wifi.stall_time_ms) == (1, 1, 4800)
+    assert baseline.stalls_per_minute.value == pytest.approx(60_000 / 420)
+    assert baseline.stall_interval_fraction.value == pytest.approx(1 / 6)
+    assert quantiles(wifi.itl) == (20, 5000, 5000)
+    assert quantiles(wifi.max_gap) == (20, 5000, 5000)
+
+
+def test_a_readers_waits(result: Result) -> None:
+    """Of 420 ms of streaming in the baseline a reader at 20 tokens/s waits 210 ms; in wifi for all but 80 ms."""
+    # stream 1: read from 2200, 2250, 2300 until 2350; the next token comes at 2560
+    assert phase(result, "baseline").stall_ratio.value == pytest.approx(210 / 420)
+    # stream 3: read from 12400, 12450 until 12500; dead at 17420
+    assert phase(result, "wifi").stall_ratio.value == pytest.approx(4920 / 5080)
+
+
+def test_rates_of_streams(result: Result) -> None:
+    """Interruptions over streams that were not cut off by us; goodput and tokens per second of the phase."""
+    assert phase(result, "wifi").interruption_rate.value == 1
+    assert phase(result, "recovery").interruption_rate.value == 0
+    assert result.whole.interruption_rate.value == pytest.approx(2 / 6)
+    assert phase(result, "baseline").goodput.value == pytest.approx(3 / 10)
+    assert phase(result, "baseline").throughput.value == pytest.approx(8 / 10)
+    assert phase(result, "wifi").throughput.value == pytest.approx(6 / 10)
+
+
+def test_goodput_asks_each_request_what_the_objectives_mean_for_it(tmp_path: Path) -> None:
+    """A request that misses a bound of its own is not good; one for another phase or a ratio says nothing."""
+    asked = ["ttft_p95 < 150ms during baseline", "ttft_p95 during wifi < 3x baseline"]
+
+    result = analyse(made(objectives=asked).write(tmp_path / "run"))
+
+    assert phase(result, "baseline").goodput.value == pytest.approx(1 / 10)
+    assert phase(result, "recovery").goodput.value == pytest.approx(1 / 10)
+
+
+def test_delivered_tokens(tmp_path: Path) -> None:
+    """Of what the server meant to send, and of what was asked where it never saw the request."""
+    run = made()
+    run.served(3, intended=5, sent=5)
+
+    result = analyse(run.write(tmp_path / "run"))
+
+    assert phase(result, "wifi").delivered_fraction.value == pytest.approx(2 / 10)
+    assert phase(result, "baseline").delivered_fraction.value == pytest.approx(12 / 15)
+
+
+def test_failures_are_told_with_their_streams(result: Result) -> None:
+    """Each way of dying with its detail, its count and its first streams."""
+    told = [(f.completion, f.detail, f.count, f.streams) for f in phase(result, "wifi").failures]
+
+    assert told == [
+        ("idle_timeout", "silent for 5s", 1, (3,)),
+        ("first_token_timeout", "no first token within 10s", 1, (4,)),
+    ]
+
+
+def test_the_course_of_a_phase(result: Result) -> None:
+    """Buckets hold first tokens where they were asked for, deaths and stalls where they happened."""
+    wifi = result.phase("wifi")
+    assert wifi is not None
+
+    assert result.bucket_s == 0.5
+    assert len(wifi.timeline) == 20
+    assert {b.at_s: b.ttft_p50_ms for b in wifi.timeline if b.requests} == {0: 300, 2: 400, 3: math.inf}
+    assert {b.at_s: b.interrupted for b in wifi.timeline if b.interrupted} == {7: 1, 9.5: 1}
+    assert {b.at_s: b.stalls for b in wifi.timeline if b.stalls} == {7: 1}
+
+
+def test_rounds_are_pooled_and_warm_up_is_left_out(tmp_path: Path) -> None:
+    """Phases of one name count together; the warm-up has its own numbers and no part in the whole run's."""
+    course = "[{warm-up: 1s}, {baseline: 1s}, {wifi: 1s}, {baseline: 1s}]"
+    run = Made(plan(timeline=course)).phases()
+    for at in (100, 1100, 3100):
+        run.stream(at, [at + 10, at + 30])
+
+    result = analyse(run.write(tmp_path / "run"))
+
+    assert phase(result, "baseline").started == 2
+    assert phase(result, "warm-up").started == 1
+    assert result.whole.started == 2
+    baseline = result.phase("baseline")
+    assert baseline is not None
+    assert baseline.seconds == pytest.approx(2)
+    assert [(r.begin_s, r.end_s) for r in baseline.rounds] == [(1, 2), (3, 4)]
+
+
+def test_a_probe_without_a_plan_is_one_phase(tmp_path: Path) -> None:
+    """Records alone give a result with one phase, and objectives that are given beside it."""
+    run = Made(plan=None, outcome=None)
+    for index in range(100):
+        run.stream(100 * index, [100 * index + 80, 100 * index + 100])
+
+    result = analyse(run.write(tmp_path / "run"), Asked(objectives=(parse("ttft_p95 < 100ms"),), name="mine"))
+
+    assert (result.name, [p.name for p in result.phases], result.comparisons) == ("mine", ["run"], ())
+    assert phase(result, "run").ttft.p50_ms == 80
+    assert phase(result, "run").goodput.value == pytest.approx(100 / 10)
+    assert (result.outcome.how, result.outcome.found, result.exit_code) == ("finished", "met", 0)

@@ -1,0 +1,86 @@
+"""`result.json`: all of it, and nothing that JSON does not have."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from made_runs import Made, plan
+from pydantic import ValidationError
+
+from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.result import Estimated, Outcome, Result
+
+
+def made(tmp_path: Path, **outcome: str) -> Result:
+    """The result of a run in which all first tokens of wifi never came."""
+    run = (
+        Made(plan(["ttft_p95 < 800ms during wifi"]), outcome=dict(outcome) or None)
+        .phases()
+        .many(0, 9000, 100)
+    )
+    for index in range(30):
+        run.stream(11_000 + index, [], "reset", ended=11_500)
+    return analyse(run.write(tmp_path / "run"))
+
+
+def refuse(word: str) -> None:
+    """For json: words that are no JSON."""
+    raise AssertionError(word)
+
+
+def test_a_result_survives_its_file(tmp_path: Path) -> None:
+    """What was written is read back equal, and the file has neither NaN nor Infinity."""
+    result = made(tmp_path, how="finished")
+    text = result.model_dump_json()
+
+    json.loads(text, parse_constant=refuse)
+    assert Result.model_validate_json(text) == result
+
+
+def test_never_is_a_word(tmp_path: Path) -> None:
+    """A first token that never came is the word never in JSON, and infinity in memory."""
+    result = made(tmp_path, how="finished")
+    raw = json.loads(result.model_dump_json())
+
+    wifi = next(phase for phase in raw["phases"] if phase["name"] == "wifi")
+    assert wifi["metrics"]["ttft"]["p50_ms"] == "never"
+    assert result.phases[1].metrics.ttft.p50_ms == math.inf
+    assert Estimated(value=-math.inf).model_dump_json().startswith('{"value":"-never"')
+
+
+def test_nan_is_refused() -> None:
+    """A missing value is null with a reason; NaN never becomes a result."""
+    with pytest.raises(ValidationError, match="never NaN"):
+        Estimated(value=math.nan)
+
+
+@pytest.mark.parametrize(
+    ("how", "detail", "found", "code"),
+    [
+        ("finished", "", "met", 0),
+        ("finished", "", "none", 0),
+        ("finished", "", "broken", 1),
+        ("finished", "", "undecided", 5),
+        ("refused", "no netem", "met", 3),
+        ("dirty", "qdisc eth0", "broken", 4),
+        ("interrupted", "SIGINT", "met", 130),
+        ("interrupted", "SIGTERM", "broken", 143),
+    ],
+)
+def test_exit_codes(tmp_path: Path, how: str, detail: str, found: str, code: int) -> None:
+    """How it went decides before what it found."""
+    outcome = Outcome(how=how, detail=detail, found=found, reason="")  # type: ignore[arg-type]
+
+    assert made(tmp_path, how="finished").model_copy(update={"outcome": outcome}).exit_code == code
+
+
+def test_a_run_that_left_no_outcome_was_killed(tmp_path: Path) -> None:
+    """Without the conductor's last word the run was interrupted, and what it saw is still there."""
+    result = made(tmp_path)
+
+    assert (result.outcome.how, result.exit_code) == ("interrupted", 130)
+    assert "killed" in result.outcome.detail
+    assert result.whole.started == 120
