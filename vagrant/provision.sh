@@ -1,0 +1,27 @@
+#!/bin/sh
+# Installs chaoskit from a copy of its tree into this Debian or Ubuntu machine, as root: provision.sh [TREE].
+# Running it again brings the installation up to the tree. It ends by asking the doctor.
+set -eu
+tree=${1:-/chaoskit}
+home=/opt/chaoskit
+modules="sch_netem veth ifb cls_matchall act_mirred sch_ingress"
+
+export DEBIAN_FRONTEND=noninteractive
+apt-get -qq update
+packages="python3-venv kmod"
+case $(uname -m) in x86_64 | i686) packages="$packages user-mode-linux" ;; esac
+# shellcheck disable=SC2086  # one word for each package
+apt-get -qq -y install --no-install-recommends $packages >/dev/null
+
+# A user cannot load modules by using them, as root can.
+mkdir -p /etc/modules-load.d
+for module in $modules; do echo "$module"; done >/etc/modules-load.d/chaoskit.conf
+# shellcheck disable=SC2086  # one word for each module
+modprobe -a $modules || echo "this kernel has not all modules; the doctor below says what that means"
+
+[ -x $home/bin/python ] || python3 -m venv $home
+$home/bin/python -m pip -qq --disable-pip-version-check install --constraint "$tree/.ci/constraints.txt" "$tree"
+$home/bin/python -m pip -qq --disable-pip-version-check install --force-reinstall --no-deps "$tree"
+ln -sf $home/bin/chaoskit /usr/local/bin/chaoskit
+
+chaoskit doctor
