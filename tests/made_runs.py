@@ -39,7 +39,7 @@ faults:
     link: client-router
     direction: down
     netem: {netem}
-timeline: {timeline}
+{more}timeline: {timeline}
 objectives: {objectives}
 seed: 42
 """
@@ -49,9 +49,15 @@ def plan(
     objectives: Sequence[str] = (),
     netem: str = "{delay: 30ms, loss: 10%}",
     timeline: str = "[{baseline: 10s}, {wifi: 10s}, {recovery: 10s}]",
+    more: Sequence[str] = (),
 ) -> Plan:
-    """The plan of a small experiment: ten seconds each of baseline, wifi and recovery."""
-    text = EXPERIMENT.format(objectives=json.dumps(list(objectives)), netem=netem, timeline=timeline)
+    """The plan of a small experiment: ten seconds each of baseline, wifi and recovery; `more` names more faults."""
+    others = "".join(
+        f"  {name}: {{link: client-router, direction: up, netem: {{delay: 1ms}}}}\n" for name in more
+    )
+    text = EXPERIMENT.format(
+        objectives=json.dumps(list(objectives)), netem=netem, timeline=timeline, more=others
+    )
     return compile_plan(parse(text, "made.yaml"))
 
 

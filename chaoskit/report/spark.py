@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from chaoskit.analysis.result import Bucket
 
 _LEVELS = "▁▂▃▄▅▆▇█"
+_LEAST = 1e-3  # ms; a logarithm needs something
 
 
 def merge(buckets: Sequence[Bucket], step: int) -> list[Bucket]:
@@ -27,24 +28,23 @@ def _merged(few: Sequence[Bucket]) -> Bucket:
 
 
 def scale(buckets: Sequence[Bucket]) -> tuple[float, float] | None:
-    """The least and the largest latency (ms) that came; None when none did."""
+    """Which latencies (ms) the lowest and the highest sign stand for, at least a doubling; None: none came."""
     known = [b.ttft_p50_ms for b in buckets if b.ttft_p50_ms is not None and math.isfinite(b.ttft_p50_ms)]
-    return (min(known), max(known)) if known else None
+    return (min(known), max(max(known), 2 * min(known))) if known else None
 
 
 def line(buckets: Sequence[Bucket], ends: tuple[float, float]) -> str:
     """A sign for each bucket, on a logarithmic scale; a blank where nobody asked, `!` where none came."""
-    low, high = ends
-    reach = math.log(max(high / max(low, 1e-3), 2.0))
-    return "".join(_sign(bucket.ttft_p50_ms, low, reach) for bucket in buckets)
+    return "".join(_sign(bucket.ttft_p50_ms, ends) for bucket in buckets)
 
 
-def _sign(value: float | None, low: float, reach: float) -> str:
+def _sign(value: float | None, ends: tuple[float, float]) -> str:
     if value is None:
         return " "
     if math.isinf(value):
         return "!"
-    level = math.log(max(value, 1e-3) / max(low, 1e-3)) / reach
+    low, high = (max(end, _LEAST) for end in ends)
+    level = math.log(max(value, low) / low) / math.log(high / low) if high > low else 0.0
     return _LEVELS[min(len(_LEVELS) - 1, int(level * len(_LEVELS)))]
 
 

@@ -1,0 +1,226 @@
+"""What a tired person reads after a run."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from made_runs import Made, plan
+from rich.console import Console
+
+from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.result import Result
+from chaoskit.report.console import render
+
+OBJECTIVES = [
+    "ttft_p95 < 150ms during wifi",
+    "interruption_rate <= 0.5%",
+    "ttft_p95 during wifi < 3x baseline",
+]
+MANY = {
+    "timeline": "[{baseline: 10s}, {wifi: 10s}, {a: 2s}, {b: 2s}, {c: 2s}, {recovery: 4s}]",
+    "more": ["a", "b", "c"],
+}
+
+
+def made(**options: object) -> Made:
+    """A run with a slow wifi, a stall, and streams that died there."""
+    run = Made(plan(OBJECTIVES, **options)).phases(settling=2)  # type: ignore[arg-type]
+    run.many(0, 9500, 50).many(10_000, 19_500, 50, ttft=180, pace=30).many(20_500, 29_500, 50)
+    run.stream(15_000, [15_180, 15_500], "reset", ended=16_000, detail="Connection reset by peer")
+    run.counters("wifi", 8990, 1010, 10_000, 20_000).vitals(30_000)
+    return run.handshakes(1000, [1] * 9).handshakes(11_000, [31] * 9)
+
+
+@pytest.fixture
+def result(tmp_path: Path) -> Result:
+    """Its result."""
+    return analyse(made().write(tmp_path / "run"))
+
+
+def shown(result: Result, width: int = 80, encoding: str = "utf-8") -> list[str]:
+    """The lines on a screen so wide."""
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding=encoding, newline="\n")
+    render(result, Console(file=file, width=width))
+    file.flush()
+    return [line.rstrip() for line in raw.getvalue().decode(encoding).splitlines()]
+
+
+def row(lines: list[str], label: str) -> list[str]:
+    """The words of the first line that starts with the label, without it."""
+    return next(line for line in lines if line.startswith(label)).removeprefix(label).split()
+
+
+def test_the_reference_stands_beside_what_is_compared(result: Result) -> None:
+    """One table: the baseline, then each phase with its value, its difference and its ratio."""
+    lines = shown(result)
+
+    assert " ".join(next(line for line in lines if "baseline" in line).split()) == (
+        "baseline wifi difference ratio recovery difference ratio"
+    )
+    assert row(lines, "TTFT p50") == [
+        "100",
+        "ms",
+        "180",
+        "ms",
+        "+80",
+        "ms",
+        "1.8×",
+        "100",
+        "ms",
+        "≈0",
+        "ms",
+        "≈1×",
+    ]
+    assert row(lines, "ITL p50")[:6] == ["20", "ms", "30", "ms", "+10", "ms"]
+    assert row(lines, "streams") == ["190", "191", "180"]
+
+
+def test_what_may_be_chance_is_marked_and_so_are_maxima(result: Result) -> None:
+    """One dead stream in 191 may be chance and says so; a p99 of fewer than 100 values is a maximum and says so."""
+    lines = shown(result)
+
+    assert "≈+0.52 %" in " ".join(row(lines, "interrupted"))
+    assert any("could be chance" in line for line in lines)
+    assert not any(line.startswith("* the maximum") for line in lines)
+
+
+def test_the_last_line_is_the_verdict(result: Result) -> None:
+    """What was found stands above the next prompt, the records just before it."""
+    lines = shown(result, 100)
+
+    assert lines[-1] == "BROKEN   ttft_p95 < 150ms during wifi: 180 ms (1 broken, 1 undecided, 1 met)"
+    assert lines[-2].startswith("records") or lines[-3].startswith("records")
+
+
+def test_every_objective_is_judged_with_its_numbers(result: Result) -> None:
+    """Judgement, value, interval, how many streams, and where the worst are."""
+    text = " ".join(" ".join(shown(result)).split())
+
+    assert "BROKEN ttft_p95 < 150ms during wifi 180 ms over 191 streams" in text
+    assert "UNDECIDED interruption_rate <= 0.5%" in text
+    assert "streams would decide" in text
+    assert "MET ttft_p95 during wifi < 3x baseline 1.8× over 190 streams" in text
+    assert "worst: streams 560 in requests.jsonl" in text
+
+
+def test_whose_fault_and_what_was_asked(result: Result) -> None:
+    """Dead streams with their reasons, stalls with their culprits, faults as asked and as they were."""
+    text = " ".join(" ".join(shown(result)).split())
+
+    assert "1 reset: Connection reset by peer (streams 560)" in text
+    assert "wifi 2 stalls; 420 ms beyond 200 ms: nobody knows 100 %" in text
+    assert "client-router down: delay 30ms loss 10%" in text
+    assert "loss asked 10 % was 10.1 % of 10000 packets achieved" in text
+    assert "round trip asked +30 ms was +30 ms of 9 handshakes achieved" in text
+
+
+def test_the_course_marks_the_dead(result: Result) -> None:
+    """A sign for each half second of a phase, higher where it was slower, and a cross where a stream died."""
+    lines = shown(result)
+    at = next(number for number, line in enumerate(lines) if line.startswith("TTFT over time"))
+    baseline, wifi, dead = (line[12:] for line in lines[at + 1 : at + 4])
+
+    assert "100 ms ▁ to 200 ms █" in lines[at]
+    assert set(baseline) == {"▁"}
+    assert len(wifi) == 19  # the last half second is blank: nobody asked
+    assert min(wifi) > max(baseline)
+    assert dead.index("×") == 12
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 200])
+@pytest.mark.parametrize("options", [{}, MANY], ids=["few", "many"])
+def test_no_line_is_too_long_and_no_number_torn(
+    tmp_path: Path, width: int, options: dict[str, object]
+) -> None:
+    """On every width each line fits; from 40 columns on the table's numbers stand whole in their rows."""
+    result = analyse(made(**options).write(tmp_path / "run"))
+
+    lines = shown(result, width)
+
+    assert max(map(len, lines)) <= width
+    if width >= 40:
+        assert row(lines, "TTFT p50")[:2] == ["100", "ms"]
+        assert not any("…" in line for line in lines if line.startswith(("TTFT p", "ITL p", "stalls ")))
+
+
+def test_many_phases_are_many_tables(tmp_path: Path) -> None:
+    """More than three phases beside the reference have a table each, with intervals where there is room."""
+    result = analyse(made(**MANY).write(tmp_path / "run"))
+
+    heads = [
+        line.split()
+        for line in shown(result, 100)
+        if line.strip().startswith("baseline ") and "ratio" in line
+    ]
+
+    assert [head[1] for head in heads] == ["wifi", "a", "b", "c", "recovery"]
+    assert any("(" in line for line in shown(result, 100) if line.startswith("TTFT p50"))
+
+
+def test_a_probe_shows_its_percentiles(tmp_path: Path) -> None:
+    """A run with one phase has nothing to compare: percentiles side by side, and the counts."""
+    run = Made(plan=None, outcome=None).many(0, 10_000, 100)
+
+    lines = shown(analyse(run.write(tmp_path / "run")))
+
+    assert row(lines, "run") == ["p50", "p90", "p95", "p99", "max", "mean"]
+    assert row(lines, "TTFT") == ["100", "ms"] * 6
+    assert any("100 streams, 100 complete, 0 interrupted" in line for line in lines)
+    assert lines[-1].startswith("MEASURED  no objective was asked")
+
+
+def test_what_a_server_said_moves_no_cursor(tmp_path: Path) -> None:
+    """Markup, escapes, controls and direction marks in a server's words come out as harmless text."""
+    evil = "[bold red]x[/] \x1b[2J\x1b]0;title\x07 \r\n \u202eabc \x9b31m \x00"
+    run = made()
+    run.stream(16_000, [], "error_event", ended=16_100, detail=evil)
+
+    text = "\n".join(shown(analyse(run.write(tmp_path / "run"))))
+
+    assert "[bold red]x[/]" in text
+    assert not set(text) & set("\x1b\x07\r\x00\x9b\u202e")
+
+
+def test_a_terminal_without_unicode_gets_plain_signs(result: Result) -> None:
+    """In ASCII everything is still said."""
+    lines = shown(result, encoding="ascii")
+
+    assert row(lines, "TTFT p50") == [
+        "100",
+        "ms",
+        "180",
+        "ms",
+        "+80",
+        "ms",
+        "1.8x",
+        "100",
+        "ms",
+        "~0",
+        "ms",
+        "~1x",
+    ]
+    assert not any("?" in line for line in lines[3:])
+
+
+def test_an_interrupted_run_says_so_first(tmp_path: Path) -> None:
+    """How it went stands before what it found, with the reason."""
+    run = made()
+    run.outcome = {"how": "dirty", "detail": "not put back: qdisc to-client"}
+
+    lines = shown(analyse(run.write(tmp_path / "run")), 200)
+
+    assert lines[-1].startswith("DIRTY")
+    assert "not put back: qdisc to-client" in lines[-1]
+
+
+def test_an_empty_run_is_shown_too(tmp_path: Path) -> None:
+    """A run that was refused before its first phase has no table, and no traceback."""
+    run = Made(plan(OBJECTIVES), outcome={"how": "refused", "detail": "netem is not in this kernel"})
+
+    lines = shown(analyse(run.write(tmp_path / "run")), 200)
+
+    assert lines[-1].startswith("REFUSED")
+    assert "netem is not in this kernel" in lines[-1]
