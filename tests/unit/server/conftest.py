@@ -10,6 +10,13 @@ from serving import SCRIPT, Running, running
 from chaoskit.units import Duration
 
 
+@pytest.fixture(autouse=True)
+def _nothing_goes_wrong_unseen(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """An exception that only the loop saw fails the test."""
+    yield
+    assert [record.getMessage() for record in caplog.get_records("call") if record.name == "asyncio"] == []
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Running]:
     """A server with `SCRIPT`."""
