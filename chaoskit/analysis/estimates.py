@@ -161,12 +161,11 @@ def _share(hits: int, count: int, seed: int) -> Estimate:
 
 
 def _goodput(part: Part, good: int, seed: int) -> Estimate:
-    share = _share(good, len(part.judged), seed)
-    if share.value is None or share.draws is None or not part.seconds:
-        return share
-    rate = share.streams / part.seconds
-    draws = Draws(share.draws.low * rate, share.draws.high * rate)
-    return Estimate(share.value * rate, share.low * rate, share.high * rate, share.streams, draws)
+    if not part.seconds or not part.judged:
+        return Estimate(None, missing="no stream ended here")
+    draws = sampling.of_count(good, part.seconds, seed)
+    low, high = draws.interval
+    return Estimate(good / part.seconds, low, high, len(part.judged), draws)
 
 
 def _ratio(hits: list[int], wholes: list[float] | list[int], seed: int, most: float = math.inf) -> Estimate:

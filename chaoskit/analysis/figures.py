@@ -38,10 +38,10 @@ def between(low: float | None, high: float | None, unit: Unit) -> str:
     if open_low:
         return f"at most {said(high, unit)}"
     first, last = said(low, unit), said(high, unit)
-    _number, space, name = last.partition(" ")
-    if space and first.endswith(space + name):
-        first = first.removesuffix(space + name)
-    return f"{first} to {last}" if first.startswith("-") or last.startswith("-") else f"{first}–{last}"
+    name = last.lstrip("-0123456789.")
+    if first.lstrip("-0123456789.") == name:
+        first = first.removesuffix(name)
+    return first + (" to " if "-" in first + last else "–") + last
 
 
 def _time(ms: float) -> str:

@@ -82,6 +82,13 @@ def of_share(hits: int, count: int, seed: int) -> Draws:
     return Draws(low, high)
 
 
+def of_count(count: int, exposure: float, seed: int) -> Draws:
+    """Of the rate of something that comes by chance, after `count` of it in `exposure`: Garwood's two gammas."""
+    random = np.random.default_rng(seed)
+    low = random.gamma(count, 1 / exposure, DRAWS) if count else np.zeros(DRAWS)
+    return Draws(low, random.gamma(count + 1, 1 / exposure, DRAWS))
+
+
 def of_mean(values: Sequence[float], seed: int) -> Draws:
     """Of the mean of one value per stream."""
     ones = np.ones(len(values))
@@ -95,8 +102,7 @@ def of_ratio(parts: Sequence[float], wholes: Sequence[float], exposure: float, s
     Nothing seen at all leaves room for a Poisson rate of one in `exposure`, the size of the sample.
     """
     if not any(parts):
-        unseen = np.random.default_rng(seed).exponential(1 / exposure, DRAWS)
-        return Draws(np.zeros(DRAWS), unseen)
+        return of_count(0, exposure, seed)
     drawn = _ratios(np.asarray(parts, dtype=float), np.asarray(wholes, dtype=float), seed)
     return Draws(drawn, drawn)
 

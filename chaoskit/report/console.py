@@ -6,7 +6,7 @@ The last line is the verdict: it stands above the next prompt. Colour only repea
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -100,8 +100,7 @@ def _objective(verdict: Verdict) -> Text:
     text = styled(verdict.text, "bold").append("\n" + safe(verdict.reason), style="default not bold")
     for evidence in verdict.evidence[:1]:
         if verdict.judgement != "met" and evidence.worst:
-            worst = ", ".join(str(number) for number in evidence.worst)
-            text.append(f"\nworst: streams {worst} in {evidence.file}", style="dim not bold")
+            text.append(f"\nworst: {_streams(evidence.worst)} in {evidence.file}", style="dim not bold")
     return text
 
 
@@ -111,9 +110,12 @@ def _failures(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
             text = Text(f"{failure.count} {failure.completion}")
             if failure.detail:
                 text.append(f": {safe(failure.detail)}")
-            numbers = ", ".join(str(number) for number in failure.streams)
             more = ", …" if failure.count > len(failure.streams) else ""
-            yield styled(phase.name), text.append(f"  (streams {numbers}{more})", style="dim")
+            yield styled(phase.name), text.append(f"  ({_streams(failure.streams)}{more})", style="dim")
+
+
+def _streams(numbers: Sequence[int]) -> str:
+    return ("stream " if len(numbers) == 1 else "streams ") + ", ".join(str(number) for number in numbers)
 
 
 def _blame(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
@@ -133,11 +135,10 @@ def _blame(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
             for name, share in sorted(shares.items(), key=lambda item: -item[1])
             if share / total >= 0.005
         )
+        noun = "stall" if blame.stalls == 1 else "stalls"
         severe = f", {phase.metrics.severe_stalls} over 1 s" if phase.metrics.severe_stalls else ""
-        yield (
-            styled(phase.name),
-            Text(f"{blame.stalls} stalls{severe}; {said(total, 'ms')} beyond 200 ms: {told}"),
-        )
+        text = f"{blame.stalls} {noun}{severe}; {said(total, 'ms')} beyond 200 ms: {told}"
+        yield styled(phase.name), Text(text)
 
 
 def _course(result: Result, width: int) -> Iterator[RenderableType]:
@@ -148,15 +149,18 @@ def _course(result: Result, width: int) -> Iterator[RenderableType]:
     ends = spark.scale([bucket for buckets in merged.values() for bucket in buckets])
     if ends is None:
         return
-    rows = [
-        (styled(name), Text("\n".join(filter(str.strip, (spark.line(buckets, ends), spark.deaths(buckets))))))
-        for name, buckets in merged.items()
-    ]
-    yield _section(
-        f"TTFT over time: {said(ends[0], 'ms')} ▁ to {said(ends[1], 'ms')} █, a sign for "
-        f"{result.bucket_s * step:g} s, × an interrupted stream",
-        _pairs(rows),
+    lines = {name: spark.line(buckets, ends) for name, buckets in merged.items()}
+    deaths = {name: spark.deaths(buckets) for name, buckets in merged.items()}
+    signs = {
+        f"{said(ends[0], 'ms')} ▁ to {said(ends[1], 'ms')} █": True,
+        f"a sign for {result.bucket_s * step:g} s": True,
+        "! no first token came": any("!" in line for line in lines.values()),
+        "× an interrupted stream": any(deaths.values()),
+    }
+    rows = (
+        (styled(name), Text("\n".join(filter(str.strip, (lines[name], deaths[name]))))) for name in merged
     )
+    yield _section(f"TTFT over time: {', '.join(sign for sign, seen in signs.items() if seen)}", _pairs(rows))
 
 
 def _faults(result: Result) -> Iterator[tuple[Text, RenderableType]]:
@@ -167,20 +171,19 @@ def _faults(result: Result) -> Iterator[tuple[Text, RenderableType]]:
         yield styled(phase.name), Group(*(styled(each) for each in phase.asked), _achieved(achieved))
 
 
-def _achieved(achievements: Iterable[Achievement]) -> Table:
+def _achieved(achievements: Iterable[Achievement]) -> RenderableType:
     table = Table.grid(padding=(0, 2, 0, 0))
     for each in achievements:
-        noun = "packets" if each.what == "loss" else "handshakes"
-        sign = "+" if each.what == "round-trip" else ""
-        asked = f"{sign}{said(each.asked, each.unit)}" if each.asked is not None else "none"
-        remark = f": {each.remark}" if each.remark else ""
-        table.add_row(
-            styled(each.what.replace("-", " "), "dim"),
-            styled(f"asked {asked}"),
-            styled(f"was {sign if each.achieved is not None else ''}{said(each.achieved, each.unit)}"),
-            styled(f"of {each.samples} {noun}", "dim"),
-            styled(each.verdict.replace("-", " ") + remark, JUDGED[each.verdict]),
-        )
+        if each.what == "loss" and not each.asked and each.verdict == "achieved":
+            continue
+        noun, sign = ("packets", "") if each.what == "loss" else ("handshakes", "+")
+        asked = sign + said(each.asked, each.unit) if each.asked is not None else "no share"
+        seen = sign + said(each.achieved, each.unit) if each.achieved is not None else "nothing seen"
+        text = Text(f"asked {asked}, was {seen} of {each.samples} {noun}: ")
+        text.append(each.verdict.replace("-", " "), style=JUDGED[each.verdict])
+        if each.remark:
+            text.append(f" ({safe(each.remark)})")
+        table.add_row(styled(each.what.replace("-", " "), "dim"), text)
     return table
 
 

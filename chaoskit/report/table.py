@@ -145,7 +145,7 @@ def _signed(difference: Estimated, unit: Unit) -> str:
 
 
 def _interval(estimated: Estimated, unit: Unit) -> str:
-    if estimated.value is None:
+    if estimated.value is None or estimated.low == estimated.high:
         return ""
     return f" ({between(estimated.low, estimated.high, unit)})"
 

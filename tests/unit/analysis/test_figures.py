@@ -59,6 +59,13 @@ def test_intervals(low: float | None, high: float | None, text: str) -> None:
     assert between(low, high, "ms") == text
 
 
+def test_every_unit_is_named_once() -> None:
+    """Rates, shares and ratios too."""
+    assert between(1.0, 2.0, "ratio") == "1–2×"
+    assert between(-1.0, 2.0, "per-minute") == "-1 to 2/min"
+    assert between(0.01, 0.02, "share") == "1–2 %"
+
+
 @given(st.floats(-1e9, 1e9))
 def test_no_number_is_far_from_what_is_said(value: float) -> None:
     """What is said of a time is within a hundredth of it."""

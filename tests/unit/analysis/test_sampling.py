@@ -48,6 +48,12 @@ def test_shares_draw_their_exact_interval() -> None:
         assert drawn == pytest.approx(exact, abs=0.02)
 
 
+def test_counts_come_by_chance() -> None:
+    """Ten in five seconds is a rate between one and nearly four: Garwood's interval."""
+    assert sampling.of_count(10, 5, seed=1).interval == pytest.approx((4.795 / 5, 18.39 / 5), rel=0.04)
+    assert sampling.of_count(0, 5, seed=1).interval[0] == 0
+
+
 def test_gaps_are_drawn_with_their_stream() -> None:
     """A percentile of gaps resampled by weights has the distribution of the slow way: whole streams, sorted anew."""
     random = np.random.default_rng(7)
