@@ -109,10 +109,15 @@ class Guest:
         self._clock = clock
         self._ends = clock.now() + command.limit
         self._code: int | None = None
+        self._called_off: signal.Signals | None = None  # by a signal handler, which must not wait for anything
 
     def poll(self) -> int | None:
         """As `Running.poll`."""
         if self._code is not None:
+            return self._code
+        if self._called_off is not None:
+            self.close()
+            self._code = 128 + self._called_off
             return self._code
         if self._process.poll() is None:
             if self._clock.now() < self._ends:
@@ -129,11 +134,8 @@ class Guest:
 
     def interrupt(self, sign: signal.Signals = signal.SIGINT) -> None:
         """As `Running.interrupt`."""
-        if self._code is not None:
-            return
         if not (self._scratch / guest.READY).exists():
-            self._code = 128 + sign  # nothing has begun
-            self.close()
+            self._called_off = sign  # nothing has begun, or all is over
             return
         with contextlib.suppress(BrokenPipeError):  # it has ended
             self._console.write(guest.LETTERS[sign])
