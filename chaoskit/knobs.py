@@ -100,7 +100,7 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Sysctl:
-    """The text as /proc/sys shows it, without the newline."""
+    """The text as /proc/sys shows it, its words with one blank between."""
 
     value: str
     type: Literal["sysctl"] = "sysctl"
@@ -195,7 +195,7 @@ class Netem:
 
 @dataclass(frozen=True)
 class Foreign:
-    """A qdisc that is there and is not netem. Never written; its presence stops us."""
+    """A qdisc that is there and is not ours. Never written; its presence stops us."""
 
     qdisc: str
     type: Literal["foreign"] = "foreign"

@@ -1,9 +1,8 @@
 """A link's root queueing discipline: netem or none. Each function acts in the namespace of `ip`.
 
-Rules: what the kernel put there by itself (handle 0) reads as nothing, and comes back when ours goes.
-Anything else that is not netem is `Foreign`, and never written. Ours has a handle of its own, so that the
-next process knows it; somebody else's netem that draws from a table is foreign too, for the kernel does not
-show tables and it could not be put back.
+Rules: what the kernel put there by itself (handle 0) reads as nothing, and comes back when ours goes. Ours has
+a handle of its own, so that the next process knows it. Anything else is `Foreign` and never written, even a
+netem: the kernel does not show its tables, so it could not be put back.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from chaoskit.knobs import Foreign, Netem, QueueCounters
 
 _OURS = 0xCA05_0000  # tc shows it as ca05:
 _DRAIN = 2_000_000_000  # ns
-_LOOK = 2_000_000  # ns between two looks at a queue that drains
+_LOOK = 5_000_000  # ns between two looks at a queue that drains
 
 
 def read(ip: IPRoute, link: str) -> Netem | Foreign | None:
@@ -29,12 +28,9 @@ def read(ip: IPRoute, link: str) -> Netem | Foreign | None:
     root = _root(ip, link)
     if root is None or root["handle"] == 0:
         return None
-    kind = root.get_attr("TCA_KIND")
-    if kind != "netem":
-        return Foreign(kind)
-    netem = decode(root.get_attr("TCA_OPTIONS"))
-    may_have_table = netem.jitter or (netem.slot and (netem.slot.dist_delay or netem.slot.dist_jitter))
-    return Foreign(kind) if may_have_table and root["handle"] != _OURS else netem
+    if root["handle"] != _OURS:
+        return Foreign(root.get_attr("TCA_KIND"))
+    return decode(root.get_attr("TCA_OPTIONS"))
 
 
 def write(ip: IPRoute, link: str, wanted: Netem | None, clock: Clock) -> None:
@@ -57,9 +53,9 @@ def write(ip: IPRoute, link: str, wanted: Netem | None, clock: Clock) -> None:
 
 
 def counters(ip: IPRoute, link: str) -> QueueCounters | None:
-    """The counters of the netem there, if there is one."""
+    """The counters of our netem, if it is there."""
     root = _root(ip, link)
-    if root is None or root.get_attr("TCA_KIND") != "netem":
+    if root is None or root["handle"] != _OURS:
         return None
     statistics = root.get_attr("TCA_STATS2")
     basic, queue = statistics.get_attr("TCA_STATS_BASIC"), statistics.get_attr("TCA_STATS_QUEUE")

@@ -1,0 +1,55 @@
+"""What the tests of the kernel tier share. They need a kernel with everything: run them with make test-kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from lab import SHAPED
+
+from chaoskit.engine.journal import Journal
+from chaoskit.engine.session import apply, restore
+from chaoskit.facts import Facts
+from chaoskit.kernel.linux import LinuxKernel
+from chaoskit.kernel.survey import survey
+from chaoskit.knobs import Knob, Link, Namespace, Sysctl, Veth
+from chaoskit.topology.edge import build
+
+
+@pytest.fixture(scope="session")
+def facts() -> Facts:
+    """What this kernel can do."""
+    return survey()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loopback(facts: Facts) -> None:
+    """A kernel that has only just booted has its loopback down."""
+    with LinuxKernel(facts) as door:
+        door.write(Knob("link", "", "lo"), Link(up=True, mtu=65536, gso_max_segs=65535))
+
+
+@pytest.fixture
+def kernel(facts: Facts) -> Iterator[LinuxKernel]:
+    """A door to the kernel with two namespaces, `here` and `there`, and a link `cable` between them that is up
+    and on which nobody speaks unasked."""
+    with LinuxKernel(facts) as door:
+        for place in ("here", "there"):
+            door.write(Knob("namespace", "", place), Namespace())
+            door.write(Knob("sysctl", place, "net.ipv6.conf.default.addr_gen_mode"), Sysctl("1"))
+        door.write(
+            Knob("veth", "here", "cable"), Veth("there", "cable", "02:00:00:00:00:01", "02:00:00:00:00:02")
+        )
+        for place in ("here", "there"):
+            door.write(Knob("link", place, "cable"), Link(up=True, mtu=1500, gso_max_segs=1))
+        yield door
+
+
+@pytest.fixture(scope="module")
+def edge(facts: Facts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LinuxKernel]:
+    """The edge lab with every qdisc that a fault can use, built and taken away by the engine."""
+    with LinuxKernel(facts) as door, Journal(tmp_path_factory.mktemp("run")) as journal:
+        for change in build(SHAPED):
+            apply(door, journal, change)
+        yield door
+        assert restore(door, journal) == []

@@ -1,0 +1,66 @@
+"""What the tests of the kernel tier do again and again."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from chaoskit.kernel.linux import LinuxKernel
+from chaoskit.knobs import Knob
+from chaoskit.topology.edge import qdiscs
+
+SHAPED = frozenset(qdiscs("client-router", "both") + qdiscs("router-server", "both"))
+CABLE = Knob("qdisc", "here", "cable")
+
+
+def run(*argv: str) -> str:
+    """What a command prints; it must succeed."""
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+def state(kernel: LinuxKernel, place: str) -> str:
+    """All that iproute2 and /proc tell about a namespace."""
+    looks: list[Any] = [
+        ("ip", "-d", "link"),
+        ("ip", "address"),
+        ("ip", "route", "show", "table", "all"),
+        ("ip", "-6", "route", "show", "table", "all"),
+        ("ip", "neighbour"),
+        ("tc", "-d", "qdisc"),
+    ]
+    with kernel.inside(place):
+        told = [run(*look) for look in looks]
+        sysctls = sorted(Path("/proc/sys/net").rglob("*"))
+        told += [f"{path} {_text(path)}" for path in sysctls if path.is_file()]
+    return "\n".join(told)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError as error:  # some can only be written, some not asked for
+        return str(error.errno)
+
+
+def as_nobody(work: Callable[[], None]) -> int:
+    """The exit code of a forked child without rights: 0 when `work` did not raise."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+            ctypes.CDLL(None).prctl(4, 1)  # PR_SET_DUMPABLE: else /proc/self stays root's
+            work()
+            code = 0
+        except BaseException:  # noqa: BLE001  the child must not go on as a second test run
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
