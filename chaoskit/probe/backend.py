@@ -213,7 +213,10 @@ class Connection(httpcore.AsyncNetworkStream):
         if data:
             self.last = arrival
         elif self._error is not None:
-            raise httpcore.ReadError from self._error
+            try:  # while it is handled: httpcore raises again `from None`, which leaves only the context
+                raise self._error
+            except OSError as error:
+                raise httpcore.ReadError from error
         else:
             self.ended = True
         return data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from types import TracebackType
 
@@ -72,5 +73,6 @@ class Books:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for log in self._logs:
-            log.close()
+        with contextlib.ExitStack() as all_of_them:
+            for log in self._logs:
+                all_of_them.callback(log.close)

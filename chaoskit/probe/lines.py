@@ -12,9 +12,10 @@ whenever a request begins or ends. The pool is httpcore's own, given our backend
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from typing import Literal
 
 import httpcore
@@ -124,7 +125,8 @@ class _Body(httpx.AsyncByteStream):
         self._response = response
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._response.aiter_stream()
+        assert isinstance(self._response.stream, AsyncIterable)
+        return aiter(self._response.stream)
 
     async def aclose(self) -> None:
         await self._response.aclose()
@@ -136,3 +138,14 @@ def _trust(target: Target) -> ssl.SSLContext:
     if target.ca_file is not None:
         context.load_verify_locations(target.ca_file)
     return context
+
+
+async def rehearse() -> None:
+    """Have httpcore import what it imports with the first request of either HTTP version, without a network."""
+    for http2 in (False, True):
+        network = httpcore.AsyncMockBackend([b""])
+        async with httpcore.AsyncConnectionPool(
+            http1=not http2, http2=http2, network_backend=network
+        ) as pool:
+            with contextlib.suppress(httpcore.RemoteProtocolError):  # the end of that network
+                await pool.request("GET", "http://nowhere")

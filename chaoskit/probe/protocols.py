@@ -14,9 +14,10 @@ reference server's stamps ride in a field or, for `sse`, in a comment before the
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from chaoskit.probe.wire import COMMENT, MalformedError, Ndjson, Piece, Sse, Wire
+from chaoskit.probe.wire import COMMENT, MalformedError, Ndjson, Sse, Wire
 from chaoskit.records.model import Event, EventKind
 from chaoskit.spec.model import Protocol
 
@@ -59,32 +60,22 @@ class Reader:
     """The pieces of one response, understood."""
 
     def __init__(self, protocol: Protocol) -> None:
-        self._protocol = protocol
         self._wire: Wire = Ndjson() if protocol == "ollama" else Sse()
+        self._understand = _UNDERSTAND[protocol]
         self._stamps = _NO_STAMPS
 
     def feed(self, chunk: bytes) -> list[Meaning]:
         """What the events mean that `chunk` completes, in order. Raises MalformedError."""
-        understood = (self._understand(piece) for piece in self._wire.feed(chunk))
-        return [meaning for meaning in understood if meaning is not None]
-
-    def _understand(self, piece: Piece) -> Meaning | None:
-        kind, data = piece
-        if kind == COMMENT:
-            if data.startswith(_STAMPS):
+        meanings = []
+        for kind, data in self._wire.feed(chunk):
+            if kind != COMMENT:
+                meanings.append(self._understand(data, self._stamps))
+                self._stamps = _NO_STAMPS
+            elif data.startswith(_STAMPS):
                 self._stamps = _written_stamps(data)
-                return None
-            return _COMMENT
-        match self._protocol:
-            case "openai-chat":
-                return _END if data.strip() == _DONE else _openai(_object(data))
-            case "anthropic-messages":
-                return _anthropic(_object(data))
-            case "ollama":
-                return _ollama(_object(data))
-            case "sse":
-                stamps, self._stamps = self._stamps, _NO_STAMPS
-                return _END if data.strip() == _DONE else Meaning(Event("content", *stamps))
+            else:
+                meanings.append(_COMMENT)
+        return meanings
 
 
 def body(protocol: Protocol, model: str, prompt: str, tokens: int) -> _Object:
@@ -108,22 +99,25 @@ def complaint(raw: bytes) -> str:
     return _complaint(parsed.get("error")) if isinstance(parsed, dict) else ""
 
 
-def _openai(said: _Object) -> Meaning:
-    if said.get("error"):
+def _openai(data: bytes, _: _Stamps) -> Meaning:
+    if data == _DONE:
+        return _END
+    said = _object(data)
+    if said.get("error") is not None:
         return Meaning(Event("error"), complaint=_complaint(said["error"]))
     choice = _dict(_first(said.get("choices")))
     delta = _dict(choice.get("delta"))
-    kind: EventKind = "meta"
+    finish = choice.get("finish_reason")
+    kind: EventKind = "finish" if finish else "meta"
     if delta.get("content") or delta.get("tool_calls") or delta.get("refusal") or choice.get("text"):
         kind = "content"
     elif delta.get("reasoning_content") or delta.get("reasoning"):
         kind = "reasoning"
-    elif choice.get("finish_reason"):
-        kind = "finish"
-    return Meaning(Event(kind, *_stamps(said)), completes=bool(choice.get("finish_reason")))
+    return Meaning(Event(kind, *_stamps(said)), completes=bool(finish))
 
 
-def _anthropic(said: _Object) -> Meaning:
+def _anthropic(data: bytes, _: _Stamps) -> Meaning:
+    said = _object(data)
     match said.get("type"):
         case "content_block_delta":
             delta = _dict(said.get("delta"))
@@ -145,8 +139,9 @@ def _anthropic(said: _Object) -> Meaning:
             return Meaning(Event("meta", *_stamps(said)))
 
 
-def _ollama(said: _Object) -> Meaning:
-    if said.get("error"):
+def _ollama(data: bytes, _: _Stamps) -> Meaning:
+    said = _object(data)
+    if said.get("error") is not None:
         return Meaning(Event("error"), complaint=_complaint(said["error"]))
     message = _dict(said.get("message"))
     is_done = said.get("done") is True
@@ -158,9 +153,22 @@ def _ollama(said: _Object) -> Meaning:
     return Meaning(Event(kind, *_stamps(said)), completes=is_done)
 
 
+def _sse(data: bytes, stamps: _Stamps) -> Meaning:
+    return _END if data == _DONE else Meaning(Event("content", *stamps))
+
+
+_UNDERSTAND: dict[Protocol, Callable[[bytes, _Stamps], Meaning]] = {
+    "openai-chat": _openai,
+    "anthropic-messages": _anthropic,
+    "ollama": _ollama,
+    "sse": _sse,
+}
+"""Of an event's data, and of the stamps that a comment before it carried, what it means. Raises MalformedError."""
+
+
 def _object(data: bytes) -> _Object:
     try:
-        said = json.loads(data)
+        said = json.loads(data.decode())  # told what it is, it need not guess
     except (ValueError, RecursionError):
         raise MalformedError("an event that is no JSON") from None
     if not isinstance(said, dict):

@@ -67,9 +67,11 @@ class Log:
             raise RefusedError(f"cannot write {self.path}: {error.strerror}; free some space or use --out") from error
 
     def close(self) -> None:
-        """Flush and close."""
-        self.flush()
-        self._file.close()
+        """Flush and close, whether it could be flushed or not."""
+        try:
+            self.flush()
+        finally:
+            self._file.close()
 
 
 def read(run: Path, kind: type[R]) -> list[R]:

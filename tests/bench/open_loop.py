@@ -1,0 +1,66 @@
+"""How late an open loop starts its requests, at a rate that one core must bear.
+
+    python tests/bench/open_loop.py [--seconds 10] [--rate 45]
+
+The server runs in a process of its own; each stream takes about ten seconds at eight tokens a second, as in a
+chat, so that some hundreds are open at a time. Lag is counted from the time that the schedule names: to the
+start of the request, and to the moment that its first byte is handed to the kernel (a TCP handshake later).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from loopback import Server, quantile, table
+
+from chaoskit.clock import cpu, now
+from chaoskit.probe.drive import Order, Target, drive
+from chaoskit.records.files import read
+from chaoskit.records.model import Request, Vitals
+from chaoskit.spec.model import Workload
+from chaoskit.units import Duration
+
+TOKENS = 80
+INTERVAL = Duration.parse("125ms")
+
+
+def main() -> None:
+    """Drive, read the records, print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--rate", type=int, default=45)
+    options = parser.parse_args()
+    workload = Workload.model_validate({"request-rate": f"{options.rate}/s", "output-tokens": TOKENS})
+
+    with Server(INTERVAL) as server, tempfile.TemporaryDirectory() as directory:
+        run = Path(directory)
+        order = Order(seed=7, start=now() + 300_000_000, length=int(options.seconds * 1e9), drain=15 * 10**9)
+        began, spent = now(), cpu()
+        asyncio.run(drive(Target(server.url), workload, order, run, asyncio.Event()))
+        share = (cpu() - spent) / (now() - began)
+        requests, vitals = read(run, Request), read(run, Vitals)
+
+    started = [one.started - one.scheduled for one in requests]
+    sent = [one.sent - one.scheduled for one in requests if one.sent]
+    loop = [one.lag for one in vitals]
+    print(f"{len(requests)} requests at {options.rate}/s, {share:.0%} of a core, at most "
+          f"{max(one.open for one in vitals)} open, "
+          f"{sum(one.completion == 'complete' for one in requests)} complete")  # fmt: skip
+    rows = [
+        ("scheduled to started", started),
+        ("scheduled to sent", sent),
+        ("loop lag, worst of each 0.5 s", loop),
+    ]
+    print(table(("lag", "p50", "p99", "max"), [
+        (name, *(f"{quantile(values, q) / 1e6:.2f} ms" for q in (0.5, 0.99, 1))) for name, values in rows
+    ]))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,301 @@
+"""A whole drive: who starts when, what is written down, and how it ends."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from far_side import DONE, END, HEAD, ask, chunk, far_side, hang, outcome, request, saying, token, workload
+
+from chaoskit.clock import now
+from chaoskit.errors import RefusedError
+from chaoskit.probe.drive import Order, Target, drive, schedule
+from chaoskit.records.model import Request
+from chaoskit.server.app import serve
+from chaoskit.server.script import Script
+from chaoskit.spec.model import Protocol
+from chaoskit.units import Duration
+
+MS = 1_000_000
+GOOD = HEAD + chunk(token(), DONE) + END
+
+
+@contextlib.asynccontextmanager
+async def reference_server(interval: str = "2ms") -> AsyncIterator[str]:
+    """The reference server in this loop; yields its URL."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    stop = asyncio.Event()
+    script = Script(Duration.parse("10ms"), Duration.parse("12ms"), Duration.parse(interval), seed=1)
+    server = asyncio.create_task(serve(listener, script, stop))
+    try:
+        yield url
+    finally:
+        stop.set()
+        await server
+
+
+@pytest.mark.parametrize("protocol", ["openai-chat", "anthropic-messages", "ollama", "sse"])
+@pytest.mark.parametrize(
+    "lines", [("1.1", "fresh"), ("1.1", "kept"), ("2", "fresh"), ("2", "kept"), ("2", "shared")]
+)
+def test_every_protocol_is_measured_over_every_kind_of_line(
+    protocol: Protocol, lines: tuple[str, str]
+) -> None:
+    """Each token of the reference server comes with its stamps, in order, after it was sent."""
+    http, connections = lines
+
+    async def main() -> None:
+        work = workload(
+            protocol=protocol, http=http, connections=connections, output_tokens=20, max_concurrency=3
+        )
+        async with reference_server() as url:
+            found = await ask(url, work, Order(seed=1, start=now(), length=None, requests=6))
+
+        assert len(found.requests) == 6
+        for one in found.requests:
+            assert (one.completion, one.tokens, one.status) == ("complete", 20, 200)
+            mine = [
+                (read, event) for read in found.reads if read.stream == one.stream for event in read.events
+            ]
+            stamped = [(read, event) for read, event in mine if event.sent is not None]
+            assert [event.seq for _, event in stamped] == list(range(20))
+            assert all((event.due or 0) <= (event.sent or 0) <= read.at <= read.user for read, event in stamped)
+            ordered(one)
+
+    asyncio.run(main())
+
+
+def ordered(one: Request) -> None:
+    """A complete request's stamps are there, and in the order of things."""
+    steps = (
+        one.scheduled, one.started, one.sent, one.headers, one.first_event, one.first_token, one.last_token, one.ended
+    )  # fmt: skip
+    known = [step for step in steps if step is not None]
+    assert len(known) == len(steps)
+    assert known == sorted(known)
+    assert one.first_token == one.first_output
+
+
+def test_an_open_loop_starts_on_schedule_whatever_comes() -> None:
+    """Requests start at the times that the seed fixed, though none of them is ever answered."""
+
+    async def main() -> None:
+        work = workload(request_rate="50/s", timeouts={"first-token": "5s"})
+        order = Order(seed=4, start=now() + 100 * MS, length=600 * MS, drain=0)
+        async with far_side(saying(then=hang)) as url:
+            found = await ask(url, work, order)
+
+        wanted = [order.start + offset for offset in schedule(work, 4, 600 * MS)]
+        assert sorted(one.scheduled for one in found.requests) == wanted
+        late = sorted(one.started - one.scheduled for one in found.requests)
+        assert late[0] >= 0
+        assert late[len(late) // 2] < 20 * MS
+        assert {one.completion for one in found.requests} == {"cancelled"}
+        assert {one.detail for one in found.requests} == {"the run ended before the response"}
+
+    asyncio.run(main())
+
+
+def test_a_closed_loop_keeps_so_many_open() -> None:
+    """At most so many streams at a time, each followed by the next; none begins after the end."""
+    open_now = most = 0
+
+    async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal open_now, most
+        open_now += 1
+        most = max(most, open_now)
+        await request(reader)
+        writer.write(HEAD + chunk(token()))
+        await asyncio.sleep(0.05)
+        open_now -= 1
+        writer.write(chunk(DONE) + END)
+
+    async def main() -> None:
+        order = Order(seed=1, start=now(), length=400 * MS, drain=1000 * MS)
+        async with far_side(count) as url:
+            found = await ask(url, workload(max_concurrency=3), order)
+
+        assert most == 3
+        assert len(found.requests) > 9
+        assert {one.completion for one in found.requests} == {"complete"}
+        assert all(one.started < order.start + 400 * MS for one in found.requests)
+        assert len({one.connection for one in found.requests}) == len(found.requests)
+
+    asyncio.run(main())
+
+
+def test_a_dead_server_is_not_hammered() -> None:
+    """In a closed loop a failure is followed by a pause."""
+
+    async def main() -> None:
+        found = await ask(
+            "http://127.0.0.1:9", workload(), Order(seed=1, start=now(), length=350 * MS, drain=0)
+        )
+
+        assert 1 <= len(found.requests) <= 4
+
+    asyncio.run(main())
+
+
+def test_draining_lets_streams_end_but_not_for_ever() -> None:
+    """After the last request open streams may run on; those that outlast the drain are cancelled."""
+
+    async def main() -> None:
+        async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            _, headers, _ = await request(reader)
+            writer.write(HEAD + chunk(token()))
+            await asyncio.sleep(0.15)
+            if headers["x-chaoskit-stream"] == "0":
+                writer.write(chunk(DONE) + END)
+            await hang(writer)
+
+        order = Order(seed=1, start=now(), length=100 * MS, drain=400 * MS)
+        async with far_side(slow) as url:
+            found = await ask(url, workload(request_rate="20/s", burstiness=0), order)
+
+        assert [one.completion for one in sorted(found.requests, key=lambda one: one.stream)] == [
+            "complete",
+            "cancelled",
+        ]
+        cut = found.requests[-1]
+        assert cut.detail == "the run ended"
+        assert cut.ended >= order.start + 500 * MS
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("words", [{"request_rate": "30/s"}, {"max_concurrency": 4}])
+def test_stopping_ends_everything_at_once(words: dict[str, Any], tmp_path: Path) -> None:
+    """When `stop` is set, open streams end as cancelled, all is written down, and the drive returns."""
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        order = Order(seed=1, start=now(), length=3600 * 1000 * MS, drain=3600 * 1000 * MS)
+        async with far_side(saying(HEAD + chunk(token()), then=hang)) as url:
+            running = asyncio.create_task(drive(Target(url), workload(**words), order, tmp_path, stop))
+            async with asyncio.timeout(10):
+                while len(outcome(tmp_path).vitals) == 0:
+                    await asyncio.sleep(0)
+                stop.set()
+                await running
+
+        found = outcome(tmp_path)
+        assert found.requests
+        assert {one.completion for one in found.requests} == {"cancelled"}
+        told = {one.stream for one in found.requests if one.first_token is not None}
+        assert told == {read.stream for read in found.reads} != set()
+        assert found.vitals[-1].open == 0
+        assert found.vitals[-1].started == found.vitals[-1].ended == len(found.requests)
+
+    asyncio.run(main())
+
+
+def test_stopping_before_the_start_asks_nothing(tmp_path: Path) -> None:
+    """A drive that is stopped while it waits for its start leaves empty files."""
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        stop.set()
+        order = Order(seed=1, start=now() + 3600 * 1000 * MS, length=None, requests=5)
+        await asyncio.wait_for(drive(Target("http://127.0.0.1:9"), workload(), order, tmp_path, stop), 10)
+
+        assert outcome(tmp_path).requests == []
+
+    asyncio.run(main())
+
+
+def test_kept_connections_are_used_again() -> None:
+    """With `kept` a connection serves one stream after the other; one that the server closed is replaced."""
+    served = 0
+
+    async def twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal served
+        for _ in range(2):
+            await request(reader)
+            served += 1
+            writer.write(GOOD)
+
+    async def main() -> None:
+        order = Order(seed=1, start=now(), length=None, requests=4)
+        async with far_side(twice) as url:
+            found = await ask(url, workload(connections="kept"), order)
+
+        assert [one.completion for one in found.requests] == ["complete"] * 4
+        assert [one.reused for one in found.requests] == [False, True, False, True]
+        assert [one.connection for one in found.requests] == [0, 0, 1, 1]
+        assert [one.connect_took is None for one in found.requests] == [False, True, False, True]
+
+    asyncio.run(main())
+
+
+def test_vitals_tell_of_the_probe_itself() -> None:
+    """Every half second there is a line, and it counts the streams and knows the last TTFT."""
+
+    async def main() -> None:
+        order = Order(seed=1, start=now(), length=1200 * MS, drain=1000 * MS)
+        async with far_side(saying(GOOD)) as url:
+            found = await ask(url, workload(request_rate="20/s"), order)
+
+        assert len(found.vitals) >= 3
+        last = found.vitals[-1]
+        assert last.started == last.ended == len(found.requests)
+        newest = max(found.requests, key=lambda one: one.first_token or 0)
+        assert last.last_ttft == (newest.first_token or 0) - newest.scheduled
+        assert all(0 <= one.lag < 500 * MS for one in found.vitals)
+        assert found.vitals[0].cpu <= last.cpu
+
+    asyncio.run(main())
+
+
+def test_a_loop_that_is_held_up_says_so() -> None:
+    """A callback that blocks the loop shows as lag in the vitals."""
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        begun = now()
+        while now() - begun < 150 * MS:
+            pass
+        writer.write(GOOD)
+
+    async def main() -> None:
+        async with far_side(behave) as url:
+            found = await ask(url, workload())
+
+        assert max(one.lag for one in found.vitals) > 100 * MS
+
+    asyncio.run(main())
+
+
+def test_a_full_disk_ends_the_drive(tmp_path: Path) -> None:
+    """Records that cannot be written refuse the run in one sentence, even while streams are open."""
+    (tmp_path / "tokens.jsonl").symlink_to("/dev/full")
+
+    async def main() -> None:
+        order = Order(seed=1, start=now(), length=60_000 * MS, drain=60_000 * MS)
+        async with far_side(saying(HEAD + chunk(token()), then=hang)) as url:
+            driving = drive(Target(url), workload(request_rate="30/s"), order, tmp_path, asyncio.Event())
+            with pytest.raises(RefusedError, match=r"cannot write .*tokens\.jsonl"):
+                await asyncio.wait_for(driving, 10)
+
+    asyncio.run(main())
+
+
+def test_nothing_is_left_open() -> None:
+    """A drive closes every socket and timer that it opened, however its streams ended."""
+
+    async def main() -> None:
+        before = descriptors()
+        async with far_side(saying(HEAD + chunk(token()), then=hang)) as url:
+            work = workload(request_rate="50/s", connections="kept", timeouts={"idle": "100ms"})
+            await ask(url, work, Order(seed=1, start=now(), length=300 * MS, drain=200 * MS))
+        await asyncio.sleep(0)
+        assert descriptors() <= before
+
+    def descriptors() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    asyncio.run(main())

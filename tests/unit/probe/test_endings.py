@@ -1,0 +1,250 @@
+"""Every way in which a stream can end, on real sockets, has its class and a few safe words."""
+
+import asyncio
+import gzip
+import socket
+
+import pytest
+from far_side import (
+    DONE,
+    END,
+    HEAD,
+    ROLE,
+    Behaviour,
+    ask,
+    chunk,
+    far_side,
+    hang,
+    reset,
+    saying,
+    token,
+    workload,
+)  # fmt: skip
+
+from chaoskit.clock import now
+from chaoskit.probe.drive import Order
+
+STARTED = HEAD + chunk(ROLE) + chunk(token())
+SHORT = {"connect": "200ms", "first-token": "200ms", "idle": "200ms"}
+
+
+def plain(status: str, body: bytes = b"", headers: str = "") -> bytes:
+    """A response with a length."""
+    return f"HTTP/1.1 {status}\r\n{headers}content-length: {len(body)}\r\n\r\n".encode() + body
+
+
+async def flood(writer: asyncio.StreamWriter) -> None:
+    """Send one endless line."""
+    while True:
+        writer.write(chunk(b"x" * 50_000))
+        await writer.drain()
+
+
+async def flood_headers(writer: asyncio.StreamWriter) -> None:
+    """Send headers without end."""
+    while True:
+        writer.write(b"x-more: " + b"y" * 5000 + b"\r\n")
+        await writer.drain()
+
+
+async def remind(writer: asyncio.StreamWriter) -> None:
+    """Say "100 Continue" without end."""
+    while True:
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+        await writer.drain()
+
+
+async def drip(writer: asyncio.StreamWriter) -> None:
+    """A byte at a time that never makes an event."""
+    while True:
+        writer.write(chunk(b"x"))
+        await asyncio.sleep(0.02)
+
+
+async def ping(writer: asyncio.StreamWriter) -> None:
+    """Comments, but no token."""
+    while True:
+        writer.write(chunk(b": still here\n\n"))
+        await asyncio.sleep(0.02)
+
+
+ENDINGS: dict[str, tuple[Behaviour, str, str]] = {
+    "complete": (saying(STARTED, chunk(token(), DONE), END), "complete", ""),
+    "complete, though the connection stays": (saying(STARTED, chunk(DONE), then=hang), "complete", ""),
+    "complete, then reset": (saying(STARTED, chunk(DONE), then=reset), "complete", ""),
+    "finish reason, then silence": (
+        saying(STARTED, chunk(b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'), then=hang),
+        "complete", "",
+    ),
+    "no end marker": (saying(STARTED, END), "truncated", "ended without the protocol's end marker"),
+    "end marker without its empty line": (saying(STARTED, chunk(b"data: [DONE]\n"), END), "truncated", "end marker"),
+    "closed mid-stream": (saying(STARTED), "truncated", "closed within the response"),
+    "closed within a chunk": (saying(STARTED, chunk(token())[:20]), "truncated", "closed within the response"),
+    "closed within the headers": (saying(HEAD[:30]), "truncated", "closed before any response"),
+    "closed before the headers": (saying(), "truncated", "closed before any response"),
+    "reset mid-stream": (saying(STARTED, then=reset), "reset", "connection reset by peer (ECONNRESET)"),
+    "reset before the headers": (saying(then=reset), "reset", "connection reset by peer (ECONNRESET)"),
+    "garbage for headers": (saying(b"\x00\x01garbage\r\n\r\n"), "protocol_error", "no valid HTTP"),
+    "garbage for a chunk": (saying(STARTED, b"zz\r\n", then=hang), "protocol_error", "no valid HTTP"),
+    "another protocol": (saying(b"220 mail.example ESMTP\r\n\r\n", then=hang), "protocol_error", "no valid HTTP"),
+    "HTTP/2 unasked": (saying(b"\x00\x00\x00\x04\x00\x00\x00\x00\x00", then=hang), "protocol_error", "no valid HTTP"),
+    "no JSON": (saying(HEAD, chunk(b"data: {oops\n\n"), then=hang), "protocol_error", "an event that is no JSON"),
+    "an endless line": (saying(HEAD, then=flood), "protocol_error", "a line of more than 1048576 bytes"),
+    "endless headers": (saying(b"HTTP/1.1 200 OK\r\n", then=flood_headers), "protocol_error", "no valid HTTP"),
+    "endless 100 Continue": (saying(then=remind), "first_token_timeout", "no response within 200ms"),
+    "HTML": (saying(plain("200 OK", b"<html>", "content-type: text/html\r\n")), "protocol_error",
+             "content-type text/html instead of text/event-stream"),
+    "compressed": (saying(plain("200 OK", gzip.compress(DONE), "content-encoding: gzip\r\n")), "protocol_error",
+                   "content-encoding gzip"),
+    "no content": (saying(b"HTTP/1.1 204 No Content\r\n\r\n"), "truncated", "end marker"),
+    "an error event": (saying(STARTED, chunk(b'data: {"error":{"message":"over\\tloaded"}}\n\n'), END), "error_event",
+                       "over loaded"),
+    "an error event and the end marker": (saying(STARTED, chunk(b'data: {"error":{}}\n\n', DONE), END),
+                                          "error_event", ""),
+    "429": (saying(plain("429 Slow Down", b'{"error":{"message":"slow down"}}', "retry-after: 7\r\n")), "http_error",
+            "429, retry-after 7: slow down"),
+    "500 with a page": (saying(plain("500 Oops", b"<html>" * 5000)), "http_error", "500"),
+    "500 that never ends": (saying(b"HTTP/1.1 500 Oops\r\ncontent-length: 9\r\n\r\nxx", then=hang),
+                            "http_error", "500"),
+    "500 that is cut": (saying(b"HTTP/1.1 500 Oops\r\ncontent-length: 9\r\n\r\nxx"), "http_error", "500"),
+    "a redirect": (saying(plain("307 Elsewhere", headers="location: http://example.org/\r\n")), "http_error",
+                   "307, not followed to http://example.org/"),
+    "silence for a response": (saying(then=hang), "first_token_timeout", "no response within 200ms"),
+    "silence for a token": (saying(HEAD, chunk(ROLE), then=hang), "first_token_timeout", "no first token within 200ms"),
+    "pings for a token": (saying(HEAD, chunk(ROLE), then=ping), "first_token_timeout", "no first token within 200ms"),
+    "silence after a token": (saying(STARTED, then=hang), "idle_timeout", "silent for 200ms"),
+    "dripping after a token": (saying(STARTED, then=drip), "idle_timeout", "silent for 200ms"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("behaviour", "completion", "detail"), ENDINGS.values(), ids=ENDINGS.keys())
+def test_an_ending_is_told(behaviour: Behaviour, completion: str, detail: str) -> None:
+    """A stream's end has its class and says what happened."""
+
+    async def main() -> None:
+        async with far_side(behaviour) as url:
+            outcome = await ask(url, workload(timeouts=SHORT))
+
+        assert outcome.ending[0] == completion
+        assert outcome.ending[1].endswith(detail) or detail in outcome.ending[1]
+        assert outcome.request.ended >= outcome.request.started
+        assert [one.when for one in outcome.tcp_infos if one.when != "start"] == ["connected", "end"]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "behaviour", [saying(STARTED, END), saying(STARTED, then=reset), saying(STARTED, then=hang)]
+)
+def test_what_came_before_the_end_is_kept(behaviour: Behaviour) -> None:
+    """A stream that dies keeps its stamps and tokens up to its death."""
+
+    async def main() -> None:
+        async with far_side(behaviour) as url:
+            outcome = await ask(url, workload(timeouts=SHORT))
+
+        assert outcome.kinds == ["meta", "content"]
+        assert outcome.request.tokens == 1
+        assert outcome.request.first_token is not None
+
+    asyncio.run(main())
+
+
+def test_pings_are_signs_of_life() -> None:
+    """Comments after a token keep a stream from idling."""
+
+    async def lively(writer: asyncio.StreamWriter) -> None:
+        for _ in range(30):
+            writer.write(chunk(b": ping\n\n"))
+            await asyncio.sleep(0.02)
+        writer.write(chunk(DONE) + END)
+
+    async def main() -> None:
+        async with far_side(saying(STARTED, then=lively)) as url:
+            outcome = await ask(url, workload(timeouts=SHORT))
+
+        assert outcome.ending == ("complete", "")
+        assert outcome.kinds == ["meta", "content", *["ping"] * 30, "done"]
+
+    asyncio.run(main())
+
+
+def test_a_refused_connection_is_told() -> None:
+    """Nobody listens: connect_failed, with the kernel's word."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+
+        outcome = asyncio.run(ask(f"http://127.0.0.1:{nobody.getsockname()[1]}", workload()))
+
+    assert outcome.ending == ("connect_failed", "connection refused (ECONNREFUSED)")
+    assert outcome.request.sent is None
+    assert outcome.tcp_infos == []
+
+
+def test_a_listener_that_takes_nobody_is_told() -> None:
+    """A full backlog: the TCP handshake does not end within the connect timeout."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        waiting = []
+        for _ in range(4):
+            one = socket.socket()
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+            waiting.append(one)
+
+        outcome = asyncio.run(ask(f"http://127.0.0.1:{full.getsockname()[1]}", workload(timeouts=SHORT)))
+
+        for one in waiting:
+            one.close()
+    assert outcome.ending == ("connect_failed", "TCP handshake not finished within 200ms")
+
+
+def test_an_unknown_name_is_told() -> None:
+    """A name without an address: connect_failed, and how long the lookup took is not known."""
+    outcome = asyncio.run(ask("http://nowhere.invalid", workload()))
+
+    completion, detail = outcome.ending
+    assert completion == "connect_failed"
+    assert detail.startswith("name lookup: ")
+
+
+def test_a_name_too_long_for_a_name_is_told() -> None:
+    """A host name that no resolver takes is a failed lookup, not a crash."""
+    completion, detail = asyncio.run(ask(f"http://{'a' * 70}.invalid", workload())).ending
+
+    assert (completion, detail.partition(":")[0]) == ("connect_failed", "name lookup")
+
+
+def test_details_are_short_and_printable() -> None:
+    """A server's own words come as one line of at most 200 printable characters."""
+    nasty = "\\u001b[31m\\u0000\\n\\u202e" + "long " * 200
+    body = f'{{"error":{{"message":"{nasty}"}}}}'.encode()
+
+    async def main() -> None:
+        async with far_side(saying(plain("400 Bad", body))) as url:
+            _, detail = (await ask(url, workload())).ending
+
+        assert detail.startswith("400: [31m long")
+        assert detail.isprintable()
+        assert len(detail) == 200
+
+    asyncio.run(main())
+
+
+def test_an_endless_answer_ends_with_the_run() -> None:
+    """A server that tells more than was asked for, as fast as it can, neither starves nor outlives the run."""
+
+    async def pour(writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(chunk(*[token()] * 500))
+            await writer.drain()
+
+    async def main() -> None:
+        order = Order(seed=1, start=now(), length=300_000_000, drain=0)
+        async with far_side(saying(HEAD, then=pour)) as url:
+            outcome = await ask(url, workload(timeouts=SHORT), order)
+
+        assert outcome.ending == ("cancelled", "the run ended")
+        assert outcome.request.tokens > 500
+        assert outcome.request.ended - order.start < 1_000_000_000
+
+    asyncio.run(main())

@@ -1,0 +1,369 @@
+"""HTTP/2 with prior knowledge and by ALPN, alone and shared, and its own ways to end."""
+
+import asyncio
+import contextlib
+import ssl
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import h2.config
+import h2.connection
+import h2.events
+import pytest
+from far_side import (
+    DONE,
+    HEAD,
+    Behaviour,
+    ask,
+    chunk,
+    far_side,
+    hang,
+    request,
+    reset,
+    token,
+    until_acknowledged,
+    workload,
+)
+
+from chaoskit.clock import now
+from chaoskit.probe.drive import Order, Target
+
+MAKE = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test"
+HEADERS = [(":status", "200"), ("content-type", "text/event-stream")]
+SHORT = {"connect": "300ms", "first-token": "300ms", "idle": "300ms"}
+
+
+class Http2:
+    """A server's side of one connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.state = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+        self.state.initiate_connection()
+        self.is_closing = False
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what is to be sent."""
+        self.writer.write(self.state.data_to_send())
+
+    async def requests(self) -> AsyncIterator[int]:
+        """The numbers of the streams on which requests have wholly come, until GOAWAY was sent."""
+        while (data := await self.reader.read(65536)) and not self.is_closing:
+            for event in self.state.receive_data(data):
+                if isinstance(event, h2.events.StreamEnded):
+                    assert event.stream_id is not None
+                    yield event.stream_id
+            self.flush()
+
+    def say(self, stream: int, *events: bytes, end: bool = False) -> None:
+        """DATA, a frame for each event."""
+        for event in events:
+            self.state.send_data(stream, event)
+        if end:
+            self.state.end_stream(stream)
+        self.flush()
+
+
+Told = Callable[[Http2, int], Awaitable[None]]
+
+
+def speaking(told: Told) -> Behaviour:
+    """Begin an answer with one token on every stream, then do that."""
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        side = Http2(reader, writer)
+        tellers: set[asyncio.Task[None]] = set()
+
+        async def tell(stream: int) -> None:
+            side.state.send_headers(stream, HEADERS)
+            side.say(stream, token())
+            await told(side, stream)
+
+        with contextlib.closing(writer):
+            async for stream in side.requests():
+                tellers.add(asyncio.create_task(tell(stream)))
+        for teller in tellers:
+            teller.cancel()
+            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+                await teller
+
+    return behave
+
+
+async def finish(side: Http2, stream: int) -> None:
+    """The rest of a good answer."""
+    side.say(stream, token(), DONE, end=True)
+
+
+async def end_early(side: Http2, stream: int) -> None:
+    """END_STREAM without the end marker."""
+    side.say(stream, end=True)
+
+
+async def rst_stream(side: Http2, stream: int) -> None:
+    """RST_STREAM with INTERNAL_ERROR."""
+    side.state.reset_stream(stream, error_code=2)
+    side.flush()
+
+
+async def goaway(side: Http2, stream: int) -> None:
+    """GOAWAY, and the stream goes on: a server that drains."""
+    side.is_closing = True
+    side.state.close_connection(error_code=0, last_stream_id=stream)
+    side.flush()
+    await hang(side.writer)
+
+
+async def garbage(side: Http2, _: int) -> None:
+    """DATA of stream 0, which there is not; after the token has been taken."""
+    await asyncio.to_thread(until_acknowledged, side.writer.get_extra_info("socket"))
+    side.writer.write(bytes(9))
+    await hang(side.writer)
+
+
+async def close(side: Http2, _: int) -> None:
+    """FIN."""
+    side.is_closing = True
+    side.writer.write_eof()
+
+
+async def break_off(side: Http2, _: int) -> None:
+    """RST."""
+    await reset(side.writer)
+
+
+async def fall_silent(side: Http2, _: int) -> None:
+    """Nothing more."""
+    await hang(side.writer)
+
+
+ENDINGS: dict[str, tuple[Told, str, str]] = {
+    "complete": (finish, "complete", ""),
+    "no end marker": (end_early, "truncated", "the response ended without the protocol's end marker"),
+    "RST_STREAM": (rst_stream, "reset", "RST_STREAM INTERNAL_ERROR"),
+    "GOAWAY": (goaway, "reset", "GOAWAY NO_ERROR; this client cannot finish a stream after that"),
+    "garbage": (garbage, "protocol_error", "no valid HTTP"),
+    "FIN": (close, "truncated", "closed within the response"),
+    "RST": (break_off, "reset", "connection reset by peer (ECONNRESET)"),
+    "silence": (fall_silent, "idle_timeout", "silent for 300ms"),
+}
+
+
+@pytest.mark.parametrize(("told", "completion", "detail"), ENDINGS.values(), ids=ENDINGS.keys())
+def test_an_ending_is_told(told: Told, completion: str, detail: str) -> None:
+    """A stream's end over HTTP/2 has its class, and its first token is kept."""
+
+    async def main() -> None:
+        async with far_side(speaking(told)) as url:
+            outcome = await ask(url, workload(http="2", timeouts=SHORT))
+
+        assert outcome.ending == (completion, detail)
+        assert outcome.request.http == "HTTP/2"
+        assert outcome.request.tokens == (2 if completion == "complete" else 1)
+        assert [one.when for one in outcome.tcp_infos] == ["connected", "start", "end"]
+
+    asyncio.run(main())
+
+
+def test_http1_where_http2_is_asked_is_given_up() -> None:
+    """A server that answers HTTP/2's preface in HTTP/1.1 looks like the start of a long frame: patience ends it."""
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n")
+        await hang(writer)
+
+    async def main() -> None:
+        async with far_side(behave) as url:
+            outcome = await ask(url, workload(http="2", timeouts=SHORT))
+
+        assert outcome.ending == ("first_token_timeout", "no response within 300ms")
+
+    asyncio.run(main())
+
+
+def test_a_status_that_is_no_number_is_told() -> None:
+    """Nonsense in a header that clients turn into a number is the server's mistake."""
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        side = Http2(reader, writer)
+        side.state.config.validate_outbound_headers = False
+        async for stream in side.requests():
+            side.state.send_headers(stream, [(":status", "fine")])
+            side.flush()
+
+    async def main() -> None:
+        async with far_side(behave) as url:
+            outcome = await ask(url, workload(http="2", timeouts=SHORT))
+
+        assert outcome.ending == ("protocol_error", "response headers that make no sense")
+
+    asyncio.run(main())
+
+
+def test_shared_streams_are_stamped_as_if_alone() -> None:
+    """On a shared connection each token has the stamp of its own frame's read, however late its turn comes."""
+    count, rounds = 10, 5
+
+    async def tell(side: Http2, stream: int) -> None:
+        for _ in range(rounds):
+            side.say(stream, token(sent=now()))
+            await asyncio.sleep(0.01)
+        side.say(stream, DONE, end=True)
+
+    async def main() -> None:
+        work = workload(http="2", connections="shared", max_concurrency=count)
+        order = Order(seed=1, start=now(), length=None, requests=count)
+        async with far_side(speaking(tell)) as url:
+            outcome = await ask(url, work, order)
+
+        assert {one.completion for one in outcome.requests} == {"complete"}
+        assert {one.connection for one in outcome.requests} == {0}
+        assert sum(one.reused for one in outcome.requests) == count - 1
+        late = [
+            read.at - event.sent for read in outcome.reads for event in read.events if event.sent is not None
+        ]
+        assert len(late) == count * rounds
+        assert all(one > 0 for one in late)
+        assert (
+            sorted(late)[len(late) // 2] < 3_000_000
+        )  # a tenth of the gap would already be 1 ms; FIFO gives 10
+
+    asyncio.run(main())
+
+
+def test_one_silent_stream_does_not_take_the_others_along() -> None:
+    """On a shared connection a stream that idles is cut alone."""
+
+    async def tell(side: Http2, stream: int) -> None:
+        if stream == 1:
+            await hang(side.writer)
+        for _ in range(50):
+            side.say(stream, token())
+            await asyncio.sleep(0.02)
+        side.say(stream, DONE, end=True)
+
+    async def main() -> None:
+        work = workload(http="2", connections="shared", max_concurrency=3, timeouts=SHORT)
+        order = Order(seed=1, start=now(), length=None, requests=3)
+        async with far_side(speaking(tell)) as url:
+            outcome = await ask(url, work, order)
+
+        assert sorted(one.completion for one in outcome.requests) == ["complete", "complete", "idle_timeout"]
+
+    asyncio.run(main())
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"]
+    subprocess.run([*MAKE.split(), *names], cwd=folder, check=True, capture_output=True)
+    return folder / "cert.pem", folder / "key.pem"
+
+
+def serving(pair: tuple[Path, Path], *protocols: str) -> ssl.SSLContext:
+    """A server's context that offers these protocols."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*pair)
+    if protocols:
+        context.set_alpn_protocols(protocols)
+    return context
+
+
+def test_alpn_agrees_on_http2(pair: tuple[Path, Path]) -> None:
+    """Over TLS the version is negotiated, the handshake is timed, and stamps are still the kernel's."""
+
+    async def tell(side: Http2, stream: int) -> None:
+        side.say(stream, token(sent=now()))
+        side.say(stream, DONE, end=True)
+
+    async def main() -> None:
+        async with far_side(speaking(tell), serving(pair, "h2")) as url:
+            outcome = await ask(Target(url, ca_file=pair[0]), workload(http="2"))
+
+        assert outcome.ending == ("complete", "")
+        assert outcome.request.http == "HTTP/2"
+        assert outcome.request.tls_took is not None
+        (late,) = [read.at - e.sent for read in outcome.reads for e in read.events if e.sent is not None]
+        assert 0 < late < 50_000_000
+
+    asyncio.run(main())
+
+
+def test_an_unknown_certificate_is_told(pair: tuple[Path, Path]) -> None:
+    """A certificate that nobody vouches for: connect_failed, and why."""
+
+    async def main() -> None:
+        async with far_side(speaking(finish), serving(pair)) as url:
+            outcome = await ask(url, workload())
+
+        assert outcome.ending == ("connect_failed", "TLS certificate: self-signed certificate")
+        assert outcome.request.connect_took is not None
+
+    asyncio.run(main())
+
+
+def test_tls_to_a_plain_port_is_told() -> None:
+    """A server that speaks no TLS: connect_failed; one that says nothing: after the connect timeout."""
+
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hello\r\n")
+        await hang(writer)
+
+    async def leave(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read(10)
+
+    async def ignore(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await hang(writer)
+
+    async def main() -> None:
+        details = []
+        for behaviour in (greet, leave, ignore):
+            async with far_side(behaviour) as url:
+                outcome = await ask(url.replace("http:", "https:"), workload(timeouts=SHORT))
+            assert outcome.ending[0] == "connect_failed"
+            details.append(outcome.ending[1])
+
+        assert details == [
+            "TLS: wrong version number",
+            "closed within the TLS handshake",
+            "TLS handshake not finished within 300ms",
+        ]
+
+    asyncio.run(main())
+
+
+def test_ends_of_tls_are_told(pair: tuple[Path, Path]) -> None:
+    """A stream over TLS that is cut without close_notify, or by a record that is none, has its class."""
+
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        writer.write(HEAD + chunk(token()))
+        await writer.drain()
+        writer.get_extra_info("socket")._sock.shutdown(1)
+        await hang(writer)
+
+    async def scramble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request(reader)
+        writer.write(HEAD + chunk(token()))
+        await writer.drain()
+        writer.get_extra_info("socket")._sock.send(b"\x17\x03\x03\x00\x20" + b"x" * 32)
+        await hang(writer)
+
+    async def main() -> None:
+        endings = []
+        for behaviour in (cut, scramble):
+            async with far_side(behaviour, serving(pair)) as url:
+                endings.append((await ask(Target(url, ca_file=pair[0]), workload())).ending)
+
+        assert endings == [
+            ("truncated", "closed without TLS's close_notify"),
+            ("protocol_error", "TLS: decryption failed or bad record mac"),
+        ]
+
+    asyncio.run(main())

@@ -1,0 +1,177 @@
+"""What is asked and understood in four vendors' words."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chaoskit.probe import protocols
+from chaoskit.probe.protocols import PATHS, Meaning, Reader
+from chaoskit.probe.wire import MalformedError
+from chaoskit.records.model import Event, EventKind
+from chaoskit.server import asks
+from chaoskit.spec.model import Protocol
+
+PROTOCOLS: list[Protocol] = list(PATHS)
+
+
+def meant(protocol: Protocol, said: object) -> Meaning:
+    """The meaning of one event with this JSON."""
+    text = json.dumps(said).encode()
+    (meaning,) = Reader(protocol).feed(text + b"\n" if protocol == "ollama" else b"data: " + text + b"\n\n")
+    return meaning
+
+
+def delta(finish: str | None = None, **fields: Any) -> dict[str, Any]:
+    """An OpenAI chunk."""
+    return {"choices": [{"index": 0, "delta": fields, "finish_reason": finish}]}
+
+
+def block(kind: str, **fields: Any) -> dict[str, Any]:
+    """An Anthropic content_block_delta."""
+    return {"type": "content_block_delta", "index": 0, "delta": {"type": kind, **fields}}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "said", "kind", "completes"),
+    [
+        ("openai-chat", delta(role="assistant", content=""), "meta", False),
+        ("openai-chat", delta(content="hi"), "content", False),
+        ("openai-chat", delta(refusal="no"), "content", False),
+        ("openai-chat", delta(tool_calls=[{"index": 0}]), "content", False),
+        ("openai-chat", delta(reasoning_content="hm"), "reasoning", False),
+        ("openai-chat", delta(reasoning="hm"), "reasoning", False),
+        ("openai-chat", delta("stop"), "finish", True),
+        ("openai-chat", delta("length", content="last"), "content", True),
+        ("openai-chat", {"choices": [], "usage": {}}, "meta", False),
+        ("openai-chat", {"choices": [{"text": "completion"}]}, "content", False),
+        ("openai-chat", {"error": {"message": "no"}}, "error", False),
+        ("anthropic-messages", {"type": "message_start", "message": {}}, "meta", False),
+        ("anthropic-messages", {"type": "ping"}, "ping", False),
+        ("anthropic-messages", block("text_delta", text="hi"), "content", False),
+        ("anthropic-messages", block("text_delta", text=""), "meta", False),
+        ("anthropic-messages", block("thinking_delta", thinking="hm"), "reasoning", False),
+        ("anthropic-messages", block("input_json_delta", partial_json='{"'), "content", False),
+        ("anthropic-messages", block("signature_delta", signature="x"), "meta", False),
+        (
+            "anthropic-messages",
+            {"type": "message_delta", "delta": {"stop_reason": "end_turn"}},
+            "finish",
+            False,
+        ),
+        ("anthropic-messages", {"type": "message_stop"}, "done", True),
+        ("anthropic-messages", {"type": "error", "error": {"message": "no"}}, "error", False),
+        ("ollama", {"message": {"content": "hi"}, "done": False}, "content", False),
+        ("ollama", {"message": {"content": "", "thinking": "hm"}, "done": False}, "reasoning", False),
+        ("ollama", {"response": "hi", "done": False}, "content", False),
+        ("ollama", {"message": {"content": ""}, "done": True}, "done", True),
+        ("ollama", {"message": {"content": "last"}, "done": True}, "content", True),
+        ("ollama", {"error": "no"}, "error", False),
+        ("sse", "anything", "content", False),
+    ],
+)
+def test_every_event_has_its_kind(protocol: Protocol, said: object, kind: EventKind, completes: bool) -> None:
+    """An event counts as what its vendor means by it, and completes only if the vendor says so."""
+    meaning = meant(protocol, said)
+
+    assert (meaning.event.kind, meaning.completes) == (kind, completes)
+    assert meaning.complaint == ("no" if kind == "error" else "")
+
+
+@pytest.mark.parametrize("protocol", ["openai-chat", "sse"])
+def test_done_ends(protocol: Protocol) -> None:
+    """[DONE] is the end."""
+    assert Reader(protocol).feed(b"data: [DONE]\n\n") == [Meaning(Event("done"), completes=True)]
+
+
+def test_the_servers_stamps_are_taken() -> None:
+    """The reference server's stamps come along, in a field or in a comment before their own event."""
+    stamps = {"chaoskit": {"seq": 3, "due": 5, "sent": 7}}
+
+    assert meant("openai-chat", delta(content="a") | stamps).event == Event("content", 3, 5, 7)
+    assert meant("anthropic-messages", block("text_delta", text="a") | stamps).event == Event(
+        "content", 3, 5, 7
+    )
+    assert meant("ollama", {"message": {"content": "a"}} | stamps).event == Event("content", 3, 5, 7)
+    assert Reader("sse").feed(b": chaoskit 3 5 7\ndata: a\n\ndata: b\n\n") == [
+        Meaning(Event("content", 3, 5, 7)),
+        Meaning(Event("content")),
+    ]
+
+
+@pytest.mark.parametrize("stamps", ["3", [1, 2, 3], {"seq": "x", "due": 1.5, "sent": True}, {}])
+def test_strange_stamps_are_none(stamps: object) -> None:
+    """What is no integer is no stamp."""
+    assert meant("openai-chat", delta(content="a") | {"chaoskit": stamps}).event == Event("content")
+
+
+@pytest.mark.parametrize(
+    "comment", [b": chaoskit 1 2", b": chaoskit a b c", b": chaoskit 1 2 " + b"9" * 5000]
+)
+def test_strange_written_stamps_are_none(comment: bytes) -> None:
+    """A comment that only looks like stamps is none."""
+    assert Reader("sse").feed(comment + b"\ndata: a\n\n") == [Meaning(Event("content"))]
+
+
+def test_a_comment_is_a_sign_of_life() -> None:
+    """A comment is a ping, and no event of the protocol."""
+    assert Reader("openai-chat").feed(b": keep-alive\n\n") == [Meaning(Event("ping"), is_comment=True)]
+
+
+@pytest.mark.parametrize("protocol", ["openai-chat", "anthropic-messages", "ollama"])
+@pytest.mark.parametrize(
+    "text", [b"garbage", b"[1]", b"3", b'{"a":', b"\xff\xfe", b"[" * 100_000, b"1" * 5000]
+)
+def test_what_is_no_json_object_is_malformed(protocol: Protocol, text: bytes) -> None:
+    """Garbage in an event's data is one error, whatever the garbage."""
+    with pytest.raises(MalformedError, match="no JSON"):
+        Reader(protocol).feed(text + b"\n" if protocol == "ollama" else b"data: " + text + b"\n\n")
+
+
+WORDS = st.sampled_from(
+    ["choices", "delta", "content", "finish_reason", "error", "message", "type", "chaoskit", "done", "text",
+     "content_block_delta", "message_delta", "stop_reason"]
+)  # fmt: skip
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4),
+    max_leaves=15,
+)
+
+
+@given(st.sampled_from(PROTOCOLS), st.dictionaries(WORDS, JSON, max_size=5))
+def test_no_json_object_is_too_strange(protocol: Protocol, said: dict[str, Any]) -> None:
+    """Any JSON object has some meaning."""
+    meant(protocol, said)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_reference_server_understands_the_question(protocol: Protocol) -> None:
+    """The body asks the reference server for so many tokens, as a stream."""
+    body = json.dumps(protocols.body(protocol, "some-model", "a prompt", 17)).encode()
+    path = PATHS[protocol] + ("?tokens=17" if protocol == "sse" else "")
+
+    ask = asks.understand(asks.Request("POST", path, {}, body, received=0))
+
+    assert isinstance(ask, asks.Ask)
+    assert (ask.tokens, ask.limited, ask.streamed) == (17, True, True)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"error": {"message": "no such model", "type": "x"}}', "no such model"),
+        (b'{"error": {"type": "overloaded_error"}}', "overloaded_error"),
+        (b'{"error": "no such model"}', "no such model"),
+        (b'{"error": 7}', ""),
+        (b'{"detail": "x"}', ""),
+        (b"<html>", ""),
+        (b"\xff", ""),
+        (b"[]", ""),
+    ],
+)
+def test_complaints_are_found(body: bytes, said: str) -> None:
+    """An error response's own words, where they are in a form that is known."""
+    assert protocols.complaint(body) == said

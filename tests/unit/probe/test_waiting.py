@@ -1,0 +1,148 @@
+"""Deadlines, alarms and names: everything that waits ends when it should."""
+
+import asyncio
+import contextlib
+import socket
+import statistics
+
+import pytest
+
+from chaoskit.clock import now
+from chaoskit.probe.alarm import Alarm
+from chaoskit.probe.guard import Guard
+from chaoskit.probe.names import addresses
+from chaoskit.records.model import Completion
+
+MS = 1_000_000
+
+
+async def wait_with(guard: Guard) -> Completion:
+    """Wait for ever, and say what the guard did about it."""
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
+    return guard.verdict or "complete"
+
+
+def guarded(guard: Guard) -> asyncio.Task[Completion]:
+    """A task that waits for ever under this guard."""
+    task = asyncio.create_task(wait_with(guard))
+    guard.watch(task)
+    return task
+
+
+def test_a_guard_cuts_at_its_deadline() -> None:
+    """The task is cancelled at the deadline, not before, and the verdict is the deadline's."""
+
+    async def main() -> None:
+        guard = Guard()
+        task = guarded(guard)
+        due = now() + 30 * MS
+        guard.until(due, "idle_timeout")
+
+        assert await asyncio.wait_for(task, 5) == "idle_timeout"
+        assert now() >= due
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("first", "second"), [(20 * MS, 60 * MS), (3600_000 * MS, 60 * MS)])
+def test_the_latest_deadline_counts(first: int, second: int) -> None:
+    """A deadline can be moved later and earlier."""
+
+    async def main() -> None:
+        guard = Guard()
+        task = guarded(guard)
+        start = now()
+        guard.until(start + first, "connect_failed")
+        guard.until(start + second, "first_token_timeout")
+
+        assert await asyncio.wait_for(task, 5) == "first_token_timeout"
+        assert now() - start >= second
+
+    asyncio.run(main())
+
+
+def test_the_first_cut_counts() -> None:
+    """A later cut changes nothing, and a closed guard never cuts."""
+
+    async def main() -> None:
+        first, closed = Guard(), Guard()
+        task, other = guarded(first), guarded(closed)
+        await asyncio.sleep(0)
+        first.cut("cancelled")
+        first.cut("idle_timeout")
+        closed.close()
+        closed.cut("idle_timeout")
+        closed.until(now(), "idle_timeout")
+
+        assert await task == "cancelled"
+        assert closed.verdict is None
+        assert not other.done()
+        other.cancel()
+        await other
+
+    asyncio.run(main())
+
+
+def test_an_alarm_rings_at_its_time() -> None:
+    """Never before its time, and much nearer to it than asyncio's millisecond."""
+
+    async def main() -> list[int]:
+        with contextlib.closing(Alarm()) as alarm:
+            late = []
+            for _ in range(40):
+                due = now() + 1_700_000
+                await alarm.until(due)
+                late.append(now() - due)
+            await alarm.until(now() - 1)  # has passed: at once
+            return late
+
+    late = asyncio.run(asyncio.wait_for(main(), 10))
+
+    assert min(late) >= 0
+    assert statistics.median(late) < 800_000
+
+
+def test_an_alarm_that_was_left_can_be_set_again() -> None:
+    """A cancelled wait leaves the alarm usable."""
+
+    async def main() -> None:
+        with contextlib.closing(Alarm()) as alarm:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(alarm.until(now() + 20 * MS), 0.001)
+            due = now() + 40 * MS
+            await alarm.until(due)
+            assert now() >= due
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_an_address_is_not_looked_up(host: str) -> None:
+    """An address is its own address; the resolver is not asked."""
+    found, was_asked = asyncio.run(addresses(host, 80))
+
+    assert [address[:2] for _, address in found] == [(host, 80)]
+    assert not was_asked
+
+
+def test_a_name_is_looked_up() -> None:
+    """A name has the system's addresses; the resolver was asked."""
+    found, was_asked = asyncio.run(addresses("localhost", 80))
+
+    assert {family for family, _ in found} <= {socket.AF_INET, socket.AF_INET6}
+    assert found
+    assert was_asked
+
+
+def test_a_lookup_that_nobody_waits_for_holds_nothing_up() -> None:
+    """A cancelled lookup is left to itself: the loop ends at once."""
+
+    async def main() -> None:
+        lookup = asyncio.create_task(addresses("nowhere.invalid", 80))
+        await asyncio.sleep(0)
+        lookup.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await lookup
+
+    asyncio.run(main())
