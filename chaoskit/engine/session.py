@@ -65,9 +65,7 @@ def restore(kernel: Kernel, journal: Journal) -> list[Leftover]:
 def _refuse_meddling(kernel: Kernel, owed: Debt | None, former: Setting, knob: Knob) -> None:
     """Raises RefusedError where somebody else's work is, for it could not be put back."""
     if isinstance(former, Foreign):
-        raise RefusedError(
-            f"{knob} belongs to somebody else, a {former.qdisc}: take it away first, or choose another"
-        )
+        raise RefusedError(f"{knob} belongs to somebody else, a {former.qdisc}: take it away first, or choose another")
     if owed and owed.finished and former != kernel.holds(owed.wanted):
         raise RefusedError(
             f"{knob} was changed by somebody else during the run: it holds {show(former)}, "
@@ -96,11 +94,7 @@ def _put_back(kernel: Kernel, debt: Debt) -> str:
         return f"left alone, for somebody else changed it: it holds {show(found)}, we had set {show(debt.wanted)}"
     kernel.write(debt.knob, debt.former)
     got = kernel.read(debt.knob)
-    return (
-        ""
-        if got == kernel.holds(debt.former)
-        else f"it holds {show(got)} after being set to {show(debt.former)}"
-    )
+    return "" if got == kernel.holds(debt.former) else f"it holds {show(got)} after being set to {show(debt.former)}"
 
 
 def _went_with_its_namespace(kernel: Kernel, journal: Journal, knob: Knob) -> bool:

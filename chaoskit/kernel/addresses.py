@@ -76,9 +76,7 @@ def read_neighbour(ip: IPRoute, name: str) -> Neighbour | None:
     if there is None:
         return None
     for message in ip.get_neighbours(ifindex=there["index"], family=_family(ip_address(address).version)):
-        if message["state"] & NUD_PERMANENT and ip_address(message.get_attr("NDA_DST")) == ip_address(
-            address
-        ):
+        if message["state"] & NUD_PERMANENT and ip_address(message.get_attr("NDA_DST")) == ip_address(address):
             return Neighbour(mac=message.get_attr("NDA_LLADDR"))
     return None
 

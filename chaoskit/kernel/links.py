@@ -64,9 +64,7 @@ def read_link(ip: IPRoute, name: str) -> Link | None:
 def write_link(ip: IPRoute, name: str, wanted: Link | None) -> None:
     """Set what differs. Refuses an MTU that costs the link its IPv6 addresses: they do not come back with it."""
     if wanted is None:
-        raise RefusedError(
-            f"link {name} cannot be taken away by its flags; for all of it: ip link del {name}"
-        )
+        raise RefusedError(f"link {name} cannot be taken away by its flags; for all of it: ip link del {name}")
     now = read_link(ip, name)
     number = index(ip, name)
     if now is None or now == wanted:
@@ -76,11 +74,7 @@ def write_link(ip: IPRoute, name: str, wanted: Link | None) -> None:
             f"link {name} would lose its IPv6 addresses for good with an MTU of {wanted.mtu}: "
             f"ask for {_LEAST_IPV6} at least, or first: ip -6 address flush dev {name}"
         )
-    sizes = {
-        key: getattr(wanted, key)
-        for key in ("mtu", "gso_max_segs")
-        if getattr(now, key) != getattr(wanted, key)
-    }
+    sizes = {key: getattr(wanted, key) for key in ("mtu", "gso_max_segs") if getattr(now, key) != getattr(wanted, key)}
     ip.link("set", index=number, state="up" if wanted.up else "down", **sizes)
 
 
@@ -105,9 +99,7 @@ def read_veth(ip: IPRoute, name: str, places: Mapping[str, Place]) -> Veth | Non
         return None
     there = _where(ip, link, places)
     if there is None:
-        raise RefusedError(
-            f"the other end of veth {name} is in a namespace that is not ours; to see it: ip -d link"
-        )
+        raise RefusedError(f"the other end of veth {name} is in a namespace that is not ours; to see it: ip -d link")
     peer = places[there].ip.link("get", index=link.get_attr("IFLA_LINK"))[0]
     return Veth(
         peer_place=there,

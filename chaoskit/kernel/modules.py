@@ -69,6 +69,4 @@ def _read(path: Path) -> str:
     try:
         return path.read_text()
     except OSError as error:
-        raise RefusedError(
-            f"cannot read {path}: {error.strerror}; give the directory that depmod wrote"
-        ) from error
+        raise RefusedError(f"cannot read {path}: {error.strerror}; give the directory that depmod wrote") from error

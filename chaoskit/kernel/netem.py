@@ -89,9 +89,7 @@ def encode(netem: Netem, anew: bool) -> dict[str, Any]:
 def decode(options: Any) -> Netem:
     """What a dump's TCA_OPTIONS say."""
     get = options.get_attr
-    correlation, rate, slot, seed = (
-        get(f"TCA_NETEM_{name}") for name in ("CORR", "RATE", "SLOT", "PRNG_SEED")
-    )
+    correlation, rate, slot, seed = (get(f"TCA_NETEM_{name}") for name in ("CORR", "RATE", "SLOT", "PRNG_SEED"))
     reorder, corrupt = get("TCA_NETEM_REORDER"), get("TCA_NETEM_CORRUPT")
     return Netem(
         delay=get("TCA_NETEM_LATENCY64"),

@@ -40,9 +40,7 @@ def write(ip: IPRoute, link: str, wanted: Netem | None, clock: Clock) -> None:
     """
     now = read(ip, link)
     if isinstance(now, Foreign):
-        raise RefusedError(
-            f"{link} is shaped by {now.qdisc} already; if it may go: tc qdisc del dev {link} root"
-        )
+        raise RefusedError(f"{link} is shaped by {now.qdisc} already; if it may go: tc qdisc del dev {link} root")
     if now is not None and (wanted is None or must_start_anew(now, wanted)):
         _remove(ip, link, now, clock)
         now = None

@@ -46,16 +46,12 @@ def write(ip: IPRoute, link: str, wanted: Redirect | None) -> None:
         return
     now = read(ip, link)
     if isinstance(now, Foreign):
-        raise RefusedError(
-            f"{link} has a {now.qdisc} already; if it may go: tc qdisc del dev {link} {now.qdisc}"
-        )
+        raise RefusedError(f"{link} has a {now.qdisc} already; if it may go: tc qdisc del dev {link} {now.qdisc}")
     if now is not None:
         _remove(ip, number)
     ip.tc("add", "clsact", number)
     action = {"kind": "mirred", "direction": "egress", "action": "redirect", "ifindex": index(ip, wanted.to)}
-    ip.tc(
-        "add-filter", "matchall", number, parent=_INGRESS, prio=_PRIORITY, protocol=ETH_P_ALL, action=action
-    )
+    ip.tc("add-filter", "matchall", number, parent=_INGRESS, prio=_PRIORITY, protocol=ETH_P_ALL, action=action)
 
 
 def _remove(ip: IPRoute, number: int) -> None:
@@ -89,11 +85,7 @@ def _filters(ip: IPRoute, number: int) -> tuple[Any | None, int]:
 
 def _target(message: Any) -> int | None:
     """The number of the link that this filter redirects to, if it is ours."""
-    if (
-        message["parent"] != _INGRESS
-        or message["info"] != _INFO
-        or message.get_attr("TCA_KIND") != "matchall"
-    ):
+    if message["parent"] != _INGRESS or message["info"] != _INFO or message.get_attr("TCA_KIND") != "matchall":
         return None
     mirred = message.get_nested("TCA_OPTIONS", "TCA_MATCHALL_ACT", "TCA_ACT_PRIO_1", "TCA_ACT_OPTIONS")
     target: int | None = mirred.get_attr("TCA_MIRRED_PARMS")["ifindex"] if mirred else None

@@ -73,8 +73,6 @@ def _ask(question: Callable[[], dict[str, str]]) -> dict[str, str]:
         text = pipe.read()
     _, ended = os.waitpid(child, 0)
     if ended != 0:
-        raise RefusedError(
-            "the survey of this kernel broke off: to see why, chaoskit doctor; or --substrate uml"
-        )
+        raise RefusedError("the survey of this kernel broke off: to see why, chaoskit doctor; or --substrate uml")
     answers: dict[str, str] = json.loads(text)
     return answers

@@ -40,9 +40,7 @@ def _named(name: str) -> tuple[int, ...]:
         case "pareto":
             return tuple(_entry(round(sigmas * _SCALE)) for sigmas in _pareto())
         case "paretonormal":
-            mixed = (
-                0.25 * normal + 0.75 * pareto for normal, pareto in zip(_normal(), _pareto(), strict=True)
-            )
+            mixed = (0.25 * normal + 0.75 * pareto for normal, pareto in zip(_normal(), _pareto(), strict=True))
             return tuple(_entry(int(sigmas * _SCALE)) for sigmas in mixed)
         case _:
             raise ValueError(f"no distribution is called {name!r}; there are {', '.join(NAMES)}")

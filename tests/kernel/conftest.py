@@ -37,9 +37,7 @@ def kernel(facts: Facts) -> Iterator[LinuxKernel]:
         for place in ("here", "there"):
             door.write(Knob("namespace", "", place), Namespace())
             door.write(Knob("sysctl", place, "net.ipv6.conf.default.addr_gen_mode"), Sysctl("1"))
-        door.write(
-            Knob("veth", "here", "cable"), Veth("there", "cable", "02:00:00:00:00:01", "02:00:00:00:00:02")
-        )
+        door.write(Knob("veth", "here", "cable"), Veth("there", "cable", "02:00:00:00:00:01", "02:00:00:00:00:02"))
         for place in ("here", "there"):
             door.write(Knob("link", place, "cable"), Link(up=True, mtu=1500, gso_max_segs=1))
         yield door

@@ -72,8 +72,8 @@ def test_each_qdisc_delays_its_own_direction(clean: LinuxKernel) -> None:
             clean.write(knob, None)
 
             delayed = delays.pop(direction)
-            assert DELAY <= delayed < DELAY + 3 * MS, (segment, direction)
-            assert max(delays.values()) < 3 * MS, (segment, direction)
+            assert DELAY <= delayed < DELAY + 10 * MS, (segment, direction)
+            assert max(delays.values()) < 10 * MS, (segment, direction)
 
 
 def test_ping_takes_as_long_as_asked(clean: LinuxKernel) -> None:
@@ -83,9 +83,9 @@ def test_ping_takes_as_long_as_asked(clean: LinuxKernel) -> None:
 
     for address in (SERVER_V4, SERVER_V6):
         with clean.inside("client"):
-            printed = run("ping", "-q", "-c", "3", "-i", "0.1", address)
+            printed = run("ping", "-q", "-c", "5", "-i", "0.1", address)
         fastest = float(re.findall(r"= ([\d.]+)/", printed)[0])
-        assert 100 <= fastest < 103, address
+        assert 100 <= fastest < 105, address
 
 
 def one_way(kernel: LinuxKernel, at: str, towards: str) -> int:
@@ -120,9 +120,7 @@ def test_a_restore_leaves_nothing(facts: Facts, tmp_path: Path) -> None:
 
         assert state(kernel, "") == before
         assert open_descriptors() == descriptors
-        assert all(
-            kernel.read(Knob("namespace", "", node)) is None for node in ("client", "router", "server")
-        )
+        assert all(kernel.read(Knob("namespace", "", node)) is None for node in ("client", "router", "server"))
 
 
 def test_knobs_of_our_own_namespace_come_back(facts: Facts, tmp_path: Path) -> None:

@@ -170,9 +170,7 @@ def test_a_redirect_comes_and_goes(kernel: LinuxKernel) -> None:
         kernel.write(REDIRECT, Redirect(name))
         assert kernel.read(REDIRECT) == Redirect(name)
         with kernel.inside("here"):
-            assert f"Egress Redirect to device {name}" in run(
-                "tc", "filter", "show", "dev", "cable", "ingress"
-            )
+            assert f"Egress Redirect to device {name}" in run("tc", "filter", "show", "dev", "cable", "ingress")
     kernel.write(REDIRECT, None)
 
     assert kernel.read(REDIRECT) is None

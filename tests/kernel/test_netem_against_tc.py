@@ -133,17 +133,14 @@ def as_tc_prints(netem: Netem) -> dict[str, Any]:
         case GilbertElliott(p, r, h, k1):
             told["loss-gemodel"] = {"p": p / ALL, "r": r / ALL, "1-h": 1 - h / ALL, "1-k": k1 / ALL}
         case FourState():
-            told["loss-state"] = {
-                key: getattr(netem.loss, key) / ALL for key in ("p13", "p31", "p32", "p23", "p14")
-            }
+            told["loss-state"] = {key: getattr(netem.loss, key) / ALL for key in ("p13", "p31", "p32", "p23", "p14")}
     for name in ("duplicate", "reorder", "corrupt"):
         share, correlation = getattr(netem, name), getattr(netem, f"{name}_correlation")
         if share:
             told[name] = {name: share / ALL, "correlation": correlation / ALL}
     if netem.rate:
         extras = {
-            key.replace("_", ""): getattr(netem, key)
-            for key in ("packet_overhead", "cell_size", "cell_overhead")
+            key.replace("_", ""): getattr(netem, key) for key in ("packet_overhead", "cell_size", "cell_overhead")
         }
         told["rate"] = {"rate": netem.rate, **extras}
     if slot := netem.slot:
@@ -168,9 +165,7 @@ def test_the_tables_are_iproute2s() -> None:
 
     for name in ("normal", "pareto", "paretonormal"):
         text = (folder / f"{name}.dist").read_text()
-        theirs = [
-            int(word) for line in text.splitlines() if not line.startswith("#") for word in line.split()
-        ]
+        theirs = [int(word) for line in text.splitlines() if not line.startswith("#") for word in line.split()]
         assert len(theirs) == len(table(name))
         assert max(abs(a - b) for a, b in zip(theirs, table(name), strict=True)) <= 1, name
 

@@ -35,8 +35,7 @@ def test_a_kernel_without_a_part_is_told_by_the_errno() -> None:
     unknown = NetlinkError(errno.ENOENT, "Specified qdisc kind is unknown")
 
     assert said(unknown, SHAPED) == (
-        "netem is not in this kernel (Specified qdisc kind is unknown): "
-        "sudo modprobe -a sch_netem, or --substrate uml"
+        "netem is not in this kernel (Specified qdisc kind is unknown): sudo modprobe -a sch_netem, or --substrate uml"
     )
     for kind in ("veth", "ifb", "redirect", "qdisc"):
         for code in (errno.ENOENT, errno.EOPNOTSUPP):
@@ -97,9 +96,7 @@ def test_a_survey_answers_every_question() -> None:
 
 def test_a_survey_does_not_load_pyroute2() -> None:
     """Whoever only wants to know does not pay for the import."""
-    program = (
-        "import sys; from chaoskit.kernel.survey import survey; survey(); print('pyroute2' in sys.modules)"
-    )
+    program = "import sys; from chaoskit.kernel.survey import survey; survey(); print('pyroute2' in sys.modules)"
 
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 

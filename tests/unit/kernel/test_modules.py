@@ -31,9 +31,7 @@ def test_dependencies_come_first_and_once() -> None:
 
 def test_what_is_built_in_is_not_loaded() -> None:
     """A name in modules.builtin needs no file."""
-    assert files(["veth", "sch_netem"], DEPENDENCIES, frozenset({"veth"})) == [
-        "kernel/net/sched/sch_netem.ko"
-    ]
+    assert files(["veth", "sch_netem"], DEPENDENCIES, frozenset({"veth"})) == ["kernel/net/sched/sch_netem.ko"]
 
 
 def test_an_unknown_module_is_refused() -> None:

@@ -101,9 +101,7 @@ def test_everything_is_sent_every_time() -> None:
     """The empty netem names every attribute, because the kernel keeps what a change leaves out."""
     sent = Counter(name.removeprefix("TCA_NETEM_") for name, _ in encode(Netem(), anew=False)["attrs"])
 
-    assert sent == Counter(
-        ["LATENCY64", "JITTER64", "CORR", "REORDER", "CORRUPT", "RATE", "ECN", "SLOT", "PRNG_SEED"]
-    )
+    assert sent == Counter(["LATENCY64", "JITTER64", "CORR", "REORDER", "CORRUPT", "RATE", "ECN", "SLOT", "PRNG_SEED"])
 
 
 def test_a_change_takes_a_loaded_table_away() -> None:
