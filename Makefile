@@ -7,9 +7,9 @@ PINS := pyproject.toml .ci/constraints.txt .ci/prepare
 
 .PHONY: demo test lint format test-unit test-kernel test-guest bench pins clean
 
-demo: .venv/.program  ## a chat stream under burst loss, to a verdict; 1 is a verdict too
+demo: .venv/.program  ## a chat stream under burst loss, to a verdict; broken and undecided are verdicts too
 	@.venv/bin/chaoskit run experiments/loss-first-token.yaml; code=$$?; \
-	echo "exit code $$code"; test $$code -le 1
+	echo "exit code $$code"; test $$code -le 1 -o $$code -eq 5
 
 test: .venv/.tests  ## all tiers, one after the other, and their sum
 	@$(PYTHON_IN) tests/tiers.py lint test-unit test-kernel test-guest

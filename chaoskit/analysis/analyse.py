@@ -73,7 +73,7 @@ def understand(raw: Raw, run: Path, asked: Asked) -> Result:
         run=str(run),
         origin=course.begin,
         seconds=max(0, raw.last - course.begin) / SECOND,
-        outcome=outcome(raw, verdicts, doubted),
+        outcome=outcome(raw, found, verdicts, doubted),
         reference=asked.reference,
         whole=metrics(by_name[WHOLE], estimates),
         phases=tuple(_phases(raw, course, by_name, estimates, buckets(found, course))),
@@ -149,9 +149,7 @@ def _went_on(raw: Raw) -> frozenset[int]:
     """The streams to which the server sent more than arrived."""
     arrived = {request.stream: request.tokens for request in raw.requests}
     return frozenset(
-        served.stream
-        for served in raw.served
-        if served.stream in arrived and served.sent > arrived[served.stream]
+        served.stream for served in raw.served if served.stream in arrived and served.sent > arrived[served.stream]
     )
 
 
@@ -161,7 +159,5 @@ def _settings(plan: Plan | None, name: str) -> tuple[str, ...]:
     if phase is None:
         return ()
     return tuple(
-        f"{where(change.knob)}: {describe(change.setting)}"
-        for change in phase.changes
-        if change.setting is not None
+        f"{where(change.knob)}: {describe(change.setting)}" for change in phase.changes if change.setting is not None
     )

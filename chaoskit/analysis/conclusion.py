@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from chaoskit.analysis.figures import said
-from chaoskit.analysis.health import SERVER_LATE_MS
+from chaoskit.analysis.health import LOOP_MS, SCHEDULING_MS, SERVER_LATE_MS
 from chaoskit.analysis.raw import Raw
 from chaoskit.analysis.result import Achievement, Found, Health, Outcome, Verdict
 from chaoskit.analysis.streams import Stream
@@ -22,10 +22,12 @@ def _of_the_client(found: Sequence[Stream], own: Health) -> Iterator[Doubt]:
     if not found:
         yield Doubt("no request was made")
     if own.overloaded:
-        yield Doubt(
-            f"the client was too slow: requests started {said(own.scheduling_lag_p99_ms, 'ms')} late, its loop "
-            f"waited {said(own.loop_lag_p99_ms, 'ms')} (p99); ask for less, or give it a processor of its own"
-        )
+        lags = {
+            "requests started": (own.scheduling_lag_p99_ms, SCHEDULING_MS),
+            "its loop woke": (own.loop_lag_p99_ms, LOOP_MS),
+        }
+        told = [f"{what} {said(lag, 'ms')} late" for what, (lag, most) in lags.items() if (lag or 0) > most]
+        yield Doubt(f"the client was too slow: {', '.join(told)} (p99)")
 
 
 def _of_the_faults(achieved: Sequence[Achievement]) -> Iterator[Doubt]:
@@ -38,9 +40,11 @@ def _of_the_faults(achieved: Sequence[Achievement]) -> Iterator[Doubt]:
             )
 
 
-def outcome(raw: Raw, verdicts: Sequence[Verdict], doubted: Sequence[Doubt]) -> Outcome:
-    """How it went and what it found, with the first reason."""
+def outcome(raw: Raw, streams: Sequence[Stream], verdicts: Sequence[Verdict], doubted: Sequence[Doubt]) -> Outcome:
+    """How it went and what it found, with the first reason. Without objectives, something must have been seen."""
     found, reason = _found(verdicts, doubted)
+    if found == "none" and not any(stream.tokens for stream in streams):
+        found, reason = "undecided", "no stream brought a token"
     return Outcome(how=raw.how, detail=raw.detail, found=found, reason=reason)
 
 
@@ -66,6 +70,8 @@ def warnings(plan: Plan | None, found: Sequence[Stream], own: Health) -> Iterato
     """What a reader of the numbers should know, the plan's own warnings first."""
     yield from plan.warnings if plan else ()
     cancelled = sum(stream.is_cancelled for stream in found)
+    if own.overloaded:
+        yield "the client shaped what it measured: ask for less, or give it a processor of its own"
     if own.unfinished:
         yield f"streams open when the records break off, and counted nowhere: {own.unfinished}"
     if cancelled:

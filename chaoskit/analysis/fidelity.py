@@ -53,9 +53,7 @@ def fidelity(
         if promise.phase not in reached or not promise.effects:
             continue
         for effect in promise.effects:
-            yield _loss(
-                promise.phase, effect, passed[promise.phase, effect.knob], _netem(plan, promise, effect)
-            )
+            yield _loss(promise.phase, effect, passed[promise.phase, effect.knob], _netem(plan, promise, effect))
         if promise.rtt is not None and promise.phase != plan.reference:
             yield _round_trip(plan, promise, handshakes)
 
@@ -145,9 +143,7 @@ def _why(is_more: bool, passed: Passed, netem: Netem | None) -> str:
         return "fewer packets lost than asked"
     if netem is not None and passed.fullest >= _FULL * netem.limit:
         return f"the queue overflowed: its limit is {netem.limit} packets"
-    return (
-        "more packets lost than asked: the queue overflowed between two looks, or something else drops them"
-    )
+    return "more packets lost than asked: the queue overflowed between two looks, or something else drops them"
 
 
 def _round_trip(plan: Plan, promise: Promise, handshakes: dict[str, list[float]]) -> Achievement:
@@ -182,11 +178,7 @@ def _round_trip(plan: Plan, promise: Promise, handshakes: dict[str, list[float]]
 def _netem(plan: Plan, promise: Promise, effect: Effect) -> Netem | None:
     for phase in plan.phases:
         for change in phase.changes:
-            if (
-                phase.name == promise.phase
-                and change.knob == effect.knob
-                and isinstance(change.setting, Netem)
-            ):
+            if phase.name == promise.phase and change.knob == effect.knob and isinstance(change.setting, Netem):
                 return change.setting
     return None
 

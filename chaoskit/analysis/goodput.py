@@ -36,9 +36,7 @@ def good(
         for stream in streams
         if stream.is_complete
         and all(
-            _meets(stream, objective, intended)
-            for objective in objectives
-            if objective.phase in (None, phase(stream))
+            _meets(stream, objective, intended) for objective in objectives if objective.phase in (None, phase(stream))
         )
     )
 

@@ -19,8 +19,8 @@ from chaoskit.analysis.result import Health
 from chaoskit.analysis.streams import Stream
 from chaoskit.records.model import Vitals
 
-_SCHEDULING_MS = 50.0
-_LOOP_MS = 20.0
+SCHEDULING_MS = 50.0
+LOOP_MS = 20.0
 SERVER_LATE_MS = 20.0
 
 
@@ -38,7 +38,7 @@ def health(streams: Sequence[Stream], vitals: Sequence[Vitals], unfinished: int)
     return Health(
         scheduling_lag_p99_ms=scheduling,
         loop_lag_p99_ms=loop / MS if loop is not None else None,
-        overloaded=(scheduling or 0) > _SCHEDULING_MS or (loop or 0) / MS > _LOOP_MS,
+        overloaded=(scheduling or 0) > SCHEDULING_MS or (loop or 0) / MS > LOOP_MS,
         server_late_p99_ms=nearest(late, 99) / MS if late else None,
         unfinished=unfinished,
     )

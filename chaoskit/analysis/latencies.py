@@ -47,9 +47,7 @@ def settle(found: Iterable[Latency]) -> list[tuple[int, float]]:
     known = [latency for latency in found if not latency.is_open]
     longest = max((latency.value for latency in known if latency.value != NEVER), default=0.0)
     outlasted = [latency for latency in found if latency.is_open and latency.value > longest]
-    return [(latency.stream, latency.value) for latency in known] + [
-        (latency.stream, NEVER) for latency in outlasted
-    ]
+    return [(latency.stream, latency.value) for latency in known] + [(latency.stream, NEVER) for latency in outlasted]
 
 
 def _reached(stream: Stream, name: str, start: int, stamp: int | None) -> Latency:

@@ -91,7 +91,5 @@ def _shares(drafts: dict[str, _Draft], span: Span) -> Sequence[_Draft]:
 
 def _part(name: str, draft: _Draft) -> Part:
     times = {latency: settle(found) for latency, found in draft.times.items()}
-    times["max_gap"] = [
-        (stream, float(max(gap.length for gap in gaps))) for stream, gaps in draft.gaps.items()
-    ]
+    times["max_gap"] = [(stream, float(max(gap.length for gap in gaps))) for stream, gaps in draft.gaps.items()]
     return Part(name, draft.seconds, tuple(draft.streams), times, dict(draft.gaps), draft.tokens)

@@ -9,6 +9,7 @@ from pathlib import Path
 from chaoskit.analysis.result import How
 from chaoskit.errors import SpecError
 from chaoskit.plan.model import Plan, load_plan
+from chaoskit.records.directory import OUTCOME
 from chaoskit.records.files import FILES, read
 from chaoskit.records.model import Counters, Phase, Read, Request, Served, TcpInfo, Vitals
 
@@ -53,7 +54,7 @@ def load(run: Path) -> Raw:
     if not any((run / name).exists() for name in ("plan.json", FILES[Request], FILES[Phase])):
         raise SpecError(f"{run} is no run directory: it holds neither plan.json nor {FILES[Request]}")
     plan = load_plan(run) if (run / "plan.json").exists() else None
-    how, detail = _outcome(run / "outcome.json", plan is not None)
+    how, detail = _outcome(run / OUTCOME, plan is not None)
     return Raw(
         plan=plan,
         how=how,
@@ -71,9 +72,7 @@ def load(run: Path) -> Raw:
 def _outcome(path: Path, is_experiment: bool) -> tuple[How, str]:
     """How it went, as the conductor wrote it last. A bare probe has no conductor: it went as it went."""
     if not path.exists():
-        return (
-            ("interrupted", "killed: nobody wrote down how it ended") if is_experiment else ("finished", "")
-        )
+        return ("interrupted", "killed: nobody wrote down how it ended") if is_experiment else ("finished", "")
     try:
         told = json.loads(path.read_bytes())
         how = next(how for how in _HOWS if how == told["how"])

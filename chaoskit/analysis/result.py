@@ -231,7 +231,7 @@ class Result(_Frozen):
     question: str
     target: str
     seed: int
-    run: str
+    run: str  # the run directory; "" when it was not kept
     origin: int
     seconds: float
     outcome: Outcome

@@ -40,12 +40,8 @@ def difference(value: Draws, reference: Draws) -> tuple[float, float]:
     """The 95 % interval of value - reference. Two infinities tell nothing: unbounded on that side."""
     count = min(len(value.low), len(reference.low))
     with np.errstate(invalid="ignore"):
-        low = np.nan_to_num(
-            value.low[:count] - reference.high[:count], nan=-np.inf, posinf=np.inf, neginf=-np.inf
-        )
-        high = np.nan_to_num(
-            value.high[:count] - reference.low[:count], nan=np.inf, posinf=np.inf, neginf=-np.inf
-        )
+        low = np.nan_to_num(value.low[:count] - reference.high[:count], nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+        high = np.nan_to_num(value.high[:count] - reference.low[:count], nan=np.inf, posinf=np.inf, neginf=-np.inf)
     return _percentile(low, 2.5), _percentile(high, 97.5)
 
 
@@ -107,9 +103,7 @@ def of_ratio(parts: Sequence[float], wholes: Sequence[float], exposure: float, s
     return Draws(drawn, drawn)
 
 
-def of_gaps(
-    lengths: Sequence[float], owners: Sequence[int], percents: Sequence[int], seed: int
-) -> list[Draws]:
+def of_gaps(lengths: Sequence[float], owners: Sequence[int], percents: Sequence[int], seed: int) -> list[Draws]:
     """Of percentiles of gaps, each owned by a stream: streams are drawn, their gaps weigh along.
 
     The gaps are sorted once; a resample is a running sum of its weights.

@@ -43,9 +43,7 @@ class Claim:
     beyond: int = 0  # how many streams do
 
 
-def judge(
-    objective: Objective, parts: Mapping[str, Part], estimates: Estimates, doubts: Iterable[Doubt]
-) -> Verdict:
+def judge(objective: Objective, parts: Mapping[str, Part], estimates: Estimates, doubts: Iterable[Doubt]) -> Verdict:
     """The verdict on one objective."""
     needed = [name for name in (objective.phase or WHOLE, objective.reference) if name is not None]
     absent = [name for name in needed if name not in parts]
@@ -57,7 +55,8 @@ def judge(
         return _open(objective, claim.observed.missing, claim, evidence)
     for doubt in doubts:
         if not doubt.phases or WHOLE in needed or doubt.phases & set(needed):
-            return _open(objective, doubt.reason, claim, evidence)
+            seen = f"{said(claim.observed.value, claim.unit)} over {claim.streams} streams"
+            return _open(objective, f"{seen}, but {doubt.reason}", claim, evidence)
     return _decide(objective, claim, evidence)
 
 
@@ -160,9 +159,7 @@ def _for_share(hits: int, count: int, bound: float) -> int | None:
 
 def _evidence(metric: str, part: Part) -> Evidence:
     if metric == "interruption_rate":
-        return Evidence(
-            file="requests.jsonl", count=len(part.judged), worst=_few(s.number for s in part.interrupted)
-        )
+        return Evidence(file="requests.jsonl", count=len(part.judged), worst=_few(s.number for s in part.interrupted))
     name = metric.rpartition("_")[0]
     if name in part.times and name != "max_gap":
         worst = sorted(part.times[name], key=lambda pair: -pair[1])

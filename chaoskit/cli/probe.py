@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-Text = Annotated[str | None, typer.Option()]
-
 
 def probe(
     url: Annotated[str, typer.Argument(metavar="URL", help="The endpoint; without a path the protocol's usual one.")],
@@ -66,4 +64,4 @@ def probe(
         typer.echo(as_json(result, work))
     else:
         report.render(result, Console())
-    raise typer.Exit(5 if result.exit_code == 0 and not result.whole.throughput.value else result.exit_code)
+    raise typer.Exit(result.exit_code)

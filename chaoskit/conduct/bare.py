@@ -39,7 +39,8 @@ class Bare:
             run = create(out or Path(scratch), {})
             asyncio.run(self._ask(run))
             asked = Asked(self.objectives, self.workload, "probe", "", self.target.url, self.seed)
-            return analyse(run, asked)
+            result = analyse(run, asked)
+            return result if out else result.model_copy(update={"run": ""})
 
     async def _ask(self, run: Path) -> None:
         stop = asyncio.Event()
@@ -52,3 +53,5 @@ class Bare:
             asyncio.get_running_loop().add_signal_handler(sign, interrupt, sign)
         order = Order(seed=self.seed, start=now() + _LEAD, length=None, requests=self.requests)
         await drive(self.target, self.workload, order, run, stop)
+        if not stop.is_set():
+            conclude(run, "finished", "")

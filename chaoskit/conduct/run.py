@@ -29,8 +29,8 @@ from chaoskit.facts import Facts
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.survey import survey
 from chaoskit.plan.model import Plan, load_plan
-from chaoskit.probe.drive import Order, drive
-from chaoskit.probe.target import Target
+from chaoskit.probe.drive import drive, warm_up
+from chaoskit.probe.target import Order, Target
 from chaoskit.records.directory import conclude
 from chaoskit.records.files import Log
 from chaoskit.records.model import Served
@@ -113,6 +113,7 @@ def _probe(plan: Plan, run: Path, kernel: LinuxKernel) -> tuple[Child, int]:
     told, tell = os.pipe()
 
     async def work(stop: asyncio.Event) -> None:
+        await warm_up()
         start = now() + _LEAD
         os.write(tell, str(start).encode())
         os.close(tell)

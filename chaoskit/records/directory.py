@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 from chaoskit.errors import RefusedError
+
+OUTCOME = "outcome.json"
+_ROOM = 4096  # bytes: a block of most filesystems
 
 
 def create(run: Path, files: dict[str, str]) -> Path:
@@ -20,14 +22,19 @@ def create(run: Path, files: dict[str, str]) -> Path:
             raise RefusedError(f"{run} is not empty, and a run is never written over; give another --out")
         for name, text in files.items():
             (run / name).write_text(text)
+        (run / OUTCOME).write_bytes(_outcome("interrupted", "killed before it could say how it went").ljust(_ROOM))
     except OSError as error:
         raise RefusedError(f"cannot write the run directory {run}: {error.strerror}; give another --out") from error
     return run.resolve()
 
 
 def conclude(run: Path, how: str, detail: str) -> None:
-    """Write down how a run went, as its last word; on a full disk say it on stderr instead."""
-    try:
-        (run / "outcome.json").write_text(json.dumps({"how": how, "detail": detail}) + "\n")
-    except OSError as error:
-        print(f"chaoskit: {how}, and could not write that down: {error.strerror}", file=sys.stderr)
+    """Write down how a run went, as its last word, into the room that was kept for it: the disk may be full."""
+    path = run / OUTCOME
+    with path.open("r+b" if path.exists() else "wb") as file:
+        file.write(_outcome(how, detail))
+        file.truncate()
+
+
+def _outcome(how: str, detail: str) -> bytes:
+    return json.dumps({"how": how, "detail": detail[: _ROOM // 8]}).encode() + b"\n"

@@ -53,9 +53,7 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
     if any(phase.asked for phase in result.phases):
         yield _section("Faults, as asked and as achieved", _pairs(_faults(result)))
     if result.warnings:
-        yield _section(
-            "Mind", _pairs((styled("warning", "magenta"), styled(each)) for each in result.warnings)
-        )
+        yield _section("Warnings", _pairs((styled("warning", "magenta"), styled(each)) for each in result.warnings))
 
 
 def _title(result: Result) -> Text:
@@ -157,9 +155,7 @@ def _course(result: Result, width: int) -> Iterator[RenderableType]:
         "! no first token came": any("!" in line for line in lines.values()),
         "× an interrupted stream": any(deaths.values()),
     }
-    rows = (
-        (styled(name), Text("\n".join(filter(str.strip, (lines[name], deaths[name]))))) for name in merged
-    )
+    rows = ((styled(name), Text("\n".join(filter(str.strip, (lines[name], deaths[name]))))) for name in merged)
     yield _section(f"TTFT over time: {', '.join(sign for sign, seen in signs.items() if seen)}", _pairs(rows))
 
 
@@ -168,14 +164,12 @@ def _faults(result: Result) -> Iterator[tuple[Text, RenderableType]]:
         if not phase.asked:
             continue
         achieved = [each for each in result.fidelity if each.phase == phase.name]
-        yield styled(phase.name), Group(*(styled(each) for each in phase.asked), _achieved(achieved))
+        yield styled(phase.name), Group(*(styled(each) for each in phase.asked), *_achieved(achieved))
 
 
-def _achieved(achievements: Iterable[Achievement]) -> RenderableType:
+def _achieved(achievements: Sequence[Achievement]) -> Iterator[Table]:
     table = Table.grid(padding=(0, 2, 0, 0))
     for each in achievements:
-        if each.what == "loss" and not each.asked and each.verdict == "achieved":
-            continue
         noun, sign = ("packets", "") if each.what == "loss" else ("handshakes", "+")
         asked = sign + said(each.asked, each.unit) if each.asked is not None else "no share"
         seen = sign + said(each.achieved, each.unit) if each.achieved is not None else "nothing seen"
@@ -184,14 +178,14 @@ def _achieved(achievements: Iterable[Achievement]) -> RenderableType:
         if each.remark:
             text.append(f" ({safe(each.remark)})")
         table.add_row(styled(each.what.replace("-", " "), "dim"), text)
-    return table
+    if achievements:
+        yield table
 
 
 def _verdict(result: Result) -> RenderableType:
-    rows = [
-        (Text("records", style="dim"), styled(result.run)),
-        (_headline(result.outcome), _sentence(result)),
-    ]
+    rows = [(_headline(result.outcome), _sentence(result))]
+    if result.run:
+        rows.insert(0, (Text("records", style="dim"), styled(result.run)))
     return _pairs(rows, indent=0)
 
 

@@ -38,9 +38,7 @@ class Live:
         self._vitals: Vitals | None = None
         self._interrupted = 0
         self._told = (-1, 0)  # how many phases had begun, and the stamp, at the last plain line
-        self._screen = (
-            Screen(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
-        )
+        self._screen = Screen(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
     def __enter__(self) -> Live:
         if self._screen is not None:
@@ -65,9 +63,7 @@ class Live:
 
     def _look(self) -> None:
         self._phases += self._new(Phase)
-        self._interrupted += sum(
-            request.completion not in ("complete", "cancelled") for request in self._new(Request)
-        )
+        self._interrupted += sum(request.completion not in ("complete", "cancelled") for request in self._new(Request))
         vitals = self._new(Vitals)
         self._vitals = vitals[-1] if vitals else self._vitals
 

@@ -52,6 +52,5 @@ def deaths(buckets: Sequence[Bucket]) -> str:
     """Under each bucket how many streams were interrupted in it: × for one, a digit, + for ten and more."""
     signs = {0: " ", 1: "×"}
     return "".join(
-        signs.get(bucket.interrupted, str(bucket.interrupted) if bucket.interrupted < 10 else "+")
-        for bucket in buckets
+        signs.get(bucket.interrupted, str(bucket.interrupted) if bucket.interrupted < 10 else "+") for bucket in buckets
     ).rstrip()

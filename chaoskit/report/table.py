@@ -79,9 +79,7 @@ def alone(phase: PhaseResult) -> Table:
     for name in ("p50", "p90", "p95", "p99", "max", "mean"):
         table.add_column(name, justify="right", no_wrap=True, header_style="bold")
     found = phase.metrics
-    for label, times in zip(
-        _TIMES, (found.ttft, found.itl, found.tpot, found.e2el, found.connect), strict=True
-    ):
+    for label, times in zip(_TIMES, (found.ttft, found.itl, found.tpot, found.e2el, found.connect), strict=True):
         cells = [_time(times, name) for name in ("p50", "p90", "p95", "p99", "max", "mean")]
         if times.count:
             table.add_row(label, *cells)

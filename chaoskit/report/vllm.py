@@ -1,7 +1,7 @@
 """A result in the keys of `vllm bench serve --save-result`, for the scripts that read those.
 
-Its `ttft` is the first event of any kind, counted from when the request was sent; ours is the first event
-with content, counted from when it was due, and stands under `chaoskit` with everything else. A stream that
+Its `ttft` is the first event of any kind; ours is the first event with content, and stands under `chaoskit`
+with everything else. Times count from when a request was due, not from when it was sent at last. A stream that
 died is not "completed" here, as it would be there. Times are in ms, rates per second; what is missing is null.
 """
 

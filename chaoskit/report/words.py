@@ -14,8 +14,7 @@ JUDGED = {
     "too-few-packets-to-tell": "magenta",
 }
 _PLAIN = str.maketrans(
-    {"×": "x", "≈": "~", "–": "-", "∞": "inf", "·": ",", "…": ".."}
-    | dict(zip("▁▂▃▄▅▆▇█", "_.,-=+*#", strict=True))
+    {"×": "x", "≈": "~", "–": "-", "∞": "inf", "·": ",", "…": ".."} | dict(zip("▁▂▃▄▅▆▇█", "_.,-=+*#", strict=True))
 )
 
 

@@ -27,6 +27,7 @@ from pathlib import Path
 from chaoskit.kernel import modules
 
 JOB, READY, EXIT = "job.json", "ready", "exit"
+NO_EXIT = "    "  # what stands in EXIT until there is one
 LETTERS = {signal.SIGINT: b"i", signal.SIGTERM: b"t", signal.SIGHUP: b"h"}
 CONSOLE = "/dev/tty0"  # by this name: a hangup does not reach whoever holds it as /dev/console
 
@@ -55,7 +56,7 @@ def main(scratch: Path) -> None:
     try:
         job = Job(**json.loads((scratch / JOB).read_text()))
         console = _console()
-        abandoned = not Path(f"/proc/{job.host}").exists()  # still the host's /proc: ours is not mounted yet
+        abandoned = not _lives(job.host)
         _furnish(job)
         code = None if abandoned else _run(job, console)
         if code is None:
@@ -66,6 +67,18 @@ def main(scratch: Path) -> None:
         traceback.print_exc()
     finally:
         _power_off()
+
+
+def _lives(host: int) -> bool:
+    """Whether the host process runs. /proc is still the host's; ours is not mounted yet.
+
+    A process that was killed and not waited for stays in /proc, but without a program (proc_pid_exe(5)).
+    """
+    try:
+        os.readlink(f"/proc/{host}/exe")
+    except OSError:
+        return False
+    return True
 
 
 def _furnish(job: Job) -> None:
@@ -157,10 +170,9 @@ def _console() -> int:
 
 
 def _hand_over(path: Path, code: int) -> None:
-    """Write the exit code in one step, so that the host never reads half of it."""
-    draft = path.with_suffix(".draft")
-    draft.write_text(str(code))
-    draft.rename(path)
+    """Write the exit code over the room that the host has kept for it: the disk may be full by now."""
+    with path.open("r+") as room:
+        room.write(f"{code:{len(NO_EXIT)}}")
 
 
 def _mount(source: str, place: str, kind: str, options: str = "") -> None:

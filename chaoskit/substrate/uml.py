@@ -77,6 +77,7 @@ class Uml:
         line, environment = boot_line(self, scratch), self._environment()
         try:
             scratch.mkdir(mode=0o700)
+            (scratch / guest.EXIT).write_text(guest.NO_EXIT)
             (scratch / guest.JOB).write_text(json.dumps(asdict(_job(command, scratch, self.kernel))))
             process = _boot(line, scratch.parent / LOG, environment | {"HOME": str(scratch)})
         except OSError as error:
@@ -126,7 +127,7 @@ class Guest:
             raise RefusedError(f"the guest did not end within {self._limit} and was stopped; it said:{self._said()}")
         try:
             self._code = int((self._scratch / guest.EXIT).read_text())
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):
             raise RefusedError(f"the guest died before its command ended; it said:{self._said()}") from None
         finally:
             self.close()

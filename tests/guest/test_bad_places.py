@@ -1,0 +1,44 @@
+"""Disks that fill up and folders that cannot be written: one sentence, the right exit code, nothing left."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXPERIMENT = Path(__file__).parents[2] / "experiments" / "loss-first-token.yaml"
+MOUNT = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("size", ["96k", "160k"])
+def test_a_disk_that_fills_up_ends_the_run(size: str, tmp_path: Path) -> None:
+    """Whether it fills while the lab is built or while records are written: exit 3, and the reason in words."""
+    script = (
+        f"mount -t tmpfs -o size={size} none {tmp_path} && "
+        f"{sys.executable} -m chaoskit run {EXPERIMENT} --substrate uml --out {tmp_path}/run"
+    )
+
+    answer = subprocess.run([*MOUNT, "sh", "-c", script], capture_output=True, text=True, check=False)
+
+    assert answer.returncode == 3, answer.stdout + answer.stderr
+    assert "No space left on device" in answer.stdout + answer.stderr
+    assert "Traceback" not in answer.stdout + answer.stderr
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    """A run directory below a file is no run directory."""
+    (tmp_path / "file").write_text("")
+
+    answer = subprocess.run(
+        [sys.executable, "-m", "chaoskit", "run", str(EXPERIMENT), "--out", str(tmp_path / "file" / "run")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert answer.returncode == 3
+    assert "another --out" in answer.stderr

@@ -1,0 +1,96 @@
+"""Every shipped experiment runs for real, and shows the finding that it opens with."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.result import Metrics, Result
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+
+
+def metrics(result: Result, phase: str) -> Metrics:
+    """What one phase measured."""
+    found = result.phase(phase)
+    assert found is not None
+    return found.metrics
+
+
+def loss_first_token(result: Result) -> None:
+    """The median first token stays, the slowest take a second; the text behind stalls; the network did it."""
+    baseline, wifi = metrics(result, "baseline"), metrics(result, "wifi")
+
+    assert wifi.ttft.p50_ms < 2 * baseline.ttft.p50_ms
+    assert wifi.ttft.max_ms > 900
+    assert baseline.stalls == 0
+    assert wifi.stalls_per_minute.value > 10
+    assert blamed_on_the_network(result, "wifi") > 0.8
+
+
+def blamed_on_the_network(result: Result, phase: str) -> float:
+    """Which share of the stalls' time went there."""
+    found = result.phase(phase)
+    assert found is not None
+    blame = found.blame
+    return blame.network_ms / (blame.server_ms + blame.network_ms + blame.client_ms + blame.unknown_ms)
+
+
+def jitter_continuity(result: Result) -> None:
+    """The median gap stays at the server's 20 ms, the slowest gaps grow."""
+    baseline, radio = metrics(result, "baseline"), metrics(result, "radio")
+
+    assert 18 < radio.itl.p50_ms < 22
+    assert radio.itl.p99_ms > 1.3 * baseline.itl.p99_ms
+
+
+def asymmetric_vpn(result: Result) -> None:
+    """First tokens come many times later, the gaps between tokens do not move."""
+    baseline, vpn = metrics(result, "baseline"), metrics(result, "vpn")
+
+    assert vpn.ttft.p50_ms > 3 * baseline.ttft.p50_ms
+    assert vpn.itl.p50_ms < 1.1 * baseline.itl.p50_ms
+
+
+def slow_start_after_idle(result: Result) -> None:
+    """With one parameter set on the client, the same prompt's first token comes in less than 0.7 of the time."""
+    assert metrics(result, "far+mended").ttft.p50_ms < 0.7 * metrics(result, "far").ttft.p50_ms
+
+
+FINDINGS = {
+    "loss-first-token": loss_first_token,
+    "jitter-continuity": jitter_continuity,
+    "asymmetric-vpn": asymmetric_vpn,
+    "slow-start-after-idle": slow_start_after_idle,
+}
+
+
+def test_every_experiment_has_its_finding_tested() -> None:
+    """No file of experiments/ is forgotten here."""
+    assert {path.stem for path in EXPERIMENTS.glob("*.yaml")} == set(FINDINGS)
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("name", FINDINGS)
+def test_an_experiment_shows_its_finding(name: str, tmp_path: Path) -> None:
+    """It runs to its end in a guest, its faults are achieved, nothing is owed, and what it claims is there."""
+    run = tmp_path / "run"
+
+    answer = subprocess.run(
+        [sys.executable, "-m", "chaoskit", "run", str(EXPERIMENTS / f"{name}.yaml"), "--out", str(run)]
+        + ["--substrate", "uml"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    result = analyse(run)
+
+    assert answer.returncode in (0, 1, 5), answer.stdout + answer.stderr
+    assert result.outcome.how == "finished"
+    assert result.whole.cancelled == 0
+    assert [fault for fault in result.fidelity if fault.verdict == "not-achieved"] == []
+    FINDINGS[name](result)
