@@ -52,12 +52,8 @@ def plan(
     more: Sequence[str] = (),
 ) -> Plan:
     """The plan of a small experiment: ten seconds each of baseline, wifi and recovery; `more` names more faults."""
-    others = "".join(
-        f"  {name}: {{link: client-router, direction: up, netem: {{delay: 1ms}}}}\n" for name in more
-    )
-    text = EXPERIMENT.format(
-        objectives=json.dumps(list(objectives)), netem=netem, timeline=timeline, more=others
-    )
+    others = "".join(f"  {name}: {{link: client-router, direction: up, netem: {{delay: 1ms}}}}\n" for name in more)
+    text = EXPERIMENT.format(objectives=json.dumps(list(objectives)), netem=netem, timeline=timeline, more=others)
     return compile_plan(parse(text, "made.yaml"))
 
 

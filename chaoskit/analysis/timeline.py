@@ -72,9 +72,9 @@ def timeline(phases: Sequence[Phase], last: int) -> Timeline:
     for index, phase in enumerate(phases):
         if phase.name == DRAIN and spans:
             continue
-        after = phases[index + 1 :]
-        end = after[0].begin if after else max(phase.begin, min(phase.until, last))
-        cleared = next((later.ready for later in after if later.name != DRAIN), FOREVER)
+        after = phases[index + 1] if index + 1 < len(phases) else None
+        end = after.begin if after else max(phase.begin, min(phase.until, last))
+        cleared = after.ready if after and after.name != DRAIN else FOREVER
         spans.append(Span(phase.name, phase.round, phase.faults, phase.begin, phase.ready, end, cleared))
     return Timeline(tuple(spans))
 

@@ -59,9 +59,7 @@ def test_a_late_server_is_seen_in_its_stamps() -> None:
     """The p99 of sent - due over all stamped tokens."""
     made = Made()
     made.stream(0, ended=100)
-    made.records += [
-        made.read(0, i, i, seq=i, due=ns(i), sent=ns(i + (30 if i < 3 else 1))) for i in range(100)
-    ]
+    made.records += [made.read(0, i, i, seq=i, due=ns(i), sent=ns(i + (30 if i < 3 else 1))) for i in range(100)]
 
     assert health(found(made), [], 0).server_late_p99_ms == 30
 

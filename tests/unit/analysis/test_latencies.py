@@ -42,6 +42,14 @@ def test_a_dead_stream_never_came() -> None:
     assert "tpot" not in found
 
 
+def test_a_stream_that_we_cut_off_has_waited_so_long() -> None:
+    """Nobody knows when its first token would have come, but later than that."""
+    made = Made()
+    made.stream(1000, [], "cancelled", ended=1700)
+
+    assert of(made)["ttft"] == Latency("ttft", 0, ns(1000), ns(1700), 700 * MS, is_open=True)
+
+
 def test_only_reasoning_has_no_output_to_wait_for() -> None:
     """A complete answer of reasoning alone has a first token and no first output; a dead one never came to it."""
     made, dead = Made(), Made()

@@ -67,6 +67,28 @@ def test_streams_are_counted_where_they_ended(result: Result) -> None:
     }  # fmt: skip
 
 
+def test_a_death_belongs_to_the_phase_it_died_in(tmp_path: Path) -> None:
+    """A stream that fell silent under a fault is the fault's, and one that fell silent after it is not."""
+    run = Made(plan()).phases()
+    run.stream(9000, [9100, 9200], "idle_timeout", ended=14_200)
+    run.stream(19_000, [19_100, 20_500], "reset", ended=21_000)
+
+    result = analyse(run.write(tmp_path / "run"))
+
+    assert {p.name: p.metrics.interrupted for p in result.phases} == {"baseline": 0, "wifi": 1, "recovery": 1}
+
+
+def test_throughput_is_of_the_phases_own_time(tmp_path: Path) -> None:
+    """Tokens that come in the drain are in no phase's tokens per second."""
+    run = Made(plan()).phases()
+    run.stream(29_900, [29_950, 29_990, 30_010, 30_050])
+
+    result = analyse(run.write(tmp_path / "run"))
+
+    assert phase(result, "recovery").throughput.value == pytest.approx(2 / 10)
+    assert phase(result, "recovery").gaps == 3
+
+
 def test_first_tokens_are_charged_to_the_fault_they_met(result: Result) -> None:
     """The late first token of a stream that began in the baseline is wifi's, and so is the one that never came."""
     assert quantiles(phase(result, "baseline").ttft) == (100, 200, 200)
@@ -121,6 +143,11 @@ def test_goodput_asks_each_request_what_the_objectives_mean_for_it(tmp_path: Pat
 
     assert phase(result, "baseline").goodput.value == pytest.approx(1 / 10)
     assert phase(result, "recovery").goodput.value == pytest.approx(1 / 10)
+
+    slower = analyse(made(objectives=["e2el_p95 < 150ms during baseline"]).write(tmp_path / "slower"))
+
+    assert phase(slower, "baseline").goodput.value == 0
+    assert phase(slower, "recovery").goodput.value == pytest.approx(1 / 10)
 
 
 def test_delivered_tokens(tmp_path: Path) -> None:

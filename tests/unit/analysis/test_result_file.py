@@ -16,11 +16,7 @@ from chaoskit.analysis.result import Estimated, Outcome, Result
 
 def made(tmp_path: Path, **outcome: str) -> Result:
     """The result of a run in which all first tokens of wifi never came."""
-    run = (
-        Made(plan(["ttft_p95 < 800ms during wifi"]), outcome=dict(outcome) or None)
-        .phases()
-        .many(0, 9000, 100)
-    )
+    run = Made(plan(["ttft_p95 < 800ms during wifi"]), outcome=dict(outcome) or None).phases().many(0, 9000, 100)
     for index in range(30):
         run.stream(11_000 + index, [], "reset", ended=11_500)
     return analyse(run.write(tmp_path / "run"))

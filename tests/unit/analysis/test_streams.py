@@ -67,9 +67,7 @@ def test_the_servers_own_pause_is_no_stall() -> None:
     made = Made()
     made.stream(0, ended=2000)
     stamps = [(100, 0), (820, 700), (1060, 720), (1500, 1000)]
-    made.records += [
-        made.read(0, i, at, due=ns(due), seq=i, sent=ns(due)) for i, (at, due) in enumerate(stamps)
-    ]
+    made.records += [made.read(0, i, at, due=ns(due), seq=i, sent=ns(due)) for i, (at, due) in enumerate(stamps)]
 
     gaps = only(made).gaps
     assert [gap.length / MS for gap in gaps] == [720, 240, 440]

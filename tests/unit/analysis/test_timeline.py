@@ -20,9 +20,7 @@ def phases(*rows: tuple[str, bool, int, int]) -> list[Phase]:
     ]
 
 
-COURSE = timeline(
-    phases(("baseline", False, 0, 0), ("wifi", True, 100, 105), ("recovery", False, 200, 210)), LAST
-)
+COURSE = timeline(phases(("baseline", False, 0, 0), ("wifi", True, 100, 105), ("recovery", False, 200, 210)), LAST)
 
 
 def charged(begin: int, end: int) -> str:
@@ -75,9 +73,7 @@ def test_the_drain_is_the_tail_of_the_last_phase() -> None:
 
 def test_rounds_keep_their_name() -> None:
     """A phase that comes again is one name with two spans."""
-    course = timeline(
-        phases(("a", False, 0, 0), ("b", True, 10, 10), ("a", False, 20, 20), ("b", True, 30, 30)), LAST
-    )
+    course = timeline(phases(("a", False, 0, 0), ("b", True, 10, 10), ("a", False, 20, 20), ("b", True, 30, 30)), LAST)
 
     assert course.names == ("a", "b")
     assert len(course.spans) == 4

@@ -17,9 +17,7 @@ from chaoskit.analysis.verdicts import judge
 from chaoskit.spec.objectives import parse
 
 
-def run(
-    tmp_path: Path, *objectives: str, ttfts: list[float] | None = None, dead: int = 0, **made: object
-) -> Result:
+def run(tmp_path: Path, *objectives: str, ttfts: list[float] | None = None, dead: int = 0, **made: object) -> Result:
     """A run with these first-token latencies in wifi (default: 100 of 180 ms), and so many dead streams there."""
     work = Made(plan(list(objectives))).phases().many(0, 9500, 50)
     for index, ttft in enumerate(ttfts if ttfts is not None else [180.0] * 100):

@@ -132,9 +132,7 @@ def test_the_course_marks_the_dead(result: Result) -> None:
 
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 200])
 @pytest.mark.parametrize("options", [{}, MANY], ids=["few", "many"])
-def test_no_line_is_too_long_and_no_number_torn(
-    tmp_path: Path, width: int, options: dict[str, object]
-) -> None:
+def test_no_line_is_too_long_and_no_number_torn(tmp_path: Path, width: int, options: dict[str, object]) -> None:
     """On every width each line fits; from 40 columns on the table's numbers stand whole in their rows."""
     result = analyse(made(**options).write(tmp_path / "run"))
 
@@ -150,11 +148,7 @@ def test_many_phases_are_many_tables(tmp_path: Path) -> None:
     """More than three phases beside the reference have a table each, with intervals where there is room."""
     result = analyse(made(**MANY).write(tmp_path / "run"))
 
-    heads = [
-        line.split()
-        for line in shown(result, 100)
-        if line.strip().startswith("baseline ") and "ratio" in line
-    ]
+    heads = [line.split() for line in shown(result, 100) if line.strip().startswith("baseline ") and "ratio" in line]
 
     assert [head[1] for head in heads] == ["wifi", "a", "b", "c", "recovery"]
     assert any("(" in line for line in shown(result, 100) if line.startswith("stalls"))

@@ -56,9 +56,7 @@ def test_plain_lines_come_at_changes_and_every_ten_seconds(tmp_path: Path) -> No
         live.tick()
         write(tmp_path, vitals(20_200, 9, 40))
         live.tick()
-        write(
-            tmp_path, phase("recovery", 20_000, 30_000), phase("drain", 30_000, 35_000), vitals(31_000, 2, 70)
-        )
+        write(tmp_path, phase("recovery", 20_000, 30_000), phase("drain", 30_000, 35_000), vitals(31_000, 2, 70))
         live.tick()
 
     assert [told.rstrip() for told in seen.getvalue().splitlines()] == [
