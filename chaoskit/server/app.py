@@ -1,7 +1,7 @@
 """The reference server as one coroutine: a listener in, answers out, nothing left behind.
 
 Rules: all connections share one timer and one script; every socket is closed when `serve` returns, whatever
-ended it. HTTP/2 is spoken to whoever begins with its preface, or chose it by ALPN; to others HTTP/1.1.
+ended it. HTTP/2 is spoken to whoever begins with its preface (with TLS, ALPN offers it), HTTP/1.1 to others.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""Which HTTP a client speaks: HTTP/2 if it chose that by ALPN or begins with its preface, else HTTP/1.1."""
+"""Which HTTP a client speaks: HTTP/2 if it begins with its preface, as it must also over TLS, else HTTP/1.1."""
 
 from __future__ import annotations
-
-import asyncio
 
 from chaoskit.server.connection import Connection
 from chaoskit.server.http1 import Http1
@@ -17,13 +15,6 @@ class Door(Connection):
 
     _first = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """With TLS the handshake may have told."""
-        super().connection_made(transport)
-        tls = transport.get_extra_info("ssl_object")
-        if tls is not None and tls.selected_alpn_protocol() == "h2":
-            self._hand_on(Http2(self.desk, self.open_ones))
-
     def data_received(self, data: bytes) -> None:
         """Wait for as many bytes as tell."""
         self._first += data
@@ -37,5 +28,4 @@ class Door(Connection):
         self.open_ones.discard(self)
         self.transport.set_protocol(connection)
         connection.connection_made(self.transport)
-        if self._first:
-            connection.data_received(self._first)
+        connection.data_received(self._first)

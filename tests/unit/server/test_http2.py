@@ -95,6 +95,28 @@ def test_a_reset_ends_one_stream(server: Running, client: Client) -> None:
     assert first.sent < 1000
 
 
+def test_one_stream_after_the_other(server: Running, client: Client) -> None:
+    """A connection whose streams have ended serves more, and room that comes late for them is nothing."""
+    for tokens in (3, 4, 5):
+        number = client.ask(tokens)
+        client.read_until(lambda number=number: number in client.ended)
+        client.h2.increment_flow_control_window(100)
+        assert len(stamps(client.bodies[number])) == tokens
+
+    assert [record.sent for record in server.served_when(3)] == [3, 4, 5]
+
+
+def test_stopping_cuts_every_stream(server: Running, client: Client) -> None:
+    """When the server stops, all streams of a connection have failed."""
+    number = client.ask(100_000)
+    client.ask(100_000)
+    client.read_until(lambda: b": chaoskit 5 " in client.bodies[number])
+
+    server.stop()
+
+    assert [record.fate for record in server.served()] == ["failed"] * 2
+
+
 def test_leaving_ends_all_streams(server: Running, client: Client) -> None:
     """A client that says GOAWAY has left all its streams."""
     number = client.ask(100_000)

@@ -141,7 +141,7 @@ def test_cancelling_is_stopping(tmp_path: Path) -> None:
 
     with contextlib.closing(files.Log(tmp_path, Served)) as log:
         assert asyncio.run(work(log)) == (-1, True)
-    assert [record.fate for record in files.read(tmp_path, Served)] == ["failed"]
+        assert [record.fate for record in files.read(tmp_path, Served)] == ["failed"]
 
 
 def test_a_full_disk_ends_the_server(tmp_path: Path) -> None:
