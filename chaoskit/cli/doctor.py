@@ -15,7 +15,7 @@ def doctor(
     kernel: Annotated[Path | None, typer.Option(help="The User-Mode Linux kernel to examine.")] = None,
     json: Annotated[bool, typer.Option("--json", help="The findings as JSON.")] = False,
 ) -> None:
-    """Say what this machine can and cannot do, one line each with the remedy. Exit 0 when experiments can run."""
+    """Say what this machine can do. One line each, with the remedy where it cannot. Exit 0 when experiments can run."""
     import dataclasses
     from json import dumps
 

@@ -53,7 +53,7 @@ def _options(
 def main() -> None:
     """Entry point: chaoskit's own errors become one sentence and their exit code."""
     try:
-        app()
+        app(prog_name="chaoskit")
     except ChaoskitError as error:
         print(f"chaoskit: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

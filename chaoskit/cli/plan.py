@@ -12,7 +12,7 @@ def plan(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An experiment file.")],
     json: Annotated[bool, typer.Option("--json", help="The plan as JSON, as a run directory keeps it.")] = False,
 ) -> None:
-    """Show everything that FILE would change, what the kernel will round, how long it takes. Touches nothing."""
+    """Show what a run would change. All of it, what the kernel will round, how long it takes. Touches nothing."""
     from rich.console import Console
 
     from chaoskit.plan.compile import compile_plan

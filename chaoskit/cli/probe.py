@@ -31,7 +31,7 @@ def probe(
     out: Annotated[Path | None, typer.Option(help="Keep the raw records in this new directory.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Result in vllm bench serve's keys.")] = False,
 ) -> None:
-    """Measure a streaming endpoint: first tokens, gaps, stalls and interruptions, with kernel receive stamps."""
+    """Measure a streaming endpoint. First tokens, gaps, stalls and interruptions, with kernel receive stamps."""
     from rich.console import Console
 
     from chaoskit.conduct.bare import Bare

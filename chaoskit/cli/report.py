@@ -20,7 +20,7 @@ def report(
     run: Annotated[Path, typer.Argument(metavar="RUNDIR", help="A run directory.")],
     format: Annotated[Format, typer.Option(help="For people, or all of it as in result.json.")] = Format.CONSOLE,
 ) -> None:
-    """Show what the run in RUNDIR found, from its records alone. The exit code is the run's own."""
+    """Show what a run found. From the records in RUNDIR alone. The exit code is the run's own."""
     from rich.console import Console
 
     from chaoskit.analysis.analyse import analyse

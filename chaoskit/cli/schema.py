@@ -6,7 +6,7 @@ import typer
 
 
 def schema() -> None:
-    """Print the JSON Schema of experiment files, for editors (yaml-language-server)."""
+    """Print the JSON Schema of experiment files. For editors (yaml-language-server)."""
     import json
 
     from chaoskit.spec.model import Experiment

@@ -21,7 +21,7 @@ def serve(
     cert: Annotated[Path | None, typer.Option(help="Certificate chain in PEM: serve over TLS.")] = None,
     key: Annotated[Path | None, typer.Option(help="Its private key in PEM.")] = None,
 ) -> None:
-    """Run the reference token server: OpenAI, Anthropic and Ollama APIs over HTTP/1.1 and HTTP/2."""
+    """Run the reference token server. OpenAI, Anthropic and Ollama APIs over HTTP/1.1 and HTTP/2."""
     import asyncio
 
     from chaoskit.server.app import listen, serve_until_signal, tls

@@ -9,7 +9,7 @@ import typer
 
 
 def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Experiment files.")]) -> None:
-    """Check experiment files; every fault with file, line and what was expected."""
+    """Check experiment files. Every mistake is answered with file, line and what was expected."""
     from chaoskit.errors import SpecError
     from chaoskit.plan.compile import compile_plan
     from chaoskit.spec.load import load

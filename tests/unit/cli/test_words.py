@@ -108,7 +108,7 @@ def test_plan_shows_all_changes_and_touches_nothing(tmp_path: Path) -> None:
     shown, planned = chaoskit("plan", str(EXPERIMENT)), chaoskit("plan", "--json", str(EXPERIMENT))
 
     assert shown.returncode == planned.returncode == 0
-    assert "loss gemodel 1% 30%" in " ".join(shown.stdout.split())
+    assert "loss gemodel 4% 25%" in " ".join(shown.stdout.split())
     assert json.loads(planned.stdout)["name"] == "loss-first-token"
 
 
