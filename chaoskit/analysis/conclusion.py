@@ -57,7 +57,11 @@ def _found(verdicts: Sequence[Verdict], doubted: Sequence[Doubt]) -> tuple[Found
     for verdict in verdicts:
         if verdict.judgement == "undecided":
             return "undecided", f"{verdict.text}: {_why(verdict)}"
-    return ("met", "every objective") if verdicts else ("none", "no objective was asked")
+    return (
+        ("met", f"all {len(verdicts)} objectives" if len(verdicts) > 1 else verdicts[0].text)
+        if verdicts
+        else ("none", "no objective was asked")
+    )
 
 
 def _why(verdict: Verdict) -> str:

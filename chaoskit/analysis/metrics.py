@@ -61,6 +61,7 @@ def metrics(part: Part, estimates: Estimates) -> Metrics:
         interruption_rate=estimates.of(part, "interruption_rate").scaled(),
         delivered_fraction=estimates.of(part, "delivered_fraction").scaled(),
         goodput=estimates.of(part, "goodput").scaled(),
+        tokens=part.tokens,
         throughput=_throughput(part),
     )
 

@@ -108,6 +108,7 @@ class Metrics(_Frozen):
     interruption_rate: Estimated
     delivered_fraction: Estimated
     goodput: Estimated
+    tokens: int
     throughput: Estimated
 
 

@@ -5,7 +5,6 @@ The last line is the verdict: it stands above the next prompt. Colour only repea
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console, Group, RenderableType
@@ -160,26 +159,28 @@ def _course(result: Result, width: int) -> Iterator[RenderableType]:
 
 
 def _faults(result: Result) -> Iterator[tuple[Text, RenderableType]]:
+    """What was asked of each place with what came of it there, then what came of it all."""
     for phase in result.phases:
         if not phase.asked:
             continue
         achieved = [each for each in result.fidelity if each.phase == phase.name]
-        yield styled(phase.name), Group(*(styled(each) for each in phase.asked), *_achieved(achieved))
+        lines: list[RenderableType] = []
+        for asked in phase.asked:
+            lines.append(styled(asked))
+            lines += [_achieved(each) for each in achieved if asked.startswith(f"{each.where}:")]
+        lines += [_achieved(each) for each in achieved if each.what == "round-trip"]
+        yield styled(phase.name), Group(*lines)
 
 
-def _achieved(achievements: Sequence[Achievement]) -> Iterator[Table]:
-    table = Table.grid(padding=(0, 2, 0, 0))
-    for each in achievements:
-        noun, sign = ("packets", "") if each.what == "loss" else ("handshakes", "+")
-        asked = sign + said(each.asked, each.unit) if each.asked is not None else "no share"
-        seen = sign + said(each.achieved, each.unit) if each.achieved is not None else "nothing seen"
-        text = Text(f"asked {asked}, was {seen} of {each.samples} {noun}: ")
-        text.append(each.verdict.replace("-", " "), style=JUDGED[each.verdict])
-        if each.remark:
-            text.append(f" ({safe(each.remark)})")
-        table.add_row(styled(each.what.replace("-", " "), "dim"), text)
-    if achievements:
-        yield table
+def _achieved(each: Achievement) -> RenderableType:
+    noun, sign = ("packets", "") if each.what == "loss" else ("handshakes", "+")
+    asked = sign + said(each.asked, each.unit) if each.asked is not None else "no share"
+    seen = sign + said(each.achieved, each.unit) if each.achieved is not None else "nothing seen"
+    text = Text(f"asked {asked}, was {seen} of {each.samples} {noun}: ")
+    text.append(each.verdict.replace("-", " "), style=JUDGED[each.verdict])
+    if each.remark:
+        text.append(f" ({safe(each.remark)})")
+    return _pairs([(styled(each.what.replace("-", " ").ljust(len("round trip")), "dim"), text)], indent=0)
 
 
 def _verdict(result: Result) -> RenderableType:
@@ -201,9 +202,10 @@ def _sentence(result: Result) -> Text:
     if outcome.how != "finished":
         detail = f" ({outcome.detail})" if outcome.detail else ""
         return styled(f"after {result.seconds:.0f} s{detail}; so far: {outcome.found}, {outcome.reason}")
-    counts = Counter(verdict.judgement for verdict in result.objectives)
-    told = ", ".join(f"{counts[word]} {word}" for word in ("broken", "undecided", "met") if counts[word])
-    return styled(outcome.reason + (f" ({told})" if len(result.objectives) > 1 else ""))
+    count = sum(verdict.judgement == outcome.found for verdict in result.objectives)
+    counted = outcome.found in ("broken", "undecided") and count
+    of = f"{count} of {len(result.objectives)} objectives, " if counted else ""
+    return styled(of + outcome.reason)
 
 
 def _section(title: str, body: RenderableType) -> RenderableType:

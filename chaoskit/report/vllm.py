@@ -17,7 +17,6 @@ from chaoskit.spec.model import Workload
 def as_json(result: Result, workload: Workload) -> str:
     """One JSON document, indented."""
     whole = result.whole
-    tokens = round((whole.throughput.value or 0.0) * result.seconds)
     keys: dict[str, Any] = {
         "backend": workload.protocol,
         "num_prompts": whole.started,
@@ -27,7 +26,7 @@ def as_json(result: Result, workload: Workload) -> str:
         "duration": result.seconds,
         "completed": whole.complete,
         "failed": whole.interrupted,
-        "total_output_tokens": tokens,
+        "total_output_tokens": whole.tokens,
         "request_throughput": whole.complete / result.seconds if result.seconds else None,
         "request_goodput": whole.goodput.value,
         "output_throughput": whole.throughput.value,

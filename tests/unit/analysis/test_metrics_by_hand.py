@@ -132,6 +132,7 @@ def test_rates_of_streams(result: Result) -> None:
     assert result.whole.interruption_rate.value == pytest.approx(2 / 6)
     assert phase(result, "baseline").goodput.value == pytest.approx(3 / 10)
     assert phase(result, "baseline").throughput.value == pytest.approx(8 / 10)
+    assert phase(result, "wifi").tokens == 6
     assert phase(result, "wifi").throughput.value == pytest.approx(6 / 10)
 
 
