@@ -144,6 +144,28 @@ def test_cancelling_is_stopping(tmp_path: Path) -> None:
         assert [record.fate for record in files.read(tmp_path, Served)] == ["failed"]
 
 
+@pytest.mark.parametrize("rounds", range(6))
+def test_who_comes_at_the_last_moment_is_cut_too(rounds: int) -> None:
+    """A client that connects any few rounds of the loop before the end is not left waiting."""
+
+    async def work() -> bytes:
+        listener = socket.create_server(("127.0.0.1", 0))
+        task = asyncio.create_task(serve(listener, SCRIPT, asyncio.Event()))
+        for _ in range(10):  # for the server to begin
+            await asyncio.sleep(0)
+        with socket.create_connection(listener.getsockname(), timeout=10) as sock:
+            for _ in range(rounds):
+                await asyncio.sleep(0)
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            with contextlib.suppress(ConnectionResetError):
+                return sock.recv(1)
+        return b""
+
+    assert asyncio.run(work()) == b""
+
+
 def test_a_full_disk_ends_the_server(tmp_path: Path) -> None:
     """A log that cannot be written ends the server with the reason, and its sockets are closed all the same."""
 
