@@ -75,7 +75,7 @@ def _lives(host: int) -> bool:
     A process that was killed and not waited for stays in /proc, but without a program (proc_pid_exe(5)).
     """
     try:
-        os.readlink(f"/proc/{host}/exe")
+        Path(f"/proc/{host}/exe").readlink()
     except OSError:
         return False
     return True
