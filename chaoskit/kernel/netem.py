@@ -28,7 +28,6 @@ Attributes = list[list[Any]]  # pyroute2's: [name, value] pairs, in the order th
 
 _U32 = 2**32 - 1
 _INT_MAX = 2**31 - 1
-_TICK = 64  # ns; the header's own two times are in ticks, and LATENCY64 and JITTER64 override them
 _LONGEST_ATTRIBUTE = 65_535 - 4  # a netlink attribute's length is 16 bits, its header's 4 bytes included
 _UNASKED = 0x6368_616F << 32  # "chao", the upper half of a seed that nobody asked for
 
@@ -46,12 +45,12 @@ def encode(netem: Netem, anew: bool) -> dict[str, Any]:
     loss, slot = netem.loss or RandomLoss(0), netem.slot or Slot()
     delay_table, slot_table = _tables(netem, anew)
     header = {
-        "delay": min(netem.delay // _TICK, _U32),
+        "delay": 0,  # LATENCY64 and JITTER64 below stand for these two
         "limit": netem.limit,
         "loss": loss.share if isinstance(loss, RandomLoss) else 0,
         "gap": netem.gap,
         "duplicate": netem.duplicate,
-        "jitter": min(netem.jitter // _TICK, _U32),
+        "jitter": 0,
     }
     attributes: Attributes = [
         ["TCA_NETEM_LATENCY64", netem.delay],

@@ -1,6 +1,7 @@
 """All that a link receives goes through an ifb first: clsact, one matchall filter, one mirred action.
 
-Each function acts in the namespace of `ip`. A clsact with anything else in it is `Foreign`.
+Each function acts in the namespace of `ip`. A clsact without our filter is `Foreign`;
+what others add to ours stays when ours goes.
 """
 
 from __future__ import annotations
@@ -28,11 +29,8 @@ def read(ip: IPRoute, link: str) -> Redirect | Foreign | None:
     kind = _container(ip, there["index"])
     if kind is None:
         return None
-    ours, others = _filters(ip, there["index"])
-    target = _target(ours) if ours is not None else None
-    if kind == "ingress" or others or target is None:
-        return Foreign(kind)
-    return Redirect(to=name(ip, target))
+    target, _ = _filters(ip, there["index"])
+    return Foreign(kind) if target is None else Redirect(to=name(ip, target))
 
 
 def write(ip: IPRoute, link: str, wanted: Redirect | None) -> None:
@@ -58,8 +56,8 @@ def _remove(ip: IPRoute, number: int) -> None:
     """Our filter first, and the clsact if nothing is left in it."""
     if _container(ip, number) != "clsact":
         return
-    ours, others = _filters(ip, number)
-    if ours is not None:
+    target, others = _filters(ip, number)
+    if target is not None:
         ip.tc("del-filter", index=number, parent=_INGRESS, info=_INFO)
     if not others:
         ip.tc("del", "clsact", number)
@@ -71,20 +69,20 @@ def _container(ip: IPRoute, number: int) -> str | None:
     return next((kind for kind in kinds if kind in ("clsact", "ingress")), None)
 
 
-def _filters(ip: IPRoute, number: int) -> tuple[Any | None, int]:
-    """Our filter if it is there, and how many filters of others are."""
+def _filters(ip: IPRoute, number: int) -> tuple[int | None, int]:
+    """Where our filter sends packets, if it is there, and how many filters of others are."""
     found = [
-        each
+        _target(each)
         for parent in (_INGRESS, _EGRESS)
         for each in ip.get_filters(index=number, parent=parent)
         if each.get_attr("TCA_OPTIONS") is not None  # each filter is preceded by a message of its chain
     ]
-    ours = [each for each in found if _target(each) is not None]
+    ours = [target for target in found if target is not None]
     return (ours[0] if ours else None), len(found) - len(ours)
 
 
 def _target(message: Any) -> int | None:
-    """The number of the link that this filter redirects to, if it is ours."""
+    """The number of the link that this filter sends packets to, if it is ours."""
     if message["parent"] != _INGRESS or message["info"] != _INFO or message.get_attr("TCA_KIND") != "matchall":
         return None
     mirred = message.get_nested("TCA_OPTIONS", "TCA_MATCHALL_ACT", "TCA_ACT_PRIO_1", "TCA_ACT_OPTIONS")

@@ -209,6 +209,36 @@ def test_somebody_elses_filters_stay(kernel: LinuxKernel) -> None:
             run("tc", "qdisc", "del", "dev", "cable", "clsact")
 
 
+def test_what_others_add_to_ours_stays(kernel: LinuxKernel) -> None:
+    """A filter that somebody put beside our redirect is still there when ours is gone."""
+    kernel.write(Knob("ifb", "here", "ifb-a"), Ifb())
+    kernel.write(REDIRECT, Redirect("ifb-a"))
+    with kernel.inside("here"):
+        run(
+            "tc",
+            "filter",
+            "add",
+            "dev",
+            "cable",
+            "egress",
+            "matchall",
+            "action",
+            "mirred",
+            "egress",
+            "mirror",
+            "dev",
+            "lo",
+        )
+
+    assert kernel.read(REDIRECT) == Redirect("ifb-a")
+    kernel.write(REDIRECT, None)
+
+    assert kernel.read(REDIRECT) == Foreign("clsact")
+    with kernel.inside("here"):
+        assert run("tc", "filter", "show", "dev", "cable", "ingress") == ""
+        assert "Egress Mirror to device lo" in run("tc", "filter", "show", "dev", "cable", "egress")
+
+
 def test_this_kernel_has_everything(facts: Facts) -> None:
     """The tier's kernel has every feature; only netem's seed came as late as 6.6."""
     major, minor = (int(number) for number in facts.kernel.split(".")[:2])

@@ -50,9 +50,9 @@ def delays(sender: socket.socket, receiver: socket.socket, count: int) -> list[i
 
 
 def test_burst_loss_is_what_theory_says(kernel: LinuxKernel) -> None:
-    """Gilbert-Elliott loses its share of 20,000 packets within four deviations, burst variance included.
+    """Gilbert-Elliott loses its share of 50,000 packets within four deviations, burst variance included.
 
-    That is as narrow as 95 % over 5,000 packets, and does not fail one time in twenty where no seed is kept.
+    That is as narrow as 95 % over 12,000 packets, and does not fail one time in twenty where no seed is kept.
     """
     loss = GilbertElliott(ALL // 100, ALL * 3 // 10, ALL // 10, ALL // 1000)
     promise = expectation(loss)
@@ -61,13 +61,13 @@ def test_burst_loss_is_what_theory_says(kernel: LinuxKernel) -> None:
     kernel.write(CABLE, Netem(loss=loss, seed=42))
 
     with datagrams(kernel) as (sender, _):
-        for _ in range(20_000):
+        for _ in range(50_000):
             sender.send(b"x")
     counters = kernel.counters(CABLE)
 
     assert counters is not None
     sent = counters.packets + counters.drops
-    assert sent >= 20_000
+    assert sent >= 50_000
     deviation = (share * (1 - share) / sent * (1 + memory) / (1 - memory)) ** 0.5
     assert abs(counters.drops / sent - share) < 4 * deviation
 
@@ -127,12 +127,12 @@ def test_a_table_is_drawn_from_until_none_is_asked(kernel: LinuxKernel) -> None:
 def test_a_slot_table_is_drawn_from_until_none_is_asked(kernel: LinuxKernel) -> None:
     """A slot's table delays as it says, and a slot without one goes back to its range."""
     drawn = Netem(slot=Slot(dist_delay=80 * MS, dist_jitter=1, max_packets=1, distribution=(0,)))
-    ranged = Netem(slot=Slot(min_delay=5 * MS, max_delay=5 * MS, max_packets=1))
+    ranged = Netem(slot=Slot(min_delay=50 * MS, max_delay=50 * MS, max_packets=1))
     with datagrams(kernel) as ends:
         kernel.write(CABLE, drawn)
-        assert max(delays(*ends, 3)) > 60 * MS
+        assert max(delays(*ends, 3)) > 65 * MS
         kernel.write(CABLE, ranged)
-        assert sorted(delays(*ends, 5))[2] < 40 * MS
+        assert 35 * MS < sorted(delays(*ends, 5))[2] < 65 * MS
 
 
 def test_counters_count(kernel: LinuxKernel) -> None:
