@@ -80,13 +80,8 @@ def test_an_experiment_shows_its_finding(name: str, tmp_path: Path) -> None:
     """It runs to its end in a guest, its faults are achieved, nothing is owed, and what it claims is there."""
     run = tmp_path / "run"
 
-    answer = subprocess.run(
-        [sys.executable, "-m", "chaoskit", "run", str(EXPERIMENTS / f"{name}.yaml"), "--out", str(run)]
-        + ["--substrate", "uml"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    words = ["run", str(EXPERIMENTS / f"{name}.yaml"), "--out", str(run), "--substrate", "uml"]
+    answer = subprocess.run([sys.executable, "-m", "chaoskit", *words], capture_output=True, text=True, check=False)
     result = analyse(run)
 
     assert answer.returncode in (0, 1, 5), answer.stdout + answer.stderr

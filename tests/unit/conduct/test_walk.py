@@ -105,6 +105,13 @@ def walk(plan: Plan, run: Path, kernel: SlowKernel, journal: Journal, child: End
         walked.through(SECOND, [child])
 
 
+def build_and_walk(plan: Plan, run: Path, kernel: SlowKernel, journal: Journal) -> None:
+    """The stage first, then all phases."""
+    for change in plan.stage:
+        apply(kernel, journal, (change.knob, change.setting))
+    walk(plan, run, kernel, journal, Endless(kernel.clock, 20 * SECOND))
+
+
 def test_phases_begin_and_end_at_their_planned_moments(
     plan: Plan, tmp_path: Path, kernel: SlowKernel, journal: Journal, clock: ManualClock
 ) -> None:
@@ -198,9 +205,7 @@ def test_a_failed_write_anywhere_is_put_back_entirely(plan: Plan, tmp_path: Path
 
         with Journal(run) as journal:
             with pytest.raises(RefusedError, match="no"):
-                for change in plan.stage:
-                    apply(kernel, journal, (change.knob, change.setting))
-                walk(plan, run, kernel, journal, Endless(kernel.clock, 20 * SECOND))
+                build_and_walk(plan, run, kernel, journal)
             leftovers = restore(kernel, journal)
 
         assert leftovers == []
