@@ -55,6 +55,13 @@ def test_a_standing_delay_is_nobodys_stall() -> None:
     assert of(stamped((0, 0, 500, 500), (20, 20, 520, 520), (40, 40, 540, 540))).stalls == 0
 
 
+def test_only_what_grew_is_to_blame() -> None:
+    """A server that was late already, by 300 ms, is not to blame for what the network adds."""
+    found = of(stamped((0, 300, 301, 301), (20, 320, 621, 621)))
+
+    assert (found.server_ms, found.network_ms) == (0, pytest.approx(120))
+
+
 def test_a_death_is_the_networks_if_the_server_went_on() -> None:
     """Where the server sent more than arrived the network kept it; else nobody knows."""
     made = Made()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from made_runs import Made, plan
+from made_runs import Made, ns, plan
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Achievement
+from chaoskit.records.model import Counters
 
 BURSTS = "{loss: {gemodel: {p: 1%, r: 30%}}}"
 
@@ -81,6 +82,20 @@ def test_a_queue_made_anew_counts_from_nothing(tmp_path: Path) -> None:
 
     # the second queue had passed 7 and dropped 1 when it was first seen
     assert (found.samples, round((found.achieved or 0) * found.samples)) == (1000 + 8 + 992, 100 + 1 + 99)
+
+
+def test_the_drain_is_its_last_phases_and_rounds_are_apart(tmp_path: Path) -> None:
+    """Packets of the drain count for the phase before it; those between two rounds for neither."""
+    made = Made(plan(netem="{loss: 10%}", timeline="[{baseline: 10s}, {wifi: 10s}]")).phases()
+    made.counters("wifi", 900, 100, 10_000, 20_000)
+    looks = [("wifi", 0, 907, 101), ("drain", 0, 997, 111), ("wifi", 1, 5997, 2111), ("wifi", 1, 6897, 2211)]
+    for index, (phase, number, packets, drops) in enumerate(looks):
+        at = ns(20_100 + index)
+        made.records.append(Counters(at, "router", "to-client", phase, number, packets, 0, drops, 0, 0, 0))
+
+    found = achieved(tmp_path, made)["loss"]
+
+    assert (found.samples, found.achieved) == (1000 + 100 + 1000, pytest.approx(0.1))
 
 
 def round_trip(tmp_path: Path, rtts: list[float], netem: str = "{delay: 30ms}") -> Achievement:

@@ -17,10 +17,11 @@ import math
 from pathlib import Path
 
 import pytest
-from made_runs import Made, plan
+from made_runs import Made, ns, plan
 
 from chaoskit.analysis.analyse import Asked, analyse
 from chaoskit.analysis.result import Metrics, Result, Times
+from chaoskit.records.model import Event, Read
 from chaoskit.spec.objectives import parse
 
 
@@ -160,6 +161,29 @@ def test_delivered_tokens(tmp_path: Path) -> None:
 
     assert phase(result, "wifi").delivered_fraction.value == pytest.approx(2 / 10)
     assert phase(result, "baseline").delivered_fraction.value == pytest.approx(12 / 15)
+
+
+def test_gaps_within_a_read_are_told_apart(tmp_path: Path) -> None:
+    """Tokens that came with one read are gaps of 0 in the one summary and none in the other."""
+    run = made()
+    number = run.stream(5000, [5100], ended=5200)
+    run.records.append(Read(number, 1, ns(5180), ns(5180), 9, (Event("content"), Event("content"))))
+
+    baseline = phase(analyse(run.write(tmp_path / "run")), "baseline")
+
+    assert (baseline.gaps, baseline.coalesced) == (8, 1)
+    assert (baseline.itl.count, baseline.itl_uncoalesced.count) == (8, 7)
+
+
+def test_a_death_is_blamed_with_what_the_server_wrote_down(tmp_path: Path) -> None:
+    """The server's own record says that it went on sending to the stream that died."""
+    run = made()
+    run.served(3, intended=5, sent=5)
+
+    wifi = analyse(run.write(tmp_path / "run")).phase("wifi")
+
+    assert wifi is not None
+    assert (wifi.blame.network_ms, wifi.blame.unknown_ms) == (4800, 0)
 
 
 def test_failures_are_told_with_their_streams(result: Result) -> None:

@@ -139,16 +139,42 @@ def test_no_line_is_too_long_and_no_number_torn(tmp_path: Path, width: int, opti
     lines = shown(result, width)
 
     assert max(map(len, lines)) <= width
+    assert not any(line.strip() and not set(line.strip()) - set("▁▂▃▄▅▆▇█") for line in lines)
     if width >= 40:
         assert row(lines, "TTFT p50")[:2] == ["100", "ms"]
         assert not any("…" in line for line in lines if line.startswith(("TTFT p", "ITL p", "stalls ")))
+
+
+def test_a_maximum_is_marked(tmp_path: Path) -> None:
+    """Where a percentile has too few values the maximum stands with a star, and the star is explained."""
+    lines = shown(analyse(Made().phases().many(0, 2400, 50).write(tmp_path / "run")))
+
+    assert row(lines, "TTFT p95")[:2] == ["100", "ms"]
+    assert row(lines, "TTFT p99")[:2] == ["100", "ms*"]
+    assert any(line.startswith("* the maximum") for line in lines)
+
+
+def test_colour_says_worse_or_better(tmp_path: Path) -> None:
+    """Red is worse and green is better, for goodput the other way round; chance has no colour."""
+    run = Made().phases().many(0, 9500, 50).many(10_000, 14_500, 50, ttft=40).many(20_500, 29_500, 50)
+    file = io.StringIO()
+    render(
+        analyse(run.write(tmp_path / "run")),
+        Console(file=file, width=80, force_terminal=True, color_system="standard"),
+    )
+
+    lines = {label: line for line in file.getvalue().splitlines() for label in ("TTFT p50", "goodput") if label in line}
+    assert "\x1b[32m" in lines["TTFT p50"]
+    assert "\x1b[31m" in lines["goodput"]
+    assert "\x1b[31m" not in lines["TTFT p50"]
+    assert "\x1b[32m" not in lines["goodput"]
 
 
 def test_many_phases_are_many_tables(tmp_path: Path) -> None:
     """More than three phases beside the reference have a table each, with intervals where there is room."""
     result = analyse(made(**MANY).write(tmp_path / "run"))
 
-    heads = [line.split() for line in shown(result, 100) if line.strip().startswith("baseline ") and "ratio" in line]
+    heads = [line.split() for line in shown(result, 300) if line.strip().startswith("baseline ") and "ratio" in line]
 
     assert [head[1] for head in heads] == ["wifi", "a", "b", "c", "recovery"]
     assert any("(" in line for line in shown(result, 100) if line.startswith("stalls"))
