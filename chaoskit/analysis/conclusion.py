@@ -57,11 +57,9 @@ def _found(verdicts: Sequence[Verdict], doubted: Sequence[Doubt]) -> tuple[Found
     for verdict in verdicts:
         if verdict.judgement == "undecided":
             return "undecided", f"{verdict.text}: {_why(verdict)}"
-    return (
-        ("met", f"all {len(verdicts)} objectives" if len(verdicts) > 1 else verdicts[0].text)
-        if verdicts
-        else ("none", "no objective was asked")
-    )
+    if not verdicts:
+        return "none", "no objective was asked"
+    return "met", f"all {len(verdicts)} objectives" if len(verdicts) > 1 else verdicts[0].text
 
 
 def _why(verdict: Verdict) -> str:

@@ -124,7 +124,7 @@ def _reason(claim: Claim, judgement: Judgement, more: int | None) -> str:
     if judgement != "undecided":
         return seen
     if more is None:
-        return f"{seen}; too close to the bound for any number of streams to tell"
+        return f"{seen}; no number of such streams would decide"
     return f"{seen}; about {more} streams would decide"
 
 

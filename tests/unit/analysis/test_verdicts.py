@@ -61,6 +61,16 @@ def test_undecided_while_the_interval_holds_the_bound(tmp_path: Path) -> None:
     assert "streams would decide" in verdict(result).reason
 
 
+def test_nobody_can_prove_a_rate_of_zero(tmp_path: Path) -> None:
+    """A hundred good streams are no proof that none ever dies, and no number is; one that dies is disproof."""
+    good = verdict(run(tmp_path / "a", "interruption_rate <= 0% during wifi"))
+    bad = verdict(run(tmp_path / "b", "interruption_rate <= 0% during wifi", dead=1))
+
+    assert (good.judgement, good.would_decide) == ("undecided", None)
+    assert good.reason.endswith("no number of such streams would decide")
+    assert bad.judgement == "broken"
+
+
 def test_a_strict_bound_is_strict(tmp_path: Path) -> None:
     """A maximum that equals the bound meets <= and breaks <."""
     assert verdict(run(tmp_path / "a", "ttft_max <= 180ms during wifi")).judgement == "met"
