@@ -10,6 +10,8 @@ of a guest outlives it but what it wrote in that folder, however it ends:
 | the limit passes, `close`     | every process of the guest is killed                                |
 | it panics, somebody kills it  | the same, and RefusedError tells its last words                     |
 | this process dies             | its console hangs up; it clears away after us and powers off        |
+
+Read-only guards against accidents: the command is root inside, and could mount again what its user may write.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def test_the_exit_code_and_the_words_come_back(boot: Boot, tmp_path: Path, until
 
     assert guest.finish() == 7
     assert guest.poll() == 7
-    assert guest.log.read_text() == "hi\nho\n"
+    assert guest.log.read_bytes() == b"hi\nho\n"
     assert names(tmp_path) == {"guest.log"}
     until(lambda: not alive(guest.pid))
 
