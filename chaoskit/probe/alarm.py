@@ -12,8 +12,6 @@ import ctypes
 import os
 import struct
 
-from chaoskit.clock import now
-
 _MONOTONIC = 1  # time.h
 _TFD_NONBLOCK, _TFD_CLOEXEC, _TFD_TIMER_ABSTIME = 0o4000, 0o2000000, 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -31,10 +29,7 @@ class Alarm:
         self._loop.add_reader(self._fd, self._ring)
 
     async def until(self, stamp: int) -> None:
-        """Return at the monotonic `stamp` (ns), or after giving way once when it has passed."""
-        if stamp <= now():
-            await asyncio.sleep(0)
-            return
+        """Return at the monotonic `stamp` (ns, positive), or at once when it has passed."""
         self._sleeper = self._loop.create_future()
         once = struct.pack("@qqqq", 0, 0, *divmod(stamp, 10**9))
         _libc.timerfd_settime(self._fd, _TFD_TIMER_ABSTIME, once, None)

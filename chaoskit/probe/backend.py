@@ -137,12 +137,11 @@ class Connection(httpcore.AsyncNetworkStream):
 
     async def aclose(self) -> None:
         """Close it, at once; the second time nothing happens."""
-        if self._parting is None:
-            self._parting = self.info()
-            self._is_over = True
-            self._watch(False)
-            self._wake()
-            self._sock.close()
+        self._parting = self.info()
+        self._is_over = True
+        self._watch(False)
+        self._wake()
+        self._sock.close()
 
     def get_extra_info(self, info: str) -> Any:
         """What httpcore asks for: `ssl_object`, `socket`, `is_readable`."""

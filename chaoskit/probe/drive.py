@@ -81,10 +81,10 @@ async def warm_up() -> None:
 
 
 class Crew:
-    """The streams that are under way."""
+    """The streams that are under way, and the group of all tasks: when one of them fails, it cancels the others."""
 
     def __init__(self, tasks: asyncio.TaskGroup, asking: Asking, lines: Lines, books: Books) -> None:
-        self._tasks = tasks
+        self.tasks = tasks
         self._asking = asking
         self._lines = lines
         self._books = books
@@ -99,7 +99,7 @@ class Crew:
     def start(self, job: Job) -> asyncio.Task[Completion]:
         """Set it off."""
         guard = Guard()
-        task = self._tasks.create_task(self._run(job, guard))
+        task = self.tasks.create_task(self._run(job, guard))
         guard.watch(task)
         self._open[task] = guard
         task.add_done_callback(self._open.pop)
@@ -127,20 +127,22 @@ async def _carry_out(crew: Crew, workload: Workload, order: Order, stop: asyncio
     """Start streams, let them end, cut those that do not."""
     loop = _open_loop if workload.request_rate is not None else _closed_loop
     stopping = asyncio.create_task(stop.wait())
-    starting = asyncio.create_task(loop(crew, workload, order))
-    ending: asyncio.Task[None] | None = None
+    starting = crew.tasks.create_task(loop(crew, workload, order))
+    ending = asyncio.create_task(_ended(starting, crew))
     try:
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not stopping.done():
-            starting.result()  # an error of ours
-            ending = asyncio.create_task(crew.ended())
             patience = None if order.drain is None else order.drain / 1e9
             await asyncio.wait({ending, stopping}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in (starting, stopping, ending):
-            if task is not None:
-                task.cancel()
+            task.cancel()
         crew.cut()
+    await crew.ended()
+
+
+async def _ended(starting: asyncio.Task[None], crew: Crew) -> None:
+    await asyncio.wait({starting})
     await crew.ended()
 
 
@@ -164,11 +166,11 @@ def _within(order: Order, offsets: Iterator[int]) -> Iterator[int]:
 async def _closed_loop(crew: Crew, workload: Workload, order: Order) -> None:
     with contextlib.closing(Alarm()) as alarm:
         await alarm.until(order.start)
-    places = itertools.count() if order.requests is None else iter(range(order.requests))
+    turns = itertools.count() if order.requests is None else iter(range(order.requests))
     end = None if order.length is None else order.start + order.length
 
     async def keep_one_open() -> None:
-        for _ in places:
+        for _ in turns:
             if end is not None and now() >= end:
                 return
             stream = crew.start(crew.prepare(now()))
@@ -178,31 +180,31 @@ async def _closed_loop(crew: Crew, workload: Workload, order: Order) -> None:
             if stream.result() != "complete":
                 await asyncio.sleep(_PAUSE / 1e9)
 
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout_at(None if end is None else end / 1e9), asyncio.TaskGroup() as keepers:
-            for _ in range(workload.max_concurrency or 1):
-                keepers.create_task(keep_one_open())
+    keepers = [crew.tasks.create_task(keep_one_open()) for _ in range(workload.max_concurrency or 1)]
+    try:
+        await asyncio.wait(keepers, timeout=None if end is None else (end - now()) / 1e9)
+    finally:
+        for keeper in keepers:
+            keeper.cancel()
 
 
 async def _beat(books: Books, clock: StampClock) -> None:
     """Measure the loop's lag, flush, write vitals, look at the clocks, until cancelled."""
-    lag = 0
-    due = now()
+    begun = now()
+    tick = lag = 0
     try:
         with contextlib.closing(Alarm()) as alarm:
-            for tick in itertools.count(1):
-                due += _TICK
+            while True:
+                due = begun + (tick + 1) * _TICK
                 await alarm.until(due)
-                late = now() - due
-                lag = max(lag, late)
-                if late > _TICK:
-                    due = now()
-                if tick % _FLUSH == 0:
+                lag = max(lag, now() - due)
+                former, tick = tick, (now() - begun) // _TICK  # those that were missed are passed over
+                if former // _FLUSH != tick // _FLUSH:
                     books.flush()
-                if tick % _VITALS == 0:
+                if former // _VITALS != tick // _VITALS:
                     books.vitals(lag)
                     lag = 0
-                if tick % _REFRESH == 0:
+                if former // _REFRESH != tick // _REFRESH:
                     clock.refresh()
     finally:
         books.vitals(lag)

@@ -78,7 +78,6 @@ class Stream:
         except asyncio.CancelledError:
             if self._guard.verdict is None:
                 raise
-            _stay()
             ending = self._guard.verdict, self._words(self._guard.verdict)
         self._guard.close()
         completion, detail = self._judge(ending)
@@ -255,10 +254,3 @@ class Stream:
                     if self._transcript.first_token
                     else f"the run ended before the {waited_for}"
                 )
-
-
-def _stay() -> None:
-    """The cancellation was ours, and is over."""
-    task = asyncio.current_task()
-    assert task is not None
-    task.uncancel()

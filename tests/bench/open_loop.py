@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from loopback import Server, quantile, table
 
 from chaoskit.clock import cpu, now
-from chaoskit.probe.drive import Order, Target, drive
+from chaoskit.probe.drive import Order, Target, drive, warm_up
 from chaoskit.records.files import read
 from chaoskit.records.model import Request, Vitals
 from chaoskit.spec.model import Workload
@@ -38,12 +38,17 @@ def main() -> None:
     options = parser.parse_args()
     workload = Workload.model_validate({"request-rate": f"{options.rate}/s", "output-tokens": TOKENS})
 
+    async def drive_it(url: str, run: Path) -> float:
+        """The share of a core that it took."""
+        await warm_up()
+        order = Order(seed=7, start=now() + 100_000_000, length=int(options.seconds * 1e9), drain=15 * 10**9)
+        began, spent = now(), cpu()
+        await drive(Target(url), workload, order, run, asyncio.Event())
+        return (cpu() - spent) / (now() - began)
+
     with Server(INTERVAL) as server, tempfile.TemporaryDirectory() as directory:
         run = Path(directory)
-        order = Order(seed=7, start=now() + 300_000_000, length=int(options.seconds * 1e9), drain=15 * 10**9)
-        began, spent = now(), cpu()
-        asyncio.run(drive(Target(server.url), workload, order, run, asyncio.Event()))
-        share = (cpu() - spent) / (now() - began)
+        share = asyncio.run(drive_it(server.url, run))
         requests, vitals = read(run, Request), read(run, Vitals)
 
     started = [one.started - one.scheduled for one in requests]

@@ -48,11 +48,15 @@ async def pair(clock: StampClock) -> AsyncIterator[tuple[Connection, socket.sock
 
 
 def with_pair(test: Test, clock: StampClock | None = None) -> None:
-    """Run a test with a pair."""
+    """Run a test with a pair, when the kernel has begun to stamp."""
 
     async def main() -> None:
-        async with pair(clock or StampClock()) as (connection, other):
-            await asyncio.wait_for(test(connection, other), 10)
+        async with pair(StampClock()) as (early, its_other), asyncio.timeout(10):
+            while early.last.at == early.last.user:
+                its_other.send(b"x")
+                await early.read(100)
+            async with pair(clock or StampClock()) as (connection, other):
+                await test(connection, other)
 
     asyncio.run(main())
 

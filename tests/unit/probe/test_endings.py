@@ -15,13 +15,13 @@ from far_side import (
     chunk,
     far_side,
     hang,
+    ready,
     reset,
     saying,
     token,
     workload,
 )  # fmt: skip
 
-from chaoskit.clock import now
 from chaoskit.probe.drive import Order
 
 STARTED = HEAD + chunk(ROLE) + chunk(token())
@@ -169,6 +169,35 @@ def test_pings_are_signs_of_life() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    ("said", "completion"),
+    [(STARTED + chunk(DONE), "complete"), (b"HTTP/1.1 503 No\r\ncontent-length: 9\r\n\r\n", "http_error")],
+)
+def test_what_is_decided_is_not_waited_for(said: bytes, completion: str) -> None:
+    """After the end marker or a failing status a server has a second to finish, not the stream's whole patience."""
+
+    async def main() -> None:
+        async with far_side(saying(said, then=hang)) as url:
+            outcome = await ask(url, workload(timeouts={"first-token": "60s", "idle": "60s"}))
+
+        assert outcome.request.completion == completion
+
+    asyncio.run(main())
+
+
+def test_a_comment_is_no_first_event() -> None:
+    """Comments before the first event are kept as pings, and do not count as an event."""
+
+    async def main() -> None:
+        async with far_side(saying(HEAD, chunk(b": hello\n\n"), END)) as url:
+            outcome = await ask(url, workload())
+
+        assert outcome.kinds == ["ping"]
+        assert outcome.request.first_event is None
+
+    asyncio.run(main())
+
+
 def test_a_refused_connection_is_told() -> None:
     """Nobody listens: connect_failed, with the kernel's word."""
     with socket.socket() as nobody:
@@ -239,7 +268,7 @@ def test_an_endless_answer_ends_with_the_run() -> None:
             await writer.drain()
 
     async def main() -> None:
-        order = Order(seed=1, start=now(), length=300_000_000, drain=0)
+        order = Order(seed=1, start=await ready(), length=300_000_000, drain=0)
         async with far_side(saying(HEAD, then=pour)) as url:
             outcome = await ask(url, workload(timeouts=SHORT), order)
 
