@@ -51,24 +51,16 @@ def name(ip: IPRoute, number: int) -> str:
 
 def read_link(ip: IPRoute, name: str) -> Link | None:
     """The flags and sizes of a link."""
-    link = find(ip, name)
-    if link is None:
-        return None
-    return Link(
-        up=bool(link["flags"] & _IFF_UP),
-        mtu=link.get_attr("IFLA_MTU"),
-        gso_max_segs=link.get_attr("IFLA_GSO_MAX_SEGS"),
-    )
+    message = find(ip, name)
+    return None if message is None else _link(message)
 
 
 def write_link(ip: IPRoute, name: str, wanted: Link | None) -> None:
     """Set what differs. Refuses an MTU that costs the link its IPv6 addresses: they do not come back with it."""
     if wanted is None:
         raise RefusedError(f"link {name} cannot be taken away by its flags; for all of it: ip link del {name}")
-    now = read_link(ip, name)
-    number = index(ip, name)
-    if now is None or now == wanted:
-        return
+    message = ip.link("get", ifname=name)[0]
+    number, now = message["index"], _link(message)
     if wanted.mtu < _LEAST_IPV6 <= now.mtu and list(ip.get_addr(index=number, family=AF_INET6)):
         raise RefusedError(
             f"link {name} would lose its IPv6 addresses for good with an MTU of {wanted.mtu}: "
@@ -76,6 +68,14 @@ def write_link(ip: IPRoute, name: str, wanted: Link | None) -> None:
         )
     sizes = {key: getattr(wanted, key) for key in ("mtu", "gso_max_segs") if getattr(now, key) != getattr(wanted, key)}
     ip.link("set", index=number, state="up" if wanted.up else "down", **sizes)
+
+
+def _link(message: Any) -> Link:
+    return Link(
+        up=bool(message["flags"] & _IFF_UP),
+        mtu=message.get_attr("IFLA_MTU"),
+        gso_max_segs=message.get_attr("IFLA_GSO_MAX_SEGS"),
+    )
 
 
 def read_ifb(ip: IPRoute, name: str) -> Ifb | None:

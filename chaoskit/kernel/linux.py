@@ -3,12 +3,18 @@
 Namespaces are held here by descriptor, under the names that knobs call places; "" is our own. They live as
 long as this object, the processes in them and their sockets. A forked child may use `inside`, to go and stay
 somewhere, and nothing else of it: the netlink sockets belong to the process that opened it.
+
+Interrupts wait while the kernel is asked: a handler that raises in the middle of an exchange would leave the
+netlink socket in pieces, and with it the way back. So an interrupt comes out of `read` or `write` when the
+knob is done, at the latest after the two seconds that a queue may drain.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
+import signal
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from pyroute2 import IPRoute
@@ -33,6 +39,8 @@ from chaoskit.knobs import (
     Sysctl,
     Veth,
 )
+
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
@@ -63,12 +71,14 @@ class LinuxKernel:
 
     def __enter__(self) -> LinuxKernel:
         netem.register()
-        self._spaces[""] = _Space.of(namespaces.current())
+        with _undisturbed():
+            self._spaces[""] = _Space.of(namespaces.current())
         return self
 
     def __exit__(self, *_: object) -> None:
-        while self._spaces:
-            self._spaces.popitem()[1].close()
+        with _undisturbed():
+            while self._spaces:
+                self._spaces.popitem()[1].close()
 
     def facts(self) -> Facts:
         """What this kernel and these rights allow."""
@@ -88,12 +98,12 @@ class LinuxKernel:
             return Namespace() if knob.name in self._spaces else None
         if knob.place not in self._spaces:
             return None
-        with translated(knob, "read"):
+        with _undisturbed(), translated(knob, "read"):
             return self._read(self._spaces[knob.place], knob)
 
     def write(self, knob: Knob, setting: Setting) -> None:
         """Make it so; None removes. Raises RefusedError with the kernel's own words."""
-        with translated(knob, "set"):
+        with _undisturbed(), translated(knob, "set"):
             if knob.kind == "namespace":
                 self._write_namespace(knob.name, setting)
             else:
@@ -113,7 +123,7 @@ class LinuxKernel:
         """The counters of a qdisc knob's netem; None when it is not there."""
         if knob.place not in self._spaces:
             return None
-        with translated(knob, "read"):
+        with _undisturbed(), translated(knob, "read"):
             return qdiscs.counters(self._spaces[knob.place].ip, knob.name)
 
     def _read(self, space: _Space, knob: Knob) -> Setting:
@@ -176,3 +186,13 @@ class LinuxKernel:
         if place not in self._spaces:
             raise RefusedError(f"there is no namespace {place!r} of ours: it has to be made first")
         return self._spaces[place]
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Interrupts that arrive inside are delivered at the end."""
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)

@@ -30,44 +30,40 @@ def make() -> int:
 
     Raises RefusedError without the right to make one.
     """
-    here = current()
-    try:
+    with _returning():
         leave()
-        try:
-            return current()
-        finally:
-            enter(here)
-    finally:
-        os.close(here)
+        return current()
 
 
 def leave() -> None:
     """Move the calling thread into a new, empty network namespace. Raises RefusedError."""
-    try:
-        _check(_libc.unshare(_NEWNET))
-    except OSError as error:
-        raise RefusedError(
-            f"no network namespace for us ({error.strerror}): run as root, or --substrate uml"
-        ) from error
+    _check(_libc.unshare(_NEWNET))
 
 
 def enter(fd: int) -> None:
-    """Move the calling thread into the namespace behind `fd`."""
+    """Move the calling thread into the namespace behind `fd`. Raises RefusedError."""
     _check(_libc.setns(fd, _NEWNET))
 
 
 @contextmanager
 def inside(fd: int) -> Iterator[None]:
     """The body runs in the namespace behind `fd`. It must not await: the whole thread has moved."""
+    with _returning():
+        enter(fd)
+        yield
+
+
+@contextmanager
+def _returning() -> Iterator[None]:
+    """Wherever the body goes, and however it ends, the thread is back afterwards."""
     here = current()
     try:
-        enter(fd)
-        try:
-            yield
-        finally:
-            enter(here)
+        yield
     finally:
-        os.close(here)
+        try:
+            enter(here)
+        finally:
+            os.close(here)
 
 
 def enter_user_namespace() -> None:
@@ -77,7 +73,8 @@ def enter_user_namespace() -> None:
     """
     user, group = os.geteuid(), os.getegid()
     try:
-        _check(_libc.unshare(_NEWUSER | _NEWNET))
+        if _libc.unshare(_NEWUSER | _NEWNET) < 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"0 {user} 1")
         Path("/proc/self/gid_map").write_text(f"0 {group} 1")
@@ -108,5 +105,7 @@ def _is_closed(switch: str, wide_open: str) -> bool:
 
 def _check(result: int) -> None:
     if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))
+        words = os.strerror(ctypes.get_errno())
+        raise RefusedError(
+            f"network namespaces are not ours to make or enter ({words}): run as root, or --substrate uml"
+        )

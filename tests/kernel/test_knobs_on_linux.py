@@ -56,6 +56,24 @@ def test_every_kind_is_set_changed_and_taken_away(kernel: LinuxKernel) -> None:
         assert kernel.read(knob) == former, knob
 
 
+def test_the_thread_comes_back(kernel: LinuxKernel) -> None:
+    """Whatever happens inside a namespace, and after making one, the thread is where it was."""
+    net = Path("/proc/thread-self/ns/net")
+    home = net.readlink()
+
+    with kernel.inside("here"):
+        here = net.readlink()
+        with kernel.inside("there"):
+            assert len({home, here, net.readlink()}) == 3
+        assert net.readlink() == here
+    with pytest.raises(ZeroDivisionError), kernel.inside("here"):
+        raise ZeroDivisionError
+    kernel.write(Knob("namespace", "", "new"), Namespace())
+    kernel.read(Knob("sysctl", "new", "net.ipv4.ip_forward"))
+
+    assert net.readlink() == home
+
+
 def test_ways_and_neighbours(kernel: LinuxKernel) -> None:
     """Routes and fixed neighbours of both families are set, changed and taken away, prefix by prefix."""
     for address in ("10.9.0.1/24", "fd09::1/64"):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from lab import CABLE
 
 from chaoskit.clock import ManualClock, now
@@ -110,6 +112,26 @@ def test_a_queue_that_does_not_drain_is_given_up(kernel: LinuxKernel, facts: Fac
 
         assert inside.read(shaped) is None
         assert clock.now() == 2_000 * MS
+
+
+class CtrlCClock(ManualClock):
+    """Somebody presses Ctrl-C whenever the time is asked for, which is in the middle of draining."""
+
+    def now(self) -> int:
+        signal.raise_signal(signal.SIGINT)
+        return super().now()
+
+
+def test_an_interrupt_waits_until_the_knob_is_done(kernel: LinuxKernel, facts: Facts) -> None:
+    """Ctrl-C while the kernel is asked comes out when the answer is there, and the door still works."""
+    shaped = Knob("qdisc", "", "cable")
+    with kernel.inside("here"), LinuxKernel(facts, CtrlCClock()) as inside:
+        inside.write(shaped, Netem(delay=MS))
+
+        with pytest.raises(KeyboardInterrupt):
+            inside.write(shaped, None)
+
+        assert inside.read(shaped) is None
 
 
 def test_a_table_is_drawn_from_until_none_is_asked(kernel: LinuxKernel) -> None:

@@ -1,0 +1,64 @@
+"""The probe's stamps where segments are lost: the kernel's own would be from before the tokens could be read."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+from lab import SHAPED
+
+from chaoskit.clock import RealClock, now
+from chaoskit.conduct.children import Child
+from chaoskit.kernel.linux import LinuxKernel
+from chaoskit.knobs import Netem, RandomLoss
+from chaoskit.probe.drive import Order, Target, drive, warm_up
+from chaoskit.records.files import read
+from chaoskit.records.model import Read, Request, TcpInfo
+from chaoskit.server.app import serve
+from chaoskit.server.script import Script
+from chaoskit.spec.model import Workload
+from chaoskit.topology.edge import SERVER_V4, qdiscs
+from chaoskit.units import Duration
+
+MS = 1_000_000
+ALL = 2**32 - 1
+TOKENS = 400
+
+
+def test_no_token_is_stamped_before_it_could_be_read(edge: LinuxKernel, tmp_path: Path) -> None:
+    """Tokens that waited in the kernel behind a lost one have the stamp of the moment that set them free.
+
+    They come in one read, right after the retransmission; `user` is then at most the loop's own lag later. The
+    kernel's stamp of such a read is that of the newest segment that had waited: up to a round trip too early.
+    """
+    (knob,) = qdiscs("client-router", "down")
+    edge.write(knob, Netem(delay=40 * MS, loss=RandomLoss(ALL // 50), seed=11))
+    with edge.inside("server"):
+        listener = socket.create_server((SERVER_V4, 0))
+    target = Target(f"http://{SERVER_V4}:{listener.getsockname()[1]}")
+    moment = Duration.parse("10ms")
+    script = Script(moment, moment, moment)
+
+    async def ask(stop: asyncio.Event) -> None:
+        await warm_up()
+        work = Workload.model_validate({"max-concurrency": 1, "output-tokens": TOKENS})
+        await drive(target, work, Order(1, now(), None, requests=2), tmp_path, stop)
+
+    server = Child("server", edge.inside("server"), lambda stop: serve(listener, script, stop))
+    try:
+        probe = Child("probe", edge.inside("client"), ask)
+        deadline = now() + 60_000 * MS
+        while probe.is_alive and now() < deadline:
+            RealClock().sleep_until(now() + 20 * MS)
+    finally:
+        probe.stop(RealClock())
+        server.stop(RealClock())
+        edge.write(knob, None)
+
+    assert [one.completion for one in read(tmp_path, Request)] == ["complete"] * 2
+    assert all(one.fields["rcv_ooopack"] > 0 for one in read(tmp_path, TcpInfo) if one.when == "end")
+    waited = [one for one in read(tmp_path, Read) if sum(event.sent is not None for event in one.events) >= 3]
+    assert waited
+    assert all(one.user - one.at < 5 * MS for one in waited)
+    assert all(one.at > event.sent + 40 * MS for one in waited for event in one.events if event.sent)
