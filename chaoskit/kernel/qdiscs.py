@@ -28,8 +28,9 @@ def read(ip: IPRoute, link: str) -> Netem | Foreign | None:
     root = _root(ip, link)
     if root is None or root["handle"] == 0:
         return None
-    if root["handle"] != _OURS:
-        return Foreign(root.get_attr("TCA_KIND"))
+    kind = root.get_attr("TCA_KIND")
+    if kind != "netem" or root["handle"] != _OURS:
+        return Foreign(kind)
     return decode(root.get_attr("TCA_OPTIONS"))
 
 
