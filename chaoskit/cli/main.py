@@ -11,6 +11,7 @@ import typer
 from chaoskit import __version__
 from chaoskit.cli.conduct import conduct
 from chaoskit.cli.doctor import doctor
+from chaoskit.cli.kernel import app as kernel
 from chaoskit.cli.plan import plan
 from chaoskit.cli.probe import probe
 from chaoskit.cli.report import report
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 for command in (run, plan, validate, schema, report, probe, serve, doctor):
     app.command()(command)
+app.add_typer(kernel, name="kernel")
 app.command(hidden=True)(conduct)
 
 

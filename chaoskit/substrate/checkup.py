@@ -17,7 +17,7 @@ from chaoskit.clock import Clock
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel.survey import FEATURES, survey
-from chaoskit.substrate import uml
+from chaoskit.substrate import kernels, uml
 from chaoskit.substrate.running import Command
 from chaoskit.units import Duration
 
@@ -58,7 +58,7 @@ def examine(kernel: Path | None, clock: Clock) -> Checkup:
 
 def _try_guest(kernel: Path | None, clock: Clock) -> tuple[list[Finding], Facts]:
     """Go as far as possible towards a guest's own facts; what stopped us is the last finding."""
-    findings: list[Finding] = []
+    findings = [_own(kernels.cache())]
     try:
         guest = uml.Uml(uml.find(kernel))
         findings += [_program(guest.kernel), _memory(guest)]
@@ -108,6 +108,12 @@ def python(version: tuple[int, ...]) -> Finding:
 def _processors() -> Finding:
     usable = len(os.sched_getaffinity(0))
     return Finding("processors", True, f"{usable}, {platform.machine()}; a guest keeps to one of them")
+
+
+def _own(place: Path) -> Finding:
+    """Whether we have a kernel of our own, which alone knows virtual time."""
+    path = kernels.newest(place)
+    return Finding("own kernel", path is not None, str(path) if path else kernels.absence(place))
 
 
 def _program(kernel: uml.GuestKernel) -> Finding:

@@ -25,12 +25,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from chaoskit.clock import Clock, RealClock
 from chaoskit.errors import RefusedError
-from chaoskit.substrate import guest
+from chaoskit.seed import derive
+from chaoskit.substrate import guest, kernels
 from chaoskit.substrate.running import Command, conduct, last_words, wait
 from chaoskit.units import Size
 
@@ -43,13 +44,21 @@ OPTIONS = {
     "veth": ("CONFIG_VETH",),
     "netem": ("CONFIG_NET_SCH_NETEM",),
     "ifb": ("CONFIG_IFB",),
+    "virtual-time": ("CONFIG_UML_TIME_TRAVEL_SUPPORT",),
     "redirect": ("CONFIG_NET_SCH_INGRESS", "CONFIG_NET_CLS_MATCHALL", "CONFIG_NET_ACT_MIRRED"),
 }
 """For a feature (see `facts`) what a kernel must have been built with."""
 
+_DATE = 1_767_225_600  # s since 1970: 2026-01-01, when every guest in virtual time boots
 _HOME = Path(__file__).resolve().parents[2]  # what the guest's first process imports chaoskit from
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH")
-_INSIDE = {"HOME": "/run/home", "TMPDIR": "/run/tmp", "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1"}
+_INSIDE = {
+    "HOME": "/run/home",
+    "TMPDIR": "/run/tmp",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONHASHSEED": "0",
+    "NO_COLOR": "1",
+}
 
 
 @dataclass(frozen=True)
@@ -64,10 +73,11 @@ class GuestKernel:
 
 @dataclass(frozen=True)
 class Uml:
-    """The substrate: this kernel, with this much memory for each guest."""
+    """The substrate: this kernel, with this much memory for each guest, and further words for it at boot."""
 
     kernel: GuestKernel
     memory: Size = MEMORY
+    options: tuple[str, ...] = ()
 
     def start(self, run: Path, length: int) -> Guest:
         """Begin the experiment of a run directory, which by its plan takes `length` ns."""
@@ -87,7 +97,7 @@ class Uml:
             raise RefusedError(
                 f"cannot start a guest in {command.folder}: {error.strerror}; use another --out"
             ) from error
-        return Guest(process, scratch, command, clock)
+        return Guest(process, scratch, command, Patience(command, clock, renewed=self.virtual))
 
     def memory_folder(self) -> str:
         """Where a guest's memory goes: shared memory, or the folder for temporary files."""
@@ -98,19 +108,38 @@ class Uml:
         return {"TMPDIR": self.memory_folder(), "PATH": os.environ.get("PATH", os.defpath)}
 
 
+class Patience:
+    """How long a guest may take: its limit in all, or, `renewed`, its limit without writing anything."""
+
+    def __init__(self, command: Command, clock: Clock, renewed: bool) -> None:
+        self._command, self._clock, self._renewed = command, clock, renewed
+        self._ends = clock.now() + command.limit
+        self._written = 0
+
+    def is_over(self) -> bool:
+        """Whether it has taken longer than that."""
+        if self._renewed:
+            written = sum(path.stat().st_size for path in self._command.folder.iterdir() if path.is_file())
+            if written != self._written:
+                self._written, self._ends = written, self._clock.now() + self._command.limit
+        return self._clock.now() >= self._ends
+
+    def __str__(self) -> str:
+        limit = self._command.limit
+        return f"wrote nothing for {limit}" if self._renewed else f"did not end within {limit}"
+
+
 class Guest:
     """A running guest. Made by `Uml.start`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], scratch: Path, command: Command, clock: Clock) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], scratch: Path, command: Command, patience: Patience) -> None:
         self.log = scratch.parent / LOG
         self.pid = process.pid
         self._process = process
         assert process.stdin is not None
         self._console = process.stdin
         self._scratch = scratch
-        self._limit = command.limit
-        self._clock = clock
-        self._ends = clock.now() + command.limit
+        self._patience = patience
         self._code: int | None = None
         self._called_off: signal.Signals | None = None  # by a signal handler, which must not wait for anything
 
@@ -123,10 +152,10 @@ class Guest:
             self._code = 128 + self._called_off
             return self._code
         if self._process.poll() is None:
-            if self._clock.now() < self._ends:
+            if not self._patience.is_over():
                 return None
             self.close()
-            raise RefusedError(f"the guest did not end within {self._limit} and was stopped; it said:{self._said()}")
+            raise RefusedError(f"the guest {self._patience} and was stopped; it said:{self._said()}")
         try:
             self._code = int((self._scratch / guest.EXIT).read_text())
         except (FileNotFoundError, ValueError):
@@ -145,7 +174,7 @@ class Guest:
 
     def finish(self) -> int:
         """As `Running.finish`."""
-        return wait(self, self._clock)
+        return wait(self, RealClock())
 
     def close(self) -> None:
         """As `Running.close`."""
@@ -162,11 +191,12 @@ class Guest:
 
 
 def find(path: Path | None = None) -> GuestKernel:
-    """The guest kernel at `path`, or `linux.uml` on PATH. RefusedError says how to get one."""
-    found = shutil.which(path or "linux.uml")
+    """The guest kernel at `path`, or our own, or `linux.uml` on PATH. RefusedError says how to get one."""
+    place = kernels.cache()
+    found = shutil.which(path or kernels.newest(place) or "linux.uml")
     if found is None:
-        where = f"{path} is no program" if path else "linux.uml is not on PATH"
-        raise RefusedError(f"there is no guest kernel, {where}: {remedy()}")
+        where = f"{path} is no program" if path else f"linux.uml is not on PATH, and {kernels.absence(place)}"
+        raise RefusedError(f"there is no guest kernel, {where}; {remedy()}")
     config = _ask(found, "--showconfig").splitlines()
     if "CONFIG_UML=y" not in config:
         raise RefusedError(f"{found} is no User-Mode Linux kernel: {remedy()}")
@@ -189,11 +219,18 @@ def remedy() -> str:
     return f"User-Mode Linux is not for {platform.machine()}; use a virtual machine, cd vagrant && vagrant up"
 
 
+def _mend(kernel: str) -> str:
+    """What to type when a kernel is none: ours can be made again."""
+    if Path(kernel).is_relative_to(kernels.cache()):
+        return "chaoskit kernel remove && chaoskit kernel build"
+    return remedy()
+
+
 def _ask(kernel: str, question: str) -> str:
     try:
         answer = subprocess.run([kernel, question], capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError) as error:
-        raise RefusedError(f"{kernel} does not answer {question}, so it is no guest kernel: {remedy()}") from error
+        raise RefusedError(f"{kernel} does not answer {question}, so it is no guest kernel: {_mend(kernel)}") from error
     return answer.stdout.strip()
 
 
@@ -224,11 +261,17 @@ def boot_line(substrate: Uml, scratch: Path) -> list[str]:
         "loglevel=2",
         "con0=fd:0,fd:1",
         "con=null",
+        *substrate.options,
         f"init={_quoted(sys.executable)}",
         f"PYTHONPATH={_quoted(str(_HOME))}",
         "--",
         *("-S", "-P", "-B", "-m", guest.__name__, _quoted(str(scratch))),
     ]
+
+
+def _pinned(substrate: Uml) -> tuple[str, ...]:
+    """Time that jumps to the next timer when all wait; the same date and the same chance at every boot."""
+    return ("time-travel=inf-cpu", f"time-travel-start={_DATE}", f"chaoskit.entropy={substrate.entropy}")
 
 
 def memory_folder(size: int, candidates: tuple[str, ...]) -> str:

@@ -1,0 +1,55 @@
+"""`chaoskit kernel build|status|remove`: a guest kernel of our own, which knows virtual time."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="A guest kernel of our own, which knows virtual time.")
+
+
+@app.command()
+def build() -> None:
+    """Make it from the distribution's source. Ten minutes, once, and 2 GB of disk while it lasts."""
+    from chaoskit.substrate.building import build
+    from chaoskit.substrate.kernels import cache
+
+    before = "\r\x1b[K" if sys.stderr.isatty() else ""
+    after = "" if before else "\n"
+
+    def tell(news: str) -> None:
+        print(f"{before}{news}", end=after, file=sys.stderr, flush=True)
+
+    try:
+        path = build(cache(), tell)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    finally:
+        print(before, end="", file=sys.stderr, flush=True)
+    typer.echo(path)
+
+
+@app.command()
+def status() -> None:
+    """Show what was built. Exit 0 when it is what this chaoskit would build, 3 when there is none."""
+    from chaoskit.errors import RefusedError
+    from chaoskit.substrate import kernels, uml
+
+    place, source = kernels.cache(), kernels.version()
+    for each in kernels.kept(place):
+        size = each.path.stat().st_size
+        typer.echo(f"{each.path}\n  release {uml.find(each.path).release}, {size / 1e6:.1f} MB")
+        typer.echo(f"  from {kernels.PACKAGE} {each.version}, {each.standing(source)}")
+    if kernels.newest(place) is None:
+        raise RefusedError(kernels.absence(place))
+
+
+@app.command()
+def remove() -> None:
+    """Delete every guest kernel that was built."""
+    from chaoskit.substrate.kernels import cache
+    from chaoskit.substrate.kernels import remove as delete
+
+    for path in delete(cache()):
+        typer.echo(f"deleted {path}")
