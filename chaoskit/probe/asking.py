@@ -105,9 +105,7 @@ def _check(target: Target) -> None:
     """Complain before anything is sent, and without the values: they may be secret."""
     for name, value in target.headers.items():
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-            raise SpecError(
-                f"the header {name!r} has characters that HTTP does not allow; give ASCII on one line"
-            )
+            raise SpecError(f"the header {name!r} has characters that HTTP does not allow; give ASCII on one line")
     if target.key_env:
         key = os.environ.get(target.key_env)
         if not key:

@@ -174,9 +174,7 @@ async def _closed_loop(crew: Crew, workload: Workload, order: Order) -> None:
             if end is not None and now() >= end:
                 return
             stream = crew.start(crew.prepare(now()))
-            await asyncio.wait(
-                {stream}
-            )  # unlike a bare await, it lets the stream live when this is cancelled
+            await asyncio.wait({stream})  # unlike a bare await, it lets the stream live when this is cancelled
             if stream.result() != "complete":
                 await asyncio.sleep(_PAUSE / 1e9)
 

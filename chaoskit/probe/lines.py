@@ -144,8 +144,6 @@ async def rehearse() -> None:
     """Have httpcore import what it imports with the first request of either HTTP version, without a network."""
     for http2 in (False, True):
         network = httpcore.AsyncMockBackend([b""])
-        async with httpcore.AsyncConnectionPool(
-            http1=not http2, http2=http2, network_backend=network
-        ) as pool:
+        async with httpcore.AsyncConnectionPool(http1=not http2, http2=http2, network_backend=network) as pool:
             with contextlib.suppress(httpcore.RemoteProtocolError):  # the end of that network
                 await pool.request("GET", "http://nowhere")

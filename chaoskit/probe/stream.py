@@ -249,8 +249,4 @@ class Stream:
             case "idle_timeout":
                 return f"silent for {self._timeouts.idle}"
             case _:
-                return (
-                    "the run ended"
-                    if self._transcript.first_token
-                    else f"the run ended before the {waited_for}"
-                )
+                return "the run ended" if self._transcript.first_token else f"the run ended before the {waited_for}"

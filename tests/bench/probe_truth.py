@@ -112,9 +112,7 @@ async def bare_asyncio(url: str, streams: int, tokens: int) -> Outcome:
     """A socket under asyncio's streams; HTTP is not even parsed."""
     host, port = urlsplit(url).hostname, urlsplit(url).port
     asked = body(tokens)
-    request = (
-        f"POST {PATH} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: {len(asked)}\r\n\r\n"
-    )
+    request = f"POST {PATH} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: {len(asked)}\r\n\r\n"
 
     async def one() -> Stamps:
         stamps: Stamps = []

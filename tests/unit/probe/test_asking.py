@@ -124,9 +124,7 @@ def test_what_is_no_url_is_refused(url: str) -> None:
         Asking(Target(url), workload(), 1)
 
 
-@pytest.mark.parametrize(
-    "header", [("a b", "x"), ("", "x"), ("a", "x\ny"), ("a", "é"), ("a:", "x"), ("a", " x")]
-)
+@pytest.mark.parametrize("header", [("a b", "x"), ("", "x"), ("a", "x\ny"), ("a", "é"), ("a:", "x"), ("a", " x")])
 def test_a_header_that_http_does_not_allow_is_refused(header: tuple[str, str]) -> None:
     """A header that cannot be sent is the caller's mistake."""
     with pytest.raises(SpecError, match="characters that HTTP does not allow"):

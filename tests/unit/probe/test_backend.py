@@ -212,9 +212,7 @@ def test_a_clock_that_was_set_makes_no_gap() -> None:
 
 def _unread_in_the_kernel(connection: Connection) -> int:
     count: int
-    (count,) = struct.unpack(
-        "i", fcntl.ioctl(connection.get_extra_info("socket"), termios.FIONREAD, b"\0" * 4)
-    )
+    (count,) = struct.unpack("i", fcntl.ioctl(connection.get_extra_info("socket"), termios.FIONREAD, b"\0" * 4))
     return count
 
 

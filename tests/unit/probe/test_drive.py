@@ -53,33 +53,23 @@ async def reference_server(interval: str = "2ms") -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize("protocol", ["openai-chat", "anthropic-messages", "ollama", "sse"])
-@pytest.mark.parametrize(
-    "lines", [("1.1", "fresh"), ("1.1", "kept"), ("2", "fresh"), ("2", "kept"), ("2", "shared")]
-)
-def test_every_protocol_is_measured_over_every_kind_of_line(
-    protocol: Protocol, lines: tuple[str, str]
-) -> None:
+@pytest.mark.parametrize("lines", [("1.1", "fresh"), ("1.1", "kept"), ("2", "fresh"), ("2", "kept"), ("2", "shared")])
+def test_every_protocol_is_measured_over_every_kind_of_line(protocol: Protocol, lines: tuple[str, str]) -> None:
     """Each token of the reference server comes with its stamps, in order, after it was sent."""
     http, connections = lines
 
     async def main() -> None:
-        work = workload(
-            protocol=protocol, http=http, connections=connections, output_tokens=20, max_concurrency=3
-        )
+        work = workload(protocol=protocol, http=http, connections=connections, output_tokens=20, max_concurrency=3)
         async with reference_server() as url:
             found = await ask(url, work, Order(seed=1, start=await ready(), length=None, requests=6))
 
         assert len(found.requests) == 6
         for one in found.requests:
             assert (one.completion, one.tokens, one.status) == ("complete", 20, 200)
-            mine = [
-                (read, event) for read in found.reads if read.stream == one.stream for event in read.events
-            ]
+            mine = [(read, event) for read in found.reads if read.stream == one.stream for event in read.events]
             stamped = [(read, event) for read, event in mine if event.sent is not None]
             assert [event.seq for _, event in stamped] == list(range(20))
-            assert all(
-                (event.due or 0) <= (event.sent or 0) <= read.at <= read.user for read, event in stamped
-            )
+            assert all((event.due or 0) <= (event.sent or 0) <= read.at <= read.user for read, event in stamped)
             ordered(one)
 
     asyncio.run(main())

@@ -133,9 +133,7 @@ def test_an_ending_is_told(behaviour: Behaviour, completion: str, detail: str) -
     asyncio.run(main())
 
 
-@pytest.mark.parametrize(
-    "behaviour", [saying(STARTED, END), saying(STARTED, then=reset), saying(STARTED, then=hang)]
-)
+@pytest.mark.parametrize("behaviour", [saying(STARTED, END), saying(STARTED, then=reset), saying(STARTED, then=hang)])
 def test_what_came_before_the_end_is_kept(behaviour: Behaviour) -> None:
     """A stream that dies keeps its stamps and tokens up to its death."""
 

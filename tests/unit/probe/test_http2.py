@@ -226,9 +226,7 @@ def test_shared_streams_are_stamped_as_if_alone(over_tls: bool, pair: tuple[Path
         assert {one.completion for one in outcome.requests} == {"complete"}
         assert {one.connection for one in outcome.requests} == {0}
         assert sum(one.reused for one in outcome.requests) == count - 1
-        late = [
-            read.at - event.sent for read in outcome.reads for event in read.events if event.sent is not None
-        ]
+        late = [read.at - event.sent for read in outcome.reads for event in read.events if event.sent is not None]
         assert len(late) == count * rounds
         assert all(one > 0 for one in late)
         assert sorted(late)[len(late) // 2] < 1_500_000  # by turns it would be some gaps of 3 ms

@@ -91,9 +91,7 @@ def test_the_servers_stamps_are_taken() -> None:
     stamps = {"chaoskit": {"seq": 3, "due": 5, "sent": 7}}
 
     assert meant("openai-chat", delta(content="a") | stamps).event == Event("content", 3, 5, 7)
-    assert meant("anthropic-messages", block("text_delta", text="a") | stamps).event == Event(
-        "content", 3, 5, 7
-    )
+    assert meant("anthropic-messages", block("text_delta", text="a") | stamps).event == Event("content", 3, 5, 7)
     assert meant("ollama", {"message": {"content": "a"}} | stamps).event == Event("content", 3, 5, 7)
     assert Reader("sse").feed(b": chaoskit 3 5 7\ndata: a\n\ndata: b\n\n") == [
         Meaning(Event("content", 3, 5, 7)),
@@ -107,9 +105,7 @@ def test_strange_stamps_are_none(stamps: object) -> None:
     assert meant("openai-chat", delta(content="a") | {"chaoskit": stamps}).event == Event("content")
 
 
-@pytest.mark.parametrize(
-    "comment", [b": chaoskit 1 2", b": chaoskit a b c", b": chaoskit 1 2 " + b"9" * 5000]
-)
+@pytest.mark.parametrize("comment", [b": chaoskit 1 2", b": chaoskit a b c", b": chaoskit 1 2 " + b"9" * 5000])
 def test_strange_written_stamps_are_none(comment: bytes) -> None:
     """A comment that only looks like stamps is none."""
     assert Reader("sse").feed(comment + b"\ndata: a\n\n") == [Meaning(Event("content"))]
@@ -121,9 +117,7 @@ def test_a_comment_is_a_sign_of_life() -> None:
 
 
 @pytest.mark.parametrize("protocol", ["openai-chat", "anthropic-messages", "ollama"])
-@pytest.mark.parametrize(
-    "text", [b"garbage", b"[1]", b"3", b'{"a":', b"\xff\xfe", b"[" * 100_000, b"1" * 5000]
-)
+@pytest.mark.parametrize("text", [b"garbage", b"[1]", b"3", b'{"a":', b"\xff\xfe", b"[" * 100_000, b"1" * 5000])
 def test_what_is_no_json_object_is_malformed(protocol: Protocol, text: bytes) -> None:
     """Garbage in an event's data is one error, whatever the garbage."""
     with pytest.raises(MalformedError, match="no JSON"):

@@ -78,9 +78,7 @@ END = st.sampled_from([b"\n", b"\r\n", b"\r"])
 
 
 @given(st.lists(st.tuples(LINE, END), max_size=30), st.lists(st.integers(0, 400), max_size=5))
-def test_any_stream_agrees_with_the_sdk_wherever_it_is_cut(
-    lines: list[tuple[bytes, bytes]], cuts: list[int]
-) -> None:
+def test_any_stream_agrees_with_the_sdk_wherever_it_is_cut(lines: list[tuple[bytes, bytes]], cuts: list[int]) -> None:
     """Random lines with random ends, cut anywhere, are what the SDK's decoder sees."""
     stream = b"".join(line + end for line, end in lines)
     bounds = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
