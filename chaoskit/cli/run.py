@@ -17,11 +17,20 @@ class Where(StrEnum):
     UML = "uml"
 
 
+class Time(StrEnum):
+    """The clocks, and the choice between them."""
+
+    AUTO = "auto"
+    REAL = "real"
+    VIRTUAL = "virtual"
+
+
 def run(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An experiment file.")],
     out: Annotated[Path | None, typer.Option(help="The run directory, new or empty. Default: runs/NAME-TIME.")] = None,
     substrate: Annotated[Where, typer.Option(help="Where: this kernel, or a User-Mode Linux guest.")] = Where.AUTO,
     kernel: Annotated[Path | None, typer.Option(help="The User-Mode Linux kernel to boot.")] = None,
+    clock: Annotated[Time, typer.Option(help="virtual: waiting costs nothing, and delays are exact.")] = Time.AUTO,
 ) -> None:
     """Run an experiment and give its verdict. The run directory keeps everything that was seen."""
     from rich.console import Console
@@ -34,16 +43,16 @@ def run(
     from chaoskit.report import console as report
     from chaoskit.report.files import write_result
     from chaoskit.spec.load import load
-    from chaoskit.substrate.choose import choose
+    from chaoskit.substrate.choose import Wish, choose
 
     plan = compile_plan(load(file))
-    chosen, why = choose(plan.needs, substrate.value, kernel)
+    chosen, why = choose(plan.needs, Wish(substrate.value, kernel, clock.value))
     stamp = wall().replace(":", "").replace("-", "").removesuffix("+0000")
     files = {"experiment.yaml": file.read_text(), "plan.json": plan.model_dump_json(indent=1) + "\n"}
     directory = create(out or Path("runs") / f"{plan.name}-{stamp}", files)
     screen = Console()
     screen.print(f"[bold]{plan.name}[/bold]: {why}", highlight=False)
-    watch(chosen.start(directory, plan.length + plan.drain), plan, directory, screen)
+    watch(chosen.start(directory, plan.length + plan.drain, plan.seed), plan, directory, screen)
     result = analyse(directory)
     write_result(result, directory)
     report.render(result, screen)

@@ -23,8 +23,9 @@ _LEASH = ("setpriv", "--pdeathsig", "INT", "--")  # setpriv(1), util-linux: it i
 class Here:
     """The substrate: the kernel that we run on."""
 
-    def start(self, run: Path, length: int) -> Child:
-        """Begin the experiment of a run directory, which by its plan takes `length` ns."""
+    def start(self, run: Path, length: int, seed: int) -> Child:
+        """Begin the experiment of a run directory, which by its plan takes `length` ns. Chance is the kernel's own."""
+        del seed
         return self.launch(conduct(run, length + SLACK), RealClock())
 
     def launch(self, command: Command, clock: Clock) -> Child:

@@ -77,11 +77,18 @@ class Uml:
 
     kernel: GuestKernel
     memory: Size = MEMORY
+    virtual: bool = False
     options: tuple[str, ...] = ()
 
-    def start(self, run: Path, length: int) -> Guest:
-        """Begin the experiment of a run directory, which by its plan takes `length` ns."""
-        return self.launch(conduct(run, length + SLACK), RealClock())
+    def start(self, run: Path, length: int, seed: int) -> Guest:
+        """Begin the experiment of a run directory, which by its plan takes `length` ns of the guest's time.
+
+        In virtual time the guest's chance is the `seed`'s, and it may take as long as it goes on writing.
+        """
+        if not self.virtual:
+            return self.launch(conduct(run, length + SLACK), RealClock())
+        timed = replace(self, options=(*self.options, *virtual_time(derive(seed, "guest"))))
+        return timed.launch(conduct(run, SLACK), RealClock())
 
     def launch(self, command: Command, clock: Clock) -> Guest:
         """Boot a guest that runs any command. RefusedError when it cannot even begin."""
@@ -269,9 +276,9 @@ def boot_line(substrate: Uml, scratch: Path) -> list[str]:
     ]
 
 
-def _pinned(substrate: Uml) -> tuple[str, ...]:
-    """Time that jumps to the next timer when all wait; the same date and the same chance at every boot."""
-    return ("time-travel=inf-cpu", f"time-travel-start={_DATE}", f"chaoskit.entropy={substrate.entropy}")
+def virtual_time(entropy: int) -> tuple[str, ...]:
+    """Time that jumps to the next timer when all wait; the same date at every boot, and the same chance."""
+    return ("time-travel=inf-cpu", f"time-travel-start={_DATE}", f"chaoskit.entropy={entropy}")
 
 
 def memory_folder(size: int, candidates: tuple[str, ...]) -> str:

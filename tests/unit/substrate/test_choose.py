@@ -8,7 +8,7 @@ import pytest
 
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.facts import Facts
-from chaoskit.substrate.choose import choose, decide
+from chaoskit.substrate.choose import VIRTUAL, Wish, choose, decide
 from chaoskit.substrate.here import Here
 from chaoskit.substrate.uml import GuestKernel, Uml
 
@@ -21,6 +21,7 @@ UNABLE = Facts(
 )
 GUEST = GuestKernel(Path("/usr/bin/linux.uml"), "6.1.176", None, NEEDS | {"ifb"})
 POOR = GuestKernel(Path("/opt/poor.uml"), "6.1.0", None, NEEDS - {"netem"})
+EXACT = GuestKernel(Path("/opt/own.uml"), "6.12.1", None, NEEDS | {VIRTUAL})
 NONE = "there is no guest kernel, linux.uml is not on PATH: sudo apt-get install user-mode-linux"
 
 
@@ -28,7 +29,7 @@ NONE = "there is no guest kernel, linux.uml is not on PATH: sudo apt-get install
 @pytest.mark.parametrize("guest", [GUEST, POOR, NONE])
 def test_this_kernel_is_preferred_when_it_can(asked: str, guest: GuestKernel | str) -> None:
     """A kernel that has what the plan needs is taken, whatever guests there are, and the sentence names both."""
-    substrate, why = decide(NEEDS, asked, ABLE, guest)
+    substrate, why = decide(NEEDS, Wish(asked), ABLE, guest)
 
     assert substrate == Here()
     assert why == "in this kernel, 6.8.0, which has namespaces, netem, veth"
@@ -37,10 +38,10 @@ def test_this_kernel_is_preferred_when_it_can(asked: str, guest: GuestKernel | s
 @pytest.mark.parametrize(("asked", "facts"), [("auto", UNABLE), ("uml", UNABLE), ("uml", ABLE)])
 def test_a_guest_is_taken_when_needed_or_asked_for(asked: str, facts: Facts) -> None:
     """A guest runs what this kernel cannot, or what it was asked for; the sentence says which of both."""
-    substrate, why = decide(NEEDS, asked, facts, GUEST)
+    substrate, why = decide(NEEDS, Wish(asked), facts, GUEST)
 
     assert substrate == Uml(GUEST)
-    assert why.startswith("in a guest kernel, User-Mode Linux 6.1.176")
+    assert why.startswith("in real time, in a guest kernel, User-Mode Linux 6.1.176")
     assert why.endswith("because this kernel lacks netem" if asked == "auto" else "as asked")
 
 
@@ -57,7 +58,7 @@ def test_a_guest_is_taken_when_needed_or_asked_for(asked: str, facts: Facts) -> 
 def test_what_cannot_be_done_is_refused(asked: str, facts: Facts, guest: GuestKernel | str, says: list[str]) -> None:
     """A refusal says what is missing, and what to type for each thing that would help."""
     with pytest.raises(RefusedError) as refusal:
-        decide(NEEDS, asked, facts, guest)
+        decide(NEEDS, Wish(asked), facts, guest)
 
     assert all(words in str(refusal.value) for words in says), str(refusal.value)
 
@@ -68,7 +69,7 @@ def test_one_refusal_is_told_once() -> None:
     facts = Facts(missing=dict.fromkeys(NEEDS, reason))
 
     with pytest.raises(RefusedError) as refusal:
-        decide(NEEDS, "here", facts, NONE)
+        decide(NEEDS, Wish("here"), facts, NONE)
 
     assert str(refusal.value).count(reason) == 1
 
@@ -76,7 +77,7 @@ def test_one_refusal_is_told_once() -> None:
 def test_a_guest_kernel_and_here_contradict_each_other() -> None:
     """`--substrate here --kernel PATH` is the author's mistake, and both options are named."""
     with pytest.raises(SpecError, match=r"--kernel.*--substrate here"):
-        choose(NEEDS, "here", Path("/usr/bin/linux.uml"))
+        choose(NEEDS, Wish("here", Path("/usr/bin/linux.uml")))
 
 
 @pytest.mark.parametrize("asked", ["auto", "uml"])
@@ -84,4 +85,42 @@ def test_a_guest_kernel_and_here_contradict_each_other() -> None:
 def test_a_kernel_that_is_none(asked: str, kernel: str, says: str) -> None:
     """A named kernel is taken or refused by its name, never replaced by another."""
     with pytest.raises(RefusedError, match=f"{kernel} {says}"):
-        choose(NEEDS, asked, Path(kernel))
+        choose(NEEDS, Wish(asked, Path(kernel)))
+
+
+@pytest.mark.parametrize(
+    ("wish", "facts"),
+    [
+        (Wish(), ABLE),
+        (Wish(), UNABLE),
+        (Wish("uml"), ABLE),
+        (Wish(clock="virtual"), ABLE),
+        (Wish("uml", clock="virtual"), UNABLE),
+        (Wish(kernel=EXACT.path), UNABLE),
+    ],
+)
+def test_virtual_time_is_taken_where_it_can_be_had(wish: Wish, facts: Facts) -> None:
+    """Unless another clock or this kernel was asked for, a guest that has virtual time runs in it."""
+    substrate, why = decide(NEEDS, wish, facts, EXACT)
+
+    assert substrate == Uml(EXACT, virtual=True)
+    assert why.startswith("in virtual time")
+
+
+@pytest.mark.parametrize(("facts", "expected"), [(ABLE, Here()), (UNABLE, Uml(EXACT))])
+def test_real_time_is_kept_to_when_asked_for(facts: Facts, expected: object) -> None:
+    """With `--clock real` this kernel comes first again, and a guest runs in real time."""
+    assert decide(NEEDS, Wish(clock="real"), facts, EXACT)[0] == expected
+
+
+@pytest.mark.parametrize("guest", [GUEST, NONE])
+def test_virtual_time_that_cannot_be_had_is_refused(guest: GuestKernel | str) -> None:
+    """Asked for by name, it is never silently replaced by the other clock."""
+    with pytest.raises(RefusedError):
+        decide(NEEDS, Wish(clock="virtual"), ABLE, guest)
+
+
+def test_virtual_time_and_here_contradict_each_other() -> None:
+    """`--substrate here --clock virtual` is the author's mistake."""
+    with pytest.raises(SpecError, match=r"--clock virtual.*--substrate here"):
+        choose(NEEDS, Wish("here", clock="virtual"))
