@@ -32,6 +32,7 @@ class Walk:
         self._phases, self._counters = Log(run, Phase), Log(run, Counters)
         self._knobs = [change.knob for change in plan.phases[0].changes]
         self._at_rest = {knob: kernel.read(knob) for knob in self._knobs}
+        self._in_force = dict(self._at_rest)
 
     def __enter__(self) -> Walk:
         return self
@@ -55,8 +56,9 @@ class Walk:
     def _enter(self, planned: PlannedPhase, begin: int, until: int) -> None:
         for change in planned.changes:
             wanted = change.setting if change.setting is not None else self._at_rest[change.knob]
-            if self._kernel.read(change.knob) != self._kernel.holds(wanted):
+            if self._in_force[change.knob] != wanted:
                 apply(self._kernel, self._journal, (change.knob, wanted))
+                self._in_force[change.knob] = wanted
         ready = max(begin, self._clock.now())
         self._phase = Phase(planned.name, planned.round, planned.faults, begin, ready, until)
         self._note(self._phase)

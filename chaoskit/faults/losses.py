@@ -9,12 +9,17 @@ from __future__ import annotations
 from chaoskit.faults.netem import U32
 from chaoskit.knobs import FourState, GilbertElliott, Loss, RandomLoss
 
+_Four = tuple[float, float, float, float]
+_Moves = tuple[_Four, _Four, _Four, _Four]
+_FAR, _NEGLIGIBLE = 20_000, 1e-9
+
 
 def expectation(loss: Loss) -> tuple[float, float] | None:
-    """(share lost, correlation of the loss of one packet with that of the next); None when unknowable.
+    """(share lost, memory of the loss process); None when unknowable.
 
-    The second number widens the interval within which a count of drops is believed: of a binomial's
-    variance it makes (1 + c) / (1 - c) times as much.
+    The memory m widens the interval within which a count of drops is believed: of n packets the share lost
+    varies (1 + m) / (1 - m) times as much as it would with independent loss, for large n. For a model that
+    loses all in its bad state and nothing else, m is the correlation of neighbours.
     """
     match loss:
         case RandomLoss(share, 0):
@@ -28,23 +33,49 @@ def expectation(loss: Loss) -> tuple[float, float] | None:
 
 
 def _gilbert_elliott(p: float, r: float, bad: float, good: float) -> tuple[float, float]:
+    """The correlation over k packets is c (1 - p - r)^k; its sum over all k is closed."""
     if p + r == 0:
         return good, 0.0
     in_bad = p / (p + r)
     share = in_bad * bad + (1 - in_bad) * good
-    spread = share * (1 - share)
-    memory = (1 - p - r) * in_bad * (1 - in_bad) * (bad - good) ** 2 / spread if spread else 0.0
-    return share, memory
+    spread, stay = share * (1 - share), 1 - p - r
+    if not spread:
+        return share, 0.0
+    c = in_bad * (1 - in_bad) * (bad - good) ** 2 / spread
+    return share, _memory(c * stay / (1 - stay))
 
 
 def _four_state(p13: float, p31: float, p32: float, p23: float, p14: float) -> tuple[float, float] | None:
     if p31 == 0 or (p32 and p23 == 0):
         return None  # some state is never left: the share depends on when one looks
-    burst_lost = p13 / p31
-    burst_kept = burst_lost * p32 / p23 if p32 else 0.0
-    lost = burst_lost + p14
-    share = lost / (1 + burst_lost + burst_kept + p14)
+    lost = p13 / p31  # how much likelier than the good state; the fourth is p14
+    kept = lost * p32 / p23 if p32 else 0.0
+    total = 1 + kept + lost + p14
+    share = (lost + p14) / total
     if share in (0.0, 1.0):
         return share, 0.0
-    lost_again = burst_lost * (1 - p31 - p32) / lost
-    return share, (lost_again - share) / (1 - share)
+    moves = (
+        (1 - p13 - p14, 0.0, p13, p14),
+        (0.0, 1 - p23, p23, 0.0),
+        (p31, p32, 1 - p31 - p32, 0.0),
+        (1.0, 0.0, 0.0, 0.0),
+    )
+    return share, _memory(_correlations(moves, (1 / total, kept / total, lost / total, p14 / total), share))
+
+
+def _correlations(moves: _Moves, often: _Four, share: float) -> float:
+    """The sum over k of the correlation of a loss with the one k packets later; states 3 and 4 are losses."""
+    ahead: _Four = (-share, -share, 1 - share, 1 - share)
+    now, total = ahead, 0.0
+    for _ in range(_FAR):
+        ahead = tuple(sum(m * a for m, a in zip(row, ahead, strict=True)) for row in moves)  # type: ignore[assignment]
+        term = sum(o * n * a for o, n, a in zip(often, now, ahead, strict=True)) / (share * (1 - share))
+        total += term
+        if max(abs(a) for a in ahead) < _NEGLIGIBLE:
+            break
+    return total
+
+
+def _memory(correlations: float) -> float:
+    """The m for which (1 + m) / (1 - m) is 1 + 2 x the sum of all correlations."""
+    return correlations / (1 + correlations)

@@ -68,8 +68,8 @@ class Rounding(_Frozen):
 class Effect(_Frozen):
     """What a phase's faults should do to one qdisc's packets, to be compared with its counters.
 
-    `loss` is the expected share lost, `memory` the correlation from packet to packet of the loss process
-    (0 for independent loss), `delay` the mean delay added in ns. None: this netem makes no such promise.
+    `loss` is the expected share lost, `memory` widens the interval in which a count of it is believed (see
+    `faults.losses`; 0 for independent loss), `delay` the typical delay added in ns. None: no such promise.
     """
 
     knob: Knob

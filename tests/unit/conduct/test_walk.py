@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,18 @@ class SlowKernel(FakeKernel):
         """Take the time, then do it."""
         self.clock.sleep_until(self.clock.now() + self.cost)
         super().write(knob, setting)
+
+
+class Forgetful(SlowKernel):
+    """Does not tell which distribution table is loaded, as real ones do not."""
+
+    def holds(self, setting: Setting) -> Setting:
+        """Without the table."""
+        return replace(setting, distribution=None) if isinstance(setting, Netem) else setting
+
+    def read(self, knob: Knob) -> Setting:
+        """Without the table."""
+        return self.holds(super().read(knob))
 
 
 class Endless:
@@ -210,3 +223,20 @@ def test_a_failed_write_anywhere_is_put_back_entirely(plan: Plan, tmp_path: Path
 
         assert leftovers == []
         assert kernel.settings == before
+
+
+def test_phases_that_differ_in_what_no_kernel_tells_are_both_set(tmp_path: Path, clock: ManualClock) -> None:
+    """Two faults that read back alike, apart in their distribution table alone, are two writes."""
+    shaky = "{delay: 30ms, jitter: 5ms, distribution: %s, rate: 1gbit}"
+    file = FILE.replace("{delay: 30ms}", shaky % "normal").replace(
+        "  tuned:", f"  other: {{link: client-router, direction: down, netem: {shaky % 'pareto'}}}\n  tuned:"
+    )
+    plan = compile_plan(parse(file.replace("{slow+tuned: 2s}", "{other: 2s}"), "x.yaml"))
+    kernel = Forgetful()
+    kernel.clock = clock
+
+    with Journal(tmp_path) as journal:
+        walk(plan, tmp_path, kernel, journal, Endless(clock, 20 * SECOND))
+
+    written = [setting.distribution for _, setting in kernel.writes if isinstance(setting, Netem)]
+    assert written == ["normal", "pareto"] * 2
