@@ -5,7 +5,7 @@ GUEST := $(PYTHON_IN) tests/in_guest.py --limit 15min
 PYTEST := -m pytest -p no:cacheprovider
 PINS := pyproject.toml .ci/constraints.txt .ci/prepare
 
-.PHONY: demo test lint format test-unit test-kernel test-guest bench pins clean
+.PHONY: demo test lint format test-unit test-kernel test-guest test-virtual kernel bench pins clean
 
 demo: .venv/.program  ## a chat stream under burst loss, to a verdict; broken and undecided are verdicts too
 	@.venv/bin/chaoskit run experiments/loss-first-token.yaml; code=$$?; \
@@ -31,6 +31,13 @@ test-kernel: .venv/.tests  ## against a real kernel: inside a guest
 
 test-guest: .venv/.tests  ## guests from outside, and whole experiments in them
 	@$(PYTHON_IN) $(PYTEST) tests/guest
+
+test-virtual: .venv/.tests kernel  ## what only our own kernel can do
+	@$(PYTHON_IN) $(PYTEST) tests/virtual
+
+kernel: .venv/.program  ## our own guest kernel, built once: ten minutes, 2 GB of disk meanwhile
+	@.venv/bin/chaoskit kernel status 2>/dev/null || \
+	{ bash .ci/prepare kernel && .venv/bin/chaoskit kernel build; }
 
 bench: .venv/.tests  ## how fast and how true; printed, not judged
 	@$(PYTHON_IN) tests/bench/startup.py

@@ -148,9 +148,9 @@ def _make(room: Path, tell: Tell) -> Path:
     tree = room / "source"
     tree.mkdir()
     tell(f"unpacking {kernels.SOURCE}")
-    _run(tree, "tar", "--extract", "--no-same-owner", "--strip-components=1", f"--file={kernels.SOURCE}")
-    _run(tree, "patch", "--strip=1", f"--input={kernels.PATCH}")
-    _run(tree, "make", "ARCH=um", "allnoconfig", f"KCONFIG_ALLCONFIG={kernels.CONFIG}")
+    run(tree, "tar", "--extract", "--no-same-owner", "--strip-components=1", f"--file={kernels.SOURCE}")
+    run(tree, "patch", "--strip=1", f"--input={kernels.PATCH}")
+    run(tree, "make", "ARCH=um", "allnoconfig", f"KCONFIG_ALLCONFIG={kernels.CONFIG}")
     compiled = 0
 
     def count(line: str) -> None:
@@ -159,9 +159,9 @@ def _make(room: Path, tell: Tell) -> Path:
         if line.startswith("  CC ") and compiled % 40 == 0:
             tell(f"compiled {compiled} of about {FILES} files")
 
-    _run(tree, "make", "ARCH=um", f"--jobs={len(os.sched_getaffinity(0))}", heard=count)
+    run(tree, "make", "ARCH=um", f"--jobs={len(os.sched_getaffinity(0))}", heard=count)
     program = room / kernels.PROGRAM
-    _run(tree, "strip", "linux", f"--output-file={program}")
+    run(tree, "strip", "linux", f"--output-file={program}")
     tell("booting it, and setting a netem")
     _try(program)
     return program
@@ -175,7 +175,7 @@ def _try(program: Path) -> None:
         raise RefusedError(f"the kernel that was built cannot do all it should: {said}")
 
 
-def _run(folder: Path, *words: str, heard: Callable[[str], object] = str) -> None:
+def run(folder: Path, *words: str, heard: Callable[[str], object] = str) -> None:
     """Run a tool to its end, passing on each line that it says. RefusedError, with its last words, when it fails.
 
     It gets nothing of our environment but PATH: the flags of a surrounding make are not for it.
