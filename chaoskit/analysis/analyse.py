@@ -71,6 +71,8 @@ def understand(raw: Raw, run: Path, asked: Asked) -> Result:
         target=asked.target,
         seed=asked.seed,
         run=str(run),
+        clock=raw.machine.get("clock", ""),
+        kernel=raw.machine.get("kernel", ""),
         origin=course.begin,
         seconds=max(0, raw.last - course.begin) / SECOND,
         outcome=outcome(raw, found, verdicts, doubted),

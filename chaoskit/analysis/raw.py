@@ -21,6 +21,7 @@ class Raw:
     """The records of one run, in the order they were written. `plan` is None for a bare probe."""
 
     plan: Plan | None
+    machine: dict[str, str]
     how: How
     detail: str
     phases: list[Phase]
@@ -57,6 +58,7 @@ def load(run: Path) -> Raw:
     how, detail = _outcome(run / OUTCOME, plan is not None)
     return Raw(
         plan=plan,
+        machine=_machine(run / "machine.json"),
         how=how,
         detail=detail,
         phases=read(run, Phase),
@@ -67,6 +69,14 @@ def load(run: Path) -> Raw:
         served=read(run, Served),
         counters=read(run, Counters),
     )
+
+
+def _machine(path: Path) -> dict[str, str]:
+    """What the conductor noted of its machine; nothing when it did not come so far."""
+    try:
+        return {name: str(value) for name, value in json.loads(path.read_bytes()).items()}
+    except (OSError, ValueError, AttributeError):
+        return {}
 
 
 def _outcome(path: Path, is_experiment: bool) -> tuple[How, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 SCHEMA: Literal[1] = 1
 
@@ -232,7 +232,9 @@ class Result(_Frozen):
     question: str
     target: str
     seed: int
-    run: str  # the run directory; "" when it was not kept
+    run: str = Field(default="", exclude=True, description="Where it lies; not part of what it is. Empty: not kept.")
+    clock: str = Field(description="real, virtual, or nothing when the run was killed before it said so.")
+    kernel: str
     origin: int
     seconds: float
     outcome: Outcome

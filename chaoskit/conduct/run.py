@@ -154,6 +154,7 @@ def _note_machine(run: Path) -> None:
     machine = {
         "chaoskit": __version__,
         "kernel": platform.release(),
+        "clock": "virtual" if "time-travel=" in _first_line("/proc/cmdline") else "real",
         "python": platform.python_version(),
         "processors": os.cpu_count(),
         "started": wall(),

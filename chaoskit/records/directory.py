@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import zip_longest
 from pathlib import Path
 
 from chaoskit.errors import RefusedError
@@ -34,6 +35,25 @@ def conclude(run: Path, how: str, detail: str) -> None:
     with path.open("r+b" if path.exists() else "wb") as file:
         file.write(_outcome(how, detail))
         file.truncate()
+
+
+def first_difference(one: Path, other: Path) -> str:
+    """Where two run directories begin to differ, file and line; "" when all their files are the same.
+
+    Left out: `*.log`, what a console said.
+    """
+    for name in sorted({path.name for run in (one, other) for path in run.iterdir() if path.is_file()}):
+        if name.endswith(".log"):
+            continue
+        texts = [(run / name).read_bytes().splitlines() if (run / name).exists() else [] for run in (one, other)]
+        for number, (left, right) in enumerate(zip_longest(*texts), 1):
+            if left != right:
+                return f"{name} line {number}: {_short(left)} and {_short(right)}"
+    return ""
+
+
+def _short(line: bytes | None) -> str:
+    return "nothing" if line is None else repr(line[:100].decode(errors="replace"))
 
 
 def _outcome(how: str, detail: str) -> bytes:

@@ -28,12 +28,12 @@ def refuse(word: str) -> None:
 
 
 def test_a_result_survives_its_file(tmp_path: Path) -> None:
-    """What was written is read back equal, and the file has neither NaN nor Infinity."""
+    """What was written is read back equal but for where it lay, and the file has neither NaN nor Infinity."""
     result = made(tmp_path, how="finished")
     text = result.model_dump_json()
 
     json.loads(text, parse_constant=refuse)
-    assert Result.model_validate_json(text) == result
+    assert Result.model_validate_json(text) == result.model_copy(update={"run": ""})
 
 
 def test_never_is_a_word(tmp_path: Path) -> None:

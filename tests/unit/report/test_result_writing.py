@@ -20,10 +20,10 @@ def result(tmp_path: Path) -> Result:
 
 
 def test_the_file_is_the_result(result: Result, tmp_path: Path) -> None:
-    """What is read back equals what was written, and nothing else is left in the directory."""
+    """What is read back equals what was written, but for where it lay, and nothing else is left in the directory."""
     path = write_result(result, tmp_path)
 
-    assert Result.model_validate_json(path.read_bytes()) == result
+    assert Result.model_validate_json(path.read_bytes()) == result.model_copy(update={"run": ""})
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["result.json"]
 
 

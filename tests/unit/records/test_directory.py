@@ -1,0 +1,65 @@
+"""A run's own folder, and what two of them have in common."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from chaoskit.errors import RefusedError
+from chaoskit.records.directory import OUTCOME, conclude, create, first_difference
+
+
+def outcome(run: Path) -> dict[str, str]:
+    """What is written down of how it went."""
+    return dict(json.loads((run / OUTCOME).read_bytes()))
+
+
+def test_a_run_says_that_it_was_killed_until_it_says_more(tmp_path: Path) -> None:
+    """From its first moment on a directory tells the truth about a run that is ended by force."""
+    run = create(tmp_path / "run", {"plan.json": "{}"})
+
+    assert outcome(run)["how"] == "interrupted"
+    assert (run / "plan.json").read_text() == "{}"
+
+
+def test_the_last_word_needs_no_new_room(tmp_path: Path) -> None:
+    """The outcome fits into the block that was kept for it, however long its detail."""
+    run = create(tmp_path / "run", {})
+    room = (run / OUTCOME).stat().st_size
+
+    conclude(run, "refused", "ü" * 10_000)
+
+    assert (run / OUTCOME).stat().st_size <= room
+    assert outcome(run)["how"] == "refused"
+
+
+def test_a_directory_with_anything_in_it_is_refused(tmp_path: Path) -> None:
+    """Nothing is written into it."""
+    (tmp_path / "file").write_text("mine")
+
+    with pytest.raises(RefusedError, match="not empty"):
+        create(tmp_path, {"plan.json": "{}"})
+
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "says"),
+    [
+        ({"a.jsonl": "1\n2\n"}, {"a.jsonl": "1\n2\n"}, ""),
+        ({"a.jsonl": "1\n2\n"}, {"a.jsonl": "1\n3\n"}, "a.jsonl line 2: '2' and '3'"),
+        ({"a.jsonl": "1\n2\n"}, {"a.jsonl": "1\n"}, "a.jsonl line 2: '2' and nothing"),
+        ({"a.jsonl": "1\n", "b": "x"}, {"a.jsonl": "1\n"}, "b line 1: 'x' and nothing"),
+        ({"guest.log": "1"}, {"guest.log": "2"}, ""),
+    ],
+)
+def test_the_first_difference_is_named(one: dict[str, str], other: dict[str, str], says: str, tmp_path: Path) -> None:
+    """File, line and both texts; a console's log may differ."""
+    for name, files in (("one", one), ("other", other)):
+        (tmp_path / name).mkdir()
+        for file, text in files.items():
+            (tmp_path / name / file).write_text(text)
+
+    assert first_difference(tmp_path / "one", tmp_path / "other") == says
