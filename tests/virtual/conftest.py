@@ -1,0 +1,44 @@
+"""What the virtual tier needs: our own kernel, built when the cache lacks it, and a guest that answers in JSON.
+
+The tier never skips: where the kernel cannot be built, every test in it fails and says what to install.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaoskit.clock import RealClock
+from chaoskit.substrate import building, kernels, uml
+from chaoskit.substrate.running import Command
+from chaoskit.units import Duration
+
+Ask = Callable[..., Any]
+
+
+@pytest.fixture(scope="session")
+def kernel() -> uml.GuestKernel:
+    """Our own kernel."""
+    place = kernels.cache()
+    return uml.find(kernels.newest(place) or building.build(place, print))
+
+
+@pytest.fixture
+def ask(kernel: uml.GuestKernel, tmp_path: Path) -> Ask:
+    """Boot a guest with these options, run a Python program in it, and give back what it wrote to `answer`."""
+
+    def boot(program: str, *options: str, folder: str = "a") -> Any:
+        place = tmp_path / folder
+        place.mkdir()
+        answer = place / "answer.json"
+        words = (sys.executable, "-c", f"import json\n{program}\njson.dump(answer, open({str(answer)!r}, 'w'))")
+        guest = uml.Uml(kernel, options=options).launch(Command(words, place, Duration.parse("60s")), RealClock())
+        assert guest.finish() == 0, guest.log.read_text()
+        return json.loads(answer.read_text())
+
+    return boot

@@ -1,0 +1,110 @@
+"""Our own kernel: it has everything that its configuration names, and its chance is an argument."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaoskit.clock import RealClock
+from chaoskit.kernel.survey import FEATURES
+from chaoskit.substrate import checkup, kernels, uml
+
+Ask = Callable[..., Any]
+
+DRAW = """
+import ctypes, os
+from pathlib import Path
+at_random = ctypes.CDLL(None).getauxval
+at_random.restype = ctypes.c_ulong
+answer = {
+    "urandom": Path("/dev/urandom").open("rb").read(64).hex(),
+    "getrandom": os.getrandom(64).hex(),
+    "AT_RANDOM": ctypes.string_at(at_random(25), 16).hex(),
+    "boot id": Path("/proc/sys/kernel/random/boot_id").read_text(),
+    "stack": [line for line in Path("/proc/self/maps").read_text().splitlines() if "[stack]" in line],
+}
+"""
+CLOCKS = "import time; answer = [time.time_ns(), time.monotonic_ns()]"
+SLEEP = "import time; before = time.monotonic_ns(); time.sleep(600); answer = time.monotonic_ns() - before"
+ALGORITHMS = "answer = open('/proc/sys/net/ipv4/tcp_available_congestion_control').read().split()"
+
+
+def test_nothing_that_the_configuration_names_was_dropped(kernel: uml.GuestKernel) -> None:
+    """Every option that is asked for is in the kernel that was built; a name that the source forgot would not be."""
+    answer = subprocess.run([kernel.path, "--showconfig"], capture_output=True, text=True, check=True)
+
+    built = set(answer.stdout.splitlines())
+    asked = {line for line in kernels.CONFIG.read_text().splitlines() if line.startswith("CONFIG_")}
+
+    assert {line for line in asked if not line.endswith("=n")} <= built
+    assert not {line.replace("=n", "=y") for line in asked if line.endswith("=n")} & built
+
+
+def test_it_boots_and_can_do_all_that_a_lab_needs(kernel: uml.GuestKernel) -> None:
+    """Its own survey finds every feature, and it needs no modules."""
+    facts = checkup.ask(uml.Uml(kernel), RealClock())
+
+    assert facts.features == frozenset(FEATURES), facts.missing
+    assert facts.kernel.endswith("-chaoskit")
+    assert kernel.modules is None
+
+
+def test_it_is_preferred_to_the_distributions(kernel: uml.GuestKernel) -> None:
+    """Without a name, our own kernel is the one that boots."""
+    assert uml.find() == kernel
+    assert kernel.path.is_relative_to(kernels.cache())
+
+
+def test_one_number_gives_one_chance(ask: Ask) -> None:
+    """Two guests with one number draw the same bytes everywhere, wherever their folders lie."""
+    first = ask(DRAW, *uml.virtual_time(42), folder="a")
+    again = ask(DRAW, *uml.virtual_time(42), folder="another with a longer name")
+
+    assert first == again
+
+
+def test_another_number_gives_another_chance(ask: Ask) -> None:
+    """Every draw changes with the number."""
+    first = ask(DRAW, *uml.virtual_time(42), folder="a")
+    other = ask(DRAW, *uml.virtual_time(43), folder="b")
+
+    assert [name for name in first if first[name] == other[name]] == []
+
+
+def test_without_a_number_the_host_gives_the_chance(ask: Ask) -> None:
+    """Two guests without the argument draw different bytes, in virtual time too."""
+    first = ask(DRAW, "time-travel=inf-cpu", folder="a")
+    again = ask(DRAW, "time-travel=inf-cpu", folder="b")
+
+    assert [name for name in first if first[name] == again[name]] == []
+
+
+@pytest.mark.parametrize("number", ["", "x", "12y", "99999999999999999999999"])
+def test_a_number_that_is_none_ends_the_kernel_at_once(kernel: uml.GuestKernel, tmp_path: Path, number: str) -> None:
+    """It says which word it does not understand, instead of booting with another chance than was asked for."""
+    answer = subprocess.run(
+        [kernel.path, f"chaoskit.entropy={number}", "mem=64M"],
+        env={"HOME": str(tmp_path), "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+    assert answer.returncode == 1
+    assert f"chaoskit.entropy is no 64-bit number: {number}\n" in answer.stderr
+
+
+def test_time_begins_where_it_is_told_and_costs_nothing(ask: Ask) -> None:
+    """Ten minutes of sleep are ten minutes to the guest, to the millisecond, and less than a minute to us."""
+    assert ask(CLOCKS, *uml.virtual_time(1), folder="a") == ask(CLOCKS, *uml.virtual_time(1), folder="b b")
+    assert 600_000_000_000 <= ask(SLEEP, *uml.virtual_time(1), folder="c") < 600_001_000_000
+
+
+def test_congestion_controls(ask: Ask) -> None:
+    """cubic, bbr and dctcp are there to choose from."""
+    assert {"cubic", "bbr", "dctcp"} <= set(ask(ALGORITHMS, *uml.virtual_time(1)))
