@@ -131,7 +131,7 @@ def _become(job: Job) -> None:
         os.chdir(job.directory)
         os.execvpe(job.argv[0], job.argv, job.environment)
     except OSError as error:
-        print(f"cannot run {job.argv[0]}: {error.strerror}", file=sys.stderr, flush=True)
+        print(f"cannot run {job.argv[0]}: {error.strerror}: {error.filename}", file=sys.stderr, flush=True)
     finally:
         os._exit(127)
 

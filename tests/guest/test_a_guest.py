@@ -228,7 +228,13 @@ def test_a_guest_needs_no_rights(copy_for_everybody: Path) -> None:
     words = [*drop, "/usr/bin/python3", str(copy_for_everybody / "in_guest.py"), "id", "-u"]
 
     answer = subprocess.run(
-        words, capture_output=True, text=True, timeout=60, check=False, env={"PYTHONPATH": str(copy_for_everybody)}
+        words,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=copy_for_everybody,
+        env={"PYTHONPATH": str(copy_for_everybody)},
     )
 
     assert (answer.returncode, answer.stdout) == (0, "0\n"), answer.stderr
