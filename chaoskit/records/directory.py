@@ -13,7 +13,7 @@ _ROOM = 4096  # bytes: a block of most filesystems
 
 
 def create(run: Path, files: dict[str, str]) -> Path:
-    """Make the folder with these first files in it. Returns its absolute path.
+    """Make the folder with these first files in it. Returns its path as it was given.
 
     Raises RefusedError when it holds something already or cannot be written.
     """
@@ -26,7 +26,7 @@ def create(run: Path, files: dict[str, str]) -> Path:
         (run / OUTCOME).write_bytes(_outcome("interrupted", "killed before it could say how it went").ljust(_ROOM))
     except OSError as error:
         raise RefusedError(f"cannot write the run directory {run}: {error.strerror}; give another --out") from error
-    return run.resolve()
+    return run
 
 
 def conclude(run: Path, how: str, detail: str) -> None:
