@@ -115,7 +115,8 @@ class TcpInfo:
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """How the probe itself was doing: `lag` is the longest wait of its loop since the last line, in ns."""
+    """How the probe itself was doing, in ns: `lag` is the longest wait of its loop since the last line, `cpu` the
+    processor time that the process has used so far."""
 
     at: int
     open: int
