@@ -11,7 +11,7 @@ from pathlib import Path
 from chaoskit.analysis.analyse import Asked, analyse
 from chaoskit.analysis.result import Result
 from chaoskit.clock import now
-from chaoskit.probe.drive import drive
+from chaoskit.probe.drive import drive, warm_up
 from chaoskit.probe.target import Order, Target
 from chaoskit.records.directory import conclude, create
 from chaoskit.spec.model import Workload
@@ -51,6 +51,7 @@ class Bare:
 
         for sign in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(sign, interrupt, sign)
+        await warm_up()
         order = Order(seed=self.seed, start=now() + _LEAD, length=None, requests=self.requests)
         await drive(self.target, self.workload, order, run, stop)
         if not stop.is_set():
