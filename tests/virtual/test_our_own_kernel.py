@@ -30,6 +30,42 @@ answer = {
 """
 CLOCKS = "import time; answer = [time.time_ns(), time.monotonic_ns()]"
 SLEEP = "import time; before = time.monotonic_ns(); time.sleep(600); answer = time.monotonic_ns() - before"
+TRIALS = """
+ip link set lo up
+ip link add veth0 type veth peer name veth1
+ip link add ifb7 type ifb
+ip link add dummy7 type dummy
+ip link add wg0 type wireguard
+ip tuntap add tun0 mode tun
+ip rule add fwmark 1 table 7
+ip -6 rule add fwmark 1 table 7
+tc qdisc replace dev veth0 root netem delay 1ms loss gemodel 1% 10% 70% 0.1%
+tc qdisc replace dev veth0 root tbf rate 1mbit burst 2000 latency 1s
+tc qdisc replace dev veth0 root fq
+tc qdisc replace dev veth0 root fq_codel
+tc qdisc replace dev veth0 root cake
+tc qdisc replace dev veth0 root red limit 100000 avpkt 1000
+tc qdisc replace dev veth0 root pfifo
+tc qdisc replace dev veth0 root handle 9: prio
+tc qdisc replace dev veth0 root handle 1: htb
+tc class add dev veth0 parent 1: classid 1:1 htb rate 1mbit
+tc filter add dev veth0 parent 1: protocol ip prio 1 u32 match ip dport 80 0xffff flowid 1:1
+tc filter add dev veth0 parent 1: protocol ip prio 2 handle 7 fw flowid 1:1
+tc qdisc add dev veth0 clsact
+tc filter add dev veth0 ingress protocol ip prio 1 flower ip_proto tcp action mirred egress redirect dev ifb7
+tc filter add dev veth0 egress protocol ip prio 1 flower ip_flags frag action gact drop random netrand ok 5
+tc filter add dev veth0 egress prio 2 matchall action police rate 1mbit burst 2000 mtu 1300 drop
+unshare --user --map-root-user --net --pid --fork true
+mount -t overlay none /run/merged -o lowerdir=/etc,upperdir=/run/upper,workdir=/run/work
+"""
+TRY = f"""
+import os, subprocess
+for name in ("merged", "upper", "work"):
+    os.mkdir("/run/" + name)
+trials = {TRIALS!r}.strip().splitlines()
+ended = [(trial, subprocess.run(trial.split(), capture_output=True, text=True)) for trial in trials]
+answer = [trial + ": " + end.stderr for trial, end in ended if end.returncode]
+"""
 ALGORITHMS = "answer = open('/proc/sys/net/ipv4/tcp_available_congestion_control').read().split()"
 
 
@@ -103,6 +139,11 @@ def test_time_begins_where_it_is_told_and_costs_nothing(ask: Ask) -> None:
     """Ten minutes of sleep are ten minutes to the guest, to the millisecond, and less than a minute to us."""
     assert ask(CLOCKS, *uml.virtual_time(1), folder="a") == ask(CLOCKS, *uml.virtual_time(1), folder="b b")
     assert 600_000_000_000 <= ask(SLEEP, *uml.virtual_time(1), folder="c") < 600_001_000_000
+
+
+def test_every_queue_classifier_action_and_device_can_be_made(ask: Ask) -> None:
+    """What faults are made of is there: iproute2's own commands go through, one and all."""
+    assert not ask(TRY, *uml.virtual_time(1))
 
 
 def test_congestion_controls(ask: Ask) -> None:
