@@ -23,6 +23,7 @@ from typing import TypeVar
 import h2.errors
 import h2.exceptions
 import httpcore
+import httpx
 
 from chaoskit.probe.wire import MalformedError
 from chaoskit.records.model import Completion
@@ -32,9 +33,10 @@ FOREIGN = (
     httpcore.ProtocolError,
     httpcore.TimeoutException,
     h2.exceptions.H2Error,
+    httpx.TransportError,
     MalformedError,
 )
-"""What the far side can make httpcore, hyper-h2 and our own parsers raise. Anything else is a mistake of ours."""
+"""What the far side can make httpcore, hyper-h2, httpx and our own parsers raise. All else is a mistake of ours."""
 
 Ending = tuple[Completion, str]
 WITHOUT_MARKER: Ending = ("truncated", "the response ended without the protocol's end marker")

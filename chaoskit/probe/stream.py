@@ -116,9 +116,11 @@ class Stream:
 
     def _take(self, arrival: Arrival, meanings: list[protocols.Meaning]) -> None:
         transcript = self._transcript
-        is_first = transcript.first_token is None
+        is_first, had_ended = transcript.first_token is None, transcript.has_ended
         transcript.take(arrival, meanings)
-        if transcript.has_ended:
+        if had_ended:
+            pass  # the time for the rest runs already, whatever still comes
+        elif transcript.has_ended:
             self._guard.until(now() + _AFTERMATH, "cancelled")
         elif transcript.first_token is not None:
             self._guard.until(arrival.user + self._timeouts.idle, "idle_timeout")
