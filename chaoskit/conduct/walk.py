@@ -70,10 +70,9 @@ class Walk:
 
     def _wait(self, until: int, children: Sequence[Child]) -> None:
         sampled = self._clock.now()
-        _must_live(children)
         while (now := self._clock.now()) < until:
+            _must_live(children)  # at `until` itself the probe may have ended
             self._clock.sleep_until(min(until, now + _TICK))
-            _must_live(children)
             if self._clock.now() - sampled >= _SECOND:
                 sampled += _SECOND
                 self._sample()

@@ -198,6 +198,15 @@ def test_a_dead_child_ends_the_walk_at_once(
     assert clock.now() < 2 * SECOND
 
 
+def test_a_probe_may_end_with_the_last_phase(
+    plan: Plan, tmp_path: Path, kernel: SlowKernel, journal: Journal, clock: ManualClock
+) -> None:
+    """Its last stream may be over at the very moment at which the timeline is."""
+    walk(plan, tmp_path, kernel, journal, Endless(clock, 19 * SECOND))
+
+    assert read(tmp_path, Phase)[-1].name == "drain"
+
+
 def test_the_drain_ends_with_the_last_stream_or_with_its_time(
     plan: Plan, tmp_path: Path, kernel: SlowKernel, journal: Journal, clock: ManualClock
 ) -> None:
