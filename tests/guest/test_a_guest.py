@@ -163,13 +163,15 @@ def test_a_guest_that_is_killed_from_outside(boot: Boot, tmp_path: Path, until: 
 
 def test_a_guest_that_panics(boot: Boot, tmp_path: Path, until: Until, alive: Alive) -> None:
     """The kernel's own last words are in the message."""
-    guest = boot("sh", "-c", "echo c > /proc/sysrq-trigger")
+    guest = boot(*shell(tmp_path, "touch begun; sleep 100"))
+    until((tmp_path / "begun").exists)
+
+    os.kill(guest.pid, signal.SIGSEGV)  # to a guest's kernel this is a fault of its own
 
     with pytest.raises(RefusedError, match="Kernel panic"):
         guest.finish()
-
     until(lambda: not alive(guest.pid))
-    assert names(tmp_path) == {"guest.log"}
+    assert names(tmp_path) == {"guest.log", "begun"}
 
 
 HOST = """
