@@ -57,7 +57,7 @@ def run(
     directory = create(out or Path("runs") / f"{plan.name}-{stamp}", files)
     screen = Console()
     screen.print(f"[bold]{plan.name}[/bold]: {why}", highlight=False)
-    result = _once(chosen, plan, directory, screen)
+    result, code = _once(chosen, plan, directory, screen)
     report.render(result, screen)
     if verify_repeatable and result.outcome.how == "finished":
         again = create(directory / "again", files)
@@ -65,15 +65,15 @@ def run(
         difference = first_difference(directory, again)
         screen.print(f"repeated: {difference or 'every byte the same'}", highlight=False, markup=False)
         raise typer.Exit(5 if difference else result.exit_code)
-    raise typer.Exit(result.exit_code)
+    raise typer.Exit(max(code, result.exit_code))
 
 
-def _once(chosen: Substrate, plan: Plan, directory: Path, screen: Console) -> Result:
+def _once(chosen: Substrate, plan: Plan, directory: Path, screen: Console) -> tuple[Result, int]:
     from chaoskit.analysis.analyse import analyse
     from chaoskit.cli.watch import watch
     from chaoskit.report.files import write_result
 
-    watch(chosen.start(directory, plan.length + plan.drain, plan.seed), plan, directory, screen)
+    code = watch(chosen.start(directory, plan.length + plan.drain, plan.seed), plan, directory, screen)
     result = analyse(directory)
     write_result(result, directory)
-    return result
+    return result, code

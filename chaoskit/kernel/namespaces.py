@@ -35,6 +35,15 @@ def make() -> int:
         return current()
 
 
+def may_be_made() -> bool:
+    """Whether we have the right to make one as we are. Root in a container often has not."""
+    try:
+        os.close(make())
+    except RefusedError:
+        return False
+    return True
+
+
 def leave() -> None:
     """Move the calling thread into a new, empty network namespace. Raises RefusedError."""
     _check(_libc.unshare(_NEWNET))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import chaoskit.kernel.trials  # noqa: F401  nobody may not be able to read it later
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Knob
 from chaoskit.topology.edge import qdiscs

@@ -30,9 +30,7 @@ def message(reply: Ask | Reply) -> str:
 def test_every_vendor_is_understood() -> None:
     """Each vendor's way of asking for tokens and for a stream comes to the same."""
     openai = post("/v1/chat/completions", {**CHAT, "max_tokens": 9, "stream": True})
-    newer = post(
-        "/v1/chat/completions", {**CHAT, "max_completion_tokens": 9, "max_tokens": 5, "stream": True}
-    )
+    newer = post("/v1/chat/completions", {**CHAT, "max_completion_tokens": 9, "max_tokens": 5, "stream": True})
     anthropic = post("/v1/messages?beta=true", {**CHAT, "max_tokens": 9, "stream": True})
     ollama = post("/api/chat", {**CHAT, "options": {"num_predict": 9}})
     sse = post("/sse?tokens=9", None)

@@ -85,9 +85,7 @@ def test_anthropic_has_its_frame() -> None:
     format_ = formats.of(ask("anthropic"), 1)
     raw = format_.opening() + format_.token("a ", 0, 1, 2) + format_.closing()
 
-    named = [
-        line.removeprefix(b"event: ").decode() for line in raw.splitlines() if line.startswith(b"event: ")
-    ]
+    named = [line.removeprefix(b"event: ").decode() for line in raw.splitlines() if line.startswith(b"event: ")]
 
     assert named == [event["type"] for event in events(raw)]
     assert named == [

@@ -116,9 +116,7 @@ def test_stopping_cuts_all_streams(slow_server: Running) -> None:
         with sock, pytest.raises(ConnectionResetError):
             everything(sock)
     assert [record.fate for record in server.served()] == ["failed"] * 3
-    ports = [
-        line.split()[1].split(":")[1] for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]
-    ]
+    ports = [line.split()[1].split(":")[1] for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]]
     assert f"{server.port:04X}" not in ports
 
 
@@ -315,9 +313,7 @@ def test_head_gets_no_body(server: Running, http: str) -> None:
 def test_a_client_may_ask_before_it_sends(server: Running) -> None:
     """`Expect: 100-continue` is answered before the body comes."""
     with server.connect() as sock:
-        sock.sendall(
-            b"POST /sse?tokens=1 HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n"
-        )
+        sock.sendall(b"POST /sse?tokens=1 HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n")
         assert until(sock, b"\r\n\r\n").startswith(b"HTTP/1.1 100 ")
         sock.sendall(b"{}")
         assert until(sock, b"[DONE]").startswith(b"HTTP/1.1 200 ")

@@ -40,9 +40,7 @@ def test_first_token_is_log_normal() -> None:
     assert abs(median / (150 * MS) - 1) < 0.03
     assert abs(p99 / (400 * MS) - 1) < 0.12
     logs = numpy.log(delays)
-    assert (
-        abs(float(((logs - logs.mean()) ** 3).mean() / logs.std() ** 3)) < 0.15
-    )  # symmetric in the logarithm
+    assert abs(float(((logs - logs.mean()) ** 3).mean() / logs.std() ** 3)) < 0.15  # symmetric in the logarithm
 
 
 def test_equal_median_and_p99_are_a_constant() -> None:

@@ -44,18 +44,14 @@ def test_openai_streams(server: Running) -> None:
     assert choices[-1].finish_reason == "length"
     assert chunks[-1].usage is not None
     assert chunks[-1].usage.completion_tokens == 30
-    stamped = [
-        chunk.model_extra["chaoskit"]["seq"] for chunk in chunks if "chaoskit" in (chunk.model_extra or {})
-    ]
+    stamped = [chunk.model_extra["chaoskit"]["seq"] for chunk in chunks if "chaoskit" in (chunk.model_extra or {})]
     assert stamped == list(range(30))
 
 
 def test_openai_waits(server: Running) -> None:
     """`openai` without a stream gets the whole text."""
     with an_openai(server) as client:
-        answer = client.chat.completions.create(
-            model="m", messages=HI, max_completion_tokens=30, extra_headers=HEADERS
-        )
+        answer = client.chat.completions.create(model="m", messages=HI, max_completion_tokens=30, extra_headers=HEADERS)
 
     assert answer.choices[0].message.content == TEXT
     assert answer.usage is not None

@@ -33,9 +33,7 @@ def server(tmp_path: Path, pair: tuple[Path, Path]) -> Iterator[Running]:
 
 
 @pytest.mark.parametrize(("http2", "version"), [(False, "HTTP/1.1"), (True, "HTTP/2")])
-def test_alpn_chooses_the_version(
-    server: Running, pair: tuple[Path, Path], http2: bool, version: str
-) -> None:
+def test_alpn_chooses_the_version(server: Running, pair: tuple[Path, Path], http2: bool, version: str) -> None:
     """A client that offers HTTP/2 gets it, another HTTP/1.1; both are told the whole stream."""
     with (
         httpx.Client(http2=http2, verify=ssl.create_default_context(cafile=pair[0])) as client,
