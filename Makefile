@@ -5,14 +5,14 @@ GUEST := $(PYTHON_IN) tests/in_guest.py --limit 15min
 PYTEST := -m pytest -p no:cacheprovider
 PINS := pyproject.toml .ci/constraints.txt .ci/prepare
 
-.PHONY: demo test lint format test-unit test-kernel test-guest test-virtual kernel bench pins clean
+.PHONY: demo test lint format test-unit test-kernel test-guest test-virtual test-kernel-own kernel bench pins clean
 
 demo: .venv/.program  ## a chat stream under burst loss, to a verdict; broken and undecided are verdicts too
 	@.venv/bin/chaoskit run experiments/loss-first-token.yaml; code=$$?; \
 	echo "exit code $$code"; test $$code -le 1 -o $$code -eq 5
 
 test: .venv/.tests  ## all tiers, one after the other, and their sum
-	@$(PYTHON_IN) tests/tiers.py lint test-unit test-kernel test-guest
+	@$(PYTHON_IN) tests/tiers.py lint test-unit test-kernel test-guest test-kernel-own test-virtual
 
 lint: .venv/.tests  ## style and types
 	@.venv/bin/ruff check
@@ -26,14 +26,17 @@ format: .venv/.tests  ## put the style right
 test-unit: .venv/.tests  ## without rights, network or guest; and the rules of the house
 	@$(PYTHON_IN) $(PYTEST) tests/unit tests/rules
 
-test-kernel: .venv/.tests  ## against a real kernel: inside a guest
-	@$(GUEST) $(PYTHON_IN) $(PYTEST) tests/kernel
+test-kernel: .venv/.tests  ## against a real kernel: inside a guest, the distribution's
+	@$(GUEST) --kernel linux.uml $(PYTHON_IN) $(PYTEST) tests/kernel
 
 test-guest: .venv/.tests  ## guests from outside, and whole experiments in them
 	@$(PYTHON_IN) $(PYTEST) tests/guest
 
-test-virtual: .venv/.tests kernel  ## what only our own kernel can do
+test-virtual: .venv/.tests kernel  ## what only our own kernel can do: virtual time, seeds
 	@$(PYTHON_IN) $(PYTEST) tests/virtual
+
+test-kernel-own: .venv/.tests kernel  ## the kernel tier again, on our own kernel
+	@$(GUEST) $(PYTHON_IN) $(PYTEST) tests/kernel
 
 kernel: .venv/.program  ## our own guest kernel, built once: ten minutes, 2 GB of disk meanwhile
 	@.venv/bin/chaoskit kernel status 2>/dev/null || \

@@ -46,7 +46,16 @@ class Run:
         (folder / "short.yaml").write_text(EXPERIMENT)
         self.directory = folder / "run"
         self.said = folder / "said"
-        words = ["run", str(folder / "short.yaml"), "--out", str(self.directory), "--substrate", "uml"]
+        words = [
+            "run",
+            str(folder / "short.yaml"),
+            "--out",
+            str(self.directory),
+            "--kernel",
+            "linux.uml",
+            "--clock",
+            "real",
+        ]
         with self.said.open("w") as said:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "chaoskit", *words], stdin=subprocess.DEVNULL, stdout=said, stderr=said
