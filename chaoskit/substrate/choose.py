@@ -58,7 +58,7 @@ def decide(needs: frozenset[str], wish: Wish, facts: Facts, guest: GuestKernel |
     if isinstance(guest, str):
         raise RefusedError(guest if _only_a_guest(wish) else f"{cannot}; and {guest}")
     if without := sorted(needs - guest.features):
-        raise RefusedError(f"the guest kernel {guest.path} has no {', '.join(without)}; {uml.remedy()}")
+        raise RefusedError(f"the guest kernel {guest.path} has no {', '.join(without)}; chaoskit kernel build")
     time = "in virtual time" if virtual else "in real time"
     if _only_a_guest(wish):
         why = "as asked"
