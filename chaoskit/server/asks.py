@@ -105,9 +105,7 @@ def error(vendor: Vendor, status: int, message: str, headers: Headers = ()) -> R
     body: dict[str, Any]
     match vendor:
         case "openai":
-            body = {
-                "error": {"message": message, "type": "invalid_request_error", "param": None, "code": None}
-            }
+            body = {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": None}}
         case "anthropic":
             kind = "not_found_error" if status == 404 else "invalid_request_error"
             body = {"type": "error", "error": {"type": kind, "message": message}}
