@@ -132,10 +132,13 @@ def test_a_run_directory_is_never_written_over(tmp_path: Path) -> None:
 
 def test_without_netem_and_without_uml_the_sentence_says_what_to_install(tmp_path: Path) -> None:
     """A machine that can do neither is told what would make it able, with exit code 3."""
-    answer = chaoskit("run", str(EXPERIMENT), "--substrate", "uml", "--out", str(tmp_path / "run"), PATH="/nowhere")
+    words = ["run", str(EXPERIMENT), "--substrate", "uml", "--out", str(tmp_path / "run")]
+
+    answer = chaoskit(*words, PATH="/nowhere", XDG_CACHE_HOME=str(tmp_path))
 
     assert answer.returncode == 3
     assert "user-mode-linux" in answer.stderr
+    assert "chaoskit kernel build" in answer.stderr
     assert not (tmp_path / "run").exists()
 
 
