@@ -86,9 +86,9 @@ class Uml:
         In virtual time the guest's chance is the `seed`'s, and it may take as long as it goes on writing.
         """
         if not self.virtual:
-            return self.launch(conduct(run, length + SLACK), RealClock())
+            return self.launch(_conduct(run, length + SLACK), RealClock())
         timed = replace(self, options=(*self.options, *virtual_time(derive(seed, "guest"))))
-        return timed.launch(conduct(run, SLACK), RealClock())
+        return timed.launch(_conduct(run, SLACK), RealClock())
 
     def launch(self, command: Command, clock: Clock) -> Guest:
         """Boot a guest that runs any command. RefusedError when it cannot even begin."""
@@ -254,6 +254,12 @@ def _boot(line: list[str], log: Path, environment: dict[str, str]) -> subprocess
         )
     _pin(process.pid)
     return process
+
+
+def _conduct(run: Path, limit: int) -> Command:
+    """As `conduct`, by the way that a guest is faster on: half as many of its costly stops until the first request."""
+    command = conduct(run, limit)
+    return replace(command, argv=(sys.executable, "-m", "chaoskit.cli.inside", str(command.folder)))
 
 
 def boot_line(substrate: Uml, scratch: Path) -> list[str]:

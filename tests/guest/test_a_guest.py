@@ -48,35 +48,6 @@ def shell(folder: Path, script: str) -> tuple[str, ...]:
     return "sh", "-c", f"cd '{folder}' && {script}"
 
 
-FAULTS = """
-import mmap, os, resource, sys
-from chaoskit.kernel.memory import stay_resident
-
-def faults():
-    fresh = mmap.mmap(-1, 1000 * mmap.PAGESIZE)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for at in range(0, len(fresh), mmap.PAGESIZE):
-        fresh[at] = held[at] = 1
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-held = mmap.mmap(-1, 1000 * mmap.PAGESIZE, mmap.MAP_PRIVATE)
-stay_resident()
-child = os.fork()
-missing = faults()
-if child == 0:
-    os._exit(missing > 50)
-_, ended = os.waitpid(child, 0)
-sys.exit(2 * (missing > 50) + (ended != 0))
-"""
-
-
-def test_resident_memory_is_there_before_it_is_touched(boot: Boot) -> None:
-    """After `stay_resident` neither old nor new memory takes page faults, in a parent as in its forked child."""
-    guest = boot(sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{FAULTS}")
-
-    assert guest.finish() == 0
-
-
 def test_the_exit_code_and_the_words_come_back(boot: Boot, tmp_path: Path, until: Until, alive: Alive) -> None:
     """A command's exit code is the guest's, its words are in the log and nothing else is, in no other file."""
     guest = boot("sh", "-c", "echo hi; echo ho >&2; exit 7")
