@@ -7,7 +7,6 @@ same loop is not. One timer, armed for the earliest call; calls that are due tog
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ctypes
 import heapq
 import os
@@ -52,13 +51,12 @@ class Pacer:
 
     def _arm(self, stamp: int) -> None:
         self._armed = stamp
-        seconds, rest = divmod(max(stamp, 1), 10**9)  # zero would disarm
+        seconds, rest = (0, 0) if stamp == _NEVER else divmod(max(stamp, 1), 10**9)  # zero disarms
         spec = struct.pack("qqqq", 0, 0, seconds, rest)
         _libc.timerfd_settime(self._fd, _ABSOLUTE, spec, None)
 
     def _fire(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._fd, 8)
+        """Make the calls that are due. The timer is not read: to arm it anew ends its ringing (fs/timerfd.c)."""
         now = clock.now()
         due: list[Callable[[], None]] = []
         while self._calls and self._calls[0][0] <= now:
@@ -68,6 +66,4 @@ class Pacer:
             for call in due:
                 call()
         finally:
-            self._armed = _NEVER
-            if self._calls:
-                self._arm(self._calls[0][0])
+            self._arm(self._calls[0][0] if self._calls else _NEVER)
