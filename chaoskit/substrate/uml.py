@@ -38,13 +38,14 @@ from chaoskit.units import Size
 MEMORY = Size.parse("512MiB")
 MODULES = Path("/usr/lib/uml/modules")  # where Debian's user-mode-linux keeps them
 LOG = "guest.log"
+TRACING = "it needs ptrace, which a container may forbid: docker run --cap-add SYS_PTRACE"
 SLACK = 120_000_000_000  # ns that an experiment may take beyond what its plan says: boot, slow imports
 OPTIONS = {
     "namespaces": ("CONFIG_NET_NS",),
     "veth": ("CONFIG_VETH",),
     "netem": ("CONFIG_NET_SCH_NETEM",),
     "ifb": ("CONFIG_IFB",),
-    "virtual-time": ("CONFIG_UML_TIME_TRAVEL_SUPPORT",),
+    "virtual-time": ("CONFIG_UML_TIME_TRAVEL_SUPPORT", "CONFIG_UML_ENTROPY_ARGUMENT"),
     "redirect": ("CONFIG_NET_SCH_INGRESS", "CONFIG_NET_CLS_MATCHALL", "CONFIG_NET_ACT_MIRRED"),
 }
 """For a feature (see `facts`) what a kernel must have been built with."""
@@ -166,7 +167,9 @@ class Guest:
         try:
             self._code = int((self._scratch / guest.EXIT).read_text())
         except (FileNotFoundError, ValueError):
-            raise RefusedError(f"the guest died before its command ended; it said:{self._said()}") from None
+            began = (self._scratch / guest.READY).exists()
+            how = "died before its command ended" if began else f"did not start ({TRACING})"
+            raise RefusedError(f"the guest {how}; it said:{self._said()}") from None
         finally:
             self.close()
         return self._code

@@ -1,0 +1,37 @@
+"""A guest kernel that does not come up is told in a sentence, with its own words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chaoskit.clock import RealClock
+from chaoskit.errors import RefusedError
+from chaoskit.substrate import uml
+from chaoskit.substrate.running import Command
+from chaoskit.units import Duration
+
+FORBIDDEN = """\
+#!/bin/sh
+case $1 in
+--showconfig) echo CONFIG_UML=y;;
+--version) echo 6.12.0;;
+*) echo "ptrace(PTRACE_TRACEME): Operation not permitted"; exit 1;;
+esac
+"""
+
+
+def test_a_kernel_that_may_not_trace_says_so_and_what_to_type(tmp_path: Path) -> None:
+    """As in a container: its last words, the flag that helps, and nothing left in the run directory but the log."""
+    kernel = tmp_path / "kernel"
+    kernel.write_text(FORBIDDEN)
+    kernel.chmod(0o755)
+    run = tmp_path / "run"
+    run.mkdir()
+
+    guest = uml.Uml(uml.find(kernel)).launch(Command(("true",), run, Duration.parse("10s")), RealClock())
+
+    with pytest.raises(RefusedError, match=r"did not start .*--cap-add SYS_PTRACE(.|\n)*Operation not permitted"):
+        guest.finish()
+    assert [path.name for path in run.iterdir()] == ["guest.log"]
