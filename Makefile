@@ -42,12 +42,14 @@ kernel: .venv/.program  ## our own guest kernel, built once: ten minutes, 2 GB o
 	@.venv/bin/chaoskit kernel status 2>/dev/null || \
 	{ bash .ci/prepare kernel && .venv/bin/chaoskit kernel build; }
 
-bench: .venv/.tests  ## how fast and how true; printed, not judged
+bench: .venv/.tests kernel  ## how fast and how true; printed, not judged
 	@$(PYTHON_IN) tests/bench/startup.py
 	@$(PYTHON_IN) tests/bench/probe_truth.py
 	@$(PYTHON_IN) tests/bench/open_loop.py
 	@$(GUEST) $(PYTHON_IN) tests/bench/apply_vs_tc.py
 	@$(GUEST) $(PYTHON_IN) tests/bench/netem_truth.py
+	@$(PYTHON_IN) tests/bench/virtual_time.py
+	@$(PYTHON_IN) tests/bench/spread.py
 
 pins: .venv/.tests  ## write the versions that .venv holds into the constraints
 	@$(PYTHON_IN) -m pip freeze --exclude-editable > .ci/constraints.txt
