@@ -11,6 +11,7 @@ from pathlib import Path
 from chaoskit.analysis.analyse import Asked, analyse
 from chaoskit.analysis.result import Result
 from chaoskit.clock import now
+from chaoskit.conduct import loop
 from chaoskit.probe.drive import drive, warm_up
 from chaoskit.probe.target import Order, Target
 from chaoskit.records.directory import conclude, create
@@ -37,7 +38,7 @@ class Bare:
         """
         with tempfile.TemporaryDirectory(prefix="chaoskit-") as scratch:
             run = create(out or Path(scratch), {})
-            asyncio.run(self._ask(run))
+            loop.run(self._ask(run))
             asked = Asked(self.objectives, self.workload, "probe", "", self.target.url, self.seed)
             result = analyse(run, asked)
             return result if out else result.model_copy(update={"run": ""})

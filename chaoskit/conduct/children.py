@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 
 from chaoskit.clock import Clock
+from chaoskit.conduct import loop
 from chaoskit.errors import ChaoskitError, RefusedError
 
 _PR_SET_PDEATHSIG = 1
@@ -82,7 +83,7 @@ def _live(parent: int, inside: AbstractContextManager[None], work: Work, complai
             signal.signal(sign, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         with inside:
-            asyncio.run(_until_stopped(work))
+            loop.run(_until_stopped(work))
         code = 0
     except ChaoskitError as error:
         os.write(complaint, str(error).encode())
