@@ -7,7 +7,7 @@ times out (the stream's `Guard` does, by cancelling); TCP_INFO is read before a 
 The kernel's stamp of a read is that of the newest segment in it. Where segments had been waiting behind a lost
 or late one, that is a time at which nobody could have read them (seen: 60 ms too early at an RTT of 80 ms, as
 `tcp_try_coalesce` in net/ipv4/tcp_input.c keeps the stamp of the segment that waited). So a read that may hold
-such segments is stamped by our own clock.
+such segments is stamped by our own clock; but a stamp that is hardly older than ours cannot be far from the truth.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ _TCP_INFO_ENOUGH = 228  # bytes up to and with rcv_ooopack
 _OUT_OF_ORDER = struct.Struct("=I")
 _OUT_OF_ORDER_AT = 224
 _SO_MEMINFO = 55  # asm-generic/socket.h; its first word is what is kept for reading, out of order or not
+_FRESH = 50_000  # ns; younger stamps are taken as they are
 _NOTHING_YET = Arrival(0, 0, 0, 0)
 
 
@@ -165,7 +166,7 @@ class Connection(httpcore.AsyncNetworkStream):
             data, ancillary = b"", []
         user = now()
         at = self._clock.read(ancillary)
-        if at is None or self._waited_out_of_order():
+        if at is None or (user - at > _FRESH and self._waited_out_of_order()):
             at = user
         self._latest = at = max(self._latest, min(at, user))  # a clock may have been set
         self._reads += 1
