@@ -12,7 +12,6 @@ import os
 import platform
 import signal
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -159,7 +158,6 @@ def _note_machine(run: Path) -> None:
         "processors": os.cpu_count(),
         "started": wall(),
         "congestion-control": _first_line("/proc/sys/net/ipv4/tcp_congestion_control"),
-        "command": Path(sys.argv[0]).name,
     }
     (run / "machine.json").write_text(json.dumps(machine, indent=1) + "\n")
 

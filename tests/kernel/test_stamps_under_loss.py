@@ -59,5 +59,5 @@ def test_no_token_is_stamped_before_it_could_be_read(edge: LinuxKernel, tmp_path
     assert all(one.fields["rcv_ooopack"] > 0 for one in read(tmp_path, TcpInfo) if one.when == "end")
     waited = [one for one in read(tmp_path, Read) if sum(event.sent is not None for event in one.events) >= 3]
     assert waited
-    assert all(one.user - one.at < 8 * MS for one in waited)
+    assert all(one.user - one.at < 15 * MS for one in waited)  # on a busy machine too; the mistake is 20 ms and more
     assert all(one.at > event.sent + 40 * MS for one in waited for event in one.events if event.sent)
