@@ -58,6 +58,14 @@ def wall() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def boottime() -> int:
+    """Nanoseconds since the machine came up, the time that it slept included. Nobody can set it.
+
+    What a lease is measured by.
+    """
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
 def realtime_offset() -> int:
     """CLOCK_REALTIME minus CLOCK_MONOTONIC in ns, from the tightest of nine paired reads.
 

@@ -6,8 +6,14 @@
 | `veth`         | every lab                                            |
 | `netem`        | every netem fault                                    |
 | `netem-seed`   | repeatable loss (kernel 6.6); without it: a warning  |
-| `ifb`          | a fault on what the router receives                  |
-| `redirect`     | the same (clsact, matchall, mirred)                  |
+| `ifb`          | a fault on what a link receives, or on some of it    |
+| `clsact`       | the same: where filters hang                         |
+| `matchall`     | a fault on all that a link receives (with mirred)    |
+| `flower`       | a fault on some traffic of a link (with mirred)      |
+| `u32`          | the same where there is no flower (with mirred)      |
+| `drop`         | a signal of a path's MTU that is lost (gact)         |
+| `police`       | the loss of packets above a size                     |
+| `clamp`        | handshakes made to ask for less (nftables, inet)     |
 """
 
 from __future__ import annotations

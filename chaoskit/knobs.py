@@ -10,12 +10,18 @@ knows neither netem nor MTU. Settings hold what the kernel can hold (integers, a
 | `veth`      | `to-client`                | `Veth`      | a pair of links, the other end in `peer_place`    |
 | `ifb`       | `ifb-client`               | `Ifb`       | a link that shapes what another one receives      |
 | `link`      | `eth0`                     | `Link`      | a link's flags and sizes                          |
+| `mtu`       | `eth0`                     | `Mtu`       | the MTU alone, of a link that is there            |
 | `address`   | `eth0 10.1.0.1/24`         | `Address`   | an address on a link                              |
 | `route`     | `0.0.0.0/0`                | `Route`     | a way out                                         |
 | `neighbour` | `eth0 10.1.0.254`          | `Neighbour` | a fixed ARP/ND entry                              |
 | `sysctl`    | `net.ipv4.ip_forward`      | `Sysctl`    | a kernel parameter of the namespace               |
-| `redirect`  | `to-client`                | `Redirect`  | all that a link receives goes through an ifb      |
+| `clsact`    | `eth0`                     | `Clsact`    | the place where a link's filters hang             |
+| `filter`    | `eth0 egress 51717`        | `Filter`    | what of a link's packets is lost, or sent to an ifb |
 | `qdisc`     | `to-client`                | `Netem`     | a link's root queueing discipline                 |
+| `clamp`     | `mss`                      | `Clamp`     | the segments that handshakes ask for              |
+| `masquerade` | `100.64.0.2`              | `Masquerade` | an address hidden behind this machine's own      |
+
+A filter's name is its link, `egress` or `ingress`, and its priority, by which the kernel tells filters apart.
 
 `None` is the setting of a knob that is not there: no such link, no netem.
 """
@@ -76,6 +82,14 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Mtu:
+    """The longest packet that the link takes, in bytes."""
+
+    bytes: int
+    type: Literal["mtu"] = "mtu"
+
+
+@dataclass(frozen=True)
 class Address:
     """It is there."""
 
@@ -84,9 +98,16 @@ class Address:
 
 @dataclass(frozen=True)
 class Route:
-    """Where packets for the knob's prefix go next."""
+    """Where packets for the knob's prefix go next: to the next hop `via`, or straight out of the link `dev`.
 
-    via: str
+    `mtu` and `advmss` bound the packets that are sent this way, and the segments that TCP asks the other side
+    for; 0: as the link has it.
+    """
+
+    via: str | None = None
+    dev: str | None = None
+    mtu: int = 0
+    advmss: int = 0
     type: Literal["route"] = "route"
 
 
@@ -107,11 +128,95 @@ class Sysctl:
 
 
 @dataclass(frozen=True)
-class Redirect:
-    """Everything that arrives goes through the ifb named `to` first."""
+class Clsact:
+    """It is there. Filters of others may hang in it as well as ours."""
 
-    to: str
-    type: Literal["redirect"] = "redirect"
+    type: Literal["clsact"] = "clsact"
+
+
+@dataclass(frozen=True)
+class Masquerade:
+    """Packets that pass through from the knob's IPv4 address leave with the machine's own. Gone when its maker ends."""
+
+    type: Literal["masquerade"] = "masquerade"
+
+
+@dataclass(frozen=True)
+class Everything:
+    """Matches each packet. The kernel's matchall."""
+
+    type: Literal["everything"] = "everything"
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Matches packets by what they say of themselves; None matches any. The kernel's flower.
+
+    `protocol` is IP's number (6 TCP, 17 UDP), addresses are prefixes ("10.0.0.2/32"). Ports match whole packets
+    alone: no fragment shows its ports to flower, not even the first, so fragments need a flow of their own.
+    """
+
+    protocol: int | None = None
+    source: str | None = None
+    destination: str | None = None
+    source_port: int | None = None
+    destination_port: int | None = None
+    is_fragment: bool | None = None
+    type: Literal["flow"] = "flow"
+
+
+@dataclass(frozen=True)
+class Key:
+    """32 bits of a packet at `offset` bytes from its network header: they match when `& mask` gives `value`."""
+
+    value: int
+    mask: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Matches packets whose bytes match all of these. The kernel's u32, for kernels without flower."""
+
+    keys: tuple[Key, ...]
+    type: Literal["keys"] = "keys"
+
+
+Match = Everything | Flow | Keys
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Packets of this family that match leave the link's way, and come back to it behind the ifb named `to`.
+
+    Where `to` is None they are lost. `over` means those alone that are longer than so many bytes, from their IP
+    header on; the others go on to the next filter.
+    """
+
+    family: Literal["all", "ip", "ipv6"]
+    match: Match
+    to: str | None
+    over: int = 0
+    type: Literal["filter"] = "filter"
+
+
+@dataclass(frozen=True)
+class Handshakes:
+    """The TCP handshakes that leave by a link (`egress`), or arrive on it, and are of this flow."""
+
+    link: str
+    hook: Literal["egress", "ingress"]
+    family: Literal["ip", "ipv6"]
+    flow: Flow
+
+
+@dataclass(frozen=True)
+class Clamp:
+    """No TCP handshake of these (None: of all forwarded here) asks for more than `mss` bytes. Gone with its maker."""
+
+    mss: int
+    of: tuple[Handshakes, ...] | None = None
+    type: Literal["clamp"] = "clamp"
 
 
 @dataclass(frozen=True)
@@ -195,19 +300,50 @@ class Netem:
 
 @dataclass(frozen=True)
 class Foreign:
-    """A qdisc that is there and is not ours. Never written; its presence stops us."""
+    """A qdisc or a filter that is there and is not ours. Never written; its presence stops us."""
 
     qdisc: str
     type: Literal["foreign"] = "foreign"
 
 
-Setting = Namespace | Veth | Ifb | Link | Address | Route | Neighbour | Sysctl | Redirect | Netem | Foreign | None
+Setting = (
+    Namespace
+    | Veth
+    | Ifb
+    | Link
+    | Mtu
+    | Address
+    | Route
+    | Neighbour
+    | Sysctl
+    | Masquerade
+    | Clamp
+    | Clsact
+    | Filter
+    | Netem
+    | Foreign
+    | None
+)
 Change = tuple[Knob, Setting]
 
 
 @dataclass(frozen=True)
+class Pulse:
+    """Something that is done to a namespace of ours once, and that leaves nothing to put back.
+
+    `forget-paths`: it forgets what its connections have learned of the MTU of paths.
+    """
+
+    kind: Literal["forget-paths"]
+    place: str
+
+    def __str__(self) -> str:
+        return f"{self.place} forgets the path MTUs that it has learned"
+
+
+@dataclass(frozen=True)
 class QueueCounters:
-    """A qdisc's counters at one moment, since it was made. `qlen` is packets inside it now."""
+    """Of a qdisc, or of a filter (`drops`: what it took), since it was made. `qlen` is packets inside it now."""
 
     packets: int
     bytes: int
@@ -216,6 +352,15 @@ class QueueCounters:
     requeues: int
     qlen: int
     backlog: int
+
+
+@dataclass(frozen=True)
+class HopCounters:
+    """A namespace's packets for others since it was made: that came, that were too long for their way on; signals."""
+
+    came: int
+    too_long: int
+    signals: int
 
 
 class Kernel(Protocol):
@@ -234,8 +379,20 @@ class Kernel(Protocol):
         Raises RefusedError with the kernel's own words.
         """
 
+    def pulse(self, pulse: Pulse) -> None:
+        """Do it. Raises RefusedError with the kernel's own words."""
+
     def holds(self, setting: Setting) -> Setting:
         """What `read` gives after writing `setting` here: without tables, or a seed the kernel ignores."""
 
     def counters(self, knob: Knob) -> QueueCounters | None:
         """The counters of a qdisc knob; None when it is not there."""
+
+    def taken(self, knobs: tuple[Knob, ...]) -> dict[Knob, QueueCounters]:
+        """The counters of those of these filter knobs that are there."""
+
+    def hop(self, place: str) -> HopCounters | None:
+        """The counters of a namespace as a hop; None when there is none of that name."""
+
+    def lifelines(self) -> tuple[int, ...]:
+        """The descriptors that settings of our own namespace hang on: they are gone when no copy is open any more."""

@@ -12,12 +12,16 @@ from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl.ndmsg import NUD_PERMANENT
 
 from chaoskit.errors import RefusedError
+from chaoskit.kernel import links
 from chaoskit.kernel.links import find, index
 from chaoskit.knobs import Address, Neighbour, Route
 
 _MAIN_TABLE = 254
 _STATIC = 4  # RTPROT_STATIC: made by an administrator or by us, not by a daemon or by the kernel
-_PLAIN = {"RTA_TABLE", "RTA_DST", "RTA_GATEWAY", "RTA_OIF", "RTA_PRIORITY", "RTA_CACHEINFO", "RTA_PREF"}
+_UNICAST = 1  # RTN_UNICAST
+_LINK, _ANY = 253, 255  # RT_SCOPE_LINK: no router in between; RT_SCOPE_NOWHERE
+_SIZES = {"mtu": "RTAX_MTU", "advmss": "RTAX_ADVMSS"}
+_PLAIN = {"RTA_METRICS", "RTA_TABLE", "RTA_DST", "RTA_GATEWAY", "RTA_OIF", "RTA_PRIORITY", "RTA_CACHEINFO", "RTA_PREF"}
 
 
 def read_address(ip: IPRoute, name: str) -> Address | None:
@@ -44,29 +48,45 @@ def write_address(ip: IPRoute, name: str, wanted: Address | None) -> None:
 
 
 def read_route(ip: IPRoute, name: str) -> Route | None:
-    """The next hop for the prefix `name`. Raises RefusedError when there is more to it than a next hop, for
+    """The next hop for the prefix `name`, and the sizes for it. Raises RefusedError when there is more to it, for
     then it could not be put back as it was."""
     found = _routes(ip, ip_network(name))
     if not found:
         return None
     route, *others = found
-    via = route.get_attr("RTA_GATEWAY")
-    usual = route["proto"] == _STATIC and route["tos"] == 0 and _priority(route) == 0
-    if others or via is None or not usual or not {key for key, _ in route["attrs"]} <= _PLAIN:
+    sizes = dict((route.get_attr("RTA_METRICS") or {"attrs": ()})["attrs"])
+    usual = route["type"] == _UNICAST and route["proto"] == _STATIC and route["tos"] == 0 and _priority(route) == 0
+    if others or not usual or not {key for key, _ in route["attrs"]} <= _PLAIN or sizes.keys() - set(_SIZES.values()):
         raise RefusedError(
             f"route {name} is more than one plain next hop, it could not be put back: ip route show {name}"
         )
-    return Route(via=via)
+    via = route.get_attr("RTA_GATEWAY")
+    dev = None if via else links.name(ip, route.get_attr("RTA_OIF"))
+    return Route(via, dev, **{field: sizes.get(metric, 0) for field, metric in _SIZES.items()})
 
 
 def write_route(ip: IPRoute, name: str, wanted: Route | None) -> None:
-    """Set the next hop, or take the route away."""
+    """Set the next hop and the sizes, or take the route away."""
     network = ip_network(name)
     family = _family(network.version)
     if wanted is not None:
-        ip.route("replace", family=family, dst=name, gateway=wanted.via)
+        way = {"gateway": wanted.via} if wanted.via else {"oif": index(ip, wanted.dev or ""), "scope": _LINK}
+        sizes = {field: size for field in _SIZES if (size := getattr(wanted, field))}
+        ip.route("replace", family=family, dst=name, **way, **({"metrics": sizes} if sizes else {}))
     elif _routes(ip, network):
-        ip.route("del", family=family, dst=name)
+        ip.route("del", family=family, dst=name, scope=_ANY)
+
+
+def forget_paths(ip: IPRoute) -> None:
+    """What IPv6 has learned of paths hangs on its routes and goes when they are set anew.
+
+    For IPv4 the same is net.ipv4.route.flush; IPv6's parameter of that name spares path MTUs that have time left
+    (net/ipv6/route.c: rt6_age_examine_exception).
+    """
+    for route in ip.get_routes(family=AF_INET6, table=_MAIN_TABLE):
+        if route["proto"] == _STATIC:
+            name = str(_prefix(route, ip_network("::/0")))
+            write_route(ip, name, read_route(ip, name))
 
 
 def read_neighbour(ip: IPRoute, name: str) -> Neighbour | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from chaoskit.facts import Facts
-from chaoskit.knobs import Change, Knob, QueueCounters, Setting
+from chaoskit.knobs import Change, HopCounters, Knob, Pulse, QueueCounters, Setting
 
 
 class PowerCut(BaseException):
@@ -29,6 +29,7 @@ class FakeKernel:
     lose_power_before: int | None = None
     lose_power_after: int | None = None
     writes: list[Change] = field(default_factory=list)
+    pulses: list[Pulse] = field(default_factory=list)
     attempts: int = 0
     dark: bool = False
 
@@ -55,6 +56,11 @@ class FakeKernel:
             self.settings[knob] = setting
         self._cut(self.lose_power_after)
 
+    def pulse(self, pulse: Pulse) -> None:
+        """Remember it."""
+        self._needs_power()
+        self.pulses.append(pulse)
+
     def holds(self, setting: Setting) -> Setting:
         """The setting itself."""
         return setting
@@ -63,6 +69,19 @@ class FakeKernel:
         """Nothing ever passes a dict."""
         self._needs_power()
         return QueueCounters(0, 0, 0, 0, 0, 0, 0) if knob in self.settings else None
+
+    def taken(self, knobs: tuple[Knob, ...]) -> dict[Knob, QueueCounters]:
+        """The same of filters."""
+        return {knob: counters for knob in knobs if (counters := self.counters(knob))}
+
+    def hop(self, place: str) -> HopCounters | None:
+        """Nothing passes through one either."""
+        self._needs_power()
+        return HopCounters(0, 0, 0) if Knob("namespace", "", place) in self.settings else None
+
+    def lifelines(self) -> tuple[int, ...]:
+        """Nothing hangs on this process."""
+        return ()
 
     def _cut(self, at: int | None) -> None:
         if self.attempts == at:

@@ -11,10 +11,12 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from chaoskit.errors import RefusedError
-from chaoskit.knobs import Ifb, Link, Veth
+from chaoskit.knobs import Ifb, Link, Mtu, Veth
 
 _IFF_UP = 1
 _LEAST_IPV6 = 1280  # RFC 8200, section 5
+_SILENT = {"attrs": [["AF_INET6", {"attrs": [["IFLA_INET6_ADDR_GEN_MODE", 1]]}]]}  # linux/if_link.h: NONE
+_NO_IPV6 = (errno.EAFNOSUPPORT, errno.EOPNOTSUPP)
 
 
 class Place(Protocol):
@@ -61,13 +63,33 @@ def write_link(ip: IPRoute, name: str, wanted: Link | None) -> None:
         raise RefusedError(f"link {name} cannot be taken away by its flags; for all of it: ip link del {name}")
     message = ip.link("get", ifname=name)[0]
     number, now = message["index"], _link(message)
-    if wanted.mtu < _LEAST_IPV6 <= now.mtu and list(ip.get_addr(index=number, family=AF_INET6)):
-        raise RefusedError(
-            f"link {name} would lose its IPv6 addresses for good with an MTU of {wanted.mtu}: "
-            f"ask for {_LEAST_IPV6} at least, or first: ip -6 address flush dev {name}"
-        )
+    _keep_addresses(ip, message, wanted.mtu)
     sizes = {key: getattr(wanted, key) for key in ("mtu", "gso_max_segs") if getattr(now, key) != getattr(wanted, key)}
     ip.link("set", index=number, state="up" if wanted.up else "down", **sizes)
+
+
+def read_mtu(ip: IPRoute, name: str) -> Mtu | None:
+    """The link's MTU."""
+    message = find(ip, name)
+    return None if message is None else Mtu(message.get_attr("IFLA_MTU"))
+
+
+def write_mtu(ip: IPRoute, name: str, wanted: Mtu | None) -> None:
+    """Set it. Refuses one that costs the link its IPv6 addresses, as `write_link`."""
+    if wanted is None:
+        raise RefusedError(f"link {name} has an MTU as long as it is there; for all of it: ip link del {name}")
+    message = ip.link("get", ifname=name)[0]
+    _keep_addresses(ip, message, wanted.bytes)
+    ip.link("set", index=message["index"], mtu=wanted.bytes)
+
+
+def _keep_addresses(ip: IPRoute, message: Any, mtu: int) -> None:
+    name, now = message.get_attr("IFLA_IFNAME"), message.get_attr("IFLA_MTU")
+    if mtu < _LEAST_IPV6 <= now and list(ip.get_addr(index=message["index"], family=AF_INET6)):
+        raise RefusedError(
+            f"link {name} would lose its IPv6 addresses for good with an MTU of {mtu}: "
+            f"ask for {_LEAST_IPV6} at least, or first: ip -6 address flush dev {name}"
+        )
 
 
 def _link(message: Any) -> Link:
@@ -84,11 +106,17 @@ def read_ifb(ip: IPRoute, name: str) -> Ifb | None:
 
 
 def write_ifb(ip: IPRoute, name: str, wanted: Ifb | None) -> None:
-    """Make it, or take it away."""
+    """Make it, or take it away. Ours speak no IPv6 of their own, which would run through their netem."""
     if wanted is None:
         remove(ip, name)
-    elif read_ifb(ip, name) is None:
+        return
+    if read_ifb(ip, name) is None:
         ip.link("add", ifname=name, kind="ifb")
+    try:
+        ip.link("set", index=index(ip, name), af_spec=_SILENT)
+    except NetlinkError as error:
+        if error.code not in _NO_IPV6:
+            raise
 
 
 def read_veth(ip: IPRoute, name: str, places: Mapping[str, Place]) -> Veth | None:
@@ -118,10 +146,15 @@ def write_veth(ip: IPRoute, name: str, wanted: Veth | None, places: Mapping[str,
 
 
 def remove(ip: IPRoute, name: str) -> None:
-    """Delete the link if it is there."""
+    """Delete the link if it is there. It may also go by itself meanwhile: a cable goes with either of its ends."""
     link = find(ip, name)
-    if link is not None:
+    if link is None:
+        return
+    try:
         ip.link("del", index=link["index"])
+    except NetlinkError as error:
+        if error.code != errno.ENODEV:
+            raise
 
 
 def _of_kind(ip: IPRoute, name: str, kind: str) -> Any | None:

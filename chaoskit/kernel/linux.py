@@ -15,25 +15,45 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pyroute2 import IPRoute
 
 from chaoskit.clock import Clock, RealClock
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
-from chaoskit.kernel import addresses, links, namespaces, netem, qdiscs, redirects, sysctls
+from chaoskit.kernel import (
+    addresses,
+    clamp,
+    classifiers,
+    filters,
+    hops,
+    links,
+    masquerade,
+    namespaces,
+    netem,
+    orphans,
+    qdiscs,
+    sysctls,
+)
+from chaoskit.kernel.nftables import Owned
 from chaoskit.kernel.refusals import translated
 from chaoskit.knobs import (
     Address,
+    Clamp,
+    Clsact,
+    Filter,
+    HopCounters,
     Ifb,
     Knob,
     Link,
+    Masquerade,
+    Mtu,
     Namespace,
     Neighbour,
     Netem,
+    Pulse,
     QueueCounters,
-    Redirect,
     Route,
     Setting,
     Sysctl,
@@ -45,10 +65,11 @@ _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(frozen=True)
 class _Space:
-    """A network namespace: a descriptor that keeps it, and a netlink socket inside it."""
+    """A network namespace: a descriptor that keeps it, a netlink socket inside it, and those that tables hang on."""
 
     fd: int
     ip: IPRoute
+    tables: Owned = field(default_factory=dict)
 
     @classmethod
     def of(cls, fd: int) -> _Space:
@@ -56,6 +77,8 @@ class _Space:
             return cls(fd, IPRoute(ext_ack=True))
 
     def close(self) -> None:
+        for table in self.tables.values():
+            table.close()
         self.ip.close()
         os.close(self.fd)
 
@@ -71,6 +94,7 @@ class LinuxKernel:
 
     def __enter__(self) -> LinuxKernel:
         netem.register()
+        classifiers.register()
         with _undisturbed():
             self._spaces[""] = _Space.of(namespaces.current())
         return self
@@ -109,6 +133,13 @@ class LinuxKernel:
             else:
                 self._write(self._space(knob.place), knob, setting)
 
+    def pulse(self, pulse: Pulse) -> None:
+        """Do it. Raises RefusedError with the kernel's own words."""
+        space = self._space(pulse.place)
+        with _undisturbed(), translated(Knob("route", pulse.place, "::/0"), "set"):
+            addresses.forget_paths(space.ip)
+            sysctls.write(space.fd, "net.ipv4.route.flush", Sysctl("1"))
+
     def holds(self, setting: Setting) -> Setting:
         """What `read` gives after writing `setting` here."""
         match setting:
@@ -116,6 +147,8 @@ class LinuxKernel:
                 return netem.held(setting, keeps_seed="netem-seed" in self._facts.features)
             case Sysctl():
                 return sysctls.held(setting)
+            case Filter():
+                return classifiers.held(setting)
             case _:
                 return setting
 
@@ -126,6 +159,29 @@ class LinuxKernel:
         with _undisturbed(), translated(knob, "read"):
             return qdiscs.counters(self._spaces[knob.place].ip, knob.name)
 
+    def taken(self, knobs: tuple[Knob, ...]) -> dict[Knob, QueueCounters]:
+        """The counters of those of these filter knobs that are there."""
+        found: dict[Knob, QueueCounters] = {}
+        for place in dict.fromkeys(knob.place for knob in knobs if knob.place in self._spaces):
+            here = {knob.name: knob for knob in knobs if knob.place == place}
+            with _undisturbed(), translated(knobs[0], "read"):
+                counted = filters.counters(self._spaces[place].ip, here)
+            found |= {here[name]: counters for name, counters in counted.items()}
+        return found
+
+    def hop(self, place: str) -> HopCounters | None:
+        """The counters of a namespace as a hop; None when there is none of that name."""
+        return hops.counters(self._spaces[place].fd) if place in self._spaces else None
+
+    def lifelines(self) -> tuple[int, ...]:
+        """The descriptors that tables of our own namespace hang on."""
+        return tuple(table.fd for table in self._spaces[""].tables.values())
+
+    def orphans(self) -> list[Knob]:
+        """What bears our names in our own namespace, with or without a journal, in the order of taking away."""
+        with _undisturbed(), translated(Knob("filter", "", "of ours"), "read"):
+            return orphans.orphans(self._spaces[""].ip)
+
     def _read(self, space: _Space, knob: Knob) -> Setting:
         match knob.kind:
             case "veth":
@@ -134,6 +190,8 @@ class LinuxKernel:
                 return links.read_ifb(space.ip, knob.name)
             case "link":
                 return links.read_link(space.ip, knob.name)
+            case "mtu":
+                return links.read_mtu(space.ip, knob.name)
             case "address":
                 return addresses.read_address(space.ip, knob.name)
             case "route":
@@ -142,8 +200,14 @@ class LinuxKernel:
                 return addresses.read_neighbour(space.ip, knob.name)
             case "sysctl":
                 return sysctls.read(space.fd, knob.name)
-            case "redirect":
-                return redirects.read(space.ip, knob.name)
+            case "clsact":
+                return filters.read_clsact(space.ip, knob.name)
+            case "filter":
+                return filters.read_filter(space.ip, knob.name)
+            case "clamp":
+                return clamp.read(space.fd, knob.name)
+            case "masquerade":
+                return masquerade.read(space.fd, knob.name)
             case "qdisc":
                 return qdiscs.read(space.ip, knob.name)
             case _:
@@ -157,6 +221,8 @@ class LinuxKernel:
                 links.write_ifb(space.ip, knob.name, setting)
             case "link", Link() | None:
                 links.write_link(space.ip, knob.name, setting)
+            case "mtu", Mtu() | None:
+                links.write_mtu(space.ip, knob.name, setting)
             case "address", Address() | None:
                 addresses.write_address(space.ip, knob.name, setting)
             case "route", Route() | None:
@@ -165,8 +231,14 @@ class LinuxKernel:
                 addresses.write_neighbour(space.ip, knob.name, setting)
             case "sysctl", Sysctl() | None:
                 sysctls.write(space.fd, knob.name, setting)
-            case "redirect", Redirect() | None:
-                redirects.write(space.ip, knob.name, setting)
+            case "clsact", Clsact() | None:
+                filters.write_clsact(space.ip, knob.name, setting)
+            case "filter", Filter() | None:
+                filters.write_filter(space.ip, knob.name, setting)
+            case "clamp", Clamp() | None:
+                clamp.write(space.fd, space.tables, knob.name, setting)
+            case "masquerade", Masquerade() | None:
+                masquerade.write(space.fd, space.tables, knob.name, setting)
             case "qdisc", Netem() | None:
                 qdiscs.write(space.ip, knob.name, setting, self._clock)
             case _:

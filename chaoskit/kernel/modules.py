@@ -14,7 +14,22 @@ from pathlib import Path
 
 from chaoskit.errors import RefusedError
 
-LAB = ("ipv6", "veth", "sch_netem", "ifb", "sch_ingress", "cls_matchall", "act_mirred")
+LAB = (
+    "ipv6",
+    "veth",
+    "sch_netem",
+    "ifb",
+    "sch_ingress",
+    "cls_matchall",
+    "cls_flower",
+    "cls_u32",
+    "act_mirred",
+    "act_gact",
+    "act_police",
+    "tun",
+    "tcp_bbr",
+    "tcp_dctcp",
+)
 """What a lab and its faults need, where the kernel has them as modules."""
 
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from chaoskit.errors import RefusedError
 
-_NEWNET, _NEWUSER = 0x4000_0000, 0x1000_0000  # clone(2)
+_NEWNS, _NEWUSER, _NEWNET = 0x0002_0000, 0x1000_0000, 0x4000_0000  # clone(2)
+_MS_BIND, _MS_REC, _MS_SLAVE = 0x1000, 0x4000, 0x8_0000  # mount(2)
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -80,13 +81,40 @@ def enter_user_namespace() -> None:
 
     It must have one thread at this moment. Children inherit both. Raises RefusedError with the remedy.
     """
-    user, group = os.geteuid(), os.getegid()
+    _enter_as(0, 0, _NEWUSER | _NEWNET)
+
+
+def give_up_rights(user: int, group: int) -> None:
+    """Be this user again, in one more user namespace, without any right over the namespaces that we are in.
+
+    Of those that `enter_user_namespace` made; files of that user's are its own as before. Raises RefusedError.
+    """
+    _enter_as(user, group, _NEWUSER)
+
+
+def cover(path: str, source: str) -> None:
+    """From here on this process and its children, and nobody else, read `source` where `path` stands.
+
+    Raises RefusedError.
+    """
+    if (
+        _libc.unshare(_NEWNS) < 0
+        or _libc.mount(b"none", b"/", None, _MS_REC | _MS_SLAVE, None) < 0
+        or _libc.mount(source.encode(), path.encode(), None, _MS_BIND, None) < 0
+    ):
+        words = os.strerror(ctypes.get_errno())
+        raise RefusedError(f"{source} cannot be put over {path} ({words}): run as root")
+
+
+def _enter_as(user: int, group: int, flags: int) -> None:
+    """Be `user` and `group` in a new user namespace, and in new ones of the other flags."""
+    outer_user, outer_group = os.geteuid(), os.getegid()
     try:
-        if _libc.unshare(_NEWUSER | _NEWNET) < 0:
+        if _libc.unshare(flags) < 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"0 {user} 1")
-        Path("/proc/self/gid_map").write_text(f"0 {group} 1")
+        Path("/proc/self/uid_map").write_text(f"{user} {outer_user} 1")
+        Path("/proc/self/gid_map").write_text(f"{group} {outer_group} 1")
     except OSError as error:
         raise RefusedError(f"no user namespace for us ({error.strerror}): {_remedy(error.errno)}") from error
 

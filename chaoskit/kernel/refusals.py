@@ -15,7 +15,13 @@ _PARTS = {
     "veth": ("veth", "veth"),
     "ifb": ("ifb", "ifb"),
     "qdisc": ("netem", "sch_netem"),
-    "redirect": ("clsact, matchall or mirred", "sch_ingress cls_matchall act_mirred"),
+    "masquerade": ("masquerading by nftables", "nf_tables nft_chain_nat nft_masq"),
+    "clamp": ("nftables of the family inet", "nf_tables nf_tables_inet"),
+    "clsact": ("clsact", "sch_ingress"),
+    "filter": (
+        "matchall, flower, u32, mirred, gact or police",
+        "cls_matchall cls_flower cls_u32 act_mirred act_gact act_police",
+    ),
 }
 """For a kind of knob: the part of the kernel it is, and the modules that bring it."""
 
@@ -23,12 +29,16 @@ _LOOK = {
     "veth": "ip -d link",
     "ifb": "ip -d link",
     "link": "ip -d link",
+    "mtu": "ip -d link",
     "address": "ip address",
     "route": "ip route",
     "neighbour": "ip neighbour",
     "sysctl": "sysctl -a",
-    "redirect": "tc filter show dev LINK ingress",
+    "clsact": "tc qdisc",
+    "filter": "tc filter show dev LINK ingress, and egress",
     "qdisc": "tc qdisc",
+    "clamp": "nft list ruleset",
+    "masquerade": "nft list ruleset",
 }
 
 
@@ -45,7 +55,7 @@ def translated(knob: Knob, verb: str) -> Iterator[None]:
 
 def _sentence(knob: Knob, verb: str, code: int, words: str) -> str:
     match code, _PARTS.get(knob.kind):
-        case errno.ENOENT | errno.EOPNOTSUPP, (part, modules):
+        case errno.ENOENT | errno.EOPNOTSUPP | errno.EPROTONOSUPPORT, (part, modules):
             return f"{part} is not in this kernel ({words}): sudo modprobe -a {modules}, or --substrate uml"
         case errno.EPERM | errno.EACCES, _:
             next_step = "run as root, or --substrate uml"

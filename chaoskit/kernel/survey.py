@@ -14,7 +14,20 @@ from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel import namespaces
 
-FEATURES = ("namespaces", "veth", "netem", "netem-seed", "ifb", "redirect")
+FEATURES = (
+    "namespaces",
+    "veth",
+    "netem",
+    "netem-seed",
+    "ifb",
+    "clsact",
+    "matchall",
+    "flower",
+    "u32",
+    "drop",
+    "police",
+    "clamp",
+)
 _ROOT, _USER = "as we are", "in a user namespace"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.knobs import Change, Ifb, Knob, Namespace, Netem, Redirect, Veth
+from chaoskit.knobs import Change, Clamp, Clsact, Everything, Filter, Flow, Ifb, Keys, Knob, Namespace, Netem, Veth
 
 _SEED = 42
 _SHAPED = Knob("qdisc", "", "try")
@@ -14,7 +14,13 @@ _TRIALS: dict[str, Change] = {
     "veth": (Knob("veth", "", "try"), Veth("there", "try", "02:00:00:00:00:01", "02:00:00:00:00:02")),
     "netem": (_SHAPED, Netem(delay=1_000_000, seed=_SEED)),
     "ifb": (Knob("ifb", "", "try-ifb"), Ifb()),
-    "redirect": (Knob("redirect", "", "try"), Redirect(to="try-ifb")),
+    "clsact": (Knob("clsact", "", "try"), Clsact()),
+    "matchall": (Knob("filter", "", "try egress 1"), Filter("all", Everything(), to="try-ifb")),
+    "flower": (Knob("filter", "", "try egress 2"), Filter("ip", Flow(), to="try-ifb")),
+    "u32": (Knob("filter", "", "try egress 3"), Filter("ip", Keys(()), to="try-ifb")),
+    "drop": (Knob("filter", "", "try egress 4"), Filter("ip", Keys(()), to=None)),
+    "police": (Knob("filter", "", "try egress 5"), Filter("ip", Keys(()), to=None, over=1400)),
+    "clamp": (Knob("clamp", "", "try"), Clamp(1360)),
 }
 
 

@@ -1,0 +1,191 @@
+"""Filters on the wire: `knobs.Match` to the kernel's attributes and back; what is then done is `actions`.
+
+Rules (net/sched/cls_matchall.c, cls_flower.c, cls_u32.c):
+- What reads back is `held(asked)`: prefixes in their canonical form, those that say nothing left out.
+- `decode` knows exactly what `encode` makes. An attribute, a flag or an action more makes it somebody else's.
+- No network card takes part (skip_hw): it could not send anything to an ifb.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from ipaddress import ip_network
+from socket import IPPROTO_TCP, IPPROTO_UDP
+from typing import Literal
+
+from pyroute2.netlink import nlmsg_atoms
+from pyroute2.netlink.rtnl.tcmsg import plugins
+
+from chaoskit.errors import RefusedError
+from chaoskit.kernel import actions
+from chaoskit.kernel.actions import Action
+from chaoskit.kernel.attributes import Attributes, pack, unpack
+from chaoskit.knobs import Everything, Filter, Flow, Key, Keys, Match
+
+Family = Literal["all", "ip", "ipv6"]
+FAMILIES: dict[Family, int] = {"all": 0x0003, "ip": 0x0800, "ipv6": 0x86DD}  # linux/if_ether.h
+_KINDS: dict[type[Match], str] = {Everything: "matchall", Flow: "flower", Keys: "u32"}
+
+# linux/pkt_cls.h, linux/tc_act/tc_mirred.h
+_MATCHALL_ACT, _MATCHALL_FLAGS, _MATCHALL_COUNTS, _MATCHALL_PAD = 2, 3, 4, 5
+_U32_HASH, _U32_SEL, _U32_ACT, _U32_COUNTS, _U32_FLAGS, _U32_PAD = 2, 5, 7, 9, 11, 12
+_FLOWER_ACT, _FLOWER_TYPE, _FLOWER_PROTOCOL, _FLOWER_FLAGS = 3, 8, 9, 22
+_FLOWER_IN_HW, _FLOWER_BITS, _FLOWER_BITS_MASK, _IS_FRAGMENT = 86, 47, 48, 1
+_FLOWER_ADDRESSES = {"ip": ((10, 11), (12, 13)), "ipv6": ((14, 15), (16, 17))}  # source, destination: value, mask
+_FLOWER_PORTS = {IPPROTO_TCP: ((18, 35), (19, 36)), IPPROTO_UDP: ((20, 37), (21, 38))}
+_SKIP_HW, _SKIP_SW = 1, 2
+_SELECTOR, _KEY, _TERMINAL = struct.Struct("=BBBxHHhhI"), struct.Struct("=4s4sii"), 1
+
+
+def register() -> None:
+    """Teach pyroute2 to send and show the options of our kinds of filters as they are, as bytes."""
+    plugins.update(dict.fromkeys(_KINDS.values(), _Plugin))
+
+
+def kind(match: Match) -> str:
+    """The kernel's name for what matches like this."""
+    return _KINDS[type(match)]
+
+
+def encode(wanted: Filter, then: Action) -> bytes:
+    """The options of a filter that does this with its packets.
+
+    Raises RefusedError for a flow that flower cannot see.
+    """
+    flags, action = struct.pack("=I", _SKIP_HW), actions.encode(then)
+    match wanted.match:
+        case Everything():
+            return pack({_MATCHALL_FLAGS: flags, _MATCHALL_ACT: action})
+        case Flow() as flow:
+            return pack({**_encode_flow(wanted.family, flow), _FLOWER_FLAGS: flags, _FLOWER_ACT: action})
+        case Keys(keys):
+            return pack({_U32_SEL: _encode_keys(keys), _U32_FLAGS: flags, _U32_ACT: action})
+
+
+def decode(kind: str, family: Family, options: bytes) -> tuple[Match, Action] | None:
+    """What it matches, and what it does then. None: it is none of ours."""
+    attributes = unpack(options)
+    match kind:
+        case "matchall":
+            found: Match | None = Everything()
+            known = {_MATCHALL_ACT, _MATCHALL_FLAGS, _MATCHALL_COUNTS, _MATCHALL_PAD}
+            flags, action = _MATCHALL_FLAGS, _MATCHALL_ACT
+        case "flower":
+            found = _decode_flow(family, attributes)
+            known = {_FLOWER_ACT, _FLOWER_FLAGS, _FLOWER_IN_HW, *(_encode_flow(family, found) if found else ())}
+            flags, action = _FLOWER_FLAGS, _FLOWER_ACT
+        case "u32":
+            found = _decode_keys(attributes.get(_U32_SEL, b""))
+            known = {_U32_SEL, _U32_ACT, _U32_FLAGS, _U32_HASH, _U32_COUNTS, _U32_PAD}
+            flags, action = _U32_FLAGS, _U32_ACT
+        case _:
+            return None
+    then = actions.decode(attributes.get(action, b""))
+    if found is None or then is None or attributes.keys() - known:
+        return None
+    if struct.unpack("=I", attributes.get(flags, bytes(4)))[0] & _SKIP_SW:
+        return None
+    return found, then
+
+
+def counted(kind: str, options: bytes) -> tuple[int, int, int]:
+    """What a filter of ours has counted, as `actions.counted` gives it."""
+    action = {"matchall": _MATCHALL_ACT, "flower": _FLOWER_ACT, "u32": _U32_ACT}.get(kind, 0)
+    return actions.counted(unpack(options).get(action, b""))
+
+
+def held(wanted: Filter) -> Filter:
+    """What `read` gives after writing `wanted`."""
+    if not isinstance(wanted.match, Flow):
+        return wanted
+    flow = wanted.match
+    return replace(
+        wanted, match=replace(flow, source=_held_prefix(flow.source), destination=_held_prefix(flow.destination))
+    )
+
+
+def _held_prefix(prefix: str | None) -> str | None:
+    if prefix is None:
+        return None
+    network = ip_network(prefix, strict=False)
+    return str(network) if network.prefixlen else None
+
+
+def _encode_flow(family: Family, asked: Flow) -> Attributes:
+    flow = replace(asked, source=_held_prefix(asked.source), destination=_held_prefix(asked.destination))
+    ports = (flow.source_port, flow.destination_port)
+    if family == "all" and flow != Flow():
+        raise RefusedError(f"flower sees nothing of {flow} in frames of any family: say ip or ipv6")
+    if flow.protocol not in _FLOWER_PORTS and ports != (None, None):
+        raise RefusedError("flower sees the ports of TCP and UDP alone: say tcp or udp with a port")
+    found: Attributes = {} if family == "all" else {_FLOWER_TYPE: struct.pack(">H", FAMILIES[family])}
+    if flow.protocol is not None:
+        found[_FLOWER_PROTOCOL] = bytes([flow.protocol])
+        for port, places in zip(ports, _FLOWER_PORTS.get(flow.protocol, ()), strict=False):
+            if port is not None:
+                found |= dict(zip(places, (struct.pack(">H", port), b"\xff\xff"), strict=True))
+    for prefix, places in zip((flow.source, flow.destination), _FLOWER_ADDRESSES.get(family, ()), strict=False):
+        if prefix is not None:
+            network = ip_network(prefix)
+            if network.version != (4 if family == "ip" else 6):
+                raise RefusedError(f"{prefix} is no address of {family}: a filter sees one family")
+            found |= dict(zip(places, (network.network_address.packed, network.netmask.packed), strict=True))
+    if flow.is_fragment is not None:
+        bits = _IS_FRAGMENT if flow.is_fragment else 0
+        found |= {_FLOWER_BITS: struct.pack(">I", bits), _FLOWER_BITS_MASK: struct.pack(">I", _IS_FRAGMENT)}
+    return found
+
+
+def _decode_flow(family: Family, found: Attributes) -> Flow | None:
+    """The flow that these attributes say, if there is one that says exactly them."""
+    try:
+        source, destination = (_prefix(found, places) for places in _FLOWER_ADDRESSES.get(family, ((0, 0), (0, 0))))
+        protocol = _number(found.get(_FLOWER_PROTOCOL))
+        places = _FLOWER_PORTS.get(protocol or 0, ((0, 0), (0, 0)))
+        source_port, destination_port = (_number(found.get(value)) for value, _ in places)
+        bits = _number(found.get(_FLOWER_BITS))
+        is_fragment = None if bits is None else bool(bits & _IS_FRAGMENT)
+        flow = Flow(protocol, source, destination, source_port, destination_port, is_fragment)
+        said = _encode_flow(family, flow)
+    except (ValueError, RefusedError):
+        return None
+    return flow if all(found.get(number) == value for number, value in said.items()) else None
+
+
+def _prefix(found: Attributes, places: tuple[int, int]) -> str | None:
+    """ValueError when the mask is none of a prefix."""
+    value, mask = (found.get(place) for place in places)
+    if value is None or mask is None:
+        return None
+    width, bits = len(mask) * 8, int.from_bytes(mask, "big")
+    length = bits.bit_count()
+    if bits != (1 << width) - (1 << width - length):
+        raise ValueError(mask)
+    return str(ip_network((value, length)))
+
+
+def _number(value: bytes | None) -> int | None:
+    return None if value is None else int.from_bytes(value, "big")
+
+
+def _encode_keys(keys: tuple[Key, ...]) -> bytes:
+    header = _SELECTOR.pack(_TERMINAL, 0, len(keys), 0, 0, 0, 0, 0)
+    return header + b"".join(
+        _KEY.pack(key.mask.to_bytes(4, "big"), key.value.to_bytes(4, "big"), key.offset, 0) for key in keys
+    )
+
+
+def _decode_keys(selector: bytes) -> Keys | None:
+    raw = list(_KEY.iter_unpack(selector[_SELECTOR.size :])) if selector else []
+    keys = Keys(
+        tuple(Key(int.from_bytes(value, "big"), int.from_bytes(mask, "big"), offset) for mask, value, offset, _ in raw)
+    )
+    return keys if selector == _encode_keys(keys.keys) else None
+
+
+class _Plugin:
+    """What pyroute2 asks of a classifier: its options."""
+
+    parent = 0
+    options = nlmsg_atoms.cdata

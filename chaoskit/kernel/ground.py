@@ -1,0 +1,170 @@
+"""Looks at a real interface and at the ways to it before a plan is made. Changes nothing.
+
+Names are looked up by the machine's own resolver, all their addresses; the interface is the one that the kernel
+would send to them by. Ssh sessions are those of this process and of whoever started it: sudo hides them from
+our own environment, so the environments of our ancestors are read.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from chaoskit.errors import RefusedError
+from chaoskit.ground import Ground
+from chaoskit.kernel import classifiers
+from chaoskit.kernel.links import find
+from chaoskit.kernel.others import beside, hung, shut
+
+_LONGEST = 65_535  # a packet; a link that names no greatest MTU takes any
+_UP, _LOOPBACK = 1, 8  # linux/if.h: IFF_UP, IFF_LOOPBACK
+_NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EINVAL, errno.EACCES)
+
+
+def look(interface: str | None, hosts: Iterable[str]) -> Ground:
+    """The interface (None: the one that leads to the `hosts`: names, addresses or CIDRs), and all about it.
+
+    Raises RefusedError for a name without an address, and when no interface, or more than one, leads there.
+    """
+    hosts = tuple(hosts)
+    addresses = {host: resolve(host) for host in hosts if not _is_prefix(host)}
+    peers = ssh_peers(_ancestors())
+    classifiers.register()
+    with IPRoute(ext_ack=True) as ip:
+        link = _link(ip, interface or _leading_to(ip, hosts, addresses))
+        name = link.get_attr("IFLA_IFNAME")
+        return Ground(
+            interface=name,
+            mtu=link.get_attr("IFLA_MTU"),
+            least_mtu=link.get_attr("IFLA_MIN_MTU") or 0,
+            most_mtu=link.get_attr("IFLA_MAX_MTU") or _LONGEST,
+            is_up=bool(link["flags"] & _UP),
+            is_loopback=bool(link["flags"] & _LOOPBACK),
+            addresses=addresses,
+            ways_in=tuple(_ways_in(ip, link["index"], peers)),
+            foreign=tuple(beside(ip, link)),
+            filters=tuple(hung(ip, link)),
+            shut=shut(ip, link),
+            apart=dict(_apart(ip, name, hosts, addresses)),
+            ssh_peers=peers,
+        )
+
+
+def resolve(name: str) -> tuple[str, ...]:
+    """All addresses of a host name, IPv4 first. Raises RefusedError when there is none."""
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise RefusedError(f"{name} does not resolve ({error.strerror}): check the name, or give its address") from None
+    addresses = {ip_address(str(place[0]).partition("%")[0]) for *_, place in found}
+    return tuple(str(address) for address in sorted(addresses, key=lambda each: (each.version, each)))
+
+
+def ssh_peers(environments: Iterable[bytes]) -> tuple[str, ...]:
+    """Where the ssh sessions of these process environments (as /proc/PID/environ has them) come from."""
+    peers: dict[str, None] = {}
+    for environment in environments:
+        for entry in environment.split(b"\0"):
+            name, _, value = entry.partition(b"=")
+            if name == b"SSH_CONNECTION" and value.split():
+                peers[value.split()[0].decode(errors="replace").partition("%")[0]] = None
+    return tuple(peer for peer in peers if _is_prefix(peer))
+
+
+def _ancestors() -> Iterator[bytes]:
+    """The environment of this process, of its parent, and so on, as far as we may read them."""
+    process = Path("/proc/self")
+    while True:
+        try:
+            status = (process / "status").read_text()
+        except OSError:
+            return
+        with suppress(OSError):  # another user's
+            yield (process / "environ").read_bytes()
+        parent = next(line.split()[1] for line in status.splitlines() if line.startswith("PPid:"))
+        if parent == "0":
+            return
+        process = Path("/proc", parent)
+
+
+def _is_prefix(host: str) -> bool:
+    try:
+        ip_network(host, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _link(ip: IPRoute, name: str) -> Any:
+    link = find(ip, name)
+    if link is None:
+        names = ", ".join(each.get_attr("IFLA_IFNAME") for each in ip.get_links())
+        raise RefusedError(f"there is no interface {name} here; there are: {names}")
+    return link
+
+
+def _leading_to(ip: IPRoute, hosts: tuple[str, ...], addresses: dict[str, tuple[str, ...]]) -> str:
+    """The one interface that the kernel sends to all of these by; what has no route is not asked about."""
+    found: dict[str, str] = {}
+    for host, address, out in _outs(ip, hosts, addresses):
+        found.setdefault(out, f"{host} ({address})" if host != address else host)
+    if not found:
+        raise RefusedError(f"no route leads to {', '.join(hosts)}: see ip route, or name an --interface")
+    if len(found) > 1:
+        ways = " and ".join(f"{name} to {host}" for name, host in found.items())
+        raise RefusedError(f"more than one interface leads there, {ways}: name one with --interface")
+    return next(iter(found))
+
+
+def _apart(
+    ip: IPRoute, interface: str, hosts: tuple[str, ...], addresses: dict[str, tuple[str, ...]]
+) -> Iterator[tuple[str, str]]:
+    """The hosts that none of what is sent to goes out by this interface to, and by which it goes instead."""
+    ways: dict[str, set[str]] = {}
+    for host, _, out in _outs(ip, hosts, addresses):
+        ways.setdefault(host, set()).add(out)
+    for host, names in ways.items():
+        if interface not in names:
+            yield host, " and ".join(sorted(names))
+
+
+def _outs(ip: IPRoute, hosts: tuple[str, ...], addresses: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, str, str]]:
+    """Each host, each of its addresses, and the interface that leads there; without those that no route leads to."""
+    for host in hosts:
+        for address in addresses.get(host) or (str(ip_network(host, strict=False).network_address),):
+            if out := _out(ip, address):
+                yield host, address, out
+
+
+def _out(ip: IPRoute, address: str) -> str | None:
+    """The interface that the kernel would send to the address by; None without a route."""
+    try:
+        route = ip.route("get", dst=address)[0]
+    except NetlinkError as error:
+        if error.code in _NO_ROUTE:
+            return None
+        raise
+    number = route.get_attr("RTA_OIF")
+    name: str = ip.link("get", index=number)[0].get_attr("IFLA_IFNAME")
+    return name
+
+
+def _ways_in(ip: IPRoute, number: int, peers: tuple[str, ...]) -> Iterator[str]:
+    name = ip.link("get", index=number)[0].get_attr("IFLA_IFNAME")
+    for family in (socket.AF_INET, socket.AF_INET6):
+        for route in ip.get_routes(family=family, table=254):
+            hops = route.get_attr("RTA_MULTIPATH") or ()
+            if route["dst_len"] == 0 and number in (route.get_attr("RTA_OIF"), *(hop["oif"] for hop in hops)):
+                via = route.get_attr("RTA_GATEWAY")
+                yield "carries the default route" + (f" (via {via})" if via else "")
+    for peer in peers:
+        if _out(ip, peer) == name:
+            yield f"carries your ssh session (from {peer})"
