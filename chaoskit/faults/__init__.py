@@ -6,16 +6,50 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Tag
 
+from chaoskit.faults.mss_clamp import MssClampFault
+from chaoskit.faults.mtu import MtuFault
 from chaoskit.faults.netem import NetemFault
+from chaoskit.faults.pmtu import PmtuFault
+from chaoskit.faults.size_drop import SizeDropFault
 from chaoskit.faults.sysctl import SysctlFault
+from chaoskit.faults.tunnel import TunnelFault
+from chaoskit.knobs import Knob
+from chaoskit.topology.site import Site
+
+_BY_KEY = {
+    "sysctl": SysctlFault,
+    "mtu": MtuFault,
+    "pmtu": PmtuFault,
+    "size-drop": SizeDropFault,
+    "mss-clamp": MssClampFault,
+    "tunnel": TunnelFault,
+}
 
 
 def _sort(words: Any) -> str:
-    """Told by the key that only this fault has; a netem when in doubt, for the sake of its error messages."""
-    has_sysctl = "sysctl" in words if isinstance(words, dict) else isinstance(words, SysctlFault)
-    return "a sysctl fault" if has_sysctl else "a netem fault"
+    """Told by the key that only this fault has; a netem when in doubt, for the sake of its error messages.
+
+    No tag may be a key of the file: places of errors are found by keys.
+    """
+    if isinstance(words, dict):
+        keys = (key for key in _BY_KEY if key in words or key.replace("-", "_") in words)
+    else:
+        keys = (key for key, fault in _BY_KEY.items() if isinstance(words, fault))
+    return f"a {next(keys, 'netem')} fault"
 
 
 Fault = Annotated[
-    Annotated[NetemFault, Tag("a netem fault")] | Annotated[SysctlFault, Tag("a sysctl fault")], Discriminator(_sort)
+    Annotated[NetemFault, Tag("a netem fault")]
+    | Annotated[SysctlFault, Tag("a sysctl fault")]
+    | Annotated[MtuFault, Tag("a mtu fault")]
+    | Annotated[PmtuFault, Tag("a pmtu fault")]
+    | Annotated[SizeDropFault, Tag("a size-drop fault")]
+    | Annotated[MssClampFault, Tag("a mss-clamp fault")]
+    | Annotated[TunnelFault, Tag("a tunnel fault")],
+    Discriminator(_sort),
 ]
+
+
+def knobs(fault: Fault, site: Site) -> tuple[Knob, ...]:
+    """What the fault sets there."""
+    return tuple(knob for knob, _ in fault.changes(site, 1, 0))

@@ -1,7 +1,7 @@
 """Delay, loss, duplication, corruption, reordering, rate and slots on one direction of one link.
 
-The author's words follow tc-netem(8); shares become the kernel's u32 here, rates bytes per second, so that
-the plan can show what the kernel will really do.
+The author's words follow tc-netem(8), or are tc's own: `netem: delay 30ms loss 1%`. Shares become the kernel's
+u32 here, rates bytes per second, so that the plan can show what the kernel will really do.
 """
 
 from __future__ import annotations
@@ -11,10 +11,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from chaoskit.faults.words import Words
+from chaoskit.faults.base import FaultWords, link_misfit
+from chaoskit.faults.tcwords import netem_words
+from chaoskit.faults.words import Words, short_form
 from chaoskit.knobs import Change, FourState, GilbertElliott, Knob, Loss, Netem, RandomLoss, Slot
 from chaoskit.seed import derive
-from chaoskit.topology.edge import Direction, Segment, qdiscs
+from chaoskit.topology.edge import Direction, Segment, qdiscs, ways
+from chaoskit.topology.site import Site
+from chaoskit.topology.steering import qdisc
 from chaoskit.units import Duration, Rate, Share, Size
 
 U32 = 2**32 - 1
@@ -28,12 +32,7 @@ def u32(share: Share) -> int:
 
 
 def _short_form(key: str) -> BeforeValidator:
-    """A bare quantity means the mapping with only `key`."""
-
-    def expand(value: Any) -> Any:
-        return {key: value} if isinstance(value, str | int) else value
-
-    return BeforeValidator(expand, json_schema_input_type=Any)
+    return BeforeValidator(short_form(key), json_schema_input_type=Any)
 
 
 class Table(Words):
@@ -206,7 +205,7 @@ class NetemWords(Words):
             corrupt_correlation=u32(corrupt.correlation),
             reorder=u32(self.reorder.share) if self.reorder else 0,
             reorder_correlation=u32(self.reorder.correlation) if self.reorder else 0,
-            gap=self.reorder.gap if self.reorder else 0,
+            gap=self.reorder.gap if self.reorder and self.reorder.share else 0,
             rate=rate.rate // 8 if rate else 0,
             packet_overhead=rate.packet_overhead if rate else 0,
             cell_size=rate.cell_size if rate else 0,
@@ -216,21 +215,34 @@ class NetemWords(Words):
         )
 
 
-class NetemFault(Words):
-    """A netem on one direction of one link of the lab."""
+def _in_tcs_words(words: Any) -> Any:
+    return netem_words(words) if isinstance(words, str) else words
 
-    link: Segment
+
+WrittenNetem = Annotated[NetemWords, BeforeValidator(_in_tcs_words, json_schema_input_type=NetemWords | str)]
+
+
+class NetemFault(FaultWords):
+    """A netem on one direction of one link of the lab, or of a real interface."""
+
+    link: Segment | None = Field(None, description="Of the lab; a real interface has none.")
     direction: Direction
-    netem: NetemWords
+    netem: WrittenNetem
 
-    def knobs(self) -> tuple[Knob, ...]:
-        """The qdiscs that it sets."""
-        return qdiscs(self.link, self.direction)
+    def misfit(self, site: Site) -> str:
+        """Why it cannot be in force there; "" when it can."""
+        return link_misfit(self.link, site)
 
-    def changes(self, limit: int, seed: int) -> tuple[Change, ...]:
+    def changes(self, site: Site, limit: int, seed: int) -> tuple[Change, ...]:
         """The settings, each qdisc with a chance of its own; `limit` where the author named none."""
+        del site
         limit = self.netem.limit or limit
-        return tuple((knob, self.netem.setting(limit, derive(seed, "netem", knob.name))) for knob in self.knobs())
+        return tuple((knob, self.netem.setting(limit, derive(seed, "netem", knob.name))) for knob in self._knobs())
+
+    def _knobs(self) -> tuple[Knob, ...]:
+        if self.link is not None:
+            return qdiscs(self.link, self.direction)
+        return tuple(map(qdisc, ways(self.direction)))
 
     def needs(self) -> frozenset[str]:
         """The features that it asks of a kernel."""

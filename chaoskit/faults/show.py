@@ -1,10 +1,23 @@
-"""Settings in the words of tc(8), for people."""
+"""Settings in the words of tc(8), for people. A netem's can be given to tc again, and to `faults.tcwords`."""
 
 from __future__ import annotations
 
 from chaoskit.faults.netem import U32
-from chaoskit.knobs import FourState, GilbertElliott, Loss, Netem, RandomLoss, Setting, Slot, Sysctl
-from chaoskit.units import Duration, Rate, Share, Size
+from chaoskit.knobs import (
+    Clamp,
+    Filter,
+    FourState,
+    GilbertElliott,
+    Loss,
+    Mtu,
+    Netem,
+    RandomLoss,
+    Route,
+    Setting,
+    Slot,
+    Sysctl,
+)
+from chaoskit.units import Duration, Rate, Share
 
 
 def describe(setting: Setting) -> str:
@@ -14,6 +27,15 @@ def describe(setting: Setting) -> str:
             return " ".join(word for word in _netem(setting) if word) or "no effect"
         case Sysctl(value):
             return value
+        case Mtu(size):
+            return f"mtu {size}"
+        case Route():
+            sizes = (f"{name} {size}" for name in ("mtu", "advmss") if (size := getattr(setting, name)))
+            return " ".join(sizes) or "as wide as its link"
+        case Clamp(mss):
+            return f"mss at most {mss}"
+        case Filter(over=over):
+            return f"longer than {over}: lost" if over else "lost"
         case None:
             return "as the stage left it"
         case _:
@@ -69,7 +91,9 @@ def _chance(name: str, share: int, correlation: int) -> str:
 
 def _rate(netem: Netem) -> str:
     extras = (netem.packet_overhead, netem.cell_size, netem.cell_overhead)
-    return f"rate {Rate(netem.rate * 8)}" + ("".join(f" {extra}" for extra in extras) if any(extras) else "")
+    return f"rate {Rate(netem.rate * 8).written()}" + (
+        "".join(f" {extra:d}" for extra in extras) if any(extras) else ""
+    )
 
 
 def _slot(slot: Slot) -> str:
@@ -77,8 +101,8 @@ def _slot(slot: Slot) -> str:
         times = f"{_distribution(slot.distribution)} {Duration(slot.dist_delay)} {Duration(slot.dist_jitter)}"
     else:
         times = f" {Duration(slot.min_delay)} {Duration(slot.max_delay)}"
-    bounds = (f" packets {slot.max_packets}" if slot.max_packets else "") + (
-        f" bytes {Size(slot.max_bytes)}" if slot.max_bytes else ""
+    bounds = (f" packets {slot.max_packets:d}" if slot.max_packets else "") + (
+        f" bytes {slot.max_bytes:d}" if slot.max_bytes else ""  # tc's kb are of 1024
     )
     return f"slot{times}{bounds}"
 

@@ -2,47 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from chaoskit.faults.words import Words
+from chaoskit.faults.base import FaultWords
 from chaoskit.knobs import Change, Knob, Sysctl
 from chaoskit.topology.edge import Node
+from chaoskit.topology.site import Interface, Site
 
 
-class SysctlFault(Words):
-    """Parameters under `net.` that a network namespace has of its own, set while the fault is in force."""
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _of_the_network(words: dict[str, str]) -> dict[str, str]:
+    for name in words:
+        if not name.startswith("net.") or "/" in name or ".." in name:
+            raise ValueError(f"{name!r} is no network parameter; write for example net.ipv4.tcp_mtu_probing")
+    return words
+
+
+Value = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str | int)]
+Parameters = Annotated[dict[str, Value], AfterValidator(_of_the_network)]
+"""What parameters under `net.`, which a network namespace has of its own, are set to, by name."""
+
+
+def settings(node: Node, parameters: Parameters) -> tuple[Change, ...]:
+    """The same as knobs of that host."""
+    return tuple((Knob("sysctl", node, name), Sysctl(value)) for name, value in parameters.items())
+
+
+class SysctlFault(FaultWords):
+    """Parameters of a host of the lab, set while the fault is in force."""
 
     node: Node
-    sysctl: Annotated[dict[str, str], Field(min_length=1)]
+    sysctl: Annotated[Parameters, Field(min_length=1)]
 
-    @field_validator("sysctl")
-    @classmethod
-    def _of_the_network(cls, words: dict[str, str]) -> dict[str, str]:
-        for name in words:
-            if not name.startswith("net.") or "/" in name or ".." in name:
-                raise ValueError(f"{name!r} is no network parameter; write for example net.ipv4.tcp_mtu_probing")
-        return words
+    def misfit(self, site: Site) -> str:
+        """Why it cannot be in force there; "" when it can."""
+        if not isinstance(site, Interface):
+            return ""
+        return f"{self.node} is a host of a lab, and a real machine's parameters are left alone"
 
-    def knobs(self) -> tuple[Knob, ...]:
-        """The parameters that it sets."""
-        return tuple(Knob("sysctl", self.node, name) for name in self.sysctl)
-
-    def changes(self, limit: int, seed: int) -> tuple[Change, ...]:
+    def changes(self, site: Site, limit: int, seed: int) -> tuple[Change, ...]:
         """The settings; queue limits and chance are nothing to a parameter."""
-        del limit, seed
-        return tuple(zip(self.knobs(), (Sysctl(value) for value in self.sysctl.values()), strict=True))
-
-    def needs(self) -> frozenset[str]:
-        """Nothing beyond the lab."""
-        return frozenset()
-
-    def roundings(self) -> Iterator[tuple[str, str, str]]:
-        """The kernel takes it or refuses it."""
-        yield from ()
-
-    def warnings(self) -> Iterator[str]:
-        """None."""
-        yield from ()
+        del site, limit, seed
+        return settings(self.node, self.sysctl)

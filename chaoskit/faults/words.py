@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
+
+from chaoskit.units import Quantity
+
+LEAST_IPV6 = 1280  # RFC 8200, section 5: what every link that carries IPv6 must take
+MtuBytes = Annotated[int, Field(ge=68, le=65_535)]  # RFC 791: what every link must take; the longest packet there is
+SegmentBytes = Annotated[int, Field(ge=88, le=65_535)]  # the kernel's TCP_MIN_MSS, include/net/tcp.h
+
+
+def short_form(key: str) -> Callable[[Any], Any]:
+    """A bare quantity means the mapping with only `key`."""
+
+    def expand(value: Any) -> Any:
+        return {key: value} if isinstance(value, str | int) else value
+
+    return expand
 
 
 class Words(BaseModel):
@@ -16,7 +31,7 @@ class Words(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
-        alias_generator=lambda name: name.replace("_", "-"),
+        alias_generator=lambda name: name.removesuffix("_").replace("_", "-"),
         populate_by_name=True,
     )
 
@@ -24,11 +39,32 @@ class Words(BaseModel):
     @classmethod
     def _known(cls, words: Any) -> Any:
         if isinstance(words, dict):
+            keys = [field.alias or name for name, field in cls.model_fields.items()]
             for key in words:
-                if str(key).replace("-", "_") not in cls.model_fields:
-                    keys = [name.replace("_", "-") for name in cls.model_fields]
+                if str(key) not in cls.model_fields and str(key).replace("_", "-") not in keys:
                     raise misplaced(f"unknown key; {nearest(str(key), keys)}", key)
         return words
+
+    def written(self) -> dict[str, Any]:
+        """What an author would have to write for this; it loads to an equal one. Plain JSON, with units."""
+        given = {name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
+        return {
+            type(self).model_fields[name].alias or name: _written(value)
+            for name, value in given.items()
+            if value is not None
+        }
+
+
+def _written(value: Any) -> Any:
+    match value:
+        case Words():
+            return value.written()
+        case Quantity():
+            return value.written()
+        case tuple():
+            return [_written(each) for each in value]
+        case _:
+            return value
 
 
 def misplaced(sentence: str, *below: str | int) -> PydanticCustomError:

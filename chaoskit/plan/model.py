@@ -10,28 +10,46 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
 
 from chaoskit.errors import SpecError
 from chaoskit.knobs import (
     Address,
+    Clamp,
+    Clsact,
+    Filter,
     Foreign,
     Ifb,
     Knob,
     Link,
+    Mtu,
     Namespace,
     Neighbour,
     Netem,
-    Redirect,
+    Pulse,
     Route,
     Sysctl,
     Veth,
 )
+from chaoskit.spec.hosts import Client
 from chaoskit.spec.model import Server, Workload
 from chaoskit.spec.objectives import Objective
 
 PlannedSetting = Annotated[
-    Namespace | Veth | Ifb | Link | Address | Route | Neighbour | Sysctl | Redirect | Netem | Foreign,
+    Namespace
+    | Veth
+    | Ifb
+    | Link
+    | Mtu
+    | Address
+    | Route
+    | Neighbour
+    | Sysctl
+    | Clamp
+    | Clsact
+    | Filter
+    | Netem
+    | Foreign,
     Field(discriminator="type"),
 ]
 
@@ -48,13 +66,17 @@ class PlannedChange(_Frozen):
 
 
 class PlannedPhase(_Frozen):
-    """`changes` are the knobs that every phase decides; None, where no fault is on one, means: as the stage left it."""
+    """`changes` are the knobs that every phase decides; None, where no fault is on one, means: as the stage left it.
+
+    `pulses` come after them.
+    """
 
     name: str
     round: int
     faults: tuple[str, ...]
     length: int
     changes: tuple[PlannedChange, ...]
+    pulses: tuple[Pulse, ...] = ()
 
 
 class Rounding(_Frozen):
@@ -86,6 +108,26 @@ class Promise(_Frozen):
     rtt: int | None
 
 
+class OnInterface(_Frozen):
+    """A real interface, and somebody's endpoint behind it.
+
+    `hits` are the traffic that is meant, in words. `addresses` are those of each name that was looked up; the probe
+    connects to `target_addresses` alone (none: the URL holds an address). `filters` hang in each direction that has
+    faults. The guard puts everything back when nobody has renewed its `lease` for so many ns. `key_env` names a
+    variable of the environment.
+    """
+
+    name: str
+    mtu: int
+    hits: tuple[str, ...]
+    addresses: dict[str, tuple[str, ...]]
+    target_addresses: tuple[str, ...]
+    filters: int
+    lease: int
+    model: str
+    key_env: str | None
+
+
 class Plan(_Frozen):
     """Everything `conduct` and `analyse` need; the experiment file itself lies beside it."""
 
@@ -94,17 +136,26 @@ class Plan(_Frozen):
     name: str
     question: str
     target: str = Field(description="The server's URL as the client sees it.")
+    interface: OnInterface | None = Field(None, description="None: in a lab.")
     seed: int
-    needs: frozenset[str]
+    needs: Annotated[frozenset[str], PlainSerializer(sorted, list[str], when_used="json")]
     stage: tuple[PlannedChange, ...]
     phases: tuple[PlannedPhase, ...]
     workload: Workload
-    server: Server
+    client: Client = Client()
+    server: Server | None = Field(description="None: the target is somebody's own.")
     objectives: tuple[Objective, ...]
     promises: tuple[Promise, ...]
     roundings: tuple[Rounding, ...]
     warnings: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
     drain: int = Field(description="How long open streams may still run after the last phase, ns.")
+
+    @property
+    def all_changes(self) -> tuple[PlannedChange, ...]:
+        """Those of the stage, and everything that any phase sets."""
+        in_phases = (change for phase in self.phases for change in phase.changes if change.setting is not None)
+        return (*self.stage, *dict.fromkeys(in_phases))
 
     @property
     def length(self) -> int:

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
+_EXAMPLES = {"for": "60s"}
+
 
 def complaint(error: ErrorDetails, value: Any) -> str:
     """One fault of one value, without its place."""
@@ -25,12 +27,25 @@ def complaint(error: ErrorDetails, value: Any) -> str:
             return f"found {show(value)}, expected true or false"
         case "string_pattern_mismatch":
             return f"found {show(value)}, expected lower-case letters, digits and - (for example loss-first-token)"
+        case "greater_than_equal":
+            return f"found {show(value)}, expected {context['ge']} or more"
+        case "less_than_equal":
+            return f"found {show(value)}, expected {context['le']} or less"
         case "model_type" | "model_attributes_type" | "dict_type":
             return f"found {show(value)}, expected keys below it"
         case "list_type" | "tuple_type":
             return f"found {show(value)}, expected a list"
         case _:
             return f"found {show(value)}, expected: {error['msg']}"
+
+
+def option_complaint(error: ErrorDetails) -> str:
+    """The same of an option's value, with the option and what in its value it is about."""
+    option, *inside = (*error["loc"], *error.get("ctx", {}).get("below", ())) or ("",)
+    if error["type"] == "missing" and not inside:
+        return f"--{option}: missing; give for example --{option} {_EXAMPLES.get(str(option), '...')}"
+    below = ".".join(str(step) for step in inside if isinstance(step, str))
+    return ": ".join(each for each in (option and f"--{option}", below, complaint(error, error["input"])) if each)
 
 
 def show(value: Any) -> str:

@@ -11,23 +11,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from chaoskit.faults import Fault
+from chaoskit.faults import Fault, knobs
 from chaoskit.faults.words import Words, misplaced, nearest
 from chaoskit.knobs import Knob
+from chaoskit.spec.hosts import Client, Host
 from chaoskit.spec.objectives import Objective, parse
+from chaoskit.spec.stage import InterfaceStage, Stage
+from chaoskit.topology.site import Interface, Lab, Site
+from chaoskit.topology.steering import Aim
 from chaoskit.units import Duration, Frequency, Size
 
 Protocol = Literal["openai-chat", "anthropic-messages", "ollama", "sse"]
 CLEAN_PHASES = ("warm-up", "baseline", "recovery")
 _SHORTEST_PHASE = Duration(10**9)
 _FAULT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
-
-
-class Stage(Words):
-    """Where the experiment happens."""
-
-    lab: Literal["edge"] = Field(description="A network that chaoskit builds: client - router - server.")
-    ip: Literal["4", "6"] = Field("4", description="The IP version the client speaks.")
 
 
 class Timeouts(Words):
@@ -82,8 +79,11 @@ class FirstToken(Words):
         return self
 
 
-class Server(Words):
-    """The reference server's script. The n-th token leaves at first token + n x interval, drift-free."""
+class Server(Host):
+    """The server's end, and the reference server's script.
+
+    The n-th token leaves at first token + n x interval, drift-free.
+    """
 
     first_token: FirstToken = FirstToken(median=Duration(150_000_000), p99=Duration(400_000_000))
     token_interval: Duration = Duration(20_000_000)
@@ -132,12 +132,52 @@ class Experiment(Words):
     question: Annotated[str, Field(min_length=1)]
     stage: Stage
     workload: Workload
+    client: Client = Client()
     server: Server = Server()
     faults: dict[str, WrittenFaults] = Field(default_factory=dict, description="By name; one or a list of several.")
     timeline: Annotated[tuple[WrittenSpan, ...], Field(min_length=1, max_length=1000)]
     repeats: Annotated[int, Field(ge=1, le=1000)] = 1
     objectives: tuple[WrittenObjective, ...] = ()
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    matrix: dict[str, list[Any]] = Field(
+        default_factory=dict,
+        description="Dotted paths of this file, each with the values to run it with. Every combination is an "
+        "experiment of its own, and has none.",
+    )
+
+    @property
+    def site(self) -> Site:
+        """Where its faults are, as far as the file tells: what an interface is called and is aimed at is looked up."""
+        if isinstance(self.stage, InterfaceStage):
+            return Interface(self.stage.interface or "eth0", Aim(protocol=self.stage.protocol))
+        return Lab(int(self.stage.ip))
+
+    @model_validator(mode="after")
+    def _of_one_place(self) -> Experiment:
+        is_lab = not isinstance(self.stage, InterfaceStage)
+        if not is_lab and "server" in self.model_fields_set:
+            raise misplaced(
+                "the target is a server of its own, which nobody here can script; take server away", "server"
+            )
+        for name, parts in self.faults.items():
+            for number, part in enumerate(parts):
+                mismatch = part.misfit(self.site)
+                if mismatch:
+                    raise misplaced(mismatch, "faults", name, number)
+        return self
+
+    @model_validator(mode="after")
+    def _hosts_of_one_place(self) -> Experiment:
+        if isinstance(self.stage, InterfaceStage):
+            found = {"client": self.client.mismatch_on_interface()}
+        else:
+            ip = self.stage.ip
+            found = {"client": self.client.mismatch_in_lab(ip), "server": self.server.mismatch_in_lab(ip)}
+        for host, mismatch in found.items():
+            if mismatch is not None:
+                word, sentence = mismatch
+                raise misplaced(sentence, host, word)
+        return self
 
     @model_validator(mode="after")
     def _phases_are_known(self) -> Experiment:
@@ -158,7 +198,7 @@ class Experiment(Words):
         seen: set[Knob] = set()
         for fault in span.faults:
             for part in self.faults[fault]:
-                for knob in part.knobs():
+                for knob in knobs(part, self.site):
                     if knob in seen:
                         raise misplaced(f"{span.name} sets {knob} twice; put it in one fault", "timeline", index)
                     seen.add(knob)

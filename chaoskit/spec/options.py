@@ -1,16 +1,20 @@
-"""A workload from the options of a command: the same words, limits and complaints as in a file."""
+"""What a command is told by its options: the same words, limits and complaints as in a file."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from chaoskit.errors import SpecError
-from chaoskit.spec.complaints import complaint
+from chaoskit.spec.complaints import complaint, option_complaint
+from chaoskit.spec.injection import Injection, To, WrittenTo
+from chaoskit.spec.load import Sort, document
 from chaoskit.spec.model import Workload
 from chaoskit.spec.objectives import Objective, parse
 
+_NETEM = Sort("a netem", "delay: or loss:", "write it in tc's words: delay 80ms 20ms loss 1%")
 _TIMEOUTS = {"connect-timeout": "connect", "first-token-timeout": "first-token", "idle-timeout": "idle"}
 
 
@@ -22,6 +26,46 @@ def workload(options: dict[str, Any]) -> Workload:
         return Workload.model_validate(given | {"timeouts": timeouts})
     except ValidationError as error:
         raise SpecError("\n".join(f"{_option(e['loc'])}{complaint(e, e['input'])}" for e in error.errors())) from None
+
+
+def injection(options: dict[str, Any]) -> Injection:
+    """The injection of `options` (kebab-case; None: not given). Raises SpecError, a line for each wrong option.
+
+    `down` and `up` are in tc's words, or in YAML's between braces.
+    """
+    given = {name: value for name, value in options.items() if value is not None and value != []}
+    try:
+        return Injection.model_validate(netems(given))
+    except ValidationError as error:
+        raise SpecError("\n".join(option_complaint(e) for e in error.errors())) from None
+
+
+def far_end(words: str) -> To:
+    """One host and perhaps its port: `HOST`, `HOST:PORT`, `[IPV6]:PORT`. Raises SpecError."""
+    try:
+        to: To = TypeAdapter(WrittenTo).validate_python(words)
+    except ValidationError as error:
+        raise SpecError("\n".join(complaint(e, e["input"]) for e in error.errors())) from None
+    if to.host is None or "/" in to.host:
+        raise SpecError(f"{words!r} is no single host; write for example api.example.com:443")
+    return to
+
+
+def netems(options: dict[str, Any]) -> dict[str, Any]:
+    """The same options, `down` and `up` read where they are in YAML's words. Raises SpecError."""
+    return options | {
+        way: document(options[way], f"--{way}", _NETEM).words
+        for way in ("down", "up")
+        if str(options.get(way, "")).lstrip().startswith("{")
+    }
+
+
+def alone(file: Path, options: dict[str, Any]) -> Path:
+    """The file, when no option stands beside it. Raises SpecError."""
+    given = [f"--{name}" for name, value in options.items() if value is not None and value != []]
+    if given:
+        raise SpecError(f"{file} says it all, so {', '.join(given)} cannot stand beside it: take one of them away")
+    return file
 
 
 def objectives(sentences: list[str]) -> tuple[Objective, ...]:

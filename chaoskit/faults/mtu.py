@@ -1,0 +1,60 @@
+"""A link that takes shorter packets than before: at both ends, or at one of them, so that the two do not match."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from chaoskit.faults.base import FaultWords, link_misfit
+from chaoskit.faults.words import LEAST_IPV6, MtuBytes
+from chaoskit.knobs import Change, Knob, Mtu
+from chaoskit.topology.edge import Segment, ends
+from chaoskit.topology.site import Interface, Lab, Site
+
+
+class MtuFault(FaultWords):
+    """The MTU of a link of the lab, or of a real interface, whose other end is somebody else's."""
+
+    link: Segment | None = Field(None, description="Of the lab; a real interface has none.")
+    end: Literal["client", "router", "server"] | None = Field(
+        None, description="The one end that changes; without it both do."
+    )
+    mtu: MtuBytes
+
+    @model_validator(mode="after")
+    def _an_end_of_the_link(self) -> MtuFault:
+        if self.end is not None and self.link is None:
+            raise ValueError("end is of a link of the lab; add link, or take end away")
+        if self.end is not None and self.link is not None and self.end not in self.link.split("-"):
+            raise ValueError(f"{self.end} is no end of {self.link}; expected one of {', '.join(self.link.split('-'))}")
+        return self
+
+    def misfit(self, site: Site) -> str:
+        """Why it cannot be in force there; "" when it can."""
+        if isinstance(site, Lab) and site.ip == 6 and self.mtu < LEAST_IPV6:
+            return f"IPv6 asks {LEAST_IPV6} of every link (RFC 8200); give that or more, or stage: {{ip: 4}}"
+        return link_misfit(self.link, site)
+
+    def changes(self, site: Site, limit: int, seed: int) -> tuple[Change, ...]:
+        """The MTUs that it sets; queue limits and chance are nothing to them."""
+        del limit, seed
+        if isinstance(site, Interface) or self.link is None:
+            return ((Knob("mtu", "", site.name if isinstance(site, Interface) else ""), Mtu(self.mtu)),)
+        return tuple(
+            (Knob("mtu", place, link), Mtu(self.mtu)) for place, link in ends(self.link) if self.end in (None, place)
+        )
+
+    def warnings(self) -> Iterator[str]:
+        """What a reader may not expect."""
+        if self.end is not None:
+            yield (
+                f"what the {self.end}'s end should receive is lost from {self.mtu + 5} bytes on: a virtual cable "
+                "leaves room for a VLAN's tag"
+            )
+        elif self.link is not None:
+            yield (
+                f"both ends of {self.link} know the MTU {self.mtu}, so handshakes ask for segments that fit and "
+                "nothing is ever too long; for a hop that nobody knows of write pmtu"
+            )

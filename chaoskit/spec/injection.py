@@ -1,0 +1,157 @@
+"""The words of an injection: whom on an interface a fault is for, what it does in each direction, how long.
+
+The same words stand in a file or in the options of a command, and `chaoskit status --json` prints them again.
+A fault is written as in tc(8), `delay 80ms 20ms loss 1%`, or as in an experiment, `{delay: 80ms, loss: 1%}`.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_network
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from chaoskit.faults.netem import WrittenNetem
+from chaoskit.faults.words import MtuBytes, SegmentBytes, Words, misplaced
+from chaoskit.topology.steering import Way
+from chaoskit.units import Duration
+
+_NAME = re.compile(r"(?!-)(?=.*[A-Za-z])[A-Za-z0-9_.-]{1,253}")  # without a letter it is a mistyped address
+_INTERFACE = re.compile(r"(?!\.{1,2}$)[^\s/:]{1,15}")
+_SHORTEST, _LONGEST = Duration(10**9), Duration(30 * 86_400 * 10**9)
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class To(Words):
+    """The far end of the traffic that is meant: a host name, an address or a CIDR, and a port."""
+
+    host: str | None = None
+    port: Port | None = None
+
+    @model_validator(mode="after")
+    def _somebody(self) -> To:
+        if self.host is None and self.port is None:
+            raise ValueError("nobody; give a host, a port or both")
+        if self.host is not None and not self.is_prefix and not _NAME.fullmatch(self.host):
+            raise ValueError(f"{self.host!r} is no host; write for example api.example.com:443 or 10.0.0.0/8")
+        return self
+
+    @property
+    def is_prefix(self) -> bool:
+        """Whether the host is an address or a CIDR, so that nothing has to be looked up."""
+        try:
+            ip_network(self.host or "", strict=False)
+        except ValueError:
+            return False
+        return "%" not in (self.host or "")
+
+    @property
+    def name(self) -> str | None:
+        """The host name to look up, if it is one."""
+        return None if self.host is None or self.is_prefix else self.host
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if self.host and ":" in self.host and self.port else self.host or ""
+        return host + (f":{self.port}" if self.port else "")
+
+
+def _to(words: Any) -> Any:
+    """`HOST`, `HOST:PORT`, `[IPV6]:PORT`, `CIDR`, `:PORT`."""
+    if not isinstance(words, str):
+        return words
+    if "://" in words:
+        raise ValueError(f"{words!r} is a URL; write its host and port, for example api.example.com:443")
+    bracketed = re.fullmatch(r"\[([^\]]+)\](?::(.+))?", words)
+    if bracketed:
+        host, port = bracketed.groups()
+    elif words.count(":") == 1:
+        host, port = words.split(":")
+    else:
+        host, port = words, None
+    if not host and not port:
+        raise ValueError("empty; write for example api.example.com:443, 10.0.0.0/8 or :443")
+    if port == "":
+        raise ValueError(f"{words!r} ends in a colon; write the port after it, or take it away")
+    return {"host": host or None, "port": port}
+
+
+def _interface(name: str) -> str:
+    if not _INTERFACE.fullmatch(name):
+        raise ValueError(f"found {name!r}, expected an interface, for example eth0 (ip link shows them)")
+    return name
+
+
+def _listed(words: Any) -> Any:
+    return [words] if isinstance(words, str) else words
+
+
+Interface = Annotated[str, AfterValidator(_interface), Field(json_schema_extra={"examples": ["eth0"]})]
+WrittenTo = Annotated[To, BeforeValidator(_to, json_schema_input_type=str)]
+
+
+class Whom(Words):
+    """Which of an interface's traffic is meant. All that is given must be true of a packet."""
+
+    to: Annotated[tuple[WrittenTo, ...], BeforeValidator(_listed, json_schema_input_type=str | list[str])] = Field(
+        (), description="The far end: host, address or CIDR, each with or without a port; any of them."
+    )
+    local_port: Port | None = Field(None, description="The port at this end: of a server that runs here.")
+    protocol: Literal["tcp", "udp", "icmp"] | None = None
+    ip: Literal["4", "6"] | None = None
+    everything: bool = Field(False, description="All of the interface's traffic is meant: ARP, DNS, your ssh session.")
+
+    @model_validator(mode="after")
+    def _somebody(self) -> Whom:
+        is_narrowed = self.to or self.local_port or self.protocol or self.ip
+        if self.everything and is_narrowed:
+            raise ValueError("everything is all of the interface's traffic; take the other words about whom away")
+        if not self.everything and not is_narrowed:
+            raise ValueError("say whom: to: api.example.com:443, for example; or in so many words, everything: true")
+        has_ports = self.local_port or any(to.port for to in self.to)
+        if self.protocol == "icmp" and has_ports:
+            raise ValueError("icmp has no ports; take the port or the protocol away")
+        return self
+
+
+class Injection(Whom):
+    """A fault on a real interface, for a while."""
+
+    interface: Interface | None = Field(None, description="Default: the one that the route to the far end uses.")
+    down: WrittenNetem | None = Field(None, description="What happens to what this machine receives.")
+    up: WrittenNetem | None = Field(None, description="What happens to what this machine sends.")
+    size_drop_down: MtuBytes | None = Field(
+        None, description="What this machine receives is lost when longer than so many bytes, from the IP header on."
+    )
+    size_drop_up: MtuBytes | None = Field(None, description="The same of what it sends: a black hole for long packets.")
+    mss_clamp: SegmentBytes | None = Field(
+        None, description="TCP handshakes, of both directions, ask for no longer segments than so many bytes."
+    )
+    for_: Duration = Field(description="The lease: after it everything is put back, whatever happens.")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    may_cut_me_off: bool = Field(
+        False, description="The interface may be the one of the default route or of your ssh session."
+    )
+
+    @property
+    def size_drops(self) -> dict[Way, int]:
+        """The longest packet of each direction that has one."""
+        sizes: dict[Way, int | None] = {"down": self.size_drop_down, "up": self.size_drop_up}
+        return {way: size for way, size in sizes.items() if size is not None}
+
+    @property
+    def steers(self) -> bool:
+        """Whether packets go another way, or are lost: by filters."""
+        return self.up is not None or self.down is not None or bool(self.size_drops)
+
+    @model_validator(mode="after")
+    def _something(self) -> Injection:
+        if not self.steers and self.mss_clamp is None:
+            raise ValueError("nothing to do; give down or up, for example down: delay 80ms 20ms loss 1%")
+        if self.mss_clamp is not None and self.protocol not in (None, "tcp"):
+            raise misplaced(f"only TCP has handshakes, and {self.protocol} alone is meant; say tcp", "protocol")
+        if not _SHORTEST <= self.for_ <= _LONGEST:
+            raise misplaced(f"{self.for_} is out of bounds; a lease is of 1s to 30 days", "for")
+        if self.interface is None and not any(to.host for to in self.to):
+            raise ValueError("say on which interface, or to whom")
+        return self

@@ -1,0 +1,35 @@
+"""The words of a way out: what happens in each direction to all that one command sends and receives."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, ValidationError, model_validator
+
+from chaoskit.errors import SpecError
+from chaoskit.faults.netem import WrittenNetem
+from chaoskit.faults.words import Words
+from chaoskit.spec.complaints import option_complaint
+from chaoskit.spec.options import netems
+
+
+class Outing(Words):
+    """A fault on a command's only way out."""
+
+    down: WrittenNetem | None = Field(None, description="What happens to what the command receives.")
+    up: WrittenNetem | None = Field(None, description="What happens to what the command sends.")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+    @model_validator(mode="after")
+    def _something(self) -> Outing:
+        if self.down is None and self.up is None:
+            raise ValueError("nothing to do; give --down or --up, for example --down 'delay 80ms 20ms loss 1%'")
+        return self
+
+
+def outing(down: str | None, up: str | None, seed: int) -> Outing:
+    """The outing of a command's options, in tc's words or in YAML's between braces. Raises SpecError."""
+    try:
+        return Outing.model_validate(netems({"down": down, "up": up, "seed": seed}))
+    except ValidationError as error:
+        raise SpecError("\n".join(option_complaint(each) for each in error.errors())) from None

@@ -1,0 +1,126 @@
+"""Where an experiment happens: in a network that chaoskit builds, or between this machine and somebody's endpoint."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import Annotated, Any, Literal
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
+
+from chaoskit.faults.words import Words
+from chaoskit.spec.injection import Interface, To, Whom
+
+_PORTS = {"http": 80, "https": 443}
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class LabStage(Words):
+    """A network that chaoskit builds, with its own server in it."""
+
+    lab: Literal["edge"] = Field(description="A network that chaoskit builds: client - router - server.")
+    ip: Literal["4", "6"] = Field("4", description="The IP version the client speaks.")
+    tls: bool = Field(False, description="The server speaks TLS, with a chain of certificates that the probe trusts.")
+
+
+class InterfaceStage(Whom):
+    """A real interface of this machine, and an endpoint that the probe asks through it.
+
+    The words of `Whom` say which traffic the faults hit; without any, what goes to and from the target over TCP.
+    """
+
+    target: str = Field(description="The endpoint's URL; without a path the protocol's usual one.")
+    interface: Interface | None = Field(None, description="Default: the one that the route to the target uses.")
+    model: str = Field("default", description="The model to ask for.")
+    key_env: str | None = Field(None, description="The name of the environment variable that holds the API key.")
+    may_cut_me_off: bool = Field(
+        False, description="The interface may be the one of the default route or of your ssh session."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _at_the_target(cls, words: Any) -> Any:
+        """Nobody in particular is meant: the target, all its addresses."""
+        if not isinstance(words, dict) or any(words.get(key) for key in ("to", "local-port", "local_port")):
+            return words
+        url = _split(words.get("target"))
+        if url is None or "everything" in words:
+            return words
+        far_end = {"host": url.hostname, "port": _port(url)}
+        return {"protocol": "tcp"} | words | {"to": [far_end]}
+
+    @field_validator("target")
+    @classmethod
+    def _an_endpoint(cls, target: str) -> str:
+        url = _split(target)
+        if url is not None and (url.username is not None or url.password is not None):
+            raise ValueError("a URL in a file is no place for a password; name a variable with key-env")
+        if url is None or url.scheme not in _PORTS:
+            raise ValueError(f"found {target[:60]!r}, expected a URL such as https://api.example.com/v1")
+        return target
+
+    @field_validator("key_env")
+    @classmethod
+    def _a_name(cls, name: str | None) -> str | None:
+        """What stands there may be the key itself: it is not repeated."""
+        if name is not None and not _VARIABLE.fullmatch(name):
+            raise ValueError("no name of an environment variable; write for example OPENAI_API_KEY, never the key")
+        return name
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Whom the interface leads to, by name, address or CIDR; the target's host is the first."""
+        return tuple(dict.fromkeys((self.target_host, *(to.host for to in self.to if to.host))))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The hosts whose addresses have to be looked up."""
+        return tuple(host for host in self.hosts if To(host=host).name)
+
+    @property
+    def target_host(self) -> str:
+        """Host name or address of the target."""
+        return urlsplit(self.target).hostname or ""
+
+    @property
+    def target_port(self) -> int:
+        """The port that the target's server listens at."""
+        return _port(urlsplit(self.target)) or 0
+
+
+def _split(url: Any) -> SplitResult | None:
+    """The parts of a URL that has a host; None when it has none."""
+    try:
+        split = urlsplit(url) if isinstance(url, str) else None
+        return split if split is not None and split.hostname and split.port != 0 else None
+    except ValueError:
+        return None
+
+
+def _port(url: SplitResult) -> int | None:
+    return url.port or _PORTS.get(url.scheme)
+
+
+def _either(words: Any) -> Any:
+    if isinstance(words, dict) and "lab" in words and "target" in words:
+        raise ValueError("a lab has a server of its own, and a target is somebody's; take lab or target away")
+    if isinstance(words, dict) and not words:
+        raise ValueError("empty; write lab: edge for a network of its own, or target: URL for somebody's endpoint")
+    return words
+
+
+def _sort(words: Any) -> str:
+    """Told by the keys, or what they are nearest to."""
+    if not isinstance(words, dict):
+        return "an interface" if isinstance(words, InterfaceStage) else "a lab"
+    own = [field.alias or name for name, field in InterfaceStage.model_fields.items() if name != "ip"]
+    near = [key for written in words for key in difflib.get_close_matches(str(written), ["lab", *own], 1)]
+    return "an interface" if near and "lab" not in near else "a lab"
+
+
+Stage = Annotated[
+    Annotated[LabStage, Tag("a lab")] | Annotated[InterfaceStage, Tag("an interface")],
+    Discriminator(_sort),
+    BeforeValidator(_either, json_schema_input_type=LabStage | InterfaceStage),
+]

@@ -1,0 +1,77 @@
+"""A flow in u32's words, for kernels without flower: the very same packets, or a refusal.
+
+u32 compares bits at fixed places, so what flower says in one filter takes several here:
+
+| flow                       | filters                                                                         |
+|----------------------------|---------------------------------------------------------------------------------|
+| addresses, IPv4 protocol   | one                                                                             |
+| ports over IPv4            | one for each length that a header may have (5 to 15 words), whole packets alone |
+| fragments over IPv4        | one for each bit of offset and "more fragments"                                 |
+| IPv6 with protocol or ports | none: headers may lie in between, and u32 does not walk them                   |
+
+Source: RFC 791 and RFC 8200 for the offsets; tc-u32(8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_network
+
+from chaoskit.errors import RefusedError
+from chaoskit.knobs import Flow, Key
+
+_V4_SOURCE, _V4_DESTINATION, _V6_SOURCE, _V6_DESTINATION = 12, 16, 8, 24
+_FRAGMENT_BITS = 0x3FFF  # of the 16 bits at offset 6: "more fragments" and the offset
+_WORD = 0xFFFF_FFFF
+
+
+def keys(family: str, flow: Flow) -> Iterator[tuple[Key, ...]]:
+    """The alternatives: a packet is of the flow when it matches all keys of any of them.
+
+    Raises RefusedError where u32 cannot say the same.
+    """
+    if family == "ipv6" and (flow.protocol is not None or flow.is_fragment is not None):
+        raise RefusedError(
+            "this kernel has no flower, and u32 cannot see behind IPv6's extension headers: "
+            "sudo modprobe cls_flower, or aim at IPv4 or at a whole host"
+        )
+    common = _addresses(family, flow)
+    if flow.protocol is not None:
+        common = (*common, Key(flow.protocol << 16, 0x00FF_0000, 8))
+    if flow.source_port is not None or flow.destination_port is not None:
+        whole = Key(0, _FRAGMENT_BITS, 4)
+        for words in range(5, 16):
+            length = Key(words << 24, 0x0F00_0000, 0)
+            yield (*common, length, whole, _ports(flow, 4 * words))
+    elif flow.is_fragment:
+        for bit in range(14):
+            yield (*common, Key(1 << bit, 1 << bit, 4))
+    else:
+        yield common
+
+
+def _ports(flow: Flow, offset: int) -> Key:
+    value = mask = 0
+    for port, shift in ((flow.source_port, 16), (flow.destination_port, 0)):
+        if port is not None:
+            value, mask = value | port << shift, mask | 0xFFFF << shift
+    return Key(value, mask, offset)
+
+
+def _addresses(family: str, flow: Flow) -> tuple[Key, ...]:
+    places = (_V4_SOURCE, _V4_DESTINATION) if family == "ip" else (_V6_SOURCE, _V6_DESTINATION)
+    return tuple(
+        key
+        for prefix, place in zip((flow.source, flow.destination), places, strict=True)
+        for key in _prefix(prefix, place)
+    )
+
+
+def _prefix(prefix: str | None, place: int) -> Iterator[Key]:
+    if prefix is None:
+        return
+    network = ip_network(prefix)
+    value, mask = int(network.network_address), int(network.netmask)
+    for shift in range(network.max_prefixlen - 32, -1, -32):
+        if mask >> shift & _WORD:
+            yield Key(value >> shift & _WORD, mask >> shift & _WORD, place + (network.max_prefixlen - 32 - shift) // 8)
