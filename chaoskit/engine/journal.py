@@ -12,8 +12,10 @@ so it is dropped when reading, and cut off before the next line is written, neve
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -82,13 +84,26 @@ class Journal:
     """The open journal of one run, a context manager. Not for two writers at a time: the run's lock sees to that."""
 
     def __init__(self, run: Path) -> None:
-        """`run` is the run directory. Raises RefusedError when it cannot be written to."""
+        """`run` is the folder that it lies in. Raises RefusedError when it can neither be written nor read.
+
+        One that can only be read, on a disk gone read-only, takes no intent, and pays what is owed all the same.
+        """
         self.path = run / FILE
         try:
-            self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._fd = self._open()
         except OSError as error:
             raise self._refusal(error) from error
         self._owed = _owed(self.path.read_bytes())
+
+    def _open(self) -> int:
+        try:
+            return os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EACCES, errno.ENOSPC, errno.EDQUOT):
+                raise
+            with suppress(OSError):
+                return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            raise
 
     def owed(self) -> list[Debt]:
         """What is still owed, in the order of putting back."""
@@ -137,7 +152,7 @@ class Journal:
     def _refusal(self, error: OSError) -> RefusedError:
         return RefusedError(
             f"cannot write {self.path}: {error.strerror}; nothing is changed that is not written down first, "
-            f"so make room there or use --out"
+            f"so make room there, or choose another folder"
         )
 
 

@@ -10,13 +10,16 @@ Rules:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from chaoskit.engine.journal import Debt, Journal
 from chaoskit.engine.words import command, show
 from chaoskit.errors import RefusedError
-from chaoskit.knobs import Change, Foreign, Kernel, Knob, Setting
+from chaoskit.knobs import Change, Clamp, Filter, Foreign, Ifb, Kernel, Knob, Link, Mtu, Netem, Setting, Veth
+
+_IPV6_MTU = 1280  # RFC 8200, section 5: below it the kernel takes IPv6 off a link
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,19 @@ class Leftover:
 
     def __str__(self) -> str:
         return f"{self.debt.knob}: {self.why}; {command(self.debt.knob, self.debt.former)}"
+
+
+def examine(kernel: Kernel, changes: Iterable[Change]) -> None:
+    """Read every knob before the first change. Raises RefusedError for what could not be put back exactly."""
+    ours: set[str] = set()
+    for knob, wanted in changes:
+        link = knob.name.partition(" ")[0]
+        former = kernel.read(knob)
+        _refuse_meddling(kernel, None, former, knob)
+        if former is None and knob.kind in ("ifb", "veth"):
+            ours.add(link)
+        elif link not in ours and knob.place == "":
+            _refuse_the_irreversible(knob, former, wanted)
 
 
 def apply(kernel: Kernel, journal: Journal, change: Change) -> None:
@@ -73,9 +89,33 @@ def _refuse_meddling(kernel: Kernel, owed: Debt | None, former: Setting, knob: K
         )
 
 
+def _refuse_the_irreversible(knob: Knob, former: Setting, wanted: Setting) -> None:
+    """Raises RefusedError for a change to what others have made, after which it would not be what it was."""
+    match former, wanted:
+        case Clamp(), _:
+            raise RefusedError(
+                f"{knob} is there already, and not by a chaoskit that lives: sudo nft delete table inet "
+                f"chaoskit-{knob.name}"
+            )
+        case Ifb() | Filter() | Veth(), _:
+            raise RefusedError(f"{knob} is there already: if an earlier run of ours left it, chaoskit restore")
+        case Netem(), _:
+            raise RefusedError(f"{knob} has a netem of somebody else's, and no kernel tells all that a netem holds")
+        case Link(mtu=mtu), Link(mtu=smaller) if smaller < _IPV6_MTU <= mtu:
+            raise RefusedError(
+                f"{knob.name} would lose its IPv6 addresses at an MTU of {smaller}, for good: give {_IPV6_MTU} or more"
+            )
+        case Mtu(mtu), Mtu(smaller) if smaller < _IPV6_MTU <= mtu:
+            raise RefusedError(
+                f"{knob.name} would lose its IPv6 addresses at an MTU of {smaller}, for good: give {_IPV6_MTU} or more"
+            )
+        case Link(up=True), Link(up=False) | None:
+            raise RefusedError(f"{knob.name} would lose its IPv6 addresses and its routes by going down: choose a loss")
+
+
 def _settle(kernel: Kernel, journal: Journal, debt: Debt, leftovers: list[Leftover]) -> None:
     try:
-        why = "" if _went_with_its_namespace(kernel, journal, debt.knob) else _put_back(kernel, debt)
+        why = "" if _went_with_its_namespace(kernel, journal, debt.knob) else _put_back(kernel, journal, debt)
     except RefusedError as error:
         why = str(error)
     if why:
@@ -85,14 +125,20 @@ def _settle(kernel: Kernel, journal: Journal, debt: Debt, leftovers: list[Leftov
         journal.restored(debt.knob)
 
 
-def _put_back(kernel: Kernel, debt: Debt) -> str:
+def _put_back(kernel: Kernel, journal: Journal, debt: Debt) -> str:
     """Why the knob does not hold its former value now; "" when it does."""
     found = kernel.read(debt.knob)
-    if found == debt.former:
-        return ""
+    if found == debt.former or (found is None and debt.knob.kind == "link"):
+        return ""  # a link that is gone took what it held along
     if debt.finished and found != kernel.holds(debt.wanted):
         return f"left alone, for somebody else changed it: it holds {show(found)}, we had set {show(debt.wanted)}"
-    kernel.write(debt.knob, debt.former)
+    with suppress(RefusedError):  # without room for this line a write broken off in the middle looks like a stranger's
+        journal.intend(debt.knob, found, debt.former)
+    try:
+        kernel.write(debt.knob, debt.former)
+    except RefusedError:
+        if kernel.read(debt.knob) != kernel.holds(debt.former):  # else it went by itself, as with its link
+            raise
     got = kernel.read(debt.knob)
     return "" if got == kernel.holds(debt.former) else f"it holds {show(got)} after being set to {show(debt.former)}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
 
-from chaoskit.knobs import Address, Knob, Link, Neighbour, Route, Setting, Sysctl
+from chaoskit.knobs import Address, Knob, Link, Mtu, Neighbour, Route, Setting, Sysctl
 
 
 def show(setting: object) -> str:
@@ -34,16 +34,21 @@ def _words(knob: Knob, former: Setting) -> str:
     match knob.kind, former:
         case "qdisc", None:
             return f"tc qdisc del dev {link} root"
-        case "redirect", None:
+        case "clsact", None:
             return f"tc qdisc del dev {link} clsact"
+        case "filter", None:
+            hook, _, priority = rest.partition(" ")
+            return f"tc filter del dev {link} {hook} prio {priority}"
         case "veth" | "ifb", None:
             return f"ip link del {link}"
         case "link", Link(up, mtu, segments):
             return f"ip link set {link} mtu {mtu} gso_max_segs {segments} {'up' if up else 'down'}"
+        case "mtu", Mtu(size):
+            return f"ip link set {link} mtu {size}"
         case "address", Address() | None:
             return f"ip address {'add' if former else 'del'} {rest} dev {link}"
-        case "route", Route(via):
-            return f"ip route replace {knob.name} via {via}"
+        case "route", Route() as route:
+            return " ".join(("ip route replace", knob.name, *route_arguments(route)))
         case "route", None:
             return f"ip route del {knob.name}"
         case "neighbour", Neighbour(mac):
@@ -56,5 +61,21 @@ def _words(knob: Knob, former: Setting) -> str:
             return ""
 
 
+def route_arguments(route: Route) -> tuple[str, ...]:
+    """What follows the prefix for ip(8)."""
+    way = ("via", route.via) if route.via else ("dev", route.dev or "", "scope", "link")
+    sizes = (word for name in ("mtu", "advmss") if (size := getattr(route, name)) for word in (name, str(size)))
+    return (*way, *sizes)
+
+
 def _look(knob: Knob) -> str:
-    return f"tc qdisc show dev {knob.name}" if knob.kind in ("qdisc", "redirect") else "ip -d link"
+    match knob.kind:
+        case "qdisc" | "clsact":
+            return f"tc qdisc show dev {knob.name}"
+        case "filter":
+            link, _, hook = knob.name.rpartition(" ")[0].partition(" ")
+            return f"tc filter show dev {link} {hook}"
+        case "clamp":
+            return "nft list ruleset"
+        case _:
+            return "ip -d link"
