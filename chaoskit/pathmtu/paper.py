@@ -1,0 +1,72 @@
+"""A path on paper: a `Wire` whose truth is known, for whoever tests those who decide.
+
+Its clock stands still but for waiting, so that minutes of silence cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from chaoskit.clock import ManualClock
+from chaoskit.pathmtu.model import FAR, Answer, Expired, How, Probe, Reply, Silence, TooBig
+
+_RTT = 20_000_000  # ns
+
+
+def _never(number: int, probe: Probe) -> bool:
+    del number, probe
+    return False
+
+
+@dataclass
+class PaperWire:
+    """`mtus` are those of the links, the first one ours; router N stands before link N, and the host after the last.
+
+    `silent` routers send no "too big", `mute` ones nothing at all; `told` is what the others say instead of the
+    truth. `loses` decides about each probe, by its number, whether it is lost or its answer.
+    """
+
+    clock: ManualClock
+    mtus: tuple[int, ...]
+    silent: frozenset[int] = frozenset()
+    mute: frozenset[int] = frozenset()
+    ways: tuple[How, ...] = ("echo", "udp", "tcp")
+    told: int | None = None
+    mss: int = 1460
+    loses: Callable[[int, Probe], bool] = _never
+    sent: list[Probe] = field(default_factory=list)
+    _answers: deque[tuple[int, int, Answer]] = field(default_factory=deque)
+
+    def send(self, probe: Probe, token: int) -> None:
+        """As `Wire.send`."""
+        self.sent.append(probe)
+        answer = Silence() if self.loses(len(self.sent) - 1, probe) else self._answer(probe)
+        if not isinstance(answer, Silence):
+            self._answers.append((self.clock.now() + _RTT, token, answer))
+
+    def receive(self, until: int) -> tuple[int, Answer] | None:
+        """As `Wire.receive`."""
+        if self._answers and self._answers[0][0] <= until:
+            at, token, answer = self._answers.popleft()
+            self.clock.sleep_until(at)
+            return token, answer
+        self.clock.sleep_until(until)
+        return None
+
+    def _answer(self, probe: Probe) -> Answer:
+        for link, mtu in enumerate(self.mtus):
+            if link and probe.ttl == link:
+                return Silence() if link in self.mute else Expired(address(link))
+            if probe.size > mtu:
+                if not link or link in self.silent | self.mute:
+                    return Silence()
+                return TooBig(address(link), mtu if self.told is None else self.told, link)
+        is_open = probe.how == "tcp"
+        return Reply(FAR - len(self.mtus) + 1, self.mss if is_open else None, is_open)
+
+
+def address(router: int) -> str:
+    """What a router on paper is called."""
+    return f"192.0.2.{router}"

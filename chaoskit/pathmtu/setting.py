@@ -1,0 +1,101 @@
+"""From the words of a command to an examination: the address, the way there, the rights that there are."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Literal
+
+from chaoskit.clock import Clock, RealClock
+from chaoskit.errors import RefusedError, SpecError
+from chaoskit.kernel.ground import resolve
+from chaoskit.kernel.paths import first_hop
+from chaoskit.pathmtu.doctor import Findings, Patient, examine
+from chaoskit.pathmtu.errqueue import ErrorQueueWire
+from chaoskit.pathmtu.model import Ends, Volley
+from chaoskit.pathmtu.talk import Meter, Wire
+from chaoskit.units import Duration
+
+PACKETS = 120  # enough for the worst path that tests know
+_LEAST, _MOST = 20, 10_000
+_SHORTEST, _LONGEST = Duration.parse("1s"), Duration.parse("1h")
+_PORT = 443  # whose SYN-ACK is looked at when no port was named
+
+
+@dataclass(frozen=True)
+class Examination:
+    """Everything is known but the path."""
+
+    patient: Patient
+    packets: int
+    time: Duration
+
+    def run(self, tell: Callable[[Volley], None], clock: Clock | None = None) -> Findings:
+        """Examine, by raw sockets where we may. Raises RefusedError."""
+        clock = clock or RealClock()
+        with ExitStack() as stack:
+            return examine(
+                self.patient, self._wire(clock, stack), Meter(self.packets, clock.now() + self.time), clock, tell
+            )
+
+    def _wire(self, clock: Clock, stack: ExitStack) -> Wire:
+        if not _may_send_raw():
+            return stack.enter_context(ErrorQueueWire(self.patient.ends, clock))
+        from chaoskit.pathmtu.raw import RawWire  # here, not at the top: it loads scapy, which reads its user's files
+
+        return stack.enter_context(RawWire(self.patient.ends, os.getpid(), clock))
+
+
+def _may_send_raw() -> bool:
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW).close()
+    except PermissionError:
+        return False
+    return True
+
+
+def prepare(host: str, port: int | None, ip: str | None, packets: int, time: str) -> Examination:
+    """Look everything up. Raises SpecError for words that make no sense, RefusedError without address or route."""
+    if not _LEAST <= packets <= _MOST:
+        raise SpecError(
+            f"--max-packets: {packets} is out of bounds; {_LEAST} to {_MOST}, and {PACKETS} tell most paths"
+        )
+    try:
+        limit = Duration.parse(time)
+    except ValueError as error:
+        raise SpecError(f"--max-time: {error}") from None
+    if not _SHORTEST <= limit <= _LONGEST:
+        raise SpecError(f"--max-time: {limit} is out of bounds; 1s to 1h, and 30s are enough for most paths")
+    target = _address(host, _version(ip))
+    if ":" in target and ip_address(target).is_link_local:
+        raise SpecError(f"{target} is link-local, one link long: name a host by an address that routers forward")
+    first = first_hop(target)
+    if first.is_local:
+        raise SpecError(f"{host} is this machine itself, and no path leads there: name another host")
+    version: Literal[4, 6] = 6 if ":" in target else 4
+    ends = Ends(version, first.source, target, port or _PORT)
+    return Examination(Patient(host, ends, first, may_send_body=port is not None), packets, limit)
+
+
+def _version(ip: str | None) -> int | None:
+    match ip:
+        case None:
+            return None
+        case "4" | "6":
+            return int(ip)
+        case _:
+            raise SpecError(f"--ip: found {ip!r}, expected 4 or 6")
+
+
+def _address(host: str, version: int | None) -> str:
+    """The first address of the host that is of this version; of IPv4 first."""
+    addresses = resolve(host)
+    for address in addresses:
+        if version in (None, ip_address(address).version):
+            return address
+    other = 10 - (version or 4)
+    raise RefusedError(f"{host} has no IPv{version} address, only {', '.join(addresses)}: try --ip {other}")
