@@ -1,32 +1,54 @@
-"""What each shaped queue let through and dropped, a line a second and at every change of phase."""
+"""What each shaped queue let through and dropped, a line a second and at every change of phase.
+
+What filters took, and what a router could not send on, is only ever added up: two looks at a phase, at its ends, are
+enough.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from chaoskit.knobs import Kernel, Knob
+from chaoskit.knobs import Kernel, Knob, QueueCounters
 from chaoskit.records.files import Log
-from chaoskit.records.model import Counters, Phase
+from chaoskit.records.model import Counters, Hop, Phase
+from chaoskit.topology.edge import ROUTER, makes_narrow
 
 
 def sample(kernel: Kernel, knobs: Iterable[Knob], phase: Phase, at: int, log: Log) -> None:
     """Add the counters of every qdisc among `knobs` that is there now."""
-    for knob in knobs:
-        seen = kernel.counters(knob) if knob.kind == "qdisc" else None
-        if seen is not None:
-            log.add(
-                Counters(
-                    at=at,
-                    place=knob.place,
-                    name=knob.name,
-                    phase=phase.name,
-                    round=phase.round,
-                    packets=seen.packets,
-                    bytes=seen.bytes,
-                    drops=seen.drops,
-                    overlimits=seen.overlimits,
-                    qlen=seen.qlen,
-                    backlog=seen.backlog,
-                )
+    seen = {knob: kernel.counters(knob) for knob in knobs if knob.kind == "qdisc"}
+    _add({knob: counters for knob, counters in seen.items() if counters is not None}, phase, at, log)
+
+
+def sample_filters(kernel: Kernel, knobs: Iterable[Knob], phase: Phase, at: int, log: Log) -> None:
+    """The same of every filter."""
+    _add(kernel.taken(tuple(knob for knob in knobs if knob.kind == "filter")), phase, at, log)
+
+
+def sample_hop(kernel: Kernel, knobs: Iterable[Knob], phase: Phase, at: int, log: Log) -> None:
+    """Add the router's counters, when one of `knobs` can make it narrow."""
+    seen = kernel.hop(ROUTER) if any(map(makes_narrow, knobs)) else None
+    if seen is not None:
+        log.add(Hop(at, ROUTER, phase.name, phase.round, seen.came, seen.too_long, seen.signals))
+    log.flush()
+
+
+def _add(seen: Mapping[Knob, QueueCounters], phase: Phase, at: int, log: Log) -> None:
+    for knob, counters in seen.items():
+        log.add(
+            Counters(
+                at=at,
+                place=knob.place,
+                name=knob.name,
+                phase=phase.name,
+                round=phase.round,
+                packets=counters.packets,
+                bytes=counters.bytes,
+                drops=counters.drops,
+                overlimits=counters.overlimits,
+                qlen=counters.qlen,
+                backlog=counters.backlog,
+                kind="filter" if knob.kind == "filter" else "qdisc",
             )
+        )
     log.flush()

@@ -19,9 +19,9 @@ import socket
 import ssl
 import struct
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import httpcore
 
@@ -29,7 +29,9 @@ from chaoskit.clock import now
 from chaoskit.probe import stamps
 from chaoskit.probe.frames import Tap
 from chaoskit.probe.names import addresses
+from chaoskit.probe.sockets import tune
 from chaoskit.probe.stamps import Arrival, StampClock
+from chaoskit.probe.target import SocketOptions
 from chaoskit.records import tcp_info
 
 _READ = 64 * 1024  # bytes of one recvmsg
@@ -40,6 +42,8 @@ _OUT_OF_ORDER_AT = 224
 _SO_MEMINFO = 55  # asm-generic/socket.h; its first word is what is kept for reading, out of order or not
 _FRESH = 50_000  # ns; younger stamps are taken as they are
 _NOTHING_YET = Arrival(0, 0, 0, 0)
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -117,7 +121,7 @@ class Connection(httpcore.AsyncNetworkStream):
         try:
             while True:
                 try:
-                    self._tls.do_handshake()
+                    self._honest(self._tls.do_handshake)
                     break
                 except ssl.SSLWantReadError:
                     await self.write(b"")
@@ -224,7 +228,7 @@ class Connection(httpcore.AsyncNetworkStream):
     async def _decrypted(self, tls: ssl.SSLObject, max_bytes: int) -> bytes:
         while True:
             try:
-                return tls.read(max_bytes)
+                return self._honest(lambda: tls.read(max_bytes))
             except ssl.SSLWantReadError:
                 self._from_net_take(await self._next())
             except ssl.SSLZeroReturnError:
@@ -232,6 +236,18 @@ class Connection(httpcore.AsyncNetworkStream):
                 return b""
             except ssl.SSLError as error:
                 raise httpcore.ReadError from error
+
+    def _honest(self, step: Callable[[], T]) -> T:
+        """Do a step of TLS. Before Python 3.11.4 an end without a goodbye looked like one with it."""
+        try:
+            done = step()
+        except ssl.SSLZeroReturnError:
+            if not self._from_net.eof:
+                raise
+        else:
+            if done != b"" or not self._from_net.eof:
+                return done
+        raise ssl.SSLEOFError("closed without close_notify")
 
     def _from_net_take(self, data: bytes) -> None:
         if data:
@@ -251,7 +267,17 @@ class Connection(httpcore.AsyncNetworkStream):
 class Backend(httpcore.AsyncNetworkBackend):
     """Makes connections. `latest` is the newest, `took` what the newest attempt took so far."""
 
-    def __init__(self, clock: StampClock, numbers: itertools.count[int], http2_only: bool) -> None:
+    def __init__(
+        self,
+        clock: StampClock,
+        numbers: itertools.count[int],
+        http2_only: bool,
+        places: Sequence[str] = (),
+        sockets: SocketOptions = SocketOptions(),  # noqa: B008  frozen
+    ) -> None:
+        """`places` are the addresses to connect to, whatever host is asked for."""
+        self._places = places
+        self._sockets = sockets
         self.latest: Connection | None = None
         self.took = Took()
         self._clock = clock
@@ -273,11 +299,13 @@ class Backend(httpcore.AsyncNetworkBackend):
         self.took = took = Took()
         began = now()
         try:
-            found, was_asked = await addresses(host, port)
+            looked_up = [await addresses(place, port) for place in self._places or (host,)]
+            found = [address for some, _ in looked_up for address in some]
+            was_asked = any(asked for _, asked in looked_up)
             took.name = now() - began if was_asked else None
             took.step = "TCP handshake"
             began = now()
-            sock = await _connect(found)
+            sock = await _connect(found, self._sockets)
             took.connect = now() - began
         except OSError as error:
             raise httpcore.ConnectError from error
@@ -287,7 +315,7 @@ class Backend(httpcore.AsyncNetworkBackend):
         return self.latest
 
 
-async def _connect(found: list[tuple[socket.AddressFamily, Any]]) -> socket.socket:
+async def _connect(found: list[tuple[socket.AddressFamily, Any]], options: SocketOptions) -> socket.socket:
     loop = asyncio.get_running_loop()
     failure = OSError("no address")
     for family, address in found:
@@ -296,6 +324,7 @@ async def _connect(found: list[tuple[socket.AddressFamily, Any]]) -> socket.sock
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             stamps.request(sock)
+            tune(sock, options)
             await loop.sock_connect(sock, address)
         except OSError as error:
             sock.close()

@@ -20,12 +20,13 @@ from pathlib import Path
 
 from chaoskit.clock import now
 from chaoskit.errors import RefusedError
-from chaoskit.probe.alarm import Alarm
+from chaoskit.pacer import Pacer
 from chaoskit.probe.arrivals import arrivals, schedule
 from chaoskit.probe.asking import Asking
 from chaoskit.probe.books import Books
 from chaoskit.probe.guard import Guard
 from chaoskit.probe.lines import Lines, rehearse
+from chaoskit.probe.sockets import try_out
 from chaoskit.probe.stamps import StampClock
 from chaoskit.probe.stream import Job, Stream
 from chaoskit.probe.target import Order, Target
@@ -44,8 +45,9 @@ async def drive(target: Target, workload: Workload, order: Order, run: Path, sto
     """Ask until the order is carried out or `stop` is set, then until the open streams have ended.
 
     Appends requests, tokens, tcp_info and vitals to the directory `run`. Raises SpecError when the target makes
-    no sense, RefusedError when the records cannot be written.
+    no sense, RefusedError when the records cannot be written or the kernel will not have its sockets so.
     """
+    try_out(target.sockets)
     asking = Asking(target, workload, order.seed)
     _allow_many_sockets()
     clock = StampClock()
@@ -55,7 +57,7 @@ async def drive(target: Target, workload: Workload, order: Order, run: Path, sto
         with Books(run) as books:
             async with asyncio.TaskGroup() as tasks:
                 crew = Crew(tasks, asking, lines, books)
-                heart = tasks.create_task(_beat(books, clock))
+                heart = tasks.create_task(_beat(crew, books, clock))
                 await _carry_out(crew, workload, order, stop)
                 heart.cancel()
     except BaseExceptionGroup as group:
@@ -90,6 +92,7 @@ class Crew:
         self._books = books
         self._numbers = itertools.count()
         self._open: dict[asyncio.Task[Completion], Guard] = {}
+        self._streams: dict[int, Stream] = {}
 
     def prepare(self, scheduled: int) -> Job:
         """The next request, with all that can be done before its time."""
@@ -105,6 +108,12 @@ class Crew:
         task.add_done_callback(self._open.pop)
         return task
 
+    def look(self) -> None:
+        """See which of them have waited long."""
+        at = now()
+        for stream in self._streams.values():
+            stream.look(at)
+
     def cut(self) -> None:
         """Cancel all."""
         for guard in list(self._open.values()):
@@ -117,8 +126,11 @@ class Crew:
 
     async def _run(self, job: Job, guard: Guard) -> Completion:
         line = self._lines.take()
-        stream = Stream(job, self._asking, line, self._books, guard)
-        completion = await stream.run()
+        self._streams[job.number] = stream = Stream(job, self._asking, line, self._books, guard)
+        try:
+            completion = await stream.run()
+        finally:
+            del self._streams[job.number]
         await self._lines.give_back(line, stream.is_clean)
         return completion
 
@@ -147,13 +159,13 @@ async def _ended(starting: asyncio.Task[None], crew: Crew) -> None:
 
 
 async def _open_loop(crew: Crew, workload: Workload, order: Order) -> None:
-    with contextlib.closing(Alarm()) as alarm:
+    with contextlib.closing(Pacer()) as pacer:
         for offset in _within(order, arrivals(workload, order.seed)):
             job = crew.prepare(order.start + offset)
-            await alarm.until(job.scheduled)
+            await pacer.until(job.scheduled)
             crew.start(job)
         if order.length is not None and order.requests is None:
-            await alarm.until(order.start + order.length)
+            await pacer.until(order.start + order.length)
 
 
 def _within(order: Order, offsets: Iterator[int]) -> Iterator[int]:
@@ -164,16 +176,17 @@ def _within(order: Order, offsets: Iterator[int]) -> Iterator[int]:
 
 
 async def _closed_loop(crew: Crew, workload: Workload, order: Order) -> None:
-    with contextlib.closing(Alarm()) as alarm:
-        await alarm.until(order.start)
+    with contextlib.closing(Pacer()) as pacer:
+        await pacer.until(order.start)
     turns = itertools.count() if order.requests is None else iter(range(order.requests))
     end = None if order.length is None else order.start + order.length
 
     async def keep_one_open() -> None:
         for _ in turns:
-            if end is not None and now() >= end:
+            due = now()
+            if end is not None and due >= end:
                 return
-            stream = crew.start(crew.prepare(now()))
+            stream = crew.start(crew.prepare(due))
             await asyncio.wait({stream})  # unlike a bare await, it lets the stream live when this is cancelled
             if stream.result() != "complete":
                 await asyncio.sleep(_PAUSE / 1e9)
@@ -186,18 +199,19 @@ async def _closed_loop(crew: Crew, workload: Workload, order: Order) -> None:
             keeper.cancel()
 
 
-async def _beat(books: Books, clock: StampClock) -> None:
-    """Measure the loop's lag, flush, write vitals, look at the clocks, until cancelled."""
+async def _beat(crew: Crew, books: Books, clock: StampClock) -> None:
+    """Measure the loop's lag, look at the streams, flush, write vitals, look at the clocks, until cancelled."""
     begun = now()
     tick = lag = 0
     try:
-        with contextlib.closing(Alarm()) as alarm:
+        with contextlib.closing(Pacer()) as pacer:
             while True:
                 due = begun + (tick + 1) * _TICK
-                await alarm.until(due)
+                await pacer.until(due)
                 lag = max(lag, now() - due)
                 former, tick = tick, (now() - begun) // _TICK  # those that were missed are passed over
                 if former // _FLUSH != tick // _FLUSH:
+                    crew.look()
                     books.flush()
                 if former // _VITALS != tick // _VITALS:
                     books.vitals(lag)

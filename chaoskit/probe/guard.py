@@ -7,12 +7,14 @@ import asyncio
 from chaoskit.records.model import Completion
 
 _SECOND = 10**9
+_HELD_UP, _HEARING = 0.005, 0.01  # s that a timer of the loop is hardly ever late; and in which what has come is read
 
 
 class Guard:
     """Cancels the task that it watches at a deadline, and remembers why. Moving the deadline later costs nothing.
 
-    `verdict` is there from the moment of the cut, and only the first cut counts.
+    `verdict` is there from the moment of the cut, and only the first cut counts. A loop that was held up beyond the
+    deadline first reads what has come meanwhile, which may move it.
     """
 
     def __init__(self) -> None:
@@ -22,6 +24,7 @@ class Guard:
         self._is_closed = False
         self._deadline = 0.0
         self._planned: Completion = "cancelled"
+        self._is_last_call = False
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, task: asyncio.Task[Completion]) -> None:
@@ -32,6 +35,7 @@ class Guard:
         """Cut with `verdict` at the monotonic `stamp` (ns), and no more at the former one."""
         self._deadline = stamp / _SECOND
         self._planned = verdict
+        self._is_last_call = False
         if not self._is_closed and (self._timer is None or self._timer.when() > self._deadline):
             self._arm()
 
@@ -54,7 +58,11 @@ class Guard:
         self._timer = self._loop.call_at(self._deadline, self._fire)
 
     def _fire(self) -> None:
-        if self._loop.time() < self._deadline:
+        late = self._loop.time() - self._deadline
+        if late < 0:
             self._arm()
+        elif late > _HELD_UP and not self._is_last_call:
+            self._is_last_call = True
+            self._timer = self._loop.call_later(_HEARING, self._fire)
         else:
             self.cut(self._planned)

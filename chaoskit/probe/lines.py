@@ -50,6 +50,7 @@ class Lines:
     """All lines of one drive, by the workload's rule about connections."""
 
     def __init__(self, target: Target, workload: Workload, clock: StampClock) -> None:
+        self._target = target
         self._workload = workload
         self._clock = clock
         self._tls = _trust(target) if target.url.startswith("https:") else None
@@ -79,7 +80,9 @@ class Lines:
 
     def _new(self) -> Line:
         http2_only = self._workload.http == "2" and self._tls is None
-        return Line(Backend(self._clock, self._numbers, http2_only), self._tls, self._workload.http)
+        target = self._target
+        backend = Backend(self._clock, self._numbers, http2_only, target.addresses, target.sockets)
+        return Line(backend, self._tls, self._workload.http)
 
 
 class _Pool(httpx.AsyncBaseTransport):

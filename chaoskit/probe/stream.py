@@ -25,7 +25,8 @@ from chaoskit.probe.transcript import Transcript
 from chaoskit.probe.wire import MalformedError
 from chaoskit.records.model import Completion, Request, TcpInfo
 
-_AFTERMATH = 1_000_000_000  # ns that a response may go on after its end marker, or after a failing status
+_SECOND = 1_000_000_000  # ns
+_AFTERMATH = _SECOND  # ns that a response may go on after its end marker, or after a failing status
 _LONGEST_REFUSAL = 16 * 1024  # bytes of a failing response's body that are looked at
 
 
@@ -58,6 +59,8 @@ class Stream:
         self._took: Took | None = None  # None: the connection was there already
         self._http2_stream: int | None = None
         self._sent: int | None = None
+        self._heard: int | None = None  # when we had the last sign of the server; at first, when we began to send
+        self._patience = _SECOND
         self._upload_took: int | None = None
         self._headers_at: int | None = None
         self._http: str | None = None
@@ -83,6 +86,12 @@ class Stream:
         completion, detail = self._judge(ending)
         self._write(completion, detail)
         return completion
+
+    def look(self, at: int) -> None:
+        """Sample its socket if nothing has come for a second, and at the double of that time again."""
+        if self._heard is not None and at - self._heard >= self._patience:
+            self._patience *= 2
+            self._sample("stuck")
 
     async def _exchange(self) -> None:
         try:
@@ -110,6 +119,7 @@ class Stream:
         reader = protocols.Reader(self._asking.workload.protocol)
         async for chunk in response.stream:
             arrival = self._arrival()
+            self._heard, self._patience = arrival.user, _SECOND
             meanings = reader.feed(chunk)
             if meanings:
                 self._take(arrival, meanings)
@@ -169,7 +179,7 @@ class Stream:
                 at, fields = connection.met
                 self._books.tcp_info(TcpInfo(self._job.number, "connected", at, fields))
             case "send_request_headers.started":
-                self._sent = now()
+                self._sent = self._heard = now()
                 self._connection = self._connection or self._line.backend.latest
                 self._http2_stream = info.get("stream_id")
                 self._guard.until(self._sent + self._timeouts.first_token, "first_token_timeout")
@@ -220,7 +230,7 @@ class Stream:
             )
         )
 
-    def _sample(self, when: Literal["start", "end"]) -> None:
+    def _sample(self, when: Literal["start", "stuck", "end"]) -> None:
         if self._connection is not None:
             at, fields = self._connection.info()
             self._books.tcp_info(TcpInfo(self._job.number, when, at, fields))

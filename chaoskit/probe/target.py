@@ -7,11 +7,20 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
+class SocketOptions:
+    """TCP_MAXSEG (bytes) and TCP_CONGESTION of each socket, set before it connects; None: as the system has it."""
+
+    maxseg: int | None = None
+    congestion_control: str | None = None
+
+
+@dataclass(frozen=True)
 class Target:
     """A streaming endpoint. A `url` without a path gets the protocol's usual one.
 
     `key_env` is the name of an environment variable; the key itself is read when a request is sent and never
-    kept. `ca_file` (PEM) is trusted besides the usual authorities.
+    kept. `ca_file` (PEM) is trusted besides the usual authorities. With `addresses` its host name is not looked
+    up: they are tried in this order.
     """
 
     url: str
@@ -19,6 +28,8 @@ class Target:
     headers: dict[str, str] = field(default_factory=dict)
     key_env: str | None = None
     ca_file: Path | None = None
+    addresses: tuple[str, ...] = ()
+    sockets: SocketOptions = SocketOptions()
 
 
 @dataclass(frozen=True)

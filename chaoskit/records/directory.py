@@ -9,6 +9,8 @@ from pathlib import Path
 from chaoskit.errors import RefusedError
 
 OUTCOME = "outcome.json"
+EXPERIMENT = "experiment.yaml"
+PLAN = "plan.json"
 _ROOM = 4096  # bytes: a block of most filesystems
 
 

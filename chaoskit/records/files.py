@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from chaoskit.errors import RefusedError
-from chaoskit.records.model import Counters, Event, Phase, Read, Record, Request, Served, TcpInfo, Vitals
+from chaoskit.records.model import Counters, Event, Hop, Phase, Read, Record, Request, Served, TcpInfo, Unacked, Vitals
 
-R = TypeVar("R", Phase, Request, Read, TcpInfo, Vitals, Served, Counters)
+R = TypeVar("R", Phase, Request, Read, TcpInfo, Vitals, Served, Unacked, Counters, Hop)
 
 FILES: dict[type[Record], str] = {
     Phase: "phases.jsonl",
@@ -24,7 +24,9 @@ FILES: dict[type[Record], str] = {
     TcpInfo: "tcp_info.jsonl",
     Vitals: "vitals.jsonl",
     Served: "served.jsonl",
+    Unacked: "unacked.jsonl",
     Counters: "counters.jsonl",
+    Hop: "hops.jsonl",
 }
 
 

@@ -8,7 +8,9 @@
 | `tcp_info.jsonl`  | `TcpInfo`  | probe      | TCP_INFO sample                                          |
 | `vitals.jsonl`    | `Vitals`   | probe      | half second of the probe's own life                      |
 | `served.jsonl`    | `Served`   | server     | request that the reference server answered               |
-| `counters.jsonl`  | `Counters` | conductor  | qdisc and second                                         |
+| `unacked.jsonl`   | `Unacked`  | server     | look at a connection that keeps on retransmitting        |
+| `counters.jsonl`  | `Counters` | conductor  | qdisc and second; filter that loses, at a phase's ends   |
+| `hops.jsonl`      | `Hop`      | conductor  | a phase's ends, where a fault makes the router narrow    |
 
 Lines are flushed a few times a second: a kill loses at most the last quarter of a second and a torn line.
 """
@@ -105,10 +107,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class TcpInfo:
-    """The kernel's view of a stream's connection. `rtt` at "connected" is the handshake's, the in-band RTT."""
+    """The kernel's view of a stream's connection. `rtt` at "connected" is the handshake's, the in-band RTT.
+
+    "stuck": nothing had come for a second, or for its next double.
+    """
 
     stream: int
-    when: Literal["connected", "start", "end"]
+    when: Literal["connected", "start", "stuck", "end"]
     at: int
     fields: dict[str, int] = field(default_factory=dict)
 
@@ -129,7 +134,10 @@ class Vitals:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One answer of the reference server. `late` is the longest that an event left after its due time, in ns."""
+    """One answer of the reference server. `late` is the longest that an event left after its due time, in ns.
+
+    `met` is TCP_INFO when the request was there, `tcp_info` when the last byte had been handed to the kernel.
+    """
 
     stream: int | None
     received: int
@@ -140,11 +148,26 @@ class Served:
     late: int
     fate: Literal["sent", "client-left", "failed"]
     tcp_info: dict[str, int] = field(default_factory=dict)
+    met: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Unacked:
+    """The reference server's socket while it retransmits for the second time or more; again when that has got worse,
+    and once when it has ended. `stream` is the latest that asked on this connection."""
+
+    stream: int
+    at: int
+    fields: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """A qdisc's counters at one moment, since it was made. `phase` is the phase that was in force."""
+    """A qdisc's counters at one moment, since it was made. `phase` is the phase that was in force.
+
+    A filter's `drops` are what it took, its `packets` what it let go on; on a real interface a train of segments is
+    one drop. Earlier runs have no filters.
+    """
 
     at: int
     place: str
@@ -157,6 +180,20 @@ class Counters:
     overlimits: int
     qlen: int
     backlog: int
+    kind: Literal["qdisc", "filter"] = "qdisc"
 
 
-Record = Phase | Request | Read | TcpInfo | Vitals | Served | Counters
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """What the router of a lab did with packets at one moment, since it was made: see `knobs.HopCounters`."""
+
+    at: int
+    place: str
+    phase: str
+    round: int
+    came: int
+    too_long: int
+    signals: int
+
+
+Record = Phase | Request | Read | TcpInfo | Vitals | Served | Unacked | Counters | Hop

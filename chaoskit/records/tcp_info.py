@@ -61,6 +61,13 @@ def parse(raw: bytes) -> dict[str, int]:
     return fields
 
 
+def retransmits(sock: socket.socket) -> int:
+    """The field of that name alone: how often in a row the retransmission timer has run out. 0 when closed."""
+    if sock.fileno() < 0:
+        return 0
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[_FIRST_BYTES.index("retransmits")]
+
+
 def sample(sock: socket.socket) -> dict[str, int]:
     """What the kernel knows of a TCP connection now; empty when the socket is closed already."""
     if sock.fileno() < 0:

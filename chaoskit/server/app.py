@@ -16,28 +16,38 @@ import ssl
 from pathlib import Path
 
 from chaoskit.errors import RefusedError, SpecError
+from chaoskit.pacer import Pacer
 from chaoskit.records.files import Log
+from chaoskit.server import lookout
 from chaoskit.server.connection import Connection
 from chaoskit.server.door import Door
-from chaoskit.server.pace import Pacer
 from chaoskit.server.script import Script
 from chaoskit.server.telling import Desk
 
-_FLUSH = 0.25  # seconds between writes of the log
+_FLUSH = 0.25  # seconds between writes of the logs
+_LOOK = 4  # of these between looks at what is not acknowledged
 _BACKLOG = 1024
 _HANDSHAKE = 10.0  # seconds that a TLS handshake may take
 
 
-async def serve(listener: socket.socket, script: Script, stop: asyncio.Event, log: Log | None = None) -> None:
+async def serve(
+    listener: socket.socket,
+    script: Script,
+    stop: asyncio.Event,
+    log: Log | None = None,
+    unacked: Log | None = None,
+) -> None:
     """Answer on `listener` (bound, TCP) until `stop` is set or the task is cancelled; then cut all streams.
 
-    Writes a `Served` record to `log` for every answer, also for those that were cut. Closes the listener, not
-    the log. Raises RefusedError when the log cannot be written.
+    Writes a `Served` record to `log` for every answer, also for those that were cut, and to `unacked` what
+    `lookout` sees. Closes the listener, not the logs. Raises RefusedError when a log cannot be written.
     """
     loop = asyncio.get_running_loop()
     pacer = Pacer()
-    desk = Desk(script, pacer, log)
+    desk = Desk(script, pacer, log, unacked)
     open_ones: set[Connection] = set()
+    logs = [kept for kept in (log, unacked) if kept is not None]
+    rounds = 0
     server = await loop.create_server(
         lambda: Door(desk, open_ones),
         sock=listener,
@@ -47,16 +57,21 @@ async def serve(listener: socket.socket, script: Script, stop: asyncio.Event, lo
     )
     try:
         while not stop.is_set():
-            if log is not None:
-                log.flush()
+            if unacked is not None and rounds % _LOOK == 0:
+                lookout.look(open_ones)
+            rounds += 1
+            for written in logs:
+                written.flush()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _FLUSH)
     finally:
         server.close()
+        if unacked is not None:
+            lookout.look(open_ones)
         await _cut(open_ones)
         pacer.close()
-        if log is not None:
-            log.flush()
+        for written in logs:
+            written.flush()
 
 
 async def _cut(open_ones: set[Connection]) -> None:

@@ -7,15 +7,18 @@ import socket
 import struct
 from typing import Any
 
+from chaoskit import clock
 from chaoskit.records import tcp_info
-from chaoskit.server.telling import Desk
+from chaoskit.records.model import Unacked
+from chaoskit.server.telling import Desk, Telling
 
 _BUFFER = 64 * 1024  # bytes that may wait in this process before a connection's streams are held back
 LONGEST_BODY = 16 * 1024 * 1024
 
 
 class Connection(asyncio.Protocol):
-    """A TCP or TLS connection."""
+    """A TCP or TLS connection. `asked` is the latest numbered stream on it, `noted` the retransmissions in a row
+    that have been written down."""
 
     transport: asyncio.Transport
     socket: Any  # asyncio's view of the socket underneath
@@ -23,6 +26,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, desk: Desk, open_ones: set[Connection]) -> None:
         self.desk = desk
         self.open_ones = open_ones
+        self.asked: int | None = None
+        self.noted = 0
         self._drains = True
 
     @property
@@ -42,6 +47,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client left, or we did."""
         self.open_ones.discard(self)
+        if self.noted:
+            self.note_unacked(0)
 
     def pause_writing(self) -> None:
         """The client does not take what it is sent."""
@@ -54,6 +61,21 @@ class Connection(asyncio.Protocol):
     def tcp_info(self) -> dict[str, int]:
         """TCP_INFO now; its counts run from the start of the connection. Empty once it is closed."""
         return tcp_info.sample(self.socket)
+
+    def retransmissions(self) -> int:
+        """How often in a row the oldest unacknowledged byte has been sent again, since a timer said so."""
+        return tcp_info.retransmits(self.socket)
+
+    def note_unacked(self, count: int) -> None:
+        """Write down TCP_INFO while so many retransmissions in a row were in vain; with 0, what became of it."""
+        self.noted = count
+        if self.desk.unacked is not None and self.asked is not None:
+            self.desk.unacked.add(Unacked(self.asked, clock.now(), self.tcp_info()))
+
+    def take_note(self, telling: Telling | None) -> None:
+        """This is asked of us."""
+        if telling is not None and telling.stream is not None:
+            self.asked = telling.stream
 
     def cut(self) -> None:
         """Close at once and leave nothing in the kernel.

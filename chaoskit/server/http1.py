@@ -128,6 +128,7 @@ class Http1(Connection):
             received=self._received,
         )
         self._telling = self.desk.take(request, self)
+        self.take_note(self._telling)
 
     def _refuse(self, status: int, message: str) -> None:
         """Say why, if it can still be said, and close."""

@@ -161,6 +161,7 @@ class Stream:
             received=received,
         )
         self._telling = self._connection.desk.take(request, self)
+        self._connection.take_note(self._telling)
 
     def resume(self) -> None:
         """There may be room again."""

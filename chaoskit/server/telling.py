@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 from chaoskit import clock
+from chaoskit.pacer import Pacer
 from chaoskit.records import files
 from chaoskit.records.model import Served
 from chaoskit.server import asks, formats
 from chaoskit.server.asks import Ask, Headers, Reply, Request
-from chaoskit.server.pace import Pacer
 from chaoskit.server.script import Answer, Script
 
 _BURST = 64  # tokens that one stream may catch up with before it is the others' turn
@@ -50,10 +50,16 @@ class Telling:
         self._outlet = outlet
         self._received = received
         self._format = formats.of(ask, answer.name)
+        self._met = outlet.tcp_info() if desk.log is not None else {}
         self._seq = 0
         self._late = 0
         self._waits = False
         self._over = False
+
+    @property
+    def stream(self) -> int | None:
+        """As the client numbers it."""
+        return self._ask.stream
 
     def start(self) -> None:
         """Send what comes before the first token, and be there when that is due."""
@@ -87,6 +93,7 @@ class Telling:
                     late=self._late,
                     fate=fate,
                     tcp_info=self._outlet.tcp_info(),
+                    met=self._met,
                 )
             )
 
@@ -134,10 +141,13 @@ class Telling:
 class Desk:
     """Where requests arrive, whatever way they came: what all connections of one server share."""
 
-    def __init__(self, script: Script, pacer: Pacer, log: files.Log | None) -> None:
+    def __init__(
+        self, script: Script, pacer: Pacer, log: files.Log | None = None, unacked: files.Log | None = None
+    ) -> None:
         self.script = script
         self.pacer = pacer
         self.log = log
+        self.unacked = unacked
         self._arrivals = 0
 
     def take(self, request: Request, outlet: Outlet) -> Telling | None:

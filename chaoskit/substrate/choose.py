@@ -6,22 +6,28 @@
 | `auto`, clock `real`         | this kernel if it can, else it | the same                        |
 | `uml`, clock `auto`          | it, in virtual time           | it, in real time                 |
 | clock `virtual`              | it                            | refused                          |
+
+An experiment on a real interface runs in the kernel that has it: this one, or nowhere.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.facts import Facts
+from chaoskit.kernel.rights import require_net_admin
 from chaoskit.kernel.survey import survey
+from chaoskit.plan.model import OnInterface, Plan
 from chaoskit.substrate import uml
 from chaoskit.substrate.here import Here
 from chaoskit.substrate.uml import GuestKernel, Uml
 
 Substrate = Here | Uml
 VIRTUAL = "virtual-time"
+_GUEST = ", or --substrate uml"  # a remedy that is none where only this kernel will do
 
 
 @dataclass(frozen=True)
@@ -33,14 +39,44 @@ class Wish:
     clock: str = "auto"
 
 
-def choose(needs: frozenset[str], wish: Wish) -> tuple[Substrate, str]:
-    """Look at this machine and decide. Raises RefusedError with what is missing and what to type for it."""
+def choose(needs: frozenset[str], wish: Wish, interface: OnInterface | None = None) -> tuple[Substrate, str]:
+    """Look at this machine and decide. `interface` is the real one that the experiment is about.
+
+    Raises RefusedError with what is missing and what to type for it.
+    """
+    if interface is not None:
+        if interface.hits:
+            require_net_admin(interface.name, "run")
+        return at_interface(interface.name, needs, wish, survey())
     if wish.substrate == "here" and wish.kernel is not None:
         raise SpecError("--kernel names a guest's kernel, and --substrate here has no guest; take one of them away")
     if wish.substrate == "here" and wish.clock == "virtual":
         raise SpecError("--clock virtual is a guest's, and --substrate here has no guest; take one of them away")
     guest = find(wish.kernel) if wish.substrate != "here" else "not asked for"
     return decide(needs, wish, Facts() if _only_a_guest(wish) else survey(), guest)
+
+
+def choose_each(plans: Sequence[Plan], wish: Wish) -> list[tuple[Substrate, str]]:
+    """The same for several plans; what needs the same is looked up once. Raises RefusedError for the first."""
+    keys = [(plan.needs, plan.interface.name if plan.interface else "") for plan in plans]
+    found = {key: choose(plan.needs, wish, plan.interface) for key, plan in dict(zip(keys, plans, strict=True)).items()}
+    return [found[key] for key in keys]
+
+
+def at_interface(interface: str, needs: frozenset[str], wish: Wish, facts: Facts) -> tuple[Substrate, str]:
+    """This kernel, of which `facts` tell, or the reason why it cannot be."""
+    for option, is_given in (
+        ("--clock virtual", wish.clock == "virtual"),
+        ("--kernel", wish.kernel is not None),
+        ("--substrate uml", wish.substrate == "uml"),
+    ):
+        if is_given:
+            raise SpecError(f"{option} asks for a guest, and a guest has no {interface} of this machine; take it away")
+    lacking = facts.lacks(needs)
+    if lacking:
+        answers = dict.fromkeys(facts.missing.get(each, each).removesuffix(_GUEST) for each in lacking)
+        raise RefusedError(f"this kernel, {facts.kernel}, which has {interface}, cannot do this: {'; '.join(answers)}")
+    return Here(), f"on {interface}, in this kernel, {facts.kernel}"
 
 
 def decide(needs: frozenset[str], wish: Wish, facts: Facts, guest: GuestKernel | str) -> tuple[Substrate, str]:

@@ -46,11 +46,17 @@ OPTIONS = {
     "netem": ("CONFIG_NET_SCH_NETEM",),
     "ifb": ("CONFIG_IFB",),
     "virtual-time": ("CONFIG_UML_TIME_TRAVEL_SUPPORT", "CONFIG_UML_ENTROPY_ARGUMENT"),
-    "redirect": ("CONFIG_NET_SCH_INGRESS", "CONFIG_NET_CLS_MATCHALL", "CONFIG_NET_ACT_MIRRED"),
+    "clsact": ("CONFIG_NET_SCH_INGRESS",),
+    "matchall": ("CONFIG_NET_CLS_MATCHALL", "CONFIG_NET_ACT_MIRRED"),
+    "flower": ("CONFIG_NET_CLS_FLOWER", "CONFIG_NET_ACT_MIRRED"),
+    "u32": ("CONFIG_NET_CLS_U32", "CONFIG_NET_ACT_MIRRED"),
+    "drop": ("CONFIG_NET_CLS_U32", "CONFIG_NET_ACT_GACT"),
+    "police": ("CONFIG_NET_CLS_MATCHALL", "CONFIG_NET_ACT_POLICE"),
+    "clamp": ("CONFIG_NF_TABLES", "CONFIG_NF_TABLES_INET"),
 }
 """For a feature (see `facts`) what a kernel must have been built with."""
 
-_DATE = 1_767_225_600  # s since 1970: 2026-01-01, when every guest in virtual time boots
+_DATE = 1_767_225_600 * 10**9  # ns since 1970: 2026-01-01, when every guest in virtual time boots
 _HOME = Path(__file__).resolve().parents[2]  # what the guest's first process imports chaoskit from
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH")
 _INSIDE = {
@@ -127,7 +133,7 @@ class Patience:
     def is_over(self) -> bool:
         """Whether it has taken longer than that."""
         if self._renewed:
-            written = sum(path.stat().st_size for path in self._command.folder.iterdir() if path.is_file())
+            written = sum(_size(path) for path in self._command.folder.iterdir() if path.is_file())
             if written != self._written:
                 self._written, self._ends = written, self._clock.now() + self._command.limit
         return self._clock.now() >= self._ends
@@ -179,7 +185,7 @@ class Guest:
         if not (self._scratch / guest.READY).exists():
             self._called_off = sign  # nothing has begun, or all is over
             return
-        with contextlib.suppress(BrokenPipeError):  # it has ended
+        with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended, or is just being cleared away
             self._console.write(guest.LETTERS[sign])
 
     def finish(self) -> int:
@@ -307,6 +313,14 @@ def memory_folder(size: int, candidates: tuple[str, ...]) -> str:
         f"no place for a guest's memory: none of {', '.join(candidates)} is writable, executable and has "
         f"{size // 2**20} MiB free; TMPDIR=/a/roomy/folder chaoskit ..."
     )
+
+
+def _size(path: Path) -> int:
+    """In bytes; 0 of a file that was taken away meanwhile."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _job(command: Command, scratch: Path, kernel: GuestKernel) -> guest.Job:
