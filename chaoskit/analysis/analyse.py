@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit import __version__
-from chaoskit.analysis.attribution import blame
+from chaoskit.analysis.attribution import Traces, blame, disordered
 from chaoskit.analysis.buckets import bucket_seconds, buckets
 from chaoskit.analysis.comparison import compare
-from chaoskit.analysis.conclusion import doubts, outcome, warnings
+from chaoskit.analysis.conclusion import doubts, explained, outcome, warnings
 from chaoskit.analysis.estimates import Estimates
-from chaoskit.analysis.fidelity import fidelity, where
+from chaoskit.analysis.fidelity import fidelity
 from chaoskit.analysis.goodput import good
 from chaoskit.analysis.health import health
 from chaoskit.analysis.metrics import metrics
 from chaoskit.analysis.parts import SECOND, WHOLE, Part, home, parts
+from chaoskit.analysis.path_mtu import path_mtu
 from chaoskit.analysis.raw import Raw, load
 from chaoskit.analysis.result import Bucket, PhaseResult, Result, Round
 from chaoskit.analysis.streams import Stream, streams
@@ -26,6 +27,7 @@ from chaoskit.faults.show import describe
 from chaoskit.plan.model import Plan
 from chaoskit.spec.model import Workload
 from chaoskit.spec.objectives import Objective
+from chaoskit.topology.names import where
 
 ALONE = "run"  # the one phase of a run without a plan
 
@@ -60,10 +62,12 @@ def understand(raw: Raw, run: Path, asked: Asked) -> Result:
     intended = _intended(raw, found, asked.workload)
     passed = good(found, asked.objectives, lambda stream: home(stream, course).name, intended)
     estimates = Estimates(asked.seed, passed, intended)
-    achieved = tuple(fidelity(raw.plan, course, raw.counters, raw.infos)) if raw.plan else ()
+    achieved = tuple(fidelity(raw.plan, course, raw)) if raw.plan else ()
     own = health(found, raw.vitals, unfinished)
     doubted = doubts(found, achieved, own)
     verdicts = tuple(judge(objective, by_name, estimates, doubted) for objective in asked.objectives)
+    phases = tuple(_phases(raw, course, by_name, estimates, buckets(found, course)))
+    verdicts = tuple(explained(*pair, phases) for pair in zip(verdicts, asked.objectives, strict=True))
     return Result(
         chaoskit=__version__,
         name=asked.name,
@@ -78,13 +82,13 @@ def understand(raw: Raw, run: Path, asked: Asked) -> Result:
         outcome=outcome(raw, found, verdicts, doubted),
         reference=asked.reference,
         whole=metrics(by_name[WHOLE], estimates),
-        phases=tuple(_phases(raw, course, by_name, estimates, buckets(found, course))),
+        phases=phases,
         bucket_s=bucket_seconds(course),
         comparisons=tuple(compare(by_name, asked.reference, estimates)),
         objectives=verdicts,
         fidelity=achieved,
         health=own,
-        warnings=tuple(warnings(raw.plan, found, own)),
+        warnings=tuple(warnings(raw.plan, found, own, phases)),
     )
 
 
@@ -123,7 +127,8 @@ def _phases(
     estimates: Estimates,
     stretches: Mapping[str, tuple[Bucket, ...]],
 ) -> Iterator[PhaseResult]:
-    went_on = _went_on(raw)
+    traces = Traces(_went_on(raw), disordered(raw.infos))
+    full_segments = path_mtu(raw, course)
     for name in course.names:
         part = by_name[name]
         spans = [span for span in course.spans if span.name == name]
@@ -142,8 +147,9 @@ def _phases(
                 for span in spans
             ),
             metrics=metrics(part, estimates),
-            blame=blame((gap for own in part.gaps.values() for gap in own), went_on),
+            blame=blame([gap for own in part.gaps.values() for gap in own], traces),
             timeline=stretches[name],
+            path_mtu=full_segments[name],
         )
 
 
@@ -160,6 +166,5 @@ def _settings(plan: Plan | None, name: str) -> tuple[str, ...]:
     phase = next((phase for phase in plan.phases if phase.name == name), None) if plan else None
     if phase is None:
         return ()
-    return tuple(
-        f"{where(change.knob)}: {describe(change.setting)}" for change in phase.changes if change.setting is not None
-    )
+    told = (f"{where(change.knob)}: {describe(change.setting)}" for change in phase.changes if change.setting)
+    return tuple(dict.fromkeys(told))

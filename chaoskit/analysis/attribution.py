@@ -1,18 +1,50 @@
 """Whose fault was that stall? A late gap split between server, network and client.
 
-With the reference server's stamps a gap's lateness is a sum: sent later than due (server), longer on its way
-than the token before (network), read later than it arrived (client). Only differences of one clock are used.
-The gap in which a stream died is the network's when the server went on sending, else nobody can tell.
+| the target          | what tells                                                                      | how sure |
+|---------------------|---------------------------------------------------------------------------------|----------|
+| stamps its events   | a gap's lateness is a sum: sent later than due (server), longer on its way than | exact    |
+|                     | the token before (network), read later than it arrived (client)                 |          |
+| does not            | the gap ended in a burst, on a connection whose segments came out of order:     | likely   |
+|                     | what came after the hole had arrived, and waited for it (network)               |          |
+| does not            | anything else: the server may have paused, or everything came later             | not      |
+
+Only differences of one clock are used. The gap in which a stream died is the network's when the server went on
+sending, else nobody can tell.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from chaoskit.analysis.quantiles import MS
-from chaoskit.analysis.result import Blame
+from chaoskit.analysis.result import Blame, Confidence
 from chaoskit.analysis.streams import STALL, Gap
+from chaoskit.records.model import TcpInfo
+
+_LIKELY = "the target stamps nothing; the network's are gaps that ended in a burst after segments out of order"
+_UNSURE = "the target stamps nothing, and no gap ended in a burst after segments out of order"
+
+
+@dataclass(frozen=True)
+class Traces:
+    """What else is known of streams, by number: those whose server sent more than arrived, and those of a
+    connection on which segments came out of order meanwhile."""
+
+    went_on: Set[int] = frozenset()
+    disordered: Set[int] = frozenset()
+
+
+def disordered(infos: Iterable[TcpInfo]) -> frozenset[int]:
+    """The streams during which segments came out of order, by the receiver's own count."""
+    first: dict[int, int] = {}
+    found = set()
+    for info in infos:
+        count = info.fields.get("rcv_ooopack")
+        if count is not None and count > first.setdefault(info.stream, count):
+            found.add(info.stream)
+    return frozenset(found)
 
 
 class Late(NamedTuple):
@@ -24,25 +56,31 @@ class Late(NamedTuple):
     unknown: float = 0.0
 
 
-def blame(gaps: Iterable[Gap], went_on: Set[int]) -> Blame:
-    """The stalls among these gaps. `went_on` are the streams whose server sent more than arrived."""
-    lates = [_late(gap, gap.stream in went_on) for gap in gaps if gap.is_stall]
+def blame(gaps: Sequence[Gap], traces: Traces) -> Blame:
+    """The stalls among these gaps."""
+    bursts = {(gap.stream, gap.before.read) for gap in gaps if gap.is_coalesced}
+    stalls = [gap for gap in gaps if gap.is_stall]
+    lates = [_late(gap, bursts, traces) for gap in stalls]
+    confidence, reason = _confidence(stalls, lates)
     return Blame(
         stalls=len(lates),
         server_ms=sum(late.server for late in lates) / MS,
         network_ms=sum(late.network for late in lates) / MS,
         client_ms=sum(late.client for late in lates) / MS,
         unknown_ms=sum(late.unknown for late in lates) / MS,
+        confidence=confidence,
+        reason=reason,
     )
 
 
-def _late(gap: Gap, went_on: bool) -> Late:
+def _late(gap: Gap, bursts: Set[tuple[int, int]], traces: Traces) -> Late:
     time = float(gap.excess - STALL)
     before, after = gap.before, gap.after
     if after is None:
-        return Late(network=time) if went_on else Late(unknown=time)
+        return Late(network=time) if gap.stream in traces.went_on else Late(unknown=time)
     if after.due is None or after.sent is None or before.due is None or before.sent is None:
-        return Late(unknown=time)
+        held_up = gap.stream in traces.disordered and (gap.stream, after.read) in bursts
+        return Late(network=time) if held_up else Late(unknown=time)
     server = max(0, (after.sent - after.due) - (before.sent - before.due))
     network = max(0, (after.at - after.sent) - (before.at - before.sent))
     client = max(0, (after.user - after.at) - (before.user - before.at))
@@ -50,3 +88,10 @@ def _late(gap: Gap, went_on: bool) -> Late:
     if not total:
         return Late(unknown=time)
     return Late(time * server / total, time * network / total, time * client / total)
+
+
+def _confidence(stalls: Sequence[Gap], lates: Sequence[Late]) -> tuple[Confidence, str]:
+    unstamped = [late for gap, late in zip(stalls, lates, strict=True) if gap.before.sent is None]
+    if not unstamped:
+        return "exact", ""
+    return ("likely", _LIKELY) if any(late.network for late in unstamped) else ("none", _UNSURE)

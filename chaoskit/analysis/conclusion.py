@@ -7,10 +7,13 @@ from collections.abc import Iterator, Sequence
 from chaoskit.analysis.figures import said
 from chaoskit.analysis.health import LOOP_MS, SCHEDULING_MS, SERVER_LATE_MS
 from chaoskit.analysis.raw import Raw
-from chaoskit.analysis.result import Achievement, Found, Health, Outcome, Verdict
+from chaoskit.analysis.result import Achievement, Found, Health, Outcome, PhaseResult, Verdict
 from chaoskit.analysis.streams import Stream
 from chaoskit.analysis.verdicts import Doubt
 from chaoskit.plan.model import Plan
+from chaoskit.spec.objectives import Objective
+
+_DEADLY = ("black-hole", "probed")
 
 
 def doubts(found: Sequence[Stream], achieved: Sequence[Achievement], own: Health) -> tuple[Doubt, ...]:
@@ -34,8 +37,9 @@ def _of_the_faults(achieved: Sequence[Achievement]) -> Iterator[Doubt]:
     for each in achieved:
         if each.verdict == "not-achieved":
             asked, seen = said(each.asked, each.unit), said(each.achieved, each.unit)
+            told = f"{each.what} {seen}" + (f" instead of {asked}" if each.asked is not None else "")
             yield Doubt(
-                f"{each.phase} was not as asked: {each.what} {seen} instead of {asked}, {each.where} ({each.remark})",
+                f"{each.phase} was not as asked: {told}, {each.where} ({each.remark})",
                 frozenset({each.phase}),
             )
 
@@ -68,9 +72,27 @@ def _why(verdict: Verdict) -> str:
     return f"{said(verdict.observed.value, verdict.unit)}; about {verdict.would_decide} streams would decide"
 
 
-def warnings(plan: Plan | None, found: Sequence[Stream], own: Health) -> Iterator[str]:
+def explained(verdict: Verdict, objective: Objective, phases: Sequence[PhaseResult]) -> Verdict:
+    """A broken objective with what became of full segments meanwhile, where they died."""
+    died = [
+        f"full segments died on their way {one.direction} in {phase.name}"
+        for phase in phases
+        if verdict.judgement == "broken" and objective.phase in (None, phase.name)
+        for one in phase.path_mtu
+        if one.kind in _DEADLY
+    ]
+    return verdict.model_copy(update={"reason": "; ".join([verdict.reason, *dict.fromkeys(died)])})
+
+
+def warnings(
+    plan: Plan | None, found: Sequence[Stream], own: Health, phases: Sequence[PhaseResult] = ()
+) -> Iterator[str]:
     """What a reader of the numbers should know, the plan's own warnings first."""
     yield from plan.warnings if plan else ()
+    for phase in phases:
+        for one in phase.path_mtu:
+            if not phase.faults and one.kind in _DEADLY:
+                yield f"{phase.name}: no fault was in force, and full segments died on their way {one.direction}"
     cancelled = sum(stream.is_cancelled for stream in found)
     if own.overloaded:
         yield "the client shaped what it measured: ask for less, or give it a processor of its own"

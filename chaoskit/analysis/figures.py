@@ -26,6 +26,10 @@ def said(value: float | None, unit: Unit) -> str:
             return f"{_digits(value)}/s"
         case "ratio":
             return f"{_digits(value)}×"
+        case "count":
+            return f"{value:.0f}"
+        case "bytes":
+            return f"{value:.0f} bytes"
 
 
 def between(low: float | None, high: float | None, unit: Unit) -> str:

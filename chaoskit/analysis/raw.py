@@ -11,7 +11,7 @@ from chaoskit.errors import SpecError
 from chaoskit.plan.model import Plan, load_plan
 from chaoskit.records.directory import OUTCOME
 from chaoskit.records.files import FILES, read
-from chaoskit.records.model import Counters, Phase, Read, Request, Served, TcpInfo, Vitals
+from chaoskit.records.model import Counters, Hop, Phase, Read, Request, Served, TcpInfo, Unacked, Vitals
 
 _HOWS: tuple[How, ...] = ("finished", "interrupted", "refused", "dirty")
 
@@ -30,7 +30,9 @@ class Raw:
     infos: list[TcpInfo]
     vitals: list[Vitals]
     served: list[Served]
+    unacked: list[Unacked]
     counters: list[Counters]
+    hops: list[Hop]
 
     @property
     def last(self) -> int:
@@ -55,7 +57,7 @@ def load(run: Path) -> Raw:
     if not any((run / name).exists() for name in ("plan.json", FILES[Request], FILES[Phase])):
         raise SpecError(f"{run} is no run directory: it holds neither plan.json nor {FILES[Request]}")
     plan = load_plan(run) if (run / "plan.json").exists() else None
-    how, detail = _outcome(run / OUTCOME, plan is not None)
+    how, detail = how_it_went(run, plan is not None)
     return Raw(
         plan=plan,
         machine=_machine(run / "machine.json"),
@@ -67,7 +69,9 @@ def load(run: Path) -> Raw:
         infos=read(run, TcpInfo),
         vitals=read(run, Vitals),
         served=read(run, Served),
+        unacked=read(run, Unacked),
         counters=read(run, Counters),
+        hops=read(run, Hop),
     )
 
 
@@ -79,8 +83,9 @@ def _machine(path: Path) -> dict[str, str]:
         return {}
 
 
-def _outcome(path: Path, is_experiment: bool) -> tuple[How, str]:
+def how_it_went(run: Path, is_experiment: bool) -> tuple[How, str]:
     """How it went, as the conductor wrote it last. A bare probe has no conductor: it went as it went."""
+    path = run / OUTCOME
     if not path.exists():
         return ("interrupted", "killed: nobody wrote down how it ended") if is_experiment else ("finished", "")
     try:

@@ -17,7 +17,12 @@ SCHEMA: Literal[1] = 1
 How = Literal["finished", "interrupted", "refused", "dirty"]
 Found = Literal["met", "broken", "undecided", "none"]
 Judgement = Literal["met", "broken", "undecided"]
-Unit = Literal["ms", "share", "per-minute", "per-second", "ratio"]
+Confidence = Literal["exact", "likely", "none"]
+Direction = Literal["up", "down"]
+PathMtuKind = Literal["black-hole", "silence", "probed", "signalled", "clamped"]
+Unit = Literal["ms", "share", "per-minute", "per-second", "ratio", "count", "bytes"]
+What = Literal["loss", "round-trip", "too-long", "told", "untold", "segment", "mtu"]
+Achieved = Literal["achieved", "not-achieved", "too-few-packets-to-tell", "nothing-to-hit"]
 
 
 def _from_json(value: Any) -> Any:
@@ -113,13 +118,15 @@ class Metrics(_Frozen):
 
 
 class Blame(_Frozen):
-    """Where the time of a phase's stalls went, and `unknown` where nobody stamped it."""
+    """Where the time of a phase's stalls went, `unknown` where nobody can tell; how sure that is, and why not."""
 
     stalls: int
     server_ms: float
     network_ms: float
     client_ms: float
     unknown_ms: float
+    confidence: Confidence = "exact"
+    reason: str = ""
 
 
 class Round(_Frozen):
@@ -141,6 +148,34 @@ class Bucket(_Frozen):
     stalls: int
 
 
+class Evidence(_Frozen):
+    """The records a verdict rests on: which file, how many of its streams, the worst first."""
+
+    file: str
+    count: int
+    worst: tuple[int, ...] = ()
+
+
+class PathMtu(_Frozen):
+    """What became of full segments on one way, `streams` of the `of` that used it, in one sentence for people.
+
+    `segment` are the bytes that one carries, `path_mtu` what the sender's socket believes. Sure is what the
+    sender's own TCP_INFO shows; anything less says why.
+    """
+
+    kind: PathMtuKind
+    direction: Direction
+    streams: int
+    of: int
+    segment: int | None
+    path_mtu: int | None
+    retransmissions: int = 0
+    confidence: Literal["sure", "likely", "none"]
+    reason: str = ""
+    evidence: Evidence
+    sentence: str
+
+
 class PhaseResult(_Frozen):
     """Everything that is charged to the phases of one name."""
 
@@ -152,6 +187,7 @@ class PhaseResult(_Frozen):
     metrics: Metrics
     blame: Blame
     timeline: tuple[Bucket, ...]
+    path_mtu: tuple[PathMtu, ...] = ()
 
 
 class Comparison(_Frozen):
@@ -164,14 +200,6 @@ class Comparison(_Frozen):
     reference: Number | None
     difference: Estimated
     ratio: Estimated
-
-
-class Evidence(_Frozen):
-    """The records a verdict rests on: which file, how many of its streams, the worst first."""
-
-    file: str
-    count: int
-    worst: tuple[int, ...] = ()
 
 
 class Verdict(_Frozen):
@@ -189,17 +217,28 @@ class Verdict(_Frozen):
 
 
 class Achievement(_Frozen):
-    """A fault as asked and as it came about. Shares for loss, ms for the round trip."""
+    """A fault as asked and as it came about.
+
+    | what         | unit  | asked       | achieved                            | samples             |
+    |--------------|-------|-------------|-------------------------------------|---------------------|
+    | `loss`       | share | lost        | lost                                | packets             |
+    | `round-trip` | ms    | added       | added                               | handshakes          |
+    | `too-long`   | count | None        | packets that were too long          | packets that came   |
+    | `told`       | count | None        | signals that went out               | packets, too long   |
+    | `untold`     | count | None        | signals that were lost              | signals made        |
+    | `segment`    | bytes | at most     | most that anybody was asked to send | connections         |
+    | `mtu`        | bytes | at most     | longest packet that a socket knew of | connections        |
+    """
 
     phase: str
-    what: Literal["loss", "round-trip"]
+    what: What
     where: str
     unit: Unit
     asked: Number | None
     achieved: Number | None
     tolerance: Number
     samples: int
-    verdict: Literal["achieved", "not-achieved", "too-few-packets-to-tell"]
+    verdict: Achieved
     remark: str
     evidence: Evidence
 

@@ -18,41 +18,48 @@ from chaoskit.report import spark
 from chaoskit.report.table import has_marks, tables
 from chaoskit.report.words import JUDGED, ascii_only, safe, styled
 
-_UNBOUNDED = 10_000  # columns: asks a table how wide it would like to be
+UNBOUNDED = 10_000  # columns: asks a table how wide it would like to be
 
 
 def render(result: Result, console: Console) -> None:
     """Print the whole result. On a terminal without Unicode its signs become plain ones."""
+    show([*_sections(result, console), _verdict(result)], console)
+
+
+def show(parts: Sequence[RenderableType], console: Console) -> None:
+    """Print these with an empty line between. On a terminal without Unicode its signs become plain ones."""
     if not console.options.ascii_only:
-        _print(result, console)
+        _print(parts, console)
         return
     with console.capture() as seen:
-        _print(result, console)
+        _print(parts, console)
     console.file.write(ascii_only(seen.get()))
     console.file.flush()
 
 
-def _print(result: Result, console: Console) -> None:
-    for section in _sections(result, console):
-        console.print(section, highlight=False)
-        console.print()
-    console.print(_verdict(result), highlight=False)
+def _print(parts: Sequence[RenderableType], console: Console) -> None:
+    for number, part in enumerate(parts):
+        if number:
+            console.print()
+        console.print(part, highlight=False)
 
 
 def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
     yield _title(result)
     yield from _numbers(result, console)
     if result.objectives:
-        yield _section("Objectives", _pairs(_objectives(result)))
+        yield section("Objectives", pairs(_objectives(result)))
     if any(phase.metrics.failures for phase in result.phases):
-        yield _section("Interrupted streams", _pairs(_failures(result.phases)))
+        yield section("Interrupted streams", pairs(_failures(result.phases)))
     if any(phase.blame.stalls for phase in result.phases):
-        yield _section("Whose stalls", _pairs(_blame(result.phases)))
+        yield section("Whose stalls", pairs(_blame(result.phases)))
+    if any(phase.path_mtu for phase in result.phases):
+        yield section("Full segments", pairs(_path_mtu(result.phases)))
     yield from _course(result, console.width)
     if any(phase.asked for phase in result.phases):
-        yield _section("Faults, as asked and as achieved", _pairs(_faults(result)))
+        yield section("Faults, as asked and as achieved", pairs(_faults(result)))
     if result.warnings:
-        yield _section("Warnings", _pairs((styled("warning", "magenta"), styled(each)) for each in result.warnings))
+        yield section("Warnings", pairs((styled("warning", "magenta"), styled(each)) for each in result.warnings))
 
 
 def _title(result: Result) -> Text:
@@ -65,7 +72,7 @@ def _title(result: Result) -> Text:
 
 
 def _numbers(result: Result, console: Console) -> Iterator[RenderableType]:
-    wide = console.options.update(width=_UNBOUNDED)
+    wide = console.options.update(width=UNBOUNDED)
     yield from tables(result, lambda table: console.measure(table, options=wide).maximum <= console.width)
     small, chance = has_marks(result)
     notes = [
@@ -137,7 +144,15 @@ def _blame(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
         noun = "stall" if blame.stalls == 1 else "stalls"
         severe = f", {phase.metrics.severe_stalls} over 1 s" if phase.metrics.severe_stalls else ""
         text = f"{blame.stalls} {noun}{severe}; {said(total, 'ms')} beyond 200 ms: {told}"
-        yield styled(phase.name), Text(text)
+        reason = f"\n{blame.confidence.replace('none', 'not sure')}: {blame.reason}" if blame.reason else ""
+        yield styled(phase.name), Text(text).append(reason, style="dim")
+
+
+def _path_mtu(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
+    for phase in phases:
+        for found in phase.path_mtu:
+            doubt = f"\n{found.confidence.replace('none', 'not sure')}: {found.reason}" if found.reason else ""
+            yield styled(phase.name), Text(found.sentence).append(doubt, style="dim")
 
 
 def _course(result: Result, width: int) -> Iterator[RenderableType]:
@@ -157,7 +172,7 @@ def _course(result: Result, width: int) -> Iterator[RenderableType]:
         "× an interrupted stream": any(deaths.values()),
     }
     rows = ((styled(name), Text("\n".join(filter(str.strip, (lines[name], deaths[name]))))) for name in merged)
-    yield _section(f"TTFT over time: {', '.join(sign for sign, seen in signs.items() if seen)}", _pairs(rows))
+    yield section(f"TTFT over time: {', '.join(sign for sign, seen in signs.items() if seen)}", pairs(rows))
 
 
 def _faults(result: Result) -> Iterator[tuple[Text, RenderableType]]:
@@ -167,39 +182,63 @@ def _faults(result: Result) -> Iterator[tuple[Text, RenderableType]]:
             continue
         achieved = [each for each in result.fidelity if each.phase == phase.name]
         lines: list[RenderableType] = []
-        for asked in phase.asked:
+        for number, asked in enumerate(phase.asked, 1):
             lines.append(styled(asked))
-            lines += [_achieved(each) for each in achieved if asked.startswith(f"{each.where}:")]
-        lines += [_achieved(each) for each in achieved if each.what == "round-trip"]
-        yield styled(phase.name), Group(*lines)
+            done = [each for each in achieved if _is_last_of(f"{each.where}:", asked, phase.asked[number:])]
+            lines += map(_achieved, done)
+            achieved = [each for each in achieved if each not in done]
+        yield styled(phase.name), Group(*lines, *map(_achieved, achieved))
+
+
+def _is_last_of(place: str, asked: str, rest: Sequence[str]) -> bool:
+    """Whether all that was asked of this place is told with that."""
+    return asked.startswith(place) and not any(each.startswith(place) for each in rest)
 
 
 def _achieved(each: Achievement) -> RenderableType:
-    noun, sign = ("packets", "") if each.what == "loss" else ("handshakes", "+")
-    asked = sign + said(each.asked, each.unit) if each.asked is not None else "no share"
-    seen = sign + said(each.achieved, each.unit) if each.achieved is not None else "nothing seen"
-    text = Text(f"asked {asked}, was {seen} of {each.samples} {noun}: ")
+    text = Text(f"{_counts(each)}: ")
     text.append(each.verdict.replace("-", " "), style=JUDGED[each.verdict])
     if each.remark:
         text.append(f" ({safe(each.remark)})")
-    return _pairs([(styled(each.what.replace("-", " ").ljust(len("round trip")), "dim"), text)], indent=0)
+    return pairs([(styled(each.what.replace("-", " ").ljust(len("round trip")), "dim"), text)], indent=0)
+
+
+def _counts(each: Achievement) -> str:
+    """What was asked, where that is a number, and what was seen."""
+    sign = "+" if each.what == "round-trip" else ""
+    seen = sign + said(each.achieved, each.unit) if each.achieved is not None else "nothing seen"
+    match each.what:
+        case "loss" | "round-trip":
+            asked = sign + said(each.asked, each.unit) if each.asked is not None else "no share"
+            noun = "packets" if each.what == "loss" else "handshakes"
+            return f"asked {asked}, was {seen} of {each.samples} {noun}"
+        case _ if each.achieved is None:
+            return seen
+        case "segment" | "mtu":
+            return f"asked {said(each.asked, each.unit)} at most, was {seen} of {each.samples} connections"
+        case "too-long" | "told":
+            return f"{seen} of {each.samples} packets"
+        case "untold":
+            return f"{seen} of {each.samples} signals"
 
 
 def _verdict(result: Result) -> RenderableType:
-    rows = [(_headline(result.outcome), _sentence(result))]
+    rows = [(headline(result.outcome), sentence(result))]
     if result.run:
         rows.insert(0, (Text("records", style="dim"), styled(result.run)))
-    return _pairs(rows, indent=0)
+    return pairs(rows, indent=0)
 
 
-def _headline(outcome: Outcome) -> Text:
+def headline(outcome: Outcome) -> Text:
+    """How it went, or what it found, in one word."""
     if outcome.how != "finished":
         return Text(outcome.how.upper(), style="bold red" if outcome.how == "dirty" else "bold magenta")
     word = "MEASURED" if outcome.found == "none" else outcome.found.upper()
     return Text(word, style=JUDGED[outcome.found])
 
 
-def _sentence(result: Result) -> Text:
+def sentence(result: Result) -> Text:
+    """The first reason for that word."""
     outcome = result.outcome
     if outcome.how != "finished":
         detail = f" ({outcome.detail})" if outcome.detail else ""
@@ -210,11 +249,12 @@ def _sentence(result: Result) -> Text:
     return styled(of + outcome.reason)
 
 
-def _section(title: str, body: RenderableType) -> RenderableType:
+def section(title: str, body: RenderableType) -> RenderableType:
+    """Something under its title."""
     return Group(Text(title, style="bold"), body)
 
 
-def _pairs(rows: Iterable[tuple[RenderableType, RenderableType]], indent: int = 2) -> RenderableType:
+def pairs(rows: Iterable[tuple[RenderableType, RenderableType]], indent: int = 2) -> RenderableType:
     """Two columns: a word, and what there is to say about it; long sentences wrap within theirs."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)

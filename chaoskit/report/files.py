@@ -7,13 +7,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from chaoskit.analysis.result import Result
+from chaoskit.analysis.sidebyside import SideBySide
 from chaoskit.errors import RefusedError
 
 NAME = "result.json"
 
 
-def as_json(result: Result) -> str:
-    """The text of the file."""
+def as_json(result: Result | SideBySide) -> str:
+    """The text of the file; of several results, one text of all."""
     return result.model_dump_json(indent=1) + "\n"
 
 

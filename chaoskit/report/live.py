@@ -31,8 +31,8 @@ R = TypeVar("R", Phase, Request, Vitals)
 class Live:
     """Use as a context manager and call `tick` a few times a second."""
 
-    def __init__(self, plan: Plan, run: Path, console: Console) -> None:
-        self._plan, self._run, self._console = plan, run, console
+    def __init__(self, plan: Plan, run: Path, console: Console, label: str = "") -> None:
+        self._plan, self._run, self._console, self._label = plan, run, console, label
         self._offsets: dict[type[Phase | Request | Vitals], int] = {}
         self._phases: list[Phase] = []
         self._vitals: Vitals | None = None
@@ -86,7 +86,7 @@ class Live:
         return True
 
     def _line(self) -> str:
-        line = "  ".join((self._where(), *self._streams())) if self._phases else "starting"
+        line = self._label + ("  ".join((self._where(), *self._streams())) if self._phases else "starting")
         return ascii_only(line) if self._console.options.ascii_only else line
 
     def _where(self) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import fields
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,8 +12,10 @@ from rich.padding import Padding
 from rich.table import Table
 
 from chaoskit.faults.show import describe
-from chaoskit.knobs import Netem
+from chaoskit.knobs import Everything, Filter, Flow, Keys, Netem, Setting
 from chaoskit.plan.model import Plan, PlannedPhase
+from chaoskit.topology.names import where
+from chaoskit.topology.steering import HOLE, PROTOCOLS
 from chaoskit.units import Duration
 
 
@@ -23,12 +27,14 @@ def render(plan: Plan, console: Console) -> None:
     console.print(f"[bold]Asks[/bold]    {_traffic(plan)}", highlight=False)
     console.print("\n[bold]Timeline[/bold]")
     console.print(Padding(_timeline(plan), (0, 0, 0, 2)))
+    for pulse in dict.fromkeys(pulse for phase in plan.phases for pulse in phase.pulses):
+        console.print(f"  at each phase the {pulse}", highlight=False)
     console.print("\n[bold]Objectives[/bold]")
     for objective in plan.objectives:
         console.print(f"  {escape(objective.text)}", highlight=False)
     if not plan.objectives:
         console.print("  none: the run measures, and exits with 0", highlight=False)
-    console.print(f"\n[bold]The lab[/bold] ({len(plan.stage)} changes, all in namespaces of its own, all put back)")
+    console.print("\n" + _place(plan), highlight=False)
     for line in _stage(plan):
         console.print(f"  {line}", highlight=False, markup=False)
     for rounding in plan.roundings:
@@ -36,6 +42,8 @@ def render(plan: Plan, console: Console) -> None:
             f"[yellow]rounds[/yellow]  {rounding.where}: asked {rounding.asked}, the kernel does {rounding.kernel}",
             highlight=False,
         )
+    for remark in plan.remarks:
+        console.print(f"note    {escape(remark)}", highlight=False)
     for warning in plan.warnings:
         console.print(f"[yellow]warning[/yellow] {escape(warning)}", highlight=False)
 
@@ -55,7 +63,12 @@ def _traffic(plan: Plan) -> str:
         )
     else:
         arrivals = f"{work.max_concurrency} streams at a time"
-    return f"{work.protocol} over HTTP/{work.http}, {arrivals}, {work.prompt_size} prompts, {work.output_tokens} tokens"
+    asked = f"{arrivals}, {work.prompt_size} prompts, {work.output_tokens} tokens"
+    protocol = f"{work.protocol} over HTTP/{work.http}"
+    if plan.interface is None:
+        return f"{protocol}{' and TLS' if plan.target.startswith('https:') else ''}, {asked}"
+    key = f", with the key in {plan.interface.key_env}" if plan.interface.key_env else ""
+    return escape(f"{plan.target} for {plan.interface.model}{key}: {protocol}, {asked}")
 
 
 def _timeline(plan: Plan) -> Table:
@@ -73,17 +86,87 @@ def _sets(phase: PlannedPhase) -> Iterator[str]:
     changed = [change for change in phase.changes if change.setting is not None]
     if not changed:
         yield "nothing"
-    for change in changed:
-        noun = "netem" if isinstance(change.setting, Netem) else change.knob.kind
-        yield escape(f"{noun} on {change.knob.place} {change.knob.name}: {describe(change.setting)}")
+    yield from dict.fromkeys(escape(f"{where(change.knob)}: {describe(change.setting)}") for change in changed)
+
+
+def _place(plan: Plan) -> str:
+    count = len(plan.stage)
+    if plan.interface is None:
+        return f"[bold]The lab[/bold] ({count} changes, all in namespaces of its own, all put back)"
+    if not plan.all_changes:
+        return f"[bold]The interface {escape(plan.interface.name)}[/bold] (nothing on it is changed)"
+    told = f"{count} changes" if count else "changed by its phases alone"
+    return (
+        f"[bold]The interface {escape(plan.interface.name)}[/bold] ({told}, all put back: at the latest "
+        f"{Duration(plan.interface.lease)} after the run's last sign of life; its own queue is not touched)"
+    )
 
 
 def _stage(plan: Plan) -> Iterator[str]:
+    if plan.interface is not None:
+        for name, addresses in plan.interface.addresses.items():
+            yield f"{name} is {', '.join(addresses)}"
+        yield from (f"hits {each}" for each in plan.interface.hits)
     for change in plan.stage:
-        place = f"{change.knob.place}: " if change.knob.place else ""
-        yield f"{place}{change.knob.kind} {change.knob.name}" + _value(change.setting)
+        if not isinstance(change.setting, Filter) or not isinstance(change.setting.match, Keys):
+            place = f"{change.knob.place}: " if change.knob.place else ""
+            yield f"{place}{change.knob.kind} {change.knob.name}" + _value(change.setting)
+    yield from _filters_of_bytes(plan)
+    yield from _sockets(plan)
 
 
-def _value(setting: object) -> str:
-    values = {k: v for k, v in vars(setting).items() if k != "type"}
+def _sockets(plan: Plan) -> Iterator[str]:
+    """What no knob holds. In a lab an algorithm is a parameter of its host."""
+    for end, host in (("client", plan.client), ("server", plan.server)):
+        given = [] if host is None or host.maxseg is None else [f"maxseg {host.maxseg}"]
+        if plan.interface is not None and host is not None and host.congestion_control is not None:
+            given.append(f"congestion-control {host.congestion_control}")
+        if given:
+            yield f"{end}: {' and '.join(given)}, on each of its sockets"
+
+
+def _filters_of_bytes(plan: Plan) -> Iterator[str]:
+    """Those of u32, which nobody wants to read one by one: by their hook, from the first to the last."""
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for change in plan.stage:
+        if isinstance(change.setting, Filter) and isinstance(change.setting.match, Keys):
+            hook, _, priority = change.knob.name.rpartition(" ")
+            found[hook, _fate(change.setting)].append(priority)
+    for (hook, fate), priorities in found.items():
+        yield f"filter {hook} {priorities[0]} to {priorities[-1]}: u32 on bytes of the headers (--json), {fate}"
+
+
+def _value(setting: Setting) -> str:
+    if setting is None:
+        return ""
+    if isinstance(setting, Filter):
+        return f": {_match(setting)}, {_fate(setting)}"
+    if isinstance(setting, Netem):
+        return f": netem, {describe(setting)}"
+    values = {f.name: getattr(setting, f.name) for f in fields(setting) if getattr(setting, f.name) != f.default}
     return " " + " ".join(f"{k.replace('_', '-')}={v}" for k, v in values.items()) if values else ""
+
+
+def _fate(setting: Filter) -> str:
+    """What becomes of the packets: `through chaos-up`, `lost when longer than 1400 bytes`."""
+    fate = "lost" if setting.to in (None, HOLE) else f"through {setting.to}"
+    return f"{fate} when longer than {setting.over} bytes" if setting.over else fate
+
+
+def _match(setting: Filter) -> str:
+    """Which packets, in words: `ip tcp from 192.0.2.7/32 port 443`."""
+    match setting.match:
+        case Everything():
+            return "everything"
+        case Keys(keys):
+            return f"{setting.family} by {len(keys)} words of its headers"
+        case Flow() as flow:
+            names = {number: name for name, number in PROTOCOLS.items()}
+            words = [setting.family, names.get(flow.protocol, f"protocol {flow.protocol}") if flow.protocol else ""]
+            for side, prefix, port in (
+                ("from", flow.source, flow.source_port),
+                ("to", flow.destination, flow.destination_port),
+            ):
+                if prefix or port:
+                    words += [side, prefix or "", f"port {port}" if port else ""]
+            return " ".join(filter(None, (*words, "fragments of any port" if flow.is_fragment else "")))

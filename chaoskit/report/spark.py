@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from chaoskit.analysis.result import Bucket
 
@@ -29,16 +29,22 @@ def _merged(few: Sequence[Bucket]) -> Bucket:
 
 def scale(buckets: Sequence[Bucket]) -> tuple[float, float] | None:
     """Which latencies (ms) the lowest and the highest sign stand for, at least a doubling; None: none came."""
-    known = [b.ttft_p50_ms for b in buckets if b.ttft_p50_ms is not None and math.isfinite(b.ttft_p50_ms)]
+    return bounds([bucket.ttft_p50_ms for bucket in buckets])
+
+
+def bounds(latencies: Iterable[float | None]) -> tuple[float, float] | None:
+    """The same of latencies by themselves."""
+    known = [each for each in latencies if each is not None and math.isfinite(each)]
     return (min(known), max(max(known), 2 * min(known))) if known else None
 
 
 def line(buckets: Sequence[Bucket], ends: tuple[float, float]) -> str:
     """A sign for each bucket, on a logarithmic scale; a blank where nobody asked, `!` where none came."""
-    return "".join(_sign(bucket.ttft_p50_ms, ends) for bucket in buckets)
+    return "".join(sign(bucket.ttft_p50_ms, ends) for bucket in buckets)
 
 
-def _sign(value: float | None, ends: tuple[float, float]) -> str:
+def sign(value: float | None, ends: tuple[float, float]) -> str:
+    """One latency in ms: higher for longer; a blank for none, `!` for never."""
     if value is None:
         return " "
     if math.isinf(value):

@@ -52,7 +52,7 @@ def tables(result: Result, fits: Callable[[Table], bool]) -> Iterator[Table]:
 
 def beside(result: Result, reference: PhaseResult, others: Sequence[PhaseResult], detail: Detail) -> Table:
     """One table of these phases against the reference."""
-    table = _empty()
+    table = empty()
     table.add_column("", style="bold", no_wrap=True)
     table.add_column(styled(reference.name), justify="right", no_wrap=True)
     for phase in others:
@@ -61,9 +61,9 @@ def beside(result: Result, reference: PhaseResult, others: Sequence[PhaseResult]
             table.add_column(name, justify="right", no_wrap=True, header_style="dim")
     known = {(each.phase, each.metric): each for each in result.comparisons}
     for metric, label in ROWS:
-        cells = [styled(_value(reference.metrics, metric))]
+        cells = [styled(value(reference.metrics, metric))]
         for phase in others:
-            cells += [styled(_value(phase.metrics, metric)), *_changes(known[phase.name, metric], detail)]
+            cells += [styled(value(phase.metrics, metric)), *changes(known[phase.name, metric], detail)]
         table.add_row(label, *cells)
     streams = [styled(str(reference.metrics.started))]
     for phase in others:
@@ -74,7 +74,7 @@ def beside(result: Result, reference: PhaseResult, others: Sequence[PhaseResult]
 
 def alone(phase: PhaseResult) -> Table:
     """One phase's times, percentile by percentile, when there is nothing to compare it with."""
-    table = _empty()
+    table = empty()
     table.add_column(styled(phase.name), style="bold", no_wrap=True)
     for name in ("p50", "p90", "p95", "p99", "max", "mean"):
         table.add_column(name, justify="right", no_wrap=True, header_style="bold")
@@ -89,14 +89,16 @@ def alone(phase: PhaseResult) -> Table:
 def has_marks(result: Result) -> tuple[bool, bool]:
     """Whether a table says "too few values" somewhere, and "could be chance"."""
     small = any(times.small for phase in result.phases for times in (phase.metrics.ttft, phase.metrics.itl))
-    return small, any(_is_chance(each) for each in result.comparisons)
+    return small, any(is_chance(each) for each in result.comparisons)
 
 
-def _empty() -> Table:
+def empty() -> Table:
+    """A table without lines."""
     return Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, collapse_padding=False)
 
 
-def _value(metrics: Metrics, metric: str) -> str:
+def value(metrics: Metrics, metric: str) -> str:
+    """A metric with its unit; an asterisk says that a percentile is the maximum, for want of values."""
     found = getattr(metrics, metric.rpartition("_")[0], None)
     if isinstance(found, Times):
         return _time(found, metric.rpartition("_")[2])
@@ -109,11 +111,12 @@ def _time(times: Times, name: str) -> str:
     return said(getattr(times, f"{name}_ms"), "ms") + mark
 
 
-def _changes(comparison: Comparison, detail: Detail) -> list[Text]:
+def changes(comparison: Comparison, detail: Detail) -> list[Text]:
+    """How a metric changed against the reference phase, in as much detail; ≈ where that could be chance."""
     style = _style(comparison)
     difference = _signed(comparison.difference, comparison.unit)
     ratio = said(comparison.ratio.value, "ratio")
-    if _is_chance(comparison):
+    if is_chance(comparison):
         difference, ratio = _chance(difference), _chance(ratio)
     match detail:
         case "values":
@@ -152,13 +155,14 @@ def _chance(text: str) -> str:
     return text if text in (MISSING, "never", "∞") else f"≈{text}"
 
 
-def _is_chance(comparison: Comparison) -> bool:
+def is_chance(comparison: Comparison) -> bool:
+    """Whether the 95 % interval of the change includes none."""
     low, high = comparison.difference.low, comparison.difference.high
     return low is not None and high is not None and low <= 0 <= high
 
 
 def _style(comparison: Comparison) -> str:
-    if comparison.difference.value is None or _is_chance(comparison):
+    if comparison.difference.value is None or is_chance(comparison):
         return "dim"
     is_worse = (comparison.difference.value > 0) != (comparison.metric in _MORE_IS_BETTER)
     return "red" if is_worse else "green"

@@ -12,6 +12,7 @@ JUDGED = {
     "achieved": "green",
     "not-achieved": "bold red",
     "too-few-packets-to-tell": "magenta",
+    "nothing-to-hit": "bold",
 }
 _PLAIN = str.maketrans(
     {"×": "x", "≈": "~", "–": "-", "∞": "inf", "·": ",", "…": ".."} | dict(zip("▁▂▃▄▅▆▇█", "_.,-=+*#", strict=True))

@@ -1,0 +1,189 @@
+"""Changes as the `ip`, `tc`, `nft` and `sysctl` commands that do the same, for whoever wants to read or to repeat them.
+
+Rules: the commands leave the kernel in the very state that the changes do, and those of `undoing` in the state
+before; what the tools cannot say stands in a line that starts with #. They are printed, never executed: they are
+no part of putting things back.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+from chaoskit.engine.words import route_arguments
+from chaoskit.knobs import (
+    Address,
+    Change,
+    Clamp,
+    Clsact,
+    Filter,
+    Ifb,
+    Keys,
+    Knob,
+    Link,
+    Masquerade,
+    Mtu,
+    Namespace,
+    Neighbour,
+    Netem,
+    Route,
+    Setting,
+    Sysctl,
+    Veth,
+)
+from chaoskit.report.nft import clamp_arguments
+from chaoskit.report.tc import action_arguments, match_arguments, netem_arguments
+
+_NOTHING: Mapping[Knob, Setting] = MappingProxyType({})
+_HANDLE = "ca05:"
+
+
+def doing(changes: Iterable[Change], before: Mapping[Knob, Setting] = _NOTHING) -> list[str]:
+    """A line for each step. `before` holds what was there, by knob; what is missing in it was not there."""
+    now = dict(before)
+    lines: list[str] = []
+    for knob, setting in changes:
+        lines += _step(knob, setting, now.get(knob))
+        now[knob] = setting
+    return lines
+
+
+def undoing(changes: Sequence[Change], before: Mapping[Knob, Setting] = _NOTHING) -> list[str]:
+    """A line for each step back, last one first. What goes with its link or its namespace has no line."""
+    now = dict(changes)
+    made = {knob for knob in now if knob.kind in ("ifb", "veth", "namespace") and before.get(knob) is None}
+    lines: list[str] = []
+    for knob in reversed(now):
+        if not _goes_with(knob, made):
+            lines += _step(knob, before.get(knob), now[knob])
+    return lines
+
+
+def _goes_with(knob: Knob, made: set[Knob]) -> bool:
+    """Whether the knob is of a link or in a namespace that was made, and goes when that goes."""
+    if knob.place and Knob("namespace", "", knob.place) in made:
+        return True
+    link = knob.name.split(" ")[0]
+    makers = {Knob(kind, knob.place, link) for kind in ("ifb", "veth")} - {knob}
+    return knob.kind != "sysctl" and bool(makers & made)
+
+
+def _step(knob: Knob, wanted: Setting, now: Setting) -> Iterator[str]:
+    if wanted == now:
+        yield f"# {knob} is so already"
+        return
+    match wanted:
+        case Netem():
+            yield from _netem(knob, wanted, now)
+        case None:
+            yield from map(_line, _removal(knob, now))
+        case _:
+            yield from map(_line, _making(knob, wanted))
+    if isinstance(wanted, Filter) and wanted.match == Keys(()):
+        yield "# tc's u32 has to be given a key; this one matches everything"
+    if isinstance(wanted, Masquerade | Clamp):
+        yield "# chaoskit's own table belongs to its process alone and goes with it"
+    if isinstance(wanted, Namespace):
+        yield "# chaoskit's own namespaces have no name and go when it ends"
+
+
+def _netem(knob: Knob, wanted: Netem, now: Setting) -> Iterator[str]:
+    tc, root = _tool("tc", knob), ("dev", knob.name, "root")
+    if now is not None:  # a change would keep what it does not name
+        yield _line((*tc, "qdisc", "del", *root))
+    arguments, remarks = netem_arguments(wanted)
+    yield from (f"# {remark}" for remark in remarks)
+    yield _line((*tc, "qdisc", "add", *root, "handle", _HANDLE, "netem", *arguments))
+
+
+def _making(knob: Knob, wanted: Setting) -> Iterator[tuple[str, ...]]:
+    ip, tc = _tool("ip", knob), _tool("tc", knob)
+    link, _, rest = knob.name.partition(" ")
+    match wanted:
+        case Namespace():
+            yield ("ip", "netns", "add", knob.name)
+        case Veth(peer_place, peer, mac, peer_mac):
+            there = ("netns", peer_place) if peer_place else ()
+            ends = ("address", mac, "type", "veth", "peer", "name", peer, "address", peer_mac, *there)
+            yield (*ip, "link", "add", link, *ends)
+        case Ifb():
+            yield (*ip, "link", "add", link, "type", "ifb")
+        case Link(up, mtu, segments):
+            sizes = ("mtu", str(mtu), "gso_max_segs", str(segments))
+            yield (*ip, "link", "set", "dev", link, *sizes, "up" if up else "down")
+        case Address():
+            yield (*ip, "address", "add", rest, "dev", link)
+        case Route():
+            route = (*_tool("ip", knob, knob.name), "route", "replace", knob.name, "proto", "static")
+            yield (*route, *route_arguments(wanted))
+        case Neighbour(mac):
+            yield (*ip, "neighbour", "replace", rest, "lladdr", mac, "dev", link, "nud", "permanent")
+        case Sysctl(value):
+            yield (*_inside(knob), "sysctl", "-q", "-w", f"{knob.name}={value}")
+        case Masquerade():
+            nft, table = _nft(knob)
+            yield (*nft, "add", "table", *table)
+            yield (*nft, "add", "chain", *table, "out", "{ type nat hook postrouting priority 100 ; }")
+            yield (*nft, "add", "rule", *table, "out", "ip", "saddr", knob.name, "masquerade")
+        case Clsact():
+            yield (*tc, "qdisc", "add", "dev", link, "clsact")
+        case Filter(family, match):
+            yield (*_filter(knob, "add", family), *match_arguments(match), *action_arguments(wanted))
+        case Mtu(size):
+            yield (*ip, "link", "set", "dev", link, "mtu", str(size))
+        case Clamp():
+            nft, (_, name) = _nft(knob)
+            for line in clamp_arguments(wanted, ("inet", name)):
+                yield (*nft, "add", *line)
+
+
+def _removal(knob: Knob, now: Setting) -> Iterator[tuple[str, ...]]:
+    ip, tc = _tool("ip", knob), _tool("tc", knob)
+    link, _, rest = knob.name.partition(" ")
+    match now:
+        case Namespace():
+            yield ("ip", "netns", "del", knob.name)
+        case Veth() | Ifb():
+            yield (*ip, "link", "del", link)
+        case Address():
+            yield (*ip, "address", "del", rest, "dev", link)
+        case Route():
+            yield (*_tool("ip", knob, knob.name), "route", "del", knob.name)
+        case Neighbour():
+            yield (*ip, "neighbour", "del", rest, "dev", link)
+        case Netem():
+            yield (*tc, "qdisc", "del", "dev", link, "root")
+        case Masquerade():
+            nft, table = _nft(knob)
+            yield (*nft, "delete", "table", *table)
+        case Clamp():
+            nft, (_, name) = _nft(knob)
+            yield (*nft, "delete", "table", "inet", name)
+        case Clsact():
+            yield (*tc, "qdisc", "del", "dev", link, "clsact")
+        case Filter(family):
+            yield _filter(knob, "del", family)
+
+
+def _filter(knob: Knob, verb: str, family: str) -> tuple[str, ...]:
+    link, hook, priority = knob.name.split(" ")
+    return (*_tool("tc", knob), "filter", verb, "dev", link, hook, "protocol", family, "pref", priority)
+
+
+def _nft(knob: Knob) -> tuple[tuple[str, ...], tuple[str, str]]:
+    return (*_inside(knob), "nft"), ("ip", f"chaoskit-{knob.name}")
+
+
+def _inside(knob: Knob) -> tuple[str, ...]:
+    """For tools that know no namespaces."""
+    return ("ip", "netns", "exec", knob.place) if knob.place else ()
+
+
+def _tool(name: str, knob: Knob, prefix: str = "") -> tuple[str, ...]:
+    place = ("-n", knob.place) if knob.place else ()
+    return (name, *place, *(("-6",) if ":" in prefix else ()))
+
+
+def _line(argv: Iterable[str]) -> str:
+    return shlex.join(argv)

@@ -1,0 +1,307 @@
+"""What is in force, for whoever looks: every lease with what has become of it, and what of ours has none.
+
+Rule: looking changes nothing and takes no rights; what cannot be seen is said to be unseen.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from chaoskit.engine.journal import Debt
+from chaoskit.engine.lease import Found, Here, Lease, Leases, state_folder
+from chaoskit.errors import RefusedError
+from chaoskit.faults.netem import NetemWords
+from chaoskit.faults.show import describe
+from chaoskit.knobs import Clamp, Filter, Flow, Knob, Netem, Setting
+from chaoskit.report.words import ascii_only, styled
+from chaoskit.spec.injection import Injection, Whom
+from chaoskit.topology.edge import hits
+from chaoskit.topology.steering import CLAMP, IFBS, WAYS, Way
+from chaoskit.units import Duration
+
+State = Literal[
+    "in force", "ending", "beginning", "owes", "ended", "elsewhere", "of another boot", "of another machine"
+]
+_COLOURS: dict[State, str] = {"in force": "bold green", "ending": "bold magenta", "owes": "bold red"}
+_WAYS: tuple[Way, ...] = ("down", "up")  # as everywhere on the screen
+_SCHEMA = 1
+_MS = 1_000_000  # ns
+_NETEM_LIMIT = 1000  # the kernel's own
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A lease and what has become of it. `left` in ns, None where time does not tell; `remedy`: what to type.
+
+    `injection` is None for what no `inject` can repeat. `owed` are the journal's debts, in the order of paying.
+    """
+
+    lease: Lease
+    state: State
+    remedy: str = ""
+    left: int | None = None
+    injection: Injection | None = None
+    owed: tuple[Debt, ...] = ()
+    leftovers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """All there is to see. `broken`: folders that cannot be read; `strays`: knobs of ours that no lease knows."""
+
+    standings: tuple[Standing, ...] = ()
+    broken: tuple[str, ...] = ()
+    strays: tuple[Knob, ...] = ()
+    holder: str = ""
+
+
+def folders(environment: Mapping[str, str], uid: int) -> tuple[Path, ...]:
+    """Where leases may lie that concern this machine: this user's, and root's."""
+    own = state_folder(environment, uid)
+    everybody = () if environment.get("CHAOSKIT_STATE") else (state_folder({}, 0),)
+    return tuple(dict.fromkeys((own, *everybody)))
+
+
+def look(places: Iterable[Path], here: Here, now: int, only: str | None = None) -> Outlook:
+    """Read all leases, or the one that is named. `now` as of `clock.boottime`. Raises RefusedError for no such one."""
+    standings: list[Standing] = []
+    broken: list[str] = []
+    for place in places:
+        leases = Leases(place)
+        found = leases.all()
+        standings += [_standing(leases, lease, here, now) for lease in found.leases if only in (None, lease.id)]
+        broken += _unread(found, only)
+    if only is not None and not standings and not broken:
+        raise RefusedError(f"there is no lease {only}: chaoskit status shows all")
+    return Outlook(tuple(standings), tuple(broken))
+
+
+def _unread(found: Found, only: str | None) -> Iterator[str]:
+    return (sentence for name, sentence in found.broken.items() if only in (None, name))
+
+
+def strays(ours: Iterable[Knob], known: Outlook) -> tuple[Knob, ...]:
+    """Of what is here under our names, what is in the books of no lease of this place."""
+    booked = {debt.knob for each in known.standings for debt in each.owed if not each.state.startswith("of another")}
+    return tuple(knob for knob in ours if knob not in booked)
+
+
+def _standing(leases: Leases, lease: Lease, here: Here, now: int) -> Standing:
+    """What has become of it."""
+    try:
+        owed = tuple(leases.owed(lease))
+    except RefusedError as error:
+        return Standing(lease, "owes", str(error), None, _injection(lease))
+    guard, owner = (process.state if process else "" for process in (lease.guard, lease.owner))
+    left = lease.ends - now if here.boot == lease.boot and here.machine == lease.machine else None
+    state, remedy = judge(lease, here, left, (guard, owner), bool(owed))
+    return Standing(lease, state, remedy, left, _injection(lease), owed, tuple(leases.leftovers(lease.id)))
+
+
+def judge(lease: Lease, here: Here, left: int | None, processes: tuple[str, str], owes: bool) -> tuple[State, str]:
+    """Its state and what to type. `processes`: the states of guard and owner as `engine.lease.Process` has them."""
+    guard, owner = processes
+    pay = f"chaoskit restore {lease.id}"
+    if lease.machine != here.machine:
+        return "of another machine", "its journal says nothing about this one"
+    if lease.boot != here.boot:
+        return "of another boot", f"what it set went with that boot; to clear it away: {pay}"
+    if lease.namespace != here.namespace:
+        told = "in force there" if guard else "its guard is dead: there, " + pay if owes else "nothing is owed"
+        return "elsewhere", f"in another network namespace; {told}"
+    if guard == "T":
+        return "in force", f"its guard is stopped and will not end it: {pay}"
+    if guard:
+        return ("in force", "") if left is None or left > 0 else ("ending", "")
+    if owner and lease.guard is None:
+        return "beginning", ""
+    return ("owes", f"its guard is dead: {pay}") if owes else ("ended", f"nothing is owed; to clear it away: {pay}")
+
+
+def _injection(lease: Lease) -> Injection | None:
+    try:
+        return Injection.model_validate(lease.words)
+    except ValueError:  # a run's
+        return None
+
+
+def as_json(outlook: Outlook) -> str:
+    """All of it; the injection of the only lease can be given to `chaoskit inject -`."""
+    told = {
+        "schema": _SCHEMA,
+        "leases": [_as_words(each) for each in outlook.standings],
+        "broken": outlook.broken,
+        "strays": [str(knob) for knob in outlook.strays],
+        "holder": outlook.holder or None,
+    }
+    return json.dumps(told, indent=1).replace("\x7f", "\\u007f") + "\n"  # which is no sign of YAML
+
+
+def _as_words(standing: Standing) -> dict[str, Any]:
+    lease = standing.lease
+    return {
+        "id": lease.id,
+        "state": standing.state,
+        "remedy": standing.remedy or None,
+        "interface": lease.interface,
+        "command": lease.command,
+        "by": lease.by,
+        "since": lease.since,
+        "until": lease.until,
+        "left": None if standing.left is None else str(Duration(max(0, standing.left) // _MS * _MS)),
+        "hits": list(_hits(standing)),
+        "does": dict(_does(standing)),
+        "injection": standing.injection.written() if standing.injection else None,
+        "owed": [str(debt.knob) for debt in standing.owed],
+        "leftovers": list(standing.leftovers),
+        "guard": lease.guard.pid if lease.guard else None,
+    }
+
+
+def render(outlook: Outlook, console: Console) -> None:
+    """Print it. One sentence when there is nothing."""
+    with console.capture() as seen:
+        for section in _sections(outlook):
+            console.print(section, highlight=False)
+    text = "".join(f"{line.rstrip()}\n" for line in seen.get().splitlines())
+    console.file.write(ascii_only(text) if console.options.ascii_only else text)
+    console.file.flush()
+
+
+def _sections(outlook: Outlook) -> Iterator[RenderableType]:
+    for number, standing in enumerate(outlook.standings):
+        yield from ("",) if number else ()
+        yield _heading(standing)
+        yield _pairs(_lines(standing))
+    if outlook.standings and (outlook.broken or outlook.strays):
+        yield ""
+    for sentence in outlook.broken:
+        yield styled(f"unreadable: {sentence}", "bold red")
+    if outlook.strays:
+        names = ", ".join(_named(outlook.strays))
+        yield styled(f"of ours, but of no lease that can be seen from here: {names}; sudo chaoskit restore", "bold red")
+    if outlook.holder and not any(each.state in ("in force", "beginning", "ending") for each in outlook.standings):
+        yield styled(f"At work in this network namespace: {outlook.holder}")
+    elif outlook == Outlook():
+        yield Text("Nothing of chaoskit's is in force here, and nothing is owed.")
+
+
+def _heading(standing: Standing) -> Text:
+    lease = standing.lease
+    heading = styled(standing.state.upper(), _COLOURS.get(standing.state, "bold"))
+    if standing.state in ("in force", "ending") and standing.left is not None:
+        heading.append(f"  {max(0, standing.left) // 10**9} s left", style="default not bold")
+    return heading.append_text(styled(f"  on {lease.interface}  lease {lease.id}", "default not bold"))
+
+
+def _lines(standing: Standing) -> Iterator[tuple[str, str]]:
+    lease = standing.lease
+    if standing.remedy:
+        yield "but" if standing.state == "in force" else "so", standing.remedy
+    yield from (("hits", hit) for hit in _hits(standing))
+    yield from _does(standing)
+    yield "since", f"{_date(lease.since)}, until {_date(lease.until)}"
+    yield "by", f"{lease.by}: {lease.command}"
+    if standing.state == "owes":
+        yield "owed", ", ".join(_named(debt.knob for debt in standing.owed))
+    yield from (("left", leftover) for leftover in standing.leftovers)
+
+
+def _named(knobs: Iterable[Knob]) -> Iterator[str]:
+    """Knobs by name; filters, of which there may be hundreds, counted by their link."""
+    filters: Counter[str] = Counter()
+    others = []
+    for knob in knobs:
+        if knob.kind == "filter":
+            filters[knob.name.split(" ")[0]] += 1
+        else:
+            others.append(str(knob))
+    yield from (f"{count} filter{'s' if count > 1 else ''} on {link}" for link, count in filters.items())
+    yield from others
+
+
+def _date(iso: str) -> str:
+    return f"{datetime.fromisoformat(iso):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def _hits(standing: Standing) -> Iterator[str]:
+    """In the author's words, and the addresses that names stand for; of a run, as its filters say."""
+    found = tuple(dict.fromkeys(_flows(standing.owed)))
+    if standing.injection is not None:
+        addresses = dict.fromkeys(prefix for prefix, _ in found if prefix)
+        is_named = any(to.name for to in standing.injection.to)
+        yield _whom(standing.injection) + (f" ({', '.join(addresses)})" if addresses and is_named else "")
+    else:
+        yield from (f"{prefix or 'anybody'}{f' at port {port}' if port else ''}" for prefix, port in found)
+
+
+def _flows(owed: Iterable[Debt]) -> Iterator[tuple[str | None, int | None]]:
+    """The far ends that the filters and the clamp look for."""
+    for debt in reversed(tuple(owed)):
+        if isinstance(debt.wanted, Filter) and isinstance(flow := debt.wanted.match, Flow) and not flow.is_fragment:
+            is_up = debt.knob.name.split(" ")[1] == WAYS["up"]
+            yield (flow.destination, flow.destination_port) if is_up else (flow.source, flow.source_port)
+        if isinstance(debt.wanted, Clamp):
+            for each in debt.wanted.of or ():
+                if each.hook == WAYS["up"]:
+                    yield each.flow.destination, each.flow.destination_port
+
+
+def _whom(whom: Whom) -> str:
+    if whom.everything:
+        return "everything"
+    narrow = [
+        whom.protocol or "",
+        f"IPv{whom.ip}" if whom.ip else "",
+        f"at our port {whom.local_port}" if whom.local_port else "",
+    ]
+    return ", ".join(filter(None, (*map(str, whom.to), *narrow)))
+
+
+def _does(standing: Standing) -> Iterator[tuple[str, str]]:
+    """Each direction in tc's words: as the journal has it now, else as was asked."""
+    now = {debt.knob: debt.wanted for debt in standing.owed}
+    for way in _WAYS:
+        if does := [*_delays(standing, now, way), *_loses(standing, now, way)]:
+            yield way, "; ".join(does)
+    clamp = now.get(CLAMP)
+    asked_mss = standing.injection.mss_clamp if standing.injection is not None else None
+    if isinstance(clamp, Clamp):
+        yield "both", f"TCP handshakes: {describe(clamp)}"
+    elif asked_mss is not None:
+        yield "both", f"TCP handshakes: {describe(Clamp(asked_mss))}"
+
+
+def _delays(standing: Standing, now: Mapping[Knob, Setting], way: Way) -> Iterator[str]:
+    setting = now.get(Knob("qdisc", "", IFBS[way]))
+    asked: NetemWords | None = getattr(standing.injection, way, None)
+    if isinstance(setting, Netem):
+        yield describe(setting)
+    elif asked is not None:
+        yield describe(asked.setting(asked.limit or _NETEM_LIMIT, 0))
+
+
+def _loses(standing: Standing, now: Mapping[Knob, Setting], way: Way) -> Iterator[str]:
+    sizes = {each.over for knob, each in now.items() if isinstance(each, Filter) and each.over and hits(knob) == way}
+    asked = standing.injection.size_drops.get(way) if standing.injection is not None else None
+    for size in sorted(sizes) or ([asked] if asked is not None else []):
+        yield f"longer than {size} bytes: lost"
+
+
+def _pairs(rows: Iterable[tuple[str, str]]) -> RenderableType:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
+    for word, rest in rows:
+        table.add_row(styled(f"  {word}"), styled(rest))
+    return table

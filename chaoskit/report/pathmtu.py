@@ -1,0 +1,160 @@
+"""An examination of a path on the screen: while it goes on, one line; then what was found, and the verdict last.
+
+`--json` prints one object, and docs/path-mtu.md says what each of its names means. Names are added, never changed,
+under one `schema`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from chaoskit.pathmtu.doctor import Findings
+from chaoskit.pathmtu.model import Hop, Volley
+from chaoskit.pathmtu.verdict import Verdict, named, said
+from chaoskit.report.words import ascii_only, safe
+
+SCHEMA = 1
+_STYLES = {0: "bold green", 1: "bold red", 5: "bold magenta"}
+_SECOND, _MS = 10**9, 10**6
+
+
+class Progress:
+    """A context manager; `tell` shows what is sent now, on a terminal alone."""
+
+    def __init__(self, host: str, console: Console) -> None:
+        self._host = host
+        self._sent = 0
+        self._screen = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> Progress:
+        if self._screen is not None:
+            self._screen.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._screen is not None:
+            self._screen.stop()
+
+    def tell(self, volley: Volley) -> None:
+        """Show a volley that is about to be sent."""
+        self._sent += len(volley)
+        if self._screen is not None:
+            sizes = ", ".join(dict.fromkeys(str(probe.size) for probe in volley))
+            line = f"{safe(self._host)}: {self._sent} probes, now of {sizes} bytes, {volley[0].how}"
+            self._screen.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
+
+
+def render(findings: Findings, verdict: Verdict, console: Console) -> None:
+    """What was found, the verdict in one sentence, what to type, and what cannot be seen from here."""
+    ends, first = findings.patient.ends, findings.patient.first
+    via = f" via {first.gateway}" if first.gateway else ""
+    name = "" if findings.patient.host == ends.target else f" ({ends.target})"
+    _say(console, f"{findings.patient.host}{name}  IPv{ends.version} from {first.interface}{via}", "bold")
+    for title, line in _lines(findings):
+        _say(console, f"  {title:9} {line}")
+    _say(console, verdict.sentence, _STYLES[verdict.exit_code])
+    for mend in verdict.mends:
+        _say(console, f"  {mend.what}")
+        _say(console, f"      {mend.why}", "dim")
+    for note in verdict.notes:
+        _say(console, f"  note: {note}", "dim")
+
+
+def _say(console: Console, line: str, style: str = "") -> None:
+    text = ascii_only(line) if console.options.ascii_only else line
+    console.print(Text(safe(text), style=style), soft_wrap=True)
+
+
+def _lines(found: Findings) -> Iterator[tuple[str, str]]:
+    first = found.patient.first
+    written = f", the route {first.route_mtu}" if first.route_mtu else ""
+    cached = f", {first.cached_mtu} cached" if first.cached_mtu else ""
+    yield "interface", f"{first.link_mtu} bytes{written}{cached}"
+    yield "answers", ", ".join(_answers(found)) or "none"
+    yield "path MTU", _size(found)
+    hop = _hop(found)
+    if hop:
+        yield "hop", hop
+    if found.body is not None and found.body.asked:
+        yield "long body", f"{found.body.ending}: {found.body.acked} of {found.body.asked} bytes acknowledged"
+    yield "spent", f"{found.packets} packets, {found.took / _SECOND:.1f} s"
+
+
+def _answers(found: Findings) -> Iterator[str]:
+    names = {"echo": "ping", "udp": "UDP", "tcp": f"TCP port {found.patient.ends.port}"}
+    for way in found.ways:
+        if way in found.rtts:
+            state = f" {found.port}" if way == "tcp" else ""
+            yield f"{names[way]}{state} {found.rtts[way] / _MS:.1f} ms"
+    if found.mss is not None:
+        yield f"MSS {found.mss}"
+
+
+def _size(found: Findings) -> str:
+    if not found.passes:
+        return "unknown"
+    if not found.is_exact:
+        return f"at least {found.passes} bytes"
+    return f"{found.passes} bytes" + ("" if found.ceiling is None else f"; {found.ceiling} do not pass")
+
+
+def _hop(found: Findings) -> str:
+    if found.signal is not None:
+        return f'{named(found.where or Hop(None, found.signal.hop))} says "{said(found)}"'
+    if found.narrow is None:
+        return ""
+    reached, beyond = found.narrow.reached, found.narrow.beyond
+    last = "the host" if beyond.address is None else named(beyond)
+    return f"{named(reached)} is the last that large packets reach; small ones reach {last} too"
+
+
+def as_json(findings: Findings, verdict: Verdict) -> str:
+    """The text of `--json`."""
+    return json.dumps(document(findings, verdict), indent=1)
+
+
+def document(found: Findings, verdict: Verdict) -> dict[str, Any]:
+    """The object of `--json`."""
+    ends, first, body = found.patient.ends, found.patient.first, found.body
+    hop = found.where or (found.narrow.reached if found.narrow else None)
+    beyond = found.narrow.beyond if found.narrow else None
+    return {
+        "schema": SCHEMA,
+        "host": found.patient.host,
+        "address": ends.target,
+        "ip": ends.version,
+        "port": ends.port,
+        "kind": verdict.kind,
+        "verdict": verdict.sentence,
+        "exit_code": verdict.exit_code,
+        "mend": [{"what": mend.what, "why": mend.why} for mend in verdict.mends],
+        "notes": list(verdict.notes),
+        "path_mtu": found.passes if found.is_exact else None,
+        "passes": found.passes or None,
+        "fails": found.ceiling,
+        "signalled": found.signal is not None,
+        "hop": None if hop is None else {"index": hop.index, "address": hop.address},
+        "beyond": None if beyond is None else {"index": beyond.index, "address": beyond.address},
+        "interface": first.interface,
+        "gateway": first.gateway,
+        "interface_mtu": first.link_mtu,
+        "route_mtu": first.route_mtu,
+        "cached_mtu": first.cached_mtu,
+        "rtt_ms": {way: round(rtt / _MS, 3) for way, rtt in found.rtts.items()},
+        "tcp_port": found.port,
+        "mss": found.mss,
+        "body": None if body is None else {"ending": body.ending, "asked": body.asked, "acked": body.acked},
+        "privileged": found.is_privileged,
+        "packets": found.packets,
+        "seconds": round(found.took / _SECOND, 3),
+        "spent": found.spent or None,
+    }
