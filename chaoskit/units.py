@@ -66,6 +66,12 @@ class Quantity(int):
             raise ValueError(f"{text!r} is above {cls(cls.largest)}, the most a {cls.noun} can be here")
         return cls(int(base_units.to_integral_value()))
 
+    def written(self) -> str:
+        """As `str`, with as many digits as it takes to parse to the very same."""
+        if self.parse(str(self)) == self:
+            return str(self)
+        return f"{int(self)}{next(unit for unit, size in self.scale.items() if size == 1)}"
+
     def __str__(self) -> str:
         for unit, size in sorted(self.scale.items(), key=lambda item: -item[1]):
             if abs(self) >= size:

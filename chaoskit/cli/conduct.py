@@ -11,8 +11,9 @@ import typer
 def conduct(run: Annotated[Path, typer.Argument(metavar="RUNDIR", help="A run directory with a plan.json.")]) -> None:
     """Do what RUNDIR/plan.json says, in this kernel, and write down what happened."""
     from chaoskit.kernel.namespaces import enter_user_namespace, may_be_made
+    from chaoskit.plan.model import load_plan
 
-    if not may_be_made():
+    if load_plan(run).interface is None and not may_be_made():
         enter_user_namespace()
 
     from chaoskit.clock import RealClock

@@ -11,13 +11,18 @@ import typer
 from chaoskit import __version__
 from chaoskit.cli.conduct import conduct
 from chaoskit.cli.doctor import doctor
+from chaoskit.cli.exec import BeforeTheDashes, exec
+from chaoskit.cli.inject import inject
 from chaoskit.cli.kernel import app as kernel
 from chaoskit.cli.plan import plan
+from chaoskit.cli.pmtu import pmtu
 from chaoskit.cli.probe import probe
 from chaoskit.cli.report import report
+from chaoskit.cli.restore import restore
 from chaoskit.cli.run import run
 from chaoskit.cli.schema import schema
 from chaoskit.cli.serve import serve
+from chaoskit.cli.status import status
 from chaoskit.cli.validate import validate
 from chaoskit.errors import ChaoskitError
 
@@ -33,8 +38,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, plan, validate, schema, report, probe, serve, doctor):
+for command in (run, plan, validate, schema, report, probe, pmtu, serve, doctor, inject, status, restore):
     app.command()(command)
+app.command(cls=BeforeTheDashes)(exec)
 app.add_typer(kernel, name="kernel")
 app.command(hidden=True)(conduct)
 

@@ -10,17 +10,22 @@ import typer
 
 def plan(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="An experiment file.")],
+    variant: Annotated[str | None, typer.Option(metavar="NAME", help="Of FILE's matrix; default: the first.")] = None,
     json: Annotated[bool, typer.Option("--json", help="The plan as JSON, as a run directory keeps it.")] = False,
 ) -> None:
     """Show what a run would change. All of it, what the kernel will round, how long it takes. Touches nothing."""
     from rich.console import Console
 
-    from chaoskit.plan.compile import compile_plan
-    from chaoskit.report.planned import render
-    from chaoskit.spec.load import load
+    from chaoskit.conduct.prepare import prepare
+    from chaoskit.report import planned, variants
+    from chaoskit.spec.matrix import load_variants
 
-    planned = compile_plan(load(file))
+    told = load_variants(file)
+    chosen = told.each[0] if told.axes and variant is None else told.named(variant)
+    found = prepare(chosen.experiment)
     if json:
-        typer.echo(planned.model_dump_json(indent=2))
+        typer.echo(found.model_dump_json(indent=2))
     else:
-        render(planned, Console())
+        planned.render(found, Console())
+    if told.axes:
+        variants.render(told, chosen, Console(stderr=json))

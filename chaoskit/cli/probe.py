@@ -26,6 +26,8 @@ def probe(
     idle_timeout: Annotated[str, typer.Option(metavar="TIME", help="The longest silence in a stream.")] = "10s",
     header: Annotated[list[str] | None, typer.Option(metavar="NAME:VALUE", help="Sent with each request.")] = None,
     ca_file: Annotated[Path | None, typer.Option(help="Certificates (PEM) to trust besides the usual ones.")] = None,
+    maxseg: Annotated[int | None, typer.Option(min=88, max=32767, help="TCP_MAXSEG of each socket, bytes.")] = None,
+    congestion_control: Annotated[str | None, typer.Option(metavar="NAME", help="Of each socket, such as bbr.")] = None,
     objective: Annotated[list[str] | None, typer.Option(help="Such as 'ttft_p95 < 800ms'; may be repeated.")] = None,
     seed: Annotated[int, typer.Option(help="Of arrivals and prompts.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Keep the raw records in this new directory.")] = None,
@@ -35,7 +37,7 @@ def probe(
     from rich.console import Console
 
     from chaoskit.conduct.bare import Bare
-    from chaoskit.probe.target import Target
+    from chaoskit.probe.target import SocketOptions, Target
     from chaoskit.report import console as report
     from chaoskit.report.vllm import as_json
     from chaoskit.spec.options import objectives, pairs, workload
@@ -58,7 +60,8 @@ def probe(
         }
     )
     asked = objectives(objective or [])
-    target = Target(url, model, pairs(header or []), api_key_env, ca_file)
+    sockets = SocketOptions(maxseg, congestion_control)
+    target = Target(url, model, pairs(header or []), api_key_env, ca_file, sockets=sockets)
     result = Bare(target, work, asked, seed, requests).measure(out)
     if json:
         typer.echo(as_json(result, work))

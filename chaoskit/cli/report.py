@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from chaoskit.analysis.result import Result
+    from chaoskit.analysis.sidebyside import SideBySide
 
 
 class Format(StrEnum):
@@ -17,19 +21,30 @@ class Format(StrEnum):
 
 
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUNDIR", help="A run directory.")],
+    run: Annotated[Path, typer.Argument(metavar="RUNDIR", help="A run directory, or the one of a whole matrix.")],
     format: Annotated[Format, typer.Option(help="For people, or all of it as in result.json.")] = Format.CONSOLE,
 ) -> None:
     """Show what a run found. From the records in RUNDIR alone. The exit code is the run's own."""
-    from rich.console import Console
 
+    from chaoskit.analysis import sidebyside
     from chaoskit.analysis.analyse import analyse
-    from chaoskit.report.console import render
     from chaoskit.report.files import as_json
 
-    result = analyse(run)
+    found = sidebyside.gather(run) if sidebyside.is_of_a_matrix(run) else analyse(run)
     if format is Format.JSON:
-        typer.echo(as_json(result), nl=False)
+        typer.echo(as_json(found), nl=False)
     else:
-        render(result, Console())
-    raise typer.Exit(result.exit_code)
+        _render(found)
+    raise typer.Exit(found.exit_code)
+
+
+def _render(found: Result | SideBySide) -> None:
+    from rich.console import Console
+
+    from chaoskit.analysis.result import Result
+    from chaoskit.report import console, sidebyside
+
+    if isinstance(found, Result):
+        console.render(found, Console())
+    else:
+        sidebyside.render(found, Console())

@@ -12,17 +12,22 @@ def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help
     """Check experiment files. Every mistake is answered with file, line and what was expected."""
     from chaoskit.errors import SpecError
     from chaoskit.plan.compile import compile_plan
-    from chaoskit.spec.load import load
+    from chaoskit.plan.scene import imagined
+    from chaoskit.spec.matrix import load_variants
 
     complaints = []
     for file in files:
         try:
-            plan = compile_plan(load(file))
+            experiments = [variant.experiment for variant in load_variants(file).each]
+            plans = [compile_plan(experiment, imagined(experiment)) for experiment in experiments]
         except SpecError as error:
             complaints.append(str(error))
             continue
-        typer.echo(f"{file}: ok, {plan.name}" + (f", {len(plan.warnings)} warning(s)" if plan.warnings else ""))
-        for warning in plan.warnings:
+        warnings = list(dict.fromkeys(warning for plan in plans for warning in plan.warnings))
+        told = [f"{len(plans)} variants"] if len(plans) > 1 else []
+        told += [f"{len(warnings)} warning(s)"] if warnings else []
+        typer.echo(", ".join([f"{file}: ok", plans[0].name, *told]))
+        for warning in warnings:
             typer.echo(f"  warning: {warning}")
     if complaints:
         raise SpecError("\n".join(complaints))

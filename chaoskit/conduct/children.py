@@ -20,6 +20,7 @@ from chaoskit.conduct import loop
 from chaoskit.errors import ChaoskitError, RefusedError
 
 _PR_SET_PDEATHSIG = 1
+_DYING = 10 * 10**9  # ns that a killed process may take on a busy machine
 Work = Callable[[asyncio.Event], Coroutine[None, None, None]]
 
 
@@ -50,12 +51,12 @@ class Child:
         return False
 
     def stop(self, clock: Clock, patience: int = 3 * 10**9) -> None:
-        """Ask it to end, wait up to `patience` ns, then make it. Never raises."""
-        for sign in (signal.SIGTERM, signal.SIGKILL):
+        """Ask it to end, wait up to `patience` ns, then make it, and wait for that. Never raises."""
+        for sign, span in ((signal.SIGTERM, patience), (signal.SIGKILL, _DYING)):
             if self._status is not None:
                 return
             os.kill(self.pid, sign)
-            deadline = clock.now() + patience
+            deadline = clock.now() + span
             while self._status is None and clock.now() < deadline:
                 pid, status = os.waitpid(self.pid, os.WNOHANG)
                 if pid:

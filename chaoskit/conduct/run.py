@@ -1,7 +1,8 @@
 """The conductor: builds the stage, walks the timeline, puts everything back.
 
 Rules: nothing is set but through the journal; whatever happens after the first change ends in a restore,
-which no signal can break off; how it went is the last thing written (`outcome.json`).
+which no signal can break off; how it went is the last thing written (`outcome.json`). A lab dies with us, for it
+is in namespaces that nobody else holds; what is on a real interface has a guard.
 """
 
 from __future__ import annotations
@@ -10,41 +11,30 @@ import asyncio
 import json
 import os
 import platform
-import signal
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 
 from chaoskit import __version__
 from chaoskit.clock import Clock, now, wall
+from chaoskit.conduct import leased, serving, signals
 from chaoskit.conduct.children import Child
 from chaoskit.conduct.walk import Walk
 from chaoskit.engine.journal import Journal
-from chaoskit.engine.session import apply, restore
+from chaoskit.engine.lease import state_folder, user
+from chaoskit.engine.session import apply, examine, restore
 from chaoskit.errors import NotRestoredError, RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.survey import survey
-from chaoskit.plan.model import Plan, load_plan
+from chaoskit.plan.model import OnInterface, Plan, load_plan
 from chaoskit.probe.drive import drive, warm_up
-from chaoskit.probe.target import Order, Target
+from chaoskit.probe.sockets import try_out
+from chaoskit.probe.target import Order, SocketOptions, Target
 from chaoskit.records.directory import conclude
-from chaoskit.records.files import Log
-from chaoskit.records.model import Served
-from chaoskit.server.app import serve
-from chaoskit.server.script import Script
 
 _LEAD = 500_000_000  # ns that the probe has to prepare its first request
-
-
-class Interrupted(BaseException):
-    """A signal asked us to end. Not an error: everything is put back."""
-
-    def __init__(self, sign: int) -> None:
-        super().__init__(signal.Signals(sign).name)
-        self.sign = sign
+_SLACK = 10 * 10**9  # ns that a lease may be longer than what its plan says
 
 
 def conduct(run: Path, clock: Clock) -> int:
@@ -52,10 +42,14 @@ def conduct(run: Path, clock: Clock) -> int:
     plan = load_plan(run)
     how, detail, code = "finished", "", 0
     try:
-        with _signals_raise(), LinuxKernel(_able(plan), clock) as kernel:
+        with signals.raised(), LinuxKernel(_able(plan), clock) as kernel:
             _note_machine(run)
-            _experiment(plan, run, kernel, clock)
-    except Interrupted as signal_name:
+            conductor = Conductor(plan, run, kernel, clock)
+            if plan.interface is not None and plan.interface.hits:
+                conductor.under_guard(plan.interface)
+            else:
+                conductor.in_a_lab()
+    except signals.Interrupted as signal_name:
         how, detail, code = "interrupted", str(signal_name), 128 + signal_name.sign
     except RefusedError as error:
         how, detail, code = "refused", str(error), error.exit_code
@@ -75,78 +69,92 @@ def _able(plan: Plan) -> Facts:
     return facts
 
 
-def _experiment(plan: Plan, run: Path, kernel: LinuxKernel, clock: Clock) -> None:
-    children: list[Child] = []
-    with Journal(run) as journal:
+@dataclass(frozen=True)
+class Conductor:
+    """One run: what to do, where to write it down, the kernel to do it in."""
+
+    plan: Plan
+    run: Path
+    kernel: LinuxKernel
+    clock: Clock
+
+    def in_a_lab(self) -> None:
+        """Build the lab, walk the timeline in it, put all back. Raises NotRestoredError for what could not be.
+
+        Also for a stage of which nothing is changed.
+        """
+        with Journal(self.run) as journal:
+            try:
+                self._perform(journal, lambda: None)
+            finally:
+                with signals.held():
+                    debts = restore(self.kernel, journal)
+            if debts:
+                raise NotRestoredError("not put back: " + "; ".join(str(debt) for debt in debts))
+
+    def under_guard(self, there: OnInterface) -> None:
+        """The same on a real interface, which is as it was in the end, whatever dies."""
+        order = leased.Order(
+            command=f"chaoskit run {self.plan.name}",
+            by=user(os.environ, os.getuid()),
+            interface=there.name,
+            length=self.plan.length + self.plan.drain + _SLACK,
+            heartbeat=there.lease,
+            journal=self.run,
+        )
+        state = state_folder(os.environ, os.getuid())
+        with leased.leased(order, lambda: LinuxKernel(self.kernel.facts(), self.clock), state) as held:
+            examine(held.kernel, [(change.knob, change.setting) for change in self.plan.all_changes])
+            self._perform(held.journal, held.renew)
+
+    def _perform(self, journal: Journal, renew: Callable[[], None]) -> None:
+        children: list[Child] = []
+        try_out(target_of(self.plan).sockets)
         try:
-            for change in plan.stage:
-                apply(kernel, journal, (change.knob, change.setting))
-            children.append(_server(plan, run, kernel))
-            probe, start = _probe(plan, run, kernel)
+            for change in self.plan.stage:
+                apply(self.kernel, journal, (change.knob, change.setting))
+            if self.plan.server is not None:
+                children.append(serving.start(self.plan, self.kernel, self.run))
+            probe, start = self._probe()
             children.append(probe)
-            with Walk(plan, run, kernel, journal, clock) as walk:
-                walk.through(start, children)
+            with Walk(self.plan, self.run, self.kernel, journal, self.clock) as walk:
+                walk.through(start, children, renew)
         finally:
-            with _signals_wait():
+            with signals.held():
                 for child in reversed(children):
-                    child.stop(clock)
-                debts = restore(kernel, journal)
-        if debts:
-            raise NotRestoredError("not put back: " + "; ".join(str(debt) for debt in debts))
+                    child.stop(self.clock)
 
+    def _probe(self) -> tuple[Child, int]:
+        """The probe, and the moment that it will begin: it names that itself, once it is ready."""
+        plan, target = self.plan, target_of(self.plan)
+        told, tell = os.pipe()
 
-def _server(plan: Plan, run: Path, kernel: LinuxKernel) -> Child:
-    family, host = (socket.AF_INET6, "::") if "[" in plan.target else (socket.AF_INET, "0.0.0.0")
-    port = int(plan.target.rpartition(":")[2])
-    with kernel.inside("server"):
-        listener = socket.create_server((host, port), family=family, backlog=1024)
-    script = Script.of(plan.server, plan.seed)
-    child = Child("server", kernel.inside("server"), lambda stop: serve(listener, script, stop, Log(run, Served)))
-    listener.close()
-    return child
+        async def work(stop: asyncio.Event) -> None:
+            await warm_up()
+            start = now() + _LEAD
+            os.write(tell, str(start).encode())
+            os.close(tell)
+            await drive(target, plan.workload, Order(plan.seed, start, plan.length, plan.drain), self.run, stop)
 
-
-def _probe(plan: Plan, run: Path, kernel: LinuxKernel) -> tuple[Child, int]:
-    """The probe, and the moment that it will begin: it names that itself, once it is ready."""
-    target = Target(url=plan.target, model="chaoskit")
-    told, tell = os.pipe()
-
-    async def work(stop: asyncio.Event) -> None:
-        await warm_up()
-        start = now() + _LEAD
-        os.write(tell, str(start).encode())
+        child = Child("probe", self.kernel.inside("client" if plan.interface is None else ""), work)
         os.close(tell)
-        await drive(target, plan.workload, Order(plan.seed, start, plan.length, plan.drain), run, stop)
-
-    child = Child("probe", kernel.inside("client"), work)
-    os.close(tell)
-    with open(told, "rb") as pipe:  # noqa: PTH123  a descriptor, not a path
-        start = pipe.read(32)  # nothing, when it died before it was ready
-    return child, int(start or 0)
+        with open(told, "rb") as pipe:  # noqa: PTH123  a descriptor, not a path
+            start = pipe.read(32)  # nothing, when it died before it was ready
+        return child, int(start or 0)
 
 
-@contextmanager
-def _signals_raise() -> Iterator[None]:
-    def raise_it(sign: int, _frame: FrameType | None) -> None:
-        raise Interrupted(sign)
-
-    former = {sign: signal.signal(sign, raise_it) for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for sign, handler in former.items():
-            signal.signal(sign, handler)
-
-
-@contextmanager
-def _signals_wait() -> Iterator[None]:
-    """Signals that arrive inside are delivered afterwards."""
-    signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+def target_of(plan: Plan) -> Target:
+    """Whom the probe asks, with sockets tuned; in a lab the algorithm is its namespace's."""
+    there, tuned = plan.interface, SocketOptions(maxseg=plan.client.maxseg)
+    if there is None:
+        return Target(plan.target, "chaoskit", ca_file=serving.root(plan), sockets=tuned)
+    return Target(
+        plan.target,
+        there.model,
+        key_env=there.key_env,
+        addresses=there.target_addresses,
+        sockets=replace(tuned, congestion_control=plan.client.congestion_control),
+    )
 
 
 def _note_machine(run: Path) -> None:

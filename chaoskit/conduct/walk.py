@@ -1,11 +1,13 @@
 """The timeline: at the right moment every phase's knobs, in between the counters, at the end the drain.
 
 Phases begin at absolute times from the start, so that a slow change shortens its own phase and no other.
+Where the stage is a real interface, its guard is told now and then that we live, and its place for filters is
+looked at: without that no fault is in force.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from chaoskit.clock import Clock
@@ -13,11 +15,11 @@ from chaoskit.conduct.children import Child
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.session import apply
 from chaoskit.errors import RefusedError
-from chaoskit.evidence.counters import sample
+from chaoskit.evidence.counters import sample, sample_filters, sample_hop
 from chaoskit.knobs import Kernel
-from chaoskit.plan.model import Plan, PlannedPhase
+from chaoskit.plan.model import Plan, PlannedChange, PlannedPhase
 from chaoskit.records.files import Log
-from chaoskit.records.model import Counters, Phase
+from chaoskit.records.model import Counters, Hop, Phase
 
 _SECOND = 10**9
 _GRACE = 5 * _SECOND  # what the probe may take to end, beyond the drain that it was given
@@ -29,7 +31,8 @@ class Walk:
 
     def __init__(self, plan: Plan, run: Path, kernel: Kernel, journal: Journal, clock: Clock) -> None:
         self._plan, self._kernel, self._journal, self._clock = plan, kernel, journal, clock
-        self._phases, self._counters = Log(run, Phase), Log(run, Counters)
+        self._renew: Callable[[], None] = lambda: None
+        self._phases, self._counters, self._hops = Log(run, Phase), Log(run, Counters), Log(run, Hop)
         self._knobs = [change.knob for change in plan.phases[0].changes]
         self._at_rest = {knob: kernel.read(knob) for knob in self._knobs}
         self._in_force = dict(self._at_rest)
@@ -40,9 +43,14 @@ class Walk:
     def __exit__(self, *_: object) -> None:
         self._phases.close()
         self._counters.close()
+        self._hops.close()
 
-    def through(self, start: int, children: Sequence[Child]) -> None:
-        """Walk all phases, then wait until the probe (the last child) has ended its streams."""
+    def through(self, start: int, children: Sequence[Child], renew: Callable[[], None] = lambda: None) -> None:
+        """Walk all phases, then wait until the probe (the last child) has ended its streams.
+
+        `renew` is called a few times a second.
+        """
+        self._renew = renew
         until = start
         for number, planned in enumerate(self._plan.phases):
             begin = self._clock.now() if number else start
@@ -54,11 +62,13 @@ class Walk:
         self._wait_for(children[-1], until + self._plan.drain + _GRACE)
 
     def _enter(self, planned: PlannedPhase, begin: int, until: int) -> None:
-        for change in planned.changes:
+        for change in _in_order(planned):
             wanted = change.setting if change.setting is not None else self._at_rest[change.knob]
             if self._in_force[change.knob] != wanted:
                 apply(self._kernel, self._journal, (change.knob, wanted))
                 self._in_force[change.knob] = wanted
+        for pulse in planned.pulses:
+            self._kernel.pulse(pulse)
         ready = max(begin, self._clock.now())
         self._phase = Phase(planned.name, planned.round, planned.faults, begin, ready, until)
         self._note(self._phase)
@@ -66,25 +76,48 @@ class Walk:
     def _note(self, phase: Phase) -> None:
         self._phases.add(phase)
         self._phases.flush()
-        self._sample()
+        self._sample_all()
 
     def _wait(self, until: int, children: Sequence[Child]) -> None:
         sampled = self._clock.now()
         while (now := self._clock.now()) < until:
             _must_live(children)  # at `until` itself the probe may have ended
             self._clock.sleep_until(min(until, now + _TICK))
+            self._renew()
             if self._clock.now() - sampled >= _SECOND:
                 sampled += _SECOND
                 self._sample()
-        self._sample()
+        self._sample_all()
 
     def _wait_for(self, probe: Child, until: int) -> None:
         while probe.is_alive and self._clock.now() < until:
             self._clock.sleep_until(self._clock.now() + _TICK)
+            self._renew()
+        self._sample_all()
+
+    def _sample_all(self) -> None:
         self._sample()
+        now = self._clock.now()
+        sample_filters(self._kernel, self._knobs, self._phase, now, self._counters)
+        sample_hop(self._kernel, self._knobs, self._phase, now, self._hops)
 
     def _sample(self) -> None:
+        self._require_interface()
         sample(self._kernel, self._knobs, self._phase, self._clock.now(), self._counters)
+
+    def _require_interface(self) -> None:
+        for change in self._plan.stage:
+            if change.knob.kind == "clsact" and change.knob.place == "" and self._kernel.read(change.knob) is None:
+                raise RefusedError(
+                    f"{change.knob.name} vanished during the run, or somebody took its clsact away: no fault was in "
+                    f"force any more; see ip -d link show {change.knob.name}, and run again"
+                )
+
+
+def _in_order(planned: PlannedPhase) -> Iterator[PlannedChange]:
+    """What ends goes first, the last one set before the others, as when all is put back; then what begins."""
+    yield from (change for change in reversed(planned.changes) if change.setting is None)
+    yield from (change for change in planned.changes if change.setting is not None)
 
 
 def _must_live(children: Sequence[Child]) -> None:

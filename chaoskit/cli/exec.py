@@ -1,0 +1,78 @@
+"""`chaoskit exec [FILE] -- COMMAND`: any client, behind a fault."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer.core import TyperCommand
+
+from chaoskit.cli.run import Where
+
+if TYPE_CHECKING:
+    from chaoskit.conduct.command import Command
+    from chaoskit.substrate.choose import Wish
+
+_COMMAND = f"{__name__}.command"
+
+
+class BeforeTheDashes(TyperCommand):
+    """A command whose own words end at `--`; what follows belongs to somebody else and is not read."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Take the rest away."""
+        at = args.index("--") if "--" in args else len(args)
+        ctx.meta[_COMMAND] = tuple(args[at + 1 :])
+        return super().parse_args(ctx, args[:at])
+
+
+def exec(
+    context: typer.Context,
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="An experiment file: run in its lab.")] = None,
+    down: Annotated[str | None, typer.Option(metavar="FAULT", help="On what it gets: 'delay 80ms loss 1%'.")] = None,
+    up: Annotated[str | None, typer.Option(metavar="FAULT", help="On what it sends; tc's words, or YAML's.")] = None,
+    fault: Annotated[str | None, typer.Option(metavar="NAME", help="Of FILE's faults; baseline: none.")] = None,
+    variant: Annotated[str | None, typer.Option(metavar="NAME", help="Of FILE's matrix, if it has one.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the fault's chance, without FILE.")] = 0,
+    substrate: Annotated[Where, typer.Option(help="Where a lab is built: this kernel, or a guest.")] = Where.AUTO,
+    kernel: Annotated[Path | None, typer.Option(help="The User-Mode Linux kernel to boot.")] = None,
+) -> None:
+    """Run a command behind a fault. Its exit code is ours; end our own words with -- before it."""
+    from chaoskit.conduct.command import Command, refusal
+    from chaoskit.errors import SpecError
+    from chaoskit.substrate.choose import Wish
+
+    argv: tuple[str, ...] = context.meta[_COMMAND]
+    if not argv:
+        raise SpecError("say which command, after --: chaoskit exec --down 'delay 80ms' -- curl https://example.com")
+    if (file is None) == (down is None and up is None):
+        raise SpecError("give either FILE, for its lab, or --down and --up, for the way out of this machine")
+    if (file is None and (fault or variant or kernel or substrate is not Where.AUTO)) or (file is not None and seed):
+        raise SpecError(
+            "--fault, --variant, --kernel, --substrate go with FILE, --seed with --down, --up; take them away"
+        )
+    if refused := refusal(argv):
+        typer.echo(f"chaoskit: {refused[0]}", err=True)
+        raise typer.Exit(refused[1])
+    command = Command.here(argv)
+    if file is None:
+        raise typer.Exit(_outside(down, up, seed, command))
+    raise typer.Exit(_lab(file, variant, fault, Wish(substrate.value, kernel, "real"), command))
+
+
+def _outside(down: str | None, up: str | None, seed: int, command: Command) -> int:
+    from chaoskit.conduct.exec import outside
+    from chaoskit.plan.visit import shaped
+    from chaoskit.spec.outing import outing
+
+    faults = shaped(outing(down, up, seed))
+    return outside(faults, command, lambda sentence: typer.echo(f"chaoskit: {sentence}", err=True))
+
+
+def _lab(file: Path, variant: str | None, fault: str | None, wish: Wish, command: Command) -> int:
+    from chaoskit.plan.visit import visit
+    from chaoskit.spec.matrix import load_variants
+    from chaoskit.substrate.visiting import in_lab
+
+    return in_lab(visit(load_variants(file).named(variant).experiment, fault), wish, command)

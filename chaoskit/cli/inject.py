@@ -1,0 +1,76 @@
+"""`chaoskit inject`: a fault on a real interface, for a while."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from chaoskit.engine.lease import Lease
+    from chaoskit.spec.injection import Injection
+
+
+def inject(
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="The same words in a file; - is stdin.")] = None,
+    interface: Annotated[str | None, typer.Option("--interface", "-i", help="Default: the one that leads to.")] = None,
+    to: Annotated[list[str] | None, typer.Option(help="HOST[:PORT], ADDRESS[:PORT], CIDR[:PORT] or :PORT.")] = None,
+    local_port: Annotated[
+        str | None, typer.Option(metavar="PORT", help="The port at this end, of a server that runs here.")
+    ] = None,
+    protocol: Annotated[str | None, typer.Option(help="tcp, udp or icmp.")] = None,
+    ip: Annotated[str | None, typer.Option(help="4 or 6 alone.")] = None,
+    everything: Annotated[bool, typer.Option("--everything", help="All of the interface's traffic.")] = False,
+    down: Annotated[str | None, typer.Option(help="To what we receive, in tc's words: 'delay 80ms loss 1%'.")] = None,
+    up: Annotated[str | None, typer.Option(help="To what we send; or in a file's: '{delay: 80ms}'.")] = None,
+    size_drop_down: Annotated[str | None, typer.Option(metavar="BYTES", help="Longer packets to us are lost.")] = None,
+    size_drop_up: Annotated[str | None, typer.Option(metavar="BYTES", help="The same from us.")] = None,
+    mss_clamp: Annotated[
+        str | None, typer.Option(metavar="BYTES", help="Handshakes ask for no longer segments.")
+    ] = None,
+    for_: Annotated[str | None, typer.Option("--for", help="The lease, for example 60s. Required.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the kernel's chance: the same losses again.")] = None,
+    may_cut_me_off: Annotated[
+        bool, typer.Option("--may-cut-me-off", help="On the default route's or your ssh session's interface.")
+    ] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Return at once; the lease ends by itself.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it, also as commands; change nothing.")] = False,
+) -> None:
+    """Put a fault on a real interface for a while. Only the traffic you describe is hit, and all is put back."""
+    import os
+
+    from rich.console import Console
+
+    from chaoskit.conduct.inject import hold, prepare
+    from chaoskit.engine.lease import state_folder
+    from chaoskit.report import injected
+
+    flags = {"everything": everything, "may-cut-me-off": may_cut_me_off}
+    whom = {"interface": interface, "to": to, "local-port": local_port, "protocol": protocol, "ip": ip}
+    sizes = {"size-drop-down": size_drop_down, "size-drop-up": size_drop_up, "mss-clamp": mss_clamp}
+    options = whom | sizes | {"down": down, "up": up, "for": for_, "seed": seed}
+    options |= {name: True for name, given in flags.items() if given}
+    plan, facts = prepare(_asked(file, options))
+    screen = Console()
+    injected.render(plan, screen)
+    if dry_run:
+        injected.render_commands(plan, screen)
+        return
+
+    def in_force(lease: Lease) -> bool:
+        injected.render_lease(lease, detach, screen)
+        return detach
+
+    end = hold(plan, facts, state_folder(os.environ, os.getuid()), in_force)
+    if not detach:
+        injected.render_end(end.counters, end.too_long, screen)
+    raise typer.Exit(128 + end.sign if end.sign else 0)
+
+
+def _asked(file: Path | None, options: dict[str, Any]) -> Injection:
+    """The injection of a file, or of the options."""
+    from chaoskit.spec.load import load_injection
+    from chaoskit.spec.options import alone, injection
+
+    return injection(options) if file is None else load_injection(alone(file, options))

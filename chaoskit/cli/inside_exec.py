@@ -1,0 +1,54 @@
+"""`python -m chaoskit.cli.inside_exec FOLDER`: a visit to a lab, in a guest; see `substrate.visiting`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from chaoskit.clock import RealClock
+from chaoskit.conduct.command import Command
+from chaoskit.conduct.exec import in_lab
+from chaoskit.errors import ChaoskitError
+from chaoskit.plan.model import Plan
+from chaoskit.substrate.feeding import pieces
+
+_OWN = ("TMPDIR",)  # the guest's own: the host's cannot be written
+
+
+def main(folder: Path) -> int:
+    """Build the lab, run the command. Returns its exit code."""
+    visit = json.loads((folder / "visit.json").read_text())
+    (folder / "visit.json").unlink()
+    plan = Plan.model_validate_json((folder / "plan.json").read_bytes())
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(folder / name, os.O_WRONLY | os.O_APPEND), descriptor)
+    if visit["has_input"]:
+        os.dup2(_input(folder), 0)
+    own = {name: os.environ[name] for name in _OWN if name in os.environ}
+    try:
+        return in_lab(plan, Command(tuple(visit["argv"]), visit["environment"] | own))
+    except ChaoskitError as error:
+        print(f"chaoskit: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _input(folder: Path) -> int:
+    """The end of a pipe that gives what is fed to the folder, piece by piece, from a process of its own."""
+    reader, writer = os.pipe()
+    if os.fork():
+        os.close(writer)
+        return reader
+    try:
+        os.close(reader)
+        with open(writer, "wb") as pipe:  # noqa: PTH123  a descriptor, not a path
+            for piece in pieces(folder, RealClock()):
+                pipe.write(piece)
+                pipe.flush()
+    finally:
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,41 @@
+"""`chaoskit restore [LEASE]`: whatever chaoskit has changed here is put back, whoever died over it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def restore(
+    lease: Annotated[str | None, typer.Argument(metavar="[LEASE]", help="Only this one. Default: everything.")] = None,
+) -> None:
+    """Put back everything that is in force in this network namespace, and what earlier runs have left in it."""
+    import os
+    from functools import cache
+
+    from chaoskit.conduct.settle import Settlement
+    from chaoskit.engine.lease import Leases, state_folder
+    from chaoskit.errors import NotRestoredError
+    from chaoskit.kernel.linux import LinuxKernel
+    from chaoskit.kernel.rights import require_to_restore
+    from chaoskit.kernel.survey import survey
+
+    require_to_restore()
+    said: list[str] = []
+    facts = cache(survey)
+
+    def say(line: str) -> None:
+        said.append(line)
+        typer.echo(line)
+
+    leases = Leases(state_folder(os.environ, os.geteuid()))
+    settlement = Settlement(leases, lambda: LinuxKernel(facts()), say)
+    if lease is None:
+        settlement.everything()
+    else:
+        settlement.one(lease)
+    if settlement.left:
+        raise NotRestoredError("not put back: " + "; ".join(settlement.left))
+    if not said:
+        typer.echo("nothing to restore: chaoskit has changed nothing here")

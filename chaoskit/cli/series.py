@@ -1,0 +1,78 @@
+"""All variants of a matrix, one after the other.
+
+Each has a run directory of its own below one. The first Ctrl-C ends the rest; so does a variant that could
+not put everything back. A variant that is refused half-way does not keep the others from running.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from chaoskit.analysis.raw import how_it_went
+from chaoskit.analysis.sidebyside import UNDECIDED, Row, beside, row, worst
+from chaoskit.cli.single import Order, differs, files
+from chaoskit.cli.watch import Ear, Job, watch
+from chaoskit.conduct.prepare import prepare
+from chaoskit.errors import RefusedError
+from chaoskit.records.directory import EXPERIMENT, conclude, create
+from chaoskit.report import sidebyside
+from chaoskit.report.files import write_result
+from chaoskit.spec.matrix import Variant, Variants
+from chaoskit.substrate.choose import choose_each
+
+
+def series(told: Variants, order: Order) -> int:
+    """Run all of them and show them side by side. Returns the exit code of the worst.
+
+    Raises RefusedError before the first one when this machine cannot do one of them.
+    """
+    plans = [prepare(variant.experiment, to_run=True) for variant in told.each]
+    substrates = choose_each(plans, order.wish)
+    top, screen = create(order.directory, {EXPERIMENT: told.text}), Console()
+    reasons = "; ".join(dict.fromkeys(why for _, why in substrates))
+    screen.print(f"[bold]{plans[0].name}[/bold]: {len(plans)} variants, {reasons}", highlight=False)
+    rows: list[Row] = []
+    codes = set()
+    with Ear() as ear:
+        for variant, plan, (substrate, _) in zip(told.each, plans, substrates, strict=True):
+            job = Job(plan, substrate, create(top / variant.name, files(variant, plan)))
+            _attempt(job, screen, ear, f"{len(rows) + 1}/{len(plans)} {variant.name}: ")
+            rows.append(_row(variant, top))
+            screen.print(sidebyside.one_line(rows[-1], len(rows), len(plans)), soft_wrap=True)
+            if rows[-1].how == "finished" and order.is_verified and not ear.heard:
+                codes.add(UNDECIDED if differs(job, variant, screen, ear) else 0)
+            if ear.heard or rows[-1].how == "dirty":
+                break
+        conclude(top, *_how(rows, len(plans), ear))
+    found = beside(told, top, (*rows, *(row(variant, top) for variant in told.each[len(rows) :])))
+    screen.print()
+    sidebyside.render(found, screen)
+    return worst({found.exit_code, *codes})
+
+
+def _attempt(job: Job, screen: Console, ear: Ear, label: str) -> None:
+    """Run it. A refusal half-way is written down as how it went."""
+    try:
+        watch(job, screen, ear, label)
+    except RefusedError as error:
+        if how_it_went(job.directory, is_experiment=True)[0] == "interrupted":
+            conclude(job.directory, "refused", str(error))
+
+
+def _row(variant: Variant, top: Path) -> Row:
+    found = row(variant, top)
+    if found.result is not None:
+        write_result(found.result, top / variant.name)
+    return found
+
+
+def _how(rows: Sequence[Row], count: int, ear: Ear) -> tuple[str, str]:
+    """How it went as a whole: what a variant did is told by the variant."""
+    if rows[-1].how == "dirty":
+        return "dirty", f"{rows[-1].name} was not put back"
+    if ear.heard and (len(rows) < count or rows[-1].how == "interrupted"):
+        return "interrupted", ear.heard.name
+    return "finished", ""

@@ -1,0 +1,68 @@
+"""One experiment to its verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.result import Result
+from chaoskit.analysis.sidebyside import UNDECIDED
+from chaoskit.cli.watch import Ear, Job, watch
+from chaoskit.conduct.prepare import prepare
+from chaoskit.plan.model import Plan
+from chaoskit.records.directory import EXPERIMENT, PLAN, create, first_difference
+from chaoskit.report import console
+from chaoskit.report.files import write_result
+from chaoskit.spec.matrix import Variant
+from chaoskit.substrate.choose import Wish, choose
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a user asked for beside the file; `is_verified`: every run is done twice, and compared."""
+
+    wish: Wish
+    directory: Path
+    is_verified: bool
+
+
+def single(variant: Variant, order: Order) -> int:
+    """Run it and show what it found. Returns the exit code."""
+    plan = prepare(variant.experiment, to_run=True)
+    substrate, why = choose(plan.needs, order.wish, plan.interface)
+    job = Job(plan, substrate, create(order.directory, files(variant, plan)))
+    screen = Console()
+    screen.print(f"[bold]{plan.name}[/bold]: {why}", highlight=False)
+    with Ear() as ear:
+        code = watch(job, screen, ear)
+    result = understood(job.directory)
+    console.render(result, screen)
+    if order.is_verified and result.outcome.how == "finished":
+        with Ear() as ear:
+            return UNDECIDED if differs(job, variant, screen, ear) else result.exit_code
+    return max(code, result.exit_code)
+
+
+def files(variant: Variant, plan: Plan) -> dict[str, str]:
+    """What a run directory holds first."""
+    return {EXPERIMENT: variant.text, PLAN: plan.model_dump_json(indent=1) + "\n"}
+
+
+def differs(job: Job, variant: Variant, screen: Console, ear: Ear) -> bool:
+    """Run it again, and say whether every byte is the same."""
+    again = create(job.directory / "again", files(variant, job.plan))
+    watch(replace(job, directory=again), screen, ear, "again: ")
+    understood(again)
+    difference = first_difference(job.directory, again)
+    screen.print(f"repeated: {difference or 'every byte the same'}", highlight=False, markup=False)
+    return bool(difference)
+
+
+def understood(directory: Path) -> Result:
+    """What the run in this directory found, which is written down there too."""
+    result = analyse(directory)
+    write_result(result, directory)
+    return result

@@ -1,0 +1,36 @@
+"""`chaoskit status`: what is in force on this machine, until when, and by whom."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def status(
+    lease: Annotated[str | None, typer.Argument(metavar="[LEASE]", help="Only this one.")] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="As JSON. With one lease in it, chaoskit inject - repeats that.")
+    ] = False,
+) -> None:
+    """Show what is in force. Since when, until when, by whom, whom it hits; and what is owed. Needs no rights."""
+    import os
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    from chaoskit import clock
+    from chaoskit.engine import lock
+    from chaoskit.engine.lease import Here
+    from chaoskit.kernel import orphans
+    from chaoskit.report.leases import as_json, folders, look, render, strays
+
+    places = folders(os.environ, os.geteuid())
+    outlook = look(places, Here.look(), clock.boottime(), lease)
+    if lease is None:
+        holder = lock.told(lock.holder()) if lock.is_taken() else ""
+        outlook = replace(outlook, strays=strays(orphans.seen(), outlook), holder=holder)
+    if json:
+        typer.echo(as_json(outlook), nl=False)
+    else:
+        render(outlook, Console())

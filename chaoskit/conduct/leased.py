@@ -1,0 +1,182 @@
+"""Lock, lease, journal and guard, in this order, around whatever changes an interface; and all of it back again.
+
+Rules: nothing is changed before all four stand, and nothing of what was changed outlives the body, unless the body
+has detached. What an earlier process left behind is paid first, by a person's word.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from chaoskit.clock import boottime, wall
+from chaoskit.conduct.signals import held as signals_held
+from chaoskit.engine.guard import Account, Guard, OpenKernel
+from chaoskit.engine.journal import Journal
+from chaoskit.engine.lease import Here, Lease, Leases, Process, period
+from chaoskit.engine.lock import NAME, Lock
+from chaoskit.engine.session import restore
+from chaoskit.errors import NotRestoredError, RefusedError
+from chaoskit.knobs import Kernel
+
+_SETTING = 10 * 10**9  # ns that the changes may take, before the lease begins
+_PATIENCE = 10 * 10**9  # ns that it may then take (two queues drain for two seconds each), before the guard does it
+
+
+@dataclass(frozen=True)
+class Order:
+    """What shall be in force on an interface, for `length` ns from `Held.begin` on, by a command of somebody's.
+
+    `words` are the injection's. With a `heartbeat` (ns) the lease ends earlier, when nobody has called
+    `Held.renew` for so long. `journal` is the folder of a journal that shall outlive the lease: a run's.
+    """
+
+    command: str
+    by: str
+    interface: str
+    length: int
+    words: dict[str, Any] = field(default_factory=dict)
+    heartbeat: int | None = None
+    journal: Path | None = None
+
+
+@dataclass
+class Held:
+    """A lease in force. Change `kernel` through `journal` alone, by `engine.session.apply`."""
+
+    lease: Lease
+    kernel: Kernel
+    journal: Journal
+    guard: Guard
+    order: Order
+    leases: Leases
+    is_detached: bool = False
+
+    def begin(self) -> None:
+        """All is set: the lease counts from now. Raises RefusedError when that cannot be written down."""
+        self.lease = _dated(self.lease, self.order.length)
+        self.leases.write(self.lease)
+        self.guard.renew(self.order.heartbeat or self.order.length)
+
+    def renew(self) -> None:
+        """Tell the guard that we live; a few times a second is cheap.
+
+        Raises RefusedError when the guard was killed: nothing shall stay changed that nobody watches.
+        """
+        if self.order.heartbeat is not None:
+            self.guard.renew(self.order.heartbeat)
+        elif not self.guard.is_alive:
+            raise RefusedError(f"the guard (process {self.guard.process.pid}) was killed: run it again")
+
+    def detach(self) -> None:
+        """Leave everything in force until the lease's end; the guard sees to that. The body may end.
+
+        Raises RefusedError when there is no guard any more.
+        """
+        self.guard.detach(self.kernel.lifelines())
+        self.is_detached = True
+
+
+@contextmanager
+def leased(order: Order, open_kernel: OpenKernel, state: Path, lock: str = NAME) -> Iterator[Held]:
+    """The body may change what it holds. Afterwards all is as it was, unless it has detached.
+
+    `open_kernel` gives a door to the kernel, to us and to the guard each; `state` is the state folder; `lock` is the
+    name of the lock.
+    Raises RefusedError before the body (another one at work, an unpaid lease, no room), and NotRestoredError
+    after it, with everything that could not be put back.
+    """
+    leases = Leases(state)
+    with ExitStack() as stack:
+        with signals_held():
+            taken = stack.enter_context(Lock.take(lock))
+            _refuse_unpaid(leases)
+            held = _hold(order, open_kernel, leases, taken, stack)
+            stack.callback(_let_go, held)
+        yield held
+
+
+def _hold(order: Order, open_kernel: OpenKernel, leases: Leases, lock: Lock, stack: ExitStack) -> Held:
+    kernel = stack.enter_context(open_kernel())
+    lease = draw_up(order)
+    leases.begin(lease)
+    account = Account(leases, lease.id, leases.journal(lease))
+    try:
+        journal = stack.enter_context(Journal(account.journal))
+        span = _SETTING + (order.heartbeat or order.length)
+        guard = Guard.start(account, open_kernel, boottime() + span, lock)
+    except RefusedError:
+        leases.end(lease.id)
+        raise
+    lease = _signed(lease, guard)
+    try:
+        leases.write(lease)
+    except RefusedError:
+        guard.settle()
+        raise
+    return Held(lease, kernel, journal, guard, order, leases)
+
+
+def draw_up(order: Order) -> Lease:
+    """A lease of ours from now on, not yet written down."""
+    here = Here.look()
+    stamp = wall()[:19].replace("-", "").replace(":", "")
+    lease = Lease(
+        id=f"{stamp}-{os.getpid()}-{boottime() // 1_000_000 % 1000:03}",
+        command=order.command,
+        by=order.by,
+        interface=order.interface,
+        since="",
+        until="",
+        ends=0,
+        words=order.words,
+        machine=here.machine,
+        boot=here.boot,
+        namespace=here.namespace,
+        journal=str(order.journal.absolute()) if order.journal else None,
+        owner=Process.of(os.getpid()),
+    )
+    return _dated(lease, order.length)
+
+
+def _dated(lease: Lease, length: int) -> Lease:
+    since, until = period(datetime.now(UTC), length)
+    return replace(lease, since=since, until=until, ends=boottime() + length)
+
+
+def _signed(lease: Lease, guard: Guard) -> Lease:
+    return replace(lease, guard=guard.process)
+
+
+def _refuse_unpaid(leases: Leases) -> None:
+    """We hold the lock, so that nobody else works here: whoever still owes is dead."""
+    here = Here.look()
+    for lease in leases.all().leases:
+        if lease.here != here or lease.ends_with_its_command:
+            continue
+        if leases.owed(lease):
+            raise RefusedError(
+                f"lease {lease.id} on {lease.interface} was not put back, and the processes that held it are dead: "
+                f"sudo chaoskit restore"
+            )
+        leases.end(lease.id)
+
+
+def _let_go(held: Held) -> None:
+    """Put back, here; the guard stands by, and does what is left if we die on the way."""
+    if held.is_detached:
+        return
+    with signals_held():
+        if held.guard.is_alive:
+            held.guard.renew(_PATIENCE)
+        try:
+            restore(held.kernel, held.journal)
+        finally:
+            left = held.guard.settle()
+    if left:
+        raise NotRestoredError("not put back: " + "; ".join(left) + f"; then chaoskit restore {held.lease.id}")

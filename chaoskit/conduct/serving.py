@@ -1,0 +1,54 @@
+"""The server of a lab, and what its clients have to know of it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from chaoskit.conduct.children import Child
+from chaoskit.kernel.linux import LinuxKernel
+from chaoskit.plan.model import Plan
+from chaoskit.records.files import Log
+from chaoskit.records.model import Served, Unacked
+from chaoskit.server import identity
+from chaoskit.server.app import serve
+from chaoskit.server.script import Script
+
+_BACKLOG = 1024
+
+
+def root(plan: Plan) -> Path | None:
+    """The certificate that the lab's clients trust; None where the server speaks no TLS."""
+    return identity.ROOT if plan.target.startswith("https:") else None
+
+
+def start(plan: Plan, kernel: LinuxKernel, run: Path | None = None) -> Child:
+    """The server that the plan of a lab tells of, where it belongs. Its records go to `run`, if that is given."""
+    assert plan.server is not None
+    listener = _listener(plan, kernel)
+    script = Script.of(plan.server, plan.seed)
+    if root(plan) is not None:
+        script = replace(script, tls=identity.context())
+
+    async def work(stop: asyncio.Event) -> None:
+        logs = () if run is None else (Log(run, Served), Log(run, Unacked))
+        await serve(listener, script, stop, *logs)
+
+    child = Child("server", kernel.inside("server"), work)
+    listener.close()
+    return child
+
+
+def _listener(plan: Plan, kernel: LinuxKernel) -> socket.socket:
+    """Where the target says; what it accepts is tuned as it is."""
+    assert plan.server is not None
+    url = urlsplit(plan.target)
+    family, host = (socket.AF_INET6, "::") if ":" in (url.hostname or "") else (socket.AF_INET, "0.0.0.0")
+    with kernel.inside("server"):
+        listener = socket.create_server((host, url.port or 0), family=family, backlog=_BACKLOG)
+    if plan.server.maxseg is not None:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, plan.server.maxseg)
+    return listener

@@ -1,0 +1,43 @@
+"""Signals as exceptions while there is something to put back, and held while it is put back."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Interrupted(BaseException):
+    """A signal asked us to end. Not an error: everything is put back."""
+
+    def __init__(self, sign: int) -> None:
+        super().__init__(signal.Signals(sign).name)
+        self.sign = sign
+
+
+@contextmanager
+def raised() -> Iterator[None]:
+    """SIGINT, SIGTERM and SIGHUP raise `Interrupted` in the body."""
+
+    def raise_it(sign: int, _frame: FrameType | None) -> None:
+        raise Interrupted(sign)
+
+    former = {sign: signal.signal(sign, raise_it) for sign in _ENDING}
+    try:
+        yield
+    finally:
+        for sign, handler in former.items():
+            signal.signal(sign, handler)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Signals that arrive inside are delivered afterwards."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
