@@ -1,56 +1,80 @@
-"""Runs the tiers one after the other, whatever each finds, and adds up what they say.
+"""Runs the tiers, whatever each finds, and adds up what they say.
 
     tiers.py TARGET...
 
 A tier is a target of the Makefile. It fails when its command fails, and also when it skips a test: a tier that
-was asked for runs whole.
+was asked for runs whole. As many run side by side as there are processors, each on one of its own as a guest needs
+it, the first named first; what one says is shown when it ends.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from queue import SimpleQueue
 
-CLOSING = re.compile(r"^=* ?((?:\d+ [a-z]+,? ?)+) in [\d.]+s")  # pytest's last line
+CLOSING = re.compile(r"^=* ?((?:\d+ [a-z]+,? ?)+) in [\d.]+s", re.MULTILINE)  # pytest's last line
 COUNT = re.compile(r"(\d+) ([a-z]+)")
 
 
-def main(tiers: list[str]) -> int:
+@dataclass(frozen=True)
+class Tier:
+    """A target that has ended: its exit code, and what it said."""
+
+    name: str
+    code: int
+    said: str
+
+    @property
+    def counted(self) -> Counter[str]:
+        """What its closing line counts."""
+        closings = CLOSING.findall(self.said)
+        return Counter({word: int(number) for number, word in COUNT.findall(closings[-1])} if closings else {})
+
+    @property
+    def verdict(self) -> str:
+        """One word about it, or what is wrong with it."""
+        if self.code != 0:
+            return f"failed with {self.code}"
+        return f"skipped {self.counted['skipped']}" if self.counted["skipped"] else "well"
+
+
+def main(names: list[str]) -> int:
     """Run them, print the sum, and give 0 when all are well."""
-    total: Counter[str] = Counter()
-    verdicts: dict[str, str] = {}
-    for tier in tiers:
-        print(f"--- {tier}", flush=True)
-        code, counted = run(tier)
-        total += counted
-        verdicts[tier] = judge(code, counted)
+    processors: SimpleQueue[int] = SimpleQueue()
+    for processor in sorted(os.sched_getaffinity(0)):
+        processors.put(processor)
+    ended: dict[str, Tier] = {}
+    with ThreadPoolExecutor(processors.qsize()) as pool:
+        for each in as_completed([pool.submit(run, name, processors) for name in names]):
+            tier = each.result()
+            ended[tier.name] = tier
+            print(f"--- {tier.name}\n{tier.said.rstrip()}", flush=True)
+    total: Counter[str] = sum((tier.counted for tier in ended.values()), Counter())
     print("---")
-    for tier, verdict in verdicts.items():
-        print(f"{tier}: {verdict}")
+    for name in names:
+        print(f"{name}: {ended[name].verdict}")
+    if again := total["rerun"]:
+        print(f"{again} measurements of real time made again")
     print(f"{total['passed']} passed, {total['failed'] + total['error'] + total['errors']} failed")
-    return 0 if all(verdict == "well" for verdict in verdicts.values()) else 1
+    return 0 if all(tier.verdict == "well" for tier in ended.values()) else 1
 
 
-def run(tier: str) -> tuple[int, Counter[str]]:
-    """Run one tier, showing what it says; its exit code and what its closing line counts."""
-    counted: Counter[str] = Counter()
-    words = ["make", "--no-print-directory", "--silent", tier]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            if closing := CLOSING.match(line):
-                counted = Counter({word: int(number) for number, word in COUNT.findall(closing.group(1))})
-    return process.returncode, counted
-
-
-def judge(code: int, counted: Counter[str]) -> str:
-    """One word about a tier, or what is wrong with it."""
-    if code != 0:
-        return f"failed with {code}"
-    return f"skipped {counted['skipped']}" if counted["skipped"] else "well"
+def run(name: str, processors: SimpleQueue[int]) -> Tier:
+    """The tier, from beginning to end, on the next processor that is free."""
+    processor = processors.get()
+    sys.stdout.write(f"... {name}\n")  # in one piece, for others speak too
+    words = ["taskset", "--cpu-list", str(processor), "make", "--no-print-directory", "--silent", name]
+    try:
+        done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace", check=False)
+        return Tier(name, done.returncode, done.stdout)
+    finally:
+        processors.put(processor)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ Boot = Callable[..., uml.Guest]
 Until = Callable[[Callable[[], object]], None]
 Alive = Callable[[int], list[int]]
 ROOT = Path(__file__).parents[2]
-LAB = ("namespaces", "veth", "netem", "ifb", "redirect")
+LAB = ("namespaces", "veth", "netem", "ifb", "clsact", "matchall", "flower", "u32")
 
 FOREVER = "touch begun; while :; do sleep 0.1; done"
 
@@ -74,7 +74,7 @@ def test_a_command_that_is_not_there(boot: Boot) -> None:
 
 def test_what_a_command_left_running_does_not_hold_the_guest(boot: Boot) -> None:
     """The guest ends with its command, not with the command's forgotten children."""
-    assert boot("sh", "-c", "sleep 1000 & exit 0", limit="15s").finish() == 0
+    assert boot("sh", "-c", "sleep 1000 & exit 0").finish() == 0
 
 
 def test_one_folder_can_be_written_and_nothing_else(boot: Boot, tmp_path: Path) -> None:
@@ -139,10 +139,14 @@ def test_an_interrupt_while_the_guest_boots(boot: Boot, tmp_path: Path, until: U
 
 def test_a_guest_that_hangs_is_ended_at_its_limit(boot: Boot, tmp_path: Path, until: Until, alive: Alive) -> None:
     """The message tells the limit and the last words; what it wrote stays, no process does."""
-    guest = boot(*shell(tmp_path, "echo nearly; touch mine; trap '' INT TERM; while :; do :; done"), limit="4s")
+    for limit in ("4s", "16s", "64s"):  # one that it lives to see
+        guest = boot(*shell(tmp_path, "echo nearly; touch mine; trap '' INT TERM; while :; do :; done"), limit=limit)
+        with pytest.raises(RefusedError, match=rf"did not end within {limit}(.|\n)*") as told:
+            guest.finish()
+        if (tmp_path / "mine").exists():
+            break
 
-    with pytest.raises(RefusedError, match=r"did not end within 4s(.|\n)*nearly"):
-        guest.finish()
+    assert "nearly" in str(told.value)
 
     until(lambda: not alive(guest.pid))
     assert names(tmp_path) == {"guest.log", "mine"}
@@ -209,7 +213,7 @@ def test_awkward_folders(kernel: uml.GuestKernel, tmp_path: Path, place: str) ->
     folder = tmp_path / place
     folder.mkdir()
 
-    command = Command(shell(folder, "pwd > here"), folder, Duration.parse("30s"))
+    command = Command(shell(folder, "pwd > here"), folder, Duration.parse("100s"))
     code = uml.Uml(kernel).launch(command, RealClock()).finish()
 
     assert code == 0
@@ -234,7 +238,7 @@ def test_a_guest_needs_no_rights(copy_for_everybody: Path) -> None:
         words,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
         check=False,
         cwd=copy_for_everybody,
         env={"PYTHONPATH": str(copy_for_everybody)},

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab import SHAPED, as_nobody, run, state
+from lab import SHAPED, as_nobody, quickest, run, state
 
 from chaoskit.clock import now
 from chaoskit.engine.journal import Journal
@@ -43,15 +43,15 @@ def echo(kernel: LinuxKernel, at: str, towards: str, address: str) -> int:
     with kernel.inside(at):
         caller = socket.socket(family)
     with listener, caller:
-        caller.settimeout(5)
+        caller.settimeout(30)
         caller.connect(listener.getsockname()[:2])
         called, _ = listener.accept()
-        with called:
+        with called, caller.makefile("rb") as answers:
             back = 0
             for _ in range(20):
                 caller.sendall(b"x" * 10_000)
                 called.sendall(called.recv(10_000, socket.MSG_WAITALL))
-                back += len(caller.recv(10_000, socket.MSG_WAITALL))
+                back += len(answers.read(10_000))
     return back
 
 
@@ -68,12 +68,10 @@ def test_each_qdisc_delays_its_own_direction(clean: LinuxKernel) -> None:
         for direction in DIRECTIONS:
             (knob,) = qdiscs(segment, direction)
             clean.write(knob, Netem(delay=DELAY))
-            delays = {"up": one_way(clean, "client", "server"), "down": one_way(clean, "server", "client")}
+            for way, ends in (("up", ("client", "server")), ("down", ("server", "client"))):
+                least = DELAY if way == direction else 0
+                assert least <= one_way(clean, *ends, least + 10 * MS) < least + 10 * MS, (segment, direction, way)
             clean.write(knob, None)
-
-            delayed = delays.pop(direction)
-            assert DELAY <= delayed < DELAY + 10 * MS, (segment, direction)
-            assert max(delays.values()) < 10 * MS, (segment, direction)
 
 
 def test_ping_takes_as_long_as_asked(clean: LinuxKernel) -> None:
@@ -83,28 +81,30 @@ def test_ping_takes_as_long_as_asked(clean: LinuxKernel) -> None:
 
     for address in (SERVER_V4, SERVER_V6):
         with clean.inside("client"):
-            printed = run("ping", "-q", "-c", "5", "-i", "0.1", address)
+            printed = run("ping", "-q", "-c", "20", "-i", "0.05", address)
         fastest = float(re.findall(r"= ([\d.]+)/", printed)[0])
         assert 100 <= fastest < 105, address
 
 
-def one_way(kernel: LinuxKernel, at: str, towards: str) -> int:
-    """The shortest of three trips of a datagram, in ns; both ends share one clock."""
+def one_way(kernel: LinuxKernel, at: str, towards: str, below: int) -> int:
+    """The shortest trip of a datagram, in ns, the first that is `below` if one is; both ends share one clock."""
     address = ADDRESSES[towards][0]
     with kernel.inside(towards):
         receiver = socket.socket(type=socket.SOCK_DGRAM)
     with kernel.inside(at):
         sender = socket.socket(type=socket.SOCK_DGRAM)
     with receiver, sender:
-        receiver.settimeout(2)
+        receiver.settimeout(10)
         receiver.bind((address, 9))
-        trips = []
-        for _ in range(3):
+
+        def trip() -> int:
             sent = now()
             sender.sendto(b"x", (address, 9))
             receiver.recv(1)
-            trips.append(now() - sent)
-    return min(trips)
+            return now() - sent
+
+        trip()
+        return quickest(trip, below)
 
 
 def test_a_restore_leaves_nothing(facts: Facts, tmp_path: Path) -> None:
@@ -155,11 +155,11 @@ def test_an_unprivileged_user_builds_the_lab_too(tmp_path: Path) -> None:
 def build_and_use(run_directory: Path) -> None:
     facts = survey()
     assert (facts.root, facts.user_namespaces) == (False, True)
-    assert {"netem", "ifb", "redirect", "veth", "namespaces"} <= facts.features
+    assert {"netem", "ifb", "clsact", "matchall", "veth", "namespaces"} <= facts.features
     enter_user_namespace()
     with LinuxKernel(facts) as kernel, Journal(run_directory) as journal:
         for change in (*build(SHAPED), *((knob, Netem(delay=5 * MS)) for knob in sorted(SHAPED))):
             apply(kernel, journal, change)
-        assert one_way(kernel, "client", "server") >= 10 * MS
+        assert one_way(kernel, "client", "server", 10 * MS) >= 10 * MS
         assert echo(kernel, "client", "server", SERVER_V6) == 200_000
         assert restore(kernel, journal) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,17 @@ from chaoskit.kernel.namespaces import enter_user_namespace
 from chaoskit.kernel.survey import FEATURES, survey
 from chaoskit.knobs import (
     Address,
+    Clsact,
+    Everything,
+    Filter,
+    Flow,
     Foreign,
     Ifb,
     Knob,
     Link,
+    Mtu,
     Namespace,
     Neighbour,
-    Redirect,
     Route,
     Setting,
     Sysctl,
@@ -28,7 +33,13 @@ from chaoskit.knobs import (
 )
 
 LINK = Knob("link", "here", "cable")
-REDIRECT = Knob("redirect", "here", "cable")
+CLSACT = Knob("clsact", "here", "cable")
+FILTER = Knob("filter", "here", "cable ingress 51717")
+U32 = ("protocol", "ip", "u32", "match", "u32", "0", "0", "action", "pass")
+
+
+def all_to(ifb: str) -> Filter:
+    return Filter("all", Everything(), ifb)
 
 
 def test_every_kind_is_set_changed_and_taken_away(kernel: LinuxKernel) -> None:
@@ -83,7 +94,12 @@ def test_ways_and_neighbours(kernel: LinuxKernel) -> None:
         (Knob("route", "here", "0.0.0.0/0"), (Route("10.9.0.2"), Route("10.9.0.3"))),
         (Knob("route", "here", "10.8.0.0/16"), (Route("10.9.0.2"),)),
         (Knob("route", "here", "::/0"), (Route("fd09::2"), Route("fd09::3"))),
-        (Knob("route", "here", "fd08::/32"), (Route("fd09::2"),)),
+        (Knob("route", "here", "fd08::/32"), (Route("fd09::2"), Route("fd09::2", mtu=1400, advmss=1340))),
+        (
+            Knob("route", "here", "10.6.0.1/32"),
+            (Route(dev="cable", mtu=1300), Route(dev="cable"), Route("10.9.0.2", mtu=1400), Route(dev="cable", mtu=9)),
+        ),
+        (Knob("route", "here", "fd06::1/128"), (Route(dev="cable", mtu=1300), Route(dev="cable", advmss=1240))),
         (
             Knob("neighbour", "here", "cable 10.9.0.2"),
             (Neighbour("02:00:00:00:00:09"), Neighbour("02:00:00:00:00:08")),
@@ -105,10 +121,11 @@ def test_a_route_that_is_more_than_a_next_hop_is_refused(kernel: LinuxKernel) ->
     kernel.write(Knob("address", "here", "cable 10.9.0.1/24"), Address())
     for words in (
         ("10.7.0.0/16", "via", "10.9.0.2", "metric", "5"),
-        ("10.7.0.0/16", "via", "10.9.0.2", "mtu", "1300"),
+        ("10.7.0.0/16", "via", "10.9.0.2", "proto", "static", "mtu", "lock", "1300"),
+        ("10.7.0.0/16", "via", "10.9.0.2", "proto", "static", "initcwnd", "20"),
         ("10.7.0.0/16", "via", "10.9.0.2", "proto", "dhcp"),
         ("10.7.0.0/16", "dev", "cable"),
-        ("unreachable", "10.7.0.0/16"),
+        ("unreachable", "10.7.0.0/16", "proto", "static"),
     ):
         with kernel.inside("here"):
             run("ip", "route", "add", *words)
@@ -116,6 +133,25 @@ def test_a_route_that_is_more_than_a_next_hop_is_refused(kernel: LinuxKernel) ->
             kernel.read(Knob("route", "here", "10.7.0.0/16"))
         with kernel.inside("here"):
             run("ip", "route", "del", *words)
+
+
+def test_sizes(kernel: LinuxKernel) -> None:
+    """A link's MTU is set and put back by itself, and refused where it would cost addresses."""
+    knob = Knob("mtu", "here", "cable")
+    former = kernel.read(knob)
+    for size in (1400, 1280, 9000):
+        kernel.write(knob, Mtu(size))
+        assert kernel.read(knob) == Mtu(size)
+        assert kernel.read(LINK) == Link(True, size, 1)
+    kernel.write(knob, former)
+    kernel.write(Knob("address", "here", "cable fd09::1/64"), Address())
+
+    with pytest.raises(RefusedError, match="1280"):
+        kernel.write(knob, Mtu(1279))
+    with pytest.raises(RefusedError, match="ip link del cable"):
+        kernel.write(knob, None)
+    assert kernel.read(knob) == former
+    assert kernel.read(Knob("mtu", "here", "nothing")) is None
 
 
 def test_an_mtu_that_costs_addresses_is_refused(kernel: LinuxKernel) -> None:
@@ -139,7 +175,8 @@ def test_the_kernel_speaks_for_itself(kernel: LinuxKernel) -> None:
         (Knob("route", "here", "10.6.0.0/16"), Route("10.5.0.1"), "Nexthop has invalid gateway"),
         (Knob("sysctl", "here", "net.ipv4.ip_forward"), Sysctl("x"), "Invalid argument"),
         (Knob("sysctl", "here", "net.ipv4.nothing"), Sysctl("1"), "No such file"),
-        (Knob("redirect", "here", "cable"), Redirect("nothing"), "No such device"),
+        (FILTER, all_to("nothing"), "No such device"),
+        (FILTER, all_to("cable"), "tc filter show"),
         (Knob("veth", "nowhere", "x"), Veth("here", "y", "02::", "02::"), "no namespace 'nowhere'"),
         (Knob("link", "here", "cable"), None, "ip link del cable"),
         (Knob("sysctl", "here", "net.ipv4.ip_forward"), None, "cannot be taken away"),
@@ -168,104 +205,179 @@ def test_what_is_not_there_reads_as_nothing(kernel: LinuxKernel) -> None:
         "address": "no 10.0.0.1/8",
         "neighbour": "no 10.0.0.1",
         "route": "10.4.0.0/16",
+        "filter": "no egress 1",
         "sysctl": "net.no",
     }
-    for kind in ("veth", "ifb", "link", "address", "route", "neighbour", "sysctl", "redirect", "qdisc"):
+    for kind in ("veth", "ifb", "link", "address", "route", "neighbour", "sysctl", "clsact", "filter", "qdisc"):
         for place in ("here", "nowhere"):
             assert kernel.read(Knob(kind, place, names.get(kind, "no"))) is None
     assert kernel.counters(Knob("qdisc", "nowhere", "no")) is None
     assert kernel.counters(Knob("qdisc", "here", "no")) is None
 
 
-def test_a_redirect_comes_and_goes(kernel: LinuxKernel) -> None:
+def test_a_filter_comes_changes_and_goes(kernel: LinuxKernel) -> None:
     """What a link receives is sent through an ifb, through another one, and straight again, without a trace."""
     for name in ("ifb-a", "ifb-b"):
         kernel.write(Knob("ifb", "here", name), Ifb())
     with kernel.inside("here"):
         before = run("tc", "qdisc", "show")
 
+    kernel.write(CLSACT, Clsact())
     for name in ("ifb-a", "ifb-b"):
-        kernel.write(REDIRECT, Redirect(name))
-        assert kernel.read(REDIRECT) == Redirect(name)
+        kernel.write(FILTER, all_to(name))
+        assert kernel.read(FILTER) == all_to(name)
         with kernel.inside("here"):
             assert f"Egress Redirect to device {name}" in run("tc", "filter", "show", "dev", "cable", "ingress")
-    kernel.write(REDIRECT, None)
+    for knob in (FILTER, CLSACT):
+        kernel.write(knob, None)
+        assert kernel.read(knob) is None
 
-    assert kernel.read(REDIRECT) is None
     with kernel.inside("here"):
         assert run("tc", "qdisc", "show") == before
 
 
-def test_half_a_redirect_is_cleared_away(kernel: LinuxKernel) -> None:
-    """A clsact whose filter never came, after a crash between the two, goes when the redirect is put back."""
-    with kernel.inside("here"):
-        run("tc", "qdisc", "add", "dev", "cable", "clsact")
-    assert kernel.read(REDIRECT) == Foreign("clsact")
-
-    kernel.write(REDIRECT, None)
-
-    assert kernel.read(REDIRECT) is None
-
-
-def test_somebody_elses_filters_stay(kernel: LinuxKernel) -> None:
-    """Where others filter what a link receives or sends, we neither join nor clear them away."""
+def test_setting_what_is_set_changes_nothing(kernel: LinuxKernel) -> None:
+    """A knob that holds what is asked is not touched: not the clsact, not the filter, not its counters."""
     kernel.write(Knob("ifb", "here", "ifb-a"), Ifb())
-    for side in ("ingress", "egress"):
+    for knob, setting in ((CLSACT, Clsact()), (FILTER, all_to("ifb-a"))):
+        kernel.write(knob, setting)
+    with kernel.inside("here"):
+        before = run("tc", "-s", "filter", "show", "dev", "cable", "ingress")
+
+    for knob, setting in ((CLSACT, Clsact()), (FILTER, all_to("ifb-a"))):
+        kernel.write(knob, setting)
+
+    with kernel.inside("here"):
+        assert ages(run("tc", "-s", "filter", "show", "dev", "cable", "ingress")) == ages(before)
+
+
+def test_a_clsact_stays_while_anything_hangs_in_it(kernel: LinuxKernel) -> None:
+    """Whoever's filters they are and in whichever direction: the clsact is not taken from under them."""
+    kernel.write(Knob("ifb", "here", "ifb-a"), Ifb())
+    kernel.write(CLSACT, Clsact())
+    for side, count in (("ingress", "a filter hangs"), ("egress", "2 filters hang")):
         with kernel.inside("here"):
-            run("tc", "qdisc", "add", "dev", "cable", "clsact")
-            redirect = ("action", "mirred", "egress", "redirect", "dev", "ifb-a")
-            run("tc", "filter", "add", "dev", "cable", side, "matchall", *redirect)
+            run("tc", "filter", "add", "dev", "cable", side, *U32)
             before = run("tc", "filter", "show", "dev", "cable", side)
 
-        assert kernel.read(REDIRECT) == Foreign("clsact")
-        with pytest.raises(RefusedError, match="clsact"):
-            kernel.write(REDIRECT, Redirect("ifb-a"))
-        kernel.write(REDIRECT, None)
+        with pytest.raises(RefusedError, match=f"{count} in it still.*tc qdisc del dev cable clsact"):
+            kernel.write(CLSACT, None)
 
         with kernel.inside("here"):
             assert run("tc", "filter", "show", "dev", "cable", side) == before
-            run("tc", "qdisc", "del", "dev", "cable", "clsact")
+    with kernel.inside("here"):
+        for side in ("ingress", "egress"):
+            run("tc", "filter", "del", "dev", "cable", side)
+    kernel.write(CLSACT, None)
+
+    assert kernel.read(CLSACT) is None
 
 
-def test_what_others_add_to_ours_stays(kernel: LinuxKernel) -> None:
-    """A filter that somebody put beside our redirect is still there when ours is gone."""
+def test_an_ingress_qdisc_of_somebody_else_is_not_touched(kernel: LinuxKernel) -> None:
+    """A plain ingress qdisc sits where a clsact would: it is neither ours, nor replaced, nor taken away."""
+    with kernel.inside("here"):
+        run("tc", "qdisc", "add", "dev", "cable", "ingress")
+        before = run("tc", "qdisc", "show")
+
+    assert kernel.read(CLSACT) == Foreign("ingress")
+    for setting in (Clsact(), None):
+        with pytest.raises(RefusedError, match="tc qdisc del dev cable ingress"):
+            kernel.write(CLSACT, setting)
+
+    with kernel.inside("here"):
+        assert run("tc", "qdisc", "show") == before
+
+
+def test_somebody_elses_filter_under_our_name_stays(kernel: LinuxKernel) -> None:
+    """A filter of our priority that we would not have made is foreign: not replaced, not taken away."""
+    for name in ("ifb-a", "ifb-b"):
+        kernel.write(Knob("ifb", "here", name), Ifb())
+    kernel.write(CLSACT, Clsact())
+    redirect = ("action", "mirred", "egress", "redirect", "dev", "ifb-a")
+    for kind, words in (
+        ("matchall", ("matchall", "action", "mirred", "egress", "mirror", "dev", "ifb-a")),
+        ("matchall", ("matchall", "action", "mirred", "ingress", "redirect", "dev", "ifb-a")),
+        ("matchall", ("matchall", *redirect, "cookie", "cafe")),
+        ("matchall", ("matchall", "classid", "1:1", *redirect)),
+        ("matchall", ("matchall", *redirect[:1], "mirred", "egress", "mirror", "dev", "ifb-b", *redirect)),
+        ("flower", ("protocol", "ip", "flower", "ip_proto", "tcp", "tcp_flags", "0x2", *redirect)),
+        ("flower", ("protocol", "ip", "flower", "ip_proto", "sctp", "dst_port", "7", *redirect)),
+        ("flower", ("protocol", "ip", "flower", "ip_flags", "firstfrag", *redirect)),
+        ("flower", ("protocol", "802.1q", "flower", "vlan_id", "7", *redirect)),
+        ("flower", ("protocol", "arp", "flower", *redirect)),
+        ("u32", ("protocol", "ip", "u32", "match", "u32", "0", "0", "flowid", "1:1", *redirect)),
+        ("u32", ("protocol", "ip", "u32", "match", "u16", "7", "0xffff", "at", "nexthdr+2", *redirect)),
+    ):
+        with kernel.inside("here"):
+            run("tc", "filter", "add", "dev", "cable", "ingress", "prio", "51717", *words)
+            before = run("tc", "-d", "filter", "show", "dev", "cable", "ingress")
+
+        assert kernel.read(FILTER) == Foreign(f"{kind} filter"), words
+        for setting in (all_to("ifb-a"), None):
+            with pytest.raises(RefusedError, match="tc filter del dev cable ingress prio 51717"):
+                kernel.write(FILTER, setting)
+
+        with kernel.inside("here"):
+            assert run("tc", "-d", "filter", "show", "dev", "cable", "ingress") == before
+            run("tc", "filter", "del", "dev", "cable", "ingress", "prio", "51717")
+
+
+def test_two_filters_under_one_name_are_not_ours(kernel: LinuxKernel) -> None:
+    """Where somebody hung a filter beside ours under the same priority, both stay."""
     kernel.write(Knob("ifb", "here", "ifb-a"), Ifb())
-    kernel.write(REDIRECT, Redirect("ifb-a"))
+    kernel.write(CLSACT, Clsact())
+    kernel.write(FILTER, Filter("ip", Flow(protocol=6), "ifb-a"))
     with kernel.inside("here"):
-        run(
-            "tc",
-            "filter",
-            "add",
-            "dev",
-            "cable",
-            "egress",
-            "matchall",
-            "action",
-            "mirred",
-            "egress",
-            "mirror",
-            "dev",
-            "lo",
-        )
+        words = ("prio", "51717", "protocol", "ip", "flower", "ip_proto", "udp", "action", "pass")
+        run("tc", "filter", "add", "dev", "cable", "ingress", *words)
 
-    assert kernel.read(REDIRECT) == Redirect("ifb-a")
-    kernel.write(REDIRECT, None)
+    assert kernel.read(FILTER) == Foreign("flower filter")
+    with pytest.raises(RefusedError, match="somebody else"):
+        kernel.write(FILTER, None)
 
-    assert kernel.read(REDIRECT) == Foreign("clsact")
+
+def test_a_filter_whose_ifb_is_gone_can_be_taken_away(kernel: LinuxKernel) -> None:
+    """Somebody deleted the ifb: the filter reads as leading nowhere, and goes."""
+    kernel.write(Knob("ifb", "here", "ifb-a"), Ifb())
+    kernel.write(CLSACT, Clsact())
+    kernel.write(FILTER, all_to("ifb-a"))
     with kernel.inside("here"):
-        assert run("tc", "filter", "show", "dev", "cable", "ingress") == ""
-        assert "Egress Mirror to device lo" in run("tc", "filter", "show", "dev", "cable", "egress")
+        run("ip", "link", "del", "ifb-a")
+
+    assert kernel.read(FILTER) == all_to("")
+    kernel.write(FILTER, None)
+
+    assert kernel.read(FILTER) is None
+
+
+def test_an_ifb_says_nothing_of_its_own(kernel: LinuxKernel) -> None:
+    """An ifb that is up has no IPv6 address and sends nothing, even where its namespace forwards."""
+    kernel.write(Knob("sysctl", "here", "net.ipv6.conf.default.addr_gen_mode"), Sysctl("0"))
+    kernel.write(Knob("sysctl", "here", "net.ipv6.conf.all.forwarding"), Sysctl("1"))
+    for name in ("ifb-a", "ifb-b"):
+        kernel.write(Knob("ifb", "here", name), Ifb())
+        kernel.write(Knob("link", "here", name), Link(True, 1500, 65535))
+
+    with kernel.inside("here"):
+        assert "addrgenmode none" in run("ip", "-d", "link", "show", "ifb-a")
+        assert run("ip", "-6", "address", "show", "dev", "ifb-a") == ""
+
+
+def ages(printed: str) -> str:
+    return re.sub(r"(installed|used) \d+ sec", "", printed)
 
 
 def test_this_kernel_has_everything(facts: Facts) -> None:
-    """The tier's kernel has every feature; only netem's seed came as late as 6.6."""
+    """The tier's kernel has every feature; only netem's seed came as late as 6.6, and Debian builds its User-Mode
+    Linux without nftables for IP."""
     major, minor = (int(number) for number in facts.kernel.split(".")[:2])
-    late = {"netem-seed"} if (major, minor) < (6, 6) else set()
+    late = ({"netem-seed"} if (major, minor) < (6, 6) else set()) | (set() if "chaoskit" in facts.kernel else {"clamp"})
 
     assert facts.root
     assert facts.user_namespaces
     assert facts.features == set(FEATURES) - late
     assert facts.missing.keys() == late
+    assert all("is not in this kernel" in facts.missing[each] for each in late - {"netem-seed"})
 
 
 def test_a_machine_without_user_namespaces_says_what_to_do() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from lab import CABLE
+from lab import CABLE, quickest
 
 from chaoskit.clock import ManualClock, now
 from chaoskit.facts import Facts
@@ -34,7 +34,7 @@ def datagrams(kernel: LinuxKernel) -> Iterator[tuple[socket.socket, socket.socke
         receiver = socket.socket(type=socket.SOCK_DGRAM)
     with sender, receiver:
         receiver.bind(("10.9.0.2", 9))
-        receiver.settimeout(5)
+        receiver.settimeout(30)
         sender.connect(("10.9.0.2", 9))
         yield sender, receiver
 
@@ -50,10 +50,20 @@ def delays(sender: socket.socket, receiver: socket.socket, count: int) -> list[i
     return took
 
 
-def test_burst_loss_is_what_theory_says(kernel: LinuxKernel) -> None:
-    """Gilbert-Elliott loses its share of 50,000 packets within four deviations, burst variance included.
+def slots(sender: socket.socket, receiver: socket.socket, count: int) -> int:
+    """How long some datagrams that were sent together took until the last one had come, in ns."""
+    sent = now()
+    for _ in range(count):
+        sender.send(b"x")
+    for _ in range(count):
+        receiver.recv(1)
+    return now() - sent
 
-    That is as narrow as 95 % over 12,000 packets, and does not fail one time in twenty where no seed is kept.
+
+def test_burst_loss_is_what_theory_says(kernel: LinuxKernel) -> None:
+    """Gilbert-Elliott loses its share of 50,000 packets within five deviations, burst variance included.
+
+    That is as narrow as 99 % over 12,000 packets, and fails once in two million times where no seed is kept.
     """
     p, r, bad = 0.01, 0.3, 0.9
     kernel.write(CABLE, Netem(loss=GilbertElliott(round(p * ALL), round(r * ALL), round((1 - bad) * ALL), 0), seed=42))
@@ -70,12 +80,12 @@ def test_burst_loss_is_what_theory_says(kernel: LinuxKernel) -> None:
     likeness = bad * r / (p + r) / (1 - share)  # of two packets' fates, times (1-p-r) to their distance
     widened = 1 + 2 * likeness * (1 - p - r) / (p + r)
     deviation = (share * (1 - share) / sent * widened) ** 0.5
-    assert abs(counters.drops / sent - share) < 4 * deviation
+    assert abs(counters.drops / sent - share) < 5 * deviation
 
 
 def test_taking_a_netem_away_loses_no_packet(kernel: LinuxKernel) -> None:
     """All that is queued when a netem goes is delivered when it was due."""
-    kernel.write(CABLE, Netem(delay=300 * MS, jitter=100 * MS))
+    kernel.write(CABLE, Netem(delay=1_000 * MS, jitter=100 * MS))
     with datagrams(kernel) as (sender, receiver):
         for number in range(50):
             sender.send(bytes([number]))
@@ -142,7 +152,7 @@ def test_a_table_is_drawn_from_until_none_is_asked(kernel: LinuxKernel) -> None:
         kernel.write(CABLE, Netem(delay=10 * MS, jitter=10 * MS, distribution=far))
         assert min(delays(*ends, 5)) >= 49 * MS
         kernel.write(CABLE, plain)
-        assert min(delays(*ends, 10)) < 40 * MS
+        assert quickest(lambda: delays(*ends, 1)[0], 40 * MS) < 40 * MS
 
 
 def test_a_slot_table_is_drawn_from_until_none_is_asked(kernel: LinuxKernel) -> None:
@@ -151,15 +161,15 @@ def test_a_slot_table_is_drawn_from_until_none_is_asked(kernel: LinuxKernel) -> 
     ranged = Netem(slot=Slot(min_delay=50 * MS, max_delay=50 * MS, max_packets=1))
     with datagrams(kernel) as ends:
         kernel.write(CABLE, drawn)
-        assert max(delays(*ends, 3)) > 65 * MS
+        assert slots(*ends, 11) >= 10 * 80 * MS
         kernel.write(CABLE, ranged)
-        assert 35 * MS < sorted(delays(*ends, 5))[2] < 65 * MS
+        assert 10 * 50 * MS <= quickest(lambda: slots(*ends, 11), 10 * 65 * MS) < 10 * 65 * MS
 
 
 def test_counters_count(kernel: LinuxKernel) -> None:
     """Packets, bytes, what waits and what was dropped are the qdisc's own since it was made."""
     assert kernel.counters(CABLE) is None
-    kernel.write(CABLE, Netem(delay=100 * MS, limit=3))
+    kernel.write(CABLE, Netem(delay=1_000 * MS, limit=3))
 
     with datagrams(kernel) as (sender, receiver):
         for _ in range(5):

@@ -16,8 +16,19 @@ from pathlib import Path
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Comparison, Result
+from chaoskit.spec.matrix import load_variants
+from chaoskit.spec.stage import LabStage
 
-EXPERIMENTS = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
+FILES = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
+
+
+def is_one_in_a_lab(path: Path) -> bool:
+    """A real interface has real time alone, and of a matrix each variant would be a file of its own."""
+    told = load_variants(path)
+    return not told.axes and isinstance(told.each[0].experiment.stage, LabStage)
+
+
+EXPERIMENTS = [path for path in FILES if is_one_in_a_lab(path)]
 METRICS = ("ttft_p50", "itl_p50", "itl_p99", "stalls_per_minute", "interruption_rate")
 
 

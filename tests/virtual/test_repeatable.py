@@ -1,4 +1,4 @@
-"""In virtual time every shipped experiment repeats to the byte, and a delay is exactly what was asked."""
+"""In virtual time every shipped experiment in a lab repeats to the byte, and a delay is exactly what was asked."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from clocks import EXPERIMENTS
 
 from chaoskit.records.files import read
-from chaoskit.records.model import Phase, Read, TcpInfo
+from chaoskit.records.model import Phase, Read, Request, Served, TcpInfo
 from chaoskit.substrate.uml import GuestKernel
 
-EXPERIMENTS = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
 SEVEN = """\
 name: seven
 question: Is 7 ms 7 ms?
@@ -22,6 +22,15 @@ server: {first-token: {median: 50ms, p99: 50ms}, token-interval: 20ms}
 faults:
   away: {link: client-router, direction: %s, netem: {delay: 7ms}}
 timeline: [{baseline: 3s}, {away: 3s}, {recovery: 2s}]
+"""
+TLS = """\
+name: tls
+question: Is a secure stream as good?
+stage: {lab: edge, ip: 6, tls: true}
+workload: {http: 2, max-concurrency: 2, output-tokens: 30, prompt-size: 4kB}
+client: {maxseg: 1360, sysctl: {net.ipv4.tcp_mtu_probing: 1}, advmss: 1200}
+server: {first-token: {median: 50ms, p99: 50ms}, congestion-control: bbr}
+timeline: [{baseline: 2s}]
 """
 NEAR = 12_000  # ns that a packet takes through the lab by itself, by its clock reads
 
@@ -41,6 +50,22 @@ def test_every_experiment_repeats_to_the_byte(experiment: Path, kernel: GuestKer
     said = run(kernel, experiment, tmp_path / "run", "--verify-repeatable")
 
     assert "repeated: every byte the same" in said
+
+
+def test_a_lab_that_speaks_tls_repeats_too(kernel: GuestKernel, tmp_path: Path) -> None:
+    """Every stream is whole and over TLS, the remedies of both ends are in force, and again every byte is the same."""
+    file = tmp_path / "tls.yaml"
+    file.write_text(TLS)
+
+    said = run(kernel, file, tmp_path / "run", "--verify-repeatable")
+
+    requests, infos = read(tmp_path / "run", Request), read(tmp_path / "run", TcpInfo)
+    assert "repeated: every byte the same" in said
+    assert {(each.completion, each.http) for each in requests} == {("complete", "HTTP/2")}
+    assert all(each.tls_took for each in requests)
+    assert {info.fields["snd_mss"] for info in infos} == {1348}
+    assert {served.tcp_info["snd_mss"] for served in read(tmp_path / "run", Served)} == {1188}
+    assert len(requests) >= 4
 
 
 def test_another_seed_is_another_run(kernel: GuestKernel, tmp_path: Path) -> None:

@@ -1,16 +1,15 @@
-"""Every shipped experiment shows the finding that it opens with, in real and in virtual time, and they agree."""
+"""Every shipped experiment in a lab shows the finding that it opens with, in both times, and they agree."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from clocks import measure, pairs
+from clocks import EXPERIMENTS, measure, pairs
 
 from chaoskit.analysis.result import Metrics, Result
 from chaoskit.substrate.uml import GuestKernel
 
-EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 CLOCKS = ("real", "virtual")
 
 
@@ -70,8 +69,8 @@ FINDINGS = {
 
 
 def test_every_experiment_has_its_finding_tested() -> None:
-    """No file of experiments/ is forgotten here."""
-    assert {path.stem for path in EXPERIMENTS.glob("*.yaml")} == set(FINDINGS)
+    """No file of experiments/ that has a lab is forgotten here."""
+    assert {path.stem for path in EXPERIMENTS} == set(FINDINGS)
 
 
 @pytest.fixture(scope="module", params=FINDINGS)
@@ -81,11 +80,21 @@ def pair(
     """An experiment, and what it gave in real and in virtual time, in guests of the same kernel."""
     name = str(request.param)
     out = tmp_path_factory.mktemp(name)
-    real, virtual = (measure(EXPERIMENTS / f"{name}.yaml", clock, kernel.path, out / clock) for clock in CLOCKS)
+    (file,) = (path for path in EXPERIMENTS if path.stem == name)
+    real, virtual = (with_time(file, clock, kernel.path, out / clock) for clock in CLOCKS)
     return name, real, virtual
 
 
-@pytest.mark.timeout(240)
+def with_time(file: Path, clock: str, kernel: Path, out: Path) -> Result:
+    """What it gave on a machine that had time for it, at the third attempt at the latest."""
+    for attempt in ("first", "second", "third"):
+        result = measure(file, clock, kernel, out / attempt)
+        if not result.health.overloaded:
+            break
+    return result
+
+
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("clock", CLOCKS)
 def test_an_experiment_shows_its_finding(pair: tuple[str, Result, Result], clock: str) -> None:
     """It ran to its end under this clock, its faults were achieved, and what its file claims is there."""

@@ -5,17 +5,18 @@ from __future__ import annotations
 import pytest
 from made_runs import Made, ns
 
-from chaoskit.analysis.attribution import blame
+from chaoskit.analysis.attribution import Traces, blame, disordered
 from chaoskit.analysis.result import Blame
 from chaoskit.analysis.streams import streams
-from chaoskit.records.model import Read, Request
+from chaoskit.records.model import Event, Read, Request, TcpInfo
 
 
 def of(made: Made, *went_on: int) -> Blame:
     """The blame for all stalls of a run."""
     requests = [record for record in made.records if isinstance(record, Request)]
     found, _ = streams(requests, [record for record in made.records if isinstance(record, Read)])
-    return blame([gap for stream in found for gap in stream.gaps], frozenset(went_on))
+    infos = [record for record in made.records if isinstance(record, TcpInfo)]
+    return blame([gap for stream in found for gap in stream.gaps], Traces(frozenset(went_on), disordered(infos)))
 
 
 def stamped(*tokens: tuple[float, float, float, float]) -> Made:
@@ -71,9 +72,37 @@ def test_a_death_is_the_networks_if_the_server_went_on() -> None:
     assert of(made).unknown_ms == 1000
 
 
-def test_without_stamps_nobody_knows() -> None:
-    """Somebody else's server stamps nothing."""
-    made = Made()
-    made.stream(0, [100, 500])
+def test_stamps_make_it_exact() -> None:
+    """What is worked out from stamps needs no reservation."""
+    found = of(stamped((0, 0, 1, 1), (20, 320, 321, 321)))
 
-    assert of(made).unknown_ms == 200
+    assert (found.confidence, found.reason) == ("exact", "")
+
+
+def unstamped(burst: int, *out_of_order: int) -> Blame:
+    """A stall of somebody else's server that ends with so many tokens at once; the receiver's counts on the way."""
+    made = Made()
+    made.stream(0, [100], ended=500)
+    made.records.append(Read(0, 1, ns(500), ns(500), 100, (Event("content"),) * burst))
+    for index, count in enumerate(out_of_order):
+        made.records.append(TcpInfo(0, "start" if index == 0 else "end", ns(index), {"rcv_ooopack": count}))
+    return of(made)
+
+
+def test_a_hole_that_was_filled_is_likely_the_networks() -> None:
+    """Without stamps, a gap that ends in a burst after segments came out of order was a loss on the way."""
+    found = unstamped(3, 7, 9)
+
+    assert (found.network_ms, found.unknown_ms) == (200, 0)
+    assert found.confidence == "likely"
+    assert "out of order" in found.reason
+
+
+@pytest.mark.parametrize(("burst", "counts"), [(1, (0, 2)), (3, (2, 2)), (3, ()), (1, ())])
+def test_without_stamps_and_traces_nobody_knows(burst: int, counts: tuple[int, ...]) -> None:
+    """One token after the gap, no segment out of order, an old kernel that does not count them: no verdict."""
+    found = unstamped(burst, *counts)
+
+    assert (found.network_ms, found.unknown_ms) == (0, 200)
+    assert found.confidence == "none"
+    assert found.reason.startswith("the target stamps nothing")

@@ -9,7 +9,10 @@ from made_runs import Made, ns, plan
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Achievement
+from chaoskit.ground import Ground
+from chaoskit.plan.compile import compile_plan
 from chaoskit.records.model import Counters
+from chaoskit.spec.load import parse
 
 BURSTS = "{loss: {gemodel: {p: 1%, r: 30%}}}"
 
@@ -133,9 +136,64 @@ def test_few_handshakes_tell_nothing(tmp_path: Path) -> None:
     assert achieved(tmp_path / "b", made)["round-trip"].samples == 1
 
 
+def test_a_run_of_before_filters_were_counted_is_read(tmp_path: Path) -> None:
+    """Its counters do not say of what kind they are: of queues."""
+    made = Made(plan(netem="{loss: 10%}")).phases().counters("wifi", 8980, 1020, 10_000, 20_000)
+    run = made.many(0, 1000, 100).write(tmp_path / "run")
+    now = analyse(run).fidelity
+    file = run / "counters.jsonl"
+
+    text = file.read_text()
+    file.write_text(text.replace(',"kind":"qdisc"', ""))
+
+    assert file.read_text() != text
+    assert analyse(run).fidelity == now
+
+
 def test_what_was_not_reached_is_not_judged(tmp_path: Path) -> None:
     """A run that ended before its fault has no achievement, and no complaint about one."""
     made = Made(plan()).phases()
     made.records = [record for record in made.records if getattr(record, "name", "baseline") == "baseline"]
 
     assert achieved(tmp_path, made) == {}
+
+
+REAL = """\
+name: real
+question: Whose packets?
+stage: {target: "http://192.0.2.7"}
+workload: {request-rate: 10/s, output-tokens: 5}
+faults:
+  lossy: {direction: down, netem: {loss: 10%}}
+timeline: [{baseline: 10s}, {lossy: 10s}, {recovery: 10s}]
+"""
+
+
+def on_interface(tmp_path: Path, packets: int, size: int, drops: int, mtu: int = 1500) -> Achievement:
+    """The achieved loss of a real interface, when so many packets of so many bytes came through."""
+    made = Made(compile_plan(parse(REAL, "made.yaml"), Ground("eth0", mtu=mtu))).phases()
+    for at, looks in ((10_000, (7, 700, 1)), (20_000, (7 + packets, 700 + packets * size, 1 + drops))):
+        count, total, lost = looks
+        made.records.append(Counters(ns(at), "", "chaos-down", "lossy", 0, count, total, lost, 0, 0, 0))
+    return achieved(tmp_path, made)["loss"]
+
+
+def test_an_interface_is_told_by_its_counters(tmp_path: Path) -> None:
+    """Small packets come one by one, and their share is what it is in a lab."""
+    assert on_interface(tmp_path / "a", 9000, 300, 1000).verdict == "achieved"
+    assert on_interface(tmp_path / "b", 9900, 80, 100).verdict == "not-achieved"
+    assert on_interface(tmp_path / "b", 9900, 80, 100).where == "down"
+
+
+def test_trains_are_lost_whole(tmp_path: Path) -> None:
+    """Full segments may have come in trains, which are dropped as one and counted as many: few drops are no proof."""
+    found = on_interface(tmp_path / "a", 9900, 1500, 100)
+
+    assert found.verdict == "too-few-packets-to-tell"
+    assert "whole trains" in found.remark
+    assert on_interface(tmp_path / "b", 5000, 1500, 5000).verdict == "not-achieved"
+
+
+def test_loopback_has_no_trains_of_small_packets(tmp_path: Path) -> None:
+    """Where a segment may have 64 kB, what is smaller is a packet of its own."""
+    assert on_interface(tmp_path, 9900, 1500, 100, mtu=65536).verdict == "not-achieved"

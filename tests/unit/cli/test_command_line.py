@@ -12,7 +12,7 @@ import pytest
 
 EXPERIMENT = Path(__file__).parents[3] / "experiments" / "loss-first-token.yaml"
 HEAVY = ["httpx", "pyroute2", "scapy", "pydantic", "numpy", "rich", "asyncio", "yaml"]
-COMMANDS = ["run", "plan", "validate", "schema", "report", "probe", "serve", "doctor", "kernel"]
+COMMANDS = ["run", "plan", "validate", "schema", "report", "probe", "pmtu", "serve", "doctor", "kernel"]
 
 
 def chaoskit(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:

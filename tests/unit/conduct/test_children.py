@@ -40,7 +40,7 @@ def exists(pid: int) -> bool:
     """Whether a process of that number runs (a zombie does not)."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
+    except OSError:  # also where it went between the opening and the reading
         return False
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,13 @@ from chaoskit.conduct.walk import Walk
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.session import apply, restore
 from chaoskit.errors import RefusedError
+from chaoskit.ground import Ground
 from chaoskit.kernel.fake import FakeKernel
-from chaoskit.knobs import Change, Knob, Netem, Setting, Sysctl
+from chaoskit.knobs import Change, Knob, Namespace, Netem, Pulse, Setting, Sysctl
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
 from chaoskit.records.files import read
-from chaoskit.records.model import Counters, Phase
+from chaoskit.records.model import Counters, Hop, Phase
 from chaoskit.spec.load import parse
 
 FILE = """\
@@ -164,16 +166,28 @@ def test_a_slow_change_shortens_its_own_phase_and_no_other(
 def test_every_phase_sets_its_knobs_and_no_more(
     plan: Plan, tmp_path: Path, kernel: SlowKernel, journal: Journal, clock: ManualClock
 ) -> None:
-    """A knob is written when its value changes; without a fault it is what the stage left."""
+    """A knob is written when its value changes; without a fault it is what the stage left, last set first."""
     walk(plan, tmp_path, kernel, journal, Endless(clock, 20 * SECOND))
 
     one_round: list[Change] = [
         (knob, setting if isinstance(setting, Sysctl | None) else None) for knob, setting in kernel.writes
     ]
 
-    assert [knob for knob, _ in one_round] == [QUEUE, PARAMETER, QUEUE, PARAMETER] * 2
+    assert [knob for knob, _ in one_round] == [QUEUE, PARAMETER, PARAMETER, QUEUE] * 2
     assert [s for k, s in one_round if k == PARAMETER] == [Sysctl("0"), Sysctl("1")] * 2
     assert [isinstance(s, Netem) for k, s in kernel.writes if k == QUEUE] == [True, False] * 2
+
+
+def test_pulses_come_with_every_phase(
+    plan: Plan, tmp_path: Path, kernel: SlowKernel, journal: Journal, clock: ManualClock
+) -> None:
+    """Each phase does its own, in their order, once its knobs are set."""
+    pulses = (Pulse("forget-paths", "client"), Pulse("forget-paths", "server"))
+    phases = tuple(phase.model_copy(update={"pulses": pulses}) for phase in plan.phases)
+
+    walk(plan.model_copy(update={"phases": phases}), tmp_path, kernel, journal, Endless(clock, 20 * SECOND))
+
+    assert kernel.pulses == [*pulses] * len(phases)
 
 
 def test_counters_are_taken_every_second_and_at_every_change(
@@ -186,6 +200,33 @@ def test_counters_are_taken_every_second_and_at_every_change(
 
     assert {c.phase for c in samples} == {"slow", "slow+tuned"}
     assert len([c for c in samples if c.phase == "slow"]) >= 4
+
+
+def test_sizes_are_counted_at_a_phases_ends(
+    tmp_path: Path, kernel: SlowKernel, journal: Journal, clock: ManualClock
+) -> None:
+    """Filters while they are there, the router always: twice in each phase, and in the drain."""
+    hole = "slow: {direction: up, pmtu: {mtu: 1400, signal: dropped}}"
+    narrow = compile_plan(parse(FILE.replace(FILE.splitlines()[5].strip(), hole), "x.yaml"))
+    kernel.settings[Knob("namespace", "", "router")] = Namespace()
+
+    walk(narrow, tmp_path, kernel, journal, Endless(clock, 20 * SECOND))
+
+    first = [(each.phase, each.kind) for each in read(tmp_path, Counters) if each.round == 0]
+    assert first == [("slow", "filter")] * 4 + [("slow+tuned", "filter")] * 4
+    phases = [(phase.name, phase.round) for phase in read(tmp_path, Phase)]
+    assert [(each.phase, each.round) for each in read(tmp_path, Hop)] == [each for each in phases for _ in range(2)]
+
+
+def test_a_wide_router_is_not_looked_at(
+    plan: Plan, tmp_path: Path, kernel: SlowKernel, journal: Journal, clock: ManualClock
+) -> None:
+    """Without a fault that makes it narrow."""
+    kernel.settings[Knob("namespace", "", "router")] = Namespace()
+
+    walk(plan, tmp_path, kernel, journal, Endless(clock, 20 * SECOND))
+
+    assert read(tmp_path, Hop) == []
 
 
 def test_a_dead_child_ends_the_walk_at_once(
@@ -249,3 +290,52 @@ def test_phases_that_differ_in_what_no_kernel_tells_are_both_set(tmp_path: Path,
 
     written = [setting.distribution for _, setting in kernel.writes if isinstance(setting, Netem)]
     assert written == ["normal", "pareto"] * 2
+
+
+REAL = FILE.replace("stage: {lab: edge}", 'stage: {target: "http://192.0.2.7"}').replace("link: client-router, ", "")
+REAL = REAL.replace("  tuned: {node: client, sysctl: {net.ipv4.tcp_slow_start_after_idle: 0}}\n", "")
+REAL = REAL.replace("{slow+tuned: 2s}, ", "")
+
+
+class Vanishing(SlowKernel):
+    """An interface that is gone from some moment on, with all that hung on it."""
+
+    gone_at: int = 10**18
+
+    def read(self, knob: Knob) -> Setting:
+        """Nothing, once it is gone."""
+        return None if "eth0" in knob.name and self.clock.now() >= self.gone_at else super().read(knob)
+
+
+def on_interface(run: Path, kernel: SlowKernel, journal: Journal, renewals: list[int]) -> None:
+    """The whole of a small experiment on eth0, noting when the lease was renewed."""
+    plan = compile_plan(parse(REAL, "x.yaml"), Ground("eth0"))
+    for change in plan.stage:
+        apply(kernel, journal, (change.knob, change.setting))
+    clock = kernel.clock
+    with Walk(plan, run, kernel, journal, clock) as walked:
+        walked.through(SECOND, [Endless(clock, 30 * SECOND)], lambda: renewals.append(clock.now()))
+
+
+def test_the_lease_is_renewed_all_along(tmp_path: Path, kernel: SlowKernel, journal: Journal) -> None:
+    """From the first phase to the end of the drain, never a second passes without a sign of life."""
+    renewals = [SECOND]
+
+    on_interface(tmp_path, kernel, journal, renewals)
+
+    assert kernel.clock.now() > 19 * SECOND
+    assert max(after - before for before, after in pairwise([*renewals, kernel.clock.now()])) < SECOND
+
+
+def test_an_interface_that_vanishes_ends_the_walk(tmp_path: Path, clock: ManualClock) -> None:
+    """Within a second it is told by its name, and what is left of the stage goes as ever."""
+    kernel = Vanishing({})
+    kernel.clock, kernel.gone_at = clock, 5 * SECOND
+
+    with Journal(tmp_path) as journal:
+        with pytest.raises(RefusedError, match=r"eth0 vanished during the run.*ip -d link show eth0"):
+            on_interface(tmp_path, kernel, journal, [])
+        assert clock.now() < 7 * SECOND
+        kernel.settings = {knob: held for knob, held in kernel.settings.items() if "eth0" not in knob.name}
+        assert restore(kernel, journal) == []
+    assert kernel.settings == {}

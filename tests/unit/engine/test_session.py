@@ -15,11 +15,11 @@ import pytest
 from chaoskit.engine import journal as journal_module
 from chaoskit.engine import session
 from chaoskit.engine.journal import FILE, Journal
-from chaoskit.engine.session import apply, restore
+from chaoskit.engine.session import apply, examine, restore
 from chaoskit.engine.words import show
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.fake import FakeKernel, PowerCut
-from chaoskit.knobs import Change, Foreign, Ifb, Knob, Link, Namespace, Netem, Setting, Sysctl
+from chaoskit.knobs import Change, Clamp, Foreign, Ifb, Knob, Link, Namespace, Netem, Setting, Sysctl
 
 FORWARD = Knob("sysctl", "", "net.ipv4.ip_forward")
 LINK = Knob("link", "", "eth0")
@@ -254,6 +254,15 @@ def test_a_foreign_qdisc_is_refused_before_anything_happens(tmp_path: Path) -> N
     assert (tmp_path / FILE).read_bytes() == b""
 
 
+def test_a_clamp_that_is_there_is_nobodys_to_change() -> None:
+    """Ours go with their process: what is there was typed by somebody, who is told how it goes."""
+    knob = Knob("clamp", "", "mss")
+    kernel = FakeKernel({knob: Clamp(1360)})
+
+    with pytest.raises(RefusedError, match="sudo nft delete table inet chaoskit-mss"):
+        examine(kernel, [(knob, Clamp(1300))])
+
+
 def test_taking_away_what_is_not_there_is_nothing(tmp_path: Path) -> None:
     """A knob that is not there and shall not be is neither written nor owed."""
     kernel = machine()
@@ -301,6 +310,26 @@ def test_what_does_not_go_back_is_reported(tmp_path: Path) -> None:
         (leftover,) = restore(kernel, journal)
 
     assert "mtu=1400" in leftover.why
+
+
+class VanishingKernel(FakeKernel):
+    """Whatever is to be taken away has just gone by itself, so that the kernel refuses."""
+
+    def write(self, knob: Knob, setting: Setting) -> None:
+        """Refuse to take away what is not there any more."""
+        super().write(knob, setting)
+        if setting is None:
+            raise RefusedError("No such device")
+
+
+def test_what_goes_by_itself_is_put_back(tmp_path: Path) -> None:
+    """A refusal to take away what has gone meanwhile is no debt."""
+    kernel = VanishingKernel(settings=dict(BEFORE))
+    with Journal(tmp_path) as journal:
+        apply(kernel, journal, (IFB, Ifb()))
+
+        assert restore(kernel, journal) == []
+        assert journal.owed() == []
 
 
 def test_read_back_is_compared_with_what_the_kernel_can_hold(tmp_path: Path) -> None:

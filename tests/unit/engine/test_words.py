@@ -30,7 +30,8 @@ def test_every_knob_of_a_machine_has_a_command() -> None:
     """Whatever could not be put back in our own namespace, the sentence ends with what to type."""
     cases: dict[str, tuple[Knob, Setting]] = {
         "tc qdisc del dev eth0 root": (Knob("qdisc", "", "eth0"), None),
-        "tc qdisc del dev eth0 clsact": (Knob("redirect", "", "eth0"), None),
+        "tc qdisc del dev eth0 clsact": (Knob("clsact", "", "eth0"), None),
+        "tc filter del dev eth0 egress prio 51717": (Knob("filter", "", "eth0 egress 51717"), None),
         "ip link del ifb0": (Knob("ifb", "", "ifb0"), None),
         "ip link del to-client": (Knob("veth", "", "to-client"), None),
         "ip link set eth0 mtu 1500 gso_max_segs 65535 up": (
@@ -41,6 +42,10 @@ def test_every_knob_of_a_machine_has_a_command() -> None:
         "ip address add fd01::1/64 dev eth0": (Knob("address", "", "eth0 fd01::1/64"), Address()),
         "ip route del 0.0.0.0/0": (Knob("route", "", "0.0.0.0/0"), None),
         "ip route replace ::/0 via fd01::fe": (Knob("route", "", "::/0"), Route("fd01::fe")),
+        "ip route replace 10.2.0.1/32 dev eth0 scope link mtu 1300 advmss 1260": (
+            Knob("route", "", "10.2.0.1/32"),
+            Route(dev="eth0", mtu=1300, advmss=1260),
+        ),
         "ip neighbour del 10.1.0.1 dev eth0": (Knob("neighbour", "", "eth0 10.1.0.1"), None),
         "ip neighbour replace fd01::1 lladdr 02:: nud permanent dev eth0": (
             Knob("neighbour", "", "eth0 fd01::1"),

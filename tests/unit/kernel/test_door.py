@@ -13,7 +13,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
-from chaoskit.kernel import sysctls
+from chaoskit.kernel import links, sysctls
 from chaoskit.kernel.fake import FakeKernel, PowerCut
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.refusals import translated
@@ -37,7 +37,7 @@ def test_a_kernel_without_a_part_is_told_by_the_errno() -> None:
     assert said(unknown, SHAPED) == (
         "netem is not in this kernel (Specified qdisc kind is unknown): sudo modprobe -a sch_netem, or --substrate uml"
     )
-    for kind in ("veth", "ifb", "redirect", "qdisc"):
+    for kind in ("veth", "ifb", "clsact", "filter", "qdisc"):
         for code in (errno.ENOENT, errno.EOPNOTSUPP):
             assert "modprobe" in said(NetlinkError(code), Knob(kind, "", "eth0"))
 
@@ -114,3 +114,18 @@ def test_a_dark_kernel_stays_dark() -> None:
         for call in (kernel.read, kernel.counters):
             with pytest.raises(PowerCut):
                 call(SHAPED)
+
+
+class VanishingLink:
+    """A netlink socket of a namespace whose one link goes by itself between a look and the next word."""
+
+    def link(self, verb: str, **words: object) -> list[dict[str, int]]:
+        """It is still there when asked for, and gone when it is to be deleted."""
+        if verb == "get":
+            return [{"index": 7}]
+        raise NetlinkError(errno.ENODEV, "No such device")
+
+
+def test_a_link_that_goes_by_itself_is_gone() -> None:
+    """Taking away a cable that goes with its namespace meanwhile is no error."""
+    links.remove(VanishingLink(), "chaos-out")  # type: ignore[arg-type]

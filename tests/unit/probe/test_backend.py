@@ -61,6 +61,24 @@ def with_pair(test: Test, clock: StampClock | None = None) -> None:
     asyncio.run(main())
 
 
+def test_places_are_connected_to_in_order_whatever_is_asked_for() -> None:
+    """A host that was looked up beforehand is not looked up again: its addresses are tried one after the other."""
+
+    async def main() -> tuple[str, int | None]:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            places = ("::1", "127.0.0.1")
+            backend = Backend(clock := StampClock(), itertools.count(), http2_only=False, places=places)
+            connection = await backend.connect_tcp("no-such-host.invalid", listener.getsockname()[1])
+            other, (caller, _) = listener.accept()
+            other.close()
+            await connection.aclose()
+            clock.close()
+            return caller, backend.took.name
+
+    assert asyncio.run(main()) == ("127.0.0.1", None)
+
+
+@pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
 def test_a_read_has_the_kernels_stamp() -> None:
     """However late a busy loop fetches bytes, `at` is when the kernel had them, and `user` when it fetched them."""
 

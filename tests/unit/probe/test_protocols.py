@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chaoskit.probe import protocols
@@ -135,6 +135,7 @@ JSON = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(st.sampled_from(PROTOCOLS), st.dictionaries(WORDS, JSON, max_size=5))
 def test_no_json_object_is_too_strange(protocol: Protocol, said: dict[str, Any]) -> None:
     """Any JSON object has some meaning."""

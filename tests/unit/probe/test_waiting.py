@@ -1,17 +1,18 @@
-"""Deadlines, alarms and names: everything that waits ends when it should."""
+"""Deadlines and names: everything that waits ends when it should."""
 
 import asyncio
 import contextlib
 import socket
-import statistics
+import time
 
 import pytest
 
 from chaoskit.clock import now
-from chaoskit.probe.alarm import Alarm
 from chaoskit.probe.guard import Guard
 from chaoskit.probe.names import addresses
 from chaoskit.records.model import Completion
+
+pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
 
 MS = 1_000_000
 
@@ -84,35 +85,31 @@ def test_the_first_cut_counts() -> None:
     asyncio.run(main())
 
 
-def test_an_alarm_rings_at_its_time() -> None:
-    """Never before its time, and much nearer to it than asyncio's millisecond."""
+def test_what_came_in_time_is_heard_by_a_loop_that_was_held_up() -> None:
+    """Bytes that were there before the deadline move it, however late the loop is; silence is cut all the same."""
 
-    async def main() -> list[int]:
-        with contextlib.closing(Alarm()) as alarm:
-            late = []
-            for _ in range(40):
-                due = now() + 1_700_000
-                await alarm.until(due)
-                late.append(now() - due)
-            await alarm.until(now() - 1)  # has passed: at once
-            return late
-
-    late = asyncio.run(asyncio.wait_for(main(), 10))
-
-    assert min(late) >= 0
-    assert statistics.median(late) < 800_000
-
-
-def test_an_alarm_that_was_left_can_be_set_again() -> None:
-    """A cancelled wait leaves the alarm usable."""
+    async def listen(guard: Guard, here: socket.socket) -> int:
+        loop, heard = asyncio.get_running_loop(), 0
+        with contextlib.suppress(asyncio.CancelledError):
+            while await loop.sock_recv(here, 1):
+                heard += 1
+                guard.until(now() + 50 * MS, "idle_timeout")
+        return heard
 
     async def main() -> None:
-        with contextlib.closing(Alarm()) as alarm:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(alarm.until(now() + 20 * MS), 0.001)
-            due = now() + 40 * MS
-            await alarm.until(due)
-            assert now() >= due
+        here, there = socket.socketpair()
+        here.setblocking(False)
+        with here, there:
+            guard = Guard()
+            task = asyncio.create_task(listen(guard, here))
+            guard.watch(task)  # type: ignore[arg-type]
+            guard.until(now() + 50 * MS, "first_token_timeout")
+            await asyncio.sleep(0)
+            there.send(b"x")
+            time.sleep(0.1)  # the loop is held up
+
+            assert await asyncio.wait_for(task, 10) == 1
+            assert guard.verdict == "idle_timeout"
 
     asyncio.run(main())
 

@@ -8,7 +8,7 @@ import pytest
 
 from chaoskit.errors import RefusedError
 from chaoskit.records.files import FILES, Log, follow, line, read
-from chaoskit.records.model import Counters, Event, Phase, Read, Record, Request, Served, TcpInfo, Vitals
+from chaoskit.records.model import Counters, Event, Phase, Read, Record, Request, Served, TcpInfo, Unacked, Vitals
 
 EXAMPLES: list[Record] = [
     Phase("wifi", 0, ("wifi",), 1, 2, 3),
@@ -16,7 +16,8 @@ EXAMPLES: list[Record] = [
     Read(1, 2, 100, 101, 300, (Event("content", 5, 90, 91), Event("ping"), Event("done"))),
     TcpInfo(1, "connected", 5, {"rtt": 20}),
     Vitals(1, 2, 3, 4, 5, 6, None),
-    Served(None, 1, 2, 3, 4, 5, 6, "client-left", {"total_retrans": 2}),
+    Served(None, 1, 2, 3, 4, 5, 6, "client-left", {"total_retrans": 2}, {"snd_mss": 1448}),
+    Unacked(3, 5, {"retransmits": 2}),
     Counters(1, "router", "to-client", "wifi", 0, 1, 2, 3, 4, 5, 6),
 ]
 
@@ -30,6 +31,15 @@ def test_every_record_comes_back_as_it_was(record: Record, tmp_path: Path) -> No
     log.close()
 
     assert read(tmp_path, type(record)) == [record, record]  # type: ignore[type-var]
+
+
+def test_what_an_older_chaoskit_wrote_is_read(tmp_path: Path) -> None:
+    """An answer without a first look at its socket is one of which there was none."""
+    old = '{"stream":1,"received":1,"first_due":2,"ended":3,"intended":4,"sent":4,"late":0,"fate":"sent","tcp_info":{}}'
+    (tmp_path / FILES[Served]).write_text(old + "\n")
+
+    assert read(tmp_path, Served) == [Served(1, 1, 2, 3, 4, 4, 0, "sent")]
+    assert read(tmp_path, Unacked) == []
 
 
 def test_a_cut_at_any_byte_loses_only_the_torn_line(tmp_path: Path) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_runs import Made, plan
 from rich.console import Console
 
 from chaoskit.analysis.analyse import analyse
-from chaoskit.analysis.result import Result
+from chaoskit.analysis.result import Achievement, Evidence, PathMtu, Result, Unit, What
 from chaoskit.report.console import render
 
 OBJECTIVES = [
@@ -51,6 +52,65 @@ def shown(result: Result, width: int = 80, encoding: str = "utf-8") -> list[str]
 def row(lines: list[str], label: str) -> list[str]:
     """The words of the first line that starts with the label, without it."""
     return next(line for line in lines if line.startswith(label)).removeprefix(label).split()
+
+
+def test_full_segments_have_a_sentence_and_a_doubt(result: Result) -> None:
+    """What became of them stands under its phase's name, and below it why it is not for sure."""
+    found = PathMtu(
+        kind="black-hole",
+        direction="up",
+        streams=5,
+        of=6,
+        segment=1448,
+        path_mtu=1500,
+        confidence="likely",
+        reason="a doubt",
+        evidence=Evidence(file="tcp_info.jsonl", count=10),
+        sentence="up: black hole for full segments",
+    )
+    phases = [phase.model_copy(update={"path_mtu": (found,) * (phase.name == "wifi")}) for phase in result.phases]
+
+    lines = shown(result.model_copy(update={"phases": tuple(phases)}))
+    start = lines.index("Full segments")
+
+    assert lines[start + 1 : start + 4] == ["  wifi  up: black hole for full segments", "        likely: a doubt", ""]
+    assert "Full segments" not in shown(result)
+
+
+def test_sizes_are_told_in_words(result: Result) -> None:
+    """Each below what was asked of its place, what has no place of its own at the end of its phase."""
+
+    def seen(what: What, place: str, unit: Unit, hit: float | None, of: int, **more: Any) -> Achievement:
+        told: dict[str, Any] = {"asked": None, "tolerance": 0, "verdict": "achieved", "remark": ""}
+        evidence = Evidence(file="hops.jsonl", count=1)
+        return Achievement(
+            phase="wifi", what=what, where=place, unit=unit, achieved=hit, samples=of, evidence=evidence, **told | more
+        )
+
+    asked = ("a up: delay 1ms", "a up: longer than 1400: lost", "b: lost", "c: mss at most 1340")
+    phases = [phase.model_copy(update={"asked": asked * (phase.name == "wifi")}) for phase in result.phases]
+    fidelity = (
+        seen("too-long", "a up", "count", 0, 40, verdict="nothing-to-hit", remark="none was"),
+        seen("too-long", "the router", "count", 9, 3009),
+        seen("untold", "b", "count", 9, 9),
+        seen("told", "the router", "count", None, 0, verdict="too-few-packets-to-tell"),
+        seen("segment", "c", "bytes", 1340, 12, asked=1340),
+    )
+    lines = shown(result.model_copy(update={"phases": tuple(phases), "fidelity": fidelity}))
+    start = lines.index("Faults, as asked and as achieved")
+
+    assert [line.strip() for line in lines[start + 1 : start + 10]] == [
+        "wifi  a up: delay 1ms",
+        "a up: longer than 1400: lost",
+        "too long    0 of 40 packets: nothing to hit (none was)",
+        "b: lost",
+        "untold      9 of 9 signals: achieved",
+        "c: mss at most 1340",
+        "segment     asked 1340 bytes at most, was 1340 bytes of 12 connections:",
+        "achieved",
+        "too long    9 of 3009 packets: achieved",
+    ]
+    assert lines[start + 10].split() == ["told", "nothing", "seen:", "too", "few", "packets", "to", "tell"]
 
 
 def test_the_reference_stands_beside_what_is_compared(result: Result) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit.records import files
-from chaoskit.records.model import Served
+from chaoskit.records.model import Served, Unacked
 from chaoskit.server.app import serve
 from chaoskit.server.script import Script
 from chaoskit.units import Duration
@@ -86,8 +86,8 @@ def running(run: Path, script: Script = SCRIPT, send_buffer: int = 0) -> Iterato
         loop.append(asyncio.get_running_loop())
         stop.append(asyncio.Event())
         ready.set()
-        with closing(files.Log(run, Served)) as log:
-            await serve(listener, script, stop[0], log)
+        with closing(files.Log(run, Served)) as log, closing(files.Log(run, Unacked)) as unacked:
+            await serve(listener, script, stop[0], log, unacked)
 
     thread = threading.Thread(target=asyncio.run, args=(work(),))
     thread.start()

@@ -11,6 +11,8 @@ from h2.events import DataReceived, Event, ResponseReceived, StreamEnded
 from h2.settings import SettingCodes, Settings
 from serving import SCRIPT, Running
 
+pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
+
 
 class Client:
     """A blocking HTTP/2 client that gives room only when told to."""

@@ -23,6 +23,8 @@ from chaoskit.server.app import serve
 from chaoskit.server.connection import LONGEST_BODY
 from chaoskit.units import Duration
 
+pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
+
 ENDLESS = b"GET /sse?tokens=100000 HTTP/1.1\r\nhost: x\r\n\r\n"
 SHORT = b"GET /sse?tokens=2 HTTP/1.1\r\nhost: x\r\n\r\n"
 

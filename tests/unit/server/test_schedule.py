@@ -15,6 +15,8 @@ from serving import SCRIPT, Running, running
 from chaoskit.records.model import Served
 from chaoskit.units import Duration
 
+pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
+
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True}
 HTTP = {"1.1": ["--http1.1"], "2": ["--http2-prior-knowledge"]}
 INTERVAL = int(SCRIPT.token_interval)

@@ -2,8 +2,8 @@
 
 import asyncio
 
+from chaoskit.pacer import Pacer
 from chaoskit.server.asks import Headers, Request
-from chaoskit.server.pace import Pacer
 from chaoskit.server.script import Script
 from chaoskit.server.telling import Desk
 from chaoskit.units import Duration

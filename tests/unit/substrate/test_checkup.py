@@ -16,7 +16,21 @@ def test_every_feature_is_told() -> None:
 
     told = {each.name: each for each in features(facts)}
 
-    assert list(told) == ["kernel", "namespaces", "veth", "netem", "netem-seed", "ifb", "redirect"]
+    assert list(told) == [
+        "kernel",
+        "namespaces",
+        "veth",
+        "netem",
+        "netem-seed",
+        "ifb",
+        "clsact",
+        "matchall",
+        "flower",
+        "u32",
+        "drop",
+        "police",
+        "clamp",
+    ]
     assert told["kernel"].says == "6.8.0"
     assert told["veth"] == Finding("veth", True, "")
     assert told["netem"] == Finding("netem", False, "sudo modprobe -a sch_netem")

@@ -8,7 +8,7 @@ import pytest
 
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.facts import Facts
-from chaoskit.substrate.choose import VIRTUAL, Wish, choose, decide
+from chaoskit.substrate.choose import VIRTUAL, Wish, at_interface, choose, decide
 from chaoskit.substrate.here import Here
 from chaoskit.substrate.uml import GuestKernel, Uml
 
@@ -124,3 +124,32 @@ def test_virtual_time_and_here_contradict_each_other() -> None:
     """`--substrate here --clock virtual` is the author's mistake."""
     with pytest.raises(SpecError, match=r"--clock virtual.*--substrate here"):
         choose(NEEDS, Wish("here", clock="virtual"))
+
+
+@pytest.mark.parametrize("wish", [Wish(), Wish("here"), Wish(clock="real")])
+def test_a_real_interface_is_worked_on_where_it_is(wish: Wish) -> None:
+    """Whatever guests there are, the kernel that has the interface is the one."""
+    substrate, why = at_interface("eth0", NEEDS, wish, ABLE)
+
+    assert substrate == Here()
+    assert why == "on eth0, in this kernel, 6.8.0"
+
+
+@pytest.mark.parametrize(
+    ("wish", "option"),
+    [
+        (Wish("uml"), "--substrate uml"),
+        (Wish(clock="virtual"), "--clock virtual"),
+        (Wish(kernel=GUEST.path), "--kernel"),
+    ],
+)
+def test_a_guest_has_none_of_our_interfaces(wish: Wish, option: str) -> None:
+    """Each option that asks for a guest is named."""
+    with pytest.raises(SpecError, match=f"{option} asks for a guest, and a guest has no eth0.*take it away"):
+        at_interface("eth0", NEEDS, wish, ABLE)
+
+
+def test_a_kernel_that_cannot_is_not_replaced() -> None:
+    """What is missing is said with what to type for it, and no guest is recommended."""
+    with pytest.raises(RefusedError, match=r"which has eth0, cannot do this: .*sudo modprobe -a sch_netem$"):
+        at_interface("eth0", NEEDS, Wish(), UNABLE)

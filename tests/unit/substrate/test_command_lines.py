@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from chaoskit.clock import ManualClock
 from chaoskit.errors import RefusedError
 from chaoskit.substrate.running import conduct, last_words
-from chaoskit.substrate.uml import GuestKernel, Uml, boot_line, memory_folder
+from chaoskit.substrate.uml import GuestKernel, Patience, Uml, boot_line, memory_folder
 from chaoskit.units import Size
 
 KERNEL = GuestKernel(Path("/opt/linux.uml"), "6.12", None, frozenset())
@@ -51,6 +52,25 @@ def test_memory_goes_to_the_first_folder_that_can_hold_it(tmp_path: Path) -> Non
     assert memory_folder(2**20, (missing, str(tmp_path))) == str(tmp_path)
     with pytest.raises(RefusedError, match=f"{missing}.*TMPDIR="):
         memory_folder(2**60, (missing, str(tmp_path)))
+
+
+def test_patience_bears_a_file_that_vanishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a guest takes away between two looks at it has no size, and is no error."""
+    (tmp_path / "kept").write_text("1234")
+    (tmp_path / "fleeting").write_text("12")
+    clock = ManualClock()
+    patience = Patience(conduct(tmp_path, 10), clock, renewed=True)
+
+    def look(path: Path) -> bool:
+        if path.name == "fleeting":
+            path.unlink()
+        return True
+
+    monkeypatch.setattr(Path, "is_file", look)
+
+    assert not patience.is_over()
+    clock.sleep_until(10)
+    assert patience.is_over()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from chaoskit.clock import RealClock
 from chaoskit.errors import RefusedError
 from chaoskit.substrate import uml
 from chaoskit.substrate.running import Command
-from chaoskit.units import Duration
+from chaoskit.units import Duration, Size
 
 FORBIDDEN = """\
 #!/bin/sh
@@ -30,7 +30,8 @@ def test_a_kernel_that_may_not_trace_says_so_and_what_to_type(tmp_path: Path) ->
     run = tmp_path / "run"
     run.mkdir()
 
-    guest = uml.Uml(uml.find(kernel)).launch(Command(("true",), run, Duration.parse("10s")), RealClock())
+    substrate = uml.Uml(uml.find(kernel), memory=Size.parse("1MiB"))
+    guest = substrate.launch(Command(("true",), run, Duration.parse("60s")), RealClock())
 
     with pytest.raises(RefusedError, match=r"did not start .*--cap-add SYS_PTRACE(.|\n)*Operation not permitted"):
         guest.finish()

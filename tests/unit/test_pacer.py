@@ -1,10 +1,15 @@
 """Calls are made at their time: never before, in order, whatever one of them does."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
+import pytest
+
 from chaoskit import clock
-from chaoskit.server.pace import Pacer
+from chaoskit.pacer import Pacer
+
+pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
 
 MS = 1_000_000
 
@@ -105,3 +110,18 @@ def test_closing_forgets() -> None:
         return bool(called)
 
     assert not asyncio.run(work())
+
+
+def test_a_wait_that_was_left_leaves_the_timer_usable() -> None:
+    """A cancelled wait wakes nobody; the next one ends at its own time, and one that has passed at once."""
+
+    async def work() -> None:
+        with contextlib.closing(Pacer()) as pacer:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(pacer.until(clock.now() + 20 * MS), 0.001)
+            due = clock.now() + 40 * MS
+            await pacer.until(due)
+            assert clock.now() >= due
+            await pacer.until(due)
+
+    asyncio.run(asyncio.wait_for(work(), 60))

@@ -1,0 +1,19 @@
+"""Every tier is the same whoever started it.
+
+No proxy stands between a test and its own server, nobody's colours and columns are in what a command says, and no
+signal is ignored because a nohup or a shell's `&` ignored it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+LOOKS = ("COLUMNS", "LINES", "FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+FORMER = {signal.SIGINT: signal.default_int_handler, signal.SIGQUIT: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
+
+for name in [name for name in os.environ if name in LOOKS or name.lower().endswith("_proxy")]:
+    del os.environ[name]
+for sign, handler in FORMER.items():
+    if signal.getsignal(sign) is signal.SIG_IGN:
+        signal.signal(sign, handler)

@@ -1,0 +1,150 @@
+"""`chaoskit exec FILE`: somebody's client in the lab of an experiment, in a guest where this kernel cannot."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+LAB = EXPERIMENTS / "loss-first-token.yaml"
+PATIENCE = 180  # s; a guest that shares its processor with four others has taken 63
+SDK = """
+import time, openai
+client = openai.OpenAI()
+began = time.monotonic()
+asked = [{"role": "user", "content": "hi"}]
+answer = client.chat.completions.create(model="any", messages=asked, stream=True, max_tokens=5)
+tokens = [each.choices[0].delta.content for each in answer if each.choices and each.choices[0].delta.content]
+print(len(tokens), time.monotonic() - began)
+"""
+SLOW = """\
+name: far
+question: How far?
+stage: {lab: edge}
+workload: {protocol: openai-chat, max-concurrency: 1}
+faults:
+  far: {link: client-router, direction: down, netem: {delay: 200ms}}
+  lost: {link: client-router, direction: both, netem: {loss: 100%}}
+timeline: [{far: 1s}, {lost: 1s}]
+"""
+
+
+def words(*argv: str | Path, fault: str | None = None, file: Path = LAB) -> list[str]:
+    """What a user types."""
+    chosen = ["--fault", fault] if fault else []
+    return [
+        sys.executable,
+        "-m",
+        "chaoskit",
+        "exec",
+        str(file),
+        "--kernel",
+        "linux.uml",
+        *chosen,
+        "--",
+        *map(str, argv),
+    ]
+
+
+def execute(*argv: str, fault: str | None = None, file: Path = LAB, **more: object) -> subprocess.CompletedProcess[str]:
+    """Run it to its end."""
+    return subprocess.run(
+        words(*argv, fault=fault, file=file), capture_output=True, text=True, timeout=PATIENCE, check=False, **more
+    )
+
+
+def test_an_sdk_streams_in_the_lab(tmp_path: Path) -> None:
+    """The openai SDK finds the lab's server by its environment alone, believes its certificate, and gets its tokens;
+    so does curl."""
+    (tmp_path / "tls.yaml").write_text(LAB.read_text().replace("{lab: edge}", "{lab: edge, tls: true}"))
+    curl = "curl -sS -o /dev/null -w '%{http_code} %{ssl_verify_result}\n' $CHAOSKIT_TARGET/v1/models"
+
+    answer = execute("sh", "-c", f'{curl}; exec "$0" -c "$1"', sys.executable, SDK, file=tmp_path / "tls.yaml")
+
+    assert answer.returncode == 0, answer.stderr
+    by_curl, by_sdk = answer.stdout.splitlines()
+    assert by_curl == "200 0"
+    assert by_sdk.split()[0] == "5"
+
+
+@pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
+def test_the_fault_that_was_named_is_in_force(tmp_path: Path) -> None:
+    """A delay of 200 ms is one to curl, without a fault there is none, and with all lost there is no answer."""
+    (tmp_path / "far.yaml").write_text(SLOW)
+    curl = ("sh", "-c", "curl -sS -m 3 -o /dev/null -w '%{time_connect}' $CHAOSKIT_TARGET/v1/models")
+
+    took = {fault: execute(*curl, fault=fault, file=tmp_path / "far.yaml") for fault in ("far", "baseline", "lost")}
+
+    assert 0.2 <= float(took["far"].stdout) < 0.35
+    assert float(took["baseline"].stdout) < 0.15
+    assert took["lost"].returncode == 28, took["lost"].stderr
+
+
+@pytest.mark.parametrize("code", [0, 3, 137])
+def test_its_exit_code_is_ours(code: int) -> None:
+    """Through the guest; a signal's too."""
+    assert execute("sh", "-c", "kill -9 $$" if code == 137 else f"exit {code}").returncode == code
+
+
+def test_streams_stay_apart_and_whole() -> None:
+    """Two megabytes in are the same two megabytes out; standard error comes by itself, and so does the environment."""
+    data = os.urandom(1 << 20).hex()
+
+    answer = execute("sh", "-c", "cat; echo $WORD >&2", input=data, env=os.environ | {"WORD": "aside"})
+
+    assert answer.returncode == 0
+    assert answer.stdout == data
+    assert answer.stderr == "aside\n"
+
+
+def test_input_without_end_is_no_matter(tmp_path: Path) -> None:
+    """A command that reads one line of endless input ends well, and what was not read takes no room."""
+    with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as endless:
+        answer = execute("head", "-n", "1", stdin=endless.stdout, env=os.environ | {"TMPDIR": str(tmp_path)})
+        endless.kill()
+
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "y\n", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_input_that_cannot_be_read_ends_it() -> None:
+    """Nobody waits for ever for what will not come: exit code 3, and a sentence."""
+    with socket.socket() as unconnected:
+        answer = execute("cat", stdin=unconnected)
+
+    assert answer.returncode == 3
+    assert "standard input cannot be read: Transport endpoint is not connected" in answer.stderr
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_reaches_the_command(sign: signal.Signals) -> None:
+    """It may end as it likes, and is waited for."""
+    name = sign.name.removeprefix("SIG")
+    script = f"trap 'echo {name}; exit 6' {name}; echo begun; while :; do sleep 0.05; done"
+    with subprocess.Popen(words("sh", "-c", script), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+
+        process.send_signal(sign)
+
+        assert process.stdout.read() == f"{name}\n"
+    assert process.returncode == 6
+
+
+def test_a_way_out_is_not_to_be_had_from_a_guest() -> None:
+    """Where this kernel cannot shape a way out, it is said, with what to type, and the command has not begun."""
+    answer = subprocess.run(
+        [sys.executable, "-m", "chaoskit", "exec", "--down", "delay 80ms", "--", "echo", "begun"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (answer.returncode, answer.stdout) == (3, "")
+    assert "chaoskit exec FILE" in answer.stderr

@@ -1,0 +1,102 @@
+"""What is looked up about an interface is what the kernel would do."""
+
+from __future__ import annotations
+
+import pytest
+from lab import run
+
+from chaoskit.errors import RefusedError
+from chaoskit.kernel.ground import look, ssh_peers
+from chaoskit.kernel.linux import LinuxKernel
+from chaoskit.knobs import Address, Knob, Link
+
+
+@pytest.fixture
+def host(kernel: LinuxKernel) -> LinuxKernel:
+    """`here` has 10.0.0.1/24 and fd00::1/64 on `cable` and a loopback that is up."""
+    kernel.write(Knob("link", "here", "lo"), Link(up=True, mtu=65536, gso_max_segs=65535))
+    for address in ("10.0.0.1/24", "fd00::1/64"):
+        kernel.write(Knob("address", "here", f"cable {address}"), Address())
+    return kernel
+
+
+def test_the_interface_is_the_one_that_the_route_takes(host: LinuxKernel) -> None:
+    """An address on the link leads to the link, our own address to loopback, in both families."""
+    with host.inside("here"):
+        found = {to: look(None, [to]).interface for to in ("10.0.0.2", "10.0.0.0/24", "fd00::2", "10.0.0.1", "::1")}
+
+    assert found == {"10.0.0.2": "cable", "10.0.0.0/24": "cable", "fd00::2": "cable", "10.0.0.1": "lo", "::1": "lo"}
+
+
+def test_a_name_has_all_its_addresses(host: LinuxKernel) -> None:
+    """A host name is looked up whole, and may lead to one interface only."""
+    with host.inside("here"):
+        ground = look("lo", ["localhost"])
+
+    assert "127.0.0.1" in ground.addresses["localhost"]
+    assert ground.is_loopback
+    assert ground.mtu == 65536
+
+
+def test_what_leads_nowhere_or_apart_is_refused(host: LinuxKernel) -> None:
+    """No interface of that name, no route, a name without addresses, two ways: each says what to type."""
+    with host.inside("here"):
+        for interface, hosts, sentence in (
+            ("eth9", [], r"no interface eth9 here; there are: lo, cable"),
+            (None, ["192.0.2.1"], r"no route leads to 192\.0\.2\.1: see ip route"),
+            (None, ["no-such-name.invalid"], r"no-such-name\.invalid does not resolve .*: check the name"),
+            (None, ["10.0.0.2", "127.0.0.1"], r"more than one interface.*cable to 10\.0\.0\.2 and lo to 127\.0\.0\.1"),
+        ):
+            with pytest.raises(RefusedError, match=sentence):
+                look(interface, hosts)
+
+
+def test_a_link_that_is_down_is_said_to_be(host: LinuxKernel) -> None:
+    """`is_up` follows the link."""
+    with host.inside("here"):
+        assert look("cable", []).is_up
+        run("ip", "link", "set", "cable", "down")
+
+        assert not look("cable", []).is_up
+
+
+def test_ways_in_are_found(host: LinuxKernel) -> None:
+    """A default route, also one of several hops and of IPv6, makes the interface a way in."""
+    with host.inside("here"):
+        assert look("cable", []).ways_in == ()
+        run("ip", "route", "add", "default", "via", "10.0.0.254")
+        run("ip", "-6", "route", "add", "default", "via", "fd00::254")
+
+        assert look("cable", []).ways_in == (
+            "carries the default route (via 10.0.0.254)",
+            "carries the default route (via fd00::254)",
+        )
+        assert look("lo", []).ways_in == ()
+        run("ip", "-6", "route", "del", "default")
+        run("ip", "-6", "route", "add", "default", "nexthop", "via", "fd00::254", "nexthop", "via", "fd00::253")
+
+        assert look("cable", []).ways_in[1] == "carries the default route"
+
+
+def test_what_others_have_hung_there_is_told(host: LinuxKernel) -> None:
+    """A foreign netem at the root is named, our own absence of one is not; so is a way that is another interface's."""
+    with host.inside("here"):
+        assert look("cable", ["10.0.0.2"]).foreign == ()
+        assert look("cable", ["10.0.0.2"]).apart == {}
+        run("tc", "qdisc", "add", "dev", "cable", "root", "netem", "delay", "1ms")
+
+        ground = look("cable", ["10.0.0.2", "127.0.0.1"])
+
+    assert "netem of somebody else" in "".join(ground.foreign)
+    assert ground.apart == {"127.0.0.1": "lo"}
+
+
+def test_ssh_sessions_are_found_behind_sudo() -> None:
+    """The first word of SSH_CONNECTION of any ancestor is a peer, once; nonsense in it is none."""
+    shell = b"PATH=/bin\0SSH_CONNECTION=192.0.2.9 50000 192.0.2.1 22\0"
+    through_v6 = b"SSH_CONNECTION=fe80::9%eth0 50000 fe80::1 22\0"
+
+    assert ssh_peers([b"", b"PATH=/bin\0", shell, shell, through_v6, b"SSH_CONNECTION=who knows\0"]) == (
+        "192.0.2.9",
+        "fe80::9",
+    )

@@ -1,0 +1,424 @@
+"""Whole experiments on a real interface: aimed, achieved, judged, and nothing left, whatever dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lab import run, state
+
+from chaoskit.clock import RealClock, now
+from chaoskit.kernel.linux import LinuxKernel
+from chaoskit.knobs import Address, Knob, Link, Mtu, Neighbour, Sysctl
+from chaoskit.records.files import read
+from chaoskit.records.model import Phase, Request, TcpInfo
+
+MS = 1_000_000
+SECOND = 1000 * MS
+DELAY = 40 * MS
+TIMESTAMPS = 12  # bytes of each segment
+EXPERIMENT = """\
+name: aimed
+question: Does it hit whom it should, and nobody else?
+stage: {{target: "http://{host}:8000"}}
+workload:
+  max-concurrency: 2
+  prompt-size: 1kB
+  output-tokens: 40
+  timeouts: {{connect: 2s, first-token: 2s, idle: 2s}}
+client: {{maxseg: 1200, congestion-control: reno}}
+faults:
+  slow:
+    - {{direction: down, netem: {{delay: 40ms, loss: 5%}}}}
+    - {{direction: up, netem: {{delay: 10ms}}}}
+timeline: [{{baseline: 3s}}, {{slow: {length}}}, {{recovery: 1s}}]
+objectives:
+  - ttft_p50 during slow < 10s
+  - ttft_p50 during slow < 1.01x baseline
+seed: 5
+"""
+
+SMALL = """\
+name: small
+question: What does an interface that takes less do, and one that loses what is long?
+stage: {{target: "http://{host}:8000"}}
+workload:
+  max-concurrency: 2
+  prompt-size: 8kB
+  output-tokens: 10
+  timeouts: {{connect: 10s, first-token: 2s, idle: 10s}}
+faults:
+  smaller: {{mtu: 1300}}
+  slow: {{direction: up, size-drop: 1000}}
+timeline: [{{baseline: 2s}}, {{smaller: 3s}}, {{slow+smaller: {length}}}, {{recovery: 1s}}]
+seed: 5
+"""
+
+CLAMPED = (
+    SMALL.partition("faults:")[0]
+    + """\
+faults: {{clamped: {{mss-clamp: 1000}}}}
+timeline: [{{baseline: 1s}}, {{clamped: {length}}}]
+seed: 5
+"""
+)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A link between the namespace `here`, where the probe is, and an address at which the server is."""
+
+    kernel: LinuxKernel
+    interface: str
+    host: str
+    server: str
+    leases: Path
+
+    @property
+    def url_host(self) -> str:
+        """As it stands in a URL."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    def looks(self) -> str:
+        """All that the kernel tells about the interface's namespace, but for what ages by itself."""
+        told = state(self.kernel, "here").splitlines()
+        with self.kernel.inside("here"):
+            filters = [run("tc", "-d", "filter", "show", "dev", self.interface, hook) for hook in ("ingress", "egress")]
+        return "\n".join([*(line for line in told if "lladdr" not in line and "neigh/" not in line), *filters])
+
+    def calls(self) -> str:
+        """What ss says of the sockets here that are connected to the server."""
+        with self.kernel.inside("here"):
+            return run("ss", "-Htin", "state", "established", "dport", "= :8000")
+
+    def is_touched(self) -> bool:
+        """Whether anything of ours is there."""
+        ifbs = (Knob("ifb", "", name) for name in ("chaos-up", "chaos-down", "chaos-hole"))
+        knobs = [Knob("clsact", "", self.interface), *ifbs]
+        return any(self.kernel.read(Knob(knob.kind, "here", knob.name)) is not None for knob in knobs)
+
+
+class Experiment:
+    """`chaoskit run` of the experiment inside `here`, as a process of its own."""
+
+    def __init__(self, setting: Setting, folder: Path, text: str) -> None:
+        self.file = folder / "aimed.yaml"
+        self.file.write_text(text)
+        self.directory, self.said = folder / "run", folder / "said"
+        with self.said.open("w") as said:
+            self.process = start(setting, said, "run", str(self.file), "--out", str(self.directory))
+
+    def reached(self, phase: str) -> bool:
+        """Whether the run has come to that phase."""
+        if self.process.poll() is not None:
+            raise AssertionError(f"it ended too early: {self.said.read_text()}")
+        return any(each.name == phase for each in read(self.directory, Phase))
+
+    def ends(self) -> int:
+        """Its exit code."""
+        return self.process.wait(timeout=200)
+
+    def result(self) -> dict[str, Any]:
+        """What it found."""
+        found: dict[str, Any] = json.loads((self.directory / "result.json").read_text())
+        return found
+
+    def conductor(self) -> int:
+        """The process that holds everything together."""
+        own = str(self.directory).encode()
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (process / "cmdline").read_bytes().split(b"\0")
+                parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+            except OSError:
+                continue
+            if b"conduct" in words and own in words and int(parent) == self.process.pid:
+                return int(process.name)
+        raise AssertionError("there is no conductor")
+
+
+def start(setting: Setting, said: Any, *words: str) -> subprocess.Popen[bytes]:
+    """A chaoskit command inside `here`, with a state folder of its own."""
+    with setting.kernel.inside("here"):
+        return subprocess.Popen(
+            [sys.executable, "-m", "chaoskit", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            env={**os.environ, "CHAOSKIT_STATE": str(setting.leases)},
+        )
+
+
+def until(condition: Callable[[], object], limit: int = 60 * SECOND) -> None:
+    """Wait for the condition, at most `limit` ns."""
+    clock = RealClock()
+    end = clock.now() + limit
+    while not condition():
+        assert clock.now() < end, "it did not come about"
+        clock.sleep_until(clock.now() + 20 * MS)
+
+
+@pytest.fixture(params=["lo 127.0.0.1", "cable fd00::2"])
+def setting(request: pytest.FixtureRequest, kernel: LinuxKernel, tmp_path: Path) -> Iterator[Setting]:
+    """Loopback, or a cable to another namespace, and `chaoskit serve` at the address."""
+    interface, host = request.param.split()
+    for place, number in (("here", 1), ("there", 2)):
+        kernel.write(Knob("link", place, "lo"), Link(up=True, mtu=65536, gso_max_segs=65535))
+        kernel.write(Knob("sysctl", place, "net.ipv6.conf.cable.accept_dad"), Sysctl("0"))
+        for address in (f"10.0.0.{number}/24", f"fd00::{number}/64"):
+            kernel.write(Knob("address", place, f"cable {address}"), Address())
+        for other in (f"10.0.0.{3 - number}", f"fd00::{3 - number}"):
+            kernel.write(Knob("neighbour", place, f"cable {other}"), Neighbour(f"02:00:00:00:00:0{3 - number}"))
+    server = "here" if interface == "lo" else "there"
+    words = f"serve --host {host} --first-token 50ms --first-token-p99 60ms --token-interval 10ms"
+    with kernel.inside(server):
+        serving = subprocess.Popen([sys.executable, "-m", "chaoskit", *words.split()], stdout=subprocess.PIPE)
+    assert serving.stdout is not None
+    assert b"until Ctrl-C" in serving.stdout.readline()
+    yield Setting(kernel, interface, host, server, tmp_path / "state")
+    serving.kill()
+    serving.communicate()
+
+
+Run = Callable[..., Experiment]
+
+
+@pytest.fixture
+def begin(setting: Setting, tmp_path: Path) -> Iterator[Run]:
+    """Begins an experiment; none is left behind, whatever became of the test."""
+    begun: list[Experiment] = []
+
+    def one(length: str = "6s", folder: str = "one", text: str = EXPERIMENT) -> Experiment:
+        (tmp_path / folder).mkdir()
+        begun.append(Experiment(setting, tmp_path / folder, text.format(host=setting.url_host, length=length)))
+        return begun[-1]
+
+    yield one
+    for experiment in begun:
+        experiment.process.kill()
+        experiment.process.wait()
+
+
+only_v4_cable = pytest.mark.parametrize("setting", ["cable 10.0.0.2"], indirect=True)
+
+
+@contextmanager
+def neighbour(setting: Setting) -> Iterator[Callable[[], int]]:
+    """A server at another port of the same address; the function asks it once and gives the ns that it took."""
+    family = socket.AF_INET6 if ":" in setting.host else socket.AF_INET
+    with setting.kernel.inside(setting.server):
+        listener = socket.create_server((setting.host, 8001), family=family)
+
+    def answer() -> None:
+        while True:
+            try:
+                caller, _ = listener.accept()
+            except OSError:
+                return
+            with caller:
+                caller.sendall(caller.recv(100))
+
+    def ask() -> int:
+        with setting.kernel.inside("here"):
+            caller = socket.socket(family)
+        with caller:
+            caller.settimeout(30)
+            began = now()
+            caller.connect((setting.host, 8001))
+            caller.sendall(b"hello")
+            assert caller.recv(100) == b"hello"
+            return now() - began
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    try:
+        yield ask
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        listener.close()
+
+
+@pytest.mark.flaky(reruns=2)  # real time, on a machine that others use
+def test_a_run_hits_its_target_and_leaves_nothing(setting: Setting, begin: Run) -> None:
+    """The faults come about as asked, the objectives are judged, the probe's sockets are tuned, the neighbour's port
+    never notices, and the kernel says the same as before, byte for byte."""
+    with neighbour(setting) as ask:
+        before = setting.looks()
+        ask()
+        experiment = begin()
+        until(lambda: experiment.reached("slow"))
+        took = [ask() for _ in range(30)]
+        assert setting.is_touched()
+        until(lambda: " reno " in setting.calls())
+        assert not experiment.reached("recovery")
+
+        code = experiment.ends()
+
+    result = experiment.result()
+    assert result["outcome"]["how"] == "finished", experiment.said.read_text()
+    is_slow = result["health"]["overloaded"]  # of a machine that has no time for us: then nothing is decided
+    assert [each["judgement"] for each in result["objectives"]] == (["undecided"] * 2 if is_slow else ["met", "broken"])
+    assert code == (5 if is_slow else 1)
+    achieved = {(each["what"], each["where"]): each for each in result["fidelity"] if each["phase"] == "slow"}
+    assert {each["verdict"] for each in achieved.values()} == {"achieved"}, achieved
+    assert achieved["loss", "down"]["samples"] > 300
+    assert achieved["round-trip", "to the target and back"]["achieved"] == pytest.approx(50, abs=6)
+    assert sorted(took)[len(took) // 2] < DELAY, "questions to the neighbour's port, each two round trips"
+    assert {info.fields["snd_mss"] for info in read(experiment.directory, TcpInfo)} == {1200 - TIMESTAMPS}
+    requests = read(experiment.directory, Request)
+    assert [each for each in requests if each.completion == "complete"]
+    assert {each["confidence"] for phase in result["phases"] for each in [phase["blame"]]} == {"exact"}
+    assert setting.looks() == before
+
+
+@only_v4_cable
+def test_a_killed_conductor_leaves_nothing(setting: Setting, begin: Run) -> None:
+    """kill -9 in the middle of a fault: its guard puts everything back long before the run's end, and the run says
+    that it was killed."""
+    before = setting.looks()
+    experiment = begin("30s")
+    until(lambda: experiment.reached("slow"))
+    conductor = experiment.conductor()
+
+    os.kill(conductor, signal.SIGKILL)
+
+    first_made = Knob("ifb", "here", "chaos-up")  # so the last to go
+    until(lambda: setting.kernel.read(first_made) is None, 20 * SECOND)
+    assert not setting.is_touched()
+    assert experiment.ends() != 0
+    assert experiment.result()["outcome"]["how"] == "interrupted"
+    assert setting.looks() == before
+
+
+@pytest.mark.parametrize("setting", ["cable fd00::2"], indirect=True)
+def test_sizes_are_put_back(setting: Setting, begin: Run) -> None:
+    """A smaller MTU alone costs no stream, packets lost above a size cost those that they are in the way of; MTU and
+    addresses are as before, byte for byte."""
+    before = setting.looks()
+    experiment = begin("4s", text=SMALL)
+    until(lambda: experiment.reached("slow+smaller"))
+    assert setting.kernel.read(Knob("mtu", "here", "cable")) == Mtu(1300)
+    assert setting.is_touched()
+
+    experiment.ends()
+
+    result = experiment.result()
+    assert result["outcome"]["how"] == "finished", experiment.said.read_text()
+    ready = {phase.name: phase.begin for phase in read(experiment.directory, Phase)}
+    died = [each for each in read(experiment.directory, Request) if each.completion != "complete"]
+    is_slow = result["health"]["overloaded"]  # then a stream may die of the machine
+    assert is_slow or {each.completion for each in died} == {"first_token_timeout"}
+    assert is_slow or min(each.ended for each in died) > ready["slow+smaller"]
+    assert setting.looks() == before
+
+
+@only_v4_cable
+def test_sizes_are_put_back_after_a_kill(setting: Setting, begin: Run) -> None:
+    """kill -9 of the conductor while the MTU is small and long packets are lost."""
+    before = setting.looks()
+    experiment = begin("30s", text=SMALL)
+    until(lambda: experiment.reached("slow+smaller"))
+
+    os.kill(experiment.conductor(), signal.SIGKILL)
+
+    until(lambda: not setting.is_touched(), 20 * SECOND)
+    until(lambda: setting.kernel.read(Knob("mtu", "here", "cable")) == Mtu(1500), 20 * SECOND)
+    assert experiment.ends() != 0
+    assert setting.looks() == before
+
+
+@only_v4_cable
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_nothing(setting: Setting, begin: Run, sign: signal.Signals) -> None:
+    """Ctrl-C and kill are waited for, told by the exit code, and everything is as before."""
+    before = setting.looks()
+    experiment = begin("30s")
+    until(lambda: experiment.reached("slow"))
+
+    experiment.process.send_signal(sign)
+
+    assert experiment.ends() == 128 + sign, experiment.said.read_text()
+    assert setting.looks() == before
+
+
+@only_v4_cable
+def test_an_interface_that_vanishes_is_told(setting: Setting, begin: Run) -> None:
+    """Somebody takes the cable away: the run ends with that sentence, and no ifb is left behind."""
+    experiment = begin("30s")
+    until(lambda: experiment.reached("slow"))
+
+    with setting.kernel.inside("here"):
+        run("ip", "link", "del", "cable")
+
+    assert experiment.ends() == 3, experiment.said.read_text()
+    assert experiment.result()["outcome"]["how"] == "refused"
+    assert "cable vanished during the run" in experiment.result()["outcome"]["detail"]
+    assert not setting.is_touched()
+
+
+@only_v4_cable
+def test_two_runs_at_once_are_one_too_many(begin: Run) -> None:
+    """The second is refused before it touches anything, and told who holds the interface."""
+    holder = begin("30s")
+    until(lambda: holder.reached("baseline"))
+
+    late = begin(folder="two")
+
+    assert late.ends() == 3
+    assert str(holder.conductor()) in late.result()["outcome"]["detail"]
+    holder.process.send_signal(signal.SIGINT)
+    assert holder.ends() == 130
+
+
+@pytest.mark.parametrize("setting", ["lo 127.0.0.1"], indirect=True)
+def test_a_plan_shows_whom_it_would_hit(setting: Setting, tmp_path: Path) -> None:
+    """Addresses, filters, and what there is to know about loopback, fragments and trains; nothing is touched."""
+    experiment = tmp_path / "aimed.yaml"
+    experiment.write_text(EXPERIMENT.format(host="localhost", length="5s"))
+    said = tmp_path / "said"
+    with said.open("w") as screen:
+        assert start(setting, screen, "plan", str(experiment)).wait() == 0
+
+    text = " ".join(said.read_text().split())
+    for words in (
+        "The interface lo (",
+        "localhost is 127.0.0.1",
+        "filter lo egress 51717: ip tcp to 127.0.0.1/32 port 8000, through chaos-up",
+        "filter lo ingress 51717: ip tcp from 127.0.0.1/32 port 8000, through chaos-down",
+        "stage: lo is one pass for both ends",
+        "stage: fragments show no ports",
+        "stage: a real interface hands over up to 64 kB at once",
+    ):
+        assert words in text
+    assert not setting.is_touched()
+
+
+@pytest.mark.parametrize("setting", ["cable fd00::2"], indirect=True)
+def test_a_clamp_goes_with_its_conductor(setting: Setting, begin: Run) -> None:
+    """While it is in force the probe's segments are short; after kill -9 nothing of it stays, for not even the probe
+    holds on to it."""
+    before, clamp = setting.looks(), Knob("clamp", "here", "mss")
+    experiment = begin("30s", text=CLAMPED)
+    until(lambda: experiment.reached("clamped"))
+    until(lambda: f"mss:{1000 - TIMESTAMPS} " in setting.calls())
+    assert not setting.is_touched()
+
+    os.kill(experiment.conductor(), signal.SIGKILL)
+
+    assert experiment.ends() != 0
+    until(lambda: not list((setting.leases / "leases").glob("*")), 20 * SECOND)
+    assert setting.kernel.read(clamp) is None
+    assert experiment.result()["outcome"]["how"] == "interrupted"
+    assert setting.looks() == before

@@ -1,0 +1,284 @@
+"""A clamp on a real interface: the handshakes that are meant, nobody else's, and nothing left, whoever dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import Command, started, wait_for
+from lab import run, state
+
+from chaoskit.engine.journal import Journal
+from chaoskit.engine.session import apply
+from chaoskit.errors import RefusedError
+from chaoskit.kernel.linux import LinuxKernel
+from chaoskit.knobs import Address, Clamp, Flow, Foreign, Handshakes, Knob, Link, Neighbour, Sysctl
+from chaoskit.report.commands import doing, undoing
+from chaoskit.topology.steering import CLAMP, Aim, Remote, clamp
+
+HERE = Knob("clamp", "here", CLAMP.name)
+MSS, TIMESTAMPS = 1200, 12  # bytes; the latter of each segment
+V4, V6, OTHER_V4, OTHER_V6 = "10.0.0.2", "fd00::2", "10.0.0.3", "fd00::3"
+WIDE = {V4: 1448, V6: 1428}
+FIREWALL = """\
+table inet somebody {
+  chain forth { type filter hook postrouting priority mangle; tcp dport 9 drop; }
+  chain back { type filter hook prerouting priority mangle; tcp sport 9 counter drop; }
+}
+"""
+AIMS = (
+    Aim(),
+    Aim((Remote("192.0.2.7/32", 443), Remote("10.0.0.0/8"), Remote("10.128.0.0/9"), Remote("fd00::/63")), 5000, "tcp"),
+    Aim((Remote("0.0.0.0/0", 443), Remote(None, 80)), versions=frozenset({4})),
+)
+"""Addresses in whole bytes and not, of nobody in particular, and of all."""
+STRANGERS = (
+    "",
+    "tcp flags syn accept",
+    "tcp flags syn tcp option maxseg size set rt mtu",
+    "tcp flags syn tcp option maxseg size set 1200; counter",
+    "tcp flags syn tcp option maxseg size set 1200; tcp flags syn tcp option maxseg size set 1300",
+    "oifname cable meta nfproto ipv4 tcp flags syn tcp option maxseg size set 1200",
+    "tcp sport 1-9 tcp dport 9 tcp flags syn tcp option maxseg size set 1200",
+    "ip saddr 10.0.0.2 ip daddr 10.0.0.2 tcp flags syn tcp option maxseg size set 1200",
+    "tcp flags syn counter meta mark set 1200",
+    "ip daddr 10.0.0.2 tcp flags syn tcp option maxseg size set 1200",
+)
+"""Rules in our table's name that are none of ours."""
+
+
+@dataclass
+class Cable:
+    """The link `cable` between the namespaces `here` and `there`, and chaoskit at work in `here`."""
+
+    kernel: LinuxKernel
+    home: Path
+
+    def started(self, *words: str, told: str = "") -> Command:
+        """A command here."""
+        with self.kernel.inside("here"):
+            return started(self.home, *words, told=told)
+
+    def typed(self, *words: str, told: str = "") -> str:
+        """What a command here says; it must succeed."""
+        code, said = self.started(*words, told=told).ended()
+        assert code == 0, said
+        return said
+
+    def inject(self, *words: str) -> Command:
+        """A clamp of one host's port 8000, of both versions, once it is in force."""
+        whom = ("-i", "cable", "--to", f"{V4}:8000", "--to", f"[{V6}]:8000")
+        command = self.started("inject", *whom, "--mss-clamp", str(MSS), "--for", "60s", *words)
+        wait_for(lambda: "in force until" in command.said.read_text())
+        return command
+
+    def lease(self) -> dict[str, Any]:
+        """The only one, as it is written down."""
+        (folder,) = (self.home / "leases").iterdir()
+        told: dict[str, Any] = json.loads((folder / "lease.json").read_text())
+        return told
+
+    def rules(self) -> str:
+        """All that nft lists here."""
+        with self.kernel.inside("here"):
+            return run("nft", "list", "ruleset")
+
+    def looks(self) -> str:
+        """All that the kernel tells of the namespace, but for what ages by itself."""
+        lines = state(self.kernel, "here").splitlines()
+        return "\n".join([*(line for line in lines if "lladdr" not in line and "neigh/" not in line), self.rules()])
+
+    def segments(self, host: str, port: int = 8000, most: int | None = None) -> tuple[int, int]:
+        """What the caller here and the callee there send of one connection; the callee asks for `most` at the most."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with self.kernel.inside("there"):
+            listener = socket.socket(family)
+        with self.kernel.inside("here"):
+            caller = socket.socket(family)
+        with listener, caller:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if most is not None:
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, most)
+            listener.bind((host, port))
+            listener.listen()
+            caller.settimeout(30)
+            caller.connect((host, port))
+            callee, _ = listener.accept()
+            with callee:
+                ours, theirs = (each.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) for each in (caller, callee))
+        return ours, theirs
+
+    def hits(self, host: str = V4) -> bool:
+        """Whether the aimed host's connections are clamped, both ways; never one way alone."""
+        found = {size == MSS - TIMESTAMPS for size in self.segments(host)}
+        assert len(found) == 1
+        return found.pop()
+
+
+@pytest.fixture
+def cable(kernel: LinuxKernel, tmp_path: Path) -> Iterator[Cable]:
+    """With two addresses of each version at the far end, and a firewall of somebody else's here."""
+    for place, numbers in (("here", (1,)), ("there", (2, 3))):
+        kernel.write(Knob("link", place, "lo"), Link(up=True, mtu=65536, gso_max_segs=65535))
+        kernel.write(Knob("sysctl", place, "net.ipv6.conf.cable.accept_dad"), Sysctl("0"))
+        for number in numbers:
+            kernel.write(Knob("address", place, f"cable 10.0.0.{number}/24"), Address())
+            kernel.write(Knob("address", place, f"cable fd00::{number}/64"), Address())
+    for place, mac, others in (("here", 2, (V4, V6, OTHER_V4, OTHER_V6)), ("there", 1, ("10.0.0.1", "fd00::1"))):
+        for other in others:
+            kernel.write(Knob("neighbour", place, f"cable {other}"), Neighbour(f"02:00:00:00:00:0{mac}"))
+    with kernel.inside("here"):
+        subprocess.run(["nft", "-f", "-"], input=FIREWALL, text=True, check=True)
+    found = Cable(kernel, tmp_path / "state")
+    yield found
+    if any((tmp_path / "state" / "leases").glob("*")):
+        found.started("restore").ended()
+
+
+def test_it_hits_whom_it_should_both_ways(cable: Cable) -> None:
+    """Over IPv4 and IPv6, both ends of the aimed connections send shorter segments; those of another port and of
+    another address do not; what asks for less is not made to ask for more; an interrupt ends it, and then all is as
+    before, byte for byte."""
+    before = cable.looks()
+
+    command = cable.inject()
+
+    for host, neighbour in ((V4, OTHER_V4), (V6, OTHER_V6)):
+        assert cable.hits(host)
+        assert cable.segments(host, most=1000)[0] == 1000 - TIMESTAMPS
+        for others in (cable.segments(host, 8001), cable.segments(neighbour)):
+            assert set(others) == {WIDE[host]}
+    os.kill(command.pid, signal.SIGINT)
+    code, said = command.ended()
+    assert code == 128 + signal.SIGINT, said
+    assert "Traceback" not in said
+    assert cable.segments(V4) == (WIDE[V4], WIDE[V4])
+    assert cable.looks() == before
+
+
+@pytest.mark.parametrize("aim", AIMS, ids=str)
+def test_the_commands_make_the_very_same_table(cable: Cable, aim: Aim) -> None:
+    """What the dry run says, typed into a shell, is what we make: nft lists the same rules, we read the same clamp
+    from both, and the way back leaves the table of somebody else as it was."""
+    ((_, asked),) = clamp("cable", aim, MSS)
+    before = cable.rules()
+
+    cable.kernel.write(HERE, asked)
+    ours, held = cable.rules(), cable.kernel.read(HERE)
+    cable.kernel.write(HERE, None)
+    assert cable.rules() == before
+    with cable.kernel.inside("here"):
+        subprocess.run(["sh", "-ex"], input="\n".join(doing([(CLAMP, asked)])), text=True, check=True)
+        theirs, of_theirs = cable.rules(), cable.kernel.read(HERE)
+        subprocess.run(["sh", "-ex"], input="\n".join(undoing([(CLAMP, asked)])), text=True, check=True)
+
+    assert held == of_theirs == asked
+    assert without_owner(ours) == without_owner(theirs)
+    assert "flags owner" in ours
+    assert theirs != before
+    assert cable.rules() == before
+
+
+def without_owner(listed: str) -> list[str]:
+    """Without who made it."""
+    return [line for line in re.sub(r" # progname .*\n\tflags owner\n", "\n", listed).splitlines() if line]
+
+
+def test_somebody_elses_table_of_our_name_is_foreign(cable: Cable, tmp_path: Path) -> None:
+    """Whatever is in it that we would not have made: it is refused before anything changes, and stays."""
+    for rules in STRANGERS:
+        table = f"chain forward {{ type filter hook forward priority mangle; {rules}\n }}"
+        with cable.kernel.inside("here"):
+            run("nft", f"flush ruleset; table inet chaoskit-mss {{ {table}\n }}")
+        before = cable.rules()
+
+        assert isinstance(cable.kernel.read(HERE), Foreign), rules
+        with Journal(tmp_path) as journal, pytest.raises(RefusedError, match="somebody else"):
+            apply(cable.kernel, journal, (HERE, Clamp(MSS)))
+        assert cable.rules() == before
+
+
+def test_a_killed_owner_leaves_nothing(cable: Cable) -> None:
+    """kill -9: the table has gone with its owner, the lease is paid by the guard, and somebody else's table stays."""
+    before = cable.rules()
+    command = cable.inject()
+    assert cable.hits()
+
+    os.kill(command.pid, signal.SIGKILL)
+    os.waitpid(command.pid, 0)
+
+    assert cable.kernel.read(HERE) is None, "its owner has ended, and the kernel has taken its table away"
+    wait_for(lambda: not list((cable.home / "leases").glob("*")))
+    assert not cable.hits()
+    assert cable.rules() == before
+
+
+def test_a_detached_clamp_needs_nobody_but_its_guard(cable: Cable) -> None:
+    """The table outlives its owner by the guard's copy of what it hangs on, and nft cannot take it away; `restore`
+    does. The lease's words can be injected again; and when then the books are lost and the guard is killed, nothing
+    is left to restore: the kernel has seen to it."""
+    before = cable.rules()
+    assert cable.inject("--detach").ended()[0] == 0
+    first = cable.rules()
+    assert cable.hits()
+    lease = cable.lease()
+    with cable.kernel.inside("here"):
+        deletion = subprocess.run(["nft", "delete table inet chaoskit-mss"], capture_output=True, check=False)
+    assert deletion.returncode
+    assert "clamp mss: gone again" in cable.typed("restore", lease["id"])
+    assert cable.rules() == before
+
+    cable.typed("inject", "-", "--detach", told=json.dumps(lease["words"]))
+    assert cable.rules() == first
+    guard = cable.lease()["guard"]["pid"]
+    shutil.rmtree(cable.home)
+    os.kill(guard, signal.SIGKILL)
+
+    wait_for(lambda: cable.kernel.read(HERE) is None)
+    assert cable.rules() == before
+
+
+def test_no_child_holds_what_a_clamp_hangs_on(cable: Cable) -> None:
+    """A forked child that lives on does not keep the table: it goes with its maker."""
+    told, tell = os.pipe()
+    maker = os.fork()
+    if maker == 0:
+        cable.kernel.write(HERE, Clamp(MSS, (Handshakes("cable", "egress", "ip", Flow(6)),)))
+        child = os.fork()
+        if child:
+            os.write(tell, str(child).encode())
+        while True:
+            signal.pause()
+    child = int(os.read(told, 20))
+    was_there = cable.kernel.read(HERE) is not None
+
+    os.kill(maker, signal.SIGKILL)
+    os.waitpid(maker, 0)
+
+    try:
+        wait_for(lambda: cable.kernel.read(HERE) is None)
+    finally:
+        os.kill(child, signal.SIGKILL)
+    assert was_there
+
+
+def test_it_goes_at_once_when_it_is_let_go(cable: Cable) -> None:
+    """Even when a copy of its socket is somewhere still."""
+    cable.kernel.write(HERE, Clamp(MSS, (Handshakes("cable", "egress", "ip", Flow(6)),)))
+    (hold,) = cable.kernel._spaces["here"].tables.values()
+    copy = os.dup(hold.fd)
+
+    cable.kernel.write(HERE, None)
+
+    assert cable.kernel.read(HERE) is None
+    os.close(copy)

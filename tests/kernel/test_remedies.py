@@ -1,0 +1,197 @@
+"""What is tuned at the ends of a lab is in force: iproute2 sees it, a real connection feels it, and then it is gone."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from lab import run
+
+from chaoskit.clock import RealClock
+from chaoskit.conduct import serving
+from chaoskit.conduct.run import target_of
+from chaoskit.engine.journal import Journal
+from chaoskit.engine.session import apply, restore
+from chaoskit.errors import RefusedError
+from chaoskit.kernel.linux import LinuxKernel
+from chaoskit.plan.compile import compile_plan
+from chaoskit.plan.model import Plan
+from chaoskit.probe.sockets import tune
+from chaoskit.records import tcp_info
+from chaoskit.spec.load import parse
+from chaoskit.topology.edge import SERVER_V4, SERVER_V6
+
+FILE = """\
+name: tuned
+question: Does it help?
+stage: {{lab: edge, ip: {ip}}}
+workload: {{request-rate: 2/s}}
+{tuned}
+timeline: [{{baseline: 2s}}]
+"""
+PORT = 8000
+# what is tuned, the IP version, and the payload of the client's and of the server's segments: 12 bytes are timestamps
+SIZES = [
+    ("", "6", 1428, 1428),
+    ("client: {maxseg: 1000}", "4", 988, 988),
+    ("server: {maxseg: 1000}", "6", 988, 988),
+    ("client: {advmss: 1000}\nserver: {advmss: 1200}", "4", 1188, 988),
+    ("client: {advmss: 1000}", "6", 1428, 988),
+    ("client: {route-mtu: 1300}", "4", 1248, 1248),
+    ("server: {route-mtu: 1300}", "6", 1228, 1228),
+    ("client: {sysctl: {net.ipv4.tcp_mtu_probing: 2, net.ipv4.tcp_base_mss: 900}}", "4", 900, 1448),
+]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A connection of the lab: each end's segment size, and what ss says of each end."""
+
+    client: int
+    server: int
+    client_ss: str
+    server_ss: str
+
+
+def plan(tuned: str, ip: str = "4") -> Plan:
+    """The plan of a lab with these words about its ends."""
+    return compile_plan(parse(FILE.format(tuned=tuned, ip=ip), "x.yaml"))
+
+
+@contextmanager
+def in_force(kernel: LinuxKernel, run_directory: Path, tuned: str) -> Iterator[None]:
+    """What the stage of that plan has beyond the bare lab, set by the engine and put back by it."""
+    changes = [(change.knob, change.setting) for change in plan(tuned).stage][len(plan("").stage) :]
+    former = [kernel.read(knob) for knob, _ in changes]
+    with Journal(run_directory) as journal:
+        try:
+            for change in changes:
+                apply(kernel, journal, change)
+            yield
+        finally:
+            assert restore(kernel, journal) == []
+    assert [kernel.read(knob) for knob, _ in changes] == former
+
+
+def connection(kernel: LinuxKernel, compiled: Plan) -> Seen:
+    """What the probe's socket and the lab's server see of each other, as the conductor makes them."""
+    version = 6 if "[" in compiled.target else 4
+    server = serving.start(compiled, kernel)
+    try:
+        with kernel.inside("client"):
+            caller = socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET)
+        with caller:
+            caller.settimeout(30)
+            tune(caller, target_of(compiled).sockets)
+            caller.connect((SERVER_V6 if version == 6 else SERVER_V4, PORT))
+            caller.sendall(b"GET /v1/models HTTP/1.1\r\nhost: lab\r\n\r\n")
+            assert caller.recv(65536).startswith(b"HTTP/1.1 200")
+            with kernel.inside("server"):
+                server_ss = run("ss", "-Htin", "state", "established", "sport", f"= :{PORT}")
+            with kernel.inside("client"):
+                client_ss = run("ss", "-Htin", "state", "established", "dport", f"= :{PORT}")
+            own = tcp_info.sample(caller)["snd_mss"]
+        (other,) = re.findall(r" mss:(\d+)", server_ss)
+        assert re.findall(r" mss:(\d+)", client_ss) == [str(own)]
+        return Seen(own, int(other), client_ss, server_ss)
+    finally:
+        server.stop(RealClock())
+
+
+@pytest.mark.parametrize(("tuned", "ip", "client", "server"), SIZES, ids=[f"{each[0]} {each[1]}" for each in SIZES])
+def test_segments_are_as_long_as_asked(
+    tuned: str, ip: str, client: int, server: int, edge: LinuxKernel, tmp_path: Path
+) -> None:
+    """Each end sends segments of the size that the remedies of both ends leave, by TCP_INFO and by ss."""
+    with in_force(edge, tmp_path, tuned):
+        seen = connection(edge, plan(tuned, ip))
+
+    assert (seen.client, seen.server) == (client, server)
+
+
+def test_an_algorithm_is_its_hosts_alone(edge: LinuxKernel, tmp_path: Path) -> None:
+    """Connections of the host that was given one use it, the other end's use the kernel's default."""
+    default = Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
+    tuned = "server: {congestion-control: reno}"
+    assert default != "reno"
+
+    with in_force(edge, tmp_path, tuned):
+        seen = connection(edge, plan(tuned))
+
+    assert f" {default} " in seen.client_ss
+    assert " reno " in seen.server_ss
+    assert Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip() == default
+
+
+@pytest.mark.parametrize("algorithm", ["bbr", "dctcp"])
+def test_a_guest_lets_every_namespace_have_what_it_has(algorithm: str, edge: LinuxKernel, tmp_path: Path) -> None:
+    """Also what on other machines is for root's own namespace alone."""
+    tuned = f"client: {{sysctl: {{net.ipv4.tcp_ecn: 1}}}}\nserver: {{congestion-control: {algorithm}}}"
+
+    with in_force(edge, tmp_path, tuned):
+        seen = connection(edge, plan(tuned))
+
+    assert f" {algorithm} " in seen.server_ss
+
+
+@pytest.mark.parametrize("tuned", ["client: {route-mtu: 68, advmss: 88}", "server: {route-mtu: 65520, advmss: 32767}"])
+def test_the_bounds_of_the_words_are_the_kernels(tuned: str, edge: LinuxKernel, tmp_path: Path) -> None:
+    """The smallest and the largest sizes are held as they were given, by the routes of both families."""
+    with in_force(edge, tmp_path, tuned):
+        told = looks(edge, tuned.partition(":")[0])
+
+    mtu, advmss = re.findall(r"\d+", tuned)
+    assert all(f"mtu {mtu} advmss {advmss}" in route for route in told[:2])
+
+
+def test_iproute_sees_what_was_set(edge: LinuxKernel, tmp_path: Path) -> None:
+    """Both default routes carry their sizes, and the parameter holds its value, on the host that was tuned."""
+    tuned = "client: {sysctl: {net.ipv4.tcp_mtu_probing: 1}, route-mtu: 1400, advmss: 1340}"
+
+    with in_force(edge, tmp_path, tuned):
+        told = {place: looks(edge, place) for place in ("client", "server")}
+
+    v4, v6, probing = told["client"]
+    assert "via 10.1.0.254 " in v4
+    assert "via fd01::fe " in v6
+    assert all("mtu 1400 advmss 1340" in route for route in (v4, v6))
+    assert probing == "1\n"
+    assert not any("mtu" in route for route in told["server"])
+    assert [looks(edge, place)[2] for place in told] == ["0\n", "0\n"]
+    assert not any("mtu" in route for route in looks(edge, "client"))
+
+
+def looks(kernel: LinuxKernel, place: str) -> list[str]:
+    """The default routes and a parameter of that host, by tools of somebody else's."""
+    with kernel.inside(place):
+        routes = [run("ip", version, "route", "show", "default") for version in ("-4", "-6")]
+        return [*routes, run("sysctl", "-n", "net.ipv4.tcp_mtu_probing")]
+
+
+def test_an_algorithm_that_is_not_there_is_refused(edge: LinuxKernel, tmp_path: Path) -> None:
+    """The sentence names the remedy and where to look, and the lab is gone again."""
+    with pytest.raises(RefusedError) as caught, in_force(edge, tmp_path, "client: {congestion-control: no-such}"):
+        pass
+
+    assert str(caught.value).startswith("congestion-control no-such: this kernel has none of that name")
+    assert "sysctl net.ipv4.tcp_available_congestion_control" in str(caught.value)
+
+
+def test_an_algorithm_that_is_not_for_everybody_is_refused(edge: LinuxKernel, tmp_path: Path) -> None:
+    """On a machine that keeps one for itself the sentence says what allows it."""
+    allowed = Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
+    former = allowed.read_text()
+    allowed.write_text("cubic")
+    try:
+        with pytest.raises(RefusedError) as caught, in_force(edge, tmp_path, "client: {congestion-control: dctcp}"):
+            pass
+    finally:
+        allowed.write_text(former)
+
+    assert str(caught.value).startswith("congestion-control dctcp: this kernel lets no namespace have")
+    assert "sudo sysctl -w net.ipv4.tcp_allowed_congestion_control=" in str(caught.value)

@@ -1,0 +1,103 @@
+"""Sockets made by hand: what TCP_INFO says in every kind of trouble, and the findings that come of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from made_runs import Made, ns
+
+from chaoskit.analysis.path_mtu import path_mtu
+from chaoskit.analysis.raw import Raw
+from chaoskit.analysis.result import Direction, PathMtu
+from chaoskit.analysis.timeline import timeline
+from chaoskit.plan.model import Plan
+from chaoskit.records.model import Completion, Phase, Read, Request, Served, TcpInfo, Unacked
+
+Fields = dict[str, int]
+FRESH = {"snd_mss": 1448, "advmss": 1448, "pmtu": 1500, "rcv_mss": 536, "bytes_acked": 1, "delivered": 1}
+RTO = 200  # ms
+AT = 11_000  # in the phase "narrow", which is from 10 to 20 s
+
+
+def seen(**more: int) -> Fields:
+    """TCP_INFO of a connection that has just been made, but for these."""
+    return {**FRESH, "total_retrans": 0, "unacked": 0, "bytes_received": 0, **more}
+
+
+def stuck(again: int, **more: int) -> Fields:
+    """Right after the retransmission of that number: five full segments are lost, a short one behind them passed."""
+    outstanding = {"unacked": 6, "sacked": 1, "lost": 5, "retransmits": again, "rto": RTO * 1000 << again}
+    sent = {"bytes_sent": 7800 + 1448 * again, "bytes_retrans": 1448 * again, "last_data_sent": 0}
+    return seen(**{**outstanding, **sent, "total_retrans": again, "delivered": 3, **more})
+
+
+def vain(again: int) -> int:
+    """When that retransmission is sent, ms after the first sending."""
+    return RTO * (2**again - 1)
+
+
+@dataclass
+class Run:
+    """Records in the making. Ten seconds each of baseline, narrow (with a fault) and recovery."""
+
+    requests: list[Request] = field(default_factory=list)
+    infos: list[TcpInfo] = field(default_factory=list)
+    served: list[Served] = field(default_factory=list)
+    unacked: list[Unacked] = field(default_factory=list)
+    reads: list[Read] = field(default_factory=list)
+    plan: Plan | None = None
+
+    def ask(
+        self, at: float, *looks: tuple[float, Fields], completion: Completion = "complete", first: Fields | None = None
+    ) -> int:
+        """A stream on a connection of its own that begins then; its client's socket so long after that, the last
+        time at its end."""
+        number = len(self.requests)
+        end = at + (looks[-1][0] if looks else 100)
+        made = Made()
+        made.stream(at, [] if completion != "complete" else [end], completion, end, connection=number)
+        (request,) = (one for one in made.records if isinstance(one, Request))
+        self.requests.append(replace(request, stream=number))
+        self.infos.append(TcpInfo(number, "connected", ns(at), first or seen()))
+        self.infos += [TcpInfo(number, "stuck", ns(at + after), shown) for after, shown in looks]
+        return number
+
+    def serve(self, stream: int, at: float, *looks: tuple[float, Fields], first: Fields | None = None) -> None:
+        """The server's socket of that stream: when the request was there, and then."""
+        first = first or seen(bytes_acked=0)
+        self.served.append(Served(stream, ns(at), ns(at), ns(at), 5, 5, 0, "sent", first, first))
+        self.unacked += [Unacked(stream, ns(at + after), shown) for after, shown in looks]
+
+    def found(self) -> dict[str, list[PathMtu]]:
+        """The findings of the phases that have some."""
+        phases = [
+            Phase(name, 0, ("narrow",) if name == "narrow" else (), ns(at), ns(at), ns(at + 10_000))
+            for name, at in (("baseline", 0), ("narrow", 10_000), ("recovery", 20_000))
+        ]
+        raw = Raw(
+            plan=self.plan,
+            machine={},
+            how="finished",
+            detail="",
+            phases=phases,
+            requests=self.requests,
+            reads=self.reads,
+            infos=self.infos,
+            vitals=[],
+            served=self.served,
+            unacked=self.unacked,
+            counters=[],
+            hops=[],
+        )
+        found = path_mtu(raw, timeline(phases, ns(30_000)))
+        return {name: list(those) for name, those in found.items() if those}
+
+
+def hold(run: Run, direction: Direction, at: float, *agains: int, **more: int) -> int:
+    """A stream that is stuck there on its way up or down, seen at these retransmissions."""
+    looks = [(vain(again), stuck(again, **more)) for again in agains]
+    if direction == "up":
+        return run.ask(at, *looks, completion="first_token_timeout")
+    number = run.ask(at, (9000, seen()), completion="idle_timeout")
+    run.serve(number, at, *looks)
+    return number

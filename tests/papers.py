@@ -1,0 +1,228 @@
+"""A kernel on paper: a file, so that several processes see the same one; and owners that die while they change it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from chaoskit.clock import Clock, RealClock
+from chaoskit.conduct.leased import Held, Order, leased
+from chaoskit.conduct.settle import Settlement
+from chaoskit.engine.lease import Lease, Leases
+from chaoskit.engine.session import apply
+from chaoskit.facts import Facts
+from chaoskit.knobs import Change, HopCounters, Ifb, Knob, Link, Netem, QueueCounters, Setting, Sysctl
+
+FORWARD = Knob("sysctl", "", "net.ipv4.ip_forward")
+LINK = Knob("link", "", "eth0")
+IFB = Knob("ifb", "", "chaos-up")
+ROOT = Knob("qdisc", "", "chaos-up")
+BEFORE: dict[Knob, Setting] = {FORWARD: Sysctl("0"), LINK: Link(True, 1500, 65535)}
+CHANGES: tuple[Change, ...] = (
+    (FORWARD, Sysctl("1")),
+    (LINK, Link(True, 1400, 1)),
+    (IFB, Ifb()),
+    (ROOT, Netem(delay=1)),
+)
+AFTER: dict[Knob, Setting] = dict(CHANGES)
+_BOOK: TypeAdapter[list[tuple[Knob, Setting]]] = TypeAdapter(list[tuple[Knob, Setting]])
+
+
+def _nothing(_moment: str) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class PaperKernel:
+    """Implements `settle.Door`; every write replaces the whole file, so that a kill leaves it whole.
+
+    `hook` is called with "before" and "after" at each write.
+    """
+
+    path: Path
+    hook: Callable[[str], None] = _nothing
+
+    @property
+    def settings(self) -> dict[Knob, Setting]:
+        """All that it holds."""
+        return dict(_BOOK.validate_json(self.path.read_bytes()))
+
+    def fill(self, settings: dict[Knob, Setting]) -> None:
+        """Hold these."""
+        new = self.path.with_suffix(f".{os.getpid()}")
+        new.write_bytes(_BOOK.dump_json(list(settings.items())))
+        new.rename(self.path)
+
+    def facts(self) -> Facts:
+        """None."""
+        return Facts()
+
+    def read(self, knob: Knob) -> Setting:
+        """What was written last."""
+        return self.settings.get(knob)
+
+    def write(self, knob: Knob, setting: Setting) -> None:
+        """Write it down."""
+        self.hook("before")
+        settings = self.settings
+        settings.pop(knob, None)
+        self.fill(settings if setting is None else settings | {knob: setting})
+        self.hook("after")
+
+    def holds(self, setting: Setting) -> Setting:
+        """The setting itself."""
+        return setting
+
+    def counters(self, knob: Knob) -> QueueCounters | None:
+        """Nothing passes a file."""
+        return None
+
+    def taken(self, knobs: tuple[Knob, ...]) -> dict[Knob, QueueCounters]:
+        """Nor is any taken."""
+        return {}
+
+    def hop(self, place: str) -> HopCounters | None:
+        """Nor through one."""
+        return None
+
+    def lifelines(self) -> tuple[int, ...]:
+        """None: a file stays."""
+        return ()
+
+    def orphans(self) -> list[Knob]:
+        """What bears our names, in the order of taking away."""
+        return [knob for knob in (ROOT, IFB) if knob in self.settings]
+
+    @contextmanager
+    def opened(self) -> Iterator[PaperKernel]:
+        """As `LinuxKernel` is opened."""
+        yield self
+
+
+@dataclass
+class Bench:
+    """A paper kernel, a state folder and a lock of one's own; and the processes that were started with them."""
+
+    folder: Path
+    order: Order = field(default_factory=lambda: Order("inject", "a test", "eth0", 60 * 10**9))
+    pids: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(exist_ok=True)
+        self.kernel = PaperKernel(self.folder / "kernel.json")
+        self.kernel.fill(BEFORE)
+        self.leases = Leases(self.folder / "state")
+        self.lock = f"chaoskit test {os.getpid()} {self.folder}"
+        self.said: list[str] = []
+
+    @property
+    def lease(self) -> Lease:
+        """The only one."""
+        (lease,) = self.leases.all().leases
+        return lease
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether all is as it was, and nothing tells of it."""
+        return self.kernel.settings == BEFORE and self.is_paid
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether no lease stands."""
+        return not (self.leases.state / "leases").exists() or not any((self.leases.state / "leases").iterdir())
+
+    def hold(self, then: Callable[[Held], None], hook: Callable[[str], None] = _nothing) -> None:
+        """Change everything, in this process, and do this before it is put back."""
+        with leased(self.order, replace(self.kernel, hook=hook).opened, self.leases.state, self.lock) as held:
+            for change in CHANGES:
+                apply(held.kernel, held.journal, change)
+            held.begin()
+            then(held)
+
+    def begin(self, then: Callable[[Held], None], hook: Callable[[str], None] = _nothing) -> int:
+        """The same in a process of its own; its pid."""
+        pid = os.fork()
+        if pid:
+            self.pids.append(pid)
+            return pid
+        code = 1
+        try:
+            os.setsid()
+            self.hold(then, hook)
+            code = 0
+        finally:
+            os._exit(code)
+
+    def begun(self, then: Callable[[Held], None] | None = None) -> int:
+        """The pid of an owner that has changed everything, and waits for ever."""
+        ready = self.folder / "ready"
+        ready.unlink(missing_ok=True)
+
+        def work(held: Held) -> None:
+            ready.touch()
+            (then or (lambda _: sleep()))(held)
+
+        pid = self.begin(work)
+        assert eventually(ready.exists)
+        return pid
+
+    def guard(self) -> int:
+        """The pid of the guard."""
+        guard = self.lease.guard
+        assert guard is not None
+        self.pids.append(guard.pid)
+        return guard.pid
+
+    def settle(self, lease: str | None = None, clock: Clock | None = None) -> list[str]:
+        """What `chaoskit restore` could not put back; what it says is in `said`."""
+        clock = clock or RealClock()
+        settlement = Settlement(self.leases, self.kernel.opened, self.said.append, clock, self.lock)
+        if lease is None:
+            settlement.everything()
+        else:
+            settlement.one(lease)
+        return settlement.left
+
+    def close(self) -> None:
+        """Nothing that was started here lives on."""
+        with suppress(ValueError):
+            if self.lease.guard:
+                self.pids.append(self.lease.guard.pid)
+        for pid in self.pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+
+
+def sleep() -> None:
+    """Until a signal comes."""
+    while True:
+        signal.pause()
+
+
+def eventually(condition: Callable[[], bool], patience: float = 30.0) -> bool:
+    """Whether it came true in time."""
+    deadline = time.monotonic() + patience
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.002)
+    return True
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a child of ours, which is collected, or any other process has ended."""
+    with suppress(ChildProcessError):
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    try:
+        return Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True

@@ -1,0 +1,87 @@
+"""All that a kernel tells about its network, as text to be compared byte for byte.
+
+Rules: nothing that moves by itself is looked at (counters, learnt neighbours); whatever a run of ours could
+have touched is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections import Counter
+from dataclasses import dataclass
+
+_IP = (
+    "link show",
+    "address show",
+    "rule show",
+    "-6 rule show",
+    "route show table all",
+    "-6 route show table all",
+    "neighbour show nud permanent",
+    "netns list",
+)
+_COUNTERS = ("nf_conntrack_count",)
+_PLACES = ("ingress", "egress", "root")
+
+
+@dataclass(frozen=True)
+class State:
+    """The lines that each look gave: by `ip`, `tc`, `nft`, and of every file below /proc/sys/net."""
+
+    lines: tuple[str, ...]
+
+    def __sub__(self, other: State) -> list[str]:
+        """What is here and not there (+), and there and not here (-)."""
+        mine, theirs = Counter(self.lines), Counter(other.lines)
+        return [f"+ {line}" for line in (mine - theirs).elements()] + [
+            f"- {line}" for line in (theirs - mine).elements()
+        ]
+
+
+def look() -> State:
+    """The state of this network namespace now. About 0.2 s in a guest."""
+    links = [link["ifname"] for link in json.loads(_run("ip", "-j", "link", "show"))]
+    tc = ["qdisc show"]
+    for link in links:
+        tc += [f"class show dev {link}", *(f"filter show dev {link} {place}" for place in _PLACES)]
+    told = [
+        *_several("ip", _IP),
+        *_several("tc", tuple(tc)),
+        *_run("nft", "list", "ruleset").splitlines(),
+        *_sysctls(),
+    ]
+    return State(tuple(told))
+
+
+def _several(tool: str, looks: tuple[str, ...]) -> list[str]:
+    """What one process of a tool says to many questions."""
+    said = subprocess.run(
+        [tool, "-d", "-force", "-batch", "-"], input="\n".join(looks), capture_output=True, text=True, check=False
+    )
+    return said.stdout.splitlines()
+
+
+def _run(*argv: str) -> str:
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+def _sysctls() -> list[str]:
+    """Every parameter and its value; some can only be written, some answer to nobody: their errors stand for them."""
+    lines = []
+    for folder, _, files in os.walk("/proc/sys/net"):
+        for name in sorted(set(files) - set(_COUNTERS)):
+            path = f"{folder}/{name}"
+            try:
+                fd = os.open(path, os.O_RDONLY)
+            except OSError as error:
+                lines.append(f"{path} {error.errno}")
+                continue
+            try:
+                lines.append(f"{path} {os.read(fd, 65536).decode(errors='replace')}")
+            except OSError as error:
+                lines.append(f"{path} {error.errno}")
+            finally:
+                os.close(fd)
+    return sorted(lines)

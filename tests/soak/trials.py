@@ -1,0 +1,351 @@
+"""What is done to a run, when, and how it is judged.
+
+The moment covers a run's whole life. It is a place in its journal and a time after that, both by chance:
+
+| part                      | place                         | time after it                        |
+|---------------------------|-------------------------------|--------------------------------------|
+| before the first change   | none                          | up to when the first change came     |
+| while setting             | after any line but the last   | a few milliseconds                   |
+| in force                  | after the last line           | up to the lease's length             |
+| while putting back        | after any line of putting back | a few milliseconds                   |
+
+What the journal said just before the blow is what the table counts. A cold life is hit at any time of it, and so
+is `exec`, which keeps no journal: it sets while its cable stands, and is in force while its command runs.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from chaoskit.engine.lease import owed_in
+from soak import ground
+from soak.life import PATIENCE, Life, Progress, books, command, kill, leases, wait_until, warm_up
+from soak.runs import Runs
+from soak.state import look
+
+Part = Literal["before", "setting", "in force", "putting back", "after"]
+PARTS: tuple[Part, ...] = ("before", "setting", "in force", "putting back", "after")
+LEASE = "LEASE"  # in a run's words: what the machine needs to have a life of all parts
+RUN = "RUN:"  # before the name of a link: the directory of a run there, planned and not yet begun
+LONG = "60s"
+HOUR = 3600
+SETTLE = 20.0  # s after the end of all processes that the kernel itself may need
+_FEW = 0.006  # s
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One blow against one run. `what` names a function below; `row` is the table's."""
+
+    row: str
+    what: str
+    words: tuple[str, ...]
+    link: str
+    seed: int
+    victim: str = "conductor"
+    sign: int = 0
+    cold: bool = False  # started from a shell
+    part: Part | None = None  # of the life; None leaves it to chance
+
+    @property
+    def is_death(self) -> bool:
+        """Whether the guard has to act at once."""
+        return self.victim == "conductor" and self.sign == signal.SIGKILL
+
+
+@dataclass
+class Outcome:
+    """What came of a trial. `left` names everything that should not be there; `late` is s until all was back."""
+
+    row: str
+    link: str
+    seed: int
+    part: Part = "before"
+    late: float = 0.0
+    restored: bool = False
+    identical: bool = False
+    left: list[str] = field(default_factory=list)
+    said: str = ""
+    code: int | None = None
+
+
+@dataclass(frozen=True)
+class Usual:
+    """How an undisturbed run goes: s to the first change, how much it sets and puts back, and s to the end."""
+
+    lead: float
+    done: int
+    restored: int
+    whole: float
+
+
+class Workbench:
+    """The ground, its state before anything, and where runs keep theirs."""
+
+    def __init__(self, folder: Path) -> None:
+        ground.prepare()
+        ground.build()
+        self.state, self.small = folder / "state", folder / "small"
+        self.state.mkdir()
+        self.small.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(self.small)], check=True)
+        self.talker, self._runs = ground.talk(), Runs(folder / "runs")
+        self.at_rest = look()
+        self._lease, self._warm = LONG, set[str]()
+        self._usual: dict[tuple[tuple[str, ...], bool], Usual] = {}
+
+    def close(self) -> None:
+        """Leave the folder, and the guest, as they were."""
+        self._runs.close()
+        kill(self.talker, signal.SIGKILL)
+        os.waitpid(self.talker, 0)
+        ground.leave()
+        subprocess.run(["umount", str(self.small)], check=True)
+
+    def begin(self, words: tuple[str, ...], state: Path, cold: bool = False) -> Life:
+        """A life with these words, in which RUN stands for a directory of its own."""
+        places = (word.partition(RUN)[2] for word in words)
+        told = (str(self._runs.directory(link)) if link else word for word, link in zip(words, places, strict=True))
+        return Life(tuple(told), state, cold)
+
+    def typed(self, words: tuple[str, ...]) -> tuple[str, ...]:
+        """The words with a lease that is several times as long as setting takes here, and two seconds at least."""
+        long = tuple(LONG if word == LEASE else word for word in words)
+        if words[0] not in self._warm:
+            warm_up(lambda: self.begin(long, self.state))
+            self._warm.add(words[0])
+        if LEASE in words and self._lease == LONG:
+            self._lease = f"{max(2, round(3 * self._setting(long)))}s"
+        return tuple(self._lease if word == LEASE else word for word in words)
+
+    def _setting(self, words: tuple[str, ...]) -> float:
+        """How many seconds of its lease a run needs to set everything."""
+        life = self.begin(words, self.state)
+        wait_until(lambda: life.until() is not None or life.has_ended(), PATIENCE)
+        begun = time.monotonic()
+        wait_until(lambda: "in force" in life.words() or life.has_ended(), PATIENCE)
+        took = time.monotonic() - begun
+        kill(life.conductor, signal.SIGTERM)
+        life.outlive()
+        life.end()
+        return took
+
+    def usual(self, words: tuple[str, ...], cold: bool) -> Usual:
+        """From one run to its end; raises AssertionError when even that leaves something."""
+        key = (words, cold)
+        if key not in self._usual:
+            self._usual[key] = self._measure(words, cold)
+        return self._usual[key]
+
+    def _measure(self, words: tuple[str, ...], cold: bool) -> Usual:
+        life = self.begin(words, self.state, cold)
+        lead, seen = 0.0, Progress()
+        while not life.has_ended():
+            now = life.progress() or seen
+            if now.lines and not seen.lines:
+                lead = time.monotonic() - life.began
+            seen = now if now.lines >= seen.lines else seen
+            time.sleep(0.001)
+        whole = time.monotonic() - life.began
+        seen = life.progress() or seen
+        life.end()
+        wrong = look() - self.at_rest
+        assert life.code == 0, f"{words} ended with {life.code}: {life.words()}"
+        assert not wrong, f"an undisturbed {words} leaves {wrong}"
+        assert seen.done or words[0] == "exec", f"{words} keeps no journal where it is looked for"
+        return Usual(lead, seen.done, seen.restored, whole)
+
+
+def attempt(bench: Workbench, trial: Trial) -> Outcome:
+    """Do it, wait, restore by hand where nobody else can, compare, and clear away for the next."""
+    chance = random.Random(trial.seed)
+    state = bench.small if trial.what == "fill" else bench.state
+    outcome = Outcome(trial.row, trial.link, trial.seed)
+    words = bench.typed(trial.words)
+    usual = bench.usual(words, trial.cold)
+    life = bench.begin(words, state, trial.cold)
+    try:
+        outcome.part = await_moment(life, usual, trial, chance)
+        until = life.until()
+        struck = strike(life, trial, chance)
+        ended = settle(life, trial, outcome, state)
+        outcome.late = outcome.late or lateness(trial, struck, until, ended)
+        outcome.code = life.code
+        judge(bench, life, outcome, state)
+    finally:
+        life.end()
+        if outcome.left:
+            outcome.said = life.words()
+            clear(bench, state)
+    return outcome
+
+
+def await_moment(life: Life, usual: Usual, trial: Trial, chance: random.Random) -> Part:
+    """Wait for the moment that chance chose; the part of the life that it fell into."""
+    if trial.cold or _is_exec(life):
+        _wait_for(life, lambda: False, chance.uniform(0, usual.whole))
+    else:
+        _await_place(life, usual, trial.part or chance.choice(PARTS[:4]), chance)
+    if trial.victim == "guard" or trial.sign == signal.SIGSTOP:  # there has to be one: before, nothing has a lease
+        wait_until(lambda: bool(life.guards()) or life.has_ended(), PATIENCE)
+    return part_of(life, usual)
+
+
+def part_of(life: Life, usual: Usual) -> Part:
+    """Where a run is, by its journal."""
+    now = life.progress()
+    if life.has_ended():
+        return "after"
+    if _is_exec(life):
+        if any("sleep" in _told(pid) for pid in life.others()):
+            return "in force"
+        return "setting" if Path("/sys/class/net/chaos-out").exists() else "before"
+    if now is None or not now.lines:
+        return "before"
+    if now.restored:
+        return "putting back"
+    return "in force" if now.done == usual.done else "setting"
+
+
+def _is_exec(life: Life) -> bool:
+    return life.words_given[0] == "exec"
+
+
+def _await_place(life: Life, usual: Usual, part: Part, chance: random.Random) -> None:
+    if part == "before":
+        _wait_for(life, lambda: False, chance.uniform(0, usual.lead))
+        return
+    if part == "setting":
+        lines = chance.randint(1, 2 * usual.done - 1)
+        _wait_for(life, lambda: (life.progress() or Progress()).lines >= lines, PATIENCE)
+        time.sleep(chance.uniform(0, _FEW))
+        return
+    _wait_for(life, lambda: (life.progress() or Progress()).done >= usual.done, PATIENCE)
+    if part == "in force":
+        time.sleep(chance.uniform(0, 1.0))
+        return
+    if chance.random() < 0.5:  # else the lease ends it
+        time.sleep(chance.uniform(0, 0.2))
+        kill(life.conductor, signal.SIGTERM)
+    lines = chance.randint(1, usual.restored - 1)
+    _wait_for(life, lambda: (life.progress() or Progress()).restored >= lines, PATIENCE)
+    time.sleep(chance.uniform(0, _FEW / 2))
+
+
+def _wait_for(life: Life, condition: Callable[[], bool], patience: float) -> None:
+    wait_until(lambda: condition() or life.has_ended(), patience)
+
+
+def strike(life: Life, trial: Trial, chance: random.Random) -> float:
+    """The blow itself; the moment of it."""
+    moment = time.monotonic()
+    match trial.what:
+        case "kill":
+            _kill(life, trial, chance)
+        case "fill":
+            _fill(life)
+        case "clock":
+            time.clock_settime(time.CLOCK_REALTIME, time.time() + trial.sign * HOUR)
+        case "vanish":
+            ground.remove_link(trial.link)
+        case _:
+            raise ValueError(trial.what)
+    return moment
+
+
+def _kill(life: Life, trial: Trial, chance: random.Random) -> None:
+    sign = signal.Signals(trial.sign)
+    match trial.victim:
+        case "conductor":
+            if not life.has_ended():
+                kill(life.conductor, sign)
+        case "guard":
+            for guard in life.guards():
+                kill(guard, sign)
+        case "both":
+            victims = [life.conductor, *life.others()]
+            chance.shuffle(victims)
+            for victim in victims:
+                if victim != life.conductor or not life.has_ended():
+                    kill(victim, sign)
+            for late in life.others():  # born while we struck
+                kill(late, sign)
+
+
+def _fill(life: Life) -> None:
+    """Not a byte more fits into the state folder."""
+    filler = os.open(life.state / "filler", os.O_WRONLY | os.O_CREAT)
+    size = 4096
+    while size:
+        try:
+            os.write(filler, b"x" * size)
+        except OSError:
+            size //= 2
+    os.close(filler)
+
+
+def lateness(trial: Trial, struck: float, until: float | None, ended: float) -> float:
+    """From the blow, which ends a run; or from the lease's end, when the blow lets a run go on to it."""
+    if trial.is_death or until is None or ended < until:
+        return ended - struck
+    return ended - max(struck, until)
+
+
+def settle(life: Life, trial: Trial, outcome: Outcome, state: Path) -> float:
+    """Wait until nothing of the run lives, the moment of which is given, then do what is somebody's to do."""
+    ended = life.outlive()
+    if ended is None:
+        outcome.left.append("processes that do not end: " + ", ".join(_told(pid) for pid in life.others()))
+        life.end()
+        ended = time.monotonic()
+    if trial.what == "clock":
+        time.clock_settime(time.CLOCK_REALTIME, time.time() - trial.sign * HOUR)
+    if trial.what == "fill":
+        (state / "filler").unlink()
+    if trial.victim == "both":
+        code, said, outcome.late = command(("restore",), state)
+        if code != 0:
+            outcome.left.append(f"chaoskit restore ended with {code}: {said.strip()}")
+    if trial.what == "vanish":
+        ground.make_link(trial.link)
+    return ended
+
+
+def _told(pid: int) -> str:
+    with suppress(OSError):
+        return f"{pid} {Path('/proc', str(pid), 'cmdline').read_text().replace(chr(0), ' ')!r}"
+    return f"{pid}"
+
+
+def judge(bench: Workbench, life: Life, outcome: Outcome, state: Path) -> None:
+    """What is there that was not, and what is missing. The kernel takes away an unnamed namespace when it has time."""
+    begun, ended = time.monotonic(), outcome.late
+    while (wrong := look() - bench.at_rest) and time.monotonic() < begun + SETTLE:
+        outcome.late = ended + time.monotonic() - begun
+    outcome.identical = not wrong
+    outcome.left += wrong
+    for lease in leases(state):  # one that owes nothing is in nobody's way: the next run takes it away
+        outcome.left += [f"owed by lease {lease.name}: {debt.knob}" for debt in owed_in(books(lease))]
+    outcome.left += [f"process {pid}" for pid in life.others()]
+    outcome.restored = not outcome.left
+
+
+def clear(bench: Workbench, state: Path) -> None:
+    """Put the ground right by force, so that the next trial begins well."""
+    for lease in leases(state):
+        shutil.rmtree(lease)
+    ground.clear()
+    ground.build()
+    wrong = look() - bench.at_rest
+    if wrong:
+        raise RuntimeError(f"the ground cannot be put right: {wrong}")

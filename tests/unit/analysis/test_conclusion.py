@@ -1,0 +1,63 @@
+"""Full segments that died stand beside the objectives that were broken meanwhile, and are a warning where nobody
+asked for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from made_runs import Made, ns, plan
+
+from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.result import Result
+from chaoskit.records.model import TcpInfo
+
+FRESH = {"snd_mss": 1448, "advmss": 1448, "pmtu": 1500, "bytes_acked": 1, "delivered": 1}
+STUCK = {
+    **FRESH,
+    "unacked": 6,
+    "sacked": 1,
+    "lost": 5,
+    "retransmits": 4,
+    "rto": 3_200_000,
+    "bytes_sent": 13592,
+    "bytes_retrans": 5792,
+    "last_data_sent": 0,
+    "total_retrans": 4,
+}
+OBJECTIVES = [
+    "interruption_rate <= 1%",
+    "ttft_p50 < 1s during wifi",
+    "ttft_p50 < 50ms during baseline",
+    "ttft_p50 < 2s",
+]
+
+
+def result(run: Path, begin: float) -> Result:
+    """Of a run with a hundred sound streams, and twenty that are stuck on their way up from `begin` on."""
+    made = Made(plan(OBJECTIVES)).phases().many(0, 9000, 90).vitals(30_000)
+    for index in range(20):
+        at = begin + 100 * index
+        number = made.stream(at, completion="first_token_timeout", ended=at + 5000, connection=1000 + index)
+        made.records.append(TcpInfo(number, "connected", ns(at), FRESH))
+        made.records.append(TcpInfo(number, "stuck", ns(at + 3000), STUCK))
+    made.counters("wifi", 900, 100, 10_000, 20_000).handshakes(1000, [1] * 9).handshakes(11_000, [31] * 9)
+    return analyse(made.served(0, 5, 5).write(run))
+
+
+def test_a_broken_objective_names_them(tmp_path: Path) -> None:
+    """Where they died in the phase that it looks at, and where it looks at all; not where another phase was meant."""
+    found = result(tmp_path, 11_000)
+    words = "; full segments died on their way up in wifi"
+
+    assert [verdict.judgement for verdict in found.objectives] == ["broken", "broken", "broken", "met"]
+    assert [words in verdict.reason for verdict in found.objectives] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(("begin", "count"), [(1000, 1), (11_000, 0)])
+def test_without_a_fault_they_are_a_warning(begin: float, count: int, tmp_path: Path) -> None:
+    """A path that swallows them by itself makes the baseline no baseline; where a fault is in force it was asked."""
+    found = result(tmp_path, begin)
+
+    warning = "baseline: no fault was in force, and full segments died on their way up"
+    assert [said for said in found.warnings if "no fault was in force" in said] == [warning] * count

@@ -1,0 +1,132 @@
+"""The variants of a matrix, from the records in one folder alone."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+from pathlib import Path
+
+import pytest
+from made_runs import Made, plan
+
+from chaoskit.analysis.sidebyside import Row, SideBySide, gather, is_of_a_matrix, worst
+from chaoskit.errors import SpecError
+
+FILE = """\
+name: sizes
+question: Which sizes?
+stage: {lab: edge}
+workload: {request-rate: 10/s}
+timeline: [{baseline: 10s}]
+matrix: {workload.prompt-size: [200B, 4kB, 64kB]}
+"""
+NAMES = ("prompt-size=200B", "prompt-size=4kB", "prompt-size=64kB")
+
+
+def folder(tmp_path: Path, count: int = 3) -> Path:
+    """A matrix of which so many variants were run."""
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "experiment.yaml").write_text(FILE)
+    (run / "outcome.json").write_text(json.dumps({"how": "finished", "detail": ""}))
+    for name in NAMES[:count]:
+        Made(plan()).phases().many(0, 29_000, 500).write(run / name)
+        (run / name / "experiment.yaml").write_text(FILE)
+    return run
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> SideBySide:
+    """What three variants found, all of which went well."""
+    return gather(folder(tmp_path_factory.mktemp("whole")))
+
+
+def ended(row: Row, how: str | None) -> Row:
+    """The same variant, had it gone like this; None: not run."""
+    if how is None or row.result is None:
+        return row.model_copy(update={"result": None, "is_new": True})
+    went, found = ("finished", how) if how in ("none", "broken") else (how, "none")
+    detail = "SIGTERM" if how == "interrupted" else ""
+    outcome = row.result.outcome.model_copy(update={"how": went, "detail": detail, "found": found})
+    return row.model_copy(update={"result": row.result.model_copy(update={"outcome": outcome})})
+
+
+def test_every_variant_is_a_row_with_what_it_has_of_each_axis(tmp_path: Path) -> None:
+    """In the matrix's order, with its result; nothing else in the folder is looked at."""
+    run = folder(tmp_path)
+    (run / "prompt-size=1kB").mkdir()
+
+    found = gather(run)
+
+    assert is_of_a_matrix(run)
+    assert not is_of_a_matrix(run / NAMES[0])
+    assert (found.name, found.question, found.axes) == ("sizes", "Which sizes?", ("prompt-size",))
+    assert [(row.name, row.values) for row in found.variants] == list(
+        zip(NAMES, [("200B",), ("4kB",), ("64kB",)], strict=True)
+    )
+    assert all(row.result and row.result.outcome.how == "finished" for row in found.variants)
+    assert SideBySide.model_validate_json(found.model_dump_json()) == found.model_copy(
+        update={
+            "run": "",
+            "variants": tuple(
+                row.model_copy(update={"result": row.result and row.result.model_copy(update={"run": ""})})
+                for row in found.variants
+            ),
+        }
+    )
+
+
+def test_what_is_missing_or_damaged_is_a_row_all_the_same(tmp_path: Path) -> None:
+    """A variant that was not run says so, one whose records make no sense says why, and the rest is there."""
+    run = folder(tmp_path, 2)
+    (run / NAMES[0] / "plan.json").write_text('{"schema_version": 99}')
+
+    damaged, whole, new = gather(run).variants
+
+    assert damaged.result is None
+    assert "schema version 99, this chaoskit reads 1" in damaged.missing
+    assert whole.result is not None
+    assert (new.result, new.is_new) == (None, True)
+
+
+@pytest.mark.parametrize(
+    ("hows", "together", "code"),
+    [
+        (("none", "none", "none"), ("finished", ""), 0),
+        (("none", "broken", "none"), ("finished", ""), 1),
+        (("none", "none", None), ("finished", ""), 5),
+        (("broken", "none", None), ("finished", ""), 1),
+        (("broken", "refused", "none"), ("finished", ""), 3),
+        (("broken", "refused", "interrupted"), ("finished", ""), 143),
+        (("broken", None, None), ("interrupted", "SIGINT"), 130),
+        (("broken", None, None), ("interrupted", "SIGTERM"), 143),
+        (("dirty", None, None), ("dirty", "prompt-size=200B was not put back"), 4),
+        (("none", "interrupted", None), ("dirty", ""), 4),
+    ],
+)
+def test_the_exit_code_is_that_of_the_worst(
+    whole: SideBySide, hows: tuple[str | None, ...], together: tuple[str, str], code: int
+) -> None:
+    """Not put back, interrupted, refused, broken, undecided, in this order; what was not run is undecided."""
+    rows = tuple(ended(row, how) for row, how in zip(whole.variants, hows, strict=True))
+
+    found = whole.model_copy(update={"variants": rows, "how": together[0], "detail": together[1]})
+
+    assert found.exit_code == code
+
+
+def test_of_two_exit_codes_the_worse_one_counts() -> None:
+    """Whatever the order, and nothing is 0."""
+    order = (4, 143, 130, 3, 1, 5, 0)
+
+    for one, other in product(order, repeat=2):
+        assert worst([one, other]) == order[min(order.index(one), order.index(other))]
+    assert worst([]) == 0
+
+
+def test_a_folder_of_something_else_is_a_mistake_of_the_options(tmp_path: Path) -> None:
+    """An experiment without a matrix and without a plan is no run."""
+    (tmp_path / "experiment.yaml").write_text(FILE.partition("matrix")[0])
+
+    with pytest.raises(SpecError, match=r"is no run directory: it has no plan\.json"):
+        gather(tmp_path)

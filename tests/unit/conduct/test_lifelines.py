@@ -1,0 +1,89 @@
+"""What goes with its maker, when its maker leaves it to a guard."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from papers import CHANGES, Bench, PaperKernel, eventually, sleep
+
+from chaoskit.conduct.leased import Held
+
+
+@dataclass(frozen=True)
+class Hanging(PaperKernel):
+    """A kernel in which something is in force as long as anybody holds this descriptor."""
+
+    line: int = -1
+
+    def lifelines(self) -> tuple[int, ...]:
+        """The one."""
+        return (self.line,)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """A paper kernel, and nothing left behind."""
+    found = Bench(tmp_path / "bench")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Path:
+    """A pipe by a name that anybody can look at; what is in force hangs on its writing end."""
+    path = tmp_path / "line"
+    os.mkfifo(path)
+    return path
+
+
+def is_held(line: Path) -> bool:
+    """Whether anybody has its writing end open."""
+    reader = os.open(line, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        return os.read(reader, 1) != b""
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(reader)
+
+
+def test_a_guard_holds_what_its_owner_leaves_to_it(bench: Bench, line: Path, tmp_path: Path) -> None:
+    """Its owner has ended and it is in force still; the guard lets it go before it puts anything back."""
+    looks = tmp_path / "looks"
+    looks.touch()
+    theirs = os.open(line, os.O_RDWR)
+
+    def detach(held: Held) -> None:
+        held.kernel = Hanging(bench.kernel.path, line=theirs)
+        held.detach()
+
+    def look(when: str) -> None:
+        if when == "before":
+            with looks.open("a") as book:
+                book.write("held " if is_held(line) else "gone ")
+
+    owner = bench.begin(detach, look)
+    os.close(theirs)
+    assert os.waitstatus_to_exitcode(os.waitpid(owner, 0)[1]) == 0
+
+    assert is_held(line)
+    assert bench.settle() == []
+    assert looks.read_text().split() == ["held"] * len(CHANGES) + ["gone"] * len(CHANGES)
+    assert bench.is_clean
+
+
+def test_an_owner_takes_it_along(bench: Bench, line: Path) -> None:
+    """The guard of an owner that has not detached holds nothing of it."""
+    theirs = os.open(line, os.O_RDWR)
+    owner = bench.begun(lambda _: sleep())
+    os.close(theirs)
+    assert is_held(line)
+
+    os.kill(owner, signal.SIGKILL)
+
+    assert eventually(lambda: not is_held(line))

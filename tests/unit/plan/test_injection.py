@@ -1,0 +1,181 @@
+"""Injections become knobs, or one sentence that says why not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chaoskit.errors import RefusedError, SpecError
+from chaoskit.ground import Ground, Hung
+from chaoskit.knobs import Filter, Flow, Keys, Netem
+from chaoskit.plan.injection import InjectionPlan, compile_injection
+from chaoskit.spec.injection import Injection
+from chaoskit.topology.steering import qdisc
+
+BOTH = {"api.example.com": ("192.0.2.7", "2001:db8::7")}
+GROUND = Ground("eth0", addresses=BOTH)
+
+
+def planned(ground: Ground = GROUND, classifier: str = "flower", **words: Any) -> InjectionPlan:
+    defaults = {"to": "api.example.com:443", "down": {"delay": "80ms"}, "for": "10s"}
+    return compile_injection(Injection.model_validate(defaults | words), ground, classifier)
+
+
+def matches(plan: InjectionPlan, hook: str) -> list[Flow | Keys]:
+    return [
+        setting.match
+        for knob, setting in plan.changes
+        if isinstance(setting, Filter) and hook in knob.name and setting.match.type != "everything"
+    ]
+
+
+def test_every_address_of_a_name_is_aimed_at() -> None:
+    """A name with both families gets filters for all of its addresses, TCP, UDP and their fragments."""
+    flows = matches(planned(), "ingress")
+
+    assert {flow.source for flow in flows if isinstance(flow, Flow)} == {"192.0.2.7/32", "2001:db8::7/128"}
+    assert len(flows) == len(set(flows)) == 2 * 2 * 2
+
+
+def test_one_direction_leaves_the_other_alone() -> None:
+    """`down` alone hangs nothing into what the interface sends, and `up` alone nothing into what it receives."""
+    assert not matches(planned(), "egress")
+    assert not matches(planned(up={"loss": "1%"}, down=None), "ingress")
+
+
+def test_the_far_end_is_the_source_of_what_comes_down() -> None:
+    """Remote address and port are the source downwards and the destination upwards; the local port the reverse."""
+    plan = planned(up={"loss": "1%"}, to="192.0.2.7:443", **{"local-port": 5000, "protocol": "tcp"})
+
+    assert matches(plan, "ingress")[0] == Flow(6, "192.0.2.7/32", None, 443, 5000)
+    assert matches(plan, "egress")[0] == Flow(6, None, "192.0.2.7/32", 5000, 443)
+
+
+def test_the_netem_stands_before_anything_is_sent_to_it() -> None:
+    """The ifb gets its netem before it is up, and the filters are last."""
+    kinds = [knob.kind for knob, _ in planned().changes]
+
+    assert kinds[:4] == ["ifb", "qdisc", "link", "clsact"]
+    assert set(kinds[4:]) == {"filter"}
+
+
+def test_the_queue_holds_what_the_delay_lets_pile_up() -> None:
+    """Unless the author says otherwise, the netem's limit is no loss of its own at 1 Gbit/s."""
+    setting = dict(planned(down={"delay": "1s"}).changes)[qdisc("down")]
+
+    assert isinstance(setting, Netem)
+    assert setting.limit > 10**9 / 8 / 1514
+    named = dict(planned(down={"delay": "1s", "limit": "7"}).changes)[qdisc("down")]
+    assert isinstance(named, Netem)
+    assert named.limit == 7
+
+
+@pytest.mark.parametrize(
+    ("ground", "words", "sentence"),
+    [
+        (replace(GROUND, is_up=False), {}, "eth0 is down: sudo ip link set eth0 up"),
+        (replace(GROUND, ways_in=("carries the default route",)), {}, "default route.*--may-cut-me-off"),
+        (replace(GROUND, ways_in=("carries your ssh session",)), {}, "ssh session.*--may-cut-me-off"),
+        (replace(GROUND, ssh_peers=("192.0.2.7",)), {}, "192.0.2.7 is where your ssh session comes from"),
+        (replace(GROUND, ssh_peers=("10.1.2.3",)), {"to": "10.0.0.0/8"}, "10.1.2.3 is where your ssh session"),
+        (replace(GROUND, addresses={"api.example.com": ("192.0.2.7",)}), {"ip": "6"}, "has no IPv6 address"),
+        (GROUND, {"to": [f"10.0.{n}.0/24:443" for n in range(70)]}, "filters and there is room for 251"),
+    ],
+)
+def test_what_is_refused(ground: Ground, words: dict[str, Any], sentence: str) -> None:
+    """Each state that would end badly is refused before anything changes, with what to type next."""
+    with pytest.raises(RefusedError, match=sentence):
+        planned(ground, **words)
+
+
+def test_a_way_in_gets_a_short_lease() -> None:
+    """On the interface of the default route the flag alone is not enough: the lease is a minute at the most."""
+    ground = replace(GROUND, ways_in=("carries the default route",))
+
+    with pytest.raises(SpecError, match="give --for 60s or less"):
+        planned(ground, **{"may-cut-me-off": True, "for": "61s"})
+    assert planned(ground, **{"may-cut-me-off": True, "for": "1min"}).changes
+
+
+def test_u32_cannot_say_ports_over_ipv6() -> None:
+    """Without flower, IPv4 ports are said with u32, and IPv6 ports are refused with the remedy."""
+    with pytest.raises(RefusedError, match="modprobe cls_flower"):
+        planned(classifier="u32")
+    assert all(isinstance(match, Keys) for match in matches(planned(classifier="u32", ip="4"), "ingress"))
+
+
+@pytest.mark.parametrize(
+    ("words", "warning"),
+    [
+        ({}, "fragments show no ports"),
+        ({"to": "2001:db8::/32"}, "IPv6 finds its neighbours"),
+        ({"to": (), "everything": True, "interface": "eth0"}, "everything is hit"),
+        ({"down": {"delay": "1ms", "jitter": "5ms"}}, "jitter 5ms is above delay 1ms"),
+        ({"down": {"loss": "1%"}}, "takes such a train of packets whole"),
+    ],
+)
+def test_what_is_warned_of(words: dict[str, Any], warning: str) -> None:
+    """What hits more or less than a reader would think is said in the plan."""
+    assert any(warning in said for said in planned(**words).warnings)
+
+
+def test_loopback_is_explained() -> None:
+    """On loopback the plan says that one pass is both directions."""
+    plan = planned(Ground("lo", is_loopback=True), to="127.0.0.1:8000")
+
+    assert any("one pass for both ends" in said for said in plan.warnings)
+
+
+def test_a_far_end_that_is_anybody() -> None:
+    """`:443` is that port of any host, of both families."""
+    flows = matches(planned(to=":443", interface="eth0"), "ingress")
+
+    assert {(flow.source, flow.source_port) for flow in flows if isinstance(flow, Flow)} == {(None, 443), (None, None)}
+
+
+V4, V6 = frozenset({4}), frozenset({6})
+ALL_V4, ALL_V6 = Hung("ingress", "matchall", 1, V4, V4), Hung("ingress", "u32", 49152, V6, V6)
+SOME = Hung("ingress", "bpf", 2, V4 | V6)
+
+
+def test_what_cannot_be_reached_is_refused() -> None:
+    """When filters of others take, before ours, all that is meant of each version: in the direction that is used."""
+    for ground, words in (
+        (replace(GROUND, filters=(ALL_V4, ALL_V6)), {}),
+        (replace(GROUND, filters=(ALL_V4,)), {"ip": "4"}),
+        (replace(GROUND, filters=(ALL_V4,)), {"to": "192.0.2.7", "up": {"loss": "1%"}}),
+        (replace(GROUND, filters=(ALL_V4,)), {"to": "192.0.2.7", "down": None, "size-drop-down": 1000}),
+    ):
+        with pytest.raises(
+            RefusedError, match=r"nothing of that gets .* priority 1 .*tc filter del dev eth0 ingress prio 1"
+        ):
+            planned(ground, **words)
+    for ground, words in (
+        (replace(GROUND, filters=(ALL_V4,)), {}),
+        (replace(GROUND, filters=(ALL_V4,)), {"to": "2001:db8::7"}),
+        (replace(GROUND, filters=(ALL_V4, ALL_V6)), {"down": None, "up": {"loss": "1%"}}),
+        (replace(GROUND, filters=(replace(ALL_V4, priority=65000),)), {"ip": "4"}),
+        (replace(GROUND, filters=(SOME,)), {}),
+        (replace(GROUND, shut={"egress": "why"}), {}),
+    ):
+        assert planned(ground, **words).changes
+    with pytest.raises(RefusedError, match="eth0: why"):
+        planned(replace(GROUND, shut={"ingress": "why"}))
+
+
+def test_who_stands_before_and_behind_is_told() -> None:
+    """Each filter by kind, priority and hook, when it sees anything that is meant, in a direction that is used."""
+    behind = Hung("ingress", "flower", 60000, V4)
+    ground = replace(GROUND, filters=(SOME, ALL_V6, behind), apart={"api.example.com": "eth0.100"})
+
+    warnings = planned(ground, ip="4").warnings
+
+    assert any(
+        "bpf filter with priority 2 of somebody else at its ingress comes before ours" in each for each in warnings
+    )
+    assert any("flower filter with priority 60000" in each and "comes after ours" in each for each in warnings)
+    assert any("sends to api.example.com by eth0.100" in each for each in warnings)
+    assert not any("u32" in each for each in warnings)
+    assert not any("somebody" in each for each in planned(ground, down=None, up={"loss": "1%"}).warnings)

@@ -1,0 +1,181 @@
+"""Plans with faults of a path's MTU: what else of the lab or of an interface they need, and what they refuse."""
+
+from __future__ import annotations
+
+import pytest
+
+from chaoskit.errors import RefusedError, SpecError
+from chaoskit.ground import Ground
+from chaoskit.knobs import Clamp, Filter, Knob, Mtu, Netem, Pulse, RandomLoss, Setting
+from chaoskit.plan.compile import compile_plan
+from chaoskit.plan.injection import compile_injection
+from chaoskit.plan.model import Plan
+from chaoskit.spec.injection import Injection
+from chaoskit.spec.load import parse
+from chaoskit.topology.steering import CLAMP, CUT, HOLE, PRIORITY
+
+FILE = """\
+name: x
+question: x?
+stage: {stage}
+workload: {{request-rate: 4/s, output-tokens: 50}}
+faults:
+  path: {fault}
+  slow: {slow}
+timeline: [{{baseline: 2s}}, {{path: 2s}}, {{slow: 2s}}, {{path+slow: 2s}}, {{recovery: 2s}}]
+seed: 7
+"""
+LAB, FAR = "{lab: edge}", "{target: 'http://192.0.2.7:8000'}"
+GROUND = Ground("eth0", least_mtu=68, most_mtu=9000)
+ALL = 2**32 - 1
+
+
+def in_lab(fault: str, stage: str = LAB) -> Plan:
+    """The plan of an experiment with this fault, and a delay."""
+    slow = "{link: client-router, direction: down, netem: {delay: 5ms}}"
+    return compile_plan(parse(FILE.format(stage=stage, fault=fault, slow=slow), "x.yaml"))
+
+
+def at_interface(fault: str, ground: Ground = GROUND) -> Plan:
+    """The same between this machine and an endpoint."""
+    slow = "{direction: down, netem: {delay: 5ms}}"
+    return compile_plan(parse(FILE.format(stage=FAR, fault=fault, slow=slow), "x.yaml"), ground)
+
+
+def stage(plan: Plan) -> dict[Knob, Setting]:
+    """What is set before the first phase."""
+    return {change.knob: change.setting for change in plan.stage}
+
+
+def phase(plan: Plan, name: str) -> dict[Knob, Setting]:
+    """What a phase decides."""
+    (found,) = (each for each in plan.phases if each.name == name)
+    return {change.knob: change.setting for change in found.changes}
+
+
+def test_a_plan_with_every_fault_survives_its_file() -> None:
+    """plan.json holds MTUs, routes with sizes, clamps, filters that lose, and pulses."""
+    for fault in (
+        "[{tunnel: jumbo-mismatch}, {mss-clamp: 1360}]",
+        "{pmtu: {mtu: 1400, signal: dropped}, direction: both}",
+    ):
+        compiled = in_lab(fault)
+
+        assert Plan.model_validate_json(compiled.model_dump_json()) == compiled
+
+
+def test_hosts_forget_at_each_phase_what_they_know_of_paths() -> None:
+    """Where a phase changes what a path takes, every phase begins without what was learned; elsewhere nobody is
+    touched."""
+    forget = (Pulse("forget-paths", "client"), Pulse("forget-paths", "server"))
+    for fault in ("{pmtu: 1400, direction: up}", "{mtu: 1400, link: client-router}", "{tunnel: vxlan}"):
+        assert {each.pulses for each in in_lab(fault).phases} == {forget}
+    for fault in ("{size-drop: 1400, link: client-router, direction: up}", "{mss-clamp: 1360}"):
+        assert {each.pulses for each in in_lab(fault).phases} == {()}
+    assert {each.pulses for each in at_interface("{mtu: 1400}").phases} == {()}
+
+
+def test_a_link_too_small_for_ipv6_is_of_a_lab_without_it() -> None:
+    """Below 1280 bytes a kernel takes IPv6 off a link, and does not bring it back: so there is none to lose."""
+    small, wide = (stage(in_lab(f"{{mtu: {mtu}, link: client-router}}", "{lab: edge, ip: 4}")) for mtu in (1279, 1280))
+
+    assert any("fd01::1/64" in knob.name for knob in wide)
+    assert not [knob for knob in small if "::" in knob.name]
+    assert any("10.1.0.1/24" in knob.name for knob in small)
+    with pytest.raises(SpecError, match="RFC 8200"):
+        in_lab("{mtu: 1279, link: client-router}", "{lab: edge, ip: 6}")
+
+
+def test_what_is_too_long_has_somewhere_to_go() -> None:
+    """On an interface the ifb that loses all stands before a phase sends anything to it, and only where one does."""
+    up, down = at_interface("{size-drop: 1400, direction: up}"), at_interface("{size-drop: 1400, direction: down}")
+
+    assert stage(up)[Knob("qdisc", "", HOLE)] == Netem(loss=RandomLoss(ALL))
+    assert list(stage(up)).index(Knob("qdisc", "", HOLE)) < list(stage(up)).index(Knob("clsact", "", "eth0"))
+    assert not [knob for knob in stage(down) if knob.name == HOLE]
+    for plan, hook in ((up, "egress"), (down, "ingress")):
+        cuts = {knob for knob, each in phase(plan, "path").items() if isinstance(each, Filter)}
+        assert cuts == {Knob("filter", "", f"eth0 {hook} {number}") for number in (CUT, CUT + 1)}
+        assert all(phase(plan, "slow")[knob] is None for knob in cuts)
+        assert plan.needs >= {"police", "clsact", "flower"}
+
+
+def test_an_mtu_alone_aims_at_nobody() -> None:
+    """No filter, no ifb: the interface's MTU in its phase, and it is said whom that hits."""
+    text = FILE.format(stage=FAR, fault="{mtu: 1400}", slow="{mtu: 1300}").replace("{path+slow: 2s}, ", "")
+    plan = compile_plan(parse(text.replace("direction: down, ", ""), "x.yaml"), GROUND)
+
+    assert plan.stage == ()
+    assert phase(plan, "path") == {Knob("mtu", "", "eth0"): Mtu(1400)}
+    assert plan.interface is not None
+    assert plan.interface.hits == ("every packet that eth0 sends and that is longer than its MTU",)
+
+
+def test_a_clamp_alone_steers_nobody() -> None:
+    """No filter, no ifb, no clsact, and nothing asked of the kernel but the clamp; it is said whom it hits, and it
+    stands in its phases alone."""
+    text = FILE.format(stage=FAR, fault="{mss-clamp: 1360}", slow="{mtu: 1300}").replace("{path+slow: 2s}, ", "")
+    plan = compile_plan(parse(text, "x.yaml"), GROUND)
+
+    assert plan.stage == ()
+    assert plan.needs == {"clamp"}
+    asked = phase(plan, "path")[CLAMP]
+    assert isinstance(asked, Clamp)
+    assert {(each.link, each.flow.destination or each.flow.source) for each in asked.of or ()} == {
+        ("eth0", "192.0.2.7/32")
+    }
+    assert phase(plan, "slow")[CLAMP] is None
+    assert plan.interface is not None
+    assert plan.interface.hits[0] == "tcp with 192.0.2.7/32 at port 8000"
+    assert plan.interface.filters == 0
+    assert Plan.model_validate_json(plan.model_dump_json()) == plan
+
+
+def test_a_clamp_of_what_has_no_handshakes_is_refused() -> None:
+    """At its place in the file, before anybody looks at the machine."""
+    stage = "{target: 'http://192.0.2.7:8000', to: 192.0.2.7, protocol: udp}"
+    with pytest.raises(SpecError, match=r"faults\.path.*only TCP has handshakes, and the stage means udp alone"):
+        compile_plan(parse(FILE.format(stage=stage, fault="{mss-clamp: 1360}", slow="{mtu: 1300}"), "x.yaml"), GROUND)
+
+
+def test_an_injection_clamps() -> None:
+    """Alone it needs nothing but the clamp; with a delay it comes last, so that it is the first to go."""
+    words = {"to": "192.0.2.7:443", "for": "10s", "mss-clamp": 1360}
+    alone = compile_injection(Injection.model_validate(words), GROUND, "flower")
+    both = compile_injection(Injection.model_validate(words | {"down": "delay 1ms"}), GROUND, "flower")
+
+    assert [knob for knob, _ in alone.changes] == [CLAMP]
+    assert alone.needs == {"clamp"}
+    assert alone.filters == 0
+    assert alone.warnings == (
+        "connections that are open already keep their segments: a clamp changes handshakes alone",
+    )
+    assert both.changes[-1] == alone.changes[0]
+    assert both.needs == {"clamp", "netem", "ifb", "clsact", "flower"}
+
+
+@pytest.mark.parametrize("mtu", [1279, 9001])
+def test_an_mtu_that_the_interface_cannot_have_is_refused(mtu: int) -> None:
+    """Before anything is changed, with what it can have."""
+    with pytest.raises(RefusedError, match="it takes 1280 to 9000"):
+        at_interface(f"{{mtu: {mtu}}}", Ground("eth0", least_mtu=1280, most_mtu=9000))
+
+
+def test_an_injection_loses_what_is_long() -> None:
+    """Each direction on its own, of the traffic that is meant, before the filters of a netem."""
+    words = {"to": "192.0.2.7:443", "protocol": "tcp", "for": "10s"}
+    sizes = {"size-drop-up": 1400, "size-drop-down": 1300}
+    plan = compile_injection(Injection.model_validate(words | sizes), GROUND, "flower")
+
+    found = {knob.name: each for knob, each in plan.changes if isinstance(each, Filter)}
+    assert {(name.split()[1], each.over, each.to) for name, each in found.items()} == {
+        ("egress", 1400, HOLE),
+        ("ingress", 1300, None),
+    }
+    assert all(int(name.split()[2]) < PRIORITY for name in found)
+    assert "police" in plan.needs
+    alone = compile_injection(Injection.model_validate(words | {"size-drop-down": 1300}), GROUND, "flower")
+    assert not [knob for knob, _ in alone.changes if knob.name == HOLE]
+    assert (
+        "police" not in compile_injection(Injection.model_validate(words | {"up": "delay 1ms"}), GROUND, "flower").needs
+    )

@@ -1,0 +1,255 @@
+"""What status says of every lease there can be, and that what it prints can be fed back."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from chaoskit.engine.journal import Debt, Journal
+from chaoskit.engine.lease import Here, Lease, Leases, Process
+from chaoskit.errors import RefusedError
+from chaoskit.knobs import Change, Filter, Flow, Ifb, Knob, Netem
+from chaoskit.report.leases import Outlook, Standing, as_json, folders, look, render, strays
+from chaoskit.spec.injection import Injection
+from chaoskit.spec.load import load_injection
+from chaoskit.topology.steering import Aim, Remote, clamp, cut
+
+HERE = Here("a machine", "a boot", "4026531992-1")
+NOW, SECOND = 10**12, 10**9
+GONE = Process(2**22 + 1, 1)  # above the highest number that a process can have
+ALIVE = Process.of(os.getpid())
+WORDS: dict[str, Any] = {
+    "to": [{"host": "api.example.com", "port": 443}],
+    "down": {"delay": "80ms", "jitter": "20ms", "loss": {"share": "1%"}},
+    "for": "60s",
+}
+LEASE = Lease(
+    id="20261124T120730-4711",
+    command="chaoskit inject --to api.example.com:443",
+    by="alice",
+    interface="eth0",
+    since="2026-11-24T12:07:30.000+00:00",
+    until="2026-11-24T12:08:30.000+00:00",
+    ends=NOW + 42 * SECOND,
+    words=WORDS,
+    machine=HERE.machine,
+    boot=HERE.boot,
+    namespace=HERE.namespace,
+    owner=ALIVE,
+    guard=ALIVE,
+)
+CHANGES: tuple[Change, ...] = (
+    (Knob("ifb", "", "chaos-down"), Ifb()),
+    (Knob("qdisc", "", "chaos-down"), Netem(delay=90_000_000)),
+    (
+        Knob("filter", "", "eth0 ingress 51717"),
+        Filter("ip", Flow(6, "192.0.2.7/32", None, 443, None), "chaos-down"),
+    ),
+)
+
+
+def state(tmp_path: Path, *leases: Lease, owes: bool = True) -> Path:
+    """A state folder with these leases, each with its journal."""
+    kept = Leases(tmp_path)
+    for lease in leases:
+        kept.begin(lease)
+        with Journal(kept.journal(lease)) as journal:
+            for knob, setting in CHANGES if owes else ():
+                journal.intend(knob, None, setting)
+                journal.done(knob)
+    return tmp_path
+
+
+def shown(outlook: Outlook, width: int = 100) -> str:
+    """What is on the screen, every line of it within the screen."""
+    screen = io.StringIO()
+    render(outlook, Console(file=screen, width=width, force_terminal=False))
+    text = screen.getvalue()
+    assert all(len(line) <= width for line in text.splitlines())
+    return text
+
+
+CASES = [
+    ({}, True, "in force", "IN FORCE  42 s left  on eth0  lease 20261124T120730-4711"),
+    ({"ends": NOW - 1}, True, "ending", "ENDING  0 s left"),
+    ({"guard": GONE}, True, "owes", "its guard is dead: chaoskit restore 20261124T120730-4711"),
+    ({"guard": GONE}, False, "ended", "nothing is owed; to clear it away: chaoskit restore 2026"),
+    ({"guard": None}, False, "beginning", "BEGINNING"),
+    ({"guard": None, "owner": GONE}, True, "owes", "OWES"),
+    ({"guard": None, "owner": None}, True, "owes", "OWES"),
+    ({"boot": "before"}, True, "of another boot", "what it set went with that boot"),
+    ({"machine": "other"}, True, "of another machine", "OF ANOTHER MACHINE"),
+    ({"namespace": "1-1"}, True, "elsewhere", "in another network namespace; in force there"),
+    ({"namespace": "1-1", "guard": GONE}, True, "elsewhere", "its guard is dead: there, chaoskit restore"),
+]
+
+
+@pytest.mark.parametrize(("change", "owes", "expected", "sentence"), CASES)
+def test_each_state_of_a_lease_is_told(
+    tmp_path: Path, change: dict[str, Any], owes: bool, expected: str, sentence: str
+) -> None:
+    """Who lives, what is owed and where it was made decide what is said of it, and what to type."""
+    places = [state(tmp_path, replace(LEASE, **change), owes=owes)]
+
+    outlook = look(places, HERE, NOW)
+
+    assert [each.state for each in outlook.standings] == [expected]
+    assert sentence in shown(outlook)
+    assert json.loads(as_json(outlook))["leases"][0]["state"] == expected
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_all_there_is_to_know_is_on_the_screen(tmp_path: Path, width: int) -> None:
+    """Whom it hits, which addresses these are, what it does now, since when, until when, by whom."""
+    text = shown(look([state(tmp_path, LEASE)], HERE, NOW), width)
+
+    for words in (
+        "api.example.com:443 (192.0.2.7/32)",
+        "delay 90ms",
+        "2026-11-24 12:07:30 UTC, until 2026-11-24 12:08:30 UTC",
+        "alice: chaoskit inject --to api.example.com:443",
+    ):
+        assert words in text
+
+
+def test_nothing_is_one_sentence(tmp_path: Path) -> None:
+    """A machine where nothing is in force says so, and its JSON has no leases."""
+    outlook = look([tmp_path], HERE, NOW)
+
+    assert shown(outlook) == "Nothing of chaoskit's is in force here, and nothing is owed.\n"
+    assert json.loads(as_json(outlook))["leases"] == []
+
+
+def test_what_is_printed_can_be_injected_again(tmp_path: Path) -> None:
+    """The JSON of one lease is read as the injection that it was made from."""
+    path = tmp_path / "status.json"
+
+    path.write_text(as_json(look([state(tmp_path / "state", LEASE)], HERE, NOW)))
+
+    assert load_injection(path) == Injection.model_validate(WORDS)
+
+
+def test_one_lease_can_be_asked_for(tmp_path: Path) -> None:
+    """By its id; and one that is not there is refused with what to type."""
+    places = [state(tmp_path, LEASE, replace(LEASE, id="another"))]
+
+    assert [each.lease.id for each in look(places, HERE, NOW, "another").standings] == ["another"]
+    with pytest.raises(RefusedError, match="there is no lease third: chaoskit status shows all"):
+        look(places, HERE, NOW, "third")
+
+
+def test_a_run_is_told_by_its_filters(tmp_path: Path) -> None:
+    """What no inject can repeat shows what it hits by its journal, and has no injection to feed back."""
+    outlook = look([state(tmp_path, replace(LEASE, words={"experiment": "loss"}))], HERE, NOW)
+
+    assert "192.0.2.7/32 at port 443" in shown(outlook)
+    assert json.loads(as_json(outlook))["leases"][0]["injection"] is None
+
+
+def test_a_clamp_is_told_and_can_be_injected_again(tmp_path: Path) -> None:
+    """Whom it hits, by the addresses that the name stood for; how long segments may be: as the journal has it, and
+    before that as was asked; and its words once more."""
+    words = {"to": WORDS["to"], "mss-clamp": 1360, "for": "60s"}
+    lease = replace(LEASE, words=words)
+    places = [state(tmp_path / "state", lease, owes=False)]
+    asked = shown(look(places, HERE, NOW))
+    with Journal(Leases(places[0]).journal(lease)) as journal:
+        for knob, setting in clamp("eth0", Aim((Remote("192.0.2.7/32", 443),)), 1300):
+            journal.intend(knob, None, setting)
+            journal.done(knob)
+
+    outlook = look(places, HERE, NOW)
+
+    assert "both   TCP handshakes: mss at most 1360" in asked
+    assert "both   TCP handshakes: mss at most 1300" in shown(outlook)
+    assert "hits   api.example.com:443 (192.0.2.7/32)" in shown(outlook)
+    path = tmp_path / "status.json"
+    path.write_text(as_json(outlook))
+    assert load_injection(path) == Injection.model_validate(words)
+
+
+def test_what_is_lost_for_its_size_is_told(tmp_path: Path) -> None:
+    """Beside what the direction does besides: as the journal has it, and before that as was asked."""
+    words = {"to": WORDS["to"], "up": "delay 10ms", "size-drop-up": 1400, "size-drop-down": 1300, "for": "60s"}
+    lease = replace(LEASE, words=words)
+    places = [state(tmp_path / "state", lease, owes=False)]
+    asked = shown(look(places, HERE, NOW))
+    with Journal(Leases(places[0]).journal(lease)) as journal:
+        for knob, setting in cut("eth0", Aim((Remote("192.0.2.7/32", 443),)), ("up",), 1350, "flower"):
+            journal.intend(knob, None, setting)
+            journal.done(knob)
+
+    told = json.loads(as_json(look(places, HERE, NOW)))["leases"][0]["does"]
+
+    assert "down   longer than 1300 bytes: lost" in asked
+    assert "up     delay 10ms; longer than 1400 bytes: lost" in asked
+    assert told["up"] == "delay 10ms; longer than 1350 bytes: lost"
+
+
+def test_a_lease_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    """A torn lease is a sentence, and hides no other."""
+    state(tmp_path, LEASE)
+    torn = tmp_path / "leases" / "torn"
+    torn.mkdir()
+    (torn / "lease.json").write_text('{"id": "to')
+
+    text = shown(look([tmp_path], HERE, NOW), 300)
+
+    assert "IN FORCE" in text
+    assert "is torn or was edited: chaoskit restore torn" in text
+
+
+def test_what_others_wrote_cannot_move_the_cursor(tmp_path: Path) -> None:
+    """Escapes and markup in a command or a name are shown, not obeyed; the JSON stays readable."""
+    words = "inject '\x1b[2J[bold]\x7f\udce9\U0001f600'"
+    outlook = look([state(tmp_path, replace(LEASE, command=words, by="[red]a"))], HERE, NOW)
+    path = tmp_path / "status.json"
+
+    path.write_text(as_json(outlook))
+
+    assert "\x1b" not in shown(outlook)
+    assert "[red]a" in shown(outlook)
+    assert load_injection(path).for_ == 60 * SECOND
+
+
+def test_what_is_owed_and_what_was_left_is_listed(tmp_path: Path) -> None:
+    """With a dead guard, what is owed is named, filters by their number, and why something could not be put back."""
+    places = [state(tmp_path, replace(LEASE, guard=GONE))]
+    Leases(tmp_path).note_leftovers(LEASE.id, ["ifb chaos-down: busy"])
+
+    text = shown(look(places, HERE, NOW))
+
+    assert "1 filter on eth0, qdisc chaos-down, ifb chaos-down" in text
+    assert "ifb chaos-down: busy" in text
+
+
+def test_what_no_lease_knows_is_found() -> None:
+    """What bears our names is told when no lease here has it in its books, and only then."""
+    ours = [knob for knob, _ in CHANGES]
+    known = Standing(LEASE, "owes", owed=tuple(Debt(knob, None, setting, True) for knob, setting in CHANGES))
+
+    assert strays(ours, Outlook()) == tuple(ours)
+    assert strays(ours, Outlook((known,))) == ()
+    assert strays(ours, Outlook((replace(known, state="of another boot"),))) == tuple(ours)
+
+
+def test_strays_and_a_holder_are_told() -> None:
+    """What has no lease, and who is at work with a lease that we cannot see, are a sentence each."""
+    text = shown(Outlook((), (), (Knob("ifb", "", "chaos-up"),), "process 7 (chaoskit run x)"), 200)
+
+    assert "ifb chaos-up; sudo chaoskit restore" in text
+    assert "At work in this network namespace: process 7 (chaoskit run x)" in text
+
+
+def test_everybody_sees_roots_leases() -> None:
+    """A user's status looks at root's leases too, unless told where to look."""
+    assert folders({"HOME": "/home/a"}, 1000) == (Path("/home/a/.local/state/chaoskit"), Path("/var/lib/chaoskit"))
+    assert folders({}, 0) == (Path("/var/lib/chaoskit"),)
+    assert folders({"CHAOSKIT_STATE": "/x"}, 0) == (Path("/x"),)

@@ -1,0 +1,177 @@
+"""A whole matrix through `chaoskit run`: every variant to its verdict or a clean end, and told again from its files."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from chaoskit.analysis.sidebyside import gather
+from chaoskit.clock import RealClock
+from chaoskit.records.files import read
+from chaoskit.records.model import Phase, Read
+from chaoskit.substrate.uml import GuestKernel
+
+FILE = """\
+name: two-delays
+question: Is the delay that is varied the delay that comes?
+stage: {lab: edge}
+workload: {max-concurrency: 2, output-tokens: 5}
+server: {first-token: {median: 50ms, p99: 50ms}, token-interval: 20ms}
+faults:
+  away: {link: client-router, direction: down, netem: {delay: 1ms}}
+timeline: [{baseline: 2s}, {away: 2s}]
+objectives:
+  - ttft_p50 during away < 2x baseline
+matrix:
+  faults.away.netem.delay: [10ms, 100ms]
+"""
+NEAR, FAR = "delay=10ms", "delay=100ms"
+_SECOND = 10**9
+
+
+class Matrix:
+    """`chaoskit run` of the two delays."""
+
+    def __init__(self, folder: Path, kernel: GuestKernel, *options: str) -> None:
+        self.file, self.out, self._said = folder / "two.yaml", folder / "run", folder / "said"
+        self.file.write_text(FILE)
+        self._kernel = ("--kernel", str(kernel.path), "--clock", "virtual")
+        with self._said.open("w") as said:
+            words = ("run", self.file, "--out", self.out, *self._kernel, *options)
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "chaoskit", *map(str, words)], stdin=subprocess.DEVNULL, stdout=said, stderr=said
+            )
+
+    @property
+    def said(self) -> str:
+        """All that it has said so far."""
+        return self._said.read_text()
+
+    def reach(self, variant: str) -> None:
+        """Wait until the variant's first phase has begun."""
+        self._until(lambda: (self.out / variant).is_dir() and bool(read(self.out / variant, Phase)))
+
+    def boot(self, variant: str) -> None:
+        """Wait until the variant's guest starts."""
+        self._until(lambda: any((self.out / variant).glob(".guest-*")))
+
+    def _until(self, condition: Callable[[], bool]) -> None:
+        clock = RealClock()
+        deadline = clock.now() + 60 * _SECOND
+        while not condition():
+            assert clock.now() < deadline, self.said
+            clock.sleep_until(clock.now() + _SECOND // 100)
+
+    def guest(self, variant: str) -> int:
+        """The first process of the guest that the variant runs in; its scratch is on the command line."""
+        for process in sorted(Path("/proc").glob("[0-9]*"), key=lambda each: int(each.name)):
+            with suppress(OSError):
+                line = (process / "cmdline").read_bytes()
+                if b"rootfstype=hostfs" in line and str(self.out / variant).encode() in line:
+                    return int(process.name)
+        raise AssertionError(self.said)
+
+    def again(self, *words: object) -> tuple[int, str]:
+        """Another command's exit code and words."""
+        told = subprocess.run(
+            [sys.executable, "-m", "chaoskit", *map(str, words)], capture_output=True, text=True, check=False
+        )
+        return told.returncode, told.stdout + told.stderr
+
+    def repeat(self, variant: str) -> Path:
+        """The run of a variant's own file."""
+        out = self.out.parent / "repeated"
+        code, said = self.again("run", self.out / variant / "experiment.yaml", "--out", out, *self._kernel)
+        assert code in (0, 1, 5), said
+        return out
+
+
+@pytest.fixture
+def matrix(tmp_path: Path, kernel: GuestKernel) -> Iterator[Matrix]:
+    """One under way, ended after the test whatever became of it."""
+    matrix = Matrix(tmp_path, kernel)
+    yield matrix
+    matrix.process.kill()
+    matrix.process.wait()
+
+
+def test_every_variant_is_a_run_of_its_own(matrix: Matrix) -> None:
+    """Each shows its own delay; the report of the folder, and of each run in it, says the same again."""
+    code = matrix.process.wait(timeout=60)
+
+    found = gather(matrix.out)
+    medians = [phase.metrics.ttft.p50_ms for result in found.results for phase in result.phases if phase.faults]
+    assert code == found.exit_code == 1, matrix.said
+    assert [row.result and row.result.outcome.found for row in found.variants] == ["met", "broken"]
+    assert medians == [pytest.approx(50 + 20, abs=2), pytest.approx(50 + 200, abs=2)]
+    code, said = matrix.again("report", matrix.out)
+    assert code == 1
+    assert matrix.said.endswith(said)
+    assert [matrix.again("report", matrix.out / name)[0] for name in (NEAR, FAR)] == [0, 1]
+
+
+def test_a_variants_own_file_is_the_same_run(matrix: Matrix) -> None:
+    """Run by itself it gives every token again, to the nanosecond."""
+    matrix.process.wait(timeout=60)
+
+    repeated = matrix.repeat(FAR)
+
+    assert read(repeated, Read) == read(matrix.out / FAR, Read) != []
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_the_rest(matrix: Matrix, sign: signal.Signals) -> None:
+    """What was begun is put back and told, what was not has no folder, and the report says so again."""
+    matrix.reach(NEAR)
+
+    matrix.process.send_signal(sign)
+
+    code = matrix.process.wait(timeout=60)
+    assert code == 128 + sign, matrix.said
+    assert {path.name for path in matrix.out.iterdir()} == {"experiment.yaml", "outcome.json", NEAR}
+    assert "Traceback" not in matrix.said
+    again, said = matrix.again("report", matrix.out)
+    assert again == code
+    assert "NOT RUN" in said
+    assert f"({sign.name})" in said.splitlines()[-1]
+
+
+def test_an_interrupt_while_the_last_one_starts_is_one(matrix: Matrix) -> None:
+    """Every variant has its folder, and which signal it was is told all the same, then and later."""
+    matrix.boot(FAR)
+
+    matrix.process.send_signal(signal.SIGTERM)
+
+    assert matrix.process.wait(timeout=60) == 143, matrix.said
+    assert matrix.again("report", matrix.out)[0] == 143
+    assert gather(matrix.out).variants[1].how == "interrupted"
+
+
+def test_a_refused_variant_keeps_no_other_from_running(matrix: Matrix) -> None:
+    """When somebody kills a guest, its variant says why, the next one runs, and all of it can be read again."""
+    matrix.reach(NEAR)
+
+    os.kill(matrix.guest(NEAR), signal.SIGKILL)
+
+    assert matrix.process.wait(timeout=60) == 3, matrix.said
+    near, far = gather(matrix.out).variants
+    assert near.how == "refused"
+    assert near.result is not None
+    assert "the guest died before its command ended" in near.result.outcome.detail
+    assert far.how == "finished"
+    assert "Traceback" not in matrix.said
+
+
+def test_every_variant_repeats_to_the_byte(tmp_path: Path, kernel: GuestKernel) -> None:
+    """`--verify-repeatable` runs each of them twice."""
+    matrix = Matrix(tmp_path, kernel, "--verify-repeatable")
+
+    assert matrix.process.wait(timeout=120) == 1
+    assert matrix.said.count("repeated: every byte the same") == 2
