@@ -1,18 +1,23 @@
 # make demo: one real experiment. make test: everything that is checked. Both bring what they need.
 
 PYTHON_IN := .venv/bin/python
-GUEST := $(PYTHON_IN) tests/in_guest.py --limit 15min
+GUEST := $(PYTHON_IN) tests/in_guest.py --limit 25min
 PYTEST := -m pytest -p no:cacheprovider
+# What is about words, or about very many processes, and the same on every kernel: once is enough, on our own.
+ONCE := commands tc_words soak path_faults remedies interface_stage mss_clamp guard inject
+ON_ANY := $(patsubst %,--ignore=tests/kernel/test_%.py,$(ONCE))
+# Some tests write a journal some thousand times, each line to the disk.
+MEMORY := $(firstword $(wildcard /dev/shm) /tmp)
 PINS := pyproject.toml .ci/constraints.txt .ci/prepare
 
-.PHONY: demo test lint format test-unit test-kernel test-guest test-virtual test-kernel-own kernel bench pins clean
+.PHONY: demo test soak lint format test-unit test-kernel test-guest test-virtual test-kernel-own kernel bench pins clean
 
 demo: .venv/.program  ## a chat stream under burst loss, to a verdict; broken and undecided are verdicts too
 	@.venv/bin/chaoskit run experiments/loss-first-token.yaml; code=$$?; \
 	echo "exit code $$code"; test $$code -le 1 -o $$code -eq 5
 
-test: .venv/.tests  ## all tiers, one after the other, and their sum
-	@$(PYTHON_IN) tests/tiers.py lint test-unit test-kernel test-guest test-kernel-own test-virtual
+test: .venv/.tests kernel  ## all tiers, and their sum
+	@$(PYTHON_IN) tests/tiers.py test-kernel-own test-virtual test-kernel test-guest test-unit lint
 
 lint: .venv/.tests  ## style and types
 	@.venv/bin/ruff check
@@ -24,10 +29,10 @@ format: .venv/.tests  ## put the style right
 	@.venv/bin/ruff check --fix
 
 test-unit: .venv/.tests  ## without rights, network or guest; and the rules of the house
-	@$(PYTHON_IN) $(PYTEST) tests/unit tests/rules
+	@TMPDIR=$(MEMORY) $(PYTHON_IN) $(PYTEST) tests/unit tests/rules
 
 test-kernel: .venv/.tests  ## against a real kernel: inside a guest, the distribution's
-	@$(GUEST) --kernel linux.uml $(PYTHON_IN) $(PYTEST) tests/kernel
+	@$(GUEST) --kernel linux.uml $(PYTHON_IN) $(PYTEST) $(ON_ANY) tests/kernel
 
 test-guest: .venv/.tests  ## guests from outside, and whole experiments in them
 	@$(PYTHON_IN) $(PYTEST) tests/guest
@@ -42,14 +47,20 @@ kernel: .venv/.program  ## our own guest kernel, built once: ten minutes, 2 GB o
 	@.venv/bin/chaoskit kernel status 2>/dev/null || \
 	{ bash .ci/prepare kernel && .venv/bin/chaoskit kernel build; }
 
-bench: .venv/.tests kernel  ## how fast and how true; printed, not judged
+soak: .venv/.tests kernel  ## at least 200 kill -9 and every other end of real runs; 1 when anything is left behind
+	@PYTHONPATH=tests $(PYTHON_IN) -m soak
+
+bench: .venv/.tests kernel .venv/.tcconfig  ## how fast and how true; printed, not judged
 	@$(PYTHON_IN) tests/bench/startup.py
 	@$(PYTHON_IN) tests/bench/probe_truth.py
 	@$(PYTHON_IN) tests/bench/open_loop.py
 	@$(GUEST) $(PYTHON_IN) tests/bench/apply_vs_tc.py
 	@$(GUEST) $(PYTHON_IN) tests/bench/netem_truth.py
+	@PYTHONPATH=tests $(GUEST) $(PYTHON_IN) tests/bench/neighbours.py
+	@PYTHONPATH=tests $(GUEST) $(PYTHON_IN) tests/bench/steer_vs_tc.py
 	@$(PYTHON_IN) tests/bench/virtual_time.py
 	@$(PYTHON_IN) tests/bench/spread.py
+	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/pmtu_vs_tracepath.py
 
 pins: .venv/.tests  ## write the versions that .venv holds into the constraints
 	@$(PYTHON_IN) -m pip freeze --exclude-editable > .ci/constraints.txt
@@ -62,3 +73,8 @@ clean:
 
 .venv/.tests: $(PINS)
 	@bash .ci/prepare tests
+
+.venv/.tcconfig: | .venv/.tests  # a contestant of the benchmark, and none of our pins
+	@$(PYTHON_IN) -m venv .venv/tcconfig
+	@.venv/tcconfig/bin/pip -qq --disable-pip-version-check --no-input install tcconfig==0.30.1
+	@touch $@
