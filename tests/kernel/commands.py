@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -62,11 +60,3 @@ def started(home: Path, *words: str, told: str = "") -> Command:
 def typed(home: Path, *words: str, told: str = "") -> tuple[int, str]:
     """The exit code, and what it says."""
     return started(home, *words, told=told).ended()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Look until it is so; half a minute at the most."""
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to be"
-        time.sleep(0.02)

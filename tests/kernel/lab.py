@@ -6,10 +6,10 @@ import ctypes
 import os
 import re
 import subprocess
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import chaoskit.kernel.trials  # noqa: F401  nobody may not be able to read it later
 from chaoskit.kernel.linux import LinuxKernel
@@ -18,12 +18,28 @@ from chaoskit.topology.edge import qdiscs
 
 SHAPED = frozenset(qdiscs("client-router", "both") + qdiscs("router-server", "both"))
 CABLE = Knob("qdisc", "here", "cable")
+_SETTLED = re.compile(r"state UP|(lo|chaos-\S+|\S*ifb\S*):.* state UNKNOWN")  # some have none to be in
 _AGE = re.compile(r"\b(REACHABLE|STALE|DELAY|PROBE)\b")  # what the kernel thinks of a neighbour changes by itself
 
 
 def run(*argv: str) -> str:
     """What a command prints; it must succeed."""
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Look until it is so; half a minute at the most."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to be"
+        time.sleep(0.02)
+
+
+def links() -> str:
+    """What ip tells of this namespace's links, when the kernel has caught up: a link with a carrier that came or went a
+    moment ago it calls up or down only when it finds time to look, up to a second later."""
+    wait_for(lambda: all("LOWER_UP" not in line or _SETTLED.search(line) for line in run("ip", "link").splitlines()))
+    return run("ip", "-d", "link")
 
 
 def quickest(measure: Callable[[], int], below: int, tries: int = 100) -> int:
@@ -37,8 +53,7 @@ def quickest(measure: Callable[[], int], below: int, tries: int = 100) -> int:
 
 def state(kernel: LinuxKernel, place: str) -> str:
     """All that iproute2 and /proc tell about a namespace."""
-    looks: list[Any] = [
-        ("ip", "-d", "link"),
+    looks = [
         ("ip", "address"),
         ("ip", "route", "show", "table", "all"),
         ("ip", "-6", "route", "show", "table", "all"),
@@ -46,7 +61,7 @@ def state(kernel: LinuxKernel, place: str) -> str:
         ("tc", "-d", "qdisc"),
     ]
     with kernel.inside(place):
-        told = [run(*look) for look in looks]
+        told = [links(), *(run(*look) for look in looks)]
         sysctls = sorted(Path("/proc/sys/net").rglob("*"))
         told += [f"{path} {_text(path)}" for path in sysctls if path.is_file()]
     return _AGE.sub("LEARNED", "\n".join(told))

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab import run
+from lab import links, run
 
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.session import apply, restore
@@ -195,6 +195,7 @@ if TREE.exists():  # Debian's guest kernel; ours has no interface that stands on
 
     def looks() -> list[str]:
         """What the namespace holds, but for what a bridge's and a bond's clocks say."""
+        links()
         return [
             run(*words.split()) for words in ("ip link", "ip address", "tc -d qdisc", "tc filter show dev top ingress")
         ]

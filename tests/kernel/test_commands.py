@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab import run, state
+from lab import links, run, state
 
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.session import apply, restore
@@ -126,9 +126,9 @@ def execute(kernel: LinuxKernel, lines: list[str]) -> None:
 
 def look(kernel: LinuxKernel, deep: bool = False) -> str:
     """What iproute2 tells of links, qdiscs and filters; `deep`: and of everything else, sysctls too."""
-    looks = ["ip -d link", "tc -d qdisc", *(f"tc -d filter show dev cable {hook}" for hook in ("ingress", "egress"))]
+    looks = ["tc -d qdisc", *(f"tc -d filter show dev cable {hook}" for hook in ("ingress", "egress"))]
     with kernel.inside("here"):
-        told = [run(*words.split()) for words in looks]
+        told = [links(), *(run(*words.split()) for words in looks)]
     return "\n".join([*told, state(kernel, "here") if deep else ""])
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from lab import run
+from lab import links, run
 
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.session import apply, restore
@@ -257,7 +257,7 @@ def test_what_others_built_is_the_same_afterwards(
     """Every root qdisc and every filter of others is byte for byte what it was, while ours work and after them."""
     door.write(Knob("ifb", "", "chaos-up"), None)
     batch("\n".join((*tree, *filters)))
-    before, links = built(), run("ip", "-d", "link")
+    before, shown = built(), links()
 
     with Journal(tmp_path) as journal:
         for change in steer("cable", aim, {"up": Netem(delay=1), "down": Netem(delay=2)}, classifier):
@@ -267,7 +267,7 @@ def test_what_others_built_is_the_same_afterwards(
 
     assert during == root()
     assert built() == before
-    assert run("ip", "-d", "link") == links
+    assert links() == shown
 
 
 def built() -> list[str]:

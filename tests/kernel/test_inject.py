@@ -11,8 +11,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
-from commands import started, typed, wait_for
-from lab import as_nobody, run
+from commands import started, typed
+from lab import as_nobody, run, wait_for
 
 from chaoskit.kernel.linux import LinuxKernel
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Command, started, wait_for
-from lab import run, state
+from commands import Command, started
+from lab import run, state, wait_for
 
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.session import apply
