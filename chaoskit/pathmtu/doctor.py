@@ -1,4 +1,4 @@
-"""One examination, in order: who answers, a long body, the size, the hop. Whatever is used up first ends it.
+"""One examination, in order: who answers, a long body, the size, the hop, the clamp. Whatever is used up first ends it.
 
 The body goes first because what routers answer to large probes would teach this machine's TCP. Once it is known which
 packets pass, one that got stuck without need is sent again: loss may have done that, and does not twice.
@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from chaoskit.clock import Clock
 from chaoskit.ground import FirstHop
 from chaoskit.pathmtu.body import Body, send_body
+from chaoskit.pathmtu.clamps import find_clamp
 from chaoskit.pathmtu.hops import Hunt, locate
-from chaoskit.pathmtu.model import Barred, Ends, Hop, How, Narrow, TooBig, Volley
+from chaoskit.pathmtu.model import Barred, Clamp, Ends, Hop, How, Narrow, TooBig, Volley
 from chaoskit.pathmtu.search import Search
 from chaoskit.pathmtu.talk import Line, Meter, Spent, Wire
 
@@ -37,7 +38,8 @@ class Findings:
 
     `passes` is the largest size that reached the host (0: none), `ceiling` the smallest that seems not to (None: no
     such); `is_exact`: nothing lies between. `signal` is who says so, `where` how far away he is; `narrow` where
-    large packets end when nobody does. `spent`: "packets" or "time" when that was used up.
+    large packets end when nobody does; `clamp` where the MSS of SYNs is rewritten. `spent`: "packets" or
+    "time" when that was used up.
     """
 
     patient: Patient
@@ -50,6 +52,7 @@ class Findings:
     where: Hop | None = None
     narrow: Narrow | None = None
     mss: int | None = None
+    clamp: Clamp | None = None
     port: str | None = None
     barred: Barred | None = None
     is_limited: bool = False
@@ -73,6 +76,7 @@ def examine(patient: Patient, wire: Wire, meter: Meter, clock: Clock, tell: Call
     body: Body | None = None
     narrow: Narrow | None = None
     where: Hop | None = None
+    clamp: Clamp | None = None
     try:
         line.converse(search.greet())
         if patient.may_send_body and search.port != "closed":
@@ -90,6 +94,8 @@ def examine(patient: Patient, wire: Wire, meter: Meter, clock: Clock, tell: Call
                 search.fails[hunt.size], where = found, Hop(None, found.hop)
             else:
                 narrow = found
+        if search.mss is not None and patient.ends.size_of(search.mss) < patient.first.link_mtu:
+            clamp = line.converse(find_clamp(patient.ends, search.distance or _SOMEWHERE))
     except Spent:
         pass  # the meter tells
     return Findings(
@@ -103,6 +109,7 @@ def examine(patient: Patient, wire: Wire, meter: Meter, clock: Clock, tell: Call
         where=where,
         narrow=narrow,
         mss=search.mss if search.mss is not None or body is None else body.mss,
+        clamp=clamp,
         port=search.port,
         barred=search.barred,
         is_limited=search.is_limited,

@@ -124,7 +124,7 @@ def locate(signal: TooBig, how: How, far: int) -> Talk[Hop]:
             if isinstance(answer, Silence) and signal.index is not None:
                 yield Pause(_BREATH)
                 (answer,) = yield (Probe(how, SMALL, at),)
-            if answer == Expired(signal.hop):
+            if isinstance(answer, Expired) and answer.hop == signal.hop:
                 return Hop(at, signal.hop)
             if isinstance(answer, Reply) and signal.index is None:
                 break

@@ -46,9 +46,10 @@ class TooBig:
 
 @dataclass(frozen=True)
 class Expired:
-    """`hop` is as far as the probe's TTL led."""
+    """`hop` is as far as the probe's TTL led. `mss`: a SYN's, as it got there; None when it does not quote so much."""
 
     hop: str
+    mss: int | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,16 @@ class Narrow:
 
 
 @dataclass(frozen=True)
+class Clamp:
+    """Where the MSS of our SYN is rewritten to `mss`: `before` is the last hop that it is seen to reach as it was sent
+    (index 0: this machine), `after` the first that it is seen not to (None: no such hop)."""
+
+    before: Hop
+    after: Hop | None
+    mss: int | None
+
+
+@dataclass(frozen=True)
 class Ends:
     """The two ends of the path, as literal addresses of one IP version, and the TCP port that is asked."""
 
@@ -112,6 +123,11 @@ class Ends:
     def bare_syn(self) -> int:
         """Bytes of a SYN that carries an MSS option and no data."""
         return self.header + 24
+
+    @property
+    def offered_mss(self) -> int:
+        """The MSS of our SYNs: no link limits it."""
+        return 65535 - self.header - 20
 
     def size_of(self, mss: int) -> int:
         """The largest packet that TCP sends under this MSS (RFC 6691: the MSS counts no options)."""

@@ -50,10 +50,8 @@ class Packets:
         if how == "udp":
             return UDP(sport=self._port, dport=_UDP + token)
         if how == "tcp":
-            most = 65535 - self._ends.header - 20
-            return TCP(
-                sport=self._tcp_port(token), dport=self._ends.port, seq=token, flags="S", options=[("MSS", most)]
-            )
+            options = [("MSS", self._ends.offered_mss)]
+            return TCP(sport=self._tcp_port(token), dport=self._ends.port, seq=token, flags="S", options=options)
         if self._ends.version == 4:
             return ICMP(type=8, id=self._id, seq=token)
         return ICMPv6EchoRequest(id=self._id, seq=token)
@@ -70,8 +68,7 @@ class Packets:
             return None
         if flags & _RST:
             return token, Reply(ttl)
-        mss = next((value for name, value in tcp.options if name == "MSS"), None)
-        return token, Reply(ttl, mss, is_open=True)
+        return token, Reply(ttl, _mss(tcp), is_open=True)
 
     def read_icmp4(self, packet: bytes) -> tuple[int, Answer] | None:
         """What an ICMP message means, IP header and all; None when it is not about us."""
@@ -90,7 +87,7 @@ class Packets:
             return None
         match icmp.type, icmp.code:
             case 11, _:
-                return token, Expired(ip.src)
+                return token, Expired(ip.src, _quoted_mss(inner.proto, quoted[inner.ihl * 4 :]))
             case 3, 4:
                 return token, TooBig(ip.src, struct.unpack_from("!H", packet, ip.ihl * 4 + 6)[0], _index(inner.ttl))
             case 3, _ if ip.src == self._ends.target:
@@ -113,7 +110,7 @@ class Packets:
             return None
         match kind, code:
             case 3, _:
-                return token, Expired(sender)
+                return token, Expired(sender, _quoted_mss(inner.nh, quoted[40:]))
             case 2, _:
                 return token, TooBig(sender, struct.unpack_from("!I", message, 4)[0], _index(inner.hlim))
             case 1, _ if sender == self._ends.target:
@@ -139,6 +136,15 @@ class Packets:
 
     def _token_of_port(self, port: int) -> int | None:
         return (port - self._port) % len(_SOURCES) if port in _SOURCES else None
+
+
+def _quoted_mss(protocol: int, quoted: bytes) -> int | None:
+    """The MSS of a SYN of which so much is quoted, or None."""
+    return _mss(TCP(quoted)) if _PROTOCOLS.get(protocol) == "tcp" and len(quoted) >= _HEADERS["tcp"] else None
+
+
+def _mss(tcp: TCP) -> int | None:
+    return next((value for name, value in tcp.options if name == "MSS"), None)
 
 
 def _index(left: int) -> int | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from chaoskit.clock import ManualClock
 from chaoskit.pathmtu.model import FAR, Answer, Expired, How, Probe, Reply, Silence, TooBig
 
+OFFERED = 65495  # the MSS of our SYNs over IPv4
 _RTT = 20_000_000  # ns
 
 
@@ -24,17 +25,20 @@ def _never(number: int, probe: Probe) -> bool:
 class PaperWire:
     """`mtus` are those of the links, the first one ours; router N stands before link N, and the host after the last.
 
-    `silent` routers send no "too big", `mute` ones nothing at all; `told` is what the others say instead of the
-    truth. `loses` decides about each probe, by its number, whether it is lost or its answer.
+    `silent` routers send no "too big", `mute` ones nothing at all, `terse` ones quote little; `told` is what the others
+    say instead of the truth. Router `clamp` rewrites the MSS of SYNs to `mss`. `loses` decides about each probe, by its
+    number, whether it is lost or its answer.
     """
 
     clock: ManualClock
     mtus: tuple[int, ...]
     silent: frozenset[int] = frozenset()
     mute: frozenset[int] = frozenset()
+    terse: frozenset[int] = frozenset()
     ways: tuple[How, ...] = ("echo", "udp", "tcp")
     told: int | None = None
     mss: int = 1460
+    clamp: int | None = None
     loses: Callable[[int, Probe], bool] = _never
     sent: list[Probe] = field(default_factory=list)
     _answers: deque[tuple[int, int, Answer]] = field(default_factory=deque)
@@ -58,13 +62,19 @@ class PaperWire:
     def _answer(self, probe: Probe) -> Answer:
         for link, mtu in enumerate(self.mtus):
             if link and probe.ttl == link:
-                return Silence() if link in self.mute else Expired(address(link))
+                return Silence() if link in self.mute else Expired(address(link), self._quoted(probe, link))
             if probe.size > mtu:
                 if not link or link in self.silent | self.mute:
                     return Silence()
                 return TooBig(address(link), mtu if self.told is None else self.told, link)
         is_open = probe.how == "tcp"
         return Reply(FAR - len(self.mtus) + 1, self.mss if is_open else None, is_open)
+
+    def _quoted(self, probe: Probe, router: int) -> int | None:
+        """The MSS of what came to that router."""
+        if probe.how != "tcp" or router in self.terse:
+            return None
+        return OFFERED if self.clamp is None or router <= self.clamp else self.mss
 
 
 def address(router: int) -> str:

@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from chaoskit.pathmtu.doctor import Findings
-from chaoskit.pathmtu.model import Hop, Volley
+from chaoskit.pathmtu.model import Clamp, Hop, Volley
 from chaoskit.pathmtu.verdict import Verdict, named, said
 from chaoskit.report.words import ascii_only, safe
 
@@ -84,6 +84,8 @@ def _lines(found: Findings) -> Iterator[tuple[str, str]]:
     hop = _hop(found)
     if hop:
         yield "hop", hop
+    if found.clamp is not None:
+        yield "clamp", _clamp(found.clamp)
     if found.body is not None and found.body.asked:
         yield "long body", f"{found.body.ending}: {found.body.acked} of {found.body.asked} bytes acknowledged"
     yield "spent", f"{found.packets} packets, {found.took / _SECOND:.1f} s"
@@ -117,6 +119,13 @@ def _hop(found: Findings) -> str:
     return f"{named(reached)} is the last that large packets reach; small ones reach {last} too"
 
 
+def _clamp(clamp: Clamp) -> str:
+    if clamp.after is None:
+        return f"none up to {named(clamp.before)}, which our SYN's MSS reaches as it was sent"
+    before = "" if clamp.before.index == 0 else f", and not yet at {named(clamp.before)}"
+    return f"our SYN's MSS is {clamp.mss} at {named(clamp.after)}{before}"
+
+
 def as_json(findings: Findings, verdict: Verdict) -> str:
     """The text of `--json`."""
     return json.dumps(document(findings, verdict), indent=1)
@@ -127,6 +136,7 @@ def document(found: Findings, verdict: Verdict) -> dict[str, Any]:
     ends, first, body = found.patient.ends, found.patient.first, found.body
     hop = found.where or (found.narrow.reached if found.narrow else None)
     beyond = found.narrow.beyond if found.narrow else None
+    clamp = found.clamp
     return {
         "schema": SCHEMA,
         "host": found.patient.host,
@@ -142,8 +152,8 @@ def document(found: Findings, verdict: Verdict) -> dict[str, Any]:
         "passes": found.passes or None,
         "fails": found.ceiling,
         "signalled": found.signal is not None,
-        "hop": None if hop is None else {"index": hop.index, "address": hop.address},
-        "beyond": None if beyond is None else {"index": beyond.index, "address": beyond.address},
+        "hop": _hop_object(hop),
+        "beyond": _hop_object(beyond),
         "interface": first.interface,
         "gateway": first.gateway,
         "interface_mtu": first.link_mtu,
@@ -152,9 +162,16 @@ def document(found: Findings, verdict: Verdict) -> dict[str, Any]:
         "rtt_ms": {way: round(rtt / _MS, 3) for way, rtt in found.rtts.items()},
         "tcp_port": found.port,
         "mss": found.mss,
+        "clamp": None
+        if clamp is None
+        else {"before": _hop_object(clamp.before), "after": _hop_object(clamp.after), "mss": clamp.mss},
         "body": None if body is None else {"ending": body.ending, "asked": body.asked, "acked": body.acked},
         "privileged": found.is_privileged,
         "packets": found.packets,
         "seconds": round(found.took / _SECOND, 3),
         "spent": found.spent or None,
     }
+
+
+def _hop_object(hop: Hop | None) -> dict[str, Any] | None:
+    return None if hop is None else {"index": hop.index, "address": hop.address}

@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import narrow_paths
 import pytest
 
 from chaoskit.clock import RealClock
@@ -62,6 +63,19 @@ def test_every_verdict_is_the_truth(raw: Rows) -> None:
     wrong = [row for row in raw if row["ours"] != row["truth"] or row["document"]["packets"] > PACKETS]
 
     assert not wrong
+
+
+def test_whoever_clamps_is_named(raw: Rows) -> None:
+    """A router sees a SYN before it rewrites it, and the next one afterwards; the last has no next one that tells."""
+    clamps = {row["path"]: row["document"]["clamp"] for row in raw if row["truth"]["kind"] == "clamped"}
+    others = [row["document"]["clamp"] for row in raw if row["truth"]["kind"] != "clamped"]
+
+    assert len(clamps) >= 10
+    for path, clamp in clamps.items():
+        version, router = int(path[3]), int(path.split(" at ")[1].split()[0]) or 2
+        hops = [{"index": at, "address": narrow_paths.router(version, at)} for at in (router, router + 1)]
+        assert [clamp["before"], clamp["after"]] == [hops[0], hops[1] if router < 4 else None], path
+    assert not [clamp for clamp in others if clamp is not None and clamp["after"] is not None]
 
 
 def test_every_packet_is_counted(rows: Rows) -> None:

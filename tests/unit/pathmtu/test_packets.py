@@ -90,21 +90,33 @@ def test_a_syn_without_data_offers_the_largest_mss() -> None:
         tcp = TCP(syn[ENDS[version].header :])
         assert (str(tcp.flags), tcp.options, tcp.dport, bytes(tcp.payload)) == (
             "S",
-            [("MSS", 65535 - ENDS[version].header - 20)],
+            [("MSS", ENDS[version].offered_mss)],
             443,
             b"",
         )
 
 
 @EACH
-@pytest.mark.parametrize("quoted", [8, 64, 1200])
+@pytest.mark.parametrize("quoted", [8, 20, 23, 24, 64, 1200])
 def test_what_a_router_quotes_is_recognised(version: int, how: How, quoted: int) -> None:
-    """By the eight bytes after the IP header that are certain, or more; with the distance that the TTL tells."""
+    """By the eight bytes after the IP header that are certain, or more; with the distance that the TTL tells, and of
+    a SYN that is quoted with its options, the MSS."""
     sent = packets(version).build(Probe(how, 1300), 42)[: ENDS[version].header + quoted]
+    mss = ENDS[version].offered_mss if how == "tcp" and quoted >= 24 else None
 
-    assert heard(version, "expired", sent) == (42, Expired(HOP[version]))
+    assert heard(version, "expired", sent) == (42, Expired(HOP[version], mss))
     assert heard(version, "too big", sent) == (42, TooBig(HOP[version], 1400, 1))
     assert heard(version, "barred", sent) == (42, Barred(HOP[version], "prohibited"))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_mss_of_a_quoted_syn_is_what_it_was_there(version: int) -> None:
+    """Somebody on the way has rewritten it, and taken another option's place or not."""
+    head, sent = ENDS[version].header, packets(version).build(Probe("tcp", 1300), 42)
+    for options, mss in (([("MSS", 1360)], 1360), ([("NOP", None)] * 4, None), ([("EOL", None), ("MSS", 1)], None)):
+        segment = TCP(sent[head:])
+        segment.options = options
+        assert heard(version, "expired", sent[:head] + bytes(segment)) == (42, Expired(HOP[version], mss))
 
 
 @pytest.mark.parametrize("version", VERSIONS)

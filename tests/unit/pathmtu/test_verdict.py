@@ -14,7 +14,7 @@ from rich.console import Console
 from chaoskit.ground import FirstHop
 from chaoskit.pathmtu.body import Body
 from chaoskit.pathmtu.doctor import Findings, Patient
-from chaoskit.pathmtu.model import Barred, Ends, Hop, Narrow, Probe, TooBig
+from chaoskit.pathmtu.model import Barred, Clamp, Ends, Hop, Narrow, Probe, TooBig
 from chaoskit.pathmtu.verdict import Verdict, judge
 from chaoskit.report.pathmtu import Progress, as_json, render
 
@@ -28,7 +28,8 @@ WIDE = Findings(PATIENT, ("echo", "udp", "tcp"), RTTS, 1500, None, True, mss=146
 SIGNALLED = replace(WIDE, passes=1400, ceiling=1401, signal=TooBig("203.0.113.2", 1400, 2), where=Hop(2, "203.0.113.2"))
 NARROW = Narrow(Hop(2, "203.0.113.2"), Hop(3, "203.0.113.3"))
 BLACK_HOLE = replace(WIDE, passes=1400, ceiling=1401, narrow=NARROW, body=STUCK)
-CLAMPED = replace(BLACK_HOLE, mss=1360, body=TAKEN)
+CLAMP = Clamp(Hop(2, "203.0.113.2"), Hop(3, "203.0.113.3"), 1360)
+CLAMPED = replace(BLACK_HOLE, mss=1360, clamp=CLAMP, body=TAKEN)
 SILENT = Findings(replace(PATIENT, may_send_body=False), ("echo", "udp", "tcp"), {})
 SPENT = replace(BLACK_HOLE, is_exact=False, ceiling=1450, narrow=None, body=TAKEN, spent="packets", packets=120)
 
@@ -285,6 +286,15 @@ def shown(findings: Findings, verdict: Verdict | None = None) -> str:
         (SIGNALLED, ['  hop       hop 2 (203.0.113.2) says "fragmentation needed"']),
         (on(WIDE, route_mtu=1400, cached_mtu=1300), ["  interface 1500 bytes, the route 1400, 1300 cached"]),
         (SPENT, ["  path MTU  at least 1400 bytes"]),
+        (CLAMPED, ["  clamp     our SYN's MSS is 1360 at hop 3 (203.0.113.3), and not yet at hop 2 (203.0.113.2)"]),
+        (
+            replace(CLAMPED, clamp=replace(CLAMP, before=Hop(0, None))),
+            ["  clamp     our SYN's MSS is 1360 at hop 3 (203.0.113.3)"],
+        ),
+        (
+            replace(CLAMPED, clamp=Clamp(Hop(4, "203.0.113.4"), None, None)),
+            ["  clamp     none up to hop 4 (203.0.113.4), which our SYN's MSS reaches as it was sent"],
+        ),
         (SILENT, ["  answers   none", "  path MTU  unknown"]),
         (
             replace(BLACK_HOLE, narrow=Narrow(Hop(2, None), Hop(5, None))),
@@ -333,11 +343,31 @@ def test_the_json_of_a_black_hole() -> None:
     assert document["mend"][0]["what"].startswith("sudo ip route replace")
 
 
+def test_the_json_of_a_clamp() -> None:
+    """The hops on either side of it, and what it makes of the MSS."""
+    document = json.loads(as_json(CLAMPED, judge(CLAMPED)))
+
+    before, after = {"index": 2, "address": "203.0.113.2"}, {"index": 3, "address": "203.0.113.3"}
+    assert document["clamp"] == {"before": before, "after": after, "mss": 1360}
+
+
 def test_what_is_not_known_is_null() -> None:
     """Never 0, never an empty text."""
     document = json.loads(as_json(SILENT, judge(SILENT)))
 
-    unknown = ("path_mtu", "passes", "fails", "hop", "beyond", "mss", "tcp_port", "body", "spent", "cached_mtu")
+    unknown = (
+        "path_mtu",
+        "passes",
+        "fails",
+        "hop",
+        "beyond",
+        "mss",
+        "clamp",
+        "tcp_port",
+        "body",
+        "spent",
+        "cached_mtu",
+    )
     assert all(document[name] is None for name in unknown)
 
 
