@@ -42,7 +42,7 @@ faults:
   slow:
     - {{direction: down, netem: {{delay: 40ms, loss: 5%}}}}
     - {{direction: up, netem: {{delay: 10ms}}}}
-timeline: [{{baseline: 3s}}, {{slow: {length}}}, {{recovery: 1s}}]
+timeline: [{{baseline: {baseline}}}, {{slow: {length}}}, {{recovery: 1s}}]
 objectives:
   - ttft_p50 during slow < 10s
   - ttft_p50 during slow < 1.01x baseline
@@ -61,7 +61,7 @@ workload:
 faults:
   smaller: {{mtu: 1300}}
   slow: {{direction: up, size-drop: 1000}}
-timeline: [{{baseline: 2s}}, {{smaller: 3s}}, {{slow+smaller: {length}}}, {{recovery: 1s}}]
+timeline: [{{baseline: {baseline}}}, {{smaller: 2s}}, {{slow+smaller: {length}}}, {{recovery: 1s}}]
 seed: 5
 """
 
@@ -69,7 +69,7 @@ CLAMPED = (
     SMALL.partition("faults:")[0]
     + """\
 faults: {{clamped: {{mss-clamp: 1000}}}}
-timeline: [{{baseline: 1s}}, {{clamped: {length}}}]
+timeline: [{{baseline: {baseline}}}, {{clamped: {length}}}]
 seed: 5
 """
 )
@@ -199,9 +199,10 @@ def begin(setting: Setting, tmp_path: Path) -> Iterator[Run]:
     """Begins an experiment; none is left behind, whatever became of the test."""
     begun: list[Experiment] = []
 
-    def one(length: str = "6s", folder: str = "one", text: str = EXPERIMENT) -> Experiment:
+    def one(length: str, folder: str = "one", text: str = EXPERIMENT, baseline: str = "1s") -> Experiment:
         (tmp_path / folder).mkdir()
-        begun.append(Experiment(setting, tmp_path / folder, text.format(host=setting.url_host, length=length)))
+        words = text.format(host=setting.url_host, length=length, baseline=baseline)
+        begun.append(Experiment(setting, tmp_path / folder, words))
         return begun[-1]
 
     yield one
@@ -257,7 +258,7 @@ def test_a_run_hits_its_target_and_leaves_nothing(setting: Setting, begin: Run) 
     with neighbour(setting) as ask:
         before = setting.looks()
         ask()
-        experiment = begin()
+        experiment = begin("6s", baseline="3s")
         until(lambda: experiment.reached("slow"))
         took = [ask() for _ in range(30)]
         assert setting.is_touched()
@@ -374,7 +375,7 @@ def test_two_runs_at_once_are_one_too_many(begin: Run) -> None:
     holder = begin("30s")
     until(lambda: holder.reached("baseline"))
 
-    late = begin(folder="two")
+    late = begin("30s", folder="two")
 
     assert late.ends() == 3
     assert str(holder.conductor()) in late.result()["outcome"]["detail"]
@@ -386,7 +387,7 @@ def test_two_runs_at_once_are_one_too_many(begin: Run) -> None:
 def test_a_plan_shows_whom_it_would_hit(setting: Setting, tmp_path: Path) -> None:
     """Addresses, filters, and what there is to know about loopback, fragments and trains; nothing is touched."""
     experiment = tmp_path / "aimed.yaml"
-    experiment.write_text(EXPERIMENT.format(host="localhost", length="5s"))
+    experiment.write_text(EXPERIMENT.format(host="localhost", length="5s", baseline="1s"))
     said = tmp_path / "said"
     with said.open("w") as screen:
         assert start(setting, screen, "plan", str(experiment)).wait() == 0
