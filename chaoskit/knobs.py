@@ -343,7 +343,8 @@ class Pulse:
 
 @dataclass(frozen=True)
 class QueueCounters:
-    """Of a qdisc, or of a filter (`drops`: what it took), since it was made. `qlen` is packets inside it now."""
+    """Of a qdisc, of a filter (`drops`: what it took), or of what a link received (`drops`: what was too long for a
+    virtual cable's MTU), since it was made. `qlen` is packets inside it now."""
 
     packets: int
     bytes: int
@@ -386,7 +387,7 @@ class Kernel(Protocol):
         """What `read` gives after writing `setting` here: without tables, or a seed the kernel ignores."""
 
     def counters(self, knob: Knob) -> QueueCounters | None:
-        """The counters of a qdisc knob; None when it is not there."""
+        """The counters of a qdisc knob, or of what an MTU knob's link has received; None when it is not there."""
 
     def taken(self, knobs: tuple[Knob, ...]) -> dict[Knob, QueueCounters]:
         """The counters of those of these filter knobs that are there."""

@@ -1,4 +1,4 @@
-"""What passed each qdisc, each filter and the router in each phase: the differences of their counters.
+"""What passed each qdisc, each filter, each link and the router in each phase: the differences of their counters.
 
 The drain is its last phase's; what passed between two phases, or between two rounds of one, is nobody's.
 """
@@ -18,7 +18,7 @@ R = TypeVar("R", Counters, Hop)
 
 
 class Passed(NamedTuple):
-    """What went through a qdisc, or by a filter, in one phase; `fullest` is the most packets ever seen waiting."""
+    """What went through a qdisc, by a filter, or to a link, in one phase; `fullest` is the most seen waiting."""
 
     offered: int = 0
     bytes: int = 0

@@ -7,6 +7,7 @@
 | its signals are lost     | the filter's own count                                                                 |
 | handshakes are clamped   | the segments of all connections that were made meanwhile, at both ends                 |
 | a smaller link           | the path MTU of those at that end; at the router's end, the router's counts            |
+| a smaller end of a link  | also the link's own count of what it could not receive                                 |
 
 A fault that took a packet is achieved. Where no packet was long enough there was nothing to hit, and that is no
 failure: what is short passes any hole. It is one where, in a lab, something longer came through all the same, as the
@@ -29,7 +30,7 @@ from chaoskit.knobs import Clamp, Filter, HopCounters, Knob, Mtu, Route, Setting
 from chaoskit.plan.model import Plan
 from chaoskit.records.files import FILES
 from chaoskit.records.model import Counters, Hop, TcpInfo
-from chaoskit.topology.edge import LINK_MTU, ROUTER, hits, is_mute, makes_narrow
+from chaoskit.topology.edge import LINK_MTU, ROUTER, VLAN_TAG, comes, hits, is_mute, makes_narrow, opposite
 from chaoskit.topology.names import where
 from chaoskit.topology.steering import Way
 
@@ -86,6 +87,7 @@ def too_long(
         settings = {change.knob: change.setting for change in changes.get(name, ()) if change.setting is not None}
         phase = _Phase(name, plan, settings, born[name], passed, hops.get(name))
         yield from _cuts(phase)
+        yield from _unreceived(phase)
         yield from _narrow(phase)
         yield from _seen_by_sockets(phase)
 
@@ -112,14 +114,25 @@ def _cuts(phase: _Phase) -> Iterator[Achievement]:
         if isinstance(setting, Filter) and setting.over:
             cuts[where(knob)][knob] = setting.over
     for place, limits in cuts.items():
-        count = _of_filters(phase, list(limits))
+        count = _lost(phase, list(limits))
         judged = _by_size(phase, count, {hits(knob): limit for knob, limit in limits.items()})
         if count.hit and phase.plan.interface is not None:
             judged = _Judged(remark="a whole train of segments counts as one")
         yield _counted(phase, "too-long", place, count, judged)
 
 
-def _of_filters(phase: _Phase, knobs: Sequence[Knob]) -> _Count:
+def _unreceived(phase: _Phase) -> Iterator[Achievement]:
+    """What came to the smaller end of a link whose ends do not match."""
+    links = {knob for knob, setting in phase.settings.items() if isinstance(setting, Mtu) and knob.place}
+    for knob in sorted(links | set(map(opposite, links)), key=where):
+        size = _size(phase.settings.get(knob))
+        if size < _size(phase.settings.get(opposite(knob))):
+            count = _lost(phase, [knob])
+            judged = _by_size(phase, count, {comes(knob): size + VLAN_TAG})
+            yield _counted(phase, "too-long", where(knob), count, judged)
+
+
+def _lost(phase: _Phase, knobs: Sequence[Knob]) -> _Count:
     counts = [phase.passed[phase.name, knob] for knob in knobs if (phase.name, knob) in phase.passed]
     return _Count(
         sum(each.drops for each in counts),
@@ -174,7 +187,7 @@ def _narrow(phase: _Phase) -> Iterator[Achievement]:
     for knob, setting in phase.settings.items():
         if isinstance(setting, Filter) and is_mute(knob):
             mutes[where(knob)].append(knob)
-    lost = {place: _of_filters(phase, knobs)._replace(of=seen.signals) for place, knobs in mutes.items()}
+    lost = {place: _lost(phase, knobs)._replace(of=seen.signals) for place, knobs in mutes.items()}
     total, are_all_mute = sum(each.hit for each in lost.values()), len(mutes) >= len(limits)
     for place, each in lost.items():
         yield _counted(phase, "untold", place, each, _of_the_mute(each.hit, total, are_all_mute))
@@ -183,7 +196,7 @@ def _narrow(phase: _Phase) -> Iterator[Achievement]:
         yield _counted(phase, "told", _THE_ROUTER, told, _of_the_told(told.hit, seen.signals))
 
 
-def _size(setting: Setting) -> int:
+def _size(setting: Setting | None) -> int:
     match setting:
         case Route(mtu=size) | Mtu(size) if size:
             return size

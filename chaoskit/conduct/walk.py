@@ -15,7 +15,7 @@ from chaoskit.conduct.children import Child
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.session import apply
 from chaoskit.errors import RefusedError
-from chaoskit.evidence.counters import sample, sample_filters, sample_hop
+from chaoskit.evidence.counters import sample, sample_hop, sample_sizes
 from chaoskit.knobs import Kernel
 from chaoskit.plan.model import Plan, PlannedChange, PlannedPhase
 from chaoskit.records.files import Log
@@ -98,7 +98,7 @@ class Walk:
     def _sample_all(self) -> None:
         self._sample()
         now = self._clock.now()
-        sample_filters(self._kernel, self._knobs, self._phase, now, self._counters)
+        sample_sizes(self._kernel, self._knobs, self._phase, now, self._counters)
         sample_hop(self._kernel, self._knobs, self._phase, now, self._hops)
 
     def _sample(self) -> None:

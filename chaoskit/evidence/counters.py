@@ -1,28 +1,35 @@
 """What each shaped queue let through and dropped, a line a second and at every change of phase.
 
-What filters took, and what a router could not send on, is only ever added up: two looks at a phase, at its ends, are
-enough.
+What filters took, what a link of the lab could not receive, and what a router could not send on, is only ever added
+up: two looks at a phase, at its ends, are enough.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 
 from chaoskit.knobs import Kernel, Knob, QueueCounters
 from chaoskit.records.files import Log
 from chaoskit.records.model import Counters, Hop, Phase
-from chaoskit.topology.edge import ROUTER, makes_narrow
+from chaoskit.topology.edge import ROUTER, makes_narrow, opposite
 
 
 def sample(kernel: Kernel, knobs: Iterable[Knob], phase: Phase, at: int, log: Log) -> None:
     """Add the counters of every qdisc among `knobs` that is there now."""
-    seen = {knob: kernel.counters(knob) for knob in knobs if knob.kind == "qdisc"}
-    _add({knob: counters for knob, counters in seen.items() if counters is not None}, phase, at, log)
+    _add(_counters(kernel, (knob for knob in knobs if knob.kind == "qdisc")), phase, at, log)
 
 
-def sample_filters(kernel: Kernel, knobs: Iterable[Knob], phase: Phase, at: int, log: Log) -> None:
-    """The same of every filter."""
+def sample_sizes(kernel: Kernel, knobs: Iterable[Knob], phase: Phase, at: int, log: Log) -> None:
+    """The same of every filter, and of both ends of every link of a lab whose MTU can change."""
     _add(kernel.taken(tuple(knob for knob in knobs if knob.kind == "filter")), phase, at, log)
+    links = [(knob, opposite(knob)) for knob in knobs if knob.kind == "mtu" and knob.place]
+    _add(_counters(kernel, dict.fromkeys(chain.from_iterable(links))), phase, at, log)
+
+
+def _counters(kernel: Kernel, knobs: Iterable[Knob]) -> Mapping[Knob, QueueCounters]:
+    seen = {knob: kernel.counters(knob) for knob in knobs}
+    return {knob: counters for knob, counters in seen.items() if counters is not None}
 
 
 def sample_hop(kernel: Kernel, knobs: Iterable[Knob], phase: Phase, at: int, log: Log) -> None:
@@ -48,7 +55,7 @@ def _add(seen: Mapping[Knob, QueueCounters], phase: Phase, at: int, log: Log) ->
                 overlimits=counters.overlimits,
                 qlen=counters.qlen,
                 backlog=counters.backlog,
-                kind="filter" if knob.kind == "filter" else "qdisc",
+                kind=knob.kind,
             )
         )
     log.flush()

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from chaoskit.faults.base import FaultWords, link_misfit
 from chaoskit.faults.words import LEAST_IPV6, MtuBytes
 from chaoskit.knobs import Change, Knob, Mtu
-from chaoskit.topology.edge import Segment, ends
+from chaoskit.topology.edge import VLAN_TAG, Segment, ends
 from chaoskit.topology.site import Interface, Lab, Site
 
 
@@ -50,8 +50,8 @@ class MtuFault(FaultWords):
         """What a reader may not expect."""
         if self.end is not None:
             yield (
-                f"what the {self.end}'s end should receive is lost from {self.mtu + 5} bytes on: a virtual cable "
-                "leaves room for a VLAN's tag"
+                f"what the {self.end}'s end should receive is lost from {self.mtu + VLAN_TAG + 1} bytes on: a virtual "
+                "cable leaves room for a VLAN's tag"
             )
         elif self.link is not None:
             yield (

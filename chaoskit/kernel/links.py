@@ -11,7 +11,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from chaoskit.errors import RefusedError
-from chaoskit.knobs import Ifb, Link, Mtu, Veth
+from chaoskit.knobs import Ifb, Link, Mtu, QueueCounters, Veth
 
 _IFF_UP = 1
 _LEAST_IPV6 = 1280  # RFC 8200, section 5
@@ -81,6 +81,15 @@ def write_mtu(ip: IPRoute, name: str, wanted: Mtu | None) -> None:
     message = ip.link("get", ifname=name)[0]
     _keep_addresses(ip, message, wanted.bytes)
     ip.link("set", index=message["index"], mtu=wanted.bytes)
+
+
+def received(ip: IPRoute, name: str) -> QueueCounters | None:
+    """What has come to the link. A veth counts as dropped what is too long for it (net/core/dev.c)."""
+    message = find(ip, name)
+    if message is None:
+        return None
+    told = message.get_attr("IFLA_STATS64")
+    return QueueCounters(told["rx_packets"], told["rx_bytes"], told["rx_dropped"], 0, 0, 0, 0)
 
 
 def _keep_addresses(ip: IPRoute, message: Any, mtu: int) -> None:

@@ -153,11 +153,12 @@ class LinuxKernel:
                 return setting
 
     def counters(self, knob: Knob) -> QueueCounters | None:
-        """The counters of a qdisc knob's netem; None when it is not there."""
+        """The counters of a qdisc knob's netem, or of what an MTU knob's link has received; None: it is not there."""
         if knob.place not in self._spaces:
             return None
+        look = links.received if knob.kind == "mtu" else qdiscs.counters
         with _undisturbed(), translated(knob, "read"):
-            return qdiscs.counters(self._spaces[knob.place].ip, knob.name)
+            return look(self._spaces[knob.place].ip, knob.name)
 
     def taken(self, knobs: tuple[Knob, ...]) -> dict[Knob, QueueCounters]:
         """The counters of those of these filter knobs that are there."""

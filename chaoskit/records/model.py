@@ -166,7 +166,8 @@ class Counters:
     """A qdisc's counters at one moment, since it was made. `phase` is the phase that was in force.
 
     A filter's `drops` are what it took, its `packets` what it let go on; on a real interface a train of segments is
-    one drop. Earlier runs have no filters.
+    one drop. An `mtu` is a lab's link: what it received, and lost because it was too long for it. Earlier runs have
+    qdiscs alone.
     """
 
     at: int
@@ -180,7 +181,7 @@ class Counters:
     overlimits: int
     qlen: int
     backlog: int
-    kind: Literal["qdisc", "filter"] = "qdisc"
+    kind: str = "qdisc"
 
 
 @dataclass(frozen=True, slots=True)

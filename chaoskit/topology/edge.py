@@ -46,6 +46,7 @@ Direction = Literal["down", "up", "both"]
 
 SERVER_V4, SERVER_V6 = "10.2.0.1", "fd02::1"
 LINK_MTU = 1500
+VLAN_TAG = 4  # bytes that a veth takes beyond its MTU (net/core/skbuff.c, is_skb_forwardable)
 BOTH_VERSIONS = (4, 6)
 ROUTER: Node = "router"
 _HOSTS: dict[Way, tuple[str, str, str]] = {
@@ -112,6 +113,13 @@ def ends(segment: Segment) -> tuple[tuple[Node, str], tuple[Node, str]]:
     return ("router", link), (end, "eth0")
 
 
+def opposite(knob: Knob) -> Knob:
+    """The same at the other end of its link."""
+    both = next(both for both in map(ends, _ENDS) if (knob.place, knob.name) in both)
+    place, link = next(end for end in both if end != (knob.place, knob.name))
+    return Knob(knob.kind, place, link)
+
+
 def narrow(direction: Direction, versions: Iterable[int], mtu: int) -> tuple[Change, ...]:
     """The router sends nothing longer to whom this direction's packets are for, and says so to whoever sends it."""
     return tuple(
@@ -149,6 +157,13 @@ def hits(knob: Knob) -> Way:
     link, _, hook = knob.name.partition(" ")
     is_upwards = link == _HOSTS["up"][0] or not knob.place
     return "up" if is_upwards != hook.startswith("ingress") else "down"
+
+
+def comes(knob: Knob) -> Way:
+    """Which direction's packets a link of the lab receives."""
+    if knob.place == ROUTER:
+        return "up" if knob.name == _HOSTS["down"][0] else "down"
+    return "down" if knob.place == "client" else "up"
 
 
 def is_for(knob: Knob) -> End:

@@ -117,6 +117,24 @@ def test_a_filter_counts_what_it_lost(lab: LinuxKernel, host: str) -> None:
     assert (found.packets, found.drops) == (EACH - LONG, LONG)
 
 
+@pytest.mark.parametrize("host", [SERVER_V4, SERVER_V6])
+def test_a_link_counts_what_it_could_not_receive(lab: LinuxKernel, host: str) -> None:
+    """Four bytes more than its MTU it takes, as if for a VLAN's tag; what it received it counts too."""
+    knob = Knob("mtu", "server", "eth0")
+    at_rest, before = lab.read(knob), lab.counters(knob)
+    lab.write(knob, Mtu(1396))
+
+    send(lab, "client", "server", host)
+    after = lab.counters(knob)
+    lab.write(knob, at_rest)
+
+    assert before is not None
+    assert after is not None
+    assert (after.drops - before.drops) == LONG
+    assert (after.packets - before.packets) >= EACH - LONG
+    assert lab.counters(Knob("mtu", "server", "eth7")) is None
+
+
 @pytest.mark.parametrize("kind", ["matchall", "flower", "u32"])
 @pytest.mark.parametrize("direction", ["up", "down"])
 def test_an_interfaces_filters_count_too(kernel: LinuxKernel, facts: Facts, direction: str, kind: str) -> None:

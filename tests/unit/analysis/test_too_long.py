@@ -67,6 +67,12 @@ class Sized(Made):
                     )
         return self
 
+    def link(self, place: str, name: str, packets: int, drops: int) -> Sized:
+        """What that link received in the phase, and could not."""
+        for at, (more, lost) in ((10_100, (0, 0)), (20_000, (packets, drops))):
+            self.records.append(Counters(ns(at), place, name, "path", 0, 5 + more, 0, 2 + lost, 0, 0, 0, "mtu"))
+        return self
+
     def connection(self, at: float, client: dict[str, int], server: dict[str, int] | None = None) -> Sized:
         """One that was made then, and what the sockets at its ends showed."""
         seen = {"snd_mss": 500, "pmtu": 1500, "options": STAMPED}
@@ -212,14 +218,57 @@ def test_a_smaller_link_is_known_at_its_end(tmp_path: Path) -> None:
     """The path MTU of sockets at that end is no more; the router counts what is too long for its own end."""
     run = Sized("{link: client-router, mtu: 1400}").router(3000, 0, 0)
     run.connection(AT, {"pmtu": 1400}, {"pmtu": 1500})
-    wider = Sized("{link: client-router, end: client, mtu: 1400}").connection(AT, {"pmtu": 1500}, {"pmtu": 1400})
+    one = Sized("{link: client-router, end: client, mtu: 1400}").link("client", "eth0", 3000, 0)
+    unreceived, wider = one.connection(AT, {"pmtu": 1500}, {"pmtu": 1400}).result(tmp_path).fidelity
 
     assert run.verdicts(tmp_path) == {
         ("too-long", "the router"): "nothing-to-hit",
         ("mtu", "client-router at the client"): "achieved",
     }
-    assert wider.only(tmp_path).verdict == "not-achieved"
-    assert wider.only(tmp_path).achieved == 1500
+    assert (wider.what, wider.verdict, wider.achieved) == ("mtu", "not-achieved", 1500)
+    assert unreceived.verdict == "nothing-to-hit"
+
+
+@pytest.mark.parametrize(
+    ("fault", "place", "name", "where"),
+    [
+        ("{link: router-server, end: server, mtu: 1400}", "server", "eth0", "router-server at the server"),
+        ("{link: client-router, end: router, mtu: 1400}", "router", "to-client", "client-router at the router"),
+        ("{link: router-server, end: server, mtu: 9000}", "router", "to-server", "router-server at the router"),
+        ("{link: client-router, end: router, mtu: 9000}", "client", "eth0", "client-router at the client"),
+    ],
+)
+def test_an_end_that_is_smaller_counts_what_it_could_not_receive(
+    fault: str, place: str, name: str, where: str, tmp_path: Path
+) -> None:
+    """Whichever of the two was changed; by the link's own count."""
+    found = Sized(fault).router(3000, 0, 0).link(place, name, 40, 7).result(tmp_path).fidelity
+
+    (unreceived,) = (each for each in found if each.where == where and each.what == "too-long")
+    assert (unreceived.verdict, unreceived.achieved, unreceived.samples) == ("achieved", 7, 47)
+    assert unreceived.evidence.file == "counters.jsonl"
+
+
+@pytest.mark.parametrize(("way", "place", "name"), [("up", "server", "eth0"), ("down", "client", "eth0")])
+@pytest.mark.parametrize(("arrived", "verdict"), [(1352, "nothing-to-hit"), (1353, "not-achieved")])
+def test_what_an_end_received_was_not_too_long(
+    way: str, place: str, name: str, arrived: int, verdict: str, tmp_path: Path
+) -> None:
+    """A virtual cable leaves room for a VLAN's tag; a segment that is longer and has arrived is no fault."""
+    segment = "router-server" if place == "server" else "client-router"
+    run = Sized(f"{{link: {segment}, end: {place}, mtu: 1400}}").link(place, name, 3000, 0)
+    longest = {"rcv_mss": arrived}
+    run.connection(AT, *(({}, longest) if way == "up" else (longest, {})))
+
+    assert run.verdicts(tmp_path)["too-long", f"{segment} at the {place}"] == verdict
+
+
+def test_ends_that_match_lose_nothing(tmp_path: Path) -> None:
+    """No line is about what cannot be."""
+    for fault in ("{link: router-server, mtu: 1400}", "{link: router-server, mtu: 9000}", "{tunnel: jumbo-mismatch}"):
+        places = {each.where for each in Sized(fault).result(tmp_path).fidelity if each.what == "too-long"}
+
+        assert places <= {"the router", "router-server up", "router-server down"}
 
 
 def test_an_older_run_without_counts_is_as_decided_as_before(tmp_path: Path) -> None:

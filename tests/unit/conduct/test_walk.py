@@ -16,7 +16,7 @@ from chaoskit.engine.session import apply, restore
 from chaoskit.errors import RefusedError
 from chaoskit.ground import Ground
 from chaoskit.kernel.fake import FakeKernel
-from chaoskit.knobs import Change, Knob, Namespace, Netem, Pulse, Setting, Sysctl
+from chaoskit.knobs import Change, Knob, Mtu, Namespace, Netem, Pulse, Setting, Sysctl
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
 from chaoskit.records.files import read
@@ -216,6 +216,28 @@ def test_sizes_are_counted_at_a_phases_ends(
     assert first == [("slow", "filter")] * 4 + [("slow+tuned", "filter")] * 4
     phases = [(phase.name, phase.round) for phase in read(tmp_path, Phase)]
     assert [(each.phase, each.round) for each in read(tmp_path, Hop)] == [each for each in phases for _ in range(2)]
+
+
+def test_both_ends_of_a_link_that_changes_are_looked_at(
+    tmp_path: Path, kernel: SlowKernel, journal: Journal, clock: ManualClock
+) -> None:
+    """Either may become the smaller one: twice in each phase, and in the drain; no interface of somebody else's is."""
+    jumbo = "slow: {link: router-server, end: server, mtu: 9000}"
+    plan = compile_plan(parse(FILE.replace(FILE.splitlines()[5].strip(), jumbo), "x.yaml"))
+    both = Knob("mtu", "server", "eth0"), Knob("mtu", "router", "to-server")
+    kernel.settings |= {knob: Mtu(1500) for knob in (*both, Knob("mtu", "", "eth0"))}
+
+    walk(plan, tmp_path, kernel, journal, Endless(clock, 20 * SECOND))
+
+    phases = [(phase.name, phase.round) for phase in read(tmp_path, Phase)]
+    for knob in both:
+        seen = [
+            (each.phase, each.round)
+            for each in read(tmp_path, Counters)
+            if (each.place, each.name) == (knob.place, knob.name)
+        ]
+        assert seen == [each for each in phases for _ in range(2)]
+    assert {each.place for each in read(tmp_path, Counters)} == {"server", "router"}
 
 
 def test_a_wide_router_is_not_looked_at(
