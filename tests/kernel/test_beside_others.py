@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from lab import links, run
+from pyroute2 import IPRoute
 
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.session import apply, restore
@@ -31,6 +32,7 @@ from chaoskit.spec.injection import Injection
 from chaoskit.topology.steering import PRIORITY, qdisc
 
 TREE = Path("/usr/lib/uml/modules", os.uname().release)
+BPF = 321  # x86_64's number of bpf(2)
 V4, BOTH, NONE = frozenset({4}), frozenset({4, 6}), frozenset[int]()
 INGRESS, COUNTS = "dev cable ingress", "protocol ip matchall action continue"
 TAKEN = {
@@ -199,6 +201,29 @@ if TREE.exists():  # Debian's guest kernel; ours has no interface that stands on
         return [
             run(*words.split()) for words in ("ip link", "ip address", "tc -d qdisc", "tc filter show dev top ingress")
         ]
+
+    def test_a_program_before_all_filters_is_told(pair: LinuxKernel) -> None:
+        """What an XDP program takes the fault never sees; the plan says so while there is one."""
+        asked = Injection.model_validate({"to": "10.0.0.2", "down": {"delay": "1ms"}, "for": "9s"})
+        with pair.inside("here"), IPRoute() as ip:
+            cable = ip.link_lookup(ifname="cable")[0]
+            warnings = []
+            for program in (load_xdp(), -1):
+                ip.link("set", index=cable, xdp={"attrs": [("IFLA_XDP_FD", program)]})
+                plan = compile_injection(asked, look(None, ["10.0.0.2"]), "flower")
+                warnings.append([warning for warning in plan.warnings if "XDP" in warning])
+
+        assert warnings == [
+            ["cable: an XDP program sees what it receives before our filters do, and what it takes the fault misses"],
+            [],
+        ]
+
+    def load_xdp() -> int:
+        """A program that lets everything pass: bpf(2), BPF_PROG_LOAD (5) of type BPF_PROG_TYPE_XDP (6)."""
+        program = ctypes.create_string_buffer(struct.pack("=BBhiBBhi", 0xB7, 0, 0, 2, 0x95, 0, 0, 0), 16)
+        licence = ctypes.create_string_buffer(b"GPL")
+        words = struct.pack("=IIQQ", 6, 2, ctypes.addressof(program), ctypes.addressof(licence)).ljust(128, b"\0")
+        return ctypes.CDLL(None).syscall(BPF, 5, words, len(words))
 
     def test_a_forward_policy_of_legacy_iptables_is_seen(pair: LinuxKernel) -> None:
         """DROP by policy shuts, unless rules accept our link by name in both directions."""
