@@ -33,6 +33,7 @@ from chaoskit.knobs import Kernel, Knob
 
 _GLANCE = 5_000_000  # ns
 _FROZEN = 3 * 10**9  # ns that a process may stand still after it was asked to end
+_DYING = 60 * 10**9  # ns that a process may take to die: its last system call is waited for
 _OWNERS, _GUARDS = 20 * 10**9, 60 * 10**9  # ns that each may take at work: probes end, and queues are drained first
 
 
@@ -121,8 +122,15 @@ class Settlement:
             self.clock.sleep_until(now + _GLANCE)
 
     def _kill(self, process: Process) -> None:
+        """Raises RefusedError when it does not die: what it still holds is nobody else's yet."""
         _send(process, signal.SIGKILL)
-        while process.state:
+        killed = self.clock.now()
+        while state := process.state:
+            if self.clock.now() - killed > _DYING:
+                raise RefusedError(
+                    f"process {process.pid} was killed and has not ended (state {state}), so what it holds cannot be "
+                    "put back yet: chaoskit restore, when ps no longer shows it"
+                )
             self.clock.sleep_until(self.clock.now() + _GLANCE)
 
     def _debts(self, lease: Lease) -> list[Debt]:

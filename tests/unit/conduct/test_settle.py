@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from papers import AFTER, BEFORE, CHANGES, FORWARD, LINK, Bench, eventually, has_ended
 
-from chaoskit.clock import RealClock
+from chaoskit.clock import ManualClock, RealClock
 from chaoskit.conduct.leased import Held
 from chaoskit.engine.journal import FILE, Journal
 from chaoskit.engine.lease import LEASE, Here, Lease
@@ -158,6 +158,25 @@ def test_frozen_owner_and_guard_are_killed(bench: Bench) -> None:
     assert len(bench.said) == len(CHANGES)
     assert ended(pid) == -signal.SIGKILL
     assert eventually(lambda: has_ended(guard))
+
+
+def test_who_cannot_be_killed_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that waits for a device for ever: after a minute it is said, and the lease is there still."""
+    pid = owner(bench)
+    os.kill(bench.guard(), signal.SIGKILL)
+    os.kill(pid, signal.SIGSTOP)
+    kill = os.kill
+    monkeypatch.setattr(os, "kill", lambda pid, sign: None if sign == signal.SIGKILL else kill(pid, sign))
+
+    with pytest.raises(
+        RefusedError, match=rf"process {pid} was killed and has not ended \(state T\).*chaoskit restore"
+    ):
+        bench.settle(clock=ManualClock())
+
+    assert bench.lease.owner is not None
+    monkeypatch.undo()
+    assert bench.settle(clock=Hasty()) == []
+    assert bench.is_clean
 
 
 def test_a_frozen_owner_without_a_guard_is_killed(bench: Bench) -> None:
