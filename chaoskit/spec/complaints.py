@@ -1,12 +1,19 @@
-"""What pydantic says of a value, as a person would: what was found, what was expected."""
+"""What pydantic says of a value, as a person would: what was found, what was expected.
+
+A sentence of ours about several keys names each between backquotes, `down` or `down: delay 80ms`, so that it can be
+said in a file's words and in a command line's.
+"""
 
 from __future__ import annotations
 
+import re
+import shlex
 from typing import Any
 
 from pydantic_core import ErrorDetails
 
 _EXAMPLES = {"for": "60s"}
+_KEY = re.compile(r"`([a-z-]+)(?:: ([^`]*))?`")
 
 
 def complaint(error: ErrorDetails, value: Any) -> str:
@@ -16,7 +23,7 @@ def complaint(error: ErrorDetails, value: Any) -> str:
         case "misplaced":
             return str(context["sentence"])
         case "value_error":
-            return str(context["error"])
+            return str(context["error"]).replace("`", "")
         case "literal_error":
             return f"found {show(value)}, expected {context['expected']}"
         case "int_parsing" | "int_type" | "int_from_float":
@@ -44,8 +51,15 @@ def option_complaint(error: ErrorDetails) -> str:
     option, *inside = (*error["loc"], *error.get("ctx", {}).get("below", ())) or ("",)
     if error["type"] == "missing" and not inside:
         return f"--{option}: missing; give for example --{option} {_EXAMPLES.get(str(option), '...')}"
+    if error["type"] == "value_error" and not option:
+        return _KEY.sub(_as_option, str(error["ctx"]["error"]))
     below = ".".join(str(step) for step in inside if isinstance(step, str))
     return ": ".join(each for each in (option and f"--{option}", below, complaint(error, error["input"])) if each)
+
+
+def _as_option(key: re.Match[str]) -> str:
+    name, value = key.groups()
+    return f"--{name}" if value in (None, "true") else f"--{name} {shlex.quote(value)}"
 
 
 def show(value: Any) -> str:

@@ -105,9 +105,11 @@ class Whom(Words):
     def _somebody(self) -> Whom:
         is_narrowed = self.to or self.local_port or self.protocol or self.ip
         if self.everything and is_narrowed:
-            raise ValueError("everything is all of the interface's traffic; take the other words about whom away")
+            raise ValueError("`everything` is all of the interface's traffic; take the other words about whom away")
         if not self.everything and not is_narrowed:
-            raise ValueError("say whom: to: api.example.com:443, for example; or in so many words, everything: true")
+            raise ValueError(
+                "say whom: `to: api.example.com:443`, for example; or in so many words, `everything: true`"
+            )
         has_ports = self.local_port or any(to.port for to in self.to)
         if self.protocol == "icmp" and has_ports:
             raise ValueError("icmp has no ports; take the port or the protocol away")
@@ -147,11 +149,11 @@ class Injection(Whom):
     @model_validator(mode="after")
     def _something(self) -> Injection:
         if not self.steers and self.mss_clamp is None:
-            raise ValueError("nothing to do; give down or up, for example down: delay 80ms 20ms loss 1%")
+            raise ValueError("nothing to do; give `down` or `up`, for example `down: delay 80ms 20ms loss 1%`")
         if self.mss_clamp is not None and self.protocol not in (None, "tcp"):
             raise misplaced(f"only TCP has handshakes, and {self.protocol} alone is meant; say tcp", "protocol")
         if not _SHORTEST <= self.for_ <= _LONGEST:
             raise misplaced(f"{self.for_} is out of bounds; a lease is of 1s to 30 days", "for")
         if self.interface is None and not any(to.host for to in self.to):
-            raise ValueError("say on which interface, or to whom")
+            raise ValueError("say on which interface, `interface: eth0`, or to whom, `to: api.example.com:443`")
         return self

@@ -45,7 +45,9 @@ def far_end(words: str) -> To:
     try:
         to: To = TypeAdapter(WrittenTo).validate_python(words)
     except ValidationError as error:
-        raise SpecError("\n".join(complaint(e, e["input"]) for e in error.errors())) from None
+        raise SpecError(
+            "\n".join(": ".join((*map(str, e["loc"]), complaint(e, e["input"]))) for e in error.errors())
+        ) from None
     if to.host is None or "/" in to.host:
         raise SpecError(f"{words!r} is no single host; write for example api.example.com:443")
     return to

@@ -23,7 +23,7 @@ class Outing(Words):
     @model_validator(mode="after")
     def _something(self) -> Outing:
         if self.down is None and self.up is None:
-            raise ValueError("nothing to do; give --down or --up, for example --down 'delay 80ms 20ms loss 1%'")
+            raise ValueError("nothing to do; give `down` or `up`, for example `down: delay 80ms 20ms loss 1%`")
         return self
 
 

@@ -145,10 +145,10 @@ def test_a_dry_run_changes_nothing(home: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
-        (("--down", "delay 1ms", "--for", "9s"), 2, "say whom"),
+        (("--down", "delay 1ms", "--for", "9s"), 2, "say whom: --to api.example.com:443"),
         (("--down", "delay 1ms", "--for", "9s", "--interface", "lo"), 2, "everything"),
         ((*TO,), 2, "--for"),
-        (("--to", "127.0.0.1", "--for", "9s"), 2, "give down or up"),
+        (("--to", "127.0.0.1", "--for", "9s"), 2, "give --down or --up"),
         (("--to", "127.0.0.1", "--down", "dealy 1ms", "--for", "9s"), 2, "delay"),
         (("--to", "127.0.0.1", "--down", "delay 100", "--for", "9s"), 2, "unit"),
         (("--to", "127.0.0.1", "--size-drop-up", "1kB", "--for", "9s"), 2, "found '1kB', expected a whole number"),

@@ -68,7 +68,11 @@ def test_a_file_and_options_say_the_same(tmp_path: Path) -> None:
         ("for: 60s", "for: 1ms", "x.yaml:7: for: 1ms is out of bounds; a lease is of 1s to 30 days"),
         ("tcp", "tpc", "x.yaml:2: protocol: found 'tpc', expected 'tcp', 'udp' or 'icmp'"),
         ("tcp", "icmp", "x.yaml:1: the file: icmp has no ports"),
-        ("to: api.example.com:443\nprotocol: tcp\n", "", "x.yaml:1: the file: say whom"),
+        (
+            "to: api.example.com:443\nprotocol: tcp\n",
+            "",
+            "x.yaml:1: the file: say whom: to: api.example.com:443, for example; or",
+        ),
         ("api.example.com:443", "https://api.example.com", "x.yaml:1: to: 'https://api.example.com' is a URL"),
         ("api.example.com:443", "api_example com", "x.yaml:1: to: 'api_example com' is no host"),
         ("api.example.com:443", "10.0.0.256", "x.yaml:1: to: '10.0.0.256' is no host"),
@@ -98,7 +102,9 @@ def test_each_mistake_is_answered_at_its_line(tmp_path: Path, right: str, wrong:
         ("to", ["x:y"], "--to: port: found 'y', expected a whole number"),
         ("to", ["x:"], "--to: 'x:' ends in a colon"),
         ("local-port", "many", "--local-port: found 'many', expected a whole number"),
-        ("down", None, "nothing to do; give down or up"),
+        ("down", None, "nothing to do; give --down or --up, for example --down 'delay 80ms 20ms loss 1%'"),
+        ("to", None, "say whom: --to api.example.com:443, for example; or in so many words, --everything"),
+        ("everything", True, "--everything is all of the interface's traffic"),
     ],
 )
 def test_each_wrong_option_is_named(option: str, value: Any, answer: str) -> None:
