@@ -65,11 +65,12 @@ def test_an_sdk_streams_in_the_lab(tmp_path: Path) -> None:
     (tmp_path / "tls.yaml").write_text(LAB.read_text().replace("{lab: edge}", "{lab: edge, tls: true}"))
     curl = "curl -sS -o /dev/null -w '%{http_code} %{ssl_verify_result}\n' $CHAOSKIT_TARGET/v1/models"
 
-    answer = execute("sh", "-c", f'{curl}; exec "$0" -c "$1"', sys.executable, SDK, file=tmp_path / "tls.yaml")
+    script = f'{curl}; exec "$0" -c "$1"'
+    answer = execute("sh", "-c", script, sys.executable, SDK, fault="baseline", file=tmp_path / "tls.yaml")
 
     assert answer.returncode == 0, answer.stderr
     by_curl, by_sdk = answer.stdout.splitlines()
-    assert by_curl == "200 0"
+    assert by_curl == "200 0", answer.stderr
     assert by_sdk.split()[0] == "5"
 
 
