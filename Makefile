@@ -2,7 +2,8 @@
 
 PYTHON_IN := .venv/bin/python
 GUEST := $(PYTHON_IN) tests/in_guest.py --limit 25min
-PYTEST := -m pytest -p no:cacheprovider
+# A test that fails is made once more, and named in the end: processors, clocks and ports are shared with others.
+PYTEST := -m pytest -p no:cacheprovider --reruns 1 -rR
 # What is about words, or about very many processes, and the same on every kernel: once is enough, on our own.
 ONCE := commands tc_words soak path_faults remedies interface_stage mss_clamp guard inject
 ON_ANY := $(patsubst %,--ignore=tests/kernel/test_%.py,$(ONCE))

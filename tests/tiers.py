@@ -3,8 +3,8 @@
     tiers.py TARGET...
 
 A tier is a target of the Makefile. It fails when its command fails, and also when it skips a test: a tier that
-was asked for runs whole. As many run side by side as there are processors, each on one of its own as a guest needs
-it, the first named first; what one says is shown when it ends.
+was asked for runs whole. What failed and then passed is named. As many run side by side as there are processors,
+each on one of its own as a guest needs it, the first named first; what one says is shown when it ends.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 
 CLOSING = re.compile(r"^=* ?((?:\d+ [a-z]+,? ?)+) in [\d.]+s", re.MULTILINE)  # pytest's last line
+AGAIN = re.compile(r"^RERUN (.+)$", re.MULTILINE)
 COUNT = re.compile(r"(\d+) ([a-z]+)")
 
 
@@ -59,8 +60,8 @@ def main(names: list[str]) -> int:
     print("---")
     for name in names:
         print(f"{name}: {ended[name].verdict}")
-    if again := total["rerun"]:
-        print(f"{again} measurements of real time made again")
+    for test in dict.fromkeys(test for name in names for test in AGAIN.findall(ended[name].said)):
+        print(f"made again: {test}")
     print(f"{total['passed']} passed, {total['failed'] + total['error'] + total['errors']} failed")
     return 0 if all(tier.verdict == "well" for tier in ended.values()) else 1
 
