@@ -90,7 +90,7 @@ def _order(plan: InjectionPlan) -> Order:
     return Order("inject", user(os.environ, os.getuid()), plan.interface, injection.for_, told)
 
 
-def _wait(held: Held, clock: Clock) -> None:
+def _wait(held: Held[LinuxKernel], clock: Clock) -> None:
     """Until the lease ends. Raises RefusedError when its guard was killed: nothing stays without one."""
     while (left := held.lease.ends - boottime()) > 0:
         held.renew()

@@ -7,16 +7,16 @@ has detached. What an earlier process left behind is paid first, by a person's w
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from chaoskit.clock import boottime, wall
 from chaoskit.conduct.signals import held as signals_held
-from chaoskit.engine.guard import Account, Guard, OpenKernel
+from chaoskit.engine.guard import Account, Guard
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import Here, Lease, Leases, Process, period
 from chaoskit.engine.lock import NAME, Lock
@@ -24,6 +24,7 @@ from chaoskit.engine.session import restore
 from chaoskit.errors import NotRestoredError, RefusedError
 from chaoskit.knobs import Kernel
 
+K = TypeVar("K", bound=Kernel)
 _SETTING = 10 * 10**9  # ns that the changes may take, before the lease begins
 _PATIENCE = 10 * 10**9  # ns that it may then take (two queues drain for two seconds each), before the guard does it
 
@@ -46,11 +47,12 @@ class Order:
 
 
 @dataclass
-class Held:
-    """A lease in force. Change `kernel` through `journal` alone, by `engine.session.apply`."""
+class Held(Generic[K]):
+    """A lease in force. Change `kernel` through `journal` alone, by `engine.session.apply`; no other door to it, for
+    there are things that only the door which made them can take away."""
 
     lease: Lease
-    kernel: Kernel
+    kernel: K
     journal: Journal
     guard: Guard
     order: Order
@@ -83,7 +85,9 @@ class Held:
 
 
 @contextmanager
-def leased(order: Order, open_kernel: OpenKernel, state: Path, lock: str = NAME) -> Iterator[Held]:
+def leased(
+    order: Order, open_kernel: Callable[[], AbstractContextManager[K]], state: Path, lock: str = NAME
+) -> Iterator[Held[K]]:
     """The body may change what it holds. Afterwards all is as it was, unless it has detached.
 
     `open_kernel` gives a door to the kernel, to us and to the guard each; `state` is the state folder; `lock` is the
@@ -101,7 +105,9 @@ def leased(order: Order, open_kernel: OpenKernel, state: Path, lock: str = NAME)
         yield held
 
 
-def _hold(order: Order, open_kernel: OpenKernel, leases: Leases, lock: Lock, stack: ExitStack) -> Held:
+def _hold(
+    order: Order, open_kernel: Callable[[], AbstractContextManager[K]], leases: Leases, lock: Lock, stack: ExitStack
+) -> Held[K]:
     kernel = stack.enter_context(open_kernel())
     lease = draw_up(order)
     leases.begin(lease)
@@ -167,7 +173,7 @@ def _refuse_unpaid(leases: Leases) -> None:
         leases.end(lease.id)
 
 
-def _let_go(held: Held) -> None:
+def _let_go(held: Held[K]) -> None:
     """Put back, here; the guard stands by, and does what is left if we die on the way."""
     if held.is_detached:
         return

@@ -42,9 +42,9 @@ def conduct(run: Path, clock: Clock) -> int:
     plan = load_plan(run)
     how, detail, code = "finished", "", 0
     try:
-        with signals.raised(), LinuxKernel(_able(plan), clock) as kernel:
+        with signals.raised():
+            conductor = Conductor(plan, run, _able(plan), clock)
             _note_machine(run)
-            conductor = Conductor(plan, run, kernel, clock)
             if plan.interface is not None and plan.interface.hits:
                 conductor.under_guard(plan.interface)
             else:
@@ -71,11 +71,11 @@ def _able(plan: Plan) -> Facts:
 
 @dataclass(frozen=True)
 class Conductor:
-    """One run: what to do, where to write it down, the kernel to do it in."""
+    """One run: what to do, where to write it down, what the kernel can do that it is done in."""
 
     plan: Plan
     run: Path
-    kernel: LinuxKernel
+    facts: Facts
     clock: Clock
 
     def in_a_lab(self) -> None:
@@ -83,12 +83,12 @@ class Conductor:
 
         Also for a stage of which nothing is changed.
         """
-        with Journal(self.run) as journal:
+        with self._kernel() as kernel, Journal(self.run) as journal:
             try:
-                self._perform(journal, lambda: None)
+                self._perform(kernel, journal, lambda: None)
             finally:
                 with signals.held():
-                    debts = restore(self.kernel, journal)
+                    debts = restore(kernel, journal)
             if debts:
                 raise NotRestoredError("not put back: " + "; ".join(str(debt) for debt in debts))
 
@@ -103,28 +103,31 @@ class Conductor:
             journal=self.run,
         )
         state = state_folder(os.environ, os.getuid())
-        with leased.leased(order, lambda: LinuxKernel(self.kernel.facts(), self.clock), state) as held:
+        with leased.leased(order, self._kernel, state) as held:
             examine(held.kernel, [(change.knob, change.setting) for change in self.plan.all_changes])
-            self._perform(held.journal, held.renew)
+            self._perform(held.kernel, held.journal, held.renew)
 
-    def _perform(self, journal: Journal, renew: Callable[[], None]) -> None:
+    def _kernel(self) -> LinuxKernel:
+        return LinuxKernel(self.facts, self.clock)
+
+    def _perform(self, kernel: LinuxKernel, journal: Journal, renew: Callable[[], None]) -> None:
         children: list[Child] = []
         try_out(target_of(self.plan).sockets)
         try:
             for change in self.plan.stage:
-                apply(self.kernel, journal, (change.knob, change.setting))
+                apply(kernel, journal, (change.knob, change.setting))
             if self.plan.server is not None:
-                children.append(serving.start(self.plan, self.kernel, self.run))
-            probe, start = self._probe()
+                children.append(serving.start(self.plan, kernel, self.run))
+            probe, start = self._probe(kernel)
             children.append(probe)
-            with Walk(self.plan, self.run, self.kernel, journal, self.clock) as walk:
+            with Walk(self.plan, self.run, kernel, journal, self.clock) as walk:
                 walk.through(start, children, renew)
         finally:
             with signals.held():
                 for child in reversed(children):
                     child.stop(self.clock)
 
-    def _probe(self) -> tuple[Child, int]:
+    def _probe(self, kernel: LinuxKernel) -> tuple[Child, int]:
         """The probe, and the moment that it will begin: it names that itself, once it is ready."""
         plan, target = self.plan, target_of(self.plan)
         told, tell = os.pipe()
@@ -136,7 +139,7 @@ class Conductor:
             os.close(tell)
             await drive(target, plan.workload, Order(plan.seed, start, plan.length, plan.drain), self.run, stop)
 
-        child = Child("probe", self.kernel.inside("client" if plan.interface is None else ""), work)
+        child = Child("probe", kernel.inside("client" if plan.interface is None else ""), work)
         os.close(tell)
         with open(told, "rb") as pipe:  # noqa: PTH123  a descriptor, not a path
             start = pipe.read(32)  # nothing, when it died before it was ready

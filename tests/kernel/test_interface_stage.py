@@ -51,7 +51,7 @@ seed: 5
 
 SMALL = """\
 name: small
-question: What does an interface that takes less do, and one that loses what is long?
+question: What does an interface that takes less do, one that loses what is long, and a clamp?
 stage: {{target: "http://{host}:8000"}}
 workload:
   max-concurrency: 2
@@ -61,7 +61,8 @@ workload:
 faults:
   smaller: {{mtu: 1300}}
   slow: {{direction: up, size-drop: 1000}}
-timeline: [{{baseline: {baseline}}}, {{smaller: 2s}}, {{slow+smaller: {length}}}, {{recovery: 1s}}]
+  clamped: {{mss-clamp: 900}}
+timeline: [{{baseline: {baseline}}}, {{smaller: 2s}}, {{slow+smaller: {length}}}, {{clamped: 3s}}]
 seed: 5
 """
 
@@ -305,8 +306,8 @@ def test_a_killed_conductor_leaves_nothing(setting: Setting, begin: Run) -> None
 
 @pytest.mark.parametrize("setting", ["cable fd00::2"], indirect=True)
 def test_sizes_are_put_back(setting: Setting, begin: Run) -> None:
-    """A smaller MTU alone costs no stream, packets lost above a size cost those that they are in the way of; MTU and
-    addresses are as before, byte for byte."""
+    """A smaller MTU alone costs no stream, packets lost above a size cost those that they are in the way of, a clamp
+    makes both ends' segments shorter; each is achieved as asked. MTU and addresses are as before, byte for byte."""
     before = setting.looks()
     experiment = begin("4s", text=SMALL)
     until(lambda: experiment.reached("slow+smaller"))
@@ -322,6 +323,12 @@ def test_sizes_are_put_back(setting: Setting, begin: Run) -> None:
     is_slow = result["health"]["overloaded"]  # then a stream may die of the machine
     assert is_slow or {each.completion for each in died} == {"first_token_timeout"}
     assert is_slow or min(each.ended for each in died) > ready["slow+smaller"]
+    achieved = {(each["phase"], each["what"], each["where"]): each for each in result["fidelity"]}
+    assert is_slow or {each["verdict"] for each in achieved.values()} == {"achieved"}, achieved
+    assert achieved["clamped", "segment", "handshakes"]["achieved"] <= 900
+    assert achieved["clamped", "segment", "handshakes"]["samples"] >= 2
+    assert achieved["smaller", "mtu", "cable"]["achieved"] <= 1300
+    assert achieved["slow+smaller", "too-long", "up"]["achieved"] > 0
     assert setting.looks() == before
 
 
