@@ -348,12 +348,22 @@ def test_sizes_are_put_back_after_a_kill(setting: Setting, begin: Run) -> None:
 
 
 @only_v4_cable
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_leaves_nothing(setting: Setting, begin: Run, sign: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("sign", "text", "phase"),
+    [
+        (signal.SIGINT, EXPERIMENT, "slow"),
+        (signal.SIGTERM, EXPERIMENT, "slow"),
+        (signal.SIGINT, CLAMPED, "clamped"),
+    ],
+    ids=["SIGINT", "SIGTERM", "SIGINT of a clamp"],
+)
+def test_an_interrupted_run_leaves_nothing(
+    setting: Setting, begin: Run, sign: signal.Signals, text: str, phase: str
+) -> None:
     """Ctrl-C and kill are waited for, told by the exit code, and everything is as before."""
     before = setting.looks()
-    experiment = begin("30s")
-    until(lambda: experiment.reached("slow"))
+    experiment = begin("30s", text=text)
+    until(lambda: experiment.reached(phase))
 
     experiment.process.send_signal(sign)
 
