@@ -5,9 +5,14 @@
 | `SpecError`        | the author's: the file, the options  | 2         |
 | `RefusedError`     | the machine's: rights, kernel, disk  | 3         |
 | `NotRestoredError` | ours: something was not put back     | 4         |
+| any other          | ours: a mistake in chaoskit          | 70        |
 
 Every message says what, where, and what to type next.
 """
+
+
+EXIT_SOFTWARE = 70
+"""Exit code of a mistake of chaoskit's own (sysexits.h)."""
 
 
 class ChaoskitError(Exception):
