@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import TypeAdapter
 
@@ -113,13 +114,15 @@ class Bench:
     folder: Path
     order: Order = field(default_factory=lambda: Order("inject", "a test", "eth0", 60 * 10**9))
     pids: list[int] = field(default_factory=list)
+    made: ClassVar[list[Path]] = []
 
     def __post_init__(self) -> None:
         self.folder.mkdir(exist_ok=True)
         self.kernel = PaperKernel(self.folder / "kernel.json")
         self.kernel.fill(BEFORE)
         self.leases = Leases(self.folder / "state")
-        self.lock = f"chaoskit test {os.getpid()} {self.folder}"
+        self.lock = f"chaoskit test {os.getpid()} {len(Bench.made)}"
+        Bench.made.append(self.folder)
         self.said: list[str] = []
 
     @property

@@ -28,7 +28,7 @@ def status(
     places = folders(os.environ, os.geteuid())
     outlook = look(places, Here.look(), clock.boottime(), lease)
     if lease is None:
-        holder = lock.told(lock.holder()) if lock.is_taken() else ""
+        holder = str(lock.holder() or "")
         outlook = replace(outlook, strays=strays(orphans.seen(), outlook), holder=holder)
     if json:
         typer.echo(as_json(outlook), nl=False)

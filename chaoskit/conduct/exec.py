@@ -159,8 +159,7 @@ def _open_passages(kernel: LinuxKernel, door: Doorkeeper, links: Iterable[str]) 
     order = Order("exec", user(os.environ, os.getuid()), way_out.HOST_LINK, 0)
     lease = replace(draw_up(order), guard=door.process)
     door.remember(leases, lease.id)
-    leases.begin(lease)
-    with Journal(leases.journal(lease)) as journal:
+    with leases.begin(lease) as folder, Journal.open(folder) as journal:
         for knob, on in passages:
             door.owe(knob, Sysctl("0"), on)
             apply(kernel, journal, (knob, on))

@@ -16,12 +16,13 @@ from typing import Any, Generic, TypeVar
 
 from chaoskit.clock import boottime, wall
 from chaoskit.conduct.signals import held as signals_held
-from chaoskit.engine.guard import Account, Guard
+from chaoskit.engine.guard import Account, Guard, keep_copy
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import Here, Lease, Leases, Process, period
 from chaoskit.engine.lock import NAME, Lock
 from chaoskit.engine.session import restore
 from chaoskit.errors import NotRestoredError, RefusedError
+from chaoskit.folder import Folder
 from chaoskit.knobs import Kernel
 
 K = TypeVar("K", bound=Kernel)
@@ -34,7 +35,7 @@ class Order:
     """What shall be in force on an interface, for `length` ns from `Held.begin` on, by a command of somebody's.
 
     `words` are the injection's. With a `heartbeat` (ns) the lease ends earlier, when nobody has called
-    `Held.renew` for so long. `journal` is the folder of a journal that shall outlive the lease: a run's.
+    `Held.renew` for so long. `run` is the directory that gets a copy of the journal in the end.
     """
 
     command: str
@@ -43,7 +44,7 @@ class Order:
     length: int
     words: dict[str, Any] = field(default_factory=dict)
     heartbeat: int | None = None
-    journal: Path | None = None
+    run: Path | None = None
 
 
 @dataclass
@@ -57,6 +58,7 @@ class Held(Generic[K]):
     guard: Guard
     order: Order
     leases: Leases
+    run: Folder | None = None
     is_detached: bool = False
 
     def begin(self) -> None:
@@ -108,24 +110,28 @@ def leased(
 def _hold(
     order: Order, open_kernel: Callable[[], AbstractContextManager[K]], leases: Leases, lock: Lock, stack: ExitStack
 ) -> Held[K]:
+    """The guard first: it takes away the lease of an owner that dies before the first change."""
     kernel = stack.enter_context(open_kernel())
+    run = None if order.run is None else stack.enter_context(_opened(order.run))
     lease = draw_up(order)
-    leases.begin(lease)
-    account = Account(leases, lease.id, leases.journal(lease))
-    try:
-        journal = stack.enter_context(Journal(account.journal))
-        span = _SETTING + (order.heartbeat or order.length)
-        guard = Guard.start(account, open_kernel, boottime() + span, lock)
-    except RefusedError:
-        leases.end(lease.id)
-        raise
+    span = _SETTING + (order.heartbeat or order.length)
+    guard = Guard.start(Account(leases, lease.id), open_kernel, boottime() + span, lock)
     lease = _signed(lease, guard)
     try:
-        leases.write(lease)
+        folder = stack.enter_context(leases.begin(lease))
+        journal = stack.enter_context(Journal.open(folder))
+        guard.entrust(folder, journal, run)
     except RefusedError:
         guard.settle()
         raise
-    return Held(lease, kernel, journal, guard, order, leases)
+    return Held(lease, kernel, journal, guard, order, leases, run)
+
+
+def _opened(run: Path) -> Folder:
+    try:
+        return Folder.open(run, follow=True)
+    except OSError as error:
+        raise RefusedError(f"cannot write the run directory {run}: {error.strerror}; give another --out") from error
 
 
 def draw_up(order: Order) -> Lease:
@@ -144,7 +150,6 @@ def draw_up(order: Order) -> Lease:
         machine=here.machine,
         boot=here.boot,
         namespace=here.namespace,
-        journal=str(order.journal.absolute()) if order.journal else None,
         owner=Process.of(os.getpid()),
     )
     return _dated(lease, order.length)
@@ -165,7 +170,7 @@ def _refuse_unpaid(leases: Leases) -> None:
     for lease in leases.all().leases:
         if lease.here != here or lease.ends_with_its_command:
             continue
-        if leases.owed(lease):
+        if leases.owed(lease.id):
             raise RefusedError(
                 f"lease {lease.id} on {lease.interface} was not put back, and the processes that held it are dead: "
                 f"sudo chaoskit restore"
@@ -182,6 +187,8 @@ def _let_go(held: Held[K]) -> None:
             held.guard.renew(_PATIENCE)
         try:
             restore(held.kernel, held.journal)
+            if held.run is not None:
+                keep_copy(held.journal, held.run)
         finally:
             left = held.guard.settle()
     if left:

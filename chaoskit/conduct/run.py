@@ -83,7 +83,7 @@ class Conductor:
 
         Also for a stage of which nothing is changed.
         """
-        with self._kernel() as kernel, Journal(self.run) as journal:
+        with self._kernel() as kernel, Journal.at(self.run) as journal:
             try:
                 self._perform(kernel, journal, lambda: None)
             finally:
@@ -100,7 +100,7 @@ class Conductor:
             interface=there.name,
             length=self.plan.length + self.plan.drain + _SLACK,
             heartbeat=there.lease,
-            journal=self.run,
+            run=self.run,
         )
         state = state_folder(os.environ, os.getuid())
         with leased.leased(order, self._kernel, state) as held:

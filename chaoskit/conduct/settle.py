@@ -15,7 +15,6 @@ What bears our names and is in no journal goes too, when everything is to go.
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -23,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from chaoskit.clock import Clock, RealClock
+from chaoskit.engine import lock
 from chaoskit.engine.guard import Account
 from chaoskit.engine.journal import Debt
 from chaoskit.engine.lease import Here, Lease, Leases, Process
@@ -69,6 +69,8 @@ class Settlement:
             if lease.here == here:
                 self._end_holders(lease)
         with Lock.take(self.lock):
+            for stranger in lock.strangers(self.lock):
+                self.say(f"{stranger} listens where chaoskit's lock is, which stops nothing: see ps and ss -xlp")
             for lease in leases:
                 self._pay(lease, here)
             for id, why in found.broken.items():
@@ -94,7 +96,7 @@ class Settlement:
             if lease is not None:
                 self._pay(lease, here)
             else:
-                self._pay_here(Account(self.leases, id, self.leases.folder(id)))
+                self._pay_here(Account(self.leases, id))
 
     def _end_holders(self, lease: Lease) -> None:
         """Whoever holds the lease has ended on return; who was able to has put all back.
@@ -135,7 +137,7 @@ class Settlement:
 
     def _debts(self, lease: Lease) -> list[Debt]:
         try:
-            return self.leases.owed(lease)
+            return self.leases.owed(lease.id)
         except RefusedError:
             return []  # whoever pays will say so
 
@@ -147,7 +149,7 @@ class Settlement:
                 self.say(_put_back(debt))
 
     def _pay(self, lease: Lease, here: Here) -> None:
-        account = Account(self.leases, lease.id, self.leases.journal(lease))
+        account = Account(self.leases, lease.id)
         if not self.leases.folder(lease.id).exists():
             return  # its guard was quicker
         if lease.machine != here.machine:
@@ -175,7 +177,7 @@ class Settlement:
         self.left += left
 
     def _sweep(self, id: str, why: str) -> None:
-        account = Account(self.leases, id, self.leases.folder(id))
+        account = Account(self.leases, id)
         try:
             if id and not account.owed():
                 account.close([])
@@ -204,8 +206,6 @@ def _put_back(debt: Debt) -> str:
 def _send(process: Process, sign: signal.Signals) -> None:
     """Raises RefusedError without the right to."""
     try:
-        os.kill(process.pid, sign)
-    except ProcessLookupError:
-        pass
+        process.send(sign)
     except PermissionError as error:
         raise RefusedError(f"process {process.pid} is not yours to end: sudo chaoskit restore") from error

@@ -8,8 +8,9 @@
 | the owner asks it to settle          | puts back what is still owed, says how it went, ends         |
 | the owner detaches                   | lets it go, and holds lock, lease and lifelines until the lease's end |
 
-Rules: a guard that cannot start stops everything before the first change. It is forked, not executed, with the
-kernel's door open already, so that nothing is left to load, to find or to allocate when the time has come. It
+Rules: a guard that cannot start stops everything before the first change; it is there before the lease is, so that no
+empty lease is left. It is forked, not executed, with the kernel's door open already, so that nothing is left to load,
+to find or to allocate when the time has come; the journal is handed to it as a descriptor, which nobody can replace. It
 measures the lease by a clock that nobody can set and that goes on while the machine sleeps. It has none of its
 owner's descriptors: no terminal, no pipe, no connection waits for it.
 """
@@ -31,12 +32,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from chaoskit.clock import Clock, RealClock, boottime
-from chaoskit.engine.journal import Debt, Journal
-from chaoskit.engine.lease import LOG, Leases, Process, owed_in
-from chaoskit.engine.lock import Lock, adopt
+from chaoskit.engine.journal import FILE, Debt, Journal
+from chaoskit.engine.lease import LOG, Leases, Process
+from chaoskit.engine.lock import Lock, adopt, answer
 from chaoskit.engine.private import private
 from chaoskit.engine.session import restore
 from chaoskit.errors import RefusedError
+from chaoskit.folder import Folder
 from chaoskit.knobs import Kernel, Knob
 
 NAME = "chaoskit-guard"  # what ps(1) and pkill(1) call it
@@ -52,22 +54,21 @@ OpenKernel = Callable[[], AbstractContextManager[Kernel]]
 
 @dataclass(frozen=True)
 class Account:
-    """A lease that has to be paid: where it is written down, and what its journal is about."""
+    """A lease that has to be paid."""
 
     leases: Leases
     id: str
-    journal: Path
 
     def owed(self) -> list[Debt]:
         """As `Leases.owed`."""
-        return owed_in(self.journal)
+        return self.leases.owed(self.id)
 
     def pay(self, open_kernel: OpenKernel) -> list[str]:
         """Put back what is owed and end the lease. Returns what could not be, each in a sentence; the lease stays."""
         try:
             leftovers: list[str] = []
             if self.owed():
-                with open_kernel() as kernel, Journal(self.journal) as journal:
+                with open_kernel() as kernel, self.leases.open(self.id) as folder, Journal.open(folder) as journal:
                     leftovers = [str(each) for each in restore(kernel, journal)]
         except RefusedError as error:
             leftovers = [str(error)]
@@ -129,6 +130,23 @@ class Guard:
             self._has_ended = os.waitpid(self.process.pid, os.WNOHANG)[0] != 0
         return not self._has_ended
 
+    def entrust(self, folder: Folder, journal: Journal, run: Folder | None = None) -> None:
+        """Hand over the lease's folder, its journal, and the run directory in which a copy of the journal shall be.
+
+        Raises RefusedError when the guard is dead; then nothing may be changed.
+        """
+        copy = journal.copy()
+        try:
+            fds = [folder.fd, copy, *([] if run is None else [run.fd])]
+            socket.send_fds(self._line, [b"entrust"], fds)
+            self._line.settimeout(_START / 1e9)
+            if _receive(self._line) != b"entrusted":
+                raise RefusedError("the guard was killed or stopped before the first change; run it again")
+        except OSError as error:
+            raise RefusedError("the guard was killed before the first change; run it again") from error
+        finally:
+            os.close(copy)
+
     def renew(self, span: int) -> None:
         """The lease now ends `span` ns from now. Raises RefusedError when the guard is dead: end, and put back."""
         if not self.is_alive:
@@ -159,7 +177,7 @@ class Guard:
         answer = self._answer(_FROZEN if self._owes() else 0)
         self._line.close()
         if answer is None:
-            _kill(self.process.pid)
+            self.process.send(signal.SIGKILL)
             if not self._has_ended:
                 os.waitpid(self.process.pid, 0)
             self._has_ended = True
@@ -213,11 +231,12 @@ def _live(account: Account, open_kernel: OpenKernel, ends: int, copies: _Copies)
     code = 1
     try:
         gc.disable()  # what the owner had is never tidied up here, under numbers that are ours by now
-        alarm = _seclude(account.leases.folder(account.id) / LOG, copies)
+        alarm = _seclude(copies)
         with socket.socket(fileno=copies.line) as line:
             try:
                 with open_kernel() as kernel:
-                    line.send(b"ready")
+                    with suppress(OSError):  # the owner is dead already, which is seen next
+                        line.send(b"ready")
                     kernel.read(Knob("link", "", "lo"))  # touched once, the memory that it takes is ours by now
                     _Watch(account, kernel, line, copies, alarm).until(ends)
                 code = 0
@@ -231,19 +250,17 @@ def _live(account: Account, open_kernel: OpenKernel, ends: int, copies: _Copies)
         os._exit(code)
 
 
-def _seclude(log: Path, copies: _Copies) -> int:
+def _seclude(copies: _Copies) -> int:
     """Leave the owner's session, terminal, folder and descriptors. Returns where a signal can be read."""
     os.setsid()
     os.chdir("/")
     null = os.open(os.devnull, os.O_RDWR)
-    said = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    keep = {copies.line, copies.lock, copies.owner, null, said}
+    keep = {copies.line, copies.lock, copies.owner, null}
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  numbers, not paths
         if int(name) not in keep:
             with suppress(OSError):  # the one that listed them
                 os.fstat(int(name))
                 os.dup2(null, int(name), inheritable=False)
-    os.dup2(said, 2)
     Path("/proc/self/comm").write_text(NAME)
     with suppress(OSError):  # not without the right to
         Path("/proc/self/oom_score_adj").write_text("-1000")
@@ -261,7 +278,7 @@ def _seclude(log: Path, copies: _Copies) -> int:
 
 @dataclass
 class _Watch:
-    """A guard at work."""
+    """A guard at work. `journal` and `run` are what it was entrusted with: the journal, and where a copy of it goes."""
 
     account: Account
     kernel: Kernel
@@ -269,6 +286,8 @@ class _Watch:
     copies: _Copies
     alarm: int
     lifelines: list[int] = field(default_factory=list)
+    journal: int | None = None
+    run: int | None = None
 
     def until(self, ends: int) -> None:
         """Wait for the first reason to pay, and pay.
@@ -277,39 +296,62 @@ class _Watch:
         A machine that stands still meanwhile takes one call's time, not that of all.
         """
         poll = select.poll()
-        poll.register(self.line, select.POLLIN)
-        poll.register(self.alarm, select.POLLIN)
+        for each in (self.line.fileno(), self.alarm, self.copies.lock):
+            poll.register(each, select.POLLIN)
         is_watching = True
         is_owned = True  # the owner is to be ended first
         while is_watching:
             left = max(0, ends - boottime())
-            if not left and not (is_owned and any(poll.poll(_CALL) for _ in range(_CALLS))):
+            if not left and not (is_owned and any(self._is_called(poll) for _ in range(_CALLS))):
                 break
             for fd, _ in poll.poll(min(left, _SLICE) / 1e6 + 1):
+                if fd == self.copies.lock:
+                    answer(fd)
+                    continue
                 if fd == self.alarm:
                     is_watching = False
                     continue
                 match self._listen():
                     case ["ends", stamp]:
                         ends = int(stamp)
+                    case ["entrust"]:
+                        self._take_over()
                     case ["detach"]:
                         is_owned = False
                         poll.unregister(self.line)
                         adopt(self.copies.lock)
-                        with suppress(OSError):
-                            self.line.send(b"detached")
+                        self._say(b"detached")
                     case ["settle"]:
                         is_watching = is_owned = False
                     case _:
                         is_watching = False
         self._pay(is_owned)
 
+    def _is_called(self, poll: select.poll) -> bool:
+        """Whether anything but a look at the lock comes within one call's time."""
+        return any(fd != self.copies.lock for fd, _ in poll.poll(_CALL))
+
     def _listen(self) -> list[str]:
         with suppress(OSError):
-            words, lifelines, _, _ = socket.recv_fds(self.line, 64, _LIFELINES)
-            self.lifelines += lifelines
+            words, descriptors, _, _ = socket.recv_fds(self.line, 64, _LIFELINES)
+            self.lifelines += descriptors
             return words.decode().split()
         return []
+
+    def _say(self, words: bytes) -> None:
+        with suppress(OSError):
+            self.line.send(words)
+
+    def _take_over(self) -> None:
+        """What came with the words is no lifeline: the lease's folder, the journal and the run directory."""
+        folder, self.journal, *run = self.lifelines
+        self.run = run[0] if run else None
+        self.lifelines = []
+        with Folder(folder, self.account.leases.folder(self.account.id)) as lease:
+            log = lease.create(LOG)
+        os.dup2(log, 2)
+        os.close(log)
+        self._say(b"entrusted")
 
     def _pay(self, is_owned: bool) -> None:
         if is_owned:
@@ -317,17 +359,29 @@ class _Watch:
             adopt(self.copies.lock)
         leftovers = self._put_back()
         self.account.close(leftovers)
-        with suppress(OSError):
-            self.line.send(json.dumps(_short(leftovers)).encode())
+        self._say(json.dumps(_short(leftovers)).encode())
 
     def _put_back(self) -> list[str]:
         for lifeline in self.lifelines:
             os.close(lifeline)
+        if self.journal is None:
+            return []  # nothing was changed yet
         try:
-            with Journal(self.account.journal) as journal:
-                return [str(each) for each in restore(self.kernel, journal)]
+            with Journal(self.journal, self.account.leases.folder(self.account.id) / FILE) as journal:
+                leftovers = [str(each) for each in restore(self.kernel, journal)]
+                if self.run is not None:
+                    keep_copy(journal, Folder(self.run, Path()))
+                return leftovers
         except RefusedError as error:
             return [str(error)]
+
+
+def keep_copy(journal: Journal, run: Folder) -> None:
+    """What a run directory has of the journal of a real interface, unless it has one already, or has no room."""
+    with suppress(OSError, RefusedError):
+        fd = run.create(FILE)
+        with open(fd, "wb") as file:  # noqa: PTH123  a descriptor, not a path
+            file.write(journal.content())
 
 
 def _end(owner: int) -> None:
@@ -337,11 +391,6 @@ def _end(owner: int) -> None:
     gone = select.poll()
     gone.register(owner, select.POLLIN)
     gone.poll(5000)
-
-
-def _kill(pid: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
 
 
 def _receive(line: socket.socket) -> bytes | None:

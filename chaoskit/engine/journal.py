@@ -7,7 +7,8 @@
 | `restored` | after the knob was put back                      | nothing is owed for it any more           |
 
 Rules: the file only grows, line by line. A crash can tear the last line; a torn line was never acted upon,
-so it is dropped when reading, and cut off before the next line is written, never glued to.
+so it is dropped when reading, and cut off before the next line is written, never glued to. It is opened once, and
+then read and written through its descriptor, so that nobody can put another file in its place.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -23,9 +23,11 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from chaoskit.errors import RefusedError
+from chaoskit.folder import Folder, read_all
 from chaoskit.knobs import Knob, Setting
 
 FILE = "journal.jsonl"
+LIMIT = 64 << 20  # bytes: a run of a day that changes a hundred knobs a minute
 
 
 @dataclass(frozen=True)
@@ -83,27 +85,46 @@ def debts(raw: bytes) -> list[Debt]:
 class Journal:
     """The open journal of one run, a context manager. Not for two writers at a time: the run's lock sees to that."""
 
-    def __init__(self, run: Path) -> None:
-        """`run` is the folder that it lies in. Raises RefusedError when it can neither be written nor read.
+    def __init__(self, fd: int, path: Path) -> None:
+        """`fd` becomes the journal's own; `path` is for messages. Raises RefusedError when it cannot be read."""
+        self.path, self._fd = path, fd
+        try:
+            self._owed = _owed(self.content())
+        except RefusedError:
+            os.close(fd)
+            raise
+
+    @classmethod
+    def open(cls, folder: Folder) -> Journal:
+        """The journal in this folder, begun when there is none. Raises RefusedError when it cannot be opened.
 
         One that can only be read, on a disk gone read-only, takes no intent, and pays what is owed all the same.
         """
-        self.path = run / FILE
+        path = folder.path / FILE
         try:
-            self._fd = self._open()
+            return cls(_descriptor(folder), path)
         except OSError as error:
-            raise self._refusal(error) from error
-        self._owed = _owed(self.path.read_bytes())
+            raise _refusal(path, error) from error
 
-    def _open(self) -> int:
+    @classmethod
+    def at(cls, folder: Path) -> Journal:
+        """The same of a folder by its path. Raises RefusedError."""
         try:
-            return os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            with Folder.open(folder, follow=True) as opened:
+                return cls.open(opened)
         except OSError as error:
-            if error.errno not in (errno.EROFS, errno.EACCES, errno.ENOSPC, errno.EDQUOT):
-                raise
-            with suppress(OSError):
-                return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-            raise
+            raise _refusal(folder / FILE, error) from error
+
+    def copy(self) -> int:
+        """A descriptor of the same file, for a child to inherit."""
+        return os.dup(self._fd)
+
+    def content(self) -> bytes:
+        """All that it holds. Raises RefusedError when the disk does not give it."""
+        try:
+            return read_all(self._fd, LIMIT, self.path)
+        except OSError as error:
+            raise RefusedError(f"cannot read {self.path}: {error.strerror}; see dmesg") from error
 
     def owed(self) -> list[Debt]:
         """What is still owed, in the order of putting back."""
@@ -140,20 +161,35 @@ class Journal:
             if isinstance(line, Intent):
                 os.fsync(self._fd)
         except OSError as error:
-            raise self._refusal(error) from error
+            raise _refusal(self.path, error) from error
         _account(self._owed, line)
 
     def _cut_torn_line(self) -> None:
         """A full disk or an interrupt may have left one behind."""
         size = os.fstat(self._fd).st_size
         if size and os.pread(self._fd, 1, size - 1) != b"\n":
-            os.ftruncate(self._fd, self.path.read_bytes().rfind(b"\n") + 1)
+            os.ftruncate(self._fd, self.content().rfind(b"\n") + 1)
 
-    def _refusal(self, error: OSError) -> RefusedError:
-        return RefusedError(
-            f"cannot write {self.path}: {error.strerror}; nothing is changed that is not written down first, "
-            f"so make room there, or choose another folder"
-        )
+
+def _descriptor(folder: Folder) -> int:
+    """Of the file, made where there is none; for reading alone where it cannot be written."""
+    try:
+        return folder.create(FILE)
+    except FileExistsError:
+        pass
+    try:
+        return folder.open_file(FILE, os.O_RDWR | os.O_APPEND)
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.ENOSPC, errno.EDQUOT):
+            raise
+        return folder.open_file(FILE)
+
+
+def _refusal(path: Path, error: OSError) -> RefusedError:
+    return RefusedError(
+        f"cannot write {path}: {error.strerror}; nothing is changed that is not written down first, "
+        f"so make room there, or choose another folder"
+    )
 
 
 def _lines(raw: bytes) -> Iterator[Line]:

@@ -2,20 +2,22 @@
 
 ```
 STATE/leases/20261124T120730-4711/lease.json     written, and on the disk, before the first change
-                                  journal.jsonl  what is owed; or `journal` in lease.json names its folder
+                                  journal.jsonl  what is owed
                                   leftovers.json what could not be put back, and why
                                   guard.log      what the guard had to say
 ```
 
 Rules: a folder goes when its journal owes nothing, `lease.json` first; what cannot be read is told in one
 sentence and stands in nobody's way. A lease belongs to a machine, its boot and a network namespace; elsewhere
-its journal says nothing.
+its journal says nothing. What is obeyed, a journal's debts and the processes that a lease names, nobody but root and
+the effective user can have written: the files, their folders and all parents are checked before anything is read.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,11 +27,21 @@ from pathlib import Path
 from typing import Any
 
 from chaoskit.engine.journal import FILE as JOURNAL
+from chaoskit.engine.journal import LIMIT as JOURNAL_LIMIT
 from chaoskit.engine.journal import Debt, debts
 from chaoskit.errors import RefusedError
+from chaoskit.folder import Folder, make_trusted
 
 LEASE, LEFTOVERS, LOG = "lease.json", "leftovers.json", "guard.log"
-_FILES = (LEASE, f"{LEASE}.new", LEFTOVERS, LOG, JOURNAL)  # all there ever is, in the order of taking away
+_FILES = (
+    LEASE,
+    f"{LEASE}.new",
+    LEFTOVERS,
+    f"{LEFTOVERS}.new",
+    LOG,
+    JOURNAL,
+)  # all there ever is, in the order of taking away
+_LIMIT = 1 << 20  # bytes of a lease
 _NETNS_COOKIE = 71  # asm-generic/socket.h: SO_NETNS_COOKIE, a number that no other namespace of this boot will have
 
 
@@ -70,14 +82,23 @@ class Process:
                 return stat[0]
         return ""
 
+    def send(self, sign: signal.Signals) -> None:
+        """Send it a signal, and no later process with its number. Raises PermissionError."""
+        with suppress(ProcessLookupError):
+            fd = os.pidfd_open(self.pid)
+            try:
+                if Process.of(self.pid) == self:  # what the descriptor holds cannot be replaced any more
+                    signal.pidfd_send_signal(fd, sign)
+            finally:
+                os.close(fd)
+
 
 @dataclass(frozen=True)
 class Lease:
     """Something of ours in force on an interface. `since` and `until` are dates, for people.
 
     `ends` is when the guard ends it, in ns of `clock.boottime`; a run's is renewed, and this is its plan's end.
-    `words` are the injection's, and can be given to `chaoskit inject` again. `journal` names the folder of the
-    journal when that is not the lease's own.
+    `words` are the injection's, and can be given to `chaoskit inject` again.
     """
 
     id: str
@@ -91,7 +112,6 @@ class Lease:
     machine: str
     boot: str
     namespace: str
-    journal: str | None = None
     owner: Process | None = None
     guard: Process | None = None
 
@@ -154,46 +174,57 @@ class Leases:
         """Where a lease's files lie."""
         return self.state / "leases" / id
 
-    def journal(self, lease: Lease) -> Path:
-        """The folder of its journal."""
-        return Path(lease.journal) if lease.journal else self.folder(lease.id)
+    def open(self, id: str) -> Folder:
+        """A lease's folder. Raises OSError, and RefusedError where others could have written what is in it."""
+        if not _is_name(id):
+            raise FileNotFoundError(2, "no lease has such a name", id)
+        with self._opened() as leases:
+            return leases.folder(id)
 
-    def begin(self, lease: Lease) -> None:
+    def begin(self, lease: Lease) -> Folder:
         """Make its folder and write it down; the disk has it on return. Raises RefusedError."""
-        folder = self.folder(lease.id)
         try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            folder.mkdir()
-            _sync(folder.parent)
+            with make_trusted(self.state / "leases") as leases:
+                folder = leases.make(lease.id)
+                leases.sync()
         except OSError as error:
             raise self._refusal(error) from error
         try:
-            self.write(lease)
+            self._write(folder, lease)
         except RefusedError:
+            folder.close()
             self.end(lease.id)
             raise
+        return folder
 
     def write(self, lease: Lease) -> None:
         """Write a lease down anew, whole or not at all; the disk has it on return. Raises RefusedError."""
-        folder = self.folder(lease.id)
-        new = folder / f"{LEASE}.new"
         try:
-            with new.open("wb") as file:
-                file.write(json.dumps(asdict(lease), indent=1).encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            new.rename(folder / LEASE)
-            _sync(folder)
+            folder = self.open(lease.id)
         except OSError as error:
             raise self._refusal(error) from error
+        with folder:
+            self._write(folder, lease)
+
+    def _write(self, folder: Folder, lease: Lease) -> None:
+        try:
+            folder.replace(LEASE, json.dumps(asdict(lease), indent=1).encode() + b"\n")
+        except OSError as error:
+            raise self._refusal(error) from error
+
+    def _opened(self) -> Folder:
+        return Folder.trusted(self.state / "leases")
 
     def all(self) -> Found:
         """Every lease that stands, the oldest first, and what is wrong with the others. Never raises."""
         leases, broken = [], {}
         try:
-            names = sorted(path.name for path in (self.state / "leases").iterdir())
+            with self._opened() as folder:
+                names = folder.names()
         except FileNotFoundError:
             return Found()
+        except RefusedError as error:
+            return Found((), {"": str(error)})
         except OSError as error:
             return Found((), {"": f"cannot read {self.state / 'leases'}: {error.strerror}; try with sudo"})
         for name in names:
@@ -207,7 +238,8 @@ class Leases:
         """One lease. Raises RefusedError with what is wrong with it."""
         path = self.folder(id) / LEASE
         try:
-            lease = _parse(json.loads(path.read_bytes()))
+            with self.open(id) as folder:
+                lease = _parse(json.loads(folder.read(LEASE, _LIMIT)))
         except FileNotFoundError as error:
             raise RefusedError(f"lease {id} has no {LEASE}: chaoskit restore {id}") from error
         except OSError as error:
@@ -218,31 +250,41 @@ class Leases:
             raise RefusedError(f"{path} is of another lease, {lease.id[:40]!r}: chaoskit restore {id}")
         return lease
 
-    def owed(self, lease: Lease) -> list[Debt]:
-        """What its journal still owes, in the order of putting back. Raises RefusedError when it cannot be read."""
-        return owed_in(self.journal(lease))
+    def owed(self, id: str) -> list[Debt]:
+        """What its journal still owes, in the order of putting back; nothing when it was never begun.
+
+        Raises RefusedError when it cannot be read, or others could have written it.
+        """
+        try:
+            with self.open(id) as folder:
+                return debts(folder.read(JOURNAL, JOURNAL_LIMIT))
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise RefusedError(f"cannot read {self.folder(id) / JOURNAL}: {error.strerror}; try with sudo") from error
 
     def note_leftovers(self, id: str, leftovers: list[str]) -> None:
         """Keep, if there is room, what could not be put back."""
-        with suppress(OSError):
-            (self.folder(id) / LEFTOVERS).write_text(json.dumps(leftovers) + "\n")
+        with suppress(OSError, RefusedError), self.open(id) as folder:
+            folder.replace(LEFTOVERS, json.dumps(leftovers).encode() + b"\n")
 
     def leftovers(self, id: str) -> list[str]:
         """What could not be put back when somebody last tried, with the reasons."""
         try:
-            found = json.loads((self.folder(id) / LEFTOVERS).read_bytes())
-        except (OSError, ValueError):
+            with self.open(id) as folder:
+                found = json.loads(folder.read(LEFTOVERS, _LIMIT))
+        except (OSError, ValueError, RecursionError, RefusedError):
             return []
         return [str(each) for each in found] if isinstance(found, list) else []
 
     def end(self, id: str) -> None:
         """Take its folder away. Files that are not ours, and what cannot be removed, stay."""
-        folder = self.folder(id)
-        for name in _FILES:
-            with suppress(OSError):
-                (folder / name).unlink()
-        with suppress(OSError):
-            folder.rmdir()
+        with suppress(OSError, RefusedError), self._opened() as leases:
+            with leases.folder(id) as folder:
+                for name in _FILES:
+                    with suppress(OSError):
+                        folder.remove(name)
+            os.rmdir(id, dir_fd=leases.fd)
 
     def _refusal(self, error: OSError) -> RefusedError:
         return RefusedError(
@@ -251,14 +293,9 @@ class Leases:
         )
 
 
-def owed_in(folder: Path) -> list[Debt]:
-    """What the journal of a folder owes; nothing when it was never begun. Raises RefusedError."""
-    try:
-        return debts((folder / JOURNAL).read_bytes())
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise RefusedError(f"cannot read {folder / JOURNAL}: {error.strerror}; try with sudo") from error
+def _is_name(id: str) -> bool:
+    """Whether it is one component of a path."""
+    return id not in ("", ".", "..") and "/" not in id and "\0" not in id
 
 
 def _parse(told: Any) -> Lease:
@@ -275,7 +312,7 @@ def _parse(told: Any) -> Lease:
     for name in ("owner", "guard"):
         if values.get(name) is not None:
             values[name] = Process(int(values[name]["pid"]), int(values[name]["started"]))
-    if not isinstance(values["ends"], int) or not isinstance(values.get("journal"), str | None):
+    if not isinstance(values["ends"], int):
         raise TypeError
     return Lease(**values)
 
@@ -299,11 +336,3 @@ def _text(path: str) -> str:
         return Path(path).read_text().strip()
     except OSError:
         return ""
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

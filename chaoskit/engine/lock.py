@@ -2,22 +2,50 @@
 
 The lock is an abstract unix socket, bound in the network namespace whose interfaces it is about: it has no file,
 it is seen from every container that shares the namespace, and the kernel frees it when its last holder dies.
-Who holds it is learned by connecting: the kernel then names the process that listens.
+
+Rules: each holder binds a name with a random end, so that nobody can take the name first. Taking the lock is binding
+one, and then finding no other holder among the names that the kernel lists. By connecting one learns from the kernel
+which process listens, and of which user (SO_PEERCRED, unix(7)). Only root and the effective user hold the lock;
+anybody else with such a name is a stranger: named, and otherwise ignored.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from chaoskit.clock import RealClock
 from chaoskit.engine.private import private
 from chaoskit.errors import RefusedError
 
 NAME = "chaoskit"
-_MANY = 4096  # connections that may wait; nobody ever accepts one
+_LISTED = "/proc/thread-self/net/unix"  # of the calling thread's network namespace, see proc_net(5)
+_LISTENS = b"00010000"  # __SO_ACCEPTCON, in its fourth column
+_MANY = 4096  # connections that may wait; the watchdog takes them off
+_TRIES = 6  # two that began in one instant see each other, and both try again
+_PAUSE = 2_000_000  # ns, times a random byte's upper four bits
+_ROOT = 0
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who listens on a name of the lock's. Zero and None: not to be seen from here."""
+
+    pid: int = 0
+    uid: int | None = None
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether its hold counts."""
+        return self.uid in (_ROOT, os.geteuid())
+
+    def __str__(self) -> str:
+        who = told(self.pid or None)
+        return who if self.is_trusted else f"{who} of {'another user' if self.uid is None else f'user {self.uid}'}"
 
 
 class Lock:
@@ -32,19 +60,18 @@ class Lock:
 
         Raises RefusedError that names the holder and says what to type.
         """
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        try:
-            listener.bind(f"\0{name}")
-            listener.listen(_MANY)
-        except OSError as error:
+        for _ in range(_TRIES):
+            listener, own = _bound(name)
+            found = next((each for each in _holders(name, besides=own) if each.is_trusted), None)
+            if found is None:
+                return cls(listener)
             listener.close()
-            if error.errno == errno.EADDRINUSE:
-                raise RefusedError(
-                    f"chaoskit is at work in this network namespace already, {told(holder(name))}: wait for it, or "
-                    "see chaoskit status, or end it with chaoskit restore"
-                ) from error
-            raise RefusedError(f"no lock in this network namespace: {error.strerror}; chaoskit doctor") from error
-        return cls(listener)
+            clock = RealClock()
+            clock.sleep_until(clock.now() + _PAUSE * (1 + os.urandom(1)[0] // 16))
+        raise RefusedError(
+            f"chaoskit is at work in this network namespace already, {found}: wait for it, or see chaoskit status, "
+            "or end it with chaoskit restore"
+        )
 
     def copy(self) -> int:
         """A descriptor of the same lock, for a child to inherit. The lock is held until the last one is closed."""
@@ -67,14 +94,29 @@ def adopt(copy: int) -> None:
         listener.listen(_MANY)
 
 
+def answer(copy: int) -> None:
+    """Take off a connection of somebody who has looked, so that the next one finds room."""
+    with socket.socket(fileno=os.dup(copy)) as listener:
+        listener.setblocking(False)
+        try:
+            listener.accept()[0].close()
+        except OSError:
+            return
+
+
 def is_taken(name: str = NAME) -> bool:
-    """Whether anybody holds the lock of the calling thread's network namespace."""
-    return _peer(name) is not None
+    """Whether anybody holds it."""
+    return holder(name) is not None
 
 
-def holder(name: str = NAME) -> int | None:
-    """The process that holds it; None when nobody does, or nobody of this PID namespace."""
-    return _peer(name) or None
+def holder(name: str = NAME) -> Holder | None:
+    """Who holds the lock of the calling thread's network namespace."""
+    return next((each for each in _holders(name) if each.is_trusted), None)
+
+
+def strangers(name: str = NAME) -> list[Holder]:
+    """Whose names look like the lock's and do not count."""
+    return [each for each in _holders(name) if not each.is_trusted]
 
 
 def told(pid: int | None) -> str:
@@ -88,15 +130,41 @@ def told(pid: int | None) -> str:
     return f"process {pid} ({words})" if words else f"process {pid}"
 
 
-def _peer(name: str) -> int | None:
-    """Its pid; 0 when it cannot be seen from here; None when nobody listens."""
+def _bound(name: str) -> tuple[socket.socket, str]:
+    """A socket that listens on a new name of the lock's, and that name. Raises RefusedError."""
+    own = f"{name}/{os.urandom(8).hex()}"
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        listener.bind(f"\0{own}")
+        listener.listen(_MANY)
+    except OSError as error:
+        listener.close()
+        raise RefusedError(f"no lock in this network namespace: {error.strerror}; chaoskit doctor") from error
+    return listener, own
+
+
+def _holders(name: str, besides: str = "") -> Iterator[Holder]:
+    """Everybody who listens on a name of the lock's."""
+    names = set()
+    for line in Path(_LISTED).read_bytes().splitlines():
+        columns = line.split(None, 7)
+        if len(columns) == 8 and columns[3] == _LISTENS and columns[7].startswith(f"@{name}/".encode()):
+            names.add(columns[7][1:])
+    for each in sorted(names - {besides.encode()}):
+        found = _peer(each)
+        if found is not None:
+            yield found
+
+
+def _peer(name: bytes) -> Holder | None:
+    """Who listens on this abstract name; None when nobody does any more."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as caller:
         caller.setblocking(False)
         try:
-            caller.connect(f"\0{name}")
+            caller.connect(b"\0" + name)
         except BlockingIOError:  # very many have asked before
-            return 0
+            return Holder()
         except OSError:
             return None
-        pid: int = struct.unpack("3i", caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
-        return pid
+        pid, uid, _ = struct.unpack("iII", caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return Holder(pid, uid)

@@ -99,7 +99,7 @@ def strays(ours: Iterable[Knob], known: Outlook) -> tuple[Knob, ...]:
 def _standing(leases: Leases, lease: Lease, here: Here, now: int) -> Standing:
     """What has become of it."""
     try:
-        owed = tuple(leases.owed(lease))
+        owed = tuple(leases.owed(lease.id))
     except RefusedError as error:
         return Standing(lease, "owes", str(error), None, _injection(lease))
     guard, owner = (process.state if process else "" for process in (lease.guard, lease.owner))

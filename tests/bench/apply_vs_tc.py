@@ -37,7 +37,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory(prefix="chaoskit-") as folder,
         LinuxKernel(survey()) as kernel,
-        Journal(Path(folder)) as stage,
+        Journal.at(Path(folder)) as stage,
     ):
         begun = now()
         changes = build(frozenset(FAULT))
@@ -65,7 +65,7 @@ def main() -> None:
 def through_the_engine(kernel: LinuxKernel, run: Path) -> int:
     """How long it took, in ns."""
     begun = now()
-    with Journal(run) as journal:
+    with Journal.at(run) as journal:
         for knob in FAULT:
             apply(kernel, journal, (knob, OURS))
         assert restore(kernel, journal) == []

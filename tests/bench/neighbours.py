@@ -69,7 +69,7 @@ def blocks(count: int, questions: int) -> tuple[list[list[int]], list[list[int]]
         for number in range(count):
             run = Path(folder, str(number))
             run.mkdir()
-            with Journal(run) as journal:
+            with Journal.at(run) as journal:
                 for first in (number % 2 == 0, number % 2 == 1):
                     if first:
                         without.append(list(traffic.block(talks, questions)))

@@ -65,7 +65,7 @@ def lab() -> Iterator[LinuxKernel]:
     with (
         tempfile.TemporaryDirectory(prefix="chaoskit-") as folder,
         LinuxKernel(survey()) as kernel,
-        Journal(Path(folder)) as journal,
+        Journal.at(Path(folder)) as journal,
     ):
         for change in build(frozenset({DOWN, UP})):
             apply(kernel, journal, change)

@@ -103,7 +103,7 @@ def engine(kernel: LinuxKernel, folder: Path) -> int:
     """As a run does it, in this process."""
     run = Path(tempfile.mkdtemp(dir=folder))
     begun = now()
-    with Journal(run) as journal:
+    with Journal.at(run) as journal:
         for change in CHANGES:
             apply(kernel, journal, change)
         assert restore(kernel, journal) == []

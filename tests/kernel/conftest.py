@@ -46,7 +46,7 @@ def kernel(facts: Facts) -> Iterator[LinuxKernel]:
 @pytest.fixture(scope="module")
 def edge(facts: Facts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LinuxKernel]:
     """The edge lab with every qdisc that a fault can use, built and taken away by the engine."""
-    with LinuxKernel(facts) as door, Journal(tmp_path_factory.mktemp("run")) as journal:
+    with LinuxKernel(facts) as door, Journal.at(tmp_path_factory.mktemp("run")) as journal:
         for change in build(SHAPED):
             apply(door, journal, change)
         yield door

@@ -180,7 +180,7 @@ if TREE.exists():  # Debian's guest kernel; ours has no interface that stands on
     def test_it_hits_on_what_stands_on_another(kernel: LinuxKernel, facts: Facts, top: str, tmp_path: Path) -> None:
         """A VLAN, a macvlan, a bridge and a bond: both directions are hit, and all is afterwards as it was."""
         asked = {"to": top, "up": {"delay": "1ms"}, "down": {"delay": "1ms"}, "size-drop-up": 1000, "for": "9s"}
-        with kernel.inside("here"), LinuxKernel(facts) as here, Journal(tmp_path) as journal:
+        with kernel.inside("here"), LinuxKernel(facts) as here, Journal.at(tmp_path) as journal:
             run("ping", "-c", "1", "-W", "20", top)
             ground, before = look(None, [top]), looks()
             plan = compile_injection(Injection.model_validate(asked), ground, "flower")

@@ -144,7 +144,7 @@ def without_numbers(text: str) -> list[str]:
 def compare(kernel: LinuxKernel, tmp_path: Path, changes: list[Change], deep: bool = False) -> None:
     """Ours, then theirs, and back."""
     before, former = look(kernel, deep), {knob: kernel.read(knob) for knob, _ in changes}
-    with Journal(tmp_path) as journal:
+    with Journal.at(tmp_path) as journal:
         for change in changes:
             apply(kernel, journal, change)
         ours = look(kernel, deep)

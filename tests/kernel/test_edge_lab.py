@@ -110,7 +110,7 @@ def one_way(kernel: LinuxKernel, at: str, towards: str, below: int) -> int:
 def test_a_restore_leaves_nothing(facts: Facts, tmp_path: Path) -> None:
     """After the lab and its faults are put back, ip, tc and every sysctl say what they said before, and no
     descriptor stays open."""
-    with LinuxKernel(facts) as kernel, Journal(tmp_path) as journal:
+    with LinuxKernel(facts) as kernel, Journal.at(tmp_path) as journal:
         before, descriptors = state(kernel, ""), open_descriptors()
 
         for change in (*build(SHAPED), *((knob, Netem(delay=DELAY)) for knob in sorted(SHAPED))):
@@ -126,7 +126,7 @@ def test_a_restore_leaves_nothing(facts: Facts, tmp_path: Path) -> None:
 
 def test_knobs_of_our_own_namespace_come_back(facts: Facts, tmp_path: Path) -> None:
     """A lab whose router is our own namespace leaves it as it was, sysctls, links and all."""
-    with LinuxKernel(facts) as kernel, Journal(tmp_path) as journal:
+    with LinuxKernel(facts) as kernel, Journal.at(tmp_path) as journal:
         before = state(kernel, "")
 
         for knob, setting in build(SHAPED):
@@ -157,7 +157,7 @@ def build_and_use(run_directory: Path) -> None:
     assert (facts.root, facts.user_namespaces) == (False, True)
     assert {"netem", "ifb", "clsact", "matchall", "veth", "namespaces"} <= facts.features
     enter_user_namespace()
-    with LinuxKernel(facts) as kernel, Journal(run_directory) as journal:
+    with LinuxKernel(facts) as kernel, Journal.at(run_directory) as journal:
         for change in (*build(SHAPED), *((knob, Netem(delay=5 * MS)) for knob in sorted(SHAPED))):
             apply(kernel, journal, change)
         assert one_way(kernel, "client", "server", 10 * MS) >= 10 * MS

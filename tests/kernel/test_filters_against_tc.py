@@ -226,7 +226,7 @@ def test_a_filter_is_replaced_by_any_other(door: LinuxKernel) -> None:
 
 def test_u32_of_both_directions_is_told_apart(door: LinuxKernel, tmp_path: Path) -> None:
     """The kernel mixes u32 filters of one priority in both directions; ours come and go all the same."""
-    with Journal(tmp_path) as journal:
+    with Journal.at(tmp_path) as journal:
         aim = Aim((Remote("10.0.0.2/32", 443),), protocol="tcp")
         for change in steer("cable", aim, {"up": Netem(), "down": Netem()}, "u32"):
             apply(door, journal, change)
@@ -259,7 +259,7 @@ def test_what_others_built_is_the_same_afterwards(
     batch("\n".join((*tree, *filters)))
     before, shown = built(), links()
 
-    with Journal(tmp_path) as journal:
+    with Journal.at(tmp_path) as journal:
         for change in steer("cable", aim, {"up": Netem(delay=1), "down": Netem(delay=2)}, classifier):
             apply(door, journal, change)
         during = root()

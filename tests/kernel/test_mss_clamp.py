@@ -203,7 +203,7 @@ def test_somebody_elses_table_of_our_name_is_foreign(cable: Cable, tmp_path: Pat
         before = cable.rules()
 
         assert isinstance(cable.kernel.read(HERE), Foreign), rules
-        with Journal(tmp_path) as journal, pytest.raises(RefusedError, match="somebody else"):
+        with Journal.at(tmp_path) as journal, pytest.raises(RefusedError, match="somebody else"):
             apply(cable.kernel, journal, (HERE, Clamp(MSS)))
         assert cable.rules() == before
 

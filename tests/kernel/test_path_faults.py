@@ -69,7 +69,7 @@ def lab(facts: Facts) -> Iterator[LinuxKernel]:
 @contextmanager
 def in_force(kernel: LinuxKernel, folder: Path, words: dict[str, Any]) -> Iterator[None]:
     """The fault, and all of it put back."""
-    with Journal(folder) as journal:
+    with Journal.at(folder) as journal:
         for change in fault(words).changes(Lab(4), 1000, 0):
             apply(kernel, journal, change)
         for place in ("client", "server"):
@@ -171,7 +171,7 @@ def test_on_an_interface_sizes_of_some_flows(
     people(kernel)
     before = state(kernel, "here")
     site = Interface("cable", Aim((Remote("10.9.0.2/32"),), protocol="udp", versions=frozenset({4})), classifier)
-    with kernel.inside("here"), LinuxKernel(facts) as here, Journal(tmp_path) as journal:
+    with kernel.inside("here"), LinuxKernel(facts) as here, Journal.at(tmp_path) as journal:
         stage = (*hole(), *steer("cable", site.aim, {}, classifier))
         for change in (*stage, *fault({"size-drop": "1400", "direction": direction}).changes(site, 1, 0)):
             apply(here, journal, change)
@@ -191,7 +191,7 @@ def test_a_smaller_interface_is_as_before(kernel: LinuxKernel, facts: Facts, tmp
     """MTU and addresses come back byte for byte; while it is small, its own kernel refuses what is longer."""
     people(kernel)
     before = state(kernel, "here")
-    with kernel.inside("here"), LinuxKernel(facts) as here, Journal(tmp_path) as journal:
+    with kernel.inside("here"), LinuxKernel(facts) as here, Journal.at(tmp_path) as journal:
         for change in fault({"mtu": "1300"}).changes(Interface("cable", Aim()), 1, 0):
             apply(here, journal, change)
         seen = [send(kernel, OUT, host, size) for host in ("10.9.0.2", "fd09::2") for size in (1300, 1301)]

@@ -68,7 +68,7 @@ def in_force(kernel: LinuxKernel, run_directory: Path, tuned: str) -> Iterator[N
     """What the stage of that plan has beyond the bare lab, set by the engine and put back by it."""
     changes = [(change.knob, change.setting) for change in plan(tuned).stage][len(plan("").stage) :]
     former = [kernel.read(knob) for knob, _ in changes]
-    with Journal(run_directory) as journal:
+    with Journal.at(run_directory) as journal:
         try:
             for change in changes:
                 apply(kernel, journal, change)

@@ -77,7 +77,7 @@ def main(answer: Path) -> None:
             kernel.write(*change)
         RealClock().sleep_until(now() + SETTLING)
         for number, case in enumerate(cases()):
-            with tempfile.TemporaryDirectory() as folder, Journal(Path(folder)) as journal:
+            with tempfile.TemporaryDirectory() as folder, Journal.at(Path(folder)) as journal:
                 rows.append(row(kernel, journal, case))
                 assert restore(kernel, journal) == [], (number, case)
     answer.write_text(json.dumps(rows))

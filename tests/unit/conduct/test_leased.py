@@ -18,6 +18,7 @@ from chaoskit.conduct.leased import Held, Order, leased
 from chaoskit.engine import lock
 from chaoskit.engine.guard import NAME
 from chaoskit.engine.lease import Lease, Process
+from chaoskit.engine.lock import Holder
 from chaoskit.errors import NotRestoredError, RefusedError
 from chaoskit.knobs import Link, Netem
 
@@ -253,7 +254,7 @@ def test_a_detached_lease_outlives_its_owner_and_ends_by_itself(bench: Bench) ->
     guard, ends = bench.guard(), bench.lease.ends
 
     assert bench.kernel.settings == AFTER
-    assert lock.holder(bench.lock) == guard
+    assert lock.holder(bench.lock) == Holder(guard, os.geteuid())
     assert eventually(lambda: bench.is_clean, 3.0)
     assert ends < boottime() < ends + SECOND
     assert eventually(lambda: has_ended(guard))
@@ -380,22 +381,30 @@ def test_a_lease_says_what_is_in_force(bench: Bench) -> None:
     assert lease.owner == Process.of(os.getpid())
 
 
-def test_a_run_keeps_its_journal(bench: Bench) -> None:
-    """With a journal of its own folder the lease goes and the journal stays, owing nothing; both dead, it is found."""
-    run = bench.folder / "run"
-    run.mkdir()
-    bench.order = replace(bench.order, journal=run)
-    bench.hold(lambda _: None)
-    assert b"restored" in (run / "journal.jsonl").read_bytes()
-    owner, guard = bench.begun(), bench.guard()
-    for pid in (guard, owner):
-        os.kill(pid, signal.SIGKILL)
-    assert eventually(lambda: not lock.is_taken(bench.lock))
+def test_a_run_gets_a_copy_of_its_journal(benches: Benches) -> None:
+    """Whether the owner ends well or is killed, its run directory has the whole journal in the end."""
+    for ends in (lambda _: None, lambda _: os.kill(os.getpid(), signal.SIGKILL)):
+        bench = benches()
+        run = bench.folder / "run"
+        run.mkdir()
+        bench.order = replace(bench.order, run=run)
 
-    left = bench.settle()
+        os.waitpid(bench.begin(ends), 0)
 
-    assert left == []
-    assert bench.is_clean
+        assert eventually(lambda bench=bench: bench.is_clean and not lock.is_taken(bench.lock))  # type: ignore[misc]
+        assert (run / "journal.jsonl").read_bytes().count(b"restored") == len(CHANGES)
+
+
+def test_an_owner_killed_before_its_first_change_leaves_no_lease(benches: Benches) -> None:
+    """kill -9 at some moment before that: no lease stays, no empty folder, and no guard."""
+    for at in range(40):
+        bench = benches()
+        owner = bench.begin(lambda _: None, Death(of_guard=False, at=1))
+        time.sleep(at / 2000)  # moments that no hook can name: before, while and after the guard is forked
+        os.kill(owner, signal.SIGKILL)
+        os.waitpid(owner, 0)
+
+        assert eventually(lambda bench=bench: bench.is_clean and not lock.is_taken(bench.lock)), at  # type: ignore[misc]
 
 
 def test_what_no_journal_tells_of_is_taken_away_by_its_name(bench: Bench) -> None:

@@ -80,7 +80,7 @@ def left_by(bench: Bench, **other: str) -> Lease:
     lease = Lease("dead", "inject", "a", "eth0", "2026-01-01T00:00:00", "2026-01-01T00:01:00", 0, {}, **vars(here))
     lease = replace(lease, **other)  # type: ignore[arg-type]
     bench.leases.begin(lease)
-    with Journal(bench.leases.folder("dead")) as journal:
+    with Journal.at(bench.leases.folder("dead")) as journal:
         for change in CHANGES:
             apply(bench.kernel, journal, change)
     return lease
@@ -165,8 +165,10 @@ def test_who_cannot_be_killed_is_told(bench: Bench, monkeypatch: pytest.MonkeyPa
     pid = owner(bench)
     os.kill(bench.guard(), signal.SIGKILL)
     os.kill(pid, signal.SIGSTOP)
-    kill = os.kill
-    monkeypatch.setattr(os, "kill", lambda pid, sign: None if sign == signal.SIGKILL else kill(pid, sign))
+    send = signal.pidfd_send_signal
+    monkeypatch.setattr(
+        signal, "pidfd_send_signal", lambda fd, sign: None if sign == signal.SIGKILL else send(fd, sign)
+    )
 
     with pytest.raises(
         RefusedError, match=rf"process {pid} was killed and has not ended \(state T\).*chaoskit restore"

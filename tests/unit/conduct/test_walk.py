@@ -110,7 +110,7 @@ def kernel(clock: ManualClock) -> SlowKernel:
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
     """In the run directory."""
-    with Journal(tmp_path) as journal:
+    with Journal.at(tmp_path) as journal:
         yield journal
 
 
@@ -288,7 +288,7 @@ def test_a_failed_write_anywhere_is_put_back_entirely(plan: Plan, tmp_path: Path
         run = tmp_path / str(fail_at)
         run.mkdir()
 
-        with Journal(run) as journal:
+        with Journal.at(run) as journal:
             with pytest.raises(RefusedError, match="no"):
                 build_and_walk(plan, run, kernel, journal)
             leftovers = restore(kernel, journal)
@@ -307,7 +307,7 @@ def test_phases_that_differ_in_what_no_kernel_tells_are_both_set(tmp_path: Path,
     kernel = Forgetful()
     kernel.clock = clock
 
-    with Journal(tmp_path) as journal:
+    with Journal.at(tmp_path) as journal:
         walk(plan, tmp_path, kernel, journal, Endless(clock, 20 * SECOND))
 
     written = [setting.distribution for _, setting in kernel.writes if isinstance(setting, Netem)]
@@ -354,7 +354,7 @@ def test_an_interface_that_vanishes_ends_the_walk(tmp_path: Path, clock: ManualC
     kernel = Vanishing({})
     kernel.clock, kernel.gone_at = clock, 5 * SECOND
 
-    with Journal(tmp_path) as journal:
+    with Journal.at(tmp_path) as journal:
         with pytest.raises(RefusedError, match=r"eth0 vanished during the run.*ip -d link show eth0"):
             on_interface(tmp_path, kernel, journal, [])
         assert clock.now() < 7 * SECOND

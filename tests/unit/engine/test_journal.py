@@ -68,7 +68,7 @@ def written(run: Path) -> bytes:
 
 def three_changes(run: Path) -> bytes:
     """A journal with a finished, a restored and an unfinished change."""
-    with Journal(run) as journal:
+    with Journal.at(run) as journal:
         journal.intend(MTU, LARGE, SMALL)
         journal.done(MTU)
         journal.intend(IFB, None, Ifb())
@@ -83,7 +83,7 @@ def test_every_kind_of_setting_survives_the_file(tmp_path: Path) -> None:
     for number, setting in enumerate(EVERY_KIND):
         run = tmp_path / str(number)
         run.mkdir()
-        with Journal(run) as journal:
+        with Journal.at(run) as journal:
             journal.intend(SHAPED, setting, None)
             journal.intend(MTU, None, setting)
 
@@ -104,7 +104,7 @@ def test_the_last_knob_touched_comes_first(tmp_path: Path) -> None:
 
 def test_a_knob_changed_again_is_owed_its_first_value(tmp_path: Path) -> None:
     """However often a knob is changed, what is owed is what it held before the first change."""
-    with Journal(tmp_path) as journal:
+    with Journal.at(tmp_path) as journal:
         journal.intend(SHAPED, None, Netem(delay=1))
         journal.intend(MTU, LARGE, SMALL)
         for delay in (2, 3):
@@ -119,7 +119,7 @@ def test_a_knob_changed_again_is_owed_its_first_value(tmp_path: Path) -> None:
 
 def test_a_knob_set_back_is_owed_nothing(tmp_path: Path) -> None:
     """A change that brings the first value back settles the debt, once it was read back."""
-    with Journal(tmp_path) as journal:
+    with Journal.at(tmp_path) as journal:
         journal.intend(SHAPED, None, Netem())
         journal.done(SHAPED)
         journal.intend(SHAPED, Netem(), None)
@@ -145,7 +145,7 @@ def test_nothing_is_glued_to_a_torn_line(tmp_path: Path) -> None:
 
     for cut in range(len(raw) + 1):
         (tmp_path / FILE).write_bytes(raw[:cut])
-        with Journal(tmp_path) as journal:
+        with Journal.at(tmp_path) as journal:
             journal.intend(IFB, None, Ifb())
 
             assert journal.owed() == debts(written(tmp_path)), cut
@@ -165,7 +165,7 @@ def test_a_full_disk_is_refused_before_the_change(tmp_path: Path) -> None:
     """When a line does not fit, the intent is refused; with room again the journal goes on whole."""
     three = three_changes(tmp_path)
 
-    with Journal(tmp_path) as journal:
+    with Journal.at(tmp_path) as journal:
         for room in range(1, 60, 7):
             with file_size_limit(len(three) + room), pytest.raises(RefusedError, match=r"cannot write.*room"):
                 journal.intend(SHAPED, None, Netem())
@@ -178,7 +178,7 @@ def test_a_full_disk_is_refused_before_the_change(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     """Without a run directory there is no journal, and the sentence names the file."""
     with pytest.raises(RefusedError, match=r"missing/journal\.jsonl"):
-        Journal(tmp_path / "missing")
+        Journal.at(tmp_path / "missing")
 
 
 @contextmanager

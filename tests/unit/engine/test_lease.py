@@ -168,7 +168,7 @@ def test_a_lock_is_taken_once_and_goes_with_its_last_holder() -> None:
         with pytest.raises(RefusedError, match=rf"process {os.getpid()} .*chaoskit restore"):
             lock.Lock.take(name)
     assert lock.is_taken(name)
-    assert lock.holder(name) == os.getpid()
+    assert lock.holder(name) == lock.Holder(os.getpid(), os.geteuid())
 
     os.close(copy)
 

@@ -50,7 +50,7 @@ def machine(**oddities: Any) -> FakeKernel:
 
 def play(kernel: FakeKernel, run: Path) -> None:
     """Apply every change, then restore."""
-    with Journal(run) as journal:
+    with Journal.at(run) as journal:
         for change in PHASES:
             apply(kernel, journal, change)
         assert restore(kernel, journal) == []
@@ -59,7 +59,7 @@ def play(kernel: FakeKernel, run: Path) -> None:
 def recover(settings: dict[Knob, Setting], run: Path) -> FakeKernel:
     """A new process on the machine that this one left behind puts everything back."""
     kernel = FakeKernel(settings=dict(settings))
-    with Journal(run) as journal:
+    with Journal.at(run) as journal:
         assert restore(kernel, journal) == []
         assert journal.owed() == []
     return kernel
@@ -80,7 +80,7 @@ def folders(tmp_path: Path) -> Callable[[], Path]:
 def test_what_is_applied_is_there_and_what_is_restored_is_not(tmp_path: Path) -> None:
     """After the changes the knobs hold them; after the restore, exactly what they held before."""
     kernel = machine()
-    with Journal(tmp_path) as journal:
+    with Journal.at(tmp_path) as journal:
         for change in PHASES:
             apply(kernel, journal, change)
         assert kernel.settings == AFTER
@@ -107,7 +107,7 @@ def test_a_second_restore_does_nothing(tmp_path: Path) -> None:
     writes = len(kernel.writes)
 
     recover(kernel.settings, tmp_path)
-    with Journal(tmp_path) as journal:
+    with Journal.at(tmp_path) as journal:
         restore(kernel, journal)
 
     assert len(kernel.writes) == writes
@@ -133,7 +133,7 @@ def test_a_power_cut_at_any_byte_of_the_journal_leaves_nothing_unrestored(tmp_pa
     run = folders(tmp_path)
     here, there, kernel = run(), run(), machine()
     states = [dict(kernel.settings)]
-    with Journal(here) as journal:
+    with Journal.at(here) as journal:
         for change in PHASES[1:6]:
             apply(kernel, journal, change)
             states.append(dict(kernel.settings))
@@ -164,7 +164,7 @@ def test_a_refusal_at_any_restore_does_not_stop_the_others(tmp_path: Path) -> No
 
     for step, knob in enumerate((ROOT, IFB, LINK), 1):
         here, kernel = run(), machine(fail_at=[len(PHASES) + step], failure=RefusedError("not now"))
-        with Journal(here) as journal:
+        with Journal.at(here) as journal:
             for change in PHASES:
                 apply(kernel, journal, change)
             leftovers = restore(kernel, journal)
@@ -213,7 +213,7 @@ def test_somebody_elses_change_is_left_alone(tmp_path: Path) -> None:
 
     for knob, setting in theirs.items():
         here, kernel = run(), machine()
-        with Journal(here) as journal:
+        with Journal.at(here) as journal:
             for change in PHASES:
                 apply(kernel, journal, change)
             kernel.settings[knob] = setting
@@ -233,7 +233,7 @@ def test_somebody_elses_change_is_left_alone(tmp_path: Path) -> None:
 def test_somebody_elses_change_during_the_run_is_refused(tmp_path: Path) -> None:
     """A knob that no longer holds what we set is not set again."""
     kernel = machine()
-    with Journal(tmp_path) as journal:
+    with Journal.at(tmp_path) as journal:
         apply(kernel, journal, (ROOT, Netem(delay=1)))
         kernel.settings[ROOT] = Netem(delay=77)
 
@@ -247,7 +247,7 @@ def test_a_foreign_qdisc_is_refused_before_anything_happens(tmp_path: Path) -> N
     """Where somebody else's qdisc is, nothing is written, neither to the kernel nor to the journal."""
     kernel = machine()
     kernel.settings[ROOT] = Foreign("htb")
-    with Journal(tmp_path) as journal, pytest.raises(RefusedError, match="htb"):
+    with Journal.at(tmp_path) as journal, pytest.raises(RefusedError, match="htb"):
         apply(kernel, journal, (ROOT, Netem()))
 
     assert kernel.attempts == 0
@@ -266,7 +266,7 @@ def test_a_clamp_that_is_there_is_nobodys_to_change() -> None:
 def test_taking_away_what_is_not_there_is_nothing(tmp_path: Path) -> None:
     """A knob that is not there and shall not be is neither written nor owed."""
     kernel = machine()
-    with Journal(tmp_path) as journal:
+    with Journal.at(tmp_path) as journal:
         apply(kernel, journal, (ROOT, None))
 
         assert journal.owed() == []
@@ -292,7 +292,7 @@ class DeafKernel(FakeKernel):
 def test_what_does_not_read_back_is_refused(tmp_path: Path) -> None:
     """A change that the kernel accepts and does not carry out names what was asked and what is there."""
     kernel = DeafKernel(settings=dict(BEFORE), deaf={LINK})
-    with Journal(tmp_path) as journal:
+    with Journal.at(tmp_path) as journal:
         with pytest.raises(RefusedError, match=r"asked to hold .*mtu=1400.* and holds .*mtu=1500"):
             apply(kernel, journal, (LINK, Link(True, 1400, 1)))
 
@@ -303,7 +303,7 @@ def test_what_does_not_read_back_is_refused(tmp_path: Path) -> None:
 def test_what_does_not_go_back_is_reported(tmp_path: Path) -> None:
     """A restore that the kernel accepts and does not carry out is a leftover."""
     kernel = DeafKernel(settings=dict(BEFORE))
-    with Journal(tmp_path) as journal:
+    with Journal.at(tmp_path) as journal:
         apply(kernel, journal, (LINK, Link(True, 1400, 1)))
         kernel.deaf = {LINK}
 
@@ -325,7 +325,7 @@ class VanishingKernel(FakeKernel):
 def test_what_goes_by_itself_is_put_back(tmp_path: Path) -> None:
     """A refusal to take away what has gone meanwhile is no debt."""
     kernel = VanishingKernel(settings=dict(BEFORE))
-    with Journal(tmp_path) as journal:
+    with Journal.at(tmp_path) as journal:
         apply(kernel, journal, (IFB, Ifb()))
 
         assert restore(kernel, journal) == []
@@ -335,7 +335,7 @@ def test_what_goes_by_itself_is_put_back(tmp_path: Path) -> None:
 def test_read_back_is_compared_with_what_the_kernel_can_hold(tmp_path: Path) -> None:
     """A kernel that rounds as it said it would is neither refused nor taken for somebody else's work."""
     kernel = DeafKernel(settings=dict(BEFORE))
-    with Journal(tmp_path) as journal:
+    with Journal.at(tmp_path) as journal:
         apply(kernel, journal, (ROOT, Netem(delay=3)))
         apply(kernel, journal, (ROOT, Netem(delay=5)))
 
@@ -347,7 +347,7 @@ def test_what_was_in_a_namespace_that_is_gone_is_settled(tmp_path: Path) -> None
     """When the namespaces we made died with their process, nothing in them is owed, and nothing is written."""
     home, inside = Knob("namespace", "", "router"), Knob("sysctl", "router", "net.ipv4.ip_forward")
     kernel = FakeKernel(settings={inside: Sysctl("0")})
-    with Journal(tmp_path) as journal:
+    with Journal.at(tmp_path) as journal:
         apply(kernel, journal, (home, Namespace()))
         apply(kernel, journal, (inside, Sysctl("1")))
 
@@ -360,7 +360,7 @@ def test_a_knob_of_a_namespace_that_is_not_ours_is_put_back(tmp_path: Path) -> N
     """Only a namespace that the journal made can have gone; any other knob is put back as usual."""
     inside = Knob("sysctl", "router", "net.ipv4.ip_forward")
     kernel = FakeKernel(settings={inside: Sysctl("0")})
-    with Journal(tmp_path) as journal:
+    with Journal.at(tmp_path) as journal:
         apply(kernel, journal, (inside, Sysctl("1")))
 
         assert restore(kernel, journal) == []
@@ -375,7 +375,7 @@ def test_a_full_disk_does_not_stop_a_restore(tmp_path: Path) -> None:
         def restored(self, knob: Knob) -> None:
             raise RefusedError("no space left on device")
 
-    with FullJournal(tmp_path) as journal:
+    with FullJournal.at(tmp_path) as journal:
         for change in PHASES:
             apply(kernel, journal, change)
         assert restore(kernel, journal) == []

@@ -52,7 +52,7 @@ def folder(tmp_path: Path) -> Callable[[], Path]:
 
 def play(kernel: FakeKernel, here: Path) -> None:
     """Examine, apply every change, restore."""
-    with Journal(here) as journal:
+    with Journal.at(here) as journal:
         examine(kernel, PHASES)
         for change in PHASES:
             apply(kernel, journal, change)
@@ -62,7 +62,7 @@ def play(kernel: FakeKernel, here: Path) -> None:
 def recover(settings: dict[Knob, Setting], here: Path, **oddities: Any) -> tuple[FakeKernel, list[Leftover]]:
     """A guard, or `chaoskit restore`, on what was left behind."""
     kernel = FakeKernel(settings=dict(settings), **oddities)
-    with Journal(here) as journal:
+    with Journal.at(here) as journal:
         return kernel, restore(kernel, journal)
 
 
@@ -84,7 +84,7 @@ def test_a_cut_at_any_write_and_one_in_its_restore_leave_nothing(
                 kernel = FakeKernel(settings=kernel.settings, lose_power_after=second)
                 was_cut = False
                 try:
-                    with Journal(here) as journal:
+                    with Journal.at(here) as journal:
                         restore(kernel, journal)
                 except PowerCut:
                     was_cut = True
@@ -100,7 +100,7 @@ def test_any_byte_of_the_journal_may_be_the_last(before: dict[Knob, Setting], fo
     """Whatever part of the journal was written, with every state the kernel can then be in, all goes back."""
     here, there, kernel = folder(), folder(), FakeKernel(settings=dict(before))
     states = [dict(kernel.settings)]
-    with Journal(here) as journal:
+    with Journal.at(here) as journal:
         for change in PHASES:
             apply(kernel, journal, change)
             states.append(dict(kernel.settings))
@@ -119,7 +119,7 @@ def test_a_refusal_at_any_write_leaves_nothing(before: dict[Knob, Setting], fold
     for number in range(1, 2 * WRITES):
         here = folder()
         kernel = FakeKernel(settings=dict(before), fail_at=[number], failure=RefusedError("no"))
-        with Journal(here) as journal:
+        with Journal.at(here) as journal:
             try:
                 for change in PHASES:
                     apply(kernel, journal, change)
@@ -139,7 +139,7 @@ def test_a_foreign_change_between_any_two_steps_survives(
         for victim in dict.fromkeys(knob for knob, _ in PHASES[:number]):
             for theirs in (Foreign("theirs"), None):
                 kernel, here = FakeKernel(settings=dict(before)), folder()
-                with Journal(here) as journal:
+                with Journal.at(here) as journal:
                     for change in PHASES[:number]:
                         apply(kernel, journal, change)
                     was_ours = journal.owed_for(victim) is not None

@@ -60,7 +60,7 @@ def state(tmp_path: Path, *leases: Lease, owes: bool = True) -> Path:
     kept = Leases(tmp_path)
     for lease in leases:
         kept.begin(lease)
-        with Journal(kept.journal(lease)) as journal:
+        with Journal.at(kept.folder(lease.id)) as journal:
             for knob, setting in CHANGES if owes else ():
                 journal.intend(knob, None, setting)
                 journal.done(knob)
@@ -160,7 +160,7 @@ def test_a_clamp_is_told_and_can_be_injected_again(tmp_path: Path) -> None:
     lease = replace(LEASE, words=words)
     places = [state(tmp_path / "state", lease, owes=False)]
     asked = shown(look(places, HERE, NOW))
-    with Journal(Leases(places[0]).journal(lease)) as journal:
+    with Journal.at(Leases(places[0]).folder(lease.id)) as journal:
         for knob, setting in clamp("eth0", Aim((Remote("192.0.2.7/32", 443),)), 1300):
             journal.intend(knob, None, setting)
             journal.done(knob)
@@ -181,7 +181,7 @@ def test_what_is_lost_for_its_size_is_told(tmp_path: Path) -> None:
     lease = replace(LEASE, words=words)
     places = [state(tmp_path / "state", lease, owes=False)]
     asked = shown(look(places, HERE, NOW))
-    with Journal(Leases(places[0]).journal(lease)) as journal:
+    with Journal.at(Leases(places[0]).folder(lease.id)) as journal:
         for knob, setting in cut("eth0", Aim((Remote("192.0.2.7/32", 443),)), ("up",), 1350, "flower"):
             journal.intend(knob, None, setting)
             journal.done(knob)

@@ -1,0 +1,176 @@
+"""A directory that is held open: its files are made, read and removed without following a symbolic link.
+
+Rules: a name is one component; a new file is made with O_EXCL and has its mode whatever the umask; a file is read only
+when it is a regular file of ours, or of the directory's owner, that nobody else can write, and is no longer than its
+bound. Renaming the directory, or what leads to it, changes nothing for who holds it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from chaoskit import trust
+from chaoskit.errors import RefusedError
+
+PUBLIC, PRIVATE = 0o755, 0o700
+_FILE = 0o666  # of a directory's mode: what a file in it has
+_ROOT = 0
+
+
+class Folder:
+    """An open directory; a context manager. `path` is its name when it was opened, for messages."""
+
+    def __init__(self, fd: int, path: Path) -> None:
+        self.fd, self.path = fd, path
+        found = os.fstat(fd)
+        self._owners, self._mode = {_ROOT, os.geteuid(), found.st_uid}, stat.S_IMODE(found.st_mode)
+
+    @classmethod
+    def open(cls, path: Path, follow: bool = False) -> Folder:
+        """Raises OSError where there is no directory, or where it is a symbolic link and `follow` is false."""
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+        return cls(os.open(path, flags), path)
+
+    @classmethod
+    def trusted(cls, path: Path, is_parent: bool = False) -> Folder:
+        """One that nobody but root and us can change or replace; `is_parent` as `trust.untrusted` has it.
+
+        Raises RefusedError that names the directory to mend, and OSError where there is none.
+        """
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        if reason := trust.untrusted(path, os.geteuid(), is_parent):
+            os.close(fd)
+            raise RefusedError(f"{reason}, so nothing in {path} is obeyed: {remedy(reason)}")
+        return cls(fd, path)
+
+    def make(self, name: str, mode: int = PUBLIC) -> Folder:
+        """A new directory in it. Raises OSError, FileExistsError for anything of that name."""
+        os.mkdir(name, mode, dir_fd=self.fd)
+        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd)
+        os.fchmod(fd, mode)
+        return Folder(fd, self.path / name)
+
+    def folder(self, name: str) -> Folder:
+        """A directory in it. Raises OSError, and RefusedError where it is of somebody else or others can write it."""
+        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd)
+        return Folder(self._checked(fd, name), self.path / name)
+
+    def create(self, name: str) -> int:
+        """A descriptor of a new file, to be read and appended to. Raises OSError, FileExistsError where one is."""
+        fd = os.open(
+            name, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self.fd
+        )
+        os.fchmod(fd, self._mode & _FILE)
+        return fd
+
+    def open_file(self, name: str, flags: int = os.O_RDONLY) -> int:
+        """A descriptor of a file that is there.
+
+        Raises OSError, and RefusedError where it is no regular file, of somebody else, or others can write it.
+        """
+        fd = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self.fd)
+        return self._checked(fd, name, is_file=True)
+
+    def read(self, name: str, limit: int) -> bytes:
+        """A file's content. Raises OSError, and RefusedError as `open_file` or when it is longer than `limit` bytes."""
+        fd = self.open_file(name)
+        try:
+            return read_all(fd, limit, self.path / name)
+        finally:
+            os.close(fd)
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Write a file anew, whole or not at all; the disk has it on return. Raises OSError."""
+        draft = f"{name}.new"
+        self.remove(draft)
+        fd = self.create(draft)
+        try:
+            while content:
+                content = content[os.write(fd, content) :]
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(draft, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+        self.sync()
+
+    def remove(self, name: str) -> None:
+        """A file that may be there."""
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=self.fd)
+
+    def names(self) -> list[str]:
+        """What is in it, sorted."""
+        return sorted(os.listdir(self.fd))  # noqa: PTH208  a descriptor, not a path
+
+    def sync(self) -> None:
+        """The disk has its names on return."""
+        os.fsync(self.fd)
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self.fd)
+
+    def __enter__(self) -> Folder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _checked(self, fd: int, name: str, is_file: bool = False) -> int:
+        found = os.fstat(fd)
+        place, reason = self.path / name, ""
+        if is_file and not stat.S_ISREG(found.st_mode):
+            reason = f"{place} is no regular file"
+        elif found.st_uid not in self._owners:
+            reason = f"{place} is owned by user {found.st_uid}"
+        elif found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            reason = f"{place} can be written by others"
+        if reason:
+            os.close(fd)
+            raise RefusedError(f"{reason}, so it is not obeyed: look what it is, then remove it or chmod go-w {place}")
+        return fd
+
+
+def make_trusted(path: Path) -> Folder:
+    """The directory, made with its parents where it is not there, with mode 0755.
+
+    Raises OSError, and RefusedError as `Folder.trusted`.
+    """
+    missing = []
+    while not path.is_dir():
+        if path.is_symlink() or path.exists():
+            raise NotADirectoryError(20, "Not a directory", str(path))
+        missing.append(path.name)
+        path = path.parent
+    folder = Folder.trusted(path, is_parent=bool(missing))
+    for name in reversed(missing):
+        with folder as parent:
+            try:
+                folder = parent.make(name)
+            except FileExistsError:  # somebody was as quick as us
+                folder = parent.folder(name)
+    return folder
+
+
+def read_all(fd: int, limit: int, path: Path) -> bytes:
+    """All that a file holds, from its begin. Raises RefusedError when that is more than `limit` bytes."""
+    parts, at = [], 0
+    while at <= limit and (part := os.pread(fd, min(1 << 20, limit + 1 - at), at)):
+        parts.append(part)
+        at += len(part)
+    if at > limit:
+        raise RefusedError(f"{path} is longer than {limit} bytes and is not read: look what it is")
+    return b"".join(parts)
+
+
+def remedy(reason: str) -> str:
+    """What to type against a reason of `trust.untrusted`."""
+    place = reason.partition(" is owned by ")[0].partition(" can be written by ")[0]
+    if " is owned by " in reason:
+        return (
+            f"sudo chown root {place}" if os.geteuid() == _ROOT else f"chown it, or use a folder of your own: {place}"
+        )
+    return f"chmod go-w {place}"

@@ -1,0 +1,285 @@
+"""What another user of the machine puts in root's way: names, files, folders, links, locks. Root obeys none of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+from lab import run
+from papers import CHANGES, FORWARD, LINK, Bench, eventually, has_ended, sleep
+
+from chaoskit.engine import lock
+from chaoskit.engine.journal import FILE, Journal
+from chaoskit.engine.lease import LEASE, Leases, Process
+from chaoskit.engine.session import apply
+from chaoskit.errors import RefusedError
+from chaoskit.knobs import Sysctl
+
+STRANGER = 4242
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """A kernel on paper, and a state folder that is root's."""
+    made = Bench(tmp_path / "bench")
+    yield made
+    made.close()
+
+
+def give_away(path: Path) -> None:
+    """It belongs to somebody else from now on."""
+    os.chown(path, STRANGER, STRANGER, follow_symlinks=False)
+
+
+def dead_lease(bench: Bench) -> str:
+    """A lease whose owner and guard were killed, with everything in force; its name."""
+    owner, guard = bench.begun(), bench.guard()
+    name = bench.lease.id
+    for pid in (guard, owner):
+        os.kill(pid, 9)
+    assert eventually(lambda: not lock.is_taken(bench.lock))
+    return name
+
+
+Harm = Callable[[Leases, str], None]
+
+
+def _journal_of_another(leases: Leases, name: str) -> None:
+    give_away(leases.folder(name) / FILE)
+
+
+def _lease_of_another(leases: Leases, name: str) -> None:
+    give_away(leases.folder(name) / LEASE)
+
+
+def _folder_of_another(leases: Leases, name: str) -> None:
+    give_away(leases.folder(name))
+
+
+def _all_of_another(leases: Leases, name: str) -> None:
+    give_away(leases.state)
+
+
+def _writable_journal(leases: Leases, name: str) -> None:
+    (leases.folder(name) / FILE).chmod(0o666)
+
+
+def _writable_folder(leases: Leases, name: str) -> None:
+    leases.folder(name).chmod(0o777)
+
+
+def _writable_parent(leases: Leases, name: str) -> None:
+    leases.state.chmod(0o775)
+
+
+def _journal_behind_a_link(leases: Leases, name: str) -> None:
+    journal = leases.folder(name) / FILE
+    journal.rename(leases.state / "elsewhere")
+    journal.symlink_to(leases.state / "elsewhere")
+
+
+def _folder_behind_a_link(leases: Leases, name: str) -> None:
+    leases.folder(name).rename(leases.state / "elsewhere")
+    leases.folder(name).symlink_to(leases.state / "elsewhere")
+
+
+def _fifo(leases: Leases, name: str) -> None:
+    (leases.folder(name) / FILE).unlink()
+    os.mkfifo(leases.folder(name) / FILE)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        _journal_of_another,
+        _lease_of_another,
+        _folder_of_another,
+        _all_of_another,
+        _writable_journal,
+        _writable_folder,
+        _writable_parent,
+        _journal_behind_a_link,
+        _folder_behind_a_link,
+        _fifo,
+    ],
+)
+def test_nothing_that_others_can_write_is_obeyed(bench: Bench, harm: Harm) -> None:
+    """A journal, a lease or a folder that another user owns, can write or can replace is not paid: restore names it,
+    and nothing that it tells is put back."""
+    name = dead_lease(bench)
+    told = {knob: bench.kernel.settings[knob] for knob in (FORWARD, LINK)}
+    harm(bench.leases, name)
+
+    left = bench.settle()
+
+    assert any(str(bench.leases.state) in each for each in left)
+    assert {knob: bench.kernel.settings[knob] for knob in told} == told
+
+
+def test_a_forged_lease_kills_nobody(bench: Bench) -> None:
+    """A lease that a stranger has put there names a process of root's: it gets no signal."""
+    dead = dead_lease(bench)
+    victim = os.fork()
+    if victim == 0:
+        sleep()
+    bench.pids.append(victim)
+    forged = replace(bench.leases.read(dead), id="forged", owner=Process.of(victim), guard=Process.of(victim))
+    folder = bench.leases.folder("forged")
+    folder.mkdir()
+    (folder / LEASE).write_text(json.dumps(asdict(forged)))
+    for path in (folder / LEASE, folder):
+        give_away(path)
+
+    left = bench.settle()
+
+    assert any("forged" in each for each in left)
+    assert not has_ended(victim)
+    assert bench.kernel.settings[FORWARD] == Sysctl("0")
+
+
+def test_a_state_folder_of_others_is_refused_before_the_first_change(bench: Bench) -> None:
+    """A state folder that others own or can write takes no lease; the sentence names it and what to type."""
+    bench.leases.state.mkdir()
+    bench.leases.state.chmod(0o777)
+
+    with pytest.raises(RefusedError, match=rf"{bench.leases.state} can be written by group and others.*chmod go-w"):
+        bench.hold(lambda _: None)
+
+    assert bench.is_clean
+    assert not lock.is_taken(bench.lock)
+
+
+def test_the_run_directory_can_be_stolen_without_harm(bench: Bench, tmp_path: Path) -> None:
+    """A user who owns the parent renames a run directory away while its run is under way, and puts his own journal
+    there: it is not paid, whoever dies; the copy of the real one arrives where the directory has gone."""
+    stolen = tmp_path / "runs" / "one"
+    stolen.mkdir(parents=True)
+    bench.order = replace(bench.order, run=stolen)
+    owner = bench.begun()
+    stolen.rename(tmp_path / "gone")
+    stolen.mkdir()
+    with Journal.at(stolen) as journal:
+        journal.intend(FORWARD, Sysctl("7"), Sysctl("1"))
+        journal.done(FORWARD)
+
+    os.kill(owner, 9)
+
+    assert eventually(lambda: bench.is_clean)
+    assert b"restored" in (tmp_path / "gone" / FILE).read_bytes()
+    assert bench.kernel.settings[FORWARD] == Sysctl("0")
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_the_state_folder_has_its_modes_whatever_the_umask(bench: Bench, umask: int) -> None:
+    """0755 for folders and 0644 for files: everybody may look, nobody else may write."""
+    former = os.umask(umask)
+    try:
+        owner = bench.begun()
+    finally:
+        os.umask(former)
+
+    modes = {path: path.stat().st_mode & 0o7777 for path in (bench.leases.state, *bench.leases.state.rglob("*"))}
+
+    assert {path.name for path in modes} >= {FILE, LEASE, "leases"}
+    assert all(mode == (0o755 if path.is_dir() else 0o644) for path, mode in modes.items())
+    os.kill(owner, 9)
+    assert eventually(lambda: bench.is_clean)
+
+
+@contextmanager
+def squatter(names: list[str], backlog: int = 5) -> Iterator[int]:
+    """A process of another user that listens on these abstract names; its pid."""
+    ready, tell = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.setresgid(STRANGER, STRANGER, STRANGER)
+        os.setresuid(STRANGER, STRANGER, STRANGER)
+        kept = []
+        for name in names:
+            kept.append(socket.socket(socket.AF_UNIX))
+            kept[-1].bind(f"\0{name}")
+            kept[-1].listen(backlog)
+        os.write(tell, b"!")
+        sleep()
+    os.read(ready, 1)
+    try:
+        yield pid
+    finally:
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+        os.close(ready)
+        os.close(tell)
+
+
+def test_a_squatted_lock_stops_nobody(bench: Bench) -> None:
+    """Whatever names another user takes, root's lease begins, and root's restore goes on and names him."""
+    with squatter([bench.lock, f"{bench.lock}/0", f"{bench.lock}/{'0' * 16}"]) as pid:
+        assert not lock.is_taken(bench.lock)
+        bench.hold(lambda _: None)
+        dead_lease(bench)
+
+        left = bench.settle()
+
+        assert left == []
+        assert bench.is_clean
+        named = [line for line in bench.said if line.startswith(f"process {pid} ")]
+        assert [f"of user {STRANGER} " in line for line in named] == [True, True], bench.said
+
+
+def test_a_stranger_does_not_hide_who_holds_the_lock(bench: Bench) -> None:
+    """Beside a squatter the holder is found and named, and a second owner is refused."""
+    with squatter([f"{bench.lock}/{'0' * 16}"]):
+        owner = bench.begun()
+
+        with pytest.raises(RefusedError, match=rf"process {owner} "):
+            bench.hold(lambda _: None)
+
+
+def test_a_full_backlog_hides_nobody(bench: Bench) -> None:
+    """Thousands of connections to the lock's own socket, which anybody may make: the watchdog takes them off."""
+    owner = bench.begun()
+    found = lock.holder(bench.lock)
+    assert found is not None
+    ours = [
+        each for each in Path("/proc/net/unix").read_text().split() if each.startswith(f"@{bench.lock}/".split()[0])
+    ]
+    assert ours or found
+
+    for _ in range(6000):
+        assert (lock.holder(bench.lock) or found).pid == owner
+
+    assert lock.holder(bench.lock) == found
+
+
+def test_journals_that_were_begun_are_private_to_their_folder(tmp_path: Path) -> None:
+    """A journal behind a symbolic link is neither written nor read, not even where the link leads to one."""
+    (tmp_path / "real").mkdir()
+    with Journal.at(tmp_path / "real") as journal:
+        journal.intend(FORWARD, Sysctl("0"), Sysctl("1"))
+    (tmp_path / "fake").mkdir()
+    (tmp_path / "fake" / FILE).symlink_to(tmp_path / "real" / FILE)
+
+    with pytest.raises(RefusedError):
+        Journal.at(tmp_path / "fake")
+
+
+def test_a_change_under_a_squatted_lock_is_put_back(bench: Bench) -> None:
+    """All of it, as without."""
+    with squatter([f"{bench.lock}/{n:016x}" for n in range(300)]):
+        seen = []
+        bench.hold(lambda held: seen.append(apply(held.kernel, held.journal, CHANGES[0])))
+
+    assert seen
+    assert bench.is_clean
+
+
+def test_in_a_guest_only() -> None:
+    """These tests change owners and signal processes: they run in a guest, as its root."""
+    assert "User Mode Linux" in Path("/proc/cpuinfo").read_text()
+    assert run("id", "-u").strip() == "0"
