@@ -16,8 +16,11 @@ from chaoskit import trust
 from chaoskit.errors import RefusedError
 
 PUBLIC, PRIVATE = 0o755, 0o700
+_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _FILE = 0o666  # of a directory's mode: what a file in it has
 _ROOT = 0
+_DESCRIPTORS = Path("/proc/self/fd")
+_AT = len(_DESCRIPTORS.parts)
 
 
 class Folder:
@@ -45,6 +48,17 @@ class Folder:
             os.close(fd)
             raise RefusedError(f"{reason}, so nothing in {path} is obeyed: {remedy(reason)}")
         return cls(fd, path)
+
+    def require_own(self) -> None:
+        """Take away the right of others to write here. Raises RefusedError where it is another user's, and OSError."""
+        found = os.fstat(self.fd)
+        if found.st_uid != os.geteuid():
+            raise RefusedError(
+                f"{self.path} is owned by user {found.st_uid}, who could change what is in it; give another --out"
+            )
+        if found.st_mode & _OTHERS:
+            os.fchmod(self.fd, stat.S_IMODE(found.st_mode) & ~_OTHERS)
+            self._mode &= ~_OTHERS
 
     def make(self, name: str, mode: int = PUBLIC) -> Folder:
         """A new directory in it. Raises OSError, FileExistsError for anything of that name."""
@@ -126,7 +140,7 @@ class Folder:
             reason = f"{place} is no regular file"
         elif found.st_uid not in self._owners:
             reason = f"{place} is owned by user {found.st_uid}"
-        elif found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        elif found.st_mode & _OTHERS:
             reason = f"{place} can be written by others"
         if reason:
             os.close(fd)
@@ -153,6 +167,30 @@ def make_trusted(path: Path) -> Folder:
             except FileExistsError:  # somebody was as quick as us
                 folder = parent.folder(name)
     return folder
+
+
+def pinned(folder: Folder) -> Path:
+    """A path to it that leads there for as long as this process and its children live, whatever it is called then.
+
+    Of it `descriptor` tells what a child must inherit, and `shown` what a person calls it.
+    """
+    fd = os.dup(folder.fd)
+    os.set_inheritable(fd, True)
+    return _DESCRIPTORS / str(fd)
+
+
+def descriptor(path: Path) -> int | None:
+    """The descriptor that a pinned path, or a path below one, goes through; None of any other."""
+    return int(path.parts[_AT]) if path.is_relative_to(_DESCRIPTORS) and len(path.parts) > _AT else None
+
+
+def shown(path: Path) -> Path:
+    """A pinned path, or one below it, as a person calls it: from the current directory where it is in there."""
+    if descriptor(path) is None:
+        return path
+    pin = Path(*path.parts[: _AT + 1])
+    named = pin.readlink().joinpath(*path.parts[_AT + 1 :])
+    return named.relative_to(Path.cwd()) if named.is_relative_to(Path.cwd()) else named
 
 
 def read_all(fd: int, limit: int, path: Path) -> bytes:

@@ -24,6 +24,7 @@ from chaoskit.analysis.streams import Stream, streams
 from chaoskit.analysis.timeline import Timeline, single, timeline
 from chaoskit.analysis.verdicts import judge
 from chaoskit.faults.show import describe
+from chaoskit.folder import shown
 from chaoskit.plan.model import Plan
 from chaoskit.spec.model import Workload
 from chaoskit.spec.objectives import Objective
@@ -74,7 +75,7 @@ def understand(raw: Raw, run: Path, asked: Asked) -> Result:
         question=asked.question,
         target=asked.target,
         seed=asked.seed,
-        run=str(run),
+        run=str(shown(run)),
         clock=raw.machine.get("clock", ""),
         kernel=raw.machine.get("kernel", ""),
         origin=course.begin,

@@ -10,9 +10,16 @@ import typer
 
 def conduct(run: Annotated[Path, typer.Argument(metavar="RUNDIR", help="A run directory with a plan.json.")]) -> None:
     """Do what RUNDIR/plan.json says, in this kernel, and write down what happened."""
+    from chaoskit.errors import SpecError
+    from chaoskit.folder import Folder
     from chaoskit.kernel.namespaces import enter_user_namespace, may_be_made
     from chaoskit.plan.model import load_plan
 
+    try:
+        with Folder.open(run, follow=True) as folder:
+            folder.require_own()
+    except OSError as error:
+        raise SpecError(f"{run} cannot be used: {error.strerror}; chaoskit run makes a run directory") from error
     if load_plan(run).interface is None and not may_be_made():
         enter_user_namespace()
 

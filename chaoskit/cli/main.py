@@ -29,6 +29,8 @@ from chaoskit.errors import ChaoskitError
 EXIT_CODES = """Exit codes: 0 objectives met or none asked; 1 an objective broken; 2 the file or the options
 make no sense; 3 this machine cannot; 4 something was not put back; 5 undecided; 130 and 143 interrupted."""
 
+_OF_THE_USER = ("exec", "serve")  # what they start, or write, has the user's own umask
+
 app = typer.Typer(
     help="Transport chaos testing for token streams: real netem, real sockets, and what they do to an AI service.",
     epilog=EXIT_CODES,
@@ -53,9 +55,12 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
 ) -> None:
     del version
+    if context.invoked_subcommand not in _OF_THE_USER:
+        os.umask(0o022)  # others may look at what is written, and change nothing
 
 
 def main() -> None:

@@ -16,13 +16,14 @@ from typing import Any, Generic, TypeVar
 
 from chaoskit.clock import boottime, wall
 from chaoskit.conduct.signals import held as signals_held
-from chaoskit.engine.guard import Account, Guard, keep_copy
+from chaoskit.engine.account import Account, keep_copy
+from chaoskit.engine.guard import Guard
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import Here, Lease, Leases, Process, period
 from chaoskit.engine.lock import NAME, Lock
 from chaoskit.engine.session import restore
 from chaoskit.errors import NotRestoredError, RefusedError
-from chaoskit.folder import Folder
+from chaoskit.folder import Folder, shown
 from chaoskit.knobs import Kernel
 
 K = TypeVar("K", bound=Kernel)
@@ -131,7 +132,9 @@ def _opened(run: Path) -> Folder:
     try:
         return Folder.open(run, follow=True)
     except OSError as error:
-        raise RefusedError(f"cannot write the run directory {run}: {error.strerror}; give another --out") from error
+        raise RefusedError(
+            f"cannot write the run directory {shown(run)}: {error.strerror}; give another --out"
+        ) from error
 
 
 def draw_up(order: Order) -> Lease:

@@ -23,7 +23,7 @@ from typing import Protocol
 
 from chaoskit.clock import Clock, RealClock
 from chaoskit.engine import lock
-from chaoskit.engine.guard import Account
+from chaoskit.engine.account import Account
 from chaoskit.engine.journal import Debt
 from chaoskit.engine.lease import Here, Lease, Leases, Process
 from chaoskit.engine.lock import NAME, Lock

@@ -7,6 +7,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from chaoskit.errors import RefusedError
+from chaoskit.folder import PUBLIC, Folder, pinned, shown
 
 OUTCOME = "outcome.json"
 EXPERIMENT = "experiment.yaml"
@@ -15,20 +16,43 @@ _ROOM = 4096  # bytes: a block of most filesystems
 
 
 def create(run: Path, files: dict[str, str]) -> Path:
-    """Make the folder with these first files in it. Returns its path as it was given.
+    """Make the folder with these first files in it.
 
-    Raises RefusedError when it holds something already or cannot be written.
+    Returns a path that leads to this very folder even if somebody renames it, or what leads to it: see
+    `chaoskit.folder.pinned`. Others may read what is in it, and write nothing, whatever the umask.
+    Raises RefusedError when it holds something already, is of another user, or cannot be written.
     """
     try:
-        run.mkdir(parents=True, exist_ok=True)
-        if any(run.iterdir()):
-            raise RefusedError(f"{run} is not empty, and a run is never written over; give another --out")
-        for name, text in files.items():
-            (run / name).write_text(text)
-        (run / OUTCOME).write_bytes(_outcome("interrupted", "killed before it could say how it went").ljust(_ROOM))
+        with _made(run) as folder:
+            folder.require_own()
+            if folder.names():
+                raise RefusedError(f"{shown(run)} is not empty, and a run is never written over; give another --out")
+            for name, text in files.items():
+                _write(folder, name, text.encode())
+            _write(folder, OUTCOME, _outcome("interrupted", "killed before it could say how it went").ljust(_ROOM))
+            return pinned(folder)
     except OSError as error:
-        raise RefusedError(f"cannot write the run directory {run}: {error.strerror}; give another --out") from error
-    return run
+        raise RefusedError(
+            f"cannot write the run directory {shown(run)}: {error.strerror}; give another --out"
+        ) from error
+
+
+def _made(run: Path) -> Folder:
+    """The folder, which is no symbolic link, and its parents with it."""
+    for parent in reversed(run.parents):
+        if not parent.is_dir():
+            parent.mkdir()
+            parent.chmod(PUBLIC)
+    try:
+        with Folder.open(run.parent, follow=True) as parent_folder:
+            return parent_folder.make(run.name)
+    except FileExistsError:
+        return Folder.open(run)
+
+
+def _write(folder: Folder, name: str, content: bytes) -> None:
+    with open(folder.create(name), "wb") as file:  # noqa: PTH123  a descriptor, not a path
+        file.write(content)
 
 
 def conclude(run: Path, how: str, detail: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from chaoskit.errors import RefusedError
+from chaoskit.folder import shown
 from chaoskit.records.model import Counters, Event, Hop, Phase, Read, Record, Request, Served, TcpInfo, Unacked, Vitals
 
 R = TypeVar("R", Phase, Request, Read, TcpInfo, Vitals, Served, Unacked, Counters, Hop)
@@ -66,7 +67,9 @@ class Log:
             while written < len(text):
                 written += self._file.write(text[written:])
         except OSError as error:
-            raise RefusedError(f"cannot write {self.path}: {error.strerror}; free some space or use --out") from error
+            raise RefusedError(
+                f"cannot write {shown(self.path)}: {error.strerror}; free some space or use --out"
+            ) from error
 
     def close(self) -> None:
         """Flush and close, whether it could be flushed or not."""

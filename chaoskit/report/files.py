@@ -9,6 +9,7 @@ from pathlib import Path
 from chaoskit.analysis.result import Result
 from chaoskit.analysis.sidebyside import SideBySide
 from chaoskit.errors import RefusedError
+from chaoskit.folder import shown
 
 NAME = "result.json"
 
@@ -34,6 +35,6 @@ def write_result(result: Result, run: Path) -> Path:
         with suppress(OSError):
             draft.unlink()
         raise RefusedError(
-            f"cannot write {path}: {error.strerror}; free some space, then: chaoskit report {run}"
+            f"cannot write {shown(path)}: {error.strerror}; free some space, then: chaoskit report {shown(run)}"
         ) from error
     return path

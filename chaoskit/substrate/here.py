@@ -11,6 +11,7 @@ from pathlib import Path
 
 from chaoskit.clock import Clock, RealClock
 from chaoskit.errors import RefusedError
+from chaoskit.folder import descriptor, shown
 from chaoskit.substrate.running import Command, conduct, last_words, wait
 
 LOG = "conduct.log"
@@ -31,6 +32,7 @@ class Here:
     def launch(self, command: Command, clock: Clock) -> Child:
         """Begin any command. RefusedError when that cannot be done."""
         try:
+            held = descriptor(command.folder)
             with (command.folder / LOG).open("ab") as log:
                 process = subprocess.Popen(
                     [*_LEASH, *command.argv],
@@ -38,11 +40,12 @@ class Here:
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
+                    pass_fds=() if held is None else (held,),
                 )
         except FileNotFoundError as error:
             raise RefusedError(f"no {error.filename} here; sudo apt-get install util-linux") from error
         except OSError as error:
-            raise RefusedError(f"cannot run in {command.folder}: {error.strerror}; use another --out") from error
+            raise RefusedError(f"cannot run in {shown(command.folder)}: {error.strerror}; use another --out") from error
         return Child(process, command, clock)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from chaoskit.clock import Clock
+from chaoskit.folder import descriptor
 from chaoskit.units import Duration
 
 GLANCE = 50_000_000  # ns between two looks at a running command
@@ -21,7 +22,7 @@ GLANCE = 50_000_000  # ns between two looks at a running command
 
 @dataclass(frozen=True)
 class Command:
-    """What to run, the one folder that it may write in, and how long it may take."""
+    """What to run, the one folder that it may write in, and how long it may take. A pinned folder is inherited."""
 
     argv: tuple[str, ...]
     folder: Path
@@ -51,7 +52,7 @@ class Running(Protocol):
 
 def conduct(run: Path, limit: int) -> Command:
     """The command that does the experiment of a run directory within `limit` ns."""
-    run = run.resolve()
+    run = run.resolve() if descriptor(run) is None else run
     return Command((sys.executable, "-m", "chaoskit", "conduct", str(run)), run, Duration(limit))
 
 

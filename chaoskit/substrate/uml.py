@@ -268,7 +268,7 @@ def _boot(line: list[str], log: Path, environment: dict[str, str]) -> subprocess
 def _conduct(run: Path, limit: int) -> Command:
     """As `conduct`, by the way that a guest is faster on: half as many of its costly stops until the first request."""
     command = conduct(run, limit)
-    return replace(command, argv=(sys.executable, "-m", "chaoskit.cli.inside", str(command.folder)))
+    return replace(command, argv=(sys.executable, "-m", "chaoskit.cli.inside", str(command.folder.resolve())))
 
 
 def boot_line(substrate: Uml, scratch: Path) -> list[str]:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from chaoskit.cli.main import main
-from chaoskit.engine.guard import NAME as GUARD
+from chaoskit.engine.watching import NAME as GUARD
 
 GLANCE = 0.002  # s between two looks at what a run does
 PATIENCE = 20.0  # s that anything may take before it counts as never

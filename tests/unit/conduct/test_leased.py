@@ -16,9 +16,9 @@ from papers import AFTER, BEFORE, CHANGES, LINK, ROOT, Bench, eventually, has_en
 from chaoskit.clock import boottime
 from chaoskit.conduct.leased import Held, Order, leased
 from chaoskit.engine import lock
-from chaoskit.engine.guard import NAME
 from chaoskit.engine.lease import Lease, Process
 from chaoskit.engine.lock import Holder
+from chaoskit.engine.watching import NAME
 from chaoskit.errors import NotRestoredError, RefusedError
 from chaoskit.knobs import Link, Netem
 
