@@ -25,6 +25,7 @@ from typing import Any
 
 from chaoskit.cli.main import main
 from chaoskit.engine.watching import NAME as GUARD
+from chaoskit.kernel import namespaces
 
 GLANCE = 0.002  # s between two looks at what a run does
 PATIENCE = 20.0  # s that anything may take before it counts as never
@@ -45,16 +46,16 @@ class Progress:
 
 
 class Life:
-    """A run that has been started with these words; `state` is its state folder."""
+    """A run that has been started with these words; `state` is its state folder, `place` its network namespace."""
 
-    def __init__(self, words: tuple[str, ...], state: Path, cold: bool = False) -> None:
+    def __init__(self, words: tuple[str, ...], state: Path, cold: bool = False, place: str = "") -> None:
         self._before = frozenset(int(name) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208
         self._leases = frozenset(leases(state))
         self.words_given, self.state = words, state
-        self._said = state.parent / f"{state.name}.said"
+        self._said = state.parent / f"{state.name}{place}.said"
         self._said.write_text("")
         self.began = time.monotonic()
-        self.conductor = _fork(words, state, self._said, cold)
+        self.conductor = _fork(words, state, self._said, cold, place)
         self.code: int | None = None
         self._journal: int | None = None
 
@@ -68,7 +69,11 @@ class Life:
 
     def lease(self) -> Path | None:
         """The folder of its lease, while there is one."""
-        return next(iter(sorted(leases(self.state) - self._leases)), None)
+        return next(iter(sorted(self.leases())), None)
+
+    def leases(self) -> frozenset[Path]:
+        """The folders of all that have been made since it began."""
+        return leases(self.state) - self._leases
 
     def progress(self) -> Progress | None:
         """None before there is a journal. What was said last is known when the file has gone, too."""
@@ -127,18 +132,11 @@ def leases(state: Path) -> frozenset[Path]:
 
 
 def opened(lease: Path) -> int | None:
-    """The journal of a lease; None while it cannot be told where that is."""
+    """The journal of a lease; None while there is none."""
     try:
-        return os.open(books(lease) / "journal.jsonl", os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(lease / "journal.jsonl", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
-
-
-def books(lease: Path) -> Path:
-    """The folder of its journal: its own, or the one that it names."""
-    with suppress(OSError, ValueError):
-        return Path(json.loads((lease / "lease.json").read_text()).get("journal") or lease)
-    return lease
 
 
 def ends(lease: dict[str, Any]) -> float:
@@ -222,13 +220,15 @@ def command(words: tuple[str, ...], state: Path) -> tuple[int, str, float]:
     return life.code, life.words(), took
 
 
-def _fork(words: tuple[str, ...], state: Path, said: Path, cold: bool) -> int:
+def _fork(words: tuple[str, ...], state: Path, said: Path, cold: bool, place: str) -> int:
     child = os.fork()
     if child:
         return child
     code = 1
     try:
         os.setsid()
+        if place:
+            namespaces.enter(os.open(f"/run/netns/{place}", os.O_RDONLY | os.O_CLOEXEC))
         out = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(out, 1)
         os.dup2(out, 2)
@@ -236,7 +236,7 @@ def _fork(words: tuple[str, ...], state: Path, said: Path, cold: bool) -> int:
         sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
         os.environ["CHAOSKIT_STATE"] = str(state)
         if cold:
-            os.execv(sys.executable, [sys.executable, "-m", "chaoskit", *words])
+            os.execv(sys.executable, [sys.executable, "-P", "-m", "chaoskit", *words])
         sys.argv = ["chaoskit", *words]
         main()
         code = 0

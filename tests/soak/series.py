@@ -26,6 +26,8 @@ class Row:
     sign: int = 0
     command: str = "inject"
     cold: bool = False
+    beside: str = ""
+    restores: int = 0
 
     @property
     def is_death(self) -> bool:
@@ -49,6 +51,28 @@ ROWS = (
     Row("inject: the clock jumps an hour ahead", "clock", 4, sign=1),
     Row("inject: the clock jumps an hour back", "clock", 4, sign=-1),
     Row("inject: the interface vanishes", "vanish", 5),
+    Row("inject: kill -9 of both, then of three restores", "kill", 6, "both", signal.SIGKILL, restores=3),
+    Row("inject, lock squatted: kill -9 of the conductor", "kill", 4, "conductor", signal.SIGKILL, beside="squatter"),
+    Row("inject, lock squatted: kill -9 of both, then restore", "kill", 4, "both", signal.SIGKILL, beside="squatter"),
+    Row(
+        "inject, a stranger's leases: kill -9 of both, then restore",
+        "kill",
+        4,
+        "both",
+        signal.SIGKILL,
+        beside="rubbish",
+    ),
+    Row(
+        "two namespaces, two interfaces: kill -9 of both conductors", "kill", 4, sign=signal.SIGKILL, beside="neighbour"
+    ),
+    Row(
+        "two namespaces, two interfaces: kill -9 of one's both, then restore",
+        "kill",
+        4,
+        "both",
+        signal.SIGKILL,
+        beside="neighbour",
+    ),
     Row("exec: kill -9 of the conductor", "kill", 8, "conductor", signal.SIGKILL, command="exec"),
     Row("exec: kill -9 of both, then restore", "kill", 4, "both", signal.SIGKILL, command="exec"),
     Row("exec: SIGTERM to the conductor", "kill", 4, "conductor", signal.SIGTERM, command="exec"),
@@ -88,6 +112,8 @@ def series(seed: int, count: int) -> Iterator[Trial]:
                 victim=row.victim,
                 sign=row.sign,
                 cold=row.cold,
+                beside=row.beside,
+                restores=row.restores,
             )
 
 

@@ -27,9 +27,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from chaoskit.engine.lease import owed_in
+from chaoskit.engine.lease import Leases
 from soak import ground
-from soak.life import PATIENCE, Life, Progress, books, command, kill, leases, wait_until, warm_up
+from soak.beside import beside
+from soak.life import PATIENCE, Life, Progress, command, kill, leases, wait_until, warm_up
 from soak.runs import Runs
 from soak.state import look
 
@@ -41,11 +42,15 @@ LONG = "60s"
 HOUR = 3600
 SETTLE = 20.0  # s after the end of all processes that the kernel itself may need
 _FEW = 0.006  # s
+_RESTORE = 0.5  # s that a warm restore takes, about
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One blow against one run. `what` names a function below; `row` is the table's."""
+    """One blow against one run. `what` names a function below, `beside` what else goes on; `row` is the table's.
+
+    `restores`: so many times the restore that follows is killed, too.
+    """
 
     row: str
     what: str
@@ -56,6 +61,8 @@ class Trial:
     sign: int = 0
     cold: bool = False  # started from a shell
     part: Part | None = None  # of the life; None leaves it to chance
+    beside: str = ""
+    restores: int = 0
 
     @property
     def is_death(self) -> bool:
@@ -173,20 +180,22 @@ def attempt(bench: Workbench, trial: Trial) -> Outcome:
     outcome = Outcome(trial.row, trial.link, trial.seed)
     words = bench.typed(trial.words)
     usual = bench.usual(words, trial.cold)
-    life = bench.begin(words, state, trial.cold)
-    try:
-        outcome.part = await_moment(life, usual, trial, chance)
-        until = life.until()
-        struck = strike(life, trial, chance)
-        ended = settle(life, trial, outcome, state)
-        outcome.late = outcome.late or lateness(trial, struck, until, ended)
-        outcome.code = life.code
-        judge(bench, life, outcome, state)
-    finally:
-        life.end()
-        if outcome.left:
-            outcome.said = life.words()
-            clear(bench, state)
+    with beside(trial.beside, state, chance, outcome.left):
+        life = bench.begin(words, state, trial.cold)
+        try:
+            outcome.part = await_moment(life, usual, trial, chance)
+            until = life.until()
+            struck = strike(life, trial, chance)
+            ended = settle(life, trial, outcome, state)
+            outcome.late = outcome.late or lateness(trial, struck, until, ended)
+            outcome.code = life.code
+            judge(bench, life, outcome, state)
+        finally:
+            life.end()
+    outcome.restored = not outcome.left
+    if outcome.left:
+        outcome.said = life.words()
+        clear(bench, state)
     return outcome
 
 
@@ -313,12 +322,25 @@ def settle(life: Life, trial: Trial, outcome: Outcome, state: Path) -> float:
     if trial.what == "fill":
         (state / "filler").unlink()
     if trial.victim == "both":
+        chance = random.Random(trial.seed)
+        for _ in range(trial.restores):
+            _killed_restore(state, chance.uniform(0, _RESTORE))
         code, said, outcome.late = command(("restore",), state)
-        if code != 0:
+        if code != (4 if trial.beside == "rubbish" else 0):  # what a stranger has put there is told
             outcome.left.append(f"chaoskit restore ended with {code}: {said.strip()}")
     if trial.what == "vanish":
         ground.make_link(trial.link)
     return ended
+
+
+def _killed_restore(state: Path, after: float) -> None:
+    """A restore that is killed so many seconds after it has begun."""
+    life = Life(("restore",), state)
+    time.sleep(after)
+    if not life.has_ended():
+        kill(life.conductor, signal.SIGKILL)
+    life.outlive()
+    life.end()
 
 
 def _told(pid: int) -> str:
@@ -334,10 +356,9 @@ def judge(bench: Workbench, life: Life, outcome: Outcome, state: Path) -> None:
         outcome.late = ended + time.monotonic() - begun
     outcome.identical = not wrong
     outcome.left += wrong
-    for lease in leases(state):  # one that owes nothing is in nobody's way: the next run takes it away
-        outcome.left += [f"owed by lease {lease.name}: {debt.knob}" for debt in owed_in(books(lease))]
+    for lease in life.leases():  # one that owes nothing is in nobody's way: the next run takes it away
+        outcome.left += [f"owed by lease {lease.name}: {debt.knob}" for debt in Leases(state).owed(lease.name)]
     outcome.left += [f"process {pid}" for pid in life.others()]
-    outcome.restored = not outcome.left
 
 
 def clear(bench: Workbench, state: Path) -> None:
