@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from commands import typed
 from lab import run
 from papers import CHANGES, FORWARD, LINK, Bench, eventually, has_ended, sleep
 
@@ -19,7 +20,9 @@ from chaoskit.engine.journal import FILE, Journal
 from chaoskit.engine.lease import LEASE, Leases, Process
 from chaoskit.engine.session import apply
 from chaoskit.errors import RefusedError
+from chaoskit.folder import shown
 from chaoskit.knobs import Sysctl
+from chaoskit.records.directory import create
 
 STRANGER = 4242
 
@@ -277,6 +280,41 @@ def test_a_change_under_a_squatted_lock_is_put_back(bench: Bench) -> None:
 
     assert seen
     assert bench.is_clean
+
+
+def test_a_run_directory_of_another_is_refused(tmp_path: Path) -> None:
+    """A `--out` that somebody else owns takes no record, even when it is empty, and the sentence says whose it is."""
+    (tmp_path / "out").mkdir()
+    give_away(tmp_path / "out")
+
+    code, said = typed(tmp_path / "state", "probe", "http://127.0.0.1:9", "--requests", "1", "--out", f"{tmp_path}/out")
+
+    assert (code, list((tmp_path / "out").iterdir())) == (3, [])
+    assert f"owned by user {STRANGER}" in said
+
+
+def test_a_plan_of_another_is_not_conducted(tmp_path: Path) -> None:
+    """`conduct` does nothing in a directory that another user owns."""
+    run = create(tmp_path / "run", {"plan.json": "{}"})
+    give_away(shown(run))
+
+    code, said = typed(tmp_path / "state", "conduct", str(shown(run)))
+
+    assert code == 3
+    assert f"owned by user {STRANGER}" in said
+
+
+def test_restore_and_status_name_what_they_do_not_obey(tmp_path: Path) -> None:
+    """In a state folder that others can write: `status` says so, `restore` says so and ends with 4, and both go on."""
+    state = tmp_path / "state"
+    (state / "leases").mkdir(parents=True)
+    state.chmod(0o777)
+
+    seen, restored = typed(state, "status"), typed(state, "restore")
+
+    assert "can be written by group and others" in seen[1]
+    assert restored[0] == 4
+    assert f"chmod go-w {state}" in restored[1]
 
 
 def test_in_a_guest_only() -> None:

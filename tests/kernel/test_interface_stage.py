@@ -19,6 +19,7 @@ import pytest
 from lab import run, state
 
 from chaoskit.clock import RealClock, now
+from chaoskit.engine.journal import Journal
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Address, Knob, Link, Mtu, Neighbour, Sysctl
 from chaoskit.records.files import read
@@ -137,14 +138,13 @@ class Experiment:
 
     def conductor(self) -> int:
         """The process that holds everything together."""
-        own = str(self.directory).encode()
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 words = (process / "cmdline").read_bytes().split(b"\0")
                 parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
             except OSError:
                 continue
-            if b"conduct" in words and own in words and int(parent) == self.process.pid:
+            if b"conduct" in words and int(parent) == self.process.pid:
                 return int(process.name)
         raise AssertionError("there is no conductor")
 
@@ -283,6 +283,36 @@ def test_a_run_hits_its_target_and_leaves_nothing(setting: Setting, begin: Run) 
     assert [each for each in requests if each.completion == "complete"]
     assert {each["confidence"] for phase in result["phases"] for each in [phase["blame"]]} == {"exact"}
     assert setting.looks() == before
+
+
+@only_v4_cable
+def test_a_stolen_run_directory_harms_nobody(setting: Setting, begin: Run, tmp_path: Path) -> None:
+    """The user who owns the parent of a run directory takes it away in the middle of root's run, and puts links to
+    root's files and a journal of his own in its place: none is written, none is paid, and all records, the journal's
+    copy and the result are where the directory has gone."""
+    before = setting.looks()
+    experiment = begin("3s")
+    until(lambda: experiment.reached("slow"))
+    precious = tmp_path / "precious"
+    precious.write_text("whole")
+    gone = experiment.directory.with_name("gone")
+    experiment.directory.rename(gone)
+    experiment.directory.mkdir()
+    for name in ("result.json", ".result.json.new", "outcome.json", "conduct.log", "phases.jsonl"):
+        (experiment.directory / name).symlink_to(precious)
+    forward = Knob("sysctl", "", "net.ipv4.ip_forward")
+    with Journal.at(experiment.directory) as journal:
+        journal.intend(forward, Sysctl("1"), Sysctl("0"))
+        journal.done(forward)
+
+    code = experiment.ends()
+
+    assert code in (1, 5), experiment.said.read_text()
+    assert precious.read_text() == "whole"
+    assert setting.looks() == before
+    assert {"result.json", "outcome.json", "journal.jsonl", "tokens.jsonl"} <= {path.name for path in gone.iterdir()}
+    assert json.loads((gone / "outcome.json").read_text())["how"] == "finished"
+    assert b"restored" in (gone / "journal.jsonl").read_bytes()
 
 
 @only_v4_cable

@@ -1,4 +1,4 @@
-"""What else goes on while a run lives and dies: strangers' names and files in its way, another run in another namespace.
+"""What else goes on while a run lives and dies: a stranger's names and files, another run in another namespace.
 
 Each is there before the run begins and is looked at after it was judged; what it finds is added to what was left.
 """
