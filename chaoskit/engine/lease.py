@@ -212,7 +212,7 @@ class Leases:
             raise RefusedError(f"lease {id} has no {LEASE}: chaoskit restore {id}") from error
         except OSError as error:
             raise RefusedError(f"cannot read {path}: {error.strerror}; try with sudo") from error
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise RefusedError(f"{path} is torn or was edited: chaoskit restore {id}") from error
         if lease.id != id:
             raise RefusedError(f"{path} is of another lease, {lease.id[:40]!r}: chaoskit restore {id}")
@@ -231,7 +231,7 @@ class Leases:
         """What could not be put back when somebody last tried, with the reasons."""
         try:
             found = json.loads((self.folder(id) / LEFTOVERS).read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return []
         return [str(each) for each in found] if isinstance(found, list) else []
 

@@ -94,7 +94,7 @@ async def _cut(open_ones: set[Connection]) -> None:
         rounds += 1
 
 
-async def serve_until_signal(listener: socket.socket, script: Script) -> int:
+async def serve_until_signal(listener: socket.socket, script: Script, limits: Limits = PUBLIC) -> int:
     """Serve until SIGINT or SIGTERM comes; returns its number. For a process that does nothing else."""
     stop = asyncio.Event()
     came: list[int] = []
@@ -105,7 +105,7 @@ async def serve_until_signal(listener: socket.socket, script: Script) -> int:
 
     for sign in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sign, end, sign)
-    await serve(listener, script, stop)
+    await serve(listener, script, stop, limits=limits)
     return came[0]
 
 
