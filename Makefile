@@ -9,9 +9,12 @@ ONCE := commands tc_words soak path_faults remedies interface_stage mss_clamp gu
 ON_ANY := $(patsubst %,--ignore=tests/kernel/test_%.py,$(ONCE))
 # Some tests write a journal some thousand times, each line to the disk.
 MEMORY := $(firstword $(wildcard /dev/shm) /tmp)
-PINS := pyproject.toml .ci/constraints.txt .ci/prepare
+# Seconds that make fuzz has for each target, and which; all without a name.
+SECONDS ?= 60
+TARGETS ?=
 
-.PHONY: demo test soak lint format test-unit test-kernel test-guest test-virtual test-kernel-own kernel bench pins clean
+.PHONY: demo test soak fuzz lint format test-unit test-kernel test-guest test-virtual test-kernel-own kernel bench \
+	pins audit clean
 
 demo: .venv/.program  ## a chat stream under burst loss, to a verdict; broken and undecided are verdicts too
 	@.venv/bin/chaoskit run experiments/loss-first-token.yaml; code=$$?; \
@@ -51,6 +54,9 @@ kernel: .venv/.program  ## our own guest kernel, built once: ten minutes, 2 GB o
 soak: .venv/.tests kernel  ## at least 200 kill -9 and every other end of real runs; 1 when anything is left behind
 	@PYTHONPATH=tests $(PYTHON_IN) -m soak
 
+fuzz: .venv/.tests  ## input that nobody means well with, SECONDS=60 for each target; 1 when anything is found, and kept
+	@PYTHONPATH=tests $(PYTHON_IN) -m fuzz --seconds $(SECONDS) $(TARGETS)
+
 bench: .venv/.tests kernel .venv/.tcconfig  ## how fast and how true; printed, not judged
 	@$(PYTHON_IN) tests/bench/startup.py
 	@$(PYTHON_IN) tests/bench/probe_truth.py
@@ -63,19 +69,17 @@ bench: .venv/.tests kernel .venv/.tcconfig  ## how fast and how true; printed, n
 	@$(PYTHON_IN) tests/bench/spread.py
 	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/pmtu_vs_tracepath.py
 
-pins: .venv/.tests  ## write the versions that .venv holds into the constraints
-	@$(PYTHON_IN) -m pip freeze --exclude-editable > .ci/constraints.txt
+pins: .venv/.tools  ## write the locks anew from pyproject.toml; UPGRADE=--upgrade takes newer versions
+	@UPGRADE=$(UPGRADE) bash .ci/pins
+
+audit: .venv/.tools  ## build/sbom-*.cdx.json, and known vulnerabilities of what is locked; 3 when nobody could be asked
+	@.venv/tools/bin/python .ci/audit
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.venv/.program: $(PINS)
-	@bash .ci/prepare program
+.venv/.program .venv/.tests: .venv/.%: pyproject.toml .ci/lock-%.txt .ci/prepare
+	@bash .ci/prepare $*
 
-.venv/.tests: $(PINS)
-	@bash .ci/prepare tests
-
-.venv/.tcconfig: | .venv/.tests  # a contestant of the benchmark, and none of our pins
-	@$(PYTHON_IN) -m venv .venv/tcconfig
-	@.venv/tcconfig/bin/pip -qq --disable-pip-version-check --no-input install tcconfig==0.30.1
-	@touch $@
+.venv/.tools .venv/.tcconfig: .venv/.%: .ci/lock-%.txt .ci/prepare | .venv/.program  # a .venv of their own
+	@bash .ci/prepare $*

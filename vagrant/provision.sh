@@ -20,8 +20,9 @@ for module in $modules; do echo "$module"; done >/etc/modules-load.d/chaoskit.co
 modprobe -a $modules || echo "this kernel has not all modules; the doctor below says what that means"
 
 [ -x $home/bin/python ] || python3 -m venv $home
-$home/bin/python -m pip -qq --disable-pip-version-check install --constraint "$tree/.ci/constraints.txt" "$tree"
-$home/bin/python -m pip -qq --disable-pip-version-check install --force-reinstall --no-deps "$tree"
+pip="$home/bin/python -m pip -qq --disable-pip-version-check install"
+$pip --require-hashes --requirement "$tree/.ci/lock-program.txt"
+$pip --no-deps --no-build-isolation --no-index --force-reinstall "$tree"
 ln -sf $home/bin/chaoskit /usr/local/bin/chaoskit
 
 chaoskit doctor

@@ -40,6 +40,8 @@ def serve(
         raise SpecError(f"--first-token-p99 {first_token_p99} is below --first-token {first_token}")
     listener = listen(host, port)
     typer.echo(_greeting(listener.getsockname(), script.tls is not None))
+    if not _is_loopback(listener.getsockname()[0]):
+        typer.echo("anybody who can reach this address may use it; for this machine alone: --host 127.0.0.1", err=True)
     sign = asyncio.run(serve_until_signal(listener, script))
     raise typer.Exit(128 + sign)
 
@@ -49,6 +51,14 @@ def _duration(option: str, text: str) -> Duration:
         return Duration.parse(text)
     except ValueError as error:
         raise SpecError(f"{option}: {error}") from error
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether only this machine reaches that address."""
+    from ipaddress import ip_address
+
+    address = ip_address(host.partition("%")[0])
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def _greeting(address: tuple[str, int], secure: bool) -> str:

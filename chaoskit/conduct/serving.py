@@ -15,6 +15,7 @@ from chaoskit.records.files import Log
 from chaoskit.records.model import Served, Unacked
 from chaoskit.server import identity
 from chaoskit.server.app import serve
+from chaoskit.server.limits import LAB
 from chaoskit.server.script import Script
 
 _BACKLOG = 1024
@@ -34,8 +35,8 @@ def start(plan: Plan, kernel: LinuxKernel, run: Path | None = None) -> Child:
         script = replace(script, tls=identity.context())
 
     async def work(stop: asyncio.Event) -> None:
-        logs = () if run is None else (Log(run, Served), Log(run, Unacked))
-        await serve(listener, script, stop, *logs)
+        log, unacked = (None, None) if run is None else (Log(run, Served), Log(run, Unacked))
+        await serve(listener, script, stop, log, unacked, LAB)
 
     child = Child("server", kernel.inside("server"), work)
     listener.close()

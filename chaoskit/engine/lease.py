@@ -244,7 +244,7 @@ class Leases:
             raise RefusedError(f"lease {id} has no {LEASE}: chaoskit restore {id}") from error
         except OSError as error:
             raise RefusedError(f"cannot read {path}: {error.strerror}; try with sudo") from error
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise RefusedError(f"{path} is torn or was edited: chaoskit restore {id}") from error
         if lease.id != id:
             raise RefusedError(f"{path} is of another lease, {lease.id[:40]!r}: chaoskit restore {id}")

@@ -1,4 +1,4 @@
-"""Probes to bytes and answers from bytes, by scapy. Nothing is sent here.
+"""Probes to bytes, by scapy, and answers from bytes, by `headers`, for they come from anybody. Nothing is sent here.
 
 A probe is known again by its token: in what an echo or a TCP answer repeats, and in what a router quotes of it, of
 which eight bytes after the IP header are certain (RFC 792). Ports are those above Linux's ephemeral ones, so that no
@@ -9,18 +9,20 @@ firewall rejects it, the probe has reached it.
 from __future__ import annotations
 
 import struct
-from typing import Any
 
-from scapy.layers.inet import ICMP, IP, TCP, UDP, IPerror
-from scapy.layers.inet6 import ICMPv6EchoRequest, IPerror6, IPv6
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.packet import Packet, Raw
 
+from chaoskit.pathmtu import headers
 from chaoskit.pathmtu.model import FAR, Answer, Barred, Ends, Expired, How, Probe, Reply, TooBig
 
 _SOURCES = range(61000, 65500)  # above net.ipv4.ip_local_port_range
 _UDP = 33434  # traceroute's first port; where nobody listens
 _PROTOCOLS = {6: "tcp", 17: "udp", 1: "echo", 58: "echo"}
 _HEADERS: dict[How, int] = {"echo": 8, "udp": 8, "tcp": 24}  # bytes; of a SYN with an MSS option
+_ICMP = 1
+_ICMP_HEADER = 8  # bytes
 _SYN_ACK, _RST = 0x12, 0x04
 _UNREACHABLE = {
     4: {0: "network unreachable", 1: "host unreachable", 9: "prohibited", 10: "prohibited", 13: "prohibited"},
@@ -61,69 +63,65 @@ class Packets:
 
     def read_tcp(self, segment: bytes, ttl: int | None) -> tuple[int, Answer] | None:
         """What a TCP segment from the host means; None when it is not about us."""
-        tcp = TCP(segment)
-        token = self._token_of_port(tcp.dport)
-        flags = int(tcp.flags)
-        if tcp.sport != self._ends.port or token is None or not (flags & _RST or flags & _SYN_ACK == _SYN_ACK):
+        heard = headers.tcp(segment)
+        if heard is None or heard.source != self._ends.port:
             return None
-        if flags & _RST:
+        token = self._token_of_port(heard.target)
+        if token is None or not (heard.flags & _RST or heard.flags & _SYN_ACK == _SYN_ACK):
+            return None
+        if heard.flags & _RST:
             return token, Reply(ttl)
-        return token, Reply(ttl, _mss(tcp), is_open=True)
+        return token, Reply(ttl, heard.mss, is_open=True)
 
     def read_icmp4(self, packet: bytes) -> tuple[int, Answer] | None:
         """What an ICMP message means, IP header and all; None when it is not about us."""
-        ip = IP(packet)
-        icmp = ip.payload
-        if not isinstance(icmp, ICMP):
+        ip = headers.ip4(packet)
+        if ip is None or ip.protocol != _ICMP or len(ip.payload) < _ICMP_HEADER:
             return None
-        if icmp.type == 0:
-            return (icmp.seq, Reply(ip.ttl)) if icmp.id == self._id and ip.src == self._ends.target else None
-        quoted = packet[ip.ihl * 4 + 8 :]
-        if icmp.type not in (3, 11) or len(quoted) < 28:
+        kind, code, known, last = struct.unpack_from("!BB2xHH", ip.payload)
+        if kind == 0:
+            return (last, Reply(ip.ttl)) if known == self._id and ip.source == self._ends.target else None
+        quoted = headers.ip4(ip.payload[_ICMP_HEADER:])
+        token = None if kind not in (3, 11) or quoted is None else self._token(quoted)
+        if quoted is None or token is None:
             return None
-        inner = IPerror(quoted)
-        token = self._token(inner.proto, inner.dst, quoted[inner.ihl * 4 :])
-        if token is None:
-            return None
-        match icmp.type, icmp.code:
+        match kind, code:
             case 11, _:
-                return token, Expired(ip.src, _quoted_mss(inner.proto, quoted[inner.ihl * 4 :]))
+                return token, Expired(ip.source, _quoted_mss(quoted))
             case 3, 4:
-                return token, TooBig(ip.src, struct.unpack_from("!H", packet, ip.ihl * 4 + 6)[0], _index(inner.ttl))
-            case 3, _ if ip.src == self._ends.target:
+                return token, TooBig(ip.source, last, _index(quoted.ttl))
+            case 3, _ if ip.source == self._ends.target:
                 return token, Reply(ip.ttl)
-            case _, code:
-                return token, Barred(ip.src, _UNREACHABLE[4].get(code, "unreachable"))
+            case _:
+                return token, Barred(ip.source, _UNREACHABLE[4].get(code, "unreachable"))
 
     def read_icmp6(self, message: bytes, sender: str, ttl: int | None) -> tuple[int, Answer] | None:
         """What an ICMPv6 message from `sender` means; None when it is not about us."""
-        kind, code = message[0], message[1]
-        if kind == 129:
-            known, seq = struct.unpack_from("!HH", message, 4)
-            return (seq, Reply(ttl)) if known == self._id and sender == self._ends.target else None
-        quoted = message[8:]
-        if kind not in (1, 2, 3) or len(quoted) < 48:
+        if len(message) < _ICMP_HEADER:
             return None
-        inner = IPerror6(quoted)
-        token = self._token(inner.nh, inner.dst, quoted[40:])
-        if token is None:
+        kind, code, rest = struct.unpack_from("!BB2xI", message)
+        if kind == 129:
+            return (rest & 0xFFFF, Reply(ttl)) if rest >> 16 == self._id and sender == self._ends.target else None
+        quoted = headers.ip6(message[_ICMP_HEADER:])
+        token = None if kind not in (1, 2, 3) or quoted is None else self._token(quoted)
+        if quoted is None or token is None:
             return None
         match kind, code:
             case 3, _:
-                return token, Expired(sender, _quoted_mss(inner.nh, quoted[40:]))
+                return token, Expired(sender, _quoted_mss(quoted))
             case 2, _:
-                return token, TooBig(sender, struct.unpack_from("!I", message, 4)[0], _index(inner.hlim))
+                return token, TooBig(sender, rest, _index(quoted.ttl))
             case 1, _ if sender == self._ends.target:
                 return token, Reply(ttl)
             case _:
                 return token, Barred(sender, _UNREACHABLE[6].get(code, "unreachable"))
 
-    def _token(self, protocol: int, target: Any, start: bytes) -> int | None:
-        """Which probe begins with these eight bytes; None for none of ours."""
-        if target != self._ends.target:
+    def _token(self, quoted: headers.Ip) -> int | None:
+        """Which probe this quotes, by the eight bytes after its IP header; None for none of ours."""
+        if quoted.target != self._ends.target or len(quoted.payload) < 8:
             return None
-        one, other, rest = struct.unpack_from("!HHI", start)
-        match _PROTOCOLS.get(protocol):
+        one, other, rest = struct.unpack_from("!HHI", quoted.payload)
+        match _PROTOCOLS.get(quoted.protocol):
             case "udp":
                 return other - _UDP if one == self._port else None
             case "tcp":
@@ -138,13 +136,10 @@ class Packets:
         return (port - self._port) % len(_SOURCES) if port in _SOURCES else None
 
 
-def _quoted_mss(protocol: int, quoted: bytes) -> int | None:
+def _quoted_mss(quoted: headers.Ip) -> int | None:
     """The MSS of a SYN of which so much is quoted, or None."""
-    return _mss(TCP(quoted)) if _PROTOCOLS.get(protocol) == "tcp" and len(quoted) >= _HEADERS["tcp"] else None
-
-
-def _mss(tcp: TCP) -> int | None:
-    return next((value for name, value in tcp.options if name == "MSS"), None)
+    heard = headers.tcp(quoted.payload) if _PROTOCOLS.get(quoted.protocol) == "tcp" else None
+    return None if heard is None else heard.mss
 
 
 def _index(left: int) -> int | None:

@@ -15,19 +15,21 @@ import socket
 import ssl
 from pathlib import Path
 
+from chaoskit import clock
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.pacer import Pacer
 from chaoskit.records.files import Log
 from chaoskit.server import lookout
+from chaoskit.server.acceptor import Acceptor
 from chaoskit.server.connection import Connection
 from chaoskit.server.door import Door
+from chaoskit.server.limits import NEVER, PUBLIC, SECOND, Limits, connections, raise_file_limit
 from chaoskit.server.script import Script
 from chaoskit.server.telling import Desk
 
-_FLUSH = 0.25  # seconds between writes of the logs
+_FLUSH = 0.25  # seconds between writes of the logs, and looks at who takes too long
 _LOOK = 4  # of these between looks at what is not acknowledged
 _BACKLOG = 1024
-_HANDSHAKE = 10.0  # seconds that a TLS handshake may take
 
 
 async def serve(
@@ -36,36 +38,40 @@ async def serve(
     stop: asyncio.Event,
     log: Log | None = None,
     unacked: Log | None = None,
+    limits: Limits = PUBLIC,
 ) -> None:
     """Answer on `listener` (bound, TCP) until `stop` is set or the task is cancelled; then cut all streams.
 
     Writes a `Served` record to `log` for every answer, also for those that were cut, and to `unacked` what
-    `lookout` sees. Closes the listener, not the logs. Raises RefusedError when a log cannot be written.
+    `lookout` sees. Closes the listener, not the logs. Raises this process's open-file limit as far as it may.
+    Raises RefusedError when a log cannot be written, or that limit leaves no room for connections.
     """
-    loop = asyncio.get_running_loop()
+    raise_file_limit()
+    most = connections(limits)
     pacer = Pacer()
-    desk = Desk(script, pacer, log, unacked)
+    desk = Desk(script, pacer, log, unacked, limits)
     open_ones: set[Connection] = set()
     logs = [kept for kept in (log, unacked) if kept is not None]
     rounds = 0
-    server = await loop.create_server(
-        lambda: Door(desk, open_ones),
-        sock=listener,
-        backlog=_BACKLOG,
-        ssl=script.tls,
-        ssl_handshake_timeout=_HANDSHAKE if script.tls else None,
-    )
+    tls = None if script.tls is None else (script.tls, limits.handshake / SECOND)
+    acceptor = Acceptor(listener, lambda: Door(desk, open_ones), open_ones, most, tls)
     try:
+        acceptor.go_on()
         while not stop.is_set():
             if unacked is not None and rounds % _LOOK == 0:
                 lookout.look(open_ones)
             rounds += 1
+            acceptor.go_on()
+            if limits.idle < NEVER:
+                now = clock.now()
+                for connection in list(open_ones):
+                    connection.look(now)
             for written in logs:
                 written.flush()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _FLUSH)
     finally:
-        server.close()
+        acceptor.close()
         if unacked is not None:
             lookout.look(open_ones)
         await _cut(open_ones)
@@ -77,8 +83,7 @@ async def serve(
 async def _cut(open_ones: set[Connection]) -> None:
     """Cut all connections, and return when the loop has closed their sockets.
 
-    A connection that has just been accepted takes the loop three rounds to appear. One that is still in its TLS
-    handshake does not, and lives until the loop closes.
+    A connection that has just been accepted takes the loop three rounds to appear.
     """
     rounds, done = 0, set[Connection]()
     while open_ones or rounds < 4:
@@ -89,7 +94,7 @@ async def _cut(open_ones: set[Connection]) -> None:
         rounds += 1
 
 
-async def serve_until_signal(listener: socket.socket, script: Script) -> int:
+async def serve_until_signal(listener: socket.socket, script: Script, limits: Limits = PUBLIC) -> int:
     """Serve until SIGINT or SIGTERM comes; returns its number. For a process that does nothing else."""
     stop = asyncio.Event()
     came: list[int] = []
@@ -100,7 +105,7 @@ async def serve_until_signal(listener: socket.socket, script: Script) -> int:
 
     for sign in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(sign, end, sign)
-    await serve(listener, script, stop)
+    await serve(listener, script, stop, limits=limits)
     return came[0]
 
 

@@ -28,6 +28,8 @@ STREAM_HEADER = "x-chaoskit-stream"
 _TOKENS = 100  # told when the client does not say how many
 _MOST_TOKENS = 100_000
 _BYTES_PER_TOKEN = 4  # how a prompt's tokens are counted: roughly
+_LONGEST_MODEL = 256  # characters; the name is in every event of an answer
+_MOST_VALUES = 1_000_000  # in a body's JSON: some 60 bytes of memory each, some 50 ns of everybody's time
 _METHODS: dict[str, tuple[str, ...]] = {
     "/v1/chat/completions": ("POST",),
     "/v1/messages": ("POST",),
@@ -71,6 +73,15 @@ class Ask:
     stream: int | None = None
 
 
+BUSY = (503, "this server has too much to do; try again", (("retry-after", "1"),))
+"""For `error`, after the vendor."""
+
+
+def too_long(limit: int) -> tuple[int, str]:
+    """For `error`, after the vendor: the body has more bytes than that."""
+    return 413, f"a body of more than {limit} bytes"
+
+
 def understand(request: Request) -> Ask | Reply:
     """What to tell, or why not."""
     try:
@@ -98,6 +109,8 @@ def understand(request: Request) -> Ask | Reply:
                 return _sse(request, url.query)
     except _Wrong as wrong:
         return error(vendor, 400, str(wrong))
+    except RecursionError:  # of the parser, or of the writer that shows what was wrong
+        return error(vendor, 400, "the body is nested too deeply")
 
 
 def error(vendor: Vendor, status: int, message: str, headers: Headers = ()) -> Reply:
@@ -196,13 +209,20 @@ def _sse(request: Request, query: str) -> Ask:
 
 
 def _object(raw: bytes) -> dict[str, Any]:
+    if sum(raw.count(sign) for sign in (b",", b"[", b"{")) > _MOST_VALUES:
+        raise _Wrong(f"the body has more than {_MOST_VALUES} values")
     try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError) as problem:
+        body = json.loads(raw, parse_constant=_no_number)
+    except ValueError as problem:
         raise _Wrong(f"the body is no JSON: {problem}") from None
     if not isinstance(body, dict):
         raise _Wrong("the body is no JSON object")
     return body
+
+
+def _no_number(name: str) -> float:
+    """Python reads NaN and Infinity, and RFC 8259 does not have them."""
+    raise ValueError(f"{name} is no number")
 
 
 def _field(body: Mapping[str, Any], name: str, kind: type, noun: str) -> Any:
@@ -226,6 +246,8 @@ def _model(body: Mapping[str, Any]) -> str:
     model: str | None = _field(body, "model", str, "a string")
     if model is None:
         raise _Wrong("model: field required")
+    if len(model) > _LONGEST_MODEL:
+        raise _Wrong(f"model: expected at most {_LONGEST_MODEL} characters, found {len(model)}")
     return model
 
 

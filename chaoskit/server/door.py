@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from chaoskit.server.connection import Connection
+from chaoskit.server.frames import PREFACE
 from chaoskit.server.http1 import Http1
 from chaoskit.server.http2 import Http2
 
-# RFC 9113, 3.4. No request of HTTP/1.1 begins with its first three bytes.
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_TELLING = 3  # bytes; no request of HTTP/1.1 begins with the preface's first three
 
 
 class Door(Connection):
@@ -18,11 +18,16 @@ class Door(Connection):
     def data_received(self, data: bytes) -> None:
         """Wait for as many bytes as tell."""
         self._first += data
-        told = self._first[:3]
-        if told == _PREFACE[:3]:
+        told = self._first[:_TELLING]
+        if told == PREFACE[:_TELLING]:
             self._hand_on(Http2(self.desk, self.open_ones))
-        elif not _PREFACE.startswith(told):
+        elif not PREFACE.startswith(told):
             self._hand_on(Http1(self.desk, self.open_ones))
+
+    def look(self, now: int) -> None:
+        """One who says nothing has as long as for a head."""
+        if now - self.received > self.limits.head:
+            self.cut()
 
     def _hand_on(self, connection: Connection) -> None:
         self.open_ones.discard(self)

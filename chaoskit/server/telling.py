@@ -15,9 +15,11 @@ from chaoskit.records import files
 from chaoskit.records.model import Served
 from chaoskit.server import asks, formats
 from chaoskit.server.asks import Ask, Headers, Reply, Request
+from chaoskit.server.limits import PUBLIC, Budget, Limits
 from chaoskit.server.script import Answer, Script
 
 _BURST = 64  # tokens that one stream may catch up with before it is the others' turn
+_TOKEN_SIZE = 16  # bytes that a token of a whole answer is reckoned at: the longest word has 9
 
 
 class Outlet(Protocol):
@@ -35,6 +37,9 @@ class Outlet(Protocol):
 
     def finish(self, data: bytes) -> None:
         """Send the last bytes, and that they are the last."""
+
+    def hold(self, size: int) -> bool:
+        """Whether `size` bytes may be kept until the client has taken them."""
 
     def tcp_info(self) -> dict[str, int]:
         """The connection's TCP_INFO."""
@@ -60,6 +65,15 @@ class Telling:
     def stream(self) -> int | None:
         """As the client numbers it."""
         return self._ask.stream
+
+    @property
+    def waits(self) -> bool:
+        """Whether the next token is due and has no room."""
+        return self._waits
+
+    def arrears(self, now: int) -> int:
+        """How long the next token has been due at `now`, ns; negative before it is."""
+        return now - self._due(self._seq)
 
     def start(self) -> None:
         """Send what comes before the first token, and be there when that is due."""
@@ -142,17 +156,28 @@ class Desk:
     """Where requests arrive, whatever way they came: what all connections of one server share."""
 
     def __init__(
-        self, script: Script, pacer: Pacer, log: files.Log | None = None, unacked: files.Log | None = None
+        self,
+        script: Script,
+        pacer: Pacer,
+        log: files.Log | None = None,
+        unacked: files.Log | None = None,
+        limits: Limits = PUBLIC,
     ) -> None:
         self.script = script
         self.pacer = pacer
         self.log = log
         self.unacked = unacked
+        self.limits = limits
+        self.memory = Budget(limits.memory)
+        self.requests = Budget(limits.requests)
         self._arrivals = 0
 
     def take(self, request: Request, outlet: Outlet) -> Telling | None:
         """Answer at once, or begin to tell."""
-        match asks.understand(request):
+        asked = asks.understand(request)
+        if isinstance(asked, Ask) and not asked.streamed and not outlet.hold(asked.tokens * _TOKEN_SIZE):
+            asked = asks.error(asked.vendor, *asks.BUSY)
+        match asked:
             case Reply(status, headers, body):
                 outlet.open(status, headers, b"" if request.method == "HEAD" else body)
                 outlet.finish(b"")

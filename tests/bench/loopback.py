@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from chaoskit.server.app import serve
+from chaoskit.server.limits import LAB
 from chaoskit.server.script import Script
 from chaoskit.units import Duration
 
@@ -26,7 +27,7 @@ class Server:
     def __enter__(self) -> Server:
         self._pid = os.fork()
         if self._pid == 0:
-            asyncio.run(serve(self._listener, self._script, asyncio.Event()))
+            asyncio.run(serve(self._listener, self._script, asyncio.Event(), limits=LAB))
             os._exit(0)
         self._listener.close()
         return self

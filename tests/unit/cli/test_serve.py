@@ -53,6 +53,26 @@ def test_speaks_ipv6() -> None:
         assert re.match(r"http://\[::1\]:\d+ until Ctrl-C; try: curl -N http://\[::1\]:\d+/", line)
 
 
+@pytest.mark.parametrize(
+    ("host", "warned"), [("127.0.0.1", False), ("127.0.0.9", False), ("::1", False), ("0.0.0.0", True), ("::", True)]
+)
+def test_a_public_address_is_said_to_be_one(host: str, warned: bool) -> None:
+    """Bound to more than loopback, one line says that anybody who can reach the server may use it."""
+    process = subprocess.Popen(
+        [*COMMAND, "--port", "0", "--host", host], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    port = re.findall(r":(\d+) until", process.stdout.readline())[0]
+    subprocess.run(
+        ["curl", "-sS", f"http://{host if '.' in host else '[::1]'}:{port}/"], check=True, capture_output=True
+    )
+    process.terminate()
+    _, said = process.communicate(timeout=10)
+
+    assert said.count("anybody who can reach this address may use it; for this machine alone: --host") == warned
+    assert said.count("\n") == warned
+
+
 def test_a_port_in_use_is_refused() -> None:
     """The message names the port, and what to type next."""
     with socket.create_server(("127.0.0.1", 0)) as other:

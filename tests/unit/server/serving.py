@@ -13,6 +13,7 @@ import pytest
 from chaoskit.records import files
 from chaoskit.records.model import Served, Unacked
 from chaoskit.server.app import serve
+from chaoskit.server.limits import PUBLIC, Limits
 from chaoskit.server.script import Script
 from chaoskit.units import Duration
 
@@ -72,7 +73,7 @@ def wait_for(condition: Callable[[], bool], patience: float = 10.0) -> None:
 
 
 @contextmanager
-def running(run: Path, script: Script = SCRIPT, send_buffer: int = 0) -> Iterator[Running]:
+def running(run: Path, script: Script = SCRIPT, send_buffer: int = 0, limits: Limits = PUBLIC) -> Iterator[Running]:
     """A server with this script; `send_buffer` in bytes limits what the kernel holds for each client."""
     listener = socket.create_server(("127.0.0.1", 0))
     if send_buffer:
@@ -87,7 +88,7 @@ def running(run: Path, script: Script = SCRIPT, send_buffer: int = 0) -> Iterato
         stop.append(asyncio.Event())
         ready.set()
         with closing(files.Log(run, Served)) as log, closing(files.Log(run, Unacked)) as unacked:
-            await serve(listener, script, stop[0], log, unacked)
+            await serve(listener, script, stop[0], log, unacked, limits)
 
     thread = threading.Thread(target=asyncio.run, args=(work(),))
     thread.start()

@@ -20,7 +20,7 @@ from chaoskit.errors import RefusedError
 from chaoskit.records import files
 from chaoskit.records.model import Served
 from chaoskit.server.app import serve
-from chaoskit.server.connection import LONGEST_BODY
+from chaoskit.server.limits import PUBLIC
 from chaoskit.units import Duration
 
 pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
@@ -324,14 +324,14 @@ def test_a_client_may_ask_before_it_sends(server: Running) -> None:
 def test_a_body_has_a_limit(server: Running) -> None:
     """A body beyond the limit is a 413, over either HTTP, and not kept."""
     with server.connect() as sock:
-        size = LONGEST_BODY + 1
+        size = PUBLIC.body_size + 1
         sock.sendall(b"POST /sse HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % size)
         sock.sendall(b"x" * size)
         assert everything(sock).startswith(b"HTTP/1.1 413 ")
 
     zeros = ["-X", "POST", "-H", "content-type: application/json", "--data-binary", "@-"]
     command = ["curl", "-sS", "--http2-prior-knowledge", "--max-time", "20", *zeros, f"{server.url}/sse"]
-    answer = subprocess.run(command, input=b"x" * (LONGEST_BODY + 1), capture_output=True, check=False).stdout
+    answer = subprocess.run(command, input=b"x" * (PUBLIC.body_size + 1), capture_output=True, check=False).stdout
     assert b"a body of more than" in answer
 
 

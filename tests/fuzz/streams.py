@@ -1,0 +1,144 @@
+"""What comes from a network: streams of tokens, frames, packets."""
+
+from __future__ import annotations
+
+import json
+import struct
+
+from hyperframe.frame import DataFrame, GoAwayFrame, HeadersFrame, RstStreamFrame
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import ICMPv6EchoReply, IPv6
+from scapy.packet import Raw
+
+from chaoskit.pathmtu.model import Ends, Probe
+from chaoskit.pathmtu.packets import Packets
+from chaoskit.probe.frames import Tap
+from chaoskit.probe.protocols import PATHS, Meaning, Reader, complaint
+from chaoskit.probe.stamps import Arrival
+from chaoskit.probe.wire import MalformedError
+from chaoskit.server import formats
+from chaoskit.server.asks import Ask
+from fuzz.mutate import of_bytes, of_json
+from fuzz.target import Target, plain
+
+_PROTOCOLS = tuple(PATHS)
+_VENDORS = ("openai", "anthropic", "ollama", "sse")
+_MOST_CUTS = 400  # bytes up to which input is cut at each
+
+
+def answers() -> list[bytes]:
+    """A short answer of each vendor, behind a byte that says whose."""
+    found = []
+    for at, vendor in enumerate(_VENDORS):
+        ask = Ask(vendor, "m", 2, True, True, 1, usage=True)  # type: ignore[arg-type]
+        told = formats.of(ask, 7)
+        body = told.opening() + told.token("word ", 0, 1, 2) + told.token("more ", 1, 3, 4) + told.closing()
+        found += [bytes([at]) + body, bytes([at]) + body.replace(b"\n", b"\r\n"), bytes([at]) + body[:150]]
+        found.append(bytes([at]) + b'data: {"error": {"message": "no", "type": "overloaded_error"}}\n\n')
+    return found
+
+
+def judge_answer(data: bytes) -> None:
+    """The same meanings, or complaint, however the body is cut; an error's body is words or none."""
+    protocol, body = _PROTOCOLS[data[0] % len(_PROTOCOLS) if data else 0], data[1:]
+    whole = _read(protocol, body)
+    assert isinstance(complaint(body), str)
+    for cut in range(1, len(body)) if len(body) <= _MOST_CUTS else ():
+        assert _read(protocol, body[:cut], body[cut:]) == whole, f"cut at {cut}"
+    if len(body) <= _MOST_CUTS:
+        assert _read(protocol, *(body[at : at + 1] for at in range(len(body)))) == whole
+
+
+def _read(protocol: str, *chunks: bytes) -> list[Meaning | str]:
+    reader = Reader(protocol)  # type: ignore[arg-type]
+    found: list[Meaning | str] = []
+    try:
+        for chunk in chunks:
+            found += reader.feed(chunk)
+    except MalformedError:
+        return ["malformed"]
+    for meaning in found:
+        assert isinstance(meaning, Meaning)
+        json.dumps(meaning.event._asdict() if hasattr(meaning.event, "_asdict") else repr(meaning.event))
+    return found
+
+
+def frames() -> list[bytes]:
+    """A response of HTTP/2."""
+    told = [
+        HeadersFrame(1, b"head", flags=["END_HEADERS"]),
+        DataFrame(1, b"one"),
+        DataFrame(3, b"x" * 300),
+        DataFrame(1, b"two", pad_length=9, flags=["PADDED"]),
+        RstStreamFrame(3, error_code=8),
+        GoAwayFrame(0, last_stream_id=1, error_code=11, additional_data=b"calm down"),
+    ]
+    return [b"".join(frame.serialize() for frame in told)]
+
+
+def judge_frames(data: bytes) -> None:
+    """The same resets and data, however the bytes are cut."""
+    whole = _tapped(data)
+    for cut in range(1, min(len(data), _MOST_CUTS)):
+        assert _tapped(data[:cut], data[cut:]) == whole, f"cut at {cut}"
+
+
+def _tapped(*chunks: bytes) -> tuple[int | None, dict[int, int], list[int]]:
+    tap = Tap()
+    for chunk in chunks:
+        tap.feed(chunk, Arrival(0, 0, 0, len(chunk)))
+    return tap.goaway, dict(tap.resets), [len(list(iter(lambda: tap.take(stream), None))) for stream in range(9)]  # noqa: B023
+
+
+_ENDS = {4: Ends(4, "192.0.2.1", "198.51.100.7", 443), 6: Ends(6, "2001:db8::1", "2001:db8:ffff::7", 443)}
+
+
+def packets() -> list[bytes]:
+    """Answers of hosts and of routers, behind a byte that says through which socket they come."""
+    found = []
+    for version, ends in _ENDS.items():
+        ours = Packets(ends, 4711)
+        for how in ("echo", "udp", "tcp"):
+            sent = ours.build(Probe(how, 200, 7), 3)  # type: ignore[arg-type]
+            if version == 4:
+                for kind, code in ((11, 0), (3, 4), (3, 3), (3, 13)):
+                    head = IP(src="203.0.113.9", dst=ends.source, ttl=61) / ICMP(type=kind, code=code, nexthopmtu=1400)
+                    found.append(b"\0" + bytes(head / Raw(sent[:60])))
+            else:
+                for kind, code in ((3, 0), (2, 0), (1, 4), (1, 1)):
+                    found.append(b"\1" + struct.pack("!BBHI", kind, code, 0, 1400) + sent[:80])
+    found.append(b"\0" + bytes(IP(src="198.51.100.7", dst="192.0.2.1") / ICMP(type=0, id=4711, seq=3)))
+    found.append(b"\1" + bytes(IPv6() / ICMPv6EchoReply(id=4711, seq=3))[40:])
+    found.append(b"\2" + bytes(TCP(sport=443, dport=61000 + 4711 - 4500 + 3, flags="SA", options=[("MSS", 1400)])))
+    found.append(b"\2" + bytes(TCP(sport=443, dport=65499, flags="R") / Raw(b"x" * 9)))
+    found.append(b"\2" + bytes(UDP(sport=443)))
+    return found
+
+
+def judge_packet(data: bytes) -> None:
+    """An answer, or none."""
+    kind, rest = (data[0] % 3, data[1:]) if data else (0, b"")
+    for ends in _ENDS.values():
+        ours = Packets(ends, 4711)
+        found = (
+            ours.read_icmp4(rest)
+            if kind == 0
+            else ours.read_icmp6(rest, "2001:db8:9::9", 61)
+            if kind == 1
+            else ours.read_tcp(rest, 61)
+        )
+        assert found is None or isinstance(found[0], int)
+
+
+ANSWERS = Target("answers", answers, of_bytes(b"data: ", b"\r\n\r\n", b"\n\n", b'{"', b"[DONE]", b"\xef\xbb\xbf", b": chaoskit 1 2 3\n", b"1e999"), plain(judge_answer))  # fmt: skip  # noqa: E501
+OBJECTS = Target("objects", answers, lambda random, seeds: bytes([random.randrange(4)]) + of_json(random, _lines()), plain(judge_answer))  # fmt: skip  # noqa: E501
+FRAMES = Target("frames", frames, of_bytes(b"\0\0\0", b"\xff\xff\xff", b"\0\0\x04\x03\0"), plain(judge_frames))
+PACKETS = Target("packets", packets, of_bytes(b"\x45", b"\0\0", b"\xff\xff", b"\x02\x04"), plain(judge_packet))
+
+
+def _lines() -> list[bytes]:
+    """Events of OpenAI and Ollama as lines of JSON."""
+    told = formats.of(Ask("ollama", "m", 2, True, True, 1), 7)
+    lines = told.token("word ", 0, 1, 2) + told.closing()
+    chat = formats.of(Ask("openai", "m", 2, True, True, 1), 7).token("word ", 0, 1, 2).removeprefix(b"data: ")
+    return [lines, chat]
