@@ -10,7 +10,6 @@
 Every message says what, where, and what to type next.
 """
 
-
 EXIT_SOFTWARE = 70
 """Exit code of a mistake of chaoskit's own (sysexits.h)."""
 

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from chaoskit import programs
 from chaoskit.clock import RealClock
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.survey import FEATURES
@@ -41,7 +42,7 @@ LOCK, UNFINISHED = ".lock", ".building-"
 Tell = Callable[[str], None]
 Make = Callable[[Path], Path]
 
-_LEASH = ("setpriv", "--pdeathsig", "TERM", "--")  # setpriv(1): a tool ends when we are killed
+_LEASH = ("--pdeathsig", "TERM", "--")  # setpriv(1): a tool ends when we are killed
 _SAME = {  # so that two builds are the same file (Documentation/kbuild/reproducible-builds.rst)
     "KBUILD_BUILD_USER": "chaoskit",
     "KBUILD_BUILD_HOST": "chaoskit",
@@ -59,8 +60,8 @@ def build(place: Path, tell: Tell) -> Path:
     if platform.machine() != "x86_64":
         raise RefusedError(f"cannot build a guest kernel here: {uml.remedy()}")
     version = kernels.version()
-    compiles = shutil.which("gcc") is not None and _has_headers()
-    if lacks := lacking(version is not None, shutil.which, compiles):
+    compiles = programs.find("gcc") is not None and _has_headers()
+    if lacks := lacking(version is not None, programs.find, compiles):
         raise RefusedError(lacks)
     name = f"{version}-{kernels.recipe()}"
     return store(place, name, ROOM, lambda room: _make(room, tell))
@@ -180,10 +181,10 @@ def run(folder: Path, *words: str, heard: Callable[[str], object] = str) -> None
 
     It gets nothing of our environment but PATH: the flags of a surrounding make are not for it.
     """
-    environment = {"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": str(folder)} | _SAME
+    environment = {"PATH": programs.tool_path(os.environ), "TMPDIR": str(folder)} | _SAME
     last: deque[str] = deque(maxlen=12)
     process = subprocess.Popen(
-        [*_LEASH, *words],
+        [*programs.tool("setpriv"), *_LEASH, *words],
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -210,7 +211,11 @@ def run(folder: Path, *words: str, heard: Callable[[str], object] = str) -> None
 def _has_headers() -> bool:
     """Whether a C program that includes the C library's headers compiles here."""
     trial = subprocess.run(
-        ["gcc", "-fsyntax-only", "-x", "c", "-"], input=b"#include <stdio.h>\n", capture_output=True, check=False
+        [*programs.tool("gcc"), "-fsyntax-only", "-x", "c", "-"],
+        input=b"#include <stdio.h>\n",
+        capture_output=True,
+        check=False,
+        env=os.environ | {"PATH": programs.tool_path(os.environ)},
     )
     return trial.returncode == 0
 

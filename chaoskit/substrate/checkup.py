@@ -13,6 +13,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from chaoskit import programs
 from chaoskit.clock import Clock
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
@@ -74,7 +75,7 @@ def ask(guest: uml.Uml, clock: Clock) -> Facts:
     """What a guest's kernel can do, by its own survey. Raises RefusedError when it does not boot."""
     with tempfile.TemporaryDirectory(prefix="chaoskit-") as folder:
         answer = Path(folder, "facts.json")
-        words = (sys.executable, "-m", __name__, str(answer))
+        words = programs.python_in_guest(__name__, str(answer))
         running = guest.launch(Command(words, Path(folder), PATIENCE), clock)
         if running.finish() != 0:
             raise RefusedError(f"the guest boots but could not be asked; it said: {running.log.read_text()}")

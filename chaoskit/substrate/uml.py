@@ -23,11 +23,11 @@ import platform
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from chaoskit import programs
 from chaoskit.clock import Clock, RealClock
 from chaoskit.errors import RefusedError
 from chaoskit.seed import derive
@@ -57,8 +57,7 @@ OPTIONS = {
 """For a feature (see `facts`) what a kernel must have been built with."""
 
 _DATE = 1_767_225_600 * 10**9  # ns since 1970: 2026-01-01, when every guest in virtual time boots
-_HOME = Path(__file__).resolve().parents[2]  # what the guest's first process imports chaoskit from
-_PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH")
+_PASSED_ON, _SEARCH_PATHS = ("LANG", "LC_ALL"), ("PATH", "LD_LIBRARY_PATH")
 _INSIDE = {
     "HOME": "/run/home",
     "TMPDIR": "/run/tmp",
@@ -119,7 +118,7 @@ class Uml:
 
     def _environment(self) -> dict[str, str]:
         """What the kernel's own process gets: it puts the guest's memory into TMPDIR, an unlinked file."""
-        return {"TMPDIR": self.memory_folder(), "PATH": os.environ.get("PATH", os.defpath)}
+        return {"TMPDIR": self.memory_folder(), "PATH": programs.tool_path(os.environ)}
 
 
 class Patience:
@@ -209,7 +208,7 @@ class Guest:
 def find(path: Path | None = None) -> GuestKernel:
     """The guest kernel at `path`, or our own, or `linux.uml` on PATH. RefusedError says how to get one."""
     place = kernels.cache()
-    found = shutil.which(path or kernels.newest(place) or "linux.uml")
+    found = programs.find(str(path or kernels.newest(place) or "linux.uml"))
     if found is None:
         where = f"{path} is no program" if path else f"linux.uml is not on PATH, and {kernels.absence(place)}"
         raise RefusedError(f"there is no guest kernel, {where}; {remedy()}")
@@ -268,11 +267,12 @@ def _boot(line: list[str], log: Path, environment: dict[str, str]) -> subprocess
 def _conduct(run: Path, limit: int) -> Command:
     """As `conduct`, by the way that a guest is faster on: half as many of its costly stops until the first request."""
     command = conduct(run, limit)
-    return replace(command, argv=(sys.executable, "-m", "chaoskit.cli.inside", str(command.folder)))
+    return replace(command, argv=programs.python_in_guest("chaoskit.cli.inside", str(command.folder)))
 
 
 def boot_line(substrate: Uml, scratch: Path) -> list[str]:
     """The guest kernel's command line (Documentation/virt/uml, Documentation/admin-guide/kernel-parameters)."""
+    init, *words = programs.first_python(guest.__name__, str(scratch))
     return [
         str(substrate.kernel.path),
         f"mem={substrate.memory // 2**20}M",
@@ -284,10 +284,9 @@ def boot_line(substrate: Uml, scratch: Path) -> list[str]:
         "con0=fd:0,fd:1",
         "con=null",
         *substrate.options,
-        f"init={_quoted(sys.executable)}",
-        f"PYTHONPATH={_quoted(str(_HOME))}",
+        f"init={_quoted(init)}",
         "--",
-        *("-S", "-P", "-B", "-m", guest.__name__, _quoted(str(scratch))),
+        *map(_quoted, words),
     ]
 
 
@@ -327,7 +326,7 @@ def _job(command: Command, scratch: Path, kernel: GuestKernel) -> guest.Job:
     passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return guest.Job(
         argv=list(command.argv),
-        environment=passed_on | _INSIDE,
+        environment=passed_on | programs.only_absolute(os.environ, _SEARCH_PATHS) | _INSIDE,
         directory=str(Path.cwd()),
         folder=str(scratch.parent),
         scratch=str(scratch),

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
 
+from chaoskit import programs
 from chaoskit.clock import RealClock
 from chaoskit.conduct import exec
 from chaoskit.conduct.command import Command
@@ -55,7 +56,7 @@ def in_guest(substrate: Uml, plan: Plan, command: Command) -> int:
         (folder / PLAN).write_text(plan.model_dump_json())
         for output in OUTPUTS:
             (folder / output).touch()
-        words = (sys.executable, "-m", "chaoskit.cli.inside_exec", name)
+        words = programs.python_in_guest("chaoskit.cli.inside_exec", name)
         guest = substrate.launch(running.Command(words, folder, _AS_LONG_AS_IT_TAKES), RealClock())
         try:
             if not visit["has_input"]:
