@@ -32,6 +32,7 @@ LETTERS = {signal.SIGINT: b"i", signal.SIGTERM: b"t", signal.SIGHUP: b"h"}
 CONSOLE = "/dev/tty0"  # by this name: a hangup does not reach whoever holds it as /dev/console
 
 _ALGORITHMS = "/proc/sys/net/ipv4/tcp_{}_congestion_control"
+_MS_RDONLY, _MS_NOSUID, _MS_REMOUNT, _MS_BIND = 0x1, 0x2, 0x20, 0x1000  # mount(2)
 _RB_POWER_OFF = 0x4321FEDC  # include/uapi/linux/reboot.h
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -73,17 +74,18 @@ def main(scratch: Path) -> None:
 def _lives(host: int) -> bool:
     """Whether the host process runs. /proc is still the host's; ours is not mounted yet.
 
-    A process that was killed and not waited for stays in /proc, but without a program (proc_pid_exe(5)).
+    One that was killed and not waited for stays in /proc, but is in no network namespace any more. Its other traces,
+    as the link to its program, are hidden from a guest that is confined.
     """
-    try:
-        Path(f"/proc/{host}/exe").readlink()
-    except OSError:
-        return False
-    return True
+    return Path(f"/proc/{host}/net/dev").exists()
 
 
 def _furnish(job: Job) -> None:
-    """Mount what a command expects, load the modules of a lab, let every namespace have every congestion control."""
+    """Mount what a command expects, load the modules of a lab, let every namespace have every congestion control.
+
+    Programs that are set-user-ID change nobody: to a guest that is confined all files of the host's root are nobody's.
+    """
+    _mount("none", "/", "", flags=_MS_REMOUNT | _MS_BIND | _MS_RDONLY | _MS_NOSUID)
     _mount("proc", "/proc", "proc")
     _mount("sysfs", "/sys", "sysfs")
     _mount("tmpfs", "/run", "tmpfs")
@@ -177,8 +179,8 @@ def _hand_over(path: Path, code: int) -> None:
         room.write(f"{code:{len(NO_EXIT)}}")
 
 
-def _mount(source: str, place: str, kind: str, options: str = "") -> None:
-    if _libc.mount(source.encode(), place.encode(), kind.encode(), 0, options.encode() or None) != 0:
+def _mount(source: str, place: str, kind: str, options: str = "", flags: int = 0) -> None:
+    if _libc.mount(source.encode(), place.encode(), kind.encode(), flags, options.encode() or None) != 0:
         code = ctypes.get_errno()
         raise OSError(code, f"mount {kind}: {os.strerror(code)}", place)
 

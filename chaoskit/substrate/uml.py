@@ -11,7 +11,7 @@ of a guest outlives it but what it wrote in that folder, however it ends:
 | it panics, somebody kills it  | the same, and RefusedError tells its last words                     |
 | this process dies             | its console hangs up; it clears away after us and powers off        |
 
-Read-only guards against accidents: the command is root inside, and could mount again what its user may write.
+Root in the guest cannot undo that: see `confinement`, and what `chaoskit doctor` says where a host does not allow it.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from chaoskit import programs
 from chaoskit.clock import Clock, RealClock
 from chaoskit.errors import RefusedError
 from chaoskit.seed import derive
-from chaoskit.substrate import guest, kernels
+from chaoskit.substrate import confinement, guest, kernels
 from chaoskit.substrate.running import Command, conduct, last_words, wait
 from chaoskit.units import Size
 
@@ -99,12 +101,15 @@ class Uml:
     def launch(self, command: Command, clock: Clock) -> Guest:
         """Boot a guest that runs any command. RefusedError when it cannot even begin."""
         scratch = command.folder.resolve() / f".guest-{clock.now():x}"
-        line, environment = boot_line(self, scratch), self._environment()
+        line, environment, prepare = boot_line(self, scratch), self._environment(), self._prepare(scratch.parent)
         try:
             scratch.mkdir(mode=0o700)
             (scratch / guest.EXIT).write_text(guest.NO_EXIT)
             (scratch / guest.JOB).write_text(json.dumps(asdict(_job(command, scratch, self.kernel))))
-            process = _boot(line, scratch.parent / LOG, environment | {"HOME": str(scratch)})
+            process = _boot(line, scratch.parent / LOG, environment | {"HOME": str(scratch)}, prepare)
+        except subprocess.SubprocessError as error:  # of a child that could not prepare itself
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise RefusedError(f"a guest cannot be confined to {command.folder}: use another --out") from error
         except OSError as error:
             shutil.rmtree(scratch, ignore_errors=True)
             raise RefusedError(
@@ -116,9 +121,17 @@ class Uml:
         """Where a guest's memory goes: shared memory, or the folder for temporary files."""
         return memory_folder(self.memory, ("/dev/shm", tempfile.gettempdir()))
 
+    def _prepare(self, folder: Path) -> Callable[[], None] | None:
+        """What the kernel's own process does before it becomes that: it confines itself, where it can."""
+        return None if confinement.hindrance() else partial(confinement.confine, folder, self.memory)
+
     def _environment(self) -> dict[str, str]:
         """What the kernel's own process gets: it puts the guest's memory into TMPDIR, an unlinked file."""
-        return {"TMPDIR": self.memory_folder(), "PATH": programs.tool_path(os.environ)}
+        folder = self.memory_folder()
+        return {
+            "TMPDIR": folder if confinement.hindrance() else confinement.MEMORY,
+            "PATH": programs.tool_path(os.environ),
+        }
 
 
 class Patience:
@@ -249,7 +262,9 @@ def _ask(kernel: str, question: str) -> str:
     return answer.stdout.strip()
 
 
-def _boot(line: list[str], log: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+def _boot(
+    line: list[str], log: Path, environment: dict[str, str], prepare: Callable[[], None] | None
+) -> subprocess.Popen[bytes]:
     with log.open("ab") as console:
         process = subprocess.Popen(
             line,
@@ -259,6 +274,7 @@ def _boot(line: list[str], log: Path, environment: dict[str, str]) -> subprocess
             bufsize=0,
             env=environment,
             start_new_session=True,
+            preexec_fn=prepare,
         )
     _pin(process.pid)
     return process
