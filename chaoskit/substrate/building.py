@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from chaoskit import programs
+from chaoskit import programs, trust
 from chaoskit.clock import RealClock
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.survey import FEATURES
@@ -93,7 +93,12 @@ def store(place: Path, name: str, size: int, make: Make) -> Path:
     if program.exists():
         return program
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        _make_folder(place)
+        if weakness := trust.weakness(place, os.geteuid()):
+            raise RefusedError(
+                f"a kernel in {place} would not be booted, for others could change it: {weakness.reason}; "
+                f"{weakness.remedy or _elsewhere()}"
+            )
         with _alone(place):
             room = _clear(place, size)
             try:
@@ -104,6 +109,13 @@ def store(place: Path, name: str, size: int, make: Make) -> Path:
     except OSError as error:
         raise RefusedError(f"cannot build in {place}: {error.strerror or error}; {_elsewhere()}") from error
     return program
+
+
+def _make_folder(place: Path) -> None:
+    """With its parents; whatever the umask, nobody else can write them."""
+    if not place.is_dir():
+        _make_folder(place.parent)
+        place.mkdir(mode=0o755, exist_ok=True)
 
 
 @contextlib.contextmanager
@@ -137,7 +149,8 @@ def _clear(place: Path, size: int) -> Path:
 def _put(made: Path, program: Path) -> None:
     """Move a finished program into the cache, all at once."""
     fresh = made.parent / "whole"
-    fresh.mkdir()
+    fresh.mkdir(mode=0o755)
+    made.chmod(0o755)
     made = made.rename(fresh / program.name)
     with made.open("rb") as file:
         os.fsync(file.fileno())

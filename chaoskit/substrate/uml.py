@@ -29,7 +29,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from chaoskit import programs
+from chaoskit import programs, trust
 from chaoskit.clock import Clock, RealClock
 from chaoskit.errors import RefusedError
 from chaoskit.seed import derive
@@ -219,12 +219,19 @@ class Guest:
 
 
 def find(path: Path | None = None) -> GuestKernel:
-    """The guest kernel at `path`, or our own, or `linux.uml` on PATH. RefusedError says how to get one."""
+    """The guest kernel at `path`, or our own, or `linux.uml` on PATH. RefusedError says how to get one.
+
+    Only one that root or this user owns is executed, and that nobody else could have put there.
+    """
     place = kernels.cache()
     found = programs.find(str(path or kernels.newest(place) or "linux.uml"))
     if found is None:
         where = f"{path} is no program" if path else f"linux.uml is not on PATH, and {kernels.absence(place)}"
         raise RefusedError(f"there is no guest kernel, {where}; {remedy()}")
+    if weakness := trust.weakness(Path(found), os.geteuid()):
+        raise RefusedError(
+            f"{found} is not booted, for others could have changed it: {weakness.reason}; {_mine(weakness)}"
+        )
     config = _ask(found, "--showconfig").splitlines()
     if "CONFIG_UML=y" not in config:
         raise RefusedError(f"{found} is no User-Mode Linux kernel: {remedy()}")
@@ -252,6 +259,10 @@ def _mend(kernel: str) -> str:
     if Path(kernel).is_relative_to(kernels.cache()):
         return "chaoskit kernel remove && chaoskit kernel build"
     return remedy()
+
+
+def _mine(weakness: trust.Weakness) -> str:
+    return weakness.remedy or "start chaoskit as that user, a guest takes no root, or give --kernel a copy of your own"
 
 
 def _ask(kernel: str, question: str) -> str:
