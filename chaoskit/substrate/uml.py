@@ -16,6 +16,7 @@ Root in the guest cannot undo that: see `confinement`, and what `chaoskit doctor
 
 from __future__ import annotations
 
+import binascii
 import contextlib
 import json
 import os
@@ -34,7 +35,7 @@ from chaoskit.clock import Clock, RealClock
 from chaoskit.errors import RefusedError
 from chaoskit.seed import derive
 from chaoskit.substrate import confinement, guest, kernels
-from chaoskit.substrate.running import Command, conduct, last_words, wait
+from chaoskit.substrate.running import GLANCE, Command, conduct, last_words, wait
 from chaoskit.units import Size
 
 MEMORY = Size.parse("512MiB")
@@ -58,6 +59,7 @@ OPTIONS = {
 }
 """For a feature (see `facts`) what a kernel must have been built with."""
 
+_MOMENT = 1_000_000  # ns
 _DATE = 1_767_225_600 * 10**9  # ns since 1970: 2026-01-01, when every guest in virtual time boots
 _PASSED_ON, _SEARCH_PATHS = ("LANG", "LC_ALL"), ("PATH", "LD_LIBRARY_PATH")
 _INSIDE = {
@@ -98,14 +100,18 @@ class Uml:
         timed = replace(self, options=(*self.options, *virtual_time(derive(seed, "guest"))))
         return timed.launch(_conduct(run, SLACK), RealClock())
 
-    def launch(self, command: Command, clock: Clock) -> Guest:
-        """Boot a guest that runs any command. RefusedError when it cannot even begin."""
+    def launch(self, command: Command, clock: Clock, words: bytes = b"") -> Guest:
+        """Boot a guest that runs any command. RefusedError when it cannot even begin.
+
+        The command reads `words` as its standard input; they get there without lying in a file anywhere.
+        """
+        told = binascii.b2a_base64(words, newline=False)
         scratch = command.folder.resolve() / f".guest-{clock.now():x}"
         line, environment, prepare = boot_line(self, scratch), self._environment(), self._prepare(scratch.parent)
         try:
             scratch.mkdir(mode=0o700)
             (scratch / guest.EXIT).write_text(guest.NO_EXIT)
-            (scratch / guest.JOB).write_text(json.dumps(asdict(_job(command, scratch, self.kernel))))
+            (scratch / guest.JOB).write_text(json.dumps(asdict(_job(command, scratch, self.kernel, len(told)))))
             process = _boot(line, scratch.parent / LOG, environment | {"HOME": str(scratch)}, prepare)
         except subprocess.SubprocessError as error:  # of a child that could not prepare itself
             shutil.rmtree(scratch, ignore_errors=True)
@@ -115,7 +121,7 @@ class Uml:
             raise RefusedError(
                 f"cannot start a guest in {command.folder}: {error.strerror}; use another --out"
             ) from error
-        return Guest(process, scratch, command, Patience(command, clock, renewed=self.virtual))
+        return Guest(process, scratch, told, Patience(command, clock, renewed=self.virtual))
 
     def memory_folder(self) -> str:
         """Where a guest's memory goes: shared memory, or the folder for temporary files."""
@@ -158,12 +164,13 @@ class Patience:
 class Guest:
     """A running guest. Made by `Uml.start`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], scratch: Path, command: Command, patience: Patience) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], scratch: Path, told: bytes, patience: Patience) -> None:
         self.log = scratch.parent / LOG
         self.pid = process.pid
         self._process = process
         assert process.stdin is not None
         self._console = process.stdin
+        self._told, self._pieces = told, 0
         self._scratch = scratch
         self._patience = patience
         self._code: int | None = None
@@ -178,6 +185,7 @@ class Guest:
             self._code = 128 + self._called_off
             return self._code
         if self._process.poll() is None:
+            self._tell()
             if not self._patience.is_over():
                 return None
             self.close()
@@ -191,6 +199,18 @@ class Guest:
         finally:
             self.close()
         return self._code
+
+    def _tell(self) -> None:
+        """Hand in what the command is to read, piece by piece as the guest asks for them; for a glance at most."""
+        clock, asks = RealClock(), self._scratch / guest.ASKS
+        ends = clock.now() + GLANCE
+        while (begin := self._pieces * guest.PIECE) < len(self._told) and clock.now() < ends:
+            if _size(asks) > self._pieces:
+                with contextlib.suppress(BrokenPipeError):
+                    self._console.write(self._told[begin : begin + guest.PIECE])
+                self._pieces += 1
+            else:
+                clock.sleep_until(clock.now() + _MOMENT)
 
     def interrupt(self, sign: signal.Signals = signal.SIGINT) -> None:
         """As `Running.interrupt`."""
@@ -349,7 +369,7 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _job(command: Command, scratch: Path, kernel: GuestKernel) -> guest.Job:
+def _job(command: Command, scratch: Path, kernel: GuestKernel, told: int) -> guest.Job:
     passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return guest.Job(
         argv=list(command.argv),
@@ -359,6 +379,7 @@ def _job(command: Command, scratch: Path, kernel: GuestKernel) -> guest.Job:
         scratch=str(scratch),
         modules=str(kernel.modules) if kernel.modules else None,
         host=os.getpid(),
+        input=told,
     )
 
 
