@@ -63,8 +63,8 @@ bench: .venv/.tests kernel .venv/.tcconfig  ## how fast and how true; printed, n
 	@$(PYTHON_IN) tests/bench/open_loop.py
 	@$(GUEST) $(PYTHON_IN) tests/bench/apply_vs_tc.py
 	@$(GUEST) $(PYTHON_IN) tests/bench/netem_truth.py
-	@PYTHONPATH=tests $(GUEST) $(PYTHON_IN) tests/bench/neighbours.py
-	@PYTHONPATH=tests $(GUEST) $(PYTHON_IN) tests/bench/steer_vs_tc.py
+	@$(GUEST) env PYTHONPATH=tests $(PYTHON_IN) tests/bench/neighbours.py
+	@$(GUEST) env PYTHONPATH=tests $(PYTHON_IN) tests/bench/steer_vs_tc.py
 	@$(PYTHON_IN) tests/bench/virtual_time.py
 	@$(PYTHON_IN) tests/bench/spread.py
 	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/pmtu_vs_tracepath.py

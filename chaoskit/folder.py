@@ -19,6 +19,7 @@ PUBLIC, PRIVATE = 0o755, 0o700
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _FILE = 0o666  # of a directory's mode: what a file in it has
 _ROOT = 0
+_ELSEWHERE = "use a folder of your own, for example by export CHAOSKIT_STATE=DIRECTORY"
 _DESCRIPTORS = Path("/proc/self/fd")
 _AT = len(_DESCRIPTORS.parts)
 
@@ -44,9 +45,9 @@ class Folder:
         Raises RefusedError that names the directory to mend, and OSError where there is none.
         """
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        if reason := trust.untrusted(path, os.geteuid(), is_parent):
+        if found := trust.weakness(path, os.geteuid(), is_parent):
             os.close(fd)
-            raise RefusedError(f"{reason}, so nothing in {path} is obeyed: {remedy(reason)}")
+            raise RefusedError(f"{found.reason}, so nothing in {path} is obeyed: {found.remedy or _ELSEWHERE}")
         return cls(fd, path)
 
     def require_own(self) -> None:
@@ -202,13 +203,3 @@ def read_all(fd: int, limit: int, path: Path) -> bytes:
     if at > limit:
         raise RefusedError(f"{path} is longer than {limit} bytes and is not read: look what it is")
     return b"".join(parts)
-
-
-def remedy(reason: str) -> str:
-    """What to type against a reason of `trust.untrusted`."""
-    place = reason.partition(" is owned by ")[0].partition(" can be written by ")[0]
-    if " is owned by " in reason:
-        return (
-            f"sudo chown root {place}" if os.geteuid() == _ROOT else f"chown it, or use a folder of your own: {place}"
-        )
-    return f"chmod go-w {place}"

@@ -5,64 +5,86 @@ one user are trusted, nobody else; a group is others, even one with a single mem
 is passed only when it is sticky, for then nobody but an entry's owner can take the entry away, and the owner is
 checked next; a symbolic link is a component as any other, and so is what it leads through. The mask of an access
 control list shows as the group's bits (acl(5)), so a list that lets somebody else write is seen. In a user namespace
-that does not map root, root's files show as the overflow user's (user_namespaces(7)), which is trusted there.
+that root is not mapped into, an owner who is not mapped cannot be told from root, and is taken for root.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 
 _ROOT = 0
-_EVERYBODY = 2**32 - 1  # ids that the first user namespace maps
 _LINKS = 40  # path_resolution(7)
+_MAP, _NOBODY = Path("/proc/self/uid_map"), Path("/proc/sys/kernel/overflowuid")  # user_namespaces(7)
+
+
+@dataclass(frozen=True)
+class Weakness:
+    """What lets somebody else change what a path leads to, and the command that ends it; "" where the place would
+    have to be given to somebody else."""
+
+    reason: str
+    remedy: str = ""
 
 
 def untrusted(path: Path, uid: int, is_parent: bool = False) -> str:
     """Why somebody else than root and this user could change what `path` leads to; "" when nobody could.
 
     The reason is a sentence that begins with the place: "/a/b is owned by user 1000". A place that does not exist or
-    cannot be examined is a reason too. `is_parent`: something is about to be made in it, so it may be sticky.
+    cannot be examined is a reason too.
     """
+    found = weakness(path, uid, is_parent)
+    return found.reason if found else ""
+
+
+def weakness(path: Path, uid: int, is_parent: bool = False) -> Weakness | None:
+    """The same with its remedy; None when nobody could. `is_parent`: something is made in it, so it may be sticky."""
+    trusted = _trusted(uid)
     here, links = Path("/"), 0
-    trusted = _superusers() | {uid}
     ahead = list(reversed((Path.cwd() / path).parts[1:]))
     try:
-        if reason := _weakness(here, os.lstat(here), trusted, is_passed=is_parent or bool(ahead)):
-            return reason
+        if found := _look(here, os.lstat(here), trusted, is_passed=is_parent or bool(ahead)):
+            return found
         while ahead:
             name = ahead.pop()
             here = here.parent if name == ".." else here / name
-            found = os.lstat(here)
-            is_link = stat.S_ISLNK(found.st_mode)
-            if reason := _weakness(here, found, trusted, is_passed=is_link or is_parent or bool(ahead)):
-                return reason
+            status = os.lstat(here)
+            is_link = stat.S_ISLNK(status.st_mode)
+            if found := _look(here, status, trusted, is_passed=is_link or is_parent or bool(ahead)):
+                return found
             if is_link:
                 links += 1
                 if links > _LINKS:
-                    return f"{path} leads through more than {_LINKS} symbolic links"
+                    return Weakness(f"{path} leads through more than {_LINKS} symbolic links")
                 target = here.readlink()
                 ahead += reversed(target.parts[1:] if target.is_absolute() else target.parts)
                 here = Path("/") if target.is_absolute() else here.parent
     except OSError as error:
-        return f"{here} cannot be examined: {error.strerror}"
-    return ""
+        return Weakness(f"{here} cannot be examined: {error.strerror}")
+    return None
 
 
-def _weakness(place: Path, found: os.stat_result, trusted: set[int], is_passed: bool) -> str:
+def _look(place: Path, status: os.stat_result, trusted: frozenset[int], is_passed: bool) -> Weakness | None:
     """What is wrong with one component; `is_passed` when there is another behind it."""
-    if found.st_uid not in trusted:
-        return f"{place} is owned by user {found.st_uid}"
-    if stat.S_ISLNK(found.st_mode) or (is_passed and found.st_mode & stat.S_ISVTX):
-        return ""
-    writers = [who for bit, who in ((stat.S_IWGRP, "group"), (stat.S_IWOTH, "others")) if found.st_mode & bit]
-    return f"{place} can be written by {' and '.join(writers)}" if writers else ""
+    if status.st_uid not in trusted:
+        return Weakness(f"{place} is owned by user {status.st_uid}")
+    if stat.S_ISLNK(status.st_mode) or (is_passed and status.st_mode & stat.S_ISVTX):
+        return None
+    writers = [who for bit, who in ((stat.S_IWGRP, "group"), (stat.S_IWOTH, "others")) if status.st_mode & bit]
+    if not writers:
+        return None
+    sudo = "" if status.st_uid == os.geteuid() else "sudo "
+    remedy = f"{sudo}chmod go-w {shlex.quote(str(place))}"
+    return Weakness(f"{place} can be written by {' and '.join(writers)}", remedy)
 
 
-def _superusers() -> set[int]:
-    """Root, as its files show in this user namespace."""
-    mapped = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
-    if any(int(first) == int(outside) == _ROOT and int(count) == _EVERYBODY for first, outside, count in mapped):
-        return {_ROOT}
-    return {_ROOT, int(Path("/proc/sys/kernel/overflowuid").read_text())}
+def _trusted(uid: int) -> frozenset[int]:
+    """Root and this user, by the numbers that we see."""
+    nobody = int(_NOBODY.read_text())
+    ranges = [tuple(map(int, line.split())) for line in _MAP.read_text().splitlines()]
+    is_mapped = any(first <= nobody < first + count for first, _, count in ranges)
+    has_root = any(outside == _ROOT for _, outside, _ in ranges)
+    return frozenset({_ROOT, uid} | (set() if is_mapped or has_root else {nobody}))

@@ -28,9 +28,10 @@ def doctor(
 
 
 def _text(checkup: Checkup) -> str:
-    """Two lists and a conclusion."""
+    """Three lists and a conclusion."""
     lines = []
-    for title, findings in (("This kernel", checkup.here), ("A guest kernel", checkup.guest)):
+    groups = {"This kernel": checkup.here, "A guest kernel": checkup.guest, "What guards this machine": checkup.guards}
+    for title, findings in groups.items():
         lines.append(title)
         for each in findings:
             lines.append(f"  {'yes' if each.is_able else 'no ':3}  {each.name}{': ' if each.says else ''}{each.says}")

@@ -19,13 +19,11 @@ _OWN = ("TMPDIR",)  # the guest's own: the host's cannot be written
 
 def main(folder: Path) -> int:
     """Build the lab, run the command. Returns its exit code."""
-    visit = json.loads((folder / "visit.json").read_text())
-    (folder / "visit.json").unlink()
+    visit = json.load(sys.stdin)
     plan = Plan.model_validate_json((folder / "plan.json").read_bytes())
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(folder / name, os.O_WRONLY | os.O_APPEND), descriptor)
-    if visit["has_input"]:
-        os.dup2(_input(folder), 0)
+    os.dup2(_input(folder) if visit["has_input"] else os.open(os.devnull, os.O_RDONLY), 0)
     own = {name: os.environ[name] for name in _OWN if name in os.environ}
     try:
         return in_lab(plan, Command(tuple(visit["argv"]), visit["environment"] | own))

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from chaoskit import programs
 from chaoskit.clock import Clock, RealClock
 from chaoskit.engine.lease import Leases, Process
 from chaoskit.errors import NotRestoredError, RefusedError
@@ -92,7 +92,7 @@ class Doorkeeper:
 
     def connect(self, line: tuple[str, ...]) -> None:
         """Start pasta, and return when its link is there. Raises RefusedError where that cannot be, with its words."""
-        if shutil.which(line[0]) is None:
+        if programs.find(line[0]) is None:
             raise RefusedError(f"a way out without root needs pasta, which is not here: {INSTALL}")
         if words := self._ask({"pasta": line}):
             raise RefusedError(f"pasta brought no way out, it says {words!r}: pasta --config-net true, to try it alone")
@@ -159,7 +159,7 @@ def _start(line: list[str]) -> tuple[subprocess.Popen[bytes], str]:
     """Pasta, and what it said if it has failed. It writes its number when all is ready, into a pipe of ours."""
     reader, writer = os.pipe()
     pasta = subprocess.Popen(
-        [*line[:1], "--pid", f"/proc/self/fd/{writer}", *line[1:]],
+        [*programs.tool(line[0]), "--pid", f"/proc/self/fd/{writer}", *line[1:]],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from shutil import which
 
+from chaoskit import programs
 from chaoskit.clock import RealClock
 from chaoskit.conduct import serving
 from chaoskit.conduct.command import Command, run
@@ -142,7 +142,7 @@ def _told(closed: Iterable[gates.Gate]) -> str:
 def _openings(gate: gates.Gate) -> Iterator[str]:
     """Commands, by the tool that made the chain."""
     is_of_iptables = (gate.family, gate.table, gate.chain) == ("ip", "filter", "FORWARD")
-    tool = "iptables-legacy" if gate.is_legacy and which("iptables-legacy") else "iptables"
+    tool = "iptables-legacy" if gate.is_legacy and programs.find("iptables-legacy") else "iptables"
     for way in "io":
         if is_of_iptables:
             yield f"sudo {tool} -I FORWARD -{way} {way_out.HOST_LINK} -j ACCEPT"

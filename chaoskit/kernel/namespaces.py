@@ -125,14 +125,19 @@ def _remedy(code: int | None) -> str:
             return "this process has several threads already; use the chaoskit command"
         case errno.ENOSPC | errno.EUSERS:
             return "sudo sysctl -w user.max_user_namespaces=10000, or run as root, or --substrate uml"
-        case _:  # Debian's switch and Ubuntu's answer alike, with EPERM or EACCES
-            switches = {
-                "kernel.unprivileged_userns_clone": "1",
-                "kernel.apparmor_restrict_unprivileged_userns": "0",
-            }
-            here = [f"{key}={value}" for key, value in switches.items() if _is_closed(key, value)]
-            allow = f"sudo sysctl -w {' '.join(here)}, or " if here else ""
+        case _:
+            allow = f"sudo sysctl -w {closed}, or " if (closed := closed_switches()) else ""
             return f"{allow}run as root, or --substrate uml"
+
+
+def closed_switches() -> str:
+    """What to give to sysctl so that users may make user namespaces: Debian's switch and Ubuntu's, where they are
+    closed. Both answer with EPERM or EACCES."""
+    switches = {
+        "kernel.unprivileged_userns_clone": "1",
+        "kernel.apparmor_restrict_unprivileged_userns": "0",
+    }
+    return " ".join(f"{key}={value}" for key, value in switches.items() if _is_closed(key, value))
 
 
 def _is_closed(switch: str, wide_open: str) -> bool:

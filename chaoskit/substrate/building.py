@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from chaoskit import programs, trust
 from chaoskit.clock import RealClock
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.survey import FEATURES
@@ -41,7 +42,7 @@ LOCK, UNFINISHED = ".lock", ".building-"
 Tell = Callable[[str], None]
 Make = Callable[[Path], Path]
 
-_LEASH = ("setpriv", "--pdeathsig", "TERM", "--")  # setpriv(1): a tool ends when we are killed
+_LEASH = ("--pdeathsig", "TERM", "--")  # setpriv(1): a tool ends when we are killed
 _SAME = {  # so that two builds are the same file (Documentation/kbuild/reproducible-builds.rst)
     "KBUILD_BUILD_USER": "chaoskit",
     "KBUILD_BUILD_HOST": "chaoskit",
@@ -59,8 +60,8 @@ def build(place: Path, tell: Tell) -> Path:
     if platform.machine() != "x86_64":
         raise RefusedError(f"cannot build a guest kernel here: {uml.remedy()}")
     version = kernels.version()
-    compiles = shutil.which("gcc") is not None and _has_headers()
-    if lacks := lacking(version is not None, shutil.which, compiles):
+    compiles = programs.find("gcc") is not None and _has_headers()
+    if lacks := lacking(version is not None, programs.find, compiles):
         raise RefusedError(lacks)
     name = f"{version}-{kernels.recipe()}"
     return store(place, name, ROOM, lambda room: _make(room, tell))
@@ -92,7 +93,12 @@ def store(place: Path, name: str, size: int, make: Make) -> Path:
     if program.exists():
         return program
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        _make_folder(place)
+        if weakness := trust.weakness(place, os.geteuid()):
+            raise RefusedError(
+                f"a kernel in {place} would not be booted, for others could change it: {weakness.reason}; "
+                f"{weakness.remedy or _elsewhere()}"
+            )
         with _alone(place):
             room = _clear(place, size)
             try:
@@ -103,6 +109,13 @@ def store(place: Path, name: str, size: int, make: Make) -> Path:
     except OSError as error:
         raise RefusedError(f"cannot build in {place}: {error.strerror or error}; {_elsewhere()}") from error
     return program
+
+
+def _make_folder(place: Path) -> None:
+    """With its parents; whatever the umask, nobody else can write them."""
+    if not place.is_dir():
+        _make_folder(place.parent)
+        place.mkdir(mode=0o755, exist_ok=True)
 
 
 @contextlib.contextmanager
@@ -136,7 +149,8 @@ def _clear(place: Path, size: int) -> Path:
 def _put(made: Path, program: Path) -> None:
     """Move a finished program into the cache, all at once."""
     fresh = made.parent / "whole"
-    fresh.mkdir()
+    fresh.mkdir(mode=0o755)
+    made.chmod(0o755)
     made = made.rename(fresh / program.name)
     with made.open("rb") as file:
         os.fsync(file.fileno())
@@ -180,10 +194,10 @@ def run(folder: Path, *words: str, heard: Callable[[str], object] = str) -> None
 
     It gets nothing of our environment but PATH: the flags of a surrounding make are not for it.
     """
-    environment = {"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": str(folder)} | _SAME
+    environment = {"PATH": programs.tool_path(os.environ), "TMPDIR": str(folder)} | _SAME
     last: deque[str] = deque(maxlen=12)
     process = subprocess.Popen(
-        [*_LEASH, *words],
+        [*programs.tool("setpriv"), *_LEASH, *words],
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -210,7 +224,11 @@ def run(folder: Path, *words: str, heard: Callable[[str], object] = str) -> None
 def _has_headers() -> bool:
     """Whether a C program that includes the C library's headers compiles here."""
     trial = subprocess.run(
-        ["gcc", "-fsyntax-only", "-x", "c", "-"], input=b"#include <stdio.h>\n", capture_output=True, check=False
+        [*programs.tool("gcc"), "-fsyntax-only", "-x", "c", "-"],
+        input=b"#include <stdio.h>\n",
+        capture_output=True,
+        check=False,
+        env=os.environ | {"PATH": programs.tool_path(os.environ)},
     )
     return trial.returncode == 0
 

@@ -13,11 +13,12 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from chaoskit import programs
 from chaoskit.clock import Clock
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel.survey import FEATURES, survey
-from chaoskit.substrate import kernels, uml
+from chaoskit.substrate import confinement, kernels, uml
 from chaoskit.substrate.running import Command
 from chaoskit.units import Duration
 
@@ -36,10 +37,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Checkup:
-    """What was found about this kernel and about a guest, and whether a lab's faults can run in each."""
+    """What was found about this kernel, about a guest, and about what keeps a guest from this machine's files.
+
+    `here_can` and `guest_can` tell whether a lab's faults can run in each.
+    """
 
     here: tuple[Finding, ...]
     guest: tuple[Finding, ...]
+    guards: tuple[Finding, ...]
     here_can: bool
     guest_can: bool
 
@@ -51,6 +56,7 @@ def examine(kernel: Path | None, clock: Clock) -> Checkup:
     return Checkup(
         here=(python(sys.version_info[:3]), _processors(), rights(facts), *features(facts)),
         guest=tuple(findings),
+        guards=guards(confinement.hindrance(), os.geteuid()),
         here_can=not facts.lacks(LAB),
         guest_can=not inside.lacks(LAB),
     )
@@ -74,7 +80,7 @@ def ask(guest: uml.Uml, clock: Clock) -> Facts:
     """What a guest's kernel can do, by its own survey. Raises RefusedError when it does not boot."""
     with tempfile.TemporaryDirectory(prefix="chaoskit-") as folder:
         answer = Path(folder, "facts.json")
-        words = (sys.executable, "-m", __name__, str(answer))
+        words = programs.python_in_guest(__name__, str(answer))
         running = guest.launch(Command(words, Path(folder), PATIENCE), clock)
         if running.finish() != 0:
             raise RefusedError(f"the guest boots but could not be asked; it said: {running.log.read_text()}")
@@ -105,6 +111,20 @@ def python(version: tuple[int, ...]) -> Finding:
     return Finding("python", version >= (3, 11), ".".join(map(str, version)) + remedy)
 
 
+def guards(hindrance: str, user: int) -> tuple[Finding, ...]:
+    """What root in a guest cannot do to this machine; `hindrance` is why a guest cannot be confined, if it cannot."""
+    if hindrance:
+        return (
+            Finding("host's files", False, f"root in a guest can write what user {user} can write here: {hindrance}"),
+            Finding("rights", False, f"a guest's kernel runs with all rights of user {user}"),
+        )
+    left = "may read others' files, as root, and nothing more" if user == 0 else "has no capability"
+    return (
+        Finding("host's files", True, "read-only for root in a guest too, except the run's own folder"),
+        Finding("rights", True, f"a guest's kernel {left}, and gets none by what it executes"),
+    )
+
+
 def _processors() -> Finding:
     usable = len(os.sched_getaffinity(0))
     return Finding("processors", True, f"{usable}, {platform.machine()}; a guest keeps to one of them")
@@ -122,7 +142,7 @@ def _program(kernel: uml.GuestKernel) -> Finding:
 
 
 def _memory(guest: uml.Uml) -> Finding:
-    place = guest.memory_folder()
+    place = guest.memory_folder() if confinement.hindrance() else "a tmpfs of its own"
     return Finding("memory", True, f"{guest.memory // 2**20} MiB for a guest, in {place}")
 
 

@@ -3,7 +3,8 @@
 Runs as PID 1 of a User-Mode Linux kernel, so it must end by powering off and never by exiting. It imports
 little, because inside a guest every import is slow, and calls no tool, because a bare machine has none.
 
-The host speaks through the console: a letter is a signal for the command; the end of the input means that
+The host speaks through the console: first, when it is asked for it, what the command is to read as its standard
+input, for it must not lie in a file; then a letter is a signal for the command; the end of the input means that
 the host process died, and then the guest clears away after it and ends. The kernel notices only what arrives
 while the console is open, so what was said before is found out in two other ways: we look whether the host
 process is there, and it holds its signals back until we are ready.
@@ -11,6 +12,7 @@ process is there, and it holds its signals back until we are ready.
 
 from __future__ import annotations
 
+import binascii
 import contextlib
 import ctypes
 import json
@@ -26,12 +28,14 @@ from pathlib import Path
 
 from chaoskit.kernel import modules
 
-JOB, READY, EXIT = "job.json", "ready", "exit"
+JOB, ASKS, READY, EXIT = "job.json", "asks", "ready", "exit"
+PIECE = 2048  # bytes that are told for each byte in ASKS; what a terminal holds is 4095 (drivers/tty/n_tty.c)
 NO_EXIT = "    "  # what stands in EXIT until there is one
 LETTERS = {signal.SIGINT: b"i", signal.SIGTERM: b"t", signal.SIGHUP: b"h"}
 CONSOLE = "/dev/tty0"  # by this name: a hangup does not reach whoever holds it as /dev/console
 
 _ALGORITHMS = "/proc/sys/net/ipv4/tcp_{}_congestion_control"
+_MS_RDONLY, _MS_NOSUID, _MS_REMOUNT, _MS_BIND = 0x1, 0x2, 0x20, 0x1000  # mount(2)
 _RB_POWER_OFF = 0x4321FEDC  # include/uapi/linux/reboot.h
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -40,7 +44,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class Job:
     """What the host wants run. `scratch` lies inside `folder`; `modules` is None when all is built in.
 
-    `host` is the process that started the guest, by its number outside.
+    `host` is the process that started the guest, by its number outside; `input` is how many bytes of base64 it has for
+    the command to read.
     """
 
     argv: list[str]
@@ -50,6 +55,7 @@ class Job:
     scratch: str
     modules: str | None
     host: int
+    input: int
 
 
 def main(scratch: Path) -> None:
@@ -59,7 +65,8 @@ def main(scratch: Path) -> None:
         console = _console()
         abandoned = not _lives(job.host)
         _furnish(job)
-        code = None if abandoned else _run(job, console)
+        words = None if abandoned else _receive(job, console)
+        code = None if words is None else _run(job, console, words)
         if code is None:
             shutil.rmtree(job.scratch, ignore_errors=True)
         else:
@@ -73,17 +80,18 @@ def main(scratch: Path) -> None:
 def _lives(host: int) -> bool:
     """Whether the host process runs. /proc is still the host's; ours is not mounted yet.
 
-    A process that was killed and not waited for stays in /proc, but without a program (proc_pid_exe(5)).
+    One that was killed and not waited for stays in /proc, but is in no network namespace any more. Its other traces,
+    as the link to its program, are hidden from a guest that is confined.
     """
-    try:
-        Path(f"/proc/{host}/exe").readlink()
-    except OSError:
-        return False
-    return True
+    return Path(f"/proc/{host}/net/dev").exists()
 
 
 def _furnish(job: Job) -> None:
-    """Mount what a command expects, load the modules of a lab, let every namespace have every congestion control."""
+    """Mount what a command expects, load the modules of a lab, let every namespace have every congestion control.
+
+    Programs that are set-user-ID change nobody: to a guest that is confined all files of the host's root are nobody's.
+    """
+    _mount("none", "/", "", flags=_MS_REMOUNT | _MS_BIND | _MS_RDONLY | _MS_NOSUID)
     _mount("proc", "/proc", "proc")
     _mount("sysfs", "/sys", "sysfs")
     _mount("tmpfs", "/run", "tmpfs")
@@ -95,7 +103,21 @@ def _furnish(job: Job) -> None:
     Path(_ALGORITHMS.format("allowed")).write_text(Path(_ALGORITHMS.format("available")).read_text())
 
 
-def _run(job: Job, console: int) -> int | None:
+def _receive(job: Job, console: int) -> bytes | None:
+    """What the command is to read; None when the host has gone before it had told all."""
+    said = bytearray()
+    while len(said) < job.input:
+        if len(said) % PIECE == 0:
+            with (Path(job.scratch) / ASKS).open("ab") as asks:
+                asks.write(b"?")
+        more = _heard(console)
+        if not more:
+            return None
+        said += more
+    return binascii.a2b_base64(said)
+
+
+def _run(job: Job, console: int, words: bytes) -> int | None:
     """Run the command, passing interrupts on; its exit code, or None when the host has gone."""
     wake, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -103,7 +125,7 @@ def _run(job: Job, console: int) -> int | None:
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
     command = os.fork()
     if command == 0:
-        _become(job)
+        _become(job, words)
     (Path(job.scratch) / READY).touch()
     watch = select.poll()
     watch.register(console, select.POLLIN)
@@ -123,19 +145,30 @@ def _run(job: Job, console: int) -> int | None:
                     os.kill(command, sign)
 
 
-def _become(job: Job) -> None:
+def _become(job: Job, words: bytes) -> None:
     """Turn this child into the command; never returns."""
     try:
         os.setsid()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+        os.dup2(_holding(words) if words else os.open("/dev/null", os.O_RDONLY), 0)
         os.chdir(job.directory)
         os.execvpe(job.argv[0], job.argv, job.environment)
     except OSError as error:
         print(f"cannot run {job.argv[0]}: {error.strerror}: {error.filename}", file=sys.stderr, flush=True)
     finally:
         os._exit(127)
+
+
+def _holding(words: bytes) -> int:
+    """A descriptor to read them from, of a file in this guest's memory that has no name."""
+    place = "/run/input"
+    file = os.open(place, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    os.unlink(place)  # noqa: PTH108
+    with open(file, "wb", closefd=False) as writer:
+        writer.write(words)
+    os.lseek(file, 0, os.SEEK_SET)
+    return file
 
 
 def _reap(command: int) -> int | None:
@@ -177,8 +210,8 @@ def _hand_over(path: Path, code: int) -> None:
         room.write(f"{code:{len(NO_EXIT)}}")
 
 
-def _mount(source: str, place: str, kind: str, options: str = "") -> None:
-    if _libc.mount(source.encode(), place.encode(), kind.encode(), 0, options.encode() or None) != 0:
+def _mount(source: str, place: str, kind: str, options: str = "", flags: int = 0) -> None:
+    if _libc.mount(source.encode(), place.encode(), kind.encode(), flags, options.encode() or None) != 0:
         code = ctypes.get_errno()
         raise OSError(code, f"mount {kind}: {os.strerror(code)}", place)
 

@@ -9,6 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from chaoskit import programs
 from chaoskit.clock import Clock, RealClock
 from chaoskit.errors import RefusedError
 from chaoskit.folder import descriptor, shown
@@ -17,7 +18,7 @@ from chaoskit.substrate.running import Command, conduct, last_words, wait
 LOG = "conduct.log"
 SLACK = 60_000_000_000  # ns that an experiment may take beyond what its plan says
 
-_LEASH = ("setpriv", "--pdeathsig", "INT", "--")  # setpriv(1), util-linux: it is interrupted when we die
+_LEASH = ("--pdeathsig", "INT", "--")  # setpriv(1), util-linux: it is interrupted when we die
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Here:
             held = descriptor(command.folder)
             with (command.folder / LOG).open("ab") as log:
                 process = subprocess.Popen(
-                    [*_LEASH, *command.argv],
+                    [*programs.tool("setpriv"), *_LEASH, *command.argv],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,

@@ -13,6 +13,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from chaoskit import programs
 from chaoskit.errors import RefusedError
 
 PACKAGE = "linux-source-6.12"
@@ -68,7 +69,7 @@ def version() -> str | None:
     if not SOURCE.exists():
         return None
     try:
-        words = ["dpkg-query", "--show", "--showformat=${Version}", PACKAGE]
+        words = [*programs.tool("dpkg-query"), "--show", "--showformat=${Version}", PACKAGE]
         answer = subprocess.run(words, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -8,11 +8,11 @@ Rules: it runs in a session of its own, so that a Ctrl-C at the terminal reaches
 from __future__ import annotations
 
 import signal
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from chaoskit import programs
 from chaoskit.clock import Clock
 from chaoskit.folder import descriptor
 from chaoskit.units import Duration
@@ -53,7 +53,7 @@ class Running(Protocol):
 def conduct(run: Path, limit: int) -> Command:
     """The command that does the experiment of a run directory within `limit` ns."""
     run = run.resolve() if descriptor(run) is None else run
-    return Command((sys.executable, "-m", "chaoskit", "conduct", str(run)), run, Duration(limit))
+    return Command(programs.python("chaoskit", "conduct", str(run)), run, Duration(limit))
 
 
 def wait(running: Running, clock: Clock) -> int:

@@ -11,11 +11,12 @@ of a guest outlives it but what it wrote in that folder, however it ends:
 | it panics, somebody kills it  | the same, and RefusedError tells its last words                     |
 | this process dies             | its console hangs up; it clears away after us and powers off        |
 
-Read-only guards against accidents: the command is root inside, and could mount again what its user may write.
+Root in the guest cannot undo that: see `confinement`, and what `chaoskit doctor` says where a host does not allow it.
 """
 
 from __future__ import annotations
 
+import binascii
 import contextlib
 import json
 import os
@@ -23,16 +24,18 @@ import platform
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
+from chaoskit import programs, trust
 from chaoskit.clock import Clock, RealClock
 from chaoskit.errors import RefusedError
 from chaoskit.seed import derive
-from chaoskit.substrate import guest, kernels
-from chaoskit.substrate.running import Command, conduct, last_words, wait
+from chaoskit.substrate import confinement, guest, kernels
+from chaoskit.substrate.running import GLANCE, Command, conduct, last_words, wait
 from chaoskit.units import Size
 
 MEMORY = Size.parse("512MiB")
@@ -56,9 +59,9 @@ OPTIONS = {
 }
 """For a feature (see `facts`) what a kernel must have been built with."""
 
+_MOMENT = 1_000_000  # ns
 _DATE = 1_767_225_600 * 10**9  # ns since 1970: 2026-01-01, when every guest in virtual time boots
-_HOME = Path(__file__).resolve().parents[2]  # what the guest's first process imports chaoskit from
-_PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH")
+_PASSED_ON, _SEARCH_PATHS = ("LANG", "LC_ALL"), ("PATH", "LD_LIBRARY_PATH")
 _INSIDE = {
     "HOME": "/run/home",
     "TMPDIR": "/run/tmp",
@@ -97,29 +100,44 @@ class Uml:
         timed = replace(self, options=(*self.options, *virtual_time(derive(seed, "guest"))))
         return timed.launch(_conduct(run, SLACK), RealClock())
 
-    def launch(self, command: Command, clock: Clock) -> Guest:
-        """Boot a guest that runs any command. RefusedError when it cannot even begin."""
+    def launch(self, command: Command, clock: Clock, words: bytes = b"") -> Guest:
+        """Boot a guest that runs any command. RefusedError when it cannot even begin.
+
+        The command reads `words` as its standard input; they get there without lying in a file anywhere.
+        """
+        told = binascii.b2a_base64(words, newline=False)
         scratch = command.folder.resolve() / f".guest-{clock.now():x}"
-        line, environment = boot_line(self, scratch), self._environment()
+        line, environment, prepare = boot_line(self, scratch), self._environment(), self._prepare(scratch.parent)
         try:
             scratch.mkdir(mode=0o700)
             (scratch / guest.EXIT).write_text(guest.NO_EXIT)
-            (scratch / guest.JOB).write_text(json.dumps(asdict(_job(command, scratch, self.kernel))))
-            process = _boot(line, scratch.parent / LOG, environment | {"HOME": str(scratch)})
+            (scratch / guest.JOB).write_text(json.dumps(asdict(_job(command, scratch, self.kernel, len(told)))))
+            process = _boot(line, scratch.parent / LOG, environment | {"HOME": str(scratch)}, prepare)
+        except subprocess.SubprocessError as error:  # of a child that could not prepare itself
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise RefusedError(f"a guest cannot be confined to {command.folder}: use another --out") from error
         except OSError as error:
             shutil.rmtree(scratch, ignore_errors=True)
             raise RefusedError(
                 f"cannot start a guest in {command.folder}: {error.strerror}; use another --out"
             ) from error
-        return Guest(process, scratch, command, Patience(command, clock, renewed=self.virtual))
+        return Guest(process, scratch, told, Patience(command, clock, renewed=self.virtual))
 
     def memory_folder(self) -> str:
         """Where a guest's memory goes: shared memory, or the folder for temporary files."""
         return memory_folder(self.memory, ("/dev/shm", tempfile.gettempdir()))
 
+    def _prepare(self, folder: Path) -> Callable[[], None] | None:
+        """What the kernel's own process does before it becomes that: it confines itself, where it can."""
+        return None if confinement.hindrance() else partial(confinement.confine, folder, self.memory)
+
     def _environment(self) -> dict[str, str]:
         """What the kernel's own process gets: it puts the guest's memory into TMPDIR, an unlinked file."""
-        return {"TMPDIR": self.memory_folder(), "PATH": os.environ.get("PATH", os.defpath)}
+        folder = self.memory_folder()
+        return {
+            "TMPDIR": folder if confinement.hindrance() else confinement.MEMORY,
+            "PATH": programs.tool_path(os.environ),
+        }
 
 
 class Patience:
@@ -146,12 +164,13 @@ class Patience:
 class Guest:
     """A running guest. Made by `Uml.start`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], scratch: Path, command: Command, patience: Patience) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], scratch: Path, told: bytes, patience: Patience) -> None:
         self.log = scratch.parent / LOG
         self.pid = process.pid
         self._process = process
         assert process.stdin is not None
         self._console = process.stdin
+        self._told, self._pieces = told, 0
         self._scratch = scratch
         self._patience = patience
         self._code: int | None = None
@@ -166,6 +185,7 @@ class Guest:
             self._code = 128 + self._called_off
             return self._code
         if self._process.poll() is None:
+            self._tell()
             if not self._patience.is_over():
                 return None
             self.close()
@@ -179,6 +199,18 @@ class Guest:
         finally:
             self.close()
         return self._code
+
+    def _tell(self) -> None:
+        """Hand in what the command is to read, piece by piece as the guest asks for them; for a glance at most."""
+        clock, asks = RealClock(), self._scratch / guest.ASKS
+        ends = clock.now() + GLANCE
+        while (begin := self._pieces * guest.PIECE) < len(self._told) and clock.now() < ends:
+            if _size(asks) > self._pieces:
+                with contextlib.suppress(BrokenPipeError):
+                    self._console.write(self._told[begin : begin + guest.PIECE])
+                self._pieces += 1
+            else:
+                clock.sleep_until(clock.now() + _MOMENT)
 
     def interrupt(self, sign: signal.Signals = signal.SIGINT) -> None:
         """As `Running.interrupt`."""
@@ -207,12 +239,19 @@ class Guest:
 
 
 def find(path: Path | None = None) -> GuestKernel:
-    """The guest kernel at `path`, or our own, or `linux.uml` on PATH. RefusedError says how to get one."""
+    """The guest kernel at `path`, or our own, or `linux.uml` on PATH. RefusedError says how to get one.
+
+    Only one that root or this user owns is executed, and that nobody else could have put there.
+    """
     place = kernels.cache()
-    found = shutil.which(path or kernels.newest(place) or "linux.uml")
+    found = programs.find(str(path or kernels.newest(place) or "linux.uml"))
     if found is None:
         where = f"{path} is no program" if path else f"linux.uml is not on PATH, and {kernels.absence(place)}"
         raise RefusedError(f"there is no guest kernel, {where}; {remedy()}")
+    if weakness := trust.weakness(Path(found), os.geteuid()):
+        raise RefusedError(
+            f"{found} is not booted, for others could have changed it: {weakness.reason}; {_mine(weakness)}"
+        )
     config = _ask(found, "--showconfig").splitlines()
     if "CONFIG_UML=y" not in config:
         raise RefusedError(f"{found} is no User-Mode Linux kernel: {remedy()}")
@@ -242,6 +281,10 @@ def _mend(kernel: str) -> str:
     return remedy()
 
 
+def _mine(weakness: trust.Weakness) -> str:
+    return weakness.remedy or "start chaoskit as that user, a guest takes no root, or give --kernel a copy of your own"
+
+
 def _ask(kernel: str, question: str) -> str:
     try:
         answer = subprocess.run([kernel, question], capture_output=True, text=True, timeout=10, check=True)
@@ -250,7 +293,9 @@ def _ask(kernel: str, question: str) -> str:
     return answer.stdout.strip()
 
 
-def _boot(line: list[str], log: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+def _boot(
+    line: list[str], log: Path, environment: dict[str, str], prepare: Callable[[], None] | None
+) -> subprocess.Popen[bytes]:
     with log.open("ab") as console:
         process = subprocess.Popen(
             line,
@@ -260,6 +305,7 @@ def _boot(line: list[str], log: Path, environment: dict[str, str]) -> subprocess
             bufsize=0,
             env=environment,
             start_new_session=True,
+            preexec_fn=prepare,
         )
     _pin(process.pid)
     return process
@@ -268,11 +314,12 @@ def _boot(line: list[str], log: Path, environment: dict[str, str]) -> subprocess
 def _conduct(run: Path, limit: int) -> Command:
     """As `conduct`, by the way that a guest is faster on: half as many of its costly stops until the first request."""
     command = conduct(run, limit)
-    return replace(command, argv=(sys.executable, "-m", "chaoskit.cli.inside", str(command.folder.resolve())))
+    return replace(command, argv=programs.python_in_guest("chaoskit.cli.inside", str(command.folder.resolve())))
 
 
 def boot_line(substrate: Uml, scratch: Path) -> list[str]:
     """The guest kernel's command line (Documentation/virt/uml, Documentation/admin-guide/kernel-parameters)."""
+    init, *words = programs.first_python(guest.__name__, str(scratch))
     return [
         str(substrate.kernel.path),
         f"mem={substrate.memory // 2**20}M",
@@ -284,10 +331,9 @@ def boot_line(substrate: Uml, scratch: Path) -> list[str]:
         "con0=fd:0,fd:1",
         "con=null",
         *substrate.options,
-        f"init={_quoted(sys.executable)}",
-        f"PYTHONPATH={_quoted(str(_HOME))}",
+        f"init={_quoted(init)}",
         "--",
-        *("-S", "-P", "-B", "-m", guest.__name__, _quoted(str(scratch))),
+        *map(_quoted, words),
     ]
 
 
@@ -323,16 +369,17 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _job(command: Command, scratch: Path, kernel: GuestKernel) -> guest.Job:
+def _job(command: Command, scratch: Path, kernel: GuestKernel, told: int) -> guest.Job:
     passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return guest.Job(
         argv=list(command.argv),
-        environment=passed_on | _INSIDE,
+        environment=passed_on | programs.only_absolute(os.environ, _SEARCH_PATHS) | _INSIDE,
         directory=str(Path.cwd()),
         folder=str(scratch.parent),
         scratch=str(scratch),
         modules=str(kernel.modules) if kernel.modules else None,
         host=os.getpid(),
+        input=told,
     )
 
 

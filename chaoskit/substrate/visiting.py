@@ -2,7 +2,7 @@
 
 Rules: its standard output and error arrive here as it writes them, apart, every byte; what is piped or redirected to
 us it reads, a terminal's input it does not, for a guest has no terminal. The guest's files are the host's, to be read;
-the environment goes in by a file that is gone before the command begins.
+the command's words and its environment, where keys are, lie in no file on the way.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
 
+from chaoskit import programs
 from chaoskit.clock import RealClock
 from chaoskit.conduct import exec
 from chaoskit.conduct.command import Command
@@ -31,7 +32,7 @@ from chaoskit.substrate.running import GLANCE, Running
 from chaoskit.substrate.uml import Uml
 from chaoskit.units import Duration
 
-VISIT, PLAN, OUTPUTS = "visit.json", "plan.json", ("stdout", "stderr")
+PLAN, OUTPUTS = "plan.json", ("stdout", "stderr")
 _AS_LONG_AS_IT_TAKES = Duration.parse("8760h")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -50,13 +51,12 @@ def in_guest(substrate: Uml, plan: Plan, command: Command) -> int:
     with tempfile.TemporaryDirectory(prefix="chaoskit-") as name:
         folder = Path(name)
         visit = {"argv": command.argv, "environment": dict(command.environment), "has_input": _has_input()}
-        (folder / VISIT).touch(mode=0o600)
-        (folder / VISIT).write_text(json.dumps(visit))
         (folder / PLAN).write_text(plan.model_dump_json())
         for output in OUTPUTS:
             (folder / output).touch()
-        words = (sys.executable, "-m", "chaoskit.cli.inside_exec", name)
-        guest = substrate.launch(running.Command(words, folder, _AS_LONG_AS_IT_TAKES), RealClock())
+        words = programs.python_in_guest("chaoskit.cli.inside_exec", name)
+        errand = running.Command(words, folder, _AS_LONG_AS_IT_TAKES)
+        guest = substrate.launch(errand, RealClock(), json.dumps(visit).encode())
         try:
             if not visit["has_input"]:
                 return _attend(guest, folder)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from chaoskit.clock import RealClock
+
+CLOCK = RealClock()
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 LAB = EXPERIMENTS / "loss-first-token.yaml"
 PATIENCE = 180  # s; a guest that shares its processor with four others has taken 63
@@ -121,6 +127,48 @@ def test_input_that_cannot_be_read_ends_it() -> None:
 
     assert answer.returncode == 3
     assert "standard input cannot be read: Transport endpoint is not connected" in answer.stderr
+
+
+def test_a_large_environment_comes_whole() -> None:
+    """As much as a command can be given: ten times a hundred kilobytes, and every sign in them."""
+    large = {f"LARGE_{number}": "".join(chr(1 + (number + at) % 126) for at in range(100_000)) for number in range(10)}
+    program = "import hashlib, os; print(hashlib.sha256(repr(sorted((k, v) for k, v in os.environ.items() if "
+    program += "k.startswith('LARGE'))).encode()).hexdigest())"
+
+    answer = execute(sys.executable, "-c", program, env=os.environ | large)
+
+    assert answer.stdout == hashlib.sha256(repr(sorted(large.items())).encode()).hexdigest() + "\n", answer.stderr
+
+
+@pytest.mark.parametrize("moment", ["its folder is made", "it boots", "it hands in", "it has begun"])
+def test_the_environment_touches_no_disk(tmp_path: Path, moment: str) -> None:
+    """Not while the guest boots, not while the command runs, and not after a kill -9 at any moment."""
+    secret = os.urandom(16).hex()
+    places, seen = (tmp_path, Path("/dev/shm")), set[str]()
+    signs = {"its folder is made": "*/plan.json", "it boots": "*/.guest-*/job.json", "it hands in": "*/.guest-*/asks"}
+    script = "echo begun; while :; do sleep 0.05; done"
+    environment = os.environ | {"TMPDIR": str(tmp_path), "SECRET": secret}
+    with subprocess.Popen(words("sh", "-c", script), stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        deadline = CLOCK.now() + PATIENCE * 10**9
+        while not (select.select([process.stdout], [], [], 0)[0] if moment == "it has begun" else None):
+            seen |= holders(places, secret)
+            if moment in signs and list(tmp_path.glob(signs[moment])):
+                break
+            assert CLOCK.now() < deadline, "it has not come to that"
+        process.kill()
+
+    assert seen | holders(places, secret) == set()
+
+
+def holders(places: tuple[Path, ...], secret: str) -> set[str]:
+    """The files below these places that contain it."""
+    found = set()
+    for path in (Path(top, name) for place in places for top, _, names in os.walk(place) for name in names):
+        with suppress(OSError):  # it has gone meanwhile
+            if path.is_file() and secret.encode() in path.read_bytes():
+                found.add(path.name)
+    return found
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

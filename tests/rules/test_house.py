@@ -111,3 +111,34 @@ def test_commands_are_short(path: Path) -> None:
 
     assert len(text.splitlines()) < 80
     assert not top & {"httpx", "pyroute2", "scapy", "pydantic", "numpy", "yaml", "asyncio"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HOUSE)))
+def test_programs_are_started_by_one_door(path: Path) -> None:
+    """`programs` alone knows this interpreter and looks for tools; nobody starts a tool by its bare name.
+
+    A name would be looked for wherever PATH says, and a Python started in any other way loads code from the current
+    directory. The command that a user gave to `exec` is looked for as his shell would.
+    """
+    if room(path) == "programs":
+        return
+    tree = ast.parse(path.read_text())
+
+    strays = [f"{path.name}:{node.lineno}" for node in ast.walk(tree) if _starts_by_itself(node)]
+
+    assert not strays or path.relative_to(HOUSE) == Path("conduct/command.py"), strays
+
+
+def _starts_by_itself(node: ast.AST) -> bool:
+    match node:
+        case ast.Attribute(value=ast.Name(id="sys"), attr="executable"):
+            return True
+        case ast.ImportFrom(module="sys" | "shutil" | "subprocess", names=names):
+            return not {"executable", "which", "run", "Popen", "call"}.isdisjoint(alias.name for alias in names)
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="shutil"), attr="which")):
+            return True
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="subprocess")), args=[ast.List(elts=[first, *_]), *_]):
+            return isinstance(first, ast.Constant)
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="os"), attr="system" | "popen")):
+            return True
+    return False

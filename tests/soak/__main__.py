@@ -109,7 +109,8 @@ class Shift:
         done = len(self.outcomes()) + self._lost
         numbers = {"seed": self._asked.seed, "count": self._asked.count, "part": self._part, "skip": done}
         words = [f"--{name}={value}" for name, value in {**numbers, "of": len(self._asked.kernels)}.items()]
-        argv = (sys.executable, "-m", "soak.shift", str(self._place / FILE), *words, f"--only={self._asked.only}")
+        python = ("env", f"PYTHONPATH={Path(__file__).parents[1]}", sys.executable)
+        argv = (*python, "-m", "soak.shift", str(self._place / FILE), *words, f"--only={self._asked.only}")
         guest = uml.Uml(self._kernel).launch(Command(argv, self._place, self._asked.limit), RealClock())
         cpus = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(guest.pid, {cpus[self._part % len(cpus)]})

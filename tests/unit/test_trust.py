@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,3 +126,23 @@ def test_what_another_user_owns_is_trusted_for_him_alone(place: Path, what: str)
 def test_what_is_roots_is_trusted_for_everybody() -> None:
     """As the system's programs are."""
     assert untrusted(Path("/usr"), 1234) == ""
+
+
+def test_in_a_user_namespace_of_our_own_the_system_is_trusted_still() -> None:
+    """Although root's files look like nobody's there; a mode that lets others write is seen as ever."""
+    program = (
+        "import os; from pathlib import Path; from chaoskit.trust import untrusted; "
+        "print(os.stat('/usr').st_uid, [untrusted(Path(place), 0) for place in ('/usr', '/tmp')])"
+    )
+    drop = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"] if ME == 0 else []
+    home = str(Path(__file__).parents[2])
+
+    answer = subprocess.run(
+        [*drop, "unshare", "--user", "--map-root-user", "/usr/bin/python3", "-c", program],
+        env={"PYTHONPATH": home},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert answer.stdout == "65534 ['', '/tmp can be written by group and others']\n", answer.stderr

@@ -1,0 +1,44 @@
+"""A current directory full of traps: nothing of it is loaded in a guest, where the command is root."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from poison import poison
+
+EXPERIMENT = Path(__file__).parents[2] / "experiments" / "loss-first-token.yaml"
+SAFE = "import sys; sys.path = [place for place in sys.path if place not in ('', '.', sys.argv[1])]; del sys.argv[1]; "
+MAIN = SAFE + "from chaoskit.cli.main import main; main()"
+
+
+@pytest.mark.parametrize("search", ["", ":/nowhere", ".:trap"], ids=["as usual", "empty entry", "relative entries"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "run FILE --kernel linux.uml --clock real --out OUT",
+        "exec FILE --kernel linux.uml -- true",
+        "doctor --kernel linux.uml",
+    ],
+    ids=lambda words: words.split()[0],
+)
+def test_a_guest_loads_nothing_from_the_current_directory(words: str, search: str, tmp_path: Path) -> None:
+    """Of modules, Python's own or others, and of tools; what PYTHONPATH and PATH say of it does not matter."""
+    trap = poison(tmp_path / "trap", tmp_path / "out" / "mark")
+    argv = [each.replace("FILE", str(EXPERIMENT)).replace("OUT", str(tmp_path / "out")) for each in words.split()]
+    paths = {"PYTHONPATH": search, "PATH": f"{search}:{os.environ['PATH']}"} if search else {}
+
+    answer = subprocess.run(
+        [sys.executable, "-I", "-c", MAIN, str(trap), *argv],
+        cwd=trap,
+        env=os.environ | paths,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert not (tmp_path / "out" / "mark").exists(), (tmp_path / "out" / "mark").read_text()
+    assert answer.returncode in ((0, 1, 5) if "run" in words.split() else (0,)), answer.stdout + answer.stderr
