@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from chaoskit.errors import SpecError
+from chaoskit.terminal import say
 from chaoskit.units import Duration
 
 
@@ -39,7 +40,7 @@ def serve(
     if script.first_token_p99 < script.first_token_median:
         raise SpecError(f"--first-token-p99 {first_token_p99} is below --first-token {first_token}")
     listener = listen(host, port)
-    typer.echo(_greeting(listener.getsockname(), script.tls is not None))
+    say(_greeting(listener.getsockname(), script.tls is not None))
     sign = asyncio.run(serve_until_signal(listener, script))
     raise typer.Exit(128 + sign)
 

@@ -27,6 +27,7 @@ from chaoskit.errors import NotRestoredError, RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Knob, Sysctl
+from chaoskit.terminal import complain
 from chaoskit.topology.way_out import HOST_MAC, LINK, MAC, MTU
 
 INSTALL = "sudo apt-get install passt, or run as root"
@@ -151,7 +152,7 @@ def _put_back(debts: list[_Debt]) -> int:
                     kernel.write(knob, former)
             except RefusedError as error:
                 code = NotRestoredError.exit_code
-                print(f"chaoskit: not put back: {error}", file=sys.stderr, flush=True)
+                complain(f"not put back: {error}")
     return code
 
 
