@@ -162,6 +162,10 @@ class SafeStream(io.TextIOWrapper):
             with _Spill(self):
                 super().flush()
 
+    def close(self) -> None:
+        """Only flushed: what it writes to is the process's, and others have it too."""
+        self.flush()
+
 
 class _Spill:
     """Catches what a stream that cannot be written raises, and sends all that follows to /dev/null."""
@@ -238,7 +242,7 @@ def _safe(stream: TextIO | None, number: int) -> TextIO:
     if isinstance(stream, SafeStream):
         return stream
     if stream is None:
-        stream = open(number, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  a descriptor, for our life
+        return SafeStream(open(number, "wb", closefd=False), "utf-8", "backslashreplace")
     assert isinstance(stream, io.TextIOWrapper)
     return SafeStream(
         stream.buffer,

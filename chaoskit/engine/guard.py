@@ -23,13 +23,13 @@ import select
 import signal
 import socket
 import sys
-import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from chaoskit import crash
 from chaoskit.clock import Clock, RealClock, boottime
 from chaoskit.engine.journal import Debt, Journal
 from chaoskit.engine.lease import LOG, Leases, Process, owed_in
@@ -224,8 +224,8 @@ def _live(account: Account, open_kernel: OpenKernel, ends: int, copies: _Copies)
             except RefusedError as error:
                 with suppress(OSError):
                     line.send(str(error).encode())
-    except BaseException:  # noqa: BLE001  the last frame of a process: it must end by _exit
-        traceback.print_exc()
+    except BaseException as error:  # noqa: BLE001  the last frame of a process: it must end by _exit
+        code = crash.tell(error)
     finally:
         sys.stderr.flush()
         os._exit(code)
