@@ -228,10 +228,7 @@ def _named(knobs: Iterable[Knob]) -> Iterator[str]:
 
 
 def _date(iso: str) -> str:
-    try:
-        return f"{datetime.fromisoformat(iso):%Y-%m-%d %H:%M:%S %Z}"
-    except ValueError:  # as somebody wrote it
-        return iso
+    return f"{datetime.fromisoformat(iso):%Y-%m-%d %H:%M:%S %Z}"
 
 
 def _hits(standing: Standing) -> Iterator[str]:

@@ -22,7 +22,7 @@ MODULES = {
 
 CALLS = {
     **dict.fromkeys(("print", "input", "breakpoint"), PRINTER),
-    **dict.fromkeys(("echo", "secho", "echo_via_pager", "confirm", "prompt", "launch"), PRINTER),
+    **dict.fromkeys(("echo", "secho", "echo_via_pager", "confirm", "prompt"), PRINTER),
     **dict.fromkeys(("print_exc", "print_exception", "print_last", "print_stack", "print_tb"), PRINTER),
     **dict.fromkeys(("Console", "get_console", "from_markup", "from_ansi", "render_str"), SCREEN),
 }
