@@ -142,9 +142,11 @@ class SafeStream(io.TextIOWrapper):
     """A standard stream that shows what a terminal would obey.
 
     A reader that has gone, as of `| head`, has seen enough: what follows goes nowhere, and the command keeps its own
-    exit code. Any other failure of standard output raises RefusedError, once; of standard error, which could be told
-    nowhere, nothing.
+    exit code. Any other failure of standard output raises RefusedError, once, and again at `finish`; of standard error,
+    which could be told nowhere, nothing.
     """
+
+    lost: RefusedError | None = None
 
     def write(self, text: str, /) -> int:
         """Escaped, and in signs that the encoding has."""
@@ -187,9 +189,10 @@ class _Spill:
             os.close(null)
         if isinstance(error, BrokenPipeError) or self._stream.fileno() == 2:
             return True
-        raise RefusedError(
+        self._stream.lost = RefusedError(
             f"cannot write standard output: {error.strerror}; free some space, or send it elsewhere"
-        ) from error
+        )
+        raise self._stream.lost from error
 
 
 class StyledFile:
@@ -236,6 +239,13 @@ def protect() -> None:
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     sys.stdout, sys.stderr = _safe(sys.stdout, 1), _safe(sys.stderr, 2)
+
+
+def finish() -> None:
+    """Write out what waits. Raises RefusedError when something could not be written, now or before."""
+    sys.stdout.flush()
+    if isinstance(sys.stdout, SafeStream) and sys.stdout.lost is not None:
+        raise sys.stdout.lost
 
 
 def _safe(stream: TextIO | None, number: int) -> TextIO:

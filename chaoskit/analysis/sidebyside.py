@@ -72,6 +72,8 @@ class SideBySide(BaseModel):
         codes = {result.exit_code for result in self.results}
         if self.how == "dirty":
             codes.add(NotRestoredError.exit_code)
+        if self.how == "crashed":
+            codes.add(EXIT_SOFTWARE)
         if self.how == "interrupted":
             codes.add(143 if self.detail == "SIGTERM" else 130)
         if len(self.results) < len(self.variants):

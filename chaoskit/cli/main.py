@@ -25,7 +25,7 @@ def ended(work: Callable[[], int]) -> int:
     try:
         terminal.protect()
         code = work()
-        sys.stdout.flush()
+        terminal.finish()
     except BaseException as error:  # noqa: BLE001  the last frame of a program
         return _failed(error)
     return code
@@ -47,9 +47,13 @@ def _failed(error: BaseException) -> int:
 
 
 def _command() -> int:
-    """The command's exit code. Typer's own ends are not used: it answers a Ctrl-C with 1, as well as a closed pipe."""
+    """The command's exit code.
+
+    Typer's own ends are not used: it answers some of them with 1, and on a stream that has only ASCII it writes past
+    the printer.
+    """
     from typer import Exit
-    from typer._click.exceptions import ClickException  # has no public name, and is what a wrong option raises
+    from typer._click.exceptions import NoArgsIsHelpError, UsageError  # they have no public names
     from typer.main import get_command
 
     from chaoskit.cli.app import app
@@ -60,7 +64,13 @@ def _command() -> int:
             command.invoke(context)
     except Exit as end:
         return end.exit_code
-    except ClickException as misused:
-        misused.show()
+    except NoArgsIsHelpError as misused:
+        terminal.note(*misused.format_message().split("\n"))
+        return misused.exit_code
+    except UsageError as misused:
+        if misused.ctx is not None:
+            usage, help_option = misused.ctx.get_usage(), misused.ctx.help_option_names[0]
+            terminal.note(*usage.split("\n"), f"Try '{misused.ctx.command_path} {help_option}' for help.", "")
+        terminal.complain(misused.format_message())
         return misused.exit_code
     return 0

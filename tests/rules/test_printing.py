@@ -36,7 +36,6 @@ NAMED = {
     ("cli/plan.py", "stdout"): "for a screen",
     ("cli/plan.py", "stderr"): "for a screen",
     ("cli/pmtu.py", "stderr"): "for a screen",
-    ("cli/main.py", "stdout"): "flushed in the end",
     ("conduct/children.py", "stderr"): "flushed before a process ends",
     ("conduct/doorkeeper.py", "stdout"): "flushed before a fork",
     ("engine/guard.py", "stderr"): "flushed before a process ends",
