@@ -21,7 +21,7 @@ from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import Here, Lease, Leases, Process, period
 from chaoskit.engine.lock import NAME, Lock
 from chaoskit.engine.session import restore
-from chaoskit.errors import NotRestoredError, RefusedError
+from chaoskit.errors import ChaoskitError, NotRestoredError, RefusedError
 from chaoskit.knobs import Kernel
 
 K = TypeVar("K", bound=Kernel)
@@ -72,8 +72,8 @@ class Held(Generic[K]):
         """
         if self.order.heartbeat is not None:
             self.guard.renew(self.order.heartbeat)
-        elif not self.guard.is_alive:
-            raise RefusedError(f"the guard (process {self.guard.process.pid}) was killed: run it again")
+        else:
+            self.guard.require()
 
     def detach(self) -> None:
         """Leave everything in force until the lease's end; the guard sees to that. The body may end.
@@ -116,7 +116,7 @@ def _hold(
         journal = stack.enter_context(Journal(account.journal))
         span = _SETTING + (order.heartbeat or order.length)
         guard = Guard.start(account, open_kernel, boottime() + span, lock)
-    except RefusedError:
+    except ChaoskitError:
         leases.end(lease.id)
         raise
     lease = _signed(lease, guard)

@@ -36,7 +36,7 @@ from chaoskit.engine.lease import LOG, Leases, Process, owed_in
 from chaoskit.engine.lock import Lock, adopt
 from chaoskit.engine.private import private
 from chaoskit.engine.session import restore
-from chaoskit.errors import RefusedError
+from chaoskit.errors import EXIT_SOFTWARE, CrashError, RefusedError
 from chaoskit.knobs import Kernel, Knob
 
 NAME = "chaoskit-guard"  # what ps(1) and pkill(1) call it
@@ -45,6 +45,7 @@ _SLICE = 10**9  # ns between two looks at the clock at the most: a machine may h
 _START, _FROZEN = 10 * 10**9, 3 * 10**9  # ns that a guard may take to start, and may stand still when asked to settle
 _GLANCE = 5_000_000  # ns
 _LIFELINES = 8  # descriptors of its owner's that a guard takes at the most
+_CRASHED = b"crashed "  # begins the last message of a guard that a mistake of ours ends
 _CALLS, _CALL = 5, 100  # times, and ms: how often an owner is called that is late, and how long it has to answer
 
 OpenKernel = Callable[[], AbstractContextManager[Kernel]]
@@ -90,6 +91,7 @@ class Guard:
         self._line, self._account, self._open_kernel = private(line), account, open_kernel
         self._clock: Clock = RealClock()
         self._has_ended = False
+        self._mistake = ""
 
     @classmethod
     def start(cls, account: Account, open_kernel: OpenKernel, ends: int, lock: Lock) -> Guard:
@@ -119,6 +121,8 @@ class Guard:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+            if answer is not None and answer.startswith(_CRASHED):
+                raise CrashError(f"the guard did not start{_because(answer)}; nothing was changed")
             raise RefusedError(f"the guard did not start{_because(answer)}; nothing was changed")
         return cls(Process.of(pid), ours, account, open_kernel)
 
@@ -129,12 +133,20 @@ class Guard:
             self._has_ended = os.waitpid(self.process.pid, os.WNOHANG)[0] != 0
         return not self._has_ended
 
+    def require(self) -> None:
+        """Raises RefusedError when the guard was killed, CrashError when a mistake of ours ended it: end, put back."""
+        if self.is_alive:
+            return
+        self._hear(_receive(self._line))
+        if self._mistake:
+            raise CrashError(f"the guard ended{self._mistake}; without it nothing stays changed")
+        raise RefusedError(
+            f"the guard (process {self.process.pid}) was killed: without it nothing stays changed; run it again"
+        )
+
     def renew(self, span: int) -> None:
-        """The lease now ends `span` ns from now. Raises RefusedError when the guard is dead: end, and put back."""
-        if not self.is_alive:
-            raise RefusedError(
-                f"the guard (process {self.process.pid}) was killed: without it nothing stays changed; run it again"
-            )
+        """The lease now ends `span` ns from now. Raises as `require` does."""
+        self.require()
         self._say(f"ends {boottime() + span}")
 
     def detach(self, lifelines: tuple[int, ...] = ()) -> None:
@@ -153,7 +165,8 @@ class Guard:
     def settle(self) -> list[str]:
         """Have put back what is still owed, and end the lease. Returns what is left, each in a sentence.
 
-        A guard that was killed, or stands still, does not matter: then it is done here.
+        A guard that was killed, or stands still, does not matter: then it is done here. Raises CrashError when a
+        mistake of ours ended it, and all was put back.
         """
         self._say("settle")
         answer = self._answer(_FROZEN if self._owes() else 0)
@@ -163,7 +176,10 @@ class Guard:
             if not self._has_ended:
                 os.waitpid(self.process.pid, 0)
             self._has_ended = True
-            return self._account.pay(self._open_kernel)
+            left = self._account.pay(self._open_kernel)
+            if self._mistake and not left:
+                raise CrashError(f"the guard ended{self._mistake}; all was put back without it")
+            return left
         if not self._has_ended:
             os.waitpid(self.process.pid, 0)
             self._has_ended = True
@@ -172,6 +188,10 @@ class Guard:
     def _say(self, words: str) -> None:
         with suppress(OSError):  # dead, or frozen and full of words: both are seen later
             self._line.send(words.encode(), socket.MSG_DONTWAIT)
+
+    def _hear(self, last: bytes | None) -> None:
+        if last is not None and last.startswith(_CRASHED):
+            self._mistake = _because(last)
 
     def _owes(self) -> bool:
         try:
@@ -186,6 +206,7 @@ class Guard:
         while True:
             answer = _receive(self._line)
             if answer is not None:
+                self._hear(answer)
                 return [str(each) for each in json.loads(answer)] if answer.startswith(b"[") else None
             if self.process.state not in "Tt":
                 frozen_since = None
@@ -210,7 +231,7 @@ class _Copies:
 
 def _live(account: Account, open_kernel: OpenKernel, ends: int, copies: _Copies) -> NoReturn:
     """The guard's whole life."""
-    code = 1
+    code = EXIT_SOFTWARE
     try:
         gc.disable()  # what the owner had is never tidied up here, under numbers that are ours by now
         alarm = _seclude(account.leases.folder(account.id) / LOG, copies)
@@ -222,8 +243,13 @@ def _live(account: Account, open_kernel: OpenKernel, ends: int, copies: _Copies)
                     _Watch(account, kernel, line, copies, alarm).until(ends)
                 code = 0
             except RefusedError as error:
+                code = error.exit_code
                 with suppress(OSError):
-                    line.send(str(error).encode())
+                    line.send(str(error).encode(errors="backslashreplace"))
+            except Exception as error:
+                with suppress(OSError):
+                    line.send(_CRASHED + crash.summary(error).encode())
+                raise
     except BaseException as error:  # noqa: BLE001  the last frame of a process: it must end by _exit
         code = crash.tell(error)
     finally:
@@ -350,12 +376,18 @@ def _receive(line: socket.socket) -> bytes | None:
         return line.recv(65536)
     except TimeoutError:
         return None
+    except (
+        ConnectionResetError
+    ):  # told once, when the other end closed with words unread; its last ones are still there
+        return _receive(line)
     except OSError:
         return b""
 
 
 def _because(answer: bytes | None) -> str:
-    return f": {answer.decode(errors='replace')}" if answer else " in time" if answer is None else ""
+    if answer is None:
+        return " in time"
+    return f": {answer.removeprefix(_CRASHED).decode(errors='replace')}" if answer else ""
 
 
 def _short(leftovers: list[str]) -> list[str]:
