@@ -5,6 +5,7 @@
 | `SpecError`        | the author's: the file, the options  | 2         |
 | `RefusedError`     | the machine's: rights, kernel, disk  | 3         |
 | `NotRestoredError` | ours: something was not put back     | 4         |
+| `CrashError`       | ours: a mistake, in a child process  | 70        |
 | any other          | ours: a mistake in chaoskit          | 70        |
 
 Every message says what, where, and what to type next.
@@ -15,9 +16,9 @@ EXIT_SOFTWARE = 70
 
 
 class ChaoskitError(Exception):
-    """Base of the three; `exit_code` is what the command line returns for it."""
+    """Base of these; `exit_code` is what the command line returns for it."""
 
-    exit_code = 1
+    exit_code = EXIT_SOFTWARE
 
 
 class SpecError(ChaoskitError):
@@ -36,3 +37,9 @@ class NotRestoredError(ChaoskitError):
     """Something was not put back. The message names each knob, its value and the command to type."""
 
     exit_code = 4
+
+
+class CrashError(ChaoskitError):
+    """A process of ours ended by a mistake of ours. It has reported that itself; the message repeats it in a line."""
+
+    exit_code = EXIT_SOFTWARE

@@ -13,7 +13,7 @@ from chaoskit.records.directory import OUTCOME
 from chaoskit.records.files import FILES, read
 from chaoskit.records.model import Counters, Hop, Phase, Read, Request, Served, TcpInfo, Unacked, Vitals
 
-_HOWS: tuple[How, ...] = ("finished", "interrupted", "refused", "dirty")
+_HOWS: tuple[How, ...] = ("finished", "interrupted", "refused", "crashed", "dirty")
 
 
 @dataclass(frozen=True)

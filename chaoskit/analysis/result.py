@@ -12,9 +12,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
+from chaoskit.errors import EXIT_SOFTWARE
+
 SCHEMA: Literal[1] = 1
 
-How = Literal["finished", "interrupted", "refused", "dirty"]
+How = Literal["finished", "interrupted", "refused", "crashed", "dirty"]
 Found = Literal["met", "broken", "undecided", "none"]
 Judgement = Literal["met", "broken", "undecided"]
 Confidence = Literal["exact", "likely", "none"]
@@ -295,6 +297,8 @@ class Result(_Frozen):
                 return 4
             case "refused":
                 return 3
+            case "crashed":
+                return EXIT_SOFTWARE
             case "interrupted":
                 return 143 if self.outcome.detail == "SIGTERM" else 130
             case "finished":

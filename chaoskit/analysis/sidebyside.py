@@ -2,7 +2,8 @@
 
 Such a folder has `experiment.yaml` with the matrix, `outcome.json` with how it went as a whole, and no plan of its
 own. Rules: a variant that was not run, or whose records cannot be read, is a row all the same and says why; the
-exit code of all is that of the worst: something not put back, then interrupted, refused, broken, undecided.
+exit code of all is that of the worst: something not put back, then a mistake of ours, interrupted, refused, broken,
+undecided.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from chaoskit import __version__
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.raw import how_it_went
 from chaoskit.analysis.result import How, Result
-from chaoskit.errors import ChaoskitError, NotRestoredError, SpecError
+from chaoskit.errors import EXIT_SOFTWARE, ChaoskitError, NotRestoredError, SpecError
 from chaoskit.folder import shown
 from chaoskit.records.directory import EXPERIMENT, PLAN
 from chaoskit.spec.matrix import Variant, Variants, load_variants
 
 UNDECIDED = 5
-_WORST_FIRST = (4, 143, 130, 3, 1, UNDECIDED)
+_WORST_FIRST = (4, EXIT_SOFTWARE, 143, 130, 3, 1, UNDECIDED)
 
 
 class Row(BaseModel):
@@ -72,6 +73,8 @@ class SideBySide(BaseModel):
         codes = {result.exit_code for result in self.results}
         if self.how == "dirty":
             codes.add(NotRestoredError.exit_code)
+        if self.how == "crashed":
+            codes.add(EXIT_SOFTWARE)
         if self.how == "interrupted":
             codes.add(143 if self.detail == "SIGTERM" else 130)
         if len(self.results) < len(self.variants):

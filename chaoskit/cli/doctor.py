@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from chaoskit.terminal import say, say_json
+
 if TYPE_CHECKING:
     from chaoskit.substrate.checkup import Checkup
 
@@ -23,18 +25,22 @@ def doctor(
     from chaoskit.substrate.checkup import examine
 
     checkup = examine(kernel, RealClock())
-    typer.echo(dumps(dataclasses.asdict(checkup), indent=1) if json else _text(checkup))
+    if json:
+        say_json(dumps(dataclasses.asdict(checkup), indent=1))
+    else:
+        say(*_lines(checkup))
     raise typer.Exit(0 if checkup.here_can or checkup.guest_can else 3)
 
 
-def _text(checkup: Checkup) -> str:
+def _lines(checkup: Checkup) -> list[str]:
     """Three lists and a conclusion."""
     lines = []
     groups = {"This kernel": checkup.here, "A guest kernel": checkup.guest, "What guards this machine": checkup.guards}
     for title, findings in groups.items():
         lines.append(title)
         for each in findings:
-            lines.append(f"  {'yes' if each.is_able else 'no ':3}  {each.name}{': ' if each.says else ''}{each.says}")
+            said = f"{each.name}{': ' if each.says else ''}{each.says}".splitlines()
+            lines += [f"  {'yes' if each.is_able else 'no ':3}  {said[0]}", *(f"       {line}" for line in said[1:])]
     match checkup.here_can, checkup.guest_can:
         case True, _:
             conclusion = "Experiments run in this kernel."
@@ -42,4 +48,4 @@ def _text(checkup: Checkup) -> str:
             conclusion = "Experiments run in a guest kernel, because this one cannot."
         case _:
             conclusion = "No experiment can run here until one of the two is mended."
-    return "\n".join([*lines, conclusion])
+    return [*lines, conclusion]

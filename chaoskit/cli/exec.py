@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from chaoskit.cli.run import Where
+from chaoskit.terminal import complain
 
 if TYPE_CHECKING:
     from chaoskit.conduct.command import Command
@@ -53,7 +54,7 @@ def exec(
             "--fault, --variant, --kernel, --substrate go with FILE, --seed with --down, --up; take them away"
         )
     if refused := refusal(argv):
-        typer.echo(f"chaoskit: {refused[0]}", err=True)
+        complain(refused[0])
         raise typer.Exit(refused[1])
     command = Command.here(argv)
     if file is None:
@@ -67,7 +68,7 @@ def _outside(down: str | None, up: str | None, seed: int, command: Command) -> i
     from chaoskit.spec.outing import outing
 
     faults = shaped(outing(down, up, seed))
-    return outside(faults, command, lambda sentence: typer.echo(f"chaoskit: {sentence}", err=True))
+    return outside(faults, command, complain)
 
 
 def _lab(file: Path, variant: str | None, fault: str | None, wish: Wish, command: Command) -> int:

@@ -40,11 +40,10 @@ def inject(
     """Put a fault on a real interface for a while. Only the traffic you describe is hit, and all is put back."""
     import os
 
-    from rich.console import Console
-
     from chaoskit.conduct.inject import hold, prepare
     from chaoskit.engine.lease import state_folder
     from chaoskit.report import injected
+    from chaoskit.report.screen import Screen
 
     flags = {"everything": everything, "may-cut-me-off": may_cut_me_off}
     whom = {"interface": interface, "to": to, "local-port": local_port, "protocol": protocol, "ip": ip}
@@ -52,7 +51,7 @@ def inject(
     options = whom | sizes | {"down": down, "up": up, "for": for_, "seed": seed}
     options |= {name: True for name, given in flags.items() if given}
     plan, facts = prepare(_asked(file, options))
-    screen = Console()
+    screen = Screen()
     injected.render(plan, screen)
     if dry_run:
         injected.render_commands(plan, screen)

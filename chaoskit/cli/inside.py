@@ -5,23 +5,20 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from chaoskit.clock import RealClock
-from chaoskit.errors import ChaoskitError
-from chaoskit.kernel.memory import stay_resident
+from chaoskit.cli.main import ended
 
 
-def main(run: Path) -> int:
+def main() -> int:
     """Do what the plan says, in this kernel. Returns the exit code."""
+    from chaoskit.kernel.memory import stay_resident
+
     stay_resident()
 
-    from chaoskit.conduct.run import conduct  # not at the top: most of what is to be resident comes with it
+    from chaoskit.clock import RealClock
+    from chaoskit.conduct.run import conduct  # after that: most of what is to be resident comes with it
 
-    try:
-        return conduct(run, RealClock())
-    except ChaoskitError as error:
-        print(f"chaoskit: {error}", file=sys.stderr)
-        return error.exit_code
+    return conduct(Path(sys.argv[1]), RealClock())
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(ended(main))

@@ -7,10 +7,11 @@ import os
 import sys
 from pathlib import Path
 
+from chaoskit import crash
+from chaoskit.cli.main import ended
 from chaoskit.clock import RealClock
 from chaoskit.conduct.command import Command
 from chaoskit.conduct.exec import in_lab
-from chaoskit.errors import ChaoskitError
 from chaoskit.plan.model import Plan
 from chaoskit.substrate.feeding import pieces
 
@@ -25,11 +26,7 @@ def main(folder: Path) -> int:
         os.dup2(os.open(folder / name, os.O_WRONLY | os.O_APPEND), descriptor)
     os.dup2(_input(folder) if visit["has_input"] else os.open(os.devnull, os.O_RDONLY), 0)
     own = {name: os.environ[name] for name in _OWN if name in os.environ}
-    try:
-        return in_lab(plan, Command(tuple(visit["argv"]), visit["environment"] | own))
-    except ChaoskitError as error:
-        print(f"chaoskit: {error}", file=sys.stderr)
-        return error.exit_code
+    return in_lab(plan, Command(tuple(visit["argv"]), visit["environment"] | own))
 
 
 def _input(folder: Path) -> int:
@@ -44,9 +41,13 @@ def _input(folder: Path) -> int:
             for piece in pieces(folder, RealClock()):
                 pipe.write(piece)
                 pipe.flush()
+    except BrokenPipeError:  # the command reads no more
+        pass
+    except BaseException as error:  # noqa: BLE001  the last frame of a process: it must end by _exit
+        crash.tell(error)
     finally:
         os._exit(0)
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(ended(lambda: main(Path(sys.argv[1]))))

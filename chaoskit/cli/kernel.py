@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
+
+from chaoskit.terminal import Progress, say
 
 app = typer.Typer(no_args_is_help=True, help="A guest kernel of our own, which knows virtual time.")
 
@@ -15,19 +15,9 @@ def build() -> None:
     from chaoskit.substrate.building import build
     from chaoskit.substrate.kernels import cache
 
-    before = "\r\x1b[K" if sys.stderr.isatty() else ""
-    after = "" if before else "\n"
-
-    def tell(news: str) -> None:
-        print(f"{before}{news}", end=after, file=sys.stderr, flush=True)
-
-    try:
-        path = build(cache(), tell)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-    finally:
-        print(before, end="", file=sys.stderr, flush=True)
-    typer.echo(path)
+    with Progress() as progress:
+        path = build(cache(), progress.show)
+    say(str(path))
 
 
 @app.command()
@@ -39,8 +29,8 @@ def status() -> None:
     place, source = kernels.cache(), kernels.version()
     for each in kernels.kept(place):
         size = each.path.stat().st_size
-        typer.echo(f"{each.path}\n  release {uml.find(each.path).release}, {size / 1e6:.1f} MB")
-        typer.echo(f"  from {kernels.PACKAGE} {each.version}, {each.standing(source)}")
+        say(str(each.path), f"  release {uml.find(each.path).release}, {size / 1e6:.1f} MB")
+        say(f"  from {kernels.PACKAGE} {each.version}, {each.standing(source)}")
     if kernels.newest(place) is None:
         raise RefusedError(kernels.absence(place))
 
@@ -52,4 +42,4 @@ def remove() -> None:
     from chaoskit.substrate.kernels import remove as delete
 
     for path in delete(cache()):
-        typer.echo(f"deleted {path}")
+        say(f"deleted {path}")

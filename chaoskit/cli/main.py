@@ -1,75 +1,76 @@
-"""The command line: words in, exit codes out. Each command's work is imported when it is called."""
+"""How the program begins and ends: an exit code for every end, and a sentence for every one that is no success.
+
+Rules: 1 is an objective that is broken, and never an exception. Nothing heavy is imported before there is somebody to
+catch what goes wrong with that, a Ctrl-C too.
+"""
 
 from __future__ import annotations
 
-import os
 import sys
-from typing import Annotated
+from collections.abc import Callable
 
-import typer
-
-from chaoskit import __version__
-from chaoskit.cli.conduct import conduct
-from chaoskit.cli.doctor import doctor
-from chaoskit.cli.exec import BeforeTheDashes, exec
-from chaoskit.cli.inject import inject
-from chaoskit.cli.kernel import app as kernel
-from chaoskit.cli.plan import plan
-from chaoskit.cli.pmtu import pmtu
-from chaoskit.cli.probe import probe
-from chaoskit.cli.report import report
-from chaoskit.cli.restore import restore
-from chaoskit.cli.run import run
-from chaoskit.cli.schema import schema
-from chaoskit.cli.serve import serve
-from chaoskit.cli.status import status
-from chaoskit.cli.validate import validate
+from chaoskit import crash, terminal
 from chaoskit.errors import ChaoskitError
 
-EXIT_CODES = """Exit codes: 0 objectives met or none asked; 1 an objective broken; 2 the file or the options
-make no sense; 3 this machine cannot; 4 something was not put back; 5 undecided; 130 and 143 interrupted."""
-
-_OF_THE_USER = ("exec", "serve")  # what they start, or write, has the user's own umask
-
-app = typer.Typer(
-    help="Transport chaos testing for token streams: real netem, real sockets, and what they do to an AI service.",
-    epilog=EXIT_CODES,
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for command in (run, plan, validate, schema, report, probe, pmtu, serve, doctor, inject, status, restore):
-    app.command()(command)
-app.command(cls=BeforeTheDashes)(exec)
-app.add_typer(kernel, name="kernel")
-app.command(hidden=True)(conduct)
-
-
-def _version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"chaoskit {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
-) -> None:
-    del version
-    if context.invoked_subcommand not in _OF_THE_USER:
-        os.umask(0o022)  # others may look at what is written, and change nothing
+INTERRUPTED = 130
 
 
 def main() -> None:
-    """Entry point: chaoskit's own errors become one sentence and their exit code."""
+    """Entry point."""
+    sys.exit(ended(_command))
+
+
+def ended(work: Callable[[], int]) -> int:
+    """Do the work of a program. Returns its exit code, whatever happens."""
     try:
-        app(prog_name="chaoskit")
-    except ChaoskitError as error:
-        print(f"chaoskit: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        terminal.protect()
+        code = work()
+        terminal.finish()
+    except BaseException as error:  # noqa: BLE001  the last frame of a program
+        return _failed(error)
+    return code
+
+
+def _failed(error: BaseException) -> int:
+    """Say what went wrong, and whose fault it was. Returns the exit code."""
+    match crash.fault_of(error):
+        case SystemExit() as end:
+            return end.code if isinstance(end.code, int) else crash.tell(end)
+        case KeyboardInterrupt():
+            terminal.complain("interrupted")
+            return INTERRUPTED
+        case ChaoskitError() as fault:
+            terminal.complain(str(fault))
+            return fault.exit_code
+        case mistake:
+            return crash.tell(mistake)
+
+
+def _command() -> int:
+    """The command's exit code.
+
+    Typer's own ends are not used: it answers some of them with 1, and on a stream that has only ASCII it writes past
+    the printer.
+    """
+    from typer import Exit
+    from typer._click.exceptions import NoArgsIsHelpError, UsageError  # they have no public names
+    from typer.main import get_command
+
+    from chaoskit.cli.app import app
+
+    command = get_command(app)
+    try:
+        with command.make_context("chaoskit", sys.argv[1:]) as context:
+            command.invoke(context)
+    except Exit as end:
+        return end.exit_code
+    except NoArgsIsHelpError as misused:
+        terminal.note(*misused.format_message().split("\n"))
+        return misused.exit_code
+    except UsageError as misused:
+        if misused.ctx is not None:
+            usage, help_option = misused.ctx.get_usage(), misused.ctx.help_option_names[0]
+            terminal.note(*usage.split("\n"), f"Try '{misused.ctx.command_path} {help_option}' for help.", "")
+        terminal.complain(misused.format_message())
+        return misused.exit_code
+    return 0

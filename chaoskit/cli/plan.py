@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from chaoskit.terminal import say_json
 
 
 def plan(
@@ -14,18 +17,17 @@ def plan(
     json: Annotated[bool, typer.Option("--json", help="The plan as JSON, as a run directory keeps it.")] = False,
 ) -> None:
     """Show what a run would change. All of it, what the kernel will round, how long it takes. Touches nothing."""
-    from rich.console import Console
-
     from chaoskit.conduct.prepare import prepare
     from chaoskit.report import planned, variants
+    from chaoskit.report.screen import Screen
     from chaoskit.spec.matrix import load_variants
 
     told = load_variants(file)
     chosen = told.each[0] if told.axes and variant is None else told.named(variant)
     found = prepare(chosen.experiment)
     if json:
-        typer.echo(found.model_dump_json(indent=2))
+        say_json(found.model_dump_json(indent=2))
     else:
-        planned.render(found, Console())
+        planned.render(found, Screen())
     if told.axes:
-        variants.render(told, chosen, Console(stderr=json))
+        variants.render(told, chosen, Screen(sys.stderr if json else sys.stdout))

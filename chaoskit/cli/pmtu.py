@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
+
+from chaoskit.terminal import say_json
 
 
 def pmtu(
@@ -18,20 +21,19 @@ def pmtu(
 
     Exit 0: no trouble; 1: a black hole, or long bodies do not get through; 5: undecided.
     """
-    from rich.console import Console
-
     from chaoskit.pathmtu.setting import prepare
     from chaoskit.pathmtu.verdict import judge
     from chaoskit.report import pathmtu as report
+    from chaoskit.report.screen import Screen
     from chaoskit.spec.options import far_end
 
     wanted = far_end(to)
     examination = prepare(wanted.host or "", wanted.port, ip, max_packets, max_time)
-    with report.Progress(to, Console(stderr=True)) as progress:
+    with report.Progress(to, Screen(sys.stderr)) as progress:
         findings = examination.run(progress.tell)
     verdict = judge(findings)
     if json:
-        typer.echo(report.as_json(findings, verdict))
+        say_json(report.as_json(findings, verdict))
     else:
-        report.render(findings, verdict, Console())
+        report.render(findings, verdict, Screen())
     raise typer.Exit(verdict.exit_code)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from chaoskit.terminal import say_json
+
 
 def probe(
     url: Annotated[str, typer.Argument(metavar="URL", help="The endpoint; without a path the protocol's usual one.")],
@@ -34,11 +36,10 @@ def probe(
     json: Annotated[bool, typer.Option("--json", help="Result in vllm bench serve's keys.")] = False,
 ) -> None:
     """Measure a streaming endpoint. First tokens, gaps, stalls and interruptions, with kernel receive stamps."""
-    from rich.console import Console
-
     from chaoskit.conduct.bare import Bare
     from chaoskit.probe.target import SocketOptions, Target
     from chaoskit.report import console as report
+    from chaoskit.report.screen import Screen
     from chaoskit.report.vllm import as_json
     from chaoskit.spec.options import objectives, pairs, workload
 
@@ -64,7 +65,7 @@ def probe(
     target = Target(url, model, pairs(header or []), api_key_env, ca_file, sockets=sockets)
     result = Bare(target, work, asked, seed, requests).measure(out)
     if json:
-        typer.echo(as_json(result, work))
+        say_json(as_json(result, work))
     else:
-        report.render(result, Console())
+        report.render(result, Screen())
     raise typer.Exit(result.exit_code)

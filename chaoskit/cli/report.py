@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from chaoskit.terminal import say_json
+
 if TYPE_CHECKING:
     from chaoskit.analysis.result import Result
     from chaoskit.analysis.sidebyside import SideBySide
@@ -32,19 +34,18 @@ def report(
 
     found = sidebyside.gather(run) if sidebyside.is_of_a_matrix(run) else analyse(run)
     if format is Format.JSON:
-        typer.echo(as_json(found), nl=False)
+        say_json(as_json(found))
     else:
         _render(found)
     raise typer.Exit(found.exit_code)
 
 
 def _render(found: Result | SideBySide) -> None:
-    from rich.console import Console
-
     from chaoskit.analysis.result import Result
     from chaoskit.report import console, sidebyside
+    from chaoskit.report.screen import Screen
 
     if isinstance(found, Result):
-        console.render(found, Console())
+        console.render(found, Screen())
     else:
-        sidebyside.render(found, Console())
+        sidebyside.render(found, Screen())

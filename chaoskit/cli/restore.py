@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from chaoskit import terminal
+
 
 def restore(
     lease: Annotated[str | None, typer.Argument(metavar="[LEASE]", help="Only this one. Default: everything.")] = None,
@@ -27,7 +29,7 @@ def restore(
 
     def say(line: str) -> None:
         said.append(line)
-        typer.echo(line)
+        terminal.say(line)
 
     leases = Leases(state_folder(os.environ, os.geteuid()))
     settlement = Settlement(leases, lambda: LinuxKernel(facts()), say)
@@ -38,4 +40,4 @@ def restore(
     if settlement.left:
         raise NotRestoredError("not put back: " + "; ".join(settlement.left))
     if not said:
-        typer.echo("nothing to restore: chaoskit has changed nothing here")
+        terminal.say("nothing to restore: chaoskit has changed nothing here")

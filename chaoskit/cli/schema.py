@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import typer
+from chaoskit.terminal import say_json
 
 
 def schema() -> None:
@@ -12,4 +12,4 @@ def schema() -> None:
     from chaoskit.spec.model import Experiment
 
     draft = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    typer.echo(json.dumps(draft | Experiment.model_json_schema(by_alias=True), indent=2))
+    say_json(json.dumps(draft | Experiment.model_json_schema(by_alias=True), indent=2))

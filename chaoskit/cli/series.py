@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from chaoskit.analysis.raw import how_it_went
 from chaoskit.analysis.sidebyside import UNDECIDED, Row, beside, row, worst
+from chaoskit.cli.ear import Ear
 from chaoskit.cli.single import Order, differs, files
-from chaoskit.cli.watch import Ear, Job, watch
+from chaoskit.cli.watch import Job, watch
 from chaoskit.conduct.prepare import prepare
 from chaoskit.errors import RefusedError
 from chaoskit.records.directory import EXPERIMENT, conclude, create
 from chaoskit.report import sidebyside
 from chaoskit.report.files import write_result
+from chaoskit.report.screen import Screen
+from chaoskit.report.words import titled
 from chaoskit.spec.matrix import Variant, Variants
 from chaoskit.substrate.choose import choose_each
 
@@ -31,9 +32,9 @@ def series(told: Variants, order: Order) -> int:
     """
     plans = [prepare(variant.experiment, to_run=True) for variant in told.each]
     substrates = choose_each(plans, order.wish)
-    top, screen = create(order.directory, {EXPERIMENT: told.text}), Console()
+    top, screen = create(order.directory, {EXPERIMENT: told.text}), Screen()
     reasons = "; ".join(dict.fromkeys(why for _, why in substrates))
-    screen.print(f"[bold]{plans[0].name}[/bold]: {len(plans)} variants, {reasons}", highlight=False)
+    screen.print(titled(plans[0].name, f": {len(plans)} variants, {reasons}"))
     rows: list[Row] = []
     codes = set()
     with Ear() as ear:
@@ -53,7 +54,7 @@ def series(told: Variants, order: Order) -> int:
     return worst({found.exit_code, *codes})
 
 
-def _attempt(job: Job, screen: Console, ear: Ear, label: str) -> None:
+def _attempt(job: Job, screen: Screen, ear: Ear, label: str) -> None:
     """Run it. A refusal half-way is written down as how it went."""
     try:
         watch(job, screen, ear, label)

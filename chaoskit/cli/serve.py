@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from chaoskit.errors import SpecError
+from chaoskit.terminal import complain, say
 from chaoskit.units import Duration
 
 
@@ -39,9 +40,9 @@ def serve(
     if script.first_token_p99 < script.first_token_median:
         raise SpecError(f"--first-token-p99 {first_token_p99} is below --first-token {first_token}")
     listener = listen(host, port)
-    typer.echo(_greeting(listener.getsockname(), script.tls is not None))
+    say(_greeting(listener.getsockname(), script.tls is not None))
     if not _is_loopback(listener.getsockname()[0]):
-        typer.echo("anybody who can reach this address may use it; for this machine alone: --host 127.0.0.1", err=True)
+        complain("anybody who can reach this address may use it; for this machine alone: --host 127.0.0.1")
     sign = asyncio.run(serve_until_signal(listener, script))
     raise typer.Exit(128 + sign)
 

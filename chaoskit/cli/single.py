@@ -5,19 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
-
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Result
 from chaoskit.analysis.sidebyside import UNDECIDED
-from chaoskit.cli.watch import Ear, Job, watch
+from chaoskit.cli.ear import Ear
+from chaoskit.cli.watch import Job, watch
 from chaoskit.conduct.prepare import prepare
 from chaoskit.plan.model import Plan
 from chaoskit.records.directory import EXPERIMENT, PLAN, create, first_difference
 from chaoskit.report import console
 from chaoskit.report.files import write_result
+from chaoskit.report.screen import Screen
+from chaoskit.report.words import styled, titled
 from chaoskit.spec.matrix import Variant
 from chaoskit.substrate.choose import Wish, choose
+from chaoskit.terminal import ascii_json
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ def single(variant: Variant, order: Order) -> int:
     plan = prepare(variant.experiment, to_run=True)
     substrate, why = choose(plan.needs, order.wish, plan.interface)
     job = Job(plan, substrate, create(order.directory, files(variant, plan)))
-    screen = Console()
-    screen.print(f"[bold]{plan.name}[/bold]: {why}", highlight=False)
+    screen = Screen()
+    screen.print(titled(plan.name, f": {why}"))
     with Ear() as ear:
         code = watch(job, screen, ear)
     result = understood(job.directory)
@@ -48,16 +50,16 @@ def single(variant: Variant, order: Order) -> int:
 
 def files(variant: Variant, plan: Plan) -> dict[str, str]:
     """What a run directory holds first."""
-    return {EXPERIMENT: variant.text, PLAN: plan.model_dump_json(indent=1) + "\n"}
+    return {EXPERIMENT: variant.text, PLAN: ascii_json(plan.model_dump_json(indent=1)) + "\n"}
 
 
-def differs(job: Job, variant: Variant, screen: Console, ear: Ear) -> bool:
+def differs(job: Job, variant: Variant, screen: Screen, ear: Ear) -> bool:
     """Run it again, and say whether every byte is the same."""
     again = create(job.directory / "again", files(variant, job.plan))
     watch(replace(job, directory=again), screen, ear, "again: ")
     understood(again)
     difference = first_difference(job.directory, again)
-    screen.print(f"repeated: {difference or 'every byte the same'}", highlight=False, markup=False)
+    screen.print(styled(f"repeated: {difference or 'every byte the same'}"))
     return bool(difference)
 
 

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from chaoskit.terminal import say_json
+
 
 def status(
     lease: Annotated[str | None, typer.Argument(metavar="[LEASE]", help="Only this one.")] = None,
@@ -17,13 +19,12 @@ def status(
     import os
     from dataclasses import replace
 
-    from rich.console import Console
-
     from chaoskit import clock
     from chaoskit.engine import lock
     from chaoskit.engine.lease import Here
     from chaoskit.kernel import orphans
     from chaoskit.report.leases import as_json, folders, look, render, strays
+    from chaoskit.report.screen import Screen
 
     places = folders(os.environ, os.geteuid())
     outlook = look(places, Here.look(), clock.boottime(), lease)
@@ -31,6 +32,6 @@ def status(
         holder = str(lock.holder() or "")
         outlook = replace(outlook, strays=strays(orphans.seen(), outlook), holder=holder)
     if json:
-        typer.echo(as_json(outlook), nl=False)
+        say_json(as_json(outlook))
     else:
-        render(outlook, Console())
+        render(outlook, Screen())

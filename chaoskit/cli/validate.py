@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from chaoskit.terminal import say
+
 
 def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Experiment files.")]) -> None:
     """Check experiment files. Every mistake is answered with file, line and what was expected."""
@@ -26,8 +28,8 @@ def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help
         warnings = list(dict.fromkeys(warning for plan in plans for warning in plan.warnings))
         told = [f"{len(plans)} variants"] if len(plans) > 1 else []
         told += [f"{len(warnings)} warning(s)"] if warnings else []
-        typer.echo(", ".join([f"{file}: ok", plans[0].name, *told]))
+        say(", ".join([f"{file}: ok", plans[0].name, *told]))
         for warning in warnings:
-            typer.echo(f"  warning: {warning}")
+            say(f"  warning: {warning}")
     if complaints:
         raise SpecError("\n".join(complaints))

@@ -1,21 +1,24 @@
-"""Looking on while an experiment runs elsewhere, and passing on the wish to end it."""
+"""Looking on while an experiment runs elsewhere, to its end."""
 
 from __future__ import annotations
 
-import signal
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, TracebackType
 
-from rich.console import Console
-
+from chaoskit.analysis.raw import how_it_went
+from chaoskit.cli.ear import Ear
 from chaoskit.clock import RealClock
+from chaoskit.errors import EXIT_SOFTWARE
 from chaoskit.plan.model import Plan
+from chaoskit.records.directory import conclude
 from chaoskit.report.live import Live
+from chaoskit.report.screen import Screen
 from chaoskit.substrate.choose import Substrate
-from chaoskit.substrate.running import Running
+from chaoskit.substrate.running import last_words
+from chaoskit.terminal import complain
 
 _TICK = 200_000_000
+_REPORT = 16  # lines of a crash report at the most
 
 
 @dataclass(frozen=True)
@@ -27,36 +30,7 @@ class Job:
     directory: Path
 
 
-class Ear:
-    """Hears Ctrl-C, SIGTERM and SIGHUP within its `with`: what runs is asked to end, and is waited for."""
-
-    def __init__(self) -> None:
-        self.heard: signal.Signals | None = None
-        self._running: Running | None = None
-
-    def __enter__(self) -> Ear:
-        ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        self._former = {sign: signal.signal(sign, self._hear) for sign in ending}
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for sign, handler in self._former.items():
-            signal.signal(sign, handler)
-
-    def _hear(self, sign: int, _frame: FrameType | None) -> None:
-        self.heard = signal.Signals(sign)
-        self.of(self._running)
-
-    def of(self, running: Running | None) -> None:
-        """From now on this is what runs."""
-        self._running = running
-        if running is not None and self.heard is not None:
-            running.interrupt(self.heard)
-
-
-def watch(job: Job, screen: Console, ear: Ear, label: str = "") -> int:
+def watch(job: Job, screen: Screen, ear: Ear, label: str = "") -> int:
     """Run it, showing how it goes behind `label`. Returns its exit code."""
     plan, clock = job.plan, RealClock()
     running = job.substrate.start(job.directory, plan.length + plan.drain, plan.seed)
@@ -68,4 +42,17 @@ def watch(job: Job, screen: Console, ear: Ear, label: str = "") -> int:
                 clock.sleep_until(clock.now() + _TICK)
     finally:
         ear.of(None)
-    return running.finish()
+    return _ended(job, running.finish(), running.log)
+
+
+def _ended(job: Job, code: int, log: Path) -> int:
+    """The exit code. A mistake of ours is told here, for its report is in the log, and written down if it is not yet.
+
+    A conductor never returns 1, but a Python that cannot even start does.
+    """
+    if code not in (1, EXIT_SOFTWARE):
+        return code
+    if how_it_went(job.directory, is_experiment=True)[0] == "interrupted":
+        conclude(job.directory, "crashed", f"before the experiment began; see {log.name}")
+    complain(f"a mistake in chaoskit ended the run, {log} has its report:{last_words(log, _REPORT)}")
+    return EXIT_SOFTWARE

@@ -8,10 +8,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from chaoskit import crash
 from chaoskit.analysis.analyse import Asked, analyse
 from chaoskit.analysis.result import Result
 from chaoskit.clock import now
 from chaoskit.conduct import loop
+from chaoskit.errors import ChaoskitError
 from chaoskit.probe.drive import drive, warm_up
 from chaoskit.probe.target import Order, Target
 from chaoskit.records.directory import conclude, create
@@ -54,6 +56,11 @@ class Bare:
             asyncio.get_running_loop().add_signal_handler(sign, interrupt, sign)
         await warm_up()
         order = Order(seed=self.seed, start=now() + _LEAD, length=None, requests=self.requests)
-        await drive(self.target, self.workload, order, run, stop)
+        try:
+            await drive(self.target, self.workload, order, run, stop)
+        except Exception as error:
+            if not isinstance(fault := crash.fault_of(error), ChaoskitError):
+                conclude(run, "crashed", crash.summary(fault))
+            raise
         if not stop.is_set():
             conclude(run, "finished", "")

@@ -1,7 +1,8 @@
 """The server and the probe of a run: forked when imports have been paid, each inside its namespace.
 
 Rules: a child dies with the conductor, whatever kills that (PDEATHSIG); Ctrl-C is the conductor's affair,
-a child ends by SIGTERM; what a child could not do comes back as the conductor's own error.
+a child ends by SIGTERM; what a child could not do comes back as the conductor's own error, with the exit code that
+says whose fault it was.
 """
 
 from __future__ import annotations
@@ -11,16 +12,20 @@ import ctypes
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 
+from chaoskit import crash
 from chaoskit.clock import Clock
 from chaoskit.conduct import loop
-from chaoskit.errors import ChaoskitError, RefusedError
+from chaoskit.errors import EXIT_SOFTWARE, ChaoskitError, CrashError, NotRestoredError, RefusedError, SpecError
 
 _PR_SET_PDEATHSIG = 1
+_LONGEST = 4096  # bytes of a complaint, which nobody reads before the child's end: a pipe holds more
 _DYING = 10 * 10**9  # ns that a killed process may take on a busy machine
+_FAULTS: dict[int, type[ChaoskitError]] = {
+    fault.exit_code: fault for fault in (SpecError, RefusedError, NotRestoredError, CrashError)
+}
 Work = Callable[[asyncio.Event], Coroutine[None, None, None]]
 
 
@@ -40,14 +45,14 @@ class Child:
 
     @property
     def is_alive(self) -> bool:
-        """False when it has ended well. Raises RefusedError when it has ended in any other way."""
+        """False when it has ended well. Raises what it raised; RefusedError when it was killed."""
         if self._status is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid == 0:
                 return True
             self._status = os.waitstatus_to_exitcode(status)
         if self._status != 0:
-            raise RefusedError(f"the {self.name} ended early: {self._why()}")
+            raise _FAULTS.get(self._status, RefusedError)(f"the {self.name} ended early: {self._why()}")
         return False
 
     def stop(self, clock: Clock, patience: int = 3 * 10**9) -> None:
@@ -75,25 +80,35 @@ class Child:
 
 def _live(parent: int, inside: AbstractContextManager[None], work: Work, complaint: int) -> None:
     """The child's whole life; never returns."""
-    code = 1
+    code = EXIT_SOFTWARE
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
-            os._exit(1)
+            os._exit(code)
         for sign in (signal.SIGINT, signal.SIGHUP):
             signal.signal(sign, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         with inside:
             loop.run(_until_stopped(work))
         code = 0
-    except ChaoskitError as error:
-        os.write(complaint, str(error).encode())
     except BaseException as error:  # noqa: BLE001  the last frame of a process: it must end by _exit
-        os.write(complaint, f"{type(error).__name__}: {error}".encode())
-        traceback.print_exc()
+        code = _fail(crash.fault_of(error), complaint)
     finally:
         sys.stderr.flush()
         os._exit(code)
+
+
+def _fail(fault: BaseException, complaint: int) -> int:
+    """Tell the conductor whose fault it was. Returns the exit code."""
+    if isinstance(fault, ChaoskitError):
+        _say(complaint, str(fault))
+        return fault.exit_code
+    _say(complaint, crash.summary(fault))
+    return crash.tell(fault)
+
+
+def _say(complaint: int, sentence: str) -> None:
+    os.write(complaint, sentence.encode(errors="backslashreplace")[:_LONGEST])
 
 
 async def _until_stopped(work: Work) -> None:

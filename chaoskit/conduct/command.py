@@ -11,10 +11,13 @@ import ctypes
 import os
 import shutil
 import signal
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from chaoskit import crash
+from chaoskit.errors import ChaoskitError
+from chaoskit.terminal import complain
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as every shell
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
@@ -98,12 +101,10 @@ def _become(command: Command, parent: int, enter: Callable[[], None], mask: set[
         os.execvpe(command.argv[0], command.argv, dict(command.environment))
     except FileNotFoundError:
         code = NOT_FOUND  # its interpreter is not there
-        _say(f"{command.argv[0]} names an interpreter that is not there: head -n 1 {command.argv[0]}")
+        complain(f"{command.argv[0]} names an interpreter that is not there: head -n 1 {command.argv[0]}")
+    except (OSError, ValueError, ChaoskitError) as error:
+        complain(f"cannot run {command.argv[0]}: {getattr(error, 'strerror', None) or error}")
     except BaseException as error:  # noqa: BLE001  the last frame of a process: it must end by _exit
-        _say(f"cannot run {command.argv[0]}: {getattr(error, 'strerror', None) or error}")
+        code = crash.tell(error)
     finally:
         os._exit(code)
-
-
-def _say(sentence: str) -> None:
-    print(f"chaoskit: {sentence}", file=sys.stderr, flush=True)

@@ -20,13 +20,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from chaoskit import programs
+from chaoskit import crash, programs
 from chaoskit.clock import Clock, RealClock
 from chaoskit.engine.lease import Leases, Process
-from chaoskit.errors import NotRestoredError, RefusedError
+from chaoskit.errors import EXIT_SOFTWARE, CrashError, NotRestoredError, RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Knob, Sysctl
+from chaoskit.terminal import complain
 from chaoskit.topology.way_out import HOST_MAC, LINK, MAC, MTU
 
 INSTALL = "sudo apt-get install passt, or run as root"
@@ -69,7 +70,10 @@ class Doorkeeper:
     def __exit__(self, *_: object) -> None:
         """Raises NotRestoredError when it could not put back something; it has said on standard error what."""
         self._door.close()
-        if os.waitpid(self._pid, 0)[1] != 0:
+        code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        if code == EXIT_SOFTWARE:
+            raise CrashError("a mistake in chaoskit ended the doorkeeper, see above; all was put back")
+        if code != 0:
             raise NotRestoredError("something of the way out was not put back, see above")
 
     @property
@@ -127,16 +131,21 @@ def _keep(door: socket.socket, conductor: int) -> None:
             door.send(json.dumps(answer).encode())
     except BrokenPipeError:
         pass
-    finally:
+    except BaseException as error:  # noqa: BLE001  the last frame of a process: it must end by _exit
+        code = crash.tell(error)
+    try:
         with suppress(BaseException):
             _end(watched, conductor, RealClock())
         if pasta is not None:
             pasta.kill()
             pasta.wait()
-        if debts:
-            code = _put_back(debts)
-        if lease is not None and code == 0:
+        left = _put_back(debts) if debts else 0
+        if lease is not None and left == 0:
             lease[0].end(lease[1])
+        code = left or code
+    except BaseException as error:  # noqa: BLE001  the last frame of a process: it must end by _exit
+        code = crash.tell(error)
+    finally:
         os._exit(code)
 
 
@@ -151,7 +160,7 @@ def _put_back(debts: list[_Debt]) -> int:
                     kernel.write(knob, former)
             except RefusedError as error:
                 code = NotRestoredError.exit_code
-                print(f"chaoskit: not put back: {error}", file=sys.stderr, flush=True)
+                complain(f"not put back: {error}")
     return code
 
 

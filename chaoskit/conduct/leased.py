@@ -22,7 +22,7 @@ from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import Here, Lease, Leases, Process, period
 from chaoskit.engine.lock import NAME, Lock
 from chaoskit.engine.session import restore
-from chaoskit.errors import NotRestoredError, RefusedError
+from chaoskit.errors import ChaoskitError, NotRestoredError, RefusedError
 from chaoskit.folder import Folder, shown
 from chaoskit.knobs import Kernel
 
@@ -75,8 +75,8 @@ class Held(Generic[K]):
         """
         if self.order.heartbeat is not None:
             self.guard.renew(self.order.heartbeat)
-        elif not self.guard.is_alive:
-            raise RefusedError(f"the guard (process {self.guard.process.pid}) was killed: run it again")
+        else:
+            self.guard.require()
 
     def detach(self) -> None:
         """Leave everything in force until the lease's end; the guard sees to that. The body may end.
@@ -122,7 +122,7 @@ def _hold(
         folder = stack.enter_context(leases.begin(lease))
         journal = stack.enter_context(Journal.open(folder))
         guard.entrust(folder, journal, run)
-    except RefusedError:
+    except ChaoskitError:
         guard.settle()
         raise
     return Held(lease, kernel, journal, guard, order, leases, run)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from chaoskit import __version__
+from chaoskit import __version__, crash
 from chaoskit.clock import Clock, now, wall
 from chaoskit.conduct import leased, serving, signals
 from chaoskit.conduct.children import Child
@@ -23,7 +23,7 @@ from chaoskit.conduct.walk import Walk
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import state_folder, user
 from chaoskit.engine.session import apply, examine, restore
-from chaoskit.errors import NotRestoredError, RefusedError
+from chaoskit.errors import ChaoskitError, CrashError, NotRestoredError, RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.survey import survey
@@ -38,7 +38,7 @@ _SLACK = 10 * 10**9  # ns that a lease may be longer than what its plan says
 
 
 def conduct(run: Path, clock: Clock) -> int:
-    """Do what `plan.json` in the run directory says. Returns the exit code: 0, 3, 4, 130 or 143."""
+    """Do what `plan.json` in the run directory says. Returns the exit code: 0, 2, 3, 4, 70, 130 or 143."""
     plan = load_plan(run)
     how, detail, code = "finished", "", 0
     try:
@@ -51,12 +51,23 @@ def conduct(run: Path, clock: Clock) -> int:
                 conductor.in_a_lab()
     except signals.Interrupted as signal_name:
         how, detail, code = "interrupted", str(signal_name), 128 + signal_name.sign
-    except RefusedError as error:
-        how, detail, code = "refused", str(error), error.exit_code
-    except NotRestoredError as error:
-        how, detail, code = "dirty", str(error), error.exit_code
+    except Exception as error:  # noqa: BLE001  whatever it was, all is put back, and how it went has to be written down
+        how, detail, code = _failed(crash.fault_of(error))
     conclude(run, how, detail)
     return code
+
+
+def _failed(fault: BaseException) -> tuple[str, str, int]:
+    """How it went, when this ended it; what there is to say about that; the exit code."""
+    match fault:
+        case NotRestoredError():
+            return "dirty", str(fault), fault.exit_code
+        case CrashError():
+            return "crashed", str(fault), fault.exit_code
+        case ChaoskitError():
+            return "refused", str(fault), fault.exit_code
+        case _:
+            return "crashed", crash.summary(fault), crash.tell(fault)
 
 
 def _able(plan: Plan) -> Facts:

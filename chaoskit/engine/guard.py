@@ -29,8 +29,8 @@ from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import Process
 from chaoskit.engine.lock import Lock
 from chaoskit.engine.private import private
-from chaoskit.engine.watching import Copies, live
-from chaoskit.errors import RefusedError
+from chaoskit.engine.watching import CRASHED, Copies, live
+from chaoskit.errors import CrashError, RefusedError
 from chaoskit.folder import Folder
 
 _START, _FROZEN = 10 * 10**9, 3 * 10**9  # ns that a guard may take to start, and may stand still when asked to settle
@@ -45,6 +45,7 @@ class Guard:
         self._line, self._account, self._open_kernel = private(line), account, open_kernel
         self._clock: Clock = RealClock()
         self._has_ended = False
+        self._mistake = ""
 
     @classmethod
     def start(cls, account: Account, open_kernel: OpenKernel, ends: int, lock: Lock) -> Guard:
@@ -74,6 +75,8 @@ class Guard:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+            if answer is not None and answer.startswith(CRASHED):
+                raise CrashError(f"the guard did not start{_because(answer)}; nothing was changed")
             raise RefusedError(f"the guard did not start{_because(answer)}; nothing was changed")
         return cls(Process.of(pid), ours, account, open_kernel)
 
@@ -101,12 +104,20 @@ class Guard:
         finally:
             os.close(copy)
 
+    def require(self) -> None:
+        """Raises RefusedError when the guard was killed, CrashError when a mistake of ours ended it: end, put back."""
+        if self.is_alive:
+            return
+        self._hear(_receive(self._line))
+        if self._mistake:
+            raise CrashError(f"the guard ended{self._mistake}; without it nothing stays changed")
+        raise RefusedError(
+            f"the guard (process {self.process.pid}) was killed: without it nothing stays changed; run it again"
+        )
+
     def renew(self, span: int) -> None:
-        """The lease now ends `span` ns from now. Raises RefusedError when the guard is dead: end, and put back."""
-        if not self.is_alive:
-            raise RefusedError(
-                f"the guard (process {self.process.pid}) was killed: without it nothing stays changed; run it again"
-            )
+        """The lease now ends `span` ns from now. Raises as `require` does."""
+        self.require()
         self._say(f"ends {boottime() + span}")
 
     def detach(self, lifelines: tuple[int, ...] = ()) -> None:
@@ -125,7 +136,8 @@ class Guard:
     def settle(self) -> list[str]:
         """Have put back what is still owed, and end the lease. Returns what is left, each in a sentence.
 
-        A guard that was killed, or stands still, does not matter: then it is done here.
+        A guard that was killed, or stands still, does not matter: then it is done here. Raises CrashError when a
+        mistake of ours ended it, and all was put back.
         """
         self._say("settle")
         answer = self._answer(_FROZEN if self._owes() else 0)
@@ -135,7 +147,10 @@ class Guard:
             if not self._has_ended:
                 os.waitpid(self.process.pid, 0)
             self._has_ended = True
-            return self._account.pay(self._open_kernel)
+            left = self._account.pay(self._open_kernel)
+            if self._mistake and not left:
+                raise CrashError(f"the guard ended{self._mistake}; all was put back without it")
+            return left
         if not self._has_ended:
             os.waitpid(self.process.pid, 0)
             self._has_ended = True
@@ -144,6 +159,10 @@ class Guard:
     def _say(self, words: str) -> None:
         with suppress(OSError):  # dead, or frozen and full of words: both are seen later
             self._line.send(words.encode(), socket.MSG_DONTWAIT)
+
+    def _hear(self, last: bytes | None) -> None:
+        if last is not None and last.startswith(CRASHED):
+            self._mistake = _because(last)
 
     def _owes(self) -> bool:
         try:
@@ -158,6 +177,7 @@ class Guard:
         while True:
             answer = _receive(self._line)
             if answer is not None:
+                self._hear(answer)
                 return [str(each) for each in json.loads(answer)] if answer.startswith(b"[") else None
             if self.process.state not in "Tt":
                 frozen_since = None
@@ -173,9 +193,13 @@ def _receive(line: socket.socket) -> bytes | None:
         return line.recv(65536)
     except TimeoutError:
         return None
+    except ConnectionResetError:  # told once: the other end closed with words unread, and its last ones are still there
+        return _receive(line)
     except OSError:
         return b""
 
 
 def _because(answer: bytes | None) -> str:
-    return f": {answer.decode(errors='replace')}" if answer else " in time" if answer is None else ""
+    if answer is None:
+        return " in time"
+    return f": {answer.removeprefix(CRASHED).decode(errors='replace')}" if answer else ""

@@ -9,19 +9,19 @@ import select
 import signal
 import socket
 import sys
-import traceback
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from chaoskit import crash
 from chaoskit.clock import boottime
 from chaoskit.engine.account import Account, OpenKernel, keep_copy
 from chaoskit.engine.journal import FILE, Journal
 from chaoskit.engine.lease import LOG
 from chaoskit.engine.lock import adopt, answer
 from chaoskit.engine.session import restore
-from chaoskit.errors import RefusedError
+from chaoskit.errors import EXIT_SOFTWARE, RefusedError
 from chaoskit.folder import Folder
 from chaoskit.knobs import Kernel, Knob
 
@@ -29,6 +29,7 @@ NAME = "chaoskit-guard"  # what ps(1) and pkill(1) call it
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _SLICE = 10**9  # ns between two looks at the clock at the most: a machine may have slept
 _LIFELINES = 8  # descriptors of its owner's that a guard takes at the most
+CRASHED = b"crashed "  # begins the last message of a guard that a mistake of ours ends
 _CALLS, _CALL = 5, 100  # times, and ms: how often an owner is called that is late, and how long it has to answer
 
 
@@ -47,7 +48,7 @@ class Copies:
 
 def live(account: Account, open_kernel: OpenKernel, ends: int, copies: Copies) -> NoReturn:
     """The guard's whole life."""
-    code = 1
+    code = EXIT_SOFTWARE
     try:
         gc.disable()  # what the owner had is never tidied up here, under numbers that are ours by now
         alarm = _seclude(copies)
@@ -60,10 +61,15 @@ def live(account: Account, open_kernel: OpenKernel, ends: int, copies: Copies) -
                     _Watch(account, kernel, line, copies, alarm).until(ends)
                 code = 0
             except RefusedError as error:
+                code = error.exit_code
                 with suppress(OSError):
-                    line.send(str(error).encode())
-    except BaseException:  # noqa: BLE001  the last frame of a process: it must end by _exit
-        traceback.print_exc()
+                    line.send(str(error).encode(errors="backslashreplace"))
+            except Exception as error:
+                with suppress(OSError):
+                    line.send(CRASHED + crash.summary(error).encode())
+                raise
+    except BaseException as error:  # noqa: BLE001  the last frame of a process: it must end by _exit
+        code = crash.tell(error)
     finally:
         sys.stderr.flush()
         os._exit(code)

@@ -10,7 +10,8 @@ import json
 import os
 from collections.abc import Callable
 
-from chaoskit.errors import RefusedError
+from chaoskit import crash
+from chaoskit.errors import EXIT_SOFTWARE, CrashError, RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel import namespaces
 
@@ -74,17 +75,20 @@ def _ask(question: Callable[[], dict[str, str]]) -> dict[str, str]:
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
-        status = 1
+        status = 0
         try:
             os.close(reader)
             os.write(writer, json.dumps(question()).encode())
-            status = 0
+        except BaseException as error:  # noqa: BLE001  whatever happened: none of the parent's business may run twice
+            status = crash.tell(error)
         finally:
-            os._exit(status)  # whatever happened: none of the parent's business may run twice
+            os._exit(status)
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
         text = pipe.read()
     _, ended = os.waitpid(child, 0)
+    if os.waitstatus_to_exitcode(ended) == EXIT_SOFTWARE:
+        raise CrashError("a mistake in chaoskit ended the survey of this kernel, see above")
     if ended != 0:
         raise RefusedError("the survey of this kernel broke off: to see why, chaoskit doctor; or --substrate uml")
     answers: dict[str, str] = json.loads(text)

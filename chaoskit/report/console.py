@@ -16,28 +16,18 @@ from chaoskit.analysis.figures import said
 from chaoskit.analysis.result import Achievement, Outcome, PhaseResult, Result, Verdict
 from chaoskit.report import spark
 from chaoskit.report.table import has_marks, tables
-from chaoskit.report.words import JUDGED, ascii_only, safe, styled
+from chaoskit.report.words import JUDGED, safe, styled
 
 UNBOUNDED = 10_000  # columns: asks a table how wide it would like to be
 
 
 def render(result: Result, console: Console) -> None:
-    """Print the whole result. On a terminal without Unicode its signs become plain ones."""
+    """Print the whole result."""
     show([*_sections(result, console), _verdict(result)], console)
 
 
 def show(parts: Sequence[RenderableType], console: Console) -> None:
-    """Print these with an empty line between. On a terminal without Unicode its signs become plain ones."""
-    if not console.options.ascii_only:
-        _print(parts, console)
-        return
-    with console.capture() as seen:
-        _print(parts, console)
-    console.file.write(ascii_only(seen.get()))
-    console.file.flush()
-
-
-def _print(parts: Sequence[RenderableType], console: Console) -> None:
+    """Print these with an empty line between."""
     for number, part in enumerate(parts):
         if number:
             console.print()
@@ -113,7 +103,7 @@ def _objective(verdict: Verdict) -> Text:
 def _failures(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
     for phase in phases:
         for failure in phase.metrics.failures:
-            text = Text(f"{failure.count} {failure.completion}")
+            text = styled(f"{failure.count} {failure.completion}")
             if failure.detail:
                 text.append(f": {safe(failure.detail)}")
             more = ", …" if failure.count > len(failure.streams) else ""
@@ -144,15 +134,15 @@ def _blame(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
         noun = "stall" if blame.stalls == 1 else "stalls"
         severe = f", {phase.metrics.severe_stalls} over 1 s" if phase.metrics.severe_stalls else ""
         text = f"{blame.stalls} {noun}{severe}; {said(total, 'ms')} beyond 200 ms: {told}"
-        reason = f"\n{blame.confidence.replace('none', 'not sure')}: {blame.reason}" if blame.reason else ""
-        yield styled(phase.name), Text(text).append(reason, style="dim")
+        reason = f"\n{blame.confidence.replace('none', 'not sure')}: {safe(blame.reason)}" if blame.reason else ""
+        yield styled(phase.name), styled(text).append(reason, style="dim")
 
 
 def _path_mtu(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
     for phase in phases:
         for found in phase.path_mtu:
-            doubt = f"\n{found.confidence.replace('none', 'not sure')}: {found.reason}" if found.reason else ""
-            yield styled(phase.name), Text(found.sentence).append(doubt, style="dim")
+            doubt = f"\n{found.confidence.replace('none', 'not sure')}: {safe(found.reason)}" if found.reason else ""
+            yield styled(phase.name), styled(found.sentence).append(doubt, style="dim")
 
 
 def _course(result: Result, width: int) -> Iterator[RenderableType]:
@@ -232,7 +222,7 @@ def _verdict(result: Result) -> RenderableType:
 def headline(outcome: Outcome) -> Text:
     """How it went, or what it found, in one word."""
     if outcome.how != "finished":
-        return Text(outcome.how.upper(), style="bold red" if outcome.how == "dirty" else "bold magenta")
+        return Text(outcome.how.upper(), style="bold red" if outcome.how in ("dirty", "crashed") else "bold magenta")
     word = "MEASURED" if outcome.found == "none" else outcome.found.upper()
     return Text(word, style=JUDGED[outcome.found])
 
@@ -251,7 +241,7 @@ def sentence(result: Result) -> Text:
 
 def section(title: str, body: RenderableType) -> RenderableType:
     """Something under its title."""
-    return Group(Text(title, style="bold"), body)
+    return Group(styled(title, "bold"), body)
 
 
 def pairs(rows: Iterable[tuple[RenderableType, RenderableType]], indent: int = 2) -> RenderableType:

@@ -10,13 +10,14 @@ from chaoskit.analysis.result import Result
 from chaoskit.analysis.sidebyside import SideBySide
 from chaoskit.errors import RefusedError
 from chaoskit.folder import shown
+from chaoskit.terminal import ascii_json
 
 NAME = "result.json"
 
 
 def as_json(result: Result | SideBySide) -> str:
     """The text of the file; of several results, one text of all."""
-    return result.model_dump_json(indent=1) + "\n"
+    return ascii_json(result.model_dump_json(indent=1)) + "\n"
 
 
 def write_result(result: Result, run: Path) -> Path:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from chaoskit.engine.lease import Lease
 from chaoskit.faults.show import describe
 from chaoskit.knobs import Clamp, Netem, QueueCounters
 from chaoskit.plan.injection import InjectionPlan
 from chaoskit.report.commands import doing, undoing
+from chaoskit.report.words import styled, titled
 from chaoskit.topology.steering import IFBS, Way
 
 _TOWARDS: dict[Way, str] = {"down": "to us", "up": "from us"}
@@ -19,37 +20,36 @@ _TOWARDS: dict[Way, str] = {"down": "to us", "up": "from us"}
 
 def render(plan: InjectionPlan, console: Console) -> None:
     """The plan: on what, whom it hits, what it does to them, how long."""
-    console.print(f"[bold]{plan.interface}[/bold]  for {plan.injection.for_}", highlight=False)
+    console.print(titled(plan.interface, f"  for {plan.injection.for_}"), highlight=False)
     for line in _lines(plan):
-        console.print(f"  {line}", highlight=False, markup=False)
+        console.print(styled(f"  {line}"), highlight=False)
     for warning in plan.warnings:
-        console.print(f"  [yellow]warning[/yellow] {escape(warning)}", highlight=False)
+        console.print(titled("  warning", f" {warning}", "yellow"), highlight=False)
 
 
 def render_commands(plan: InjectionPlan, console: Console) -> None:
     """The same as commands, first those that set it, then those that put it back. Nothing of ours runs them."""
     for title, lines in (("sets it", doing(plan.changes)), ("puts it back", undoing(plan.changes))):
-        console.print(f"\n[bold]The same in commands: what {title}[/bold]", highlight=False)
+        console.print(Text(f"\nThe same in commands: what {title}", "bold"), highlight=False)
         for line in lines:
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            console.print(styled(line), highlight=False, soft_wrap=True)
 
 
 def render_lease(lease: Lease, is_detached: bool, console: Console) -> None:
     """All is set: until when, and how to end it before."""
     until = lease.until[11:19]
     how = f"chaoskit restore {lease.id} ends it before" if is_detached else "Ctrl-C ends it before"
-    console.print(f"in force until {until} UTC; {how}", highlight=False, soft_wrap=True)
+    console.print(styled(f"in force until {until} UTC; {how}"), highlight=False, soft_wrap=True)
 
 
 def render_end(counters: Mapping[Way, QueueCounters], too_long: Mapping[Way, int], console: Console) -> None:
     """What passed through the fault, and what was lost for its size, by direction, once all is put back."""
-    console.print("ended, and put back" if counters or too_long else "put back", highlight=False)
+    console.print(Text("ended, and put back" if counters or too_long else "put back"), highlight=False)
     for way, seen in counters.items():
-        console.print(
-            f"  {way:5} {seen.packets:,} packets {_TOWARDS[way]} were hit, {seen.drops:,} of them lost", highlight=False
-        )
+        hit = f"  {way:5} {seen.packets:,} packets {_TOWARDS[way]} were hit, {seen.drops:,} of them lost"
+        console.print(Text(hit), highlight=False)
     for way, lost in too_long.items():
-        console.print(f"  {way:5} {lost:,} packets {_TOWARDS[way]} were too long, and lost", highlight=False)
+        console.print(Text(f"  {way:5} {lost:,} packets {_TOWARDS[way]} were too long, and lost"), highlight=False)
 
 
 def _lines(plan: InjectionPlan) -> Iterator[str]:

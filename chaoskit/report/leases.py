@@ -23,8 +23,9 @@ from chaoskit.errors import RefusedError
 from chaoskit.faults.netem import NetemWords
 from chaoskit.faults.show import describe
 from chaoskit.knobs import Clamp, Filter, Flow, Knob, Netem, Setting
-from chaoskit.report.words import ascii_only, styled
+from chaoskit.report.words import styled
 from chaoskit.spec.injection import Injection, Whom
+from chaoskit.terminal import ascii_json
 from chaoskit.topology.edge import hits
 from chaoskit.topology.steering import CLAMP, IFBS, WAYS, Way
 from chaoskit.units import Duration
@@ -144,7 +145,7 @@ def as_json(outlook: Outlook) -> str:
         "strays": [str(knob) for knob in outlook.strays],
         "holder": outlook.holder or None,
     }
-    return json.dumps(told, indent=1).replace("\x7f", "\\u007f") + "\n"  # which is no sign of YAML
+    return ascii_json(json.dumps(told, indent=1)) + "\n"
 
 
 def _as_words(standing: Standing) -> dict[str, Any]:
@@ -170,12 +171,8 @@ def _as_words(standing: Standing) -> dict[str, Any]:
 
 def render(outlook: Outlook, console: Console) -> None:
     """Print it. One sentence when there is nothing."""
-    with console.capture() as seen:
-        for section in _sections(outlook):
-            console.print(section, highlight=False)
-    text = "".join(f"{line.rstrip()}\n" for line in seen.get().splitlines())
-    console.file.write(ascii_only(text) if console.options.ascii_only else text)
-    console.file.flush()
+    for section in _sections(outlook):
+        console.print(section, highlight=False)
 
 
 def _sections(outlook: Outlook) -> Iterator[RenderableType]:

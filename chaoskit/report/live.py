@@ -11,15 +11,14 @@ from types import TracebackType
 from typing import TypeVar
 
 from rich.console import Console
-from rich.live import Live as Screen
-from rich.text import Text
 
 from chaoskit.analysis.figures import said
 from chaoskit.analysis.timeline import DRAIN
 from chaoskit.plan.model import Plan
 from chaoskit.records.files import follow
 from chaoskit.records.model import Phase, Request, Vitals
-from chaoskit.report.words import ascii_only, safe
+from chaoskit.report.screen import live, one_line
+from chaoskit.report.words import styled
 
 _SECOND = 10**9
 _MS = 10**6
@@ -38,7 +37,7 @@ class Live:
         self._vitals: Vitals | None = None
         self._interrupted = 0
         self._told = (-1, 0)  # how many phases had begun, and the stamp, at the last plain line
-        self._screen = Screen(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        self._screen = live(console)
 
     def __enter__(self) -> Live:
         if self._screen is not None:
@@ -56,10 +55,9 @@ class Live:
         self._look()
         line = self._line()
         if self._screen is not None:
-            text = Text(line, no_wrap=True, overflow="ellipsis")
-            self._screen.update(text, refresh=True)
+            self._screen.update(one_line(line), refresh=True)
         elif self._is_time():
-            self._console.print(Text(line), soft_wrap=True)
+            self._console.print(styled(line), soft_wrap=True)
 
     def _look(self) -> None:
         self._phases += self._new(Phase)
@@ -86,8 +84,7 @@ class Live:
         return True
 
     def _line(self) -> str:
-        line = self._label + ("  ".join((self._where(), *self._streams())) if self._phases else "starting")
-        return ascii_only(line) if self._console.options.ascii_only else line
+        return self._label + ("  ".join((self._where(), *self._streams())) if self._phases else "starting")
 
     def _where(self) -> str:
         phase = self._phases[-1]
@@ -97,7 +94,7 @@ class Live:
             return f"draining: open streams may take another {_seconds(left)}"
         total = max(0, self._phases[0].begin + self._plan.length - self._now)
         return (
-            f"{safe(phase.name)} {len(self._phases)}/{len(self._plan.phases)}  "
+            f"{phase.name} {len(self._phases)}/{len(self._plan.phases)}  "
             f"{_seconds(done)} of {_seconds(phase.until - phase.begin)}, {_seconds(total)} to go"
         )
 

@@ -12,13 +12,13 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
 from chaoskit.pathmtu.doctor import Findings
 from chaoskit.pathmtu.model import Clamp, Hop, Volley
 from chaoskit.pathmtu.verdict import Verdict, named, said
-from chaoskit.report.words import ascii_only, safe
+from chaoskit.report.screen import live, one_line
+from chaoskit.report.words import styled
+from chaoskit.terminal import ascii_json
 
 SCHEMA = 1
 _STYLES = {0: "bold green", 1: "bold red", 5: "bold magenta"}
@@ -31,7 +31,7 @@ class Progress:
     def __init__(self, host: str, console: Console) -> None:
         self._host = host
         self._sent = 0
-        self._screen = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        self._screen = live(console)
 
     def __enter__(self) -> Progress:
         if self._screen is not None:
@@ -49,8 +49,8 @@ class Progress:
         self._sent += len(volley)
         if self._screen is not None:
             sizes = ", ".join(dict.fromkeys(str(probe.size) for probe in volley))
-            line = f"{safe(self._host)}: {self._sent} probes, now of {sizes} bytes, {volley[0].how}"
-            self._screen.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
+            line = f"{self._host}: {self._sent} probes, now of {sizes} bytes, {volley[0].how}"
+            self._screen.update(one_line(line), refresh=True)
 
 
 def render(findings: Findings, verdict: Verdict, console: Console) -> None:
@@ -70,8 +70,7 @@ def render(findings: Findings, verdict: Verdict, console: Console) -> None:
 
 
 def _say(console: Console, line: str, style: str = "") -> None:
-    text = ascii_only(line) if console.options.ascii_only else line
-    console.print(Text(safe(text), style=style), soft_wrap=True)
+    console.print(styled(line, style), soft_wrap=True)
 
 
 def _lines(found: Findings) -> Iterator[tuple[str, str]]:
@@ -128,7 +127,7 @@ def _clamp(clamp: Clamp) -> str:
 
 def as_json(findings: Findings, verdict: Verdict) -> str:
     """The text of `--json`."""
-    return json.dumps(document(findings, verdict), indent=1)
+    return ascii_json(json.dumps(document(findings, verdict), indent=1))
 
 
 def document(found: Findings, verdict: Verdict) -> dict[str, Any]:

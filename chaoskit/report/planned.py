@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from dataclasses import fields
 
 from rich.console import Console
-from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from chaoskit.faults.show import describe
 from chaoskit.knobs import Everything, Filter, Flow, Keys, Netem, Setting
 from chaoskit.plan.model import Plan, PlannedPhase
+from chaoskit.report.words import styled, titled
 from chaoskit.topology.names import where
 from chaoskit.topology.steering import HOLE, PROTOCOLS
 from chaoskit.units import Duration
@@ -21,31 +22,39 @@ from chaoskit.units import Duration
 
 def render(plan: Plan, console: Console) -> None:
     """Print the whole plan. Touches nothing."""
-    console.print(f"[bold]{escape(plan.name)}[/bold]  {escape(plan.question)}", highlight=False)
-    console.print(f"\n[bold]Takes[/bold]   {_length(plan)}", highlight=False)
-    console.print(f"[bold]Needs[/bold]   {', '.join(sorted(plan.needs))}", highlight=False)
-    console.print(f"[bold]Asks[/bold]    {_traffic(plan)}", highlight=False)
-    console.print("\n[bold]Timeline[/bold]")
+    for line in _head(plan):
+        console.print(line, highlight=False)
     console.print(Padding(_timeline(plan), (0, 0, 0, 2)))
+    for line in _rest(plan):
+        console.print(line, highlight=False)
+
+
+def _head(plan: Plan) -> Iterator[Text]:
+    yield titled(plan.name, f"  {plan.question}")
+    yield Text()
+    yield titled("Takes", f"   {_length(plan)}")
+    yield titled("Needs", f"   {', '.join(sorted(plan.needs))}")
+    yield titled("Asks", f"    {_traffic(plan)}")
+    yield Text()
+    yield Text("Timeline", "bold")
+
+
+def _rest(plan: Plan) -> Iterator[Text]:
     for pulse in dict.fromkeys(pulse for phase in plan.phases for pulse in phase.pulses):
-        console.print(f"  at each phase the {pulse}", highlight=False)
-    console.print("\n[bold]Objectives[/bold]")
-    for objective in plan.objectives:
-        console.print(f"  {escape(objective.text)}", highlight=False)
+        yield styled(f"  at each phase the {pulse}")
+    yield Text()
+    yield Text("Objectives", "bold")
+    yield from (styled(f"  {objective.text}") for objective in plan.objectives)
     if not plan.objectives:
-        console.print("  none: the run measures, and exits with 0", highlight=False)
-    console.print("\n" + _place(plan), highlight=False)
-    for line in _stage(plan):
-        console.print(f"  {line}", highlight=False, markup=False)
+        yield Text("  none: the run measures, and exits with 0")
+    yield Text()
+    yield _place(plan)
+    yield from (styled(f"  {line}") for line in _stage(plan))
     for rounding in plan.roundings:
-        console.print(
-            f"[yellow]rounds[/yellow]  {rounding.where}: asked {rounding.asked}, the kernel does {rounding.kernel}",
-            highlight=False,
-        )
-    for remark in plan.remarks:
-        console.print(f"note    {escape(remark)}", highlight=False)
-    for warning in plan.warnings:
-        console.print(f"[yellow]warning[/yellow] {escape(warning)}", highlight=False)
+        told = f"  {rounding.where}: asked {rounding.asked}, the kernel does {rounding.kernel}"
+        yield titled("rounds", told, "yellow")
+    yield from (styled(f"note    {remark}") for remark in plan.remarks)
+    yield from (titled("warning", f" {warning}", "yellow") for warning in plan.warnings)
 
 
 def _length(plan: Plan) -> str:
@@ -68,7 +77,7 @@ def _traffic(plan: Plan) -> str:
     if plan.interface is None:
         return f"{protocol}{' and TLS' if plan.target.startswith('https:') else ''}, {asked}"
     key = f", with the key in {plan.interface.key_env}" if plan.interface.key_env else ""
-    return escape(f"{plan.target} for {plan.interface.model}{key}: {protocol}, {asked}")
+    return f"{plan.target} for {plan.interface.model}{key}: {protocol}, {asked}"
 
 
 def _timeline(plan: Plan) -> Table:
@@ -77,7 +86,8 @@ def _timeline(plan: Plan) -> Table:
         table.add_column(column, justify="right" if column in ("at", "for") else "left")
     at = 0
     for phase in plan.phases:
-        table.add_row(str(Duration(at)), str(Duration(phase.length)), escape(phase.name), "\n".join(_sets(phase)))
+        sets = Text("\n").join(map(styled, _sets(phase)))
+        table.add_row(str(Duration(at)), str(Duration(phase.length)), styled(phase.name), sets)
         at += phase.length
     return table
 
@@ -86,20 +96,19 @@ def _sets(phase: PlannedPhase) -> Iterator[str]:
     changed = [change for change in phase.changes if change.setting is not None]
     if not changed:
         yield "nothing"
-    yield from dict.fromkeys(escape(f"{where(change.knob)}: {describe(change.setting)}") for change in changed)
+    yield from dict.fromkeys(f"{where(change.knob)}: {describe(change.setting)}" for change in changed)
 
 
-def _place(plan: Plan) -> str:
+def _place(plan: Plan) -> Text:
     count = len(plan.stage)
     if plan.interface is None:
-        return f"[bold]The lab[/bold] ({count} changes, all in namespaces of its own, all put back)"
+        return titled("The lab", f" ({count} changes, all in namespaces of its own, all put back)")
+    title = f"The interface {plan.interface.name}"
     if not plan.all_changes:
-        return f"[bold]The interface {escape(plan.interface.name)}[/bold] (nothing on it is changed)"
+        return titled(title, " (nothing on it is changed)")
     told = f"{count} changes" if count else "changed by its phases alone"
-    return (
-        f"[bold]The interface {escape(plan.interface.name)}[/bold] ({told}, all put back: at the latest "
-        f"{Duration(plan.interface.lease)} after the run's last sign of life; its own queue is not touched)"
-    )
+    last = f"at the latest {Duration(plan.interface.lease)} after the run's last sign of life"
+    return titled(title, f" ({told}, all put back: {last}; its own queue is not touched)")
 
 
 def _stage(plan: Plan) -> Iterator[str]:

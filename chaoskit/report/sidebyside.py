@@ -16,6 +16,7 @@ from rich.text import Text
 
 from chaoskit.analysis.result import Result
 from chaoskit.analysis.sidebyside import Row, SideBySide
+from chaoskit.errors import EXIT_SOFTWARE
 from chaoskit.report import spark
 from chaoskit.report.console import UNBOUNDED, headline, pairs, section, sentence, show
 from chaoskit.report.table import changes, empty, is_chance, value
@@ -28,9 +29,28 @@ HEADLINES = {
     "stalls_per_minute": "Stalls",
 }
 _CURVE = 3  # points that make one
-_WORDS = {4: "DIRTY", 143: "INTERRUPTED", 130: "INTERRUPTED", 3: "REFUSED", 1: "BROKEN", 5: "UNDECIDED"}
-_STYLES = {4: "bold red", 1: JUDGED["broken"]}
-_WORST_FIRST = ("dirty", "interrupted", "refused", "broken", "undecided", "unreadable", "not run", "met", "measured")
+_WORDS = {
+    4: "DIRTY",
+    EXIT_SOFTWARE: "CRASHED",
+    143: "INTERRUPTED",
+    130: "INTERRUPTED",
+    3: "REFUSED",
+    1: "BROKEN",
+    5: "UNDECIDED",
+}
+_STYLES = {4: "bold red", EXIT_SOFTWARE: "bold red", 1: JUDGED["broken"]}
+_WORST_FIRST = (
+    "dirty",
+    "crashed",
+    "interrupted",
+    "refused",
+    "broken",
+    "undecided",
+    "unreadable",
+    "not run",
+    "met",
+    "measured",
+)
 Fits = Callable[[RenderableType], bool]
 
 
@@ -195,7 +215,7 @@ def _verdict(row: Row) -> Text:
 
 
 def _reason(row: Row) -> str:
-    return sentence(row.result).plain if row.result else row.missing
+    return sentence(row.result).plain if row.result else safe(row.missing)
 
 
 def _word(found: SideBySide) -> Text:

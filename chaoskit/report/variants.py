@@ -7,7 +7,7 @@ import shlex
 from rich.console import Console
 from rich.text import Text
 
-from chaoskit.report.words import safe
+from chaoskit.report.words import safe, titled
 from chaoskit.spec.matrix import Variant, Variants
 from chaoskit.units import Duration
 
@@ -16,7 +16,8 @@ def render(told: Variants, shown: Variant, console: Console) -> None:
     """Name them all, and say which one is `shown`."""
     lengths = (sum(span.length for span in each.experiment.timeline) * each.experiment.repeats for each in told.each)
     count, total = len(told.each), Duration(sum(lengths))
-    console.print(f"\n[bold]The variants[/bold] ({count}, one after the other, {total} in all)", highlight=False)
+    console.print()
+    console.print(titled("The variants", f" ({count}, one after the other, {total} in all)"), highlight=False)
     for variant in told.each:
         line = Text(f"  {safe(variant.name)}", style="bold" if variant is shown else "")
         console.print(line.append("  the one above" if variant is shown else "", style="not bold dim"), soft_wrap=True)

@@ -12,6 +12,7 @@ from typing import Any
 
 from chaoskit.analysis.result import Result, Times
 from chaoskit.spec.model import Workload
+from chaoskit.terminal import ascii_json
 
 
 def as_json(result: Result, workload: Workload) -> str:
@@ -36,7 +37,7 @@ def as_json(result: Result, workload: Workload) -> str:
         **_times("e2el", whole.e2el),
         "chaoskit": result.model_dump(mode="json"),
     }
-    return json.dumps(keys, indent=2)
+    return ascii_json(json.dumps(keys, indent=2))
 
 
 def _times(name: str, times: Times) -> dict[str, Any]:

@@ -1,8 +1,10 @@
-"""Text for a screen: what a server said cannot move the cursor, and every terminal can show the signs."""
+"""Text for a screen: on one line, and never read as markup."""
 
 from __future__ import annotations
 
 from rich.text import Text
+
+from chaoskit.terminal import printable
 
 JUDGED = {
     "met": "bold green",
@@ -14,21 +16,19 @@ JUDGED = {
     "too-few-packets-to-tell": "magenta",
     "nothing-to-hit": "bold",
 }
-_PLAIN = str.maketrans(
-    {"×": "x", "≈": "~", "–": "-", "∞": "inf", "·": ",", "…": ".."} | dict(zip("▁▂▃▄▅▆▇█", "_.,-=+*#", strict=True))
-)
+_BREAKS = str.maketrans("\r\n\t", "   ")
 
 
 def safe(text: str) -> str:
-    """The text on one line, without anything that a terminal would obey: controls, escapes, bidi marks."""
-    return "".join(sign if sign.isprintable() else "\ufffd" if sign not in "\r\n\t" else " " for sign in text)
-
-
-def ascii_only(text: str) -> str:
-    """The same for a terminal that has no other signs."""
-    return text.translate(_PLAIN).encode("ascii", "replace").decode()
+    """The text on one line, without anything that a terminal would obey."""
+    return printable(text.translate(_BREAKS))
 
 
 def styled(text: str, style: str = "") -> Text:
     """A piece of text that is never read as markup."""
     return Text(safe(text), style=style)
+
+
+def titled(title: str, rest: str, style: str = "bold") -> Text:
+    """A line that begins with a word in this style."""
+    return Text.assemble((safe(title), style), safe(rest))

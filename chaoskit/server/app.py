@@ -116,6 +116,8 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server(address, family=family, backlog=_BACKLOG)
     except socket.gaierror as problem:
         reason = f"{problem.strerror}; this machine's addresses: ip address"
+    except UnicodeError:
+        reason = "it is no host name; this machine's addresses: ip address"
     except OSError as problem:
         match problem.errno:
             case errno.EADDRINUSE:

@@ -22,11 +22,12 @@ import shutil
 import signal
 import sys
 import termios
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
+from chaoskit import crash
 from chaoskit.kernel import modules
+from chaoskit.terminal import complain
 
 JOB, ASKS, READY, EXIT = "job.json", "asks", "ready", "exit"
 PIECE = 2048  # bytes that are told for each byte in ASKS; what a terminal holds is 4095 (drivers/tty/n_tty.c)
@@ -71,8 +72,8 @@ def main(scratch: Path) -> None:
             shutil.rmtree(job.scratch, ignore_errors=True)
         else:
             _hand_over(Path(job.scratch) / EXIT, code)
-    except BaseException:  # noqa: BLE001  PID 1 must not exit: the kernel would panic over it
-        traceback.print_exc()
+    except BaseException as error:  # noqa: BLE001  PID 1 must not exit: the kernel would panic over it
+        crash.tell(error)
     finally:
         _power_off()
 
@@ -155,7 +156,7 @@ def _become(job: Job, words: bytes) -> None:
         os.chdir(job.directory)
         os.execvpe(job.argv[0], job.argv, job.environment)
     except OSError as error:
-        print(f"cannot run {job.argv[0]}: {error.strerror}: {error.filename}", file=sys.stderr, flush=True)
+        complain(f"cannot run {job.argv[0]}: {error.strerror}: {error.filename}")
     finally:
         os._exit(127)
 

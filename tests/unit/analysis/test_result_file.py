@@ -61,6 +61,7 @@ def test_nan_is_refused() -> None:
         ("finished", "", "broken", 1),
         ("finished", "", "undecided", 5),
         ("refused", "no netem", "met", 3),
+        ("crashed", "ZeroDivisionError", "broken", 70),
         ("dirty", "qdisc eth0", "broken", 4),
         ("interrupted", "SIGINT", "met", 130),
         ("interrupted", "SIGTERM", "broken", 143),

@@ -98,6 +98,8 @@ def test_what_is_missing_or_damaged_is_a_row_all_the_same(tmp_path: Path) -> Non
         (("broken", "none", None), ("finished", ""), 1),
         (("broken", "refused", "none"), ("finished", ""), 3),
         (("broken", "refused", "interrupted"), ("finished", ""), 143),
+        (("crashed", "interrupted", "broken"), ("finished", ""), 70),
+        (("crashed", "dirty", "broken"), ("finished", ""), 4),
         (("broken", None, None), ("interrupted", "SIGINT"), 130),
         (("broken", None, None), ("interrupted", "SIGTERM"), 143),
         (("dirty", None, None), ("dirty", "prompt-size=200B was not put back"), 4),
@@ -107,7 +109,7 @@ def test_what_is_missing_or_damaged_is_a_row_all_the_same(tmp_path: Path) -> Non
 def test_the_exit_code_is_that_of_the_worst(
     whole: SideBySide, hows: tuple[str | None, ...], together: tuple[str, str], code: int
 ) -> None:
-    """Not put back, interrupted, refused, broken, undecided, in this order; what was not run is undecided."""
+    """Not put back, crashed, interrupted, refused, broken, undecided, in this order; what was not run is undecided."""
     rows = tuple(ended(row, how) for row, how in zip(whole.variants, hows, strict=True))
 
     found = whole.model_copy(update={"variants": rows, "how": together[0], "detail": together[1]})
@@ -117,7 +119,7 @@ def test_the_exit_code_is_that_of_the_worst(
 
 def test_of_two_exit_codes_the_worse_one_counts() -> None:
     """Whatever the order, and nothing is 0."""
-    order = (4, 143, 130, 3, 1, 5, 0)
+    order = (4, 70, 143, 130, 3, 1, 5, 0)
 
     for one, other in product(order, repeat=2):
         assert worst([one, other]) == order[min(order.index(one), order.index(other))]

@@ -12,7 +12,7 @@ from made_runs import Made, plan
 from typer.testing import CliRunner, Result
 
 from chaoskit.analysis.sidebyside import SideBySide
-from chaoskit.cli.main import app
+from chaoskit.cli.app import app
 from chaoskit.errors import RefusedError, SpecError
 
 FILE = """\

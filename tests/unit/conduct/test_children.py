@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 from collections.abc import Iterator
@@ -12,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from chaoskit.clock import RealClock
-from chaoskit.conduct.children import Child
-from chaoskit.errors import RefusedError
+from chaoskit.conduct.children import Child, Work
+from chaoskit.errors import ChaoskitError, CrashError, RefusedError, SpecError
 
 DEADLINE = 10**10  # ns
 CLOCK = RealClock()
@@ -59,6 +60,30 @@ async def crash(_: asyncio.Event) -> None:
     raise ZeroDivisionError("one by none")
 
 
+async def misread(_: asyncio.Event) -> None:
+    """The author's fault."""
+    raise SpecError("the target is no URL")
+
+
+async def crash_in_a_group(stop: asyncio.Event) -> None:
+    """Our fault, beside the machine's."""
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(crash(stop))
+        tasks.create_task(fail(stop))
+
+
+async def fail_in_a_group(stop: asyncio.Event) -> None:
+    """The machine's fault, twice."""
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(fail(stop))
+        tasks.create_task(fail(stop))
+
+
+async def run_out(_: asyncio.Event) -> None:
+    """The machine's fault, as its kernel says it."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 async def kill_itself(_: asyncio.Event) -> None:
     """Nobody's fault."""
     os.kill(os.getpid(), signal.SIGKILL)
@@ -82,18 +107,26 @@ def test_a_child_that_has_done_its_work_is_not_alive() -> None:
 
 
 @pytest.mark.parametrize(
-    ("work", "words"),
+    ("work", "fault", "words"),
     [
-        (fail, "the worker ended early: no sockets left; ulimit -n 65536"),
-        (crash, "the worker ended early: ZeroDivisionError: one by none"),
-        (kill_itself, "the worker ended early: killed by SIGKILL"),
+        (fail, RefusedError, "the worker ended early: no sockets left; ulimit -n 65536"),
+        (misread, SpecError, "the worker ended early: the target is no URL"),
+        (crash, CrashError, r"the worker ended early: ZeroDivisionError: one by none, at .*test_children:\d+ crash"),
+        (crash_in_a_group, CrashError, "the worker ended early: ZeroDivisionError: one by none, at "),
+        (fail_in_a_group, RefusedError, "the worker ended early: no sockets left; ulimit -n 65536"),
+        (run_out, RefusedError, "the worker ended early: this machine has run out: No space left on device"),
+        (kill_itself, RefusedError, "the worker ended early: killed by SIGKILL"),
     ],
 )
-def test_a_child_that_fails_says_why(work, words: str, capfd: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
-    """Its own words come back as the conductor's error."""
-    with ended(Child("worker", nullcontext(), work)) as child, pytest.raises(RefusedError, match=words):
+def test_a_child_that_fails_says_why(
+    work: Work, fault: type[ChaoskitError], words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its own words come back as the conductor's error, with the exit code that says whose fault it was."""
+    with ended(Child("worker", nullcontext(), work)) as child, pytest.raises(fault, match=words) as caught:
         until_ended(child)
-    capfd.readouterr()
+
+    assert type(caught.value) is fault
+    assert ("this is a mistake in chaoskit itself" in capfd.readouterr().err) == (fault is CrashError)
 
 
 def test_a_child_ends_when_it_is_asked() -> None:

@@ -189,3 +189,14 @@ def test_a_program_that_cannot_be_run_after_all(tmp_path: Path) -> None:
         assert answer.returncode == code, answer.stderr
         assert str(path) in answer.stderr
         assert "Traceback" not in answer.stderr
+
+
+def test_a_mistake_of_ours_before_it_begins_is_told_as_one() -> None:
+    """Exit code 70 and a report: none that the command could have had, and not the machine's."""
+    program = "from chaoskit.conduct.command import Command, run; import sys; "
+    program += "sys.exit(run(Command.here(('true',)), lambda: 1 / 0))"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 70
+    assert done.stderr.startswith("chaoskit: this is a mistake in chaoskit itself: ZeroDivisionError")

@@ -6,9 +6,11 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from papers import AFTER, BEFORE, CHANGES, LINK, ROOT, Bench, eventually, has_ended, sleep
@@ -19,8 +21,8 @@ from chaoskit.engine import lock
 from chaoskit.engine.lease import Lease, Process
 from chaoskit.engine.lock import Holder
 from chaoskit.engine.watching import NAME
-from chaoskit.errors import NotRestoredError, RefusedError
-from chaoskit.knobs import Link, Netem
+from chaoskit.errors import CrashError, NotRestoredError, RefusedError
+from chaoskit.knobs import Kernel, Link, Netem
 
 SECOND = 10**9
 Benches = Callable[[], Bench]
@@ -164,6 +166,49 @@ def test_an_owner_whose_guard_was_killed_puts_back_itself(bench: Bench) -> None:
         bench.hold(kill_the_guard)
 
     assert bench.is_clean
+
+
+def test_a_mistake_of_ours_in_the_guard_is_told_as_one(bench: Bench) -> None:
+    """A guard that a mistake ends, here over a message that no owner sends: exit code 70, and everything is back."""
+
+    def crash_the_guard(held: Held) -> None:
+        held.guard._say("ends soon")
+        assert eventually(lambda: not held.guard.is_alive)
+        held.renew()
+
+    with pytest.raises(CrashError, match=r"the guard ended: ValueError: invalid literal for int.*guard:"):
+        bench.hold(crash_the_guard)
+
+    assert bench.is_clean
+    assert not lock.is_taken(bench.lock)
+
+
+def test_a_mistake_in_the_guard_is_told_in_the_end_too(bench: Bench) -> None:
+    """Also when nobody renews any more."""
+    with pytest.raises(CrashError, match="all was put back without it"):
+        bench.hold(lambda held: held.guard._say("ends soon"))
+
+    assert bench.is_clean
+
+
+def test_a_guard_that_a_mistake_keeps_from_starting_is_told(bench: Bench) -> None:
+    """Nothing was changed, and no lease stands."""
+
+    def opened() -> AbstractContextManager[Kernel]:
+        return bench.kernel.opened() if Path("/proc/self/comm").read_text().strip() != NAME else _broken()
+
+    with (
+        pytest.raises(CrashError, match="did not start: ZeroDivisionError: one by none"),
+        leased(bench.order, opened, bench.leases.state, bench.lock),
+    ):
+        pass
+
+    assert bench.is_clean
+    assert not lock.is_taken(bench.lock)
+
+
+def _broken() -> NoReturn:
+    raise ZeroDivisionError("one by none")
 
 
 def test_an_owner_does_not_wait_for_a_frozen_guard(bench: Bench) -> None:

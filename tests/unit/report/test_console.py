@@ -13,6 +13,8 @@ from rich.console import Console
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Achievement, Evidence, PathMtu, Result, Unit, What
 from chaoskit.report.console import render
+from chaoskit.report.screen import Screen
+from chaoskit.terminal import SafeStream
 
 OBJECTIVES = [
     "ttft_p95 < 150ms during wifi",
@@ -43,9 +45,8 @@ def result(tmp_path: Path) -> Result:
 def shown(result: Result, width: int = 80, encoding: str = "utf-8") -> list[str]:
     """The lines on a screen so wide."""
     raw = io.BytesIO()
-    file = io.TextIOWrapper(raw, encoding=encoding, newline="\n")
-    render(result, Console(file=file, width=width))
-    file.flush()
+    file = SafeStream(raw, encoding, newline="\n")
+    render(result, Screen(file, width))
     return [line.rstrip() for line in raw.getvalue().decode(encoding).splitlines()]
 
 

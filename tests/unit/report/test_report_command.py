@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Result
-from chaoskit.cli.main import app
+from chaoskit.cli.app import app
 from chaoskit.errors import SpecError
 
 

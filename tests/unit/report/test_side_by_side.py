@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from made_runs import Made, plan
-from rich.console import Console
 
 from chaoskit.analysis.sidebyside import Row, SideBySide, gather
+from chaoskit.report.screen import Screen
 from chaoskit.report.sidebyside import one_line, render
+from chaoskit.terminal import SafeStream
 
 FILE = """\
 name: sizes
@@ -52,9 +53,8 @@ def folder(tmp_path: Path, axis: str = "", **options: object) -> Path:
 def shown(found: SideBySide, width: int = 100, encoding: str = "utf-8") -> list[str]:
     """The lines on a screen so wide."""
     raw = io.BytesIO()
-    file = io.TextIOWrapper(raw, encoding=encoding, newline="\n")
-    render(found, Console(file=file, width=width))
-    file.flush()
+    file = SafeStream(raw, encoding, newline="\n")
+    render(found, Screen(file, width))
     return [line.rstrip() for line in raw.getvalue().decode(encoding).splitlines()]
 
 

@@ -1,0 +1,63 @@
+"""The command line: its commands, options and help. Each command's work is imported when it is called."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from chaoskit import __version__
+from chaoskit.cli.conduct import conduct
+from chaoskit.cli.doctor import doctor
+from chaoskit.cli.exec import BeforeTheDashes, exec
+from chaoskit.cli.inject import inject
+from chaoskit.cli.kernel import app as kernel
+from chaoskit.cli.plan import plan
+from chaoskit.cli.pmtu import pmtu
+from chaoskit.cli.probe import probe
+from chaoskit.cli.report import report
+from chaoskit.cli.restore import restore
+from chaoskit.cli.run import run
+from chaoskit.cli.schema import schema
+from chaoskit.cli.serve import serve
+from chaoskit.cli.status import status
+from chaoskit.cli.validate import validate
+from chaoskit.terminal import say
+
+EXIT_CODES = """Exit codes: 0 objectives met or none asked; 1 an objective broken; 2 the file or the options
+make no sense; 3 this machine cannot; 4 something was not put back; 5 undecided; 70 a mistake in chaoskit; 130 and
+143 interrupted."""
+
+_OF_THE_USER = ("exec", "serve")  # what they start, or write, has the user's own umask
+
+app = typer.Typer(
+    help="Transport chaos testing for token streams: real netem, real sockets, and what they do to an AI service.",
+    epilog=EXIT_CODES,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (run, plan, validate, schema, report, probe, pmtu, serve, doctor, inject, status, restore):
+    app.command()(command)
+app.command(cls=BeforeTheDashes)(exec)
+app.add_typer(kernel, name="kernel")
+app.command(hidden=True)(conduct)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        say(f"chaoskit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    del version
+    if context.invoked_subcommand not in _OF_THE_USER:
+        os.umask(0o022)  # others may look at what is written, and change nothing

@@ -1,0 +1,263 @@
+"""What is written to a terminal, a pipe or a log: the text of others is shown there, never obeyed.
+
+Rules: every line for a person goes through `say`, `complain`, `note`, `Progress` or `report.screen`, and nothing else
+writes to standard output or error. Whatever a terminal would act on or hide stands there as an escape: `\\x1b`,
+`\\u202e`, `\\n` in a line that is one line. The notation is that of Python's and C's string literals; a backslash of
+the text itself stays as it is, so that a text can pass through here twice. `--json` has the exact text, in ASCII.
+`protect` gives the same to what others write to our standard streams: libraries, warnings, tracebacks. The output of
+a user's own command passes by its bytes, untouched.
+
+What a new format must do: have one function that all its text passes, and escape there what *its* reader obeys. HTML:
+`html.escape` with quotes, then `printable`. XML (JUnit): the same, and no control at all, which XML 1.0 forbids even
+as a reference. Markdown: a backslash before each ASCII punctuation sign, and `printable`, for a line break ends a
+table. CSV: the csv module's quotes, and an apostrophe before a leading `=`, `+`, `-`, `@`, tab or return, which a
+spreadsheet would compute. JSON: `ascii_json`.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import sys
+import unicodedata
+from contextlib import suppress
+from itertools import chain
+from types import TracebackType
+from typing import TextIO
+
+from chaoskit.errors import RefusedError
+
+_MOST_MARKS = 8  # combining marks on one character, more than any script needs; UAX #15 bounds a stream's at 30
+_MARKS = ("Mn", "Me")
+_INVISIBLE = frozenset(
+    map(
+        chr,
+        chain(
+            (0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180F, 0x3164, 0xFFA0),
+            range(0x180B, 0x180E),
+            range(0xFE00, 0xFE10),
+            range(0xE0100, 0xE01F0),
+        ),
+    )
+)
+"""Default_Ignorable_Code_Point (Unicode, DerivedCoreProperties.txt), as far as `str.isprintable` lets it pass."""
+
+_PLAIN = str.maketrans(
+    {"×": "x", "≈": "~", "–": "-", "∞": "inf", "·": ",", "…": ".."} | dict(zip("▁▂▃▄▅▆▇█", "_.,-=+*#", strict=True))
+)
+_NOT_ASCII = re.compile(r"[^\n -~]")
+
+
+def printable(text: str) -> str:
+    """The text on one line, with an escape for all that is no visible character or plain space.
+
+    That is what Unicode calls other (controls, format characters such as bidi marks and zero-width joiners, lone
+    surrogates, private use, unassigned) or a separator, what it calls ignorable, and marks piled on one character.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    shown: list[str] = []
+    marks = 0
+    for sign in text:
+        marks = marks + 1 if unicodedata.category(sign) in _MARKS else 0
+        is_visible = sign.isprintable() and sign not in _INVISIBLE and marks <= _MOST_MARKS
+        shown.append(sign if is_visible else sign.encode("unicode_escape").decode())
+    return "".join(shown)
+
+
+def printable_lines(text: str) -> str:
+    """The same for a text of several lines: line feeds are kept."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def ascii_only(text: str) -> str:
+    """For a terminal that has no other characters: our own signs become similar ones, all others escapes."""
+    return text.translate(_PLAIN).encode("ascii", "backslashreplace").decode()
+
+
+def ascii_json(text: str) -> str:
+    """The same JSON in printable ASCII: exact for a program, harmless on a screen, and readable as YAML."""
+    return _NOT_ASCII.sub(_json_escape, text)
+
+
+def _json_escape(sign: re.Match[str]) -> str:
+    units = sign[0].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+
+def say(*lines: str) -> None:
+    """Write these lines to standard output. A line feed within one is shown as an escape: no text makes two lines."""
+    _write(sys.stdout, "".join(f"{printable(line)}\n" for line in lines))
+
+
+def say_json(text: str) -> None:
+    """Write JSON to standard output, in ASCII."""
+    _write(sys.stdout, ascii_json(text.rstrip("\n")) + "\n")
+
+
+def note(*lines: str) -> None:
+    """Write these lines to standard error, each as it is."""
+    _write(sys.stderr, "".join(f"{printable(line)}\n" for line in lines))
+
+
+def complain(sentence: str) -> None:
+    """Write an error to standard error, after our name. Its second and further lines are indented as its own."""
+    first, *rest = sentence.split("\n")
+    note(f"chaoskit: {first}", *(line if line.startswith("  ") else f"  {line}" for line in rest))
+
+
+def _write(stream: TextIO | None, text: str) -> None:
+    if stream is not None:  # closed since before we were started, and nobody called `protect`
+        stream.write(text)
+        stream.flush()
+
+
+class Progress:
+    """A context manager; `show` writes a line of news to standard error, on a terminal over the one before."""
+
+    def __init__(self) -> None:
+        self._is_live = sys.stderr is not None and sys.stderr.isatty()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._draw("")
+
+    def show(self, news: str) -> None:
+        """The latest news."""
+        if self._is_live:
+            self._draw(printable(news))
+        else:
+            note(news)
+
+    def _draw(self, line: str) -> None:
+        if self._is_live:
+            StyledFile(sys.stderr).write(f"\r\x1b[K{line}")
+            sys.stderr.flush()
+
+
+class SafeStream(io.TextIOWrapper):
+    """A standard stream that shows what a terminal would obey.
+
+    A reader that has gone, as of `| head`, has seen enough: what follows goes nowhere, and the command keeps its own
+    exit code. Any other failure of standard output raises RefusedError, once, and again at `finish`; of standard error,
+    which could be told nowhere, nothing.
+    """
+
+    lost: RefusedError | None = None
+
+    def write(self, text: str, /) -> int:
+        """Escaped, and in signs that the encoding has."""
+        self.write_styled(printable_lines(text))
+        return len(text)
+
+    def write_styled(self, text: str) -> None:
+        """A text with our own styles and cursor movements, in which all of others is escaped already."""
+        with _Spill(self):
+            super().write(text if self.encoding.lower().startswith("utf") else ascii_only(text))
+
+    def flush(self) -> None:
+        """As every stream."""
+        if not self.closed:
+            with _Spill(self):
+                super().flush()
+
+    def close(self) -> None:
+        """Only flushed: what it writes to is the process's, and others have it too."""
+        self.flush()
+
+
+class _Spill:
+    """Catches what a stream that cannot be written raises, and sends all that follows to /dev/null."""
+
+    def __init__(self, stream: SafeStream) -> None:
+        self._stream = stream
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, OSError):
+            return False
+        with suppress(OSError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self._stream.fileno())
+            os.close(null)
+        if isinstance(error, BrokenPipeError) or self._stream.fileno() == 2:
+            return True
+        self._stream.lost = RefusedError(
+            f"cannot write standard output: {error.strerror}; free some space, or send it elsewhere"
+        )
+        raise self._stream.lost from error
+
+
+class StyledFile:
+    """A stream as rich wants it. Takes text with our own styles, in which all text of others is escaped already."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    @property
+    def encoding(self) -> str:
+        """Of the stream."""
+        return self._stream.encoding
+
+    def fileno(self) -> int:
+        """Of the stream."""
+        return self._stream.fileno()
+
+    def isatty(self) -> bool:
+        """Of the stream."""
+        return self._stream.isatty()
+
+    def write(self, text: str, /) -> int:
+        """As it is."""
+        if isinstance(self._stream, SafeStream):
+            self._stream.write_styled(text)
+        else:
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Of the stream."""
+        self._stream.flush()
+
+
+def protect() -> None:
+    """From now on, whoever writes to our standard output or error writes to a `SafeStream`. First thing in a program.
+
+    A standard descriptor that is closed is opened on /dev/null: the next file that is opened would take its number, and
+    what is printed would go into that.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    sys.stdout, sys.stderr = _safe(sys.stdout, 1), _safe(sys.stderr, 2)
+
+
+def finish() -> None:
+    """Write out what waits. Raises RefusedError when something could not be written, now or before."""
+    sys.stdout.flush()
+    if isinstance(sys.stdout, SafeStream) and sys.stdout.lost is not None:
+        raise sys.stdout.lost
+
+
+def _safe(stream: TextIO | None, number: int) -> TextIO:
+    if isinstance(stream, SafeStream):
+        return stream
+    if stream is None:
+        return SafeStream(open(number, "wb", closefd=False), "utf-8", "backslashreplace")
+    assert isinstance(stream, io.TextIOWrapper)
+    return SafeStream(
+        stream.buffer,
+        stream.encoding,
+        "backslashreplace",
+        line_buffering=stream.line_buffering or number == 2,
+        write_through=stream.write_through,
+    )

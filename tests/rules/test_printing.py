@@ -1,0 +1,128 @@
+"""Nothing is printed past the one printer."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import chaoskit
+
+HOUSE = Path(chaoskit.__file__).parent
+FILES = sorted(HOUSE.rglob("*.py"))
+PRINTER, SCREEN = "terminal.py", "report/screen.py"
+MODULES = {
+    **dict.fromkeys(("logging", "pprint", "warnings", "getpass", "curses", "readline", "faulthandler"), PRINTER),
+    **dict.fromkeys((f"rich.{name}" for name in ("live", "progress", "status", "prompt", "pretty")), SCREEN),
+    **dict.fromkeys((f"rich.{name}" for name in ("markup", "ansi", "emoji", "traceback", "logging")), SCREEN),
+}
+"""What is imported to write to a terminal, or to read styles out of a text, and the one file that may do so."""
+
+CALLS = {
+    **dict.fromkeys(("print", "input", "breakpoint"), PRINTER),
+    **dict.fromkeys(("echo", "secho", "echo_via_pager", "confirm", "prompt"), PRINTER),
+    **dict.fromkeys(("print_exc", "print_exception", "print_last", "print_stack", "print_tb"), PRINTER),
+    **dict.fromkeys(("Console", "get_console", "from_markup", "from_ansi", "render_str"), SCREEN),
+}
+"""The same of what is called."""
+
+STREAMS = ("stdout", "stderr", "__stdout__", "__stderr__")
+NAMED = {
+    (PRINTER, "stdout"): "it is the printer",
+    (PRINTER, "stderr"): "it is the printer",
+    (SCREEN, "stdout"): "the printer of what has styles",
+    ("cli/plan.py", "stdout"): "for a screen",
+    ("cli/plan.py", "stderr"): "for a screen",
+    ("cli/pmtu.py", "stderr"): "for a screen",
+    ("conduct/children.py", "stderr"): "flushed before a process ends",
+    ("conduct/doorkeeper.py", "stdout"): "flushed before a fork",
+    ("engine/guard.py", "stderr"): "flushed before a process ends",
+    ("substrate/visiting.py", "stdout"): "a command's own output, byte by byte",
+    ("substrate/visiting.py", "stderr"): "a command's own output, byte by byte",
+}
+"""Who may name a standard stream, and what for."""
+
+
+def name_of(path: Path) -> str:
+    """As it stands in the tables above."""
+    return str(path.relative_to(HOUSE))
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Every module, and every name of one, that is imported."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def called(tree: ast.AST) -> Iterator[str]:
+    """The last word of everything that is called, but of the methods of a console that somebody gave."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id=name)):
+                yield name
+            case ast.Call(func=ast.Attribute(attr=name)) if name != "print":
+                yield name
+
+
+def streams(tree: ast.AST) -> Iterator[str]:
+    """The standard streams that are named, and descriptors 1 and 2 that are written to."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Name(id="sys"), attr=name) if name in STREAMS:
+                yield name
+            case ast.Call(func=ast.Attribute(attr="write" | "writev" | "fdopen"), args=[ast.Constant(value=1 | 2), *_]):
+                yield "descriptor"
+            case ast.Constant(value="/dev/tty" | "/dev/stdout" | "/dev/stderr"):
+                yield "device"
+
+
+def strays(path: Path, tree: ast.AST) -> set[str]:
+    """All that this file may not use."""
+    here = name_of(path)
+    modules = {name for name in imported(tree) if MODULES.get(name, here) != here}
+    calls = {name for name in called(tree) if CALLS.get(name, here) != here}
+    of_sys = {name for name in imported(tree) if name.removeprefix("sys.") in STREAMS}
+    return modules | calls | of_sys | {name for name in streams(tree) if (here, name) not in NAMED}
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_only_the_printer_prints(path: Path) -> None:
+    """No other module prints, echoes, logs, warns, prints a traceback, makes a console, or takes a standard stream."""
+    assert not strays(path, ast.parse(path.read_text()))
+
+
+def test_every_exception_is_needed() -> None:
+    """Who may name a stream does."""
+    named = {(name_of(path), name) for path in FILES for name in streams(ast.parse(path.read_text()))}
+
+    assert named == set(NAMED)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "print(x)",
+        "typer.echo(x)",
+        "sys.stderr.write(x)",
+        "os.write(2, x)",
+        "os.fdopen(1)",
+        "open('/dev/tty')",
+        "from sys import stdout",
+        "Console()",
+        "rich.console.Console(stderr=True)",
+        "from rich.live import Live",
+        "from rich import progress",
+        "import logging",
+        "traceback.print_exc()",
+        "Text.from_markup(x)",
+    ],
+)
+def test_each_way_past_it_is_found(line: str) -> None:
+    """The rule sees every one of these."""
+    assert strays(HOUSE / "cli" / "validate.py", ast.parse(line))
