@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
+from chaoskit.errors import EXIT_SOFTWARE
+
 SCHEMA: Literal[1] = 1
 
 How = Literal["finished", "interrupted", "refused", "dirty"]
@@ -288,6 +290,16 @@ class Result(_Frozen):
     warnings: tuple[str, ...]
 
     @property
+    def mistake(self) -> str:
+        """What a mistake in chaoskit did to this run, in a sentence; "" when there was none."""
+        told = [failure for failure in self.whole.failures if failure.completion == "internal_error"]
+        count = self.whole.completions.get("internal_error", 0)
+        if not count:
+            return ""
+        detail = f" ({told[0].detail})" if told else ""
+        return f"{count} streams ended by an internal error{detail}; please report it with these words"
+
+    @property
     def exit_code(self) -> int:
         """What the command line returns: how it went first, then what it found."""
         match self.outcome.how:
@@ -297,6 +309,8 @@ class Result(_Frozen):
                 return 3
             case "interrupted":
                 return 143 if self.outcome.detail == "SIGTERM" else 130
+            case "finished" if self.mistake:
+                return EXIT_SOFTWARE
             case "finished":
                 return {"broken": 1, "undecided": 5, "met": 0, "none": 0}[self.outcome.found]
 

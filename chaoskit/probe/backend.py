@@ -1,8 +1,9 @@
 """Sockets for httpcore that know when their bytes arrived.
 
 Rules: a socket is read as soon as the loop says that it can be, whoever waits for the bytes, so that a stamp
-never depends on how busy their reader is; one recvmsg is one `Arrival`; unread bytes are bounded; nothing here
-times out (the stream's `Guard` does, by cancelling); TCP_INFO is read before a socket is closed.
+never depends on how busy their reader is; one recvmsg is one `Arrival`; unread bytes are bounded, and those that
+may be read at all are what `allow` says; no reader keeps the loop to itself; nothing here times out (the stream's
+`Guard` does, by cancelling); TCP_INFO is read before a socket is closed.
 
 The kernel's stamp of a read is that of the newest segment in it. Where segments had been waiting behind a lost
 or late one, that is a time at which nobody could have read them (seen: 60 ms too early at an RTT of 80 ms, as
@@ -28,14 +29,16 @@ import httpcore
 from chaoskit.clock import now
 from chaoskit.probe import stamps
 from chaoskit.probe.frames import Tap
-from chaoskit.probe.names import addresses
+from chaoskit.probe.names import Resolver
 from chaoskit.probe.sockets import tune
 from chaoskit.probe.stamps import Arrival, StampClock
 from chaoskit.probe.target import SocketOptions
+from chaoskit.probe.wire import TooLargeError
 from chaoskit.records import tcp_info
 
 _READ = 64 * 1024  # bytes of one recvmsg
 _MOST_UNREAD = 256 * 1024
+_MOST_HANDSHAKE = 1 << 20  # bytes of TLS without a byte inside: a chain of certificates is some kB
 _TCP_INFO_ENOUGH = 228  # bytes up to and with rcv_ooopack
 _OUT_OF_ORDER = struct.Struct("=I")
 _OUT_OF_ORDER_AT = 224
@@ -60,12 +63,17 @@ class Connection(httpcore.AsyncNetworkStream):
     """One TCP connection. `last` is the read that the bytes last handed out came with.
 
     `met` is TCP_INFO right after the handshake, `ended` whether the other side's end has been read, `tap` there
-    on HTTP/2.
+    on HTTP/2. Bytes are bounded on HTTP/1.1 by `allow`, on HTTP/2 by `tap`.
     """
 
-    def __init__(self, number: int, sock: socket.socket, clock: StampClock, took: Took) -> None:
+    def __init__(self, number: int, sock: socket.socket, clock: StampClock, took: Took, headers: int) -> None:
+        """`headers` bounds a block of headers of HTTP/2, in bytes."""
         self.number = number
         self.took = took
+        self._headers = headers
+        self._allowed: int | None = None
+        self._excess = ""
+        self._at_a_stretch = 0  # bytes handed out since the loop had its turn
         self.met = (now(), tcp_info.sample(sock))
         self.last = _NOTHING_YET
         self.ended = False
@@ -92,11 +100,20 @@ class Connection(httpcore.AsyncNetworkStream):
         """TCP_INFO now, or as it was when the connection was closed; with the time."""
         return self._parting or (now(), tcp_info.sample(self._sock))
 
+    def allow(self, size: int, excess: str) -> None:
+        """From now on at most `size` bytes may come; with the next one, `read` raises TooLargeError(excess)."""
+        self._allowed, self._excess = size, excess
+
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """The bytes of the next read, "" at the end. Raises httpcore.ReadError from what went wrong."""
+        """The bytes of the next read, "" at the end.
+
+        Raises httpcore.ReadError from what went wrong, TooLargeError.
+        """
         data = await self._next() if self._tls is None else await self._decrypted(self._tls, max_bytes)
         if self.tap is not None:
             self.tap.feed(data, self.last)
+            if self.tap.excess:
+                raise TooLargeError(self.tap.excess)
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -116,6 +133,7 @@ class Connection(httpcore.AsyncNetworkStream):
     ) -> httpcore.AsyncNetworkStream:
         """Shake hands. Raises httpcore.ConnectError from what went wrong."""
         began = now()
+        self.allow(_MOST_HANDSHAKE, f"a TLS handshake of more than {_MOST_HANDSHAKE} bytes")
         self.took.step = "TLS handshake"
         self._tls = ssl_context.wrap_bio(self._from_net, self._to_net, server_hostname=server_hostname)
         try:
@@ -127,7 +145,7 @@ class Connection(httpcore.AsyncNetworkStream):
                     await self.write(b"")
                     self._from_net_take(await self._next())
             await self.write(b"")
-        except (ssl.SSLError, httpcore.ReadError, httpcore.WriteError) as error:
+        except (ssl.SSLError, httpcore.ReadError, httpcore.WriteError, TooLargeError) as error:
             with contextlib.suppress(httpcore.WriteError):
                 await self.write(b"")  # the alert
             await self.aclose()
@@ -136,9 +154,14 @@ class Connection(httpcore.AsyncNetworkStream):
             await self.aclose()
             raise
         self.took.tls = now() - began
+        self._allowed = None
         if self._tls.selected_alpn_protocol() == "h2":
-            self.tap = Tap()
+            self.speak_http2()
         return self
+
+    def speak_http2(self) -> None:
+        """What comes from now on are HTTP/2's frames."""
+        self.tap = Tap(self._headers)
 
     async def aclose(self) -> None:
         """Close it, at once; the second time nothing happens."""
@@ -202,8 +225,12 @@ class Connection(httpcore.AsyncNetworkStream):
         return True
 
     async def _next(self) -> bytes:
-        """The next read's bytes, as they came."""
+        """The next read's bytes, as they came; of a read that goes beyond what is allowed, a part."""
+        if self._at_a_stretch > _READ:
+            self._at_a_stretch = 0
+            await asyncio.sleep(0)
         while not self._unread:
+            self._at_a_stretch = 0
             if self._is_over:
                 return b""
             self._watch(True)
@@ -213,7 +240,15 @@ class Connection(httpcore.AsyncNetworkStream):
             finally:
                 self._waiter = None
         arrival, data = self._unread.popleft()
+        if self._allowed is not None and data:
+            if not self._allowed:
+                raise TooLargeError(self._excess)
+            if len(data) > self._allowed:
+                self._unread.appendleft((arrival, data[self._allowed :]))
+                data = data[: self._allowed]
+            self._allowed -= len(data)
         self._unread_bytes -= len(data)
+        self._at_a_stretch += len(data)
         if data:
             self.last = arrival
         elif self._error is not None:
@@ -226,11 +261,16 @@ class Connection(httpcore.AsyncNetworkStream):
         return data
 
     async def _decrypted(self, tls: ssl.SSLObject, max_bytes: int) -> bytes:
+        in_vain = 0
         while True:
             try:
                 return self._honest(lambda: tls.read(max_bytes))
             except ssl.SSLWantReadError:
-                self._from_net_take(await self._next())
+                data = await self._next()
+                in_vain += len(data)
+                if in_vain > _MOST_HANDSHAKE:
+                    raise TooLargeError(f"more than {_MOST_HANDSHAKE} bytes of TLS without data") from None
+                self._from_net_take(data)
             except ssl.SSLZeroReturnError:
                 self.ended = True
                 return b""
@@ -264,6 +304,21 @@ class Connection(httpcore.AsyncNetworkStream):
                 self._loop.remove_reader(self._sock)
 
 
+@dataclass(frozen=True)
+class Reach:
+    """How connections are made, by all of a drive's backends.
+
+    `places` are the addresses to connect to, whatever host is asked for. `http2_only`: HTTP/2 without negotiation.
+    `headers` bounds a block of headers of HTTP/2, in bytes.
+    """
+
+    resolver: Resolver
+    headers: int
+    places: Sequence[str] = ()
+    sockets: SocketOptions = SocketOptions()  # noqa: RUF009  frozen
+    http2_only: bool = False
+
+
 class Backend(httpcore.AsyncNetworkBackend):
     """Makes connections. `latest` is the newest, `took` what the newest attempt took so far."""
 
@@ -271,18 +326,13 @@ class Backend(httpcore.AsyncNetworkBackend):
         self,
         clock: StampClock,
         numbers: itertools.count[int],
-        http2_only: bool,
-        places: Sequence[str] = (),
-        sockets: SocketOptions = SocketOptions(),  # noqa: B008  frozen
+        reach: Reach,
     ) -> None:
-        """`places` are the addresses to connect to, whatever host is asked for."""
-        self._places = places
-        self._sockets = sockets
+        self._reach = reach
         self.latest: Connection | None = None
         self.took = Took()
         self._clock = clock
         self._numbers = numbers
-        self._http2_only = http2_only  # HTTP/2 without negotiation: every connection is tapped
 
     async def connect_tcp(
         self,
@@ -299,19 +349,20 @@ class Backend(httpcore.AsyncNetworkBackend):
         self.took = took = Took()
         began = now()
         try:
-            looked_up = [await addresses(place, port) for place in self._places or (host,)]
+            resolver = self._reach.resolver
+            looked_up = [await resolver.addresses(place, port) for place in self._reach.places or (host,)]
             found = [address for some, _ in looked_up for address in some]
             was_asked = any(asked for _, asked in looked_up)
             took.name = now() - began if was_asked else None
             took.step = "TCP handshake"
             began = now()
-            sock = await _connect(found, self._sockets)
+            sock = await _connect(found, self._reach.sockets)
             took.connect = now() - began
         except OSError as error:
             raise httpcore.ConnectError from error
-        self.latest = Connection(next(self._numbers), sock, self._clock, took)
-        if self._http2_only:
-            self.latest.tap = Tap()
+        self.latest = Connection(next(self._numbers), sock, self._clock, took, self._reach.headers)
+        if self._reach.http2_only:
+            self.latest.speak_http2()
         return self.latest
 
 

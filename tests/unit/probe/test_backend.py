@@ -15,7 +15,8 @@ import pytest
 from far_side import until_acknowledged
 
 from chaoskit.clock import now
-from chaoskit.probe.backend import Backend, Connection
+from chaoskit.probe.backend import Backend, Connection, Reach
+from chaoskit.probe.names import Resolver
 from chaoskit.probe.stamps import StampClock
 
 Test = Callable[[Connection, socket.socket], Awaitable[None]]
@@ -36,7 +37,7 @@ class SetClock(StampClock):
 async def pair(clock: StampClock) -> AsyncIterator[tuple[Connection, socket.socket]]:
     """A connection, and the plain blocking socket at its other end."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        backend = Backend(clock, itertools.count(), http2_only=False)
+        backend = Backend(clock, itertools.count(), Reach(Resolver(), 1000))
         connection = await backend.connect_tcp(*listener.getsockname())
         assert isinstance(connection, Connection)
         other, _ = listener.accept()
@@ -67,7 +68,7 @@ def test_places_are_connected_to_in_order_whatever_is_asked_for() -> None:
     async def main() -> tuple[str, int | None]:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             places = ("::1", "127.0.0.1")
-            backend = Backend(clock := StampClock(), itertools.count(), http2_only=False, places=places)
+            backend = Backend(clock := StampClock(), itertools.count(), Reach(Resolver(), 1000, places))
             connection = await backend.connect_tcp("no-such-host.invalid", listener.getsockname()[1])
             other, (caller, _) = listener.accept()
             other.close()
