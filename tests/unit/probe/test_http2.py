@@ -151,7 +151,7 @@ ENDINGS: dict[str, tuple[Told, str, str]] = {
     "garbage": (garbage, "protocol_error", "no valid HTTP"),
     "FIN": (close, "truncated", "closed within the response"),
     "RST": (break_off, "reset", "connection reset by peer (ECONNRESET)"),
-    "silence": (fall_silent, "idle_timeout", "silent for 300ms"),
+    "silence": (fall_silent, "idle_timeout", "no token for 300ms"),
 }
 
 
