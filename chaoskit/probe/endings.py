@@ -65,10 +65,10 @@ class Scene:
 def of(error: Exception, scene: Scene) -> Ending:
     """The completion and its detail for what `FOREIGN` caught."""
     causes = list(_causes(error))
-    if too_large := _too_large(causes):
-        return "too_large", too_large
     if not scene.was_sent:
         return "connect_failed", _connecting(causes)
+    if too_large := _too_large(causes):
+        return "too_large", too_large
     if malformed := _only(causes, MalformedError):
         return "protocol_error", str(malformed)
     if scene.reset is not None:
@@ -116,6 +116,8 @@ def _too_large(causes: list[BaseException]) -> str | None:
 
 
 def _connecting(causes: list[BaseException]) -> str:
+    if too_large := _only(causes, TooLargeError):
+        return str(too_large)
     if unknown := _only(causes, socket.gaierror):
         return f"name lookup: {unknown.strerror or 'failed'}".lower()
     if certificate := _only(causes, ssl.SSLCertVerificationError):

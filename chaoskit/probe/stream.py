@@ -18,8 +18,8 @@ from chaoskit.clock import now
 from chaoskit.errors import ChaoskitError
 from chaoskit.probe import endings, protocols
 from chaoskit.probe.asking import Asking
-from chaoskit.probe.backend import Connection, Took
 from chaoskit.probe.books import Books
+from chaoskit.probe.connection import Connection, Took
 from chaoskit.probe.endings import Ending, Scene
 from chaoskit.probe.guard import Guard
 from chaoskit.probe.lines import Answer, Line
@@ -154,7 +154,8 @@ class Stream:
         elif transcript.has_ended:
             self._guard.until(now() + _AFTERMATH, "cancelled")
         elif transcript.tokens > tokens or (tokens and self._timeouts.keepalive_extends_idle):
-            self._guard.until(arrival.user + self._timeouts.idle, "idle_timeout")
+            # from now: where more comes than we can take, what comes next has been waiting for us
+            self._guard.until(now() + self._timeouts.idle, "idle_timeout")
         if not tokens and transcript.first_token is not None:
             self._books.first_token(transcript.first_token - self._job.scheduled)
             self._sample("start")

@@ -15,7 +15,8 @@ import pytest
 from far_side import until_acknowledged
 
 from chaoskit.clock import now
-from chaoskit.probe.backend import Backend, Connection, Reach
+from chaoskit.probe.backend import Backend, Reach
+from chaoskit.probe.connection import Connection
 from chaoskit.probe.names import Resolver
 from chaoskit.probe.stamps import StampClock
 

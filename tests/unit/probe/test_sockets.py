@@ -10,7 +10,8 @@ import pytest
 from far_side import DONE, END, HEAD, ask, chunk, far_side, token, workload
 
 from chaoskit.errors import RefusedError
-from chaoskit.probe.backend import Backend, Connection, Reach
+from chaoskit.probe.backend import Backend, Reach
+from chaoskit.probe.connection import Connection
 from chaoskit.probe.names import Resolver
 from chaoskit.probe.sockets import try_out
 from chaoskit.probe.stamps import StampClock
