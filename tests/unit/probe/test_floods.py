@@ -21,6 +21,7 @@ pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others 
 
 LIMITS = {"events": 1000, "body": "200kB", "event": "20kB", "headers": "10kB"}
 STARTED = HEAD + chunk(token())
+LINES = b"id: 1\n" * 2500
 Flood = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -138,7 +139,9 @@ def test_a_header_that_unpacks_to_much_is_too_large() -> None:
     assert outcome.ending == ("too_large", "headers of more than 65536 bytes")
 
 
-@pytest.mark.parametrize("behaviour", [FLOODS["comments"][0], FLOODS["a line"][0], FLOODS["informational responses"][0]])
+@pytest.mark.parametrize(
+    "behaviour", [FLOODS["comments"][0], FLOODS["a line"][0], FLOODS["informational responses"][0]]
+)
 def test_a_flood_takes_bounded_memory(behaviour: Behaviour) -> None:
     """What a flood leaves in memory at its worst does not grow with it."""
 
@@ -158,20 +161,29 @@ def test_a_flood_takes_bounded_memory(behaviour: Behaviour) -> None:
 @pytest.mark.parametrize("connections", ["fresh", "kept", "shared"])
 def test_a_flood_ends_its_own_stream_alone(connections: str) -> None:
     """The other streams go on to their ends, on the same connection too, though the flood goes on."""
-    flood = [token("x" * 15_000)] * 16
+
     async def tell(side: Http2, stream: int) -> None:
         if not floods:
             floods.append(stream)
             while not side.writer.is_closing():
-                if side.state.local_flow_control_window(stream) > 300_000:
-                    side.say(stream, *flood)
-                await asyncio.sleep(0.005)
-        for _ in range(50):
+                for _ in range(20):
+                    window = min(side.state.local_flow_control_window(stream), len(LINES))
+                    if not window:
+                        used_up.set()
+                        return
+                    side.say(stream, LINES[:window])
+                await asyncio.sleep(0.002)
+            used_up.set()
+        while not used_up.is_set():
             side.say(stream, token())
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(0.05)
+        for _ in range(5):
+            side.say(stream, token())
+            await asyncio.sleep(0.02)
         side.say(stream, b"data: [DONE]\n\n", end=True)
 
     floods: list[int] = []
+    used_up = asyncio.Event()  # the flood has taken all of its window
 
     async def main() -> None:
         work = workload(http="2", connections=connections, max_concurrency=3, limits=LIMITS, timeouts={"idle": "1s"})
