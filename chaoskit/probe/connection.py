@@ -109,12 +109,12 @@ class Connection(httpcore.AsyncNetworkStream):
         Raises httpcore.ReadError from what went wrong, TooLargeError.
         """
         while True:
-            most = max_bytes if self._allowed is None else min(max_bytes, self._allowed + 1)
+            most = max_bytes if self._allowed is None else min(max_bytes, self._allowed or 1)
             data = await (self._next(most) if self._tls is None else self._decrypted(self._tls, most))
-            if self._allowed is not None:
-                self._allowed -= len(data)
-                if self._allowed < 0:
+            if self._allowed is not None and data:
+                if not self._allowed:
                     raise TooLargeError(self._excess)
+                self._allowed -= len(data)
             if self.tap is None or not data:
                 return data
             passed = self.tap.feed(data, self.last)

@@ -15,7 +15,6 @@ from typing import Any, Literal
 import httpx
 
 from chaoskit.clock import now
-from chaoskit.errors import ChaoskitError
 from chaoskit.probe import endings, protocols
 from chaoskit.probe.asking import Asking
 from chaoskit.probe.books import Books
@@ -79,24 +78,16 @@ class Stream:
         """Send it and read the answer to its end. Never raises what the far side caused."""
         self._books.begin()
         self._guard.until(self._started + self._timeouts.connect, "connect_failed")
-        try:
-            await self._exchange()
-            self.is_clean = True
-            ending = endings.WITHOUT_MARKER
-        except endings.FOREIGN as error:
-            ending = endings.of(error, self._scene())
-        except asyncio.CancelledError:
-            if self._guard.verdict is None:
-                raise
-            ending = self._guard.verdict, self._words(self._guard.verdict)
-        except ChaoskitError:
-            raise
-        except Exception as error:  # noqa: BLE001  one stream's accident must not end the others
-            ending = endings.unforeseen(error)
+        ending = self._judge(await self._ending())
         self._guard.close()
-        completion, detail = self._judge(ending)
-        self._write(completion, detail)
-        return completion
+        try:
+            self._transcript.write()
+            self._sample("end")
+            self._forget()
+        except Exception as error:  # noqa: BLE001  a mistake in one stream must not end the others
+            ending = endings.unforeseen(error)
+        self._write(*ending)
+        return ending[0]
 
     def look(self, at: int) -> None:
         """Sample its socket if nothing has come for a second, and at the double of that time again."""
@@ -104,11 +95,22 @@ class Stream:
             self._patience *= 2
             self._sample("stuck")
 
-    async def _exchange(self) -> None:
+    async def _ending(self) -> Ending:
         try:
-            answer = await self._line.send(self._job.request, self._asking.key())
-        except ValueError as error:  # httpcore turns a status into a number
-            raise MalformedError("response headers that make no sense") from error
+            await self._exchange()
+            self.is_clean = True
+            return endings.WITHOUT_MARKER
+        except endings.FOREIGN as error:
+            return endings.of(error, self._scene())
+        except asyncio.CancelledError:
+            if self._guard.verdict is None:
+                raise
+            return self._guard.verdict, self._words(self._guard.verdict)
+        except Exception as error:  # noqa: BLE001  as above
+            return endings.unforeseen(error)
+
+    async def _exchange(self) -> None:
+        answer = await self._line.send(self._job.request, self._asking.key())
         try:
             await self._listen(answer)
         finally:
@@ -223,7 +225,9 @@ class Stream:
         self._allow(self._limits.headers, f"headers of more than {self._limits.headers}")
 
     def _judge(self, ending: Ending) -> Ending:
-        """What the server said counts before how the connection ended."""
+        """What the server said counts before how the connection ended, and a mistake before everything."""
+        if ending[0] == "internal_error":
+            return ending
         if self._refusal:
             return "http_error", self._refusal
         if self._transcript.complaint is not None:
@@ -234,9 +238,6 @@ class Stream:
 
     def _write(self, completion: Completion, detail: str) -> None:
         transcript = self._transcript
-        transcript.write()
-        self._sample("end")
-        self._forget()
         took = self._took or (self._line.backend.took if self._sent is None else Took())
         ended = transcript.whole_at if completion == "complete" else None
         self._books.end(

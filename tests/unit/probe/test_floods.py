@@ -51,7 +51,9 @@ FLOODS: dict[str, tuple[Behaviour, str]] = {
     "a line, byte by byte": (saying(HEAD, then=without_end(chunk(b"x"))), "a line of more than 20kB"),
     "an event": (saying(HEAD, then=without_end(chunk(b"data: " + b"x" * 100 + b"\n"))), "an event of more than 20kB"),
     "lines that say nothing": (saying(HEAD, then=without_end(chunk(b"id: 1\n"))), "a body of more than 200kB"),
-    "chunk extensions": (saying(HEAD, then=without_end(b"1;" + b"x" * 5000 + b"\r\nx\r\n")), "a body of more than 200kB"),
+    "chunk extensions": (
+        saying(HEAD, then=without_end(b"1;" + b"x" * 5000 + b"\r\nx\r\n")), "a body of more than 200kB",
+    ),
     "one chunk extension": (saying(HEAD + b"1;", then=without_end(b"x")), "a line of chunked coding, or trailers"),
     "trailers": (saying(HEAD + b"0\r\n", then=without_end(b"x: y\r\n")), "a line of chunked coding, or trailers"),
 }  # fmt: skip

@@ -203,7 +203,7 @@ def test_a_status_that_is_no_number_is_told() -> None:
         async with far_side(behave) as url:
             outcome = await ask(url, workload(http="2"))
 
-        assert outcome.ending == ("protocol_error", "response headers that make no sense")
+        assert outcome.ending == ("protocol_error", "no valid HTTP")
 
     asyncio.run(main())
 
