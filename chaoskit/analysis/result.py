@@ -292,12 +292,10 @@ class Result(_Frozen):
     @property
     def mistake(self) -> str:
         """What a mistake in chaoskit did to this run, in a sentence; "" when there was none."""
-        told = [failure for failure in self.whole.failures if failure.completion == "internal_error"]
         count = self.whole.completions.get("internal_error", 0)
-        if not count:
-            return ""
-        detail = f" ({told[0].detail})" if told else ""
-        return f"{count} streams ended by an internal error{detail}; please report it with these words"
+        details = [failure.detail for failure in self.whole.failures if failure.completion == "internal_error"]
+        told = "; ".join(details) or "a mistake in chaoskit"
+        return f"{count} stream{'s' * (count > 1)} ended by {told}; please report it" if count else ""
 
     @property
     def exit_code(self) -> int:

@@ -23,6 +23,7 @@ from chaoskit.units import Duration, Frequency, Size
 
 Protocol = Literal["openai-chat", "anthropic-messages", "ollama", "sse"]
 CLEAN_PHASES = ("warm-up", "baseline", "recovery")
+_LONGEST_PROMPT = Size(100 * 10**6)
 _SHORTEST_PHASE = Duration(10**9)
 _FAULT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
 
@@ -79,6 +80,8 @@ class Workload(Words):
     def _one_arrival_process(self) -> Workload:
         if (self.request_rate is None) == (self.max_concurrency is None):
             raise ValueError("give either request-rate (open loop) or max-concurrency (closed loop)")
+        if self.prompt_size > _LONGEST_PROMPT:
+            raise ValueError(f"prompt-size {self.prompt_size} is more than {_LONGEST_PROMPT}, which each stream holds")
         if self.connections == "shared" and self.http != "2":
             raise ValueError('connections: shared needs http: "2"')
         return self

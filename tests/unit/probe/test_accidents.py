@@ -188,7 +188,7 @@ def test_a_first_token_is_not_waited_for_anew_on_a_second_connection() -> None:
 
         assert [one.completion for one in found.requests] == ["complete", "first_token_timeout"]
         assert counts == [2, 1]
-        assert found.requests[1].ended - (found.requests[1].sent or 0) < 750_000_000
+        assert found.requests[1].ended - found.requests[1].started < 750_000_000
 
     asyncio.run(main())
 

@@ -54,7 +54,12 @@ MISTAKES = [
         "http://a:99999/",
         "x.yaml:4: stage.target: found 'http://a:99999/', expected",
     ),
-    (GOOD, "https://api", "https://me:pw@api", "x.yaml:4: stage.target: this URL has a user name or password before its host; take"),
+    (
+        GOOD,
+        "https://api",
+        "https://me:pw@api",
+        "x.yaml:4: stage.target: this URL has a user name or password",
+    ),
     (GOOD, "eth0", "eth0/1", "x.yaml:5: stage.interface: found 'eth0/1', expected"),
     (GOOD, "OPENAI_API_KEY", "sk-12345", "x.yaml:7: stage.key-env: no name of an environment variable; write for"),
     (GOOD, "may-cut-me-off: true", "may-cut-me-off: 7", "x.yaml:8: stage.may-cut-me-off: found '7', expected true"),
