@@ -26,6 +26,7 @@ from chaoskit.analysis.verdicts import judge
 from chaoskit.faults.show import describe
 from chaoskit.folder import shown
 from chaoskit.plan.model import Plan
+from chaoskit.spec.endpoint import shown
 from chaoskit.spec.model import Workload
 from chaoskit.spec.objectives import Objective
 from chaoskit.topology.names import where
@@ -65,7 +66,7 @@ def understand(raw: Raw, run: Path, asked: Asked) -> Result:
     estimates = Estimates(asked.seed, passed, intended)
     achieved = tuple(fidelity(raw.plan, course, raw)) if raw.plan else ()
     own = health(found, raw.vitals, unfinished)
-    doubted = doubts(found, achieved, own)
+    doubted = doubts(raw, found, achieved, own)
     verdicts = tuple(judge(objective, by_name, estimates, doubted) for objective in asked.objectives)
     phases = tuple(_phases(raw, course, by_name, estimates, buckets(found, course)))
     verdicts = tuple(explained(*pair, phases) for pair in zip(verdicts, asked.objectives, strict=True))
@@ -99,7 +100,7 @@ def _asked(plan: Plan) -> Asked:
         workload=plan.workload,
         name=plan.name,
         question=plan.question,
-        target=plan.target,
+        target=shown(plan.target),
         seed=plan.seed,
         reference=plan.reference,
     )

@@ -16,9 +16,14 @@ from chaoskit.spec.objectives import Objective
 _DEADLY = ("black-hole", "probed")
 
 
-def doubts(found: Sequence[Stream], achieved: Sequence[Achievement], own: Health) -> tuple[Doubt, ...]:
+def doubts(raw: Raw, found: Sequence[Stream], achieved: Sequence[Achievement], own: Health) -> tuple[Doubt, ...]:
     """Why this run, or some of its phases, can decide nothing."""
-    return (*_of_the_client(found, own), *_of_the_faults(achieved))
+    return (*_of_the_end(raw), *_of_the_client(found, own), *_of_the_faults(achieved))
+
+
+def _of_the_end(raw: Raw) -> Iterator[Doubt]:
+    if raw.how == "finished" and raw.detail:
+        yield Doubt(raw.detail)
 
 
 def _of_the_client(found: Sequence[Stream], own: Health) -> Iterator[Doubt]:

@@ -290,6 +290,14 @@ class Result(_Frozen):
     warnings: tuple[str, ...]
 
     @property
+    def mistake(self) -> str:
+        """What a mistake in chaoskit did to this run, in a sentence; "" when there was none."""
+        count = self.whole.completions.get("internal_error", 0)
+        details = [failure.detail for failure in self.whole.failures if failure.completion == "internal_error"]
+        told = "; ".join(details) or "a mistake in chaoskit"
+        return f"{count} stream{'s' * (count > 1)} ended by {told}; please report it" if count else ""
+
+    @property
     def exit_code(self) -> int:
         """What the command line returns: how it went first, then what it found."""
         match self.outcome.how:
@@ -301,6 +309,8 @@ class Result(_Frozen):
                 return EXIT_SOFTWARE
             case "interrupted":
                 return 143 if self.outcome.detail == "SIGTERM" else 130
+            case "finished" if self.mistake:
+                return EXIT_SOFTWARE
             case "finished":
                 return {"broken": 1, "undecided": 5, "met": 0, "none": 0}[self.outcome.found]
 

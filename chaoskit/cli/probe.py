@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from chaoskit.terminal import say_json
+from chaoskit.terminal import complain, say_json
 
 
 def probe(
@@ -25,7 +25,12 @@ def probe(
     output_tokens: Annotated[int, typer.Option(help="Tokens to ask for.")] = 100,
     connect_timeout: Annotated[str, typer.Option(metavar="TIME")] = "5s",
     first_token_timeout: Annotated[str, typer.Option(metavar="TIME")] = "30s",
-    idle_timeout: Annotated[str, typer.Option(metavar="TIME", help="The longest silence in a stream.")] = "10s",
+    idle_timeout: Annotated[str, typer.Option(metavar="TIME", help="From one token to the next.")] = "10s",
+    keepalive_extends_idle: Annotated[bool, typer.Option(help="Pings and comments extend the idle time, too.")] = False,
+    stream_timeout: Annotated[str, typer.Option(metavar="TIME", help="The longest for one stream in all.")] = "10min",
+    max_time: Annotated[str, typer.Option(metavar="TIME", help="The longest for the whole probe.")] = "1h",
+    max_events: Annotated[int | None, typer.Option(help="Of one stream, comments included. Default: 500000.")] = None,
+    max_body: Annotated[str | None, typer.Option(metavar="SIZE", help="Of one stream. Default: 100MB.")] = None,
     header: Annotated[list[str] | None, typer.Option(metavar="NAME:VALUE", help="Sent with each request.")] = None,
     ca_file: Annotated[Path | None, typer.Option(help="Certificates (PEM) to trust besides the usual ones.")] = None,
     maxseg: Annotated[int | None, typer.Option(min=88, max=32767, help="TCP_MAXSEG of each socket, bytes.")] = None,
@@ -41,10 +46,8 @@ def probe(
     from chaoskit.report import console as report
     from chaoskit.report.screen import Screen
     from chaoskit.report.vllm import as_json
-    from chaoskit.spec.options import objectives, pairs, workload
+    from chaoskit.spec.options import duration, objectives, pairs, workload
 
-    if request_rate is None and max_concurrency is None:
-        max_concurrency = 1
     work = workload(
         {
             "protocol": protocol,
@@ -52,20 +55,26 @@ def probe(
             "connections": connections,
             "request-rate": request_rate,
             "burstiness": burstiness,
-            "max-concurrency": max_concurrency,
+            "max-concurrency": 1 if request_rate is None and max_concurrency is None else max_concurrency,
             "prompt-size": prompt_size,
             "output-tokens": output_tokens,
             "connect-timeout": connect_timeout,
             "first-token-timeout": first_token_timeout,
             "idle-timeout": idle_timeout,
+            "keepalive-extends-idle": keepalive_extends_idle,
+            "stream-timeout": stream_timeout,
+            "max-events": max_events,
+            "max-body": max_body,
         }
     )
-    asked = objectives(objective or [])
+    asked, limit = objectives(objective or []), duration("max-time", max_time)
     sockets = SocketOptions(maxseg, congestion_control)
     target = Target(url, model, pairs(header or []), api_key_env, ca_file, sockets=sockets)
-    result = Bare(target, work, asked, seed, requests).measure(out)
+    result = Bare(target, work, asked, seed, requests, limit).measure(out)
     if json:
         say_json(as_json(result, work))
     else:
         report.render(result, Screen())
+    if result.mistake:
+        complain(result.mistake)
     raise typer.Exit(result.exit_code)

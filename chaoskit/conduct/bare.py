@@ -14,34 +14,39 @@ from chaoskit.analysis.result import Result
 from chaoskit.clock import now
 from chaoskit.conduct import loop
 from chaoskit.errors import ChaoskitError
+from chaoskit.probe.asking import check
 from chaoskit.probe.drive import drive, warm_up
 from chaoskit.probe.target import Order, Target
 from chaoskit.records.directory import conclude, create
+from chaoskit.spec.endpoint import shown
 from chaoskit.spec.model import Workload
 from chaoskit.spec.objectives import Objective
+from chaoskit.units import Duration
 
 _LEAD = 50_000_000  # ns until the first request
 
 
 @dataclass(frozen=True)
 class Bare:
-    """So many requests of this workload to this target."""
+    """So many requests of this workload to this target, for `max_time` at the most."""
 
     target: Target
     workload: Workload
     objectives: tuple[Objective, ...]
     seed: int
     requests: int
+    max_time: Duration
 
     def measure(self, out: Path | None) -> Result:
         """Ask, and understand what came. The records stay in `out`, a new directory, or are thrown away.
 
-        Ctrl-C ends the asking; what was seen until then is the result.
+        Ctrl-C ends the asking, and so does `max_time`; what was seen until then is the result.
         """
+        check(self.target, self.workload)
         with tempfile.TemporaryDirectory(prefix="chaoskit-") as scratch:
             run = create(out or Path(scratch), {})
             loop.run(self._ask(run))
-            asked = Asked(self.objectives, self.workload, "probe", "", self.target.url, self.seed)
+            asked = Asked(self.objectives, self.workload, "probe", "", shown(self.target.url), self.seed)
             result = analyse(run, asked)
             return result if out else result.model_copy(update={"run": ""})
 
@@ -52,8 +57,15 @@ class Bare:
             conclude(run, "interrupted", sign.name)
             stop.set()
 
+        def time_is_up() -> None:
+            if not stop.is_set():
+                conclude(run, "finished", f"stopped after {self.max_time}, before all requests had ended")
+                stop.set()
+
+        current = asyncio.get_running_loop()
         for sign in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(sign, interrupt, sign)
+            current.add_signal_handler(sign, interrupt, sign)
+        current.call_later(self.max_time.seconds, time_is_up)
         await warm_up()
         order = Order(seed=self.seed, start=now() + _LEAD, length=None, requests=self.requests)
         try:

@@ -1,7 +1,7 @@
 """The requests of one drive: the same question in the protocol's words, each with a prompt of its own.
 
 Rules: the API key is read while a request is being sent, put into its headers and nowhere else; whatever text
-of the server is kept has passed `safe`.
+of the server is kept has passed `safe`, which takes out what may be secret of the request, should the server repeat it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Generator
 
 import httpx
 
@@ -18,12 +17,20 @@ from chaoskit import seed as chance
 from chaoskit.errors import SpecError
 from chaoskit.probe import protocols
 from chaoskit.probe.target import Target
-from chaoskit.spec.model import Protocol, Workload
+from chaoskit.spec.endpoint import query_values, secret_in, shown
+from chaoskit.spec.model import Workload
 
 _LONGEST_DETAIL = 200  # characters
+_SHORTEST_SECRET = 6  # characters; what is shorter stands in many a text by chance
 _DRAWN = 1 << 16  # bytes of text that prompts are cut from
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: a token
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?|")
+
+
+def check(target: Target, workload: Workload) -> None:
+    """Raises SpecError when the target's URL, headers or key can make no request. Never shows what may be secret."""
+    _url(target.url, workload)
+    _check(target)
 
 
 class Asking:
@@ -32,6 +39,7 @@ class Asking:
     def __init__(self, target: Target, workload: Workload, seed: int) -> None:
         self.workload = workload
         self._target = target
+        check(target, workload)
         self._url = _url(target.url, workload)
         self._headers = {
             "accept-encoding": "identity",
@@ -41,14 +49,17 @@ class Asking:
             **({"anthropic-version": "2023-06-01"} if workload.protocol == "anthropic-messages" else {}),
             **{name.lower(): value for name, value in target.headers.items()},
         }
-        self._auth = _Key(target.key_env, workload.protocol) if target.key_env else None
         self._text = _text(seed)
-        _check(target)
+        self._hidden = sorted({*query_values(target.url), *target.headers.values()}, key=len, reverse=True)
 
-    @property
-    def auth(self) -> httpx.Auth | None:
-        """What puts the key in, while sending."""
-        return self._auth
+    def key(self) -> list[tuple[bytes, bytes]]:
+        """The headers that hold the key, read from the environment now."""
+        if self._target.key_env is None:
+            return []
+        key = os.environ[self._target.key_env].encode()
+        if self.workload.protocol == "anthropic-messages":
+            return [(b"x-api-key", key)]
+        return [(b"authorization", b"Bearer " + key)]
 
     def request(self, stream: int) -> httpx.Request:
         """The request of one stream, without the key."""
@@ -62,6 +73,9 @@ class Asking:
         key = os.environ.get(self._target.key_env or "")
         if key:
             text = text.replace(key, "(the API key)")
+        for value in self._hidden:
+            if len(value) >= _SHORTEST_SECRET:
+                text = text.replace(value, "(hidden)")
         line = " ".join("".join(c if c.isprintable() else " " for c in text[: 8 * _LONGEST_DETAIL]).split())
         return line if len(line) <= _LONGEST_DETAIL else line[: _LONGEST_DETAIL - 3] + "..."
 
@@ -72,28 +86,18 @@ class Asking:
         return text[:size]
 
 
-class _Key(httpx.Auth):
-    """Reads the key from the environment for one request at a time."""
-
-    def __init__(self, name: str, protocol: Protocol) -> None:
-        self._name = name
-        self._protocol = protocol
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        if self._protocol == "anthropic-messages":
-            request.headers["x-api-key"] = os.environ[self._name]
-        else:
-            request.headers["authorization"] = f"Bearer {os.environ[self._name]}"
-        yield request
-
-
 def _url(text: str, workload: Workload) -> httpx.URL:
+    if secret := secret_in(text):
+        raise SpecError(
+            f"the URL has {secret}; take it out, and give a key by the name of a variable: "
+            "export API_KEY=..., then --api-key-env API_KEY"
+        )
     try:
         url = httpx.URL(text)
-    except httpx.InvalidURL as error:
-        raise SpecError(f"{text!r} is no URL: {error}; write for example http://127.0.0.1:8000") from None
-    if url.scheme not in ("http", "https") or not url.host:
-        raise SpecError(f"{text!r} is no http or https URL; write for example http://127.0.0.1:8000")
+    except httpx.InvalidURL:
+        raise SpecError(f"{shown(text)!r} is no URL; write for example http://127.0.0.1:8000") from None
+    if url.scheme not in ("http", "https") or not url.host or url.userinfo:
+        raise SpecError(f"{shown(text)!r} is no http or https URL; write for example http://127.0.0.1:8000")
     if url.path == "/":
         url = url.copy_with(path=protocols.PATHS[workload.protocol])
     if workload.protocol == "sse" and not url.query:

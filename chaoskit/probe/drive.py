@@ -5,7 +5,8 @@
 | open loop   | one dispatcher wakes at times that were fixed beforehand and never waits for an answer      |
 | closed loop | so many streams at a time; each is followed at once, after a failure with a short pause     |
 
-Rules: the target's failures are records, ours are exceptions; however it ends, what happened is in the files.
+Rules: the target's failures are records, and so is a mistake of ours in one stream; other mistakes are exceptions, each
+by itself and none in a group; however it ends, what happened is in the files.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from chaoskit.probe.arrivals import arrivals, schedule
 from chaoskit.probe.asking import Asking
 from chaoskit.probe.books import Books
 from chaoskit.probe.guard import Guard
-from chaoskit.probe.lines import Lines, rehearse
+from chaoskit.probe.lines import Lines, rehearse, trust
 from chaoskit.probe.sockets import try_out
 from chaoskit.probe.stamps import StampClock
 from chaoskit.probe.stream import Job, Stream
@@ -49,9 +50,10 @@ async def drive(target: Target, workload: Workload, order: Order, run: Path, sto
     """
     try_out(target.sockets)
     asking = Asking(target, workload, order.seed)
+    tls = trust(target)
     _allow_many_sockets()
     clock = StampClock()
-    lines = Lines(target, workload, clock)
+    lines = Lines(target, workload, clock, tls)
     await warm_up()
     try:
         with Books(run) as books:
@@ -61,10 +63,7 @@ async def drive(target: Target, workload: Workload, order: Order, run: Path, sto
                 await _carry_out(crew, workload, order, stop)
                 heart.cancel()
     except BaseExceptionGroup as group:
-        refused = group.subgroup(RefusedError)
-        if refused is None:
-            raise
-        raise refused.exceptions[0] from None
+        raise _first(group.subgroup(RefusedError) or group) from None
     finally:
         gc.unfreeze()
         await lines.aclose()
@@ -101,7 +100,7 @@ class Crew:
 
     def start(self, job: Job) -> asyncio.Task[Completion]:
         """Set it off."""
-        guard = Guard()
+        guard = Guard(self._asking.workload.timeouts.stream)
         task = self.tasks.create_task(self._run(job, guard))
         guard.watch(task)
         self._open[task] = guard
@@ -220,6 +219,13 @@ async def _beat(crew: Crew, books: Books, clock: StampClock) -> None:
                     clock.refresh()
     finally:
         books.vitals(lag)
+
+
+def _first(error: BaseException) -> BaseException:
+    """The exception itself, of a group its first one."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _allow_many_sockets() -> None:

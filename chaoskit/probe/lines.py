@@ -1,4 +1,4 @@
-"""Lines to the server: httpx clients whose connections are ours.
+"""Lines to the server: httpcore pools whose connections are ours.
 
 | connections | lines                                                    |
 |-------------|----------------------------------------------------------|
@@ -8,10 +8,14 @@
 
 A line is one pool with (but for `shared`) one connection, as httpcore's pool looks at all of its connections
 whenever a request begins or ends. The pool is httpcore's own, given our backend by its public interface.
+
+There is no httpx client above it: that would parse a redirect's location and cookies, and raise for some of them; it
+would keep cookies, and log URLs. A response is its status, its headers and its bytes.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import ssl
@@ -21,41 +25,97 @@ from typing import Literal
 import httpcore
 import httpx
 
-from chaoskit.probe.backend import Backend
+from chaoskit.errors import SpecError
+from chaoskit.probe.backend import Backend, Reach
+from chaoskit.probe.endings import FOREIGN
+from chaoskit.probe.names import Resolver
 from chaoskit.probe.stamps import StampClock
 from chaoskit.probe.target import Target
 from chaoskit.spec.model import Workload
 
+_CLOSING = 1.0  # s that a connection is given to be closed; it takes no waiting
+
+
+class Answer:
+    """A response whose head has come."""
+
+    def __init__(self, response: httpcore.Response) -> None:
+        self.status = response.status
+        self.http = response.extensions["http_version"].decode("ascii", errors="replace")
+        self._response = response
+
+    @property
+    def is_success(self) -> bool:
+        """A 2xx."""
+        return 200 <= self.status < 300
+
+    def header(self, name: bytes) -> str | None:
+        """The first header of this name (in lower case), as text: one character for each byte."""
+        found = (value for key, value in self._response.headers if key.lower() == name)
+        return next((value.decode("latin-1") for value in found), None)
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Its body as httpcore hands it out: frame by frame, chunk by chunk."""
+        assert isinstance(self._response.stream, AsyncIterable)
+        return aiter(self._response.stream)
+
+    async def aclose(self) -> None:
+        """Done with it."""
+        await self._response.aclose()
+
 
 class Line:
-    """A client, and the backend below it."""
+    """A pool, and the backend below it."""
 
     def __init__(self, backend: Backend, tls: ssl.SSLContext | None, http: Literal["1.1", "2"]) -> None:
         self.backend = backend
-        pool = httpcore.AsyncConnectionPool(
+        self._pool = httpcore.AsyncConnectionPool(
             ssl_context=tls,
             max_connections=None,
             http1=http == "1.1" or tls is not None,
             http2=http == "2",
             network_backend=backend,
         )
-        self.client = httpx.AsyncClient(transport=_Pool(pool), trust_env=False, timeout=None)
+
+    async def send(self, request: httpx.Request, key: list[tuple[bytes, bytes]]) -> Answer:
+        """Send it with the headers that hold the key; returns when the response's headers are there.
+
+        Errors come through as httpcore's own.
+        """
+        url = httpcore.URL(
+            scheme=request.url.raw_scheme,
+            host=request.url.raw_host,
+            port=request.url.port,
+            target=request.url.raw_path,
+        )
+        headers = [*request.headers.raw, *key]
+        content, extensions = request.content, request.extensions
+        asked = httpcore.Request(request.method, url, headers=headers, content=content, extensions=extensions)
+        return Answer(await self._pool.handle_async_request(asked))
 
     async def aclose(self) -> None:
-        """Close its connections."""
-        await self.client.aclose()
+        """Close its connections; whatever the far side has done to them, and in bounded time."""
+        with contextlib.suppress(TimeoutError, *FOREIGN):
+            async with asyncio.timeout(_CLOSING):
+                await self._pool.aclose()
 
 
 class Lines:
     """All lines of one drive, by the workload's rule about connections."""
 
-    def __init__(self, target: Target, workload: Workload, clock: StampClock) -> None:
-        self._target = target
+    def __init__(self, target: Target, workload: Workload, clock: StampClock, tls: ssl.SSLContext | None) -> None:
         self._workload = workload
         self._clock = clock
-        self._tls = _trust(target) if target.url.startswith("https:") else None
+        self._tls = tls
         self._numbers = itertools.count()
         self._idle: list[Line] = []
+        self._reach = Reach(
+            Resolver(),
+            workload.limits.headers,
+            target.addresses,
+            target.sockets,
+            http2_only=workload.http == "2" and self._tls is None,
+        )
 
     def take(self) -> Line:
         """A line for one stream."""
@@ -79,67 +139,23 @@ class Lines:
             await line.aclose()
 
     def _new(self) -> Line:
-        http2_only = self._workload.http == "2" and self._tls is None
-        target = self._target
-        backend = Backend(self._clock, self._numbers, http2_only, target.addresses, target.sockets)
-        return Line(backend, self._tls, self._workload.http)
+        return Line(Backend(self._clock, self._numbers, self._reach), self._tls, self._workload.http)
 
 
-class _Pool(httpx.AsyncBaseTransport):
-    """httpx over an httpcore pool. Errors come through as httpcore's own."""
+def trust(target: Target) -> ssl.SSLContext | None:
+    """What its server's certificate is checked with; None without TLS. Made once: it takes 30 ms and more.
 
-    def __init__(self, pool: httpcore.AsyncConnectionPool) -> None:
-        self._pool = pool
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send it; returns when the response's headers are there."""
-        assert isinstance(request.stream, httpx.AsyncByteStream)
-        url = httpcore.URL(
-            scheme=request.url.raw_scheme,
-            host=request.url.raw_host,
-            port=request.url.port,
-            target=request.url.raw_path,
-        )
-        response = await self._pool.handle_async_request(
-            httpcore.Request(
-                method=request.method,
-                url=url,
-                headers=request.headers.raw,
-                content=request.stream,
-                extensions=request.extensions,
-            )
-        )
-        return httpx.Response(
-            status_code=response.status,
-            headers=response.headers,
-            stream=_Body(response),
-            extensions=response.extensions,
-        )
-
-    async def aclose(self) -> None:
-        """Close its connections."""
-        await self._pool.aclose()
-
-
-class _Body(httpx.AsyncByteStream):
-    """A response's body as httpcore hands it out: frame by frame, chunk by chunk."""
-
-    def __init__(self, response: httpcore.Response) -> None:
-        self._response = response
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        assert isinstance(self._response.stream, AsyncIterable)
-        return aiter(self._response.stream)
-
-    async def aclose(self) -> None:
-        await self._response.aclose()
-
-
-def _trust(target: Target) -> ssl.SSLContext:
-    """Made once: it takes 30 ms and more."""
+    Raises SpecError for a file that holds no certificates.
+    """
+    if not target.url.lower().startswith("https:"):
+        return None
     context = httpx.create_ssl_context()
     if target.ca_file is not None:
-        context.load_verify_locations(target.ca_file)
+        try:
+            context.load_verify_locations(target.ca_file)
+        except OSError as error:
+            said = error.strerror or "it holds no certificates"
+            raise SpecError(f"{target.ca_file}: {said}; give a file of certificates in PEM") from None
     return context
 
 

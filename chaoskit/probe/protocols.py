@@ -59,13 +59,14 @@ _END = Meaning(Event("done"), completes=True)
 class Reader:
     """The pieces of one response, understood."""
 
-    def __init__(self, protocol: Protocol) -> None:
-        self._wire: Wire = Ndjson() if protocol == "ollama" else Sse()
+    def __init__(self, protocol: Protocol, longest: int) -> None:
+        """`longest` bounds the bytes of one event and of one line."""
+        self._wire: Wire = Ndjson(longest) if protocol == "ollama" else Sse(longest)
         self._understand = _UNDERSTAND[protocol]
         self._stamps = _NO_STAMPS
 
     def feed(self, chunk: bytes) -> list[Meaning]:
-        """What the events mean that `chunk` completes, in order. Raises MalformedError."""
+        """What the events mean that `chunk` completes, in order. Raises MalformedError, TooLargeError."""
         meanings = []
         for kind, data in self._wire.feed(chunk):
             if kind != COMMENT:
@@ -193,11 +194,12 @@ def _written_stamps(comment: bytes) -> _Stamps:
     words = comment[len(_STAMPS) :].split()
     if len(words) != 3 or not all(word.isdigit() and len(word) < 20 for word in words):
         return _NO_STAMPS
-    return int(words[0]), int(words[1]), int(words[2])
+    return _integer(int(words[0])), _integer(int(words[1])), _integer(int(words[2]))
 
 
 def _integer(value: object) -> int | None:
-    return value if type(value) is int else None
+    """Records are computed with in 64 bits."""
+    return value if type(value) is int and abs(value) < 1 << 63 else None
 
 
 def _dict(value: object) -> _Object:

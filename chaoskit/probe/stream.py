@@ -1,7 +1,9 @@
 """One stream from wish to end.
 
 Rules: whatever the far side does is written down, as one `Request` and a `Read` for each socket read that
-completed an event; an event has the stamp of the read that completed it; the guard bounds every wait.
+completed an event; an event has the stamp of the read that completed it; the guard bounds every wait, and the
+workload's limits every size; nothing that one stream raises reaches another. A redirect is an answer like any other:
+it is not followed, and its location is a text.
 """
 
 from __future__ import annotations
@@ -15,19 +17,22 @@ import httpx
 from chaoskit.clock import now
 from chaoskit.probe import endings, protocols
 from chaoskit.probe.asking import Asking
-from chaoskit.probe.backend import Connection, Took
 from chaoskit.probe.books import Books
+from chaoskit.probe.connection import Connection, Took
 from chaoskit.probe.endings import Ending, Scene
 from chaoskit.probe.guard import Guard
-from chaoskit.probe.lines import Line
+from chaoskit.probe.lines import Answer, Line
 from chaoskit.probe.stamps import Arrival
 from chaoskit.probe.transcript import Transcript
-from chaoskit.probe.wire import MalformedError
+from chaoskit.probe.wire import MalformedError, TooLargeError
 from chaoskit.records.model import Completion, Request, TcpInfo
+from chaoskit.spec.endpoint import shown
 
 _SECOND = 1_000_000_000  # ns
 _AFTERMATH = _SECOND  # ns that a response may go on after its end marker, or after a failing status
 _LONGEST_REFUSAL = 16 * 1024  # bytes of a failing response's body that are looked at
+_LONGEST_HEADER = 150  # characters of a header that is repeated
+_REDIRECTS = range(300, 400)
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ class Stream:
         self._job = job
         self._asking = asking
         self._timeouts = asking.workload.timeouts
+        self._limits = asking.workload.limits
         self._line = line
         self._books = books
         self._guard = guard
@@ -72,20 +78,16 @@ class Stream:
         """Send it and read the answer to its end. Never raises what the far side caused."""
         self._books.begin()
         self._guard.until(self._started + self._timeouts.connect, "connect_failed")
-        try:
-            await self._exchange()
-            self.is_clean = True
-            ending = endings.WITHOUT_MARKER
-        except endings.FOREIGN as error:
-            ending = endings.of(error, self._scene())
-        except asyncio.CancelledError:
-            if self._guard.verdict is None:
-                raise
-            ending = self._guard.verdict, self._words(self._guard.verdict)
+        ending = self._judge(await self._ending())
         self._guard.close()
-        completion, detail = self._judge(ending)
-        self._write(completion, detail)
-        return completion
+        try:
+            self._transcript.write()
+            self._sample("end")
+            self._forget()
+        except Exception as error:  # noqa: BLE001  a mistake in one stream must not end the others
+            ending = endings.unforeseen(error)
+        self._write(*ending)
+        return ending[0]
 
     def look(self, at: int) -> None:
         """Sample its socket if nothing has come for a second, and at the double of that time again."""
@@ -93,50 +95,74 @@ class Stream:
             self._patience *= 2
             self._sample("stuck")
 
-    async def _exchange(self) -> None:
+    async def _ending(self) -> Ending:
         try:
-            response = await self._line.client.send(self._job.request, auth=self._asking.auth, stream=True)
-        except ValueError as error:  # httpcore and httpx turn headers into numbers and text
-            raise MalformedError("response headers that make no sense") from error
-        try:
-            await self._listen(response)
-        finally:
-            await response.aclose()
+            await self._exchange()
+            self.is_clean = True
+            return endings.WITHOUT_MARKER
+        except endings.FOREIGN as error:
+            return endings.of(error, self._scene())
+        except asyncio.CancelledError:
+            if self._guard.verdict is None:
+                raise
+            return self._guard.verdict, self._words(self._guard.verdict)
+        except Exception as error:  # noqa: BLE001  as above
+            return endings.unforeseen(error)
 
-    async def _listen(self, response: httpx.Response) -> None:
-        assert isinstance(response.stream, httpx.AsyncByteStream)
+    async def _exchange(self) -> None:
+        answer = await self._line.send(self._job.request, self._asking.key())
+        try:
+            await self._listen(answer)
+        finally:
+            await answer.aclose()
+
+    async def _listen(self, answer: Answer) -> None:
         assert self._connection is not None
         tap, number = self._connection.tap, self._http2_stream
         head = tap.head(number) if tap is not None and number is not None else None
         self._headers_at = (head or self._connection.last).at
-        self._http = response.http_version
-        self._status = response.status_code
-        if not response.is_success:
+        self._http = answer.http
+        self._status = answer.status
+        if not answer.is_success:
             self._guard.until(now() + _AFTERMATH, "http_error")
-            await self._hear_refusal(response)
+            await self._hear_refusal(answer)
             return
-        self._check(response)
-        reader = protocols.Reader(self._asking.workload.protocol)
-        async for chunk in response.stream:
+        self._check(answer)
+        reader = protocols.Reader(self._asking.workload.protocol, self._limits.event)
+        too_large = f"a body of more than {self._limits.body}"
+        self._allow(self._limits.body, too_large)
+        size = 0
+        async for chunk in answer.chunks():
             arrival = self._arrival()
             self._heard, self._patience = arrival.user, _SECOND
+            size += len(chunk)
+            if size > self._limits.body:
+                raise TooLargeError(too_large)
             meanings = reader.feed(chunk)
             if meanings:
                 self._take(arrival, meanings)
 
+    def _allow(self, size: int, excess: str) -> None:
+        """Bound what may still come. On HTTP/2, where a connection is not one stream's alone, its tap does."""
+        if self._connection is not None and self._connection.tap is None:
+            self._connection.allow(size, excess)
+
     def _take(self, arrival: Arrival, meanings: list[protocols.Meaning]) -> None:
         transcript = self._transcript
-        is_first, had_ended = transcript.first_token is None, transcript.has_ended
+        tokens, had_ended = transcript.tokens, transcript.has_ended
         transcript.take(arrival, meanings)
         if had_ended:
             pass  # the time for the rest runs already, whatever still comes
         elif transcript.has_ended:
             self._guard.until(now() + _AFTERMATH, "cancelled")
-        elif transcript.first_token is not None:
-            self._guard.until(arrival.user + self._timeouts.idle, "idle_timeout")
-        if is_first and transcript.first_token is not None:
+        elif transcript.tokens > tokens or (tokens and self._timeouts.keepalive_extends_idle):
+            # from now: where more comes than we can take, what comes next has been waiting for us
+            self._guard.until(now() + self._timeouts.idle, "idle_timeout")
+        if not tokens and transcript.first_token is not None:
             self._books.first_token(transcript.first_token - self._job.scheduled)
             self._sample("start")
+        if transcript.events > self._limits.events:
+            raise TooLargeError(f"more than {self._limits.events} events and comments")
 
     def _arrival(self) -> Arrival:
         """The read that completed the chunk which was handed out last."""
@@ -145,27 +171,29 @@ class Stream:
         frame = tap.take(number) if tap is not None and number is not None else None
         return frame or self._connection.last
 
-    async def _hear_refusal(self, response: httpx.Response) -> None:
+    async def _hear_refusal(self, answer: Answer) -> None:
         """What a failing status says besides, as far as it is worth knowing."""
         heard = b""
-        retry = response.headers.get("retry-after")
-        self._refusal = f"{self._status}" + (f", retry-after {retry}" if retry else "")
-        if response.is_redirect:
-            self._refusal += f", not followed to {response.headers.get('location', '')}"
-        assert isinstance(response.stream, httpx.AsyncByteStream)
-        async for chunk in response.stream:
+        self._refusal = f"{answer.status}"
+        if retry := answer.header(b"retry-after"):
+            self._refusal += f", retry-after {retry[:_LONGEST_HEADER]}"
+        location = answer.header(b"location")
+        if location is not None and answer.status in _REDIRECTS:
+            self._refusal += f", not followed to {shown(location[:_LONGEST_HEADER])}"
+        self._allow(self._limits.body, f"a body of more than {self._limits.body}")
+        async for chunk in answer.chunks():
             heard += chunk
             if len(heard) > _LONGEST_REFUSAL:
                 return
         said = protocols.complaint(heard)
         self._refusal += f": {said}" if said else ""
 
-    def _check(self, response: httpx.Response) -> None:
+    def _check(self, answer: Answer) -> None:
         wanted = protocols.CONTENT_TYPES[self._asking.workload.protocol]
-        found = response.headers.get("content-type", wanted[0])
+        found = answer.header(b"content-type") or wanted[0]
         if found.partition(";")[0].strip().lower() not in wanted:
             raise MalformedError(self._asking.safe(f"content-type {found} instead of {wanted[0]}"))
-        coding = response.headers.get("content-encoding", "identity")
+        coding = answer.header(b"content-encoding") or "identity"
         if coding.lower() != "identity":
             raise MalformedError(self._asking.safe(f"content-encoding {coding} though none was asked for"))
 
@@ -179,16 +207,27 @@ class Stream:
                 at, fields = connection.met
                 self._books.tcp_info(TcpInfo(self._job.number, "connected", at, fields))
             case "send_request_headers.started":
-                self._sent = self._heard = now()
-                self._connection = self._connection or self._line.backend.latest
-                self._http2_stream = info.get("stream_id")
-                self._guard.until(self._sent + self._timeouts.first_token, "first_token_timeout")
+                self._send(info.get("stream_id"))
             case "send_request_body.complete":
                 assert self._sent is not None
                 self._upload_took = now() - self._sent
 
+    def _send(self, http2_stream: int | None) -> None:
+        """The request is about to be sent; again, when the connection has said by GOAWAY that it did not read it."""
+        if self._sent is None:
+            self._sent = now()
+            self._guard.until(self._sent + self._timeouts.first_token, "first_token_timeout")
+        self._heard = now()
+        self._connection = self._connection or self._line.backend.latest
+        self._http2_stream = http2_stream
+        if self._connection is not None and self._connection.tap is not None and http2_stream is not None:
+            self._connection.tap.open(http2_stream)
+        self._allow(self._limits.headers, f"headers of more than {self._limits.headers}")
+
     def _judge(self, ending: Ending) -> Ending:
-        """What the server said counts before how the connection ended."""
+        """What the server said counts before how the connection ended, and a mistake before everything."""
+        if ending[0] == "internal_error":
+            return ending
         if self._refusal:
             return "http_error", self._refusal
         if self._transcript.complaint is not None:
@@ -199,9 +238,6 @@ class Stream:
 
     def _write(self, completion: Completion, detail: str) -> None:
         transcript = self._transcript
-        transcript.write()
-        self._sample("end")
-        self._forget()
         took = self._took or (self._line.backend.took if self._sent is None else Took())
         ended = transcript.whole_at if completion == "complete" else None
         self._books.end(
@@ -258,7 +294,11 @@ class Stream:
                 return f"{self._line.backend.took.step} not finished within {self._timeouts.connect}"
             case "first_token_timeout":
                 return f"no {waited_for} within {self._timeouts.first_token}"
-            case "idle_timeout":
+            case "idle_timeout" if self._timeouts.keepalive_extends_idle:
                 return f"silent for {self._timeouts.idle}"
+            case "idle_timeout":
+                return f"no token for {self._timeouts.idle}"
+            case "stream_timeout":
+                return f"not at its end within {self._timeouts.stream}"
             case _:
                 return "the run ended" if self._transcript.first_token else f"the run ended before the {waited_for}"

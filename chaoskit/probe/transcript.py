@@ -27,6 +27,7 @@ class Transcript:
         self.has_ended = False
         self.complaint: str | None = None
         self.tokens = 0
+        self.events = 0  # comments included
         self._stream = stream
         self._books = books
         self._arrival: Arrival | None = None
@@ -37,6 +38,7 @@ class Transcript:
         if self._arrival is not arrival:
             self.write()
             self._arrival = arrival
+        self.events += len(meanings)
         for meaning in meanings:
             self._events.append(meaning.event)
             if not meaning.is_comment:

@@ -28,12 +28,16 @@ Completion = Literal[
     "reset",
     "idle_timeout",
     "first_token_timeout",
+    "stream_timeout",
     "connect_failed",
     "http_error",
     "error_event",
     "protocol_error",
+    "too_large",
+    "internal_error",
     "cancelled",
 ]
+# `too_large`: more events, bytes or headers than one stream may have; `internal_error`: a mistake in chaoskit.
 EventKind = Literal["content", "reasoning", "meta", "ping", "finish", "done", "error"]
 # `done` is the protocol's own end marker; `finish` a finish_reason before it; `meta` a sign of life without text.
 

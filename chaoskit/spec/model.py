@@ -23,16 +23,34 @@ from chaoskit.units import Duration, Frequency, Size
 
 Protocol = Literal["openai-chat", "anthropic-messages", "ollama", "sse"]
 CLEAN_PHASES = ("warm-up", "baseline", "recovery")
+_LONGEST_PROMPT = Size(100 * 10**6)
 _SHORTEST_PHASE = Duration(10**9)
 _FAULT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
 
 
 class Timeouts(Words):
-    """When the client gives up. `idle` is the longest silence within a stream."""
+    """When the client gives up."""
 
     connect: Duration = Duration(5 * 10**9)
-    first_token: Duration = Duration(10 * 10**9)
-    idle: Duration = Duration(5 * 10**9)
+    first_token: Duration = Field(
+        Duration(10 * 10**9), description="From the request to its first token, whatever else comes."
+    )
+    idle: Duration = Field(Duration(5 * 10**9), description="The longest time from one token to the next.")
+    keepalive_extends_idle: bool = Field(
+        False, description="Comments, pings and events without text extend the idle time, too."
+    )
+    stream: Duration | None = Field(
+        None, description="The longest that one stream may take in all. Default: to the end of the run."
+    )
+
+
+class Limits(Words):
+    """What one response may hold. A stream with more ends as `too_large`, and no other stream is affected."""
+
+    events: Annotated[int, Field(ge=1, le=10**9)] = Field(500_000, description="Events and comments.")
+    body: Size = Field(Size(100 * 10**6), description="Bytes after the headers, as they come in.")
+    event: Size = Field(Size(10**6), description="Bytes of one event or one line.")
+    headers: Size = Field(Size(64_000), description="Bytes of all headers, informational responses included.")
 
 
 class Workload(Words):
@@ -56,11 +74,14 @@ class Workload(Words):
     prompt_size: Size = Size(1000)
     output_tokens: Annotated[int, Field(ge=1, le=100_000)] = 100
     timeouts: Timeouts = Timeouts()
+    limits: Limits = Limits()
 
     @model_validator(mode="after")
     def _one_arrival_process(self) -> Workload:
         if (self.request_rate is None) == (self.max_concurrency is None):
             raise ValueError("give either request-rate (open loop) or max-concurrency (closed loop)")
+        if self.prompt_size > _LONGEST_PROMPT:
+            raise ValueError(f"prompt-size {self.prompt_size} is more than {_LONGEST_PROMPT}, which each stream holds")
         if self.connections == "shared" and self.http != "2":
             raise ValueError('connections: shared needs http: "2"')
         return self

@@ -13,19 +13,36 @@ from chaoskit.spec.injection import Injection, To, WrittenTo
 from chaoskit.spec.load import Sort, document
 from chaoskit.spec.model import Workload
 from chaoskit.spec.objectives import Objective, parse
+from chaoskit.units import Duration
 
 _NETEM = Sort("a netem", "delay: or loss:", "write it in tc's words: delay 80ms 20ms loss 1%")
-_TIMEOUTS = {"connect-timeout": "connect", "first-token-timeout": "first-token", "idle-timeout": "idle"}
+_TIMEOUTS = {
+    "connect-timeout": "connect",
+    "first-token-timeout": "first-token",
+    "idle-timeout": "idle",
+    "keepalive-extends-idle": "keepalive-extends-idle",
+    "stream-timeout": "stream",
+}
+_LIMITS = {"max-events": "events", "max-body": "body"}
 
 
 def workload(options: dict[str, Any]) -> Workload:
     """The workload of `options` (kebab-case; None: not given). Raises SpecError, a line for each wrong option."""
     given = {name: value for name, value in options.items() if value is not None}
     timeouts = {_TIMEOUTS[name]: given.pop(name) for name in list(given) if name in _TIMEOUTS}
+    limits = {_LIMITS[name]: given.pop(name) for name in list(given) if name in _LIMITS}
     try:
-        return Workload.model_validate(given | {"timeouts": timeouts})
+        return Workload.model_validate(given | {"timeouts": timeouts, "limits": limits})
     except ValidationError as error:
         raise SpecError("\n".join(f"{_option(e['loc'])}{complaint(e, e['input'])}" for e in error.errors())) from None
+
+
+def duration(option: str, text: str) -> Duration:
+    """The time that an option says. Raises SpecError."""
+    try:
+        return Duration.parse(text)
+    except ValueError as error:
+        raise SpecError(f"--{option}: {error}") from None
 
 
 def injection(options: dict[str, Any]) -> Injection:
@@ -85,9 +102,10 @@ def objectives(sentences: list[str]) -> tuple[Objective, ...]:
 def _option(loc: tuple[str | int, ...]) -> str:
     if not loc:
         return ""
-    names = {inside: option for option, inside in _TIMEOUTS.items()}
+    sections = {"timeouts": _TIMEOUTS, "limits": _LIMITS}
+    names = {inside: option for option, inside in sections.get(str(loc[0]), {}).items()}
     name = str(loc[-1])
-    return f"--{names.get(name, name) if loc[0] == 'timeouts' else name}: "
+    return f"--{names.get(name, name)}: "
 
 
 def pairs(headers: list[str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from chaoskit.faults.words import Words
+from chaoskit.spec.endpoint import secret_in, shown
 from chaoskit.spec.injection import Interface, To, Whom
 
 _PORTS = {"http": 80, "https": 443}
@@ -54,10 +55,10 @@ class InterfaceStage(Whom):
     @classmethod
     def _an_endpoint(cls, target: str) -> str:
         url = _split(target)
-        if url is not None and (url.username is not None or url.password is not None):
-            raise ValueError("a URL in a file is no place for a password; name a variable with key-env")
+        if secret := secret_in(target):
+            raise ValueError(f"this URL has {secret}; take it out, and name the key's variable with key-env")
         if url is None or url.scheme not in _PORTS:
-            raise ValueError(f"found {target[:60]!r}, expected a URL such as https://api.example.com/v1")
+            raise ValueError(f"found {shown(target)[:60]!r}, expected a URL such as https://api.example.com/v1")
         return target
 
     @field_validator("key_env")

@@ -1,5 +1,4 @@
-"""Full segments that died stand beside the objectives that were broken meanwhile, and are a warning where nobody
-asked for it."""
+"""What a run's numbers come to beside its objectives: full segments that died, mistakes of our own, an early end."""
 
 from __future__ import annotations
 
@@ -61,3 +60,26 @@ def test_without_a_fault_they_are_a_warning(begin: float, count: int, tmp_path: 
 
     warning = "baseline: no fault was in force, and full segments died on their way up"
     assert [said for said in found.warnings if "no fault was in force" in said] == [warning] * count
+
+
+def test_a_mistake_of_ours_has_its_exit_code(tmp_path: Path) -> None:
+    """A stream that chaoskit itself ended makes the exit code 70, whatever else was found, with a sentence."""
+    made = Made(plan(OBJECTIVES[2:3])).phases().many(0, 29_000, 90).vitals(30_000)
+    made.stream(5000, completion="internal_error", ended=5100, detail="a mistake in chaoskit: KeyError in a.py:7")
+
+    found = analyse(made.write(tmp_path))
+
+    assert found.objectives[0].judgement == "broken"
+    assert found.exit_code == 70
+    assert found.mistake == "1 stream ended by a mistake in chaoskit: KeyError in a.py:7; please report it"
+
+
+def test_what_was_stopped_early_decides_nothing(tmp_path: Path) -> None:
+    """A run that ended before it was carried out is undecided, and says why."""
+    early = "stopped after 1s, before all requests had ended"
+    made = Made(plan(OBJECTIVES[3:])).phases().many(0, 29_000, 90).vitals(30_000)
+    made.outcome = {"how": "finished", "detail": early}
+
+    found = analyse(made.write(tmp_path))
+
+    assert (found.outcome.found, found.outcome.reason, found.exit_code) == ("undecided", early, 5)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from chaoskit.records.files import read
-from chaoskit.records.model import TcpInfo
+from chaoskit.records.model import Request, TcpInfo
 
 SERVE = "serve --port 0 --first-token 1ms --first-token-p99 1ms --token-interval 1ms"
 TIMESTAMPS = 12  # bytes of each segment
@@ -41,3 +47,124 @@ def test_sockets_are_tuned(url: str, tmp_path: Path) -> None:
     assert {info.fields["snd_mss"] for info in read(tmp_path / "run", TcpInfo)} == {1000 - TIMESTAMPS}
     assert refused.returncode == 3
     assert "congestion-control no-such: this kernel has none of that name" in refused.stderr
+
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+TOKEN = b'data: {"choices":[{"delta":{"content":"x"}}]}\n\n'
+
+
+@contextlib.contextmanager
+def answering(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A server that reads each request's head and then does that, on a connection of its own; yields its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def one(sock: socket.socket) -> None:
+            with sock, contextlib.suppress(OSError):
+                sock.recv(65536)
+                answer(sock)
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    threading.Thread(target=one, args=(listener.accept()[0],), daemon=True).start()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def trickle(sock: socket.socket) -> None:
+    """A token now and then, without end."""
+    sock.sendall(HEAD)
+    while True:
+        sock.sendall(TOKEN)
+        time.sleep(0.05)
+
+
+def test_a_redirect_is_a_result(tmp_path: Path) -> None:
+    """A redirect to what no URL is ends its streams: JSON with status and location, records, no traceback."""
+    told = b"HTTP/1.1 302 Found\r\nlocation: localhost:8080/login\r\ncontent-length: 0\r\n\r\n"
+    with answering(lambda sock: sock.sendall(told)) as url:
+        done = probe(url, "--requests", "3", "--json", "--out", str(tmp_path / "run"))
+
+    (failure,) = json.loads(done.stdout)["chaoskit"]["whole"]["failures"]
+    assert (failure["completion"], failure["count"]) == ("http_error", 3)
+    assert failure["detail"] == "302, not followed to localhost:8080/login"
+    assert len(read(tmp_path / "run", Request)) == 3
+    assert (done.returncode, done.stderr) == (5, "")
+
+
+def test_a_probe_takes_no_longer_than_it_may() -> None:
+    """After --max-time the open streams are cut, and the result says that it is not what was asked for."""
+    with answering(trickle) as url:
+        began = time.monotonic()
+        done = probe(url, "--max-time", "1s", "--json")
+        took = time.monotonic() - began
+
+    result = json.loads(done.stdout)["chaoskit"]
+    assert took < 10
+    assert result["whole"]["completions"] == {"cancelled": 1}
+    assert result["outcome"]["reason"] == "stopped after 1s, before all requests had ended"
+    assert done.returncode == 5
+
+
+def test_bounds_are_options() -> None:
+    """--stream-timeout and --max-events end a stream; a mistyped one is answered by its name."""
+    with answering(trickle) as url:
+        slow = probe(url, "--stream-timeout", "300ms", "--json")
+        many = probe(url, "--max-events", "3", "--json")
+    wrong = [probe("http://127.0.0.1:9", option, "5") for option in ("--stream-timeout", "--max-time", "--max-body")]
+
+    ends = [json.loads(done.stdout)["chaoskit"]["whole"]["completions"] for done in (slow, many)]
+    assert ends == [{"stream_timeout": 1}, {"too_large": 1}]
+    assert [done.returncode for done in wrong] == [2, 2, 2]
+    for done, option in zip(wrong, ("--stream-timeout", "--max-time", "--max-body"), strict=True):
+        assert done.stderr.startswith(f"chaoskit: {option}: '5' has no unit")
+
+
+@pytest.mark.parametrize(
+    "secret", ["http://me:sEcReT@127.0.0.1:9", "http://127.0.0.1:9/?api-key=sEcReT", "http://me:sEcReT/x@127.0.0.1:9"]
+)
+def test_a_secret_in_the_url_is_refused(secret: str, tmp_path: Path) -> None:
+    """A password or key in the URL is not sent, not repeated, and leaves no directory."""
+    done = probe(secret, "--out", str(tmp_path / "run"))
+
+    assert done.returncode == 2
+    assert "sEcReT" not in done.stdout + done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+    if "/x@" not in secret:
+        assert "--api-key-env API_KEY" in done.stderr
+
+
+def test_values_of_a_query_and_of_headers_are_not_written_down(tmp_path: Path) -> None:
+    """A query is sent as it is and shown by its names; a server that says all again puts nothing into the records."""
+
+    def echo(sock: socket.socket) -> None:
+        body = b'{"error":{"message":"no pReViEw, no tEnAnTs, no kEyKeY"}}'
+        sock.sendall(b"HTTP/1.1 404 No\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+
+    out = tmp_path / "run"
+    with answering(echo) as url:
+        options = ["--header", "x-tenant: tEnAnTs", "--api-key-env", "TEST_KEY", "--out", str(out)]
+        words = [
+            sys.executable,
+            "-m",
+            "chaoskit",
+            "probe",
+            f"{url}/v1?api-version=pReViEw",
+            "--requests",
+            "1",
+            *options,
+        ]
+        environment = {**os.environ, "TEST_KEY": "kEyKeY"}
+        plain, told = (
+            subprocess.run([*words, *more], capture_output=True, text=True, check=False, env=environment)
+            for more in ([], ["--json", "--out", str(tmp_path / "again")])
+        )
+
+    assert json.loads(told.stdout)["chaoskit"]["target"].endswith("/v1?api-version=…")
+    written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+    for text in (written, plain.stdout, plain.stderr, told.stdout, told.stderr):
+        assert not any(value in text for value in ("pReViEw", "tEnAnTs", "kEyKeY"))
+    assert "404" in written

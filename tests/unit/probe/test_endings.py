@@ -75,6 +75,13 @@ async def ping(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.02)
 
 
+async def nod(writer: asyncio.StreamWriter) -> None:
+    """Events without text."""
+    while True:
+        writer.write(chunk(ROLE))
+        await asyncio.sleep(0.02)
+
+
 ENDINGS: dict[str, tuple[Behaviour, str, str]] = {
     "complete": (saying(STARTED, chunk(token(), DONE), END), "complete", ""),
     "complete, though the connection stays": (saying(STARTED, chunk(DONE), then=hang), "complete", ""),
@@ -96,9 +103,9 @@ ENDINGS: dict[str, tuple[Behaviour, str, str]] = {
     "another protocol": (saying(b"220 mail.example ESMTP\r\n\r\n", then=hang), "protocol_error", "no valid HTTP"),
     "HTTP/2 unasked": (saying(b"\x00\x00\x00\x04\x00\x00\x00\x00\x00", then=hang), "protocol_error", "no valid HTTP"),
     "no JSON": (saying(HEAD, chunk(b"data: {oops\n\n"), then=hang), "protocol_error", "an event that is no JSON"),
-    "an endless line": (saying(HEAD, then=flood), "protocol_error", "a line of more than 1048576 bytes"),
-    "endless headers": (saying(b"HTTP/1.1 200 OK\r\n", then=flood_headers), "protocol_error", "no valid HTTP"),
-    "endless 100 Continue": (saying(then=remind), "first_token_timeout", "no response within 200ms"),
+    "an endless line": (saying(HEAD, then=flood), "too_large", "a line of more than 1MB"),
+    "endless headers": (saying(b"HTTP/1.1 200 OK\r\n", then=flood_headers), "too_large", "headers of more than 64kB"),
+    "endless 100 Continue": (saying(then=remind), "too_large", "headers of more than 64kB"),
     "HTML": (saying(plain("200 OK", b"<html>", "content-type: text/html\r\n")), "protocol_error",
              "content-type text/html instead of text/event-stream"),
     "compressed": (saying(plain("200 OK", gzip.compress(DONE), "content-encoding: gzip\r\n")), "protocol_error",
@@ -116,16 +123,31 @@ ENDINGS: dict[str, tuple[Behaviour, str, str]] = {
     "500 that is cut": (saying(b"HTTP/1.1 500 Oops\r\ncontent-length: 9\r\n\r\nxx"), "http_error", "500"),
     "a redirect": (saying(plain("307 Elsewhere", headers="location: http://example.org/\r\n")), "http_error",
                    "307, not followed to http://example.org/"),
-    "a redirect to nonsense": (saying(plain("302 Elsewhere", headers="location: http://[::1\r\n")), "protocol_error",
-                               "no valid HTTP"),
+    "a redirect to nonsense": (saying(plain("302 Elsewhere", headers="location: http://[::1\r\n")), "http_error",
+                               "302, not followed to http://[::1"),
+    "a redirect to a host and port": (
+        saying(plain("302 Elsewhere", headers="location: localhost:8080/login\r\n")), "http_error",
+        "302, not followed to localhost:8080/login",
+    ),
+    "a redirect with a query": (
+        saying(plain("301 Elsewhere", headers="location: //x/?ticket=abc&v=1#top\r\n")), "http_error",
+        "301, not followed to //x/?ticket=…&v=…",
+    ),
+    "a redirect with a password": (
+        saying(plain("303 Elsewhere", headers="location: http://me:secret@x/\r\n")), "http_error",
+        "303, not followed to http://…@x/",
+    ),
+    "a redirect without a location": (saying(plain("302 Elsewhere")), "http_error", "302"),
     "a cookie of nonsense": (saying(plain("404 No", headers="set-cookie: =;;expires=never;\xff=\r\n")), "http_error",
                              "404"),
     "talk after the end marker": (saying(STARTED, chunk(DONE), then=ping), "complete", ""),
     "silence for a response": (saying(then=hang), "first_token_timeout", "no response within 200ms"),
     "silence for a token": (saying(HEAD, chunk(ROLE), then=hang), "first_token_timeout", "no first token within 200ms"),
     "pings for a token": (saying(HEAD, chunk(ROLE), then=ping), "first_token_timeout", "no first token within 200ms"),
-    "silence after a token": (saying(STARTED, then=hang), "idle_timeout", "silent for 200ms"),
-    "dripping after a token": (saying(STARTED, then=drip), "idle_timeout", "silent for 200ms"),
+    "silence after a token": (saying(STARTED, then=hang), "idle_timeout", "no token for 200ms"),
+    "pings after a token": (saying(STARTED, then=ping), "idle_timeout", "no token for 200ms"),
+    "events without text after a token": (saying(STARTED, then=nod), "idle_timeout", "no token for 200ms"),
+    "dripping after a token": (saying(STARTED, then=drip), "idle_timeout", "no token for 200ms"),
 }  # fmt: skip
 
 
@@ -161,8 +183,8 @@ def test_what_came_before_the_end_is_kept(behaviour: Behaviour) -> None:
     asyncio.run(main())
 
 
-def test_pings_are_signs_of_life() -> None:
-    """Comments after a token keep a stream from idling."""
+def test_pings_extend_the_idle_time_where_the_author_says_so() -> None:
+    """With keepalive-extends-idle, comments after a token keep a stream from idling, and silence does not."""
 
     async def lively(writer: asyncio.StreamWriter) -> None:
         for _ in range(30):
@@ -171,9 +193,13 @@ def test_pings_are_signs_of_life() -> None:
         writer.write(chunk(DONE) + END)
 
     async def main() -> None:
+        patience = {"idle": "200ms", "keepalive-extends-idle": True}
         async with far_side(saying(STARTED, then=lively)) as url:
-            outcome = await ask(url, workload(timeouts={"idle": "200ms"}))
+            outcome = await ask(url, workload(timeouts=patience))
+        async with far_side(saying(STARTED, then=hang)) as url:
+            silent = await ask(url, workload(timeouts=patience))
 
+        assert silent.ending == ("idle_timeout", "silent for 200ms")
         assert outcome.ending == ("complete", "")
         assert outcome.kinds == ["meta", "content", *["ping"] * 30, "done"]
 

@@ -41,7 +41,9 @@ ENDS = list(itertools.accumulate(len(raw) for raw in BYTES))
 
 def fed(*chunks: bytes) -> Tap:
     """A tap that has seen the chunks, each with an arrival whose number is its turn."""
-    tap = Tap()
+    tap = Tap(1000)
+    for stream in (1, 3):
+        tap.open(stream)
     for number, chunk in enumerate(chunks):
         tap.feed(chunk, Arrival(number, number, number, len(chunk)))
     return tap

@@ -14,13 +14,14 @@ from chaoskit.records.model import Event, EventKind
 from chaoskit.server import asks
 from chaoskit.spec.model import Protocol
 
+LONGEST = 200_000
 PROTOCOLS: list[Protocol] = list(PATHS)
 
 
 def meant(protocol: Protocol, said: object) -> Meaning:
     """The meaning of one event with this JSON."""
     text = json.dumps(said).encode()
-    (meaning,) = Reader(protocol).feed(text + b"\n" if protocol == "ollama" else b"data: " + text + b"\n\n")
+    (meaning,) = Reader(protocol, LONGEST).feed(text + b"\n" if protocol == "ollama" else b"data: " + text + b"\n\n")
     return meaning
 
 
@@ -83,7 +84,7 @@ def test_every_event_has_its_kind(protocol: Protocol, said: object, kind: EventK
 @pytest.mark.parametrize("protocol", ["openai-chat", "sse"])
 def test_done_ends(protocol: Protocol) -> None:
     """[DONE] is the end."""
-    assert Reader(protocol).feed(b"data: [DONE]\n\n") == [Meaning(Event("done"), completes=True)]
+    assert Reader(protocol, LONGEST).feed(b"data: [DONE]\n\n") == [Meaning(Event("done"), completes=True)]
 
 
 def test_the_servers_stamps_are_taken() -> None:
@@ -93,7 +94,7 @@ def test_the_servers_stamps_are_taken() -> None:
     assert meant("openai-chat", delta(content="a") | stamps).event == Event("content", 3, 5, 7)
     assert meant("anthropic-messages", block("text_delta", text="a") | stamps).event == Event("content", 3, 5, 7)
     assert meant("ollama", {"message": {"content": "a"}} | stamps).event == Event("content", 3, 5, 7)
-    assert Reader("sse").feed(b": chaoskit 3 5 7\ndata: a\n\ndata: b\n\n") == [
+    assert Reader("sse", LONGEST).feed(b": chaoskit 3 5 7\ndata: a\n\ndata: b\n\n") == [
         Meaning(Event("content", 3, 5, 7)),
         Meaning(Event("content")),
     ]
@@ -108,12 +109,12 @@ def test_strange_stamps_are_none(stamps: object) -> None:
 @pytest.mark.parametrize("comment", [b": chaoskit 1 2", b": chaoskit a b c", b": chaoskit 1 2 " + b"9" * 5000])
 def test_strange_written_stamps_are_none(comment: bytes) -> None:
     """A comment that only looks like stamps is none."""
-    assert Reader("sse").feed(comment + b"\ndata: a\n\n") == [Meaning(Event("content"))]
+    assert Reader("sse", LONGEST).feed(comment + b"\ndata: a\n\n") == [Meaning(Event("content"))]
 
 
 def test_a_comment_is_a_sign_of_life() -> None:
     """A comment is a ping, and no event of the protocol."""
-    assert Reader("openai-chat").feed(b": keep-alive\n\n") == [Meaning(Event("ping"), is_comment=True)]
+    assert Reader("openai-chat", LONGEST).feed(b": keep-alive\n\n") == [Meaning(Event("ping"), is_comment=True)]
 
 
 @pytest.mark.parametrize("protocol", ["openai-chat", "anthropic-messages", "ollama"])
@@ -121,7 +122,7 @@ def test_a_comment_is_a_sign_of_life() -> None:
 def test_what_is_no_json_object_is_malformed(protocol: Protocol, text: bytes) -> None:
     """Garbage in an event's data is one error, whatever the garbage."""
     with pytest.raises(MalformedError, match="no JSON"):
-        Reader(protocol).feed(text + b"\n" if protocol == "ollama" else b"data: " + text + b"\n\n")
+        Reader(protocol, LONGEST).feed(text + b"\n" if protocol == "ollama" else b"data: " + text + b"\n\n")
 
 
 WORDS = st.sampled_from(

@@ -10,7 +10,9 @@ import pytest
 from far_side import DONE, END, HEAD, ask, chunk, far_side, token, workload
 
 from chaoskit.errors import RefusedError
-from chaoskit.probe.backend import Backend, Connection
+from chaoskit.probe.backend import Backend, Reach
+from chaoskit.probe.connection import Connection
+from chaoskit.probe.names import Resolver
 from chaoskit.probe.sockets import try_out
 from chaoskit.probe.stamps import StampClock
 from chaoskit.probe.target import SocketOptions, Target
@@ -34,7 +36,7 @@ def test_a_connection_is_tuned_from_its_first_packet(host: str) -> None:
     async def main() -> tuple[int, int, bytes]:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.create_server((host, 0), family=family) as listener:
-            backend = Backend(clock := StampClock(), itertools.count(), http2_only=False, sockets=TUNED)
+            backend = Backend(clock := StampClock(), itertools.count(), Reach(Resolver(), 1000, sockets=TUNED))
             connection = await backend.connect_tcp(*listener.getsockname()[:2])
             assert isinstance(connection, Connection)
             other, _ = listener.accept()

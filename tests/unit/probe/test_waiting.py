@@ -9,7 +9,7 @@ import pytest
 
 from chaoskit.clock import now
 from chaoskit.probe.guard import Guard
-from chaoskit.probe.names import addresses
+from chaoskit.probe.names import Resolver
 from chaoskit.records.model import Completion
 
 pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
@@ -117,7 +117,7 @@ def test_what_came_in_time_is_heard_by_a_loop_that_was_held_up() -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_an_address_is_not_looked_up(host: str) -> None:
     """An address is its own address; the resolver is not asked."""
-    found, was_asked = asyncio.run(addresses(host, 80))
+    found, was_asked = asyncio.run(Resolver().addresses(host, 80))
 
     assert [address[:2] for _, address in found] == [(host, 80)]
     assert not was_asked
@@ -125,7 +125,7 @@ def test_an_address_is_not_looked_up(host: str) -> None:
 
 def test_a_name_is_looked_up() -> None:
     """A name has the system's addresses; the resolver was asked."""
-    found, was_asked = asyncio.run(addresses("localhost", 80))
+    found, was_asked = asyncio.run(Resolver().addresses("localhost", 80))
 
     assert {family for family, _ in found} <= {socket.AF_INET, socket.AF_INET6}
     assert found
@@ -136,7 +136,7 @@ def test_a_lookup_that_nobody_waits_for_holds_nothing_up() -> None:
     """A cancelled lookup is left to itself: the loop ends at once."""
 
     async def main() -> None:
-        lookup = asyncio.create_task(addresses("nowhere.invalid", 80))
+        lookup = asyncio.create_task(Resolver().addresses("nowhere.invalid", 80))
         await asyncio.sleep(0)
         lookup.cancel()
         with pytest.raises(asyncio.CancelledError):

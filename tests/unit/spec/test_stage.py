@@ -54,7 +54,12 @@ MISTAKES = [
         "http://a:99999/",
         "x.yaml:4: stage.target: found 'http://a:99999/', expected",
     ),
-    (GOOD, "https://api", "https://me:pw@api", "x.yaml:4: stage.target: a URL in a file is no place for a password"),
+    (
+        GOOD,
+        "https://api",
+        "https://me:pw@api",
+        "x.yaml:4: stage.target: this URL has a user name or password",
+    ),
     (GOOD, "eth0", "eth0/1", "x.yaml:5: stage.interface: found 'eth0/1', expected"),
     (GOOD, "OPENAI_API_KEY", "sk-12345", "x.yaml:7: stage.key-env: no name of an environment variable; write for"),
     (GOOD, "may-cut-me-off: true", "may-cut-me-off: 7", "x.yaml:8: stage.may-cut-me-off: found '7', expected true"),
@@ -119,7 +124,13 @@ def test_each_mistake_is_answered_at_its_line(file: str, right: str, wrong: str,
 
 def test_a_key_in_the_wrong_place_is_not_repeated() -> None:
     """A password in the URL, or the key itself where its name should be, is in no complaint."""
-    for wrong in (GOOD.replace("OPENAI_API_KEY", "sk-12345"), GOOD.replace("//api", "//me:sk-12345@api")):
+    for wrong in (
+        GOOD.replace("OPENAI_API_KEY", "sk-12345"),
+        GOOD.replace("//api", "//me:sk-12345@api"),
+        GOOD.replace("com/v1", "com/v1?api-version=3&api-key=sk-12345"),
+        GOOD.replace("https://api.example.com/v1", "ftp://api.example.com/v1?x=sk-12345"),
+        GOOD.replace("https://api.example.com/v1", "https://me:sk-12345/x@api.example.com/v1"),
+    ):
         with pytest.raises(SpecError) as caught:
             parse(wrong, "x.yaml")
 

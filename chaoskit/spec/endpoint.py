@@ -1,0 +1,83 @@
+"""The URL of an endpoint: what it must not hold, and how it is shown.
+
+A URL gets into process lists, shell histories, records and reports, so it must hold no secret. Rules: a URL with
+userinfo, or with a query or fragment that looks like a key, is refused, and the refusal does not repeat it; wherever a
+URL is shown or recorded, its query has its names alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import unquote_plus, urlsplit
+
+HIDDEN = "…"
+_SEPARATORS = re.compile(r"[&;]")
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+_SECRET_NAME = re.compile(
+    r"key|apikey|token|accesstoken|secret|password|passwd|passphrase|pwd|pass|sig|signature"
+    r"|auth|authorization|credentials?|bearer|jwt"
+)
+_SECRET_VALUE = re.compile(
+    r"\b(?:sk|pk|rk|gsk|xai|hf|ghp|gho|ghs|github_pat|glpat|xox[abprs])[-_][\w-]{8,}"  # what vendors begin keys with
+    r"|(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{20,}"  # random letters and digits
+)
+
+
+def secret_in(url: str) -> str | None:
+    """What of this URL looks like a secret, in words that do not repeat it; None when nothing does."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    if "@" in parts.netloc:
+        return "a user name or password before its host"
+    for name, value in (*_pairs(parts.query), *_pairs(parts.fragment)):
+        if _looks_secret(name, value):
+            return f"what looks like a key in its query ({name[:40]}={HIDDEN})" if name else "what looks like a key"
+    return None
+
+
+def shown(url: str) -> str:
+    """The URL for people and records: without userinfo and fragment, each name of its query without its value.
+
+    Of any text, a server's too. Where nobody can tell where a password would end, nothing is shown.
+    """
+    if "@" in url and not _has_authority(url):
+        return HIDDEN
+    head, mark, query = url.partition("#")[0].partition("?")
+    start, slashes, rest = head.partition("//")
+    authority, slash, path = rest.partition("/")
+    if "@" in authority:
+        authority = f"{HIDDEN}@{authority.rpartition('@')[2]}"
+    names = "&".join(f"{name}={HIDDEN}" if name else HIDDEN for name, _ in _pairs(query))
+    return f"{start}{slashes}{authority}{slash}{path}{mark}{names}"
+
+
+def query_values(url: str) -> Iterator[str]:
+    """The values in its query, as they are written and as they are meant."""
+    for _, value in _pairs(urlsplit(url).query):
+        yield from {value, unquote_plus(value)}
+
+
+def _has_authority(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.port != 0 and bool(parts.netloc)
+    except ValueError:
+        return False
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
+    """Names and values as they are written; a part without a `=` is a value without a name."""
+    found = []
+    for part in _SEPARATORS.split(query) if query else ():
+        name, equals, value = part.partition("=")
+        found.append((name, value) if equals else ("", name))
+    return found
+
+
+def _looks_secret(name: str, value: str) -> bool:
+    words = [word.lower() for word in _WORD.findall(unquote_plus(name))]
+    is_named_so = any(_SECRET_NAME.fullmatch(word) for word in (*words, "".join(words)))
+    return (value != "" and is_named_so) or _SECRET_VALUE.search(unquote_plus(value)) is not None

@@ -1,0 +1,293 @@
+"""Nothing that one stream meets reaches another: strange heads, redirects, endless streams, mistakes of our own."""
+
+import asyncio
+import contextlib
+import random
+import tempfile
+import threading
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from far_side import (
+    DONE,
+    END,
+    HEAD,
+    ROLE,
+    Behaviour,
+    Outcome,
+    ask,
+    chunk,
+    far_side,
+    hang,
+    outcome,
+    ready,
+    request,
+    saying,
+    token,
+    workload,
+)
+from test_http2 import HEADERS, Http2
+
+from chaoskit.clock import now
+from chaoskit.errors import RefusedError, SpecError
+from chaoskit.probe.asking import Asking
+from chaoskit.probe.books import Books
+from chaoskit.probe.drive import Crew, Order, Target, drive
+from chaoskit.probe.guard import Guard
+from chaoskit.probe.lines import Lines
+from chaoskit.probe.names import Resolver
+from chaoskit.probe.stamps import StampClock
+from chaoskit.records.model import Completion, Read
+
+pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
+
+GOOD = HEAD + chunk(token(), DONE) + END
+MANY = 1500
+PIECES = [
+    "http:", "https:", "//", "/", ":", "@", "[", "]", "[::1", "%", "%zz", "?", "#", "&", "=", "a", "é", "\xff", " ",
+    "\t", "localhost", "8080", ":99999999", "\\", "xn--", "..", ";", "user:pw@", "127.0.0.1", "*",
+    "\x7f", "javascript:", "!",
+]  # fmt: skip
+
+
+def answers(make: list[bytes]) -> Behaviour:
+    """Answer each request of a connection with the next of these, and close when it is no HTTP with a length."""
+    waiting = iter(make)
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await request(reader)
+            said = next(waiting)
+            writer.write(said)
+            if b"content-length: 0" not in said:
+                return
+
+    return behave
+
+
+def asked(many: list[bytes], connections: str) -> Outcome:
+    """One request for each of these answers, a thousand a second."""
+
+    async def main() -> Outcome:
+        work = workload(
+            request_rate="1000/s", burstiness=0, connections=connections, timeouts={"first-token": "10s", "idle": "10s"}
+        )
+        order = Order(seed=1, start=await ready(), length=None, requests=len(many))
+        async with far_side(answers(many)) as url:
+            return await ask(url, work, order)
+
+    return asyncio.run(main())
+
+
+def test_no_location_of_a_redirect_is_more_than_a_text() -> None:
+    """Whatever a redirect's location is, its stream ends as http_error with the status, and so does the next one."""
+    chance = random.Random(1)
+    locations = ["".join(chance.choices(PIECES, k=chance.randint(0, 8))).strip() for _ in range(MANY)]
+    told = [
+        f"HTTP/1.1 {chance.randint(300, 399)} No\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n".encode("latin-1")
+        for location in ["localhost:8080/login", "//[", *locations]
+    ]
+
+    found = asked(told, "kept")
+
+    assert len(found.requests) == len(told)
+    assert {one.completion for one in found.requests} == {"http_error"}
+    assert all(one.detail.startswith(f"{one.status}, not followed to") for one in found.requests)
+
+
+def test_no_head_of_a_response_ends_more_than_its_stream() -> None:
+    """Whatever a server sends for a head, each request has its record and none is a mistake in chaoskit."""
+    chance = random.Random(2)
+    good = HEAD + chunk(token(), DONE) + END
+
+    def mutated() -> bytes:
+        said = bytearray(good)
+        for _ in range(chance.randint(1, 6)):
+            at = chance.randrange(len(said))
+            match chance.randrange(4):
+                case 0:
+                    said[at] = chance.randrange(256)
+                case 1:
+                    del said[at : at + chance.randint(1, 20)]
+                case 2:
+                    said[at:at] = chance.randbytes(chance.randint(1, 5))
+                case _:
+                    said[at:at] = said[at : at + chance.randint(1, 40)]
+        return bytes(said)
+
+    found = asked([mutated() for _ in range(MANY)], "fresh")
+
+    assert len(found.requests) == MANY
+    assert {one.completion for one in found.requests} <= {*get_args(Completion)} - {"internal_error"}
+    assert {"complete", "protocol_error", "truncated"} <= {one.completion for one in found.requests}
+
+
+@pytest.mark.parametrize("status", ["101 Upgrade", "100", "199 X", "204 No", "299 X", "304 Same", "407 No", "999 X"])
+def test_a_strange_status_is_told(status: str) -> None:
+    """A status that nobody expects ends its stream by its class."""
+
+    async def main() -> None:
+        async with far_side(saying(f"HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n".encode())) as url:
+            completion, detail = (await ask(url, workload(timeouts={"first-token": "300ms"}))).ending
+
+        if status == "101 Upgrade":
+            assert completion == "protocol_error"
+        elif status[0] in "12":
+            assert completion == "truncated"
+        else:
+            assert (completion, detail[:3]) == ("http_error", status[:3])
+
+    asyncio.run(main())
+
+
+def test_a_stream_takes_no_longer_than_it_may() -> None:
+    """A stream whose tokens never end is cut, whatever comes; and one that never has a response, too."""
+
+    async def trickle(writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(chunk(token()))
+            await asyncio.sleep(0.02)
+
+    async def main() -> None:
+        for behaviour in (saying(HEAD, then=trickle), saying(then=hang)):
+            async with far_side(behaviour) as url:
+                found = await ask(url, workload(timeouts={"stream": "300ms"}))
+
+            assert found.ending == ("stream_timeout", "not at its end within 300ms")
+            assert 300_000_000 <= found.request.ended - found.request.started < 2_000_000_000
+
+    asyncio.run(main())
+
+
+def test_a_first_token_is_not_waited_for_anew_on_a_second_connection() -> None:
+    """A request that HTTP/2's GOAWAY gave back is sent again, and its patience began with the first time."""
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        side = Http2(reader, writer)
+        counts.append(0)
+        async for stream in side.requests():
+            counts[-1] += 1
+            if len(counts) > 1:
+                continue
+            if stream == 1:
+                side.state.send_headers(stream, HEADERS)
+                side.say(stream, token(), DONE, end=True)
+            else:
+                await asyncio.sleep(0.3)
+                side.state.close_connection(error_code=0, last_stream_id=1)
+                side.flush()
+
+    counts: list[int] = []  # of each connection, how many requests
+
+    async def main() -> None:
+        work = workload(http="2", connections="shared", timeouts={"first-token": "500ms"})
+        order = Order(seed=1, start=await ready(), length=None, requests=2)
+        async with far_side(behave) as url:
+            found = await ask(url, work, order)
+
+        assert [one.completion for one in found.requests] == ["complete", "first_token_timeout"]
+        assert counts == [2, 1]
+        assert found.requests[1].ended - found.requests[1].started < 750_000_000
+
+    asyncio.run(main())
+
+
+class FaultyBooks(Books):
+    """Books with a mistake in them, on one stream."""
+
+    def read(self, record: Read) -> None:
+        """As before, but for stream 1."""
+        if record.stream == 1:
+            raise KeyError("sk-secret")
+        super().read(record)
+
+
+def test_a_mistake_of_ours_ends_one_stream() -> None:
+    """A stream in which chaoskit fails has a record that says where, without the error's text; others go on."""
+
+    async def main() -> Outcome:
+        with tempfile.TemporaryDirectory() as directory:
+            run, clock = Path(directory), StampClock()
+            async with far_side(saying(HEAD, chunk(ROLE), chunk(token(), DONE), END)) as url:
+                target, work = Target(url), workload()
+                lines = Lines(target, work, clock, None)
+                with FaultyBooks(run) as books:
+                    async with asyncio.TaskGroup() as tasks:
+                        crew = Crew(tasks, Asking(target, work, 1), lines, books)
+                        for _ in range(3):
+                            crew.start(crew.prepare(now()))
+                await lines.aclose()
+            clock.close()
+            return outcome(run)
+
+    found = asyncio.run(main())
+
+    ended = {one.stream: one for one in found.requests}
+    assert [ended[number].completion for number in range(3)] == ["complete", "internal_error", "complete"]
+    assert ended[1].detail.startswith("a mistake in chaoskit: KeyError in chaoskit/probe/")
+    assert "sk-secret" not in found.everything
+
+
+def test_an_error_of_the_drive_comes_by_itself() -> None:
+    """What stops a whole drive is raised as what it is, and not in a group."""
+
+    async def main() -> None:
+        async with far_side(saying(GOOD)) as url:
+            with tempfile.TemporaryDirectory() as directory:
+                run = Path(directory)
+                (run / "requests.jsonl").symlink_to("/dev/full")
+                order = Order(seed=1, start=await ready(), length=None, requests=1)
+                with pytest.raises(RefusedError, match="cannot write"):
+                    await drive(Target(url), workload(), order, run, asyncio.Event())
+
+    asyncio.run(main())
+
+
+def test_a_task_that_does_not_end_is_cancelled_again() -> None:
+    """A cleanup that waits does not outlive the guard's patience."""
+
+    async def stubborn() -> Completion:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+        return "complete"
+
+    async def main() -> None:
+        guard = Guard()
+        task = asyncio.create_task(stubborn())
+        guard.watch(task)
+        guard.until(now(), "idle_timeout")
+
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 10)
+        assert guard.verdict == "idle_timeout"
+
+    asyncio.run(main())
+
+
+def test_lookups_take_a_bounded_number_of_threads() -> None:
+    """Hundreds of names at once are asked for by some dozens of threads, and each has its answer."""
+
+    async def main() -> int:
+        resolver = Resolver()
+        lookups = [asyncio.create_task(resolver.addresses("localhost", 80)) for _ in range(500)]
+        most = 0
+        while not all(lookup.done() for lookup in lookups):
+            most = max(most, sum(thread.name == "resolver" for thread in threading.enumerate()))
+            await asyncio.sleep(0)
+        assert all(lookup.result()[0] for lookup in lookups)
+        return most
+
+    assert 0 < asyncio.run(main()) <= 64
+
+
+@pytest.mark.parametrize("text", [None, "no certificate"])
+def test_a_file_without_certificates_is_refused(text: str | None, tmp_path: Path) -> None:
+    """A ca-file that is not there, or is no PEM, is the caller's mistake."""
+    path = tmp_path / "ca.pem"
+    if text is not None:
+        path.write_text(text)
+
+    with pytest.raises(SpecError, match="give a file of certificates in PEM"):
+        asyncio.run(ask(Target("https://127.0.0.1:9", ca_file=path), workload()))
