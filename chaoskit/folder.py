@@ -173,7 +173,7 @@ def make_trusted(path: Path) -> Folder:
 def pinned(folder: Folder) -> Path:
     """A path to it that leads there for as long as this process and its children live, whatever it is called then.
 
-    Of it `descriptor` tells what a child must inherit, and `shown` what a person calls it.
+    Of it `descriptor` tells what a child must inherit, and `display_path` what a person calls it.
     """
     fd = os.dup(folder.fd)
     os.set_inheritable(fd, True)
@@ -185,7 +185,7 @@ def descriptor(path: Path) -> int | None:
     return int(path.parts[_AT]) if path.is_relative_to(_DESCRIPTORS) and len(path.parts) > _AT else None
 
 
-def shown(path: Path) -> Path:
+def display_path(path: Path) -> Path:
     """A pinned path, or one below it, as a person calls it: from the current directory where it is in there."""
     if descriptor(path) is None:
         return path

@@ -24,9 +24,9 @@ from chaoskit.analysis.streams import Stream, streams
 from chaoskit.analysis.timeline import Timeline, single, timeline
 from chaoskit.analysis.verdicts import judge
 from chaoskit.faults.show import describe
-from chaoskit.folder import shown
+from chaoskit.folder import display_path
 from chaoskit.plan.model import Plan
-from chaoskit.spec.endpoint import shown
+from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.model import Workload
 from chaoskit.spec.objectives import Objective
 from chaoskit.topology.names import where
@@ -76,7 +76,7 @@ def understand(raw: Raw, run: Path, asked: Asked) -> Result:
         question=asked.question,
         target=asked.target,
         seed=asked.seed,
-        run=str(shown(run)),
+        run=str(display_path(run)),
         clock=raw.machine.get("clock", ""),
         kernel=raw.machine.get("kernel", ""),
         origin=course.begin,
@@ -100,7 +100,7 @@ def _asked(plan: Plan) -> Asked:
         workload=plan.workload,
         name=plan.name,
         question=plan.question,
-        target=shown(plan.target),
+        target=redacted(plan.target),
         seed=plan.seed,
         reference=plan.reference,
     )

@@ -19,7 +19,7 @@ from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.raw import how_it_went
 from chaoskit.analysis.result import How, Result
 from chaoskit.errors import EXIT_SOFTWARE, ChaoskitError, NotRestoredError, SpecError
-from chaoskit.folder import shown
+from chaoskit.folder import display_path
 from chaoskit.records.directory import EXPERIMENT, PLAN
 from chaoskit.spec.matrix import Variant, Variants, load_variants
 
@@ -119,7 +119,7 @@ def beside(told: Variants, run: Path, rows: tuple[Row, ...]) -> SideBySide:
         chaoskit=__version__,
         name=first.name,
         question=first.question,
-        run=str(shown(run)),
+        run=str(display_path(run)),
         how=how,
         detail=detail,
         axes=told.axes,

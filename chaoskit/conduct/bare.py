@@ -18,7 +18,7 @@ from chaoskit.probe.asking import check
 from chaoskit.probe.drive import drive, warm_up
 from chaoskit.probe.target import Order, Target
 from chaoskit.records.directory import conclude, create
-from chaoskit.spec.endpoint import shown
+from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.model import Workload
 from chaoskit.spec.objectives import Objective
 from chaoskit.units import Duration
@@ -46,7 +46,7 @@ class Bare:
         with tempfile.TemporaryDirectory(prefix="chaoskit-") as scratch:
             run = create(out or Path(scratch), {})
             loop.run(self._ask(run))
-            asked = Asked(self.objectives, self.workload, "probe", "", shown(self.target.url), self.seed)
+            asked = Asked(self.objectives, self.workload, "probe", "", redacted(self.target.url), self.seed)
             result = analyse(run, asked)
             return result if out else result.model_copy(update={"run": ""})
 

@@ -23,7 +23,7 @@ from chaoskit.engine.lease import Here, Lease, Leases, Process, period
 from chaoskit.engine.lock import NAME, Lock
 from chaoskit.engine.session import restore
 from chaoskit.errors import ChaoskitError, NotRestoredError, RefusedError
-from chaoskit.folder import Folder, shown
+from chaoskit.folder import Folder, display_path
 from chaoskit.knobs import Kernel
 
 K = TypeVar("K", bound=Kernel)
@@ -133,7 +133,7 @@ def _opened(run: Path) -> Folder:
         return Folder.open(run, follow=True)
     except OSError as error:
         raise RefusedError(
-            f"cannot write the run directory {shown(run)}: {error.strerror}; give another --out"
+            f"cannot write the run directory {display_path(run)}: {error.strerror}; give another --out"
         ) from error
 
 

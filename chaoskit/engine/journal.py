@@ -23,7 +23,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from chaoskit.errors import RefusedError
-from chaoskit.folder import Folder, read_all, shown
+from chaoskit.folder import Folder, display_path, read_all
 from chaoskit.knobs import Knob, Setting
 
 FILE = "journal.jsonl"
@@ -187,7 +187,7 @@ def _descriptor(folder: Folder) -> int:
 
 def _refusal(path: Path, error: OSError) -> RefusedError:
     return RefusedError(
-        f"cannot write {shown(path)}: {error.strerror}; nothing is changed that is not written down first, "
+        f"cannot write {display_path(path)}: {error.strerror}; nothing is changed that is not written down first, "
         f"so make room there, or choose another folder"
     )
 

@@ -17,7 +17,7 @@ from chaoskit import seed as chance
 from chaoskit.errors import SpecError
 from chaoskit.probe import protocols
 from chaoskit.probe.target import Target
-from chaoskit.spec.endpoint import query_values, secret_in, shown
+from chaoskit.spec.endpoint import query_values, redacted, secret_in
 from chaoskit.spec.model import Workload
 
 _LONGEST_DETAIL = 200  # characters
@@ -95,9 +95,9 @@ def _url(text: str, workload: Workload) -> httpx.URL:
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL:
-        raise SpecError(f"{shown(text)!r} is no URL; write for example http://127.0.0.1:8000") from None
+        raise SpecError(f"{redacted(text)!r} is no URL; write for example http://127.0.0.1:8000") from None
     if url.scheme not in ("http", "https") or not url.host or url.userinfo:
-        raise SpecError(f"{shown(text)!r} is no http or https URL; write for example http://127.0.0.1:8000")
+        raise SpecError(f"{redacted(text)!r} is no http or https URL; write for example http://127.0.0.1:8000")
     if url.path == "/":
         url = url.copy_with(path=protocols.PATHS[workload.protocol])
     if workload.protocol == "sse" and not url.query:

@@ -26,7 +26,7 @@ from chaoskit.probe.stamps import Arrival
 from chaoskit.probe.transcript import Transcript
 from chaoskit.probe.wire import MalformedError, TooLargeError
 from chaoskit.records.model import Completion, Request, TcpInfo
-from chaoskit.spec.endpoint import shown
+from chaoskit.spec.endpoint import redacted
 
 _SECOND = 1_000_000_000  # ns
 _AFTERMATH = _SECOND  # ns that a response may go on after its end marker, or after a failing status
@@ -179,7 +179,7 @@ class Stream:
             self._refusal += f", retry-after {retry[:_LONGEST_HEADER]}"
         location = answer.header(b"location")
         if location is not None and answer.status in _REDIRECTS:
-            self._refusal += f", not followed to {shown(location[:_LONGEST_HEADER])}"
+            self._refusal += f", not followed to {redacted(location[:_LONGEST_HEADER])}"
         self._allow(self._limits.body, f"a body of more than {self._limits.body}")
         async for chunk in answer.chunks():
             heard += chunk

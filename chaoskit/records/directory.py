@@ -7,7 +7,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from chaoskit.errors import RefusedError
-from chaoskit.folder import PUBLIC, Folder, pinned, shown
+from chaoskit.folder import PUBLIC, Folder, display_path, pinned
 
 OUTCOME = "outcome.json"
 EXPERIMENT = "experiment.yaml"
@@ -26,14 +26,16 @@ def create(run: Path, files: dict[str, str]) -> Path:
         with _made(run) as folder:
             folder.require_own()
             if folder.names():
-                raise RefusedError(f"{shown(run)} is not empty, and a run is never written over; give another --out")
+                raise RefusedError(
+                    f"{display_path(run)} is not empty, and a run is never written over; give another --out"
+                )
             for name, text in files.items():
                 _write(folder, name, text.encode())
             _write(folder, OUTCOME, _outcome("interrupted", "killed before it could say how it went").ljust(_ROOM))
             return pinned(folder)
     except OSError as error:
         raise RefusedError(
-            f"cannot write the run directory {shown(run)}: {error.strerror}; give another --out"
+            f"cannot write the run directory {display_path(run)}: {error.strerror}; give another --out"
         ) from error
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from chaoskit.errors import RefusedError
-from chaoskit.folder import shown
+from chaoskit.folder import display_path
 from chaoskit.records.model import Counters, Event, Hop, Phase, Read, Record, Request, Served, TcpInfo, Unacked, Vitals
 
 R = TypeVar("R", Phase, Request, Read, TcpInfo, Vitals, Served, Unacked, Counters, Hop)
@@ -68,7 +68,7 @@ class Log:
                 written += self._file.write(text[written:])
         except OSError as error:
             raise RefusedError(
-                f"cannot write {shown(self.path)}: {error.strerror}; free some space or use --out"
+                f"cannot write {display_path(self.path)}: {error.strerror}; free some space or use --out"
             ) from error
 
     def close(self) -> None:

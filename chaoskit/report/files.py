@@ -9,7 +9,7 @@ from pathlib import Path
 from chaoskit.analysis.result import Result
 from chaoskit.analysis.sidebyside import SideBySide
 from chaoskit.errors import RefusedError
-from chaoskit.folder import shown
+from chaoskit.folder import display_path
 from chaoskit.terminal import ascii_json
 
 NAME = "result.json"
@@ -36,6 +36,7 @@ def write_result(result: Result, run: Path) -> Path:
         with suppress(OSError):
             draft.unlink()
         raise RefusedError(
-            f"cannot write {shown(path)}: {error.strerror}; free some space, then: chaoskit report {shown(run)}"
+            f"cannot write {display_path(path)}: {error.strerror}; free some space, then: "
+            f"chaoskit report {display_path(run)}"
         ) from error
     return path

@@ -15,7 +15,7 @@ from chaoskit.faults.show import describe
 from chaoskit.knobs import Everything, Filter, Flow, Keys, Netem, Setting
 from chaoskit.plan.model import Plan, PlannedPhase
 from chaoskit.report.words import styled, titled
-from chaoskit.spec.endpoint import shown
+from chaoskit.spec.endpoint import redacted
 from chaoskit.topology.names import where
 from chaoskit.topology.steering import HOLE, PROTOCOLS
 from chaoskit.units import Duration
@@ -78,7 +78,7 @@ def _traffic(plan: Plan) -> str:
     if plan.interface is None:
         return f"{protocol}{' and TLS' if plan.target.startswith('https:') else ''}, {asked}"
     key = f", with the key in {plan.interface.key_env}" if plan.interface.key_env else ""
-    return f"{shown(plan.target)} for {plan.interface.model}{key}: {protocol}, {asked}"
+    return f"{redacted(plan.target)} for {plan.interface.model}{key}: {protocol}, {asked}"
 
 
 def _timeline(plan: Plan) -> Table:

@@ -38,7 +38,7 @@ def secret_in(url: str) -> str | None:
     return None
 
 
-def shown(url: str) -> str:
+def redacted(url: str) -> str:
     """The URL for people and records: without userinfo and fragment, each name of its query without its value.
 
     Of any text, a server's too. Where nobody can tell where a password would end, nothing is shown.

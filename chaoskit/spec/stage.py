@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from chaoskit.faults.words import Words
-from chaoskit.spec.endpoint import secret_in, shown
+from chaoskit.spec.endpoint import redacted, secret_in
 from chaoskit.spec.injection import Interface, To, Whom
 
 _PORTS = {"http": 80, "https": 443}
@@ -58,7 +58,7 @@ class InterfaceStage(Whom):
         if secret := secret_in(target):
             raise ValueError(f"this URL has {secret}; take it out, and name the key's variable with key-env")
         if url is None or url.scheme not in _PORTS:
-            raise ValueError(f"found {shown(target)[:60]!r}, expected a URL such as https://api.example.com/v1")
+            raise ValueError(f"found {redacted(target)[:60]!r}, expected a URL such as https://api.example.com/v1")
         return target
 
     @field_validator("key_env")

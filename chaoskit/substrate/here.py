@@ -12,7 +12,7 @@ from pathlib import Path
 from chaoskit import programs
 from chaoskit.clock import Clock, RealClock
 from chaoskit.errors import RefusedError
-from chaoskit.folder import descriptor, shown
+from chaoskit.folder import descriptor, display_path
 from chaoskit.substrate.running import Command, conduct, last_words, wait
 
 LOG = "conduct.log"
@@ -46,7 +46,9 @@ class Here:
         except FileNotFoundError as error:
             raise RefusedError(f"no {error.filename} here; sudo apt-get install util-linux") from error
         except OSError as error:
-            raise RefusedError(f"cannot run in {shown(command.folder)}: {error.strerror}; use another --out") from error
+            raise RefusedError(
+                f"cannot run in {display_path(command.folder)}: {error.strerror}; use another --out"
+            ) from error
         return Child(process, command, clock)
 
 

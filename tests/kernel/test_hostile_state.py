@@ -20,7 +20,7 @@ from chaoskit.engine.journal import FILE, Journal
 from chaoskit.engine.lease import LEASE, Leases, Process
 from chaoskit.engine.session import apply
 from chaoskit.errors import RefusedError
-from chaoskit.folder import shown
+from chaoskit.folder import display_path
 from chaoskit.knobs import Sysctl
 from chaoskit.records.directory import create
 
@@ -296,9 +296,9 @@ def test_a_run_directory_of_another_is_refused(tmp_path: Path) -> None:
 def test_a_plan_of_another_is_not_conducted(tmp_path: Path) -> None:
     """`conduct` does nothing in a directory that another user owns."""
     run = create(tmp_path / "run", {"plan.json": "{}"})
-    give_away(shown(run))
+    give_away(display_path(run))
 
-    code, said = typed(tmp_path / "state", "conduct", str(shown(run)))
+    code, said = typed(tmp_path / "state", "conduct", str(display_path(run)))
 
     assert code == 3
     assert f"owned by user {STRANGER}" in said

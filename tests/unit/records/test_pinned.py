@@ -11,7 +11,7 @@ import pytest
 
 from chaoskit.engine.journal import Journal
 from chaoskit.errors import RefusedError
-from chaoskit.folder import Folder, descriptor, shown
+from chaoskit.folder import Folder, descriptor, display_path
 from chaoskit.knobs import Knob, Sysctl
 from chaoskit.records.directory import conclude, create
 from chaoskit.records.files import Log
@@ -33,7 +33,7 @@ def test_a_renamed_run_directory_is_written_to_where_it_has_gone(tmp_path: Path)
 
     names = {path.name for path in (tmp_path / "away" / "one").iterdir()}
     assert names == {"plan.json", "outcome.json", "phases.jsonl", "journal.jsonl"}
-    assert shown(run / "x") == tmp_path / "away" / "one" / "x"
+    assert display_path(run / "x") == tmp_path / "away" / "one" / "x"
 
 
 def test_a_child_reaches_it_by_what_it_inherits(tmp_path: Path) -> None:
@@ -52,8 +52,8 @@ def test_it_is_shown_as_it_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     """From the current directory where it is in there; any other path is left as it is."""
     monkeypatch.chdir(tmp_path)
 
-    assert shown(create(Path("runs/one"), {})) == Path("runs/one")
-    assert shown(Path("runs/two")) == Path("runs/two")
+    assert display_path(create(Path("runs/one"), {})) == Path("runs/one")
+    assert display_path(Path("runs/two")) == Path("runs/two")
     assert descriptor(Path("runs/two")) is None
 
 

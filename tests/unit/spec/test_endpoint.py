@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaoskit.spec.endpoint import query_values, secret_in, shown
+from chaoskit.spec.endpoint import query_values, redacted, secret_in
 
 SECRET = "s3cr3t"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N"
@@ -73,7 +73,7 @@ def test_an_everyday_url_has_no_secret(url: str) -> None:
 )
 def test_a_url_is_shown_without_what_may_be_secret(url: str, told: str) -> None:
     """Names of a query stay, its values, userinfo and fragment go; a text that is no URL is shown where it can be."""
-    assert shown(url) == told
+    assert redacted(url) == told
 
 
 @given(st.text(max_size=40), st.text(min_size=6, max_size=20))
@@ -81,7 +81,7 @@ def test_no_value_is_ever_shown(start: str, value: str) -> None:
     """Whatever the text before it, what stands as a value in a query is not shown; nothing raises."""
     value = f"vvv{quote(value, safe='')}vvv"
 
-    assert value not in shown(f"http://host/{start.replace('#', '')}?name={value}")
+    assert value not in redacted(f"http://host/{start.replace('#', '')}?name={value}")
     assert value in [*query_values(f"http://host/?name={value}"), value]
-    shown(start)
+    redacted(start)
     secret_in(start)
