@@ -23,6 +23,7 @@ from fuzz.target import Target, plain
 
 _PROTOCOLS = tuple(PATHS)
 _VENDORS = ("openai", "anthropic", "ollama", "sse")
+_LONGEST = 1 << 20  # bytes of an event, a line, a block of headers
 _MOST_CUTS = 400  # bytes up to which input is cut at each
 
 
@@ -50,7 +51,7 @@ def judge_answer(data: bytes) -> None:
 
 
 def _read(protocol: str, *chunks: bytes) -> list[Meaning | str]:
-    reader = Reader(protocol)  # type: ignore[arg-type]
+    reader = Reader(protocol, _LONGEST)  # type: ignore[arg-type]
     found: list[Meaning | str] = []
     try:
         for chunk in chunks:
@@ -84,7 +85,7 @@ def judge_frames(data: bytes) -> None:
 
 
 def _tapped(*chunks: bytes) -> tuple[int | None, dict[int, int], list[int]]:
-    tap = Tap()
+    tap = Tap(_LONGEST)
     for chunk in chunks:
         tap.feed(chunk, Arrival(0, 0, 0, len(chunk)))
     return tap.goaway, dict(tap.resets), [len(list(iter(lambda: tap.take(stream), None))) for stream in range(9)]  # noqa: B023

@@ -38,7 +38,7 @@ NAMED = {
     ("cli/pmtu.py", "stderr"): "for a screen",
     ("conduct/children.py", "stderr"): "flushed before a process ends",
     ("conduct/doorkeeper.py", "stdout"): "flushed before a fork",
-    ("engine/guard.py", "stderr"): "flushed before a process ends",
+    ("engine/watching.py", "stderr"): "flushed before a process ends",
     ("substrate/visiting.py", "stdout"): "a command's own output, byte by byte",
     ("substrate/visiting.py", "stderr"): "a command's own output, byte by byte",
 }

@@ -251,7 +251,7 @@ TAKER += "sys.exit(ended(lambda: Lock.take(sys.argv[1])))"
 def test_the_command_line_of_another_process() -> None:
     """Who holds the lock is named with its own words, which are anybody's."""
     name = f"chaoskit-test-{os.getpid()}"
-    words = [sys.executable, "-c", HOLDER, f"@{name}", EVIL]
+    words = [sys.executable, "-c", HOLDER, f"@{name}/0", EVIL]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()

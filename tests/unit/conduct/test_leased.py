@@ -176,7 +176,7 @@ def test_a_mistake_of_ours_in_the_guard_is_told_as_one(bench: Bench) -> None:
         assert eventually(lambda: not held.guard.is_alive)
         held.renew()
 
-    with pytest.raises(CrashError, match=r"the guard ended: ValueError: invalid literal for int.*guard:"):
+    with pytest.raises(CrashError, match=r"the guard ended: ValueError: invalid literal for int.*watching:"):
         bench.hold(crash_the_guard)
 
     assert bench.is_clean
