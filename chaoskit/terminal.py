@@ -147,6 +147,7 @@ class SafeStream(io.TextIOWrapper):
     """
 
     lost: RefusedError | None = None
+    former: TextIO | None = None  # kept, for with its end it would close what both write to
 
     def write(self, text: str, /) -> int:
         """Escaped, and in signs that the encoding has."""
@@ -254,10 +255,12 @@ def _safe(stream: TextIO | None, number: int) -> TextIO:
     if stream is None:
         return SafeStream(open(number, "wb", closefd=False), "utf-8", "backslashreplace")
     assert isinstance(stream, io.TextIOWrapper)
-    return SafeStream(
+    safe = SafeStream(
         stream.buffer,
         stream.encoding,
         "backslashreplace",
         line_buffering=stream.line_buffering or number == 2,
         write_through=stream.write_through,
     )
+    safe.former = stream
+    return safe

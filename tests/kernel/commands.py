@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+import chaoskit.cli.app
 import chaoskit.conduct.inject
 import chaoskit.report.injected
 import chaoskit.report.leases

@@ -23,6 +23,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import chaoskit.cli.app  # noqa: F401  paid once, for all the forks
 from chaoskit.cli.main import main
 from chaoskit.engine.watching import NAME as GUARD
 from chaoskit.kernel import namespaces

@@ -12,6 +12,7 @@ import sys
 from itertools import count
 from pathlib import Path
 
+import chaoskit.cli.app  # noqa: F401  paid once, for all the forks
 from chaoskit.cli.main import main
 from chaoskit.conduct.prepare import prepare
 from chaoskit.kernel import namespaces

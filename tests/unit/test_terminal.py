@@ -203,6 +203,21 @@ def test_a_reader_that_has_gone_ends_nothing() -> None:
     assert (done.returncode, done.stderr) == (0, "end\n")
 
 
+def test_a_stream_that_stood_in_for_another_is_not_closed() -> None:
+    """Nobody else has to keep it."""
+    write = "\nsys.stdout = sys.stderr = open(1, 'w', closefd=False)\nterminal.protect(); terminal.say('x'); print('y')"
+
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; from chaoskit import terminal{write}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert done.stdout == "x\ny\n"
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
 def test_a_closed_descriptor_is_not_taken_by_a_file(closed: str, tmp_path: object) -> None:
     """What is printed does not go into whatever file is opened next."""

@@ -24,6 +24,7 @@ sys.path.insert(0, os.fspath(Path(__file__).parents[1]))
 
 from narrow_paths import HOST, PORT, Kind, Lab, NarrowPath, packets_sent, router, sh
 
+from chaoskit.cli import app  # noqa: F401  paid once, for all the forks
 from chaoskit.cli.main import main as chaoskit
 from chaoskit.clock import RealClock
 from chaoskit.pathmtu.setting import PACKETS

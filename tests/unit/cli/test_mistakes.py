@@ -241,6 +241,23 @@ chaoskit.kernel.survey.survey = survey
     assert result.exit_code == 70
 
 
+def test_a_probe_that_crashes_says_so_in_the_outcome(tmp_path: Path) -> None:
+    """In the directory that it was given; without one nothing is left."""
+    customize = """
+import chaoskit.probe.drive
+async def drive(*asked): raise ZeroDivisionError('one by none')
+chaoskit.probe.drive.drive = drive
+"""
+    words = ["probe", "http://127.0.0.1:9", "--requests", "1"]
+
+    kept = broken(tmp_path, customize, *words, "--out", str(tmp_path / "run"))
+    thrown = broken(tmp_path, customize, *words, TMPDIR=str(tmp_path))
+
+    assert (kept.returncode, thrown.returncode) == (70, 70)
+    assert json.loads((tmp_path / "run" / "outcome.json").read_text())["how"] == "crashed"
+    assert not list(tmp_path.glob("chaoskit-*"))
+
+
 @dataclass(frozen=True)
 class Elsewhere:
     """A substrate that runs something else than a conductor."""
