@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from chaoskit.clock import RealClock
+from chaoskit.conduct.caller import Caller
 from chaoskit.conduct.command import Command
 from chaoskit.conduct.exec import in_lab
 from chaoskit.errors import ChaoskitError
@@ -26,7 +27,10 @@ def main(folder: Path) -> int:
     os.dup2(_input(folder) if visit["has_input"] else os.open(os.devnull, os.O_RDONLY), 0)
     own = {name: os.environ[name] for name in _OWN if name in os.environ}
     try:
-        return in_lab(plan, Command(tuple(visit["argv"]), visit["environment"] | own))
+        caller = Caller(**visit["caller"]) if visit["caller"] else None
+        for place in own.values():
+            Path(place).chmod(0o1777)
+        return in_lab(plan, Command(tuple(visit["argv"]), visit["environment"] | own, caller))
     except ChaoskitError as error:
         print(f"chaoskit: {error}", file=sys.stderr)
         return error.exit_code

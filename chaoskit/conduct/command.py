@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from chaoskit.conduct.caller import Caller
+
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as every shell
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _BY_THE_KERNEL = 0x80  # SI_KERNEL, sigaction(2): by the terminal, which tells its whole foreground process group
@@ -25,15 +27,16 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True)
 class Command:
-    """What to run, and in which environment."""
+    """What to run, in which environment, and whose it is; None: ours."""
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
+    caller: Caller | None = None
 
     @classmethod
-    def here(cls, argv: tuple[str, ...]) -> Command:
-        """With our own environment."""
-        return cls(argv, dict(os.environ))
+    def here(cls, argv: tuple[str, ...], caller: Caller | None = None) -> Command:
+        """With our own environment, but for what tells who the user is."""
+        return cls(argv, {**os.environ, **(caller.environment() if caller else {})}, caller)
 
 
 def refusal(argv: tuple[str, ...]) -> tuple[str, int] | None:
@@ -84,10 +87,12 @@ def _become(command: Command, parent: int, enter: Callable[[], None], mask: set[
     """Turn this child into the command; never returns."""
     code = 3
     try:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        enter()
+        if command.caller is not None:
+            command.caller.become()
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # not before: another user's process forgets it
         if os.getppid() != parent:
             os._exit(code)
-        enter()
         for sign in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and that would be inherited
             signal.signal(sign, signal.SIG_DFL)
         for sign in _PASSED_ON:  # what has come already is the command's, and no exception here
