@@ -115,6 +115,7 @@ def _by_cable(netems: dict[Way, Netem], command: Command, facts: Facts, say: Cal
         door.owe(replace(host_link, kind="veth"), None)
         _set(kernel, way_out.cable(network, links))
         _set(kernel, way_out.fault(way_out.PLACE, netems))
+        door.hold(kernel.lifelines())
         _open_passages(kernel, door, links)
         inside = kernel.fileno(way_out.PLACE)
         door.watch(os.fstat(inside).st_ino)

@@ -480,6 +480,42 @@ except TimeoutError: print("nothing")
 
             assert said.readline() == b"nothing\n"
 
+    def test_nobody_passes_while_a_kill_9_is_cleared_up(beyond: LinuxKernel) -> None:
+        """The rules last as long as anything lets packets pass, although their maker is dead."""
+        with beyond.inside("beyond"):
+            target = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            target.bind(("198.51.100.1", PORT))
+            target.settimeout(1)
+        forwarding = Path("/proc/sys/net/ipv4/conf/world/forwarding")
+        with under_way("sh", "-c", "echo begun; sleep 987") as (ours, said), target:
+            assert said.readline() == b"begun\n"
+            door = _leader_below(ours)
+            os.kill(door, signal.SIGSTOP)
+            os.kill(ours, signal.SIGKILL)
+            os.waitid(os.P_PID, ours, os.WEXITED | os.WNOWAIT)
+            try:
+                assert forwarding.read_text() == "1\n"
+                _send(beyond, "198.51.100.1")
+
+                with pytest.raises(TimeoutError):
+                    target.recv(10)
+            finally:
+                os.kill(door, signal.SIGCONT)
+        deadline = CLOCK.now() + 20 * 10**9
+        while forwarding.read_text() != "0\n":
+            assert CLOCK.now() < deadline, "it has not been put back"
+            CLOCK.sleep_until(CLOCK.now() + 20_000_000)
+
+    def _leader_below(parent: int) -> int:
+        """Its child that leads a session of its own."""
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                pid, _, rest = path.read_text().partition(" ")
+                _, its_parent, _, session = rest.rpartition(")")[2].split()[:4]
+                if int(its_parent) == parent and pid == session:
+                    return int(pid)
+        raise AssertionError("there is no such process")
+
     def _send(kernel: LinuxKernel, address: str) -> None:
         """A few datagrams from far, whose way leads through this machine."""
         with kernel.inside("far"), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
