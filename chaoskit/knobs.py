@@ -19,7 +19,7 @@ knows neither netem nor MTU. Settings hold what the kernel can hold (integers, a
 | `filter`    | `eth0 egress 51717`        | `Filter`    | what of a link's packets is lost, or sent to an ifb |
 | `qdisc`     | `to-client`                | `Netem`     | a link's root queueing discipline                 |
 | `clamp`     | `mss`                      | `Clamp`     | the segments that handshakes ask for              |
-| `masquerade` | `100.64.0.2`              | `Masquerade` | an address hidden behind this machine's own      |
+| `masquerade` | `100.64.0.2 link eth0`    | `Masquerade` | an address hidden behind this machine's own      |
 
 A filter's name is its link, `egress` or `ingress`, and its priority, by which the kernel tells filters apart.
 

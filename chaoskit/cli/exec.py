@@ -6,26 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperCommand
 
+from chaoskit.cli.dashes import after_the_dashes
 from chaoskit.cli.run import Where
 from chaoskit.terminal import complain
 
 if TYPE_CHECKING:
     from chaoskit.conduct.command import Command
     from chaoskit.substrate.choose import Wish
-
-_COMMAND = f"{__name__}.command"
-
-
-class BeforeTheDashes(TyperCommand):
-    """A command whose own words end at `--`; what follows belongs to somebody else and is not read."""
-
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Take the rest away."""
-        at = args.index("--") if "--" in args else len(args)
-        ctx.meta[_COMMAND] = tuple(args[at + 1 :])
-        return super().parse_args(ctx, args[:at])
 
 
 def exec(
@@ -38,13 +26,15 @@ def exec(
     seed: Annotated[int, typer.Option(min=0, help="Of the fault's chance, without FILE.")] = 0,
     substrate: Annotated[Where, typer.Option(help="Where a lab is built: this kernel, or a guest.")] = Where.AUTO,
     kernel: Annotated[Path | None, typer.Option(help="The User-Mode Linux kernel to boot.")] = None,
+    as_root: Annotated[bool, typer.Option("--as-root", help="Under sudo: run it as root, not as its caller.")] = False,
 ) -> None:
     """Run a command behind a fault. Its exit code is ours; end our own words with -- before it."""
+    from chaoskit.conduct import caller
     from chaoskit.conduct.command import Command, refusal
     from chaoskit.errors import SpecError
     from chaoskit.substrate.choose import Wish
 
-    argv: tuple[str, ...] = context.meta[_COMMAND]
+    argv = after_the_dashes(context)
     if not argv:
         raise SpecError("say which command, after --: chaoskit exec --down 'delay 80ms' -- curl https://example.com")
     if (file is None) == (down is None and up is None):
@@ -56,7 +46,7 @@ def exec(
     if refused := refusal(argv):
         complain(refused[0])
         raise typer.Exit(refused[1])
-    command = Command.here(argv)
+    command = Command.here(argv, caller.choose(as_root, complain))
     if file is None:
         raise typer.Exit(_outside(down, up, seed, command))
     raise typer.Exit(_lab(file, variant, fault, Wish(substrate.value, kernel, "real"), command))
@@ -67,8 +57,7 @@ def _outside(down: str | None, up: str | None, seed: int, command: Command) -> i
     from chaoskit.plan.visit import shaped
     from chaoskit.spec.outing import outing
 
-    faults = shaped(outing(down, up, seed))
-    return outside(faults, command, complain)
+    return outside(shaped(outing(down, up, seed)), command, complain)
 
 
 def _lab(file: Path, variant: str | None, fault: str | None, wish: Wish, command: Command) -> int:

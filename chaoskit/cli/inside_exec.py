@@ -10,6 +10,7 @@ from pathlib import Path
 from chaoskit import crash
 from chaoskit.cli.main import ended
 from chaoskit.clock import RealClock
+from chaoskit.conduct.caller import Caller
 from chaoskit.conduct.command import Command
 from chaoskit.conduct.exec import in_lab
 from chaoskit.plan.model import Plan
@@ -26,7 +27,10 @@ def main(folder: Path) -> int:
         os.dup2(os.open(folder / name, os.O_WRONLY | os.O_APPEND), descriptor)
     os.dup2(_input(folder) if visit["has_input"] else os.open(os.devnull, os.O_RDONLY), 0)
     own = {name: os.environ[name] for name in _OWN if name in os.environ}
-    return in_lab(plan, Command(tuple(visit["argv"]), visit["environment"] | own))
+    caller = Caller(**visit["caller"]) if visit["caller"] else None
+    for place in own.values():
+        Path(place).chmod(0o1777)
+    return in_lab(plan, Command(tuple(visit["argv"]), visit["environment"] | own, caller))
 
 
 def _input(folder: Path) -> int:

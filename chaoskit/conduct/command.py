@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit import crash
+from chaoskit.conduct.caller import Caller
 from chaoskit.errors import ChaoskitError
 from chaoskit.terminal import complain
 
@@ -28,15 +29,16 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True)
 class Command:
-    """What to run, and in which environment."""
+    """What to run, in which environment, and whose it is; None: ours."""
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
+    caller: Caller | None = None
 
     @classmethod
-    def here(cls, argv: tuple[str, ...]) -> Command:
-        """With our own environment."""
-        return cls(argv, dict(os.environ))
+    def here(cls, argv: tuple[str, ...], caller: Caller | None = None) -> Command:
+        """With our own environment, but for what tells who the user is."""
+        return cls(argv, {**os.environ, **(caller.environment() if caller else {})}, caller)
 
 
 def refusal(argv: tuple[str, ...]) -> tuple[str, int] | None:
@@ -87,10 +89,12 @@ def _become(command: Command, parent: int, enter: Callable[[], None], mask: set[
     """Turn this child into the command; never returns."""
     code = 3
     try:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        enter()
+        if command.caller is not None:
+            command.caller.become()
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # not before: another user's process forgets it
         if os.getppid() != parent:
             os._exit(code)
-        enter()
         for sign in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and that would be inherited
             signal.signal(sign, signal.SIG_DFL)
         for sign in _PASSED_ON:  # what has come already is the command's, and no exception here

@@ -34,6 +34,7 @@ INSTALL = "sudo apt-get install passt, or run as root"
 _LOOK = 10_000_000  # ns
 _READY = 10.0  # s
 _PATIENCE = 10**9  # ns that somebody may take to end by SIGTERM
+_LIFELINES = 8  # descriptors that may come at once
 _Debt = tuple[Knob, Sysctl | None, Sysctl | None]
 
 
@@ -94,6 +95,10 @@ class Doorkeeper:
         """This lease is ended when all that we owe has been put back."""
         self._ask({"lease": id, "state": str(leases.state)})
 
+    def hold(self, lifelines: tuple[int, ...]) -> None:
+        """What hangs on these descriptors lasts until all that is owed has been put back."""
+        self._ask({"hold": len(lifelines)}, lifelines)
+
     def connect(self, line: tuple[str, ...]) -> None:
         """Start pasta, and return when its link is there. Raises RefusedError where that cannot be, with its words."""
         if programs.find(line[0]) is None:
@@ -101,8 +106,8 @@ class Doorkeeper:
         if words := self._ask({"pasta": line}):
             raise RefusedError(f"pasta brought no way out, it says {words!r}: pasta --config-net true, to try it alone")
 
-    def _ask(self, question: dict[str, Any]) -> Any:
-        self._door.send(json.dumps(question).encode())
+    def _ask(self, question: dict[str, Any], descriptors: tuple[int, ...] = ()) -> Any:
+        socket.send_fds(self._door, [json.dumps(question).encode()], descriptors)
         return json.loads(self._door.recv(65536) or b'""')
 
 
@@ -117,8 +122,8 @@ def _keep(door: socket.socket, conductor: int) -> None:
         os.setsid()
         for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(sign, signal.SIG_IGN)
-        while asked := door.recv(65536):
-            answer = ""
+        while (received := socket.recv_fds(door, 65536, _LIFELINES))[0]:
+            asked, answer = received[0], ""  # the descriptors stay open until we end
             match json.loads(asked):
                 case {"watch": inode}:
                     watched.add(inode)

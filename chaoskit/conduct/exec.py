@@ -3,12 +3,13 @@
 | way out              | who                          | what of this machine is changed meanwhile            |
 |----------------------|------------------------------|------------------------------------------------------|
 | none: the lab        | root, or in a user namespace | nothing                                              |
-| a cable, masqueraded | root                         | links that forward no IPv4 do; then put back         |
+| a cable, masqueraded | root                         | links that forward no IPv4 do, for it alone; then    |
+|                      |                              | put back                                             |
 | pasta                | in a user namespace          | nothing                                              |
 
 Rules: the fault is in force before the command begins. The namespace is ours alone, so all in it goes with us; whoever
-of the command's own is left when it ends is ended. Without root the command is the user that it was, with no right
-over its namespace, so that it cannot take the fault away.
+of the command's own is left when it ends is ended. Without root the command is the user that it was, and under sudo
+the user who called it, with no right over its namespace, so that it cannot take the fault away.
 """
 
 from __future__ import annotations
@@ -112,8 +113,9 @@ def _by_cable(netems: dict[Way, Netem], command: Command, facts: Facts, say: Cal
         names = _own_upstreams(say)
         links = [link for link in ways.links_out() if not ways.forwards(link)]
         door.owe(replace(host_link, kind="veth"), None)
-        _set(kernel, way_out.cable(network))
+        _set(kernel, way_out.cable(network, links))
         _set(kernel, way_out.fault(way_out.PLACE, netems))
+        door.hold(kernel.lifelines())
         _open_passages(kernel, door, links)
         inside = kernel.fileno(way_out.PLACE)
         door.watch(os.fstat(inside).st_ino)

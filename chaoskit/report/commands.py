@@ -125,7 +125,7 @@ def _making(knob: Knob, wanted: Setting) -> Iterator[tuple[str, ...]]:
             nft, table = _nft(knob)
             yield (*nft, "add", "table", *table)
             yield (*nft, "add", "chain", *table, "out", "{ type nat hook postrouting priority 100 ; }")
-            yield (*nft, "add", "rule", *table, "out", "ip", "saddr", knob.name, "masquerade")
+            yield (*nft, "add", "rule", *table, "out", "ip", "saddr", link, "masquerade")
         case Clsact():
             yield (*tc, "qdisc", "add", "dev", link, "clsact")
         case Filter(family, match):
@@ -172,7 +172,7 @@ def _filter(knob: Knob, verb: str, family: str) -> tuple[str, ...]:
 
 
 def _nft(knob: Knob) -> tuple[tuple[str, ...], tuple[str, str]]:
-    return (*_inside(knob), "nft"), ("ip", f"chaoskit-{knob.name}")
+    return (*_inside(knob), "nft"), ("ip", f"chaoskit-{knob.name.split(' ')[0]}")
 
 
 def _inside(knob: Knob) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
@@ -51,6 +52,7 @@ def in_guest(substrate: Uml, plan: Plan, command: Command) -> int:
     with tempfile.TemporaryDirectory(prefix="chaoskit-") as name:
         folder = Path(name)
         visit = {"argv": command.argv, "environment": dict(command.environment), "has_input": _has_input()}
+        visit["caller"] = asdict(command.caller) if command.caller else None
         (folder / PLAN).write_text(plan.model_dump_json())
         for output in OUTPUTS:
             (folder / output).touch()

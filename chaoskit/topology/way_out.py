@@ -72,10 +72,11 @@ def ends(network: IPv4Network) -> tuple[str, str]:
     return str(host), str(inside)
 
 
-def cable(network: IPv4Network) -> tuple[Change, ...]:
+def cable(network: IPv4Network, opened: Iterable[str] = ()) -> tuple[Change, ...]:
     """The namespace, its cable to this machine, and the way on from there. In the order of setting.
 
-    All of it goes with the namespace and with the process that set it. What does not is `passage`.
+    All of it goes with the namespace and with the process that set it. What does not is `passage`, on those links that
+    are `opened` for the answers and for nobody else.
     """
     host, inside = ends(network)
     up = Link(up=True, mtu=MTU, gso_max_segs=1)
@@ -92,7 +93,7 @@ def cable(network: IPv4Network) -> tuple[Change, ...]:
         (Knob("neighbour", "", f"{HOST_LINK} {inside}"), Neighbour(MAC)),
         (Knob("neighbour", PLACE, f"{LINK} {host}"), Neighbour(HOST_MAC)),
         (Knob("route", PLACE, "0.0.0.0/0"), Route(via=host)),
-        (Knob("masquerade", "", inside), Masquerade()),
+        (Knob("masquerade", "", " ".join((inside, HOST_LINK, *opened))), Masquerade()),
         passage(HOST_LINK),
     )
 

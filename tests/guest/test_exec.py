@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pwd
 import select
 import signal
 import socket
@@ -127,6 +128,22 @@ def test_input_that_cannot_be_read_ends_it() -> None:
 
     assert answer.returncode == 3
     assert "standard input cannot be read: Transport endpoint is not connected" in answer.stderr
+
+
+def test_under_sudo_it_is_its_callers_in_a_guest_too(tmp_path: Path) -> None:
+    """Root here may read the files of others, root in a guest too: the command may read its caller's, and write to its
+    folder for temporary files."""
+    script = "id -u; echo $HOME; touch $TMPDIR/file && echo written; cat /etc/shadow >/dev/null || echo unread"
+    nobody = pwd.getpwnam("nobody")
+    sudo = os.environ | {"SUDO_UID": str(nobody.pw_uid), "SUDO_GID": str(nobody.pw_gid)}
+
+    answer = execute("sh", "-c", script, env=sudo, cwd=tmp_path)
+
+    if os.geteuid() == 0:
+        assert answer.stdout.split() == [str(nobody.pw_uid), nobody.pw_dir, "written", "unread"], answer.stderr
+        assert "chaoskit: the command runs as nobody, who called sudo; --as-root runs it as root" in answer.stderr
+    else:
+        assert answer.stdout.split()[0] == "0", answer.stderr
 
 
 def test_a_large_environment_comes_whole() -> None:

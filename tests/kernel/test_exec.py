@@ -18,6 +18,7 @@ import pytest
 from lab import quickest, run, state
 
 from chaoskit.clock import RealClock
+from chaoskit.conduct.caller import choose
 from chaoskit.conduct.command import Command
 from chaoskit.conduct.exec import outside
 from chaoskit.errors import ChaoskitError
@@ -60,7 +61,7 @@ class Answer:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def world() -> Iterator[None]:
+def world() -> Iterator[LinuxKernel]:
     """An outside, behind a link that the default routes lead to: a server for TCP, and for UDP that tells times.
 
     Both ends know each other, so that no neighbour is learned while a test compares.
@@ -84,7 +85,7 @@ def world() -> Iterator[None]:
         run("ip", "route", "add", "default", "via", V4)
         run("ip", "-6", "route", "add", "default", "via", V6)
         servers = [_server(kernel, place) for place in ("", "far")]
-        yield
+        yield kernel
         for server in servers:
             os.kill(server, signal.SIGKILL)
             os.waitpid(server, 0)
@@ -137,7 +138,8 @@ def start(way: str, netems: dict[Way, Netem], argv: tuple[str, ...], prepare: Ca
             os.setresgid(65534, 65534, 65534)
             os.setresuid(65534, 65534, 65534)
             ctypes.CDLL(None).prctl(4, 1)  # PR_SET_DUMPABLE: else /proc/self stays root's
-        code = outside(netems, Command.here(argv), lambda sentence: (os.write(2, sentence.encode()), None)[1])
+        caller = choose(False, _tell)
+        code = outside(netems, Command.here(argv, caller), _tell)
     except ChaoskitError as error:
         os.write(2, str(error).encode())
         code = error.exit_code
@@ -145,6 +147,10 @@ def start(way: str, netems: dict[Way, Netem], argv: tuple[str, ...], prepare: Ca
         os.write(2, traceback.format_exc().encode())
     finally:
         os._exit(code)
+
+
+def _tell(sentence: str) -> None:
+    os.write(2, sentence.encode())
 
 
 @pytest.fixture
@@ -421,6 +427,100 @@ if HERE == "cable":
         answer = through("cable", {"up": Netem(delay=UP)}, *TIMES, _url(V4))
 
         assert answer.code == code, answer.err
+
+
+if HERE == "cable":
+
+    @pytest.fixture
+    def beyond(world: LinuxKernel) -> Iterator[LinuxKernel]:
+        """A second network of this machine's, which far could reach through it, if this machine let him."""
+        link = Knob("veth", "", "second")
+        world.write(Knob("namespace", "", "beyond"), Namespace())
+        world.write(link, Veth("beyond", "beyond", OUR_MAC, FAR_MAC))
+        for place, name, address in (("", "second", "198.51.100.9"), ("beyond", "beyond", "198.51.100.1")):
+            with world.inside(place):
+                run("ip", "addr", "add", f"{address}/24", "dev", name)
+            world.write(Knob("link", place, name), Link(up=True, mtu=1500, gso_max_segs=65535))
+        with world.inside("far"):
+            run("ip", "route", "add", "default", "via", OUR_V4)
+        yield world
+        with world.inside("far"):
+            run("ip", "route", "del", "default")
+        world.write(link, None)
+        world.write(Knob("namespace", "", "beyond"), None)
+
+    def test_nobody_else_passes_through_this_machine(beyond: LinuxKernel) -> None:
+        """While a command's packets are let through, what others send by way of this machine goes nowhere."""
+        with beyond.inside("beyond"):
+            target = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            target.bind(("198.51.100.1", PORT))
+            target.settimeout(1)
+        with under_way("sh", "-c", "echo begun; sleep 987") as (_, said), target:
+            assert said.readline() == b"begun\n"
+            assert Path("/proc/sys/net/ipv4/conf/world/forwarding").read_text() == "1\n"
+
+            _send(beyond, "198.51.100.1")
+
+            with pytest.raises(TimeoutError):
+                target.recv(10)
+
+    def test_nobody_gets_in_to_the_command(beyond: LinuxKernel) -> None:
+        """What it has not asked for does not reach it, over this machine's links to others; what it asks for does."""
+        listen = f"""
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("", {PORT})); s.settimeout(2)
+s.sendto(b"first", ("{V4}", {PORT})); print(s.recv(100), flush=True)
+try: print(s.recv(100))
+except TimeoutError: print("nothing")
+"""
+        with under_way("/usr/bin/python3", "-c", listen) as (_, said):
+            assert said.readline() == b"b'first'\n"
+
+            _send(beyond, "100.64.0.2")
+
+            assert said.readline() == b"nothing\n"
+
+    def test_nobody_passes_while_a_kill_9_is_cleared_up(beyond: LinuxKernel) -> None:
+        """The rules last as long as anything lets packets pass, although their maker is dead."""
+        with beyond.inside("beyond"):
+            target = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            target.bind(("198.51.100.1", PORT))
+            target.settimeout(1)
+        forwarding = Path("/proc/sys/net/ipv4/conf/world/forwarding")
+        with under_way("sh", "-c", "echo begun; sleep 987") as (ours, said), target:
+            assert said.readline() == b"begun\n"
+            door = _leader_below(ours)
+            os.kill(door, signal.SIGSTOP)
+            os.kill(ours, signal.SIGKILL)
+            os.waitid(os.P_PID, ours, os.WEXITED | os.WNOWAIT)
+            try:
+                assert forwarding.read_text() == "1\n"
+                _send(beyond, "198.51.100.1")
+
+                with pytest.raises(TimeoutError):
+                    target.recv(10)
+            finally:
+                os.kill(door, signal.SIGCONT)
+        deadline = CLOCK.now() + 20 * 10**9
+        while forwarding.read_text() != "0\n":
+            assert CLOCK.now() < deadline, "it has not been put back"
+            CLOCK.sleep_until(CLOCK.now() + 20_000_000)
+
+    def _leader_below(parent: int) -> int:
+        """Its child that leads a session of its own."""
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                pid, _, rest = path.read_text().partition(" ")
+                _, its_parent, _, session = rest.rpartition(")")[2].split()[:4]
+                if int(its_parent) == parent and pid == session:
+                    return int(pid)
+        raise AssertionError("there is no such process")
+
+    def _send(kernel: LinuxKernel, address: str) -> None:
+        """A few datagrams from far, whose way leads through this machine."""
+        with kernel.inside("far"), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for _ in range(3):
+                sender.sendto(b"hello", (address, PORT))
 
 
 def looks() -> str:

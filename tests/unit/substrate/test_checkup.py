@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chaoskit.facts import Facts
-from chaoskit.substrate.checkup import Finding, features, python, rights
+from chaoskit.substrate.checkup import Finding, features, guards, python, rights
 
 REFUSED = "no user namespace for us: run as root, or --substrate uml"
 
@@ -50,6 +50,20 @@ def test_rights(facts: Facts, is_able: bool, says: str) -> None:
 
     assert finding.is_able is is_able
     assert says in finding.says
+
+
+def test_guards() -> None:
+    """What root in a guest cannot do is told, and what he can where a guest cannot be confined, with what to type."""
+    for user, left in ((0, "may read others' files, as root, and nothing more"), (1000, "has no capability")):
+        files, own = guards("", user)
+        assert (files.is_able, own.is_able) == (True, True)
+        assert left in own.says
+
+    unguarded = guards("unshare: No space left on device; sudo sysctl -w user.max_user_namespaces=10000", 1000)
+
+    assert not any(each.is_able for each in unguarded)
+    assert unguarded[0].says.endswith("sudo sysctl -w user.max_user_namespaces=10000")
+    assert "can write what user 1000 can write here" in unguarded[0].says
 
 
 @pytest.mark.parametrize(("version", "is_able"), [((3, 9, 2), False), ((3, 11, 0), True), ((3, 14, 1), True)])
