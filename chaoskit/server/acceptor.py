@@ -27,10 +27,10 @@ class Acceptor:
         protocol: Callable[[], asyncio.Protocol],
         opened: Sized,
         most: int,
-        tls: tuple[ssl.SSLContext, float] | None,
+        tls: tuple[ssl.SSLContext, float, float] | None,
     ) -> None:
-        """At most `most` connections, those in `opened` and those that are being made; `tls` and seconds for its
-        handshake."""
+        """At most `most` connections, those in `opened` and those that are being made; `tls`, and seconds for its
+        handshake and for its end."""
         self._loop = asyncio.get_running_loop()
         self._listener = listener
         self._protocol = protocol
@@ -88,8 +88,12 @@ class Acceptor:
         self.go_on()
 
     async def _begin(self, connection: socket.socket) -> None:
-        context, patience = self._tls or (None, None)
+        context, handshake, shutdown = self._tls or (None, None, None)
         with contextlib.suppress(OSError):  # a handshake that failed, also ssl.SSLError and TimeoutError
             await self._loop.connect_accepted_socket(
-                self._protocol, connection, ssl=context, ssl_handshake_timeout=patience
+                self._protocol,
+                connection,
+                ssl=context,
+                ssl_handshake_timeout=handshake,
+                ssl_shutdown_timeout=shutdown,
             )

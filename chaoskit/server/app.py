@@ -53,7 +53,7 @@ async def serve(
     open_ones: set[Connection] = set()
     logs = [kept for kept in (log, unacked) if kept is not None]
     rounds = 0
-    tls = None if script.tls is None else (script.tls, limits.handshake / SECOND)
+    tls = None if script.tls is None else (script.tls, limits.handshake / SECOND, limits.linger / SECOND)
     acceptor = Acceptor(listener, lambda: Door(desk, open_ones), open_ones, most, tls)
     try:
         acceptor.go_on()

@@ -176,7 +176,7 @@ class Connection(asyncio.Protocol):
         self.transport.abort()
 
     def _lingered(self) -> None:
-        if self.transport.get_write_buffer_size():
+        if self.transport.get_write_buffer_size() or not self.transport.can_write_eof():
             self.close()
         else:
             self.cut()

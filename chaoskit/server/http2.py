@@ -85,8 +85,12 @@ class Http2(Connection):
         if not self._resets.take(len(resets), self.received):
             self._end(ErrorCodes.ENHANCE_YOUR_CALM)
             return
+        # What h2 knows already and the events before it do not: it refuses to send on these, or to reset them.
         gone = set(resets)
-        self._stop(gone, "client-left")  # first: h2 refuses to send on them already
+        whole = {event.stream_id for event in events if isinstance(event, StreamEnded)}
+        self._stop(gone, "client-left")
+        for number in whole & self._streams.keys():
+            self._streams[number].is_whole = True
         room = set[int]()
         for event in events:
             match event:
@@ -95,8 +99,10 @@ class Http2(Connection):
                 case RemoteSettingsChanged():
                     self.h2.encoder.header_table_size = min(self.h2.encoder.header_table_size, _TABLE)
                     room.add(0)
+                case RequestReceived(stream_id=number) if number not in gone:
+                    self._begin(event, number in whole)
                 case _:
-                    self._handle(event, gone)
+                    self._handle(event)
         self._go_on(room)
         self.flush()
 
@@ -145,10 +151,8 @@ class Http2(Connection):
         self.h2.reset_stream(number, code)
         self.flush()
 
-    def _handle(self, event: Event, gone: set[int]) -> None:
+    def _handle(self, event: Event) -> None:
         match event:
-            case RequestReceived() if event.stream_id not in gone:
-                self._begin(event)
             case DataReceived():
                 self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
                 if event.stream_id in self._streams:
@@ -159,13 +163,13 @@ class Http2(Connection):
             case _:
                 pass
 
-    def _begin(self, event: RequestReceived) -> None:
+    def _begin(self, event: RequestReceived, is_whole: bool) -> None:
         number = event.stream_id
         if not self.desk.requests.take():
             self.h2.reset_stream(number, ErrorCodes.REFUSED_STREAM)  # the client may try again: RFC 9113, 8.7
             return
         headers = {str(name): str(value) for name, value in event.headers if str(name) in _USED}
-        self._streams[number] = Stream(self, number, headers)
+        self._streams[number] = Stream(self, number, headers, is_whole)
 
     def _go_on(self, numbers: Iterable[int]) -> None:
         """These have room again; 0 is the connection, and with it all of them."""
@@ -191,15 +195,16 @@ class Http2(Connection):
 
 
 class Stream:
-    """One request and the outlet of its response. `held` are the bytes that are kept for it."""
+    """One request and the outlet of its response. `held` are the bytes that are kept for it; `is_whole`: h2 has seen
+    the end of the request."""
 
-    def __init__(self, connection: Http2, number: int, headers: dict[str, str]) -> None:
+    def __init__(self, connection: Http2, number: int, headers: dict[str, str], is_whole: bool) -> None:
         self.held = 0
+        self.is_whole = is_whole
         self._connection = connection
         self._number = number
         self._headers = headers
         self._body = bytearray()
-        self._whole = False  # the request
         self._waiting = bytearray()
         self._ends = False
         self._since = connection.received
@@ -214,7 +219,7 @@ class Stream:
     def look(self, now: int) -> None:
         """Waiting for a client has an end."""
         limits, telling = self._connection.limits, self._telling
-        if not self._whole and not self._ends:
+        if not self.is_whole and not self._ends:
             if now - self._since > limits.body + len(self._body) * SECOND // limits.body_rate:
                 self._refuse(408, "the body of the request comes too slowly")
             return
@@ -238,7 +243,6 @@ class Stream:
 
     def answer(self, received: int) -> None:
         """The request is whole."""
-        self._whole = True
         if self._ends:  # it has been refused
             return
         request = Request(
@@ -317,7 +321,7 @@ class Stream:
             connection.flush()
         if self._ends and not self._waiting:
             engine.end_stream(self._number)
-            if not self._whole:
+            if not self.is_whole:
                 engine.reset_stream(self._number, ErrorCodes.NO_ERROR)  # send no more of it: RFC 9113, 8.1
             connection.forget(self._number)
         connection.flush()

@@ -66,6 +66,7 @@ LAB = Limits(
     idle=NEVER,
     write=NEVER,
     arrears=NEVER,
+    linger=30 * SECOND,
     connections=2**30,
     requests=2**30,
     memory=2**40,
@@ -87,6 +88,10 @@ class Budget:
             return False
         self.left -= amount
         return True
+
+    def owe(self, amount: int = 1) -> None:
+        """Take it although it may not be there; nobody else gets any until it has been given back."""
+        self.left -= amount
 
     def give(self, amount: int = 1) -> None:
         """Give back what was taken."""

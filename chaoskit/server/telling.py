@@ -7,6 +7,7 @@ one event above the connection's buffer limit. `sent` is read right before the b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 from chaoskit import clock
@@ -59,6 +60,7 @@ class Telling:
         self._seq = 0
         self._late = 0
         self._waits = False
+        self._timed = False  # the timer holds this, and will call
         self._over = False
 
     @property
@@ -80,9 +82,9 @@ class Telling:
         if self._ask.streamed:
             headers = (("content-type", self._format.content_type), ("cache-control", "no-cache"))
             self._outlet.open(200, headers, self._format.opening())
-            self._desk.pacer.at(self._due(0), self._tell)
+            self._at(self._due(0), self._tell)
         else:
-            self._desk.pacer.at(self._due(self._ask.tokens - 1), self._tell_whole)
+            self._at(self._due(self._ask.tokens - 1), self._tell_whole)
 
     def resume(self) -> None:
         """The client takes bytes again."""
@@ -95,6 +97,8 @@ class Telling:
         if self._over:
             return
         self._over = True
+        if self._timed:
+            self._desk.requests.owe()
         if self._desk.log is not None:
             self._desk.log.add(
                 Served(
@@ -114,14 +118,26 @@ class Telling:
     def _due(self, seq: int) -> int:
         return self._answer.due(self._received, seq)
 
+    def _at(self, due: int, call: Callable[[], None]) -> None:
+        self._timed = True
+        self._desk.pacer.at(due, call)
+
+    def _is_over(self) -> bool:
+        """Asked when the timer calls. One that was stopped before has counted as a request until now, for it took as
+        much room: a client that asks and leaves, again and again, fills no memory."""
+        if self._over and self._timed:
+            self._desk.requests.give()
+        self._timed = False
+        return self._over
+
     def _tell(self) -> None:
         """Send every token whose time has come, and come back for the next."""
-        if self._over:
+        if self._is_over():
             return
         for _ in range(_BURST):
             due = self._due(self._seq)
             if clock.now() < due:
-                self._desk.pacer.at(due, self._tell)
+                self._at(due, self._tell)
                 return
             if not self._outlet.is_clear:
                 self._waits = True
@@ -133,10 +149,10 @@ class Telling:
             if self._seq == self._ask.tokens:
                 self._end(self._format.closing())
                 return
-        self._desk.pacer.at(due, self._tell)
+        self._at(due, self._tell)
 
     def _tell_whole(self) -> None:
-        if self._over:
+        if self._is_over():
             return
         due = self._due(self._ask.tokens - 1)
         sent = clock.now()

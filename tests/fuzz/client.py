@@ -51,16 +51,17 @@ def conversations() -> list[bytes]:
         for path in (b"/v1/chat/completions", b"/v1/messages", b"/api/chat")
     ]
     chunked = b"POST /sse HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
-    return [_GOOD, *posts, b"".join(posts), chunked, _http2(1), _http2(3)]
+    return [_GOOD, *posts, b"".join(posts), chunked, _http2(1), _http2(3), _http2(2, b" " * 150)]
 
 
-def _http2(streams: int) -> bytes:
+def _http2(streams: int, more: bytes = b"") -> bytes:
+    """So many requests, `more` behind their bodies."""
     client = H2Connection(H2Configuration(client_side=True))
     client.initiate_connection()
     for number in range(1, 2 * streams, 2):
         head = [(":method", "POST"), (":scheme", "http"), (":authority", "x"), (":path", "/v1/chat/completions")]
         client.send_headers(number, head)
-        client.send_data(number, _CHAT, end_stream=True)
+        client.send_data(number, _CHAT + more, end_stream=True)
         client.increment_flow_control_window(1000, number)
     client.ping(b"12345678")
     client.reset_stream(1)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hostile import GOOD, PREFACE, Http2Client, everything, frame, settings
+from hostile import GOOD, PREFACE, Http2Client, everything, frame, request, settings
 from serving import SCRIPT, Running, running, wait_for
 
 from chaoskit import clock
@@ -175,13 +175,16 @@ def test_no_descriptor_left_neither_ends_nor_spins_the_server() -> None:
     """When accept finds no free descriptor the server waits without using the processor, says nothing, and goes on."""
     code = (
         "import asyncio, resource\n"
-        "from chaoskit.server import app, limits\n"
+        "from chaoskit.server import app\n"
         "from hostile import SCRIPT\n"
         "listener = app.listen('127.0.0.1', 0)\n"
-        "print(listener.getsockname()[1], flush=True)\n"
-        "resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))\n"
-        "limits._SPARE = 0\n"
-        "asyncio.run(app.serve_until_signal(listener, SCRIPT))\n"
+        "async def work():\n"
+        "    serving = asyncio.create_task(app.serve_until_signal(listener, SCRIPT))\n"
+        "    await asyncio.sleep(0)\n"  # it has raised the limit by now
+        "    resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))\n"
+        "    print(listener.getsockname()[1], flush=True)\n"
+        "    await serving\n"
+        "asyncio.run(work())\n"
     )
     path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[3])])
     process = subprocess.Popen(
@@ -326,6 +329,21 @@ def test_a_body_that_says_it_is_too_long_is_not_asked_for(server: Running) -> No
         assert everything(sock).startswith(b"HTTP/1.1 413 ")
 
 
+@pytest.mark.parametrize("pieces", [1, 2, 9])
+def test_http2_refuses_a_long_body_that_is_whole(tmp_path: Path, pieces: int) -> None:
+    """One 413 and no reset for a body that has ended, though it came with what was too much in one segment."""
+    with running(tmp_path, limits=replace(PUBLIC, body_size=1000)) as server, server.connect() as sock:
+        client = Http2Client(sock)
+        body = [frame(0, int(at == pieces), 1, b"x" * (2000 // pieces)) for at in range(1, pieces + 1)]
+        sock.sendall(request(1, "/sse", end=False, method="POST") + b"".join(body))
+        client.read_until(lambda: 1 in client.ended)
+        sock.sendall(request(3))
+        client.read_until(lambda: 3 in client.ended)
+
+    assert client.status == {1: ["413"], 3: ["200"]}
+    assert client.reset == {}
+
+
 @pytest.mark.parametrize("window", [0, 2**20])
 def test_http2_answers_a_body_that_is_too_long_once(tmp_path: Path, window: int) -> None:
     """One 413 for the stream, whether or not there is room for it; then no error, and the connection goes on."""
@@ -408,6 +426,33 @@ def test_requests_under_way_have_a_bound(tmp_path: Path, http2: bool) -> None:
         wait_for(lambda: is_well(server))
         for other in others:
             other.close()
+
+
+def test_requests_that_are_given_up_count_until_their_time(tmp_path: Path) -> None:
+    """Who asks and resets, again and again, fills no memory: what the timer still holds counts as under way."""
+    minute = Duration.parse("60s")
+    script = replace(SCRIPT, first_token_median=minute, first_token_p99=minute)
+    with running(tmp_path, script, limits=replace(PUBLIC, requests=5)) as server, server.connect() as sock:
+        client = Http2Client(sock)
+        for _ in range(5):
+            number = client.ask("/sse?tokens=2")
+            client.read_until(lambda number=number: number in client.status)
+            sock.sendall(frame(3, 0, number, b"\0\0\0\x08"))
+        last = client.ask("/sse?tokens=2")
+        client.read_until(lambda: last in client.reset)
+
+    assert client.reset[last] == 7  # REFUSED_STREAM
+
+
+def test_what_was_given_up_is_forgotten_in_time(tmp_path: Path) -> None:
+    """When the time of a token that nobody wants has come, its room is free again."""
+    with running(tmp_path, limits=replace(PUBLIC, requests=2)) as server:
+        for _ in range(20):
+            with server.connect() as sock:
+                sock.sendall(ENDLESS)
+                sock.recv(1)
+        wait_for(lambda: is_well(server))
+        wait_for(lambda: is_well(server))
 
 
 @pytest.mark.parametrize(
