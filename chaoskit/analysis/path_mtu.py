@@ -23,7 +23,7 @@ from chaoskit.analysis.raw import Raw
 from chaoskit.analysis.result import Direction, Evidence, PathMtu, PathMtuKind
 from chaoskit.analysis.senders import Look, Sender, senders
 from chaoskit.analysis.timeline import Span, Timeline
-from chaoskit.analysis.ways import Way, over
+from chaoskit.analysis.ways import Small, Way, over
 from chaoskit.records.files import FILES
 from chaoskit.records.model import Served, TcpInfo, Unacked
 
@@ -60,10 +60,7 @@ _ORDER = ("black-hole", "silence", "probed", "signalled", "clamped")
 
 def _way(raw: Raw, course: Timeline, everybody: Sequence[Sender], direction: Direction, spans: tuple[Span, ...]) -> Way:
     own = tuple(sender for sender in everybody if sender.direction == direction)
-    small = [info.at for info in raw.infos if info.when == "connected"]
-    if direction == "down" and own:
-        least = min(sender.looks[0].segment for sender in own)
-        small += [read.at for read in raw.reads if read.size < least]
+    least = min((sender.looks[0].segment for sender in own), default=0) if direction == "down" else 0
     return Way(
         direction=direction,
         spans=spans,
@@ -71,7 +68,7 @@ def _way(raw: Raw, course: Timeline, everybody: Sequence[Sender], direction: Dir
         requests={request.stream: request for request in raw.requests},
         senders=own,
         receivers=tuple(sender for sender in everybody if sender.direction != direction),
-        small=tuple(small),
+        small=Small(tuple(info.at for info in raw.infos if info.when == "connected"), raw.tokens, raw.signs, least),
     )
 
 
@@ -196,7 +193,7 @@ def _silence(up: Way) -> Iterator[PathMtu]:
     """What a client can say of a server that it knows nothing of: that it asked in full, and nothing came."""
     found = [(sender, sender.looks[-1]) for sender in up.senders if up.asked & _given_up(up, sender)]
     silent = [(sender, look) for sender, look in found if _is_silent(look)]
-    heard = [at for at in up.small if any(look.at - _quiet(look) < at < look.at for _, look in silent)]
+    heard = [at for at in up.small.handshakes if any(look.at - _quiet(look) < at < look.at for _, look in silent)]
     if not heard:
         return
     streams = set[int]().union(*(_given_up(up, sender) for sender, _ in silent))

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from chaoskit.probe.wire import COMMENT, MalformedError, Ndjson, Sse, Wire
 from chaoskit.records.model import Event, EventKind
+from chaoskit.records.reading import MOST
 from chaoskit.spec.model import Protocol
 
 PATHS: dict[Protocol, str] = {
@@ -193,11 +194,12 @@ def _written_stamps(comment: bytes) -> _Stamps:
     words = comment[len(_STAMPS) :].split()
     if len(words) != 3 or not all(word.isdigit() and len(word) < 20 for word in words):
         return _NO_STAMPS
-    return int(words[0]), int(words[1]), int(words[2])
+    return _integer(int(words[0])), _integer(int(words[1])), _integer(int(words[2]))
 
 
 def _integer(value: object) -> int | None:
-    return value if type(value) is int else None
+    """A number that a record may hold."""
+    return value if type(value) is int and 0 <= value < MOST else None
 
 
 def _dict(value: object) -> _Object:

@@ -11,6 +11,7 @@ from chaoskit.errors import RefusedError
 OUTCOME = "outcome.json"
 EXPERIMENT = "experiment.yaml"
 PLAN = "plan.json"
+MACHINE = "machine.json"
 _ROOM = 4096  # bytes: a block of most filesystems
 
 

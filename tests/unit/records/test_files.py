@@ -57,11 +57,11 @@ def test_following_reads_every_record_once(tmp_path: Path) -> None:
     """Looking on while a run writes gives each record once, and a torn line only when it is whole."""
     record = EXAMPLES[0]
     text = line(record).encode() * 2
-    path, seen, offset = tmp_path / FILES[Phase], [], 0
+    path, seen, mark = tmp_path / FILES[Phase], [], START
 
     for end in range(len(text) + 1):
         path.write_bytes(text[:end])
-        new, offset = follow(tmp_path, Phase, offset)
+        new, mark = follow(tmp_path, Phase, mark)
         seen += new
 
     assert seen == [record, record]
