@@ -10,6 +10,7 @@ from chaoskit.analysis.path_mtu import path_mtu
 from chaoskit.analysis.raw import Raw
 from chaoskit.analysis.result import Direction, PathMtu
 from chaoskit.analysis.timeline import timeline
+from chaoskit.analysis.streams import streams
 from chaoskit.analysis.tokens import signs_of, tokens_of
 from chaoskit.plan.model import Plan
 from chaoskit.records.model import Completion, Phase, Read, Request, Served, Signs, TcpInfo, Unacked
@@ -84,8 +85,7 @@ class Run:
             detail="",
             phases=phases,
             requests=self.requests,
-            tokens=tokens_of(self.reads),
-            signs=signs_of(self.signs),
+            streams=streams(self.requests, tokens_of(self.reads), signs_of(self.signs)),
             infos=self.infos,
             vitals=[],
             served=self.served,

@@ -20,7 +20,7 @@ from chaoskit.analysis.parts import SECOND, WHOLE, Part, home, parts
 from chaoskit.analysis.path_mtu import path_mtu
 from chaoskit.analysis.raw import Raw, load
 from chaoskit.analysis.result import Bucket, PhaseResult, Result, Round
-from chaoskit.analysis.streams import Stream, streams
+from chaoskit.analysis.streams import Stream
 from chaoskit.analysis.timeline import Timeline, single, timeline
 from chaoskit.analysis.verdicts import judge
 from chaoskit.faults.show import describe
@@ -56,7 +56,7 @@ def analyse(run: Path, asked: Asked | None = None) -> Result:
 
 def understand(raw: Raw, run: Path, asked: Asked) -> Result:
     """The same for records that have been read. `run` is only named in the result."""
-    found = streams(raw.requests, raw.tokens, raw.signs)
+    found = raw.streams
     course = _timeline(raw)
     by_name = parts(found, course)
     intended = _intended(raw, found.each, asked.workload)

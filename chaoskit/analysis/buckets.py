@@ -33,9 +33,8 @@ def buckets(found: Streams, timeline: Timeline) -> dict[str, tuple[Bucket, ...]]
             ttft[_place(timeline.charge(first.begin, first.end), first.begin, seconds)].append(first.value)
         if stream.is_interrupted:
             interrupted[_place(home(stream, timeline), stream.request.ended, seconds)] += 1
-    gaps = found.gaps
-    for gap in gaps.those(gaps.are_stalls):
-        stalls[_place(timeline.charge(gap.before.at, gap.end), gap.end, seconds)] += 1
+    for gap in found.gaps.stalls:
+        stalls[_place(timeline.charge(gap.begin, gap.end), gap.end, seconds)] += 1
     return {
         name: tuple(
             Bucket(

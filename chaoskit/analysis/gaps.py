@@ -30,30 +30,26 @@ class Token(NamedTuple):
 
     at: int
     user: int
-    read: int
     due: int | None
     sent: int | None
 
 
 class Gap(NamedTuple):
-    """The time between two tokens, in ns; `after` is None when the stream ended instead.
+    """The time between two tokens, in ns; `is_last` when the stream ended instead of the second.
 
-    `excess` is its length without the server's own pause, `wait` how long a reader had nothing to read.
+    `excess` is its length without the server's own pause, `wait` how long a reader had nothing to read. Both tokens of
+    a coalesced gap came with one read: it is none of the network's.
     """
 
     stream: int
     row: int
-    before: Token
-    after: Token | None
+    begin: int
     end: int
     length: int
     excess: int
     wait: int
-
-    @property
-    def is_coalesced(self) -> bool:
-        """Both tokens came with one read: this gap is none of the network's."""
-        return self.after is not None and self.after.read == self.before.read
+    is_coalesced: bool
+    is_last: bool
 
     @property
     def is_stall(self) -> bool:
@@ -63,14 +59,41 @@ class Gap(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """What there is of each token's row: the gap that begins with it, where `is_gap`."""
+    """What there is of each token's row: the gap that begins with it, where `is_gap`.
 
-    tokens: Tokens
+    Most gaps are neither pauses nor stalls, so that only the rows of these are kept: `pauses` with the pauses' lengths
+    in ns, and `ends` with the tokens on both sides of a stall.
+    """
+
+    stream: Ints
+    at: NDArray[np.int64]
     length: NDArray[np.int64]
-    pause: Ints
     wait: NDArray[np.int64]
     is_coalesced: Bools
     is_gap: Bools
+    is_stall: Bools
+    pauses: tuple[Ints, Ints]
+    ends: tuple[Ints, Tokens]
+
+    def is_last(self, row: int) -> bool:
+        """Whether no token of the stream comes after this row's."""
+        return row + 1 == len(self.stream) or bool(self.stream[row + 1] != self.stream[row])
+
+    def sides(self, gap: Gap) -> tuple[Token, Token | None]:
+        """The tokens before and after a stall."""
+        rows, tokens = self.ends
+        place = int(np.searchsorted(rows, gap.row))
+        return _token(tokens, place), None if gap.is_last else _token(tokens, place + 1)
+
+
+def _token(tokens: Tokens, row: int) -> Token:
+    at, due, sent = int(tokens.at[row]), int(tokens.due_ago[row]), int(tokens.sent_ago[row])
+    return Token(
+        at=at,
+        user=at + int(tokens.held[row]),
+        due=None if due == UNKNOWN else at - due,
+        sent=None if sent == UNKNOWN else at - sent,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,12 +106,12 @@ class Gaps(Sequence[Gap]):
     @property
     def stream(self) -> Ints:
         """The number of each one's stream."""
-        return self.table.tokens.stream[self.rows]
+        return self.table.stream[self.rows]
 
     @property
-    def begin(self) -> Ints:
+    def begin(self) -> NDArray[np.int64]:
         """The stamp of the token before, ns."""
-        return self.table.tokens.at[self.rows]
+        return self.table.at[self.rows]
 
     @property
     def length(self) -> NDArray[np.int64]:
@@ -98,7 +121,11 @@ class Gaps(Sequence[Gap]):
     @property
     def excess(self) -> NDArray[np.int64]:
         """The length without the server's own pause, ns."""
-        return self.table.length[self.rows] - self.table.pause[self.rows]
+        rows, pauses = self.table.pauses
+        excess = self.length
+        _, here, there = np.intersect1d(self.rows, rows, assume_unique=True, return_indices=True)
+        excess[here] -= pauses[there]
+        return excess
 
     @property
     def wait(self) -> NDArray[np.int64]:
@@ -106,14 +133,19 @@ class Gaps(Sequence[Gap]):
         return self.table.wait[self.rows]
 
     @property
-    def is_coalesced(self) -> Bools:
+    def are_coalesced(self) -> Bools:
         """Both tokens came with one read."""
         return self.table.is_coalesced[self.rows]
 
     @property
     def are_stalls(self) -> Bools:
         """Longer than the threshold, and not because the server wanted it so."""
-        return self.excess > STALL
+        return self.table.is_stall[self.rows]
+
+    @property
+    def stalls(self) -> Gaps:
+        """Those of them."""
+        return self.those(self.are_stalls)
 
     def those(self, chosen: Bools) -> Gaps:
         """Some of these."""
@@ -127,32 +159,15 @@ class Gaps(Sequence[Gap]):
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __iter__(self) -> Iterator[Gap]:
+        table = self.table
+        columns = (self.stream, self.rows, self.begin, self.length, self.excess, self.wait, self.are_coalesced)
+        for stream, row, begin, length, excess, wait, is_coalesced in zip(*(c.tolist() for c in columns), strict=True):
+            yield Gap(stream, row, begin, begin + length, length, excess, wait, is_coalesced, table.is_last(row))
+
     def __getitem__(self, index: int) -> Gap:  # type: ignore[override]
-        row = int(self.rows[index])
-        tokens, length = self.table.tokens, int(self.table.length[row])
-        stream, begin = int(tokens.stream[row]), int(tokens.at[row])
-        is_last = row + 1 == len(tokens.at) or tokens.stream[row + 1] != stream
-        return Gap(
-            stream=stream,
-            row=row,
-            before=_token(tokens, row),
-            after=None if is_last else _token(tokens, row + 1),
-            end=begin + length,
-            length=length,
-            excess=length - int(self.table.pause[row]),
-            wait=int(self.table.wait[row]),
-        )
-
-
-def _token(tokens: Tokens, row: int) -> Token:
-    at, due, sent = int(tokens.at[row]), int(tokens.due_ago[row]), int(tokens.sent_ago[row])
-    return Token(
-        at=at,
-        user=at + int(tokens.held[row]),
-        read=int(tokens.read[row]),
-        due=None if due == UNKNOWN else at - due,
-        sent=None if sent == UNKNOWN else at - sent,
-    )
+        place = range(len(self))[index]
+        return next(iter(Gaps(self.table, self.rows[place : place + 1])))
 
 
 class Sums:
@@ -168,9 +183,10 @@ class Sums:
         """The sum of each stream's part of a column."""
         if not len(column):
             return []
-        wide = column.astype(np.int64)
-        largest = int(np.abs(wide).max()) * max(self.counts)
-        return cast("list[int]", np.add.reduceat(wide if largest < 2**63 else wide.astype(object), self._starts).tolist())
+        wide = column.astype(np.int64, copy=False)
+        if max(int(wide.max()), -int(wide.min())) * max(self.counts) >= 2**63:
+            wide = wide.astype(object)
+        return cast("list[int]", np.add.reduceat(wide, self._starts).tolist())
 
     def largest(self, column: Ints) -> list[int]:
         """The largest number of each stream's part of a column."""
@@ -180,18 +196,23 @@ class Sums:
 def table(requests: Sequence[Request], tokens: Tokens, bounds: Sequence[int]) -> Table:
     """The gaps of these requests' tokens: those of the n-th are from row `bounds[n]` to row `bounds[n + 1]`."""
     count = len(tokens.at)
-    made = Table(
-        tokens=tokens,
-        length=np.empty(count, dtype=np.int64),
-        pause=np.empty(count, dtype=tokens.due_ago.dtype),
-        wait=np.empty(count, dtype=np.int64),
-        is_coalesced=np.empty(count, dtype=np.bool_),
-        is_gap=np.empty(count, dtype=np.bool_),
+    made = _Draft(tokens)
+    pairs = zip(requests, pairwise(bounds), strict=True)
+    for batch in _batches([(request, first) for request, (first, after) in pairs if after > first], count):
+        made.fill(*batch)
+    stalls = np.flatnonzero(made.is_stall)
+    ends = np.union1d(stalls, np.minimum(stalls + 1, count - 1))
+    return Table(
+        stream=tokens.stream,
+        at=tokens.at.astype(np.int64, copy=False),
+        length=made.length,
+        wait=made.wait,
+        is_coalesced=made.is_coalesced,
+        is_gap=made.is_gap,
+        is_stall=made.is_stall,
+        pauses=made.pauses,
+        ends=(ends, Tokens(*(column[ends] for column in tokens))),
     )
-    having = [(request, first) for request, (first, after) in zip(requests, pairwise(bounds), strict=True) if after > first]
-    for batch in _batches(having, count):
-        _fill(made, *batch)
-    return made
 
 
 def _batches(having: Sequence[tuple[Request, int]], count: int) -> Iterator[tuple[list[Request], list[int], int]]:
@@ -208,28 +229,51 @@ def _batches(having: Sequence[tuple[Request, int]], count: int) -> Iterator[tupl
         yield requests, firsts, count
 
 
-def _fill(made: Table, requests: Sequence[Request], begins: Sequence[int], until: int) -> None:
-    """These streams' part of the table. Row numbers count from the first of them here."""
-    here = slice(begins[0], until)
-    tokens = Tokens(*(column[here] for column in made.tokens))
-    at, count = tokens.at, until - begins[0]
-    firsts = np.array(begins) - begins[0]
-    sizes = np.diff(firsts, append=count)
-    lasts = firsts + sizes - 1
-    end = np.append(at[1:], 0)
-    end[lasts] = [request.ended for request in requests]
-    end = np.maximum(end, at)
-    made.length[here] = end - at
-    made.pause[here] = _pauses(tokens, lasts)
-    made.wait[here] = _waits(at, end, firsts, sizes)
-    made.is_coalesced[here] = np.append(tokens.read[1:] == tokens.read[:-1], False)
-    made.is_coalesced[here][lasts] = False
-    is_gap = np.ones(count, dtype=np.bool_)
-    is_gap[lasts] = [
-        request.completion != "complete" and (request.completion != "cancelled" or length > STALL)
-        for request, length in zip(requests, made.length[here][lasts].tolist(), strict=True)
-    ]
-    made.is_gap[here] = is_gap
+class _Draft:
+    """A table that is filled stream by stream."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        count = len(tokens.at)
+        self.tokens = tokens
+        self.length = np.empty(count, dtype=np.int64)
+        self.wait = np.empty(count, dtype=np.int64)
+        self.is_coalesced = np.empty(count, dtype=np.bool_)
+        self.is_gap = np.empty(count, dtype=np.bool_)
+        self.is_stall = np.empty(count, dtype=np.bool_)
+        self._pauses: list[tuple[Ints, Ints]] = []
+
+    @property
+    def pauses(self) -> tuple[Ints, Ints]:
+        """The rows of all, and their lengths."""
+        nothing = np.empty(0, dtype=np.int64)
+        rows, lengths = zip((nothing, nothing), *self._pauses, strict=True)
+        return np.concatenate(rows), narrow(np.concatenate(lengths))
+
+    def fill(self, requests: Sequence[Request], begins: Sequence[int], until: int) -> None:
+        """Up to this row, with the streams that begin at these. Rows count from the first of them in here."""
+        here = slice(begins[0], until)
+        tokens = Tokens(*(column[here] for column in self.tokens))
+        at, firsts = tokens.at, np.array(begins) - begins[0]
+        sizes = np.diff(firsts, append=len(at))
+        lasts = firsts + sizes - 1
+        end = np.append(at[1:], 0)
+        end[lasts] = [request.ended for request in requests]
+        end = np.maximum(end, at)
+        length, pause = end - at, _pauses(tokens, lasts)
+        is_coalesced = np.append(tokens.read[1:] == tokens.read[:-1], False)
+        is_coalesced[lasts] = False
+        is_gap = np.ones(len(at), dtype=np.bool_)
+        is_gap[lasts] = [_dies(*pair) for pair in zip(requests, length[lasts].tolist(), strict=True)]
+        self.length[here], self.wait[here] = length, _waits(at, end, firsts, sizes)
+        self.is_coalesced[here], self.is_gap[here] = is_coalesced, is_gap
+        self.is_stall[here] = is_gap & (length - pause > STALL)
+        rows = np.flatnonzero(pause)
+        self._pauses.append((rows + begins[0], pause[rows]))
+
+
+def _dies(request: Request, silence: int) -> bool:
+    """Whether the time from a stream's last token to its end counts."""
+    return request.completion != "complete" and (request.completion != "cancelled" or silence > STALL)
 
 
 def _pauses(tokens: Tokens, lasts: Ints) -> NDArray[np.int64]:

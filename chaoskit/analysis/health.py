@@ -29,7 +29,7 @@ SERVER_LATE_MS = 20.0
 def health(found: Streams, vitals: Sequence[Vitals]) -> Health:
     """Of the whole run."""
     lags = sorted(stream.request.started - stream.request.scheduled for stream in found.each)
-    late = np.sort(found.table.tokens.late)
+    late = np.sort(found.late)
     scheduling = nearest(lags, 99) / MS if lags else None
     loop = loop_lag(vitals)
     return Health(

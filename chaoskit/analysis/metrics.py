@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 from chaoskit.analysis.estimates import Estimates
-from chaoskit.analysis.gaps import SEVERE, STALL, Sums
+from chaoskit.analysis.gaps import SEVERE, STALL
 from chaoskit.analysis.parts import Part
 from chaoskit.analysis.quantiles import MS, of_column, times
 from chaoskit.analysis.result import Estimated, Failure, Metrics, Times
@@ -26,8 +26,8 @@ _MISSING = {
 def metrics(part: Part, estimates: Estimates) -> Metrics:
     """The metrics of everything that is charged to this part."""
     gaps, sums = part.gaps, part.by_stream
-    coalesced = int(gaps.is_coalesced.sum())
-    stalls: list[int] = gaps.excess[gaps.are_stalls].tolist()
+    coalesced = int(gaps.are_coalesced.sum())
+    stalls: list[int] = gaps.stalls.excess.tolist()
     completions = Counter(stream.request.completion for stream in part.streams)
     return Metrics(
         started=len(part.streams),
@@ -40,8 +40,8 @@ def metrics(part: Part, estimates: Estimates) -> Metrics:
         ttft_from_sent=_times(part, "ttft_from_sent"),
         ttf_event=_times(part, "ttf_event"),
         ttfo=_times(part, "ttfo"),
-        itl=of_column(gaps.length, sum(sums.length), _MISSING["max_gap"]),
-        itl_uncoalesced=_uncoalesced(part),
+        itl=of_column(gaps.length, _MISSING["max_gap"]),
+        itl_uncoalesced=of_column(gaps.those(~gaps.are_coalesced).length, _MISSING["max_gap"]),
         tpot=_times(part, "tpot"),
         e2el=_times(part, "e2el"),
         dns=_times(part, "dns"),
@@ -69,11 +69,6 @@ def metrics(part: Part, estimates: Estimates) -> Metrics:
 def _times(part: Part, name: str) -> Times:
     missing = _MISSING.get(name, "no stream was started")
     return times((value for _, value in part.times.get(name, [])), missing)
-
-
-def _uncoalesced(part: Part) -> Times:
-    spread = part.gaps.those(~part.gaps.is_coalesced)
-    return of_column(spread.length, sum(Sums(spread).of(spread.length)), _MISSING["max_gap"])
 
 
 def _throughput(part: Part) -> Estimated:

@@ -88,7 +88,7 @@ def parts(found: Streams, timeline: Timeline) -> dict[str, Part]:
             draft.seconds += (span.end - span.begin) / SECOND
     for stream in found.each:
         _charge(stream, timeline, drafts)
-    for span, tokens in _tokens(found.table.tokens.at, timeline):
+    for span, tokens in _tokens(found.table.at, timeline):
         for draft in _shares(drafts, span):
             draft.tokens += tokens
     gaps = _gaps(found.gaps, timeline)

@@ -68,7 +68,7 @@ def _way(raw: Raw, course: Timeline, everybody: Sequence[Sender], direction: Dir
         requests={request.stream: request for request in raw.requests},
         senders=own,
         receivers=tuple(sender for sender in everybody if sender.direction != direction),
-        small=Small(tuple(info.at for info in raw.infos if info.when == "connected"), raw.tokens, raw.signs, least),
+        small=Small(tuple(info.at for info in raw.infos if info.when == "connected"), raw.streams.heard, least),
     )
 
 

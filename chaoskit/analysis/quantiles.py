@@ -39,9 +39,12 @@ def times(values: Iterable[float], missing: str) -> Times:
     return _summary(found, math.fsum(found), sum(map(math.isinf, found)), missing)
 
 
-def of_column(values: NDArray[np.int64], total: int, missing: str) -> Times:
-    """The same of very many whole numbers, whose sum is known."""
-    return _summary(_Sorted(np.sort(values)), float(total), 0, missing)
+def of_column(values: NDArray[np.int64], missing: str) -> Times:
+    """The same of very many whole numbers that are not below 0. Sorts them where they are."""
+    values.sort()
+    is_safe = not len(values) or int(values[-1]) * len(values) < 2**63
+    total = int((values if is_safe else values.astype(object)).sum())
+    return _summary(_Sorted(values), float(total), 0, missing)
 
 
 class _Sorted(Sequence[int]):

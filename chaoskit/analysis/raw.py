@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import get_args
 
 from chaoskit.analysis.result import How
+from chaoskit.analysis.streams import Streams, streams
 from chaoskit.analysis.timeline import DRAIN
-from chaoskit.analysis.tokens import SignsOfLife, Tokens, read_signs, read_tokens
+from chaoskit.analysis.tokens import read_signs, read_tokens
 from chaoskit.errors import SpecError
 from chaoskit.plan.model import Plan, load_plan
 from chaoskit.records.directory import MACHINE, OUTCOME, PLAN
@@ -34,8 +35,7 @@ class Raw:
     detail: str
     phases: list[Phase]
     requests: list[Request]
-    tokens: Tokens
-    signs: SignsOfLife
+    streams: Streams
     infos: list[TcpInfo]
     vitals: list[Vitals]
     served: list[Served]
@@ -50,7 +50,7 @@ class Raw:
             (
                 *(phase.ready for phase in self.phases),
                 *(request.ended for request in self.requests),
-                *(int(stamps.max()) for stamps in (self.tokens.at, self.signs.last) if len(stamps)),
+                self.streams.heard.last,
                 *(line.at for line in self.vitals),
                 *(sample.at for sample in self.counters),
             ),
@@ -69,6 +69,7 @@ def load(run: Path) -> Raw:
         raise SpecError(f"{run} is no run directory: it holds neither {PLAN} nor {FILES[Request]}")
     plan = load_plan(run) if os.path.lexists(run / PLAN) else None
     how, detail = how_it_went(run, plan is not None)
+    requests = _requests(run)
     machine, doubt = _machine(run / MACHINE)
     return Raw(
         plan=plan,
@@ -77,9 +78,8 @@ def load(run: Path) -> Raw:
         how=how,
         detail=detail,
         phases=_phases(run, plan),
-        requests=_requests(run),
-        tokens=read_tokens(run),
-        signs=read_signs(run),
+        requests=requests,
+        streams=streams(requests, read_tokens(run), read_signs(run)),
         infos=read(run, TcpInfo),
         vitals=read(run, Vitals),
         served=read(run, Served),

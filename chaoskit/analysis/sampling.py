@@ -111,10 +111,10 @@ def of_gaps(lengths: Column, owners: Column, percents: Sequence[int], seed: int)
     The gaps are sorted once; a resample's percentile is where the running sum of their weights reaches its rank. That
     place is found in two steps: among blocks of gaps, whose weights are a matrix product, then within one block.
     """
-    order = np.argsort(lengths, kind="stable")
-    ordered = np.asarray(lengths)[order]
     owner, count = _places(np.asarray(owners))
+    order = np.argsort(lengths, kind="stable")
     owner = owner[order]
+    ordered = np.asarray(lengths)[order]
     del order
     random = np.random.default_rng(seed)
     size = -(-len(owner) // max(1, min(_MOST_BLOCKS, _CELLS // count)))

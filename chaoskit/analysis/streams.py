@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chaoskit.analysis.gaps import Gaps, Table, table
 from chaoskit.analysis.tokens import Ints, SignsOfLife, Tokens
@@ -57,11 +58,16 @@ class Stream:
 
 @dataclass(frozen=True, eq=False)
 class Streams:
-    """All streams that ended, by number, and all their tokens. `unfinished` were open when the records break off."""
+    """All streams that ended, by number, and all their tokens. `unfinished` were open when the records break off.
+
+    `late` is how late the reference server sent each token, ns; `heard` is what came of any stream.
+    """
 
     each: tuple[Stream, ...]
     table: Table
     unfinished: int
+    late: Ints
+    heard: Heard
 
     @property
     def gaps(self) -> Gaps:
@@ -70,24 +76,37 @@ class Streams:
         return Gaps(self.table, rows.astype(np.int32) if len(self.table.is_gap) < 2**31 else rows)
 
 
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """When something came: tokens, with the bytes of their reads (as far as 65,535), and signs of life."""
+
+    at: Ints
+    size: NDArray[np.uint16]
+    signs: SignsOfLife
+
+    @property
+    def last(self) -> int:
+        """The latest stamp, 0 if nothing came."""
+        return max((int(stamps.max()) for stamps in (self.at, self.signs.last) if len(stamps)), default=0)
+
+
 def streams(requests: Iterable[Request], tokens: Tokens, signs: SignsOfLife) -> Streams:
     """The streams of these records. No two requests have the same number."""
     ended = sorted(requests, key=lambda request: request.stream)
     numbers = np.array([request.stream for request in ended], dtype=np.int64)
+    heard = Heard(tokens.at, tokens.size, signs)
     strangers = np.setdiff1d(np.concatenate((_once(tokens.stream), signs.stream)), numbers)
     if len(strangers):
         tokens = Tokens(*(column[~np.isin(tokens.stream, strangers)] for column in tokens))
     bounds = [*np.searchsorted(tokens.stream, numbers).tolist(), len(tokens.at)]
-    alive = _alive(ended, tokens, bounds, signs)
     made = table(ended, tokens, bounds)
-    return Streams(
-        tuple(
-            Stream(request, after - first, min(last, request.ended), first, made)
-            for request, last, (first, after) in zip(ended, alive, pairwise(bounds), strict=True)
-        ),
-        made,
-        len(strangers),
+    found = tuple(
+        Stream(request, after - first, min(last, request.ended), first, made)
+        for request, last, (first, after) in zip(
+            ended, _alive(ended, tokens, bounds, signs), pairwise(bounds), strict=True
+        )
     )
+    return Streams(found, made, len(strangers), tokens.late, heard)
 
 
 def _once(ordered: Ints) -> Ints:

@@ -64,7 +64,19 @@ class SignsOfLife:
 
 def read_tokens(run: Path) -> Tokens:
     """All of a run's. Raises SpecError with file and line."""
-    return _sorted([_tokens(rows) for rows in _rows(run, Read, _are_tokens, _of_reads)])
+    columns = _Columns(_room(run / FILES[Read]))
+    for rows in _rows(run, Read, _are_tokens, _of_reads):
+        columns.add(_tokens(rows))
+    return columns.sorted()
+
+
+def _room(path: Path) -> int:
+    """How many tokens a file of reads has: those of one read are separated by commas from it, and in themselves."""
+    lines = commas = 0
+    for block in blocks(path):
+        lines += block.data.count(b"\n")
+        commas += block.data.count(b",")
+    return max(0, commas - (_HEAD - 1) * lines) // _EVENT
 
 
 def read_signs(run: Path) -> SignsOfLife:
@@ -74,7 +86,9 @@ def read_signs(run: Path) -> SignsOfLife:
 
 def tokens_of(reads: Iterable[Read]) -> Tokens:
     """The same from records."""
-    return _sorted([_tokens(_of_reads(reads))])
+    columns = _Columns(0)
+    columns.add(_tokens(_of_reads(reads)))
+    return columns.sorted()
 
 
 def signs_of(signs: Iterable[Signs]) -> SignsOfLife:
@@ -177,19 +191,37 @@ def narrow(column: NDArray[np.int64]) -> Ints:
     return column.copy()
 
 
-def _sorted(parts: list[Tokens]) -> Tokens:
-    """All of these, by stream. Takes the parts' columns away one after the other, for they are large."""
-    columns = [list(column) for column in zip(*(parts or [tokens_of(())]), strict=True)]
-    parts.clear()
-    order: NDArray[np.int64] | None = None
-    found = []
-    for chunks in columns:
-        column = np.concatenate(chunks)
-        chunks.clear()
-        if not found and (column[1:] < column[:-1]).any():
-            order = np.argsort(column, kind="stable")
-        found.append(column if order is None else column[order])
-    return Tokens(*found)
+class _Columns:
+    """The columns of tokens that come table by table. A column is 32 bits wide until a number needs more."""
+
+    def __init__(self, room: int) -> None:
+        """With room for so many tokens, of which the kernel gives what is written to."""
+        self._count = 0
+        self._columns = [np.empty(room, dtype=column.dtype) for column in _tokens(_of_reads(()))]
+
+    def add(self, tokens: Tokens) -> None:
+        """All of these."""
+        after = self._count + len(tokens.at)
+        for index, new in enumerate(tokens):
+            column = self._columns[index]
+            if after > len(column):
+                column = np.concatenate((column, np.empty(after, dtype=column.dtype)))
+            if new.dtype.itemsize > column.dtype.itemsize:
+                column = column.astype(new.dtype)
+            column[self._count : after] = new
+            self._columns[index] = column
+        self._count = after
+
+    def sorted(self) -> Tokens:
+        """All, by stream. Leaves nothing behind, for columns are large."""
+        order: NDArray[np.int64] | None = None
+        found = []
+        while self._columns:
+            column = self._columns.pop(0)[: self._count]
+            if not found and (column[1:] < column[:-1]).any():
+                order = np.argsort(column, kind="stable")
+            found.append(column if order is None else column[order])
+        return Tokens(*found)
 
 
 def _signs(tables: Iterable[NDArray[np.int64]]) -> SignsOfLife:

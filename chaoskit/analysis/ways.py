@@ -15,8 +15,9 @@ from typing import NamedTuple
 from chaoskit.analysis.by_chance import Tally
 from chaoskit.analysis.result import Direction
 from chaoskit.analysis.senders import Look, Run, Sender
+from chaoskit.analysis.streams import Heard
 from chaoskit.analysis.timeline import FOREVER, Span, Timeline
-from chaoskit.analysis.tokens import Ints, SignsOfLife, Tokens
+from chaoskit.analysis.tokens import Ints
 from chaoskit.records.model import Request
 
 _NEAR = 0.95  # of a full segment
@@ -30,20 +31,19 @@ class Small:
     """
 
     handshakes: tuple[int, ...]
-    tokens: Tokens
-    signs: SignsOfLife
+    heard: Heard
     least: int
 
     def came(self, begin: int, until: int) -> bool:
         """Whether one arrived then; `until` is no longer part of it."""
         if any(begin <= at < until for at in self.handshakes):
             return True
-        signs, tokens = self.signs, self.tokens
+        heard, signs = self.heard, self.heard.signs
         all_small = signs.largest < self.least
         return (
             _any_within(signs.first[all_small], begin, until)
             or _any_within(signs.last[all_small], begin, until)
-            or _any_within(tokens.at[tokens.size < self.least], begin, until)
+            or _any_within(heard.at[heard.size < self.least], begin, until)
         )
 
 

@@ -33,7 +33,7 @@ def test_a_stream_dies_in_its_last_gap() -> None:
 
     gap = only(made).gaps[-1]
     assert gap.length == 5000 * MS
-    assert gap.after is None
+    assert gap.is_last
     assert gap.is_stall
 
 
