@@ -21,6 +21,7 @@ MOST = 2**60
 LONGEST_LINE = 1 << 20  # bytes
 _LARGEST_DOCUMENT = 64 << 20  # bytes of a file that is one JSON value
 _BLOCK = 4 << 20  # bytes read at a time
+_WORD = 2**64  # whole numbers in documents are below it
 _ADVICE = "restore the file from a copy, or make the run again"
 
 _SORTS = {
@@ -165,7 +166,7 @@ def _check(value: Any) -> None:
                 raise ValueError(f"half of a character in {shown(text)}")
             case float() as number if not math.isfinite(number):
                 raise ValueError(f"{number} is no number")
-            case int() as number if not -MOST < number < MOST:
+            case int() as number if not -_WORD < number < _WORD:
                 raise ValueError(f"{shown(number)} is out of range")
 
 
