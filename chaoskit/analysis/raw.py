@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from os.path import lexists
 from pathlib import Path
 from typing import get_args
 
@@ -63,11 +64,13 @@ def load(run: Path) -> Raw:
 
     Raises SpecError when it is none, of another schema, or holds something that is no record of it.
     """
-    if not run.is_dir():
-        raise SpecError(f"{run} is no run directory: {'a file' if run.exists() else 'nothing is there'}")
-    if not any(os.path.lexists(run / name) for name in (PLAN, FILES[Request], FILES[Phase])):
+    try:
+        os.stat(os.path.join(run, "."))  # fails as well where its files cannot be reached
+    except OSError as error:
+        raise SpecError(f"{run} is no run directory: {error.strerror}") from None
+    if not any(lexists(run / name) for name in (PLAN, FILES[Request], FILES[Phase])):
         raise SpecError(f"{run} is no run directory: it holds neither {PLAN} nor {FILES[Request]}")
-    plan = load_plan(run) if os.path.lexists(run / PLAN) else None
+    plan = load_plan(run) if lexists(run / PLAN) else None
     how, detail = how_it_went(run, plan is not None)
     requests = _requests(run)
     machine, doubt = _machine(run / MACHINE)

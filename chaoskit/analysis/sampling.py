@@ -19,7 +19,8 @@ from chaoskit.analysis.quantiles import rank
 DRAWS = 2000
 _GAP_DRAWS = 1000
 _AT_ONCE = 1_000_000  # drawn numbers held in memory at a time
-_CELLS, _MOST_BLOCKS = 4_000_000, 4096  # of the matrix of blocks and streams
+_CELLS = 4_000_000  # of the matrix of blocks and streams, at most
+_LEAST_BLOCK = 2048  # gaps
 
 Floats = NDArray[np.float64]
 Column = Sequence[float] | Sequence[int] | NDArray[np.int64] | NDArray[np.int32]
@@ -117,7 +118,7 @@ def of_gaps(lengths: Column, owners: Column, percents: Sequence[int], seed: int)
     ordered = np.asarray(lengths)[order]
     del order
     random = np.random.default_rng(seed)
-    size = -(-len(owner) // max(1, min(_MOST_BLOCKS, _CELLS // count)))
+    size = max(_LEAST_BLOCK, -(-len(owner) * count // _CELLS))
     cells = _cells(owner, count, size)
     drawn = np.empty((len(percents), _GAP_DRAWS))
     step = max(1, _AT_ONCE // count)
@@ -127,12 +128,13 @@ def of_gaps(lengths: Column, owners: Column, percents: Sequence[int], seed: int)
         running = np.cumsum(cells @ np.array(weights, dtype=float).T, axis=0).astype(np.int64)
         for draw, weight in enumerate(weights):
             sums = running[:, draw]
-            for row, percent in enumerate(percents):
-                wanted = rank(percent, int(sums[-1]))
-                block = int(np.searchsorted(sums, wanted))
-                within = np.cumsum(weight[owner[block * size : (block + 1) * size]])
+            wanted = np.array([rank(percent, int(sums[-1])) for percent in percents])
+            blocks = np.searchsorted(sums, wanted)
+            for block in set(blocks.tolist()):
+                here, begin = blocks == block, block * size
+                within = np.cumsum(weight[owner[begin : begin + size]])
                 before = sums[block - 1] if block else 0
-                drawn[row, first + draw] = ordered[block * size + np.searchsorted(within, wanted - before)]
+                drawn[here, first + draw] = ordered[begin + np.searchsorted(within, wanted[here] - before)]
     return [Draws(row, row) for row in drawn]
 
 

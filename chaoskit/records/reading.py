@@ -132,8 +132,8 @@ def _no_number(name: str) -> float:
 _DECODER = json.JSONDecoder(parse_constant=_no_number)
 
 
-def document(path: Path) -> bytes | None:
-    """The text of a file that is one JSON object of numbers within 64 bits and Unicode text; None: not there."""
+def whole(path: Path) -> bytes | None:
+    """All that a file of one text holds, and not nothing; None: not there."""
     file = opened(path)
     if file is None:
         return None
@@ -143,6 +143,14 @@ def document(path: Path) -> bytes | None:
         raise damaged(path, f"more than {_LARGEST_DOCUMENT >> 20} MiB")
     if not text.strip():
         raise damaged(path, "empty")
+    return text
+
+
+def document(path: Path) -> bytes | None:
+    """The text of a file that is one JSON object of numbers within 64 bits and Unicode text; None: not there."""
+    text = whole(path)
+    if text is None:
+        return None
     try:
         value = parsed(text)
         _check(value)
