@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from chaoskit.analysis.streams import Streams, streams
+from chaoskit.analysis.tokens import signs_of, tokens_of
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
+from chaoskit.probe.signs import Runs
 from chaoskit.records.files import FILES, line
 from chaoskit.records.model import (
     Completion,
@@ -22,6 +25,7 @@ from chaoskit.records.model import (
     Record,
     Request,
     Served,
+    Signs,
     TcpInfo,
     Vitals,
 )
@@ -29,6 +33,7 @@ from chaoskit.spec.load import parse
 
 START = 5_000_000_000_000
 MS = 1_000_000
+FLUSH = 250 * MS
 EXPERIMENT = """\
 name: made-by-hand
 question: Are the numbers right?
@@ -154,6 +159,29 @@ class Made:
         self.records.append(Served(stream, START, START, START, intended, sent, 0, "sent"))
         return self
 
+    def written(self) -> list[Record]:
+        """The records as a probe that flushes four times a second writes them."""
+        runs, flushed = Runs(), 0
+        found: list[Record] = []
+        for record in self.records:
+            if not isinstance(record, Read):
+                found.append(record)
+                continue
+            if record.at - flushed > FLUSH:
+                found += runs.flush()
+                flushed = record.at
+            found += runs.take(record)
+        return [*found, *runs.flush()]
+
+    def streams(self) -> Streams:
+        """What the analysis makes of the records."""
+        told = self.written()
+        return streams(
+            (record for record in told if isinstance(record, Request)),
+            tokens_of(record for record in told if isinstance(record, Read)),
+            signs_of(record for record in told if isinstance(record, Signs)),
+        )
+
     def write(self, run: Path) -> Path:
         """As a run directory."""
         run.mkdir(parents=True, exist_ok=True)
@@ -161,7 +189,7 @@ class Made:
             (run / "plan.json").write_text(self.plan.model_dump_json())
         if self.outcome is not None:
             (run / "outcome.json").write_text(json.dumps(self.outcome))
-        for record in self.records:
+        for record in self.written():
             with (run / FILES[type(record)]).open("a") as file:
                 file.write(line(record))
         return run

@@ -9,9 +9,11 @@ from made_runs import Made, ns
 from chaoskit.analysis.path_mtu import path_mtu
 from chaoskit.analysis.raw import Raw
 from chaoskit.analysis.result import Direction, PathMtu
+from chaoskit.analysis.streams import streams
 from chaoskit.analysis.timeline import timeline
+from chaoskit.analysis.tokens import signs_of, tokens_of
 from chaoskit.plan.model import Plan
-from chaoskit.records.model import Completion, Phase, Read, Request, Served, TcpInfo, Unacked
+from chaoskit.records.model import Completion, Phase, Read, Request, Served, Signs, TcpInfo, Unacked
 
 Fields = dict[str, int]
 FRESH = {"snd_mss": 1448, "advmss": 1448, "pmtu": 1500, "rcv_mss": 536, "bytes_acked": 1, "delivered": 1}
@@ -45,6 +47,7 @@ class Run:
     served: list[Served] = field(default_factory=list)
     unacked: list[Unacked] = field(default_factory=list)
     reads: list[Read] = field(default_factory=list)
+    signs: list[Signs] = field(default_factory=list)
     plan: Plan | None = None
 
     def ask(
@@ -77,11 +80,12 @@ class Run:
         raw = Raw(
             plan=self.plan,
             machine={},
+            doubts=(),
             how="finished",
             detail="",
             phases=phases,
             requests=self.requests,
-            reads=self.reads,
+            streams=streams(self.requests, tokens_of(self.reads), signs_of(self.signs)),
             infos=self.infos,
             vitals=[],
             served=self.served,

@@ -20,7 +20,7 @@ from chaoskit.analysis.parts import SECOND, WHOLE, Part, home, parts
 from chaoskit.analysis.path_mtu import path_mtu
 from chaoskit.analysis.raw import Raw, load
 from chaoskit.analysis.result import Bucket, PhaseResult, Result, Round
-from chaoskit.analysis.streams import Stream, streams
+from chaoskit.analysis.streams import Stream
 from chaoskit.analysis.timeline import Timeline, single, timeline
 from chaoskit.analysis.verdicts import judge
 from chaoskit.faults.show import describe
@@ -50,7 +50,7 @@ class Asked:
 def analyse(run: Path, asked: Asked | None = None) -> Result:
     """The result of the run in this directory. `asked` stands in for a plan where there is none.
 
-    Raises SpecError when this is no run directory, RefusedError when its records cannot be understood.
+    Raises SpecError when this is no run directory, or when it holds something that is no record.
     """
     raw = load(run)
     return understand(raw, run, _asked(raw.plan) if raw.plan else asked or Asked())
@@ -58,15 +58,15 @@ def analyse(run: Path, asked: Asked | None = None) -> Result:
 
 def understand(raw: Raw, run: Path, asked: Asked) -> Result:
     """The same for records that have been read. `run` is only named in the result."""
-    found, unfinished = streams(raw.requests, raw.reads)
+    found = raw.streams
     course = _timeline(raw)
     by_name = parts(found, course)
-    intended = _intended(raw, found, asked.workload)
-    passed = good(found, asked.objectives, lambda stream: home(stream, course).name, intended)
+    intended = _intended(raw, found.each, asked.workload)
+    passed = good(found.each, asked.objectives, lambda stream: home(stream, course).name, intended)
     estimates = Estimates(asked.seed, passed, intended)
     achieved = tuple(fidelity(raw.plan, course, raw)) if raw.plan else ()
-    own = health(found, raw.vitals, unfinished)
-    doubted = doubts(raw, found, achieved, own)
+    own = health(found, raw.vitals)
+    doubted = doubts(raw, found.each, achieved, own)
     verdicts = tuple(judge(objective, by_name, estimates, doubted) for objective in asked.objectives)
     phases = tuple(_phases(raw, course, by_name, estimates, buckets(found, course)))
     verdicts = tuple(explained(*pair, phases) for pair in zip(verdicts, asked.objectives, strict=True))
@@ -81,7 +81,7 @@ def understand(raw: Raw, run: Path, asked: Asked) -> Result:
         kernel=raw.machine.get("kernel", ""),
         origin=course.begin,
         seconds=max(0, raw.last - course.begin) / SECOND,
-        outcome=outcome(raw, found, verdicts, doubted),
+        outcome=outcome(raw, found.each, verdicts, doubted),
         reference=asked.reference,
         whole=metrics(by_name[WHOLE], estimates),
         phases=phases,
@@ -90,7 +90,7 @@ def understand(raw: Raw, run: Path, asked: Asked) -> Result:
         objectives=verdicts,
         fidelity=achieved,
         health=own,
-        warnings=tuple(warnings(raw.plan, found, own, phases)),
+        warnings=(*raw.doubts, *warnings(raw.plan, found.each, own, phases)),
     )
 
 
@@ -149,7 +149,7 @@ def _phases(
                 for span in spans
             ),
             metrics=metrics(part, estimates),
-            blame=blame([gap for own in part.gaps.values() for gap in own], traces),
+            blame=blame(part.gaps, traces),
             timeline=stretches[name],
             path_mtu=full_segments[name],
         )

@@ -18,9 +18,11 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
+from chaoskit.analysis.gaps import STALL, Gap, Gaps, Token
 from chaoskit.analysis.quantiles import MS
 from chaoskit.analysis.result import Blame, Confidence
-from chaoskit.analysis.streams import STALL, Gap
 from chaoskit.records.model import TcpInfo
 
 _LIKELY = "the target stamps nothing; the network's are gaps that ended in a burst after segments out of order"
@@ -56,11 +58,20 @@ class Late(NamedTuple):
     unknown: float = 0.0
 
 
-def blame(gaps: Sequence[Gap], traces: Traces) -> Blame:
+class Stall(NamedTuple):
+    """A gap that is one, the tokens on both sides of it, and whether the second came with others in one read."""
+
+    gap: Gap
+    before: Token
+    after: Token | None
+    ends_in_a_burst: bool
+
+
+def blame(gaps: Gaps, traces: Traces) -> Blame:
     """The stalls among these gaps."""
-    bursts = {(gap.stream, gap.before.read) for gap in gaps if gap.is_coalesced}
-    stalls = [gap for gap in gaps if gap.is_stall]
-    lates = [_late(gap, bursts, traces) for gap in stalls]
+    bursts = _bursts(gaps)
+    stalls = [Stall(gap, *gaps.table.sides(gap), gap.row in bursts) for gap in gaps.stalls]
+    lates = [_late(stall, traces) for stall in stalls]
     confidence, reason = _confidence(stalls, lates)
     return Blame(
         stalls=len(lates),
@@ -73,13 +84,21 @@ def blame(gaps: Sequence[Gap], traces: Traces) -> Blame:
     )
 
 
-def _late(gap: Gap, bursts: Set[tuple[int, int]], traces: Traces) -> Late:
+def _bursts(gaps: Gaps) -> Set[int]:
+    """The rows of the stalls that ended with several tokens in one read: the next row's gap is of these, and has no
+    length of its own."""
+    rows, is_next = gaps.rows, np.append(np.diff(gaps.rows) == 1, False)
+    found = gaps.are_stalls & is_next & np.append(gaps.are_coalesced[1:], False)
+    return set(rows[found].tolist())
+
+
+def _late(stall: Stall, traces: Traces) -> Late:
+    gap, before, after, ends_in_a_burst = stall
     time = float(gap.excess - STALL)
-    before, after = gap.before, gap.after
     if after is None:
         return Late(network=time) if gap.stream in traces.went_on else Late(unknown=time)
     if after.due is None or after.sent is None or before.due is None or before.sent is None:
-        held_up = gap.stream in traces.disordered and (gap.stream, after.read) in bursts
+        held_up = ends_in_a_burst and gap.stream in traces.disordered
         return Late(network=time) if held_up else Late(unknown=time)
     server = max(0, (after.sent - after.due) - (before.sent - before.due))
     network = max(0, (after.at - after.sent) - (before.at - before.sent))
@@ -90,8 +109,8 @@ def _late(gap: Gap, bursts: Set[tuple[int, int]], traces: Traces) -> Late:
     return Late(time * server / total, time * network / total, time * client / total)
 
 
-def _confidence(stalls: Sequence[Gap], lates: Sequence[Late]) -> tuple[Confidence, str]:
-    unstamped = [late for gap, late in zip(stalls, lates, strict=True) if gap.before.sent is None]
+def _confidence(stalls: Sequence[Stall], lates: Sequence[Late]) -> tuple[Confidence, str]:
+    unstamped = [late for stall, late in zip(stalls, lates, strict=True) if stall.before.sent is None]
     if not unstamped:
         return "exact", ""
     return ("likely", _LIKELY) if any(late.network for late in unstamped) else ("none", _UNSURE)

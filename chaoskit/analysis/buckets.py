@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 
 from chaoskit.analysis.latencies import latencies
 from chaoskit.analysis.parts import SECOND, home
 from chaoskit.analysis.quantiles import MS, nearest
 from chaoskit.analysis.result import Bucket
-from chaoskit.analysis.streams import Stream
+from chaoskit.analysis.streams import Streams
 from chaoskit.analysis.timeline import Span, Timeline
 
 _MOST = 48  # in the longest phase
@@ -22,21 +21,20 @@ def bucket_seconds(timeline: Timeline) -> float:
     return float(next((nice for nice in _NICE if longest <= nice * _MOST), longest / _MOST))
 
 
-def buckets(found: Iterable[Stream], timeline: Timeline) -> dict[str, tuple[Bucket, ...]]:
+def buckets(found: Streams, timeline: Timeline) -> dict[str, tuple[Bucket, ...]]:
     """For each phase by name; its rounds lie over each other. A first token counts where it was asked for."""
     seconds = bucket_seconds(timeline)
     ttft: dict[tuple[str, int], list[float]] = defaultdict(list)
     interrupted: dict[tuple[str, int], int] = defaultdict(int)
     stalls: dict[tuple[str, int], int] = defaultdict(int)
-    for stream in found:
+    for stream in found.each:
         first = next(latency for latency in latencies(stream) if latency.name == "ttft")
         if not first.is_open:
             ttft[_place(timeline.charge(first.begin, first.end), first.begin, seconds)].append(first.value)
         if stream.is_interrupted:
             interrupted[_place(home(stream, timeline), stream.request.ended, seconds)] += 1
-        for gap in stream.gaps:
-            if gap.is_stall:
-                stalls[_place(timeline.charge(gap.before.at, gap.end), gap.end, seconds)] += 1
+    for gap in found.gaps.stalls:
+        stalls[_place(timeline.charge(gap.begin, gap.end), gap.end, seconds)] += 1
     return {
         name: tuple(
             Bucket(

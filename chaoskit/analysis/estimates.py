@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 from chaoskit.analysis import intervals, sampling
 from chaoskit.analysis.parts import Part
-from chaoskit.analysis.quantiles import MS, nearest
+from chaoskit.analysis.quantiles import MS, nearest, rank
 from chaoskit.analysis.result import Estimated, Unit
 from chaoskit.analysis.sampling import Draws
-from chaoskit.analysis.streams import Gap
 from chaoskit.seed import derive
 from chaoskit.spec.objectives import METRICS
 
@@ -82,19 +81,18 @@ class Estimates:
         return {(part.name, metric): self._share(part, metric, seed)}
 
     def _share(self, part: Part, metric: str, seed: int) -> Estimate:
-        gaps = part.gaps.values()
+        gaps = part.by_stream
         match metric:
             case "interruption_rate":
                 return _share(len(part.interrupted), len(part.judged), seed)
             case "goodput":
                 return _goodput(part, sum(s.number in self._good for s in part.judged), seed)
             case "stalls_per_minute":
-                return _ratio([_stalls(own) for own in gaps], [_length(own) / MINUTE for own in gaps], seed)
+                return _ratio(gaps.stalls, [length / MINUTE for length in gaps.length], seed)
             case "stall_interval_fraction":
-                return _ratio([_stalls(own) for own in gaps], [len(own) for own in gaps], seed, most=1.0)
+                return _ratio(gaps.stalls, gaps.counts, seed, most=1.0)
             case "stall_ratio":
-                waits = [sum(gap.wait for gap in own) for own in gaps]
-                return _ratio(waits, [_length(own) for own in gaps], seed, most=1.0)
+                return _ratio(gaps.wait, gaps.length, seed, most=1.0)
             case "delivered_fraction":
                 return self._delivered(part, seed)
         raise ValueError(f"{metric!r} is no metric")
@@ -104,7 +102,7 @@ class Estimates:
         if not known:
             return Estimate(None, missing="only the reference server says how much it meant to send")
         meant = [self._intended[stream.number] for stream in known]
-        lost = [max(0, wanted - len(stream.tokens)) for stream, wanted in zip(known, meant, strict=True)]
+        lost = [max(0, wanted - stream.tokens) for stream, wanted in zip(known, meant, strict=True)]
         short = _ratio(lost, meant, seed, most=1.0)
         if short.value is None or short.draws is None:
             return short
@@ -136,20 +134,21 @@ def _latency(values: list[float], statistic: str, seed: int) -> Estimate:
 
 
 def _gaps(part: Part, seed: int) -> dict[str, Estimate]:
-    lengths = [gap.length for own in part.gaps.values() for gap in own]
-    owners = [stream for stream, own in part.gaps.items() for _ in own]
-    if not lengths:
+    lengths = part.gaps.length
+    if not len(lengths):
         nothing = Estimate(None, missing="no stream had two tokens")
         return dict.fromkeys(_STATISTICS, nothing)
-    ordered, streams = sorted(lengths), len(part.gaps)
-    drawn = sampling.of_gaps(lengths, owners, _GAP_PERCENTS, seed)
+    sums, count = part.by_stream, len(lengths)
+    streams = len(sums.streams)
+    drawn = sampling.of_gaps(lengths, part.gaps.stream, _GAP_PERCENTS, seed)
+    lengths.sort()
     found = {
-        f"p{percent}": _drawn(nearest(ordered, percent), streams, draws)
+        f"p{percent}": _drawn(int(lengths[rank(percent, count) - 1]), streams, draws)
         for percent, draws in zip(_GAP_PERCENTS, drawn, strict=True)
     }
-    means = sampling.of_ratio([_length(own) for own in part.gaps.values()], _counts(part), streams, seed)
-    found["mean"] = _drawn(math.fsum(lengths) / len(lengths), streams, means)
-    found["max"] = _exactly(ordered[-1], streams)
+    means = sampling.of_ratio(sums.length, sums.counts, streams, seed)
+    found["mean"] = _drawn(float(sum(sums.length)) / count, streams, means)
+    found["max"] = _exactly(int(lengths[-1]), streams)
     return found
 
 
@@ -189,15 +188,3 @@ def _drawn(value: float, streams: int, draws: Draws, most: float = math.inf) -> 
 def _exactly(value: float, streams: int) -> Estimate:
     """A maximum is a fact about this run and no guess about the next."""
     return Estimate(value, value, value, streams, sampling.of_mean([value], 0))
-
-
-def _stalls(gaps: list[Gap]) -> int:
-    return sum(gap.is_stall for gap in gaps)
-
-
-def _length(gaps: list[Gap]) -> int:
-    return sum(gap.length for gap in gaps)
-
-
-def _counts(part: Part) -> list[int]:
-    return [len(own) for own in part.gaps.values()]

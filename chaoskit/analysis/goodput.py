@@ -10,6 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from chaoskit.analysis.gaps import Gaps
 from chaoskit.analysis.latencies import latencies
 from chaoskit.analysis.quantiles import nearest
 from chaoskit.analysis.streams import Stream
@@ -51,28 +52,30 @@ def _meets(stream: Stream, objective: Objective, intended: Mapping[int, int]) ->
 
 def _own(stream: Stream, metric: str, intended: Mapping[int, int]) -> float | None:
     """The metric of this request alone, in base units; None where it has none."""
-    lengths = sorted(gap.length for gap in stream.gaps)
-    streaming = sum(lengths)
-    stalls = sum(gap.is_stall for gap in stream.gaps)
     name, _, statistic = metric.rpartition("_")
     match metric:
         case "interruption_rate":
             return 0.0 if stream.is_complete else 1.0
         case "delivered_fraction":
             wanted = intended.get(stream.number)
-            return len(stream.tokens) / wanted if wanted else None
-        case "stall_ratio":
-            return sum(gap.wait for gap in stream.gaps) / streaming if streaming else None
-        case "stall_interval_fraction":
-            return stalls / len(lengths) if lengths else None
-        case "stalls_per_minute":
-            return stalls * _MINUTE / streaming if streaming else None
+            return stream.tokens / wanted if wanted else None
+        case "stall_ratio" | "stall_interval_fraction" | "stalls_per_minute":
+            return _of_stalls(stream.gaps, metric)
     if name in ("itl", "max_gap"):
-        return _of_gaps(lengths, "max" if name == "max_gap" else statistic)
+        return _of_lengths(sorted(stream.gaps.length.tolist()), "max" if name == "max_gap" else statistic)
     return next((latency.value for latency in latencies(stream) if latency.name == name), None)
 
 
-def _of_gaps(lengths: Sequence[int], statistic: str) -> float | None:
+def _of_stalls(gaps: Gaps, metric: str) -> float | None:
+    streaming, stalls = sum(gaps.length.tolist()), int(gaps.are_stalls.sum())
+    if metric == "stall_interval_fraction":
+        return stalls / len(gaps) if len(gaps) else None
+    if not streaming:
+        return None
+    return sum(gaps.wait.tolist()) / streaming if metric == "stall_ratio" else stalls * _MINUTE / streaming
+
+
+def _of_lengths(lengths: Sequence[int], statistic: str) -> float | None:
     if not lengths:
         return None
     if statistic == "mean":

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chaoskit.analysis.quantiles import MS, nearest
+import numpy as np
+
+from chaoskit.analysis.quantiles import MS, nearest, rank
 from chaoskit.analysis.result import Health
-from chaoskit.analysis.streams import Stream
+from chaoskit.analysis.streams import Streams
 from chaoskit.records.model import Vitals
 
 SCHEDULING_MS = 50.0
@@ -24,23 +26,18 @@ LOOP_MS = 20.0
 SERVER_LATE_MS = 20.0
 
 
-def health(streams: Sequence[Stream], vitals: Sequence[Vitals], unfinished: int) -> Health:
+def health(found: Streams, vitals: Sequence[Vitals]) -> Health:
     """Of the whole run."""
-    lags = sorted(stream.request.started - stream.request.scheduled for stream in streams)
-    late = sorted(
-        token.sent - token.due
-        for stream in streams
-        for token in stream.tokens
-        if token.sent is not None and token.due is not None
-    )
+    lags = sorted(stream.request.started - stream.request.scheduled for stream in found.each)
+    late = np.sort(found.late)
     scheduling = nearest(lags, 99) / MS if lags else None
     loop = loop_lag(vitals)
     return Health(
         scheduling_lag_p99_ms=scheduling,
         loop_lag_p99_ms=loop / MS if loop is not None else None,
         overloaded=(scheduling or 0) > SCHEDULING_MS or (loop or 0) / MS > LOOP_MS,
-        server_late_p99_ms=nearest(late, 99) / MS if late else None,
-        unfinished=unfinished,
+        server_late_p99_ms=int(late[rank(99, len(late)) - 1]) / MS if len(late) else None,
+        unfinished=found.unfinished,
     )
 
 

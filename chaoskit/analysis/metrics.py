@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 from chaoskit.analysis.estimates import Estimates
+from chaoskit.analysis.gaps import SEVERE, STALL
 from chaoskit.analysis.parts import Part
-from chaoskit.analysis.quantiles import MS, times
+from chaoskit.analysis.quantiles import MS, of_column, times
 from chaoskit.analysis.result import Estimated, Failure, Metrics, Times
-from chaoskit.analysis.streams import SEVERE, STALL
 
 _FAILURES = 8  # kinds that are told apart; a run that fails in more ways fails for one reason
 _DETAIL = 200  # characters kept of what a server said
@@ -25,9 +25,9 @@ _MISSING = {
 
 def metrics(part: Part, estimates: Estimates) -> Metrics:
     """The metrics of everything that is charged to this part."""
-    gaps = [gap for own in part.gaps.values() for gap in own]
-    spread = [gap.length for gap in gaps if not gap.is_coalesced]
-    stalls = [gap.excess for gap in gaps if gap.is_stall]
+    gaps, sums = part.gaps, part.by_stream
+    coalesced = int(gaps.are_coalesced.sum())
+    stalls: list[int] = gaps.stalls.excess.tolist()
     completions = Counter(stream.request.completion for stream in part.streams)
     return Metrics(
         started=len(part.streams),
@@ -40,8 +40,8 @@ def metrics(part: Part, estimates: Estimates) -> Metrics:
         ttft_from_sent=_times(part, "ttft_from_sent"),
         ttf_event=_times(part, "ttf_event"),
         ttfo=_times(part, "ttfo"),
-        itl=times((gap.length for gap in gaps), _MISSING["max_gap"]),
-        itl_uncoalesced=times(spread, _MISSING["max_gap"]),
+        itl=of_column(gaps.length, _MISSING["max_gap"]),
+        itl_uncoalesced=of_column(gaps.those(~gaps.are_coalesced).length, _MISSING["max_gap"]),
         tpot=_times(part, "tpot"),
         e2el=_times(part, "e2el"),
         dns=_times(part, "dns"),
@@ -50,8 +50,8 @@ def metrics(part: Part, estimates: Estimates) -> Metrics:
         upload=_times(part, "upload"),
         max_gap=_times(part, "max_gap"),
         gaps=len(gaps),
-        coalesced=len(gaps) - len(spread),
-        streaming_ms=sum(gap.length for gap in gaps) / MS,
+        coalesced=coalesced,
+        streaming_ms=sum(sums.length) / MS,
         stalls=len(stalls),
         severe_stalls=sum(excess > SEVERE for excess in stalls),
         stall_time_ms=sum(excess - STALL for excess in stalls) / MS,

@@ -3,32 +3,52 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
+import numpy as np
+
+from chaoskit.analysis.gaps import Gaps, Sums
 from chaoskit.analysis.latencies import Latency, latencies, settle
-from chaoskit.analysis.streams import Gap, Stream
+from chaoskit.analysis.streams import Stream, Streams
 from chaoskit.analysis.timeline import Span, Timeline
+from chaoskit.analysis.tokens import Ints
 
 WHOLE = ""  # the name of the part that is everything
 WARM_UP = "warm-up"
 SECOND = 10**9
+_AT_ONCE = 1_000_000  # tokens that are looked at at a time
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
     """What belongs to one phase.
 
-    `streams` are those charged to it as a whole; `times` holds (stream, ns) for each latency by name, `gaps`
-    the gaps by stream; both may name streams that as a whole belong to a neighbour.
+    `streams` are those charged to it as a whole; `times` holds (stream, ns) for each latency by name; both these
+    and `gaps` may be of streams that as a whole belong to a neighbour.
     """
 
     name: str
     seconds: float
     streams: tuple[Stream, ...]
     times: dict[str, list[tuple[int, float]]]
-    gaps: dict[int, list[Gap]]
+    gaps: Gaps
     tokens: int
+
+    @cached_property
+    def by_stream(self) -> ByStream:
+        """Its gaps, summed up."""
+        gaps = self.gaps
+        sums = Sums(gaps)
+        length = gaps.length
+        return ByStream(
+            streams=sums.streams,
+            counts=sums.counts,
+            length=sums.of(length),
+            wait=sums.of(gaps.wait),
+            stalls=sums.of(gaps.are_stalls),
+        )
 
     @property
     def judged(self) -> tuple[Stream, ...]:
@@ -41,24 +61,38 @@ class Part:
         return tuple(stream for stream in self.streams if stream.is_interrupted)
 
 
+@dataclass(frozen=True)
+class ByStream:
+    """Of each stream's gaps: how many there are, the sum of their lengths and waits in ns, how many are stalls."""
+
+    streams: list[int]
+    counts: list[int]
+    length: list[int]
+    wait: list[int]
+    stalls: list[int]
+
+
 @dataclass
 class _Draft:
     seconds: float = 0.0
     streams: list[Stream] = field(default_factory=list)
     times: dict[str, list[Latency]] = field(default_factory=lambda: defaultdict(list))
-    gaps: dict[int, list[Gap]] = field(default_factory=lambda: defaultdict(list))
     tokens: int = 0
 
 
-def parts(found: Iterable[Stream], timeline: Timeline) -> dict[str, Part]:
+def parts(found: Streams, timeline: Timeline) -> dict[str, Part]:
     """A part for each phase by name, and one for the whole run under "" (`WHOLE`)."""
     drafts = {name: _Draft() for name in (*timeline.names, WHOLE)}
     for span in timeline.spans:
         for draft in _shares(drafts, span):
             draft.seconds += (span.end - span.begin) / SECOND
-    for stream in found:
+    for stream in found.each:
         _charge(stream, timeline, drafts)
-    return {name: _part(name, draft) for name, draft in drafts.items()}
+    for span, tokens in _tokens(found.table.at, timeline):
+        for draft in _shares(drafts, span):
+            draft.tokens += tokens
+    gaps = _gaps(found.gaps, timeline)
+    return {name: _part(name, draft, gaps[name]) for name, draft in drafts.items()}
 
 
 def home(stream: Stream, timeline: Timeline) -> Span:
@@ -74,14 +108,33 @@ def _charge(stream: Stream, timeline: Timeline, drafts: dict[str, _Draft]) -> No
     for latency in latencies(stream):
         for draft in _shares(drafts, timeline.charge(latency.begin, latency.end)):
             draft.times[latency.name].append(latency)
-    for gap in stream.gaps:
-        for draft in _shares(drafts, timeline.charge(gap.before.at, gap.end)):
-            draft.gaps[gap.stream].append(gap)
-    for token in stream.tokens:
-        span = timeline.at(token.at)
-        if span.begin <= token.at <= span.end:
-            for draft in _shares(drafts, span):
-                draft.tokens += 1
+
+
+def _tokens(at: Ints, timeline: Timeline) -> Iterator[tuple[Span, int]]:
+    """How many tokens came while each span lasted."""
+    if not timeline.spans:
+        return
+    ends = np.array([span.end for span in timeline.spans], dtype=np.int64)
+    counts = np.zeros(len(ends), dtype=np.int64)
+    for first in range(0, len(at), _AT_ONCE):
+        some = at[first : first + _AT_ONCE]
+        index = timeline.index_at(some)
+        is_within = (some >= timeline.begin) & (some <= ends[index])
+        counts += np.bincount(index[is_within], minlength=len(ends))
+    yield from zip(timeline.spans, counts.tolist(), strict=True)
+
+
+def _gaps(gaps: Gaps, timeline: Timeline) -> dict[str, Gaps]:
+    """Those of each part."""
+    if not timeline.spans:
+        return {WHOLE: gaps}
+    names = timeline.names
+    of_span = np.array([names.index(span.name) for span in timeline.spans], dtype=np.int32)
+    charged = [of_span[timeline.index_charged(some.begin, some.begin + some.length)] for some in gaps.batches()]
+    place = np.concatenate([np.empty(0, dtype=np.int32), *charged])
+    found = {name: gaps.those(place == number) for number, name in enumerate(names)}
+    found[WHOLE] = gaps.those(place != names.index(WARM_UP)) if WARM_UP in names else gaps
+    return found
 
 
 def _shares(drafts: dict[str, _Draft], span: Span) -> Sequence[_Draft]:
@@ -89,7 +142,10 @@ def _shares(drafts: dict[str, _Draft], span: Span) -> Sequence[_Draft]:
     return (own,) if span.name == WARM_UP else (own, drafts[WHOLE])
 
 
-def _part(name: str, draft: _Draft) -> Part:
+def _part(name: str, draft: _Draft, gaps: Gaps) -> Part:
     times = {latency: settle(found) for latency, found in draft.times.items()}
-    times["max_gap"] = [(stream, float(max(gap.length for gap in gaps))) for stream, gaps in draft.gaps.items()]
-    return Part(name, draft.seconds, tuple(draft.streams), times, dict(draft.gaps), draft.tokens)
+    sums = Sums(gaps)
+    times["max_gap"] = [
+        (stream, float(longest)) for stream, longest in zip(sums.streams, sums.largest(gaps.length), strict=True)
+    ]
+    return Part(name, draft.seconds, tuple(draft.streams), times, gaps, draft.tokens)

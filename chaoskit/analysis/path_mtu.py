@@ -23,7 +23,7 @@ from chaoskit.analysis.raw import Raw
 from chaoskit.analysis.result import Direction, Evidence, PathMtu, PathMtuKind
 from chaoskit.analysis.senders import Look, Sender, senders
 from chaoskit.analysis.timeline import Span, Timeline
-from chaoskit.analysis.ways import Way, over
+from chaoskit.analysis.ways import Small, Way, over
 from chaoskit.records.files import FILES
 from chaoskit.records.model import Served, TcpInfo, Unacked
 
@@ -32,6 +32,7 @@ _HEADERS, _MOST_HEADERS = 40, 72  # bytes: IPv4 and TCP; IPv6 and TCP with times
 _LONGEST_FRAME = 9216  # bytes; a longer MTU is loopback's, where other rules cut segments
 _FIRST_PROBE = 1024  # net.ipv4.tcp_base_mss
 _NEAR = 0.95  # of a full segment
+_FIRST_RTO = 1_000_000  # us; RFC 6298, 2.1
 _SILENCE_MS = 1000
 _WORST = 5
 _GAVE_UP = ("first_token_timeout", "idle_timeout")
@@ -60,10 +61,7 @@ _ORDER = ("black-hole", "silence", "probed", "signalled", "clamped")
 
 def _way(raw: Raw, course: Timeline, everybody: Sequence[Sender], direction: Direction, spans: tuple[Span, ...]) -> Way:
     own = tuple(sender for sender in everybody if sender.direction == direction)
-    small = [info.at for info in raw.infos if info.when == "connected"]
-    if direction == "down" and own:
-        least = min(sender.looks[0].segment for sender in own)
-        small += [read.at for read in raw.reads if read.size < least]
+    least = min((sender.looks[0].segment for sender in own), default=0) if direction == "down" else 0
     return Way(
         direction=direction,
         spans=spans,
@@ -71,7 +69,7 @@ def _way(raw: Raw, course: Timeline, everybody: Sequence[Sender], direction: Dir
         requests={request.stream: request for request in raw.requests},
         senders=own,
         receivers=tuple(sender for sender in everybody if sender.direction != direction),
-        small=tuple(small),
+        small=Small(tuple(info.at for info in raw.infos if info.when == "connected"), raw.streams.heard, least),
     )
 
 
@@ -196,7 +194,7 @@ def _silence(up: Way) -> Iterator[PathMtu]:
     """What a client can say of a server that it knows nothing of: that it asked in full, and nothing came."""
     found = [(sender, sender.looks[-1]) for sender in up.senders if up.asked & _given_up(up, sender)]
     silent = [(sender, look) for sender, look in found if _is_silent(look)]
-    heard = [at for at in up.small if any(look.at - _quiet(look) < at < look.at for _, look in silent)]
+    heard = [at for at in up.small.handshakes if any(look.at - _quiet(look) < at < look.at for _, look in silent)]
     if not heard:
         return
     streams = set[int]().union(*(_given_up(up, sender) for sender, _ in silent))
@@ -270,7 +268,9 @@ def _are_behind_holes(up: Way, silent: Sequence[tuple[Sender, Look]]) -> bool:
     holes = [(sender, look) for sender, look in silent if _waits_behind_a_hole(sender)]
     if 2 * len(holes) <= len(silent):
         return False
-    deaths = min(1 + int(math.log2(1 + _quiet(look) / 1000 / max(look.fields["rto"], 1))) for _, look in holes)
+    deaths = min(
+        1 + int(math.log2(1 + _quiet(look) / 1000 / max(look.fields.get("rto", _FIRST_RTO), 1))) for _, look in holes
+    )
     tries = sum(sender.looks[-1].fields.get("data_segs_in", 0) for sender in up.senders) + len(holes)
     return at_most(up.tally().worst(up.survived), tries, len(holes), deaths) <= _LIKELY
 
@@ -279,7 +279,10 @@ def _waits_behind_a_hole(sender: Sender) -> bool:
     """Whether segments came out of order, and none that was full."""
     first, last = sender.looks[0], sender.looks[-1]
     ooo = "rcv_ooopack"
-    return last.fields.get(ooo, 0) > first.fields.get(ooo, 0) and last.fields["rcv_mss"] < _NEAR * last.offered
+    return (
+        last.fields.get(ooo, 0) > first.fields.get(ooo, 0)
+        and last.fields.get("rcv_mss", last.offered) < _NEAR * last.offered
+    )
 
 
 def _own_limit(up: Way) -> Iterator[PathMtu]:

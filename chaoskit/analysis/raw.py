@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-import json
+import os
 from dataclasses import dataclass
+from os.path import lexists
 from pathlib import Path
+from typing import get_args
 
 from chaoskit.analysis.result import How
+from chaoskit.analysis.streams import Streams, streams
+from chaoskit.analysis.timeline import DRAIN
+from chaoskit.analysis.tokens import read_signs, read_tokens
 from chaoskit.errors import SpecError
 from chaoskit.plan.model import Plan, load_plan
-from chaoskit.records.directory import OUTCOME
-from chaoskit.records.files import FILES, read
-from chaoskit.records.model import Counters, Hop, Phase, Read, Request, Served, TcpInfo, Unacked, Vitals
+from chaoskit.records.directory import MACHINE, OUTCOME, PLAN
+from chaoskit.records.files import FILES, numbered, read
+from chaoskit.records.model import Counters, Hop, Phase, Request, Served, TcpInfo, Unacked, Vitals
+from chaoskit.records.reading import damaged, document, excerpt, parsed
 
-_HOWS: tuple[How, ...] = ("finished", "interrupted", "refused", "crashed", "dirty")
+_HOWS: tuple[How, ...] = get_args(How)
 
 
 @dataclass(frozen=True)
 class Raw:
-    """The records of one run, in the order they were written. `plan` is None for a bare probe."""
+    """The records of one run, in the order they were written. `plan` is None for a bare probe.
+
+    `doubts` say what could not be read, and is not needed.
+    """
 
     plan: Plan | None
     machine: dict[str, str]
+    doubts: tuple[str, ...]
     how: How
     detail: str
     phases: list[Phase]
     requests: list[Request]
-    reads: list[Read]
+    streams: Streams
     infos: list[TcpInfo]
     vitals: list[Vitals]
     served: list[Served]
@@ -41,7 +51,7 @@ class Raw:
             (
                 *(phase.ready for phase in self.phases),
                 *(request.ended for request in self.requests),
-                *(line.at for line in self.reads),
+                self.streams.heard.last,
                 *(line.at for line in self.vitals),
                 *(sample.at for sample in self.counters),
             ),
@@ -52,20 +62,27 @@ class Raw:
 def load(run: Path) -> Raw:
     """Read a run directory.
 
-    Raises SpecError when it is none or of a later chaoskit, RefusedError when a record cannot be understood.
+    Raises SpecError when it is none, of another schema, or holds something that is no record of it.
     """
-    if not any((run / name).exists() for name in ("plan.json", FILES[Request], FILES[Phase])):
-        raise SpecError(f"{run} is no run directory: it holds neither plan.json nor {FILES[Request]}")
-    plan = load_plan(run) if (run / "plan.json").exists() else None
+    try:
+        os.stat(os.path.join(run, "."))  # fails as well where its files cannot be reached
+    except OSError as error:
+        raise SpecError(f"{run} is no run directory: {error.strerror}") from None
+    if not any(lexists(run / name) for name in (PLAN, FILES[Request], FILES[Phase])):
+        raise SpecError(f"{run} is no run directory: it holds neither {PLAN} nor {FILES[Request]}")
+    plan = load_plan(run) if lexists(run / PLAN) else None
     how, detail = how_it_went(run, plan is not None)
+    requests = _requests(run)
+    machine, doubt = _machine(run / MACHINE)
     return Raw(
         plan=plan,
-        machine=_machine(run / "machine.json"),
+        machine=machine,
+        doubts=doubt,
         how=how,
         detail=detail,
-        phases=read(run, Phase),
-        requests=read(run, Request),
-        reads=read(run, Read),
+        phases=_phases(run, plan),
+        requests=requests,
+        streams=streams(requests, read_tokens(run), read_signs(run)),
         infos=read(run, TcpInfo),
         vitals=read(run, Vitals),
         served=read(run, Served),
@@ -75,22 +92,53 @@ def load(run: Path) -> Raw:
     )
 
 
-def _machine(path: Path) -> dict[str, str]:
-    """What the conductor noted of its machine; nothing when it did not come so far."""
+def _phases(run: Path, plan: Plan | None) -> list[Phase]:
+    """In the order of time, each one the plan's."""
+    known = {DRAIN, *(phase.name for phase in plan.phases)} if plan is not None else None
+    found: list[Phase] = []
+    for number, phase in numbered(run, Phase):
+        if known is not None and phase.name not in known:
+            raise damaged(run / FILES[Phase], f"{excerpt(phase.name)} is no phase of {PLAN}", number)
+        if found and phase.begin < found[-1].begin:
+            raise damaged(run / FILES[Phase], "begins before the phase of the line above", number)
+        found.append(phase)
+    return found
+
+
+def _requests(run: Path) -> list[Request]:
+    """Each with a number of its own."""
+    found: dict[int, Request] = {}
+    for number, request in numbered(run, Request):
+        if request.stream in found:
+            raise damaged(run / FILES[Request], f"stream {request.stream} for the second time", number)
+        found[request.stream] = request
+    return list(found.values())
+
+
+def _machine(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
+    """What the conductor noted of its machine, and why nothing is known of it if it cannot be read.
+
+    Nothing and no reason when the conductor did not come so far.
+    """
     try:
-        return {name: str(value) for name, value in json.loads(path.read_bytes()).items()}
-    except (OSError, ValueError, AttributeError):
-        return {}
+        text = document(path)
+    except SpecError as error:
+        return {}, (f"clock and kernel are not known: {error}",)
+    told = {} if text is None else parsed(text)
+    return {name: value for name, value in told.items() if isinstance(value, str)}, ()
 
 
 def how_it_went(run: Path, is_experiment: bool) -> tuple[How, str]:
     """How it went, as the conductor wrote it last. A bare probe has no conductor: it went as it went."""
     path = run / OUTCOME
-    if not path.exists():
-        return ("interrupted", "killed: nobody wrote down how it ended") if is_experiment else ("finished", "")
     try:
-        told = json.loads(path.read_bytes())
-        how = next(how for how in _HOWS if how == told["how"])
-        return how, str(told.get("detail", ""))
-    except (ValueError, KeyError, TypeError, StopIteration):
+        text = document(path)
+    except SpecError:
         return "interrupted", f"killed: {path.name} cannot be read"
+    if text is None:
+        return ("interrupted", "killed: nobody wrote down how it ended") if is_experiment else ("finished", "")
+    told = parsed(text)
+    how, detail = told.get("how"), told.get("detail", "")
+    if how not in _HOWS or not isinstance(detail, str):
+        return "interrupted", f"killed: {path.name} cannot be read"
+    return how, detail

@@ -3,7 +3,7 @@
 Rules: gaps of one stream are not independent, so a resample draws whole streams. Where a sample cannot tell
 (no stall at all, a p99 of forty values) its own resamples would all agree and claim to be sure; `low` and
 `high` then lean to either side, as the exact binomial intervals do, so that no comparison claims more.
-The only home of numpy; every draw comes from the seed that is given.
+Every draw comes from the seed that is given.
 """
 
 from __future__ import annotations
@@ -19,8 +19,11 @@ from chaoskit.analysis.quantiles import rank
 DRAWS = 2000
 _GAP_DRAWS = 1000
 _AT_ONCE = 1_000_000  # drawn numbers held in memory at a time
+_CELLS = 4_000_000  # of the matrix of blocks and streams, at most
+_LEAST_BLOCK = 2048  # gaps
 
 Floats = NDArray[np.float64]
+Column = Sequence[float] | Sequence[int] | NDArray[np.int64] | NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,23 +106,48 @@ def of_ratio(parts: Sequence[float], wholes: Sequence[float], exposure: float, s
     return Draws(drawn, drawn)
 
 
-def of_gaps(lengths: Sequence[float], owners: Sequence[int], percents: Sequence[int], seed: int) -> list[Draws]:
+def of_gaps(lengths: Column, owners: Column, percents: Sequence[int], seed: int) -> list[Draws]:
     """Of percentiles of gaps, each owned by a stream: streams are drawn, their gaps weigh along.
 
-    The gaps are sorted once; a resample is a running sum of its weights.
+    The gaps are sorted once; a resample's percentile is where the running sum of their weights reaches its rank. That
+    place is found in two steps: among blocks of gaps, whose weights are a matrix product, then within one block.
     """
-    order = np.argsort(np.asarray(lengths, dtype=float), kind="stable")
-    ordered = np.asarray(lengths, dtype=float)[order]
-    streams, owner = np.unique(np.asarray(owners), return_inverse=True)
-    owner, count = owner[order], len(streams)
+    owner, count = _places(np.asarray(owners))
+    order = np.argsort(lengths, kind="stable")
+    owner = owner[order]
+    ordered = np.asarray(lengths)[order]
+    del order
     random = np.random.default_rng(seed)
+    size = max(_LEAST_BLOCK, -(-len(owner) * count // _CELLS))
+    cells = _cells(owner, count, size)
     drawn = np.empty((len(percents), _GAP_DRAWS))
-    for draw in range(_GAP_DRAWS):
-        weights = np.bincount(random.integers(0, count, count), minlength=count).astype(np.int32)
-        running = np.cumsum(weights[owner], dtype=np.int64)
-        wanted = [rank(percent, int(running[-1])) for percent in percents]
-        drawn[:, draw] = ordered[np.searchsorted(running, wanted)]
+    step = max(1, _AT_ONCE // count)
+    for first in range(0, _GAP_DRAWS, step):
+        draws = min(step, _GAP_DRAWS - first)
+        weights = [np.bincount(random.integers(0, count, count), minlength=count) for _ in range(draws)]
+        running = np.cumsum(cells @ np.array(weights, dtype=float).T, axis=0).astype(np.int64)
+        for draw, weight in enumerate(weights):
+            sums = running[:, draw]
+            wanted = np.array([rank(percent, int(sums[-1])) for percent in percents])
+            blocks = np.searchsorted(sums, wanted)
+            for block in set(blocks.tolist()):
+                here, begin = blocks == block, block * size
+                within = np.cumsum(weight[owner[begin : begin + size]])
+                before = sums[block - 1] if block else 0
+                drawn[here, first + draw] = ordered[begin + np.searchsorted(within, wanted[here] - before)]
     return [Draws(row, row) for row in drawn]
+
+
+def _places(owners: NDArray[np.int64] | NDArray[np.int32]) -> tuple[NDArray[np.int32], int]:
+    """The place of each owner among all that there are, and how many these are."""
+    known = np.unique(owners)
+    return np.searchsorted(known, owners).astype(np.int32), len(known)
+
+
+def _cells(owner: NDArray[np.int32], count: int, size: int) -> Floats:
+    """How many gaps of each block are whose: blocks by streams."""
+    blocks = [owner[first : first + size] for first in range(0, len(owner), size)]
+    return np.array([np.bincount(block, minlength=count) for block in blocks], dtype=float)
 
 
 def _ratios(parts: Floats, wholes: Floats, seed: int) -> Floats:

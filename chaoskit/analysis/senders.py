@@ -20,6 +20,7 @@ from chaoskit.analysis.result import Direction
 _MS, _US = 1_000_000, 1_000
 _AGAIN = 2  # timeouts in a row that make a run
 _FULL = 0.95  # of a segment
+_NEEDED = {"bytes_sent", "bytes_retrans", "unacked", "last_data_sent", "rto"}  # to tell whether a sender is stuck
 
 Fields = Mapping[str, int]
 
@@ -59,7 +60,7 @@ class Look(NamedTuple):
     def is_stuck(self) -> bool:
         """Whether full segments may be dying here."""
         fields = self.fields
-        if fields.get("retransmits", 0) < _AGAIN or not fields.get("lost") or "bytes_sent" not in fields:
+        if fields.get("retransmits", 0) < _AGAIN or not fields.get("lost") or not fields.keys() >= _NEEDED:
             return False
         flight = fields["bytes_sent"] - fields["bytes_retrans"] - self.acked
         lost, sacked = fields["lost"], fields.get("sacked", 0)

@@ -9,6 +9,7 @@ undecided.
 from __future__ import annotations
 
 from collections.abc import Collection
+from os.path import lexists
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +22,8 @@ from chaoskit.analysis.result import How, Result
 from chaoskit.errors import EXIT_SOFTWARE, ChaoskitError, NotRestoredError, SpecError
 from chaoskit.folder import display_path
 from chaoskit.records.directory import EXPERIMENT, PLAN
-from chaoskit.spec.matrix import Variant, Variants, load_variants
+from chaoskit.records.reading import damaged, whole
+from chaoskit.spec.matrix import Variant, Variants, parse_variants
 
 UNDECIDED = 5
 _WORST_FIRST = (4, EXIT_SOFTWARE, 143, 130, 3, 1, UNDECIDED)
@@ -89,12 +91,16 @@ def worst(codes: Collection[int]) -> int:
 
 def is_of_a_matrix(run: Path) -> bool:
     """Whether this folder holds a run directory for each variant, and is none itself."""
-    return (run / EXPERIMENT).exists() and not (run / PLAN).exists()
+    return lexists(run / EXPERIMENT) and not lexists(run / PLAN)
 
 
 def gather(run: Path) -> SideBySide:
     """What the variants in this folder found. Raises SpecError when it is none of a matrix."""
-    told = load_variants(run / EXPERIMENT)
+    path = run / EXPERIMENT
+    try:
+        told = parse_variants((whole(path) or b"").decode(), str(path))
+    except UnicodeDecodeError as error:
+        raise damaged(path, f"byte {error.start} is not UTF-8") from None
     if not told.axes:
         raise SpecError(f"{run} is no run directory: it has no {PLAN}, and its {EXPERIMENT} no matrix")
     return beside(told, run, tuple(row(variant, run) for variant in told.each))
@@ -103,7 +109,7 @@ def gather(run: Path) -> SideBySide:
 def row(variant: Variant, run: Path) -> Row:
     """What this variant found."""
     folder = run / variant.name
-    if not (folder / PLAN).exists():
+    if not lexists(folder / PLAN):
         return Row(name=variant.name, values=variant.values, result=None, is_new=True)
     try:
         return Row(name=variant.name, values=variant.values, result=analyse(folder))

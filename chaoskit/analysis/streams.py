@@ -1,71 +1,39 @@
-"""Streams put together from their requests and reads: tokens, the gaps between them, how each one ended.
+"""Streams put together from their requests, tokens and signs of life, and how each one ended.
 
-Rules: a token is an event with content or reasoning, stamped with its read; a gap runs from one token to the
-next, or, in a stream that died, from its last token to its death. A stream that our own end of the run cut
-off keeps its last gap only if that was a stall already. A planned gap that is itself a stall is the server's
-own pause and is subtracted.
+Rules: a token is an event with content or reasoning, stamped with its read; see `gaps` for what lies between them.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import cast
 
-from chaoskit.records.model import Read, Request
+import numpy as np
+from numpy.typing import NDArray
 
-STALL = 200_000_000  # ns; the Eloquent paper's threshold
-SEVERE = 1_000_000_000
-READING = 50_000_000  # ns that a reader takes for a token: 20 tokens/s
-
-_TOKENS = ("content", "reasoning")
-
-
-class Token(NamedTuple):
-    """One token: `at` the kernel's stamp, `user` ours, `due` and `sent` the reference server's."""
-
-    at: int
-    user: int
-    read: int
-    due: int | None
-    sent: int | None
+from chaoskit.analysis.gaps import Gaps, Table, table
+from chaoskit.analysis.tokens import Ints, SignsOfLife, Tokens
+from chaoskit.records.model import Request
 
 
-class Gap(NamedTuple):
-    """The time between two tokens, in ns; `after` is None when the stream ended at `end` instead.
-
-    `excess` is its length without the server's own pause, `wait` how long a reader had nothing to read.
-    """
-
-    stream: int
-    before: Token
-    after: Token | None
-    end: int
-    length: int
-    excess: int
-    wait: int
-
-    @property
-    def is_coalesced(self) -> bool:
-        """Both tokens came with one read: this gap is none of the network's."""
-        return self.after is not None and self.after.read == self.before.read
-
-    @property
-    def is_stall(self) -> bool:
-        """Longer than the threshold, and not because the server wanted it so."""
-        return self.excess > STALL
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Stream:
-    """One request and all that came of it. `alive` is its last sign of life."""
+    """One request and all that came of it: its `tokens` from row `first` of the table on. `alive` is its last sign of
+    life."""
 
     request: Request
-    tokens: tuple[Token, ...]
-    gaps: tuple[Gap, ...]
+    tokens: int
     alive: int
+    first: int
+    table: Table
+
+    @property
+    def gaps(self) -> Gaps:
+        """In order."""
+        rows = np.arange(self.first, self.first + self.tokens)
+        return Gaps(self.table, rows[self.table.is_gap[rows]])
 
     @property
     def number(self) -> int:
@@ -88,51 +56,75 @@ class Stream:
         return not self.is_complete and not self.is_cancelled
 
 
-def streams(requests: Iterable[Request], reads: Iterable[Read]) -> tuple[list[Stream], int]:
-    """All streams that ended, by number, and how many were still open when the records break off."""
-    by_stream: dict[int, list[Read]] = defaultdict(list)
-    for read in reads:
-        by_stream[read.stream].append(read)
-    ended = [_stream(request, by_stream.pop(request.stream, [])) for request in requests]
-    return sorted(ended, key=lambda stream: stream.number), len(by_stream)
+@dataclass(frozen=True, eq=False)
+class Streams:
+    """All streams that ended, by number, and all their tokens. `unfinished` were open when the records break off.
+
+    `late` is how late the reference server sent each token, ns; `heard` is what came of any stream.
+    """
+
+    each: tuple[Stream, ...]
+    table: Table
+    unfinished: int
+    late: Ints
+    heard: Heard
+
+    @property
+    def gaps(self) -> Gaps:
+        """Of all of them."""
+        rows = np.flatnonzero(self.table.is_gap)
+        return Gaps(self.table, rows.astype(np.int32) if len(self.table.is_gap) < 2**31 else rows)
 
 
-def _stream(request: Request, reads: Sequence[Read]) -> Stream:
-    tokens = tuple(
-        Token(read.at, read.user, read.read, event.due, event.sent)
-        for read in reads
-        for event in read.events
-        if event.kind in _TOKENS
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """When something came: tokens, with the bytes of their reads (as far as 65,535), and signs of life."""
+
+    at: Ints
+    size: NDArray[np.uint16]
+    signs: SignsOfLife
+
+    @property
+    def last(self) -> int:
+        """The latest stamp, 0 if nothing came."""
+        return max((int(stamps.max()) for stamps in (self.at, self.signs.last) if len(stamps)), default=0)
+
+
+def streams(requests: Iterable[Request], tokens: Tokens, signs: SignsOfLife) -> Streams:
+    """The streams of these records. No two requests have the same number."""
+    ended = sorted(requests, key=lambda request: request.stream)
+    numbers = np.array([request.stream for request in ended], dtype=np.int64)
+    heard = Heard(tokens.at, tokens.size, signs)
+    strangers = np.setdiff1d(np.concatenate((_once(tokens.stream), signs.stream)), numbers)
+    if len(strangers):
+        tokens = Tokens(*(column[~np.isin(tokens.stream, strangers)] for column in tokens))
+    bounds = [*np.searchsorted(tokens.stream, numbers).tolist(), len(tokens.at)]
+    made = table(ended, tokens, bounds)
+    found = tuple(
+        Stream(request, after - first, min(last, request.ended), first, made)
+        for request, last, (first, after) in zip(
+            ended, _alive(ended, tokens, bounds, signs), pairwise(bounds), strict=True
+        )
     )
-    signs = (request.scheduled, request.started, request.sent, request.headers, *(read.at for read in reads))
-    alive = max(sign for sign in signs if sign is not None)
-    return Stream(request, tokens, tuple(_gaps(request, tokens)), min(alive, request.ended))
+    return Streams(found, made, len(strangers), tokens.late, heard)
 
 
-def _gaps(request: Request, tokens: Sequence[Token]) -> Iterable[Gap]:
-    if not tokens:
-        return
-    free = tokens[0].at + READING  # when the reader has finished the token before
-    for before, after in pairwise(tokens):
-        end = max(before.at, after.at)
-        yield _gap(request.stream, before, after, end, free)
-        free = max(free, end) + READING
-    if request.completion == "complete":
-        return
-    last = tokens[-1]
-    end = max(last.at, request.ended)
-    if request.completion != "cancelled" or end - last.at > STALL:
-        yield _gap(request.stream, last, None, end, free)
+def _once(ordered: Ints) -> Ints:
+    return ordered[np.flatnonzero(np.diff(ordered, prepend=-1))]
 
 
-def _gap(stream: int, before: Token, after: Token | None, end: int, free: int) -> Gap:
-    length = end - before.at
-    return Gap(stream, before, after, end, length, length - _pause(before, after), max(0, end - free))
+def _alive(ended: Sequence[Request], tokens: Tokens, bounds: Sequence[int], signs: SignsOfLife) -> list[int]:
+    """The latest sign of life of each."""
+    numbers = np.array([request.stream for request in ended], dtype=np.int64)
+    latest = np.array([max(_stamps(request)) for request in ended], dtype=np.int64)
+    having = np.flatnonzero(np.diff(bounds))
+    if len(having):
+        latest[having] = np.maximum(latest[having], np.maximum.reduceat(tokens.at, np.array(bounds)[having]))
+    known = np.isin(signs.stream, numbers)
+    np.maximum.at(latest, np.searchsorted(numbers, signs.stream[known]), signs.last[known])
+    return cast("list[int]", latest.tolist())
 
 
-def _pause(before: Token, after: Token | None) -> int:
-    """What of the time between two tokens the server had planned as a pause, ns."""
-    if after is None or after.due is None or before.due is None:
-        return 0
-    planned = after.due - before.due
-    return planned if planned > STALL else 0
+def _stamps(request: Request) -> Iterable[int]:
+    signs = (request.scheduled, request.started, request.sent, request.headers)
+    return (sign for sign in signs if sign is not None)

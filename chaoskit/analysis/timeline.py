@@ -11,6 +11,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from chaoskit.analysis.tokens import Ints
 from chaoskit.records.model import Phase
 
 DRAIN = "drain"
@@ -61,6 +64,24 @@ class Timeline:
             if span.faults:
                 return span
         return self.spans[first]
+
+    def index_at(self, stamps: Ints) -> Ints:
+        """As `at` of each: the number of its span."""
+        begins = np.array([span.begin for span in self.spans], dtype=np.int64)
+        return np.maximum(0, np.searchsorted(begins, stamps, side="right") - 1)
+
+    def index_charged(self, begin: Ints, end: Ints) -> Ints:
+        """As `charge` of each pair: the number of its span."""
+        faulted = [index for index, span in enumerate(self.spans) if span.faults]
+        nobody = len(self.spans)
+        following = np.array([next((f for f in faulted if f >= index), nobody) for index in range(nobody)])
+        begins = np.array([*(span.begin for span in self.spans), FOREVER - 1], dtype=np.int64)
+        clears = np.array([min(span.cleared, FOREVER - 1) if span.faults else 0 for span in self.spans], dtype=np.int64)
+        first = self.index_at(begin)
+        touched = following[first]
+        found = np.where(begins[touched] <= end, touched, first)
+        before = np.maximum(0, first - 1)
+        return np.where((first > 0) & (begin < clears[before]), before, found)
 
     def _index(self, stamp: int) -> int:
         return max(0, bisect_right(self.spans, stamp, key=lambda span: span.begin) - 1)

@@ -15,10 +15,40 @@ from typing import NamedTuple
 from chaoskit.analysis.by_chance import Tally
 from chaoskit.analysis.result import Direction
 from chaoskit.analysis.senders import Look, Run, Sender
+from chaoskit.analysis.streams import Heard
 from chaoskit.analysis.timeline import FOREVER, Span, Timeline
+from chaoskit.analysis.tokens import Ints
 from chaoskit.records.model import Request
 
 _NEAR = 0.95  # of a full segment
+
+
+@dataclass(frozen=True)
+class Small:
+    """Moments at which something small arrived: handshakes, and reads of fewer than `least` bytes.
+
+    Of a run of signs of life only the first and the last are known, and only if all its reads were small.
+    """
+
+    handshakes: tuple[int, ...]
+    heard: Heard
+    least: int
+
+    def came(self, begin: int, until: int) -> bool:
+        """Whether one arrived then; `until` is no longer part of it."""
+        if any(begin <= at < until for at in self.handshakes):
+            return True
+        heard, signs = self.heard, self.heard.signs
+        all_small = signs.largest < self.least
+        return (
+            _any_within(signs.first[all_small], begin, until)
+            or _any_within(signs.last[all_small], begin, until)
+            or _any_within(heard.at[heard.size < self.least], begin, until)
+        )
+
+
+def _any_within(stamps: Ints, begin: int, until: int) -> bool:
+    return bool(((stamps >= begin) & (stamps < until)).any())
 
 
 class Held(NamedTuple):
@@ -41,7 +71,7 @@ def _until(span: Span) -> int:
 
 @dataclass(frozen=True)
 class Way:
-    """`small` are the moments at which something small arrived, `receivers` the other side's view of connections."""
+    """`small` is what arrived without filling a segment, `receivers` the other side's view of connections."""
 
     direction: Direction
     spans: tuple[Span, ...]
@@ -49,7 +79,7 @@ class Way:
     requests: Mapping[int, Request]
     senders: tuple[Sender, ...]
     receivers: tuple[Sender, ...]
-    small: tuple[int, ...]
+    small: Small
 
     def has(self, stamp: int) -> bool:
         """Whether it lies in this phase."""
@@ -136,10 +166,12 @@ class Way:
                 found |= set(sender.streams)  # a client hands a request on in one piece
         return found
 
-    def passing(self) -> int:
-        """How many small ones arrived between the first vain retransmission and the last."""
+    def passing(self) -> bool:
+        """Whether small ones arrived between the first vain retransmission and the last."""
         begin, end = min(one.run.begin for one in self.held), max(one.last.vain[1] for one in self.held)
-        return sum(begin <= at <= end and self.has(at) for at in self.small)
+        return any(
+            self.small.came(max(begin, span.begin), min(end + 1, span.end)) for span in self.spans if span.begin <= end
+        )
 
 
 def _of(receiver: Sender, looks: Sequence[Look], segment: int) -> set[int]:

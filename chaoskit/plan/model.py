@@ -1,16 +1,15 @@
 """The plan: an experiment compiled to knobs, settings and times. `plan.json` is this, and nothing else.
 
 Units as in `knobs` and `units`: ns, bytes, u32 shares. A plan can be shown, compared and reviewed; `conduct`
-does exactly what it says. Schema version 1.
+does exactly what it says.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
 
 from chaoskit.errors import SpecError
 from chaoskit.knobs import (
@@ -31,9 +30,15 @@ from chaoskit.knobs import (
     Sysctl,
     Veth,
 )
+from chaoskit.records.directory import PLAN
+from chaoskit.records.reading import damaged, document, parsed
 from chaoskit.spec.hosts import Client
 from chaoskit.spec.model import Server, Workload
 from chaoskit.spec.objectives import Objective
+from chaoskit.topology.edge import Segment, ends
+
+SCHEMA: Literal[2] = 2
+"""Of plan.json, and of the records beside it. Later ones are not understood; earlier ones were never released."""
 
 PlannedSetting = Annotated[
     Namespace
@@ -65,6 +70,17 @@ class PlannedChange(_Frozen):
     setting: PlannedSetting | None
 
 
+def _is_of_the_lab(change: PlannedChange) -> PlannedChange:
+    knob = change.knob
+    if (
+        knob.kind == "mtu"
+        and knob.place
+        and not any((knob.place, knob.name) in ends(each) for each in get_args(Segment))
+    ):
+        raise ValueError(f"{knob} is no end of a link in the lab")
+    return change
+
+
 class PlannedPhase(_Frozen):
     """`changes` are the knobs that every phase decides; None, where no fault is on one, means: as the stage left it.
 
@@ -75,7 +91,7 @@ class PlannedPhase(_Frozen):
     round: int
     faults: tuple[str, ...]
     length: int
-    changes: tuple[PlannedChange, ...]
+    changes: tuple[Annotated[PlannedChange, AfterValidator(_is_of_the_lab)], ...]
     pulses: tuple[Pulse, ...] = ()
 
 
@@ -95,7 +111,7 @@ class Effect(_Frozen):
     """
 
     knob: Knob
-    loss: float | None
+    loss: float | None = Field(ge=0, le=1)
     memory: float
     delay: int | None
 
@@ -131,7 +147,7 @@ class OnInterface(_Frozen):
 class Plan(_Frozen):
     """Everything `conduct` and `analyse` need; the experiment file itself lies beside it."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = SCHEMA
     chaoskit: str
     name: str
     question: str
@@ -140,7 +156,7 @@ class Plan(_Frozen):
     seed: int
     needs: Annotated[frozenset[str], PlainSerializer(sorted, list[str], when_used="json")]
     stage: tuple[PlannedChange, ...]
-    phases: tuple[PlannedPhase, ...]
+    phases: tuple[PlannedPhase, ...] = Field(min_length=1)
     workload: Workload
     client: Client = Client()
     server: Server | None = Field(description="None: the target is somebody's own.")
@@ -170,19 +186,18 @@ class Plan(_Frozen):
 
 
 def load_plan(run: Path) -> Plan:
-    """The plan of a run directory. Raises SpecError when there is none, or one of a later chaoskit."""
-    path = run / "plan.json"
+    """The plan of a run directory. Raises SpecError when there is none, or one of another schema."""
+    path = run / PLAN
+    text = document(path)
+    if text is None:
+        raise SpecError(f"{path}: nothing is there; give a run directory, as chaoskit run made it")
+    version = parsed(text).get("schema_version", SCHEMA)
+    if isinstance(version, int) and version != SCHEMA:
+        advice = "update chaoskit" if version > SCHEMA else "make the run again"
+        raise SpecError(f"{path}: schema version {version}, this chaoskit reads {SCHEMA}; {advice}")
     try:
-        return Plan.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise SpecError(f"{path}: {error.strerror}; give a run directory, as chaoskit run made it") from None
+        return Plan.model_validate_json(text)
     except ValidationError as error:
-        raise SpecError(f"{path}: {_newer(path) or error.errors()[0]['msg']}") from None
-
-
-def _newer(path: Path) -> str:
-    try:
-        version = json.loads(path.read_bytes()).get("schema_version")
-    except (ValueError, AttributeError):
-        return "not a plan"
-    return f"schema version {version}, this chaoskit reads 1; update chaoskit" if version != 1 else ""
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise damaged(path, f"{place}: {first['msg']}") from None

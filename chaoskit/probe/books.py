@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 from chaoskit import clock
+from chaoskit.probe.signs import Runs
 from chaoskit.records.files import Log
-from chaoskit.records.model import Read, Request, TcpInfo, Vitals
+from chaoskit.records.model import Read, Request, Signs, TcpInfo, Vitals
+
+_LONGEST_DETAIL = 4000  # characters of a server's own words that are kept
 
 
 class Books:
@@ -21,9 +25,11 @@ class Books:
         self._last_ttft: int | None = None
         self._requests = Log(run, Request)
         self._reads = Log(run, Read)
+        self._signs = Log(run, Signs)
         self._tcp_infos = Log(run, TcpInfo)
         self._vitals = Log(run, Vitals)
-        self._logs = (self._requests, self._reads, self._tcp_infos, self._vitals)
+        self._logs = (self._requests, self._reads, self._signs, self._tcp_infos, self._vitals)
+        self._runs = Runs()
 
     def begin(self) -> None:
         """A stream has started."""
@@ -32,7 +38,8 @@ class Books:
 
     def read(self, record: Read) -> None:
         """A read that completed events."""
-        self._reads.add(record)
+        for told in self._runs.take(record):
+            (self._reads if isinstance(told, Read) else self._signs).add(told)
 
     def tcp_info(self, record: TcpInfo) -> None:
         """A sample."""
@@ -46,7 +53,9 @@ class Books:
         """A stream has ended."""
         self.open -= 1
         self._ended += 1
-        self._requests.add(record)
+        for signs in self._runs.end(record.stream):
+            self._signs.add(signs)
+        self._requests.add(replace(record, detail=_writable(record.detail)))
 
     def vitals(self, lag: int) -> None:
         """How things are now; `lag` is the longest wait of the loop since the last time, ns."""
@@ -64,6 +73,7 @@ class Books:
 
     def flush(self) -> None:
         """Hand everything to the kernel."""
+        self._end_runs()
         for log in self._logs:
             log.flush()
 
@@ -73,6 +83,16 @@ class Books:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end_runs()
         with contextlib.ExitStack() as all_of_them:
             for log in self._logs:
                 all_of_them.callback(log.close)
+
+    def _end_runs(self) -> None:
+        for signs in self._runs.flush():
+            self._signs.add(signs)
+
+
+def _writable(detail: str) -> str:
+    """The beginning of it, without the halves of characters that a server's JSON may hold."""
+    return detail[:_LONGEST_DETAIL].encode(errors="replace").decode()

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from chaoskit.probe.wire import COMMENT, MalformedError, Ndjson, Sse, Wire
 from chaoskit.records.model import Event, EventKind
+from chaoskit.records.reading import MOST
 from chaoskit.spec.model import Protocol
 
 PATHS: dict[Protocol, str] = {
@@ -198,8 +199,8 @@ def _written_stamps(comment: bytes) -> _Stamps:
 
 
 def _integer(value: object) -> int | None:
-    """Records are computed with in 64 bits."""
-    return value if type(value) is int and abs(value) < 1 << 63 else None
+    """A number that a record may hold."""
+    return value if type(value) is int and 0 <= value < MOST else None
 
 
 def _dict(value: object) -> _Object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from chaoskit.folder import PUBLIC, Folder, display_path, pinned
 OUTCOME = "outcome.json"
 EXPERIMENT = "experiment.yaml"
 PLAN = "plan.json"
+MACHINE = "machine.json"
 _ROOM = 4096  # bytes: a block of most filesystems
 
 
@@ -73,11 +75,17 @@ def first_difference(one: Path, other: Path) -> str:
     for name in sorted({path.name for run in (one, other) for path in run.iterdir() if path.is_file()}):
         if name.endswith(".log"):
             continue
-        texts = [(run / name).read_bytes().splitlines() if (run / name).exists() else [] for run in (one, other)]
-        for number, (left, right) in enumerate(zip_longest(*texts), 1):
+        for number, (left, right) in enumerate(zip_longest(_lines(one / name), _lines(other / name)), 1):
             if left != right:
                 return f"{name} line {number}: {_short(left)} and {_short(right)}"
     return ""
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """Without their ends, one by one: records may be larger than the memory."""
+    if path.exists():
+        with path.open("rb") as file:
+            yield from (line.rstrip(b"\n") for line in file)
 
 
 def _short(line: bytes | None) -> str:

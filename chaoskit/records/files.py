@@ -1,7 +1,7 @@
 """Records as lines of JSON: appended whole, read back without a torn last line.
 
 Rules: a line is one record; a line is written with one write(2); a torn last line is dropped when reading
-and never glued to; a torn line elsewhere means that the file was edited, and is an error.
+and never glued to; a line elsewhere that is no record is an error with its number.
 """
 
 from __future__ import annotations
@@ -9,19 +9,36 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from chaoskit.errors import RefusedError
 from chaoskit.folder import display_path
-from chaoskit.records.model import Counters, Event, Hop, Phase, Read, Record, Request, Served, TcpInfo, Unacked, Vitals
+from chaoskit.records.model import (
+    KINDS,
+    Counters,
+    Hop,
+    Phase,
+    Read,
+    Record,
+    Request,
+    Served,
+    Signs,
+    TcpInfo,
+    Unacked,
+    Vitals,
+)
+from chaoskit.records.reading import LONGEST_LINE, START, Block, Mark, blocks, damaged, parsed
+from chaoskit.records.shapes import record as shaped
 
-R = TypeVar("R", Phase, Request, Read, TcpInfo, Vitals, Served, Unacked, Counters, Hop)
+R = TypeVar("R", Phase, Request, Read, Signs, TcpInfo, Vitals, Served, Unacked, Counters, Hop)
 
 FILES: dict[type[Record], str] = {
     Phase: "phases.jsonl",
     Request: "requests.jsonl",
     Read: "tokens.jsonl",
+    Signs: "signs.jsonl",
     TcpInfo: "tcp_info.jsonl",
     Vitals: "vitals.jsonl",
     Served: "served.jsonl",
@@ -29,17 +46,17 @@ FILES: dict[type[Record], str] = {
     Counters: "counters.jsonl",
     Hop: "hops.jsonl",
 }
+_CODES = {kind: code for code, kind in enumerate(KINDS)}
 
 
 def line(record: Record) -> str:
     """One record as one line of JSON, newline included."""
     match record:
         case Read():  # thousands a second: columns instead of keys
-            events = ",".join(
-                f'["{e.kind}",{_n(e.seq)},{_n(e.due)},{_n(e.sent)}]' if e.seq is not None else f'["{e.kind}"]'
-                for e in record.events
-            )
-            return f"[{record.stream},{record.read},{record.at},{record.user},{record.size},[{events}]]\n"
+            events = "".join(f",{_CODES[e.kind]},{_n(e.seq)},{_n(e.due)},{_n(e.sent)}" for e in record.events)
+            return f"[{record.stream},{record.read},{record.at},{record.user},{record.size}{events}]\n"
+        case Signs():
+            return f"[{','.join(map(str, _fields(record).values()))}]\n"
         case _:
             return json.dumps(_fields(record), separators=(",", ":")) + "\n"
 
@@ -80,34 +97,38 @@ class Log:
 
 
 def read(run: Path, kind: type[R]) -> list[R]:
-    """All records of one kind, in the order they were written. A file that is not there holds none."""
-    return list(follow(run, kind, 0)[0])
+    """All records of one kind, in the order they were written. A file that is not there holds none.
+
+    Raises SpecError with file and line.
+    """
+    return [record for _, record in numbered(run, kind)]
 
 
-def follow(run: Path, kind: type[R], offset: int) -> tuple[list[R], int]:
-    """The whole lines after byte `offset`, and the offset after them. For looking on while a run writes."""
+def numbered(run: Path, kind: type[R]) -> Iterator[tuple[int, R]]:
+    """As `read`, one by one, each with the number of its line."""
     path = run / FILES[kind]
-    try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            data = file.read()
-    except FileNotFoundError:
-        return [], offset
-    end = data.rfind(b"\n") + 1
-    return [_record(kind, text, path) for text in data[:end].splitlines()], offset + end
+    for block in blocks(path):
+        yield from records(block, kind, path)
 
 
-def _record(kind: type[R], text: bytes, path: Path) -> R:
-    try:
-        raw = json.loads(text)
-        if kind is Read:
-            stream, number, at, user, size, events = raw
-            return Read(stream, number, at, user, size, tuple(Event(*e) for e in events))  # type: ignore[return-value]
-        if kind is Phase:
-            raw["faults"] = tuple(raw["faults"])
-        return kind(**raw)
-    except (ValueError, TypeError, KeyError) as error:
-        raise RefusedError(f"{path} holds a line that is no {kind.__name__} record: {text[:80]!r}") from error
+def records(block: Block, kind: type[R], path: Path) -> Iterator[tuple[int, R]]:
+    """Those of these lines of this file. Raises SpecError with file and line."""
+    for number, text in block.lines():
+        if len(text) > LONGEST_LINE:
+            raise damaged(path, f"a line of more than {LONGEST_LINE >> 20} MiB", number)
+        try:
+            yield number, shaped(kind, parsed(text))
+        except ValueError as error:
+            raise damaged(path, str(error), number) from None
+
+
+def follow(run: Path, kind: type[R], mark: Mark = START) -> tuple[list[R], Mark]:
+    """The whole lines after `mark`, and the mark after them. For looking on while a run writes."""
+    path, found = run / FILES[kind], []
+    for block in blocks(path, mark):
+        found += [record for _, record in records(block, kind, path)]
+        mark = Mark(mark.offset + len(block.data), mark.number + block.data.count(b"\n"))
+    return found, mark
 
 
 def _fields(record: Record) -> dict[str, Any]:

@@ -4,7 +4,8 @@
 |-------------------|------------|------------|----------------------------------------------------------|
 | `phases.jsonl`    | `Phase`    | conductor  | phase, when its faults are in force and read back        |
 | `requests.jsonl`  | `Request`  | probe      | request, when it ended                                   |
-| `tokens.jsonl`    | `Read`     | probe      | socket read that completed at least one event            |
+| `tokens.jsonl`    | `Read`     | probe      | socket read that completed at least one token            |
+| `signs.jsonl`     | `Signs`    | probe      | run of events without text, between two tokens           |
 | `tcp_info.jsonl`  | `TcpInfo`  | probe      | TCP_INFO sample                                          |
 | `vitals.jsonl`    | `Vitals`   | probe      | half second of the probe's own life                      |
 | `served.jsonl`    | `Served`   | server     | request that the reference server answered               |
@@ -13,14 +14,13 @@
 | `hops.jsonl`      | `Hop`      | conductor  | a phase's ends, where a fault makes the router narrow    |
 
 Lines are flushed a few times a second: a kill loses at most the last quarter of a second and a torn line.
+`tokens.jsonl` and `signs.jsonl` grow with what a server sends: their lines are arrays of whole numbers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
-
-SCHEMA = 1
+from typing import Literal, get_args
 
 Completion = Literal[
     "complete",
@@ -40,6 +40,8 @@ Completion = Literal[
 # `too_large`: more events, bytes or headers than one stream may have; `internal_error`: a mistake in chaoskit.
 EventKind = Literal["content", "reasoning", "meta", "ping", "finish", "done", "error"]
 # `done` is the protocol's own end marker; `finish` a finish_reason before it; `meta` a sign of life without text.
+KINDS: tuple[EventKind, ...] = get_args(EventKind)
+TOKENS: tuple[EventKind, ...] = ("content", "reasoning")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ class Event:
 class Read:
     """One socket read. `at` is the kernel's receive stamp (`user` where it gave none); `user` when we had it.
 
-    `read` numbers the reads of a stream; all events of one read share its stamp (their gaps are "coalesced").
+    `read` numbers the reads of a connection; all events of one read share its stamp (their gaps are "coalesced").
+    In `tokens.jsonl` the events are tokens only; the others are counted in `Signs`.
     """
 
     stream: int
@@ -80,6 +83,28 @@ class Read:
     user: int
     size: int
     events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """Events that are no tokens, as many as came in a row: signs of life, and the end.
+
+    `tokens` is how many tokens the stream had before. `first` and `last` are the stamps of their first and last
+    read, `size` the bytes of all their reads, `largest` those of the largest one. A run ends with the next token,
+    with its stream, or with a flush.
+    """
+
+    stream: int
+    tokens: int
+    first: int
+    last: int
+    size: int
+    largest: int
+    meta: int = 0
+    ping: int = 0
+    finish: int = 0
+    done: int = 0
+    error: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,4 +226,4 @@ class Hop:
     signals: int
 
 
-Record = Phase | Request | Read | TcpInfo | Vitals | Served | Unacked | Counters | Hop
+Record = Phase | Request | Read | Signs | TcpInfo | Vitals | Served | Unacked | Counters | Hop

@@ -17,6 +17,7 @@ from chaoskit.analysis.timeline import DRAIN
 from chaoskit.plan.model import Plan
 from chaoskit.records.files import follow
 from chaoskit.records.model import Phase, Request, Vitals
+from chaoskit.records.reading import START, Mark
 from chaoskit.report.screen import live, one_line
 from chaoskit.report.words import styled
 
@@ -32,7 +33,7 @@ class Live:
 
     def __init__(self, plan: Plan, run: Path, console: Console, label: str = "") -> None:
         self._plan, self._run, self._console, self._label = plan, run, console, label
-        self._offsets: dict[type[Phase | Request | Vitals], int] = {}
+        self._marks: dict[type[Phase | Request | Vitals], Mark] = {}
         self._phases: list[Phase] = []
         self._vitals: Vitals | None = None
         self._interrupted = 0
@@ -66,7 +67,7 @@ class Live:
         self._vitals = vitals[-1] if vitals else self._vitals
 
     def _new(self, kind: type[R]) -> list[R]:
-        records, self._offsets[kind] = follow(self._run, kind, self._offsets.get(kind, 0))
+        records, self._marks[kind] = follow(self._run, kind, self._marks.get(kind, START))
         return records
 
     @property

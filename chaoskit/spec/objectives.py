@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from chaoskit.faults.words import nearest
 from chaoskit.units import Duration, Quantity, Share
@@ -49,6 +49,14 @@ class Objective(BaseModel):
     bound: float | None = None
     factor: float | None = None
     reference: str | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Objective:
+        if self.metric not in METRICS:
+            raise ValueError(f"{self.metric!r} is no metric; {nearest(self.metric, METRICS)}")
+        if (self.bound is None) == (self.factor is None) or (self.factor is None) != (self.reference is None):
+            raise ValueError("an objective has either a bound, or a factor of a reference")
+        return self
 
     @property
     def kind(self) -> Kind:

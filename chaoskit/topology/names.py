@@ -20,7 +20,7 @@ def where(knob: Knob) -> str:
         case "qdisc", "":
             return next((way for way, ifb in IFBS.items() if ifb == link), str(knob))
         case "filter", "":
-            return next(way for way, hook in WAYS.items() if rest.startswith(hook))
+            return next((way for way, hook in WAYS.items() if rest.startswith(hook)), str(knob))
         case "mtu", "":
             return link
         case "route", "router":

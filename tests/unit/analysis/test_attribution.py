@@ -7,16 +7,13 @@ from made_runs import Made, ns
 
 from chaoskit.analysis.attribution import Traces, blame, disordered
 from chaoskit.analysis.result import Blame
-from chaoskit.analysis.streams import streams
-from chaoskit.records.model import Event, Read, Request, TcpInfo
+from chaoskit.records.model import Event, Read, TcpInfo
 
 
 def of(made: Made, *went_on: int) -> Blame:
     """The blame for all stalls of a run."""
-    requests = [record for record in made.records if isinstance(record, Request)]
-    found, _ = streams(requests, [record for record in made.records if isinstance(record, Read)])
     infos = [record for record in made.records if isinstance(record, TcpInfo)]
-    return blame([gap for stream in found for gap in stream.gaps], Traces(frozenset(went_on), disordered(infos)))
+    return blame(made.streams().gaps, Traces(frozenset(went_on), disordered(infos)))
 
 
 def stamped(*tokens: tuple[float, float, float, float]) -> Made:

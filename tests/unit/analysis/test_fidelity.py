@@ -182,7 +182,7 @@ def test_an_interface_is_told_by_its_counters(tmp_path: Path) -> None:
     """Small packets come one by one, and their share is what it is in a lab."""
     assert on_interface(tmp_path / "a", 9000, 300, 1000).verdict == "achieved"
     assert on_interface(tmp_path / "b", 9900, 80, 100).verdict == "not-achieved"
-    assert on_interface(tmp_path / "b", 9900, 80, 100).where == "down"
+    assert on_interface(tmp_path / "c", 9900, 80, 100).where == "down"
 
 
 def test_trains_are_lost_whole(tmp_path: Path) -> None:

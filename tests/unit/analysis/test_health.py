@@ -5,8 +5,7 @@ from __future__ import annotations
 from made_runs import Made, ns
 
 from chaoskit.analysis.health import health, loop_lag
-from chaoskit.analysis.streams import Stream, streams
-from chaoskit.records.model import Read, Request, Vitals
+from chaoskit.records.model import Vitals
 
 MS = 1_000_000
 
@@ -14,12 +13,6 @@ MS = 1_000_000
 def lines(*lags: float) -> list[Vitals]:
     """A line each half second."""
     return [Vitals(ns(index * 500), 0, 0, 0, round(lag * MS), 0) for index, lag in enumerate(lags)]
-
-
-def found(made: Made) -> list[Stream]:
-    """Its streams."""
-    requests = [record for record in made.records if isinstance(record, Request)]
-    return streams(requests, [record for record in made.records if isinstance(record, Read)])[0]
 
 
 def test_loop_lag_is_what_one_instant_in_a_hundred_waits() -> None:
@@ -32,12 +25,12 @@ def test_loop_lag_is_what_one_instant_in_a_hundred_waits() -> None:
 
 def test_one_hiccup_is_not_a_slow_client() -> None:
     """A single wait of half a second in a minute is under 1 % of its instants."""
-    assert not health([], lines(*[0.5] * 119, 500), 0).overloaded
+    assert not health(Made().streams(), lines(*[0.5] * 119, 500)).overloaded
 
 
 def test_a_slow_loop_is_overload() -> None:
     """A loop that waits 30 ms in every half second is: 2 % of all instants wait longer than 20 ms."""
-    seen = health([], lines(*[30.0] * 100), 0)
+    seen = health(Made().streams(), lines(*[30.0] * 100))
 
     assert seen.loop_lag_p99_ms is not None
     assert 20 < seen.loop_lag_p99_ms < 30
@@ -51,8 +44,8 @@ def test_late_starts_are_overload() -> None:
         one.stream(index, started=ns(index + (51 if index == 0 else 0)))
         two.stream(index, started=ns(index + (51 if index < 2 else 0)))
 
-    assert not health(found(one), [], 0).overloaded
-    assert health(found(two), [], 0).overloaded
+    assert not health(one.streams(), []).overloaded
+    assert health(two.streams(), []).overloaded
 
 
 def test_a_late_server_is_seen_in_its_stamps() -> None:
@@ -61,12 +54,12 @@ def test_a_late_server_is_seen_in_its_stamps() -> None:
     made.stream(0, ended=100)
     made.records += [made.read(0, i, i, seq=i, due=ns(i), sent=ns(i + (30 if i < 3 else 1))) for i in range(100)]
 
-    assert health(found(made), [], 0).server_late_p99_ms == 30
+    assert health(made.streams(), []).server_late_p99_ms == 30
 
 
 def test_nothing_known_is_none() -> None:
     """Without records there is no lag, and no overload."""
-    seen = health([], [], 0)
+    seen = health(Made().streams(), [])
 
     assert (seen.scheduling_lag_p99_ms, seen.loop_lag_p99_ms, seen.server_late_p99_ms) == (None, None, None)
     assert not seen.overloaded

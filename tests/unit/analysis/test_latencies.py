@@ -7,17 +7,13 @@ import math
 from made_runs import Made, ns
 
 from chaoskit.analysis.latencies import Latency, latencies, settle
-from chaoskit.analysis.streams import streams
-from chaoskit.records.model import Read, Request
 
 MS = 1_000_000
 
 
 def of(made: Made) -> dict[str, Latency]:
     """All latencies of the first stream, by name."""
-    requests = [record for record in made.records if isinstance(record, Request)]
-    found, _ = streams(requests, [record for record in made.records if isinstance(record, Read)])
-    return {latency.name: latency for latency in latencies(found[0])}
+    return {latency.name: latency for latency in latencies(made.streams().each[0])}
 
 
 def test_latencies_count_from_the_wish() -> None:

@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 import pytest
+from made_runs import MS, Made
 
 from chaoskit.analysis import intervals, sampling
 from chaoskit.analysis.estimates import Estimates
 from chaoskit.analysis.parts import Part
-from chaoskit.analysis.streams import Gap, Token
 
 
 def test_a_quantiles_draws_agree_with_its_exact_ranks() -> None:
@@ -71,13 +71,14 @@ def test_gaps_are_drawn_with_their_stream() -> None:
 
 def test_few_streams_say_nothing_about_the_next() -> None:
     """Nine streams leave everything open, ten do not."""
-    token = Token(0, 0, 0, None, None)
-    for count, high in ((9, math.inf), (10, 20)):
-        gaps = {number: [Gap(number, token, None, 20, 20, 20, 0)] for number in range(count)}
+    for count, high in ((9, math.inf), (10, 20 * MS)):
+        made = Made()
+        for _ in range(count):
+            made.stream(0, [100, 120])
 
-        found = Estimates(1, frozenset(), {}).of(Part("x", 1.0, (), {}, gaps, 0), "itl_p50")
+        found = Estimates(1, frozenset(), {}).of(Part("x", 1.0, (), {}, made.streams().gaps, 0), "itl_p50")
 
-        assert (found.value, found.high) == (20, high)
+        assert (found.value, found.high) == (20 * MS, high)
 
 
 def test_streams_are_resampled_and_never_gaps() -> None:
@@ -113,9 +114,10 @@ def test_differences_and_ratios() -> None:
 
 def test_a_metrics_estimate_does_not_depend_on_what_was_asked_before() -> None:
     """Estimates are the same in whatever order they are asked for."""
-    token = Token(0, 0, 0, None, None)
-    gaps = {n: [Gap(n, token, None, 0, 20 + n * k, 20 + n * k, 0) for k in range(9)] for n in range(12)}
-    part = Part("x", 1.0, (), {}, gaps, 0)
+    made = Made()
+    for n in range(12):
+        made.stream(0, [sum(20 + n * k for k in range(count)) for count in range(10)])
+    part = Part("x", 1.0, (), {}, made.streams().gaps, 0)
 
     one, other = Estimates(1, frozenset(), {}), Estimates(1, frozenset(), {})
     other.of(part, "itl_p99")

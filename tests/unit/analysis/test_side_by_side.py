@@ -84,7 +84,7 @@ def test_what_is_missing_or_damaged_is_a_row_all_the_same(tmp_path: Path) -> Non
     damaged, whole, new = gather(run).variants
 
     assert damaged.result is None
-    assert "schema version 99, this chaoskit reads 1" in damaged.missing
+    assert "schema version 99, this chaoskit reads 2" in damaged.missing
     assert whole.result is not None
     assert (new.result, new.is_new) == (None, True)
 

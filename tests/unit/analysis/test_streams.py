@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from made_runs import Made, ns
 
-from chaoskit.analysis.streams import Stream, streams
-from chaoskit.records.model import Event, Read, Request
+from chaoskit.analysis.streams import Stream
+from chaoskit.records.model import Event, Read
 
 MS = 1_000_000
 
 
 def only(made: Made) -> Stream:
     """The one stream of this run."""
-    requests = [record for record in made.records if isinstance(record, Request)]
-    found, unfinished = streams(requests, [record for record in made.records if isinstance(record, Read)])
-    assert unfinished == 0
-    return found[0]
+    found = made.streams()
+    assert found.unfinished == 0
+    return found.each[0]
 
 
 def test_gaps_run_from_token_to_token() -> None:
@@ -34,7 +33,7 @@ def test_a_stream_dies_in_its_last_gap() -> None:
 
     gap = only(made).gaps[-1]
     assert gap.length == 5000 * MS
-    assert gap.after is None
+    assert gap.is_last
     assert gap.is_stall
 
 
@@ -106,5 +105,6 @@ def test_streams_without_an_end_are_counted_apart() -> None:
     made = Made()
     made.stream(0, [100, 120])
 
-    found, unfinished = streams([], [record for record in made.records if isinstance(record, Read)])
-    assert (found, unfinished) == ([], 1)
+    made.records = [record for record in made.records if isinstance(record, Read)]
+    found = made.streams()
+    assert (found.each, found.unfinished) == ((), 1)

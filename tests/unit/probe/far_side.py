@@ -16,7 +16,7 @@ from typing import Any
 from chaoskit.clock import now
 from chaoskit.probe.drive import Order, Target, drive, warm_up
 from chaoskit.records import files
-from chaoskit.records.model import Read, Request, TcpInfo, Vitals
+from chaoskit.records.model import Read, Request, Signs, TcpInfo, Vitals
 from chaoskit.spec.model import Workload
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -46,6 +46,7 @@ class Outcome:
 
     requests: list[Request]
     reads: list[Read]
+    signs: list[Signs]
     tcp_infos: list[TcpInfo]
     vitals: list[Vitals]
     everything: str
@@ -63,8 +64,19 @@ class Outcome:
 
     @property
     def kinds(self) -> list[str]:
-        """All events in order."""
-        return [event.kind for read in self.reads for event in read.events]
+        """All events in order, stream by stream."""
+        tokens = [(read.stream, event.kind) for read in self.reads for event in read.events]
+        found: list[str] = []
+        for stream in sorted({one.stream for one in (*self.reads, *self.signs)}):
+            own = [kind for number, kind in tokens if number == stream]
+            begin = 0
+            for run in (run for run in self.signs if run.stream == stream):
+                found += own[begin : run.tokens]
+                begin = run.tokens
+                for kind in ("meta", "ping", "finish", "done", "error"):
+                    found += [kind] * getattr(run, kind)
+            found += own[begin:]
+        return found
 
 
 def workload(**words: Any) -> Workload:
@@ -97,6 +109,7 @@ def outcome(run: Path) -> Outcome:
     return Outcome(
         files.read(run, Request),
         files.read(run, Read),
+        files.read(run, Signs),
         files.read(run, TcpInfo),
         files.read(run, Vitals),
         "".join(path.read_text() for path in run.iterdir()),

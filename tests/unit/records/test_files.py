@@ -6,14 +6,28 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.errors import RefusedError
+from chaoskit.errors import RefusedError, SpecError
 from chaoskit.records.files import FILES, Log, follow, line, read
-from chaoskit.records.model import Counters, Event, Phase, Read, Record, Request, Served, TcpInfo, Unacked, Vitals
+from chaoskit.records.model import (
+    Counters,
+    Event,
+    Phase,
+    Read,
+    Record,
+    Request,
+    Served,
+    Signs,
+    TcpInfo,
+    Unacked,
+    Vitals,
+)
+from chaoskit.records.reading import START
 
 EXAMPLES: list[Record] = [
     Phase("wifi", 0, ("wifi",), 1, 2, 3),
     Request(1, 10, 11, 99, "reset", "connection reset", sent=12, tokens=3),
-    Read(1, 2, 100, 101, 300, (Event("content", 5, 90, 91), Event("ping"), Event("done"))),
+    Read(1, 2, 100, 101, 300, (Event("content", 5, 90, 91), Event("reasoning"), Event("content"))),
+    Signs(1, 3, 100, 900, 3000, 1448, meta=1, ping=400, done=1),
     TcpInfo(1, "connected", 5, {"rtt": 20}),
     Vitals(1, 2, 3, 4, 5, 6, None),
     Served(None, 1, 2, 3, 4, 5, 6, "client-left", {"total_retrans": 2}, {"snd_mss": 1448}),
@@ -57,11 +71,11 @@ def test_following_reads_every_record_once(tmp_path: Path) -> None:
     """Looking on while a run writes gives each record once, and a torn line only when it is whole."""
     record = EXAMPLES[0]
     text = line(record).encode() * 2
-    path, seen, offset = tmp_path / FILES[Phase], [], 0
+    path, seen, mark = tmp_path / FILES[Phase], [], START
 
     for end in range(len(text) + 1):
         path.write_bytes(text[:end])
-        new, offset = follow(tmp_path, Phase, offset)
+        new, mark = follow(tmp_path, Phase, mark)
         seen += new
 
     assert seen == [record, record]
@@ -73,10 +87,10 @@ def test_no_file_holds_no_records(tmp_path: Path) -> None:
 
 
 def test_an_edited_line_is_said_to_be_none(tmp_path: Path) -> None:
-    """A whole line that is no record is an error with the file's name."""
-    (tmp_path / FILES[Phase]).write_text('{"not": "a phase", "faults": []}\n')
+    """A whole line that is no record is an error with the file's name and the line."""
+    (tmp_path / FILES[Phase]).write_text(line(EXAMPLES[0]) + '{"not": "a phase", "faults": []}\n')
 
-    with pytest.raises(RefusedError, match=r"phases\.jsonl holds a line that is no Phase"):
+    with pytest.raises(SpecError, match=r"phases\.jsonl:2: .*no part of a Phase"):
         read(tmp_path, Phase)
 
 

@@ -35,7 +35,7 @@ def variant(size: str, **more: object) -> Made:
     made = Made(plan(**options)).phases()  # type: ignore[arg-type]
     made.many(0, 9500, 100).many(10_000, 18_000, 100, ttft=SLOW[size]).many(20_500, 29_500, 100)
     for at in range(10_000, 19_000, 25) if size == "64kB" else ():
-        made.stream(at, [], "first-token-timeout", ended=19_500)
+        made.stream(at, [], "first_token_timeout", ended=19_500)
     return made.vitals(30_000)
 
 

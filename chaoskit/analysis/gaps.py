@@ -1,0 +1,300 @@
+"""The gaps between tokens, by column: a run may have ten million of them.
+
+Rules: a gap runs from one token to the next, or, in a stream that died, from its last token to its death. A stream
+that our own end of the run cut off keeps its last gap only if that was a stall already. A planned gap that is itself
+a stall is the server's own pause and is subtracted. Each gap has the row of the token that it begins with; rows are
+in the order of `Tokens`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chaoskit.analysis.tokens import UNKNOWN, Bools, Ints, Tokens, narrow
+from chaoskit.records.model import Request
+
+STALL = 200_000_000  # ns; the Eloquent paper's threshold
+SEVERE = 1_000_000_000
+READING = 50_000_000  # ns that a reader takes for a token: 20 tokens/s
+_AT_ONCE = 1_000_000  # rows that are worked on at a time
+
+
+class Token(NamedTuple):
+    """One token: `at` the kernel's stamp, `user` ours, `due` and `sent` the reference server's."""
+
+    at: int
+    user: int
+    due: int | None
+    sent: int | None
+
+
+class Gap(NamedTuple):
+    """The time between two tokens, in ns; `is_last` when the stream ended instead of the second.
+
+    `excess` is its length without the server's own pause, `wait` how long a reader had nothing to read. Both tokens of
+    a coalesced gap came with one read: it is none of the network's.
+    """
+
+    stream: int
+    row: int
+    begin: int
+    end: int
+    length: int
+    excess: int
+    wait: int
+    is_coalesced: bool
+    is_last: bool
+
+    @property
+    def is_stall(self) -> bool:
+        """Longer than the threshold, and not because the server wanted it so."""
+        return self.excess > STALL
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """What there is of each token's row: the gap that begins with it, where `is_gap`.
+
+    Most gaps are neither pauses nor stalls, so that only the rows of these are kept: `pauses` with the pauses' lengths
+    in ns, and `ends` with the tokens on both sides of a stall.
+    """
+
+    stream: Ints
+    at: NDArray[np.int64]
+    length: NDArray[np.int64]
+    wait: NDArray[np.int64]
+    is_coalesced: Bools
+    is_gap: Bools
+    is_stall: Bools
+    pauses: tuple[Ints, Ints]
+    ends: tuple[Ints, Tokens]
+
+    def is_last(self, row: int) -> bool:
+        """Whether no token of the stream comes after this row's."""
+        return row + 1 == len(self.stream) or bool(self.stream[row + 1] != self.stream[row])
+
+    def sides(self, gap: Gap) -> tuple[Token, Token | None]:
+        """The tokens before and after a stall."""
+        rows, tokens = self.ends
+        place = int(np.searchsorted(rows, gap.row))
+        return _token(tokens, place), None if gap.is_last else _token(tokens, place + 1)
+
+
+def _token(tokens: Tokens, row: int) -> Token:
+    at, due, sent = int(tokens.at[row]), int(tokens.due_ago[row]), int(tokens.sent_ago[row])
+    return Token(
+        at=at,
+        user=at + int(tokens.held[row]),
+        due=None if due == UNKNOWN else at - due,
+        sent=None if sent == UNKNOWN else at - sent,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Gaps(Sequence[Gap]):
+    """Some of a table's gaps, in its order: by stream, and within a stream in time. `rows` ascend."""
+
+    table: Table
+    rows: Ints
+
+    @property
+    def stream(self) -> Ints:
+        """The number of each one's stream."""
+        return self.table.stream[self.rows]
+
+    @property
+    def begin(self) -> NDArray[np.int64]:
+        """The stamp of the token before, ns."""
+        return self.table.at[self.rows]
+
+    @property
+    def length(self) -> NDArray[np.int64]:
+        """In ns."""
+        return self.table.length[self.rows]
+
+    @property
+    def excess(self) -> NDArray[np.int64]:
+        """The length without the server's own pause, ns."""
+        rows, pauses = self.table.pauses
+        excess = self.length
+        _, here, there = np.intersect1d(self.rows, rows, assume_unique=True, return_indices=True)
+        excess[here] -= pauses[there]
+        return excess
+
+    @property
+    def wait(self) -> NDArray[np.int64]:
+        """How long a reader had nothing to read, ns."""
+        return self.table.wait[self.rows]
+
+    @property
+    def are_coalesced(self) -> Bools:
+        """Both tokens came with one read."""
+        return self.table.is_coalesced[self.rows]
+
+    @property
+    def are_stalls(self) -> Bools:
+        """Longer than the threshold, and not because the server wanted it so."""
+        return self.table.is_stall[self.rows]
+
+    @property
+    def stalls(self) -> Gaps:
+        """Those of them."""
+        return self.those(self.are_stalls)
+
+    def those(self, chosen: Bools) -> Gaps:
+        """Some of these."""
+        return Gaps(self.table, self.rows[chosen])
+
+    def batches(self) -> Iterator[Gaps]:
+        """These, some at a time."""
+        for first in range(0, len(self.rows), _AT_ONCE):
+            yield Gaps(self.table, self.rows[first : first + _AT_ONCE])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Gap]:
+        table = self.table
+        columns = (self.stream, self.rows, self.begin, self.length, self.excess, self.wait, self.are_coalesced)
+        for stream, row, begin, length, excess, wait, is_coalesced in zip(*(c.tolist() for c in columns), strict=True):
+            yield Gap(stream, row, begin, begin + length, length, excess, wait, is_coalesced, table.is_last(row))
+
+    def __getitem__(self, index: int) -> Gap:  # type: ignore[override]
+        place = range(len(self))[index]
+        return next(iter(Gaps(self.table, self.rows[place : place + 1])))
+
+
+class Sums:
+    """Of gaps by stream, in the order of their numbers: whole numbers without a bound."""
+
+    def __init__(self, gaps: Gaps) -> None:
+        streams = gaps.stream
+        self._starts = np.flatnonzero(np.diff(streams, prepend=-1))
+        self.streams: list[int] = streams[self._starts].tolist()
+        self.counts: list[int] = np.diff(self._starts, append=len(streams)).tolist()
+
+    def of(self, column: Ints | Bools) -> list[int]:
+        """The sum of each stream's part of a column."""
+        if not len(column):
+            return []
+        wide = column.astype(np.int64, copy=False)
+        if max(int(wide.max()), -int(wide.min())) * max(self.counts) >= 2**63:
+            wide = wide.astype(object)
+        return cast("list[int]", np.add.reduceat(wide, self._starts).tolist())
+
+    def largest(self, column: Ints) -> list[int]:
+        """The largest number of each stream's part of a column."""
+        return cast("list[int]", np.maximum.reduceat(column, self._starts).tolist()) if len(column) else []
+
+
+def table(requests: Sequence[Request], tokens: Tokens, bounds: Sequence[int]) -> Table:
+    """The gaps of these requests' tokens: those of the n-th are from row `bounds[n]` to row `bounds[n + 1]`."""
+    count = len(tokens.at)
+    made = _Draft(tokens)
+    pairs = zip(requests, pairwise(bounds), strict=True)
+    for batch in _batches([(request, first) for request, (first, after) in pairs if after > first], count):
+        made.fill(*batch)
+    stalls = np.flatnonzero(made.is_stall)
+    ends = np.union1d(stalls, np.minimum(stalls + 1, count - 1))
+    return Table(
+        stream=tokens.stream,
+        at=tokens.at.astype(np.int64, copy=False),
+        length=made.length,
+        wait=made.wait,
+        is_coalesced=made.is_coalesced,
+        is_gap=made.is_gap,
+        is_stall=made.is_stall,
+        pauses=made.pauses,
+        ends=(ends, Tokens(*(column[ends] for column in tokens))),
+    )
+
+
+def _batches(having: Sequence[tuple[Request, int]], count: int) -> Iterator[tuple[list[Request], list[int], int]]:
+    """Whole streams, about a million rows at a time: requests, the first row of each, the row after the last."""
+    requests: list[Request] = []
+    firsts: list[int] = []
+    for request, first in having:
+        if firsts and first - firsts[0] >= _AT_ONCE:
+            yield requests, firsts, first
+            requests, firsts = [], []
+        requests.append(request)
+        firsts.append(first)
+    if firsts:
+        yield requests, firsts, count
+
+
+class _Draft:
+    """A table that is filled stream by stream."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        count = len(tokens.at)
+        self.tokens = tokens
+        self.length = np.empty(count, dtype=np.int64)
+        self.wait = np.empty(count, dtype=np.int64)
+        self.is_coalesced = np.empty(count, dtype=np.bool_)
+        self.is_gap = np.empty(count, dtype=np.bool_)
+        self.is_stall = np.empty(count, dtype=np.bool_)
+        self._pauses: list[tuple[Ints, Ints]] = []
+
+    @property
+    def pauses(self) -> tuple[Ints, Ints]:
+        """The rows of all, and their lengths."""
+        nothing = np.empty(0, dtype=np.int64)
+        rows, lengths = zip((nothing, nothing), *self._pauses, strict=True)
+        return np.concatenate(rows), narrow(np.concatenate(lengths))
+
+    def fill(self, requests: Sequence[Request], begins: Sequence[int], until: int) -> None:
+        """Up to this row, with the streams that begin at these. Rows count from the first of them in here."""
+        here = slice(begins[0], until)
+        tokens = Tokens(*(column[here] for column in self.tokens))
+        at, firsts = tokens.at, np.array(begins) - begins[0]
+        sizes = np.diff(firsts, append=len(at))
+        lasts = firsts + sizes - 1
+        end = np.append(at[1:], 0)
+        end[lasts] = [request.ended for request in requests]
+        end = np.maximum(end, at)
+        length, pause = end - at, _pauses(tokens, lasts)
+        is_coalesced = np.append(tokens.read[1:] == tokens.read[:-1], False)
+        is_coalesced[lasts] = False
+        is_gap = np.ones(len(at), dtype=np.bool_)
+        is_gap[lasts] = [_dies(*pair) for pair in zip(requests, length[lasts].tolist(), strict=True)]
+        self.length[here], self.wait[here] = length, _waits(at, end, firsts, sizes)
+        self.is_coalesced[here], self.is_gap[here] = is_coalesced, is_gap
+        self.is_stall[here] = is_gap & (length - pause > STALL)
+        rows = np.flatnonzero(pause)
+        self._pauses.append((rows + begins[0], pause[rows]))
+
+
+def _dies(request: Request, silence: int) -> bool:
+    """Whether the time from a stream's last token to its end counts."""
+    return request.completion != "complete" and (request.completion != "cancelled" or silence > STALL)
+
+
+def _pauses(tokens: Tokens, lasts: Ints) -> NDArray[np.int64]:
+    """What of the time to the next token the server had planned as a pause, ns."""
+    due, is_known = tokens.at - tokens.due_ago, tokens.due_ago != UNKNOWN
+    planned = np.append(due[1:] - due[:-1], 0)
+    is_pause = (planned > STALL) & is_known & np.append(is_known[1:], False)
+    is_pause[lasts] = False
+    return np.where(is_pause, planned, 0)
+
+
+def _waits(at: Ints, end: Ints, firsts: Ints, sizes: Ints) -> NDArray[np.int64]:
+    """How long a reader had nothing to read.
+
+    A reader is free for the k-th gap's end at f(k), with f(0) = the first token + READING and
+    f(k + 1) = max(f(k), end(k)) + READING; f(k) - k READING is a running maximum.
+    """
+    place = np.arange(len(at)) - np.repeat(firsts, sizes)
+    early = end - place * READING
+    latest = np.append(np.int64(0), early[:-1])
+    latest[firsts] = at[firsts] + READING
+    for first, after in pairwise([*firsts.tolist(), len(at)]):
+        np.maximum.accumulate(latest[first:after], out=latest[first:after])
+    return np.maximum(0, early - latest)

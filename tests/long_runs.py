@@ -1,0 +1,100 @@
+"""Run directories with very many tokens, and what their analysis costs."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from made_runs import MS, Made, ns
+
+from chaoskit.records.files import FILES, line
+from chaoskit.records.model import Read, Request, Served, TcpInfo
+
+MIB = 1 << 20
+_LENGTH = 30_000  # ms that the phases of a made run last
+_COST = """\
+import json, resource, sys
+from pathlib import Path
+from chaoskit import clock
+from chaoskit.analysis.analyse import analyse
+
+def memory():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+idle, begun = memory(), clock.now()
+tokens = analyse(Path(sys.argv[1])).whole.tokens
+print(json.dumps({"tokens": tokens, "seconds": (clock.now() - begun) / 1e9, "memory": memory(), "idle": idle}))
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of an analysis in a process of its own: `memory` at its peak, `idle` before it had read anything, in bytes."""
+
+    tokens: int
+    seconds: float
+    memory: int
+    idle: int
+
+
+def analysed(run: Path) -> Cost:
+    """What it costs to understand this run."""
+    told = subprocess.run([sys.executable, "-c", _COST, str(run)], capture_output=True, text=True, check=True).stdout
+    return Cost(**json.loads(told))
+
+
+def write(run: Path, streams: int, tokens: int, seed: int = 1) -> int:
+    """A run of three phases with so many streams of so many tokens each, all open at a time by turns, as a probe
+    writes them. Returns how many tokens there are."""
+    Made().phases().vitals(_LENGTH).counters("wifi", 900, 100, 10_000, 20_000).write(run)
+    chance = random.Random(seed)
+    pace = 20 * MS
+    at_a_time = 200
+    with (
+        (run / FILES[Read]).open("w") as reads,
+        (run / FILES[Request]).open("w") as requests,
+        (run / FILES[Served]).open("w") as served,
+        (run / FILES[TcpInfo]).open("w") as infos,
+    ):
+        for first in range(0, streams, at_a_time):
+            numbers = range(first, min(first + at_a_time, streams))
+            begin = ns(_LENGTH * first / streams)
+            late = dict.fromkeys(numbers, 0)
+            for count in range(tokens):
+                text = []
+                for number in numbers:
+                    due = begin + number * 100_000 + count * pace
+                    is_late = chance.random() < 0.001
+                    late[number] = late[number] * 9 // 10 + (chance.randrange(400 * MS) if is_late else 0)
+                    at = due + late[number] + chance.randrange(MS)
+                    read = count - (count % 50 == 1)
+                    stamps = f"0,{count},{due},{due + 60_000}"
+                    text.append(f"[{number},{read},{at},{at + 70_000},210,{stamps}]\n")
+                reads.write("".join(text))
+            for number in numbers:
+                asked, ended = begin + number * 100_000, begin + number * 100_000 + tokens * pace
+                requests.write(line(_request(number, asked, ended, tokens)))
+                served.write(line(Served(number, asked, asked, ended, tokens, tokens, 60_000, "sent")))
+                infos.write(line(TcpInfo(number, "connected", asked, {"rtt": 1000, "snd_mss": 1448, "pmtu": 1500})))
+    return streams * tokens
+
+
+def _request(number: int, asked: int, ended: int, tokens: int) -> Request:
+    return Request(
+        stream=number,
+        scheduled=asked,
+        started=asked,
+        ended=ended,
+        completion="complete" if number % 10 else "reset",
+        sent=asked,
+        first_event=asked + MS,
+        first_token=asked + MS,
+        first_output=asked + MS,
+        last_token=ended,
+        tokens=tokens,
+        connection=number,
+    )

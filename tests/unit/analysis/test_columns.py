@@ -1,0 +1,140 @@
+"""Arrays give the numbers that plain loops over records give; how a file is written down makes no difference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_runs import Made
+from random_runs import random_run
+
+from chaoskit.analysis import sampling
+from chaoskit.analysis.gaps import READING, STALL
+from chaoskit.analysis.quantiles import of_column, rank, times
+from chaoskit.analysis.timeline import Span, Timeline
+from chaoskit.analysis.tokens import read_signs, read_tokens, signs_of, tokens_of
+from chaoskit.records.files import FILES, line
+from chaoskit.records.model import TOKENS, Event, Read, Request, Signs
+
+SEEDS = range(25)
+
+
+def told(made: Made, stream: int) -> list[tuple[Read, Event]]:
+    """The tokens of a stream."""
+    reads = [record for record in made.records if isinstance(record, Read) and record.stream == stream]
+    return [(read, event) for read in reads for event in read.events if event.kind in TOKENS]
+
+
+def gaps(request: Request, tokens: Sequence[tuple[Read, Event]]) -> Iterator[tuple[int, int, int, bool]]:
+    """Length, excess, wait, and whether both tokens came with one read: one gap after the other, by the rules."""
+    if not tokens:
+        return
+    free = tokens[0][0].at + READING
+    for (before, one), (after, other) in pairwise(tokens):
+        end = max(before.at, after.at)
+        planned = other.due - one.due if one.due is not None and other.due is not None else 0
+        length = end - before.at
+        yield length, length - (planned if planned > STALL else 0), max(0, end - free), before.read == after.read
+        free = max(free, end) + READING
+    last, end = tokens[-1][0].at, max(tokens[-1][0].at, request.ended)
+    if request.completion == "complete" or (request.completion == "cancelled" and end - last <= STALL):
+        return
+    yield end - last, end - last, max(0, end - free), False
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_gaps_are_those_of_a_loop_over_tokens(seed: int) -> None:
+    """Of every stream of a drawn run, every gap's length, excess, wait and whether it is coalesced."""
+    made = random_run(seed)
+
+    found = made.streams()
+
+    for stream in found.each:
+        expected = list(gaps(stream.request, told(made, stream.number)))
+        assert [(g.length, g.excess, g.wait, g.is_coalesced) for g in stream.gaps] == expected
+        assert stream.tokens == len(told(made, stream.number))
+    assert [gap for stream in found.each for gap in stream.gaps] == list(found.gaps)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_files_hold_what_the_records_said(seed: int, tmp_path: Path) -> None:
+    """Columns that are read at once are those of the records; so are those of a file with spaces, read line by line."""
+    made = random_run(seed)
+    run = made.write(tmp_path)
+    records = made.written()
+    tokens = tokens_of(record for record in records if isinstance(record, Read))
+    signs = signs_of(record for record in records if isinstance(record, Signs))
+    for spaced in (False, True):
+        for kind in (Read, Signs) if spaced else ():
+            path = run / FILES[kind]
+            path.write_text(path.read_text().replace(",", ", "))
+
+        for column, expected in zip(read_tokens(run), tokens, strict=True):
+            assert column.tolist() == expected.tolist()
+        found = read_signs(run)
+        for name in ("stream", "first", "last", "largest"):
+            assert getattr(found, name).tolist() == getattr(signs, name).tolist()
+
+
+def test_numbers_of_any_size_fit(tmp_path: Path) -> None:
+    """A column of small numbers becomes one of large ones when a block has some."""
+    records = [Read(n, n, 10**17 + n, 10**17 + n + 10 ** (n % 18), 99, (Event("content"),)) for n in range(60)]
+    (tmp_path / FILES[Read]).write_text("".join(map(line, records)) * 2000)
+
+    found = read_tokens(tmp_path)
+
+    assert sorted(set(found.held.tolist())) == [10**n for n in range(18)]
+    assert found.stream.dtype.itemsize == 4
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_intervals_are_charged_as_one_by_one(seed: int) -> None:
+    """A column of intervals is charged to the spans that each would be charged to alone."""
+    random = np.random.default_rng(seed)
+    begins = np.sort(random.integers(0, 100, 7)).tolist()
+    faults = [("x",) if chance < 0.4 else () for chance in random.random(7)]
+    spans = tuple(
+        Span(f"p{n}", 0, faults[n], begin, begin, after, random.integers(0, 120).item())
+        for n, (begin, after) in enumerate(pairwise([*begins, 100]))
+    )
+    course = Timeline(spans)
+    begin = random.integers(-10, 120, 400)
+    end = begin + random.integers(0, 60, 400)
+
+    found = [spans[index] for index in course.index_charged(begin, end)]
+
+    assert found == [course.charge(*pair) for pair in zip(begin.tolist(), end.tolist(), strict=True)]
+    assert [spans[index] for index in course.index_at(begin)] == [course.at(stamp) for stamp in begin.tolist()]
+
+
+@pytest.mark.parametrize(("count", "most"), [(1, 5), (12, 40), (60, 900), (300, 500)])
+def test_percentiles_of_resamples_are_found_in_blocks(count: int, most: int) -> None:
+    """Exactly the values that a running sum over all sorted gaps finds, ties and single streams included."""
+    random = np.random.default_rng(count)
+    sizes = random.integers(1, most, count)
+    owners = np.repeat(random.permutation(count) * 7, sizes)
+    lengths = random.integers(0, 300, len(owners)) // random.choice([1, 100])
+
+    found = sampling.of_gaps(lengths, owners, [50, 90, 99], seed=3)
+
+    order = np.argsort(lengths, kind="stable")
+    owner = np.unique(owners, return_inverse=True)[1][order]
+    again = np.random.default_rng(3)
+    for draw in range(len(found[0].low)):
+        weights = np.bincount(again.integers(0, count, count), minlength=count)
+        running = np.cumsum(weights[owner])
+        for percent, draws in zip([50, 90, 99], found, strict=True):
+            place = np.searchsorted(running, rank(percent, int(running[-1])))
+            assert draws.low[draw] == lengths[order][place]
+
+
+def test_a_column_is_summed_up_as_values_are() -> None:
+    """The same count, quantiles and mean, to the last digit; sums beyond 64 bits included."""
+    values = np.random.default_rng(1).integers(0, 10**12, 5000)
+
+    assert of_column(values.copy(), "") == times(values.tolist(), "")
+    assert of_column(np.full(100, 2**60 - 1), "") == times([2**60 - 1] * 100, "")
+    assert of_column(values[:0].copy(), "none") == times([], "none")
