@@ -1,4 +1,4 @@
-"""Lines to the server: httpcore pools whose connections are ours.
+"""Lines to the server: httpx clients whose connections are ours.
 
 | connections | lines                                                    |
 |-------------|----------------------------------------------------------|
@@ -9,8 +9,8 @@
 A line is one pool with (but for `shared`) one connection, as httpcore's pool looks at all of its connections
 whenever a request begins or ends. The pool is httpcore's own, given our backend by its public interface.
 
-There is no httpx client above it: that would parse a redirect's location and cookies, and raise for some of them; it
-would keep cookies, and log URLs. A response is its status, its headers and its bytes.
+Of a response the httpx client sees the status and the bytes, and no header: it would parse a redirect's location and
+cookies, raise for some of them, and keep the others. `Answer` has the headers, as text that nobody obeys.
 """
 
 from __future__ import annotations
@@ -33,15 +33,16 @@ from chaoskit.probe.stamps import StampClock
 from chaoskit.probe.target import Target
 from chaoskit.spec.model import Workload
 
+_HEADERS = "headers"  # where a response's own are kept
 _CLOSING = 1.0  # s that a connection is given to be closed; it takes no waiting
 
 
 class Answer:
     """A response whose head has come."""
 
-    def __init__(self, response: httpcore.Response) -> None:
-        self.status = response.status
-        self.http = response.extensions["http_version"].decode("ascii", errors="replace")
+    def __init__(self, response: httpx.Response) -> None:
+        self.status = response.status_code
+        self.http = response.http_version
         self._response = response
 
     @property
@@ -51,12 +52,12 @@ class Answer:
 
     def header(self, name: bytes) -> str | None:
         """The first header of this name (in lower case), as text: one character for each byte."""
-        found = (value for key, value in self._response.headers if key.lower() == name)
+        found = (value for key, value in self._response.extensions[_HEADERS] if key.lower() == name)
         return next((value.decode("latin-1") for value in found), None)
 
     def chunks(self) -> AsyncIterator[bytes]:
         """Its body as httpcore hands it out: frame by frame, chunk by chunk."""
-        assert isinstance(self._response.stream, AsyncIterable)
+        assert isinstance(self._response.stream, httpx.AsyncByteStream)
         return aiter(self._response.stream)
 
     async def aclose(self) -> None:
@@ -65,39 +66,75 @@ class Answer:
 
 
 class Line:
-    """A pool, and the backend below it."""
+    """A client, and the backend below it."""
 
     def __init__(self, backend: Backend, tls: ssl.SSLContext | None, http: Literal["1.1", "2"]) -> None:
         self.backend = backend
-        self._pool = httpcore.AsyncConnectionPool(
+        pool = httpcore.AsyncConnectionPool(
             ssl_context=tls,
             max_connections=None,
             http1=http == "1.1" or tls is not None,
             http2=http == "2",
             network_backend=backend,
         )
+        self._client = httpx.AsyncClient(transport=_Pool(pool), trust_env=False, timeout=None)
 
     async def send(self, request: httpx.Request, key: list[tuple[bytes, bytes]]) -> Answer:
         """Send it with the headers that hold the key; returns when the response's headers are there.
 
         Errors come through as httpcore's own.
         """
+        replaced = {name for name, _ in key}
+        headers = [*((name, value) for name, value in request.headers.raw if name.lower() not in replaced), *key]
+        asked = httpx.Request(
+            request.method, request.url, headers=headers, content=request.content, extensions=request.extensions
+        )
+        return Answer(await self._client.send(asked, stream=True))
+
+    async def aclose(self) -> None:
+        """Close its connections; whatever the far side has done to them, and in bounded time."""
+        with contextlib.suppress(TimeoutError, *FOREIGN):
+            async with asyncio.timeout(_CLOSING):
+                await self._client.aclose()
+
+
+class _Pool(httpx.AsyncBaseTransport):
+    """httpx over an httpcore pool. Errors come through as httpcore's own."""
+
+    def __init__(self, pool: httpcore.AsyncConnectionPool) -> None:
+        self._pool = pool
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send it; returns when the response's head is there."""
         url = httpcore.URL(
             scheme=request.url.raw_scheme,
             host=request.url.raw_host,
             port=request.url.port,
             target=request.url.raw_path,
         )
-        headers = [*request.headers.raw, *key]
-        content, extensions = request.content, request.extensions
+        headers, content, extensions = request.headers.raw, request.content, request.extensions
         asked = httpcore.Request(request.method, url, headers=headers, content=content, extensions=extensions)
-        return Answer(await self._pool.handle_async_request(asked))
+        response = await self._pool.handle_async_request(asked)
+        extensions = {**response.extensions, _HEADERS: response.headers}
+        return httpx.Response(response.status, stream=_Body(response), extensions=extensions)
 
     async def aclose(self) -> None:
-        """Close its connections; whatever the far side has done to them, and in bounded time."""
-        with contextlib.suppress(TimeoutError, *FOREIGN):
-            async with asyncio.timeout(_CLOSING):
-                await self._pool.aclose()
+        """Close its connections."""
+        await self._pool.aclose()
+
+
+class _Body(httpx.AsyncByteStream):
+    """A response's body as httpcore hands it out: frame by frame, chunk by chunk."""
+
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        assert isinstance(self._response.stream, AsyncIterable)
+        return aiter(self._response.stream)
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
 
 
 class Lines:
