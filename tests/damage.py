@@ -13,7 +13,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-_NUMBERS = (-1, -(10**9), 0, 1, 10**6, 2**31, 10**15, 2**60 - 1, 2**60, 2**63, 2**64 - 1, 2**64, 10**30, 10**400, 0.5, 1e300, True)
+_NUMBERS = (
+    -1,
+    -(10**9),
+    0,
+    1,
+    10**6,
+    2**31,
+    10**15,
+    2**60 - 1,
+    2**60,
+    2**63,
+    2**64 - 1,
+    2**64,
+    10**30,
+    10**400,
+    0.5,
+    1e300,
+    True,
+)
 _WORDS = ("", "x", "drain", "\u202e", "\x1b[31m", "\U0001f600", "a" * 5000, "-1", "None")
 _RAW = ("NaN", "Infinity", "-Infinity", "1e999", '"\\ud800"', "[" * 100_000, "{}", "[]", "null", "9" * 5000, "nonsense")
 _LONG = 3 << 20  # bytes

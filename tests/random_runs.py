@@ -67,20 +67,23 @@ def _stream(chance: random.Random, number: int, is_stamped: bool, has_pings: boo
     told = [read.at for read in reads if any(event.kind in ("content", "reasoning") for event in read.events)]
     ended = ns(at + chance.choice((0, 1, 150, 300, 5000)))
     yield from ((read.at, read) for read in reads)
-    yield ended, Request(
-        stream=number,
-        scheduled=ns(begin),
-        started=ns(begin),
-        ended=ended,
-        completion=completion,
-        sent=ns(begin),
-        connect_took=chance.choice((None, MS)),
-        first_event=reads[0].at,
-        first_token=told[0] if told else None,
-        first_output=told[0] if told else None,
-        last_token=told[-1] if told else None,
-        tokens=tokens,
-        connection=number // 3,
+    yield (
+        ended,
+        Request(
+            stream=number,
+            scheduled=ns(begin),
+            started=ns(begin),
+            ended=ended,
+            completion=completion,
+            sent=ns(begin),
+            connect_took=chance.choice((None, MS)),
+            first_event=reads[0].at,
+            first_token=told[0] if told else None,
+            first_output=told[0] if told else None,
+            last_token=told[-1] if told else None,
+            tokens=tokens,
+            connection=number // 3,
+        ),
     )
     yield from _sockets(chance, number, begin, at, tokens)
 

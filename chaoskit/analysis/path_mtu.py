@@ -268,7 +268,9 @@ def _are_behind_holes(up: Way, silent: Sequence[tuple[Sender, Look]]) -> bool:
     holes = [(sender, look) for sender, look in silent if _waits_behind_a_hole(sender)]
     if 2 * len(holes) <= len(silent):
         return False
-    deaths = min(1 + int(math.log2(1 + _quiet(look) / 1000 / max(look.fields.get("rto", _FIRST_RTO), 1))) for _, look in holes)
+    deaths = min(
+        1 + int(math.log2(1 + _quiet(look) / 1000 / max(look.fields.get("rto", _FIRST_RTO), 1))) for _, look in holes
+    )
     tries = sum(sender.looks[-1].fields.get("data_segs_in", 0) for sender in up.senders) + len(holes)
     return at_most(up.tally().worst(up.survived), tries, len(holes), deaths) <= _LIKELY
 
@@ -277,7 +279,10 @@ def _waits_behind_a_hole(sender: Sender) -> bool:
     """Whether segments came out of order, and none that was full."""
     first, last = sender.looks[0], sender.looks[-1]
     ooo = "rcv_ooopack"
-    return last.fields.get(ooo, 0) > first.fields.get(ooo, 0) and last.fields.get("rcv_mss", last.offered) < _NEAR * last.offered
+    return (
+        last.fields.get(ooo, 0) > first.fields.get(ooo, 0)
+        and last.fields.get("rcv_mss", last.offered) < _NEAR * last.offered
+    )
 
 
 def _own_limit(up: Way) -> Iterator[PathMtu]:

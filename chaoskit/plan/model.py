@@ -72,7 +72,11 @@ class PlannedChange(_Frozen):
 
 def _is_of_the_lab(change: PlannedChange) -> PlannedChange:
     knob = change.knob
-    if knob.kind == "mtu" and knob.place and not any((knob.place, knob.name) in ends(each) for each in get_args(Segment)):
+    if (
+        knob.kind == "mtu"
+        and knob.place
+        and not any((knob.place, knob.name) in ends(each) for each in get_args(Segment))
+    ):
         raise ValueError(f"{knob} is no end of a link in the lab")
     return change
 

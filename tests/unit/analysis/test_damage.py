@@ -122,11 +122,18 @@ def test_a_file_that_is_none_is_named(file: str, sort: str, good: list[Path], tm
         ("signs.jsonl", 2, "[1,2,3]", r"instead of whole numbers \[stream"),
         ("vitals.jsonl", 2, '{"at": Infinity}', "Infinity is no number"),
         ("vitals.jsonl", 2, '{"at": "now"}', 'at is "now", expected a whole number'),
-        ("phases.jsonl", 1, '{"name":"z","round":0,"faults":[],"begin":1,"ready":1,"until":2}', "no phase of plan.json"),
+        (
+            "phases.jsonl",
+            1,
+            '{"name":"z","round":0,"faults":[],"begin":1,"ready":1,"until":2}',
+            "no phase of plan.json",
+        ),
         ("counters.jsonl", 1, "", "not JSON"),
     ],
 )
-def test_the_line_is_named(file: str, number: int, text: str | None, says: str, good: list[Path], tmp_path: Path) -> None:
+def test_the_line_is_named(
+    file: str, number: int, text: str | None, says: str, good: list[Path], tmp_path: Path
+) -> None:
     """Of a record that is none, or that does not fit the others: file, line, and what is wrong. None: a line again."""
     run = tmp_path / "run"
     shutil.copytree(good[0], run)

@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-
 from made_runs import MS, Made
 
 from chaoskit.analysis import intervals, sampling

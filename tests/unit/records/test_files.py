@@ -8,7 +8,19 @@ import pytest
 
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.records.files import FILES, Log, follow, line, read
-from chaoskit.records.model import Counters, Event, Phase, Read, Record, Request, Served, Signs, TcpInfo, Unacked, Vitals
+from chaoskit.records.model import (
+    Counters,
+    Event,
+    Phase,
+    Read,
+    Record,
+    Request,
+    Served,
+    Signs,
+    TcpInfo,
+    Unacked,
+    Vitals,
+)
 from chaoskit.records.reading import START
 
 EXAMPLES: list[Record] = [
