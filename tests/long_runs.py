@@ -11,11 +11,14 @@ from pathlib import Path
 
 from made_runs import MS, Made, ns
 
+from chaoskit.records import tcp_info
 from chaoskit.records.files import FILES, line
 from chaoskit.records.model import Read, Request, Served, TcpInfo
 
 MIB = 1 << 20
 _LENGTH = 30_000  # ms that the phases of a made run last
+SOCKET = {name: 10**6 + place for place, name in enumerate(tcp_info.parse(bytes(280)))}
+SOCKET |= {"snd_mss": 1448, "advmss": 1448, "pmtu": 1500, "rcv_mss": 1448, "retransmits": 0, "lost": 0, "unacked": 0}
 _COST = """\
 import json, resource, sys
 from pathlib import Path
@@ -78,8 +81,10 @@ def write(run: Path, streams: int, tokens: int, seed: int = 1) -> int:
             for number in numbers:
                 asked, ended = begin + number * 100_000, begin + number * 100_000 + tokens * pace
                 requests.write(line(_request(number, asked, ended, tokens)))
-                served.write(line(Served(number, asked, asked, ended, tokens, tokens, 60_000, "sent")))
-                infos.write(line(TcpInfo(number, "connected", asked, {"rtt": 1000, "snd_mss": 1448, "pmtu": 1500})))
+                served.write(line(Served(number, asked, asked, ended, tokens, tokens, 60_000, "sent", SOCKET, SOCKET)))
+                infos.write(line(TcpInfo(number, "connected", asked, SOCKET)))
+                infos.write(line(TcpInfo(number, "start", asked + 100 * MS, SOCKET)))
+                infos.write(line(TcpInfo(number, "end", ended, SOCKET)))
     return streams * tokens
 
 

@@ -134,13 +134,13 @@ def _latency(values: list[float], statistic: str, seed: int) -> Estimate:
 
 
 def _gaps(part: Part, seed: int) -> dict[str, Estimate]:
-    lengths = part.gaps.length
-    if not len(lengths):
+    if not len(part.gaps):
         nothing = Estimate(None, missing="no stream had two tokens")
         return dict.fromkeys(_STATISTICS, nothing)
-    sums, count = part.by_stream, len(lengths)
+    sums, count = part.by_stream, len(part.gaps)
     streams = len(sums.streams)
-    drawn = sampling.of_gaps(lengths, part.gaps.stream, _GAP_PERCENTS, seed)
+    drawn = sampling.of_gaps(part.gaps.length, part.gaps.stream, _GAP_PERCENTS, seed)
+    lengths = part.gaps.length
     lengths.sort()
     found = {
         f"p{percent}": _drawn(int(lengths[rank(percent, count) - 1]), streams, draws)

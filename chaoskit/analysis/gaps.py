@@ -170,12 +170,20 @@ class Gaps(Sequence[Gap]):
         return next(iter(Gaps(self.table, self.rows[place : place + 1])))
 
 
+def starts(ordered: Ints) -> NDArray[np.int64]:
+    """The places at which another number begins."""
+    is_other = np.empty(len(ordered), dtype=np.bool_)
+    is_other[:1] = True
+    np.not_equal(ordered[1:], ordered[:-1], out=is_other[1:])
+    return np.flatnonzero(is_other)
+
+
 class Sums:
     """Of gaps by stream, in the order of their numbers: whole numbers without a bound."""
 
     def __init__(self, gaps: Gaps) -> None:
         streams = gaps.stream
-        self._starts = np.flatnonzero(np.diff(streams, prepend=-1))
+        self._starts = starts(streams)
         self.streams: list[int] = streams[self._starts].tolist()
         self.counts: list[int] = np.diff(self._starts, append=len(streams)).tolist()
 
@@ -285,7 +293,7 @@ def _pauses(tokens: Tokens, lasts: Ints) -> NDArray[np.int64]:
     return np.where(is_pause, planned, 0)
 
 
-def _waits(at: Ints, end: Ints, firsts: Ints, sizes: Ints) -> NDArray[np.int64]:
+def _waits(at: Ints, end: Ints, firsts: Ints, sizes: Ints) -> Ints:
     """How long a reader had nothing to read.
 
     A reader is free for the k-th gap's end at f(k), with f(0) = the first token + READING and
@@ -297,4 +305,5 @@ def _waits(at: Ints, end: Ints, firsts: Ints, sizes: Ints) -> NDArray[np.int64]:
     latest[firsts] = at[firsts] + READING
     for first, after in pairwise([*firsts.tolist(), len(at)]):
         np.maximum.accumulate(latest[first:after], out=latest[first:after])
-    return np.maximum(0, early - latest)
+    waits: Ints = np.maximum(0, early - latest)
+    return waits

@@ -67,12 +67,13 @@ def _own(stream: Stream, metric: str, intended: Mapping[int, int]) -> float | No
 
 
 def _of_stalls(gaps: Gaps, metric: str) -> float | None:
-    streaming, stalls = sum(gaps.length.tolist()), int(gaps.are_stalls.sum())
+    streaming, waits = sum(map(int, gaps.length)), sum(map(int, gaps.wait))
+    stalls = int(gaps.are_stalls.sum())
     if metric == "stall_interval_fraction":
         return stalls / len(gaps) if len(gaps) else None
     if not streaming:
         return None
-    return sum(gaps.wait.tolist()) / streaming if metric == "stall_ratio" else stalls * _MINUTE / streaming
+    return waits / streaming if metric == "stall_ratio" else stalls * _MINUTE / streaming
 
 
 def _of_lengths(lengths: Sequence[int], statistic: str) -> float | None:

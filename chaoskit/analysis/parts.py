@@ -41,11 +41,10 @@ class Part:
         """Its gaps, summed up."""
         gaps = self.gaps
         sums = Sums(gaps)
-        length = gaps.length
         return ByStream(
             streams=sums.streams,
             counts=sums.counts,
-            length=sums.of(length),
+            length=sums.of(gaps.length),
             wait=sums.of(gaps.wait),
             stalls=sums.of(gaps.are_stalls),
         )
@@ -92,7 +91,7 @@ def parts(found: Streams, timeline: Timeline) -> dict[str, Part]:
         for draft in _shares(drafts, span):
             draft.tokens += tokens
     gaps = _gaps(found.gaps, timeline)
-    return {name: _part(name, draft, gaps[name]) for name, draft in drafts.items()}
+    return {name: _part(name, drafts.pop(name), gaps[name]) for name in list(drafts)}
 
 
 def home(stream: Stream, timeline: Timeline) -> Span:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os.path import lexists
 from pathlib import Path
 from typing import get_args
@@ -19,6 +19,12 @@ from chaoskit.records.files import FILES, numbered, read
 from chaoskit.records.model import Counters, Hop, Phase, Request, Served, TcpInfo, Unacked, Vitals
 from chaoskit.records.reading import damaged, document, excerpt, parsed
 
+FIELDS = (
+    *("advmss", "bytes_acked", "bytes_received", "bytes_retrans", "bytes_sent", "data_segs_in", "delivered"),
+    *("last_data_recv", "last_data_sent", "lost", "options", "pmtu", "rcv_mss", "rcv_ooopack", "retransmits"),
+    *("rto", "rtt", "sacked", "snd_mss", "total_retrans", "unacked"),
+)
+"""Of TCP_INFO, what the analysis looks at. A run has several samples of each stream, and the rest is not kept."""
 _HOWS: tuple[How, ...] = get_args(How)
 
 
@@ -65,7 +71,7 @@ def load(run: Path) -> Raw:
     Raises SpecError when it is none, of another schema, or holds something that is no record of it.
     """
     try:
-        os.stat(os.path.join(run, "."))  # fails as well where its files cannot be reached
+        os.stat(f"{run}/.")  # noqa: PTH116 - a Path would lose the dot, which fails where files cannot be reached
     except OSError as error:
         raise SpecError(f"{run} is no run directory: {error.strerror}") from None
     if not any(lexists(run / name) for name in (PLAN, FILES[Request], FILES[Phase])):
@@ -83,13 +89,19 @@ def load(run: Path) -> Raw:
         phases=_phases(run, plan),
         requests=requests,
         streams=streams(requests, read_tokens(run), read_signs(run)),
-        infos=read(run, TcpInfo),
+        infos=[replace(info, fields=_looked_at(info.fields)) for _, info in numbered(run, TcpInfo)],
         vitals=read(run, Vitals),
-        served=read(run, Served),
-        unacked=read(run, Unacked),
+        served=[
+            replace(one, tcp_info=_looked_at(one.tcp_info), met=_looked_at(one.met)) for _, one in numbered(run, Served)
+        ],
+        unacked=[replace(one, fields=_looked_at(one.fields)) for _, one in numbered(run, Unacked)],
         counters=read(run, Counters),
         hops=read(run, Hop),
     )
+
+
+def _looked_at(fields: dict[str, int]) -> dict[str, int]:
+    return {name: fields[name] for name in FIELDS if name in fields}
 
 
 def _phases(run: Path, plan: Plan | None) -> list[Phase]:

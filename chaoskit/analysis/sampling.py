@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ _CELLS = 4_000_000  # of the matrix of blocks and streams, at most
 _LEAST_BLOCK = 2048  # gaps
 
 Floats = NDArray[np.float64]
-Column = Sequence[float] | Sequence[int] | NDArray[np.int64] | NDArray[np.int32]
+Column = Sequence[float] | Sequence[int] | NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,10 +114,8 @@ def of_gaps(lengths: Column, owners: Column, percents: Sequence[int], seed: int)
     place is found in two steps: among blocks of gaps, whose weights are a matrix product, then within one block.
     """
     owner, count = _places(np.asarray(owners))
-    order = np.argsort(lengths, kind="stable")
-    owner = owner[order]
-    ordered = np.asarray(lengths)[order]
-    del order
+    ordered, owner = _by_length(np.asarray(lengths), owner, count)
+    del lengths
     random = np.random.default_rng(seed)
     size = max(_LEAST_BLOCK, -(-len(owner) * count // _CELLS))
     cells = _cells(owner, count, size)
@@ -138,10 +137,25 @@ def of_gaps(lengths: Column, owners: Column, percents: Sequence[int], seed: int)
     return [Draws(row, row) for row in drawn]
 
 
-def _places(owners: NDArray[np.int64] | NDArray[np.int32]) -> tuple[NDArray[np.int32], int]:
+def _places(owners: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int32], int]:
     """The place of each owner among all that there are, and how many these are."""
     known = np.unique(owners)
     return np.searchsorted(known, owners).astype(np.int32), len(known)
+
+
+def _by_length(lengths: Any, owner: NDArray[np.int32], count: int) -> tuple[Any, NDArray[np.int32]]:
+    """Both, sorted by length. Where both fit into one number they are sorted as such: that takes half the room."""
+    bits = count.bit_length()
+    if lengths.dtype.kind == "i" and int(lengths.max()).bit_length() + bits < 63:
+        keys = lengths.astype(np.int64)
+        keys <<= bits
+        keys |= owner
+        keys.sort()
+        owner = keys.astype(np.int32) & np.int32(2**bits - 1)
+        keys >>= bits
+        return keys, owner
+    order = np.argsort(lengths, kind="stable")
+    return lengths[order], owner[order]
 
 
 def _cells(owner: NDArray[np.int32], count: int, size: int) -> Floats:

@@ -11,9 +11,8 @@ from itertools import pairwise
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from chaoskit.analysis.gaps import Gaps, Table, table
+from chaoskit.analysis.gaps import Gaps, Table, starts, table
 from chaoskit.analysis.tokens import Ints, SignsOfLife, Tokens
 from chaoskit.records.model import Request
 
@@ -81,7 +80,7 @@ class Heard:
     """When something came: tokens, with the bytes of their reads (as far as 65,535), and signs of life."""
 
     at: Ints
-    size: NDArray[np.uint16]
+    size: Ints
     signs: SignsOfLife
 
     @property
@@ -95,7 +94,7 @@ def streams(requests: Iterable[Request], tokens: Tokens, signs: SignsOfLife) -> 
     ended = sorted(requests, key=lambda request: request.stream)
     numbers = np.array([request.stream for request in ended], dtype=np.int64)
     heard = Heard(tokens.at, tokens.size, signs)
-    strangers = np.setdiff1d(np.concatenate((_once(tokens.stream), signs.stream)), numbers)
+    strangers = np.setdiff1d(np.concatenate((tokens.stream[starts(tokens.stream)], signs.stream)), numbers)
     if len(strangers):
         tokens = Tokens(*(column[~np.isin(tokens.stream, strangers)] for column in tokens))
     bounds = [*np.searchsorted(tokens.stream, numbers).tolist(), len(tokens.at)]
@@ -107,10 +106,6 @@ def streams(requests: Iterable[Request], tokens: Tokens, signs: SignsOfLife) -> 
         )
     )
     return Streams(found, made, len(strangers), tokens.late, heard)
-
-
-def _once(ordered: Ints) -> Ints:
-    return ordered[np.flatnonzero(np.diff(ordered, prepend=-1))]
 
 
 def _alive(ended: Sequence[Request], tokens: Tokens, bounds: Sequence[int], signs: SignsOfLife) -> list[int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from chaoskit.records.files import FILES, records
 from chaoskit.records.model import KINDS, TOKENS, Read, Signs
 from chaoskit.records.reading import MOST, Block, blocks
 
-Ints = NDArray[np.int64] | NDArray[np.int32]
+Ints = NDArray[np.integer[Any]]
 Bools = NDArray[np.bool_]
 
 UNKNOWN = -(2**31)
@@ -34,8 +34,11 @@ R = TypeVar("R", Read, Signs)
 
 
 class Tokens(NamedTuple):
-    """A row for each. `at` as in `Read`, ns; `held` how much later we had it; `due_ago` and `sent_ago` how long before `at` the
-    reference server meant to send it and did. `size` of its read in bytes, as far as 65,535."""
+    """A row for each. `at` as in `Read`, ns; `held` how much later we had it.
+
+    `due_ago` and `sent_ago` are how long before `at` the reference server meant to send it and did, ns; `size` are the
+    bytes of its read, as far as 65,535.
+    """
 
     stream: Ints
     read: Ints
@@ -43,13 +46,14 @@ class Tokens(NamedTuple):
     held: Ints
     due_ago: Ints
     sent_ago: Ints
-    size: NDArray[np.uint16]
+    size: Ints
 
     @property
     def late(self) -> Ints:
         """How late the server sent each token, ns; those without stamps are left out."""
         known = (self.due_ago != UNKNOWN) & (self.sent_ago != UNKNOWN)
-        return self.due_ago[known] - self.sent_ago[known].astype(np.int64)
+        late: Ints = np.subtract(self.due_ago[known], self.sent_ago[known], dtype=np.int64)
+        return late
 
 
 @dataclass(frozen=True)
@@ -154,20 +158,16 @@ def _are_signs(values: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[
 
 def _of_reads(reads: Iterable[Read]) -> NDArray[np.int64]:
     rows = [
-        (
-            read.stream,
-            read.read,
-            read.at,
-            read.user,
-            read.size,
-            KINDS.index(event.kind),
-            *map(_or_missing, (event.seq, event.due, event.sent)),
-        )
+        (*_head(read), KINDS.index(event.kind), *map(_or_missing, (event.seq, event.due, event.sent)))
         for read in reads
         for event in read.events
         if event.kind in TOKENS
     ]
     return np.array(rows, dtype=np.int64).reshape(-1, _HEAD + _EVENT)
+
+
+def _head(read: Read) -> tuple[int, ...]:
+    return read.stream, read.read, read.at, read.user, read.size
 
 
 def _or_missing(stamp: int | None) -> int:
@@ -223,7 +223,7 @@ class _Columns:
     def sorted(self) -> Tokens:
         """All, by stream. Leaves nothing behind, for columns are large."""
         order: NDArray[np.int64] | None = None
-        found = []
+        found: list[Ints] = []
         while self._columns:
             column = self._columns.pop(0)[: self._count]
             if not found and (column[1:] < column[:-1]).any():

@@ -70,4 +70,5 @@ class _Run:
 
     def signs(self, stream: int) -> Signs:
         """The record of it."""
-        return Signs(stream, self._tokens, self._first, self._last, self._size, self._largest, **self._counts)
+        counts = {str(kind): count for kind, count in self._counts.items()}
+        return Signs(stream, self._tokens, self._first, self._last, self._size, self._largest, **counts)

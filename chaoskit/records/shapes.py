@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
@@ -37,7 +36,7 @@ def record(kind: type[R], value: Any) -> R:
         return _read(value)  # type: ignore[return-value]
     if kind is Signs:
         return _signs(value)  # type: ignore[return-value]
-    fields, needed = _fields(kind)
+    fields, needed = _FIELDS[kind]
     if not isinstance(value, dict):
         raise ValueError(f"{excerpt(value)} instead of an object, as each {kind.__name__} is one")
     for name, found in value.items():
@@ -54,8 +53,7 @@ def record(kind: type[R], value: Any) -> R:
     return kind(**value)
 
 
-@cache
-def _fields(kind: type[Record]) -> tuple[Mapping[str, _Field], tuple[str, ...]]:
+def _fields(kind: Any) -> tuple[Mapping[str, _Field], tuple[str, ...]]:
     """How each field of a dataclass looks, and the names of those that must be there."""
     hints = get_type_hints(kind)
     needed = tuple(
@@ -116,7 +114,8 @@ def _read(value: Any) -> Read:
         if code >= len(TOKENS):
             raise ValueError(f"value {place + 1} is {excerpt(code)}, expected 0 for {TOKENS[0]} or 1 for {TOKENS[1]}")
         events.append(Event(KINDS[code], *stamps))
-    return Read(*value[:_HEAD], tuple(events))
+    stream, read, at, user, size = value[:_HEAD]
+    return Read(stream, read, at, user, size, tuple(events))
 
 
 def _signs(value: Any) -> Signs:
@@ -124,3 +123,8 @@ def _signs(value: Any) -> Signs:
     if not isinstance(value, list) or len(value) != len(names) or not all(map(_is_whole, value)):
         raise ValueError(f"{excerpt(value)} instead of whole numbers [{', '.join(names)}]")
     return Signs(*value)
+
+
+_FIELDS: dict[Any, tuple[Mapping[str, _Field], tuple[str, ...]]] = {
+    kind: _fields(kind) for kind in get_args(Record) if kind not in (Read, Signs)
+}

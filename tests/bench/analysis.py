@@ -28,9 +28,8 @@ def main() -> None:
         records = sum(path.stat().st_size for path in run.iterdir())
         cost = analysed(run)
     print(f"analysis of {tokens:,} tokens in {asked.streams:,} streams, {records // MIB} MiB of records")
-    print(
-        f"  {cost.seconds:.1f} s, {cost.memory // MIB} MiB at most, {(cost.memory - cost.idle) / tokens:.0f} bytes a token"
-    )
+    each = (cost.memory - cost.idle) / tokens
+    print(f"  {cost.seconds:.1f} s, {cost.memory // MIB} MiB at most, {each:.0f} bytes a token")
 
 
 if __name__ == "__main__":
