@@ -12,7 +12,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from chaoskit import trust
+from chaoskit import file_trust
 from chaoskit.errors import RefusedError
 
 PUBLIC, PRIVATE = 0o755, 0o700
@@ -40,12 +40,12 @@ class Folder:
 
     @classmethod
     def trusted(cls, path: Path, is_parent: bool = False) -> Folder:
-        """One that nobody but root and us can change or replace; `is_parent` as `trust.untrusted` has it.
+        """One that nobody but root and us can change or replace; `is_parent` as `file_trust.untrusted` has it.
 
         Raises RefusedError that names the directory to mend, and OSError where there is none.
         """
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        if found := trust.weakness(path, os.geteuid(), is_parent):
+        if found := file_trust.weakness(path, os.geteuid(), is_parent):
             os.close(fd)
             raise RefusedError(f"{found.reason}, so nothing in {path} is obeyed: {found.remedy or _ELSEWHERE}")
         return cls(fd, path)

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from chaoskit import start
+from chaoskit import safe_start
 
 _HOME = str(Path(__file__).resolve().parents[1])
 
@@ -64,7 +64,7 @@ def _launch(module: str, *words: str) -> tuple[str, ...]:
     more = _absolute(os.environ.get("PYTHONPATH", "")) if not sys.flags.ignore_environment else ""
     places = os.pathsep.join(filter(None, (_HOME, more)))
     own = () if site.ENABLE_USER_SITE else ("-s",)
-    return ("-P", *own, start.__file__, places, module, *words)
+    return ("-P", *own, safe_start.__file__, places, module, *words)
 
 
 def _absolute(entries: str) -> str:

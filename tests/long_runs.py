@@ -12,7 +12,7 @@ from pathlib import Path
 from made_runs import MS, Made, ns
 
 from chaoskit.records import tcp_info
-from chaoskit.records.files import FILES, line
+from chaoskit.records.jsonl import FILES, line
 from chaoskit.records.model import Read, Request, Served, TcpInfo
 
 MIB = 1 << 20

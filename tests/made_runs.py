@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from chaoskit.analysis.streams import Streams, streams
-from chaoskit.analysis.tokens import signs_of, tokens_of
+from chaoskit.analysis.streams.assemble import Streams, streams
+from chaoskit.analysis.streams.columns import signs_of, tokens_of
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
-from chaoskit.probe.signs import Runs
-from chaoskit.records.files import FILES, line
+from chaoskit.probe.keepalives import Runs
+from chaoskit.records.jsonl import FILES, line
 from chaoskit.records.model import (
     Completion,
     Counters,

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 
 from made_runs import Made, ns
 
-from chaoskit.analysis.path_mtu import path_mtu
-from chaoskit.analysis.raw import Raw
+from chaoskit.analysis.load import Raw
+from chaoskit.analysis.network.path_mtu import path_mtu
 from chaoskit.analysis.result import Direction, PathMtu
-from chaoskit.analysis.streams import streams
-from chaoskit.analysis.timeline import timeline
-from chaoskit.analysis.tokens import signs_of, tokens_of
+from chaoskit.analysis.streams.assemble import streams
+from chaoskit.analysis.streams.columns import signs_of, tokens_of
+from chaoskit.analysis.streams.timeline import timeline
 from chaoskit.plan.model import Plan
 from chaoskit.records.model import Completion, Phase, Read, Request, Served, Signs, TcpInfo, Unacked
 

@@ -14,10 +14,10 @@ from typing import ClassVar
 from pydantic import TypeAdapter
 
 from chaoskit.clock import Clock, RealClock
-from chaoskit.conduct.leased import Held, Order, leased
-from chaoskit.conduct.settle import Settlement
+from chaoskit.conduct.lease_scope import Held, Order, leased
+from chaoskit.conduct.recovery import Settlement
+from chaoskit.engine.apply_restore import apply
 from chaoskit.engine.lease import Lease, Leases
-from chaoskit.engine.session import apply
 from chaoskit.facts import Facts
 from chaoskit.knobs import Change, HopCounters, Ifb, Knob, Link, Netem, QueueCounters, Setting, Sysctl
 

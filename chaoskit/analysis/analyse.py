@@ -7,29 +7,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit import __version__
-from chaoskit.analysis.attribution import Traces, blame, disordered
-from chaoskit.analysis.buckets import bucket_seconds, buckets
-from chaoskit.analysis.comparison import compare
 from chaoskit.analysis.conclusion import doubts, explained, outcome, warnings
-from chaoskit.analysis.estimates import Estimates
-from chaoskit.analysis.fidelity import fidelity
-from chaoskit.analysis.goodput import good
 from chaoskit.analysis.health import health
-from chaoskit.analysis.metrics import metrics
-from chaoskit.analysis.parts import SECOND, WHOLE, Part, home, parts
-from chaoskit.analysis.path_mtu import path_mtu
-from chaoskit.analysis.raw import Raw, load
+from chaoskit.analysis.load import Raw, load
+from chaoskit.analysis.network.attribution import Traces, blame, disordered
+from chaoskit.analysis.network.fidelity import fidelity
+from chaoskit.analysis.network.path_mtu import path_mtu
+from chaoskit.analysis.objectives import judge
 from chaoskit.analysis.result import Bucket, PhaseResult, Result, Round
-from chaoskit.analysis.streams import Stream
-from chaoskit.analysis.timeline import Timeline, single, timeline
-from chaoskit.analysis.verdicts import judge
-from chaoskit.faults.show import describe
+from chaoskit.analysis.statistics.comparison import compare
+from chaoskit.analysis.statistics.estimates import Estimates
+from chaoskit.analysis.statistics.metrics import metrics
+from chaoskit.analysis.streams.assemble import Stream
+from chaoskit.analysis.streams.buckets import bucket_seconds, buckets
+from chaoskit.analysis.streams.goodput import good
+from chaoskit.analysis.streams.phase_samples import SECOND, WHOLE, Part, home, parts
+from chaoskit.analysis.streams.timeline import Timeline, single, timeline
+from chaoskit.faults.tc_format import describe
 from chaoskit.folder import display_path
 from chaoskit.plan.model import Plan
 from chaoskit.spec.endpoint import redacted
-from chaoskit.spec.model import Workload
+from chaoskit.spec.experiment import Workload
 from chaoskit.spec.objectives import Objective
-from chaoskit.topology.names import where
+from chaoskit.topology.display_names import where
 
 ALONE = "run"  # the one phase of a run without a plan
 

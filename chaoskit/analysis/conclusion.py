@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from chaoskit.analysis.figures import said
+from chaoskit.analysis.formatting import said
 from chaoskit.analysis.health import LOOP_MS, SCHEDULING_MS, SERVER_LATE_MS
-from chaoskit.analysis.raw import Raw
+from chaoskit.analysis.load import Raw
+from chaoskit.analysis.objectives import Doubt
 from chaoskit.analysis.result import Achievement, Found, Health, Outcome, PhaseResult, Verdict
-from chaoskit.analysis.streams import Stream
-from chaoskit.analysis.verdicts import Doubt
+from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.plan.model import Plan
 from chaoskit.spec.objectives import Objective
 

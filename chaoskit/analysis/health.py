@@ -16,9 +16,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from chaoskit.analysis.quantiles import MS, nearest, rank
 from chaoskit.analysis.result import Health
-from chaoskit.analysis.streams import Streams
+from chaoskit.analysis.statistics.quantiles import MS, nearest, rank
+from chaoskit.analysis.streams.assemble import Streams
 from chaoskit.records.model import Vitals
 
 SCHEDULING_MS = 50.0

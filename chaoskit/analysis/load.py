@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import get_args
 
 from chaoskit.analysis.result import How
-from chaoskit.analysis.streams import Streams, streams
-from chaoskit.analysis.timeline import DRAIN
-from chaoskit.analysis.tokens import read_signs, read_tokens
+from chaoskit.analysis.streams.assemble import Streams, streams
+from chaoskit.analysis.streams.columns import read_signs, read_tokens
+from chaoskit.analysis.streams.timeline import DRAIN
 from chaoskit.errors import SpecError
 from chaoskit.plan.model import Plan, load_plan
 from chaoskit.records.directory import MACHINE, OUTCOME, PLAN
-from chaoskit.records.files import FILES, numbered, read
+from chaoskit.records.jsonl import FILES, numbered, read
 from chaoskit.records.model import Counters, Hop, Phase, Request, Served, TcpInfo, Unacked, Vitals
-from chaoskit.records.reading import damaged, document, excerpt, parsed
+from chaoskit.records.untrusted_files import damaged, document, excerpt, parsed
 
 FIELDS = (
     *("advmss", "bytes_acked", "bytes_received", "bytes_retrans", "bytes_sent", "data_segs_in", "delivered"),

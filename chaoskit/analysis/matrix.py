@@ -17,12 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chaoskit import __version__
 from chaoskit.analysis.analyse import analyse
-from chaoskit.analysis.raw import how_it_went
+from chaoskit.analysis.load import how_it_went
 from chaoskit.analysis.result import How, Result
 from chaoskit.errors import EXIT_SOFTWARE, ChaoskitError, NotRestoredError, SpecError
 from chaoskit.folder import display_path
 from chaoskit.records.directory import EXPERIMENT, PLAN
-from chaoskit.records.reading import damaged, whole
+from chaoskit.records.untrusted_files import damaged, whole
 from chaoskit.spec.matrix import Variant, Variants, parse_variants
 
 UNDECIDED = 5

@@ -10,13 +10,13 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from chaoskit.analysis import intervals
-from chaoskit.analysis.comparison import ratio
-from chaoskit.analysis.estimates import FEW, Estimates, scale, unit
-from chaoskit.analysis.figures import between, said
-from chaoskit.analysis.goodput import COMPARE
-from chaoskit.analysis.parts import WHOLE, Part
+from chaoskit.analysis.formatting import between, said
 from chaoskit.analysis.result import Estimated, Evidence, Judgement, Unit, Verdict
+from chaoskit.analysis.statistics import intervals
+from chaoskit.analysis.statistics.comparison import ratio
+from chaoskit.analysis.statistics.estimates import FEW, Estimates, scale, unit
+from chaoskit.analysis.streams.goodput import COMPARE
+from chaoskit.analysis.streams.phase_samples import WHOLE, Part
 from chaoskit.spec.objectives import Objective
 
 _MOST = 1_000_000  # streams beyond which nobody will wait for a verdict

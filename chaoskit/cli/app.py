@@ -9,8 +9,8 @@ import typer
 
 from chaoskit import __version__
 from chaoskit.cli.conduct import conduct
-from chaoskit.cli.dashes import BeforeTheDashes
 from chaoskit.cli.doctor import doctor
+from chaoskit.cli.double_dash import BeforeTheDashes
 from chaoskit.cli.exec import exec
 from chaoskit.cli.inject import inject
 from chaoskit.cli.kernel import app as kernel

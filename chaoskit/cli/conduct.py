@@ -24,6 +24,6 @@ def conduct(run: Annotated[Path, typer.Argument(metavar="RUNDIR", help="A run di
         enter_user_namespace()
 
     from chaoskit.clock import RealClock
-    from chaoskit.conduct.run import conduct as work
+    from chaoskit.conduct.conductor import conduct as work
 
     raise typer.Exit(work(run, RealClock()))

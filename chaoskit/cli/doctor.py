@@ -10,7 +10,7 @@ import typer
 from chaoskit.terminal import say, say_json
 
 if TYPE_CHECKING:
-    from chaoskit.substrate.checkup import Checkup
+    from chaoskit.substrate.doctor import Checkup
 
 
 def doctor(
@@ -22,7 +22,7 @@ def doctor(
     from json import dumps
 
     from chaoskit.clock import RealClock
-    from chaoskit.substrate.checkup import examine
+    from chaoskit.substrate.doctor import examine
 
     checkup = examine(kernel, RealClock())
     if json:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chaoskit.cli.dashes import after_the_dashes
+from chaoskit.cli.double_dash import after_the_dashes
 from chaoskit.cli.run import Where
 from chaoskit.terminal import complain
 
 if TYPE_CHECKING:
-    from chaoskit.conduct.command import Command
-    from chaoskit.substrate.choose import Wish
+    from chaoskit.conduct.user_command import Command
+    from chaoskit.substrate.selection import Wish
 
 
 def exec(
@@ -29,10 +29,10 @@ def exec(
     as_root: Annotated[bool, typer.Option("--as-root", help="Under sudo: run it as root, not as its caller.")] = False,
 ) -> None:
     """Run a command behind a fault. Its exit code is ours; end our own words with -- before it."""
-    from chaoskit.conduct import caller
-    from chaoskit.conduct.command import Command, refusal
+    from chaoskit.conduct import sudo_caller
+    from chaoskit.conduct.user_command import Command, refusal
     from chaoskit.errors import SpecError
-    from chaoskit.substrate.choose import Wish
+    from chaoskit.substrate.selection import Wish
 
     argv = after_the_dashes(context)
     if not argv:
@@ -46,7 +46,7 @@ def exec(
     if refused := refusal(argv):
         complain(refused[0])
         raise typer.Exit(refused[1])
-    command = Command.here(argv, caller.choose(as_root, complain))
+    command = Command.here(argv, sudo_caller.choose(as_root, complain))
     if file is None:
         raise typer.Exit(_outside(down, up, seed, command))
     raise typer.Exit(_lab(file, variant, fault, Wish(substrate.value, kernel, "real"), command))
@@ -54,15 +54,15 @@ def exec(
 
 def _outside(down: str | None, up: str | None, seed: int, command: Command) -> int:
     from chaoskit.conduct.exec import outside
-    from chaoskit.plan.visit import shaped
-    from chaoskit.spec.outing import outing
+    from chaoskit.plan.exec import shaped
+    from chaoskit.spec.exec import outing
 
     return outside(shaped(outing(down, up, seed)), command, complain)
 
 
 def _lab(file: Path, variant: str | None, fault: str | None, wish: Wish, command: Command) -> int:
-    from chaoskit.plan.visit import visit
+    from chaoskit.plan.exec import visit
     from chaoskit.spec.matrix import load_variants
-    from chaoskit.substrate.visiting import in_lab
+    from chaoskit.substrate.exec import in_lab
 
     return in_lab(visit(load_variants(file).named(variant).experiment, fault), wish, command)

@@ -1,4 +1,4 @@
-"""`python -m chaoskit.cli.inside RUNDIR`: `chaoskit conduct RUNDIR` for guests, without typer and page faults."""
+"""`python -m chaoskit.cli.guest_conduct RUNDIR`: `chaoskit conduct RUNDIR` for guests, without typer."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from chaoskit.cli.main import ended
 
 def main() -> int:
     """Do what the plan says, in this kernel. Returns the exit code."""
-    from chaoskit.kernel.memory import stay_resident
+    from chaoskit.kernel.page_prefault import stay_resident
 
     stay_resident()
 
     from chaoskit.clock import RealClock
-    from chaoskit.conduct.run import conduct  # after that: most of what is to be resident comes with it
+    from chaoskit.conduct.conductor import conduct  # after that: most of what is to be resident comes with it
 
     return conduct(Path(sys.argv[1]), RealClock())
 

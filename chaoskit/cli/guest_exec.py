@@ -1,4 +1,4 @@
-"""`python -m chaoskit.cli.inside_exec FOLDER`: a visit to a lab, in a guest; see `substrate.visiting`."""
+"""`python -m chaoskit.cli.guest_exec FOLDER`: a visit to a lab, in a guest; see `substrate.visiting`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import os
 import sys
 from pathlib import Path
 
-from chaoskit import crash
+from chaoskit import crash_report
 from chaoskit.cli.main import ended
 from chaoskit.clock import RealClock
-from chaoskit.conduct.caller import Caller
-from chaoskit.conduct.command import Command
 from chaoskit.conduct.exec import in_lab
+from chaoskit.conduct.sudo_caller import Caller
+from chaoskit.conduct.user_command import Command
 from chaoskit.plan.model import Plan
-from chaoskit.substrate.feeding import pieces
+from chaoskit.substrate.stdin import pieces
 
 _OWN = ("TMPDIR",)  # the guest's own: the host's cannot be written
 
@@ -48,7 +48,7 @@ def _input(folder: Path) -> int:
     except BrokenPipeError:  # the command reads no more
         pass
     except BaseException as error:  # noqa: BLE001  the last frame of a process: it must end by _exit
-        crash.tell(error)
+        crash_report.tell(error)
     finally:
         os._exit(0)
 

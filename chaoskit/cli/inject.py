@@ -42,7 +42,7 @@ def inject(
 
     from chaoskit.conduct.inject import hold, prepare
     from chaoskit.engine.lease import state_folder
-    from chaoskit.report import injected
+    from chaoskit.report import injection
     from chaoskit.report.screen import Screen
 
     flags = {"everything": everything, "may-cut-me-off": may_cut_me_off}
@@ -52,18 +52,18 @@ def inject(
     options |= {name: True for name, given in flags.items() if given}
     plan, facts = prepare(_asked(file, options))
     screen = Screen()
-    injected.render(plan, screen)
+    injection.render(plan, screen)
     if dry_run:
-        injected.render_commands(plan, screen)
+        injection.render_commands(plan, screen)
         return
 
     def in_force(lease: Lease) -> bool:
-        injected.render_lease(lease, detach, screen)
+        injection.render_lease(lease, detach, screen)
         return detach
 
     end = hold(plan, facts, state_folder(os.environ, os.getuid()), in_force)
     if not detach:
-        injected.render_end(end.counters, end.too_long, screen)
+        injection.render_end(end.counters, end.too_long, screen)
     raise typer.Exit(128 + end.sign if end.sign else 0)
 
 

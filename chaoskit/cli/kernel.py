@@ -12,8 +12,8 @@ app = typer.Typer(no_args_is_help=True, help="A guest kernel of our own, which k
 @app.command()
 def build() -> None:
     """Make it from the distribution's source. Ten minutes, once, and 2 GB of disk while it lasts."""
-    from chaoskit.substrate.building import build
-    from chaoskit.substrate.kernels import cache
+    from chaoskit.substrate.kernel_build import build
+    from chaoskit.substrate.kernel_cache import cache
 
     with Progress() as progress:
         path = build(cache(), progress.show)
@@ -24,22 +24,22 @@ def build() -> None:
 def status() -> None:
     """Show what was built. Exit 0 when it is what this chaoskit would build, 3 when there is none."""
     from chaoskit.errors import RefusedError
-    from chaoskit.substrate import kernels, uml
+    from chaoskit.substrate import kernel_cache, uml
 
-    place, source = kernels.cache(), kernels.version()
-    for each in kernels.kept(place):
+    place, source = kernel_cache.cache(), kernel_cache.version()
+    for each in kernel_cache.kept(place):
         size = each.path.stat().st_size
         say(str(each.path), f"  release {uml.find(each.path).release}, {size / 1e6:.1f} MB")
-        say(f"  from {kernels.PACKAGE} {each.version}, {each.standing(source)}")
-    if kernels.newest(place) is None:
-        raise RefusedError(kernels.absence(place))
+        say(f"  from {kernel_cache.PACKAGE} {each.version}, {each.standing(source)}")
+    if kernel_cache.newest(place) is None:
+        raise RefusedError(kernel_cache.absence(place))
 
 
 @app.command()
 def remove() -> None:
     """Delete every guest kernel that was built."""
-    from chaoskit.substrate.kernels import cache
-    from chaoskit.substrate.kernels import remove as delete
+    from chaoskit.substrate.kernel_cache import cache
+    from chaoskit.substrate.kernel_cache import remove as delete
 
     for path in delete(cache()):
         say(f"deleted {path}")

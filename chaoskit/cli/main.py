@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from chaoskit import crash, terminal
+from chaoskit import crash_report, terminal
 from chaoskit.errors import ChaoskitError
 
 INTERRUPTED = 130
@@ -33,9 +33,9 @@ def ended(work: Callable[[], int]) -> int:
 
 def _failed(error: BaseException) -> int:
     """Say what went wrong, and whose fault it was. Returns the exit code."""
-    match crash.fault_of(error):
+    match crash_report.fault_of(error):
         case SystemExit() as end:
-            return end.code if isinstance(end.code, int) else crash.tell(end)
+            return end.code if isinstance(end.code, int) else crash_report.tell(end)
         case KeyboardInterrupt():
             terminal.complain("interrupted")
             return INTERRUPTED
@@ -43,7 +43,7 @@ def _failed(error: BaseException) -> int:
             terminal.complain(str(fault))
             return fault.exit_code
         case mistake:
-            return crash.tell(mistake)
+            return crash_report.tell(mistake)
 
 
 def _command() -> int:

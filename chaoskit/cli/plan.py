@@ -17,8 +17,8 @@ def plan(
     json: Annotated[bool, typer.Option("--json", help="The plan as JSON, as a run directory keeps it.")] = False,
 ) -> None:
     """Show what a run would change. All of it, what the kernel will round, how long it takes. Touches nothing."""
-    from chaoskit.conduct.prepare import prepare
-    from chaoskit.report import planned, variants
+    from chaoskit.conduct.planning import prepare
+    from chaoskit.report import plan, variants
     from chaoskit.report.screen import Screen
     from chaoskit.spec.matrix import load_variants
 
@@ -28,6 +28,6 @@ def plan(
     if json:
         say_json(found.model_dump_json(indent=2))
     else:
-        planned.render(found, Screen())
+        plan.render(found, Screen())
     if told.axes:
         variants.render(told, chosen, Screen(sys.stderr if json else sys.stdout))

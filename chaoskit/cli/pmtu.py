@@ -21,7 +21,7 @@ def pmtu(
 
     Exit 0: no trouble; 1: a black hole, or long bodies do not get through; 5: undecided.
     """
-    from chaoskit.pathmtu.setting import prepare
+    from chaoskit.pathmtu.prepare import prepare
     from chaoskit.pathmtu.verdict import judge
     from chaoskit.report import pathmtu as report
     from chaoskit.report.screen import Screen

@@ -41,11 +41,11 @@ def probe(
     json: Annotated[bool, typer.Option("--json", help="Result in vllm bench serve's keys.")] = False,
 ) -> None:
     """Measure a streaming endpoint. First tokens, gaps, stalls and interruptions, with kernel receive stamps."""
-    from chaoskit.conduct.bare import Bare
+    from chaoskit.conduct.probe_only import Bare
     from chaoskit.probe.target import SocketOptions, Target
     from chaoskit.report import console as report
     from chaoskit.report.screen import Screen
-    from chaoskit.report.vllm import as_json
+    from chaoskit.report.vllm_keys import as_json
     from chaoskit.spec.options import duration, objectives, pairs, workload
 
     work = workload(
@@ -71,10 +71,7 @@ def probe(
     sockets = SocketOptions(maxseg, congestion_control)
     target = Target(url, model, pairs(header or []), api_key_env, ca_file, sockets=sockets)
     result = Bare(target, work, asked, seed, requests, limit).measure(out)
-    if json:
-        say_json(as_json(result, work))
-    else:
-        report.render(result, Screen())
+    say_json(as_json(result, work)) if json else report.render(result, Screen())
     if result.mistake:
         complain(result.mistake)
     raise typer.Exit(result.exit_code)

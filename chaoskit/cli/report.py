@@ -11,8 +11,8 @@ import typer
 from chaoskit.terminal import say_json
 
 if TYPE_CHECKING:
+    from chaoskit.analysis.matrix import SideBySide
     from chaoskit.analysis.result import Result
-    from chaoskit.analysis.sidebyside import SideBySide
 
 
 class Format(StrEnum):
@@ -28,11 +28,11 @@ def report(
 ) -> None:
     """Show what a run found. From the records in RUNDIR alone. The exit code is the run's own."""
 
-    from chaoskit.analysis import sidebyside
+    from chaoskit.analysis import matrix
     from chaoskit.analysis.analyse import analyse
-    from chaoskit.report.files import as_json
+    from chaoskit.report.result_json import as_json
 
-    found = sidebyside.gather(run) if sidebyside.is_of_a_matrix(run) else analyse(run)
+    found = matrix.gather(run) if matrix.is_of_a_matrix(run) else analyse(run)
     if format is Format.JSON:
         say_json(as_json(found))
     else:
@@ -42,10 +42,10 @@ def report(
 
 def _render(found: Result | SideBySide) -> None:
     from chaoskit.analysis.result import Result
-    from chaoskit.report import console, sidebyside
+    from chaoskit.report import console, matrix
     from chaoskit.report.screen import Screen
 
     if isinstance(found, Result):
         console.render(found, Screen())
     else:
-        sidebyside.render(found, Screen())
+        matrix.render(found, Screen())

@@ -16,12 +16,12 @@ def restore(
     import os
     from functools import cache
 
-    from chaoskit.conduct.settle import Settlement
+    from chaoskit.conduct.recovery import Settlement
     from chaoskit.engine.lease import Leases, state_folder
     from chaoskit.errors import NotRestoredError
+    from chaoskit.kernel.features import survey
     from chaoskit.kernel.linux import LinuxKernel
     from chaoskit.kernel.rights import require_to_restore
-    from chaoskit.kernel.survey import survey
 
     require_to_restore()
     said: list[str] = []

@@ -38,11 +38,11 @@ def run(
 
     Of a FILE with a matrix every variant is run, each in a run directory of its own below one.
     """
-    from chaoskit.cli.series import series
-    from chaoskit.cli.single import Order, single
+    from chaoskit.cli.run_matrix import series
+    from chaoskit.cli.run_one import Order, single
     from chaoskit.clock import wall
     from chaoskit.spec.matrix import load_variants
-    from chaoskit.substrate.choose import Wish
+    from chaoskit.substrate.selection import Wish
 
     told = load_variants(file)
     stamp = wall().replace(":", "").replace("-", "").removesuffix("+0000")

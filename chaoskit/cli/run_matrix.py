@@ -9,20 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaoskit.analysis.raw import how_it_went
-from chaoskit.analysis.sidebyside import UNDECIDED, Row, beside, row, worst
-from chaoskit.cli.ear import Ear
-from chaoskit.cli.single import Order, differs, files
+from chaoskit.analysis.load import how_it_went
+from chaoskit.analysis.matrix import UNDECIDED, Row, beside, row, worst
+from chaoskit.cli.interrupts import Ear
+from chaoskit.cli.run_one import Order, differs, files
 from chaoskit.cli.watch import Job, watch
-from chaoskit.conduct.prepare import prepare
+from chaoskit.conduct.planning import prepare
 from chaoskit.errors import RefusedError
 from chaoskit.records.directory import EXPERIMENT, conclude, create
-from chaoskit.report import sidebyside
-from chaoskit.report.files import write_result
+from chaoskit.report import matrix
+from chaoskit.report.result_json import write_result
 from chaoskit.report.screen import Screen
-from chaoskit.report.words import titled
+from chaoskit.report.styles import titled
 from chaoskit.spec.matrix import Variant, Variants
-from chaoskit.substrate.choose import choose_each
+from chaoskit.substrate.selection import choose_each
 
 
 def series(told: Variants, order: Order) -> int:
@@ -42,7 +42,7 @@ def series(told: Variants, order: Order) -> int:
             job = Job(plan, substrate, create(top / variant.name, files(variant, plan)))
             _attempt(job, screen, ear, f"{len(rows) + 1}/{len(plans)} {variant.name}: ")
             rows.append(_row(variant, top))
-            screen.print(sidebyside.one_line(rows[-1], len(rows), len(plans)), soft_wrap=True)
+            screen.print(matrix.one_line(rows[-1], len(rows), len(plans)), soft_wrap=True)
             if rows[-1].how == "finished" and order.is_verified and not ear.heard:
                 codes.add(UNDECIDED if differs(job, variant, screen, ear) else 0)
             if ear.heard or rows[-1].how == "dirty":
@@ -50,7 +50,7 @@ def series(told: Variants, order: Order) -> int:
         conclude(top, *_how(rows, len(plans), ear))
     found = beside(told, top, (*rows, *(row(variant, top) for variant in told.each[len(rows) :])))
     screen.print()
-    sidebyside.render(found, screen)
+    matrix.render(found, screen)
     return worst({found.exit_code, *codes})
 
 

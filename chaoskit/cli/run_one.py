@@ -6,19 +6,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.matrix import UNDECIDED
 from chaoskit.analysis.result import Result
-from chaoskit.analysis.sidebyside import UNDECIDED
-from chaoskit.cli.ear import Ear
+from chaoskit.cli.interrupts import Ear
 from chaoskit.cli.watch import Job, watch
-from chaoskit.conduct.prepare import prepare
+from chaoskit.conduct.planning import prepare
 from chaoskit.plan.model import Plan
 from chaoskit.records.directory import EXPERIMENT, PLAN, create, first_difference
 from chaoskit.report import console
-from chaoskit.report.files import write_result
+from chaoskit.report.result_json import write_result
 from chaoskit.report.screen import Screen
-from chaoskit.report.words import styled, titled
+from chaoskit.report.styles import styled, titled
 from chaoskit.spec.matrix import Variant
-from chaoskit.substrate.choose import Wish, choose
+from chaoskit.substrate.selection import Wish, choose
 from chaoskit.terminal import ascii_json
 
 

@@ -9,7 +9,7 @@ def schema() -> None:
     """Print the JSON Schema of experiment files. For editors (yaml-language-server)."""
     import json
 
-    from chaoskit.spec.model import Experiment
+    from chaoskit.spec.experiment import Experiment
 
     draft = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     say_json(json.dumps(draft | Experiment.model_json_schema(by_alias=True), indent=2))

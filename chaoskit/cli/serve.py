@@ -26,7 +26,7 @@ def serve(
     import asyncio
 
     from chaoskit.server.app import listen, serve_until_signal, tls
-    from chaoskit.server.script import Script
+    from chaoskit.server.schedule import Script
 
     if (cert is None) != (key is None):
         raise SpecError("--cert and --key go together; give both")

@@ -14,7 +14,7 @@ def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help
     """Check experiment files. Every mistake is answered with file, line and what was expected."""
     from chaoskit.errors import SpecError
     from chaoskit.plan.compile import compile_plan
-    from chaoskit.plan.scene import imagined
+    from chaoskit.plan.stage import imagined
     from chaoskit.spec.matrix import load_variants
 
     complaints = []

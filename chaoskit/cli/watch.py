@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaoskit.analysis.raw import how_it_went
-from chaoskit.cli.ear import Ear
+from chaoskit.analysis.load import how_it_went
+from chaoskit.cli.interrupts import Ear
 from chaoskit.clock import RealClock
 from chaoskit.errors import EXIT_SOFTWARE
 from chaoskit.plan.model import Plan
 from chaoskit.records.directory import conclude
 from chaoskit.report.live import Live
 from chaoskit.report.screen import Screen
-from chaoskit.substrate.choose import Substrate
 from chaoskit.substrate.running import last_words
+from chaoskit.substrate.selection import Substrate
 from chaoskit.terminal import complain
 
 _TICK = 200_000_000

@@ -15,21 +15,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from chaoskit import __version__, crash
+from chaoskit import __version__, crash_report
 from chaoskit.clock import Clock, now, wall
-from chaoskit.conduct import leased, serving, signals
-from chaoskit.conduct.children import Child
-from chaoskit.conduct.walk import Walk
+from chaoskit.conduct import lab_server, lease_scope, signals
+from chaoskit.conduct.timeline import Walk
+from chaoskit.conduct.worker import Child
+from chaoskit.engine.apply_restore import apply, examine, restore
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import state_folder, user
-from chaoskit.engine.session import apply, examine, restore
 from chaoskit.errors import ChaoskitError, CrashError, NotRestoredError, RefusedError
 from chaoskit.facts import Facts
+from chaoskit.kernel.features import survey
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.kernel.survey import survey
 from chaoskit.plan.model import OnInterface, Plan, load_plan
 from chaoskit.probe.drive import drive, warm_up
-from chaoskit.probe.sockets import try_out
+from chaoskit.probe.socket_options import try_out
 from chaoskit.probe.target import Order, SocketOptions, Target
 from chaoskit.records.directory import conclude
 
@@ -52,7 +52,7 @@ def conduct(run: Path, clock: Clock) -> int:
     except signals.Interrupted as signal_name:
         how, detail, code = "interrupted", str(signal_name), 128 + signal_name.sign
     except Exception as error:  # noqa: BLE001  whatever it was, all is put back, and how it went has to be written down
-        how, detail, code = _failed(crash.fault_of(error))
+        how, detail, code = _failed(crash_report.fault_of(error))
     conclude(run, how, detail)
     return code
 
@@ -67,7 +67,7 @@ def _failed(fault: BaseException) -> tuple[str, str, int]:
         case ChaoskitError():
             return "refused", str(fault), fault.exit_code
         case _:
-            return "crashed", crash.summary(fault), crash.tell(fault)
+            return "crashed", crash_report.summary(fault), crash_report.tell(fault)
 
 
 def _able(plan: Plan) -> Facts:
@@ -105,7 +105,7 @@ class Conductor:
 
     def under_guard(self, there: OnInterface) -> None:
         """The same on a real interface, which is as it was in the end, whatever dies."""
-        order = leased.Order(
+        order = lease_scope.Order(
             command=f"chaoskit run {self.plan.name}",
             by=user(os.environ, os.getuid()),
             interface=there.name,
@@ -114,7 +114,7 @@ class Conductor:
             run=self.run,
         )
         state = state_folder(os.environ, os.getuid())
-        with leased.leased(order, self._kernel, state) as held:
+        with lease_scope.leased(order, self._kernel, state) as held:
             examine(held.kernel, [(change.knob, change.setting) for change in self.plan.all_changes])
             self._perform(held.kernel, held.journal, held.renew)
 
@@ -128,7 +128,7 @@ class Conductor:
             for change in self.plan.stage:
                 apply(kernel, journal, (change.knob, change.setting))
             if self.plan.server is not None:
-                children.append(serving.start(self.plan, kernel, self.run))
+                children.append(lab_server.start(self.plan, kernel, self.run))
             probe, start = self._probe(kernel)
             children.append(probe)
             with Walk(self.plan, self.run, kernel, journal, self.clock) as walk:
@@ -161,7 +161,7 @@ def target_of(plan: Plan) -> Target:
     """Whom the probe asks, with sockets tuned; in a lab the algorithm is its namespace's."""
     there, tuned = plan.interface, SocketOptions(maxseg=plan.client.maxseg)
     if there is None:
-        return Target(plan.target, "chaoskit", ca_file=serving.root(plan), sockets=tuned)
+        return Target(plan.target, "chaoskit", ca_file=lab_server.root(plan), sockets=tuned)
     return Target(
         plan.target,
         there.model,

@@ -23,19 +23,20 @@ from pathlib import Path
 
 from chaoskit import programs
 from chaoskit.clock import RealClock
-from chaoskit.conduct import serving
-from chaoskit.conduct.command import Command, run
-from chaoskit.conduct.doorkeeper import Doorkeeper, pasta_line
-from chaoskit.conduct.leased import Order, draw_up
+from chaoskit.conduct import lab_server
+from chaoskit.conduct.lease_scope import Order, draw_up
+from chaoskit.conduct.supervisor import Doorkeeper, pasta_line
+from chaoskit.conduct.user_command import Command, run
+from chaoskit.engine.apply_restore import apply
+from chaoskit.engine.describe import show
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import Leases, state_folder, user
-from chaoskit.engine.session import apply
-from chaoskit.engine.words import show
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
-from chaoskit.kernel import gates, namespaces, ways
+from chaoskit.kernel import namespaces, uplinks
+from chaoskit.kernel.features import survey
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.kernel.survey import survey
+from chaoskit.kernel.netfilter import forward_policy
 from chaoskit.knobs import Change, Knob, Netem, Sysctl
 from chaoskit.plan.model import Plan
 from chaoskit.topology import way_out
@@ -55,14 +56,14 @@ def in_lab(plan: Plan, command: Command) -> int:
         _set(kernel, ((change.knob, change.setting) for change in plan.stage))
         _set(kernel, ((change.knob, change.setting) for change in plan.phases[0].changes))
         door.watch(os.fstat(kernel.fileno("client")).st_ino)
-        stack.callback(serving.start(plan, kernel).stop, RealClock())
+        stack.callback(lab_server.start(plan, kernel).stop, RealClock())
         client = kernel.fileno("client")
 
         def enter() -> None:
             namespaces.enter(client)
             be_yourself()
 
-        told = {**command.environment, **addresses(plan.target), **trust(serving.root(plan))}
+        told = {**command.environment, **addresses(plan.target), **trust(lab_server.root(plan))}
         return run(replace(command, environment=told), enter)
 
 
@@ -102,16 +103,16 @@ def outside(netems: dict[Way, Netem], command: Command, say: Callable[[str], Non
 
 
 def _by_cable(netems: dict[Way, Netem], command: Command, facts: Facts, say: Callable[[str], None]) -> int:
-    if closed := gates.closed(way_out.HOST_LINK):
+    if closed := forward_policy.closed(way_out.HOST_LINK):
         raise RefusedError(_told(closed))
     with Doorkeeper() as door, LinuxKernel(facts) as kernel:
         host_link = Knob("link", "", way_out.HOST_LINK)
         if kernel.read(host_link) is not None:
             raise RefusedError(f"another chaoskit exec is under way, see {way_out.HOST_LINK}: wait for its end")
-        network = way_out.free_network(ways.prefixes())
+        network = way_out.free_network(uplinks.prefixes())
         host, _ = way_out.ends(network)
         names = _own_upstreams(say)
-        links = [link for link in ways.links_out() if not ways.forwards(link)]
+        links = [link for link in uplinks.links_out() if not uplinks.forwards(link)]
         door.owe(replace(host_link, kind="veth"), None)
         _set(kernel, way_out.cable(network, links))
         _set(kernel, way_out.fault(way_out.PLACE, netems))
@@ -123,12 +124,12 @@ def _by_cable(netems: dict[Way, Netem], command: Command, facts: Facts, say: Cal
         def enter() -> None:
             namespaces.enter(inside)
             if names is not None:
-                namespaces.cover(str(ways.RESOLV), names)
+                namespaces.cover(str(uplinks.RESOLV), names)
 
         return run(replace(command, environment={**command.environment, "CHAOSKIT_HOST": host}), enter)
 
 
-def _told(closed: Iterable[gates.Gate]) -> str:
+def _told(closed: Iterable[forward_policy.Gate]) -> str:
     """What to type opens the gates by name, and stays without effect while there is no link of that name."""
     whose = " and ".join(
         f"chain {gate.chain} of the table {gate.family} {gate.table}" + " of legacy iptables" * gate.is_legacy
@@ -141,7 +142,7 @@ def _told(closed: Iterable[gates.Gate]) -> str:
     )
 
 
-def _openings(gate: gates.Gate) -> Iterator[str]:
+def _openings(gate: forward_policy.Gate) -> Iterator[str]:
     """Commands, by the tool that made the chain."""
     is_of_iptables = (gate.family, gate.table, gate.chain) == ("ip", "filter", "FORWARD")
     tool = "iptables-legacy" if gate.is_legacy and programs.find("iptables-legacy") else "iptables"
@@ -169,18 +170,18 @@ def _open_passages(kernel: LinuxKernel, door: Doorkeeper, links: Iterable[str]) 
 
 def _own_upstreams(say: Callable[[str], None]) -> str | None:
     """The resolver file for a namespace that cannot reach this machine's loopback; None when its own will do."""
-    if not any(map(ways.is_loopback, ways.nameservers())):
+    if not any(map(uplinks.is_loopback, uplinks.nameservers())):
         return None
-    upstreams = ways.nameservers(ways.UPSTREAMS)
-    if upstreams and not any(map(ways.is_loopback, upstreams)):
-        return str(ways.UPSTREAMS)
-    say(f"{ways.RESOLV} names a resolver on this machine's loopback, which the command cannot reach: use addresses")
+    upstreams = uplinks.nameservers(uplinks.UPSTREAMS)
+    if upstreams and not any(map(uplinks.is_loopback, upstreams)):
+        return str(uplinks.UPSTREAMS)
+    say(f"{uplinks.RESOLV} names a resolver on this machine's loopback, which the command cannot reach: use addresses")
     return None
 
 
 def _by_pasta(netems: dict[Way, Netem], command: Command, facts: Facts) -> int:
-    host, inside = way_out.ends(network := way_out.free_network(ways.prefixes()))
-    if not ways.gateways():
+    host, inside = way_out.ends(network := way_out.free_network(uplinks.prefixes()))
+    if not uplinks.gateways():
         raise RefusedError("this machine has no default route, so there is no way out to put a fault on: ip route")
     names = _forwarded_names(host)
     with Doorkeeper() as door:
@@ -188,7 +189,7 @@ def _by_pasta(netems: dict[Way, Netem], command: Command, facts: Facts) -> int:
         door.watch(os.stat(_HERE).st_ino)  # noqa: PTH116
         door.connect(pasta_line(host, inside, network.prefixlen, os.getpid()))
         with LinuxKernel(facts) as kernel:
-            _set(kernel, way_out.tap("", ways.gateways().values()))
+            _set(kernel, way_out.tap("", uplinks.gateways().values()))
             _set(kernel, way_out.fault("", netems))
 
             def enter() -> None:
@@ -201,9 +202,9 @@ def _by_pasta(netems: dict[Way, Netem], command: Command, facts: Facts) -> int:
 
 def _forwarded_names(host: str) -> str | None:
     """The resolver file for a namespace that cannot reach a resolver on this machine's loopback; None when it can."""
-    if not any(map(ways.is_loopback, ways.nameservers())):
+    if not any(map(uplinks.is_loopback, uplinks.nameservers())):
         return None
-    lines = ways.RESOLV.read_text(errors="replace").splitlines()
+    lines = uplinks.RESOLV.read_text(errors="replace").splitlines()
     return "\n".join([f"nameserver {host}", *(line for line in lines if not line.startswith("nameserver")), ""])
 
 
@@ -213,7 +214,7 @@ def _cover(names: str) -> None:
             file.write(names)
             file.flush()
             os.fchmod(file.fileno(), 0o644)
-            namespaces.cover(str(ways.RESOLV), file.name)
+            namespaces.cover(str(uplinks.RESOLV), file.name)
     except OSError as error:
         raise RefusedError(f"no room for a resolver file ({error.strerror}): export TMPDIR=DIRECTORY") from error
 

@@ -14,15 +14,15 @@ from pathlib import Path
 
 from chaoskit.clock import Clock, RealClock, boottime
 from chaoskit.conduct import signals
-from chaoskit.conduct.leased import Held, Order, leased
+from chaoskit.conduct.lease_scope import Held, Order, leased
+from chaoskit.engine.apply_restore import apply, examine
 from chaoskit.engine.lease import Lease, user
-from chaoskit.engine.session import apply, examine
 from chaoskit.errors import NotRestoredError, RefusedError
 from chaoskit.facts import Facts
-from chaoskit.kernel.ground import look
+from chaoskit.kernel.features import survey
+from chaoskit.kernel.host_lookups import look
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.rights import require_net_admin
-from chaoskit.kernel.survey import survey
 from chaoskit.knobs import Filter, Kernel, QueueCounters
 from chaoskit.plan.injection import InjectionPlan, compile_injection
 from chaoskit.spec.injection import Injection

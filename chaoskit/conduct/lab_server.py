@@ -8,22 +8,22 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from chaoskit.conduct.children import Child
+from chaoskit.conduct.worker import Child
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.plan.model import Plan
-from chaoskit.records.files import Log
+from chaoskit.records.jsonl import Log
 from chaoskit.records.model import Served, Unacked
-from chaoskit.server import identity
+from chaoskit.server import certificates
 from chaoskit.server.app import serve
 from chaoskit.server.limits import LAB
-from chaoskit.server.script import Script
+from chaoskit.server.schedule import Script
 
 _BACKLOG = 1024
 
 
 def root(plan: Plan) -> Path | None:
     """The certificate that the lab's clients trust; None where the server speaks no TLS."""
-    return identity.ROOT if plan.target.startswith("https:") else None
+    return certificates.ROOT if plan.target.startswith("https:") else None
 
 
 def start(plan: Plan, kernel: LinuxKernel, run: Path | None = None) -> Child:
@@ -32,7 +32,7 @@ def start(plan: Plan, kernel: LinuxKernel, run: Path | None = None) -> Child:
     listener = _listener(plan, kernel)
     script = Script.of(plan.server, plan.seed)
     if root(plan) is not None:
-        script = replace(script, tls=identity.context())
+        script = replace(script, tls=certificates.context())
 
     async def work(stop: asyncio.Event) -> None:
         log, unacked = (None, None) if run is None else (Log(run, Served), Log(run, Unacked))

@@ -16,12 +16,12 @@ from typing import Any, Generic, TypeVar
 
 from chaoskit.clock import boottime, wall
 from chaoskit.conduct.signals import held as signals_held
-from chaoskit.engine.account import Account, keep_copy
-from chaoskit.engine.guard import Guard
+from chaoskit.engine.apply_restore import restore
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import Here, Lease, Leases, Process, period
 from chaoskit.engine.lock import NAME, Lock
-from chaoskit.engine.session import restore
+from chaoskit.engine.repayment import Account, keep_copy
+from chaoskit.engine.watchdog import Guard
 from chaoskit.errors import ChaoskitError, NotRestoredError, RefusedError
 from chaoskit.folder import Folder, display_path
 from chaoskit.knobs import Kernel

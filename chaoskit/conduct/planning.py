@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 from chaoskit.errors import SpecError
-from chaoskit.kernel.ground import look
-from chaoskit.kernel.survey import survey
+from chaoskit.kernel.features import survey
+from chaoskit.kernel.host_lookups import look
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
-from chaoskit.spec.model import Experiment
+from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.stage import InterfaceStage
 
 

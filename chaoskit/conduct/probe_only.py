@@ -8,18 +8,18 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaoskit import crash
+from chaoskit import crash_report
 from chaoskit.analysis.analyse import Asked, analyse
 from chaoskit.analysis.result import Result
 from chaoskit.clock import now
-from chaoskit.conduct import loop
+from chaoskit.conduct import event_loop
 from chaoskit.errors import ChaoskitError
-from chaoskit.probe.asking import check
 from chaoskit.probe.drive import drive, warm_up
+from chaoskit.probe.requests import check
 from chaoskit.probe.target import Order, Target
 from chaoskit.records.directory import conclude, create
 from chaoskit.spec.endpoint import redacted
-from chaoskit.spec.model import Workload
+from chaoskit.spec.experiment import Workload
 from chaoskit.spec.objectives import Objective
 from chaoskit.units import Duration
 
@@ -45,7 +45,7 @@ class Bare:
         check(self.target, self.workload)
         with tempfile.TemporaryDirectory(prefix="chaoskit-") as scratch:
             run = create(out or Path(scratch), {})
-            loop.run(self._ask(run))
+            event_loop.run(self._ask(run))
             asked = Asked(self.objectives, self.workload, "probe", "", redacted(self.target.url), self.seed)
             result = analyse(run, asked)
             return result if out else result.model_copy(update={"run": ""})
@@ -71,8 +71,8 @@ class Bare:
         try:
             await drive(self.target, self.workload, order, run, stop)
         except Exception as error:
-            if not isinstance(fault := crash.fault_of(error), ChaoskitError):
-                conclude(run, "crashed", crash.summary(fault))
+            if not isinstance(fault := crash_report.fault_of(error), ChaoskitError):
+                conclude(run, "crashed", crash_report.summary(fault))
             raise
         if not stop.is_set():
             conclude(run, "finished", "")

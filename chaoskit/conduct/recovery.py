@@ -23,11 +23,11 @@ from typing import Protocol
 
 from chaoskit.clock import Clock, RealClock
 from chaoskit.engine import lock
-from chaoskit.engine.account import Account
+from chaoskit.engine.describe import show
 from chaoskit.engine.journal import Debt
 from chaoskit.engine.lease import Here, Lease, Leases, Process
 from chaoskit.engine.lock import NAME, Lock
-from chaoskit.engine.words import show
+from chaoskit.engine.repayment import Account
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.knobs import Kernel, Knob
 

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from chaoskit import crash, programs
+from chaoskit import crash_report, programs
 from chaoskit.clock import Clock, RealClock
 from chaoskit.engine.lease import Leases, Process
 from chaoskit.errors import EXIT_SOFTWARE, CrashError, NotRestoredError, RefusedError
@@ -137,7 +137,7 @@ def _keep(door: socket.socket, conductor: int) -> None:
     except BrokenPipeError:
         pass
     except BaseException as error:  # noqa: BLE001  the last frame of a process: it must end by _exit
-        code = crash.tell(error)
+        code = crash_report.tell(error)
     try:
         with suppress(BaseException):
             _end(watched, conductor, RealClock())
@@ -149,7 +149,7 @@ def _keep(door: socket.socket, conductor: int) -> None:
             lease[0].end(lease[1])
         code = left or code
     except BaseException as error:  # noqa: BLE001  the last frame of a process: it must end by _exit
-        code = crash.tell(error)
+        code = crash_report.tell(error)
     finally:
         os._exit(code)
 

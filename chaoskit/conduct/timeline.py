@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from chaoskit.clock import Clock
-from chaoskit.conduct.children import Child
+from chaoskit.conduct.worker import Child
+from chaoskit.engine.apply_restore import apply
 from chaoskit.engine.journal import Journal
-from chaoskit.engine.session import apply
 from chaoskit.errors import RefusedError
 from chaoskit.evidence.counters import sample, sample_hop, sample_sizes
 from chaoskit.knobs import Kernel
 from chaoskit.plan.model import Plan, PlannedChange, PlannedPhase
-from chaoskit.records.files import Log
+from chaoskit.records.jsonl import Log
 from chaoskit.records.model import Counters, Hop, Phase
 
 _SECOND = 10**9

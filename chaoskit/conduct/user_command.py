@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaoskit import crash
-from chaoskit.conduct.caller import Caller
+from chaoskit import crash_report
+from chaoskit.conduct.sudo_caller import Caller
 from chaoskit.errors import ChaoskitError
 from chaoskit.terminal import complain
 
@@ -109,6 +109,6 @@ def _become(command: Command, parent: int, enter: Callable[[], None], mask: set[
     except (OSError, ValueError, ChaoskitError) as error:
         complain(f"cannot run {command.argv[0]}: {getattr(error, 'strerror', None) or error}")
     except BaseException as error:  # noqa: BLE001  the last frame of a process: it must end by _exit
-        code = crash.tell(error)
+        code = crash_report.tell(error)
     finally:
         os._exit(code)

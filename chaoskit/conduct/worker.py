@@ -15,9 +15,9 @@ import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 
-from chaoskit import crash
+from chaoskit import crash_report
 from chaoskit.clock import Clock
-from chaoskit.conduct import loop
+from chaoskit.conduct import event_loop
 from chaoskit.errors import EXIT_SOFTWARE, ChaoskitError, CrashError, NotRestoredError, RefusedError, SpecError
 
 _PR_SET_PDEATHSIG = 1
@@ -89,10 +89,10 @@ def _live(parent: int, inside: AbstractContextManager[None], work: Work, complai
             signal.signal(sign, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         with inside:
-            loop.run(_until_stopped(work))
+            event_loop.run(_until_stopped(work))
         code = 0
     except BaseException as error:  # noqa: BLE001  the last frame of a process: it must end by _exit
-        code = _fail(crash.fault_of(error), complaint)
+        code = _fail(crash_report.fault_of(error), complaint)
     finally:
         sys.stderr.flush()
         os._exit(code)
@@ -103,8 +103,8 @@ def _fail(fault: BaseException, complaint: int) -> int:
     if isinstance(fault, ChaoskitError):
         _say(complaint, str(fault))
         return fault.exit_code
-    _say(complaint, crash.summary(fault))
-    return crash.tell(fault)
+    _say(complaint, crash_report.summary(fault))
+    return crash_report.tell(fault)
 
 
 def _say(complaint: int, sentence: str) -> None:

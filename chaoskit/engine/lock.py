@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit.clock import RealClock
-from chaoskit.engine.private import private
+from chaoskit.engine.close_on_fork import private
 from chaoskit.errors import RefusedError
 
 NAME = "chaoskit"

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 
+from chaoskit.engine.apply_restore import restore
 from chaoskit.engine.journal import FILE, Debt, Journal
 from chaoskit.engine.lease import Leases
-from chaoskit.engine.session import restore
 from chaoskit.errors import RefusedError
 from chaoskit.folder import Folder
 from chaoskit.knobs import Kernel

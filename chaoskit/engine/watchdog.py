@@ -24,12 +24,12 @@ import socket
 from contextlib import suppress
 
 from chaoskit.clock import Clock, RealClock, boottime
-from chaoskit.engine.account import Account, OpenKernel
+from chaoskit.engine.close_on_fork import private
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import Process
 from chaoskit.engine.lock import Lock
-from chaoskit.engine.private import private
-from chaoskit.engine.watching import CRASHED, Copies, live
+from chaoskit.engine.repayment import Account, OpenKernel
+from chaoskit.engine.watchdog_process import CRASHED, Copies, live
 from chaoskit.errors import CrashError, RefusedError
 from chaoskit.folder import Folder
 

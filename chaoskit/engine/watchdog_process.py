@@ -1,4 +1,4 @@
-"""The life of a guard: what it does from its fork to its end. See `chaoskit.engine.guard` for when it does what."""
+"""The life of a guard: what it does from its fork to its end. See `chaoskit.engine.watchdog` for when it does what."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from chaoskit import crash
+from chaoskit import crash_report
 from chaoskit.clock import boottime
-from chaoskit.engine.account import Account, OpenKernel, keep_copy
+from chaoskit.engine.apply_restore import restore
 from chaoskit.engine.journal import FILE, Journal
 from chaoskit.engine.lease import LOG
 from chaoskit.engine.lock import adopt, answer
-from chaoskit.engine.session import restore
+from chaoskit.engine.repayment import Account, OpenKernel, keep_copy
 from chaoskit.errors import EXIT_SOFTWARE, RefusedError
 from chaoskit.folder import Folder
 from chaoskit.knobs import Kernel, Knob
@@ -66,10 +66,10 @@ def live(account: Account, open_kernel: OpenKernel, ends: int, copies: Copies) -
                     line.send(str(error).encode(errors="backslashreplace"))
             except Exception as error:
                 with suppress(OSError):
-                    line.send(CRASHED + crash.summary(error).encode())
+                    line.send(CRASHED + crash_report.summary(error).encode())
                 raise
     except BaseException as error:  # noqa: BLE001  the last frame of a process: it must end by _exit
-        code = crash.tell(error)
+        code = crash_report.tell(error)
     finally:
         sys.stderr.flush()
         os._exit(code)

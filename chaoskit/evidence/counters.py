@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 
 from chaoskit.knobs import Kernel, Knob, QueueCounters
-from chaoskit.records.files import Log
+from chaoskit.records.jsonl import Log
 from chaoskit.records.model import Counters, Hop, Phase
 from chaoskit.topology.edge import ROUTER, makes_narrow, opposite
 

@@ -14,7 +14,7 @@ from chaoskit.faults.size_drop import SizeDropFault
 from chaoskit.faults.sysctl import SysctlFault
 from chaoskit.faults.tunnel import TunnelFault
 from chaoskit.knobs import Knob
-from chaoskit.topology.site import Site
+from chaoskit.topology.fault_site import Site
 
 _BY_KEY = {
     "sysctl": SysctlFault,

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import get_args
 
-from chaoskit.faults.words import Words
+from chaoskit.faults.schema import Words
 from chaoskit.topology.edge import Segment
-from chaoskit.topology.site import Interface, Site
+from chaoskit.topology.fault_site import Interface, Site
 
 
 class FaultWords(Words):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pydantic import Field
 
 from chaoskit.faults.base import FaultWords
-from chaoskit.faults.words import SegmentBytes
+from chaoskit.faults.schema import SegmentBytes
 from chaoskit.knobs import Change, Clamp, Knob
-from chaoskit.topology.site import Interface, Site
+from chaoskit.topology.fault_site import Interface, Site
 from chaoskit.topology.steering import clamp, has_handshakes
 
 

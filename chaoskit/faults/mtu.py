@@ -8,10 +8,10 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from chaoskit.faults.base import FaultWords, link_misfit
-from chaoskit.faults.words import LEAST_IPV6, MtuBytes
+from chaoskit.faults.schema import LEAST_IPV6, MtuBytes
 from chaoskit.knobs import Change, Knob, Mtu
 from chaoskit.topology.edge import VLAN_TAG, Segment, ends
-from chaoskit.topology.site import Interface, Lab, Site
+from chaoskit.topology.fault_site import Interface, Lab, Site
 
 
 class MtuFault(FaultWords):

@@ -12,12 +12,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from chaoskit.faults.base import FaultWords, link_misfit
-from chaoskit.faults.tcwords import netem_words
-from chaoskit.faults.words import Words, short_form
+from chaoskit.faults.schema import Words, short_form
+from chaoskit.faults.tc_parse import netem_words
 from chaoskit.knobs import Change, FourState, GilbertElliott, Knob, Loss, Netem, RandomLoss, Slot
 from chaoskit.seed import derive
 from chaoskit.topology.edge import Direction, Segment, qdiscs, ways
-from chaoskit.topology.site import Site
+from chaoskit.topology.fault_site import Site
 from chaoskit.topology.steering import qdisc
 from chaoskit.units import Duration, Rate, Share, Size
 

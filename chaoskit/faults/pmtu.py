@@ -12,10 +12,10 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from chaoskit.faults.base import FaultWords
-from chaoskit.faults.words import LEAST_IPV6, MtuBytes, Words, short_form
+from chaoskit.faults.schema import LEAST_IPV6, MtuBytes, Words, short_form
 from chaoskit.knobs import Change
 from chaoskit.topology.edge import LINK_MTU, Direction, mute, narrow
-from chaoskit.topology.site import Interface, Site
+from chaoskit.topology.fault_site import Interface, Site
 
 Signal = Literal["delivered", "dropped"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pydantic import Field
 
 from chaoskit.faults.base import FaultWords, link_misfit
-from chaoskit.faults.words import MtuBytes
+from chaoskit.faults.schema import MtuBytes
 from chaoskit.knobs import Change
 from chaoskit.topology import edge
 from chaoskit.topology.edge import Direction, Segment
-from chaoskit.topology.site import Interface, Site
+from chaoskit.topology.fault_site import Interface, Site
 from chaoskit.topology.steering import cut
 
 

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from chaoskit.faults.base import FaultWords
 from chaoskit.knobs import Change, Knob, Sysctl
 from chaoskit.topology.edge import Node
-from chaoskit.topology.site import Interface, Site
+from chaoskit.topology.fault_site import Interface, Site
 
 
 def _as_text(value: Any) -> Any:

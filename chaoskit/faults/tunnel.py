@@ -23,7 +23,7 @@ from chaoskit.faults.pmtu import PmtuFault, PmtuWords, Signal
 from chaoskit.faults.size_drop import SizeDropFault
 from chaoskit.knobs import Change
 from chaoskit.topology.edge import Direction
-from chaoskit.topology.site import Interface, Site
+from chaoskit.topology.fault_site import Interface, Site
 
 Preset = Literal["wireguard", "pppoe", "vxlan", "ipsec", "ipv6-minimum", "jumbo-mismatch"]
 ARITHMETIC: dict[Preset, tuple[int, str]] = {

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Callable
 
-from chaoskit import crash
+from chaoskit import crash_report
 from chaoskit.errors import EXIT_SOFTWARE, CrashError, RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel import namespaces
@@ -53,7 +53,7 @@ def _try_everything() -> dict[str, str]:
     as_we_are = _refusal(namespaces.leave)
     if as_we_are and (refused := _refusal(namespaces.enter_user_namespace)):
         return {_ROOT: as_we_are, _USER: refused, **dict.fromkeys(FEATURES, refused)}
-    from chaoskit.kernel.trials import (
+    from chaoskit.kernel.feature_tests import (
         attempt,
     )  # here, not at the top: it loads pyroute2, and this is the child
 
@@ -80,7 +80,7 @@ def _ask(question: Callable[[], dict[str, str]]) -> dict[str, str]:
             os.close(reader)
             os.write(writer, json.dumps(question()).encode())
         except BaseException as error:  # noqa: BLE001  whatever happened: none of the parent's business may run twice
-            status = crash.tell(error)
+            status = crash_report.tell(error)
         finally:
             os._exit(status)
     os.close(writer)

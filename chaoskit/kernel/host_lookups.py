@@ -19,10 +19,10 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from chaoskit.errors import RefusedError
-from chaoskit.ground import Ground
-from chaoskit.kernel import classifiers
+from chaoskit.host_lookups import Ground
 from chaoskit.kernel.links import find
-from chaoskit.kernel.others import beside, hung, shut
+from chaoskit.kernel.tc import classifiers
+from chaoskit.kernel.tc.foreign_filters import beside, hung, shut
 
 _LONGEST = 65_535  # a packet; a link that names no greatest MTU takes any
 _UP, _LOOPBACK = 1, 8  # linux/if.h: IFF_UP, IFF_LOOPBACK

@@ -22,22 +22,11 @@ from pyroute2 import IPRoute
 from chaoskit.clock import Clock, RealClock
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
-from chaoskit.kernel import (
-    addresses,
-    clamp,
-    classifiers,
-    filters,
-    hops,
-    links,
-    masquerade,
-    namespaces,
-    netem,
-    orphans,
-    qdiscs,
-    sysctls,
-)
-from chaoskit.kernel.nftables import Owned
-from chaoskit.kernel.refusals import translated
+from chaoskit.kernel import addresses, links, namespaces, orphans, snmp, sysctls
+from chaoskit.kernel.errors import translated
+from chaoskit.kernel.netfilter import masquerade, mss_clamp
+from chaoskit.kernel.netfilter.nftables import Owned
+from chaoskit.kernel.tc import classifiers, filters, netem, qdiscs
 from chaoskit.knobs import (
     Address,
     Clamp,
@@ -172,7 +161,7 @@ class LinuxKernel:
 
     def hop(self, place: str) -> HopCounters | None:
         """The counters of a namespace as a hop; None when there is none of that name."""
-        return hops.counters(self._spaces[place].fd) if place in self._spaces else None
+        return snmp.counters(self._spaces[place].fd) if place in self._spaces else None
 
     def lifelines(self) -> tuple[int, ...]:
         """The descriptors that tables of our own namespace hang on."""
@@ -206,7 +195,7 @@ class LinuxKernel:
             case "filter":
                 return filters.read_filter(space.ip, knob.name)
             case "clamp":
-                return clamp.read(space.fd, knob.name)
+                return mss_clamp.read(space.fd, knob.name)
             case "masquerade":
                 return masquerade.read(space.fd, knob.name)
             case "qdisc":
@@ -237,7 +226,7 @@ class LinuxKernel:
             case "filter", Filter() | None:
                 filters.write_filter(space.ip, knob.name, setting)
             case "clamp", Clamp() | None:
-                clamp.write(space.fd, space.tables, knob.name, setting)
+                mss_clamp.write(space.fd, space.tables, knob.name, setting)
             case "masquerade", Masquerade() | None:
                 masquerade.write(space.fd, space.tables, knob.name, setting)
             case "qdisc", Netem() | None:

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pyroute2 import IPRoute
 
 from chaoskit.errors import RefusedError
-from chaoskit.kernel import classifiers, filters, links, netem, qdiscs
-from chaoskit.kernel.refusals import translated
+from chaoskit.kernel import links
+from chaoskit.kernel.errors import translated
+from chaoskit.kernel.tc import classifiers, filters, netem, qdiscs
 from chaoskit.knobs import Filter, Foreign, Knob, Netem
 from chaoskit.topology.steering import HOLE, IFBS, PRIORITIES
 

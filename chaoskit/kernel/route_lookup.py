@@ -10,7 +10,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from chaoskit.errors import RefusedError
-from chaoskit.ground import FirstHop
+from chaoskit.host_lookups import FirstHop
 
 _LOCAL = 2  # linux/rtnetlink.h: RTN_LOCAL
 _LOOPBACK = 8  # linux/if.h: IFF_LOOPBACK

@@ -2,7 +2,7 @@
 
 The kernel writes what routers say about a datagram into its socket's error queue (IP_RECVERR, ip(7)), with who said
 it; so sizes, hops and signals can be had without root. Not so a SYN: what MSS the host offers is for
-`chaoskit.pathmtu.body` to tell, as far as it can.
+`chaoskit.pathmtu.long_body` to tell, as far as it can.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from chaoskit.clock import Clock
 from chaoskit.errors import RefusedError
-from chaoskit.pathmtu.model import SECOND, Answer, Barred, Ends, Expired, How, Probe, Reply, TooBig
-from chaoskit.pathmtu.talk import refusal
+from chaoskit.pathmtu.probes import SECOND, Answer, Barred, Ends, Expired, How, Probe, Reply, TooBig
+from chaoskit.pathmtu.transport import refusal
 
 _PROBE = 3  # IP_PMTUDISC_PROBE: forbids fragmentation, heeds no cached path MTU
 _ERRQUEUE = 0x2000  # MSG_ERRQUEUE

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chaoskit.clock import Clock
-from chaoskit.ground import FirstHop
-from chaoskit.pathmtu.body import Body, send_body
-from chaoskit.pathmtu.clamps import find_clamp
+from chaoskit.host_lookups import FirstHop
 from chaoskit.pathmtu.hops import Hunt, locate
-from chaoskit.pathmtu.model import Barred, Clamp, Ends, Hop, How, Narrow, TooBig, Volley
-from chaoskit.pathmtu.search import Search
-from chaoskit.pathmtu.talk import Line, Meter, Spent, Wire
+from chaoskit.pathmtu.long_body import Body, send_body
+from chaoskit.pathmtu.mss_rewrite import find_clamp
+from chaoskit.pathmtu.probes import Barred, Clamp, Ends, Hop, How, Narrow, TooBig, Volley
+from chaoskit.pathmtu.size_search import Search
+from chaoskit.pathmtu.transport import Line, Meter, Spent, Wire
 
 _SOMEWHERE = 16  # hops, where no answer tells how many
 

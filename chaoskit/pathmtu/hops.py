@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from chaoskit.pathmtu.model import SECOND, SMALL, Expired, Hop, How, Narrow, Pause, Probe, Reply, Silence, Talk, TooBig
+from chaoskit.pathmtu.probes import SECOND, SMALL, Expired, Hop, How, Narrow, Pause, Probe, Reply, Silence, Talk, TooBig
 
 _FURTHER = 8  # hops that the way there may be longer than the way back
 _SPACE = SECOND // 2

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chaoskit.clock import Clock
-from chaoskit.pathmtu.model import SECOND, Ends
-from chaoskit.pathmtu.talk import Meter
+from chaoskit.pathmtu.probes import SECOND, Ends
+from chaoskit.pathmtu.transport import Meter
 from chaoskit.records import tcp_info
 
 LONG = 16_384  # bytes of body

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chaoskit.pathmtu.model import SECOND, Clamp, Ends, Expired, Hop, Pause, Probe, Reply, Silence, Talk
+from chaoskit.pathmtu.probes import SECOND, Clamp, Ends, Expired, Hop, Pause, Probe, Reply, Silence, Talk
 
 _BREATH = SECOND
 

@@ -15,7 +15,7 @@ from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.packet import Packet, Raw
 
 from chaoskit.pathmtu import headers
-from chaoskit.pathmtu.model import FAR, Answer, Barred, Ends, Expired, How, Probe, Reply, TooBig
+from chaoskit.pathmtu.probes import FAR, Answer, Barred, Ends, Expired, How, Probe, Reply, TooBig
 
 _SOURCES = range(61000, 65500)  # above net.ipv4.ip_local_port_range
 _UDP = 33434  # traceroute's first port; where nobody listens

@@ -12,12 +12,12 @@ from typing import Literal
 
 from chaoskit.clock import Clock, RealClock
 from chaoskit.errors import RefusedError, SpecError
-from chaoskit.kernel.ground import resolve
-from chaoskit.kernel.paths import first_hop
-from chaoskit.pathmtu.doctor import Findings, Patient, examine
-from chaoskit.pathmtu.errqueue import ErrorQueueWire
-from chaoskit.pathmtu.model import Ends, Volley
-from chaoskit.pathmtu.talk import Meter, Wire
+from chaoskit.kernel.host_lookups import resolve
+from chaoskit.kernel.route_lookup import first_hop
+from chaoskit.pathmtu.error_queue import ErrorQueueWire
+from chaoskit.pathmtu.examination import Findings, Patient, examine
+from chaoskit.pathmtu.probes import Ends, Volley
+from chaoskit.pathmtu.transport import Meter, Wire
 from chaoskit.units import Duration
 
 PACKETS = 120  # enough for the worst path that tests know
@@ -45,7 +45,9 @@ class Examination:
     def _wire(self, clock: Clock, stack: ExitStack) -> Wire:
         if not _may_send_raw():
             return stack.enter_context(ErrorQueueWire(self.patient.ends, clock))
-        from chaoskit.pathmtu.raw import RawWire  # here, not at the top: it loads scapy, which reads its user's files
+        from chaoskit.pathmtu.raw_sockets import (
+            RawWire,  # here, not at the top: it loads scapy, which reads its user's files
+        )
 
         return stack.enter_context(RawWire(self.patient.ends, os.getpid(), clock))
 

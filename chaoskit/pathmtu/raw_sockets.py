@@ -14,9 +14,9 @@ import struct
 
 from chaoskit.clock import Clock
 from chaoskit.errors import RefusedError
-from chaoskit.pathmtu.model import SECOND, Answer, Ends, How, Probe
 from chaoskit.pathmtu.packets import Packets
-from chaoskit.pathmtu.talk import refusal
+from chaoskit.pathmtu.probes import SECOND, Answer, Ends, How, Probe
+from chaoskit.pathmtu.transport import refusal
 
 _MTU_DISCOVER = {4: (socket.IPPROTO_IP, 10), 6: (socket.IPPROTO_IPV6, 23)}  # IP_MTU_DISCOVER, IPV6_MTU_DISCOVER
 _PROBE = 3  # IP_PMTUDISC_PROBE

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from chaoskit.clock import ManualClock
-from chaoskit.pathmtu.model import FAR, Answer, Expired, How, Probe, Reply, Silence, TooBig
+from chaoskit.pathmtu.probes import FAR, Answer, Expired, How, Probe, Reply, Silence, TooBig
 
 OFFERED = 65495  # the MSS of our SYNs over IPv4
 _RTT = 20_000_000  # ns

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from chaoskit.pathmtu.model import SECOND, SMALL, Answer, Barred, How, Pause, Probe, Reply, Silence, Talk, TooBig
+from chaoskit.pathmtu.probes import SECOND, SMALL, Answer, Barred, How, Pause, Probe, Reply, Silence, Talk, TooBig
 
 PLATEAUS = (576, 1006, 1280, 1400, 1420, 1450, 1480, 1492, 1500)  # RFC 1191's, and today's tunnels and PPPoE
 _LEAST = 68  # bytes; RFC 791: every link takes that much, so who says less says nothing

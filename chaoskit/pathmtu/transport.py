@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from chaoskit.clock import Clock
-from chaoskit.pathmtu.model import SECOND, Answer, How, Pause, Probe, Reply, Silence, T, Talk, Volley
+from chaoskit.pathmtu.probes import SECOND, Answer, How, Pause, Probe, Reply, Silence, T, Talk, Volley
 
 _MS = SECOND // 1000
 _FIRST, _LEAST, _MOST = SECOND, 200 * _MS, 3 * SECOND

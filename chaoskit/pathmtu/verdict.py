@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from chaoskit.pathmtu.doctor import Findings
-from chaoskit.pathmtu.model import Hop, How
+from chaoskit.pathmtu.examination import Findings
+from chaoskit.pathmtu.probes import Hop, How
 
 Kind = Literal["wide-open", "signalled", "clamped", "black-hole", "undecided"]
 _LEAST_IPV6 = 1280  # bytes, RFC 8200

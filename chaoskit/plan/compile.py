@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from chaoskit import __version__
-from chaoskit.faults.losses import expectation
+from chaoskit.faults.loss_models import expectation
 from chaoskit.faults.netem import NetemFault, NetemWords
 from chaoskit.faults.tunnel import TunnelFault
-from chaoskit.ground import Ground
+from chaoskit.host_lookups import Ground
 from chaoskit.knobs import Change, Knob, Netem, Pulse, Setting
 from chaoskit.plan.injection import queue
 from chaoskit.plan.model import (
@@ -25,10 +25,10 @@ from chaoskit.plan.model import (
     Promise,
     Rounding,
 )
-from chaoskit.plan.scene import Looked, lay_out, site_of
-from chaoskit.spec.model import Experiment, Span
+from chaoskit.plan.stage import Looked, lay_out, site_of
+from chaoskit.spec.experiment import Experiment, Span
 from chaoskit.spec.stage import InterfaceStage
-from chaoskit.topology.site import Lab, Site
+from chaoskit.topology.fault_site import Lab, Site
 from chaoskit.units import Duration
 
 _KERNEL_LIMIT = 1000  # netem's own default, in packets

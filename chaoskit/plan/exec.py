@@ -12,8 +12,8 @@ from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.injection import queue
 from chaoskit.plan.model import Plan
 from chaoskit.seed import derive
-from chaoskit.spec.model import CLEAN_PHASES, Experiment, Span
-from chaoskit.spec.outing import Outing
+from chaoskit.spec.exec import Outing
+from chaoskit.spec.experiment import CLEAN_PHASES, Experiment, Span
 from chaoskit.spec.stage import InterfaceStage
 from chaoskit.topology.steering import Way
 from chaoskit.units import Duration

@@ -11,7 +11,7 @@ from ipaddress import ip_address, ip_network
 
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.faults.netem import NetemWords
-from chaoskit.ground import Ground, Hung
+from chaoskit.host_lookups import Ground, Hung
 from chaoskit.knobs import Change, Netem
 from chaoskit.seed import derive
 from chaoskit.spec.injection import Injection, To, Whom

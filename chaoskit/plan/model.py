@@ -31,9 +31,9 @@ from chaoskit.knobs import (
     Veth,
 )
 from chaoskit.records.directory import PLAN
-from chaoskit.records.reading import damaged, document, parsed
-from chaoskit.spec.hosts import Client
-from chaoskit.spec.model import Server, Workload
+from chaoskit.records.untrusted_files import damaged, document, parsed
+from chaoskit.spec.experiment import Server, Workload
+from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.objectives import Objective
 from chaoskit.topology.edge import Segment, ends
 

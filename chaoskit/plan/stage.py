@@ -8,17 +8,17 @@ from ipaddress import ip_address
 
 from chaoskit.errors import RefusedError
 from chaoskit.faults.netem import NetemFault
+from chaoskit.faults.schema import LEAST_IPV6
 from chaoskit.faults.sysctl import settings
-from chaoskit.faults.words import LEAST_IPV6
-from chaoskit.ground import Ground
+from chaoskit.host_lookups import Ground
 from chaoskit.knobs import Change, Filter, Mtu, Netem
 from chaoskit.plan.injection import TRAINS, aim_at, refuse, refuse_unreachable, room_for, warnings
 from chaoskit.plan.model import OnInterface
-from chaoskit.spec.hosts import Host
-from chaoskit.spec.model import Experiment
+from chaoskit.spec.experiment import Experiment
+from chaoskit.spec.host_tuning import Host
 from chaoskit.spec.stage import InterfaceStage, LabStage
 from chaoskit.topology import edge
-from chaoskit.topology.site import Interface, Lab, Site
+from chaoskit.topology.fault_site import Interface, Lab, Site
 from chaoskit.topology.steering import CLAMP, HOLE, Aim, Way, hole, in_words, needs, qdisc, steer
 
 PORT = 8000

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator
 
 from chaoskit import seed as chance
-from chaoskit.spec.model import Workload
+from chaoskit.spec.experiment import Workload
 
 _SECOND = 10**9
 

@@ -30,7 +30,7 @@ import h2.exceptions
 import h11
 import httpcore
 
-from chaoskit.probe.wire import MalformedError, TooLargeError
+from chaoskit.probe.framing import MalformedError, TooLargeError
 from chaoskit.records.model import Completion
 
 FOREIGN = (

@@ -26,12 +26,12 @@ import httpcore
 import httpx
 
 from chaoskit.errors import SpecError
-from chaoskit.probe.backend import Backend, Reach
-from chaoskit.probe.endings import FOREIGN
-from chaoskit.probe.names import Resolver
-from chaoskit.probe.stamps import StampClock
+from chaoskit.probe.completion import FOREIGN
+from chaoskit.probe.dns import Resolver
+from chaoskit.probe.network_backend import Backend, Reach
+from chaoskit.probe.receive_stamps import StampClock
 from chaoskit.probe.target import Target
-from chaoskit.spec.model import Workload
+from chaoskit.spec.experiment import Workload
 
 _HEADERS = "headers"  # where a response's own are kept
 _CLOSING = 1.0  # s that a connection is given to be closed; it takes no waiting

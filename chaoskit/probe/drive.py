@@ -21,18 +21,18 @@ from pathlib import Path
 
 from chaoskit.clock import now
 from chaoskit.errors import RefusedError
-from chaoskit.pacer import Pacer
 from chaoskit.probe.arrivals import arrivals, schedule
-from chaoskit.probe.asking import Asking
-from chaoskit.probe.books import Books
-from chaoskit.probe.guard import Guard
-from chaoskit.probe.lines import Lines, rehearse, trust
-from chaoskit.probe.sockets import try_out
-from chaoskit.probe.stamps import StampClock
+from chaoskit.probe.connections import Lines, rehearse, trust
+from chaoskit.probe.deadline import Guard
+from chaoskit.probe.receive_stamps import StampClock
+from chaoskit.probe.recorder import Books
+from chaoskit.probe.requests import Asking
+from chaoskit.probe.socket_options import try_out
 from chaoskit.probe.stream import Job, Stream
 from chaoskit.probe.target import Order, Target
 from chaoskit.records.model import Completion
-from chaoskit.spec.model import Workload
+from chaoskit.spec.experiment import Workload
+from chaoskit.timer import Pacer
 
 __all__ = ["Order", "Target", "drive", "schedule", "warm_up"]
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from chaoskit.probe.stamps import Arrival
+from chaoskit.probe.receive_stamps import Arrival
 from chaoskit.units import Size
 
 _DATA, _HEADERS, _RST_STREAM, _GOAWAY, _CONTINUATION = 0, 1, 3, 7, 9

@@ -12,11 +12,11 @@ from typing import Any
 import httpcore
 
 from chaoskit.clock import now
-from chaoskit.probe import stamps
-from chaoskit.probe.connection import Connection, Took
-from chaoskit.probe.names import Resolver
-from chaoskit.probe.sockets import tune
-from chaoskit.probe.stamps import StampClock
+from chaoskit.probe import receive_stamps
+from chaoskit.probe.dns import Resolver
+from chaoskit.probe.receive_stamps import StampClock
+from chaoskit.probe.socket_options import tune
+from chaoskit.probe.socket_stream import Connection, Took
 from chaoskit.probe.target import SocketOptions
 
 
@@ -90,7 +90,7 @@ async def _connect(found: list[tuple[socket.AddressFamily, Any]], options: Socke
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            stamps.request(sock)
+            receive_stamps.request(sock)
             tune(sock, options)
             await loop.sock_connect(sock, address)
         except OSError as error:

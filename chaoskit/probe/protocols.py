@@ -17,10 +17,10 @@ import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from chaoskit.probe.wire import COMMENT, MalformedError, Ndjson, Sse, Wire
+from chaoskit.probe.framing import COMMENT, MalformedError, Ndjson, Sse, Wire
 from chaoskit.records.model import Event, EventKind
-from chaoskit.records.reading import MOST
-from chaoskit.spec.model import Protocol
+from chaoskit.records.untrusted_files import MOST
+from chaoskit.spec.experiment import Protocol
 
 PATHS: dict[Protocol, str] = {
     "openai-chat": "/v1/chat/completions",

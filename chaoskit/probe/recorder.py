@@ -8,8 +8,8 @@ from pathlib import Path
 from types import TracebackType
 
 from chaoskit import clock
-from chaoskit.probe.signs import Runs
-from chaoskit.records.files import Log
+from chaoskit.probe.keepalives import Runs
+from chaoskit.records.jsonl import Log
 from chaoskit.records.model import Read, Request, Signs, TcpInfo, Vitals
 
 _LONGEST_DETAIL = 4000  # characters of a server's own words that are kept

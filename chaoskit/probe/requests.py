@@ -18,7 +18,7 @@ from chaoskit.errors import SpecError
 from chaoskit.probe import protocols
 from chaoskit.probe.target import Target
 from chaoskit.spec.endpoint import query_values, redacted, secret_in
-from chaoskit.spec.model import Workload
+from chaoskit.spec.experiment import Workload
 
 _LONGEST_DETAIL = 200  # characters
 _SHORTEST_SECRET = 6  # characters; what is shorter stands in many a text by chance

@@ -26,10 +26,10 @@ from typing import Any, TypeVar
 import httpcore
 
 from chaoskit.clock import now
-from chaoskit.probe import stamps
-from chaoskit.probe.frames import Tap
-from chaoskit.probe.stamps import Arrival, StampClock
-from chaoskit.probe.wire import TooLargeError
+from chaoskit.probe import receive_stamps
+from chaoskit.probe.framing import TooLargeError
+from chaoskit.probe.http2_frames import Tap
+from chaoskit.probe.receive_stamps import Arrival, StampClock
 from chaoskit.records import tcp_info
 
 _READ = 64 * 1024  # bytes of one recvmsg
@@ -203,7 +203,7 @@ class Connection(httpcore.AsyncNetworkStream):
     def _receive(self) -> None:
         """The loop says that the socket can be read."""
         try:
-            data, ancillary, _, _ = self._sock.recvmsg(_READ, stamps.SPACE)
+            data, ancillary, _, _ = self._sock.recvmsg(_READ, receive_stamps.SPACE)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:

@@ -15,16 +15,16 @@ from typing import Any, Literal
 import httpx
 
 from chaoskit.clock import now
-from chaoskit.probe import endings, protocols
-from chaoskit.probe.asking import Asking
-from chaoskit.probe.books import Books
-from chaoskit.probe.connection import Connection, Took
-from chaoskit.probe.endings import Ending, Scene
-from chaoskit.probe.guard import Guard
-from chaoskit.probe.lines import Answer, Line
-from chaoskit.probe.stamps import Arrival
+from chaoskit.probe import completion, protocols
+from chaoskit.probe.completion import Ending, Scene
+from chaoskit.probe.connections import Answer, Line
+from chaoskit.probe.deadline import Guard
+from chaoskit.probe.framing import MalformedError, TooLargeError
+from chaoskit.probe.receive_stamps import Arrival
+from chaoskit.probe.recorder import Books
+from chaoskit.probe.requests import Asking
+from chaoskit.probe.socket_stream import Connection, Took
 from chaoskit.probe.transcript import Transcript
-from chaoskit.probe.wire import MalformedError, TooLargeError
 from chaoskit.records.model import Completion, Request, TcpInfo
 from chaoskit.spec.endpoint import redacted
 
@@ -85,7 +85,7 @@ class Stream:
             self._sample("end")
             self._forget()
         except Exception as error:  # noqa: BLE001  a mistake in one stream must not end the others
-            ending = endings.unforeseen(error)
+            ending = completion.unforeseen(error)
         self._write(*ending)
         return ending[0]
 
@@ -99,15 +99,15 @@ class Stream:
         try:
             await self._exchange()
             self.is_clean = True
-            return endings.WITHOUT_MARKER
-        except endings.FOREIGN as error:
-            return endings.of(error, self._scene())
+            return completion.WITHOUT_MARKER
+        except completion.FOREIGN as error:
+            return completion.of(error, self._scene())
         except asyncio.CancelledError:
             if self._guard.verdict is None:
                 raise
             return self._guard.verdict, self._words(self._guard.verdict)
         except Exception as error:  # noqa: BLE001  as above
-            return endings.unforeseen(error)
+            return completion.unforeseen(error)
 
     async def _exchange(self) -> None:
         answer = await self._line.send(self._job.request, self._asking.key())

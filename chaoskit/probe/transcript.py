@@ -6,9 +6,9 @@ output. All events of one socket read share its stamp.
 
 from __future__ import annotations
 
-from chaoskit.probe.books import Books
 from chaoskit.probe.protocols import Meaning
-from chaoskit.probe.stamps import Arrival
+from chaoskit.probe.receive_stamps import Arrival
+from chaoskit.probe.recorder import Books
 from chaoskit.records.model import Event, Read
 
 

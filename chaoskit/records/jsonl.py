@@ -29,8 +29,8 @@ from chaoskit.records.model import (
     Unacked,
     Vitals,
 )
-from chaoskit.records.reading import LONGEST_LINE, START, Block, Mark, blocks, damaged, parsed
-from chaoskit.records.shapes import record as shaped
+from chaoskit.records.untrusted_files import LONGEST_LINE, START, Block, Mark, blocks, damaged, parsed
+from chaoskit.records.validation import record as shaped
 
 R = TypeVar("R", Phase, Request, Read, Signs, TcpInfo, Vitals, Served, Unacked, Counters, Hop)
 

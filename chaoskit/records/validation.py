@@ -16,7 +16,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 from chaoskit.records.model import KINDS, TOKENS, Event, Read, Record, Signs
-from chaoskit.records.reading import MOST, excerpt, is_text
+from chaoskit.records.untrusted_files import MOST, excerpt, is_text
 
 R = TypeVar("R")
 

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from chaoskit.engine.words import route_arguments
+from chaoskit.engine.describe import route_arguments
 from chaoskit.knobs import (
     Address,
     Change,
@@ -32,8 +32,8 @@ from chaoskit.knobs import (
     Sysctl,
     Veth,
 )
-from chaoskit.report.nft import clamp_arguments
-from chaoskit.report.tc import action_arguments, match_arguments, netem_arguments
+from chaoskit.report.nft_commands import clamp_arguments
+from chaoskit.report.tc_commands import action_arguments, match_arguments, netem_arguments
 
 _NOTHING: Mapping[Knob, Setting] = MappingProxyType({})
 _HANDLE = "ca05:"

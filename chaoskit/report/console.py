@@ -12,11 +12,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from chaoskit.analysis.figures import said
+from chaoskit.analysis.formatting import said
 from chaoskit.analysis.result import Achievement, Outcome, PhaseResult, Result, Verdict
-from chaoskit.report import spark
+from chaoskit.report import sparkline
+from chaoskit.report.styles import JUDGED, safe, styled
 from chaoskit.report.table import has_marks, tables
-from chaoskit.report.words import JUDGED, safe, styled
 
 UNBOUNDED = 10_000  # columns: asks a table how wide it would like to be
 
@@ -149,12 +149,12 @@ def _course(result: Result, width: int) -> Iterator[RenderableType]:
     label = max((len(phase.name) for phase in result.phases), default=0)
     longest = max((len(phase.timeline) for phase in result.phases), default=0)
     step = max(1, -(-longest // max(8, width - label - 4)))
-    merged = {phase.name: spark.merge(phase.timeline, step) for phase in result.phases}
-    ends = spark.scale([bucket for buckets in merged.values() for bucket in buckets])
+    merged = {phase.name: sparkline.merge(phase.timeline, step) for phase in result.phases}
+    ends = sparkline.scale([bucket for buckets in merged.values() for bucket in buckets])
     if ends is None:
         return
-    lines = {name: spark.line(buckets, ends) for name, buckets in merged.items()}
-    deaths = {name: spark.deaths(buckets) for name, buckets in merged.items()}
+    lines = {name: sparkline.line(buckets, ends) for name, buckets in merged.items()}
+    deaths = {name: sparkline.deaths(buckets) for name, buckets in merged.items()}
     signs = {
         f"{said(ends[0], 'ms')} ▁ to {said(ends[1], 'ms')} █": True,
         f"a sign for {result.bucket_s * step:g} s": True,

@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.text import Text
 
 from chaoskit.engine.lease import Lease
-from chaoskit.faults.show import describe
+from chaoskit.faults.tc_format import describe
 from chaoskit.knobs import Clamp, Netem, QueueCounters
 from chaoskit.plan.injection import InjectionPlan
 from chaoskit.report.commands import doing, undoing
-from chaoskit.report.words import styled, titled
+from chaoskit.report.styles import styled, titled
 from chaoskit.topology.steering import IFBS, Way
 
 _TOWARDS: dict[Way, str] = {"down": "to us", "up": "from us"}

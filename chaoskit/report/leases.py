@@ -21,9 +21,9 @@ from chaoskit.engine.journal import Debt
 from chaoskit.engine.lease import Found, Here, Lease, Leases, state_folder
 from chaoskit.errors import RefusedError
 from chaoskit.faults.netem import NetemWords
-from chaoskit.faults.show import describe
+from chaoskit.faults.tc_format import describe
 from chaoskit.knobs import Clamp, Filter, Flow, Knob, Netem, Setting
-from chaoskit.report.words import styled
+from chaoskit.report.styles import styled
 from chaoskit.spec.injection import Injection, Whom
 from chaoskit.terminal import ascii_json
 from chaoskit.topology.edge import hits

@@ -12,14 +12,14 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from chaoskit.analysis.figures import said
-from chaoskit.analysis.timeline import DRAIN
+from chaoskit.analysis.formatting import said
+from chaoskit.analysis.streams.timeline import DRAIN
 from chaoskit.plan.model import Plan
-from chaoskit.records.files import follow
+from chaoskit.records.jsonl import follow
 from chaoskit.records.model import Phase, Request, Vitals
-from chaoskit.records.reading import START, Mark
+from chaoskit.records.untrusted_files import START, Mark
 from chaoskit.report.screen import live, one_line
-from chaoskit.report.words import styled
+from chaoskit.report.styles import styled
 
 _SECOND = 10**9
 _MS = 10**6

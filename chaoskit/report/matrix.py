@@ -14,13 +14,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from chaoskit.analysis.matrix import Row, SideBySide
 from chaoskit.analysis.result import Result
-from chaoskit.analysis.sidebyside import Row, SideBySide
 from chaoskit.errors import EXIT_SOFTWARE
-from chaoskit.report import spark
+from chaoskit.report import sparkline
 from chaoskit.report.console import UNBOUNDED, headline, pairs, section, sentence, show
+from chaoskit.report.styles import JUDGED, safe, styled
 from chaoskit.report.table import changes, empty, is_chance, value
-from chaoskit.report.words import JUDGED, safe, styled
 
 HEADLINES = {
     "ttft_p50": "TTFT p50",
@@ -173,8 +173,8 @@ def _curves(found: SideBySide, phases: Sequence[str], metric: str) -> list[str]:
     if not metric.startswith("ttft") or not is_along or len(found.results) < _CURVE:
         return []
     points = {phase: [_latency(row.result, phase, metric) for row in found.variants] for phase in phases}
-    ends = spark.bounds(each for latencies in points.values() for each in latencies)
-    return ["".join(spark.sign(each, ends) for each in points[phase]) for phase in phases] if ends else []
+    ends = sparkline.bounds(each for latencies in points.values() for each in latencies)
+    return ["".join(sparkline.sign(each, ends) for each in points[phase]) for phase in phases] if ends else []
 
 
 def _latency(result: Result | None, phase: str, metric: str) -> float | None:

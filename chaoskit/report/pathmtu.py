@@ -13,11 +13,11 @@ from typing import Any
 
 from rich.console import Console
 
-from chaoskit.pathmtu.doctor import Findings
-from chaoskit.pathmtu.model import Clamp, Hop, Volley
+from chaoskit.pathmtu.examination import Findings
+from chaoskit.pathmtu.probes import Clamp, Hop, Volley
 from chaoskit.pathmtu.verdict import Verdict, named, said
 from chaoskit.report.screen import live, one_line
-from chaoskit.report.words import styled
+from chaoskit.report.styles import styled
 from chaoskit.terminal import ascii_json
 
 SCHEMA = 1

@@ -11,12 +11,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from chaoskit.faults.show import describe
+from chaoskit.faults.tc_format import describe
 from chaoskit.knobs import Everything, Filter, Flow, Keys, Netem, Setting
 from chaoskit.plan.model import Plan, PlannedPhase
-from chaoskit.report.words import styled, titled
+from chaoskit.report.styles import styled, titled
 from chaoskit.spec.endpoint import redacted
-from chaoskit.topology.names import where
+from chaoskit.topology.display_names import where
 from chaoskit.topology.steering import HOLE, PROTOCOLS
 from chaoskit.units import Duration
 

@@ -6,8 +6,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from chaoskit.analysis.matrix import SideBySide
 from chaoskit.analysis.result import Result
-from chaoskit.analysis.sidebyside import SideBySide
 from chaoskit.errors import RefusedError
 from chaoskit.folder import display_path
 from chaoskit.terminal import ascii_json

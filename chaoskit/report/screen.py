@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.segment import Segment
 from rich.text import Text
 
-from chaoskit.report.words import styled
+from chaoskit.report.styles import styled
 from chaoskit.terminal import StyledFile, printable_lines
 
 

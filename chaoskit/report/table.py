@@ -9,9 +9,9 @@ from typing import Literal
 from rich.table import Table
 from rich.text import Text
 
-from chaoskit.analysis.figures import MISSING, between, said
+from chaoskit.analysis.formatting import MISSING, between, said
 from chaoskit.analysis.result import Comparison, Estimated, Metrics, PhaseResult, Result, Times, Unit
-from chaoskit.report.words import styled
+from chaoskit.report.styles import styled
 
 ROWS = (
     ("ttft_p50", "TTFT p50"),

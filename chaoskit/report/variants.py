@@ -7,7 +7,7 @@ import shlex
 from rich.console import Console
 from rich.text import Text
 
-from chaoskit.report.words import safe, titled
+from chaoskit.report.styles import safe, titled
 from chaoskit.spec.matrix import Variant, Variants
 from chaoskit.units import Duration
 

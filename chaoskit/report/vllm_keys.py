@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from chaoskit.analysis.result import Result, Times
-from chaoskit.spec.model import Workload
+from chaoskit.spec.experiment import Workload
 from chaoskit.terminal import ascii_json
 
 

@@ -17,15 +17,15 @@ from pathlib import Path
 
 from chaoskit import clock
 from chaoskit.errors import RefusedError, SpecError
-from chaoskit.pacer import Pacer
-from chaoskit.records.files import Log
-from chaoskit.server import lookout
+from chaoskit.records.jsonl import Log
 from chaoskit.server.acceptor import Acceptor
 from chaoskit.server.connection import Connection
-from chaoskit.server.door import Door
 from chaoskit.server.limits import NEVER, PUBLIC, SECOND, Limits, connections, raise_file_limit
-from chaoskit.server.script import Script
-from chaoskit.server.telling import Desk
+from chaoskit.server.protocol_detect import Door
+from chaoskit.server.schedule import Script
+from chaoskit.server.streaming import Desk
+from chaoskit.server.unacked import look_for_unacked
+from chaoskit.timer import Pacer
 
 _FLUSH = 0.25  # seconds between writes of the logs, and looks at who takes too long
 _LOOK = 4  # of these between looks at what is not acknowledged
@@ -59,7 +59,7 @@ async def serve(
         acceptor.go_on()
         while not stop.is_set():
             if unacked is not None and rounds % _LOOK == 0:
-                lookout.look(open_ones)
+                look_for_unacked(open_ones)
             rounds += 1
             acceptor.go_on()
             if limits.idle < NEVER:
@@ -73,7 +73,7 @@ async def serve(
     finally:
         acceptor.close()
         if unacked is not None:
-            lookout.look(open_ones)
+            look_for_unacked(open_ones)
         await _cut(open_ones)
         pacer.close()
         for written in logs:

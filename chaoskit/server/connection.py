@@ -17,7 +17,7 @@ from chaoskit import clock
 from chaoskit.records import tcp_info
 from chaoskit.records.model import Unacked
 from chaoskit.server.limits import SECOND, Limits
-from chaoskit.server.telling import Desk, Telling
+from chaoskit.server.streaming import Desk, Telling
 
 _BUFFER = 64 * 1024  # bytes that may wait in this process before a connection's streams are held back
 _SLICE = 16 * 1024  # bytes taken in at once; of the smallest frames and chunks, some tens of milliseconds of work

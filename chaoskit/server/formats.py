@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from typing import Any, Protocol
 
-from chaoskit.server.asks import JSON, Ask
+from chaoskit.server.requests import JSON, Ask
 
 _CREATED = 1_767_225_600  # 2026-01-01, in Unix seconds; and the same for Ollama:
 _CREATED_AT = "2026-01-01T00:00:00Z"

@@ -11,11 +11,11 @@ from http import HTTPStatus
 import h11
 
 from chaoskit import clock
-from chaoskit.server import asks
-from chaoskit.server.asks import Headers, Request
+from chaoskit.server import requests
 from chaoskit.server.connection import Connection
 from chaoskit.server.limits import SECOND
-from chaoskit.server.telling import Desk, Telling
+from chaoskit.server.requests import Headers, Request
+from chaoskit.server.streaming import Desk, Telling
 
 _LONGEST_AHEAD = 256 * 1024  # bytes that may arrive while an answer is under way
 
@@ -146,9 +146,9 @@ class Http1(Connection):
         if sum(len(name) + len(value) for name, value in head.headers) + len(head.target) > self.limits.head_size:
             self._refuse(431, f"a head of more than {self.limits.head_size} bytes")
         elif any(name == b"content-length" and int(value) > self.limits.body_size for name, value in head.headers):
-            self._refuse(*asks.too_long(self.limits.body_size))
+            self._refuse(*requests.too_long(self.limits.body_size))
         elif not self.desk.requests.take():
-            self._refuse(*asks.BUSY)
+            self._refuse(*requests.BUSY)
         else:
             self._head, self._since = head, self.received
             if self._h11.they_are_waiting_for_100_continue:
@@ -156,9 +156,9 @@ class Http1(Connection):
 
     def _add(self, data: bytes) -> None:
         if len(self._body) + len(data) > self.limits.body_size:
-            self._refuse(*asks.too_long(self.limits.body_size))
+            self._refuse(*requests.too_long(self.limits.body_size))
         elif not self.hold(len(data)):
-            self._refuse(*asks.BUSY)
+            self._refuse(*requests.BUSY)
         else:
             self._body += data
 
@@ -189,7 +189,7 @@ class Http1(Connection):
         self._forget()
         self.release(self._held)
         if self._h11.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            reply = asks.error("openai", status, message, (("connection", "close"), *headers))
+            reply = requests.error("openai", status, message, (("connection", "close"), *headers))
             self.write(self._bytes(_response(reply.status, reply.headers)) + reply.body)
         self.leave()
 

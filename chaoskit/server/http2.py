@@ -28,15 +28,15 @@ from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
 
 from chaoskit import clock
-from chaoskit.server import asks
-from chaoskit.server.asks import Headers, Request
+from chaoskit.server import requests
 from chaoskit.server.connection import Connection
-from chaoskit.server.frames import FrameMeter
+from chaoskit.server.frame_limits import FrameMeter
 from chaoskit.server.limits import SECOND, Allowance
-from chaoskit.server.telling import Desk, Telling
+from chaoskit.server.requests import Headers, Request
+from chaoskit.server.streaming import Desk, Telling
 
 _TABLE = 4096  # bytes of headers that HPACK may remember for a client that allows more: we search it for each of ours
-_USED = frozenset({":method", ":path", asks.STREAM_HEADER})
+_USED = frozenset({":method", ":path", requests.STREAM_HEADER})
 
 
 class Engine(H2Connection):
@@ -235,9 +235,9 @@ class Stream:
             return
         limit = self._connection.limits.body_size
         if len(self._body) + len(data) > limit:
-            self._refuse(*asks.too_long(limit))
+            self._refuse(*requests.too_long(limit))
         elif not self.hold(len(data)):
-            self._refuse(*asks.BUSY)
+            self._refuse(*requests.BUSY)
         else:
             self._body += data
 
@@ -297,7 +297,7 @@ class Stream:
     def _refuse(self, status: int, message: str, headers: Headers = ()) -> None:
         """Say why, and take no more of the body."""
         self._drop_body()
-        reply = asks.error("openai", status, message, headers)
+        reply = requests.error("openai", status, message, headers)
         self.open(reply.status, reply.headers, b"")
         self.finish(reply.body)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chaoskit.server.connection import Connection
-from chaoskit.server.frames import PREFACE
+from chaoskit.server.frame_limits import PREFACE
 from chaoskit.server.http1 import Http1
 from chaoskit.server.http2 import Http2
 

@@ -16,7 +16,7 @@ from chaoskit.seed import derive, source
 from chaoskit.units import Duration
 
 if TYPE_CHECKING:  # the only need of pydantic here, and `chaoskit serve` starts in half the time without
-    from chaoskit.spec.model import Server
+    from chaoskit.spec.experiment import Server
 
 _Z99 = 2.3263478740408408  # the 99th percentile of the standard normal distribution
 _PERIOD = 64  # words drawn for one answer; a longer one repeats them

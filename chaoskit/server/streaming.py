@@ -11,13 +11,13 @@ from collections.abc import Callable
 from typing import Literal, Protocol
 
 from chaoskit import clock
-from chaoskit.pacer import Pacer
-from chaoskit.records import files
+from chaoskit.records import jsonl
 from chaoskit.records.model import Served
-from chaoskit.server import asks, formats
-from chaoskit.server.asks import Ask, Headers, Reply, Request
+from chaoskit.server import formats, requests
 from chaoskit.server.limits import PUBLIC, Budget, Limits
-from chaoskit.server.script import Answer, Script
+from chaoskit.server.requests import Ask, Headers, Reply, Request
+from chaoskit.server.schedule import Answer, Script
+from chaoskit.timer import Pacer
 
 _BURST = 64  # tokens that one stream may catch up with before it is the others' turn
 _TOKEN_SIZE = 16  # bytes that a token of a whole answer is reckoned at: the longest word has 9
@@ -175,8 +175,8 @@ class Desk:
         self,
         script: Script,
         pacer: Pacer,
-        log: files.Log | None = None,
-        unacked: files.Log | None = None,
+        log: jsonl.Log | None = None,
+        unacked: jsonl.Log | None = None,
         limits: Limits = PUBLIC,
     ) -> None:
         self.script = script
@@ -190,9 +190,9 @@ class Desk:
 
     def take(self, request: Request, outlet: Outlet) -> Telling | None:
         """Answer at once, or begin to tell."""
-        asked = asks.understand(request)
+        asked = requests.understand(request)
         if isinstance(asked, Ask) and not asked.streamed and not outlet.hold(asked.tokens * _TOKEN_SIZE):
-            asked = asks.error(asked.vendor, *asks.BUSY)
+            asked = requests.error(asked.vendor, *requests.BUSY)
         match asked:
             case Reply(status, headers, body):
                 outlet.open(status, headers, b"" if request.method == "HEAD" else body)

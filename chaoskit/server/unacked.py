@@ -14,7 +14,7 @@ from chaoskit.server.connection import Connection
 _WORTH_NOTING = 2  # timeouts in a row; single ones are everyday loss
 
 
-def look(connections: Iterable[Connection]) -> None:
+def look_for_unacked(connections: Iterable[Connection]) -> None:
     """Write down the worse ones, and once more those that got better."""
     asked = {one.asked: one for one in connections if one.asked is not None}
     for _, connection in sorted(asked.items()):

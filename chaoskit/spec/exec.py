@@ -8,8 +8,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from chaoskit.errors import SpecError
 from chaoskit.faults.netem import WrittenNetem
-from chaoskit.faults.words import Words
-from chaoskit.spec.complaints import option_complaint
+from chaoskit.faults.schema import Words
+from chaoskit.spec.diagnostics import option_complaint
 from chaoskit.spec.options import netems
 
 

@@ -12,12 +12,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from chaoskit.faults import Fault, knobs
-from chaoskit.faults.words import Words, misplaced, nearest
+from chaoskit.faults.schema import Words, misplaced, nearest
 from chaoskit.knobs import Knob
-from chaoskit.spec.hosts import Client, Host
+from chaoskit.spec.host_tuning import Client, Host
 from chaoskit.spec.objectives import Objective, parse
 from chaoskit.spec.stage import InterfaceStage, Stage
-from chaoskit.topology.site import Interface, Lab, Site
+from chaoskit.topology.fault_site import Interface, Lab, Site
 from chaoskit.topology.steering import Aim
 from chaoskit.units import Duration, Frequency, Size
 

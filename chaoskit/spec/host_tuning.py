@@ -15,8 +15,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
+from chaoskit.faults.schema import LEAST_IPV6, Words, misplaced
 from chaoskit.faults.sysctl import Parameters
-from chaoskit.faults.words import LEAST_IPV6, Words, misplaced
 
 CONGESTION_CONTROL = "net.ipv4.tcp_congestion_control"
 _ALGORITHM = re.compile(r"[a-z0-9_-]{1,15}")  # TCP_CA_NAME_MAX of include/net/tcp.h

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from chaoskit.faults.netem import WrittenNetem
-from chaoskit.faults.words import MtuBytes, SegmentBytes, Words, misplaced
+from chaoskit.faults.schema import MtuBytes, SegmentBytes, Words, misplaced
 from chaoskit.topology.steering import Way
 from chaoskit.units import Duration
 

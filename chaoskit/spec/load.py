@@ -18,10 +18,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from chaoskit.errors import SpecError
-from chaoskit.faults.words import Words
-from chaoskit.spec.complaints import complaint, show
+from chaoskit.faults.schema import Words
+from chaoskit.spec.diagnostics import complaint, show
+from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.injection import Injection
-from chaoskit.spec.model import Experiment
 
 _MOST_BYTES, _MOST_VALUES = 1 << 20, 10_000
 _NOTHING = ("", "~", "null", "Null", "NULL")

@@ -22,10 +22,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from chaoskit.errors import SpecError
-from chaoskit.faults.words import nearest
-from chaoskit.spec.axes import MATRIX, Axis, axes, name_of
+from chaoskit.faults.schema import nearest
+from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.load import EXPERIMENT, Document, Where, document, dotted, misreadings, text_of, written
-from chaoskit.spec.model import Experiment
+from chaoskit.spec.matrix_axes import MATRIX, Axis, axes, name_of
 
 
 @dataclass(frozen=True)

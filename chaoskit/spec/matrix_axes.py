@@ -12,8 +12,8 @@ from math import prod
 from typing import Any
 
 from chaoskit.errors import SpecError
-from chaoskit.faults.words import nearest
-from chaoskit.spec.complaints import show
+from chaoskit.faults.schema import nearest
+from chaoskit.spec.diagnostics import show
 from chaoskit.spec.load import Document, Where, dotted
 
 MATRIX = "matrix"

@@ -15,7 +15,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from chaoskit.faults.words import nearest
+from chaoskit.faults.schema import nearest
 from chaoskit.units import Duration, Quantity, Share
 
 Kind = Literal["duration", "share", "number"]

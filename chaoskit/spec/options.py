@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from chaoskit.errors import SpecError
-from chaoskit.spec.complaints import complaint, option_complaint
+from chaoskit.spec.diagnostics import complaint, option_complaint
+from chaoskit.spec.experiment import Workload
 from chaoskit.spec.injection import Injection, To, WrittenTo
 from chaoskit.spec.load import Sort, document
-from chaoskit.spec.model import Workload
 from chaoskit.spec.objectives import Objective, parse
 from chaoskit.units import Duration
 

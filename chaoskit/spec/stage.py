@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from chaoskit.faults.words import Words
+from chaoskit.faults.schema import Words
 from chaoskit.spec.endpoint import redacted, secret_in
 from chaoskit.spec.injection import Interface, To, Whom
 

@@ -17,8 +17,8 @@ from chaoskit import programs
 from chaoskit.clock import Clock
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
-from chaoskit.kernel.survey import FEATURES, survey
-from chaoskit.substrate import confinement, kernels, uml
+from chaoskit.kernel.features import FEATURES, survey
+from chaoskit.substrate import confinement, kernel_cache, uml
 from chaoskit.substrate.running import Command
 from chaoskit.units import Duration
 
@@ -64,7 +64,7 @@ def examine(kernel: Path | None, clock: Clock) -> Checkup:
 
 def _try_guest(kernel: Path | None, clock: Clock) -> tuple[list[Finding], Facts]:
     """Go as far as possible towards a guest's own facts; what stopped us is the last finding."""
-    findings = [_own(kernels.cache())]
+    findings = [_own(kernel_cache.cache())]
     try:
         guest = uml.Uml(uml.find(kernel))
         findings += [_program(guest.kernel), _memory(guest)]
@@ -132,8 +132,8 @@ def _processors() -> Finding:
 
 def _own(place: Path) -> Finding:
     """Whether we have a kernel of our own, which alone knows virtual time."""
-    path = kernels.newest(place)
-    return Finding("own kernel", path is not None, str(path) if path else kernels.absence(place))
+    path = kernel_cache.newest(place)
+    return Finding("own kernel", path is not None, str(path) if path else kernel_cache.absence(place))
 
 
 def _program(kernel: uml.GuestKernel) -> Finding:

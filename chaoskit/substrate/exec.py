@@ -24,12 +24,12 @@ from typing import BinaryIO
 from chaoskit import programs
 from chaoskit.clock import RealClock
 from chaoskit.conduct import exec
-from chaoskit.conduct.command import Command
+from chaoskit.conduct.user_command import Command
 from chaoskit.plan.model import Plan
 from chaoskit.substrate import running
-from chaoskit.substrate.choose import Wish, choose
-from chaoskit.substrate.feeding import Feeder
 from chaoskit.substrate.running import GLANCE, Running
+from chaoskit.substrate.selection import Wish, choose
+from chaoskit.substrate.stdin import Feeder
 from chaoskit.substrate.uml import Uml
 from chaoskit.units import Duration
 
@@ -56,7 +56,7 @@ def in_guest(substrate: Uml, plan: Plan, command: Command) -> int:
         (folder / PLAN).write_text(plan.model_dump_json())
         for output in OUTPUTS:
             (folder / output).touch()
-        words = programs.python_in_guest("chaoskit.cli.inside_exec", name)
+        words = programs.python_in_guest("chaoskit.cli.guest_exec", name)
         errand = running.Command(words, folder, _AS_LONG_AS_IT_TAKES)
         guest = substrate.launch(errand, RealClock(), json.dumps(visit).encode())
         try:

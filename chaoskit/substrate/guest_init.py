@@ -25,7 +25,7 @@ import termios
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaoskit import crash
+from chaoskit import crash_report
 from chaoskit.kernel import modules
 from chaoskit.terminal import complain
 
@@ -73,7 +73,7 @@ def main(scratch: Path) -> None:
         else:
             _hand_over(Path(job.scratch) / EXIT, code)
     except BaseException as error:  # noqa: BLE001  PID 1 must not exit: the kernel would panic over it
-        crash.tell(error)
+        crash_report.tell(error)
     finally:
         _power_off()
 

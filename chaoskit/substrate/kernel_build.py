@@ -17,11 +17,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from chaoskit import programs, trust
+from chaoskit import file_trust, programs
 from chaoskit.clock import RealClock
 from chaoskit.errors import RefusedError
-from chaoskit.kernel.survey import FEATURES
-from chaoskit.substrate import checkup, kernels, uml
+from chaoskit.kernel.features import FEATURES
+from chaoskit.substrate import doctor, kernel_cache, uml
 
 TOOLS = {
     "gcc": "gcc",
@@ -59,11 +59,11 @@ def build(place: Path, tell: Tell) -> Path:
     """
     if platform.machine() != "x86_64":
         raise RefusedError(f"cannot build a guest kernel here: {uml.remedy()}")
-    version = kernels.version()
+    version = kernel_cache.version()
     compiles = programs.find("gcc") is not None and _has_headers()
     if lacks := lacking(version is not None, programs.find, compiles):
         raise RefusedError(lacks)
-    name = f"{version}-{kernels.recipe()}"
+    name = f"{version}-{kernel_cache.recipe()}"
     return store(place, name, ROOM, lambda room: _make(room, tell))
 
 
@@ -73,7 +73,7 @@ def lacking(has_source: bool, which: Callable[[str], object], has_headers: bool)
     if not has_headers and "gcc" not in missing:
         missing["the C library's headers"] = "libc6-dev"
     if not has_source:
-        missing[str(kernels.SOURCE)] = kernels.PACKAGE
+        missing[str(kernel_cache.SOURCE)] = kernel_cache.PACKAGE
     if not missing:
         return ""
     packages = set(missing.values()) | ({"libc6-dev"} if "gcc" in missing else set())
@@ -89,12 +89,12 @@ def store(place: Path, name: str, size: int, make: Make) -> Path:
     """
     if set(str(place)) & set(" :"):  # the kernel's Makefile refuses both
         raise RefusedError(f"a kernel cannot be built in {place}, for its space or colon: {_elsewhere()}")
-    program = place / name / kernels.PROGRAM
+    program = place / name / kernel_cache.PROGRAM
     if program.exists():
         return program
     try:
         _make_folder(place)
-        if weakness := trust.weakness(place, os.geteuid()):
+        if weakness := file_trust.weakness(place, os.geteuid()):
             raise RefusedError(
                 f"a kernel in {place} would not be booted, for others could change it: {weakness.reason}; "
                 f"{weakness.remedy or _elsewhere()}"
@@ -161,10 +161,10 @@ def _make(room: Path, tell: Tell) -> Path:
     """Unpack, patch, configure, compile, strip, and try; the program."""
     tree = room / "source"
     tree.mkdir()
-    tell(f"unpacking {kernels.SOURCE}")
-    run(tree, "tar", "--extract", "--no-same-owner", "--strip-components=1", f"--file={kernels.SOURCE}")
-    run(tree, "patch", "--strip=1", f"--input={kernels.PATCH}")
-    run(tree, "make", "ARCH=um", "allnoconfig", f"KCONFIG_ALLCONFIG={kernels.CONFIG}")
+    tell(f"unpacking {kernel_cache.SOURCE}")
+    run(tree, "tar", "--extract", "--no-same-owner", "--strip-components=1", f"--file={kernel_cache.SOURCE}")
+    run(tree, "patch", "--strip=1", f"--input={kernel_cache.PATCH}")
+    run(tree, "make", "ARCH=um", "allnoconfig", f"KCONFIG_ALLCONFIG={kernel_cache.CONFIG}")
     compiled = 0
 
     def count(line: str) -> None:
@@ -174,7 +174,7 @@ def _make(room: Path, tell: Tell) -> Path:
             tell(f"compiled {compiled} of about {FILES} files")
 
     run(tree, "make", "ARCH=um", f"--jobs={len(os.sched_getaffinity(0))}", heard=count)
-    program = room / kernels.PROGRAM
+    program = room / kernel_cache.PROGRAM
     run(tree, "strip", "linux", f"--output-file={program}")
     tell("booting it, and setting a netem")
     _try(program)
@@ -183,7 +183,7 @@ def _make(room: Path, tell: Tell) -> Path:
 
 def _try(program: Path) -> None:
     """Boot it and ask it for every feature, a seeded netem among them. Raises RefusedError."""
-    facts = checkup.ask(uml.Uml(uml.find(program)), RealClock())
+    facts = doctor.ask(uml.Uml(uml.find(program)), RealClock())
     if without := facts.lacks(frozenset(FEATURES)):
         said = "; ".join(facts.missing.get(feature, feature) for feature in without)
         raise RefusedError(f"the kernel that was built cannot do all it should: {said}")

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.facts import Facts
+from chaoskit.kernel.features import survey
 from chaoskit.kernel.rights import require_net_admin
-from chaoskit.kernel.survey import survey
 from chaoskit.plan.model import OnInterface, Plan
 from chaoskit.substrate import uml
 from chaoskit.substrate.here import Here

@@ -30,17 +30,17 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from chaoskit import programs, trust
+from chaoskit import file_trust, programs
 from chaoskit.clock import Clock, RealClock
 from chaoskit.errors import RefusedError
 from chaoskit.seed import derive
-from chaoskit.substrate import confinement, guest, kernels
+from chaoskit.substrate import confinement, guest_init, kernel_cache
 from chaoskit.substrate.running import GLANCE, Command, conduct, last_words, wait
 from chaoskit.units import Size
 
 MEMORY = Size.parse("512MiB")
 MODULES = Path("/usr/lib/uml/modules")  # where Debian's user-mode-linux keeps them
-LOG = "guest.log"
+LOG = "guest_init.log"
 TRACING = "it needs ptrace, which a container may forbid: docker run --cap-add SYS_PTRACE"
 SLACK = 120_000_000_000  # ns that an experiment may take beyond what its plan says: boot, slow imports
 OPTIONS = {
@@ -110,8 +110,8 @@ class Uml:
         line, environment, prepare = boot_line(self, scratch), self._environment(), self._prepare(scratch.parent)
         try:
             scratch.mkdir(mode=0o700)
-            (scratch / guest.EXIT).write_text(guest.NO_EXIT)
-            (scratch / guest.JOB).write_text(json.dumps(asdict(_job(command, scratch, self.kernel, len(told)))))
+            (scratch / guest_init.EXIT).write_text(guest_init.NO_EXIT)
+            (scratch / guest_init.JOB).write_text(json.dumps(asdict(_job(command, scratch, self.kernel, len(told)))))
             process = _boot(line, scratch.parent / LOG, environment | {"HOME": str(scratch)}, prepare)
         except subprocess.SubprocessError as error:  # of a child that could not prepare itself
             shutil.rmtree(scratch, ignore_errors=True)
@@ -191,9 +191,9 @@ class Guest:
             self.close()
             raise RefusedError(f"the guest {self._patience} and was stopped; it said:{self._said()}")
         try:
-            self._code = int((self._scratch / guest.EXIT).read_text())
+            self._code = int((self._scratch / guest_init.EXIT).read_text())
         except (FileNotFoundError, ValueError):
-            began = (self._scratch / guest.READY).exists()
+            began = (self._scratch / guest_init.READY).exists()
             how = "died before its command ended" if began else f"did not start ({TRACING})"
             raise RefusedError(f"the guest {how}; it said:{self._said()}") from None
         finally:
@@ -202,23 +202,23 @@ class Guest:
 
     def _tell(self) -> None:
         """Hand in what the command is to read, piece by piece as the guest asks for them; for a glance at most."""
-        clock, asks = RealClock(), self._scratch / guest.ASKS
+        clock, asks = RealClock(), self._scratch / guest_init.ASKS
         ends = clock.now() + GLANCE
-        while (begin := self._pieces * guest.PIECE) < len(self._told) and clock.now() < ends:
+        while (begin := self._pieces * guest_init.PIECE) < len(self._told) and clock.now() < ends:
             if _size(asks) > self._pieces:
                 with contextlib.suppress(BrokenPipeError):
-                    self._console.write(self._told[begin : begin + guest.PIECE])
+                    self._console.write(self._told[begin : begin + guest_init.PIECE])
                 self._pieces += 1
             else:
                 clock.sleep_until(clock.now() + _MOMENT)
 
     def interrupt(self, sign: signal.Signals = signal.SIGINT) -> None:
         """As `Running.interrupt`."""
-        if not (self._scratch / guest.READY).exists():
+        if not (self._scratch / guest_init.READY).exists():
             self._called_off = sign  # nothing has begun, or all is over
             return
         with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended, or is just being cleared away
-            self._console.write(guest.LETTERS[sign])
+            self._console.write(guest_init.LETTERS[sign])
 
     def finish(self) -> int:
         """As `Running.finish`."""
@@ -243,12 +243,12 @@ def find(path: Path | None = None) -> GuestKernel:
 
     Only one that root or this user owns is executed, and that nobody else could have put there.
     """
-    place = kernels.cache()
-    found = programs.find(str(path or kernels.newest(place) or "linux.uml"))
+    place = kernel_cache.cache()
+    found = programs.find(str(path or kernel_cache.newest(place) or "linux.uml"))
     if found is None:
-        where = f"{path} is no program" if path else f"linux.uml is not on PATH, and {kernels.absence(place)}"
+        where = f"{path} is no program" if path else f"linux.uml is not on PATH, and {kernel_cache.absence(place)}"
         raise RefusedError(f"there is no guest kernel, {where}; {remedy()}")
-    if weakness := trust.weakness(Path(found), os.geteuid()):
+    if weakness := file_trust.weakness(Path(found), os.geteuid()):
         raise RefusedError(
             f"{found} is not booted, for others could have changed it: {weakness.reason}; {_mine(weakness)}"
         )
@@ -276,12 +276,12 @@ def remedy() -> str:
 
 def _mend(kernel: str) -> str:
     """What to type when a kernel is none: ours can be made again."""
-    if Path(kernel).is_relative_to(kernels.cache()):
+    if Path(kernel).is_relative_to(kernel_cache.cache()):
         return "chaoskit kernel remove && chaoskit kernel build"
     return remedy()
 
 
-def _mine(weakness: trust.Weakness) -> str:
+def _mine(weakness: file_trust.Weakness) -> str:
     return weakness.remedy or "start chaoskit as that user, a guest takes no root, or give --kernel a copy of your own"
 
 
@@ -314,12 +314,12 @@ def _boot(
 def _conduct(run: Path, limit: int) -> Command:
     """As `conduct`, by the way that a guest is faster on: half as many of its costly stops until the first request."""
     command = conduct(run, limit)
-    return replace(command, argv=programs.python_in_guest("chaoskit.cli.inside", str(command.folder.resolve())))
+    return replace(command, argv=programs.python_in_guest("chaoskit.cli.guest_conduct", str(command.folder.resolve())))
 
 
 def boot_line(substrate: Uml, scratch: Path) -> list[str]:
     """The guest kernel's command line (Documentation/virt/uml, Documentation/admin-guide/kernel-parameters)."""
-    init, *words = programs.first_python(guest.__name__, str(scratch))
+    init, *words = programs.first_python(guest_init.__name__, str(scratch))
     return [
         str(substrate.kernel.path),
         f"mem={substrate.memory // 2**20}M",
@@ -369,9 +369,9 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _job(command: Command, scratch: Path, kernel: GuestKernel, told: int) -> guest.Job:
+def _job(command: Command, scratch: Path, kernel: GuestKernel, told: int) -> guest_init.Job:
     passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return guest.Job(
+    return guest_init.Job(
         argv=list(command.argv),
         environment=passed_on | programs.only_absolute(os.environ, _SEARCH_PATHS) | _INSIDE,
         directory=str(Path.cwd()),

@@ -33,7 +33,7 @@ from chaoskit.knobs import (
     Netem,
     RandomLoss,
 )
-from chaoskit.topology.keys import keys
+from chaoskit.topology.u32_keys import keys
 
 Way = Literal["up", "down"]
 Family = Literal["ip", "ipv6"]

@@ -17,10 +17,10 @@ from pathlib import Path
 from statistics import median
 
 from chaoskit.clock import now
+from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
-from chaoskit.engine.session import apply, restore
+from chaoskit.kernel.features import survey
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.kernel.survey import survey
 from chaoskit.knobs import Netem
 from chaoskit.topology.edge import build, qdiscs
 

@@ -11,7 +11,7 @@ from types import TracebackType
 
 from chaoskit.server.app import serve
 from chaoskit.server.limits import LAB
-from chaoskit.server.script import Script
+from chaoskit.server.schedule import Script
 from chaoskit.units import Duration
 
 

@@ -20,10 +20,10 @@ from statistics import median
 
 from soak import ground, traffic
 
+from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
-from chaoskit.engine.session import apply, restore
+from chaoskit.kernel.features import survey
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.kernel.survey import survey
 from chaoskit.knobs import Netem, RandomLoss
 from chaoskit.topology.steering import Aim, Remote, steer
 

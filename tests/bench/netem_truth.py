@@ -17,11 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
+from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
-from chaoskit.engine.session import apply, restore
 from chaoskit.faults.netem import U32
+from chaoskit.kernel.features import survey
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.kernel.survey import survey
 from chaoskit.knobs import GilbertElliott, Netem
 from chaoskit.records import tcp_info
 from chaoskit.topology.edge import SERVER_V4, build, qdiscs

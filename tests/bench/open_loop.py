@@ -21,9 +21,9 @@ from loopback import Server, quantile, table
 
 from chaoskit.clock import cpu, now
 from chaoskit.probe.drive import Order, Target, drive, warm_up
-from chaoskit.records.files import read
+from chaoskit.records.jsonl import read
 from chaoskit.records.model import Request, Vitals
-from chaoskit.spec.model import Workload
+from chaoskit.spec.experiment import Workload
 from chaoskit.units import Duration
 
 TOKENS = 80

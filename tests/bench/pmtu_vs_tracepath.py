@@ -24,8 +24,8 @@ from loopback import table
 from narrow_paths import HOST, PORT, Lab, NarrowPath, packets_sent, paths, sh, tracepath
 
 from chaoskit.clock import RealClock, now
-from chaoskit.pathmtu.doctor import Findings
-from chaoskit.pathmtu.setting import PACKETS, prepare
+from chaoskit.pathmtu.examination import Findings
+from chaoskit.pathmtu.prepare import PACKETS, prepare
 from chaoskit.pathmtu.verdict import judge
 from chaoskit.substrate import uml
 from chaoskit.substrate.running import Command

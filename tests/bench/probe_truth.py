@@ -31,9 +31,9 @@ from loopback import Server, quantile, table
 
 from chaoskit.clock import cpu, now
 from chaoskit.probe.drive import Order, Target, drive
-from chaoskit.records.files import read
+from chaoskit.records.jsonl import read
 from chaoskit.records.model import Read
-from chaoskit.spec.model import Workload
+from chaoskit.spec.experiment import Workload
 from chaoskit.units import Duration
 
 INTERVAL = Duration.parse("20ms")

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from chaoskit.clock import RealClock, now
-from chaoskit.records.files import read
+from chaoskit.records.jsonl import read
 from chaoskit.records.model import Vitals
 
 CHAOSKIT = [sys.executable, "-m", "chaoskit"]

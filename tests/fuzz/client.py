@@ -30,7 +30,7 @@ _CODE = """
 import asyncio
 from chaoskit.server.app import listen, serve_until_signal
 from chaoskit.server.limits import Limits
-from chaoskit.server.script import Script
+from chaoskit.server.schedule import Script
 from chaoskit.units import Duration
 second = 10**9
 times = dict(head=second, body=second, idle=second, write=second, linger=second // 5)

@@ -12,11 +12,11 @@ from chaoskit.engine.lease import LEASE, Lease, Leases
 from chaoskit.errors import ChaoskitError, RefusedError, SpecError
 from chaoskit.knobs import Knob
 from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.scene import imagined
+from chaoskit.plan.stage import imagined
 from chaoskit.spec import objectives, options
+from chaoskit.spec.exec import outing
 from chaoskit.spec.load import load_injection
 from chaoskit.spec.matrix import parse_variants
-from chaoskit.spec.outing import outing
 from chaoskit.units import Duration, Frequency, Rate, Share, Size
 from fuzz.mutate import of_bytes, of_json, of_yaml
 from fuzz.target import Judge, Target, plain

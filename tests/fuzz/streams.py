@@ -10,14 +10,14 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6EchoReply, IPv6
 from scapy.packet import Raw
 
-from chaoskit.pathmtu.model import Ends, Probe
 from chaoskit.pathmtu.packets import Packets
-from chaoskit.probe.frames import Tap
+from chaoskit.pathmtu.probes import Ends, Probe
+from chaoskit.probe.framing import MalformedError
+from chaoskit.probe.http2_frames import Tap
 from chaoskit.probe.protocols import PATHS, Meaning, Reader, complaint
-from chaoskit.probe.stamps import Arrival
-from chaoskit.probe.wire import MalformedError
+from chaoskit.probe.receive_stamps import Arrival
 from chaoskit.server import formats
-from chaoskit.server.asks import Ask
+from chaoskit.server.requests import Ask
 from fuzz.mutate import of_bytes, of_json
 from fuzz.target import Target, plain
 

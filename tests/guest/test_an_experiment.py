@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.records.files import read
+from chaoskit.records.jsonl import read
 from chaoskit.records.model import Phase, Request
 
 Until = Callable[[Callable[[], object]], None]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import chaoskit.cli.app
 import chaoskit.conduct.inject
-import chaoskit.report.injected
+import chaoskit.report.injection
 import chaoskit.report.leases
 import chaoskit.spec.options  # noqa: F401  paid once, for all the forks
 from chaoskit.cli.main import main

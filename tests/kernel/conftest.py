@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 from lab import SHAPED
 
+from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
-from chaoskit.engine.session import apply, restore
 from chaoskit.facts import Facts
+from chaoskit.kernel.features import survey
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.kernel.survey import survey
 from chaoskit.knobs import Knob, Link, Namespace, Sysctl, Veth
 from chaoskit.topology.edge import build
 

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-import chaoskit.kernel.trials  # noqa: F401  nobody may not be able to read it later
+import chaoskit.kernel.feature_tests  # noqa: F401  nobody may not be able to read it later
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Knob
 from chaoskit.topology.edge import qdiscs

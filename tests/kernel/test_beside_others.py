@@ -17,15 +17,15 @@ import pytest
 from lab import links, run
 from pyroute2 import IPRoute
 
+from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
-from chaoskit.engine.session import apply, restore
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
-from chaoskit.ground import Hung
-from chaoskit.kernel import xtables
-from chaoskit.kernel.ground import look
+from chaoskit.host_lookups import Hung
+from chaoskit.kernel.host_lookups import look
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.modules import load
+from chaoskit.kernel.netfilter import xtables
 from chaoskit.knobs import Address, Clsact, Everything, Filter, Foreign, Knob, Neighbour
 from chaoskit.plan.injection import compile_injection
 from chaoskit.spec.injection import Injection

@@ -14,8 +14,8 @@ import pytest
 from lab import run as tool
 
 from chaoskit.clock import RealClock
-from chaoskit.conduct.caller import choose
-from chaoskit.conduct.command import Command, run
+from chaoskit.conduct.sudo_caller import choose
+from chaoskit.conduct.user_command import Command, run
 
 CLOCK = RealClock()
 PASSWD = "root:x:0:0::/root:/bin/sh\nalice:x:4711:4711::/home/alice:/bin/sh\n"

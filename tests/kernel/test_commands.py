@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from lab import links, run, state
 
+from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
-from chaoskit.engine.session import apply, restore
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import (
     Address,

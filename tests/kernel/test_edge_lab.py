@@ -11,12 +11,12 @@ import pytest
 from lab import SHAPED, as_nobody, quickest, run, state
 
 from chaoskit.clock import now
+from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
-from chaoskit.engine.session import apply, restore
 from chaoskit.facts import Facts
+from chaoskit.kernel.features import survey
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.namespaces import enter_user_namespace
-from chaoskit.kernel.survey import survey
 from chaoskit.knobs import Knob, Netem
 from chaoskit.topology.edge import SERVER_V4, SERVER_V6, Direction, Segment, build, qdiscs
 

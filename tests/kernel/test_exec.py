@@ -18,9 +18,9 @@ import pytest
 from lab import quickest, run, state
 
 from chaoskit.clock import RealClock
-from chaoskit.conduct.caller import choose
-from chaoskit.conduct.command import Command
 from chaoskit.conduct.exec import outside
+from chaoskit.conduct.sudo_caller import choose
+from chaoskit.conduct.user_command import Command
 from chaoskit.errors import ChaoskitError
 from chaoskit.facts import Facts
 from chaoskit.kernel import namespaces

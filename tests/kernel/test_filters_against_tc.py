@@ -13,8 +13,8 @@ from typing import Any, Literal
 import pytest
 from lab import links, run
 
+from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
-from chaoskit.engine.session import apply, restore
 from chaoskit.facts import Facts
 from chaoskit.kernel import modules
 from chaoskit.kernel.linux import LinuxKernel

@@ -6,7 +6,7 @@ import pytest
 from lab import run
 
 from chaoskit.errors import RefusedError
-from chaoskit.kernel.ground import look, ssh_peers
+from chaoskit.kernel.host_lookups import look, ssh_peers
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Address, Knob, Link
 

@@ -16,11 +16,11 @@ from lab import quickest, run, state
 from papers import eventually, has_ended, sleep
 
 from chaoskit.clock import boottime
-from chaoskit.conduct.leased import Held, Order, leased
-from chaoskit.conduct.settle import Settlement
+from chaoskit.conduct.lease_scope import Held, Order, leased
+from chaoskit.conduct.recovery import Settlement
 from chaoskit.engine import lock
+from chaoskit.engine.apply_restore import apply, examine
 from chaoskit.engine.lease import Leases
-from chaoskit.engine.session import apply, examine
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel import namespaces

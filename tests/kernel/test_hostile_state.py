@@ -16,9 +16,9 @@ from lab import run
 from papers import CHANGES, FORWARD, LINK, Bench, eventually, has_ended, sleep
 
 from chaoskit.engine import lock
+from chaoskit.engine.apply_restore import apply
 from chaoskit.engine.journal import FILE, Journal
 from chaoskit.engine.lease import LEASE, Leases, Process
-from chaoskit.engine.session import apply
 from chaoskit.errors import RefusedError
 from chaoskit.folder import display_path
 from chaoskit.knobs import Sysctl

@@ -22,7 +22,7 @@ from chaoskit.clock import RealClock, now
 from chaoskit.engine.journal import Journal
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Address, Knob, Link, Mtu, Neighbour, Sysctl
-from chaoskit.records.files import read
+from chaoskit.records.jsonl import read
 from chaoskit.records.model import Phase, Request, TcpInfo
 
 MS = 1_000_000

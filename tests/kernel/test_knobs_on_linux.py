@@ -10,9 +10,9 @@ from lab import as_nobody, run
 
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
+from chaoskit.kernel.features import FEATURES, survey
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.namespaces import enter_user_namespace
-from chaoskit.kernel.survey import FEATURES, survey
 from chaoskit.knobs import (
     Address,
     Clsact,

@@ -18,8 +18,8 @@ import pytest
 from commands import Command, started
 from lab import run, state, wait_for
 
+from chaoskit.engine.apply_restore import apply
 from chaoskit.engine.journal import Journal
-from chaoskit.engine.session import apply
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Address, Clamp, Flow, Foreign, Handshakes, Knob, Link, Neighbour, Sysctl

@@ -11,7 +11,7 @@ from lab import CABLE, run
 
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.kernel.tables import LONGEST, NAMES, table
+from chaoskit.kernel.tc.delay_distributions import LONGEST, NAMES, table
 from chaoskit.knobs import Foreign, FourState, GilbertElliott, Netem, RandomLoss, Slot
 
 MS = 1_000_000

@@ -13,14 +13,14 @@ import pytest
 from lab import run, state
 from pydantic import TypeAdapter
 
+from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
-from chaoskit.engine.session import apply, restore
 from chaoskit.facts import Facts
 from chaoskit.faults import Fault, knobs
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Address, Knob, Link, Neighbour, Pulse
 from chaoskit.topology.edge import build
-from chaoskit.topology.site import Interface, Lab
+from chaoskit.topology.fault_site import Interface, Lab
 from chaoskit.topology.steering import Aim, Remote, hole, steer
 
 FAULT: TypeAdapter[Fault] = TypeAdapter(Fault)

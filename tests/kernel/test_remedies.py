@@ -13,15 +13,15 @@ import pytest
 from lab import run
 
 from chaoskit.clock import RealClock
-from chaoskit.conduct import serving
-from chaoskit.conduct.run import target_of
+from chaoskit.conduct import lab_server
+from chaoskit.conduct.conductor import target_of
+from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
-from chaoskit.engine.session import apply, restore
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
-from chaoskit.probe.sockets import tune
+from chaoskit.probe.socket_options import tune
 from chaoskit.records import tcp_info
 from chaoskit.spec.load import parse
 from chaoskit.topology.edge import SERVER_V4, SERVER_V6
@@ -81,7 +81,7 @@ def in_force(kernel: LinuxKernel, run_directory: Path, tuned: str) -> Iterator[N
 def connection(kernel: LinuxKernel, compiled: Plan) -> Seen:
     """What the probe's socket and the lab's server see of each other, as the conductor makes them."""
     version = 6 if "[" in compiled.target else 4
-    server = serving.start(compiled, kernel)
+    server = lab_server.start(compiled, kernel)
     try:
         with kernel.inside("client"):
             caller = socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET)

@@ -8,15 +8,15 @@ from pathlib import Path
 from statistics import median
 
 from chaoskit.clock import RealClock, now
-from chaoskit.conduct.children import Child
+from chaoskit.conduct.worker import Child
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Netem, RandomLoss
 from chaoskit.probe.drive import Order, Target, drive, warm_up
-from chaoskit.records.files import read
+from chaoskit.records.jsonl import read
 from chaoskit.records.model import Read, Request, TcpInfo
 from chaoskit.server.app import serve
-from chaoskit.server.script import Script
-from chaoskit.spec.model import Workload
+from chaoskit.server.schedule import Script
+from chaoskit.spec.experiment import Workload
 from chaoskit.topology.edge import SERVER_V4, qdiscs
 from chaoskit.units import Duration
 

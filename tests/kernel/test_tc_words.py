@@ -12,10 +12,10 @@ import pytest
 from lab import CABLE
 
 from chaoskit.faults.netem import NetemWords
-from chaoskit.faults.tcwords import netem_words
+from chaoskit.faults.tc_parse import netem_words
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Netem, RandomLoss
-from chaoskit.report.tc import netem_arguments
+from chaoskit.report.tc_commands import netem_arguments
 
 TIMES = (
     "80ms", "1s", "1sec", "2secs", "7msec", "7msecs", "9us", "9usec", "9usecs", "5ns", "5nsec", "5nsecs", "0.5s",

@@ -36,11 +36,11 @@ NAMED = {
     ("cli/plan.py", "stdout"): "for a screen",
     ("cli/plan.py", "stderr"): "for a screen",
     ("cli/pmtu.py", "stderr"): "for a screen",
-    ("conduct/children.py", "stderr"): "flushed before a process ends",
-    ("conduct/doorkeeper.py", "stdout"): "flushed before a fork",
-    ("engine/watching.py", "stderr"): "flushed before a process ends",
-    ("substrate/visiting.py", "stdout"): "a command's own output, byte by byte",
-    ("substrate/visiting.py", "stderr"): "a command's own output, byte by byte",
+    ("conduct/worker.py", "stderr"): "flushed before a process ends",
+    ("conduct/supervisor.py", "stdout"): "flushed before a fork",
+    ("engine/watchdog_process.py", "stderr"): "flushed before a process ends",
+    ("substrate/exec.py", "stdout"): "a command's own output, byte by byte",
+    ("substrate/exec.py", "stderr"): "a command's own output, byte by byte",
 }
 """Who may name a standard stream, and what for."""
 

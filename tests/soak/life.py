@@ -25,7 +25,7 @@ from typing import Any
 
 import chaoskit.cli.app  # noqa: F401  paid once, for all the forks
 from chaoskit.cli.main import main
-from chaoskit.engine.watching import NAME as GUARD
+from chaoskit.engine.watchdog_process import NAME as GUARD
 from chaoskit.kernel import namespaces
 
 GLANCE = 0.002  # s between two looks at what a run does

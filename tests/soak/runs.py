@@ -14,7 +14,7 @@ from pathlib import Path
 
 import chaoskit.cli.app  # noqa: F401  paid once, for all the forks
 from chaoskit.cli.main import main
-from chaoskit.conduct.prepare import prepare
+from chaoskit.conduct.planning import prepare
 from chaoskit.kernel import namespaces
 from chaoskit.records.directory import PLAN, create
 from chaoskit.spec.load import load

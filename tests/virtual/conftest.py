@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from chaoskit.clock import RealClock
-from chaoskit.substrate import building, kernels, uml
+from chaoskit.substrate import kernel_build, kernel_cache, uml
 from chaoskit.substrate.running import Command
 from chaoskit.units import Duration
 
@@ -24,8 +24,8 @@ Ask = Callable[..., Any]
 @pytest.fixture(scope="session")
 def kernel() -> uml.GuestKernel:
     """Our own kernel."""
-    place = kernels.cache()
-    return uml.find(kernels.newest(place) or building.build(place, print))
+    place = kernel_cache.cache()
+    return uml.find(kernel_cache.newest(place) or kernel_build.build(place, print))
 
 
 @pytest.fixture

@@ -21,15 +21,15 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from chaoskit.clock import RealClock, now
+from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
-from chaoskit.engine.session import apply, restore
 from chaoskit.faults import Fault
+from chaoskit.kernel.features import survey
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.kernel.survey import survey
 from chaoskit.knobs import Knob, Pulse, Sysctl
 from chaoskit.records.tcp_info import sample
 from chaoskit.topology.edge import build
-from chaoskit.topology.site import Lab
+from chaoskit.topology.fault_site import Lab
 
 FAULT: TypeAdapter[Fault] = TypeAdapter(Fault)
 HOSTS = {("client", 4): "10.1.0.1", ("client", 6): "fd01::1", ("server", 4): "10.2.0.1", ("server", 6): "fd02::1"}

@@ -27,7 +27,7 @@ from narrow_paths import HOST, PORT, Kind, Lab, NarrowPath, packets_sent, router
 from chaoskit.cli import app  # noqa: F401  paid once, for all the forks
 from chaoskit.cli.main import main as chaoskit
 from chaoskit.clock import RealClock
-from chaoskit.pathmtu.setting import PACKETS
+from chaoskit.pathmtu.prepare import PACKETS
 
 GROUPS = {"udp": "1 0", "ping": "0 4294967294", "raw": "1 0"}
 _VERSION_3, _NET_RAW = 0x2008_0522, 13  # capget(2), capabilities(7)

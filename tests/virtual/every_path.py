@@ -21,10 +21,10 @@ sys.path.insert(0, os.fspath(Path(__file__).parents[1]))
 from narrow_paths import HOST, PORT, Lab, NarrowPath, packets_sent, paths, sh, tracepath
 
 from chaoskit.clock import RealClock
-from chaoskit.pathmtu.doctor import Findings, examine
-from chaoskit.pathmtu.errqueue import ErrorQueueWire
-from chaoskit.pathmtu.setting import PACKETS, prepare
-from chaoskit.pathmtu.talk import Meter
+from chaoskit.pathmtu.error_queue import ErrorQueueWire
+from chaoskit.pathmtu.examination import Findings, examine
+from chaoskit.pathmtu.prepare import PACKETS, prepare
+from chaoskit.pathmtu.transport import Meter
 from chaoskit.pathmtu.verdict import judge
 from chaoskit.report.pathmtu import document
 

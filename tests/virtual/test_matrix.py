@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.analysis.sidebyside import gather
+from chaoskit.analysis.matrix import gather
 from chaoskit.clock import RealClock
-from chaoskit.records.files import read
+from chaoskit.records.jsonl import read
 from chaoskit.records.model import Phase, Read
 from chaoskit.substrate.uml import GuestKernel
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = f"""
 import mmap, os, resource, sys
 sys.path.insert(0, {str(ROOT)!r})
-from chaoskit.kernel.memory import stay_resident
+from chaoskit.kernel.page_prefault import stay_resident
 
 def faults():
     new = mmap.mmap(-1, 1000 * mmap.PAGESIZE, mmap.MAP_PRIVATE)

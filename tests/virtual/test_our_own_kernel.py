@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from chaoskit.clock import RealClock
-from chaoskit.kernel.survey import FEATURES
-from chaoskit.substrate import checkup, kernels, uml
+from chaoskit.kernel.features import FEATURES
+from chaoskit.substrate import doctor, kernel_cache, uml
 
 Ask = Callable[..., Any]
 
@@ -76,7 +76,7 @@ def test_nothing_that_the_configuration_names_was_dropped(kernel: uml.GuestKerne
     answer = subprocess.run([kernel.path, "--showconfig"], capture_output=True, text=True, check=True)
 
     built = set(answer.stdout.splitlines())
-    asked = {line for line in kernels.CONFIG.read_text().splitlines() if line.startswith("CONFIG_")}
+    asked = {line for line in kernel_cache.CONFIG.read_text().splitlines() if line.startswith("CONFIG_")}
 
     assert {line for line in asked if not line.endswith("=n")} <= built
     assert not {line.replace("=n", "=y") for line in asked if line.endswith("=n")} & built
@@ -84,7 +84,7 @@ def test_nothing_that_the_configuration_names_was_dropped(kernel: uml.GuestKerne
 
 def test_it_boots_and_can_do_all_that_a_lab_needs(kernel: uml.GuestKernel) -> None:
     """Its own survey finds every feature, and it needs no modules."""
-    facts = checkup.ask(uml.Uml(kernel), RealClock())
+    facts = doctor.ask(uml.Uml(kernel), RealClock())
 
     assert facts.features == frozenset(FEATURES), facts.missing
     assert facts.kernel.endswith("-chaoskit")
@@ -94,7 +94,7 @@ def test_it_boots_and_can_do_all_that_a_lab_needs(kernel: uml.GuestKernel) -> No
 def test_it_is_preferred_to_the_distributions(kernel: uml.GuestKernel) -> None:
     """Without a name, our own kernel is the one that boots."""
     assert uml.find() == kernel
-    assert kernel.path.is_relative_to(kernels.cache())
+    assert kernel.path.is_relative_to(kernel_cache.cache())
 
 
 def test_one_number_gives_one_chance(ask: Ask) -> None:

@@ -16,7 +16,7 @@ import narrow_paths
 import pytest
 
 from chaoskit.clock import RealClock
-from chaoskit.pathmtu.setting import PACKETS
+from chaoskit.pathmtu.prepare import PACKETS
 from chaoskit.substrate import uml
 from chaoskit.substrate.running import Command
 from chaoskit.units import Duration

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from clocks import EXPERIMENTS
 
-from chaoskit.records.files import read
+from chaoskit.records.jsonl import read
 from chaoskit.records.model import Phase, Read, Request, Served, TcpInfo
 from chaoskit.substrate.uml import GuestKernel
 

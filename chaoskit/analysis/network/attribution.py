@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from chaoskit.analysis.gaps import STALL, Gap, Gaps, Token
-from chaoskit.analysis.quantiles import MS
 from chaoskit.analysis.result import Blame, Confidence
+from chaoskit.analysis.statistics.quantiles import MS
+from chaoskit.analysis.streams.gaps import STALL, Gap, Gaps, Token
 from chaoskit.records.model import TcpInfo
 
 _LIKELY = "the target stamps nothing; the network's are gaps that ended in a burst after segments out of order"

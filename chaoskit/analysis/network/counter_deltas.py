@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
-from chaoskit.analysis.timeline import DRAIN, Timeline
+from chaoskit.analysis.streams.timeline import DRAIN, Timeline
 from chaoskit.knobs import HopCounters, Knob
 from chaoskit.records.model import Counters, Hop
 

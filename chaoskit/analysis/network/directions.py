@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from chaoskit.analysis.by_chance import Tally
+from chaoskit.analysis.network.loss_odds import Tally
+from chaoskit.analysis.network.sender_state import Look, Run, Sender
 from chaoskit.analysis.result import Direction
-from chaoskit.analysis.senders import Look, Run, Sender
-from chaoskit.analysis.streams import Heard
-from chaoskit.analysis.timeline import FOREVER, Span, Timeline
-from chaoskit.analysis.tokens import Ints
+from chaoskit.analysis.streams.assemble import Heard
+from chaoskit.analysis.streams.columns import Ints
+from chaoskit.analysis.streams.timeline import FOREVER, Span, Timeline
 from chaoskit.records.model import Request
 
 _NEAR = 0.95  # of a full segment

@@ -21,15 +21,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from statistics import median
 
-from chaoskit.analysis.passages import Passed, passages
-from chaoskit.analysis.raw import Raw
+from chaoskit.analysis.load import Raw
+from chaoskit.analysis.network.counter_deltas import Passed, passages
+from chaoskit.analysis.network.size_faults import too_long
 from chaoskit.analysis.result import Achievement, Evidence
-from chaoskit.analysis.timeline import Timeline
-from chaoskit.analysis.too_long import too_long
+from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.knobs import Netem
 from chaoskit.plan.model import Effect, Plan, Promise
 from chaoskit.records.model import TcpInfo
-from chaoskit.topology.names import where
+from chaoskit.topology.display_names import where
 
 _Z = 3.3
 _MEMORY = 0.999  # of a process that hardly ever changes its mind

@@ -17,14 +17,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
-from chaoskit.analysis.by_chance import at_most
-from chaoskit.analysis.figures import said
-from chaoskit.analysis.raw import Raw
+from chaoskit.analysis.formatting import said
+from chaoskit.analysis.load import Raw
+from chaoskit.analysis.network.directions import Small, Way, over
+from chaoskit.analysis.network.loss_odds import at_most
+from chaoskit.analysis.network.sender_state import Look, Sender, senders
 from chaoskit.analysis.result import Direction, Evidence, PathMtu, PathMtuKind
-from chaoskit.analysis.senders import Look, Sender, senders
-from chaoskit.analysis.timeline import Span, Timeline
-from chaoskit.analysis.ways import Small, Way, over
-from chaoskit.records.files import FILES
+from chaoskit.analysis.streams.timeline import Span, Timeline
+from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Served, TcpInfo, Unacked
 
 _SURE, _LIKELY = 0.001, 0.05  # chances that mere loss did it

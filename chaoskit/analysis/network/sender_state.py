@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from chaoskit.analysis.raw import Raw
+from chaoskit.analysis.load import Raw
 from chaoskit.analysis.result import Direction
 
 _MS, _US = 1_000_000, 1_000

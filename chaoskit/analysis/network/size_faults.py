@@ -21,17 +21,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from chaoskit.analysis.passages import Passed, hop
-from chaoskit.analysis.raw import Raw
+from chaoskit.analysis.load import Raw
+from chaoskit.analysis.network.counter_deltas import Passed, hop
+from chaoskit.analysis.network.sender_state import Look, senders
 from chaoskit.analysis.result import Achieved, Achievement, Evidence, What
-from chaoskit.analysis.senders import Look, senders
-from chaoskit.analysis.timeline import Timeline
+from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.knobs import Clamp, Filter, HopCounters, Knob, Mtu, Route, Setting
 from chaoskit.plan.model import Plan
-from chaoskit.records.files import FILES
+from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Counters, Hop, TcpInfo
+from chaoskit.topology.display_names import where
 from chaoskit.topology.edge import LINK_MTU, ROUTER, VLAN_TAG, comes, hits, is_mute, makes_narrow, opposite
-from chaoskit.topology.names import where
 from chaoskit.topology.steering import Way
 
 _HEADERS = {4: 40, 6: 60}  # bytes of IP and TCP, without options

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chaoskit.analysis.quantiles import rank
+from chaoskit.analysis.statistics.quantiles import rank
 
 DRAWS = 2000
 _GAP_DRAWS = 1000

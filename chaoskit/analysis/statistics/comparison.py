@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from chaoskit.analysis import sampling
-from chaoskit.analysis.estimates import Estimate, Estimates, scale, unit
-from chaoskit.analysis.parts import WHOLE, Part
 from chaoskit.analysis.result import Comparison, Estimated
+from chaoskit.analysis.statistics import bootstrap
+from chaoskit.analysis.statistics.estimates import Estimate, Estimates, scale, unit
+from chaoskit.analysis.streams.phase_samples import WHOLE, Part
 
 COMPARED = (
     "ttft_p50",
@@ -50,7 +50,7 @@ def difference(value: Estimate, base: Estimate, factor: float) -> Estimated:
         return Estimated(value=None, missing=value.missing or base.missing)
     if math.isinf(base.value):
         return Estimated(value=None, missing="the reference is never")
-    low, high = sampling.difference(value.draws, base.draws)
+    low, high = bootstrap.difference(value.draws, base.draws)
     return Estimated(value=(value.value - base.value) * factor, low=low * factor, high=high * factor)
 
 
@@ -62,5 +62,5 @@ def ratio(value: Estimate, base: Estimate) -> Estimated:
         return Estimated(value=None, missing="the reference is never")
     if base.value == 0:
         return Estimated(value=None, missing="the reference is 0")
-    low, high = sampling.ratio(value.draws, base.draws)
+    low, high = bootstrap.ratio(value.draws, base.draws)
     return Estimated(value=value.value / base.value, low=low, high=high)

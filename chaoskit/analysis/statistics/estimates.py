@@ -9,11 +9,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chaoskit.analysis import intervals, sampling
-from chaoskit.analysis.parts import Part
-from chaoskit.analysis.quantiles import MS, nearest, rank
 from chaoskit.analysis.result import Estimated, Unit
-from chaoskit.analysis.sampling import Draws
+from chaoskit.analysis.statistics import bootstrap, intervals
+from chaoskit.analysis.statistics.bootstrap import Draws
+from chaoskit.analysis.statistics.quantiles import MS, nearest, rank
+from chaoskit.analysis.streams.phase_samples import Part
 from chaoskit.seed import derive
 from chaoskit.spec.objectives import METRICS
 
@@ -121,7 +121,7 @@ def _latency(values: list[float], statistic: str, seed: int) -> Estimate:
         return _exactly(values[-1], count)
     if statistic == "mean":
         mean = math.fsum(values) / count
-        return _drawn(mean, count, sampling.of_mean(values, seed))
+        return _drawn(mean, count, bootstrap.of_mean(values, seed))
     percent = int(statistic.removeprefix("p"))
     low, high = intervals.ranks(percent, count)
     return Estimate(
@@ -129,7 +129,7 @@ def _latency(values: list[float], statistic: str, seed: int) -> Estimate:
         values[low - 1] if low else 0.0,
         values[high - 1] if high <= count else math.inf,
         count,
-        sampling.of_quantile(values, percent, seed),
+        bootstrap.of_quantile(values, percent, seed),
     )
 
 
@@ -139,14 +139,14 @@ def _gaps(part: Part, seed: int) -> dict[str, Estimate]:
         return dict.fromkeys(_STATISTICS, nothing)
     sums, count = part.by_stream, len(part.gaps)
     streams = len(sums.streams)
-    drawn = sampling.of_gaps(part.gaps.length, part.gaps.stream, _GAP_PERCENTS, seed)
+    drawn = bootstrap.of_gaps(part.gaps.length, part.gaps.stream, _GAP_PERCENTS, seed)
     lengths = part.gaps.length
     lengths.sort()
     found = {
         f"p{percent}": _drawn(int(lengths[rank(percent, count) - 1]), streams, draws)
         for percent, draws in zip(_GAP_PERCENTS, drawn, strict=True)
     }
-    means = sampling.of_ratio(sums.length, sums.counts, streams, seed)
+    means = bootstrap.of_ratio(sums.length, sums.counts, streams, seed)
     found["mean"] = _drawn(float(sum(sums.length)) / count, streams, means)
     found["max"] = _exactly(int(lengths[-1]), streams)
     return found
@@ -156,13 +156,13 @@ def _share(hits: int, count: int, seed: int) -> Estimate:
     if not count:
         return Estimate(None, missing="no stream ended here")
     low, high = intervals.share(hits, count)
-    return Estimate(hits / count, low, high, count, sampling.of_share(hits, count, seed))
+    return Estimate(hits / count, low, high, count, bootstrap.of_share(hits, count, seed))
 
 
 def _goodput(part: Part, good: int, seed: int) -> Estimate:
     if not part.seconds or not part.judged:
         return Estimate(None, missing="no stream ended here")
-    draws = sampling.of_count(good, part.seconds, seed)
+    draws = bootstrap.of_count(good, part.seconds, seed)
     low, high = draws.interval
     return Estimate(good / part.seconds, low, high, len(part.judged), draws)
 
@@ -172,7 +172,7 @@ def _ratio(hits: list[int], wholes: list[float] | list[int], seed: int, most: fl
     if not sum(wholes):
         return Estimate(None, missing="no stream had two tokens")
     exposure = len(wholes) if most == 1.0 else sum(wholes)
-    draws = sampling.of_ratio(hits, wholes, exposure, seed)
+    draws = bootstrap.of_ratio(hits, wholes, exposure, seed)
     draws = Draws(draws.low.clip(max=most), draws.high.clip(max=most))
     return _drawn(sum(hits) / sum(wholes), len(wholes), draws, most)
 
@@ -180,11 +180,11 @@ def _ratio(hits: list[int], wholes: list[float] | list[int], seed: int, most: fl
 def _drawn(value: float, streams: int, draws: Draws, most: float = math.inf) -> Estimate:
     """With the interval of its draws; so few streams that they cannot give one leave everything open."""
     if streams < FEW:
-        draws = sampling.unknown(most)
+        draws = bootstrap.unknown(most)
     low, high = draws.interval
     return Estimate(value, low, high, streams, draws)
 
 
 def _exactly(value: float, streams: int) -> Estimate:
     """A maximum is a fact about this run and no guess about the next."""
-    return Estimate(value, value, value, streams, sampling.of_mean([value], 0))
+    return Estimate(value, value, value, streams, bootstrap.of_mean([value], 0))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-from chaoskit.analysis.estimates import Estimates
-from chaoskit.analysis.gaps import SEVERE, STALL
-from chaoskit.analysis.parts import Part
-from chaoskit.analysis.quantiles import MS, of_column, times
 from chaoskit.analysis.result import Estimated, Failure, Metrics, Times
+from chaoskit.analysis.statistics.estimates import Estimates
+from chaoskit.analysis.statistics.quantiles import MS, of_column, times
+from chaoskit.analysis.streams.gaps import SEVERE, STALL
+from chaoskit.analysis.streams.phase_samples import Part
 
 _FAILURES = 8  # kinds that are told apart; a run that fails in more ways fails for one reason
 _DETAIL = 200  # characters kept of what a server said

@@ -12,8 +12,8 @@ from typing import cast
 
 import numpy as np
 
-from chaoskit.analysis.gaps import Gaps, Table, starts, table
-from chaoskit.analysis.tokens import Ints, SignsOfLife, Tokens
+from chaoskit.analysis.streams.columns import Ints, SignsOfLife, Tokens
+from chaoskit.analysis.streams.gaps import Gaps, Table, starts, table
 from chaoskit.records.model import Request
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from chaoskit.analysis.latencies import latencies
-from chaoskit.analysis.parts import SECOND, home
-from chaoskit.analysis.quantiles import MS, nearest
 from chaoskit.analysis.result import Bucket
-from chaoskit.analysis.streams import Streams
-from chaoskit.analysis.timeline import Span, Timeline
+from chaoskit.analysis.statistics.quantiles import MS, nearest
+from chaoskit.analysis.streams.assemble import Streams
+from chaoskit.analysis.streams.latencies import latencies
+from chaoskit.analysis.streams.phase_samples import SECOND, home
+from chaoskit.analysis.streams.timeline import Span, Timeline
 
 _MOST = 48  # in the longest phase
 _NICE = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from chaoskit.records.files import FILES, records
+from chaoskit.records.jsonl import FILES, records
 from chaoskit.records.model import KINDS, TOKENS, Read, Signs
-from chaoskit.records.reading import MOST, Block, blocks
+from chaoskit.records.untrusted_files import MOST, Block, blocks
 
 Ints = NDArray[np.integer[Any]]
 Bools = NDArray[np.bool_]

@@ -16,7 +16,7 @@ from typing import NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from chaoskit.analysis.tokens import UNKNOWN, Bools, Ints, Tokens, narrow
+from chaoskit.analysis.streams.columns import UNKNOWN, Bools, Ints, Tokens, narrow
 from chaoskit.records.model import Request
 
 STALL = 200_000_000  # ns; the Eloquent paper's threshold

@@ -10,10 +10,10 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from chaoskit.analysis.gaps import Gaps
-from chaoskit.analysis.latencies import latencies
-from chaoskit.analysis.quantiles import nearest
-from chaoskit.analysis.streams import Stream
+from chaoskit.analysis.statistics.quantiles import nearest
+from chaoskit.analysis.streams.assemble import Stream
+from chaoskit.analysis.streams.gaps import Gaps
+from chaoskit.analysis.streams.latencies import latencies
 from chaoskit.spec.objectives import Objective
 
 COMPARE: dict[str, Callable[[float, float], bool]] = {

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from chaoskit.analysis.streams import Stream
+from chaoskit.analysis.streams.assemble import Stream
 
 NEVER = math.inf
 

@@ -9,11 +9,11 @@ from functools import cached_property
 
 import numpy as np
 
-from chaoskit.analysis.gaps import Gaps, Sums
-from chaoskit.analysis.latencies import Latency, latencies, settle
-from chaoskit.analysis.streams import Stream, Streams
-from chaoskit.analysis.timeline import Span, Timeline
-from chaoskit.analysis.tokens import Ints
+from chaoskit.analysis.streams.assemble import Stream, Streams
+from chaoskit.analysis.streams.columns import Ints
+from chaoskit.analysis.streams.gaps import Gaps, Sums
+from chaoskit.analysis.streams.latencies import Latency, latencies, settle
+from chaoskit.analysis.streams.timeline import Span, Timeline
 
 WHOLE = ""  # the name of the part that is everything
 WARM_UP = "warm-up"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chaoskit.analysis.tokens import Ints
+from chaoskit.analysis.streams.columns import Ints
 from chaoskit.records.model import Phase
 
 DRAIN = "drain"

@@ -17,7 +17,7 @@ from typing import Any
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.nftables.main import NFTables
 
-from chaoskit.kernel import xtables
+from chaoskit.kernel.netfilter import xtables
 
 _EVERY, _FAMILIES = 0, {1: "inet", 2: "ip"}  # linux/netfilter.h: NFPROTO_UNSPEC; those that see IPv4
 _FORWARD, _DROP = 2, 0  # NF_INET_FORWARD, NF_DROP, linux/netfilter.h

@@ -21,8 +21,8 @@ from typing import Any
 from pyroute2.netlink.nfnetlink.nftsocket import Cmp, Meta
 from pyroute2.nftables.expressions import genex, ipv4addr, masq, verdict
 
-from chaoskit.kernel import nftables
-from chaoskit.kernel.nftables import ACCEPT, IP, Owned
+from chaoskit.kernel.netfilter import nftables
+from chaoskit.kernel.netfilter.nftables import ACCEPT, IP, Owned
 from chaoskit.knobs import Masquerade
 
 _SOURCE_NAT, _RAW, _FILTER = 100, -300, 0  # NF_IP_PRI_, linux/netfilter_ipv4.h

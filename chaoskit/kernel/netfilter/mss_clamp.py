@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 from pyroute2.nftables.expressions import genex
 
-from chaoskit.kernel import nftables
-from chaoskit.kernel.nftables import ACCEPT, INET, Owned
+from chaoskit.kernel.netfilter import nftables
+from chaoskit.kernel.netfilter.nftables import ACCEPT, INET, Owned
 from chaoskit.knobs import Clamp, Flow, Foreign, Handshakes
 
 _MANGLE = -150  # NF_IP_PRI_MANGLE, linux/netfilter_ipv4.h

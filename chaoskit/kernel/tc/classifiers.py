@@ -18,9 +18,9 @@ from pyroute2.netlink import nlmsg_atoms
 from pyroute2.netlink.rtnl.tcmsg import plugins
 
 from chaoskit.errors import RefusedError
-from chaoskit.kernel import actions
-from chaoskit.kernel.actions import Action
 from chaoskit.kernel.attributes import Attributes, pack, unpack
+from chaoskit.kernel.tc import actions
+from chaoskit.kernel.tc.actions import Action
 from chaoskit.knobs import Everything, Filter, Flow, Key, Keys, Match
 
 Family = Literal["all", "ip", "ipv6"]

@@ -17,10 +17,10 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.rtnl import TC_H_ROOT
 
-from chaoskit.ground import Hung
-from chaoskit.kernel import actions
+from chaoskit.host_lookups import Hung
 from chaoskit.kernel.attributes import unnamed, unpack
-from chaoskit.kernel.filters import all_of, chain
+from chaoskit.kernel.tc import actions
+from chaoskit.kernel.tc.filters import all_of, chain
 from chaoskit.topology.steering import PRIORITIES
 
 _BLOCKS = {"ingress": 13, "egress": 14}  # linux/rtnetlink.h: TCA_INGRESS_BLOCK, TCA_EGRESS_BLOCK

@@ -21,7 +21,7 @@ from pyroute2.netlink.rtnl import TC_H_ROOT
 from pyroute2.netlink.rtnl.tcmsg import plugins
 
 from chaoskit.errors import RefusedError
-from chaoskit.kernel.tables import table
+from chaoskit.kernel.tc.delay_distributions import table
 from chaoskit.knobs import FourState, GilbertElliott, Loss, Netem, RandomLoss, Slot
 
 Attributes = list[list[Any]]  # pyroute2's: [name, value] pairs, in the order they are sent

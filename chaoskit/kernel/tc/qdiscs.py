@@ -15,7 +15,7 @@ from pyroute2.netlink.rtnl import TC_H_ROOT
 from chaoskit.clock import Clock
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.links import find, index
-from chaoskit.kernel.netem import decode, encode, must_start_anew
+from chaoskit.kernel.tc.netem import decode, encode, must_start_anew
 from chaoskit.knobs import Foreign, Netem, QueueCounters
 
 _OURS = 0xCA05_0000  # tc shows it as ca05:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from made_runs import Made, ns
 
-from chaoskit.analysis.attribution import Traces, blame, disordered
+from chaoskit.analysis.network.attribution import Traces, blame, disordered
 from chaoskit.analysis.result import Blame
 from chaoskit.records.model import Event, Read, TcpInfo
 

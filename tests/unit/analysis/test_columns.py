@@ -11,12 +11,12 @@ import pytest
 from made_runs import Made
 from random_runs import random_run
 
-from chaoskit.analysis import sampling
-from chaoskit.analysis.gaps import READING, STALL
-from chaoskit.analysis.quantiles import of_column, rank, times
-from chaoskit.analysis.timeline import Span, Timeline
-from chaoskit.analysis.tokens import read_signs, read_tokens, signs_of, tokens_of
-from chaoskit.records.files import FILES, line
+from chaoskit.analysis.statistics import bootstrap
+from chaoskit.analysis.statistics.quantiles import of_column, rank, times
+from chaoskit.analysis.streams.columns import read_signs, read_tokens, signs_of, tokens_of
+from chaoskit.analysis.streams.gaps import READING, STALL
+from chaoskit.analysis.streams.timeline import Span, Timeline
+from chaoskit.records.jsonl import FILES, line
 from chaoskit.records.model import TOKENS, Event, Read, Request, Signs
 
 SEEDS = range(25)
@@ -118,7 +118,7 @@ def test_percentiles_of_resamples_are_found_in_blocks(count: int, most: int) -> 
     owners = np.repeat(random.permutation(count) * 7, sizes)
     lengths = random.integers(0, 300, len(owners)) // random.choice([1, 100])
 
-    found = sampling.of_gaps(lengths, owners, [50, 90, 99], seed=3)
+    found = bootstrap.of_gaps(lengths, owners, [50, 90, 99], seed=3)
 
     order = np.argsort(lengths, kind="stable")
     owner = np.unique(owners, return_inverse=True)[1][order]

@@ -16,10 +16,10 @@ import pytest
 from damage import WAYS, damage, mend
 from random_runs import random_run
 
-from chaoskit.analysis import sidebyside
+from chaoskit.analysis import matrix
 from chaoskit.analysis.analyse import analyse
 from chaoskit.errors import SpecError
-from chaoskit.report.files import as_json
+from chaoskit.report.result_json import as_json
 
 SEEDS = 400
 PATIENCE = 30  # seconds until what waits is a failure
@@ -216,7 +216,7 @@ def test_what_is_no_run_directory_is_said_to_be_none(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     for path in (tmp_path / "none", tmp_path / "file", Path("/dev/null"), tmp_path / "empty", tmp_path / "loop"):
         with pytest.raises(SpecError, match=rf"{path} is no run directory: "):
-            sidebyside.gather(path) if sidebyside.is_of_a_matrix(path) else analyse(path)
+            matrix.gather(path) if matrix.is_of_a_matrix(path) else analyse(path)
 
 
 def test_a_damaged_variant_leaves_the_others(tmp_path: Path, good: list[Path]) -> None:
@@ -231,14 +231,14 @@ def test_a_damaged_variant_leaves_the_others(tmp_path: Path, good: list[Path]) -
     (tmp_path / "prompt-size=1kB" / "plan.json").unlink()
     os.mkfifo(tmp_path / "prompt-size=1kB" / "plan.json")
 
-    rows = sidebyside.gather(tmp_path).variants
+    rows = matrix.gather(tmp_path).variants
 
     assert rows[0].result is not None
     assert "a FIFO instead of a file" in rows[1].missing
     for damaged in (b"\xff", b"[" * 100_000, b"matrix: {", b"", b"a: &x [*x]"):
         (tmp_path / "experiment.yaml").write_bytes(damaged)
         with pytest.raises(SpecError, match=r"experiment\.yaml"):
-            sidebyside.gather(tmp_path)
+            matrix.gather(tmp_path)
 
 
 @pytest.mark.parametrize("way", sorted({way.__name__ for way in WAYS if way.__name__ in ("_raw", "_no_file", "_flip")}))

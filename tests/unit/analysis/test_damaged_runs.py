@@ -10,7 +10,7 @@ from made_runs import Made, ns, plan
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.errors import SpecError
-from chaoskit.records.files import FILES
+from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Event, Hop, Read, Unacked
 
 OBJECTIVES = ["ttft_p95 < 800ms during wifi", "interruption_rate <= 1%", "ttft_p95 during wifi < 3x baseline"]

@@ -9,7 +9,7 @@ from made_runs import Made, ns, plan
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Achievement
-from chaoskit.ground import Ground
+from chaoskit.host_lookups import Ground
 from chaoskit.plan.compile import compile_plan
 from chaoskit.records.model import Counters
 from chaoskit.spec.load import parse

@@ -6,7 +6,7 @@ import math
 
 from made_runs import Made, ns
 
-from chaoskit.analysis.latencies import Latency, latencies, settle
+from chaoskit.analysis.streams.latencies import Latency, latencies, settle
 
 MS = 1_000_000
 

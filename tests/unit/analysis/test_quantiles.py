@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaoskit.analysis.quantiles import PERCENTS, is_small, nearest, times
+from chaoskit.analysis.statistics.quantiles import PERCENTS, is_small, nearest, times
 
 MS = 1_000_000
 TIMES = st.lists(st.integers(0, 10**12), min_size=1, max_size=300)

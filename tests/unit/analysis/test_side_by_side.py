@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from made_runs import Made, plan
 
-from chaoskit.analysis.sidebyside import Row, SideBySide, gather, is_of_a_matrix, worst
+from chaoskit.analysis.matrix import Row, SideBySide, gather, is_of_a_matrix, worst
 from chaoskit.errors import SpecError
 
 FILE = """\

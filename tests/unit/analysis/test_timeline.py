@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaoskit.analysis.timeline import FOREVER, Timeline, single, timeline
+from chaoskit.analysis.streams.timeline import FOREVER, Timeline, single, timeline
 from chaoskit.records.model import Phase
 
 LAST = 10_000

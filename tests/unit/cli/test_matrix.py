@@ -11,7 +11,7 @@ import yaml
 from made_runs import Made, plan
 from typer.testing import CliRunner, Result
 
-from chaoskit.analysis.sidebyside import SideBySide
+from chaoskit.analysis.matrix import SideBySide
 from chaoskit.cli.app import app
 from chaoskit.errors import RefusedError, SpecError
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from made_runs import Made, plan
 
-from chaoskit.cli.ear import Ear
-from chaoskit.cli.single import understood
+from chaoskit.cli.interrupts import Ear
+from chaoskit.cli.run_one import understood
 from chaoskit.cli.watch import Job, watch
 from chaoskit.clock import RealClock
 from chaoskit.records.directory import PLAN, create
@@ -225,13 +225,13 @@ def test_a_closed_stream_changes_no_exit_code(closed: str, code: int) -> None:
 def test_a_conductor_that_crashes_says_so_in_the_outcome(tmp_path: Path) -> None:
     """Exit code 70, how it went, and in the run directory no secret."""
     customize = f"""
-import os, chaoskit.kernel.survey
+import os, chaoskit.kernel.features
 def survey(): raise ZeroDivisionError('one by none, {SECRET}')
-chaoskit.kernel.survey.survey = survey
+chaoskit.kernel.features.survey = survey
 """
     run = Made(plan()).write(tmp_path / "run")
 
-    done = broken(tmp_path, customize, str(run), module="chaoskit.cli.inside", MY_KEY=SECRET)
+    done = broken(tmp_path, customize, str(run), module="chaoskit.cli.guest_conduct", MY_KEY=SECRET)
     result = understood(run)
 
     assert done.returncode == 70

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.records.files import read
+from chaoskit.records.jsonl import read
 from chaoskit.records.model import Request, TcpInfo
 
 SERVE = "serve --port 0 --first-token 1ms --first-token-p99 1ms --token-interval 1ms"

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from chaoskit.clock import RealClock
-from chaoskit.conduct.command import refusal
+from chaoskit.conduct.user_command import refusal
 
 CLOCK = RealClock()
 ALONE = (
-    "import sys, os; from chaoskit.conduct.command import Command, run; "
+    "import sys, os; from chaoskit.conduct.user_command import Command, run; "
     "sys.exit(run(Command.here(tuple(sys.argv[1:])), lambda: None))"
 )
 EARLY = ALONE.replace("lambda: None", "lambda: os.kill(os.getpid(), 2)")
@@ -193,7 +193,7 @@ def test_a_program_that_cannot_be_run_after_all(tmp_path: Path) -> None:
 
 def test_a_mistake_of_ours_before_it_begins_is_told_as_one() -> None:
     """Exit code 70 and a report: none that the command could have had, and not the machine's."""
-    program = "from chaoskit.conduct.command import Command, run; import sys; "
+    program = "from chaoskit.conduct.user_command import Command, run; import sys; "
     program += "sys.exit(run(Command.here(('true',)), lambda: 1 / 0))"
 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)

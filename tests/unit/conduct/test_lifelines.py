@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from papers import CHANGES, Bench, PaperKernel, eventually, sleep
 
-from chaoskit.conduct.leased import Held
+from chaoskit.conduct.lease_scope import Held
 
 
 @dataclass(frozen=True)

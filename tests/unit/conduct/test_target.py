@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from chaoskit.conduct.conductor import target_of
 from chaoskit.conduct.exec import addresses, trust
-from chaoskit.conduct.run import target_of
-from chaoskit.conduct.serving import root
-from chaoskit.ground import Ground
+from chaoskit.conduct.lab_server import root
+from chaoskit.host_lookups import Ground
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
 from chaoskit.probe.target import SocketOptions
-from chaoskit.server import identity
+from chaoskit.server import certificates
 from chaoskit.spec.load import parse
 
 FILE = """\
@@ -35,7 +35,7 @@ def test_in_a_lab_the_algorithm_is_the_hosts() -> None:
     plain, secure = (target_of(plan(stage)) for stage in ("{lab: edge}", "{lab: edge, tls: true}"))
 
     assert plain.sockets == secure.sockets == SocketOptions(maxseg=1360)
-    assert (plain.ca_file, secure.ca_file) == (None, identity.ROOT)
+    assert (plain.ca_file, secure.ca_file) == (None, certificates.ROOT)
     assert (plain.url, secure.url) == ("http://10.2.0.1:8000", "https://10.2.0.1:8000")
 
 
@@ -51,7 +51,7 @@ def test_on_a_real_interface_the_sockets_have_both() -> None:
 def test_a_command_is_told_where_the_server_is_and_whom_to_trust(tls: str) -> None:
     """By the variables that clients look at; nothing about certificates where none are shown."""
     compiled = plan(f"{{lab: edge, ip: 6, tls: {tls}}}")
-    scheme, file = ("https", str(identity.ROOT)) if tls == "true" else ("http", None)
+    scheme, file = ("https", str(certificates.ROOT)) if tls == "true" else ("http", None)
 
     told = addresses(compiled.target) | trust(root(compiled))
 

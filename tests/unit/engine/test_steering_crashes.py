@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from chaoskit.engine.apply_restore import Leftover, apply, examine, restore
 from chaoskit.engine.journal import FILE, Journal
-from chaoskit.engine.session import Leftover, apply, examine, restore
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.fake import FakeKernel, PowerCut
 from chaoskit.knobs import Change, Clsact, Everything, Filter, Foreign, Ifb, Knob, Link, Netem, Setting

@@ -11,9 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 from chaoskit.faults import Fault, knobs
 from chaoskit.faults.tunnel import ARITHMETIC, Preset
 from chaoskit.knobs import Clamp, Everything, Filter, Flow, Handshakes, Knob, Mtu, Route
+from chaoskit.topology.display_names import where
 from chaoskit.topology.edge import build
-from chaoskit.topology.names import where
-from chaoskit.topology.site import Interface, Lab, Site
+from chaoskit.topology.fault_site import Interface, Lab, Site
 from chaoskit.topology.steering import CUT, HOLE, PRIORITY, Aim, Remote, steer
 
 FAULT: TypeAdapter[Fault] = TypeAdapter(Fault)

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaoskit.errors import RefusedError
-from chaoskit.kernel import actions as done
-from chaoskit.kernel.actions import Action
 from chaoskit.kernel.attributes import unpack
-from chaoskit.kernel.classifiers import decode, encode, held, kind
+from chaoskit.kernel.tc import actions as done
+from chaoskit.kernel.tc.actions import Action
+from chaoskit.kernel.tc.classifiers import decode, encode, held, kind
 from chaoskit.knobs import Everything, Filter, Flow, Key, Keys
 
 IFB = Action(77)

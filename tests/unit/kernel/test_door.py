@@ -14,10 +14,10 @@ from pyroute2.netlink.exceptions import NetlinkError
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel import links, sysctls
+from chaoskit.kernel.errors import translated
 from chaoskit.kernel.fake import FakeKernel, PowerCut
+from chaoskit.kernel.features import FEATURES, survey
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.kernel.refusals import translated
-from chaoskit.kernel.survey import FEATURES, survey
 from chaoskit.knobs import Ifb, Knob, Netem, Sysctl
 
 SHAPED = Knob("qdisc", "router", "to-client")
@@ -96,7 +96,7 @@ def test_a_survey_answers_every_question() -> None:
 
 def test_a_survey_does_not_load_pyroute2() -> None:
     """Whoever only wants to know does not pay for the import."""
-    program = "import sys; from chaoskit.kernel.survey import survey; survey(); print('pyroute2' in sys.modules)"
+    program = "import sys; from chaoskit.kernel.features import survey; survey(); print('pyroute2' in sys.modules)"
 
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
 from chaoskit.errors import RefusedError
-from chaoskit.kernel.netem import decode, encode, held, must_start_anew, register
-from chaoskit.kernel.tables import LONGEST, NAMES, table
+from chaoskit.kernel.tc.delay_distributions import LONGEST, NAMES, table
+from chaoskit.kernel.tc.netem import decode, encode, held, must_start_anew, register
 from chaoskit.knobs import FourState, GilbertElliott, Netem, RandomLoss, Slot
 
 register()

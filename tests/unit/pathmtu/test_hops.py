@@ -6,9 +6,9 @@ import pytest
 
 from chaoskit.clock import ManualClock
 from chaoskit.pathmtu.hops import Hunt, locate
-from chaoskit.pathmtu.model import SECOND, Expired, Hop, Narrow, Pause, Probe, Reply, Silence, TooBig
-from chaoskit.pathmtu.paper import PaperWire, address
-from chaoskit.pathmtu.talk import Line, Meter
+from chaoskit.pathmtu.probes import SECOND, Expired, Hop, Narrow, Pause, Probe, Reply, Silence, TooBig
+from chaoskit.pathmtu.simulated_path import PaperWire, address
+from chaoskit.pathmtu.transport import Line, Meter
 
 LARGE = 1401
 

@@ -11,8 +11,8 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6EchoReply, IPv6
 from scapy.packet import Raw
 
-from chaoskit.pathmtu.model import Answer, Barred, Ends, Expired, How, Probe, Reply, TooBig
 from chaoskit.pathmtu.packets import Packets
+from chaoskit.pathmtu.probes import Answer, Barred, Ends, Expired, How, Probe, Reply, TooBig
 
 ENDS = {
     4: Ends(4, "192.0.2.1", "198.51.100.7", 443),

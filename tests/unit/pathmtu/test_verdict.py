@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from chaoskit.ground import FirstHop
-from chaoskit.pathmtu.body import Body
-from chaoskit.pathmtu.doctor import Findings, Patient
-from chaoskit.pathmtu.model import Barred, Clamp, Ends, Hop, Narrow, Probe, TooBig
+from chaoskit.host_lookups import FirstHop
+from chaoskit.pathmtu.examination import Findings, Patient
+from chaoskit.pathmtu.long_body import Body
+from chaoskit.pathmtu.probes import Barred, Clamp, Ends, Hop, Narrow, Probe, TooBig
 from chaoskit.pathmtu.verdict import Verdict, judge
 from chaoskit.report.pathmtu import Progress, as_json, render
 

@@ -11,7 +11,7 @@ import pytest
 from chaoskit.knobs import Knob, Netem, Sysctl
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
-from chaoskit.plan.scene import imagined
+from chaoskit.plan.stage import imagined
 from chaoskit.spec.load import parse
 from chaoskit.spec.matrix import load_variants
 

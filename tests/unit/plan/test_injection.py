@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chaoskit.errors import RefusedError, SpecError
-from chaoskit.ground import Ground, Hung
+from chaoskit.host_lookups import Ground, Hung
 from chaoskit.knobs import Filter, Flow, Keys, Netem
 from chaoskit.plan.injection import InjectionPlan, compile_injection
 from chaoskit.spec.injection import Injection

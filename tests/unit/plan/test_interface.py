@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from chaoskit.errors import RefusedError
-from chaoskit.ground import Ground
+from chaoskit.host_lookups import Ground
 from chaoskit.knobs import Filter, Flow, Knob, Netem
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
-from chaoskit.plan.scene import imagined
+from chaoskit.plan.stage import imagined
 from chaoskit.spec.load import parse
 
 FILE = """\

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chaoskit.errors import RefusedError, SpecError
-from chaoskit.ground import Ground
+from chaoskit.host_lookups import Ground
 from chaoskit.knobs import Clamp, Filter, Knob, Mtu, Netem, Pulse, RandomLoss, Setting
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.injection import compile_injection

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaoskit.ground import Ground
+from chaoskit.host_lookups import Ground
 from chaoskit.knobs import Knob, Route, Setting, Sysctl
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan

@@ -15,9 +15,9 @@ from typing import Any
 
 from chaoskit.clock import now
 from chaoskit.probe.drive import Order, Target, drive, warm_up
-from chaoskit.records import files
+from chaoskit.records import jsonl
 from chaoskit.records.model import Read, Request, Signs, TcpInfo, Vitals
-from chaoskit.spec.model import Workload
+from chaoskit.spec.experiment import Workload
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 ROLE = b'data: {"choices":[{"delta":{"role":"assistant","content":""}}]}\n\n'
@@ -107,11 +107,11 @@ async def ready() -> int:
 def outcome(run: Path) -> Outcome:
     """What is in a run directory."""
     return Outcome(
-        files.read(run, Request),
-        files.read(run, Read),
-        files.read(run, Signs),
-        files.read(run, TcpInfo),
-        files.read(run, Vitals),
+        jsonl.read(run, Request),
+        jsonl.read(run, Read),
+        jsonl.read(run, Signs),
+        jsonl.read(run, TcpInfo),
+        jsonl.read(run, Vitals),
         "".join(path.read_text() for path in run.iterdir()),
     )
 

@@ -31,13 +31,13 @@ from test_http2 import HEADERS, Http2
 
 from chaoskit.clock import now
 from chaoskit.errors import RefusedError, SpecError
-from chaoskit.probe.asking import Asking
-from chaoskit.probe.books import Books
+from chaoskit.probe.connections import Lines
+from chaoskit.probe.deadline import Guard
+from chaoskit.probe.dns import Resolver
 from chaoskit.probe.drive import Crew, Order, Target, drive
-from chaoskit.probe.guard import Guard
-from chaoskit.probe.lines import Lines
-from chaoskit.probe.names import Resolver
-from chaoskit.probe.stamps import StampClock
+from chaoskit.probe.receive_stamps import StampClock
+from chaoskit.probe.recorder import Books
+from chaoskit.probe.requests import Asking
 from chaoskit.records.model import Completion, Read
 
 pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use

@@ -29,8 +29,8 @@ from chaoskit.errors import RefusedError
 from chaoskit.probe.drive import Order, Target, drive, schedule
 from chaoskit.records.model import Request
 from chaoskit.server.app import serve
-from chaoskit.server.script import Script
-from chaoskit.spec.model import Protocol
+from chaoskit.server.schedule import Script
+from chaoskit.spec.experiment import Protocol
 from chaoskit.units import Duration
 
 MS = 1_000_000

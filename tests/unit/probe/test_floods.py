@@ -15,7 +15,7 @@ from far_side import END, HEAD, Behaviour, Outcome, ask, chunk, far_side, ready,
 from test_http2 import HEADERS, Http2, pair, serving, speaking  # noqa: F401  `pair` is a fixture
 
 from chaoskit.probe.drive import Order, Target
-from chaoskit.probe.wire import Ndjson, Sse
+from chaoskit.probe.framing import Ndjson, Sse
 
 pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
 

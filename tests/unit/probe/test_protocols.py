@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chaoskit.probe import protocols
+from chaoskit.probe.framing import MalformedError
 from chaoskit.probe.protocols import PATHS, Meaning, Reader
-from chaoskit.probe.wire import MalformedError
 from chaoskit.records.model import Event, EventKind
-from chaoskit.server import asks
-from chaoskit.spec.model import Protocol
+from chaoskit.server import requests
+from chaoskit.spec.experiment import Protocol
 
 LONGEST = 200_000
 PROTOCOLS: list[Protocol] = list(PATHS)
@@ -149,9 +149,9 @@ def test_the_reference_server_understands_the_question(protocol: Protocol) -> No
     body = json.dumps(protocols.body(protocol, "some-model", "a prompt", 17)).encode()
     path = PATHS[protocol] + ("?tokens=17" if protocol == "sse" else "")
 
-    ask = asks.understand(asks.Request("POST", path, {}, body, received=0))
+    ask = requests.understand(requests.Request("POST", path, {}, body, received=0))
 
-    assert isinstance(ask, asks.Ask)
+    assert isinstance(ask, requests.Ask)
     assert (ask.tokens, ask.limited, ask.streamed) == (17, True, True)
 
 

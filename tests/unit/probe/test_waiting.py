@@ -8,8 +8,8 @@ import time
 import pytest
 
 from chaoskit.clock import now
-from chaoskit.probe.guard import Guard
-from chaoskit.probe.names import Resolver
+from chaoskit.probe.deadline import Guard
+from chaoskit.probe.dns import Resolver
 from chaoskit.records.model import Completion
 
 pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use

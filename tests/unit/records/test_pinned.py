@@ -14,7 +14,7 @@ from chaoskit.errors import RefusedError
 from chaoskit.folder import Folder, descriptor, display_path
 from chaoskit.knobs import Knob, Sysctl
 from chaoskit.records.directory import conclude, create
-from chaoskit.records.files import Log
+from chaoskit.records.jsonl import Log
 from chaoskit.records.model import Phase
 
 

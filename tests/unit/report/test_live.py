@@ -8,7 +8,7 @@ from pathlib import Path
 from made_runs import MS, ns, plan
 from rich.console import Console
 
-from chaoskit.records.files import FILES, line
+from chaoskit.records.jsonl import FILES, line
 from chaoskit.records.model import Phase, Record, Request, Vitals
 from chaoskit.report.live import Live
 

@@ -10,7 +10,7 @@ from made_runs import Made
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Result
 from chaoskit.errors import RefusedError
-from chaoskit.report.files import write_result
+from chaoskit.report.result_json import write_result
 
 
 @pytest.fixture

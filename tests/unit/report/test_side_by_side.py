@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from made_runs import Made, plan
 
-from chaoskit.analysis.sidebyside import Row, SideBySide, gather
+from chaoskit.analysis.matrix import Row, SideBySide, gather
+from chaoskit.report.matrix import one_line, render
 from chaoskit.report.screen import Screen
-from chaoskit.report.sidebyside import one_line, render
 from chaoskit.terminal import SafeStream
 
 FILE = """\

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.records import files
+from chaoskit.records import jsonl
 from chaoskit.records.model import Served, Unacked
 from chaoskit.server.app import serve
 from chaoskit.server.limits import PUBLIC, Limits
-from chaoskit.server.script import Script
+from chaoskit.server.schedule import Script
 from chaoskit.units import Duration
 
 SCRIPT = Script(
@@ -50,7 +50,7 @@ class Running:
 
     def served(self) -> list[Served]:
         """What it has written down so far."""
-        return files.read(self.run, Served)
+        return jsonl.read(self.run, Served)
 
     def served_when(self, count: int) -> list[Served]:
         """What it has written down, as soon as that is `count` records."""
@@ -87,7 +87,7 @@ def running(run: Path, script: Script = SCRIPT, send_buffer: int = 0, limits: Li
         loop.append(asyncio.get_running_loop())
         stop.append(asyncio.Event())
         ready.set()
-        with closing(files.Log(run, Served)) as log, closing(files.Log(run, Unacked)) as unacked:
+        with closing(jsonl.Log(run, Served)) as log, closing(jsonl.Log(run, Unacked)) as unacked:
             await serve(listener, script, stop[0], log, unacked, limits)
 
     thread = threading.Thread(target=asyncio.run, args=(work(),))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaoskit.server import formats
-from chaoskit.server.asks import Ask, Vendor
+from chaoskit.server.requests import Ask, Vendor
 
 VENDORS: tuple[Vendor, ...] = ("openai", "anthropic", "ollama", "sse")
 

@@ -14,10 +14,10 @@ from hpack import Encoder
 from serving import SCRIPT, Running, running
 
 from chaoskit import clock
-from chaoskit.server.asks import Reply, Request, understand
-from chaoskit.server.frames import FrameMeter
-from chaoskit.server.identity import context
+from chaoskit.server.certificates import context
+from chaoskit.server.frame_limits import FrameMeter
 from chaoskit.server.limits import PUBLIC
+from chaoskit.server.requests import Reply, Request, understand
 from chaoskit.units import Duration
 
 pytestmark = pytest.mark.flaky(reruns=2)  # real time, on a machine that others use

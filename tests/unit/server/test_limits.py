@@ -18,7 +18,7 @@ from hostile import GOOD, PREFACE, Http2Client, everything, frame, request, sett
 from serving import SCRIPT, Running, running, wait_for
 
 from chaoskit import clock
-from chaoskit.server.identity import context
+from chaoskit.server.certificates import context
 from chaoskit.server.limits import LAB, PUBLIC, Limits
 from chaoskit.units import Duration
 

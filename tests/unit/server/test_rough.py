@@ -17,7 +17,7 @@ from serving import SCRIPT, Running, running, wait_for
 
 from chaoskit import clock
 from chaoskit.errors import RefusedError
-from chaoskit.records import files
+from chaoskit.records import jsonl
 from chaoskit.records.model import Served
 from chaoskit.server.app import serve
 from chaoskit.server.limits import PUBLIC
@@ -125,7 +125,7 @@ def test_stopping_cuts_all_streams(slow_server: Running) -> None:
 def test_cancelling_is_stopping(tmp_path: Path) -> None:
     """A cancelled server leaves as clean as a stopped one."""
 
-    async def work(log: files.Log) -> tuple[int, bool]:
+    async def work(log: jsonl.Log) -> tuple[int, bool]:
         listener = socket.create_server(("127.0.0.1", 0))
         task = asyncio.create_task(serve(listener, SCRIPT, asyncio.Event(), log))
         reader, writer = await asyncio.open_connection(*listener.getsockname())
@@ -139,9 +139,9 @@ def test_cancelling_is_stopping(tmp_path: Path) -> None:
         writer.close()
         return listener.fileno(), task.cancelled()
 
-    with contextlib.closing(files.Log(tmp_path, Served)) as log:
+    with contextlib.closing(jsonl.Log(tmp_path, Served)) as log:
         assert asyncio.run(work(log)) == (-1, True)
-        assert [record.fate for record in files.read(tmp_path, Served)] == ["failed"]
+        assert [record.fate for record in jsonl.read(tmp_path, Served)] == ["failed"]
 
 
 @pytest.mark.parametrize("rounds", range(6))
@@ -169,7 +169,7 @@ def test_who_comes_at_the_last_moment_is_cut_too(rounds: int) -> None:
 def test_a_full_disk_ends_the_server(tmp_path: Path) -> None:
     """A log that cannot be written ends the server with the reason, and its sockets are closed all the same."""
 
-    async def work(log: files.Log) -> int:
+    async def work(log: jsonl.Log) -> int:
         listener = socket.create_server(("127.0.0.1", 0))
         server = asyncio.create_task(serve(listener, SCRIPT, asyncio.Event(), log))
         reader, writer = await asyncio.open_connection(*listener.getsockname())
@@ -180,8 +180,8 @@ def test_a_full_disk_ends_the_server(tmp_path: Path) -> None:
         writer.close()
         return listener.fileno()
 
-    (tmp_path / files.FILES[Served]).symlink_to("/dev/full")
-    with contextlib.closing(files.Log(tmp_path, Served)) as log:
+    (tmp_path / jsonl.FILES[Served]).symlink_to("/dev/full")
+    with contextlib.closing(jsonl.Log(tmp_path, Served)) as log:
         assert asyncio.run(work(log)) == -1
 
 

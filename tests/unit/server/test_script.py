@@ -7,8 +7,8 @@ import numpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaoskit.server.script import Script
-from chaoskit.spec.model import FirstToken, Server
+from chaoskit.server.schedule import Script
+from chaoskit.spec.experiment import FirstToken, Server
 from chaoskit.units import Duration
 
 MS = 1_000_000

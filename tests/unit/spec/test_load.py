@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from chaoskit.errors import SpecError
+from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.load import load, parse
-from chaoskit.spec.model import Experiment
 
 GOOD = """\
 name: loss

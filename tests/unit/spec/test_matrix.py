@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chaoskit.errors import SpecError
 from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.scene import imagined
+from chaoskit.plan.stage import imagined
 from chaoskit.spec.load import EXPERIMENT, document, parse, written
 from chaoskit.spec.matrix import Variants, load_variants, parse_variants
 

@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from chaoskit.errors import SpecError
+from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.injection import To
 from chaoskit.spec.load import parse
-from chaoskit.spec.model import Experiment
 from chaoskit.spec.stage import InterfaceStage
 
 GOOD = """\

@@ -33,7 +33,7 @@ def test_a_guest_boots_from_the_hosts_files_read_only() -> None:
 
     assert line[0] == "/opt/linux.uml"
     assert {"mem=256M", "rootfstype=hostfs", "rootflags=/", "ro", f"init={sys.executable}"} <= set(line)
-    assert line[-2:] == ["chaoskit.substrate.guest", "/runs/1/.guest-0"]
+    assert line[-2:] == ["chaoskit.substrate.guest_init", "/runs/1/.guest-0"]
     assert {"-P", "-E"} < set(line[line.index("--") :])
     assert not [word for word in line if word.startswith("PYTHON")]
 

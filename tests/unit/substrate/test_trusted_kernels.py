@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from chaoskit.errors import RefusedError
-from chaoskit.substrate import kernels, uml
-from chaoskit.substrate.building import store
+from chaoskit.substrate import kernel_cache, uml
+from chaoskit.substrate.kernel_build import store
 
 KERNEL = """\
 #!/bin/sh
@@ -92,7 +92,7 @@ def test_one_that_another_user_owns_is_not(place: Path, what: str) -> None:
 def test_the_cached_one_is_judged_as_any_other(place: Path) -> None:
     """What is booted by itself is refused by its name, and no other kernel is taken in its stead."""
     cache = place / "chaoskit" / "kernels"
-    path = kernel(cache, f"6.12.117-1-{kernels.recipe()}")
+    path = kernel(cache, f"6.12.117-1-{kernel_cache.recipe()}")
     cache.chmod(0o777)
     words = [sys.executable, "-m", "chaoskit", "kernel", "status"]
 

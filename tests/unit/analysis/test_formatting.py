@@ -1,0 +1,74 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chaoskit.analysis.formatting import between, said
+from chaoskit.analysis.result import Unit
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (152.4, "ms", "152 ms"),
+        (9.38, "ms", "9.38 ms"),
+        (20.0, "ms", "20 ms"),
+        (0.251, "ms", "0.25 ms"),
+        (0.0664, "ms", "0.066 ms"),
+        (0.0, "ms", "0 ms"),
+        (999.6, "ms", "1 s"),
+        (1312.0, "ms", "1.31 s"),
+        (61_400.0, "ms", "61.4 s"),
+        (361_400.0, "ms", "361 s"),
+        (-75.3, "ms", "-75.3 ms"),
+        (math.inf, "ms", "never"),
+        (None, "ms", "–"),
+        (0.0323, "share", "3.23 %"),
+        (0.00004, "share", "0.004 %"),
+        (1.0, "share", "100 %"),
+        (29.53, "per-minute", "29.5/min"),
+        (4.4, "per-second", "4.4/s"),
+        (7.02, "ratio", "7.02×"),
+        (math.inf, "ratio", "∞"),
+    ],
+)
+def test_three_digits_and_a_unit(value: float | None, unit: Unit, text: str) -> None:
+    """Every number has about three digits, a unit, and no exponent."""
+    assert said(value, unit) == text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (980.0, 1620.0, "980 ms–1.62 s"),
+        (50.0, 92.0, "50–92 ms"),
+        (-28.9, 19.0, "-28.9 to 19 ms"),
+        (50.0, math.inf, "at least 50 ms"),
+        (-math.inf, 4.0, "at most 4 ms"),
+        (0.0, math.inf, "anything"),
+        (None, None, "anything"),
+    ],
+)
+def test_intervals(low: float | None, high: float | None, text: str) -> None:
+    """An interval names its unit once, and says when an end is open."""
+    assert between(low, high, "ms") == text
+
+
+def test_every_unit_is_named_once() -> None:
+    """Rates, shares and ratios too."""
+    assert between(1.0, 2.0, "ratio") == "1–2×"
+    assert between(-1.0, 2.0, "per-minute") == "-1 to 2/min"
+    assert between(0.01, 0.02, "share") == "1–2 %"
+
+
+@given(st.floats(-1e9, 1e9))
+def test_no_number_is_far_from_what_is_said(value: float) -> None:
+    """What is said of a time is within a hundredth of it."""
+    number, _, unit = said(value, "ms").partition(" ")
+
+    assert float(number) * {"ms": 1, "s": 1000}[unit] == pytest.approx(value, rel=0.01, abs=0.006)

@@ -1,0 +1,19 @@
+"""What of a run is kept while it is analysed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import chaoskit.analysis
+from chaoskit.analysis.load import FIELDS
+from chaoskit.records import tcp_info
+
+CODE = "".join(path.read_text() for path in Path(*chaoskit.analysis.__path__).glob("*.py"))
+
+
+def test_every_field_that_is_looked_at_is_kept() -> None:
+    """The names of TCP_INFO's fields in the code of the analysis are exactly those that it reads from the records."""
+    names = set(re.findall(r'"([a-z_]+)"', CODE)) & set(tcp_info.parse(bytes(280)))
+
+    assert names - {"state"} == set(FIELDS)

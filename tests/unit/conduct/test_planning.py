@@ -1,0 +1,68 @@
+"""What an experiment's stage needs to know is looked up on this very machine, and nothing is changed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from chaoskit.conduct.planning import prepare
+from chaoskit.errors import RefusedError, SpecError
+from chaoskit.spec.experiment import Experiment
+from chaoskit.spec.load import load, parse
+
+FILE = """\
+name: x
+question: x?
+stage: {{target: "http://{host}:8000", ip: "4"{more}}}
+workload: {{request-rate: 4/s}}
+faults:
+  slow: {{direction: down, netem: {{delay: 30ms}}}}
+timeline: [{{baseline: 2s}}, {{slow: 2s}}]
+"""
+LAB = Path(__file__).parents[3] / "experiments" / "loss-first-token.yaml"
+
+
+def experiment(host: str = "127.0.0.1", more: str = "") -> Experiment:
+    """A small one with that target."""
+    return parse(FILE.format(host=host, more=more), "x.yaml")
+
+
+def test_the_interface_is_the_one_that_leads_to_the_target() -> None:
+    """To ourselves it is loopback, with its own size, and a name brings its addresses."""
+    numbered, named = prepare(experiment()).interface, prepare(experiment("localhost")).interface
+
+    assert numbered is not None
+    assert named is not None
+    assert (numbered.name, numbered.mtu, numbered.addresses) == ("lo", 65536, {})
+    assert "127.0.0.1" in named.addresses["localhost"]
+    assert named.target_addresses == ("127.0.0.1",)
+
+
+def test_a_lab_needs_no_look() -> None:
+    """Its plan is the same on every machine."""
+    assert prepare(load(LAB)).interface is None
+
+
+@pytest.mark.parametrize(
+    ("host", "more", "sentence"),
+    [
+        ("no-such-name.invalid", "", r"no-such-name\.invalid does not resolve"),
+        ("127.0.0.1", ", interface: no-such-link", "there is no interface no-such-link here; there are: lo"),
+    ],
+)
+def test_what_is_not_there_is_refused(host: str, more: str, sentence: str) -> None:
+    """A name without addresses, an interface that nobody has: a sentence each."""
+    with pytest.raises(RefusedError, match=sentence):
+        prepare(experiment(host, more))
+
+
+def test_a_run_asks_for_the_key_before_it_begins() -> None:
+    """A plan is shown without the key; a run without it is the author's mistake, and sudo's way around is named."""
+    name = f"CHAOSKIT_TEST_{os.getpid()}"
+    keyed = experiment(more=f", key-env: {name}")
+
+    assert prepare(keyed).interface is not None
+    with pytest.raises(SpecError, match=f"no {name}: export {name}=.*sudo --preserve-env={name}"):
+        prepare(keyed, to_run=True)

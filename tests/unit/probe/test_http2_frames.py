@@ -1,0 +1,86 @@
+"""The tap sees the frames that hyper-h2's own framing layer writes."""
+
+import itertools
+
+from hyperframe.frame import (
+    DataFrame,
+    Frame,
+    GoAwayFrame,
+    HeadersFrame,
+    PingFrame,
+    RstStreamFrame,
+    SettingsFrame,
+)
+
+from chaoskit.probe.http2_frames import Tap
+from chaoskit.probe.receive_stamps import Arrival
+
+
+def data(stream: int, body: bytes, padding: int | None = None) -> Frame:
+    """A DATA frame."""
+    flags = [] if padding is None else ["PADDED"]
+    return DataFrame(stream, body, pad_length=padding or 0, flags=flags)
+
+
+FRAMES: list[Frame] = [
+    SettingsFrame(0, settings={3: 100}),
+    HeadersFrame(1, b"head", flags=["END_HEADERS"]),
+    data(1, b"one"),
+    HeadersFrame(3, b"h" * 30, flags=["END_HEADERS"]),
+    data(3, b"x" * 300),
+    data(1, b""),
+    PingFrame(0, b"12345678"),
+    data(1, b"two", padding=9),
+    RstStreamFrame(3, error_code=8),
+    GoAwayFrame(0, last_stream_id=1, error_code=11, additional_data=b"calm down please"),
+]
+BYTES = [frame.serialize() for frame in FRAMES]
+WIRE = b"".join(BYTES)
+ENDS = list(itertools.accumulate(len(raw) for raw in BYTES))
+
+
+def fed(*chunks: bytes) -> Tap:
+    """A tap that has seen the chunks, each with an arrival whose number is its turn."""
+    tap = Tap(1000)
+    for stream in (1, 3):
+        tap.open(stream)
+    for number, chunk in enumerate(chunks):
+        tap.feed(chunk, Arrival(number, number, number, len(chunk)))
+    return tap
+
+
+def numbers(tap: Tap, stream: int) -> list[int]:
+    """The arrivals of all DATA frames of a stream."""
+    return [arrival.number for arrival in iter(lambda: tap.take(stream), None)]
+
+
+def test_every_frame_has_the_arrival_that_completed_it() -> None:
+    """Cut in two anywhere: a frame belongs to the part that holds its last byte."""
+    for cut in range(len(WIRE) + 1):
+        tap = fed(WIRE[:cut], WIRE[cut:])
+        part = [0 if end <= cut else 1 for end in ENDS]
+
+        assert numbers(tap, 1) == [part[2], part[5], part[7]]
+        assert numbers(tap, 3) == [part[4]]
+        heads = [tap.head(1), tap.head(3)]
+        assert [head.number for head in heads if head] == [part[1], part[3]]
+        assert (tap.resets, tap.goaway) == ({3: 8}, 11)
+
+
+def test_single_bytes_are_enough() -> None:
+    """Byte by byte gives the same as all at once."""
+    tap = fed(*(WIRE[at : at + 1] for at in range(len(WIRE))))
+
+    assert numbers(tap, 1) == [ENDS[2] - 1, ENDS[5] - 1, ENDS[7] - 1]
+    assert (tap.resets, tap.goaway) == ({3: 8}, 11)
+
+
+def test_a_forgotten_stream_is_not_collected_any_more() -> None:
+    """What still comes for a stream that nobody reads is dropped."""
+    tap = fed(WIRE)
+
+    tap.forget(1)
+    tap.feed(data(1, b"late").serialize(), Arrival(9, 9, 9, 9))
+
+    assert tap.take(1) is None
+    assert tap.head(1) is None

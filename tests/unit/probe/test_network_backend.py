@@ -1,0 +1,242 @@
+"""Sockets that know when their bytes arrived."""
+
+import asyncio
+import contextlib
+import fcntl
+import itertools
+import socket
+import struct
+import termios
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import httpcore
+import pytest
+from far_side import until_acknowledged
+
+from chaoskit.clock import now
+from chaoskit.probe.dns import Resolver
+from chaoskit.probe.network_backend import Backend, Reach
+from chaoskit.probe.receive_stamps import StampClock
+from chaoskit.probe.socket_stream import Connection
+
+Test = Callable[[Connection, socket.socket], Awaitable[None]]
+
+
+class SetClock(StampClock):
+    """One whose date somebody sets `ahead` ns ahead, unseen."""
+
+    ahead = 0
+
+    def read(self, ancillary: list[tuple[int, int, bytes]]) -> int | None:
+        """As if the kernel had stamped by the new date."""
+        at = super().read(ancillary)
+        return None if at is None else at + self.ahead
+
+
+@contextlib.asynccontextmanager
+async def pair(clock: StampClock) -> AsyncIterator[tuple[Connection, socket.socket]]:
+    """A connection, and the plain blocking socket at its other end."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        backend = Backend(clock, itertools.count(), Reach(Resolver(), 1000))
+        connection = await backend.connect_tcp(*listener.getsockname())
+        assert isinstance(connection, Connection)
+        other, _ = listener.accept()
+        with other:
+            other.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            yield connection, other
+    await connection.aclose()
+    clock.close()
+
+
+def with_pair(test: Test, clock: StampClock | None = None) -> None:
+    """Run a test with a pair, when the kernel has begun to stamp."""
+
+    async def main() -> None:
+        async with pair(StampClock()) as (early, its_other), asyncio.timeout(10):
+            while early.last.at == early.last.user:
+                its_other.send(b"x")
+                await early.read(100)
+            async with pair(clock or StampClock()) as (connection, other):
+                await test(connection, other)
+
+    asyncio.run(main())
+
+
+def test_places_are_connected_to_in_order_whatever_is_asked_for() -> None:
+    """A host that was looked up beforehand is not looked up again: its addresses are tried one after the other."""
+
+    async def main() -> tuple[str, int | None]:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            places = ("::1", "127.0.0.1")
+            backend = Backend(clock := StampClock(), itertools.count(), Reach(Resolver(), 1000, places))
+            connection = await backend.connect_tcp("no-such-host.invalid", listener.getsockname()[1])
+            other, (caller, _) = listener.accept()
+            other.close()
+            await connection.aclose()
+            clock.close()
+            return caller, backend.took.name
+
+    assert asyncio.run(main()) == ("127.0.0.1", None)
+
+
+@pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
+def test_a_read_has_the_kernels_stamp() -> None:
+    """However late a busy loop fetches bytes, `at` is when the kernel had them, and `user` when it fetched them."""
+
+    async def test(connection: Connection, other: socket.socket) -> None:
+        for _ in range(3):
+            before = now()
+            other.send(b"hello")
+            until_acknowledged(other)
+            there = now()
+            time.sleep(0.03)  # the loop is held up
+
+            data = await connection.read(100)
+
+            assert data == b"hello"
+            assert before < connection.last.at < there + 100_000
+            assert connection.last.user - there > 29_000_000
+
+    with_pair(test)
+
+
+def test_reads_happen_whoever_waits() -> None:
+    """Bytes are fetched as they come while nobody reads: each segment is a read with a stamp of its own."""
+
+    async def test(connection: Connection, other: socket.socket) -> None:
+        sent = []
+        for letter in b"abc":
+            sent.append(now())
+            other.send(bytes([letter]))
+            while _unread_in_the_kernel(connection) or not until_acknowledged_once(other):
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+        arrivals = []
+        for letter in b"abc":
+            assert await connection.read(100) == bytes([letter])
+            arrivals.append(connection.last)
+
+        assert [one.number for one in arrivals] == [1, 2, 3]
+        assert all(stamp < one.at <= one.user for stamp, one in zip(sent, arrivals, strict=True))
+        assert arrivals[0].user < sent[1] < arrivals[1].user < sent[2]
+
+    with_pair(test)
+
+
+def test_what_nobody_reads_is_bounded() -> None:
+    """A flood stays in the kernel, but for a few hundred kilobytes."""
+
+    async def test(connection: Connection, other: socket.socket) -> None:
+        other.setblocking(False)
+        quiet = 0
+        while quiet < 100:  # rounds of the loop in which nobody took anything
+            await asyncio.sleep(0)
+            try:
+                other.send(bytes(100_000))
+                quiet = 0
+            except BlockingIOError:
+                quiet = quiet + 1 if _unread_in_the_kernel(connection) else 0
+
+        at_hand = 0
+        while True:
+            reading = connection.read(1 << 20)
+            try:
+                while reading.send(None) is None:
+                    pass  # the loop's turn, which a reader gives it now and then
+            except StopIteration as done:
+                at_hand += len(done.value)
+            else:
+                reading.close()
+                break
+
+        assert 256 * 1024 < at_hand <= (256 + 64) * 1024
+
+    with_pair(test)
+
+
+def test_the_end_and_a_reset_are_told_apart() -> None:
+    """FIN is empty bytes and `ended`; RST is a ReadError whose context is the kernel's errno."""
+
+    async def ends(connection: Connection, other: socket.socket) -> None:
+        other.send(b"last")
+        other.close()
+
+        assert await connection.read(100) == b"last"
+        assert not connection.ended
+        assert await connection.read(100) == b""
+        assert connection.ended
+
+    async def breaks(connection: Connection, other: socket.socket) -> None:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        other.close()
+
+        with pytest.raises(httpcore.ReadError) as caught:
+            await connection.read(100)
+        assert isinstance(caught.value.__context__, ConnectionResetError)
+        assert not connection.ended
+
+    with_pair(ends)
+    with_pair(breaks)
+
+
+def test_tcp_info_outlives_the_socket() -> None:
+    """Closing keeps TCP_INFO as it was; a second close does nothing."""
+
+    async def test(connection: Connection, other: socket.socket) -> None:
+        other.send(b"12345")
+        await connection.read(100)
+        await connection.aclose()
+        await connection.aclose()
+
+        at, fields = connection.info()
+
+        assert fields["bytes_received"] == 5
+        assert connection.met[0] <= at <= now()
+        assert connection.met[1]["rtt"] > 0
+
+    with_pair(test)
+
+
+def test_closing_wakes_who_waits() -> None:
+    """Whoever waits for bytes of a connection that is closed gets its end."""
+
+    async def test(connection: Connection, other: socket.socket) -> None:
+        reading = asyncio.ensure_future(connection.read(100))
+        await asyncio.sleep(0)
+        await connection.aclose()
+
+        assert await reading == b""
+
+    with_pair(test)
+
+
+def test_a_clock_that_was_set_makes_no_gap() -> None:
+    """Stamps never run backwards or ahead of our own, even when the date was changed since the last look."""
+
+    clock = SetClock()
+
+    async def test(connection: Connection, other: socket.socket) -> None:
+        arrivals = []
+        for hours in (0, -1, 1):
+            clock.ahead = hours * 3600 * 10**9
+            other.send(b"x")
+            await connection.read(100)
+            arrivals.append(connection.last)
+
+        assert all(one.at <= one.user for one in arrivals)
+        assert all(before.at <= after.at for before, after in itertools.pairwise(arrivals))
+
+    with_pair(test, clock)
+
+
+def _unread_in_the_kernel(connection: Connection) -> int:
+    count: int
+    (count,) = struct.unpack("i", fcntl.ioctl(connection.get_extra_info("socket"), termios.FIONREAD, b"\0" * 4))
+    return count
+
+
+def until_acknowledged_once(other: socket.socket) -> bool:
+    """Whether the peer's kernel has everything."""
+    return not struct.unpack("i", fcntl.ioctl(other, termios.TIOCOUTQ, b"\0" * 4))[0]

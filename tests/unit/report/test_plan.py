@@ -1,0 +1,137 @@
+"""A plan on the screen: everything that would change, before anything does."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from made_runs import plan as in_a_lab
+from rich.console import Console
+
+from chaoskit.host_lookups import Ground
+from chaoskit.plan.compile import compile_plan
+from chaoskit.plan.model import Plan
+from chaoskit.report.plan import render
+from chaoskit.spec.load import parse
+
+FILE = """\
+name: real
+question: How much?
+stage: {{target: "https://api.example.com/v1", model: gpt, key-env: MY_KEY{stage}}}
+workload: {{request-rate: 10/s, output-tokens: 5}}
+faults:
+  lossy: {{direction: {direction}, netem: {{delay: 30ms, loss: 1%}}}}
+timeline: [{{baseline: 10s}}, {{{phase}: 10s}}]
+"""
+GROUND = Ground("eth0", addresses={"api.example.com": ("192.0.2.7", "2001:db8::7")})
+
+
+def shown(plan: Plan) -> str:
+    """The screen's lines, wide enough for all."""
+    file = io.StringIO()
+    render(plan, Console(file=file, width=400))
+    return file.getvalue()
+
+
+def on_interface(stage: str = "", direction: str = "both", phase: str = "lossy", classifier: str = "flower") -> str:
+    """What is shown of an experiment on eth0."""
+    text = FILE.format(stage=stage, direction=direction, phase=phase)
+    return shown(compile_plan(parse(text, "x.yaml"), GROUND, classifier))
+
+
+def test_whom_it_hits_is_shown() -> None:
+    """Addresses, each filter in words, the lease, and whose key is used, by its name."""
+    lines = [line.strip() for line in on_interface().splitlines()]
+
+    for line in (
+        "api.example.com is 192.0.2.7, 2001:db8::7",
+        "ifb chaos-down",
+        "qdisc chaos-down: netem, limit 3715",
+        "clsact eth0",
+        "filter eth0 egress 51717: ip tcp to 192.0.2.7/32 port 443, through chaos-up",
+        "filter eth0 ingress 51717: ip tcp from 192.0.2.7/32 port 443, through chaos-down",
+        "filter eth0 ingress 51720: ipv6 tcp from 2001:db8::7/128 fragments of any port, through chaos-down",
+    ):
+        assert line in lines
+    text = "\n".join(lines)
+    assert "The interface eth0 (15 changes, all put back: at the latest 30s after the run's last sign of life" in text
+    assert "https://api.example.com/v1 for gpt, with the key in MY_KEY: openai-chat" in text
+    assert "down: delay 30ms loss 1%" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"stage": ", everything: true"}, "filter eth0 ingress 51717: everything, through chaos-down"),
+        ({"stage": ", protocol: icmp, to: '10.0.0.0/8'"}, "51717: ip icmp from 10.0.0.0/8, through chaos-down"),
+        ({"stage": ", local-port: 8000", "direction": "up"}, "51717: ip tcp from port 8000, through chaos-up"),
+        (
+            {"stage": ", ip: '4'", "classifier": "u32"},
+            "filter eth0 ingress 51973 to 51997: u32 on bytes of the headers",
+        ),
+        ({"stage": ", ip: '4'", "classifier": "u32"}, "hits IPv4 tcp with 192.0.2.7/32 at port 443"),
+        ({"stage": ", local-port: 8000"}, "hits everything with anybody, at our port 8000"),
+        ({"phase": "warm-up"}, "The interface eth0 (nothing on it is changed)"),
+        ({}, "warning stage: fragments show no ports"),
+        ({}, "warning stage: a real interface hands over up to 64 kB at once"),
+    ],
+)
+def test_every_kind_of_aim_has_its_words(options: dict[str, str], line: str) -> None:
+    """All of an interface, protocols, ports, kernels without flower, nothing at all; and what to know about it."""
+    assert line in on_interface(**options)
+
+
+def test_what_phases_alone_change_is_shown() -> None:
+    """An interface on which nothing stands from the beginning is changed all the same."""
+    text = FILE.format(stage="", direction="up", phase="lossy").replace(
+        "{direction: up, netem: {delay: 30ms, loss: 1%}}", "{mss-clamp: 1360}"
+    )
+
+    told = shown(compile_plan(parse(text, "x.yaml"), GROUND))
+
+    assert "The interface eth0 (changed by its phases alone, all put back: at the latest 30s after" in told
+    assert "handshakes: mss at most 1360" in told
+    assert "hits tcp with 192.0.2.7/32 at port 443" in told
+
+
+def test_a_lab_is_shown_as_ever() -> None:
+    """Its changes are in namespaces of its own."""
+    text = shown(in_a_lab())
+
+    assert "The lab (" in text
+    assert "client-router down: delay 30ms loss 10%" in text
+
+
+def test_remedies_are_shown() -> None:
+    """Parameters, and routes with the sizes that they were given alone; what is on sockets says so; TLS is named."""
+    text = """\
+name: tuned
+question: Does it help?
+stage: {lab: edge, tls: true}
+workload: {request-rate: 10/s, output-tokens: 5}
+client: {sysctl: {net.ipv4.tcp_mtu_probing: 1}, route-mtu: 1400, congestion-control: bbr}
+server: {maxseg: 1360}
+timeline: [{baseline: 10s}]
+"""
+    lines = [line.strip() for line in shown(compile_plan(parse(text, "x.yaml"))).splitlines()]
+
+    for line in (
+        "client: sysctl net.ipv4.tcp_mtu_probing value=1",
+        "client: sysctl net.ipv4.tcp_congestion_control value=bbr",
+        "client: route 0.0.0.0/0 via=10.1.0.254",
+        "client: route 0.0.0.0/0 via=10.1.0.254 mtu=1400",
+        "server: maxseg 1360, on each of its sockets",
+        "Asks    openai-chat over HTTP/1.1 and TLS, 10/s open loop (about 100 streams), 1kB prompts, 5 tokens",
+    ):
+        assert line in lines
+    assert not any(line.startswith("client: maxseg") for line in lines)
+
+
+def test_sockets_on_a_real_interface_are_shown() -> None:
+    """The probe's own are tuned, and nothing else."""
+    text = FILE.format(stage="", direction="down", phase="warm-up")
+    text += "client: {maxseg: 1360, congestion-control: bbr}\n"
+
+    assert "client: maxseg 1360 and congestion-control bbr, on each of its sockets" in shown(
+        compile_plan(parse(text, "x.yaml"), GROUND)
+    )

@@ -1,0 +1,55 @@
+"""A phase's course as signs."""
+
+from __future__ import annotations
+
+import math
+
+from chaoskit.analysis.result import Bucket
+from chaoskit.report.sparkline import deaths, line, merge, scale
+
+
+def bucket(ttft: float | None, interrupted: int = 0) -> Bucket:
+    """A bucket with this median, in ms."""
+    return Bucket(at_s=0, requests=1, ttft_p50_ms=ttft, interrupted=interrupted, stalls=2)
+
+
+def test_the_scale_runs_from_the_least_to_the_largest() -> None:
+    """Least, largest and their geometric middle; nobody asked; never came."""
+    course = [bucket(100), bucket(1600), bucket(400), bucket(None), bucket(math.inf)]
+
+    ends = scale(course)
+
+    assert ends == (100, 1600)
+    assert line(course, ends) == "▁█▅ !"
+
+
+def test_little_change_looks_little() -> None:
+    """The scale spans a doubling at least: a tenth more is no peak."""
+    course = [bucket(100), bucket(110)]
+
+    ends = scale(course)
+
+    assert ends == (100, 200)
+    assert line(course, ends) == "▁▂"
+
+
+def test_instant_answers_have_a_scale_too() -> None:
+    """Latencies of nothing at all do not break the logarithm."""
+    assert line([bucket(0)], (0, 0)) == "▁"
+
+
+def test_without_a_first_token_there_is_no_scale() -> None:
+    """Nothing to draw."""
+    assert scale([bucket(None), bucket(math.inf)]) is None
+
+
+def test_deaths_are_counted() -> None:
+    """A cross for one, a digit for some, a plus for ten and more."""
+    assert deaths([bucket(1), bucket(1, 1), bucket(1, 9), bucket(1, 10), bucket(1)]) == " ×9+"
+
+
+def test_merging_keeps_the_worst() -> None:
+    """Several buckets as one show their slowest median and all their deaths."""
+    merged = merge([bucket(100, 1), bucket(None), bucket(300, 2), bucket(50)], 3)
+
+    assert [(each.ttft_p50_ms, each.interrupted, each.stalls) for each in merged] == [(300, 3, 6), (50, 0, 2)]

@@ -1,0 +1,196 @@
+"""Requests are understood, or refused in their own vendor's words."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chaoskit.server.requests import Ask, Reply, Request, understand
+
+CHAT = {"model": "m", "messages": [{"role": "user", "content": "how are you today"}]}
+PATHS = ("/v1/chat/completions", "/v1/messages", "/api/chat", "/sse", "/v1/models")
+
+
+def post(path: str, body: Any, **headers: str) -> Ask | Reply:
+    """What a POST of this comes to."""
+    return understand(Request("POST", path, headers, json.dumps(body).encode(), 0))
+
+
+def message(reply: Ask | Reply) -> str:
+    """The vendor's error message, wherever it lies in its shape."""
+    assert isinstance(reply, Reply)
+    body = json.loads(reply.body)
+    if isinstance(body["error"], str):
+        return body["error"]
+    return str(body["error"]["message"])
+
+
+def test_every_vendor_is_understood() -> None:
+    """Each vendor's way of asking for tokens and for a stream comes to the same."""
+    openai = post("/v1/chat/completions", {**CHAT, "max_tokens": 9, "stream": True})
+    newer = post("/v1/chat/completions", {**CHAT, "max_completion_tokens": 9, "max_tokens": 5, "stream": True})
+    anthropic = post("/v1/messages?beta=true", {**CHAT, "max_tokens": 9, "stream": True})
+    ollama = post("/api/chat", {**CHAT, "options": {"num_predict": 9}})
+    sse = post("/sse?tokens=9", None)
+
+    for ask in (openai, newer, anthropic, ollama, sse):
+        assert isinstance(ask, Ask)
+        assert (ask.tokens, ask.limited, ask.streamed) == (9, True, True)
+    assert openai == newer
+
+
+def test_defaults_are_the_vendors() -> None:
+    """OpenAI and Anthropic stream when asked to, Ollama unless asked not to; without a limit there are 100."""
+    openai = post("/v1/chat/completions", CHAT)
+    anthropic = post("/v1/messages", {**CHAT, "max_tokens": 3, "stream": None})
+    ollama = post("/api/chat", {**CHAT, "stream": False})
+
+    for ask in (openai, anthropic, ollama):
+        assert isinstance(ask, Ask)
+        assert not ask.streamed
+    assert isinstance(openai, Ask)
+    assert (openai.tokens, openai.limited) == (100, False)
+
+
+def test_fields_that_are_not_used_are_not_looked_at() -> None:
+    """What a client sends beyond this server's needs changes nothing."""
+    plain = post("/v1/chat/completions", CHAT)
+
+    assert post("/v1/chat/completions", {**CHAT, "temperature": 2, "tools": [], "x": {"y": 1}}) == plain
+
+
+def test_usage_is_sent_when_asked_for() -> None:
+    """`stream_options.include_usage` is honoured, and no by default."""
+    asked = post("/v1/chat/completions", {**CHAT, "stream": True, "stream_options": {"include_usage": True}})
+    silent = post("/v1/chat/completions", {**CHAT, "stream": True})
+
+    assert isinstance(asked, Ask)
+    assert isinstance(silent, Ask)
+    assert (asked.usage, silent.usage) == (True, False)
+
+
+def test_streams_are_numbered_by_their_header() -> None:
+    """The stream's number comes from `x-chaoskit-stream`, on every path; what is no number is refused."""
+    for path in ("/v1/chat/completions", "/v1/messages", "/api/chat", "/sse"):
+        body = {**CHAT, "max_tokens": 1}
+        numbered = post(path, body, **{"x-chaoskit-stream": "17"})
+        unnumbered = post(path, body)
+        wrong = post(path, body, **{"x-chaoskit-stream": "-1x"})
+
+        assert isinstance(numbered, Ask)
+        assert isinstance(unnumbered, Ask)
+        assert (numbered.stream, unnumbered.stream) == (17, None)
+        assert "x-chaoskit-stream" in message(wrong)
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"model": 3}, "model"),
+        ({"model": None}, "model"),
+        ({"messages": "hi"}, "messages"),
+        ({"messages": None}, "messages"),
+        ({"messages": ["hi"]}, "messages[0]"),
+        ({"messages": [{"role": 3}]}, "messages[0]"),
+        ({"stream": "yes"}, "stream"),
+        ({"stream": 1}, "stream"),
+        ({"max_tokens": 0, "options": {"num_predict": 0}}, "1 to 100000"),
+        ({"max_tokens": 100_001, "options": {"num_predict": 100_001}}, "1 to 100000"),
+        ({"max_tokens": "9", "options": {"num_predict": "9"}}, "an integer"),
+        ({"max_tokens": True, "options": {"num_predict": True}}, "an integer"),
+        ({"max_tokens": 1.5, "options": {"num_predict": 1.5}}, "an integer"),
+    ],
+)
+def test_wrong_types_are_refused(change: dict[str, Any], names: str) -> None:
+    """A field of the wrong type or out of range is a 400 that names it, from every vendor."""
+    for path in ("/v1/chat/completions", "/v1/messages", "/api/chat"):
+        reply = post(path, {**CHAT, "max_tokens": 5, **change})
+
+        assert isinstance(reply, Reply)
+        assert reply.status == 400
+        assert names in message(reply)
+
+
+def test_anthropic_wants_a_limit() -> None:
+    """Anthropic's `max_tokens` is not optional."""
+    assert "max_tokens" in message(post("/v1/messages", CHAT))
+
+
+@pytest.mark.parametrize("tokens", ["x", "-3", "0", "100001", "1e3", "٣", "9" * 5000])
+def test_sse_wants_a_number(tokens: str) -> None:
+    """`/sse?tokens=` takes an integer in range and nothing else."""
+    assert "tokens" in message(post(f"/sse?tokens={tokens}", None))
+
+
+def test_errors_have_the_vendors_shape() -> None:
+    """Each vendor's clients find the refusal where they look for it."""
+    openai = understand(Request("POST", "/v1/chat/completions", {}, b"{", 0))
+    anthropic = understand(Request("POST", "/v1/messages", {}, b"{", 0))
+    ollama = understand(Request("POST", "/api/chat", {}, b"{", 0))
+
+    assert isinstance(openai, Reply)
+    assert isinstance(anthropic, Reply)
+    assert isinstance(ollama, Reply)
+    assert openai.status == anthropic.status == ollama.status == 400
+    assert json.loads(openai.body)["error"].keys() == {"message", "type", "param", "code"}
+    assert json.loads(anthropic.body)["type"] == "error"
+    assert json.loads(anthropic.body)["error"].keys() == {"type", "message"}
+    assert json.loads(ollama.body).keys() == {"error"}
+
+
+def test_unknown_paths_and_methods() -> None:
+    """What is not here is a 404 in the nearest vendor's shape; a wrong method is a 405 that says which is right."""
+    for path in ("/", "/v1/embeddings", "/v1/messages/batches", "/api/tags", "/sse/", "http://x/v1/nothing"):
+        reply = understand(Request("GET", path, {}, b"", 0))
+        assert isinstance(reply, Reply)
+        assert reply.status == 404
+        assert "known are" in message(reply)
+    for path in PATHS:
+        reply = understand(Request("DELETE", path, {}, b"", 0))
+        assert isinstance(reply, Reply)
+        assert reply.status == 405
+        assert dict(reply.headers)["allow"] in ("POST", "GET", "GET, POST")
+
+
+@given(path=st.sampled_from(PATHS), method=st.sampled_from(["GET", "POST"]), body=st.binary(max_size=200))
+def test_no_body_is_too_strange(path: str, method: str, body: bytes) -> None:
+    """Whatever bytes come, there is an answer."""
+    assert isinstance(understand(Request(method, path, {}, body, 0)), Ask | Reply)
+
+
+def test_no_json_is_too_strange() -> None:
+    """Whatever a field holds, there is an answer."""
+    values: list[Any] = [
+        None,
+        False,
+        -1,
+        2**70,
+        1.5,
+        "",
+        "\ud800",
+        [],
+        [[]],
+        [{}],
+        [{"role": "x", "content": {}}],
+        {},
+    ]
+    for path in PATHS:
+        for name in ("model", "messages", "stream", "max_tokens", "options", "stream_options"):
+            for value in values:
+                assert isinstance(post(path, {**CHAT, "max_tokens": 5, name: value}), Ask | Reply)
+
+
+@given(target=st.text(alphabet=st.characters(min_codepoint=33, max_codepoint=126), max_size=60))
+def test_no_path_is_too_strange(target: str) -> None:
+    """Whatever target comes, there is an answer."""
+    assert isinstance(understand(Request("GET", target, {}, b"", 0)), Ask | Reply)
+
+
+def test_deep_json_is_refused() -> None:
+    """JSON nested too deeply to read is a 400, not a crash."""
+    reply = understand(Request("POST", "/v1/chat/completions", {}, b"[" * 200_000, 0))
+
+    assert isinstance(reply, Reply)
+    assert reply.status == 400

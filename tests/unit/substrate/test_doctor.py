@@ -1,0 +1,75 @@
+"""What the doctor tells: a finding for each feature, and the remedy for each that is missing."""
+
+from __future__ import annotations
+
+import pytest
+
+from chaoskit.facts import Facts
+from chaoskit.substrate.doctor import Finding, features, guards, python, rights
+
+REFUSED = "no user namespace for us: run as root, or --substrate uml"
+
+
+def test_every_feature_is_told() -> None:
+    """The kernel comes first, then each feature with its yes, or its no and the kernel's answer."""
+    facts = Facts(kernel="6.8.0", features=frozenset({"veth"}), missing={"netem": "sudo modprobe -a sch_netem"})
+
+    told = {each.name: each for each in features(facts)}
+
+    assert list(told) == [
+        "kernel",
+        "namespaces",
+        "veth",
+        "netem",
+        "netem-seed",
+        "ifb",
+        "clsact",
+        "matchall",
+        "flower",
+        "u32",
+        "drop",
+        "police",
+        "clamp",
+    ]
+    assert told["kernel"].says == "6.8.0"
+    assert told["veth"] == Finding("veth", True, "")
+    assert told["netem"] == Finding("netem", False, "sudo modprobe -a sch_netem")
+
+
+@pytest.mark.parametrize(
+    ("facts", "is_able", "says"),
+    [
+        (Facts(root=True, user_namespaces=True), True, "as we are"),
+        (Facts(user_namespaces=True), True, "user namespace"),
+        (Facts(missing={"namespaces": REFUSED}), False, REFUSED),
+    ],
+)
+def test_rights(facts: Facts, is_able: bool, says: str) -> None:
+    """Root and an unprivileged user who may make namespaces can both experiment; else it is said what to do."""
+    finding = rights(facts)
+
+    assert finding.is_able is is_able
+    assert says in finding.says
+
+
+def test_guards() -> None:
+    """What root in a guest cannot do is told, and what he can where a guest cannot be confined, with what to type."""
+    for user, left in ((0, "may read others' files, as root, and nothing more"), (1000, "has no capability")):
+        files, own = guards("", user)
+        assert (files.is_able, own.is_able) == (True, True)
+        assert left in own.says
+
+    unguarded = guards("unshare: No space left on device; sudo sysctl -w user.max_user_namespaces=10000", 1000)
+
+    assert not any(each.is_able for each in unguarded)
+    assert unguarded[0].says.endswith("sudo sysctl -w user.max_user_namespaces=10000")
+    assert "can write what user 1000 can write here" in unguarded[0].says
+
+
+@pytest.mark.parametrize(("version", "is_able"), [((3, 9, 2), False), ((3, 11, 0), True), ((3, 14, 1), True)])
+def test_python(version: tuple[int, ...], is_able: bool) -> None:
+    """Python before 3.11 is told with what to install."""
+    finding = python(version)
+
+    assert finding.is_able is is_able
+    assert ("apt-get install" in finding.says) is not is_able
