@@ -21,7 +21,7 @@ class Hung:
 
 
 @dataclass(frozen=True)
-class Ground:
+class HostLookups:
     """A real interface, as it was when somebody looked.
 
     `addresses` are those of each host name that was asked for, IPv4 and IPv6, in canonical form.

@@ -22,7 +22,7 @@ _NEVER = 2**63 - 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class Pacer:
+class AbsoluteTimer:
     """A heap of calls and one timerfd (timerfd_create(2)). Belongs to the loop that is running when it is made."""
 
     def __init__(self) -> None:

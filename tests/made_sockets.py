@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from made_runs import Made, ns
 
-from chaoskit.analysis.load import Raw
+from chaoskit.analysis.load import RawRecords
 from chaoskit.analysis.network.path_mtu import path_mtu
 from chaoskit.analysis.result import Direction, PathMtu
 from chaoskit.analysis.streams.assemble import streams
@@ -77,7 +77,7 @@ class Run:
             Phase(name, 0, ("narrow",) if name == "narrow" else (), ns(at), ns(at), ns(at + 10_000))
             for name, at in (("baseline", 0), ("narrow", 10_000), ("recovery", 20_000))
         ]
-        raw = Raw(
+        raw = RawRecords(
             plan=self.plan,
             machine={},
             doubts=(),

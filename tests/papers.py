@@ -14,8 +14,8 @@ from typing import ClassVar
 from pydantic import TypeAdapter
 
 from chaoskit.clock import Clock, RealClock
-from chaoskit.conduct.lease_scope import Held, Order, leased
-from chaoskit.conduct.recovery import Settlement
+from chaoskit.conduct.lease_scope import HeldLease, LeaseRequest, hold_lease
+from chaoskit.conduct.recovery import Recovery
 from chaoskit.engine.apply_restore import apply
 from chaoskit.engine.lease import Lease, Leases
 from chaoskit.facts import Facts
@@ -112,7 +112,7 @@ class Bench:
     """A paper kernel, a state folder and a lock of one's own; and the processes that were started with them."""
 
     folder: Path
-    order: Order = field(default_factory=lambda: Order("inject", "a test", "eth0", 60 * 10**9))
+    order: LeaseRequest = field(default_factory=lambda: LeaseRequest("inject", "a test", "eth0", 60 * 10**9))
     pids: list[int] = field(default_factory=list)
     made: ClassVar[list[Path]] = []
 
@@ -141,15 +141,15 @@ class Bench:
         """Whether no lease stands."""
         return not (self.leases.state / "leases").exists() or not any((self.leases.state / "leases").iterdir())
 
-    def hold(self, then: Callable[[Held], None], hook: Callable[[str], None] = _nothing) -> None:
+    def hold(self, then: Callable[[HeldLease], None], hook: Callable[[str], None] = _nothing) -> None:
         """Change everything, in this process, and do this before it is put back."""
-        with leased(self.order, replace(self.kernel, hook=hook).opened, self.leases.state, self.lock) as held:
+        with hold_lease(self.order, replace(self.kernel, hook=hook).opened, self.leases.state, self.lock) as held:
             for change in CHANGES:
                 apply(held.kernel, held.journal, change)
             held.begin()
             then(held)
 
-    def begin(self, then: Callable[[Held], None], hook: Callable[[str], None] = _nothing) -> int:
+    def begin(self, then: Callable[[HeldLease], None], hook: Callable[[str], None] = _nothing) -> int:
         """The same in a process of its own; its pid."""
         pid = os.fork()
         if pid:
@@ -163,12 +163,12 @@ class Bench:
         finally:
             os._exit(code)
 
-    def begun(self, then: Callable[[Held], None] | None = None) -> int:
+    def begun(self, then: Callable[[HeldLease], None] | None = None) -> int:
         """The pid of an owner that has changed everything, and waits for ever."""
         ready = self.folder / "ready"
         ready.unlink(missing_ok=True)
 
-        def work(held: Held) -> None:
+        def work(held: HeldLease) -> None:
             ready.touch()
             (then or (lambda _: sleep()))(held)
 
@@ -186,7 +186,7 @@ class Bench:
     def settle(self, lease: str | None = None, clock: Clock | None = None) -> list[str]:
         """What `chaoskit restore` could not put back; what it says is in `said`."""
         clock = clock or RealClock()
-        settlement = Settlement(self.leases, self.kernel.opened, self.said.append, clock, self.lock)
+        settlement = Recovery(self.leases, self.kernel.opened, self.said.append, clock, self.lock)
         if lease is None:
             settlement.everything()
         else:

@@ -9,7 +9,7 @@ from pathlib import Path
 from chaoskit import __version__
 from chaoskit.analysis.conclusion import doubts, explained, outcome, warnings
 from chaoskit.analysis.health import health
-from chaoskit.analysis.load import Raw, load
+from chaoskit.analysis.load import RawRecords, load
 from chaoskit.analysis.network.attribution import Traces, blame, disordered
 from chaoskit.analysis.network.fidelity import fidelity
 from chaoskit.analysis.network.path_mtu import path_mtu
@@ -21,7 +21,7 @@ from chaoskit.analysis.statistics.metrics import metrics
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.analysis.streams.buckets import bucket_seconds, buckets
 from chaoskit.analysis.streams.goodput import good
-from chaoskit.analysis.streams.phase_samples import SECOND, WHOLE, Part, home, parts
+from chaoskit.analysis.streams.phase_samples import SECOND, WHOLE, PhaseSamples, home, parts
 from chaoskit.analysis.streams.timeline import Timeline, single, timeline
 from chaoskit.faults.tc_format import describe
 from chaoskit.folder import display_path
@@ -56,7 +56,7 @@ def analyse(run: Path, asked: Asked | None = None) -> Result:
     return understand(raw, run, _asked(raw.plan) if raw.plan else asked or Asked())
 
 
-def understand(raw: Raw, run: Path, asked: Asked) -> Result:
+def understand(raw: RawRecords, run: Path, asked: Asked) -> Result:
     """The same for records that have been read. `run` is only named in the result."""
     found = raw.streams
     course = _timeline(raw)
@@ -106,7 +106,7 @@ def _asked(plan: Plan) -> Asked:
     )
 
 
-def _timeline(raw: Raw) -> Timeline:
+def _timeline(raw: RawRecords) -> Timeline:
     if raw.phases:
         return timeline(raw.phases, raw.last)
     if not raw.requests:
@@ -114,7 +114,7 @@ def _timeline(raw: Raw) -> Timeline:
     return single(ALONE, min(request.scheduled for request in raw.requests), raw.last)
 
 
-def _intended(raw: Raw, found: Sequence[Stream], workload: Workload | None) -> dict[int, int]:
+def _intended(raw: RawRecords, found: Sequence[Stream], workload: Workload | None) -> dict[int, int]:
     """How many tokens the reference server meant to send; to streams it never saw, what was asked of it."""
     told = {served.stream: served.intended for served in raw.served if served.stream is not None}
     if not raw.served or workload is None:
@@ -123,9 +123,9 @@ def _intended(raw: Raw, found: Sequence[Stream], workload: Workload | None) -> d
 
 
 def _phases(
-    raw: Raw,
+    raw: RawRecords,
     course: Timeline,
-    by_name: Mapping[str, Part],
+    by_name: Mapping[str, PhaseSamples],
     estimates: Estimates,
     stretches: Mapping[str, tuple[Bucket, ...]],
 ) -> Iterator[PhaseResult]:
@@ -155,7 +155,7 @@ def _phases(
         )
 
 
-def _went_on(raw: Raw) -> frozenset[int]:
+def _went_on(raw: RawRecords) -> frozenset[int]:
     """The streams to which the server sent more than arrived."""
     arrived = {request.stream: request.tokens for request in raw.requests}
     return frozenset(

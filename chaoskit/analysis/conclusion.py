@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from chaoskit.analysis.formatting import said
 from chaoskit.analysis.health import LOOP_MS, SCHEDULING_MS, SERVER_LATE_MS
-from chaoskit.analysis.load import Raw
+from chaoskit.analysis.load import RawRecords
 from chaoskit.analysis.objectives import Doubt
 from chaoskit.analysis.result import Achievement, Found, Health, Outcome, PhaseResult, Verdict
 from chaoskit.analysis.streams.assemble import Stream
@@ -16,12 +16,12 @@ from chaoskit.spec.objectives import Objective
 _DEADLY = ("black-hole", "probed")
 
 
-def doubts(raw: Raw, found: Sequence[Stream], achieved: Sequence[Achievement], own: Health) -> tuple[Doubt, ...]:
+def doubts(raw: RawRecords, found: Sequence[Stream], achieved: Sequence[Achievement], own: Health) -> tuple[Doubt, ...]:
     """Why this run, or some of its phases, can decide nothing."""
     return (*_of_the_end(raw), *_of_the_client(found, own), *_of_the_faults(achieved))
 
 
-def _of_the_end(raw: Raw) -> Iterator[Doubt]:
+def _of_the_end(raw: RawRecords) -> Iterator[Doubt]:
     if raw.how == "finished" and raw.detail:
         yield Doubt(raw.detail)
 
@@ -49,7 +49,9 @@ def _of_the_faults(achieved: Sequence[Achievement]) -> Iterator[Doubt]:
             )
 
 
-def outcome(raw: Raw, streams: Sequence[Stream], verdicts: Sequence[Verdict], doubted: Sequence[Doubt]) -> Outcome:
+def outcome(
+    raw: RawRecords, streams: Sequence[Stream], verdicts: Sequence[Verdict], doubted: Sequence[Doubt]
+) -> Outcome:
     """How it went and what it found, with the first reason. Without objectives, something must have been seen."""
     found, reason = _found(verdicts, doubted)
     if found == "none" and not any(stream.tokens for stream in streams):

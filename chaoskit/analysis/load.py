@@ -29,7 +29,7 @@ _HOWS: tuple[How, ...] = get_args(How)
 
 
 @dataclass(frozen=True)
-class Raw:
+class RawRecords:
     """The records of one run, in the order they were written. `plan` is None for a bare probe.
 
     `doubts` say what could not be read, and is not needed.
@@ -65,7 +65,7 @@ class Raw:
         )
 
 
-def load(run: Path) -> Raw:
+def load(run: Path) -> RawRecords:
     """Read a run directory.
 
     Raises SpecError when it is none, of another schema, or holds something that is no record of it.
@@ -80,7 +80,7 @@ def load(run: Path) -> Raw:
     how, detail = how_it_went(run, plan is not None)
     requests = _requests(run)
     machine, doubt = _machine(run / MACHINE)
-    return Raw(
+    return RawRecords(
         plan=plan,
         machine=machine,
         doubts=doubt,

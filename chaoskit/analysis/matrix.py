@@ -49,7 +49,7 @@ class Row(BaseModel):
         return self.result.outcome.how if self.result else None
 
 
-class SideBySide(BaseModel):
+class MatrixResult(BaseModel):
     """All variants of one file, in the matrix's order."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -94,7 +94,7 @@ def is_of_a_matrix(run: Path) -> bool:
     return lexists(run / EXPERIMENT) and not lexists(run / PLAN)
 
 
-def gather(run: Path) -> SideBySide:
+def gather(run: Path) -> MatrixResult:
     """What the variants in this folder found. Raises SpecError when it is none of a matrix."""
     path = run / EXPERIMENT
     try:
@@ -117,11 +117,11 @@ def row(variant: Variant, run: Path) -> Row:
         return Row(name=variant.name, values=variant.values, result=None, missing=str(error))
 
 
-def beside(told: Variants, run: Path, rows: tuple[Row, ...]) -> SideBySide:
+def beside(told: Variants, run: Path, rows: tuple[Row, ...]) -> MatrixResult:
     """These rows, with how it went as a whole."""
     how, detail = how_it_went(run, is_experiment=True)
     first = told.each[0].experiment
-    return SideBySide(
+    return MatrixResult(
         chaoskit=__version__,
         name=first.name,
         question=first.question,

@@ -16,7 +16,7 @@ from chaoskit.analysis.statistics import intervals
 from chaoskit.analysis.statistics.comparison import ratio
 from chaoskit.analysis.statistics.estimates import FEW, Estimates, scale, unit
 from chaoskit.analysis.streams.goodput import COMPARE
-from chaoskit.analysis.streams.phase_samples import WHOLE, Part
+from chaoskit.analysis.streams.phase_samples import WHOLE, PhaseSamples
 from chaoskit.spec.objectives import Objective
 
 _MOST = 1_000_000  # streams beyond which nobody will wait for a verdict
@@ -43,7 +43,9 @@ class Claim:
     beyond: int = 0  # how many streams do
 
 
-def judge(objective: Objective, parts: Mapping[str, Part], estimates: Estimates, doubts: Iterable[Doubt]) -> Verdict:
+def judge(
+    objective: Objective, parts: Mapping[str, PhaseSamples], estimates: Estimates, doubts: Iterable[Doubt]
+) -> Verdict:
     """The verdict on one objective."""
     needed = [name for name in (objective.phase or WHOLE, objective.reference) if name is not None]
     absent = [name for name in needed if name not in parts]
@@ -60,7 +62,7 @@ def judge(objective: Objective, parts: Mapping[str, Part], estimates: Estimates,
     return _decide(objective, claim, evidence)
 
 
-def _claim(objective: Objective, parts: Mapping[str, Part], estimates: Estimates) -> Claim:
+def _claim(objective: Objective, parts: Mapping[str, PhaseSamples], estimates: Estimates) -> Claim:
     metric, part = objective.metric, parts[objective.phase or WHOLE]
     estimate = estimates.of(part, metric)
     if objective.factor is not None and objective.reference is not None:
@@ -80,7 +82,7 @@ def _claim(objective: Objective, parts: Mapping[str, Part], estimates: Estimates
     )
 
 
-def _beyond(objective: Objective, part: Part, bound: float) -> int:
+def _beyond(objective: Objective, part: PhaseSamples, bound: float) -> int:
     if objective.metric == "interruption_rate":
         return len(part.interrupted)
     name = objective.metric.rpartition("_")[0]
@@ -157,7 +159,7 @@ def _for_share(hits: int, count: int, bound: float) -> int | None:
     return None
 
 
-def _evidence(metric: str, part: Part) -> Evidence:
+def _evidence(metric: str, part: PhaseSamples) -> Evidence:
     if metric == "interruption_rate":
         return Evidence(file="requests.jsonl", count=len(part.judged), worst=_few(s.number for s in part.interrupted))
     name = metric.rpartition("_")[0]

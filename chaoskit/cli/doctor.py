@@ -10,7 +10,7 @@ import typer
 from chaoskit.terminal import say, say_json
 
 if TYPE_CHECKING:
-    from chaoskit.substrate.doctor import Checkup
+    from chaoskit.substrate.doctor import Diagnosis
 
 
 def doctor(
@@ -32,7 +32,7 @@ def doctor(
     raise typer.Exit(0 if checkup.here_can or checkup.guest_can else 3)
 
 
-def _lines(checkup: Checkup) -> list[str]:
+def _lines(checkup: Diagnosis) -> list[str]:
     """Three lists and a conclusion."""
     lines = []
     groups = {"This kernel": checkup.here, "A guest kernel": checkup.guest, "What guards this machine": checkup.guards}

@@ -13,7 +13,7 @@ from chaoskit.terminal import complain
 
 if TYPE_CHECKING:
     from chaoskit.conduct.user_command import Command
-    from chaoskit.substrate.selection import Wish
+    from chaoskit.substrate.selection import SubstrateOptions
 
 
 def exec(
@@ -32,7 +32,7 @@ def exec(
     from chaoskit.conduct import sudo_caller
     from chaoskit.conduct.user_command import Command, refusal
     from chaoskit.errors import SpecError
-    from chaoskit.substrate.selection import Wish
+    from chaoskit.substrate.selection import SubstrateOptions
 
     argv = after_the_dashes(context)
     if not argv:
@@ -49,18 +49,18 @@ def exec(
     command = Command.here(argv, sudo_caller.choose(as_root, complain))
     if file is None:
         raise typer.Exit(_outside(down, up, seed, command))
-    raise typer.Exit(_lab(file, variant, fault, Wish(substrate.value, kernel, "real"), command))
+    raise typer.Exit(_lab(file, variant, fault, SubstrateOptions(substrate.value, kernel, "real"), command))
 
 
 def _outside(down: str | None, up: str | None, seed: int, command: Command) -> int:
     from chaoskit.conduct.exec import outside
     from chaoskit.plan.exec import shaped
-    from chaoskit.spec.exec import outing
+    from chaoskit.spec.exec import exec_faults
 
-    return outside(shaped(outing(down, up, seed)), command, complain)
+    return outside(shaped(exec_faults(down, up, seed)), command, complain)
 
 
-def _lab(file: Path, variant: str | None, fault: str | None, wish: Wish, command: Command) -> int:
+def _lab(file: Path, variant: str | None, fault: str | None, wish: SubstrateOptions, command: Command) -> int:
     from chaoskit.plan.exec import visit
     from chaoskit.spec.matrix import load_variants
     from chaoskit.substrate.exec import in_lab

@@ -31,8 +31,9 @@ def inject(
     ] = None,
     for_: Annotated[str | None, typer.Option("--for", help="The lease, for example 60s. Required.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the kernel's chance: the same losses again.")] = None,
-    may_cut_me_off: Annotated[
-        bool, typer.Option("--may-cut-me-off", help="On the default route's or your ssh session's interface.")
+    allow_management_interface: Annotated[
+        bool,
+        typer.Option("--allow-management-interface", help="On the default route's or your ssh session's interface."),
     ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Return at once; the lease ends by itself.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it, also as commands; change nothing.")] = False,
@@ -45,7 +46,7 @@ def inject(
     from chaoskit.report import injection
     from chaoskit.report.screen import Screen
 
-    flags = {"everything": everything, "may-cut-me-off": may_cut_me_off}
+    flags = {"everything": everything, "allow-management-interface": allow_management_interface}
     whom = {"interface": interface, "to": to, "local-port": local_port, "protocol": protocol, "ip": ip}
     sizes = {"size-drop-down": size_drop_down, "size-drop-up": size_drop_up, "mss-clamp": mss_clamp}
     options = whom | sizes | {"down": down, "up": up, "for": for_, "seed": seed}

@@ -8,14 +8,14 @@ from types import FrameType, TracebackType
 from chaoskit.substrate.running import Running
 
 
-class Ear:
+class InterruptHandler:
     """Hears Ctrl-C, SIGTERM and SIGHUP within its `with`: what runs is asked to end, and is waited for."""
 
     def __init__(self) -> None:
         self.heard: signal.Signals | None = None
         self._running: Running | None = None
 
-    def __enter__(self) -> Ear:
+    def __enter__(self) -> InterruptHandler:
         ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         self._former = {sign: signal.signal(sign, self._hear) for sign in ending}
         return self

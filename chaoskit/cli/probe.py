@@ -41,7 +41,7 @@ def probe(
     json: Annotated[bool, typer.Option("--json", help="Result in vllm bench serve's keys.")] = False,
 ) -> None:
     """Measure a streaming endpoint. First tokens, gaps, stalls and interruptions, with kernel receive stamps."""
-    from chaoskit.conduct.probe_only import Bare
+    from chaoskit.conduct.probe_only import ProbeOnly
     from chaoskit.probe.target import SocketOptions, Target
     from chaoskit.report import console as report
     from chaoskit.report.screen import Screen
@@ -70,7 +70,7 @@ def probe(
     asked, limit = objectives(objective or []), duration("max-time", max_time)
     sockets = SocketOptions(maxseg, congestion_control)
     target = Target(url, model, pairs(header or []), api_key_env, ca_file, sockets=sockets)
-    result = Bare(target, work, asked, seed, requests, limit).measure(out)
+    result = ProbeOnly(target, work, asked, seed, requests, limit).measure(out)
     say_json(as_json(result, work)) if json else report.render(result, Screen())
     if result.mistake:
         complain(result.mistake)

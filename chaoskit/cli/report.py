@@ -11,7 +11,7 @@ import typer
 from chaoskit.terminal import say_json
 
 if TYPE_CHECKING:
-    from chaoskit.analysis.matrix import SideBySide
+    from chaoskit.analysis.matrix import MatrixResult
     from chaoskit.analysis.result import Result
 
 
@@ -40,7 +40,7 @@ def report(
     raise typer.Exit(found.exit_code)
 
 
-def _render(found: Result | SideBySide) -> None:
+def _render(found: Result | MatrixResult) -> None:
     from chaoskit.analysis.result import Result
     from chaoskit.report import console, matrix
     from chaoskit.report.screen import Screen

@@ -16,7 +16,7 @@ def restore(
     import os
     from functools import cache
 
-    from chaoskit.conduct.recovery import Settlement
+    from chaoskit.conduct.recovery import Recovery
     from chaoskit.engine.lease import Leases, state_folder
     from chaoskit.errors import NotRestoredError
     from chaoskit.kernel.features import survey
@@ -32,7 +32,7 @@ def restore(
         terminal.say(line)
 
     leases = Leases(state_folder(os.environ, os.geteuid()))
-    settlement = Settlement(leases, lambda: LinuxKernel(facts()), say)
+    settlement = Recovery(leases, lambda: LinuxKernel(facts()), say)
     if lease is None:
         settlement.everything()
     else:

@@ -39,15 +39,15 @@ def run(
     Of a FILE with a matrix every variant is run, each in a run directory of its own below one.
     """
     from chaoskit.cli.run_matrix import series
-    from chaoskit.cli.run_one import Order, single
+    from chaoskit.cli.run_one import RunOptions, single
     from chaoskit.clock import wall
     from chaoskit.spec.matrix import load_variants
-    from chaoskit.substrate.selection import Wish
+    from chaoskit.substrate.selection import SubstrateOptions
 
     told = load_variants(file)
     stamp = wall().replace(":", "").replace("-", "").removesuffix("+0000")
     directory = out or Path("runs") / f"{told.each[0].experiment.name}-{stamp}"
-    order = Order(Wish(substrate.value, kernel, clock.value), directory, verify_repeatable)
+    order = RunOptions(SubstrateOptions(substrate.value, kernel, clock.value), directory, verify_repeatable)
     if told.axes and variant is None:
         raise typer.Exit(series(told, order))
     raise typer.Exit(single(told.named(variant), order))

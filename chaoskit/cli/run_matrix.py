@@ -11,8 +11,8 @@ from pathlib import Path
 
 from chaoskit.analysis.load import how_it_went
 from chaoskit.analysis.matrix import UNDECIDED, Row, beside, row, worst
-from chaoskit.cli.interrupts import Ear
-from chaoskit.cli.run_one import Order, differs, files
+from chaoskit.cli.interrupts import InterruptHandler
+from chaoskit.cli.run_one import RunOptions, differs, files
 from chaoskit.cli.watch import Job, watch
 from chaoskit.conduct.planning import prepare
 from chaoskit.errors import RefusedError
@@ -25,7 +25,7 @@ from chaoskit.spec.matrix import Variant, Variants
 from chaoskit.substrate.selection import choose_each
 
 
-def series(told: Variants, order: Order) -> int:
+def series(told: Variants, order: RunOptions) -> int:
     """Run all of them and show them side by side. Returns the exit code of the worst.
 
     Raises RefusedError before the first one when this machine cannot do one of them.
@@ -37,7 +37,7 @@ def series(told: Variants, order: Order) -> int:
     screen.print(titled(plans[0].name, f": {len(plans)} variants, {reasons}"))
     rows: list[Row] = []
     codes = set()
-    with Ear() as ear:
+    with InterruptHandler() as ear:
         for variant, plan, (substrate, _) in zip(told.each, plans, substrates, strict=True):
             job = Job(plan, substrate, create(top / variant.name, files(variant, plan)))
             _attempt(job, screen, ear, f"{len(rows) + 1}/{len(plans)} {variant.name}: ")
@@ -54,7 +54,7 @@ def series(told: Variants, order: Order) -> int:
     return worst({found.exit_code, *codes})
 
 
-def _attempt(job: Job, screen: Screen, ear: Ear, label: str) -> None:
+def _attempt(job: Job, screen: Screen, ear: InterruptHandler, label: str) -> None:
     """Run it. A refusal half-way is written down as how it went."""
     try:
         watch(job, screen, ear, label)
@@ -70,7 +70,7 @@ def _row(variant: Variant, top: Path) -> Row:
     return found
 
 
-def _how(rows: Sequence[Row], count: int, ear: Ear) -> tuple[str, str]:
+def _how(rows: Sequence[Row], count: int, ear: InterruptHandler) -> tuple[str, str]:
     """How it went as a whole: what a variant did is told by the variant."""
     if rows[-1].how == "dirty":
         return "dirty", f"{rows[-1].name} was not put back"

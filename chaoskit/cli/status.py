@@ -21,13 +21,13 @@ def status(
 
     from chaoskit import clock
     from chaoskit.engine import lock
-    from chaoskit.engine.lease import Here
+    from chaoskit.engine.lease import Location
     from chaoskit.kernel import orphans
     from chaoskit.report.leases import as_json, folders, look, render, strays
     from chaoskit.report.screen import Screen
 
     places = folders(os.environ, os.geteuid())
-    outlook = look(places, Here.look(), clock.boottime(), lease)
+    outlook = look(places, Location.look(), clock.boottime(), lease)
     if lease is None:
         holder = str(lock.holder() or "")
         outlook = replace(outlook, strays=strays(orphans.seen(), outlook), holder=holder)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit.analysis.load import how_it_went
-from chaoskit.cli.interrupts import Ear
+from chaoskit.cli.interrupts import InterruptHandler
 from chaoskit.clock import RealClock
 from chaoskit.errors import EXIT_SOFTWARE
 from chaoskit.plan.model import Plan
@@ -30,7 +30,7 @@ class Job:
     directory: Path
 
 
-def watch(job: Job, screen: Screen, ear: Ear, label: str = "") -> int:
+def watch(job: Job, screen: Screen, ear: InterruptHandler, label: str = "") -> int:
     """Run it, showing how it goes behind `label`. Returns its exit code."""
     plan, clock = job.plan, RealClock()
     running = job.substrate.start(job.directory, plan.length + plan.drain, plan.seed)

@@ -18,8 +18,8 @@ from pathlib import Path
 from chaoskit import __version__, crash_report
 from chaoskit.clock import Clock, now, wall
 from chaoskit.conduct import lab_server, lease_scope, signals
-from chaoskit.conduct.timeline import Walk
-from chaoskit.conduct.worker import Child
+from chaoskit.conduct.timeline import TimelineRunner
+from chaoskit.conduct.worker import Worker
 from chaoskit.engine.apply_restore import apply, examine, restore
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import state_folder, user
@@ -30,7 +30,7 @@ from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.plan.model import OnInterface, Plan, load_plan
 from chaoskit.probe.drive import drive, warm_up
 from chaoskit.probe.socket_options import try_out
-from chaoskit.probe.target import Order, SocketOptions, Target
+from chaoskit.probe.target import DriveOptions, SocketOptions, Target
 from chaoskit.records.directory import conclude
 
 _LEAD = 500_000_000  # ns that the probe has to prepare its first request
@@ -105,7 +105,7 @@ class Conductor:
 
     def under_guard(self, there: OnInterface) -> None:
         """The same on a real interface, which is as it was in the end, whatever dies."""
-        order = lease_scope.Order(
+        order = lease_scope.LeaseRequest(
             command=f"chaoskit run {self.plan.name}",
             by=user(os.environ, os.getuid()),
             interface=there.name,
@@ -114,7 +114,7 @@ class Conductor:
             run=self.run,
         )
         state = state_folder(os.environ, os.getuid())
-        with lease_scope.leased(order, self._kernel, state) as held:
+        with lease_scope.hold_lease(order, self._kernel, state) as held:
             examine(held.kernel, [(change.knob, change.setting) for change in self.plan.all_changes])
             self._perform(held.kernel, held.journal, held.renew)
 
@@ -122,7 +122,7 @@ class Conductor:
         return LinuxKernel(self.facts, self.clock)
 
     def _perform(self, kernel: LinuxKernel, journal: Journal, renew: Callable[[], None]) -> None:
-        children: list[Child] = []
+        children: list[Worker] = []
         try_out(target_of(self.plan).sockets)
         try:
             for change in self.plan.stage:
@@ -131,14 +131,14 @@ class Conductor:
                 children.append(lab_server.start(self.plan, kernel, self.run))
             probe, start = self._probe(kernel)
             children.append(probe)
-            with Walk(self.plan, self.run, kernel, journal, self.clock) as walk:
+            with TimelineRunner(self.plan, self.run, kernel, journal, self.clock) as walk:
                 walk.through(start, children, renew)
         finally:
             with signals.held():
                 for child in reversed(children):
                     child.stop(self.clock)
 
-    def _probe(self, kernel: LinuxKernel) -> tuple[Child, int]:
+    def _probe(self, kernel: LinuxKernel) -> tuple[Worker, int]:
         """The probe, and the moment that it will begin: it names that itself, once it is ready."""
         plan, target = self.plan, target_of(self.plan)
         told, tell = os.pipe()
@@ -148,9 +148,9 @@ class Conductor:
             start = now() + _LEAD
             os.write(tell, str(start).encode())
             os.close(tell)
-            await drive(target, plan.workload, Order(plan.seed, start, plan.length, plan.drain), self.run, stop)
+            await drive(target, plan.workload, DriveOptions(plan.seed, start, plan.length, plan.drain), self.run, stop)
 
-        child = Child("probe", kernel.inside("client" if plan.interface is None else ""), work)
+        child = Worker("probe", kernel.inside("client" if plan.interface is None else ""), work)
         os.close(tell)
         with open(told, "rb") as pipe:  # noqa: PTH123  a descriptor, not a path
             start = pipe.read(32)  # nothing, when it died before it was ready

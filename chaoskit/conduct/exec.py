@@ -24,8 +24,8 @@ from pathlib import Path
 from chaoskit import programs
 from chaoskit.clock import RealClock
 from chaoskit.conduct import lab_server
-from chaoskit.conduct.lease_scope import Order, draw_up
-from chaoskit.conduct.supervisor import Doorkeeper, pasta_line
+from chaoskit.conduct.lease_scope import LeaseRequest, draw_up
+from chaoskit.conduct.supervisor import Supervisor, pasta_line
 from chaoskit.conduct.user_command import Command, run
 from chaoskit.engine.apply_restore import apply
 from chaoskit.engine.describe import show
@@ -40,7 +40,7 @@ from chaoskit.kernel.netfilter import forward_policy
 from chaoskit.knobs import Change, Knob, Netem, Sysctl
 from chaoskit.plan.model import Plan
 from chaoskit.topology import way_out
-from chaoskit.topology.steering import Way
+from chaoskit.topology.steering import OneDirection
 
 _MODULES = "sch_netem ifb sch_ingress cls_matchall act_mirred"
 _HERE = "/proc/self/ns/net"
@@ -50,7 +50,7 @@ Enter = Callable[[], None]
 def in_lab(plan: Plan, command: Command) -> int:
     """Run the command as the client of a visit's lab. Returns its exit code. Raises RefusedError."""
     with ExitStack() as stack:
-        door = stack.enter_context(Doorkeeper())
+        door = stack.enter_context(Supervisor())
         be_yourself = _nobody_else() if namespaces.may_be_made() else _root_of_our_own()
         kernel = stack.enter_context(LinuxKernel(_able(plan.needs)))
         _set(kernel, ((change.knob, change.setting) for change in plan.stage))
@@ -86,7 +86,7 @@ def trust(root: Path | None) -> dict[str, str]:
     return {} if root is None else dict.fromkeys(variables, str(root))
 
 
-def outside(netems: dict[Way, Netem], command: Command, say: Callable[[str], None]) -> int:
+def outside(netems: dict[OneDirection, Netem], command: Command, say: Callable[[str], None]) -> int:
     """Run the command with these faults on all that it sends and receives. Returns its exit code.
 
     `say` is told what the user should know. Raises RefusedError, and NotRestoredError.
@@ -102,10 +102,10 @@ def outside(netems: dict[Way, Netem], command: Command, say: Callable[[str], Non
     return _by_pasta(netems, command, facts)
 
 
-def _by_cable(netems: dict[Way, Netem], command: Command, facts: Facts, say: Callable[[str], None]) -> int:
+def _by_cable(netems: dict[OneDirection, Netem], command: Command, facts: Facts, say: Callable[[str], None]) -> int:
     if closed := forward_policy.closed(way_out.HOST_LINK):
         raise RefusedError(_told(closed))
-    with Doorkeeper() as door, LinuxKernel(facts) as kernel:
+    with Supervisor() as door, LinuxKernel(facts) as kernel:
         host_link = Knob("link", "", way_out.HOST_LINK)
         if kernel.read(host_link) is not None:
             raise RefusedError(f"another chaoskit exec is under way, see {way_out.HOST_LINK}: wait for its end")
@@ -153,13 +153,13 @@ def _openings(gate: forward_policy.Gate) -> Iterator[str]:
             yield f"sudo nft insert rule {gate} {way}ifname {way_out.HOST_LINK} accept"
 
 
-def _open_passages(kernel: LinuxKernel, door: Doorkeeper, links: Iterable[str]) -> None:
+def _open_passages(kernel: LinuxKernel, door: Supervisor, links: Iterable[str]) -> None:
     """Written down twice: for the doorkeeper, and for `chaoskit restore`, should somebody kill that too."""
     passages = list(map(way_out.passage, links))
     if not passages:
         return
     leases = Leases(state_folder(os.environ, os.geteuid()))
-    order = Order("exec", user(os.environ, os.getuid()), way_out.HOST_LINK, 0)
+    order = LeaseRequest("exec", user(os.environ, os.getuid()), way_out.HOST_LINK, 0)
     lease = replace(draw_up(order), guard=door.process)
     door.remember(leases, lease.id)
     with leases.begin(lease) as folder, Journal.open(folder) as journal:
@@ -179,12 +179,12 @@ def _own_upstreams(say: Callable[[str], None]) -> str | None:
     return None
 
 
-def _by_pasta(netems: dict[Way, Netem], command: Command, facts: Facts) -> int:
+def _by_pasta(netems: dict[OneDirection, Netem], command: Command, facts: Facts) -> int:
     host, inside = way_out.ends(network := way_out.free_network(uplinks.prefixes()))
     if not uplinks.gateways():
         raise RefusedError("this machine has no default route, so there is no way out to put a fault on: ip route")
     names = _forwarded_names(host)
-    with Doorkeeper() as door:
+    with Supervisor() as door:
         be_yourself = _root_of_our_own()
         door.watch(os.stat(_HERE).st_ino)  # noqa: PTH116
         door.connect(pasta_line(host, inside, network.prefixlen, os.getpid()))

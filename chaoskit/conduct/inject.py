@@ -14,7 +14,7 @@ from pathlib import Path
 
 from chaoskit.clock import Clock, RealClock, boottime
 from chaoskit.conduct import signals
-from chaoskit.conduct.lease_scope import Held, Order, leased
+from chaoskit.conduct.lease_scope import HeldLease, LeaseRequest, hold_lease
 from chaoskit.engine.apply_restore import apply, examine
 from chaoskit.engine.lease import Lease, user
 from chaoskit.errors import NotRestoredError, RefusedError
@@ -27,7 +27,7 @@ from chaoskit.knobs import Filter, Kernel, QueueCounters
 from chaoskit.plan.injection import InjectionPlan, compile_injection
 from chaoskit.spec.injection import Injection
 from chaoskit.topology.edge import hits
-from chaoskit.topology.steering import WAYS, Way, qdisc
+from chaoskit.topology.steering import WAYS, OneDirection, qdisc
 
 _TICK = 200_000_000  # ns between two looks at the guard
 
@@ -38,8 +38,8 @@ class End:
     packets had been lost for their size."""
 
     sign: int
-    counters: dict[Way, QueueCounters] = field(default_factory=dict)
-    too_long: dict[Way, int] = field(default_factory=dict)
+    counters: dict[OneDirection, QueueCounters] = field(default_factory=dict)
+    too_long: dict[OneDirection, int] = field(default_factory=dict)
 
 
 def prepare(injection: Injection) -> tuple[InjectionPlan, Facts]:
@@ -65,7 +65,7 @@ def hold(plan: InjectionPlan, facts: Facts, state: Path, in_force: Callable[[Lea
     clock = RealClock()
     end = End(0)
     try:
-        with signals.raised(), leased(_order(plan), lambda: LinuxKernel(facts, clock), state) as held:
+        with signals.raised(), hold_lease(_order(plan), lambda: LinuxKernel(facts, clock), state) as held:
             examine(held.kernel, plan.changes)
             for change in plan.changes:
                 apply(held.kernel, held.journal, change)
@@ -84,25 +84,25 @@ def hold(plan: InjectionPlan, facts: Facts, state: Path, in_force: Callable[[Lea
     return end
 
 
-def _order(plan: InjectionPlan) -> Order:
+def _order(plan: InjectionPlan) -> LeaseRequest:
     injection = plan.injection
     told = injection.model_copy(update={"interface": plan.interface}).written()
-    return Order("inject", user(os.environ, os.getuid()), plan.interface, injection.for_, told)
+    return LeaseRequest("inject", user(os.environ, os.getuid()), plan.interface, injection.for_, told)
 
 
-def _wait(held: Held[LinuxKernel], clock: Clock) -> None:
+def _wait(held: HeldLease[LinuxKernel], clock: Clock) -> None:
     """Until the lease ends. Raises RefusedError when its guard was killed: nothing stays without one."""
     while (left := held.lease.ends - boottime()) > 0:
         held.renew()
         clock.sleep_until(clock.now() + min(left, _TICK))
 
 
-def _counted(kernel: Kernel) -> dict[Way, QueueCounters]:
+def _counted(kernel: Kernel) -> dict[OneDirection, QueueCounters]:
     seen = {way: kernel.counters(qdisc(way)) for way in WAYS}
     return {way: counters for way, counters in seen.items() if counters is not None}
 
 
-def _too_long(kernel: Kernel, plan: InjectionPlan) -> dict[Way, int]:
+def _too_long(kernel: Kernel, plan: InjectionPlan) -> dict[OneDirection, int]:
     """For each direction in which sizes matter."""
     cuts = tuple(knob for knob, setting in plan.changes if isinstance(setting, Filter) and setting.over)
     lost = Counter({hits(knob): 0 for knob in cuts})

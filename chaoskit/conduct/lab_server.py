@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from chaoskit.conduct.worker import Child
+from chaoskit.conduct.worker import Worker
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.plan.model import Plan
 from chaoskit.records.jsonl import Log
@@ -26,7 +26,7 @@ def root(plan: Plan) -> Path | None:
     return certificates.ROOT if plan.target.startswith("https:") else None
 
 
-def start(plan: Plan, kernel: LinuxKernel, run: Path | None = None) -> Child:
+def start(plan: Plan, kernel: LinuxKernel, run: Path | None = None) -> Worker:
     """The server that the plan of a lab tells of, where it belongs. Its records go to `run`, if that is given."""
     assert plan.server is not None
     listener = _listener(plan, kernel)
@@ -38,7 +38,7 @@ def start(plan: Plan, kernel: LinuxKernel, run: Path | None = None) -> Child:
         log, unacked = (None, None) if run is None else (Log(run, Served), Log(run, Unacked))
         await serve(listener, script, stop, log, unacked, LAB)
 
-    child = Child("server", kernel.inside("server"), work)
+    child = Worker("server", kernel.inside("server"), work)
     listener.close()
     return child
 

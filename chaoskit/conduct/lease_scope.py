@@ -18,10 +18,10 @@ from chaoskit.clock import boottime, wall
 from chaoskit.conduct.signals import held as signals_held
 from chaoskit.engine.apply_restore import restore
 from chaoskit.engine.journal import Journal
-from chaoskit.engine.lease import Here, Lease, Leases, Process, period
+from chaoskit.engine.lease import Lease, Leases, Location, Process, period
 from chaoskit.engine.lock import NAME, Lock
-from chaoskit.engine.repayment import Account, keep_copy
-from chaoskit.engine.watchdog import Guard
+from chaoskit.engine.repayment import Repayment, keep_copy
+from chaoskit.engine.watchdog import Watchdog
 from chaoskit.errors import ChaoskitError, NotRestoredError, RefusedError
 from chaoskit.folder import Folder, display_path
 from chaoskit.knobs import Kernel
@@ -32,11 +32,11 @@ _PATIENCE = 10 * 10**9  # ns that it may then take (two queues drain for two sec
 
 
 @dataclass(frozen=True)
-class Order:
-    """What shall be in force on an interface, for `length` ns from `Held.begin` on, by a command of somebody's.
+class LeaseRequest:
+    """What shall be in force on an interface, for `length` ns from `HeldLease.begin` on, by a command of somebody's.
 
     `words` are the injection's. With a `heartbeat` (ns) the lease ends earlier, when nobody has called
-    `Held.renew` for so long. `run` is the directory that gets a copy of the journal in the end.
+    `HeldLease.renew` for so long. `run` is the directory that gets a copy of the journal in the end.
     """
 
     command: str
@@ -49,15 +49,15 @@ class Order:
 
 
 @dataclass
-class Held(Generic[K]):
+class HeldLease(Generic[K]):
     """A lease in force. Change `kernel` through `journal` alone, by `engine.session.apply`; no other door to it, for
     there are things that only the door which made them can take away."""
 
     lease: Lease
     kernel: K
     journal: Journal
-    guard: Guard
-    order: Order
+    guard: Watchdog
+    order: LeaseRequest
     leases: Leases
     run: Folder | None = None
     is_detached: bool = False
@@ -88,9 +88,9 @@ class Held(Generic[K]):
 
 
 @contextmanager
-def leased(
-    order: Order, open_kernel: Callable[[], AbstractContextManager[K]], state: Path, lock: str = NAME
-) -> Iterator[Held[K]]:
+def hold_lease(
+    order: LeaseRequest, open_kernel: Callable[[], AbstractContextManager[K]], state: Path, lock: str = NAME
+) -> Iterator[HeldLease[K]]:
     """The body may change what it holds. Afterwards all is as it was, unless it has detached.
 
     `open_kernel` gives a door to the kernel, to us and to the guard each; `state` is the state folder; `lock` is the
@@ -109,14 +109,18 @@ def leased(
 
 
 def _hold(
-    order: Order, open_kernel: Callable[[], AbstractContextManager[K]], leases: Leases, lock: Lock, stack: ExitStack
-) -> Held[K]:
+    order: LeaseRequest,
+    open_kernel: Callable[[], AbstractContextManager[K]],
+    leases: Leases,
+    lock: Lock,
+    stack: ExitStack,
+) -> HeldLease[K]:
     """The guard first: it takes away the lease of an owner that dies before the first change."""
     kernel = stack.enter_context(open_kernel())
     run = None if order.run is None else stack.enter_context(_opened(order.run))
     lease = draw_up(order)
     span = _SETTING + (order.heartbeat or order.length)
-    guard = Guard.start(Account(leases, lease.id), open_kernel, boottime() + span, lock)
+    guard = Watchdog.start(Repayment(leases, lease.id), open_kernel, boottime() + span, lock)
     lease = _signed(lease, guard)
     try:
         folder = stack.enter_context(leases.begin(lease))
@@ -125,7 +129,7 @@ def _hold(
     except ChaoskitError:
         guard.settle()
         raise
-    return Held(lease, kernel, journal, guard, order, leases, run)
+    return HeldLease(lease, kernel, journal, guard, order, leases, run)
 
 
 def _opened(run: Path) -> Folder:
@@ -137,9 +141,9 @@ def _opened(run: Path) -> Folder:
         ) from error
 
 
-def draw_up(order: Order) -> Lease:
+def draw_up(order: LeaseRequest) -> Lease:
     """A lease of ours from now on, not yet written down."""
-    here = Here.look()
+    here = Location.look()
     stamp = wall()[:19].replace("-", "").replace(":", "")
     lease = Lease(
         id=f"{stamp}-{os.getpid()}-{boottime() // 1_000_000 % 1000:03}",
@@ -163,13 +167,13 @@ def _dated(lease: Lease, length: int) -> Lease:
     return replace(lease, since=since, until=until, ends=boottime() + length)
 
 
-def _signed(lease: Lease, guard: Guard) -> Lease:
+def _signed(lease: Lease, guard: Watchdog) -> Lease:
     return replace(lease, guard=guard.process)
 
 
 def _refuse_unpaid(leases: Leases) -> None:
     """We hold the lock, so that nobody else works here: whoever still owes is dead."""
-    here = Here.look()
+    here = Location.look()
     for lease in leases.all().leases:
         if lease.here != here or lease.ends_with_its_command:
             continue
@@ -181,7 +185,7 @@ def _refuse_unpaid(leases: Leases) -> None:
         leases.end(lease.id)
 
 
-def _let_go(held: Held[K]) -> None:
+def _let_go(held: HeldLease[K]) -> None:
     """Put back, here; the guard stands by, and does what is left if we die on the way."""
     if held.is_detached:
         return

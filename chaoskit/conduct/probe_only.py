@@ -16,7 +16,7 @@ from chaoskit.conduct import event_loop
 from chaoskit.errors import ChaoskitError
 from chaoskit.probe.drive import drive, warm_up
 from chaoskit.probe.requests import check
-from chaoskit.probe.target import Order, Target
+from chaoskit.probe.target import DriveOptions, Target
 from chaoskit.records.directory import conclude, create
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.experiment import Workload
@@ -27,7 +27,7 @@ _LEAD = 50_000_000  # ns until the first request
 
 
 @dataclass(frozen=True)
-class Bare:
+class ProbeOnly:
     """So many requests of this workload to this target, for `max_time` at the most."""
 
     target: Target
@@ -67,7 +67,7 @@ class Bare:
             current.add_signal_handler(sign, interrupt, sign)
         current.call_later(self.max_time.seconds, time_is_up)
         await warm_up()
-        order = Order(seed=self.seed, start=now() + _LEAD, length=None, requests=self.requests)
+        order = DriveOptions(seed=self.seed, start=now() + _LEAD, length=None, requests=self.requests)
         try:
             await drive(self.target, self.workload, order, run, stop)
         except Exception as error:

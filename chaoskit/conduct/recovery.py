@@ -25,9 +25,9 @@ from chaoskit.clock import Clock, RealClock
 from chaoskit.engine import lock
 from chaoskit.engine.describe import show
 from chaoskit.engine.journal import Debt
-from chaoskit.engine.lease import Here, Lease, Leases, Process
+from chaoskit.engine.lease import Lease, Leases, Location, Process
 from chaoskit.engine.lock import NAME, Lock
-from chaoskit.engine.repayment import Account
+from chaoskit.engine.repayment import Repayment
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.knobs import Kernel, Knob
 
@@ -37,7 +37,7 @@ _DYING = 60 * 10**9  # ns that a process may take to die: its last system call i
 _OWNERS, _GUARDS = 20 * 10**9, 60 * 10**9  # ns that each may take at work: probes end, and queues are drained first
 
 
-class Door(Kernel, Protocol):
+class SearchableKernel(Kernel, Protocol):
     """A kernel that can be searched for what is ours."""
 
     def orphans(self) -> list[Knob]:
@@ -45,14 +45,14 @@ class Door(Kernel, Protocol):
 
 
 @dataclass
-class Settlement:
+class Recovery:
     """Pays leases into the kernel behind `open_door`. `say` is given one line for each thing that happens.
 
     `left` is what could not be put back, each in a sentence.
     """
 
     leases: Leases
-    open_door: Callable[[], AbstractContextManager[Door]]
+    open_door: Callable[[], AbstractContextManager[SearchableKernel]]
     say: Callable[[str], None]
     clock: Clock = field(default_factory=RealClock)
     lock: str = NAME
@@ -63,7 +63,7 @@ class Settlement:
 
         Raises RefusedError when somebody is at work here whom no lease names, or who is not ours to end.
         """
-        here, found = Here.look(), self.leases.all()
+        here, found = Location.look(), self.leases.all()
         leases = [lease for lease in found.leases if not lease.ends_with_its_command]
         for lease in leases:
             if lease.here == here:
@@ -79,7 +79,7 @@ class Settlement:
 
     def one(self, id: str) -> None:
         """This lease. Raises SpecError when there is none of that name, RefusedError as `everything`."""
-        here, found = Here.look(), self.leases.all()
+        here, found = Location.look(), self.leases.all()
         lease = next((each for each in found.leases if each.id == id), None)
         if lease is None and id not in found.broken:
             known = ", ".join(each.id for each in found.leases) or "there is none"
@@ -96,7 +96,7 @@ class Settlement:
             if lease is not None:
                 self._pay(lease, here)
             else:
-                self._pay_here(Account(self.leases, id))
+                self._pay_here(Repayment(self.leases, id))
 
     def _end_holders(self, lease: Lease) -> None:
         """Whoever holds the lease has ended on return; who was able to has put all back.
@@ -148,8 +148,8 @@ class Settlement:
             if debt.knob not in owed:
                 self.say(_put_back(debt))
 
-    def _pay(self, lease: Lease, here: Here) -> None:
-        account = Account(self.leases, lease.id)
+    def _pay(self, lease: Lease, here: Location) -> None:
+        account = Repayment(self.leases, lease.id)
         if not self.leases.folder(lease.id).exists():
             return  # its guard was quicker
         if lease.machine != here.machine:
@@ -165,7 +165,7 @@ class Settlement:
         else:
             self._pay_here(account)
 
-    def _pay_here(self, account: Account) -> None:
+    def _pay_here(self, account: Repayment) -> None:
         try:
             debts = account.owed()
         except RefusedError:
@@ -177,7 +177,7 @@ class Settlement:
         self.left += left
 
     def _sweep(self, id: str, why: str) -> None:
-        account = Account(self.leases, id)
+        account = Repayment(self.leases, id)
         try:
             if id and not account.owed():
                 account.close([])

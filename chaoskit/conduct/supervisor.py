@@ -52,7 +52,7 @@ def pasta_line(host: str, inside: str, length: int, pid: int) -> tuple[str, ...]
     )
 
 
-class Doorkeeper:
+class Supervisor:
     """The process, as its conductor sees it; a context manager, whose end is the doorkeeper's."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class Doorkeeper:
             _keep(inner, conductor)
         inner.close()
 
-    def __enter__(self) -> Doorkeeper:
+    def __enter__(self) -> Supervisor:
         return self
 
     def __exit__(self, *_: object) -> None:

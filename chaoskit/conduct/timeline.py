@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from chaoskit.clock import Clock
-from chaoskit.conduct.worker import Child
+from chaoskit.conduct.worker import Worker
 from chaoskit.engine.apply_restore import apply
 from chaoskit.engine.journal import Journal
 from chaoskit.errors import RefusedError
@@ -26,7 +26,7 @@ _GRACE = 5 * _SECOND  # what the probe may take to end, beyond the drain that it
 _TICK = 100_000_000
 
 
-class Walk:
+class TimelineRunner:
     """One pass over a plan's phases, from a given start; a context manager."""
 
     def __init__(self, plan: Plan, run: Path, kernel: Kernel, journal: Journal, clock: Clock) -> None:
@@ -37,7 +37,7 @@ class Walk:
         self._at_rest = {knob: kernel.read(knob) for knob in self._knobs}
         self._in_force = dict(self._at_rest)
 
-    def __enter__(self) -> Walk:
+    def __enter__(self) -> TimelineRunner:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -45,7 +45,7 @@ class Walk:
         self._counters.close()
         self._hops.close()
 
-    def through(self, start: int, children: Sequence[Child], renew: Callable[[], None] = lambda: None) -> None:
+    def through(self, start: int, children: Sequence[Worker], renew: Callable[[], None] = lambda: None) -> None:
         """Walk all phases, then wait until the probe (the last child) has ended its streams.
 
         `renew` is called a few times a second.
@@ -78,7 +78,7 @@ class Walk:
         self._phases.flush()
         self._sample_all()
 
-    def _wait(self, until: int, children: Sequence[Child]) -> None:
+    def _wait(self, until: int, children: Sequence[Worker]) -> None:
         sampled = self._clock.now()
         while (now := self._clock.now()) < until:
             _must_live(children)  # at `until` itself the probe may have ended
@@ -89,7 +89,7 @@ class Walk:
                 self._sample()
         self._sample_all()
 
-    def _wait_for(self, probe: Child, until: int) -> None:
+    def _wait_for(self, probe: Worker, until: int) -> None:
         while probe.is_alive and self._clock.now() < until:
             self._clock.sleep_until(self._clock.now() + _TICK)
             self._renew()
@@ -120,7 +120,7 @@ def _in_order(planned: PlannedPhase) -> Iterator[PlannedChange]:
     yield from (change for change in planned.changes if change.setting is not None)
 
 
-def _must_live(children: Sequence[Child]) -> None:
+def _must_live(children: Sequence[Worker]) -> None:
     for child in children:
         if not child.is_alive:
             raise RefusedError(f"the {child.name} ended before the timeline did; that is a fault of chaoskit's")

@@ -29,7 +29,7 @@ _FAULTS: dict[int, type[ChaoskitError]] = {
 Work = Callable[[asyncio.Event], Coroutine[None, None, None]]
 
 
-class Child:
+class Worker:
     """A forked process that runs one coroutine to its end, or until it is told to stop."""
 
     def __init__(self, name: str, inside: AbstractContextManager[None], work: Work) -> None:

@@ -13,7 +13,7 @@ from weakref import WeakSet
 _private: WeakSet[socket.socket] = WeakSet()
 
 
-def private(each: socket.socket) -> socket.socket:
+def close_on_fork(each: socket.socket) -> socket.socket:
     """The same socket; children born from now on do not have it."""
     _private.add(each)
     return each

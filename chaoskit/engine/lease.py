@@ -46,7 +46,7 @@ _NETNS_COOKIE = 71  # asm-generic/socket.h: SO_NETNS_COOKIE, a number that no ot
 
 
 @dataclass(frozen=True)
-class Here:
+class Location:
     """Where we are: what a lease must share with us for its journal to be about this kernel."""
 
     machine: str
@@ -54,7 +54,7 @@ class Here:
     namespace: str
 
     @classmethod
-    def look(cls) -> Here:
+    def look(cls) -> Location:
         """The machine, its boot, and the network namespace of the calling thread."""
         guest = "uml " if "User Mode Linux" in _text("/proc/cpuinfo") else ""
         inode = Path("/proc/thread-self/ns/net").stat().st_ino
@@ -121,13 +121,13 @@ class Lease:
         return self.command == "exec" and any(each is not None and each.state for each in (self.owner, self.guard))
 
     @property
-    def here(self) -> Here:
+    def here(self) -> Location:
         """Where it is in force."""
-        return Here(self.machine, self.boot, self.namespace)
+        return Location(self.machine, self.boot, self.namespace)
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundLeases:
     """All leases of a state folder. `broken`: of each folder that cannot be read, what is wrong with it."""
 
     leases: tuple[Lease, ...] = ()
@@ -215,24 +215,24 @@ class Leases:
     def _opened(self) -> Folder:
         return Folder.trusted(self.state / "leases")
 
-    def all(self) -> Found:
+    def all(self) -> FoundLeases:
         """Every lease that stands, the oldest first, and what is wrong with the others. Never raises."""
         leases, broken = [], {}
         try:
             with self._opened() as folder:
                 names = folder.names()
         except FileNotFoundError:
-            return Found()
+            return FoundLeases()
         except RefusedError as error:
-            return Found((), {"": str(error)})
+            return FoundLeases((), {"": str(error)})
         except OSError as error:
-            return Found((), {"": f"cannot read {self.state / 'leases'}: {error.strerror}; try with sudo"})
+            return FoundLeases((), {"": f"cannot read {self.state / 'leases'}: {error.strerror}; try with sudo"})
         for name in names:
             try:
                 leases.append(self.read(name))
             except RefusedError as error:
                 broken[name] = str(error)
-        return Found(tuple(leases), broken)
+        return FoundLeases(tuple(leases), broken)
 
     def read(self, id: str) -> Lease:
         """One lease. Raises RefusedError with what is wrong with it."""

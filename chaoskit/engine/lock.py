@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit.clock import RealClock
-from chaoskit.engine.close_on_fork import private
+from chaoskit.engine.close_on_fork import close_on_fork
 from chaoskit.errors import RefusedError
 
 NAME = "chaoskit"
@@ -52,7 +52,7 @@ class Lock:
     """The namespace's lock, held; a context manager."""
 
     def __init__(self, listener: socket.socket) -> None:
-        self._listener = private(listener)
+        self._listener = close_on_fork(listener)
 
     @classmethod
     def take(cls, name: str = NAME) -> Lock:

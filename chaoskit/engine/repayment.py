@@ -17,7 +17,7 @@ OpenKernel = Callable[[], AbstractContextManager[Kernel]]
 
 
 @dataclass(frozen=True)
-class Account:
+class Repayment:
     """A lease that has to be paid."""
 
     leases: Leases

@@ -24,12 +24,12 @@ import socket
 from contextlib import suppress
 
 from chaoskit.clock import Clock, RealClock, boottime
-from chaoskit.engine.close_on_fork import private
+from chaoskit.engine.close_on_fork import close_on_fork
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import Process
 from chaoskit.engine.lock import Lock
-from chaoskit.engine.repayment import Account, OpenKernel
-from chaoskit.engine.watchdog_process import CRASHED, Copies, live
+from chaoskit.engine.repayment import OpenKernel, Repayment
+from chaoskit.engine.watchdog_process import CRASHED, InheritedDescriptors, run_watchdog
 from chaoskit.errors import CrashError, RefusedError
 from chaoskit.folder import Folder
 
@@ -37,30 +37,30 @@ _START, _FROZEN = 10 * 10**9, 3 * 10**9  # ns that a guard may take to start, an
 _GLANCE = 5_000_000  # ns
 
 
-class Guard:
+class Watchdog:
     """The owner's hand on its guard."""
 
-    def __init__(self, process: Process, line: socket.socket, account: Account, open_kernel: OpenKernel) -> None:
+    def __init__(self, process: Process, line: socket.socket, account: Repayment, open_kernel: OpenKernel) -> None:
         self.process = process
-        self._line, self._account, self._open_kernel = private(line), account, open_kernel
+        self._line, self._account, self._open_kernel = close_on_fork(line), account, open_kernel
         self._clock: Clock = RealClock()
         self._has_ended = False
         self._mistake = ""
 
     @classmethod
-    def start(cls, account: Account, open_kernel: OpenKernel, ends: int, lock: Lock) -> Guard:
+    def start(cls, account: Repayment, open_kernel: OpenKernel, ends: int, lock: Lock) -> Watchdog:
         """Fork it, and wait until it is ready. `ends` in ns of `clock.boottime`.
 
         Raises RefusedError, and then there is no guard, and nothing may be changed.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
-        copies = Copies(os.dup(theirs.fileno()), lock.copy(), os.pidfd_open(os.getpid()))
-        private(ours)
+        copies = InheritedDescriptors(os.dup(theirs.fileno()), lock.copy(), os.pidfd_open(os.getpid()))
+        close_on_fork(ours)
         former = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             pid = os.fork()
             if pid == 0:
-                live(account, open_kernel, ends, copies)
+                run_watchdog(account, open_kernel, ends, copies)
         except OSError as error:
             ours.close()
             raise RefusedError(f"no guard can be started: {error.strerror}; nothing was changed") from error

@@ -20,7 +20,7 @@ from chaoskit.engine.apply_restore import restore
 from chaoskit.engine.journal import FILE, Journal
 from chaoskit.engine.lease import LOG
 from chaoskit.engine.lock import adopt, answer
-from chaoskit.engine.repayment import Account, OpenKernel, keep_copy
+from chaoskit.engine.repayment import OpenKernel, Repayment, keep_copy
 from chaoskit.errors import EXIT_SOFTWARE, RefusedError
 from chaoskit.folder import Folder
 from chaoskit.knobs import Kernel, Knob
@@ -34,7 +34,7 @@ _CALLS, _CALL = 5, 100  # times, and ms: how often an owner is called that is la
 
 
 @dataclass(frozen=True)
-class Copies:
+class InheritedDescriptors:
     """The three descriptors that a guard inherits: the line to its owner, the lock, and the owner itself."""
 
     line: int
@@ -46,7 +46,7 @@ class Copies:
             os.close(each)
 
 
-def live(account: Account, open_kernel: OpenKernel, ends: int, copies: Copies) -> NoReturn:
+def run_watchdog(account: Repayment, open_kernel: OpenKernel, ends: int, copies: InheritedDescriptors) -> NoReturn:
     """The guard's whole life."""
     code = EXIT_SOFTWARE
     try:
@@ -75,7 +75,7 @@ def live(account: Account, open_kernel: OpenKernel, ends: int, copies: Copies) -
         os._exit(code)
 
 
-def _seclude(copies: Copies) -> int:
+def _seclude(copies: InheritedDescriptors) -> int:
     """Leave the owner's session, terminal, folder and descriptors. Returns where a signal can be read."""
     os.setsid()
     os.chdir("/")
@@ -105,10 +105,10 @@ def _seclude(copies: Copies) -> int:
 class _Watch:
     """A guard at work. `journal` and `run` are what it was entrusted with: the journal, and where a copy of it goes."""
 
-    account: Account
+    account: Repayment
     kernel: Kernel
     line: socket.socket
-    copies: Copies
+    copies: InheritedDescriptors
     alarm: int
     lifelines: list[int] = field(default_factory=list)
     journal: int | None = None

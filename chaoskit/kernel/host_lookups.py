@@ -19,7 +19,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from chaoskit.errors import RefusedError
-from chaoskit.host_lookups import Ground
+from chaoskit.host_lookups import HostLookups
 from chaoskit.kernel.links import find
 from chaoskit.kernel.tc import classifiers
 from chaoskit.kernel.tc.foreign_filters import beside, hung, shut
@@ -29,7 +29,7 @@ _UP, _LOOPBACK = 1, 8  # linux/if.h: IFF_UP, IFF_LOOPBACK
 _NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EINVAL, errno.EACCES)
 
 
-def look(interface: str | None, hosts: Iterable[str]) -> Ground:
+def look(interface: str | None, hosts: Iterable[str]) -> HostLookups:
     """The interface (None: the one that leads to the `hosts`: names, addresses or CIDRs), and all about it.
 
     Raises RefusedError for a name without an address, and when no interface, or more than one, leads there.
@@ -41,7 +41,7 @@ def look(interface: str | None, hosts: Iterable[str]) -> Ground:
     with IPRoute(ext_ack=True) as ip:
         link = _link(ip, interface or _leading_to(ip, hosts, addresses))
         name = link.get_attr("IFLA_IFNAME")
-        return Ground(
+        return HostLookups(
             interface=name,
             mtu=link.get_attr("IFLA_MTU"),
             least_mtu=link.get_attr("IFLA_MIN_MTU") or 0,

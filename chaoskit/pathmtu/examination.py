@@ -16,7 +16,7 @@ from chaoskit.pathmtu.long_body import Body, send_body
 from chaoskit.pathmtu.mss_rewrite import find_clamp
 from chaoskit.pathmtu.probes import Barred, Clamp, Ends, Hop, How, Narrow, TooBig, Volley
 from chaoskit.pathmtu.size_search import Search
-from chaoskit.pathmtu.transport import Line, Meter, Spent, Wire
+from chaoskit.pathmtu.transport import Meter, Spent, Transport, Wire
 
 _SOMEWHERE = 16  # hops, where no answer tells how many
 
@@ -71,7 +71,7 @@ class Findings:
 def examine(patient: Patient, wire: Wire, meter: Meter, clock: Clock, tell: Callable[[Volley], None]) -> Findings:
     """Examine. `tell` is given each volley before it is sent. Raises RefusedError when this machine will not send."""
     begun = clock.now()
-    line = Line(wire, clock, meter, tell)
+    line = Transport(wire, clock, meter, tell)
     search = Search(wire.ways, patient.first.link_mtu, patient.ends.bare_syn)
     body: Body | None = None
     narrow: Narrow | None = None

@@ -22,7 +22,7 @@ def _never(number: int, probe: Probe) -> bool:
 
 
 @dataclass
-class PaperWire:
+class SimulatedPath:
     """`mtus` are those of the links, the first one ours; router N stands before link N, and the host after the last.
 
     `silent` routers send no "too big", `mute` ones nothing at all, `terse` ones quote little; `told` is what the others

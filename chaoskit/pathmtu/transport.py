@@ -61,7 +61,7 @@ class Meter:
 
 
 @dataclass
-class Line:
+class Transport:
     """A wire and what was learnt about its timing; `tell` is called before each volley."""
 
     wire: Wire

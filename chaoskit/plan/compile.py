@@ -14,7 +14,7 @@ from chaoskit import __version__
 from chaoskit.faults.loss_models import expectation
 from chaoskit.faults.netem import NetemFault, NetemWords
 from chaoskit.faults.tunnel import TunnelFault
-from chaoskit.host_lookups import Ground
+from chaoskit.host_lookups import HostLookups
 from chaoskit.knobs import Change, Knob, Netem, Pulse, Setting
 from chaoskit.plan.injection import queue
 from chaoskit.plan.model import (
@@ -25,7 +25,7 @@ from chaoskit.plan.model import (
     Promise,
     Rounding,
 )
-from chaoskit.plan.stage import Looked, lay_out, site_of
+from chaoskit.plan.stage import StageLookups, lay_out, site_of
 from chaoskit.spec.experiment import Experiment, Span
 from chaoskit.spec.stage import InterfaceStage
 from chaoskit.topology.fault_site import Lab, Site
@@ -51,13 +51,13 @@ class _Terms:
     seed: int
 
 
-def compile_plan(experiment: Experiment, ground: Ground | None = None, classifier: str = "flower") -> Plan:
+def compile_plan(experiment: Experiment, ground: HostLookups | None = None, classifier: str = "flower") -> Plan:
     """The plan of an experiment.
 
     On a real interface `ground` is what was looked up of it, and its filters are of the kind `classifier`
     (flower or u32). Raises RefusedError where that interface cannot, or must not, be worked on.
     """
-    looked = Looked(ground, classifier)
+    looked = StageLookups(ground, classifier)
     terms = _Terms(site_of(experiment, looked), needed_limit(experiment), experiment.seed)
     changes = tuple(change for name in _used(experiment) for change in _changes(experiment, name, terms))
     touched: dict[Knob, Setting] = dict.fromkeys(knob for knob, _ in changes)

@@ -12,10 +12,10 @@ from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.injection import queue
 from chaoskit.plan.model import Plan
 from chaoskit.seed import derive
-from chaoskit.spec.exec import Outing
+from chaoskit.spec.exec import ExecFaults
 from chaoskit.spec.experiment import CLEAN_PHASES, Experiment, Span
 from chaoskit.spec.stage import InterfaceStage
-from chaoskit.topology.steering import Way
+from chaoskit.topology.steering import OneDirection
 from chaoskit.units import Duration
 
 _A_SECOND = Duration(10**9)
@@ -57,9 +57,9 @@ def _choice(experiment: Experiment) -> str:
     return " or ".join(f"--fault {name}" for name in (*experiment.faults, CLEAN_PHASES[1]))
 
 
-def shaped(outing: Outing) -> dict[Way, Netem]:
+def shaped(outing: ExecFaults) -> dict[OneDirection, Netem]:
     """The netem of each direction that something happens in."""
-    words: dict[Way, NetemWords | None] = {"up": outing.up, "down": outing.down}
+    words: dict[OneDirection, NetemWords | None] = {"up": outing.up, "down": outing.down}
     return {
         way: each.setting(each.limit or queue(each), derive(outing.seed, "netem", way))
         for way, each in words.items()

@@ -11,17 +11,30 @@ from ipaddress import ip_address, ip_network
 
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.faults.netem import NetemWords
-from chaoskit.host_lookups import Ground, Hung
+from chaoskit.host_lookups import HostLookups, Hung
 from chaoskit.knobs import Change, Netem
 from chaoskit.seed import derive
 from chaoskit.spec.injection import Injection, To, Whom
-from chaoskit.topology.steering import IFBS, MOST, Aim, Remote, Way, clamp, count, cut, hole, in_words, needs, steer
+from chaoskit.topology.steering import (
+    IFBS,
+    MOST,
+    Aim,
+    OneDirection,
+    Remote,
+    clamp,
+    count,
+    cut,
+    hole,
+    in_words,
+    needs,
+    steer,
+)
 from chaoskit.units import Duration
 
 LONGEST_WAY_IN = Duration(60 * 10**9)  # the lease on an interface that somebody may be sitting behind
 TRAINS = "a real interface hands over up to 64 kB at once, and loss takes such a train of packets whole"
 HANDSHAKES = "connections that are open already keep their segments: a clamp changes handshakes alone"
-_CONSENT = f"--may-cut-me-off, with a lease of {LONGEST_WAY_IN} at the most"
+_CONSENT = f"--allow-management-interface, with a lease of {LONGEST_WAY_IN} at the most"
 _KERNEL_LIMIT = 1000  # packets, netem's own default
 _FRAME_RATE = 10**9 / 8 / 1514  # full frames per second that a queue is sized for, of 1 Gbit/s
 
@@ -41,9 +54,9 @@ class InjectionPlan:
     warnings: tuple[str, ...]
 
 
-def compile_injection(injection: Injection, ground: Ground, classifier: str) -> InjectionPlan:
+def compile_injection(injection: Injection, ground: HostLookups, classifier: str) -> InjectionPlan:
     """The plan of an injection on this ground, by flower or u32. Raises RefusedError and SpecError."""
-    refuse(injection, ground, injection.may_cut_me_off)
+    refuse(injection, ground, injection.allow_management_interface)
     if ground.ways_in and injection.for_ > LONGEST_WAY_IN:
         raise SpecError(
             f"{ground.interface} {ground.ways_in[0]}, so its lease is {LONGEST_WAY_IN} at the most: "
@@ -51,8 +64,8 @@ def compile_injection(injection: Injection, ground: Ground, classifier: str) -> 
         )
     aim = aim_at(injection, ground)
     filters = room_for(aim, classifier) if injection.steers else 0
-    words: dict[Way, NetemWords | None] = {"up": injection.up, "down": injection.down}
-    netems: dict[Way, Netem | None] = {
+    words: dict[OneDirection, NetemWords | None] = {"up": injection.up, "down": injection.down}
+    netems: dict[OneDirection, Netem | None] = {
         way: each.setting(each.limit or queue(each), derive(injection.seed, "netem", IFBS[way]))
         for way, each in words.items()
         if each is not None
@@ -76,7 +89,7 @@ def compile_injection(injection: Injection, ground: Ground, classifier: str) -> 
 
 
 def _changes(
-    injection: Injection, interface: str, aim: Aim, netems: dict[Way, Netem | None], classifier: str
+    injection: Injection, interface: str, aim: Aim, netems: dict[OneDirection, Netem | None], classifier: str
 ) -> tuple[Change, ...]:
     """The filters that look at sizes hang before the others, so that they come last: their ifbs stand already."""
     drops = injection.size_drops
@@ -105,7 +118,7 @@ def queue(netem: NetemWords) -> int:
     return max(_KERNEL_LIMIT, int(1.5 * rate * (netem.delay + 4 * netem.jitter) / 1e9))
 
 
-def aim_at(whom: Whom, ground: Ground) -> Aim:
+def aim_at(whom: Whom, ground: HostLookups) -> Aim:
     """The addresses and ports that are meant. Raises RefusedError for a name that has no address of that version."""
     versions = frozenset({int(whom.ip)} if whom.ip else {4, 6})
     remotes = tuple(dict.fromkeys(remote for to in whom.to for remote in _remotes(to, ground, versions)))
@@ -120,14 +133,14 @@ def room_for(aim: Aim, classifier: str) -> int:
     return filters
 
 
-def refuse(whom: Whom, ground: Ground, may_cut_me_off: bool, consent: str = _CONSENT) -> None:
+def refuse(whom: Whom, ground: HostLookups, allow_management_interface: bool, consent: str = _CONSENT) -> None:
     """Raises RefusedError for an interface that cannot be worked on, or must not be without being asked for.
 
     `consent` is what somebody writes who means it.
     """
     if not ground.is_up:
         raise RefusedError(f"{ground.interface} is down: sudo ip link set {ground.interface} up, or name another")
-    if may_cut_me_off:
+    if allow_management_interface:
         return
     if ground.ways_in:
         raise RefusedError(
@@ -140,7 +153,7 @@ def refuse(whom: Whom, ground: Ground, may_cut_me_off: bool, consent: str = _CON
                 raise RefusedError(f"{peer} is where your ssh session comes from; if you mean it, {consent}")
 
 
-def refuse_unreachable(aim: Aim, ground: Ground, changes: Iterable[Change]) -> None:
+def refuse_unreachable(aim: Aim, ground: HostLookups, changes: Iterable[Change]) -> None:
     """Raises RefusedError where filters of these changes cannot hang, or where nothing of the aim gets to them."""
     name, meant = ground.interface, _versions(aim)
     for hook, (first, _) in _hooks(changes).items():
@@ -175,7 +188,7 @@ def _theirs(filters: Iterable[Hung]) -> str:
     return " and ".join(f"the {each.kind} filter with priority {each.priority}" for each in filters)
 
 
-def warnings(whom: Whom, aim: Aim, ground: Ground, changes: Iterable[Change]) -> Iterator[str]:
+def warnings(whom: Whom, aim: Aim, ground: HostLookups, changes: Iterable[Change]) -> Iterator[str]:
     """What a reader of the plan should know about whom it hits."""
     name = ground.interface
     for sentence in ground.foreign:
@@ -215,7 +228,7 @@ def _of_netem(netem: NetemWords) -> Iterator[str]:
         yield TRAINS
 
 
-def _remotes(to: To, ground: Ground, versions: frozenset[int]) -> Iterator[Remote]:
+def _remotes(to: To, ground: HostLookups, versions: frozenset[int]) -> Iterator[Remote]:
     if to.host is None:
         yield Remote(None, to.port)
         return

@@ -1,4 +1,4 @@
-"""Where the faults of an experiment take hold: a stage as knobs. Pure: what had to be looked up is the `Ground`."""
+"""Where the faults of an experiment take hold: a stage as knobs. Pure: lookups are done before."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chaoskit.errors import RefusedError
 from chaoskit.faults.netem import NetemFault
 from chaoskit.faults.schema import LEAST_IPV6
 from chaoskit.faults.sysctl import settings
-from chaoskit.host_lookups import Ground
+from chaoskit.host_lookups import HostLookups
 from chaoskit.knobs import Change, Filter, Mtu, Netem
 from chaoskit.plan.injection import TRAINS, aim_at, refuse, refuse_unreachable, room_for, warnings
 from chaoskit.plan.model import OnInterface
@@ -19,16 +19,16 @@ from chaoskit.spec.host_tuning import Host
 from chaoskit.spec.stage import InterfaceStage, LabStage
 from chaoskit.topology import edge
 from chaoskit.topology.fault_site import Interface, Lab, Site
-from chaoskit.topology.steering import CLAMP, HOLE, Aim, Way, hole, in_words, needs, qdisc, steer
+from chaoskit.topology.steering import CLAMP, HOLE, Aim, OneDirection, hole, in_words, needs, qdisc, steer
 
 PORT = 8000
 _LEASE, _SHORT_LEASE = 30 * 10**9, 10 * 10**9  # short where somebody may be cut off
-_CONSENT = "write may-cut-me-off: true in the stage"
+_CONSENT = "write allow-management-interface: true in the stage"
 _NOBODY = ("192.0.2.1", "2001:db8::1")  # RFC 5737 and RFC 3849: addresses for documentation
 
 
 @dataclass(frozen=True)
-class Scene:
+class StagePlan:
     """A stage, compiled. A packet meets the netem of its direction `passes` times on its way."""
 
     target: str
@@ -39,30 +39,30 @@ class Scene:
     warnings: tuple[str, ...] = ()
 
 
-def imagined(experiment: Experiment) -> Ground | None:
+def imagined(experiment: Experiment) -> HostLookups | None:
     """A machine to check a file against without looking at one: every name has an address of each version."""
     match experiment.stage:
         case InterfaceStage() as stage:
-            return Ground(stage.interface or "eth0", addresses=dict.fromkeys(stage.names, _NOBODY))
+            return HostLookups(stage.interface or "eth0", addresses=dict.fromkeys(stage.names, _NOBODY))
         case LabStage():
             return None
 
 
 @dataclass(frozen=True)
-class Looked:
+class StageLookups:
     """What a stage is laid out on: the `ground`, which a lab needs not, and the kind of filters (flower or u32)."""
 
-    ground: Ground | None = None
+    ground: HostLookups | None = None
     classifier: str = "flower"
 
     @property
-    def there(self) -> Ground:
+    def there(self) -> HostLookups:
         """The ground of a real interface."""
         assert self.ground is not None, "somebody looks at the machine before an interface is planned with"
         return self.ground
 
 
-def site_of(experiment: Experiment, looked: Looked) -> Site:
+def site_of(experiment: Experiment, looked: StageLookups) -> Site:
     """Where its faults are in force. Raises RefusedError for a target without an address of the version meant."""
     match experiment.stage:
         case LabStage(ip=version):
@@ -71,7 +71,7 @@ def site_of(experiment: Experiment, looked: Looked) -> Site:
             return Interface(looked.there.interface, aim_at(stage, looked.there), looked.classifier)
 
 
-def lay_out(experiment: Experiment, touched: tuple[Change, ...], limit: int, looked: Looked) -> Scene:
+def lay_out(experiment: Experiment, touched: tuple[Change, ...], limit: int, looked: StageLookups) -> StagePlan:
     """The stage with a place for everything that the faults change: `touched`, where qdiscs hold `limit` packets.
 
     Raises RefusedError where that interface cannot, or must not, be worked on.
@@ -83,14 +83,14 @@ def lay_out(experiment: Experiment, touched: tuple[Change, ...], limit: int, loo
             return _on_interface(experiment, stage, touched, limit, looked)
 
 
-def _in_lab(experiment: Experiment, stage: LabStage, touched: tuple[Change, ...]) -> Scene:
+def _in_lab(experiment: Experiment, stage: LabStage, touched: tuple[Change, ...]) -> StagePlan:
     """Without IPv6 where a link becomes too small for it: the kernel would take it away, and not bring it back."""
     knobs = frozenset(knob for knob, _ in touched)
     too_small = any(isinstance(setting, Mtu) and setting.bytes < LEAST_IPV6 for _, setting in touched)
     versions = (4,) if too_small else edge.BOTH_VERSIONS
     hosts: tuple[tuple[edge.End, Host], ...] = (("client", experiment.client), ("server", experiment.server))
     tuned = (change for end, told in hosts for change in _tuned(end, told, versions))
-    return Scene(_url(stage), (*edge.build(knobs, versions), *tuned), edge.needs(knobs))
+    return StagePlan(_url(stage), (*edge.build(knobs, versions), *tuned), edge.needs(knobs))
 
 
 def _url(stage: LabStage) -> str:
@@ -105,22 +105,22 @@ def _tuned(end: edge.End, told: Host, versions: tuple[int, ...]) -> tuple[Change
 
 
 def _on_interface(
-    experiment: Experiment, stage: InterfaceStage, touched: tuple[Change, ...], limit: int, looked: Looked
-) -> Scene:
+    experiment: Experiment, stage: InterfaceStage, touched: tuple[Change, ...], limit: int, looked: StageLookups
+) -> StagePlan:
     """A netem without effect stands from the beginning: a phase changes it, and the filters are what goes first."""
     ground, classifier = looked.there, looked.classifier
-    refuse(stage, ground, stage.may_cut_me_off or not touched, _CONSENT)
+    refuse(stage, ground, stage.allow_management_interface or not touched, _CONSENT)
     _fits(touched, ground)
     aim = aim_at(stage, ground)
     knobs = {knob for knob, _ in touched}
-    ways: tuple[Way, ...] = ("up", "down")
-    used: dict[Way, Netem | None] = {way: Netem(limit=limit) for way in ways if qdisc(way) in knobs}
+    ways: tuple[OneDirection, ...] = ("up", "down")
+    used: dict[OneDirection, Netem | None] = {way: Netem(limit=limit) for way in ways if qdisc(way) in knobs}
     is_steered = any(knob.kind in ("qdisc", "filter") for knob in knobs)
     is_aimed = is_steered or CLAMP in knobs
     cuts_up = any(isinstance(setting, Filter) and setting.to == HOLE for _, setting in touched)
     steered = steer(ground.interface, aim, used, classifier) if is_steered else ()
     refuse_unreachable(aim, ground, (*steered, *touched))
-    return Scene(
+    return StagePlan(
         target=stage.target,
         changes=(
             *(hole() if cuts_up else ()),
@@ -143,7 +143,7 @@ def _on_interface(
     )
 
 
-def _fits(touched: tuple[Change, ...], ground: Ground) -> None:
+def _fits(touched: tuple[Change, ...], ground: HostLookups) -> None:
     """Raises RefusedError for an MTU that this interface cannot have."""
     for _, setting in touched:
         if isinstance(setting, Mtu) and not ground.least_mtu <= setting.bytes <= ground.most_mtu:
@@ -153,12 +153,12 @@ def _fits(touched: tuple[Change, ...], ground: Ground) -> None:
             )
 
 
-def _hit_by_size(touched: tuple[Change, ...], ground: Ground) -> tuple[str, ...]:
+def _hit_by_size(touched: tuple[Change, ...], ground: HostLookups) -> tuple[str, ...]:
     has_mtu = any(isinstance(setting, Mtu) for _, setting in touched)
     return (f"every packet that {ground.interface} sends and that is longer than its MTU",) if has_mtu else ()
 
 
-def _target_addresses(stage: InterfaceStage, ground: Ground) -> tuple[str, ...]:
+def _target_addresses(stage: InterfaceStage, ground: HostLookups) -> tuple[str, ...]:
     found = ground.addresses.get(stage.target_host, ())
     return tuple(each for each in found if stage.ip in (None, str(ip_address(each).version)))
 
@@ -168,7 +168,7 @@ def _tells_ends_apart(aim: Aim) -> bool:
     return aim.local_port is not None or any(remote.port is not None for remote in aim.remotes)
 
 
-def _warnings(experiment: Experiment, aim: Aim, ground: Ground, changes: tuple[Change, ...]) -> Iterator[str]:
+def _warnings(experiment: Experiment, aim: Aim, ground: HostLookups, changes: tuple[Change, ...]) -> Iterator[str]:
     assert isinstance(experiment.stage, InterfaceStage)
     for sentence in warnings(experiment.stage, aim, ground, changes):
         yield f"stage: {sentence}"

@@ -52,7 +52,7 @@ E = TypeVar("E", bound=BaseException)
 
 
 @dataclass(frozen=True)
-class Scene:
+class StreamState:
     """What was known when it ended. `reset` and `goaway` are HTTP/2 error codes that the server sent."""
 
     was_sent: bool
@@ -62,7 +62,7 @@ class Scene:
     goaway: int | None = None
 
 
-def of(error: Exception, scene: Scene) -> Ending:
+def of(error: Exception, scene: StreamState) -> Ending:
     """The completion and its detail for what `FOREIGN` caught."""
     causes = list(_causes(error))
     if not scene.was_sent:

@@ -10,7 +10,7 @@ A line is one pool with (but for `shared`) one connection, as httpcore's pool lo
 whenever a request begins or ends. The pool is httpcore's own, given our backend by its public interface.
 
 Of a response the httpx client sees the status and the bytes, and no header: it would parse a redirect's location and
-cookies, raise for some of them, and keep the others. `Answer` has the headers, as text that nobody obeys.
+cookies, raise for some of them, and keep the others. `Response` has the headers, as text that nobody obeys.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _HEADERS = "headers"  # where a response's own are kept
 _CLOSING = 1.0  # s that a connection is given to be closed; it takes no waiting
 
 
-class Answer:
+class Response:
     """A response whose head has come."""
 
     def __init__(self, response: httpx.Response) -> None:
@@ -65,7 +65,7 @@ class Answer:
         await self._response.aclose()
 
 
-class Line:
+class Client:
     """A client, and the backend below it."""
 
     def __init__(self, backend: Backend, tls: ssl.SSLContext | None, http: Literal["1.1", "2"]) -> None:
@@ -79,7 +79,7 @@ class Line:
         )
         self._client = httpx.AsyncClient(transport=_Pool(pool), trust_env=False, timeout=None)
 
-    async def send(self, request: httpx.Request, key: list[tuple[bytes, bytes]]) -> Answer:
+    async def send(self, request: httpx.Request, key: list[tuple[bytes, bytes]]) -> Response:
         """Send it with the headers that hold the key; returns when the response's headers are there.
 
         Errors come through as httpcore's own.
@@ -89,7 +89,7 @@ class Line:
         asked = httpx.Request(
             request.method, request.url, headers=headers, content=request.content, extensions=request.extensions
         )
-        return Answer(await self._client.send(asked, stream=True))
+        return Response(await self._client.send(asked, stream=True))
 
     async def aclose(self) -> None:
         """Close its connections; whatever the far side has done to them, and in bounded time."""
@@ -137,7 +137,7 @@ class _Body(httpx.AsyncByteStream):
         await self._response.aclose()
 
 
-class Lines:
+class ClientPool:
     """All lines of one drive, by the workload's rule about connections."""
 
     def __init__(self, target: Target, workload: Workload, clock: StampClock, tls: ssl.SSLContext | None) -> None:
@@ -145,7 +145,7 @@ class Lines:
         self._clock = clock
         self._tls = tls
         self._numbers = itertools.count()
-        self._idle: list[Line] = []
+        self._idle: list[Client] = []
         self._reach = Reach(
             Resolver(),
             workload.limits.headers,
@@ -154,7 +154,7 @@ class Lines:
             http2_only=workload.http == "2" and self._tls is None,
         )
 
-    def take(self) -> Line:
+    def take(self) -> Client:
         """A line for one stream."""
         if self._workload.connections == "shared":
             if not self._idle:
@@ -162,7 +162,7 @@ class Lines:
             return self._idle[0]
         return self._idle.pop() if self._idle else self._new()
 
-    async def give_back(self, line: Line, is_clean: bool) -> None:
+    async def give_back(self, line: Client, is_clean: bool) -> None:
         """The stream has ended; cleanly if its response was read to the end."""
         match self._workload.connections:
             case "kept" if is_clean:
@@ -175,8 +175,8 @@ class Lines:
         for line in self._idle:
             await line.aclose()
 
-    def _new(self) -> Line:
-        return Line(Backend(self._clock, self._numbers, self._reach), self._tls, self._workload.http)
+    def _new(self) -> Client:
+        return Client(Backend(self._clock, self._numbers, self._reach), self._tls, self._workload.http)
 
 
 def trust(target: Target) -> ssl.SSLContext | None:

@@ -11,7 +11,7 @@ _AGAIN = 1.0  # s
 _HELD_UP, _HEARING = 0.005, 0.01  # s that a timer of the loop is hardly ever late; and in which what has come is read
 
 
-class Guard:
+class Deadline:
     """Cancels the task that it watches at a deadline, and remembers why. Moving the deadline later costs nothing.
 
     `verdict` is there from the moment of the cut, and only the first cut counts. A loop that was held up beyond the

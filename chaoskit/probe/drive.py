@@ -22,19 +22,19 @@ from pathlib import Path
 from chaoskit.clock import now
 from chaoskit.errors import RefusedError
 from chaoskit.probe.arrivals import arrivals, schedule
-from chaoskit.probe.connections import Lines, rehearse, trust
-from chaoskit.probe.deadline import Guard
+from chaoskit.probe.connections import ClientPool, rehearse, trust
+from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.receive_stamps import StampClock
-from chaoskit.probe.recorder import Books
-from chaoskit.probe.requests import Asking
+from chaoskit.probe.recorder import Recorder
+from chaoskit.probe.requests import RequestFactory
 from chaoskit.probe.socket_options import try_out
 from chaoskit.probe.stream import Job, Stream
-from chaoskit.probe.target import Order, Target
+from chaoskit.probe.target import DriveOptions, Target
 from chaoskit.records.model import Completion
 from chaoskit.spec.experiment import Workload
-from chaoskit.timer import Pacer
+from chaoskit.timer import AbsoluteTimer
 
-__all__ = ["Order", "Target", "drive", "schedule", "warm_up"]
+__all__ = ["DriveOptions", "Target", "drive", "schedule", "warm_up"]
 
 _MS = 1_000_000
 _TICK = 20 * _MS  # how often the loop's lag is measured
@@ -42,21 +42,21 @@ _FLUSH, _VITALS, _REFRESH = 12, 25, 50  # ticks between flushes, lines of vitals
 _PAUSE = 100 * _MS  # after a failure in a closed loop: a dead server is not to be hammered
 
 
-async def drive(target: Target, workload: Workload, order: Order, run: Path, stop: asyncio.Event) -> None:
+async def drive(target: Target, workload: Workload, order: DriveOptions, run: Path, stop: asyncio.Event) -> None:
     """Ask until the order is carried out or `stop` is set, then until the open streams have ended.
 
     Appends requests, tokens, tcp_info and vitals to the directory `run`. Raises SpecError when the target makes
     no sense, RefusedError when the records cannot be written or the kernel will not have its sockets so.
     """
     try_out(target.sockets)
-    asking = Asking(target, workload, order.seed)
+    asking = RequestFactory(target, workload, order.seed)
     tls = trust(target)
     _allow_many_sockets()
     clock = StampClock()
-    lines = Lines(target, workload, clock, tls)
+    lines = ClientPool(target, workload, clock, tls)
     await warm_up()
     try:
-        with Books(run) as books:
+        with Recorder(run) as books:
             async with asyncio.TaskGroup() as tasks:
                 crew = Crew(tasks, asking, lines, books)
                 heart = tasks.create_task(_beat(crew, books, clock))
@@ -84,13 +84,13 @@ async def warm_up() -> None:
 class Crew:
     """The streams that are under way, and the group of all tasks: when one of them fails, it cancels the others."""
 
-    def __init__(self, tasks: asyncio.TaskGroup, asking: Asking, lines: Lines, books: Books) -> None:
+    def __init__(self, tasks: asyncio.TaskGroup, asking: RequestFactory, lines: ClientPool, books: Recorder) -> None:
         self.tasks = tasks
         self._asking = asking
         self._lines = lines
         self._books = books
         self._numbers = itertools.count()
-        self._open: dict[asyncio.Task[Completion], Guard] = {}
+        self._open: dict[asyncio.Task[Completion], Deadline] = {}
         self._streams: dict[int, Stream] = {}
 
     def prepare(self, scheduled: int) -> Job:
@@ -100,7 +100,7 @@ class Crew:
 
     def start(self, job: Job) -> asyncio.Task[Completion]:
         """Set it off."""
-        guard = Guard(self._asking.workload.timeouts.stream)
+        guard = Deadline(self._asking.workload.timeouts.stream)
         task = self.tasks.create_task(self._run(job, guard))
         guard.watch(task)
         self._open[task] = guard
@@ -123,7 +123,7 @@ class Crew:
         while self._open:
             await asyncio.wait(self._open)
 
-    async def _run(self, job: Job, guard: Guard) -> Completion:
+    async def _run(self, job: Job, guard: Deadline) -> Completion:
         line = self._lines.take()
         self._streams[job.number] = stream = Stream(job, self._asking, line, self._books, guard)
         try:
@@ -134,7 +134,7 @@ class Crew:
         return completion
 
 
-async def _carry_out(crew: Crew, workload: Workload, order: Order, stop: asyncio.Event) -> None:
+async def _carry_out(crew: Crew, workload: Workload, order: DriveOptions, stop: asyncio.Event) -> None:
     """Start streams, let them end, cut those that do not."""
     loop = _open_loop if workload.request_rate is not None else _closed_loop
     stopping = asyncio.create_task(stop.wait())
@@ -157,8 +157,8 @@ async def _ended(starting: asyncio.Task[None], crew: Crew) -> None:
     await crew.ended()
 
 
-async def _open_loop(crew: Crew, workload: Workload, order: Order) -> None:
-    with contextlib.closing(Pacer()) as pacer:
+async def _open_loop(crew: Crew, workload: Workload, order: DriveOptions) -> None:
+    with contextlib.closing(AbsoluteTimer()) as pacer:
         for offset in _within(order, arrivals(workload, order.seed)):
             job = crew.prepare(order.start + offset)
             await pacer.until(job.scheduled)
@@ -167,15 +167,15 @@ async def _open_loop(crew: Crew, workload: Workload, order: Order) -> None:
             await pacer.until(order.start + order.length)
 
 
-def _within(order: Order, offsets: Iterator[int]) -> Iterator[int]:
+def _within(order: DriveOptions, offsets: Iterator[int]) -> Iterator[int]:
     if order.length is not None:
         length = order.length
         offsets = itertools.takewhile(lambda offset: offset < length, offsets)
     return itertools.islice(offsets, order.requests)
 
 
-async def _closed_loop(crew: Crew, workload: Workload, order: Order) -> None:
-    with contextlib.closing(Pacer()) as pacer:
+async def _closed_loop(crew: Crew, workload: Workload, order: DriveOptions) -> None:
+    with contextlib.closing(AbsoluteTimer()) as pacer:
         await pacer.until(order.start)
     turns = itertools.count() if order.requests is None else iter(range(order.requests))
     end = None if order.length is None else order.start + order.length
@@ -198,12 +198,12 @@ async def _closed_loop(crew: Crew, workload: Workload, order: Order) -> None:
             keeper.cancel()
 
 
-async def _beat(crew: Crew, books: Books, clock: StampClock) -> None:
+async def _beat(crew: Crew, books: Recorder, clock: StampClock) -> None:
     """Measure the loop's lag, look at the streams, flush, write vitals, look at the clocks, until cancelled."""
     begun = now()
     tick = lag = 0
     try:
-        with contextlib.closing(Pacer()) as pacer:
+        with contextlib.closing(AbsoluteTimer()) as pacer:
             while True:
                 due = begun + (tick + 1) * _TICK
                 await pacer.until(due)

@@ -41,7 +41,7 @@ _Stamps = tuple[int | None, int | None, int | None]
 _NO_STAMPS: _Stamps = (None, None, None)
 
 
-class Meaning(NamedTuple):
+class ProtocolEvent(NamedTuple):
     """What a piece says. `completes`: the answer is whole. `is_comment`: no event at all, a sign of life only.
 
     `complaint` is what an error event says, in the server's words: unsafe to show as it is.
@@ -53,8 +53,8 @@ class Meaning(NamedTuple):
     complaint: str = ""
 
 
-_COMMENT = Meaning(Event("ping"), is_comment=True)
-_END = Meaning(Event("done"), completes=True)
+_COMMENT = ProtocolEvent(Event("ping"), is_comment=True)
+_END = ProtocolEvent(Event("done"), completes=True)
 
 
 class Reader:
@@ -66,7 +66,7 @@ class Reader:
         self._understand = _UNDERSTAND[protocol]
         self._stamps = _NO_STAMPS
 
-    def feed(self, chunk: bytes) -> list[Meaning]:
+    def feed(self, chunk: bytes) -> list[ProtocolEvent]:
         """What the events mean that `chunk` completes, in order. Raises MalformedError, TooLargeError."""
         meanings = []
         for kind, data in self._wire.feed(chunk):
@@ -101,12 +101,12 @@ def complaint(raw: bytes) -> str:
     return _complaint(parsed.get("error")) if isinstance(parsed, dict) else ""
 
 
-def _openai(data: bytes, _: _Stamps) -> Meaning:
+def _openai(data: bytes, _: _Stamps) -> ProtocolEvent:
     if data == _DONE:
         return _END
     said = _object(data)
     if said.get("error") is not None:
-        return Meaning(Event("error"), complaint=_complaint(said["error"]))
+        return ProtocolEvent(Event("error"), complaint=_complaint(said["error"]))
     choice = _dict(_first(said.get("choices")))
     delta = _dict(choice.get("delta"))
     finish = choice.get("finish_reason")
@@ -115,10 +115,10 @@ def _openai(data: bytes, _: _Stamps) -> Meaning:
         kind = "content"
     elif delta.get("reasoning_content") or delta.get("reasoning"):
         kind = "reasoning"
-    return Meaning(Event(kind, *_stamps(said)), completes=bool(finish))
+    return ProtocolEvent(Event(kind, *_stamps(said)), completes=bool(finish))
 
 
-def _anthropic(data: bytes, _: _Stamps) -> Meaning:
+def _anthropic(data: bytes, _: _Stamps) -> ProtocolEvent:
     said = _object(data)
     match said.get("type"):
         case "content_block_delta":
@@ -128,23 +128,23 @@ def _anthropic(data: bytes, _: _Stamps) -> Meaning:
                 kind = "content"
             elif delta.get("thinking"):
                 kind = "reasoning"
-            return Meaning(Event(kind, *_stamps(said)))
+            return ProtocolEvent(Event(kind, *_stamps(said)))
         case "message_stop":
             return _END
         case "message_delta" if _dict(said.get("delta")).get("stop_reason"):
-            return Meaning(Event("finish", *_stamps(said)))
+            return ProtocolEvent(Event("finish", *_stamps(said)))
         case "ping":
-            return Meaning(Event("ping"))
+            return ProtocolEvent(Event("ping"))
         case "error":
-            return Meaning(Event("error"), complaint=_complaint(said.get("error")))
+            return ProtocolEvent(Event("error"), complaint=_complaint(said.get("error")))
         case _:
-            return Meaning(Event("meta", *_stamps(said)))
+            return ProtocolEvent(Event("meta", *_stamps(said)))
 
 
-def _ollama(data: bytes, _: _Stamps) -> Meaning:
+def _ollama(data: bytes, _: _Stamps) -> ProtocolEvent:
     said = _object(data)
     if said.get("error") is not None:
-        return Meaning(Event("error"), complaint=_complaint(said["error"]))
+        return ProtocolEvent(Event("error"), complaint=_complaint(said["error"]))
     message = _dict(said.get("message"))
     is_done = said.get("done") is True
     kind: EventKind = "done" if is_done else "meta"
@@ -152,14 +152,14 @@ def _ollama(data: bytes, _: _Stamps) -> Meaning:
         kind = "content"
     elif message.get("thinking"):
         kind = "reasoning"
-    return Meaning(Event(kind, *_stamps(said)), completes=is_done)
+    return ProtocolEvent(Event(kind, *_stamps(said)), completes=is_done)
 
 
-def _sse(data: bytes, stamps: _Stamps) -> Meaning:
-    return _END if data == _DONE else Meaning(Event("content", *stamps))
+def _sse(data: bytes, stamps: _Stamps) -> ProtocolEvent:
+    return _END if data == _DONE else ProtocolEvent(Event("content", *stamps))
 
 
-_UNDERSTAND: dict[Protocol, Callable[[bytes, _Stamps], Meaning]] = {
+_UNDERSTAND: dict[Protocol, Callable[[bytes, _Stamps], ProtocolEvent]] = {
     "openai-chat": _openai,
     "anthropic-messages": _anthropic,
     "ollama": _ollama,

@@ -15,7 +15,7 @@ from chaoskit.records.model import Read, Request, Signs, TcpInfo, Vitals
 _LONGEST_DETAIL = 4000  # characters of a server's own words that are kept
 
 
-class Books:
+class Recorder:
     """Open as a context manager. Every flush may raise RefusedError: a full disk."""
 
     def __init__(self, run: Path) -> None:
@@ -77,7 +77,7 @@ class Books:
         for log in self._logs:
             log.flush()
 
-    def __enter__(self) -> Books:
+    def __enter__(self) -> Recorder:
         return self
 
     def __exit__(

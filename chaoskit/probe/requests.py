@@ -33,7 +33,7 @@ def check(target: Target, workload: Workload) -> None:
     _check(target)
 
 
-class Asking:
+class RequestFactory:
     """Makes requests. Raises SpecError when the target's URL, headers or key can make none."""
 
     def __init__(self, target: Target, workload: Workload, seed: int) -> None:

@@ -16,13 +16,13 @@ import httpx
 
 from chaoskit.clock import now
 from chaoskit.probe import completion, protocols
-from chaoskit.probe.completion import Ending, Scene
-from chaoskit.probe.connections import Answer, Line
-from chaoskit.probe.deadline import Guard
+from chaoskit.probe.completion import Ending, StreamState
+from chaoskit.probe.connections import Client, Response
+from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.framing import MalformedError, TooLargeError
 from chaoskit.probe.receive_stamps import Arrival
-from chaoskit.probe.recorder import Books
-from chaoskit.probe.requests import Asking
+from chaoskit.probe.recorder import Recorder
+from chaoskit.probe.requests import RequestFactory
 from chaoskit.probe.socket_stream import Connection, Took
 from chaoskit.probe.transcript import Transcript
 from chaoskit.records.model import Completion, Request, TcpInfo
@@ -50,7 +50,7 @@ class Stream:
     `is_clean` when the response was read to its end, so that its connection can be used again.
     """
 
-    def __init__(self, job: Job, asking: Asking, line: Line, books: Books, guard: Guard) -> None:
+    def __init__(self, job: Job, asking: RequestFactory, line: Client, books: Recorder, guard: Deadline) -> None:
         self.is_clean = False
         self._job = job
         self._asking = asking
@@ -116,7 +116,7 @@ class Stream:
         finally:
             await answer.aclose()
 
-    async def _listen(self, answer: Answer) -> None:
+    async def _listen(self, answer: Response) -> None:
         assert self._connection is not None
         tap, number = self._connection.tap, self._http2_stream
         head = tap.head(number) if tap is not None and number is not None else None
@@ -147,7 +147,7 @@ class Stream:
         if self._connection is not None and self._connection.tap is None:
             self._connection.allow(size, excess)
 
-    def _take(self, arrival: Arrival, meanings: list[protocols.Meaning]) -> None:
+    def _take(self, arrival: Arrival, meanings: list[protocols.ProtocolEvent]) -> None:
         transcript = self._transcript
         tokens, had_ended = transcript.tokens, transcript.has_ended
         transcript.take(arrival, meanings)
@@ -171,7 +171,7 @@ class Stream:
         frame = tap.take(number) if tap is not None and number is not None else None
         return frame or self._connection.last
 
-    async def _hear_refusal(self, answer: Answer) -> None:
+    async def _hear_refusal(self, answer: Response) -> None:
         """What a failing status says besides, as far as it is worth knowing."""
         heard = b""
         self._refusal = f"{answer.status}"
@@ -188,7 +188,7 @@ class Stream:
         said = protocols.complaint(heard)
         self._refusal += f": {said}" if said else ""
 
-    def _check(self, answer: Answer) -> None:
+    def _check(self, answer: Response) -> None:
         wanted = protocols.CONTENT_TYPES[self._asking.workload.protocol]
         found = answer.header(b"content-type") or wanted[0]
         if found.partition(";")[0].strip().lower() not in wanted:
@@ -271,10 +271,10 @@ class Stream:
             at, fields = self._connection.info()
             self._books.tcp_info(TcpInfo(self._job.number, when, at, fields))
 
-    def _scene(self) -> Scene:
+    def _scene(self) -> StreamState:
         connection, number = self._connection, self._http2_stream
         tap = connection.tap if connection else None
-        return Scene(
+        return StreamState(
             was_sent=self._sent is not None,
             had_headers=self._status is not None,
             other_side_closed=connection is not None and connection.ended,

@@ -33,7 +33,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Order:
+class DriveOptions:
     """From monotonic stamp `start`, new requests for `length` ns or until there were `requests`; None: no limit.
 
     Streams that are still open `drain` ns after the last moment of a request are cancelled; None: they are left

@@ -6,9 +6,9 @@ output. All events of one socket read share its stamp.
 
 from __future__ import annotations
 
-from chaoskit.probe.protocols import Meaning
+from chaoskit.probe.protocols import ProtocolEvent
 from chaoskit.probe.receive_stamps import Arrival
-from chaoskit.probe.recorder import Books
+from chaoskit.probe.recorder import Recorder
 from chaoskit.records.model import Event, Read
 
 
@@ -18,7 +18,7 @@ class Transcript:
     `complaint` is what an error event said, "" if it said nothing that is understood, None if there was none.
     """
 
-    def __init__(self, stream: int, books: Books) -> None:
+    def __init__(self, stream: int, books: Recorder) -> None:
         self.first_event: int | None = None
         self.first_token: int | None = None
         self.first_output: int | None = None
@@ -33,7 +33,7 @@ class Transcript:
         self._arrival: Arrival | None = None
         self._events: list[Event] = []
 
-    def take(self, arrival: Arrival, meanings: list[Meaning]) -> None:
+    def take(self, arrival: Arrival, meanings: list[ProtocolEvent]) -> None:
         """These events were completed by that read."""
         if self._arrival is not arrival:
             self.write()
@@ -51,7 +51,7 @@ class Transcript:
             self._books.read(Read(self._stream, number, at, user, size, tuple(self._events)))
         self._events = []
 
-    def _note(self, at: int, meaning: Meaning) -> None:
+    def _note(self, at: int, meaning: ProtocolEvent) -> None:
         if self.first_event is None:
             self.first_event = at
         kind = meaning.event.kind

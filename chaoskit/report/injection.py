@@ -13,9 +13,9 @@ from chaoskit.knobs import Clamp, Netem, QueueCounters
 from chaoskit.plan.injection import InjectionPlan
 from chaoskit.report.commands import doing, undoing
 from chaoskit.report.styles import styled, titled
-from chaoskit.topology.steering import IFBS, Way
+from chaoskit.topology.steering import IFBS, OneDirection
 
-_TOWARDS: dict[Way, str] = {"down": "to us", "up": "from us"}
+_TOWARDS: dict[OneDirection, str] = {"down": "to us", "up": "from us"}
 
 
 def render(plan: InjectionPlan, console: Console) -> None:
@@ -42,7 +42,9 @@ def render_lease(lease: Lease, is_detached: bool, console: Console) -> None:
     console.print(styled(f"in force until {until} UTC; {how}"), highlight=False, soft_wrap=True)
 
 
-def render_end(counters: Mapping[Way, QueueCounters], too_long: Mapping[Way, int], console: Console) -> None:
+def render_end(
+    counters: Mapping[OneDirection, QueueCounters], too_long: Mapping[OneDirection, int], console: Console
+) -> None:
     """What passed through the fault, and what was lost for its size, by direction, once all is put back."""
     console.print(Text("ended, and put back" if counters or too_long else "put back"), highlight=False)
     for way, seen in counters.items():

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chaoskit.engine.journal import Debt
-from chaoskit.engine.lease import Found, Here, Lease, Leases, state_folder
+from chaoskit.engine.lease import FoundLeases, Lease, Leases, Location, state_folder
 from chaoskit.errors import RefusedError
 from chaoskit.faults.netem import NetemWords
 from chaoskit.faults.tc_format import describe
@@ -27,21 +27,21 @@ from chaoskit.report.styles import styled
 from chaoskit.spec.injection import Injection, Whom
 from chaoskit.terminal import ascii_json
 from chaoskit.topology.edge import hits
-from chaoskit.topology.steering import CLAMP, IFBS, WAYS, Way
+from chaoskit.topology.steering import CLAMP, IFBS, WAYS, OneDirection
 from chaoskit.units import Duration
 
 State = Literal[
     "in force", "ending", "beginning", "owes", "ended", "elsewhere", "of another boot", "of another machine"
 ]
 _COLOURS: dict[State, str] = {"in force": "bold green", "ending": "bold magenta", "owes": "bold red"}
-_WAYS: tuple[Way, ...] = ("down", "up")  # as everywhere on the screen
+_WAYS: tuple[OneDirection, ...] = ("down", "up")  # as everywhere on the screen
 _SCHEMA = 1
 _MS = 1_000_000  # ns
 _NETEM_LIMIT = 1000  # the kernel's own
 
 
 @dataclass(frozen=True)
-class Standing:
+class LeaseStatus:
     """A lease and what has become of it. `left` in ns, None where time does not tell; `remedy`: what to type.
 
     `injection` is None for what no `inject` can repeat. `owed` are the journal's debts, in the order of paying.
@@ -57,10 +57,10 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Outlook:
+class StatusReport:
     """All there is to see. `broken`: folders that cannot be read; `strays`: knobs of ours that no lease knows."""
 
-    standings: tuple[Standing, ...] = ()
+    standings: tuple[LeaseStatus, ...] = ()
     broken: tuple[str, ...] = ()
     strays: tuple[Knob, ...] = ()
     holder: str = ""
@@ -73,9 +73,9 @@ def folders(environment: Mapping[str, str], uid: int) -> tuple[Path, ...]:
     return tuple(dict.fromkeys((own, *everybody)))
 
 
-def look(places: Iterable[Path], here: Here, now: int, only: str | None = None) -> Outlook:
+def look(places: Iterable[Path], here: Location, now: int, only: str | None = None) -> StatusReport:
     """Read all leases, or the one that is named. `now` as of `clock.boottime`. Raises RefusedError for no such one."""
-    standings: list[Standing] = []
+    standings: list[LeaseStatus] = []
     broken: list[str] = []
     for place in places:
         leases = Leases(place)
@@ -84,32 +84,32 @@ def look(places: Iterable[Path], here: Here, now: int, only: str | None = None) 
         broken += _unread(found, only)
     if only is not None and not standings and not broken:
         raise RefusedError(f"there is no lease {only}: chaoskit status shows all")
-    return Outlook(tuple(standings), tuple(broken))
+    return StatusReport(tuple(standings), tuple(broken))
 
 
-def _unread(found: Found, only: str | None) -> Iterator[str]:
+def _unread(found: FoundLeases, only: str | None) -> Iterator[str]:
     return (sentence for name, sentence in found.broken.items() if only in (None, name))
 
 
-def strays(ours: Iterable[Knob], known: Outlook) -> tuple[Knob, ...]:
+def strays(ours: Iterable[Knob], known: StatusReport) -> tuple[Knob, ...]:
     """Of what is here under our names, what is in the books of no lease of this place."""
     booked = {debt.knob for each in known.standings for debt in each.owed if not each.state.startswith("of another")}
     return tuple(knob for knob in ours if knob not in booked)
 
 
-def _standing(leases: Leases, lease: Lease, here: Here, now: int) -> Standing:
+def _standing(leases: Leases, lease: Lease, here: Location, now: int) -> LeaseStatus:
     """What has become of it."""
     try:
         owed = tuple(leases.owed(lease.id))
     except RefusedError as error:
-        return Standing(lease, "owes", str(error), None, _injection(lease))
+        return LeaseStatus(lease, "owes", str(error), None, _injection(lease))
     guard, owner = (process.state if process else "" for process in (lease.guard, lease.owner))
     left = lease.ends - now if here.boot == lease.boot and here.machine == lease.machine else None
     state, remedy = judge(lease, here, left, (guard, owner), bool(owed))
-    return Standing(lease, state, remedy, left, _injection(lease), owed, tuple(leases.leftovers(lease.id)))
+    return LeaseStatus(lease, state, remedy, left, _injection(lease), owed, tuple(leases.leftovers(lease.id)))
 
 
-def judge(lease: Lease, here: Here, left: int | None, processes: tuple[str, str], owes: bool) -> tuple[State, str]:
+def judge(lease: Lease, here: Location, left: int | None, processes: tuple[str, str], owes: bool) -> tuple[State, str]:
     """Its state and what to type. `processes`: the states of guard and owner as `engine.lease.Process` has them."""
     guard, owner = processes
     pay = f"chaoskit restore {lease.id}"
@@ -136,7 +136,7 @@ def _injection(lease: Lease) -> Injection | None:
         return None
 
 
-def as_json(outlook: Outlook) -> str:
+def as_json(outlook: StatusReport) -> str:
     """All of it; the injection of the only lease can be given to `chaoskit inject -`."""
     told = {
         "schema": _SCHEMA,
@@ -148,7 +148,7 @@ def as_json(outlook: Outlook) -> str:
     return ascii_json(json.dumps(told, indent=1)) + "\n"
 
 
-def _as_words(standing: Standing) -> dict[str, Any]:
+def _as_words(standing: LeaseStatus) -> dict[str, Any]:
     lease = standing.lease
     return {
         "id": lease.id,
@@ -169,13 +169,13 @@ def _as_words(standing: Standing) -> dict[str, Any]:
     }
 
 
-def render(outlook: Outlook, console: Console) -> None:
+def render(outlook: StatusReport, console: Console) -> None:
     """Print it. One sentence when there is nothing."""
     for section in _sections(outlook):
         console.print(section, highlight=False)
 
 
-def _sections(outlook: Outlook) -> Iterator[RenderableType]:
+def _sections(outlook: StatusReport) -> Iterator[RenderableType]:
     for number, standing in enumerate(outlook.standings):
         yield from ("",) if number else ()
         yield _heading(standing)
@@ -189,11 +189,11 @@ def _sections(outlook: Outlook) -> Iterator[RenderableType]:
         yield styled(f"of ours, but of no lease that can be seen from here: {names}; sudo chaoskit restore", "bold red")
     if outlook.holder and not any(each.state in ("in force", "beginning", "ending") for each in outlook.standings):
         yield styled(f"At work in this network namespace: {outlook.holder}")
-    elif outlook == Outlook():
+    elif outlook == StatusReport():
         yield Text("Nothing of chaoskit's is in force here, and nothing is owed.")
 
 
-def _heading(standing: Standing) -> Text:
+def _heading(standing: LeaseStatus) -> Text:
     lease = standing.lease
     heading = styled(standing.state.upper(), _COLOURS.get(standing.state, "bold"))
     if standing.state in ("in force", "ending") and standing.left is not None:
@@ -201,7 +201,7 @@ def _heading(standing: Standing) -> Text:
     return heading.append_text(styled(f"  on {lease.interface}  lease {lease.id}", "default not bold"))
 
 
-def _lines(standing: Standing) -> Iterator[tuple[str, str]]:
+def _lines(standing: LeaseStatus) -> Iterator[tuple[str, str]]:
     lease = standing.lease
     if standing.remedy:
         yield "but" if standing.state == "in force" else "so", standing.remedy
@@ -231,7 +231,7 @@ def _date(iso: str) -> str:
     return f"{datetime.fromisoformat(iso):%Y-%m-%d %H:%M:%S %Z}"
 
 
-def _hits(standing: Standing) -> Iterator[str]:
+def _hits(standing: LeaseStatus) -> Iterator[str]:
     """In the author's words, and the addresses that names stand for; of a run, as its filters say."""
     found = tuple(dict.fromkeys(_flows(standing.owed)))
     if standing.injection is not None:
@@ -265,7 +265,7 @@ def _whom(whom: Whom) -> str:
     return ", ".join(filter(None, (*map(str, whom.to), *narrow)))
 
 
-def _does(standing: Standing) -> Iterator[tuple[str, str]]:
+def _does(standing: LeaseStatus) -> Iterator[tuple[str, str]]:
     """Each direction in tc's words: as the journal has it now, else as was asked."""
     now = {debt.knob: debt.wanted for debt in standing.owed}
     for way in _WAYS:
@@ -279,7 +279,7 @@ def _does(standing: Standing) -> Iterator[tuple[str, str]]:
         yield "both", f"TCP handshakes: {describe(Clamp(asked_mss))}"
 
 
-def _delays(standing: Standing, now: Mapping[Knob, Setting], way: Way) -> Iterator[str]:
+def _delays(standing: LeaseStatus, now: Mapping[Knob, Setting], way: OneDirection) -> Iterator[str]:
     setting = now.get(Knob("qdisc", "", IFBS[way]))
     asked: NetemWords | None = getattr(standing.injection, way, None)
     if isinstance(setting, Netem):
@@ -288,7 +288,7 @@ def _delays(standing: Standing, now: Mapping[Knob, Setting], way: Way) -> Iterat
         yield describe(asked.setting(asked.limit or _NETEM_LIMIT, 0))
 
 
-def _loses(standing: Standing, now: Mapping[Knob, Setting], way: Way) -> Iterator[str]:
+def _loses(standing: LeaseStatus, now: Mapping[Knob, Setting], way: OneDirection) -> Iterator[str]:
     sizes = {each.over for knob, each in now.items() if isinstance(each, Filter) and each.over and hits(knob) == way}
     asked = standing.injection.size_drops.get(way) if standing.injection is not None else None
     for size in sorted(sizes) or ([asked] if asked is not None else []):

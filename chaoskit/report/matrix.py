@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from chaoskit.analysis.matrix import Row, SideBySide
+from chaoskit.analysis.matrix import MatrixResult, Row
 from chaoskit.analysis.result import Result
 from chaoskit.errors import EXIT_SOFTWARE
 from chaoskit.report import sparkline
@@ -54,7 +54,7 @@ _WORST_FIRST = (
 Fits = Callable[[RenderableType], bool]
 
 
-def render(found: SideBySide, console: Console) -> None:
+def render(found: MatrixResult, console: Console) -> None:
     """Print them all."""
     show([*_parts(found, console)], console)
 
@@ -65,7 +65,7 @@ def one_line(row: Row, number: int, of: int) -> Text:
     return line.append_text(_verdict(row)).append(f"  {safe(_reason(row))}")
 
 
-def _parts(found: SideBySide, console: Console) -> Iterator[RenderableType]:
+def _parts(found: MatrixResult, console: Console) -> Iterator[RenderableType]:
     wide = console.options.update(width=UNBOUNDED)
 
     def fits(table: RenderableType) -> bool:
@@ -83,7 +83,7 @@ def _parts(found: SideBySide, console: Console) -> Iterator[RenderableType]:
     yield pairs([(Text("records", style="dim"), styled(found.run)), (_word(found), _summary(found))], indent=0)
 
 
-def _title(found: SideBySide) -> Text:
+def _title(found: MatrixResult) -> Text:
     title = styled(found.name, "bold").append(f"  {len(found.variants)} variants", style="not bold dim")
     where = {f", {safe(result.clock)} time, kernel {safe(result.kernel)}" for result in found.results if result.clock}
     if len(where) == 1:
@@ -91,7 +91,7 @@ def _title(found: SideBySide) -> Text:
     return title.append("\n" + safe(found.question), style="not bold")
 
 
-def _of_one_phase(found: SideBySide, phase: str) -> RenderableType:
+def _of_one_phase(found: MatrixResult, phase: str) -> RenderableType:
     table = _with_axes(found)
     for label in HEADLINES.values():
         table.add_column(label, justify="right", no_wrap=True, header_style="bold")
@@ -100,7 +100,7 @@ def _of_one_phase(found: SideBySide, phase: str) -> RenderableType:
     return _indented(table)
 
 
-def _of_one_metric(found: SideBySide, phases: Sequence[str], metric: str, fits: Fits) -> Iterator[RenderableType]:
+def _of_one_metric(found: MatrixResult, phases: Sequence[str], metric: str, fits: Fits) -> Iterator[RenderableType]:
     """As few tables as the screen is wide enough for; or a line, when there is nothing to compare."""
     cells = {value(phase.metrics, metric) for result in found.results for phase in result.phases}
     if len(cells) == 1:
@@ -114,7 +114,7 @@ def _of_one_metric(found: SideBySide, phases: Sequence[str], metric: str, fits: 
         phases = phases[count:]
 
 
-def _beside(found: SideBySide, phases: Sequence[str], metric: str, with_changes: bool = True) -> RenderableType:
+def _beside(found: MatrixResult, phases: Sequence[str], metric: str, with_changes: bool = True) -> RenderableType:
     """A column for each phase, and one for its change where there is any."""
     table = _with_axes(found)
     rows = [[*axes] for axes in _axes(found)]
@@ -137,14 +137,14 @@ def _beside(found: SideBySide, phases: Sequence[str], metric: str, with_changes:
     return _indented(table)
 
 
-def _with_axes(found: SideBySide) -> Table:
+def _with_axes(found: MatrixResult) -> Table:
     table = empty()
     for axis in found.axes:
         table.add_column(styled(axis), no_wrap=True, header_style="dim")
     return table
 
 
-def _axes(found: SideBySide) -> Iterator[list[Text]]:
+def _axes(found: MatrixResult) -> Iterator[list[Text]]:
     """Each row's own values; those that are the same as in the row above are dim."""
     above: tuple[str, ...] = ()
     for row in found.variants:
@@ -167,7 +167,7 @@ def _change(result: Result | None, phase: str, metric: str) -> Text:
     return Text()
 
 
-def _curves(found: SideBySide, phases: Sequence[str], metric: str) -> list[str]:
+def _curves(found: MatrixResult, phases: Sequence[str], metric: str) -> list[str]:
     """The latencies of each phase from the first variant to the last, when these are along one axis of numbers."""
     is_along = len(found.axes) == 1 and all(row.values[0][:1].isdigit() for row in found.variants)
     if not metric.startswith("ttft") or not is_along or len(found.results) < _CURVE:
@@ -183,7 +183,7 @@ def _latency(result: Result | None, phase: str, metric: str) -> float | None:
     return found
 
 
-def _notes(found: SideBySide) -> Iterator[RenderableType]:
+def _notes(found: MatrixResult) -> Iterator[RenderableType]:
     is_small = any("p95" in phase.metrics.ttft.small for result in found.results for phase in result.phases)
     compared = [each for result in found.results for each in result.comparisons if each.metric in HEADLINES]
     references = " or ".join(dict.fromkeys(safe(result.reference) for result in found.results))
@@ -196,7 +196,7 @@ def _notes(found: SideBySide) -> Iterator[RenderableType]:
         yield Text("\n".join(notes), style="dim")
 
 
-def _verdicts(found: SideBySide) -> RenderableType:
+def _verdicts(found: MatrixResult) -> RenderableType:
     told = {(_verdict(row).plain, _reason(row)) for row in found.variants}
     if len(told) == 1:
         return Text("Verdicts", "bold").append(f"  {': '.join(filter(None, told.pop()))}, everywhere", "not bold")
@@ -218,7 +218,7 @@ def _reason(row: Row) -> str:
     return sentence(row.result).plain if row.result else safe(row.missing)
 
 
-def _word(found: SideBySide) -> Text:
+def _word(found: MatrixResult) -> Text:
     word = _WORDS.get(found.exit_code)
     if word is not None:
         return Text(word, style=_STYLES.get(found.exit_code, "bold magenta"))
@@ -226,7 +226,7 @@ def _word(found: SideBySide) -> Text:
     return Text("MET" if is_judged else "MEASURED", style=JUDGED["met" if is_judged else "none"])
 
 
-def _summary(found: SideBySide) -> Text:
+def _summary(found: MatrixResult) -> Text:
     """How many variants came to which verdict, the worst first."""
     words = [_verdict(row).plain.lower() for row in found.variants]
     counts = {word: words.count(word) for word in _WORST_FIRST if word in words}

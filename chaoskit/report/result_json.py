@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from chaoskit.analysis.matrix import SideBySide
+from chaoskit.analysis.matrix import MatrixResult
 from chaoskit.analysis.result import Result
 from chaoskit.errors import RefusedError
 from chaoskit.folder import display_path
@@ -15,7 +15,7 @@ from chaoskit.terminal import ascii_json
 NAME = "result.json"
 
 
-def as_json(result: Result | SideBySide) -> str:
+def as_json(result: Result | MatrixResult) -> str:
     """The text of the file; of several results, one text of all."""
     return ascii_json(result.model_dump_json(indent=1)) + "\n"
 

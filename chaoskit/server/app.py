@@ -21,11 +21,11 @@ from chaoskit.records.jsonl import Log
 from chaoskit.server.acceptor import Acceptor
 from chaoskit.server.connection import Connection
 from chaoskit.server.limits import NEVER, PUBLIC, SECOND, Limits, connections, raise_file_limit
-from chaoskit.server.protocol_detect import Door
+from chaoskit.server.protocol_detect import ProtocolDetector
 from chaoskit.server.schedule import Script
-from chaoskit.server.streaming import Desk
+from chaoskit.server.streaming import ResponseScheduler
 from chaoskit.server.unacked import look_for_unacked
-from chaoskit.timer import Pacer
+from chaoskit.timer import AbsoluteTimer
 
 _FLUSH = 0.25  # seconds between writes of the logs, and looks at who takes too long
 _LOOK = 4  # of these between looks at what is not acknowledged
@@ -48,13 +48,13 @@ async def serve(
     """
     raise_file_limit()
     most = connections(limits)
-    pacer = Pacer()
-    desk = Desk(script, pacer, log, unacked, limits)
+    pacer = AbsoluteTimer()
+    desk = ResponseScheduler(script, pacer, log, unacked, limits)
     open_ones: set[Connection] = set()
     logs = [kept for kept in (log, unacked) if kept is not None]
     rounds = 0
     tls = None if script.tls is None else (script.tls, limits.handshake / SECOND, limits.linger / SECOND)
-    acceptor = Acceptor(listener, lambda: Door(desk, open_ones), open_ones, most, tls)
+    acceptor = Acceptor(listener, lambda: ProtocolDetector(desk, open_ones), open_ones, most, tls)
     try:
         acceptor.go_on()
         while not stop.is_set():

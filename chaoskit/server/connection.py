@@ -17,7 +17,7 @@ from chaoskit import clock
 from chaoskit.records import tcp_info
 from chaoskit.records.model import Unacked
 from chaoskit.server.limits import SECOND, Limits
-from chaoskit.server.streaming import Desk, Telling
+from chaoskit.server.streaming import ResponseScheduler, ResponseStream
 
 _BUFFER = 64 * 1024  # bytes that may wait in this process before a connection's streams are held back
 _SLICE = 16 * 1024  # bytes taken in at once; of the smallest frames and chunks, some tens of milliseconds of work
@@ -30,7 +30,7 @@ class Connection(asyncio.Protocol):
     transport: asyncio.Transport
     socket: Any  # asyncio's view of the socket underneath
 
-    def __init__(self, desk: Desk, open_ones: set[Connection]) -> None:
+    def __init__(self, desk: ResponseScheduler, open_ones: set[Connection]) -> None:
         self.desk = desk
         self.open_ones = open_ones
         self.asked: int | None = None
@@ -143,7 +143,7 @@ class Connection(asyncio.Protocol):
         if self.desk.unacked is not None and self.asked is not None:
             self.desk.unacked.add(Unacked(self.asked, clock.now(), self.tcp_info()))
 
-    def take_note(self, telling: Telling | None) -> None:
+    def take_note(self, telling: ResponseStream | None) -> None:
         """This is asked of us."""
         if telling is not None and telling.stream is not None:
             self.asked = telling.stream

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from typing import Any, Protocol
 
-from chaoskit.server.requests import JSON, Ask
+from chaoskit.server.requests import JSON, CompletionRequest
 
 _CREATED = 1_767_225_600  # 2026-01-01, in Unix seconds; and the same for Ollama:
 _CREATED_AT = "2026-01-01T00:00:00Z"
@@ -42,7 +42,7 @@ class Format(Protocol):
         """The answer to a request that wants no stream; its last token's stamps."""
 
 
-def of(ask: Ask, name: int) -> Format:
+def of(ask: CompletionRequest, name: int) -> Format:
     """The format of this answer; `name` becomes its id."""
     match ask.vendor:
         case "openai":
@@ -58,7 +58,7 @@ def of(ask: Ask, name: int) -> Format:
 class OpenAi:
     """Chat completions. The first chunk carries the role and no text, as the original's does."""
 
-    def __init__(self, ask: Ask, name: str) -> None:
+    def __init__(self, ask: CompletionRequest, name: str) -> None:
         self.content_type = _SSE if ask.streamed else JSON
         self._ask = ask
         self._common: dict[str, Any] = {"id": name, "created": _CREATED, "model": ask.model}
@@ -109,7 +109,7 @@ class OpenAi:
 class Anthropic:
     """Messages: one text block."""
 
-    def __init__(self, ask: Ask, name: str) -> None:
+    def __init__(self, ask: CompletionRequest, name: str) -> None:
         self.content_type = _SSE if ask.streamed else JSON
         self._ask = ask
         self._name = name
@@ -162,7 +162,7 @@ class Anthropic:
 class Ollama:
     """Chat, a JSON object a line."""
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: CompletionRequest) -> None:
         self.content_type = f"{_NDJSON if ask.streamed else JSON}; charset=utf-8"
         self._ask = ask
         self._before, self._after = _around(self._part(_HERE, False))

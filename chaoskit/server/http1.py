@@ -15,7 +15,7 @@ from chaoskit.server import requests
 from chaoskit.server.connection import Connection
 from chaoskit.server.limits import SECOND
 from chaoskit.server.requests import Headers, Request
-from chaoskit.server.streaming import Desk, Telling
+from chaoskit.server.streaming import ResponseScheduler, ResponseStream
 
 _LONGEST_AHEAD = 256 * 1024  # bytes that may arrive while an answer is under way
 
@@ -23,7 +23,7 @@ _LONGEST_AHEAD = 256 * 1024  # bytes that may arrive while an answer is under wa
 class Http1(Connection):
     """A connection that speaks HTTP/1.1, and the outlet of the one response that is under way."""
 
-    def __init__(self, desk: Desk, open_ones: set[Connection]) -> None:
+    def __init__(self, desk: ResponseScheduler, open_ones: set[Connection]) -> None:
         super().__init__(desk, open_ones)
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=desk.limits.head_size)
         self._head: h11.Request | None = None
@@ -31,7 +31,7 @@ class Http1(Connection):
         self._ahead = 0
         self._since = self.received  # when the wait began: for a request, its head, its body
         self._comes = False
-        self._telling: Telling | None = None
+        self._telling: ResponseStream | None = None
 
     def take_in(self, data: bytes) -> None:
         """Look whether it makes a request."""

@@ -33,7 +33,7 @@ from chaoskit.server.connection import Connection
 from chaoskit.server.frame_limits import FrameMeter
 from chaoskit.server.limits import SECOND, Allowance
 from chaoskit.server.requests import Headers, Request
-from chaoskit.server.streaming import Desk, Telling
+from chaoskit.server.streaming import ResponseScheduler, ResponseStream
 
 _TABLE = 4096  # bytes of headers that HPACK may remember for a client that allows more: we search it for each of ours
 _USED = frozenset({":method", ":path", requests.STREAM_HEADER})
@@ -48,7 +48,7 @@ class Engine(H2Connection):
 class Http2(Connection):
     """A connection that speaks HTTP/2."""
 
-    def __init__(self, desk: Desk, open_ones: set[Connection]) -> None:
+    def __init__(self, desk: ResponseScheduler, open_ones: set[Connection]) -> None:
         super().__init__(desk, open_ones)
         self.h2 = Engine(H2Configuration(client_side=False, header_encoding="latin-1"))
         self.h2.decoder.max_header_list_size = self.limits.head_size
@@ -209,7 +209,7 @@ class Stream:
         self._ends = False
         self._since = connection.received
         self._blocked = 0  # since when something waits for room, 0 when nothing does
-        self._telling: Telling | None = None
+        self._telling: ResponseStream | None = None
 
     @property
     def is_clear(self) -> bool:

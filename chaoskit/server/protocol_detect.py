@@ -10,7 +10,7 @@ from chaoskit.server.http2 import Http2
 _TELLING = 3  # bytes; no request of HTTP/1.1 begins with the preface's first three
 
 
-class Door(Connection):
+class ProtocolDetector(Connection):
     """Every connection begins as one, and is handed on at its first bytes."""
 
     _first = b""

@@ -60,7 +60,7 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class CompletionRequest:
     """Tell `tokens` tokens. `limited`: the client said how many. `prompt` in tokens, `stream` as numbered by it."""
 
     vendor: Vendor
@@ -82,7 +82,7 @@ def too_long(limit: int) -> tuple[int, str]:
     return 413, f"a body of more than {limit} bytes"
 
 
-def understand(request: Request) -> Ask | Reply:
+def understand(request: Request) -> CompletionRequest | Reply:
     """What to tell, or why not."""
     try:
         url = urlsplit(request.target)
@@ -144,11 +144,11 @@ def _models() -> Reply:
     return _json(200, {"object": "list", "data": [model]})
 
 
-def _openai(request: Request) -> Ask:
+def _openai(request: Request) -> CompletionRequest:
     body = _object(request.body)
     limit = _tokens(body, "max_completion_tokens") or _tokens(body, "max_tokens")
     options = _field(body, "stream_options", dict, "an object") or {}
-    return Ask(
+    return CompletionRequest(
         vendor="openai",
         model=_model(body),
         tokens=limit or _TOKENS,
@@ -160,12 +160,12 @@ def _openai(request: Request) -> Ask:
     )
 
 
-def _anthropic(request: Request) -> Ask:
+def _anthropic(request: Request) -> CompletionRequest:
     body = _object(request.body)
     limit = _tokens(body, "max_tokens")
     if limit is None:
         raise _Wrong("max_tokens: field required")
-    return Ask(
+    return CompletionRequest(
         vendor="anthropic",
         model=_model(body),
         tokens=limit,
@@ -176,12 +176,12 @@ def _anthropic(request: Request) -> Ask:
     )
 
 
-def _ollama(request: Request) -> Ask:
+def _ollama(request: Request) -> CompletionRequest:
     body = _object(request.body)
     options = _field(body, "options", dict, "an object") or {}
     limit = _tokens(options, "num_predict")
     streamed = _field(body, "stream", bool, "a boolean")
-    return Ask(
+    return CompletionRequest(
         vendor="ollama",
         model=_model(body),
         tokens=limit or _TOKENS,
@@ -192,12 +192,12 @@ def _ollama(request: Request) -> Ask:
     )
 
 
-def _sse(request: Request, query: str) -> Ask:
+def _sse(request: Request, query: str) -> CompletionRequest:
     text = parse_qs(query).get("tokens", [None])[-1]
     if text is not None and not (text.isascii() and text.isdigit()):
         raise _Wrong(f"tokens: expected an integer, found {text[:40]!r}")
     limit = _tokens({"tokens": int(text[:9])}, "tokens") if text else None
-    return Ask(
+    return CompletionRequest(
         vendor="sse",
         model=MODEL,
         tokens=limit or _TOKENS,

@@ -15,9 +15,9 @@ from chaoskit.records import jsonl
 from chaoskit.records.model import Served
 from chaoskit.server import formats, requests
 from chaoskit.server.limits import PUBLIC, Budget, Limits
-from chaoskit.server.requests import Ask, Headers, Reply, Request
+from chaoskit.server.requests import CompletionRequest, Headers, Reply, Request
 from chaoskit.server.schedule import Answer, Script
-from chaoskit.timer import Pacer
+from chaoskit.timer import AbsoluteTimer
 
 _BURST = 64  # tokens that one stream may catch up with before it is the others' turn
 _TOKEN_SIZE = 16  # bytes that a token of a whole answer is reckoned at: the longest word has 9
@@ -28,7 +28,7 @@ class Outlet(Protocol):
 
     @property
     def is_clear(self) -> bool:
-        """Whether the client takes what it is sent. When it turns true again, `Telling.resume` is called."""
+        """Whether the client takes what it is sent. When it turns true again, `ResponseStream.resume` is called."""
 
     def open(self, status: int, headers: Headers, data: bytes) -> None:
         """Send the head and the first bytes of the body."""
@@ -46,10 +46,12 @@ class Outlet(Protocol):
         """The connection's TCP_INFO."""
 
 
-class Telling:
+class ResponseStream:
     """One answer on its way."""
 
-    def __init__(self, desk: Desk, ask: Ask, answer: Answer, outlet: Outlet, received: int) -> None:
+    def __init__(
+        self, desk: ResponseScheduler, ask: CompletionRequest, answer: Answer, outlet: Outlet, received: int
+    ) -> None:
         self._desk = desk
         self._ask = ask
         self._answer = answer
@@ -168,13 +170,13 @@ class Telling:
         self._outlet.finish(data)
 
 
-class Desk:
+class ResponseScheduler:
     """Where requests arrive, whatever way they came: what all connections of one server share."""
 
     def __init__(
         self,
         script: Script,
-        pacer: Pacer,
+        pacer: AbsoluteTimer,
         log: jsonl.Log | None = None,
         unacked: jsonl.Log | None = None,
         limits: Limits = PUBLIC,
@@ -188,23 +190,23 @@ class Desk:
         self.requests = Budget(limits.requests)
         self._arrivals = 0
 
-    def take(self, request: Request, outlet: Outlet) -> Telling | None:
+    def take(self, request: Request, outlet: Outlet) -> ResponseStream | None:
         """Answer at once, or begin to tell."""
         asked = requests.understand(request)
-        if isinstance(asked, Ask) and not asked.streamed and not outlet.hold(asked.tokens * _TOKEN_SIZE):
+        if isinstance(asked, CompletionRequest) and not asked.streamed and not outlet.hold(asked.tokens * _TOKEN_SIZE):
             asked = requests.error(asked.vendor, *requests.BUSY)
         match asked:
             case Reply(status, headers, body):
                 outlet.open(status, headers, b"" if request.method == "HEAD" else body)
                 outlet.finish(b"")
                 return None
-            case Ask() as ask:
+            case CompletionRequest() as ask:
                 answer = self.script.answer(ask.tokens, *self._who(ask))
-                telling = Telling(self, ask, answer, outlet, request.received)
+                telling = ResponseStream(self, ask, answer, outlet, request.received)
                 telling.start()
                 return telling
 
-    def _who(self, ask: Ask) -> tuple[str, int]:
+    def _who(self, ask: CompletionRequest) -> tuple[str, int]:
         """A numbered stream by its number, another request by its turn."""
         if ask.stream is not None:
             return "stream", ask.stream

@@ -13,7 +13,7 @@ from chaoskit.spec.diagnostics import option_complaint
 from chaoskit.spec.options import netems
 
 
-class Outing(Words):
+class ExecFaults(Words):
     """A fault on a command's only way out."""
 
     down: WrittenNetem | None = Field(None, description="What happens to what the command receives.")
@@ -21,15 +21,15 @@ class Outing(Words):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
     @model_validator(mode="after")
-    def _something(self) -> Outing:
+    def _something(self) -> ExecFaults:
         if self.down is None and self.up is None:
             raise ValueError("nothing to do; give `down` or `up`, for example `down: delay 80ms 20ms loss 1%`")
         return self
 
 
-def outing(down: str | None, up: str | None, seed: int) -> Outing:
+def exec_faults(down: str | None, up: str | None, seed: int) -> ExecFaults:
     """The outing of a command's options, in tc's words or in YAML's between braces. Raises SpecError."""
     try:
-        return Outing.model_validate(netems({"down": down, "up": up, "seed": seed}))
+        return ExecFaults.model_validate(netems({"down": down, "up": up, "seed": seed}))
     except ValidationError as error:
         raise SpecError("\n".join(option_complaint(each) for each in error.errors())) from None

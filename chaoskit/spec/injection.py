@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from chaoskit.faults.netem import WrittenNetem
 from chaoskit.faults.schema import MtuBytes, SegmentBytes, Words, misplaced
-from chaoskit.topology.steering import Way
+from chaoskit.topology.steering import OneDirection
 from chaoskit.units import Duration
 
 _NAME = re.compile(r"(?!-)(?=.*[A-Za-z])[A-Za-z0-9_.-]{1,253}")  # without a letter it is a mistyped address
@@ -131,14 +131,14 @@ class Injection(Whom):
     )
     for_: Duration = Field(description="The lease: after it everything is put back, whatever happens.")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    may_cut_me_off: bool = Field(
+    allow_management_interface: bool = Field(
         False, description="The interface may be the one of the default route or of your ssh session."
     )
 
     @property
-    def size_drops(self) -> dict[Way, int]:
+    def size_drops(self) -> dict[OneDirection, int]:
         """The longest packet of each direction that has one."""
-        sizes: dict[Way, int | None] = {"down": self.size_drop_down, "up": self.size_drop_up}
+        sizes: dict[OneDirection, int | None] = {"down": self.size_drop_down, "up": self.size_drop_up}
         return {way: size for way, size in sizes.items() if size is not None}
 
     @property

@@ -35,7 +35,7 @@ class InterfaceStage(Whom):
     interface: Interface | None = Field(None, description="Default: the one that the route to the target uses.")
     model: str = Field("default", description="The model to ask for.")
     key_env: str | None = Field(None, description="The name of the environment variable that holds the API key.")
-    may_cut_me_off: bool = Field(
+    allow_management_interface: bool = Field(
         False, description="The interface may be the one of the default route or of your ssh session."
     )
 

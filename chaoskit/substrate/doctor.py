@@ -36,7 +36,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Checkup:
+class Diagnosis:
     """What was found about this kernel, about a guest, and about what keeps a guest from this machine's files.
 
     `here_can` and `guest_can` tell whether a lab's faults can run in each.
@@ -49,11 +49,11 @@ class Checkup:
     guest_can: bool
 
 
-def examine(kernel: Path | None, clock: Clock) -> Checkup:
+def examine(kernel: Path | None, clock: Clock) -> Diagnosis:
     """Try everything; takes as long as a guest needs to boot. What cannot be done is a finding, not an error."""
     facts = survey()
     findings, inside = _try_guest(kernel, clock)
-    return Checkup(
+    return Diagnosis(
         here=(python(sys.version_info[:3]), _processors(), rights(facts), *features(facts)),
         guest=tuple(findings),
         guards=guards(confinement.hindrance(), os.geteuid()),

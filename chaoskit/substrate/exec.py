@@ -28,8 +28,8 @@ from chaoskit.conduct.user_command import Command
 from chaoskit.plan.model import Plan
 from chaoskit.substrate import running
 from chaoskit.substrate.running import GLANCE, Running
-from chaoskit.substrate.selection import Wish, choose
-from chaoskit.substrate.stdin import Feeder
+from chaoskit.substrate.selection import SubstrateOptions, choose
+from chaoskit.substrate.stdin import StdinFeeder
 from chaoskit.substrate.uml import Uml
 from chaoskit.units import Duration
 
@@ -38,7 +38,7 @@ _AS_LONG_AS_IT_TAKES = Duration.parse("8760h")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def in_lab(plan: Plan, wish: Wish, command: Command) -> int:
+def in_lab(plan: Plan, wish: SubstrateOptions, command: Command) -> int:
     """Run the command as the client of a visit's lab, in this kernel when it can do that, or in a guest.
 
     Returns its exit code. Raises RefusedError where neither can, with what to type.
@@ -62,13 +62,13 @@ def in_guest(substrate: Uml, plan: Plan, command: Command) -> int:
         try:
             if not visit["has_input"]:
                 return _attend(guest, folder)
-            with Feeder(folder) as feeder:
+            with StdinFeeder(folder) as feeder:
                 return _attend(guest, folder, feeder)
         finally:
             guest.close()
 
 
-def _attend(guest: Running, folder: Path, feeder: Feeder | None = None) -> int:
+def _attend(guest: Running, folder: Path, feeder: StdinFeeder | None = None) -> int:
     clock = RealClock()
     with _passed_on(guest), (folder / "stdout").open("rb") as out, (folder / "stderr").open("rb") as err:
         while True:

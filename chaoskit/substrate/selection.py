@@ -31,7 +31,7 @@ _GUEST = ", or --substrate uml"  # a remedy that is none where only this kernel 
 
 
 @dataclass(frozen=True)
-class Wish:
+class SubstrateOptions:
     """What a user asked for. `substrate`: auto, here or uml; `clock`: auto, real or virtual; `kernel`: of a guest."""
 
     substrate: str = "auto"
@@ -39,7 +39,9 @@ class Wish:
     clock: str = "auto"
 
 
-def choose(needs: frozenset[str], wish: Wish, interface: OnInterface | None = None) -> tuple[Substrate, str]:
+def choose(
+    needs: frozenset[str], wish: SubstrateOptions, interface: OnInterface | None = None
+) -> tuple[Substrate, str]:
     """Look at this machine and decide. `interface` is the real one that the experiment is about.
 
     Raises RefusedError with what is missing and what to type for it.
@@ -56,14 +58,14 @@ def choose(needs: frozenset[str], wish: Wish, interface: OnInterface | None = No
     return decide(needs, wish, Facts() if _only_a_guest(wish) else survey(), guest)
 
 
-def choose_each(plans: Sequence[Plan], wish: Wish) -> list[tuple[Substrate, str]]:
+def choose_each(plans: Sequence[Plan], wish: SubstrateOptions) -> list[tuple[Substrate, str]]:
     """The same for several plans; what needs the same is looked up once. Raises RefusedError for the first."""
     keys = [(plan.needs, plan.interface.name if plan.interface else "") for plan in plans]
     found = {key: choose(plan.needs, wish, plan.interface) for key, plan in dict(zip(keys, plans, strict=True)).items()}
     return [found[key] for key in keys]
 
 
-def at_interface(interface: str, needs: frozenset[str], wish: Wish, facts: Facts) -> tuple[Substrate, str]:
+def at_interface(interface: str, needs: frozenset[str], wish: SubstrateOptions, facts: Facts) -> tuple[Substrate, str]:
     """This kernel, of which `facts` tell, or the reason why it cannot be."""
     for option, is_given in (
         ("--clock virtual", wish.clock == "virtual"),
@@ -79,7 +81,9 @@ def at_interface(interface: str, needs: frozenset[str], wish: Wish, facts: Facts
     return Here(), f"on {interface}, in this kernel, {facts.kernel}"
 
 
-def decide(needs: frozenset[str], wish: Wish, facts: Facts, guest: GuestKernel | str) -> tuple[Substrate, str]:
+def decide(
+    needs: frozenset[str], wish: SubstrateOptions, facts: Facts, guest: GuestKernel | str
+) -> tuple[Substrate, str]:
     """The choice between the kernel that `facts` tell of and a guest's, or the reason why there is no guest."""
     if wish.clock == "virtual":
         needs = needs | {VIRTUAL}
@@ -103,7 +107,7 @@ def decide(needs: frozenset[str], wish: Wish, facts: Facts, guest: GuestKernel |
     return Uml(guest, virtual=virtual), f"{time}, in a guest kernel, User-Mode Linux {guest.release}, {why}"
 
 
-def _only_a_guest(wish: Wish) -> bool:
+def _only_a_guest(wish: SubstrateOptions) -> bool:
     return wish.substrate == "uml" or wish.kernel is not None or wish.clock == "virtual"
 
 

@@ -22,7 +22,7 @@ _CHUNK = 1 << 16
 _LOOK = 20_000_000  # ns
 
 
-class Feeder:
+class StdinFeeder:
     """Feeds a folder from a descriptor, in a thread of its own. A context manager.
 
     Nothing is written any more after its end. `trouble` is why the rest of the input will not come.
@@ -33,7 +33,7 @@ class Feeder:
         self._folder, self._source = folder, source
         self._is_over, self._writing = threading.Event(), threading.Lock()
 
-    def __enter__(self) -> Feeder:
+    def __enter__(self) -> StdinFeeder:
         threading.Thread(target=self._feed, daemon=True).start()
         return self
 

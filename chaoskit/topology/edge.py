@@ -37,7 +37,7 @@ from chaoskit.knobs import (
     Sysctl,
     Veth,
 )
-from chaoskit.topology.steering import CUT, PRIORITY, Way
+from chaoskit.topology.steering import CUT, PRIORITY, OneDirection
 
 Node = Literal["client", "router", "server"]
 End = Literal["client", "server"]
@@ -49,7 +49,7 @@ LINK_MTU = 1500
 VLAN_TAG = 4  # bytes that a veth takes beyond its MTU (net/core/skbuff.c, is_skb_forwardable)
 BOTH_VERSIONS = (4, 6)
 ROUTER: Node = "router"
-_HOSTS: dict[Way, tuple[str, str, str]] = {
+_HOSTS: dict[OneDirection, tuple[str, str, str]] = {
     "up": ("to-server", "10.2.0.1/32", "fd02::1/128"),
     "down": ("to-client", "10.1.0.1/32", "fd01::1/128"),
 }
@@ -102,7 +102,7 @@ def qdiscs(segment: Segment, direction: Direction) -> tuple[Knob, ...]:
     return {"down": (down,), "up": (up,), "both": (down, up)}[direction]
 
 
-def ways(direction: Direction) -> tuple[Way, ...]:
+def ways(direction: Direction) -> tuple[OneDirection, ...]:
     """The one or the two."""
     return ("down", "up") if direction == "both" else (direction,)
 
@@ -149,7 +149,7 @@ def makes_narrow(knob: Knob) -> bool:
     return knob.place == ROUTER and knob.kind in ("route", "mtu")
 
 
-def hits(knob: Knob) -> Way:
+def hits(knob: Knob) -> OneDirection:
     """Which direction's packets are too long for a route of `narrow`, an MTU of the router's, or a filter of `cut`,
     this one's or of a real interface."""
     if knob.kind == "route":
@@ -159,7 +159,7 @@ def hits(knob: Knob) -> Way:
     return "up" if is_upwards != hook.startswith("ingress") else "down"
 
 
-def comes(knob: Knob) -> Way:
+def comes(knob: Knob) -> OneDirection:
     """Which direction's packets a link of the lab receives."""
     if knob.place == ROUTER:
         return "up" if knob.name == _HOSTS["down"][0] else "down"

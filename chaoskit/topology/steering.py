@@ -35,10 +35,10 @@ from chaoskit.knobs import (
 )
 from chaoskit.topology.u32_keys import keys
 
-Way = Literal["up", "down"]
+OneDirection = Literal["up", "down"]
 Family = Literal["ip", "ipv6"]
-WAYS: dict[Way, Literal["egress", "ingress"]] = {"up": "egress", "down": "ingress"}
-IFBS: dict[Way, str] = {"up": "chaos-up", "down": "chaos-down"}
+WAYS: dict[OneDirection, Literal["egress", "ingress"]] = {"up": "egress", "down": "ingress"}
+IFBS: dict[OneDirection, str] = {"up": "chaos-up", "down": "chaos-down"}
 HOLE = "chaos-hole"
 """The ifb behind which everything is lost, as if far away: a sender is not to notice a loss of its own."""
 PRIORITY, MOST = 0xCA05, 251  # of our filters in each direction: 0xca05 to 0xcaff
@@ -91,12 +91,12 @@ def in_words(aim: Aim) -> Iterator[str]:
         yield f"{versions}{aim.protocol or 'everything'} with {remote.prefix or 'anybody'}{port}{here}"
 
 
-def qdisc(way: Way) -> Knob:
+def qdisc(way: OneDirection) -> Knob:
     """Where the netem of this direction goes."""
     return Knob("qdisc", "", IFBS[way])
 
 
-def steer(interface: str, aim: Aim, netems: dict[Way, Netem | None], classifier: str) -> tuple[Change, ...]:
+def steer(interface: str, aim: Aim, netems: dict[OneDirection, Netem | None], classifier: str) -> tuple[Change, ...]:
     """Every knob in the order of setting, for the directions in `netems` (None: no netem for now).
 
     `classifier` is "flower" or "u32"; see `topology.keys` for what u32 cannot say.
@@ -123,7 +123,7 @@ def hole() -> tuple[Change, ...]:
     )
 
 
-def cut(interface: str, aim: Aim, ways: Iterable[Way], size: int, classifier: str) -> tuple[Change, ...]:
+def cut(interface: str, aim: Aim, ways: Iterable[OneDirection], size: int, classifier: str) -> tuple[Change, ...]:
     """The filters that lose what is longer than `size` bytes, before those of `steer`.
 
     What we send is lost behind `hole`, for TCP would notice a loss at once that happens on its own way out
@@ -175,12 +175,12 @@ def needs(aim: Aim, classifier: str) -> frozenset[str]:
     return frozenset({"netem", "ifb", "clsact", "matchall" if aim.is_everything else classifier})
 
 
-def _numbered(aim: Aim, way: Way, classifier: str, first: int) -> Iterator[tuple[int, Filter]]:
+def _numbered(aim: Aim, way: OneDirection, classifier: str, first: int) -> Iterator[tuple[int, Filter]]:
     for priority, told in enumerate(_filters(aim, way, classifier), first):
         yield priority + (_U32_DOWN if way == "down" and isinstance(told.match, Keys) else 0), told
 
 
-def _filters(aim: Aim, way: Way, classifier: str) -> Iterator[Filter]:
+def _filters(aim: Aim, way: OneDirection, classifier: str) -> Iterator[Filter]:
     to = IFBS[way]
     if aim.is_everything:
         yield Filter("all", Everything(), to)
@@ -193,7 +193,7 @@ def _filters(aim: Aim, way: Way, classifier: str) -> Iterator[Filter]:
                 yield Filter(family, Keys(each), to)
 
 
-def flows(aim: Aim, way: Way) -> Iterator[tuple[Family, Flow]]:
+def flows(aim: Aim, way: OneDirection) -> Iterator[tuple[Family, Flow]]:
     """The traffic of one direction, each flow once."""
     seen: set[tuple[Family, Flow]] = set()
     for remote in aim.remotes or (Remote(),):
@@ -204,7 +204,7 @@ def flows(aim: Aim, way: Way) -> Iterator[tuple[Family, Flow]]:
                     yield _FAMILIES[version], flow
 
 
-def _of_remote(remote: Remote, aim: Aim, way: Way, version: int) -> Iterator[Flow]:
+def _of_remote(remote: Remote, aim: Aim, way: OneDirection, version: int) -> Iterator[Flow]:
     """For each protocol one flow, and with ports one more for the fragments, which show none."""
     has_ports = remote.port is not None or aim.local_port is not None
     for protocol in _protocols(aim.protocol, has_ports, version):

@@ -35,7 +35,7 @@ from chaoskit.knobs import (
     Sysctl,
     Veth,
 )
-from chaoskit.topology.steering import IFBS, PRIORITY, WAYS, Way
+from chaoskit.topology.steering import IFBS, PRIORITY, WAYS, OneDirection
 
 PLACE = "out"
 LINK, HOST_LINK = "out", "chaos-out"
@@ -114,7 +114,7 @@ def tap(place: str, gateways: Iterable[str]) -> tuple[Change, ...]:
     )
 
 
-def fault(place: str, netems: dict[Way, Netem]) -> tuple[Change, ...]:
+def fault(place: str, netems: dict[OneDirection, Netem]) -> tuple[Change, ...]:
     """The netems on the namespace's link, in the order of setting."""
     changes: list[Change] = []
     if "up" in netems:
@@ -131,7 +131,7 @@ def fault(place: str, netems: dict[Way, Netem]) -> tuple[Change, ...]:
     return tuple(changes)
 
 
-def needs(netems: dict[Way, Netem]) -> frozenset[str]:
+def needs(netems: dict[OneDirection, Netem]) -> frozenset[str]:
     """The features that the fault asks of a kernel."""
     down = {"ifb", "clsact", "matchall"} if "down" in netems else set()
     return frozenset({"namespaces", "netem"} | down)

@@ -14,7 +14,7 @@ from chaoskit.knobs import Knob
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.stage import imagined
 from chaoskit.spec import objectives, options
-from chaoskit.spec.exec import outing
+from chaoskit.spec.exec import exec_faults
 from chaoskit.spec.load import load_injection
 from chaoskit.spec.matrix import parse_variants
 from chaoskit.units import Duration, Frequency, Rate, Share, Size
@@ -81,7 +81,7 @@ def judge_words(data: bytes) -> None:
     with suppress(ValueError):
         objectives.parse(text)
     for attempt in (
-        lambda: outing(text, None, 0),
+        lambda: exec_faults(text, None, 0),
         lambda: options.far_end(text),
         lambda: options.pairs([text]),
         lambda: options.objectives([text]),

@@ -14,10 +14,10 @@ from chaoskit.pathmtu.packets import Packets
 from chaoskit.pathmtu.probes import Ends, Probe
 from chaoskit.probe.framing import MalformedError
 from chaoskit.probe.http2_frames import Tap
-from chaoskit.probe.protocols import PATHS, Meaning, Reader, complaint
+from chaoskit.probe.protocols import PATHS, ProtocolEvent, Reader, complaint
 from chaoskit.probe.receive_stamps import Arrival
 from chaoskit.server import formats
-from chaoskit.server.requests import Ask
+from chaoskit.server.requests import CompletionRequest
 from fuzz.mutate import of_bytes, of_json
 from fuzz.target import Target, plain
 
@@ -31,7 +31,7 @@ def answers() -> list[bytes]:
     """A short answer of each vendor, behind a byte that says whose."""
     found = []
     for at, vendor in enumerate(_VENDORS):
-        ask = Ask(vendor, "m", 2, True, True, 1, usage=True)  # type: ignore[arg-type]
+        ask = CompletionRequest(vendor, "m", 2, True, True, 1, usage=True)  # type: ignore[arg-type]
         told = formats.of(ask, 7)
         body = told.opening() + told.token("word ", 0, 1, 2) + told.token("more ", 1, 3, 4) + told.closing()
         found += [bytes([at]) + body, bytes([at]) + body.replace(b"\n", b"\r\n"), bytes([at]) + body[:150]]
@@ -50,16 +50,16 @@ def judge_answer(data: bytes) -> None:
         assert _read(protocol, *(body[at : at + 1] for at in range(len(body)))) == whole
 
 
-def _read(protocol: str, *chunks: bytes) -> list[Meaning | str]:
+def _read(protocol: str, *chunks: bytes) -> list[ProtocolEvent | str]:
     reader = Reader(protocol, _LONGEST)  # type: ignore[arg-type]
-    found: list[Meaning | str] = []
+    found: list[ProtocolEvent | str] = []
     try:
         for chunk in chunks:
             found += reader.feed(chunk)
     except MalformedError:
         return ["malformed"]
     for meaning in found:
-        assert isinstance(meaning, Meaning)
+        assert isinstance(meaning, ProtocolEvent)
         json.dumps(meaning.event._asdict() if hasattr(meaning.event, "_asdict") else repr(meaning.event))
     return found
 
@@ -139,7 +139,11 @@ PACKETS = Target("packets", packets, of_bytes(b"\x45", b"\0\0", b"\xff\xff", b"\
 
 def _lines() -> list[bytes]:
     """Events of OpenAI and Ollama as lines of JSON."""
-    told = formats.of(Ask("ollama", "m", 2, True, True, 1), 7)
+    told = formats.of(CompletionRequest("ollama", "m", 2, True, True, 1), 7)
     lines = told.token("word ", 0, 1, 2) + told.closing()
-    chat = formats.of(Ask("openai", "m", 2, True, True, 1), 7).token("word ", 0, 1, 2).removeprefix(b"data: ")
+    chat = (
+        formats.of(CompletionRequest("openai", "m", 2, True, True, 1), 7)
+        .token("word ", 0, 1, 2)
+        .removeprefix(b"data: ")
+    )
     return [lines, chat]

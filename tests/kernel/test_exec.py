@@ -26,14 +26,14 @@ from chaoskit.facts import Facts
 from chaoskit.kernel import namespaces
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Knob, Link, Namespace, Neighbour, Netem, RandomLoss, Sysctl, Veth
-from chaoskit.topology.steering import Way
+from chaoskit.topology.steering import OneDirection
 from chaoskit.topology.way_out import HOST_LINK
 
 V4, V6, PORT = "192.0.2.1", "fd77::1", 8765
 OUR_V4, OUR_V6 = "192.0.2.9", "fd77::9"
 OUR_MAC, FAR_MAC = "02:00:00:00:00:0a", "02:00:00:00:00:0b"
 DOWN, UP = 80_000_000, 30_000_000
-BOTH: dict[Way, Netem] = {"down": Netem(delay=DOWN), "up": Netem(delay=UP)}
+BOTH: dict[OneDirection, Netem] = {"down": Netem(delay=DOWN), "up": Netem(delay=UP)}
 LOST = Netem(loss=RandomLoss(2**32 - 1))
 HERE = "pasta" if Path("/proc/self/ns/ipc").exists() else "cable"
 """Debian's guest kernel has no NAT by nftables, and ours not the namespaces that pasta shuts itself in."""
@@ -122,7 +122,9 @@ def _serve(tcp: socket.socket, udp: socket.socket) -> None:
             caller.sendall(b"HTTP/1.0 200 OK\r\n\r\nhello\n")
 
 
-def start(way: str, netems: dict[Way, Netem], argv: tuple[str, ...], prepare: Callable[[], None] | None = None) -> int:
+def start(
+    way: str, netems: dict[OneDirection, Netem], argv: tuple[str, ...], prepare: Callable[[], None] | None = None
+) -> int:
     """A process that is `chaoskit exec` by this way, as who goes it; its standard streams are ours."""
     child = os.fork()
     if child:
@@ -157,7 +159,9 @@ def _tell(sentence: str) -> None:
 def through(capfd: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
     """Run a command with faults on one of the ways out, in a process of its own."""
 
-    def go(way: str, netems: dict[Way, Netem], *argv: str, prepare: Callable[[], None] | None = None) -> Answer:
+    def go(
+        way: str, netems: dict[OneDirection, Netem], *argv: str, prepare: Callable[[], None] | None = None
+    ) -> Answer:
         capfd.readouterr()
         _, status = os.waitpid(start(way, netems, argv, prepare), 0)
         said = capfd.readouterr()
@@ -193,7 +197,7 @@ def test_a_round_trip_takes_both_delays(through: Callable[..., Answer], way: str
 
 @pytest.mark.parametrize("way", [HERE])
 @pytest.mark.parametrize("slow", ["down", "up"])
-def test_a_delay_is_in_its_direction_alone(through: Callable[..., Answer], way: str, slow: Way) -> None:
+def test_a_delay_is_in_its_direction_alone(through: Callable[..., Answer], way: str, slow: OneDirection) -> None:
     """What is slow on the way down is not on the way up, and the reverse."""
     answer = through(way, {slow: Netem(delay=DOWN)}, "/usr/bin/python3", "-c", ONE_WAY)
 
@@ -207,7 +211,7 @@ def test_a_delay_is_in_its_direction_alone(through: Callable[..., Answer], way: 
 @pytest.mark.parametrize("way", [HERE])
 @pytest.mark.parametrize("lost", ["down", "up"])
 @pytest.mark.parametrize("address", [V4, V6])
-def test_there_is_no_other_way_out(through: Callable[..., Answer], way: str, lost: Way, address: str) -> None:
+def test_there_is_no_other_way_out(through: Callable[..., Answer], way: str, lost: OneDirection, address: str) -> None:
     """When all is lost in either direction nothing is reached, over IPv4 and IPv6; the machine itself still does."""
     words = ("curl", "-sS", "-m", "2", _url(address))
 

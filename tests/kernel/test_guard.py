@@ -16,8 +16,8 @@ from lab import quickest, run, state
 from papers import eventually, has_ended, sleep
 
 from chaoskit.clock import boottime
-from chaoskit.conduct.lease_scope import Held, Order, leased
-from chaoskit.conduct.recovery import Settlement
+from chaoskit.conduct.lease_scope import HeldLease, LeaseRequest, hold_lease
+from chaoskit.conduct.recovery import Recovery
 from chaoskit.engine import lock
 from chaoskit.engine.apply_restore import apply, examine
 from chaoskit.engine.lease import Leases
@@ -40,27 +40,27 @@ class Ground:
     kernel: LinuxKernel
     leases: Leases
     facts: Facts
-    order: Order
+    order: LeaseRequest
     pids: list[int]
 
     def look(self) -> str:
         """All that iproute2 and /proc tell, but counters."""
         return state(self.kernel, "here")
 
-    def hold(self, then: Callable[[Held], None]) -> None:
+    def hold(self, then: Callable[[HeldLease], None]) -> None:
         """Steer, in this process, and do this before all is put back."""
-        with leased(self.order, lambda: LinuxKernel(self.facts), self.leases.state) as held:
+        with hold_lease(self.order, lambda: LinuxKernel(self.facts), self.leases.state) as held:
             examine(held.kernel, CHANGES)
             for change in CHANGES:
                 apply(held.kernel, held.journal, change)
             held.begin()
             then(held)
 
-    def begun(self, then: Callable[[Held], None] | None = None) -> int:
+    def begun(self, then: Callable[[HeldLease], None] | None = None) -> int:
         """The pid of an owner with everything in force."""
         told, tell = os.pipe()
 
-        def work(held: Held) -> None:
+        def work(held: HeldLease) -> None:
             os.write(tell, b"!")
             (then or (lambda _: sleep()))(held)
 
@@ -93,7 +93,7 @@ class Ground:
     def settle(self) -> tuple[list[str], list[str]]:
         """What `chaoskit restore` says, and what it could not put back."""
         said: list[str] = []
-        settlement = Settlement(self.leases, lambda: LinuxKernel(self.facts), said.append)
+        settlement = Recovery(self.leases, lambda: LinuxKernel(self.facts), said.append)
         settlement.everything()
         return said, settlement.left
 
@@ -101,7 +101,7 @@ class Ground:
 @pytest.fixture
 def ground(kernel: LinuxKernel, facts: Facts, tmp_path: Path) -> Iterator[Ground]:
     """We are in the namespace `here`, as on a host whose interface is `cable`."""
-    order = Order("inject", "a test", "cable", 60 * SECOND)
+    order = LeaseRequest("inject", "a test", "cable", 60 * SECOND)
     with kernel.inside("here"):
         for address in ("10.9.9.1/24", "fd09::1/64"):
             run("ip", "address", "add", address, "dev", "cable", *(["nodad"] if ":" in address else []))

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 
 from chaoskit.clock import RealClock, now
-from chaoskit.conduct.worker import Child
+from chaoskit.conduct.worker import Worker
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Netem, RandomLoss
 from chaoskit.probe.drive import Order, Target, drive, warm_up
@@ -45,10 +45,10 @@ def test_no_token_is_stamped_before_it_could_be_read(edge: LinuxKernel, tmp_path
         work = Workload.model_validate({"max-concurrency": 1, "output-tokens": TOKENS})
         await drive(target, work, Order(1, now(), None, requests=2), tmp_path, stop)
 
-    server = Child("server", edge.inside("server"), lambda stop: serve(listener, script, stop))
+    server = Worker("server", edge.inside("server"), lambda stop: serve(listener, script, stop))
     listener.close()
     try:
-        probe = Child("probe", edge.inside("client"), ask)
+        probe = Worker("probe", edge.inside("client"), ask)
         deadline = now() + 60_000 * MS
         while probe.is_alive and now() < deadline:
             RealClock().sleep_until(now() + 20 * MS)

@@ -22,7 +22,7 @@ from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Address, Change, Clsact, Filter, Flow, Ifb, Knob, Link, Neighbour, Netem, RandomLoss, Sysctl
-from chaoskit.topology.steering import IFBS, WAYS, Aim, Remote, Way, qdisc, steer
+from chaoskit.topology.steering import IFBS, WAYS, Aim, OneDirection, Remote, qdisc, steer
 
 MS = 1_000_000
 ALL_LOST = Netem(loss=RandomLoss(2**32 - 1))
@@ -65,14 +65,14 @@ class Packet:
     piece: str = "whole"
     words: int = 0
 
-    def frame(self, way: Way) -> bytes:
+    def frame(self, way: OneDirection) -> bytes:
         """As it leaves us (up) or reaches us (down)."""
         sides = ("there", "here") if way == "up" else ("here", "there")
         macs = b"".join(bytes.fromhex(MACS[side].replace(":", "")) for side in sides)
         kind = {4: 0x0800, 6: 0x86DD, None: 0x0806}[self.version]
         return macs + struct.pack(">H", kind) + self._network(way)
 
-    def _network(self, way: Way) -> bytes:
+    def _network(self, way: OneDirection) -> bytes:
         if self.version is None:
             return bytes(28)
         ends = [ip_address(OURS[self.version]).packed, ip_address(self.far).packed]
@@ -93,7 +93,7 @@ class Packet:
             following, extra = 0, bytes([following, self.words - 1]) + padding + extra
         return struct.pack(">IHBB", 6 << 28, len(extra + load), following, 64) + source + destination + extra + load
 
-    def _load(self, way: Way) -> bytes:
+    def _load(self, way: OneDirection) -> bytes:
         if self.piece == "later" or self.protocol in (ICMP, ICMP6):
             return struct.pack(">HHHH", 443, 443, 7000, 7000)  # what looks like ports and is none
         ports = (self.our_port, self.far_port) if way == "up" else (self.far_port, self.our_port)
@@ -166,7 +166,7 @@ def take_away(door: LinuxKernel, changes: tuple[Change, ...]) -> None:
             door.write(knob, None)
 
 
-def drops(door: LinuxKernel, way: Way) -> int:
+def drops(door: LinuxKernel, way: OneDirection) -> int:
     counters = door.counters(qdisc(way))
     assert counters is not None
     return counters.drops
@@ -183,7 +183,7 @@ def settled(look: Callable[[], int], expected: int) -> int:
 @pytest.mark.parametrize("way", ["up", "down"])
 @pytest.mark.parametrize("classifier", ["flower", "u32"])
 def test_exactly_the_packets_that_are_meant_are_hit(
-    kernel: LinuxKernel, door: LinuxKernel, classifier: str, way: Way
+    kernel: LinuxKernel, door: LinuxKernel, classifier: str, way: OneDirection
 ) -> None:
     """Of all kinds of packets, each that an aim is for is hit once, and no other ever is."""
     with kernel.inside("here" if way == "up" else "there"):
@@ -280,7 +280,7 @@ def test_each_direction_has_its_own_fault_and_the_neighbour_none(
     with ExitStack() as stack:
         meant = line(stack, kernel, version, 7000, ("here", "there"), host)
         neighbour = line(stack, kernel, version, 7001, ("here", "there"), host)
-        cases: tuple[tuple[dict[Way, Netem | None], int], ...] = (
+        cases: tuple[tuple[dict[OneDirection, Netem | None], int], ...] = (
             ({"up": Netem(delay=20 * MS)}, 20),
             ({"down": Netem(delay=30 * MS)}, 30),
             ({"up": Netem(delay=20 * MS), "down": Netem(delay=30 * MS)}, 50),
@@ -323,7 +323,7 @@ def test_ours_is_found_without_a_journal(door: LinuxKernel, classifier: str) -> 
     """Everything that bears our names is found and goes in the order given, and the clsact stays."""
     before = seen()
     for aim in (Aim(), Aim((Remote("10.9.0.2/32", 443),), protocol="tcp")):
-        netems: dict[Way, Netem | None] = {"up": Netem(delay=1), "down": None}
+        netems: dict[OneDirection, Netem | None] = {"up": Netem(delay=1), "down": None}
         changes = steer("cable", aim, netems, classifier)
         put(door, changes)
 

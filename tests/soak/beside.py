@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from chaoskit.engine.journal import Journal
-from chaoskit.engine.lease import LEASE, Here, Lease, Process
+from chaoskit.engine.lease import LEASE, Lease, Location, Process
 from chaoskit.knobs import Knob, Sysctl
 from soak import ground
 from soak.life import PATIENCE, Life, kill, leases, wait_until
@@ -75,7 +75,7 @@ def _rubbish(state: Path, left: list[str]) -> Iterator[None]:
     forged, torn, pipe, link = (folder / f"{RUBBISH}{name}" for name in ("forged", "torn", "pipe", "link"))
     for each in (forged, torn, pipe):
         each.mkdir()
-    here, process = Here.look(), Process.of(victim)
+    here, process = Location.look(), Process.of(victim)
     times = "2026-01-01T00:00:00.000+00:00"
     place = (here.machine, here.boot, here.namespace)
     told = Lease(forged.name, "inject", "stranger", "bare", times, times, 0, {}, *place, process, process)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from chaoskit import clock
-from chaoskit.timer import Pacer
+from chaoskit.timer import AbsoluteTimer
 
 pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
 
@@ -18,7 +18,7 @@ def test_never_early_and_in_order() -> None:
     """Every call comes at or after its stamp, earlier stamps first, however they were handed in."""
 
     async def work() -> list[tuple[int, int]]:
-        pacer, done, made = Pacer(), asyncio.Event(), []
+        pacer, done, made = AbsoluteTimer(), asyncio.Event(), []
         start = clock.now()
 
         def call(stamp: int) -> Callable[[], None]:
@@ -46,7 +46,7 @@ def test_finer_than_a_millisecond() -> None:
     """Half of the calls come within half a millisecond: the loop's own timers cannot."""
 
     async def work() -> list[int]:
-        pacer, late = Pacer(), []
+        pacer, late = AbsoluteTimer(), []
         for _ in range(101):
             done = asyncio.Event()
             stamp = clock.now() + MS + 300_000
@@ -62,7 +62,7 @@ def test_a_call_may_ask_again() -> None:
     """A call that asks to be called again at once does not keep the loop from its other work."""
 
     async def work() -> int:
-        pacer, count = Pacer(), 0
+        pacer, count = AbsoluteTimer(), 0
 
         def again() -> None:
             nonlocal count
@@ -82,7 +82,7 @@ def test_one_failing_call_harms_no_other() -> None:
     """When a call raises, those that come later are still made."""
 
     async def work() -> list[str]:
-        loop, pacer, done, seen = asyncio.get_running_loop(), Pacer(), asyncio.Event(), []
+        loop, pacer, done, seen = asyncio.get_running_loop(), AbsoluteTimer(), asyncio.Event(), []
         loop.set_exception_handler(lambda _, context: seen.append(str(context["exception"])))
 
         def fail() -> None:
@@ -101,7 +101,7 @@ def test_closing_forgets() -> None:
     """After closing nothing is called."""
 
     async def work() -> bool:
-        closed, other, called, done = Pacer(), Pacer(), [], asyncio.Event()
+        closed, other, called, done = AbsoluteTimer(), AbsoluteTimer(), [], asyncio.Event()
         closed.at(clock.now() + MS, lambda: called.append(1))
         closed.close()
         other.at(clock.now() + 3 * MS, done.set)
@@ -116,7 +116,7 @@ def test_a_wait_that_was_left_leaves_the_timer_usable() -> None:
     """A cancelled wait wakes nobody; the next one ends at its own time, and one that has passed at once."""
 
     async def work() -> None:
-        with contextlib.closing(Pacer()) as pacer:
+        with contextlib.closing(AbsoluteTimer()) as pacer:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(pacer.until(clock.now() + 20 * MS), 0.001)
             due = clock.now() + 40 * MS

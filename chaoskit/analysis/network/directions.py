@@ -70,7 +70,7 @@ def _until(span: Span) -> int:
 
 
 @dataclass(frozen=True)
-class Way:
+class DirectionView:
     """`small` is what arrived without filling a segment, `receivers` the other side's view of connections."""
 
     direction: Direction

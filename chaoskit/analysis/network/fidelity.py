@@ -21,7 +21,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from statistics import median
 
-from chaoskit.analysis.load import Raw
+from chaoskit.analysis.load import RawRecords
 from chaoskit.analysis.network.counter_deltas import Passed, passages
 from chaoskit.analysis.network.size_faults import too_long
 from chaoskit.analysis.result import Achievement, Evidence
@@ -41,7 +41,7 @@ _LEAST_SEGMENT = 1200  # bytes with headers; of a train all but the last are ful
 _LONGEST_FRAME = 9216  # bytes; a longer MTU is loopback's, at both ends
 
 
-def fidelity(plan: Plan, timeline: Timeline, raw: Raw) -> Iterator[Achievement]:
+def fidelity(plan: Plan, timeline: Timeline, raw: RawRecords) -> Iterator[Achievement]:
     """What a phase that the run has reached promises, one achievement each."""
     reached = set(timeline.names)
     passed = passages(raw.counters, timeline)

@@ -18,8 +18,8 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from chaoskit.analysis.formatting import said
-from chaoskit.analysis.load import Raw
-from chaoskit.analysis.network.directions import Small, Way, over
+from chaoskit.analysis.load import RawRecords
+from chaoskit.analysis.network.directions import DirectionView, Small, over
 from chaoskit.analysis.network.loss_odds import at_most
 from chaoskit.analysis.network.sender_state import Look, Sender, senders
 from chaoskit.analysis.result import Direction, Evidence, PathMtu, PathMtuKind
@@ -38,7 +38,7 @@ _WORST = 5
 _GAVE_UP = ("first_token_timeout", "idle_timeout")
 
 
-def path_mtu(raw: Raw, course: Timeline) -> dict[str, tuple[PathMtu, ...]]:
+def path_mtu(raw: RawRecords, course: Timeline) -> dict[str, tuple[PathMtu, ...]]:
     """The findings of each phase by its name, the worst first."""
     everybody = senders(raw)
     found = {}
@@ -59,10 +59,12 @@ _DIRECTIONS: tuple[Direction, ...] = ("up", "down")
 _ORDER = ("black-hole", "silence", "probed", "signalled", "clamped")
 
 
-def _way(raw: Raw, course: Timeline, everybody: Sequence[Sender], direction: Direction, spans: tuple[Span, ...]) -> Way:
+def _way(
+    raw: RawRecords, course: Timeline, everybody: Sequence[Sender], direction: Direction, spans: tuple[Span, ...]
+) -> DirectionView:
     own = tuple(sender for sender in everybody if sender.direction == direction)
     least = min((sender.looks[0].segment for sender in own), default=0) if direction == "down" else 0
-    return Way(
+    return DirectionView(
         direction=direction,
         spans=spans,
         course=course,
@@ -73,7 +75,7 @@ def _way(raw: Raw, course: Timeline, everybody: Sequence[Sender], direction: Dir
     )
 
 
-def _black_hole(way: Way) -> Iterator[PathMtu]:
+def _black_hole(way: DirectionView) -> Iterator[PathMtu]:
     held = way.held
     past = sum(one.last.fields.get("sacked", 0) for one in held)
     passing = way.passing() if held else 0
@@ -117,7 +119,7 @@ def _doubt(chance: float, others: int) -> str:
     return "" if chance <= _SURE else f"mere loss would do the same with a chance of up to {said(chance, 'share')}"
 
 
-def _became_smaller(way: Way) -> Iterator[PathMtu]:
+def _became_smaller(way: DirectionView) -> Iterator[PathMtu]:
     """Probed: from one look to the next, while the path MTU that the socket knows stayed as it was."""
     steps: list[tuple[Look, Look]] = []
     streams: set[int] = set()
@@ -147,7 +149,7 @@ def _became_smaller(way: Way) -> Iterator[PathMtu]:
     )
 
 
-def _from_the_start(way: Way) -> Iterator[PathMtu]:
+def _from_the_start(way: DirectionView) -> Iterator[PathMtu]:
     """Signalled and clamped: what one look shows against what the handshake offered."""
     signalled: list[tuple[Look, set[int]]] = []
     clamped: list[tuple[Look, set[int]]] = []
@@ -165,7 +167,7 @@ def _from_the_start(way: Way) -> Iterator[PathMtu]:
         yield _smaller(way, "clamped", clamped)
 
 
-def _smaller(way: Way, kind: PathMtuKind, found: Sequence[tuple[Look, set[int]]]) -> PathMtu:
+def _smaller(way: DirectionView, kind: PathMtuKind, found: Sequence[tuple[Look, set[int]]]) -> PathMtu:
     streams = set[int]().union(*(its for _, its in found))
     of = len(way.asked | streams)
     least = min((look for look, _ in found), key=lambda look: look.segment)
@@ -190,7 +192,7 @@ def _smaller(way: Way, kind: PathMtuKind, found: Sequence[tuple[Look, set[int]]]
     )
 
 
-def _silence(up: Way) -> Iterator[PathMtu]:
+def _silence(up: DirectionView) -> Iterator[PathMtu]:
     """What a client can say of a server that it knows nothing of: that it asked in full, and nothing came."""
     found = [(sender, sender.looks[-1]) for sender in up.senders if up.asked & _given_up(up, sender)]
     silent = [(sender, look) for sender, look in found if _is_silent(look)]
@@ -221,7 +223,7 @@ def _silence(up: Way) -> Iterator[PathMtu]:
     )
 
 
-def _certificates(up: Way) -> Iterator[PathMtu]:
+def _certificates(up: DirectionView) -> Iterator[PathMtu]:
     """Whosever the server is: in a TLS handshake its certificates are what fills segments first, and no TCP_INFO of
     that is had from it."""
     failed = {n for n, one in up.requests.items() if one.completion == "connect_failed" and up.has(one.started)}
@@ -246,7 +248,7 @@ def _certificates(up: Way) -> Iterator[PathMtu]:
     )
 
 
-def _given_up(way: Way, sender: Sender) -> set[int]:
+def _given_up(way: DirectionView, sender: Sender) -> set[int]:
     return {s for s in sender.streams if s in way.requests and way.requests[s].completion in _GAVE_UP}
 
 
@@ -259,7 +261,7 @@ def _quiet(look: Look) -> int:
     return look.fields["last_data_recv"] * 10**6
 
 
-def _are_behind_holes(up: Way, silent: Sequence[tuple[Sender, Look]]) -> bool:
+def _are_behind_holes(up: DirectionView, silent: Sequence[tuple[Sender, Look]]) -> bool:
     """Whether most wait for a segment that mere loss would not have killed so often, for so long.
 
     A sender that began again after its timer's first R, and doubled it, has sent 1 + log2(1 + t/R) times in t. Its
@@ -285,7 +287,7 @@ def _waits_behind_a_hole(sender: Sender) -> bool:
     )
 
 
-def _own_limit(up: Way) -> Iterator[PathMtu]:
+def _own_limit(up: DirectionView) -> Iterator[PathMtu]:
     """Whatever the server is, it sends no larger segments than this side asks for."""
     first = [(sender, sender.looks[0]) for sender in up.senders if up.has(sender.looks[0].at)]
     limited = [(s, look) for s, look in first if look.offered + _MOST_HEADERS < look.path <= _LONGEST_FRAME]

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from chaoskit.analysis.load import Raw
+from chaoskit.analysis.load import RawRecords
 from chaoskit.analysis.result import Direction
 
 _MS, _US = 1_000_000, 1_000
@@ -125,14 +125,14 @@ class Sender:
             yield Run(tuple(stuck), None)
 
 
-def senders(raw: Raw) -> list[Sender]:
+def senders(raw: RawRecords) -> list[Sender]:
     """All of a run, the client's first."""
     lines = {request.stream: request.connection for request in raw.requests if request.connection is not None}
     up = ((info.stream, Look(info.at, info.fields)) for info in raw.infos)
     return [*_of("up", up, lines), *_of("down", _answers(raw), lines)]
 
 
-def _answers(raw: Raw) -> Iterator[tuple[int, Look]]:
+def _answers(raw: RawRecords) -> Iterator[tuple[int, Look]]:
     for served in raw.served:
         if served.stream is not None:
             yield served.stream, Look(served.received, served.met)

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from chaoskit.analysis.load import Raw
+from chaoskit.analysis.load import RawRecords
 from chaoskit.analysis.network.counter_deltas import Passed, hop
 from chaoskit.analysis.network.sender_state import Look, senders
 from chaoskit.analysis.result import Achieved, Achievement, Evidence, What
@@ -32,12 +32,12 @@ from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Counters, Hop, TcpInfo
 from chaoskit.topology.display_names import where
 from chaoskit.topology.edge import LINK_MTU, ROUTER, VLAN_TAG, comes, hits, is_mute, makes_narrow, opposite
-from chaoskit.topology.steering import Way
+from chaoskit.topology.steering import OneDirection
 
 _HEADERS = {4: 40, 6: 60}  # bytes of IP and TCP, without options
 _STAMPS, _HAS_STAMPS = 12, 1  # bytes of TCP's timestamps; linux/tcp.h: TCPI_OPT_TIMESTAMPS
 _THE_ROUTER = f"the {ROUTER}"
-_FROM: dict[Way, str] = {"up": "client", "down": "server"}
+_FROM: dict[OneDirection, str] = {"up": "client", "down": "server"}
 
 
 class _Judged(NamedTuple):
@@ -78,7 +78,7 @@ class _Phase:
 
 
 def too_long(
-    plan: Plan, course: Timeline, raw: Raw, passed: Mapping[tuple[str, Knob], Passed]
+    plan: Plan, course: Timeline, raw: RawRecords, passed: Mapping[tuple[str, Knob], Passed]
 ) -> Iterator[Achievement]:
     """The achievements of every phase that the run has reached."""
     hops, born = hop(raw.hops, course), _born(raw, course)
@@ -92,7 +92,7 @@ def too_long(
         yield from _seen_by_sockets(phase)
 
 
-def _born(raw: Raw, course: Timeline) -> Mapping[str, Sequence[_Connection]]:
+def _born(raw: RawRecords, course: Timeline) -> Mapping[str, Sequence[_Connection]]:
     """By the phase's name. A connection with a stream that nobody wrote down the end of may be older than it seems."""
     found: dict[str, list[_Connection]] = defaultdict(list)
     started = {request.stream: request.started for request in raw.requests}
@@ -141,7 +141,7 @@ def _lost(phase: _Phase, knobs: Sequence[Knob]) -> _Count:
     )
 
 
-def _by_size(phase: _Phase, count: _Count, limits: Mapping[Way, int]) -> _Judged:
+def _by_size(phase: _Phase, count: _Count, limits: Mapping[OneDirection, int]) -> _Judged:
     if not count.evidence.count:
         return _UNCOUNTED
     if count.hit:
@@ -155,7 +155,7 @@ def _by_size(phase: _Phase, count: _Count, limits: Mapping[Way, int]) -> _Judged
     return _Judged("nothing-to-hit", f"no packet was longer than {min(limits.values())} bytes")
 
 
-def _arrived(phase: _Phase, way: Way) -> int:
+def _arrived(phase: _Phase, way: OneDirection) -> int:
     """The longest packet of the probe's own that is known to have come through a lab; 0 when none is."""
     if phase.plan.interface is not None:
         return 0  # a filter there may be for somebody else
@@ -170,7 +170,7 @@ def _stamps(look: Look) -> int:
 
 def _narrow(phase: _Phase) -> Iterator[Achievement]:
     """What the router could not send on, and what became of its signals."""
-    limits: dict[Way, int] = {}
+    limits: dict[OneDirection, int] = {}
     for knob, setting in phase.settings.items():
         size = _size(setting) if makes_narrow(knob) else LINK_MTU
         if size < LINK_MTU:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from chaoskit.analysis.result import Comparison, Estimated
 from chaoskit.analysis.statistics import bootstrap
 from chaoskit.analysis.statistics.estimates import Estimate, Estimates, scale, unit
-from chaoskit.analysis.streams.phase_samples import WHOLE, Part
+from chaoskit.analysis.streams.phase_samples import WHOLE, PhaseSamples
 
 COMPARED = (
     "ttft_p50",
@@ -24,7 +24,7 @@ COMPARED = (
 )
 
 
-def compare(parts: Mapping[str, Part], reference: str, estimates: Estimates) -> Iterator[Comparison]:
+def compare(parts: Mapping[str, PhaseSamples], reference: str, estimates: Estimates) -> Iterator[Comparison]:
     """Every compared metric of every phase but the reference itself; nothing without a reference."""
     if reference not in parts:
         return

@@ -13,7 +13,7 @@ from chaoskit.analysis.result import Estimated, Unit
 from chaoskit.analysis.statistics import bootstrap, intervals
 from chaoskit.analysis.statistics.bootstrap import Draws
 from chaoskit.analysis.statistics.quantiles import MS, nearest, rank
-from chaoskit.analysis.streams.phase_samples import Part
+from chaoskit.analysis.streams.phase_samples import PhaseSamples
 from chaoskit.seed import derive
 from chaoskit.spec.objectives import METRICS
 
@@ -63,14 +63,14 @@ class Estimates:
         self._seed, self._good, self._intended = seed, good, intended
         self._known: dict[tuple[str, str], Estimate] = {}
 
-    def of(self, part: Part, metric: str) -> Estimate:
+    def of(self, part: PhaseSamples, metric: str) -> Estimate:
         """The estimate of a metric named as in objectives, or of `goodput`."""
         key = (part.name, metric)
         if key not in self._known:
             self._known |= self._work_out(part, metric)
         return self._known[key]
 
-    def _work_out(self, part: Part, metric: str) -> dict[tuple[str, str], Estimate]:
+    def _work_out(self, part: PhaseSamples, metric: str) -> dict[tuple[str, str], Estimate]:
         name, _, statistic = metric.rpartition("_")
         seed = derive(self._seed, "bootstrap", part.name, metric if name != "itl" else name)
         if name == "itl":
@@ -80,7 +80,7 @@ class Estimates:
             return {(part.name, metric): _latency(values, statistic, seed)}
         return {(part.name, metric): self._share(part, metric, seed)}
 
-    def _share(self, part: Part, metric: str, seed: int) -> Estimate:
+    def _share(self, part: PhaseSamples, metric: str, seed: int) -> Estimate:
         gaps = part.by_stream
         match metric:
             case "interruption_rate":
@@ -97,7 +97,7 @@ class Estimates:
                 return self._delivered(part, seed)
         raise ValueError(f"{metric!r} is no metric")
 
-    def _delivered(self, part: Part, seed: int) -> Estimate:
+    def _delivered(self, part: PhaseSamples, seed: int) -> Estimate:
         known = [stream for stream in part.judged if stream.number in self._intended]
         if not known:
             return Estimate(None, missing="only the reference server says how much it meant to send")
@@ -133,7 +133,7 @@ def _latency(values: list[float], statistic: str, seed: int) -> Estimate:
     )
 
 
-def _gaps(part: Part, seed: int) -> dict[str, Estimate]:
+def _gaps(part: PhaseSamples, seed: int) -> dict[str, Estimate]:
     if not len(part.gaps):
         nothing = Estimate(None, missing="no stream had two tokens")
         return dict.fromkeys(_STATISTICS, nothing)
@@ -159,7 +159,7 @@ def _share(hits: int, count: int, seed: int) -> Estimate:
     return Estimate(hits / count, low, high, count, bootstrap.of_share(hits, count, seed))
 
 
-def _goodput(part: Part, good: int, seed: int) -> Estimate:
+def _goodput(part: PhaseSamples, good: int, seed: int) -> Estimate:
     if not part.seconds or not part.judged:
         return Estimate(None, missing="no stream ended here")
     draws = bootstrap.of_count(good, part.seconds, seed)

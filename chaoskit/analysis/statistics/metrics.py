@@ -8,7 +8,7 @@ from chaoskit.analysis.result import Estimated, Failure, Metrics, Times
 from chaoskit.analysis.statistics.estimates import Estimates
 from chaoskit.analysis.statistics.quantiles import MS, of_column, times
 from chaoskit.analysis.streams.gaps import SEVERE, STALL
-from chaoskit.analysis.streams.phase_samples import Part
+from chaoskit.analysis.streams.phase_samples import PhaseSamples
 
 _FAILURES = 8  # kinds that are told apart; a run that fails in more ways fails for one reason
 _DETAIL = 200  # characters kept of what a server said
@@ -23,7 +23,7 @@ _MISSING = {
 }
 
 
-def metrics(part: Part, estimates: Estimates) -> Metrics:
+def metrics(part: PhaseSamples, estimates: Estimates) -> Metrics:
     """The metrics of everything that is charged to this part."""
     gaps, sums = part.gaps, part.by_stream
     coalesced = int(gaps.are_coalesced.sum())
@@ -66,18 +66,18 @@ def metrics(part: Part, estimates: Estimates) -> Metrics:
     )
 
 
-def _times(part: Part, name: str) -> Times:
+def _times(part: PhaseSamples, name: str) -> Times:
     missing = _MISSING.get(name, "no stream was started")
     return times((value for _, value in part.times.get(name, [])), missing)
 
 
-def _throughput(part: Part) -> Estimated:
+def _throughput(part: PhaseSamples) -> Estimated:
     if not part.seconds:
         return Estimated(value=None, missing="the phase has no length")
     return Estimated(value=part.tokens / part.seconds)
 
 
-def _failures(part: Part) -> tuple[Failure, ...]:
+def _failures(part: PhaseSamples) -> tuple[Failure, ...]:
     kinds: dict[tuple[str, str], list[int]] = defaultdict(list)
     for stream in part.interrupted:
         kinds[stream.request.completion, stream.request.detail[:_DETAIL]].append(stream.number)

@@ -22,7 +22,7 @@ _AT_ONCE = 1_000_000  # tokens that are looked at at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class PhaseSamples:
     """What belongs to one phase.
 
     `streams` are those charged to it as a whole; `times` holds (stream, ns) for each latency by name; both these
@@ -79,7 +79,7 @@ class _Draft:
     tokens: int = 0
 
 
-def parts(found: Streams, timeline: Timeline) -> dict[str, Part]:
+def parts(found: Streams, timeline: Timeline) -> dict[str, PhaseSamples]:
     """A part for each phase by name, and one for the whole run under "" (`WHOLE`)."""
     drafts = {name: _Draft() for name in (*timeline.names, WHOLE)}
     for span in timeline.spans:
@@ -141,10 +141,10 @@ def _shares(drafts: dict[str, _Draft], span: Span) -> Sequence[_Draft]:
     return (own,) if span.name == WARM_UP else (own, drafts[WHOLE])
 
 
-def _part(name: str, draft: _Draft, gaps: Gaps) -> Part:
+def _part(name: str, draft: _Draft, gaps: Gaps) -> PhaseSamples:
     times = {latency: settle(found) for latency, found in draft.times.items()}
     sums = Sums(gaps)
     times["max_gap"] = [
         (stream, float(longest)) for stream, longest in zip(sums.streams, sums.largest(gaps.length), strict=True)
     ]
-    return Part(name, draft.seconds, tuple(draft.streams), times, gaps, draft.tokens)
+    return PhaseSamples(name, draft.seconds, tuple(draft.streams), times, gaps, draft.tokens)

@@ -10,7 +10,7 @@ from made_runs import MS, Made
 
 from chaoskit.analysis.statistics import bootstrap, intervals
 from chaoskit.analysis.statistics.estimates import Estimates
-from chaoskit.analysis.streams.phase_samples import Part
+from chaoskit.analysis.streams.phase_samples import PhaseSamples
 
 
 def test_a_quantiles_draws_agree_with_its_exact_ranks() -> None:
@@ -76,7 +76,7 @@ def test_few_streams_say_nothing_about_the_next() -> None:
         for _ in range(count):
             made.stream(0, [100, 120])
 
-        found = Estimates(1, frozenset(), {}).of(Part("x", 1.0, (), {}, made.streams().gaps, 0), "itl_p50")
+        found = Estimates(1, frozenset(), {}).of(PhaseSamples("x", 1.0, (), {}, made.streams().gaps, 0), "itl_p50")
 
         assert (found.value, found.high) == (20 * MS, high)
 
@@ -117,7 +117,7 @@ def test_a_metrics_estimate_does_not_depend_on_what_was_asked_before() -> None:
     made = Made()
     for n in range(12):
         made.stream(0, [sum(20 + n * k for k in range(count)) for count in range(10)])
-    part = Part("x", 1.0, (), {}, made.streams().gaps, 0)
+    part = PhaseSamples("x", 1.0, (), {}, made.streams().gaps, 0)
 
     one, other = Estimates(1, frozenset(), {}), Estimates(1, frozenset(), {})
     other.of(part, "itl_p99")

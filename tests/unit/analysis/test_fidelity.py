@@ -9,7 +9,7 @@ from made_runs import Made, ns, plan
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Achievement
-from chaoskit.host_lookups import Ground
+from chaoskit.host_lookups import HostLookups
 from chaoskit.plan.compile import compile_plan
 from chaoskit.records.model import Counters
 from chaoskit.spec.load import parse
@@ -171,7 +171,7 @@ timeline: [{baseline: 10s}, {lossy: 10s}, {recovery: 10s}]
 
 def on_interface(tmp_path: Path, packets: int, size: int, drops: int, mtu: int = 1500) -> Achievement:
     """The achieved loss of a real interface, when so many packets of so many bytes came through."""
-    made = Made(compile_plan(parse(REAL, "made.yaml"), Ground("eth0", mtu=mtu))).phases()
+    made = Made(compile_plan(parse(REAL, "made.yaml"), HostLookups("eth0", mtu=mtu))).phases()
     for at, looks in ((10_000, (7, 700, 1)), (20_000, (7 + packets, 700 + packets * size, 1 + drops))):
         count, total, lost = looks
         made.records.append(Counters(ns(at), "", "chaos-down", "lossy", 0, count, total, lost, 0, 0, 0))

@@ -13,7 +13,7 @@ from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.objectives import judge
 from chaoskit.analysis.result import Result, Verdict
 from chaoskit.analysis.statistics.estimates import Estimates
-from chaoskit.analysis.streams.phase_samples import WHOLE, Part
+from chaoskit.analysis.streams.phase_samples import WHOLE, PhaseSamples
 from chaoskit.spec.objectives import parse
 
 
@@ -155,7 +155,7 @@ def test_verdicts_are_wrong_as_rarely_as_they_say() -> None:
     decided = 0
     for _ in range(400):
         times = [(number, chance.expovariate(1) * 1e8) for number in range(100)]
-        part = Part(WHOLE, 1.0, (), {"ttft": times}, {}, 0)
+        part = PhaseSamples(WHOLE, 1.0, (), {"ttft": times}, {}, 0)
         found = judge(objective, {WHOLE: part}, Estimates(0, frozenset(), {}), ())
         decided += found.judgement != "undecided"
 

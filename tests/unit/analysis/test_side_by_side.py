@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from made_runs import Made, plan
 
-from chaoskit.analysis.matrix import Row, SideBySide, gather, is_of_a_matrix, worst
+from chaoskit.analysis.matrix import MatrixResult, Row, gather, is_of_a_matrix, worst
 from chaoskit.errors import SpecError
 
 FILE = """\
@@ -36,7 +36,7 @@ def folder(tmp_path: Path, count: int = 3) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> SideBySide:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> MatrixResult:
     """What three variants found, all of which went well."""
     return gather(folder(tmp_path_factory.mktemp("whole")))
 
@@ -65,7 +65,7 @@ def test_every_variant_is_a_row_with_what_it_has_of_each_axis(tmp_path: Path) ->
         zip(NAMES, [("200B",), ("4kB",), ("64kB",)], strict=True)
     )
     assert all(row.result and row.result.outcome.how == "finished" for row in found.variants)
-    assert SideBySide.model_validate_json(found.model_dump_json()) == found.model_copy(
+    assert MatrixResult.model_validate_json(found.model_dump_json()) == found.model_copy(
         update={
             "run": "",
             "variants": tuple(
@@ -107,7 +107,7 @@ def test_what_is_missing_or_damaged_is_a_row_all_the_same(tmp_path: Path) -> Non
     ],
 )
 def test_the_exit_code_is_that_of_the_worst(
-    whole: SideBySide, hows: tuple[str | None, ...], together: tuple[str, str], code: int
+    whole: MatrixResult, hows: tuple[str | None, ...], together: tuple[str, str], code: int
 ) -> None:
     """Not put back, crashed, interrupted, refused, broken, undecided, in this order; what was not run is undecided."""
     rows = tuple(ended(row, how) for row, how in zip(whole.variants, hows, strict=True))

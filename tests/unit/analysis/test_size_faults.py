@@ -9,7 +9,7 @@ from made_runs import Made, ns
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Achievement, Result
-from chaoskit.host_lookups import Ground
+from chaoskit.host_lookups import HostLookups
 from chaoskit.knobs import Filter
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import PlannedPhase
@@ -38,7 +38,7 @@ Verdicts = dict[tuple[str, str], str]
 class Sized(Made):
     """A run in the making whose fault is about sizes; streams that notice nothing are there already."""
 
-    def __init__(self, fault: str, stage: str = "{lab: edge}", ground: Ground | None = None) -> None:
+    def __init__(self, fault: str, stage: str = "{lab: edge}", ground: HostLookups | None = None) -> None:
         super().__init__(compile_plan(parse(FILE.format(stage=stage, fault=fault), "made.yaml"), ground))
         self.phases(settling=100).many(0, 1000, 100).many(AT, AT + 1000, 100)
 
@@ -188,7 +188,7 @@ def test_a_filter_counts_what_it_took(tmp_path: Path) -> None:
 
 def test_an_interfaces_filters_are_counted_together(tmp_path: Path) -> None:
     """All those of one direction; what their counts are of is said; sockets prove nothing, for others are hit too."""
-    stage, ground = "{target: 'http://192.0.2.7'}", Ground("eth0")
+    stage, ground = "{target: 'http://192.0.2.7'}", HostLookups("eth0")
     fault = "{direction: down, size-drop: 1400}"
 
     found = Sized(fault, stage, ground).filters("down", 40, 6).only(tmp_path)

@@ -11,7 +11,7 @@ import yaml
 from made_runs import Made, plan
 from typer.testing import CliRunner, Result
 
-from chaoskit.analysis.matrix import SideBySide
+from chaoskit.analysis.matrix import MatrixResult
 from chaoskit.cli.app import app
 from chaoskit.errors import RefusedError, SpecError
 
@@ -138,7 +138,7 @@ def test_report_shows_a_whole_matrix(file: Path, tmp_path: Path) -> None:
 
     shown, told = chaoskit("report", run), chaoskit("report", run, "--format", "json")
 
-    found = SideBySide.model_validate_json(told.stdout)
+    found = MatrixResult.model_validate_json(told.stdout)
     assert shown.exit_code == told.exit_code == found.exit_code == 130  # nobody wrote down how it ended
     assert [row.is_new for row in found.variants] == [False, True, True, False]
     assert "of 4 variants 1 broken, 2 not run, 1 met" in shown.stdout

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from made_runs import Made, plan
 
-from chaoskit.cli.interrupts import Ear
+from chaoskit.cli.interrupts import InterruptHandler
 from chaoskit.cli.run_one import understood
 from chaoskit.cli.watch import Job, watch
 from chaoskit.clock import RealClock
@@ -279,7 +279,7 @@ def test_a_conductor_that_cannot_even_begin_is_a_crash(
     run = create(tmp_path / "run", {PLAN: made.model_dump_json()})
     job = Job(made, Elsewhere(program), run)  # type: ignore[arg-type]
 
-    with Ear() as ear:
+    with InterruptHandler() as ear:
         code = watch(job, Screen(StringIO()), ear)
 
     assert code == 70

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from chaoskit.engine.lease import Here, Lease, Leases
+from chaoskit.engine.lease import Lease, Leases, Location
 
 LEASE = Lease(
     id="20261124T120730-4711",
@@ -63,4 +63,4 @@ def test_looking_leaves_no_trace(tmp_path: Path) -> None:
 
     assert status(place).returncode == 0
     assert not place.exists()
-    assert Here.look().machine is not None
+    assert Location.look().machine is not None

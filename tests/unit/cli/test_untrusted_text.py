@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from made_runs import Made, plan
 
-from chaoskit.engine.lease import Here, Lease, Leases
+from chaoskit.engine.lease import Lease, Leases, Location
 
 TOP = Path(__file__).parents[3]
 EXPERIMENT = (TOP / "experiments" / "loss-first-token.yaml").read_text()
@@ -215,7 +215,7 @@ def test_a_run_directory(tmp_path: Path) -> None:
 
 def test_a_lease(tmp_path: Path) -> None:
     """Whoever wrote it, and whatever: its command, user and interface, what is left over, and a folder's name."""
-    here = Here.look()
+    here = Location.look()
     lease = Lease(
         id="20261124T120730-4711",
         **dict.fromkeys(("command", "by", "interface"), EVIL),  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ import pytest
 from papers import AFTER, BEFORE, CHANGES, LINK, ROOT, Bench, eventually, has_ended, sleep
 
 from chaoskit.clock import boottime
-from chaoskit.conduct.lease_scope import Held, Order, leased
+from chaoskit.conduct.lease_scope import HeldLease, LeaseRequest, hold_lease
 from chaoskit.engine import lock
 from chaoskit.engine.lease import Lease, Process
 from chaoskit.engine.lock import Holder
@@ -157,7 +157,7 @@ def test_what_the_dead_owe_is_paid_before_anything_new(bench: Bench) -> None:
 def test_an_owner_whose_guard_was_killed_puts_back_itself(bench: Bench) -> None:
     """Without its guard an owner is told so when it renews, and everything is back when it ends."""
 
-    def kill_the_guard(held: Held) -> None:
+    def kill_the_guard(held: HeldLease) -> None:
         os.kill(held.guard.process.pid, signal.SIGKILL)
         assert eventually(lambda: not held.guard.is_alive)
         held.renew()
@@ -171,12 +171,12 @@ def test_an_owner_whose_guard_was_killed_puts_back_itself(bench: Bench) -> None:
 def test_a_mistake_of_ours_in_the_guard_is_told_as_one(bench: Bench) -> None:
     """A guard that a mistake ends, here over a message that no owner sends: exit code 70, and everything is back."""
 
-    def crash_the_guard(held: Held) -> None:
+    def crash_the_guard(held: HeldLease) -> None:
         held.guard._say("ends soon")
         assert eventually(lambda: not held.guard.is_alive)
         held.renew()
 
-    with pytest.raises(CrashError, match=r"the guard ended: ValueError: invalid literal for int.*watching:"):
+    with pytest.raises(CrashError, match=r"the guard ended: ValueError: invalid literal for int.*watchdog_process:"):
         bench.hold(crash_the_guard)
 
     assert bench.is_clean
@@ -199,7 +199,7 @@ def test_a_guard_that_a_mistake_keeps_from_starting_is_told(bench: Bench) -> Non
 
     with (
         pytest.raises(CrashError, match="did not start: ZeroDivisionError: one by none"),
-        leased(bench.order, opened, bench.leases.state, bench.lock),
+        hold_lease(bench.order, opened, bench.leases.state, bench.lock),
     ):
         pass
 
@@ -215,7 +215,7 @@ def test_an_owner_does_not_wait_for_a_frozen_guard(bench: Bench) -> None:
     """An owner that has put all back itself ends at once, whether its guard can answer or not."""
     stopped: list[float] = []
 
-    def stop(held: Held) -> None:
+    def stop(held: HeldLease) -> None:
         os.kill(held.guard.process.pid, signal.SIGSTOP)
         stopped.append(time.monotonic())
 
@@ -274,7 +274,7 @@ def test_an_owner_that_no_longer_renews_is_ended(bench: Bench) -> None:
     """With a heartbeat the lease ends when that stays away, and not before, however long it is."""
     bench.order = replace(bench.order, heartbeat=SECOND // 2)
 
-    def beat(held: Held) -> None:
+    def beat(held: HeldLease) -> None:
         for _ in range(10):
             held.renew()
             time.sleep(0.1)
@@ -330,7 +330,7 @@ def test_the_second_is_told_who_was_first(bench: Bench) -> None:
 def test_a_foreign_change_is_left_alone_and_the_lease_stays(bench: Bench) -> None:
     """What somebody else changed meanwhile keeps their value and is reported; all the rest is back."""
 
-    def meddle(_held: Held) -> None:
+    def meddle(_held: HeldLease) -> None:
         bench.kernel.fill(bench.kernel.settings | {LINK: Link(True, 9000, 2)})
 
     with pytest.raises(NotRestoredError, match=r"link eth0: left alone.*9000.*chaoskit restore"):
@@ -371,7 +371,7 @@ def test_a_child_of_the_owner_holds_neither_guard_nor_lock(bench: Bench) -> None
     """An owner's child that lives on does not keep the guard waiting, nor the lock taken."""
     told, tell = os.pipe()
 
-    def have_a_child(_held: Held) -> None:
+    def have_a_child(_held: HeldLease) -> None:
         child = os.fork()
         if child == 0:
             sleep()
@@ -404,7 +404,7 @@ def test_without_a_guard_nothing_is_changed(bench: Bench) -> None:
 
     with (
         pytest.raises(RefusedError, match=r"the guard did not start: the door is shut; nothing was changed"),
-        leased(bench.order, Shut(), bench.leases.state, bench.lock),  # type: ignore[arg-type]
+        hold_lease(bench.order, Shut(), bench.leases.state, bench.lock),  # type: ignore[arg-type]
     ):
         pass
 
@@ -414,7 +414,7 @@ def test_without_a_guard_nothing_is_changed(bench: Bench) -> None:
 
 def test_a_lease_says_what_is_in_force(bench: Bench) -> None:
     """Who, what, where, since and until when, with words that can be given to inject again."""
-    bench.order = Order("chaoskit inject", "alice", "eth0", 60 * SECOND, {"down": {"delay": "80ms"}})
+    bench.order = LeaseRequest("chaoskit inject", "alice", "eth0", 60 * SECOND, {"down": {"delay": "80ms"}})
     seen: list[Lease] = []
 
     bench.hold(lambda _: seen.append(bench.lease))

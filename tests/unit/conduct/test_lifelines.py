@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from papers import CHANGES, Bench, PaperKernel, eventually, sleep
 
-from chaoskit.conduct.lease_scope import Held
+from chaoskit.conduct.lease_scope import HeldLease
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def test_a_guard_holds_what_its_owner_leaves_to_it(bench: Bench, line: Path, tmp
     looks.touch()
     theirs = os.open(line, os.O_RDWR)
 
-    def detach(held: Held) -> None:
+    def detach(held: HeldLease) -> None:
         held.kernel = Hanging(bench.kernel.path, line=theirs)
         held.detach()
 

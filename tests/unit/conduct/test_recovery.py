@@ -12,10 +12,10 @@ import pytest
 from papers import AFTER, BEFORE, CHANGES, FORWARD, LINK, Bench, eventually, has_ended
 
 from chaoskit.clock import ManualClock, RealClock
-from chaoskit.conduct.lease_scope import Held
+from chaoskit.conduct.lease_scope import HeldLease
 from chaoskit.engine.apply_restore import apply
 from chaoskit.engine.journal import FILE, Journal
-from chaoskit.engine.lease import LEASE, Here, Lease
+from chaoskit.engine.lease import LEASE, Lease, Location
 from chaoskit.engine.lock import Lock
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.knobs import Link
@@ -49,7 +49,7 @@ def owner(bench: Bench, heeds: bool = True, detaches: bool = False) -> int:
     """The pid of one that holds everything until SIGTERM asks it to end, and ends well then; or does not heed it."""
     waits = bench.folder / "waits"
 
-    def hold(held: Held) -> None:
+    def hold(held: HeldLease) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         if detaches:
             held.detach()
@@ -76,7 +76,7 @@ def ended(pid: int) -> int:
 
 def left_by(bench: Bench, **other: str) -> Lease:
     """A lease whose processes are dead, with everything in force that its journal tells of."""
-    here = Here.look()
+    here = Location.look()
     lease = Lease("dead", "inject", "a", "eth0", "2026-01-01T00:00:00", "2026-01-01T00:01:00", 0, {}, **vars(here))
     lease = replace(lease, **other)  # type: ignore[arg-type]
     bench.leases.begin(lease)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from chaoskit.conduct.supervisor import Doorkeeper
+from chaoskit.conduct.supervisor import Supervisor
 from chaoskit.errors import CrashError
 
 
 def test_it_ends_with_its_conductor() -> None:
     """Nothing to put back: nothing is raised."""
-    with Doorkeeper() as door:
+    with Supervisor() as door:
         assert door.process.state
 
 
 def test_a_mistake_of_ours_in_it_is_told_as_one(capfd: pytest.CaptureFixture[str]) -> None:
     """One that a mistake ends, here over a message that no conductor sends: exit code 70, and a report."""
-    with pytest.raises(CrashError, match="a mistake in chaoskit ended the doorkeeper"), Doorkeeper() as door:
+    with pytest.raises(CrashError, match="a mistake in chaoskit ended the doorkeeper"), Supervisor() as door:
         door._door.send(b"no JSON")
 
     assert "this is a mistake in chaoskit itself: JSONDecodeError" in capfd.readouterr().err

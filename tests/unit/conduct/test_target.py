@@ -7,7 +7,7 @@ import pytest
 from chaoskit.conduct.conductor import target_of
 from chaoskit.conduct.exec import addresses, trust
 from chaoskit.conduct.lab_server import root
-from chaoskit.host_lookups import Ground
+from chaoskit.host_lookups import HostLookups
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
 from chaoskit.probe.target import SocketOptions
@@ -26,7 +26,7 @@ timeline: [{{baseline: 2s}}]
 
 def plan(stage: str) -> Plan:
     """The plan of an experiment with a client that is tuned, on this stage."""
-    ground = Ground("eth0", addresses={"api.example.com": ("192.0.2.7",)})
+    ground = HostLookups("eth0", addresses={"api.example.com": ("192.0.2.7",)})
     return compile_plan(parse(FILE.format(stage=stage), "x.yaml"), ground)
 
 

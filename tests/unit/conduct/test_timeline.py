@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from chaoskit.clock import ManualClock
-from chaoskit.conduct.timeline import Walk
+from chaoskit.conduct.timeline import TimelineRunner
 from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
 from chaoskit.errors import RefusedError
-from chaoskit.host_lookups import Ground
+from chaoskit.host_lookups import HostLookups
 from chaoskit.kernel.fake import FakeKernel
 from chaoskit.knobs import Change, Knob, Mtu, Namespace, Netem, Pulse, Setting, Sysctl
 from chaoskit.plan.compile import compile_plan
@@ -116,7 +116,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 def walk(plan: Plan, run: Path, kernel: SlowKernel, journal: Journal, child: Endless) -> None:
     """Through all phases from 1 s on."""
-    with Walk(plan, run, kernel, journal, kernel.clock) as walked:
+    with TimelineRunner(plan, run, kernel, journal, kernel.clock) as walked:
         walked.through(SECOND, [child])
 
 
@@ -331,11 +331,11 @@ class Vanishing(SlowKernel):
 
 def on_interface(run: Path, kernel: SlowKernel, journal: Journal, renewals: list[int]) -> None:
     """The whole of a small experiment on eth0, noting when the lease was renewed."""
-    plan = compile_plan(parse(REAL, "x.yaml"), Ground("eth0"))
+    plan = compile_plan(parse(REAL, "x.yaml"), HostLookups("eth0"))
     for change in plan.stage:
         apply(kernel, journal, (change.knob, change.setting))
     clock = kernel.clock
-    with Walk(plan, run, kernel, journal, clock) as walked:
+    with TimelineRunner(plan, run, kernel, journal, clock) as walked:
         walked.through(SECOND, [Endless(clock, 30 * SECOND)], lambda: renewals.append(clock.now()))
 
 

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from chaoskit.clock import RealClock
-from chaoskit.conduct.worker import Child, Work
+from chaoskit.conduct.worker import Work, Worker
 from chaoskit.errors import ChaoskitError, CrashError, RefusedError, SpecError
 
 DEADLINE = 10**10  # ns
 CLOCK = RealClock()
 
 
-def until_ended(child: Child) -> None:
+def until_ended(child: Worker) -> None:
     """Look on until it has ended, or fail."""
     deadline = CLOCK.now() + DEADLINE
     while child.is_alive:
@@ -29,7 +29,7 @@ def until_ended(child: Child) -> None:
 
 
 @contextmanager
-def ended(child: Child) -> Iterator[Child]:
+def ended(child: Worker) -> Iterator[Worker]:
     """Whatever the test does, the child is gone afterwards."""
     try:
         yield child
@@ -100,7 +100,7 @@ async def end(_: asyncio.Event) -> None:
 
 def test_a_child_that_has_done_its_work_is_not_alive() -> None:
     """It ended well: False, again and again, and stopping it is nothing."""
-    with ended(Child("worker", nullcontext(), end)) as child:
+    with ended(Worker("worker", nullcontext(), end)) as child:
         until_ended(child)
 
         assert not child.is_alive
@@ -111,7 +111,7 @@ def test_a_child_that_has_done_its_work_is_not_alive() -> None:
     [
         (fail, RefusedError, "the worker ended early: no sockets left; ulimit -n 65536"),
         (misread, SpecError, "the worker ended early: the target is no URL"),
-        (crash, CrashError, r"the worker ended early: ZeroDivisionError: one by none, at .*test_children:\d+ crash"),
+        (crash, CrashError, r"the worker ended early: ZeroDivisionError: one by none, at .*test_worker:\d+ crash"),
         (crash_in_a_group, CrashError, "the worker ended early: ZeroDivisionError: one by none, at "),
         (fail_in_a_group, RefusedError, "the worker ended early: no sockets left; ulimit -n 65536"),
         (run_out, RefusedError, "the worker ended early: this machine has run out: No space left on device"),
@@ -122,7 +122,7 @@ def test_a_child_that_fails_says_why(
     work: Work, fault: type[ChaoskitError], words: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Its own words come back as the conductor's error, with the exit code that says whose fault it was."""
-    with ended(Child("worker", nullcontext(), work)) as child, pytest.raises(fault, match=words) as caught:
+    with ended(Worker("worker", nullcontext(), work)) as child, pytest.raises(fault, match=words) as caught:
         until_ended(child)
 
     assert type(caught.value) is fault
@@ -131,7 +131,7 @@ def test_a_child_that_fails_says_why(
 
 def test_a_child_ends_when_it_is_asked() -> None:
     """Its stop event is set by the request, and it ends well."""
-    child = Child("worker", nullcontext(), wait_for_stop)
+    child = Worker("worker", nullcontext(), wait_for_stop)
 
     child.stop(CLOCK)
 
@@ -140,7 +140,7 @@ def test_a_child_ends_when_it_is_asked() -> None:
 
 def test_a_stubborn_child_is_made_to_end() -> None:
     """After the patience, it is killed."""
-    child = Child("worker", nullcontext(), ignore_everything)
+    child = Worker("worker", nullcontext(), ignore_everything)
 
     child.stop(CLOCK, 10**8)
 
@@ -152,7 +152,7 @@ def test_no_child_outlives_a_killed_parent() -> None:
     told, tell = os.pipe()
     parent = os.fork()
     if parent == 0:
-        os.write(tell, str(Child("worker", nullcontext(), ignore_everything).pid).encode())
+        os.write(tell, str(Worker("worker", nullcontext(), ignore_everything).pid).encode())
         signal.pause()
     grandchild = int(os.read(told, 32))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit.engine import lock
-from chaoskit.engine.lease import LEASE, Here, Lease, Leases, Process, period, state_folder, user
+from chaoskit.engine.lease import LEASE, Lease, Leases, Location, Process, period, state_folder, user
 from chaoskit.errors import RefusedError
 
 SINCE, UNTIL = period(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), 60 * 10**9)
@@ -141,8 +141,8 @@ def test_a_user_is_the_person_behind_sudo() -> None:
 
 def test_we_are_where_we_are() -> None:
     """Two looks at the same place are equal, and say which boot it is."""
-    assert Here.look() == Here.look()
-    assert Here.look().boot in Path("/proc/sys/kernel/random/boot_id").read_text()
+    assert Location.look() == Location.look()
+    assert Location.look().boot in Path("/proc/sys/kernel/random/boot_id").read_text()
 
 
 def test_a_process_is_not_taken_for_another() -> None:

@@ -7,24 +7,24 @@ import pytest
 from chaoskit.clock import ManualClock
 from chaoskit.pathmtu.hops import Hunt, locate
 from chaoskit.pathmtu.probes import SECOND, Expired, Hop, Narrow, Pause, Probe, Reply, Silence, TooBig
-from chaoskit.pathmtu.simulated_path import PaperWire, address
-from chaoskit.pathmtu.transport import Line, Meter
+from chaoskit.pathmtu.simulated_path import SimulatedPath, address
+from chaoskit.pathmtu.transport import Meter, Transport
 
 LARGE = 1401
 
 
-def hunt(wire: PaperWire, far: int) -> tuple[Narrow | TooBig | Reply | None, int]:
+def hunt(wire: SimulatedPath, far: int) -> tuple[Narrow | TooBig | Reply | None, int]:
     """What a hunt finds on paper, and how many packets it took."""
     meter = Meter(1000, 3600 * SECOND)
-    found = Line(wire, wire.clock, meter, lambda volley: None).converse(Hunt(LARGE, "echo", far).steps())
+    found = Transport(wire, wire.clock, meter, lambda volley: None).converse(Hunt(LARGE, "echo", far).steps())
     return found, meter.sent
 
 
-def path(length: int, narrow: int, *mute: int, **words: object) -> PaperWire:
+def path(length: int, narrow: int, *mute: int, **words: object) -> SimulatedPath:
     """`length` links, of which the one after router `narrow` is narrow; it says nothing of it."""
     mtus = tuple(1400 if link == narrow else 1500 for link in range(length))
     silent, mutes = frozenset({narrow}), frozenset(mute)
-    return PaperWire(ManualClock(), mtus, silent, mutes, **words)  # type: ignore[arg-type]
+    return SimulatedPath(ManualClock(), mtus, silent, mutes, **words)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("length", [1, 2, 5, 16, 30])
@@ -80,7 +80,7 @@ def test_two_answers_that_are_lost_name_no_wrong_hop() -> None:
 
 def test_a_router_that_speaks_up_after_all_ends_the_hunt() -> None:
     """Its word is what the hunt brings back."""
-    wire = PaperWire(ManualClock(), (1500, 1500, 1400, 1500, 1500))
+    wire = SimulatedPath(ManualClock(), (1500, 1500, 1400, 1500, 1500))
 
     found, _ = hunt(wire, 5)
 
@@ -89,7 +89,7 @@ def test_a_router_that_speaks_up_after_all_ends_the_hunt() -> None:
 
 def test_a_host_that_answers_after_all_ends_the_hunt() -> None:
     """Nothing is narrow any more, and nobody is named."""
-    found, _ = hunt(PaperWire(ManualClock(), (1500, 1500, 1500)), 4)
+    found, _ = hunt(SimulatedPath(ManualClock(), (1500, 1500, 1500)), 4)
 
     assert found is None
 
@@ -112,8 +112,8 @@ def test_a_hop_is_asked_again_only_after_a_pause() -> None:
 )
 def test_who_speaks_up_is_as_far_away_as_a_small_probe_says(router: int, index: int | None, found: int | None) -> None:
     """The TTL that he quotes is believed when a probe that ends there is answered by him, and not otherwise."""
-    wire = PaperWire(ManualClock(), (1500,) * 5)
-    line = Line(wire, wire.clock, Meter(100, 3600 * SECOND), lambda volley: None)
+    wire = SimulatedPath(ManualClock(), (1500,) * 5)
+    line = Transport(wire, wire.clock, Meter(100, 3600 * SECOND), lambda volley: None)
 
     hop = line.converse(locate(TooBig(address(router), 1400, index), "echo", 5))
 

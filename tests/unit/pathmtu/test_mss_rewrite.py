@@ -7,22 +7,22 @@ import pytest
 from chaoskit.clock import ManualClock
 from chaoskit.pathmtu.mss_rewrite import find_clamp
 from chaoskit.pathmtu.probes import SECOND, Clamp, Ends, Hop
-from chaoskit.pathmtu.simulated_path import PaperWire, address
-from chaoskit.pathmtu.transport import Line, Meter
+from chaoskit.pathmtu.simulated_path import SimulatedPath, address
+from chaoskit.pathmtu.transport import Meter, Transport
 
 ENDS = Ends(4, "192.0.2.100", "198.51.100.7", 443)
 
 
-def find(wire: PaperWire, far: int) -> tuple[Clamp | None, int]:
+def find(wire: SimulatedPath, far: int) -> tuple[Clamp | None, int]:
     """What is found on paper, and how many packets it took."""
     meter = Meter(1000, 3600 * SECOND)
-    found = Line(wire, wire.clock, meter, lambda volley: None).converse(find_clamp(ENDS, far))
+    found = Transport(wire, wire.clock, meter, lambda volley: None).converse(find_clamp(ENDS, far))
     return found, meter.sent
 
 
-def path(length: int, clamp: int | None, **words: object) -> PaperWire:
+def path(length: int, clamp: int | None, **words: object) -> SimulatedPath:
     """`length` links, of which router `clamp` rewrites what it forwards."""
-    return PaperWire(ManualClock(), (1500,) * length, mss=1360, clamp=clamp, **words)  # type: ignore[arg-type]
+    return SimulatedPath(ManualClock(), (1500,) * length, mss=1360, clamp=clamp, **words)  # type: ignore[arg-type]
 
 
 def hop(index: int) -> Hop:

@@ -10,28 +10,28 @@ from hypothesis import strategies as st
 
 from chaoskit.clock import ManualClock
 from chaoskit.pathmtu.probes import SECOND, SMALL, How, Probe
-from chaoskit.pathmtu.simulated_path import PaperWire
+from chaoskit.pathmtu.simulated_path import SimulatedPath
 from chaoskit.pathmtu.size_search import PLATEAUS, Search, hops, next_size
-from chaoskit.pathmtu.transport import Line, Meter
+from chaoskit.pathmtu.transport import Meter, Transport
 from chaoskit.seed import source
 
 ENOUGH = 40  # packets; of the 120 by default, so that a body, a hunt and a second search fit beside it
 HOUR = 3600 * SECOND
 
 
-def search(wire: PaperWire, packets: int = ENOUGH) -> tuple[Search, Meter]:
+def search(wire: SimulatedPath, packets: int = ENOUGH) -> tuple[Search, Meter]:
     """Greet and measure over a path on paper."""
     meter = Meter(packets, HOUR)
     found = Search(wire.ways, wire.mtus[0])
-    line = Line(wire, wire.clock, meter, lambda volley: None)
+    line = Transport(wire, wire.clock, meter, lambda volley: None)
     line.converse(found.greet())
     line.converse(found.measure())
     return found, meter
 
 
-def silent_path(mtu: int, top: int, **words: object) -> PaperWire:
+def silent_path(mtu: int, top: int, **words: object) -> SimulatedPath:
     """Four routers, of which the second is narrow and says nothing."""
-    return PaperWire(ManualClock(), (top, top, mtu, top, top), frozenset({2}), **words)  # type: ignore[arg-type]
+    return SimulatedPath(ManualClock(), (top, top, mtu, top, top), frozenset({2}), **words)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("top", [1500, 9000])
@@ -53,7 +53,7 @@ def test_every_mtu_that_is_told_takes_eight_packets(top: int) -> None:
     wrong = {}
 
     for mtu in range(576, top):
-        found, meter = search(PaperWire(ManualClock(), (top, top, mtu, top)))
+        found, meter = search(SimulatedPath(ManualClock(), (top, top, mtu, top)))
         if (found.passes, found.is_exact) != (mtu, True) or found.signal is None or meter.sent > 8:
             wrong[mtu] = (found.passes, meter.sent)
 
@@ -62,7 +62,7 @@ def test_every_mtu_that_is_told_takes_eight_packets(top: int) -> None:
 
 def test_a_wide_open_path_takes_five_packets() -> None:
     """Who answers, a reset, and one large probe."""
-    found, meter = search(PaperWire(ManualClock(), (1500,) * 5))
+    found, meter = search(SimulatedPath(ManualClock(), (1500,) * 5))
 
     assert (found.passes, found.ceiling, found.is_exact) == (1500, None, True)
     assert meter.sent == 5
@@ -98,7 +98,7 @@ def test_a_black_hole_takes_seconds() -> None:
 )
 def test_five_lost_answers_leave_the_size_exact(mtu: int, is_silent: bool, lost: set[int]) -> None:
     """Whichever five answers are lost, of whatever path, it is measured to the byte."""
-    wire = PaperWire(
+    wire = SimulatedPath(
         ManualClock(), (1500, mtu, 1500), frozenset({1} if is_silent else ()), loses=lambda number, _: number in lost
     )
 
@@ -181,7 +181,7 @@ def test_who_answers_once_a_second_is_no_black_hole(mtu: int) -> None:
     """A host that limits its answers as Linux does (six at once, then one a second) is measured all the same."""
     clock = ManualClock()
     bucket = Bucket(clock)
-    wire = PaperWire(
+    wire = SimulatedPath(
         clock, (1500, mtu, 1500), frozenset({1}), ways=("udp",), loses=lambda _, probe: not bucket.has_one(probe, mtu)
     )
 
@@ -265,7 +265,7 @@ def test_data_in_a_syn_that_is_dropped_is_not_the_path() -> None:
 @pytest.mark.parametrize("told", [0, 20, 1500, 65535])
 def test_a_senseless_number_is_not_believed(told: int) -> None:
     """A router that says "too big" with a number that cannot be is named, and the size is looked for."""
-    wire = PaperWire(ManualClock(), (1500, 1234, 1500), told=told)
+    wire = SimulatedPath(ManualClock(), (1500, 1234, 1500), told=told)
 
     found, _ = search(wire)
 
@@ -275,7 +275,7 @@ def test_a_senseless_number_is_not_believed(told: int) -> None:
 
 def test_a_silent_place_behind_one_that_speaks() -> None:
     """What the first router says does not hide that a later one is narrower and silent."""
-    wire = PaperWire(ManualClock(), (1500, 1400, 1300, 1500), silent=frozenset({2}))
+    wire = SimulatedPath(ManualClock(), (1500, 1400, 1300, 1500), silent=frozenset({2}))
 
     found, _ = search(wire)
 
@@ -284,7 +284,7 @@ def test_a_silent_place_behind_one_that_speaks() -> None:
 
 def test_two_places_that_speak() -> None:
     """The narrower one is the path's."""
-    found, _ = search(PaperWire(ManualClock(), (1500, 1400, 1300, 1500)))
+    found, _ = search(SimulatedPath(ManualClock(), (1500, 1400, 1300, 1500)))
 
     assert found.passes == 1300
     assert found.signal is not None

@@ -6,8 +6,8 @@ import pytest
 
 from chaoskit.clock import ManualClock
 from chaoskit.pathmtu.probes import SECOND, SMALL, Answer, Pause, Probe, Reply, Silence, Talk
-from chaoskit.pathmtu.simulated_path import PaperWire
-from chaoskit.pathmtu.transport import Line, Meter, Spent
+from chaoskit.pathmtu.simulated_path import SimulatedPath
+from chaoskit.pathmtu.transport import Meter, Spent, Transport
 
 HOUR = 3600 * SECOND
 ECHO = Probe("echo", SMALL)
@@ -22,14 +22,14 @@ def ask(*steps: tuple[Probe, ...] | Pause) -> Talk[list[tuple[Answer, ...]]]:
     return answers
 
 
-def line(wire: PaperWire, packets: int = 100, until: int = HOUR) -> Line:
+def line(wire: SimulatedPath, packets: int = 100, until: int = HOUR) -> Transport:
     """A line over it."""
-    return Line(wire, wire.clock, Meter(packets, until), lambda volley: None)
+    return Transport(wire, wire.clock, Meter(packets, until), lambda volley: None)
 
 
-def wire(**words: object) -> PaperWire:
+def wire(**words: object) -> SimulatedPath:
     """Two links that take a small probe and lose a large one."""
-    return PaperWire(ManualClock(), (1400, 1400), **words)  # type: ignore[arg-type]
+    return SimulatedPath(ManualClock(), (1400, 1400), **words)  # type: ignore[arg-type]
 
 
 def test_answers_come_in_the_order_of_their_probes() -> None:
@@ -46,7 +46,7 @@ def test_no_packet_more_than_allowed_is_sent(packets: int) -> None:
     meter = Meter(packets, HOUR)
 
     with pytest.raises(Spent):
-        Line(paper, paper.clock, meter, lambda volley: None).converse(ask(*[(Probe("tcp", SMALL),)] * 9))
+        Transport(paper, paper.clock, meter, lambda volley: None).converse(ask(*[(Probe("tcp", SMALL),)] * 9))
 
     assert meter.sent == 2 * len(paper.sent) <= packets
     assert meter.sent > packets - 2
@@ -59,7 +59,7 @@ def test_the_time_ends_it_too() -> None:
     meter = Meter(1000, 5 * SECOND)
 
     with pytest.raises(Spent):
-        Line(paper, paper.clock, meter, lambda volley: None).converse(ask(*[(LOST,), Pause(SECOND)] * 50))
+        Transport(paper, paper.clock, meter, lambda volley: None).converse(ask(*[(LOST,), Pause(SECOND)] * 50))
 
     assert paper.clock.now() == 5 * SECOND
     assert meter.cause == "time"
@@ -81,7 +81,7 @@ def test_silence_takes_a_second_before_the_first_answer_and_a_fifth_after_it() -
 def test_a_late_answer_makes_the_next_wait_longer() -> None:
     """Twice as long, up to three seconds; and it is no answer to what was asked since."""
     late = Late()
-    on_it = Line(late, late.clock, Meter(100, HOUR), lambda volley: None)
+    on_it = Transport(late, late.clock, Meter(100, HOUR), lambda volley: None)
 
     answers = on_it.converse(ask((ECHO,), (ECHO,), (ECHO,)))
     begun = late.clock.now()
@@ -121,7 +121,7 @@ def test_every_reset_is_counted() -> None:
     late = Often()
     meter = Meter(100, HOUR)
 
-    Line(late, late.clock, meter, lambda volley: None).converse(ask((Probe("tcp", SMALL), ECHO)))
+    Transport(late, late.clock, meter, lambda volley: None).converse(ask((Probe("tcp", SMALL), ECHO)))
 
     assert meter.sent == 2 + 10
 
@@ -143,7 +143,7 @@ def test_an_answer_to_what_was_never_sent_is_none(token: int) -> None:
     """Whoever makes one up changes nothing."""
     forged = Forged(token)
 
-    (answers,) = Line(forged, forged.clock, Meter(9, HOUR), lambda volley: None).converse(ask((ECHO,)))
+    (answers,) = Transport(forged, forged.clock, Meter(9, HOUR), lambda volley: None).converse(ask((ECHO,)))
 
     assert answers == (Silence(),)
 
@@ -169,7 +169,7 @@ def test_the_screen_is_told_before_anything_is_sent() -> None:
     paper = wire()
     told: list[tuple[int, tuple[Probe, ...]]] = []
 
-    Line(paper, paper.clock, Meter(9, HOUR), lambda volley: told.append((len(paper.sent), volley))).converse(
+    Transport(paper, paper.clock, Meter(9, HOUR), lambda volley: told.append((len(paper.sent), volley))).converse(
         ask((ECHO, LOST), (ECHO,))
     )
 

@@ -9,7 +9,7 @@ import pytest
 from chaoskit.errors import SpecError
 from chaoskit.knobs import Netem, Route
 from chaoskit.plan.exec import shaped, visit
-from chaoskit.spec.exec import outing
+from chaoskit.spec.exec import exec_faults
 from chaoskit.spec.load import load, parse
 from chaoskit.spec.matrix import load_variants
 from chaoskit.spec.stage import InterfaceStage
@@ -85,12 +85,12 @@ def test_a_commands_sockets_are_its_own(ip: str, mtu: int) -> None:
 
 def test_each_direction_has_its_own_fault_and_chance() -> None:
     """In tc's words or in YAML's; a direction without words has none; the same seed, the same chance."""
-    both = shaped(outing("delay 80ms 20ms loss 1%", "{delay: 5ms}", 7))
+    both = shaped(exec_faults("delay 80ms 20ms loss 1%", "{delay: 5ms}", 7))
 
-    assert both == shaped(outing("{delay: 80ms, jitter: 20ms, loss: 1%}", "delay 5ms", 7))
+    assert both == shaped(exec_faults("{delay: 80ms, jitter: 20ms, loss: 1%}", "delay 5ms", 7))
     assert {way: netem.delay for way, netem in both.items()} == {"up": 5_000_000, "down": 80_000_000}
     assert both["up"].seed != both["down"].seed
-    assert set(shaped(outing(None, "delay 5ms", 7))) == {"up"}
+    assert set(shaped(exec_faults(None, "delay 5ms", 7))) == {"up"}
 
 
 @pytest.mark.parametrize(
@@ -106,6 +106,6 @@ def test_each_direction_has_its_own_fault_and_chance() -> None:
 def test_a_fault_that_makes_no_sense_is_named_by_its_option(down: str | None, up: str | None, words: str) -> None:
     """With what was expected."""
     with pytest.raises(SpecError) as error:
-        outing(down, up, 0)
+        exec_faults(down, up, 0)
 
     assert words in str(error.value)

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 from chaoskit.errors import RefusedError, SpecError
-from chaoskit.host_lookups import Ground, Hung
+from chaoskit.host_lookups import HostLookups, Hung
 from chaoskit.knobs import Filter, Flow, Keys, Netem
 from chaoskit.plan.injection import InjectionPlan, compile_injection
 from chaoskit.spec.injection import Injection
 from chaoskit.topology.steering import qdisc
 
 BOTH = {"api.example.com": ("192.0.2.7", "2001:db8::7")}
-GROUND = Ground("eth0", addresses=BOTH)
+GROUND = HostLookups("eth0", addresses=BOTH)
 
 
-def planned(ground: Ground = GROUND, classifier: str = "flower", **words: Any) -> InjectionPlan:
+def planned(ground: HostLookups = GROUND, classifier: str = "flower", **words: Any) -> InjectionPlan:
     defaults = {"to": "api.example.com:443", "down": {"delay": "80ms"}, "for": "10s"}
     return compile_injection(Injection.model_validate(defaults | words), ground, classifier)
 
@@ -76,15 +76,15 @@ def test_the_queue_holds_what_the_delay_lets_pile_up() -> None:
     ("ground", "words", "sentence"),
     [
         (replace(GROUND, is_up=False), {}, "eth0 is down: sudo ip link set eth0 up"),
-        (replace(GROUND, ways_in=("carries the default route",)), {}, "default route.*--may-cut-me-off"),
-        (replace(GROUND, ways_in=("carries your ssh session",)), {}, "ssh session.*--may-cut-me-off"),
+        (replace(GROUND, ways_in=("carries the default route",)), {}, "default route.*--allow-management-interface"),
+        (replace(GROUND, ways_in=("carries your ssh session",)), {}, "ssh session.*--allow-management-interface"),
         (replace(GROUND, ssh_peers=("192.0.2.7",)), {}, "192.0.2.7 is where your ssh session comes from"),
         (replace(GROUND, ssh_peers=("10.1.2.3",)), {"to": "10.0.0.0/8"}, "10.1.2.3 is where your ssh session"),
         (replace(GROUND, addresses={"api.example.com": ("192.0.2.7",)}), {"ip": "6"}, "has no IPv6 address"),
         (GROUND, {"to": [f"10.0.{n}.0/24:443" for n in range(70)]}, "filters and there is room for 251"),
     ],
 )
-def test_what_is_refused(ground: Ground, words: dict[str, Any], sentence: str) -> None:
+def test_what_is_refused(ground: HostLookups, words: dict[str, Any], sentence: str) -> None:
     """Each state that would end badly is refused before anything changes, with what to type next."""
     with pytest.raises(RefusedError, match=sentence):
         planned(ground, **words)
@@ -95,8 +95,8 @@ def test_a_way_in_gets_a_short_lease() -> None:
     ground = replace(GROUND, ways_in=("carries the default route",))
 
     with pytest.raises(SpecError, match="give --for 60s or less"):
-        planned(ground, **{"may-cut-me-off": True, "for": "61s"})
-    assert planned(ground, **{"may-cut-me-off": True, "for": "1min"}).changes
+        planned(ground, **{"allow-management-interface": True, "for": "61s"})
+    assert planned(ground, **{"allow-management-interface": True, "for": "1min"}).changes
 
 
 def test_u32_cannot_say_ports_over_ipv6() -> None:
@@ -123,7 +123,7 @@ def test_what_is_warned_of(words: dict[str, Any], warning: str) -> None:
 
 def test_loopback_is_explained() -> None:
     """On loopback the plan says that one pass is both directions."""
-    plan = planned(Ground("lo", is_loopback=True), to="127.0.0.1:8000")
+    plan = planned(HostLookups("lo", is_loopback=True), to="127.0.0.1:8000")
 
     assert any("one pass for both ends" in said for said in plan.warnings)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chaoskit.errors import RefusedError
-from chaoskit.host_lookups import Ground
+from chaoskit.host_lookups import HostLookups
 from chaoskit.knobs import Filter, Flow, Knob, Netem
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
@@ -27,13 +27,13 @@ timeline: [{{baseline: 2s}}, {{{phase}: 2s}}, {{recovery: 2s}}]
 seed: 7
 """
 BOTH = ("192.0.2.7", "2001:db8::7")
-GROUND = Ground("eth0", addresses={"api.example.com": BOTH})
-LOOPBACK = Ground("lo", mtu=65536, is_loopback=True)
+GROUND = HostLookups("eth0", addresses={"api.example.com": BOTH})
+LOOPBACK = HostLookups("lo", mtu=65536, is_loopback=True)
 DOWN, UP = Knob("qdisc", "", "chaos-down"), Knob("qdisc", "", "chaos-up")
 
 
 def plan(
-    ground: Ground = GROUND,
+    ground: HostLookups = GROUND,
     stage: dict[str, str] | None = None,
     netem: str = "{delay: 30ms}",
     direction: str = "down",
@@ -142,7 +142,7 @@ def test_promises_of_loopback_count_both_passes() -> None:
         (
             replace(GROUND, ways_in=("carries the default route",)),
             {},
-            "default route.*may-cut-me-off: true in the stage",
+            "default route.*allow-management-interface: true in the stage",
         ),
         (replace(GROUND, ssh_peers=("192.0.2.7",)), {}, "192.0.2.7 is where your ssh session comes from.*in the stage"),
         (replace(GROUND, addresses={"api.example.com": BOTH[:1]}), {"stage": {"ip": "6"}}, "has no IPv6 address"),
@@ -150,7 +150,7 @@ def test_promises_of_loopback_count_both_passes() -> None:
         (GROUND, {"classifier": "u32"}, "modprobe cls_flower"),
     ],
 )
-def test_what_is_refused(ground: Ground, options: dict[str, Any], sentence: str) -> None:
+def test_what_is_refused(ground: HostLookups, options: dict[str, Any], sentence: str) -> None:
     """Each state that would end badly is refused before anything changes, with what to write."""
     with pytest.raises(RefusedError, match=sentence):
         plan(ground, **options)
@@ -158,7 +158,9 @@ def test_what_is_refused(ground: Ground, options: dict[str, Any], sentence: str)
 
 def test_a_way_in_is_taken_with_consent_and_a_short_lease() -> None:
     """Whoever says so may work on the default route's interface, and gets it back sooner."""
-    found = plan(replace(GROUND, ways_in=("carries the default route",)), {"may-cut-me-off": "true"}).interface
+    found = plan(
+        replace(GROUND, ways_in=("carries the default route",)), {"allow-management-interface": "true"}
+    ).interface
 
     assert found is not None
     assert found.lease == 10 * 10**9
@@ -176,7 +178,7 @@ def test_a_way_in_is_taken_with_consent_and_a_short_lease() -> None:
         (replace(GROUND, foreign=("a netem of somebody else",)), {}, "stage: eth0: a netem of somebody else"),
     ],
 )
-def test_what_is_warned_of(ground: Ground, options: dict[str, Any], warning: str) -> None:
+def test_what_is_warned_of(ground: HostLookups, options: dict[str, Any], warning: str) -> None:
     """What hits more or less than a reader would think is said in the plan."""
     assert any(said.startswith(warning) for said in plan(ground, **options).warnings)
 

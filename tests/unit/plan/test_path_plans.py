@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chaoskit.errors import RefusedError, SpecError
-from chaoskit.host_lookups import Ground
+from chaoskit.host_lookups import HostLookups
 from chaoskit.knobs import Clamp, Filter, Knob, Mtu, Netem, Pulse, RandomLoss, Setting
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.injection import compile_injection
@@ -26,7 +26,7 @@ timeline: [{{baseline: 2s}}, {{path: 2s}}, {{slow: 2s}}, {{path+slow: 2s}}, {{re
 seed: 7
 """
 LAB, FAR = "{lab: edge}", "{target: 'http://192.0.2.7:8000'}"
-GROUND = Ground("eth0", least_mtu=68, most_mtu=9000)
+GROUND = HostLookups("eth0", least_mtu=68, most_mtu=9000)
 ALL = 2**32 - 1
 
 
@@ -36,7 +36,7 @@ def in_lab(fault: str, stage: str = LAB) -> Plan:
     return compile_plan(parse(FILE.format(stage=stage, fault=fault, slow=slow), "x.yaml"))
 
 
-def at_interface(fault: str, ground: Ground = GROUND) -> Plan:
+def at_interface(fault: str, ground: HostLookups = GROUND) -> Plan:
     """The same between this machine and an endpoint."""
     slow = "{direction: down, netem: {delay: 5ms}}"
     return compile_plan(parse(FILE.format(stage=FAR, fault=fault, slow=slow), "x.yaml"), ground)
@@ -158,7 +158,7 @@ def test_an_injection_clamps() -> None:
 def test_an_mtu_that_the_interface_cannot_have_is_refused(mtu: int) -> None:
     """Before anything is changed, with what it can have."""
     with pytest.raises(RefusedError, match="it takes 1280 to 9000"):
-        at_interface(f"{{mtu: {mtu}}}", Ground("eth0", least_mtu=1280, most_mtu=9000))
+        at_interface(f"{{mtu: {mtu}}}", HostLookups("eth0", least_mtu=1280, most_mtu=9000))
 
 
 def test_an_injection_loses_what_is_long() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaoskit.host_lookups import Ground
+from chaoskit.host_lookups import HostLookups
 from chaoskit.knobs import Knob, Route, Setting, Sysctl
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
@@ -93,7 +93,7 @@ def test_on_a_real_interface_nothing_is_a_knob() -> None:
     )
     text = text.replace("faults:\n  probing: {node: client, sysctl: {net.ipv4.tcp_mtu_probing: 2}}\n", "")
 
-    compiled = compile_plan(parse(text, "x.yaml"), Ground("eth0"))
+    compiled = compile_plan(parse(text, "x.yaml"), HostLookups("eth0"))
 
     assert compiled.stage == ()
     assert (compiled.client.maxseg, compiled.client.congestion_control) == (1360, "bbr")

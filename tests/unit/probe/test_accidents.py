@@ -31,13 +31,13 @@ from test_http2 import HEADERS, Http2
 
 from chaoskit.clock import now
 from chaoskit.errors import RefusedError, SpecError
-from chaoskit.probe.connections import Lines
-from chaoskit.probe.deadline import Guard
+from chaoskit.probe.connections import ClientPool
+from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.dns import Resolver
 from chaoskit.probe.drive import Crew, Order, Target, drive
 from chaoskit.probe.receive_stamps import StampClock
-from chaoskit.probe.recorder import Books
-from chaoskit.probe.requests import Asking
+from chaoskit.probe.recorder import Recorder
+from chaoskit.probe.requests import RequestFactory
 from chaoskit.records.model import Completion, Read
 
 pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
@@ -193,7 +193,7 @@ def test_a_first_token_is_not_waited_for_anew_on_a_second_connection() -> None:
     asyncio.run(main())
 
 
-class FaultyBooks(Books):
+class FaultyBooks(Recorder):
     """Books with a mistake in them, on one stream."""
 
     def read(self, record: Read) -> None:
@@ -211,10 +211,10 @@ def test_a_mistake_of_ours_ends_one_stream() -> None:
             run, clock = Path(directory), StampClock()
             async with far_side(saying(HEAD, chunk(ROLE), chunk(token(), DONE), END)) as url:
                 target, work = Target(url), workload()
-                lines = Lines(target, work, clock, None)
+                lines = ClientPool(target, work, clock, None)
                 with FaultyBooks(run) as books:
                     async with asyncio.TaskGroup() as tasks:
-                        crew = Crew(tasks, Asking(target, work, 1), lines, books)
+                        crew = Crew(tasks, RequestFactory(target, work, 1), lines, books)
                         for _ in range(3):
                             crew.start(crew.prepare(now()))
                 await lines.aclose()
@@ -254,7 +254,7 @@ def test_a_task_that_does_not_end_is_cancelled_again() -> None:
         return "complete"
 
     async def main() -> None:
-        guard = Guard()
+        guard = Deadline()
         task = asyncio.create_task(stubborn())
         guard.watch(task)
         guard.until(now(), "idle_timeout")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from chaoskit.probe import protocols
 from chaoskit.probe.framing import MalformedError
-from chaoskit.probe.protocols import PATHS, Meaning, Reader
+from chaoskit.probe.protocols import PATHS, ProtocolEvent, Reader
 from chaoskit.records.model import Event, EventKind
 from chaoskit.server import requests
 from chaoskit.spec.experiment import Protocol
@@ -18,7 +18,7 @@ LONGEST = 200_000
 PROTOCOLS: list[Protocol] = list(PATHS)
 
 
-def meant(protocol: Protocol, said: object) -> Meaning:
+def meant(protocol: Protocol, said: object) -> ProtocolEvent:
     """The meaning of one event with this JSON."""
     text = json.dumps(said).encode()
     (meaning,) = Reader(protocol, LONGEST).feed(text + b"\n" if protocol == "ollama" else b"data: " + text + b"\n\n")
@@ -84,7 +84,7 @@ def test_every_event_has_its_kind(protocol: Protocol, said: object, kind: EventK
 @pytest.mark.parametrize("protocol", ["openai-chat", "sse"])
 def test_done_ends(protocol: Protocol) -> None:
     """[DONE] is the end."""
-    assert Reader(protocol, LONGEST).feed(b"data: [DONE]\n\n") == [Meaning(Event("done"), completes=True)]
+    assert Reader(protocol, LONGEST).feed(b"data: [DONE]\n\n") == [ProtocolEvent(Event("done"), completes=True)]
 
 
 def test_the_servers_stamps_are_taken() -> None:
@@ -95,8 +95,8 @@ def test_the_servers_stamps_are_taken() -> None:
     assert meant("anthropic-messages", block("text_delta", text="a") | stamps).event == Event("content", 3, 5, 7)
     assert meant("ollama", {"message": {"content": "a"}} | stamps).event == Event("content", 3, 5, 7)
     assert Reader("sse", LONGEST).feed(b": chaoskit 3 5 7\ndata: a\n\ndata: b\n\n") == [
-        Meaning(Event("content", 3, 5, 7)),
-        Meaning(Event("content")),
+        ProtocolEvent(Event("content", 3, 5, 7)),
+        ProtocolEvent(Event("content")),
     ]
 
 
@@ -109,12 +109,12 @@ def test_strange_stamps_are_none(stamps: object) -> None:
 @pytest.mark.parametrize("comment", [b": chaoskit 1 2", b": chaoskit a b c", b": chaoskit 1 2 " + b"9" * 5000])
 def test_strange_written_stamps_are_none(comment: bytes) -> None:
     """A comment that only looks like stamps is none."""
-    assert Reader("sse", LONGEST).feed(comment + b"\ndata: a\n\n") == [Meaning(Event("content"))]
+    assert Reader("sse", LONGEST).feed(comment + b"\ndata: a\n\n") == [ProtocolEvent(Event("content"))]
 
 
 def test_a_comment_is_a_sign_of_life() -> None:
     """A comment is a ping, and no event of the protocol."""
-    assert Reader("openai-chat", LONGEST).feed(b": keep-alive\n\n") == [Meaning(Event("ping"), is_comment=True)]
+    assert Reader("openai-chat", LONGEST).feed(b": keep-alive\n\n") == [ProtocolEvent(Event("ping"), is_comment=True)]
 
 
 @pytest.mark.parametrize("protocol", ["openai-chat", "anthropic-messages", "ollama"])
@@ -151,7 +151,7 @@ def test_the_reference_server_understands_the_question(protocol: Protocol) -> No
 
     ask = requests.understand(requests.Request("POST", path, {}, body, received=0))
 
-    assert isinstance(ask, requests.Ask)
+    assert isinstance(ask, requests.CompletionRequest)
     assert (ask.tokens, ask.limited, ask.streamed) == (17, True, True)
 
 

@@ -11,7 +11,7 @@ from far_side import DONE, END, HEAD, ask, chunk, far_side, request, token, work
 from chaoskit.errors import SpecError
 from chaoskit.probe.drive import Target
 from chaoskit.probe.protocols import PATHS
-from chaoskit.probe.requests import Asking
+from chaoskit.probe.requests import RequestFactory
 from chaoskit.spec.experiment import Protocol
 
 KEY = "sk-a-very-secret-key"
@@ -59,7 +59,7 @@ def test_prompts_are_drawn_from_the_seed_and_differ() -> None:
     """The same seed asks the same, another one something else; no two streams ask the same, whatever the size."""
     for size in ("40B", "1kB", "200kB"):
         work = workload(prompt_size=size)
-        one, same, other = (Asking(Target("http://x"), work, seed) for seed in (1, 1, 2))
+        one, same, other = (RequestFactory(Target("http://x"), work, seed) for seed in (1, 1, 2))
 
         bodies = [asking.request(0).content for asking in (one, same, other)]
 
@@ -100,7 +100,7 @@ def test_a_key_that_cannot_be_sent_is_refused_before_anything_is(
         monkeypatch.setenv("TEST_KEY", key)
 
     with pytest.raises(SpecError, match="TEST_KEY") as refused:
-        Asking(Target("http://127.0.0.1:9", key_env="TEST_KEY"), workload(), 1)
+        RequestFactory(Target("http://127.0.0.1:9", key_env="TEST_KEY"), workload(), 1)
 
     assert not key or key.strip() == "" or key not in str(refused.value)
 
@@ -121,19 +121,19 @@ def test_a_key_that_cannot_be_sent_is_refused_before_anything_is(
 def test_what_is_no_url_is_refused(url: str) -> None:
     """A URL that cannot be asked is the caller's mistake, and the message shows one that can."""
     with pytest.raises(SpecError, match=r"write for example http://127\.0\.0\.1:8000"):
-        Asking(Target(url), workload(), 1)
+        RequestFactory(Target(url), workload(), 1)
 
 
 @pytest.mark.parametrize("header", [("a b", "x"), ("", "x"), ("a", "x\ny"), ("a", "é"), ("a:", "x"), ("a", " x")])
 def test_a_header_that_http_does_not_allow_is_refused(header: tuple[str, str]) -> None:
     """A header that cannot be sent is the caller's mistake."""
     with pytest.raises(SpecError, match="characters that HTTP does not allow"):
-        Asking(Target("http://x", headers=dict([header])), workload(), 1)
+        RequestFactory(Target("http://x", headers=dict([header])), workload(), 1)
 
 
 def test_the_callers_headers_win() -> None:
     """A header of the caller's replaces ours, whatever its letters' case."""
-    asking = Asking(Target("http://x", headers={"User-Agent": "me", "X-Extra": "1"}), workload(), 1)
+    asking = RequestFactory(Target("http://x", headers={"User-Agent": "me", "X-Extra": "1"}), workload(), 1)
 
     sent = asking.request(0).headers
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from chaoskit.clock import now
-from chaoskit.probe.deadline import Guard
+from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.dns import Resolver
 from chaoskit.records.model import Completion
 
@@ -17,14 +17,14 @@ pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others 
 MS = 1_000_000
 
 
-async def wait_with(guard: Guard) -> Completion:
+async def wait_with(guard: Deadline) -> Completion:
     """Wait for ever, and say what the guard did about it."""
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.Event().wait()
     return guard.verdict or "complete"
 
 
-def guarded(guard: Guard) -> asyncio.Task[Completion]:
+def guarded(guard: Deadline) -> asyncio.Task[Completion]:
     """A task that waits for ever under this guard."""
     task = asyncio.create_task(wait_with(guard))
     guard.watch(task)
@@ -35,7 +35,7 @@ def test_a_guard_cuts_at_its_deadline() -> None:
     """The task is cancelled at the deadline, not before, and the verdict is the deadline's."""
 
     async def main() -> None:
-        guard = Guard()
+        guard = Deadline()
         task = guarded(guard)
         due = now() + 30 * MS
         guard.until(due, "idle_timeout")
@@ -51,7 +51,7 @@ def test_the_latest_deadline_counts(first: int, second: int) -> None:
     """A deadline can be moved later and earlier."""
 
     async def main() -> None:
-        guard = Guard()
+        guard = Deadline()
         task = guarded(guard)
         start = now()
         guard.until(start + first, "connect_failed")
@@ -67,7 +67,7 @@ def test_the_first_cut_counts() -> None:
     """A later cut changes nothing, and a closed guard never cuts."""
 
     async def main() -> None:
-        first, closed = Guard(), Guard()
+        first, closed = Deadline(), Deadline()
         task, other = guarded(first), guarded(closed)
         await asyncio.sleep(0)
         first.cut("cancelled")
@@ -88,7 +88,7 @@ def test_the_first_cut_counts() -> None:
 def test_what_came_in_time_is_heard_by_a_loop_that_was_held_up() -> None:
     """Bytes that were there before the deadline move it, however late the loop is; silence is cut all the same."""
 
-    async def listen(guard: Guard, here: socket.socket) -> int:
+    async def listen(guard: Deadline, here: socket.socket) -> int:
         loop, heard = asyncio.get_running_loop(), 0
         with contextlib.suppress(asyncio.CancelledError):
             while await loop.sock_recv(here, 1):
@@ -100,7 +100,7 @@ def test_what_came_in_time_is_heard_by_a_loop_that_was_held_up() -> None:
         here, there = socket.socketpair()
         here.setblocking(False)
         with here, there:
-            guard = Guard()
+            guard = Deadline()
             task = asyncio.create_task(listen(guard, here))
             guard.watch(task)  # type: ignore[arg-type]
             guard.until(now() + 50 * MS, "first_token_timeout")

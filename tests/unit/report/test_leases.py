@@ -13,15 +13,15 @@ import pytest
 from rich.console import Console
 
 from chaoskit.engine.journal import Debt, Journal
-from chaoskit.engine.lease import Here, Lease, Leases, Process
+from chaoskit.engine.lease import Lease, Leases, Location, Process
 from chaoskit.errors import RefusedError
 from chaoskit.knobs import Change, Filter, Flow, Ifb, Knob, Netem
-from chaoskit.report.leases import Outlook, Standing, as_json, folders, look, render, strays
+from chaoskit.report.leases import LeaseStatus, StatusReport, as_json, folders, look, render, strays
 from chaoskit.spec.injection import Injection
 from chaoskit.spec.load import load_injection
 from chaoskit.topology.steering import Aim, Remote, clamp, cut
 
-HERE = Here("a machine", "a boot", "4026531992-1")
+HERE = Location("a machine", "a boot", "4026531992-1")
 NOW, SECOND = 10**12, 10**9
 GONE = Process(2**22 + 1, 1)  # above the highest number that a process can have
 ALIVE = Process.of(os.getpid())
@@ -67,7 +67,7 @@ def state(tmp_path: Path, *leases: Lease, owes: bool = True) -> Path:
     return tmp_path
 
 
-def shown(outlook: Outlook, width: int = 100) -> str:
+def shown(outlook: StatusReport, width: int = 100) -> str:
     """What is on the screen, every line of it within the screen."""
     screen = io.StringIO()
     render(outlook, Console(file=screen, width=width, force_terminal=False))
@@ -233,16 +233,16 @@ def test_what_is_owed_and_what_was_left_is_listed(tmp_path: Path) -> None:
 def test_what_no_lease_knows_is_found() -> None:
     """What bears our names is told when no lease here has it in its books, and only then."""
     ours = [knob for knob, _ in CHANGES]
-    known = Standing(LEASE, "owes", owed=tuple(Debt(knob, None, setting, True) for knob, setting in CHANGES))
+    known = LeaseStatus(LEASE, "owes", owed=tuple(Debt(knob, None, setting, True) for knob, setting in CHANGES))
 
-    assert strays(ours, Outlook()) == tuple(ours)
-    assert strays(ours, Outlook((known,))) == ()
-    assert strays(ours, Outlook((replace(known, state="of another boot"),))) == tuple(ours)
+    assert strays(ours, StatusReport()) == tuple(ours)
+    assert strays(ours, StatusReport((known,))) == ()
+    assert strays(ours, StatusReport((replace(known, state="of another boot"),))) == tuple(ours)
 
 
 def test_strays_and_a_holder_are_told() -> None:
     """What has no lease, and who is at work with a lease that we cannot see, are a sentence each."""
-    text = shown(Outlook((), (), (Knob("ifb", "", "chaos-up"),), "process 7 (chaoskit run x)"), 200)
+    text = shown(StatusReport((), (), (Knob("ifb", "", "chaos-up"),), "process 7 (chaoskit run x)"), 200)
 
     assert "ifb chaos-up; sudo chaoskit restore" in text
     assert "At work in this network namespace: process 7 (chaoskit run x)" in text

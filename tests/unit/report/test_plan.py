@@ -8,7 +8,7 @@ import pytest
 from made_runs import plan as in_a_lab
 from rich.console import Console
 
-from chaoskit.host_lookups import Ground
+from chaoskit.host_lookups import HostLookups
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
 from chaoskit.report.plan import render
@@ -23,7 +23,7 @@ faults:
   lossy: {{direction: {direction}, netem: {{delay: 30ms, loss: 1%}}}}
 timeline: [{{baseline: 10s}}, {{{phase}: 10s}}]
 """
-GROUND = Ground("eth0", addresses={"api.example.com": ("192.0.2.7", "2001:db8::7")})
+GROUND = HostLookups("eth0", addresses={"api.example.com": ("192.0.2.7", "2001:db8::7")})
 
 
 def shown(plan: Plan) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from made_runs import Made, plan
 
-from chaoskit.analysis.matrix import Row, SideBySide, gather
+from chaoskit.analysis.matrix import MatrixResult, Row, gather
 from chaoskit.report.matrix import one_line, render
 from chaoskit.report.screen import Screen
 from chaoskit.terminal import SafeStream
@@ -50,7 +50,7 @@ def folder(tmp_path: Path, axis: str = "", **options: object) -> Path:
     return run
 
 
-def shown(found: SideBySide, width: int = 100, encoding: str = "utf-8") -> list[str]:
+def shown(found: MatrixResult, width: int = 100, encoding: str = "utf-8") -> list[str]:
     """The lines on a screen so wide."""
     raw = io.BytesIO()
     file = SafeStream(raw, encoding, newline="\n")
@@ -65,12 +65,12 @@ def below(lines: list[str], title: str) -> list[list[str]]:
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> SideBySide:
+def found(tmp_path_factory: pytest.TempPathFactory) -> MatrixResult:
     """What is known of three sizes."""
     return gather(folder(tmp_path_factory.mktemp("sizes")))
 
 
-def test_each_variant_is_a_row_and_each_phase_a_column(found: SideBySide) -> None:
+def test_each_variant_is_a_row_and_each_phase_a_column(found: MatrixResult) -> None:
     """Beside each phase its change against the same variant's baseline; "never" is said; the curve is below."""
     lines = shown(found)
 
@@ -83,7 +83,7 @@ def test_each_variant_is_a_row_and_each_phase_a_column(found: SideBySide) -> Non
     ]
 
 
-def test_the_headline_numbers_each_have_a_table(found: SideBySide) -> None:
+def test_the_headline_numbers_each_have_a_table(found: MatrixResult) -> None:
     """What is the same everywhere is a line, and what is 0 and was 0 has not changed."""
     lines = shown(found)
 
@@ -94,7 +94,7 @@ def test_the_headline_numbers_each_have_a_table(found: SideBySide) -> None:
     assert "Stalls  0/min everywhere" in lines
 
 
-def test_each_verdict_is_told_and_then_that_of_all(found: SideBySide) -> None:
+def test_each_verdict_is_told_and_then_that_of_all(found: MatrixResult) -> None:
     """The last line says how many came to what, the worst first."""
     lines = shown(found)
 
@@ -173,14 +173,14 @@ def test_what_was_not_run_is_said(tmp_path: Path) -> None:
     assert lines[-1].startswith("INTERRUPTED  of 3 variants 1 unreadable, 1 not run, 1 met (SIGINT)")
 
 
-def test_it_can_be_shown_without_unicode(found: SideBySide) -> None:
+def test_it_can_be_shown_without_unicode(found: MatrixResult) -> None:
     """Signs become plain ones."""
     lines = shown(found, encoding="ascii")
 
     assert ["4kB", "100", "ms", "180", "ms", "1.8x", "100", "ms", "~1x"] in below(lines, "TTFT p50")
 
 
-def test_a_variant_that_has_ended_is_one_line(found: SideBySide) -> None:
+def test_a_variant_that_has_ended_is_one_line(found: MatrixResult) -> None:
     """Which, how many there are, its verdict, and why."""
     told = one_line(found.variants[2], 3, 12).plain
 

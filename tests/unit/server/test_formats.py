@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaoskit.server import formats
-from chaoskit.server.requests import Ask, Vendor
+from chaoskit.server.requests import CompletionRequest, Vendor
 
 VENDORS: tuple[Vendor, ...] = ("openai", "anthropic", "ollama", "sse")
 
 
-def ask(vendor: Vendor, model: str = "m", usage: bool = False, limited: bool = True) -> Ask:
+def ask(vendor: Vendor, model: str = "m", usage: bool = False, limited: bool = True) -> CompletionRequest:
     """A streamed answer of two tokens."""
-    return Ask(vendor, model, 2, limited, True, 5, usage)
+    return CompletionRequest(vendor, model, 2, limited, True, 5, usage)
 
 
 def events(raw: bytes) -> list[Any]:

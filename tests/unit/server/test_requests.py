@@ -7,18 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaoskit.server.requests import Ask, Reply, Request, understand
+from chaoskit.server.requests import CompletionRequest, Reply, Request, understand
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "how are you today"}]}
 PATHS = ("/v1/chat/completions", "/v1/messages", "/api/chat", "/sse", "/v1/models")
 
 
-def post(path: str, body: Any, **headers: str) -> Ask | Reply:
+def post(path: str, body: Any, **headers: str) -> CompletionRequest | Reply:
     """What a POST of this comes to."""
     return understand(Request("POST", path, headers, json.dumps(body).encode(), 0))
 
 
-def message(reply: Ask | Reply) -> str:
+def message(reply: CompletionRequest | Reply) -> str:
     """The vendor's error message, wherever it lies in its shape."""
     assert isinstance(reply, Reply)
     body = json.loads(reply.body)
@@ -36,7 +36,7 @@ def test_every_vendor_is_understood() -> None:
     sse = post("/sse?tokens=9", None)
 
     for ask in (openai, newer, anthropic, ollama, sse):
-        assert isinstance(ask, Ask)
+        assert isinstance(ask, CompletionRequest)
         assert (ask.tokens, ask.limited, ask.streamed) == (9, True, True)
     assert openai == newer
 
@@ -48,9 +48,9 @@ def test_defaults_are_the_vendors() -> None:
     ollama = post("/api/chat", {**CHAT, "stream": False})
 
     for ask in (openai, anthropic, ollama):
-        assert isinstance(ask, Ask)
+        assert isinstance(ask, CompletionRequest)
         assert not ask.streamed
-    assert isinstance(openai, Ask)
+    assert isinstance(openai, CompletionRequest)
     assert (openai.tokens, openai.limited) == (100, False)
 
 
@@ -66,8 +66,8 @@ def test_usage_is_sent_when_asked_for() -> None:
     asked = post("/v1/chat/completions", {**CHAT, "stream": True, "stream_options": {"include_usage": True}})
     silent = post("/v1/chat/completions", {**CHAT, "stream": True})
 
-    assert isinstance(asked, Ask)
-    assert isinstance(silent, Ask)
+    assert isinstance(asked, CompletionRequest)
+    assert isinstance(silent, CompletionRequest)
     assert (asked.usage, silent.usage) == (True, False)
 
 
@@ -79,8 +79,8 @@ def test_streams_are_numbered_by_their_header() -> None:
         unnumbered = post(path, body)
         wrong = post(path, body, **{"x-chaoskit-stream": "-1x"})
 
-        assert isinstance(numbered, Ask)
-        assert isinstance(unnumbered, Ask)
+        assert isinstance(numbered, CompletionRequest)
+        assert isinstance(unnumbered, CompletionRequest)
         assert (numbered.stream, unnumbered.stream) == (17, None)
         assert "x-chaoskit-stream" in message(wrong)
 
@@ -157,7 +157,7 @@ def test_unknown_paths_and_methods() -> None:
 @given(path=st.sampled_from(PATHS), method=st.sampled_from(["GET", "POST"]), body=st.binary(max_size=200))
 def test_no_body_is_too_strange(path: str, method: str, body: bytes) -> None:
     """Whatever bytes come, there is an answer."""
-    assert isinstance(understand(Request(method, path, {}, body, 0)), Ask | Reply)
+    assert isinstance(understand(Request(method, path, {}, body, 0)), CompletionRequest | Reply)
 
 
 def test_no_json_is_too_strange() -> None:
@@ -179,13 +179,13 @@ def test_no_json_is_too_strange() -> None:
     for path in PATHS:
         for name in ("model", "messages", "stream", "max_tokens", "options", "stream_options"):
             for value in values:
-                assert isinstance(post(path, {**CHAT, "max_tokens": 5, name: value}), Ask | Reply)
+                assert isinstance(post(path, {**CHAT, "max_tokens": 5, name: value}), CompletionRequest | Reply)
 
 
 @given(target=st.text(alphabet=st.characters(min_codepoint=33, max_codepoint=126), max_size=60))
 def test_no_path_is_too_strange(target: str) -> None:
     """Whatever target comes, there is an answer."""
-    assert isinstance(understand(Request("GET", target, {}, b"", 0)), Ask | Reply)
+    assert isinstance(understand(Request("GET", target, {}, b"", 0)), CompletionRequest | Reply)
 
 
 def test_deep_json_is_refused() -> None:

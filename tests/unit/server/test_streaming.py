@@ -4,8 +4,8 @@ import asyncio
 
 from chaoskit.server.requests import Headers, Request
 from chaoskit.server.schedule import Script
-from chaoskit.server.streaming import Desk
-from chaoskit.timer import Pacer
+from chaoskit.server.streaming import ResponseScheduler
+from chaoskit.timer import AbsoluteTimer
 from chaoskit.units import Duration
 
 
@@ -40,8 +40,8 @@ def test_streams_catch_up_in_turns() -> None:
 
     async def work() -> list[str]:
         turns: list[str] = []
-        pacer = Pacer()
-        desk = Desk(Script(Duration(0), Duration(0), Duration(0)), pacer, None)
+        pacer = AbsoluteTimer()
+        desk = ResponseScheduler(Script(Duration(0), Duration(0), Duration(0)), pacer, None)
         books = [Notebook(name, turns) for name in "ab"]
         for book in books:
             desk.take(Request("GET", "/sse?tokens=1000", {}, b"", 0), book)

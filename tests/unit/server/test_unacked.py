@@ -15,9 +15,9 @@ from chaoskit.records import jsonl
 from chaoskit.records.model import Unacked
 from chaoskit.server.connection import Connection
 from chaoskit.server.schedule import Script
-from chaoskit.server.streaming import Desk
+from chaoskit.server.streaming import ResponseScheduler
 from chaoskit.server.unacked import look_for_unacked
-from chaoskit.timer import Pacer
+from chaoskit.timer import AbsoluteTimer
 from chaoskit.units import Duration
 
 SCRIPT = Script(Duration(0), Duration(0), Duration(0))
@@ -26,7 +26,7 @@ SCRIPT = Script(Duration(0), Duration(0), Duration(0))
 class Ailing(Connection):
     """A connection whose kernel retransmits as a test says."""
 
-    def __init__(self, desk: Desk, asked: int | None, sock: socket.socket) -> None:
+    def __init__(self, desk: ResponseScheduler, asked: int | None, sock: socket.socket) -> None:
         super().__init__(desk, set())
         self.asked = asked
         self.socket = sock
@@ -46,9 +46,9 @@ def sock() -> Iterator[socket.socket]:
 
 async def noted(run: Path, sock: socket.socket, *looks: dict[int | None, int]) -> list[int]:
     """The streams written down when these streams' connections show so many retransmissions, look after look."""
-    pacer = Pacer()
+    pacer = AbsoluteTimer()
     with closing(jsonl.Log(run, Unacked)) as log:
-        desk = Desk(SCRIPT, pacer, unacked=log)
+        desk = ResponseScheduler(SCRIPT, pacer, unacked=log)
         ailing = {stream: Ailing(desk, stream, sock) for stream in looks[0]}
         for shown in looks:
             for stream, again in shown.items():
@@ -89,9 +89,9 @@ def test_its_end_is_written_when_the_client_leaves(tmp_path: Path, sock: socket.
     """What the socket knew in the end is kept, though nobody will look again."""
 
     async def main() -> None:
-        pacer = Pacer()
+        pacer = AbsoluteTimer()
         with closing(jsonl.Log(tmp_path, Unacked)) as log:
-            connection = Ailing(Desk(SCRIPT, pacer, unacked=log), 4, sock)
+            connection = Ailing(ResponseScheduler(SCRIPT, pacer, unacked=log), 4, sock)
             connection.again = 2
             look_for_unacked([connection])
             connection.connection_lost(None)

@@ -172,7 +172,7 @@ INJECTIONS = some.fixed_dictionaries(
         "seed": some.integers(0, 2**63 - 1),
         "ip": some.sampled_from(["4", "6"]),
         "local-port": some.integers(1, 65535),
-        "may-cut-me-off": some.booleans(),
+        "allow-management-interface": some.booleans(),
         "up": some.just("delay 80ms loss gemodel 1% 10%"),
     },
 )

@@ -20,7 +20,7 @@ stage:
   interface: eth0
   model: gpt-4o-mini
   key-env: OPENAI_API_KEY
-  may-cut-me-off: true
+  allow-management-interface: true
 workload: {request-rate: 2/s}
 faults:
   lossy:
@@ -30,7 +30,7 @@ timeline: [{baseline: 20s}, {lossy: 30s}]
 seed: 42
 """
 LAB = GOOD.replace("  target: https://api.example.com/v1\n", "  lab: edge\n").replace(
-    "  interface: eth0\n  model: gpt-4o-mini\n  key-env: OPENAI_API_KEY\n  may-cut-me-off: true\n", ""
+    "  interface: eth0\n  model: gpt-4o-mini\n  key-env: OPENAI_API_KEY\n  allow-management-interface: true\n", ""
 )
 LINKED = LAB.replace("direction: down", "direction: down\n    link: client-router")
 SERVER = "server: {token-interval: 5ms}\nseed: 42"
@@ -62,7 +62,12 @@ MISTAKES = [
     ),
     (GOOD, "eth0", "eth0/1", "x.yaml:5: stage.interface: found 'eth0/1', expected"),
     (GOOD, "OPENAI_API_KEY", "sk-12345", "x.yaml:7: stage.key-env: no name of an environment variable; write for"),
-    (GOOD, "may-cut-me-off: true", "may-cut-me-off: 7", "x.yaml:8: stage.may-cut-me-off: found '7', expected true"),
+    (
+        GOOD,
+        "allow-management-interface: true",
+        "allow-management-interface: 7",
+        "x.yaml:8: stage.allow-management-interface: found '7', expected true",
+    ),
     (GOOD, "  interface: eth0", "  lab: edge", "x.yaml:3: stage: a lab has a server of its own, and a target is"),
     (GOOD, "  interface: eth0", "  to: 10.0.0.0/99:1", "x.yaml:5: stage.to: '10.0.0.0/99' is no host; write for"),
     (GOOD, "  interface: eth0", "  everything: true\n  to: a", "x.yaml:3: stage: everything is all of the interface's"),

@@ -9,7 +9,7 @@ import pytest
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.facts import Facts
 from chaoskit.substrate.here import Here
-from chaoskit.substrate.selection import VIRTUAL, Wish, at_interface, choose, decide
+from chaoskit.substrate.selection import VIRTUAL, SubstrateOptions, at_interface, choose, decide
 from chaoskit.substrate.uml import GuestKernel, Uml
 
 NEEDS = frozenset({"namespaces", "veth", "netem"})
@@ -29,7 +29,7 @@ NONE = "there is no guest kernel, linux.uml is not on PATH: sudo apt-get install
 @pytest.mark.parametrize("guest", [GUEST, POOR, NONE])
 def test_this_kernel_is_preferred_when_it_can(asked: str, guest: GuestKernel | str) -> None:
     """A kernel that has what the plan needs is taken, whatever guests there are, and the sentence names both."""
-    substrate, why = decide(NEEDS, Wish(asked), ABLE, guest)
+    substrate, why = decide(NEEDS, SubstrateOptions(asked), ABLE, guest)
 
     assert substrate == Here()
     assert why == "in this kernel, 6.8.0, which has namespaces, netem, veth"
@@ -38,7 +38,7 @@ def test_this_kernel_is_preferred_when_it_can(asked: str, guest: GuestKernel | s
 @pytest.mark.parametrize(("asked", "facts"), [("auto", UNABLE), ("uml", UNABLE), ("uml", ABLE)])
 def test_a_guest_is_taken_when_needed_or_asked_for(asked: str, facts: Facts) -> None:
     """A guest runs what this kernel cannot, or what it was asked for; the sentence says which of both."""
-    substrate, why = decide(NEEDS, Wish(asked), facts, GUEST)
+    substrate, why = decide(NEEDS, SubstrateOptions(asked), facts, GUEST)
 
     assert substrate == Uml(GUEST)
     assert why.startswith("in real time, in a guest kernel, User-Mode Linux 6.1.176")
@@ -58,7 +58,7 @@ def test_a_guest_is_taken_when_needed_or_asked_for(asked: str, facts: Facts) -> 
 def test_what_cannot_be_done_is_refused(asked: str, facts: Facts, guest: GuestKernel | str, says: list[str]) -> None:
     """A refusal says what is missing, and what to type for each thing that would help."""
     with pytest.raises(RefusedError) as refusal:
-        decide(NEEDS, Wish(asked), facts, guest)
+        decide(NEEDS, SubstrateOptions(asked), facts, guest)
 
     assert all(words in str(refusal.value) for words in says), str(refusal.value)
 
@@ -69,7 +69,7 @@ def test_one_refusal_is_told_once() -> None:
     facts = Facts(missing=dict.fromkeys(NEEDS, reason))
 
     with pytest.raises(RefusedError) as refusal:
-        decide(NEEDS, Wish("here"), facts, NONE)
+        decide(NEEDS, SubstrateOptions("here"), facts, NONE)
 
     assert str(refusal.value).count(reason) == 1
 
@@ -77,7 +77,7 @@ def test_one_refusal_is_told_once() -> None:
 def test_a_guest_kernel_and_here_contradict_each_other() -> None:
     """`--substrate here --kernel PATH` is the author's mistake, and both options are named."""
     with pytest.raises(SpecError, match=r"--kernel.*--substrate here"):
-        choose(NEEDS, Wish("here", Path("/usr/bin/linux.uml")))
+        choose(NEEDS, SubstrateOptions("here", Path("/usr/bin/linux.uml")))
 
 
 @pytest.mark.parametrize("asked", ["auto", "uml"])
@@ -85,21 +85,21 @@ def test_a_guest_kernel_and_here_contradict_each_other() -> None:
 def test_a_kernel_that_is_none(asked: str, kernel: str, says: str) -> None:
     """A named kernel is taken or refused by its name, never replaced by another."""
     with pytest.raises(RefusedError, match=f"{kernel} {says}"):
-        choose(NEEDS, Wish(asked, Path(kernel)))
+        choose(NEEDS, SubstrateOptions(asked, Path(kernel)))
 
 
 @pytest.mark.parametrize(
     ("wish", "facts"),
     [
-        (Wish(), ABLE),
-        (Wish(), UNABLE),
-        (Wish("uml"), ABLE),
-        (Wish(clock="virtual"), ABLE),
-        (Wish("uml", clock="virtual"), UNABLE),
-        (Wish(kernel=EXACT.path), UNABLE),
+        (SubstrateOptions(), ABLE),
+        (SubstrateOptions(), UNABLE),
+        (SubstrateOptions("uml"), ABLE),
+        (SubstrateOptions(clock="virtual"), ABLE),
+        (SubstrateOptions("uml", clock="virtual"), UNABLE),
+        (SubstrateOptions(kernel=EXACT.path), UNABLE),
     ],
 )
-def test_virtual_time_is_taken_where_it_can_be_had(wish: Wish, facts: Facts) -> None:
+def test_virtual_time_is_taken_where_it_can_be_had(wish: SubstrateOptions, facts: Facts) -> None:
     """Unless another clock or this kernel was asked for, a guest that has virtual time runs in it."""
     substrate, why = decide(NEEDS, wish, facts, EXACT)
 
@@ -110,24 +110,24 @@ def test_virtual_time_is_taken_where_it_can_be_had(wish: Wish, facts: Facts) -> 
 @pytest.mark.parametrize(("facts", "expected"), [(ABLE, Here()), (UNABLE, Uml(EXACT))])
 def test_real_time_is_kept_to_when_asked_for(facts: Facts, expected: object) -> None:
     """With `--clock real` this kernel comes first again, and a guest runs in real time."""
-    assert decide(NEEDS, Wish(clock="real"), facts, EXACT)[0] == expected
+    assert decide(NEEDS, SubstrateOptions(clock="real"), facts, EXACT)[0] == expected
 
 
 @pytest.mark.parametrize("guest", [GUEST, NONE])
 def test_virtual_time_that_cannot_be_had_is_refused(guest: GuestKernel | str) -> None:
     """Asked for by name, it is never silently replaced by the other clock."""
     with pytest.raises(RefusedError):
-        decide(NEEDS, Wish(clock="virtual"), ABLE, guest)
+        decide(NEEDS, SubstrateOptions(clock="virtual"), ABLE, guest)
 
 
 def test_virtual_time_and_here_contradict_each_other() -> None:
     """`--substrate here --clock virtual` is the author's mistake."""
     with pytest.raises(SpecError, match=r"--clock virtual.*--substrate here"):
-        choose(NEEDS, Wish("here", clock="virtual"))
+        choose(NEEDS, SubstrateOptions("here", clock="virtual"))
 
 
-@pytest.mark.parametrize("wish", [Wish(), Wish("here"), Wish(clock="real")])
-def test_a_real_interface_is_worked_on_where_it_is(wish: Wish) -> None:
+@pytest.mark.parametrize("wish", [SubstrateOptions(), SubstrateOptions("here"), SubstrateOptions(clock="real")])
+def test_a_real_interface_is_worked_on_where_it_is(wish: SubstrateOptions) -> None:
     """Whatever guests there are, the kernel that has the interface is the one."""
     substrate, why = at_interface("eth0", NEEDS, wish, ABLE)
 
@@ -138,12 +138,12 @@ def test_a_real_interface_is_worked_on_where_it_is(wish: Wish) -> None:
 @pytest.mark.parametrize(
     ("wish", "option"),
     [
-        (Wish("uml"), "--substrate uml"),
-        (Wish(clock="virtual"), "--clock virtual"),
-        (Wish(kernel=GUEST.path), "--kernel"),
+        (SubstrateOptions("uml"), "--substrate uml"),
+        (SubstrateOptions(clock="virtual"), "--clock virtual"),
+        (SubstrateOptions(kernel=GUEST.path), "--kernel"),
     ],
 )
-def test_a_guest_has_none_of_our_interfaces(wish: Wish, option: str) -> None:
+def test_a_guest_has_none_of_our_interfaces(wish: SubstrateOptions, option: str) -> None:
     """Each option that asks for a guest is named."""
     with pytest.raises(SpecError, match=f"{option} asks for a guest, and a guest has no eth0.*take it away"):
         at_interface("eth0", NEEDS, wish, ABLE)
@@ -152,4 +152,4 @@ def test_a_guest_has_none_of_our_interfaces(wish: Wish, option: str) -> None:
 def test_a_kernel_that_cannot_is_not_replaced() -> None:
     """What is missing is said with what to type for it, and no guest is recommended."""
     with pytest.raises(RefusedError, match=r"which has eth0, cannot do this: .*sudo modprobe -a sch_netem$"):
-        at_interface("eth0", NEEDS, Wish(), UNABLE)
+        at_interface("eth0", NEEDS, SubstrateOptions(), UNABLE)

@@ -13,7 +13,7 @@ import pytest
 from papers import eventually
 
 from chaoskit.clock import RealClock
-from chaoskit.substrate.stdin import AHEAD, Feeder, pieces
+from chaoskit.substrate.stdin import AHEAD, StdinFeeder, pieces
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_all_that_is_fed_comes_through(tmp_path: Path) -> None:
 
     writing = threading.Thread(target=write)
     writing.start()
-    with Feeder(tmp_path, reader):
+    with StdinFeeder(tmp_path, reader):
         got = b"".join(pieces(tmp_path, RealClock()))
     writing.join()
     os.close(reader)
@@ -55,7 +55,7 @@ def test_all_that_is_fed_comes_through(tmp_path: Path) -> None:
 
 def test_what_is_not_read_takes_little_room(tmp_path: Path, source: int) -> None:
     """Endless input goes a few pieces ahead; each one that is read makes room for one, and keeps none itself."""
-    with Feeder(tmp_path, source):
+    with StdinFeeder(tmp_path, source):
         assert eventually(lambda: fed(tmp_path) == AHEAD)
         reading = pieces(tmp_path, RealClock())
 
@@ -72,7 +72,7 @@ def test_after_its_end_nothing_is_written(tmp_path: Path, source: int) -> None:
     for number in range(50):
         folder = tmp_path / str(number)
         folder.mkdir()
-        with Feeder(folder, source) as feeder:
+        with StdinFeeder(folder, source) as feeder:
             assert eventually(lambda folder=folder, number=number: fed(folder) > number)  # type: ignore[misc]
 
         shutil.rmtree(folder)
@@ -84,7 +84,7 @@ def test_what_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
     """From a pipe that does not block, as some leave theirs, an empty moment is not the end."""
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
-    with Feeder(tmp_path, reader) as feeder:
+    with StdinFeeder(tmp_path, reader) as feeder:
         assert not eventually(lambda: feeder.trouble is not None or fed(tmp_path) > 0, 0.1)
 
         os.write(writer, b"late")
@@ -97,7 +97,7 @@ def test_what_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
 def test_input_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     """A directory as standard input: a sentence, and nobody waits for ever."""
     source = os.open(tmp_path, os.O_RDONLY)
-    with Feeder(tmp_path, source) as feeder:
+    with StdinFeeder(tmp_path, source) as feeder:
         assert eventually(lambda: feeder.trouble is not None)
     os.close(source)
 
@@ -106,7 +106,7 @@ def test_input_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 
 def test_input_that_cannot_be_kept_is_told(tmp_path: Path, source: int) -> None:
     """Without a folder, as without room in it: a sentence that says where, and what to type."""
-    with Feeder(tmp_path / "gone" / "folder", source) as feeder:
+    with StdinFeeder(tmp_path / "gone" / "folder", source) as feeder:
         assert eventually(lambda: feeder.trouble is not None)
 
     assert f"no room for standard input in {tmp_path / 'gone'}: " in str(feeder.trouble)

@@ -9,11 +9,11 @@ import pytest
 from chaoskit.knobs import Knob
 from chaoskit.topology import steering
 from chaoskit.topology.edge import Segment, cut, hits, makes_narrow, narrow
-from chaoskit.topology.steering import Way
+from chaoskit.topology.steering import OneDirection
 
 
-@pytest.mark.parametrize("way", get_args(Way))
-def test_a_knob_hits_the_direction_that_it_was_made_for(way: Way) -> None:
+@pytest.mark.parametrize("way", get_args(OneDirection))
+def test_a_knob_hits_the_direction_that_it_was_made_for(way: OneDirection) -> None:
     """Routes of a narrow place, and filters on either cable or on an interface; the router's own links hit what it
     sends."""
     knobs = [knob for knob, _ in narrow(way, (4, 6), 1400)]

@@ -8,11 +8,11 @@ import pytest
 
 from chaoskit.errors import RefusedError
 from chaoskit.knobs import Clsact, Everything, Filter, Flow, Ifb, Key, Knob, Link, Netem
-from chaoskit.topology.steering import MOST, PRIORITIES, Aim, Remote, Way, count, needs, qdisc, steer
+from chaoskit.topology.steering import MOST, PRIORITIES, Aim, OneDirection, Remote, count, needs, qdisc, steer
 from chaoskit.topology.u32_keys import keys
 
 V4, V6 = Remote("10.0.0.2/32", 443), Remote("fd00::2/128", 443)
-BOTH: dict[Way, Netem | None] = {"up": Netem(delay=1), "down": Netem(delay=2)}
+BOTH: dict[OneDirection, Netem | None] = {"up": Netem(delay=1), "down": Netem(delay=2)}
 AIMS = [
     Aim(remotes, local_port, protocol, frozenset(versions))
     for remotes, local_port, protocol, versions in product(
