@@ -1,7 +1,7 @@
 """How the program begins and ends: an exit code for every end, and a sentence for every one that is no success.
 
-Rules: 1 is an objective that is broken, and never an exception. Nothing heavy is imported before there is somebody to
-catch what goes wrong with that, a Ctrl-C too.
+Rules: 1 is an objective that is broken, and never an exception; nobody else ends the program. Nothing heavy is imported
+before there is somebody to catch what goes wrong with that, a Ctrl-C too.
 """
 
 from __future__ import annotations
@@ -34,8 +34,6 @@ def ended(work: Callable[[], int]) -> int:
 def _failed(error: BaseException) -> int:
     """Say what went wrong, and whose fault it was. Returns the exit code."""
     match crash_report.fault_of(error):
-        case SystemExit() as end:
-            return end.code if isinstance(end.code, int) else crash_report.tell(end)
         case KeyboardInterrupt():
             terminal.complain("interrupted")
             return INTERRUPTED

@@ -77,6 +77,7 @@ chaoskit.spec.matrix.load_variants = load_variants
         ("ExceptionGroup('g', [KeyError('a'), ZeroDivisionError('b')])", "ExceptionGroup: g (2 sub-exceptions)"),
         ("BaseException('odd')", "BaseException: odd"),
         ("SystemExit('words')", "SystemExit: words"),
+        ("SystemExit(1)", "SystemExit: 1"),
     ],
 )
 def test_a_mistake_is_reported_with_70(error: str, said: str, tmp_path: Path) -> None:
