@@ -78,7 +78,7 @@ class Line:
         )
 
     async def send(self, request: httpx.Request, key: list[tuple[bytes, bytes]]) -> Answer:
-        """Send it with the headers that hold the key; returns when the response's headers are there.
+        """Send it with the headers that hold the key, in place of those of that name; returns with the response's head.
 
         Errors come through as httpcore's own.
         """
@@ -88,7 +88,8 @@ class Line:
             port=request.url.port,
             target=request.url.raw_path,
         )
-        headers = [*request.headers.raw, *key]
+        replaced = {name for name, _ in key}
+        headers = [*((name, value) for name, value in request.headers.raw if name.lower() not in replaced), *key]
         content, extensions = request.content, request.extensions
         asked = httpcore.Request(request.method, url, headers=headers, content=content, extensions=extensions)
         return Answer(await self._pool.handle_async_request(asked))
