@@ -80,7 +80,7 @@ class Client:
         self._client = httpx.AsyncClient(transport=_Pool(pool), trust_env=False, timeout=None)
 
     async def send(self, request: httpx.Request, key: list[tuple[bytes, bytes]]) -> Response:
-        """Send it with the headers that hold the key; returns when the response's headers are there.
+        """Send it with the headers that hold the key, in place of those of that name; returns with the response's head.
 
         Errors come through as httpcore's own.
         """

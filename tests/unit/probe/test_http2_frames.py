@@ -84,3 +84,45 @@ def test_a_forgotten_stream_is_not_collected_any_more() -> None:
 
     assert tap.take(1) is None
     assert tap.head(1) is None
+
+
+def test_frames_pass_as_they_are() -> None:
+    """However they are cut, all bytes of frames whose streams are read go on to the real parser."""
+    for step in (1, 7, 64, len(WIRE)):
+        tap = fed()
+
+        passed = b"".join(tap.feed(WIRE[at : at + step], Arrival(1, 1, 1, 1)) for at in range(0, len(WIRE), step))
+
+        assert passed == WIRE
+        assert (tap.to_give_back, tap.excess) == (0, "")
+
+
+def test_data_that_nobody_reads_is_taken_out() -> None:
+    """However they are cut, DATA of a stream that has ended are left out and counted, their END_STREAM goes on."""
+    late = data(1, b"late" * 9).serialize()
+    last = DataFrame(1, b"last", flags=["END_STREAM"]).serialize()
+    other = data(3, b"other").serialize()
+    wire = late + other + last + other
+    for step in (1, 5, len(wire)):
+        tap = fed()
+        tap.forget(1)
+
+        passed = b"".join(tap.feed(wire[at : at + step], Arrival(1, 1, 1, 1)) for at in range(0, len(wire), step))
+
+        assert passed == other + DataFrame(1, b"", flags=["END_STREAM"]).serialize() + other
+        assert tap.to_give_back == 40
+
+
+def test_data_beyond_the_window_of_a_stream_that_ended_is_too_much() -> None:
+    """A server that sends more than its window allows to a stream that has ended ends the connection."""
+    tap = fed()
+    tap.forget(1)
+    frame = data(1, bytes(16_000)).serialize()
+
+    told = []
+    for _ in range(1060):
+        tap.feed(frame, Arrival(1, 1, 1, 1))
+        told.append(tap.excess)
+
+    assert told[1040] == ""
+    assert told[-1] == "more data for streams that have ended than was allowed"

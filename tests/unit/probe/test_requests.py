@@ -89,6 +89,39 @@ def test_the_key_goes_to_the_server_and_nowhere_else(
     assert KEY not in caplog.text
 
 
+def test_the_key_stands_in_place_of_a_header_of_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A header of the caller's that is called as the key's is not sent beside it."""
+    monkeypatch.setenv("TEST_KEY", KEY)
+
+    heads: list[bytes] = []
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(HEAD + chunk(token(), DONE) + END)
+
+    async def main() -> None:
+        async with far_side(behave) as url:
+            await ask(Target(url, headers={"Authorization": "none"}, key_env="TEST_KEY"), workload())
+
+    asyncio.run(main())
+
+    sent = [line for line in heads[0].lower().split(b"\r\n") if line.startswith(b"authorization")]
+    assert sent == [f"authorization: bearer {KEY}".encode()]
+
+
+def test_what_a_server_repeats_of_the_request_is_not_written_down() -> None:
+    """The values of the caller's headers and of the URL's query are in no record, even when the server says them."""
+    body = json.dumps({"error": {"message": "no tEnAnT at pReViEw"}}).encode()
+    refusal = f"HTTP/1.1 400 No\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
+
+    (first, headers, _), written = asked(Target("/v1?version=pReViEw", headers={"x-tenant": "tEnAnT"}), refusal)
+
+    assert (first.split()[1], headers["x-tenant"]) == ("/v1?version=pReViEw", "tEnAnT")
+    assert "400: no (hidden) at (hidden)" in written
+    assert "tEnAnT" not in written
+    assert "pReViEw" not in written
+
+
 @pytest.mark.parametrize("key", [None, "", "two\nlines", "schlüssel", " "])
 def test_a_key_that_cannot_be_sent_is_refused_before_anything_is(
     key: str | None, monkeypatch: pytest.MonkeyPatch
