@@ -51,20 +51,25 @@ class _Attributes(ctypes.Structure):
     )
 
 
-def confine(folder: Path, memory: int) -> None:
-    """Confine this process, and what it executes, for good. It must have one thread. OSError where that cannot be."""
+def confine(folder: Path, place: Path, memory: int) -> None:
+    """Confine this process, and what it executes, for good. It must have one thread. OSError where that cannot be.
+
+    `place` is the folder's name. FileNotFoundError where that leads to another folder by now than `folder` does.
+    """
     user, group = os.geteuid(), os.getegid()
     if _libc.unshare(_NEWNS) < 0:
         _done("unshare", _libc.unshare(_NEWUSER | _NEWNS))
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
         Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
-    place = os.fsencode(folder)
+    target = os.fsencode(place)
     _mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE)
-    _mount(place, place, None, _MS_BIND)
+    _mount(target, target, None, _MS_BIND)  # what has the name now keeps it in this namespace
+    if not os.path.samestat(folder.stat(), place.stat()):
+        raise FileNotFoundError(errno.ENOENT, "the folder was renamed", str(place))
     _mount(b"none", MEMORY.encode(), b"tmpfs", _MS_NOSUID | _MS_NODEV, b"mode=700,size=%d" % (memory + _MORE))
     _set_attributes(b"/", _AT_RECURSIVE, _Attributes(set=_RDONLY | _NODEV))
-    for writable in (place, MEMORY.encode()):
+    for writable in (target, MEMORY.encode()):
         _set_attributes(writable, 0, _Attributes(clear=_RDONLY))
     for capability in range(_LAST + 1):
         if capability != _DAC_READ_SEARCH or user != 0:
@@ -83,7 +88,7 @@ def hindrance() -> str:
 def _try(folder: Path) -> str:
     """In a process of its own."""
     try:
-        confine(folder, 0)
+        confine(folder, folder, 0)
         (folder / "file").touch()
     except OSError as error:
         return f"{error.strerror} ({error.filename}); {_remedy(error.errno)}"

@@ -33,6 +33,7 @@ from pathlib import Path
 from chaoskit import file_trust, programs
 from chaoskit.clock import Clock, RealClock
 from chaoskit.errors import RefusedError
+from chaoskit.folder import descriptor, display_path
 from chaoskit.seed import derive
 from chaoskit.substrate import confinement, guest_init, kernel_cache
 from chaoskit.substrate.running import GLANCE, Command, conduct, last_words, wait
@@ -40,7 +41,7 @@ from chaoskit.units import Size
 
 MEMORY = Size.parse("512MiB")
 MODULES = Path("/usr/lib/uml/modules")  # where Debian's user-mode-linux keeps them
-LOG = "guest_init.log"
+LOG = "guest.log"
 TRACING = "it needs ptrace, which a container may forbid: docker run --cap-add SYS_PTRACE"
 SLACK = 120_000_000_000  # ns that an experiment may take beyond what its plan says: boot, slow imports
 OPTIONS = {
@@ -106,20 +107,25 @@ class Uml:
         The command reads `words` as its standard input; they get there without lying in a file anywhere.
         """
         told = binascii.b2a_base64(words, newline=False)
-        scratch = command.folder.resolve() / f".guest-{clock.now():x}"
-        line, environment, prepare = boot_line(self, scratch), self._environment(), self._prepare(scratch.parent)
+        # this process reaches the folder by its descriptor, the guest by its name
+        held = command.folder if descriptor(command.folder) is not None else command.folder.resolve()
+        name = f".guest-{clock.now():x}"
+        scratch, inside = held / name, command.folder.resolve() / name
+        line, environment, prepare = boot_line(self, inside), self._environment(), self._prepare(held, inside.parent)
         try:
             scratch.mkdir(mode=0o700)
             (scratch / guest_init.EXIT).write_text(guest_init.NO_EXIT)
-            (scratch / guest_init.JOB).write_text(json.dumps(asdict(_job(command, scratch, self.kernel, len(told)))))
-            process = _boot(line, scratch.parent / LOG, environment | {"HOME": str(scratch)}, prepare)
+            (scratch / guest_init.JOB).write_text(json.dumps(asdict(_job(command, inside, self.kernel, len(told)))))
+            process = _boot(line, scratch.parent / LOG, environment | {"HOME": str(inside)}, prepare)
         except subprocess.SubprocessError as error:  # of a child that could not prepare itself
             shutil.rmtree(scratch, ignore_errors=True)
-            raise RefusedError(f"a guest cannot be confined to {command.folder}: use another --out") from error
+            raise RefusedError(
+                f"a guest cannot be confined to {display_path(command.folder)}: use another --out"
+            ) from error
         except OSError as error:
             shutil.rmtree(scratch, ignore_errors=True)
             raise RefusedError(
-                f"cannot start a guest in {command.folder}: {error.strerror}; use another --out"
+                f"cannot start a guest in {display_path(command.folder)}: {error.strerror}; use another --out"
             ) from error
         return Guest(process, scratch, told, Patience(command, clock, renewed=self.virtual))
 
@@ -127,9 +133,9 @@ class Uml:
         """Where a guest's memory goes: shared memory, or the folder for temporary files."""
         return memory_folder(self.memory, ("/dev/shm", tempfile.gettempdir()))
 
-    def _prepare(self, folder: Path) -> Callable[[], None] | None:
+    def _prepare(self, held: Path, place: Path) -> Callable[[], None] | None:
         """What the kernel's own process does before it becomes that: it confines itself, where it can."""
-        return None if confinement.hindrance() else partial(confinement.confine, folder, self.memory)
+        return None if confinement.hindrance() else partial(confinement.confine, held, place, self.memory)
 
     def _environment(self) -> dict[str, str]:
         """What the kernel's own process gets: it puts the guest's memory into TMPDIR, an unlinked file."""
