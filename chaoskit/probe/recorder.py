@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
@@ -11,8 +10,6 @@ from chaoskit import clock
 from chaoskit.probe.keepalives import Runs
 from chaoskit.records.jsonl import Log
 from chaoskit.records.model import Read, Request, Signs, TcpInfo, Vitals
-
-_LONGEST_DETAIL = 4000  # characters of a server's own words that are kept
 
 
 class Recorder:
@@ -55,7 +52,7 @@ class Recorder:
         self._ended += 1
         for signs in self._runs.end(record.stream):
             self._signs.add(signs)
-        self._requests.add(replace(record, detail=_writable(record.detail)))
+        self._requests.add(record)
 
     def vitals(self, lag: int) -> None:
         """How things are now; `lag` is the longest wait of the loop since the last time, ns."""
@@ -91,8 +88,3 @@ class Recorder:
     def _end_runs(self) -> None:
         for signs in self._runs.flush():
             self._signs.add(signs)
-
-
-def _writable(detail: str) -> str:
-    """The beginning of it, without the halves of characters that a server's JSON may hold."""
-    return detail[:_LONGEST_DETAIL].encode(errors="replace").decode()
