@@ -7,13 +7,13 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from chaoskit.analysis.tokens import signs_of, tokens_of
+from chaoskit.probe.signs import Runs
+from chaoskit.records.files import FILES
 from far_side import DONE, END, HEAD, ROLE, Order, ask, chunk, far_side, outcome, ready, saying, token, workload
 
 from chaoskit.analysis.streams import streams
-from chaoskit.analysis.tokens import signs_of, tokens_of
 from chaoskit.probe.drive import Target, drive
-from chaoskit.probe.signs import Runs
-from chaoskit.records.files import FILES
 from chaoskit.records.model import Event, Read, Signs
 
 PING = b": still here\n\n"
