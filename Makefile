@@ -61,6 +61,8 @@ bench: .venv/.tests kernel .venv/.tcconfig  ## how fast and how true; printed, n
 	@$(PYTHON_IN) tests/bench/startup.py
 	@$(PYTHON_IN) tests/bench/probe_truth.py
 	@$(PYTHON_IN) tests/bench/open_loop.py
+	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/analysis.py
+	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/analysis.py
 	@$(GUEST) $(PYTHON_IN) tests/bench/apply_vs_tc.py
 	@$(GUEST) $(PYTHON_IN) tests/bench/netem_truth.py
 	@$(GUEST) env PYTHONPATH=tests $(PYTHON_IN) tests/bench/neighbours.py
