@@ -153,7 +153,7 @@ class Journal:
         os.close(self._fd)
 
     def _append(self, line: Line) -> None:
-        text = _LINE.dump_json(line) + b"\n"
+        text = _LINE.dump_json(line, ensure_ascii=True) + b"\n"
         try:
             self._cut_torn_line()
             while text:

@@ -15,6 +15,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,8 +45,10 @@ class Holder:
         return self.uid in (_ROOT, os.geteuid())
 
     def __str__(self) -> str:
+        if self.uid is None:
+            return "a process that cannot be seen from here"
         who = told(self.pid or None)
-        return who if self.is_trusted else f"{who} of {'another user' if self.uid is None else f'user {self.uid}'}"
+        return who if self.is_trusted else f"{who} of user {self.uid}"
 
 
 class Lock:
@@ -145,26 +148,38 @@ def _bound(name: str) -> tuple[socket.socket, str]:
 
 def _holders(name: str, besides: str = "") -> Iterator[Holder]:
     """Everybody who listens on a name of the lock's."""
-    names = set()
+    names = {}
     for line in Path(_LISTED).read_bytes().splitlines():
         columns = line.split(None, 7)
         if len(columns) == 8 and columns[3] == _LISTENS and columns[7].startswith(f"@{name}/".encode()):
-            names.add(columns[7][1:])
-    for each in sorted(names - {besides.encode()}):
-        found = _peer(each)
+            names[columns[7][1:]] = columns[6].decode()
+    names.pop(besides.encode(), None)
+    for each, inode in sorted(names.items()):
+        found = _peer(each, inode)
         if found is not None:
             yield found
 
 
-def _peer(name: bytes) -> Holder | None:
-    """Who listens on this abstract name; None when nobody does any more."""
+def _peer(name: bytes, inode: str) -> Holder | None:
+    """Who listens on this abstract name, with a socket of this inode; None when nobody does any more."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as caller:
         caller.setblocking(False)
         try:
             caller.connect(b"\0" + name)
         except BlockingIOError:  # very many have asked before
-            return Holder()
+            return _owner(inode)
         except OSError:
             return None
         pid, uid, _ = struct.unpack("iII", caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         return Holder(pid, uid)
+
+
+def _owner(inode: str) -> Holder:
+    """Who has this socket open, by effective user, as far as this process may look."""
+    link = f"socket:[{inode}]"
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if any(os.readlink(fd) == link for fd in os.scandir(process / "fd")):  # noqa: PTH115  thousands
+                status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+                return Holder(int(process.name), int(status["Uid"].split()[1]))
+    return Holder()

@@ -235,6 +235,16 @@ def test_a_squatted_lock_stops_nobody(bench: Bench) -> None:
         assert [f"of user {STRANGER} " in line for line in named] == [True, True], bench.said
 
 
+def test_a_squatter_who_answers_nobody_is_named(bench: Bench) -> None:
+    """With no room left in his queue, he is found by the socket that he has open, and stops nobody."""
+    with squatter([f"{bench.lock}/{'0' * 16}"], backlog=0) as pid:
+        for _ in range(3):
+            found = lock.strangers(bench.lock)
+
+        assert [(each.pid, each.uid) for each in found] == [(pid, STRANGER)]
+        bench.hold(lambda _: None)
+
+
 def test_a_stranger_does_not_hide_who_holds_the_lock(bench: Bench) -> None:
     """Beside a squatter the holder is found and named, and a second owner is refused."""
     with squatter([f"{bench.lock}/{'0' * 16}"]):
