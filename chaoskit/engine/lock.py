@@ -179,7 +179,7 @@ def _owner(inode: str) -> Holder:
     link = f"socket:[{inode}]"
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if any(os.readlink(fd) == link for fd in os.scandir(process / "fd")):  # noqa: PTH115  thousands
+            if any(os.readlink(fd) == link for fd in (process / "fd").iterdir()):  # noqa: PTH115  as text
                 status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
                 return Holder(int(process.name), int(status["Uid"].split()[1]))
     return Holder()
