@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from commands import typed
 from lab import run
-from papers import CHANGES, FORWARD, LINK, Bench, eventually, has_ended, sleep
+from simulated_kernel import CHANGES, FORWARD, LINK, Bench, eventually, has_ended, sleep
 
 from chaoskit.engine import lock
 from chaoskit.engine.apply_restore import apply

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from papers import AFTER, BEFORE, CHANGES, LINK, ROOT, Bench, eventually, has_ended, sleep
+from simulated_kernel import AFTER, BEFORE, CHANGES, LINK, ROOT, Bench, eventually, has_ended, sleep
 
 from chaoskit.clock import boottime
 from chaoskit.conduct.lease_scope import HeldLease, LeaseRequest, hold_lease

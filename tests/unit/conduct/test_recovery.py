@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from papers import AFTER, BEFORE, CHANGES, FORWARD, LINK, Bench, eventually, has_ended
+from simulated_kernel import AFTER, BEFORE, CHANGES, FORWARD, LINK, Bench, eventually, has_ended
 
 from chaoskit.clock import ManualClock, RealClock
 from chaoskit.conduct.lease_scope import HeldLease

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from lab import quickest, run, state
-from papers import eventually, has_ended, sleep
+from simulated_kernel import eventually, has_ended, sleep
 
 from chaoskit.clock import boottime
 from chaoskit.conduct.lease_scope import HeldLease, LeaseRequest, hold_lease

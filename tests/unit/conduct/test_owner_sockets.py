@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from papers import CHANGES, Bench, PaperKernel, eventually, sleep
+from simulated_kernel import CHANGES, Bench, PaperKernel, eventually, sleep
 
 from chaoskit.conduct.lease_scope import HeldLease
 
