@@ -2,7 +2,7 @@
 
 Rules: it names the exception and the last frames by module and line, never a local variable or a line of source; no
 value of an environment variable, of a header or of a URL's query or user stands in it, for an exception's sentence may
-quote what it could not handle. What is the machine's fault, or the author's, is not among the mistakes: see `fault_of`.
+quote what it could not handle. What is the machine's fault, or the author's, is not among the mistakes: see `underlying_error`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _KNOWN = re.compile(
 """Variables whose values are no secrets: paths that a report should name, and words."""
 
 
-def fault_of(error: BaseException) -> BaseException:
+def underlying_error(error: BaseException) -> BaseException:
     """The error that says whose fault it was: of a group the only mistake in it, or the group when it holds several.
 
     A failed import that a Ctrl-C broke off is that KeyboardInterrupt; a machine that has run out of something is a
@@ -40,7 +40,7 @@ def fault_of(error: BaseException) -> BaseException:
     """
     match error:
         case BaseExceptionGroup():
-            faults = [fault_of(each) for each in error.exceptions]
+            faults = [underlying_error(each) for each in error.exceptions]
             mistakes = [each for each in faults if not isinstance(each, ChaoskitError | KeyboardInterrupt)]
             if not mistakes:
                 return max(faults, key=lambda each: isinstance(each, KeyboardInterrupt))
@@ -53,7 +53,7 @@ def fault_of(error: BaseException) -> BaseException:
     return error
 
 
-def tell(error: BaseException) -> int:
+def print_report(error: BaseException) -> int:
     """Report a mistake on standard error. Returns the exit code. Never raises."""
     with suppress(Exception):
         note(*report(error, os.environ, sys.argv))

@@ -395,5 +395,5 @@ class Kernel(Protocol):
     def hop(self, place: str) -> HopCounters | None:
         """The counters of a namespace as a hop; None when there is none of that name."""
 
-    def lifelines(self) -> tuple[int, ...]:
+    def owner_sockets(self) -> tuple[int, ...]:
         """The descriptors that settings of our own namespace hang on: they are gone when no copy is open any more."""

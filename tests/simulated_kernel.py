@@ -41,8 +41,8 @@ def _nothing(_moment: str) -> None:
 
 
 @dataclass(frozen=True)
-class PaperKernel:
-    """Implements `settle.Door`; every write replaces the whole file, so that a kill leaves it whole.
+class SimulatedKernel:
+    """Implements `restore.Door`; every write replaces the whole file, so that a kill leaves it whole.
 
     `hook` is called with "before" and "after" at each write.
     """
@@ -93,7 +93,7 @@ class PaperKernel:
         """Nor through one."""
         return None
 
-    def lifelines(self) -> tuple[int, ...]:
+    def owner_sockets(self) -> tuple[int, ...]:
         """None: a file stays."""
         return ()
 
@@ -102,27 +102,27 @@ class PaperKernel:
         return [knob for knob in (ROOT, IFB) if knob in self.settings]
 
     @contextmanager
-    def opened(self) -> Iterator[PaperKernel]:
+    def opened(self) -> Iterator[SimulatedKernel]:
         """As `LinuxKernel` is opened."""
         yield self
 
 
 @dataclass
-class Bench:
+class LeaseHarness:
     """A paper kernel, a state folder and a lock of one's own; and the processes that were started with them."""
 
     folder: Path
-    order: LeaseRequest = field(default_factory=lambda: LeaseRequest("inject", "a test", "eth0", 60 * 10**9))
+    request: LeaseRequest = field(default_factory=lambda: LeaseRequest("inject", "a test", "eth0", 60 * 10**9))
     pids: list[int] = field(default_factory=list)
     made: ClassVar[list[Path]] = []
 
     def __post_init__(self) -> None:
         self.folder.mkdir(exist_ok=True)
-        self.kernel = PaperKernel(self.folder / "kernel.json")
+        self.kernel = SimulatedKernel(self.folder / "kernel.json")
         self.kernel.fill(BEFORE)
         self.leases = Leases(self.folder / "state")
-        self.lock = f"chaoskit test {os.getpid()} {len(Bench.made)}"
-        Bench.made.append(self.folder)
+        self.lock = f"chaoskit test {os.getpid()} {len(LeaseHarness.made)}"
+        LeaseHarness.made.append(self.folder)
         self.said: list[str] = []
 
     @property
@@ -134,16 +134,16 @@ class Bench:
     @property
     def is_clean(self) -> bool:
         """Whether all is as it was, and nothing tells of it."""
-        return self.kernel.settings == BEFORE and self.is_paid
+        return self.kernel.settings == BEFORE and self.has_no_lease
 
     @property
-    def is_paid(self) -> bool:
+    def has_no_lease(self) -> bool:
         """Whether no lease stands."""
         return not (self.leases.state / "leases").exists() or not any((self.leases.state / "leases").iterdir())
 
     def hold(self, then: Callable[[HeldLease], None], hook: Callable[[str], None] = _nothing) -> None:
         """Change everything, in this process, and do this before it is put back."""
-        with hold_lease(self.order, replace(self.kernel, hook=hook).opened, self.leases.state, self.lock) as held:
+        with hold_lease(self.request, replace(self.kernel, hook=hook).opened, self.leases.state, self.lock) as held:
             for change in CHANGES:
                 apply(held.kernel, held.journal, change)
             held.begin()
@@ -176,28 +176,28 @@ class Bench:
         assert eventually(ready.exists)
         return pid
 
-    def guard(self) -> int:
+    def watchdog(self) -> int:
         """The pid of the guard."""
-        guard = self.lease.guard
-        assert guard is not None
-        self.pids.append(guard.pid)
-        return guard.pid
+        watchdog = self.lease.watchdog
+        assert watchdog is not None
+        self.pids.append(watchdog.pid)
+        return watchdog.pid
 
-    def settle(self, lease: str | None = None, clock: Clock | None = None) -> list[str]:
+    def restore(self, lease: str | None = None, clock: Clock | None = None) -> list[str]:
         """What `chaoskit restore` could not put back; what it says is in `said`."""
         clock = clock or RealClock()
-        settlement = Recovery(self.leases, self.kernel.opened, self.said.append, clock, self.lock)
+        recovery = Recovery(self.leases, self.kernel.opened, self.said.append, clock, self.lock)
         if lease is None:
-            settlement.everything()
+            recovery.restore_all()
         else:
-            settlement.one(lease)
-        return settlement.left
+            recovery.restore_one(lease)
+        return recovery.leftovers
 
     def close(self) -> None:
         """Nothing that was started here lives on."""
         with suppress(ValueError):
-            if self.lease.guard:
-                self.pids.append(self.lease.guard.pid)
+            if self.lease.watchdog:
+                self.pids.append(self.lease.watchdog.pid)
         for pid in self.pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

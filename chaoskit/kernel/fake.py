@@ -79,7 +79,7 @@ class FakeKernel:
         self._needs_power()
         return HopCounters(0, 0, 0) if Knob("namespace", "", place) in self.settings else None
 
-    def lifelines(self) -> tuple[int, ...]:
+    def owner_sockets(self) -> tuple[int, ...]:
         """Nothing hangs on this process."""
         return ()
 

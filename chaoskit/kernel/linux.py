@@ -163,7 +163,7 @@ class LinuxKernel:
         """The counters of a namespace as a hop; None when there is none of that name."""
         return snmp.counters(self._spaces[place].fd) if place in self._spaces else None
 
-    def lifelines(self) -> tuple[int, ...]:
+    def owner_sockets(self) -> tuple[int, ...]:
         """The descriptors that tables of our own namespace hang on."""
         return tuple(table.fd for table in self._spaces[""].tables.values())
 

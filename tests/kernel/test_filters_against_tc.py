@@ -230,7 +230,7 @@ def test_u32_of_both_directions_is_told_apart(door: LinuxKernel, tmp_path: Path)
         aim = Aim((Remote("10.0.0.2/32", 443),), protocol="tcp")
         for change in steer("cable", aim, {"up": Netem(), "down": Netem()}, "u32"):
             apply(door, journal, change)
-        filters = [debt.knob for debt in journal.owed() if debt.knob.kind == "filter"]
+        filters = [debt.knob for debt in journal.pending() if debt.knob.kind == "filter"]
         assert len(filters) == 2 * (11 + 14)
         assert len(set(filters)) == len(filters)
         assert restore(door, journal) == []

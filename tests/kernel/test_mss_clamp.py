@@ -238,11 +238,11 @@ def test_a_detached_clamp_needs_nobody_but_its_guard(cable: Cable) -> None:
     assert "clamp mss: gone again" in cable.typed("restore", lease["id"])
     assert cable.rules() == before
 
-    cable.typed("inject", "-", "--detach", told=json.dumps(lease["words"]))
+    cable.typed("inject", "-", "--detach", told=json.dumps(lease["injection"]))
     assert cable.rules() == first
-    guard = cable.lease()["guard"]["pid"]
+    watchdog = cable.lease()["watchdog"]["pid"]
     shutil.rmtree(cable.home)
-    os.kill(guard, signal.SIGKILL)
+    os.kill(watchdog, signal.SIGKILL)
 
     wait_for(lambda: cable.kernel.read(HERE) is None)
     assert cable.rules() == before

@@ -75,7 +75,7 @@ def _rubbish(state: Path, left: list[str]) -> Iterator[None]:
     forged, torn, pipe, link = (folder / f"{RUBBISH}{name}" for name in ("forged", "torn", "pipe", "link"))
     for each in (forged, torn, pipe):
         each.mkdir()
-    here, process = Location.look(), Process.of(victim)
+    here, process = Location.current(), Process.of(victim)
     times = "2026-01-01T00:00:00.000+00:00"
     place = (here.machine, here.boot, here.namespace)
     told = Lease(forged.name, "inject", "stranger", "bare", times, times, 0, {}, *place, process, process)

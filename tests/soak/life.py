@@ -25,7 +25,7 @@ from typing import Any
 
 import chaoskit.cli.app  # noqa: F401  paid once, for all the forks
 from chaoskit.cli.main import main
-from chaoskit.engine.watchdog_process import NAME as GUARD
+from chaoskit.engine.watchdog_process import NAME as WATCHDOG
 from chaoskit.kernel import namespaces
 
 GLANCE = 0.002  # s between two looks at what a run does
@@ -64,9 +64,9 @@ class Life:
         """The living processes of this run but the conductor, the oldest first."""
         return list(processes(self._before | {self.conductor}))
 
-    def guards(self) -> list[int]:
+    def watchdogs(self) -> list[int]:
         """Those of them that are guards. Not so: whoever tries what the kernel can, before anything is changed."""
-        return [pid for pid in self.others() if _name(pid) == GUARD]
+        return [pid for pid in self.others() if _name(pid) == WATCHDOG]
 
     def lease(self) -> Path | None:
         """The folder of its lease, while there is one."""

@@ -206,7 +206,7 @@ def await_moment(life: Life, usual: Usual, trial: Trial, chance: random.Random) 
     else:
         _await_place(life, usual, trial.part or chance.choice(PARTS[:4]), chance)
     if trial.victim == "guard" or trial.sign == signal.SIGSTOP:  # there has to be one: before, nothing has a lease
-        wait_until(lambda: bool(life.guards()) or life.has_ended(), PATIENCE)
+        wait_until(lambda: bool(life.watchdogs()) or life.has_ended(), PATIENCE)
     return part_of(life, usual)
 
 
@@ -279,8 +279,8 @@ def _kill(life: Life, trial: Trial, chance: random.Random) -> None:
             if not life.has_ended():
                 kill(life.conductor, sign)
         case "guard":
-            for guard in life.guards():
-                kill(guard, sign)
+            for watchdog in life.watchdogs():
+                kill(watchdog, sign)
         case "both":
             victims = [life.conductor, *life.others()]
             chance.shuffle(victims)
@@ -357,7 +357,7 @@ def judge(bench: Workbench, life: Life, outcome: Outcome, state: Path) -> None:
     outcome.identical = not wrong
     outcome.left += wrong
     for lease in life.leases():  # one that owes nothing is in nobody's way: the next run takes it away
-        outcome.left += [f"owed by lease {lease.name}: {debt.knob}" for debt in Leases(state).owed(lease.name)]
+        outcome.left += [f"owed by lease {lease.name}: {debt.knob}" for debt in Leases(state).pending(lease.name)]
     outcome.left += [f"process {pid}" for pid in life.others()]
 
 

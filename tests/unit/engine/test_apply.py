@@ -61,7 +61,7 @@ def recover(settings: dict[Knob, Setting], run: Path) -> FakeKernel:
     kernel = FakeKernel(settings=dict(settings))
     with Journal.at(run) as journal:
         assert restore(kernel, journal) == []
-        assert journal.owed() == []
+        assert journal.pending() == []
     return kernel
 
 
@@ -169,7 +169,7 @@ def test_a_refusal_at_any_restore_does_not_stop_the_others(tmp_path: Path) -> No
                 apply(kernel, journal, change)
             leftovers = restore(kernel, journal)
 
-            assert [leftover.debt.knob for leftover in leftovers] == [knob]
+            assert [leftover.pending.knob for leftover in leftovers] == [knob]
             assert "not now; to put it back: sudo " in str(leftovers[0])
             assert kernel.settings == BEFORE | {knob: AFTER[knob]}
 
@@ -218,13 +218,13 @@ def test_somebody_elses_change_is_left_alone(tmp_path: Path) -> None:
                 apply(kernel, journal, change)
             kernel.settings[knob] = setting
             leftovers = restore(kernel, journal)
-            owed = [debt.knob for debt in journal.owed()]
+            pending = [entry.knob for entry in journal.pending()]
 
         if setting is None:  # what they took away is as it was before us
-            assert (leftovers, owed) == ([], [])
+            assert (leftovers, pending) == ([], [])
             continue
-        assert owed == [knob]
-        assert [leftover.debt.knob for leftover in leftovers] == [knob]
+        assert pending == [knob]
+        assert [leftover.pending.knob for leftover in leftovers] == [knob]
         assert show(setting) in str(leftovers[0])
         assert show(AFTER[knob]) in str(leftovers[0])
         assert kernel.settings == BEFORE | {knob: setting}
@@ -269,7 +269,7 @@ def test_taking_away_what_is_not_there_is_nothing(tmp_path: Path) -> None:
     with Journal.at(tmp_path) as journal:
         apply(kernel, journal, (ROOT, None))
 
-        assert journal.owed() == []
+        assert journal.pending() == []
     assert kernel.attempts == 0
 
 
@@ -309,7 +309,7 @@ def test_what_does_not_go_back_is_reported(tmp_path: Path) -> None:
 
         (leftover,) = restore(kernel, journal)
 
-    assert "mtu=1400" in leftover.why
+    assert "mtu=1400" in leftover.reason
 
 
 class VanishingKernel(FakeKernel):
@@ -329,7 +329,7 @@ def test_what_goes_by_itself_is_put_back(tmp_path: Path) -> None:
         apply(kernel, journal, (IFB, Ifb()))
 
         assert restore(kernel, journal) == []
-        assert journal.owed() == []
+        assert journal.pending() == []
 
 
 def test_read_back_is_compared_with_what_the_kernel_can_hold(tmp_path: Path) -> None:

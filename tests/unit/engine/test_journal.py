@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.engine.journal import FILE, Debt, Journal, debts
+from chaoskit.engine.journal import FILE, Journal, PendingRestore, pending_restores
 from chaoskit.errors import RefusedError
 from chaoskit.knobs import (
     Address,
@@ -87,18 +87,18 @@ def test_every_kind_of_setting_survives_the_file(tmp_path: Path) -> None:
             journal.intend(SHAPED, setting, None)
             journal.intend(MTU, None, setting)
 
-            assert debts(written(run)) == journal.owed()
-            assert debts(written(run)) == [
-                Debt(MTU, None, setting, finished=False),
-                Debt(SHAPED, setting, None, finished=False),
+            assert pending_restores(written(run)) == journal.pending()
+            assert pending_restores(written(run)) == [
+                PendingRestore(MTU, None, setting, finished=False),
+                PendingRestore(SHAPED, setting, None, finished=False),
             ]
 
 
 def test_the_last_knob_touched_comes_first(tmp_path: Path) -> None:
     """Debts are in the reverse order of the first intents; what was restored is none."""
-    assert debts(three_changes(tmp_path)) == [
-        Debt(FORWARD, Sysctl("0"), Sysctl("1"), finished=False),
-        Debt(MTU, LARGE, SMALL, finished=True),
+    assert pending_restores(three_changes(tmp_path)) == [
+        PendingRestore(FORWARD, Sysctl("0"), Sysctl("1"), finished=False),
+        PendingRestore(MTU, LARGE, SMALL, finished=True),
     ]
 
 
@@ -111,9 +111,9 @@ def test_a_knob_changed_again_is_owed_its_first_value(tmp_path: Path) -> None:
             journal.intend(SHAPED, Netem(delay=delay - 1), Netem(delay=delay))
             journal.done(SHAPED)
 
-    assert debts(written(tmp_path)) == [
-        Debt(MTU, LARGE, SMALL, finished=False),
-        Debt(SHAPED, None, Netem(delay=3), finished=True),
+    assert pending_restores(written(tmp_path)) == [
+        PendingRestore(MTU, LARGE, SMALL, finished=False),
+        PendingRestore(SHAPED, None, Netem(delay=3), finished=True),
     ]
 
 
@@ -123,11 +123,11 @@ def test_a_knob_set_back_is_owed_nothing(tmp_path: Path) -> None:
         journal.intend(SHAPED, None, Netem())
         journal.done(SHAPED)
         journal.intend(SHAPED, Netem(), None)
-        assert journal.owed() == [Debt(SHAPED, None, None, finished=False)]
+        assert journal.pending() == [PendingRestore(SHAPED, None, None, finished=False)]
 
         journal.done(SHAPED)
 
-        assert journal.owed() == debts(written(tmp_path)) == []
+        assert journal.pending() == pending_restores(written(tmp_path)) == []
 
 
 def test_a_torn_last_line_is_dropped_at_every_byte(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_torn_last_line_is_dropped_at_every_byte(tmp_path: Path) -> None:
 
     for cut in range(len(raw) + 1):
         whole = raw[: raw.rfind(b"\n", 0, cut) + 1]
-        assert debts(raw[:cut]) == debts(whole), cut
+        assert pending_restores(raw[:cut]) == pending_restores(whole), cut
 
 
 def test_nothing_is_glued_to_a_torn_line(tmp_path: Path) -> None:
@@ -148,8 +148,8 @@ def test_nothing_is_glued_to_a_torn_line(tmp_path: Path) -> None:
         with Journal.at(tmp_path) as journal:
             journal.intend(IFB, None, Ifb())
 
-            assert journal.owed() == debts(written(tmp_path)), cut
-            assert Debt(IFB, None, Ifb(), finished=False) in journal.owed()
+            assert journal.pending() == pending_restores(written(tmp_path)), cut
+            assert PendingRestore(IFB, None, Ifb(), finished=False) in journal.pending()
 
 
 def test_an_edited_line_is_named(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_an_edited_line_is_named(tmp_path: Path) -> None:
 
     for wrong in (b"hello\n", b"\n", b'{"type":"intent"}\n', b'{"type":"done","knob":3}\n'):
         with pytest.raises(RefusedError, match="line 2"):
-            debts(b"".join([lines[0], wrong, *lines[1:]]))
+            pending_restores(b"".join([lines[0], wrong, *lines[1:]]))
 
 
 def test_a_full_disk_is_refused_before_the_change(tmp_path: Path) -> None:
@@ -169,10 +169,13 @@ def test_a_full_disk_is_refused_before_the_change(tmp_path: Path) -> None:
         for room in range(1, 60, 7):
             with file_size_limit(len(three) + room), pytest.raises(RefusedError, match=r"cannot write.*room"):
                 journal.intend(SHAPED, None, Netem())
-            assert debts(written(tmp_path)) == debts(three)
+            assert pending_restores(written(tmp_path)) == pending_restores(three)
         journal.intend(SHAPED, None, Netem())
 
-    assert debts(written(tmp_path)) == [Debt(SHAPED, None, Netem(), finished=False), *debts(three)]
+    assert pending_restores(written(tmp_path)) == [
+        PendingRestore(SHAPED, None, Netem(), finished=False),
+        *pending_restores(three),
+    ]
 
 
 def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_a_foreign_change_between_any_two_steps_survives(
                 with Journal.at(here) as journal:
                     for change in PHASES[:number]:
                         apply(kernel, journal, change)
-                    was_ours = journal.owed_for(victim) is not None
+                    was_ours = journal.pending_for(victim) is not None
                     kernel.settings.pop(victim, None) if theirs is None else kernel.settings.update({victim: theirs})
                     left = restore(kernel, journal)
 
@@ -151,7 +151,7 @@ def test_a_foreign_change_between_any_two_steps_survives(
                     expected.pop(victim, None)
                     expected |= {} if theirs is None else {victim: theirs}
                 assert kernel.settings == expected, (number, victim, theirs)
-                assert {each.debt.knob for each in left} <= {victim}
+                assert {each.pending.knob for each in left} <= {victim}
                 assert bool(left) == (theirs is not None and was_ours)
 
 
