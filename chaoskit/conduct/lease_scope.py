@@ -50,7 +50,7 @@ class LeaseRequest:
 
 @dataclass
 class HeldLease(Generic[K]):
-    """A lease in force. `kernel` is changed through `journal` alone, by `engine.apply_restore.apply`, and through no other
+    """A lease in force. `kernel` is changed only by `engine.apply_restore.apply` with `journal`, and through no other
     `Kernel` object: some settings can be removed only by the object that created them."""
 
     lease: Lease

@@ -31,5 +31,5 @@ def prepare(experiment: Experiment, to_run: bool = False) -> Plan:
 def _require_variable(variable: str) -> None:
     if not os.environ.get(variable):
         raise SpecError(
-            f"environment variable {variable} is not set: export {variable}=..., and with sudo --preserve-env={variable}"
+            f"variable {variable} is not set: export {variable}=..., and with sudo --preserve-env={variable}"
         )

@@ -61,7 +61,10 @@ def caller(environment: Mapping[str, str], user: int) -> Caller | None:
 
 
 def choose(as_root: bool, notify: Callable[[str], None]) -> Caller | None:
-    """The user to run a command as, announced in one sentence; None: this process's own. Raises SpecError, RefusedError."""
+    """The user to run a command as, announced in one sentence; None: this process's own.
+
+    Raises SpecError and RefusedError.
+    """
     if as_root:
         if os.geteuid() != 0:
             raise SpecError("--as-root needs root: run it with sudo, or without --as-root")

@@ -96,21 +96,24 @@ def _refuse_irreversible(knob: Knob, former: Setting, wanted: Setting) -> None:
     match former, wanted:
         case Clamp(), _:
             raise RefusedError(
-                f"{knob} already exists, and no running chaoskit holds it: sudo nft delete table inet chaoskit-{knob.name}"
+                f"{knob} already exists, and no running chaoskit holds it: sudo nft delete table inet "
+                f"chaoskit-{knob.name}"
             )
         case Ifb() | Filter() | Veth(), _:
             raise RefusedError(f"{knob} already exists: if an earlier run of chaoskit left it, chaoskit restore")
         case Netem(), _:
             raise RefusedError(
-                f"{knob} has a netem that chaoskit did not create, and the kernel does not report all of its settings"
+                f"{knob} has a netem that chaoskit did not create, and the kernel does not report all its settings"
             )
         case Link(mtu=mtu), Link(mtu=smaller) if smaller < _IPV6_MTU <= mtu:
             raise RefusedError(
-                f"{knob.name} would permanently lose its IPv6 addresses at an MTU of {smaller}: give {_IPV6_MTU} or more"
+                f"{knob.name} would permanently lose its IPv6 addresses at an MTU of {smaller}: "
+                f"give {_IPV6_MTU} or more"
             )
         case Mtu(mtu), Mtu(smaller) if smaller < _IPV6_MTU <= mtu:
             raise RefusedError(
-                f"{knob.name} would permanently lose its IPv6 addresses at an MTU of {smaller}: give {_IPV6_MTU} or more"
+                f"{knob.name} would permanently lose its IPv6 addresses at an MTU of {smaller}: "
+                f"give {_IPV6_MTU} or more"
             )
         case Link(up=True), Link(up=False) | None:
             raise RefusedError(
@@ -137,7 +140,10 @@ def _write_former(kernel: Kernel, journal: Journal, pending: PendingRestore) -> 
     if found == pending.former or (found is None and pending.knob.kind == "link"):
         return ""  # the setting went with its link
     if pending.finished and found != kernel.holds(pending.wanted):
-        return f"left as it is, because another program changed it: it holds {show(found)}, chaoskit had set {show(pending.wanted)}"
+        return (
+            f"left as it is, because another program changed it: it holds {show(found)}, "
+            f"chaoskit had set {show(pending.wanted)}"
+        )
     with suppress(RefusedError):  # without this line an interrupted write would look like another program's change
         journal.intend(pending.knob, found, pending.former)
     try:

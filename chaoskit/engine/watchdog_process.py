@@ -108,8 +108,8 @@ def _daemonize(inherited: InheritedDescriptors) -> int:
 
 @dataclass
 class _WatchdogLoop:
-    """Waits for an event, and restores. `journal` and `run_folder` are descriptors of the journal and of the folder for a copy
-    of it."""
+    """Waits for an event, and restores. `journal` and `run_folder` are descriptors of the journal and of the folder
+    that gets a copy of it."""
 
     lease: LeaseRestore
     kernel: Kernel

@@ -44,7 +44,7 @@ _NETEM_LIMIT = 1000  # the kernel's own
 class LeaseStatus:
     """A lease and what has become of it. `left` in ns, None where time does not tell; `remedy`: what to type.
 
-    `injection` is None for what no `inject` can repeat. `pending` are the journal's pending restores, in the order of restoring.
+    `injection` is None for what no `inject` can repeat. `pending` are the journal's pending restores, in their order.
     """
 
     lease: Lease

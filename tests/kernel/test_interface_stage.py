@@ -412,7 +412,7 @@ def test_an_interface_that_vanishes_is_told(setting: Setting, begin: Run) -> Non
 
     assert experiment.ends() == 3, experiment.said.read_text()
     assert experiment.result()["outcome"]["how"] == "refused"
-    assert "cable vanished during the run" in experiment.result()["outcome"]["detail"]
+    assert "cable was removed during the run" in experiment.result()["outcome"]["detail"]
     assert not setting.is_touched()
 
 

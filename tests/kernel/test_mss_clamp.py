@@ -203,7 +203,7 @@ def test_somebody_elses_table_of_our_name_is_foreign(cable: Cable, tmp_path: Pat
         before = cable.rules()
 
         assert isinstance(cable.kernel.read(HERE), Foreign), rules
-        with Journal.at(tmp_path) as journal, pytest.raises(RefusedError, match="somebody else"):
+        with Journal.at(tmp_path) as journal, pytest.raises(RefusedError, match="another program"):
             apply(cable.kernel, journal, (HERE, Clamp(MSS)))
         assert cable.rules() == before
 
@@ -235,7 +235,7 @@ def test_a_detached_clamp_needs_nobody_but_its_guard(cable: Cable) -> None:
     with cable.kernel.inside("here"):
         deletion = subprocess.run(["nft", "delete table inet chaoskit-mss"], capture_output=True, check=False)
     assert deletion.returncode
-    assert "clamp mss: gone again" in cable.typed("restore", lease["id"])
+    assert "clamp mss: removed" in cable.typed("restore", lease["id"])
     assert cable.rules() == before
 
     cable.typed("inject", "-", "--detach", told=json.dumps(lease["injection"]))

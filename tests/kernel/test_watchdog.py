@@ -351,7 +351,7 @@ def test_what_others_left_under_our_names_is_refused_first(setup: VethNamespace)
     run("ip", "link", "add", "chaos-up", "type", "ifb")
     before = setup.look()
 
-    with pytest.raises(RefusedError, match=r"chaos-up is there already.*chaoskit restore"):
+    with pytest.raises(RefusedError, match=r"chaos-up already exists.*chaoskit restore"):
         setup.hold(lambda _: None)
 
     assert setup.look() == before

@@ -132,10 +132,10 @@ def test_owner_and_guard_killed_is_put_right_by_restore(harness: LeaseHarness) -
     assert left == []
     assert harness.is_clean
     assert harness.said == [
-        "qdisc chaos-up: gone again",
-        "ifb chaos-up: gone again",
-        "link eth0: Link(up=True, mtu=1500, gso_max_segs=65535) again",
-        "sysctl net.ipv4.ip_forward: Sysctl(value='0') again",
+        "qdisc chaos-up: removed",
+        "ifb chaos-up: removed",
+        "link eth0: restored to Link(up=True, mtu=1500, gso_max_segs=65535)",
+        "sysctl net.ipv4.ip_forward: restored to Sysctl(value='0')",
     ]
 
 
@@ -146,7 +146,7 @@ def test_what_the_dead_owe_is_paid_before_anything_new(harness: LeaseHarness) ->
         os.kill(pid, signal.SIGKILL)
     assert eventually(lambda: not lock.is_taken(harness.lock))
 
-    with pytest.raises(RefusedError, match=r"on eth0 was not put back.*chaoskit restore"):
+    with pytest.raises(RefusedError, match=r"on eth0 was not restored.*chaoskit restore"):
         harness.hold(lambda _: None)
 
     harness.restore()
@@ -176,7 +176,7 @@ def test_a_mistake_of_ours_in_the_guard_is_told_as_one(harness: LeaseHarness) ->
         assert eventually(lambda: not held.watchdog.is_alive)
         held.renew()
 
-    with pytest.raises(CrashError, match=r"the guard ended: ValueError: invalid literal for int.*watchdog_process:"):
+    with pytest.raises(CrashError, match=r"the watchdog ended: ValueError: invalid literal for int.*watchdog_process:"):
         harness.hold(crash_the_watchdog)
 
     assert harness.is_clean
@@ -185,7 +185,7 @@ def test_a_mistake_of_ours_in_the_guard_is_told_as_one(harness: LeaseHarness) ->
 
 def test_a_mistake_in_the_guard_is_told_in_the_end_too(harness: LeaseHarness) -> None:
     """Also when nobody renews any more."""
-    with pytest.raises(CrashError, match="all was put back without it"):
+    with pytest.raises(CrashError, match="everything was restored without it"):
         harness.hold(lambda held: held.watchdog._send("deadline soon"))
 
     assert harness.is_clean
@@ -333,7 +333,7 @@ def test_a_foreign_change_is_left_alone_and_the_lease_stays(harness: LeaseHarnes
     def meddle(_held: HeldLease) -> None:
         harness.kernel.fill(harness.kernel.settings | {LINK: Link(True, 9000, 2)})
 
-    with pytest.raises(NotRestoredError, match=r"link eth0: left alone.*9000.*chaoskit restore"):
+    with pytest.raises(NotRestoredError, match=r"link eth0: left as it is.*9000.*chaoskit restore"):
         harness.hold(meddle)
 
     assert harness.kernel.settings == BEFORE | {LINK: Link(True, 9000, 2)}
@@ -347,7 +347,7 @@ def test_a_guards_leftovers_are_told_by_restore(harness: LeaseHarness) -> None:
 
     first, second = harness.restore(), harness.restore()
 
-    assert [each.startswith("link eth0: left alone") for each in (*first, *second)] == [True] * len(first + second)
+    assert [each.startswith("link eth0: left as it is") for each in (*first, *second)] == [True] * len(first + second)
     assert len(second) == 1
     assert harness.kernel.settings == BEFORE | {LINK: Link(True, 9000, 2)}
 
@@ -399,11 +399,11 @@ def test_without_a_guard_nothing_is_changed(harness: LeaseHarness) -> None:
 
         def __call__(self) -> object:
             if os.getpid() != self.owner:
-                raise RefusedError("the door is shut")
+                raise RefusedError("no netlink")
             return harness.kernel.opened()
 
     with (
-        pytest.raises(RefusedError, match=r"the guard did not start: the door is shut; nothing was changed"),
+        pytest.raises(RefusedError, match=r"the watchdog did not start: no netlink; nothing was changed"),
         hold_lease(harness.request, Shut(), harness.leases.state, harness.lock),  # type: ignore[arg-type]
     ):
         pass
@@ -460,4 +460,4 @@ def test_what_no_journal_tells_of_is_taken_away_by_its_name(harness: LeaseHarnes
 
     assert left == []
     assert harness.is_clean
-    assert harness.said == ["qdisc chaos-up: taken away; no journal told of it"]
+    assert harness.said == ["qdisc chaos-up: removed; it was in no journal"]

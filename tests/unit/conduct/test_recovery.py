@@ -214,7 +214,7 @@ def test_what_an_owner_cannot_put_back_is_told_once(harness: LeaseHarness) -> No
 
     left = harness.restore()
 
-    assert [each.startswith("link eth0: left alone") for each in left] == [True]
+    assert [each.startswith("link eth0: left as it is") for each in left] == [True]
     assert len(harness.said) == len(CHANGES) - 1
     assert harness.kernel.settings == BEFORE | {LINK: Link(True, 9000, 2)}
 
@@ -226,7 +226,7 @@ def test_a_lease_of_an_earlier_boot_is_closed(harness: LeaseHarness) -> None:
 
     assert harness.restore() == []
 
-    assert harness.said == ["lease dead was of an earlier boot: nothing of it is left, closed"]
+    assert harness.said == ["lease dead is from an earlier boot and has no effect any more: closed"]
     assert harness.has_no_lease
     assert harness.kernel.settings == BEFORE | {FORWARD: AFTER[FORWARD]}
 
@@ -275,7 +275,7 @@ def test_a_torn_lease_is_paid_only_by_name(harness: LeaseHarness) -> None:
     path.write_bytes(raw[:7])
     (path.parent / FILE).write_bytes(journal)
 
-    assert [("torn" in each) for each in harness.restore()] == [True]
+    assert [("incomplete" in each) for each in harness.restore()] == [True]
 
     assert not harness.has_no_lease
 

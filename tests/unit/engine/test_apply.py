@@ -170,7 +170,7 @@ def test_a_refusal_at_any_restore_does_not_stop_the_others(tmp_path: Path) -> No
             leftovers = restore(kernel, journal)
 
             assert [leftover.pending.knob for leftover in leftovers] == [knob]
-            assert "not now; to put it back: sudo " in str(leftovers[0])
+            assert "not now; to restore it: sudo " in str(leftovers[0])
             assert kernel.settings == BEFORE | {knob: AFTER[knob]}
 
             assert restore(kernel, journal) == []
@@ -237,7 +237,7 @@ def test_somebody_elses_change_during_the_run_is_refused(tmp_path: Path) -> None
         apply(kernel, journal, (ROOT, Netem(delay=1)))
         kernel.settings[ROOT] = Netem(delay=77)
 
-        with pytest.raises(RefusedError, match="somebody else"):
+        with pytest.raises(RefusedError, match="another program"):
             apply(kernel, journal, (ROOT, Netem(delay=2)))
 
     assert kernel.settings[ROOT] == Netem(delay=77)
@@ -293,7 +293,7 @@ def test_what_does_not_read_back_is_refused(tmp_path: Path) -> None:
     """A change that the kernel accepts and does not carry out names what was asked and what is there."""
     kernel = DeafKernel(settings=dict(BEFORE), deaf={LINK})
     with Journal.at(tmp_path) as journal:
-        with pytest.raises(RefusedError, match=r"asked to hold .*mtu=1400.* and holds .*mtu=1500"):
+        with pytest.raises(RefusedError, match=r"set to .*mtu=1400.* and reads back .*mtu=1500"):
             apply(kernel, journal, (LINK, Link(True, 1400, 1)))
 
         assert restore(kernel, journal) == []

@@ -72,7 +72,7 @@ def test_a_lease_cut_at_any_byte_is_told_and_hides_no_other(leases: Leases) -> N
         found = leases.all()
         assert found.leases == (other,), cut
         assert list(found.broken) == ["one"]
-        assert "torn or was edited: chaoskit restore one" in found.broken["one"]
+        assert "incomplete or was edited: chaoskit restore one" in found.broken["one"]
 
 
 def test_an_edited_lease_is_told(leases: Leases) -> None:

@@ -158,11 +158,19 @@ def test_a_foreign_change_between_any_two_steps_survives(
 def test_what_could_not_be_put_back_is_refused_before_the_first_change(before: dict[Knob, Setting]) -> None:
     """Examining names each: others' things, a link's IPv6 lost below 1280, a link taken down; and writes nothing."""
     cases: list[tuple[dict[Knob, Setting], Change, str]] = [
-        ({Knob("qdisc", "", "eth0"): Foreign("htb")}, (Knob("qdisc", "", "eth0"), Netem()), "somebody else, a htb"),
-        ({Knob("qdisc", "", "eth0"): Netem()}, (Knob("qdisc", "", "eth0"), Netem(delay=1)), "netem of somebody else"),
+        (
+            {Knob("qdisc", "", "eth0"): Foreign("htb")},
+            (Knob("qdisc", "", "eth0"), Netem()),
+            "a htb that chaoskit did not create",
+        ),
+        (
+            {Knob("qdisc", "", "eth0"): Netem()},
+            (Knob("qdisc", "", "eth0"), Netem(delay=1)),
+            "a netem that chaoskit did not create",
+        ),
         ({Knob("ifb", "", "chaos-up"): Ifb()}, (Knob("ifb", "", "chaos-up"), Ifb()), "chaoskit restore"),
         ({}, (LINK, Link(True, 1279, 65535)), "IPv6 addresses at an MTU of 1279"),
-        ({}, (LINK, Link(False, 1500, 65535)), "going down"),
+        ({}, (LINK, Link(False, 1500, 65535)), "is set down"),
     ]
 
     for there, change, says in cases:

@@ -26,7 +26,7 @@ timeline: [{{baseline: 2s}}, {{path: 2s}}, {{slow: 2s}}, {{path+slow: 2s}}, {{re
 seed: 7
 """
 LAB, FAR = "{lab: edge}", "{target: 'http://192.0.2.7:8000'}"
-GROUND = HostLookups("eth0", least_mtu=68, most_mtu=9000)
+GROUND = HostLookups("eth0", min_mtu=68, max_mtu=9000)
 ALL = 2**32 - 1
 
 
@@ -158,7 +158,7 @@ def test_an_injection_clamps() -> None:
 def test_an_mtu_that_the_interface_cannot_have_is_refused(mtu: int) -> None:
     """Before anything is changed, with what it can have."""
     with pytest.raises(RefusedError, match="it takes 1280 to 9000"):
-        at_interface(f"{{mtu: {mtu}}}", HostLookups("eth0", least_mtu=1280, most_mtu=9000))
+        at_interface(f"{{mtu: {mtu}}}", HostLookups("eth0", min_mtu=1280, max_mtu=9000))
 
 
 def test_an_injection_loses_what_is_long() -> None:

@@ -203,7 +203,7 @@ def test_a_lease_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     text = shown(look([tmp_path], HERE, NOW), 300)
 
     assert "IN FORCE" in text
-    assert "is torn or was edited: chaoskit restore torn" in text
+    assert "is incomplete or was edited: chaoskit restore torn" in text
 
 
 def test_what_others_wrote_cannot_move_the_cursor(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_what_others_wrote_cannot_move_the_cursor(tmp_path: Path) -> None:
 
 
 def test_pending_restores_and_leftovers_are_listed(tmp_path: Path) -> None:
-    """With a dead watchdog, what is pending is named, filters by their number, and why something could not be put back."""
+    """With a dead watchdog, what is pending is named, filters by number, and why something was not restored."""
     places = [state(tmp_path, replace(LEASE, watchdog=GONE))]
     Leases(tmp_path).write_leftovers(LEASE.id, ["ifb chaos-down: busy"])
 
