@@ -177,7 +177,7 @@ class LeaseHarness:
         return pid
 
     def watchdog(self) -> int:
-        """The pid of the guard."""
+        """The pid of the watchdog."""
         watchdog = self.lease.watchdog
         assert watchdog is not None
         self.pids.append(watchdog.pid)

@@ -9,7 +9,7 @@ host and port are delayed by 40 ms on their way there and by 80 ms on their way 
 |----------------------|-------------------------------------------------------------------------------------------|
 | chaoskit's engine    | reads, journals to the disk, sets, reads back; restores by its journal; waits for queues   |
 | tc and ip            | the commands that `chaoskit inject --dry-run` prints, one process each, nothing looked at  |
-| chaoskit inject      | the command from a shell: also imports, lookups, lock, lease and guard; without its lease  |
+| chaoskit inject      | the command from a shell: also imports, lookups, lock, lease and watchdog; without its lease  |
 | tcset, tcset, tcdel  | the commands from a shell; they replace the root qdisc, and mean IPv4 alone                 |
 
 Processes are counted by the kernel (`processes` in /proc/stat), threads among them.

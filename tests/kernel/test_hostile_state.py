@@ -41,7 +41,7 @@ def give_away(path: Path) -> None:
 
 
 def dead_lease(harness: LeaseHarness) -> str:
-    """A lease whose owner and guard were killed, with everything in force; its name."""
+    """A lease whose owner and watchdog were killed, with everything in force; its name."""
     owner, watchdog = harness.begun(), harness.watchdog()
     name = harness.lease.id
     for pid in (watchdog, owner):

@@ -317,7 +317,7 @@ def test_a_stolen_run_directory_harms_nobody(setting: Setting, begin: Run, tmp_p
 
 @only_v4_cable
 def test_a_killed_conductor_leaves_nothing(setting: Setting, begin: Run) -> None:
-    """kill -9 in the middle of a fault: its guard puts everything back long before the run's end, and the run says
+    """kill -9 in the middle of a fault: its watchdog puts everything back long before the run's end, and the run says
     that it was killed."""
     before = setting.looks()
     experiment = begin("30s")

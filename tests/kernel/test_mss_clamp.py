@@ -209,7 +209,7 @@ def test_somebody_elses_table_of_our_name_is_foreign(cable: Cable, tmp_path: Pat
 
 
 def test_a_killed_owner_leaves_nothing(cable: Cable) -> None:
-    """kill -9: the table has gone with its owner, the lease is paid by the guard, and somebody else's table stays."""
+    """kill -9: the table has gone with its owner, the lease is paid by the watchdog, and somebody else's table stays."""
     before = cable.rules()
     command = cable.inject()
     assert cable.hits()
@@ -223,9 +223,9 @@ def test_a_killed_owner_leaves_nothing(cable: Cable) -> None:
     assert cable.rules() == before
 
 
-def test_a_detached_clamp_needs_nobody_but_its_guard(cable: Cable) -> None:
-    """The table outlives its owner by the guard's copy of what it hangs on, and nft cannot take it away; `restore`
-    does. The lease's words can be injected again; and when then the books are lost and the guard is killed, nothing
+def test_a_detached_clamp_needs_nobody_but_its_watchdog(cable: Cable) -> None:
+    """The table outlives its owner by the watchdog's copy of what it hangs on, and nft cannot take it away; `restore`
+    does. The lease's words can be injected again; and when then the books are lost and the watchdog is killed, nothing
     is left to restore: the kernel has seen to it."""
     before = cable.rules()
     assert cable.inject("--detach").ended()[0] == 0

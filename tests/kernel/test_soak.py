@@ -12,7 +12,7 @@ from soak.trials import Part, Workbench, attempt
 
 TRIALS = {trial.row: trial for trial in reversed(list(series(seed=1, count=1)))}
 PARTS: dict[str, Part] = {row.name: "setting" for row in ROWS} | {
-    row.name: "in force" for row in ROWS if row.what == "clock" or row.victim == "guard"
+    row.name: "in force" for row in ROWS if row.what == "clock" or row.victim == "watchdog"
 }
 HAS_NAT = not Path("/proc/self/ns/ipc").exists()
 """Debian's guest kernel, which has those namespaces, has no NAT by nftables, and exec as root takes that."""

@@ -1,4 +1,4 @@
-"""Whoever dies, on a real kernel: leases on a veth, their owners and guards killed, frozen, and their disk full."""
+"""Whoever dies, on a real kernel: leases on a veth, their owners and watchdogs killed, frozen, and their disk full."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class VethNamespace:
         return pid
 
     def watchdog(self) -> int:
-        """The pid of the only lease's guard."""
+        """The pid of the only lease's watchdog."""
         (lease,) = self.leases.all().leases
         assert lease.watchdog is not None
         self.pids.append(lease.watchdog.pid)
@@ -221,7 +221,7 @@ def test_setting_the_clock_neither_ends_nor_prolongs_a_lease(setup: VethNamespac
         assert setup.look() == before
 
 
-def test_owner_and_guard_killed_is_put_right_by_restore(setup: VethNamespace) -> None:
+def test_owner_and_watchdog_killed_is_put_right_by_restore(setup: VethNamespace) -> None:
     """With both dead the fault stays; restore takes it away, and tells each knob."""
     before = setup.look()
     owner, watchdog = setup.begun(), setup.watchdog()
@@ -237,7 +237,7 @@ def test_owner_and_guard_killed_is_put_right_by_restore(setup: VethNamespace) ->
 
 
 def test_restore_does_not_wait_for_a_frozen_owner(setup: VethNamespace) -> None:
-    """SIGSTOP of an owner in the middle of its lease: restore has its guard kill it, and tells each knob."""
+    """SIGSTOP of an owner in the middle of its lease: restore has its watchdog kill it, and tells each knob."""
     before = setup.look()
     owner = setup.begun()
     os.kill(owner, signal.SIGSTOP)

@@ -65,7 +65,7 @@ class Life:
         return list(processes(self._before | {self.conductor}))
 
     def watchdogs(self) -> list[int]:
-        """Those of them that are guards. Not so: whoever tries what the kernel can, before anything is changed."""
+        """Those of them that are watchdogs. Not so: whoever tries what the kernel can, before anything is changed."""
         return [pid for pid in self.others() if _name(pid) == WATCHDOG]
 
     def lease(self) -> Path | None:

@@ -31,22 +31,22 @@ class Row:
 
     @property
     def is_death(self) -> bool:
-        """Whether the guard has to act at once, and in time."""
+        """Whether the watchdog has to act at once, and in time."""
         return self.victim == "conductor" and self.sign == signal.SIGKILL
 
 
 ROWS = (
     Row("inject: kill -9 of the conductor", "kill", 35, "conductor", signal.SIGKILL),
-    Row("inject: kill -9 of the guard", "kill", 17, "guard", signal.SIGKILL),
+    Row("inject: kill -9 of the watchdog", "kill", 17, "watchdog", signal.SIGKILL),
     Row("inject: kill -9 of both, then restore", "kill", 20, "both", signal.SIGKILL),
     Row("inject, from a shell: kill -9 of the conductor", "kill", 8, "conductor", signal.SIGKILL, cold=True),
     Row("inject, from a shell: kill -9 of both, then restore", "kill", 4, "both", signal.SIGKILL, cold=True),
     Row("inject: SIGTERM to the conductor", "kill", 5, "conductor", signal.SIGTERM),
     Row("inject: SIGHUP to the conductor", "kill", 5, "conductor", signal.SIGHUP),
     Row("inject: SIGINT to the conductor", "kill", 5, "conductor", signal.SIGINT),
-    Row("inject: SIGTERM to the guard", "kill", 5, "guard", signal.SIGTERM),
+    Row("inject: SIGTERM to the watchdog", "kill", 5, "watchdog", signal.SIGTERM),
     Row("inject: SIGSTOP of the conductor, past its lease", "kill", 5, "conductor", signal.SIGSTOP),
-    Row("inject: SIGSTOP of the guard, past its lease", "kill", 4, "guard", signal.SIGSTOP),
+    Row("inject: SIGSTOP of the watchdog, past its lease", "kill", 4, "watchdog", signal.SIGSTOP),
     Row("inject: the disk is full", "fill", 6),
     Row("inject: the clock jumps an hour ahead", "clock", 4, sign=1),
     Row("inject: the clock jumps an hour back", "clock", 4, sign=-1),

@@ -66,7 +66,7 @@ class Trial:
 
     @property
     def is_death(self) -> bool:
-        """Whether the guard has to act at once."""
+        """Whether the watchdog has to act at once."""
         return self.victim == "conductor" and self.sign == signal.SIGKILL
 
 
@@ -205,7 +205,7 @@ def await_moment(life: Life, usual: Usual, trial: Trial, chance: random.Random) 
         _wait_for(life, lambda: False, chance.uniform(0, usual.whole))
     else:
         _await_place(life, usual, trial.part or chance.choice(PARTS[:4]), chance)
-    if trial.victim == "guard" or trial.sign == signal.SIGSTOP:  # there has to be one: before, nothing has a lease
+    if trial.victim == "watchdog" or trial.sign == signal.SIGSTOP:  # there has to be one: before, nothing has a lease
         wait_until(lambda: bool(life.watchdogs()) or life.has_ended(), PATIENCE)
     return part_of(life, usual)
 
@@ -278,7 +278,7 @@ def _kill(life: Life, trial: Trial, chance: random.Random) -> None:
         case "conductor":
             if not life.has_ended():
                 kill(life.conductor, sign)
-        case "guard":
+        case "watchdog":
             for watchdog in life.watchdogs():
                 kill(watchdog, sign)
         case "both":

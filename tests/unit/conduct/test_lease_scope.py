@@ -51,7 +51,7 @@ def harness(harnesses: Harnesses) -> LeaseHarness:
 
 @dataclass
 class Death:
-    """A hook: SIGKILL for the owner, or for its guard, at the n-th moment of its writes."""
+    """A hook: SIGKILL for the owner, or for its watchdog, at the n-th moment of its writes."""
 
     of_watchdog: bool
     at: int
@@ -68,7 +68,7 @@ class Death:
 
 
 def test_all_is_back_after_the_body(harness: LeaseHarness) -> None:
-    """What was changed in the body is as it was after it, and lease, lock and guard are gone."""
+    """What was changed in the body is as it was after it, and lease, lock and watchdog are gone."""
     seen: list[tuple[bool, Lease]] = []
 
     harness.hold(lambda _: seen.append((harness.kernel.settings == AFTER, harness.lease)))
@@ -83,7 +83,7 @@ def test_all_is_back_after_the_body(harness: LeaseHarness) -> None:
 
 @pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
 def test_a_killed_owner_is_cleaned_up_after_within_a_second(harness: LeaseHarness) -> None:
-    """kill -9 of the owner: everything is back in less than a second, and the guard has ended."""
+    """kill -9 of the owner: everything is back in less than a second, and the watchdog has ended."""
     owner = harness.begun()
     watchdog = harness.watchdog()
 
@@ -95,7 +95,7 @@ def test_a_killed_owner_is_cleaned_up_after_within_a_second(harness: LeaseHarnes
 
 
 def test_an_owner_killed_at_any_write_is_cleaned_up_after(harnesses: Harnesses) -> None:
-    """kill -9 before or after any write of the owner, of its own restore too: the guard does the rest."""
+    """kill -9 before or after any write of the owner, of its own restore too: the watchdog does the rest."""
     for at in range(1, 4 * len(CHANGES) + 1):
         harness = harnesses()
 
@@ -105,8 +105,8 @@ def test_an_owner_killed_at_any_write_is_cleaned_up_after(harnesses: Harnesses) 
         assert eventually(lambda harness=harness: harness.is_clean and not lock.is_taken(harness.lock)), at  # type: ignore[misc]
 
 
-def test_a_guard_killed_at_any_write_leaves_it_to_restore(harnesses: Harnesses) -> None:
-    """The owner dies, and its guard at any write of its restore: `chaoskit restore` does the rest."""
+def test_a_watchdog_killed_at_any_write_leaves_it_to_restore(harnesses: Harnesses) -> None:
+    """The owner dies, and its watchdog at any write of its restore: `chaoskit restore` does the rest."""
     for at in range(1, 2 * len(CHANGES) + 1):
         harness = harnesses()
         owner = harness.begin(lambda _: os.kill(os.getpid(), signal.SIGKILL), Death(of_watchdog=True, at=at))
@@ -120,7 +120,7 @@ def test_a_guard_killed_at_any_write_leaves_it_to_restore(harnesses: Harnesses) 
         assert harness.is_clean, at
 
 
-def test_owner_and_guard_killed_is_put_right_by_restore(harness: LeaseHarness) -> None:
+def test_owner_and_watchdog_killed_is_put_right_by_restore(harness: LeaseHarness) -> None:
     """With both dead nothing moves; restore puts all back, with one line for each thing, in reverse."""
     owner, watchdog = harness.begun(), harness.watchdog()
     for pid in (watchdog, owner):
@@ -154,8 +154,8 @@ def test_what_the_dead_owe_is_paid_before_anything_new(harness: LeaseHarness) ->
     assert harness.is_clean
 
 
-def test_an_owner_whose_guard_was_killed_puts_back_itself(harness: LeaseHarness) -> None:
-    """Without its guard an owner is told so when it renews, and everything is back when it ends."""
+def test_an_owner_whose_watchdog_was_killed_puts_back_itself(harness: LeaseHarness) -> None:
+    """Without its watchdog an owner is told so when it renews, and everything is back when it ends."""
 
     def kill_the_watchdog(held: HeldLease) -> None:
         os.kill(held.watchdog.process.pid, signal.SIGKILL)
@@ -168,8 +168,8 @@ def test_an_owner_whose_guard_was_killed_puts_back_itself(harness: LeaseHarness)
     assert harness.is_clean
 
 
-def test_a_mistake_of_ours_in_the_guard_is_told_as_one(harness: LeaseHarness) -> None:
-    """A guard that a mistake ends, here over a message that no owner sends: exit code 70, and everything is back."""
+def test_a_mistake_of_ours_in_the_watchdog_is_told_as_one(harness: LeaseHarness) -> None:
+    """A watchdog that a mistake ends, here over a message that no owner sends: exit code 70, and everything is back."""
 
     def crash_the_watchdog(held: HeldLease) -> None:
         held.watchdog._send("deadline soon")
@@ -183,7 +183,7 @@ def test_a_mistake_of_ours_in_the_guard_is_told_as_one(harness: LeaseHarness) ->
     assert not lock.is_taken(harness.lock)
 
 
-def test_a_mistake_in_the_guard_is_told_in_the_end_too(harness: LeaseHarness) -> None:
+def test_a_mistake_in_the_watchdog_is_told_in_the_end_too(harness: LeaseHarness) -> None:
     """Also when nobody renews any more."""
     with pytest.raises(CrashError, match="everything was restored without it"):
         harness.hold(lambda held: held.watchdog._send("deadline soon"))
@@ -191,7 +191,7 @@ def test_a_mistake_in_the_guard_is_told_in_the_end_too(harness: LeaseHarness) ->
     assert harness.is_clean
 
 
-def test_a_guard_that_a_mistake_keeps_from_starting_is_told(harness: LeaseHarness) -> None:
+def test_a_watchdog_that_a_mistake_keeps_from_starting_is_told(harness: LeaseHarness) -> None:
     """Nothing was changed, and no lease stands."""
 
     def opened() -> AbstractContextManager[Kernel]:
@@ -211,8 +211,8 @@ def _broken() -> NoReturn:
     raise ZeroDivisionError("one by none")
 
 
-def test_an_owner_does_not_wait_for_a_frozen_guard(harness: LeaseHarness) -> None:
-    """An owner that has put all back itself ends at once, whether its guard can answer or not."""
+def test_an_owner_does_not_wait_for_a_frozen_watchdog(harness: LeaseHarness) -> None:
+    """An owner that has put all back itself ends at once, whether its watchdog can answer or not."""
     stopped: list[float] = []
 
     def stop(held: HeldLease) -> None:
@@ -227,8 +227,8 @@ def test_an_owner_does_not_wait_for_a_frozen_guard(harness: LeaseHarness) -> Non
     assert not lock.is_taken(harness.lock)
 
 
-def test_a_signal_to_the_guard_ends_the_owner_and_puts_all_back(harnesses: Harnesses) -> None:
-    """SIGTERM, SIGINT, SIGHUP or SIGQUIT to the guard: pay now, and the owner cannot go on."""
+def test_a_signal_to_the_watchdog_ends_the_owner_and_puts_all_back(harnesses: Harnesses) -> None:
+    """SIGTERM, SIGINT, SIGHUP or SIGQUIT to the watchdog: pay now, and the owner cannot go on."""
     for sign in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         harness = harnesses()
         owner = harness.begun()
@@ -252,7 +252,7 @@ def test_a_frozen_owner_cannot_outlast_its_lease(harness: LeaseHarness) -> None:
 
 
 def test_a_machine_that_stood_still_costs_no_owner(harness: LeaseHarness) -> None:
-    """When owner and guard have both missed the lease's end, the owner puts back itself and ends well, whoever of
+    """When owner and watchdog have both missed the lease's end, the owner puts back itself and ends well, whoever of
     the two goes on first."""
     harness.request = replace(harness.request, length=SECOND)
     owner = harness.begun(lambda held: time.sleep(max(0, held.lease.deadline - boottime()) / 1e9))
@@ -292,7 +292,7 @@ def test_an_owner_that_no_longer_renews_is_ended(harness: LeaseHarness) -> None:
 
 @pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
 def test_a_detached_lease_outlives_its_owner_and_ends_by_itself(harness: LeaseHarness) -> None:
-    """After detaching the owner ends well, all stays in force under the guard's lock, and ends with the lease."""
+    """After detaching the owner ends well, all stays in force under the watchdog's lock, and ends with the lease."""
     harness.request = replace(harness.request, length=SECOND)
     owner = harness.begin(lambda held: held.detach())
     assert os.waitstatus_to_exitcode(os.waitpid(owner, 0)[1]) == 0
@@ -306,7 +306,7 @@ def test_a_detached_lease_outlives_its_owner_and_ends_by_itself(harness: LeaseHa
 
 
 def test_a_detached_lease_is_ended_by_restore(harness: LeaseHarness) -> None:
-    """`chaoskit restore` asks the living guard, waits for it, and says what is back."""
+    """`chaoskit restore` asks the living watchdog, waits for it, and says what is back."""
     owner = harness.begin(lambda held: held.detach())
     os.waitpid(owner, 0)
 
@@ -340,8 +340,8 @@ def test_a_foreign_change_is_left_alone_and_the_lease_stays(harness: LeaseHarnes
     assert len(harness.leases.leftovers(harness.lease.id)) == 1
 
 
-def test_a_guards_leftovers_are_told_by_restore(harness: LeaseHarness) -> None:
-    """What the guard could not put back is said by the restore that asked it, and by every later one."""
+def test_a_watchdog_leftovers_are_told_by_restore(harness: LeaseHarness) -> None:
+    """What the watchdog could not put back is said by the restore that asked it, and by every later one."""
     harness.begun()
     harness.kernel.fill(harness.kernel.settings | {LINK: Link(True, 9000, 2)})
 
@@ -352,7 +352,7 @@ def test_a_guards_leftovers_are_told_by_restore(harness: LeaseHarness) -> None:
     assert harness.kernel.settings == BEFORE | {LINK: Link(True, 9000, 2)}
 
 
-def test_a_guard_has_nothing_of_its_owner(harness: LeaseHarness) -> None:
+def test_a_watchdog_has_nothing_of_its_owner(harness: LeaseHarness) -> None:
     """Its own session, no terminal, no folder, no pipe of the owner's: whoever reads our output sees its end."""
     reader, writer = os.pipe()
     owner = harness.begin(lambda held: held.detach())
@@ -367,8 +367,8 @@ def test_a_guard_has_nothing_of_its_owner(harness: LeaseHarness) -> None:
     assert Path(f"/proc/{watchdog}/comm").read_text() == f"{NAME}\n"
 
 
-def test_a_child_of_the_owner_holds_neither_guard_nor_lock(harness: LeaseHarness) -> None:
-    """An owner's child that lives on does not keep the guard waiting, nor the lock taken."""
+def test_a_child_of_the_owner_holds_neither_watchdog_nor_lock(harness: LeaseHarness) -> None:
+    """An owner's child that lives on does not keep the watchdog waiting, nor the lock taken."""
     told, tell = os.pipe()
 
     def have_a_child(_held: HeldLease) -> None:
@@ -388,8 +388,8 @@ def test_a_child_of_the_owner_holds_neither_guard_nor_lock(harness: LeaseHarness
         os.close(each)
 
 
-def test_without_a_guard_nothing_is_changed(harness: LeaseHarness) -> None:
-    """When the guard cannot open the kernel there is no change, no lease and no lock, and its words are told."""
+def test_without_a_watchdog_nothing_is_changed(harness: LeaseHarness) -> None:
+    """When the watchdog cannot open the kernel there is no change, no lease and no lock, and its words are told."""
 
     class Shut:
         """Opens for the owner alone."""
@@ -441,11 +441,11 @@ def test_a_run_gets_a_copy_of_its_journal(harnesses: Harnesses) -> None:
 
 
 def test_an_owner_killed_before_its_first_change_leaves_no_lease(harnesses: Harnesses) -> None:
-    """kill -9 at some moment before that: no lease stays, no empty folder, and no guard."""
+    """kill -9 at some moment before that: no lease stays, no empty folder, and no watchdog."""
     for at in range(40):
         harness = harnesses()
         owner = harness.begin(lambda _: None, Death(of_watchdog=False, at=1))
-        time.sleep(at / 2000)  # moments that no hook can name: before, while and after the guard is forked
+        time.sleep(at / 2000)  # moments that no hook can name: before, while and after the watchdog is forked
         os.kill(owner, signal.SIGKILL)
         os.waitpid(owner, 0)
 

@@ -1,4 +1,4 @@
-"""What goes with its maker, when its maker leaves it to a guard."""
+"""What goes with its maker, when its maker leaves it to a watchdog."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def is_held(line: Path) -> bool:
         os.close(reader)
 
 
-def test_a_guard_holds_what_its_owner_leaves_to_it(harness: LeaseHarness, line: Path, tmp_path: Path) -> None:
-    """Its owner has ended and it is in force still; the guard lets it go before it puts anything back."""
+def test_a_watchdog_holds_what_its_owner_leaves_to_it(harness: LeaseHarness, line: Path, tmp_path: Path) -> None:
+    """Its owner has ended and it is in force still; the watchdog lets it go before it puts anything back."""
     looks = tmp_path / "looks"
     looks.touch()
     theirs = os.open(line, os.O_RDWR)
@@ -78,7 +78,7 @@ def test_a_guard_holds_what_its_owner_leaves_to_it(harness: LeaseHarness, line: 
 
 
 def test_an_owner_takes_it_along(harness: LeaseHarness, line: Path) -> None:
-    """The guard of an owner that has not detached holds nothing of it."""
+    """The watchdog of an owner that has not detached holds nothing of it."""
     theirs = os.open(line, os.O_RDWR)
     owner = harness.begun(lambda _: sleep())
     os.close(theirs)

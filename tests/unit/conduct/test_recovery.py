@@ -105,8 +105,8 @@ def test_a_living_owner_puts_back_itself(harness: LeaseHarness) -> None:
     assert ended(pid) == 0
 
 
-def test_an_owner_that_lost_its_guard_puts_back_itself(harness: LeaseHarness) -> None:
-    """Without its guard it is asked all the same, and what it has put back is told."""
+def test_an_owner_that_lost_its_watchdog_puts_back_itself(harness: LeaseHarness) -> None:
+    """Without its watchdog it is asked all the same, and what it has put back is told."""
     pid = owner(harness)
     os.kill(harness.watchdog(), signal.SIGKILL)
 
@@ -118,8 +118,8 @@ def test_an_owner_that_lost_its_guard_puts_back_itself(harness: LeaseHarness) ->
     assert ended(pid) == 0
 
 
-def test_a_frozen_owner_is_left_to_its_guard(harness: LeaseHarness) -> None:
-    """An owner that stands still for three seconds is killed by its guard, which puts all back."""
+def test_a_frozen_owner_is_left_to_its_watchdog(harness: LeaseHarness) -> None:
+    """An owner that stands still for three seconds is killed by its watchdog, which puts all back."""
     pid = owner(harness)
     os.kill(pid, signal.SIGSTOP)
     written = writes(harness)
@@ -132,7 +132,7 @@ def test_a_frozen_owner_is_left_to_its_guard(harness: LeaseHarness) -> None:
     assert ended(pid) == -signal.SIGKILL
 
 
-def test_an_owner_that_does_not_heed_is_left_to_its_guard(harness: LeaseHarness) -> None:
+def test_an_owner_that_does_not_heed_is_left_to_its_watchdog(harness: LeaseHarness) -> None:
     """An owner that is at work and does not end within twenty seconds: the same."""
     pid = owner(harness, heeds=False)
     written = writes(harness)
@@ -145,7 +145,7 @@ def test_an_owner_that_does_not_heed_is_left_to_its_guard(harness: LeaseHarness)
     assert ended(pid) == -signal.SIGKILL
 
 
-def test_frozen_owner_and_guard_are_killed(harness: LeaseHarness) -> None:
+def test_frozen_owner_and_watchdog_are_killed(harness: LeaseHarness) -> None:
     """With both standing still, both are killed, and the lease is paid here."""
     pid, watchdog = owner(harness), harness.watchdog()
     for each in (watchdog, pid):
@@ -181,8 +181,8 @@ def test_who_cannot_be_killed_is_told(harness: LeaseHarness, monkeypatch: pytest
     assert harness.is_clean
 
 
-def test_a_frozen_owner_without_a_guard_is_killed(harness: LeaseHarness) -> None:
-    """With the guard dead and the owner standing still, the lease is paid here."""
+def test_a_frozen_owner_without_a_watchdog_is_killed(harness: LeaseHarness) -> None:
+    """With the watchdog dead and the owner standing still, the lease is paid here."""
     pid = owner(harness)
     os.kill(harness.watchdog(), signal.SIGKILL)
     os.kill(pid, signal.SIGSTOP)
@@ -195,7 +195,7 @@ def test_a_frozen_owner_without_a_guard_is_killed(harness: LeaseHarness) -> None
 
 
 def test_an_owner_that_has_detached_is_no_owner(harness: LeaseHarness) -> None:
-    """It may live on for a moment: its guard is asked too, and all is back."""
+    """It may live on for a moment: its watchdog is asked too, and all is back."""
     pid = owner(harness, detaches=True)
     written = writes(harness)
 

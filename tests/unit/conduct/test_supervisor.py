@@ -1,4 +1,4 @@
-"""The doorkeeper of an exec, apart from any namespace."""
+"""The supervisor of an exec, apart from any namespace."""
 
 from __future__ import annotations
 

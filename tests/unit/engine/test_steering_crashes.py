@@ -60,7 +60,7 @@ def play(kernel: FakeKernel, here: Path) -> None:
 
 
 def recover(settings: dict[Knob, Setting], here: Path, **oddities: Any) -> tuple[FakeKernel, list[Leftover]]:
-    """A guard, or `chaoskit restore`, on what was left behind."""
+    """A watchdog, or `chaoskit restore`, on what was left behind."""
     kernel = FakeKernel(settings=dict(settings), **oddities)
     with Journal.at(here) as journal:
         return kernel, restore(kernel, journal)
