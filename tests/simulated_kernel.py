@@ -1,4 +1,4 @@
-"""A kernel on paper: a file, so that several processes see the same one; and owners that die while they change it."""
+"""Simulates a kernel in a file that several processes share, and starts lease owners that die at given moments."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _nothing(_moment: str) -> None:
 
 @dataclass(frozen=True)
 class SimulatedKernel:
-    """Implements `restore.Door`; every write replaces the whole file, so that a kill leaves it whole.
+    """Implements `recovery.SearchableKernel`; every write replaces the whole file, so that a kill leaves it whole.
 
     `hook` is called with "before" and "after" at each write.
     """
@@ -98,7 +98,7 @@ class SimulatedKernel:
         return ()
 
     def orphans(self) -> list[Knob]:
-        """What bears our names, in the order of taking away."""
+        """What has chaoskit's names, in the order of removal."""
         return [knob for knob in (ROOT, IFB) if knob in self.settings]
 
     @contextmanager
@@ -109,7 +109,7 @@ class SimulatedKernel:
 
 @dataclass
 class LeaseHarness:
-    """A paper kernel, a state folder and a lock of one's own; and the processes that were started with them."""
+    """A simulated kernel, its own state folder and lock, and the processes that were started with them."""
 
     folder: Path
     request: LeaseRequest = field(default_factory=lambda: LeaseRequest("inject", "a test", "eth0", 60 * 10**9))
@@ -133,7 +133,7 @@ class LeaseHarness:
 
     @property
     def is_clean(self) -> bool:
-        """Whether all is as it was, and nothing tells of it."""
+        """Whether all settings are restored, and no lease is left."""
         return self.kernel.settings == BEFORE and self.has_no_lease
 
     @property
@@ -164,7 +164,7 @@ class LeaseHarness:
             os._exit(code)
 
     def begun(self, then: Callable[[HeldLease], None] | None = None) -> int:
-        """The pid of an owner that has changed everything, and waits for ever."""
+        """The pid of an owner that has changed everything, and waits."""
         ready = self.folder / "ready"
         ready.unlink(missing_ok=True)
 
@@ -184,7 +184,7 @@ class LeaseHarness:
         return watchdog.pid
 
     def restore(self, lease: str | None = None, clock: Clock | None = None) -> list[str]:
-        """What `chaoskit restore` could not put back; what it says is in `said`."""
+        """What `chaoskit restore` could not restore; what it says is in `said`."""
         clock = clock or RealClock()
         recovery = Recovery(self.leases, self.kernel.opened, self.said.append, clock, self.lock)
         if lease is None:
@@ -194,7 +194,7 @@ class LeaseHarness:
         return recovery.leftovers
 
     def close(self) -> None:
-        """Nothing that was started here lives on."""
+        """End all processes that were started here."""
         with suppress(ValueError):
             if self.lease.watchdog:
                 self.pids.append(self.lease.watchdog.pid)
@@ -222,7 +222,7 @@ def eventually(condition: Callable[[], bool], patience: float = 30.0) -> bool:
 
 
 def has_ended(pid: int) -> bool:
-    """Whether a child of ours, which is collected, or any other process has ended."""
+    """Whether a child (which is reaped) or any other process has ended."""
     with suppress(ChildProcessError):
         return os.waitpid(pid, os.WNOHANG)[0] == pid
     try:

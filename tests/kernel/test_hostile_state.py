@@ -29,14 +29,14 @@ STRANGER = 4242
 
 @pytest.fixture
 def harness(tmp_path: Path) -> Iterator[LeaseHarness]:
-    """A kernel on paper, and a state folder that is root's."""
+    """A simulated kernel, and a state folder that is root's."""
     made = LeaseHarness(tmp_path / "bench")
     yield made
     made.close()
 
 
 def give_away(path: Path) -> None:
-    """It belongs to somebody else from now on."""
+    """It belongs to another user from now on."""
     os.chown(path, STRANGER, STRANGER, follow_symlinks=False)
 
 
@@ -113,7 +113,7 @@ def _fifo(leases: Leases, name: str) -> None:
     ],
 )
 def test_nothing_that_others_can_write_is_obeyed(harness: LeaseHarness, harm: Harm) -> None:
-    """A journal, a lease or a folder that another user owns, can write or can replace is not paid: restore names it,
+    """A journal, a lease or a folder that another user owns, can write or replace is not restored: restore names it,
     and nothing that it tells is put back."""
     name = dead_lease(harness)
     told = {knob: harness.kernel.settings[knob] for knob in (FORWARD, LINK)}
@@ -125,7 +125,7 @@ def test_nothing_that_others_can_write_is_obeyed(harness: LeaseHarness, harm: Ha
     assert {knob: harness.kernel.settings[knob] for knob in told} == told
 
 
-def test_a_forged_lease_kills_nobody(harness: LeaseHarness) -> None:
+def test_a_forged_lease_kills_no_process(harness: LeaseHarness) -> None:
     """A lease that a stranger has put there names a process of root's: it gets no signal."""
     dead = dead_lease(harness)
     victim = os.fork()
@@ -160,7 +160,7 @@ def test_a_state_folder_of_others_is_refused_before_the_first_change(harness: Le
 
 def test_the_run_directory_can_be_stolen_without_harm(harness: LeaseHarness, tmp_path: Path) -> None:
     """A user who owns the parent renames a run directory away while its run is under way, and puts his own journal
-    there: it is not paid, whoever dies; the copy of the real one arrives where the directory has gone."""
+    there: it is not restored, whichever process dies; the copy of the real one arrives where the directory has gone."""
     stolen = tmp_path / "runs" / "one"
     stolen.mkdir(parents=True)
     harness.request = replace(harness.request, run=stolen)
@@ -180,7 +180,7 @@ def test_the_run_directory_can_be_stolen_without_harm(harness: LeaseHarness, tmp
 
 @pytest.mark.parametrize("umask", [0o000, 0o077])
 def test_the_state_folder_has_its_modes_whatever_the_umask(harness: LeaseHarness, umask: int) -> None:
-    """0755 for folders and 0644 for files: everybody may look, nobody else may write."""
+    """0755 for folders and 0644 for files: every user may read, no other user may write."""
     former = os.umask(umask)
     try:
         owner = harness.begun()
@@ -220,7 +220,7 @@ def squatter(names: list[str], backlog: int = 5) -> Iterator[int]:
         os.close(tell)
 
 
-def test_a_squatted_lock_stops_nobody(harness: LeaseHarness) -> None:
+def test_a_squatted_lock_stops_no_run(harness: LeaseHarness) -> None:
     """Whatever names another user takes, root's lease begins, and root's restore goes on and names him."""
     with squatter([harness.lock, f"{harness.lock}/0", f"{harness.lock}/{'0' * 16}"]) as pid:
         assert not lock.is_taken(harness.lock)
@@ -244,8 +244,8 @@ def test_a_stranger_does_not_hide_who_holds_the_lock(harness: LeaseHarness) -> N
             harness.hold(lambda _: None)
 
 
-def test_a_full_backlog_hides_nobody(harness: LeaseHarness) -> None:
-    """Thousands of connections to the lock's own socket, which anybody may make: the watchdog takes them off."""
+def test_a_full_backlog_hides_no_holder(harness: LeaseHarness) -> None:
+    """Thousands of connections to the lock's own socket, which every user may make: the watchdog accepts them."""
     owner = harness.begun()
     found = lock.holder(harness.lock)
     assert found is not None
@@ -283,7 +283,7 @@ def test_a_change_under_a_squatted_lock_is_put_back(harness: LeaseHarness) -> No
 
 
 def test_a_run_directory_of_another_is_refused(tmp_path: Path) -> None:
-    """A `--out` that somebody else owns takes no record, even when it is empty, and the sentence says whose it is."""
+    """A `--out` of another user gets no record, even when it is empty, and the sentence says whose it is."""
     (tmp_path / "out").mkdir()
     give_away(tmp_path / "out")
 

@@ -209,7 +209,7 @@ def test_somebody_elses_table_of_our_name_is_foreign(cable: Cable, tmp_path: Pat
 
 
 def test_a_killed_owner_leaves_nothing(cable: Cable) -> None:
-    """kill -9: the table has gone with its owner, the lease is paid by the watchdog, and somebody else's table stays."""
+    """kill -9: the table has gone with its owner, the watchdog restores the lease, and a foreign table stays."""
     before = cable.rules()
     command = cable.inject()
     assert cable.hits()

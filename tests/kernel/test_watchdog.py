@@ -1,4 +1,4 @@
-"""Whoever dies, on a real kernel: leases on a veth, their owners and watchdogs killed, frozen, and their disk full."""
+"""Deaths of owners and watchdogs on a real kernel: leases on a veth, processes killed or frozen, and a full disk."""
 
 from __future__ import annotations
 
@@ -305,7 +305,7 @@ def test_a_disk_that_fills_up_later_does_not_stop_the_way_back(setup: VethNamesp
 
 
 def test_a_disk_gone_read_only_does_not_stop_the_way_back(setup: VethNamespace, small_disk: Path) -> None:
-    """Restore puts all back; the lease stands until it can be removed, and then the next one finds nothing owed."""
+    """Restore puts all back; the lease stands until it can be removed, and then the next one finds nothing pending."""
     before = setup.look()
     setup.leases = Leases(small_disk)
     owner, watchdog = setup.begun(), setup.watchdog()
@@ -322,7 +322,7 @@ def test_a_disk_gone_read_only_does_not_stop_the_way_back(setup: VethNamespace, 
     assert setup.is_over()
 
 
-def test_an_interface_that_vanishes_is_owed_nothing(setup: VethNamespace) -> None:
+def test_an_interface_that_is_removed_leaves_nothing_pending(setup: VethNamespace) -> None:
     """When the link is removed under a lease, what hung on it went with it, and our own things go."""
     owner = setup.begun()
     run("ip", "link", "del", "cable")

@@ -1,4 +1,4 @@
-"""Whoever dies, and however: real processes and real signals, on a kernel of paper."""
+"""Leases with owners and watchdogs that die: real processes and real signals, on a simulated kernel."""
 
 from __future__ import annotations
 
@@ -139,8 +139,8 @@ def test_owner_and_watchdog_killed_is_put_right_by_restore(harness: LeaseHarness
     ]
 
 
-def test_what_the_dead_owe_is_paid_before_anything_new(harness: LeaseHarness) -> None:
-    """A new lease is refused while a dead one owes, and says what to type; afterwards it is not."""
+def test_a_lease_that_is_not_restored_blocks_a_new_one(harness: LeaseHarness) -> None:
+    """A new lease is refused while a dead one is not restored, and says what to type; afterwards it is not."""
     owner, watchdog = harness.begun(), harness.watchdog()
     for pid in (watchdog, owner):
         os.kill(pid, signal.SIGKILL)
@@ -184,7 +184,7 @@ def test_a_mistake_of_ours_in_the_watchdog_is_told_as_one(harness: LeaseHarness)
 
 
 def test_a_mistake_in_the_watchdog_is_told_in_the_end_too(harness: LeaseHarness) -> None:
-    """Also when nobody renews any more."""
+    """Also when the lease is not renewed any more."""
     with pytest.raises(CrashError, match="everything was restored without it"):
         harness.hold(lambda held: held.watchdog._send("deadline soon"))
 
@@ -228,7 +228,7 @@ def test_an_owner_does_not_wait_for_a_frozen_watchdog(harness: LeaseHarness) -> 
 
 
 def test_a_signal_to_the_watchdog_ends_the_owner_and_puts_all_back(harnesses: Harnesses) -> None:
-    """SIGTERM, SIGINT, SIGHUP or SIGQUIT to the watchdog: pay now, and the owner cannot go on."""
+    """SIGTERM, SIGINT, SIGHUP or SIGQUIT to the watchdog: it restores, and the owner is killed."""
     for sign in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         harness = harnesses()
         owner = harness.begun()
@@ -252,8 +252,8 @@ def test_a_frozen_owner_cannot_outlast_its_lease(harness: LeaseHarness) -> None:
 
 
 def test_a_machine_that_stood_still_costs_no_owner(harness: LeaseHarness) -> None:
-    """When owner and watchdog have both missed the lease's end, the owner puts back itself and ends well, whoever of
-    the two goes on first."""
+    """When owner and watchdog have both missed the lease's end, the owner restores itself and ends well, whichever of
+    the two continues first."""
     harness.request = replace(harness.request, length=SECOND)
     owner = harness.begun(lambda held: time.sleep(max(0, held.lease.deadline - boottime()) / 1e9))
     watchdog, deadline = harness.watchdog(), harness.lease.deadline
@@ -328,7 +328,7 @@ def test_the_second_is_told_who_was_first(harness: LeaseHarness) -> None:
 
 
 def test_a_foreign_change_is_left_alone_and_the_lease_stays(harness: LeaseHarness) -> None:
-    """What somebody else changed meanwhile keeps their value and is reported; all the rest is back."""
+    """What another program changed meanwhile keeps their value and is reported; all the rest is back."""
 
     def meddle(_held: HeldLease) -> None:
         harness.kernel.fill(harness.kernel.settings | {LINK: Link(True, 9000, 2)})
@@ -353,7 +353,7 @@ def test_a_watchdog_leftovers_are_told_by_restore(harness: LeaseHarness) -> None
 
 
 def test_a_watchdog_has_nothing_of_its_owner(harness: LeaseHarness) -> None:
-    """Its own session, no terminal, no folder, no pipe of the owner's: whoever reads our output sees its end."""
+    """Its own session, no terminal, no folder, no pipe of the owner's: a reader of the output sees its end."""
     reader, writer = os.pipe()
     owner = harness.begin(lambda held: held.detach())
     os.close(writer)

@@ -1,4 +1,4 @@
-"""What goes with its maker, when its maker leaves it to a watchdog."""
+"""Settings that end with their owner's sockets, when a watchdog keeps copies of these."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from chaoskit.conduct.lease_scope import HeldLease
 
 @dataclass(frozen=True)
 class Hanging(SimulatedKernel):
-    """A kernel in which something is in force as long as anybody holds this descriptor."""
+    """A kernel in which something is in force as long as a process holds this descriptor."""
 
     line: int = -1
 
@@ -27,7 +27,7 @@ class Hanging(SimulatedKernel):
 
 @pytest.fixture
 def harness(tmp_path: Path) -> Iterator[LeaseHarness]:
-    """A paper kernel, and nothing left behind."""
+    """A simulated kernel, and nothing left behind."""
     found = LeaseHarness(tmp_path / "bench")
     yield found
     found.close()
@@ -42,7 +42,7 @@ def line(tmp_path: Path) -> Path:
 
 
 def is_held(line: Path) -> bool:
-    """Whether anybody has its writing end open."""
+    """Whether a process has its writing end open."""
     reader = os.open(line, os.O_RDONLY | os.O_NONBLOCK)
     try:
         return os.read(reader, 1) != b""
@@ -64,8 +64,8 @@ def test_a_watchdog_holds_what_its_owner_leaves_to_it(harness: LeaseHarness, lin
 
     def look(when: str) -> None:
         if when == "before":
-            with looks.open("a") as book:
-                book.write("held " if is_held(line) else "gone ")
+            with looks.open("a") as file:
+                file.write("held " if is_held(line) else "gone ")
 
     owner = harness.begin(detach, look)
     os.close(theirs)

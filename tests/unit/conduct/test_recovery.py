@@ -1,4 +1,4 @@
-"""Leases of the living, of elsewhere, of another time, and of nobody: what restore makes of each."""
+"""What restore does with leases of living, dead and foreign owners, of other boots and of other namespaces."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def harness(tmp_path: Path) -> Iterator[LeaseHarness]:
 
 
 class Hasty(RealClock):
-    """Fifty times as fast as ours for its first 25 s, in which owners are given up; then whoever is asked has time."""
+    """Fifty times as fast as ours for its first 25 s, in which owners are given up; then processes have time to end."""
 
     def __init__(self) -> None:
         self._begun = super().now()
@@ -87,7 +87,7 @@ def left_by(harness: LeaseHarness, **other: str) -> Lease:
 
 
 def test_nothing_to_do_is_nothing_said(harness: LeaseHarness) -> None:
-    """Without leases and without anything of ours, restore is silent and well."""
+    """Without leases and without leftovers, restore is silent and well."""
     assert harness.restore() == []
     assert harness.said == []
 
@@ -146,7 +146,7 @@ def test_an_owner_that_does_not_heed_is_left_to_its_watchdog(harness: LeaseHarne
 
 
 def test_frozen_owner_and_watchdog_are_killed(harness: LeaseHarness) -> None:
-    """With both standing still, both are killed, and the lease is paid here."""
+    """With both standing still, both are killed, and the lease is restored here."""
     pid, watchdog = owner(harness), harness.watchdog()
     for each in (watchdog, pid):
         os.kill(each, signal.SIGSTOP)
@@ -182,7 +182,7 @@ def test_who_cannot_be_killed_is_told(harness: LeaseHarness, monkeypatch: pytest
 
 
 def test_a_frozen_owner_without_a_watchdog_is_killed(harness: LeaseHarness) -> None:
-    """With the watchdog dead and the owner standing still, the lease is paid here."""
+    """With the watchdog dead and the owner standing still, the lease is restored here."""
     pid = owner(harness)
     os.kill(harness.watchdog(), signal.SIGKILL)
     os.kill(pid, signal.SIGSTOP)
@@ -208,7 +208,7 @@ def test_an_owner_that_has_detached_is_no_owner(harness: LeaseHarness) -> None:
 
 
 def test_what_an_owner_cannot_put_back_is_told_once(harness: LeaseHarness) -> None:
-    """A knob that somebody else changed: it is left over, once, and all the others are told as put back."""
+    """A knob that another program changed is reported once, and all the others as restored."""
     owner(harness)
     harness.kernel.fill(harness.kernel.settings | {LINK: Link(True, 9000, 2)})
 
@@ -259,7 +259,7 @@ def test_one_lease_is_paid_by_name(harness: LeaseHarness) -> None:
 
 
 def test_a_torn_lease_is_paid_only_by_name(harness: LeaseHarness) -> None:
-    """Cut at any byte, it is left over and told; named, it is paid here, for then somebody knows that it is ours."""
+    """Cut at any byte, it is left over and told; named, it is restored here."""
     left_by(harness)
     path = harness.leases.folder("dead") / LEASE
     raw, journal = path.read_bytes(), (harness.leases.folder("dead") / FILE).read_bytes()
@@ -281,7 +281,7 @@ def test_a_torn_lease_is_paid_only_by_name(harness: LeaseHarness) -> None:
 
 
 def test_a_torn_lease_hides_no_other(harness: LeaseHarness) -> None:
-    """Beside one that cannot be read the others are paid; and one that owes nothing goes."""
+    """Beside one that cannot be read the others are restored; and one with nothing pending is removed."""
     left_by(harness)
     for name, journal in (("torn", b"hello\n"), ("young", b"")):
         harness.leases.folder(name).mkdir()
@@ -296,7 +296,7 @@ def test_a_torn_lease_hides_no_other(harness: LeaseHarness) -> None:
 
 
 def test_an_edited_journal_is_left_over(harness: LeaseHarness) -> None:
-    """A journal with a line that is none of ours is told by number, and nothing is guessed from it."""
+    """A journal with a line that chaoskit did not write is told by number, and nothing is guessed from it."""
     left_by(harness)
     path = harness.leases.folder("dead") / FILE
     path.write_bytes(b"hello\n" + path.read_bytes())
@@ -309,7 +309,7 @@ def test_an_edited_journal_is_left_over(harness: LeaseHarness) -> None:
 
 
 def test_a_holder_that_no_lease_names_is_not_disturbed(harness: LeaseHarness) -> None:
-    """With the lock held by somebody whom we do not know, restore changes nothing and says who it is."""
+    """With the lock held by an unknown process, restore changes nothing and says who it is."""
     left_by(harness)
 
     with Lock.take(harness.lock), pytest.raises(RefusedError, match=f"process {os.getpid()} "):

@@ -14,7 +14,7 @@ def test_it_ends_with_its_conductor() -> None:
         assert supervisor.process.state
 
 
-def test_a_mistake_of_ours_in_it_is_told_as_one(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_crash_of_the_supervisor_is_reported(capfd: pytest.CaptureFixture[str]) -> None:
     """One that a mistake ends, here over a message that no conductor sends: exit code 70, and a report."""
     with pytest.raises(CrashError, match="the supervisor process crashed"), Supervisor() as supervisor:
         supervisor._channel.send(b"no JSON")

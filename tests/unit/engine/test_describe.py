@@ -1,4 +1,4 @@
-"""What the engine tells a person."""
+"""How settings and commands are written for people."""
 
 from __future__ import annotations
 

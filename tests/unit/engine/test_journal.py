@@ -1,4 +1,4 @@
-"""The journal: what is owed, whatever the crash left of it."""
+"""The journal: what is pending, whatever a crash left of the file."""
 
 from __future__ import annotations
 
@@ -95,15 +95,15 @@ def test_every_kind_of_setting_survives_the_file(tmp_path: Path) -> None:
 
 
 def test_the_last_knob_touched_comes_first(tmp_path: Path) -> None:
-    """Debts are in the reverse order of the first intents; what was restored is none."""
+    """Pending restores are in the reverse order of the first intents; what was restored is none."""
     assert pending_restores(three_changes(tmp_path)) == [
         PendingRestore(FORWARD, Sysctl("0"), Sysctl("1"), finished=False),
         PendingRestore(MTU, LARGE, SMALL, finished=True),
     ]
 
 
-def test_a_knob_changed_again_is_owed_its_first_value(tmp_path: Path) -> None:
-    """However often a knob is changed, what is owed is what it held before the first change."""
+def test_a_knob_changed_again_keeps_its_first_value(tmp_path: Path) -> None:
+    """However often a knob is changed, the pending value is the one before the first change."""
     with Journal.at(tmp_path) as journal:
         journal.intend(SHAPED, None, Netem(delay=1))
         journal.intend(MTU, LARGE, SMALL)
@@ -117,8 +117,8 @@ def test_a_knob_changed_again_is_owed_its_first_value(tmp_path: Path) -> None:
     ]
 
 
-def test_a_knob_set_back_is_owed_nothing(tmp_path: Path) -> None:
-    """A change that brings the first value back settles the debt, once it was read back."""
+def test_a_knob_set_back_has_nothing_pending(tmp_path: Path) -> None:
+    """A change that brings the first value back leaves nothing pending, once it was read back."""
     with Journal.at(tmp_path) as journal:
         journal.intend(SHAPED, None, Netem())
         journal.done(SHAPED)
@@ -139,7 +139,7 @@ def test_a_torn_last_line_is_dropped_at_every_byte(tmp_path: Path) -> None:
         assert pending_restores(raw[:cut]) == pending_restores(whole), cut
 
 
-def test_nothing_is_glued_to_a_torn_line(tmp_path: Path) -> None:
+def test_nothing_is_appended_to_a_torn_line(tmp_path: Path) -> None:
     """A journal cut at any byte and then continued holds its whole lines and the new one."""
     raw = three_changes(tmp_path)
 
@@ -153,7 +153,7 @@ def test_nothing_is_glued_to_a_torn_line(tmp_path: Path) -> None:
 
 
 def test_an_edited_line_is_named(tmp_path: Path) -> None:
-    """A whole line that is none of ours is refused by its number, not skipped."""
+    """A whole line that chaoskit did not write is refused by its number, not skipped."""
     lines = three_changes(tmp_path).splitlines(keepends=True)
 
     for wrong in (b"hello\n", b"\n", b'{"type":"intent"}\n', b'{"type":"done","knob":3}\n'):

@@ -1,4 +1,4 @@
-"""Leases on disk: whatever is in the folder, it is told in a sentence and stands in nobody's way."""
+"""Leases on disk: whatever is in the folder is reported in a sentence and blocks nothing."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_lease_cut_at_any_byte_is_told_and_hides_no_other(leases: Leases) -> N
 
 
 def test_an_edited_lease_is_told(leases: Leases) -> None:
-    """Whatever anybody makes of any field, it is a lease or a sentence, never anything else."""
+    """Whatever the value of any field, it is a lease or a sentence, never anything else."""
     leases.begin(ONE)
     path = leases.folder("one") / LEASE
     told = json.loads(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Steering, cut off at every point there is: nothing of ours is left, and nothing of others' goes."""
+"""Steering, interrupted at every point: nothing of chaoskit is left, and foreign settings stay."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WRITES = len(PHASES)
 
 @pytest.fixture(params=[BARE, SHARED], ids=["bare", "shared"])
 def before(request: pytest.FixtureRequest) -> dict[Knob, Setting]:
-    """An interface that nobody uses but us, and one with a clsact and a filter of others."""
+    """An interface used by chaoskit alone, and one with a clsact and a filter of others."""
     return dict(request.param)
 
 
@@ -134,7 +134,7 @@ def test_a_refusal_at_any_write_leaves_nothing(before: dict[Knob, Setting], fold
 def test_a_foreign_change_between_any_two_steps_survives(
     before: dict[Knob, Setting], folder: Callable[[], Path]
 ) -> None:
-    """After any change somebody sets, or takes, any knob that we have set: theirs stays, and all else goes back."""
+    """After any change another program sets, or removes, a knob that was set: its value stays, the rest is restored."""
     for number in range(1, WRITES + 1):
         for victim in dict.fromkeys(knob for knob, _ in PHASES[:number]):
             for theirs in (Foreign("theirs"), None):
