@@ -175,14 +175,14 @@ class U32Key:
 
 
 @dataclass(frozen=True)
-class U32:
+class U32Match:
     """Matches packets that match all of these keys. The kernel's u32, for kernels without flower."""
 
     keys: tuple[U32Key, ...]
     type: Literal["u32"] = "u32"
 
 
-Match = MatchAll | Flow | U32
+Match = MatchAll | Flow | U32Match
 
 
 @dataclass(frozen=True)
@@ -343,8 +343,8 @@ class Pulse:
 
 @dataclass(frozen=True)
 class QueueCounters:
-    """Counters of a qdisc, of a filter (`drops`: packets it dropped), or of a link's ingress (`drops`: packets longer than
-    a veth's MTU), since it was created. `qlen` is the number of packets in it now."""
+    """Counters of a qdisc, of a filter (`drops`: packets it dropped), or of a link's ingress (`drops`: packets longer
+    than a veth's MTU), since it was created. `qlen` is the number of packets in it now."""
 
     packets: int
     bytes: int
@@ -357,8 +357,8 @@ class QueueCounters:
 
 @dataclass(frozen=True)
 class HopCounters:
-    """A namespace's counters as a router since it was created: packets received to forward, packets too big for the next
-    link, and ICMP messages about that (type 3 code 4, ICMPv6 Packet Too Big)."""
+    """A namespace's counters as a router since it was created: packets received to forward, packets too big for the
+    next link, and ICMP messages about that (type 3 code 4, ICMPv6 Packet Too Big)."""
 
     received: int
     too_big: int
@@ -397,5 +397,4 @@ class Kernel(Protocol):
         """The counters of a namespace as a router; None when there is none of that name."""
 
     def owner_sockets(self) -> tuple[int, ...]:
-        """Descriptors of the netlink sockets that own settings of the process's own namespace (nftables tables with the owner
-        flag): these settings are removed when the last copy is closed."""
+        """Descriptors of the netlink sockets that own nftables tables here: these end with the last copy."""

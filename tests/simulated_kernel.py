@@ -85,11 +85,11 @@ class SimulatedKernel:
         """Nothing passes a file."""
         return None
 
-    def taken(self, knobs: tuple[Knob, ...]) -> dict[Knob, QueueCounters]:
+    def filter_counters(self, knobs: tuple[Knob, ...]) -> dict[Knob, QueueCounters]:
         """Nor is any taken."""
         return {}
 
-    def hop(self, place: str) -> HopCounters | None:
+    def hop_counters(self, place: str) -> HopCounters | None:
         """Nor through one."""
         return None
 

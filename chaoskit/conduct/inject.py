@@ -106,6 +106,6 @@ def _oversize_drops(kernel: Kernel, plan: InjectionPlan) -> dict[OneDirection, i
     """Packets dropped for their size, for each direction that has such a fault."""
     size_filters = tuple(knob for knob, setting in plan.changes if isinstance(setting, Filter) and setting.over)
     dropped = Counter({hits(knob): 0 for knob in size_filters})
-    for knob, seen in kernel.taken(size_filters).items():
+    for knob, seen in kernel.filter_counters(size_filters).items():
         dropped[hits(knob)] += seen.drops
     return dict(dropped)

@@ -117,7 +117,7 @@ def _on_interface(
     used: dict[OneDirection, Netem | None] = {way: Netem(limit=limit) for way in ways if qdisc(way) in knobs}
     is_steered = any(knob.kind in ("qdisc", "filter") for knob in knobs)
     is_aimed = is_steered or CLAMP in knobs
-    cuts_up = any(isinstance(setting, Filter) and setting.to == HOLE for _, setting in touched)
+    cuts_up = any(isinstance(setting, Filter) and setting.redirect_to == HOLE for _, setting in touched)
     steered = steer(ground.interface, aim, used, classifier) if is_steered else ()
     refuse_unreachable(aim, ground, (*steered, *touched))
     return StagePlan(

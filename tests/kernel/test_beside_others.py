@@ -26,7 +26,7 @@ from chaoskit.kernel.host_lookups import look
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.modules import load
 from chaoskit.kernel.netfilter import xtables
-from chaoskit.knobs import Address, Clsact, Everything, Filter, Foreign, Knob, Neighbour
+from chaoskit.knobs import Address, Clsact, Filter, Foreign, Knob, MatchAll, Neighbour
 from chaoskit.plan.injection import compile_injection
 from chaoskit.spec.injection import Injection
 from chaoskit.topology.steering import PRIORITY, qdisc
@@ -127,7 +127,7 @@ def test_a_filter_of_another_chain_is_no_neighbour(pair: LinuxKernel) -> None:
         hang("chain 7 matchall action pass", PRIORITY)
 
     assert pair.read(ours) is None
-    pair.write(ours, wanted := Filter("all", Everything(), None))
+    pair.write(ours, wanted := Filter("all", MatchAll(), None))
     assert pair.read(ours) == wanted
     pair.write(ours, None)
     with pytest.raises(RefusedError, match="a filter hangs in it still"):

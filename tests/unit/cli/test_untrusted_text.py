@@ -218,7 +218,7 @@ def test_a_lease(tmp_path: Path) -> None:
     here = Location.current()
     lease = Lease(
         id="20261124T120730-4711",
-        **dict.fromkeys(("command", "by", "interface"), EVIL),  # type: ignore[arg-type]
+        **dict.fromkeys(("command", "user", "interface"), EVIL),  # type: ignore[arg-type]
         since="2026-11-24T12:07:30.000+00:00",
         until="2026-11-24T12:08:30.000+00:00",
         deadline=1,

@@ -182,7 +182,7 @@ def test_pulses_come_with_every_phase(
     plan: Plan, tmp_path: Path, kernel: SlowKernel, journal: Journal, clock: ManualClock
 ) -> None:
     """Each phase does its own, in their order, once its knobs are set."""
-    pulses = (Pulse("forget-paths", "client"), Pulse("forget-paths", "server"))
+    pulses = (Pulse("flush-pmtu", "client"), Pulse("flush-pmtu", "server"))
     phases = tuple(phase.model_copy(update={"pulses": pulses}) for phase in plan.phases)
 
     walk(plan.model_copy(update={"phases": phases}), tmp_path, kernel, journal, Endless(clock, 20 * SECOND))

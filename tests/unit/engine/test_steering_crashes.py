@@ -13,14 +13,14 @@ from chaoskit.engine.apply_restore import Leftover, apply, examine, restore
 from chaoskit.engine.journal import FILE, Journal
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.fake import FakeKernel, PowerCut
-from chaoskit.knobs import Change, Clsact, Everything, Filter, Foreign, Ifb, Knob, Link, Netem, Setting
+from chaoskit.knobs import Change, Clsact, Filter, Foreign, Ifb, Knob, Link, MatchAll, Netem, Setting
 from chaoskit.topology.steering import Aim, Remote, steer
 
 LINK = Knob("link", "", "eth0")
 CLSACT = Knob("clsact", "", "eth0")
 THEIR_FILTER = Knob("filter", "", "eth0 egress 1")
 BARE: dict[Knob, Setting] = {LINK: Link(True, 1500, 65535)}
-SHARED = BARE | {CLSACT: Clsact(), THEIR_FILTER: Filter("all", Everything(), "their-ifb")}
+SHARED = BARE | {CLSACT: Clsact(), THEIR_FILTER: Filter("all", MatchAll(), "their-ifb")}
 AIM = Aim((Remote("10.0.0.2/32", 443),), protocol="tcp")
 PHASES: tuple[Change, ...] = (
     *steer("eth0", AIM, {"up": Netem(delay=1), "down": None}, "flower"),

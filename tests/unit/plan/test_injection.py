@@ -9,7 +9,7 @@ import pytest
 
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.host_lookups import ForeignFilter, HostLookups
-from chaoskit.knobs import Filter, Flow, Keys, Netem
+from chaoskit.knobs import Filter, Flow, Netem, U32Match
 from chaoskit.plan.injection import InjectionPlan, compile_injection
 from chaoskit.spec.injection import Injection
 from chaoskit.topology.steering import qdisc
@@ -23,7 +23,7 @@ def planned(ground: HostLookups = GROUND, classifier: str = "flower", **words: A
     return compile_injection(Injection.model_validate(defaults | words), ground, classifier)
 
 
-def matches(plan: InjectionPlan, hook: str) -> list[Flow | Keys]:
+def matches(plan: InjectionPlan, hook: str) -> list[Flow | U32Match]:
     return [
         setting.match
         for knob, setting in plan.changes
@@ -111,7 +111,7 @@ def test_u32_cannot_say_ports_over_ipv6() -> None:
     """Without flower, IPv4 ports are said with u32, and IPv6 ports are refused with the remedy."""
     with pytest.raises(RefusedError, match="modprobe cls_flower"):
         planned(classifier="u32")
-    assert all(isinstance(match, Keys) for match in matches(planned(classifier="u32", ip="4"), "ingress"))
+    assert all(isinstance(match, U32Match) for match in matches(planned(classifier="u32", ip="4"), "ingress"))
 
 
 @pytest.mark.parametrize(
