@@ -5,7 +5,7 @@ GUEST := $(PYTHON_IN) tests/in_guest.py --limit 25min
 # A test that fails is made once more, and named in the end: processors, clocks and ports are shared with others.
 PYTEST := -m pytest -p no:cacheprovider --reruns 1 -rR
 # What is about words, or about very many processes, and the same on every kernel: once is enough, on our own.
-ONCE := commands tc_words soak path_faults remedies interface_stage mss_clamp guard inject
+ONCE := commands tc_words soak path_faults remedies interface_stage mss_clamp watchdog inject
 ON_ANY := $(patsubst %,--ignore=tests/kernel/test_%.py,$(ONCE))
 # Some tests write a journal some thousand times, each line to the disk.
 MEMORY := $(firstword $(wildcard /dev/shm) /tmp)

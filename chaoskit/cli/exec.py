@@ -30,7 +30,7 @@ def exec(
 ) -> None:
     """Run a command behind a fault. Its exit code is ours; end our own words with -- before it."""
     from chaoskit.conduct import sudo_caller
-    from chaoskit.conduct.user_command import Command, refusal
+    from chaoskit.conduct.user_command import Command, check_executable
     from chaoskit.errors import SpecError
     from chaoskit.substrate.selection import SubstrateOptions
 
@@ -43,21 +43,21 @@ def exec(
         raise SpecError(
             "--fault, --variant, --kernel, --substrate go with FILE, --seed with --down, --up; take them away"
         )
-    if refused := refusal(argv):
+    if refused := check_executable(argv):
         complain(refused[0])
         raise typer.Exit(refused[1])
-    command = Command.here(argv, sudo_caller.choose(as_root, complain))
+    command = Command.with_own_environment(argv, sudo_caller.choose(as_root, complain))
     if file is None:
         raise typer.Exit(_outside(down, up, seed, command))
     raise typer.Exit(_lab(file, variant, fault, SubstrateOptions(substrate.value, kernel, "real"), command))
 
 
 def _outside(down: str | None, up: str | None, seed: int, command: Command) -> int:
-    from chaoskit.conduct.exec import outside
+    from chaoskit.conduct.exec import on_host_network
     from chaoskit.plan.exec import shaped
     from chaoskit.spec.exec import exec_faults
 
-    return outside(shaped(exec_faults(down, up, seed)), command, complain)
+    return on_host_network(shaped(exec_faults(down, up, seed)), command, complain)
 
 
 def _lab(file: Path, variant: str | None, fault: str | None, wish: SubstrateOptions, command: Command) -> int:

@@ -33,7 +33,7 @@ def ended(work: Callable[[], int]) -> int:
 
 def _failed(error: BaseException) -> int:
     """Say what went wrong, and whose fault it was. Returns the exit code."""
-    match crash_report.fault_of(error):
+    match crash_report.underlying_error(error):
         case KeyboardInterrupt():
             terminal.complain("interrupted")
             return INTERRUPTED
@@ -41,7 +41,7 @@ def _failed(error: BaseException) -> int:
             terminal.complain(str(fault))
             return fault.exit_code
         case mistake:
-            return crash_report.tell(mistake)
+            return crash_report.print_report(mistake)
 
 
 def _command() -> int:

@@ -32,12 +32,12 @@ def restore(
         terminal.say(line)
 
     leases = Leases(state_folder(os.environ, os.geteuid()))
-    settlement = Recovery(leases, lambda: LinuxKernel(facts()), say)
+    recovery = Recovery(leases, lambda: LinuxKernel(facts()), say)
     if lease is None:
-        settlement.everything()
+        recovery.restore_all()
     else:
-        settlement.one(lease)
-    if settlement.left:
-        raise NotRestoredError("not put back: " + "; ".join(settlement.left))
+        recovery.restore_one(lease)
+    if recovery.leftovers:
+        raise NotRestoredError("not restored: " + "; ".join(recovery.leftovers))
     if not said:
         terminal.say("nothing to restore: chaoskit has changed nothing here")

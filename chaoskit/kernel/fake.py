@@ -70,16 +70,16 @@ class FakeKernel:
         self._needs_power()
         return QueueCounters(0, 0, 0, 0, 0, 0, 0) if knob in self.settings else None
 
-    def taken(self, knobs: tuple[Knob, ...]) -> dict[Knob, QueueCounters]:
+    def filter_counters(self, knobs: tuple[Knob, ...]) -> dict[Knob, QueueCounters]:
         """The same of filters."""
         return {knob: counters for knob in knobs if (counters := self.counters(knob))}
 
-    def hop(self, place: str) -> HopCounters | None:
+    def hop_counters(self, place: str) -> HopCounters | None:
         """Nothing passes through one either."""
         self._needs_power()
         return HopCounters(0, 0, 0) if Knob("namespace", "", place) in self.settings else None
 
-    def lifelines(self) -> tuple[int, ...]:
+    def owner_sockets(self) -> tuple[int, ...]:
         """Nothing hangs on this process."""
         return ()
 

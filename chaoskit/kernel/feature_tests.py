@@ -5,7 +5,7 @@ from __future__ import annotations
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.knobs import Change, Clamp, Clsact, Everything, Filter, Flow, Ifb, Keys, Knob, Namespace, Netem, Veth
+from chaoskit.knobs import Change, Clamp, Clsact, Filter, Flow, Ifb, Knob, MatchAll, Namespace, Netem, U32Match, Veth
 
 _SEED = 42
 _SHAPED = Knob("qdisc", "", "try")
@@ -15,11 +15,11 @@ _TRIALS: dict[str, Change] = {
     "netem": (_SHAPED, Netem(delay=1_000_000, seed=_SEED)),
     "ifb": (Knob("ifb", "", "try-ifb"), Ifb()),
     "clsact": (Knob("clsact", "", "try"), Clsact()),
-    "matchall": (Knob("filter", "", "try egress 1"), Filter("all", Everything(), to="try-ifb")),
-    "flower": (Knob("filter", "", "try egress 2"), Filter("ip", Flow(), to="try-ifb")),
-    "u32": (Knob("filter", "", "try egress 3"), Filter("ip", Keys(()), to="try-ifb")),
-    "drop": (Knob("filter", "", "try egress 4"), Filter("ip", Keys(()), to=None)),
-    "police": (Knob("filter", "", "try egress 5"), Filter("ip", Keys(()), to=None, over=1400)),
+    "matchall": (Knob("filter", "", "try egress 1"), Filter("all", MatchAll(), redirect_to="try-ifb")),
+    "flower": (Knob("filter", "", "try egress 2"), Filter("ip", Flow(), redirect_to="try-ifb")),
+    "u32": (Knob("filter", "", "try egress 3"), Filter("ip", U32Match(()), redirect_to="try-ifb")),
+    "drop": (Knob("filter", "", "try egress 4"), Filter("ip", U32Match(()), redirect_to=None)),
+    "police": (Knob("filter", "", "try egress 5"), Filter("ip", U32Match(()), redirect_to=None, over=1400)),
     "clamp": (Knob("clamp", "", "try"), Clamp(1360)),
 }
 

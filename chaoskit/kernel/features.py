@@ -80,7 +80,7 @@ def _ask(question: Callable[[], dict[str, str]]) -> dict[str, str]:
             os.close(reader)
             os.write(writer, json.dumps(question()).encode())
         except BaseException as error:  # noqa: BLE001  whatever happened: none of the parent's business may run twice
-            status = crash_report.tell(error)
+            status = crash_report.print_report(error)
         finally:
             os._exit(status)
     os.close(writer)

@@ -44,16 +44,16 @@ def look(interface: str | None, hosts: Iterable[str]) -> HostLookups:
         return HostLookups(
             interface=name,
             mtu=link.get_attr("IFLA_MTU"),
-            least_mtu=link.get_attr("IFLA_MIN_MTU") or 0,
-            most_mtu=link.get_attr("IFLA_MAX_MTU") or _LONGEST,
+            min_mtu=link.get_attr("IFLA_MIN_MTU") or 0,
+            max_mtu=link.get_attr("IFLA_MAX_MTU") or _LONGEST,
             is_up=bool(link["flags"] & _UP),
             is_loopback=bool(link["flags"] & _LOOPBACK),
             addresses=addresses,
-            ways_in=tuple(_ways_in(ip, link["index"], peers)),
+            management_uses=tuple(_ways_in(ip, link["index"], peers)),
             foreign=tuple(beside(ip, link)),
             filters=tuple(hung(ip, link)),
-            shut=shut(ip, link),
-            apart=dict(_apart(ip, name, hosts, addresses)),
+            blocked_hooks=shut(ip, link),
+            other_interfaces=dict(_apart(ip, name, hosts, addresses)),
             ssh_peers=peers,
         )
 

@@ -149,7 +149,7 @@ class LinuxKernel:
         with _undisturbed(), translated(knob, "read"):
             return look(self._spaces[knob.place].ip, knob.name)
 
-    def taken(self, knobs: tuple[Knob, ...]) -> dict[Knob, QueueCounters]:
+    def filter_counters(self, knobs: tuple[Knob, ...]) -> dict[Knob, QueueCounters]:
         """The counters of those of these filter knobs that are there."""
         found: dict[Knob, QueueCounters] = {}
         for place in dict.fromkeys(knob.place for knob in knobs if knob.place in self._spaces):
@@ -159,11 +159,11 @@ class LinuxKernel:
             found |= {here[name]: counters for name, counters in counted.items()}
         return found
 
-    def hop(self, place: str) -> HopCounters | None:
+    def hop_counters(self, place: str) -> HopCounters | None:
         """The counters of a namespace as a hop; None when there is none of that name."""
         return snmp.counters(self._spaces[place].fd) if place in self._spaces else None
 
-    def lifelines(self) -> tuple[int, ...]:
+    def owner_sockets(self) -> tuple[int, ...]:
         """The descriptors that tables of our own namespace hang on."""
         return tuple(table.fd for table in self._spaces[""].tables.values())
 

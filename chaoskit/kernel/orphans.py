@@ -36,7 +36,7 @@ def _filters(ip: IPRoute) -> Iterator[Knob]:
     targets = {*IFBS.values(), HOLE, "", None}
     for link in ip.get_links():
         for place, setting in filters.hanging(ip, link):
-            if place.priority in PRIORITIES and isinstance(setting, Filter) and setting.to in targets:
+            if place.priority in PRIORITIES and isinstance(setting, Filter) and setting.redirect_to in targets:
                 yield Knob("filter", "", str(place))
 
 

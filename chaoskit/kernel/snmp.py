@@ -40,7 +40,7 @@ def parse(snmp: str, snmp6: str) -> HopCounters:
     }
     found |= {words[0]: int(words[1]) for line in snmp6.splitlines() if len(words := line.split()) == 2}
     return HopCounters(
-        came=found.get("Ip:InReceives", 0) + found.get("Ip6InReceives", 0) - found.get("Ip6InMcastPkts", 0),
-        too_long=found.get("Ip:FragFails", 0) + found.get("Ip:FragOKs", 0) + found.get("Ip6FragFails", 0),
-        signals=found.get("Icmp:OutDestUnreachs", 0) + found.get("Icmp6OutPktTooBigs", 0),
+        received=found.get("Ip:InReceives", 0) + found.get("Ip6InReceives", 0) - found.get("Ip6InMcastPkts", 0),
+        too_big=found.get("Ip:FragFails", 0) + found.get("Ip:FragOKs", 0) + found.get("Ip6FragFails", 0),
+        icmp_too_big=found.get("Icmp:OutDestUnreachs", 0) + found.get("Icmp6OutPktTooBigs", 0),
     )

@@ -144,7 +144,7 @@ def _phase(
 def _pulses(touched: Iterable[Knob], site: Site) -> tuple[Pulse, ...]:
     if not isinstance(site, Lab) or not any(knob.kind in _OF_PATHS for knob in touched):
         return ()
-    return (Pulse("forget-paths", "client"), Pulse("forget-paths", "server"))
+    return (Pulse("flush-pmtu", "client"), Pulse("flush-pmtu", "server"))
 
 
 def _settings(experiment: Experiment, span: Span, terms: _Terms) -> dict[Knob, Setting]:

@@ -11,7 +11,7 @@ from ipaddress import ip_address, ip_network
 
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.faults.netem import NetemWords
-from chaoskit.host_lookups import HostLookups, Hung
+from chaoskit.host_lookups import ForeignFilter, HostLookups
 from chaoskit.knobs import Change, Netem
 from chaoskit.seed import derive
 from chaoskit.spec.injection import Injection, To, Whom
@@ -57,9 +57,9 @@ class InjectionPlan:
 def compile_injection(injection: Injection, ground: HostLookups, classifier: str) -> InjectionPlan:
     """The plan of an injection on this ground, by flower or u32. Raises RefusedError and SpecError."""
     refuse(injection, ground, injection.allow_management_interface)
-    if ground.ways_in and injection.for_ > LONGEST_WAY_IN:
+    if ground.management_uses and injection.for_ > LONGEST_WAY_IN:
         raise SpecError(
-            f"{ground.interface} {ground.ways_in[0]}, so its lease is {LONGEST_WAY_IN} at the most: "
+            f"{ground.interface} {ground.management_uses[0]}, so its lease is {LONGEST_WAY_IN} at the most: "
             f"give --for {LONGEST_WAY_IN} or less"
         )
     aim = aim_at(injection, ground)
@@ -142,9 +142,9 @@ def refuse(whom: Whom, ground: HostLookups, allow_management_interface: bool, co
         raise RefusedError(f"{ground.interface} is down: sudo ip link set {ground.interface} up, or name another")
     if allow_management_interface:
         return
-    if ground.ways_in:
+    if ground.management_uses:
         raise RefusedError(
-            f"{ground.interface} {' and '.join(ground.ways_in)}: a mistake there may cut you off. "
+            f"{ground.interface} {' and '.join(ground.management_uses)}: a mistake there may cut you off. "
             f"If you mean it, {consent}"
         )
     for peer in ground.ssh_peers:
@@ -157,8 +157,8 @@ def refuse_unreachable(aim: Aim, ground: HostLookups, changes: Iterable[Change])
     """Raises RefusedError where filters of these changes cannot hang, or where nothing of the aim gets to them."""
     name, meant = ground.interface, _versions(aim)
     for hook, (first, _) in _hooks(changes).items():
-        if hook in ground.shut:
-            raise RefusedError(f"{name}: {ground.shut[hook]}")
+        if hook in ground.blocked_hooks:
+            raise RefusedError(f"{name}: {ground.blocked_hooks[hook]}")
         before = [each for each in ground.filters if each.hook == hook and each.priority < first and each.takes]
         if meant <= frozenset().union(*(each.takes for each in before)):
             goes = "; ".join(f"sudo tc filter del dev {name} {hook} prio {each.priority}" for each in before)
@@ -184,7 +184,7 @@ def _hooks(changes: Iterable[Change]) -> dict[str, tuple[int, int]]:
     return {hook: (min(priorities), max(priorities)) for hook, priorities in found.items()}
 
 
-def _theirs(filters: Iterable[Hung]) -> str:
+def _theirs(filters: Iterable[ForeignFilter]) -> str:
     return " and ".join(f"the {each.kind} filter with priority {each.priority}" for each in filters)
 
 
@@ -202,7 +202,7 @@ def warnings(whom: Whom, aim: Aim, ground: HostLookups, changes: Iterable[Change
             )
         if after := [each for each in theirs if each.priority > first]:
             yield f"{name}: {_theirs(after)} of somebody else at its {hook} comes after ours and misses what is hit"
-    for host, other in ground.apart.items():
+    for host, other in ground.other_interfaces.items():
         yield f"{name}: the kernel sends to {host} by {other}, and what does not pass {name} is not hit"
     if aim.local_port is not None or any(remote.port for remote in aim.remotes):
         yield "fragments show no ports, so those between these hosts are hit whatever their port"

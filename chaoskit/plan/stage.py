@@ -117,7 +117,7 @@ def _on_interface(
     used: dict[OneDirection, Netem | None] = {way: Netem(limit=limit) for way in ways if qdisc(way) in knobs}
     is_steered = any(knob.kind in ("qdisc", "filter") for knob in knobs)
     is_aimed = is_steered or CLAMP in knobs
-    cuts_up = any(isinstance(setting, Filter) and setting.to == HOLE for _, setting in touched)
+    cuts_up = any(isinstance(setting, Filter) and setting.redirect_to == HOLE for _, setting in touched)
     steered = steer(ground.interface, aim, used, classifier) if is_steered else ()
     refuse_unreachable(aim, ground, (*steered, *touched))
     return StagePlan(
@@ -134,7 +134,7 @@ def _on_interface(
             addresses=ground.addresses,
             target_addresses=_target_addresses(stage, ground),
             filters=room_for(aim, classifier) if is_steered else 0,
-            lease=_SHORT_LEASE if ground.ways_in else _LEASE,
+            lease=_SHORT_LEASE if ground.management_uses else _LEASE,
             model=stage.model,
             key_env=stage.key_env,
         ),
@@ -146,10 +146,10 @@ def _on_interface(
 def _fits(touched: tuple[Change, ...], ground: HostLookups) -> None:
     """Raises RefusedError for an MTU that this interface cannot have."""
     for _, setting in touched:
-        if isinstance(setting, Mtu) and not ground.least_mtu <= setting.bytes <= ground.most_mtu:
+        if isinstance(setting, Mtu) and not ground.min_mtu <= setting.bytes <= ground.max_mtu:
             raise RefusedError(
-                f"{ground.interface} cannot have an MTU of {setting.bytes}: it takes {ground.least_mtu} to "
-                f"{ground.most_mtu}; see ip -d link show {ground.interface}"
+                f"{ground.interface} cannot have an MTU of {setting.bytes}: it takes {ground.min_mtu} to "
+                f"{ground.max_mtu}; see ip -d link show {ground.interface}"
             )
 
 

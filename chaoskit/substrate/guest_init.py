@@ -73,7 +73,7 @@ def main(scratch: Path) -> None:
         else:
             _hand_over(Path(job.scratch) / EXIT, code)
     except BaseException as error:  # noqa: BLE001  PID 1 must not exit: the kernel would panic over it
-        crash_report.tell(error)
+        crash_report.print_report(error)
     finally:
         _power_off()
 

@@ -24,17 +24,17 @@ from chaoskit.knobs import (
     Address,
     Change,
     Clsact,
-    Everything,
     Filter,
     Ifb,
-    Key,
-    Keys,
     Knob,
     Link,
+    MatchAll,
     Namespace,
     Neighbour,
     Route,
     Sysctl,
+    U32Key,
+    U32Match,
     Veth,
 )
 from chaoskit.topology.steering import CUT, PRIORITY, OneDirection
@@ -56,8 +56,12 @@ _HOSTS: dict[OneDirection, tuple[str, str, str]] = {
 """Whom a direction's packets are for: the router's link to them, and their addresses."""
 _MUTES = {4: CUT - 2, 6: CUT - 1}
 _SIGNALS = {
-    4: Filter("ip", Keys((Key(0x0001_0000, 0x00FF_0000, 8), Key(0x0304_0000, 0xFFFF_0000, 20))), to=None),
-    6: Filter("ipv6", Keys((Key(0x0000_3A00, 0x0000_FF00, 4), Key(0x0200_0000, 0xFF00_0000, 40))), to=None),
+    4: Filter(
+        "ip", U32Match((U32Key(0x0001_0000, 0x00FF_0000, 8), U32Key(0x0304_0000, 0xFFFF_0000, 20))), redirect_to=None
+    ),
+    6: Filter(
+        "ipv6", U32Match((U32Key(0x0000_3A00, 0x0000_FF00, 4), U32Key(0x0200_0000, 0xFF00_0000, 40))), redirect_to=None
+    ),
 }
 """ICMP "fragmentation needed" (RFC 792: type 3, code 4) and ICMPv6 "packet too big" (RFC 4443: type 2), as a router
 makes them: without options or extension headers. Lost."""
@@ -176,7 +180,7 @@ def cut(segment: Segment, direction: Direction, size: int) -> tuple[Change, ...]
     end, link, _ = _ENDS[segment]
     hooks = {"up": "ingress", "down": "egress"} if end == "client" else {"up": "egress", "down": "ingress"}
     return tuple(
-        (Knob("filter", "router", f"{link} {hooks[way]} {CUT}"), Filter("all", Everything(), to=None, over=size))
+        (Knob("filter", "router", f"{link} {hooks[way]} {CUT}"), Filter("all", MatchAll(), redirect_to=None, over=size))
         for way in ways(direction)
     )
 
@@ -227,7 +231,7 @@ def _cable(segment: Segment, touched: frozenset[Knob], versions: tuple[int, ...]
         changes.append((Knob("clsact", "router", link), Clsact()))
     if is_received:
         changes += [
-            (Knob("filter", "router", f"{link} ingress {PRIORITY}"), Filter("all", Everything(), to=ifb)),
+            (Knob("filter", "router", f"{link} ingress {PRIORITY}"), Filter("all", MatchAll(), redirect_to=ifb)),
         ]
     return changes
 

@@ -22,16 +22,16 @@ from chaoskit.knobs import (
     Change,
     Clamp,
     Clsact,
-    Everything,
     Filter,
     Flow,
     Handshakes,
     Ifb,
-    Keys,
     Knob,
     Link,
+    MatchAll,
     Netem,
     RandomLoss,
+    U32Match,
 )
 from chaoskit.topology.u32_keys import keys
 
@@ -132,7 +132,7 @@ def cut(interface: str, aim: Aim, ways: Iterable[OneDirection], size: int, class
     return tuple(
         (
             Knob("filter", "", f"{interface} {WAYS[way]} {priority}"),
-            replace(told, to=HOLE if way == "up" else None, over=size),
+            replace(told, redirect_to=HOLE if way == "up" else None, over=size),
         )
         for way in ways
         for priority, told in _numbered(aim, way, classifier, CUT)
@@ -177,20 +177,20 @@ def needs(aim: Aim, classifier: str) -> frozenset[str]:
 
 def _numbered(aim: Aim, way: OneDirection, classifier: str, first: int) -> Iterator[tuple[int, Filter]]:
     for priority, told in enumerate(_filters(aim, way, classifier), first):
-        yield priority + (_U32_DOWN if way == "down" and isinstance(told.match, Keys) else 0), told
+        yield priority + (_U32_DOWN if way == "down" and isinstance(told.match, U32Match) else 0), told
 
 
 def _filters(aim: Aim, way: OneDirection, classifier: str) -> Iterator[Filter]:
     to = IFBS[way]
     if aim.is_everything:
-        yield Filter("all", Everything(), to)
+        yield Filter("all", MatchAll(), to)
         return
     for family, flow in flows(aim, way):
         if classifier == "flower":
             yield Filter(family, flow, to)
         else:
             for each in keys(family, flow):
-                yield Filter(family, Keys(each), to)
+                yield Filter(family, U32Match(each), to)
 
 
 def flows(aim: Aim, way: OneDirection) -> Iterator[tuple[Family, Flow]]:

@@ -22,12 +22,12 @@ from chaoskit.knobs import (
     Address,
     Change,
     Clsact,
-    Everything,
     Filter,
     Ifb,
     Knob,
     Link,
     Masquerade,
+    MatchAll,
     Namespace,
     Neighbour,
     Netem,
@@ -126,7 +126,7 @@ def fault(place: str, netems: dict[OneDirection, Netem]) -> tuple[Change, ...]:
             (Knob("qdisc", place, ifb), netems["down"]),
             (Knob("link", place, ifb), Link(up=True, mtu=MTU, gso_max_segs=1)),
             (Knob("clsact", place, LINK), Clsact()),
-            (Knob("filter", place, f"{LINK} {WAYS['down']} {PRIORITY}"), Filter("all", Everything(), to=ifb)),
+            (Knob("filter", place, f"{LINK} {WAYS['down']} {PRIORITY}"), Filter("all", MatchAll(), redirect_to=ifb)),
         ]
     return tuple(changes)
 

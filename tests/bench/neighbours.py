@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-from soak import ground, traffic
+from soak import interfaces, traffic
 
 from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
@@ -38,10 +38,10 @@ def main() -> None:
     words.add_argument("--blocks", type=int, default=30)
     words.add_argument("--questions", type=int, default=40)
     asked = words.parse_args()
-    ground.prepare()
-    ground.build()
+    interfaces.prepare()
+    interfaces.build()
     traffic.add_other_host()
-    answers = traffic.answering()
+    answers = traffic.start_echo_server()
     without, within = blocks(asked.blocks, asked.questions)
     os.kill(answers, signal.SIGKILL)
     touched = sum(time > traffic.LATE * 1e9 for block in within for time in block)
@@ -63,7 +63,7 @@ def blocks(count: int, questions: int) -> tuple[list[list[int]], list[list[int]]
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="chaoskit-"))
         kernel = stack.enter_context(LinuxKernel(survey()))
-        talks = traffic.talks(traffic.NEIGHBOURS, stack)
+        talks = traffic.open_sockets(traffic.NEIGHBOURS, stack)
         changes = steer("bare", AIM, {"up": FAULT, "down": FAULT}, "flower")
         list(traffic.block(talks, questions))  # warm
         for number in range(count):

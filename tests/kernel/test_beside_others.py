@@ -21,12 +21,12 @@ from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
-from chaoskit.host_lookups import Hung
+from chaoskit.host_lookups import ForeignFilter
 from chaoskit.kernel.host_lookups import look
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.modules import load
 from chaoskit.kernel.netfilter import xtables
-from chaoskit.knobs import Address, Clsact, Everything, Filter, Foreign, Knob, Neighbour
+from chaoskit.knobs import Address, Clsact, Filter, Foreign, Knob, MatchAll, Neighbour
 from chaoskit.plan.injection import compile_injection
 from chaoskit.spec.injection import Injection
 from chaoskit.topology.steering import PRIORITY, qdisc
@@ -91,7 +91,7 @@ def test_what_comes_before_ours_is_foreseen(pair: LinuxKernel) -> None:
             told = tc(f"filter show {INGRESS} prio {PRIORITY}", f"filter del {INGRESS}")
 
         kind = next(word for word in words.split() if word in ("matchall", "flower", "u32"))
-        assert found == ((Hung("ingress", kind, 1, *foreseen),) if foreseen else ()), words
+        assert found == ((ForeignFilter("ingress", kind, 1, *foreseen),) if foreseen else ()), words
         assert ("Sent 0 bytes" in told) == (words in TAKEN), words
 
 
@@ -99,7 +99,7 @@ def test_where_none_of_ours_can_hang_says_why(pair: LinuxKernel) -> None:
     """A shared block shuts its own hook, a plain ingress qdisc both; before the first change, with what to type."""
     injection = Injection.model_validate({"to": "10.0.0.2", "down": {"delay": "1ms"}, "for": "9s"})
     with pair.inside("here"):
-        assert look("cable", []).shut == {}
+        assert look("cable", []).blocked_hooks == {}
         run("tc", "qdisc", "del", "dev", "cable", "clsact")
         run("tc", "qdisc", "add", "dev", "cable", "ingress_block", "22", "clsact")
         block = look(None, ["10.0.0.2"])
@@ -109,8 +109,8 @@ def test_where_none_of_ours_can_hang_says_why(pair: LinuxKernel) -> None:
         hang("matchall action pass")
         held = look(None, ["10.0.0.2"])
 
-    assert block.shut.keys() == {"ingress"}
-    assert empty.shut.keys() == held.shut.keys() == {"ingress", "egress"}
+    assert block.blocked_hooks.keys() == {"ingress"}
+    assert empty.blocked_hooks.keys() == held.blocked_hooks.keys() == {"ingress", "egress"}
     for ground, sentence in (
         (block, "cable: its ingress filters are those of block 22"),
         (empty, "cable: an empty ingress qdisc of somebody else .*: sudo tc qdisc del dev cable ingress"),
@@ -127,7 +127,7 @@ def test_a_filter_of_another_chain_is_no_neighbour(pair: LinuxKernel) -> None:
         hang("chain 7 matchall action pass", PRIORITY)
 
     assert pair.read(ours) is None
-    pair.write(ours, wanted := Filter("all", Everything(), None))
+    pair.write(ours, wanted := Filter("all", MatchAll(), None))
     assert pair.read(ours) == wanted
     pair.write(ours, None)
     with pytest.raises(RefusedError, match="a filter hangs in it still"):

@@ -117,7 +117,7 @@ def test_a_restore_leaves_nothing(facts: Facts, tmp_path: Path) -> None:
             apply(kernel, journal, change)
         assert open_descriptors() > descriptors
         assert restore(kernel, journal) == []
-        assert journal.owed() == []
+        assert journal.pending() == []
 
         assert state(kernel, "") == before
         assert open_descriptors() == descriptors
@@ -134,7 +134,7 @@ def test_knobs_of_our_own_namespace_come_back(facts: Facts, tmp_path: Path) -> N
             apply(kernel, journal, (ours, setting))
         assert "to-client" in state(kernel, "")
         assert restore(kernel, journal) == []
-        assert journal.owed() == []
+        assert journal.pending() == []
 
         assert state(kernel, "") == before
 

@@ -18,7 +18,7 @@ import pytest
 from lab import quickest, run, state
 
 from chaoskit.clock import RealClock
-from chaoskit.conduct.exec import outside
+from chaoskit.conduct.exec import on_host_network
 from chaoskit.conduct.sudo_caller import choose
 from chaoskit.conduct.user_command import Command
 from chaoskit.errors import ChaoskitError
@@ -141,7 +141,7 @@ def start(
             os.setresuid(65534, 65534, 65534)
             ctypes.CDLL(None).prctl(4, 1)  # PR_SET_DUMPABLE: else /proc/self stays root's
         caller = choose(False, _tell)
-        code = outside(netems, Command.here(argv, caller), _tell)
+        code = on_host_network(netems, Command.with_own_environment(argv, caller), _tell)
     except ChaoskitError as error:
         os.write(2, str(error).encode())
         code = error.exit_code

@@ -18,7 +18,7 @@ from chaoskit.engine.journal import Journal
 from chaoskit.facts import Facts
 from chaoskit.kernel import modules
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.knobs import Clsact, Everything, Filter, Flow, Ifb, Key, Keys, Knob, Netem
+from chaoskit.knobs import Clsact, Filter, Flow, Ifb, Knob, MatchAll, Netem, U32Key, U32Match
 from chaoskit.substrate.uml import MODULES
 from chaoskit.topology.steering import Aim, Remote, steer
 
@@ -80,18 +80,18 @@ def flows() -> Iterator[Filter]:
 
 def others() -> Iterator[Filter]:
     """Filters that are no flows."""
-    yield from (Filter(family, Everything(), "chaos-up") for family in ("all", "ip", "ipv6"))
+    yield from (Filter(family, MatchAll(), "chaos-up") for family in ("all", "ip", "ipv6"))
     yield Filter("all", Flow(), "chaos-up")
-    yield Filter("all", Keys(()), "chaos-up")
+    yield Filter("all", U32Match(()), "chaos-up")
     for count, offset in product((1, 2, 127), (0, 4, 60, -14)):
-        keys = tuple(Key(0x01020304 << number % 8, 0xFF00FF00 | number, offset) for number in range(count))
-        yield Filter("ip", Keys(keys), "chaos-up")
+        keys = tuple(U32Key(0x01020304 << number % 8, 0xFF00FF00 | number, offset) for number in range(count))
+        yield Filter("ip", U32Match(keys), "chaos-up")
 
 
 def fates() -> Iterator[tuple[Filter, list[str]]]:
     """Everything that can be done with packets, and what tc says of the actions."""
     away = "mirred (Egress Redirect to device chaos-up) stolen"
-    for match in (Everything(), Flow(6, destination_port=443), Keys((Key(1, 255, 8),))):
+    for match in (MatchAll(), Flow(6, destination_port=443), U32Match((U32Key(1, 255, 8),))):
         yield Filter("ip", match, None), ["gact action drop"]
         for over in (68, 1400, 1490):
             yield Filter("ip", match, None, over), [f"mtu {over + 14}b action drop/continue"]
@@ -176,7 +176,7 @@ def test_everything_and_keys_read_back(door: LinuxKernel) -> None:
     assert told == [
         f"{key.value:08x}/{key.mask:08x} at {key.offset}"
         for each in asked.values()
-        if isinstance(each.match, Keys)
+        if isinstance(each.match, U32Match)
         for key in each.match.keys
     ]
 
@@ -208,14 +208,14 @@ def test_a_filter_is_replaced_by_any_other(door: LinuxKernel) -> None:
     door.write(Knob("clsact", "", "cable"), Clsact())
     knob = Knob("filter", "", "cable ingress 51717")
     kinds = [
-        Filter("all", Everything(), "chaos-up"),
-        Filter("all", Everything(), "chaos-down"),
-        Filter("ip", Everything(), "chaos-up"),
+        Filter("all", MatchAll(), "chaos-up"),
+        Filter("all", MatchAll(), "chaos-down"),
+        Filter("ip", MatchAll(), "chaos-up"),
         Filter("ip", Flow(6), "chaos-up"),
         Filter("ip", Flow(17), "chaos-up"),
         Filter("ipv6", Flow(17), "chaos-up"),
-        Filter("ip", Keys((Key(1, 1, 0),)), "chaos-up"),
-        Filter("ip", Keys((Key(1, 1, 4),)), "chaos-up"),
+        Filter("ip", U32Match((U32Key(1, 1, 0),)), "chaos-up"),
+        Filter("ip", U32Match((U32Key(1, 1, 4),)), "chaos-up"),
     ]
 
     for first, second in product(kinds, kinds):
@@ -230,7 +230,7 @@ def test_u32_of_both_directions_is_told_apart(door: LinuxKernel, tmp_path: Path)
         aim = Aim((Remote("10.0.0.2/32", 443),), protocol="tcp")
         for change in steer("cable", aim, {"up": Netem(), "down": Netem()}, "u32"):
             apply(door, journal, change)
-        filters = [debt.knob for debt in journal.owed() if debt.knob.kind == "filter"]
+        filters = [debt.knob for debt in journal.pending() if debt.knob.kind == "filter"]
         assert len(filters) == 2 * (11 + 14)
         assert len(set(filters)) == len(filters)
         assert restore(door, journal) == []

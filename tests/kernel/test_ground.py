@@ -63,32 +63,32 @@ def test_a_link_that_is_down_is_said_to_be(host: LinuxKernel) -> None:
 def test_ways_in_are_found(host: LinuxKernel) -> None:
     """A default route, also one of several hops and of IPv6, makes the interface a way in."""
     with host.inside("here"):
-        assert look("cable", []).ways_in == ()
+        assert look("cable", []).management_uses == ()
         run("ip", "route", "add", "default", "via", "10.0.0.254")
         run("ip", "-6", "route", "add", "default", "via", "fd00::254")
 
-        assert look("cable", []).ways_in == (
+        assert look("cable", []).management_uses == (
             "carries the default route (via 10.0.0.254)",
             "carries the default route (via fd00::254)",
         )
-        assert look("lo", []).ways_in == ()
+        assert look("lo", []).management_uses == ()
         run("ip", "-6", "route", "del", "default")
         run("ip", "-6", "route", "add", "default", "nexthop", "via", "fd00::254", "nexthop", "via", "fd00::253")
 
-        assert look("cable", []).ways_in[1] == "carries the default route"
+        assert look("cable", []).management_uses[1] == "carries the default route"
 
 
 def test_what_others_have_hung_there_is_told(host: LinuxKernel) -> None:
     """A foreign netem at the root is named, our own absence of one is not; so is a way that is another interface's."""
     with host.inside("here"):
         assert look("cable", ["10.0.0.2"]).foreign == ()
-        assert look("cable", ["10.0.0.2"]).apart == {}
+        assert look("cable", ["10.0.0.2"]).other_interfaces == {}
         run("tc", "qdisc", "add", "dev", "cable", "root", "netem", "delay", "1ms")
 
         ground = look("cable", ["10.0.0.2", "127.0.0.1"])
 
     assert "netem of somebody else" in "".join(ground.foreign)
-    assert ground.apart == {"127.0.0.1": "lo"}
+    assert ground.other_interfaces == {"127.0.0.1": "lo"}
 
 
 def test_ssh_sessions_are_found_behind_sudo() -> None:

@@ -317,7 +317,7 @@ def test_a_stolen_run_directory_harms_nobody(setting: Setting, begin: Run, tmp_p
 
 @only_v4_cable
 def test_a_killed_conductor_leaves_nothing(setting: Setting, begin: Run) -> None:
-    """kill -9 in the middle of a fault: its guard puts everything back long before the run's end, and the run says
+    """kill -9 in the middle of a fault: its watchdog puts everything back long before the run's end, and the run says
     that it was killed."""
     before = setting.looks()
     experiment = begin("30s")
@@ -412,7 +412,7 @@ def test_an_interface_that_vanishes_is_told(setting: Setting, begin: Run) -> Non
 
     assert experiment.ends() == 3, experiment.said.read_text()
     assert experiment.result()["outcome"]["how"] == "refused"
-    assert "cable vanished during the run" in experiment.result()["outcome"]["detail"]
+    assert "cable was removed during the run" in experiment.result()["outcome"]["detail"]
     assert not setting.is_touched()
 
 

@@ -16,13 +16,13 @@ from chaoskit.kernel.namespaces import enter_user_namespace
 from chaoskit.knobs import (
     Address,
     Clsact,
-    Everything,
     Filter,
     Flow,
     Foreign,
     Ifb,
     Knob,
     Link,
+    MatchAll,
     Mtu,
     Namespace,
     Neighbour,
@@ -39,7 +39,7 @@ U32 = ("protocol", "ip", "u32", "match", "u32", "0", "0", "action", "pass")
 
 
 def all_to(ifb: str) -> Filter:
-    return Filter("all", Everything(), ifb)
+    return Filter("all", MatchAll(), ifb)
 
 
 def test_every_kind_is_set_changed_and_taken_away(kernel: LinuxKernel) -> None:

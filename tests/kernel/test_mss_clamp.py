@@ -203,13 +203,13 @@ def test_somebody_elses_table_of_our_name_is_foreign(cable: Cable, tmp_path: Pat
         before = cable.rules()
 
         assert isinstance(cable.kernel.read(HERE), Foreign), rules
-        with Journal.at(tmp_path) as journal, pytest.raises(RefusedError, match="somebody else"):
+        with Journal.at(tmp_path) as journal, pytest.raises(RefusedError, match="another program"):
             apply(cable.kernel, journal, (HERE, Clamp(MSS)))
         assert cable.rules() == before
 
 
 def test_a_killed_owner_leaves_nothing(cable: Cable) -> None:
-    """kill -9: the table has gone with its owner, the lease is paid by the guard, and somebody else's table stays."""
+    """kill -9: the table has gone with its owner, the watchdog restores the lease, and a foreign table stays."""
     before = cable.rules()
     command = cable.inject()
     assert cable.hits()
@@ -223,9 +223,9 @@ def test_a_killed_owner_leaves_nothing(cable: Cable) -> None:
     assert cable.rules() == before
 
 
-def test_a_detached_clamp_needs_nobody_but_its_guard(cable: Cable) -> None:
-    """The table outlives its owner by the guard's copy of what it hangs on, and nft cannot take it away; `restore`
-    does. The lease's words can be injected again; and when then the books are lost and the guard is killed, nothing
+def test_a_detached_clamp_needs_nobody_but_its_watchdog(cable: Cable) -> None:
+    """The table outlives its owner by the watchdog's copy of what it hangs on, and nft cannot take it away; `restore`
+    does. The lease's words can be injected again; and when then the books are lost and the watchdog is killed, nothing
     is left to restore: the kernel has seen to it."""
     before = cable.rules()
     assert cable.inject("--detach").ended()[0] == 0
@@ -235,14 +235,14 @@ def test_a_detached_clamp_needs_nobody_but_its_guard(cable: Cable) -> None:
     with cable.kernel.inside("here"):
         deletion = subprocess.run(["nft", "delete table inet chaoskit-mss"], capture_output=True, check=False)
     assert deletion.returncode
-    assert "clamp mss: gone again" in cable.typed("restore", lease["id"])
+    assert "clamp mss: removed" in cable.typed("restore", lease["id"])
     assert cable.rules() == before
 
-    cable.typed("inject", "-", "--detach", told=json.dumps(lease["words"]))
+    cable.typed("inject", "-", "--detach", told=json.dumps(lease["injection"]))
     assert cable.rules() == first
-    guard = cable.lease()["guard"]["pid"]
+    watchdog = cable.lease()["watchdog"]["pid"]
     shutil.rmtree(cable.home)
-    os.kill(guard, signal.SIGKILL)
+    os.kill(watchdog, signal.SIGKILL)
 
     wait_for(lambda: cable.kernel.read(HERE) is None)
     assert cable.rules() == before

@@ -73,7 +73,7 @@ def in_force(kernel: LinuxKernel, folder: Path, words: dict[str, Any]) -> Iterat
         for change in fault(words).changes(Lab(4), 1000, 0):
             apply(kernel, journal, change)
         for place in ("client", "server"):
-            kernel.pulse(Pulse("forget-paths", place))
+            kernel.pulse(Pulse("flush-pmtu", place))
         try:
             yield
         finally:
@@ -138,7 +138,7 @@ def test_hosts_forget_what_they_have_learned(lab: LinuxKernel, tmp_path: Path) -
 
             assert send(lab, UP, server, 1401) == "told"
             assert "mtu 1400" in _known(lab, server)
-            lab.pulse(Pulse("forget-paths", "client"))
+            lab.pulse(Pulse("flush-pmtu", "client"))
 
             assert "mtu 1400" not in _known(lab, server)
 

@@ -57,13 +57,15 @@ def send(kernel: LinuxKernel, here: str, there: str, host: str, apart: int = PRO
 
 def seen(kernel: LinuxKernel, *hosts: str, apart: int = PROBE) -> HopCounters:
     """What the router counts while the client sends to each of these."""
-    before = kernel.hop("router")
+    before = kernel.hop_counters("router")
     for host in hosts:
         send(kernel, "client", "server", host, apart)
-    after = kernel.hop("router")
+    after = kernel.hop_counters("router")
     assert before is not None
     assert after is not None
-    return HopCounters(after.came - before.came, after.too_long - before.too_long, after.signals - before.signals)
+    return HopCounters(
+        after.received - before.received, after.too_big - before.too_big, after.icmp_too_big - before.icmp_too_big
+    )
 
 
 @pytest.mark.parametrize("host", [SERVER_V4, SERVER_V6])
@@ -77,11 +79,11 @@ def test_a_router_counts_what_was_too_long(lab: LinuxKernel, host: str, changes:
         lab.write(*change)
 
     found = seen(lab, host)
-    lost = [counters.drops for counters in lab.taken(tuple(knob for knob, _ in mute("up", (4, 6)))).values()]
+    lost = [counters.drops for counters in lab.filter_counters(tuple(knob for knob, _ in mute("up", (4, 6)))).values()]
     for knob, _ in reversed(every):
         lab.write(knob, at_rest[knob])
 
-    assert found == HopCounters(came=EACH, too_long=LONG, signals=LONG)
+    assert found == HopCounters(received=EACH, too_big=LONG, icmp_too_big=LONG)
     assert sorted(lost) == [0, LONG]
 
 
@@ -94,24 +96,24 @@ def test_what_is_taken_apart_was_too_long(lab: LinuxKernel) -> None:
     for knob, _ in narrow("up", (4,), 1400):
         lab.write(knob, None)
 
-    assert found == HopCounters(came=EACH, too_long=LONG, signals=0)
+    assert found == HopCounters(received=EACH, too_big=LONG, icmp_too_big=0)
 
 
 def test_a_wide_router_counts_what_comes(lab: LinuxKernel) -> None:
     """Nothing is too long; a namespace that is not there has no counters."""
     assert seen(lab, SERVER_V4, SERVER_V6) == HopCounters(2 * EACH, 0, 0)
-    assert lab.hop("nowhere") is None
+    assert lab.hop_counters("nowhere") is None
 
 
 @pytest.mark.parametrize("host", [SERVER_V4, SERVER_V6])
 def test_a_filter_counts_what_it_lost(lab: LinuxKernel, host: str) -> None:
     """And what it let go on; one that is not there has no counters."""
     ((knob, setting),) = cut("router-server", "up", 1400)
-    assert lab.taken((knob,)) == {}
+    assert lab.filter_counters((knob,)) == {}
     lab.write(knob, setting)
 
     send(lab, "client", "server", host)
-    (found,) = lab.taken((knob, Knob("filter", "nowhere", knob.name))).values()
+    (found,) = lab.filter_counters((knob, Knob("filter", "nowhere", knob.name))).values()
     lab.write(knob, None)
 
     assert (found.packets, found.drops) == (EACH - LONG, LONG)
@@ -151,6 +153,6 @@ def test_an_interfaces_filters_count_too(kernel: LinuxKernel, facts: Facts, dire
             send(kernel, "here", "there", "10.9.0.2")
         else:
             send(kernel, "there", "here", "10.9.0.1")
-        found = here.taken(tuple(knob for knob, _ in cuts))
+        found = here.filter_counters(tuple(knob for knob, _ in cuts))
 
     assert [(each.packets, each.drops) for each in found.values()] == [(EACH - LONG, LONG)]

@@ -91,7 +91,7 @@ def row(kernel: LinuxKernel, journal: Journal, case: tuple[str, str, int, int]) 
     for change in settings(fault, direction, ip):
         apply(kernel, journal, change)
     for place in ("client", "server"):
-        kernel.pulse(Pulse("forget-paths", place))
+        kernel.pulse(Pulse("flush-pmtu", place))
     told = transfer(kernel, direction, ip)
     return {"fault": fault, "direction": direction, "ip": ip, "probing": probing} | told
 

@@ -179,21 +179,21 @@ def _narrow(phase: _Phase) -> Iterator[Achievement]:
         return
     seen = phase.hop or HopCounters(0, 0, 0)
     evidence = Evidence(file=FILES[Hop], count=0 if phase.hop is None else 1)
-    count = _Count(seen.too_long, seen.came, evidence)
+    count = _Count(seen.too_big, seen.received, evidence)
     yield _counted(phase, "too-long", _THE_ROUTER, count, _by_size(phase, count, limits))
-    if not seen.too_long:
+    if not seen.too_big:
         return
     mutes: dict[str, list[Knob]] = defaultdict(list)
     for knob, setting in phase.settings.items():
         if isinstance(setting, Filter) and is_mute(knob):
             mutes[where(knob)].append(knob)
-    lost = {place: _lost(phase, knobs)._replace(of=seen.signals) for place, knobs in mutes.items()}
+    lost = {place: _lost(phase, knobs)._replace(of=seen.icmp_too_big) for place, knobs in mutes.items()}
     total, are_all_mute = sum(each.hit for each in lost.values()), len(mutes) >= len(limits)
     for place, each in lost.items():
         yield _counted(phase, "untold", place, each, _of_the_mute(each.hit, total, are_all_mute))
     if not are_all_mute:
-        told = _Count(seen.signals - total, seen.too_long, evidence)
-        yield _counted(phase, "told", _THE_ROUTER, told, _of_the_told(told.hit, seen.signals))
+        told = _Count(seen.icmp_too_big - total, seen.too_big, evidence)
+        yield _counted(phase, "told", _THE_ROUTER, told, _of_the_told(told.hit, seen.icmp_too_big))
 
 
 def _size(setting: Setting | None) -> int:

@@ -21,11 +21,11 @@ from chaoskit.errors import RefusedError
 from chaoskit.kernel.attributes import Attributes, pack, unpack
 from chaoskit.kernel.tc import actions
 from chaoskit.kernel.tc.actions import Action
-from chaoskit.knobs import Everything, Filter, Flow, Key, Keys, Match
+from chaoskit.knobs import Filter, Flow, Match, MatchAll, U32Key, U32Match
 
 Family = Literal["all", "ip", "ipv6"]
 FAMILIES: dict[Family, int] = {"all": 0x0003, "ip": 0x0800, "ipv6": 0x86DD}  # linux/if_ether.h
-_KINDS: dict[type[Match], str] = {Everything: "matchall", Flow: "flower", Keys: "u32"}
+_KINDS: dict[type[Match], str] = {MatchAll: "matchall", Flow: "flower", U32Match: "u32"}
 
 # linux/pkt_cls.h, linux/tc_act/tc_mirred.h
 _MATCHALL_ACT, _MATCHALL_FLAGS, _MATCHALL_COUNTS, _MATCHALL_PAD = 2, 3, 4, 5
@@ -55,11 +55,11 @@ def encode(wanted: Filter, then: Action) -> bytes:
     """
     flags, action = struct.pack("=I", _SKIP_HW), actions.encode(then)
     match wanted.match:
-        case Everything():
+        case MatchAll():
             return pack({_MATCHALL_FLAGS: flags, _MATCHALL_ACT: action})
         case Flow() as flow:
             return pack({**_encode_flow(wanted.family, flow), _FLOWER_FLAGS: flags, _FLOWER_ACT: action})
-        case Keys(keys):
+        case U32Match(keys):
             return pack({_U32_SEL: _encode_keys(keys), _U32_FLAGS: flags, _U32_ACT: action})
 
 
@@ -68,7 +68,7 @@ def decode(kind: str, family: Family, options: bytes) -> tuple[Match, Action] | 
     attributes = unpack(options)
     match kind:
         case "matchall":
-            found: Match | None = Everything()
+            found: Match | None = MatchAll()
             known = {_MATCHALL_ACT, _MATCHALL_FLAGS, _MATCHALL_COUNTS, _MATCHALL_PAD}
             flags, action = _MATCHALL_FLAGS, _MATCHALL_ACT
         case "flower":
@@ -169,17 +169,19 @@ def _number(value: bytes | None) -> int | None:
     return None if value is None else int.from_bytes(value, "big")
 
 
-def _encode_keys(keys: tuple[Key, ...]) -> bytes:
+def _encode_keys(keys: tuple[U32Key, ...]) -> bytes:
     header = _SELECTOR.pack(_TERMINAL, 0, len(keys), 0, 0, 0, 0, 0)
     return header + b"".join(
         _KEY.pack(key.mask.to_bytes(4, "big"), key.value.to_bytes(4, "big"), key.offset, 0) for key in keys
     )
 
 
-def _decode_keys(selector: bytes) -> Keys | None:
+def _decode_keys(selector: bytes) -> U32Match | None:
     raw = list(_KEY.iter_unpack(selector[_SELECTOR.size :])) if selector else []
-    keys = Keys(
-        tuple(Key(int.from_bytes(value, "big"), int.from_bytes(mask, "big"), offset) for mask, value, offset, _ in raw)
+    keys = U32Match(
+        tuple(
+            U32Key(int.from_bytes(value, "big"), int.from_bytes(mask, "big"), offset) for mask, value, offset, _ in raw
+        )
     )
     return keys if selector == _encode_keys(keys.keys) else None
 

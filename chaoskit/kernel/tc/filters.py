@@ -114,7 +114,7 @@ def write_filter(ip: IPRoute, name: str, wanted: Filter | None) -> None:
         ip.tc("del-filter", index=number, parent=parent, info=there[0]["info"])
     if wanted is not None:
         info = place.priority << 16 | htons(FAMILIES[wanted.family])
-        target = None if wanted.to is None else index(ip, wanted.to)
+        target = None if wanted.redirect_to is None else index(ip, wanted.redirect_to)
         options = classifiers.encode(wanted, Action(target, wanted.over and wanted.over + header))
         ip.tc("add-filter", classifiers.kind(wanted.match), number, parent=parent, info=info, options=options)
 

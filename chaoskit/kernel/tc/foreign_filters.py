@@ -17,7 +17,7 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.rtnl import TC_H_ROOT
 
-from chaoskit.host_lookups import Hung
+from chaoskit.host_lookups import ForeignFilter
 from chaoskit.kernel.attributes import unnamed, unpack
 from chaoskit.kernel.tc import actions
 from chaoskit.kernel.tc.filters import all_of, chain
@@ -68,12 +68,12 @@ def shut(ip: IPRoute, link: Any) -> dict[str, str]:
     return found
 
 
-def hung(ip: IPRoute, link: Any) -> Iterator[Hung]:
+def hung(ip: IPRoute, link: Any) -> Iterator[ForeignFilter]:
     """Everybody else's filters that may end a packet's way, in their order, of one priority together."""
     for hook in _BLOCKS if _has_clsact(ip, link["index"]) else ():
         there = [each for each in all_of(ip, link["index"], hook) if not chain(each) and not _is_ours(each)]
         alone = Counter(map(_priority, there))
-        found: dict[int, Hung] = {}
+        found: dict[int, ForeignFilter] = {}
         for message in there:
             sees = _VERSIONS.get(ntohs(message["info"] & 0xFFFF), frozenset())
             if not sees or _lets_on(message):
@@ -81,7 +81,7 @@ def hung(ip: IPRoute, link: Any) -> Iterator[Hung]:
             priority, kind = _priority(message), message.get_attr("TCA_KIND")
             is_certain = _takes_all(message) and (alone[priority] == 1 or kind != "u32")
             takes = found[priority].takes if priority in found else frozenset()
-            found[priority] = Hung(hook, kind, priority, sees, takes | sees if is_certain else takes)
+            found[priority] = ForeignFilter(hook, kind, priority, sees, takes | sees if is_certain else takes)
         yield from sorted(found.values(), key=lambda each: each.priority)
 
 

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from chaoskit.faults import Fault, knobs
 from chaoskit.faults.tunnel import ARITHMETIC, Preset
-from chaoskit.knobs import Clamp, Everything, Filter, Flow, Handshakes, Knob, Mtu, Route
+from chaoskit.knobs import Clamp, Filter, Flow, Handshakes, Knob, MatchAll, Mtu, Route
 from chaoskit.topology.display_names import where
 from chaoskit.topology.edge import build
 from chaoskit.topology.fault_site import Interface, Lab, Site
@@ -62,7 +62,7 @@ def test_a_lost_signal_is_on_its_way_to_the_sender(direction: str, links: list[s
     assert kinds == ["filter", "filter", "route", "route"]
     assert {knob.name.split()[0] for knob in found if knob.kind == "filter"} == set(links)
     assert {knob.name.split()[1] for knob in found if knob.kind == "filter"} == {"egress"}
-    assert all(setting.to is None for setting in found.values() if isinstance(setting, Filter))
+    assert all(setting.redirect_to is None for setting in found.values() if isinstance(setting, Filter))
     assert len({knob.name for knob in found}) == 4
 
 
@@ -79,10 +79,10 @@ def test_sizes_are_looked_at_before_all_else() -> None:
     """In the lab on either side of the router; on an interface the same flows that a netem is for, at a lower
     priority, what we send behind an ifb that loses all, what we receive at once."""
     assert changes({"size-drop": "1400", "link": "client-router", "direction": "up"}) == {
-        Knob("filter", "router", f"to-client ingress {CUT}"): Filter("all", Everything(), None, 1400)
+        Knob("filter", "router", f"to-client ingress {CUT}"): Filter("all", MatchAll(), None, 1400)
     }
     assert changes({"size-drop": "1400", "link": "router-server", "direction": "up"}) == {
-        Knob("filter", "router", f"to-server egress {CUT}"): Filter("all", Everything(), None, 1400)
+        Knob("filter", "router", f"to-server egress {CUT}"): Filter("all", MatchAll(), None, 1400)
     }
     found = changes({"size-drop": "1400", "direction": "both"}, ETH0)
     assert found == {

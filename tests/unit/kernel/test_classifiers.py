@@ -14,7 +14,7 @@ from chaoskit.kernel.attributes import unpack
 from chaoskit.kernel.tc import actions as done
 from chaoskit.kernel.tc.actions import Action
 from chaoskit.kernel.tc.classifiers import decode, encode, held, kind
-from chaoskit.knobs import Everything, Filter, Flow, Key, Keys
+from chaoskit.knobs import Filter, Flow, MatchAll, U32Key, U32Match
 
 IFB = Action(77)
 SKIP_SW = 2
@@ -26,17 +26,17 @@ v4 = st.none() | st.tuples(st.ip_addresses(v=4), st.integers(0, 32)).map(lambda 
 v6 = st.none() | st.tuples(st.ip_addresses(v=6), st.integers(0, 128)).map(lambda pair: f"{pair[0]}/{pair[1]}")
 carriers = st.sampled_from([6, 17])
 u32 = st.integers(0, 2**32 - 1)
-keys = st.builds(Key, u32, u32, st.integers(-(2**31), 2**31 - 1))
+keys = st.builds(U32Key, u32, u32, st.integers(-(2**31), 2**31 - 1))
 families = {"ip": v4, "ipv6": v6}
 filters = st.one_of(
-    st.sampled_from([Filter(family, Everything(), "") for family in ("all", "ip", "ipv6")]),
+    st.sampled_from([Filter(family, MatchAll(), "") for family in ("all", "ip", "ipv6")]),
     st.just(Filter("all", Flow(), "")),
     *(
         st.builds(Filter, st.just(family), st.builds(Flow, protocol, hosts, hosts, *carried, bits), st.just(""))
         for family, hosts in families.items()
         for protocol, carried in ((st.none() | octets, (st.none(), st.none())), (carriers, (ports, ports)))
     ),
-    st.builds(Filter, st.just("ip"), st.builds(Keys, st.lists(keys, max_size=5).map(tuple)), st.just("")),
+    st.builds(Filter, st.just("ip"), st.builds(U32Match, st.lists(keys, max_size=5).map(tuple)), st.just("")),
 )
 
 
@@ -117,7 +117,7 @@ def test_a_flow_is_read_from_nothing_but_its_own_bytes(asked: Filter, number: in
 
 def test_an_action_that_is_not_ours_is_somebody_elses() -> None:
     """No action, two actions, another one, one with a cookie, another direction or verdict: none is ours."""
-    sent = unpack(encode(Filter("all", Everything(), ""), IFB))
+    sent = unpack(encode(Filter("all", MatchAll(), ""), IFB))
     (action,) = unpack(sent[2]).values()
     parts = unpack(action)
     parameters = unpack(parts[2])[2]
@@ -129,8 +129,8 @@ def test_an_action_that_is_not_ours_is_somebody_elses() -> None:
     def with_parameters(data: bytes) -> dict[int, bytes]:
         return {1: written(parts | {2: written({2: data})})}
 
-    assert read(ours) == (Everything(), IFB)
-    assert read(with_parameters(parameters[:24] + struct.pack("=I", 0))) == (Everything(), Action(0))
+    assert read(ours) == (MatchAll(), IFB)
+    assert read(with_parameters(parameters[:24] + struct.pack("=I", 0))) == (MatchAll(), Action(0))
     for actions in (
         {},
         {1: action, 2: action},

@@ -22,9 +22,9 @@ Icmp6OutPktTooBigs              \t6
 
 def test_each_packet_is_counted_once() -> None:
     """What was taken apart over IPv4 is too long, and multicast over IPv6 is nobody's that has to be sent on."""
-    assert parse(SNMP, "") == HopCounters(came=120, too_long=14, signals=9)
-    assert parse("", SNMP6) == HopCounters(came=56, too_long=6, signals=6)
-    assert parse(SNMP, SNMP6) == HopCounters(came=176, too_long=20, signals=15)
+    assert parse(SNMP, "") == HopCounters(received=120, too_big=14, icmp_too_big=9)
+    assert parse("", SNMP6) == HopCounters(received=56, too_big=6, icmp_too_big=6)
+    assert parse(SNMP, SNMP6) == HopCounters(received=176, too_big=20, icmp_too_big=15)
 
 
 def test_a_kernel_without_a_counter_has_counted_nothing() -> None:

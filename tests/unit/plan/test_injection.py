@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from chaoskit.errors import RefusedError, SpecError
-from chaoskit.host_lookups import HostLookups, Hung
-from chaoskit.knobs import Filter, Flow, Keys, Netem
+from chaoskit.host_lookups import ForeignFilter, HostLookups
+from chaoskit.knobs import Filter, Flow, Netem, U32Match
 from chaoskit.plan.injection import InjectionPlan, compile_injection
 from chaoskit.spec.injection import Injection
 from chaoskit.topology.steering import qdisc
@@ -23,7 +23,7 @@ def planned(ground: HostLookups = GROUND, classifier: str = "flower", **words: A
     return compile_injection(Injection.model_validate(defaults | words), ground, classifier)
 
 
-def matches(plan: InjectionPlan, hook: str) -> list[Flow | Keys]:
+def matches(plan: InjectionPlan, hook: str) -> list[Flow | U32Match]:
     return [
         setting.match
         for knob, setting in plan.changes
@@ -76,8 +76,16 @@ def test_the_queue_holds_what_the_delay_lets_pile_up() -> None:
     ("ground", "words", "sentence"),
     [
         (replace(GROUND, is_up=False), {}, "eth0 is down: sudo ip link set eth0 up"),
-        (replace(GROUND, ways_in=("carries the default route",)), {}, "default route.*--allow-management-interface"),
-        (replace(GROUND, ways_in=("carries your ssh session",)), {}, "ssh session.*--allow-management-interface"),
+        (
+            replace(GROUND, management_uses=("carries the default route",)),
+            {},
+            "default route.*--allow-management-interface",
+        ),
+        (
+            replace(GROUND, management_uses=("carries your ssh session",)),
+            {},
+            "ssh session.*--allow-management-interface",
+        ),
         (replace(GROUND, ssh_peers=("192.0.2.7",)), {}, "192.0.2.7 is where your ssh session comes from"),
         (replace(GROUND, ssh_peers=("10.1.2.3",)), {"to": "10.0.0.0/8"}, "10.1.2.3 is where your ssh session"),
         (replace(GROUND, addresses={"api.example.com": ("192.0.2.7",)}), {"ip": "6"}, "has no IPv6 address"),
@@ -92,7 +100,7 @@ def test_what_is_refused(ground: HostLookups, words: dict[str, Any], sentence: s
 
 def test_a_way_in_gets_a_short_lease() -> None:
     """On the interface of the default route the flag alone is not enough: the lease is a minute at the most."""
-    ground = replace(GROUND, ways_in=("carries the default route",))
+    ground = replace(GROUND, management_uses=("carries the default route",))
 
     with pytest.raises(SpecError, match="give --for 60s or less"):
         planned(ground, **{"allow-management-interface": True, "for": "61s"})
@@ -103,7 +111,7 @@ def test_u32_cannot_say_ports_over_ipv6() -> None:
     """Without flower, IPv4 ports are said with u32, and IPv6 ports are refused with the remedy."""
     with pytest.raises(RefusedError, match="modprobe cls_flower"):
         planned(classifier="u32")
-    assert all(isinstance(match, Keys) for match in matches(planned(classifier="u32", ip="4"), "ingress"))
+    assert all(isinstance(match, U32Match) for match in matches(planned(classifier="u32", ip="4"), "ingress"))
 
 
 @pytest.mark.parametrize(
@@ -136,8 +144,8 @@ def test_a_far_end_that_is_anybody() -> None:
 
 
 V4, V6 = frozenset({4}), frozenset({6})
-ALL_V4, ALL_V6 = Hung("ingress", "matchall", 1, V4, V4), Hung("ingress", "u32", 49152, V6, V6)
-SOME = Hung("ingress", "bpf", 2, V4 | V6)
+ALL_V4, ALL_V6 = ForeignFilter("ingress", "matchall", 1, V4, V4), ForeignFilter("ingress", "u32", 49152, V6, V6)
+SOME = ForeignFilter("ingress", "bpf", 2, V4 | V6)
 
 
 def test_what_cannot_be_reached_is_refused() -> None:
@@ -158,17 +166,17 @@ def test_what_cannot_be_reached_is_refused() -> None:
         (replace(GROUND, filters=(ALL_V4, ALL_V6)), {"down": None, "up": {"loss": "1%"}}),
         (replace(GROUND, filters=(replace(ALL_V4, priority=65000),)), {"ip": "4"}),
         (replace(GROUND, filters=(SOME,)), {}),
-        (replace(GROUND, shut={"egress": "why"}), {}),
+        (replace(GROUND, blocked_hooks={"egress": "why"}), {}),
     ):
         assert planned(ground, **words).changes
     with pytest.raises(RefusedError, match="eth0: why"):
-        planned(replace(GROUND, shut={"ingress": "why"}))
+        planned(replace(GROUND, blocked_hooks={"ingress": "why"}))
 
 
 def test_who_stands_before_and_behind_is_told() -> None:
     """Each filter by kind, priority and hook, when it sees anything that is meant, in a direction that is used."""
-    behind = Hung("ingress", "flower", 60000, V4)
-    ground = replace(GROUND, filters=(SOME, ALL_V6, behind), apart={"api.example.com": "eth0.100"})
+    behind = ForeignFilter("ingress", "flower", 60000, V4)
+    ground = replace(GROUND, filters=(SOME, ALL_V6, behind), other_interfaces={"api.example.com": "eth0.100"})
 
     warnings = planned(ground, ip="4").warnings
 

@@ -115,7 +115,7 @@ def test_only_what_was_described_is_hit() -> None:
 
 def test_without_faults_nothing_is_touched() -> None:
     """A timeline that only measures needs nothing of the kernel, not even consent."""
-    compiled = plan(replace(GROUND, ways_in=("carries the default route",)), phase="warm-up")
+    compiled = plan(replace(GROUND, management_uses=("carries the default route",)), phase="warm-up")
 
     assert compiled.stage == ()
     assert compiled.needs == frozenset()
@@ -140,7 +140,7 @@ def test_promises_of_loopback_count_both_passes() -> None:
     [
         (replace(GROUND, is_up=False), {}, "eth0 is down: sudo ip link set eth0 up"),
         (
-            replace(GROUND, ways_in=("carries the default route",)),
+            replace(GROUND, management_uses=("carries the default route",)),
             {},
             "default route.*allow-management-interface: true in the stage",
         ),
@@ -159,7 +159,7 @@ def test_what_is_refused(ground: HostLookups, options: dict[str, Any], sentence:
 def test_a_way_in_is_taken_with_consent_and_a_short_lease() -> None:
     """Whoever says so may work on the default route's interface, and gets it back sooner."""
     found = plan(
-        replace(GROUND, ways_in=("carries the default route",)), {"allow-management-interface": "true"}
+        replace(GROUND, management_uses=("carries the default route",)), {"allow-management-interface": "true"}
     ).interface
 
     assert found is not None

@@ -26,7 +26,7 @@ timeline: [{{baseline: 2s}}, {{path: 2s}}, {{slow: 2s}}, {{path+slow: 2s}}, {{re
 seed: 7
 """
 LAB, FAR = "{lab: edge}", "{target: 'http://192.0.2.7:8000'}"
-GROUND = HostLookups("eth0", least_mtu=68, most_mtu=9000)
+GROUND = HostLookups("eth0", min_mtu=68, max_mtu=9000)
 ALL = 2**32 - 1
 
 
@@ -67,7 +67,7 @@ def test_a_plan_with_every_fault_survives_its_file() -> None:
 def test_hosts_forget_at_each_phase_what_they_know_of_paths() -> None:
     """Where a phase changes what a path takes, every phase begins without what was learned; elsewhere nobody is
     touched."""
-    forget = (Pulse("forget-paths", "client"), Pulse("forget-paths", "server"))
+    forget = (Pulse("flush-pmtu", "client"), Pulse("flush-pmtu", "server"))
     for fault in ("{pmtu: 1400, direction: up}", "{mtu: 1400, link: client-router}", "{tunnel: vxlan}"):
         assert {each.pulses for each in in_lab(fault).phases} == {forget}
     for fault in ("{size-drop: 1400, link: client-router, direction: up}", "{mss-clamp: 1360}"):
@@ -158,7 +158,7 @@ def test_an_injection_clamps() -> None:
 def test_an_mtu_that_the_interface_cannot_have_is_refused(mtu: int) -> None:
     """Before anything is changed, with what it can have."""
     with pytest.raises(RefusedError, match="it takes 1280 to 9000"):
-        at_interface(f"{{mtu: {mtu}}}", HostLookups("eth0", least_mtu=1280, most_mtu=9000))
+        at_interface(f"{{mtu: {mtu}}}", HostLookups("eth0", min_mtu=1280, max_mtu=9000))
 
 
 def test_an_injection_loses_what_is_long() -> None:
@@ -168,7 +168,7 @@ def test_an_injection_loses_what_is_long() -> None:
     plan = compile_injection(Injection.model_validate(words | sizes), GROUND, "flower")
 
     found = {knob.name: each for knob, each in plan.changes if isinstance(each, Filter)}
-    assert {(name.split()[1], each.over, each.to) for name, each in found.items()} == {
+    assert {(name.split()[1], each.over, each.redirect_to) for name, each in found.items()} == {
         ("egress", 1400, HOLE),
         ("ingress", 1300, None),
     }

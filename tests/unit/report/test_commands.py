@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import shlex
 
-from chaoskit.knobs import Clsact, Filter, Flow, Ifb, Keys, Knob, Link, Masquerade, Namespace, Netem, Setting, Sysctl
+from chaoskit.knobs import (
+    Clsact,
+    Filter,
+    Flow,
+    Ifb,
+    Knob,
+    Link,
+    Masquerade,
+    Namespace,
+    Netem,
+    Setting,
+    Sysctl,
+    U32Match,
+)
 from chaoskit.report.commands import doing, undoing
 from chaoskit.topology.steering import Aim, Remote, clamp, steer
 
@@ -80,7 +93,7 @@ def test_what_the_tools_cannot_do_is_remarked() -> None:
     changes = [
         (Knob("namespace", "", "router"), Namespace()),
         (Knob("masquerade", "", "100.64.0.2"), Masquerade()),
-        (Knob("filter", "", "eth0 egress 51717"), Filter("ip", Keys(()), "chaos-up")),
+        (Knob("filter", "", "eth0 egress 51717"), Filter("ip", U32Match(()), "chaos-up")),
         (Knob("filter", "router", "eth0 egress 51717"), Filter("ip", Flow(), "chaos-up")),
     ]
 

@@ -7,7 +7,7 @@ from itertools import pairwise, product
 import pytest
 
 from chaoskit.errors import RefusedError
-from chaoskit.knobs import Clsact, Everything, Filter, Flow, Ifb, Key, Knob, Link, Netem
+from chaoskit.knobs import Clsact, Filter, Flow, Ifb, Knob, Link, MatchAll, Netem, U32Key
 from chaoskit.topology.steering import MOST, PRIORITIES, Aim, OneDirection, Remote, count, needs, qdisc, steer
 from chaoskit.topology.u32_keys import keys
 
@@ -78,7 +78,7 @@ def test_everything_takes_one_filter_and_no_classifier() -> None:
     """All of an interface goes by matchall, ARP too, on kernels with neither flower nor u32."""
     (*_, (knob, setting)) = steer("eth0", Aim(), {"up": Netem()}, "flower")
 
-    assert (knob.name, setting) == ("eth0 egress 51717", Filter("all", Everything(), "chaos-up"))
+    assert (knob.name, setting) == ("eth0 egress 51717", Filter("all", MatchAll(), "chaos-up"))
     assert needs(Aim(), "flower") == {"netem", "ifb", "clsact", "matchall"}
     assert needs(Aim((V4,)), "u32") == {"netem", "ifb", "clsact", "u32"}
 
@@ -103,14 +103,14 @@ def test_keys_say_what_flows_say() -> None:
     """Addresses word by word, the protocol in its byte, ports behind each length of header, each bit of fragments."""
     assert list(keys("ip", Flow())) == [()]
     assert list(keys("ip", Flow(17, "10.1.2.3/32", "128.0.0.0/1"))) == [
-        (Key(0x0A010203, 0xFFFFFFFF, 12), Key(0x80000000, 0x80000000, 16), Key(17 << 16, 0xFF << 16, 8))
+        (U32Key(0x0A010203, 0xFFFFFFFF, 12), U32Key(0x80000000, 0x80000000, 16), U32Key(17 << 16, 0xFF << 16, 8))
     ]
     assert list(keys("ipv6", Flow(source="2001:db8::/31", destination="::1/128"))) == [
-        (Key(0x20010DB8, 0xFFFFFFFE, 8), *(Key(int(word == 3), 0xFFFFFFFF, 24 + 4 * word) for word in range(4)))
+        (U32Key(0x20010DB8, 0xFFFFFFFE, 8), *(U32Key(int(word == 3), 0xFFFFFFFF, 24 + 4 * word) for word in range(4)))
     ]
     ports = list(keys("ip", Flow(6, source_port=1, destination_port=443)))
-    assert [each[-1] for each in ports] == [Key(1 << 16 | 443, 0xFFFFFFFF, 4 * words) for words in range(5, 16)]
-    assert all(Key(0, 0x3FFF, 4) in each for each in ports)
+    assert [each[-1] for each in ports] == [U32Key(1 << 16 | 443, 0xFFFFFFFF, 4 * words) for words in range(5, 16)]
+    assert all(U32Key(0, 0x3FFF, 4) in each for each in ports)
     fragments = list(keys("ip", Flow(6, is_fragment=True)))
     assert [each[-1].mask for each in fragments] == [1 << bit for bit in range(14)]
     assert all(first != second for first, second in pairwise(fragments))
