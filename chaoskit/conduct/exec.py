@@ -92,7 +92,7 @@ def outside(netems: dict[OneDirection, Netem], command: Command, say: Callable[[
     `say` is told what the user should know. Raises RefusedError, and NotRestoredError.
     """
     facts = survey()
-    if lacking := facts.lacks(way_out.needs(netems)):
+    if lacking := facts.lacks(egress_namespace.needs(netems)):
         raise RefusedError(
             f"this kernel, {facts.kernel}, has no {', '.join(lacking)}: sudo modprobe -a {_MODULES}; or, in the lab of "
             "an experiment file, for which a guest kernel is enough: chaoskit exec FILE -- COMMAND"
@@ -103,22 +103,22 @@ def outside(netems: dict[OneDirection, Netem], command: Command, say: Callable[[
 
 
 def _by_cable(netems: dict[OneDirection, Netem], command: Command, facts: Facts, say: Callable[[str], None]) -> int:
-    if closed := forward_policy.closed(way_out.HOST_LINK):
+    if closed := forward_policy.closed(egress_namespace.HOST_LINK):
         raise RefusedError(_told(closed))
     with Supervisor() as door, LinuxKernel(facts) as kernel:
-        host_link = Knob("link", "", way_out.HOST_LINK)
+        host_link = Knob("link", "", egress_namespace.HOST_LINK)
         if kernel.read(host_link) is not None:
-            raise RefusedError(f"another chaoskit exec is under way, see {way_out.HOST_LINK}: wait for its end")
-        network = way_out.free_network(uplinks.prefixes())
-        host, _ = way_out.ends(network)
+            raise RefusedError(f"another chaoskit exec is under way, see {egress_namespace.HOST_LINK}: wait for its end")
+        network = egress_namespace.free_network(uplinks.prefixes())
+        host, _ = egress_namespace.ends(network)
         names = _own_upstreams(say)
         links = [link for link in uplinks.links_out() if not uplinks.forwards(link)]
         door.owe(replace(host_link, kind="veth"), None)
-        _set(kernel, way_out.cable(network, links))
-        _set(kernel, way_out.fault(way_out.PLACE, netems))
+        _set(kernel, egress_namespace.cable(network, links))
+        _set(kernel, egress_namespace.fault(egress_namespace.PLACE, netems))
         door.hold(kernel.lifelines())
         _open_passages(kernel, door, links)
-        inside = kernel.fileno(way_out.PLACE)
+        inside = kernel.fileno(egress_namespace.PLACE)
         door.watch(os.fstat(inside).st_ino)
 
         def enter() -> None:
@@ -148,18 +148,18 @@ def _openings(gate: forward_policy.Gate) -> Iterator[str]:
     tool = "iptables-legacy" if gate.is_legacy and programs.find("iptables-legacy") else "iptables"
     for way in "io":
         if is_of_iptables:
-            yield f"sudo {tool} -I FORWARD -{way} {way_out.HOST_LINK} -j ACCEPT"
+            yield f"sudo {tool} -I FORWARD -{way} {egress_namespace.HOST_LINK} -j ACCEPT"
         else:
-            yield f"sudo nft insert rule {gate} {way}ifname {way_out.HOST_LINK} accept"
+            yield f"sudo nft insert rule {gate} {way}ifname {egress_namespace.HOST_LINK} accept"
 
 
 def _open_passages(kernel: LinuxKernel, door: Supervisor, links: Iterable[str]) -> None:
     """Written down twice: for the doorkeeper, and for `chaoskit restore`, should somebody kill that too."""
-    passages = list(map(way_out.passage, links))
+    passages = list(map(egress_namespace.passage, links))
     if not passages:
         return
     leases = Leases(state_folder(os.environ, os.geteuid()))
-    order = LeaseRequest("exec", user(os.environ, os.getuid()), way_out.HOST_LINK, 0)
+    order = LeaseRequest("exec", user(os.environ, os.getuid()), egress_namespace.HOST_LINK, 0)
     lease = replace(draw_up(order), guard=door.process)
     door.remember(leases, lease.id)
     with leases.begin(lease) as folder, Journal.open(folder) as journal:
@@ -180,7 +180,7 @@ def _own_upstreams(say: Callable[[str], None]) -> str | None:
 
 
 def _by_pasta(netems: dict[OneDirection, Netem], command: Command, facts: Facts) -> int:
-    host, inside = way_out.ends(network := way_out.free_network(uplinks.prefixes()))
+    host, inside = egress_namespace.ends(network := egress_namespace.free_network(uplinks.prefixes()))
     if not uplinks.gateways():
         raise RefusedError("this machine has no default route, so there is no way out to put a fault on: ip route")
     names = _forwarded_names(host)
@@ -189,8 +189,8 @@ def _by_pasta(netems: dict[OneDirection, Netem], command: Command, facts: Facts)
         door.watch(os.stat(_HERE).st_ino)  # noqa: PTH116
         door.connect(pasta_line(host, inside, network.prefixlen, os.getpid()))
         with LinuxKernel(facts) as kernel:
-            _set(kernel, way_out.tap("", uplinks.gateways().values()))
-            _set(kernel, way_out.fault("", netems))
+            _set(kernel, egress_namespace.tap("", uplinks.gateways().values()))
+            _set(kernel, egress_namespace.fault("", netems))
 
             def enter() -> None:
                 if names is not None:

@@ -8,7 +8,7 @@ import pytest
 
 from chaoskit.errors import RefusedError
 from chaoskit.knobs import Netem
-from chaoskit.topology.way_out import LINK, RANGES, cable, ends, fault, free_network, needs
+from chaoskit.topology.egress_namespace import LINK, RANGES, cable, ends, fault, free_network, needs
 
 NETEM = Netem(delay=5)
 
