@@ -39,7 +39,7 @@ from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.netfilter import forward_policy
 from chaoskit.knobs import Change, Knob, Netem, Sysctl
 from chaoskit.plan.model import Plan
-from chaoskit.topology import way_out
+from chaoskit.topology import egress_namespace
 from chaoskit.topology.steering import OneDirection
 
 _MODULES = "sch_netem ifb sch_ingress cls_matchall act_mirred"
@@ -108,17 +108,19 @@ def _by_cable(netems: dict[OneDirection, Netem], command: Command, facts: Facts,
     with Supervisor() as door, LinuxKernel(facts) as kernel:
         host_link = Knob("link", "", egress_namespace.HOST_LINK)
         if kernel.read(host_link) is not None:
-            raise RefusedError(f"another chaoskit exec is under way, see {egress_namespace.HOST_LINK}: wait for its end")
+            raise RefusedError(
+                f"another chaoskit exec is under way, see {egress_namespace.HOST_LINK}: wait for its end"
+            )
         network = egress_namespace.free_network(uplinks.prefixes())
-        host, _ = egress_namespace.ends(network)
+        host, _ = egress_namespace.addresses(network)
         names = _own_upstreams(say)
         links = [link for link in uplinks.links_out() if not uplinks.forwards(link)]
         door.owe(replace(host_link, kind="veth"), None)
-        _set(kernel, egress_namespace.cable(network, links))
-        _set(kernel, egress_namespace.fault(egress_namespace.PLACE, netems))
+        _set(kernel, egress_namespace.build(network, links))
+        _set(kernel, egress_namespace.shape(egress_namespace.NAMESPACE, netems))
         door.hold(kernel.lifelines())
         _open_passages(kernel, door, links)
-        inside = kernel.fileno(egress_namespace.PLACE)
+        inside = kernel.fileno(egress_namespace.NAMESPACE)
         door.watch(os.fstat(inside).st_ino)
 
         def enter() -> None:
@@ -155,7 +157,7 @@ def _openings(gate: forward_policy.Gate) -> Iterator[str]:
 
 def _open_passages(kernel: LinuxKernel, door: Supervisor, links: Iterable[str]) -> None:
     """Written down twice: for the doorkeeper, and for `chaoskit restore`, should somebody kill that too."""
-    passages = list(map(egress_namespace.passage, links))
+    passages = list(map(egress_namespace.forwarding, links))
     if not passages:
         return
     leases = Leases(state_folder(os.environ, os.geteuid()))
@@ -180,7 +182,7 @@ def _own_upstreams(say: Callable[[str], None]) -> str | None:
 
 
 def _by_pasta(netems: dict[OneDirection, Netem], command: Command, facts: Facts) -> int:
-    host, inside = egress_namespace.ends(network := egress_namespace.free_network(uplinks.prefixes()))
+    host, inside = egress_namespace.addresses(network := egress_namespace.free_network(uplinks.prefixes()))
     if not uplinks.gateways():
         raise RefusedError("this machine has no default route, so there is no way out to put a fault on: ip route")
     names = _forwarded_names(host)
@@ -189,8 +191,8 @@ def _by_pasta(netems: dict[OneDirection, Netem], command: Command, facts: Facts)
         door.watch(os.stat(_HERE).st_ino)  # noqa: PTH116
         door.connect(pasta_line(host, inside, network.prefixlen, os.getpid()))
         with LinuxKernel(facts) as kernel:
-            _set(kernel, egress_namespace.tap("", uplinks.gateways().values()))
-            _set(kernel, egress_namespace.fault("", netems))
+            _set(kernel, egress_namespace.pasta_link("", uplinks.gateways().values()))
+            _set(kernel, egress_namespace.shape("", netems))
 
             def enter() -> None:
                 if names is not None:

@@ -26,8 +26,8 @@ from chaoskit.kernel.rights import require_net_admin
 from chaoskit.knobs import Filter, Kernel, QueueCounters
 from chaoskit.plan.injection import InjectionPlan, compile_injection
 from chaoskit.spec.injection import Injection
-from chaoskit.topology.edge import hits
-from chaoskit.topology.steering import WAYS, OneDirection, qdisc
+from chaoskit.topology.edge import affected_direction
+from chaoskit.topology.steering import HOOKS, OneDirection, qdisc
 
 _TICK = 200_000_000  # ns between two looks at the guard
 
@@ -98,14 +98,14 @@ def _wait(held: HeldLease[LinuxKernel], clock: Clock) -> None:
 
 
 def _counted(kernel: Kernel) -> dict[OneDirection, QueueCounters]:
-    seen = {way: kernel.counters(qdisc(way)) for way in WAYS}
+    seen = {way: kernel.counters(qdisc(way)) for way in HOOKS}
     return {way: counters for way, counters in seen.items() if counters is not None}
 
 
 def _too_long(kernel: Kernel, plan: InjectionPlan) -> dict[OneDirection, int]:
     """For each direction in which sizes matter."""
     cuts = tuple(knob for knob, setting in plan.changes if isinstance(setting, Filter) and setting.over)
-    lost = Counter({hits(knob): 0 for knob in cuts})
+    lost = Counter({affected_direction(knob): 0 for knob in cuts})
     for knob, seen in kernel.taken(cuts).items():
-        lost[hits(knob)] += seen.drops
+        lost[affected_direction(knob)] += seen.drops
     return dict(lost)

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import get_args
 
-from chaoskit.faults.schema import Words
+from chaoskit.faults.schema import SpecModel
 from chaoskit.topology.edge import Segment
 from chaoskit.topology.fault_site import Interface, Site
 
 
-class FaultWords(Words):
+class FaultBase(SpecModel):
     """Base of every fault's words."""
 
     def needs(self) -> frozenset[str]:
@@ -31,7 +31,7 @@ class FaultWords(Words):
         yield from ()
 
 
-def link_misfit(link: Segment | None, site: Site) -> str:
+def link_error(link: Segment | None, site: Site) -> str:
     """Why a fault on this link cannot be there: a lab's is on a link of it, a real interface has none."""
     if isinstance(site, Interface):
         return f"a real interface has no link {link}; take link away" if link else ""

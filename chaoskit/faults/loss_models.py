@@ -14,7 +14,7 @@ _Moves = tuple[_Four, _Four, _Four, _Four]
 _FAR, _NEGLIGIBLE = 20_000, 1e-9
 
 
-def expectation(loss: Loss) -> tuple[float, float] | None:
+def expected_loss(loss: Loss) -> tuple[float, float] | None:
     """(share lost, memory of the loss process); None when unknowable.
 
     The memory m widens the interval within which a count of drops is believed: of n packets the share lost

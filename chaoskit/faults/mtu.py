@@ -7,14 +7,14 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from chaoskit.faults.base import FaultWords, link_misfit
-from chaoskit.faults.schema import LEAST_IPV6, MtuBytes
+from chaoskit.faults.base import FaultBase, link_error
+from chaoskit.faults.schema import IPV6_MIN_MTU, MtuBytes
 from chaoskit.knobs import Change, Knob, Mtu
 from chaoskit.topology.edge import VLAN_TAG, Segment, ends
 from chaoskit.topology.fault_site import Interface, Lab, Site
 
 
-class MtuFault(FaultWords):
+class MtuFault(FaultBase):
     """The MTU of a link of the lab, or of a real interface, whose other end is somebody else's."""
 
     link: Segment | None = Field(None, description="Of the lab; a real interface has none.")
@@ -33,9 +33,9 @@ class MtuFault(FaultWords):
 
     def misfit(self, site: Site) -> str:
         """Why it cannot be in force there; "" when it can."""
-        if isinstance(site, Lab) and site.ip == 6 and self.mtu < LEAST_IPV6:
-            return f"IPv6 asks {LEAST_IPV6} of every link (RFC 8200); give that or more, or stage: {{ip: 4}}"
-        return link_misfit(self.link, site)
+        if isinstance(site, Lab) and site.ip == 6 and self.mtu < IPV6_MIN_MTU:
+            return f"IPv6 asks {IPV6_MIN_MTU} of every link (RFC 8200); give that or more, or stage: {{ip: 4}}"
+        return link_error(self.link, site)
 
     def changes(self, site: Site, limit: int, seed: int) -> tuple[Change, ...]:
         """The MTUs that it sets; queue limits and chance are nothing to them."""

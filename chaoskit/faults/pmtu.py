@@ -11,16 +11,16 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from chaoskit.faults.base import FaultWords
-from chaoskit.faults.schema import LEAST_IPV6, MtuBytes, Words, short_form
+from chaoskit.faults.base import FaultBase
+from chaoskit.faults.schema import IPV6_MIN_MTU, MtuBytes, SpecModel, short_form
 from chaoskit.knobs import Change
-from chaoskit.topology.edge import LINK_MTU, Direction, mute, narrow
+from chaoskit.topology.edge import LINK_MTU, Direction, drop_too_big, limit_path_mtu
 from chaoskit.topology.fault_site import Interface, Site
 
 Signal = Literal["delivered", "dropped"]
 
 
-class PmtuWords(Words):
+class PmtuSpec(SpecModel):
     """How narrow, and whether anybody is told."""
 
     mtu: MtuBytes
@@ -28,11 +28,11 @@ class PmtuWords(Words):
     ip: Literal["4", "6"] | None = Field(None, description="One IP version alone; without it both, where they fit.")
 
 
-class PmtuFault(FaultWords):
+class PmtuFault(FaultBase):
     """A path's narrow place, in the lab. `up` is hit by what the client sends, `down` by what the server sends."""
 
     direction: Direction
-    pmtu: Annotated[PmtuWords, BeforeValidator(short_form("mtu"), json_schema_input_type=PmtuWords | int)]
+    pmtu: Annotated[PmtuSpec, BeforeValidator(short_form("mtu"), json_schema_input_type=PmtuSpec | int)]
 
     def misfit(self, site: Site) -> str:
         """Why it cannot be in force there; "" when it can."""
@@ -48,21 +48,21 @@ class PmtuFault(FaultWords):
             return (
                 f"the stage speaks IPv{site.ip} alone, and this is for IPv{words.ip}; take ip away, or set the stage's"
             )
-        if site.ip == 6 and words.mtu < LEAST_IPV6:
-            return f"IPv6 asks {LEAST_IPV6} of every link (RFC 8200); give that or more, or stage: {{ip: 4}}"
+        if site.ip == 6 and words.mtu < IPV6_MIN_MTU:
+            return f"IPv6 asks {IPV6_MIN_MTU} of every link (RFC 8200); give that or more, or stage: {{ip: 4}}"
         return ""
 
     def changes(self, site: Site, limit: int, seed: int) -> tuple[Change, ...]:
         """The router's routes; where the signal is lost, before them the filters that lose it."""
         del site, limit, seed
         mtu, versions = self.pmtu.mtu, self._versions()
-        lost = mute(self.direction, versions) if self.pmtu.signal == "dropped" else ()
-        return (*lost, *narrow(self.direction, versions, mtu))
+        lost = drop_too_big(self.direction, versions) if self.pmtu.signal == "dropped" else ()
+        return (*lost, *limit_path_mtu(self.direction, versions, mtu))
 
     def _versions(self) -> tuple[int, ...]:
         if self.pmtu.ip is not None:
             return (int(self.pmtu.ip),)
-        return (4, 6) if self.pmtu.mtu >= LEAST_IPV6 else (4,)
+        return (4, 6) if self.pmtu.mtu >= IPV6_MIN_MTU else (4,)
 
     def needs(self) -> frozenset[str]:
         """The features that it asks of a kernel."""

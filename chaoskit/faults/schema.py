@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from chaoskit.units import Quantity
 
-LEAST_IPV6 = 1280  # RFC 8200, section 5: what every link that carries IPv6 must take
+IPV6_MIN_MTU = 1280  # RFC 8200, section 5: what every link that carries IPv6 must take
 MtuBytes = Annotated[int, Field(ge=68, le=65_535)]  # RFC 791: what every link must take; the longest packet there is
 SegmentBytes = Annotated[int, Field(ge=88, le=65_535)]  # the kernel's TCP_MIN_MSS, include/net/tcp.h
 
@@ -25,7 +25,7 @@ def short_form(key: str) -> Callable[[Any], Any]:
     return expand
 
 
-class Words(BaseModel):
+class SpecModel(BaseModel):
     """Base of everything an author writes. An unknown key is an error that names the nearest known one."""
 
     model_config = ConfigDict(
@@ -42,7 +42,7 @@ class Words(BaseModel):
             keys = [field.alias or name for name, field in cls.model_fields.items()]
             for key in words:
                 if str(key) not in cls.model_fields and str(key).replace("_", "-") not in keys:
-                    raise misplaced(f"unknown key; {nearest(str(key), keys)}", key)
+                    raise error_at(f"unknown key; {suggestion(str(key), keys)}", key)
         return words
 
     def written(self) -> dict[str, Any]:
@@ -57,7 +57,7 @@ class Words(BaseModel):
 
 def _written(value: Any) -> Any:
     match value:
-        case Words():
+        case SpecModel():
             return value.written()
         case Quantity():
             return value.written()
@@ -67,12 +67,12 @@ def _written(value: Any) -> Any:
             return value
 
 
-def misplaced(sentence: str, *below: str | int) -> PydanticCustomError:
+def error_at(sentence: str, *below: str | int) -> PydanticCustomError:
     """An error about something `below` the value being validated, by its keys and indices."""
     return PydanticCustomError("misplaced", "{sentence}", {"sentence": sentence, "below": below})
 
 
-def nearest(found: str, known: Iterable[str]) -> str:
+def suggestion(found: str, known: Iterable[str]) -> str:
     """What the author may have meant, or everything that would have been right."""
     known = list(known)
     near = difflib.get_close_matches(found, known, n=1)

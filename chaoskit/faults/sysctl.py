@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from chaoskit.faults.base import FaultWords
+from chaoskit.faults.base import FaultBase
 from chaoskit.knobs import Change, Knob, Sysctl
 from chaoskit.topology.edge import Node
 from chaoskit.topology.fault_site import Interface, Site
@@ -28,12 +28,12 @@ Parameters = Annotated[dict[str, Value], AfterValidator(_of_the_network)]
 """What parameters under `net.`, which a network namespace has of its own, are set to, by name."""
 
 
-def settings(node: Node, parameters: Parameters) -> tuple[Change, ...]:
+def sysctl_changes(node: Node, parameters: Parameters) -> tuple[Change, ...]:
     """The same as knobs of that host."""
     return tuple((Knob("sysctl", node, name), Sysctl(value)) for name, value in parameters.items())
 
 
-class SysctlFault(FaultWords):
+class SysctlFault(FaultBase):
     """Parameters of a host of the lab, set while the fault is in force."""
 
     node: Node
@@ -48,4 +48,4 @@ class SysctlFault(FaultWords):
     def changes(self, site: Site, limit: int, seed: int) -> tuple[Change, ...]:
         """The settings; queue limits and chance are nothing to a parameter."""
         del site, limit, seed
-        return settings(self.node, self.sysctl)
+        return sysctl_changes(self.node, self.sysctl)

@@ -20,7 +20,7 @@ from chaoskit.knobs import (
 from chaoskit.units import Duration, Rate, Share
 
 
-def describe(setting: Setting) -> str:
+def format_setting(setting: Setting) -> str:
     """One line, without the seed."""
     match setting:
         case Netem():

@@ -46,7 +46,7 @@ _SIZES = {
 }  # fmt: skip
 
 
-def netem_words(text: str) -> dict[str, Any]:
+def parse_netem(text: str) -> dict[str, Any]:
     """The words of an experiment file for `delay 80ms 20ms loss 1%`. Raises ValueError with what is wrong."""
     reader = _Reader(text.split())
     if not reader.rest:

@@ -17,16 +17,16 @@ from typing import Literal
 
 from pydantic import Field
 
-from chaoskit.faults.base import FaultWords
+from chaoskit.faults.base import FaultBase
 from chaoskit.faults.mtu import MtuFault
-from chaoskit.faults.pmtu import PmtuFault, PmtuWords, Signal
+from chaoskit.faults.pmtu import PmtuFault, PmtuSpec, Signal
 from chaoskit.faults.size_drop import SizeDropFault
 from chaoskit.knobs import Change
 from chaoskit.topology.edge import Direction
 from chaoskit.topology.fault_site import Interface, Site
 
 Preset = Literal["wireguard", "pppoe", "vxlan", "ipsec", "ipv6-minimum", "jumbo-mismatch"]
-ARITHMETIC: dict[Preset, tuple[int, str]] = {
+PRESETS: dict[Preset, tuple[int, str]] = {
     "wireguard": (1420, "1500 - 40 (outer IPv6) - 8 (UDP) - 16 (header) - 16 (tag), wg-quick(8)"),
     "pppoe": (1492, "1500 - 6 (PPPoE) - 2 (PPP), RFC 2516"),
     "vxlan": (1450, "1500 - 20 (outer IPv4) - 8 (UDP) - 8 (VXLAN) - 14 (inner Ethernet), RFC 7348"),
@@ -41,7 +41,7 @@ ARITHMETIC: dict[Preset, tuple[int, str]] = {
 _JUMBO = 9000
 
 
-class TunnelFault(FaultWords):
+class TunnelFault(FaultBase):
     """A narrow place of a well-known size; `jumbo-mismatch` also makes the lab's links wide."""
 
     tunnel: Preset
@@ -50,7 +50,7 @@ class TunnelFault(FaultWords):
 
     def misfit(self, site: Site) -> str:
         """Why it cannot be in force there; "" when it can."""
-        mtu, _ = ARITHMETIC[self.tunnel]
+        mtu, _ = PRESETS[self.tunnel]
         if isinstance(site, Interface):
             return f"this machine is no hop of the path; write size-drop: {mtu} for the same packets lost"
         if self.tunnel == "jumbo-mismatch" and self.signal == "delivered":
@@ -68,15 +68,15 @@ class TunnelFault(FaultWords):
     @property
     def arithmetic(self) -> str:
         """How its size comes about, in a sentence."""
-        mtu, arithmetic = ARITHMETIC[self.tunnel]
+        mtu, arithmetic = PRESETS[self.tunnel]
         return f"{self.tunnel} leaves {mtu}: {arithmetic}"
 
     def _parts(self) -> tuple[MtuFault | PmtuFault | SizeDropFault, ...]:
-        mtu, _ = ARITHMETIC[self.tunnel]
+        mtu, _ = PRESETS[self.tunnel]
         if self.tunnel == "jumbo-mismatch":
             return (
                 SizeDropFault(link="router-server", direction=self.direction, size_drop=mtu),
                 MtuFault(link="client-router", mtu=_JUMBO),
                 MtuFault(link="router-server", mtu=_JUMBO),
             )
-        return (PmtuFault(direction=self.direction, pmtu=PmtuWords(mtu=mtu, signal=self.signal or "delivered")),)
+        return (PmtuFault(direction=self.direction, pmtu=PmtuSpec(mtu=mtu, signal=self.signal or "delivered")),)

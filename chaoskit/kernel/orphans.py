@@ -16,7 +16,7 @@ from chaoskit.kernel import links
 from chaoskit.kernel.errors import translated
 from chaoskit.kernel.tc import classifiers, filters, netem, qdiscs
 from chaoskit.knobs import Filter, Foreign, Knob, Netem
-from chaoskit.topology.steering import HOLE, IFBS, PRIORITIES
+from chaoskit.topology.steering import BLACKHOLE, IFBS, PRIORITIES
 
 
 def orphans(ip: IPRoute) -> list[Knob]:
@@ -33,7 +33,7 @@ def seen() -> list[Knob]:
 
 
 def _filters(ip: IPRoute) -> Iterator[Knob]:
-    targets = {*IFBS.values(), HOLE, "", None}
+    targets = {*IFBS.values(), BLACKHOLE, "", None}
     for link in ip.get_links():
         for place, setting in filters.hanging(ip, link):
             if place.priority in PRIORITIES and isinstance(setting, Filter) and setting.to in targets:
@@ -41,7 +41,7 @@ def _filters(ip: IPRoute) -> Iterator[Knob]:
 
 
 def _ifbs(ip: IPRoute) -> Iterator[Knob]:
-    for name in (*IFBS.values(), HOLE):
+    for name in (*IFBS.values(), BLACKHOLE):
         try:
             if links.read_ifb(ip, name) is None:
                 continue

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from chaoskit import __version__
-from chaoskit.faults.loss_models import expectation
-from chaoskit.faults.netem import NetemFault, NetemWords
+from chaoskit.faults.loss_models import expected_loss
+from chaoskit.faults.netem import NetemFault, NetemSpec
 from chaoskit.faults.tunnel import TunnelFault
 from chaoskit.host_lookups import HostLookups
 from chaoskit.knobs import Change, Knob, Netem, Pulse, Setting
@@ -166,7 +166,7 @@ def _promise(experiment: Experiment, span: Span, terms: _Terms, passes: int) -> 
 
 def _effect(knob: Knob, netem: Netem) -> Effect:
     counted = netem.loss is not None and not netem.ecn and not netem.duplicate
-    expected = expectation(netem.loss) if counted and netem.loss is not None else None
+    expected = expected_loss(netem.loss) if counted and netem.loss is not None else None
     share, memory = expected if expected is not None else (None, 0.0)
     if netem.loss is None and not netem.duplicate:
         share = 0.0
@@ -195,7 +195,7 @@ def _drain(experiment: Experiment) -> int:
     return Duration(int(slowest) + work.output_tokens * server.token_interval + wait)
 
 
-def _netems(experiment: Experiment) -> Iterator[NetemWords]:
+def _netems(experiment: Experiment) -> Iterator[NetemSpec]:
     for parts in experiment.faults.values():
         for part in parts:
             if isinstance(part, NetemFault):
@@ -228,7 +228,7 @@ def _remarks(experiment: Experiment) -> Iterator[str]:
                 yield f"faults.{name}: {part.arithmetic}"
 
 
-def _misfits(netem: NetemWords, experiment: Experiment, limit: int) -> Iterator[str]:
+def _misfits(netem: NetemSpec, experiment: Experiment, limit: int) -> Iterator[str]:
     is_lab = not isinstance(experiment.stage, InterfaceStage)  # elsewhere nobody knows how much comes how fast
     interval = experiment.server.token_interval
     if is_lab and netem.limit is not None and netem.limit < limit:

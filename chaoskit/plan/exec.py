@@ -6,7 +6,7 @@ Pure, as `compile`. A lab's plan has one phase, whose length means nothing.
 from __future__ import annotations
 
 from chaoskit.errors import SpecError
-from chaoskit.faults.netem import NetemWords
+from chaoskit.faults.netem import NetemSpec
 from chaoskit.knobs import Netem
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.injection import queue
@@ -59,7 +59,7 @@ def _choice(experiment: Experiment) -> str:
 
 def shaped(outing: ExecFaults) -> dict[OneDirection, Netem]:
     """The netem of each direction that something happens in."""
-    words: dict[OneDirection, NetemWords | None] = {"up": outing.up, "down": outing.down}
+    words: dict[OneDirection, NetemSpec | None] = {"up": outing.up, "down": outing.down}
     return {
         way: each.setting(each.limit or queue(each), derive(outing.seed, "netem", way))
         for way, each in words.items()

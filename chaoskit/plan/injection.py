@@ -10,22 +10,22 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
 from chaoskit.errors import RefusedError, SpecError
-from chaoskit.faults.netem import NetemWords
+from chaoskit.faults.netem import NetemSpec
 from chaoskit.host_lookups import HostLookups, Hung
 from chaoskit.knobs import Change, Netem
 from chaoskit.seed import derive
 from chaoskit.spec.injection import Injection, To, Whom
 from chaoskit.topology.steering import (
     IFBS,
-    MOST,
-    Aim,
+    MAX_FILTERS,
     OneDirection,
     Remote,
+    TrafficSelector,
+    blackhole,
     clamp,
-    count,
-    cut,
-    hole,
-    in_words,
+    count_filters,
+    describe,
+    drop_oversized,
     needs,
     steer,
 )
@@ -62,26 +62,26 @@ def compile_injection(injection: Injection, ground: HostLookups, classifier: str
             f"{ground.interface} {ground.ways_in[0]}, so its lease is {LONGEST_WAY_IN} at the most: "
             f"give --for {LONGEST_WAY_IN} or less"
         )
-    aim = aim_at(injection, ground)
-    filters = room_for(aim, classifier) if injection.steers else 0
-    words: dict[OneDirection, NetemWords | None] = {"up": injection.up, "down": injection.down}
+    selector = aim_at(injection, ground)
+    filters = room_for(selector, classifier) if injection.steers else 0
+    words: dict[OneDirection, NetemSpec | None] = {"up": injection.up, "down": injection.down}
     netems: dict[OneDirection, Netem | None] = {
         way: each.setting(each.limit or queue(each), derive(injection.seed, "netem", IFBS[way]))
         for way, each in words.items()
         if each is not None
     }
-    changes = _changes(injection, ground.interface, aim, netems, classifier)
-    refuse_unreachable(aim, ground, changes)
+    changes = _changes(injection, ground.interface, selector, netems, classifier)
+    refuse_unreachable(selector, ground, changes)
     return InjectionPlan(
         injection=injection,
         interface=ground.interface,
-        hits=tuple(in_words(aim)),
+        hits=tuple(describe(selector)),
         addresses=ground.addresses,
         changes=changes,
         filters=filters,
-        needs=_needs(injection, aim, classifier),
+        needs=_needs(injection, selector, classifier),
         warnings=(
-            *(warnings(injection, aim, ground, changes) if injection.steers else ()),
+            *(warnings(injection, selector, ground, changes) if injection.steers else ()),
             *(each for w in words.values() if w for each in _of_netem(w)),
             *((HANDSHAKES,) if injection.mss_clamp is not None else ()),
         ),
@@ -89,27 +89,35 @@ def compile_injection(injection: Injection, ground: HostLookups, classifier: str
 
 
 def _changes(
-    injection: Injection, interface: str, aim: Aim, netems: dict[OneDirection, Netem | None], classifier: str
+    injection: Injection,
+    interface: str,
+    selector: TrafficSelector,
+    netems: dict[OneDirection, Netem | None],
+    classifier: str,
 ) -> tuple[Change, ...]:
     """The filters that look at sizes hang before the others, so that they come last: their ifbs stand already."""
     drops = injection.size_drops
     return (
-        *(hole() if "up" in drops else ()),
-        *(steer(interface, aim, netems, classifier) if injection.steers else ()),
-        *(change for way, size in drops.items() for change in cut(interface, aim, (way,), size, classifier)),
-        *(clamp(interface, aim, injection.mss_clamp) if injection.mss_clamp is not None else ()),
+        *(blackhole() if "up" in drops else ()),
+        *(steer(interface, selector, netems, classifier) if injection.steers else ()),
+        *(
+            change
+            for way, size in drops.items()
+            for change in drop_oversized(interface, selector, (way,), size, classifier)
+        ),
+        *(clamp(interface, selector, injection.mss_clamp) if injection.mss_clamp is not None else ()),
     )
 
 
-def _needs(injection: Injection, aim: Aim, classifier: str) -> frozenset[str]:
+def _needs(injection: Injection, selector: TrafficSelector, classifier: str) -> frozenset[str]:
     return frozenset(
-        (needs(aim, classifier) if injection.steers else frozenset())
+        (needs(selector, classifier) if injection.steers else frozenset())
         | ({"police"} if injection.size_drops else set())
         | ({"clamp"} if injection.mss_clamp is not None else set())
     )
 
 
-def queue(netem: NetemWords) -> int:
+def queue(netem: NetemSpec) -> int:
     """How many packets a netem on a real interface must hold, so that its own limit adds no loss.
 
     What 1 Gbit/s of full frames, or the netem's own rate, can bring within its longest delay, and half as much more.
@@ -118,18 +126,20 @@ def queue(netem: NetemWords) -> int:
     return max(_KERNEL_LIMIT, int(1.5 * rate * (netem.delay + 4 * netem.jitter) / 1e9))
 
 
-def aim_at(whom: Whom, ground: HostLookups) -> Aim:
+def aim_at(whom: Whom, ground: HostLookups) -> TrafficSelector:
     """The addresses and ports that are meant. Raises RefusedError for a name that has no address of that version."""
     versions = frozenset({int(whom.ip)} if whom.ip else {4, 6})
     remotes = tuple(dict.fromkeys(remote for to in whom.to for remote in _remotes(to, ground, versions)))
-    return Aim(remotes, whom.local_port, whom.protocol, versions)
+    return TrafficSelector(remotes, whom.local_port, whom.protocol, versions)
 
 
-def room_for(aim: Aim, classifier: str) -> int:
+def room_for(selector: TrafficSelector, classifier: str) -> int:
     """How many filters each direction takes. Raises RefusedError when there is no room for them."""
-    filters = count(aim, classifier)
-    if filters > MOST:
-        raise RefusedError(f"that takes {filters} filters and there is room for {MOST}: aim at fewer hosts, or a CIDR")
+    filters = count_filters(selector, classifier)
+    if filters > MAX_FILTERS:
+        raise RefusedError(
+            f"that takes {filters} filters and there is room for {MAX_FILTERS}: aim at fewer hosts, or a CIDR"
+        )
     return filters
 
 
@@ -153,9 +163,9 @@ def refuse(whom: Whom, ground: HostLookups, allow_management_interface: bool, co
                 raise RefusedError(f"{peer} is where your ssh session comes from; if you mean it, {consent}")
 
 
-def refuse_unreachable(aim: Aim, ground: HostLookups, changes: Iterable[Change]) -> None:
+def refuse_unreachable(selector: TrafficSelector, ground: HostLookups, changes: Iterable[Change]) -> None:
     """Raises RefusedError where filters of these changes cannot hang, or where nothing of the aim gets to them."""
-    name, meant = ground.interface, _versions(aim)
+    name, meant = ground.interface, _versions(selector)
     for hook, (first, _) in _hooks(changes).items():
         if hook in ground.shut:
             raise RefusedError(f"{name}: {ground.shut[hook]}")
@@ -168,10 +178,12 @@ def refuse_unreachable(aim: Aim, ground: HostLookups, changes: Iterable[Change])
             )
 
 
-def _versions(aim: Aim) -> frozenset[int]:
+def _versions(selector: TrafficSelector) -> frozenset[int]:
     """Of IP, which the aim is at."""
-    far = (remote.prefix for remote in aim.remotes or (Remote(),))
-    return frozenset(version for each in far for version in ((ip_network(each).version,) if each else aim.versions))
+    far = (remote.prefix for remote in selector.remotes or (Remote(),))
+    return frozenset(
+        version for each in far for version in ((ip_network(each).version,) if each else selector.versions)
+    )
 
 
 def _hooks(changes: Iterable[Change]) -> dict[str, tuple[int, int]]:
@@ -188,13 +200,13 @@ def _theirs(filters: Iterable[Hung]) -> str:
     return " and ".join(f"the {each.kind} filter with priority {each.priority}" for each in filters)
 
 
-def warnings(whom: Whom, aim: Aim, ground: HostLookups, changes: Iterable[Change]) -> Iterator[str]:
+def warnings(whom: Whom, selector: TrafficSelector, ground: HostLookups, changes: Iterable[Change]) -> Iterator[str]:
     """What a reader of the plan should know about whom it hits."""
     name = ground.interface
     for sentence in ground.foreign:
         yield f"{name}: {sentence}"
     for hook, (first, last) in _hooks(changes).items():
-        theirs = [each for each in ground.filters if each.hook == hook and each.sees & _versions(aim)]
+        theirs = [each for each in ground.filters if each.hook == hook and each.sees & _versions(selector)]
         if before := [each for each in theirs if each.priority < last]:
             yield (
                 f"{name}: {_theirs(before)} of somebody else at its {hook} comes before ours, and what it takes the "
@@ -204,24 +216,24 @@ def warnings(whom: Whom, aim: Aim, ground: HostLookups, changes: Iterable[Change
             yield f"{name}: {_theirs(after)} of somebody else at its {hook} comes after ours and misses what is hit"
     for host, other in ground.apart.items():
         yield f"{name}: the kernel sends to {host} by {other}, and what does not pass {name} is not hit"
-    if aim.local_port is not None or any(remote.port for remote in aim.remotes):
+    if selector.local_port is not None or any(remote.port for remote in selector.remotes):
         yield "fragments show no ports, so those between these hosts are hit whatever their port"
     if ground.is_loopback:
         yield (
             f"{ground.interface} is one pass for both ends: a packet is sent (up) and received (down) on it, "
             "so a port at one end tells requests from answers, and without one each packet is hit in both directions"
         )
-    elif aim.protocol is None and not aim.is_everything and not _has_ports(aim) and 6 in aim.versions:
+    elif selector.protocol is None and not selector.matches_all and not _has_ports(selector) and 6 in selector.versions:
         yield "IPv6 finds its neighbours by packets to and from these hosts, and those are hit too"
     if whom.everything:
         yield "everything is hit: ARP, DNS, every other program of this machine"
 
 
-def _has_ports(aim: Aim) -> bool:
-    return aim.local_port is not None or any(remote.port is not None for remote in aim.remotes)
+def _has_ports(selector: TrafficSelector) -> bool:
+    return selector.local_port is not None or any(remote.port is not None for remote in selector.remotes)
 
 
-def _of_netem(netem: NetemWords) -> Iterator[str]:
+def _of_netem(netem: NetemSpec) -> Iterator[str]:
     if netem.jitter > netem.delay:
         yield f"jitter {netem.jitter} is above delay {netem.delay}: delays below zero become zero"
     if netem.loss is not None:

@@ -8,8 +8,8 @@ from ipaddress import ip_address
 
 from chaoskit.errors import RefusedError
 from chaoskit.faults.netem import NetemFault
-from chaoskit.faults.schema import LEAST_IPV6
-from chaoskit.faults.sysctl import settings
+from chaoskit.faults.schema import IPV6_MIN_MTU
+from chaoskit.faults.sysctl import sysctl_changes
 from chaoskit.host_lookups import HostLookups
 from chaoskit.knobs import Change, Filter, Mtu, Netem
 from chaoskit.plan.injection import TRAINS, aim_at, refuse, refuse_unreachable, room_for, warnings
@@ -19,7 +19,17 @@ from chaoskit.spec.host_tuning import Host
 from chaoskit.spec.stage import InterfaceStage, LabStage
 from chaoskit.topology import edge
 from chaoskit.topology.fault_site import Interface, Lab, Site
-from chaoskit.topology.steering import CLAMP, HOLE, Aim, OneDirection, hole, in_words, needs, qdisc, steer
+from chaoskit.topology.steering import (
+    BLACKHOLE,
+    CLAMP,
+    OneDirection,
+    TrafficSelector,
+    blackhole,
+    describe,
+    needs,
+    qdisc,
+    steer,
+)
 
 PORT = 8000
 _LEASE, _SHORT_LEASE = 30 * 10**9, 10 * 10**9  # short where somebody may be cut off
@@ -86,9 +96,9 @@ def lay_out(experiment: Experiment, touched: tuple[Change, ...], limit: int, loo
 def _in_lab(experiment: Experiment, stage: LabStage, touched: tuple[Change, ...]) -> StagePlan:
     """Without IPv6 where a link becomes too small for it: the kernel would take it away, and not bring it back."""
     knobs = frozenset(knob for knob, _ in touched)
-    too_small = any(isinstance(setting, Mtu) and setting.bytes < LEAST_IPV6 for _, setting in touched)
+    too_small = any(isinstance(setting, Mtu) and setting.bytes < IPV6_MIN_MTU for _, setting in touched)
     versions = (4,) if too_small else edge.BOTH_VERSIONS
-    hosts: tuple[tuple[edge.End, Host], ...] = (("client", experiment.client), ("server", experiment.server))
+    hosts: tuple[tuple[edge.EndHost, Host], ...] = (("client", experiment.client), ("server", experiment.server))
     tuned = (change for end, told in hosts for change in _tuned(end, told, versions))
     return StagePlan(_url(stage), (*edge.build(knobs, versions), *tuned), edge.needs(knobs))
 
@@ -98,10 +108,13 @@ def _url(stage: LabStage) -> str:
     return f"http{'s' if stage.tls else ''}://{host}:{PORT}"
 
 
-def _tuned(end: edge.End, told: Host, versions: tuple[int, ...]) -> tuple[Change, ...]:
+def _tuned(end: edge.EndHost, told: Host, versions: tuple[int, ...]) -> tuple[Change, ...]:
     """What an end of the lab is given beyond the lab itself, sockets apart."""
-    sizes = edge.Sizes(told.route_mtu, told.advmss)
-    return (*settings(end, told.parameters), *(edge.sized(end, sizes, versions) if sizes != edge.Sizes() else ()))
+    sizes = edge.RouteSizes(told.route_mtu, told.advmss)
+    return (
+        *sysctl_changes(end, told.parameters),
+        *(edge.default_routes(end, sizes, versions) if sizes != edge.RouteSizes() else ()),
+    )
 
 
 def _on_interface(
@@ -111,35 +124,35 @@ def _on_interface(
     ground, classifier = looked.there, looked.classifier
     refuse(stage, ground, stage.allow_management_interface or not touched, _CONSENT)
     _fits(touched, ground)
-    aim = aim_at(stage, ground)
+    selector = aim_at(stage, ground)
     knobs = {knob for knob, _ in touched}
     ways: tuple[OneDirection, ...] = ("up", "down")
     used: dict[OneDirection, Netem | None] = {way: Netem(limit=limit) for way in ways if qdisc(way) in knobs}
     is_steered = any(knob.kind in ("qdisc", "filter") for knob in knobs)
     is_aimed = is_steered or CLAMP in knobs
-    cuts_up = any(isinstance(setting, Filter) and setting.to == HOLE for _, setting in touched)
-    steered = steer(ground.interface, aim, used, classifier) if is_steered else ()
-    refuse_unreachable(aim, ground, (*steered, *touched))
+    cuts_up = any(isinstance(setting, Filter) and setting.to == BLACKHOLE for _, setting in touched)
+    steered = steer(ground.interface, selector, used, classifier) if is_steered else ()
+    refuse_unreachable(selector, ground, (*steered, *touched))
     return StagePlan(
         target=stage.target,
         changes=(
-            *(hole() if cuts_up else ()),
+            *(blackhole() if cuts_up else ()),
             *steered,
         ),
-        needs=needs(aim, classifier) if is_steered else frozenset(),
+        needs=needs(selector, classifier) if is_steered else frozenset(),
         interface=OnInterface(
             name=ground.interface,
             mtu=ground.mtu,
-            hits=(*(in_words(aim) if is_aimed else ()), *_hit_by_size(touched, ground)),
+            hits=(*(describe(selector) if is_aimed else ()), *_hit_by_size(touched, ground)),
             addresses=ground.addresses,
             target_addresses=_target_addresses(stage, ground),
-            filters=room_for(aim, classifier) if is_steered else 0,
+            filters=room_for(selector, classifier) if is_steered else 0,
             lease=_SHORT_LEASE if ground.ways_in else _LEASE,
             model=stage.model,
             key_env=stage.key_env,
         ),
-        passes=2 if ground.is_loopback and not _tells_ends_apart(aim) else 1,
-        warnings=tuple(_warnings(experiment, aim, ground, (*steered, *touched))) if is_steered else (),
+        passes=2 if ground.is_loopback and not _tells_ends_apart(selector) else 1,
+        warnings=tuple(_warnings(experiment, selector, ground, (*steered, *touched))) if is_steered else (),
     )
 
 
@@ -163,14 +176,16 @@ def _target_addresses(stage: InterfaceStage, ground: HostLookups) -> tuple[str, 
     return tuple(each for each in found if stage.ip in (None, str(ip_address(each).version)))
 
 
-def _tells_ends_apart(aim: Aim) -> bool:
+def _tells_ends_apart(selector: TrafficSelector) -> bool:
     """Whether a packet on loopback is of one direction only: by its ports, for by its addresses it is of both."""
-    return aim.local_port is not None or any(remote.port is not None for remote in aim.remotes)
+    return selector.local_port is not None or any(remote.port is not None for remote in selector.remotes)
 
 
-def _warnings(experiment: Experiment, aim: Aim, ground: HostLookups, changes: tuple[Change, ...]) -> Iterator[str]:
+def _warnings(
+    experiment: Experiment, selector: TrafficSelector, ground: HostLookups, changes: tuple[Change, ...]
+) -> Iterator[str]:
     assert isinstance(experiment.stage, InterfaceStage)
-    for sentence in warnings(experiment.stage, aim, ground, changes):
+    for sentence in warnings(experiment.stage, selector, ground, changes):
         yield f"stage: {sentence}"
     netems = [part.netem for parts in experiment.faults.values() for part in parts if isinstance(part, NetemFault)]
     if any(netem.loss is not None for netem in netems):

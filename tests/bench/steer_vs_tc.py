@@ -36,12 +36,12 @@ from chaoskit.kernel.features import survey
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Netem
 from chaoskit.report.commands import doing, undoing
-from chaoskit.topology.steering import Aim, Remote, steer
+from chaoskit.topology.steering import Remote, TrafficSelector, steer
 
 LINK = "bare"
 HOST, PORT = ground.far(LINK), ground.PORT
 UP, DOWN = Netem(delay=40_000_000), Netem(delay=80_000_000)
-CHANGES = steer(LINK, Aim((Remote(f"{HOST}/32", PORT),)), {"up": UP, "down": DOWN}, "flower")
+CHANGES = steer(LINK, TrafficSelector((Remote(f"{HOST}/32", PORT),)), {"up": UP, "down": DOWN}, "flower")
 INJECT = (
     *("inject", "--interface", LINK, "--to", f"{HOST}:{PORT}"),
     *("--up", "delay 40ms", "--down", "delay 80ms", "--for", "1s"),

@@ -20,7 +20,7 @@ from chaoskit.kernel import modules
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Clsact, Everything, Filter, Flow, Ifb, Key, Keys, Knob, Netem
 from chaoskit.substrate.uml import MODULES
-from chaoskit.topology.steering import Aim, Remote, steer
+from chaoskit.topology.steering import Remote, TrafficSelector, steer
 
 HOSTS: dict[Literal["all", "ip", "ipv6"], tuple[str | None, ...]] = {
     "ip": (None, "10.0.0.1/32", "192.0.2.128/25"),
@@ -227,8 +227,8 @@ def test_a_filter_is_replaced_by_any_other(door: LinuxKernel) -> None:
 def test_u32_of_both_directions_is_told_apart(door: LinuxKernel, tmp_path: Path) -> None:
     """The kernel mixes u32 filters of one priority in both directions; ours come and go all the same."""
     with Journal.at(tmp_path) as journal:
-        aim = Aim((Remote("10.0.0.2/32", 443),), protocol="tcp")
-        for change in steer("cable", aim, {"up": Netem(), "down": Netem()}, "u32"):
+        selector = TrafficSelector((Remote("10.0.0.2/32", 443),), protocol="tcp")
+        for change in steer("cable", selector, {"up": Netem(), "down": Netem()}, "u32"):
             apply(door, journal, change)
         filters = [debt.knob for debt in journal.owed() if debt.knob.kind == "filter"]
         assert len(filters) == 2 * (11 + 14)
@@ -239,20 +239,25 @@ def test_u32_of_both_directions_is_told_apart(door: LinuxKernel, tmp_path: Path)
     assert "clsact" not in run("tc", "qdisc", "show", "dev", "cable")
 
 
-NARROW = Aim((Remote("10.0.0.2/32"), Remote("10.0.0.3/32", 443)), protocol="tcp")
+NARROW = TrafficSelector((Remote("10.0.0.2/32"), Remote("10.0.0.3/32", 443)), protocol="tcp")
 
 
 @pytest.mark.parametrize(
-    ("classifier", "tree", "filters", "aim"),
+    ("classifier", "tree", "filters", "selector"),
     [
-        ("flower", (), (), Aim()),
+        ("flower", (), (), TrafficSelector()),
         ("flower", TREES[2], (), NARROW),
         *(("flower", tree, FILTERS, NARROW) for tree in TREES),
         ("u32", TREES[2], FILTERS, NARROW),
     ],
 )
 def test_what_others_built_is_the_same_afterwards(
-    door: LinuxKernel, tmp_path: Path, classifier: str, tree: tuple[str, ...], filters: tuple[str, ...], aim: Aim
+    door: LinuxKernel,
+    tmp_path: Path,
+    classifier: str,
+    tree: tuple[str, ...],
+    filters: tuple[str, ...],
+    selector: TrafficSelector,
 ) -> None:
     """Every root qdisc and every filter of others is byte for byte what it was, while ours work and after them."""
     door.write(Knob("ifb", "", "chaos-up"), None)
@@ -260,7 +265,7 @@ def test_what_others_built_is_the_same_afterwards(
     before, shown = built(), links()
 
     with Journal.at(tmp_path) as journal:
-        for change in steer("cable", aim, {"up": Netem(delay=1), "down": Netem(delay=2)}, classifier):
+        for change in steer("cable", selector, {"up": Netem(delay=1), "down": Netem(delay=2)}, classifier):
             apply(door, journal, change)
         during = root()
         assert restore(door, journal) == []

@@ -24,7 +24,7 @@ from chaoskit.errors import RefusedError
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Address, Clamp, Flow, Foreign, Handshakes, Knob, Link, Neighbour, Sysctl
 from chaoskit.report.commands import doing, undoing
-from chaoskit.topology.steering import CLAMP, Aim, Remote, clamp
+from chaoskit.topology.steering import CLAMP, Remote, TrafficSelector, clamp
 
 HERE = Knob("clamp", "here", CLAMP.name)
 MSS, TIMESTAMPS = 1200, 12  # bytes; the latter of each segment
@@ -36,10 +36,12 @@ table inet somebody {
   chain back { type filter hook prerouting priority mangle; tcp sport 9 counter drop; }
 }
 """
-AIMS = (
-    Aim(),
-    Aim((Remote("192.0.2.7/32", 443), Remote("10.0.0.0/8"), Remote("10.128.0.0/9"), Remote("fd00::/63")), 5000, "tcp"),
-    Aim((Remote("0.0.0.0/0", 443), Remote(None, 80)), versions=frozenset({4})),
+SELECTORS = (
+    TrafficSelector(),
+    TrafficSelector(
+        (Remote("192.0.2.7/32", 443), Remote("10.0.0.0/8"), Remote("10.128.0.0/9"), Remote("fd00::/63")), 5000, "tcp"
+    ),
+    TrafficSelector((Remote("0.0.0.0/0", 443), Remote(None, 80)), versions=frozenset({4})),
 )
 """Addresses in whole bytes and not, of nobody in particular, and of all."""
 STRANGERS = (
@@ -166,11 +168,11 @@ def test_it_hits_whom_it_should_both_ways(cable: Cable) -> None:
     assert cable.looks() == before
 
 
-@pytest.mark.parametrize("aim", AIMS, ids=str)
-def test_the_commands_make_the_very_same_table(cable: Cable, aim: Aim) -> None:
+@pytest.mark.parametrize("selector", SELECTORS, ids=str)
+def test_the_commands_make_the_very_same_table(cable: Cable, selector: TrafficSelector) -> None:
     """What the dry run says, typed into a shell, is what we make: nft lists the same rules, we read the same clamp
     from both, and the way back leaves the table of somebody else as it was."""
-    ((_, asked),) = clamp("cable", aim, MSS)
+    ((_, asked),) = clamp("cable", selector, MSS)
     before = cable.rules()
 
     cable.kernel.write(HERE, asked)

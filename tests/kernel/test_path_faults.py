@@ -21,7 +21,7 @@ from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Address, Knob, Link, Neighbour, Pulse
 from chaoskit.topology.edge import build
 from chaoskit.topology.fault_site import Interface, Lab
-from chaoskit.topology.steering import Aim, Remote, hole, steer
+from chaoskit.topology.steering import Remote, TrafficSelector, blackhole, steer
 
 FAULT: TypeAdapter[Fault] = TypeAdapter(Fault)
 ADDRESSES = {("client", 4): "10.1.0.1", ("client", 6): "fd01::1", ("server", 4): "10.2.0.1", ("server", 6): "fd02::1"}
@@ -170,9 +170,11 @@ def test_on_an_interface_sizes_of_some_flows(
     everything is as before in the end."""
     people(kernel)
     before = state(kernel, "here")
-    site = Interface("cable", Aim((Remote("10.9.0.2/32"),), protocol="udp", versions=frozenset({4})), classifier)
+    site = Interface(
+        "cable", TrafficSelector((Remote("10.9.0.2/32"),), protocol="udp", versions=frozenset({4})), classifier
+    )
     with kernel.inside("here"), LinuxKernel(facts) as here, Journal.at(tmp_path) as journal:
-        stage = (*hole(), *steer("cable", site.aim, {}, classifier))
+        stage = (*blackhole(), *steer("cable", site.selector, {}, classifier))
         for change in (*stage, *fault({"size-drop": "1400", "direction": direction}).changes(site, 1, 0)):
             apply(here, journal, change)
         up = [
@@ -192,7 +194,7 @@ def test_a_smaller_interface_is_as_before(kernel: LinuxKernel, facts: Facts, tmp
     people(kernel)
     before = state(kernel, "here")
     with kernel.inside("here"), LinuxKernel(facts) as here, Journal.at(tmp_path) as journal:
-        for change in fault({"mtu": "1300"}).changes(Interface("cable", Aim()), 1, 0):
+        for change in fault({"mtu": "1300"}).changes(Interface("cable", TrafficSelector()), 1, 0):
             apply(here, journal, change)
         seen = [send(kernel, OUT, host, size) for host in ("10.9.0.2", "fd09::2") for size in (1300, 1301)]
         assert here.read(Knob("link", "", "cable")) == Link(True, 1300, 1)

@@ -11,9 +11,9 @@ import pytest
 from chaoskit.facts import Facts
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Address, Change, HopCounters, Knob, Mtu, Neighbour
-from chaoskit.topology.edge import SERVER_V4, SERVER_V6, build, cut, mute, narrow
-from chaoskit.topology.steering import Aim, Remote, hole, steer
-from chaoskit.topology.steering import cut as cut_of
+from chaoskit.topology.edge import SERVER_V4, SERVER_V6, build, drop_oversized, drop_too_big, limit_path_mtu
+from chaoskit.topology.steering import Remote, TrafficSelector, blackhole, steer
+from chaoskit.topology.steering import drop_oversized as cut_of
 
 DISCOVER = {4: (socket.IPPROTO_IP, 10), 6: (socket.IPPROTO_IPV6, 23)}  # linux/in.h and in6.h: IP_MTU_DISCOVER
 PROBE, DONT = 3, 0  # never taken apart, whatever is known of the path; taken apart where need be
@@ -26,7 +26,7 @@ SMALLER = (Knob("mtu", "router", "to-server"), Mtu(1400))
 @pytest.fixture(scope="module")
 def lab(facts: Facts) -> Iterator[LinuxKernel]:
     """The lab with a place for filters on both cables."""
-    touched = {knob for direction in ("up", "down") for knob, _ in mute(direction, (4, 6))}
+    touched = {knob for direction in ("up", "down") for knob, _ in drop_too_big(direction, (4, 6))}
     with LinuxKernel(facts) as kernel:
         for change in build(frozenset(touched)):
             kernel.write(*change)
@@ -67,17 +67,17 @@ def seen(kernel: LinuxKernel, *hosts: str, apart: int = PROBE) -> HopCounters:
 
 
 @pytest.mark.parametrize("host", [SERVER_V4, SERVER_V6])
-@pytest.mark.parametrize("changes", [narrow("up", (4, 6), 1400), (SMALLER,)], ids=["a route", "a link"])
+@pytest.mark.parametrize("changes", [limit_path_mtu("up", (4, 6), 1400), (SMALLER,)], ids=["a route", "a link"])
 def test_a_router_counts_what_was_too_long(lab: LinuxKernel, host: str, changes: tuple[Change, ...]) -> None:
     """Each once, and a signal for each, whether its route or its link is too small, of all that came. The filters
     that lose the signals count each of them."""
-    every = (*changes, *mute("up", (4, 6)))
+    every = (*changes, *drop_too_big("up", (4, 6)))
     at_rest = {knob: lab.read(knob) for knob, _ in every}
     for change in every:
         lab.write(*change)
 
     found = seen(lab, host)
-    lost = [counters.drops for counters in lab.taken(tuple(knob for knob, _ in mute("up", (4, 6)))).values()]
+    lost = [counters.drops for counters in lab.taken(tuple(knob for knob, _ in drop_too_big("up", (4, 6)))).values()]
     for knob, _ in reversed(every):
         lab.write(knob, at_rest[knob])
 
@@ -87,11 +87,11 @@ def test_a_router_counts_what_was_too_long(lab: LinuxKernel, host: str, changes:
 
 def test_what_is_taken_apart_was_too_long(lab: LinuxKernel) -> None:
     """Over IPv4, where the sender allows it; nobody is told."""
-    for change in narrow("up", (4,), 1400):
+    for change in limit_path_mtu("up", (4,), 1400):
         lab.write(*change)
 
     found = seen(lab, SERVER_V4, apart=DONT)
-    for knob, _ in narrow("up", (4,), 1400):
+    for knob, _ in limit_path_mtu("up", (4,), 1400):
         lab.write(knob, None)
 
     assert found == HopCounters(came=EACH, too_long=LONG, signals=0)
@@ -106,7 +106,7 @@ def test_a_wide_router_counts_what_comes(lab: LinuxKernel) -> None:
 @pytest.mark.parametrize("host", [SERVER_V4, SERVER_V6])
 def test_a_filter_counts_what_it_lost(lab: LinuxKernel, host: str) -> None:
     """And what it let go on; one that is not there has no counters."""
-    ((knob, setting),) = cut("router-server", "up", 1400)
+    ((knob, setting),) = drop_oversized("router-server", "up", 1400)
     assert lab.taken((knob,)) == {}
     lab.write(knob, setting)
 
@@ -142,10 +142,12 @@ def test_an_interfaces_filters_count_too(kernel: LinuxKernel, facts: Facts, dire
     for place, number, other in (("here", 1, 2), ("there", 2, 1)):
         kernel.write(Knob("address", place, f"cable 10.9.0.{number}/24"), Address())
         kernel.write(Knob("neighbour", place, f"cable 10.9.0.{other}"), Neighbour(f"02:00:00:00:00:0{other}"))
-    aim = Aim() if kind == "matchall" else Aim((Remote("10.9.0.2/32"),), versions=frozenset({4}))
-    cuts = cut_of("cable", aim, (direction,), 1400, kind)  # type: ignore[arg-type]
+    selector = (
+        TrafficSelector() if kind == "matchall" else TrafficSelector((Remote("10.9.0.2/32"),), versions=frozenset({4}))
+    )
+    cuts = cut_of("cable", selector, (direction,), 1400, kind)  # type: ignore[arg-type]
     with kernel.inside("here"), LinuxKernel(facts) as here:
-        for change in (*hole(), *steer("cable", aim, {}, kind), *cuts):
+        for change in (*blackhole(), *steer("cable", selector, {}, kind), *cuts):
             here.write(*change)
         if direction == "up":
             send(kernel, "here", "there", "10.9.0.2")

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from lab import CABLE
 
-from chaoskit.faults.netem import NetemWords
-from chaoskit.faults.tc_parse import netem_words
+from chaoskit.faults.netem import NetemSpec
+from chaoskit.faults.tc_parse import parse_netem
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Netem, RandomLoss
 from chaoskit.report.tc_commands import netem_arguments
@@ -134,7 +134,7 @@ def shared(one: str, other: str) -> set[str]:
 def ours(line: str) -> Netem | None:
     """What we make of it; None when we refuse."""
     try:
-        words = NetemWords.model_validate(netem_words(line))
+        words = NetemSpec.model_validate(parse_netem(line))
         return replace(words.setting(words.limit or 1000, seed=0), seed=None)
     except ValueError:
         return None

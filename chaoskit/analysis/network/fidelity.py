@@ -29,7 +29,7 @@ from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.knobs import Netem
 from chaoskit.plan.model import Effect, Plan, Promise
 from chaoskit.records.model import TcpInfo
-from chaoskit.topology.display_names import where
+from chaoskit.topology.display_names import display_name
 
 _Z = 3.3
 _MEMORY = 0.999  # of a process that hardly ever changes its mind
@@ -91,7 +91,7 @@ def _loss(plan: Plan, promise: Promise, effect: Effect, passed: Passed) -> Achie
     return Achievement(
         phase=promise.phase,
         what="loss",
-        where=where(effect.knob),
+        where=display_name(effect.knob),
         unit="share",
         asked=effect.loss,
         achieved=share,

@@ -7,7 +7,7 @@ from statistics import variance
 
 import pytest
 
-from chaoskit.faults.loss_models import expectation
+from chaoskit.faults.loss_models import expected_loss
 from chaoskit.faults.netem import U32
 from chaoskit.knobs import FourState, GilbertElliott, Loss, RandomLoss
 
@@ -70,7 +70,7 @@ def test_share_and_spread_are_those_of_the_kernels_own_chain(loss: Loss) -> None
     share = sum(lost) / PACKETS
     inflation = variance(counts) / (BLOCK * share * (1 - share))
 
-    expected = expectation(loss)
+    expected = expected_loss(loss)
 
     assert expected is not None
     assert expected[0] == pytest.approx(share, rel=0.06)
@@ -79,13 +79,13 @@ def test_share_and_spread_are_those_of_the_kernels_own_chain(loss: Loss) -> None
 
 def test_correlated_random_loss_promises_nothing() -> None:
     """The kernel's correlated loss is known to lose less than it says, so no share is expected of it."""
-    assert expectation(RandomLoss(*u32(0.2, 0.25))) is None
+    assert expected_loss(RandomLoss(*u32(0.2, 0.25))) is None
 
 
 @pytest.mark.parametrize(("loss", "share"), [(GilbertElliott(0, 0, 0, 0), 0.0), (FourState(*u32(1, 1, 0, 1, 0)), 0.5)])
 def test_corner_cases_have_a_share(loss: Loss, share: float) -> None:
     """A model that never leaves its first state, and one that alternates."""
-    expected = expectation(loss)
+    expected = expected_loss(loss)
 
     assert expected is not None
     assert expected[0] == pytest.approx(share)
@@ -93,4 +93,4 @@ def test_corner_cases_have_a_share(loss: Loss, share: float) -> None:
 
 def test_a_state_that_is_never_left_promises_nothing() -> None:
     """Without a way back to the good state, the share depends on when one looks."""
-    assert expectation(FourState(*u32(0.1, 0, 0, 1, 0))) is None
+    assert expected_loss(FourState(*u32(0.1, 0, 0, 1, 0))) is None

@@ -9,16 +9,16 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from chaoskit.faults import Fault, knobs
-from chaoskit.faults.tunnel import ARITHMETIC, Preset
+from chaoskit.faults.tunnel import PRESETS, Preset
 from chaoskit.knobs import Clamp, Everything, Filter, Flow, Handshakes, Knob, Mtu, Route
-from chaoskit.topology.display_names import where
+from chaoskit.topology.display_names import display_name
 from chaoskit.topology.edge import build
 from chaoskit.topology.fault_site import Interface, Lab, Site
-from chaoskit.topology.steering import CUT, HOLE, PRIORITY, Aim, Remote, steer
+from chaoskit.topology.steering import BLACKHOLE, PRIORITY, SIZE_PRIORITY, Remote, TrafficSelector, steer
 
 FAULT: TypeAdapter[Fault] = TypeAdapter(Fault)
 LAB4, LAB6 = Lab(4), Lab(6)
-ETH0 = Interface("eth0", Aim((Remote("192.0.2.7/32", 443),), protocol="tcp"))
+ETH0 = Interface("eth0", TrafficSelector((Remote("192.0.2.7/32", 443),), protocol="tcp"))
 
 
 def fault(words: dict[str, Any]) -> Fault:
@@ -79,35 +79,37 @@ def test_sizes_are_looked_at_before_all_else() -> None:
     """In the lab on either side of the router; on an interface the same flows that a netem is for, at a lower
     priority, what we send behind an ifb that loses all, what we receive at once."""
     assert changes({"size-drop": "1400", "link": "client-router", "direction": "up"}) == {
-        Knob("filter", "router", f"to-client ingress {CUT}"): Filter("all", Everything(), None, 1400)
+        Knob("filter", "router", f"to-client ingress {SIZE_PRIORITY}"): Filter("all", Everything(), None, 1400)
     }
     assert changes({"size-drop": "1400", "link": "router-server", "direction": "up"}) == {
-        Knob("filter", "router", f"to-server egress {CUT}"): Filter("all", Everything(), None, 1400)
+        Knob("filter", "router", f"to-server egress {SIZE_PRIORITY}"): Filter("all", Everything(), None, 1400)
     }
     found = changes({"size-drop": "1400", "direction": "both"}, ETH0)
     assert found == {
-        Knob("filter", "", f"eth0 ingress {CUT}"): Filter("ip", Flow(6, "192.0.2.7/32", None, 443), None, 1400),
-        Knob("filter", "", f"eth0 ingress {CUT + 1}"): Filter(
+        Knob("filter", "", f"eth0 ingress {SIZE_PRIORITY}"): Filter(
+            "ip", Flow(6, "192.0.2.7/32", None, 443), None, 1400
+        ),
+        Knob("filter", "", f"eth0 ingress {SIZE_PRIORITY + 1}"): Filter(
             "ip", Flow(6, "192.0.2.7/32", None, is_fragment=True), None, 1400
         ),
-        Knob("filter", "", f"eth0 egress {CUT}"): Filter(
-            "ip", Flow(6, None, "192.0.2.7/32", destination_port=443), HOLE, 1400
+        Knob("filter", "", f"eth0 egress {SIZE_PRIORITY}"): Filter(
+            "ip", Flow(6, None, "192.0.2.7/32", destination_port=443), BLACKHOLE, 1400
         ),
-        Knob("filter", "", f"eth0 egress {CUT + 1}"): Filter(
-            "ip", Flow(6, None, "192.0.2.7/32", is_fragment=True), HOLE, 1400
+        Knob("filter", "", f"eth0 egress {SIZE_PRIORITY + 1}"): Filter(
+            "ip", Flow(6, None, "192.0.2.7/32", is_fragment=True), BLACKHOLE, 1400
         ),
     }
-    assert CUT + 251 + 256 <= PRIORITY
+    assert SIZE_PRIORITY + 251 + 256 <= PRIORITY
 
 
 def test_filters_of_bytes_have_priorities_of_their_own_in_each_direction() -> None:
     """Where there is no flower, for the kernel keeps u32's filters of both directions together."""
-    site = Interface("eth0", ETH0.aim, "u32")
+    site = Interface("eth0", ETH0.selector, "u32")
 
     found = [knob.name.split() for knob, _ in fault({"size-drop": "1400", "direction": "both"}).changes(site, 1, 0)]
     others = [
         knob.name.split()
-        for knob, _ in steer("eth0", site.aim, {"up": None, "down": None}, "u32")
+        for knob, _ in steer("eth0", site.selector, {"up": None, "down": None}, "u32")
         if knob.kind == "filter"
     ]
 
@@ -134,7 +136,7 @@ def test_a_clamp_of_an_interface_is_for_whom_is_meant() -> None:
             ),
         )
     }
-    anybody = Interface("eth0", Aim((Remote("::/0"),), 22))
+    anybody = Interface("eth0", TrafficSelector((Remote("::/0"),), 22))
     assert changes({"mss-clamp": "1360"}, anybody) == {
         clamp: Clamp(
             1360,
@@ -144,7 +146,7 @@ def test_a_clamp_of_an_interface_is_for_whom_is_meant() -> None:
             ),
         )
     }
-    (everybody,) = changes({"mss-clamp": "1360"}, Interface("eth0", Aim())).values()
+    (everybody,) = changes({"mss-clamp": "1360"}, Interface("eth0", TrafficSelector())).values()
     assert isinstance(everybody, Clamp)
     assert [(each.hook, each.family, each.flow) for each in everybody.of or ()] == [
         (hook, family, Flow(6)) for hook in ("egress", "ingress") for family in ("ip", "ipv6")
@@ -154,7 +156,7 @@ def test_a_clamp_of_an_interface_is_for_whom_is_meant() -> None:
 @pytest.mark.parametrize("preset", get_args(Preset))
 def test_a_preset_leaves_what_its_arithmetic_says(preset: Preset) -> None:
     """The sum that stands there is the size that is set."""
-    mtu, arithmetic = ARITHMETIC[preset]
+    mtu, arithmetic = PRESETS[preset]
     told = fault({"tunnel": preset})
 
     if arithmetic.startswith("1500 -"):
@@ -187,8 +189,8 @@ MISFITS: list[tuple[dict[str, Any], Site, str]] = [
     ({"pmtu": {"mtu": "1400", "ip": "4"}, "direction": "up"}, LAB6, "speaks IPv6 alone"),
     ({"size-drop": "1400", "direction": "up"}, LAB4, "add link:"),
     ({"size-drop": "1400", "direction": "up", "link": "client-router"}, ETH0, "take link away"),
-    ({"mss-clamp": "1360"}, Interface("eth0", Aim(protocol="udp")), "only TCP has handshakes"),
-    ({"mss-clamp": "1360"}, Interface("eth0", Aim(protocol="icmp")), "write protocol: tcp there"),
+    ({"mss-clamp": "1360"}, Interface("eth0", TrafficSelector(protocol="udp")), "only TCP has handshakes"),
+    ({"mss-clamp": "1360"}, Interface("eth0", TrafficSelector(protocol="icmp")), "write protocol: tcp there"),
     ({"tunnel": "wireguard"}, ETH0, "write size-drop: 1420"),
     ({"tunnel": "jumbo-mismatch", "signal": "delivered"}, LAB4, "a switch tells nobody"),
 ]
@@ -257,4 +259,4 @@ def test_every_knob_hangs_on_something_and_has_a_name() -> None:
             stage = {knob for knob, _ in build(touched)}
             for knob in touched:
                 assert knob.kind != "filter" or Knob("clsact", "router", knob.name.split()[0]) in stage
-                assert str(knob) != where(knob), knob
+                assert str(knob) != display_name(knob), knob

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from chaoskit.faults.netem import NetemFault, NetemWords
-from chaoskit.faults.tc_format import describe
-from chaoskit.faults.tc_parse import netem_words
+from chaoskit.faults.netem import NetemFault, NetemSpec
+from chaoskit.faults.tc_format import format_setting
+from chaoskit.faults.tc_parse import parse_netem
 
 WORDS: list[tuple[str, dict[str, Any]]] = [
     ("delay 80ms", {"delay": "80ms"}),
@@ -72,14 +72,14 @@ MISTAKES = [
 @pytest.mark.parametrize(("line", "words"), WORDS)
 def test_each_clause_is_what_it_is_in_a_file(line: str, words: dict[str, Any]) -> None:
     """A line of tc's and a mapping of an experiment file give the same netem."""
-    assert NetemWords.model_validate(netem_words(line)).setting(9, 1) == NetemWords.model_validate(words).setting(9, 1)
+    assert NetemSpec.model_validate(parse_netem(line)).setting(9, 1) == NetemSpec.model_validate(words).setting(9, 1)
 
 
 @pytest.mark.parametrize(("line", "sentence"), MISTAKES)
 def test_each_mistake_is_answered(line: str, sentence: str) -> None:
     """A mistake is answered with the word it is about and with what was expected there."""
     with pytest.raises(ValueError, match="^" + re.escape(sentence)):
-        netem_words(line)
+        parse_netem(line)
 
 
 def test_an_experiment_may_say_it_in_tcs_words() -> None:
@@ -127,16 +127,16 @@ NETEMS = some.fixed_dictionaries(
 @given(NETEMS)
 def test_what_is_shown_can_be_given_back(words: dict[str, Any]) -> None:
     """The words that people are shown for a netem make the same netem again."""
-    setting = NetemWords.model_validate(words).setting(int(words.get("limit", 1000)), 1)
+    setting = NetemSpec.model_validate(words).setting(int(words.get("limit", 1000)), 1)
 
-    again = NetemWords.model_validate(netem_words(describe(setting)))
+    again = NetemSpec.model_validate(parse_netem(format_setting(setting)))
 
-    assert describe(again.setting(again.limit or 1000, 1)) == describe(setting)
+    assert format_setting(again.setting(again.limit or 1000, 1)) == format_setting(setting)
 
 
 @given(NETEMS)
 def test_what_is_written_loads_to_the_same(words: dict[str, Any]) -> None:
     """A netem's own words, with units, load to an equal one."""
-    netem = NetemWords.model_validate(words)
+    netem = NetemSpec.model_validate(words)
 
-    assert NetemWords.model_validate(netem.written()) == netem
+    assert NetemSpec.model_validate(netem.written()) == netem

@@ -12,7 +12,7 @@ from chaoskit.plan.injection import compile_injection
 from chaoskit.plan.model import Plan
 from chaoskit.spec.injection import Injection
 from chaoskit.spec.load import parse
-from chaoskit.topology.steering import CLAMP, CUT, HOLE, PRIORITY
+from chaoskit.topology.steering import BLACKHOLE, CLAMP, PRIORITY, SIZE_PRIORITY
 
 FILE = """\
 name: x
@@ -90,12 +90,12 @@ def test_what_is_too_long_has_somewhere_to_go() -> None:
     """On an interface the ifb that loses all stands before a phase sends anything to it, and only where one does."""
     up, down = at_interface("{size-drop: 1400, direction: up}"), at_interface("{size-drop: 1400, direction: down}")
 
-    assert stage(up)[Knob("qdisc", "", HOLE)] == Netem(loss=RandomLoss(ALL))
-    assert list(stage(up)).index(Knob("qdisc", "", HOLE)) < list(stage(up)).index(Knob("clsact", "", "eth0"))
-    assert not [knob for knob in stage(down) if knob.name == HOLE]
+    assert stage(up)[Knob("qdisc", "", BLACKHOLE)] == Netem(loss=RandomLoss(ALL))
+    assert list(stage(up)).index(Knob("qdisc", "", BLACKHOLE)) < list(stage(up)).index(Knob("clsact", "", "eth0"))
+    assert not [knob for knob in stage(down) if knob.name == BLACKHOLE]
     for plan, hook in ((up, "egress"), (down, "ingress")):
         cuts = {knob for knob, each in phase(plan, "path").items() if isinstance(each, Filter)}
-        assert cuts == {Knob("filter", "", f"eth0 {hook} {number}") for number in (CUT, CUT + 1)}
+        assert cuts == {Knob("filter", "", f"eth0 {hook} {number}") for number in (SIZE_PRIORITY, SIZE_PRIORITY + 1)}
         assert all(phase(plan, "slow")[knob] is None for knob in cuts)
         assert plan.needs >= {"police", "clsact", "flower"}
 
@@ -169,13 +169,13 @@ def test_an_injection_loses_what_is_long() -> None:
 
     found = {knob.name: each for knob, each in plan.changes if isinstance(each, Filter)}
     assert {(name.split()[1], each.over, each.to) for name, each in found.items()} == {
-        ("egress", 1400, HOLE),
+        ("egress", 1400, BLACKHOLE),
         ("ingress", 1300, None),
     }
     assert all(int(name.split()[2]) < PRIORITY for name in found)
     assert "police" in plan.needs
     alone = compile_injection(Injection.model_validate(words | {"size-drop-down": 1300}), GROUND, "flower")
-    assert not [knob for knob, _ in alone.changes if knob.name == HOLE]
+    assert not [knob for knob, _ in alone.changes if knob.name == BLACKHOLE]
     assert (
         "police" not in compile_injection(Injection.model_validate(words | {"up": "delay 1ms"}), GROUND, "flower").needs
     )

@@ -1,4 +1,4 @@
-"""The one way out of a namespace: a network nobody uses, and a fault on its link alone."""
+"""Tests the egress namespace: its subnet is unused elsewhere, and faults apply to its link alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from chaoskit.errors import RefusedError
 from chaoskit.knobs import Netem
-from chaoskit.topology.egress_namespace import LINK, RANGES, cable, ends, fault, free_network, needs
+from chaoskit.topology.egress_namespace import LINK, PRIVATE_RANGES, addresses, build, free_network, needs, shape
 
 NETEM = Netem(delay=5)
 
@@ -26,36 +26,36 @@ NETEM = Netem(delay=5)
         (["100.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/24"], "192.168.1.0/30"),
     ],
 )
-def test_a_network_that_nothing_is_routed_to(taken: list[str], expected: str) -> None:
-    """The first that overlaps nothing; a default route takes nothing away."""
+def test_the_first_unrouted_subnet_is_chosen(taken: list[str], expected: str) -> None:
+    """The first subnet that overlaps no route is chosen; default routes do not count."""
     found = free_network(taken)
 
     assert str(found) == expected
     assert not any(IPv4Network(each).overlaps(found) for each in taken if each != "0.0.0.0/0")
 
 
-def test_a_machine_that_uses_all_of_them() -> None:
-    """It is refused, with what to look at."""
+def test_a_machine_that_routes_all_private_ranges_is_refused() -> None:
+    """The refusal names the command that shows the routes."""
     with pytest.raises(RefusedError, match="ip route"):
-        free_network(str(each) for each in RANGES)
+        free_network(str(each) for each in PRIVATE_RANGES)
 
 
-def test_only_what_was_asked_for_is_shaped() -> None:
-    """A fault on one direction sets nothing on the other, and asks nothing of the kernel for it."""
+def test_only_the_requested_direction_is_shaped() -> None:
+    """A fault on one direction sets nothing on the other, and needs no kernel feature for it."""
     up, down, both = (dict.fromkeys(ways, NETEM) for ways in (("up",), ("down",), ("up", "down")))
 
-    assert [knob.name for knob, setting in fault("out", up) if setting == NETEM] == [LINK]
-    assert [knob.name for knob, setting in fault("out", down) if setting == NETEM] == ["chaos-down"]
-    assert len([1 for _, setting in fault("out", both) if setting == NETEM]) == 2
+    assert [knob.name for knob, setting in shape("out", up) if setting == NETEM] == [LINK]
+    assert [knob.name for knob, setting in shape("out", down) if setting == NETEM] == ["chaos-down"]
+    assert len([1 for _, setting in shape("out", both) if setting == NETEM]) == 2
     assert needs(up) == {"namespaces", "netem"}
     assert needs(down) > needs(up)
 
 
-def test_all_of_a_cable_goes_with_its_namespace() -> None:
-    """What is set on this machine is the cable's own end and its masquerade, and nothing else."""
+def test_the_host_keeps_nothing_but_the_veth_end_and_the_masquerade() -> None:
+    """On this machine only the host end of the veth pair and its masquerade are set."""
     network = free_network([])
-    host, inside = ends(network)
+    host, inside = addresses(network)
 
-    here = {knob.name.replace(inside, "INSIDE").replace(host, "HOST") for knob, _ in cable(network) if knob.place == ""}
+    here = {knob.name.replace(inside, "INSIDE").replace(host, "HOST") for knob, _ in build(network) if knob.place == ""}
 
     assert all("chaos-out" in name or name in ("out", "INSIDE") for name in here), here
