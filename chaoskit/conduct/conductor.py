@@ -27,7 +27,7 @@ from chaoskit.errors import ChaoskitError, CrashError, NotRestoredError, Refused
 from chaoskit.facts import Facts
 from chaoskit.kernel.features import survey
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.plan.model import OnInterface, Plan, load_plan
+from chaoskit.plan.model import InterfacePlan, Plan, load_plan
 from chaoskit.probe.drive import drive, warm_up
 from chaoskit.probe.socket_options import try_out
 from chaoskit.probe.target import DriveOptions, SocketOptions, Target
@@ -103,7 +103,7 @@ class Conductor:
             if debts:
                 raise NotRestoredError("not put back: " + "; ".join(str(debt) for debt in debts))
 
-    def under_guard(self, there: OnInterface) -> None:
+    def under_guard(self, there: InterfacePlan) -> None:
         """The same on a real interface, which is as it was in the end, whatever dies."""
         order = lease_scope.LeaseRequest(
             command=f"chaoskit run {self.plan.name}",

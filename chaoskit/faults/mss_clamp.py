@@ -19,7 +19,7 @@ class MssClampFault(FaultBase):
         description="Bytes of a segment: the path's MTU without 40 bytes of headers over IPv4, 60 over IPv6."
     )
 
-    def misfit(self, site: Site) -> str:
+    def site_error(self, site: Site) -> str:
         """Why it cannot be in force there; "" when it can."""
         if not isinstance(site, Interface) or has_handshakes(site.selector):
             return ""

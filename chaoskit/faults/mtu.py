@@ -31,7 +31,7 @@ class MtuFault(FaultBase):
             raise ValueError(f"{self.end} is no end of {self.link}; expected one of {', '.join(self.link.split('-'))}")
         return self
 
-    def misfit(self, site: Site) -> str:
+    def site_error(self, site: Site) -> str:
         """Why it cannot be in force there; "" when it can."""
         if isinstance(site, Lab) and site.ip == 6 and self.mtu < IPV6_MIN_MTU:
             return f"IPv6 asks {IPV6_MIN_MTU} of every link (RFC 8200); give that or more, or stage: {{ip: 4}}"

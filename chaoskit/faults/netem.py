@@ -229,7 +229,7 @@ class NetemFault(FaultBase):
     direction: Direction
     netem: NetemInput
 
-    def misfit(self, site: Site) -> str:
+    def site_error(self, site: Site) -> str:
         """Why it cannot be in force there; "" when it can."""
         return link_error(self.link, site)
 

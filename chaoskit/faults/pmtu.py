@@ -34,7 +34,7 @@ class PmtuFault(FaultBase):
     direction: Direction
     pmtu: Annotated[PmtuSpec, BeforeValidator(short_form("mtu"), json_schema_input_type=PmtuSpec | int)]
 
-    def misfit(self, site: Site) -> str:
+    def site_error(self, site: Site) -> str:
         """Why it cannot be in force there; "" when it can."""
         words = self.pmtu
         if isinstance(site, Interface):

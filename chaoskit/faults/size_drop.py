@@ -20,7 +20,7 @@ class SizeDropFault(FaultBase):
     direction: Direction
     size_drop: MtuBytes
 
-    def misfit(self, site: Site) -> str:
+    def site_error(self, site: Site) -> str:
         """Why it cannot be in force there; "" when it can."""
         return link_error(self.link, site)
 

@@ -39,7 +39,7 @@ class SysctlFault(FaultBase):
     node: Node
     sysctl: Annotated[Parameters, Field(min_length=1)]
 
-    def misfit(self, site: Site) -> str:
+    def site_error(self, site: Site) -> str:
         """Why it cannot be in force there; "" when it can."""
         if not isinstance(site, Interface):
             return ""

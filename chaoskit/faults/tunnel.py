@@ -48,14 +48,14 @@ class TunnelFault(FaultBase):
     signal: Signal | None = Field(None, description="As of pmtu: delivered, or dropped. A switch has none to give.")
     direction: Direction = "both"
 
-    def misfit(self, site: Site) -> str:
+    def site_error(self, site: Site) -> str:
         """Why it cannot be in force there; "" when it can."""
         mtu, _ = PRESETS[self.tunnel]
         if isinstance(site, Interface):
             return f"this machine is no hop of the path; write size-drop: {mtu} for the same packets lost"
         if self.tunnel == "jumbo-mismatch" and self.signal == "delivered":
             return "a switch tells nobody what it loses; take signal away, or choose another tunnel"
-        return next(filter(None, (part.misfit(site) for part in self._parts())), "")
+        return next(filter(None, (part.site_error(site) for part in self._parts())), "")
 
     def changes(self, site: Site, limit: int, seed: int) -> tuple[Change, ...]:
         """Those of the faults that it stands for."""

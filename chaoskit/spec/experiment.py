@@ -182,7 +182,7 @@ class Experiment(SpecModel):
             )
         for name, parts in self.faults.items():
             for number, part in enumerate(parts):
-                mismatch = part.misfit(self.site)
+                mismatch = part.site_error(self.site)
                 if mismatch:
                     raise error_at(mismatch, "faults", name, number)
         return self

@@ -20,7 +20,7 @@ from chaoskit.errors import RefusedError, SpecError
 from chaoskit.facts import Facts
 from chaoskit.kernel.features import survey
 from chaoskit.kernel.rights import require_net_admin
-from chaoskit.plan.model import OnInterface, Plan
+from chaoskit.plan.model import InterfacePlan, Plan
 from chaoskit.substrate import uml
 from chaoskit.substrate.here import Here
 from chaoskit.substrate.uml import GuestKernel, Uml
@@ -40,7 +40,7 @@ class SubstrateOptions:
 
 
 def choose(
-    needs: frozenset[str], wish: SubstrateOptions, interface: OnInterface | None = None
+    needs: frozenset[str], wish: SubstrateOptions, interface: InterfacePlan | None = None
 ) -> tuple[Substrate, str]:
     """Look at this machine and decide. `interface` is the real one that the experiment is about.
 

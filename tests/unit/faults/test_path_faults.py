@@ -199,7 +199,7 @@ MISFITS: list[tuple[dict[str, Any], Site, str]] = [
 @pytest.mark.parametrize(("words", "site", "says"), MISFITS, ids=str)
 def test_what_cannot_be_there_is_said_with_what_to_write(words: dict[str, Any], site: Site, says: str) -> None:
     """A reason, and a way to ask for the nearest thing that can be had."""
-    assert says in fault(words).misfit(site)
+    assert says in fault(words).site_error(site)
 
 
 def test_what_fits_is_not_refused() -> None:
@@ -212,10 +212,10 @@ def test_what_fits_is_not_refused() -> None:
             {"mss-clamp": "88"},
             *({"tunnel": preset} for preset in get_args(Preset)),
         ):
-            assert fault(words).misfit(site) == "", words
-    assert fault({"mtu": "68", "link": "client-router"}).misfit(LAB4) == ""
+            assert fault(words).site_error(site) == "", words
+    assert fault({"mtu": "68", "link": "client-router"}).site_error(LAB4) == ""
     for words in ({"mtu": "1280"}, {"size-drop": "1400", "direction": "up"}, {"mss-clamp": "1360"}):
-        assert fault(words).misfit(ETH0) == ""
+        assert fault(words).site_error(ETH0) == ""
 
 
 @pytest.mark.parametrize(
