@@ -1,7 +1,7 @@
-"""Delay, loss, duplication, corruption, reordering, rate and slots on one direction of one link.
+"""Defines the netem fault: delay, loss, duplication, corruption, reordering, rate and slots of one direction.
 
-The author's words follow tc-netem(8), or are tc's own: `netem: delay 30ms loss 1%`. Shares become the kernel's
-u32 here, rates bytes per second, so that the plan can show what the kernel will really do.
+Keys follow tc-netem(8), or the text is tc's own syntax: `netem: delay 30ms loss 1%`. Shares become the kernel's u32
+here and rates bytes per second, so that the plan shows what the kernel will really do.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ Distribution = DistributionName | Table
 
 
 class Probability(SpecModel):
-    """How often something happens to a packet; `correlation` with what happened to the one before."""
+    """The probability of an event per packet; `correlation` with that of the previous packet."""
 
     share: Share
     correlation: Share = Share(0)
 
 
 class Reorder(Probability):
-    """This share of packets (or every `gap`-th one) leaves at once, ahead of the delayed ones."""
+    """This share of packets (or of every `gap`-th one) is sent at once, ahead of the delayed ones."""
 
     gap: Annotated[int, Field(ge=1, le=2**32 - 1)] = 1
 
@@ -93,7 +93,7 @@ class LossSpec(SpecModel):
         return self
 
     def setting(self) -> Loss:
-        """What the kernel is told."""
+        """The setting of the kernel."""
         if self.gemodel is not None:
             g = self.gemodel
             return GilbertElliott(u32(g.p), u32(g.r), U32 - u32(g.loss_in_bad), u32(g.loss_in_good))
@@ -105,7 +105,7 @@ class LossSpec(SpecModel):
 
 
 class RateSpec(SpecModel):
-    """A slower wire; overhead and cells as of ATM or a tunnel."""
+    """A rate limit; overhead and cell size as of ATM or a tunnel."""
 
     rate: Rate
     packet_overhead: Annotated[int, Field(ge=-(2**31), lt=2**31)] = 0
@@ -131,7 +131,7 @@ class SlotSpec(SpecModel):
     bytes: Size = Size(0)
 
     @model_validator(mode="after")
-    def _one_way(self) -> SlotSpec:
+    def _one_form(self) -> SlotSpec:
         if (self.min is None) == (self.distribution is None):
             raise ValueError("give either min (and max), or distribution with delay and jitter")
         if self.distribution is not None and not self.jitter:
@@ -143,7 +143,7 @@ class SlotSpec(SpecModel):
         return self
 
     def setting(self) -> Slot:
-        """What the kernel is told."""
+        """The setting of the kernel."""
         if self.distribution is not None:
             return Slot(
                 max_packets=self.packets,
@@ -157,14 +157,14 @@ class SlotSpec(SpecModel):
 
 
 class NetemSpec(SpecModel):
-    """Everything netem can do to packets. An empty one does nothing."""
+    """All options of netem. An empty one is an error."""
 
     delay: Duration = Duration(0)
     jitter: Duration = Duration(0)
-    correlation: Share = Field(Share(0), description="Of each packet's delay with the one before.")
+    correlation: Share = Field(Share(0), description="Of each packet's delay with the previous one.")
     distribution: Distribution | None = None
     loss: Annotated[LossSpec, _short_form("share")] | None = None
-    ecn: bool = Field(False, description="Mark packets that can be marked instead of losing them.")
+    ecn: bool = Field(False, description="Mark ECN-capable packets instead of dropping them.")
     duplicate: Annotated[Probability, _short_form("share")] | None = None
     corrupt: Annotated[Probability, _short_form("share")] | None = None
     reorder: Annotated[Reorder, _short_form("share")] | None = None
@@ -173,21 +173,21 @@ class NetemSpec(SpecModel):
     limit: Annotated[int, Field(ge=1, lt=2**32)] | None = Field(None, description="Queue length in packets.")
 
     @model_validator(mode="after")
-    def _sensible(self) -> NetemSpec:
+    def _check_combinations(self) -> NetemSpec:
         if not self.model_fields_set - {"limit"}:
             raise ValueError("an empty netem does nothing; write for example netem: {delay: 30ms}")
         if self.distribution is not None and not self.jitter:
             raise ValueError("distribution needs a jitter to scale")
         if self.correlation and not self.jitter:
-            raise ValueError("correlation is of the delay's jitter, and there is none")
+            raise ValueError("correlation applies to jitter, and there is none")
         if self.reorder is not None and not self.delay:
-            raise ValueError("reorder needs a delay for the others to be late by")
+            raise ValueError("reorder needs a delay for the other packets")
         if self.ecn and self.loss is None:
             raise ValueError("ecn marks what loss would drop, and there is no loss")
         return self
 
     def setting(self, limit: int, seed: int) -> Netem:
-        """What the kernel is told."""
+        """The setting of the kernel."""
         nothing = Probability(share=Share(0))
         duplicate, corrupt = self.duplicate or nothing, self.corrupt or nothing
         rate = self.rate
@@ -215,11 +215,11 @@ class NetemSpec(SpecModel):
         )
 
 
-def _in_tcs_words(words: Any) -> Any:
+def _parse_tc_text(words: Any) -> Any:
     return parse_netem(words) if isinstance(words, str) else words
 
 
-NetemInput = Annotated[NetemSpec, BeforeValidator(_in_tcs_words, json_schema_input_type=NetemSpec | str)]
+NetemInput = Annotated[NetemSpec, BeforeValidator(_parse_tc_text, json_schema_input_type=NetemSpec | str)]
 
 
 class NetemFault(FaultBase):
@@ -230,11 +230,11 @@ class NetemFault(FaultBase):
     netem: NetemInput
 
     def site_error(self, site: Site) -> str:
-        """Why it cannot be in force there; "" when it can."""
+        """Why it cannot be applied there; "" when it can."""
         return link_error(self.link, site)
 
     def changes(self, site: Site, limit: int, seed: int) -> tuple[Change, ...]:
-        """The settings, each qdisc with a chance of its own; `limit` where the author named none."""
+        """The settings, each qdisc with a seed of its own; `limit` applies where the author gave none."""
         del site
         limit = self.netem.limit or limit
         return tuple((knob, self.netem.setting(limit, derive(seed, "netem", knob.name))) for knob in self._knobs())
@@ -245,7 +245,7 @@ class NetemFault(FaultBase):
         return tuple(map(qdisc, directions(self.direction)))
 
     def needs(self) -> frozenset[str]:
-        """The features that it asks of a kernel."""
+        """The kernel features that it needs."""
         return frozenset({"netem"})
 
     def roundings(self) -> Iterator[tuple[str, str, str]]:
@@ -259,12 +259,12 @@ class NetemFault(FaultBase):
             yield "netem.rate", f"{int(rate.rate)}bit", f"{rate.rate // 8 * 8}bit"
 
     def warnings(self) -> Iterator[str]:
-        """What will not do what it says."""
+        """Pitfalls of netem."""
         words = self.netem
         if words.loss is not None and words.loss.correlation:
             yield (
-                f"loss {words.loss.share} with correlation {words.loss.correlation} loses far less than it says "
-                "(the kernel draws it so); write gemodel: {p: ..., r: ...} for bursts"
+                f"loss {words.loss.share} with correlation {words.loss.correlation} loses far less than stated "
+                "(because of the kernel's random numbers); write gemodel: {p: ..., r: ...} for bursts"
             )
         if words.jitter > words.delay:
             yield f"jitter {words.jitter} is above delay {words.delay}: delays below zero become zero"

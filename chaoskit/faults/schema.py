@@ -1,4 +1,4 @@
-"""How the words of an experiment file are read: kebab-case, nothing unknown, nothing changed afterwards."""
+"""Defines the base model of experiment files: kebab-case keys, unknown keys refused, frozen values."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pydantic_core import PydanticCustomError
 
 from chaoskit.units import Quantity
 
-IPV6_MIN_MTU = 1280  # RFC 8200, section 5: what every link that carries IPv6 must take
-MtuBytes = Annotated[int, Field(ge=68, le=65_535)]  # RFC 791: what every link must take; the longest packet there is
+IPV6_MIN_MTU = 1280  # RFC 8200, section 5: the minimum MTU of a link that carries IPv6
+MtuBytes = Annotated[int, Field(ge=68, le=65_535)]  # RFC 791: the minimum MTU of IPv4 links, and the longest packet
 SegmentBytes = Annotated[int, Field(ge=88, le=65_535)]  # the kernel's TCP_MIN_MSS, include/net/tcp.h
 
 
 def short_form(key: str) -> Callable[[Any], Any]:
-    """A bare quantity means the mapping with only `key`."""
+    """A validator that turns a bare quantity into a mapping with only `key`."""
 
     def expand(value: Any) -> Any:
         return {key: value} if isinstance(value, str | int) else value
@@ -26,7 +26,7 @@ def short_form(key: str) -> Callable[[Any], Any]:
 
 
 class SpecModel(BaseModel):
-    """Base of everything an author writes. An unknown key is an error that names the nearest known one."""
+    """Base of all models of the file. An unknown key is an error that names the closest known key."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -37,7 +37,7 @@ class SpecModel(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _known(cls, words: Any) -> Any:
+    def _refuse_unknown_keys(cls, words: Any) -> Any:
         if isinstance(words, dict):
             keys = [field.alias or name for name, field in cls.model_fields.items()]
             for key in words:
@@ -46,7 +46,7 @@ class SpecModel(BaseModel):
         return words
 
     def written(self) -> dict[str, Any]:
-        """What an author would have to write for this; it loads to an equal one. Plain JSON, with units."""
+        """The file content that loads to an equal model: plain JSON, with units."""
         given = {name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
         return {
             type(self).model_fields[name].alias or name: _written(value)
@@ -68,12 +68,12 @@ def _written(value: Any) -> Any:
 
 
 def error_at(sentence: str, *below: str | int) -> PydanticCustomError:
-    """An error about something `below` the value being validated, by its keys and indices."""
+    """An error located `below` the value being validated, by keys and indices."""
     return PydanticCustomError("misplaced", "{sentence}", {"sentence": sentence, "below": below})
 
 
 def suggestion(found: str, known: Iterable[str]) -> str:
-    """What the author may have meant, or everything that would have been right."""
+    """The closest known word, or all known words."""
     known = list(known)
-    near = difflib.get_close_matches(found, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known) or 'nothing'}"
+    matches = difflib.get_close_matches(found, known, n=1)
+    return f"did you mean {matches[0]}?" if matches else f"expected one of {', '.join(known) or 'nothing'}"
