@@ -25,7 +25,7 @@ from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import state_folder, user
 from chaoskit.errors import ChaoskitError, CrashError, NotRestoredError, RefusedError
 from chaoskit.facts import Facts
-from chaoskit.kernel.features import survey
+from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.plan.model import InterfacePlan, Plan, load_plan
 from chaoskit.probe.drive import drive, warm_up
@@ -72,7 +72,7 @@ def _failed(fault: BaseException) -> tuple[str, str, int]:
 
 def _able(plan: Plan) -> Facts:
     """What this kernel can do, when that is enough."""
-    facts = survey()
+    facts = detect_features()
     lacking = facts.lacks(plan.needs)
     if lacking:
         answers = "; ".join(f"{feature}: {facts.missing.get(feature, 'missing')}" for feature in lacking)

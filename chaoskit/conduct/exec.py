@@ -34,7 +34,7 @@ from chaoskit.engine.lease import Leases, state_folder, user
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel import namespaces, uplinks
-from chaoskit.kernel.features import survey
+from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.netfilter import forward_policy
 from chaoskit.knobs import Change, Knob, Netem, Sysctl
@@ -51,7 +51,7 @@ def in_lab(plan: Plan, command: Command) -> int:
     """Run the command as the client of a visit's lab. Returns its exit code. Raises RefusedError."""
     with ExitStack() as stack:
         door = stack.enter_context(Supervisor())
-        be_yourself = _nobody_else() if namespaces.may_be_made() else _root_of_our_own()
+        be_yourself = _nobody_else() if namespaces.can_create() else _root_of_our_own()
         kernel = stack.enter_context(LinuxKernel(_able(plan.needs)))
         _set(kernel, ((change.knob, change.setting) for change in plan.stage))
         _set(kernel, ((change.knob, change.setting) for change in plan.phases[0].changes))
@@ -91,19 +91,19 @@ def outside(netems: dict[OneDirection, Netem], command: Command, say: Callable[[
 
     `say` is told what the user should know. Raises RefusedError, and NotRestoredError.
     """
-    facts = survey()
+    facts = detect_features()
     if lacking := facts.lacks(egress_namespace.needs(netems)):
         raise RefusedError(
             f"this kernel, {facts.kernel}, has no {', '.join(lacking)}: sudo modprobe -a {_MODULES}; or, in the lab of "
             "an experiment file, for which a guest kernel is enough: chaoskit exec FILE -- COMMAND"
         )
-    if namespaces.may_be_made():
+    if namespaces.can_create():
         return _by_cable(netems, command, facts, say)
     return _by_pasta(netems, command, facts)
 
 
 def _by_cable(netems: dict[OneDirection, Netem], command: Command, facts: Facts, say: Callable[[str], None]) -> int:
-    if closed := forward_policy.closed(egress_namespace.HOST_LINK):
+    if closed := forward_policy.blocking_chains(egress_namespace.HOST_LINK):
         raise RefusedError(_told(closed))
     with Supervisor() as door, LinuxKernel(facts) as kernel:
         host_link = Knob("link", "", egress_namespace.HOST_LINK)
@@ -111,10 +111,10 @@ def _by_cable(netems: dict[OneDirection, Netem], command: Command, facts: Facts,
             raise RefusedError(
                 f"another chaoskit exec is under way, see {egress_namespace.HOST_LINK}: wait for its end"
             )
-        network = egress_namespace.free_network(uplinks.prefixes())
+        network = egress_namespace.free_network(uplinks.routed_prefixes())
         host, _ = egress_namespace.addresses(network)
         names = _own_upstreams(say)
-        links = [link for link in uplinks.links_out() if not uplinks.forwards(link)]
+        links = [link for link in uplinks.egress_links() if not uplinks.is_forwarding(link)]
         door.owe(replace(host_link, kind="veth"), None)
         _set(kernel, egress_namespace.build(network, links))
         _set(kernel, egress_namespace.shape(egress_namespace.NAMESPACE, netems))
@@ -126,12 +126,12 @@ def _by_cable(netems: dict[OneDirection, Netem], command: Command, facts: Facts,
         def enter() -> None:
             namespaces.enter(inside)
             if names is not None:
-                namespaces.cover(str(uplinks.RESOLV), names)
+                namespaces.bind_mount(str(uplinks.RESOLV_CONF), names)
 
         return run(replace(command, environment={**command.environment, "CHAOSKIT_HOST": host}), enter)
 
 
-def _told(closed: Iterable[forward_policy.Gate]) -> str:
+def _told(closed: Iterable[forward_policy.BlockingChain]) -> str:
     """What to type opens the gates by name, and stays without effect while there is no link of that name."""
     whose = " and ".join(
         f"chain {gate.chain} of the table {gate.family} {gate.table}" + " of legacy iptables" * gate.is_legacy
@@ -144,7 +144,7 @@ def _told(closed: Iterable[forward_policy.Gate]) -> str:
     )
 
 
-def _openings(gate: forward_policy.Gate) -> Iterator[str]:
+def _openings(gate: forward_policy.BlockingChain) -> Iterator[str]:
     """Commands, by the tool that made the chain."""
     is_of_iptables = (gate.family, gate.table, gate.chain) == ("ip", "filter", "FORWARD")
     tool = "iptables-legacy" if gate.is_legacy and programs.find("iptables-legacy") else "iptables"
@@ -174,15 +174,18 @@ def _own_upstreams(say: Callable[[str], None]) -> str | None:
     """The resolver file for a namespace that cannot reach this machine's loopback; None when its own will do."""
     if not any(map(uplinks.is_loopback, uplinks.nameservers())):
         return None
-    upstreams = uplinks.nameservers(uplinks.UPSTREAMS)
+    upstreams = uplinks.nameservers(uplinks.SYSTEMD_RESOLV_CONF)
     if upstreams and not any(map(uplinks.is_loopback, upstreams)):
-        return str(uplinks.UPSTREAMS)
-    say(f"{uplinks.RESOLV} names a resolver on this machine's loopback, which the command cannot reach: use addresses")
+        return str(uplinks.SYSTEMD_RESOLV_CONF)
+    say(
+        f"{uplinks.RESOLV_CONF} names a resolver on this machine's loopback, which the command cannot reach: "
+        "use addresses"
+    )
     return None
 
 
 def _by_pasta(netems: dict[OneDirection, Netem], command: Command, facts: Facts) -> int:
-    host, inside = egress_namespace.addresses(network := egress_namespace.free_network(uplinks.prefixes()))
+    host, inside = egress_namespace.addresses(network := egress_namespace.free_network(uplinks.routed_prefixes()))
     if not uplinks.gateways():
         raise RefusedError("this machine has no default route, so there is no way out to put a fault on: ip route")
     names = _forwarded_names(host)
@@ -206,7 +209,7 @@ def _forwarded_names(host: str) -> str | None:
     """The resolver file for a namespace that cannot reach a resolver on this machine's loopback; None when it can."""
     if not any(map(uplinks.is_loopback, uplinks.nameservers())):
         return None
-    lines = uplinks.RESOLV.read_text(errors="replace").splitlines()
+    lines = uplinks.RESOLV_CONF.read_text(errors="replace").splitlines()
     return "\n".join([f"nameserver {host}", *(line for line in lines if not line.startswith("nameserver")), ""])
 
 
@@ -216,7 +219,7 @@ def _cover(names: str) -> None:
             file.write(names)
             file.flush()
             os.fchmod(file.fileno(), 0o644)
-            namespaces.cover(str(uplinks.RESOLV), file.name)
+            namespaces.bind_mount(str(uplinks.RESOLV_CONF), file.name)
     except OSError as error:
         raise RefusedError(f"no room for a resolver file ({error.strerror}): export TMPDIR=DIRECTORY") from error
 
@@ -225,7 +228,7 @@ def _root_of_our_own() -> Enter:
     """Become root in namespaces of our own; what it gives makes a child the user again."""
     user, group = os.geteuid(), os.getegid()
     namespaces.enter_user_namespace()
-    return lambda: namespaces.give_up_rights(user, group)
+    return lambda: namespaces.drop_privileges(user, group)
 
 
 def _nobody_else() -> Enter:
@@ -233,7 +236,7 @@ def _nobody_else() -> Enter:
 
 
 def _able(needs: frozenset[str]) -> Facts:
-    facts = survey()
+    facts = detect_features()
     if lacking := facts.lacks(needs):
         answers = "; ".join(facts.missing.get(feature, feature) for feature in lacking)
         raise RefusedError(f"kernel {facts.kernel} cannot do this: {answers}; chaoskit doctor")

@@ -19,8 +19,8 @@ from chaoskit.engine.apply_restore import apply, examine
 from chaoskit.engine.lease import Lease, user
 from chaoskit.errors import NotRestoredError, RefusedError
 from chaoskit.facts import Facts
-from chaoskit.kernel.features import survey
-from chaoskit.kernel.host_lookups import look
+from chaoskit.kernel.features import detect_features
+from chaoskit.kernel.host_lookups import look_up
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.rights import require_net_admin
 from chaoskit.knobs import Filter, Kernel, QueueCounters
@@ -47,8 +47,8 @@ def prepare(injection: Injection) -> tuple[InjectionPlan, Facts]:
 
     Raises RefusedError and SpecError for what cannot, or must not, be done here.
     """
-    facts = survey()
-    ground = look(injection.interface, [to.host for to in injection.to if to.host])
+    facts = detect_features()
+    ground = look_up(injection.interface, [to.host for to in injection.to if to.host])
     classifier = "u32" if "u32" in facts.features and "flower" not in facts.features else "flower"
     return compile_injection(injection, ground, classifier), facts
 

@@ -22,7 +22,7 @@ from soak import ground, traffic
 
 from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
-from chaoskit.kernel.features import survey
+from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Netem, RandomLoss
 from chaoskit.topology.steering import Remote, TrafficSelector, steer
@@ -62,7 +62,7 @@ def blocks(count: int, questions: int) -> tuple[list[list[int]], list[list[int]]
     within: list[list[int]] = []
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="chaoskit-"))
-        kernel = stack.enter_context(LinuxKernel(survey()))
+        kernel = stack.enter_context(LinuxKernel(detect_features()))
         talks = traffic.talks(traffic.NEIGHBOURS, stack)
         changes = steer("bare", SELECTOR, {"up": FAULT, "down": FAULT}, "flower")
         list(traffic.block(talks, questions))  # warm

@@ -32,7 +32,7 @@ from soak import ground, state
 from chaoskit.clock import now
 from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
-from chaoskit.kernel.features import survey
+from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Netem
 from chaoskit.report.commands import doing, undoing
@@ -61,7 +61,7 @@ def main() -> None:
     at_rest = state.look()
     spent: dict[str, list[Spent]] = {}
     left: dict[str, list[str]] = {}
-    with tempfile.TemporaryDirectory(prefix="chaoskit-") as folder, LinuxKernel(survey()) as kernel:
+    with tempfile.TemporaryDirectory(prefix="chaoskit-") as folder, LinuxKernel(detect_features()) as kernel:
         contestants: dict[str, Callable[[], int]] = {
             "chaoskit's engine": lambda: engine(kernel, Path(folder)),
             "tc and ip": tc,

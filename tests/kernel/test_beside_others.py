@@ -22,7 +22,7 @@ from chaoskit.engine.journal import Journal
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
 from chaoskit.host_lookups import Hung
-from chaoskit.kernel.host_lookups import look
+from chaoskit.kernel.host_lookups import look_up
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.modules import load
 from chaoskit.kernel.netfilter import xtables
@@ -84,7 +84,7 @@ def test_what_comes_before_ours_is_foreseen(pair: LinuxKernel) -> None:
     for words, foreseen in (TAKEN | LEFT).items():
         with pair.inside("here"):
             tc(f"filter add {INGRESS} prio 1 {words}", f"filter add {INGRESS} prio {PRIORITY} {COUNTS}")
-            found = look("cable", []).filters
+            found = look_up("cable", []).filters
         with pair.inside("there"), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.sendto(b"hello", ("10.0.0.1", 9))
         with pair.inside("here"):
@@ -99,22 +99,22 @@ def test_where_none_of_ours_can_hang_says_why(pair: LinuxKernel) -> None:
     """A shared block shuts its own hook, a plain ingress qdisc both; before the first change, with what to type."""
     injection = Injection.model_validate({"to": "10.0.0.2", "down": {"delay": "1ms"}, "for": "9s"})
     with pair.inside("here"):
-        assert look("cable", []).shut == {}
+        assert look_up("cable", []).shut == {}
         run("tc", "qdisc", "del", "dev", "cable", "clsact")
         run("tc", "qdisc", "add", "dev", "cable", "ingress_block", "22", "clsact")
-        block = look(None, ["10.0.0.2"])
+        block = look_up(None, ["10.0.0.2"])
         run("tc", "qdisc", "del", "dev", "cable", "clsact")
         run("tc", "qdisc", "add", "dev", "cable", "ingress")
-        empty = look(None, ["10.0.0.2"])
+        empty = look_up(None, ["10.0.0.2"])
         hang("matchall action pass")
-        held = look(None, ["10.0.0.2"])
+        held = look_up(None, ["10.0.0.2"])
 
     assert block.shut.keys() == {"ingress"}
     assert empty.shut.keys() == held.shut.keys() == {"ingress", "egress"}
     for ground, sentence in (
         (block, "cable: its ingress filters are those of block 22"),
-        (empty, "cable: an empty ingress qdisc of somebody else .*: sudo tc qdisc del dev cable ingress"),
-        (held, "cable: an ingress qdisc with a filter of somebody else"),
+        (empty, "cable: an empty ingress qdisc of another program .*: sudo tc qdisc del dev cable ingress"),
+        (held, "cable: an ingress qdisc with a filter of another program"),
     ):
         with pytest.raises(RefusedError, match=sentence):
             compile_injection(injection, ground, "flower")
@@ -130,7 +130,7 @@ def test_a_filter_of_another_chain_is_no_neighbour(pair: LinuxKernel) -> None:
     pair.write(ours, wanted := Filter("all", Everything(), None))
     assert pair.read(ours) == wanted
     pair.write(ours, None)
-    with pytest.raises(RefusedError, match="a filter hangs in it still"):
+    with pytest.raises(RefusedError, match="a filter is attached to it"):
         pair.write(Knob("clsact", "here", "cable"), None)
 
     with pair.inside("here"):
@@ -182,7 +182,7 @@ if TREE.exists():  # Debian's guest kernel; ours has no interface that stands on
         asked = {"to": top, "up": {"delay": "1ms"}, "down": {"delay": "1ms"}, "size-drop-up": 1000, "for": "9s"}
         with kernel.inside("here"), LinuxKernel(facts) as here, Journal.at(tmp_path) as journal:
             run("ping", "-c", "1", "-W", "20", top)
-            ground, before = look(None, [top]), looks()
+            ground, before = look_up(None, [top]), looks()
             plan = compile_injection(Injection.model_validate(asked), ground, "flower")
             for change in plan.changes:
                 apply(here, journal, change)
@@ -210,7 +210,7 @@ if TREE.exists():  # Debian's guest kernel; ours has no interface that stands on
             warnings = []
             for program in (load_xdp(), -1):
                 ip.link("set", index=cable, xdp={"attrs": [("IFLA_XDP_FD", program)]})
-                plan = compile_injection(asked, look(None, ["10.0.0.2"]), "flower")
+                plan = compile_injection(asked, look_up(None, ["10.0.0.2"]), "flower")
                 warnings.append([warning for warning in plan.warnings if "XDP" in warning])
 
         assert warnings == [
@@ -236,8 +236,8 @@ if TREE.exists():  # Debian's guest kernel; ours has no interface that stands on
             ):
                 replace_filter_table(policy, ends)
 
-                assert xtables.is_shut("chaos-out") == is_shut, (policy, ends)
-                assert xtables.is_shut("chaos-outer") == (policy == -1), (policy, ends)
+                assert xtables.blocks_forwarding("chaos-out") == is_shut, (policy, ends)
+                assert xtables.blocks_forwarding("chaos-outer") == (policy == -1), (policy, ends)
 
     def replace_filter_table(policy: int, ends: tuple[str, ...]) -> None:
         """What `iptables-legacy -P FORWARD` and `-I FORWARD -i chaos-out -j ACCEPT` do: IPT_SO_SET_REPLACE (64)."""

@@ -14,7 +14,7 @@ from chaoskit.clock import now
 from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
 from chaoskit.facts import Facts
-from chaoskit.kernel.features import survey
+from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.namespaces import enter_user_namespace
 from chaoskit.knobs import Knob, Netem
@@ -153,7 +153,7 @@ def test_an_unprivileged_user_builds_the_lab_too(tmp_path: Path) -> None:
 
 
 def build_and_use(run_directory: Path) -> None:
-    facts = survey()
+    facts = detect_features()
     assert (facts.root, facts.user_namespaces) == (False, True)
     assert {"netem", "ifb", "clsact", "matchall", "veth", "namespaces"} <= facts.features
     enter_user_namespace()

@@ -337,7 +337,7 @@ if HERE == "pasta":
         """There is no way out to put a fault on."""
 
         def alone() -> None:
-            namespaces.leave()
+            namespaces.unshare()
 
         answer = through("pasta", {"up": Netem(delay=UP)}, "true", prepare=alone)
 

@@ -340,7 +340,7 @@ def test_two_at_once_are_told_apart(ground: Ground) -> None:
     with pytest.raises(RefusedError, match=f"process {owner} "):
         ground.hold(lambda _: None)
 
-    elsewhere = namespaces.make()
+    elsewhere = namespaces.create()
     with namespaces.inside(elsewhere):
         assert not lock.is_taken()
     os.close(elsewhere)

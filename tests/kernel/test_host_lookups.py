@@ -6,7 +6,7 @@ import pytest
 from lab import run
 
 from chaoskit.errors import RefusedError
-from chaoskit.kernel.host_lookups import look, ssh_peers
+from chaoskit.kernel.host_lookups import look_up, ssh_peers
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Address, Knob, Link
 
@@ -23,7 +23,7 @@ def host(kernel: LinuxKernel) -> LinuxKernel:
 def test_the_interface_is_the_one_that_the_route_takes(host: LinuxKernel) -> None:
     """An address on the link leads to the link, our own address to loopback, in both families."""
     with host.inside("here"):
-        found = {to: look(None, [to]).interface for to in ("10.0.0.2", "10.0.0.0/24", "fd00::2", "10.0.0.1", "::1")}
+        found = {to: look_up(None, [to]).interface for to in ("10.0.0.2", "10.0.0.0/24", "fd00::2", "10.0.0.1", "::1")}
 
     assert found == {"10.0.0.2": "cable", "10.0.0.0/24": "cable", "fd00::2": "cable", "10.0.0.1": "lo", "::1": "lo"}
 
@@ -31,7 +31,7 @@ def test_the_interface_is_the_one_that_the_route_takes(host: LinuxKernel) -> Non
 def test_a_name_has_all_its_addresses(host: LinuxKernel) -> None:
     """A host name is looked up whole, and may lead to one interface only."""
     with host.inside("here"):
-        ground = look("lo", ["localhost"])
+        ground = look_up("lo", ["localhost"])
 
     assert "127.0.0.1" in ground.addresses["localhost"]
     assert ground.is_loopback
@@ -48,46 +48,46 @@ def test_what_leads_nowhere_or_apart_is_refused(host: LinuxKernel) -> None:
             (None, ["10.0.0.2", "127.0.0.1"], r"more than one interface.*cable to 10\.0\.0\.2 and lo to 127\.0\.0\.1"),
         ):
             with pytest.raises(RefusedError, match=sentence):
-                look(interface, hosts)
+                look_up(interface, hosts)
 
 
 def test_a_link_that_is_down_is_said_to_be(host: LinuxKernel) -> None:
     """`is_up` follows the link."""
     with host.inside("here"):
-        assert look("cable", []).is_up
+        assert look_up("cable", []).is_up
         run("ip", "link", "set", "cable", "down")
 
-        assert not look("cable", []).is_up
+        assert not look_up("cable", []).is_up
 
 
 def test_ways_in_are_found(host: LinuxKernel) -> None:
     """A default route, also one of several hops and of IPv6, makes the interface a way in."""
     with host.inside("here"):
-        assert look("cable", []).ways_in == ()
+        assert look_up("cable", []).ways_in == ()
         run("ip", "route", "add", "default", "via", "10.0.0.254")
         run("ip", "-6", "route", "add", "default", "via", "fd00::254")
 
-        assert look("cable", []).ways_in == (
+        assert look_up("cable", []).ways_in == (
             "carries the default route (via 10.0.0.254)",
             "carries the default route (via fd00::254)",
         )
-        assert look("lo", []).ways_in == ()
+        assert look_up("lo", []).ways_in == ()
         run("ip", "-6", "route", "del", "default")
         run("ip", "-6", "route", "add", "default", "nexthop", "via", "fd00::254", "nexthop", "via", "fd00::253")
 
-        assert look("cable", []).ways_in[1] == "carries the default route"
+        assert look_up("cable", []).ways_in[1] == "carries the default route"
 
 
 def test_what_others_have_hung_there_is_told(host: LinuxKernel) -> None:
     """A foreign netem at the root is named, our own absence of one is not; so is a way that is another interface's."""
     with host.inside("here"):
-        assert look("cable", ["10.0.0.2"]).foreign == ()
-        assert look("cable", ["10.0.0.2"]).apart == {}
+        assert look_up("cable", ["10.0.0.2"]).foreign == ()
+        assert look_up("cable", ["10.0.0.2"]).apart == {}
         run("tc", "qdisc", "add", "dev", "cable", "root", "netem", "delay", "1ms")
 
-        ground = look("cable", ["10.0.0.2", "127.0.0.1"])
+        ground = look_up("cable", ["10.0.0.2", "127.0.0.1"])
 
-    assert "netem of somebody else" in "".join(ground.foreign)
+    assert "a foreign netem" in "".join(ground.foreign)
     assert ground.apart == {"127.0.0.1": "lo"}
 
 

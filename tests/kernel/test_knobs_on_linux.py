@@ -10,7 +10,7 @@ from lab import as_nobody, run
 
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
-from chaoskit.kernel.features import FEATURES, survey
+from chaoskit.kernel.features import FEATURES, detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.namespaces import enter_user_namespace
 from chaoskit.knobs import (
@@ -179,8 +179,8 @@ def test_the_kernel_speaks_for_itself(kernel: LinuxKernel) -> None:
         (FILTER, all_to("cable"), "tc filter show"),
         (Knob("veth", "nowhere", "x"), Veth("here", "y", "02::", "02::"), "no namespace 'nowhere'"),
         (Knob("link", "here", "cable"), None, "ip link del cable"),
-        (Knob("sysctl", "here", "net.ipv4.ip_forward"), None, "cannot be taken away"),
-        (Knob("namespace", "", ""), None, "our own"),
+        (Knob("sysctl", "here", "net.ipv4.ip_forward"), None, "cannot be removed"),
+        (Knob("namespace", "", ""), None, "own network namespace"),
         (Knob("link", "here", "cable"), Ifb(), "cannot hold"),
     ):
         with pytest.raises(RefusedError, match=words):
@@ -255,12 +255,12 @@ def test_a_clsact_stays_while_anything_hangs_in_it(kernel: LinuxKernel) -> None:
     """Whoever's filters they are and in whichever direction: the clsact is not taken from under them."""
     kernel.write(Knob("ifb", "here", "ifb-a"), Ifb())
     kernel.write(CLSACT, Clsact())
-    for side, count in (("ingress", "a filter hangs"), ("egress", "2 filters hang")):
+    for side, count in (("ingress", "a filter is"), ("egress", "2 filters are")):
         with kernel.inside("here"):
             run("tc", "filter", "add", "dev", "cable", side, *U32)
             before = run("tc", "filter", "show", "dev", "cable", side)
 
-        with pytest.raises(RefusedError, match=f"{count} in it still.*tc qdisc del dev cable clsact"):
+        with pytest.raises(RefusedError, match=f"{count} attached to it.*tc qdisc del dev cable clsact"):
             kernel.write(CLSACT, None)
 
         with kernel.inside("here"):
@@ -332,7 +332,7 @@ def test_two_filters_under_one_name_are_not_ours(kernel: LinuxKernel) -> None:
         run("tc", "filter", "add", "dev", "cable", "ingress", *words)
 
     assert kernel.read(FILTER) == Foreign("flower filter")
-    with pytest.raises(RefusedError, match="somebody else"):
+    with pytest.raises(RefusedError, match="has a foreign flower filter"):
         kernel.write(FILTER, None)
 
 
@@ -387,7 +387,7 @@ def test_a_machine_without_user_namespaces_says_what_to_do() -> None:
         enter_user_namespace()
         Path("/proc/sys/user/max_user_namespaces").write_text("0")
         Path("/proc/sys/user/max_net_namespaces").write_text("0")
-        facts = survey()
+        facts = detect_features()
         assert (facts.root, facts.user_namespaces, facts.features) == (False, False, frozenset())
         assert facts.missing.keys() == set(FEATURES)
         for sentence in facts.missing.values():

@@ -11,7 +11,7 @@ from lab import CABLE, run
 
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.kernel.tc.delay_distributions import LONGEST, NAMES, table
+from chaoskit.kernel.tc.delay_distributions import MAX_ENTRIES, NAMES, table
 from chaoskit.knobs import Foreign, FourState, GilbertElliott, Netem, RandomLoss, Slot
 
 MS = 1_000_000
@@ -46,7 +46,7 @@ SETTINGS = (
     Netem(delay=2**62, limit=ALL),
     *(Netem(delay=50 * MS, jitter=10 * MS, distribution=name) for name in (None, *NAMES)),
     Netem(delay=50 * MS, jitter=10 * MS, distribution=(-(2**15),)),
-    Netem(delay=50 * MS, jitter=10 * MS, distribution=(2**15 - 1,) * LONGEST),
+    Netem(delay=50 * MS, jitter=10 * MS, distribution=(2**15 - 1,) * MAX_ENTRIES),
     Netem(delay=5_000 * MS, jitter=3_000 * MS, delay_correlation=HALF),
     Netem(jitter=1),
     Netem(loss=RandomLoss(ALL)),

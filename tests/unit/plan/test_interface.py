@@ -175,7 +175,7 @@ def test_a_management_interface_needs_permission_and_gets_a_short_lease() -> Non
         (GROUND, {"stage": {"everything": "true"}}, "stage: everything is hit"),
         (GROUND, {"netem": "{loss: 1%}"}, "stage: with GSO a real interface sends up to 64 kB as one packet, and loss"),
         (GROUND, {"netem": "{delay: 9ms, jitter: 2ms}"}, "faults.lossy: jitter 2ms lets packets overtake each other"),
-        (replace(GROUND, foreign=("a netem of somebody else",)), {}, "stage: eth0: a netem of somebody else"),
+        (replace(GROUND, foreign=("a foreign netem",)), {}, "stage: eth0: a foreign netem"),
     ],
 )
 def test_unexpected_effects_are_warned_of(ground: HostLookups, options: dict[str, Any], warning: str) -> None:

@@ -133,7 +133,7 @@ def test_a_clamp_alone_redirects_nothing() -> None:
 def test_a_clamp_of_traffic_without_tcp_is_refused() -> None:
     """The refusal names its place in the file, before any lookup."""
     stage = "{target: 'http://192.0.2.7:8000', to: 192.0.2.7, protocol: udp}"
-    with pytest.raises(SpecError, match=r"faults\.path.*only TCP has handshakes, and the stage means udp alone"):
+    with pytest.raises(SpecError, match=r"faults\.path.*only TCP has handshakes, and the stage selects udp alone"):
         compile_plan(parse(FILE.format(stage=stage, fault="{mss-clamp: 1360}", slow="{mtu: 1300}"), "x.yaml"), GROUND)
 
 
