@@ -96,7 +96,10 @@ def test_feature_detection_covers_every_feature() -> None:
 
 def test_feature_detection_does_not_import_pyroute2() -> None:
     """The caller does not pay for the import."""
-    program = "import sys; from chaoskit.kernel.features import detect_features; detect_features(); print('pyroute2' in sys.modules)"
+    program = (
+        "import sys; from chaoskit.kernel.features import detect_features; "
+        "detect_features(); print('pyroute2' in sys.modules)"
+    )
 
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
