@@ -12,7 +12,7 @@ def conduct(run: Annotated[Path, typer.Argument(metavar="RUNDIR", help="A run di
     """Do what RUNDIR/plan.json says, in this kernel, and write down what happened."""
     from chaoskit.errors import SpecError
     from chaoskit.folder import Folder
-    from chaoskit.kernel.namespaces import enter_user_namespace, may_be_made
+    from chaoskit.kernel.namespaces import can_create, enter_user_namespace
     from chaoskit.plan.model import load_plan
 
     try:
@@ -20,7 +20,7 @@ def conduct(run: Annotated[Path, typer.Argument(metavar="RUNDIR", help="A run di
             folder.require_own()
     except OSError as error:
         raise SpecError(f"{run} cannot be used: {error.strerror}; chaoskit run makes a run directory") from error
-    if load_plan(run).interface is None and not may_be_made():
+    if load_plan(run).interface is None and not can_create():
         enter_user_namespace()
 
     from chaoskit.clock import RealClock

@@ -54,15 +54,15 @@ def exec(
 
 def _outside(down: str | None, up: str | None, seed: int, command: Command) -> int:
     from chaoskit.conduct.exec import on_host_network
-    from chaoskit.plan.exec import shaped
+    from chaoskit.plan.exec import netem_settings
     from chaoskit.spec.exec import exec_faults
 
-    return on_host_network(shaped(exec_faults(down, up, seed)), command, complain)
+    return on_host_network(netem_settings(exec_faults(down, up, seed)), command, complain)
 
 
 def _lab(file: Path, variant: str | None, fault: str | None, wish: SubstrateOptions, command: Command) -> int:
-    from chaoskit.plan.exec import visit
+    from chaoskit.plan.exec import compile_exec
     from chaoskit.spec.matrix import load_variants
     from chaoskit.substrate.exec import in_lab
 
-    return in_lab(visit(load_variants(file).named(variant).experiment, fault), wish, command)
+    return in_lab(compile_exec(load_variants(file).named(variant).experiment, fault), wish, command)

@@ -19,13 +19,13 @@ def restore(
     from chaoskit.conduct.recovery import Recovery
     from chaoskit.engine.lease import Leases, state_folder
     from chaoskit.errors import NotRestoredError
-    from chaoskit.kernel.features import survey
+    from chaoskit.kernel.features import detect_features
     from chaoskit.kernel.linux import LinuxKernel
-    from chaoskit.kernel.rights import require_to_restore
+    from chaoskit.kernel.rights import require_restore_rights
 
-    require_to_restore()
+    require_restore_rights()
     said: list[str] = []
-    facts = cache(survey)
+    facts = cache(detect_features)
 
     def say(line: str) -> None:
         said.append(line)

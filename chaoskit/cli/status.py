@@ -30,7 +30,7 @@ def status(
     outlook = look(places, Location.current(), clock.boottime(), lease)
     if lease is None:
         holder = str(lock.holder() or "")
-        outlook = replace(outlook, strays=strays(orphans.seen(), outlook), holder=holder)
+        outlook = replace(outlook, strays=strays(orphans.find_orphans_here(), outlook), holder=holder)
     if json:
         say_json(as_json(outlook))
     else:

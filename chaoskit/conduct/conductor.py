@@ -25,9 +25,9 @@ from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import state_folder, user_name
 from chaoskit.errors import ChaoskitError, CrashError, NotRestoredError, RefusedError
 from chaoskit.facts import Facts
-from chaoskit.kernel.features import survey
+from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.plan.model import OnInterface, Plan, load_plan
+from chaoskit.plan.model import InterfacePlan, Plan, load_plan
 from chaoskit.probe.drive import drive, warm_up
 from chaoskit.probe.socket_options import try_out
 from chaoskit.probe.target import DriveOptions, SocketOptions, Target
@@ -72,7 +72,7 @@ def _failed(error: BaseException) -> tuple[str, str, int]:
 
 def _check_features(plan: Plan) -> Facts:
     """What this kernel can do. Raises RefusedError when the plan needs more."""
-    facts = survey()
+    facts = detect_features()
     missing = facts.lacks(plan.needs)
     if missing:
         answers = "; ".join(f"{feature}: {facts.missing.get(feature, 'missing')}" for feature in missing)
@@ -103,7 +103,7 @@ class Conductor:
             if leftovers:
                 raise NotRestoredError("not restored: " + "; ".join(map(str, leftovers)))
 
-    def run_on_interface(self, interface: OnInterface) -> None:
+    def run_on_interface(self, interface: InterfacePlan) -> None:
         """The same on a real interface, which is restored whichever process dies."""
         request = lease_scope.LeaseRequest(
             command=f"chaoskit run {self.plan.name}",

@@ -35,12 +35,12 @@ from chaoskit.engine.lease import Leases, state_folder, user_name
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel import namespaces, uplinks
-from chaoskit.kernel.features import survey
+from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.netfilter import forward_policy
 from chaoskit.knobs import Change, Knob, Netem, Sysctl
 from chaoskit.plan.model import Plan
-from chaoskit.topology import way_out
+from chaoskit.topology import egress_namespace
 from chaoskit.topology.steering import OneDirection
 
 _MODULES = "sch_netem ifb sch_ingress cls_matchall act_mirred"
@@ -52,7 +52,7 @@ def in_lab(plan: Plan, command: Command) -> int:
     """Run the command as the client of a lab. Returns its exit code. Raises RefusedError."""
     with ExitStack() as stack:
         supervisor = stack.enter_context(Supervisor())
-        drop_rights = _keep_user() if namespaces.may_be_made() else _enter_user_namespace()
+        drop_rights = _keep_user() if namespaces.can_create() else _enter_user_namespace()
         kernel = stack.enter_context(LinuxKernel(_check_features(plan.needs)))
         _set(kernel, ((change.knob, change.setting) for change in plan.stage))
         _set(kernel, ((change.knob, change.setting) for change in plan.phases[0].changes))
@@ -92,13 +92,13 @@ def on_host_network(netems: dict[OneDirection, Netem], command: Command, notify:
 
     `notify` gets messages for the user. Raises RefusedError, and NotRestoredError.
     """
-    facts = survey()
-    if missing := facts.lacks(way_out.needs(netems)):
+    facts = detect_features()
+    if missing := facts.lacks(egress_namespace.needs(netems)):
         raise RefusedError(
             f"kernel {facts.kernel} has no {', '.join(missing)}: sudo modprobe -a {_MODULES}; or use the lab of an "
             "experiment file, which can run in a guest kernel: chaoskit exec FILE -- COMMAND"
         )
-    if namespaces.may_be_made():
+    if namespaces.can_create():
         return _through_veth(netems, command, facts, notify)
     return _through_pasta(netems, command, facts)
 
@@ -106,33 +106,35 @@ def on_host_network(netems: dict[OneDirection, Netem], command: Command, notify:
 def _through_veth(
     netems: dict[OneDirection, Netem], command: Command, facts: Facts, notify: Callable[[str], None]
 ) -> int:
-    if closed := forward_policy.closed(way_out.HOST_LINK):
+    if closed := forward_policy.blocking_chains(egress_namespace.HOST_LINK):
         raise RefusedError(_blocked(closed))
     with Supervisor() as supervisor, LinuxKernel(facts) as kernel:
-        host_link = Knob("link", "", way_out.HOST_LINK)
+        host_link = Knob("link", "", egress_namespace.HOST_LINK)
         if kernel.read(host_link) is not None:
-            raise RefusedError(f"another chaoskit exec is running, {way_out.HOST_LINK} exists: wait for its end")
-        network = way_out.free_network(uplinks.prefixes())
-        host, _ = way_out.ends(network)
+            raise RefusedError(
+                f"another chaoskit exec is running, {egress_namespace.HOST_LINK} exists: wait for its end"
+            )
+        network = egress_namespace.free_network(uplinks.routed_prefixes())
+        host, _ = egress_namespace.addresses(network)
         resolver = _upstream_resolver(notify)
-        links = [link for link in uplinks.links_out() if not uplinks.forwards(link)]
+        links = [link for link in uplinks.egress_links() if not uplinks.is_forwarding(link)]
         supervisor.restore_later(replace(host_link, kind="veth"), None)
-        _set(kernel, way_out.cable(network, links))
-        _set(kernel, way_out.fault(way_out.PLACE, netems))
+        _set(kernel, egress_namespace.build(network, links))
+        _set(kernel, egress_namespace.shape(egress_namespace.NAMESPACE, netems))
         supervisor.hold(kernel.owner_sockets())
         _enable_forwarding(kernel, supervisor, links)
-        inside = kernel.fileno(way_out.PLACE)
+        inside = kernel.fileno(egress_namespace.NAMESPACE)
         supervisor.watch_namespace(os.fstat(inside).st_ino)
 
         def enter() -> None:
             namespaces.enter(inside)
             if resolver is not None:
-                namespaces.cover(str(uplinks.RESOLV), resolver)
+                namespaces.bind_mount(str(uplinks.RESOLV_CONF), resolver)
 
         return run(replace(command, environment={**command.environment, "CHAOSKIT_HOST": host}), enter)
 
 
-def _blocked(closed: Iterable[forward_policy.Gate]) -> str:
+def _blocked(closed: Iterable[forward_policy.BlockingChain]) -> str:
     """The error message. Its commands name the link, so they have no effect while there is no link of that name."""
     chains = " and ".join(
         f"chain {gate.chain} of the table {gate.family} {gate.table}" + " of legacy iptables" * gate.is_legacy
@@ -145,24 +147,24 @@ def _blocked(closed: Iterable[forward_policy.Gate]) -> str:
     )
 
 
-def _accept_commands(gate: forward_policy.Gate) -> Iterator[str]:
+def _accept_commands(gate: forward_policy.BlockingChain) -> Iterator[str]:
     """Commands of the tool that created the chain."""
     is_of_iptables = (gate.family, gate.table, gate.chain) == ("ip", "filter", "FORWARD")
     tool = "iptables-legacy" if gate.is_legacy and programs.find("iptables-legacy") else "iptables"
     for end in "io":
         if is_of_iptables:
-            yield f"sudo {tool} -I FORWARD -{end} {way_out.HOST_LINK} -j ACCEPT"
+            yield f"sudo {tool} -I FORWARD -{end} {egress_namespace.HOST_LINK} -j ACCEPT"
         else:
-            yield f"sudo nft insert rule {gate} {end}ifname {way_out.HOST_LINK} accept"
+            yield f"sudo nft insert rule {gate} {end}ifname {egress_namespace.HOST_LINK} accept"
 
 
 def _enable_forwarding(kernel: LinuxKernel, supervisor: Supervisor, links: Iterable[str]) -> None:
     """Registered twice: with the supervisor, and in a lease for `chaoskit restore`, if the supervisor is killed too."""
-    parameters = list(map(way_out.passage, links))
+    parameters = list(map(egress_namespace.forwarding, links))
     if not parameters:
         return
     leases = Leases(state_folder(os.environ, os.geteuid()))
-    request = LeaseRequest("exec", user_name(os.environ, os.getuid()), way_out.HOST_LINK, 0)
+    request = LeaseRequest("exec", user_name(os.environ, os.getuid()), egress_namespace.HOST_LINK, 0)
     lease = replace(new_lease(request), watchdog=supervisor.process)
     supervisor.end_lease(leases, lease.id)
     with leases.begin(lease) as folder, Journal.open(folder) as journal:
@@ -175,15 +177,18 @@ def _upstream_resolver(notify: Callable[[str], None]) -> str | None:
     """The resolv.conf for a namespace that cannot reach this machine's loopback; None when the existing one works."""
     if not any(map(uplinks.is_loopback, uplinks.nameservers())):
         return None
-    upstreams = uplinks.nameservers(uplinks.UPSTREAMS)
+    upstreams = uplinks.nameservers(uplinks.SYSTEMD_RESOLV_CONF)
     if upstreams and not any(map(uplinks.is_loopback, upstreams)):
-        return str(uplinks.UPSTREAMS)
-    notify(f"{uplinks.RESOLV} has a resolver on this machine's loopback, which the command cannot reach: use addresses")
+        return str(uplinks.SYSTEMD_RESOLV_CONF)
+    notify(
+        f"{uplinks.RESOLV_CONF} has a resolver on this machine's loopback, which the command cannot reach: "
+        "use addresses"
+    )
     return None
 
 
 def _through_pasta(netems: dict[OneDirection, Netem], command: Command, facts: Facts) -> int:
-    host, inside = way_out.ends(network := way_out.free_network(uplinks.prefixes()))
+    host, inside = egress_namespace.addresses(network := egress_namespace.free_network(uplinks.routed_prefixes()))
     if not uplinks.gateways():
         raise RefusedError("this machine has no default route, so the command would have no network: ip route")
     resolver = _forwarded_resolver(host)
@@ -192,8 +197,8 @@ def _through_pasta(netems: dict[OneDirection, Netem], command: Command, facts: F
         supervisor.watch_namespace(os.stat(_HERE).st_ino)  # noqa: PTH116
         supervisor.start_pasta(pasta_command(host, inside, network.prefixlen, os.getpid()))
         with LinuxKernel(facts) as kernel:
-            _set(kernel, way_out.tap("", uplinks.gateways().values()))
-            _set(kernel, way_out.fault("", netems))
+            _set(kernel, egress_namespace.pasta_link("", uplinks.gateways().values()))
+            _set(kernel, egress_namespace.shape("", netems))
 
             def enter() -> None:
                 if resolver is not None:
@@ -207,7 +212,7 @@ def _forwarded_resolver(host: str) -> str | None:
     """The text of a resolv.conf with pasta's DNS forwarding; None when no resolver is on this machine's loopback."""
     if not any(map(uplinks.is_loopback, uplinks.nameservers())):
         return None
-    lines = uplinks.RESOLV.read_text(errors="replace").splitlines()
+    lines = uplinks.RESOLV_CONF.read_text(errors="replace").splitlines()
     return "\n".join([f"nameserver {host}", *(line for line in lines if not line.startswith("nameserver")), ""])
 
 
@@ -217,7 +222,7 @@ def _mount_resolver(content: str) -> None:
             file.write(content)
             file.flush()
             os.fchmod(file.fileno(), 0o644)
-            namespaces.cover(str(uplinks.RESOLV), file.name)
+            namespaces.bind_mount(str(uplinks.RESOLV_CONF), file.name)
     except OSError as error:
         raise RefusedError(f"cannot write a resolver file ({error.strerror}): export TMPDIR=DIRECTORY") from error
 
@@ -226,7 +231,7 @@ def _enter_user_namespace() -> Enter:
     """Become root in a new user namespace; the returned function makes a child the user again."""
     user, group = os.geteuid(), os.getegid()
     namespaces.enter_user_namespace()
-    return lambda: namespaces.give_up_rights(user, group)
+    return lambda: namespaces.drop_privileges(user, group)
 
 
 def _keep_user() -> Enter:
@@ -234,7 +239,7 @@ def _keep_user() -> Enter:
 
 
 def _check_features(needs: frozenset[str]) -> Facts:
-    facts = survey()
+    facts = detect_features()
     if missing := facts.lacks(needs):
         answers = "; ".join(facts.missing.get(feature, feature) for feature in missing)
         raise RefusedError(f"kernel {facts.kernel} cannot do this: {answers}; chaoskit doctor")

@@ -19,15 +19,15 @@ from chaoskit.engine.apply_restore import apply, examine
 from chaoskit.engine.lease import Lease, user_name
 from chaoskit.errors import NotRestoredError, RefusedError
 from chaoskit.facts import Facts
-from chaoskit.kernel.features import survey
-from chaoskit.kernel.host_lookups import look
+from chaoskit.kernel.features import detect_features
+from chaoskit.kernel.host_lookups import look_up
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.rights import require_net_admin
 from chaoskit.knobs import Filter, Kernel, QueueCounters
 from chaoskit.plan.injection import InjectionPlan, compile_injection
 from chaoskit.spec.injection import Injection
-from chaoskit.topology.edge import hits
-from chaoskit.topology.steering import WAYS, OneDirection, qdisc
+from chaoskit.topology.edge import affected_direction
+from chaoskit.topology.steering import HOOKS, OneDirection, qdisc
 
 _TICK = 200_000_000  # ns between two checks of the watchdog
 
@@ -47,8 +47,8 @@ def prepare(injection: Injection) -> tuple[InjectionPlan, Facts]:
 
     Raises RefusedError and SpecError for what cannot, or must not, be done here.
     """
-    facts = survey()
-    lookups = look(injection.interface, [to.host for to in injection.to if to.host])
+    facts = detect_features()
+    lookups = look_up(injection.interface, [to.host for to in injection.to if to.host])
     classifier = "u32" if "u32" in facts.features and "flower" not in facts.features else "flower"
     return compile_injection(injection, lookups, classifier), facts
 
@@ -98,14 +98,14 @@ def _wait(held: HeldLease[LinuxKernel], clock: Clock) -> None:
 
 
 def _queue_counters(kernel: Kernel) -> dict[OneDirection, QueueCounters]:
-    seen = {way: kernel.counters(qdisc(way)) for way in WAYS}
+    seen = {way: kernel.counters(qdisc(way)) for way in HOOKS}
     return {way: counters for way, counters in seen.items() if counters is not None}
 
 
 def _oversize_drops(kernel: Kernel, plan: InjectionPlan) -> dict[OneDirection, int]:
     """Packets dropped for their size, for each direction that has such a fault."""
     size_filters = tuple(knob for knob, setting in plan.changes if isinstance(setting, Filter) and setting.over)
-    dropped = Counter({hits(knob): 0 for knob in size_filters})
+    dropped = Counter({affected_direction(knob): 0 for knob in size_filters})
     for knob, seen in kernel.filter_counters(size_filters).items():
-        dropped[hits(knob)] += seen.drops
+        dropped[affected_direction(knob)] += seen.drops
     return dict(dropped)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from chaoskit.errors import SpecError
-from chaoskit.kernel.features import survey
-from chaoskit.kernel.host_lookups import look
+from chaoskit.kernel.features import detect_features
+from chaoskit.kernel.host_lookups import look_up
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
 from chaoskit.spec.experiment import Experiment
@@ -23,8 +23,8 @@ def prepare(experiment: Experiment, to_run: bool = False) -> Plan:
         return compile_plan(experiment)
     if to_run and stage.key_env:
         _require_variable(stage.key_env)
-    lookups = look(stage.interface, stage.hosts)
-    features = survey().features
+    lookups = look_up(stage.interface, stage.hosts)
+    features = detect_features().features
     return compile_plan(experiment, lookups, "u32" if "u32" in features and "flower" not in features else "flower")
 
 

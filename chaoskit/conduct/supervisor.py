@@ -28,7 +28,7 @@ from chaoskit.facts import Facts
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Knob, Sysctl
 from chaoskit.terminal import complain
-from chaoskit.topology.way_out import HOST_MAC, LINK, MAC, MTU
+from chaoskit.topology.egress_namespace import HOST_MAC, LINK, MAC, MTU
 
 INSTALL = "sudo apt-get install passt, or run as root"
 _POLL = 10_000_000  # ns

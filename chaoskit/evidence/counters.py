@@ -11,7 +11,7 @@ from itertools import chain
 from chaoskit.knobs import Kernel, Knob, QueueCounters
 from chaoskit.records.jsonl import Log
 from chaoskit.records.model import Counters, Hop, Phase
-from chaoskit.topology.edge import ROUTER, makes_narrow, opposite
+from chaoskit.topology.edge import ROUTER, may_send_too_big, other_end
 
 
 def sample(kernel: Kernel, knobs: Iterable[Knob], phase: Phase, at: int, log: Log) -> None:
@@ -22,7 +22,7 @@ def sample(kernel: Kernel, knobs: Iterable[Knob], phase: Phase, at: int, log: Lo
 def sample_sizes(kernel: Kernel, knobs: Iterable[Knob], phase: Phase, at: int, log: Log) -> None:
     """The same for every filter, and for both ends of every lab link whose MTU can change."""
     _add(kernel.filter_counters(tuple(knob for knob in knobs if knob.kind == "filter")), phase, at, log)
-    links = [(knob, opposite(knob)) for knob in knobs if knob.kind == "mtu" and knob.place]
+    links = [(knob, other_end(knob)) for knob in knobs if knob.kind == "mtu" and knob.place]
     _add(_counters(kernel, dict.fromkeys(chain.from_iterable(links))), phase, at, log)
 
 
@@ -33,7 +33,7 @@ def _counters(kernel: Kernel, knobs: Iterable[Knob]) -> Mapping[Knob, QueueCount
 
 def sample_hop(kernel: Kernel, knobs: Iterable[Knob], phase: Phase, at: int, log: Log) -> None:
     """Record the router's counters, when one of `knobs` can reduce an MTU on it."""
-    seen = kernel.hop_counters(ROUTER) if any(map(makes_narrow, knobs)) else None
+    seen = kernel.hop_counters(ROUTER) if any(map(may_send_too_big, knobs)) else None
     if seen is not None:
         log.add(Hop(at, ROUTER, phase.name, phase.round, seen.received, seen.too_big, seen.icmp_too_big))
     log.flush()

@@ -20,14 +20,14 @@ from rich.text import Text
 from chaoskit.engine.journal import PendingRestore
 from chaoskit.engine.lease import FoundLeases, Lease, Leases, Location, state_folder
 from chaoskit.errors import RefusedError
-from chaoskit.faults.netem import NetemWords
-from chaoskit.faults.tc_format import describe
+from chaoskit.faults.netem import NetemSpec
+from chaoskit.faults.tc_format import format_setting
 from chaoskit.knobs import Clamp, Filter, Flow, Knob, Netem, Setting
 from chaoskit.report.styles import styled
 from chaoskit.spec.injection import Injection, Whom
 from chaoskit.terminal import ascii_json
-from chaoskit.topology.edge import hits
-from chaoskit.topology.steering import CLAMP, IFBS, WAYS, OneDirection
+from chaoskit.topology.edge import affected_direction
+from chaoskit.topology.steering import CLAMP, HOOKS, IFBS, OneDirection
 from chaoskit.units import Duration
 
 State = Literal[
@@ -255,11 +255,11 @@ def _flows(pending: Iterable[PendingRestore]) -> Iterator[tuple[str | None, int 
     """The far ends that the filters and the clamp look for."""
     for entry in reversed(tuple(pending)):
         if isinstance(entry.wanted, Filter) and isinstance(flow := entry.wanted.match, Flow) and not flow.is_fragment:
-            is_up = entry.knob.name.split(" ")[1] == WAYS["up"]
+            is_up = entry.knob.name.split(" ")[1] == HOOKS["up"]
             yield (flow.destination, flow.destination_port) if is_up else (flow.source, flow.source_port)
         if isinstance(entry.wanted, Clamp):
             for each in entry.wanted.of or ():
-                if each.hook == WAYS["up"]:
+                if each.hook == HOOKS["up"]:
                     yield each.flow.destination, each.flow.destination_port
 
 
@@ -283,22 +283,26 @@ def _does(standing: LeaseStatus) -> Iterator[tuple[str, str]]:
     clamp = now.get(CLAMP)
     asked_mss = standing.injection.mss_clamp if standing.injection is not None else None
     if isinstance(clamp, Clamp):
-        yield "both", f"TCP handshakes: {describe(clamp)}"
+        yield "both", f"TCP handshakes: {format_setting(clamp)}"
     elif asked_mss is not None:
-        yield "both", f"TCP handshakes: {describe(Clamp(asked_mss))}"
+        yield "both", f"TCP handshakes: {format_setting(Clamp(asked_mss))}"
 
 
 def _delays(standing: LeaseStatus, now: Mapping[Knob, Setting], way: OneDirection) -> Iterator[str]:
     setting = now.get(Knob("qdisc", "", IFBS[way]))
-    asked: NetemWords | None = getattr(standing.injection, way, None)
+    asked: NetemSpec | None = getattr(standing.injection, way, None)
     if isinstance(setting, Netem):
-        yield describe(setting)
+        yield format_setting(setting)
     elif asked is not None:
-        yield describe(asked.setting(asked.limit or _NETEM_LIMIT, 0))
+        yield format_setting(asked.setting(asked.limit or _NETEM_LIMIT, 0))
 
 
 def _loses(standing: LeaseStatus, now: Mapping[Knob, Setting], way: OneDirection) -> Iterator[str]:
-    sizes = {each.over for knob, each in now.items() if isinstance(each, Filter) and each.over and hits(knob) == way}
+    sizes = {
+        each.over
+        for knob, each in now.items()
+        if isinstance(each, Filter) and each.over and affected_direction(knob) == way
+    }
     asked = standing.injection.size_drops.get(way) if standing.injection is not None else None
     for size in sorted(sizes) or ([asked] if asked is not None else []):
         yield f"longer than {size} bytes: lost"

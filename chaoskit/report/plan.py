@@ -11,13 +11,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from chaoskit.faults.tc_format import describe
+from chaoskit.faults.tc_format import format_setting
 from chaoskit.knobs import Filter, Flow, MatchAll, Netem, Setting, U32Match
 from chaoskit.plan.model import Plan, PlannedPhase
 from chaoskit.report.styles import styled, titled
 from chaoskit.spec.endpoint import redacted
-from chaoskit.topology.display_names import where
-from chaoskit.topology.steering import HOLE, PROTOCOLS
+from chaoskit.topology.display_names import display_name
+from chaoskit.topology.steering import BLACKHOLE, PROTOCOLS
 from chaoskit.units import Duration
 
 
@@ -97,7 +97,7 @@ def _sets(phase: PlannedPhase) -> Iterator[str]:
     changed = [change for change in phase.changes if change.setting is not None]
     if not changed:
         yield "nothing"
-    yield from dict.fromkeys(f"{where(change.knob)}: {describe(change.setting)}" for change in changed)
+    yield from dict.fromkeys(f"{display_name(change.knob)}: {format_setting(change.setting)}" for change in changed)
 
 
 def _place(plan: Plan) -> Text:
@@ -152,14 +152,14 @@ def _value(setting: Setting) -> str:
     if isinstance(setting, Filter):
         return f": {_match(setting)}, {_fate(setting)}"
     if isinstance(setting, Netem):
-        return f": netem, {describe(setting)}"
+        return f": netem, {format_setting(setting)}"
     values = {f.name: getattr(setting, f.name) for f in fields(setting) if getattr(setting, f.name) != f.default}
     return " " + " ".join(f"{k.replace('_', '-')}={v}" for k, v in values.items()) if values else ""
 
 
 def _fate(setting: Filter) -> str:
     """What becomes of the packets: `through chaos-up`, `lost when longer than 1400 bytes`."""
-    fate = "lost" if setting.redirect_to in (None, HOLE) else f"through {setting.redirect_to}"
+    fate = "lost" if setting.redirect_to in (None, BLACKHOLE) else f"through {setting.redirect_to}"
     return f"{fate} when longer than {setting.over} bytes" if setting.over else fate
 
 

@@ -7,17 +7,17 @@ from typing import Annotated
 from pydantic import Field, ValidationError, model_validator
 
 from chaoskit.errors import SpecError
-from chaoskit.faults.netem import WrittenNetem
-from chaoskit.faults.schema import Words
+from chaoskit.faults.netem import NetemInput
+from chaoskit.faults.schema import SpecModel
 from chaoskit.spec.diagnostics import option_complaint
 from chaoskit.spec.options import netems
 
 
-class ExecFaults(Words):
+class ExecFaults(SpecModel):
     """A fault on a command's only way out."""
 
-    down: WrittenNetem | None = Field(None, description="What happens to what the command receives.")
-    up: WrittenNetem | None = Field(None, description="What happens to what the command sends.")
+    down: NetemInput | None = Field(None, description="What happens to what the command receives.")
+    up: NetemInput | None = Field(None, description="What happens to what the command sends.")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
     @model_validator(mode="after")

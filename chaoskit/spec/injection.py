@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from chaoskit.faults.netem import WrittenNetem
-from chaoskit.faults.schema import MtuBytes, SegmentBytes, Words, misplaced
+from chaoskit.faults.netem import NetemInput
+from chaoskit.faults.schema import MtuBytes, SegmentBytes, SpecModel, error_at
 from chaoskit.topology.steering import OneDirection
 from chaoskit.units import Duration
 
@@ -23,7 +23,7 @@ _SHORTEST, _LONGEST = Duration(10**9), Duration(30 * 86_400 * 10**9)
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-class To(Words):
+class To(SpecModel):
     """The far end of the traffic that is meant: a host name, an address or a CIDR, and a port."""
 
     host: str | None = None
@@ -90,7 +90,7 @@ Interface = Annotated[str, AfterValidator(_interface), Field(json_schema_extra={
 WrittenTo = Annotated[To, BeforeValidator(_to, json_schema_input_type=str)]
 
 
-class Whom(Words):
+class Whom(SpecModel):
     """Which of an interface's traffic is meant. All that is given must be true of a packet."""
 
     to: Annotated[tuple[WrittenTo, ...], BeforeValidator(_listed, json_schema_input_type=str | list[str])] = Field(
@@ -120,8 +120,8 @@ class Injection(Whom):
     """A fault on a real interface, for a while."""
 
     interface: Interface | None = Field(None, description="Default: the one that the route to the far end uses.")
-    down: WrittenNetem | None = Field(None, description="What happens to what this machine receives.")
-    up: WrittenNetem | None = Field(None, description="What happens to what this machine sends.")
+    down: NetemInput | None = Field(None, description="What happens to what this machine receives.")
+    up: NetemInput | None = Field(None, description="What happens to what this machine sends.")
     size_drop_down: MtuBytes | None = Field(
         None, description="What this machine receives is lost when longer than so many bytes, from the IP header on."
     )
@@ -151,9 +151,9 @@ class Injection(Whom):
         if not self.steers and self.mss_clamp is None:
             raise ValueError("nothing to do; give `down` or `up`, for example `down: delay 80ms 20ms loss 1%`")
         if self.mss_clamp is not None and self.protocol not in (None, "tcp"):
-            raise misplaced(f"only TCP has handshakes, and {self.protocol} alone is meant; say tcp", "protocol")
+            raise error_at(f"only TCP has handshakes, and {self.protocol} alone is meant; say tcp", "protocol")
         if not _SHORTEST <= self.for_ <= _LONGEST:
-            raise misplaced(f"{self.for_} is out of bounds; a lease is of 1s to 30 days", "for")
+            raise error_at(f"{self.for_} is out of bounds; a lease is of 1s to 30 days", "for")
         if self.interface is None and not any(to.host for to in self.to):
             raise ValueError("say on which interface, `interface: eth0`, or to whom, `to: api.example.com:443`")
         return self

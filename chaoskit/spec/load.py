@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from chaoskit.errors import SpecError
-from chaoskit.faults.schema import Words
+from chaoskit.faults.schema import SpecModel
 from chaoskit.spec.diagnostics import complaint, show
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.injection import Injection
@@ -26,7 +26,7 @@ from chaoskit.spec.injection import Injection
 _MOST_BYTES, _MOST_VALUES = 1 << 20, 10_000
 _NOTHING = ("", "~", "null", "Null", "NULL")
 Where = tuple[str | int, ...]
-Root = TypeVar("Root", bound=Words)
+Root = TypeVar("Root", bound=SpecModel)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from chaoskit.errors import SpecError
-from chaoskit.faults.schema import nearest
+from chaoskit.faults.schema import suggestion
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.load import EXPERIMENT, Document, Where, document, dotted, misreadings, text_of, written
 from chaoskit.spec.matrix_axes import MATRIX, Axis, axes, name_of
@@ -60,7 +60,7 @@ class Variants:
         for variant in self.each:
             if variant.name == (name or ""):
                 return variant
-        raise SpecError(f"--variant: {name!r} is no variant of {self.file}; {nearest(str(name), names)}")
+        raise SpecError(f"--variant: {name!r} is no variant of {self.file}; {suggestion(str(name), names)}")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from math import prod
 from typing import Any
 
 from chaoskit.errors import SpecError
-from chaoskit.faults.schema import nearest
+from chaoskit.faults.schema import suggestion
 from chaoskit.spec.diagnostics import show
 from chaoskit.spec.load import Document, Where, dotted
 
@@ -85,7 +85,7 @@ def _place(key: str, words: dict[str, Any]) -> Where:
             case dict():
                 step = _spelled(step, part)
                 if where == ("faults",) and step not in part:
-                    raise ValueError(f"no fault is called {step!r}; {nearest(step, part)}")
+                    raise ValueError(f"no fault is called {step!r}; {suggestion(step, part)}")
                 where, part = (*where, step), {} if part.get(step) is None else part[step]
             case _:
                 raise ValueError(

@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from chaoskit.faults.schema import Words
+from chaoskit.faults.schema import SpecModel
 from chaoskit.spec.endpoint import redacted, secret_in
 from chaoskit.spec.injection import Interface, To, Whom
 
@@ -17,7 +17,7 @@ _PORTS = {"http": 80, "https": 443}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-class LabStage(Words):
+class LabStage(SpecModel):
     """A network that chaoskit builds, with its own server in it."""
 
     lab: Literal["edge"] = Field(description="A network that chaoskit builds: client - router - server.")

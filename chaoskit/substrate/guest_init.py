@@ -100,7 +100,7 @@ def _furnish(job: Job) -> None:
         os.makedirs(place, exist_ok=True)  # noqa: PTH103  the folder may lie under the fresh /run
     _mount("none", job.folder, "hostfs", job.folder)
     if job.modules is not None:
-        modules.load(modules.LAB, Path(job.modules))
+        modules.load(modules.LAB_MODULES, Path(job.modules))
     Path(_ALGORITHMS.format("allowed")).write_text(Path(_ALGORITHMS.format("available")).read_text())
 
 

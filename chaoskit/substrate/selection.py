@@ -18,9 +18,9 @@ from pathlib import Path
 
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.facts import Facts
-from chaoskit.kernel.features import survey
+from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.rights import require_net_admin
-from chaoskit.plan.model import OnInterface, Plan
+from chaoskit.plan.model import InterfacePlan, Plan
 from chaoskit.substrate import uml
 from chaoskit.substrate.here import Here
 from chaoskit.substrate.uml import GuestKernel, Uml
@@ -40,7 +40,7 @@ class SubstrateOptions:
 
 
 def choose(
-    needs: frozenset[str], wish: SubstrateOptions, interface: OnInterface | None = None
+    needs: frozenset[str], wish: SubstrateOptions, interface: InterfacePlan | None = None
 ) -> tuple[Substrate, str]:
     """Look at this machine and decide. `interface` is the real one that the experiment is about.
 
@@ -49,13 +49,13 @@ def choose(
     if interface is not None:
         if interface.hits:
             require_net_admin(interface.name, "run")
-        return at_interface(interface.name, needs, wish, survey())
+        return at_interface(interface.name, needs, wish, detect_features())
     if wish.substrate == "here" and wish.kernel is not None:
         raise SpecError("--kernel names a guest's kernel, and --substrate here has no guest; take one of them away")
     if wish.substrate == "here" and wish.clock == "virtual":
         raise SpecError("--clock virtual is a guest's, and --substrate here has no guest; take one of them away")
     guest = find(wish.kernel) if wish.substrate != "here" else "not asked for"
-    return decide(needs, wish, Facts() if _only_a_guest(wish) else survey(), guest)
+    return decide(needs, wish, Facts() if _only_a_guest(wish) else detect_features(), guest)
 
 
 def choose_each(plans: Sequence[Plan], wish: SubstrateOptions) -> list[tuple[Substrate, str]]:

@@ -1,13 +1,13 @@
-"""A flow in u32's words, for kernels without flower: the very same packets, or a refusal.
+"""Translates a flow to u32 keys, for kernels without flower: the same packets, or a refusal.
 
-u32 compares bits at fixed places, so what flower says in one filter takes several here:
+u32 compares bits at fixed offsets, so one flower filter may need several u32 filters:
 
 | flow                       | filters                                                                         |
 |----------------------------|---------------------------------------------------------------------------------|
 | addresses, IPv4 protocol   | one                                                                             |
-| ports over IPv4            | one for each length that a header may have (5 to 15 words), whole packets alone |
-| fragments over IPv4        | one for each bit of offset and "more fragments"                                 |
-| IPv6 with protocol or ports | none: headers may lie in between, and u32 does not walk them                   |
+| ports over IPv4            | one per possible header length (5 to 15 words), unfragmented packets only       |
+| fragments over IPv4        | one per bit of the offset and for "more fragments"                              |
+| IPv6 with protocol or ports | none: u32 does not walk extension headers                                      |
 
 Source: RFC 791 and RFC 8200 for the offsets; tc-u32(8).
 """
@@ -26,23 +26,23 @@ _WORD = 0xFFFF_FFFF
 
 
 def keys(family: str, flow: Flow) -> Iterator[tuple[U32Key, ...]]:
-    """The alternatives: a packet is of the flow when it matches all keys of any of them.
+    """The alternatives: a packet belongs to the flow when it matches all keys of one alternative.
 
-    Raises RefusedError where u32 cannot say the same.
+    Raises RefusedError where u32 cannot express the flow.
     """
     if family == "ipv6" and (flow.protocol is not None or flow.is_fragment is not None):
         raise RefusedError(
-            "this kernel has no flower, and u32 cannot see behind IPv6's extension headers: "
-            "sudo modprobe cls_flower, or aim at IPv4 or at a whole host"
+            "this kernel has no flower, and u32 cannot look behind IPv6 extension headers: "
+            "sudo modprobe cls_flower, or select IPv4 or a whole host"
         )
     common = _addresses(family, flow)
     if flow.protocol is not None:
         common = (*common, U32Key(flow.protocol << 16, 0x00FF_0000, 8))
     if flow.source_port is not None or flow.destination_port is not None:
-        whole = U32Key(0, _FRAGMENT_BITS, 4)
+        unfragmented = U32Key(0, _FRAGMENT_BITS, 4)
         for words in range(5, 16):
             length = U32Key(words << 24, 0x0F00_0000, 0)
-            yield (*common, length, whole, _ports(flow, 4 * words))
+            yield (*common, length, unfragmented, _ports(flow, 4 * words))
     elif flow.is_fragment:
         for bit in range(14):
             yield (*common, U32Key(1 << bit, 1 << bit, 4))

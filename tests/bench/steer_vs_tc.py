@@ -32,16 +32,16 @@ from soak import interfaces, state
 from chaoskit.clock import now
 from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
-from chaoskit.kernel.features import survey
+from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Netem
 from chaoskit.report.commands import doing, undoing
-from chaoskit.topology.steering import Aim, Remote, steer
+from chaoskit.topology.steering import Remote, TrafficSelector, steer
 
 LINK = "bare"
 HOST, PORT = interfaces.far(LINK), interfaces.PORT
 UP, DOWN = Netem(delay=40_000_000), Netem(delay=80_000_000)
-CHANGES = steer(LINK, Aim((Remote(f"{HOST}/32", PORT),)), {"up": UP, "down": DOWN}, "flower")
+CHANGES = steer(LINK, TrafficSelector((Remote(f"{HOST}/32", PORT),)), {"up": UP, "down": DOWN}, "flower")
 INJECT = (
     *("inject", "--interface", LINK, "--to", f"{HOST}:{PORT}"),
     *("--up", "delay 40ms", "--down", "delay 80ms", "--for", "1s"),
@@ -61,7 +61,7 @@ def main() -> None:
     at_rest = state.look()
     spent: dict[str, list[Spent]] = {}
     left: dict[str, list[str]] = {}
-    with tempfile.TemporaryDirectory(prefix="chaoskit-") as folder, LinuxKernel(survey()) as kernel:
+    with tempfile.TemporaryDirectory(prefix="chaoskit-") as folder, LinuxKernel(detect_features()) as kernel:
         contestants: dict[str, Callable[[], int]] = {
             "chaoskit's engine": lambda: engine(kernel, Path(folder)),
             "tc and ip": tc,

@@ -12,7 +12,7 @@ from chaoskit.engine.lease import LEASE, Lease, Leases
 from chaoskit.errors import ChaoskitError, RefusedError, SpecError
 from chaoskit.knobs import Knob
 from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.stage import imagined
+from chaoskit.plan.stage import placeholder_lookups
 from chaoskit.spec import objectives, options
 from chaoskit.spec.exec import exec_faults
 from chaoskit.spec.load import load_injection
@@ -51,7 +51,7 @@ def judge_experiment(data: bytes) -> None:
         return
     with suppress(ChaoskitError):
         for variant in parse_variants(text, "fuzz.yaml").each[:_FEW]:
-            compile_plan(variant.experiment, imagined(variant.experiment)).model_dump_json()
+            compile_plan(variant.experiment, placeholder_lookups(variant.experiment)).model_dump_json()
 
 
 @contextmanager

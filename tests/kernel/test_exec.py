@@ -26,8 +26,8 @@ from chaoskit.facts import Facts
 from chaoskit.kernel import namespaces
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Knob, Link, Namespace, Neighbour, Netem, RandomLoss, Sysctl, Veth
+from chaoskit.topology.egress_namespace import HOST_LINK
 from chaoskit.topology.steering import OneDirection
-from chaoskit.topology.way_out import HOST_LINK
 
 V4, V6, PORT = "192.0.2.1", "fd77::1", 8765
 OUR_V4, OUR_V6 = "192.0.2.9", "fd77::9"
@@ -337,7 +337,7 @@ if HERE == "pasta":
         """There is no way out to put a fault on."""
 
         def alone() -> None:
-            namespaces.leave()
+            namespaces.unshare()
 
         answer = through("pasta", {"up": Netem(delay=UP)}, "true", prepare=alone)
 

@@ -26,11 +26,11 @@ from chaoskit.facts import Facts
 from chaoskit.kernel import namespaces
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Netem
-from chaoskit.topology.steering import Aim, Remote, steer
+from chaoskit.topology.steering import Remote, TrafficSelector, steer
 
 SECOND = 10**9
-AIM = Aim((Remote("10.9.9.2/32", 443), Remote("fd09::2/128", 443)), protocol="tcp")
-CHANGES = steer("cable", AIM, {"up": Netem(delay=10**7), "down": Netem(delay=2 * 10**7)}, "flower")
+SELECTOR = TrafficSelector((Remote("10.9.9.2/32", 443), Remote("fd09::2/128", 443)), protocol="tcp")
+CHANGES = steer("cable", SELECTOR, {"up": Netem(delay=10**7), "down": Netem(delay=2 * 10**7)}, "flower")
 
 
 @dataclass
@@ -340,7 +340,7 @@ def test_two_at_once_are_told_apart(setup: VethNamespace) -> None:
     with pytest.raises(RefusedError, match=f"process {owner} "):
         setup.hold(lambda _: None)
 
-    elsewhere = namespaces.make()
+    elsewhere = namespaces.create()
     with namespaces.inside(elsewhere):
         assert not lock.is_taken()
     os.close(elsewhere)

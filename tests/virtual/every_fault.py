@@ -24,7 +24,7 @@ from chaoskit.clock import RealClock, now
 from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
 from chaoskit.faults import Fault
-from chaoskit.kernel.features import survey
+from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Knob, Pulse, Sysctl
 from chaoskit.records.tcp_info import sample
@@ -72,7 +72,7 @@ def main(answer: Path) -> None:
     """All of them in one lab."""
     touched = {knob for fault, direction in product(FAULTS, SENDER) for knob, _ in settings(fault, direction, 4)}
     rows = []
-    with LinuxKernel(survey()) as kernel:
+    with LinuxKernel(detect_features()) as kernel:
         for change in build(frozenset(touched)):
             kernel.write(*change)
         RealClock().sleep_until(now() + SETTLING)

@@ -14,16 +14,16 @@ from chaoskit.engine.journal import FILE, Journal
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.fake import FakeKernel, PowerCut
 from chaoskit.knobs import Change, Clsact, Filter, Foreign, Ifb, Knob, Link, MatchAll, Netem, Setting
-from chaoskit.topology.steering import Aim, Remote, steer
+from chaoskit.topology.steering import Remote, TrafficSelector, steer
 
 LINK = Knob("link", "", "eth0")
 CLSACT = Knob("clsact", "", "eth0")
 THEIR_FILTER = Knob("filter", "", "eth0 egress 1")
 BARE: dict[Knob, Setting] = {LINK: Link(True, 1500, 65535)}
 SHARED = BARE | {CLSACT: Clsact(), THEIR_FILTER: Filter("all", MatchAll(), "their-ifb")}
-AIM = Aim((Remote("10.0.0.2/32", 443),), protocol="tcp")
+SELECTOR = TrafficSelector((Remote("10.0.0.2/32", 443),), protocol="tcp")
 PHASES: tuple[Change, ...] = (
-    *steer("eth0", AIM, {"up": Netem(delay=1), "down": None}, "flower"),
+    *steer("eth0", SELECTOR, {"up": Netem(delay=1), "down": None}, "flower"),
     (Knob("qdisc", "", "chaos-down"), Netem(delay=2)),
     (Knob("qdisc", "", "chaos-up"), None),
     (Knob("qdisc", "", "chaos-up"), Netem(delay=3)),

@@ -19,7 +19,7 @@ from chaoskit.knobs import Change, Filter, Flow, Ifb, Knob, Netem
 from chaoskit.report.leases import LeaseStatus, StatusReport, as_json, folders, look, render, strays
 from chaoskit.spec.injection import Injection
 from chaoskit.spec.load import load_injection
-from chaoskit.topology.steering import Aim, Remote, clamp, cut
+from chaoskit.topology.steering import Remote, TrafficSelector, clamp, drop_oversized
 
 HERE = Location("a machine", "a boot", "4026531992-1")
 NOW, SECOND = 10**12, 10**9
@@ -161,7 +161,7 @@ def test_a_clamp_is_told_and_can_be_injected_again(tmp_path: Path) -> None:
     places = [state(tmp_path / "state", lease, is_pending=False)]
     asked = shown(look(places, HERE, NOW))
     with Journal.at(Leases(places[0]).folder(lease.id)) as journal:
-        for knob, setting in clamp("eth0", Aim((Remote("192.0.2.7/32", 443),)), 1300):
+        for knob, setting in clamp("eth0", TrafficSelector((Remote("192.0.2.7/32", 443),)), 1300):
             journal.intend(knob, None, setting)
             journal.done(knob)
 
@@ -182,7 +182,9 @@ def test_what_is_lost_for_its_size_is_told(tmp_path: Path) -> None:
     places = [state(tmp_path / "state", lease, is_pending=False)]
     asked = shown(look(places, HERE, NOW))
     with Journal.at(Leases(places[0]).folder(lease.id)) as journal:
-        for knob, setting in cut("eth0", Aim((Remote("192.0.2.7/32", 443),)), ("up",), 1350, "flower"):
+        for knob, setting in drop_oversized(
+            "eth0", TrafficSelector((Remote("192.0.2.7/32", 443),)), ("up",), 1350, "flower"
+        ):
             journal.intend(knob, None, setting)
             journal.done(knob)
 
