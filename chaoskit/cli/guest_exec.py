@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from chaoskit import crash_report
-from chaoskit.cli.main import ended
+from chaoskit.cli.main import run_program
 from chaoskit.clock import RealClock
 from chaoskit.conduct.exec import in_lab
 from chaoskit.conduct.sudo_caller import Caller
@@ -54,4 +54,4 @@ def _input(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(ended(lambda: main(Path(sys.argv[1]))))
+    sys.exit(run_program(lambda: main(Path(sys.argv[1]))))

@@ -1,4 +1,4 @@
-"""`chaoskit restore [LEASE]`: whatever chaoskit has changed here is put back, whoever died over it."""
+"""`chaoskit restore [LEASE]`: restores what chaoskit changed on this machine, after a crash too."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from chaoskit import terminal
 
 
 def restore(
-    lease: Annotated[str | None, typer.Argument(metavar="[LEASE]", help="Only this one. Default: everything.")] = None,
+    lease: Annotated[
+        str | None, typer.Argument(metavar="LEASE", help="Restore only this lease. Default: everything.")
+    ] = None,
 ) -> None:
-    """Put back everything that is in force in this network namespace, and what earlier runs have left in it."""
+    """Restore everything that chaoskit changed. Ends all leases of this network namespace, and undoes crashed runs."""
     import os
     from functools import cache
 
@@ -24,20 +26,20 @@ def restore(
     from chaoskit.kernel.rights import require_to_restore
 
     require_to_restore()
-    said: list[str] = []
+    lines: list[str] = []
     facts = cache(survey)
 
     def say(line: str) -> None:
-        said.append(line)
+        lines.append(line)
         terminal.say(line)
 
     leases = Leases(state_folder(os.environ, os.geteuid()))
-    settlement = Recovery(leases, lambda: LinuxKernel(facts()), say)
+    recovery = Recovery(leases, lambda: LinuxKernel(facts()), say)
     if lease is None:
-        settlement.everything()
+        recovery.everything()
     else:
-        settlement.one(lease)
-    if settlement.left:
-        raise NotRestoredError("not put back: " + "; ".join(settlement.left))
-    if not said:
+        recovery.one(lease)
+    if recovery.left:
+        raise NotRestoredError("not put back: " + "; ".join(recovery.left))
+    if not lines:
         terminal.say("nothing to restore: chaoskit has changed nothing here")

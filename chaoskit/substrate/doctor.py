@@ -19,7 +19,7 @@ from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel.features import FEATURES, survey
 from chaoskit.substrate import confinement, kernel_cache, uml
-from chaoskit.substrate.running import Command
+from chaoskit.substrate.running import Command, last_words
 from chaoskit.units import Duration
 
 LAB = frozenset({"namespaces", "veth", "netem"})  # the least that a fault in a lab needs
@@ -83,7 +83,7 @@ def ask(guest: uml.Uml, clock: Clock) -> Facts:
         words = programs.python_in_guest(__name__, str(answer))
         running = guest.launch(Command(words, Path(folder), PATIENCE), clock)
         if running.finish() != 0:
-            raise RefusedError(f"the guest boots but could not be asked; it said: {running.log.read_text()}")
+            raise RefusedError(f"the guest boots but could not be asked; it said:{last_words(running.log)}")
         said = json.loads(answer.read_text())
     return Facts(**said | {"features": frozenset(said["features"])})
 

@@ -31,6 +31,7 @@ from chaoskit.substrate.running import GLANCE, Running
 from chaoskit.substrate.selection import SubstrateOptions, choose
 from chaoskit.substrate.stdin import StdinFeeder
 from chaoskit.substrate.uml import Uml
+from chaoskit.terminal import ascii_json
 from chaoskit.units import Duration
 
 PLAN, OUTPUTS = "plan.json", ("stdout", "stderr")
@@ -53,7 +54,7 @@ def in_guest(substrate: Uml, plan: Plan, command: Command) -> int:
         folder = Path(name)
         visit = {"argv": command.argv, "environment": dict(command.environment), "has_input": _has_input()}
         visit["caller"] = asdict(command.caller) if command.caller else None
-        (folder / PLAN).write_text(plan.model_dump_json())
+        (folder / PLAN).write_text(ascii_json(plan.model_dump_json()))
         for output in OUTPUTS:
             (folder / output).touch()
         words = programs.python_in_guest("chaoskit.cli.guest_exec", name)

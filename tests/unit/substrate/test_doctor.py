@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from chaoskit.clock import RealClock
+from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
-from chaoskit.substrate.doctor import Finding, features, guards, python, rights
+from chaoskit.substrate import uml
+from chaoskit.substrate.doctor import Finding, ask, features, guards, python, rights
+from chaoskit.units import Size
 
 REFUSED = "no user namespace for us: run as root, or --substrate uml"
 
@@ -73,3 +79,26 @@ def test_python(version: tuple[int, ...], is_able: bool) -> None:
 
     assert finding.is_able is is_able
     assert ("apt-get install" in finding.says) is not is_able
+
+
+FAILING = """\
+#!/bin/sh
+case $1 in
+--showconfig) echo CONFIG_UML=y; exit;;
+--version) echo 6.12.0; exit;;
+esac
+for scratch; do :; done
+printf 'Kernel panic: \\377\\376 no init\\n'
+touch "$scratch/ready"
+printf '1   ' > "$scratch/exit"
+"""
+
+
+def test_a_guest_log_that_is_not_utf8(tmp_path: Path) -> None:
+    """A guest that fails and logs bytes that are not UTF-8 is a refusal that shows its log."""
+    kernel = tmp_path / "kernel"
+    kernel.write_text(FAILING)
+    kernel.chmod(0o755)
+
+    with pytest.raises(RefusedError, match="could not be asked(.|\\n)*Kernel panic: \N{REPLACEMENT CHARACTER}+ no init"):
+        ask(uml.Uml(uml.find(kernel), memory=Size.parse("1MiB")), RealClock())
