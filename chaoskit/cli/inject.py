@@ -69,6 +69,6 @@ def inject(
 def _injection(file: Path | None, options: dict[str, Any]) -> Injection:
     """The injection of a file, or of the options."""
     from chaoskit.spec.load import load_injection
-    from chaoskit.spec.options import alone, injection
+    from chaoskit.spec.options import injection, require_no_options
 
-    return injection(options) if file is None else load_injection(alone(file, options))
+    return injection(options) if file is None else load_injection(require_no_options(file, options))

@@ -27,9 +27,9 @@ def pmtu(
     from chaoskit.pathmtu.verdict import judge
     from chaoskit.report import pathmtu as report
     from chaoskit.report.screen import Screen
-    from chaoskit.spec.options import far_end
+    from chaoskit.spec.options import parse_far_end
 
-    wanted = far_end(to)
+    wanted = parse_far_end(to)
     examination = prepare(wanted.host or "", wanted.port, ip, max_packets, max_time)
     with report.Progress(to, Screen(sys.stderr)) as progress:
         findings = examination.run(progress.tell)

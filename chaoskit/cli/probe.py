@@ -48,7 +48,7 @@ def probe(
     from chaoskit.report import console as report
     from chaoskit.report.screen import Screen
     from chaoskit.report.vllm_keys import as_json
-    from chaoskit.spec.options import duration, objectives, pairs, workload
+    from chaoskit.spec.options import duration, headers, objectives, workload
 
     work = workload(
         {
@@ -71,7 +71,7 @@ def probe(
     )
     wanted, limit = objectives(objective or []), duration("max-time", max_time)
     sockets = SocketOptions(maxseg, congestion_control)
-    target = Target(url, model, pairs(header or []), api_key_env, ca_file, sockets=sockets)
+    target = Target(url, model, headers(header or []), api_key_env, ca_file, sockets=sockets)
     result = ProbeOnly(target, work, wanted, seed, requests, limit).measure(out)
     say_json(as_json(result, work)) if json else report.render(result, Screen())
     if result.mistake:

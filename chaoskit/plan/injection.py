@@ -14,7 +14,7 @@ from chaoskit.faults.netem import NetemWords
 from chaoskit.host_lookups import HostLookups, Hung
 from chaoskit.knobs import Change, Netem
 from chaoskit.seed import derive
-from chaoskit.spec.injection import Injection, To, Whom
+from chaoskit.spec.injection import Injection, To, TrafficSelector
 from chaoskit.topology.steering import (
     IFBS,
     MOST,
@@ -118,7 +118,7 @@ def queue(netem: NetemWords) -> int:
     return max(_KERNEL_LIMIT, int(1.5 * rate * (netem.delay + 4 * netem.jitter) / 1e9))
 
 
-def aim_at(whom: Whom, ground: HostLookups) -> Aim:
+def aim_at(whom: TrafficSelector, ground: HostLookups) -> Aim:
     """The addresses and ports that are meant. Raises RefusedError for a name that has no address of that version."""
     versions = frozenset({int(whom.ip)} if whom.ip else {4, 6})
     remotes = tuple(dict.fromkeys(remote for to in whom.to for remote in _remotes(to, ground, versions)))
@@ -133,7 +133,9 @@ def room_for(aim: Aim, classifier: str) -> int:
     return filters
 
 
-def refuse(whom: Whom, ground: HostLookups, allow_management_interface: bool, consent: str = _CONSENT) -> None:
+def refuse(
+    whom: TrafficSelector, ground: HostLookups, allow_management_interface: bool, consent: str = _CONSENT
+) -> None:
     """Raises RefusedError for an interface that cannot be worked on, or must not be without being asked for.
 
     `consent` is what somebody writes who means it.
@@ -188,7 +190,7 @@ def _theirs(filters: Iterable[Hung]) -> str:
     return " and ".join(f"the {each.kind} filter with priority {each.priority}" for each in filters)
 
 
-def warnings(whom: Whom, aim: Aim, ground: HostLookups, changes: Iterable[Change]) -> Iterator[str]:
+def warnings(whom: TrafficSelector, aim: Aim, ground: HostLookups, changes: Iterable[Change]) -> Iterator[str]:
     """What a reader of the plan should know about whom it hits."""
     name = ground.interface
     for sentence in ground.foreign:

@@ -24,7 +24,7 @@ from chaoskit.faults.netem import NetemWords
 from chaoskit.faults.tc_format import describe
 from chaoskit.knobs import Clamp, Filter, Flow, Knob, Netem, Setting
 from chaoskit.report.styles import styled
-from chaoskit.spec.injection import Injection, Whom
+from chaoskit.spec.injection import Injection, TrafficSelector
 from chaoskit.terminal import ascii_json
 from chaoskit.topology.edge import hits
 from chaoskit.topology.steering import CLAMP, IFBS, WAYS, OneDirection
@@ -254,7 +254,7 @@ def _flows(owed: Iterable[Debt]) -> Iterator[tuple[str | None, int | None]]:
                     yield each.flow.destination, each.flow.destination_port
 
 
-def _whom(whom: Whom) -> str:
+def _whom(whom: TrafficSelector) -> str:
     if whom.everything:
         return "everything"
     narrow = [

@@ -99,7 +99,7 @@ def test_exec_wants_one_of_them(file: Path) -> None:
     told = chaoskit("exec", file, "--", "true")
 
     assert isinstance(told.exception, SpecError)
-    assert f"has a matrix of 4 variants, and this takes one: --variant {FIRST}" in str(told.exception)
+    assert f"has a matrix of 4 variants, and one is expected: --variant {FIRST}" in str(told.exception)
 
 
 def test_run_knows_its_variants(file: Path, tmp_path: Path) -> None:

@@ -244,8 +244,8 @@ def test_a_lease(tmp_path: Path) -> None:
 
 HOLDER = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1].replace('@', chr(0))); s.listen(); "
 HOLDER += "print('ready', flush=True); sys.stdin.read()"
-TAKER = "import sys; from chaoskit.cli.main import ended; from chaoskit.engine.lock import Lock; "
-TAKER += "sys.exit(ended(lambda: Lock.take(sys.argv[1])))"
+TAKER = "import sys; from chaoskit.cli.main import run_program; from chaoskit.engine.lock import Lock; "
+TAKER += "sys.exit(run_program(lambda: Lock.take(sys.argv[1])))"
 
 
 def test_the_command_line_of_another_process() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.pathmtu.prepare import prepare
-from chaoskit.spec.options import far_end
+from chaoskit.spec.options import parse_far_end
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from chaoskit.spec.options import far_end
 )
 def test_a_host_and_perhaps_its_port(words: str, host: str, port: int | None) -> None:
     """In the words that inject takes, too."""
-    to = far_end(words)
+    to = parse_far_end(words)
 
     assert (to.host, to.port) == (host, port)
 
@@ -47,7 +47,7 @@ def test_a_host_and_perhaps_its_port(words: str, host: str, port: int | None) ->
 def test_what_is_no_host_is_said(words: str, said: str) -> None:
     """With an example of what is."""
     with pytest.raises(SpecError, match=said):
-        far_end(words)
+        parse_far_end(words)
 
 
 @pytest.mark.parametrize(

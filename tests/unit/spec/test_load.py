@@ -66,17 +66,17 @@ MISTAKES = [
     ("< 800ms during wifi", "< 800ms during wfi", "x.yaml:21: objectives.0: 'wfi' is no phase of the timeline; did"),
     ("< 800ms during", "< 800 during", "x.yaml:21: objectives.0: '800' has no unit"),
     ("< 3x baseline", "< 3x bseline", "x.yaml:23: objectives.2: 'bseline' is no phase of the timeline; did you mean"),
-    ("ttft_p95 <", "tfft_p95 <", "x.yaml:21: objectives.0: 'tfft_p95' is no metric; did you mean ttft_p95?"),
-    ("- interruption_rate <= 1%", "- be quick", "x.yaml:22: objectives.1: 'be quick' is no objective; write for"),
+    ("ttft_p95 <", "tfft_p95 <", "x.yaml:21: objectives.0: 'tfft_p95' is not a metric; did you mean ttft_p95?"),
+    ("- interruption_rate <= 1%", "- be quick", "x.yaml:22: objectives.1: 'be quick' is not an objective; write for"),
     ("seed: 42", "seed: many", "x.yaml:24: seed: found 'many', expected a whole number"),
-    ("seed: 42", "seed: 1\nseed: 2", "x.yaml:25: seed: given twice, first in line 24"),
+    ("seed: 42", "seed: 1\nseed: 2", "x.yaml:25: seed: duplicate key, first in line 24"),
     ("name: loss", "name: Loss_1", "x.yaml:1: name: found 'Loss_1', expected lower-case letters"),
     ("question: How much?\n", "", "x.yaml:1: question: missing; add question: ..."),
     ("lab: edge", "lab: egde", "x.yaml:3: stage.lab: found 'egde', expected 'edge'"),
     ("stage: {lab: edge}", "stage: edge", "x.yaml:3: stage: found 'edge', expected keys below it"),
     ("p99: 400ms", "p99: 40ms", "x.yaml:12: server.first-token: p99 40ms is below the median 150ms"),
     ("http: 1.1", "http: 3", "x.yaml:6: workload.http: found '3', expected '1.1' or '2'"),
-    ("  wifi:\n    link", "  baseline:\n    link", "x.yaml:15: faults.baseline: a fault may not be called 'baseline'"),
+    ("  wifi:\n    link", "  baseline:\n    link", "x.yaml:15: faults.baseline: 'baseline' cannot name a fault"),
 ]
 
 
@@ -141,8 +141,8 @@ def test_aliases_cannot_unfold_into_a_bomb() -> None:
     levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
 
-    assert "aliases unfold" in sentence("\n".join(levels))
-    assert "aliases unfold" in sentence("a: &a [*a]")
+    assert "aliases expand" in sentence("\n".join(levels))
+    assert "aliases expand" in sentence("a: &a [*a]")
 
 
 def test_deep_nesting_is_refused() -> None:

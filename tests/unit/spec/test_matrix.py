@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chaoskit.errors import SpecError
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.stage import imagined
-from chaoskit.spec.load import EXPERIMENT, document, parse, written
+from chaoskit.spec.load import EXPERIMENT, parse, parse_document, to_yaml
 from chaoskit.spec.matrix import Variants, load_variants, parse_variants
 
 EXPERIMENTS = sorted((Path(__file__).parents[3] / "experiments").glob("*.yaml"))
@@ -54,7 +54,7 @@ MISTAKES = [
     ("faults.wifi.netem.dealy: [1ms]", "17: matrix.faults.wifi.netem.dealy: unknown key; did you mean delay?"),
     (
         "faults.wifi.netem.loss.gemodel.p: [1%]",
-        "17: matrix.faults.wifi.netem.loss.gemodel.p: faults.wifi.netem.loss is '1%' in this file, with nothing below",
+        "17: matrix.faults.wifi.netem.loss.gemodel.p: faults.wifi.netem.loss is '1%' in this file, which has no keys",
     ),
     (
         "faults.vpn.netem.delay: [1ms]",
@@ -68,7 +68,7 @@ MISTAKES = [
     ),
     (
         "faults.vpn.0.netem.delay: [1ms]",
-        "17: matrix.faults.vpn.0.netem.delay: faults.vpn.0.netem is 'delay 40ms' in this file, with nothing below it",
+        "17: matrix.faults.vpn.0.netem.delay: faults.vpn.0.netem is 'delay 40ms' in this file, which has no keys",
     ),
     ("timeline.wifi: [1s, 2s]", "17: matrix.timeline.wifi: timeline is a list of 3 in this file, counted from 0; "),
     ("timeline.1.wifi: [10s, 1ms]", "17: matrix.timeline.1.wifi.1: timeline.1: 1ms is too short for a phase"),
@@ -83,7 +83,7 @@ MISTAKES = [
     ),
     ("stage: [{lab: edge}, {lab: egde}]", "17: matrix.stage.1.lab: found 'egde', expected 'edge'"),
     ("timeline.1: [{wifi: 9s}, {vpn: 9s}]", "14: objectives.0: 'wifi' is no phase of the timeline; expected one"),
-    ("seed: [1, 2]\n  seed.x: [1]", "18: matrix.seed.x: seed is '42' in this file, with nothing below it"),
+    ("seed: [1, 2]\n  seed.x: [1]", "18: matrix.seed.x: seed is '42' in this file, which has no keys"),
     (
         "workload.timeouts: [{idle: 5s}]\n  workload.timeouts.idle: [3s]",
         "18: matrix.workload.timeouts.idle: varies what workload.timeouts varies; keep one of them",
@@ -275,7 +275,7 @@ def test_sixty_four_variants_are_the_most(counts: tuple[int, ...], answer: str) 
     text = GOOD + "".join(f"  {key}: [{values}]\n" for key, values in zip(("seed", "repeats"), lists, strict=False))
 
     if answer:
-        assert sentence(text) == f"x.yaml:16: matrix: {answer}, and 64 are the most; take some values away"
+        assert sentence(text) == f"x.yaml:16: matrix: {answer}, and at most 64 are allowed; remove some values"
     else:
         assert len(parse_variants(text, "x.yaml").each) == 64
 
@@ -299,14 +299,14 @@ def test_what_takes_one_experiment_says_how_to_get_one() -> None:
     told = variants("seed: [1, 2]")
 
     for name, answer in [
-        (None, "x.yaml has a matrix of 2 variants, and this takes one: --variant seed=1"),
+        (None, "x.yaml has a matrix of 2 variants, and one is expected: --variant seed=1"),
         ("seed=3", "--variant: 'seed=3' is no variant of x.yaml; did you mean seed=2?"),
     ]:
         with pytest.raises(SpecError) as caught:
             told.named(name)
         assert str(caught.value).startswith(answer)
     assert told.named("seed=2").experiment.seed == 2
-    with pytest.raises(SpecError, match="has no matrix; take --variant away"):
+    with pytest.raises(SpecError, match="has no matrix; remove --variant"):
         parse_variants(GOOD.removesuffix("matrix:\n"), "x.yaml").named("seed=2")
     with pytest.raises(SpecError, match=r"x\.yaml:16: matrix: several experiments"):
         parse(GOOD + "  seed: [1, 2]\n", "x.yaml")
@@ -333,4 +333,4 @@ VALUES = st.recursive(st.none() | TEXTS, lambda each: st.lists(each) | st.dictio
 @given(st.dictionaries(TEXTS, VALUES, min_size=1))
 def test_words_are_written_as_they_are_read(words: dict[str, object]) -> None:
     """Whatever stands in a file, its text reads as the same words again."""
-    assert document(written(words), "x.yaml", EXPERIMENT).words == words
+    assert parse_document(to_yaml(words), "x.yaml", EXPERIMENT).words == words

@@ -100,5 +100,5 @@ def test_a_guest_log_that_is_not_utf8(tmp_path: Path) -> None:
     kernel.write_text(FAILING)
     kernel.chmod(0o755)
 
-    with pytest.raises(RefusedError, match="could not be asked(.|\\n)*Kernel panic: \N{REPLACEMENT CHARACTER}+ no init"):
+    with pytest.raises(RefusedError, match=r"could not be asked(.|\n)*Kernel panic: \uFFFD+ no init"):
         ask(uml.Uml(uml.find(kernel), memory=Size.parse("1MiB")), RealClock())
