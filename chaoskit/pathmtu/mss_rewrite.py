@@ -10,24 +10,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chaoskit.pathmtu.probes import SECOND, Clamp, Ends, Expired, Hop, Pause, Probe, Reply, Silence, Talk
+from chaoskit.pathmtu.probes import SECOND, Clamp, Endpoints, Expired, Hop, NoReply, Pause, Probe, Procedure, Reply
 
-_BREATH = SECOND
+_RATE_LIMIT_PAUSE = SECOND
 
 
-def find_clamp(ends: Ends, far: int) -> Talk[Clamp | None]:
-    """Halve the way to the host, which is `far` hops away. None when no router tells."""
+def find_clamp(endpoints: Endpoints, distance: int) -> Procedure[Clamp | None]:
+    """Halve the way to the host, which is `distance` hops away. None when no router tells."""
     found = Clamp(Hop(0, None), None, None)
-    left = list(range(1, far))
+    left = list(range(1, distance))
     while left:
         at = left.pop(len(left) // 2)
-        probe = Probe("tcp", ends.bare_syn, at)
+        probe = Probe("tcp", endpoints.bare_syn, at)
         (answer,) = yield (probe,)
-        if isinstance(answer, Silence):
-            yield Pause(_BREATH)
+        if isinstance(answer, NoReply):
+            yield Pause(_RATE_LIMIT_PAUSE)
             (answer,) = yield (probe,)
         match answer:
-            case Expired(hop=address, mss=mss) if mss == ends.offered_mss:
+            case Expired(hop=address, mss=mss) if mss == endpoints.offered_mss:
                 found = replace(found, before=Hop(at, address))
                 left = [hop for hop in left if hop > at]
             case Expired(hop=address, mss=int(mss)):

@@ -14,10 +14,10 @@ from chaoskit.clock import Clock, RealClock
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.kernel.host_lookups import resolve
 from chaoskit.kernel.route_lookup import first_hop
-from chaoskit.pathmtu.error_queue import ErrorQueueWire
-from chaoskit.pathmtu.examination import Findings, Patient, examine
-from chaoskit.pathmtu.probes import Ends, Volley
-from chaoskit.pathmtu.transport import Meter, Wire
+from chaoskit.pathmtu.error_queue import ErrorQueueSocket
+from chaoskit.pathmtu.examination import Findings, Setup, examine
+from chaoskit.pathmtu.probes import Burst, Endpoints
+from chaoskit.pathmtu.transport import Budget, ProbeSocket
 from chaoskit.units import Duration
 
 PACKETS = 120  # enough for the worst path that tests know
@@ -30,26 +30,26 @@ _PORT = 443  # whose SYN-ACK is looked at when no port was named
 class Examination:
     """Everything is known but the path."""
 
-    patient: Patient
+    setup: Setup
     packets: int
     time: Duration
 
-    def run(self, tell: Callable[[Volley], None], clock: Clock | None = None) -> Findings:
+    def run(self, tell: Callable[[Burst], None], clock: Clock | None = None) -> Findings:
         """Examine, by raw sockets where we may. Raises RefusedError."""
         clock = clock or RealClock()
         with ExitStack() as stack:
             return examine(
-                self.patient, self._wire(clock, stack), Meter(self.packets, clock.now() + self.time), clock, tell
+                self.setup, self._wire(clock, stack), Budget(self.packets, clock.now() + self.time), clock, tell
             )
 
-    def _wire(self, clock: Clock, stack: ExitStack) -> Wire:
+    def _wire(self, clock: Clock, stack: ExitStack) -> ProbeSocket:
         if not _may_send_raw():
-            return stack.enter_context(ErrorQueueWire(self.patient.ends, clock))
+            return stack.enter_context(ErrorQueueSocket(self.setup.endpoints, clock))
         from chaoskit.pathmtu.raw_sockets import (
-            RawWire,  # here, not at the top: it loads scapy, which reads its user's files
+            RawProbeSocket,  # here, not at the top: it loads scapy, which reads its user's files
         )
 
-        return stack.enter_context(RawWire(self.patient.ends, os.getpid(), clock))
+        return stack.enter_context(RawProbeSocket(self.setup.endpoints, os.getpid(), clock))
 
 
 def _may_send_raw() -> bool:
@@ -79,8 +79,8 @@ def prepare(host: str, port: int | None, ip: str | None, packets: int, time: str
     if first.is_local:
         raise SpecError(f"{host} is this machine itself, and no path leads there: name another host")
     version: Literal[4, 6] = 6 if ":" in target else 4
-    ends = Ends(version, first.source, target, port or _PORT)
-    return Examination(Patient(host, ends, first, may_send_body=port is not None), packets, limit)
+    endpoints = Endpoints(version, first.source, target, port or _PORT)
+    return Examination(Setup(host, endpoints, first, may_send_body=port is not None), packets, limit)
 
 
 def _version(ip: str | None) -> int | None:

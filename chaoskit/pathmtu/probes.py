@@ -10,9 +10,9 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, TypeVar
 
-How = Literal["echo", "udp", "tcp"]
+Method = Literal["echo", "udp", "tcp"]
 SMALL = 100  # bytes; no path is narrower, and a SYN with its options and some data fits
-FAR = 64  # hops; what Linux gives its own packets
+DEFAULT_TTL = 64  # hops; what Linux gives its own packets
 SECOND = 10**9
 T = TypeVar("T")
 
@@ -21,9 +21,9 @@ T = TypeVar("T")
 class Probe:
     """One packet: an echo request, a datagram to a port that nobody listens on, or a SYN, padded to `size`."""
 
-    how: How
+    method: Method
     size: int
-    ttl: int = FAR
+    ttl: int = DEFAULT_TTL
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Expired:
 
 
 @dataclass(frozen=True)
-class Barred:
+class Unreachable:
     """`hop` says that the host cannot be had that way."""
 
     hop: str
@@ -61,7 +61,7 @@ class Barred:
 
 
 @dataclass(frozen=True)
-class Silence:
+class NoReply:
     """Nothing came in time."""
 
 
@@ -72,9 +72,9 @@ class Pause:
     length: int
 
 
-Answer: TypeAlias = Reply | TooBig | Expired | Barred | Silence
-Volley: TypeAlias = tuple[Probe, ...]
-Talk: TypeAlias = Generator[Volley | Pause, tuple[Answer, ...], T]
+Answer: TypeAlias = Reply | TooBig | Expired | Unreachable | NoReply
+Burst: TypeAlias = tuple[Probe, ...]
+Procedure: TypeAlias = Generator[Burst | Pause, tuple[Answer, ...], T]
 """Yields what to send, is sent what came back, in that order (of a Pause: nothing), and returns what it found."""
 
 
@@ -87,7 +87,7 @@ class Hop:
 
 
 @dataclass(frozen=True)
-class Narrow:
+class DropPoint:
     """Where large packets end: `reached` is the last hop that they reach (index 0: this machine), `beyond` the first
     that they do not, while small ones do (address None: the host, or hops that never answer)."""
 
@@ -106,7 +106,7 @@ class Clamp:
 
 
 @dataclass(frozen=True)
-class Ends:
+class Endpoints:
     """The two ends of the path, as literal addresses of one IP version, and the TCP port that is asked."""
 
     version: Literal[4, 6]

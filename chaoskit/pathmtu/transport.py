@@ -13,20 +13,20 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from chaoskit.clock import Clock
-from chaoskit.pathmtu.probes import SECOND, Answer, How, Pause, Probe, Reply, Silence, T, Talk, Volley
+from chaoskit.pathmtu.probes import SECOND, Answer, Burst, Method, NoReply, Pause, Probe, Procedure, Reply, T
 
 _MS = SECOND // 1000
 _FIRST, _LEAST, _MOST = SECOND, 200 * _MS, 3 * SECOND
 
 
-class Spent(Exception):
+class BudgetExhausted(Exception):
     """The packets or the time that were allowed are used up."""
 
 
-class Wire(Protocol):
-    """What carries probes. `ways` are those that it can send."""
+class ProbeSocket(Protocol):
+    """What carries probes. `methods` are those that it can send."""
 
-    ways: tuple[How, ...]
+    methods: tuple[Method, ...]
 
     def send(self, probe: Probe, token: int) -> None:
         """Send it, recognisable by its token (0, 1, 2, ...). Raises RefusedError when this machine will not."""
@@ -36,7 +36,7 @@ class Wire(Protocol):
 
 
 @dataclass
-class Meter:
+class Budget:
     """What was sent, of what may be, until when it may be. `cause`: what was used up first."""
 
     packets: int
@@ -53,10 +53,10 @@ class Meter:
         """Count them before they are sent; `after`: how many more they may make our kernel send. Raises Spent."""
         if packets + after > self.left:
             self.cause = self.cause or "packets"
-            raise Spent
+            raise BudgetExhausted
         if now >= self.until:
             self.cause = self.cause or "time"
-            raise Spent
+            raise BudgetExhausted
         self.sent += packets
 
 
@@ -64,39 +64,39 @@ class Meter:
 class Transport:
     """A wire and what was learnt about its timing; `tell` is called before each volley."""
 
-    wire: Wire
+    wire: ProbeSocket
     clock: Clock
-    meter: Meter
-    tell: Callable[[Volley], None]
-    quickest: dict[How, int] = field(default_factory=dict)
-    _slowness: int = 1
+    budget: Budget
+    tell: Callable[[Burst], None]
+    best_rtts: dict[Method, int] = field(default_factory=dict)
+    _timeout_factor: int = 1
     _sent: dict[int, tuple[Probe, int]] = field(default_factory=dict)
 
-    def converse(self, talk: Talk[T]) -> T:
+    def run(self, procedure: Procedure[T]) -> T:
         """Carry a talk to its end. Raises Spent, and whatever the wire raises."""
         try:
-            step = next(talk)
+            step = next(procedure)
             while True:
-                step = talk.send(self._pause(step) if isinstance(step, Pause) else self._exchange(step))
+                step = procedure.send(self._pause(step) if isinstance(step, Pause) else self._exchange(step))
         except StopIteration as end:
             found: T = end.value
             return found
 
     def _pause(self, pause: Pause) -> tuple[Answer, ...]:
-        self.clock.sleep_until(min(self.clock.now() + pause.length, self.meter.until))
+        self.clock.sleep_until(min(self.clock.now() + pause.length, self.budget.until))
         return ()
 
-    def _exchange(self, volley: Volley) -> tuple[Answer, ...]:
-        self.meter.take(len(volley), self.clock.now(), after=sum(probe.how == "tcp" for probe in volley))
-        self.tell(volley)
+    def _exchange(self, burst: Burst) -> tuple[Answer, ...]:
+        self.budget.take(len(burst), self.clock.now(), after=sum(probe.method == "tcp" for probe in burst))
+        self.tell(burst)
         first = len(self._sent)
-        for token, probe in enumerate(volley, first):
+        for token, probe in enumerate(burst, first):
             self.wire.send(probe, token)
             self._sent[token] = (probe, self.clock.now())
         begun = self.clock.now()
         answers: dict[int, Answer] = {}
-        while len(answers) < len(volley):
-            heard = self.wire.receive(min(begun + self._patience(), self.meter.until))
+        while len(answers) < len(burst):
+            heard = self.wire.receive(min(begun + self._reply_timeout(), self.budget.until))
             if heard is None:
                 break
             token, answer = heard
@@ -105,22 +105,22 @@ class Transport:
             self._time(token, answer)
             if token >= first:
                 answers.setdefault(token, answer)
-        return tuple(answers.get(token, Silence()) for token in range(first, first + len(volley)))
+        return tuple(answers.get(token, NoReply()) for token in range(first, first + len(burst)))
 
-    def _patience(self) -> int:
-        if not self.quickest:
+    def _reply_timeout(self) -> int:
+        if not self.best_rtts:
             return _FIRST
-        return min(max(_LEAST, 3 * min(self.quickest.values()) + 100 * _MS) * self._slowness, _MOST)
+        return min(max(_LEAST, 3 * min(self.best_rtts.values()) + 100 * _MS) * self._timeout_factor, _MOST)
 
     def _time(self, token: int, answer: Answer) -> None:
         probe, sent = self._sent[token]
-        took = self.clock.now() - sent
-        if self.quickest and took > self._patience():
-            self._slowness *= 2
+        elapsed = self.clock.now() - sent
+        if self.best_rtts and elapsed > self._reply_timeout():
+            self._timeout_factor *= 2
         if isinstance(answer, Reply):
-            self.quickest[probe.how] = min(took, self.quickest.get(probe.how, took))
+            self.best_rtts[probe.method] = min(elapsed, self.best_rtts.get(probe.method, elapsed))
             if answer.is_open:
-                self.meter.sent += 1  # our kernel knows nothing of this SYN, and resets what it opened, each time
+                self.budget.sent += 1  # our kernel knows nothing of this SYN, and resets what it opened, each time
 
 
 def refusal(target: str, error: OSError) -> str:

@@ -32,7 +32,7 @@ def test_a_host_and_perhaps_its_port(words: str, host: str, port: int | None) ->
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected_icmp"),
     [
         ("10.0.0.0/8", "no single host"),
         (":443", "no single host"),
@@ -44,14 +44,14 @@ def test_a_host_and_perhaps_its_port(words: str, host: str, port: int | None) ->
         ("two words", "is no host"),
     ],
 )
-def test_what_is_no_host_is_said(words: str, said: str) -> None:
+def test_what_is_no_host_is_said(words: str, expected_icmp: str) -> None:
     """With an example of what is."""
-    with pytest.raises(SpecError, match=said):
+    with pytest.raises(SpecError, match=expected_icmp):
         parse_far_end(words)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected_icmp"),
     [
         ({"packets": 0}, "--max-packets: 0 is out of bounds; 20 to 10000, and 120 tell most paths"),
         ({"packets": 19}, "--max-packets: 19"),
@@ -66,14 +66,14 @@ def test_what_is_no_host_is_said(words: str, said: str) -> None:
         ({"host": "fe80::1"}, "fe80::1 is link-local, one link long: name a host by an address that routers forward"),
     ],
 )
-def test_words_that_make_no_sense(words: dict[str, object], said: str) -> None:
+def test_words_that_make_no_sense(words: dict[str, object], expected_icmp: str) -> None:
     """Which, and what would."""
     asked: dict[str, object] = {"host": "127.0.0.1", "port": None, "ip": None, "packets": 120, "time": "30s"}
 
     with pytest.raises(SpecError) as complaint:
         prepare(**(asked | words))  # type: ignore[arg-type]
 
-    assert str(complaint.value).startswith(said)
+    assert str(complaint.value).startswith(expected_icmp)
 
 
 def test_a_name_without_an_address() -> None:
@@ -89,7 +89,7 @@ def test_an_address_of_the_other_version() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "expected_icmp"),
     [
         (["127.0.0.1"], 2, "this machine itself"),
         (["no-such-host.invalid"], 3, "does not resolve"),
@@ -97,7 +97,7 @@ def test_an_address_of_the_other_version() -> None:
         (["10.0.0.0/8"], 2, "no single host"),
     ],
 )
-def test_the_command_says_one_sentence(words: list[str], code: int, said: str) -> None:
+def test_the_command_says_one_sentence(words: list[str], code: int, expected_icmp: str) -> None:
     """And ends with whose fault it is."""
     answer = subprocess.run(
         [sys.executable, "-m", "chaoskit", "pmtu", *words], capture_output=True, text=True, check=False, env=os.environ
@@ -106,5 +106,5 @@ def test_the_command_says_one_sentence(words: list[str], code: int, said: str) -
     assert answer.returncode == code
     assert answer.stdout == ""
     assert answer.stderr.startswith("chaoskit: ")
-    assert said in answer.stderr
+    assert expected_icmp in answer.stderr
     assert len(answer.stderr.splitlines()) == 1
