@@ -69,8 +69,10 @@ class Findings:
         return "tcp" in self.methods
 
 
-def examine(setup: Setup, sock: ProbeSocket, budget: Budget, clock: Clock, on_send: Callable[[Burst], None]) -> Findings:
-    """Examine. `on_send` is given each volley before it is sent. Raises RefusedError when this machine will not send."""
+def examine(
+    setup: Setup, sock: ProbeSocket, budget: Budget, clock: Clock, on_send: Callable[[Burst], None]
+) -> Findings:
+    """Run the examination. `on_send` gets each burst before it is sent. Raises RefusedError if sending fails."""
     begun = clock.now()
     transport = Transport(sock, clock, budget, on_send)
     search = SizeSearch(sock.methods, setup.first.link_mtu, setup.endpoints.bare_syn)
@@ -98,7 +100,7 @@ def examine(setup: Setup, sock: ProbeSocket, budget: Budget, clock: Clock, on_se
         if search.mss is not None and setup.endpoints.size_of(search.mss) < setup.first.link_mtu:
             clamp = transport.run(find_clamp(setup.endpoints, search.distance or _UNKNOWN_DISTANCE))
     except BudgetExhausted:
-        pass  # the meter tells
+        pass  # `budget.cause` has it
     return Findings(
         setup,
         sock.methods,

@@ -1,6 +1,7 @@
 """Parses IP headers and TCP options of untrusted packets.
 
-Rules: nothing is read beyond the end, and no length field is trusted; a truncated or inconsistent header is None. Sources: RFC 791, RFC 8200, RFC 9293 (3.1 and 3.2).
+Rules: nothing is read beyond the end, and no length field is trusted; a truncated or inconsistent header is None.
+Sources: RFC 791, RFC 8200, RFC 9293 (3.1 and 3.2).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Whether a long request body gets through: a real connection of this machine's own TCP, watched by TCP_INFO.
+"""Tests whether a long request body gets through, on a real TCP connection observed by TCP_INFO.
 
-The request announces one byte more than is sent and the connection is reset at the end, so that no server ever acts
-on it. Stuck is what the kernel itself gives up on step by step: the same bytes sent again three times in a row,
-each time after twice the wait, and not one acknowledged.
+The request announces one byte more than it sends, and the connection is reset at the end, so that no server acts on it.
+The body is stuck when the kernel has retransmitted the same bytes three times in a row, with exponential backoff, and
+none is acknowledged.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from chaoskit.records import tcp_info
 
 BODY_SIZE = 16_384  # bytes of body
 _STUCK_TIMEOUT = 4 * SECOND
-_PROBING_TIMEOUT = 12 * SECOND  # with tcp_mtu_probing, TCP gets out by itself after some seconds
+_PROBING_TIMEOUT = 12 * SECOND  # with tcp_mtu_probing, TCP recovers by itself after some seconds
 _CONNECT_TIMEOUT = 3 * SECOND
 _POLL_INTERVAL = SECOND // 50
 _US = SECOND // 1_000_000
 _STUCK_RETRANSMISSIONS = 3  # retransmissions in a row
 _CLOSED = 7  # net/tcp_states.h: TCP_CLOSE
 _TIMESTAMPS, _STAMP = 1, 12  # linux/tcp.h: TCPI_OPT_TIMESTAMPS, and the bytes that it takes from each segment
-_RESERVE = 12  # packets besides those of the body: the handshake, what is sent again, the reset
+_RESERVE = 12  # packets besides the body: handshake, retransmissions, reset
 
 Ending = Literal["taken", "stuck", "slow", "cut", "refused", "silent", "unsent"]
 
 
 @dataclass(frozen=True)
 class Body:
-    """What became of a request of `asked` bytes, of which `acked` were acknowledged.
+    """The outcome of a request of `asked` bytes, of which `acked` were acknowledged.
 
-    `taken`: all, or so much that full packets must have got through · `stuck`: sent again and again in vain ·
-    `slow`: neither, in the time · `cut`: the server closed before that could be told · `refused`, `silent`: no
-    connection · `unsent`: not enough packets were left. `size` is the largest packet that TCP sends there now;
-    `mss` what the host offered, None where other limits hide it; `why` the system's word about an error.
+    `taken`: all acknowledged, or enough to prove that full packets got through · `stuck`: retransmitted in vain ·
+    `slow`: neither within the time · `cut`: the server closed before either · `refused`, `silent`: no connection ·
+    `unsent`: not enough packets were left. `size` is the largest packet that TCP sends there now; `mss` is what the
+    host offered, None if other limits hide it; `why` is the system's error message.
     """
 
     ending: Ending
@@ -51,7 +51,7 @@ class Body:
 
 
 def send_body(endpoints: Endpoints, host: str, budget: Budget, clock: Clock, is_probing: bool = False) -> Body:
-    """Connect, send, watch, reset; counts what the kernel sent. `is_probing`: this machine's TCP probes for MTUs."""
+    """Connect, send, watch, reset. Counts the packets sent. `is_probing`: this machine's TCP probes for MTUs."""
     if budget.left < 2 * _RESERVE:
         return Body("unsent")
     family = socket.AF_INET if endpoints.version == 4 else socket.AF_INET6
@@ -63,7 +63,7 @@ def send_body(endpoints: Endpoints, host: str, budget: Budget, clock: Clock, is_
         except ConnectionRefusedError as error:
             budget.sent += 1
             return Body("refused", why=error.strerror or "refused")
-        except ConnectionResetError as error:  # after the handshake, before we looked
+        except ConnectionResetError as error:  # after the handshake, before connect() returned
             budget.sent += 2
             return Body("cut", why=error.strerror or "reset")
         except OSError as error:
@@ -98,10 +98,10 @@ def _request(host: str, length: int) -> bytes:
 def _watch(
     sock: socket.socket, request: bytes, retransmissions: int, until: int, clock: Clock
 ) -> tuple[Ending, dict[str, int]]:
-    """Send it all and look now and then, until there is an ending."""
+    """Send everything and poll TCP_INFO until the outcome is known."""
     rest = memoryview(request)
     while True:
-        with suppress(OSError):  # full, or closed: what follows tells
+        with suppress(OSError):  # full, or closed: TCP_INFO below has it
             rest = rest[sock.send(rest) :] if rest else rest
         info = tcp_info.sample(sock)
         acked = info["bytes_acked"] - 1  # the SYN is one
@@ -116,8 +116,8 @@ def _watch(
 
 
 def _drain(sock: socket.socket, info: dict[str, int], until: int, clock: Clock) -> dict[str, int]:
-    """At most two round trips later: an acknowledgement that finds no socket is answered by one more reset, and what
-    was sent twice is acknowledged twice."""
+    """Wait up to two round trips for outstanding ACKs: each one that finds no socket is answered by another reset,
+    and retransmitted bytes are acknowledged twice."""
     until = min(until, clock.now() + 2 * info["rtt"] * _US)
     while (info["unacked"] or info["total_retrans"]) and info["state"] != _CLOSED and clock.now() < until:
         clock.sleep_until(min(until, clock.now() + _POLL_INTERVAL))
@@ -126,8 +126,8 @@ def _drain(sock: socket.socket, info: dict[str, int], until: int, clock: Clock) 
 
 
 def _resets(info: dict[str, int]) -> int:
-    """How many resets end it: none that the host has ended, and a second one when the host asks whether the first
-    was meant, because it lies beyond what it has received (RFC 5961, 3.2)."""
+    """How many resets are sent: none if the host has closed; two if the host challenges the first one, because its
+    sequence number is beyond what it has received (RFC 5961, 3.2)."""
     if info["state"] == _CLOSED:
         return 0
     return 2 if info["unacked"] else 1

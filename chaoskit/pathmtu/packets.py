@@ -1,9 +1,9 @@
-"""Probes to bytes, by scapy, and answers from bytes, by `headers`, for they come from anybody. Nothing is sent here.
+"""Builds probe packets with scapy, and parses untrusted replies with `headers`. Sends nothing.
 
-A probe is known again by its token: in what an echo or a TCP answer repeats, and in what a router quotes of it, of
-which eight bytes after the IP header are certain (RFC 792). Ports are those above Linux's ephemeral ones, so that no
-connection of this machine is meant. Whatever the host itself says of a probe, be it that nobody listens or that its
-firewall rejects it, the probe has reached it.
+A reply is matched to its probe by the token: in the fields that an echo or TCP reply repeats, and in the packet that an
+ICMP error quotes, of which eight bytes after the IP header are certain (RFC 792). Source ports are above Linux's
+ephemeral range, so that no connection of this machine matches. Any reply of the host itself, port unreachable and
+firewall rejections included, proves that the probe reached it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from chaoskit.pathmtu import headers
 from chaoskit.pathmtu.probes import DEFAULT_TTL, Answer, Endpoints, Expired, Method, Probe, Reply, TooBig, Unreachable
 
 _SOURCES = range(61000, 65500)  # above net.ipv4.ip_local_port_range
-_UDP = 33434  # traceroute's first port; where nobody listens
+_UDP = 33434  # traceroute's first port, usually closed
 _PROTOCOLS = {6: "tcp", 17: "udp", 1: "echo", 58: "echo"}
 _HEADERS: dict[Method, int] = {"echo": 8, "udp": 8, "tcp": 24}  # bytes; of a SYN with an MSS option
 _ICMP = 1
@@ -31,7 +31,7 @@ _UNREACHABLE = {
 
 
 class Packets:
-    """Writes and reads the packets of one examination. `start` tells it from others that run at the same time."""
+    """Builds and parses the packets of one examination. `start` distinguishes it from concurrent ones."""
 
     def __init__(self, endpoints: Endpoints, start: int) -> None:
         self._endpoints = endpoints
@@ -62,19 +62,19 @@ class Packets:
         return _SOURCES[(_SOURCES.index(self._port) + token) % len(_SOURCES)]
 
     def read_tcp(self, segment: bytes, ttl: int | None) -> tuple[int, Answer] | None:
-        """What a TCP segment from the host means; None when it is not about us."""
-        heard = headers.tcp(segment)
-        if heard is None or heard.source != self._endpoints.port:
+        """The reply in a TCP segment from the host; None if it is not for a probe."""
+        segment_header = headers.tcp(segment)
+        if segment_header is None or segment_header.source != self._endpoints.port:
             return None
-        token = self._token_of_port(heard.target)
-        if token is None or not (heard.flags & _RST or heard.flags & _SYN_ACK == _SYN_ACK):
+        token = self._token_of_port(segment_header.target)
+        if token is None or not (segment_header.flags & _RST or segment_header.flags & _SYN_ACK == _SYN_ACK):
             return None
-        if heard.flags & _RST:
+        if segment_header.flags & _RST:
             return token, Reply(ttl)
-        return token, Reply(ttl, heard.mss, is_open=True)
+        return token, Reply(ttl, segment_header.mss, is_open=True)
 
     def read_icmp4(self, packet: bytes) -> tuple[int, Answer] | None:
-        """What an ICMP message means, IP header and all; None when it is not about us."""
+        """The reply in an ICMP packet with its IP header; None if it is not for a probe."""
         ip = headers.ip4(packet)
         if ip is None or ip.protocol != _ICMP or len(ip.payload) < _ICMP_HEADER:
             return None
@@ -96,7 +96,7 @@ class Packets:
                 return token, Unreachable(ip.source, _UNREACHABLE[4].get(code, "unreachable"))
 
     def read_icmp6(self, message: bytes, sender: str, ttl: int | None) -> tuple[int, Answer] | None:
-        """What an ICMPv6 message from `sender` means; None when it is not about us."""
+        """The reply in an ICMPv6 message from `sender`; None if it is not for a probe."""
         if len(message) < _ICMP_HEADER:
             return None
         kind, code, rest = struct.unpack_from("!BB2xI", message)
@@ -117,7 +117,7 @@ class Packets:
                 return token, Unreachable(sender, _UNREACHABLE[6].get(code, "unreachable"))
 
     def _token(self, quoted: headers.Ip) -> int | None:
-        """Which probe this quotes, by the eight bytes after its IP header; None for none of ours."""
+        """The token of the quoted probe, from the eight bytes after its IP header; None if it is not a probe."""
         if quoted.target != self._endpoints.target or len(quoted.payload) < 8:
             return None
         one, other, rest = struct.unpack_from("!HHI", quoted.payload)
@@ -137,11 +137,11 @@ class Packets:
 
 
 def _quoted_mss(quoted: headers.Ip) -> int | None:
-    """The MSS of a SYN of which so much is quoted, or None."""
-    heard = headers.tcp(quoted.payload) if _PROTOCOLS.get(quoted.protocol) == "tcp" else None
-    return None if heard is None else heard.mss
+    """The MSS of a quoted SYN, or None if it is not quoted."""
+    segment_header = headers.tcp(quoted.payload) if _PROTOCOLS.get(quoted.protocol) == "tcp" else None
+    return None if segment_header is None else segment_header.mss
 
 
 def _index(left: int) -> int | None:
-    """How many hops away a packet was that had this TTL left of ours (see model.FAR); see `hops.locate`."""
+    """How many hops away a packet was whose TTL (`DEFAULT_TTL` at first) is `left`; see `hops.locate_router`."""
     return DEFAULT_TTL - left + 1 if 0 < left <= DEFAULT_TTL else None

@@ -1,8 +1,8 @@
-"""Probes over raw sockets: what root, or CAP_NET_RAW, can send and hear.
+"""Sends and receives probes over raw sockets, which needs CAP_NET_RAW.
 
-Rules: the sockets forbid fragmentation and heed no cached path MTU (IP_PMTUDISC_PROBE, ip(7)), so that the kernel
-refuses nothing that the link takes. They hear what this machine's own firewall lets in, as the kernel does: what it
-drops is as good as never sent. TCP is heard from the host alone, ICMP from everybody, of few types.
+Rules: the sockets set DF and ignore the cached path MTU (IP_PMTUDISC_PROBE, ip(7)), so that the kernel refuses nothing
+that the link takes. They receive what this machine's firewall lets in, like the kernel's TCP. They receive TCP from
+the host only, and a few ICMP types from every address.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _MTU_DISCOVER = {4: (socket.IPPROTO_IP, 10), 6: (socket.IPPROTO_IPV6, 23)}  # IP
 _PROBE = 3  # IP_PMTUDISC_PROBE
 _ICMP_FILTER = 1  # raw(7), also ICMPV6_FILTER
 _SOL_RAW = 255
-_HEARD = {4: (0, 3, 11), 6: (1, 2, 3, 129)}  # echo reply, unreachable, too big, time exceeded
+_ICMP_TYPES = {4: (0, 3, 11), 6: (1, 2, 3, 129)}  # echo reply, unreachable, too big, time exceeded
 _LONGEST = 65536
-_LOST = (errno.ENOBUFS, errno.EHOSTUNREACH, errno.EHOSTDOWN)  # as good as lost on the first link
+_LOST = (errno.ENOBUFS, errno.EHOSTUNREACH, errno.EHOSTDOWN)  # treated as lost on the first link
 
 
 class RawProbeSocket:
-    """A `ProbeSocket`; `start` as of `Packets`. Use as a context manager. Raises PermissionError without CAP_NET_RAW."""
+    """A `ProbeSocket`; `start` as in `Packets`. A context manager. Raises PermissionError without CAP_NET_RAW."""
 
     methods: tuple[Method, ...] = ("echo", "udp", "tcp")
 
@@ -44,11 +44,11 @@ class RawProbeSocket:
         self._tcp = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_TCP)
         self._out.setsockopt(*_MTU_DISCOVER[endpoints.version], _PROBE)
         if endpoints.version == 4:
-            heard = sum(1 << kind for kind in _HEARD[4])
-            self._icmp.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("=I", ~heard & 0xFFFF_FFFF))
+            received = sum(1 << kind for kind in _ICMP_TYPES[4])
+            self._icmp.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("=I", ~received & 0xFFFF_FFFF))
         else:
             words = [0xFFFF_FFFF] * 8
-            for kind in _HEARD[6]:
+            for kind in _ICMP_TYPES[6]:
                 words[kind >> 5] &= ~(1 << (kind & 31))
             self._icmp.setsockopt(socket.IPPROTO_ICMPV6, _ICMP_FILTER, struct.pack("=8I", *words))
             for each in (self._icmp, self._tcp):
@@ -78,14 +78,14 @@ class RawProbeSocket:
             if not ready:
                 return None
             for each in ready:
-                heard = self._read(each)
-                if heard is not None:
-                    return heard
+                received = self._read(each)
+                if received is not None:
+                    return received
 
     def _read(self, sock: socket.socket) -> tuple[int, Answer] | None:
         try:
             data, extra, _, sender = sock.recvmsg(_LONGEST, 64)
-        except OSError:  # what a router said of a SYN, told to the socket as well; the ICMP itself comes, too
+        except OSError:  # an ICMP error about a SYN; the ICMP message itself arrives as well
             return None
         if self._endpoints.version == 4:
             if sock is self._icmp:

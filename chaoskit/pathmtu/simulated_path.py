@@ -1,6 +1,6 @@
-"""A path on paper: a `ProbeSocket` whose truth is known, for whoever tests those who decide.
+"""Simulates a path with known MTUs, to test the searches without a network.
 
-Its clock stands still but for waiting, so that minutes of silence cost nothing.
+Its clock advances only while waiting, so that long timeouts take no real time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from chaoskit.clock import ManualClock
 from chaoskit.pathmtu.probes import DEFAULT_TTL, Answer, Expired, Method, NoReply, Probe, Reply, TooBig
 
-OFFERED = 65495  # the MSS of our SYNs over IPv4
+OFFERED_MSS = 65495  # the MSS in the SYNs over IPv4
 _RTT = 20_000_000  # ns
 
 
@@ -23,11 +23,11 @@ def _never(number: int, probe: Probe) -> bool:
 
 @dataclass
 class SimulatedPath:
-    """`mtus` are those of the links, the first one ours; router N stands before link N, and the host after the last.
+    """`mtus` are those of the links, starting at this machine; router N is before link N, the host after the last.
 
-    `silent` routers send no "too big", `unresponsive` ones nothing at all, `short_quotes` ones quote little; `told` is what the others
-    say instead of the truth. Router `clamp` rewrites the MSS of SYNs to `mss`. `loses` decides about each probe, by its
-    number, whether it is lost or its answer.
+    `silent` routers send no "too big", `unresponsive` ones nothing at all, `short_quotes` ones quote little;
+    `claimed_mtu` is what the others report instead of the true MTU. Router `clamp` rewrites the MSS of SYNs to `mss`.
+    `loses` decides for each probe, by its number, whether it or its reply is lost.
     """
 
     clock: ManualClock
@@ -36,7 +36,7 @@ class SimulatedPath:
     unresponsive: frozenset[int] = frozenset()
     short_quotes: frozenset[int] = frozenset()
     methods: tuple[Method, ...] = ("echo", "udp", "tcp")
-    told: int | None = None
+    claimed_mtu: int | None = None
     mss: int = 1460
     clamp: int | None = None
     loses: Callable[[int, Probe], bool] = _never
@@ -66,17 +66,17 @@ class SimulatedPath:
             if probe.size > mtu:
                 if not link or link in self.silent | self.unresponsive:
                     return NoReply()
-                return TooBig(address(link), mtu if self.told is None else self.told, link)
+                return TooBig(address(link), mtu if self.claimed_mtu is None else self.claimed_mtu, link)
         is_open = probe.method == "tcp"
         return Reply(DEFAULT_TTL - len(self.mtus) + 1, self.mss if is_open else None, is_open)
 
     def _quoted(self, probe: Probe, router: int) -> int | None:
-        """The MSS of what came to that router."""
+        """The MSS of the SYN as it arrives at that router."""
         if probe.method != "tcp" or router in self.short_quotes:
             return None
-        return OFFERED if self.clamp is None or router <= self.clamp else self.mss
+        return OFFERED_MSS if self.clamp is None or router <= self.clamp else self.mss
 
 
 def address(router: int) -> str:
-    """What a router on paper is called."""
+    """The address of a simulated router."""
     return f"192.0.2.{router}"

@@ -1,17 +1,17 @@
-"""How large a packet may be: which probe is next, and what the answers so far prove. Pure.
+"""Searches the largest packet that reaches the host: the next probe, and what the replies prove. Pure.
 
 | what came back                        | what it proves                                                          |
 |---------------------------------------|-------------------------------------------------------------------------|
-| the host answers                      | this size passes                                                        |
-| a router says "too big", its MTU is M | M+1 does not pass; M is tried next                                      |
-| nothing                               | nothing yet: the search goes on as if this size did not pass            |
-| nothing to the size that decides,     | it does not pass: it was lost three times, spaced out, by every way     |
-| three times, and small ones answered  | that the host answers, five packets and more, and each time a small     |
+| a reply of the host                   | this size passes                                                        |
+| "too big" from a router, its MTU is M | M+1 does not pass; M is tried next                                      |
+| nothing                               | nothing yet: the search continues as if this size did not pass          |
+| nothing to the deciding size, three   | it does not pass: it was lost three times, with pauses, by every method |
+| times, and replies to small probes    | that the host answers, five packets and more, and each time a small     |
 |                                       | probe passed afterwards                                                 |
-| nothing to small ones either          | nothing: somebody limits his answers, and the search slows down         |
+| nothing to small probes either        | nothing: a router or host limits its rate, and the search slows down    |
 
-So a lost answer costs packets and never truth: a size that passes after all undoes what was built on its loss. Any
-five of them leave the size exact; six that are well chosen deceive us, or make us give up.
+So a lost reply costs packets and not correctness: if a size passes after all, conclusions from its loss are withdrawn.
+Any five lost replies leave the result exact; six well-chosen ones make it wrong, or undecided.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ from chaoskit.pathmtu.probes import (
     Unreachable,
 )
 
-PLATEAUS = (576, 1006, 1280, 1400, 1420, 1450, 1480, 1492, 1500)  # RFC 1191's, and today's tunnels and PPPoE
-_LEAST = 68  # bytes; RFC 791: every link takes that much, so who says less says nothing
+PLATEAUS = (576, 1006, 1280, 1400, 1420, 1450, 1480, 1492, 1500)  # RFC 1191, and current tunnels and PPPoE
+_LEAST = 68  # bytes; RFC 791: every link takes this much, so a smaller claim is ignored
 _PREFERRED: tuple[Method, ...] = ("echo", "tcp", "udp")  # hosts answer few UDP probes a second
-_PAUSES = (0, 3 * SECOND // 10, SECOND)  # before each round that decides
-_FIRST_BURST = 3  # packets of the first of them; each later one has one
-_RATE_LIMIT_PAUSE = SECOND  # for who limits his answers; Linux gives one "port unreachable" a second (icmp(7))
+_PAUSES = (0, 3 * SECOND // 10, SECOND)  # before each deciding round
+_FIRST_BURST = 3  # packets in the first deciding round; later rounds send one
+_RATE_LIMIT_PAUSE = SECOND  # for rate limits; Linux sends one "port unreachable" a second (icmp(7))
 _MAX_PAUSE = 4 * SECOND
-_MAX_UNANSWERED = 6  # rounds in a row without a small answer, after which nothing can be told
+_MAX_UNANSWERED = 6  # rounds in a row without a reply to a small probe, then give up
 
 
 def next_size(passes: int, ceiling: int | None, is_signalled: bool, link_mtu: int) -> int | None:
     """The size to try: above `passes` and below `ceiling`, which does not pass. None when nothing lies between.
 
-    First all that the link takes, then what a router told (`is_signalled`: the ceiling is one more than that), then the
-    plateaus, then one more than a plateau that passes, because it is often the limit, then halves.
+    First the link's MTU, then the MTU that a router reported (`is_signalled`: the ceiling is one more than that), then
+    the plateaus, then one more than a plateau that passes, because that is often the limit, then bisection.
     """
     if ceiling is None:
         return link_mtu if passes < link_mtu else None
@@ -62,9 +62,9 @@ def next_size(passes: int, ceiling: int | None, is_signalled: bool, link_mtu: in
 
 @dataclass
 class SizeSearch:
-    """What is known so far. `methods`: those that can be sent; `link_mtu`: what the link takes; `bare_syn`: a SYN without data.
+    """The state of the search. `methods`: those that can be sent; `bare_syn`: the size of a SYN without data.
 
-    `find_responders` finds out who answers, `measure` the size; both may be left at any step.
+    `find_responders` finds the methods that the host answers, `measure` the size; both may stop at any step.
     """
 
     methods: tuple[Method, ...]
@@ -72,29 +72,29 @@ class SizeSearch:
     bare_syn: int = 64
     responding: tuple[Method, ...] = ()
     passes: int = 0
-    fails: dict[int, TooBig | None] = field(default_factory=dict)  # None: lost without a word
+    fails: dict[int, TooBig | None] = field(default_factory=dict)  # None: lost without an ICMP error
     confirmed: int | None = None
     unreachable: Unreachable | None = None
     mss: int | None = None
     port: str | None = None  # "open" or "closed"
-    distance: int | None = None  # hops to the host, as its answer's TTL tells
-    is_limited: bool = False  # so few answers that nothing can be told
-    is_one_way: bool = False  # large echoes reach the host, and their answers do not come back
-    _has_loss: bool = False  # something was lost that passes
+    distance: int | None = None  # hops to the host, from the TTL of its reply
+    is_limited: bool = False  # too few replies for a result
+    is_one_way: bool = False  # large echo requests arrive, and their replies do not
+    _has_loss: bool = False  # a probe was lost whose size passes
 
     @property
     def ceiling(self) -> int | None:
-        """The least size that does not seem to pass."""
+        """The smallest size that does not seem to pass."""
         return min(self.fails, default=None)
 
     @property
     def signal(self) -> TooBig | None:
-        """Who says so."""
+        """The "too big" for the ceiling, if a router sent one."""
         return self.fails[self.ceiling] if self.ceiling is not None else None
 
     @property
     def is_exact(self) -> bool:
-        """Whether `passes` is the path MTU, or all that the link takes."""
+        """Whether `passes` is the path MTU, or the MTU of the link."""
         if not self.passes:
             return False
         if self.ceiling is None:
@@ -102,7 +102,7 @@ class SizeSearch:
         return self.ceiling == self.passes + 1 and (self.signal is not None or self.confirmed == self.ceiling)
 
     def find_responders(self) -> Procedure[None]:
-        """Small probes by every way, twice where nobody answers; thrice when nobody answers at all."""
+        """Send small probes by every method; repeat unanswered ones once, and twice if none is answered."""
         silent = self.methods
         for turn in range(3):
             answers = yield tuple(Probe(method, SMALL) for method in silent)
@@ -111,12 +111,12 @@ class SizeSearch:
             silent = tuple(method for method in self.methods if method not in self.responding)
             if not silent or (turn == 1 and self.responding):
                 break
-        if "tcp" in silent:  # not everybody likes data in a SYN; the MSS is worth another try
+        if "tcp" in silent:  # some hosts drop a SYN with data; try again without, for the MSS
             (answer,) = yield (Probe("tcp", self.bare_syn),)
             self._learn("tcp", answer)
 
     def measure(self) -> Procedure[None]:
-        """Try sizes until `is_exact`, or until who answers has too few answers to give."""
+        """Try sizes until `is_exact`, or until rate limits leave too few replies."""
         while self.responding and not self.is_limited and not self.is_exact:
             is_signalled = self.signal is not None and self.signal.mtu + 1 == self.ceiling
             size = next_size(self.passes, self.ceiling, is_signalled, self.link_mtu)
@@ -127,13 +127,13 @@ class SizeSearch:
 
     @property
     def method(self) -> Method:
-        """The way that sizes are asked by."""
+        """The method of the size probes."""
         return next(
             method for method in _PREFERRED if method in self.responding and not (method == "echo" and self.is_one_way)
         )
 
     def _try(self, size: int) -> Procedure[None]:
-        """Once; with care, twice, and with a small probe between the two."""
+        """Probe once; after losses, twice, with a small probe between the two."""
         answer: Answer
         (answer,) = yield (Probe(self.method, size),)
         if isinstance(answer, NoReply) and self._has_loss:
@@ -144,7 +144,7 @@ class SizeSearch:
         self._record(self.method, size, answer)
 
     def _confirm(self, size: int) -> Procedure[None]:
-        """Lose it again three times, each followed by a small one that passes; or be glad that it passes."""
+        """Confirm that the size is lost: three more times, each followed by a small probe that passes."""
         lost = unanswered = 0
         methods = self._first_burst()
         while lost < len(_PAUSES):
@@ -152,11 +152,11 @@ class SizeSearch:
             if pause:
                 yield Pause(pause)
             answers = yield tuple(Probe(method, size) for method in methods)
-            heard = [
+            informative = [
                 (method, answer) for method, answer in zip(methods, answers, strict=True) if _is_informative(answer)
             ]
-            if heard:
-                yield from self._withdraw(size, heard)
+            if informative:
+                yield from self._withdraw(size, informative)
                 return
             methods = (self.method,)
             (small,) = yield (Probe(self.method, SMALL),)
@@ -171,19 +171,23 @@ class SizeSearch:
         self.confirmed = size
 
     def _first_burst(self) -> tuple[Method, ...]:
-        """The ways of the first round that decides: all, and not one packet alone where there is one way."""
+        """The methods of the first deciding round: all of them, and several packets if there is only one."""
         methods = (self.method, *(method for method in self.responding if method != self.method))
         return methods + (self.method,) * (_FIRST_BURST - len(methods))
 
-    def _withdraw(self, size: int, heard: list[tuple[Method, Answer]]) -> Procedure[None]:
-        """Something came back where nothing had: what was only lost may pass as well."""
+    def _withdraw(self, size: int, informative: list[tuple[Method, Answer]]) -> Procedure[None]:
+        """Withdraw conclusions from losses: a size that seemed lost was answered."""
         self._has_loss = True
-        if all(method != "echo" for method, _ in heard) and self.method == "echo" and isinstance(heard[0][1], Reply):
+        if (
+            all(method != "echo" for method, _ in informative)
+            and self.method == "echo"
+            and isinstance(informative[0][1], Reply)
+        ):
             again = yield (Probe("echo", size),) * _FIRST_BURST
             self.is_one_way = not any(isinstance(answer, Reply) for answer in again)
-        if any(isinstance(answer, Reply) for _, answer in heard):
+        if any(isinstance(answer, Reply) for _, answer in informative):
             self.fails = {failed: signal for failed, signal in self.fails.items() if signal is not None}
-        method, answer = heard[0]
+        method, answer = informative[0]
         self._record(method, size, answer)
 
     def _record(self, method: Method, size: int, answer: Answer) -> None:
@@ -214,10 +218,10 @@ class SizeSearch:
 
 
 def _is_informative(answer: Answer) -> bool:
-    """Whether it says something about the size."""
+    """Whether the answer depends on the size of the probe."""
     return isinstance(answer, Reply | TooBig)
 
 
 def hops(ttl: int) -> int:
-    """How many hops a packet has come, for the TTL that it still had: systems begin at 64, 128 or 255."""
+    """The hops that a packet has travelled, from its TTL: systems start at 64, 128 or 255."""
     return next(first for first in (64, 128, 255) if ttl <= first) - ttl + 1

@@ -47,7 +47,9 @@ def test_a_wrong_guess_of_the_distance_does_no_harm(guess: int) -> None:
     assert found == DropPoint(Hop(3, address(3)), Hop(4, address(4)))
 
 
-@pytest.mark.parametrize(("unresponsive", "reached", "beyond"), [((2,), 3, 4), ((3,), 2, 4), ((4,), 3, 5), ((3, 4), 2, 5)])
+@pytest.mark.parametrize(
+    ("unresponsive", "reached", "beyond"), [((2,), 3, 4), ((3,), 2, 4), ((4,), 3, 5), ((3, 4), 2, 5)]
+)
 def test_hops_that_never_answer_are_passed_over(unresponsive: tuple[int, ...], reached: int, beyond: int) -> None:
     """What is named is the nearest that answers on either side."""
     found, _ = hop_search(path(5, 3, *unresponsive), 5)

@@ -53,17 +53,17 @@ def test_what_is_no_host_is_said(words: str, expected_icmp: str) -> None:
 @pytest.mark.parametrize(
     ("words", "expected_icmp"),
     [
-        ({"packets": 0}, "--max-packets: 0 is out of bounds; 20 to 10000, and 120 tell most paths"),
+        ({"packets": 0}, "--max-packets: 0 is out of bounds; 20 to 10000, and 120 are enough for most paths"),
         ({"packets": 19}, "--max-packets: 19"),
         ({"packets": 10_001}, "--max-packets: 10001"),
         ({"time": "0s"}, "--max-time: 0s is out of bounds; 1s to 1h, and 30s are enough for most paths"),
         ({"time": "2h"}, "--max-time: 7200s"),
         ({"time": "soon"}, "--max-time: "),
         ({"ip": "5"}, "--ip: found '5', expected 4 or 6"),
-        ({"host": "127.0.0.1"}, "127.0.0.1 is this machine itself, and no path leads there: name another host"),
+        ({"host": "127.0.0.1"}, "127.0.0.1 is this machine itself, which has no path: give another host"),
         ({"host": "localhost"}, "localhost is this machine itself"),
         ({"host": "::1"}, "::1 is this machine itself"),
-        ({"host": "fe80::1"}, "fe80::1 is link-local, one link long: name a host by an address that routers forward"),
+        ({"host": "fe80::1"}, "fe80::1 is link-local, so its path is one link: give an address that routers forward"),
     ],
 )
 def test_words_that_make_no_sense(words: dict[str, object], expected_icmp: str) -> None:

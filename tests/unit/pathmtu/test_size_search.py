@@ -271,7 +271,7 @@ def test_data_in_a_syn_that_is_dropped_is_not_the_path() -> None:
 @pytest.mark.parametrize("told", [0, 20, 1500, 65535])
 def test_a_senseless_number_is_not_believed(told: int) -> None:
     """A router that says "too big" with a number that cannot be is named, and the size is looked for."""
-    wire = SimulatedPath(ManualClock(), (1500, 1234, 1500), told=told)
+    wire = SimulatedPath(ManualClock(), (1500, 1234, 1500), claimed_mtu=told)
 
     found, _ = search(wire)
 

@@ -82,59 +82,64 @@ def test_kinds_and_exit_codes(findings: Findings, kind: str, code: int) -> None:
     [
         (
             WIDE,
-            "No MTU trouble on the way up: packets of 1500 bytes, all that eth0 takes, reach api.example.com.",
+            "No MTU problem on the forward path: packets of 1500 bytes, all that eth0 takes, reach api.example.com.",
         ),
         (
             SIGNALLED,
-            "No MTU trouble on the way up: the path to api.example.com takes 1400 bytes, less than eth0's 1500, and "
-            "hop 2 (203.0.113.2) says so.",
+            "No MTU problem on the forward path: the path to api.example.com takes 1400 bytes, less than eth0's "
+            "1500, and "
+            "hop 2 (203.0.113.2) reports it.",
         ),
         (
             BLACK_HOLE,
-            "Black hole: packets over 1400 bytes vanish after hop 2 (203.0.113.2), which sends no "
+            "Black hole: packets over 1400 bytes are lost after hop 2 (203.0.113.2), which sends no "
             '"fragmentation needed".',
         ),
         (
             replace(BLACK_HOLE, drop_point=DropPoint(Hop(0, None), Hop(1, "192.0.2.254"))),
-            "Black hole: packets over 1400 bytes vanish on the first link, before hop 1 (192.0.2.254), and nobody "
-            "says so.",
+            "Black hole: packets over 1400 bytes are lost on the first link, before hop 1 (192.0.2.254), and no "
+            "router reports it.",
         ),
         (
             replace(BLACK_HOLE, drop_point=DropPoint(Hop(0, None), Hop(1, None))),
-            "Black hole: packets over 1400 bytes vanish on the first link, before api.example.com, and nobody says so.",
+            "Black hole: packets over 1400 bytes are lost on the first link, before api.example.com, and "
+            "no router reports it.",
         ),
         (
             replace(BLACK_HOLE, drop_point=DropPoint(Hop(0, None), Hop(2, "203.0.113.2"))),
-            "Black hole: packets over 1400 bytes vanish before hop 2 (203.0.113.2), and nobody says so.",
+            "Black hole: packets over 1400 bytes are lost before hop 2 (203.0.113.2), and no router reports it.",
         ),
         (
             on(replace(BLACK_HOLE, body=TAKEN), route_mtu=1400),
-            "Black hole that this machine avoids, because its route keeps to 1400: packets over 1400 bytes vanish "
+            "Black hole that this machine avoids, because its route keeps to 1400: packets over 1400 bytes are lost "
             'after hop 2 (203.0.113.2), which sends no "fragmentation needed".',
         ),
         (
             on(replace(BLACK_HOLE, body=TAKEN), mtu_probing=1),
-            "Black hole that this machine avoids, because its TCP probes for a smaller size: packets over 1400 bytes "
-            'vanish after hop 2 (203.0.113.2), which sends no "fragmentation needed".',
+            "Black hole that this machine avoids, because TCP MTU probing finds a smaller size: packets over "
+            "1400 bytes "
+            'are lost after hop 2 (203.0.113.2), which sends no "fragmentation needed".',
         ),
         (
             on(BLACK_HOLE, route_mtu=1400, mtu_probing=1),
-            "Black hole: packets over 1400 bytes vanish after hop 2 (203.0.113.2), which sends no "
+            "Black hole: packets over 1400 bytes are lost after hop 2 (203.0.113.2), which sends no "
             '"fragmentation needed".',
         ),
         (
             CLAMPED,
-            "No trouble for TCP: the path to api.example.com takes 1400 bytes, less than eth0's 1500, and nobody says "
-            "so, but an MSS of 1360 keeps TCP at 1400; UDP and QUIC lose what is larger.",
+            "No problem for TCP: the path to api.example.com takes 1400 bytes, less than eth0's 1500, and no "
+            "router reports "
+            "it, but an MSS of 1360 keeps TCP at 1400; UDP and QUIC lose what is larger.",
         ),
         (
             replace(WIDE, mss=1220),
-            "No MTU trouble on the way up: packets of 1500 bytes, all that eth0 takes, reach api.example.com, and an "
+            "No MTU problem on the forward path: packets of 1500 bytes, all that eth0 takes, reach "
+            "api.example.com, and an "
             "MSS of 1220 keeps TCP at 1260.",
         ),
         (
             replace(WIDE, body=STUCK),
-            "Long bodies get stuck, but not for their size: packets of 1500 bytes, all that eth0 takes, reach "
+            "Long bodies get stuck, but not because of packet size: packets of 1500 bytes, all that eth0 takes, reach "
             "api.example.com.",
         ),
         (SILENT, "Undecided: api.example.com answers neither pings nor UDP nor SYNs."),
@@ -237,12 +242,12 @@ def test_ipv6_is_mended_in_its_own_words() -> None:
 @pytest.mark.parametrize(
     ("findings", "words"),
     [
-        (WIDE, "the way down"),
+        (WIDE, "the return path"),
         (BLACK_HOLE, "the MSS of 1460 that api.example.com offers allows packets of 1500"),
-        (replace(WIDE, is_one_way=True), "large echoes reach"),
-        (on(WIDE, cached_mtu=1300, cached_for=77), "had told this machine 1300 bytes before; cached for 77 s more"),
+        (replace(WIDE, is_one_way=True), "large echo requests reach"),
+        (on(WIDE, cached_mtu=1300, cached_for=77), "had reported 1300 bytes before; cached for 77 s more"),
         (replace(WIDE, methods=("udp",)), "sudo chaoskit pmtu api.example.com"),
-        (replace(WIDE, setup=replace(PATIENT, may_send_body=False), body=None), "no port was named"),
+        (replace(WIDE, setup=replace(PATIENT, may_send_body=False), body=None), "no port was given"),
         (replace(WIDE, port="closed", body=None), "port 443 is closed"),
         (replace(WIDE, body=Body("refused")), "port 443 is closed"),
         (replace(WIDE, body=Body("silent", why="timed out")), "port 443 does not answer (timed out)"),
@@ -257,7 +262,7 @@ def test_what_could_not_be_seen_is_said(findings: Findings, words: str) -> None:
     notes = judge(findings).notes
 
     assert any(words in note for note in notes)
-    assert "cannot be seen from here" in notes[-1]
+    assert "cannot be probed from here" in notes[-1]
 
 
 def shown(findings: Findings, verdict: Verdict | None = None) -> str:
@@ -281,7 +286,7 @@ def shown(findings: Findings, verdict: Verdict | None = None) -> str:
                 "(203.0.113.3) too",
                 "  long body stuck: 0 of 16500 bytes acknowledged",
                 "  spent     47 packets, 4.3 s",
-                "Black hole: packets over 1400 bytes vanish after hop 2 (203.0.113.2), which sends no "
+                "Black hole: packets over 1400 bytes are lost after hop 2 (203.0.113.2), which sends no "
                 '"fragmentation needed".',
             ],
         ),
