@@ -13,7 +13,7 @@ from pathlib import Path
 from chaoskit.clock import RealClock
 from chaoskit.errors import RefusedError
 from chaoskit.substrate import uml
-from chaoskit.substrate.running import GLANCE, Command
+from chaoskit.substrate.running import POLL_INTERVAL, Command
 from chaoskit.units import Duration
 
 
@@ -44,7 +44,7 @@ def show(command: Command, kernel: Path | None) -> int:
                 sys.stdout.flush()
                 if code is not None:
                     return code
-                clock.sleep_until(clock.now() + GLANCE)
+                clock.sleep_until(clock.now() + POLL_INTERVAL)
     except KeyboardInterrupt:
         return 130
     finally:

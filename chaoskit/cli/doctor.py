@@ -38,12 +38,12 @@ def _lines(diagnosis: Diagnosis) -> list[str]:
     groups = {
         "This kernel": diagnosis.here,
         "A guest kernel": diagnosis.guest,
-        "Protection of this machine": diagnosis.guards,
+        "Protection of this machine": diagnosis.protection,
     }
     for title, findings in groups.items():
         lines.append(title)
         for each in findings:
-            first, *rest = f"{each.name}{': ' if each.says else ''}{each.says}".splitlines()
+            first, *rest = f"{each.name}{': ' if each.detail else ''}{each.detail}".splitlines()
             lines += [f"  {'yes' if each.is_able else 'no ':3}  {first}", *(f"       {line}" for line in rest)]
     match diagnosis.here_can, diagnosis.guest_can:
         case True, _:

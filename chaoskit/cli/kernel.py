@@ -27,10 +27,10 @@ def status() -> None:
     from chaoskit.substrate import kernel_cache, uml
 
     place, source = kernel_cache.cache(), kernel_cache.version()
-    for each in kernel_cache.kept(place):
+    for each in kernel_cache.cached_kernels(place):
         size = each.path.stat().st_size
         say(str(each.path), f"  release {uml.find(each.path).release}, {size / 1e6:.1f} MB")
-        say(f"  from {kernel_cache.PACKAGE} {each.version}, {each.standing(source)}")
+        say(f"  from {kernel_cache.PACKAGE} {each.version}, {each.state(source)}")
     if kernel_cache.newest(place) is None:
         raise RefusedError(kernel_cache.absence(place))
 

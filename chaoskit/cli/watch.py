@@ -13,7 +13,7 @@ from chaoskit.plan.model import Plan
 from chaoskit.records.directory import conclude
 from chaoskit.report.live import Live
 from chaoskit.report.screen import Screen
-from chaoskit.substrate.running import last_words
+from chaoskit.substrate.running import log_tail
 from chaoskit.substrate.selection import Substrate
 from chaoskit.terminal import complain
 
@@ -54,5 +54,5 @@ def _exit_code(job: Job, code: int, log: Path) -> int:
         return code
     if how_it_went(job.directory, is_experiment=True)[0] == "interrupted":
         conclude(job.directory, "crashed", f"before the experiment began; see {log.name}")
-    complain(f"a mistake in chaoskit ended the run, {log} has its report:{last_words(log, _REPORT)}")
+    complain(f"a mistake in chaoskit ended the run, {log} has its report:{log_tail(log, _REPORT)}")
     return EXIT_SOFTWARE

@@ -29,10 +29,10 @@ from chaoskit import crash_report
 from chaoskit.kernel import modules
 from chaoskit.terminal import complain
 
-JOB, ASKS, READY, EXIT = "job.json", "asks", "ready", "exit"
-PIECE = 2048  # bytes that are told for each byte in ASKS; what a terminal holds is 4095 (drivers/tty/n_tty.c)
+JOB, REQUESTS, READY, EXIT = "job.json", "asks", "ready", "exit"
+CHUNK = 2048  # bytes that are told for each byte in ASKS; what a terminal holds is 4095 (drivers/tty/n_tty.c)
 NO_EXIT = "    "  # what stands in EXIT until there is one
-LETTERS = {signal.SIGINT: b"i", signal.SIGTERM: b"t", signal.SIGHUP: b"h"}
+SIGNAL_LETTERS = {signal.SIGINT: b"i", signal.SIGTERM: b"t", signal.SIGHUP: b"h"}
 CONSOLE = "/dev/tty0"  # by this name: a hangup does not reach whoever holds it as /dev/console
 
 _ALGORITHMS = "/proc/sys/net/ipv4/tcp_{}_congestion_control"
@@ -63,22 +63,22 @@ def main(scratch: Path) -> None:
     """Do the job in `scratch` and power off, whatever happens."""
     try:
         job = Job(**json.loads((scratch / JOB).read_text()))
-        console = _console()
-        abandoned = not _lives(job.host)
-        _furnish(job)
-        words = None if abandoned else _receive(job, console)
+        console = _open_console()
+        abandoned = not _is_running(job.host)
+        _mount_filesystems(job)
+        words = None if abandoned else _receive_stdin(job, console)
         code = None if words is None else _run(job, console, words)
         if code is None:
             shutil.rmtree(job.scratch, ignore_errors=True)
         else:
-            _hand_over(Path(job.scratch) / EXIT, code)
+            _write_exit_code(Path(job.scratch) / EXIT, code)
     except BaseException as error:  # noqa: BLE001  PID 1 must not exit: the kernel would panic over it
         crash_report.tell(error)
     finally:
         _power_off()
 
 
-def _lives(host: int) -> bool:
+def _is_running(host: int) -> bool:
     """Whether the host process runs. /proc is still the host's; ours is not mounted yet.
 
     One that was killed and not waited for stays in /proc, but is in no network namespace any more. Its other traces,
@@ -87,7 +87,7 @@ def _lives(host: int) -> bool:
     return Path(f"/proc/{host}/net/dev").exists()
 
 
-def _furnish(job: Job) -> None:
+def _mount_filesystems(job: Job) -> None:
     """Mount what a command expects, load the modules of a lab, let every namespace have every congestion control.
 
     Programs that are set-user-ID change nobody: to a guest that is confined all files of the host's root are nobody's.
@@ -104,14 +104,14 @@ def _furnish(job: Job) -> None:
     Path(_ALGORITHMS.format("allowed")).write_text(Path(_ALGORITHMS.format("available")).read_text())
 
 
-def _receive(job: Job, console: int) -> bytes | None:
+def _receive_stdin(job: Job, console: int) -> bytes | None:
     """What the command is to read; None when the host has gone before it had told all."""
     said = bytearray()
     while len(said) < job.input:
-        if len(said) % PIECE == 0:
-            with (Path(job.scratch) / ASKS).open("ab") as asks:
+        if len(said) % CHUNK == 0:
+            with (Path(job.scratch) / REQUESTS).open("ab") as asks:
                 asks.write(b"?")
-        more = _heard(console)
+        more = _read_console(console)
         if not more:
             return None
         said += more
@@ -126,7 +126,7 @@ def _run(job: Job, console: int, words: bytes) -> int | None:
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
     command = os.fork()
     if command == 0:
-        _become(job, words)
+        _exec(job, words)
     (Path(job.scratch) / READY).touch()
     watch = select.poll()
     watch.register(console, select.POLLIN)
@@ -138,21 +138,21 @@ def _run(job: Job, console: int, words: bytes) -> int | None:
                 if (code := _reap(command)) is not None:
                     return code
                 continue
-            said = _heard(console)
+            said = _read_console(console)
             if not said:
                 return None
-            for sign, letter in LETTERS.items():
+            for sign, letter in SIGNAL_LETTERS.items():
                 if letter in said:
                     os.kill(command, sign)
 
 
-def _become(job: Job, words: bytes) -> None:
+def _exec(job: Job, words: bytes) -> None:
     """Turn this child into the command; never returns."""
     try:
         os.setsid()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        os.dup2(_holding(words) if words else os.open("/dev/null", os.O_RDONLY), 0)
+        os.dup2(_memory_file(words) if words else os.open("/dev/null", os.O_RDONLY), 0)
         os.chdir(job.directory)
         os.execvpe(job.argv[0], job.argv, job.environment)
     except OSError as error:
@@ -161,7 +161,7 @@ def _become(job: Job, words: bytes) -> None:
         os._exit(127)
 
 
-def _holding(words: bytes) -> int:
+def _memory_file(words: bytes) -> int:
     """A descriptor to read them from, of a file in this guest's memory that has no name."""
     place = "/run/input"
     file = os.open(place, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -187,7 +187,7 @@ def _reap(command: int) -> int | None:
             code = ended if ended >= 0 else 128 - ended
 
 
-def _heard(console: int) -> bytes:
+def _read_console(console: int) -> bytes:
     """What the host said; nothing when it has gone (the console then hangs up)."""
     try:
         return os.read(console, 512)
@@ -195,7 +195,7 @@ def _heard(console: int) -> bytes:
         return b""
 
 
-def _console() -> int:
+def _open_console() -> int:
     """Open the console so that bytes go through as they are: no echo, no carriage returns, no control letters."""
     console = os.open(CONSOLE, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     state = termios.tcgetattr(console)
@@ -205,7 +205,7 @@ def _console() -> int:
     return console
 
 
-def _hand_over(path: Path, code: int) -> None:
+def _write_exit_code(path: Path, code: int) -> None:
     """Write the exit code over the room that the host has kept for it: the disk may be full by now."""
     with path.open("r+") as room:
         room.write(f"{code:{len(NO_EXIT)}}")

@@ -36,13 +36,13 @@ from chaoskit.errors import RefusedError
 from chaoskit.folder import descriptor, display_path
 from chaoskit.seed import derive
 from chaoskit.substrate import confinement, guest_init, kernel_cache
-from chaoskit.substrate.running import GLANCE, Command, conduct, last_words, wait
+from chaoskit.substrate.running import POLL_INTERVAL, Command, conduct, log_tail, wait
 from chaoskit.units import Size
 
 MEMORY = Size.parse("512MiB")
 MODULES = Path("/usr/lib/uml/modules")  # where Debian's user-mode-linux keeps them
 LOG = "guest.log"
-TRACING = "it needs ptrace, which a container may forbid: docker run --cap-add SYS_PTRACE"
+NEEDS_PTRACE = "it needs ptrace, which a container may forbid: docker run --cap-add SYS_PTRACE"
 SLACK = 120_000_000_000  # ns that an experiment may take beyond what its plan says: boot, slow imports
 OPTIONS = {
     "namespaces": ("CONFIG_NET_NS",),
@@ -60,10 +60,10 @@ OPTIONS = {
 }
 """For a feature (see `facts`) what a kernel must have been built with."""
 
-_MOMENT = 1_000_000  # ns
-_DATE = 1_767_225_600 * 10**9  # ns since 1970: 2026-01-01, when every guest in virtual time boots
-_PASSED_ON, _SEARCH_PATHS = ("LANG", "LC_ALL"), ("PATH", "LD_LIBRARY_PATH")
-_INSIDE = {
+_INPUT_POLL = 1_000_000  # ns
+_BOOT_DATE = 1_767_225_600 * 10**9  # ns since 1970: 2026-01-01, when every guest in virtual time boots
+_FORWARDED, _SEARCH_PATHS = ("LANG", "LC_ALL"), ("PATH", "LD_LIBRARY_PATH")
+_GUEST_ENVIRONMENT = {
     "HOME": "/run/home",
     "TMPDIR": "/run/tmp",
     "PYTHONDONTWRITEBYTECODE": "1",
@@ -127,7 +127,7 @@ class Uml:
             raise RefusedError(
                 f"cannot start a guest in {display_path(command.folder)}: {error.strerror}; use another --out"
             ) from error
-        return Guest(process, scratch, told, Patience(command, clock, renewed=self.virtual))
+        return Guest(process, scratch, told, Deadline(command, clock, renewed=self.virtual))
 
     def memory_folder(self) -> str:
         """Where a guest's memory goes: shared memory, or the folder for temporary files."""
@@ -135,18 +135,18 @@ class Uml:
 
     def _prepare(self, held: Path, place: Path) -> Callable[[], None] | None:
         """What the kernel's own process does before it becomes that: it confines itself, where it can."""
-        return None if confinement.hindrance() else partial(confinement.confine, held, place, self.memory)
+        return None if confinement.obstacle() else partial(confinement.confine, held, place, self.memory)
 
     def _environment(self) -> dict[str, str]:
         """What the kernel's own process gets: it puts the guest's memory into TMPDIR, an unlinked file."""
         folder = self.memory_folder()
         return {
-            "TMPDIR": folder if confinement.hindrance() else confinement.MEMORY,
+            "TMPDIR": folder if confinement.obstacle() else confinement.MEMORY_MOUNT,
             "PATH": programs.tool_path(os.environ),
         }
 
 
-class Patience:
+class Deadline:
     """How long a guest may take: its limit in all, or, `renewed`, its limit without writing anything."""
 
     def __init__(self, command: Command, clock: Clock, renewed: bool) -> None:
@@ -170,7 +170,7 @@ class Patience:
 class Guest:
     """A running guest. Made by `Uml.start`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], scratch: Path, told: bytes, patience: Patience) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], scratch: Path, told: bytes, patience: Deadline) -> None:
         self.log = scratch.parent / LOG
         self.pid = process.pid
         self._process = process
@@ -200,7 +200,7 @@ class Guest:
             self._code = int((self._scratch / guest_init.EXIT).read_text())
         except (FileNotFoundError, ValueError):
             began = (self._scratch / guest_init.READY).exists()
-            how = "died before its command ended" if began else f"did not start ({TRACING})"
+            how = "died before its command ended" if began else f"did not start ({NEEDS_PTRACE})"
             raise RefusedError(f"the guest {how}; it said:{self._said()}") from None
         finally:
             self.close()
@@ -208,15 +208,15 @@ class Guest:
 
     def _tell(self) -> None:
         """Hand in what the command is to read, piece by piece as the guest asks for them; for a glance at most."""
-        clock, asks = RealClock(), self._scratch / guest_init.ASKS
-        ends = clock.now() + GLANCE
-        while (begin := self._pieces * guest_init.PIECE) < len(self._told) and clock.now() < ends:
+        clock, asks = RealClock(), self._scratch / guest_init.REQUESTS
+        ends = clock.now() + POLL_INTERVAL
+        while (begin := self._pieces * guest_init.CHUNK) < len(self._told) and clock.now() < ends:
             if _size(asks) > self._pieces:
                 with contextlib.suppress(BrokenPipeError):
-                    self._console.write(self._told[begin : begin + guest_init.PIECE])
+                    self._console.write(self._told[begin : begin + guest_init.CHUNK])
                 self._pieces += 1
             else:
-                clock.sleep_until(clock.now() + _MOMENT)
+                clock.sleep_until(clock.now() + _INPUT_POLL)
 
     def interrupt(self, sign: signal.Signals = signal.SIGINT) -> None:
         """As `Running.interrupt`."""
@@ -224,7 +224,7 @@ class Guest:
             self._called_off = sign  # nothing has begun, or all is over
             return
         with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended, or is just being cleared away
-            self._console.write(guest_init.LETTERS[sign])
+            self._console.write(guest_init.SIGNAL_LETTERS[sign])
 
     def finish(self) -> int:
         """As `Running.finish`."""
@@ -241,7 +241,7 @@ class Guest:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _said(self) -> str:
-        return last_words(self.log)
+        return log_tail(self.log)
 
 
 def find(path: Path | None = None) -> GuestKernel:
@@ -256,12 +256,12 @@ def find(path: Path | None = None) -> GuestKernel:
         raise RefusedError(f"there is no guest kernel, {where}; {remedy()}")
     if weakness := file_trust.weakness(Path(found), os.geteuid()):
         raise RefusedError(
-            f"{found} is not booted, for others could have changed it: {weakness.reason}; {_mine(weakness)}"
+            f"{found} is not booted, for others could have changed it: {weakness.reason}; {_owner_remedy(weakness)}"
         )
-    config = _ask(found, "--showconfig").splitlines()
+    config = _query(found, "--showconfig").splitlines()
     if "CONFIG_UML=y" not in config:
         raise RefusedError(f"{found} is no User-Mode Linux kernel: {remedy()}")
-    release = _ask(found, "--version")
+    release = _query(found, "--version")
     modules = MODULES / release
     usable = ("=y", "=m") if modules.is_dir() else ("=y",)
     built = {line.partition("=")[0] for line in config if line.endswith(usable)}
@@ -280,22 +280,24 @@ def remedy() -> str:
     return f"User-Mode Linux is not for {platform.machine()}; use a virtual machine, cd vagrant && vagrant up"
 
 
-def _mend(kernel: str) -> str:
+def _rebuild_or_install(kernel: str) -> str:
     """What to type when a kernel is none: ours can be made again."""
     if Path(kernel).is_relative_to(kernel_cache.cache()):
         return "chaoskit kernel remove && chaoskit kernel build"
     return remedy()
 
 
-def _mine(weakness: file_trust.Weakness) -> str:
+def _owner_remedy(weakness: file_trust.Weakness) -> str:
     return weakness.remedy or "start chaoskit as that user, a guest takes no root, or give --kernel a copy of your own"
 
 
-def _ask(kernel: str, question: str) -> str:
+def _query(kernel: str, question: str) -> str:
     try:
         answer = subprocess.run([kernel, question], capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError) as error:
-        raise RefusedError(f"{kernel} does not answer {question}, so it is no guest kernel: {_mend(kernel)}") from error
+        raise RefusedError(
+            f"{kernel} does not answer {question}, so it is no guest kernel: {_rebuild_or_install(kernel)}"
+        ) from error
     return answer.stdout.strip()
 
 
@@ -345,7 +347,7 @@ def boot_line(substrate: Uml, scratch: Path) -> list[str]:
 
 def virtual_time(entropy: int) -> tuple[str, ...]:
     """Time that jumps to the next timer when all wait; the same date at every boot, and the same chance."""
-    return ("time-travel=inf-cpu", f"time-travel-start={_DATE}", f"chaoskit.entropy={entropy}")
+    return ("time-travel=inf-cpu", f"time-travel-start={_BOOT_DATE}", f"chaoskit.entropy={entropy}")
 
 
 def memory_folder(size: int, candidates: tuple[str, ...]) -> str:
@@ -376,10 +378,10 @@ def _size(path: Path) -> int:
 
 
 def _job(command: Command, scratch: Path, kernel: GuestKernel, told: int) -> guest_init.Job:
-    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    passed_on = {name: os.environ[name] for name in _FORWARDED if name in os.environ}
     return guest_init.Job(
         argv=list(command.argv),
-        environment=passed_on | programs.only_absolute(os.environ, _SEARCH_PATHS) | _INSIDE,
+        environment=passed_on | programs.only_absolute(os.environ, _SEARCH_PATHS) | _GUEST_ENVIRONMENT,
         directory=str(Path.cwd()),
         folder=str(scratch.parent),
         scratch=str(scratch),

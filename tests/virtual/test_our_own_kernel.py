@@ -84,7 +84,7 @@ def test_nothing_that_the_configuration_names_was_dropped(kernel: uml.GuestKerne
 
 def test_it_boots_and_can_do_all_that_a_lab_needs(kernel: uml.GuestKernel) -> None:
     """Its own survey finds every feature, and it needs no modules."""
-    facts = doctor.ask(uml.Uml(kernel), RealClock())
+    facts = doctor.survey_guest(uml.Uml(kernel), RealClock())
 
     assert facts.features == frozenset(FEATURES), facts.missing
     assert facts.kernel.endswith("-chaoskit")

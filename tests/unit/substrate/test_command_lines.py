@@ -9,8 +9,8 @@ import pytest
 
 from chaoskit.clock import ManualClock
 from chaoskit.errors import RefusedError
-from chaoskit.substrate.running import conduct, last_words
-from chaoskit.substrate.uml import GuestKernel, Patience, Uml, boot_line, memory_folder
+from chaoskit.substrate.running import conduct, log_tail
+from chaoskit.substrate.uml import Deadline, GuestKernel, Uml, boot_line, memory_folder
 from chaoskit.units import Size
 
 KERNEL = GuestKernel(Path("/opt/linux.uml"), "6.12", None, frozenset())
@@ -63,7 +63,7 @@ def test_patience_bears_a_file_that_vanishes(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "kept").write_text("1234")
     (tmp_path / "fleeting").write_text("12")
     clock = ManualClock()
-    patience = Patience(conduct(tmp_path, 10), clock, renewed=True)
+    patience = Deadline(conduct(tmp_path, 10), clock, renewed=True)
 
     def look(path: Path) -> bool:
         if path.name == "fleeting":
@@ -91,9 +91,9 @@ def test_last_words(tmp_path: Path, said: str, told: list[str]) -> None:
     log = tmp_path / "log"
     log.write_text(said)
 
-    assert last_words(log, lines=3).splitlines() == ["", *(f"    {line}" for line in told)]
+    assert log_tail(log, lines=3).splitlines() == ["", *(f"    {line}" for line in told)]
 
 
 def test_last_words_of_nobody(tmp_path: Path) -> None:
     """A log that was never made holds no words."""
-    assert "nothing" in last_words(tmp_path / "log")
+    assert "nothing" in log_tail(tmp_path / "log")

@@ -12,7 +12,7 @@ import pytest
 
 from chaoskit.errors import RefusedError
 from chaoskit.substrate import kernel_cache
-from chaoskit.substrate.kernel_build import TOOLS, lacking, run, store
+from chaoskit.substrate.kernel_build import TOOLS, build_into_cache, missing_tools, run
 
 NAME = "6.12.117-0123456789ab"
 BUILD = """
@@ -48,13 +48,13 @@ def visible(place: Path) -> list[str]:
 
 def test_a_machine_that_has_all_lacks_nothing() -> None:
     """With the source, the tools and the headers there is nothing to say."""
-    assert lacking(True, lambda tool: tool, True) == ""
+    assert missing_tools(True, lambda tool: tool, True) == ""
 
 
 @pytest.mark.parametrize("tool", TOOLS)
 def test_a_missing_tool_is_named_with_its_package(tool: str) -> None:
     """Each tool alone is named, and the command installs its package and no other, with gcc the headers too."""
-    said = lacking(True, lambda name: name != tool, True)
+    said = missing_tools(True, lambda name: name != tool, True)
 
     packages = ["gcc", "libc6-dev"] if tool == "gcc" else [TOOLS[tool]]
     assert said == f"cannot build a guest kernel without {tool}: sudo apt-get install {' '.join(packages)}"
@@ -62,11 +62,11 @@ def test_a_missing_tool_is_named_with_its_package(tool: str) -> None:
 
 def test_missing_source_and_headers_are_named() -> None:
     """A bare machine is told everything at once, in one command."""
-    assert lacking(False, lambda tool: tool, False) == (
+    assert missing_tools(False, lambda tool: tool, False) == (
         f"cannot build a guest kernel without the C library's headers, {kernel_cache.SOURCE}: "
         "sudo apt-get install libc6-dev linux-source-6.12"
     )
-    assert lacking(False, lambda _: None, False).endswith(
+    assert missing_tools(False, lambda _: None, False).endswith(
         ": sudo apt-get install bc binutils bison flex gcc libc6-dev linux-source-6.12 make patch util-linux xz-utils"
     )
 
@@ -75,12 +75,12 @@ def test_a_finished_kernel_is_all_that_stays(tmp_path: Path) -> None:
     """The program is in the cache by its name, the room it was made in is gone, and it is not made twice."""
     place = tmp_path / "new" / "cache"
 
-    program = store(place, NAME, 0, make)
+    program = build_into_cache(place, NAME, 0, make)
 
     assert program == place / NAME / "linux"
     assert program.read_text() == "whole"
     assert visible(place) == [NAME]
-    assert store(place, NAME, 0, lambda _: pytest.fail("made again")) == program
+    assert build_into_cache(place, NAME, 0, lambda _: pytest.fail("made again")) == program
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,10 @@ def test_a_build_that_breaks_leaves_nothing(
         raise end
 
     with pytest.raises(seen, match=says):
-        store(tmp_path, NAME, 0, broken)
+        build_into_cache(tmp_path, NAME, 0, broken)
 
     assert visible(tmp_path) == []
-    assert store(tmp_path, NAME, 0, make).exists()
+    assert build_into_cache(tmp_path, NAME, 0, make).exists()
 
 
 def test_a_killed_build_leaves_no_kernel_and_the_next_clears_it_away(tmp_path: Path) -> None:
@@ -115,8 +115,8 @@ def test_a_killed_build_leaves_no_kernel_and_the_next_clears_it_away(tmp_path: P
         other.kill()
 
     assert (room / "half").exists()
-    assert kernel_cache.kept(tmp_path) == []
-    store(tmp_path, NAME, 0, make)
+    assert kernel_cache.cached_kernels(tmp_path) == []
+    build_into_cache(tmp_path, NAME, 0, make)
     assert visible(tmp_path) == [NAME]
 
 
@@ -127,17 +127,17 @@ def test_two_builds_at_once_are_refused_with_who_is_at_it(tmp_path: Path) -> Non
         room = Path(other.stdout.readline().strip())
 
         with pytest.raises(RefusedError, match=f"process {other.pid} is building .*: wait for it, then chaoskit"):
-            store(tmp_path, NAME, 0, make)
+            build_into_cache(tmp_path, NAME, 0, make)
 
         assert (room / "half").exists()
         other.kill()
-    assert store(tmp_path, NAME, 0, make).exists()
+    assert build_into_cache(tmp_path, NAME, 0, make).exists()
 
 
 def test_a_full_disk_is_said_before_anything_is_made(tmp_path: Path) -> None:
     """The room that a build needs is asked for up front."""
     with pytest.raises(RefusedError, match=r"less than 1152921504.6 GB are free .*: export XDG_CACHE_HOME="):
-        store(tmp_path, NAME, 2**60, lambda _: pytest.fail("begun"))
+        build_into_cache(tmp_path, NAME, 2**60, lambda _: pytest.fail("begun"))
 
     assert visible(tmp_path) == []
 
@@ -147,14 +147,14 @@ def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "home").touch()
 
     with pytest.raises(RefusedError, match=f"cannot build in {tmp_path}/home/.cache: .*; export XDG_CACHE_HOME="):
-        store(tmp_path / "home" / ".cache", NAME, 0, make)
+        build_into_cache(tmp_path / "home" / ".cache", NAME, 0, make)
 
 
 @pytest.mark.parametrize("name", ["my cache", "my:cache"])
 def test_a_place_that_the_kernels_makefile_refuses(tmp_path: Path, name: str) -> None:
     """A space or a colon in the path is said at once, not by a make ten seconds later."""
     with pytest.raises(RefusedError, match="space or colon"):
-        store(tmp_path / name, NAME, 0, make)
+        build_into_cache(tmp_path / name, NAME, 0, make)
 
 
 def test_a_tool_that_fails_is_told_with_its_last_words(tmp_path: Path) -> None:

@@ -55,8 +55,8 @@ def test_the_newest_kernel_of_our_recipe_is_booted(tmp_path: Path) -> None:
     keep(tmp_path, ".building", "x7k2")
 
     assert kernel_cache.newest(tmp_path) == ours
-    assert [each.path for each in kernel_cache.kept(tmp_path)][:2] == [foreign, ours]
-    assert len(kernel_cache.kept(tmp_path)) == 3
+    assert [each.path for each in kernel_cache.cached_kernels(tmp_path)][:2] == [foreign, ours]
+    assert len(kernel_cache.cached_kernels(tmp_path)) == 3
 
 
 @pytest.mark.parametrize(
@@ -72,10 +72,10 @@ def test_standing(tmp_path: Path, recipe: str, source: str | None, says: str) ->
     """A kernel's version is that of its source, and it is said whether a build would give another one now."""
     keep(tmp_path, OLD, recipe)
 
-    (only,) = kernel_cache.kept(tmp_path)
+    (only,) = kernel_cache.cached_kernels(tmp_path)
 
     assert only.version == OLD
-    assert says in only.standing(source)
+    assert says in only.state(source)
 
 
 def test_an_empty_cache_and_a_foreign_one_are_told_apart(tmp_path: Path) -> None:

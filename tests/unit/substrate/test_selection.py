@@ -9,7 +9,7 @@ import pytest
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.facts import Facts
 from chaoskit.substrate.here import Here
-from chaoskit.substrate.selection import VIRTUAL, SubstrateOptions, at_interface, choose, decide
+from chaoskit.substrate.selection import VIRTUAL, SubstrateOptions, choose, decide, on_interface
 from chaoskit.substrate.uml import GuestKernel, Uml
 
 NEEDS = frozenset({"namespaces", "veth", "netem"})
@@ -89,7 +89,7 @@ def test_a_kernel_that_is_none(asked: str, kernel: str, says: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "facts"),
+    ("options", "facts"),
     [
         (SubstrateOptions(), ABLE),
         (SubstrateOptions(), UNABLE),
@@ -99,9 +99,9 @@ def test_a_kernel_that_is_none(asked: str, kernel: str, says: str) -> None:
         (SubstrateOptions(kernel=EXACT.path), UNABLE),
     ],
 )
-def test_virtual_time_is_taken_where_it_can_be_had(wish: SubstrateOptions, facts: Facts) -> None:
+def test_virtual_time_is_taken_where_it_can_be_had(options: SubstrateOptions, facts: Facts) -> None:
     """Unless another clock or this kernel was asked for, a guest that has virtual time runs in it."""
-    substrate, why = decide(NEEDS, wish, facts, EXACT)
+    substrate, why = decide(NEEDS, options, facts, EXACT)
 
     assert substrate == Uml(EXACT, virtual=True)
     assert why.startswith("in virtual time")
@@ -126,30 +126,30 @@ def test_virtual_time_and_here_contradict_each_other() -> None:
         choose(NEEDS, SubstrateOptions("here", clock="virtual"))
 
 
-@pytest.mark.parametrize("wish", [SubstrateOptions(), SubstrateOptions("here"), SubstrateOptions(clock="real")])
-def test_a_real_interface_is_worked_on_where_it_is(wish: SubstrateOptions) -> None:
+@pytest.mark.parametrize("options", [SubstrateOptions(), SubstrateOptions("here"), SubstrateOptions(clock="real")])
+def test_a_real_interface_is_worked_on_where_it_is(options: SubstrateOptions) -> None:
     """Whatever guests there are, the kernel that has the interface is the one."""
-    substrate, why = at_interface("eth0", NEEDS, wish, ABLE)
+    substrate, why = on_interface("eth0", NEEDS, options, ABLE)
 
     assert substrate == Here()
     assert why == "on eth0, in this kernel, 6.8.0"
 
 
 @pytest.mark.parametrize(
-    ("wish", "option"),
+    ("options", "option"),
     [
         (SubstrateOptions("uml"), "--substrate uml"),
         (SubstrateOptions(clock="virtual"), "--clock virtual"),
         (SubstrateOptions(kernel=GUEST.path), "--kernel"),
     ],
 )
-def test_a_guest_has_none_of_our_interfaces(wish: SubstrateOptions, option: str) -> None:
+def test_a_guest_has_none_of_our_interfaces(options: SubstrateOptions, option: str) -> None:
     """Each option that asks for a guest is named."""
     with pytest.raises(SpecError, match=f"{option} asks for a guest, and a guest has no eth0.*take it away"):
-        at_interface("eth0", NEEDS, wish, ABLE)
+        on_interface("eth0", NEEDS, options, ABLE)
 
 
 def test_a_kernel_that_cannot_is_not_replaced() -> None:
     """What is missing is said with what to type for it, and no guest is recommended."""
     with pytest.raises(RefusedError, match=r"which has eth0, cannot do this: .*sudo modprobe -a sch_netem$"):
-        at_interface("eth0", NEEDS, SubstrateOptions(), UNABLE)
+        on_interface("eth0", NEEDS, SubstrateOptions(), UNABLE)
