@@ -89,7 +89,7 @@ def build_into_cache(place: Path, name: str, size: int, make: Make) -> Path:
     """
     if set(str(place)) & set(" :"):  # the kernel's Makefile refuses both
         raise RefusedError(
-            f"a kernel cannot be built in {place}, because of the space or colon in its path: {_use_another_folder()}"
+            f"a kernel cannot be built in {place}, because of its space or colon: {_use_another_folder()}"
         )
     program = place / name / kernel_cache.PROGRAM
     if program.exists():

@@ -29,6 +29,27 @@ class Command:
     limit: Duration
 
 
+class Deadline:
+    """The time limit of a command: in total or, if `renewed`, since it last wrote to its folder."""
+
+    def __init__(self, command: Command, clock: Clock, renewed: bool) -> None:
+        self._command, self._clock, self._renewed = command, clock, renewed
+        self._ends = clock.now() + command.limit
+        self._written = 0
+
+    def is_over(self) -> bool:
+        """Whether the limit has passed."""
+        if self._renewed:
+            written = sum(file_size(path) for path in self._command.folder.iterdir() if path.is_file())
+            if written != self._written:
+                self._written, self._ends = written, self._clock.now() + self._command.limit
+        return self._clock.now() >= self._ends
+
+    def __str__(self) -> str:
+        limit = self._command.limit
+        return f"wrote nothing for {limit}" if self._renewed else f"did not end within {limit}"
+
+
 class Running(Protocol):
     """A running command."""
 
@@ -78,3 +99,11 @@ def log_tail(log: Path, lines: int = 12) -> str:
     panic = next((at for at, line in enumerate(said) if "Kernel panic" in line), len(said) - lines)
     begin = max(panic, 0)
     return "".join(f"\n    {line}" for line in said[begin : begin + lines]) or "\n    (the log is empty)"
+
+
+def file_size(path: Path) -> int:
+    """In bytes; 0 if the file was removed meanwhile."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

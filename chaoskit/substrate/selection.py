@@ -61,9 +61,8 @@ def choose(
 def choose_each(plans: Sequence[Plan], options: SubstrateOptions) -> list[tuple[Substrate, str]]:
     """The same for several plans; equal needs are surveyed once. Raises RefusedError for the first that fails."""
     keys = [(plan.needs, plan.interface.name if plan.interface else "") for plan in plans]
-    found = {
-        key: choose(plan.needs, options, plan.interface) for key, plan in dict(zip(keys, plans, strict=True)).items()
-    }
+    distinct = dict(zip(keys, plans, strict=True))
+    found = {key: choose(plan.needs, options, plan.interface) for key, plan in distinct.items()}
     return [found[key] for key in keys]
 
 

@@ -18,12 +18,12 @@ NAME = "6.12.117-0123456789ab"
 BUILD = """
 import sys
 from pathlib import Path
-from chaoskit.substrate.kernel_build import store
+from chaoskit.substrate.kernel_build import build_into_cache
 def make(room):
     (room / "half").write_text("made")
     print(room, flush=True)
     sys.stdin.read()
-store(Path(sys.argv[1]), sys.argv[2], 0, make)
+build_into_cache(Path(sys.argv[1]), sys.argv[2], 0, make)
 """
 
 
@@ -136,7 +136,7 @@ def test_two_builds_at_once_are_refused_with_who_is_at_it(tmp_path: Path) -> Non
 
 def test_a_full_disk_is_said_before_anything_is_made(tmp_path: Path) -> None:
     """The room that a build needs is asked for up front."""
-    with pytest.raises(RefusedError, match=r"less than 1152921504.6 GB are free .*: export XDG_CACHE_HOME="):
+    with pytest.raises(RefusedError, match=r"less than 1152921504.6 GB free .*: export XDG_CACHE_HOME="):
         build_into_cache(tmp_path, NAME, 2**60, lambda _: pytest.fail("begun"))
 
     assert visible(tmp_path) == []
@@ -159,7 +159,7 @@ def test_a_place_that_the_kernels_makefile_refuses(tmp_path: Path, name: str) ->
 
 def test_a_tool_that_fails_is_told_with_its_last_words(tmp_path: Path) -> None:
     """Its name, its code and what it said, on both channels, are in the message."""
-    with pytest.raises(RefusedError, match=r"sh failed with 7, and said:\n    one\n    two$"):
+    with pytest.raises(RefusedError, match=r"sh failed with 7:\n    one\n    two$"):
         run(tmp_path, "sh", "-c", "echo one; echo two >&2; exit 7")
 
 
@@ -167,7 +167,7 @@ def test_a_tool_hears_nothing_of_a_surrounding_make(tmp_path: Path) -> None:
     """Of our environment it gets PATH; builder, host and date are fixed, so that two builds are the same file."""
     heard: list[str] = []
 
-    run(tmp_path, "env", heard=heard.append)
+    run(tmp_path, "env", on_line=heard.append)
 
     told = dict(line.rstrip("\n").split("=", 1) for line in heard)
     assert told.keys() - {"PWD"} == {
@@ -185,7 +185,7 @@ def test_a_tool_ends_when_we_are_killed(tmp_path: Path) -> None:
     """kill -9 of whoever builds ends the make that it started."""
     program = (
         "import os, sys\nfrom pathlib import Path\nfrom chaoskit.substrate.kernel_build import run\n"
-        "run(Path(sys.argv[1]), 'sh', '-c', 'echo $$; exec sleep 100', heard=lambda x: print(x, flush=True))"
+        "run(Path(sys.argv[1]), 'sh', '-c', 'echo $$; exec sleep 100', on_line=lambda x: print(x, flush=True))"
     )
     with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True) as builder:
         assert builder.stdout is not None

@@ -84,8 +84,8 @@ def test_an_empty_cache_and_a_foreign_one_are_told_apart(tmp_path: Path) -> None
     foreign = keep(tmp_path, OLD, "0123456789ab")
 
     assert kernel_cache.newest(tmp_path) is None
-    assert empty == f"no kernel of our own in {tmp_path}/missing: chaoskit kernel build"
-    assert kernel_cache.absence(tmp_path).startswith(f"{foreign} was made from another configuration")
+    assert empty == f"no kernel built in {tmp_path}/missing: chaoskit kernel build"
+    assert kernel_cache.absence(tmp_path).startswith(f"{foreign} was built with another configuration")
     assert kernel_cache.absence(tmp_path).endswith(": chaoskit kernel build")
 
 
@@ -107,7 +107,7 @@ def test_the_cache_lies_in_the_home(tmp_path: Path, xdg: str) -> None:
     answer = status(HOME=str(tmp_path), XDG_CACHE_HOME=xdg)
 
     assert answer.returncode == 3
-    assert f"no kernel of our own in {tmp_path}/.cache/chaoskit/kernels: chaoskit kernel build" in answer.stderr
+    assert f"no kernel built in {tmp_path}/.cache/chaoskit/kernels: chaoskit kernel build" in answer.stderr
 
 
 def test_a_kernel_that_does_not_run_is_named_with_its_remedy(tmp_path: Path) -> None:

@@ -81,7 +81,9 @@ def test_a_guest_kernel_and_here_contradict_each_other() -> None:
 
 
 @pytest.mark.parametrize("asked", ["auto", "uml"])
-@pytest.mark.parametrize(("kernel", "says"), [("/no/such/kernel", "is no program"), ("/bin/false", "does not answer")])
+@pytest.mark.parametrize(
+    ("kernel", "says"), [("/no/such/kernel", "is not a program"), ("/bin/false", "does not answer")]
+)
 def test_a_kernel_that_is_none(asked: str, kernel: str, says: str) -> None:
     """A named kernel is taken or refused by its name, never replaced by another."""
     with pytest.raises(RefusedError, match=f"{kernel} {says}"):
@@ -145,7 +147,7 @@ def test_a_real_interface_is_worked_on_where_it_is(options: SubstrateOptions) ->
 )
 def test_a_guest_has_none_of_our_interfaces(options: SubstrateOptions, option: str) -> None:
     """Each option that asks for a guest is named."""
-    with pytest.raises(SpecError, match=f"{option} asks for a guest, and a guest has no eth0.*take it away"):
+    with pytest.raises(SpecError, match=f"{option} needs a guest, and a guest does not have eth0.*remove it"):
         on_interface("eth0", NEEDS, options, ABLE)
 
 
