@@ -56,7 +56,7 @@ def test_speaks_ipv6() -> None:
 @pytest.mark.parametrize(
     ("host", "warned"), [("127.0.0.1", False), ("127.0.0.9", False), ("::1", False), ("0.0.0.0", True), ("::", True)]
 )
-def test_a_public_address_is_said_to_be_one(host: str, warned: bool) -> None:
+def test_a_public_address_gets_a_warning(host: str, warned: bool) -> None:
     """Bound to more than loopback, one line says that everyone who can reach the server may use it."""
     process = subprocess.Popen(
         [*COMMAND, "--port", "0", "--host", host], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

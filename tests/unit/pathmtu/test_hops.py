@@ -1,4 +1,4 @@
-"""The hop is found: the last that large packets reach, and the first that only small ones do."""
+"""Tests the search for the last hop that large packets reach, and the first that only small ones do."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_router_that_speaks_up_after_all_ends_the_hunt() -> None:
 
 
 def test_a_host_that_answers_after_all_ends_the_hunt() -> None:
-    """Nothing is narrow any more, and nobody is named."""
+    """The path is wide again, and no hop is reported."""
     found, _ = hop_search(SimulatedPath(ManualClock(), (1500, 1500, 1500)), 4)
 
     assert found is None

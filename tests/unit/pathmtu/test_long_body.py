@@ -1,4 +1,4 @@
-"""A long body over a real connection: taken, cut, refused; and every packet of it counted."""
+"""Tests long bodies over real connections: their outcomes, and the count of packets."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_body_that_is_read_is_taken() -> None:
     assert 3 <= counted.sent <= 12
 
 
-def test_the_largest_packet_is_told() -> None:
+def test_the_largest_packet_is_reported() -> None:
     """As large as half a window on loopback; and no MSS, because the host's is not what limits it."""
 
     def read_a_little(connection: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""The hops between which the MSS of a SYN is rewritten are named, and no wrong ones."""
+"""Tests the search for the hops between which the MSS of a SYN is rewritten."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_every_router_that_clamps_is_found(length: int) -> None:
         assert packets <= 6
 
 
-def test_whoever_clamps_nothing_is_not_named() -> None:
+def test_a_router_without_a_clamp_is_not_reported() -> None:
     """The SYN is seen as far as the last router as it was sent."""
     assert find(path(6, None), 6)[0] == Clamp(hop(5), None, None)
 
@@ -66,7 +66,7 @@ def test_hops_that_tell_nothing_are_passed_over(
     assert found == Clamp(hop(before), None if after is None else hop(after), None if after is None else 1360)
 
 
-def test_where_nobody_tells_nothing_is_found() -> None:
+def test_without_long_quotes_nothing_is_found() -> None:
     """Nor on a path without a router."""
     assert find(path(5, 2, short_quotes=frozenset(range(5))), 5)[0] is None
     assert find(path(1, None), 1) == (None, 0)

@@ -1,4 +1,4 @@
-"""Probes are what they say they are, and only what answers them is taken for an answer."""
+"""Tests the bytes of probes, and that only replies to them are accepted."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def ones_sum(data: bytes) -> int:
 
 
 def test_a_syn_without_data_offers_the_largest_mss() -> None:
-    """So that what comes back is the host's own limit, or somebody's clamp."""
+    """So that the MSS in the reply is the host's own limit, or a clamp."""
     for version in VERSIONS:
         syn = packets(version).build(Probe("tcp", ENDS[version].bare_syn), 3)
 
@@ -111,7 +111,7 @@ def test_what_a_router_quotes_is_recognised(version: int, method: Method, quoted
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_mss_of_a_quoted_syn_is_what_it_was_there(version: int) -> None:
-    """Somebody on the way has rewritten it, and taken another option's place or not."""
+    """A router has rewritten it, and taken another option's place or not."""
     head, sent = ENDS[version].header, packets(version).build(Probe("tcp", 1300), 42)
     for options, mss in (([("MSS", 1360)], 1360), ([("NOP", None)] * 4, None), ([("EOL", None), ("MSS", 1)], None)):
         segment = TCP(sent[head:])

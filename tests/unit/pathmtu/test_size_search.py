@@ -1,4 +1,4 @@
-"""The size is found, whatever it is and whoever is silent about it; and what was lost by chance deceives nobody."""
+"""Tests the size search: every MTU is found, signalled or not, in spite of random loss."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def test_every_mtu_that_is_kept_silent_is_found(link_mtu: int) -> None:
 
 
 @pytest.mark.parametrize("link_mtu", [1500, 9000])
-def test_every_mtu_that_is_told_takes_eight_packets(link_mtu: int) -> None:
-    """Three small ones and a reset, the link's own size, what the router told: any size, and no more."""
+def test_every_signalled_mtu_takes_eight_packets(link_mtu: int) -> None:
+    """Three small ones and a reset, the link's own size, the reported MTU: any size, and no more."""
     wrong = {}
 
     for mtu in range(576, link_mtu):
@@ -158,7 +158,7 @@ def test_three_lost_answers_fit_in_the_packets_that_there_are() -> None:
         assert (found.passes, found.is_exact) == (mtu, True), budget.cause
 
 
-def test_a_path_that_loses_every_fifth_packet_deceives_nobody() -> None:
+def test_losing_every_fifth_packet_does_not_change_the_result() -> None:
     """Of five hundred such paths each is measured right, or not at all."""
     wrong = []
 
@@ -224,7 +224,7 @@ def test_who_stops_answering_is_no_black_hole() -> None:
     assert found.is_limited
 
 
-def test_nobody_home() -> None:
+def test_a_host_that_never_answers() -> None:
     """Who answers nothing gets three small probes by each way, and a bare SYN."""
     wire = silent_path(1400, 1500, loses=lambda number, _: True)
 
@@ -269,7 +269,7 @@ def test_data_in_a_syn_that_is_dropped_is_not_the_path() -> None:
 
 
 @pytest.mark.parametrize("told", [0, 20, 1500, 65535])
-def test_a_senseless_number_is_not_believed(told: int) -> None:
+def test_an_impossible_mtu_is_ignored(told: int) -> None:
     """A router that says "too big" with a number that cannot be is named, and the size is looked for."""
     wire = SimulatedPath(ManualClock(), (1500, 1234, 1500), claimed_mtu=told)
 

@@ -1,4 +1,4 @@
-"""Every packet is counted, no limit is passed, and nobody is waited for longer than he takes."""
+"""Tests the count of packets, the limits, and the adaptive timeouts."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_answers_come_in_the_order_of_their_probes() -> None:
 
 @pytest.mark.parametrize("packets", range(1, 12))
 def test_no_packet_more_than_allowed_is_sent(packets: int) -> None:
-    """Resets that our own kernel sends are packets, too, and there is room for them before a SYN goes out."""
+    """Resets that the kernel sends count as packets, and are reserved before a SYN is sent."""
     paper = wire()
     budget = Budget(packets, HOUR)
 
@@ -117,7 +117,7 @@ class Late:
 
 
 def test_every_reset_is_counted() -> None:
-    """Our kernel resets a SYN-ACK each time that it comes."""
+    """The kernel resets every SYN-ACK."""
     late = Often()
     budget = Budget(100, HOUR)
 
@@ -140,7 +140,7 @@ class Often(Late):
 
 @pytest.mark.parametrize("token", [-1, 1, 65535])
 def test_an_answer_to_what_was_never_sent_is_none(token: int) -> None:
-    """Whoever makes one up changes nothing."""
+    """A forged token has no effect."""
     forged = Forged(token)
 
     (answers,) = Transport(forged, forged.clock, Budget(9, HOUR), lambda burst: None).run(ask((ECHO,)))
@@ -164,7 +164,7 @@ class Forged(Late):
         return None
 
 
-def test_the_screen_is_told_before_anything_is_sent() -> None:
+def test_on_send_is_called_before_each_burst() -> None:
     """Each volley once."""
     paper = wire()
     told: list[tuple[int, tuple[Probe, ...]]] = []

@@ -1,4 +1,4 @@
-"""What the findings mean: each verdict in one sentence, with what to type, and the exit code that belongs to it."""
+"""Tests the verdicts: kind, sentence, remedies, notes, exit code, screen and JSON."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def on(findings: Findings, **words: object) -> Findings:
     ],
 )
 def test_kinds_and_exit_codes(findings: Findings, kind: str, code: int) -> None:
-    """Trouble is what keeps somebody's packets from arriving, and nothing else."""
+    """The exit code is 1 only if packets do not arrive."""
     verdict = judge(findings)
 
     assert (verdict.kind, verdict.exit_code) == (kind, code)
@@ -160,7 +160,7 @@ def test_kinds_and_exit_codes(findings: Findings, kind: str, code: int) -> None:
     ],
 )
 def test_verdicts_are_one_sentence(findings: Findings, sentence: str) -> None:
-    """What happens to which packets, where, and who is silent about it."""
+    """What happens to which packets, where, and which router does not report it."""
     assert judge(findings).sentence == sentence
 
 
@@ -211,21 +211,21 @@ def test_verdicts_are_one_sentence(findings: Findings, sentence: str) -> None:
         (replace(SILENT, setup=PATIENT, methods=("udp",)), ["sudo chaoskit pmtu api.example.com:443"]),
     ],
 )
-def test_what_mends_it(findings: Findings, remedies: list[str]) -> None:
-    """Commands for this machine first, then what to ask of whoever owns the hop; nothing where nothing is wrong."""
+def test_remedies(findings: Findings, remedies: list[str]) -> None:
+    """Commands for this machine first, then requests to the operator of the hop; none without a problem."""
     assert [mend.what for mend in judge(findings).remedies] == remedies
 
 
 @pytest.mark.parametrize(("size", "less"), [(576, 524), (1075, 1023), (1076, None), (1400, None)])
 def test_a_path_too_narrow_for_the_first_guess_of_tcp(size: int, less: int | None) -> None:
-    """Linux probes with 1024 bytes first, and with less only when it is told to."""
+    """Linux probes with 1024 bytes first, and with less only if configured."""
     verdict = judge(replace(BLACK_HOLE, passes=size, ceiling=size + 1))
 
     typed = "sudo sysctl -w net.ipv4.tcp_mtu_probing=1" + (f" net.ipv4.tcp_base_mss={less}" if less else "")
     assert verdict.remedies[1].what == typed
 
 
-def test_ipv6_is_mended_in_its_own_words() -> None:
+def test_remedies_of_ipv6() -> None:
     """`ip -6`, ICMPv6's number, and the size that every link owes it."""
     six = replace(
         PATIENT, endpoints=Endpoints(6, "2001:db8::1", "2001:db8:f::7", 443), first=replace(FIRST, gateway="fe80::1")
@@ -257,8 +257,8 @@ def test_ipv6_is_mended_in_its_own_words() -> None:
         (replace(BLACK_HOLE, drop_point=None, exhausted="packets"), "no more packets left"),
     ],
 )
-def test_what_could_not_be_seen_is_said(findings: Findings, words: str) -> None:
-    """Each gap has its sentence, and the way down is always one."""
+def test_what_could_not_be_examined_is_noted(findings: Findings, words: str) -> None:
+    """Each gap has its note, and the return path is always one."""
     notes = judge(findings).notes
 
     assert any(words in note for note in notes)

@@ -1,4 +1,4 @@
-"""What is tuned at the ends of the connection: every word loads, and every mistake is answered at its line."""
+"""Tests host tuning: every key loads, and every error is reported at its line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An injection from a file, from what status prints, or from options: the same one, or what is wrong and where."""
+"""Tests injections from files, from the output of status, and from options, and their errors."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def status(*leases: dict[str, Any] | None) -> str:
     return json.dumps({"schema": 1, "leases": told}, indent=1)
 
 
-def test_what_status_prints_is_an_injection(tmp_path: Path) -> None:
+def test_the_output_of_status_is_an_injection(tmp_path: Path) -> None:
     """The one injection in it is taken, from a file or from standard input; leases that are none do not count."""
     wanted = injection(WORDS)
     text = status(None, wanted.written())
@@ -148,7 +148,7 @@ def test_what_status_prints_is_an_injection(tmp_path: Path) -> None:
         ('{"leases": 5}', "x.yaml:1: leases: it contains no injection"),
     ],
 )  # fmt: skip
-def test_more_or_less_than_one_is_answered(tmp_path: Path, text: str, answer: str) -> None:
+def test_a_file_with_no_or_several_injections_is_refused(tmp_path: Path, text: str, answer: str) -> None:
     """Without an injection, or with two, status's document is no injection, and the sentence says what to type."""
     assert sentence(written(tmp_path, text)).startswith(answer)
 
@@ -190,7 +190,7 @@ def test_the_words_of_an_injection_load_to_an_equal_one(words: dict[str, Any]) -
     assert Injection.model_validate(told | {"to": [str(to) for to in wanted.to]}).to == wanted.to
 
 
-def test_words_are_for_people() -> None:
+def test_a_remote_end_as_text() -> None:
     """Durations and shares are words with units, never counts of nanoseconds or parts."""
     assert injection(WORDS).written() == {
         "to": [{"host": "api.example.com", "port": 443}],
@@ -200,7 +200,7 @@ def test_words_are_for_people() -> None:
 
 
 @pytest.mark.parametrize("protocol", ["udp", "icmp"])
-def test_a_clamp_is_for_what_has_handshakes(protocol: str) -> None:
+def test_mss_clamp_needs_tcp(protocol: str) -> None:
     """Of other protocols it is refused by the option that says so; of TCP, or of all, it may be all there is to do."""
     words = {"to": ["192.0.2.7"], "mss-clamp": 1360, "for": "60s"}
 

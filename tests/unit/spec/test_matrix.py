@@ -1,4 +1,4 @@
-"""A matrix is several experiments, each as good as a file of its own, and each mistake has its place."""
+"""Tests the expansion of a matrix into variants, their names, and the locations of errors."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_a_path_leads_anywhere_in_the_file(keys: list[str], found: object) -> No
     assert found(variant.experiment)
 
 
-def test_behind_sysctl_all_the_rest_is_one_key() -> None:
+def test_everything_after_sysctl_is_one_key() -> None:
     """A parameter's own dots are part of its name, and its last word is what it is called."""
     file = GOOD.replace("faults:\n", "faults:\n  tuned: {node: client, sysctl: {net.ipv4.tcp_ecn: 0}}\n")
 
@@ -206,7 +206,7 @@ def test_a_variant_is_named_by_its_values(keys: list[str], expected: str) -> Non
     assert name.startswith(expected)
 
 
-def test_values_that_would_be_called_the_same_are_told_apart() -> None:
+def test_values_with_equal_names_are_numbered() -> None:
     """Two folders are never one."""
     assert names("objectives: [[ttft_p95 < 1s], [ttft_p95 > 1s], []]") == [
         "objectives=ttft_p95-1s~1",
@@ -248,7 +248,7 @@ def test_a_mistake_of_the_file_stays_where_it_is() -> None:
     ]
 
 
-def test_what_the_matrix_alone_made_is_its_entrys_mistake() -> None:
+def test_an_error_made_by_the_matrix_is_reported_at_its_entry() -> None:
     """Words that the file does not have at all cannot be wrong in the file."""
     file = GOOD.replace("server:\n  first-token: {median: 150ms, p99: 400ms}\n", "")
 
@@ -281,7 +281,7 @@ def test_sixty_four_variants_are_the_most(counts: tuple[int, ...], answer: str) 
 
 
 @pytest.mark.parametrize("matrix", ["", " ~", " [a]", " x", " {}"])
-def test_a_matrix_without_keys_is_told_what_to_write(matrix: str) -> None:
+def test_a_matrix_without_keys_gets_an_example(matrix: str) -> None:
     """Nothing, a list, a text are no matrix."""
     said = sentence(GOOD.replace("matrix:\n", f"matrix:{matrix}\n"))
 
@@ -294,7 +294,7 @@ def test_a_mistyped_matrix_is_recognised() -> None:
     assert "matrx: unknown key; did you mean matrix?" in sentence(GOOD.replace("matrix:", "matrx: {seed: [1]}"))
 
 
-def test_what_takes_one_experiment_says_how_to_get_one() -> None:
+def test_a_command_for_one_experiment_says_how_to_choose_a_variant() -> None:
     """A command that has no use for several names a variant to type, and where to see the others."""
     told = variants("seed: [1, 2]")
 

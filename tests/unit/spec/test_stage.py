@@ -1,4 +1,4 @@
-"""A stage is a lab or an interface, and what only the other one has is answered where it stands."""
+"""Tests the two kinds of stage, lab and interface, and errors for keys of the other kind."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_a_key_in_the_wrong_place_is_not_repeated() -> None:
         assert "sk-12345" not in str(caught.value)
 
 
-def test_faults_hit_the_target_unless_somebody_is_named() -> None:
+def test_faults_apply_to_the_target_by_default() -> None:
     """Without any word about whom, it is the target's host and port over TCP; a word about whom stands alone."""
     unnamed = stage()
 
@@ -172,7 +172,7 @@ def test_the_target_is_a_host_and_a_port(url: str, host: str, port: int) -> None
     assert loaded.hosts == (host,)
 
 
-def test_names_are_what_has_to_be_looked_up() -> None:
+def test_names_are_the_hosts_to_resolve() -> None:
     """The target's host first, then everybody else who is named; addresses are no names."""
     found = stage(to="[proxy.example.com, 10.0.0.0/8, proxy.example.com:80]")
 

@@ -1,4 +1,4 @@
-"""What is started, word by word, and where a guest's memory goes."""
+"""Tests the command lines of guests, the folder for their memory, and log tails."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_patience_bears_a_file_that_vanishes(tmp_path: Path, monkeypatch: pytest
         ("before\nKernel panic - not syncing\n1\n2\n3\n4", ["Kernel panic - not syncing", "1", "2"]),
     ],
 )
-def test_last_words(tmp_path: Path, said: str, told: list[str]) -> None:
+def test_log_tail(tmp_path: Path, said: str, told: list[str]) -> None:
     """The last lines of a log; from a panic on when there is one, because its trace is longer than what we show."""
     log = tmp_path / "log"
     log.write_text(said)
@@ -94,6 +94,6 @@ def test_last_words(tmp_path: Path, said: str, told: list[str]) -> None:
     assert log_tail(log, lines=3).splitlines() == ["", *(f"    {line}" for line in told)]
 
 
-def test_last_words_of_nobody(tmp_path: Path) -> None:
-    """A log that was never made holds no words."""
+def test_log_tail_of_a_missing_log(tmp_path: Path) -> None:
+    """A missing log is reported as empty."""
     assert "empty" in log_tail(tmp_path / "log")

@@ -1,4 +1,4 @@
-"""What the doctor tells: a finding for each feature, and the remedy for each that is missing."""
+"""Tests the findings of the doctor: one for each feature, with a remedy if it is missing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from chaoskit.units import Size
 REFUSED = "no user namespace for us: run as root, or --substrate uml"
 
 
-def test_every_feature_is_told() -> None:
+def test_every_feature_has_a_finding() -> None:
     """The kernel comes first, then each feature with its yes, or its no and the kernel's answer."""
     facts = Facts(kernel="6.8.0", features=frozenset({"veth"}), missing={"netem": "sudo modprobe -a sch_netem"})
 
@@ -58,7 +58,7 @@ def test_rights(facts: Facts, is_able: bool, detail: str) -> None:
     assert detail in finding.detail
 
 
-def test_guards() -> None:
+def test_protection() -> None:
     """What root in a guest cannot do is told, and what he can where a guest cannot be confined, with what to type."""
     for user, left in ((0, "may read all users' files, as root, and nothing more"), (1000, "has no capability")):
         files, own = protection("", user)

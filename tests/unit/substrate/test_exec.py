@@ -1,4 +1,4 @@
-"""Running a command in a guest's lab: the files that the host hands to the guest."""
+"""Tests the files that the host writes for a command in a guest's lab."""
 
 from __future__ import annotations
 

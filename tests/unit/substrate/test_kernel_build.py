@@ -1,4 +1,4 @@
-"""Building a kernel, but for the compiler: what is missing, who else builds, what a broken build leaves."""
+"""Tests kernel builds without the compiler: missing tools, concurrent builds, interrupted builds."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_missing_tool_is_named_with_its_package(tool: str) -> None:
 
 
 def test_missing_source_and_headers_are_named() -> None:
-    """A bare machine is told everything at once, in one command."""
+    """All missing packages are reported at once, in one command."""
     assert missing_tools(False, lambda tool: tool, False) == (
         f"cannot build a guest kernel without the C library's headers, {kernel_cache.SOURCE}: "
         "sudo apt-get install libc6-dev linux-source-6.12"
@@ -71,7 +71,7 @@ def test_missing_source_and_headers_are_named() -> None:
     )
 
 
-def test_a_finished_kernel_is_all_that_stays(tmp_path: Path) -> None:
+def test_only_the_finished_kernel_remains(tmp_path: Path) -> None:
     """The program is in the cache by its name, the room it was made in is gone, and it is not made twice."""
     place = tmp_path / "new" / "cache"
 
@@ -107,8 +107,8 @@ def test_a_build_that_breaks_leaves_nothing(
     assert build_into_cache(tmp_path, NAME, 0, make).exists()
 
 
-def test_a_killed_build_leaves_no_kernel_and_the_next_clears_it_away(tmp_path: Path) -> None:
-    """kill -9 in the midst: the half of it lies where nobody looks for a kernel, until somebody builds again."""
+def test_the_next_build_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    """After kill -9 the unfinished build is not used as a kernel, and the next build removes it."""
     with elsewhere(tmp_path) as other:
         assert other.stdout is not None
         room = Path(other.stdout.readline().strip())
@@ -120,8 +120,8 @@ def test_a_killed_build_leaves_no_kernel_and_the_next_clears_it_away(tmp_path: P
     assert visible(tmp_path) == [NAME]
 
 
-def test_two_builds_at_once_are_refused_with_who_is_at_it(tmp_path: Path) -> None:
-    """The second is told the process of the first, and does it no harm."""
+def test_a_concurrent_build_is_refused_with_the_process_of_the_first(tmp_path: Path) -> None:
+    """The second one reports the process of the first, and does not disturb it."""
     with elsewhere(tmp_path) as other:
         assert other.stdout is not None
         room = Path(other.stdout.readline().strip())
@@ -134,7 +134,7 @@ def test_two_builds_at_once_are_refused_with_who_is_at_it(tmp_path: Path) -> Non
     assert build_into_cache(tmp_path, NAME, 0, make).exists()
 
 
-def test_a_full_disk_is_said_before_anything_is_made(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_before_the_build(tmp_path: Path) -> None:
     """The room that a build needs is asked for up front."""
     with pytest.raises(RefusedError, match=r"less than 1152921504.6 GB free .*: export XDG_CACHE_HOME="):
         build_into_cache(tmp_path, NAME, 2**60, lambda _: pytest.fail("begun"))
@@ -152,18 +152,18 @@ def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["my cache", "my:cache"])
 def test_a_place_that_the_kernels_makefile_refuses(tmp_path: Path, name: str) -> None:
-    """A space or a colon in the path is said at once, not by a make ten seconds later."""
+    """A space or a colon in the path is refused at once, not by a make ten seconds later."""
     with pytest.raises(RefusedError, match="space or colon"):
         build_into_cache(tmp_path / name, NAME, 0, make)
 
 
-def test_a_tool_that_fails_is_told_with_its_last_words(tmp_path: Path) -> None:
-    """Its name, its code and what it said, on both channels, are in the message."""
+def test_a_failing_tool_is_reported_with_the_end_of_its_output(tmp_path: Path) -> None:
+    """Its name, exit code and output, stdout and stderr, are in the message."""
     with pytest.raises(RefusedError, match=r"sh failed with 7:\n    one\n    two$"):
         run(tmp_path, "sh", "-c", "echo one; echo two >&2; exit 7")
 
 
-def test_a_tool_hears_nothing_of_a_surrounding_make(tmp_path: Path) -> None:
+def test_a_tool_gets_no_flags_of_a_surrounding_make(tmp_path: Path) -> None:
     """Of our environment it gets PATH; builder, host and date are fixed, so that two builds are the same file."""
     heard: list[str] = []
 
@@ -181,8 +181,8 @@ def test_a_tool_hears_nothing_of_a_surrounding_make(tmp_path: Path) -> None:
     }
 
 
-def test_a_tool_ends_when_we_are_killed(tmp_path: Path) -> None:
-    """kill -9 of whoever builds ends the make that it started."""
+def test_a_tool_ends_when_the_build_is_killed(tmp_path: Path) -> None:
+    """kill -9 of the build ends the make that it started."""
     program = (
         "import os, sys\nfrom pathlib import Path\nfrom chaoskit.substrate.kernel_build import run\n"
         "run(Path(sys.argv[1]), 'sh', '-c', 'echo $$; exec sleep 100', on_line=lambda x: print(x, flush=True))"

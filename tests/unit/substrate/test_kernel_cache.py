@@ -1,4 +1,4 @@
-"""The cache of our own kernels: which there are, which is booted, what is said about the others."""
+"""Tests the cache of guest kernels: its contents, the one to boot, the state of the others."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_standing(tmp_path: Path, recipe: str, source: str | None, says: str) ->
     assert says in only.state(source)
 
 
-def test_an_empty_cache_and_a_foreign_one_are_told_apart(tmp_path: Path) -> None:
+def test_an_empty_cache_and_one_of_another_recipe_differ(tmp_path: Path) -> None:
     """Both sentences end in the command that mends it; the second names the kernel that does not do."""
     empty = kernel_cache.absence(tmp_path / "missing")
     foreign = keep(tmp_path, OLD, "0123456789ab")

@@ -1,4 +1,4 @@
-"""The choice between this kernel and a guest, over every case."""
+"""Tests the selection of this kernel or a guest in every case."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_what_cannot_be_done_is_refused(asked: str, facts: Facts, guest: GuestKe
     assert all(words in str(refusal.value) for words in says), str(refusal.value)
 
 
-def test_one_refusal_is_told_once() -> None:
+def test_a_reason_is_given_once() -> None:
     """Features that fail for the same reason give one sentence."""
     reason = "no network namespace for us: run as root"
     facts = Facts(missing=dict.fromkeys(NEEDS, reason))

@@ -1,4 +1,4 @@
-"""Standard input on its way into a guest: all of it, a little at a time, and never a wait for what cannot come."""
+"""Tests stdin for a command in a guest: complete, in limited chunks, with errors reported."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ def test_what_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
     os.close(reader)
 
 
-def test_input_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    """A directory as standard input: a sentence, and nobody waits for ever."""
+def test_unreadable_input_is_reported(tmp_path: Path) -> None:
+    """A directory as standard input: an error, and the command does not wait."""
     source = os.open(tmp_path, os.O_RDONLY)
     with StdinFeeder(tmp_path, source) as feeder:
         assert eventually(lambda: feeder.failure is not None)
@@ -104,7 +104,7 @@ def test_input_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     assert "standard input cannot be read: Is a directory; give a file or a pipe" in str(feeder.failure)
 
 
-def test_input_that_cannot_be_kept_is_told(tmp_path: Path, source: int) -> None:
+def test_input_that_cannot_be_stored_is_reported(tmp_path: Path, source: int) -> None:
     """Without a folder, as without room in it: a sentence that says where, and what to type."""
     with StdinFeeder(tmp_path / "gone" / "folder", source) as feeder:
         assert eventually(lambda: feeder.failure is not None)

@@ -1,4 +1,4 @@
-"""A guest kernel is executed only when nobody but root and the user can have put it there."""
+"""Tests that a guest kernel is executed only if other users cannot have replaced it."""
 
 from __future__ import annotations
 
