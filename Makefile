@@ -1,63 +1,63 @@
-# make demo: one real experiment. make test: everything that is checked. Both bring what they need.
+# make demo: one real experiment. make test: all checks. Both install what they need.
 
 PYTHON_IN := .venv/bin/python
 GUEST := $(PYTHON_IN) tests/in_guest.py --limit 25min
-# A test that fails is made once more, and named in the end: processors, clocks and ports are shared with others.
+# A failing test is rerun once and listed at the end: processors, clocks and ports are shared with other processes.
 PYTEST := -m pytest -p no:cacheprovider --reruns 1 -rR
-# What is about words, or about very many processes, and the same on every kernel: once is enough, on our own.
+# Tests that do not depend on the kernel, or start very many processes: run once, on chaoskit's own kernel.
 ONCE := commands tc_words soak path_faults remedies interface_stage mss_clamp watchdog inject
 ON_ANY := $(patsubst %,--ignore=tests/kernel/test_%.py,$(ONCE))
-# Some tests write a journal some thousand times, each line to the disk.
+# Some tests write a journal thousands of times, with a disk write for each line.
 MEMORY := $(firstword $(wildcard /dev/shm) /tmp)
-# Seconds that make fuzz has for each target, and which; all without a name.
+# make fuzz: seconds for each target, and the targets; all by default.
 SECONDS ?= 60
 TARGETS ?=
 
 .PHONY: demo test soak fuzz lint format test-unit test-kernel test-guest test-virtual test-kernel-own kernel bench \
 	pins audit clean
 
-demo: .venv/.program  ## a chat stream under burst loss, to a verdict; broken and undecided are verdicts too
+demo: .venv/.program  ## run one experiment: a chat stream under burst loss; a broken or undecided verdict is accepted
 	@.venv/bin/chaoskit run experiments/loss-first-token.yaml; code=$$?; \
 	echo "exit code $$code"; test $$code -le 1 -o $$code -eq 5
 
-test: .venv/.tests kernel  ## all tiers, and their sum
+test: .venv/.tests kernel  ## run all tiers, and add up their results
 	@$(PYTHON_IN) tests/tiers.py test-kernel-own test-virtual test-kernel test-guest test-unit lint
 
-lint: .venv/.tests  ## style and types
+lint: .venv/.tests  ## check style and types
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 
-format: .venv/.tests  ## put the style right
+format: .venv/.tests  ## format, and fix the style
 	@.venv/bin/ruff format
 	@.venv/bin/ruff check --fix
 
-test-unit: .venv/.tests  ## without rights, network or guest; and the rules of the house
+test-unit: .venv/.tests  ## tests without privileges, network or guest; and the rules of the code
 	@TMPDIR=$(MEMORY) $(PYTHON_IN) $(PYTEST) tests/unit tests/rules
 
-test-kernel: .venv/.tests  ## against a real kernel: inside a guest, the distribution's
+test-kernel: .venv/.tests  ## tests against a real kernel: the distribution's guest kernel
 	@$(GUEST) --kernel linux.uml $(PYTHON_IN) $(PYTEST) $(ON_ANY) tests/kernel
 
-test-guest: .venv/.tests  ## guests from outside, and whole experiments in them
+test-guest: .venv/.tests  ## tests of guests, and whole experiments in them
 	@$(PYTHON_IN) $(PYTEST) tests/guest
 
-test-virtual: .venv/.tests kernel  ## what only our own kernel can do: virtual time, seeds
+test-virtual: .venv/.tests kernel  ## tests of what needs chaoskit's own kernel: virtual time, seeds
 	@$(PYTHON_IN) $(PYTEST) tests/virtual
 
-test-kernel-own: .venv/.tests kernel  ## the kernel tier again, on our own kernel
+test-kernel-own: .venv/.tests kernel  ## the kernel tier on chaoskit's own kernel
 	@$(GUEST) $(PYTHON_IN) $(PYTEST) tests/kernel
 
-kernel: .venv/.program  ## our own guest kernel, built once: ten minutes, 2 GB of disk meanwhile
+kernel: .venv/.program  ## build the guest kernel, once: ten minutes, 2 GB of disk meanwhile
 	@.venv/bin/chaoskit kernel status 2>/dev/null || \
 	{ bash .ci/prepare kernel && .venv/bin/chaoskit kernel build; }
 
-soak: .venv/.tests kernel  ## at least 200 kill -9 and every other end of real runs; 1 when anything is left behind
+soak: .venv/.tests kernel  ## end real runs in every way, with at least 200 kill -9; exit 1 if anything is left behind
 	@PYTHONPATH=tests $(PYTHON_IN) -m soak
 
-fuzz: .venv/.tests  ## input that nobody means well with, SECONDS=60 for each target; 1 when anything is found, and kept
+fuzz: .venv/.tests  ## feed hostile input, SECONDS=60 for each target; exit 1, and keep the input, if anything fails
 	@PYTHONPATH=tests $(PYTHON_IN) -m fuzz --seconds $(SECONDS) $(TARGETS)
 
-bench: .venv/.tests kernel .venv/.tcconfig  ## how fast and how true; printed, not judged
+bench: .venv/.tests kernel .venv/.tcconfig  ## measure speed and accuracy; prints figures, judges nothing
 	@$(PYTHON_IN) tests/bench/startup.py
 	@$(PYTHON_IN) tests/bench/probe_truth.py
 	@$(PYTHON_IN) tests/bench/open_loop.py
@@ -71,10 +71,10 @@ bench: .venv/.tests kernel .venv/.tcconfig  ## how fast and how true; printed, n
 	@$(PYTHON_IN) tests/bench/spread.py
 	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/pmtu_vs_tracepath.py
 
-pins: .venv/.tools  ## write the locks anew from pyproject.toml; UPGRADE=--upgrade takes newer versions
+pins: .venv/.tools  ## update the lock files from pyproject.toml; UPGRADE=--upgrade takes newer versions
 	@UPGRADE=$(UPGRADE) bash .ci/pins
 
-audit: .venv/.tools  ## build/sbom-*.cdx.json, and known vulnerabilities of what is locked; 3 when nobody could be asked
+audit: .venv/.tools  ## write build/sbom-*.cdx.json, and check the locks for known vulnerabilities; exit 3 if no service answers
 	@.venv/tools/bin/python .ci/audit
 
 clean:
@@ -83,5 +83,5 @@ clean:
 .venv/.program .venv/.tests: .venv/.%: pyproject.toml .ci/lock-%.txt .ci/prepare
 	@bash .ci/prepare $*
 
-.venv/.tools .venv/.tcconfig: .venv/.%: .ci/lock-%.txt .ci/prepare | .venv/.program  # a .venv of their own
+.venv/.tools .venv/.tcconfig: .venv/.%: .ci/lock-%.txt .ci/prepare | .venv/.program  # in their own .venv
 	@bash .ci/prepare $*

@@ -1,6 +1,6 @@
-"""Runs a command inside a guest kernel and shows what it says: `in_guest.py [--kernel PATH] ARGV...`.
+"""Runs a command inside a guest kernel and shows its output: `in_guest.py [--kernel PATH] ARGV...`.
 
-The exit code is the command's. 3 says that no guest could be had; a tier that was asked for never skips.
+The exit code is the command's; 3 if no guest can be started. A requested tier never skips.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from pathlib import Path
 from chaoskit.clock import RealClock
 from chaoskit.errors import RefusedError
 from chaoskit.substrate import uml
-from chaoskit.substrate.running import GLANCE, Command
+from chaoskit.substrate.running import POLL_INTERVAL, Command
 from chaoskit.units import Duration
 
 
 def main() -> int:
-    """Boot, run, show, and give back the exit code."""
-    words = argparse.ArgumentParser(description=__doc__)
-    words.add_argument("--kernel", type=Path, default=None, help="a User-Mode Linux kernel; default: linux.uml")
-    words.add_argument("--limit", type=Duration.parse, default=Duration.parse("10min"))
-    words.add_argument("argv", nargs=argparse.REMAINDER)
-    asked = words.parse_args()
+    """Boot, run, show the output, and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kernel", type=Path, default=None, help="a User-Mode Linux kernel; default: linux.uml")
+    parser.add_argument("--limit", type=Duration.parse, default=Duration.parse("10min"))
+    parser.add_argument("argv", nargs=argparse.REMAINDER)
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="chaoskit-") as folder:
         try:
-            return show(Command(tuple(asked.argv), Path(folder), asked.limit), asked.kernel)
+            return show(Command(tuple(options.argv), Path(folder), options.limit), options.kernel)
         except RefusedError as error:
             print(error, file=sys.stderr)
             return error.exit_code
 
 
 def show(command: Command, kernel: Path | None) -> int:
-    """Run it in a guest, copying its log to our output while it grows."""
+    """Run it in a guest, and copy its log to stdout while it grows."""
     clock = RealClock()
     running = uml.Uml(uml.find(kernel)).launch(command, clock)
     try:
@@ -44,7 +44,7 @@ def show(command: Command, kernel: Path | None) -> int:
                 sys.stdout.flush()
                 if code is not None:
                     return code
-                clock.sleep_until(clock.now() + GLANCE)
+                clock.sleep_until(clock.now() + POLL_INTERVAL)
     except KeyboardInterrupt:
         return 130
     finally:

@@ -1,9 +1,9 @@
-"""Paths whose MTU is known, because we made them: a client, four routers, a host, in namespaces of their own.
+"""Builds paths with known MTUs from network namespaces: a client, four routers, a host.
 
-Every link takes 9000 bytes. The narrow place is a route's own MTU on one router, which it signals as any router
-does; silence is a rule there that drops what it would say; a clamp is a rule that rewrites the MSS of SYNs. A link
-whose two ends disagree is a rule at the further end that drops what is long. The way back may be narrower than the
-way there. Addresses: link 1 to 5 is 10.0.N.0/24 and fd00:N::/64, the nearer end .1,
+Every link takes 9000 bytes. The path MTU is limited by the MTU of a route on one router, which signals it like any
+router. For a black hole, a rule there drops the ICMP message; for a clamp, a rule rewrites the MSS of SYNs. For a link
+with different MTUs at its ends, a rule at the far end drops long packets. The return path may have a smaller MTU.
+Addresses: link 1 to 5 is 10.0.N.0/24 and fd00:N::/64, the nearer end .1,
 the further .2, so that router N is 10.0.N.2 to the client, and the host 10.0.5.2.
 """
 
@@ -56,9 +56,9 @@ table inet clamp { chain through { type filter hook forward priority 0;
 
 @dataclass(frozen=True)
 class NarrowPath:
-    """The truth: `mtu` is the path's on the way up, `at` the router (1 to 4; 0 on a wide-open path) that is narrow,
-    `link` the client's interface's, `back` the way down's, at router `back_at`, perhaps a silent one. `is_link`: the
-    link after `at` loses what is larger, whoever sends it. `mss`: of a clamp that asks for less than `mtu` allows."""
+    """The true values: `mtu` of the forward path, limited at router `at` (1 to 4; 0 on a wide-open path), `link` of
+    the client's interface, `back` of the return path, limited at router `back_at`, which may be silent. `is_link`: the
+    link after `at` drops larger packets. `mss`: of a clamp below what `mtu` allows."""
 
     version: Literal[4, 6]
     kind: Kind
@@ -73,7 +73,7 @@ class NarrowPath:
 
     @property
     def hop(self) -> str | None:
-        """The address of the narrow router, as the client sees it."""
+        """The address of the limiting router, as the client sees it."""
         return router(self.version, self.at) if self.at else None
 
     def __str__(self) -> str:
@@ -90,7 +90,7 @@ def router(version: int, number: int) -> str:
 
 
 def paths(seed: int) -> Iterator[NarrowPath]:
-    """Every kind at every router in both IP versions, of drawn sizes; wide-open ones; the ends of what there is."""
+    """Every kind at every router in both IP versions, with random sizes; wide-open paths; limit cases."""
     chance = source(seed, "paths")
     versions: tuple[Literal[4, 6], ...] = (4, 6)
     kinds: tuple[Kind, ...] = ("signalled", "black-hole", "clamped")

@@ -1,10 +1,10 @@
-"""Runs the tiers, whatever each finds, and adds up what they say.
+"""Runs the test tiers side by side, and adds up their results.
 
     tiers.py TARGET...
 
-A tier is a target of the Makefile. It fails when its command fails, and also when it skips a test: a tier that
-was asked for runs whole. What failed and then passed is named. As many run side by side as there are processors,
-each on one of its own as a guest needs it, the first named first; what one says is shown when it ends.
+A tier is a target of the Makefile. It fails if its command fails, and also if it skips a test: a requested tier runs
+completely. Tests that passed only on a rerun are listed. One tier runs on each processor (a guest is pinned to one), in
+the order of the arguments; the output of a tier is shown when it ends.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 
 CLOSING = re.compile(r"^=* ?((?:\d+ [a-z]+,? ?)+) in [\d.]+s", re.MULTILINE)  # pytest's last line
-AGAIN = re.compile(r"^RERUN (.+)$", re.MULTILINE)
+RERUN = re.compile(r"^RERUN (.+)$", re.MULTILINE)
 COUNT = re.compile(r"(\d+) ([a-z]+)")
 
 
 @dataclass(frozen=True)
 class Tier:
-    """A target that has ended: its exit code, and what it said."""
+    """A target that has ended: its exit code and its output."""
 
     name: str
     code: int
-    said: str
+    output: str
 
     @property
-    def counted(self) -> Counter[str]:
-        """What its closing line counts."""
-        closings = CLOSING.findall(self.said)
+    def counts(self) -> Counter[str]:
+        """The counts of pytest's last line."""
+        closings = CLOSING.findall(self.output)
         return Counter({word: int(number) for number, word in COUNT.findall(closings[-1])} if closings else {})
 
     @property
     def verdict(self) -> str:
-        """One word about it, or what is wrong with it."""
+        """Its result in a few words."""
         if self.code != 0:
             return f"failed with {self.code}"
-        return f"skipped {self.counted['skipped']}" if self.counted["skipped"] else "well"
+        return f"skipped {self.counts['skipped']}" if self.counts["skipped"] else "passed"
 
 
 def main(names: list[str]) -> int:
-    """Run them, print the sum, and give 0 when all are well."""
+    """Run the tiers, print the sum, and return 0 if all passed."""
     processors: SimpleQueue[int] = SimpleQueue()
     for processor in sorted(os.sched_getaffinity(0)):
         processors.put(processor)
@@ -55,21 +55,21 @@ def main(names: list[str]) -> int:
         for each in as_completed([pool.submit(run, name, processors) for name in names]):
             tier = each.result()
             ended[tier.name] = tier
-            print(f"--- {tier.name}\n{tier.said.rstrip()}", flush=True)
-    total: Counter[str] = sum((tier.counted for tier in ended.values()), Counter())
+            print(f"--- {tier.name}\n{tier.output.rstrip()}", flush=True)
+    total: Counter[str] = sum((tier.counts for tier in ended.values()), Counter())
     print("---")
     for name in names:
         print(f"{name}: {ended[name].verdict}")
-    for test in dict.fromkeys(test for name in names for test in AGAIN.findall(ended[name].said)):
-        print(f"made again: {test}")
+    for test in dict.fromkeys(test for name in names for test in RERUN.findall(ended[name].output)):
+        print(f"rerun: {test}")
     print(f"{total['passed']} passed, {total['failed'] + total['error'] + total['errors']} failed")
-    return 0 if all(tier.verdict == "well" for tier in ended.values()) else 1
+    return 0 if all(tier.verdict == "passed" for tier in ended.values()) else 1
 
 
 def run(name: str, processors: SimpleQueue[int]) -> Tier:
-    """The tier, from beginning to end, on the next processor that is free."""
+    """Run a tier on the next free processor."""
     processor = processors.get()
-    sys.stdout.write(f"... {name}\n")  # in one piece, for others speak too
+    sys.stdout.write(f"... {name}\n")  # one write, because other threads print too
     words = ["taskset", "--cpu-list", str(processor), "make", "--no-print-directory", "--silent", name]
     try:
         done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace", check=False)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs chaoskit from a copy of its tree into this Debian or Ubuntu machine, as root: provision.sh [TREE].
-# Running it again brings the installation up to the tree. It ends by asking the doctor.
+# Installs chaoskit from a copy of its tree on this Debian or Ubuntu machine, as root: provision.sh [TREE].
+# Running it again updates the installation. It ends with chaoskit doctor.
 set -eu
 tree=${1:-/chaoskit}
 home=/opt/chaoskit
@@ -13,11 +13,11 @@ case $(uname -m) in x86_64 | i686) packages="$packages user-mode-linux" ;; esac
 # shellcheck disable=SC2086  # one word for each package
 apt-get -qq -y install --no-install-recommends $packages >/dev/null
 
-# A user cannot load modules by using them, as root can.
+# An unprivileged user cannot load modules, so load them at boot.
 mkdir -p /etc/modules-load.d
 for module in $modules; do echo "$module"; done >/etc/modules-load.d/chaoskit.conf
 # shellcheck disable=SC2086  # one word for each module
-modprobe -a $modules || echo "this kernel has not all modules; the doctor below says what that means"
+modprobe -a $modules || echo "this kernel lacks some modules; chaoskit doctor below shows the consequences"
 
 [ -x $home/bin/python ] || python3 -m venv $home
 pip="$home/bin/python -m pip -qq --disable-pip-version-check install"

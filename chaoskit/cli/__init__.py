@@ -1,1 +1,1 @@
-"""One file for each command: its words, its options, its exit code."""
+"""Defines the commands: one module for each, with its options, help and exit code."""

@@ -1,4 +1,4 @@
-"""The command line: its commands, options and help. Each command's work is imported when it is called."""
+"""Assembles the command line from one module per command. A command imports its work when it is called."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from chaoskit import __version__
 from chaoskit.cli.conduct import conduct
 from chaoskit.cli.doctor import doctor
-from chaoskit.cli.double_dash import BeforeTheDashes
+from chaoskit.cli.double_dash import CommandWithDoubleDash
 from chaoskit.cli.exec import exec
 from chaoskit.cli.inject import inject
 from chaoskit.cli.kernel import app as kernel
@@ -26,14 +26,13 @@ from chaoskit.cli.status import status
 from chaoskit.cli.validate import validate
 from chaoskit.terminal import say
 
-EXIT_CODES = """Exit codes: 0 objectives met or none asked; 1 an objective broken; 2 the file or the options
-make no sense; 3 this machine cannot; 4 something was not put back; 5 undecided; 70 a mistake in chaoskit; 130 and
-143 interrupted."""
+EXIT_CODES = """Exit codes: 0 objectives met, or none given; 1 an objective not met; 2 invalid file or options; 3 this
+machine cannot do it; 4 changes not restored; 5 undecided; 70 a mistake in chaoskit; 130 and 143 interrupted."""
 
-_OF_THE_USER = ("exec", "serve")  # what they start, or write, has the user's own umask
+_KEEP_UMASK = ("exec", "serve")  # their commands and files get the user's own umask
 
 app = typer.Typer(
-    help="Transport chaos testing for token streams: real netem, real sockets, and what they do to an AI service.",
+    help="Transport chaos testing for token streams: measure how an AI service behaves under real network faults.",
     epilog=EXIT_CODES,
     add_completion=False,
     no_args_is_help=True,
@@ -43,13 +42,13 @@ app = typer.Typer(
 )
 for command in (run, plan, validate, schema, report, probe, pmtu, serve, doctor, inject, status, restore):
     app.command()(command)
-app.command(cls=BeforeTheDashes)(exec)
+app.command(cls=CommandWithDoubleDash)(exec)
 app.add_typer(kernel, name="kernel")
 app.command(hidden=True)(conduct)
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(is_given: bool) -> None:
+    if is_given:
         say(f"chaoskit {__version__}")
         raise typer.Exit
 
@@ -57,8 +56,10 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _options(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
 ) -> None:
     del version
-    if context.invoked_subcommand not in _OF_THE_USER:
-        os.umask(0o022)  # others may look at what is written, and change nothing
+    if context.invoked_subcommand not in _KEEP_UMASK:
+        os.umask(0o022)  # other users may read what is written, and not change it

@@ -1,4 +1,4 @@
-"""`chaoskit conduct RUNDIR`: the experiment itself, in this kernel. Started by a substrate, rarely by hand."""
+"""`chaoskit conduct RUNDIR`: executes the plan of a run directory in this kernel. Substrates start it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 
-def conduct(run: Annotated[Path, typer.Argument(metavar="RUNDIR", help="A run directory with a plan.json.")]) -> None:
-    """Do what RUNDIR/plan.json says, in this kernel, and write down what happened."""
+def conduct(
+    run: Annotated[Path, typer.Argument(metavar="RUNDIR", help="Run directory that holds a plan.json.")],
+) -> None:
+    """Execute RUNDIR/plan.json in this kernel and record the results."""
     from chaoskit.errors import SpecError
     from chaoskit.folder import Folder
     from chaoskit.kernel.namespaces import can_create, enter_user_namespace

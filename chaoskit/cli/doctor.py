@@ -1,4 +1,4 @@
-"""`chaoskit doctor`: what this machine can and cannot do, and what to type about it."""
+"""`chaoskit doctor`: shows what this machine can do, and what to type where it cannot."""
 
 from __future__ import annotations
 
@@ -14,38 +14,42 @@ if TYPE_CHECKING:
 
 
 def doctor(
-    kernel: Annotated[Path | None, typer.Option(help="The User-Mode Linux kernel to examine.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="The findings as JSON.")] = False,
+    kernel: Annotated[Path | None, typer.Option(help="User-Mode Linux kernel to examine.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Say what this machine can do. One line each, with the remedy where it cannot. Exit 0 when experiments can run."""
+    """Show what this machine can do. A line per feature, with the remedy if it is missing. Exit 0: experiments run."""
     import dataclasses
     from json import dumps
 
     from chaoskit.clock import RealClock
     from chaoskit.substrate.doctor import examine
 
-    checkup = examine(kernel, RealClock())
+    diagnosis = examine(kernel, RealClock())
     if json:
-        say_json(dumps(dataclasses.asdict(checkup), indent=1))
+        say_json(dumps(dataclasses.asdict(diagnosis), indent=1))
     else:
-        say(*_lines(checkup))
-    raise typer.Exit(0 if checkup.here_can or checkup.guest_can else 3)
+        say(*_lines(diagnosis))
+    raise typer.Exit(0 if diagnosis.here_can or diagnosis.guest_can else 3)
 
 
-def _lines(checkup: Diagnosis) -> list[str]:
-    """Three lists and a conclusion."""
+def _lines(diagnosis: Diagnosis) -> list[str]:
+    """Three lists of findings, and a conclusion."""
     lines = []
-    groups = {"This kernel": checkup.here, "A guest kernel": checkup.guest, "What guards this machine": checkup.guards}
+    groups = {
+        "This kernel": diagnosis.here,
+        "A guest kernel": diagnosis.guest,
+        "Protection of this machine": diagnosis.protection,
+    }
     for title, findings in groups.items():
         lines.append(title)
         for each in findings:
-            said = f"{each.name}{': ' if each.says else ''}{each.says}".splitlines()
-            lines += [f"  {'yes' if each.is_able else 'no ':3}  {said[0]}", *(f"       {line}" for line in said[1:])]
-    match checkup.here_can, checkup.guest_can:
+            first, *rest = f"{each.name}{': ' if each.detail else ''}{each.detail}".splitlines()
+            lines += [f"  {'yes' if each.is_able else 'no ':3}  {first}", *(f"       {line}" for line in rest)]
+    match diagnosis.here_can, diagnosis.guest_can:
         case True, _:
             conclusion = "Experiments run in this kernel."
         case False, True:
             conclusion = "Experiments run in a guest kernel, because this one cannot."
         case _:
-            conclusion = "No experiment can run here until one of the two is mended."
+            conclusion = "No experiment can run here until one of the two is fixed."
     return [*lines, conclusion]

@@ -1,24 +1,26 @@
-"""`python -m chaoskit.cli.guest_conduct RUNDIR`: `chaoskit conduct RUNDIR` for guests, without typer."""
+"""`python -m chaoskit.cli.guest_conduct RUNDIR`: is `chaoskit conduct RUNDIR` for guests, without typer."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from chaoskit.cli.main import ended
+from chaoskit.cli.main import run_program
 
 
 def main() -> int:
-    """Do what the plan says, in this kernel. Returns the exit code."""
+    """Execute the plan in this kernel. Returns the exit code."""
     from chaoskit.kernel.page_prefault import lock_memory
 
     lock_memory()
 
     from chaoskit.clock import RealClock
-    from chaoskit.conduct.conductor import conduct  # after that: most of what is to be resident comes with it
+    from chaoskit.conduct.conductor import (
+        conduct,
+    )  # after `stay_resident`: this import loads most of what must be resident
 
     return conduct(Path(sys.argv[1]), RealClock())
 
 
 if __name__ == "__main__":
-    sys.exit(ended(main))
+    sys.exit(run_program(main))

@@ -1,4 +1,4 @@
-"""`chaoskit inject`: a fault on a real interface, for a while."""
+"""`chaoskit inject`: puts a fault on a real interface for a limited time."""
 
 from __future__ import annotations
 
@@ -13,32 +13,30 @@ if TYPE_CHECKING:
 
 
 def inject(
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="The same words in a file; - is stdin.")] = None,
-    interface: Annotated[str | None, typer.Option("--interface", "-i", help="Default: the one that leads to.")] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="File with the same keys; - is stdin.")] = None,
+    interface: Annotated[str | None, typer.Option("--interface", "-i", help="Default: that of the route.")] = None,
     to: Annotated[list[str] | None, typer.Option(help="HOST[:PORT], ADDRESS[:PORT], CIDR[:PORT] or :PORT.")] = None,
-    local_port: Annotated[
-        str | None, typer.Option(metavar="PORT", help="The port at this end, of a server that runs here.")
-    ] = None,
+    local_port: Annotated[str | None, typer.Option(metavar="PORT", help="Local port, of a server here.")] = None,
     protocol: Annotated[str | None, typer.Option(help="tcp, udp or icmp.")] = None,
-    ip: Annotated[str | None, typer.Option(help="4 or 6 alone.")] = None,
-    everything: Annotated[bool, typer.Option("--everything", help="All of the interface's traffic.")] = False,
-    down: Annotated[str | None, typer.Option(help="To what we receive, in tc's words: 'delay 80ms loss 1%'.")] = None,
-    up: Annotated[str | None, typer.Option(help="To what we send; or in a file's: '{delay: 80ms}'.")] = None,
-    size_drop_down: Annotated[str | None, typer.Option(metavar="BYTES", help="Longer packets to us are lost.")] = None,
-    size_drop_up: Annotated[str | None, typer.Option(metavar="BYTES", help="The same from us.")] = None,
-    mss_clamp: Annotated[
-        str | None, typer.Option(metavar="BYTES", help="Handshakes ask for no longer segments.")
+    ip: Annotated[str | None, typer.Option(help="IP version, 4 or 6. Default: both.")] = None,
+    everything: Annotated[bool, typer.Option("--everything", help="Select all traffic of the interface.")] = False,
+    down: Annotated[
+        str | None, typer.Option(metavar="FAULT", help="On received packets: 'delay 80ms loss 1%'.")
     ] = None,
-    for_: Annotated[str | None, typer.Option("--for", help="The lease, for example 60s. Required.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the kernel's chance: the same losses again.")] = None,
+    up: Annotated[str | None, typer.Option(metavar="FAULT", help="On sent packets; tc's syntax, or YAML's.")] = None,
+    size_drop_down: Annotated[str | None, typer.Option(metavar="BYTES", help="Drop longer received packets.")] = None,
+    size_drop_up: Annotated[str | None, typer.Option(metavar="BYTES", help="Drop longer sent packets.")] = None,
+    mss_clamp: Annotated[str | None, typer.Option(metavar="BYTES", help="Largest MSS in TCP handshakes.")] = None,
+    for_: Annotated[str | None, typer.Option("--for", help="Lease time, such as 60s. Required.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of netem: same seed, same losses.")] = None,
     allow_management_interface: Annotated[
         bool,
-        typer.Option("--allow-management-interface", help="On the default route's or your ssh session's interface."),
+        typer.Option("--allow-management-interface", help="Allow that of the default route or of your SSH session."),
     ] = False,
-    detach: Annotated[bool, typer.Option("--detach", help="Return at once; the lease ends by itself.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it, also as commands; change nothing.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Return at once; the lease expires by itself.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it, and the commands; change nothing.")] = False,
 ) -> None:
-    """Put a fault on a real interface for a while. Only the traffic you describe is hit, and all is put back."""
+    """Put a fault on a real interface for a limited time. Affects only the selected traffic; everything is restored."""
     import os
 
     from chaoskit.conduct.inject import hold, prepare
@@ -47,11 +45,11 @@ def inject(
     from chaoskit.report.screen import Screen
 
     flags = {"everything": everything, "allow-management-interface": allow_management_interface}
-    whom = {"interface": interface, "to": to, "local-port": local_port, "protocol": protocol, "ip": ip}
+    selector = {"interface": interface, "to": to, "local-port": local_port, "protocol": protocol, "ip": ip}
     sizes = {"size-drop-down": size_drop_down, "size-drop-up": size_drop_up, "mss-clamp": mss_clamp}
-    options = whom | sizes | {"down": down, "up": up, "for": for_, "seed": seed}
+    options = selector | sizes | {"down": down, "up": up, "for": for_, "seed": seed}
     options |= {name: True for name, given in flags.items() if given}
-    plan, facts = prepare(_asked(file, options))
+    plan, facts = prepare(_injection(file, options))
     screen = Screen()
     injection.render(plan, screen)
     if dry_run:
@@ -68,9 +66,9 @@ def inject(
     raise typer.Exit(128 + end.sign if end.sign else 0)
 
 
-def _asked(file: Path | None, options: dict[str, Any]) -> Injection:
+def _injection(file: Path | None, options: dict[str, Any]) -> Injection:
     """The injection of a file, or of the options."""
     from chaoskit.spec.load import load_injection
-    from chaoskit.spec.options import alone, injection
+    from chaoskit.spec.options import injection, require_no_options
 
-    return injection(options) if file is None else load_injection(alone(file, options))
+    return injection(options) if file is None else load_injection(require_no_options(file, options))

@@ -1,4 +1,4 @@
-"""Passing on the wish to end what runs elsewhere."""
+"""Passes Ctrl-C, SIGTERM and SIGHUP on to the running experiment."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from chaoskit.substrate.running import Running
 
 
 class InterruptHandler:
-    """Hears Ctrl-C, SIGTERM and SIGHUP within its `with`: what runs is asked to end, and is waited for."""
+    """Catches SIGINT, SIGTERM and SIGHUP within its `with`: what runs is interrupted, and its end is awaited."""
 
     def __init__(self) -> None:
-        self.heard: signal.Signals | None = None
+        self.received: signal.Signals | None = None
         self._running: Running | None = None
 
     def __enter__(self) -> InterruptHandler:
         ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        self._former = {sign: signal.signal(sign, self._hear) for sign in ending}
+        self._former = {sign: signal.signal(sign, self._receive) for sign in ending}
         return self
 
     def __exit__(
@@ -26,12 +26,12 @@ class InterruptHandler:
         for sign, handler in self._former.items():
             signal.signal(sign, handler)
 
-    def _hear(self, sign: int, _frame: FrameType | None) -> None:
-        self.heard = signal.Signals(sign)
-        self.of(self._running)
+    def _receive(self, sign: int, _frame: FrameType | None) -> None:
+        self.received = signal.Signals(sign)
+        self.forward_to(self._running)
 
-    def of(self, running: Running | None) -> None:
-        """From now on this is what runs."""
+    def forward_to(self, running: Running | None) -> None:
+        """Interrupt this from now on; a signal that was received before is passed on at once."""
         self._running = running
-        if running is not None and self.heard is not None:
-            running.interrupt(self.heard)
+        if running is not None and self.received is not None:
+            running.interrupt(self.received)

@@ -1,4 +1,4 @@
-"""`chaoskit kernel build|status|remove`: a guest kernel of our own, which knows virtual time."""
+"""`chaoskit kernel build|status|remove`: manages the guest kernel that supports virtual time."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import typer
 
 from chaoskit.terminal import Progress, say
 
-app = typer.Typer(no_args_is_help=True, help="A guest kernel of our own, which knows virtual time.")
+app = typer.Typer(no_args_is_help=True, help="Build and manage the guest kernel that supports virtual time.")
 
 
 @app.command()
 def build() -> None:
-    """Make it from the distribution's source. Ten minutes, once, and 2 GB of disk while it lasts."""
+    """Build it from the distribution's source. Takes about ten minutes, and 2 GB of disk meanwhile."""
     from chaoskit.substrate.kernel_build import build
     from chaoskit.substrate.kernel_cache import cache
 
@@ -22,22 +22,22 @@ def build() -> None:
 
 @app.command()
 def status() -> None:
-    """Show what was built. Exit 0 when it is what this chaoskit would build, 3 when there is none."""
+    """Show the kernels that were built. Exit 0: one fits this chaoskit; 3: none does."""
     from chaoskit.errors import RefusedError
     from chaoskit.substrate import kernel_cache, uml
 
     place, source = kernel_cache.cache(), kernel_cache.version()
-    for each in kernel_cache.kept(place):
+    for each in kernel_cache.cached_kernels(place):
         size = each.path.stat().st_size
         say(str(each.path), f"  release {uml.find(each.path).release}, {size / 1e6:.1f} MB")
-        say(f"  from {kernel_cache.PACKAGE} {each.version}, {each.standing(source)}")
+        say(f"  from {kernel_cache.PACKAGE} {each.version}, {each.state(source)}")
     if kernel_cache.newest(place) is None:
         raise RefusedError(kernel_cache.absence(place))
 
 
 @app.command()
 def remove() -> None:
-    """Delete every guest kernel that was built."""
+    """Delete all kernels that were built."""
     from chaoskit.substrate.kernel_cache import cache
     from chaoskit.substrate.kernel_cache import remove as delete
 

@@ -1,7 +1,7 @@
-"""How the program begins and ends: an exit code for every end, and a sentence for every one that is no success.
+"""Runs the command line: maps every end, exceptions included, to an exit code and one sentence.
 
-Rules: 1 is an objective that is broken, and never an exception; nobody else ends the program. Nothing heavy is imported
-before there is somebody to catch what goes wrong with that, a Ctrl-C too.
+Rules: 1 means a broken objective, and never an exception; no other code ends the program. Heavy modules are imported
+inside the handler, so that an error or a Ctrl-C during their import is reported, too.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Entry point."""
-    sys.exit(ended(_command))
+    sys.exit(run_program(_command))
 
 
-def ended(work: Callable[[], int]) -> int:
-    """Do the work of a program. Returns its exit code, whatever happens."""
+def run_program(work: Callable[[], int]) -> int:
+    """Run `work` as the program. Returns the exit code, and never raises."""
     try:
         terminal.protect()
         code = work()
         terminal.finish()
     except BaseException as error:  # noqa: BLE001  the last frame of a program
-        return _failed(error)
+        return _report(error)
     return code
 
 
-def _failed(error: BaseException) -> int:
-    """Say what went wrong, and whose fault it was. Returns the exit code."""
+def _report(error: BaseException) -> int:
+    """Print what went wrong. Returns the exit code."""
     match crash_report.underlying_error(error):
         case KeyboardInterrupt():
             terminal.complain("interrupted")
@@ -47,8 +47,8 @@ def _failed(error: BaseException) -> int:
 def _command() -> int:
     """The command's exit code.
 
-    Typer's own ends are not used: it answers some of them with 1, and on a stream that has only ASCII it writes past
-    the printer.
+    Typer's own error handling is not used: it exits with 1 in some cases, and it writes to the stream directly, which
+    fails where that takes only ASCII.
     """
     from typer import Exit
     from typer._click.exceptions import NoArgsIsHelpError, UsageError  # they have no public names

@@ -1,4 +1,4 @@
-"""`chaoskit plan FILE`: everything that would change, before anything does."""
+"""`chaoskit plan FILE`: shows everything that a run would change."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ from chaoskit.terminal import say_json
 
 
 def plan(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="An experiment file.")],
-    variant: Annotated[str | None, typer.Option(metavar="NAME", help="Of FILE's matrix; default: the first.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="The plan as JSON, as a run directory keeps it.")] = False,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Experiment file (YAML).")],
+    variant: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Variant of the matrix. Default: the first.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON, as in plan.json.")] = False,
 ) -> None:
-    """Show what a run would change. All of it, what the kernel will round, how long it takes. Touches nothing."""
+    """Show what a run would change. Includes what the kernel rounds, and the duration. Changes nothing."""
     from chaoskit.conduct.planning import prepare
     from chaoskit.report import plan, variants
     from chaoskit.report.screen import Screen
     from chaoskit.spec.matrix import load_variants
 
-    told = load_variants(file)
-    chosen = told.each[0] if told.axes and variant is None else told.named(variant)
+    loaded = load_variants(file)
+    chosen = loaded.each[0] if loaded.axes and variant is None else loaded.named(variant)
     found = prepare(chosen.experiment)
     if json:
         say_json(found.model_dump_json(indent=2))
     else:
         plan.render(found, Screen())
-    if told.axes:
-        variants.render(told, chosen, Screen(sys.stderr if json else sys.stdout))
+    if loaded.axes:
+        variants.render(loaded, chosen, Screen(sys.stderr if json else sys.stdout))

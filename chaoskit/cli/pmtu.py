@@ -1,4 +1,4 @@
-"""`chaoskit pmtu HOST[:PORT]`: whether it is the MTU."""
+"""`chaoskit pmtu HOST[:PORT]`: finds the path MTU to a host, and black holes."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ from chaoskit.terminal import say_json
 
 
 def pmtu(
-    to: Annotated[str, typer.Argument(metavar="HOST[:PORT]", help="With a port a long body is sent there, too.")],
-    ip: Annotated[str | None, typer.Option(help="4 or 6. Default: what the name has, IPv4 first.")] = None,
-    max_packets: Annotated[int, typer.Option(metavar="N", help="To send at most, all of them counted.")] = 120,
-    max_time: Annotated[str, typer.Option(metavar="TIME", help="To take at most.")] = "30s",
-    json: Annotated[bool, typer.Option("--json", help="The findings as JSON.")] = False,
+    to: Annotated[
+        str, typer.Argument(metavar="HOST[:PORT]", help="Host; with a port, a long request body is sent too.")
+    ],
+    ip: Annotated[str | None, typer.Option(help="IP version, 4 or 6. Default: 4 if the host has it.")] = None,
+    max_packets: Annotated[int, typer.Option(metavar="N", help="Maximum number of packets to send.")] = 120,
+    max_time: Annotated[str, typer.Option(metavar="TIME", help="Maximum duration.")] = "30s",
+    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Find the path MTU to a host, the hop that is silent about it, and what mends it.
+    """Find the path MTU to a host, the hop that hides it, and a fix.
 
-    Exit 0: no trouble; 1: a black hole, or long bodies do not get through; 5: undecided.
+    Exit 0: no problem; 1: a black hole, or long request bodies get stuck; 5: undecided.
     """
     from chaoskit.pathmtu.prepare import prepare
     from chaoskit.pathmtu.verdict import judge
     from chaoskit.report import pathmtu as report
     from chaoskit.report.screen import Screen
-    from chaoskit.spec.options import far_end
+    from chaoskit.spec.options import parse_far_end
 
-    wanted = far_end(to)
+    wanted = parse_far_end(to)
     examination = prepare(wanted.host or "", wanted.port, ip, max_packets, max_time)
     with report.Progress(to, Screen(sys.stderr)) as progress:
         findings = examination.run(progress.tell)

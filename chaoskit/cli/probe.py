@@ -1,4 +1,4 @@
-"""`chaoskit probe URL`: how a streaming endpoint behaves, as its user feels it."""
+"""`chaoskit probe URL`: measures a streaming endpoint from a client's side."""
 
 from __future__ import annotations
 
@@ -11,42 +11,44 @@ from chaoskit.terminal import complain, say_json
 
 
 def probe(
-    url: Annotated[str, typer.Argument(metavar="URL", help="The endpoint; without a path the protocol's usual one.")],
-    model: Annotated[str, typer.Option(help="The model to ask for.")] = "default",
+    url: Annotated[str, typer.Argument(metavar="URL", help="Endpoint; default path: the protocol's usual one.")],
+    model: Annotated[str, typer.Option(help="Model to request.")] = "default",
     api_key_env: Annotated[str | None, typer.Option(metavar="NAME", help="Environment variable with the key.")] = None,
     protocol: Annotated[str, typer.Option(help="openai-chat, anthropic-messages, ollama or sse.")] = "openai-chat",
-    http: Annotated[str, typer.Option(help="1.1 or 2.")] = "1.1",
-    requests: Annotated[int, typer.Option(min=1, help="How many requests in all.")] = 20,
+    http: Annotated[str, typer.Option(help="HTTP version: 1.1 or 2.")] = "1.1",
+    requests: Annotated[int, typer.Option(min=1, help="Number of requests.")] = 20,
     request_rate: Annotated[str | None, typer.Option(metavar="RATE", help="Open loop, such as 2/s.")] = None,
-    burstiness: Annotated[float, typer.Option(help="Of the open loop: 1 is Poisson, 0 a metronome.")] = 1.0,
+    burstiness: Annotated[float, typer.Option(help="Open loop: 1 is Poisson, 0 is regular.")] = 1.0,
     max_concurrency: Annotated[int | None, typer.Option(help="Closed loop: streams at a time. Default: 1.")] = None,
-    connections: Annotated[str, typer.Option(help="fresh, kept or shared.")] = "fresh",
-    prompt_size: Annotated[str, typer.Option(metavar="SIZE")] = "1kB",
-    output_tokens: Annotated[int, typer.Option(help="Tokens to ask for.")] = 100,
-    connect_timeout: Annotated[str, typer.Option(metavar="TIME")] = "5s",
-    first_token_timeout: Annotated[str, typer.Option(metavar="TIME")] = "30s",
+    connections: Annotated[str, typer.Option(help="fresh, kept or shared (HTTP/2).")] = "fresh",
+    prompt_size: Annotated[str, typer.Option(metavar="SIZE", help="Size of the prompt.")] = "1kB",
+    output_tokens: Annotated[int, typer.Option(help="Tokens to request.")] = 100,
+    connect_timeout: Annotated[str, typer.Option(metavar="TIME", help="For TCP and TLS.")] = "5s",
+    first_token_timeout: Annotated[str, typer.Option(metavar="TIME", help="From the request on.")] = "30s",
     idle_timeout: Annotated[str, typer.Option(metavar="TIME", help="From one token to the next.")] = "10s",
-    keepalive_extends_idle: Annotated[bool, typer.Option(help="Pings and comments extend the idle time, too.")] = False,
-    stream_timeout: Annotated[str, typer.Option(metavar="TIME", help="The longest for one stream in all.")] = "10min",
-    max_time: Annotated[str, typer.Option(metavar="TIME", help="The longest for the whole probe.")] = "1h",
-    max_events: Annotated[int | None, typer.Option(help="Of one stream, comments included. Default: 500000.")] = None,
-    max_body: Annotated[str | None, typer.Option(metavar="SIZE", help="Of one stream. Default: 100MB.")] = None,
-    header: Annotated[list[str] | None, typer.Option(metavar="NAME:VALUE", help="Sent with each request.")] = None,
-    ca_file: Annotated[Path | None, typer.Option(help="Certificates (PEM) to trust besides the usual ones.")] = None,
-    maxseg: Annotated[int | None, typer.Option(min=88, max=32767, help="TCP_MAXSEG of each socket, bytes.")] = None,
-    congestion_control: Annotated[str | None, typer.Option(metavar="NAME", help="Of each socket, such as bbr.")] = None,
-    objective: Annotated[list[str] | None, typer.Option(help="Such as 'ttft_p95 < 800ms'; may be repeated.")] = None,
-    seed: Annotated[int, typer.Option(help="Of arrivals and prompts.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Keep the raw records in this new directory.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Result in vllm bench serve's keys.")] = False,
+    keepalive_extends_idle: Annotated[bool, typer.Option(help="Pings and comments reset the idle time.")] = False,
+    stream_timeout: Annotated[str, typer.Option(metavar="TIME", help="Maximum duration of a stream.")] = "10min",
+    max_time: Annotated[str, typer.Option(metavar="TIME", help="Maximum duration of the probe.")] = "1h",
+    max_events: Annotated[int | None, typer.Option(help="Most events of a stream. Default: 500000.")] = None,
+    max_body: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Most bytes of a stream. Default: 100MB.")
+    ] = None,
+    header: Annotated[list[str] | None, typer.Option(metavar="NAME:VALUE", help="HTTP header; repeatable.")] = None,
+    ca_file: Annotated[Path | None, typer.Option(help="More CA certificates to trust (PEM).")] = None,
+    maxseg: Annotated[int | None, typer.Option(min=88, max=32767, help="Largest TCP segment (TCP_MAXSEG).")] = None,
+    congestion_control: Annotated[str | None, typer.Option(metavar="NAME", help="TCP algorithm, such as bbr.")] = None,
+    objective: Annotated[list[str] | None, typer.Option(help="Such as 'ttft_p95 < 800ms'; repeatable.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of arrival times and prompts.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="New directory for the raw records.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="JSON, with the keys of vllm bench serve.")] = False,
 ) -> None:
-    """Measure a streaming endpoint. First tokens, gaps, stalls and interruptions, with kernel receive stamps."""
+    """Measure a streaming endpoint. First tokens, gaps, stalls and interruptions, with kernel receive timestamps."""
     from chaoskit.conduct.probe_only import ProbeOnly
     from chaoskit.probe.target import SocketOptions, Target
     from chaoskit.report import console as report
     from chaoskit.report.screen import Screen
     from chaoskit.report.vllm_keys import as_json
-    from chaoskit.spec.options import duration, objectives, pairs, workload
+    from chaoskit.spec.options import duration, headers, objectives, workload
 
     work = workload(
         {
@@ -67,10 +69,10 @@ def probe(
             "max-body": max_body,
         }
     )
-    asked, limit = objectives(objective or []), duration("max-time", max_time)
+    wanted, limit = objectives(objective or []), duration("max-time", max_time)
     sockets = SocketOptions(maxseg, congestion_control)
-    target = Target(url, model, pairs(header or []), api_key_env, ca_file, sockets=sockets)
-    result = ProbeOnly(target, work, asked, seed, requests, limit).measure(out)
+    target = Target(url, model, headers(header or []), api_key_env, ca_file, sockets=sockets)
+    result = ProbeOnly(target, work, wanted, seed, requests, limit).measure(out)
     say_json(as_json(result, work)) if json else report.render(result, Screen())
     if result.mistake:
         complain(result.mistake)

@@ -1,4 +1,4 @@
-"""`chaoskit report RUNDIR`: what a run found, worked out again from its records."""
+"""`chaoskit report RUNDIR`: shows the result of a run, computed from its records."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ class Format(StrEnum):
 
 
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUNDIR", help="A run directory, or the one of a whole matrix.")],
-    format: Annotated[Format, typer.Option(help="For people, or all of it as in result.json.")] = Format.CONSOLE,
+    run: Annotated[Path, typer.Argument(metavar="RUNDIR", help="Run directory, or that of a matrix.")],
+    format: Annotated[Format, typer.Option(help="json prints everything, as in result.json.")] = Format.CONSOLE,
 ) -> None:
-    """Show what a run found. From the records in RUNDIR alone. The exit code is the run's own."""
-
+    """Show the result of a run. It is computed from the records in RUNDIR; the exit code is the run's."""
     from chaoskit.analysis import matrix
     from chaoskit.analysis.analyse import analyse
     from chaoskit.report.result_json import as_json

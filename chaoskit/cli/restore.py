@@ -1,4 +1,4 @@
-"""`chaoskit restore [LEASE]`: whatever chaoskit has changed here is put back, whoever died over it."""
+"""`chaoskit restore [LEASE]`: restores what chaoskit changed on this machine, after a crash too."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from chaoskit import terminal
 
 
 def restore(
-    lease: Annotated[str | None, typer.Argument(metavar="[LEASE]", help="Only this one. Default: everything.")] = None,
+    lease: Annotated[
+        str | None, typer.Argument(metavar="LEASE", help="Restore only this lease. Default: everything.")
+    ] = None,
 ) -> None:
-    """Put back everything that is in force in this network namespace, and what earlier runs have left in it."""
+    """Restore everything that chaoskit changed. Ends all leases of this network namespace, and undoes crashed runs."""
     import os
     from functools import cache
 
@@ -24,11 +26,11 @@ def restore(
     from chaoskit.kernel.rights import require_restore_rights
 
     require_restore_rights()
-    said: list[str] = []
+    lines: list[str] = []
     facts = cache(detect_features)
 
     def say(line: str) -> None:
-        said.append(line)
+        lines.append(line)
         terminal.say(line)
 
     leases = Leases(state_folder(os.environ, os.geteuid()))
@@ -39,5 +41,5 @@ def restore(
         recovery.restore_one(lease)
     if recovery.leftovers:
         raise NotRestoredError("not restored: " + "; ".join(recovery.leftovers))
-    if not said:
+    if not lines:
         terminal.say("nothing to restore: chaoskit has changed nothing here")

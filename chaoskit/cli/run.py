@@ -1,4 +1,4 @@
-"""`chaoskit run FILE`: from an experiment to a verdict."""
+"""`chaoskit run FILE`: runs an experiment and gives its verdict."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 
-class Where(StrEnum):
+class SubstrateName(StrEnum):
     """The substrates, and the choice between them."""
 
     AUTO = "auto"
@@ -17,7 +17,7 @@ class Where(StrEnum):
     UML = "uml"
 
 
-class Time(StrEnum):
+class ClockName(StrEnum):
     """The clocks, and the choice between them."""
 
     AUTO = "auto"
@@ -26,28 +26,32 @@ class Time(StrEnum):
 
 
 def run(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="An experiment file.")],
-    out: Annotated[Path | None, typer.Option(help="The run directory, new or empty. Default: runs/NAME-TIME.")] = None,
-    substrate: Annotated[Where, typer.Option(help="Where: this kernel, or a User-Mode Linux guest.")] = Where.AUTO,
-    kernel: Annotated[Path | None, typer.Option(help="The User-Mode Linux kernel to boot.")] = None,
-    clock: Annotated[Time, typer.Option(help="virtual: waiting costs nothing, and delays are exact.")] = Time.AUTO,
-    variant: Annotated[str | None, typer.Option(metavar="NAME", help="Of FILE's matrix only this one.")] = None,
-    verify_repeatable: Annotated[bool, typer.Option(help="Run twice, and compare every byte.")] = False,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Experiment file (YAML).")],
+    out: Annotated[Path | None, typer.Option(help="Run directory, new or empty. Default: runs/NAME-TIME.")] = None,
+    substrate: Annotated[
+        SubstrateName, typer.Option(help="Where to run: this kernel, or a User-Mode Linux guest.")
+    ] = SubstrateName.AUTO,
+    kernel: Annotated[Path | None, typer.Option(help="User-Mode Linux kernel for the guest.")] = None,
+    clock: Annotated[
+        ClockName, typer.Option(help="virtual: waits take no real time, delays are exact.")
+    ] = ClockName.AUTO,
+    variant: Annotated[str | None, typer.Option(metavar="NAME", help="Run only this variant of the matrix.")] = None,
+    verify_repeatable: Annotated[bool, typer.Option(help="Run twice and compare every byte.")] = False,
 ) -> None:
-    """Run an experiment and give its verdict. The run directory keeps everything that was seen.
+    """Run an experiment and print its verdict. The run directory keeps all records.
 
-    Of a FILE with a matrix every variant is run, each in a run directory of its own below one.
+    If FILE has a matrix, every variant runs, each in its own run directory below one.
     """
-    from chaoskit.cli.run_matrix import series
-    from chaoskit.cli.run_one import RunOptions, single
+    from chaoskit.cli.run_matrix import run_series
+    from chaoskit.cli.run_one import RunOptions, run_single
     from chaoskit.clock import wall
     from chaoskit.spec.matrix import load_variants
     from chaoskit.substrate.selection import SubstrateOptions
 
-    told = load_variants(file)
+    loaded = load_variants(file)
     stamp = wall().replace(":", "").replace("-", "").removesuffix("+0000")
-    directory = out or Path("runs") / f"{told.each[0].experiment.name}-{stamp}"
-    order = RunOptions(SubstrateOptions(substrate.value, kernel, clock.value), directory, verify_repeatable)
-    if told.axes and variant is None:
-        raise typer.Exit(series(told, order))
-    raise typer.Exit(single(told.named(variant), order))
+    directory = out or Path("runs") / f"{loaded.each[0].experiment.name}-{stamp}"
+    options = RunOptions(SubstrateOptions(substrate.value, kernel, clock.value), directory, verify_repeatable)
+    if loaded.axes and variant is None:
+        raise typer.Exit(run_series(loaded, options))
+    raise typer.Exit(run_single(loaded.named(variant), options))

@@ -1,7 +1,7 @@
-"""All variants of a matrix, one after the other.
+"""Runs all variants of a matrix, one after the other.
 
-Each has a run directory of its own below one. The first Ctrl-C ends the rest; so does a variant that could
-not put everything back. A variant that is refused half-way does not keep the others from running.
+Each has its own run directory below one. The first Ctrl-C ends the series; so does a variant that could not restore
+everything. The series goes on after a variant that is refused midway.
 """
 
 from __future__ import annotations
@@ -25,39 +25,39 @@ from chaoskit.spec.matrix import Variant, Variants
 from chaoskit.substrate.selection import choose_each
 
 
-def series(told: Variants, order: RunOptions) -> int:
-    """Run all of them and show them side by side. Returns the exit code of the worst.
+def run_series(variants: Variants, options: RunOptions) -> int:
+    """Run all variants and show them side by side. Returns the worst exit code.
 
-    Raises RefusedError before the first one when this machine cannot do one of them.
+    Raises RefusedError before the first one if this machine cannot run one of them.
     """
-    plans = [prepare(variant.experiment, to_run=True) for variant in told.each]
-    substrates = choose_each(plans, order.wish)
-    top, screen = create(order.directory, {EXPERIMENT: told.text}), Screen()
+    plans = [prepare(variant.experiment, to_run=True) for variant in variants.each]
+    substrates = choose_each(plans, options.substrate)
+    top, screen = create(options.directory, {EXPERIMENT: variants.text}), Screen()
     reasons = "; ".join(dict.fromkeys(why for _, why in substrates))
     screen.print(titled(plans[0].name, f": {len(plans)} variants, {reasons}"))
     rows: list[Row] = []
     codes = set()
-    with InterruptHandler() as ear:
-        for variant, plan, (substrate, _) in zip(told.each, plans, substrates, strict=True):
+    with InterruptHandler() as interrupts:
+        for variant, plan, (substrate, _) in zip(variants.each, plans, substrates, strict=True):
             job = Job(plan, substrate, create(top / variant.name, files(variant, plan)))
-            _attempt(job, screen, ear, f"{len(rows) + 1}/{len(plans)} {variant.name}: ")
+            _run_variant(job, screen, interrupts, f"{len(rows) + 1}/{len(plans)} {variant.name}: ")
             rows.append(_row(variant, top))
             screen.print(matrix.one_line(rows[-1], len(rows), len(plans)), soft_wrap=True)
-            if rows[-1].how == "finished" and order.is_verified and not ear.heard:
-                codes.add(UNDECIDED if differs(job, variant, screen, ear) else 0)
-            if ear.heard or rows[-1].how == "dirty":
+            if rows[-1].how == "finished" and options.is_verified and not interrupts.received:
+                codes.add(UNDECIDED if differs(job, variant, screen, interrupts) else 0)
+            if interrupts.received or rows[-1].how == "dirty":
                 break
-        conclude(top, *_how(rows, len(plans), ear))
-    found = beside(told, top, (*rows, *(row(variant, top) for variant in told.each[len(rows) :])))
+        conclude(top, *_outcome(rows, len(plans), interrupts))
+    comparison = beside(variants, top, (*rows, *(row(variant, top) for variant in variants.each[len(rows) :])))
     screen.print()
-    matrix.render(found, screen)
-    return worst({found.exit_code, *codes})
+    matrix.render(comparison, screen)
+    return worst({comparison.exit_code, *codes})
 
 
-def _attempt(job: Job, screen: Screen, ear: InterruptHandler, label: str) -> None:
-    """Run it. A refusal half-way is written down as how it went."""
+def _run_variant(job: Job, screen: Screen, interrupts: InterruptHandler, label: str) -> None:
+    """Run it. A refusal midway is recorded as its outcome."""
     try:
-        watch(job, screen, ear, label)
+        watch(job, screen, interrupts, label)
     except RefusedError as error:
         if how_it_went(job.directory, is_experiment=True)[0] == "interrupted":
             conclude(job.directory, "refused", str(error))
@@ -70,10 +70,10 @@ def _row(variant: Variant, top: Path) -> Row:
     return found
 
 
-def _how(rows: Sequence[Row], count: int, ear: InterruptHandler) -> tuple[str, str]:
-    """How it went as a whole: what a variant did is told by the variant."""
+def _outcome(rows: Sequence[Row], count: int, interrupts: InterruptHandler) -> tuple[str, str]:
+    """The outcome of the series; each variant has its own."""
     if rows[-1].how == "dirty":
-        return "dirty", f"{rows[-1].name} was not put back"
-    if ear.heard and (len(rows) < count or rows[-1].how == "interrupted"):
-        return "interrupted", ear.heard.name
+        return "dirty", f"{rows[-1].name} was not restored"
+    if interrupts.received and (len(rows) < count or rows[-1].how == "interrupted"):
+        return "interrupted", interrupts.received.name
     return "finished", ""

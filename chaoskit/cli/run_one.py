@@ -1,4 +1,4 @@
-"""One experiment to its verdict."""
+"""Runs one experiment and shows its verdict."""
 
 from __future__ import annotations
 
@@ -24,47 +24,47 @@ from chaoskit.terminal import ascii_json
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a user asked for beside the file; `is_verified`: every run is done twice, and compared."""
+    """Options of a run beside the file. `is_verified`: every run is done twice and compared."""
 
-    wish: SubstrateOptions
+    substrate: SubstrateOptions
     directory: Path
     is_verified: bool
 
 
-def single(variant: Variant, order: RunOptions) -> int:
-    """Run it and show what it found. Returns the exit code."""
+def run_single(variant: Variant, options: RunOptions) -> int:
+    """Run it and show its result. Returns the exit code."""
     plan = prepare(variant.experiment, to_run=True)
-    substrate, why = choose(plan.needs, order.wish, plan.interface)
-    job = Job(plan, substrate, create(order.directory, files(variant, plan)))
+    substrate, why = choose(plan.needs, options.substrate, plan.interface)
+    job = Job(plan, substrate, create(options.directory, files(variant, plan)))
     screen = Screen()
     screen.print(titled(plan.name, f": {why}"))
-    with InterruptHandler() as ear:
-        code = watch(job, screen, ear)
-    result = understood(job.directory)
+    with InterruptHandler() as interrupts:
+        code = watch(job, screen, interrupts)
+    result = analyse_and_write(job.directory)
     console.render(result, screen)
-    if order.is_verified and result.outcome.how == "finished":
-        with InterruptHandler() as ear:
-            return UNDECIDED if differs(job, variant, screen, ear) else result.exit_code
+    if options.is_verified and result.outcome.how == "finished":
+        with InterruptHandler() as interrupts:
+            return UNDECIDED if differs(job, variant, screen, interrupts) else result.exit_code
     return max(code, result.exit_code)
 
 
 def files(variant: Variant, plan: Plan) -> dict[str, str]:
-    """What a run directory holds first."""
+    """The files that a new run directory starts with."""
     return {EXPERIMENT: variant.text, PLAN: ascii_json(plan.model_dump_json(indent=1)) + "\n"}
 
 
-def differs(job: Job, variant: Variant, screen: Screen, ear: InterruptHandler) -> bool:
-    """Run it again, and say whether every byte is the same."""
+def differs(job: Job, variant: Variant, screen: Screen, interrupts: InterruptHandler) -> bool:
+    """Run it again. Returns whether a byte of the records differs."""
     again = create(job.directory / "again", files(variant, job.plan))
-    watch(replace(job, directory=again), screen, ear, "again: ")
-    understood(again)
+    watch(replace(job, directory=again), screen, interrupts, "again: ")
+    analyse_and_write(again)
     difference = first_difference(job.directory, again)
     screen.print(styled(f"repeated: {difference or 'every byte the same'}"))
     return bool(difference)
 
 
-def understood(directory: Path) -> Result:
-    """What the run in this directory found, which is written down there too."""
+def analyse_and_write(directory: Path) -> Result:
+    """The result of the run in this directory; also writes result.json there."""
     result = analyse(directory)
     write_result(result, directory)
     return result

@@ -1,4 +1,4 @@
-"""`chaoskit schema`: what an editor needs to complete and check experiment files."""
+"""`chaoskit schema`: prints the JSON Schema of experiment files, for editors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from chaoskit.terminal import say_json
 
 
 def schema() -> None:
-    """Print the JSON Schema of experiment files. For editors (yaml-language-server)."""
+    """Print the JSON Schema of experiment files. For editors, such as those with yaml-language-server."""
     import json
 
     from chaoskit.spec.experiment import Experiment

@@ -1,4 +1,4 @@
-"""`chaoskit serve`: the reference server by itself, for trying a client or a probe."""
+"""`chaoskit serve`: runs the reference server, to try a client or a probe."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from chaoskit.units import Duration
 
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 for any free one.")] = 8000,
     first_token: Annotated[str, typer.Option(help="Median time to the first token.")] = "150ms",
-    first_token_p99: Annotated[str, typer.Option(help="Its 99th percentile.")] = "400ms",
-    token_interval: Annotated[str, typer.Option(help="Time from token to token.")] = "20ms",
+    first_token_p99: Annotated[str, typer.Option(help="99th percentile of it.")] = "400ms",
+    token_interval: Annotated[str, typer.Option(help="Time between tokens.")] = "20ms",
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same texts and times.")] = 0,
-    cert: Annotated[Path | None, typer.Option(help="Certificate chain in PEM: serve over TLS.")] = None,
-    key: Annotated[Path | None, typer.Option(help="Its private key in PEM.")] = None,
+    cert: Annotated[Path | None, typer.Option(help="Certificate chain (PEM), to serve TLS.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Private key (PEM) of the certificate.")] = None,
 ) -> None:
-    """Run the reference token server. OpenAI, Anthropic and Ollama APIs over HTTP/1.1 and HTTP/2."""
+    """Run the reference token server. It speaks the OpenAI, Anthropic and Ollama APIs over HTTP/1.1 and HTTP/2."""
     import asyncio
 
     from chaoskit.server.app import listen, serve_until_signal, tls
@@ -40,9 +40,9 @@ def serve(
     if script.first_token_p99 < script.first_token_median:
         raise SpecError(f"--first-token-p99 {first_token_p99} is below --first-token {first_token}")
     listener = listen(host, port)
-    say(_greeting(listener.getsockname(), script.tls is not None))
+    say(_banner(listener.getsockname(), script.tls is not None))
     if not _is_loopback(listener.getsockname()[0]):
-        complain("anybody who can reach this address may use it; for this machine alone: --host 127.0.0.1")
+        complain("everyone who can reach this address can use the server; for this machine only: --host 127.0.0.1")
     sign = asyncio.run(serve_until_signal(listener, script))
     raise typer.Exit(128 + sign)
 
@@ -55,15 +55,15 @@ def _duration(option: str, text: str) -> Duration:
 
 
 def _is_loopback(host: str) -> bool:
-    """Whether only this machine reaches that address."""
+    """Whether the address can be reached from this machine only."""
     from ipaddress import ip_address
 
     address = ip_address(host.partition("%")[0])
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
-def _greeting(address: tuple[str, int], secure: bool) -> str:
-    """The URL, and something to type."""
+def _banner(address: tuple[str, int], secure: bool) -> str:
+    """The URL, and a command to try."""
     host, port = address[:2]
     url = f"http{'s' if secure else ''}://{f'[{host}]' if ':' in host else host}:{port}"
     body = '{"model":"any","messages":[{"role":"user","content":"hi"}],"stream":true,"max_tokens":50}'

@@ -1,4 +1,4 @@
-"""`chaoskit status`: what is in force on this machine, until when, and by whom."""
+"""`chaoskit status`: shows the leases on this machine: since when, until when, started by whom."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from chaoskit.terminal import say_json
 
 
 def status(
-    lease: Annotated[str | None, typer.Argument(metavar="[LEASE]", help="Only this one.")] = None,
+    lease: Annotated[str | None, typer.Argument(metavar="LEASE", help="Show only this lease.")] = None,
     json: Annotated[
-        bool, typer.Option("--json", help="As JSON. With one lease in it, chaoskit inject - repeats that.")
+        bool, typer.Option("--json", help="Print JSON; chaoskit inject - accepts that of one lease.")
     ] = False,
 ) -> None:
-    """Show what is in force. Since when, until when, by whom, whom it hits; and what is owed. Needs no rights."""
+    """Show the leases in force and changes not yet restored. Needs no privileges."""
     import os
     from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""`chaoskit validate FILE...`: is this an experiment?"""
+"""`chaoskit validate FILE...`: checks experiment files."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import typer
 from chaoskit.terminal import say
 
 
-def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Experiment files.")]) -> None:
-    """Check experiment files. Every mistake is answered with file, line and what was expected."""
+def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Experiment files.")]) -> None:
+    """Check experiment files. Each error gives file, line, and what was expected."""
     from chaoskit.errors import SpecError
     from chaoskit.plan.compile import compile_plan
     from chaoskit.plan.stage import placeholder_lookups
     from chaoskit.spec.matrix import load_variants
 
-    complaints = []
+    errors = []
     for file in files:
         try:
             experiments = [variant.experiment for variant in load_variants(file).each]
             plans = [compile_plan(experiment, placeholder_lookups(experiment)) for experiment in experiments]
         except SpecError as error:
-            complaints.append(str(error))
+            errors.append(str(error))
             continue
         warnings = list(dict.fromkeys(warning for plan in plans for warning in plan.warnings))
-        told = [f"{len(plans)} variants"] if len(plans) > 1 else []
-        told += [f"{len(warnings)} warning(s)"] if warnings else []
-        say(", ".join([f"{file}: ok", plans[0].name, *told]))
+        remarks = [f"{len(plans)} variants"] if len(plans) > 1 else []
+        remarks += [f"{len(warnings)} warning(s)"] if warnings else []
+        say(", ".join([f"{file}: ok", plans[0].name, *remarks]))
         for warning in warnings:
             say(f"  warning: {warning}")
-    if complaints:
-        raise SpecError("\n".join(complaints))
+    if errors:
+        raise SpecError("\n".join(errors))

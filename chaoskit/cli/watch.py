@@ -1,4 +1,4 @@
-"""Looking on while an experiment runs elsewhere, to its end."""
+"""Runs an experiment in its substrate and shows its progress until it ends."""
 
 from __future__ import annotations
 
@@ -13,46 +13,46 @@ from chaoskit.plan.model import Plan
 from chaoskit.records.directory import conclude
 from chaoskit.report.live import Live
 from chaoskit.report.screen import Screen
-from chaoskit.substrate.running import last_words
+from chaoskit.substrate.running import log_tail
 from chaoskit.substrate.selection import Substrate
 from chaoskit.terminal import complain
 
 _TICK = 200_000_000
-_REPORT = 16  # lines of a crash report at the most
+_REPORT = 16  # lines of a crash report that are shown
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run: what to do, where it runs, the directory that it writes in."""
+    """One run: its plan, its substrate, its run directory."""
 
     plan: Plan
     substrate: Substrate
     directory: Path
 
 
-def watch(job: Job, screen: Screen, ear: InterruptHandler, label: str = "") -> int:
-    """Run it, showing how it goes behind `label`. Returns its exit code."""
+def watch(job: Job, screen: Screen, interrupts: InterruptHandler, label: str = "") -> int:
+    """Run it and show its progress after `label`. Returns its exit code."""
     plan, clock = job.plan, RealClock()
     running = job.substrate.start(job.directory, plan.length + plan.drain, plan.seed)
-    ear.of(running)
+    interrupts.forward_to(running)
     try:
         with Live(plan, job.directory, screen, label) as live:
             while running.poll() is None:
                 live.tick()
                 clock.sleep_until(clock.now() + _TICK)
     finally:
-        ear.of(None)
-    return _ended(job, running.finish(), running.log)
+        interrupts.forward_to(None)
+    return _exit_code(job, running.finish(), running.log)
 
 
-def _ended(job: Job, code: int, log: Path) -> int:
-    """The exit code. A mistake of ours is told here, for its report is in the log, and written down if it is not yet.
+def _exit_code(job: Job, code: int, log: Path) -> int:
+    """The exit code. A crash is shown here, because its report is in the log, and recorded unless it is already.
 
-    A conductor never returns 1, but a Python that cannot even start does.
+    A conductor never returns 1, but a Python that cannot start does.
     """
     if code not in (1, EXIT_SOFTWARE):
         return code
     if how_it_went(job.directory, is_experiment=True)[0] == "interrupted":
         conclude(job.directory, "crashed", f"before the experiment began; see {log.name}")
-    complain(f"a mistake in chaoskit ended the run, {log} has its report:{last_words(log, _REPORT)}")
+    complain(f"a mistake in chaoskit ended the run, {log} has its report:{log_tail(log, _REPORT)}")
     return EXIT_SOFTWARE

@@ -1,1 +1,1 @@
-"""The path-MTU doctor: how large a packet may be on its way to a host, who says so, and whether TCP heeds it."""
+"""Examines the path MTU to a host: how large packets may be, which router signals it, what TCP does."""

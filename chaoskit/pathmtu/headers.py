@@ -1,7 +1,7 @@
-"""The headers of packets that come from anybody: IP, and TCP's options.
+"""Parses IP headers and TCP options of untrusted packets.
 
-Rules: no byte is read that is not there, and no length is believed that a packet tells of itself; what breaks off
-or contradicts itself is None. Sources: RFC 791, RFC 8200, RFC 9293 (3.1 and 3.2).
+Rules: nothing is read beyond the end, and no length field is trusted; a truncated or inconsistent header is None.
+Sources: RFC 791, RFC 8200, RFC 9293 (3.1 and 3.2).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _MSS = 2
 
 @dataclass(frozen=True, slots=True)
 class Ip:
-    """An IP header, and what follows it. `ttl` is the hop limit in version 6."""
+    """An IP header and its payload. `ttl` is the hop limit in version 6."""
 
     protocol: int
     ttl: int
@@ -26,7 +26,7 @@ class Ip:
 
 @dataclass(frozen=True, slots=True)
 class Tcp:
-    """What is looked at of a TCP header. `mss` is None when there is no such option, or it breaks off."""
+    """The used fields of a TCP header. `mss` is None if the option is missing or truncated."""
 
     source: int
     target: int
@@ -35,7 +35,7 @@ class Tcp:
 
 
 def ip4(data: bytes) -> Ip | None:
-    """A packet of IPv4, or the beginning of one that a router quotes."""
+    """An IPv4 packet, or the beginning of one that an ICMP error quotes."""
     size = (data[0] & 15) * 4 if data else 0
     if size < 20 or size > len(data):
         return None
@@ -44,7 +44,7 @@ def ip4(data: bytes) -> Ip | None:
 
 
 def ip6(data: bytes) -> Ip | None:
-    """A packet of IPv6 without extension headers, or the beginning of one that a router quotes."""
+    """An IPv6 packet without extension headers, or the beginning of one that an ICMP error quotes."""
     if len(data) < 40:
         return None
     source, target = socket.inet_ntop(socket.AF_INET6, data[8:24]), socket.inet_ntop(socket.AF_INET6, data[24:40])
@@ -62,7 +62,7 @@ def tcp(data: bytes) -> Tcp | None:
 def _mss(options: bytes) -> int | None:
     at = 0
     while at < len(options) and options[at] != 0:  # 0 ends the list
-        if options[at] == 1:  # a filler
+        if options[at] == 1:  # no-operation
             at += 1
             continue
         length = options[at + 1] if at + 1 < len(options) else 0

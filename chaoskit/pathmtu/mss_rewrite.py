@@ -1,33 +1,33 @@
-"""Where the MSS of a SYN is rewritten: SYNs that end at the hops between here and the host, and what these quote. Pure.
+"""Finds the hop that rewrites the MSS of SYNs, from the SYNs that ICMP errors quote. Pure.
 
-A router that quotes a SYN with the MSS that it was sent with lies before whoever rewrites it; one that quotes another
-lies behind him, or is it itself: Linux counts a packet's hops before its forward rules are asked. Many quote too
-little to tell (RFC 792 asks for eight bytes of TCP, RFC 1812 for more). A lost answer makes the two hops lie further
-apart and never wrong: each is asked twice. SYN-ACKs leave no such traces.
+SYNs expire at the hops between this machine and the host. A router that quotes the original MSS is before the hop that
+rewrites it; one that quotes another MSS is behind it, or is that hop (Linux decrements the TTL before its forward
+rules). Many quote too little (RFC 792 requires eight bytes of TCP, RFC 1812 more). Each hop is probed twice; a lost
+answer widens the interval, and never makes it wrong. A rewrite of SYN-ACKs cannot be located.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from chaoskit.pathmtu.probes import SECOND, Clamp, Ends, Expired, Hop, Pause, Probe, Reply, Silence, Talk
+from chaoskit.pathmtu.probes import SECOND, Clamp, Endpoints, Expired, Hop, NoReply, Pause, Probe, Procedure, Reply
 
-_BREATH = SECOND
+_RATE_LIMIT_PAUSE = SECOND
 
 
-def find_clamp(ends: Ends, far: int) -> Talk[Clamp | None]:
-    """Halve the way to the host, which is `far` hops away. None when no router tells."""
+def find_clamp(endpoints: Endpoints, distance: int) -> Procedure[Clamp | None]:
+    """Bisect the path to the host, which is `distance` hops away. None if no router quotes enough."""
     found = Clamp(Hop(0, None), None, None)
-    left = list(range(1, far))
+    left = list(range(1, distance))
     while left:
         at = left.pop(len(left) // 2)
-        probe = Probe("tcp", ends.bare_syn, at)
+        probe = Probe("tcp", endpoints.bare_syn, at)
         (answer,) = yield (probe,)
-        if isinstance(answer, Silence):
-            yield Pause(_BREATH)
+        if isinstance(answer, NoReply):
+            yield Pause(_RATE_LIMIT_PAUSE)
             (answer,) = yield (probe,)
         match answer:
-            case Expired(hop=address, mss=mss) if mss == ends.offered_mss:
+            case Expired(hop=address, mss=mss) if mss == endpoints.offered_mss:
                 found = replace(found, before=Hop(at, address))
                 left = [hop for hop in left if hop > at]
             case Expired(hop=address, mss=int(mss)):

@@ -1,4 +1,4 @@
-"""From the words of a command to an examination: the address, the way there, the rights that there are."""
+"""Prepares an examination from the options of a command: address, route, privileges."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ from chaoskit.clock import Clock, RealClock
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.kernel.host_lookups import resolve
 from chaoskit.kernel.route_lookup import first_hop
-from chaoskit.pathmtu.error_queue import ErrorQueueWire
-from chaoskit.pathmtu.examination import Findings, Patient, examine
-from chaoskit.pathmtu.probes import Ends, Volley
-from chaoskit.pathmtu.transport import Meter, Wire
+from chaoskit.pathmtu.error_queue import ErrorQueueSocket
+from chaoskit.pathmtu.examination import Findings, Setup, examine
+from chaoskit.pathmtu.probes import Burst, Endpoints
+from chaoskit.pathmtu.transport import Budget, ProbeSocket
 from chaoskit.units import Duration
 
-PACKETS = 120  # enough for the worst path that tests know
+PACKETS = 120  # enough for the worst path in the tests
 _LEAST, _MOST = 20, 10_000
 _SHORTEST, _LONGEST = Duration.parse("1s"), Duration.parse("1h")
-_PORT = 443  # whose SYN-ACK is looked at when no port was named
+_PORT = 443  # for the MSS in its SYN-ACK, if no port is given
 
 
 @dataclass(frozen=True)
 class Examination:
-    """Everything is known but the path."""
+    """Everything that an examination needs."""
 
-    patient: Patient
+    setup: Setup
     packets: int
     time: Duration
 
-    def run(self, tell: Callable[[Volley], None], clock: Clock | None = None) -> Findings:
-        """Examine, by raw sockets where we may. Raises RefusedError."""
+    def run(self, on_send: Callable[[Burst], None], clock: Clock | None = None) -> Findings:
+        """Run it, with raw sockets if permitted. Raises RefusedError."""
         clock = clock or RealClock()
         with ExitStack() as stack:
             return examine(
-                self.patient, self._wire(clock, stack), Meter(self.packets, clock.now() + self.time), clock, tell
+                self.setup, self._socket(clock, stack), Budget(self.packets, clock.now() + self.time), clock, on_send
             )
 
-    def _wire(self, clock: Clock, stack: ExitStack) -> Wire:
+    def _socket(self, clock: Clock, stack: ExitStack) -> ProbeSocket:
         if not _may_send_raw():
-            return stack.enter_context(ErrorQueueWire(self.patient.ends, clock))
+            return stack.enter_context(ErrorQueueSocket(self.setup.endpoints, clock))
         from chaoskit.pathmtu.raw_sockets import (
-            RawWire,  # here, not at the top: it loads scapy, which reads its user's files
+            RawProbeSocket,  # not at the top: it loads scapy, which reads files of its user
         )
 
-        return stack.enter_context(RawWire(self.patient.ends, os.getpid(), clock))
+        return stack.enter_context(RawProbeSocket(self.setup.endpoints, os.getpid(), clock))
 
 
 def _may_send_raw() -> bool:
@@ -61,10 +61,10 @@ def _may_send_raw() -> bool:
 
 
 def prepare(host: str, port: int | None, ip: str | None, packets: int, time: str) -> Examination:
-    """Look everything up. Raises SpecError for words that make no sense, RefusedError without address or route."""
+    """Resolve address and route. Raises SpecError for invalid options, RefusedError without address or route."""
     if not _LEAST <= packets <= _MOST:
         raise SpecError(
-            f"--max-packets: {packets} is out of bounds; {_LEAST} to {_MOST}, and {PACKETS} tell most paths"
+            f"--max-packets: {packets} is out of bounds; {_LEAST} to {_MOST}, and {PACKETS} are enough for most paths"
         )
     try:
         limit = Duration.parse(time)
@@ -74,13 +74,13 @@ def prepare(host: str, port: int | None, ip: str | None, packets: int, time: str
         raise SpecError(f"--max-time: {limit} is out of bounds; 1s to 1h, and 30s are enough for most paths")
     target = _address(host, _version(ip))
     if ":" in target and ip_address(target).is_link_local:
-        raise SpecError(f"{target} is link-local, one link long: name a host by an address that routers forward")
+        raise SpecError(f"{target} is link-local, so its path is one link: give an address that routers forward")
     first = first_hop(target)
     if first.is_local:
-        raise SpecError(f"{host} is this machine itself, and no path leads there: name another host")
+        raise SpecError(f"{host} is this machine itself, which has no path: give another host")
     version: Literal[4, 6] = 6 if ":" in target else 4
-    ends = Ends(version, first.source, target, port or _PORT)
-    return Examination(Patient(host, ends, first, may_send_body=port is not None), packets, limit)
+    endpoints = Endpoints(version, first.source, target, port or _PORT)
+    return Examination(Setup(host, endpoints, first, may_send_body=port is not None), packets, limit)
 
 
 def _version(ip: str | None) -> int | None:
@@ -94,7 +94,7 @@ def _version(ip: str | None) -> int | None:
 
 
 def _address(host: str, version: int | None) -> str:
-    """The first address of the host that is of this version; of IPv4 first."""
+    """The first address of the host of this IP version; None: the first in the resolver's order."""
     addresses = resolve(host)
     for address in addresses:
         if version in (None, ip_address(address).version):

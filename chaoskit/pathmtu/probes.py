@@ -1,7 +1,7 @@
-"""The nouns of the doctor: a probe, what can come back, and how those who decide talk with those who send.
+"""Defines probes, replies, and the results of the path MTU searches.
 
-Sizes are whole IP packets in bytes, headers included, as an MTU is; times are ns. Every probe forbids
-fragmentation on its way (RFC 1191's DF; IPv6 knows nothing else), whatever this machine has cached.
+Sizes are whole IP packets in bytes, headers included, as an MTU is; times are ns. Every probe forbids fragmentation
+(RFC 1191's DF; IPv6 routers never fragment), whatever path MTU this machine has cached.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, TypeVar
 
-How = Literal["echo", "udp", "tcp"]
-SMALL = 100  # bytes; no path is narrower, and a SYN with its options and some data fits
-FAR = 64  # hops; what Linux gives its own packets
+Method = Literal["echo", "udp", "tcp"]
+SMALL = 100  # bytes; every path passes it, and it holds a SYN with options and some data
+DEFAULT_TTL = 64  # Linux's default TTL
 SECOND = 10**9
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Probe:
-    """One packet: an echo request, a datagram to a port that nobody listens on, or a SYN, padded to `size`."""
+    """One packet: an echo request, a datagram to a port that is usually closed, or a SYN, padded to `size`."""
 
-    how: How
+    method: Method
     size: int
-    ttl: int = FAR
+    ttl: int = DEFAULT_TTL
 
 
 @dataclass(frozen=True)
 class Reply:
-    """The host itself answered. `ttl` as it arrived, `mss` as a SYN-ACK offers it; None where it says nothing."""
+    """A reply of the host itself. `ttl` as received, `mss` as in a SYN-ACK; None if absent."""
 
     ttl: int | None = None
     mss: int | None = None
@@ -37,7 +37,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class TooBig:
-    """`hop` says that its next link takes `mtu` bytes (0: it gives no number). `index`: how far away it seems."""
+    """`hop` reports that its next link takes `mtu` bytes (0: no number given). `index`: its apparent distance."""
 
     hop: str
     mtu: int
@@ -46,50 +46,50 @@ class TooBig:
 
 @dataclass(frozen=True)
 class Expired:
-    """`hop` is as far as the probe's TTL led. `mss`: a SYN's, as it got there; None when it does not quote so much."""
+    """The probe's TTL expired at `hop`. `mss`: of the SYN as quoted; None if the quote is too short."""
 
     hop: str
     mss: int | None = None
 
 
 @dataclass(frozen=True)
-class Barred:
-    """`hop` says that the host cannot be had that way."""
+class Unreachable:
+    """`hop` reports that the host is unreachable."""
 
     hop: str
     why: str
 
 
 @dataclass(frozen=True)
-class Silence:
-    """Nothing came in time."""
+class NoReply:
+    """No reply arrived in time."""
 
 
 @dataclass(frozen=True)
 class Pause:
-    """Nothing is sent for `length` ns: who limits the rate of his answers has some to give again."""
+    """Send nothing for `length` ns, so that rate-limited routers reply again."""
 
     length: int
 
 
-Answer: TypeAlias = Reply | TooBig | Expired | Barred | Silence
-Volley: TypeAlias = tuple[Probe, ...]
-Talk: TypeAlias = Generator[Volley | Pause, tuple[Answer, ...], T]
-"""Yields what to send, is sent what came back, in that order (of a Pause: nothing), and returns what it found."""
+Answer: TypeAlias = Reply | TooBig | Expired | Unreachable | NoReply
+Burst: TypeAlias = tuple[Probe, ...]
+Procedure: TypeAlias = Generator[Burst | Pause, tuple[Answer, ...], T]
+"""Yields bursts to send, receives their replies in the same order (none for a Pause), and returns a result."""
 
 
 @dataclass(frozen=True)
 class Hop:
-    """A router: how many hops away it is, and its address; None for what could not be seen."""
+    """A router: its distance in hops, and its address; None if unknown."""
 
     index: int | None
     address: str | None
 
 
 @dataclass(frozen=True)
-class Narrow:
-    """Where large packets end: `reached` is the last hop that they reach (index 0: this machine), `beyond` the first
-    that they do not, while small ones do (address None: the host, or hops that never answer)."""
+class DropPoint:
+    """Where large packets are lost: `reached` is the last hop that they reach (index 0: this machine), `beyond` the
+    first that only small ones reach (address None: the host, or hops that never answer)."""
 
     reached: Hop
     beyond: Hop
@@ -97,8 +97,8 @@ class Narrow:
 
 @dataclass(frozen=True)
 class Clamp:
-    """Where the MSS of our SYN is rewritten to `mss`: `before` is the last hop that it is seen to reach as it was sent
-    (index 0: this machine), `after` the first that it is seen not to (None: no such hop)."""
+    """Where the MSS of a SYN is rewritten to `mss`: `before` is the last hop that quotes the original
+    (index 0: this machine), `after` the first that quotes another (None: no such hop)."""
 
     before: Hop
     after: Hop | None
@@ -106,8 +106,8 @@ class Clamp:
 
 
 @dataclass(frozen=True)
-class Ends:
-    """The two ends of the path, as literal addresses of one IP version, and the TCP port that is asked."""
+class Endpoints:
+    """The two endpoints of the path, as literal addresses of one IP version, and the TCP port to probe."""
 
     version: Literal[4, 6]
     source: str
@@ -126,7 +126,7 @@ class Ends:
 
     @property
     def offered_mss(self) -> int:
-        """The MSS of our SYNs: no link limits it."""
+        """The MSS in the SYNs: the maximum, so that every rewrite shows."""
         return 65535 - self.header - 20
 
     def size_of(self, mss: int) -> int:

@@ -1,8 +1,8 @@
-"""Probes over raw sockets: what root, or CAP_NET_RAW, can send and hear.
+"""Sends and receives probes over raw sockets, which needs CAP_NET_RAW.
 
-Rules: the sockets forbid fragmentation and heed no cached path MTU (IP_PMTUDISC_PROBE, ip(7)), so that the kernel
-refuses nothing that the link takes. They hear what this machine's own firewall lets in, as the kernel does: what it
-drops is as good as never sent. TCP is heard from the host alone, ICMP from everybody, of few types.
+Rules: the sockets set DF and ignore the cached path MTU (IP_PMTUDISC_PROBE, ip(7)), so that the kernel refuses nothing
+that the link takes. They receive what this machine's firewall lets in, like the kernel's TCP. They receive TCP from
+the host only, and a few ICMP types from every address.
 """
 
 from __future__ import annotations
@@ -15,45 +15,47 @@ import struct
 from chaoskit.clock import Clock
 from chaoskit.errors import RefusedError
 from chaoskit.pathmtu.packets import Packets
-from chaoskit.pathmtu.probes import SECOND, Answer, Ends, How, Probe
+from chaoskit.pathmtu.probes import SECOND, Answer, Endpoints, Method, Probe
 from chaoskit.pathmtu.transport import refusal
 
 _MTU_DISCOVER = {4: (socket.IPPROTO_IP, 10), 6: (socket.IPPROTO_IPV6, 23)}  # IP_MTU_DISCOVER, IPV6_MTU_DISCOVER
 _PROBE = 3  # IP_PMTUDISC_PROBE
 _ICMP_FILTER = 1  # raw(7), also ICMPV6_FILTER
 _SOL_RAW = 255
-_HEARD = {4: (0, 3, 11), 6: (1, 2, 3, 129)}  # echo reply, unreachable, too big, time exceeded
+_ICMP_TYPES = {4: (0, 3, 11), 6: (1, 2, 3, 129)}  # echo reply, unreachable, too big, time exceeded
 _LONGEST = 65536
-_LOST = (errno.ENOBUFS, errno.EHOSTUNREACH, errno.EHOSTDOWN)  # as good as lost on the first link
+_LOST = (errno.ENOBUFS, errno.EHOSTUNREACH, errno.EHOSTDOWN)  # treated as lost on the first link
 
 
-class RawWire:
-    """A `Wire`; `start` as of `Packets`. Use as a context manager. Raises PermissionError without CAP_NET_RAW."""
+class RawProbeSocket:
+    """A `ProbeSocket`; `start` as in `Packets`. A context manager. Raises PermissionError without CAP_NET_RAW."""
 
-    ways: tuple[How, ...] = ("echo", "udp", "tcp")
+    methods: tuple[Method, ...] = ("echo", "udp", "tcp")
 
-    def __init__(self, ends: Ends, start: int, clock: Clock) -> None:
-        self._ends, self._packets, self._clock = ends, Packets(ends, start), clock
+    def __init__(self, endpoints: Endpoints, start: int, clock: Clock) -> None:
+        self._endpoints, self._packets, self._clock = endpoints, Packets(endpoints, start), clock
         family, icmp = (
-            (socket.AF_INET, socket.IPPROTO_ICMP) if ends.version == 4 else (socket.AF_INET6, socket.IPPROTO_ICMPV6)
+            (socket.AF_INET, socket.IPPROTO_ICMP)
+            if endpoints.version == 4
+            else (socket.AF_INET6, socket.IPPROTO_ICMPV6)
         )
         self._out = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW)
         self._icmp = socket.socket(family, socket.SOCK_RAW, icmp)
         self._tcp = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_TCP)
-        self._out.setsockopt(*_MTU_DISCOVER[ends.version], _PROBE)
-        if ends.version == 4:
-            heard = sum(1 << kind for kind in _HEARD[4])
-            self._icmp.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("=I", ~heard & 0xFFFF_FFFF))
+        self._out.setsockopt(*_MTU_DISCOVER[endpoints.version], _PROBE)
+        if endpoints.version == 4:
+            received = sum(1 << kind for kind in _ICMP_TYPES[4])
+            self._icmp.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("=I", ~received & 0xFFFF_FFFF))
         else:
             words = [0xFFFF_FFFF] * 8
-            for kind in _HEARD[6]:
+            for kind in _ICMP_TYPES[6]:
                 words[kind >> 5] &= ~(1 << (kind & 31))
             self._icmp.setsockopt(socket.IPPROTO_ICMPV6, _ICMP_FILTER, struct.pack("=8I", *words))
             for each in (self._icmp, self._tcp):
                 each.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
-        self._tcp.connect((ends.target, 0))
+        self._tcp.connect((endpoints.target, 0))
 
-    def __enter__(self) -> RawWire:
+    def __enter__(self) -> RawProbeSocket:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -61,31 +63,31 @@ class RawWire:
             each.close()
 
     def send(self, probe: Probe, token: int) -> None:
-        """As `Wire.send`."""
+        """As `ProbeSocket.send`."""
         try:
-            self._out.sendto(self._packets.build(probe, token), (self._ends.target, 0))
+            self._out.sendto(self._packets.build(probe, token), (self._endpoints.target, 0))
         except OSError as error:
             if error.errno not in _LOST:
-                raise RefusedError(refusal(self._ends.target, error)) from error
+                raise RefusedError(refusal(self._endpoints.target, error)) from error
 
     def receive(self, until: int) -> tuple[int, Answer] | None:
-        """As `Wire.receive`."""
+        """As `ProbeSocket.receive`."""
         while True:
             left = max(0, until - self._clock.now()) / SECOND
             ready, _, _ = select.select([self._icmp, self._tcp], [], [], left)
             if not ready:
                 return None
             for each in ready:
-                heard = self._read(each)
-                if heard is not None:
-                    return heard
+                received = self._read(each)
+                if received is not None:
+                    return received
 
     def _read(self, sock: socket.socket) -> tuple[int, Answer] | None:
         try:
             data, extra, _, sender = sock.recvmsg(_LONGEST, 64)
-        except OSError:  # what a router said of a SYN, told to the socket as well; the ICMP itself comes, too
+        except OSError:  # an ICMP error about a SYN; the ICMP message itself arrives as well
             return None
-        if self._ends.version == 4:
+        if self._endpoints.version == 4:
             if sock is self._icmp:
                 return self._packets.read_icmp4(data)
             return self._packets.read_tcp(data[(data[0] & 15) * 4 :], data[8])

@@ -1,6 +1,6 @@
-"""A path on paper: a `Wire` whose truth is known, for whoever tests those who decide.
+"""Simulates a path with known MTUs, to test the searches without a network.
 
-Its clock stands still but for waiting, so that minutes of silence cost nothing.
+Its clock advances only while waiting, so that long timeouts take no real time.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from chaoskit.clock import ManualClock
-from chaoskit.pathmtu.probes import FAR, Answer, Expired, How, Probe, Reply, Silence, TooBig
+from chaoskit.pathmtu.probes import DEFAULT_TTL, Answer, Expired, Method, NoReply, Probe, Reply, TooBig
 
-OFFERED = 65495  # the MSS of our SYNs over IPv4
+OFFERED_MSS = 65495  # the MSS in the SYNs over IPv4
 _RTT = 20_000_000  # ns
 
 
@@ -23,20 +23,20 @@ def _never(number: int, probe: Probe) -> bool:
 
 @dataclass
 class SimulatedPath:
-    """`mtus` are those of the links, the first one ours; router N stands before link N, and the host after the last.
+    """`mtus` are those of the links, starting at this machine; router N is before link N, the host after the last.
 
-    `silent` routers send no "too big", `mute` ones nothing at all, `terse` ones quote little; `told` is what the others
-    say instead of the truth. Router `clamp` rewrites the MSS of SYNs to `mss`. `loses` decides about each probe, by its
-    number, whether it is lost or its answer.
+    `silent` routers send no "too big", `unresponsive` ones nothing at all, `short_quotes` ones quote little;
+    `claimed_mtu` is what the others report instead of the true MTU. Router `clamp` rewrites the MSS of SYNs to `mss`.
+    `loses` decides for each probe, by its number, whether it or its reply is lost.
     """
 
     clock: ManualClock
     mtus: tuple[int, ...]
     silent: frozenset[int] = frozenset()
-    mute: frozenset[int] = frozenset()
-    terse: frozenset[int] = frozenset()
-    ways: tuple[How, ...] = ("echo", "udp", "tcp")
-    told: int | None = None
+    unresponsive: frozenset[int] = frozenset()
+    short_quotes: frozenset[int] = frozenset()
+    methods: tuple[Method, ...] = ("echo", "udp", "tcp")
+    claimed_mtu: int | None = None
     mss: int = 1460
     clamp: int | None = None
     loses: Callable[[int, Probe], bool] = _never
@@ -44,14 +44,14 @@ class SimulatedPath:
     _answers: deque[tuple[int, int, Answer]] = field(default_factory=deque)
 
     def send(self, probe: Probe, token: int) -> None:
-        """As `Wire.send`."""
+        """As `ProbeSocket.send`."""
         self.sent.append(probe)
-        answer = Silence() if self.loses(len(self.sent) - 1, probe) else self._answer(probe)
-        if not isinstance(answer, Silence):
+        answer = NoReply() if self.loses(len(self.sent) - 1, probe) else self._answer(probe)
+        if not isinstance(answer, NoReply):
             self._answers.append((self.clock.now() + _RTT, token, answer))
 
     def receive(self, until: int) -> tuple[int, Answer] | None:
-        """As `Wire.receive`."""
+        """As `ProbeSocket.receive`."""
         if self._answers and self._answers[0][0] <= until:
             at, token, answer = self._answers.popleft()
             self.clock.sleep_until(at)
@@ -62,21 +62,21 @@ class SimulatedPath:
     def _answer(self, probe: Probe) -> Answer:
         for link, mtu in enumerate(self.mtus):
             if link and probe.ttl == link:
-                return Silence() if link in self.mute else Expired(address(link), self._quoted(probe, link))
+                return NoReply() if link in self.unresponsive else Expired(address(link), self._quoted(probe, link))
             if probe.size > mtu:
-                if not link or link in self.silent | self.mute:
-                    return Silence()
-                return TooBig(address(link), mtu if self.told is None else self.told, link)
-        is_open = probe.how == "tcp"
-        return Reply(FAR - len(self.mtus) + 1, self.mss if is_open else None, is_open)
+                if not link or link in self.silent | self.unresponsive:
+                    return NoReply()
+                return TooBig(address(link), mtu if self.claimed_mtu is None else self.claimed_mtu, link)
+        is_open = probe.method == "tcp"
+        return Reply(DEFAULT_TTL - len(self.mtus) + 1, self.mss if is_open else None, is_open)
 
     def _quoted(self, probe: Probe, router: int) -> int | None:
-        """The MSS of what came to that router."""
-        if probe.how != "tcp" or router in self.terse:
+        """The MSS of the SYN as it arrives at that router."""
+        if probe.method != "tcp" or router in self.short_quotes:
             return None
-        return OFFERED if self.clamp is None or router <= self.clamp else self.mss
+        return OFFERED_MSS if self.clamp is None or router <= self.clamp else self.mss
 
 
 def address(router: int) -> str:
-    """What a router on paper is called."""
+    """The address of a simulated router."""
     return f"192.0.2.{router}"

@@ -1,8 +1,7 @@
-"""Between those who decide and those who send: counts every packet, keeps the time, waits no longer than it must.
+"""Sends the bursts of a procedure and collects the replies: counts packets, enforces limits, adapts timeouts.
 
-How long an answer is waited for comes from the quickest one so far (the first may have waited for a neighbour's
-address), so that a black hole costs a fifth of a second a probe on a short path. Late answers are no answers, but
-each doubles what is waited from then on.
+The reply timeout is based on the lowest RTT so far (the first reply may have waited for neighbour discovery), so that a
+lost probe costs 0.2 s on a short path. A late reply is ignored, but doubles the timeout from then on.
 """
 
 from __future__ import annotations
@@ -13,31 +12,31 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from chaoskit.clock import Clock
-from chaoskit.pathmtu.probes import SECOND, Answer, How, Pause, Probe, Reply, Silence, T, Talk, Volley
+from chaoskit.pathmtu.probes import SECOND, Answer, Burst, Method, NoReply, Pause, Probe, Procedure, Reply, T
 
 _MS = SECOND // 1000
 _FIRST, _LEAST, _MOST = SECOND, 200 * _MS, 3 * SECOND
 
 
-class Spent(Exception):
-    """The packets or the time that were allowed are used up."""
+class BudgetExhausted(Exception):
+    """The packets or the time of the budget are used up."""
 
 
-class Wire(Protocol):
-    """What carries probes. `ways` are those that it can send."""
+class ProbeSocket(Protocol):
+    """Sends and receives probes. `methods` are those that it can send."""
 
-    ways: tuple[How, ...]
+    methods: tuple[Method, ...]
 
     def send(self, probe: Probe, token: int) -> None:
-        """Send it, recognisable by its token (0, 1, 2, ...). Raises RefusedError when this machine will not."""
+        """Send it, identified by its token (0, 1, 2, ...). Raises RefusedError if the kernel refuses."""
 
     def receive(self, until: int) -> tuple[int, Answer] | None:
-        """The next answer with the token of its probe; None when the time has come."""
+        """The next reply with the token of its probe; None at `until`."""
 
 
 @dataclass
-class Meter:
-    """What was sent, of what may be, until when it may be. `cause`: what was used up first."""
+class Budget:
+    """Limits: a number of packets, and a time. `cause`: what was used up first."""
 
     packets: int
     until: int
@@ -50,86 +49,86 @@ class Meter:
         return max(0, self.packets - self.sent)
 
     def take(self, packets: int, now: int, after: int = 0) -> None:
-        """Count them before they are sent; `after`: how many more they may make our kernel send. Raises Spent."""
+        """Count packets before sending; `after`: more that the kernel may send in reply. Raises BudgetExhausted."""
         if packets + after > self.left:
             self.cause = self.cause or "packets"
-            raise Spent
+            raise BudgetExhausted
         if now >= self.until:
             self.cause = self.cause or "time"
-            raise Spent
+            raise BudgetExhausted
         self.sent += packets
 
 
 @dataclass
 class Transport:
-    """A wire and what was learnt about its timing; `tell` is called before each volley."""
+    """A socket and its timing so far; `on_send` is called before each burst."""
 
-    wire: Wire
+    socket: ProbeSocket
     clock: Clock
-    meter: Meter
-    tell: Callable[[Volley], None]
-    quickest: dict[How, int] = field(default_factory=dict)
-    _slowness: int = 1
+    budget: Budget
+    on_send: Callable[[Burst], None]
+    best_rtts: dict[Method, int] = field(default_factory=dict)
+    _timeout_factor: int = 1
     _sent: dict[int, tuple[Probe, int]] = field(default_factory=dict)
 
-    def converse(self, talk: Talk[T]) -> T:
-        """Carry a talk to its end. Raises Spent, and whatever the wire raises."""
+    def run(self, procedure: Procedure[T]) -> T:
+        """Run a procedure to its end. Raises BudgetExhausted, and what the socket raises."""
         try:
-            step = next(talk)
+            step = next(procedure)
             while True:
-                step = talk.send(self._pause(step) if isinstance(step, Pause) else self._exchange(step))
+                step = procedure.send(self._pause(step) if isinstance(step, Pause) else self._exchange(step))
         except StopIteration as end:
             found: T = end.value
             return found
 
     def _pause(self, pause: Pause) -> tuple[Answer, ...]:
-        self.clock.sleep_until(min(self.clock.now() + pause.length, self.meter.until))
+        self.clock.sleep_until(min(self.clock.now() + pause.length, self.budget.until))
         return ()
 
-    def _exchange(self, volley: Volley) -> tuple[Answer, ...]:
-        self.meter.take(len(volley), self.clock.now(), after=sum(probe.how == "tcp" for probe in volley))
-        self.tell(volley)
+    def _exchange(self, burst: Burst) -> tuple[Answer, ...]:
+        self.budget.take(len(burst), self.clock.now(), after=sum(probe.method == "tcp" for probe in burst))
+        self.on_send(burst)
         first = len(self._sent)
-        for token, probe in enumerate(volley, first):
-            self.wire.send(probe, token)
+        for token, probe in enumerate(burst, first):
+            self.socket.send(probe, token)
             self._sent[token] = (probe, self.clock.now())
         begun = self.clock.now()
         answers: dict[int, Answer] = {}
-        while len(answers) < len(volley):
-            heard = self.wire.receive(min(begun + self._patience(), self.meter.until))
-            if heard is None:
+        while len(answers) < len(burst):
+            received = self.socket.receive(min(begun + self._reply_timeout(), self.budget.until))
+            if received is None:
                 break
-            token, answer = heard
+            token, answer = received
             if token not in self._sent:
-                continue  # somebody else's, or made up
+                continue  # not of this examination, or forged
             self._time(token, answer)
             if token >= first:
                 answers.setdefault(token, answer)
-        return tuple(answers.get(token, Silence()) for token in range(first, first + len(volley)))
+        return tuple(answers.get(token, NoReply()) for token in range(first, first + len(burst)))
 
-    def _patience(self) -> int:
-        if not self.quickest:
+    def _reply_timeout(self) -> int:
+        if not self.best_rtts:
             return _FIRST
-        return min(max(_LEAST, 3 * min(self.quickest.values()) + 100 * _MS) * self._slowness, _MOST)
+        return min(max(_LEAST, 3 * min(self.best_rtts.values()) + 100 * _MS) * self._timeout_factor, _MOST)
 
     def _time(self, token: int, answer: Answer) -> None:
         probe, sent = self._sent[token]
-        took = self.clock.now() - sent
-        if self.quickest and took > self._patience():
-            self._slowness *= 2
+        elapsed = self.clock.now() - sent
+        if self.best_rtts and elapsed > self._reply_timeout():
+            self._timeout_factor *= 2
         if isinstance(answer, Reply):
-            self.quickest[probe.how] = min(took, self.quickest.get(probe.how, took))
+            self.best_rtts[probe.method] = min(elapsed, self.best_rtts.get(probe.method, elapsed))
             if answer.is_open:
-                self.meter.sent += 1  # our kernel knows nothing of this SYN, and resets what it opened, each time
+                self.budget.sent += 1  # the kernel has no socket for this SYN, and answers each SYN-ACK with a reset
 
 
 def refusal(target: str, error: OSError) -> str:
-    """What to say when this machine's kernel will not send."""
+    """The message for a send that the kernel refuses."""
     match error.errno:
         case errno.EPERM | errno.EACCES:
-            return f"this machine's own firewall keeps packets to {target} in: look at nft list ruleset, hook output"
+            return f"this machine's firewall drops packets to {target}: see nft list ruleset, hook output"
         case errno.ENETUNREACH:
             version = 6 if ":" in target else 4
-            return f"no route leads to {target}: ip -{version} route shows which there are"
+            return f"no route to {target}: ip -{version} route shows the routes"
         case _:
             return f"this machine cannot send to {target} ({error.strerror}): ip route get {target}"

@@ -24,7 +24,7 @@ from chaoskit.faults.netem import NetemSpec
 from chaoskit.faults.tc_format import format_setting
 from chaoskit.knobs import Clamp, Filter, Flow, Knob, Netem, Setting
 from chaoskit.report.styles import styled
-from chaoskit.spec.injection import Injection, Whom
+from chaoskit.spec.injection import Injection, TrafficSpec
 from chaoskit.terminal import ascii_json
 from chaoskit.topology.edge import affected_direction
 from chaoskit.topology.steering import CLAMP, HOOKS, IFBS, OneDirection
@@ -263,7 +263,7 @@ def _flows(pending: Iterable[PendingRestore]) -> Iterator[tuple[str | None, int 
                     yield each.flow.destination, each.flow.destination_port
 
 
-def _whom(whom: Whom) -> str:
+def _whom(whom: TrafficSpec) -> str:
     if whom.everything:
         return "everything"
     narrow = [

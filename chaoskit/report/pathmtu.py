@@ -14,8 +14,8 @@ from typing import Any
 from rich.console import Console
 
 from chaoskit.pathmtu.examination import Findings
-from chaoskit.pathmtu.probes import Clamp, Hop, Volley
-from chaoskit.pathmtu.verdict import Verdict, named, said
+from chaoskit.pathmtu.probes import Burst, Clamp, Hop
+from chaoskit.pathmtu.verdict import Verdict, describe_hop, expected_icmp
 from chaoskit.report.screen import live, one_line
 from chaoskit.report.styles import styled
 from chaoskit.terminal import ascii_json
@@ -44,27 +44,27 @@ class Progress:
         if self._screen is not None:
             self._screen.stop()
 
-    def tell(self, volley: Volley) -> None:
+    def tell(self, burst: Burst) -> None:
         """Show a volley that is about to be sent."""
-        self._sent += len(volley)
+        self._sent += len(burst)
         if self._screen is not None:
-            sizes = ", ".join(dict.fromkeys(str(probe.size) for probe in volley))
-            line = f"{self._host}: {self._sent} probes, now of {sizes} bytes, {volley[0].how}"
+            sizes = ", ".join(dict.fromkeys(str(probe.size) for probe in burst))
+            line = f"{self._host}: {self._sent} probes, now of {sizes} bytes, {burst[0].method}"
             self._screen.update(one_line(line), refresh=True)
 
 
 def render(findings: Findings, verdict: Verdict, console: Console) -> None:
     """What was found, the verdict in one sentence, what to type, and what cannot be seen from here."""
-    ends, first = findings.patient.ends, findings.patient.first
+    endpoints, first = findings.setup.endpoints, findings.setup.first
     via = f" via {first.gateway}" if first.gateway else ""
-    name = "" if findings.patient.host == ends.target else f" ({ends.target})"
-    _say(console, f"{findings.patient.host}{name}  IPv{ends.version} from {first.interface}{via}", "bold")
+    name = "" if findings.setup.host == endpoints.target else f" ({endpoints.target})"
+    _say(console, f"{findings.setup.host}{name}  IPv{endpoints.version} from {first.interface}{via}", "bold")
     for title, line in _lines(findings):
         _say(console, f"  {title:9} {line}")
     _say(console, verdict.sentence, _STYLES[verdict.exit_code])
-    for mend in verdict.mends:
-        _say(console, f"  {mend.what}")
-        _say(console, f"      {mend.why}", "dim")
+    for remedy in verdict.remedies:
+        _say(console, f"  {remedy.what}")
+        _say(console, f"      {remedy.why}", "dim")
     for note in verdict.notes:
         _say(console, f"  note: {note}", "dim")
 
@@ -74,7 +74,7 @@ def _say(console: Console, line: str, style: str = "") -> None:
 
 
 def _lines(found: Findings) -> Iterator[tuple[str, str]]:
-    first = found.patient.first
+    first = found.setup.first
     written = f", the route {first.route_mtu}" if first.route_mtu else ""
     cached = f", {first.cached_mtu} cached" if first.cached_mtu else ""
     yield "interface", f"{first.link_mtu} bytes{written}{cached}"
@@ -87,15 +87,15 @@ def _lines(found: Findings) -> Iterator[tuple[str, str]]:
         yield "clamp", _clamp(found.clamp)
     if found.body is not None and found.body.asked:
         yield "long body", f"{found.body.ending}: {found.body.acked} of {found.body.asked} bytes acknowledged"
-    yield "spent", f"{found.packets} packets, {found.took / _SECOND:.1f} s"
+    yield "spent", f"{found.packets} packets, {found.elapsed / _SECOND:.1f} s"
 
 
 def _answers(found: Findings) -> Iterator[str]:
-    names = {"echo": "ping", "udp": "UDP", "tcp": f"TCP port {found.patient.ends.port}"}
-    for way in found.ways:
-        if way in found.rtts:
-            state = f" {found.port}" if way == "tcp" else ""
-            yield f"{names[way]}{state} {found.rtts[way] / _MS:.1f} ms"
+    names = {"echo": "ping", "udp": "UDP", "tcp": f"TCP port {found.setup.endpoints.port}"}
+    for method in found.methods:
+        if method in found.rtts:
+            state = f" {found.port}" if method == "tcp" else ""
+            yield f"{names[method]}{state} {found.rtts[method] / _MS:.1f} ms"
     if found.mss is not None:
         yield f"MSS {found.mss}"
 
@@ -110,19 +110,19 @@ def _size(found: Findings) -> str:
 
 def _hop(found: Findings) -> str:
     if found.signal is not None:
-        return f'{named(found.where or Hop(None, found.signal.hop))} says "{said(found)}"'
-    if found.narrow is None:
+        return f'{describe_hop(found.where or Hop(None, found.signal.hop))} says "{expected_icmp(found)}"'
+    if found.drop_point is None:
         return ""
-    reached, beyond = found.narrow.reached, found.narrow.beyond
-    last = "the host" if beyond.address is None else named(beyond)
-    return f"{named(reached)} is the last that large packets reach; small ones reach {last} too"
+    reached, beyond = found.drop_point.reached, found.drop_point.beyond
+    last = "the host" if beyond.address is None else describe_hop(beyond)
+    return f"{describe_hop(reached)} is the last that large packets reach; small ones reach {last} too"
 
 
 def _clamp(clamp: Clamp) -> str:
     if clamp.after is None:
-        return f"none up to {named(clamp.before)}, which our SYN's MSS reaches as it was sent"
-    before = "" if clamp.before.index == 0 else f", and not yet at {named(clamp.before)}"
-    return f"our SYN's MSS is {clamp.mss} at {named(clamp.after)}{before}"
+        return f"none up to {describe_hop(clamp.before)}, which our SYN's MSS reaches as it was sent"
+    before = "" if clamp.before.index == 0 else f", and not yet at {describe_hop(clamp.before)}"
+    return f"our SYN's MSS is {clamp.mss} at {describe_hop(clamp.after)}{before}"
 
 
 def as_json(findings: Findings, verdict: Verdict) -> str:
@@ -132,20 +132,20 @@ def as_json(findings: Findings, verdict: Verdict) -> str:
 
 def document(found: Findings, verdict: Verdict) -> dict[str, Any]:
     """The object of `--json`."""
-    ends, first, body = found.patient.ends, found.patient.first, found.body
-    hop = found.where or (found.narrow.reached if found.narrow else None)
-    beyond = found.narrow.beyond if found.narrow else None
+    endpoints, first, body = found.setup.endpoints, found.setup.first, found.body
+    hop = found.where or (found.drop_point.reached if found.drop_point else None)
+    beyond = found.drop_point.beyond if found.drop_point else None
     clamp = found.clamp
     return {
         "schema": SCHEMA,
-        "host": found.patient.host,
-        "address": ends.target,
-        "ip": ends.version,
-        "port": ends.port,
+        "host": found.setup.host,
+        "address": endpoints.target,
+        "ip": endpoints.version,
+        "port": endpoints.port,
         "kind": verdict.kind,
         "verdict": verdict.sentence,
         "exit_code": verdict.exit_code,
-        "mend": [{"what": mend.what, "why": mend.why} for mend in verdict.mends],
+        "mend": [{"what": remedy.what, "why": remedy.why} for remedy in verdict.remedies],
         "notes": list(verdict.notes),
         "path_mtu": found.passes if found.is_exact else None,
         "passes": found.passes or None,
@@ -158,7 +158,7 @@ def document(found: Findings, verdict: Verdict) -> dict[str, Any]:
         "interface_mtu": first.link_mtu,
         "route_mtu": first.route_mtu,
         "cached_mtu": first.cached_mtu,
-        "rtt_ms": {way: round(rtt / _MS, 3) for way, rtt in found.rtts.items()},
+        "rtt_ms": {method: round(rtt / _MS, 3) for method, rtt in found.rtts.items()},
         "tcp_port": found.port,
         "mss": found.mss,
         "clamp": None
@@ -167,8 +167,8 @@ def document(found: Findings, verdict: Verdict) -> dict[str, Any]:
         "body": None if body is None else {"ending": body.ending, "asked": body.asked, "acked": body.acked},
         "privileged": found.is_privileged,
         "packets": found.packets,
-        "seconds": round(found.took / _SECOND, 3),
-        "spent": found.spent or None,
+        "seconds": round(found.elapsed / _SECOND, 3),
+        "spent": found.exhausted or None,
     }
 
 

@@ -1,1 +1,1 @@
-"""The experiment file: its words, and what is wrong with them, with file and line."""
+"""Reads experiment files: their keys and values, and errors with file and line."""

@@ -1,8 +1,8 @@
-"""The URL of an endpoint: what it must not hold, and how it is shown.
+"""Detects secrets in the URL of an endpoint, and redacts the URL for records and reports.
 
 A URL gets into process lists, shell histories, records and reports, so it must hold no secret. Rules: a URL with
-userinfo, or with a query or fragment that looks like a key, is refused, and the refusal does not repeat it; wherever a
-URL is shown or recorded, its query has its names alone.
+userinfo, or with a query or fragment that looks like a key, is refused, and the message does not repeat it; a URL that
+is shown or recorded keeps only the names of its query.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _SECRET_NAME = re.compile(
     r"|auth|authorization|credentials?|bearer|jwt"
 )
 _SECRET_VALUE = re.compile(
-    r"\b(?:sk|pk|rk|gsk|xai|hf|ghp|gho|ghs|github_pat|glpat|xox[abprs])[-_][\w-]{8,}"  # what vendors begin keys with
+    r"\b(?:sk|pk|rk|gsk|xai|hf|ghp|gho|ghs|github_pat|glpat|xox[abprs])[-_][\w-]{8,}"  # prefixes of vendors' keys
     r"|(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{20,}"  # random letters and digits
 )
 
 
 def secret_in(url: str) -> str | None:
-    """What of this URL looks like a secret, in words that do not repeat it; None when nothing does."""
+    """What in this URL looks like a secret, described without repeating it; None if nothing does."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -39,9 +39,9 @@ def secret_in(url: str) -> str | None:
 
 
 def redacted(url: str) -> str:
-    """The URL for people and records: without userinfo and fragment, each name of its query without its value.
+    """The URL for people and records: no userinfo, no fragment, and the names of its query without values.
 
-    Of any text, a server's too. Where nobody can tell where a password would end, nothing is shown.
+    Accepts any text, a server's too. Shows nothing where the end of a password cannot be told.
     """
     if "@" in url and not _has_authority(url):
         return HIDDEN
@@ -55,7 +55,7 @@ def redacted(url: str) -> str:
 
 
 def query_values(url: str) -> Iterator[str]:
-    """The values in its query, as they are written and as they are meant."""
+    """The values in its query, encoded and decoded."""
     for _, value in _pairs(urlsplit(url).query):
         yield from {value, unquote_plus(value)}
 
@@ -69,7 +69,7 @@ def _has_authority(url: str) -> bool:
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:
-    """Names and values as they are written; a part without a `=` is a value without a name."""
+    """Names and values, still encoded; a part without `=` is a value without a name."""
     found = []
     for part in _SEPARATORS.split(query) if query else ():
         name, equals, value = part.partition("=")
@@ -79,5 +79,5 @@ def _pairs(query: str) -> list[tuple[str, str]]:
 
 def _looks_secret(name: str, value: str) -> bool:
     words = [word.lower() for word in _WORD.findall(unquote_plus(name))]
-    is_named_so = any(_SECRET_NAME.fullmatch(word) for word in (*words, "".join(words)))
-    return (value != "" and is_named_so) or _SECRET_VALUE.search(unquote_plus(value)) is not None
+    has_secret_name = any(_SECRET_NAME.fullmatch(word) for word in (*words, "".join(words)))
+    return (value != "" and has_secret_name) or _SECRET_VALUE.search(unquote_plus(value)) is not None

@@ -1,7 +1,7 @@
-"""The words of an experiment file, and what each may hold.
+"""Defines the keys of an experiment file, and the values that each may have.
 
-The author's words in kebab-case are these fields; every quantity carries its unit. Nothing here looks at
-the machine. `load.py` reads a file into an `Experiment`, `objectives.py` reads the objectives' sentences.
+The keys are the names of the fields in kebab-case; every quantity has a unit. Nothing here looks at the machine.
+`load.py` reads a file into an `Experiment`, `objectives.py` parses the objectives.
 """
 
 from __future__ import annotations
@@ -29,47 +29,45 @@ _FAULT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
 
 
 class Timeouts(SpecModel):
-    """When the client gives up."""
+    """Timeouts of the client."""
 
     connect: Duration = Duration(5 * 10**9)
     first_token: Duration = Field(
-        Duration(10 * 10**9), description="From the request to its first token, whatever else comes."
+        Duration(10 * 10**9), description="From the request to its first token; other events do not extend it."
     )
-    idle: Duration = Field(Duration(5 * 10**9), description="The longest time from one token to the next.")
+    idle: Duration = Field(Duration(5 * 10**9), description="From one token to the next.")
     keepalive_extends_idle: bool = Field(
-        False, description="Comments, pings and events without text extend the idle time, too."
+        False, description="Comments, pings and events without text extend the idle time as well."
     )
-    stream: Duration | None = Field(
-        None, description="The longest that one stream may take in all. Default: to the end of the run."
-    )
+    stream: Duration | None = Field(None, description="Maximum duration of one stream. Default: to the end of the run.")
 
 
 class Limits(SpecModel):
-    """What one response may hold. A stream with more ends as `too_large`, and no other stream is affected."""
+    """Limits of one response. A stream that exceeds one ends as `too_large`; other streams are not affected."""
 
     events: Annotated[int, Field(ge=1, le=10**9)] = Field(500_000, description="Events and comments.")
-    body: Size = Field(Size(100 * 10**6), description="Bytes after the headers, as they come in.")
+    body: Size = Field(Size(100 * 10**6), description="Bytes after the headers, as received.")
     event: Size = Field(Size(10**6), description="Bytes of one event or one line.")
     headers: Size = Field(Size(64_000), description="Bytes of all headers, informational responses included.")
 
 
 class Workload(SpecModel):
-    """Who asks for what, how often."""
+    """The requests of the client: protocol, connections, arrival process, sizes, timeouts."""
 
     protocol: Protocol = "openai-chat"
     http: Literal["1.1", "2"] = "1.1"
     connections: Literal["fresh", "kept", "shared"] = Field(
         "fresh",
-        description="fresh: one per stream; kept: idle ones are used again; shared: streams share one (HTTP/2).",
+        description="fresh: one per stream; kept: idle ones are reused; shared: streams share one (HTTP/2).",
     )
-    request_rate: Frequency | None = Field(None, description="Open loop: requests start whatever came before.")
+    request_rate: Frequency | None = Field(None, description="Open loop: requests start independently of earlier ones.")
     burstiness: Annotated[float, Field(ge=0, le=100)] = Field(
         1.0,
-        description="Of the open loop: 1 is Poisson, 0 is a metronome, above 1 comes in bursts "
-        "(the gaps' squared coefficient of variation).",
+        description="Open loop: squared coefficient of variation of the gaps between requests; "
+        "0 is regular, 1 is Poisson, above 1 comes in bursts.",
     )
     max_concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
-        None, description="Closed loop: so many streams at a time, each followed at once by the next."
+        None, description="Closed loop: number of streams at a time; the next one starts when one ends."
     )
     prompt_size: Size = Size(1000)
     output_tokens: Annotated[int, Field(ge=1, le=100_000)] = 100
@@ -81,29 +79,29 @@ class Workload(SpecModel):
         if (self.request_rate is None) == (self.max_concurrency is None):
             raise ValueError("give either request-rate (open loop) or max-concurrency (closed loop)")
         if self.prompt_size > _LONGEST_PROMPT:
-            raise ValueError(f"prompt-size {self.prompt_size} is more than {_LONGEST_PROMPT}, which each stream holds")
+            raise ValueError(f"prompt-size {self.prompt_size} is more than the maximum, {_LONGEST_PROMPT}")
         if self.connections == "shared" and self.http != "2":
             raise ValueError('connections: shared needs http: "2"')
         return self
 
 
 class FirstToken(SpecModel):
-    """How long the server thinks: a log-normal with this median and 99th percentile."""
+    """Time to the first token: a log-normal distribution with this median and 99th percentile."""
 
     median: Duration
     p99: Duration
 
     @model_validator(mode="after")
-    def _ordered(self) -> FirstToken:
+    def _p99_is_not_below_the_median(self) -> FirstToken:
         if self.p99 < self.median:
             raise ValueError(f"p99 {self.p99} is below the median {self.median}")
         return self
 
 
 class Server(Host):
-    """The server's end, and the reference server's script.
+    """Host tuning of the server, and the schedule of its tokens.
 
-    The n-th token leaves at first token + n x interval, drift-free.
+    The n-th token leaves at first token + n x interval, without drift.
     """
 
     first_token: FirstToken = FirstToken(median=Duration(150_000_000), p99=Duration(400_000_000))
@@ -147,7 +145,7 @@ WrittenObjective = Annotated[Objective, BeforeValidator(_objective, json_schema_
 
 
 class Experiment(SpecModel):
-    """One question to one system."""
+    """One experiment: a question, where it runs, its load, its faults and its objectives."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
     question: Annotated[str, Field(min_length=1)]
@@ -155,31 +153,29 @@ class Experiment(SpecModel):
     workload: Workload
     client: Client = Client()
     server: Server = Server()
-    faults: dict[str, WrittenFaults] = Field(default_factory=dict, description="By name; one or a list of several.")
+    faults: dict[str, WrittenFaults] = Field(default_factory=dict, description="By name, one fault or a list.")
     timeline: Annotated[tuple[WrittenSpan, ...], Field(min_length=1, max_length=1000)]
     repeats: Annotated[int, Field(ge=1, le=1000)] = 1
     objectives: tuple[WrittenObjective, ...] = ()
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     matrix: dict[str, list[Any]] = Field(
         default_factory=dict,
-        description="Dotted paths of this file, each with the values to run it with. Every combination is an "
-        "experiment of its own, and has none.",
+        description="Dotted paths of this file, each with a list of values. Every combination becomes one variant, an "
+        "experiment without a matrix.",
     )
 
     @property
     def site(self) -> Site:
-        """Where its faults are, as far as the file tells: what an interface is called and is aimed at is looked up."""
+        """Where its faults apply, as far as the file says; the interface and the addresses are looked up later."""
         if isinstance(self.stage, InterfaceStage):
             return Interface(self.stage.interface or "eth0", TrafficSelector(protocol=self.stage.protocol))
         return Lab(int(self.stage.ip))
 
     @model_validator(mode="after")
-    def _of_one_place(self) -> Experiment:
+    def _fits_the_stage(self) -> Experiment:
         is_lab = not isinstance(self.stage, InterfaceStage)
         if not is_lab and "server" in self.model_fields_set:
-            raise error_at(
-                "the target is a server of its own, which nobody here can script; take server away", "server"
-            )
+            raise error_at("the target is a real server, which chaoskit cannot configure; remove server", "server")
         for name, parts in self.faults.items():
             for number, part in enumerate(parts):
                 mismatch = part.site_error(self.site)
@@ -188,7 +184,7 @@ class Experiment(SpecModel):
         return self
 
     @model_validator(mode="after")
-    def _hosts_of_one_place(self) -> Experiment:
+    def _host_tuning_fits_the_stage(self) -> Experiment:
         if isinstance(self.stage, InterfaceStage):
             found = {"client": self.client.mismatch_on_interface()}
         else:
@@ -204,7 +200,7 @@ class Experiment(SpecModel):
     def _phases_are_known(self) -> Experiment:
         for name in self.faults:
             if name in CLEAN_PHASES or not _FAULT_NAME.match(name):
-                raise error_at(f"a fault may not be called {name!r}; use letters, digits, - and _", "faults", name)
+                raise error_at(f"{name!r} cannot name a fault; use letters, digits, - and _", "faults", name)
         for index, span in enumerate(self.timeline):
             for fault in span.faults:
                 if fault not in self.faults:
@@ -212,10 +208,10 @@ class Experiment(SpecModel):
                     raise error_at(f"{fault!r} is neither a fault nor a clean phase; {hint}", "timeline", index)
             if span.length < _SHORTEST_PHASE:
                 raise error_at(f"{span.length} is too short for a phase; give it a second or more", "timeline", index)
-            self._one_hand_per_knob(index, span)
+            self._one_value_per_knob(index, span)
         return self
 
-    def _one_hand_per_knob(self, index: int, span: Span) -> None:
+    def _one_value_per_knob(self, index: int, span: Span) -> None:
         seen: set[Knob] = set()
         for fault in span.faults:
             for part in self.faults[fault]:

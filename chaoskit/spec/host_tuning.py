@@ -1,9 +1,11 @@
-"""What is tuned at an end of the connection for the whole run: a remedy to try, or a bad default to show.
+"""Defines the tuning of client and server for a whole run: sysctls, routes, segment sizes.
 
-| word                  | in a lab                                    | on a real interface (the client's alone) |
+Shows the effect of a remedy, or of a bad default.
+
+| key                   | in a lab                                    | on a real interface (the client's alone) |
 |-----------------------|---------------------------------------------|------------------------------------------|
-| `sysctl`              | parameters of the host                      | refused: the machine's are left alone    |
-| `route-mtu`, `advmss` | of the host's default routes, IPv4 and IPv6 | refused: the machine's are left alone    |
+| `sysctl`              | parameters of the host                      | refused: chaoskit does not set them     |
+| `route-mtu`, `advmss` | of the host's default routes, IPv4 and IPv6 | refused: chaoskit does not set them     |
 | `maxseg`              | TCP_MAXSEG of its sockets                   | the same, of the probe's                 |
 | `congestion-control`  | the parameter of that name                  | TCP_CONGESTION of the probe's sockets    |
 """
@@ -22,7 +24,7 @@ CONGESTION_CONTROL = "net.ipv4.tcp_congestion_control"
 _ALGORITHM = re.compile(r"[a-z0-9_-]{1,15}")  # TCP_CA_NAME_MAX of include/net/tcp.h
 _SMALLEST_SEGMENT, _LARGEST_SEGMENT = 88, 32_767  # TCP_MIN_MSS and MAX_TCP_WINDOW of include/net/tcp.h
 _HEADERS = 40  # bytes of IPv4 and TCP without options
-_LEFT_ALONE = "a real machine's parameters and routes are left alone"
+_NOT_CHANGED = "chaoskit does not change parameters and routes of a real machine"
 
 
 def _an_algorithm(name: str) -> str:
@@ -33,7 +35,7 @@ def _an_algorithm(name: str) -> str:
     return name
 
 
-RouteMtu = Annotated[int, Field(ge=68, le=65_520)]  # RFC 791; what fib_metrics of the kernel cuts off
+RouteMtu = Annotated[int, Field(ge=68, le=65_520)]  # RFC 791; the limit of the kernel's fib_metrics
 SegmentSize = Annotated[int, Field(ge=_SMALLEST_SEGMENT, le=_LARGEST_SEGMENT)]
 Algorithm = Annotated[str, AfterValidator(_an_algorithm)]
 
@@ -43,9 +45,9 @@ class Host(SpecModel):
 
     sysctl: Parameters = Field(default_factory=dict, description="Network parameters of the host, by name.")
     route_mtu: RouteMtu | None = Field(None, description="MTU of its default routes, bytes.")
-    advmss: SegmentSize | None = Field(None, description="The MSS that it advertises on its default routes, bytes.")
+    advmss: SegmentSize | None = Field(None, description="MSS that it advertises on its default routes, bytes.")
     maxseg: SegmentSize | None = Field(None, description="TCP_MAXSEG on each of its sockets, bytes.")
-    congestion_control: Algorithm | None = Field(None, description="How its TCP keeps its rate, for example bbr.")
+    congestion_control: Algorithm | None = Field(None, description="Algorithm of its TCP, for example bbr.")
 
     @model_validator(mode="after")
     def _one_algorithm(self) -> Host:
@@ -55,12 +57,12 @@ class Host(SpecModel):
 
     @property
     def parameters(self) -> dict[str, str]:
-        """All network parameters that it is given in a lab."""
+        """All sysctls that are set for it in a lab."""
         chosen = {CONGESTION_CONTROL: self.congestion_control} if self.congestion_control else {}
         return {**self.sysctl, **chosen}
 
     def mismatch_in_lab(self, ip: str) -> tuple[str, str] | None:
-        """A word that makes no sense where this IP version is spoken, and why; None when all do."""
+        """A key that does not fit this IP version, and why; None if all fit."""
         if self.route_mtu is None or ip != "6" or self.route_mtu >= IPV6_MIN_MTU:
             return None
         why = f"the stage speaks IPv6, whose smallest MTU is {IPV6_MIN_MTU}; give {IPV6_MIN_MTU} or more, or ip: 4"
@@ -68,19 +70,19 @@ class Host(SpecModel):
 
 
 class Client(Host):
-    """The client's end: the probe's."""
+    """The client's end of the connection: the probe."""
 
     def mismatch_on_interface(self) -> tuple[str, str] | None:
-        """A word that is for a lab alone, and what to type instead; None when there is none."""
+        """A key that only a lab supports, and what to type instead; None if there is none."""
         for name, value in self.sysctl.items():
             if name != CONGESTION_CONTROL:
-                return "sysctl", f"{_LEFT_ALONE}; set it yourself for the run: sudo sysctl -w {name}='{value}'"
+                return "sysctl", f"{_NOT_CHANGED}; set it yourself for the run: sudo sysctl -w {name}='{value}'"
         if self.sysctl:
             algorithm = self.sysctl[CONGESTION_CONTROL]
-            return "sysctl", f"{_LEFT_ALONE}; for the probe's sockets write congestion-control: {algorithm}"
+            return "sysctl", f"{_NOT_CHANGED}; for the probe's sockets write congestion-control: {algorithm}"
         if self.route_mtu is not None:
             segment = max(self.route_mtu - _HEADERS, _SMALLEST_SEGMENT)
-            return "route-mtu", f"{_LEFT_ALONE}; for the probe's sockets write maxseg: {segment}"
+            return "route-mtu", f"{_NOT_CHANGED}; for the probe's sockets write maxseg: {segment}"
         if self.advmss is not None:
-            return "advmss", f"{_LEFT_ALONE}; for the probe's sockets write maxseg: {self.advmss}"
+            return "advmss", f"{_NOT_CHANGED}; for the probe's sockets write maxseg: {self.advmss}"
         return None

@@ -1,6 +1,6 @@
-"""The words of an injection: whom on an interface a fault is for, what it does in each direction, how long.
+"""Defines the keys of an injection: which traffic of an interface, which faults, for how long.
 
-The same words stand in a file or in the options of a command, and `chaoskit status --json` prints them again.
+A file has these keys, the command has them as options, and `chaoskit status --json` prints them.
 A fault is written as in tc(8), `delay 80ms 20ms loss 1%`, or as in an experiment, `{delay: 80ms, loss: 1%}`.
 """
 
@@ -24,22 +24,22 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class To(SpecModel):
-    """The far end of the traffic that is meant: a host name, an address or a CIDR, and a port."""
+    """The remote end of the selected traffic: a host name, an address or a CIDR, and a port."""
 
     host: str | None = None
     port: Port | None = None
 
     @model_validator(mode="after")
-    def _somebody(self) -> To:
+    def _is_selected(self) -> To:
         if self.host is None and self.port is None:
-            raise ValueError("nobody; give a host, a port or both")
+            raise ValueError("empty; give a host, a port or both")
         if self.host is not None and not self.is_prefix and not _NAME.fullmatch(self.host):
             raise ValueError(f"{self.host!r} is no host; write for example api.example.com:443 or 10.0.0.0/8")
         return self
 
     @property
     def is_prefix(self) -> bool:
-        """Whether the host is an address or a CIDR, so that nothing has to be looked up."""
+        """Whether the host is an address or a CIDR, which needs no lookup."""
         try:
             ip_network(self.host or "", strict=False)
         except ValueError:
@@ -72,7 +72,7 @@ def _to(words: Any) -> Any:
     if not host and not port:
         raise ValueError("empty; write for example api.example.com:443, 10.0.0.0/8 or :443")
     if port == "":
-        raise ValueError(f"{words!r} ends in a colon; write the port after it, or take it away")
+        raise ValueError(f"{words!r} ends in a colon; write the port after it, or remove it")
     return {"host": host or None, "port": port}
 
 
@@ -90,46 +90,44 @@ Interface = Annotated[str, AfterValidator(_interface), Field(json_schema_extra={
 WrittenTo = Annotated[To, BeforeValidator(_to, json_schema_input_type=str)]
 
 
-class Whom(SpecModel):
-    """Which of an interface's traffic is meant. All that is given must be true of a packet."""
+class TrafficSpec(SpecModel):
+    """Selects traffic of an interface. A packet must match every key that is given."""
 
     to: Annotated[tuple[WrittenTo, ...], BeforeValidator(_listed, json_schema_input_type=str | list[str])] = Field(
-        (), description="The far end: host, address or CIDR, each with or without a port; any of them."
+        (), description="Remote end: host, address or CIDR, with or without a port; a packet matches any of them."
     )
-    local_port: Port | None = Field(None, description="The port at this end: of a server that runs here.")
+    local_port: Port | None = Field(None, description="Local port, of a server on this machine.")
     protocol: Literal["tcp", "udp", "icmp"] | None = None
     ip: Literal["4", "6"] | None = None
-    everything: bool = Field(False, description="All of the interface's traffic is meant: ARP, DNS, your ssh session.")
+    everything: bool = Field(False, description="All traffic of the interface: ARP, DNS and your ssh session as well.")
 
     @model_validator(mode="after")
-    def _somebody(self) -> Whom:
+    def _is_selected(self) -> TrafficSpec:
         is_narrowed = self.to or self.local_port or self.protocol or self.ip
         if self.everything and is_narrowed:
-            raise ValueError("`everything` is all of the interface's traffic; take the other words about whom away")
+            raise ValueError("`everything` is all traffic of the interface; remove the other selectors")
         if not self.everything and not is_narrowed:
-            raise ValueError(
-                "say whom: `to: api.example.com:443`, for example; or in so many words, `everything: true`"
-            )
+            raise ValueError("no traffic selected; give for example `to: api.example.com:443`, or `everything: true`")
         has_ports = self.local_port or any(to.port for to in self.to)
         if self.protocol == "icmp" and has_ports:
-            raise ValueError("icmp has no ports; take the port or the protocol away")
+            raise ValueError("icmp has no ports; remove the port or the protocol")
         return self
 
 
-class Injection(Whom):
-    """A fault on a real interface, for a while."""
+class Injection(TrafficSpec):
+    """A fault on a real interface, for a limited time."""
 
-    interface: Interface | None = Field(None, description="Default: the one that the route to the far end uses.")
-    down: NetemInput | None = Field(None, description="What happens to what this machine receives.")
-    up: NetemInput | None = Field(None, description="What happens to what this machine sends.")
+    interface: Interface | None = Field(None, description="Default: the interface of the route to the remote end.")
+    down: NetemInput | None = Field(None, description="Fault on received packets.")
+    up: NetemInput | None = Field(None, description="Fault on sent packets.")
     size_drop_down: MtuBytes | None = Field(
-        None, description="What this machine receives is lost when longer than so many bytes, from the IP header on."
+        None, description="Received packets longer than this are dropped; bytes, from the IP header on."
     )
-    size_drop_up: MtuBytes | None = Field(None, description="The same of what it sends: a black hole for long packets.")
+    size_drop_up: MtuBytes | None = Field(None, description="Sent packets longer than this are dropped.")
     mss_clamp: SegmentBytes | None = Field(
-        None, description="TCP handshakes, of both directions, ask for no longer segments than so many bytes."
+        None, description="The MSS in TCP handshakes of both directions is lowered to this, bytes."
     )
-    for_: Duration = Field(description="The lease: after it everything is put back, whatever happens.")
+    for_: Duration = Field(description="The lease: everything is restored when it expires, even after a crash.")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     allow_management_interface: bool = Field(
         False, description="The interface may be the one of the default route or of your ssh session."
@@ -137,23 +135,23 @@ class Injection(Whom):
 
     @property
     def size_drops(self) -> dict[OneDirection, int]:
-        """The longest packet of each direction that has one."""
+        """The longest packet that passes, for each direction with a limit."""
         sizes: dict[OneDirection, int | None] = {"down": self.size_drop_down, "up": self.size_drop_up}
         return {way: size for way, size in sizes.items() if size is not None}
 
     @property
     def steers(self) -> bool:
-        """Whether packets go another way, or are lost: by filters."""
+        """Whether filters redirect or drop packets."""
         return self.up is not None or self.down is not None or bool(self.size_drops)
 
     @model_validator(mode="after")
-    def _something(self) -> Injection:
+    def _has_a_fault(self) -> Injection:
         if not self.steers and self.mss_clamp is None:
             raise ValueError("nothing to do; give `down` or `up`, for example `down: delay 80ms 20ms loss 1%`")
         if self.mss_clamp is not None and self.protocol not in (None, "tcp"):
-            raise error_at(f"only TCP has handshakes, and {self.protocol} alone is meant; say tcp", "protocol")
+            raise error_at(f"mss-clamp needs TCP, and only {self.protocol} is selected; write tcp", "protocol")
         if not _SHORTEST <= self.for_ <= _LONGEST:
-            raise error_at(f"{self.for_} is out of bounds; a lease is of 1s to 30 days", "for")
+            raise error_at(f"{self.for_} is out of bounds; a lease lasts 1s to 30 days", "for")
         if self.interface is None and not any(to.host for to in self.to):
-            raise ValueError("say on which interface, `interface: eth0`, or to whom, `to: api.example.com:443`")
+            raise ValueError("no interface; give for example `interface: eth0` or `to: api.example.com:443`")
         return self

@@ -1,8 +1,8 @@
-"""From a file to what it describes, or to sentences that say where and what is wrong.
+"""Loads YAML files into experiments and injections, with file and line in every error.
 
-Rules: every scalar is read as the text that stands there, so that `1.1`, `on` and `50` mean what they look
-like and units are never guessed; a key given twice is an error; aliases work, but a file that unfolds to
-more than 10,000 values, or into itself, is refused.
+Rules: every scalar is read as its text, so that `1.1`, `on` and `50` mean what they look like and units are never
+guessed; a duplicate key is an error; aliases work, but a file that expands to more than 10,000 values, or contains
+itself, is refused.
 """
 
 from __future__ import annotations
@@ -19,98 +19,98 @@ from pydantic_core import ErrorDetails
 
 from chaoskit.errors import SpecError
 from chaoskit.faults.schema import SpecModel
-from chaoskit.spec.diagnostics import complaint, show
+from chaoskit.spec.diagnostics import brief, describe_error
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.injection import Injection
 
-_MOST_BYTES, _MOST_VALUES = 1 << 20, 10_000
-_NOTHING = ("", "~", "null", "Null", "NULL")
-Where = tuple[str | int, ...]
+_MAX_BYTES, _MAX_VALUES = 1 << 20, 10_000
+_NULLS = ("", "~", "null", "Null", "NULL")
+Location = tuple[str | int, ...]
 Root = TypeVar("Root", bound=SpecModel)
 
 
 @dataclass(frozen=True)
-class Sort:
-    """What a file should be, for messages: its noun, the keys it has first, and where to take one from."""
+class DocumentKind:
+    """What a file should be, for messages: a noun, its first keys, and where to get an example."""
 
     noun: str
     start: str
     model: str
 
 
-EXPERIMENT = Sort("an experiment", "name: and question:", "copy one of experiments/")
-INJECTION = Sort("an injection", "to:, down: and for:", "take what chaoskit status --json prints")
+EXPERIMENT = DocumentKind("an experiment", "name: and question:", "copy one of experiments/")
+INJECTION = DocumentKind("an injection", "to:, down: and for:", "take what chaoskit status --json prints")
 
 
 def load(path: Path) -> Experiment:
-    """The experiment in this file. Raises SpecError with one line for each fault found."""
-    return parse(text_of(path, EXPERIMENT), str(path))
+    """The experiment in this file. Raises SpecError with one line for each error found."""
+    return parse(read_text(path, EXPERIMENT), str(path))
 
 
 def parse(text: str, name: str) -> Experiment:
-    """As `load`, of a text that is called `name` in messages."""
-    told = document(text, name, EXPERIMENT)
-    if "matrix" in told.words:
-        raise told.wrong(f"several experiments, and this takes one; chaoskit plan {name} names them", ("matrix",))
-    return told.read_as(Experiment)
+    """As `load`, for a text that messages call `name`."""
+    document = parse_document(text, name, EXPERIMENT)
+    if "matrix" in document.words:
+        raise document.error_at(f"several experiments, expected one; chaoskit plan {name} lists them", ("matrix",))
+    return document.read_as(Experiment)
 
 
 def load_injection(path: Path) -> Injection:
-    """The injection in this file, or the one that is in force in what `chaoskit status --json` printed.
+    """The injection in this file, or in the output of `chaoskit status --json`, if that has exactly one.
 
-    Raises SpecError with one line for each fault found.
+    Raises SpecError with one line for each error found.
     """
-    told = document(text_of(path, INJECTION), name_of(path), INJECTION)
-    if "leases" in told.words:
-        return told.read_as(Injection, _only_lease(told))
-    return told.read_as(Injection, ("injection",) if isinstance(told.words.get("injection"), dict) else ())
+    document = parse_document(read_text(path, INJECTION), display_name(path), INJECTION)
+    if "leases" in document.words:
+        return document.read_as(Injection, _only_lease(document))
+    return document.read_as(Injection, ("injection",) if isinstance(document.words.get("injection"), dict) else ())
 
 
-def _only_lease(told: Document) -> Where:
-    leases = told.words["leases"]
+def _only_lease(document: Document) -> Location:
+    leases = document.words["leases"]
     injections = [
         (number, str(lease.get("id")))
         for number, lease in enumerate(leases if isinstance(leases, list) else ())
         if isinstance(lease, dict) and isinstance(lease.get("injection"), dict)
     ]
     if not injections:
-        raise told.wrong("no injection is in force there; write one of your own, with to:, down: and for:", ("leases",))
+        raise document.error_at("it contains no injection; write one, with to:, down: and for:", ("leases",))
     if len(injections) > 1:
         names = ", ".join(name for _, name in injections)
-        raise told.wrong(
-            f"{len(injections)} injections, and one is put in force at a time; choose one: "
+        raise document.error_at(
+            f"{len(injections)} injections, and one is expected; choose one: "
             f"chaoskit status {injections[0][1]} --json (there are {names})",
             ("leases",),
         )
     return "leases", injections[0][0], "injection"
 
 
-def text_of(path: Path, sort: Sort) -> str:
-    """What this file holds; `-` is the standard input. Raises SpecError."""
-    name = name_of(path)
+def read_text(path: Path, kind: DocumentKind) -> str:
+    """The text of this file; `-` is the standard input. Raises SpecError."""
+    name = display_name(path)
     try:
         if str(path) == "-":
-            raw = sys.stdin.buffer.read(_MOST_BYTES + 1)
+            raw = sys.stdin.buffer.read(_MAX_BYTES + 1)
         else:
             with path.open("rb") as file:
-                raw = file.read(_MOST_BYTES + 1)
+                raw = file.read(_MAX_BYTES + 1)
         text = raw.decode()
     except OSError as error:
-        raise SpecError(f"{name}: {error.strerror}; give the path of {sort.noun} file") from None
+        raise SpecError(f"{name}: {error.strerror}; give the path of {kind.noun} file") from None
     except UnicodeDecodeError as error:
-        raise SpecError(f"{name}: byte {error.start} is not UTF-8; {sort.noun} is a YAML text") from None
-    if len(raw) > _MOST_BYTES:
-        raise SpecError(f"{name}: longer than 1 MiB; {sort.noun} is a page of YAML")
+        raise SpecError(f"{name}: byte {error.start} is not UTF-8; {kind.noun} is a YAML file") from None
+    if len(raw) > _MAX_BYTES:
+        raise SpecError(f"{name}: longer than 1 MiB; {kind.noun} is a short YAML file")
     return text
 
 
-def name_of(path: Path) -> str:
-    """What a file is called in messages."""
+def display_name(path: Path) -> str:
+    """The name of a file in messages."""
     return "standard input" if str(path) == "-" else str(path)
 
 
-def document(text: str, name: str, sort: Sort) -> Document:
-    """The words of a text that is called `name` in messages. YAML, and so JSON. Raises SpecError."""
+def parse_document(text: str, name: str, kind: DocumentKind) -> Document:
+    """The keys and values of a text that messages call `name`. YAML, and so JSON. Raises SpecError."""
     tree = _Tree(name)
     try:
         root = yaml.compose(text, yaml.SafeLoader)
@@ -120,110 +120,112 @@ def document(text: str, name: str, sort: Sort) -> Document:
     except yaml.YAMLError as error:
         raise SpecError(f"{name}: not YAML: {error}") from None
     except RecursionError:
-        raise SpecError(f"{name}: nested too deeply; {sort.noun} is a page of YAML") from None
+        raise SpecError(f"{name}: nested too deeply; {kind.noun} is a short YAML file") from None
     if root is None or (isinstance(root, yaml.ScalarNode) and not root.value):
-        raise SpecError(f"{name}:1: empty; start with {sort.start}, or {sort.model}")
-    words = tree.plain(root)
+        raise SpecError(f"{name}:1: empty; start with {kind.start}, or {kind.model}")
+    words = tree.to_plain(root)
     if not isinstance(words, dict):
-        raise SpecError(f"{name}:1: found {show(words)}, expected keys such as {sort.start}")
+        raise SpecError(f"{name}:1: found {brief(words)}, expected keys such as {kind.start}")
     return Document(words, tree)
 
 
 @dataclass(frozen=True)
 class Document:
-    """The words of a file, every scalar a text, and where they stood."""
+    """The content of a file, every scalar as text, and the line of each value."""
 
     words: dict[str, Any]
     tree: _Tree
 
-    def read_as(self, model: type[Root], within: Where = ()) -> Root:
-        """What stands at this path of it. Raises SpecError with one line for each fault found."""
+    def read_as(self, model: type[Root], within: Location = ()) -> Root:
+        """The part at this path as a `model`. Raises SpecError with one line for each error found."""
         part: Any = self.words
         for step in within:
             part = part[step]
         try:
             return model.model_validate(part)
         except ValidationError as error:
-            faults = misreadings(error.errors(), self.words, within)
-            raise SpecError("\n".join(str(self.wrong(said, where)) for where, said in faults.items())) from None
+            found = describe_errors(error.errors(), self.words, within)
+            raise SpecError(
+                "\n".join(str(self.error_at(sentence, where)) for where, sentence in found.items())
+            ) from None
 
-    def wrong(self, sentence: str, where: Where = ()) -> SpecError:
-        """An error about what stands there: file, line, dotted path, what was found, what was expected."""
-        return SpecError(f"{self.tree.at(where)}: {dotted(where)}: {sentence}")
+    def error_at(self, sentence: str, where: Location = ()) -> SpecError:
+        """An error about that location: file, line, dotted path, and the sentence."""
+        return SpecError(f"{self.tree.at(where)}: {dotted_path(where)}: {sentence}")
 
-    def has(self, where: Where) -> bool:
-        """Whether something stands there."""
+    def has(self, where: Location) -> bool:
+        """Whether the file has a value there."""
         return where in self.tree.lines
 
 
 @dataclass
 class _Tree:
-    """Where each value stood. Keys are paths from the root."""
+    """The line of each value. Keys are paths from the root."""
 
     name: str
-    lines: dict[Where, int] = field(default_factory=dict)
+    lines: dict[Location, int] = field(default_factory=dict)
     open: set[int] = field(default_factory=set)
 
-    def plain(self, node: yaml.Node, where: Where = ()) -> Any:
+    def to_plain(self, node: yaml.Node, where: Location = ()) -> Any:
         self.lines[where] = node.start_mark.line + 1
-        if len(self.lines) > _MOST_VALUES or id(node) in self.open:
-            raise SpecError(f"{self.at(where)}: aliases unfold to more than {_MOST_VALUES} values; write them out")
+        if len(self.lines) > _MAX_VALUES or id(node) in self.open:
+            raise SpecError(f"{self.at(where)}: aliases expand to more than {_MAX_VALUES} values; write them out")
         self.open.add(id(node))
         try:
             match node:
                 case yaml.ScalarNode():
-                    return None if node.style is None and node.value in _NOTHING else node.value
+                    return None if node.style is None and node.value in _NULLS else node.value
                 case yaml.SequenceNode():
-                    return [self.plain(child, (*where, i)) for i, child in enumerate(node.value)]
+                    return [self.to_plain(child, (*where, i)) for i, child in enumerate(node.value)]
                 case _:
                     return self._mapping(node, where)
         finally:
             self.open.discard(id(node))
 
-    def _mapping(self, node: yaml.Node, where: Where) -> dict[str, Any]:
+    def _mapping(self, node: yaml.Node, where: Location) -> dict[str, Any]:
         words: dict[str, Any] = {}
         for key, value in node.value:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
-                raise SpecError(f"{self.name}:{line}: {dotted(where)}: a key must be a word")
+                raise SpecError(f"{self.name}:{line}: {dotted_path(where)}: a key must be a to_plain text")
             if key.value in words:
                 first = self.lines[(*where, key.value)]
-                path = dotted((*where, key.value))
-                raise SpecError(f"{self.name}:{line}: {path}: given twice, first in line {first}; keep one")
-            words[key.value] = self.plain(value, (*where, key.value))
+                path = dotted_path((*where, key.value))
+                raise SpecError(f"{self.name}:{line}: {path}: duplicate key, first in line {first}; keep one")
+            words[key.value] = self.to_plain(value, (*where, key.value))
             self.lines[(*where, key.value)] = line
         return words
 
-    def at(self, where: Where) -> str:
-        """file:line of the value, or of the nearest one around it."""
+    def at(self, where: Location) -> str:
+        """file:line of the value, or of the nearest enclosing one."""
         while where and where not in self.lines:
             where = where[:-1]
         return f"{self.name}:{self.lines.get(where, 1)}"
 
 
-def misreadings(errors: Iterable[ErrorDetails], words: Any, within: Where = ()) -> dict[Where, str]:
-    """For each place that is wrong, what was found and what was expected.
+def describe_errors(errors: Iterable[ErrorDetails], words: Any, within: Location = ()) -> dict[Location, str]:
+    """For each location with an error, what was found and what was expected.
 
-    Of the alternatives that a place could have been, the first one speaks.
+    If a value could be one of several types, the error of the first one counts.
     """
-    said: dict[Where, str] = {}
+    sentences: dict[Location, str] = {}
     for error in errors:
-        where, value = _follow((*within, *error["loc"], *error.get("ctx", {}).get("below", ())), words)
-        said_of_it = complaint(error, value)
+        where, value = _resolve((*within, *error["loc"], *error.get("ctx", {}).get("below", ())), words)
+        sentence = describe_error(error, value)
         if error["type"] == "missing":
             key = str(error["loc"][-1])
-            where, said_of_it = (*where, key), f"missing; add {key}: ..."
-        said.setdefault(where, said_of_it)
-    return said
+            where, sentence = (*where, key), f"missing; add {key}: ..."
+        sentences.setdefault(where, sentence)
+    return sentences
 
 
-def written(words: dict[str, Any]) -> str:
-    """These words as a text that reads as them again."""
+def to_yaml(words: dict[str, Any]) -> str:
+    """These keys and values as a YAML text that loads to the same."""
     return yaml.dump(words, Dumper=_Writer, sort_keys=False, allow_unicode=True, width=110)
 
 
 class _Writer(yaml.SafeDumper):
-    """Every scalar is a text, and stands as it is where that is possible."""
+    """Writes every scalar as text, unquoted where that is possible."""
 
     yaml_implicit_resolvers = {}  # noqa: RUF012
 
@@ -231,7 +233,7 @@ class _Writer(yaml.SafeDumper):
 def _scalar(writer: yaml.SafeDumper, value: str | None) -> yaml.ScalarNode:
     if value is None:
         return writer.represent_scalar("tag:yaml.org,2002:str", "null")
-    style = '"' if value in _NOTHING or not value.isprintable() else None
+    style = '"' if value in _NULLS or not value.isprintable() else None
     return writer.represent_scalar("tag:yaml.org,2002:str", value, style)
 
 
@@ -239,9 +241,9 @@ _Writer.add_representer(str, _scalar)
 _Writer.add_representer(type(None), _scalar)
 
 
-def _follow(loc: Where, words: Any) -> tuple[Where, Any]:
-    """The part of an error's location that stands in the file (the rest are names of alternatives), and its value."""
-    where: Where = ()
+def _resolve(loc: Location, words: Any) -> tuple[Location, Any]:
+    """The part of an error's location that exists in the file (the rest names alternatives), and its value."""
+    where: Location = ()
     for step in loc:
         match words:
             case dict() if step in words:
@@ -251,6 +253,6 @@ def _follow(loc: Where, words: Any) -> tuple[Where, Any]:
     return where, words
 
 
-def dotted(where: Where) -> str:
-    """A place as people write it."""
+def dotted_path(where: Location) -> str:
+    """A location as a dotted path."""
     return ".".join(str(step) for step in where) or "the file"

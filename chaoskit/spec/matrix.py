@@ -1,14 +1,13 @@
-"""The matrix of a file: one experiment over several values, every combination an experiment of its own.
+"""Expands the matrix of a file: every combination of its values becomes one experiment, a variant.
 
     matrix:
       workload.prompt-size: [200B, 1kB, 4kB]
       faults.wifi.netem.loss: [0.1%, 1%]
 
-Rules: a key is a dotted path of the file itself, whether something stands there or not; the places of a list are
-numbers from 0; behind `sysctl` all the rest is one key. A value takes the place of what stands there before
-anything is understood, so that a variant is read, checked and complained about as a file of its own. The first
-key varies slowest. A mistake that the matrix made is told at its entry, one that is there without it at its own
-place, and one that takes several entries at its own place with the variant that has it.
+Rules: a key is a dotted path of the file, present or not; list indices count from 0; everything after `sysctl` is one
+key. Values are substituted before validation, so that a variant is checked like a file of its own. The first key varies
+slowest. Errors are reported at the entry of the matrix that causes them; errors that exist without the matrix, at
+their own location; errors that need several entries, at their own location with the name of the variant.
 """
 
 from __future__ import annotations
@@ -24,13 +23,22 @@ from pydantic import ValidationError
 from chaoskit.errors import SpecError
 from chaoskit.faults.schema import suggestion
 from chaoskit.spec.experiment import Experiment
-from chaoskit.spec.load import EXPERIMENT, Document, Where, document, dotted, misreadings, text_of, written
-from chaoskit.spec.matrix_axes import MATRIX, Axis, axes, name_of
+from chaoskit.spec.load import (
+    EXPERIMENT,
+    Document,
+    Location,
+    describe_errors,
+    dotted_path,
+    parse_document,
+    read_text,
+    to_yaml,
+)
+from chaoskit.spec.matrix_axes import MATRIX, Axis, axes, variant_name
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One experiment of a file, and the text that it would be as a file of its own. `values`: one for each axis."""
+    """One experiment of a file, and its text as a file of its own. `values`: one for each axis."""
 
     name: str
     values: tuple[str, ...]
@@ -40,7 +48,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Variants:
-    """What a file asks for: all combinations of its matrix, or without one the one experiment, which has no name."""
+    """The experiments of a file: all combinations of its matrix; without a matrix a single one, with an empty name."""
 
     file: str
     text: str
@@ -48,14 +56,14 @@ class Variants:
     each: tuple[Variant, ...]
 
     def named(self, name: str | None) -> Variant:
-        """The variant of that name; None where there is no matrix. Raises SpecError."""
+        """The variant of that name; None for a file without a matrix. Raises SpecError."""
         names = [variant.name for variant in self.each]
         if name is not None and not self.axes:
-            raise SpecError(f"--variant: {self.file} has no matrix; take --variant away")
+            raise SpecError(f"--variant: {self.file} has no matrix; remove --variant")
         if name is None and self.axes:
             raise SpecError(
-                f"{self.file} has a matrix of {len(names)} variants, and this takes one: --variant {names[0]}, "
-                f"for example; chaoskit plan {self.file} names them all"
+                f"{self.file} has a matrix of {len(names)} variants, and one is expected: --variant {names[0]}, "
+                f"for example; chaoskit plan {self.file} lists them all"
             )
         for variant in self.each:
             if variant.name == (name or ""):
@@ -64,60 +72,60 @@ class Variants:
 
 
 @dataclass(frozen=True)
-class _Fault:
-    """What is wrong where in the variant that has these places of the axes' values."""
+class _VariantError:
+    """One error of a variant. `places`: the indices of the variant's values in the axes."""
 
-    where: Where
+    where: Location
     sentence: str
     variant: str
     places: tuple[int, ...]
 
 
 def load_variants(path: Path) -> Variants:
-    """Every experiment of this file. Raises SpecError with one line for each fault found."""
-    return parse_variants(text_of(path, EXPERIMENT), str(path))
+    """Every experiment of this file. Raises SpecError with one line for each error found."""
+    return parse_variants(read_text(path, EXPERIMENT), str(path))
 
 
 def parse_variants(text: str, name: str) -> Variants:
-    """As `load_variants`, of a text that is called `name` in messages."""
-    told = document(text, name, EXPERIMENT)
-    if MATRIX not in told.words:
-        return Variants(name, text, (), (Variant("", (), told.read_as(Experiment), text),))
-    varied = axes(told)
-    plain = {key: value for key, value in told.words.items() if key != MATRIX}
+    """As `load_variants`, for a text that messages call `name`."""
+    document = parse_document(text, name, EXPERIMENT)
+    if MATRIX not in document.words:
+        return Variants(name, text, (), (Variant("", (), document.read_as(Experiment), text),))
+    matrix = axes(document)
+    plain = {key: value for key, value in document.words.items() if key != MATRIX}
     found: list[Variant] = []
-    faults: list[_Fault] = []
-    for number, places in enumerate(product(*(range(len(axis.values)) for axis in varied)), 1):
-        words, called = _substituted(plain, varied, places), name_of(varied, places, number)
-        read = _read(words)
+    errors: list[_VariantError] = []
+    for number, places in enumerate(product(*(range(len(axis.values)) for axis in matrix)), 1):
+        words, variant = _substituted(plain, matrix, places), variant_name(matrix, places, number)
+        read = _parse(words)
         if isinstance(read, dict):
-            faults += [_Fault(where, sentence, called, places) for where, sentence in read.items()]
+            errors += [_VariantError(where, sentence, variant, places) for where, sentence in read.items()]
             continue
-        labels = tuple(axis.labels[place] for axis, place in zip(varied, places, strict=True))
-        found.append(Variant(called, labels, read, f"# the variant {called}\n{written(words)}"))
-    if faults:
-        own = _read(plain)
-        raise SpecError("\n".join(_complaints(told, varied, faults, own if isinstance(own, dict) else {})))
-    return Variants(name, text, tuple(axis.tail for axis in varied), tuple(found))
+        labels = tuple(axis.labels[place] for axis, place in zip(matrix, places, strict=True))
+        found.append(Variant(variant, labels, read, f"# the variant {variant}\n{to_yaml(words)}"))
+    if errors:
+        own = _parse(plain)
+        raise SpecError("\n".join(_error_lines(document, matrix, errors, own if isinstance(own, dict) else {})))
+    return Variants(name, text, tuple(axis.tail for axis in matrix), tuple(found))
 
 
-def _read(words: dict[str, Any]) -> Experiment | dict[Where, str]:
-    """The experiment of these words, or what is wrong with them."""
+def _parse(words: dict[str, Any]) -> Experiment | dict[Location, str]:
+    """The experiment with these keys and values, or their errors."""
     try:
         return Experiment.model_validate(words)
     except ValidationError as error:
-        return misreadings(error.errors(), words)
+        return describe_errors(error.errors(), words)
 
 
-def _substituted(plain: dict[str, Any], varied: tuple[Axis, ...], places: tuple[int, ...]) -> dict[str, Any]:
+def _substituted(plain: dict[str, Any], matrix: tuple[Axis, ...], places: tuple[int, ...]) -> dict[str, Any]:
     words: Any = plain
-    for axis, place in zip(varied, places, strict=True):
+    for axis, place in zip(matrix, places, strict=True):
         words = _with(words, axis.where, axis.values[place])
     return dict(words)
 
 
-def _with(part: Any, where: Where, value: Any) -> Any:
-    """A copy of the words with this value at that place. What is not there is made."""
+def _with(part: Any, where: Location, value: Any) -> Any:
+    """A copy of the tree with this value at that location. Missing parents are created."""
     if not where:
         return value
     step, rest = where[0], where[1:]
@@ -127,38 +135,40 @@ def _with(part: Any, where: Where, value: Any) -> Any:
     return {**part, step: _with(part.get(step), rest, value)}
 
 
-def _complaints(
-    told: Document, varied: tuple[Axis, ...], faults: Sequence[_Fault], own: dict[Where, str]
+def _error_lines(
+    document: Document, matrix: tuple[Axis, ...], errors: Sequence[_VariantError], own: dict[Location, str]
 ) -> Iterator[str]:
-    """A line for each mistake, however many variants have it."""
-    said: dict[tuple[Where, str], str] = {}
-    for fault in faults:
-        place, sentence, remark = fault.where, fault.sentence, ""
-        guilty = [at for at, axis in enumerate(varied) if _concerns(axis, place, told)]
+    """A line for each error, however many variants have it."""
+    said: dict[tuple[Location, str], str] = {}
+    for error in errors:
+        place, sentence, remark = error.where, error.sentence, ""
+        causes = [at for at, axis in enumerate(matrix) if _concerns(axis, place, document)]
         if own.get(place) != sentence:
-            if len(guilty) == 1:
-                place, sentence = _entry(varied, guilty[0], fault, faults)
+            if len(causes) == 1:
+                place, sentence = _entry(matrix, causes[0], error, errors)
             else:
-                remark = f" (in the variant {fault.variant})"
-        said.setdefault((place, sentence), str(told.wrong(sentence + remark, place)))
+                remark = f" (in the variant {error.variant})"
+        said.setdefault((place, sentence), str(document.error_at(sentence + remark, place)))
     yield from said.values()
 
 
-def _concerns(axis: Axis, where: Where, told: Document) -> bool:
-    """Whether this place is above or below what is varied, or beside it in words that the matrix alone made."""
+def _concerns(axis: Axis, where: Location, document: Document) -> bool:
+    """Whether this location is above or below the axis, or next to it in a part that only the matrix creates."""
     common = tuple(step for step, _ in takewhile(lambda pair: pair[0] == pair[1], zip(where, axis.where, strict=False)))
-    return common in (where, axis.where) or not told.has(common)
+    return common in (where, axis.where) or not document.has(common)
 
 
-def _entry(varied: tuple[Axis, ...], guilty: int, fault: _Fault, faults: Sequence[_Fault]) -> tuple[Where, str]:
-    """The value of the matrix that is at fault, or its key when each of its values is, and what is wrong."""
-    axis = varied[guilty]
-    same = {each.places[guilty] for each in faults if (each.where, each.sentence) == (fault.where, fault.sentence)}
-    is_below = fault.where[: len(axis.where)] == axis.where
+def _entry(
+    matrix: tuple[Axis, ...], cause: int, error: _VariantError, errors: Sequence[_VariantError]
+) -> tuple[Location, str]:
+    """The value of the matrix that causes the error, or its key if all its values do, and the sentence."""
+    axis = matrix[cause]
+    same = {each.places[cause] for each in errors if (each.where, each.sentence) == (error.where, error.sentence)}
+    is_below = error.where[: len(axis.where)] == axis.where
     if len(same) == len(axis.values):
-        sentence = fault.sentence if fault.where == axis.where else f"{dotted(fault.where)}: {fault.sentence}"
+        sentence = error.sentence if error.where == axis.where else f"{dotted_path(error.where)}: {error.sentence}"
         return (MATRIX, axis.key), sentence
-    value = (MATRIX, axis.key, fault.places[guilty])
+    value = (MATRIX, axis.key, error.places[cause])
     if is_below:
-        return (*value, *fault.where[len(axis.where) :]), fault.sentence
-    return value, f"{dotted(fault.where)}: {fault.sentence}"
+        return (*value, *error.where[len(axis.where) :]), error.sentence
+    return value, f"{dotted_path(error.where)}: {error.sentence}"

@@ -1,6 +1,6 @@
-"""The keys of a matrix: where in the file each leads, by which values it is varied, what these are called.
+"""Parses the keys of a matrix: the path of each in the file, its values, and their names.
 
-Raises ValueError inside, for one key; `axes` makes of all of them one SpecError, a line for each.
+Helpers raise ValueError for one key; `axes` collects them into one SpecError, a line for each.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 
 from chaoskit.errors import SpecError
 from chaoskit.faults.schema import suggestion
-from chaoskit.spec.diagnostics import show
-from chaoskit.spec.load import Document, Where, dotted
+from chaoskit.spec.diagnostics import brief
+from chaoskit.spec.load import Document, Location, dotted_path
 
 MATRIX = "matrix"
-MOST = 64
+MAX_VARIANTS = 64
 _FIXED = ("name", "question", MATRIX)
 _LONGEST_LABEL, _LONGEST_NAME = 40, 120
 _EXAMPLE = "write for example workload.prompt-size: [1kB, 16kB]"
@@ -25,52 +25,54 @@ _EXAMPLE = "write for example workload.prompt-size: [1kB, 16kB]"
 
 @dataclass(frozen=True)
 class Axis:
-    """One key of a matrix. `tail` and `labels` are what it and its values are called in a variant's name."""
+    """One key of a matrix. `tail` and `labels` name it and its values in the names of variants."""
 
     key: str
-    where: Where
+    where: Location
     tail: str
     values: tuple[Any, ...]
     labels: tuple[str, ...]
 
 
-def axes(told: Document) -> tuple[Axis, ...]:
-    """The matrix of a file that has one. Raises SpecError with one line for each key that is wrong."""
-    matrix = told.words[MATRIX]
+def axes(document: Document) -> tuple[Axis, ...]:
+    """The axes of a file with a matrix. Raises SpecError with one line for each key with an error."""
+    matrix = document.words[MATRIX]
     if not isinstance(matrix, dict) or not matrix:
-        raise told.wrong(f"found {show(matrix)}, expected paths with lists of values; {_EXAMPLE}", (MATRIX,))
-    complaints: list[str] = []
-    found: dict[str, Where] = {}
+        raise document.error_at(f"found {brief(matrix)}, expected paths with lists of values; {_EXAMPLE}", (MATRIX,))
+    errors: list[str] = []
+    found: dict[str, Location] = {}
     for key, values in matrix.items():
         try:
-            where = _place(key, told.words)
+            where = _resolve(key, document.words)
             _check(key, values)
-            _apart(key, where, found)
+            _check_disjoint(key, where, found)
             found[key] = where
         except ValueError as error:
-            complaints.append(str(told.wrong(str(error), (MATRIX, key))))
-    if complaints:
-        raise SpecError("\n".join(complaints))
+            errors.append(str(document.error_at(str(error), (MATRIX, key))))
+    if errors:
+        raise SpecError("\n".join(errors))
     counts = [len(values) for values in matrix.values()]
-    if prod(counts) > MOST:
+    if prod(counts) > MAX_VARIANTS:
         total = " x ".join(map(str, counts)) + (f" = {prod(counts)}" if len(counts) > 1 else "")
-        raise told.wrong(f"{total} variants, and {MOST} are the most; take some values away", (MATRIX,))
+        raise document.error_at(
+            f"{total} variants, and at most {MAX_VARIANTS} are allowed; remove some values", (MATRIX,)
+        )
     return tuple(
         Axis(key, where, tail, tuple(matrix[key]), _labels(matrix[key]))
-        for (key, where), tail in zip(found.items(), _tails(list(found.values())), strict=True)
+        for (key, where), tail in zip(found.items(), _short_names(list(found.values())), strict=True)
     )
 
 
-def name_of(axes: tuple[Axis, ...], places: tuple[int, ...], number: int) -> str:
-    """`prompt-size=4kB,loss=1%`: safe as a folder's name. One that is too long is cut, and has its number."""
+def variant_name(axes: tuple[Axis, ...], places: tuple[int, ...], number: int) -> str:
+    """`prompt-size=4kB,loss=1%`: usable as a directory name. A long one is cut and gets its number."""
     pairs = zip(axes, places, strict=True)
     name = ",".join(f"{axis.tail}={axis.labels[place]}" for axis, place in pairs)
     return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}~{number}"
 
 
-def _place(key: str, words: dict[str, Any]) -> Where:
-    """Where in the file this dotted path leads, whether something stands there or not."""
-    where: Where = ()
+def _resolve(key: str, words: dict[str, Any]) -> Location:
+    """The location of this dotted path in the file, present or not."""
+    where: Location = ()
     part: Any = words
     steps = key.split(".")
     if steps[0] in _FIXED:
@@ -80,88 +82,90 @@ def _place(key: str, words: dict[str, Any]) -> Where:
         match part:
             case list():
                 if not (step.isdecimal() and int(step) < len(part)):
-                    raise ValueError(_counted(part, where, [step, *steps]))
+                    raise ValueError(_index_expected(part, where, [step, *steps]))
                 where, part = (*where, int(step)), part[int(step)]
             case dict():
-                step = _spelled(step, part)
+                step = _key_in_file(step, part)
                 if where == ("faults",) and step not in part:
                     raise ValueError(f"no fault is called {step!r}; {suggestion(step, part)}")
                 where, part = (*where, step), {} if part.get(step) is None else part[step]
             case _:
                 raise ValueError(
-                    f"{dotted(where)} is {_said(part)} in this file, with nothing below it; write it there as keys, "
-                    f"or vary {dotted(where)} itself"
+                    f"{dotted_path(where)} is {_display(part)} in this file, which has no keys; write it as keys, "
+                    f"or vary {dotted_path(where)} itself"
                 )
     return where
 
 
-def _counted(part: list[Any], where: Where, steps: list[str]) -> str:
-    """What to write where a list wants a number."""
+def _index_expected(part: list[Any], where: Location, steps: list[str]) -> str:
+    """The message for a list that needs an index."""
     at = next((at for at, each in enumerate(part) if isinstance(each, dict) and steps[0] in each), 0)
     rest = steps[1:] if steps[0].isdecimal() else steps
-    right = dotted((*where, at, *rest))
-    return f"{dotted(where)} is a list of {len(part)} in this file, counted from 0; write for example {right}"
+    right = dotted_path((*where, at, *rest))
+    return f"{dotted_path(where)} is a list of {len(part)} in this file, counted from 0; write for example {right}"
 
 
-def _spelled(step: str, part: dict[str, Any]) -> str:
-    """The key as the file has it: - and _ are the same, as in all of an author's words."""
+def _key_in_file(step: str, part: dict[str, Any]) -> str:
+    """The key as the file spells it: - and _ are the same, as in all keys."""
     if step in part:
         return step
     return next((key for key in part if key.replace("_", "-") == step.replace("_", "-")), step)
 
 
 def _check(key: str, values: Any) -> None:
-    """Different values in a list, or ValueError."""
+    """Raises ValueError unless this is a list of different values."""
     if isinstance(values, dict):
         below = next(iter(values), "...")
-        raise ValueError(f"found {show(values)}, expected a list; write the whole path as one key, {key}.{below}")
+        raise ValueError(f"found {brief(values)}, expected a list; write the whole path as one key, {key}.{below}")
     if not isinstance(values, list) or not values:
-        raise ValueError(f"found {show(values)}, expected a list of values, for example [{values or 1}, ...]")
+        raise ValueError(f"found {brief(values)}, expected a list of values, for example [{values or 1}, ...]")
     for place, value in enumerate(values):
         if value in values[:place]:
-            raise ValueError(f"{_said(value)} is given twice; keep one")
+            raise ValueError(f"{_display(value)} is given twice; keep one")
 
 
-def _apart(key: str, where: Where, others: dict[str, Where]) -> None:
-    """Raises ValueError where two keys would vary the same words."""
+def _check_disjoint(key: str, where: Location, others: dict[str, Location]) -> None:
+    """Raises ValueError if two keys vary the same part of the file."""
     for other, place in others.items():
         shorter = min(len(where), len(place))
         if where[:shorter] == place[:shorter]:
             raise ValueError(f"varies what {other} varies; keep one of them")
 
 
-def _tails(places: list[Where]) -> list[str]:
-    """Of each path the shortest end that no other has, and of a long one its first and its last word."""
-    pieces = [dotted(where).split(".") for where in places]
-    ends = [_end(each, [other for other in pieces if other is not each]) for each in pieces]
+def _short_names(places: list[Location]) -> list[str]:
+    """The shortest unique suffix of each path; of a longer one its first and last key."""
+    pieces = [dotted_path(where).split(".") for where in places]
+    ends = [_unique_suffix(each, [other for other in pieces if other is not each]) for each in pieces]
     short = [(end[0], end[-1]) if len(end) > 1 else (end[0],) for end in ends]
-    return [_safe(".".join(brief if short.count(brief) == 1 else end)) for end, brief in zip(ends, short, strict=True)]
+    return [
+        _safe_name(".".join(pair if short.count(pair) == 1 else end)) for end, pair in zip(ends, short, strict=True)
+    ]
 
 
-def _end(own: list[str], others: list[list[str]]) -> list[str]:
-    """It begins with a word: numbers say little by themselves."""
+def _unique_suffix(own: list[str], others: list[list[str]]) -> list[str]:
+    """The shortest suffix that no other path has, starting with a key and not an index."""
     ends = (own[begin:] for begin in range(len(own) - 1, 0, -1) if not own[begin].isdecimal())
     return next((end for end in ends if all(other[-len(end) :] != end for other in others)), own)
 
 
 def _labels(values: list[Any]) -> tuple[str, ...]:
-    """What the values are called; those that would be called the same are told apart by their number."""
-    labels = [_safe(" ".join(_leaves(value)))[:_LONGEST_LABEL] for value in values]
+    """Names of the values; equal ones get their number."""
+    labels = [_safe_name(" ".join(_leaves(value)))[:_LONGEST_LABEL] for value in values]
     return tuple(
         label if label and labels.count(label) == 1 else f"{label}~{number}" for number, label in enumerate(labels, 1)
     )
 
 
-def _safe(text: str) -> str:
+def _safe_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9.%+_-]+", "-", text).strip("-")
 
 
-def _said(value: Any) -> str:
-    return show(value) if isinstance(value, str) else " ".join(_leaves(value))
+def _display(value: Any) -> str:
+    return brief(value) if isinstance(value, str) else " ".join(_leaves(value))
 
 
 def _leaves(value: Any) -> Iterator[str]:
-    """All the words of a value."""
+    """All keys and scalars of a value."""
     match value:
         case dict():
             for key, below in value.items():

@@ -1,4 +1,4 @@
-"""Objectives as sentences: `METRIC [during PHASE] < BOUND`, in the words of the field.
+"""Parses objectives, `METRIC [during PHASE] < BOUND`.
 
     ttft_p95 < 800ms during wifi
     interruption_rate <= 1%
@@ -51,27 +51,27 @@ class Objective(BaseModel):
     reference: str | None = None
 
     @model_validator(mode="after")
-    def _is_whole(self) -> Objective:
+    def _is_complete(self) -> Objective:
         if self.metric not in METRICS:
-            raise ValueError(f"{self.metric!r} is no metric; {suggestion(self.metric, METRICS)}")
+            raise ValueError(f"{self.metric!r} is not a metric; {suggestion(self.metric, METRICS)}")
         if (self.bound is None) == (self.factor is None) or (self.factor is None) != (self.reference is None):
             raise ValueError("an objective has either a bound, or a factor of a reference")
         return self
 
     @property
     def kind(self) -> Kind:
-        """What the metric counts in."""
+        """The kind of the metric's values."""
         return METRICS[self.metric]
 
 
 def parse(text: str) -> Objective:
-    """The objective that the sentence states. Raises ValueError with what was expected."""
+    """Parse one objective. Raises ValueError with what was expected."""
     match = _SENTENCE.match(text)
     if match is None:
-        raise ValueError(f"{text!r} is no objective; write for example 'ttft_p95 < 800ms during baseline'")
+        raise ValueError(f"{text!r} is not an objective; write for example 'ttft_p95 < 800ms during baseline'")
     metric = match["metric"]
     if metric not in METRICS:
-        raise ValueError(f"{metric!r} is no metric; {suggestion(metric, METRICS)}")
+        raise ValueError(f"{metric!r} is not a metric; {suggestion(metric, METRICS)}")
     if match["before"] and match["after"]:
         raise ValueError(f"{text!r} names two phases; one is enough")
     factor = match["factor"]
@@ -96,4 +96,4 @@ def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"{text!r} is no number; write for example 3") from None
+        raise ValueError(f"{text!r} is not a number; write for example 3") from None

@@ -1,4 +1,4 @@
-"""What a command is told by its options: the same words, limits and complaints as in a file."""
+"""Parses the options of commands, with the same keys, limits and error messages as in a file."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from chaoskit.errors import SpecError
-from chaoskit.spec.diagnostics import complaint, option_complaint
+from chaoskit.spec.diagnostics import describe_error, describe_option_error
 from chaoskit.spec.experiment import Workload
 from chaoskit.spec.injection import Injection, To, WrittenTo
-from chaoskit.spec.load import Sort, document
+from chaoskit.spec.load import DocumentKind, parse_document
 from chaoskit.spec.objectives import Objective, parse
 from chaoskit.units import Duration
 
-_NETEM = Sort("a netem", "delay: or loss:", "write it in tc's words: delay 80ms 20ms loss 1%")
+_NETEM = DocumentKind("a netem", "delay: or loss:", "write it in tc's syntax: delay 80ms 20ms loss 1%")
 _TIMEOUTS = {
     "connect-timeout": "connect",
     "first-token-timeout": "first-token",
@@ -34,11 +34,13 @@ def workload(options: dict[str, Any]) -> Workload:
     try:
         return Workload.model_validate(given | {"timeouts": timeouts, "limits": limits})
     except ValidationError as error:
-        raise SpecError("\n".join(f"{_option(e['loc'])}{complaint(e, e['input'])}" for e in error.errors())) from None
+        raise SpecError(
+            "\n".join(f"{_option(e['loc'])}{describe_error(e, e['input'])}" for e in error.errors())
+        ) from None
 
 
 def duration(option: str, text: str) -> Duration:
-    """The time that an option says. Raises SpecError."""
+    """The duration that an option gives. Raises SpecError."""
     try:
         return Duration.parse(text)
     except ValueError as error:
@@ -48,42 +50,42 @@ def duration(option: str, text: str) -> Duration:
 def injection(options: dict[str, Any]) -> Injection:
     """The injection of `options` (kebab-case; None: not given). Raises SpecError, a line for each wrong option.
 
-    `down` and `up` are in tc's words, or in YAML's between braces.
+    `down` and `up` are in tc's syntax, or YAML in braces.
     """
     given = {name: value for name, value in options.items() if value is not None and value != []}
     try:
-        return Injection.model_validate(netems(given))
+        return Injection.model_validate(parse_faults(given))
     except ValidationError as error:
-        raise SpecError("\n".join(option_complaint(e) for e in error.errors())) from None
+        raise SpecError("\n".join(describe_option_error(e) for e in error.errors())) from None
 
 
-def far_end(words: str) -> To:
-    """One host and perhaps its port: `HOST`, `HOST:PORT`, `[IPV6]:PORT`. Raises SpecError."""
+def parse_far_end(words: str) -> To:
+    """One host with an optional port: `HOST`, `HOST:PORT`, `[IPV6]:PORT`. Raises SpecError."""
     try:
         to: To = TypeAdapter(WrittenTo).validate_python(words)
     except ValidationError as error:
         raise SpecError(
-            "\n".join(": ".join((*map(str, e["loc"]), complaint(e, e["input"]))) for e in error.errors())
+            "\n".join(": ".join((*map(str, e["loc"]), describe_error(e, e["input"]))) for e in error.errors())
         ) from None
     if to.host is None or "/" in to.host:
         raise SpecError(f"{words!r} is no single host; write for example api.example.com:443")
     return to
 
 
-def netems(options: dict[str, Any]) -> dict[str, Any]:
-    """The same options, `down` and `up` read where they are in YAML's words. Raises SpecError."""
+def parse_faults(options: dict[str, Any]) -> dict[str, Any]:
+    """The same options, with `down` and `up` parsed where they are YAML. Raises SpecError."""
     return options | {
-        way: document(options[way], f"--{way}", _NETEM).words
-        for way in ("down", "up")
-        if str(options.get(way, "")).lstrip().startswith("{")
+        direction: parse_document(options[direction], f"--{direction}", _NETEM).words
+        for direction in ("down", "up")
+        if str(options.get(direction, "")).lstrip().startswith("{")
     }
 
 
-def alone(file: Path, options: dict[str, Any]) -> Path:
-    """The file, when no option stands beside it. Raises SpecError."""
+def require_no_options(file: Path, options: dict[str, Any]) -> Path:
+    """The file, if no option is given as well. Raises SpecError."""
     given = [f"--{name}" for name, value in options.items() if value is not None and value != []]
     if given:
-        raise SpecError(f"{file} says it all, so {', '.join(given)} cannot stand beside it: take one of them away")
+        raise SpecError(f"{file} cannot be combined with {', '.join(given)}: remove one of them")
     return file
 
 
@@ -95,7 +97,7 @@ def objectives(sentences: list[str]) -> tuple[Objective, ...]:
         raise SpecError(f"--objective: {error}") from None
     for objective in found:
         if objective.phase or objective.reference:
-            raise SpecError(f"--objective: {objective.text!r} names a phase, and a probe has none; leave it out")
+            raise SpecError(f"--objective: {objective.text!r} names a phase, and a probe has none; remove it")
     return found
 
 
@@ -108,7 +110,7 @@ def _option(loc: tuple[str | int, ...]) -> str:
     return f"--{names.get(name, name)}: "
 
 
-def pairs(headers: list[str]) -> dict[str, str]:
+def headers(headers: list[str]) -> dict[str, str]:
     """`NAME:VALUE` texts as a mapping. Raises SpecError."""
     found = {}
     for header in headers:

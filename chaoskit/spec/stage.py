@@ -1,4 +1,4 @@
-"""Where an experiment happens: in a network that chaoskit builds, or between this machine and somebody's endpoint."""
+"""Defines where an experiment runs: in a lab network, or on a real interface towards an endpoint."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from chaoskit.faults.schema import SpecModel
 from chaoskit.spec.endpoint import redacted, secret_in
-from chaoskit.spec.injection import Interface, To, Whom
+from chaoskit.spec.injection import Interface, To, TrafficSpec
 
 _PORTS = {"http": 80, "https": 443}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -21,19 +21,19 @@ class LabStage(SpecModel):
     """A network that chaoskit builds, with its own server in it."""
 
     lab: Literal["edge"] = Field(description="A network that chaoskit builds: client - router - server.")
-    ip: Literal["4", "6"] = Field("4", description="The IP version the client speaks.")
-    tls: bool = Field(False, description="The server speaks TLS, with a chain of certificates that the probe trusts.")
+    ip: Literal["4", "6"] = Field("4", description="IP version of the client's connections.")
+    tls: bool = Field(False, description="The server uses TLS, with a certificate chain that the probe trusts.")
 
 
-class InterfaceStage(Whom):
-    """A real interface of this machine, and an endpoint that the probe asks through it.
+class InterfaceStage(TrafficSpec):
+    """A real interface of this machine, and an endpoint that the probe measures through it.
 
-    The words of `Whom` say which traffic the faults hit; without any, what goes to and from the target over TCP.
+    The keys of `TrafficSpec` select the traffic that the faults apply to. Default: TCP to and from the target.
     """
 
     target: str = Field(description="The endpoint's URL; without a path the protocol's usual one.")
-    interface: Interface | None = Field(None, description="Default: the one that the route to the target uses.")
-    model: str = Field("default", description="The model to ask for.")
+    interface: Interface | None = Field(None, description="Default: the interface of the route to the target.")
+    model: str = Field("default", description="Model to request.")
     key_env: str | None = Field(None, description="The name of the environment variable that holds the API key.")
     allow_management_interface: bool = Field(
         False, description="The interface may be the one of the default route or of your ssh session."
@@ -42,7 +42,7 @@ class InterfaceStage(Whom):
     @model_validator(mode="before")
     @classmethod
     def _at_the_target(cls, words: Any) -> Any:
-        """Nobody in particular is meant: the target, all its addresses."""
+        """Select all addresses of the target where the file selects nothing."""
         if not isinstance(words, dict) or any(words.get(key) for key in ("to", "local-port", "local_port")):
             return words
         url = _split(words.get("target"))
@@ -56,7 +56,7 @@ class InterfaceStage(Whom):
     def _an_endpoint(cls, target: str) -> str:
         url = _split(target)
         if secret := secret_in(target):
-            raise ValueError(f"this URL has {secret}; take it out, and name the key's variable with key-env")
+            raise ValueError(f"this URL has {secret}; remove it, and give the key's environment variable with key-env")
         if url is None or url.scheme not in _PORTS:
             raise ValueError(f"found {redacted(target)[:60]!r}, expected a URL such as https://api.example.com/v1")
         return target
@@ -64,14 +64,14 @@ class InterfaceStage(Whom):
     @field_validator("key_env")
     @classmethod
     def _a_name(cls, name: str | None) -> str | None:
-        """What stands there may be the key itself: it is not repeated."""
+        """Require a variable name. The value may be the key itself, so the message does not repeat it."""
         if name is not None and not _VARIABLE.fullmatch(name):
-            raise ValueError("no name of an environment variable; write for example OPENAI_API_KEY, never the key")
+            raise ValueError("not the name of an environment variable; write for example OPENAI_API_KEY, never the key")
         return name
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """Whom the interface leads to, by name, address or CIDR; the target's host is the first."""
+        """The hosts that the interface must lead to: name, address or CIDR. The target's host is the first."""
         return tuple(dict.fromkeys((self.target_host, *(to.host for to in self.to if to.host))))
 
     @property
@@ -103,16 +103,16 @@ def _port(url: SplitResult) -> int | None:
     return url.port or _PORTS.get(url.scheme)
 
 
-def _either(words: Any) -> Any:
+def _not_both(words: Any) -> Any:
     if isinstance(words, dict) and "lab" in words and "target" in words:
-        raise ValueError("a lab has a server of its own, and a target is somebody's; take lab or target away")
+        raise ValueError("a lab has its own server, and a target is a real one; remove lab or target")
     if isinstance(words, dict) and not words:
-        raise ValueError("empty; write lab: edge for a network of its own, or target: URL for somebody's endpoint")
+        raise ValueError("empty; write lab: edge to build a network, or target: URL for a real endpoint")
     return words
 
 
-def _sort(words: Any) -> str:
-    """Told by the keys, or what they are nearest to."""
+def _stage_tag(words: Any) -> str:
+    """The kind of stage, from its keys or the keys that they resemble."""
     if not isinstance(words, dict):
         return "an interface" if isinstance(words, InterfaceStage) else "a lab"
     own = [field.alias or name for name, field in InterfaceStage.model_fields.items() if name != "ip"]
@@ -122,6 +122,6 @@ def _sort(words: Any) -> str:
 
 Stage = Annotated[
     Annotated[LabStage, Tag("a lab")] | Annotated[InterfaceStage, Tag("an interface")],
-    Discriminator(_sort),
-    BeforeValidator(_either, json_schema_input_type=LabStage | InterfaceStage),
+    Discriminator(_stage_tag),
+    BeforeValidator(_not_both, json_schema_input_type=LabStage | InterfaceStage),
 ]

@@ -1,1 +1,1 @@
-"""Where an experiment runs: in this kernel, or in a guest kernel that is a program of its own."""
+"""Runs experiments in this kernel, or in a guest kernel (User-Mode Linux)."""

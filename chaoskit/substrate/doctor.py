@@ -1,6 +1,6 @@
-"""What this machine can and cannot do, each found out by doing it; a guest is booted and asked the same.
+"""Examines what this machine and a guest kernel can do, by trying each feature.
 
-Run as a module it writes the facts of the kernel that it runs in to a file; that is how a guest is asked.
+Run as a module, it writes the facts of its kernel to a file; a guest is surveyed that way.
 """
 
 from __future__ import annotations
@@ -19,77 +19,77 @@ from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel.features import FEATURES, detect_features
 from chaoskit.substrate import confinement, kernel_cache, uml
-from chaoskit.substrate.running import Command
+from chaoskit.substrate.running import Command, log_tail
 from chaoskit.units import Duration
 
-LAB = frozenset({"namespaces", "veth", "netem"})  # the least that a fault in a lab needs
-PATIENCE = Duration.parse("60s")
+LAB_FEATURES = frozenset({"namespaces", "veth", "netem"})  # the minimum for a fault in a lab
+BOOT_LIMIT = Duration.parse("60s")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was tried. When it cannot be done, `says` ends with what to type."""
+    """The result of one check. If it failed, `detail` ends with what to type."""
 
     name: str
     is_able: bool
-    says: str
+    detail: str
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was found about this kernel, about a guest, and about what keeps a guest from this machine's files.
+    """Findings about this kernel, about a guest, and about the protection of this machine from a guest.
 
-    `here_can` and `guest_can` tell whether a lab's faults can run in each.
+    `here_can` and `guest_can`: whether a lab's faults can run in each.
     """
 
     here: tuple[Finding, ...]
     guest: tuple[Finding, ...]
-    guards: tuple[Finding, ...]
+    protection: tuple[Finding, ...]
     here_can: bool
     guest_can: bool
 
 
 def examine(kernel: Path | None, clock: Clock) -> Diagnosis:
-    """Try everything; takes as long as a guest needs to boot. What cannot be done is a finding, not an error."""
+    """Run all checks, which takes as long as a guest's boot. A failed check is a finding, not an error."""
     facts = detect_features()
     findings, inside = _try_guest(kernel, clock)
     return Diagnosis(
         here=(python(sys.version_info[:3]), _processors(), rights(facts), *features(facts)),
         guest=tuple(findings),
-        guards=guards(confinement.hindrance(), os.geteuid()),
-        here_can=not facts.lacks(LAB),
-        guest_can=not inside.lacks(LAB),
+        protection=protection(confinement.obstacle(), os.geteuid()),
+        here_can=not facts.lacks(LAB_FEATURES),
+        guest_can=not inside.lacks(LAB_FEATURES),
     )
 
 
 def _try_guest(kernel: Path | None, clock: Clock) -> tuple[list[Finding], Facts]:
-    """Go as far as possible towards a guest's own facts; what stopped us is the last finding."""
-    findings = [_own(kernel_cache.cache())]
+    """Boot and survey a guest; the last finding is what failed."""
+    findings = [_own_kernel(kernel_cache.cache())]
     try:
         guest = uml.Uml(uml.find(kernel))
         findings += [_program(guest.kernel), _memory(guest)]
         begun = clock.now()
-        facts = ask(guest, clock)
-        findings += [Finding("boots", True, f"on, asked and off again in {(clock.now() - begun) / 1e9:.1f} s")]
+        facts = survey_guest(guest, clock)
+        findings += [Finding("boots", True, f"boot, survey and power-off in {(clock.now() - begun) / 1e9:.1f} s")]
     except RefusedError as error:
         return [*findings, Finding("guest", False, str(error))], Facts()
     return [*findings, *features(facts)], facts
 
 
-def ask(guest: uml.Uml, clock: Clock) -> Facts:
-    """What a guest's kernel can do, by its own survey. Raises RefusedError when it does not boot."""
+def survey_guest(guest: uml.Uml, clock: Clock) -> Facts:
+    """What a guest's kernel can do, by its own survey. Raises RefusedError if it does not boot."""
     with tempfile.TemporaryDirectory(prefix="chaoskit-") as folder:
         answer = Path(folder, "facts.json")
         words = programs.python_in_guest(__name__, str(answer))
-        running = guest.launch(Command(words, Path(folder), PATIENCE), clock)
+        running = guest.launch(Command(words, Path(folder), BOOT_LIMIT), clock)
         if running.finish() != 0:
-            raise RefusedError(f"the guest boots but could not be asked; it said: {running.log.read_text()}")
+            raise RefusedError(f"the guest boots, but the survey in it failed; it logged:{log_tail(running.log)}")
         said = json.loads(answer.read_text())
     return Facts(**said | {"features": frozenset(said["features"])})
 
 
 def features(facts: Facts) -> list[Finding]:
-    """The kernel, and one finding for each of its features."""
+    """A finding for the kernel, and one for each of its features."""
     return [
         Finding("kernel", True, facts.kernel),
         *(Finding(feature, feature in facts.features, facts.missing.get(feature, "")) for feature in FEATURES),
@@ -97,11 +97,11 @@ def features(facts: Facts) -> list[Finding]:
 
 
 def rights(facts: Facts) -> Finding:
-    """Whether we may make network namespaces, and as whom."""
+    """Whether network namespaces may be created, and how."""
     if facts.root:
-        return Finding("rights", True, "may make network namespaces as we are")
+        return Finding("rights", True, "may create network namespaces as root")
     if facts.user_namespaces:
-        return Finding("rights", True, "may make network namespaces inside a user namespace, without root")
+        return Finding("rights", True, "may create network namespaces inside a user namespace, without root")
     return Finding("rights", False, facts.missing.get("namespaces", "run as root, or --substrate uml"))
 
 
@@ -111,27 +111,27 @@ def python(version: tuple[int, ...]) -> Finding:
     return Finding("python", version >= (3, 11), ".".join(map(str, version)) + remedy)
 
 
-def guards(hindrance: str, user: int) -> tuple[Finding, ...]:
-    """What root in a guest cannot do to this machine; `hindrance` is why a guest cannot be confined, if it cannot."""
-    if hindrance:
+def protection(obstacle: str, user: int) -> tuple[Finding, ...]:
+    """What root in a guest cannot do to this machine; `obstacle` is why a guest cannot be confined, or ""."""
+    if obstacle:
         return (
-            Finding("host's files", False, f"root in a guest can write what user {user} can write here: {hindrance}"),
+            Finding("host's files", False, f"root in a guest can write what user {user} can write here: {obstacle}"),
             Finding("rights", False, f"a guest's kernel runs with all rights of user {user}"),
         )
-    left = "may read others' files, as root, and nothing more" if user == 0 else "has no capability"
+    left = "may read all users' files, as root, and nothing more" if user == 0 else "has no capability"
     return (
         Finding("host's files", True, "read-only for root in a guest too, except the run's own folder"),
-        Finding("rights", True, f"a guest's kernel {left}, and gets none by what it executes"),
+        Finding("rights", True, f"a guest's kernel {left}, and gains none by executing programs"),
     )
 
 
 def _processors() -> Finding:
     usable = len(os.sched_getaffinity(0))
-    return Finding("processors", True, f"{usable}, {platform.machine()}; a guest keeps to one of them")
+    return Finding("processors", True, f"{usable}, {platform.machine()}; a guest uses one of them")
 
 
-def _own(place: Path) -> Finding:
-    """Whether we have a kernel of our own, which alone knows virtual time."""
+def _own_kernel(place: Path) -> Finding:
+    """Whether a kernel was built by chaoskit; only such a kernel supports virtual time."""
     path = kernel_cache.newest(place)
     return Finding("own kernel", path is not None, str(path) if path else kernel_cache.absence(place))
 
@@ -142,7 +142,7 @@ def _program(kernel: uml.GuestKernel) -> Finding:
 
 
 def _memory(guest: uml.Uml) -> Finding:
-    place = guest.memory_folder() if confinement.hindrance() else "a tmpfs of its own"
+    place = guest.memory_folder() if confinement.obstacle() else "its own tmpfs"
     return Finding("memory", True, f"{guest.memory // 2**20} MiB for a guest, in {place}")
 
 

@@ -1,13 +1,12 @@
-"""The first process of a guest: the host's files to read, one folder to write, one command, its exit code.
+"""Init process of a guest: mounts filesystems, runs one command, and hands its exit code to the host.
 
-Runs as PID 1 of a User-Mode Linux kernel, so it must end by powering off and never by exiting. It imports
-little, because inside a guest every import is slow, and calls no tool, because a bare machine has none.
+Runs as PID 1 of a User-Mode Linux kernel, so it must end by powering off and never by exiting. It imports few modules,
+because imports are slow inside a guest, and runs no tools, because a minimal machine has none.
 
-The host speaks through the console: first, when it is asked for it, what the command is to read as its standard
-input, for it must not lie in a file; then a letter is a signal for the command; the end of the input means that
-the host process died, and then the guest clears away after it and ends. The kernel notices only what arrives
-while the console is open, so what was said before is found out in two other ways: we look whether the host
-process is there, and it holds its signals back until we are ready.
+The host sends through the console: first, in chunks and on request, the stdin of the command, which must not be written
+to a file; then letters, each a signal for the command. End of file means that the host process died; then the guest
+removes its scratch directory and ends. The kernel delivers only what arrives while the console is open. So the guest
+checks at its start whether the host process runs, and the host sends no signal before the guest is ready.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ from chaoskit import crash_report
 from chaoskit.kernel import modules
 from chaoskit.terminal import complain
 
-JOB, ASKS, READY, EXIT = "job.json", "asks", "ready", "exit"
-PIECE = 2048  # bytes that are told for each byte in ASKS; what a terminal holds is 4095 (drivers/tty/n_tty.c)
-NO_EXIT = "    "  # what stands in EXIT until there is one
-LETTERS = {signal.SIGINT: b"i", signal.SIGTERM: b"t", signal.SIGHUP: b"h"}
-CONSOLE = "/dev/tty0"  # by this name: a hangup does not reach whoever holds it as /dev/console
+JOB, REQUESTS, READY, EXIT = "job.json", "asks", "ready", "exit"
+CHUNK = 2048  # bytes that the host sends for each byte in REQUESTS; a terminal buffers 4095 (drivers/tty/n_tty.c)
+NO_EXIT = "    "  # content of EXIT before there is an exit code
+SIGNAL_LETTERS = {signal.SIGINT: b"i", signal.SIGTERM: b"t", signal.SIGHUP: b"h"}
+CONSOLE = "/dev/tty0"  # not /dev/console, whose readers get no hangup
 
 _ALGORITHMS = "/proc/sys/net/ipv4/tcp_{}_congestion_control"
 _MS_RDONLY, _MS_NOSUID, _MS_REMOUNT, _MS_BIND = 0x1, 0x2, 0x20, 0x1000  # mount(2)
@@ -43,10 +42,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True)
 class Job:
-    """What the host wants run. `scratch` lies inside `folder`; `modules` is None when all is built in.
+    """What to run. `scratch` is inside `folder`; `modules` is None if everything is built in.
 
-    `host` is the process that started the guest, by its number outside; `input` is how many bytes of base64 it has for
-    the command to read.
+    `host` is the PID of the process that started the guest, on the host; `input` is the number of bytes of base64 that
+    it sends as the command's stdin.
     """
 
     argv: list[str]
@@ -60,37 +59,37 @@ class Job:
 
 
 def main(scratch: Path) -> None:
-    """Do the job in `scratch` and power off, whatever happens."""
+    """Run the job in `scratch`, and power off in any case."""
     try:
         job = Job(**json.loads((scratch / JOB).read_text()))
-        console = _console()
-        abandoned = not _lives(job.host)
-        _furnish(job)
-        words = None if abandoned else _receive(job, console)
-        code = None if words is None else _run(job, console, words)
+        console = _open_console()
+        abandoned = not _is_running(job.host)
+        _mount_filesystems(job)
+        stdin = None if abandoned else _receive_stdin(job, console)
+        code = None if stdin is None else _run(job, console, stdin)
         if code is None:
             shutil.rmtree(job.scratch, ignore_errors=True)
         else:
-            _hand_over(Path(job.scratch) / EXIT, code)
+            _write_exit_code(Path(job.scratch) / EXIT, code)
     except BaseException as error:  # noqa: BLE001  PID 1 must not exit: the kernel would panic over it
         crash_report.print_report(error)
     finally:
         _power_off()
 
 
-def _lives(host: int) -> bool:
-    """Whether the host process runs. /proc is still the host's; ours is not mounted yet.
+def _is_running(host: int) -> bool:
+    """Whether the host process runs. /proc is still the host's; the guest's is not mounted yet.
 
-    One that was killed and not waited for stays in /proc, but is in no network namespace any more. Its other traces,
-    as the link to its program, are hidden from a guest that is confined.
+    A zombie stays in /proc, but has no network namespace. Other signs, such as the link to its program, are hidden from
+    a confined guest.
     """
     return Path(f"/proc/{host}/net/dev").exists()
 
 
-def _furnish(job: Job) -> None:
-    """Mount what a command expects, load the modules of a lab, let every namespace have every congestion control.
+def _mount_filesystems(job: Job) -> None:
+    """Mount filesystems, load the modules of a lab, allow every congestion control in every namespace.
 
-    Programs that are set-user-ID change nobody: to a guest that is confined all files of the host's root are nobody's.
+    Set-user-ID is disabled: in a confined guest, all files of the host's root belong to nobody.
     """
     _mount("none", "/", "", flags=_MS_REMOUNT | _MS_BIND | _MS_RDONLY | _MS_NOSUID)
     _mount("proc", "/proc", "proc")
@@ -104,29 +103,29 @@ def _furnish(job: Job) -> None:
     Path(_ALGORITHMS.format("allowed")).write_text(Path(_ALGORITHMS.format("available")).read_text())
 
 
-def _receive(job: Job, console: int) -> bytes | None:
-    """What the command is to read; None when the host has gone before it had told all."""
-    said = bytearray()
-    while len(said) < job.input:
-        if len(said) % PIECE == 0:
-            with (Path(job.scratch) / ASKS).open("ab") as asks:
+def _receive_stdin(job: Job, console: int) -> bytes | None:
+    """The stdin of the command; None if the host ended before it had sent everything."""
+    received = bytearray()
+    while len(received) < job.input:
+        if len(received) % CHUNK == 0:
+            with (Path(job.scratch) / REQUESTS).open("ab") as asks:
                 asks.write(b"?")
-        more = _heard(console)
-        if not more:
+        chunk = _read_console(console)
+        if not chunk:
             return None
-        said += more
-    return binascii.a2b_base64(said)
+        received += chunk
+    return binascii.a2b_base64(received)
 
 
-def _run(job: Job, console: int, words: bytes) -> int | None:
-    """Run the command, passing interrupts on; its exit code, or None when the host has gone."""
+def _run(job: Job, console: int, stdin: bytes) -> int | None:
+    """Run the command and forward signals. Returns its exit code, or None if the host has ended."""
     wake, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
     command = os.fork()
     if command == 0:
-        _become(job, words)
+        _exec(job, stdin)
     (Path(job.scratch) / READY).touch()
     watch = select.poll()
     watch.register(console, select.POLLIN)
@@ -138,21 +137,21 @@ def _run(job: Job, console: int, words: bytes) -> int | None:
                 if (code := _reap(command)) is not None:
                     return code
                 continue
-            said = _heard(console)
-            if not said:
+            received = _read_console(console)
+            if not received:
                 return None
-            for sign, letter in LETTERS.items():
-                if letter in said:
+            for sign, letter in SIGNAL_LETTERS.items():
+                if letter in received:
                     os.kill(command, sign)
 
 
-def _become(job: Job, words: bytes) -> None:
-    """Turn this child into the command; never returns."""
+def _exec(job: Job, stdin: bytes) -> None:
+    """Execute the command in this child. Never returns."""
     try:
         os.setsid()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        os.dup2(_holding(words) if words else os.open("/dev/null", os.O_RDONLY), 0)
+        os.dup2(_memory_file(stdin) if stdin else os.open("/dev/null", os.O_RDONLY), 0)
         os.chdir(job.directory)
         os.execvpe(job.argv[0], job.argv, job.environment)
     except OSError as error:
@@ -161,19 +160,19 @@ def _become(job: Job, words: bytes) -> None:
         os._exit(127)
 
 
-def _holding(words: bytes) -> int:
-    """A descriptor to read them from, of a file in this guest's memory that has no name."""
+def _memory_file(stdin: bytes) -> int:
+    """A descriptor of an unlinked file in the guest's memory with this content."""
     place = "/run/input"
     file = os.open(place, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     os.unlink(place)  # noqa: PTH108
     with open(file, "wb", closefd=False) as writer:
-        writer.write(words)
+        writer.write(stdin)
     os.lseek(file, 0, os.SEEK_SET)
     return file
 
 
 def _reap(command: int) -> int | None:
-    """Collect every child that ended, orphans too; the command's exit code once it is among them."""
+    """Wait for every child that has ended, orphans included. Returns the command's exit code once it has."""
     code: int | None = None
     while True:
         try:
@@ -187,16 +186,16 @@ def _reap(command: int) -> int | None:
             code = ended if ended >= 0 else 128 - ended
 
 
-def _heard(console: int) -> bytes:
-    """What the host said; nothing when it has gone (the console then hangs up)."""
+def _read_console(console: int) -> bytes:
+    """Read what the host sent; empty if it has ended (the console hangs up)."""
     try:
         return os.read(console, 512)
     except OSError:
         return b""
 
 
-def _console() -> int:
-    """Open the console so that bytes go through as they are: no echo, no carriage returns, no control letters."""
+def _open_console() -> int:
+    """Open the console in raw mode: no echo, no carriage returns, no control characters."""
     console = os.open(CONSOLE, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     state = termios.tcgetattr(console)
     state[1] &= ~termios.OPOST
@@ -205,8 +204,8 @@ def _console() -> int:
     return console
 
 
-def _hand_over(path: Path, code: int) -> None:
-    """Write the exit code over the room that the host has kept for it: the disk may be full by now."""
+def _write_exit_code(path: Path, code: int) -> None:
+    """Overwrite the space that the host has reserved for the exit code: the disk may be full by now."""
     with path.open("r+") as room:
         room.write(f"{code:{len(NO_EXIT)}}")
 

@@ -1,4 +1,4 @@
-"""This kernel: the experiment runs as a child process. Root, or a user who may make user namespaces."""
+"""Runs an experiment in this kernel, as a child process. Needs root, or user namespaces."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from chaoskit import programs
 from chaoskit.clock import Clock, RealClock
 from chaoskit.errors import RefusedError
 from chaoskit.folder import descriptor, display_path
-from chaoskit.substrate.running import Command, conduct, last_words, wait
+from chaoskit.substrate.running import Command, conduct, log_tail, wait
 
 LOG = "conduct.log"
-SLACK = 60_000_000_000  # ns that an experiment may take beyond what its plan says
+SLACK = 60_000_000_000  # ns that an experiment may take longer than its plan
 
-_LEASH = ("--pdeathsig", "INT", "--")  # setpriv(1), util-linux: it is interrupted when we die
+_SETPRIV = ("--pdeathsig", "INT", "--")  # setpriv(1), util-linux: SIGINT when this process dies
 
 
 @dataclass(frozen=True)
 class Here:
-    """The substrate: the kernel that we run on."""
+    """The substrate that is this kernel."""
 
     def start(self, run: Path, length: int, seed: int) -> Child:
-        """Begin the experiment of a run directory, which by its plan takes `length` ns. Chance is the kernel's own."""
+        """Start the experiment of a run directory, whose plan takes `length` ns. `seed` is unused in real time."""
         del seed
         return self.launch(conduct(run, length + SLACK), RealClock())
 
     def launch(self, command: Command, clock: Clock) -> Child:
-        """Begin any command. RefusedError when that cannot be done."""
+        """Start a command. Raises RefusedError if that fails."""
         try:
             held = descriptor(command.folder)
             with (command.folder / LOG).open("ab") as log:
                 process = subprocess.Popen(
-                    [*programs.tool("setpriv"), *_LEASH, *command.argv],
+                    [*programs.tool("setpriv"), *_SETPRIV, *command.argv],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -44,7 +44,7 @@ class Here:
                     pass_fds=() if held is None else (held,),
                 )
         except FileNotFoundError as error:
-            raise RefusedError(f"no {error.filename} here; sudo apt-get install util-linux") from error
+            raise RefusedError(f"{error.filename} is not installed; sudo apt-get install util-linux") from error
         except OSError as error:
             raise RefusedError(
                 f"cannot run in {display_path(command.folder)}: {error.strerror}; use another --out"
@@ -72,7 +72,7 @@ class Child:
                 return None
             self.close()
             raise RefusedError(
-                f"the experiment did not end within {self._limit} and was stopped; it said:{last_words(self.log)}"
+                f"the experiment did not end within {self._limit} and was stopped; it logged:{log_tail(self.log)}"
             )
         return code if code >= 0 else 128 - code
 
@@ -89,6 +89,6 @@ class Child:
         if self._closed:
             return
         self._closed = True
-        with contextlib.suppress(ProcessLookupError):  # nobody of its session is left
+        with contextlib.suppress(ProcessLookupError):  # no process of its session is left
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()

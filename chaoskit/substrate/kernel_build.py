@@ -1,7 +1,7 @@
-"""A guest kernel made from the distribution's source, with our configuration and our patch.
+"""Builds a guest kernel from the distribution's source, with chaoskit's configuration and patch.
 
-Rules: whatever ends a build, the cache holds whole kernels only, and each of them has booted and set a
-netem before it was put there. What a killed build leaves is cleared by the next. One build at a time.
+Rules: the cache holds complete kernels only, however a build ends, and each of them has booted and configured a netem
+before. The next build removes what a killed one left. One build runs at a time.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ TOOLS = {
     "strip": "binutils",
     "setpriv": "util-linux",
 }
-"""What a build calls, and the Debian package of each."""
-ROOM = 2_000_000_000  # bytes: source 1.6 GB, what is compiled from it 0.2 GB
-FILES = 840  # that are compiled; only for the eye
-LOCK, UNFINISHED = ".lock", ".building-"
+"""The tools of a build, and their Debian packages."""
+DISK_SPACE = 2_000_000_000  # bytes: source 1.6 GB, object files 0.2 GB
+FILE_COUNT = 840  # compiled files, for the progress display
+LOCK, UNFINISHED_PREFIX = ".lock", ".building-"
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 Make = Callable[[Path], Path]
 
-_LEASH = ("--pdeathsig", "TERM", "--")  # setpriv(1): a tool ends when we are killed
-_SAME = {  # so that two builds are the same file (Documentation/kbuild/reproducible-builds.rst)
+_SETPRIV = ("--pdeathsig", "TERM", "--")  # setpriv(1): SIGTERM when this process dies
+_REPRODUCIBLE = {  # for reproducible builds (Documentation/kbuild/reproducible-builds.rst)
     "KBUILD_BUILD_USER": "chaoskit",
     "KBUILD_BUILD_HOST": "chaoskit",
     "KBUILD_BUILD_TIMESTAMP": "2026-01-01",
@@ -52,23 +52,23 @@ _SAME = {  # so that two builds are the same file (Documentation/kbuild/reproduc
 }
 
 
-def build(place: Path, tell: Tell) -> Path:
-    """The kernel that this chaoskit wants, made from the installed source unless it is there already.
+def build(place: Path, report: Report) -> Path:
+    """The kernel for this version of chaoskit, built from the installed source unless it is cached.
 
-    Takes some ten minutes of one CPU; `tell` hears what goes on. Raises RefusedError with what to type.
+    Takes about ten minutes of one CPU; `report` gets the progress. Raises RefusedError with what to type.
     """
     if platform.machine() != "x86_64":
         raise RefusedError(f"cannot build a guest kernel here: {uml.remedy()}")
     version = kernel_cache.version()
     compiles = programs.find("gcc") is not None and _has_headers()
-    if lacks := lacking(version is not None, programs.find, compiles):
+    if lacks := missing_tools(version is not None, programs.find, compiles):
         raise RefusedError(lacks)
     name = f"{version}-{kernel_cache.recipe()}"
-    return store(place, name, ROOM, lambda room: _make(room, tell))
+    return build_into_cache(place, name, DISK_SPACE, lambda work: _compile(work, report))
 
 
-def lacking(has_source: bool, which: Callable[[str], object], has_headers: bool) -> str:
-    """What a build needs and this machine has not, with the command that brings it; "" when it has all."""
+def missing_tools(has_source: bool, which: Callable[[str], object], has_headers: bool) -> str:
+    """What this machine lacks for a build, with the command to install it; "" if nothing."""
     missing = {tool: package for tool, package in TOOLS.items() if not which(tool)}
     if not has_headers and "gcc" not in missing:
         missing["the C library's headers"] = "libc6-dev"
@@ -82,13 +82,15 @@ def lacking(has_source: bool, which: Callable[[str], object], has_headers: bool)
     )
 
 
-def store(place: Path, name: str, size: int, make: Make) -> Path:
-    """The kernel `name` of the cache; when it is not there, what `make` leaves in the room it is given.
+def build_into_cache(place: Path, name: str, size: int, make: Make) -> Path:
+    """The kernel `name` of the cache; if it is missing, `make` builds it in a work directory.
 
-    The room is an empty directory with `size` bytes free, on the cache's own disk, and is gone afterwards.
+    The work directory is empty, on the disk of the cache, with `size` bytes free, and is removed afterwards.
     """
     if set(str(place)) & set(" :"):  # the kernel's Makefile refuses both
-        raise RefusedError(f"a kernel cannot be built in {place}, for its space or colon: {_elsewhere()}")
+        raise RefusedError(
+            f"a kernel cannot be built in {place}, because of its space or colon: {_use_another_folder()}"
+        )
     program = place / name / kernel_cache.PROGRAM
     if program.exists():
         return program
@@ -96,31 +98,31 @@ def store(place: Path, name: str, size: int, make: Make) -> Path:
         _make_folder(place)
         if weakness := file_trust.weakness(place, os.geteuid()):
             raise RefusedError(
-                f"a kernel in {place} would not be booted, for others could change it: {weakness.reason}; "
-                f"{weakness.remedy or _elsewhere()}"
+                f"a kernel in {place} would not be booted, because other users could change it: {weakness.reason}; "
+                f"{weakness.remedy or _use_another_folder()}"
             )
-        with _alone(place):
-            room = _clear(place, size)
+        with _locked(place):
+            work = _work_directory(place, size)
             try:
-                made = make(room)
-                _put(made, program)
+                made = make(work)
+                _install(made, program)
             finally:
-                shutil.rmtree(room, ignore_errors=True)
+                shutil.rmtree(work, ignore_errors=True)
     except OSError as error:
-        raise RefusedError(f"cannot build in {place}: {error.strerror or error}; {_elsewhere()}") from error
+        raise RefusedError(f"cannot build in {place}: {error.strerror or error}; {_use_another_folder()}") from error
     return program
 
 
 def _make_folder(place: Path) -> None:
-    """With its parents; whatever the umask, nobody else can write them."""
+    """Create it and its parents, not writable by other users, regardless of the umask."""
     if not place.is_dir():
         _make_folder(place.parent)
         place.mkdir(mode=0o755, exist_ok=True)
 
 
 @contextlib.contextmanager
-def _alone(place: Path) -> Iterator[None]:
-    """Hold the one lock of the cache, which goes with us however we end; or say who holds it."""
+def _locked(place: Path) -> Iterator[None]:
+    """Hold the lock of the cache, which the kernel releases when this process ends. Raises RefusedError if taken."""
     with (place / LOCK).open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -136,18 +138,20 @@ def _alone(place: Path) -> Iterator[None]:
         yield
 
 
-def _clear(place: Path, size: int) -> Path:
-    """An empty directory in the cache, once everything that killed builds left is gone."""
-    for left in place.glob(f"{UNFINISHED}*"):
+def _work_directory(place: Path, size: int) -> Path:
+    """Remove what killed builds left, and create an empty work directory in the cache."""
+    for left in place.glob(f"{UNFINISHED_PREFIX}*"):
         shutil.rmtree(left, ignore_errors=True)
     disk = os.statvfs(place)
     if disk.f_bavail * disk.f_frsize < size:
-        raise RefusedError(f"less than {size / 1e9:.1f} GB are free in {place}, which a build needs: {_elsewhere()}")
-    return Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=place))
+        raise RefusedError(
+            f"less than {size / 1e9:.1f} GB free in {place}, too little for a build: {_use_another_folder()}"
+        )
+    return Path(tempfile.mkdtemp(prefix=UNFINISHED_PREFIX, dir=place))
 
 
-def _put(made: Path, program: Path) -> None:
-    """Move a finished program into the cache, all at once."""
+def _install(made: Path, program: Path) -> None:
+    """Move a finished program into the cache atomically."""
     fresh = made.parent / "whole"
     fresh.mkdir(mode=0o755)
     made.chmod(0o755)
@@ -157,11 +161,11 @@ def _put(made: Path, program: Path) -> None:
     fresh.rename(program.parent)
 
 
-def _make(room: Path, tell: Tell) -> Path:
-    """Unpack, patch, configure, compile, strip, and try; the program."""
-    tree = room / "source"
+def _compile(work: Path, report: Report) -> Path:
+    """Unpack, patch, configure, compile, strip and boot the kernel. Returns the program."""
+    tree = work / "source"
     tree.mkdir()
-    tell(f"unpacking {kernel_cache.SOURCE}")
+    report(f"unpacking {kernel_cache.SOURCE}")
     run(tree, "tar", "--extract", "--no-same-owner", "--strip-components=1", f"--file={kernel_cache.SOURCE}")
     run(tree, "patch", "--strip=1", f"--input={kernel_cache.PATCH}")
     run(tree, "make", "ARCH=um", "allnoconfig", f"KCONFIG_ALLCONFIG={kernel_cache.CONFIG}")
@@ -171,33 +175,33 @@ def _make(room: Path, tell: Tell) -> Path:
         nonlocal compiled
         compiled += line.startswith("  CC ")
         if line.startswith("  CC ") and compiled % 40 == 0:
-            tell(f"compiled {compiled} of about {FILES} files")
+            report(f"compiled {compiled} of about {FILE_COUNT} files")
 
-    run(tree, "make", "ARCH=um", f"--jobs={len(os.sched_getaffinity(0))}", heard=count)
-    program = room / kernel_cache.PROGRAM
+    run(tree, "make", "ARCH=um", f"--jobs={len(os.sched_getaffinity(0))}", on_line=count)
+    program = work / kernel_cache.PROGRAM
     run(tree, "strip", "linux", f"--output-file={program}")
-    tell("booting it, and setting a netem")
-    _try(program)
+    report("booting it and configuring a netem")
+    _boot_test(program)
     return program
 
 
-def _try(program: Path) -> None:
-    """Boot it and ask it for every feature, a seeded netem among them. Raises RefusedError."""
-    facts = doctor.ask(uml.Uml(uml.find(program)), RealClock())
+def _boot_test(program: Path) -> None:
+    """Boot it and check every feature, including a seeded netem. Raises RefusedError."""
+    facts = doctor.survey_guest(uml.Uml(uml.find(program)), RealClock())
     if without := facts.lacks(frozenset(FEATURES)):
         said = "; ".join(facts.missing.get(feature, feature) for feature in without)
-        raise RefusedError(f"the kernel that was built cannot do all it should: {said}")
+        raise RefusedError(f"the built kernel lacks features: {said}")
 
 
-def run(folder: Path, *words: str, heard: Callable[[str], object] = str) -> None:
-    """Run a tool to its end, passing on each line that it says. RefusedError, with its last words, when it fails.
+def run(folder: Path, *words: str, on_line: Callable[[str], object] = str) -> None:
+    """Run a tool, and pass each line of its output on. Raises RefusedError with its last lines if it fails.
 
-    It gets nothing of our environment but PATH: the flags of a surrounding make are not for it.
+    Of the environment it gets only PATH, so that the flags of a surrounding make do not reach it.
     """
-    environment = {"PATH": programs.tool_path(os.environ), "TMPDIR": str(folder)} | _SAME
+    environment = {"PATH": programs.tool_path(os.environ), "TMPDIR": str(folder)} | _REPRODUCIBLE
     last: deque[str] = deque(maxlen=12)
     process = subprocess.Popen(
-        [*programs.tool("setpriv"), *_LEASH, *words],
+        [*programs.tool("setpriv"), *_SETPRIV, *words],
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -210,7 +214,7 @@ def run(folder: Path, *words: str, heard: Callable[[str], object] = str) -> None
     try:
         for line in process.stdout:
             last.append(line.rstrip())
-            heard(line)
+            on_line(line)
         code = process.wait()
     finally:
         process.terminate()
@@ -218,7 +222,7 @@ def run(folder: Path, *words: str, heard: Callable[[str], object] = str) -> None
         process.stdout.close()
     if code != 0:
         said = "".join(f"\n    {line}" for line in last)
-        raise RefusedError(f"the guest kernel could not be built; {words[0]} failed with {code}, and said:{said}")
+        raise RefusedError(f"the guest kernel could not be built; {words[0]} failed with {code}:{said}")
 
 
 def _has_headers() -> bool:
@@ -233,5 +237,5 @@ def _has_headers() -> bool:
     return trial.returncode == 0
 
 
-def _elsewhere() -> str:
+def _use_another_folder() -> str:
     return "export XDG_CACHE_HOME=/a/roomy/folder && chaoskit kernel build"

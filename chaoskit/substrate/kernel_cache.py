@@ -1,7 +1,7 @@
-"""Our own guest kernels: where they are kept, and which of them is the one that this chaoskit would build.
+"""Manages the cache of guest kernels that chaoskit has built.
 
-One directory for each, `<version of the source>-<recipe>/linux`; the recipe is a hash of everything of ours
-that goes into it. A kernel of another recipe is never booted by itself: it may lack what the plan relies on.
+Each has its directory, `<version of the source>-<recipe>/linux`; the recipe is a hash of chaoskit's configuration and
+patch. A kernel of another recipe is only booted on request (`--kernel`), because it may lack features.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ PROGRAM = "linux"
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A kernel in the cache: its program, and what it was made from."""
+class CachedKernel:
+    """A kernel in the cache: its program, source version and recipe."""
 
     path: Path
     version: str
     recipe: str
 
     @property
-    def is_ours(self) -> bool:
-        """Whether this chaoskit's configuration and patch went into it."""
+    def is_current(self) -> bool:
+        """Whether it was built with the configuration and patch of this version of chaoskit."""
         return self.recipe == recipe()
 
-    def standing(self, source: str | None) -> str:
-        """Whether a build would make just this one now; `source` is the version that is installed, if any."""
-        if not self.is_ours:
+    def state(self, source: str | None) -> str:
+        """Whether a build would produce the same kernel; `source` is the installed version of the source, if any."""
+        if not self.is_current:
             return "and from another configuration than this chaoskit's: chaoskit kernel build"
         if source in (None, self.version):
             return "what this chaoskit builds"
@@ -46,18 +46,18 @@ class Kept:
 
 
 def cache() -> Path:
-    """Where kernels are kept: in the user's cache directory (XDG Base Directory Specification)."""
+    """The directory of the cache (XDG Base Directory Specification)."""
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
     return (base if base.is_absolute() else Path(os.path.expanduser("~/.cache"))) / "chaoskit" / "kernels"  # noqa: PTH111  a user without a home is no error here
 
 
 def recipe() -> str:
-    """Twelve hex digits that change when our configuration or our patch does."""
+    """Twelve hex digits that change with the configuration or the patch."""
     return digest(CONFIG.read_bytes(), PATCH.read_bytes())
 
 
 def digest(*parts: bytes) -> str:
-    """A hash that tells apart even parts that only together are the same bytes."""
+    """A hash of the parts and their lengths, so that moving a boundary changes it."""
     whole = hashlib.sha256()
     for part in parts:
         whole.update(len(part).to_bytes(8, "big") + part)
@@ -65,7 +65,7 @@ def digest(*parts: bytes) -> str:
 
 
 def version() -> str | None:
-    """The version of the source package that is installed here, or None."""
+    """The installed version of the source package, or None."""
     if not SOURCE.exists():
         return None
     try:
@@ -76,28 +76,28 @@ def version() -> str | None:
     return answer.stdout
 
 
-def kept(place: Path) -> list[Kept]:
+def cached_kernels(place: Path) -> list[CachedKernel]:
     """Every kernel in the cache, the newest first."""
     programs = sorted(place.glob(f"[!.]*-*/{PROGRAM}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     names = [path.parent.name.rpartition("-") for path in programs]
-    return [Kept(path, version, made_by) for path, (version, _, made_by) in zip(programs, names, strict=True)]
+    return [CachedKernel(path, version, made_by) for path, (version, _, made_by) in zip(programs, names, strict=True)]
 
 
 def newest(place: Path) -> Path | None:
-    """The kernel to boot: the newest of our recipe, from whatever source."""
-    return next((each.path for each in kept(place) if each.is_ours), None)
+    """The kernel to boot: the newest with the current recipe, from any source version."""
+    return next((each.path for each in cached_kernels(place) if each.is_current), None)
 
 
 def absence(place: Path) -> str:
     """Why `newest` finds nothing, and what to type about it."""
-    if others := kept(place):
-        return f"{others[0].path} was made from another configuration than this chaoskit's: chaoskit kernel build"
-    return f"no kernel of our own in {place}: chaoskit kernel build"
+    if others := cached_kernels(place):
+        return f"{others[0].path} was built with another configuration than this chaoskit's: chaoskit kernel build"
+    return f"no kernel built in {place}: chaoskit kernel build"
 
 
 def remove(place: Path) -> list[Path]:
-    """Delete every kernel in the cache; which they were. Guests that run keep theirs until they end."""
-    programs = [each.path for each in kept(place)]
+    """Delete every kernel in the cache, and return their paths. Running guests are not affected."""
+    programs = [each.path for each in cached_kernels(place)]
     for program in programs:
         try:
             shutil.rmtree(program.parent)

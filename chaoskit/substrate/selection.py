@@ -1,4 +1,4 @@
-"""Which substrate, which clock: this kernel when it can do the plan, else a guest; and one sentence that says so.
+"""Selects the substrate and the clock of a run, with one sentence that gives the reason.
 
 | asked for                    | a guest that has virtual time | another guest, or none           |
 |------------------------------|-------------------------------|----------------------------------|
@@ -7,7 +7,7 @@
 | `uml`, clock `auto`          | it, in virtual time           | it, in real time                 |
 | clock `virtual`              | it                            | refused                          |
 
-An experiment on a real interface runs in the kernel that has it: this one, or nowhere.
+An experiment on a real interface runs in this kernel, which has the interface.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from chaoskit.substrate.uml import GuestKernel, Uml
 
 Substrate = Here | Uml
 VIRTUAL = "virtual-time"
-_GUEST = ", or --substrate uml"  # a remedy that is none where only this kernel will do
+_GUEST = ", or --substrate uml"  # a remedy that does not apply on a real interface
 
 
 @dataclass(frozen=True)
 class SubstrateOptions:
-    """What a user asked for. `substrate`: auto, here or uml; `clock`: auto, real or virtual; `kernel`: of a guest."""
+    """Options of the user. `substrate`: auto, here or uml; `clock`: auto, real or virtual; `kernel`: of a guest."""
 
     substrate: str = "auto"
     kernel: Path | None = None
@@ -40,40 +40,43 @@ class SubstrateOptions:
 
 
 def choose(
-    needs: frozenset[str], wish: SubstrateOptions, interface: InterfacePlan | None = None
+    needs: frozenset[str], options: SubstrateOptions, interface: InterfacePlan | None = None
 ) -> tuple[Substrate, str]:
-    """Look at this machine and decide. `interface` is the real one that the experiment is about.
+    """Survey this machine and decide. `interface`: of an experiment on a real interface.
 
     Raises RefusedError with what is missing and what to type for it.
     """
     if interface is not None:
         if interface.hits:
             require_net_admin(interface.name, "run")
-        return at_interface(interface.name, needs, wish, detect_features())
-    if wish.substrate == "here" and wish.kernel is not None:
-        raise SpecError("--kernel names a guest's kernel, and --substrate here has no guest; take one of them away")
-    if wish.substrate == "here" and wish.clock == "virtual":
-        raise SpecError("--clock virtual is a guest's, and --substrate here has no guest; take one of them away")
-    guest = find(wish.kernel) if wish.substrate != "here" else "not asked for"
-    return decide(needs, wish, Facts() if _only_a_guest(wish) else detect_features(), guest)
+        return on_interface(interface.name, needs, options, detect_features())
+    if options.substrate == "here" and options.kernel is not None:
+        raise SpecError("--kernel names a guest's kernel, and --substrate here has no guest; remove one of them")
+    if options.substrate == "here" and options.clock == "virtual":
+        raise SpecError("--clock virtual needs a guest, and --substrate here has no guest; remove one of them")
+    guest = find(options.kernel) if options.substrate != "here" else "not asked for"
+    return decide(needs, options, Facts() if _needs_guest(options) else detect_features(), guest)
 
 
-def choose_each(plans: Sequence[Plan], wish: SubstrateOptions) -> list[tuple[Substrate, str]]:
-    """The same for several plans; what needs the same is looked up once. Raises RefusedError for the first."""
+def choose_each(plans: Sequence[Plan], options: SubstrateOptions) -> list[tuple[Substrate, str]]:
+    """The same for several plans; equal needs are surveyed once. Raises RefusedError for the first that fails."""
     keys = [(plan.needs, plan.interface.name if plan.interface else "") for plan in plans]
-    found = {key: choose(plan.needs, wish, plan.interface) for key, plan in dict(zip(keys, plans, strict=True)).items()}
+    distinct = dict(zip(keys, plans, strict=True))
+    found = {key: choose(plan.needs, options, plan.interface) for key, plan in distinct.items()}
     return [found[key] for key in keys]
 
 
-def at_interface(interface: str, needs: frozenset[str], wish: SubstrateOptions, facts: Facts) -> tuple[Substrate, str]:
-    """This kernel, of which `facts` tell, or the reason why it cannot be."""
+def on_interface(
+    interface: str, needs: frozenset[str], options: SubstrateOptions, facts: Facts
+) -> tuple[Substrate, str]:
+    """This kernel, or RefusedError if by its `facts` it cannot run the plan."""
     for option, is_given in (
-        ("--clock virtual", wish.clock == "virtual"),
-        ("--kernel", wish.kernel is not None),
-        ("--substrate uml", wish.substrate == "uml"),
+        ("--clock virtual", options.clock == "virtual"),
+        ("--kernel", options.kernel is not None),
+        ("--substrate uml", options.substrate == "uml"),
     ):
         if is_given:
-            raise SpecError(f"{option} asks for a guest, and a guest has no {interface} of this machine; take it away")
+            raise SpecError(f"{option} needs a guest, and a guest does not have {interface} of this machine; remove it")
     lacking = facts.lacks(needs)
     if lacking:
         answers = dict.fromkeys(facts.missing.get(each, each).removesuffix(_GUEST) for each in lacking)
@@ -82,37 +85,37 @@ def at_interface(interface: str, needs: frozenset[str], wish: SubstrateOptions, 
 
 
 def decide(
-    needs: frozenset[str], wish: SubstrateOptions, facts: Facts, guest: GuestKernel | str
+    needs: frozenset[str], options: SubstrateOptions, facts: Facts, guest: GuestKernel | str
 ) -> tuple[Substrate, str]:
-    """The choice between the kernel that `facts` tell of and a guest's, or the reason why there is no guest."""
-    if wish.clock == "virtual":
+    """Decide between this kernel, by its `facts`, and a guest's; `guest` may be the reason why there is none."""
+    if options.clock == "virtual":
         needs = needs | {VIRTUAL}
     lacking = facts.lacks(needs)
-    virtual = wish.clock != "real" and isinstance(guest, GuestKernel) and guest.features >= needs | {VIRTUAL}
-    if not _only_a_guest(wish) and not lacking and not (virtual and wish.substrate == "auto"):
+    virtual = options.clock != "real" and isinstance(guest, GuestKernel) and guest.features >= needs | {VIRTUAL}
+    if not _needs_guest(options) and not lacking and not (virtual and options.substrate == "auto"):
         return Here(), f"in this kernel, {facts.kernel}, which has {', '.join(sorted(needs)) or 'all it needs'}"
     answers = "; ".join(dict.fromkeys(facts.missing.get(feature, feature) for feature in lacking))
     cannot = f"this kernel, {facts.kernel}, cannot do this: {answers}"
-    if wish.substrate == "here":
+    if options.substrate == "here":
         raise RefusedError(cannot)
     if isinstance(guest, str):
-        raise RefusedError(guest if _only_a_guest(wish) else f"{cannot}; and {guest}")
+        raise RefusedError(guest if _needs_guest(options) else f"{cannot}; and {guest}")
     if without := sorted(needs - guest.features):
         raise RefusedError(f"the guest kernel {guest.path} has no {', '.join(without)}; chaoskit kernel build")
     time = "in virtual time" if virtual else "in real time"
-    if _only_a_guest(wish):
+    if _needs_guest(options):
         why = "as asked"
     else:
         why = f"because this kernel lacks {', '.join(lacking)}" if lacking else "because that is exact"
     return Uml(guest, virtual=virtual), f"{time}, in a guest kernel, User-Mode Linux {guest.release}, {why}"
 
 
-def _only_a_guest(wish: SubstrateOptions) -> bool:
-    return wish.substrate == "uml" or wish.kernel is not None or wish.clock == "virtual"
+def _needs_guest(options: SubstrateOptions) -> bool:
+    return options.substrate == "uml" or options.kernel is not None or options.clock == "virtual"
 
 
 def find(kernel: Path | None) -> GuestKernel | str:
-    """The guest kernel to boot, or the sentence that says why there is none."""
+    """The guest kernel to boot, or a sentence with the reason why there is none."""
     try:
         return uml.find(kernel)
     except RefusedError as error:

@@ -1,9 +1,9 @@
-"""Our standard input for a command in a guest: each piece a file of its own, whole as soon as it has its name.
+"""Forwards standard input to a command in a guest: each chunk is a file, renamed into place when complete.
 
-Rules: an empty piece is the end. A file that grows would not do, for a guest keeps what it has seen of one; nor would
-one that is taken away, for a guest mistakes a new file of the same inode for it. So the guest empties what it has
-passed on. We are a few pieces ahead of it and no more: endless input fills no disk. What cannot be read or kept is
-told, for whoever waits for it would wait for ever.
+Rules: an empty chunk is the end. A growing file does not work, because a guest caches its size; deleting files does not
+work, because a guest mistakes a new file with the same inode for the old one. So the guest truncates the chunks that it
+has read. The host writes a limited number of chunks ahead, so that endless input does not fill the disk. Read and write
+errors are reported in `failure`; otherwise the command would wait without end.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from pathlib import Path
 from chaoskit.clock import Clock
 from chaoskit.errors import RefusedError
 
-AHEAD = 64  # pieces
-_CHUNK = 1 << 16
-_LOOK = 20_000_000  # ns
+MAX_AHEAD = 64  # pieces
+_CHUNK_SIZE = 1 << 16
+_POLL = 20_000_000  # ns
 
 
 class StdinFeeder:
-    """Feeds a folder from a descriptor, in a thread of its own. A context manager.
+    """Writes the chunks of a descriptor into a folder, in its own thread. A context manager.
 
-    Nothing is written any more after its end. `trouble` is why the rest of the input will not come.
+    Nothing is written after its exit. `failure` is why the rest of the input is missing.
     """
 
     def __init__(self, folder: Path, source: int = 0) -> None:
-        self.trouble: RefusedError | None = None
+        self.failure: RefusedError | None = None
         self._folder, self._source = folder, source
-        self._is_over, self._writing = threading.Event(), threading.Lock()
+        self._is_closed, self._writing = threading.Event(), threading.Lock()
 
     def __enter__(self) -> StdinFeeder:
         threading.Thread(target=self._feed, daemon=True).start()
@@ -39,68 +39,68 @@ class StdinFeeder:
 
     def __exit__(self, *_: object) -> None:
         with self._writing:
-            self._is_over.set()
+            self._is_closed.set()
 
     def _feed(self) -> None:
-        number, piece = 0, b"-"
+        number, chunk = 0, b"-"
         try:
-            while piece and self._is_due(number):
-                piece = self._read()
-                self._put(number, piece)
+            while chunk and self._wait_for_guest(number):
+                chunk = self._read()
+                self._put(number, chunk)
                 number += 1
         except RefusedError as error:
-            self.trouble = error
+            self.failure = error
 
-    def _is_due(self, number: int) -> bool:
-        """Wait until the guest has got so far; whether there is still a guest."""
-        behind = _piece(self._folder, number - AHEAD)
-        while number >= AHEAD and not _is_passed_on(behind):
-            if self._is_over.wait(_LOOK / 1e9):
+    def _wait_for_guest(self, number: int) -> bool:
+        """Wait until the guest has consumed enough. Returns False if the guest has ended."""
+        behind = _chunk_path(self._folder, number - MAX_AHEAD)
+        while number >= MAX_AHEAD and not _is_consumed(behind):
+            if self._is_closed.wait(_POLL / 1e9):
                 return False
         return True
 
     def _read(self) -> bytes:
         try:
-            select.select([self._source], (), ())  # whoever gave it to us may have made it non-blocking
-            return os.read(self._source, _CHUNK)
+            select.select([self._source], (), ())  # the descriptor may be non-blocking
+            return os.read(self._source, _CHUNK_SIZE)
         except OSError as error:
             raise RefusedError(f"standard input cannot be read: {error.strerror}; give a file or a pipe") from error
 
-    def _put(self, number: int, piece: bytes) -> None:
+    def _put(self, number: int, chunk: bytes) -> None:
         part = self._folder / "part"
         with self._writing:
-            if self._is_over.is_set():
+            if self._is_closed.is_set():
                 return
             try:
-                part.write_bytes(piece)
-                part.rename(_piece(self._folder, number))
+                part.write_bytes(chunk)
+                part.rename(_chunk_path(self._folder, number))
             except OSError as error:
                 raise RefusedError(
                     f"no room for standard input in {self._folder.parent}: {error.strerror}; export TMPDIR=DIRECTORY"
                 ) from error
 
 
-def pieces(folder: Path, clock: Clock) -> Iterator[bytes]:
-    """In the guest: all that is fed, until its end. A piece counts as passed on when the next one is asked for."""
+def chunks(folder: Path, clock: Clock) -> Iterator[bytes]:
+    """In the guest: the chunks until the end. A chunk is consumed when the next one is requested."""
     number = 0
     while True:
-        piece = _piece(folder, number)
-        while not piece.exists():
-            clock.sleep_until(clock.now() + _LOOK)
-        data = piece.read_bytes()
+        chunk = _chunk_path(folder, number)
+        while not chunk.exists():
+            clock.sleep_until(clock.now() + _POLL)
+        data = chunk.read_bytes()
         if not data:
             return
         yield data
-        os.truncate(piece, 0)
+        os.truncate(chunk, 0)
         number += 1
 
 
-def _piece(folder: Path, number: int) -> Path:
+def _chunk_path(folder: Path, number: int) -> Path:
     return folder / f"stdin.{number}"
 
 
-def _is_passed_on(piece: Path) -> bool:
+def _is_consumed(chunk: Path) -> bool:
     try:
-        return piece.stat().st_size == 0
-    except OSError:  # its folder is gone, which is soon told
+        return chunk.stat().st_size == 0
+    except OSError:  # the folder is gone, and with it the guest
         return False

@@ -1,17 +1,16 @@
-"""A guest: a User-Mode Linux kernel booted over this machine's own files, to run one command in.
+"""Boots User-Mode Linux guests on this machine's own files, each to run one command.
 
-The kernel is an ordinary program. It needs no root, no image and no network of the host; inside, the
-command is root in a kernel of its own. Rules: the host's files are read-only except one folder; nothing
-of a guest outlives it but what it wrote in that folder, however it ends:
+The kernel is an ordinary program. It needs no root, no image and no network of the host; inside, the command is root.
+Rules: the host's files are read-only except one folder; nothing else of a guest remains, however it ends:
 
 | what ends it                  | what happens                                                        |
 |-------------------------------|---------------------------------------------------------------------|
-| the command ends              | its exit code comes back                                            |
+| the command ends              | its exit code is returned                                           |
 | the limit passes, `close`     | every process of the guest is killed                                |
-| it panics, somebody kills it  | the same, and RefusedError tells its last words                     |
-| this process dies             | its console hangs up; it clears away after us and powers off        |
+| a panic, a kill               | the same, and RefusedError with the end of its log                  |
+| this process dies             | its console hangs up; it removes its scratch directory, powers off  |
 
-Root in the guest cannot undo that: see `confinement`, and what `chaoskit doctor` says where a host does not allow it.
+Root in the guest cannot change that: see `confinement`, and `chaoskit doctor` for hosts that do not support it.
 """
 
 from __future__ import annotations
@@ -36,14 +35,14 @@ from chaoskit.errors import RefusedError
 from chaoskit.folder import descriptor, display_path
 from chaoskit.seed import derive
 from chaoskit.substrate import confinement, guest_init, kernel_cache
-from chaoskit.substrate.running import GLANCE, Command, conduct, last_words, wait
+from chaoskit.substrate.running import POLL_INTERVAL, Command, Deadline, conduct, file_size, log_tail, wait
 from chaoskit.units import Size
 
 MEMORY = Size.parse("512MiB")
 MODULES = Path("/usr/lib/uml/modules")  # where Debian's user-mode-linux keeps them
 LOG = "guest.log"
-TRACING = "it needs ptrace, which a container may forbid: docker run --cap-add SYS_PTRACE"
-SLACK = 120_000_000_000  # ns that an experiment may take beyond what its plan says: boot, slow imports
+NEEDS_PTRACE = "it needs ptrace, which a container may forbid: docker run --cap-add SYS_PTRACE"
+SLACK = 120_000_000_000  # ns that an experiment may take longer than its plan: boot, slow imports
 OPTIONS = {
     "namespaces": ("CONFIG_NET_NS",),
     "veth": ("CONFIG_VETH",),
@@ -58,12 +57,12 @@ OPTIONS = {
     "police": ("CONFIG_NET_CLS_MATCHALL", "CONFIG_NET_ACT_POLICE"),
     "clamp": ("CONFIG_NF_TABLES", "CONFIG_NF_TABLES_INET"),
 }
-"""For a feature (see `facts`) what a kernel must have been built with."""
+"""The kernel options that each feature (see `facts`) needs."""
 
-_MOMENT = 1_000_000  # ns
-_DATE = 1_767_225_600 * 10**9  # ns since 1970: 2026-01-01, when every guest in virtual time boots
-_PASSED_ON, _SEARCH_PATHS = ("LANG", "LC_ALL"), ("PATH", "LD_LIBRARY_PATH")
-_INSIDE = {
+_INPUT_POLL = 1_000_000  # ns
+_BOOT_DATE = 1_767_225_600 * 10**9  # ns since 1970: 2026-01-01, the boot time of every guest in virtual time
+_FORWARDED, _SEARCH_PATHS = ("LANG", "LC_ALL"), ("PATH", "LD_LIBRARY_PATH")
+_GUEST_ENVIRONMENT = {
     "HOME": "/run/home",
     "TMPDIR": "/run/tmp",
     "PYTHONDONTWRITEBYTECODE": "1",
@@ -74,7 +73,7 @@ _INSIDE = {
 
 @dataclass(frozen=True)
 class GuestKernel:
-    """A UML kernel, its release, the directory of its modules (None when all is built in), its features."""
+    """A UML kernel, its release, the directory of its modules (None if all are built in), its features."""
 
     path: Path
     release: str
@@ -84,7 +83,7 @@ class GuestKernel:
 
 @dataclass(frozen=True)
 class Uml:
-    """The substrate: this kernel, with this much memory for each guest, and further words for it at boot."""
+    """The substrate that is a guest kernel, with the memory of each guest and extra boot parameters."""
 
     kernel: GuestKernel
     memory: Size = MEMORY
@@ -92,32 +91,36 @@ class Uml:
     options: tuple[str, ...] = ()
 
     def start(self, run: Path, length: int, seed: int) -> Guest:
-        """Begin the experiment of a run directory, which by its plan takes `length` ns of the guest's time.
+        """Start the experiment of a run directory, whose plan takes `length` ns of the guest's time.
 
-        In virtual time the guest's chance is the `seed`'s, and it may take as long as it goes on writing.
+        In virtual time `seed` determines the guest's randomness, and the limit restarts whenever it writes.
         """
         if not self.virtual:
             return self.launch(_conduct(run, length + SLACK), RealClock())
         timed = replace(self, options=(*self.options, *virtual_time(derive(seed, "guest"))))
         return timed.launch(_conduct(run, SLACK), RealClock())
 
-    def launch(self, command: Command, clock: Clock, words: bytes = b"") -> Guest:
-        """Boot a guest that runs any command. RefusedError when it cannot even begin.
+    def launch(self, command: Command, clock: Clock, stdin: bytes = b"") -> Guest:
+        """Boot a guest that runs a command. Raises RefusedError if it cannot start.
 
-        The command reads `words` as its standard input; they get there without lying in a file anywhere.
+        The command reads `stdin`, which is never written to a file.
         """
-        told = binascii.b2a_base64(words, newline=False)
-        # this process reaches the folder by its descriptor, the guest by its name
-        held = command.folder if descriptor(command.folder) is not None else command.folder.resolve()
+        encoded = binascii.b2a_base64(stdin, newline=False)
+        # this process uses the folder's descriptor, the guest its path
+        pinned = command.folder if descriptor(command.folder) is not None else command.folder.resolve()
         name = f".guest-{clock.now():x}"
-        scratch, inside = held / name, command.folder.resolve() / name
-        line, environment, prepare = boot_line(self, inside), self._environment(), self._prepare(held, inside.parent)
+        scratch, inside = pinned / name, command.folder.resolve() / name
+        command_line, environment, prepare = (
+            boot_line(self, inside),
+            self._environment(),
+            self._prepare(pinned, inside.parent),
+        )
         try:
             scratch.mkdir(mode=0o700)
             (scratch / guest_init.EXIT).write_text(guest_init.NO_EXIT)
-            (scratch / guest_init.JOB).write_text(json.dumps(asdict(_job(command, inside, self.kernel, len(told)))))
-            process = _boot(line, scratch.parent / LOG, environment | {"HOME": str(inside)}, prepare)
-        except subprocess.SubprocessError as error:  # of a child that could not prepare itself
+            (scratch / guest_init.JOB).write_text(json.dumps(asdict(_job(command, inside, self.kernel, len(encoded)))))
+            process = _boot(command_line, scratch.parent / LOG, environment | {"HOME": str(inside)}, prepare)
+        except subprocess.SubprocessError as error:  # in preexec_fn, of a child that could not be confined
             shutil.rmtree(scratch, ignore_errors=True)
             raise RefusedError(
                 f"a guest cannot be confined to {display_path(command.folder)}: use another --out"
@@ -127,104 +130,83 @@ class Uml:
             raise RefusedError(
                 f"cannot start a guest in {display_path(command.folder)}: {error.strerror}; use another --out"
             ) from error
-        return Guest(process, scratch, told, Patience(command, clock, renewed=self.virtual))
+        return Guest(process, scratch, encoded, Deadline(command, clock, renewed=self.virtual))
 
     def memory_folder(self) -> str:
-        """Where a guest's memory goes: shared memory, or the folder for temporary files."""
+        """The folder for a guest's memory: shared memory, or the folder for temporary files."""
         return memory_folder(self.memory, ("/dev/shm", tempfile.gettempdir()))
 
-    def _prepare(self, held: Path, place: Path) -> Callable[[], None] | None:
-        """What the kernel's own process does before it becomes that: it confines itself, where it can."""
-        return None if confinement.hindrance() else partial(confinement.confine, held, place, self.memory)
+    def _prepare(self, pinned: Path, place: Path) -> Callable[[], None] | None:
+        """What the child does before it executes the kernel: it confines itself, if possible."""
+        return None if confinement.obstacle() else partial(confinement.confine, pinned, place, self.memory)
 
     def _environment(self) -> dict[str, str]:
-        """What the kernel's own process gets: it puts the guest's memory into TMPDIR, an unlinked file."""
+        """The environment of the kernel's process, which puts the guest's memory into an unlinked file in TMPDIR."""
         folder = self.memory_folder()
         return {
-            "TMPDIR": folder if confinement.hindrance() else confinement.MEMORY,
+            "TMPDIR": folder if confinement.obstacle() else confinement.MEMORY_MOUNT,
             "PATH": programs.tool_path(os.environ),
         }
-
-
-class Patience:
-    """How long a guest may take: its limit in all, or, `renewed`, its limit without writing anything."""
-
-    def __init__(self, command: Command, clock: Clock, renewed: bool) -> None:
-        self._command, self._clock, self._renewed = command, clock, renewed
-        self._ends = clock.now() + command.limit
-        self._written = 0
-
-    def is_over(self) -> bool:
-        """Whether it has taken longer than that."""
-        if self._renewed:
-            written = sum(_size(path) for path in self._command.folder.iterdir() if path.is_file())
-            if written != self._written:
-                self._written, self._ends = written, self._clock.now() + self._command.limit
-        return self._clock.now() >= self._ends
-
-    def __str__(self) -> str:
-        limit = self._command.limit
-        return f"wrote nothing for {limit}" if self._renewed else f"did not end within {limit}"
 
 
 class Guest:
     """A running guest. Made by `Uml.start`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], scratch: Path, told: bytes, patience: Patience) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], scratch: Path, encoded: bytes, deadline: Deadline) -> None:
         self.log = scratch.parent / LOG
         self.pid = process.pid
         self._process = process
         assert process.stdin is not None
         self._console = process.stdin
-        self._told, self._pieces = told, 0
+        self._stdin, self._chunks_sent = encoded, 0
         self._scratch = scratch
-        self._patience = patience
+        self._deadline = deadline
         self._code: int | None = None
-        self._called_off: signal.Signals | None = None  # by a signal handler, which must not wait for anything
+        self._cancelled_by: signal.Signals | None = None  # set by a signal handler, which must not wait
 
     def poll(self) -> int | None:
         """As `Running.poll`."""
         if self._code is not None:
             return self._code
-        if self._called_off is not None:
+        if self._cancelled_by is not None:
             self.close()
-            self._code = 128 + self._called_off
+            self._code = 128 + self._cancelled_by
             return self._code
         if self._process.poll() is None:
-            self._tell()
-            if not self._patience.is_over():
+            self._send_stdin()
+            if not self._deadline.is_over():
                 return None
             self.close()
-            raise RefusedError(f"the guest {self._patience} and was stopped; it said:{self._said()}")
+            raise RefusedError(f"the guest {self._deadline} and was stopped; it logged:{self._log_tail()}")
         try:
             self._code = int((self._scratch / guest_init.EXIT).read_text())
         except (FileNotFoundError, ValueError):
             began = (self._scratch / guest_init.READY).exists()
-            how = "died before its command ended" if began else f"did not start ({TRACING})"
-            raise RefusedError(f"the guest {how}; it said:{self._said()}") from None
+            how = "died before its command ended" if began else f"did not start ({NEEDS_PTRACE})"
+            raise RefusedError(f"the guest {how}; it logged:{self._log_tail()}") from None
         finally:
             self.close()
         return self._code
 
-    def _tell(self) -> None:
-        """Hand in what the command is to read, piece by piece as the guest asks for them; for a glance at most."""
-        clock, asks = RealClock(), self._scratch / guest_init.ASKS
-        ends = clock.now() + GLANCE
-        while (begin := self._pieces * guest_init.PIECE) < len(self._told) and clock.now() < ends:
-            if _size(asks) > self._pieces:
+    def _send_stdin(self) -> None:
+        """Send chunks of stdin as the guest requests them, for one poll interval at most."""
+        clock, asks = RealClock(), self._scratch / guest_init.REQUESTS
+        ends = clock.now() + POLL_INTERVAL
+        while (begin := self._chunks_sent * guest_init.CHUNK) < len(self._stdin) and clock.now() < ends:
+            if file_size(asks) > self._chunks_sent:
                 with contextlib.suppress(BrokenPipeError):
-                    self._console.write(self._told[begin : begin + guest_init.PIECE])
-                self._pieces += 1
+                    self._console.write(self._stdin[begin : begin + guest_init.CHUNK])
+                self._chunks_sent += 1
             else:
-                clock.sleep_until(clock.now() + _MOMENT)
+                clock.sleep_until(clock.now() + _INPUT_POLL)
 
     def interrupt(self, sign: signal.Signals = signal.SIGINT) -> None:
         """As `Running.interrupt`."""
         if not (self._scratch / guest_init.READY).exists():
-            self._called_off = sign  # nothing has begun, or all is over
+            self._cancelled_by = sign  # the command has not started, or the guest has ended
             return
-        with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended, or is just being cleared away
-            self._console.write(guest_init.LETTERS[sign])
+        with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended
+            self._console.write(guest_init.SIGNAL_LETTERS[sign])
 
     def finish(self) -> int:
         """As `Running.finish`."""
@@ -234,37 +216,37 @@ class Guest:
         """As `Running.close`."""
         if self._console.closed:
             return
-        with contextlib.suppress(ProcessLookupError):  # nobody of its session is left
+        with contextlib.suppress(ProcessLookupError):  # no process of its session is left
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
         self._console.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def _said(self) -> str:
-        return last_words(self.log)
+    def _log_tail(self) -> str:
+        return log_tail(self.log)
 
 
 def find(path: Path | None = None) -> GuestKernel:
-    """The guest kernel at `path`, or our own, or `linux.uml` on PATH. RefusedError says how to get one.
+    """The guest kernel at `path`, the one in the cache, or `linux.uml` on PATH. Raises RefusedError.
 
-    Only one that root or this user owns is executed, and that nobody else could have put there.
+    It is executed only if root or this user owns it, and no other user could have replaced it.
     """
     place = kernel_cache.cache()
     found = programs.find(str(path or kernel_cache.newest(place) or "linux.uml"))
     if found is None:
-        where = f"{path} is no program" if path else f"linux.uml is not on PATH, and {kernel_cache.absence(place)}"
+        where = f"{path} is not a program" if path else f"linux.uml is not on PATH, and {kernel_cache.absence(place)}"
         raise RefusedError(f"there is no guest kernel, {where}; {remedy()}")
     if weakness := file_trust.weakness(Path(found), os.geteuid()):
         raise RefusedError(
-            f"{found} is not booted, for others could have changed it: {weakness.reason}; {_mine(weakness)}"
+            f"{found} is not booted, other users could have changed it: {weakness.reason}; {_owner_remedy(weakness)}"
         )
-    config = _ask(found, "--showconfig").splitlines()
+    config = _query(found, "--showconfig").splitlines()
     if "CONFIG_UML=y" not in config:
-        raise RefusedError(f"{found} is no User-Mode Linux kernel: {remedy()}")
-    release = _ask(found, "--version")
+        raise RefusedError(f"{found} is not a User-Mode Linux kernel: {remedy()}")
+    release = _query(found, "--version")
     modules = MODULES / release
     usable = ("=y", "=m") if modules.is_dir() else ("=y",)
-    built = {line.partition("=")[0] for line in config if line.endswith(usable)}
+    built = {command_line.partition("=")[0] for command_line in config if command_line.endswith(usable)}
     return GuestKernel(
         path=Path(found),
         release=release,
@@ -274,37 +256,39 @@ def find(path: Path | None = None) -> GuestKernel:
 
 
 def remedy() -> str:
-    """What to type for a guest kernel; User-Mode Linux exists for x86 alone."""
+    """What to type for a guest kernel; User-Mode Linux exists for x86 only."""
     if platform.machine() in ("x86_64", "i686"):
         return "sudo apt-get install user-mode-linux"
     return f"User-Mode Linux is not for {platform.machine()}; use a virtual machine, cd vagrant && vagrant up"
 
 
-def _mend(kernel: str) -> str:
-    """What to type when a kernel is none: ours can be made again."""
+def _rebuild_or_install(kernel: str) -> str:
+    """What to type if a kernel does not work: one in the cache can be rebuilt."""
     if Path(kernel).is_relative_to(kernel_cache.cache()):
         return "chaoskit kernel remove && chaoskit kernel build"
     return remedy()
 
 
-def _mine(weakness: file_trust.Weakness) -> str:
-    return weakness.remedy or "start chaoskit as that user, a guest takes no root, or give --kernel a copy of your own"
+def _owner_remedy(weakness: file_trust.Weakness) -> str:
+    return weakness.remedy or "start chaoskit as that user (a guest needs no root), or give --kernel your own copy"
 
 
-def _ask(kernel: str, question: str) -> str:
+def _query(kernel: str, question: str) -> str:
     try:
         answer = subprocess.run([kernel, question], capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError) as error:
-        raise RefusedError(f"{kernel} does not answer {question}, so it is no guest kernel: {_mend(kernel)}") from error
+        raise RefusedError(
+            f"{kernel} does not answer {question}, so it is not a guest kernel: {_rebuild_or_install(kernel)}"
+        ) from error
     return answer.stdout.strip()
 
 
 def _boot(
-    line: list[str], log: Path, environment: dict[str, str], prepare: Callable[[], None] | None
+    command_line: list[str], log: Path, environment: dict[str, str], prepare: Callable[[], None] | None
 ) -> subprocess.Popen[bytes]:
     with log.open("ab") as console:
         process = subprocess.Popen(
-            line,
+            command_line,
             stdin=subprocess.PIPE,
             stdout=console,
             stderr=console,
@@ -318,14 +302,14 @@ def _boot(
 
 
 def _conduct(run: Path, limit: int) -> Command:
-    """As `conduct`, by the way that a guest is faster on: half as many of its costly stops until the first request."""
+    """As `conduct`, with the entry point for guests, which starts faster there."""
     command = conduct(run, limit)
     return replace(command, argv=programs.python_in_guest("chaoskit.cli.guest_conduct", str(command.folder.resolve())))
 
 
 def boot_line(substrate: Uml, scratch: Path) -> list[str]:
     """The guest kernel's command line (Documentation/virt/uml, Documentation/admin-guide/kernel-parameters)."""
-    init, *words = programs.python_as_init(guest_init.__name__, str(scratch))
+    init, *arguments = programs.python_as_init(guest_init.__name__, str(scratch))
     return [
         str(substrate.kernel.path),
         f"mem={substrate.memory // 2**20}M",
@@ -339,13 +323,13 @@ def boot_line(substrate: Uml, scratch: Path) -> list[str]:
         *substrate.options,
         f"init={_quoted(init)}",
         "--",
-        *map(_quoted, words),
+        *map(_quoted, arguments),
     ]
 
 
 def virtual_time(entropy: int) -> tuple[str, ...]:
-    """Time that jumps to the next timer when all wait; the same date at every boot, and the same chance."""
-    return ("time-travel=inf-cpu", f"time-travel-start={_DATE}", f"chaoskit.entropy={entropy}")
+    """Boot parameters for virtual time: time jumps to the next timer when idle; date and randomness are fixed."""
+    return ("time-travel=inf-cpu", f"time-travel-start={_BOOT_DATE}", f"chaoskit.entropy={entropy}")
 
 
 def memory_folder(size: int, candidates: tuple[str, ...]) -> str:
@@ -367,37 +351,29 @@ def memory_folder(size: int, candidates: tuple[str, ...]) -> str:
     )
 
 
-def _size(path: Path) -> int:
-    """In bytes; 0 of a file that was taken away meanwhile."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def _job(command: Command, scratch: Path, kernel: GuestKernel, told: int) -> guest_init.Job:
-    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+def _job(command: Command, scratch: Path, kernel: GuestKernel, encoded: int) -> guest_init.Job:
+    passed_on = {name: os.environ[name] for name in _FORWARDED if name in os.environ}
     return guest_init.Job(
         argv=list(command.argv),
-        environment=passed_on | programs.only_absolute(os.environ, _SEARCH_PATHS) | _INSIDE,
+        environment=passed_on | programs.only_absolute(os.environ, _SEARCH_PATHS) | _GUEST_ENVIRONMENT,
         directory=str(Path.cwd()),
         folder=str(scratch.parent),
         scratch=str(scratch),
         modules=str(kernel.modules) if kernel.modules else None,
         host=os.getpid(),
-        input=told,
+        input=encoded,
     )
 
 
 def _pin(pid: int) -> None:
-    """Keep a guest on one CPU, where its system calls are ten times faster; guests spread over all."""
+    """Pin a guest to one CPU, where its system calls are ten times faster; guests spread over all CPUs."""
     cpus = sorted(os.sched_getaffinity(0))
-    with contextlib.suppress(ProcessLookupError):  # it has ended already
+    with contextlib.suppress(ProcessLookupError):  # it has ended
         os.sched_setaffinity(pid, {cpus[pid % len(cpus)]})
 
 
 def _quoted(text: str) -> str:
-    """As one word of a kernel command line, which knows double quotes and no escape (lib/cmdline.c)."""
+    """Quote a parameter for a kernel command line, which has double quotes and no escapes (lib/cmdline.c)."""
     if '"' in text:
         raise RefusedError(f"a guest kernel cannot be given a path with a double quote: {text}; rename it")
     return f'"{text}"' if " " in text else text

@@ -76,7 +76,7 @@ def examine(seed: int) -> list[dict[str, float | str]]:
 
 def ours(truth: NarrowPath) -> bool:
     """Whether our verdict is the truth."""
-    found: Findings = prepare(HOST[truth.version], PORT, None, PACKETS, "60s").run(lambda volley: None)
+    found: Findings = prepare(HOST[truth.version], PORT, None, PACKETS, "60s").run(lambda burst: None)
     hop = found.where or (found.narrow.reached if found.narrow else None)
     seen = (found.passes if found.is_exact else None, judge(found).kind, hop.index if hop else 0)
     return seen == (truth.mtu, truth.kind, truth.at)

@@ -82,8 +82,8 @@ def judge_words(data: bytes) -> None:
         objectives.parse(text)
     for attempt in (
         lambda: exec_faults(text, None, 0),
-        lambda: options.far_end(text),
-        lambda: options.pairs([text]),
+        lambda: options.parse_far_end(text),
+        lambda: options.headers([text]),
         lambda: options.objectives([text]),
         lambda: options.injection({"interface": "eth0", "up": text, "to": text}),
         lambda: options.workload({"max-concurrency": text, "idle-timeout": text}),

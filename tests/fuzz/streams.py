@@ -11,7 +11,7 @@ from scapy.layers.inet6 import ICMPv6EchoReply, IPv6
 from scapy.packet import Raw
 
 from chaoskit.pathmtu.packets import Packets
-from chaoskit.pathmtu.probes import Ends, Probe
+from chaoskit.pathmtu.probes import Endpoints, Probe
 from chaoskit.probe.framing import MalformedError
 from chaoskit.probe.http2_frames import Tap
 from chaoskit.probe.protocols import PATHS, ProtocolEvent, Reader, complaint
@@ -91,7 +91,7 @@ def _tapped(*chunks: bytes) -> tuple[int | None, dict[int, int], list[int]]:
     return tap.goaway, dict(tap.resets), [len(list(iter(lambda: tap.take(stream), None))) for stream in range(9)]  # noqa: B023
 
 
-_ENDS = {4: Ends(4, "192.0.2.1", "198.51.100.7", 443), 6: Ends(6, "2001:db8::1", "2001:db8:ffff::7", 443)}
+_ENDS = {4: Endpoints(4, "192.0.2.1", "198.51.100.7", 443), 6: Endpoints(6, "2001:db8::1", "2001:db8:ffff::7", 443)}
 
 
 def packets() -> list[bytes]:

@@ -1,4 +1,4 @@
-"""A guest for real: what goes in, what comes out, and that nothing is left however it ends."""
+"""Tests real guests: exit code, files, interruption, and that nothing remains after any end."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def shell(folder: Path, script: str) -> tuple[str, ...]:
     return "sh", "-c", f"cd '{folder}' && {script}"
 
 
-def test_the_exit_code_and_the_words_come_back(boot: Boot, tmp_path: Path, until: Until, alive: Alive) -> None:
+def test_the_exit_code_and_the_output_are_returned(boot: Boot, tmp_path: Path, until: Until, alive: Alive) -> None:
     """A command's exit code is the guest's, its words are in the log and nothing else is, in no other file."""
     guest = boot("sh", "-c", "echo hi; echo ho >&2; exit 7")
 
@@ -169,7 +169,7 @@ def test_a_guest_that_is_killed_from_outside(boot: Boot, tmp_path: Path, until: 
 
 
 def test_a_guest_that_panics(boot: Boot, tmp_path: Path, until: Until, alive: Alive) -> None:
-    """The kernel's own last words are in the message."""
+    """The end of the kernel's log is in the message."""
     guest = boot(*shell(tmp_path, "touch begun; sleep 100"))
     until((tmp_path / "begun").exists)
 
@@ -196,7 +196,7 @@ guest.finish()
 
 @pytest.mark.parametrize("moment", ["booting", "running"])
 def test_a_host_process_that_is_killed_leaves_nothing(tmp_path: Path, until: Until, alive: Alive, moment: str) -> None:
-    """kill -9 of whoever started a guest ends it within seconds: no process, no scratch, only what it wrote."""
+    """kill -9 of the process that started a guest ends it within seconds and leaves only what it wrote."""
     words = [sys.executable, "-c", HOST, str(tmp_path), *shell(tmp_path, FOREVER)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as host:
         assert host.stdout is not None

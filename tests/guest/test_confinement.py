@@ -1,4 +1,4 @@
-"""Root in a guest, who tries all he can, against the files of the machine that the guest runs on."""
+"""Tests that root in a guest cannot change files of the host."""
 
 from __future__ import annotations
 

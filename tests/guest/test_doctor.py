@@ -1,4 +1,4 @@
-"""The doctor on this machine: it boots a guest and asks it, and its exit code says whether experiments can run."""
+"""Tests `chaoskit doctor` with a real guest, and its exit code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_machine_with_a_guest_kernel_can_experiment() -> None:
     assert all(guest[name]["is_able"] for name in ("program", "memory", "boots", *features))
 
 
-def test_without_a_guest_it_hangs_on_this_kernel() -> None:
+def test_without_a_guest_the_exit_code_depends_on_this_kernel() -> None:
     """A guest kernel that is none is one line with the remedy; the code then says what this kernel can."""
     told = json.loads(doctor("--json", "--kernel", "/bin/false").stdout)
     answer = doctor("--kernel", "/bin/false")

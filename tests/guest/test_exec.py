@@ -1,4 +1,4 @@
-"""`chaoskit exec FILE`: somebody's client in the lab of an experiment, in a guest where this kernel cannot."""
+"""Tests `chaoskit exec FILE`: a user's command in the lab of an experiment, in a guest if needed."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_input_without_end_is_no_matter(tmp_path: Path) -> None:
 
 
 def test_input_that_cannot_be_read_ends_it() -> None:
-    """Nobody waits for ever for what will not come: exit code 3, and a sentence."""
+    """The command does not wait for input that cannot come: exit code 3, and a sentence."""
     with socket.socket() as unconnected:
         answer = execute("cat", stdin=unconnected)
 

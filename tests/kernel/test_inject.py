@@ -145,7 +145,7 @@ def test_a_dry_run_changes_nothing(home: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
-        (("--down", "delay 1ms", "--for", "9s"), 2, "say whom: --to api.example.com:443"),
+        (("--down", "delay 1ms", "--for", "9s"), 2, "no traffic selected; give for example --to api.example.com:443"),
         (("--down", "delay 1ms", "--for", "9s", "--interface", "lo"), 2, "everything"),
         ((*TO,), 2, "--for"),
         (("--to", "127.0.0.1", "--for", "9s"), 2, "give --down or --up"),
@@ -159,7 +159,7 @@ def test_a_dry_run_changes_nothing(home: Path) -> None:
         (("--interface", "eth9", "--everything", "--down", "delay 1ms", "--for", "9s"), 3, "no interface eth9 here"),
         (("--interface", "asleep", "--to", "192.0.2.1", "--down", "delay 1ms", "--for", "9s"), 3, "asleep is down"),
         (("/nonexistent.yaml",), 2, "No such file"),
-        (("-", "--to", "127.0.0.1"), 2, "cannot stand beside it"),
+        (("-", "--to", "127.0.0.1"), 2, "cannot be combined with"),
     ],
 )
 def test_mistakes_get_a_sentence(home: Path, words: tuple[str, ...], code: int, sentence: str) -> None:

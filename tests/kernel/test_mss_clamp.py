@@ -211,7 +211,7 @@ def test_a_foreign_table_of_our_name_is_refused(cable: Cable, tmp_path: Path) ->
 
 
 def test_a_killed_owner_leaves_nothing(cable: Cable) -> None:
-    """After kill -9 the table has disappeared with its owner, the watchdog restores the lease, and foreign tables stay."""
+    """After kill -9 the table has disappeared with its owner, the watchdog restores, and foreign tables stay."""
     before = cable.rules()
     command = cable.inject()
     assert cable.hits()

@@ -19,7 +19,7 @@ from typing import Any
 from chaoskit.clock import RealClock, now
 from chaoskit.errors import RefusedError
 from chaoskit.substrate import uml
-from chaoskit.substrate.running import GLANCE, Command
+from chaoskit.substrate.running import POLL_INTERVAL, Command
 from chaoskit.units import Duration
 from soak.series import ROWS
 from soak.table import neighbours, table, violations
@@ -61,7 +61,7 @@ def soak(asked: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]],
         waiting = workers
         while waiting:
             waiting = [worker for worker in waiting if not worker.is_over()]
-            clock.sleep_until(clock.now() + GLANCE)
+            clock.sleep_until(clock.now() + POLL_INTERVAL)
     finally:
         for worker in workers:
             worker.guest.close()

@@ -21,10 +21,10 @@ sys.path.insert(0, os.fspath(Path(__file__).parents[1]))
 from narrow_paths import HOST, PORT, Lab, NarrowPath, packets_sent, paths, sh, tracepath
 
 from chaoskit.clock import RealClock
-from chaoskit.pathmtu.error_queue import ErrorQueueWire
+from chaoskit.pathmtu.error_queue import ErrorQueueSocket
 from chaoskit.pathmtu.examination import Findings, examine
 from chaoskit.pathmtu.prepare import PACKETS, prepare
-from chaoskit.pathmtu.transport import Meter
+from chaoskit.pathmtu.transport import Budget
 from chaoskit.pathmtu.verdict import judge
 from chaoskit.report.pathmtu import document
 
@@ -79,12 +79,12 @@ def look(truth: NarrowPath, rights: str) -> Findings:
     """Examine it with these rights."""
     examination = prepare(HOST[truth.version], PORT, None, PACKETS, TIME)
     if rights == "raw":
-        return examination.run(lambda volley: None)
+        return examination.run(lambda burst: None)
     Path("/proc/sys/net/ipv4/ping_group_range").write_text(GROUPS[rights])
     clock = RealClock()
-    with ErrorQueueWire(examination.patient.ends, clock) as wire:
-        meter = Meter(PACKETS, clock.now() + examination.time)
-        return examine(examination.patient, wire, meter, clock, lambda volley: None)
+    with ErrorQueueSocket(examination.setup.endpoints, clock) as wire:
+        budget = Budget(PACKETS, clock.now() + examination.time)
+        return examine(examination.setup, wire, budget, clock, lambda burst: None)
 
 
 def row(truth: NarrowPath, rights: str, document: dict[str, Any], theirs: int | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The whole command, on a real kernel, where answers are few: it is right, or says that it does not know.
+"""Tests `chaoskit pmtu` on a real kernel where replies are rare: it is right, or undecided.
 
 A host that answers nothing, or one kind of packet alone, or rejects all; a host and routers that limit their answers;
 loss and jitter; hops and paths that are late; routers that bar the way; too few packets and seconds; with rights and
@@ -129,7 +129,7 @@ def test_a_body_that_is_lost_by_chance_is_sent_again(rows: Rows) -> None:
             assert (row["document"]["body"]["ending"], row["exit"]) == ("taken", 0), row
 
 
-def test_whoever_does_not_know_says_what_to_type(rows: Rows) -> None:
+def test_an_undecided_verdict_says_what_to_type(rows: Rows) -> None:
     """One sentence, on one line, with a command; and nothing on standard error."""
     assert not [row for row in rows if row["err"].strip()]
     for row in rows:

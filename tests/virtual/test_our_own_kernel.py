@@ -1,4 +1,4 @@
-"""Our own kernel: it has everything that its configuration names, and its chance is an argument."""
+"""Tests chaoskit's own guest kernel: its features, and its seeded randomness."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_nothing_that_the_configuration_names_was_dropped(kernel: uml.GuestKerne
 
 def test_it_boots_and_can_do_all_that_a_lab_needs(kernel: uml.GuestKernel) -> None:
     """Its own survey finds every feature, and it needs no modules."""
-    facts = doctor.ask(uml.Uml(kernel), RealClock())
+    facts = doctor.survey_guest(uml.Uml(kernel), RealClock())
 
     assert facts.features == frozenset(FEATURES), facts.missing
     assert facts.kernel.endswith("-chaoskit")
@@ -137,7 +137,7 @@ def test_a_number_that_is_none_ends_the_kernel_at_once(kernel: uml.GuestKernel, 
     assert f"chaoskit.entropy is no 64-bit number: {number}\n" in answer.stderr
 
 
-def test_time_begins_where_it_is_told_and_costs_nothing(ask: Ask) -> None:
+def test_time_starts_at_the_given_date_and_waits_take_no_real_time(ask: Ask) -> None:
     """It is New Year of 2026, and ten minutes of sleep are ten minutes to the guest, to the millisecond."""
     today, _ = clocks = ask(CLOCKS, *uml.virtual_time(1), folder="a")
 

@@ -1,4 +1,4 @@
-"""The path-MTU doctor on a real kernel: on paths that we made, it finds what we made, with and without rights.
+"""Tests `chaoskit pmtu` on a real kernel, on paths with known MTUs, with and without privileges.
 
 Four routers; narrow places of 576 to 8999 bytes at each of them, signalled, silent and clamped; links that lose what
 is long; ways back that are narrower; wide-open paths; IPv4 and IPv6. In virtual time, so that silence costs nothing.
@@ -65,7 +65,7 @@ def test_every_verdict_is_the_truth(raw: Rows) -> None:
     assert not wrong
 
 
-def test_whoever_clamps_is_named(raw: Rows) -> None:
+def test_the_clamping_router_is_reported(raw: Rows) -> None:
     """A router sees a SYN before it rewrites it, and the next one afterwards; the last has no next one that tells."""
     clamps = {row["path"]: row["document"]["clamp"] for row in raw if row["truth"]["kind"] == "clamped"}
     others = [row["document"]["clamp"] for row in raw if row["truth"]["kind"] != "clamped"]

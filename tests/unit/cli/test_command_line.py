@@ -1,4 +1,4 @@
-"""What the command line answers: one sentence, and the right exit code."""
+"""Tests the messages and exit codes of the command line."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_help_imports_nothing_heavy(command: str | None) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_mistakes_get_a_sentence_and_an_exit_code(words: list[str], code: int, sentence: str, tmp_path: Path) -> None:
+def test_errors_have_a_sentence_and_an_exit_code(words: list[str], code: int, sentence: str, tmp_path: Path) -> None:
     """A typical mistake is answered in a line or two on stderr, without a traceback, and leaves nothing behind."""
     answer = subprocess.run(
         [sys.executable, "-m", "chaoskit", *words],

@@ -1,4 +1,4 @@
-"""What the commands make of a file with a matrix."""
+"""Tests the commands with a file that has a matrix."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_exec_wants_one_of_them(file: Path) -> None:
     told = chaoskit("exec", file, "--", "true")
 
     assert isinstance(told.exception, SpecError)
-    assert f"has a matrix of 4 variants, and this takes one: --variant {FIRST}" in str(told.exception)
+    assert f"has a matrix of 4 variants, and one is expected: --variant {FIRST}" in str(told.exception)
 
 
 def test_run_knows_its_variants(file: Path, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_run_knows_its_variants(file: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_a_machine_that_cannot_do_it_is_told_before_the_first_variant(file: Path, tmp_path: Path) -> None:
+def test_a_machine_that_cannot_run_it_is_refused_before_the_first_variant(file: Path, tmp_path: Path) -> None:
     """Nothing is made, and nothing was run."""
     told = chaoskit("run", file, "--kernel", "/no/such/kernel", "--out", tmp_path / "run")
 

@@ -16,7 +16,7 @@ import pytest
 from made_runs import Made, plan
 
 from chaoskit.cli.interrupts import InterruptHandler
-from chaoskit.cli.run_one import understood
+from chaoskit.cli.run_one import analyse_and_write
 from chaoskit.cli.watch import Job, watch
 from chaoskit.clock import RealClock
 from chaoskit.records.directory import PLAN, create
@@ -233,7 +233,7 @@ chaoskit.kernel.features.detect_features = detect_features
     run = Made(plan()).write(tmp_path / "run")
 
     done = broken(tmp_path, customize, str(run), module="chaoskit.cli.guest_conduct", MY_KEY=SECRET)
-    result = understood(run)
+    result = analyse_and_write(run)
 
     assert done.returncode == 70
     assert "this is a mistake in chaoskit itself: ZeroDivisionError: one by none, [$MY_KEY]" in done.stderr
@@ -286,6 +286,6 @@ def test_a_conductor_that_cannot_even_begin_is_a_crash(
         code = watch(job, Screen(StringIO()), ear)
 
     assert code == 70
-    assert understood(run).exit_code == 70
-    assert understood(run).outcome.how == "crashed"
+    assert analyse_and_write(run).exit_code == 70
+    assert analyse_and_write(run).outcome.how == "crashed"
     assert "a mistake in chaoskit ended the run" in capfd.readouterr().err

@@ -1,4 +1,4 @@
-"""`chaoskit restore` as it is typed."""
+"""Tests `chaoskit restore` as a user runs it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_an_unknown_lease_is_the_authors_fault(tmp_path: Path) -> None:
     assert "chaoskit status" in done.stderr
 
 
-def test_what_is_left_over_is_told(tmp_path: Path) -> None:
+def test_what_is_left_over_is_reported(tmp_path: Path) -> None:
     """Exit code 4, and each with its reason."""
     folder = tmp_path / "state" / "leases" / "torn"
     folder.mkdir(parents=True)

@@ -56,8 +56,8 @@ def test_speaks_ipv6() -> None:
 @pytest.mark.parametrize(
     ("host", "warned"), [("127.0.0.1", False), ("127.0.0.9", False), ("::1", False), ("0.0.0.0", True), ("::", True)]
 )
-def test_a_public_address_is_said_to_be_one(host: str, warned: bool) -> None:
-    """Bound to more than loopback, one line says that anybody who can reach the server may use it."""
+def test_a_public_address_gets_a_warning(host: str, warned: bool) -> None:
+    """Bound to more than loopback, one line says that everyone who can reach the server may use it."""
     process = subprocess.Popen(
         [*COMMAND, "--port", "0", "--host", host], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -69,7 +69,7 @@ def test_a_public_address_is_said_to_be_one(host: str, warned: bool) -> None:
     process.terminate()
     _, said = process.communicate(timeout=10)
 
-    assert said.count("anybody who can reach this address may use it; for this machine alone: --host") == warned
+    assert said.count("everyone who can reach this address can use the server; for this machine only: --host") == warned
     assert said.count("\n") == warned
 
 

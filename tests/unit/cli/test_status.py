@@ -1,4 +1,4 @@
-"""`chaoskit status`, as a user types it."""
+"""Tests `chaoskit status` as a user runs it."""
 
 from __future__ import annotations
 

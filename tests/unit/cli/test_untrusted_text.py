@@ -1,4 +1,4 @@
-"""What others can name, write or send is shown by every command, and obeyed by no terminal."""
+"""Tests that every command escapes untrusted text, so that no terminal obeys it."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def quoted(text: str) -> str:
     return f'"{escapes}"'
 
 
-def test_an_experiments_own_words(tmp_path: Path) -> None:
+def test_the_text_of_an_experiment(tmp_path: Path) -> None:
     """Its question, its objectives and its file's name, in what validate and plan say of a good file."""
     file = tmp_path / NAME
     file.write_text(re.sub(r"(?<=question: ).*", lambda _: quoted(EVIL), EXPERIMENT))
@@ -160,7 +160,7 @@ def test_complaints_about_a_file(text: str, tmp_path: Path) -> None:
     ],
     ids=lambda words: " ".join(ascii(word)[1:20] for word in words),
 )
-def test_what_is_said_of_options(words: list[str], tmp_path: Path) -> None:
+def test_messages_about_options(words: list[str], tmp_path: Path) -> None:
     """A word that makes no sense comes back as visible characters, with exit code 2 or 3 (127: no such command)."""
     ascii_only = {"PYTHONIOENCODING": "ascii", "CHAOSKIT_STATE": str(tmp_path)}
 
@@ -244,12 +244,12 @@ def test_a_lease(tmp_path: Path) -> None:
 
 HOLDER = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1].replace('@', chr(0))); s.listen(); "
 HOLDER += "print('ready', flush=True); sys.stdin.read()"
-TAKER = "import sys; from chaoskit.cli.main import ended; from chaoskit.engine.lock import Lock; "
-TAKER += "sys.exit(ended(lambda: Lock.take(sys.argv[1])))"
+TAKER = "import sys; from chaoskit.cli.main import run_program; from chaoskit.engine.lock import Lock; "
+TAKER += "sys.exit(run_program(lambda: Lock.take(sys.argv[1])))"
 
 
 def test_the_command_line_of_another_process() -> None:
-    """Who holds the lock is named with its own words, which are anybody's."""
+    """The command line of the process that holds the lock is untrusted."""
     name = f"chaoskit-test-{os.getpid()}"
     words = [sys.executable, "-c", HOLDER, f"@{name}/0", EVIL]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:

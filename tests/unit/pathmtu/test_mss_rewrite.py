@@ -1,4 +1,4 @@
-"""The hops between which the MSS of a SYN is rewritten are named, and no wrong ones."""
+"""Tests the search for the hops between which the MSS of a SYN is rewritten."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import pytest
 
 from chaoskit.clock import ManualClock
 from chaoskit.pathmtu.mss_rewrite import find_clamp
-from chaoskit.pathmtu.probes import SECOND, Clamp, Ends, Hop
+from chaoskit.pathmtu.probes import SECOND, Clamp, Endpoints, Hop
 from chaoskit.pathmtu.simulated_path import SimulatedPath, address
-from chaoskit.pathmtu.transport import Meter, Transport
+from chaoskit.pathmtu.transport import Budget, Transport
 
-ENDS = Ends(4, "192.0.2.100", "198.51.100.7", 443)
+ENDS = Endpoints(4, "192.0.2.100", "198.51.100.7", 443)
 
 
-def find(wire: SimulatedPath, far: int) -> tuple[Clamp | None, int]:
+def find(wire: SimulatedPath, distance: int) -> tuple[Clamp | None, int]:
     """What is found on paper, and how many packets it took."""
-    meter = Meter(1000, 3600 * SECOND)
-    found = Transport(wire, wire.clock, meter, lambda volley: None).converse(find_clamp(ENDS, far))
-    return found, meter.sent
+    budget = Budget(1000, 3600 * SECOND)
+    found = Transport(wire, wire.clock, budget, lambda burst: None).run(find_clamp(ENDS, distance))
+    return found, budget.sent
 
 
 def path(length: int, clamp: int | None, **words: object) -> SimulatedPath:
@@ -41,13 +41,13 @@ def test_every_router_that_clamps_is_found(length: int) -> None:
         assert packets <= 6
 
 
-def test_whoever_clamps_nothing_is_not_named() -> None:
+def test_a_router_without_a_clamp_is_not_reported() -> None:
     """The SYN is seen as far as the last router as it was sent."""
     assert find(path(6, None), 6)[0] == Clamp(hop(5), None, None)
 
 
 @pytest.mark.parametrize(
-    ("mute", "terse", "before", "after"),
+    ("unresponsive", "short_quotes", "before", "after"),
     [
         ({2}, set(), 3, 4),
         ({3}, set(), 2, 4),
@@ -58,17 +58,17 @@ def test_whoever_clamps_nothing_is_not_named() -> None:
     ],
 )
 def test_hops_that_tell_nothing_are_passed_over(
-    mute: set[int], terse: set[int], before: int, after: int | None
+    unresponsive: set[int], short_quotes: set[int], before: int, after: int | None
 ) -> None:
     """They are silent or quote too little; their neighbours are named."""
-    found, _ = find(path(6, 3, mute=frozenset(mute), terse=frozenset(terse)), 6)
+    found, _ = find(path(6, 3, unresponsive=frozenset(unresponsive), short_quotes=frozenset(short_quotes)), 6)
 
     assert found == Clamp(hop(before), None if after is None else hop(after), None if after is None else 1360)
 
 
-def test_where_nobody_tells_nothing_is_found() -> None:
+def test_without_long_quotes_nothing_is_found() -> None:
     """Nor on a path without a router."""
-    assert find(path(5, 2, terse=frozenset(range(5))), 5)[0] is None
+    assert find(path(5, 2, short_quotes=frozenset(range(5))), 5)[0] is None
     assert find(path(1, None), 1) == (None, 0)
 
 

@@ -1,4 +1,4 @@
-"""Probes are what they say they are, and only what answers them is taken for an answer."""
+"""Tests the bytes of probes, and that only replies to them are accepted."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from scapy.layers.inet6 import ICMPv6EchoReply, IPv6
 from scapy.packet import Raw
 
 from chaoskit.pathmtu.packets import Packets
-from chaoskit.pathmtu.probes import Answer, Barred, Ends, Expired, How, Probe, Reply, TooBig
+from chaoskit.pathmtu.probes import Answer, Endpoints, Expired, Method, Probe, Reply, TooBig, Unreachable
 
 ENDS = {
-    4: Ends(4, "192.0.2.1", "198.51.100.7", 443),
-    6: Ends(6, "2001:db8::1", "2001:db8:ffff::7", 443),
+    4: Endpoints(4, "192.0.2.1", "198.51.100.7", 443),
+    6: Endpoints(6, "2001:db8::1", "2001:db8:ffff::7", 443),
 }
 HOP = {4: "203.0.113.9", 6: "2001:db8:9::9"}
-WAYS: tuple[How, ...] = ("echo", "udp", "tcp")
+WAYS: tuple[Method, ...] = ("echo", "udp", "tcp")
 VERSIONS: tuple[Literal[4, 6], ...] = (4, 6)
-EACH = pytest.mark.parametrize(("version", "how"), [(version, how) for version in VERSIONS for how in WAYS])
+EACH = pytest.mark.parametrize(("version", "method"), [(version, method) for version in VERSIONS for method in WAYS])
 
 
 def packets(version: int) -> Packets:
@@ -46,9 +46,9 @@ def heard(version: int, kind: str, quoted: bytes, sender: str | None = None) -> 
 
 @EACH
 @pytest.mark.parametrize("size", [100, 101, 1280, 1500, 9000, 65535])
-def test_a_probe_is_as_long_as_it_says(version: int, how: How, size: int) -> None:
+def test_a_probe_is_as_long_as_it_says(version: int, method: Method, size: int) -> None:
     """By its own length and by its header's, with the TTL that was asked, and not to be fragmented."""
-    sent = packets(version).build(Probe(how, size, 7), 3)
+    sent = packets(version).build(Probe(method, size, 7), 3)
 
     assert len(sent) == size
     if version == 4:
@@ -61,14 +61,14 @@ def test_a_probe_is_as_long_as_it_says(version: int, how: How, size: int) -> Non
 
 
 @EACH
-def test_checksums_are_right(version: int, how: How) -> None:
+def test_checksums_are_right(version: int, method: Method) -> None:
     """Summed up anew by RFC 1071, pseudo header and all."""
-    sent = packets(version).build(Probe(how, 777), 3)
-    head, protocol = ENDS[version].header, {"echo": 1 if version == 4 else 58, "udp": 17, "tcp": 6}[how]
+    sent = packets(version).build(Probe(method, 777), 3)
+    head, protocol = ENDS[version].header, {"echo": 1 if version == 4 else 58, "udp": 17, "tcp": 6}[method]
     addresses = sent[12:20] if version == 4 else sent[8:40]
     pseudo = addresses + struct.pack("!II", len(sent) - head, protocol)
 
-    covered = sent[head:] if (version, how) == (4, "echo") else pseudo + sent[head:]
+    covered = sent[head:] if (version, method) == (4, "echo") else pseudo + sent[head:]
 
     assert ones_sum(covered) == 0xFFFF
     assert version == 6 or ones_sum(sent[:20]) == 0xFFFF
@@ -83,7 +83,7 @@ def ones_sum(data: bytes) -> int:
 
 
 def test_a_syn_without_data_offers_the_largest_mss() -> None:
-    """So that what comes back is the host's own limit, or somebody's clamp."""
+    """So that the MSS in the reply is the host's own limit, or a clamp."""
     for version in VERSIONS:
         syn = packets(version).build(Probe("tcp", ENDS[version].bare_syn), 3)
 
@@ -98,20 +98,20 @@ def test_a_syn_without_data_offers_the_largest_mss() -> None:
 
 @EACH
 @pytest.mark.parametrize("quoted", [8, 20, 23, 24, 64, 1200])
-def test_what_a_router_quotes_is_recognised(version: int, how: How, quoted: int) -> None:
+def test_what_a_router_quotes_is_recognised(version: int, method: Method, quoted: int) -> None:
     """By the eight bytes after the IP header that are certain, or more; with the distance that the TTL tells, and of
     a SYN that is quoted with its options, the MSS."""
-    sent = packets(version).build(Probe(how, 1300), 42)[: ENDS[version].header + quoted]
-    mss = ENDS[version].offered_mss if how == "tcp" and quoted >= 24 else None
+    sent = packets(version).build(Probe(method, 1300), 42)[: ENDS[version].header + quoted]
+    mss = ENDS[version].offered_mss if method == "tcp" and quoted >= 24 else None
 
     assert heard(version, "expired", sent) == (42, Expired(HOP[version], mss))
     assert heard(version, "too big", sent) == (42, TooBig(HOP[version], 1400, 1))
-    assert heard(version, "barred", sent) == (42, Barred(HOP[version], "prohibited"))
+    assert heard(version, "barred", sent) == (42, Unreachable(HOP[version], "prohibited"))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_mss_of_a_quoted_syn_is_what_it_was_there(version: int) -> None:
-    """Somebody on the way has rewritten it, and taken another option's place or not."""
+    """A router has rewritten it, and taken another option's place or not."""
     head, sent = ENDS[version].header, packets(version).build(Probe("tcp", 1300), 42)
     for options, mss in (([("MSS", 1360)], 1360), ([("NOP", None)] * 4, None), ([("EOL", None), ("MSS", 1)], None)):
         segment = TCP(sent[head:])
@@ -127,28 +127,28 @@ def test_a_closed_port_is_an_answer_of_the_host_alone(version: int) -> None:
     assert heard(version, "port", sent, ENDS[version].target) == (42, Reply(61))
     told = heard(version, "port", sent)
     assert told is not None
-    assert isinstance(told[1], Barred)
+    assert isinstance(told[1], Unreachable)
 
 
 @EACH
-def test_a_host_that_rejects_has_been_reached(version: int, how: How) -> None:
+def test_a_host_that_rejects_has_been_reached(version: int, method: Method) -> None:
     """Whatever its own firewall says of a probe; the same from a router is a refusal."""
-    sent = packets(version).build(Probe(how, 1300), 42)
+    sent = packets(version).build(Probe(method, 1300), 42)
 
     assert heard(version, "barred", sent, ENDS[version].target) == (42, Reply(61))
-    assert heard(version, "barred", sent) == (42, Barred(HOP[version], "prohibited"))
+    assert heard(version, "barred", sent) == (42, Unreachable(HOP[version], "prohibited"))
 
 
 @EACH
-def test_what_is_quoted_of_others_is_not_ours(version: int, how: How) -> None:
+def test_what_is_quoted_of_others_is_not_ours(version: int, method: Method) -> None:
     """Not of another examination, not to another host, not another protocol, not when it breaks off."""
-    sent = packets(version).build(Probe(how, 1300), 42)
-    stranger = Packets(ENDS[version], 4799).build(Probe(how, 1300), 42)
-    elsewhere = Ends(version, ENDS[version].source, HOP[version], 443)  # type: ignore[arg-type]
+    sent = packets(version).build(Probe(method, 1300), 42)
+    stranger = Packets(ENDS[version], 4799).build(Probe(method, 1300), 42)
+    elsewhere = Endpoints(version, ENDS[version].source, HOP[version], 443)  # type: ignore[arg-type]
     protocol = bytes([*sent[:9], 99, *sent[10:]]) if version == 4 else bytes([*sent[:6], 99, *sent[7:]])
 
     assert heard(version, "too big", stranger) is None
-    assert heard(version, "too big", Packets(elsewhere, 4711).build(Probe(how, 1300), 42)) is None
+    assert heard(version, "too big", Packets(elsewhere, 4711).build(Probe(method, 1300), 42)) is None
     assert heard(version, "too big", protocol) is None
     assert heard(version, "too big", sent[: ENDS[version].header + 7]) is None
 
@@ -204,8 +204,8 @@ def test_messages_that_break_off_are_nothing(version: int) -> None:
 
 def messages(version: int) -> Iterator[bytes]:
     """One of each sort."""
-    for how in WAYS:
-        sent = packets(version).build(Probe(how, 120), 42)
+    for method in WAYS:
+        sent = packets(version).build(Probe(method, 120), 42)
         if version == 4:
             yield icmp4(3, 4, sent, mtu=1400)
             yield icmp4(11, 0, sent)

@@ -1,4 +1,4 @@
-"""Words that make no sense, and machines that cannot: one sentence each, with what to type next."""
+"""Tests the errors of invalid options and missing routes, each with what to type next."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.pathmtu.prepare import prepare
-from chaoskit.spec.options import far_end
+from chaoskit.spec.options import parse_far_end
 
 
 @pytest.mark.parametrize(
@@ -24,15 +24,15 @@ from chaoskit.spec.options import far_end
         ("[2001:db8::7]:80", "2001:db8::7", 80),
     ],
 )
-def test_a_host_and_perhaps_its_port(words: str, host: str, port: int | None) -> None:
-    """In the words that inject takes, too."""
-    to = far_end(words)
+def test_a_host_with_and_without_a_port(words: str, host: str, port: int | None) -> None:
+    """In the syntax of inject."""
+    to = parse_far_end(words)
 
     assert (to.host, to.port) == (host, port)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "sentence"),
     [
         ("10.0.0.0/8", "no single host"),
         (":443", "no single host"),
@@ -44,36 +44,36 @@ def test_a_host_and_perhaps_its_port(words: str, host: str, port: int | None) ->
         ("two words", "is no host"),
     ],
 )
-def test_what_is_no_host_is_said(words: str, said: str) -> None:
+def test_an_invalid_host_is_refused(words: str, sentence: str) -> None:
     """With an example of what is."""
-    with pytest.raises(SpecError, match=said):
-        far_end(words)
+    with pytest.raises(SpecError, match=sentence):
+        parse_far_end(words)
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "sentence"),
     [
-        ({"packets": 0}, "--max-packets: 0 is out of bounds; 20 to 10000, and 120 tell most paths"),
+        ({"packets": 0}, "--max-packets: 0 is out of bounds; 20 to 10000, and 120 are enough for most paths"),
         ({"packets": 19}, "--max-packets: 19"),
         ({"packets": 10_001}, "--max-packets: 10001"),
         ({"time": "0s"}, "--max-time: 0s is out of bounds; 1s to 1h, and 30s are enough for most paths"),
         ({"time": "2h"}, "--max-time: 7200s"),
         ({"time": "soon"}, "--max-time: "),
         ({"ip": "5"}, "--ip: found '5', expected 4 or 6"),
-        ({"host": "127.0.0.1"}, "127.0.0.1 is this machine itself, and no path leads there: name another host"),
+        ({"host": "127.0.0.1"}, "127.0.0.1 is this machine itself, which has no path: give another host"),
         ({"host": "localhost"}, "localhost is this machine itself"),
         ({"host": "::1"}, "::1 is this machine itself"),
-        ({"host": "fe80::1"}, "fe80::1 is link-local, one link long: name a host by an address that routers forward"),
+        ({"host": "fe80::1"}, "fe80::1 is link-local, so its path is one link: give an address that routers forward"),
     ],
 )
-def test_words_that_make_no_sense(words: dict[str, object], said: str) -> None:
+def test_invalid_options(words: dict[str, object], sentence: str) -> None:
     """Which, and what would."""
     asked: dict[str, object] = {"host": "127.0.0.1", "port": None, "ip": None, "packets": 120, "time": "30s"}
 
     with pytest.raises(SpecError) as complaint:
         prepare(**(asked | words))  # type: ignore[arg-type]
 
-    assert str(complaint.value).startswith(said)
+    assert str(complaint.value).startswith(sentence)
 
 
 def test_a_name_without_an_address() -> None:
@@ -89,7 +89,7 @@ def test_an_address_of_the_other_version() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "sentence"),
     [
         (["127.0.0.1"], 2, "this machine itself"),
         (["no-such-host.invalid"], 3, "does not resolve"),
@@ -97,7 +97,7 @@ def test_an_address_of_the_other_version() -> None:
         (["10.0.0.0/8"], 2, "no single host"),
     ],
 )
-def test_the_command_says_one_sentence(words: list[str], code: int, said: str) -> None:
+def test_the_command_says_one_sentence(words: list[str], code: int, sentence: str) -> None:
     """And ends with whose fault it is."""
     answer = subprocess.run(
         [sys.executable, "-m", "chaoskit", "pmtu", *words], capture_output=True, text=True, check=False, env=os.environ
@@ -106,5 +106,5 @@ def test_the_command_says_one_sentence(words: list[str], code: int, said: str) -
     assert answer.returncode == code
     assert answer.stdout == ""
     assert answer.stderr.startswith("chaoskit: ")
-    assert said in answer.stderr
+    assert sentence in answer.stderr
     assert len(answer.stderr.splitlines()) == 1

@@ -1,20 +1,20 @@
-"""Every packet is counted, no limit is passed, and nobody is waited for longer than he takes."""
+"""Tests the count of packets, the limits, and the adaptive timeouts."""
 
 from __future__ import annotations
 
 import pytest
 
 from chaoskit.clock import ManualClock
-from chaoskit.pathmtu.probes import SECOND, SMALL, Answer, Pause, Probe, Reply, Silence, Talk
+from chaoskit.pathmtu.probes import SECOND, SMALL, Answer, NoReply, Pause, Probe, Procedure, Reply
 from chaoskit.pathmtu.simulated_path import SimulatedPath
-from chaoskit.pathmtu.transport import Meter, Spent, Transport
+from chaoskit.pathmtu.transport import Budget, BudgetExhausted, Transport
 
 HOUR = 3600 * SECOND
 ECHO = Probe("echo", SMALL)
 LOST = Probe("echo", 1500)
 
 
-def ask(*steps: tuple[Probe, ...] | Pause) -> Talk[list[tuple[Answer, ...]]]:
+def ask(*steps: tuple[Probe, ...] | Pause) -> Procedure[list[tuple[Answer, ...]]]:
     """A talk that asks just this, and brings back what came."""
     answers = []
     for step in steps:
@@ -24,7 +24,7 @@ def ask(*steps: tuple[Probe, ...] | Pause) -> Talk[list[tuple[Answer, ...]]]:
 
 def line(wire: SimulatedPath, packets: int = 100, until: int = HOUR) -> Transport:
     """A line over it."""
-    return Transport(wire, wire.clock, Meter(packets, until), lambda volley: None)
+    return Transport(wire, wire.clock, Budget(packets, until), lambda burst: None)
 
 
 def wire(**words: object) -> SimulatedPath:
@@ -34,35 +34,35 @@ def wire(**words: object) -> SimulatedPath:
 
 def test_answers_come_in_the_order_of_their_probes() -> None:
     """Whatever is lost between them."""
-    (answers,) = line(wire()).converse(ask((ECHO, LOST, ECHO)))
+    (answers,) = line(wire()).run(ask((ECHO, LOST, ECHO)))
 
-    assert [type(answer) for answer in answers] == [Reply, Silence, Reply]
+    assert [type(answer) for answer in answers] == [Reply, NoReply, Reply]
 
 
 @pytest.mark.parametrize("packets", range(1, 12))
 def test_no_packet_more_than_allowed_is_sent(packets: int) -> None:
-    """Resets that our own kernel sends are packets, too, and there is room for them before a SYN goes out."""
+    """Resets that the kernel sends count as packets, and are reserved before a SYN is sent."""
     paper = wire()
-    meter = Meter(packets, HOUR)
+    budget = Budget(packets, HOUR)
 
-    with pytest.raises(Spent):
-        Transport(paper, paper.clock, meter, lambda volley: None).converse(ask(*[(Probe("tcp", SMALL),)] * 9))
+    with pytest.raises(BudgetExhausted):
+        Transport(paper, paper.clock, budget, lambda burst: None).run(ask(*[(Probe("tcp", SMALL),)] * 9))
 
-    assert meter.sent == 2 * len(paper.sent) <= packets
-    assert meter.sent > packets - 2
-    assert meter.cause == "packets"
+    assert budget.sent == 2 * len(paper.sent) <= packets
+    assert budget.sent > packets - 2
+    assert budget.cause == "packets"
 
 
 def test_the_time_ends_it_too() -> None:
     """No volley begins after it, and none is waited for beyond it."""
     paper = wire()
-    meter = Meter(1000, 5 * SECOND)
+    budget = Budget(1000, 5 * SECOND)
 
-    with pytest.raises(Spent):
-        Transport(paper, paper.clock, meter, lambda volley: None).converse(ask(*[(LOST,), Pause(SECOND)] * 50))
+    with pytest.raises(BudgetExhausted):
+        Transport(paper, paper.clock, budget, lambda burst: None).run(ask(*[(LOST,), Pause(SECOND)] * 50))
 
     assert paper.clock.now() == 5 * SECOND
-    assert meter.cause == "time"
+    assert budget.cause == "time"
 
 
 def test_silence_takes_a_second_before_the_first_answer_and_a_fifth_after_it() -> None:
@@ -70,9 +70,9 @@ def test_silence_takes_a_second_before_the_first_answer_and_a_fifth_after_it() -
     paper = wire()
     on_it = line(paper)
 
-    on_it.converse(ask((LOST,)))
+    on_it.run(ask((LOST,)))
     first = paper.clock.now()
-    on_it.converse(ask((ECHO,), (LOST,)))
+    on_it.run(ask((ECHO,), (LOST,)))
 
     assert first == SECOND
     assert paper.clock.now() - first == 220_000_000
@@ -81,13 +81,13 @@ def test_silence_takes_a_second_before_the_first_answer_and_a_fifth_after_it() -
 def test_a_late_answer_makes_the_next_wait_longer() -> None:
     """Twice as long, up to three seconds; and it is no answer to what was asked since."""
     late = Late()
-    on_it = Transport(late, late.clock, Meter(100, HOUR), lambda volley: None)
+    on_it = Transport(late, late.clock, Budget(100, HOUR), lambda burst: None)
 
-    answers = on_it.converse(ask((ECHO,), (ECHO,), (ECHO,)))
+    answers = on_it.run(ask((ECHO,), (ECHO,), (ECHO,)))
     begun = late.clock.now()
-    on_it.converse(ask((ECHO,)))
+    on_it.run(ask((ECHO,)))
 
-    assert answers == [(Reply(),), (Silence(),), (Silence(),)]
+    assert answers == [(Reply(),), (NoReply(),), (NoReply(),)]
     assert late.clock.now() - begun == 400_000_000
 
 
@@ -95,7 +95,7 @@ class Late:
     """A wire that answers the first probe at once, and the second while the third is waited for."""
 
     def __init__(self) -> None:
-        self.ways = ("echo",)
+        self.methods = ("echo",)
         self.clock = ManualClock()
         self._last = 0
 
@@ -117,13 +117,13 @@ class Late:
 
 
 def test_every_reset_is_counted() -> None:
-    """Our kernel resets a SYN-ACK each time that it comes."""
+    """The kernel resets every SYN-ACK."""
     late = Often()
-    meter = Meter(100, HOUR)
+    budget = Budget(100, HOUR)
 
-    Transport(late, late.clock, meter, lambda volley: None).converse(ask((Probe("tcp", SMALL), ECHO)))
+    Transport(late, late.clock, budget, lambda burst: None).run(ask((Probe("tcp", SMALL), ECHO)))
 
-    assert meter.sent == 2 + 10
+    assert budget.sent == 2 + 10
 
 
 class Often(Late):
@@ -140,12 +140,12 @@ class Often(Late):
 
 @pytest.mark.parametrize("token", [-1, 1, 65535])
 def test_an_answer_to_what_was_never_sent_is_none(token: int) -> None:
-    """Whoever makes one up changes nothing."""
+    """A forged token has no effect."""
     forged = Forged(token)
 
-    (answers,) = Transport(forged, forged.clock, Meter(9, HOUR), lambda volley: None).converse(ask((ECHO,)))
+    (answers,) = Transport(forged, forged.clock, Budget(9, HOUR), lambda burst: None).run(ask((ECHO,)))
 
-    assert answers == (Silence(),)
+    assert answers == (NoReply(),)
 
 
 class Forged(Late):
@@ -164,12 +164,12 @@ class Forged(Late):
         return None
 
 
-def test_the_screen_is_told_before_anything_is_sent() -> None:
+def test_on_send_is_called_before_each_burst() -> None:
     """Each volley once."""
     paper = wire()
     told: list[tuple[int, tuple[Probe, ...]]] = []
 
-    Transport(paper, paper.clock, Meter(9, HOUR), lambda volley: told.append((len(paper.sent), volley))).converse(
+    Transport(paper, paper.clock, Budget(9, HOUR), lambda burst: told.append((len(paper.sent), burst))).run(
         ask((ECHO, LOST), (ECHO,))
     )
 

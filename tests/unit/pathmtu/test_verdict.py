@@ -1,4 +1,4 @@
-"""What the findings mean: each verdict in one sentence, with what to type, and the exit code that belongs to it."""
+"""Tests the verdicts: kind, sentence, remedies, notes, exit code, screen and JSON."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ import pytest
 from rich.console import Console
 
 from chaoskit.host_lookups import FirstHop
-from chaoskit.pathmtu.examination import Findings, Patient
+from chaoskit.pathmtu.examination import Findings, Setup
 from chaoskit.pathmtu.long_body import Body
-from chaoskit.pathmtu.probes import Barred, Clamp, Ends, Hop, Narrow, Probe, TooBig
+from chaoskit.pathmtu.probes import Clamp, DropPoint, Endpoints, Hop, Probe, TooBig, Unreachable
 from chaoskit.pathmtu.verdict import Verdict, judge
 from chaoskit.report.pathmtu import Progress, as_json, render
 
 DOCS = (Path(__file__).parents[3] / "docs" / "path-mtu.md").read_text()
 FIRST = FirstHop("eth0", "192.0.2.1", "192.0.2.254", 1500)
-PATIENT = Patient("api.example.com", Ends(4, "192.0.2.1", "198.51.100.7", 443), FIRST, may_send_body=True)
+PATIENT = Setup("api.example.com", Endpoints(4, "192.0.2.1", "198.51.100.7", 443), FIRST, may_send_body=True)
 TAKEN, STUCK = Body("taken", 16_500, 16_500, 1500), Body("stuck", 16_500, 0, 1500)
 RTTS = {"echo": 20_000_000, "tcp": 21_000_000}
 
 WIDE = Findings(PATIENT, ("echo", "udp", "tcp"), RTTS, 1500, None, True, mss=1460, port="open", body=TAKEN)  # type: ignore[arg-type]
 SIGNALLED = replace(WIDE, passes=1400, ceiling=1401, signal=TooBig("203.0.113.2", 1400, 2), where=Hop(2, "203.0.113.2"))
-NARROW = Narrow(Hop(2, "203.0.113.2"), Hop(3, "203.0.113.3"))
-BLACK_HOLE = replace(WIDE, passes=1400, ceiling=1401, narrow=NARROW, body=STUCK)
+NARROW = DropPoint(Hop(2, "203.0.113.2"), Hop(3, "203.0.113.3"))
+BLACK_HOLE = replace(WIDE, passes=1400, ceiling=1401, drop_point=NARROW, body=STUCK)
 CLAMP = Clamp(Hop(2, "203.0.113.2"), Hop(3, "203.0.113.3"), 1360)
 CLAMPED = replace(BLACK_HOLE, mss=1360, clamp=CLAMP, body=TAKEN)
 SILENT = Findings(replace(PATIENT, may_send_body=False), ("echo", "udp", "tcp"), {})
-SPENT = replace(BLACK_HOLE, is_exact=False, ceiling=1450, narrow=None, body=TAKEN, spent="packets", packets=120)
+SPENT = replace(BLACK_HOLE, is_exact=False, ceiling=1450, drop_point=None, body=TAKEN, exhausted="packets", packets=120)
 
 
 def on(findings: Findings, **words: object) -> Findings:
     """The same from a machine whose way there is as these words say."""
-    return replace(findings, patient=replace(PATIENT, first=replace(FIRST, **words)))  # type: ignore[arg-type]
+    return replace(findings, setup=replace(PATIENT, first=replace(FIRST, **words)))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -66,12 +66,12 @@ def on(findings: Findings, **words: object) -> Findings:
         (replace(SPENT, body=replace(STUCK, acked=1499)), "black-hole", 1),
         (replace(SPENT, body=replace(STUCK, acked=1500)), "undecided", 5),
         (replace(SILENT, is_limited=True), "undecided", 5),
-        (replace(SILENT, barred=Barred("203.0.113.2", "prohibited")), "undecided", 5),
+        (replace(SILENT, unreachable=Unreachable("203.0.113.2", "prohibited")), "undecided", 5),
         (replace(SILENT, passes=1500, is_exact=True, body=TAKEN), "wide-open", 0),
     ],
 )
 def test_kinds_and_exit_codes(findings: Findings, kind: str, code: int) -> None:
-    """Trouble is what keeps somebody's packets from arriving, and nothing else."""
+    """The exit code is 1 only if packets do not arrive."""
     verdict = judge(findings)
 
     assert (verdict.kind, verdict.exit_code) == (kind, code)
@@ -82,59 +82,64 @@ def test_kinds_and_exit_codes(findings: Findings, kind: str, code: int) -> None:
     [
         (
             WIDE,
-            "No MTU trouble on the way up: packets of 1500 bytes, all that eth0 takes, reach api.example.com.",
+            "No MTU problem on the forward path: packets of 1500 bytes, all that eth0 takes, reach api.example.com.",
         ),
         (
             SIGNALLED,
-            "No MTU trouble on the way up: the path to api.example.com takes 1400 bytes, less than eth0's 1500, and "
-            "hop 2 (203.0.113.2) says so.",
+            "No MTU problem on the forward path: the path to api.example.com takes 1400 bytes, less than eth0's "
+            "1500, and "
+            "hop 2 (203.0.113.2) reports it.",
         ),
         (
             BLACK_HOLE,
-            "Black hole: packets over 1400 bytes vanish after hop 2 (203.0.113.2), which sends no "
+            "Black hole: packets over 1400 bytes are lost after hop 2 (203.0.113.2), which sends no "
             '"fragmentation needed".',
         ),
         (
-            replace(BLACK_HOLE, narrow=Narrow(Hop(0, None), Hop(1, "192.0.2.254"))),
-            "Black hole: packets over 1400 bytes vanish on the first link, before hop 1 (192.0.2.254), and nobody "
-            "says so.",
+            replace(BLACK_HOLE, drop_point=DropPoint(Hop(0, None), Hop(1, "192.0.2.254"))),
+            "Black hole: packets over 1400 bytes are lost on the first link, before hop 1 (192.0.2.254), and no "
+            "router reports it.",
         ),
         (
-            replace(BLACK_HOLE, narrow=Narrow(Hop(0, None), Hop(1, None))),
-            "Black hole: packets over 1400 bytes vanish on the first link, before api.example.com, and nobody says so.",
+            replace(BLACK_HOLE, drop_point=DropPoint(Hop(0, None), Hop(1, None))),
+            "Black hole: packets over 1400 bytes are lost on the first link, before api.example.com, and "
+            "no router reports it.",
         ),
         (
-            replace(BLACK_HOLE, narrow=Narrow(Hop(0, None), Hop(2, "203.0.113.2"))),
-            "Black hole: packets over 1400 bytes vanish before hop 2 (203.0.113.2), and nobody says so.",
+            replace(BLACK_HOLE, drop_point=DropPoint(Hop(0, None), Hop(2, "203.0.113.2"))),
+            "Black hole: packets over 1400 bytes are lost before hop 2 (203.0.113.2), and no router reports it.",
         ),
         (
             on(replace(BLACK_HOLE, body=TAKEN), route_mtu=1400),
-            "Black hole that this machine avoids, because its route keeps to 1400: packets over 1400 bytes vanish "
+            "Black hole that this machine avoids, because its route keeps to 1400: packets over 1400 bytes are lost "
             'after hop 2 (203.0.113.2), which sends no "fragmentation needed".',
         ),
         (
             on(replace(BLACK_HOLE, body=TAKEN), mtu_probing=1),
-            "Black hole that this machine avoids, because its TCP probes for a smaller size: packets over 1400 bytes "
-            'vanish after hop 2 (203.0.113.2), which sends no "fragmentation needed".',
+            "Black hole that this machine avoids, because TCP MTU probing finds a smaller size: packets over "
+            "1400 bytes "
+            'are lost after hop 2 (203.0.113.2), which sends no "fragmentation needed".',
         ),
         (
             on(BLACK_HOLE, route_mtu=1400, mtu_probing=1),
-            "Black hole: packets over 1400 bytes vanish after hop 2 (203.0.113.2), which sends no "
+            "Black hole: packets over 1400 bytes are lost after hop 2 (203.0.113.2), which sends no "
             '"fragmentation needed".',
         ),
         (
             CLAMPED,
-            "No trouble for TCP: the path to api.example.com takes 1400 bytes, less than eth0's 1500, and nobody says "
-            "so, but an MSS of 1360 keeps TCP at 1400; UDP and QUIC lose what is larger.",
+            "No problem for TCP: the path to api.example.com takes 1400 bytes, less than eth0's 1500, and no "
+            "router reports "
+            "it, but an MSS of 1360 keeps TCP at 1400; UDP and QUIC lose what is larger.",
         ),
         (
             replace(WIDE, mss=1220),
-            "No MTU trouble on the way up: packets of 1500 bytes, all that eth0 takes, reach api.example.com, and an "
+            "No MTU problem on the forward path: packets of 1500 bytes, all that eth0 takes, reach "
+            "api.example.com, and an "
             "MSS of 1220 keeps TCP at 1260.",
         ),
         (
             replace(WIDE, body=STUCK),
-            "Long bodies get stuck, but not for their size: packets of 1500 bytes, all that eth0 takes, reach "
+            "Long bodies get stuck, but not because of packet size: packets of 1500 bytes, all that eth0 takes, reach "
             "api.example.com.",
         ),
         (SILENT, "Undecided: api.example.com answers neither pings nor UDP nor SYNs."),
@@ -144,23 +149,23 @@ def test_kinds_and_exit_codes(findings: Findings, kind: str, code: int) -> None:
             "Undecided: api.example.com, or a router, limits the rate of its answers; 100 bytes pass.",
         ),
         (
-            replace(SILENT, barred=Barred("203.0.113.2", "prohibited")),
+            replace(SILENT, unreachable=Unreachable("203.0.113.2", "prohibited")),
             "Undecided: 203.0.113.2 says of api.example.com: prohibited.",
         ),
-        (replace(SILENT, ways=("udp",)), "Undecided: api.example.com does not answer UDP."),
+        (replace(SILENT, methods=("udp",)), "Undecided: api.example.com does not answer UDP."),
         (
-            replace(SILENT, ways=("udp", "echo"), passes=1400),
+            replace(SILENT, methods=("udp", "echo"), passes=1400),
             "Undecided: api.example.com answers neither UDP nor pings; 1400 bytes pass.",
         ),
     ],
 )
 def test_verdicts_are_one_sentence(findings: Findings, sentence: str) -> None:
-    """What happens to which packets, where, and who is silent about it."""
+    """What happens to which packets, where, and which router does not report it."""
     assert judge(findings).sentence == sentence
 
 
 @pytest.mark.parametrize(
-    ("findings", "mends"),
+    ("findings", "remedies"),
     [
         (WIDE, []),
         (SIGNALLED, []),
@@ -176,11 +181,11 @@ def test_verdicts_are_one_sentence(findings: Findings, sentence: str) -> None:
             ],
         ),
         (
-            replace(BLACK_HOLE, narrow=Narrow(Hop(0, None), Hop(1, "192.0.2.254"))),
+            replace(BLACK_HOLE, drop_point=DropPoint(Hop(0, None), Hop(1, "192.0.2.254"))),
             ["sudo ip link set dev eth0 mtu 1400", "sudo sysctl -w net.ipv4.tcp_mtu_probing=1"],
         ),
         (
-            replace(BLACK_HOLE, narrow=Narrow(Hop(0, None), Hop(2, "203.0.113.2"))),
+            replace(BLACK_HOLE, drop_point=DropPoint(Hop(0, None), Hop(2, "203.0.113.2"))),
             [
                 "sudo ip route replace 198.51.100.7 via 192.0.2.254 dev eth0 mtu 1400",
                 "sudo sysctl -w net.ipv4.tcp_mtu_probing=1",
@@ -200,34 +205,36 @@ def test_verdicts_are_one_sentence(findings: Findings, sentence: str) -> None:
         (replace(WIDE, body=STUCK), ["curl -v --data-binary @FILE api.example.com:443"]),
         (SILENT, ["chaoskit pmtu api.example.com:PORT"]),
         (SPENT, ["chaoskit pmtu api.example.com:443 --max-packets 240"]),
-        (replace(SPENT, spent="time"), ["chaoskit pmtu api.example.com:443 --max-time 2min --max-packets 300"]),
-        (replace(SILENT, patient=PATIENT), ["ip route get 198.51.100.7"]),
-        (replace(SILENT, barred=Barred("203.0.113.2", "prohibited")), ["chaoskit pmtu 203.0.113.2"]),
-        (replace(SILENT, patient=PATIENT, ways=("udp",)), ["sudo chaoskit pmtu api.example.com:443"]),
+        (replace(SPENT, exhausted="time"), ["chaoskit pmtu api.example.com:443 --max-time 2min --max-packets 300"]),
+        (replace(SILENT, setup=PATIENT), ["ip route get 198.51.100.7"]),
+        (replace(SILENT, unreachable=Unreachable("203.0.113.2", "prohibited")), ["chaoskit pmtu 203.0.113.2"]),
+        (replace(SILENT, setup=PATIENT, methods=("udp",)), ["sudo chaoskit pmtu api.example.com:443"]),
     ],
 )
-def test_what_mends_it(findings: Findings, mends: list[str]) -> None:
-    """Commands for this machine first, then what to ask of whoever owns the hop; nothing where nothing is wrong."""
-    assert [mend.what for mend in judge(findings).mends] == mends
+def test_remedies(findings: Findings, remedies: list[str]) -> None:
+    """Commands for this machine first, then requests to the operator of the hop; none without a problem."""
+    assert [mend.what for mend in judge(findings).remedies] == remedies
 
 
 @pytest.mark.parametrize(("size", "less"), [(576, 524), (1075, 1023), (1076, None), (1400, None)])
 def test_a_path_too_narrow_for_the_first_guess_of_tcp(size: int, less: int | None) -> None:
-    """Linux probes with 1024 bytes first, and with less only when it is told to."""
+    """Linux probes with 1024 bytes first, and with less only if configured."""
     verdict = judge(replace(BLACK_HOLE, passes=size, ceiling=size + 1))
 
     typed = "sudo sysctl -w net.ipv4.tcp_mtu_probing=1" + (f" net.ipv4.tcp_base_mss={less}" if less else "")
-    assert verdict.mends[1].what == typed
+    assert verdict.remedies[1].what == typed
 
 
-def test_ipv6_is_mended_in_its_own_words() -> None:
+def test_remedies_of_ipv6() -> None:
     """`ip -6`, ICMPv6's number, and the size that every link owes it."""
-    six = replace(PATIENT, ends=Ends(6, "2001:db8::1", "2001:db8:f::7", 443), first=replace(FIRST, gateway="fe80::1"))
+    six = replace(
+        PATIENT, endpoints=Endpoints(6, "2001:db8::1", "2001:db8:f::7", 443), first=replace(FIRST, gateway="fe80::1")
+    )
 
-    verdict = judge(replace(BLACK_HOLE, patient=six, passes=1200, ceiling=1201))
+    verdict = judge(replace(BLACK_HOLE, setup=six, passes=1200, ceiling=1201))
 
-    assert verdict.mends[0].what == "sudo ip -6 route replace 2001:db8:f::7 via fe80::1 dev eth0 mtu 1200"
-    assert verdict.mends[2].what == "let ICMPv6 type 2 through at hop 2 (203.0.113.2)"
+    assert verdict.remedies[0].what == "sudo ip -6 route replace 2001:db8:f::7 via fe80::1 dev eth0 mtu 1200"
+    assert verdict.remedies[2].what == "let ICMPv6 type 2 through at hop 2 (203.0.113.2)"
     assert '"packet too big"' in verdict.sentence
     assert any("1280" in note for note in verdict.notes)
 
@@ -235,27 +242,27 @@ def test_ipv6_is_mended_in_its_own_words() -> None:
 @pytest.mark.parametrize(
     ("findings", "words"),
     [
-        (WIDE, "the way down"),
+        (WIDE, "the return path"),
         (BLACK_HOLE, "the MSS of 1460 that api.example.com offers allows packets of 1500"),
-        (replace(WIDE, is_one_way=True), "large echoes reach"),
-        (on(WIDE, cached_mtu=1300, cached_for=77), "had told this machine 1300 bytes before; cached for 77 s more"),
-        (replace(WIDE, ways=("udp",)), "sudo chaoskit pmtu api.example.com"),
-        (replace(WIDE, patient=replace(PATIENT, may_send_body=False), body=None), "no port was named"),
+        (replace(WIDE, is_one_way=True), "large echo requests reach"),
+        (on(WIDE, cached_mtu=1300, cached_for=77), "had reported 1300 bytes before; cached for 77 s more"),
+        (replace(WIDE, methods=("udp",)), "sudo chaoskit pmtu api.example.com"),
+        (replace(WIDE, setup=replace(PATIENT, may_send_body=False), body=None), "no port was given"),
         (replace(WIDE, port="closed", body=None), "port 443 is closed"),
         (replace(WIDE, body=Body("refused")), "port 443 is closed"),
         (replace(WIDE, body=Body("silent", why="timed out")), "port 443 does not answer (timed out)"),
         (replace(WIDE, body=Body("cut", 16_500, 0, 1500)), "the server closed"),
         (replace(WIDE, body=Body("slow", 16_500, 0, 1500)), "neither taken nor stuck"),
         (replace(WIDE, body=Body("unsent")), "too few packets"),
-        (replace(BLACK_HOLE, narrow=None, spent="packets"), "no more packets left"),
+        (replace(BLACK_HOLE, drop_point=None, exhausted="packets"), "no more packets left"),
     ],
 )
-def test_what_could_not_be_seen_is_said(findings: Findings, words: str) -> None:
-    """Each gap has its sentence, and the way down is always one."""
+def test_what_could_not_be_examined_is_noted(findings: Findings, words: str) -> None:
+    """Each gap has its note, and the return path is always one."""
     notes = judge(findings).notes
 
     assert any(words in note for note in notes)
-    assert "cannot be seen from here" in notes[-1]
+    assert "cannot be probed from here" in notes[-1]
 
 
 def shown(findings: Findings, verdict: Verdict | None = None) -> str:
@@ -269,7 +276,7 @@ def shown(findings: Findings, verdict: Verdict | None = None) -> str:
     ("findings", "lines"),
     [
         (
-            replace(BLACK_HOLE, packets=47, took=4_300_000_000),
+            replace(BLACK_HOLE, packets=47, elapsed=4_300_000_000),
             [
                 "api.example.com (198.51.100.7)  IPv4 from eth0 via 192.0.2.254",
                 "  interface 1500 bytes",
@@ -279,7 +286,7 @@ def shown(findings: Findings, verdict: Verdict | None = None) -> str:
                 "(203.0.113.3) too",
                 "  long body stuck: 0 of 16500 bytes acknowledged",
                 "  spent     47 packets, 4.3 s",
-                "Black hole: packets over 1400 bytes vanish after hop 2 (203.0.113.2), which sends no "
+                "Black hole: packets over 1400 bytes are lost after hop 2 (203.0.113.2), which sends no "
                 '"fragmentation needed".',
             ],
         ),
@@ -297,7 +304,7 @@ def shown(findings: Findings, verdict: Verdict | None = None) -> str:
         ),
         (SILENT, ["  answers   none", "  path MTU  unknown"]),
         (
-            replace(BLACK_HOLE, narrow=Narrow(Hop(2, None), Hop(5, None))),
+            replace(BLACK_HOLE, drop_point=DropPoint(Hop(2, None), Hop(5, None))),
             ["  hop       hop 2 is the last that large packets reach; small ones reach the host too"],
         ),
     ],
@@ -311,7 +318,7 @@ def test_the_screen_shows_what_was_found(findings: Findings, lines: list[str]) -
 
 def test_names_cannot_move_the_cursor() -> None:
     """What was typed, or resolved, is shown without what a terminal would obey."""
-    odd = replace(WIDE, patient=replace(PATIENT, host="\x1b[2Jevil[bold]"))
+    odd = replace(WIDE, setup=replace(PATIENT, host="\x1b[2Jevil[bold]"))
 
     printed = shown(odd)
 

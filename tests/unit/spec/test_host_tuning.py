@@ -1,4 +1,4 @@
-"""What is tuned at the ends of the connection: every word loads, and every mistake is answered at its line."""
+"""Tests host tuning: every key loads, and every error is reported at its line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REAL = LAB.replace("{lab: edge, ip: 4}", "{target: https://api.example.com}").pa
 REAL += "timeline: [{baseline: 2s}]\n"
 SYSCTL = "  sysctl: {net.ipv4.tcp_mtu_probing: 1, net.ipv4.tcp_base_mss: 1024}\n"
 BBR_BY_SYSCTL = "  sysctl: {net.ipv4.tcp_congestion_control: bbr}\n"
-LEFT_ALONE = "a real machine's parameters and routes are left alone"
+NOT_CHANGED = "chaoskit does not change parameters and routes of a real machine"
 # a file, what is replaced in it, by what, and the sentence that must answer it
 MISTAKES = [
     (LAB, "client:", "clinet:", "x.yaml:5: clinet: unknown key; did you mean client?"),
@@ -65,28 +65,28 @@ MISTAKES = [
         REAL,
         "advmss",
         "advmss",
-        f"x.yaml:6: client.sysctl: {LEFT_ALONE}; set it yourself for the run: "
+        f"x.yaml:6: client.sysctl: {NOT_CHANGED}; set it yourself for the run: "
         "sudo sysctl -w net.ipv4.tcp_mtu_probing='1'",
     ),
     (
         REAL.replace("  congestion-control: bbr\n", ""),
         SYSCTL,
         BBR_BY_SYSCTL,
-        f"x.yaml:6: client.sysctl: {LEFT_ALONE}; for the probe's sockets write congestion-control: bbr",
+        f"x.yaml:6: client.sysctl: {NOT_CHANGED}; for the probe's sockets write congestion-control: bbr",
     ),
     (
         REAL,
         SYSCTL,
         "",
-        f"x.yaml:6: client.route-mtu: {LEFT_ALONE}; for the probe's sockets write maxseg: 1360",
+        f"x.yaml:6: client.route-mtu: {NOT_CHANGED}; for the probe's sockets write maxseg: 1360",
     ),
     (
         REAL,
         f"{SYSCTL}  route-mtu: 1400\n",
         "",
-        f"x.yaml:6: client.advmss: {LEFT_ALONE}; for the probe's sockets write maxseg: 1360",
+        f"x.yaml:6: client.advmss: {NOT_CHANGED}; for the probe's sockets write maxseg: 1360",
     ),
-    (REAL, "timeline", "server: {maxseg: 1360}\ntimeline", "x.yaml:11: server: the target is a server of its own"),
+    (REAL, "timeline", "server: {maxseg: 1360}\ntimeline", "x.yaml:11: server: the target is a real server"),
     (LAB, "ip: 4", "tls: perhaps", "x.yaml:3: stage.tls: found 'perhaps', expected true or false"),
     (REAL, "{target:", "{tls: true, target:", "x.yaml:3: stage.tls: unknown key"),
 ]

@@ -1,4 +1,4 @@
-"""An injection from a file, from what status prints, or from options: the same one, or what is wrong and where."""
+"""Tests injections from files, from the output of status, and from options, and their errors."""
 
 from __future__ import annotations
 
@@ -65,20 +65,20 @@ def test_a_file_and_options_say_the_same(tmp_path: Path) -> None:
         ("loss: 1%", "los: 1%", "x.yaml:5: down.los: unknown key; did you mean loss?"),
         ("delay 5ms", "delay 5", "x.yaml:6: up: delay: '5' has no unit; write 5ms"),
         ("for: 60s", "", "x.yaml:1: for: missing; add for: ..."),
-        ("for: 60s", "for: 1ms", "x.yaml:7: for: 1ms is out of bounds; a lease is of 1s to 30 days"),
+        ("for: 60s", "for: 1ms", "x.yaml:7: for: 1ms is out of bounds; a lease lasts 1s to 30 days"),
         ("tcp", "tpc", "x.yaml:2: protocol: found 'tpc', expected 'tcp', 'udp' or 'icmp'"),
         ("tcp", "icmp", "x.yaml:1: the file: icmp has no ports"),
         (
             "to: api.example.com:443\nprotocol: tcp\n",
             "",
-            "x.yaml:1: the file: say whom: to: api.example.com:443, for example; or",
+            "x.yaml:1: the file: no traffic selected; give for example to: api.example.com:443, or",
         ),
         ("api.example.com:443", "https://api.example.com", "x.yaml:1: to: 'https://api.example.com' is a URL"),
         ("api.example.com:443", "api_example com", "x.yaml:1: to: 'api_example com' is no host"),
         ("api.example.com:443", "10.0.0.256", "x.yaml:1: to: '10.0.0.256' is no host"),
         ("api.example.com:443", "api.example.com:0", "x.yaml:1: to: found 'api.example.com:0', expected 1 or more"),
         ("for: 60s", "for: 60s\ninterface: eth 0", "x.yaml:8: interface: found 'eth 0', expected an interface"),
-        ("for: 60s", "for: 60s\neverything: true", "x.yaml:1: the file: everything is all of"),
+        ("for: 60s", "for: 60s\neverything: true", "x.yaml:1: the file: everything is all traffic of"),
         (FILE, "- a\n", "x.yaml:1: found a list of 1, expected keys such as to:, down: and for:"),
         (FILE, "", "x.yaml:1: empty; start with to:, down: and for:, or take what chaoskit status --json prints"),
     ],
@@ -103,8 +103,8 @@ def test_each_mistake_is_answered_at_its_line(tmp_path: Path, right: str, wrong:
         ("to", ["x:"], "--to: 'x:' ends in a colon"),
         ("local-port", "many", "--local-port: found 'many', expected a whole number"),
         ("down", None, "nothing to do; give --down or --up, for example --down 'delay 80ms 20ms loss 1%'"),
-        ("to", None, "say whom: --to api.example.com:443, for example; or in so many words, --everything"),
-        ("everything", True, "--everything is all of the interface's traffic"),
+        ("to", None, "no traffic selected; give for example --to api.example.com:443, or --everything"),
+        ("everything", True, "--everything is all traffic of the interface"),
     ],
 )
 def test_each_wrong_option_is_named(option: str, value: Any, answer: str) -> None:
@@ -121,7 +121,7 @@ def status(*leases: dict[str, Any] | None) -> str:
     return json.dumps({"schema": 1, "leases": told}, indent=1)
 
 
-def test_what_status_prints_is_an_injection(tmp_path: Path) -> None:
+def test_the_output_of_status_is_an_injection(tmp_path: Path) -> None:
     """The one injection in it is taken, from a file or from standard input; leases that are none do not count."""
     wanted = injection(WORDS)
     text = status(None, wanted.written())
@@ -140,15 +140,15 @@ def test_what_status_prints_is_an_injection(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "answer"),
     [
-        (status(), "x.yaml:3: leases: no injection is in force there; write one of your own"),
-        (status(None), "x.yaml:3: leases: no injection is in force there"),
-        (status(WORDS, WORDS), "x.yaml:3: leases: 2 injections, and one is put in force at a time; choose one: "
+        (status(), "x.yaml:3: leases: it contains no injection; write one"),
+        (status(None), "x.yaml:3: leases: it contains no injection"),
+        (status(WORDS, WORDS), "x.yaml:3: leases: 2 injections, and one is expected; choose one: "
          "chaoskit status lease-0 --json (there are lease-0, lease-1)"),
         (status(WORDS | {"for": "60"}), "x.yaml:12: leases.0.injection.for: '60' has no unit"),
-        ('{"leases": 5}', "x.yaml:1: leases: no injection"),
+        ('{"leases": 5}', "x.yaml:1: leases: it contains no injection"),
     ],
 )  # fmt: skip
-def test_more_or_less_than_one_is_answered(tmp_path: Path, text: str, answer: str) -> None:
+def test_a_file_with_no_or_several_injections_is_refused(tmp_path: Path, text: str, answer: str) -> None:
     """Without an injection, or with two, status's document is no injection, and the sentence says what to type."""
     assert sentence(written(tmp_path, text)).startswith(answer)
 
@@ -190,7 +190,7 @@ def test_the_words_of_an_injection_load_to_an_equal_one(words: dict[str, Any]) -
     assert Injection.model_validate(told | {"to": [str(to) for to in wanted.to]}).to == wanted.to
 
 
-def test_words_are_for_people() -> None:
+def test_a_remote_end_as_text() -> None:
     """Durations and shares are words with units, never counts of nanoseconds or parts."""
     assert injection(WORDS).written() == {
         "to": [{"host": "api.example.com", "port": 443}],
@@ -200,11 +200,11 @@ def test_words_are_for_people() -> None:
 
 
 @pytest.mark.parametrize("protocol", ["udp", "icmp"])
-def test_a_clamp_is_for_what_has_handshakes(protocol: str) -> None:
+def test_mss_clamp_needs_tcp(protocol: str) -> None:
     """Of other protocols it is refused by the option that says so; of TCP, or of all, it may be all there is to do."""
     words = {"to": ["192.0.2.7"], "mss-clamp": 1360, "for": "60s"}
 
-    with pytest.raises(SpecError, match=f"--protocol: only TCP has handshakes, and {protocol} alone is meant"):
+    with pytest.raises(SpecError, match=f"--protocol: mss-clamp needs TCP, and only {protocol} is selected"):
         injection(words | {"protocol": protocol})
     for asked in (injection(words), injection(words | {"protocol": "tcp"})):
         assert Injection.model_validate(asked.written()) == asked

@@ -1,4 +1,4 @@
-"""What is wrong with a file is said with file, line, path, what was found and what was expected."""
+"""Tests that errors in a file give file, line, path, what was found and what was expected."""
 
 from __future__ import annotations
 
@@ -66,17 +66,17 @@ MISTAKES = [
     ("< 800ms during wifi", "< 800ms during wfi", "x.yaml:21: objectives.0: 'wfi' is no phase of the timeline; did"),
     ("< 800ms during", "< 800 during", "x.yaml:21: objectives.0: '800' has no unit"),
     ("< 3x baseline", "< 3x bseline", "x.yaml:23: objectives.2: 'bseline' is no phase of the timeline; did you mean"),
-    ("ttft_p95 <", "tfft_p95 <", "x.yaml:21: objectives.0: 'tfft_p95' is no metric; did you mean ttft_p95?"),
-    ("- interruption_rate <= 1%", "- be quick", "x.yaml:22: objectives.1: 'be quick' is no objective; write for"),
+    ("ttft_p95 <", "tfft_p95 <", "x.yaml:21: objectives.0: 'tfft_p95' is not a metric; did you mean ttft_p95?"),
+    ("- interruption_rate <= 1%", "- be quick", "x.yaml:22: objectives.1: 'be quick' is not an objective; write for"),
     ("seed: 42", "seed: many", "x.yaml:24: seed: found 'many', expected a whole number"),
-    ("seed: 42", "seed: 1\nseed: 2", "x.yaml:25: seed: given twice, first in line 24"),
+    ("seed: 42", "seed: 1\nseed: 2", "x.yaml:25: seed: duplicate key, first in line 24"),
     ("name: loss", "name: Loss_1", "x.yaml:1: name: found 'Loss_1', expected lower-case letters"),
     ("question: How much?\n", "", "x.yaml:1: question: missing; add question: ..."),
     ("lab: edge", "lab: egde", "x.yaml:3: stage.lab: found 'egde', expected 'edge'"),
     ("stage: {lab: edge}", "stage: edge", "x.yaml:3: stage: found 'edge', expected keys below it"),
     ("p99: 400ms", "p99: 40ms", "x.yaml:12: server.first-token: p99 40ms is below the median 150ms"),
     ("http: 1.1", "http: 3", "x.yaml:6: workload.http: found '3', expected '1.1' or '2'"),
-    ("  wifi:\n    link", "  baseline:\n    link", "x.yaml:15: faults.baseline: a fault may not be called 'baseline'"),
+    ("  wifi:\n    link", "  baseline:\n    link", "x.yaml:15: faults.baseline: 'baseline' cannot name a fault"),
 ]
 
 
@@ -111,7 +111,7 @@ def test_each_mistake_is_answered_at_its_line(right: str, wrong: str, answer: st
     assert len(said.splitlines()) == 1
 
 
-def test_all_faults_of_a_file_are_said_at_once() -> None:
+def test_all_errors_of_a_file_are_reported_at_once() -> None:
     """Two mistakes in different places give two lines."""
     said = sentence(GOOD.replace("30ms", "30").replace("seed: 42", "seed: x"))
 
@@ -119,30 +119,30 @@ def test_all_faults_of_a_file_are_said_at_once() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n"])
-def test_an_empty_file_is_said_to_be_empty(text: str) -> None:
+def test_an_empty_file_is_reported_as_empty(text: str) -> None:
     """Nothing to read is not a stack trace."""
     assert "empty" in sentence(text)
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "just words\n"])
-def test_a_file_without_keys_is_told_what_to_start_with(text: str) -> None:
+def test_a_file_without_keys_gets_a_hint(text: str) -> None:
     """A list or a text is not an experiment."""
     assert "expected keys such as name" in sentence(text)
 
 
 @pytest.mark.parametrize("text", ["a: [", "a: b: c", "\ta: b", "%YAML 9", "a: *nowhere"])
-def test_what_is_not_yaml_is_said_with_its_line(text: str) -> None:
+def test_invalid_yaml_is_reported_with_its_line(text: str) -> None:
     """A syntax error names the line and what the parser met."""
     assert re.match(r"x\.yaml:\d+: not YAML", sentence(text))
 
 
-def test_aliases_cannot_unfold_into_a_bomb() -> None:
+def test_aliases_cannot_expand_without_limit() -> None:
     """Nine levels of nine aliases each, or an alias of itself, are refused at once."""
     levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
 
-    assert "aliases unfold" in sentence("\n".join(levels))
-    assert "aliases unfold" in sentence("a: &a [*a]")
+    assert "aliases expand" in sentence("\n".join(levels))
+    assert "aliases expand" in sentence("a: &a [*a]")
 
 
 def test_deep_nesting_is_refused() -> None:
@@ -150,7 +150,7 @@ def test_deep_nesting_is_refused() -> None:
     assert sentence("[" * 10_000).startswith("x.yaml")
 
 
-def test_a_missing_or_binary_or_huge_file_is_said_in_a_sentence(tmp_path: Path) -> None:
+def test_a_missing_binary_or_huge_file_is_refused(tmp_path: Path) -> None:
     """The path and the reason, never a traceback."""
     binary, huge = tmp_path / "b.yaml", tmp_path / "h.yaml"
     binary.write_bytes(b"\xff\xfe\x00")

@@ -1,4 +1,4 @@
-"""A matrix is several experiments, each as good as a file of its own, and each mistake has its place."""
+"""Tests the expansion of a matrix into variants, their names, and the locations of errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chaoskit.errors import SpecError
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.stage import placeholder_lookups
-from chaoskit.spec.load import EXPERIMENT, document, parse, written
+from chaoskit.spec.load import EXPERIMENT, parse, parse_document, to_yaml
 from chaoskit.spec.matrix import Variants, load_variants, parse_variants
 
 EXPERIMENTS = sorted((Path(__file__).parents[3] / "experiments").glob("*.yaml"))
@@ -54,7 +54,7 @@ MISTAKES = [
     ("faults.wifi.netem.dealy: [1ms]", "17: matrix.faults.wifi.netem.dealy: unknown key; did you mean delay?"),
     (
         "faults.wifi.netem.loss.gemodel.p: [1%]",
-        "17: matrix.faults.wifi.netem.loss.gemodel.p: faults.wifi.netem.loss is '1%' in this file, with nothing below",
+        "17: matrix.faults.wifi.netem.loss.gemodel.p: faults.wifi.netem.loss is '1%' in this file, which has no keys",
     ),
     (
         "faults.vpn.netem.delay: [1ms]",
@@ -68,7 +68,7 @@ MISTAKES = [
     ),
     (
         "faults.vpn.0.netem.delay: [1ms]",
-        "17: matrix.faults.vpn.0.netem.delay: faults.vpn.0.netem is 'delay 40ms' in this file, with nothing below it",
+        "17: matrix.faults.vpn.0.netem.delay: faults.vpn.0.netem is 'delay 40ms' in this file, which has no keys",
     ),
     ("timeline.wifi: [1s, 2s]", "17: matrix.timeline.wifi: timeline is a list of 3 in this file, counted from 0; "),
     ("timeline.1.wifi: [10s, 1ms]", "17: matrix.timeline.1.wifi.1: timeline.1: 1ms is too short for a phase"),
@@ -83,7 +83,7 @@ MISTAKES = [
     ),
     ("stage: [{lab: edge}, {lab: egde}]", "17: matrix.stage.1.lab: found 'egde', expected 'edge'"),
     ("timeline.1: [{wifi: 9s}, {vpn: 9s}]", "14: objectives.0: 'wifi' is no phase of the timeline; expected one"),
-    ("seed: [1, 2]\n  seed.x: [1]", "18: matrix.seed.x: seed is '42' in this file, with nothing below it"),
+    ("seed: [1, 2]\n  seed.x: [1]", "18: matrix.seed.x: seed is '42' in this file, which has no keys"),
     (
         "workload.timeouts: [{idle: 5s}]\n  workload.timeouts.idle: [3s]",
         "18: matrix.workload.timeouts.idle: varies what workload.timeouts varies; keep one of them",
@@ -158,7 +158,7 @@ def test_a_path_leads_anywhere_in_the_file(keys: list[str], found: object) -> No
     assert found(variant.experiment)
 
 
-def test_behind_sysctl_all_the_rest_is_one_key() -> None:
+def test_everything_after_sysctl_is_one_key() -> None:
     """A parameter's own dots are part of its name, and its last word is what it is called."""
     file = GOOD.replace("faults:\n", "faults:\n  tuned: {node: client, sysctl: {net.ipv4.tcp_ecn: 0}}\n")
 
@@ -206,7 +206,7 @@ def test_a_variant_is_named_by_its_values(keys: list[str], expected: str) -> Non
     assert name.startswith(expected)
 
 
-def test_values_that_would_be_called_the_same_are_told_apart() -> None:
+def test_values_with_equal_names_are_numbered() -> None:
     """Two folders are never one."""
     assert names("objectives: [[ttft_p95 < 1s], [ttft_p95 > 1s], []]") == [
         "objectives=ttft_p95-1s~1",
@@ -248,7 +248,7 @@ def test_a_mistake_of_the_file_stays_where_it_is() -> None:
     ]
 
 
-def test_what_the_matrix_alone_made_is_its_entrys_mistake() -> None:
+def test_an_error_made_by_the_matrix_is_reported_at_its_entry() -> None:
     """Words that the file does not have at all cannot be wrong in the file."""
     file = GOOD.replace("server:\n  first-token: {median: 150ms, p99: 400ms}\n", "")
 
@@ -275,13 +275,13 @@ def test_sixty_four_variants_are_the_most(counts: tuple[int, ...], answer: str) 
     text = GOOD + "".join(f"  {key}: [{values}]\n" for key, values in zip(("seed", "repeats"), lists, strict=False))
 
     if answer:
-        assert sentence(text) == f"x.yaml:16: matrix: {answer}, and 64 are the most; take some values away"
+        assert sentence(text) == f"x.yaml:16: matrix: {answer}, and at most 64 are allowed; remove some values"
     else:
         assert len(parse_variants(text, "x.yaml").each) == 64
 
 
 @pytest.mark.parametrize("matrix", ["", " ~", " [a]", " x", " {}"])
-def test_a_matrix_without_keys_is_told_what_to_write(matrix: str) -> None:
+def test_a_matrix_without_keys_gets_an_example(matrix: str) -> None:
     """Nothing, a list, a text are no matrix."""
     said = sentence(GOOD.replace("matrix:\n", f"matrix:{matrix}\n"))
 
@@ -294,19 +294,19 @@ def test_a_mistyped_matrix_is_recognised() -> None:
     assert "matrx: unknown key; did you mean matrix?" in sentence(GOOD.replace("matrix:", "matrx: {seed: [1]}"))
 
 
-def test_what_takes_one_experiment_says_how_to_get_one() -> None:
+def test_a_command_for_one_experiment_says_how_to_choose_a_variant() -> None:
     """A command that has no use for several names a variant to type, and where to see the others."""
     told = variants("seed: [1, 2]")
 
     for name, answer in [
-        (None, "x.yaml has a matrix of 2 variants, and this takes one: --variant seed=1"),
+        (None, "x.yaml has a matrix of 2 variants, and one is expected: --variant seed=1"),
         ("seed=3", "--variant: 'seed=3' is no variant of x.yaml; did you mean seed=2?"),
     ]:
         with pytest.raises(SpecError) as caught:
             told.named(name)
         assert str(caught.value).startswith(answer)
     assert told.named("seed=2").experiment.seed == 2
-    with pytest.raises(SpecError, match="has no matrix; take --variant away"):
+    with pytest.raises(SpecError, match="has no matrix; remove --variant"):
         parse_variants(GOOD.removesuffix("matrix:\n"), "x.yaml").named("seed=2")
     with pytest.raises(SpecError, match=r"x\.yaml:16: matrix: several experiments"):
         parse(GOOD + "  seed: [1, 2]\n", "x.yaml")
@@ -335,4 +335,4 @@ VALUES = st.recursive(st.none() | TEXTS, lambda each: st.lists(each) | st.dictio
 @given(st.dictionaries(TEXTS, VALUES, min_size=1))
 def test_words_are_written_as_they_are_read(words: dict[str, object]) -> None:
     """Whatever stands in a file, its text reads as the same words again."""
-    assert document(written(words), "x.yaml", EXPERIMENT).words == words
+    assert parse_document(to_yaml(words), "x.yaml", EXPERIMENT).words == words

@@ -1,4 +1,4 @@
-"""A stage is a lab or an interface, and what only the other one has is answered where it stands."""
+"""Tests the two kinds of stage, lab and interface, and errors for keys of the other kind."""
 
 from __future__ import annotations
 
@@ -61,20 +61,20 @@ MISTAKES = [
         "x.yaml:4: stage.target: this URL has a user name or password",
     ),
     (GOOD, "eth0", "eth0/1", "x.yaml:5: stage.interface: found 'eth0/1', expected"),
-    (GOOD, "OPENAI_API_KEY", "sk-12345", "x.yaml:7: stage.key-env: no name of an environment variable; write for"),
+    (GOOD, "OPENAI_API_KEY", "sk-12345", "x.yaml:7: stage.key-env: not the name of an environment variable; write for"),
     (
         GOOD,
         "allow-management-interface: true",
         "allow-management-interface: 7",
         "x.yaml:8: stage.allow-management-interface: found '7', expected true",
     ),
-    (GOOD, "  interface: eth0", "  lab: edge", "x.yaml:3: stage: a lab has a server of its own, and a target is"),
+    (GOOD, "  interface: eth0", "  lab: edge", "x.yaml:3: stage: a lab has its own server, and a target is"),
     (GOOD, "  interface: eth0", "  to: 10.0.0.0/99:1", "x.yaml:5: stage.to: '10.0.0.0/99' is no host; write for"),
-    (GOOD, "  interface: eth0", "  everything: true\n  to: a", "x.yaml:3: stage: everything is all of the interface's"),
+    (GOOD, "  interface: eth0", "  everything: true\n  to: a", "x.yaml:3: stage: everything is all traffic of the"),
     (GOOD, "  interface: eth0", "  protocol: sctp", "x.yaml:5: stage.protocol: found 'sctp', expected 'tcp', 'udp'"),
-    (GOOD, "  interface: eth0", "  protocol: icmp", "x.yaml:3: stage: icmp has no ports; take the port or the"),
+    (GOOD, "  interface: eth0", "  protocol: icmp", "x.yaml:3: stage: icmp has no ports; remove the port or the"),
     (GOOD, "direction: down", "direction: in", "x.yaml:12: faults.lossy.direction: found 'in', expected 'down'"),
-    (GOOD, "seed: 42", SERVER, "x.yaml:15: server: the target is a server of its own, which nobody here can"),
+    (GOOD, "seed: 42", SERVER, "x.yaml:15: server: the target is a real server, which chaoskit cannot"),
     (
         GOOD,
         "    direction",
@@ -100,7 +100,7 @@ MISTAKES = [
         LINKED,
         "stage:\n  lab: edge",
         "stage: {}",
-        "x.yaml:3: stage: empty; write lab: edge for a network of its own, or",
+        "x.yaml:3: stage: empty; write lab: edge to build a network, or",
     ),
     (LINKED, "stage:\n  lab: edge", "stage: [lab]", "x.yaml:3: stage: found a list of 1, expected keys below it"),
 ]
@@ -142,7 +142,7 @@ def test_a_key_in_the_wrong_place_is_not_repeated() -> None:
         assert "sk-12345" not in str(caught.value)
 
 
-def test_faults_hit_the_target_unless_somebody_is_named() -> None:
+def test_faults_apply_to_the_target_by_default() -> None:
     """Without any word about whom, it is the target's host and port over TCP; a word about whom stands alone."""
     unnamed = stage()
 
@@ -172,7 +172,7 @@ def test_the_target_is_a_host_and_a_port(url: str, host: str, port: int) -> None
     assert loaded.hosts == (host,)
 
 
-def test_names_are_what_has_to_be_looked_up() -> None:
+def test_names_are_the_hosts_to_resolve() -> None:
     """The target's host first, then everybody else who is named; addresses are no names."""
     found = stage(to="[proxy.example.com, 10.0.0.0/8, proxy.example.com:80]")
 

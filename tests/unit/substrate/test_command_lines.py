@@ -1,4 +1,4 @@
-"""What is started, word by word, and where a guest's memory goes."""
+"""Tests the command lines of guests, the folder for their memory, and log tails."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from chaoskit.clock import ManualClock
 from chaoskit.errors import RefusedError
-from chaoskit.substrate.running import conduct, last_words
-from chaoskit.substrate.uml import GuestKernel, Patience, Uml, boot_line, memory_folder
+from chaoskit.substrate.running import conduct, log_tail
+from chaoskit.substrate.uml import Deadline, GuestKernel, Uml, boot_line, memory_folder
 from chaoskit.units import Size
 
 KERNEL = GuestKernel(Path("/opt/linux.uml"), "6.12", None, frozenset())
@@ -63,7 +63,7 @@ def test_patience_bears_a_file_that_vanishes(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "kept").write_text("1234")
     (tmp_path / "fleeting").write_text("12")
     clock = ManualClock()
-    patience = Patience(conduct(tmp_path, 10), clock, renewed=True)
+    patience = Deadline(conduct(tmp_path, 10), clock, renewed=True)
 
     def look(path: Path) -> bool:
         if path.name == "fleeting":
@@ -80,20 +80,20 @@ def test_patience_bears_a_file_that_vanishes(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ("", ["(it said nothing)"]),
+        ("", ["(the log is empty)"]),
         ("one\ntwo\n", ["one", "two"]),
         ("\n".join(f"line {n}" for n in range(100)), [f"line {n}" for n in range(97, 100)]),
         ("before\nKernel panic - not syncing\n1\n2\n3\n4", ["Kernel panic - not syncing", "1", "2"]),
     ],
 )
-def test_last_words(tmp_path: Path, said: str, told: list[str]) -> None:
+def test_log_tail(tmp_path: Path, said: str, told: list[str]) -> None:
     """The last lines of a log; from a panic on when there is one, because its trace is longer than what we show."""
     log = tmp_path / "log"
     log.write_text(said)
 
-    assert last_words(log, lines=3).splitlines() == ["", *(f"    {line}" for line in told)]
+    assert log_tail(log, lines=3).splitlines() == ["", *(f"    {line}" for line in told)]
 
 
-def test_last_words_of_nobody(tmp_path: Path) -> None:
-    """A log that was never made holds no words."""
-    assert "nothing" in last_words(tmp_path / "log")
+def test_log_tail_of_a_missing_log(tmp_path: Path) -> None:
+    """A missing log is reported as empty."""
+    assert "empty" in log_tail(tmp_path / "log")

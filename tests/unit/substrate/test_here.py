@@ -1,4 +1,4 @@
-"""A command in this kernel: its code, its words, its end."""
+"""Tests commands in this kernel: exit code, output, interruption and end."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def test_the_exit_code_and_the_words_come_back(tmp_path: Path) -> None:
-    """A command's exit code is returned, and what it said is in conduct.log."""
+def test_the_exit_code_and_the_output_are_returned(tmp_path: Path) -> None:
+    """A command's exit code is returned, and its output is in conduct.log."""
     child = launch(tmp_path, "echo hi; echo ho >&2; exit 7")
 
     assert child.finish() == 7
@@ -78,7 +78,7 @@ def test_an_interrupt_reaches_the_command(tmp_path: Path, sign: signal.Signals) 
 
 
 def test_a_command_that_hangs_is_ended_at_its_limit(tmp_path: Path) -> None:
-    """After its limit it is killed with what it started, and the message tells its last words."""
+    """After its limit it is killed with what it started, and the message has the end of its log."""
     clock = ManualClock()
     child = launch(tmp_path, f"echo nearly; trap '' INT TERM; sleep 1000 & echo $! > kept; {FOREVER}", clock)
     until((tmp_path / "begun").exists)
@@ -110,7 +110,7 @@ child.finish()
 
 
 def test_the_command_is_interrupted_when_we_are_killed(tmp_path: Path) -> None:
-    """kill -9 of whoever started it reaches the command as an interrupt, so that it can put things back."""
+    """kill -9 of the process that started it interrupts the command, so that it can restore."""
     script = f"cd '{tmp_path}'; trap 'touch restored; exit' INT; {FOREVER}"
     with subprocess.Popen([sys.executable, "-c", HOST, str(tmp_path), script], stdout=subprocess.PIPE) as host:
         assert host.stdout is not None

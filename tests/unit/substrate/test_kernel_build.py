@@ -1,4 +1,4 @@
-"""Building a kernel, but for the compiler: what is missing, who else builds, what a broken build leaves."""
+"""Tests kernel builds without the compiler: missing tools, concurrent builds, interrupted builds."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import pytest
 
 from chaoskit.errors import RefusedError
 from chaoskit.substrate import kernel_cache
-from chaoskit.substrate.kernel_build import TOOLS, lacking, run, store
+from chaoskit.substrate.kernel_build import TOOLS, build_into_cache, missing_tools, run
 
 NAME = "6.12.117-0123456789ab"
 BUILD = """
 import sys
 from pathlib import Path
-from chaoskit.substrate.kernel_build import store
+from chaoskit.substrate.kernel_build import build_into_cache
 def make(room):
     (room / "half").write_text("made")
     print(room, flush=True)
     sys.stdin.read()
-store(Path(sys.argv[1]), sys.argv[2], 0, make)
+build_into_cache(Path(sys.argv[1]), sys.argv[2], 0, make)
 """
 
 
@@ -48,39 +48,39 @@ def visible(place: Path) -> list[str]:
 
 def test_a_machine_that_has_all_lacks_nothing() -> None:
     """With the source, the tools and the headers there is nothing to say."""
-    assert lacking(True, lambda tool: tool, True) == ""
+    assert missing_tools(True, lambda tool: tool, True) == ""
 
 
 @pytest.mark.parametrize("tool", TOOLS)
 def test_a_missing_tool_is_named_with_its_package(tool: str) -> None:
     """Each tool alone is named, and the command installs its package and no other, with gcc the headers too."""
-    said = lacking(True, lambda name: name != tool, True)
+    said = missing_tools(True, lambda name: name != tool, True)
 
     packages = ["gcc", "libc6-dev"] if tool == "gcc" else [TOOLS[tool]]
     assert said == f"cannot build a guest kernel without {tool}: sudo apt-get install {' '.join(packages)}"
 
 
 def test_missing_source_and_headers_are_named() -> None:
-    """A bare machine is told everything at once, in one command."""
-    assert lacking(False, lambda tool: tool, False) == (
+    """All missing packages are reported at once, in one command."""
+    assert missing_tools(False, lambda tool: tool, False) == (
         f"cannot build a guest kernel without the C library's headers, {kernel_cache.SOURCE}: "
         "sudo apt-get install libc6-dev linux-source-6.12"
     )
-    assert lacking(False, lambda _: None, False).endswith(
+    assert missing_tools(False, lambda _: None, False).endswith(
         ": sudo apt-get install bc binutils bison flex gcc libc6-dev linux-source-6.12 make patch util-linux xz-utils"
     )
 
 
-def test_a_finished_kernel_is_all_that_stays(tmp_path: Path) -> None:
+def test_only_the_finished_kernel_remains(tmp_path: Path) -> None:
     """The program is in the cache by its name, the room it was made in is gone, and it is not made twice."""
     place = tmp_path / "new" / "cache"
 
-    program = store(place, NAME, 0, make)
+    program = build_into_cache(place, NAME, 0, make)
 
     assert program == place / NAME / "linux"
     assert program.read_text() == "whole"
     assert visible(place) == [NAME]
-    assert store(place, NAME, 0, lambda _: pytest.fail("made again")) == program
+    assert build_into_cache(place, NAME, 0, lambda _: pytest.fail("made again")) == program
 
 
 @pytest.mark.parametrize(
@@ -101,43 +101,43 @@ def test_a_build_that_breaks_leaves_nothing(
         raise end
 
     with pytest.raises(seen, match=says):
-        store(tmp_path, NAME, 0, broken)
+        build_into_cache(tmp_path, NAME, 0, broken)
 
     assert visible(tmp_path) == []
-    assert store(tmp_path, NAME, 0, make).exists()
+    assert build_into_cache(tmp_path, NAME, 0, make).exists()
 
 
-def test_a_killed_build_leaves_no_kernel_and_the_next_clears_it_away(tmp_path: Path) -> None:
-    """kill -9 in the midst: the half of it lies where nobody looks for a kernel, until somebody builds again."""
+def test_the_next_build_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    """After kill -9 the unfinished build is not used as a kernel, and the next build removes it."""
     with elsewhere(tmp_path) as other:
         assert other.stdout is not None
         room = Path(other.stdout.readline().strip())
         other.kill()
 
     assert (room / "half").exists()
-    assert kernel_cache.kept(tmp_path) == []
-    store(tmp_path, NAME, 0, make)
+    assert kernel_cache.cached_kernels(tmp_path) == []
+    build_into_cache(tmp_path, NAME, 0, make)
     assert visible(tmp_path) == [NAME]
 
 
-def test_two_builds_at_once_are_refused_with_who_is_at_it(tmp_path: Path) -> None:
-    """The second is told the process of the first, and does it no harm."""
+def test_a_concurrent_build_is_refused_with_the_process_of_the_first(tmp_path: Path) -> None:
+    """The second one reports the process of the first, and does not disturb it."""
     with elsewhere(tmp_path) as other:
         assert other.stdout is not None
         room = Path(other.stdout.readline().strip())
 
         with pytest.raises(RefusedError, match=f"process {other.pid} is building .*: wait for it, then chaoskit"):
-            store(tmp_path, NAME, 0, make)
+            build_into_cache(tmp_path, NAME, 0, make)
 
         assert (room / "half").exists()
         other.kill()
-    assert store(tmp_path, NAME, 0, make).exists()
+    assert build_into_cache(tmp_path, NAME, 0, make).exists()
 
 
-def test_a_full_disk_is_said_before_anything_is_made(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_before_the_build(tmp_path: Path) -> None:
     """The room that a build needs is asked for up front."""
-    with pytest.raises(RefusedError, match=r"less than 1152921504.6 GB are free .*: export XDG_CACHE_HOME="):
-        store(tmp_path, NAME, 2**60, lambda _: pytest.fail("begun"))
+    with pytest.raises(RefusedError, match=r"less than 1152921504.6 GB free .*: export XDG_CACHE_HOME="):
+        build_into_cache(tmp_path, NAME, 2**60, lambda _: pytest.fail("begun"))
 
     assert visible(tmp_path) == []
 
@@ -147,27 +147,27 @@ def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "home").touch()
 
     with pytest.raises(RefusedError, match=f"cannot build in {tmp_path}/home/.cache: .*; export XDG_CACHE_HOME="):
-        store(tmp_path / "home" / ".cache", NAME, 0, make)
+        build_into_cache(tmp_path / "home" / ".cache", NAME, 0, make)
 
 
 @pytest.mark.parametrize("name", ["my cache", "my:cache"])
 def test_a_place_that_the_kernels_makefile_refuses(tmp_path: Path, name: str) -> None:
-    """A space or a colon in the path is said at once, not by a make ten seconds later."""
+    """A space or a colon in the path is refused at once, not by a make ten seconds later."""
     with pytest.raises(RefusedError, match="space or colon"):
-        store(tmp_path / name, NAME, 0, make)
+        build_into_cache(tmp_path / name, NAME, 0, make)
 
 
-def test_a_tool_that_fails_is_told_with_its_last_words(tmp_path: Path) -> None:
-    """Its name, its code and what it said, on both channels, are in the message."""
-    with pytest.raises(RefusedError, match=r"sh failed with 7, and said:\n    one\n    two$"):
+def test_a_failing_tool_is_reported_with_the_end_of_its_output(tmp_path: Path) -> None:
+    """Its name, exit code and output, stdout and stderr, are in the message."""
+    with pytest.raises(RefusedError, match=r"sh failed with 7:\n    one\n    two$"):
         run(tmp_path, "sh", "-c", "echo one; echo two >&2; exit 7")
 
 
-def test_a_tool_hears_nothing_of_a_surrounding_make(tmp_path: Path) -> None:
+def test_a_tool_gets_no_flags_of_a_surrounding_make(tmp_path: Path) -> None:
     """Of our environment it gets PATH; builder, host and date are fixed, so that two builds are the same file."""
     heard: list[str] = []
 
-    run(tmp_path, "env", heard=heard.append)
+    run(tmp_path, "env", on_line=heard.append)
 
     told = dict(line.rstrip("\n").split("=", 1) for line in heard)
     assert told.keys() - {"PWD"} == {
@@ -181,11 +181,11 @@ def test_a_tool_hears_nothing_of_a_surrounding_make(tmp_path: Path) -> None:
     }
 
 
-def test_a_tool_ends_when_we_are_killed(tmp_path: Path) -> None:
-    """kill -9 of whoever builds ends the make that it started."""
+def test_a_tool_ends_when_the_build_is_killed(tmp_path: Path) -> None:
+    """kill -9 of the build ends the make that it started."""
     program = (
         "import os, sys\nfrom pathlib import Path\nfrom chaoskit.substrate.kernel_build import run\n"
-        "run(Path(sys.argv[1]), 'sh', '-c', 'echo $$; exec sleep 100', heard=lambda x: print(x, flush=True))"
+        "run(Path(sys.argv[1]), 'sh', '-c', 'echo $$; exec sleep 100', on_line=lambda x: print(x, flush=True))"
     )
     with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True) as builder:
         assert builder.stdout is not None

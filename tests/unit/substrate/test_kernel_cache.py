@@ -1,4 +1,4 @@
-"""The cache of our own kernels: which there are, which is booted, what is said about the others."""
+"""Tests the cache of guest kernels: its contents, the one to boot, the state of the others."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def test_the_newest_kernel_of_our_recipe_is_booted(tmp_path: Path) -> None:
     keep(tmp_path, ".building", "x7k2")
 
     assert kernel_cache.newest(tmp_path) == ours
-    assert [each.path for each in kernel_cache.kept(tmp_path)][:2] == [foreign, ours]
-    assert len(kernel_cache.kept(tmp_path)) == 3
+    assert [each.path for each in kernel_cache.cached_kernels(tmp_path)][:2] == [foreign, ours]
+    assert len(kernel_cache.cached_kernels(tmp_path)) == 3
 
 
 @pytest.mark.parametrize(
@@ -72,20 +72,20 @@ def test_standing(tmp_path: Path, recipe: str, source: str | None, says: str) ->
     """A kernel's version is that of its source, and it is said whether a build would give another one now."""
     keep(tmp_path, OLD, recipe)
 
-    (only,) = kernel_cache.kept(tmp_path)
+    (only,) = kernel_cache.cached_kernels(tmp_path)
 
     assert only.version == OLD
-    assert says in only.standing(source)
+    assert says in only.state(source)
 
 
-def test_an_empty_cache_and_a_foreign_one_are_told_apart(tmp_path: Path) -> None:
+def test_an_empty_cache_and_one_of_another_recipe_differ(tmp_path: Path) -> None:
     """Both sentences end in the command that mends it; the second names the kernel that does not do."""
     empty = kernel_cache.absence(tmp_path / "missing")
     foreign = keep(tmp_path, OLD, "0123456789ab")
 
     assert kernel_cache.newest(tmp_path) is None
-    assert empty == f"no kernel of our own in {tmp_path}/missing: chaoskit kernel build"
-    assert kernel_cache.absence(tmp_path).startswith(f"{foreign} was made from another configuration")
+    assert empty == f"no kernel built in {tmp_path}/missing: chaoskit kernel build"
+    assert kernel_cache.absence(tmp_path).startswith(f"{foreign} was built with another configuration")
     assert kernel_cache.absence(tmp_path).endswith(": chaoskit kernel build")
 
 
@@ -107,7 +107,7 @@ def test_the_cache_lies_in_the_home(tmp_path: Path, xdg: str) -> None:
     answer = status(HOME=str(tmp_path), XDG_CACHE_HOME=xdg)
 
     assert answer.returncode == 3
-    assert f"no kernel of our own in {tmp_path}/.cache/chaoskit/kernels: chaoskit kernel build" in answer.stderr
+    assert f"no kernel built in {tmp_path}/.cache/chaoskit/kernels: chaoskit kernel build" in answer.stderr
 
 
 def test_a_kernel_that_does_not_run_is_named_with_its_remedy(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A guest kernel that does not come up is told in a sentence, with its own words."""
+"""Tests the error for a guest kernel that does not start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The choice between this kernel and a guest, over every case."""
+"""Tests the selection of this kernel or a guest in every case."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.facts import Facts
 from chaoskit.substrate.here import Here
-from chaoskit.substrate.selection import VIRTUAL, SubstrateOptions, at_interface, choose, decide
+from chaoskit.substrate.selection import VIRTUAL, SubstrateOptions, choose, decide, on_interface
 from chaoskit.substrate.uml import GuestKernel, Uml
 
 NEEDS = frozenset({"namespaces", "veth", "netem"})
@@ -63,7 +63,7 @@ def test_what_cannot_be_done_is_refused(asked: str, facts: Facts, guest: GuestKe
     assert all(words in str(refusal.value) for words in says), str(refusal.value)
 
 
-def test_one_refusal_is_told_once() -> None:
+def test_a_reason_is_given_once() -> None:
     """Features that fail for the same reason give one sentence."""
     reason = "no network namespace for us: run as root"
     facts = Facts(missing=dict.fromkeys(NEEDS, reason))
@@ -81,7 +81,9 @@ def test_a_guest_kernel_and_here_contradict_each_other() -> None:
 
 
 @pytest.mark.parametrize("asked", ["auto", "uml"])
-@pytest.mark.parametrize(("kernel", "says"), [("/no/such/kernel", "is no program"), ("/bin/false", "does not answer")])
+@pytest.mark.parametrize(
+    ("kernel", "says"), [("/no/such/kernel", "is not a program"), ("/bin/false", "does not answer")]
+)
 def test_a_kernel_that_is_none(asked: str, kernel: str, says: str) -> None:
     """A named kernel is taken or refused by its name, never replaced by another."""
     with pytest.raises(RefusedError, match=f"{kernel} {says}"):
@@ -89,7 +91,7 @@ def test_a_kernel_that_is_none(asked: str, kernel: str, says: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "facts"),
+    ("options", "facts"),
     [
         (SubstrateOptions(), ABLE),
         (SubstrateOptions(), UNABLE),
@@ -99,9 +101,9 @@ def test_a_kernel_that_is_none(asked: str, kernel: str, says: str) -> None:
         (SubstrateOptions(kernel=EXACT.path), UNABLE),
     ],
 )
-def test_virtual_time_is_taken_where_it_can_be_had(wish: SubstrateOptions, facts: Facts) -> None:
+def test_virtual_time_is_taken_where_it_can_be_had(options: SubstrateOptions, facts: Facts) -> None:
     """Unless another clock or this kernel was asked for, a guest that has virtual time runs in it."""
-    substrate, why = decide(NEEDS, wish, facts, EXACT)
+    substrate, why = decide(NEEDS, options, facts, EXACT)
 
     assert substrate == Uml(EXACT, virtual=True)
     assert why.startswith("in virtual time")
@@ -126,30 +128,30 @@ def test_virtual_time_and_here_contradict_each_other() -> None:
         choose(NEEDS, SubstrateOptions("here", clock="virtual"))
 
 
-@pytest.mark.parametrize("wish", [SubstrateOptions(), SubstrateOptions("here"), SubstrateOptions(clock="real")])
-def test_a_real_interface_is_worked_on_where_it_is(wish: SubstrateOptions) -> None:
+@pytest.mark.parametrize("options", [SubstrateOptions(), SubstrateOptions("here"), SubstrateOptions(clock="real")])
+def test_a_real_interface_is_worked_on_where_it_is(options: SubstrateOptions) -> None:
     """Whatever guests there are, the kernel that has the interface is the one."""
-    substrate, why = at_interface("eth0", NEEDS, wish, ABLE)
+    substrate, why = on_interface("eth0", NEEDS, options, ABLE)
 
     assert substrate == Here()
     assert why == "on eth0, in this kernel, 6.8.0"
 
 
 @pytest.mark.parametrize(
-    ("wish", "option"),
+    ("options", "option"),
     [
         (SubstrateOptions("uml"), "--substrate uml"),
         (SubstrateOptions(clock="virtual"), "--clock virtual"),
         (SubstrateOptions(kernel=GUEST.path), "--kernel"),
     ],
 )
-def test_a_guest_has_none_of_our_interfaces(wish: SubstrateOptions, option: str) -> None:
+def test_a_guest_has_none_of_our_interfaces(options: SubstrateOptions, option: str) -> None:
     """Each option that asks for a guest is named."""
-    with pytest.raises(SpecError, match=f"{option} asks for a guest, and a guest has no eth0.*take it away"):
-        at_interface("eth0", NEEDS, wish, ABLE)
+    with pytest.raises(SpecError, match=f"{option} needs a guest, and a guest does not have eth0.*remove it"):
+        on_interface("eth0", NEEDS, options, ABLE)
 
 
 def test_a_kernel_that_cannot_is_not_replaced() -> None:
     """What is missing is said with what to type for it, and no guest is recommended."""
     with pytest.raises(RefusedError, match=r"which has eth0, cannot do this: .*sudo modprobe -a sch_netem$"):
-        at_interface("eth0", NEEDS, SubstrateOptions(), UNABLE)
+        on_interface("eth0", NEEDS, SubstrateOptions(), UNABLE)

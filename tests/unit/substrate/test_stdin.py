@@ -1,4 +1,4 @@
-"""Standard input on its way into a guest: all of it, a little at a time, and never a wait for what cannot come."""
+"""Tests stdin for a command in a guest: complete, in limited chunks, with errors reported."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from simulated_kernel import eventually
 
 from chaoskit.clock import RealClock
-from chaoskit.substrate.stdin import AHEAD, StdinFeeder, pieces
+from chaoskit.substrate.stdin import MAX_AHEAD, StdinFeeder, chunks
 
 
 @pytest.fixture
@@ -45,26 +45,26 @@ def test_all_that_is_fed_comes_through(tmp_path: Path) -> None:
     writing = threading.Thread(target=write)
     writing.start()
     with StdinFeeder(tmp_path, reader):
-        got = b"".join(pieces(tmp_path, RealClock()))
+        got = b"".join(chunks(tmp_path, RealClock()))
     writing.join()
     os.close(reader)
 
     assert got == data
-    assert fed(tmp_path) > AHEAD
+    assert fed(tmp_path) > MAX_AHEAD
 
 
 def test_what_is_not_read_takes_little_room(tmp_path: Path, source: int) -> None:
     """Endless input goes a few pieces ahead; each one that is read makes room for one, and keeps none itself."""
     with StdinFeeder(tmp_path, source):
-        assert eventually(lambda: fed(tmp_path) == AHEAD)
-        reading = pieces(tmp_path, RealClock())
+        assert eventually(lambda: fed(tmp_path) == MAX_AHEAD)
+        reading = chunks(tmp_path, RealClock())
 
         for _ in range(11):
             assert next(reading)
 
-        assert eventually(lambda: fed(tmp_path) == AHEAD + 10)
-        assert not eventually(lambda: fed(tmp_path) > AHEAD + 10, 0.2)
-    assert sum(path.stat().st_size > 0 for path in tmp_path.iterdir()) == AHEAD
+        assert eventually(lambda: fed(tmp_path) == MAX_AHEAD + 10)
+        assert not eventually(lambda: fed(tmp_path) > MAX_AHEAD + 10, 0.2)
+    assert sum(path.stat().st_size > 0 for path in tmp_path.iterdir()) == MAX_AHEAD
 
 
 def test_after_its_end_nothing_is_written(tmp_path: Path, source: int) -> None:
@@ -77,7 +77,7 @@ def test_after_its_end_nothing_is_written(tmp_path: Path, source: int) -> None:
 
         shutil.rmtree(folder)
 
-        assert feeder.trouble is None
+        assert feeder.failure is None
 
 
 def test_what_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
@@ -85,29 +85,29 @@ def test_what_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     with StdinFeeder(tmp_path, reader) as feeder:
-        assert not eventually(lambda: feeder.trouble is not None or fed(tmp_path) > 0, 0.1)
+        assert not eventually(lambda: feeder.failure is not None or fed(tmp_path) > 0, 0.1)
 
         os.write(writer, b"late")
         os.close(writer)
 
-        assert list(pieces(tmp_path, RealClock())) == [b"late"]
+        assert list(chunks(tmp_path, RealClock())) == [b"late"]
     os.close(reader)
 
 
-def test_input_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    """A directory as standard input: a sentence, and nobody waits for ever."""
+def test_unreadable_input_is_reported(tmp_path: Path) -> None:
+    """A directory as standard input: an error, and the command does not wait."""
     source = os.open(tmp_path, os.O_RDONLY)
     with StdinFeeder(tmp_path, source) as feeder:
-        assert eventually(lambda: feeder.trouble is not None)
+        assert eventually(lambda: feeder.failure is not None)
     os.close(source)
 
-    assert "standard input cannot be read: Is a directory; give a file or a pipe" in str(feeder.trouble)
+    assert "standard input cannot be read: Is a directory; give a file or a pipe" in str(feeder.failure)
 
 
-def test_input_that_cannot_be_kept_is_told(tmp_path: Path, source: int) -> None:
+def test_input_that_cannot_be_stored_is_reported(tmp_path: Path, source: int) -> None:
     """Without a folder, as without room in it: a sentence that says where, and what to type."""
     with StdinFeeder(tmp_path / "gone" / "folder", source) as feeder:
-        assert eventually(lambda: feeder.trouble is not None)
+        assert eventually(lambda: feeder.failure is not None)
 
-    assert f"no room for standard input in {tmp_path / 'gone'}: " in str(feeder.trouble)
-    assert "export TMPDIR=" in str(feeder.trouble)
+    assert f"no room for standard input in {tmp_path / 'gone'}: " in str(feeder.failure)
+    assert "export TMPDIR=" in str(feeder.failure)

@@ -1,4 +1,4 @@
-"""A guest kernel is executed only when nobody but root and the user can have put it there."""
+"""Tests that a guest kernel is executed only if other users cannot have replaced it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from chaoskit.errors import RefusedError
 from chaoskit.substrate import kernel_cache, uml
-from chaoskit.substrate.kernel_build import store
+from chaoskit.substrate.kernel_build import build_into_cache
 
 KERNEL = """\
 #!/bin/sh
@@ -113,7 +113,7 @@ def test_what_is_built_can_be_booted_whatever_the_umask(place: Path) -> None:
 
     former = os.umask(0o000)
     try:
-        program = store(place / "cache" / "kernels", "6.12-0123456789ab", 0, make)
+        program = build_into_cache(place / "cache" / "kernels", "6.12-0123456789ab", 0, make)
     finally:
         os.umask(former)
 
@@ -128,4 +128,4 @@ def test_nothing_is_built_where_it_would_not_be_booted(place: Path) -> None:
     with pytest.raises(
         RefusedError, match=f"{place}/cache can be written by group and others; chmod go-w {place}/cache"
     ):
-        store(place / "cache" / "kernels", "6.12-0123456789ab", 0, lambda room: room)
+        build_into_cache(place / "cache" / "kernels", "6.12-0123456789ab", 0, lambda room: room)
