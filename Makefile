@@ -13,8 +13,14 @@ MEMORY := $(firstword $(wildcard /dev/shm) /tmp)
 SECONDS ?= 60
 TARGETS ?=
 
-.PHONY: demo test soak fuzz lint format test-unit test-kernel test-guest test-virtual test-kernel-own kernel bench \
+.PHONY: help modules demo test soak fuzz lint format test-unit test-kernel test-guest test-virtual test-kernel-own kernel bench \
 	pins audit clean
+
+help:  ## this list
+	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "%-17s%s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+modules:  ## every module of the package with the first sentence of its docstring
+	@python3 tests/rules/modules.py
 
 demo: .venv/.program  ## run one experiment: a chat stream under burst loss; a broken or undecided verdict is accepted
 	@.venv/bin/chaoskit run experiments/loss-first-token.yaml; code=$$?; \

@@ -1,0 +1,53 @@
+"""Modules are called what a stranger would guess, and say in one sentence what they do."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from pathlib import PurePosixPath
+
+import pytest
+from modules import PACKAGE, modules
+
+MODULES = dict(modules())
+COMMANDS = {"exec": "a command line, its plan, its file, its guest and its run: `chaoskit exec`"}
+"""Stems that stand in more than two packages, each with the reason."""
+LONGEST = 100  # characters of a first sentence
+METAPHORS = (
+    r"\b(whoever|of ours|for ever|as it is told|knows of it|doorkeeper|lookout|outing|feeding the|paying for the dead)\b"
+)
+
+
+def test_a_stem_stands_in_two_packages_at_most() -> None:
+    """The name of a module tells by itself, or with one other package's, what is inside."""
+    packages = defaultdict(set)
+    for name in MODULES:
+        path = PurePosixPath(name)
+        packages[path.name].add(str(path.parent))
+
+    shared = {stem for stem, homes in packages.items() if len(homes) > 2}
+
+    assert shared == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_docstring_begins_with_one_sentence(name: str) -> None:
+    """Its first sentence says what the module does, on one line of at most a hundred characters."""
+    sentence = MODULES[name]
+
+    assert re.match(r"[A-Z`]", sentence), sentence
+    assert sentence.endswith((".", "?", ":")), sentence
+    assert len(sentence) <= LONGEST, len(sentence)
+
+
+def test_packages_are_three_deep_at_most() -> None:
+    """chaoskit/analysis/network/path_mtu.py is as deep as it gets."""
+    assert max(len(PurePosixPath(name).parts) for name in MODULES) <= 3
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_private_language(path: object) -> None:
+    """No module uses words that were once the project's own private language."""
+    text = PACKAGE.joinpath(str(path)).read_text()
+
+    assert not re.findall(METAPHORS, text, re.IGNORECASE)
