@@ -14,7 +14,7 @@ SECONDS ?= 60
 TARGETS ?=
 
 .PHONY: demo test soak fuzz lint format test-unit test-kernel test-guest test-virtual test-kernel-own kernel bench \
-	pins audit clean
+	docs reference pins audit clean
 
 demo: .venv/.program  ## a chat stream under burst loss, to a verdict; broken and undecided are verdicts too
 	@.venv/bin/chaoskit run experiments/loss-first-token.yaml; code=$$?; \
@@ -69,6 +69,13 @@ bench: .venv/.tests kernel .venv/.tcconfig  ## how fast and how true; printed, n
 	@$(PYTHON_IN) tests/bench/spread.py
 	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/pmtu_vs_tracepath.py
 
+docs: .venv/.tests .venv/.docs  ## the pages of docs/ as a site in build/docs; 1 when a link is dead
+	@.venv/docs/bin/mkdocs build --quiet --strict --config-file docs/site/mkdocs.yml
+
+reference: .venv/.tests  ## write the generated parts of README.md and docs/ anew
+	@.venv/bin/cog -r -I docs/site README.md docs/*.md
+	@$(PYTHON_IN) docs/site/picture.py
+
 pins: .venv/.tools  ## write the locks anew from pyproject.toml; UPGRADE=--upgrade takes newer versions
 	@UPGRADE=$(UPGRADE) bash .ci/pins
 
@@ -81,5 +88,5 @@ clean:
 .venv/.program .venv/.tests: .venv/.%: pyproject.toml .ci/lock-%.txt .ci/prepare
 	@bash .ci/prepare $*
 
-.venv/.tools .venv/.tcconfig: .venv/.%: .ci/lock-%.txt .ci/prepare | .venv/.program  # a .venv of their own
+.venv/.tools .venv/.tcconfig .venv/.docs: .venv/.%: .ci/lock-%.txt .ci/prepare | .venv/.program  # a .venv of their own
 	@bash .ci/prepare $*
