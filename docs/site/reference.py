@@ -7,9 +7,6 @@ when one is out of date.
 from __future__ import annotations
 
 import io
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -18,9 +15,11 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from rich.console import Console
+from typer.testing import CliRunner
 
 from chaoskit.analysis.matrix import MatrixResult
 from chaoskit.analysis.result import Result
+from chaoskit.cli.app import app
 from chaoskit.faults.tunnel import ARITHMETIC
 from chaoskit.report import console, matrix
 from chaoskit.spec.experiment import Experiment
@@ -117,11 +116,11 @@ def helps(*commands: str) -> str:
 
 
 def _help(command: str) -> str:
-    words = [sys.executable, "-m", *command.split(), "--help"]
-    answer = subprocess.run(
-        words, capture_output=True, text=True, check=True, env=os.environ | {"COLUMNS": "80", "TERM": "dumb"}
-    )
-    return answer.stdout.rstrip()
+    program, *words = command.split()
+    # On a terminal of 80 columns help is 78 wide.
+    answer = CliRunner().invoke(app, [*words, "--help"], prog_name=program, terminal_width=78)
+    assert answer.exit_code == 0, command
+    return answer.output.rstrip()
 
 
 def report(name: str, width: int = 80, begin: str = "", end: str = "") -> str:
@@ -177,7 +176,7 @@ def objective_metrics() -> str:
 def _tables(model: type[BaseModel], place: Place) -> Iterator[str]:
     """The table of this mapping, then those of the mappings in it; one that stands in two places is shown once."""
     known: dict[type[BaseModel], list[str]] = {}
-    for part, where, title in _mappings(model, place, "Top level"):
+    for part, _, title in _mappings(model, place, "Top level"):
         known.setdefault(part, []).append(title)
     shown: set[type[BaseModel]] = set()
     for part, where, _ in _mappings(model, place, ""):
