@@ -12,9 +12,11 @@ MEMORY := $(firstword $(wildcard /dev/shm) /tmp)
 # Seconds that make fuzz has for each target, and which; all without a name.
 SECONDS ?= 60
 TARGETS ?=
+# What make quotes renews; without a name all that takes a few minutes.
+QUOTES ?=
 
 .PHONY: demo test soak fuzz lint format test-unit test-kernel test-guest test-virtual test-kernel-own kernel bench \
-	docs reference pins audit clean
+	docs reference quotes pins audit clean
 
 demo: .venv/.program  ## a chat stream under burst loss, to a verdict; broken and undecided are verdicts too
 	@.venv/bin/chaoskit run experiments/loss-first-token.yaml; code=$$?; \
@@ -75,6 +77,9 @@ docs: .venv/.tests .venv/.docs  ## the pages of docs/ as a site in build/docs; 1
 reference: .venv/.tests  ## write the generated parts of README.md and docs/ anew
 	@.venv/bin/cog -r -I docs/site README.md docs/*.md
 	@$(PYTHON_IN) docs/site/picture.py
+
+quotes: .venv/.tests kernel  ## renew the quoted output in the pages from real runs; QUOTES="soak fuzz bench" takes longer
+	@$(PYTHON_IN) docs/site/quotes.py $(QUOTES)
 
 pins: .venv/.tools  ## write the locks anew from pyproject.toml; UPGRADE=--upgrade takes newer versions
 	@UPGRADE=$(UPGRADE) bash .ci/pins
