@@ -182,7 +182,7 @@ def _tables(model: type[BaseModel], place: Place) -> Iterator[str]:
     for part, where, _ in _mappings(model, place, ""):
         if part not in shown:
             shown.add(part)
-            yield f"## {', '.join(dict.fromkeys(known[part]))}\n\n{_intro(part)}\n"
+            yield f"### {', '.join(dict.fromkeys(known[part]))}\n\n{_intro(part)}\n"
             yield from _rows(part, where)
             yield ""
 
