@@ -71,8 +71,8 @@ bench: .venv/.tests kernel .venv/.tcconfig  ## how fast and how true; printed, n
 	@$(PYTHON_IN) tests/bench/spread.py
 	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/pmtu_vs_tracepath.py
 
-docs: .venv/.tests .venv/.docs  ## the pages of docs/ as a site in build/docs; 1 when a link is dead
-	@.venv/docs/bin/mkdocs build --quiet --strict --config-file docs/site/mkdocs.yml
+docs: .venv/.docs  ## the pages of docs/ as a site in build/docs; 1 when a link is dead
+	@.venv/docs/bin/mkdocs build --strict --config-file docs/site/mkdocs.yml
 
 reference: .venv/.tests  ## write the generated parts of README.md and docs/ anew
 	@.venv/bin/cog -r -I docs/site README.md docs/*.md
