@@ -12,9 +12,11 @@ MEMORY := $(firstword $(wildcard /dev/shm) /tmp)
 # make fuzz: seconds for each target, and the targets; all by default.
 SECONDS ?= 60
 TARGETS ?=
+# What make quotes renews; without a name all that takes a few minutes.
+QUOTES ?=
 
 .PHONY: help modules demo test soak fuzz lint format test-unit test-kernel test-guest test-virtual test-kernel-own kernel bench \
-	pins audit clean
+	docs reference quotes pins audit clean
 
 help:  ## this list
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "%-17s%s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -77,6 +79,16 @@ bench: .venv/.tests kernel .venv/.tcconfig  ## measure speed and accuracy; print
 	@$(PYTHON_IN) tests/bench/spread.py
 	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/pmtu_vs_tracepath.py
 
+docs: .venv/.docs  ## the pages of docs/ as a site in build/docs; 1 when a link is dead
+	@.venv/docs/bin/mkdocs build --strict --config-file docs/site/mkdocs.yml
+
+reference: .venv/.tests  ## write the generated parts of README.md and docs/ anew
+	@.venv/bin/cog -r -I docs/site README.md docs/*.md
+	@$(PYTHON_IN) docs/site/picture.py
+
+quotes: .venv/.tests kernel  ## renew the quoted output in the pages from real runs; QUOTES="soak fuzz bench" takes longer
+	@$(PYTHON_IN) docs/site/quotes.py $(QUOTES)
+
 pins: .venv/.tools  ## update the lock files from pyproject.toml; UPGRADE=--upgrade takes newer versions
 	@UPGRADE=$(UPGRADE) bash .ci/pins
 
@@ -89,5 +101,5 @@ clean:
 .venv/.program .venv/.tests: .venv/.%: pyproject.toml .ci/lock-%.txt .ci/prepare
 	@bash .ci/prepare $*
 
-.venv/.tools .venv/.tcconfig: .venv/.%: .ci/lock-%.txt .ci/prepare | .venv/.program  # in their own .venv
+.venv/.tools .venv/.tcconfig .venv/.docs: .venv/.%: .ci/lock-%.txt .ci/prepare | .venv/.program  # in their own .venv
 	@bash .ci/prepare $*

@@ -1,0 +1,136 @@
+"""Renews what README.md and docs/ quote between `<!-- NAME -->` and `<!-- /NAME -->` from real runs, in guests.
+
+    python docs/site/quotes.py [NAME...]
+
+Without names it renews all that take a few minutes together; soak, fuzz and bench take longer, and are named.
+Quotes that follow from the code alone are cog blocks instead: `make reference`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+TOP = Path(__file__).parents[2]
+BIN = TOP / ".venv" / "bin"
+LONG_PROMPT = "experiments/pmtu-blackhole-long-prompt.yaml"
+VPN = "experiments/asymmetric-vpn.yaml"
+CURL = 'curl -s -o /dev/null -w "connected in %{time_connect} s\\n" $CHAOSKIT_TARGET/v1/models; exit 7'
+
+
+def output(*words: str, codes: tuple[int, ...] = (0,), **more: str) -> str:
+    """What a command prints; SystemExit when it ends in another way."""
+    environment = os.environ | {"COLUMNS": "80", "PATH": f"{BIN}:{os.environ['PATH']}"} | more
+    answer = subprocess.run(
+        words, cwd=TOP, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    if answer.returncode not in codes:
+        raise SystemExit(f"{' '.join(words)}: exit code {answer.returncode}\n{answer.stdout}")
+    return "\n".join(line.rstrip() for line in answer.stdout.splitlines())
+
+
+def section(text: str, title: str) -> str:
+    """The part of a report under this title."""
+    return next(part for part in text.split("\n\n") if part.startswith(title))
+
+
+@cache
+def in_force() -> str:
+    """What inject, status and restore print, in a guest with an endpoint."""
+    return output(sys.executable, "tests/in_guest.py", "--limit", "5min", "bash", "docs/site/inject_in_guest.sh")
+
+
+def inject() -> str:
+    """On a real interface."""
+    return in_force().partition("## inject\n")[2].partition("\n## status\n")[0]
+
+
+def status() -> str:
+    """From another terminal."""
+    return in_force().partition("## status\n")[2].partition("\n##")[0]
+
+
+def exec_() -> str:
+    """A command behind a fault."""
+    said = output("chaoskit", "exec", VPN, "--fault", "vpn", "--", "sh", "-c", CURL, codes=(7,))
+    typed = f"$ chaoskit exec {VPN} --fault vpn -- \\\n      sh -c '{CURL}'"
+    return f'{typed}\n{said}\n$ echo "exit code $?"\nexit code 7'
+
+
+def pmtu() -> str:
+    """A black hole, from the client of a lab."""
+    words = ("exec", LONG_PROMPT, "--variant", "ip=4,prompt-size=2kB")
+    rest = ("--fault", "black-hole", "--", "chaoskit", "pmtu", "10.2.0.1:8000")
+    said = output("chaoskit", *words, *rest, codes=(1,))
+    return f"$ chaoskit {' '.join(words)} \\\n      {' '.join(rest)}\n{said}"
+
+
+def segments() -> str:
+    """Who left a black hole by MTU probing."""
+    with tempfile.TemporaryDirectory() as folder:
+        experiment = ("experiments/mtu-probing-remedy.yaml", "--variant", "tcp_mtu_probing=1,ip=4")
+        return section(output("chaoskit", "run", *experiment, "--out", f"{folder}/run"), "Full segments")
+
+
+def matrix() -> str:
+    """One experiment over IP versions and prompt sizes."""
+    with tempfile.TemporaryDirectory() as folder:
+        said = output("chaoskit", "run", LONG_PROMPT, "--out", f"{folder}/run")
+        return f"$ chaoskit run {LONG_PROMPT}\n{section(said, 'TTFT p50')}"
+
+
+def soak() -> str:
+    """Runs that were ended in every way."""
+    return f"$ make soak\n{output('make', 'soak')}"
+
+
+def fuzz() -> str:
+    """Two minutes in all."""
+    return output("make", "fuzz", "SECONDS=12").replace("\nseed ", "\n\nseed ")
+
+
+def bench() -> str:
+    """How fast and how exact."""
+    return output("make", "bench")
+
+
+QUICK: dict[str, Callable[[], str]] = {
+    "inject": inject,
+    "status": status,
+    "exec": exec_,
+    "pmtu": pmtu,
+    "segments": segments,
+    "matrix": matrix,
+}
+LONG: dict[str, Callable[[], str]] = {"soak": soak, "fuzz": fuzz, "bench": bench}
+TABLES = ("fuzz",)
+"""Markdown, and no block of text."""
+
+
+def renew(name: str, text: str) -> bool:
+    """Write the quote into the page that has it. Returns whether it has changed."""
+    inner = text if name in TABLES else f"```text\n{text}\n```"
+    for page in (TOP / "README.md", *(TOP / "docs").glob("*.md")):
+        former = page.read_text()
+        quote = re.compile(rf"(<!-- {name} -->\n).*?(?=<!-- /{name} -->)", re.DOTALL)
+        if quote.search(former):
+            page.write_text(quote.sub(lambda found: f"{found[1]}{inner}\n", former))
+            return page.read_text() != former
+    raise SystemExit(f"no page quotes {name}")
+
+
+def main() -> None:
+    """Renew those that were asked for."""
+    known = QUICK | LONG
+    for name in sys.argv[1:] or QUICK:
+        print(f"{name}: {'renewed' if renew(name, known[name]()) else 'as before'}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
