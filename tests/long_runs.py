@@ -29,7 +29,7 @@ def memory():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 idle, begun = memory(), clock.now()
-tokens = analyse(Path(sys.argv[1])).whole.tokens
+tokens = analyse(Path(sys.argv[1])).overall.tokens
 print(json.dumps({"tokens": tokens, "seconds": (clock.now() - begun) / 1e9, "memory": memory(), "idle": idle}))
 """
 
@@ -45,7 +45,7 @@ class Cost:
 
 
 def analysed(run: Path) -> Cost:
-    """What it costs to understand this run."""
+    """The cost of an analysis of this run."""
     told = subprocess.run([sys.executable, "-c", _COST, str(run)], capture_output=True, text=True, check=True).stdout
     return Cost(**json.loads(told))
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from chaoskit.analysis.streams.assemble import Streams, streams
-from chaoskit.analysis.streams.columns import signs_of, tokens_of
+from chaoskit.analysis.streams.assemble import Streams, assemble_streams
+from chaoskit.analysis.streams.columns import signs_of_life, token_columns
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
 from chaoskit.probe.keepalives import Runs
@@ -176,10 +176,10 @@ class Made:
     def streams(self) -> Streams:
         """What the analysis makes of the records."""
         told = self.written()
-        return streams(
+        return assemble_streams(
             (record for record in told if isinstance(record, Request)),
-            tokens_of(record for record in told if isinstance(record, Read)),
-            signs_of(record for record in told if isinstance(record, Signs)),
+            token_columns(record for record in told if isinstance(record, Read)),
+            signs_of_life(record for record in told if isinstance(record, Signs)),
         )
 
     def write(self, run: Path) -> Path:

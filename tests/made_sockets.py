@@ -9,9 +9,9 @@ from made_runs import Made, ns
 from chaoskit.analysis.load import RawRecords
 from chaoskit.analysis.network.path_mtu import path_mtu
 from chaoskit.analysis.result import Direction, PathMtu
-from chaoskit.analysis.streams.assemble import streams
-from chaoskit.analysis.streams.columns import signs_of, tokens_of
-from chaoskit.analysis.streams.timeline import timeline
+from chaoskit.analysis.streams.assemble import assemble_streams
+from chaoskit.analysis.streams.columns import signs_of_life, token_columns
+from chaoskit.analysis.streams.timeline import build_timeline
 from chaoskit.plan.model import Plan
 from chaoskit.records.model import Completion, Phase, Read, Request, Served, Signs, TcpInfo, Unacked
 
@@ -80,12 +80,12 @@ class Run:
         raw = RawRecords(
             plan=self.plan,
             machine={},
-            doubts=(),
-            how="finished",
+            warnings=(),
+            status="finished",
             detail="",
             phases=phases,
             requests=self.requests,
-            streams=streams(self.requests, tokens_of(self.reads), signs_of(self.signs)),
+            streams=assemble_streams(self.requests, token_columns(self.reads), signs_of_life(self.signs)),
             infos=self.infos,
             vitals=[],
             served=self.served,
@@ -93,7 +93,7 @@ class Run:
             counters=[],
             hops=[],
         )
-        found = path_mtu(raw, timeline(phases, ns(30_000)))
+        found = path_mtu(raw, build_timeline(phases, ns(30_000)))
         return {name: list(those) for name, those in found.items() if those}
 
 

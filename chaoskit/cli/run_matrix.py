@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaoskit.analysis.load import how_it_went
-from chaoskit.analysis.matrix import UNDECIDED, Row, beside, row, worst
+from chaoskit.analysis.load import read_outcome
+from chaoskit.analysis.matrix import EXIT_UNDECIDED, VariantResult, combine, variant_result, worst_exit_code
 from chaoskit.cli.interrupts import InterruptHandler
 from chaoskit.cli.run_one import RunOptions, differs, files
 from chaoskit.cli.watch import Job, watch
@@ -35,23 +35,23 @@ def series(told: Variants, order: RunOptions) -> int:
     top, screen = create(order.directory, {EXPERIMENT: told.text}), Screen()
     reasons = "; ".join(dict.fromkeys(why for _, why in substrates))
     screen.print(titled(plans[0].name, f": {len(plans)} variants, {reasons}"))
-    rows: list[Row] = []
+    rows: list[VariantResult] = []
     codes = set()
     with InterruptHandler() as ear:
         for variant, plan, (substrate, _) in zip(told.each, plans, substrates, strict=True):
             job = Job(plan, substrate, create(top / variant.name, files(variant, plan)))
             _attempt(job, screen, ear, f"{len(rows) + 1}/{len(plans)} {variant.name}: ")
             rows.append(_row(variant, top))
-            screen.print(matrix.one_line(rows[-1], len(rows), len(plans)), soft_wrap=True)
-            if rows[-1].how == "finished" and order.is_verified and not ear.heard:
-                codes.add(UNDECIDED if differs(job, variant, screen, ear) else 0)
-            if ear.heard or rows[-1].how == "dirty":
+            screen.print(matrix.variant_line(rows[-1], len(rows), len(plans)), soft_wrap=True)
+            if rows[-1].status == "finished" and order.is_verified and not ear.heard:
+                codes.add(EXIT_UNDECIDED if differs(job, variant, screen, ear) else 0)
+            if ear.heard or rows[-1].status == "dirty":
                 break
         conclude(top, *_how(rows, len(plans), ear))
-    found = beside(told, top, (*rows, *(row(variant, top) for variant in told.each[len(rows) :])))
+    found = combine(told, top, (*rows, *(variant_result(variant, top) for variant in told.each[len(rows) :])))
     screen.print()
     matrix.render(found, screen)
-    return worst({found.exit_code, *codes})
+    return worst_exit_code({found.exit_code, *codes})
 
 
 def _attempt(job: Job, screen: Screen, ear: InterruptHandler, label: str) -> None:
@@ -59,21 +59,21 @@ def _attempt(job: Job, screen: Screen, ear: InterruptHandler, label: str) -> Non
     try:
         watch(job, screen, ear, label)
     except RefusedError as error:
-        if how_it_went(job.directory, is_experiment=True)[0] == "interrupted":
+        if read_outcome(job.directory, is_experiment=True)[0] == "interrupted":
             conclude(job.directory, "refused", str(error))
 
 
-def _row(variant: Variant, top: Path) -> Row:
-    found = row(variant, top)
+def _row(variant: Variant, top: Path) -> VariantResult:
+    found = variant_result(variant, top)
     if found.result is not None:
         write_result(found.result, top / variant.name)
     return found
 
 
-def _how(rows: Sequence[Row], count: int, ear: InterruptHandler) -> tuple[str, str]:
+def _how(rows: Sequence[VariantResult], count: int, ear: InterruptHandler) -> tuple[str, str]:
     """How it went as a whole: what a variant did is told by the variant."""
-    if rows[-1].how == "dirty":
+    if rows[-1].status == "dirty":
         return "dirty", f"{rows[-1].name} was not put back"
-    if ear.heard and (len(rows) < count or rows[-1].how == "interrupted"):
+    if ear.heard and (len(rows) < count or rows[-1].status == "interrupted"):
         return "interrupted", ear.heard.name
     return "finished", ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chaoskit.analysis.analyse import analyse
-from chaoskit.analysis.matrix import UNDECIDED
+from chaoskit.analysis.matrix import EXIT_UNDECIDED
 from chaoskit.analysis.result import Result
 from chaoskit.cli.interrupts import InterruptHandler
 from chaoskit.cli.watch import Job, watch
@@ -42,9 +42,9 @@ def single(variant: Variant, order: RunOptions) -> int:
         code = watch(job, screen, ear)
     result = understood(job.directory)
     console.render(result, screen)
-    if order.is_verified and result.outcome.how == "finished":
+    if order.is_verified and result.outcome.status == "finished":
         with InterruptHandler() as ear:
-            return UNDECIDED if differs(job, variant, screen, ear) else result.exit_code
+            return EXIT_UNDECIDED if differs(job, variant, screen, ear) else result.exit_code
     return max(code, result.exit_code)
 
 

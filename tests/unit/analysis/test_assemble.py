@@ -14,7 +14,7 @@ def only(made: Made) -> Stream:
     """The one stream of this run."""
     found = made.streams()
     assert found.unfinished == 0
-    return found.each[0]
+    return found.ended[0]
 
 
 def test_gaps_run_from_token_to_token() -> None:
@@ -97,7 +97,7 @@ def test_signs_of_life_are_more_than_tokens() -> None:
     made.stream(0, [100, 120], "idle_timeout", ended=5120)
     made.records.append(Read(0, 2, ns(1000), ns(1000), 10, (Event("ping"),)))
 
-    assert only(made).alive == ns(1000)
+    assert only(made).last_sign_of_life == ns(1000)
 
 
 def test_streams_without_an_end_are_counted_apart() -> None:
@@ -107,4 +107,4 @@ def test_streams_without_an_end_are_counted_apart() -> None:
 
     made.records = [record for record in made.records if isinstance(record, Read)]
     found = made.streams()
-    assert (found.each, found.unfinished) == ((), 1)
+    assert (found.ended, found.unfinished) == ((), 1)

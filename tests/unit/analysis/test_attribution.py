@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 from made_runs import Made, ns
 
-from chaoskit.analysis.network.attribution import Traces, blame, disordered
-from chaoskit.analysis.result import Blame
+from chaoskit.analysis.network.attribution import StreamEvidence, attribute_stalls, out_of_order_streams
+from chaoskit.analysis.result import StallAttribution
 from chaoskit.records.model import Event, Read, TcpInfo
 
 
-def of(made: Made, *went_on: int) -> Blame:
+def of(made: Made, *went_on: int) -> StallAttribution:
     """The blame for all stalls of a run."""
     infos = [record for record in made.records if isinstance(record, TcpInfo)]
-    return blame(made.streams().gaps, Traces(frozenset(went_on), disordered(infos)))
+    return attribute_stalls(made.streams().gaps, StreamEvidence(frozenset(went_on), out_of_order_streams(infos)))
 
 
 def stamped(*tokens: tuple[float, float, float, float]) -> Made:
@@ -76,7 +76,7 @@ def test_stamps_make_it_exact() -> None:
     assert (found.confidence, found.reason) == ("exact", "")
 
 
-def unstamped(burst: int, *out_of_order: int) -> Blame:
+def unstamped(burst: int, *out_of_order: int) -> StallAttribution:
     """A stall of somebody else's server that ends with so many tokens at once; the receiver's counts on the way."""
     made = Made()
     made.stream(0, [100], ended=500)
@@ -92,7 +92,7 @@ def test_a_hole_that_was_filled_is_likely_the_networks() -> None:
 
     assert (found.network_ms, found.unknown_ms) == (200, 0)
     assert found.confidence == "likely"
-    assert "out of order" in found.reason
+    assert "out-of-order" in found.reason
 
 
 @pytest.mark.parametrize(("burst", "counts"), [(1, (0, 2)), (3, (2, 2)), (3, ()), (1, ())])
@@ -102,4 +102,4 @@ def test_without_stamps_and_traces_nobody_knows(burst: int, counts: tuple[int, .
 
     assert (found.network_ms, found.unknown_ms) == (0, 200)
     assert found.confidence == "none"
-    assert found.reason.startswith("the target stamps nothing")
+    assert found.reason.startswith("the target stamps no events")

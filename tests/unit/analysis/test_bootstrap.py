@@ -17,16 +17,16 @@ def test_a_quantiles_draws_agree_with_its_exact_ranks() -> None:
     """The middle 95 % of the draws of a p90 end where the exact order statistics do, to within a rank."""
     values = [float(value) for value in range(1, 201)]
 
-    low, high = bootstrap.of_quantile(values, 90, seed=1).interval
+    low, high = bootstrap.resample_quantile(values, 90, seed=1).interval
 
-    exact = intervals.ranks(90, 200)
+    exact = intervals.order_statistic_ranks(90, 200)
     assert abs(low - exact[0]) <= 1
     assert abs(high - exact[1]) <= 1
 
 
 def test_a_small_sample_does_not_bound_its_own_tail() -> None:
     """Forty first tokens cannot say how late one in a hundred comes: the upper end is open."""
-    low, high = bootstrap.of_quantile([float(value) for value in range(40)], 99, seed=1).interval
+    low, high = bootstrap.resample_quantile([float(value) for value in range(40)], 99, seed=1).interval
 
     assert high == math.inf
     assert math.isfinite(low)
@@ -34,7 +34,7 @@ def test_a_small_sample_does_not_bound_its_own_tail() -> None:
 
 def test_nothing_seen_is_not_nothing_there() -> None:
     """No stall in a sample of 100 leaves room for three or four in the next."""
-    low, high = bootstrap.of_ratio([0] * 100, [1] * 100, exposure=100, seed=1).interval
+    low, high = bootstrap.resample_ratio([0] * 100, [1] * 100, exposure=100, seed=1).interval
 
     assert low == 0
     assert high == pytest.approx(-math.log(0.025) / 100, rel=0.15)
@@ -43,15 +43,15 @@ def test_nothing_seen_is_not_nothing_there() -> None:
 def test_shares_draw_their_exact_interval() -> None:
     """The draws of a share end where Clopper's and Pearson's interval does."""
     for hits in (0, 3, 20):
-        drawn, exact = bootstrap.of_share(hits, 20, seed=1).interval, intervals.share(hits, 20)
+        drawn, exact = bootstrap.resample_share(hits, 20, seed=1).interval, intervals.clopper_pearson(hits, 20)
 
         assert drawn == pytest.approx(exact, abs=0.02)
 
 
 def test_counts_come_by_chance() -> None:
     """Ten in five seconds is a rate between one and nearly four: Garwood's interval."""
-    assert bootstrap.of_count(10, 5, seed=1).interval == pytest.approx((4.795 / 5, 18.39 / 5), rel=0.04)
-    assert bootstrap.of_count(0, 5, seed=1).interval[0] == 0
+    assert bootstrap.resample_rate(10, 5, seed=1).interval == pytest.approx((4.795 / 5, 18.39 / 5), rel=0.04)
+    assert bootstrap.resample_rate(0, 5, seed=1).interval[0] == 0
 
 
 def test_gaps_are_drawn_with_their_stream() -> None:
@@ -61,7 +61,7 @@ def test_gaps_are_drawn_with_their_stream() -> None:
     lengths = [length for stream in streams for length in stream]
     owners = [number for number, stream in enumerate(streams) for _ in stream]
 
-    (fast,) = bootstrap.of_gaps(lengths, owners, [90], seed=1)
+    (fast,) = bootstrap.resample_gap_percentiles(lengths, owners, [90], seed=1)
 
     chosen = random.integers(0, len(streams), (1000, len(streams)))
     slow = [np.percentile(np.concatenate([streams[i] for i in row]), 90, method="inverted_cdf") for row in chosen]
@@ -86,7 +86,7 @@ def test_streams_are_resampled_and_never_gaps() -> None:
     lengths = [20.0] * 1900 + [900.0] * 100
     owners = [number for number in range(20) for _ in range(100)]
 
-    (draws,) = bootstrap.of_gaps(lengths, owners, [99], seed=1)
+    (draws,) = bootstrap.resample_gap_percentiles(lengths, owners, [99], seed=1)
 
     assert draws.interval == (20, 900)
 
@@ -95,21 +95,21 @@ def test_draws_come_from_the_seed() -> None:
     """The same seed gives the same interval, another one another."""
     values = [float(value**2) for value in range(50)]
 
-    assert bootstrap.of_mean(values, 1).interval == bootstrap.of_mean(values, 1).interval
-    assert bootstrap.of_mean(values, 1).interval != bootstrap.of_mean(values, 2).interval
+    assert bootstrap.resample_mean(values, 1).interval == bootstrap.resample_mean(values, 1).interval
+    assert bootstrap.resample_mean(values, 1).interval != bootstrap.resample_mean(values, 2).interval
 
 
 def test_differences_and_ratios() -> None:
     """Two known values differ by a known amount; two that are never, or a division by 0, leave it open."""
-    two, three = bootstrap.of_mean([2.0] * 20, 1), bootstrap.of_mean([3.0] * 20, 2)
-    never, zero = bootstrap.of_mean([math.inf] * 20, 3), bootstrap.of_mean([0.0] * 20, 4)
+    two, three = bootstrap.resample_mean([2.0] * 20, 1), bootstrap.resample_mean([3.0] * 20, 2)
+    never, zero = bootstrap.resample_mean([math.inf] * 20, 3), bootstrap.resample_mean([0.0] * 20, 4)
 
-    assert bootstrap.difference(three, two) == (1, 1)
-    assert bootstrap.ratio(three, two) == (1.5, 1.5)
-    assert bootstrap.difference(never, never) == (-math.inf, math.inf)
-    assert bootstrap.ratio(never, never) == (0, math.inf)
-    assert bootstrap.ratio(zero, zero) == (0, math.inf)
-    assert bootstrap.difference(two, never) == (-math.inf, -math.inf)
+    assert bootstrap.difference_interval(three, two) == (1, 1)
+    assert bootstrap.ratio_interval(three, two) == (1.5, 1.5)
+    assert bootstrap.difference_interval(never, never) == (-math.inf, math.inf)
+    assert bootstrap.ratio_interval(never, never) == (0, math.inf)
+    assert bootstrap.ratio_interval(zero, zero) == (0, math.inf)
+    assert bootstrap.difference_interval(two, never) == (-math.inf, -math.inf)
 
 
 def test_a_metrics_estimate_does_not_depend_on_what_was_asked_before() -> None:

@@ -47,9 +47,9 @@ def result(run: Path, begin: float) -> Result:
 def test_a_broken_objective_names_them(tmp_path: Path) -> None:
     """Where they died in the phase that it looks at, and where it looks at all; not where another phase was meant."""
     found = result(tmp_path, 11_000)
-    words = "; full segments died on their way up in wifi"
+    words = "; full segments were lost up in wifi"
 
-    assert [verdict.judgement for verdict in found.objectives] == ["broken", "broken", "broken", "met"]
+    assert [verdict.verdict for verdict in found.objectives] == ["broken", "broken", "broken", "met"]
     assert [words in verdict.reason for verdict in found.objectives] == [True, True, False, False]
 
 
@@ -58,7 +58,7 @@ def test_without_a_fault_they_are_a_warning(begin: float, count: int, tmp_path: 
     """A path that swallows them by itself makes the baseline no baseline; where a fault is in force it was asked."""
     found = result(tmp_path, begin)
 
-    warning = "baseline: no fault was in force, and full segments died on their way up"
+    warning = "baseline: no fault was in force, and full segments were lost up"
     assert [said for said in found.warnings if "no fault was in force" in said] == [warning] * count
 
 
@@ -69,9 +69,9 @@ def test_a_mistake_of_ours_has_its_exit_code(tmp_path: Path) -> None:
 
     found = analyse(made.write(tmp_path))
 
-    assert found.objectives[0].judgement == "broken"
+    assert found.objectives[0].verdict == "broken"
     assert found.exit_code == 70
-    assert found.mistake == "1 stream ended by a mistake in chaoskit: KeyError in a.py:7; please report it"
+    assert found.internal_error == "1 stream ended by a mistake in chaoskit: KeyError in a.py:7; please report it"
 
 
 def test_what_was_stopped_early_decides_nothing(tmp_path: Path) -> None:
@@ -82,4 +82,4 @@ def test_what_was_stopped_early_decides_nothing(tmp_path: Path) -> None:
 
     found = analyse(made.write(tmp_path))
 
-    assert (found.outcome.found, found.outcome.reason, found.exit_code) == ("undecided", early, 5)
+    assert (found.outcome.verdict, found.outcome.reason, found.exit_code) == ("undecided", early, 5)

@@ -109,7 +109,7 @@ def test_a_file_that_is_none_is_named(file: str, sort: str, good: list[Path], tm
 @pytest.mark.parametrize(
     ("file", "number", "text", "says"),
     [
-        ("requests.jsonl", 2, None, "stream .* for the second time"),
+        ("requests.jsonl", 2, None, "stream .* appears a second time"),
         ("requests.jsonl", 3, '{"stream": 1}', "a Request without scheduled"),
         ("requests.jsonl", 1, "[" * 100_000, "nested too deeply"),
         ("requests.jsonl", 1, "\udcff", "byte 0 is not UTF-8"),
@@ -171,7 +171,7 @@ def test_another_schema_is_refused_with_what_to_do(version: int, good: list[Path
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"clock": 1, "kernel": []}', "[" * 100_000])
 def test_a_machine_that_is_not_known_is_a_warning(text: str, good: list[Path], tmp_path: Path) -> None:
-    """Nothing is measured by it: the result stands, and says that clock and kernel are not known."""
+    """Nothing is measured by it: the result stands, and says that clock and kernel are unknown."""
     run = tmp_path / "run"
     shutil.copytree(good[0], run)
     (run / "machine.json").write_text(text)
@@ -179,7 +179,7 @@ def test_a_machine_that_is_not_known_is_a_warning(text: str, good: list[Path], t
     found = analyse(run)
 
     assert (found.clock, found.kernel) == ("", "")
-    assert ("clock and kernel are not known" in "".join(found.warnings)) == (not text.startswith('{"'))
+    assert ("clock and kernel are unknown" in "".join(found.warnings)) == (not text.startswith('{"'))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"how": "well"}', '{"how": []}', '{"how": "finished", "detail": 1}'])
@@ -216,7 +216,7 @@ def test_what_is_no_run_directory_is_said_to_be_none(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     for path in (tmp_path / "none", tmp_path / "file", Path("/dev/null"), tmp_path / "empty", tmp_path / "loop"):
         with pytest.raises(SpecError, match=rf"{path} is no run directory: "):
-            matrix.gather(path) if matrix.is_of_a_matrix(path) else analyse(path)
+            matrix.load_matrix(path) if matrix.is_matrix_run(path) else analyse(path)
 
 
 def test_a_damaged_variant_leaves_the_others(tmp_path: Path, good: list[Path]) -> None:
@@ -231,14 +231,14 @@ def test_a_damaged_variant_leaves_the_others(tmp_path: Path, good: list[Path]) -
     (tmp_path / "prompt-size=1kB" / "plan.json").unlink()
     os.mkfifo(tmp_path / "prompt-size=1kB" / "plan.json")
 
-    rows = matrix.gather(tmp_path).variants
+    rows = matrix.load_matrix(tmp_path).variants
 
     assert rows[0].result is not None
-    assert "a FIFO instead of a file" in rows[1].missing
+    assert "a FIFO instead of a file" in rows[1].error
     for damaged in (b"\xff", b"[" * 100_000, b"matrix: {", b"", b"a: &x [*x]"):
         (tmp_path / "experiment.yaml").write_bytes(damaged)
         with pytest.raises(SpecError, match=r"experiment\.yaml"):
-            matrix.gather(tmp_path)
+            matrix.load_matrix(tmp_path)
 
 
 @pytest.mark.parametrize("way", sorted({way.__name__ for way in WAYS if way.__name__ in ("_raw", "_no_file", "_flip")}))

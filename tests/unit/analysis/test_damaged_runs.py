@@ -39,9 +39,9 @@ def test_every_file_may_be_missing(whole: Path, tmp_path: Path) -> None:
         alone.mkdir()
         shutil.copy(whole / name, alone / name)
 
-        assert analyse(without).whole.started >= 0
+        assert analyse(without).overall.started >= 0
         if name in ("plan.json", "requests.jsonl", "phases.jsonl"):
-            assert analyse(alone).whole.started >= 0
+            assert analyse(alone).overall.started >= 0
 
 
 def test_every_file_may_end_anywhere(whole: Path, tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_torn_outcome_is_a_kill(whole: Path) -> None:
     """An outcome that was cut off in writing is none."""
     (whole / "outcome.json").write_text('{"how": "fini')
 
-    assert analyse(whole).outcome.how == "interrupted"
+    assert analyse(whole).outcome.status == "interrupted"
 
 
 def test_another_directory_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from made_runs import Made, ns, plan
 
 from chaoskit.analysis.analyse import analyse
-from chaoskit.analysis.result import Achievement
+from chaoskit.analysis.result import FidelityCheck
 from chaoskit.host_lookups import HostLookups
 from chaoskit.plan.compile import compile_plan
 from chaoskit.records.model import Counters
@@ -17,12 +17,12 @@ from chaoskit.spec.load import parse
 BURSTS = "{loss: {gemodel: {p: 1%, r: 30%}}}"
 
 
-def achieved(tmp_path: Path, made: Made) -> dict[str, Achievement]:
+def achieved(tmp_path: Path, made: Made) -> dict[str, FidelityCheck]:
     """Each achievement by what it is about."""
-    return {each.what: each for each in analyse(made.many(0, 1000, 100).write(tmp_path / "run")).fidelity}
+    return {each.kind: each for each in analyse(made.many(0, 1000, 100).write(tmp_path / "run")).fidelity}
 
 
-def loss(tmp_path: Path, packets: int, drops: int, netem: str = "{loss: 10%}", qlen: int = 0) -> Achievement:
+def loss(tmp_path: Path, packets: int, drops: int, netem: str = "{loss: 10%}", qlen: int = 0) -> FidelityCheck:
     """The achieved loss with these counters."""
     made = Made(plan(netem=netem)).phases().counters("wifi", packets, drops, 10_000, 20_000, qlen)
     return achieved(tmp_path, made)["loss"]
@@ -32,7 +32,7 @@ def test_the_asked_loss_is_achieved(tmp_path: Path) -> None:
     """1020 of 10000 packets lost at 10 % is chance; the share counts what was dropped among all that came."""
     found = loss(tmp_path, 8980, 1020)
 
-    assert (found.verdict, found.asked, found.achieved, found.samples) == (
+    assert (found.verdict, found.requested, found.measured, found.samples) == (
         "achieved",
         pytest.approx(0.1),
         0.102,
@@ -56,14 +56,14 @@ def test_bursts_need_more_packets(tmp_path: Path) -> None:
     assert independent.verdict == "not-achieved"
     assert bursts.verdict == "achieved"
     assert bursts.tolerance == pytest.approx(2.33 * independent.tolerance, rel=0.05)
-    assert few.verdict == "too-few-packets-to-tell"
+    assert few.verdict == "too-few-packets"
 
 
 def test_no_packet_is_no_fault(tmp_path: Path) -> None:
     """A queue that nothing passed did nothing; one that nobody looked at may have."""
     assert loss(tmp_path / "a", 0, 0).verdict == "not-achieved"
     unseen = achieved(tmp_path / "b", Made(plan(netem="{loss: 10%}")).phases())["loss"]
-    assert unseen.verdict == "too-few-packets-to-tell"
+    assert unseen.verdict == "too-few-packets"
 
 
 def test_an_overflow_is_named(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_queue_made_anew_counts_from_nothing(tmp_path: Path) -> None:
     found = achieved(tmp_path, made)["loss"]
 
     # the second queue had passed 7 and dropped 1 when it was first seen
-    assert (found.samples, round((found.achieved or 0) * found.samples)) == (1000 + 8 + 992, 100 + 1 + 99)
+    assert (found.samples, round((found.measured or 0) * found.samples)) == (1000 + 8 + 992, 100 + 1 + 99)
 
 
 def test_the_drain_is_its_last_phases_and_rounds_are_apart(tmp_path: Path) -> None:
@@ -98,10 +98,10 @@ def test_the_drain_is_its_last_phases_and_rounds_are_apart(tmp_path: Path) -> No
 
     found = achieved(tmp_path, made)["loss"]
 
-    assert (found.samples, found.achieved) == (1000 + 100 + 1000, pytest.approx(0.1))
+    assert (found.samples, found.measured) == (1000 + 100 + 1000, pytest.approx(0.1))
 
 
-def round_trip(tmp_path: Path, rtts: list[float], netem: str = "{delay: 30ms}") -> Achievement:
+def round_trip(tmp_path: Path, rtts: list[float], netem: str = "{delay: 30ms}") -> FidelityCheck:
     """The achieved round trip with these handshakes in wifi, and 1 ms in the baseline."""
     made = Made(plan(netem=netem)).phases().counters("wifi", 900, 0, 10_000, 20_000)
     return achieved(tmp_path, made.handshakes(1000, [1] * 20).handshakes(11_000, rtts))["round-trip"]
@@ -112,7 +112,7 @@ def test_the_asked_round_trip_is_achieved(tmp_path: Path) -> None:
     found = round_trip(tmp_path, [31.2] * 15 + [1031] * 4)
 
     assert found.verdict == "achieved"
-    assert (found.asked, found.achieved) == (30, pytest.approx(30.2))
+    assert (found.requested, found.measured) == (30, pytest.approx(30.2))
 
 
 @pytest.mark.parametrize("rtt", [26.9, 35.1, 1])
@@ -131,7 +131,7 @@ def test_jitter_widens_the_tolerance(tmp_path: Path) -> None:
 
 def test_few_handshakes_tell_nothing(tmp_path: Path) -> None:
     """Four are too few, and those that reach over a phase's border are none of it."""
-    assert round_trip(tmp_path, [31] * 4).verdict == "too-few-packets-to-tell"
+    assert round_trip(tmp_path, [31] * 4).verdict == "too-few-packets"
     made = Made(plan(netem="{delay: 30ms}")).phases(settling=10).handshakes(10_000, [31] * 6)
     assert achieved(tmp_path / "b", made)["round-trip"].samples == 1
 
@@ -169,7 +169,7 @@ timeline: [{baseline: 10s}, {lossy: 10s}, {recovery: 10s}]
 """
 
 
-def on_interface(tmp_path: Path, packets: int, size: int, drops: int, mtu: int = 1500) -> Achievement:
+def on_interface(tmp_path: Path, packets: int, size: int, drops: int, mtu: int = 1500) -> FidelityCheck:
     """The achieved loss of a real interface, when so many packets of so many bytes came through."""
     made = Made(compile_plan(parse(REAL, "made.yaml"), HostLookups("eth0", mtu=mtu))).phases()
     for at, looks in ((10_000, (7, 700, 1)), (20_000, (7 + packets, 700 + packets * size, 1 + drops))):
@@ -189,8 +189,8 @@ def test_trains_are_lost_whole(tmp_path: Path) -> None:
     """Full segments may have come in trains, which are dropped as one and counted as many: few drops are no proof."""
     found = on_interface(tmp_path / "a", 9900, 1500, 100)
 
-    assert found.verdict == "too-few-packets-to-tell"
-    assert "whole trains" in found.remark
+    assert found.verdict == "too-few-packets"
+    assert "GSO packets" in found.remark
     assert on_interface(tmp_path / "b", 5000, 1500, 5000).verdict == "not-achieved"
 
 

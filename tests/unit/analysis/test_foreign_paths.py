@@ -23,12 +23,18 @@ def test_of_somebody_elses_server_silence_says_little() -> None:
     """All was asked, and nothing comes: what the cause is cannot be told, and that is said."""
     (only,) = foreign(seen(last_data_recv=5000, bytes_received=300))
 
-    assert (only.kind, only.direction, only.confidence, only.streams, only.of) == ("silence", "down", "none", 5, 5)
-    assert only.sentence == (
-        "down: nothing came any more on 5 of 5 streams, while handshakes pass: "
-        "whether full segments died or the server fell silent cannot be told from here"
+    assert (only.kind, only.direction, only.confidence, only.streams, only.of_streams) == (
+        "silence",
+        "down",
+        "none",
+        5,
+        5,
     )
-    assert "the sender's own TCP_INFO" in only.reason
+    assert only.sentence == (
+        "down: no more data arrived on 5 of 5 streams, while handshakes pass: "
+        "full segments were lost or the server sent nothing, the client cannot tell which"
+    )
+    assert "the server's own TCP_INFO" in only.reason
 
 
 def test_silence_without_any_sign_of_the_path_is_not_named() -> None:
@@ -108,7 +114,9 @@ def test_certificates_fill_segments_first(ooo: int, kinds: list[str]) -> None:
     found = run.found().get("narrow", [])
 
     assert [one.kind for one in found] == kinds
-    assert all((one.direction, one.streams, one.of, one.confidence) == ("down", 4, 5, "likely") for one in found)
+    assert all(
+        (one.direction, one.streams, one.of_streams, one.confidence) == ("down", 4, 5, "likely") for one in found
+    )
 
 
 def test_our_own_small_offer_limits_a_foreign_server() -> None:
@@ -118,4 +126,4 @@ def test_our_own_small_offer_limits_a_foreign_server() -> None:
 
     (only,) = run.found()["narrow"]
 
-    assert (only.kind, only.direction, only.segment, only.confidence) == ("clamped", "down", 1228, "sure")
+    assert (only.kind, only.direction, only.segment, only.confidence) == ("clamped", "down", 1228, "certain")

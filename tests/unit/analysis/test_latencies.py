@@ -6,14 +6,14 @@ import math
 
 from made_runs import Made, ns
 
-from chaoskit.analysis.streams.latencies import Latency, latencies, settle
+from chaoskit.analysis.streams.latencies import Latency, latencies, resolve_censored
 
 MS = 1_000_000
 
 
 def of(made: Made) -> dict[str, Latency]:
     """All latencies of the first stream, by name."""
-    return {latency.name: latency for latency in latencies(made.streams().each[0])}
+    return {latency.name: latency for latency in latencies(made.streams().ended[0])}
 
 
 def test_latencies_count_from_the_wish() -> None:
@@ -43,7 +43,7 @@ def test_a_stream_that_we_cut_off_has_waited_so_long() -> None:
     made = Made()
     made.stream(1000, [], "cancelled", ended=1700)
 
-    assert of(made)["ttft"] == Latency("ttft", 0, ns(1000), ns(1700), 700 * MS, is_open=True)
+    assert of(made)["ttft"] == Latency("ttft", 0, ns(1000), ns(1700), 700 * MS, is_censored=True)
 
 
 def test_only_reasoning_has_no_output_to_wait_for() -> None:
@@ -70,8 +70,8 @@ def test_a_connection_that_failed_never_connected() -> None:
 def test_a_wait_that_we_ended_ourselves_is_never_only_when_it_outlasted_all() -> None:
     """A cancelled stream that had waited longer than every first token that came never came; else it tells nothing."""
     came = [Latency("ttft", 0, 0, 0, 100.0), Latency("ttft", 1, 0, 0, 300.0)]
-    short, long = Latency("ttft", 2, 0, 0, 250.0, is_open=True), Latency("ttft", 3, 0, 0, 301.0, is_open=True)
+    short, long = Latency("ttft", 2, 0, 0, 250.0, is_censored=True), Latency("ttft", 3, 0, 0, 301.0, is_censored=True)
 
-    assert settle([*came, short]) == [(0, 100.0), (1, 300.0)]
-    assert settle([*came, long]) == [(0, 100.0), (1, 300.0), (3, math.inf)]
-    assert settle([short]) == [(2, math.inf)]
+    assert resolve_censored([*came, short]) == [(0, 100.0), (1, 300.0)]
+    assert resolve_censored([*came, long]) == [(0, 100.0), (1, 300.0), (3, math.inf)]
+    assert resolve_censored([short]) == [(2, math.inf)]

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import chaoskit.analysis
-from chaoskit.analysis.load import FIELDS
+from chaoskit.analysis.load import TCP_INFO_FIELDS
 from chaoskit.records import tcp_info
 
 CODE = "".join(path.read_text() for path in Path(*chaoskit.analysis.__path__).glob("*.py"))
@@ -16,4 +16,4 @@ def test_every_field_that_is_looked_at_is_kept() -> None:
     """The names of TCP_INFO's fields in the code of the analysis are exactly those that it reads from the records."""
     names = set(re.findall(r'"([a-z_]+)"', CODE)) & set(tcp_info.parse(bytes(280)))
 
-    assert names - {"state"} == set(FIELDS)
+    assert names - {"state"} == set(TCP_INFO_FIELDS)

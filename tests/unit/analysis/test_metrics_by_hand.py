@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 from made_runs import Made, ns, plan
 
-from chaoskit.analysis.analyse import Asked, analyse
-from chaoskit.analysis.result import Metrics, Result, Times
+from chaoskit.analysis.analyse import RunSpec, analyse
+from chaoskit.analysis.result import LatencySummary, Metrics, Result
 from chaoskit.records.model import Event, Read
 from chaoskit.spec.objectives import parse
 
@@ -51,7 +51,7 @@ def phase(result: Result, name: str) -> Metrics:
     return found.metrics
 
 
-def quantiles(times: Times) -> tuple[float | None, ...]:
+def quantiles(times: LatencySummary) -> tuple[float | None, ...]:
     """p50, p95, the maximum, in ms."""
     return times.p50_ms, times.p95_ms, times.max_ms
 
@@ -62,8 +62,8 @@ def test_streams_are_counted_where_they_ended(result: Result) -> None:
 
     assert counts == {"baseline": (3, 3, 0), "wifi": (2, 0, 2), "recovery": (2, 1, 0)}
     assert phase(result, "recovery").cancelled == 1
-    assert (result.whole.started, result.whole.complete, result.whole.interrupted) == (7, 4, 2)
-    assert result.whole.completions == {
+    assert (result.overall.started, result.overall.complete, result.overall.interrupted) == (7, 4, 2)
+    assert result.overall.completions == {
         "cancelled": 1, "complete": 4, "first_token_timeout": 1, "idle_timeout": 1,
     }  # fmt: skip
 
@@ -96,7 +96,7 @@ def test_first_tokens_are_charged_to_the_fault_they_met(result: Result) -> None:
     assert quantiles(phase(result, "wifi").ttft) == (400, math.inf, math.inf)
     assert phase(result, "wifi").ttft.never == 1
     assert phase(result, "wifi").ttft.count == 3
-    assert phase(result, "wifi").ttft.small == ("p90", "p95", "p99")
+    assert phase(result, "wifi").ttft.reported_as_max == ("p90", "p95", "p99")
 
 
 def test_a_wait_of_our_own_ending_is_never_when_it_outlasted_all(result: Result) -> None:
@@ -130,7 +130,7 @@ def test_rates_of_streams(result: Result) -> None:
     """Interruptions over streams that were not cut off by us; goodput and tokens per second of the phase."""
     assert phase(result, "wifi").interruption_rate.value == 1
     assert phase(result, "recovery").interruption_rate.value == 0
-    assert result.whole.interruption_rate.value == pytest.approx(2 / 6)
+    assert result.overall.interruption_rate.value == pytest.approx(2 / 6)
     assert phase(result, "baseline").goodput.value == pytest.approx(3 / 10)
     assert phase(result, "baseline").throughput.value == pytest.approx(8 / 10)
     assert phase(result, "wifi").tokens == 6
@@ -183,7 +183,7 @@ def test_a_death_is_blamed_with_what_the_server_wrote_down(tmp_path: Path) -> No
     wifi = analyse(run.write(tmp_path / "run")).phase("wifi")
 
     assert wifi is not None
-    assert (wifi.blame.network_ms, wifi.blame.unknown_ms) == (4800, 0)
+    assert (wifi.stall_attribution.network_ms, wifi.stall_attribution.unknown_ms) == (4800, 0)
 
 
 def test_failures_are_told_with_their_streams(result: Result) -> None:
@@ -219,7 +219,7 @@ def test_rounds_are_pooled_and_warm_up_is_left_out(tmp_path: Path) -> None:
 
     assert phase(result, "baseline").started == 2
     assert phase(result, "warm-up").started == 1
-    assert result.whole.started == 2
+    assert result.overall.started == 2
     baseline = result.phase("baseline")
     assert baseline is not None
     assert baseline.seconds == pytest.approx(2)
@@ -232,9 +232,9 @@ def test_a_probe_without_a_plan_is_one_phase(tmp_path: Path) -> None:
     for index in range(100):
         run.stream(100 * index, [100 * index + 80, 100 * index + 100])
 
-    result = analyse(run.write(tmp_path / "run"), Asked(objectives=(parse("ttft_p95 < 100ms"),), name="mine"))
+    result = analyse(run.write(tmp_path / "run"), RunSpec(objectives=(parse("ttft_p95 < 100ms"),), name="mine"))
 
     assert (result.name, [p.name for p in result.phases], result.comparisons) == ("mine", ["run"], ())
     assert phase(result, "run").ttft.p50_ms == 80
     assert phase(result, "run").goodput.value == pytest.approx(100 / 10)
-    assert (result.outcome.how, result.outcome.found, result.exit_code) == ("finished", "met", 0)
+    assert (result.outcome.status, result.outcome.verdict, result.exit_code) == ("finished", "met", 0)

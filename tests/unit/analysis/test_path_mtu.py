@@ -29,13 +29,13 @@ def test_a_black_hole_has_a_sentence(direction: Direction, file: str, small: str
     (only,) = run.found()["narrow"]
 
     assert list(run.found()) == ["narrow"]
-    assert (only.kind, only.direction, only.streams, only.of) == ("black-hole", direction, 8, 8)
+    assert (only.kind, only.direction, only.streams, only.of_streams) == ("black-hole", direction, 8, 8)
     assert (only.segment, only.path_mtu, only.retransmissions) == (1448, 1500, 4)
-    assert (only.confidence, only.reason) == ("sure", "")
+    assert (only.confidence, only.reason) == ("certain", "")
     assert (only.evidence.file, only.evidence.count, only.evidence.worst) == (file, 24, (0, 1, 2, 3, 4))
     assert only.sentence == (
-        f"{direction}: black hole for full segments: 8 of 8 streams stuck with 1448-byte segments unacknowledged after "
-        f"4 or more retransmissions (path MTU known: 1500), while {small} and shorter ones behind them pass"
+        f"{direction}: black hole for full segments: 8 of 8 streams are stuck with 1448-byte segments unacknowledged "
+        f"after 4 or more retransmissions (path MTU: 1500), while {small} and shorter ones behind them pass"
     )
 
 
@@ -61,7 +61,7 @@ def test_streams_that_got_through_count_in_the_whole() -> None:
 
     (only,) = run.found()["narrow"]
 
-    assert (only.streams, only.of) == (2, 3)
+    assert (only.streams, only.of_streams) == (2, 3)
 
 
 def test_a_blackout_is_no_black_hole() -> None:
@@ -187,8 +187,8 @@ def test_others_that_pass_make_it_less_sure() -> None:
 
     (only,) = run.found()["narrow"]
 
-    assert (only.streams, only.of, only.confidence) == (8, 13, "likely")
-    assert only.reason.startswith("5 other streams got segments of that size through")
+    assert (only.streams, only.of_streams, only.confidence) == (8, 13, "likely")
+    assert only.reason.startswith("segments of that size passed on 5 other streams")
 
 
 def test_the_receiver_knows_what_passed() -> None:
@@ -200,7 +200,7 @@ def test_the_receiver_knows_what_passed() -> None:
 
     (only,) = run.found()["narrow"]
 
-    assert only.reason.startswith("1 other streams got segments of that size through")
+    assert only.reason.startswith("segments of that size passed on 1 other streams")
 
 
 def test_handshakes_that_failed_are_losses() -> None:
@@ -225,7 +225,7 @@ def test_a_single_stream_may_not_be_enough() -> None:
     (only,) = run.found()["narrow"]
 
     assert only.confidence == "likely"  # 4 segments arrived, none else was lost: 4 x 0.1^3
-    assert only.reason == "mere loss would do the same with a chance of up to 0.4 %"
+    assert only.reason == "random loss explains it with a probability of up to 0.4 %"
 
 
 def test_a_shared_connection_holds_all_of_its_streams() -> None:
@@ -238,7 +238,7 @@ def test_a_shared_connection_holds_all_of_its_streams() -> None:
 
     (only,) = run.found()["narrow"]
 
-    assert (only.streams, only.of) == (3, 4)
+    assert (only.streams, only.of_streams) == (3, 4)
 
 
 def test_probing_is_seen_in_the_segments_alone() -> None:
@@ -251,8 +251,8 @@ def test_probing_is_seen_in_the_segments_alone() -> None:
 
     assert (only.kind, only.streams, only.segment, only.path_mtu, only.retransmissions) == ("probed", 4, 1024, 1500, 3)
     assert only.sentence == (
-        "up: black hole left by MTU probing: 4 of 4 streams went from 1448- to 1024-byte segments "
-        "(path MTU known: 1500, as before)"
+        "up: black hole escaped by MTU probing: 4 of 4 streams went from 1448- to 1024-byte segments "
+        "(path MTU unchanged: 1500)"
     )
 
 
@@ -273,8 +273,8 @@ def test_what_probing_got_out_has_not_survived_a_loss() -> None:
     hold(run, "up", AT + 600, 3)
 
     assert [(one.kind, one.streams, one.confidence) for one in run.found()["narrow"]] == [
-        ("black-hole", 2, "sure"),
-        ("probed", 4, "sure"),
+        ("black-hole", 2, "certain"),
+        ("probed", 4, "certain"),
     ]
 
 
@@ -286,10 +286,10 @@ def test_a_signal_is_seen_in_the_path_mtu() -> None:
 
     (only,) = run.found()["narrow"]
 
-    assert (only.kind, only.streams, only.of, only.segment, only.path_mtu) == ("signalled", 2, 2, 1248, 1300)
+    assert (only.kind, only.streams, only.of_streams, only.segment, only.path_mtu) == ("signalled", 2, 2, 1248, 1300)
     assert only.sentence == (
-        "up: smaller path, signalled: 2 of 2 streams send 1248-byte segments instead of 1448, "
-        "as a router said that the path's MTU is 1300"
+        "up: smaller path MTU, signalled: 2 of 2 streams send 1248-byte segments instead of 1448, "
+        "as a router reported an MTU of 1300"
     )
 
 
@@ -303,7 +303,7 @@ def test_a_signal_that_is_forgotten_meanwhile_was_one() -> None:
     assert (only.kind, only.segment, only.path_mtu) == ("signalled", 1248, 1300)
 
 
-@pytest.mark.parametrize(("segment", "confidence"), [(1228, "sure"), (1024, "likely")])
+@pytest.mark.parametrize(("segment", "confidence"), [(1228, "certain"), (1024, "likely")])
 def test_a_clamp_is_there_from_the_handshake_on(segment: int, confidence: str) -> None:
     """The first look shows it; 1024 bytes are also what a socket begins with that always probes."""
     run = Run()
@@ -314,7 +314,7 @@ def test_a_clamp_is_there_from_the_handshake_on(segment: int, confidence: str) -
     assert (only.kind, only.direction, only.segment, only.confidence) == ("clamped", "down", segment, confidence)
     assert only.sentence == (
         f"down: clamp: 1 of 1 streams send {segment}-byte segments instead of 1448 from the handshake on, "
-        "as the other side or something on the way wants it (path MTU known: 1500)"
+        "as the other side or a middlebox set the MSS (path MTU: 1500)"
     )
 
 

@@ -11,7 +11,7 @@ from made_runs import Made, plan
 from pydantic import ValidationError
 
 from chaoskit.analysis.analyse import analyse
-from chaoskit.analysis.result import Estimated, Outcome, Result
+from chaoskit.analysis.result import IntervalEstimate, Outcome, Result
 
 
 def made(tmp_path: Path, **outcome: str) -> Result:
@@ -44,13 +44,13 @@ def test_never_is_a_word(tmp_path: Path) -> None:
     wifi = next(phase for phase in raw["phases"] if phase["name"] == "wifi")
     assert wifi["metrics"]["ttft"]["p50_ms"] == "never"
     assert result.phases[1].metrics.ttft.p50_ms == math.inf
-    assert Estimated(value=-math.inf).model_dump_json().startswith('{"value":"-never"')
+    assert IntervalEstimate(value=-math.inf).model_dump_json().startswith('{"value":"-never"')
 
 
 def test_nan_is_refused() -> None:
     """A missing value is null with a reason; NaN never becomes a result."""
     with pytest.raises(ValidationError, match="never NaN"):
-        Estimated(value=math.nan)
+        IntervalEstimate(value=math.nan)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_nan_is_refused() -> None:
 )
 def test_exit_codes(tmp_path: Path, how: str, detail: str, found: str, code: int) -> None:
     """How it went decides before what it found."""
-    outcome = Outcome(how=how, detail=detail, found=found, reason="")  # type: ignore[arg-type]
+    outcome = Outcome(status=how, detail=detail, verdict=found, reason="")  # type: ignore[arg-type]
 
     assert made(tmp_path, how="finished").model_copy(update={"outcome": outcome}).exit_code == code
 
@@ -78,6 +78,6 @@ def test_a_run_that_left_no_outcome_was_killed(tmp_path: Path) -> None:
     """Without the conductor's last word the run was interrupted, and what it saw is still there."""
     result = made(tmp_path)
 
-    assert (result.outcome.how, result.exit_code) == ("interrupted", 130)
+    assert (result.outcome.status, result.exit_code) == ("interrupted", 130)
     assert "killed" in result.outcome.detail
-    assert result.whole.started == 120
+    assert result.overall.started == 120

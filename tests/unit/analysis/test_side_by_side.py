@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from made_runs import Made, plan
 
-from chaoskit.analysis.matrix import MatrixResult, Row, gather, is_of_a_matrix, worst
+from chaoskit.analysis.matrix import MatrixResult, VariantResult, is_matrix_run, load_matrix, worst_exit_code
 from chaoskit.errors import SpecError
 
 FILE = """\
@@ -38,16 +38,16 @@ def folder(tmp_path: Path, count: int = 3) -> Path:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> MatrixResult:
     """What three variants found, all of which went well."""
-    return gather(folder(tmp_path_factory.mktemp("whole")))
+    return load_matrix(folder(tmp_path_factory.mktemp("whole")))
 
 
-def ended(row: Row, how: str | None) -> Row:
+def ended(row: VariantResult, how: str | None) -> VariantResult:
     """The same variant, had it gone like this; None: not run."""
     if how is None or row.result is None:
-        return row.model_copy(update={"result": None, "is_new": True})
+        return row.model_copy(update={"result": None, "is_not_run": True})
     went, found = ("finished", how) if how in ("none", "broken") else (how, "none")
     detail = "SIGTERM" if how == "interrupted" else ""
-    outcome = row.result.outcome.model_copy(update={"how": went, "detail": detail, "found": found})
+    outcome = row.result.outcome.model_copy(update={"status": went, "detail": detail, "verdict": found})
     return row.model_copy(update={"result": row.result.model_copy(update={"outcome": outcome})})
 
 
@@ -56,15 +56,15 @@ def test_every_variant_is_a_row_with_what_it_has_of_each_axis(tmp_path: Path) ->
     run = folder(tmp_path)
     (run / "prompt-size=1kB").mkdir()
 
-    found = gather(run)
+    found = load_matrix(run)
 
-    assert is_of_a_matrix(run)
-    assert not is_of_a_matrix(run / NAMES[0])
+    assert is_matrix_run(run)
+    assert not is_matrix_run(run / NAMES[0])
     assert (found.name, found.question, found.axes) == ("sizes", "Which sizes?", ("prompt-size",))
     assert [(row.name, row.values) for row in found.variants] == list(
         zip(NAMES, [("200B",), ("4kB",), ("64kB",)], strict=True)
     )
-    assert all(row.result and row.result.outcome.how == "finished" for row in found.variants)
+    assert all(row.result and row.result.outcome.status == "finished" for row in found.variants)
     assert MatrixResult.model_validate_json(found.model_dump_json()) == found.model_copy(
         update={
             "run": "",
@@ -81,12 +81,12 @@ def test_what_is_missing_or_damaged_is_a_row_all_the_same(tmp_path: Path) -> Non
     run = folder(tmp_path, 2)
     (run / NAMES[0] / "plan.json").write_text('{"schema_version": 99}')
 
-    damaged, whole, new = gather(run).variants
+    damaged, whole, new = load_matrix(run).variants
 
     assert damaged.result is None
-    assert "schema version 99, this chaoskit reads 2" in damaged.missing
+    assert "schema version 99, this chaoskit reads 2" in damaged.error
     assert whole.result is not None
-    assert (new.result, new.is_new) == (None, True)
+    assert (new.result, new.is_not_run) == (None, True)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_the_exit_code_is_that_of_the_worst(
     """Not put back, crashed, interrupted, refused, broken, undecided, in this order; what was not run is undecided."""
     rows = tuple(ended(row, how) for row, how in zip(whole.variants, hows, strict=True))
 
-    found = whole.model_copy(update={"variants": rows, "how": together[0], "detail": together[1]})
+    found = whole.model_copy(update={"variants": rows, "status": together[0], "detail": together[1]})
 
     assert found.exit_code == code
 
@@ -122,8 +122,8 @@ def test_of_two_exit_codes_the_worse_one_counts() -> None:
     order = (4, 70, 143, 130, 3, 1, 5, 0)
 
     for one, other in product(order, repeat=2):
-        assert worst([one, other]) == order[min(order.index(one), order.index(other))]
-    assert worst([]) == 0
+        assert worst_exit_code([one, other]) == order[min(order.index(one), order.index(other))]
+    assert worst_exit_code([]) == 0
 
 
 def test_a_folder_of_something_else_is_a_mistake_of_the_options(tmp_path: Path) -> None:
@@ -131,4 +131,4 @@ def test_a_folder_of_something_else_is_a_mistake_of_the_options(tmp_path: Path) 
     (tmp_path / "experiment.yaml").write_text(FILE.partition("matrix")[0])
 
     with pytest.raises(SpecError, match=r"is no run directory: it has no plan\.json"):
-        gather(tmp_path)
+        load_matrix(tmp_path)

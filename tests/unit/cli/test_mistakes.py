@@ -285,5 +285,5 @@ def test_a_conductor_that_cannot_even_begin_is_a_crash(
 
     assert code == 70
     assert understood(run).exit_code == 70
-    assert understood(run).outcome.how == "crashed"
+    assert understood(run).outcome.status == "crashed"
     assert "a mistake in chaoskit ended the run" in capfd.readouterr().err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from chaoskit.knobs import Clsact, Filter, Flow, Ifb, Keys, Knob, Link, Masquerade, Namespace, Netem, Setting, Sysctl
-from chaoskit.report.commands import doing, undoing
+from chaoskit.report.commands import apply_commands, revert_commands
 from chaoskit.topology.steering import Aim, Remote, clamp, steer
 
 STEERED = steer("eth0", Aim((Remote("10.0.0.2/32", 443),), protocol="tcp"), {"up": Netem(delay=80_000_000)}, "flower")
@@ -13,7 +13,7 @@ STEERED = steer("eth0", Aim((Remote("10.0.0.2/32", 443),), protocol="tcp"), {"up
 
 def test_an_injection_reads_as_an_auditor_would_type_it() -> None:
     """Every step there and every step back, in order, nothing else."""
-    assert doing(STEERED) == [
+    assert apply_commands(STEERED) == [
         "ip link add chaos-up type ifb",
         "tc qdisc add dev chaos-up root handle ca05: netem limit 1000 delay 80ms",
         "ip link set dev chaos-up mtu 1500 gso_max_segs 65535 up",
@@ -23,7 +23,7 @@ def test_an_injection_reads_as_an_auditor_would_type_it() -> None:
         "tc filter add dev eth0 egress protocol ip pref 51718 flower skip_hw ip_proto tcp dst_ip 10.0.0.2/32 "
         "ip_flags frag action mirred egress redirect dev chaos-up",
     ]
-    assert undoing(STEERED) == [
+    assert revert_commands(STEERED) == [
         "tc filter del dev eth0 egress protocol ip pref 51718",
         "tc filter del dev eth0 egress protocol ip pref 51717",
         "tc qdisc del dev eth0 clsact",
@@ -36,7 +36,7 @@ def test_a_clamp_reads_as_an_auditor_would_type_it() -> None:
     changes = clamp("eth0", Aim((Remote("10.0.0.2/32", 443), Remote("fd00::/64")), versions=frozenset({4, 6})), 1360)
     table, size = "inet chaoskit-mss", "tcp flags syn tcp option maxseg size set 1360"
 
-    assert doing(changes) == [
+    assert apply_commands(changes) == [
         f"nft add table {table}",
         f"nft add chain {table} postrouting '{{ type filter hook postrouting priority mangle ; }}'",
         f"nft add chain {table} prerouting '{{ type filter hook prerouting priority mangle ; }}'",
@@ -44,9 +44,9 @@ def test_a_clamp_reads_as_an_auditor_would_type_it() -> None:
         f"nft add rule {table} postrouting oifname eth0 meta nfproto ipv6 ip6 daddr fd00::/64 {size}",
         f"nft add rule {table} prerouting iifname eth0 meta nfproto ipv4 ip saddr 10.0.0.2/32 tcp sport 443 {size}",
         f"nft add rule {table} prerouting iifname eth0 meta nfproto ipv6 ip6 saddr fd00::/64 {size}",
-        "# chaoskit's own table belongs to its process alone and goes with it",
+        "# chaoskit's own table belongs to its process, and is deleted when that ends",
     ]
-    assert undoing(changes) == [f"nft delete table {table}"]
+    assert revert_commands(changes) == [f"nft delete table {table}"]
 
 
 def test_what_was_there_is_neither_made_nor_taken_away() -> None:
@@ -54,13 +54,17 @@ def test_what_was_there_is_neither_made_nor_taken_away() -> None:
     clsact = Knob("clsact", "", "eth0")
     before: dict[Knob, Setting] = {clsact: Clsact()}
 
-    assert "# clsact eth0 is so already" in doing(STEERED, before)
-    assert not any("clsact" in line for line in doing(STEERED, before) + undoing(STEERED, before) if line[0] != "#")
+    assert "# clsact eth0 is already set" in apply_commands(STEERED, before)
+    assert not any(
+        "clsact" in line
+        for line in apply_commands(STEERED, before) + revert_commands(STEERED, before)
+        if line[0] != "#"
+    )
 
 
 def test_a_shell_reads_back_what_was_meant() -> None:
     """Names with blanks or signs of the shell in them stay one word."""
-    line = doing([(Knob("ifb", "", "a;b$(c)"), Ifb())])[0]
+    line = apply_commands([(Knob("ifb", "", "a;b$(c)"), Ifb())])[0]
 
     assert shlex.split(line) == ["ip", "link", "add", "a;b$(c)", "type", "ifb"]
 
@@ -70,7 +74,7 @@ def test_former_values_come_back() -> None:
     link, forward = Knob("link", "", "eth0"), Knob("sysctl", "", "net.ipv4.ip_forward")
     before: dict[Knob, Setting] = {link: Link(True, 1500, 65535), forward: Sysctl("0")}
 
-    lines = undoing([(link, Link(True, 1400, 1)), (forward, Sysctl("1"))], before)
+    lines = revert_commands([(link, Link(True, 1400, 1)), (forward, Sysctl("1"))], before)
 
     assert lines == ["sysctl -q -w net.ipv4.ip_forward=0", "ip link set dev eth0 mtu 1500 gso_max_segs 65535 up"]
 
@@ -84,12 +88,12 @@ def test_what_the_tools_cannot_do_is_remarked() -> None:
         (Knob("filter", "router", "eth0 egress 51717"), Filter("ip", Flow(), "chaos-up")),
     ]
 
-    lines = doing(changes)
+    lines = apply_commands(changes)
 
     assert [line for line in lines if line.startswith("#")] == [
-        "# chaoskit's own namespaces have no name and go when it ends",
-        "# chaoskit's own table belongs to its process alone and goes with it",
-        "# tc's u32 has to be given a key; this one matches everything",
+        "# chaoskit's own namespaces have no name, and are deleted when it ends",
+        "# chaoskit's own table belongs to its process, and is deleted when that ends",
+        "# tc's u32 needs a key; this one matches everything",
     ]
     assert lines[-1].startswith("tc -n router filter add dev eth0")
-    assert undoing(changes)[-2:] == ["nft delete table ip chaoskit-100.64.0.2", "ip netns del router"]
+    assert revert_commands(changes)[-2:] == ["nft delete table ip chaoskit-100.64.0.2", "ip netns del router"]

@@ -11,7 +11,7 @@ from made_runs import Made, plan
 from rich.console import Console
 
 from chaoskit.analysis.analyse import analyse
-from chaoskit.analysis.result import Achievement, Evidence, PathMtu, Result, Unit, What
+from chaoskit.analysis.result import Evidence, FidelityCheck, FidelityKind, PathMtu, Result, Unit
 from chaoskit.report.console import render
 from chaoskit.report.screen import Screen
 from chaoskit.terminal import SafeStream
@@ -61,7 +61,7 @@ def test_full_segments_have_a_sentence_and_a_doubt(result: Result) -> None:
         kind="black-hole",
         direction="up",
         streams=5,
-        of=6,
+        of_streams=6,
         segment=1448,
         path_mtu=1500,
         confidence="likely",
@@ -72,46 +72,46 @@ def test_full_segments_have_a_sentence_and_a_doubt(result: Result) -> None:
     phases = [phase.model_copy(update={"path_mtu": (found,) * (phase.name == "wifi")}) for phase in result.phases]
 
     lines = shown(result.model_copy(update={"phases": tuple(phases)}))
-    start = lines.index("Full segments")
+    start = lines.index("Path MTU")
 
     assert lines[start + 1 : start + 4] == ["  wifi  up: black hole for full segments", "        likely: a doubt", ""]
-    assert "Full segments" not in shown(result)
+    assert "Path MTU" not in shown(result)
 
 
 def test_sizes_are_told_in_words(result: Result) -> None:
     """Each below what was asked of its place, what has no place of its own at the end of its phase."""
 
-    def seen(what: What, place: str, unit: Unit, hit: float | None, of: int, **more: Any) -> Achievement:
-        told: dict[str, Any] = {"asked": None, "tolerance": 0, "verdict": "achieved", "remark": ""}
+    def seen(what: FidelityKind, place: str, unit: Unit, hit: float | None, of: int, **more: Any) -> FidelityCheck:
+        told: dict[str, Any] = {"requested": None, "tolerance": 0, "verdict": "achieved", "remark": ""}
         evidence = Evidence(file="hops.jsonl", count=1)
-        return Achievement(
-            phase="wifi", what=what, where=place, unit=unit, achieved=hit, samples=of, evidence=evidence, **told | more
+        return FidelityCheck(
+            phase="wifi", kind=what, where=place, unit=unit, measured=hit, samples=of, evidence=evidence, **told | more
         )
 
     asked = ("a up: delay 1ms", "a up: longer than 1400: lost", "b: lost", "c: mss at most 1340")
-    phases = [phase.model_copy(update={"asked": asked * (phase.name == "wifi")}) for phase in result.phases]
+    phases = [phase.model_copy(update={"settings": asked * (phase.name == "wifi")}) for phase in result.phases]
     fidelity = (
-        seen("too-long", "a up", "count", 0, 40, verdict="nothing-to-hit", remark="none was"),
-        seen("too-long", "the router", "count", 9, 3009),
-        seen("untold", "b", "count", 9, 9),
-        seen("told", "the router", "count", None, 0, verdict="too-few-packets-to-tell"),
-        seen("segment", "c", "bytes", 1340, 12, asked=1340),
+        seen("oversized", "a up", "count", 0, 40, verdict="not-exercised", remark="none was"),
+        seen("oversized", "the router", "count", 9, 3009),
+        seen("icmp-lost", "b", "count", 9, 9),
+        seen("icmp-sent", "the router", "count", None, 0, verdict="too-few-packets"),
+        seen("mss", "c", "bytes", 1340, 12, requested=1340),
     )
     lines = shown(result.model_copy(update={"phases": tuple(phases), "fidelity": fidelity}))
-    start = lines.index("Faults, as asked and as achieved")
+    start = lines.index("Faults, requested and measured")
 
     assert [line.strip() for line in lines[start + 1 : start + 10]] == [
         "wifi  a up: delay 1ms",
         "a up: longer than 1400: lost",
-        "too long    0 of 40 packets: nothing to hit (none was)",
+        "oversized   0 of 40 packets: not exercised (none was)",
         "b: lost",
-        "untold      9 of 9 signals: achieved",
+        "ICMP lost   9 of 9 ICMP errors: achieved",
         "c: mss at most 1340",
-        "segment     asked 1340 bytes at most, was 1340 bytes of 12 connections:",
-        "achieved",
-        "too long    9 of 3009 packets: achieved",
+        "MSS         requested at most 1340 bytes, measured 1340 bytes on 12",
+        "connections: achieved",
+        "oversized   9 of 3009 packets: achieved",
     ]
-    assert lines[start + 10].split() == ["told", "nothing", "seen:", "too", "few", "packets", "to", "tell"]
+    assert lines[start + 10].split() == ["ICMP", "sent", "not", "measured:", "too", "few", "packets"]
 
 
 def test_the_reference_stands_beside_what_is_compared(result: Result) -> None:
@@ -172,10 +172,10 @@ def test_whose_fault_and_what_was_asked(result: Result) -> None:
     text = " ".join(" ".join(shown(result)).split())
 
     assert "1 reset: Connection reset by peer (stream 560)" in text
-    assert "wifi 2 stalls; 420 ms beyond 200 ms: nobody knows 100 %" in text
+    assert "wifi 2 stalls; 420 ms beyond 200 ms: unknown 100 %" in text
     assert "client-router down: delay 30ms loss 10%" in text
-    assert "loss asked 10 %, was 10.1 % of 10000 packets: achieved" in text
-    assert "round trip asked +30 ms, was +30 ms of 9 handshakes: achieved" in text
+    assert "loss requested 10 %, measured 10.1 % of 10000 packets: achieved" in text
+    assert "round trip requested +30 ms, measured +30 ms of 9 handshakes: achieved" in text
 
 
 def test_the_course_marks_the_dead(result: Result) -> None:
@@ -250,7 +250,7 @@ def test_a_probe_shows_its_percentiles(tmp_path: Path) -> None:
     assert row(lines, "run") == ["p50", "p90", "p95", "p99", "max", "mean"]
     assert row(lines, "TTFT") == ["100", "ms"] * 6
     assert any("100 streams, 100 complete, 0 interrupted" in line for line in lines)
-    assert lines[-1].startswith("MEASURED  no objective was asked")
+    assert lines[-1].startswith("MEASURED  no objectives are set")
 
 
 def test_what_a_server_said_moves_no_cursor(tmp_path: Path) -> None:

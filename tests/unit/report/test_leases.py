@@ -16,7 +16,7 @@ from chaoskit.engine.journal import Debt, Journal
 from chaoskit.engine.lease import Lease, Leases, Location, Process
 from chaoskit.errors import RefusedError
 from chaoskit.knobs import Change, Filter, Flow, Ifb, Knob, Netem
-from chaoskit.report.leases import LeaseStatus, StatusReport, as_json, folders, look, render, strays
+from chaoskit.report.leases import LeaseStatus, StatusReport, as_json, read_status, render, state_folders, unowned_knobs
 from chaoskit.spec.injection import Injection
 from chaoskit.spec.load import load_injection
 from chaoskit.topology.steering import Aim, Remote, clamp, cut
@@ -79,15 +79,20 @@ def shown(outlook: StatusReport, width: int = 100) -> str:
 CASES = [
     ({}, True, "in force", "IN FORCE  42 s left  on eth0  lease 20261124T120730-4711"),
     ({"ends": NOW - 1}, True, "ending", "ENDING  0 s left"),
-    ({"guard": GONE}, True, "owes", "its guard is dead: chaoskit restore 20261124T120730-4711"),
-    ({"guard": GONE}, False, "ended", "nothing is owed; to clear it away: chaoskit restore 2026"),
-    ({"guard": None}, False, "beginning", "BEGINNING"),
-    ({"guard": None, "owner": GONE}, True, "owes", "OWES"),
-    ({"guard": None, "owner": None}, True, "owes", "OWES"),
-    ({"boot": "before"}, True, "of another boot", "what it set went with that boot"),
-    ({"machine": "other"}, True, "of another machine", "OF ANOTHER MACHINE"),
-    ({"namespace": "1-1"}, True, "elsewhere", "in another network namespace; in force there"),
-    ({"namespace": "1-1", "guard": GONE}, True, "elsewhere", "its guard is dead: there, chaoskit restore"),
+    ({"guard": GONE}, True, "not restored", "its watchdog is dead: chaoskit restore 20261124T120730-4711"),
+    ({"guard": GONE}, False, "ended", "nothing to restore; to delete the lease: chaoskit restore 2026"),
+    ({"guard": None}, False, "starting", "STARTING"),
+    ({"guard": None, "owner": GONE}, True, "not restored", "NOT RESTORED"),
+    ({"guard": None, "owner": None}, True, "not restored", "NOT RESTORED"),
+    ({"boot": "before"}, True, "from another boot", "its changes ended with that boot"),
+    ({"machine": "other"}, True, "from another machine", "FROM ANOTHER MACHINE"),
+    ({"namespace": "1-1"}, True, "in another namespace", "in another network namespace; in force there"),
+    (
+        {"namespace": "1-1", "guard": GONE},
+        True,
+        "in another namespace",
+        "its watchdog is dead: there, chaoskit restore",
+    ),
 ]
 
 
@@ -98,9 +103,9 @@ def test_each_state_of_a_lease_is_told(
     """Who lives, what is owed and where it was made decide what is said of it, and what to type."""
     places = [state(tmp_path, replace(LEASE, **change), owes=owes)]
 
-    outlook = look(places, HERE, NOW)
+    outlook = read_status(places, HERE, NOW)
 
-    assert [each.state for each in outlook.standings] == [expected]
+    assert [each.state for each in outlook.leases] == [expected]
     assert sentence in shown(outlook)
     assert json.loads(as_json(outlook))["leases"][0]["state"] == expected
 
@@ -108,7 +113,7 @@ def test_each_state_of_a_lease_is_told(
 @pytest.mark.parametrize("width", [80, 120])
 def test_all_there_is_to_know_is_on_the_screen(tmp_path: Path, width: int) -> None:
     """Whom it hits, which addresses these are, what it does now, since when, until when, by whom."""
-    text = shown(look([state(tmp_path, LEASE)], HERE, NOW), width)
+    text = shown(read_status([state(tmp_path, LEASE)], HERE, NOW), width)
 
     for words in (
         "api.example.com:443 (192.0.2.7/32)",
@@ -121,9 +126,9 @@ def test_all_there_is_to_know_is_on_the_screen(tmp_path: Path, width: int) -> No
 
 def test_nothing_is_one_sentence(tmp_path: Path) -> None:
     """A machine where nothing is in force says so, and its JSON has no leases."""
-    outlook = look([tmp_path], HERE, NOW)
+    outlook = read_status([tmp_path], HERE, NOW)
 
-    assert shown(outlook) == "Nothing of chaoskit's is in force here, and nothing is owed.\n"
+    assert shown(outlook) == "No chaoskit fault is in force here, and nothing is left to restore.\n"
     assert json.loads(as_json(outlook))["leases"] == []
 
 
@@ -131,7 +136,7 @@ def test_what_is_printed_can_be_injected_again(tmp_path: Path) -> None:
     """The JSON of one lease is read as the injection that it was made from."""
     path = tmp_path / "status.json"
 
-    path.write_text(as_json(look([state(tmp_path / "state", LEASE)], HERE, NOW)))
+    path.write_text(as_json(read_status([state(tmp_path / "state", LEASE)], HERE, NOW)))
 
     assert load_injection(path) == Injection.model_validate(WORDS)
 
@@ -140,14 +145,14 @@ def test_one_lease_can_be_asked_for(tmp_path: Path) -> None:
     """By its id; and one that is not there is refused with what to type."""
     places = [state(tmp_path, LEASE, replace(LEASE, id="another"))]
 
-    assert [each.lease.id for each in look(places, HERE, NOW, "another").standings] == ["another"]
+    assert [each.lease.id for each in read_status(places, HERE, NOW, "another").leases] == ["another"]
     with pytest.raises(RefusedError, match="there is no lease third: chaoskit status shows all"):
-        look(places, HERE, NOW, "third")
+        read_status(places, HERE, NOW, "third")
 
 
 def test_a_run_is_told_by_its_filters(tmp_path: Path) -> None:
     """What no inject can repeat shows what it hits by its journal, and has no injection to feed back."""
-    outlook = look([state(tmp_path, replace(LEASE, words={"experiment": "loss"}))], HERE, NOW)
+    outlook = read_status([state(tmp_path, replace(LEASE, words={"experiment": "loss"}))], HERE, NOW)
 
     assert "192.0.2.7/32 at port 443" in shown(outlook)
     assert json.loads(as_json(outlook))["leases"][0]["injection"] is None
@@ -159,17 +164,17 @@ def test_a_clamp_is_told_and_can_be_injected_again(tmp_path: Path) -> None:
     words = {"to": WORDS["to"], "mss-clamp": 1360, "for": "60s"}
     lease = replace(LEASE, words=words)
     places = [state(tmp_path / "state", lease, owes=False)]
-    asked = shown(look(places, HERE, NOW))
+    asked = shown(read_status(places, HERE, NOW))
     with Journal.at(Leases(places[0]).folder(lease.id)) as journal:
         for knob, setting in clamp("eth0", Aim((Remote("192.0.2.7/32", 443),)), 1300):
             journal.intend(knob, None, setting)
             journal.done(knob)
 
-    outlook = look(places, HERE, NOW)
+    outlook = read_status(places, HERE, NOW)
 
     assert "both   TCP handshakes: mss at most 1360" in asked
     assert "both   TCP handshakes: mss at most 1300" in shown(outlook)
-    assert "hits   api.example.com:443 (192.0.2.7/32)" in shown(outlook)
+    assert "match  api.example.com:443 (192.0.2.7/32)" in shown(outlook)
     path = tmp_path / "status.json"
     path.write_text(as_json(outlook))
     assert load_injection(path) == Injection.model_validate(words)
@@ -180,17 +185,17 @@ def test_what_is_lost_for_its_size_is_told(tmp_path: Path) -> None:
     words = {"to": WORDS["to"], "up": "delay 10ms", "size-drop-up": 1400, "size-drop-down": 1300, "for": "60s"}
     lease = replace(LEASE, words=words)
     places = [state(tmp_path / "state", lease, owes=False)]
-    asked = shown(look(places, HERE, NOW))
+    asked = shown(read_status(places, HERE, NOW))
     with Journal.at(Leases(places[0]).folder(lease.id)) as journal:
         for knob, setting in cut("eth0", Aim((Remote("192.0.2.7/32", 443),)), ("up",), 1350, "flower"):
             journal.intend(knob, None, setting)
             journal.done(knob)
 
-    told = json.loads(as_json(look(places, HERE, NOW)))["leases"][0]["does"]
+    told = json.loads(as_json(read_status(places, HERE, NOW)))["leases"][0]["effects"]
 
-    assert "down   longer than 1300 bytes: lost" in asked
-    assert "up     delay 10ms; longer than 1400 bytes: lost" in asked
-    assert told["up"] == "delay 10ms; longer than 1350 bytes: lost"
+    assert "down   longer than 1300 bytes: dropped" in asked
+    assert "up     delay 10ms; longer than 1400 bytes: dropped" in asked
+    assert told["up"] == "delay 10ms; longer than 1350 bytes: dropped"
 
 
 def test_a_lease_that_cannot_be_read_is_told(tmp_path: Path) -> None:
@@ -200,7 +205,7 @@ def test_a_lease_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     torn.mkdir()
     (torn / "lease.json").write_text('{"id": "to')
 
-    text = shown(look([tmp_path], HERE, NOW), 300)
+    text = shown(read_status([tmp_path], HERE, NOW), 300)
 
     assert "IN FORCE" in text
     assert "is torn or was edited: chaoskit restore torn" in text
@@ -209,7 +214,7 @@ def test_a_lease_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 def test_what_others_wrote_cannot_move_the_cursor(tmp_path: Path) -> None:
     """Escapes and markup in a command or a name are shown, not obeyed; the JSON stays readable."""
     words = "inject '\x1b[2J[bold]\x7f\udce9\U0001f600'"
-    outlook = look([state(tmp_path, replace(LEASE, command=words, by="[red]a"))], HERE, NOW)
+    outlook = read_status([state(tmp_path, replace(LEASE, command=words, by="[red]a"))], HERE, NOW)
     path = tmp_path / "status.json"
 
     path.write_text(as_json(outlook))
@@ -224,7 +229,7 @@ def test_what_is_owed_and_what_was_left_is_listed(tmp_path: Path) -> None:
     places = [state(tmp_path, replace(LEASE, guard=GONE))]
     Leases(tmp_path).note_leftovers(LEASE.id, ["ifb chaos-down: busy"])
 
-    text = shown(look(places, HERE, NOW))
+    text = shown(read_status(places, HERE, NOW))
 
     assert "1 filter on eth0, qdisc chaos-down, ifb chaos-down" in text
     assert "ifb chaos-down: busy" in text
@@ -233,11 +238,13 @@ def test_what_is_owed_and_what_was_left_is_listed(tmp_path: Path) -> None:
 def test_what_no_lease_knows_is_found() -> None:
     """What bears our names is told when no lease here has it in its books, and only then."""
     ours = [knob for knob, _ in CHANGES]
-    known = LeaseStatus(LEASE, "owes", owed=tuple(Debt(knob, None, setting, True) for knob, setting in CHANGES))
+    known = LeaseStatus(
+        LEASE, "not restored", debts=tuple(Debt(knob, None, setting, True) for knob, setting in CHANGES)
+    )
 
-    assert strays(ours, StatusReport()) == tuple(ours)
-    assert strays(ours, StatusReport((known,))) == ()
-    assert strays(ours, StatusReport((replace(known, state="of another boot"),))) == tuple(ours)
+    assert unowned_knobs(ours, StatusReport()) == tuple(ours)
+    assert unowned_knobs(ours, StatusReport((known,))) == ()
+    assert unowned_knobs(ours, StatusReport((replace(known, state="from another boot"),))) == tuple(ours)
 
 
 def test_strays_and_a_holder_are_told() -> None:
@@ -245,11 +252,14 @@ def test_strays_and_a_holder_are_told() -> None:
     text = shown(StatusReport((), (), (Knob("ifb", "", "chaos-up"),), "process 7 (chaoskit run x)"), 200)
 
     assert "ifb chaos-up; sudo chaoskit restore" in text
-    assert "At work in this network namespace: process 7 (chaoskit run x)" in text
+    assert "Active in this network namespace: process 7 (chaoskit run x)" in text
 
 
 def test_everybody_sees_roots_leases() -> None:
     """A user's status looks at root's leases too, unless told where to look."""
-    assert folders({"HOME": "/home/a"}, 1000) == (Path("/home/a/.local/state/chaoskit"), Path("/var/lib/chaoskit"))
-    assert folders({}, 0) == (Path("/var/lib/chaoskit"),)
-    assert folders({"CHAOSKIT_STATE": "/x"}, 0) == (Path("/x"),)
+    assert state_folders({"HOME": "/home/a"}, 1000) == (
+        Path("/home/a/.local/state/chaoskit"),
+        Path("/var/lib/chaoskit"),
+    )
+    assert state_folders({}, 0) == (Path("/var/lib/chaoskit"),)
+    assert state_folders({"CHAOSKIT_STATE": "/x"}, 0) == (Path("/x"),)

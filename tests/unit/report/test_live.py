@@ -10,7 +10,7 @@ from rich.console import Console
 
 from chaoskit.records.jsonl import FILES, line
 from chaoskit.records.model import Phase, Record, Request, Vitals
-from chaoskit.report.live import Live
+from chaoskit.report.live import RunProgress
 
 WIFI, DRAIN = ("wifi", ("wifi",)), ("drain", ())
 
@@ -45,7 +45,7 @@ def console(file: io.StringIO, terminal: bool, width: int = 80) -> Console:
 def test_plain_lines_come_at_changes_and_every_ten_seconds(tmp_path: Path) -> None:
     """Without a terminal: a line at the start, at each phase, and each ten seconds of the run's own time."""
     seen = io.StringIO()
-    with Live(plan(), tmp_path, console(seen, terminal=False)) as live:
+    with RunProgress(plan(), tmp_path, console(seen, terminal=False)) as live:
         live.tick()
         live.tick()
         write(tmp_path, phase("baseline", 0, 10_000), vitals(500))
@@ -71,7 +71,7 @@ def test_plain_lines_come_at_changes_and_every_ten_seconds(tmp_path: Path) -> No
 def test_a_terminal_has_one_line_that_changes(tmp_path: Path) -> None:
     """On a terminal the line is drawn over, fits the width, and is gone at the end."""
     seen = io.StringIO()
-    with Live(plan(), tmp_path, console(seen, terminal=True, width=50)) as live:
+    with RunProgress(plan(), tmp_path, console(seen, terminal=True, width=50)) as live:
         write(tmp_path, phase("baseline", 0, 10_000), vitals(4000))
         live.tick()
         write(tmp_path, vitals(5000, 99_999, 9_999_999))
@@ -87,7 +87,7 @@ def test_a_terminal_has_one_line_that_changes(tmp_path: Path) -> None:
 def test_a_directory_that_is_not_there_yet_is_a_start(tmp_path: Path) -> None:
     """Nothing to read is no error: the guest is still booting."""
     seen = io.StringIO()
-    with Live(plan(), tmp_path / "later", console(seen, terminal=False)) as live:
+    with RunProgress(plan(), tmp_path / "later", console(seen, terminal=False)) as live:
         live.tick()
 
     assert seen.getvalue().strip() == "starting"
@@ -97,7 +97,7 @@ def test_a_torn_line_waits_for_its_rest(tmp_path: Path) -> None:
     """Half a line is not read until the other half has come."""
     seen = io.StringIO()
     whole = line(phase("baseline", 0, 10_000))
-    with Live(plan(), tmp_path, console(seen, terminal=False)) as live:
+    with RunProgress(plan(), tmp_path, console(seen, terminal=False)) as live:
         (tmp_path / FILES[Phase]).write_text(whole[:30])
         live.tick()
         (tmp_path / FILES[Phase]).write_text(whole)
@@ -114,7 +114,7 @@ def test_only_the_runs_own_stamps_count(tmp_path: Path) -> None:
         run.mkdir()
         first = phase("baseline", shift / MS, shift / MS + 10_000)
         write(run, first, vitals(shift / MS + 2500))
-        with Live(plan(), run, console(seen, terminal=False)) as live:
+        with RunProgress(plan(), run, console(seen, terminal=False)) as live:
             live.tick()
         lines.append(seen.getvalue())
 

@@ -69,8 +69,8 @@ def test_whom_it_hits_is_shown() -> None:
             {"stage": ", ip: '4'", "classifier": "u32"},
             "filter eth0 ingress 51973 to 51997: u32 on bytes of the headers",
         ),
-        ({"stage": ", ip: '4'", "classifier": "u32"}, "hits IPv4 tcp with 192.0.2.7/32 at port 443"),
-        ({"stage": ", local-port: 8000"}, "hits everything with anybody, at our port 8000"),
+        ({"stage": ", ip: '4'", "classifier": "u32"}, "matches IPv4 tcp with 192.0.2.7/32 at port 443"),
+        ({"stage": ", local-port: 8000"}, "matches everything with anybody, at our port 8000"),
         ({"phase": "warm-up"}, "The interface eth0 (nothing on it is changed)"),
         ({}, "warning stage: fragments show no ports"),
         ({}, "warning stage: a real interface hands over up to 64 kB at once"),
@@ -91,7 +91,7 @@ def test_what_phases_alone_change_is_shown() -> None:
 
     assert "The interface eth0 (changed by its phases alone, all put back: at the latest 30s after" in told
     assert "handshakes: mss at most 1360" in told
-    assert "hits tcp with 192.0.2.7/32 at port 443" in told
+    assert "matches tcp with 192.0.2.7/32 at port 443" in told
 
 
 def test_a_lab_is_shown_as_ever() -> None:
@@ -121,7 +121,7 @@ timeline: [{baseline: 10s}]
         "client: route 0.0.0.0/0 via=10.1.0.254",
         "client: route 0.0.0.0/0 via=10.1.0.254 mtu=1400",
         "server: maxseg 1360, on each of its sockets",
-        "Asks    openai-chat over HTTP/1.1 and TLS, 10/s open loop (about 100 streams), 1kB prompts, 5 tokens",
+        "Sends   openai-chat over HTTP/1.1 and TLS, 10/s open loop (about 100 streams), 1kB prompts, 5 tokens",
     ):
         assert line in lines
     assert not any(line.startswith("client: maxseg") for line in lines)

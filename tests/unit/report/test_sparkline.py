@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from chaoskit.analysis.result import Bucket
-from chaoskit.report.sparkline import deaths, line, merge, scale
+from chaoskit.report.sparkline import interruption_marks, line, merge, scale
 
 
 def bucket(ttft: float | None, interrupted: int = 0) -> Bucket:
@@ -45,7 +45,7 @@ def test_without_a_first_token_there_is_no_scale() -> None:
 
 def test_deaths_are_counted() -> None:
     """A cross for one, a digit for some, a plus for ten and more."""
-    assert deaths([bucket(1), bucket(1, 1), bucket(1, 9), bucket(1, 10), bucket(1)]) == " ×9+"
+    assert interruption_marks([bucket(1), bucket(1, 1), bucket(1, 9), bucket(1, 10), bucket(1)]) == " ×9+"
 
 
 def test_merging_keeps_the_worst() -> None:
