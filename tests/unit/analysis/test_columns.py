@@ -1,4 +1,4 @@
-"""Arrays give the numbers that plain loops over records give; how a file is written down makes no difference."""
+"""Columns give the same numbers as plain loops over records, in any form of the files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from chaoskit.records.model import TOKENS, Event, Read, Request, Signs
 SEEDS = range(25)
 
 
-def told(made: Made, stream: int) -> list[tuple[Read, Event]]:
+def events_of(made: Made, stream: int) -> list[tuple[Read, Event]]:
     """The tokens of a stream."""
     reads = [record for record in made.records if isinstance(record, Read) and record.stream == stream]
     return [(read, event) for read in reads for event in read.events if event.kind in TOKENS]
@@ -53,15 +53,15 @@ def test_gaps_are_those_of_a_loop_over_tokens(seed: int) -> None:
     found = made.streams()
 
     for stream in found.ended:
-        expected = list(gaps(stream.request, told(made, stream.number)))
+        expected = list(gaps(stream.request, events_of(made, stream.number)))
         assert [(g.length, g.excess, g.wait, g.is_coalesced) for g in stream.gaps] == expected
-        assert stream.tokens == len(told(made, stream.number))
+        assert stream.tokens == len(events_of(made, stream.number))
     assert [gap for stream in found.ended for gap in stream.gaps] == list(found.gaps)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_files_hold_what_the_records_said(seed: int, tmp_path: Path) -> None:
-    """Columns that are read at once are those of the records; so are those of a file with spaces, read line by line."""
+def test_files_give_the_columns_of_their_records(seed: int, tmp_path: Path) -> None:
+    """Columns parsed at once equal those of the records; so do those of a file with spaces, read line by line."""
     made = random_run(seed)
     run = made.write(tmp_path)
     records = made.written()
@@ -91,7 +91,7 @@ def test_numbers_of_any_size_fit(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_intervals_are_charged_as_one_by_one(seed: int) -> None:
+def test_a_column_of_intervals_is_charged_as_single_ones(seed: int) -> None:
     """A column of intervals is charged to the spans that each would be charged to alone."""
     random = np.random.default_rng(seed)
     begins = np.sort(random.integers(0, 100, 7)).tolist()
@@ -112,7 +112,7 @@ def test_intervals_are_charged_as_one_by_one(seed: int) -> None:
 
 @pytest.mark.parametrize(("count", "most"), [(1, 5), (12, 40), (60, 900), (300, 500)])
 def test_percentiles_of_resamples_are_found_in_blocks(count: int, most: int) -> None:
-    """Exactly the values that a running sum over all sorted gaps finds, ties and single streams included."""
+    """Exactly the values that a running sum over all sorted gaps gives, ties and single streams included."""
     random = np.random.default_rng(count)
     sizes = random.integers(1, most, count)
     owners = np.repeat(random.permutation(count) * 7, sizes)
@@ -131,7 +131,7 @@ def test_percentiles_of_resamples_are_found_in_blocks(count: int, most: int) -> 
             assert draws.low[draw] == lengths[order][place]
 
 
-def test_a_column_is_summed_up_as_values_are() -> None:
+def test_a_column_is_summarized_as_values_are() -> None:
     """The same count, quantiles and mean, to the last digit; sums beyond 64 bits included."""
     values = np.random.default_rng(1).integers(0, 10**12, 5000)
 

@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers formatted for people."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_three_digits_and_a_unit(value: float | None, unit: Unit, text: str) -> 
     ],
 )
 def test_intervals(low: float | None, high: float | None, text: str) -> None:
-    """An interval names its unit once, and says when an end is open."""
+    """An interval has its unit once, and says when an end is open."""
     assert format_interval(low, high, "ms") == text
 
 
@@ -67,8 +67,8 @@ def test_every_unit_is_named_once() -> None:
 
 
 @given(st.floats(-1e9, 1e9))
-def test_no_number_is_far_from_what_is_said(value: float) -> None:
-    """What is said of a time is within a hundredth of it."""
+def test_a_formatted_time_is_close_to_its_value(value: float) -> None:
+    """A formatted time is within a hundredth of its value."""
     number, _, unit = format_value(value, "ms").partition(" ")
 
     assert float(number) * {"ms": 1, "s": 1000}[unit] == pytest.approx(value, rel=0.01, abs=0.006)

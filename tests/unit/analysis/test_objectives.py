@@ -1,4 +1,4 @@
-"""Objectives: met, broken, or honestly undecided."""
+"""Objectives: met, broken or undecided."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from chaoskit.spec.objectives import parse
 
 
 def run(tmp_path: Path, *objectives: str, ttfts: list[float] | None = None, dead: int = 0, **made: object) -> Result:
-    """A run with these first-token latencies in wifi (default: 100 of 180 ms), and so many dead streams there."""
+    """The result of a run with these first-token latencies in wifi (default: 100 of 180 ms), and so many interrupted
+    streams."""
     work = Made(plan(list(objectives))).phases().many(0, 9500, 50)
     for index, ttft in enumerate(ttfts if ttfts is not None else [180.0] * 100):
         at = 10_000 + index * 30
@@ -30,7 +31,7 @@ def run(tmp_path: Path, *objectives: str, ttfts: list[float] | None = None, dead
 
 
 def verdict(result: Result) -> ObjectiveResult:
-    """Of its one objective."""
+    """The verdict on its only objective."""
     return result.objectives[0]
 
 
@@ -51,8 +52,8 @@ def test_broken_when_the_whole_interval_is_above(tmp_path: Path) -> None:
     assert (result.outcome.verdict, result.exit_code) == ("broken", 1)
 
 
-def test_undecided_while_the_interval_holds_the_bound(tmp_path: Path) -> None:
-    """Sixty good streams do not bound a p95: undecided, and 72 or so would do."""
+def test_undecided_while_the_interval_includes_the_bound(tmp_path: Path) -> None:
+    """Sixty good streams do not bound a p95: undecided, and about 72 would."""
     result = run(tmp_path, "ttft_p95 < 200ms during wifi", ttfts=[180.0] * 60)
 
     assert verdict(result).verdict == "undecided"
@@ -61,8 +62,8 @@ def test_undecided_while_the_interval_holds_the_bound(tmp_path: Path) -> None:
     assert "streams would decide" in verdict(result).reason
 
 
-def test_nobody_can_prove_a_rate_of_zero(tmp_path: Path) -> None:
-    """A hundred good streams are no proof that none ever dies, and no number is; one that dies is disproof."""
+def test_a_rate_of_zero_cannot_be_proved(tmp_path: Path) -> None:
+    """A hundred good streams do not prove a rate of zero, nor does any number; a single interruption disproves it."""
     good = verdict(run(tmp_path / "a", "interruption_rate <= 0% during wifi"))
     bad = verdict(run(tmp_path / "b", "interruption_rate <= 0% during wifi", dead=1))
 
@@ -77,8 +78,8 @@ def test_a_strict_bound_is_strict(tmp_path: Path) -> None:
     assert verdict(run(tmp_path / "b", "ttft_max < 180ms during wifi")).verdict == "broken"
 
 
-def test_streams_that_never_came_break_a_p95(tmp_path: Path) -> None:
-    """Twenty dead streams among 120 make the p95 never, which is beyond every bound."""
+def test_streams_without_a_first_token_break_a_p95(tmp_path: Path) -> None:
+    """Twenty interrupted streams among 120 make the p95 never, which is beyond every bound."""
     result = run(tmp_path, "ttft_p95 < 60s during wifi", dead=20)
 
     assert verdict(result).verdict == "broken"
@@ -105,15 +106,15 @@ def test_streams_that_never_came_break_a_p95(tmp_path: Path) -> None:
     ],
 )
 def test_every_kind_of_objective(tmp_path: Path, objective: str, judgement: str) -> None:
-    """Rates, shares, gaps, ratios, and metrics that this run knows nothing of."""
+    """Rates, shares, gaps, ratios, and metrics that this run does not have."""
     result = run(tmp_path, objective, dead=20)
 
     assert verdict(result).verdict == judgement
     assert verdict(result).reason
 
 
-def test_a_fault_that_was_not_achieved_decides_nothing(tmp_path: Path) -> None:
-    """Whatever was seen in a phase whose fault was not as requested, its objectives are undecided; others are not."""
+def test_a_fault_that_was_not_achieved_leaves_its_phase_undecided(tmp_path: Path) -> None:
+    """Objectives of a phase whose fault was not achieved are undecided; others are not."""
     work = Made(plan(["ttft_p95 < 200ms during wifi", "ttft_p95 < 200ms during baseline"])).phases()
     work.many(0, 9500, 50).many(10_000, 19_500, 50).counters("wifi", 10_000, 0, 10_000, 20_000)
 
@@ -124,8 +125,8 @@ def test_a_fault_that_was_not_achieved_decides_nothing(tmp_path: Path) -> None:
     assert (result.outcome.verdict, result.exit_code) == ("undecided", 5)
 
 
-def test_a_client_that_was_too_slow_decides_nothing(tmp_path: Path) -> None:
-    """A run whose own loop was blocked is undecided even without an objective."""
+def test_an_overloaded_client_leaves_the_run_undecided(tmp_path: Path) -> None:
+    """A run whose event loop was blocked is undecided even without an objective."""
     work = Made(plan()).phases().many(0, 9500, 50).vitals(30_000, lag=100)
     work.counters("wifi", 9000, 1000, 10_000, 20_000)
 
@@ -136,7 +137,7 @@ def test_a_client_that_was_too_slow_decides_nothing(tmp_path: Path) -> None:
 
 
 def test_a_phase_that_was_never_reached_is_undecided(tmp_path: Path) -> None:
-    """An objective for a phase that the run did not come to says so."""
+    """An objective for a phase that the run did not reach says so."""
     work = Made(plan(["ttft_p95 < 200ms during wifi"]), outcome={"how": "interrupted", "detail": "SIGINT"})
     work.phases().many(0, 4000, 50)
     work.records = [r for r in work.records if getattr(r, "name", "baseline") == "baseline"]
@@ -148,8 +149,8 @@ def test_a_phase_that_was_never_reached_is_undecided(tmp_path: Path) -> None:
     assert result.exit_code == 130
 
 
-def test_verdicts_are_wrong_as_rarely_as_they_say() -> None:
-    """Of 400 samples of 100 streams with a true p90 on the bound, about 1 in 20 claims to know the side."""
+def test_verdicts_have_the_stated_error_rate() -> None:
+    """Of 400 samples of 100 streams with a true p90 on the bound, about 1 in 20 is decided."""
     chance = random.Random(5)
     objective = parse(f"ttft_p90 < {math.log(10) * 1e8:.0f}ns")
     decided = 0

@@ -23,15 +23,15 @@ def test_percentiles_are_numpys(values: list[int]) -> None:
         assert nearest_rank(ordered, percent) == np.percentile(ordered, percent, method="inverted_cdf")
 
 
-def test_exact_ranks_do_not_slip() -> None:
-    """p95 of 20 n values is the 19 n-th, whatever 0.95 is in binary."""
+def test_ranks_are_exact() -> None:
+    """The p95 of 20 n values is the 19 n-th, without rounding errors."""
     for n in range(1, 500):
         assert nearest_rank(list(map(float, range(20 * n))), 95) == 19 * n - 1
 
 
 @given(TIMES, st.integers(1, 50))
 def test_never_is_longer_than_everything(values: list[int], dead: int) -> None:
-    """Streams that never came only ever raise a percentile, and make it infinite once they reach its rank."""
+    """Streams that never arrived only raise a percentile, and make it infinite once they reach its rank."""
     alive = summarize(map(float, values), "")
     both = summarize([*map(float, values), *[math.inf] * dead], "")
 
@@ -44,7 +44,7 @@ def test_never_is_longer_than_everything(values: list[int], dead: int) -> None:
     assert (both.p50_ms == math.inf) == (dead > len(values))
 
 
-def test_small_samples_show_the_maximum_and_say_so() -> None:
+def test_small_samples_have_a_marked_maximum() -> None:
     """Under 20 values p95 is the maximum and marked, under 100 p99; from then on it is neither."""
     for count in range(1, 130):
         seen = summarize(map(float, range(count)), "")

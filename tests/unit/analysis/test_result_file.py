@@ -1,4 +1,4 @@
-"""`result.json`: all of it, and nothing that JSON does not have."""
+"""`result.json`: complete, and valid JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from chaoskit.analysis.result import IntervalEstimate, Outcome, Result
 
 
 def made(tmp_path: Path, **outcome: str) -> Result:
-    """The result of a run in which all first tokens of wifi never came."""
+    """The result of a run in which no first token of wifi arrived."""
     run = Made(plan(["ttft_p95 < 800ms during wifi"]), outcome=dict(outcome) or None).phases().many(0, 9000, 100)
     for index in range(30):
         run.stream(11_000 + index, [], "reset", ended=11_500)
@@ -23,12 +23,12 @@ def made(tmp_path: Path, **outcome: str) -> Result:
 
 
 def refuse(word: str) -> None:
-    """For json: words that are no JSON."""
+    """For json: constants that are not JSON."""
     raise AssertionError(word)
 
 
-def test_a_result_survives_its_file(tmp_path: Path) -> None:
-    """What was written is read back equal but for where it lay, and the file has neither NaN nor Infinity."""
+def test_a_result_is_read_back_equal(tmp_path: Path) -> None:
+    """It is read back equal but for its path, and the file has neither NaN nor Infinity."""
     result = made(tmp_path, how="finished")
     text = result.model_dump_json()
 
@@ -37,7 +37,7 @@ def test_a_result_survives_its_file(tmp_path: Path) -> None:
 
 
 def test_never_is_a_word(tmp_path: Path) -> None:
-    """A first token that never came is the word never in JSON, and infinity in memory."""
+    """A first token that never arrived is the word never in JSON, and infinity in memory."""
     result = made(tmp_path, how="finished")
     raw = json.loads(result.model_dump_json())
 
@@ -68,14 +68,14 @@ def test_nan_is_refused() -> None:
     ],
 )
 def test_exit_codes(tmp_path: Path, how: str, detail: str, found: str, code: int) -> None:
-    """How it went decides before what it found."""
+    """The status decides before the verdict."""
     outcome = Outcome(status=how, detail=detail, verdict=found, reason="")  # type: ignore[arg-type]
 
     assert made(tmp_path, how="finished").model_copy(update={"outcome": outcome}).exit_code == code
 
 
-def test_a_run_that_left_no_outcome_was_killed(tmp_path: Path) -> None:
-    """Without the conductor's last word the run was interrupted, and what it saw is still there."""
+def test_a_run_without_an_outcome_was_killed(tmp_path: Path) -> None:
+    """Without an outcome the run was interrupted, and its records are still analysed."""
     result = made(tmp_path)
 
     assert (result.outcome.status, result.exit_code) == ("interrupted", 130)

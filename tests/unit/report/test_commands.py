@@ -1,4 +1,4 @@
-"""The commands that we print, as far as no kernel is needed to judge them."""
+"""The equivalent commands of changes, as far as no kernel is needed to check them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from chaoskit.topology.steering import Aim, Remote, clamp, steer
 STEERED = steer("eth0", Aim((Remote("10.0.0.2/32", 443),), protocol="tcp"), {"up": Netem(delay=80_000_000)}, "flower")
 
 
-def test_an_injection_reads_as_an_auditor_would_type_it() -> None:
-    """Every step there and every step back, in order, nothing else."""
+def test_an_injection_as_commands() -> None:
+    """Every step to apply and every step to revert, in order, nothing else."""
     assert apply_commands(STEERED) == [
         "ip link add chaos-up type ifb",
         "tc qdisc add dev chaos-up root handle ca05: netem limit 1000 delay 80ms",
@@ -31,8 +31,8 @@ def test_an_injection_reads_as_an_auditor_would_type_it() -> None:
     ]
 
 
-def test_a_clamp_reads_as_an_auditor_would_type_it() -> None:
-    """A table of its own with a rule for each way, and the table alone on the way back."""
+def test_a_clamp_as_commands() -> None:
+    """A table of its own with a rule for each direction, and only the table to revert it."""
     changes = clamp("eth0", Aim((Remote("10.0.0.2/32", 443), Remote("fd00::/64")), versions=frozenset({4, 6})), 1360)
     table, size = "inet chaoskit-mss", "tcp flags syn tcp option maxseg size set 1360"
 
@@ -49,8 +49,8 @@ def test_a_clamp_reads_as_an_auditor_would_type_it() -> None:
     assert revert_commands(changes) == [f"nft delete table {table}"]
 
 
-def test_what_was_there_is_neither_made_nor_taken_away() -> None:
-    """A clsact of somebody else's is a remark on the way there and back."""
+def test_what_existed_is_neither_created_nor_deleted() -> None:
+    """An existing clsact is a remark in both directions."""
     clsact = Knob("clsact", "", "eth0")
     before: dict[Knob, Setting] = {clsact: Clsact()}
 
@@ -62,15 +62,15 @@ def test_what_was_there_is_neither_made_nor_taken_away() -> None:
     )
 
 
-def test_a_shell_reads_back_what_was_meant() -> None:
-    """Names with blanks or signs of the shell in them stay one word."""
+def test_names_are_quoted_for_the_shell() -> None:
+    """Names with blanks or special characters stay one word."""
     line = apply_commands([(Knob("ifb", "", "a;b$(c)"), Ifb())])[0]
 
     assert shlex.split(line) == ["ip", "link", "add", "a;b$(c)", "type", "ifb"]
 
 
-def test_former_values_come_back() -> None:
-    """What had a value has it again, the last one first."""
+def test_former_values_are_restored() -> None:
+    """What had a value has it again, the last change first."""
     link, forward = Knob("link", "", "eth0"), Knob("sysctl", "", "net.ipv4.ip_forward")
     before: dict[Knob, Setting] = {link: Link(True, 1500, 65535), forward: Sysctl("0")}
 
@@ -80,7 +80,7 @@ def test_former_values_come_back() -> None:
 
 
 def test_what_the_tools_cannot_do_is_remarked() -> None:
-    """Namespaces without a name, a table that goes with its process, and a u32 without a key."""
+    """Namespaces without a name, a table that belongs to its process, and a u32 without a key."""
     changes = [
         (Knob("namespace", "", "router"), Namespace()),
         (Knob("masquerade", "", "100.64.0.2"), Masquerade()),

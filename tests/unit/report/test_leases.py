@@ -1,4 +1,4 @@
-"""What status says of every lease there can be, and that what it prints can be fed back."""
+"""What `chaoskit status` shows of every lease, and that its JSON can be injected again."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def state(tmp_path: Path, *leases: Lease, owes: bool = True) -> Path:
 
 
 def shown(outlook: StatusReport, width: int = 100) -> str:
-    """What is on the screen, every line of it within the screen."""
+    """What is on the screen, every line of it within the width."""
     screen = io.StringIO()
     render(outlook, Console(file=screen, width=width, force_terminal=False))
     text = screen.getvalue()
@@ -97,10 +97,10 @@ CASES = [
 
 
 @pytest.mark.parametrize(("change", "owes", "expected", "sentence"), CASES)
-def test_each_state_of_a_lease_is_told(
+def test_each_state_of_a_lease(
     tmp_path: Path, change: dict[str, Any], owes: bool, expected: str, sentence: str
 ) -> None:
-    """Who lives, what is owed and where it was made decide what is said of it, and what to type."""
+    """Living processes, changes to restore and the place of origin decide the state, and what to type."""
     places = [state(tmp_path, replace(LEASE, **change), owes=owes)]
 
     outlook = read_status(places, HERE, NOW)
@@ -111,8 +111,8 @@ def test_each_state_of_a_lease_is_told(
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_all_there_is_to_know_is_on_the_screen(tmp_path: Path, width: int) -> None:
-    """Whom it hits, which addresses these are, what it does now, since when, until when, by whom."""
+def test_everything_about_a_lease_is_on_the_screen(tmp_path: Path, width: int) -> None:
+    """The matched traffic, its addresses, the effects, since when, until when, by whom."""
     text = shown(read_status([state(tmp_path, LEASE)], HERE, NOW), width)
 
     for words in (
@@ -124,7 +124,7 @@ def test_all_there_is_to_know_is_on_the_screen(tmp_path: Path, width: int) -> No
         assert words in text
 
 
-def test_nothing_is_one_sentence(tmp_path: Path) -> None:
+def test_no_lease_is_one_sentence(tmp_path: Path) -> None:
     """A machine where nothing is in force says so, and its JSON has no leases."""
     outlook = read_status([tmp_path], HERE, NOW)
 
@@ -132,7 +132,7 @@ def test_nothing_is_one_sentence(tmp_path: Path) -> None:
     assert json.loads(as_json(outlook))["leases"] == []
 
 
-def test_what_is_printed_can_be_injected_again(tmp_path: Path) -> None:
+def test_the_json_can_be_injected_again(tmp_path: Path) -> None:
     """The JSON of one lease is read as the injection that it was made from."""
     path = tmp_path / "status.json"
 
@@ -141,8 +141,8 @@ def test_what_is_printed_can_be_injected_again(tmp_path: Path) -> None:
     assert load_injection(path) == Injection.model_validate(WORDS)
 
 
-def test_one_lease_can_be_asked_for(tmp_path: Path) -> None:
-    """By its id; and one that is not there is refused with what to type."""
+def test_a_single_lease_can_be_selected(tmp_path: Path) -> None:
+    """By its id; a missing one is refused with what to type."""
     places = [state(tmp_path, LEASE, replace(LEASE, id="another"))]
 
     assert [each.lease.id for each in read_status(places, HERE, NOW, "another").leases] == ["another"]
@@ -150,17 +150,16 @@ def test_one_lease_can_be_asked_for(tmp_path: Path) -> None:
         read_status(places, HERE, NOW, "third")
 
 
-def test_a_run_is_told_by_its_filters(tmp_path: Path) -> None:
-    """What no inject can repeat shows what it hits by its journal, and has no injection to feed back."""
+def test_a_run_is_described_by_its_filters(tmp_path: Path) -> None:
+    """The matched traffic of a lease without an injection is read from its journal."""
     outlook = read_status([state(tmp_path, replace(LEASE, words={"experiment": "loss"}))], HERE, NOW)
 
     assert "192.0.2.7/32 at port 443" in shown(outlook)
     assert json.loads(as_json(outlook))["leases"][0]["injection"] is None
 
 
-def test_a_clamp_is_told_and_can_be_injected_again(tmp_path: Path) -> None:
-    """Whom it hits, by the addresses that the name stood for; how long segments may be: as the journal has it, and
-    before that as was asked; and its words once more."""
+def test_a_clamp_is_shown_and_can_be_injected_again(tmp_path: Path) -> None:
+    """The matched traffic with the addresses of its names; the MSS: from the journal, and before that as requested."""
     words = {"to": WORDS["to"], "mss-clamp": 1360, "for": "60s"}
     lease = replace(LEASE, words=words)
     places = [state(tmp_path / "state", lease, owes=False)]
@@ -180,8 +179,8 @@ def test_a_clamp_is_told_and_can_be_injected_again(tmp_path: Path) -> None:
     assert load_injection(path) == Injection.model_validate(words)
 
 
-def test_what_is_lost_for_its_size_is_told(tmp_path: Path) -> None:
-    """Beside what the direction does besides: as the journal has it, and before that as was asked."""
+def test_size_drops_are_shown(tmp_path: Path) -> None:
+    """Beside the other effects of the direction: from the journal, and before that as requested."""
     words = {"to": WORDS["to"], "up": "delay 10ms", "size-drop-up": 1400, "size-drop-down": 1300, "for": "60s"}
     lease = replace(LEASE, words=words)
     places = [state(tmp_path / "state", lease, owes=False)]
@@ -198,7 +197,7 @@ def test_what_is_lost_for_its_size_is_told(tmp_path: Path) -> None:
     assert told["up"] == "delay 10ms; longer than 1350 bytes: dropped"
 
 
-def test_a_lease_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_an_unreadable_lease_is_shown(tmp_path: Path) -> None:
     """A torn lease is a sentence, and hides no other."""
     state(tmp_path, LEASE)
     torn = tmp_path / "leases" / "torn"
@@ -211,8 +210,8 @@ def test_a_lease_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     assert "is torn or was edited: chaoskit restore torn" in text
 
 
-def test_what_others_wrote_cannot_move_the_cursor(tmp_path: Path) -> None:
-    """Escapes and markup in a command or a name are shown, not obeyed; the JSON stays readable."""
+def test_text_of_others_is_escaped(tmp_path: Path) -> None:
+    """Escapes and markup in a command or a name are harmless; the JSON stays readable."""
     words = "inject '\x1b[2J[bold]\x7f\udce9\U0001f600'"
     outlook = read_status([state(tmp_path, replace(LEASE, command=words, by="[red]a"))], HERE, NOW)
     path = tmp_path / "status.json"
@@ -224,8 +223,9 @@ def test_what_others_wrote_cannot_move_the_cursor(tmp_path: Path) -> None:
     assert load_injection(path).for_ == 60 * SECOND
 
 
-def test_what_is_owed_and_what_was_left_is_listed(tmp_path: Path) -> None:
-    """With a dead guard, what is owed is named, filters by their number, and why something could not be put back."""
+def test_changes_to_restore_and_leftovers_are_listed(tmp_path: Path) -> None:
+    """With a dead watchdog, the changes to restore, filters by their number, and why something could not be
+    restored."""
     places = [state(tmp_path, replace(LEASE, guard=GONE))]
     Leases(tmp_path).note_leftovers(LEASE.id, ["ifb chaos-down: busy"])
 
@@ -235,8 +235,8 @@ def test_what_is_owed_and_what_was_left_is_listed(tmp_path: Path) -> None:
     assert "ifb chaos-down: busy" in text
 
 
-def test_what_no_lease_knows_is_found() -> None:
-    """What bears our names is told when no lease here has it in its books, and only then."""
+def test_knobs_without_a_lease_are_found() -> None:
+    """A knob with chaoskit's name is unowned when no lease here has it in its journal, and only then."""
     ours = [knob for knob, _ in CHANGES]
     known = LeaseStatus(
         LEASE, "not restored", debts=tuple(Debt(knob, None, setting, True) for knob, setting in CHANGES)
@@ -247,16 +247,16 @@ def test_what_no_lease_knows_is_found() -> None:
     assert unowned_knobs(ours, StatusReport((replace(known, state="from another boot"),))) == tuple(ours)
 
 
-def test_strays_and_a_holder_are_told() -> None:
-    """What has no lease, and who is at work with a lease that we cannot see, are a sentence each."""
+def test_unowned_knobs_and_the_holder_are_shown() -> None:
+    """Knobs without a lease, and the process that holds the lock with an unreadable lease, are a sentence each."""
     text = shown(StatusReport((), (), (Knob("ifb", "", "chaos-up"),), "process 7 (chaoskit run x)"), 200)
 
     assert "ifb chaos-up; sudo chaoskit restore" in text
     assert "Active in this network namespace: process 7 (chaoskit run x)" in text
 
 
-def test_everybody_sees_roots_leases() -> None:
-    """A user's status looks at root's leases too, unless told where to look."""
+def test_every_user_sees_roots_leases() -> None:
+    """A user's status reads root's leases too, unless the state folder is given."""
     assert state_folders({"HOME": "/home/a"}, 1000) == (
         Path("/home/a/.local/state/chaoskit"),
         Path("/var/lib/chaoskit"),
