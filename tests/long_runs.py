@@ -1,4 +1,4 @@
-"""Run directories with very many tokens, and what their analysis costs."""
+"""Writes run directories with very many tokens, and measures what their analysis costs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ print(json.dumps({"tokens": tokens, "seconds": (clock.now() - begun) / 1e9, "mem
 
 @dataclass(frozen=True)
 class Cost:
-    """Of an analysis in a process of its own: `memory` at its peak, `idle` before it had read anything, in bytes."""
+    """The cost of an analysis in another process: peak `memory`, and `idle` before it reads anything, in bytes."""
 
     tokens: int
     seconds: float

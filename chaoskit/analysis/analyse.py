@@ -1,4 +1,4 @@
-"""Computes the result of a run directory: reads its files, then calls pure functions for every number."""
+"""Computes the result of a run directory: reads its files, calls pure functions for all metrics."""
 
 from __future__ import annotations
 

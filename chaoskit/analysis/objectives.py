@@ -1,4 +1,4 @@
-"""Evaluates objectives: met or broken only when the whole 95 % interval lies on one side of the bound.
+"""Evaluates objectives: decided only when the whole 95 % interval lies on one side of the bound.
 
 Rules: an objective is undecided where its phase's fault was not achieved as requested, or where the client was
 overloaded. An undecided objective says how many streams would have decided it.

@@ -1,4 +1,4 @@
-"""Renders a result on a terminal: metrics, objectives, the attribution of stalls, faults, and the verdict.
+"""Renders a result on a terminal: metrics, objectives, stalls, faults, and the verdict.
 
 The last line is the verdict: it stands above the next prompt. Colour only repeats what a word says.
 """

@@ -1,4 +1,4 @@
-"""Shows the progress of a run from its records: one line that is redrawn, or plain lines at intervals.
+"""Shows the progress of a run from its records: a line that is redrawn, or plain lines.
 
 Rules: only the run directory is read; its stamps are those of the kernel under test, so they are compared with each
 other and never with this process's clock. An empty directory is a kernel that is still starting.

@@ -1,4 +1,4 @@
-"""Builds the table of metrics: the reference phase beside the others, with changes and their significance."""
+"""Builds the table of metrics: the reference phase beside the others, with their changes."""
 
 from __future__ import annotations
 

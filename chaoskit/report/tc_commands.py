@@ -1,4 +1,4 @@
-"""Writes a netem qdisc or a filter as arguments of tc(8) that make the kernel's settings identical, bit for bit.
+"""Writes a netem qdisc or a filter as arguments of tc(8) that give identical kernel settings.
 
 Rule: what iproute2 6.1 cannot express is left out and named in a remark, never approximated.
 Source: iproute2, tc/q_netem.c and lib/utils.c, whose numbers are doubles, rounded to the nearest u32.

@@ -1,4 +1,4 @@
-"""Computes what passed each qdisc, filter, link and the router in each phase: the differences of their counters.
+"""Computes what passed each qdisc, filter, link and the router in each phase, from their counters.
 
 The drain belongs to the last phase; what passed between two phases, or two rounds of one, belongs to none.
 """

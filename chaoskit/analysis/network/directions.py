@@ -1,4 +1,4 @@
-"""Selects what one direction of the network did in one phase: its senders, retransmissions and deliveries.
+"""Selects the senders, retransmissions and deliveries of one direction in one phase.
 
 Rules: a retransmission run is attributed to a phase as a gap is, and only its samples until the end of that phase
 count. A sender that continued with segments of the same size by then has recovered from a loss, every other one is

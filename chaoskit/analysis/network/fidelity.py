@@ -1,4 +1,4 @@
-"""Checks whether faults were achieved as requested: the plan's promises against the kernel's counters.
+"""Checks whether faults were achieved as requested, by the kernel's counters and handshakes.
 
 | promise    | compared with                                      | tolerance                                   |
 |------------|----------------------------------------------------|---------------------------------------------|

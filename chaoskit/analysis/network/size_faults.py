@@ -1,4 +1,4 @@
-"""Checks whether faults by packet size were achieved: each phase's knobs against counters and sockets.
+"""Checks whether faults by packet size were achieved, by counters and sockets.
 
 | fault                     | compared with                                                                           |
 |---------------------------|-----------------------------------------------------------------------------------------|
@@ -67,7 +67,7 @@ class _Connection:
 
 @dataclass(frozen=True)
 class _Phase:
-    """What is known of all passages of a phase; `router_deltas` is None when nobody counted."""
+    """The counters and connections of all rounds of a phase; `router` is None without router counters."""
 
     name: str
     plan: Plan

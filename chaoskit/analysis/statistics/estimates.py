@@ -1,4 +1,4 @@
-"""Estimates one metric of one phase: its value, its 95 % interval, and the resamples that comparisons use.
+"""Estimates one metric of one phase: its value, its 95 % interval and its resamples.
 
 Values are in base units: ns, shares of 1, numbers per minute or second.
 """

@@ -1,4 +1,4 @@
-"""Computes quantiles by nearest rank, which need no arithmetic between values: "never" may be among them.
+"""Computes quantiles by nearest rank: without arithmetic between values, so that "never" can be one.
 
 The q-th percentile of n sorted values is the one of rank ceil(q n / 100) (numpy's `inverted_cdf`). Under 20
 values that is the maximum for p95, under 100 for p99, under 10 for p90: shown as such, and marked.
