@@ -1,4 +1,4 @@
-"""Run directories damaged by crashes, disks and people: from a good one and a seed, always the same damage.
+"""Damages run directories as crashes, disks and people do: the same seed makes the same damage.
 
 One to three files are damaged, each in one of the ways below.
 """

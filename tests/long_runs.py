@@ -1,4 +1,4 @@
-"""Run directories with very many tokens, and what their analysis costs."""
+"""Writes run directories with very many tokens, and measures what their analysis costs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def memory():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 idle, begun = memory(), clock.now()
-tokens = analyse(Path(sys.argv[1])).whole.tokens
+tokens = analyse(Path(sys.argv[1])).overall.tokens
 seconds, cpu = (clock.now() - begun) / 1e9, clock.cpu() / 1e9
 print(json.dumps({"tokens": tokens, "seconds": seconds, "cpu": cpu, "memory": memory(), "idle": idle}))
 """
@@ -37,7 +37,7 @@ print(json.dumps({"tokens": tokens, "seconds": seconds, "cpu": cpu, "memory": me
 
 @dataclass(frozen=True)
 class Cost:
-    """Of an analysis in a process of its own: `memory` at its peak, `idle` before it had read anything, in bytes."""
+    """The cost of an analysis in another process: peak `memory`, and `idle` before it reads anything, in bytes."""
 
     tokens: int
     seconds: float
@@ -47,7 +47,7 @@ class Cost:
 
 
 def analysed(run: Path) -> Cost:
-    """What it costs to understand this run."""
+    """The cost of an analysis of this run."""
     told = subprocess.run([sys.executable, "-c", _COST, str(run)], capture_output=True, text=True, check=True).stdout
     return Cost(**json.loads(told))
 

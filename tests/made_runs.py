@@ -1,4 +1,4 @@
-"""Run directories made by hand: every stamp is chosen, so that every number can be worked out on paper.
+"""Builds run directories by hand: every stamp is chosen, so that every metric can be computed by hand.
 
 Times are milliseconds after `START`; the records hold ns, as real ones do.
 """
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from chaoskit.analysis.streams.assemble import Streams, streams
-from chaoskit.analysis.streams.columns import signs_of, tokens_of
+from chaoskit.analysis.streams.assemble import Streams, assemble_streams
+from chaoskit.analysis.streams.columns import signs_of_life, token_columns
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
 from chaoskit.probe.keepalives import Runs
@@ -63,13 +63,13 @@ def plan(
 
 
 def ns(ms: float) -> int:
-    """The stamp of this moment."""
+    """The stamp of this time."""
     return START + round(ms * MS)
 
 
 @dataclass
 class Made:
-    """A run in the making."""
+    """Builds a run record by record."""
 
     plan: Plan | None = field(default_factory=plan)
     records: list[Record] = field(default_factory=list)
@@ -121,11 +121,11 @@ class Made:
 
     @staticmethod
     def read(stream: int, read: int, at: float, late: float = 0, **event: int) -> Read:
-        """One read of one token, which we had `late` after the kernel; stamps of the event in ns."""
+        """One read of one token, which the probe had `late` ms after the kernel; stamps of the event in ns."""
         return Read(stream, read, ns(at), ns(at + late), 100, (Event("content", **event),))
 
     def many(self, begin: float, end: float, every: float, ttft: float = 100, pace: float = 20) -> Made:
-        """Complete streams of five tokens, one every so often."""
+        """Complete streams of five tokens, one every `every` ms."""
         at = begin
         while at < end:
             self.stream(at, [at + ttft + pace * token for token in range(5)])
@@ -133,7 +133,7 @@ class Made:
         return self
 
     def counters(self, phase: str, packets: int, drops: int, begin: float, end: float, qlen: int = 0) -> Made:
-        """Two looks at the shaped queue, between which so many packets left and so many were dropped."""
+        """Two samples of the shaped queue, between which so many packets left and so many were dropped."""
         place, name = "router", "to-client"
         self.records += [
             Counters(ns(begin), place, name, phase, 0, 7, 700, 1, 0, 0, 0),
@@ -174,16 +174,16 @@ class Made:
         return [*found, *runs.flush()]
 
     def streams(self) -> Streams:
-        """What the analysis makes of the records."""
-        told = self.written()
-        return streams(
-            (record for record in told if isinstance(record, Request)),
-            tokens_of(record for record in told if isinstance(record, Read)),
-            signs_of(record for record in told if isinstance(record, Signs)),
+        """The streams that the analysis assembles from the records."""
+        records = self.written()
+        return assemble_streams(
+            (record for record in records if isinstance(record, Request)),
+            token_columns(record for record in records if isinstance(record, Read)),
+            signs_of_life(record for record in records if isinstance(record, Signs)),
         )
 
     def write(self, run: Path) -> Path:
-        """As a run directory."""
+        """Write it as a run directory."""
         run.mkdir(parents=True, exist_ok=True)
         if self.plan is not None:
             (run / "plan.json").write_text(self.plan.model_dump_json())

@@ -1,4 +1,4 @@
-"""Sockets made by hand: what TCP_INFO says in every kind of trouble, and the findings that come of it."""
+"""Builds TCP_INFO samples by hand for every kind of path MTU trouble, and returns the findings."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from made_runs import Made, ns
 from chaoskit.analysis.load import RawRecords
 from chaoskit.analysis.network.path_mtu import path_mtu
 from chaoskit.analysis.result import Direction, PathMtu
-from chaoskit.analysis.streams.assemble import streams
-from chaoskit.analysis.streams.columns import signs_of, tokens_of
-from chaoskit.analysis.streams.timeline import timeline
+from chaoskit.analysis.streams.assemble import assemble_streams
+from chaoskit.analysis.streams.columns import signs_of_life, token_columns
+from chaoskit.analysis.streams.timeline import build_timeline
 from chaoskit.plan.model import Plan
 from chaoskit.records.model import Completion, Phase, Read, Request, Served, Signs, TcpInfo, Unacked
 
@@ -22,25 +22,25 @@ AT = 11_000  # in the phase "narrow", which is from 10 to 20 s
 
 
 def seen(**more: int) -> Fields:
-    """TCP_INFO of a connection that has just been made, but for these."""
+    """TCP_INFO of a new connection, with these fields changed."""
     return {**FRESH, "total_retrans": 0, "unacked": 0, "bytes_received": 0, **more}
 
 
 def stuck(again: int, **more: int) -> Fields:
-    """Right after the retransmission of that number: five full segments are lost, a short one behind them passed."""
+    """TCP_INFO after this many retransmissions: five full segments are lost, a short one behind them passed."""
     outstanding = {"unacked": 6, "sacked": 1, "lost": 5, "retransmits": again, "rto": RTO * 1000 << again}
     sent = {"bytes_sent": 7800 + 1448 * again, "bytes_retrans": 1448 * again, "last_data_sent": 0}
     return seen(**{**outstanding, **sent, "total_retrans": again, "delivered": 3, **more})
 
 
 def vain(again: int) -> int:
-    """When that retransmission is sent, ms after the first sending."""
+    """When this retransmission is sent, ms after the first transmission."""
     return RTO * (2**again - 1)
 
 
 @dataclass
 class Run:
-    """Records in the making. Ten seconds each of baseline, narrow (with a fault) and recovery."""
+    """Builds records. Ten seconds each of baseline, narrow (with a fault) and recovery."""
 
     requests: list[Request] = field(default_factory=list)
     infos: list[TcpInfo] = field(default_factory=list)
@@ -53,8 +53,8 @@ class Run:
     def ask(
         self, at: float, *looks: tuple[float, Fields], completion: Completion = "complete", first: Fields | None = None
     ) -> int:
-        """A stream on a connection of its own that begins then; its client's socket so long after that, the last
-        time at its end."""
+        """A stream on a new connection that begins at `at`; samples of the client's socket at these times after it, the
+        last one at its end."""
         number = len(self.requests)
         end = at + (looks[-1][0] if looks else 100)
         made = Made()
@@ -66,13 +66,13 @@ class Run:
         return number
 
     def serve(self, stream: int, at: float, *looks: tuple[float, Fields], first: Fields | None = None) -> None:
-        """The server's socket of that stream: when the request was there, and then."""
+        """The server's socket of this stream: when the request arrived, and at these times after `at`."""
         first = first or seen(bytes_acked=0)
         self.served.append(Served(stream, ns(at), ns(at), ns(at), 5, 5, 0, "sent", first, first))
         self.unacked += [Unacked(stream, ns(at + after), shown) for after, shown in looks]
 
     def found(self) -> dict[str, list[PathMtu]]:
-        """The findings of the phases that have some."""
+        """The findings by phase, without phases that have none."""
         phases = [
             Phase(name, 0, ("narrow",) if name == "narrow" else (), ns(at), ns(at), ns(at + 10_000))
             for name, at in (("baseline", 0), ("narrow", 10_000), ("recovery", 20_000))
@@ -80,12 +80,12 @@ class Run:
         raw = RawRecords(
             plan=self.plan,
             machine={},
-            doubts=(),
-            how="finished",
+            warnings=(),
+            status="finished",
             detail="",
             phases=phases,
             requests=self.requests,
-            streams=streams(self.requests, tokens_of(self.reads), signs_of(self.signs)),
+            streams=assemble_streams(self.requests, token_columns(self.reads), signs_of_life(self.signs)),
             infos=self.infos,
             vitals=[],
             served=self.served,
@@ -93,12 +93,12 @@ class Run:
             counters=[],
             hops=[],
         )
-        found = path_mtu(raw, timeline(phases, ns(30_000)))
+        found = path_mtu(raw, build_timeline(phases, ns(30_000)))
         return {name: list(those) for name, those in found.items() if those}
 
 
 def hold(run: Run, direction: Direction, at: float, *agains: int, **more: int) -> int:
-    """A stream that is stuck there on its way up or down, seen at these retransmissions."""
+    """A stream that is stuck upstream or downstream, sampled at these retransmissions."""
     looks = [(vain(again), stuck(again, **more)) for again in agains]
     if direction == "up":
         return run.ask(at, *looks, completion="first_token_timeout")

@@ -1,1 +1,1 @@
-"""From raw records to a result: pure functions, repeatable on another machine, years later."""
+"""Computes a result from a run's raw records: pure functions, repeatable on any machine at any time."""

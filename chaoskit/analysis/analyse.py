@@ -1,4 +1,4 @@
-"""From a run directory to a result. Reads files and does nothing else; all numbers come from pure functions."""
+"""Computes the result of a run directory: reads its files, calls pure functions for all metrics."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit import __version__
-from chaoskit.analysis.conclusion import doubts, explained, outcome, warnings
+from chaoskit.analysis.conclusion import outcome, undecided_reasons, warnings, with_path_mtu_cause
 from chaoskit.analysis.health import health
-from chaoskit.analysis.load import RawRecords, load
-from chaoskit.analysis.network.attribution import Traces, blame, disordered
+from chaoskit.analysis.load import RawRecords, load_records
+from chaoskit.analysis.network.attribution import StreamEvidence, attribute_stalls, out_of_order_streams
 from chaoskit.analysis.network.fidelity import fidelity
 from chaoskit.analysis.network.path_mtu import path_mtu
-from chaoskit.analysis.objectives import judge
+from chaoskit.analysis.objectives import evaluate
 from chaoskit.analysis.result import Bucket, PhaseResult, Result, Round
 from chaoskit.analysis.statistics.comparison import compare
 from chaoskit.analysis.statistics.estimates import Estimates
 from chaoskit.analysis.statistics.metrics import metrics
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.analysis.streams.buckets import bucket_seconds, buckets
-from chaoskit.analysis.streams.goodput import good
-from chaoskit.analysis.streams.phase_samples import SECOND, WHOLE, PhaseSamples, home, parts
-from chaoskit.analysis.streams.timeline import Timeline, single, timeline
+from chaoskit.analysis.streams.goodput import good_streams
+from chaoskit.analysis.streams.phase_samples import SECOND, WHOLE_RUN, PhaseSamples, phase_samples, span_of_stream
+from chaoskit.analysis.streams.timeline import Timeline, build_timeline, single_phase
 from chaoskit.faults.tc_format import format_setting
 from chaoskit.folder import display_path
 from chaoskit.plan.model import Plan
@@ -31,12 +31,12 @@ from chaoskit.spec.experiment import Workload
 from chaoskit.spec.objectives import Objective
 from chaoskit.topology.display_names import display_name
 
-ALONE = "run"  # the one phase of a run without a plan
+SINGLE_PHASE = "run"  # the one phase of a run without a plan
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a run was to show: from its plan, or for a bare probe from whoever asks."""
+class RunSpec:
+    """What a run is judged by: from its plan, or for a probe without a plan from the command line."""
 
     objectives: tuple[Objective, ...] = ()
     workload: Workload | None = None
@@ -44,58 +44,60 @@ class Asked:
     question: str = ""
     target: str = ""
     seed: int = 0
-    reference: str = ALONE
+    reference: str = SINGLE_PHASE
 
 
-def analyse(run: Path, asked: Asked | None = None) -> Result:
-    """The result of the run in this directory. `asked` stands in for a plan where there is none.
+def analyse(run: Path, spec: RunSpec | None = None) -> Result:
+    """The result of the run in this directory. `spec` is used where the run has no plan.
 
-    Raises SpecError when this is no run directory, or when it holds something that is no record.
+    Raises SpecError when this is no run directory, or when a file in it is not a valid record.
     """
-    raw = load(run)
-    return understand(raw, run, _asked(raw.plan) if raw.plan else asked or Asked())
+    raw = load_records(run)
+    return analyse_records(raw, run, _spec_of(raw.plan) if raw.plan else spec or RunSpec())
 
 
-def understand(raw: RawRecords, run: Path, asked: Asked) -> Result:
+def analyse_records(raw: RawRecords, run: Path, spec: RunSpec) -> Result:
     """The same for records that have been read. `run` is only named in the result."""
-    found = raw.streams
-    course = _timeline(raw)
-    by_name = parts(found, course)
-    intended = _intended(raw, found.each, asked.workload)
-    passed = good(found.each, asked.objectives, lambda stream: home(stream, course).name, intended)
-    estimates = Estimates(asked.seed, passed, intended)
-    achieved = tuple(fidelity(raw.plan, course, raw)) if raw.plan else ()
-    own = health(found, raw.vitals)
-    doubted = doubts(raw, found.each, achieved, own)
-    verdicts = tuple(judge(objective, by_name, estimates, doubted) for objective in asked.objectives)
-    phases = tuple(_phases(raw, course, by_name, estimates, buckets(found, course)))
-    verdicts = tuple(explained(*pair, phases) for pair in zip(verdicts, asked.objectives, strict=True))
+    streams = raw.streams
+    run_timeline = _timeline(raw)
+    samples = phase_samples(streams, run_timeline)
+    intended = _intended(raw, streams.ended, spec.workload)
+    good = good_streams(
+        streams.ended, spec.objectives, lambda stream: span_of_stream(stream, run_timeline).name, intended
+    )
+    estimates = Estimates(spec.seed, good, intended)
+    checks = tuple(fidelity(raw.plan, run_timeline, raw)) if raw.plan else ()
+    client_health = health(streams, raw.vitals)
+    reasons = undecided_reasons(raw, streams.ended, checks, client_health)
+    verdicts = tuple(evaluate(objective, samples, estimates, reasons) for objective in spec.objectives)
+    phases = tuple(_phases(raw, run_timeline, samples, estimates, buckets(streams, run_timeline)))
+    verdicts = tuple(with_path_mtu_cause(*pair, phases) for pair in zip(verdicts, spec.objectives, strict=True))
     return Result(
         chaoskit=__version__,
-        name=asked.name,
-        question=asked.question,
-        target=asked.target,
-        seed=asked.seed,
+        name=spec.name,
+        question=spec.question,
+        target=spec.target,
+        seed=spec.seed,
         run=str(display_path(run)),
         clock=raw.machine.get("clock", ""),
         kernel=raw.machine.get("kernel", ""),
-        origin=course.begin,
-        seconds=max(0, raw.last - course.begin) / SECOND,
-        outcome=outcome(raw, found.each, verdicts, doubted),
-        reference=asked.reference,
-        whole=metrics(by_name[WHOLE], estimates),
+        origin=run_timeline.begin,
+        seconds=max(0, raw.last_stamp - run_timeline.begin) / SECOND,
+        outcome=outcome(raw, streams.ended, verdicts, reasons),
+        reference=spec.reference,
+        overall=metrics(samples[WHOLE_RUN], estimates),
         phases=phases,
-        bucket_s=bucket_seconds(course),
-        comparisons=tuple(compare(by_name, asked.reference, estimates)),
+        bucket_s=bucket_seconds(run_timeline),
+        comparisons=tuple(compare(samples, spec.reference, estimates)),
         objectives=verdicts,
-        fidelity=achieved,
-        health=own,
-        warnings=(*raw.doubts, *warnings(raw.plan, found.each, own, phases)),
+        fidelity=checks,
+        health=client_health,
+        warnings=(*raw.warnings, *warnings(raw.plan, streams.ended, client_health, phases)),
     )
 
 
-def _asked(plan: Plan) -> Asked:
-    return Asked(
+def _spec_of(plan: Plan) -> RunSpec:
+    return RunSpec(
         objectives=plan.objectives,
         workload=plan.workload,
         name=plan.name,
@@ -108,55 +110,55 @@ def _asked(plan: Plan) -> Asked:
 
 def _timeline(raw: RawRecords) -> Timeline:
     if raw.phases:
-        return timeline(raw.phases, raw.last)
+        return build_timeline(raw.phases, raw.last_stamp)
     if not raw.requests:
         return Timeline(())
-    return single(ALONE, min(request.scheduled for request in raw.requests), raw.last)
+    return single_phase(SINGLE_PHASE, min(request.scheduled for request in raw.requests), raw.last_stamp)
 
 
-def _intended(raw: RawRecords, found: Sequence[Stream], workload: Workload | None) -> dict[int, int]:
-    """How many tokens the reference server meant to send; to streams it never saw, what was asked of it."""
-    told = {served.stream: served.intended for served in raw.served if served.stream is not None}
+def _intended(raw: RawRecords, streams: Sequence[Stream], workload: Workload | None) -> dict[int, int]:
+    """How many tokens the reference server meant to send; for streams that it never saw, the requested number."""
+    stamped = {served.stream: served.intended for served in raw.served if served.stream is not None}
     if not raw.served or workload is None:
-        return told
-    return {stream.number: workload.output_tokens for stream in found} | told
+        return stamped
+    return {stream.number: workload.output_tokens for stream in streams} | stamped
 
 
 def _phases(
     raw: RawRecords,
-    course: Timeline,
-    by_name: Mapping[str, PhaseSamples],
+    run_timeline: Timeline,
+    samples: Mapping[str, PhaseSamples],
     estimates: Estimates,
-    stretches: Mapping[str, tuple[Bucket, ...]],
+    phase_buckets: Mapping[str, tuple[Bucket, ...]],
 ) -> Iterator[PhaseResult]:
-    traces = Traces(_went_on(raw), disordered(raw.infos))
-    full_segments = path_mtu(raw, course)
-    for name in course.names:
-        part = by_name[name]
-        spans = [span for span in course.spans if span.name == name]
+    evidence = StreamEvidence(_server_kept_sending(raw), out_of_order_streams(raw.infos))
+    full_segments = path_mtu(raw, run_timeline)
+    for name in run_timeline.names:
+        sample = samples[name]
+        spans = [span for span in run_timeline.spans if span.name == name]
         yield PhaseResult(
             name=name,
             faults=spans[0].faults,
-            asked=_settings(raw.plan, name),
-            seconds=part.seconds,
+            settings=_settings(raw.plan, name),
+            seconds=sample.seconds,
             rounds=tuple(
                 Round(
                     number=span.round,
-                    begin_s=(span.begin - course.begin) / SECOND,
-                    ready_s=(span.ready - course.begin) / SECOND,
-                    end_s=(span.end - course.begin) / SECOND,
+                    begin_s=(span.begin - run_timeline.begin) / SECOND,
+                    ready_s=(span.ready - run_timeline.begin) / SECOND,
+                    end_s=(span.end - run_timeline.begin) / SECOND,
                 )
                 for span in spans
             ),
-            metrics=metrics(part, estimates),
-            blame=blame(part.gaps, traces),
-            timeline=stretches[name],
+            metrics=metrics(sample, estimates),
+            stall_attribution=attribute_stalls(sample.gaps, evidence),
+            timeline=phase_buckets[name],
             path_mtu=full_segments[name],
         )
 
 
-def _went_on(raw: RawRecords) -> frozenset[int]:
-    """The streams to which the server sent more than arrived."""
+def _server_kept_sending(raw: RawRecords) -> frozenset[int]:
+    """The streams for which the server sent more than arrived."""
     arrived = {request.stream: request.tokens for request in raw.requests}
     return frozenset(
         served.stream for served in raw.served if served.stream in arrived and served.sent > arrived[served.stream]
@@ -164,11 +166,11 @@ def _went_on(raw: RawRecords) -> frozenset[int]:
 
 
 def _settings(plan: Plan | None, name: str) -> tuple[str, ...]:
-    """What this phase sets, knob by knob, in tc's words."""
+    """What this phase sets, knob by knob, in tc's notation."""
     phase = next((phase for phase in plan.phases if phase.name == name), None) if plan else None
     if phase is None:
         return ()
-    told = (
+    lines = (
         f"{display_name(change.knob)}: {format_setting(change.setting)}" for change in phase.changes if change.setting
     )
-    return tuple(dict.fromkeys(told))
+    return tuple(dict.fromkeys(lines))

@@ -1,18 +1,27 @@
-"""Numbers as people read them: few digits, a unit, `never` for what did not come."""
+"""Formats numbers for people: three digits, a unit, `never` for what did not arrive."""
 
 from __future__ import annotations
 
 import math
 
-from chaoskit.analysis.result import Unit
+from chaoskit.analysis.result import FidelityKind, Unit
 
-MISSING = "–"
+NO_VALUE = "–"
+FIDELITY_LABELS: dict[FidelityKind, str] = {
+    "loss": "loss",
+    "round-trip": "round trip",
+    "oversized": "oversized",
+    "icmp-sent": "ICMP sent",
+    "icmp-lost": "ICMP lost",
+    "mss": "MSS",
+    "mtu": "MTU",
+}
 
 
-def said(value: float | None, unit: Unit) -> str:
+def format_value(value: float | None, unit: Unit) -> str:
     """One number with its unit: `1.31 s`, `2.4 %`, `never`; a dash for a missing one."""
     if value is None:
-        return MISSING
+        return NO_VALUE
     if math.isinf(value):
         return "never" if unit == "ms" else "∞"
     match unit:
@@ -32,16 +41,16 @@ def said(value: float | None, unit: Unit) -> str:
             return f"{value:.0f} bytes"
 
 
-def between(low: float | None, high: float | None, unit: Unit) -> str:
+def format_interval(low: float | None, high: float | None, unit: Unit) -> str:
     """An interval: `0.98–1.6 s`, `at least 0.98 s` where it has no upper end."""
-    open_low, open_high = low is None or math.isinf(low), high is None or math.isinf(high)
-    if open_high and (open_low or low == 0):
+    low_is_open, high_is_open = low is None or math.isinf(low), high is None or math.isinf(high)
+    if high_is_open and (low_is_open or low == 0):
         return "anything"
-    if open_high:
-        return f"at least {said(low, unit)}"
-    if open_low:
-        return f"at most {said(high, unit)}"
-    first, last = said(low, unit), said(high, unit)
+    if high_is_open:
+        return f"at least {format_value(low, unit)}"
+    if low_is_open:
+        return f"at most {format_value(high, unit)}"
+    first, last = format_value(low, unit), format_value(high, unit)
     name = last.lstrip("-0123456789.")
     if first.lstrip("-0123456789.") == name:
         first = first.removesuffix(name)

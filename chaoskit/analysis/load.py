@@ -1,4 +1,4 @@
-"""Everything that a run directory holds, read once. What is not there is empty: a run may have been killed."""
+"""Loads every record of a run directory once. A missing file is empty: the run may have been killed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from os.path import lexists
 from pathlib import Path
 from typing import get_args
 
-from chaoskit.analysis.result import How
-from chaoskit.analysis.streams.assemble import Streams, streams
+from chaoskit.analysis.result import RunStatus
+from chaoskit.analysis.streams.assemble import Streams, assemble_streams
 from chaoskit.analysis.streams.columns import read_signs, read_tokens
 from chaoskit.analysis.streams.timeline import DRAIN
 from chaoskit.errors import SpecError
@@ -19,26 +19,26 @@ from chaoskit.records.jsonl import FILES, numbered, read
 from chaoskit.records.model import Counters, Hop, Phase, Request, Served, TcpInfo, Unacked, Vitals
 from chaoskit.records.untrusted_files import damaged, document, excerpt, parsed
 
-FIELDS = (
+TCP_INFO_FIELDS = (
     *("advmss", "bytes_acked", "bytes_received", "bytes_retrans", "bytes_sent", "data_segs_in", "delivered"),
     *("last_data_recv", "last_data_sent", "lost", "options", "pmtu", "rcv_mss", "rcv_ooopack", "retransmits"),
     *("rto", "rtt", "sacked", "snd_mss", "total_retrans", "unacked"),
 )
-"""Of TCP_INFO, what the analysis looks at. A run has several samples of each stream, and the rest is not kept."""
-_HOWS: tuple[How, ...] = get_args(How)
+"""The fields of TCP_INFO that the analysis uses. The others are not kept: a run has several samples per stream."""
+_STATUSES: tuple[RunStatus, ...] = get_args(RunStatus)
 
 
 @dataclass(frozen=True)
 class RawRecords:
-    """The records of one run, in the order they were written. `plan` is None for a bare probe.
+    """The records of one run, in the order they were written. `plan` is None for a probe without a plan.
 
-    `doubts` say what could not be read, and is not needed.
+    `warnings` name optional files that could not be read.
     """
 
     plan: Plan | None
     machine: dict[str, str]
-    doubts: tuple[str, ...]
-    how: How
+    warnings: tuple[str, ...]
+    status: RunStatus
     detail: str
     phases: list[Phase]
     requests: list[Request]
@@ -51,13 +51,13 @@ class RawRecords:
     hops: list[Hop]
 
     @property
-    def last(self) -> int:
+    def last_stamp(self) -> int:
         """The latest stamp in any record; 0 when there is none."""
         return max(
             (
                 *(phase.ready for phase in self.phases),
                 *(request.ended for request in self.requests),
-                self.streams.heard.last,
+                self.streams.arrivals.last,
                 *(line.at for line in self.vitals),
                 *(sample.at for sample in self.counters),
             ),
@@ -65,10 +65,10 @@ class RawRecords:
         )
 
 
-def load(run: Path) -> RawRecords:
+def load_records(run: Path) -> RawRecords:
     """Read a run directory.
 
-    Raises SpecError when it is none, of another schema, or holds something that is no record of it.
+    Raises SpecError when it is no run directory, has another schema, or holds an invalid record.
     """
     try:
         os.stat(f"{run}/.")  # noqa: PTH116 - a Path would lose the dot, which fails where files cannot be reached
@@ -77,39 +77,40 @@ def load(run: Path) -> RawRecords:
     if not any(lexists(run / name) for name in (PLAN, FILES[Request], FILES[Phase])):
         raise SpecError(f"{run} is no run directory: it holds neither {PLAN} nor {FILES[Request]}")
     plan = load_plan(run) if lexists(run / PLAN) else None
-    how, detail = how_it_went(run, plan is not None)
+    status, detail = read_outcome(run, plan is not None)
     requests = _requests(run)
-    machine, doubt = _machine(run / MACHINE)
+    machine, machine_warnings = _machine(run / MACHINE)
     return RawRecords(
         plan=plan,
         machine=machine,
-        doubts=doubt,
-        how=how,
+        warnings=machine_warnings,
+        status=status,
         detail=detail,
         phases=_phases(run, plan),
         requests=requests,
-        streams=streams(requests, read_tokens(run), read_signs(run)),
-        infos=[replace(info, fields=_looked_at(info.fields)) for _, info in numbered(run, TcpInfo)],
+        streams=assemble_streams(requests, read_tokens(run), read_signs(run)),
+        infos=[replace(info, fields=_used_fields(info.fields)) for _, info in numbered(run, TcpInfo)],
         vitals=read(run, Vitals),
         served=[
-            replace(one, tcp_info=_looked_at(one.tcp_info), met=_looked_at(one.met)) for _, one in numbered(run, Served)
+            replace(one, tcp_info=_used_fields(one.tcp_info), met=_used_fields(one.met))
+            for _, one in numbered(run, Served)
         ],
-        unacked=[replace(one, fields=_looked_at(one.fields)) for _, one in numbered(run, Unacked)],
+        unacked=[replace(one, fields=_used_fields(one.fields)) for _, one in numbered(run, Unacked)],
         counters=read(run, Counters),
         hops=read(run, Hop),
     )
 
 
-def _looked_at(fields: dict[str, int]) -> dict[str, int]:
-    return {name: fields[name] for name in FIELDS if name in fields}
+def _used_fields(fields: dict[str, int]) -> dict[str, int]:
+    return {name: fields[name] for name in TCP_INFO_FIELDS if name in fields}
 
 
 def _phases(run: Path, plan: Plan | None) -> list[Phase]:
-    """In the order of time, each one the plan's."""
-    known = {DRAIN, *(phase.name for phase in plan.phases)} if plan is not None else None
+    """The phases in order of time; each must be in the plan."""
+    planned = {DRAIN, *(phase.name for phase in plan.phases)} if plan is not None else None
     found: list[Phase] = []
     for number, phase in numbered(run, Phase):
-        if known is not None and phase.name not in known:
+        if planned is not None and phase.name not in planned:
             raise damaged(run / FILES[Phase], f"{excerpt(phase.name)} is no phase of {PLAN}", number)
         if found and phase.begin < found[-1].begin:
             raise damaged(run / FILES[Phase], "begins before the phase of the line above", number)
@@ -118,39 +119,39 @@ def _phases(run: Path, plan: Plan | None) -> list[Phase]:
 
 
 def _requests(run: Path) -> list[Request]:
-    """Each with a number of its own."""
+    """The requests; no two have the same stream number."""
     found: dict[int, Request] = {}
     for number, request in numbered(run, Request):
         if request.stream in found:
-            raise damaged(run / FILES[Request], f"stream {request.stream} for the second time", number)
+            raise damaged(run / FILES[Request], f"stream {request.stream} appears a second time", number)
         found[request.stream] = request
     return list(found.values())
 
 
 def _machine(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
-    """What the conductor noted of its machine, and why nothing is known of it if it cannot be read.
+    """What the conductor wrote about its machine, and a warning if that cannot be read.
 
-    Nothing and no reason when the conductor did not come so far.
+    Both are empty when the run ended before it was written.
     """
     try:
         text = document(path)
     except SpecError as error:
-        return {}, (f"clock and kernel are not known: {error}",)
-    told = {} if text is None else parsed(text)
-    return {name: value for name, value in told.items() if isinstance(value, str)}, ()
+        return {}, (f"clock and kernel are unknown: {error}",)
+    fields = {} if text is None else parsed(text)
+    return {name: value for name, value in fields.items() if isinstance(value, str)}, ()
 
 
-def how_it_went(run: Path, is_experiment: bool) -> tuple[How, str]:
-    """How it went, as the conductor wrote it last. A bare probe has no conductor: it went as it went."""
+def read_outcome(run: Path, is_experiment: bool) -> tuple[RunStatus, str]:
+    """The run's status and detail, as the conductor wrote them last. A probe without a plan counts as finished."""
     path = run / OUTCOME
     try:
         text = document(path)
     except SpecError:
         return "interrupted", f"killed: {path.name} cannot be read"
     if text is None:
-        return ("interrupted", "killed: nobody wrote down how it ended") if is_experiment else ("finished", "")
-    told = parsed(text)
-    how, detail = told.get("how"), told.get("detail", "")
-    if how not in _HOWS or not isinstance(detail, str):
+        return ("interrupted", "killed before it wrote its outcome") if is_experiment else ("finished", "")
+    fields = parsed(text)
+    status, detail = fields.get("how"), fields.get("detail", "")
+    if status not in _STATUSES or not isinstance(detail, str):
         return "interrupted", f"killed: {path.name} cannot be read"
-    return how, detail
+    return status, detail

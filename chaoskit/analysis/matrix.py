@@ -1,9 +1,8 @@
-"""The variants of a matrix side by side, from the folder that holds a run directory for each.
+"""Combines the results of a matrix's variants, each in a run directory of its own.
 
-Such a folder has `experiment.yaml` with the matrix, `outcome.json` with how it went as a whole, and no plan of its
-own. Rules: a variant that was not run, or whose records cannot be read, is a row all the same and says why; the
-exit code of all is that of the worst: something not put back, then a mistake of ours, interrupted, refused, broken,
-undecided.
+The matrix's folder has `experiment.yaml` with the matrix, `outcome.json` with the status of the whole, and no plan.
+Rules: a variant that was not run, or whose records cannot be read, has an entry that says why; the exit code of the
+matrix is its worst: not put back, then a crash of chaoskit, interrupted, refused, broken, undecided.
 """
 
 from __future__ import annotations
@@ -17,36 +16,33 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chaoskit import __version__
 from chaoskit.analysis.analyse import analyse
-from chaoskit.analysis.load import how_it_went
-from chaoskit.analysis.result import How, Result
+from chaoskit.analysis.load import read_outcome
+from chaoskit.analysis.result import Result, RunStatus
 from chaoskit.errors import EXIT_SOFTWARE, ChaoskitError, NotRestoredError, SpecError
 from chaoskit.folder import display_path
 from chaoskit.records.directory import EXPERIMENT, PLAN
 from chaoskit.records.untrusted_files import damaged, whole
 from chaoskit.spec.matrix import Variant, Variants, parse_variants
 
-UNDECIDED = 5
-_WORST_FIRST = (4, EXIT_SOFTWARE, 143, 130, 3, 1, UNDECIDED)
+EXIT_UNDECIDED = 5
+_WORST_FIRST = (4, EXIT_SOFTWARE, 143, 130, 3, 1, EXIT_UNDECIDED)
 
 
-class Row(BaseModel):
-    """One variant: what it has of each axis, and what it found, or why nothing is known of it.
-
-    `is_new`: it was not run.
-    """
+class VariantResult(BaseModel):
+    """One variant: its value on each axis and its result, or why it has none: an `error`, or `is_not_run`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     values: tuple[str, ...]
     result: Result | None
-    missing: str = ""
-    is_new: bool = False
+    error: str = ""
+    is_not_run: bool = False
 
     @property
-    def how(self) -> How | None:
-        """How it went, if anything is known of it."""
-        return self.result.outcome.how if self.result else None
+    def status(self) -> RunStatus | None:
+        """How the variant's run ended; None without a result."""
+        return self.result.outcome.status if self.result else None
 
 
 class MatrixResult(BaseModel):
@@ -58,76 +54,76 @@ class MatrixResult(BaseModel):
     chaoskit: str
     name: str
     question: str
-    run: str = Field(default="", exclude=True, description="Where it lies; not part of what it is.")
-    how: How
+    run: str = Field(default="", exclude=True, description="The matrix's folder; not part of the file.")
+    status: RunStatus
     detail: str
     axes: tuple[str, ...]
-    variants: tuple[Row, ...]
+    variants: tuple[VariantResult, ...]
 
     @property
     def results(self) -> tuple[Result, ...]:
-        """What is known."""
-        return tuple(row.result for row in self.variants if row.result is not None)
+        """The results of the variants that have one."""
+        return tuple(result.result for result in self.variants if result.result is not None)
 
     @property
     def exit_code(self) -> int:
-        """What the command line returns for all of them."""
+        """What the command line returns for the whole matrix."""
         codes = {result.exit_code for result in self.results}
-        if self.how == "dirty":
+        if self.status == "dirty":
             codes.add(NotRestoredError.exit_code)
-        if self.how == "crashed":
+        if self.status == "crashed":
             codes.add(EXIT_SOFTWARE)
-        if self.how == "interrupted":
+        if self.status == "interrupted":
             codes.add(143 if self.detail == "SIGTERM" else 130)
         if len(self.results) < len(self.variants):
-            codes.add(UNDECIDED)
-        return worst(codes)
+            codes.add(EXIT_UNDECIDED)
+        return worst_exit_code(codes)
 
 
-def worst(codes: Collection[int]) -> int:
-    """The exit code that stands for several."""
+def worst_exit_code(codes: Collection[int]) -> int:
+    """The worst of several exit codes."""
     return next((code for code in _WORST_FIRST if code in codes), 0)
 
 
-def is_of_a_matrix(run: Path) -> bool:
-    """Whether this folder holds a run directory for each variant, and is none itself."""
+def is_matrix_run(run: Path) -> bool:
+    """Whether this folder holds a run directory for each variant, and is not one itself."""
     return lexists(run / EXPERIMENT) and not lexists(run / PLAN)
 
 
-def gather(run: Path) -> MatrixResult:
-    """What the variants in this folder found. Raises SpecError when it is none of a matrix."""
+def load_matrix(run: Path) -> MatrixResult:
+    """The results of the variants in this folder. Raises SpecError when it is not the folder of a matrix."""
     path = run / EXPERIMENT
     try:
-        told = parse_variants((whole(path) or b"").decode(), str(path))
+        matrix = parse_variants((whole(path) or b"").decode(), str(path))
     except UnicodeDecodeError as error:
         raise damaged(path, f"byte {error.start} is not UTF-8") from None
-    if not told.axes:
+    if not matrix.axes:
         raise SpecError(f"{run} is no run directory: it has no {PLAN}, and its {EXPERIMENT} no matrix")
-    return beside(told, run, tuple(row(variant, run) for variant in told.each))
+    return combine(matrix, run, tuple(variant_result(variant, run) for variant in matrix.each))
 
 
-def row(variant: Variant, run: Path) -> Row:
-    """What this variant found."""
+def variant_result(variant: Variant, run: Path) -> VariantResult:
+    """The result of this variant, or why it has none."""
     folder = run / variant.name
     if not lexists(folder / PLAN):
-        return Row(name=variant.name, values=variant.values, result=None, is_new=True)
+        return VariantResult(name=variant.name, values=variant.values, result=None, is_not_run=True)
     try:
-        return Row(name=variant.name, values=variant.values, result=analyse(folder))
+        return VariantResult(name=variant.name, values=variant.values, result=analyse(folder))
     except ChaoskitError as error:
-        return Row(name=variant.name, values=variant.values, result=None, missing=str(error))
+        return VariantResult(name=variant.name, values=variant.values, result=None, error=str(error))
 
 
-def beside(told: Variants, run: Path, rows: tuple[Row, ...]) -> MatrixResult:
-    """These rows, with how it went as a whole."""
-    how, detail = how_it_went(run, is_experiment=True)
-    first = told.each[0].experiment
+def combine(matrix: Variants, run: Path, results: tuple[VariantResult, ...]) -> MatrixResult:
+    """The result of the whole matrix from those of its variants."""
+    status, detail = read_outcome(run, is_experiment=True)
+    first = matrix.each[0].experiment
     return MatrixResult(
         chaoskit=__version__,
         name=first.name,
         question=first.question,
         run=str(display_path(run)),
-        how=how,
+        status=status,
         detail=detail,
-        axes=told.axes,
-        variants=rows,
+        axes=matrix.axes,
+        variants=results,
     )

@@ -1,7 +1,7 @@
-"""Objectives, judged: met or broken only when the whole 95 % interval lies on one side of the bound.
+"""Evaluates objectives: decided only when the whole 95 % interval lies on one side of the bound.
 
-Rules: what a phase showed whose fault did not come about as asked, or a client that was itself too slow,
-decides nothing. An undecided objective says how many streams would have decided it.
+Rules: an objective is undecided where its phase's fault was not achieved as requested, or where the client was
+overloaded. An undecided objective says how many streams would have decided it.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from chaoskit.analysis.formatting import between, said
-from chaoskit.analysis.result import Estimated, Evidence, Judgement, Unit, Verdict
+from chaoskit.analysis.formatting import format_interval, format_value
+from chaoskit.analysis.result import Evidence, IntervalEstimate, ObjectiveResult, ObjectiveVerdict, Unit
 from chaoskit.analysis.statistics import intervals
 from chaoskit.analysis.statistics.comparison import ratio
-from chaoskit.analysis.statistics.estimates import FEW, Estimates, scale, unit
-from chaoskit.analysis.streams.goodput import COMPARE
-from chaoskit.analysis.streams.phase_samples import WHOLE, PhaseSamples
+from chaoskit.analysis.statistics.estimates import MIN_STREAMS, Estimates, scale, unit
+from chaoskit.analysis.streams.goodput import OPERATORS
+from chaoskit.analysis.streams.phase_samples import WHOLE_RUN, PhaseSamples
 from chaoskit.spec.objectives import Objective
 
-_MOST = 1_000_000  # streams beyond which nobody will wait for a verdict
-_WORST = 5
+_MAX_STREAMS = 1_000_000  # more than anybody waits for
+_MAX_WORST = 5
 
 
 @dataclass(frozen=True)
-class Doubt:
-    """Why no objective that rests on these phases can be decided. No phases: on any."""
+class UndecidedReason:
+    """Why no objective that uses one of these phases can be decided. Without phases: no objective at all."""
 
     reason: str
     phases: frozenset[str] = frozenset()
@@ -35,40 +35,40 @@ class Doubt:
 class Claim:
     """What an objective compares: an observed number and a bound, in one unit."""
 
-    observed: Estimated
+    observed: IntervalEstimate
     bound: float
     unit: Unit
     streams: int
-    tail: float | None  # of a quantile or a share of streams: how many may lie beyond
-    beyond: int = 0  # how many streams do
+    tail: float | None  # of a quantile or a share of streams: the share that may lie beyond the bound
+    streams_beyond: int = 0  # how many streams lie beyond it
 
 
-def judge(
-    objective: Objective, parts: Mapping[str, PhaseSamples], estimates: Estimates, doubts: Iterable[Doubt]
-) -> Verdict:
+def evaluate(
+    objective: Objective, samples: Mapping[str, PhaseSamples], estimates: Estimates, reasons: Iterable[UndecidedReason]
+) -> ObjectiveResult:
     """The verdict on one objective."""
-    needed = [name for name in (objective.phase or WHOLE, objective.reference) if name is not None]
-    absent = [name for name in needed if name not in parts]
+    needed = [name for name in (objective.phase or WHOLE_RUN, objective.reference) if name is not None]
+    absent = [name for name in needed if name not in samples]
     if absent:
-        return _open(objective, f"the run has no phase {absent[0]}: it ended before")
-    claim = _claim(objective, parts, estimates)
-    evidence = tuple(_evidence(objective.metric, parts[name]) for name in needed)
+        return _undecided(objective, f"the run ended before phase {absent[0]}")
+    claim = _claim(objective, samples, estimates)
+    evidence = tuple(_evidence(objective.metric, samples[name]) for name in needed)
     if claim.observed.value is None:
-        return _open(objective, claim.observed.missing, claim, evidence)
-    for doubt in doubts:
-        if not doubt.phases or WHOLE in needed or doubt.phases & set(needed):
-            seen = f"{said(claim.observed.value, claim.unit)} over {claim.streams} streams"
-            return _open(objective, f"{seen}, but {doubt.reason}", claim, evidence)
+        return _undecided(objective, claim.observed.missing, claim, evidence)
+    for reason in reasons:
+        if not reason.phases or WHOLE_RUN in needed or reason.phases & set(needed):
+            seen = f"{format_value(claim.observed.value, claim.unit)} over {claim.streams} streams"
+            return _undecided(objective, f"{seen}, but {reason.reason}", claim, evidence)
     return _decide(objective, claim, evidence)
 
 
-def _claim(objective: Objective, parts: Mapping[str, PhaseSamples], estimates: Estimates) -> Claim:
-    metric, part = objective.metric, parts[objective.phase or WHOLE]
-    estimate = estimates.of(part, metric)
+def _claim(objective: Objective, samples: Mapping[str, PhaseSamples], estimates: Estimates) -> Claim:
+    metric, sample = objective.metric, samples[objective.phase or WHOLE_RUN]
+    estimate = estimates.of(sample, metric)
     if objective.factor is not None and objective.reference is not None:
-        base = estimates.of(parts[objective.reference], metric)
-        streams = min(estimate.streams, base.streams)
-        return Claim(ratio(estimate, base), objective.factor, "ratio", streams, _tail(metric))
+        reference = estimates.of(samples[objective.reference], metric)
+        streams = min(estimate.streams, reference.streams)
+        return Claim(ratio(estimate, reference), objective.factor, "ratio", streams, _tail(metric))
     assert objective.bound is not None
     bound = objective.bound / 1e9 if objective.kind == "share" else objective.bound
     tail = bound if metric == "interruption_rate" else _tail(metric)
@@ -78,15 +78,15 @@ def _claim(objective: Objective, parts: Mapping[str, PhaseSamples], estimates: E
         unit(metric),
         estimate.streams,
         tail,
-        _beyond(objective, part, bound),
+        _streams_beyond(objective, sample, bound),
     )
 
 
-def _beyond(objective: Objective, part: PhaseSamples, bound: float) -> int:
+def _streams_beyond(objective: Objective, sample: PhaseSamples, bound: float) -> int:
     if objective.metric == "interruption_rate":
-        return len(part.interrupted)
+        return len(sample.interrupted)
     name = objective.metric.rpartition("_")[0]
-    return sum(value > bound for _, value in part.times.get(name, []))
+    return sum(value > bound for _, value in sample.times.get(name, []))
 
 
 def _tail(metric: str) -> float | None:
@@ -97,101 +97,105 @@ def _tail(metric: str) -> float | None:
     return 1 - int(statistic[1:]) / 100
 
 
-def _decide(objective: Objective, claim: Claim, evidence: tuple[Evidence, ...]) -> Verdict:
-    holds = COMPARE[objective.operator]
+def _decide(objective: Objective, claim: Claim, evidence: tuple[Evidence, ...]) -> ObjectiveResult:
+    holds = OPERATORS[objective.operator]
     low, high = claim.observed.low, claim.observed.high
     assert low is not None
     assert high is not None
     sides = {holds(low, claim.bound), holds(high, claim.bound)}
-    judgement: Judgement = "undecided" if len(sides) == 2 else "met" if sides.pop() else "broken"
-    more = _would_decide(claim, low, high) if judgement == "undecided" else None
-    return Verdict(
+    judgement: ObjectiveVerdict = "undecided" if len(sides) == 2 else "met" if sides.pop() else "broken"
+    needed_streams = _streams_needed(claim, low, high) if judgement == "undecided" else None
+    return ObjectiveResult(
         text=objective.text,
-        judgement=judgement,
+        verdict=judgement,
         unit=claim.unit,
         bound=claim.bound,
         observed=claim.observed,
         streams=claim.streams,
-        would_decide=more,
-        reason=_reason(claim, judgement, more),
+        streams_needed=needed_streams,
+        reason=_reason(claim, judgement, needed_streams),
         evidence=evidence,
     )
 
 
-def _reason(claim: Claim, judgement: Judgement, more: int | None) -> str:
+def _reason(claim: Claim, judgement: ObjectiveVerdict, needed_streams: int | None) -> str:
     value, low, high = claim.observed.value, claim.observed.low, claim.observed.high
-    seen = f"{said(value, claim.unit)} over {claim.streams} streams"
+    seen = f"{format_value(value, claim.unit)} over {claim.streams} streams"
     if low != high:
-        seen += f", 95 %: {between(low, high, claim.unit)}"
+        seen += f", 95 %: {format_interval(low, high, claim.unit)}"
     if judgement != "undecided":
         return seen
-    if more is None:
-        return f"{seen}; no number of such streams would decide"
-    return f"{seen}; about {more} streams would decide"
+    if needed_streams is None:
+        return f"{seen}; no feasible number of streams would decide"
+    return f"{seen}; about {needed_streams} streams would decide"
 
 
-def _would_decide(claim: Claim, low: float, high: float) -> int | None:
-    """How many streams would decide it if they behaved as these did; None when that is hopeless."""
+def _streams_needed(claim: Claim, low: float, high: float) -> int | None:
+    """How many streams would decide it if they behaved as these did; None when no feasible number would."""
     if claim.tail is not None and claim.unit != "ratio":
-        return _for_share(claim.beyond, claim.streams, claim.tail)
+        return _streams_for_share(claim.streams_beyond, claim.streams, claim.tail)
     value = claim.observed.value
     assert value is not None
     end = high if value < claim.bound else low
-    least = max(FEW, intervals.enough_for(claim.tail) if claim.tail else 0)
+    least = max(MIN_STREAMS, intervals.min_samples(claim.tail) if claim.tail else 0)
     if claim.streams < least:
         return least
     distance = abs(claim.bound - value)
     if not distance or math.isinf(end):
         return None if not distance else 2 * claim.streams
     needed = math.ceil(claim.streams * (abs(end - value) / distance) ** 2)
-    return needed if needed <= _MOST else None
+    return needed if needed <= _MAX_STREAMS else None
 
 
-def _for_share(hits: int, count: int, bound: float) -> int | None:
-    """The number of streams at which the same share of them would be told from `bound`."""
+def _streams_for_share(hits: int, count: int, bound: float) -> int | None:
+    """The number of streams at which the interval around the same share excludes `bound`."""
     if not count or not 0 < bound < 1:
         return None
     seen, number = hits / count, count
-    while number <= _MOST:
+    while number <= _MAX_STREAMS:
         number = math.ceil(number * 1.05) + 1
         if intervals.excludes(round(seen * number), number, bound):
             return number
     return None
 
 
-def _evidence(metric: str, part: PhaseSamples) -> Evidence:
+def _evidence(metric: str, sample: PhaseSamples) -> Evidence:
     if metric == "interruption_rate":
-        return Evidence(file="requests.jsonl", count=len(part.judged), worst=_few(s.number for s in part.interrupted))
+        return Evidence(
+            file="requests.jsonl",
+            count=len(sample.not_cancelled),
+            worst=_first_few(s.number for s in sample.interrupted),
+        )
     name = metric.rpartition("_")[0]
-    if name in part.times and name != "max_gap":
-        worst = sorted(part.times[name], key=lambda pair: -pair[1])
-        return Evidence(file="requests.jsonl", count=len(worst), worst=_few(stream for stream, _ in worst))
-    longest = sorted(part.times["max_gap"], key=lambda pair: -pair[1])
-    return Evidence(file="tokens.jsonl", count=len(longest), worst=_few(stream for stream, _ in longest))
+    if name in sample.times and name != "max_gap":
+        worst = sorted(sample.times[name], key=lambda pair: -pair[1])
+        return Evidence(file="requests.jsonl", count=len(worst), worst=_first_few(stream for stream, _ in worst))
+    longest = sorted(sample.times["max_gap"], key=lambda pair: -pair[1])
+    return Evidence(file="tokens.jsonl", count=len(longest), worst=_first_few(stream for stream, _ in longest))
 
 
-def _few(numbers: Iterable[int]) -> tuple[int, ...]:
-    return tuple(numbers)[:_WORST]
+def _first_few(numbers: Iterable[int]) -> tuple[int, ...]:
+    return tuple(numbers)[:_MAX_WORST]
 
 
-def _open(
+def _undecided(
     objective: Objective, reason: str, claim: Claim | None = None, evidence: tuple[Evidence, ...] = ()
-) -> Verdict:
-    """Undecided for another reason than chance."""
+) -> ObjectiveResult:
+    """Undecided for another reason than too few streams."""
     metric = objective.metric
     bound = (
         objective.factor
         if objective.factor is not None
         else (objective.bound or 0.0) * (1e-9 if objective.kind == "share" else scale(metric))
     )
-    return Verdict(
+    return ObjectiveResult(
         text=objective.text,
-        judgement="undecided",
+        verdict="undecided",
         unit="ratio" if objective.factor is not None else unit(metric),
         bound=bound,
-        observed=claim.observed if claim else Estimated(value=None, missing=reason),
+        observed=claim.observed if claim else IntervalEstimate(value=None, missing=reason),
         streams=claim.streams if claim else 0,
-        would_decide=None,
+        streams_needed=None,
         reason=reason,
         evidence=evidence,
     )

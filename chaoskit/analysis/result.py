@@ -1,8 +1,8 @@
-"""What a run found. `result.json` is this, and nothing else; every report is made from it.
+"""Defines the result of a run: `result.json` is exactly this, and every report is made from it.
 
 Rules: times are floats in milliseconds and their names end in `_ms`; shares lie between 0 and 1; a missing
-value is None and says why; "never" (a first token that did not come) is longer than everything: infinity in
-memory, the word `"never"` in JSON, `"-never"` below zero. There is no NaN and no Infinity in the file.
+value is None, with the reason beside it; "never" (a first token that did not arrive) is longer than everything:
+infinity in memory, the word `"never"` in JSON, `"-never"` below zero. The file has no NaN and no Infinity.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from chaoskit.errors import EXIT_SOFTWARE
 
 SCHEMA: Literal[1] = 1
 
-How = Literal["finished", "interrupted", "refused", "crashed", "dirty"]
-Found = Literal["met", "broken", "undecided", "none"]
-Judgement = Literal["met", "broken", "undecided"]
+RunStatus = Literal["finished", "interrupted", "refused", "crashed", "dirty"]
+RunVerdict = Literal["met", "broken", "undecided", "none"]
+ObjectiveVerdict = Literal["met", "broken", "undecided"]
 Confidence = Literal["exact", "likely", "none"]
 Direction = Literal["up", "down"]
 PathMtuKind = Literal["black-hole", "silence", "probed", "signalled", "clamped"]
 Unit = Literal["ms", "share", "per-minute", "per-second", "ratio", "count", "bytes"]
-What = Literal["loss", "round-trip", "too-long", "told", "untold", "segment", "mtu"]
-Achieved = Literal["achieved", "not-achieved", "too-few-packets-to-tell", "nothing-to-hit"]
+FidelityKind = Literal["loss", "round-trip", "oversized", "icmp-sent", "icmp-lost", "mss", "mtu"]
+FidelityVerdict = Literal["achieved", "not-achieved", "too-few-packets", "not-exercised"]
 
 
 def _from_json(value: Any) -> Any:
@@ -48,8 +48,8 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Times(_Frozen):
-    """A set of times. Quantiles by nearest rank; those named in `small` are the maximum, for want of values."""
+class LatencySummary(_Frozen):
+    """Latencies summarized. Quantiles by nearest rank; too few values for those in `reported_as_max`: the maximum."""
 
     count: int
     never: int = 0
@@ -59,11 +59,11 @@ class Times(_Frozen):
     p99_ms: Number | None = None
     max_ms: Number | None = None
     mean_ms: Number | None = None
-    small: tuple[str, ...] = ()
+    reported_as_max: tuple[str, ...] = ()
     missing: str = ""
 
 
-class Estimated(_Frozen):
+class IntervalEstimate(_Frozen):
     """A number with its 95 % interval, or why there is none."""
 
     value: Number | None
@@ -73,7 +73,7 @@ class Estimated(_Frozen):
 
 
 class Failure(_Frozen):
-    """Streams that ended in the same way for the same reason. `streams` are the first few."""
+    """Streams that ended with the same completion and detail. `streams` are the first few."""
 
     completion: str
     detail: str
@@ -82,7 +82,7 @@ class Failure(_Frozen):
 
 
 class Metrics(_Frozen):
-    """Every number of METRICS that a set of streams gives. Times count from `scheduled` unless named otherwise."""
+    """All metrics of a set of streams. Latencies count from `scheduled` unless named otherwise."""
 
     started: int
     complete: int
@@ -90,37 +90,37 @@ class Metrics(_Frozen):
     cancelled: int
     completions: dict[str, int]
     failures: tuple[Failure, ...]
-    ttft: Times
-    ttft_from_sent: Times
-    ttf_event: Times
-    ttfo: Times
-    itl: Times
-    itl_uncoalesced: Times
-    tpot: Times
-    e2el: Times
-    dns: Times
-    connect: Times
-    tls: Times
-    upload: Times
-    max_gap: Times
+    ttft: LatencySummary
+    ttft_from_sent: LatencySummary
+    ttf_event: LatencySummary
+    ttfo: LatencySummary
+    itl: LatencySummary
+    itl_uncoalesced: LatencySummary
+    tpot: LatencySummary
+    e2el: LatencySummary
+    dns: LatencySummary
+    connect: LatencySummary
+    tls: LatencySummary
+    upload: LatencySummary
+    max_gap: LatencySummary
     gaps: int
     coalesced: int
     streaming_ms: float
     stalls: int
     severe_stalls: int
     stall_time_ms: float
-    stalls_per_minute: Estimated
-    stall_ratio: Estimated
-    stall_interval_fraction: Estimated
-    interruption_rate: Estimated
-    delivered_fraction: Estimated
-    goodput: Estimated
+    stalls_per_minute: IntervalEstimate
+    stall_ratio: IntervalEstimate
+    stall_interval_fraction: IntervalEstimate
+    interruption_rate: IntervalEstimate
+    delivered_fraction: IntervalEstimate
+    goodput: IntervalEstimate
     tokens: int
-    throughput: Estimated
+    throughput: IntervalEstimate
 
 
-class Blame(_Frozen):
-    """Where the time of a phase's stalls went, `unknown` where nobody can tell; how sure that is, and why not."""
+class StallAttribution(_Frozen):
+    """The time of a phase's stalls by cause, `unknown_ms` where none is known; the confidence, and what limits it."""
 
     stalls: int
     server_ms: float
@@ -132,7 +132,7 @@ class Blame(_Frozen):
 
 
 class Round(_Frozen):
-    """One passage of a phase; seconds since the first phase began. The faults were in force from `ready_s`."""
+    """One occurrence of a phase; seconds since the first phase began. The faults were in force from `ready_s`."""
 
     number: int
     begin_s: float
@@ -141,7 +141,7 @@ class Round(_Frozen):
 
 
 class Bucket(_Frozen):
-    """A short stretch of a phase, all its rounds together; `at_s` since the phase began."""
+    """A short interval of a phase, all its rounds together; `at_s` since the phase began."""
 
     at_s: float
     requests: int
@@ -151,7 +151,7 @@ class Bucket(_Frozen):
 
 
 class Evidence(_Frozen):
-    """The records a verdict rests on: which file, how many of its streams, the worst first."""
+    """The records that a verdict rests on: the file, how many streams or samples, the worst streams first."""
 
     file: str
     count: int
@@ -159,94 +159,94 @@ class Evidence(_Frozen):
 
 
 class PathMtu(_Frozen):
-    """What became of full segments on one way, `streams` of the `of` that used it, in one sentence for people.
+    """What happened to full segments in one direction, to `streams` of `of_streams`, and one sentence for people.
 
-    `segment` are the bytes that one carries, `path_mtu` what the sender's socket believes. Sure is what the
-    sender's own TCP_INFO shows; anything less says why.
+    `segment` is the sender's MSS in bytes, `path_mtu` what the sender's socket has. `certain` is what the sender's own
+    TCP_INFO shows; a lower confidence gives its reason.
     """
 
     kind: PathMtuKind
     direction: Direction
     streams: int
-    of: int
+    of_streams: int
     segment: int | None
     path_mtu: int | None
     retransmissions: int = 0
-    confidence: Literal["sure", "likely", "none"]
+    confidence: Literal["certain", "likely", "none"]
     reason: str = ""
     evidence: Evidence
     sentence: str
 
 
 class PhaseResult(_Frozen):
-    """Everything that is charged to the phases of one name."""
+    """Everything that is attributed to the phases of one name. `settings` are the faults in tc's notation."""
 
     name: str
     faults: tuple[str, ...]
-    asked: tuple[str, ...]
+    settings: tuple[str, ...]
     seconds: float
     rounds: tuple[Round, ...]
     metrics: Metrics
-    blame: Blame
+    stall_attribution: StallAttribution
     timeline: tuple[Bucket, ...]
     path_mtu: tuple[PathMtu, ...] = ()
 
 
 class Comparison(_Frozen):
-    """One metric in one phase against the reference phase, with 95 % intervals resampled by stream."""
+    """One metric in one phase against the reference phase, with 95 % bootstrap intervals resampled by stream."""
 
     phase: str
     metric: str
     unit: Unit
     value: Number | None
     reference: Number | None
-    difference: Estimated
-    ratio: Estimated
+    difference: IntervalEstimate
+    ratio: IntervalEstimate
 
 
-class Verdict(_Frozen):
-    """One objective, judged. `bound` and `observed` are in `unit`; `would_decide` counts streams."""
+class ObjectiveResult(_Frozen):
+    """The verdict on one objective. `bound` and `observed` are in `unit`; `streams_needed` would decide it."""
 
     text: str
-    judgement: Judgement
+    verdict: ObjectiveVerdict
     unit: Unit
     bound: Number
-    observed: Estimated
+    observed: IntervalEstimate
     streams: int
-    would_decide: int | None
+    streams_needed: int | None
     reason: str
     evidence: tuple[Evidence, ...]
 
 
-class Achievement(_Frozen):
-    """A fault as asked and as it came about.
+class FidelityCheck(_Frozen):
+    """A fault as requested and as measured.
 
-    | what         | unit  | asked       | achieved                            | samples             |
-    |--------------|-------|-------------|-------------------------------------|---------------------|
-    | `loss`       | share | lost        | lost                                | packets             |
-    | `round-trip` | ms    | added       | added                               | handshakes          |
-    | `too-long`   | count | None        | packets that were too long          | packets that came   |
-    | `told`       | count | None        | signals that went out               | packets, too long   |
-    | `untold`     | count | None        | signals that were lost              | signals made        |
-    | `segment`    | bytes | at most     | most that anybody was asked to send | connections         |
-    | `mtu`        | bytes | at most     | longest packet that a socket knew of | connections        |
+    | kind         | unit  | requested | measured                                     | samples             |
+    |--------------|-------|-----------|----------------------------------------------|---------------------|
+    | `loss`       | share | lost      | lost                                         | packets             |
+    | `round-trip` | ms    | added     | added                                        | handshakes          |
+    | `oversized`  | count | None      | packets longer than the limit                | packets received    |
+    | `icmp-sent`  | count | None      | ICMP "too big" errors that were sent         | oversized packets   |
+    | `icmp-lost`  | count | None      | ICMP "too big" errors that were dropped      | errors generated    |
+    | `mss`        | bytes | at most   | largest MSS of any connection                | connections         |
+    | `mtu`        | bytes | at most   | largest path MTU of any socket               | connections         |
     """
 
     phase: str
-    what: What
+    kind: FidelityKind
     where: str
     unit: Unit
-    asked: Number | None
-    achieved: Number | None
+    requested: Number | None
+    measured: Number | None
     tolerance: Number
     samples: int
-    verdict: Achieved
+    verdict: FidelityVerdict
     remark: str
     evidence: Evidence
 
 
 class Health(_Frozen):
-    """How the measuring itself went. A run that is `overloaded` measured its own client, and decides nothing."""
+    """The health of the measurement. An `overloaded` client measured itself, and the run is undecided."""
 
     scheduling_lag_p99_ms: Number | None
     loop_lag_p99_ms: Number | None
@@ -256,16 +256,16 @@ class Health(_Frozen):
 
 
 class Outcome(_Frozen):
-    """How it went, and what it found."""
+    """How the run ended, and its verdict."""
 
-    how: How
+    status: RunStatus
     detail: str
-    found: Found
+    verdict: RunVerdict
     reason: str
 
 
 class Result(_Frozen):
-    """One run, understood."""
+    """The result of one run."""
 
     schema_version: Literal[1] = SCHEMA
     chaoskit: str
@@ -273,34 +273,34 @@ class Result(_Frozen):
     question: str
     target: str
     seed: int
-    run: str = Field(default="", exclude=True, description="Where it lies; not part of what it is. Empty: not kept.")
-    clock: str = Field(description="real, virtual, or nothing when the run was killed before it said so.")
+    run: str = Field(default="", exclude=True, description="The run directory; not part of the file. Empty: not kept.")
+    clock: str = Field(description="real, virtual, or empty when the run was killed before it was written.")
     kernel: str
     origin: int
     seconds: float
     outcome: Outcome
     reference: str
-    whole: Metrics
+    overall: Metrics
     phases: tuple[PhaseResult, ...]
     bucket_s: float
     comparisons: tuple[Comparison, ...]
-    objectives: tuple[Verdict, ...]
-    fidelity: tuple[Achievement, ...]
+    objectives: tuple[ObjectiveResult, ...]
+    fidelity: tuple[FidelityCheck, ...]
     health: Health
     warnings: tuple[str, ...]
 
     @property
-    def mistake(self) -> str:
-        """What a mistake in chaoskit did to this run, in a sentence; "" when there was none."""
-        count = self.whole.completions.get("internal_error", 0)
-        details = [failure.detail for failure in self.whole.failures if failure.completion == "internal_error"]
-        told = "; ".join(details) or "a mistake in chaoskit"
-        return f"{count} stream{'s' * (count > 1)} ended by {told}; please report it" if count else ""
+    def internal_error(self) -> str:
+        """A sentence about the streams that a bug in chaoskit ended; "" when there are none."""
+        count = self.overall.completions.get("internal_error", 0)
+        details = [failure.detail for failure in self.overall.failures if failure.completion == "internal_error"]
+        causes = "; ".join(details) or "a mistake in chaoskit"
+        return f"{count} stream{'s' * (count > 1)} ended by {causes}; please report it" if count else ""
 
     @property
     def exit_code(self) -> int:
-        """What the command line returns: how it went first, then what it found."""
-        match self.outcome.how:
+        """What the command line returns: the status first, then the verdict."""
+        match self.outcome.status:
             case "dirty":
                 return 4
             case "refused":
@@ -309,10 +309,10 @@ class Result(_Frozen):
                 return EXIT_SOFTWARE
             case "interrupted":
                 return 143 if self.outcome.detail == "SIGTERM" else 130
-            case "finished" if self.mistake:
+            case "finished" if self.internal_error:
                 return EXIT_SOFTWARE
             case "finished":
-                return {"broken": 1, "undecided": 5, "met": 0, "none": 0}[self.outcome.found]
+                return {"broken": 1, "undecided": 5, "met": 0, "none": 0}[self.outcome.verdict]
 
     def phase(self, name: str) -> PhaseResult | None:
         """The phase of that name."""

@@ -74,6 +74,6 @@ def probe(
     target = Target(url, model, headers(header or []), api_key_env, ca_file, sockets=sockets)
     result = ProbeOnly(target, work, wanted, seed, requests, limit).measure(out)
     say_json(as_json(result, work)) if json else report.render(result, Screen())
-    if result.mistake:
-        complain(result.mistake)
+    if result.internal_error:
+        complain(result.internal_error)
     raise typer.Exit(result.exit_code)

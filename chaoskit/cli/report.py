@@ -31,7 +31,7 @@ def report(
     from chaoskit.analysis.analyse import analyse
     from chaoskit.report.result_json import as_json
 
-    found = matrix.gather(run) if matrix.is_of_a_matrix(run) else analyse(run)
+    found = matrix.load_matrix(run) if matrix.is_matrix_run(run) else analyse(run)
     if format is Format.JSON:
         say_json(as_json(found))
     else:

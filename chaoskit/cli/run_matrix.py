@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaoskit.analysis.load import how_it_went
-from chaoskit.analysis.matrix import UNDECIDED, Row, beside, row, worst
+from chaoskit.analysis.load import read_outcome
+from chaoskit.analysis.matrix import EXIT_UNDECIDED, VariantResult, combine, variant_result, worst_exit_code
 from chaoskit.cli.interrupts import InterruptHandler
 from chaoskit.cli.run_one import RunOptions, differs, files
 from chaoskit.cli.watch import Job, watch
@@ -35,23 +35,25 @@ def run_series(variants: Variants, options: RunOptions) -> int:
     top, screen = create(options.directory, {EXPERIMENT: variants.text}), Screen()
     reasons = "; ".join(dict.fromkeys(why for _, why in substrates))
     screen.print(titled(plans[0].name, f": {len(plans)} variants, {reasons}"))
-    rows: list[Row] = []
+    rows: list[VariantResult] = []
     codes = set()
     with InterruptHandler() as interrupts:
         for variant, plan, (substrate, _) in zip(variants.each, plans, substrates, strict=True):
             job = Job(plan, substrate, create(top / variant.name, files(variant, plan)))
             _run_variant(job, screen, interrupts, f"{len(rows) + 1}/{len(plans)} {variant.name}: ")
             rows.append(_row(variant, top))
-            screen.print(matrix.one_line(rows[-1], len(rows), len(plans)), soft_wrap=True)
-            if rows[-1].how == "finished" and options.is_verified and not interrupts.received:
-                codes.add(UNDECIDED if differs(job, variant, screen, interrupts) else 0)
-            if interrupts.received or rows[-1].how == "dirty":
+            screen.print(matrix.variant_line(rows[-1], len(rows), len(plans)), soft_wrap=True)
+            if rows[-1].status == "finished" and options.is_verified and not interrupts.received:
+                codes.add(EXIT_UNDECIDED if differs(job, variant, screen, interrupts) else 0)
+            if interrupts.received or rows[-1].status == "dirty":
                 break
         conclude(top, *_outcome(rows, len(plans), interrupts))
-    comparison = beside(variants, top, (*rows, *(row(variant, top) for variant in variants.each[len(rows) :])))
+    comparison = combine(
+        variants, top, (*rows, *(variant_result(variant, top) for variant in variants.each[len(rows) :]))
+    )
     screen.print()
     matrix.render(comparison, screen)
-    return worst({comparison.exit_code, *codes})
+    return worst_exit_code({comparison.exit_code, *codes})
 
 
 def _run_variant(job: Job, screen: Screen, interrupts: InterruptHandler, label: str) -> None:
@@ -59,21 +61,21 @@ def _run_variant(job: Job, screen: Screen, interrupts: InterruptHandler, label: 
     try:
         watch(job, screen, interrupts, label)
     except RefusedError as error:
-        if how_it_went(job.directory, is_experiment=True)[0] == "interrupted":
+        if read_outcome(job.directory, is_experiment=True)[0] == "interrupted":
             conclude(job.directory, "refused", str(error))
 
 
-def _row(variant: Variant, top: Path) -> Row:
-    found = row(variant, top)
+def _row(variant: Variant, top: Path) -> VariantResult:
+    found = variant_result(variant, top)
     if found.result is not None:
         write_result(found.result, top / variant.name)
     return found
 
 
-def _outcome(rows: Sequence[Row], count: int, interrupts: InterruptHandler) -> tuple[str, str]:
+def _outcome(rows: Sequence[VariantResult], count: int, interrupts: InterruptHandler) -> tuple[str, str]:
     """The outcome of the series; each variant has its own."""
-    if rows[-1].how == "dirty":
+    if rows[-1].status == "dirty":
         return "dirty", f"{rows[-1].name} was not restored"
-    if interrupts.received and (len(rows) < count or rows[-1].how == "interrupted"):
+    if interrupts.received and (len(rows) < count or rows[-1].status == "interrupted"):
         return "interrupted", interrupts.received.name
     return "finished", ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chaoskit.analysis.analyse import analyse
-from chaoskit.analysis.matrix import UNDECIDED
+from chaoskit.analysis.matrix import EXIT_UNDECIDED
 from chaoskit.analysis.result import Result
 from chaoskit.cli.interrupts import InterruptHandler
 from chaoskit.cli.watch import Job, watch
@@ -42,9 +42,9 @@ def run_single(variant: Variant, options: RunOptions) -> int:
         code = watch(job, screen, interrupts)
     result = analyse_and_write(job.directory)
     console.render(result, screen)
-    if options.is_verified and result.outcome.how == "finished":
+    if options.is_verified and result.outcome.status == "finished":
         with InterruptHandler() as interrupts:
-            return UNDECIDED if differs(job, variant, screen, interrupts) else result.exit_code
+            return EXIT_UNDECIDED if differs(job, variant, screen, interrupts) else result.exit_code
     return max(code, result.exit_code)
 
 

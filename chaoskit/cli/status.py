@@ -23,14 +23,14 @@ def status(
     from chaoskit.engine import lock
     from chaoskit.engine.lease import Location
     from chaoskit.kernel import orphans
-    from chaoskit.report.leases import as_json, folders, look, render, strays
+    from chaoskit.report.leases import as_json, read_status, render, state_folders, unowned_knobs
     from chaoskit.report.screen import Screen
 
-    places = folders(os.environ, os.geteuid())
-    outlook = look(places, Location.current(), clock.boottime(), lease)
+    places = state_folders(os.environ, os.geteuid())
+    outlook = read_status(places, Location.current(), clock.boottime(), lease)
     if lease is None:
         holder = str(lock.holder() or "")
-        outlook = replace(outlook, strays=strays(orphans.find_orphans_here(), outlook), holder=holder)
+        outlook = replace(outlook, unowned=unowned_knobs(orphans.find_orphans_here(), outlook), holder=holder)
     if json:
         say_json(as_json(outlook))
     else:

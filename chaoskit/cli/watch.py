@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaoskit.analysis.load import how_it_went
+from chaoskit.analysis.load import read_outcome
 from chaoskit.cli.interrupts import InterruptHandler
 from chaoskit.clock import RealClock
 from chaoskit.errors import EXIT_SOFTWARE
 from chaoskit.plan.model import Plan
 from chaoskit.records.directory import conclude
-from chaoskit.report.live import Live
+from chaoskit.report.live import RunProgress
 from chaoskit.report.screen import Screen
 from chaoskit.substrate.running import log_tail
 from chaoskit.substrate.selection import Substrate
@@ -36,7 +36,7 @@ def watch(job: Job, screen: Screen, interrupts: InterruptHandler, label: str = "
     running = job.substrate.start(job.directory, plan.length + plan.drain, plan.seed)
     interrupts.forward_to(running)
     try:
-        with Live(plan, job.directory, screen, label) as live:
+        with RunProgress(plan, job.directory, screen, label) as live:
             while running.poll() is None:
                 live.tick()
                 clock.sleep_until(clock.now() + _TICK)
@@ -52,7 +52,7 @@ def _exit_code(job: Job, code: int, log: Path) -> int:
     """
     if code not in (1, EXIT_SOFTWARE):
         return code
-    if how_it_went(job.directory, is_experiment=True)[0] == "interrupted":
+    if read_outcome(job.directory, is_experiment=True)[0] == "interrupted":
         conclude(job.directory, "crashed", f"before the experiment began; see {log.name}")
     complain(f"a mistake in chaoskit ended the run, {log} has its report:{log_tail(log, _REPORT)}")
     return EXIT_SOFTWARE

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit import crash_report
-from chaoskit.analysis.analyse import Asked, analyse
+from chaoskit.analysis.analyse import RunSpec, analyse
 from chaoskit.analysis.result import Result
 from chaoskit.clock import now
 from chaoskit.conduct import event_loop
@@ -46,7 +46,7 @@ class ProbeOnly:
         with tempfile.TemporaryDirectory(prefix="chaoskit-") as scratch:
             run = create(out or Path(scratch), {})
             event_loop.run(self._send_requests(run))
-            asked = Asked(self.objectives, self.workload, "probe", "", redacted(self.target.url), self.seed)
+            asked = RunSpec(self.objectives, self.workload, "probe", "", redacted(self.target.url), self.seed)
             result = analyse(run, asked)
             return result if out else result.model_copy(update={"run": ""})
 

@@ -1,1 +1,1 @@
-"""A result, a plan or a run under way, shown to people and to machines."""
+"""Shows results, plans, leases and running experiments to people and to programs."""

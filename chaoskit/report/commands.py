@@ -1,8 +1,8 @@
-"""Changes as the `ip`, `tc`, `nft` and `sysctl` commands that do the same, for whoever wants to read or to repeat them.
+"""Writes changes as equivalent `ip`, `tc`, `nft` and `sysctl` commands, to read or to repeat by hand.
 
-Rules: the commands leave the kernel in the very state that the changes do, and those of `undoing` in the state
-before; what the tools cannot say stands in a line that starts with #. They are printed, never executed: they are
-no part of putting things back.
+Rules: the commands leave the kernel in the same state as the changes, and those of `revert_commands` in the state
+before; what the tools cannot express is a line that starts with #. They are printed, never executed: restoring does
+not use them.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from chaoskit.knobs import (
 from chaoskit.report.nft_commands import clamp_arguments
 from chaoskit.report.tc_commands import action_arguments, match_arguments, netem_arguments
 
-_NOTHING: Mapping[Knob, Setting] = MappingProxyType({})
+_NO_SETTINGS: Mapping[Knob, Setting] = MappingProxyType({})
 _HANDLE = "ca05:"
 
 
-def doing(changes: Iterable[Change], before: Mapping[Knob, Setting] = _NOTHING) -> list[str]:
-    """A line for each step. `before` holds what was there, by knob; what is missing in it was not there."""
+def apply_commands(changes: Iterable[Change], before: Mapping[Knob, Setting] = _NO_SETTINGS) -> list[str]:
+    """A line for each step. `before` has the former settings by knob; a knob that is missing did not exist."""
     now = dict(before)
     lines: list[str] = []
     for knob, setting in changes:
@@ -49,55 +49,55 @@ def doing(changes: Iterable[Change], before: Mapping[Knob, Setting] = _NOTHING) 
     return lines
 
 
-def undoing(changes: Sequence[Change], before: Mapping[Knob, Setting] = _NOTHING) -> list[str]:
-    """A line for each step back, last one first. What goes with its link or its namespace has no line."""
+def revert_commands(changes: Sequence[Change], before: Mapping[Knob, Setting] = _NO_SETTINGS) -> list[str]:
+    """A line for each step back, the last one first. What disappears with its link or namespace has no line."""
     now = dict(changes)
-    made = {knob for knob in now if knob.kind in ("ifb", "veth", "namespace") and before.get(knob) is None}
+    created_here = {knob for knob in now if knob.kind in ("ifb", "veth", "namespace") and before.get(knob) is None}
     lines: list[str] = []
     for knob in reversed(now):
-        if not _goes_with(knob, made):
+        if not _disappears_with(knob, created_here):
             lines += _step(knob, before.get(knob), now[knob])
     return lines
 
 
-def _goes_with(knob: Knob, made: set[Knob]) -> bool:
-    """Whether the knob is of a link or in a namespace that was made, and goes when that goes."""
-    if knob.place and Knob("namespace", "", knob.place) in made:
+def _disappears_with(knob: Knob, created_here: set[Knob]) -> bool:
+    """Whether the knob belongs to a link or namespace that was made, and disappears with it."""
+    if knob.place and Knob("namespace", "", knob.place) in created_here:
         return True
     link = knob.name.split(" ")[0]
-    makers = {Knob(kind, knob.place, link) for kind in ("ifb", "veth")} - {knob}
-    return knob.kind != "sysctl" and bool(makers & made)
+    created = {Knob(kind, knob.place, link) for kind in ("ifb", "veth")} - {knob}
+    return knob.kind != "sysctl" and bool(created & created_here)
 
 
 def _step(knob: Knob, wanted: Setting, now: Setting) -> Iterator[str]:
     if wanted == now:
-        yield f"# {knob} is so already"
+        yield f"# {knob} is already set"
         return
     match wanted:
         case Netem():
             yield from _netem(knob, wanted, now)
         case None:
-            yield from map(_line, _removal(knob, now))
+            yield from map(_line, _delete_commands(knob, now))
         case _:
-            yield from map(_line, _making(knob, wanted))
+            yield from map(_line, _create_commands(knob, wanted))
     if isinstance(wanted, Filter) and wanted.match == U32Match(()):
-        yield "# tc's u32 has to be given a key; this one matches everything"
+        yield "# tc's u32 needs a key; this one matches everything"
     if isinstance(wanted, Masquerade | Clamp):
-        yield "# chaoskit's own table belongs to its process alone and goes with it"
+        yield "# chaoskit's own table belongs to its process, and is deleted when that ends"
     if isinstance(wanted, Namespace):
-        yield "# chaoskit's own namespaces have no name and go when it ends"
+        yield "# chaoskit's own namespaces have no name, and are deleted when it ends"
 
 
 def _netem(knob: Knob, wanted: Netem, now: Setting) -> Iterator[str]:
     tc, root = _tool("tc", knob), ("dev", knob.name, "root")
-    if now is not None:  # a change would keep what it does not name
+    if now is not None:  # `tc qdisc change` keeps the parameters that it does not name
         yield _line((*tc, "qdisc", "del", *root))
     arguments, remarks = netem_arguments(wanted)
     yield from (f"# {remark}" for remark in remarks)
     yield _line((*tc, "qdisc", "add", *root, "handle", _HANDLE, "netem", *arguments))
 
 
-def _making(knob: Knob, wanted: Setting) -> Iterator[tuple[str, ...]]:
+def _create_commands(knob: Knob, wanted: Setting) -> Iterator[tuple[str, ...]]:
     ip, tc = _tool("ip", knob), _tool("tc", knob)
     link, _, rest = knob.name.partition(" ")
     match wanted:
@@ -120,7 +120,7 @@ def _making(knob: Knob, wanted: Setting) -> Iterator[tuple[str, ...]]:
         case Neighbour(mac):
             yield (*ip, "neighbour", "replace", rest, "lladdr", mac, "dev", link, "nud", "permanent")
         case Sysctl(value):
-            yield (*_inside(knob), "sysctl", "-q", "-w", f"{knob.name}={value}")
+            yield (*_netns_exec(knob), "sysctl", "-q", "-w", f"{knob.name}={value}")
         case Masquerade():
             nft, table = _nft(knob)
             yield (*nft, "add", "table", *table)
@@ -138,7 +138,7 @@ def _making(knob: Knob, wanted: Setting) -> Iterator[tuple[str, ...]]:
                 yield (*nft, "add", *line)
 
 
-def _removal(knob: Knob, now: Setting) -> Iterator[tuple[str, ...]]:
+def _delete_commands(knob: Knob, now: Setting) -> Iterator[tuple[str, ...]]:
     ip, tc = _tool("ip", knob), _tool("tc", knob)
     link, _, rest = knob.name.partition(" ")
     match now:
@@ -172,11 +172,11 @@ def _filter(knob: Knob, verb: str, family: str) -> tuple[str, ...]:
 
 
 def _nft(knob: Knob) -> tuple[tuple[str, ...], tuple[str, str]]:
-    return (*_inside(knob), "nft"), ("ip", f"chaoskit-{knob.name.split(' ')[0]}")
+    return (*_netns_exec(knob), "nft"), ("ip", f"chaoskit-{knob.name.split(' ')[0]}")
 
 
-def _inside(knob: Knob) -> tuple[str, ...]:
-    """For tools that know no namespaces."""
+def _netns_exec(knob: Knob) -> tuple[str, ...]:
+    """The prefix for tools without an option for namespaces."""
     return ("ip", "netns", "exec", knob.place) if knob.place else ()
 
 

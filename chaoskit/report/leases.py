@@ -1,6 +1,6 @@
-"""What is in force, for whoever looks: every lease with what has become of it, and what of ours has none.
+"""Shows what is in force: the state of every lease, and chaoskit's kernel objects without a lease.
 
-Rule: looking changes nothing and takes no rights; what cannot be seen is said to be unseen.
+Rule: it changes nothing and needs no rights; it says what it cannot read.
 """
 
 from __future__ import annotations
@@ -31,7 +31,14 @@ from chaoskit.topology.steering import CLAMP, HOOKS, IFBS, OneDirection
 from chaoskit.units import Duration
 
 State = Literal[
-    "in force", "ending", "beginning", "not restored", "ended", "elsewhere", "of another boot", "of another machine"
+    "in force",
+    "ending",
+    "starting",
+    "not restored",
+    "ended",
+    "in another namespace",
+    "from another boot",
+    "from another machine",
 ]
 _COLOURS: dict[State, str] = {"in force": "bold green", "ending": "bold magenta", "not restored": "bold red"}
 _WAYS: tuple[OneDirection, ...] = ("down", "up")  # as everywhere on the screen
@@ -42,15 +49,15 @@ _NETEM_LIMIT = 1000  # the kernel's own
 
 @dataclass(frozen=True)
 class LeaseStatus:
-    """A lease and what has become of it. `left` in ns, None where time does not tell; `remedy`: what to type.
+    """A lease and its state. `remaining` in ns, None where it is unknown; `remedy`: what to type.
 
-    `injection` is None for what no `inject` can repeat. `pending` are the journal's pending restores, in their order.
+    `injection` is None for what `inject` cannot repeat. `pending` are the journal's changes to restore, in that order.
     """
 
     lease: Lease
     state: State
     remedy: str = ""
-    left: int | None = None
+    remaining: int | None = None
     injection: Injection | None = None
     pending: tuple[PendingRestore, ...] = ()
     leftovers: tuple[str, ...] = ()
@@ -58,169 +65,169 @@ class LeaseStatus:
 
 @dataclass(frozen=True)
 class StatusReport:
-    """All there is to see. `broken`: folders that cannot be read; `strays`: knobs of ours that no lease knows."""
+    """All leases. `unreadable`: errors of folders that cannot be read; `unowned`: chaoskit's knobs without a lease."""
 
-    standings: tuple[LeaseStatus, ...] = ()
-    broken: tuple[str, ...] = ()
-    strays: tuple[Knob, ...] = ()
+    leases: tuple[LeaseStatus, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    unowned: tuple[Knob, ...] = ()
     holder: str = ""
 
 
-def folders(environment: Mapping[str, str], uid: int) -> tuple[Path, ...]:
-    """Where leases may lie that concern this machine: this user's, and root's."""
+def state_folders(environment: Mapping[str, str], uid: int) -> tuple[Path, ...]:
+    """The folders of leases on this machine: this user's, and root's."""
     own = state_folder(environment, uid)
-    everybody = () if environment.get("CHAOSKIT_STATE") else (state_folder({}, 0),)
-    return tuple(dict.fromkeys((own, *everybody)))
+    root = () if environment.get("CHAOSKIT_STATE") else (state_folder({}, 0),)
+    return tuple(dict.fromkeys((own, *root)))
 
 
-def look(places: Iterable[Path], here: Location, now: int, only: str | None = None) -> StatusReport:
-    """Read all leases, or the one that is named. `now` as of `clock.boottime`. Raises RefusedError for no such one."""
+def read_status(folders: Iterable[Path], here: Location, now: int, only: str | None = None) -> StatusReport:
+    """Read all leases, or only one. `now` as of `clock.boottime`. Raises RefusedError when that one does not exist."""
     standings: list[LeaseStatus] = []
-    broken: list[str] = []
-    for place in places:
-        leases = Leases(place)
+    unreadable: list[str] = []
+    for folder in folders:
+        leases = Leases(folder)
         found = leases.all()
-        standings += [_standing(leases, lease, here, now) for lease in found.leases if only in (None, lease.id)]
-        broken += _unread(found, only)
-    if only is not None and not standings and not broken:
+        standings += [_lease_status(leases, lease, here, now) for lease in found.leases if only in (None, lease.id)]
+        unreadable += _unread(found, only)
+    if only is not None and not standings and not unreadable:
         raise RefusedError(f"there is no lease {only}: chaoskit status shows all")
-    return StatusReport(tuple(standings), tuple(broken))
+    return StatusReport(tuple(standings), tuple(unreadable))
 
 
 def _unread(found: FoundLeases, only: str | None) -> Iterator[str]:
     return (sentence for name, sentence in found.broken.items() if only in (None, name))
 
 
-def strays(ours: Iterable[Knob], known: StatusReport) -> tuple[Knob, ...]:
-    """The knobs with chaoskit's names that no lease of this machine, boot and namespace has in its journal."""
+def unowned_knobs(knobs: Iterable[Knob], known: StatusReport) -> tuple[Knob, ...]:
+    """The knobs with chaoskit's names that are in the journal of no lease of this machine and boot."""
     journalled = {
-        entry.knob for each in known.standings for entry in each.pending if not each.state.startswith("of another")
+        entry.knob for each in known.leases for entry in each.pending if not each.state.startswith("from another")
     }
-    return tuple(knob for knob in ours if knob not in journalled)
+    return tuple(knob for knob in knobs if knob not in journalled)
 
 
-def _standing(leases: Leases, lease: Lease, here: Location, now: int) -> LeaseStatus:
-    """What has become of it."""
+def _lease_status(leases: Leases, lease: Lease, here: Location, now: int) -> LeaseStatus:
+    """The lease's state, from its journal and its processes."""
     try:
         pending = tuple(leases.pending(lease.id))
     except RefusedError as error:
         return LeaseStatus(lease, "not restored", str(error), None, _injection(lease))
     watchdog, owner = (process.state if process else "" for process in (lease.watchdog, lease.owner))
     left = lease.deadline - now if here.boot == lease.boot and here.machine == lease.machine else None
-    state, remedy = judge(lease, here, left, (watchdog, owner), bool(pending))
+    state, remedy = lease_state(lease, here, left, (watchdog, owner), bool(pending))
     return LeaseStatus(lease, state, remedy, left, _injection(lease), pending, tuple(leases.leftovers(lease.id)))
 
 
-def judge(
+def lease_state(
     lease: Lease, here: Location, left: int | None, processes: tuple[str, str], is_pending: bool
 ) -> tuple[State, str]:
-    """Its state and what to type. `processes`: the states of watchdog and owner as `engine.lease.Process` has them."""
+    """The lease's state and what to type. `processes`: the states of watchdog and owner."""
     watchdog, owner = processes
-    command = f"chaoskit restore {lease.id}"
+    restore = f"chaoskit restore {lease.id}"
     if lease.machine != here.machine:
-        return "of another machine", "its journal says nothing about this one"
+        return "from another machine", "its journal does not apply to this one"
     if lease.boot != here.boot:
-        return "of another boot", f"what it set ended with that boot; to remove the lease: {command}"
+        return "from another boot", f"its changes ended with that boot; to delete the lease: {restore}"
     if lease.namespace != here.namespace:
-        if watchdog:
-            state = "in force there"
-        else:
-            state = f"its watchdog is dead: there, {command}" if is_pending else "nothing is pending"
-        return "elsewhere", f"in another network namespace; {state}"
+        unwatched = f"its watchdog is dead: there, {restore}" if is_pending else "nothing to restore"
+        there = "in force there" if watchdog else unwatched
+        return "in another namespace", f"in another network namespace; {there}"
     if watchdog == "T":
-        return "in force", f"its watchdog is stopped and will not end it: {command}"
+        return "in force", f"its watchdog is stopped and will not end it: {restore}"
     if watchdog:
         return ("in force", "") if left is None or left > 0 else ("ending", "")
     if owner and lease.watchdog is None:
-        return "beginning", ""
+        return "starting", ""
     if is_pending:
-        return "not restored", f"its watchdog is dead: {command}"
-    return "ended", f"nothing is pending; to remove the lease: {command}"
+        return "not restored", f"its watchdog is dead: {restore}"
+    return "ended", f"nothing to restore; to delete the lease: {restore}"
 
 
 def _injection(lease: Lease) -> Injection | None:
     try:
         return Injection.model_validate(lease.injection)
-    except ValueError:  # a run's
+    except ValueError:  # the lease of a run
         return None
 
 
-def as_json(outlook: StatusReport) -> str:
-    """All of it; the injection of the only lease can be given to `chaoskit inject -`."""
-    told = {
+def as_json(report: StatusReport) -> str:
+    """The whole report; with a single lease `chaoskit inject -` can repeat its injection."""
+    fields = {
         "schema": _SCHEMA,
-        "leases": [_as_words(each) for each in outlook.standings],
-        "broken": outlook.broken,
-        "strays": [str(knob) for knob in outlook.strays],
-        "holder": outlook.holder or None,
+        "leases": [_as_object(each) for each in report.leases],
+        "unreadable": report.unreadable,
+        "unowned": [str(knob) for knob in report.unowned],
+        "holder": report.holder or None,
     }
-    return ascii_json(json.dumps(told, indent=1)) + "\n"
+    return ascii_json(json.dumps(fields, indent=1)) + "\n"
 
 
-def _as_words(standing: LeaseStatus) -> dict[str, Any]:
-    lease = standing.lease
+def _as_object(lease_status: LeaseStatus) -> dict[str, Any]:
+    lease = lease_status.lease
     return {
         "id": lease.id,
-        "state": standing.state,
-        "remedy": standing.remedy or None,
+        "state": lease_status.state,
+        "remedy": lease_status.remedy or None,
         "interface": lease.interface,
         "command": lease.command,
         "user": lease.user,
         "since": lease.since,
         "until": lease.until,
-        "left": None if standing.left is None else str(Duration(max(0, standing.left) // _MS * _MS)),
-        "hits": list(_hits(standing)),
-        "does": dict(_does(standing)),
-        "injection": standing.injection.written() if standing.injection else None,
-        "pending": [str(entry.knob) for entry in standing.pending],
-        "leftovers": list(standing.leftovers),
+        "remaining": None
+        if lease_status.remaining is None
+        else str(Duration(max(0, lease_status.remaining) // _MS * _MS)),
+        "matches": list(_matches(lease_status)),
+        "effects": dict(_effects(lease_status)),
+        "injection": lease_status.injection.written() if lease_status.injection else None,
+        "to_restore": [str(entry.knob) for entry in lease_status.pending],
+        "leftovers": list(lease_status.leftovers),
         "watchdog": lease.watchdog.pid if lease.watchdog else None,
     }
 
 
-def render(outlook: StatusReport, console: Console) -> None:
-    """Print it. One sentence when there is nothing."""
-    for section in _sections(outlook):
+def render(report: StatusReport, console: Console) -> None:
+    """Print the report; one sentence when there is no lease."""
+    for section in _sections(report):
         console.print(section, highlight=False)
 
 
-def _sections(outlook: StatusReport) -> Iterator[RenderableType]:
-    for number, standing in enumerate(outlook.standings):
+def _sections(report: StatusReport) -> Iterator[RenderableType]:
+    for number, lease_status in enumerate(report.leases):
         yield from ("",) if number else ()
-        yield _heading(standing)
-        yield _pairs(_lines(standing))
-    if outlook.standings and (outlook.broken or outlook.strays):
+        yield _heading(lease_status)
+        yield _pairs(_lines(lease_status))
+    if report.leases and (report.unreadable or report.unowned):
         yield ""
-    for sentence in outlook.broken:
+    for sentence in report.unreadable:
         yield styled(f"unreadable: {sentence}", "bold red")
-    if outlook.strays:
-        names = ", ".join(_named(outlook.strays))
-        yield styled(f"of ours, but of no lease that can be seen from here: {names}; sudo chaoskit restore", "bold red")
-    if outlook.holder and not any(each.state in ("in force", "beginning", "ending") for each in outlook.standings):
-        yield styled(f"At work in this network namespace: {outlook.holder}")
-    elif outlook == StatusReport():
-        yield Text("Nothing of chaoskit's is in force here, and no restore is pending.")
+    if report.unowned:
+        names = ", ".join(_named(report.unowned))
+        yield styled(f"chaoskit's, but in no lease that can be read here: {names}; sudo chaoskit restore", "bold red")
+    if report.holder and not any(each.state in ("in force", "starting", "ending") for each in report.leases):
+        yield styled(f"Active in this network namespace: {report.holder}")
+    elif report == StatusReport():
+        yield Text("No chaoskit fault is in force here, and nothing is left to restore.")
 
 
-def _heading(standing: LeaseStatus) -> Text:
-    lease = standing.lease
-    heading = styled(standing.state.upper(), _COLOURS.get(standing.state, "bold"))
-    if standing.state in ("in force", "ending") and standing.left is not None:
-        heading.append(f"  {max(0, standing.left) // 10**9} s left", style="default not bold")
+def _heading(lease_status: LeaseStatus) -> Text:
+    lease = lease_status.lease
+    heading = styled(lease_status.state.upper(), _COLOURS.get(lease_status.state, "bold"))
+    if lease_status.state in ("in force", "ending") and lease_status.remaining is not None:
+        heading.append(f"  {max(0, lease_status.remaining) // 10**9} s left", style="default not bold")
     return heading.append_text(styled(f"  on {lease.interface}  lease {lease.id}", "default not bold"))
 
 
-def _lines(standing: LeaseStatus) -> Iterator[tuple[str, str]]:
-    lease = standing.lease
-    if standing.remedy:
-        yield "but" if standing.state == "in force" else "so", standing.remedy
-    yield from (("hits", hit) for hit in _hits(standing))
-    yield from _does(standing)
+def _lines(lease_status: LeaseStatus) -> Iterator[tuple[str, str]]:
+    lease = lease_status.lease
+    if lease_status.remedy:
+        yield "note", lease_status.remedy
+    yield from (("match", match) for match in _matches(lease_status))
+    yield from _effects(lease_status)
     yield "since", f"{_date(lease.since)}, until {_date(lease.until)}"
     yield "by", f"{lease.user}: {lease.command}"
-    if standing.state == "not restored":
-        yield "pending", ", ".join(_named(entry.knob for entry in standing.pending))
-    yield from (("left", leftover) for leftover in standing.leftovers)
+    if lease_status.state == "not restored":
+        yield "to do", ", ".join(_named(entry.knob for entry in lease_status.pending))
+    yield from (("left", leftover) for leftover in lease_status.leftovers)
 
 
 def _named(knobs: Iterable[Knob]) -> Iterator[str]:
@@ -240,19 +247,19 @@ def _date(iso: str) -> str:
     return f"{datetime.fromisoformat(iso):%Y-%m-%d %H:%M:%S %Z}"
 
 
-def _hits(standing: LeaseStatus) -> Iterator[str]:
-    """In the author's words, and the addresses that names stand for; of a run, as its filters say."""
-    found = tuple(dict.fromkeys(_flows(standing.pending)))
-    if standing.injection is not None:
+def _matches(lease_status: LeaseStatus) -> Iterator[str]:
+    """The matched traffic as the injection names it, with the addresses of names; of a run, from its filters."""
+    found = tuple(dict.fromkeys(_flows(lease_status.pending)))
+    if lease_status.injection is not None:
         addresses = dict.fromkeys(prefix for prefix, _ in found if prefix)
-        is_named = any(to.name for to in standing.injection.to)
-        yield _whom(standing.injection) + (f" ({', '.join(addresses)})" if addresses and is_named else "")
+        is_named = any(to.name for to in lease_status.injection.to)
+        yield _target(lease_status.injection) + (f" ({', '.join(addresses)})" if addresses and is_named else "")
     else:
-        yield from (f"{prefix or 'anybody'}{f' at port {port}' if port else ''}" for prefix, port in found)
+        yield from (f"{prefix or 'any address'}{f' at port {port}' if port else ''}" for prefix, port in found)
 
 
 def _flows(pending: Iterable[PendingRestore]) -> Iterator[tuple[str | None, int | None]]:
-    """The far ends that the filters and the clamp look for."""
+    """The remote address and port of each filter and of the clamp."""
     for entry in reversed(tuple(pending)):
         if isinstance(entry.wanted, Filter) and isinstance(flow := entry.wanted.match, Flow) and not flow.is_fragment:
             is_up = entry.knob.name.split(" ")[1] == HOOKS["up"]
@@ -263,49 +270,49 @@ def _flows(pending: Iterable[PendingRestore]) -> Iterator[tuple[str | None, int 
                     yield each.flow.destination, each.flow.destination_port
 
 
-def _whom(whom: TrafficSpec) -> str:
-    if whom.everything:
+def _target(target: TrafficSpec) -> str:
+    if target.everything:
         return "everything"
     narrow = [
-        whom.protocol or "",
-        f"IPv{whom.ip}" if whom.ip else "",
-        f"at our port {whom.local_port}" if whom.local_port else "",
+        target.protocol or "",
+        f"IPv{target.ip}" if target.ip else "",
+        f"at local port {target.local_port}" if target.local_port else "",
     ]
-    return ", ".join(filter(None, (*map(str, whom.to), *narrow)))
+    return ", ".join(filter(None, (*map(str, target.to), *narrow)))
 
 
-def _does(standing: LeaseStatus) -> Iterator[tuple[str, str]]:
-    """Each direction in tc's words: as the journal has it now, else as was asked."""
-    now = {entry.knob: entry.wanted for entry in standing.pending}
+def _effects(lease_status: LeaseStatus) -> Iterator[tuple[str, str]]:
+    """Each direction in tc's notation: as the journal has it now, else as requested."""
+    now = {entry.knob: entry.wanted for entry in lease_status.pending}
     for way in _WAYS:
-        if does := [*_delays(standing, now, way), *_loses(standing, now, way)]:
-            yield way, "; ".join(does)
+        if effects := [*_delays(lease_status, now, way), *_size_drops(lease_status, now, way)]:
+            yield way, "; ".join(effects)
     clamp = now.get(CLAMP)
-    asked_mss = standing.injection.mss_clamp if standing.injection is not None else None
+    asked_mss = lease_status.injection.mss_clamp if lease_status.injection is not None else None
     if isinstance(clamp, Clamp):
         yield "both", f"TCP handshakes: {format_setting(clamp)}"
     elif asked_mss is not None:
         yield "both", f"TCP handshakes: {format_setting(Clamp(asked_mss))}"
 
 
-def _delays(standing: LeaseStatus, now: Mapping[Knob, Setting], way: OneDirection) -> Iterator[str]:
+def _delays(lease_status: LeaseStatus, now: Mapping[Knob, Setting], way: OneDirection) -> Iterator[str]:
     setting = now.get(Knob("qdisc", "", IFBS[way]))
-    asked: NetemSpec | None = getattr(standing.injection, way, None)
+    asked: NetemSpec | None = getattr(lease_status.injection, way, None)
     if isinstance(setting, Netem):
         yield format_setting(setting)
     elif asked is not None:
         yield format_setting(asked.setting(asked.limit or _NETEM_LIMIT, 0))
 
 
-def _loses(standing: LeaseStatus, now: Mapping[Knob, Setting], way: OneDirection) -> Iterator[str]:
+def _size_drops(lease_status: LeaseStatus, now: Mapping[Knob, Setting], way: OneDirection) -> Iterator[str]:
     sizes = {
         each.over
         for knob, each in now.items()
         if isinstance(each, Filter) and each.over and affected_direction(knob) == way
     }
-    asked = standing.injection.size_drops.get(way) if standing.injection is not None else None
+    asked = lease_status.injection.size_drops.get(way) if lease_status.injection is not None else None
     for size in sorted(sizes) or ([asked] if asked is not None else []):
-        yield f"longer than {size} bytes: lost"
+        yield f"longer than {size} bytes: dropped"
 
 
 def _pairs(rows: Iterable[tuple[str, str]]) -> RenderableType:

@@ -1,7 +1,7 @@
-"""A run as it happens, seen through its own records: one line that changes, or plain lines now and then.
+"""Shows the progress of a run from its records: a line that is redrawn, or plain lines.
 
-Rules: only the run directory is looked at; its stamps are the kernel's under test, so they are compared with
-each other and never with a clock of ours. A directory that is still empty is a kernel that still starts.
+Rules: only the run directory is read; its stamps are those of the kernel under test, so they are compared with each
+other and never with this process's clock. An empty directory is a kernel that is still starting.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from chaoskit.analysis.formatting import said
+from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.streams.timeline import DRAIN
 from chaoskit.plan.model import Plan
 from chaoskit.records.jsonl import follow
 from chaoskit.records.model import Phase, Request, Vitals
 from chaoskit.records.untrusted_files import START, Mark
-from chaoskit.report.screen import live, one_line
+from chaoskit.report.screen import cropped_line, live_display
 from chaoskit.report.styles import styled
 
 _SECOND = 10**9
@@ -28,7 +28,7 @@ _EVERY = 10 * _SECOND  # of the run's own time, between plain lines within a pha
 R = TypeVar("R", Phase, Request, Vitals)
 
 
-class Live:
+class RunProgress:
     """Use as a context manager and call `tick` a few times a second."""
 
     def __init__(self, plan: Plan, run: Path, console: Console, label: str = "") -> None:
@@ -37,10 +37,10 @@ class Live:
         self._phases: list[Phase] = []
         self._vitals: Vitals | None = None
         self._interrupted = 0
-        self._told = (-1, 0)  # how many phases had begun, and the stamp, at the last plain line
-        self._screen = live(console)
+        self._printed = (-1, 0)  # how many phases had begun, and the stamp, at the last plain line
+        self._screen = live_display(console)
 
-    def __enter__(self) -> Live:
+    def __enter__(self) -> RunProgress:
         if self._screen is not None:
             self._screen.start()
         return self
@@ -52,11 +52,11 @@ class Live:
             self._screen.stop()
 
     def tick(self) -> None:
-        """Look at what was written since the last time, and show it."""
+        """Read what was written since the last call, and show it."""
         self._look()
         line = self._line()
         if self._screen is not None:
-            self._screen.update(one_line(line), refresh=True)
+            self._screen.update(cropped_line(line), refresh=True)
         elif self._is_time():
             self._console.print(styled(line), soft_wrap=True)
 
@@ -72,16 +72,16 @@ class Live:
 
     @property
     def _now(self) -> int:
-        """The latest stamp that was seen; 0 before the first."""
+        """The latest stamp that was read; 0 before the first."""
         stamps = [self._phases[-1].begin] if self._phases else []
         return max([*stamps, *([self._vitals.at] if self._vitals else [])], default=0)
 
     def _is_time(self) -> bool:
         """True at the start, at every change of phase, and every ten seconds of the run's own time."""
-        count, stamp = self._told
+        count, stamp = self._printed
         if len(self._phases) == count and self._now - stamp < _EVERY:
             return False
-        self._told = (len(self._phases), self._now)
+        self._printed = (len(self._phases), self._now)
         return True
 
     def _line(self) -> str:
@@ -102,11 +102,11 @@ class Live:
     def _streams(self) -> list[str]:
         if self._vitals is None:
             return []
-        dead = f", {self._interrupted} interrupted" if self._interrupted else ""
-        told = [f"{self._vitals.open} open, {self._vitals.ended} ended{dead}"]
+        interrupted = f", {self._interrupted} interrupted" if self._interrupted else ""
+        parts = [f"{self._vitals.open} open, {self._vitals.ended} ended{interrupted}"]
         if self._vitals.last_ttft is not None:
-            told.append(f"TTFT {said(self._vitals.last_ttft / _MS, 'ms')}")
-        return told
+            parts.append(f"TTFT {format_value(self._vitals.last_ttft / _MS, 'ms')}")
+        return parts
 
 
 def _seconds(span: int) -> str:

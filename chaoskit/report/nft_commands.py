@@ -1,4 +1,4 @@
-"""A clamp in the exact arguments of nft(8): its table lists the very same rules as ours."""
+"""Writes an MSS clamp as arguments of nft(8) that make the same rules."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ _VERSIONS = {"ip": ("ipv4", "ip"), "ipv6": ("ipv6", "ip6")}
 
 
 def clamp_arguments(clamp: Clamp, table: tuple[str, str]) -> Iterator[tuple[str, ...]]:
-    """What follows `nft add`, a line each, for a table that is named by its family and its name."""
+    """The arguments of `nft add`, a line each; `table` is its family and its name."""
     yield ("table", *table)
-    whose = clamp.of or (None,)
-    for hook in dict.fromkeys(map(_hook, whose)):
+    flows = clamp.of or (None,)
+    for hook in dict.fromkeys(map(_hook, flows)):
         yield ("chain", *table, hook, f"{{ type filter hook {hook} priority mangle ; }}")
-    for each in whose:
+    for each in flows:
         words = ("tcp", "flags", "syn", "tcp", "option", "maxseg", "size", "set", str(clamp.mss))
-        yield ("rule", *table, _hook(each), *(_whose(each) if each is not None else ()), *words)
+        yield ("rule", *table, _hook(each), *(_match_arguments(each) if each is not None else ()), *words)
 
 
-def _hook(whose: Handshakes | None) -> str:
-    return _HOOKS[whose.hook] if whose is not None else "forward"
+def _hook(flows: Handshakes | None) -> str:
+    return _HOOKS[flows.hook] if flows is not None else "forward"
 
 
-def _whose(whose: Handshakes) -> Iterator[str]:
-    version, header = _VERSIONS[whose.family]
-    yield from (_LINKS[whose.hook], whose.link, "meta", "nfproto", version)
-    for key, value in _compared(whose.flow, header):
+def _match_arguments(flows: Handshakes) -> Iterator[str]:
+    version, header = _VERSIONS[flows.family]
+    yield from (_LINKS[flows.hook], flows.link, "meta", "nfproto", version)
+    for key, value in _compared(flows.flow, header):
         yield from (*key, str(value)) if value is not None else ()
 
 

@@ -1,4 +1,4 @@
-"""An examination of a path on the screen: while it goes on, one line; then what was found, and the verdict last.
+"""Shows a path MTU examination: one line of progress, then the findings, the verdict last.
 
 `--json` prints one object, and docs/path-mtu.md says what each of its names means. Names are added, never changed,
 under one `schema`.
@@ -16,7 +16,7 @@ from rich.console import Console
 from chaoskit.pathmtu.examination import Findings
 from chaoskit.pathmtu.probes import Burst, Clamp, Hop
 from chaoskit.pathmtu.verdict import Verdict, describe_hop, expected_icmp
-from chaoskit.report.screen import live, one_line
+from chaoskit.report.screen import cropped_line, live_display
 from chaoskit.report.styles import styled
 from chaoskit.terminal import ascii_json
 
@@ -26,12 +26,12 @@ _SECOND, _MS = 10**9, 10**6
 
 
 class Progress:
-    """A context manager; `tell` shows what is sent now, on a terminal alone."""
+    """A context manager; `tell` shows what is sent now, on a terminal only."""
 
     def __init__(self, host: str, console: Console) -> None:
         self._host = host
         self._sent = 0
-        self._screen = live(console)
+        self._screen = live_display(console)
 
     def __enter__(self) -> Progress:
         if self._screen is not None:
@@ -50,11 +50,11 @@ class Progress:
         if self._screen is not None:
             sizes = ", ".join(dict.fromkeys(str(probe.size) for probe in burst))
             line = f"{self._host}: {self._sent} probes, now of {sizes} bytes, {burst[0].method}"
-            self._screen.update(one_line(line), refresh=True)
+            self._screen.update(cropped_line(line), refresh=True)
 
 
 def render(findings: Findings, verdict: Verdict, console: Console) -> None:
-    """What was found, the verdict in one sentence, what to type, and what cannot be seen from here."""
+    """The findings, the verdict in one sentence, the commands to type, and the limits of the examination."""
     endpoints, first = findings.setup.endpoints, findings.setup.first
     via = f" via {first.gateway}" if first.gateway else ""
     name = "" if findings.setup.host == endpoints.target else f" ({endpoints.target})"

@@ -1,4 +1,4 @@
-"""A plan on the screen: what will be touched, what the kernel makes of it, how long it takes."""
+"""Renders a plan: what it changes, what the kernel rounds, how long it takes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from chaoskit.units import Duration
 
 
 def render(plan: Plan, console: Console) -> None:
-    """Print the whole plan. Touches nothing."""
+    """Print the whole plan. Changes nothing."""
     for line in _head(plan):
         console.print(line, highlight=False)
     console.print(Padding(_timeline(plan), (0, 0, 0, 2)))
@@ -35,7 +35,7 @@ def _head(plan: Plan) -> Iterator[Text]:
     yield Text()
     yield titled("Takes", f"   {_length(plan)}")
     yield titled("Needs", f"   {', '.join(sorted(plan.needs))}")
-    yield titled("Asks", f"    {_traffic(plan)}")
+    yield titled("Sends", f"   {_traffic(plan)}")
     yield Text()
     yield Text("Timeline", "bold")
 
@@ -47,13 +47,13 @@ def _rest(plan: Plan) -> Iterator[Text]:
     yield Text("Objectives", "bold")
     yield from (styled(f"  {objective.text}") for objective in plan.objectives)
     if not plan.objectives:
-        yield Text("  none: the run measures, and exits with 0")
+        yield Text("  none: the run measures and exits with 0")
     yield Text()
     yield _place(plan)
     yield from (styled(f"  {line}") for line in _stage(plan))
     for rounding in plan.roundings:
-        told = f"  {rounding.where}: asked {rounding.asked}, the kernel does {rounding.kernel}"
-        yield titled("rounds", told, "yellow")
+        text = f"  {rounding.where}: requested {rounding.asked}, the kernel sets {rounding.kernel}"
+        yield titled("rounds", text, "yellow")
     yield from (styled(f"note    {remark}") for remark in plan.remarks)
     yield from (titled("warning", f" {warning}", "yellow") for warning in plan.warnings)
 
@@ -73,12 +73,12 @@ def _traffic(plan: Plan) -> str:
         )
     else:
         arrivals = f"{work.max_concurrency} streams at a time"
-    asked = f"{arrivals}, {work.prompt_size} prompts, {work.output_tokens} tokens"
+    requested = f"{arrivals}, {work.prompt_size} prompts, {work.output_tokens} tokens"
     protocol = f"{work.protocol} over HTTP/{work.http}"
     if plan.interface is None:
-        return f"{protocol}{' and TLS' if plan.target.startswith('https:') else ''}, {asked}"
+        return f"{protocol}{' and TLS' if plan.target.startswith('https:') else ''}, {requested}"
     key = f", with the key in {plan.interface.key_env}" if plan.interface.key_env else ""
-    return f"{redacted(plan.target)} for {plan.interface.model}{key}: {protocol}, {asked}"
+    return f"{redacted(plan.target)} for {plan.interface.model}{key}: {protocol}, {requested}"
 
 
 def _timeline(plan: Plan) -> Table:
@@ -107,16 +107,16 @@ def _place(plan: Plan) -> Text:
     title = f"The interface {plan.interface.name}"
     if not plan.all_changes:
         return titled(title, " (nothing on it is changed)")
-    told = f"{count} changes" if count else "changed by its phases alone"
+    text = f"{count} changes" if count else "changed by its phases alone"
     last = f"at the latest {Duration(plan.interface.lease)} after the run's last sign of life"
-    return titled(title, f" ({told}, all put back: {last}; its own queue is not touched)")
+    return titled(title, f" ({text}, all put back: {last}; its own queue is not touched)")
 
 
 def _stage(plan: Plan) -> Iterator[str]:
     if plan.interface is not None:
         for name, addresses in plan.interface.addresses.items():
             yield f"{name} is {', '.join(addresses)}"
-        yield from (f"hits {each}" for each in plan.interface.hits)
+        yield from (f"matches {each}" for each in plan.interface.hits)
     for change in plan.stage:
         if not isinstance(change.setting, Filter) or not isinstance(change.setting.match, U32Match):
             place = f"{change.knob.place}: " if change.knob.place else ""
@@ -126,7 +126,7 @@ def _stage(plan: Plan) -> Iterator[str]:
 
 
 def _sockets(plan: Plan) -> Iterator[str]:
-    """What no knob holds. In a lab an algorithm is a parameter of its host."""
+    """What no knob sets. In a lab the congestion control is a parameter of its host."""
     for end, host in (("client", plan.client), ("server", plan.server)):
         given = [] if host is None or host.maxseg is None else [f"maxseg {host.maxseg}"]
         if plan.interface is not None and host is not None and host.congestion_control is not None:
@@ -136,40 +136,40 @@ def _sockets(plan: Plan) -> Iterator[str]:
 
 
 def _filters_of_bytes(plan: Plan) -> Iterator[str]:
-    """Those of u32, which nobody wants to read one by one: by their hook, from the first to the last."""
+    """The u32 filters, of which there are many: by their hook, from the first to the last."""
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for change in plan.stage:
         if isinstance(change.setting, Filter) and isinstance(change.setting.match, U32Match):
             hook, _, priority = change.knob.name.rpartition(" ")
-            found[hook, _fate(change.setting)].append(priority)
-    for (hook, fate), priorities in found.items():
-        yield f"filter {hook} {priorities[0]} to {priorities[-1]}: u32 on bytes of the headers (--json), {fate}"
+            found[hook, _action(change.setting)].append(priority)
+    for (hook, action), priorities in found.items():
+        yield f"filter {hook} {priorities[0]} to {priorities[-1]}: u32 on bytes of the headers (--json), {action}"
 
 
 def _value(setting: Setting) -> str:
     if setting is None:
         return ""
     if isinstance(setting, Filter):
-        return f": {_match(setting)}, {_fate(setting)}"
+        return f": {_match(setting)}, {_action(setting)}"
     if isinstance(setting, Netem):
         return f": netem, {format_setting(setting)}"
     values = {f.name: getattr(setting, f.name) for f in fields(setting) if getattr(setting, f.name) != f.default}
     return " " + " ".join(f"{k.replace('_', '-')}={v}" for k, v in values.items()) if values else ""
 
 
-def _fate(setting: Filter) -> str:
-    """What becomes of the packets: `through chaos-up`, `lost when longer than 1400 bytes`."""
-    fate = "lost" if setting.redirect_to in (None, BLACKHOLE) else f"through {setting.redirect_to}"
-    return f"{fate} when longer than {setting.over} bytes" if setting.over else fate
+def _action(setting: Filter) -> str:
+    """What happens to the packets: `through chaos-up`, `dropped when longer than 1400 bytes`."""
+    action = "dropped" if setting.redirect_to in (None, BLACKHOLE) else f"through {setting.redirect_to}"
+    return f"{action} when longer than {setting.over} bytes" if setting.over else action
 
 
 def _match(setting: Filter) -> str:
-    """Which packets, in words: `ip tcp from 192.0.2.7/32 port 443`."""
+    """Which packets it matches: `ip tcp from 192.0.2.7/32 port 443`."""
     match setting.match:
         case MatchAll():
             return "everything"
         case U32Match(keys):
-            return f"{setting.family} by {len(keys)} words of its headers"
+            return f"{setting.family} by {len(keys)} 32-bit words of its headers"
         case Flow() as flow:
             names = {number: name for name, number in PROTOCOLS.items()}
             words = [setting.family, names.get(flow.protocol, f"protocol {flow.protocol}") if flow.protocol else ""]

@@ -1,4 +1,4 @@
-"""`result.json`, whole or not at all."""
+"""Writes `result.json` atomically."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ NAME = "result.json"
 
 
 def as_json(result: Result | MatrixResult) -> str:
-    """The text of the file; of several results, one text of all."""
+    """The text of the file, of one result or of a whole matrix."""
     return ascii_json(result.model_dump_json(indent=1)) + "\n"
 
 
 def write_result(result: Result, run: Path) -> Path:
-    """Write it into the run directory: a reader sees the former file or the new one, never a part.
+    """Write it into the run directory: a reader sees the old file or the new one, never a part.
 
-    Raises RefusedError when it cannot be written; the former file is then still there.
+    Raises RefusedError when it cannot be written; the old file is then unchanged.
     """
     path, draft = run / NAME, run / f".{NAME}.new"
     try:

@@ -1,7 +1,7 @@
-"""The one place where something is drawn with styles. Its text is shown literally: no markup, no emoji, no links.
+"""Draws styled text on a terminal, literally: no markup, no emoji, no links. All styled output passes through it.
 
-A screen escapes the text of every segment just before it is written, whoever made it, and keeps the styles and cursor
-movements, which are ours. `report.words.styled` escapes earlier, so that widths are right and a value is one line.
+A screen escapes the text of every segment just before it is written, and keeps chaoskit's own styles and cursor
+movements. `report.styles.styled` escapes earlier, so that widths are right and a value is one line.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ class Screen(Console):
         super().__init__(file=file, width=width, markup=False, emoji=False, highlight=False)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """As rich does it, with nothing in the text that a terminal would obey."""
+        """As rich renders it, without escape sequences in the text."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=printable_lines(segment.text))
 
 
-def live(console: Console) -> Live | None:
-    """What changes in place; None where that is no terminal.
+def live_display(console: Console) -> Live | None:
+    """A display that is redrawn in place; None without a terminal.
 
-    What is printed meanwhile is not drawn by rich, which would read the escapes in it as styles and links.
+    Output that is printed meanwhile is not redirected: rich would interpret the escapes in it as styles and links.
     """
     if not console.is_terminal:
         return None
     return Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
 
 
-def one_line(text: str) -> Text:
-    """For `live`: never longer than the screen is wide."""
+def cropped_line(text: str) -> Text:
+    """A line for `live_display`, cropped to the width of the screen."""
     line = styled(text)
     line.no_wrap, line.overflow = True, "ellipsis"
     return line

@@ -1,4 +1,4 @@
-"""Text for a screen: on one line, and never read as markup."""
+"""Escapes and styles text for a terminal: on one line, never interpreted as markup."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from rich.text import Text
 
 from chaoskit.terminal import printable
 
-JUDGED = {
+VERDICT_STYLES = {
     "met": "bold green",
     "none": "bold",
     "broken": "bold red",
     "undecided": "bold magenta",
     "achieved": "green",
     "not-achieved": "bold red",
-    "too-few-packets-to-tell": "magenta",
-    "nothing-to-hit": "bold",
+    "too-few-packets": "magenta",
+    "not-exercised": "bold",
 }
 _BREAKS = str.maketrans("\r\n\t", "   ")
 
 
 def safe(text: str) -> str:
-    """The text on one line, without anything that a terminal would obey."""
+    """The text on one line, without escape sequences."""
     return printable(text.translate(_BREAKS))
 
 
 def styled(text: str, style: str = "") -> Text:
-    """A piece of text that is never read as markup."""
+    """Escaped text in this style, never interpreted as markup."""
     return Text(safe(text), style=style)
 
 

@@ -1,4 +1,4 @@
-"""The one table: the reference phase beside the others, with what changed and whether that could be chance."""
+"""Builds the table of metrics: the reference phase beside the others, with their changes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Literal
 from rich.table import Table
 from rich.text import Text
 
-from chaoskit.analysis.formatting import MISSING, between, said
-from chaoskit.analysis.result import Comparison, Estimated, Metrics, PhaseResult, Result, Times, Unit
+from chaoskit.analysis.formatting import NO_VALUE, format_interval, format_value
+from chaoskit.analysis.result import Comparison, IntervalEstimate, LatencySummary, Metrics, PhaseResult, Result, Unit
 from chaoskit.report.styles import styled
 
 ROWS = (
@@ -26,33 +26,33 @@ ROWS = (
 )
 _MORE_IS_BETTER = ("goodput",)
 _TIMES = ("TTFT", "ITL", "TPOT", "E2EL", "connect")
-_BESIDE = 3  # phases that one table compares with the reference
+_MAX_COMPARED = 3  # phases that one table compares with the reference
 
 Detail = Literal["intervals", "differences", "changes", "values"]
 _DETAILS: tuple[Detail, ...] = ("intervals", "differences", "changes", "values")
 
 
 def tables(result: Result, fits: Callable[[Table], bool]) -> Iterator[Table]:
-    """As few tables as fit the screen: one with up to three phases, else one for each phase."""
+    """One table for up to three phases if the screen is wide enough, else one for each phase."""
     reference = result.phase(result.reference)
     others = [phase for phase in result.phases if phase is not reference]
     if reference is None or not others:
-        yield from (alone(phase) for phase in result.phases)
+        yield from (percentile_table(phase) for phase in result.phases)
         return
-    if 1 < len(others) <= _BESIDE:
-        together = (beside(result, reference, others, detail) for detail in _DETAILS[:3])
+    if 1 < len(others) <= _MAX_COMPARED:
+        together = (comparison_table(result, reference, others, detail) for detail in _DETAILS[:3])
         table = next(filter(fits, together), None)
         if table is not None:
             yield table
             return
     for phase in others:
-        single = [beside(result, reference, [phase], detail) for detail in _DETAILS]
+        single = [comparison_table(result, reference, [phase], detail) for detail in _DETAILS]
         yield next(filter(fits, single), single[-1])
 
 
-def beside(result: Result, reference: PhaseResult, others: Sequence[PhaseResult], detail: Detail) -> Table:
+def comparison_table(result: Result, reference: PhaseResult, others: Sequence[PhaseResult], detail: Detail) -> Table:
     """One table of these phases against the reference."""
-    table = empty()
+    table = plain_table()
     table.add_column("", style="bold", no_wrap=True)
     table.add_column(styled(reference.name), justify="right", no_wrap=True)
     for phase in others:
@@ -61,9 +61,9 @@ def beside(result: Result, reference: PhaseResult, others: Sequence[PhaseResult]
             table.add_column(name, justify="right", no_wrap=True, header_style="dim")
     known = {(each.phase, each.metric): each for each in result.comparisons}
     for metric, label in ROWS:
-        cells = [styled(value(reference.metrics, metric))]
+        cells = [styled(metric_cell(reference.metrics, metric))]
         for phase in others:
-            cells += [styled(value(phase.metrics, metric)), *changes(known[phase.name, metric], detail)]
+            cells += [styled(metric_cell(phase.metrics, metric)), *change_cells(known[phase.name, metric], detail)]
         table.add_row(label, *cells)
     streams = [styled(str(reference.metrics.started))]
     for phase in others:
@@ -72,51 +72,53 @@ def beside(result: Result, reference: PhaseResult, others: Sequence[PhaseResult]
     return table
 
 
-def alone(phase: PhaseResult) -> Table:
-    """One phase's times, percentile by percentile, when there is nothing to compare it with."""
-    table = empty()
+def percentile_table(phase: PhaseResult) -> Table:
+    """The percentiles of one phase's latencies, when there is no phase to compare it with."""
+    table = plain_table()
     table.add_column(styled(phase.name), style="bold", no_wrap=True)
     for name in ("p50", "p90", "p95", "p99", "max", "mean"):
         table.add_column(name, justify="right", no_wrap=True, header_style="bold")
-    found = phase.metrics
-    for label, times in zip(_TIMES, (found.ttft, found.itl, found.tpot, found.e2el, found.connect), strict=True):
+    metrics = phase.metrics
+    for label, times in zip(
+        _TIMES, (metrics.ttft, metrics.itl, metrics.tpot, metrics.e2el, metrics.connect), strict=True
+    ):
         cells = [_time(times, name) for name in ("p50", "p90", "p95", "p99", "max", "mean")]
         if times.count:
             table.add_row(label, *cells)
     return table
 
 
-def has_marks(result: Result) -> tuple[bool, bool]:
+def footnotes_needed(result: Result) -> tuple[bool, bool]:
     """Whether a table says "too few values" somewhere, and "could be chance"."""
-    small = any(times.small for phase in result.phases for times in (phase.metrics.ttft, phase.metrics.itl))
-    return small, any(is_chance(each) for each in result.comparisons)
+    small = any(times.reported_as_max for phase in result.phases for times in (phase.metrics.ttft, phase.metrics.itl))
+    return small, any(is_inconclusive(each) for each in result.comparisons)
 
 
-def empty() -> Table:
-    """A table without lines."""
+def plain_table() -> Table:
+    """An empty table without borders."""
     return Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, collapse_padding=False)
 
 
-def value(metrics: Metrics, metric: str) -> str:
-    """A metric with its unit; an asterisk says that a percentile is the maximum, for want of values."""
-    found = getattr(metrics, metric.rpartition("_")[0], None)
-    if isinstance(found, Times):
-        return _time(found, metric.rpartition("_")[2])
+def metric_cell(metrics: Metrics, metric: str) -> str:
+    """A metric with its unit; an asterisk marks a percentile that is the maximum, as there are too few values."""
+    latencies = getattr(metrics, metric.rpartition("_")[0], None)
+    if isinstance(latencies, LatencySummary):
+        return _time(latencies, metric.rpartition("_")[2])
     units: dict[str, Unit] = {"stalls_per_minute": "per-minute", "goodput": "per-second"}
-    return said(getattr(metrics, metric).value, units.get(metric, "share"))
+    return format_value(getattr(metrics, metric).value, units.get(metric, "share"))
 
 
-def _time(times: Times, name: str) -> str:
-    mark = "*" if name in times.small else ""
-    return said(getattr(times, f"{name}_ms"), "ms") + mark
+def _time(times: LatencySummary, name: str) -> str:
+    mark = "*" if name in times.reported_as_max else ""
+    return format_value(getattr(times, f"{name}_ms"), "ms") + mark
 
 
-def changes(comparison: Comparison, detail: Detail) -> list[Text]:
-    """How a metric changed against the reference phase, in as much detail; ≈ where that could be chance."""
+def change_cells(comparison: Comparison, detail: Detail) -> list[Text]:
+    """How a metric changed against the reference phase, in this much detail; ≈ where it could be chance."""
     style = _style(comparison)
     difference = _signed(comparison.difference, comparison.unit)
-    ratio = said(comparison.ratio.value, "ratio")
-    if is_chance(comparison):
+    ratio = format_value(comparison.ratio.value, "ratio")
+    if is_inconclusive(comparison):
         difference, ratio = _chance(difference), _chance(ratio)
     match detail:
         case "values":
@@ -136,33 +138,33 @@ def _blank(detail: Detail) -> list[Text]:
     return [Text("")] * {"values": 0, "changes": 1}.get(detail, 2)
 
 
-def _signed(difference: Estimated, unit: Unit) -> str:
+def _signed(difference: IntervalEstimate, unit: Unit) -> str:
     if difference.value is None:
-        return MISSING
-    text = said(difference.value, unit)
+        return NO_VALUE
+    text = format_value(difference.value, unit)
     if math.isinf(difference.value):
         return text
     return text if text.startswith("-") or not difference.value else f"+{text}"
 
 
-def _interval(estimated: Estimated, unit: Unit) -> str:
+def _interval(estimated: IntervalEstimate, unit: Unit) -> str:
     if estimated.value is None or estimated.low == estimated.high:
         return ""
-    return f" ({between(estimated.low, estimated.high, unit)})"
+    return f" ({format_interval(estimated.low, estimated.high, unit)})"
 
 
 def _chance(text: str) -> str:
-    return text if text in (MISSING, "never", "∞") else f"≈{text}"
+    return text if text in (NO_VALUE, "never", "∞") else f"≈{text}"
 
 
-def is_chance(comparison: Comparison) -> bool:
-    """Whether the 95 % interval of the change includes none."""
+def is_inconclusive(comparison: Comparison) -> bool:
+    """Whether the 95 % interval of the change includes no change."""
     low, high = comparison.difference.low, comparison.difference.high
     return low is not None and high is not None and low <= 0 <= high
 
 
 def _style(comparison: Comparison) -> str:
-    if comparison.difference.value is None or is_chance(comparison):
+    if comparison.difference.value is None or is_inconclusive(comparison):
         return "dim"
     is_worse = (comparison.difference.value > 0) != (comparison.metric in _MORE_IS_BETTER)
     return "red" if is_worse else "green"

@@ -1,6 +1,6 @@
-"""A netem, or what a filter matches, in the exact arguments of tc(8): the kernel ends up with the very same bits.
+"""Writes a netem qdisc or a filter as arguments of tc(8) that give identical kernel settings.
 
-Rule: what iproute2 6.1 cannot say is left out and named in a remark, never said nearly.
+Rule: what iproute2 6.1 cannot express is left out and named in a remark, never approximated.
 Source: iproute2, tc/q_netem.c and lib/utils.c, whose numbers are doubles, rounded to the nearest u32.
 """
 
@@ -30,107 +30,109 @@ _MOST_TICKS = 2**32
 _EXACT = 2**53  # up to here a double holds every integer
 _TC_TABLES = ("normal", "pareto", "paretonormal")
 _IP = {number: name for name, number in PROTOCOLS.items()} | {58: "icmpv6"}
-Words = list[str]
-"""Arguments; one that starts with # is a remark."""
+Arguments = list[str]
+"""Arguments; an element that starts with # is a remark."""
 
 
-def netem_arguments(netem: Netem) -> tuple[Words, Words]:
-    """What follows `netem`, and the remarks: a sentence for each part that has to be left out."""
-    said = list(_netem(netem))
-    return [word for word in said if word[0] != "#"], [word[1:] for word in said if word[0] == "#"]
+def netem_arguments(netem: Netem) -> tuple[Arguments, Arguments]:
+    """The arguments after `netem`, and the remarks: a sentence for each part that is left out."""
+    words = list(_netem(netem))
+    return [word for word in words if word[0] != "#"], [word[1:] for word in words if word[0] == "#"]
 
 
-def match_arguments(match: Match) -> Words:
-    """What follows the priority: the classifier and what it compares."""
+def match_arguments(match: Match) -> Arguments:
+    """The arguments after the priority: the classifier and its match."""
     match match:
         case MatchAll():
             return ["matchall", "skip_hw"]
         case Flow():
             return ["flower", "skip_hw", *_flow(match)]
         case U32Match(keys):
-            told = (["match", "u32", f"{k.value:#010x}", f"{k.mask:#010x}", "at", str(k.offset)] for k in keys)
+            setting = (["match", "u32", f"{k.value:#010x}", f"{k.mask:#010x}", "at", str(k.offset)] for k in keys)
             everything = ["match", "u32", "0", "0", "at", "0"]
-            return ["u32", "skip_hw", *([word for key in told for word in key] or everything)]
+            return ["u32", "skip_hw", *([word for key in setting for word in key] or everything)]
 
 
-def action_arguments(told: Filter) -> Words:
-    """What follows the match: police measures frames, here of a link with Ethernet's header."""
-    redirect = ["action", "mirred", "egress", "redirect", "dev", told.redirect_to or ""]
-    if not told.over:
-        return redirect if told.redirect_to is not None else ["action", "drop"]
-    exceed = "pipe" if told.redirect_to is not None else "drop"
-    police = ["action", "police", "mtu", str(told.over + _ETHERNET), "conform-exceed", f"{exceed}/continue"]
-    return [*police, *(redirect if told.redirect_to is not None else ())]
+def action_arguments(setting: Filter) -> Arguments:
+    """The arguments after the match. `police` measures frames, here of a link with an Ethernet header."""
+    redirect = ["action", "mirred", "egress", "redirect", "dev", setting.redirect_to or ""]
+    if not setting.over:
+        return redirect if setting.redirect_to is not None else ["action", "drop"]
+    exceed = "pipe" if setting.redirect_to is not None else "drop"
+    police = ["action", "police", "mtu", str(setting.over + _ETHERNET), "conform-exceed", f"{exceed}/continue"]
+    return [*police, *(redirect if setting.redirect_to is not None else ())]
 
 
 def _netem(netem: Netem) -> Iterator[str]:
     yield from ("limit", f"{netem.limit:d}")
-    if netem.delay or netem.jitter or netem.delay_correlation or _unsaid(netem):
+    if netem.delay or netem.jitter or netem.delay_correlation or _is_correlation_omitted(netem):
         yield from _delay(netem)
     if netem.loss is not None:
         yield from _loss(netem.loss)
         if netem.ecn and netem.loss != RandomLoss(0, 0):
             yield "ecn"
     if netem.ecn and netem.loss in (None, RandomLoss(0, 0)):
-        yield "#tc takes no ecn without a loss"
-    yield from _chance("duplicate", netem.duplicate, netem.duplicate_correlation)
-    yield from _chance("corrupt", netem.corrupt, netem.corrupt_correlation)
+        yield "#tc accepts no ecn without a loss"
+    yield from _percent("duplicate", netem.duplicate, netem.duplicate_correlation)
+    yield from _percent("corrupt", netem.corrupt, netem.corrupt_correlation)
     if netem.reorder and not netem.delay:
-        yield "#tc takes no reorder without a delay"
+        yield "#tc accepts no reorder without a delay"
     elif netem.gap and not netem.reorder:
-        yield f"#tc takes no gap {netem.gap} without a reorder"
+        yield f"#tc accepts no gap {netem.gap} without a reorder"
     else:
-        yield from _chance("reorder", netem.reorder, netem.reorder_correlation)
+        yield from _percent("reorder", netem.reorder, netem.reorder_correlation)
         yield from ("gap", f"{netem.gap:d}") if netem.gap > 1 else ()
     if netem.rate or netem.packet_overhead or netem.cell_size or netem.cell_overhead:
         yield from _rate(netem)
     if netem.slot is not None:
         yield from _slot(netem.slot)
     if netem.seed is not None:
-        yield f"#tc 6.1 has no word for the seed; iproute2 6.6 has: seed {netem.seed}"
+        yield f"#tc 6.1 has no option for the seed; iproute2 6.6 has: seed {netem.seed}"
 
 
 def _delay(netem: Netem) -> Iterator[str]:
     yield from ("delay", *_ticks(netem.delay, "delay"))
-    if netem.jitter or netem.delay_correlation or _unsaid(netem):
+    if netem.jitter or netem.delay_correlation or _is_correlation_omitted(netem):
         yield from _ticks(netem.jitter, "jitter")
-        yield from (_share(netem.delay_correlation),) if netem.delay_correlation or _unsaid(netem) else ()
-    if _unsaid(netem):
-        yield "#the delay's correlation of 0% makes tc 6.1 send the one of duplicate too"
+        yield from (
+            (_share(netem.delay_correlation),) if netem.delay_correlation or _is_correlation_omitted(netem) else ()
+        )
+    if _is_correlation_omitted(netem):
+        yield "#the delay's correlation of 0% makes tc 6.1 send duplicate's correlation too"
     if netem.distribution is not None and netem.distribution != "uniform":  # which is what it draws without a table
         if netem.delay and netem.jitter:
             yield from _table(netem.distribution)
         else:
-            yield "#tc takes no distribution without a delay and a jitter"
+            yield "#tc accepts no distribution without a delay and a jitter"
 
 
-def _unsaid(netem: Netem) -> bool:
-    """Whether tc 6.1 would leave the correlation of duplicate out: it does, unless something else has one."""
+def _is_correlation_omitted(netem: Netem) -> bool:
+    """Whether tc 6.1 would omit the correlation of duplicate: it does, unless another parameter has one."""
     others = netem.delay_correlation or netem.corrupt_correlation or netem.reorder_correlation
-    said = others or (isinstance(netem.loss, RandomLoss) and netem.loss.correlation)
-    return bool(netem.duplicate_correlation and not said)
+    words = others or (isinstance(netem.loss, RandomLoss) and netem.loss.correlation)
+    return bool(netem.duplicate_correlation and not words)
 
 
 def _ticks(ns: int, what: str) -> Iterator[str]:
-    """tc 6.1 keeps a delay and a jitter in 32 bits of 64 ns, and cuts off to whole microseconds before."""
+    """tc 6.1 keeps a delay and a jitter in 32 bits of 64 ns, truncated to whole microseconds before."""
     if ns >= _MOST_TICKS * 64:
-        yield f"#tc 6.1 cannot say a {what} of {Duration(ns)}: 274s is its longest"
+        yield f"#tc 6.1 cannot set a {what} of {Duration(ns)}: its maximum is 274s"
     elif ns % 1000 or ns % 64:
-        yield f"#tc 6.1 makes the {what} {ns // 1000 * 1000 // 64 * 64} ns, later versions {ns:d} ns"
+        yield f"#tc 6.1 rounds the {what} to {ns // 1000 * 1000 // 64 * 64} ns, later versions set {ns:d} ns"
     yield from _time(ns, what)
 
 
 def _loss(loss: Loss) -> Iterator[str]:
     match loss:
         case RandomLoss(share, correlation):
-            yield from _chance("loss", share, correlation)
+            yield from _percent("loss", share, correlation)
         case GilbertElliott(p, r, h, k1):
             yield from ("loss", "gemodel", *map(_share, (p, r, U32 - h, k1)))
         case FourState(p13, p31, p32, p23, p14):
             yield from ("loss", "state", *map(_share, (p13, p31, p32, p23, p14)))
 
 
-def _chance(name: str, share: int, correlation: int) -> Words:
+def _percent(name: str, share: int, correlation: int) -> Arguments:
     if not share and not correlation:
         return []
     return [name, _share(share), *([_share(correlation)] if correlation else [])]
@@ -138,7 +140,7 @@ def _chance(name: str, share: int, correlation: int) -> Words:
 
 def _rate(netem: Netem) -> Iterator[str]:
     if netem.rate * 8 > _EXACT:
-        yield f"#tc cannot say {netem.rate} bytes per second exactly"
+        yield f"#tc cannot set {netem.rate} bytes per second exactly"
         return
     yield from ("rate", Rate(netem.rate * 8).written())
     yield from (f"{extra:d}" for extra in (netem.packet_overhead, netem.cell_size, netem.cell_overhead))
@@ -161,15 +163,15 @@ def _table(table: str | tuple[int, ...]) -> Iterator[str]:
         yield from ("distribution", table)
     elif table == "uniform":
         yield from ("distribution", "uniform")
-        yield "#tc needs a file uniform.dist, which iproute2 does not bring"
+        yield "#tc needs a file uniform.dist, which iproute2 does not include"
     else:
         yield from ("distribution", "custom")
-        yield f"#tc needs the table's {len(table)} values in a file custom.dist in its folder (TC_LIB_DIR names it)"
+        yield f"#tc needs the table's {len(table)} values in a file custom.dist in its directory (TC_LIB_DIR)"
 
 
 def _time(ns: int, what: str) -> Iterator[str]:
     if ns > _EXACT:
-        yield f"#tc cannot say the {what} of {ns} ns exactly"
+        yield f"#tc cannot set the {what} of {ns} ns exactly"
     yield str(Duration(ns)) if 1000 <= ns < 10**9 or not ns else f"{ns:d}ns" if ns % 10**9 else f"{ns // 10**9}s"
 
 

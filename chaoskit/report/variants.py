@@ -1,4 +1,4 @@
-"""Which variants a matrix has, beside the plan of one of them."""
+"""Lists the variants of a matrix below the plan of one of them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from chaoskit.spec.matrix import Variant, Variants
 from chaoskit.units import Duration
 
 
-def render(told: Variants, shown: Variant, console: Console) -> None:
-    """Name them all, and say which one is `shown`."""
-    lengths = (sum(span.length for span in each.experiment.timeline) * each.experiment.repeats for each in told.each)
-    count, total = len(told.each), Duration(sum(lengths))
+def render(matrix: Variants, shown: Variant, console: Console) -> None:
+    """Print the names of all variants, and which one is `shown`."""
+    lengths = (sum(span.length for span in each.experiment.timeline) * each.experiment.repeats for each in matrix.each)
+    count, total = len(matrix.each), Duration(sum(lengths))
     console.print()
     console.print(titled("The variants", f" ({count}, one after the other, {total} in all)"), highlight=False)
-    for variant in told.each:
+    for variant in matrix.each:
         line = Text(f"  {safe(variant.name)}", style="bold" if variant is shown else "")
-        console.print(line.append("  the one above" if variant is shown else "", style="not bold dim"), soft_wrap=True)
-    other = next((variant.name for variant in told.each if variant is not shown), None)
+        console.print(line.append("  the plan above" if variant is shown else "", style="not bold dim"), soft_wrap=True)
+    other = next((variant.name for variant in matrix.each if variant is not shown), None)
     if other is not None:
-        words = shlex.join(("chaoskit", "plan", told.file, "--variant", other))
-        console.print(Text(f"  another: {safe(words)}", style="dim"), soft_wrap=True)
+        command = shlex.join(("chaoskit", "plan", matrix.file, "--variant", other))
+        console.print(Text(f"  another: {safe(command)}", style="dim"), soft_wrap=True)

@@ -1,8 +1,8 @@
-"""A result in the keys of `vllm bench serve --save-result`, for the scripts that read those.
+"""Writes a result in the keys of `vllm bench serve --save-result`, for scripts that read those.
 
-Its `ttft` is the first event of any kind; ours is the first event with content, and stands under `chaoskit`
-with everything else. Times count from when a request was due, not from when it was sent at last. A stream that
-died is not "completed" here, as it would be there. Times are in ms, rates per second; what is missing is null.
+vLLM's `ttft` is the first event of any kind; chaoskit's is the first event with content, and is under `chaoskit` with
+everything else. Latencies count from the scheduled time of a request, not from when it was sent. An interrupted stream
+is not "completed" here, while vLLM counts it as such. Times are in ms, rates per second; a missing value is null.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from chaoskit.analysis.result import Result, Times
+from chaoskit.analysis.result import LatencySummary, Result
 from chaoskit.spec.experiment import Workload
 from chaoskit.terminal import ascii_json
 
 
 def as_json(result: Result, workload: Workload) -> str:
     """One JSON document, indented."""
-    whole = result.whole
+    whole = result.overall
     keys: dict[str, Any] = {
         "backend": workload.protocol,
         "num_prompts": whole.started,
@@ -40,7 +40,7 @@ def as_json(result: Result, workload: Workload) -> str:
     return ascii_json(json.dumps(keys, indent=2))
 
 
-def _times(name: str, times: Times) -> dict[str, Any]:
+def _times(name: str, times: LatencySummary) -> dict[str, Any]:
     plain = times.model_dump(mode="json")
     names = {"mean": "mean", "median": "p50", "p90": "p90", "p95": "p95", "p99": "p99"}
     return {f"{theirs}_{name}_ms": plain[f"{ours}_ms"] for theirs, ours in names.items()}

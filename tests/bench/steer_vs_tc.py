@@ -35,7 +35,7 @@ from chaoskit.engine.journal import Journal
 from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Netem
-from chaoskit.report.commands import doing, undoing
+from chaoskit.report.commands import apply_commands, revert_commands
 from chaoskit.topology.steering import Remote, TrafficSelector, steer
 
 LINK = "bare"
@@ -112,7 +112,9 @@ def engine(kernel: LinuxKernel, folder: Path) -> int:
 
 def tc() -> int:
     """As a script does it."""
-    commands = [shlex.split(line) for line in doing(CHANGES) + undoing(CHANGES) if not line.startswith("#")]
+    commands = [
+        shlex.split(line) for line in apply_commands(CHANGES) + revert_commands(CHANGES) if not line.startswith("#")
+    ]
     begun = now()
     for command in commands:
         subprocess.run(command, check=True)

@@ -113,7 +113,7 @@ def test_an_experiment_shows_its_fault_and_ends(run: Run, until: Until) -> None:
         first_tokens(run, phases["baseline"])
     )
     assert code in (0, 5), run.said.read_text()
-    assert result["outcome"]["how"] == "finished"
+    assert result["outcome"]["status"] == "finished"
     assert {request.completion for request in read(run.directory, Request)} == {"complete"}
     assert 110e6 < added < 200e6, "the request, and the handshake before it, each wait for an answer that is 60 ms late"
     assert run.left() == set()

@@ -33,7 +33,7 @@ from chaoskit.knobs import (
     Sysctl,
     Veth,
 )
-from chaoskit.report.commands import doing, undoing
+from chaoskit.report.commands import apply_commands, revert_commands
 from chaoskit.topology.steering import Remote, TrafficSelector, steer
 
 MS = 1_000_000
@@ -151,9 +151,9 @@ def compare(kernel: LinuxKernel, tmp_path: Path, changes: list[Change], deep: bo
         assert restore(kernel, journal) == []
     assert without_numbers(look(kernel, deep)) == without_numbers(before)
 
-    execute(kernel, doing(changes, former))
+    execute(kernel, apply_commands(changes, former))
     theirs = look(kernel, deep)
-    execute(kernel, undoing(changes, former))
+    execute(kernel, revert_commands(changes, former))
 
     assert "\n".join(cleaned(theirs)) == "\n".join(cleaned(ours))
     assert without_numbers(look(kernel, deep)) == without_numbers(before)
@@ -171,19 +171,19 @@ def cleaned(text: str) -> list[str]:
 def test_a_netem(kernel: LinuxKernel, tmp_path: Path, netem: Netem) -> None:
     """tc told by us makes the very qdisc that we make, in every field, with our handle, and it goes."""
     held = []
-    for who in (lambda: kernel.write(ROOM, netem), lambda: execute(kernel, doing([(ROOM, netem)]))):
+    for who in (lambda: kernel.write(ROOM, netem), lambda: execute(kernel, apply_commands([(ROOM, netem)]))):
         who()
         with kernel.inside("here"):
             held.append((run("tc", "-d", "qdisc", "show", "dev", "cable"), replace(fields(kernel), seed=None)))
         if len(held) == 1:
             kernel.write(ROOM, None)
 
-    execute(kernel, undoing([(ROOM, netem)]))
+    execute(kernel, revert_commands([(ROOM, netem)]))
 
     assert held[0] == held[1]
     assert "ca05:" in held[0][0]
     assert kernel.read(ROOM) is None
-    assert not any("cannot" in line for line in doing([(ROOM, netem)]))
+    assert not any("cannot" in line for line in apply_commands([(ROOM, netem)]))
 
 
 def fields(kernel: LinuxKernel) -> Netem:
@@ -233,11 +233,11 @@ def test_every_other_kind_of_knob(kernel: LinuxKernel, tmp_path: Path) -> None:
 def test_a_netem_in_place_of_another(kernel: LinuxKernel) -> None:
     """Nothing of the former netem is left in the next one, and the way back leads to the former."""
     former: dict[Knob, Setting] = {ROOM: NETEMS[13]}
-    execute(kernel, doing([(ROOM, NETEMS[13])]))
+    execute(kernel, apply_commands([(ROOM, NETEMS[13])]))
 
-    execute(kernel, doing([(ROOM, NETEMS[2])], former))
+    execute(kernel, apply_commands([(ROOM, NETEMS[2])], former))
     changed = fields(kernel)
-    execute(kernel, undoing([(ROOM, NETEMS[2])], former))
+    execute(kernel, revert_commands([(ROOM, NETEMS[2])], former))
 
     assert replace(changed, seed=None) == kernel.holds(NETEMS[2])
     assert replace(fields(kernel), seed=None) == kernel.holds(NETEMS[13])
@@ -247,9 +247,9 @@ def test_a_netem_in_place_of_another(kernel: LinuxKernel) -> None:
     ("netem", "remark"),
     [
         (Netem(seed=5), "iproute2 6.6 has: seed 5"),
-        (Netem(delay=9 * 1000), "tc 6.1 makes the delay 8960 ns, later versions 9000 ns"),
-        (Netem(delay=300 * 1000 * MS), "tc 6.1 cannot say a delay of 300s"),
-        (Netem(rate=2**62), "tc cannot say 4611686018427387904 bytes per second"),
+        (Netem(delay=9 * 1000), "tc 6.1 rounds the delay to 8960 ns, later versions set 9000 ns"),
+        (Netem(delay=300 * 1000 * MS), "tc 6.1 cannot set a delay of 300s"),
+        (Netem(rate=2**62), "tc cannot set 4611686018427387904 bytes per second"),
         (Netem(ecn=True), "no ecn without a loss"),
         (Netem(gap=5), "no gap 5 without a reorder"),
         (Netem(reorder=5), "no reorder without a delay"),
@@ -258,6 +258,6 @@ def test_a_netem_in_place_of_another(kernel: LinuxKernel) -> None:
 )
 def test_what_tc_cannot_say_is_said(netem: Netem, remark: str) -> None:
     """What would come out otherwise stands in a line of its own that starts with #."""
-    remarks = [line for line in doing([(ROOM, netem)]) if line.startswith("# ")]
+    remarks = [line for line in apply_commands([(ROOM, netem)]) if line.startswith("# ")]
 
     assert any(remark in line for line in remarks), remarks

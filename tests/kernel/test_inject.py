@@ -48,7 +48,7 @@ def test_it_holds_for_its_lease_and_not_longer(home: Path) -> None:
 
     assert code == 0, said
     assert "in force until" in said
-    assert "0 packets to us were hit" in said
+    assert "0 packets to this machine matched" in said
     assert filters() == ""
 
 
@@ -109,7 +109,7 @@ def test_restore_ends_one_in_the_foreground_as_a_kill_does(home: Path) -> None:
     assert all(": removed" in line or ": restored to " in line for line in told.splitlines())
     code, said = process.ended()
     assert code == 128 + signal.SIGTERM, said
-    assert "0 packets to us were hit" in said
+    assert "0 packets to this machine matched" in said
 
 
 def test_what_was_lost_for_its_size_is_counted(home: Path) -> None:
@@ -126,7 +126,7 @@ def test_what_was_lost_for_its_size_is_counted(home: Path) -> None:
 
     code, said = process.ended()
     assert code == 128 + signal.SIGINT, said
-    assert "3 packets to us were too long, and lost" in said
+    assert "3 packets to this machine were too long, and dropped" in said
 
 
 def test_a_dry_run_changes_nothing(home: Path) -> None:

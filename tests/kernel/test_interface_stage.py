@@ -269,19 +269,19 @@ def test_a_run_hits_its_target_and_leaves_nothing(setting: Setting, begin: Run) 
         code = experiment.ends()
 
     result = experiment.result()
-    assert result["outcome"]["how"] == "finished", experiment.said.read_text()
+    assert result["outcome"]["status"] == "finished", experiment.said.read_text()
     is_slow = result["health"]["overloaded"]  # of a machine that has no time for us: then nothing is decided
-    assert [each["judgement"] for each in result["objectives"]] == (["undecided"] * 2 if is_slow else ["met", "broken"])
+    assert [each["verdict"] for each in result["objectives"]] == (["undecided"] * 2 if is_slow else ["met", "broken"])
     assert code == (5 if is_slow else 1)
-    achieved = {(each["what"], each["where"]): each for each in result["fidelity"] if each["phase"] == "slow"}
+    achieved = {(each["kind"], each["where"]): each for each in result["fidelity"] if each["phase"] == "slow"}
     assert {each["verdict"] for each in achieved.values()} == {"achieved"}, achieved
     assert achieved["loss", "down"]["samples"] > 300
-    assert achieved["round-trip", "to the target and back"]["achieved"] == pytest.approx(50, abs=6)
+    assert achieved["round-trip", "to the target and back"]["measured"] == pytest.approx(50, abs=6)
     assert sorted(took)[len(took) // 2] < DELAY, "questions to the neighbour's port, each two round trips"
     assert {info.fields["snd_mss"] for info in read(experiment.directory, TcpInfo)} == {1200 - TIMESTAMPS}
     requests = read(experiment.directory, Request)
     assert [each for each in requests if each.completion == "complete"]
-    assert {each["confidence"] for phase in result["phases"] for each in [phase["blame"]]} == {"exact"}
+    assert {each["confidence"] for phase in result["phases"] for each in [phase["stall_attribution"]]} == {"exact"}
     assert setting.looks() == before
 
 
@@ -330,7 +330,7 @@ def test_a_killed_conductor_leaves_nothing(setting: Setting, begin: Run) -> None
     until(lambda: setting.kernel.read(first_made) is None, 20 * SECOND)
     assert not setting.is_touched()
     assert experiment.ends() != 0
-    assert experiment.result()["outcome"]["how"] == "interrupted"
+    assert experiment.result()["outcome"]["status"] == "interrupted"
     assert setting.looks() == before
 
 
@@ -347,18 +347,18 @@ def test_sizes_are_put_back(setting: Setting, begin: Run) -> None:
     experiment.ends()
 
     result = experiment.result()
-    assert result["outcome"]["how"] == "finished", experiment.said.read_text()
+    assert result["outcome"]["status"] == "finished", experiment.said.read_text()
     ready = {phase.name: phase.begin for phase in read(experiment.directory, Phase)}
     died = [each for each in read(experiment.directory, Request) if each.completion != "complete"]
     is_slow = result["health"]["overloaded"]  # then a stream may die of the machine
     assert is_slow or {each.completion for each in died} == {"first_token_timeout"}
     assert is_slow or min(each.ended for each in died) > ready["slow+smaller"]
-    achieved = {(each["phase"], each["what"], each["where"]): each for each in result["fidelity"]}
+    achieved = {(each["phase"], each["kind"], each["where"]): each for each in result["fidelity"]}
     assert is_slow or {each["verdict"] for each in achieved.values()} == {"achieved"}, achieved
-    assert achieved["clamped", "segment", "handshakes"]["achieved"] <= 900
-    assert achieved["clamped", "segment", "handshakes"]["samples"] >= 2
-    assert achieved["smaller", "mtu", "cable"]["achieved"] <= 1300
-    assert achieved["slow+smaller", "too-long", "up"]["achieved"] > 0
+    assert achieved["clamped", "mss", "handshakes"]["measured"] <= 900
+    assert achieved["clamped", "mss", "handshakes"]["samples"] >= 2
+    assert achieved["smaller", "mtu", "cable"]["measured"] <= 1300
+    assert achieved["slow+smaller", "oversized", "up"]["measured"] > 0
     assert setting.looks() == before
 
 
@@ -411,7 +411,7 @@ def test_an_interface_that_vanishes_is_told(setting: Setting, begin: Run) -> Non
         run("ip", "link", "del", "cable")
 
     assert experiment.ends() == 3, experiment.said.read_text()
-    assert experiment.result()["outcome"]["how"] == "refused"
+    assert experiment.result()["outcome"]["status"] == "refused"
     assert "cable was removed during the run" in experiment.result()["outcome"]["detail"]
     assert not setting.is_touched()
 
@@ -468,5 +468,5 @@ def test_a_clamp_goes_with_its_conductor(setting: Setting, begin: Run) -> None:
     assert experiment.ends() != 0
     until(lambda: not list((setting.leases / "leases").glob("*")), 20 * SECOND)
     assert setting.kernel.read(clamp) is None
-    assert experiment.result()["outcome"]["how"] == "interrupted"
+    assert experiment.result()["outcome"]["status"] == "interrupted"
     assert setting.looks() == before

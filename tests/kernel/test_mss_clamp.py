@@ -23,7 +23,7 @@ from chaoskit.engine.journal import Journal
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Address, Clamp, Flow, Foreign, Handshakes, Knob, Link, Neighbour, Sysctl
-from chaoskit.report.commands import doing, undoing
+from chaoskit.report.commands import apply_commands, revert_commands
 from chaoskit.topology.steering import CLAMP, Remote, TrafficSelector, clamp
 
 HERE = Knob("clamp", "here", CLAMP.name)
@@ -180,9 +180,9 @@ def test_the_printed_commands_make_the_same_table(cable: Cable, selector: Traffi
     cable.kernel.write(HERE, None)
     assert cable.rules() == before
     with cable.kernel.inside("here"):
-        subprocess.run(["sh", "-ex"], input="\n".join(doing([(CLAMP, asked)])), text=True, check=True)
+        subprocess.run(["sh", "-ex"], input="\n".join(apply_commands([(CLAMP, asked)])), text=True, check=True)
         theirs, of_theirs = cable.rules(), cable.kernel.read(HERE)
-        subprocess.run(["sh", "-ex"], input="\n".join(undoing([(CLAMP, asked)])), text=True, check=True)
+        subprocess.run(["sh", "-ex"], input="\n".join(revert_commands([(CLAMP, asked)])), text=True, check=True)
 
     assert held == of_theirs == asked
     assert without_owner(ours) == without_owner(theirs)

@@ -1,6 +1,6 @@
-"""Prints every module of chaoskit with the first sentence of its docstring, for a reader who sees it for the first time.
+"""Prints every module of chaoskit with the first sentence of its docstring.
 
-    python3 tests/rules/modules.py
+python3 tests/rules/modules.py
 """
 
 from __future__ import annotations

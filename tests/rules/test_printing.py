@@ -1,4 +1,4 @@
-"""Nothing is printed past the one printer."""
+"""Only `terminal` and `report/screen` print."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import pytest
 
 import chaoskit
 
-HOUSE = Path(chaoskit.__file__).parent
-FILES = sorted(HOUSE.rglob("*.py"))
+PACKAGE = Path(chaoskit.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
 PRINTER, SCREEN = "terminal.py", "report/screen.py"
 MODULES = {
     **dict.fromkeys(("logging", "pprint", "warnings", "getpass", "curses", "readline", "faulthandler"), PRINTER),
     **dict.fromkeys((f"rich.{name}" for name in ("live", "progress", "status", "prompt", "pretty")), SCREEN),
     **dict.fromkeys((f"rich.{name}" for name in ("markup", "ansi", "emoji", "traceback", "logging")), SCREEN),
 }
-"""What is imported to write to a terminal, or to read styles out of a text, and the one file that may do so."""
+"""Modules that write to a terminal, or parse styles in a text, and the one file that may import them."""
 
 CALLS = {
     **dict.fromkeys(("print", "input", "breakpoint"), PRINTER),
@@ -26,13 +26,13 @@ CALLS = {
     **dict.fromkeys(("print_exc", "print_exception", "print_last", "print_stack", "print_tb"), PRINTER),
     **dict.fromkeys(("Console", "get_console", "from_markup", "from_ansi", "render_str"), SCREEN),
 }
-"""The same of what is called."""
+"""The same for functions."""
 
 STREAMS = ("stdout", "stderr", "__stdout__", "__stderr__")
 NAMED = {
     (PRINTER, "stdout"): "it is the printer",
     (PRINTER, "stderr"): "it is the printer",
-    (SCREEN, "stdout"): "the printer of what has styles",
+    (SCREEN, "stdout"): "it is the printer of styled text",
     ("cli/plan.py", "stdout"): "for a screen",
     ("cli/plan.py", "stderr"): "for a screen",
     ("cli/pmtu.py", "stderr"): "for a screen",
@@ -42,16 +42,16 @@ NAMED = {
     ("substrate/exec.py", "stdout"): "a command's own output, byte by byte",
     ("substrate/exec.py", "stderr"): "a command's own output, byte by byte",
 }
-"""Who may name a standard stream, and what for."""
+"""The files that may use a standard stream, and why."""
 
 
 def name_of(path: Path) -> str:
-    """As it stands in the tables above."""
-    return str(path.relative_to(HOUSE))
+    """The path as in the tables above."""
+    return str(path.relative_to(PACKAGE))
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
-    """Every module, and every name of one, that is imported."""
+    """Every imported module and name."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -61,7 +61,7 @@ def imported(tree: ast.AST) -> Iterator[str]:
 
 
 def called(tree: ast.AST) -> Iterator[str]:
-    """The last word of everything that is called, but of the methods of a console that somebody gave."""
+    """The last name of every call, without `print` methods, which are those of a given console."""
     for node in ast.walk(tree):
         match node:
             case ast.Call(func=ast.Name(id=name)):
@@ -71,7 +71,7 @@ def called(tree: ast.AST) -> Iterator[str]:
 
 
 def streams(tree: ast.AST) -> Iterator[str]:
-    """The standard streams that are named, and descriptors 1 and 2 that are written to."""
+    """Uses of standard streams, and writes to descriptors 1 and 2."""
     for node in ast.walk(tree):
         match node:
             case ast.Attribute(value=ast.Name(id="sys"), attr=name) if name in STREAMS:
@@ -82,8 +82,8 @@ def streams(tree: ast.AST) -> Iterator[str]:
                 yield "device"
 
 
-def strays(path: Path, tree: ast.AST) -> set[str]:
-    """All that this file may not use."""
+def violations(path: Path, tree: ast.AST) -> set[str]:
+    """Everything that this file uses and may not."""
     here = name_of(path)
     modules = {name for name in imported(tree) if MODULES.get(name, here) != here}
     calls = {name for name in called(tree) if CALLS.get(name, here) != here}
@@ -94,11 +94,11 @@ def strays(path: Path, tree: ast.AST) -> set[str]:
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_only_the_printer_prints(path: Path) -> None:
     """No other module prints, echoes, logs, warns, prints a traceback, makes a console, or takes a standard stream."""
-    assert not strays(path, ast.parse(path.read_text()))
+    assert not violations(path, ast.parse(path.read_text()))
 
 
 def test_every_exception_is_needed() -> None:
-    """Who may name a stream does."""
+    """Every file in the table of exceptions uses its stream."""
     named = {(name_of(path), name) for path in FILES for name in streams(ast.parse(path.read_text()))}
 
     assert named == set(NAMED)
@@ -123,6 +123,6 @@ def test_every_exception_is_needed() -> None:
         "Text.from_markup(x)",
     ],
 )
-def test_each_way_past_it_is_found(line: str) -> None:
-    """The rule sees every one of these."""
-    assert strays(HOUSE / "cli" / "validate.py", ast.parse(line))
+def test_each_way_to_print_is_found(line: str) -> None:
+    """The rule finds every one of these."""
+    assert violations(PACKAGE / "cli" / "validate.py", ast.parse(line))

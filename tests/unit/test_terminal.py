@@ -119,9 +119,9 @@ WRITES = {
 from rich.table import Table; from rich.text import Text; from chaoskit.report.screen import Screen
 table = Table(text, title=text); table.add_row(text); table.add_row(Text(text)); Screen().print(table)""",
     "live": """
-from chaoskit.report.screen import Screen, live, one_line
-with live(Screen()) or terminal.Progress() as shown:
-    shown.update(one_line(text), refresh=True) if hasattr(shown, 'update') else shown.show(text)
+from chaoskit.report.screen import Screen, cropped_line, live_display
+with live_display(Screen()) or terminal.Progress() as shown:
+    shown.update(cropped_line(text), refresh=True) if hasattr(shown, 'update') else shown.show(text)
     print(text)""",
 }
 ALL = "".join((*HOSTILE, *LITERAL))

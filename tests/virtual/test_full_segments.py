@@ -93,7 +93,7 @@ def test_a_black_hole_is_found(phase: str, direction: str, result: Result) -> No
     found = [one for one in findings(result, phase) if one.kind == "black-hole"]
 
     assert [(one.direction, one.confidence, one.segment, one.path_mtu) for one in found] == [
-        (direction, "sure", 1448, 1500)
+        (direction, "certain", 1448, 1500)
     ]
     assert found[0].streams >= 2
     assert found[0].retransmissions >= 2
@@ -106,9 +106,9 @@ def test_probing_is_found_where_it_was_on(phase: str, direction: str, result: Re
 
     if phase.startswith("probed"):
         assert [(one.direction, one.confidence, one.segment, one.path_mtu) for one in found] == [
-            (direction, "sure", 1024, 1500)
+            (direction, "certain", 1024, 1500)
         ]
-        assert 2 * found[0].streams >= found[0].of
+        assert 2 * found[0].streams >= found[0].of_streams
     else:
         assert found == []
 
@@ -117,29 +117,32 @@ def test_probing_is_found_where_it_was_on(phase: str, direction: str, result: Re
 def test_what_died_was_counted(phase: str, direction: str, result: Result) -> None:
     """The router could not send on some packets, made a signal for each, and each of them was lost on its way back."""
     place = {"up": "signals to the client", "down": "signals to the server"}[direction]
-    found = {each.what: each for each in result.fidelity if each.phase == phase and each.unit == "count"}
+    found = {each.kind: each for each in result.fidelity if each.phase == phase and each.unit == "count"}
 
-    assert {(each.what, each.where, each.verdict) for each in found.values()} == {
-        ("too-long", "the router", "achieved"),
-        ("untold", place, "achieved"),
+    assert {(each.kind, each.where, each.verdict) for each in found.values()} == {
+        ("oversized", "the router", "achieved"),
+        ("icmp-lost", place, "achieved"),
     }
-    assert 0 < (found["too-long"].achieved or 0) == found["untold"].achieved == found["untold"].samples
+    assert 0 < (found["oversized"].measured or 0) == found["icmp-lost"].measured == found["icmp-lost"].samples
 
 
 @pytest.mark.parametrize("phase", ["signalled-up", "signalled-down"])
 def test_what_was_signalled_was_counted(phase: str, result: Result) -> None:
     """A signal for each packet, and none lost."""
-    found = {each.what: each for each in result.fidelity if each.phase == phase and each.unit == "count"}
+    found = {each.kind: each for each in result.fidelity if each.phase == phase and each.unit == "count"}
 
-    assert {(each.what, each.verdict) for each in found.values()} == {("too-long", "achieved"), ("told", "achieved")}
-    assert found["told"].achieved == found["told"].samples == found["too-long"].achieved
+    assert {(each.kind, each.verdict) for each in found.values()} == {
+        ("oversized", "achieved"),
+        ("icmp-sent", "achieved"),
+    }
+    assert found["icmp-sent"].measured == found["icmp-sent"].samples == found["oversized"].measured
 
 
 def test_a_clamp_is_seen_at_both_ends(result: Result) -> None:
     """As it was asked for, by the sockets of clients and servers."""
     (found,) = (each for each in result.fidelity if each.phase == "clamp")
 
-    assert (found.what, found.verdict, found.achieved) == ("segment", "achieved", 1240)
+    assert (found.kind, found.verdict, found.measured) == ("mss", "achieved", 1240)
     assert found.samples >= 2 * 4
 
 
@@ -151,7 +154,7 @@ def test_a_clamp_is_found_both_ways(result: Result) -> None:
         ("clamped", "up", 1228, 1500),
         ("clamped", "down", 1228, 1500),
     ]
-    assert all(one.streams == one.of >= 4 for one in found)
+    assert all(one.streams == one.of_streams >= 4 for one in found)
 
 
 @pytest.mark.parametrize(("phase", "directions"), [("signalled-up", ["up"]), ("signalled-down", ["up", "down"])])
@@ -161,5 +164,5 @@ def test_a_signal_is_found_and_stays(phase: str, directions: list[str], result: 
 
     assert [one.direction for one in found] == directions
     assert {(one.kind, one.segment, one.path_mtu, one.confidence) for one in found} == {
-        ("signalled", 1248, 1300, "sure")
+        ("signalled", 1248, 1300, "certain")
     }

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.analysis.matrix import gather
+from chaoskit.analysis.matrix import load_matrix
 from chaoskit.clock import RealClock
 from chaoskit.records.jsonl import read
 from chaoskit.records.model import Phase, Read
@@ -106,10 +106,10 @@ def test_every_variant_is_a_run_of_its_own(matrix: Matrix) -> None:
     """Each shows its own delay; the report of the folder, and of each run in it, says the same again."""
     code = matrix.process.wait(timeout=60)
 
-    found = gather(matrix.out)
+    found = load_matrix(matrix.out)
     medians = [phase.metrics.ttft.p50_ms for result in found.results for phase in result.phases if phase.faults]
     assert code == found.exit_code == 1, matrix.said
-    assert [row.result and row.result.outcome.found for row in found.variants] == ["met", "broken"]
+    assert [row.result and row.result.outcome.verdict for row in found.variants] == ["met", "broken"]
     assert medians == [pytest.approx(50 + 20, abs=2), pytest.approx(50 + 200, abs=2)]
     code, said = matrix.again("report", matrix.out)
     assert code == 1
@@ -151,7 +151,7 @@ def test_an_interrupt_while_the_last_one_starts_is_one(matrix: Matrix) -> None:
 
     assert matrix.process.wait(timeout=60) == 143, matrix.said
     assert matrix.again("report", matrix.out)[0] == 143
-    assert gather(matrix.out).variants[1].how == "interrupted"
+    assert load_matrix(matrix.out).variants[1].status == "interrupted"
 
 
 def test_a_refused_variant_keeps_no_other_from_running(matrix: Matrix) -> None:
@@ -161,11 +161,11 @@ def test_a_refused_variant_keeps_no_other_from_running(matrix: Matrix) -> None:
     os.kill(matrix.guest(NEAR), signal.SIGKILL)
 
     assert matrix.process.wait(timeout=60) == 3, matrix.said
-    near, far = gather(matrix.out).variants
-    assert near.how == "refused"
+    near, far = load_matrix(matrix.out).variants
+    assert near.status == "refused"
     assert near.result is not None
     assert "the guest died before its command ended" in near.result.outcome.detail
-    assert far.how == "finished"
+    assert far.status == "finished"
     assert "Traceback" not in matrix.said
 
 

@@ -78,8 +78,8 @@ def rate(metrics: Metrics) -> float:
 
 def achieved(result: Result, phase: str) -> dict[tuple[str, str], tuple[str, float | None]]:
     """What came of each fault about sizes in this phase, and how many packets or bytes that was."""
-    sizes = (each for each in result.fidelity if each.phase == phase and each.what not in ("loss", "round-trip"))
-    return {(each.what, each.where): (each.verdict, each.achieved) for each in sizes}
+    sizes = (each for each in result.fidelity if each.phase == phase and each.kind not in ("loss", "round-trip"))
+    return {(each.kind, each.where): (each.verdict, each.measured) for each in sizes}
 
 
 def test_every_matrix_is_looked_at() -> None:
@@ -93,15 +93,15 @@ def test_long_prompts_fall_off_a_cliff(run: Run) -> None:
     small, *large = results.values()
 
     assert during(small, "black-hole").ttft.p50_ms < 1.2 * during(small, "baseline").ttft.p50_ms
-    assert achieved(small, "black-hole") == {("too-long", "the router"): ("nothing-to-hit", 0)}
+    assert achieved(small, "black-hole") == {("oversized", "the router"): ("not-exercised", 0)}
     for result in large:
         assert never(during(result, "black-hole").ttft.p50_ms)
         for phase in ("signalled", "clamped"):
             assert during(result, phase).ttft.p50_ms < 1.2 * during(result, "baseline").ttft.p50_ms
             assert rate(during(result, phase)) == 0
         assert achieved(result, "clamped") == {
-            ("segment", "handshakes through the router"): ("achieved", 1340),
-            ("too-long", "the router"): ("nothing-to-hit", 0),
+            ("mss", "handshakes through the router"): ("achieved", 1340),
+            ("oversized", "the router"): ("not-exercised", 0),
         }
         for phase, becomes in (("signalled", "the router"), ("black-hole", "signals to the client")):
             hit, signals = achieved(result, phase).values()
@@ -114,7 +114,7 @@ def test_a_stream_survives_until_a_few_packets_are_lost(run: Run) -> None:
     for result in run("pmtu-blackhole-mid-stream").values():
         assert [rate(during(result, phase)) for phase in ("baseline", "vpn", "wifi")] == [0, 0, 0]
         assert rate(during(result, "wifi+vpn")) > 1 / 3
-        assert [verdict for verdict, _ in achieved(result, "vpn").values()] == ["nothing-to-hit"]
+        assert [verdict for verdict, _ in achieved(result, "vpn").values()] == ["not-exercised"]
         assert [verdict for verdict, _ in achieved(result, "wifi+vpn").values()] == ["achieved"] * 2
 
 
@@ -122,7 +122,7 @@ def test_a_signal_costs_nothing_that_a_median_shows(run: Run) -> None:
     """The objective of the file is met."""
     (result,) = run("pmtu-signalled-cost").values()
 
-    assert result.outcome.found == "met"
+    assert result.outcome.verdict == "met"
 
 
 def test_probing_saves_long_prompts(run: Run) -> None:
@@ -138,7 +138,7 @@ def test_a_clamp_saves_all(run: Run) -> None:
     """Not one stream is interrupted behind it, and the first token comes as ever; without it none comes."""
     (result,) = run("mss-clamp-control").values()
 
-    assert result.outcome.found == "met"
+    assert result.outcome.verdict == "met"
     assert rate(during(result, "clamped-hole")) == 0
     assert never(during(result, "hole").ttft.p50_ms)
 
@@ -148,7 +148,7 @@ def test_every_tunnel_swallows_long_prompts(run: Run) -> None:
     for name, result in run("vpn-presets").items():
         assert never(during(result, "vpn").ttft.p50_ms), name
         place = "router-server up" if "jumbo" in name else "the router"
-        assert achieved(result, "vpn")["too-long", place][0] == "achieved", name
+        assert achieved(result, "vpn")["oversized", place][0] == "achieved", name
         assert rate(during(result, "baseline")) == 0
 
 

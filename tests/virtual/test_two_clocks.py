@@ -36,7 +36,7 @@ def blamed_on_the_network(result: Result, phase: str) -> float:
     """Which share of the stalls' time went there."""
     found = result.phase(phase)
     assert found is not None
-    blame = found.blame
+    blame = found.stall_attribution
     return blame.network_ms / (blame.server_ms + blame.network_ms + blame.client_ms + blame.unknown_ms)
 
 
@@ -109,8 +109,8 @@ def test_an_experiment_shows_its_finding(pair: tuple[str, Result, Result], clock
     result = results[CLOCKS.index(clock)]
 
     assert result.clock == clock
-    assert result.outcome.how == "finished"
-    assert result.whole.cancelled == 0
+    assert result.outcome.status == "finished"
+    assert result.overall.cancelled == 0
     assert [fault for fault in result.fidelity if fault.verdict == "not-achieved"] == []
     FINDINGS[name](result)
 

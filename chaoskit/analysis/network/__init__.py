@@ -1,1 +1,1 @@
-"""What the network did: which faults came about, what sockets and counters say, whose fault a stall was."""
+"""Analyses the network: whether faults were achieved, path MTU trouble, the attribution of stalls."""

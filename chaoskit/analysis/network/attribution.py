@@ -1,15 +1,15 @@
-"""Whose fault was that stall? A late gap split between server, network and client.
+"""Attributes the time of each stall to the server, the network or the client.
 
-| the target          | what tells                                                                      | how sure |
-|---------------------|---------------------------------------------------------------------------------|----------|
-| stamps its events   | a gap's lateness is a sum: sent later than due (server), longer on its way than | exact    |
-|                     | the token before (network), read later than it arrived (client)                 |          |
-| does not            | the gap ended in a burst, on a connection whose segments came out of order:     | likely   |
-|                     | what came after the hole had arrived, and waited for it (network)               |          |
-| does not            | anything else: the server may have paused, or everything came later             | not      |
+| the target          | evidence                                                                        | confidence |
+|---------------------|---------------------------------------------------------------------------------|------------|
+| stamps its events   | a gap's lateness is a sum: sent later than due (server), longer in transit than | exact      |
+|                     | the token before (network), read later than it arrived (client)                 |            |
+| does not            | the gap ended in a burst, on a connection with out-of-order segments: what      | likely     |
+|                     | followed the lost segment had arrived and waited for it (network)               |            |
+| does not            | anything else: the server may have paused, or everything arrived later          | none       |
 
-Only differences of one clock are used. The gap in which a stream died is the network's when the server went on
-sending, else nobody can tell.
+Only differences of one clock are used. The gap in which a stream died is attributed to the network when the server
+kept sending, else it is unknown.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from typing import NamedTuple
 
 import numpy as np
 
-from chaoskit.analysis.result import Blame, Confidence
+from chaoskit.analysis.result import Confidence, StallAttribution
 from chaoskit.analysis.statistics.quantiles import MS
 from chaoskit.analysis.streams.gaps import STALL, Gap, Gaps, Token
 from chaoskit.records.model import TcpInfo
 
-_LIKELY = "the target stamps nothing; the network's are gaps that ended in a burst after segments out of order"
-_UNSURE = "the target stamps nothing, and no gap ended in a burst after segments out of order"
+_LIKELY = "the target stamps no events; gaps that ended in a burst after out-of-order segments count as the network's"
+_UNKNOWN = "the target stamps no events, and no gap ended in a burst after out-of-order segments"
 
 
 @dataclass(frozen=True)
-class Traces:
-    """What else is known of streams, by number: those whose server sent more than arrived, and those of a
-    connection on which segments came out of order meanwhile."""
+class StreamEvidence:
+    """The numbers of streams whose server sent more than arrived, and of those during which their connection received
+    segments out of order."""
 
-    went_on: Set[int] = frozenset()
-    disordered: Set[int] = frozenset()
+    server_kept_sending: Set[int] = frozenset()
+    out_of_order: Set[int] = frozenset()
 
 
-def disordered(infos: Iterable[TcpInfo]) -> frozenset[int]:
-    """The streams during which segments came out of order, by the receiver's own count."""
+def out_of_order_streams(infos: Iterable[TcpInfo]) -> frozenset[int]:
+    """The streams during which segments arrived out of order, by the receiver's `rcv_ooopack`."""
     first: dict[int, int] = {}
     found = set()
     for info in infos:
@@ -49,8 +49,8 @@ def disordered(infos: Iterable[TcpInfo]) -> frozenset[int]:
     return frozenset(found)
 
 
-class Late(NamedTuple):
-    """Shares of a stall's time, ns."""
+class Lateness(NamedTuple):
+    """The time of a stall by cause, ns."""
 
     server: float = 0.0
     network: float = 0.0
@@ -59,58 +59,57 @@ class Late(NamedTuple):
 
 
 class Stall(NamedTuple):
-    """A gap that is one, the tokens on both sides of it, and whether the second came with others in one read."""
+    """A gap that is a stall, the tokens around it, and whether the second arrived with others in one read."""
 
     gap: Gap
     before: Token
     after: Token | None
-    ends_in_a_burst: bool
+    ends_in_burst: bool
 
 
-def blame(gaps: Gaps, traces: Traces) -> Blame:
-    """The stalls among these gaps."""
+def attribute_stalls(gaps: Gaps, evidence: StreamEvidence) -> StallAttribution:
+    """The attribution of the stalls among these gaps."""
     bursts = _bursts(gaps)
-    stalls = [Stall(gap, *gaps.table.sides(gap), gap.row in bursts) for gap in gaps.stalls]
-    lates = [_late(stall, traces) for stall in stalls]
-    confidence, reason = _confidence(stalls, lates)
-    return Blame(
-        stalls=len(lates),
-        server_ms=sum(late.server for late in lates) / MS,
-        network_ms=sum(late.network for late in lates) / MS,
-        client_ms=sum(late.client for late in lates) / MS,
-        unknown_ms=sum(late.unknown for late in lates) / MS,
+    stalls = [Stall(gap, *gaps.table.tokens_around(gap), gap.row in bursts) for gap in gaps.stalls]
+    latenesses = [_lateness(stall, evidence) for stall in stalls]
+    confidence, reason = _confidence(stalls, latenesses)
+    return StallAttribution(
+        stalls=len(latenesses),
+        server_ms=sum(lateness.server for lateness in latenesses) / MS,
+        network_ms=sum(lateness.network for lateness in latenesses) / MS,
+        client_ms=sum(lateness.client for lateness in latenesses) / MS,
+        unknown_ms=sum(lateness.unknown for lateness in latenesses) / MS,
         confidence=confidence,
         reason=reason,
     )
 
 
 def _bursts(gaps: Gaps) -> Set[int]:
-    """The rows of the stalls that ended with several tokens in one read: the next row's gap is of these, and has no
-    length of its own."""
+    """The rows of the stalls that ended with several tokens in one read: the next row's gap lies within that read."""
     rows, is_next = gaps.rows, np.append(np.diff(gaps.rows) == 1, False)
     found = gaps.are_stalls & is_next & np.append(gaps.are_coalesced[1:], False)
     return set(rows[found].tolist())
 
 
-def _late(stall: Stall, traces: Traces) -> Late:
+def _lateness(stall: Stall, evidence: StreamEvidence) -> Lateness:
     gap, before, after, ends_in_a_burst = stall
     time = float(gap.excess - STALL)
     if after is None:
-        return Late(network=time) if gap.stream in traces.went_on else Late(unknown=time)
+        return Lateness(network=time) if gap.stream in evidence.server_kept_sending else Lateness(unknown=time)
     if after.due is None or after.sent is None or before.due is None or before.sent is None:
-        held_up = ends_in_a_burst and gap.stream in traces.disordered
-        return Late(network=time) if held_up else Late(unknown=time)
+        is_network = ends_in_a_burst and gap.stream in evidence.out_of_order
+        return Lateness(network=time) if is_network else Lateness(unknown=time)
     server = max(0, (after.sent - after.due) - (before.sent - before.due))
     network = max(0, (after.at - after.sent) - (before.at - before.sent))
     client = max(0, (after.user - after.at) - (before.user - before.at))
     total = server + network + client
     if not total:
-        return Late(unknown=time)
-    return Late(time * server / total, time * network / total, time * client / total)
+        return Lateness(unknown=time)
+    return Lateness(time * server / total, time * network / total, time * client / total)
 
 
-def _confidence(stalls: Sequence[Stall], lates: Sequence[Late]) -> tuple[Confidence, str]:
-    unstamped = [late for stall, late in zip(stalls, lates, strict=True) if stall.before.sent is None]
+def _confidence(stalls: Sequence[Stall], latenesses: Sequence[Lateness]) -> tuple[Confidence, str]:
+    unstamped = [lateness for stall, lateness in zip(stalls, latenesses, strict=True) if stall.before.sent is None]
     if not unstamped:
         return "exact", ""
-    return ("likely", _LIKELY) if any(late.network for late in unstamped) else ("none", _UNSURE)
+    return ("likely", _LIKELY) if any(lateness.network for lateness in unstamped) else ("none", _UNKNOWN)

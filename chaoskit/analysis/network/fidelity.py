@@ -1,17 +1,17 @@
-"""Did the fault come about as asked? The plan's promises against the kernel's counters and handshakes.
+"""Checks whether faults were achieved as requested, by the kernel's counters and handshakes.
 
-| promise    | held against                                       | tolerance                                   |
+| promise    | compared with                                      | tolerance                                   |
 |------------|----------------------------------------------------|---------------------------------------------|
 | loss share | the qdisc's own drops and packets in that phase    | z sqrt(p(1-p)/N (1+m)/(1-m)) + 1/N, z = 3.3 |
 | round trip | median handshake RTT, less that of the reference   | a tenth, or 2 ms + 4 jitter / sqrt(n)       |
-| sizes      | see `too_long`                                     |                                             |
+| sizes      | see `size_faults`                                  |                                             |
 
-m is the lag-1 correlation of the loss process: bursts tell less than their packets. Where the tolerance is
-as wide as the promise there were too few packets to tell. A queue that no packet passed did nothing.
+m is the lag-1 correlation of the loss process: n packets lost in bursts are fewer than n independent samples. Where
+the tolerance is as wide as the promise there are too few packets. A queue that no packet passed had no effect.
 
-A real interface hands over trains of segments. The counters call each segment a packet, but a drop takes a whole
-train, so the share of what was handed over lies between that of the segments and that of the fewest trains that
-so many bytes can have come in.
+A real interface receives GSO packets of several segments. Its counters count each segment, but a drop takes a whole
+GSO packet, so the share lost lies between that of the segments and that of the fewest GSO packets that so many bytes
+can have come in.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from collections.abc import Iterable, Iterator
 from statistics import median
 
 from chaoskit.analysis.load import RawRecords
-from chaoskit.analysis.network.counter_deltas import Passed, passages
-from chaoskit.analysis.network.size_faults import too_long
-from chaoskit.analysis.result import Achievement, Evidence
+from chaoskit.analysis.network.counter_deltas import CounterDelta, queue_deltas
+from chaoskit.analysis.network.size_faults import size_checks
+from chaoskit.analysis.result import Evidence, FidelityCheck
 from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.knobs import Netem
 from chaoskit.plan.model import Expectation, ExpectedEffect, Plan
@@ -32,123 +32,123 @@ from chaoskit.records.model import TcpInfo
 from chaoskit.topology.display_names import display_name
 
 _Z = 3.3
-_MEMORY = 0.999  # of a process that hardly ever changes its mind
+_MAX_CORRELATION = 0.999  # keeps the tolerance finite
 _FEW_HANDSHAKES = 5
 _MS = 1_000_000
 _US = 1_000
 _FULL = 0.95  # of a queue's limit
-_LEAST_SEGMENT = 1200  # bytes with headers; of a train all but the last are full, and no path in use has less
-_LONGEST_FRAME = 9216  # bytes; a longer MTU is loopback's, at both ends
+_MIN_SEGMENT = 1200  # bytes with headers; of a GSO packet all segments but the last are full; no real path has less
+_MAX_FRAME = 9216  # bytes; only loopback has a larger MTU, at both ends
 
 
-def fidelity(plan: Plan, timeline: Timeline, raw: RawRecords) -> Iterator[Achievement]:
-    """What a phase that the run has reached promises, one achievement each."""
+def fidelity(plan: Plan, timeline: Timeline, raw: RawRecords) -> Iterator[FidelityCheck]:
+    """One check for each promise of each phase that the run has reached."""
     reached = set(timeline.names)
-    passed = passages(raw.counters, timeline)
-    handshakes = round_trips(raw.infos, timeline)
-    sizes = list(too_long(plan, timeline, raw, passed))
+    delta = queue_deltas(raw.counters, timeline)
+    handshakes = handshake_rtts(raw.infos, timeline)
+    sizes = list(size_checks(plan, timeline, raw, delta))
     for expectation in plan.expectations:
         if expectation.phase not in reached:
             continue
         for effect in expectation.effects:
-            yield _loss(plan, expectation, effect, passed[expectation.phase, effect.knob])
+            yield _loss(plan, expectation, effect, delta[expectation.phase, effect.knob])
         yield from (each for each in sizes if each.phase == expectation.phase)
         if expectation.effects and expectation.rtt is not None and expectation.phase != plan.reference:
             yield _round_trip(plan, expectation, handshakes)
 
 
-def round_trips(infos: Iterable[TcpInfo], timeline: Timeline) -> dict[str, list[float]]:
-    """Handshake round trips in ns by phase, of those that lie wholly within it."""
+def handshake_rtts(infos: Iterable[TcpInfo], timeline: Timeline) -> dict[str, list[float]]:
+    """Handshake round trips in ns by phase; only those that lie wholly within it."""
     found: dict[str, list[float]] = defaultdict(list)
     for info in infos:
         took = info.fields.get("rtt", 0) * _US
         if info.when != "connected" or not took or not timeline.spans:
             continue
-        span = timeline.at(info.at - took)
+        span = timeline.span_at(info.at - took)
         if info.at - took >= span.ready and info.at <= span.end:
             found[span.name].append(took)
     return found
 
 
-def _loss(plan: Plan, expectation: Expectation, effect: ExpectedEffect, passed: Passed) -> Achievement:
-    share = passed.drops / passed.offered if passed.offered else None
-    tolerance = _tolerance(effect, passed.offered)
+def _loss(plan: Plan, expectation: Expectation, effect: ExpectedEffect, delta: CounterDelta) -> FidelityCheck:
+    share = delta.drops / delta.offered if delta.offered else None
+    tolerance = _tolerance(effect, delta.offered)
     verdict, remark = "achieved", ""
-    if not passed.samples:
-        verdict, remark = "too-few-packets-to-tell", "no counters were written down"
+    if not delta.samples:
+        verdict, remark = "too-few-packets", "no counters were recorded"
     elif share is None:
         verdict, remark = "not-achieved", "no packet passed"
     elif effect.loss is None:
-        remark = "this fault promises no share"
+        remark = "this fault has no fixed loss share"
     elif abs(share - effect.loss) > tolerance:
-        most = passed.drops / fewest(plan, passed)
-        if share < effect.loss <= most + tolerance:
-            verdict, remark = "too-few-packets-to-tell", f"of whole trains of segments it may be up to {most:.2%}"
+        max_share = delta.drops / min_packets(plan, delta)
+        if share < effect.loss <= max_share + tolerance:
+            verdict, remark = "too-few-packets", f"of GSO packets it may be up to {max_share:.2%}"
         else:
-            verdict, remark = "not-achieved", _why(share > effect.loss, passed, _netem(plan, expectation, effect))
+            verdict, remark = "not-achieved", _why(share > effect.loss, delta, _netem(plan, expectation, effect))
     elif effect.loss and tolerance >= effect.loss:
-        verdict, remark = "too-few-packets-to-tell", "a loss this rare needs more packets"
-    return Achievement(
+        verdict, remark = "too-few-packets", "so rare a loss needs more packets"
+    return FidelityCheck(
         phase=expectation.phase,
-        what="loss",
+        kind="loss",
         where=display_name(effect.knob),
         unit="share",
-        asked=effect.loss,
-        achieved=share,
+        requested=effect.loss,
+        measured=share,
         tolerance=tolerance,
-        samples=passed.offered,
+        samples=delta.offered,
         verdict=verdict,
         remark=remark,
-        evidence=Evidence(file="counters.jsonl", count=passed.samples),
+        evidence=Evidence(file="counters.jsonl", count=delta.samples),
     )
 
 
-def fewest(plan: Plan, passed: Passed) -> int:
-    """In how few pieces that which was offered can have been handed over: in a lab, each packet is one."""
+def min_packets(plan: Plan, delta: CounterDelta) -> int:
+    """The fewest GSO packets that the offered segments can have come in: in a lab, each packet is one."""
     if plan.interface is None:
-        return passed.offered
+        return delta.offered
     mtu = plan.interface.mtu
-    segment = _LEAST_SEGMENT if mtu <= _LONGEST_FRAME else mtu // 2
-    return max(passed.drops, 1, passed.offered - passed.bytes // segment)
+    segment = _MIN_SEGMENT if mtu <= _MAX_FRAME else mtu // 2
+    return max(delta.drops, 1, delta.offered - delta.bytes // segment)
 
 
 def _tolerance(effect: ExpectedEffect, count: int) -> float:
     if effect.loss is None or not count:
         return 0.0
-    memory = min(max(effect.memory, -_MEMORY), _MEMORY)
-    spread = effect.loss * (1 - effect.loss) / count * (1 + memory) / (1 - memory)
-    return _Z * math.sqrt(spread) + 1 / count
+    correlation = min(max(effect.memory, -_MAX_CORRELATION), _MAX_CORRELATION)
+    variance = effect.loss * (1 - effect.loss) / count * (1 + correlation) / (1 - correlation)
+    return _Z * math.sqrt(variance) + 1 / count
 
 
-def _why(is_more: bool, passed: Passed, netem: Netem | None) -> str:
-    if not is_more:
-        return "fewer packets lost than asked"
-    if netem is not None and passed.fullest >= _FULL * netem.limit:
+def _why(is_above: bool, delta: CounterDelta, netem: Netem | None) -> str:
+    if not is_above:
+        return "fewer packets lost than requested"
+    if netem is not None and delta.max_backlog >= _FULL * netem.limit:
         return f"the queue overflowed: its limit is {netem.limit} packets"
-    return "more packets lost than asked: the queue overflowed between two looks, or something else drops them"
+    return "more packets lost than requested: the queue overflowed between two samples, or something else drops them"
 
 
-def _round_trip(plan: Plan, expectation: Expectation, handshakes: dict[str, list[float]]) -> Achievement:
+def _round_trip(plan: Plan, expectation: Expectation, handshakes: dict[str, list[float]]) -> FidelityCheck:
     assert expectation.rtt is not None
     here, base = handshakes.get(expectation.phase, []), handshakes.get(plan.reference, [])
-    at_rest = next((p.rtt or 0 for p in plan.expectations if p.phase == plan.reference), 0)
-    asked = expectation.rtt - at_rest
-    few = min(len(here), len(base))
+    reference_rtt = next((p.rtt or 0 for p in plan.expectations if p.phase == plan.reference), 0)
+    requested = expectation.rtt - reference_rtt
+    count = min(len(here), len(base))
     jitter = sum(netem.jitter for effect in expectation.effects if (netem := _netem(plan, expectation, effect)))
-    tolerance = max(abs(asked) / 10, 2 * _MS + (4 * jitter / math.sqrt(few) if few else 0))
-    added = median(here) - median(base) if few else None
+    tolerance = max(abs(requested) / 10, 2 * _MS + (4 * jitter / math.sqrt(count) if count else 0))
+    added = median(here) - median(base) if count else None
     verdict, remark = "achieved", ""
-    if added is None or few < _FEW_HANDSHAKES:
-        verdict, remark = "too-few-packets-to-tell", "too few handshakes here or in the reference"
-    elif abs(added - asked) > tolerance:
-        verdict, remark = "not-achieved", "the round trip is not what the fault should make of it"
-    return Achievement(
+    if added is None or count < _FEW_HANDSHAKES:
+        verdict, remark = "too-few-packets", "too few handshakes in this phase or in the reference"
+    elif abs(added - requested) > tolerance:
+        verdict, remark = "not-achieved", "the round trip is not the requested one"
+    return FidelityCheck(
         phase=expectation.phase,
-        what="round-trip",
+        kind="round-trip",
         where="client to server and back" if plan.interface is None else "to the target and back",
         unit="ms",
-        asked=asked / _MS,
-        achieved=added / _MS if added is not None else None,
+        requested=requested / _MS,
+        measured=added / _MS if added is not None else None,
         tolerance=tolerance / _MS,
         samples=len(here),
         verdict=verdict,

@@ -1,15 +1,15 @@
-"""Is the path too small for full segments? What the sockets on both sides tell, phase by phase.
+"""Finds path MTU trouble of full segments, phase by phase, from the TCP_INFO of both sides.
 
 | finding    | what the sender's TCP_INFO shows                                                                  |
 |------------|---------------------------------------------------------------------------------------------------|
-| black-hole | full segments lost again and again, none acknowledged, while small ones of the same time pass     |
-| probed     | its segments became smaller while the path MTU that it knows stayed: MTU probing got it out       |
-| signalled  | the path MTU that it knows lies below what it began with: a router said so                        |
-| clamped    | segments smaller than its own MTU allows from the handshake on: the other side asked for no more  |
-| silence    | the sender is somebody else's server: nothing came any more, and why can only be guessed          |
+| black-hole | full segments lost every time, none acknowledged, while small packets pass at the same time       |
+| probed     | its MSS became smaller while its path MTU did not change: MTU probing (RFC 4821) found a way      |
+| signalled  | its path MTU is below the initial one: a router sent an ICMP "too big" error                      |
+| clamped    | an MSS smaller than its own MTU allows from the handshake on: the other side advertised it        |
+| silence    | nothing: the server is not the reference server, and no more data arrived, for an unknown reason  |
 
-Where nothing small passed between the first vain retransmission and the last there was no path at all, and
-nothing is found; nor where mere loss could have done it (`by_chance`).
+Where no small packet passed between the first unacknowledged retransmission and the last there was no path at all, and
+nothing is found; nor where random loss could explain it (`loss_odds`).
 """
 
 from __future__ import annotations
@@ -17,41 +17,41 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
-from chaoskit.analysis.formatting import said
+from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.load import RawRecords
-from chaoskit.analysis.network.directions import DirectionView, Small, over
-from chaoskit.analysis.network.loss_odds import at_most
-from chaoskit.analysis.network.sender_state import Look, Sender, senders
+from chaoskit.analysis.network.directions import DirectionView, SmallArrivals, overlaps
+from chaoskit.analysis.network.loss_odds import chance_bound
+from chaoskit.analysis.network.sender_state import Sender, TcpInfoSample, senders
 from chaoskit.analysis.result import Direction, Evidence, PathMtu, PathMtuKind
 from chaoskit.analysis.streams.timeline import Span, Timeline
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Served, TcpInfo, Unacked
 
-_SURE, _LIKELY = 0.001, 0.05  # chances that mere loss did it
+_CERTAIN, _LIKELY = 0.001, 0.05  # probabilities that random loss explains it
 _HEADERS, _MOST_HEADERS = 40, 72  # bytes: IPv4 and TCP; IPv6 and TCP with timestamps
-_LONGEST_FRAME = 9216  # bytes; a longer MTU is loopback's, where other rules cut segments
+_MAX_FRAME = 9216  # bytes; only loopback has a larger MTU, and it segments by other rules
 _FIRST_PROBE = 1024  # net.ipv4.tcp_base_mss
 _NEAR = 0.95  # of a full segment
 _FIRST_RTO = 1_000_000  # us; RFC 6298, 2.1
 _SILENCE_MS = 1000
-_WORST = 5
-_GAVE_UP = ("first_token_timeout", "idle_timeout")
+_MAX_WORST = 5
+_TIMEOUTS = ("first_token_timeout", "idle_timeout")
 
 
-def path_mtu(raw: RawRecords, course: Timeline) -> dict[str, tuple[PathMtu, ...]]:
-    """The findings of each phase by its name, the worst first."""
-    everybody = senders(raw)
+def path_mtu(raw: RawRecords, timeline: Timeline) -> dict[str, tuple[PathMtu, ...]]:
+    """The findings of each phase by name, the worst first."""
+    all_senders = senders(raw)
     found = {}
-    for name in course.names:
-        spans = tuple(span for span in course.spans if span.name == name)
-        present = [sender for sender in everybody if any(over(span, sender.begin, sender.end) for span in spans)]
-        up, down = (_way(raw, course, present, direction, spans) for direction in _DIRECTIONS)
-        seen = [*_black_hole(up), *_black_hole(down), *_became_smaller(up), *_became_smaller(down)]
-        seen += [*_from_the_start(up), *_from_the_start(down)]
+    for name in timeline.names:
+        spans = tuple(span for span in timeline.spans if span.name == name)
+        present = [sender for sender in all_senders if any(overlaps(span, sender.begin, sender.end) for span in spans)]
+        up, down = (_view(raw, timeline, present, direction, spans) for direction in _DIRECTIONS)
+        found_here = [*_black_hole(up), *_black_hole(down), *_became_smaller(up), *_became_smaller(down)]
+        found_here += [*_from_the_start(up), *_from_the_start(down)]
         if not raw.served and (raw.plan is None or raw.plan.server is None):
-            seen += [*_silence(up), *_own_limit(up)]
-        seen += _certificates(up)
-        found[name] = tuple(sorted(seen, key=lambda one: _ORDER.index(one.kind)))
+            found_here += [*_silence(up), *_own_limit(up)]
+        found_here += _certificates(up)
+        found[name] = tuple(sorted(found_here, key=lambda each: _ORDER.index(each.kind)))
     return found
 
 
@@ -59,254 +59,267 @@ _DIRECTIONS: tuple[Direction, ...] = ("up", "down")
 _ORDER = ("black-hole", "silence", "probed", "signalled", "clamped")
 
 
-def _way(
-    raw: RawRecords, course: Timeline, everybody: Sequence[Sender], direction: Direction, spans: tuple[Span, ...]
+def _view(
+    raw: RawRecords, timeline: Timeline, all_senders: Sequence[Sender], direction: Direction, spans: tuple[Span, ...]
 ) -> DirectionView:
-    own = tuple(sender for sender in everybody if sender.direction == direction)
-    least = min((sender.looks[0].segment for sender in own), default=0) if direction == "down" else 0
+    own = tuple(sender for sender in all_senders if sender.direction == direction)
+    least = min((sender.samples[0].snd_mss for sender in own), default=0) if direction == "down" else 0
     return DirectionView(
         direction=direction,
         spans=spans,
-        course=course,
+        timeline=timeline,
         requests={request.stream: request for request in raw.requests},
         senders=own,
-        receivers=tuple(sender for sender in everybody if sender.direction != direction),
-        small=Small(tuple(info.at for info in raw.infos if info.when == "connected"), raw.streams.heard, least),
+        receivers=tuple(sender for sender in all_senders if sender.direction != direction),
+        small=SmallArrivals(
+            tuple(info.at for info in raw.infos if info.when == "connected"), raw.streams.arrivals, least
+        ),
     )
 
 
-def _black_hole(way: DirectionView) -> Iterator[PathMtu]:
-    held = way.held
-    past = sum(one.last.fields.get("sacked", 0) for one in held)
-    passing = way.passing() if held else 0
-    if not passing and not past:
+def _black_hole(view: DirectionView) -> Iterator[PathMtu]:
+    stuck = view.stuck
+    sacked = sum(each.last.fields.get("sacked", 0) for each in stuck)
+    small_pass = view.small_packets_pass() if stuck else 0
+    if not small_pass and not sacked:
         return
-    deaths = min(one.last.deaths for one in held)
-    tally = way.tally()
-    chance = at_most(tally.worst(way.survived), tally.tries, len(held), deaths)
+    transmissions = min(each.last.transmissions for each in stuck)
+    loss = view.loss_tally()
+    chance = chance_bound(loss.pessimistic_share(view.recovered), loss.total, len(stuck), transmissions)
     if chance > _LIKELY:
         return
-    streams = set[int]().union(*(way.open(one.sender, one.run.begin, one.last.at) for one in held))
-    segment = min(one.last.segment for one in held)
-    others = len(way.passed(segment) - streams)
-    witness = " and ".join([_SMALL[way.direction]] * bool(passing) + ["shorter ones behind them"] * bool(past))
-    path, of = max(one.last.path for one in held), len(way.asked | streams)
+    streams = set[int]().union(*(view.open_streams(each.sender, each.run.begin, each.last.at) for each in stuck))
+    segment = min(each.last.snd_mss for each in stuck)
+    others = len(view.streams_passing(segment) - streams)
+    witness = " and ".join([_SMALL[view.direction]] * bool(small_pass) + ["shorter ones behind them"] * bool(sacked))
+    path, of = max(each.last.pmtu for each in stuck), len(view.streams_sent | streams)
     yield PathMtu(
         kind="black-hole",
-        direction=way.direction,
+        direction=view.direction,
         streams=len(streams),
-        of=of,
+        of_streams=of,
         segment=segment,
         path_mtu=path,
-        retransmissions=deaths - 1,
-        confidence="sure" if chance <= _SURE and not others else "likely",
-        reason=_doubt(chance, others),
-        evidence=_evidence(_STUCK[way.direction], sum(len(one.run.looks) for one in held), streams),
-        sentence=f"{way.direction}: black hole for full segments: {len(streams)} of {of} streams stuck with "
-        f"{segment}-byte segments unacknowledged after {deaths - 1} or more retransmissions (path MTU known: {path}), "
+        retransmissions=transmissions - 1,
+        confidence="certain" if chance <= _CERTAIN and not others else "likely",
+        reason=_limits(chance, others),
+        evidence=_evidence(_STUCK[view.direction], sum(len(each.run.samples) for each in stuck), streams),
+        sentence=f"{view.direction}: black hole for full segments: {len(streams)} of {of} streams are stuck with "
+        f"{segment}-byte segments unacknowledged after {transmissions - 1} or more retransmissions (path MTU: {path}), "
         f"while {witness} pass",
     )
 
 
 _STUCK: dict[Direction, str] = {"up": FILES[TcpInfo], "down": FILES[Unacked]}
 _SMALL: dict[Direction, str] = {"up": "handshakes", "down": "handshakes or single tokens"}
-_ALL: dict[Direction, str] = {"up": FILES[TcpInfo], "down": FILES[Served]}
+_SAMPLED: dict[Direction, str] = {"up": FILES[TcpInfo], "down": FILES[Served]}
 
 
-def _doubt(chance: float, others: int) -> str:
+def _limits(chance: float, others: int) -> str:
     if others:
-        return f"{others} other streams got segments of that size through: one path of several, or a queue by bytes"
-    return "" if chance <= _SURE else f"mere loss would do the same with a chance of up to {said(chance, 'share')}"
+        return f"segments of that size passed on {others} other streams: one path of several, or a queue by bytes"
+    if chance <= _CERTAIN:
+        return ""
+    return f"random loss explains it with a probability of up to {format_value(chance, 'share')}"
 
 
-def _became_smaller(way: DirectionView) -> Iterator[PathMtu]:
-    """Probed: from one look to the next, while the path MTU that the socket knows stayed as it was."""
-    steps: list[tuple[Look, Look]] = []
+def _became_smaller(view: DirectionView) -> Iterator[PathMtu]:
+    """Probed: the MSS became smaller from one sample to the next, while the socket's path MTU did not change."""
+    reductions: list[tuple[TcpInfoSample, TcpInfoSample]] = []
     streams: set[int] = set()
-    again = 0
-    for sender in way.senders:
-        for before, after in zip(sender.looks, sender.looks[1:], strict=False):
-            if after.segment < before.segment and after.path == before.path and way.pays(before.since, after.at):
-                steps.append((before, after))
-                streams |= way.open(sender, before.at, after.at)
-                again = max(again, before.deaths - 1)
-    if not steps:
+    retransmissions = 0
+    for sender in view.senders:
+        for before, after in zip(sender.samples, sender.samples[1:], strict=False):
+            if (
+                after.snd_mss < before.snd_mss
+                and after.pmtu == before.pmtu
+                and view.charged_span(before.stuck_since, after.at)
+            ):
+                reductions.append((before, after))
+                streams |= view.open_streams(sender, before.at, after.at)
+                retransmissions = max(retransmissions, before.transmissions - 1)
+    if not reductions:
         return
-    of = len(way.asked | streams)
-    before, after = steps[-1]
+    of = len(view.streams_sent | streams)
+    before, after = reductions[-1]
     yield PathMtu(
         kind="probed",
-        direction=way.direction,
+        direction=view.direction,
         streams=len(streams),
-        of=of,
-        segment=after.segment,
-        path_mtu=after.path,
-        retransmissions=again,
-        confidence="sure",
-        evidence=_evidence(_STUCK[way.direction], 2 * len(steps), streams),
-        sentence=f"{way.direction}: black hole left by MTU probing: {len(streams)} of {of} streams went from "
-        f"{before.segment}- to {after.segment}-byte segments (path MTU known: {after.path}, as before)",
+        of_streams=of,
+        segment=after.snd_mss,
+        path_mtu=after.pmtu,
+        retransmissions=retransmissions,
+        confidence="certain",
+        evidence=_evidence(_STUCK[view.direction], 2 * len(reductions), streams),
+        sentence=f"{view.direction}: black hole escaped by MTU probing: {len(streams)} of {of} streams went from "
+        f"{before.snd_mss}- to {after.snd_mss}-byte segments (path MTU unchanged: {after.pmtu})",
     )
 
 
-def _from_the_start(way: DirectionView) -> Iterator[PathMtu]:
-    """Signalled and clamped: what one look shows against what the handshake offered."""
-    signalled: list[tuple[Look, set[int]]] = []
-    clamped: list[tuple[Look, set[int]]] = []
-    for sender in way.senders:
-        here = [look for look in sender.looks if way.has(look.at) and look.path <= _LONGEST_FRAME]
-        streams = way.open(sender, here[0].at, here[-1].at) if here else set()
-        told = [look for look in here if look.path < look.offered + _HEADERS]
-        if told:
-            signalled.append((told[0], streams))
-        elif here and here[0] is sender.looks[0] and here[0].segment < here[0].offered:
+def _from_the_start(view: DirectionView) -> Iterator[PathMtu]:
+    """Signalled and clamped: a sample against what the handshake advertised."""
+    signalled: list[tuple[TcpInfoSample, set[int]]] = []
+    clamped: list[tuple[TcpInfoSample, set[int]]] = []
+    for sender in view.senders:
+        here = [sample for sample in sender.samples if view.contains(sample.at) and sample.pmtu <= _MAX_FRAME]
+        streams = view.open_streams(sender, here[0].at, here[-1].at) if here else set()
+        below_own = [sample for sample in here if sample.pmtu < sample.advmss + _HEADERS]
+        if below_own:
+            signalled.append((below_own[0], streams))
+        elif here and here[0] is sender.samples[0] and here[0].snd_mss < here[0].advmss:
             clamped.append((here[0], streams))
     if signalled:
-        yield _smaller(way, "signalled", signalled)
+        yield _smaller(view, "signalled", signalled)
     if clamped:
-        yield _smaller(way, "clamped", clamped)
+        yield _smaller(view, "clamped", clamped)
 
 
-def _smaller(way: DirectionView, kind: PathMtuKind, found: Sequence[tuple[Look, set[int]]]) -> PathMtu:
+def _smaller(view: DirectionView, kind: PathMtuKind, found: Sequence[tuple[TcpInfoSample, set[int]]]) -> PathMtu:
     streams = set[int]().union(*(its for _, its in found))
-    of = len(way.asked | streams)
-    least = min((look for look, _ in found), key=lambda look: look.segment)
-    counted = f"{len(streams)} of {of} streams send {least.segment}-byte segments instead of {least.offered}"
+    of = len(view.streams_sent | streams)
+    least = min((sample for sample, _ in found), key=lambda sample: sample.snd_mss)
+    counted = f"{len(streams)} of {of} streams send {least.snd_mss}-byte segments instead of {least.advmss}"
     if kind == "signalled":
-        told = f"smaller path, signalled: {counted}, as a router said that the path's MTU is {least.path}"
+        text = f"smaller path MTU, signalled: {counted}, as a router reported an MTU of {least.pmtu}"
     else:
-        told = f"clamp: {counted} from the handshake on, as the other side or something on the way wants it"
-        told += f" (path MTU known: {least.path})"
-    guessed = kind == "clamped" and least.segment == _FIRST_PROBE
+        text = f"clamp: {counted} from the handshake on, as the other side or a middlebox set the MSS"
+        text += f" (path MTU: {least.pmtu})"
+    is_ambiguous = kind == "clamped" and least.snd_mss == _FIRST_PROBE
     return PathMtu(
         kind=kind,
-        direction=way.direction,
+        direction=view.direction,
         streams=len(streams),
-        of=of,
-        segment=least.segment,
-        path_mtu=least.path,
-        confidence="likely" if guessed else "sure",
-        reason="MTU probing that is always on begins with 1024 bytes, too" if guessed else "",
-        evidence=_evidence(_ALL[way.direction], len(found), streams),
-        sentence=f"{way.direction}: {told}",
+        of_streams=of,
+        segment=least.snd_mss,
+        path_mtu=least.pmtu,
+        confidence="likely" if is_ambiguous else "certain",
+        reason="net.ipv4.tcp_mtu_probing=2 starts with 1024 bytes, too" if is_ambiguous else "",
+        evidence=_evidence(_SAMPLED[view.direction], len(found), streams),
+        sentence=f"{view.direction}: {text}",
     )
 
 
 def _silence(up: DirectionView) -> Iterator[PathMtu]:
-    """What a client can say of a server that it knows nothing of: that it asked in full, and nothing came."""
-    found = [(sender, sender.looks[-1]) for sender in up.senders if up.asked & _given_up(up, sender)]
-    silent = [(sender, look) for sender, look in found if _is_silent(look)]
-    heard = [at for at in up.small.handshakes if any(look.at - _quiet(look) < at < look.at for _, look in silent)]
-    if not heard:
+    """What only the client's side shows: its request was acknowledged in full, and no answer arrived."""
+    found = [(sender, sender.samples[-1]) for sender in up.senders if up.streams_sent & _timed_out(up, sender)]
+    silent = [(sender, sample) for sender, sample in found if _is_silent(sample)]
+    handshakes = [
+        at
+        for at in up.small.handshakes
+        if any(sample.at - _silence_ns(sample) < at < sample.at for _, sample in silent)
+    ]
+    if not handshakes:
         return
-    streams = set[int]().union(*(_given_up(up, sender) for sender, _ in silent))
-    of, longest = len(up.asked), max(look.fields.get("rcv_mss", 0) for _, look in silent)
-    behind = _are_behind_holes(up, silent)
-    seen = f"nothing came any more on {len(streams)} of {of} streams, while handshakes pass"
-    if behind:
-        told = f"black hole for full segments, likely: {seen}; later segments wait behind one that never came"
-        reason = f"the server's own TCP_INFO is not to be had; what came had at most {longest} bytes to a segment"
+    streams = set[int]().union(*(_timed_out(up, sender) for sender, _ in silent))
+    of, longest = len(up.streams_sent), max(sample.fields.get("rcv_mss", 0) for _, sample in silent)
+    are_behind_holes = _are_behind_holes(up, silent)
+    found_here = f"no more data arrived on {len(streams)} of {of} streams, while handshakes pass"
+    if are_behind_holes:
+        text = f"black hole for full segments, likely: {found_here}; later segments wait behind one that never arrived"
+        reason = f"the server's TCP_INFO is not available; the largest segment that arrived has {longest} bytes"
     else:
-        told = f"{seen}: whether full segments died or the server fell silent cannot be told from here"
-        reason = "only the sender's own TCP_INFO tells them apart, and this server is somebody else's"
+        text = f"{found_here}: full segments were lost or the server sent nothing, the client cannot tell which"
+        reason = "only the server's own TCP_INFO would tell, and it is not available"
     yield PathMtu(
-        kind="black-hole" if behind else "silence",
+        kind="black-hole" if are_behind_holes else "silence",
         direction="down",
         streams=len(streams),
-        of=of,
+        of_streams=of,
         segment=None,
         path_mtu=None,
-        confidence="likely" if behind else "none",
+        confidence="likely" if are_behind_holes else "none",
         reason=reason,
         evidence=_evidence(FILES[TcpInfo], len(silent), streams),
-        sentence=f"down: {told}",
+        sentence=f"down: {text}",
     )
 
 
 def _certificates(up: DirectionView) -> Iterator[PathMtu]:
-    """Whosever the server is: in a TLS handshake its certificates are what fills segments first, and no TCP_INFO of
-    that is had from it."""
-    failed = {n for n, one in up.requests.items() if one.completion == "connect_failed" and up.has(one.started)}
-    silent = [(sender, sender.looks[-1]) for sender in up.senders if failed & set(sender.streams)]
-    silent = [(sender, look) for sender, look in silent if _is_silent(look)]
+    """Any server: the certificates of its TLS handshake are the first full segments, and it records no TCP_INFO for
+    them."""
+    failed = {n for n, each in up.requests.items() if each.completion == "connect_failed" and up.contains(each.started)}
+    silent = [(sender, sender.samples[-1]) for sender in up.senders if failed & set(sender.streams)]
+    silent = [(sender, sample) for sender, sample in silent if _is_silent(sample)]
     if not silent or not _are_behind_holes(up, silent):
         return
     streams = failed & set[int]().union(*(sender.streams for sender, _ in silent))
-    of = len(up.asked | failed)
+    of = len(up.streams_sent | failed)
     yield PathMtu(
         kind="black-hole",
         direction="down",
         streams=len(streams),
-        of=of,
+        of_streams=of,
         segment=None,
         path_mtu=None,
         confidence="likely",
-        reason="the server's own TCP_INFO is not to be had before there is a request",
+        reason="the server's TCP_INFO is not available before the first request",
         evidence=_evidence(FILES[TcpInfo], len(silent), streams),
-        sentence=f"down: black hole for full segments, likely: {len(streams)} of {of} streams had no TLS handshake, "
-        "though TCP's pass; the end of the server's certificates waits behind a segment that never came",
+        sentence=f"down: black hole for full segments, likely: {len(streams)} of {of} streams completed no TLS "
+        "handshake, while TCP handshakes pass; the last of the server's certificates waits behind a lost segment",
     )
 
 
-def _given_up(way: DirectionView, sender: Sender) -> set[int]:
-    return {s for s in sender.streams if s in way.requests and way.requests[s].completion in _GAVE_UP}
+def _timed_out(view: DirectionView, sender: Sender) -> set[int]:
+    return {s for s in sender.streams if s in view.requests and view.requests[s].completion in _TIMEOUTS}
 
 
-def _is_silent(look: Look) -> bool:
-    fields = look.fields
+def _is_silent(sample: TcpInfoSample) -> bool:
+    fields = sample.fields
     return not fields.get("unacked") and fields.get("last_data_recv", 0) >= _SILENCE_MS
 
 
-def _quiet(look: Look) -> int:
-    return look.fields["last_data_recv"] * 10**6
+def _silence_ns(sample: TcpInfoSample) -> int:
+    return sample.fields["last_data_recv"] * 10**6
 
 
-def _are_behind_holes(up: DirectionView, silent: Sequence[tuple[Sender, Look]]) -> bool:
-    """Whether most wait for a segment that mere loss would not have killed so often, for so long.
+def _are_behind_holes(up: DirectionView, silent: Sequence[tuple[Sender, TcpInfoSample]]) -> bool:
+    """Whether most wait for a segment that random loss would not have dropped so often, for so long.
 
-    A sender that began again after its timer's first R, and doubled it, has sent 1 + log2(1 + t/R) times in t. Its
-    R is like ours.
+    A sender whose retransmission timer starts at R, and doubles, has sent 1 + log2(1 + t/R) times in t. Its R is taken
+    to be the client's.
     """
-    holes = [(sender, look) for sender, look in silent if _waits_behind_a_hole(sender)]
+    holes = [(sender, sample) for sender, sample in silent if _waits_behind_a_hole(sender)]
     if 2 * len(holes) <= len(silent):
         return False
-    deaths = min(
-        1 + int(math.log2(1 + _quiet(look) / 1000 / max(look.fields.get("rto", _FIRST_RTO), 1))) for _, look in holes
+    transmissions = min(
+        1 + int(math.log2(1 + _silence_ns(sample) / 1000 / max(sample.fields.get("rto", _FIRST_RTO), 1)))
+        for _, sample in holes
     )
-    tries = sum(sender.looks[-1].fields.get("data_segs_in", 0) for sender in up.senders) + len(holes)
-    return at_most(up.tally().worst(up.survived), tries, len(holes), deaths) <= _LIKELY
+    tries = sum(sender.samples[-1].fields.get("data_segs_in", 0) for sender in up.senders) + len(holes)
+    return chance_bound(up.loss_tally().pessimistic_share(up.recovered), tries, len(holes), transmissions) <= _LIKELY
 
 
 def _waits_behind_a_hole(sender: Sender) -> bool:
-    """Whether segments came out of order, and none that was full."""
-    first, last = sender.looks[0], sender.looks[-1]
+    """Whether segments arrived out of order, and no full one."""
+    first, last = sender.samples[0], sender.samples[-1]
     ooo = "rcv_ooopack"
     return (
         last.fields.get(ooo, 0) > first.fields.get(ooo, 0)
-        and last.fields.get("rcv_mss", last.offered) < _NEAR * last.offered
+        and last.fields.get("rcv_mss", last.advmss) < _NEAR * last.advmss
     )
 
 
 def _own_limit(up: DirectionView) -> Iterator[PathMtu]:
-    """Whatever the server is, it sends no larger segments than this side asks for."""
-    first = [(sender, sender.looks[0]) for sender in up.senders if up.has(sender.looks[0].at)]
-    limited = [(s, look) for s, look in first if look.offered + _MOST_HEADERS < look.path <= _LONGEST_FRAME]
+    """Any server: it sends no larger segments than the MSS that the client advertises."""
+    first = [(sender, sender.samples[0]) for sender in up.senders if up.contains(sender.samples[0].at)]
+    limited = [(s, sample) for s, sample in first if sample.advmss + _MOST_HEADERS < sample.pmtu <= _MAX_FRAME]
     if not limited:
         return
-    streams = set[int]().union(*(up.open(sender, look.at, look.at) for sender, look in limited))
-    least, of = min(look.offered for _, look in limited), len(up.asked | streams)
+    streams = set[int]().union(*(up.open_streams(sender, sample.at, sample.at) for sender, sample in limited))
+    least, of = min(sample.advmss for _, sample in limited), len(up.streams_sent | streams)
     yield PathMtu(
         kind="clamped",
         direction="down",
         streams=len(streams),
-        of=of,
+        of_streams=of,
         segment=least,
         path_mtu=None,
-        confidence="sure",
+        confidence="certain",
         evidence=_evidence(FILES[TcpInfo], len(limited), streams),
-        sentence=f"down: clamp: {len(streams)} of {of} streams ask the server for no more than {least}-byte segments",
+        sentence=f"down: clamp: {len(streams)} of {of} streams advertise an MSS of {least} bytes to the server",
     )
 
 
 def _evidence(file: str, count: int, streams: Iterable[int]) -> Evidence:
-    return Evidence(file=file, count=count, worst=tuple(sorted(streams))[:_WORST])
+    return Evidence(file=file, count=count, worst=tuple(sorted(streams))[:_MAX_WORST])

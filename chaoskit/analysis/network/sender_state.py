@@ -1,9 +1,9 @@
-"""What the kernel of each sender knew of its connection, look by look: up is the client's, down the server's.
+"""Follows each sender's TCP_INFO, sample by sample: up is the client's socket, down the server's.
 
-A run is a stretch of looks at a connection that sends the same bytes again and again: the retransmission timer
-ran out twice or more, what is outstanding fills a segment, and of that all is lost but what was acknowledged out
-of order. Its deaths are the first sending and the retransmissions; their times follow from the timer's doubling
-(RFC 6298, 5.5): when it stands at R after n of them, the last was `last_data_sent` ago and the first
+A retransmission run is a sequence of samples of a connection that sends the same bytes again and again: the
+retransmission timer expired twice or more, the unacknowledged bytes fill a segment, and all of them are lost except
+what was selectively acknowledged. Its transmissions are the first one and the retransmissions; their times follow from
+the timer's doubling (RFC 6298, 5.5): when it is R after n of them, the last was `last_data_sent` ago and the first
 R (1 - 2^(1-n)) before that.
 """
 
@@ -18,138 +18,140 @@ from chaoskit.analysis.load import RawRecords
 from chaoskit.analysis.result import Direction
 
 _MS, _US = 1_000_000, 1_000
-_AGAIN = 2  # timeouts in a row that make a run
+_MIN_TIMEOUTS = 2  # in a row, of a retransmission run
 _FULL = 0.95  # of a segment
 _NEEDED = {"bytes_sent", "bytes_retrans", "unacked", "last_data_sent", "rto"}  # to tell whether a sender is stuck
 
 Fields = Mapping[str, int]
 
 
-class Look(NamedTuple):
-    """TCP_INFO of a sender at one moment."""
+class TcpInfoSample(NamedTuple):
+    """TCP_INFO of a sender at one time."""
 
     at: int
     fields: Fields
 
     @property
-    def segment(self) -> int:
+    def snd_mss(self) -> int:
         """Bytes that a full segment carries."""
         return self.fields.get("snd_mss", 0)
 
     @property
-    def path(self) -> int:
-        """The path MTU that the socket believes in."""
+    def pmtu(self) -> int:
+        """The path MTU that the socket has."""
         return self.fields.get("pmtu", 0)
 
     @property
-    def offered(self) -> int:
-        """Bytes of a segment that this side asked for in its handshake: all that its own link and route allow."""
+    def advmss(self) -> int:
+        """The MSS in bytes that this side advertised in its handshake: all that its own link and route allow."""
         return self.fields.get("advmss", 0)
 
     @property
-    def acked(self) -> int:
+    def bytes_acked(self) -> int:
         """Bytes acknowledged so far."""
         return self.fields.get("bytes_acked", 0)
 
     @property
-    def deaths(self) -> int:
-        """How often in a row the oldest outstanding segment was sent in vain."""
+    def transmissions(self) -> int:
+        """How often in a row the oldest unacknowledged segment was sent."""
         return self.fields.get("retransmits", 0) + 1
 
     @property
     def is_stuck(self) -> bool:
-        """Whether full segments may be dying here."""
+        """Whether full segments may be lost every time."""
         fields = self.fields
-        if fields.get("retransmits", 0) < _AGAIN or not fields.get("lost") or not fields.keys() >= _NEEDED:
+        if fields.get("retransmits", 0) < _MIN_TIMEOUTS or not fields.get("lost") or not fields.keys() >= _NEEDED:
             return False
-        flight = fields["bytes_sent"] - fields["bytes_retrans"] - self.acked
+        flight = fields["bytes_sent"] - fields["bytes_retrans"] - self.bytes_acked
         lost, sacked = fields["lost"], fields.get("sacked", 0)
-        arrived = flight - lost * self.segment  # bytes at least, of those acknowledged out of order
+        arrived = flight - lost * self.snd_mss  # bytes at least, of those acknowledged out of order
         return (
-            flight >= self.segment and lost + sacked == fields["unacked"] and arrived <= _FULL * sacked * self.segment
+            flight >= self.snd_mss and lost + sacked == fields["unacked"] and arrived <= _FULL * sacked * self.snd_mss
         )
 
     @property
-    def since(self) -> int:
-        """When what it shows had begun: with the first vain retransmission, or only now."""
-        return self.vain[0] if self.is_stuck else self.at
+    def stuck_since(self) -> int:
+        """When what it shows began: with the first retransmission of a run, else at the sample."""
+        return self.retransmission_span[0] if self.is_stuck else self.at
 
     @property
-    def vain(self) -> tuple[int, int]:
+    def retransmission_span(self) -> tuple[int, int]:
         """When the first and the last retransmission of this run were sent, ns."""
         last = self.at - self.fields["last_data_sent"] * _MS
         return last - round(self.fields["rto"] * _US * (1 - 2.0 ** (1 - self.fields["retransmits"]))), last
 
 
-class Run(NamedTuple):
-    """Looks at the same bytes being sent in vain; `after` is the next look at which more had been acknowledged."""
+class RetransmissionRun(NamedTuple):
+    """Samples of the same bytes being retransmitted; `after` is the next sample with more bytes acknowledged."""
 
-    looks: tuple[Look, ...]
-    after: Look | None
+    samples: tuple[TcpInfoSample, ...]
+    after: TcpInfoSample | None
 
     @property
     def begin(self) -> int:
         """When the first retransmission was sent."""
-        return self.looks[0].vain[0]
+        return self.samples[0].retransmission_span[0]
 
 
 @dataclass(frozen=True)
 class Sender:
-    """One side of one connection: who used it, and the looks at it, in order."""
+    """One side of one connection: the streams that used it, and its samples, in order."""
 
     direction: Direction
     streams: tuple[int, ...]
-    looks: tuple[Look, ...]
+    samples: tuple[TcpInfoSample, ...]
 
     @property
     def begin(self) -> int:
-        """The first look."""
-        return self.looks[0].at
+        """The first sample's stamp."""
+        return self.samples[0].at
 
     @property
     def end(self) -> int:
-        """The last look."""
-        return self.looks[-1].at
+        """The last sample's stamp."""
+        return self.samples[-1].at
 
     @property
-    def runs(self) -> Iterator[Run]:
-        """In order."""
-        stuck: list[Look] = []
-        for look in self.looks:
-            if stuck and look.acked > stuck[-1].acked:
-                yield Run(tuple(stuck), look)
+    def runs(self) -> Iterator[RetransmissionRun]:
+        """The retransmission runs, in order."""
+        stuck: list[TcpInfoSample] = []
+        for sample in self.samples:
+            if stuck and sample.bytes_acked > stuck[-1].bytes_acked:
+                yield RetransmissionRun(tuple(stuck), sample)
                 stuck = []
-            if look.is_stuck:
-                stuck.append(look)
+            if sample.is_stuck:
+                stuck.append(sample)
         if stuck:
-            yield Run(tuple(stuck), None)
+            yield RetransmissionRun(tuple(stuck), None)
 
 
 def senders(raw: RawRecords) -> list[Sender]:
-    """All of a run, the client's first."""
-    lines = {request.stream: request.connection for request in raw.requests if request.connection is not None}
-    up = ((info.stream, Look(info.at, info.fields)) for info in raw.infos)
-    return [*_of("up", up, lines), *_of("down", _answers(raw), lines)]
+    """All senders of a run, the client's first."""
+    connections = {request.stream: request.connection for request in raw.requests if request.connection is not None}
+    up = ((info.stream, TcpInfoSample(info.at, info.fields)) for info in raw.infos)
+    return [*_by_connection("up", up, connections), *_by_connection("down", _server_samples(raw), connections)]
 
 
-def _answers(raw: RawRecords) -> Iterator[tuple[int, Look]]:
+def _server_samples(raw: RawRecords) -> Iterator[tuple[int, TcpInfoSample]]:
     for served in raw.served:
         if served.stream is not None:
-            yield served.stream, Look(served.received, served.met)
-            yield served.stream, Look(served.ended, served.tcp_info)
+            yield served.stream, TcpInfoSample(served.received, served.met)
+            yield served.stream, TcpInfoSample(served.ended, served.tcp_info)
     for unacked in raw.unacked:
-        yield unacked.stream, Look(unacked.at, unacked.fields)
+        yield unacked.stream, TcpInfoSample(unacked.at, unacked.fields)
 
 
-def _of(direction: Direction, looks: Iterable[tuple[int, Look]], lines: Mapping[int, int]) -> Iterator[Sender]:
-    """Streams of one connection together; one whose connection nobody wrote down is alone."""
-    seen: dict[tuple[bool, int], list[tuple[int, Look]]] = defaultdict(list)
-    for stream, look in looks:
-        if look.segment:
-            seen[stream in lines, lines.get(stream, stream)].append((stream, look))
+def _by_connection(
+    direction: Direction, samples: Iterable[tuple[int, TcpInfoSample]], connections: Mapping[int, int]
+) -> Iterator[Sender]:
+    """Senders by connection; a stream whose connection was not recorded is alone."""
+    seen: dict[tuple[bool, int], list[tuple[int, TcpInfoSample]]] = defaultdict(list)
+    for stream, sample in samples:
+        if sample.snd_mss:
+            seen[stream in connections, connections.get(stream, stream)].append((stream, sample))
     for _, found in sorted(seen.items()):
         yield Sender(direction, tuple(sorted({stream for stream, _ in found})), _ordered(found))
 
 
-def _ordered(found: Sequence[tuple[int, Look]]) -> tuple[Look, ...]:
-    return tuple(sorted((look for _, look in found), key=lambda look: look.at))
+def _ordered(found: Sequence[tuple[int, TcpInfoSample]]) -> tuple[TcpInfoSample, ...]:
+    return tuple(sorted((sample for _, sample in found), key=lambda sample: sample.at))

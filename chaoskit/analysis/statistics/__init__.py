@@ -1,1 +1,1 @@
-"""Numbers and how sure they are: quantiles, intervals, bootstrap, comparisons."""
+"""Computes metrics with their 95 % intervals: quantiles, exact intervals, bootstrap, comparisons."""

@@ -1,14 +1,14 @@
-"""Each phase beside the reference phase: how much worse, and could that be chance?"""
+"""Compares each phase with the reference phase: differences and ratios with their 95 % intervals."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
 
-from chaoskit.analysis.result import Comparison, Estimated
+from chaoskit.analysis.result import Comparison, IntervalEstimate
 from chaoskit.analysis.statistics import bootstrap
 from chaoskit.analysis.statistics.estimates import Estimate, Estimates, scale, unit
-from chaoskit.analysis.streams.phase_samples import WHOLE, PhaseSamples
+from chaoskit.analysis.streams.phase_samples import WHOLE_RUN, PhaseSamples
 
 COMPARED = (
     "ttft_p50",
@@ -24,17 +24,17 @@ COMPARED = (
 )
 
 
-def compare(parts: Mapping[str, PhaseSamples], reference: str, estimates: Estimates) -> Iterator[Comparison]:
+def compare(samples: Mapping[str, PhaseSamples], reference: str, estimates: Estimates) -> Iterator[Comparison]:
     """Every compared metric of every phase but the reference itself; nothing without a reference."""
-    if reference not in parts:
+    if reference not in samples:
         return
-    for part in parts.values():
-        if part.name in (WHOLE, reference):
+    for sample in samples.values():
+        if sample.name in (WHOLE_RUN, reference):
             continue
         for metric in COMPARED:
-            value, base = estimates.of(part, metric), estimates.of(parts[reference], metric)
+            value, base = estimates.of(sample, metric), estimates.of(samples[reference], metric)
             yield Comparison(
-                phase=part.name,
+                phase=sample.name,
                 metric=metric,
                 unit=unit(metric),
                 value=value.scaled(scale(metric)).value,
@@ -44,23 +44,23 @@ def compare(parts: Mapping[str, PhaseSamples], reference: str, estimates: Estima
             )
 
 
-def difference(value: Estimate, base: Estimate, factor: float) -> Estimated:
-    """value - base, times `factor`."""
-    if value.value is None or base.value is None or value.draws is None or base.draws is None:
-        return Estimated(value=None, missing=value.missing or base.missing)
-    if math.isinf(base.value):
-        return Estimated(value=None, missing="the reference is never")
-    low, high = bootstrap.difference(value.draws, base.draws)
-    return Estimated(value=(value.value - base.value) * factor, low=low * factor, high=high * factor)
+def difference(value: Estimate, reference: Estimate, factor: float) -> IntervalEstimate:
+    """value - reference, times `factor`."""
+    if value.value is None or reference.value is None or value.resamples is None or reference.resamples is None:
+        return IntervalEstimate(value=None, missing=value.missing or reference.missing)
+    if math.isinf(reference.value):
+        return IntervalEstimate(value=None, missing="the reference is never reached")
+    low, high = bootstrap.difference_interval(value.resamples, reference.resamples)
+    return IntervalEstimate(value=(value.value - reference.value) * factor, low=low * factor, high=high * factor)
 
 
-def ratio(value: Estimate, base: Estimate) -> Estimated:
-    """value / base."""
-    if value.value is None or base.value is None or value.draws is None or base.draws is None:
-        return Estimated(value=None, missing=value.missing or base.missing)
-    if math.isinf(base.value):
-        return Estimated(value=None, missing="the reference is never")
-    if base.value == 0:
-        return Estimated(value=None, missing="the reference is 0")
-    low, high = bootstrap.ratio(value.draws, base.draws)
-    return Estimated(value=value.value / base.value, low=low, high=high)
+def ratio(value: Estimate, reference: Estimate) -> IntervalEstimate:
+    """value / reference."""
+    if value.value is None or reference.value is None or value.resamples is None or reference.resamples is None:
+        return IntervalEstimate(value=None, missing=value.missing or reference.missing)
+    if math.isinf(reference.value):
+        return IntervalEstimate(value=None, missing="the reference is never reached")
+    if reference.value == 0:
+        return IntervalEstimate(value=None, missing="the reference is 0")
+    low, high = bootstrap.ratio_interval(value.resamples, reference.resamples)
+    return IntervalEstimate(value=value.value / reference.value, low=low, high=high)

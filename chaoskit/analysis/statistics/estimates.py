@@ -1,6 +1,6 @@
-"""One metric of one part: its value, its 95 % interval, and the guesses that comparisons are made of.
+"""Estimates one metric of one phase: its value, its 95 % interval and its resamples.
 
-Values are in base units here: ns, shares of 1, numbers per minute or second.
+Values are in base units: ns, shares of 1, numbers per minute or second.
 """
 
 from __future__ import annotations
@@ -9,39 +9,39 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chaoskit.analysis.result import Estimated, Unit
+from chaoskit.analysis.result import IntervalEstimate, Unit
 from chaoskit.analysis.statistics import bootstrap, intervals
-from chaoskit.analysis.statistics.bootstrap import Draws
-from chaoskit.analysis.statistics.quantiles import MS, nearest, rank
+from chaoskit.analysis.statistics.bootstrap import Resamples
+from chaoskit.analysis.statistics.quantiles import MS, nearest_rank, rank_of
 from chaoskit.analysis.streams.phase_samples import PhaseSamples
 from chaoskit.seed import derive
 from chaoskit.spec.objectives import METRICS
 
 MINUTE = 60 * 10**9
-FEW = 10  # streams below which resampling says nothing about the next run
+MIN_STREAMS = 10  # fewer are too few to resample
 _GAP_PERCENTS = (50, 90, 95, 99)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """`streams` is how many it rests on; without a value `missing` says why."""
+    """One metric. `streams` is how many it is computed from; without a value `missing` says why."""
 
     value: float | None
     low: float = 0.0
     high: float = math.inf
     streams: int = 0
-    draws: Draws | None = None
+    resamples: Resamples | None = None
     missing: str = ""
 
-    def scaled(self, factor: float = 1.0) -> Estimated:
-        """As the result shows it."""
+    def scaled(self, factor: float = 1.0) -> IntervalEstimate:
+        """As the result has it, multiplied by `factor`."""
         if self.value is None:
-            return Estimated(value=None, missing=self.missing)
-        return Estimated(value=self.value * factor, low=self.low * factor, high=self.high * factor)
+            return IntervalEstimate(value=None, missing=self.missing)
+        return IntervalEstimate(value=self.value * factor, low=self.low * factor, high=self.high * factor)
 
 
 def unit(metric: str) -> Unit:
-    """In what the result gives this metric."""
+    """The unit of this metric in the result."""
     kind = METRICS.get(metric, "number")
     if kind == "number":
         return "per-second" if metric == "goodput" else "per-minute"
@@ -49,44 +49,44 @@ def unit(metric: str) -> Unit:
 
 
 def scale(metric: str) -> float:
-    """From base units to those of the result."""
+    """The factor from base units to those of the result."""
     return 1 / MS if unit(metric) == "ms" else 1.0
 
 
 class Estimates:
-    """Every metric of every part, worked out when first asked for.
+    """Every metric of every phase, computed on first use.
 
     `good` are the streams that met every objective, `intended` the tokens the server meant to send to each.
     """
 
     def __init__(self, seed: int, good: frozenset[int], intended: Mapping[int, int]) -> None:
         self._seed, self._good, self._intended = seed, good, intended
-        self._known: dict[tuple[str, str], Estimate] = {}
+        self._cache: dict[tuple[str, str], Estimate] = {}
 
-    def of(self, part: PhaseSamples, metric: str) -> Estimate:
+    def of(self, sample: PhaseSamples, metric: str) -> Estimate:
         """The estimate of a metric named as in objectives, or of `goodput`."""
-        key = (part.name, metric)
-        if key not in self._known:
-            self._known |= self._work_out(part, metric)
-        return self._known[key]
+        key = (sample.name, metric)
+        if key not in self._cache:
+            self._cache |= self._compute(sample, metric)
+        return self._cache[key]
 
-    def _work_out(self, part: PhaseSamples, metric: str) -> dict[tuple[str, str], Estimate]:
+    def _compute(self, sample: PhaseSamples, metric: str) -> dict[tuple[str, str], Estimate]:
         name, _, statistic = metric.rpartition("_")
-        seed = derive(self._seed, "bootstrap", part.name, metric if name != "itl" else name)
+        seed = derive(self._seed, "bootstrap", sample.name, metric if name != "itl" else name)
         if name == "itl":
-            return {(part.name, f"itl_{key}"): value for key, value in _gaps(part, seed).items()}
+            return {(sample.name, f"itl_{key}"): value for key, value in _gaps(sample, seed).items()}
         if metric in METRICS and METRICS[metric] == "duration":
-            values = sorted(value for _, value in part.times.get(name, []))
-            return {(part.name, metric): _latency(values, statistic, seed)}
-        return {(part.name, metric): self._share(part, metric, seed)}
+            values = sorted(value for _, value in sample.times.get(name, []))
+            return {(sample.name, metric): _latency(values, statistic, seed)}
+        return {(sample.name, metric): self._share(sample, metric, seed)}
 
-    def _share(self, part: PhaseSamples, metric: str, seed: int) -> Estimate:
-        gaps = part.by_stream
+    def _share(self, sample: PhaseSamples, metric: str, seed: int) -> Estimate:
+        gaps = sample.by_stream
         match metric:
             case "interruption_rate":
-                return _share(len(part.interrupted), len(part.judged), seed)
+                return _share(len(sample.interrupted), len(sample.not_cancelled), seed)
             case "goodput":
-                return _goodput(part, sum(s.number in self._good for s in part.judged), seed)
+                return _goodput(sample, sum(s.number in self._good for s in sample.not_cancelled), seed)
             case "stalls_per_minute":
                 return _ratio(gaps.stalls, [length / MINUTE for length in gaps.length], seed)
             case "stall_interval_fraction":
@@ -94,20 +94,20 @@ class Estimates:
             case "stall_ratio":
                 return _ratio(gaps.wait, gaps.length, seed, most=1.0)
             case "delivered_fraction":
-                return self._delivered(part, seed)
+                return self._delivered(sample, seed)
         raise ValueError(f"{metric!r} is no metric")
 
-    def _delivered(self, part: PhaseSamples, seed: int) -> Estimate:
-        known = [stream for stream in part.judged if stream.number in self._intended]
+    def _delivered(self, sample: PhaseSamples, seed: int) -> Estimate:
+        known = [stream for stream in sample.not_cancelled if stream.number in self._intended]
         if not known:
-            return Estimate(None, missing="only the reference server says how much it meant to send")
+            return Estimate(None, missing="only the reference server records how much it meant to send")
         meant = [self._intended[stream.number] for stream in known]
         lost = [max(0, wanted - stream.tokens) for stream, wanted in zip(known, meant, strict=True)]
         short = _ratio(lost, meant, seed, most=1.0)
-        if short.value is None or short.draws is None:
+        if short.value is None or short.resamples is None:
             return short
-        draws = Draws(1 - short.draws.high, 1 - short.draws.low)
-        return Estimate(1 - short.value, 1 - short.high, 1 - short.low, short.streams, draws)
+        resamples = Resamples(1 - short.resamples.high, 1 - short.resamples.low)
+        return Estimate(1 - short.value, 1 - short.high, 1 - short.low, short.streams, resamples)
 
 
 _STATISTICS = (*(f"p{percent}" for percent in _GAP_PERCENTS), "max", "mean")
@@ -116,75 +116,75 @@ _STATISTICS = (*(f"p{percent}" for percent in _GAP_PERCENTS), "max", "mean")
 def _latency(values: list[float], statistic: str, seed: int) -> Estimate:
     count = len(values)
     if not values:
-        return Estimate(None, missing="no stream came so far")
+        return Estimate(None, missing="no stream reached it")
     if statistic == "max":
-        return _exactly(values[-1], count)
+        return _exact(values[-1], count)
     if statistic == "mean":
         mean = math.fsum(values) / count
-        return _drawn(mean, count, bootstrap.of_mean(values, seed))
+        return _resampled(mean, count, bootstrap.resample_mean(values, seed))
     percent = int(statistic.removeprefix("p"))
-    low, high = intervals.ranks(percent, count)
+    low, high = intervals.order_statistic_ranks(percent, count)
     return Estimate(
-        nearest(values, percent),
+        nearest_rank(values, percent),
         values[low - 1] if low else 0.0,
         values[high - 1] if high <= count else math.inf,
         count,
-        bootstrap.of_quantile(values, percent, seed),
+        bootstrap.resample_quantile(values, percent, seed),
     )
 
 
-def _gaps(part: PhaseSamples, seed: int) -> dict[str, Estimate]:
-    if not len(part.gaps):
+def _gaps(sample: PhaseSamples, seed: int) -> dict[str, Estimate]:
+    if not len(sample.gaps):
         nothing = Estimate(None, missing="no stream had two tokens")
         return dict.fromkeys(_STATISTICS, nothing)
-    sums, count = part.by_stream, len(part.gaps)
+    sums, count = sample.by_stream, len(sample.gaps)
     streams = len(sums.streams)
-    drawn = bootstrap.of_gaps(part.gaps.length, part.gaps.stream, _GAP_PERCENTS, seed)
-    lengths = part.gaps.length
+    resampled = bootstrap.resample_gap_percentiles(sample.gaps.length, sample.gaps.stream, _GAP_PERCENTS, seed)
+    lengths = sample.gaps.length
     lengths.sort()
     found = {
-        f"p{percent}": _drawn(int(lengths[rank(percent, count) - 1]), streams, draws)
-        for percent, draws in zip(_GAP_PERCENTS, drawn, strict=True)
+        f"p{percent}": _resampled(int(lengths[rank_of(percent, count) - 1]), streams, resamples)
+        for percent, resamples in zip(_GAP_PERCENTS, resampled, strict=True)
     }
-    means = bootstrap.of_ratio(sums.length, sums.counts, streams, seed)
-    found["mean"] = _drawn(float(sum(sums.length)) / count, streams, means)
-    found["max"] = _exactly(int(lengths[-1]), streams)
+    means = bootstrap.resample_ratio(sums.length, sums.counts, streams, seed)
+    found["mean"] = _resampled(float(sum(sums.length)) / count, streams, means)
+    found["max"] = _exact(int(lengths[-1]), streams)
     return found
 
 
 def _share(hits: int, count: int, seed: int) -> Estimate:
     if not count:
         return Estimate(None, missing="no stream ended here")
-    low, high = intervals.share(hits, count)
-    return Estimate(hits / count, low, high, count, bootstrap.of_share(hits, count, seed))
+    low, high = intervals.clopper_pearson(hits, count)
+    return Estimate(hits / count, low, high, count, bootstrap.resample_share(hits, count, seed))
 
 
-def _goodput(part: PhaseSamples, good: int, seed: int) -> Estimate:
-    if not part.seconds or not part.judged:
+def _goodput(sample: PhaseSamples, good: int, seed: int) -> Estimate:
+    if not sample.seconds or not sample.not_cancelled:
         return Estimate(None, missing="no stream ended here")
-    draws = bootstrap.of_count(good, part.seconds, seed)
-    low, high = draws.interval
-    return Estimate(good / part.seconds, low, high, len(part.judged), draws)
+    resamples = bootstrap.resample_rate(good, sample.seconds, seed)
+    low, high = resamples.interval
+    return Estimate(good / sample.seconds, low, high, len(sample.not_cancelled), resamples)
 
 
 def _ratio(hits: list[int], wholes: list[float] | list[int], seed: int, most: float = math.inf) -> Estimate:
-    """Of sums over streams. What is at most 1 was seen in as many samples as there are streams."""
+    """A ratio of sums over streams. The exposure of one that is at most 1 is the number of streams."""
     if not sum(wholes):
         return Estimate(None, missing="no stream had two tokens")
     exposure = len(wholes) if most == 1.0 else sum(wholes)
-    draws = bootstrap.of_ratio(hits, wholes, exposure, seed)
-    draws = Draws(draws.low.clip(max=most), draws.high.clip(max=most))
-    return _drawn(sum(hits) / sum(wholes), len(wholes), draws, most)
+    resamples = bootstrap.resample_ratio(hits, wholes, exposure, seed)
+    resamples = Resamples(resamples.low.clip(max=most), resamples.high.clip(max=most))
+    return _resampled(sum(hits) / sum(wholes), len(wholes), resamples, most)
 
 
-def _drawn(value: float, streams: int, draws: Draws, most: float = math.inf) -> Estimate:
-    """With the interval of its draws; so few streams that they cannot give one leave everything open."""
-    if streams < FEW:
-        draws = bootstrap.unknown(most)
-    low, high = draws.interval
-    return Estimate(value, low, high, streams, draws)
+def _resampled(value: float, streams: int, resamples: Resamples, most: float = math.inf) -> Estimate:
+    """With the interval of its resamples; with too few streams it is unbounded."""
+    if streams < MIN_STREAMS:
+        resamples = bootstrap.unbounded(most)
+    low, high = resamples.interval
+    return Estimate(value, low, high, streams, resamples)
 
 
-def _exactly(value: float, streams: int) -> Estimate:
-    """A maximum is a fact about this run and no guess about the next."""
-    return Estimate(value, value, value, streams, bootstrap.of_mean([value], 0))
+def _exact(value: float, streams: int) -> Estimate:
+    """A maximum describes this run alone, and has no interval."""
+    return Estimate(value, value, value, streams, bootstrap.resample_mean([value], 0))

@@ -1,4 +1,4 @@
-"""Exact 95 % intervals from the binomial distribution, which no sample is too small for.
+"""Computes exact 95 % intervals from the binomial distribution, valid for samples of any size.
 
 | of              | interval                                                                              |
 |-----------------|---------------------------------------------------------------------------------------|
@@ -18,7 +18,7 @@ TAIL = 0.025  # of each side
 _TINY = 1e-300
 
 
-def at_most(k: int, n: int, share: float) -> float:
+def binomial_cdf(k: int, n: int, share: float) -> float:
     """P(X <= k) for X binomial of n trials."""
     if k < 0:
         return 0.0
@@ -27,33 +27,33 @@ def at_most(k: int, n: int, share: float) -> float:
     return _incomplete_beta(n - k, k + 1, 1 - share)
 
 
-def share(k: int, n: int) -> tuple[float, float]:
-    """Where the true share lies after k of n."""
-    low = 0.0 if k == 0 else _solve(lambda p: 1 - at_most(k - 1, n, p) - TAIL)
-    high = 1.0 if k == n else _solve(lambda p: TAIL - at_most(k, n, p))
+def clopper_pearson(k: int, n: int) -> tuple[float, float]:
+    """The Clopper-Pearson interval of a share after k of n."""
+    low = 0.0 if k == 0 else _solve(lambda p: 1 - binomial_cdf(k - 1, n, p) - TAIL)
+    high = 1.0 if k == n else _solve(lambda p: TAIL - binomial_cdf(k, n, p))
     return low, high
 
 
 def excludes(k: int, n: int, share: float) -> bool:
-    """Whether the interval after k of n leaves `share` out: one look, where the interval takes a search."""
-    return at_most(k, n, share) <= TAIL or 1 - at_most(k - 1, n, share) <= TAIL
+    """Whether the interval after k of n excludes `share`, without computing the interval."""
+    return binomial_cdf(k, n, share) <= TAIL or 1 - binomial_cdf(k - 1, n, share) <= TAIL
 
 
-def ranks(percent: int, n: int) -> tuple[int, int]:
-    """The ranks (from 1) of the order statistics around a percentile; 0 and n + 1 mean unbounded."""
+def order_statistic_ranks(percent: int, n: int) -> tuple[int, int]:
+    """The ranks (from 1) of the order statistics that bound a percentile; 0 and n + 1 mean unbounded."""
     part = percent / 100
-    low = _first(lambda rank: at_most(rank, n, part) > TAIL, n)
-    high = _first(lambda rank: 1 - at_most(rank - 1, n, part) <= TAIL, n + 1)
+    low = _first(lambda rank: binomial_cdf(rank, n, part) > TAIL, n)
+    high = _first(lambda rank: 1 - binomial_cdf(rank - 1, n, part) <= TAIL, n + 1)
     return low, high
 
 
-def enough_for(tail: float) -> int:
-    """How many values it takes to bound, from above, the quantile that leaves `tail` beyond it (p95: 72)."""
+def min_samples(tail: float) -> int:
+    """How many values an upper bound of the quantile takes that leaves `tail` beyond it (p95: 72)."""
     return math.ceil(math.log(TAIL) / math.log1p(-tail))
 
 
 def _first(is_true: Callable[[int], bool], last: int) -> int:
-    """The first number from 0 to `last` for which it holds; `last` itself is taken to."""
+    """The first number from 0 to `last` for which it holds; it is assumed to hold for `last`."""
     low, high = 0, last
     while low < high:
         middle = (low + high) // 2

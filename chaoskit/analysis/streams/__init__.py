@@ -1,1 +1,1 @@
-"""Streams put together from raw records: tokens, gaps, latencies, and the phase that each belongs to."""
+"""Assembles streams from raw records: tokens, gaps, latencies, and the phase that each belongs to."""

@@ -1,6 +1,6 @@
-"""Streams put together from their requests, tokens and signs of life, and how each one ended.
+"""Assembles streams from their requests, tokens and signs of life, and says how each one ended.
 
-Rules: a token is an event with content or reasoning, stamped with its read; see `gaps` for what lies between them.
+Rules: a token is an event with content or reasoning, stamped with its read; `gaps` has the times between tokens.
 """
 
 from __future__ import annotations
@@ -13,71 +13,70 @@ from typing import cast
 import numpy as np
 
 from chaoskit.analysis.streams.columns import Ints, SignsOfLife, Tokens
-from chaoskit.analysis.streams.gaps import Gaps, Table, starts, table
+from chaoskit.analysis.streams.gaps import Gaps, GapTable, gap_table, group_starts
 from chaoskit.records.model import Request
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Stream:
-    """One request and all that came of it: its `tokens` from row `first` of the table on. `alive` is its last sign of
-    life."""
+    """One request and its answer: its `tokens` start at row `first` of the table."""
 
     request: Request
     tokens: int
-    alive: int
+    last_sign_of_life: int
     first: int
-    table: Table
+    table: GapTable
 
     @property
     def gaps(self) -> Gaps:
-        """In order."""
+        """The stream's gaps, in order."""
         rows = np.arange(self.first, self.first + self.tokens)
         return Gaps(self.table, rows[self.table.is_gap[rows]])
 
     @property
     def number(self) -> int:
-        """As the records number it."""
+        """The stream's number in the records."""
         return self.request.stream
 
     @property
     def is_complete(self) -> bool:
-        """The protocol's own end marker was seen."""
+        """The protocol's end marker was received."""
         return self.request.completion == "complete"
 
     @property
     def is_cancelled(self) -> bool:
-        """Our own end of the run cut it off: neither complete nor interrupted."""
+        """The end of the run cut it off: neither complete nor interrupted."""
         return self.request.completion == "cancelled"
 
     @property
     def is_interrupted(self) -> bool:
-        """It ended, and neither by itself nor by us."""
+        """It ended, and was neither complete nor cut off by the end of the run."""
         return not self.is_complete and not self.is_cancelled
 
 
 @dataclass(frozen=True, eq=False)
 class Streams:
-    """All streams that ended, by number, and all their tokens. `unfinished` were open when the records break off.
+    """All streams that ended, by number, and all their tokens. `unfinished` were open when the records end.
 
-    `late` is how late the reference server sent each token, ns; `heard` is what came of any stream.
+    `server_lateness` is how late the reference server sent each token, ns; `arrivals` is all data of any stream.
     """
 
-    each: tuple[Stream, ...]
-    table: Table
+    ended: tuple[Stream, ...]
+    table: GapTable
     unfinished: int
-    late: Ints
-    heard: Heard
+    server_lateness: Ints
+    arrivals: Arrivals
 
     @property
     def gaps(self) -> Gaps:
-        """Of all of them."""
+        """The gaps of all streams."""
         rows = np.flatnonzero(self.table.is_gap)
         return Gaps(self.table, rows.astype(np.int32) if len(self.table.is_gap) < 2**31 else rows)
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
-    """When something came: tokens, with the bytes of their reads (as far as 65,535), and signs of life."""
+class Arrivals:
+    """When data arrived: tokens, with the bytes of their reads (at most 65,535), and signs of life."""
 
     at: Ints
     size: Ints
@@ -85,36 +84,40 @@ class Heard:
 
     @property
     def last(self) -> int:
-        """The latest stamp, 0 if nothing came."""
+        """The latest stamp, 0 if nothing arrived."""
         return max((int(stamps.max()) for stamps in (self.at, self.signs.last) if len(stamps)), default=0)
 
 
-def streams(requests: Iterable[Request], tokens: Tokens, signs: SignsOfLife) -> Streams:
+def assemble_streams(requests: Iterable[Request], tokens: Tokens, signs: SignsOfLife) -> Streams:
     """The streams of these records. No two requests have the same number."""
     ended = sorted(requests, key=lambda request: request.stream)
     numbers = np.array([request.stream for request in ended], dtype=np.int64)
-    heard = Heard(tokens.at, tokens.size, signs)
-    strangers = np.setdiff1d(np.concatenate((tokens.stream[starts(tokens.stream)], signs.stream)), numbers)
-    if len(strangers):
-        tokens = Tokens(*(column[~np.isin(tokens.stream, strangers)] for column in tokens))
+    arrivals = Arrivals(tokens.at, tokens.size, signs)
+    unfinished = np.setdiff1d(np.concatenate((tokens.stream[group_starts(tokens.stream)], signs.stream)), numbers)
+    if len(unfinished):
+        tokens = Tokens(*(column[~np.isin(tokens.stream, unfinished)] for column in tokens))
     bounds = [*np.searchsorted(tokens.stream, numbers).tolist(), len(tokens.at)]
-    made = table(ended, tokens, bounds)
-    found = tuple(
-        Stream(request, after - first, min(last, request.ended), first, made)
+    gaps_of_all = gap_table(ended, tokens, bounds)
+    assembled = tuple(
+        Stream(request, after - first, min(last, request.ended), first, gaps_of_all)
         for request, last, (first, after) in zip(
-            ended, _alive(ended, tokens, bounds, signs), pairwise(bounds), strict=True
+            ended, _last_signs_of_life(ended, tokens, bounds, signs), pairwise(bounds), strict=True
         )
     )
-    return Streams(found, made, len(strangers), tokens.late, heard)
+    return Streams(assembled, gaps_of_all, len(unfinished), tokens.server_lateness, arrivals)
 
 
-def _alive(ended: Sequence[Request], tokens: Tokens, bounds: Sequence[int], signs: SignsOfLife) -> list[int]:
-    """The latest sign of life of each."""
+def _last_signs_of_life(
+    ended: Sequence[Request], tokens: Tokens, bounds: Sequence[int], signs: SignsOfLife
+) -> list[int]:
+    """The stamp of each stream's last sign of life."""
     numbers = np.array([request.stream for request in ended], dtype=np.int64)
     latest = np.array([max(_stamps(request)) for request in ended], dtype=np.int64)
-    having = np.flatnonzero(np.diff(bounds))
-    if len(having):
-        latest[having] = np.maximum(latest[having], np.maximum.reduceat(tokens.at, np.array(bounds)[having]))
+    with_tokens = np.flatnonzero(np.diff(bounds))
+    if len(with_tokens):
+        latest[with_tokens] = np.maximum(
+            latest[with_tokens], np.maximum.reduceat(tokens.at, np.array(bounds)[with_tokens])
+        )
     known = np.isin(signs.stream, numbers)
     np.maximum.at(latest, np.searchsorted(numbers, signs.stream[known]), signs.last[known])
     return cast("list[int]", latest.tolist())

@@ -1,8 +1,8 @@
-"""Tokens and signs of life by column: a few arrays for a whole run, read from its files block by block.
+"""Reads tokens and signs of life into columns: a few arrays for a whole run, read block by block.
 
-Rules: tokens are sorted by stream, and within a stream as they were written. A column takes half the room where its
-numbers allow it. A block whose every line looks as `Log` writes it is turned into numbers at once; any other block is
-read line by line, which also finds the line that is wrong.
+Rules: tokens are sorted by stream, and within a stream as they were written. A column is 32 bits wide where its numbers
+allow it. A block whose every line has the form that `Log` writes is parsed at once; any other block is read line by
+line, which also finds an invalid line.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Ints = NDArray[np.integer[Any]]
 Bools = NDArray[np.bool_]
 
 UNKNOWN = -(2**31)
-"""Of a stamp that the server did not give, in `due_ago` and `sent_ago`."""
-_LARGEST = 2**16 - 1  # bytes of a read that are told apart: no segment is longer
-_HEAD, _EVENT, _SIGNS = 5, 4, 11  # numbers of a read before its events, of an event, of signs
+"""A stamp that the server did not give, in `due_ago` and `sent_ago`."""
+_MAX_SIZE = 2**16 - 1  # bytes of a read that are distinguished: no segment is longer
+_HEAD, _EVENT, _SIGNS = 5, 4, 11  # numbers of a read before its events, of an event, of a run of signs of life
 _KEPT = [0, 2, 3, 5]  # of signs: stream, first, last, largest
 _MISSING = -1  # where a line says null
 _SPACES = bytes.maketrans(b"[],\n", b"    ")
@@ -34,23 +34,23 @@ R = TypeVar("R", Read, Signs)
 
 
 class Tokens(NamedTuple):
-    """A row for each. `at` as in `Read`, ns; `held` how much later we had it.
+    """A row for each token. `at` as in `Read`, ns; `read_delay` is how much later the probe had read it, ns.
 
-    `due_ago` and `sent_ago` are how long before `at` the reference server meant to send it and did, ns; `size` are the
-    bytes of its read, as far as 65,535.
+    `due_ago` and `sent_ago` are how long before `at` the reference server meant to send it and sent it, ns; `size` is
+    the bytes of its read, at most 65,535.
     """
 
     stream: Ints
     read: Ints
     at: Ints
-    held: Ints
+    read_delay: Ints
     due_ago: Ints
     sent_ago: Ints
     size: Ints
 
     @property
-    def late(self) -> Ints:
-        """How late the server sent each token, ns; those without stamps are left out."""
+    def server_lateness(self) -> Ints:
+        """How late the server sent each token, ns, without tokens that have no stamps."""
         known = (self.due_ago != UNKNOWN) & (self.sent_ago != UNKNOWN)
         late: Ints = np.subtract(self.due_ago[known], self.sent_ago[known], dtype=np.int64)
         return late
@@ -58,7 +58,7 @@ class Tokens(NamedTuple):
 
 @dataclass(frozen=True)
 class SignsOfLife:
-    """By run of signs, in no order: the stamps of its first and last read, and the bytes of its largest."""
+    """Runs of signs of life, unordered: the stamps of the first and last read, and the bytes of the largest."""
 
     stream: Ints
     first: Ints
@@ -67,15 +67,15 @@ class SignsOfLife:
 
 
 def read_tokens(run: Path) -> Tokens:
-    """All of a run's. Raises SpecError with file and line."""
-    columns = _Columns(_room(run / FILES[Read]))
-    for rows in _rows(run, Read, _are_tokens, _of_reads):
+    """All tokens of a run. Raises SpecError with file and line."""
+    columns = _Columns(_token_count(run / FILES[Read]))
+    for rows in _rows(run, Read, _token_rows, _rows_of_reads):
         columns.add(_tokens(rows))
     return columns.sorted()
 
 
-def _room(path: Path) -> int:
-    """How many tokens a file of reads has: those of one read are separated by commas from it, and in themselves."""
+def _token_count(path: Path) -> int:
+    """How many tokens a file of reads has, by its number of commas and lines."""
     lines = commas = 0
     for block in blocks(path):
         lines += block.data.count(b"\n")
@@ -84,38 +84,38 @@ def _room(path: Path) -> int:
 
 
 def read_signs(run: Path) -> SignsOfLife:
-    """All of a run's. Raises SpecError with file and line."""
-    return _signs(_rows(run, Signs, _are_signs, _of_signs))
+    """All signs of life of a run. Raises SpecError with file and line."""
+    return _signs(_rows(run, Signs, _sign_rows, _rows_of_signs))
 
 
-def tokens_of(reads: Iterable[Read]) -> Tokens:
-    """The same from records."""
+def token_columns(reads: Iterable[Read]) -> Tokens:
+    """Tokens from records."""
     columns = _Columns(0)
-    columns.add(_tokens(_of_reads(reads)))
+    columns.add(_tokens(_rows_of_reads(reads)))
     return columns.sorted()
 
 
-def signs_of(signs: Iterable[Signs]) -> SignsOfLife:
-    """The same from records."""
-    return _signs([_of_signs(signs)])
+def signs_of_life(signs: Iterable[Signs]) -> SignsOfLife:
+    """Signs of life from records."""
+    return _signs([_rows_of_signs(signs)])
 
 
 def _rows(
     run: Path,
     kind: type[R],
-    are_right: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.int64] | None],
-    of: Callable[[Iterable[R]], NDArray[np.int64]],
+    parse: Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.int64] | None],
+    from_records: Callable[[Iterable[R]], NDArray[np.int64]],
 ) -> Iterator[NDArray[np.int64]]:
     """A table of each block."""
     path = run / FILES[kind]
     for block in blocks(path):
         numbers = _numbers(block)
-        rows = are_right(*numbers) if numbers is not None else None
-        yield of(record for _, record in records(block, kind, path)) if rows is None else rows
+        rows = parse(*numbers) if numbers is not None else None
+        yield from_records(record for _, record in records(block, kind, path)) if rows is None else rows
 
 
 def _numbers(block: Block) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """All numbers of a block and how many each line has; None unless each line is a list of digits and nulls."""
+    """All numbers of a block and how many each line has; None unless each line is a list of integers and nulls."""
     data = block.data
     if b"-" in data:
         return None
@@ -133,8 +133,8 @@ def _numbers(block: Block) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None
     return (values, counts) if counts.sum() == len(values) and values.max() < MOST else None
 
 
-def _are_tokens(values: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    """A row for each token: the five numbers of its read, then its own four; None if they are none."""
+def _token_rows(values: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """A row for each token: the five numbers of its read, then its own four; None if the lines are not reads."""
     events, rest = np.divmod(counts - _HEAD, _EVENT)
     if rest.any() or events.min() < 1:
         return None
@@ -146,19 +146,19 @@ def _are_tokens(values: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray
         head = begins[:, None] + np.arange(_HEAD)
         own = begins[:, None] + _HEAD + place[:, None] * _EVENT + np.arange(_EVENT)
         rows = values[np.hstack((head, own))]
-    is_right = (rows[:, : _HEAD + 1].min() > _MISSING) and (rows[:, _HEAD].max() < len(TOKENS))
-    return rows if is_right else None
+    is_valid = (rows[:, : _HEAD + 1].min() > _MISSING) and (rows[:, _HEAD].max() < len(TOKENS))
+    return rows if is_valid else None
 
 
-def _are_signs(values: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64] | None:
+def _sign_rows(values: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64] | None:
     if (counts != _SIGNS).any() or values.min() == _MISSING:
         return None
     return values.reshape(-1, _SIGNS)
 
 
-def _of_reads(reads: Iterable[Read]) -> NDArray[np.int64]:
+def _rows_of_reads(reads: Iterable[Read]) -> NDArray[np.int64]:
     rows = [
-        (*_head(read), KINDS.index(event.kind), *map(_or_missing, (event.seq, event.due, event.sent)))
+        (*_head(read), KINDS.index(event.kind), *map(_number, (event.seq, event.due, event.sent)))
         for read in reads
         for event in read.events
         if event.kind in TOKENS
@@ -170,45 +170,45 @@ def _head(read: Read) -> tuple[int, ...]:
     return read.stream, read.read, read.at, read.user, read.size
 
 
-def _or_missing(stamp: int | None) -> int:
+def _number(stamp: int | None) -> int:
     return _MISSING if stamp is None else stamp
 
 
-def _of_signs(signs: Iterable[Signs]) -> NDArray[np.int64]:
+def _rows_of_signs(signs: Iterable[Signs]) -> NDArray[np.int64]:
     return np.array([astuple(each) for each in signs], dtype=np.int64).reshape(-1, _SIGNS)
 
 
 def _tokens(rows: NDArray[np.int64]) -> Tokens:
-    """The columns of a table."""
+    """The columns of a table of tokens."""
     stream, read, at, user, size, _, _, due, sent = rows.T
     return Tokens(
-        stream=narrow(stream),
-        read=narrow(read),
+        stream=narrow_dtype(stream),
+        read=narrow_dtype(read),
         at=at.copy(),
-        held=narrow(user - at),
-        due_ago=narrow(np.where(due == _MISSING, UNKNOWN, at - due)),
-        sent_ago=narrow(np.where(sent == _MISSING, UNKNOWN, at - sent)),
-        size=np.minimum(size, _LARGEST).astype(np.uint16),
+        read_delay=narrow_dtype(user - at),
+        due_ago=narrow_dtype(np.where(due == _MISSING, UNKNOWN, at - due)),
+        sent_ago=narrow_dtype(np.where(sent == _MISSING, UNKNOWN, at - sent)),
+        size=np.minimum(size, _MAX_SIZE).astype(np.uint16),
     )
 
 
-def narrow(column: NDArray[np.int64]) -> Ints:
-    """A copy in half the room, if its numbers allow it."""
+def narrow_dtype(column: NDArray[np.int64]) -> Ints:
+    """A copy in 32 bits, if its numbers allow it."""
     if not len(column) or (column.min() >= -(2**31) and column.max() < 2**31):
         return column.astype(np.int32)
     return column.copy()
 
 
 class _Columns:
-    """The columns of tokens that come table by table. A column is 32 bits wide until a number needs more."""
+    """Collects the columns of tokens table by table. A column is 32 bits wide until a number needs more."""
 
     def __init__(self, room: int) -> None:
-        """With room for so many tokens, of which the kernel gives what is written to."""
+        """With room for so many tokens; memory is used only when it is written to."""
         self._count = 0
-        self._columns = [np.empty(room, dtype=column.dtype) for column in _tokens(_of_reads(()))]
+        self._columns = [np.empty(room, dtype=column.dtype) for column in _tokens(_rows_of_reads(()))]
 
     def add(self, tokens: Tokens) -> None:
-        """All of these."""
+        """Append these tokens."""
         after = self._count + len(tokens.at)
         for index, new in enumerate(tokens):
             column = self._columns[index]
@@ -221,7 +221,7 @@ class _Columns:
         self._count = after
 
     def sorted(self) -> Tokens:
-        """All, by stream. Leaves nothing behind, for columns are large."""
+        """All tokens, by stream. Frees each column as it is sorted: columns are large."""
         order: NDArray[np.int64] | None = None
         found: list[Ints] = []
         while self._columns:

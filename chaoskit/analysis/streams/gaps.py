@@ -1,9 +1,9 @@
-"""The gaps between tokens, by column: a run may have ten million of them.
+"""Computes the gaps between tokens by column: a run may have ten million of them.
 
-Rules: a gap runs from one token to the next, or, in a stream that died, from its last token to its death. A stream
-that our own end of the run cut off keeps its last gap only if that was a stall already. A planned gap that is itself
-a stall is the server's own pause and is subtracted. Each gap has the row of the token that it begins with; rows are
-in the order of `Tokens`.
+Rules: a gap runs from one token to the next, or, in an interrupted stream, from its last token to its end. A stream
+that the end of the run cut off keeps its last gap only if that was a stall already. A planned gap that is itself a
+stall is the server's own pause and is subtracted. Each gap has the row of the token that it begins with; rows are in
+the order of `Tokens`.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from chaoskit.analysis.streams.columns import UNKNOWN, Bools, Ints, Tokens, narrow
+from chaoskit.analysis.streams.columns import UNKNOWN, Bools, Ints, Tokens, narrow_dtype
 from chaoskit.records.model import Request
 
 STALL = 200_000_000  # ns; the Eloquent paper's threshold
 SEVERE = 1_000_000_000
-READING = 50_000_000  # ns that a reader takes for a token: 20 tokens/s
-_AT_ONCE = 1_000_000  # rows that are worked on at a time
+READING_PACE = 50_000_000  # ns that a reader takes for a token: 20 tokens/s
+_BATCH = 1_000_000  # rows that are processed at a time
 
 
 class Token(NamedTuple):
-    """One token: `at` the kernel's stamp, `user` ours, `due` and `sent` the reference server's."""
+    """One token: `at` is the kernel's stamp, `user` the probe's, `due` and `sent` the reference server's."""
 
     at: int
     user: int
@@ -38,7 +38,7 @@ class Gap(NamedTuple):
     """The time between two tokens, in ns; `is_last` when the stream ended instead of the second.
 
     `excess` is its length without the server's own pause, `wait` how long a reader had nothing to read. Both tokens of
-    a coalesced gap came with one read: it is none of the network's.
+    a coalesced gap arrived in one read: the network did not cause it.
     """
 
     stream: int
@@ -53,16 +53,16 @@ class Gap(NamedTuple):
 
     @property
     def is_stall(self) -> bool:
-        """Longer than the threshold, and not because the server wanted it so."""
+        """Longer than the threshold, the server's own pause subtracted."""
         return self.excess > STALL
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
-    """What there is of each token's row: the gap that begins with it, where `is_gap`.
+class GapTable:
+    """A row for each token: the gap that begins with it, where `is_gap`.
 
-    Most gaps are neither pauses nor stalls, so that only the rows of these are kept: `pauses` with the pauses' lengths
-    in ns, and `ends` with the tokens on both sides of a stall.
+    Most gaps are neither pauses nor stalls, so only their rows are kept for these: `pauses` with the pauses' lengths in
+    ns, and `ends` with the tokens around a stall.
     """
 
     stream: Ints
@@ -76,10 +76,10 @@ class Table:
     ends: tuple[Ints, Tokens]
 
     def is_last(self, row: int) -> bool:
-        """Whether no token of the stream comes after this row's."""
+        """Whether this row's token is the last of its stream."""
         return row + 1 == len(self.stream) or bool(self.stream[row + 1] != self.stream[row])
 
-    def sides(self, gap: Gap) -> tuple[Token, Token | None]:
+    def tokens_around(self, gap: Gap) -> tuple[Token, Token | None]:
         """The tokens before and after a stall."""
         rows, tokens = self.ends
         place = int(np.searchsorted(rows, gap.row))
@@ -90,7 +90,7 @@ def _token(tokens: Tokens, row: int) -> Token:
     at, due, sent = int(tokens.at[row]), int(tokens.due_ago[row]), int(tokens.sent_ago[row])
     return Token(
         at=at,
-        user=at + int(tokens.held[row]),
+        user=at + int(tokens.read_delay[row]),
         due=None if due == UNKNOWN else at - due,
         sent=None if sent == UNKNOWN else at - sent,
     )
@@ -100,27 +100,27 @@ def _token(tokens: Tokens, row: int) -> Token:
 class Gaps(Sequence[Gap]):
     """Some of a table's gaps, in its order: by stream, and within a stream in time. `rows` ascend."""
 
-    table: Table
+    table: GapTable
     rows: Ints
 
     @property
     def stream(self) -> Ints:
-        """The number of each one's stream."""
+        """The stream's number of each gap."""
         return self.table.stream[self.rows]
 
     @property
     def begin(self) -> NDArray[np.int64]:
-        """The stamp of the token before, ns."""
+        """The stamp of the token before each gap, ns."""
         return self.table.at[self.rows]
 
     @property
     def length(self) -> NDArray[np.int64]:
-        """In ns."""
+        """The length of each gap, ns."""
         return self.table.length[self.rows]
 
     @property
     def excess(self) -> NDArray[np.int64]:
-        """The length without the server's own pause, ns."""
+        """The length of each gap without the server's own pause, ns."""
         rows, pauses = self.table.pauses
         excess = self.length
         _, here, there = np.intersect1d(self.rows, rows, assume_unique=True, return_indices=True)
@@ -134,27 +134,27 @@ class Gaps(Sequence[Gap]):
 
     @property
     def are_coalesced(self) -> Bools:
-        """Both tokens came with one read."""
+        """Whether both tokens arrived in one read."""
         return self.table.is_coalesced[self.rows]
 
     @property
     def are_stalls(self) -> Bools:
-        """Longer than the threshold, and not because the server wanted it so."""
+        """Longer than the threshold, the server's own pause subtracted."""
         return self.table.is_stall[self.rows]
 
     @property
     def stalls(self) -> Gaps:
-        """Those of them."""
-        return self.those(self.are_stalls)
+        """The stalls among these gaps."""
+        return self.select(self.are_stalls)
 
-    def those(self, chosen: Bools) -> Gaps:
-        """Some of these."""
+    def select(self, chosen: Bools) -> Gaps:
+        """The chosen ones of these gaps."""
         return Gaps(self.table, self.rows[chosen])
 
     def batches(self) -> Iterator[Gaps]:
-        """These, some at a time."""
-        for first in range(0, len(self.rows), _AT_ONCE):
-            yield Gaps(self.table, self.rows[first : first + _AT_ONCE])
+        """These gaps in batches."""
+        for first in range(0, len(self.rows), _BATCH):
+            yield Gaps(self.table, self.rows[first : first + _BATCH])
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -170,20 +170,20 @@ class Gaps(Sequence[Gap]):
         return next(iter(Gaps(self.table, self.rows[place : place + 1])))
 
 
-def starts(ordered: Ints) -> NDArray[np.int64]:
-    """The places at which another number begins."""
+def group_starts(ordered: Ints) -> NDArray[np.int64]:
+    """The indices at which a new number begins."""
     is_other = np.empty(len(ordered), dtype=np.bool_)
     is_other[:1] = True
     np.not_equal(ordered[1:], ordered[:-1], out=is_other[1:])
     return np.flatnonzero(is_other)
 
 
-class Sums:
-    """Of gaps by stream, in the order of their numbers: whole numbers without a bound."""
+class StreamSums:
+    """Sums of gaps by stream, in the order of their numbers: Python integers, which cannot overflow."""
 
     def __init__(self, gaps: Gaps) -> None:
         streams = gaps.stream
-        self._starts = starts(streams)
+        self._starts = group_starts(streams)
         self.streams: list[int] = streams[self._starts].tolist()
         self.counts: list[int] = np.diff(self._starts, append=len(streams)).tolist()
 
@@ -201,34 +201,34 @@ class Sums:
         return cast("list[int]", np.maximum.reduceat(column, self._starts).tolist()) if len(column) else []
 
 
-def table(requests: Sequence[Request], tokens: Tokens, bounds: Sequence[int]) -> Table:
+def gap_table(requests: Sequence[Request], tokens: Tokens, bounds: Sequence[int]) -> GapTable:
     """The gaps of these requests' tokens: those of the n-th are from row `bounds[n]` to row `bounds[n + 1]`."""
     count = len(tokens.at)
-    made = _Draft(tokens)
+    builder = _TableBuilder(tokens)
     pairs = zip(requests, pairwise(bounds), strict=True)
     for batch in _batches([(request, first) for request, (first, after) in pairs if after > first], count):
-        made.fill(*batch)
-    stalls = np.flatnonzero(made.is_stall)
+        builder.fill(*batch)
+    stalls = np.flatnonzero(builder.is_stall)
     ends = np.union1d(stalls, np.minimum(stalls + 1, count - 1))
-    return Table(
+    return GapTable(
         stream=tokens.stream,
         at=tokens.at.astype(np.int64, copy=False),
-        length=made.length,
-        wait=made.wait,
-        is_coalesced=made.is_coalesced,
-        is_gap=made.is_gap,
-        is_stall=made.is_stall,
-        pauses=made.pauses,
+        length=builder.length,
+        wait=builder.wait,
+        is_coalesced=builder.is_coalesced,
+        is_gap=builder.is_gap,
+        is_stall=builder.is_stall,
+        pauses=builder.pauses,
         ends=(ends, Tokens(*(column[ends] for column in tokens))),
     )
 
 
-def _batches(having: Sequence[tuple[Request, int]], count: int) -> Iterator[tuple[list[Request], list[int], int]]:
+def _batches(with_tokens: Sequence[tuple[Request, int]], count: int) -> Iterator[tuple[list[Request], list[int], int]]:
     """Whole streams, about a million rows at a time: requests, the first row of each, the row after the last."""
     requests: list[Request] = []
     firsts: list[int] = []
-    for request, first in having:
-        if firsts and first - firsts[0] >= _AT_ONCE:
+    for request, first in with_tokens:
+        if firsts and first - firsts[0] >= _BATCH:
             yield requests, firsts, first
             requests, firsts = [], []
         requests.append(request)
@@ -237,8 +237,8 @@ def _batches(having: Sequence[tuple[Request, int]], count: int) -> Iterator[tupl
         yield requests, firsts, count
 
 
-class _Draft:
-    """A table that is filled stream by stream."""
+class _TableBuilder:
+    """Fills a table batch by batch."""
 
     def __init__(self, tokens: Tokens) -> None:
         count = len(tokens.at)
@@ -252,13 +252,13 @@ class _Draft:
 
     @property
     def pauses(self) -> tuple[Ints, Ints]:
-        """The rows of all, and their lengths."""
+        """The rows of all pauses, and their lengths."""
         nothing = np.empty(0, dtype=np.int64)
         rows, lengths = zip((nothing, nothing), *self._pauses, strict=True)
-        return np.concatenate(rows), narrow(np.concatenate(lengths))
+        return np.concatenate(rows), narrow_dtype(np.concatenate(lengths))
 
     def fill(self, requests: Sequence[Request], begins: Sequence[int], until: int) -> None:
-        """Up to this row, with the streams that begin at these. Rows count from the first of them in here."""
+        """Fill the rows up to `until` with the streams that begin at `begins`."""
         here = slice(begins[0], until)
         tokens = Tokens(*(column[here] for column in self.tokens))
         at, firsts = tokens.at, np.array(begins) - begins[0]
@@ -271,7 +271,7 @@ class _Draft:
         is_coalesced = np.append(tokens.read[1:] == tokens.read[:-1], False)
         is_coalesced[lasts] = False
         is_gap = np.ones(len(at), dtype=np.bool_)
-        is_gap[lasts] = [_dies(*pair) for pair in zip(requests, length[lasts].tolist(), strict=True)]
+        is_gap[lasts] = [_has_last_gap(*pair) for pair in zip(requests, length[lasts].tolist(), strict=True)]
         self.length[here], self.wait[here] = length, _waits(at, end, firsts, sizes)
         self.is_coalesced[here], self.is_gap[here] = is_coalesced, is_gap
         self.is_stall[here] = is_gap & (length - pause > STALL)
@@ -279,13 +279,13 @@ class _Draft:
         self._pauses.append((rows + begins[0], pause[rows]))
 
 
-def _dies(request: Request, silence: int) -> bool:
-    """Whether the time from a stream's last token to its end counts."""
+def _has_last_gap(request: Request, silence: int) -> bool:
+    """Whether the time from a stream's last token to its end counts as a gap."""
     return request.completion != "complete" and (request.completion != "cancelled" or silence > STALL)
 
 
 def _pauses(tokens: Tokens, lasts: Ints) -> NDArray[np.int64]:
-    """What of the time to the next token the server had planned as a pause, ns."""
+    """The part of the time to the next token that the server planned as a pause, ns."""
     due, is_known = tokens.at - tokens.due_ago, tokens.due_ago != UNKNOWN
     planned = np.append(due[1:] - due[:-1], 0)
     is_pause = (planned > STALL) & is_known & np.append(is_known[1:], False)
@@ -300,9 +300,9 @@ def _waits(at: Ints, end: Ints, firsts: Ints, sizes: Ints) -> Ints:
     f(k + 1) = max(f(k), end(k)) + READING; f(k) - k READING is a running maximum.
     """
     place = np.arange(len(at)) - np.repeat(firsts, sizes)
-    early = end - place * READING
+    early = end - place * READING_PACE
     latest = np.append(np.int64(0), early[:-1])
-    latest[firsts] = at[firsts] + READING
+    latest[firsts] = at[firsts] + READING_PACE
     for first, after in pairwise([*firsts.tolist(), len(at)]):
         np.maximum.accumulate(latest[first:after], out=latest[first:after])
     waits: Ints = np.maximum(0, early - latest)

@@ -1,8 +1,8 @@
-"""Which requests were good: complete, and each objective's own meaning for one request met.
+"""Selects the requests that count as goodput: complete, and each objective met by the request.
 
-A quantile of a latency means that latency; an ITL quantile the same quantile of the request's own gaps; a
-rate the request's own. An objective for one phase asks only that phase's requests; one that compares two
-phases says nothing about a request.
+For one request a quantile of a latency is that latency, an ITL quantile is the quantile of the request's own gaps, a
+rate is the request's own. An objective for one phase applies to that phase's requests only; one that compares two
+phases does not apply to a single request.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from chaoskit.analysis.statistics.quantiles import nearest
+from chaoskit.analysis.statistics.quantiles import nearest_rank
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.analysis.streams.gaps import Gaps
 from chaoskit.analysis.streams.latencies import latencies
 from chaoskit.spec.objectives import Objective
 
-COMPARE: dict[str, Callable[[float, float], bool]] = {
+OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
@@ -25,13 +25,13 @@ COMPARE: dict[str, Callable[[float, float], bool]] = {
 _MINUTE = 60 * 10**9
 
 
-def good(
+def good_streams(
     streams: Iterable[Stream],
     objectives: Sequence[Objective],
     phase: Callable[[Stream], str],
     intended: Mapping[int, int],
 ) -> frozenset[int]:
-    """The numbers of the good ones; `phase` tells which phase a stream belongs to."""
+    """The numbers of the good streams; `phase` gives the name of a stream's phase."""
     return frozenset(
         stream.number
         for stream in streams
@@ -45,13 +45,13 @@ def good(
 def _meets(stream: Stream, objective: Objective, intended: Mapping[int, int]) -> bool:
     if objective.bound is None:
         return True
-    value = _own(stream, objective.metric, intended)
+    value = _of_request(stream, objective.metric, intended)
     bound = objective.bound / 1e9 if objective.kind == "share" else objective.bound
-    return value is None or COMPARE[objective.operator](value, bound)
+    return value is None or OPERATORS[objective.operator](value, bound)
 
 
-def _own(stream: Stream, metric: str, intended: Mapping[int, int]) -> float | None:
-    """The metric of this request alone, in base units; None where it has none."""
+def _of_request(stream: Stream, metric: str, intended: Mapping[int, int]) -> float | None:
+    """The metric of this request alone, in base units; None where it is not defined."""
     name, _, statistic = metric.rpartition("_")
     match metric:
         case "interruption_rate":
@@ -81,4 +81,4 @@ def _of_lengths(lengths: Sequence[int], statistic: str) -> float | None:
         return None
     if statistic == "mean":
         return sum(lengths) / len(lengths)
-    return lengths[-1] if statistic == "max" else nearest(lengths, int(statistic.removeprefix("p")))
+    return lengths[-1] if statistic == "max" else nearest_rank(lengths, int(statistic.removeprefix("p")))

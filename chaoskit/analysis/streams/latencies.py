@@ -1,8 +1,8 @@
-"""The times of one stream, and the stretch of time each belongs to.
+"""Computes the latencies of one stream, each with the interval of time it is attributed to.
 
-Rules: what was never reached is never, and belongs to the whole time it was waited for. A stream that our
-own end of the run cut off was waited for so long and no longer: `Never` when that is longer than every one
-that came, else it tells nothing and is left out (`settle`).
+Rules: what was not reached has the value `NEVER`, over the whole time that it was waited for. A stream that the end of
+the run cut off is censored: its latency is at least the time waited. It is `NEVER` when that is longer than every known
+latency, else it is left out (`resolve_censored`).
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ NEVER = math.inf
 
 
 class Latency(NamedTuple):
-    """`value` in ns. `is_open`: nobody knows how long it would have been, but it was at least `value`."""
+    """A latency, ns. `is_censored`: it is at least `value`, and otherwise unknown."""
 
     name: str
     stream: int
     begin: int
     end: int
     value: float
-    is_open: bool = False
+    is_censored: bool = False
 
 
 def latencies(stream: Stream) -> Iterator[Latency]:
-    """All that are known, in no order. Those of gaps are not among them."""
-    asked = stream.request
-    yield _reached(stream, "ttf_event", asked.scheduled, asked.first_event)
-    yield _reached(stream, "ttft", asked.scheduled, asked.first_token)
-    yield _reached(stream, "ttft_from_sent", asked.sent or asked.started, asked.first_token)
-    if asked.first_output is not None or not (stream.is_complete and stream.tokens):
-        yield _reached(stream, "ttfo", asked.scheduled, asked.first_output)
-    yield _reached(stream, "e2el", asked.scheduled, _end(stream))
-    if asked.first_token is not None and asked.last_token is not None and asked.tokens > 1:
-        pace = (asked.last_token - asked.first_token) / (asked.tokens - 1)
-        yield Latency("tpot", stream.number, asked.first_token, asked.last_token, pace)
-    yield from _steps(stream)
+    """All latencies of a stream, unordered, without gaps."""
+    request = stream.request
+    yield _reached(stream, "ttf_event", request.scheduled, request.first_event)
+    yield _reached(stream, "ttft", request.scheduled, request.first_token)
+    yield _reached(stream, "ttft_from_sent", request.sent or request.started, request.first_token)
+    if request.first_output is not None or not (stream.is_complete and stream.tokens):
+        yield _reached(stream, "ttfo", request.scheduled, request.first_output)
+    yield _reached(stream, "e2el", request.scheduled, _end(stream))
+    if request.first_token is not None and request.last_token is not None and request.tokens > 1:
+        pace = (request.last_token - request.first_token) / (request.tokens - 1)
+        yield Latency("tpot", stream.number, request.first_token, request.last_token, pace)
+    yield from _connection_steps(stream)
 
 
-def settle(found: Iterable[Latency]) -> list[tuple[int, float]]:
-    """(stream, ns) of each, the open ones decided or left out."""
-    known = [latency for latency in found if not latency.is_open]
+def resolve_censored(found: Iterable[Latency]) -> list[tuple[int, float]]:
+    """(stream, ns) of each, the censored ones resolved or left out."""
+    known = [latency for latency in found if not latency.is_censored]
     longest = max((latency.value for latency in known if latency.value != NEVER), default=0.0)
-    outlasted = [latency for latency in found if latency.is_open and latency.value > longest]
+    outlasted = [latency for latency in found if latency.is_censored and latency.value > longest]
     return [(latency.stream, latency.value) for latency in known] + [(latency.stream, NEVER) for latency in outlasted]
 
 
@@ -55,7 +55,7 @@ def _reached(stream: Stream, name: str, start: int, stamp: int | None) -> Latenc
     if stamp is not None:
         return Latency(name, stream.number, scheduled, stamp, stamp - start)
     if stream.is_cancelled:
-        return Latency(name, stream.number, scheduled, ended, ended - start, is_open=True)
+        return Latency(name, stream.number, scheduled, ended, ended - start, is_censored=True)
     return Latency(name, stream.number, scheduled, ended, NEVER)
 
 
@@ -65,18 +65,18 @@ def _end(stream: Stream) -> int | None:
     return stream.request.last_token or stream.request.ended
 
 
-def _steps(stream: Stream) -> Iterator[Latency]:
-    asked = stream.request
-    until = asked.sent or asked.ended
+def _connection_steps(stream: Stream) -> Iterator[Latency]:
+    request = stream.request
+    until = request.sent or request.ended
     steps = {
-        "dns": asked.dns_took,
-        "connect": asked.connect_took,
-        "tls": asked.tls_took,
-        "upload": asked.upload_took,
+        "dns": request.dns_took,
+        "connect": request.connect_took,
+        "tls": request.tls_took,
+        "upload": request.upload_took,
     }
     for name, took in steps.items():
         if took is not None:
-            yield Latency(name, stream.number, asked.started, until, took)
-    if asked.completion == "connect_failed":
-        failed = "connect" if asked.connect_took is None else "tls"
-        yield Latency(failed, stream.number, asked.started, asked.ended, NEVER)
+            yield Latency(name, stream.number, request.started, until, took)
+    if request.completion == "connect_failed":
+        failed = "connect" if request.connect_took is None else "tls"
+        yield Latency(failed, stream.number, request.started, request.ended, NEVER)

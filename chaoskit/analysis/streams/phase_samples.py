@@ -1,4 +1,4 @@
-"""The streams' measurements, each charged to one phase. The whole run is a part as well, its warm-up apart."""
+"""Attributes each stream's measurements to one phase, and to the whole run without its warm-up."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import numpy as np
 
 from chaoskit.analysis.streams.assemble import Stream, Streams
 from chaoskit.analysis.streams.columns import Ints
-from chaoskit.analysis.streams.gaps import Gaps, Sums
-from chaoskit.analysis.streams.latencies import Latency, latencies, settle
+from chaoskit.analysis.streams.gaps import Gaps, StreamSums
+from chaoskit.analysis.streams.latencies import Latency, latencies, resolve_censored
 from chaoskit.analysis.streams.timeline import Span, Timeline
 
-WHOLE = ""  # the name of the part that is everything
+WHOLE_RUN = ""  # the name of the samples of all phases but the warm-up
 WARM_UP = "warm-up"
 SECOND = 10**9
-_AT_ONCE = 1_000_000  # tokens that are looked at at a time
+_BATCH = 1_000_000  # tokens that are processed at a time
 
 
 @dataclass(frozen=True, eq=False)
 class PhaseSamples:
-    """What belongs to one phase.
+    """The measurements of one phase.
 
-    `streams` are those charged to it as a whole; `times` holds (stream, ns) for each latency by name; both these
-    and `gaps` may be of streams that as a whole belong to a neighbour.
+    `streams` are those attributed to it as a whole; `times` holds (stream, ns) for each latency by name; `times` and
+    `gaps` may be of streams that as a whole belong to an adjacent phase.
     """
 
     name: str
@@ -37,11 +37,11 @@ class PhaseSamples:
     tokens: int
 
     @cached_property
-    def by_stream(self) -> ByStream:
-        """Its gaps, summed up."""
+    def by_stream(self) -> PerStreamSums:
+        """The sums of its gaps by stream."""
         gaps = self.gaps
-        sums = Sums(gaps)
-        return ByStream(
+        sums = StreamSums(gaps)
+        return PerStreamSums(
             streams=sums.streams,
             counts=sums.counts,
             length=sums.of(gaps.length),
@@ -50,19 +50,19 @@ class PhaseSamples:
         )
 
     @property
-    def judged(self) -> tuple[Stream, ...]:
-        """Its streams without those that our own end of the run cut off."""
+    def not_cancelled(self) -> tuple[Stream, ...]:
+        """Its streams without those that the end of the run cut off."""
         return tuple(stream for stream in self.streams if not stream.is_cancelled)
 
     @property
     def interrupted(self) -> tuple[Stream, ...]:
-        """Its streams that died."""
+        """Its streams that were interrupted."""
         return tuple(stream for stream in self.streams if stream.is_interrupted)
 
 
 @dataclass(frozen=True)
-class ByStream:
-    """Of each stream's gaps: how many there are, the sum of their lengths and waits in ns, how many are stalls."""
+class PerStreamSums:
+    """For each stream: the number of gaps, the sums of their lengths and waits in ns, the number of stalls."""
 
     streams: list[int]
     counts: list[int]
@@ -79,71 +79,71 @@ class _Draft:
     tokens: int = 0
 
 
-def parts(found: Streams, timeline: Timeline) -> dict[str, PhaseSamples]:
-    """A part for each phase by name, and one for the whole run under "" (`WHOLE`)."""
-    drafts = {name: _Draft() for name in (*timeline.names, WHOLE)}
+def phase_samples(streams: Streams, timeline: Timeline) -> dict[str, PhaseSamples]:
+    """The samples of each phase by name, and of the whole run under `WHOLE_RUN`."""
+    drafts = {name: _Draft() for name in (*timeline.names, WHOLE_RUN)}
     for span in timeline.spans:
-        for draft in _shares(drafts, span):
+        for draft in _drafts_of(drafts, span):
             draft.seconds += (span.end - span.begin) / SECOND
-    for stream in found.each:
-        _charge(stream, timeline, drafts)
-    for span, tokens in _tokens(found.table.at, timeline):
-        for draft in _shares(drafts, span):
+    for stream in streams.ended:
+        _attribute(stream, timeline, drafts)
+    for span, tokens in _tokens(streams.table.at, timeline):
+        for draft in _drafts_of(drafts, span):
             draft.tokens += tokens
-    gaps = _gaps(found.gaps, timeline)
-    return {name: _part(name, drafts.pop(name), gaps[name]) for name in list(drafts)}
+    gaps = _gaps(streams.gaps, timeline)
+    return {name: _samples(name, drafts.pop(name), gaps[name]) for name in list(drafts)}
 
 
-def home(stream: Stream, timeline: Timeline) -> Span:
-    """The span that a stream as a whole belongs to: that of its death, or else of its scheduled time."""
+def span_of_stream(stream: Stream, timeline: Timeline) -> Span:
+    """The span that a stream as a whole belongs to: that of its interruption, else of its scheduled time."""
     if stream.is_interrupted:
-        return timeline.charge(stream.alive, stream.request.ended)
-    return timeline.charge(stream.request.scheduled, stream.request.scheduled)
+        return timeline.span_charged(stream.last_sign_of_life, stream.request.ended)
+    return timeline.span_charged(stream.request.scheduled, stream.request.scheduled)
 
 
-def _charge(stream: Stream, timeline: Timeline, drafts: dict[str, _Draft]) -> None:
-    for draft in _shares(drafts, home(stream, timeline)):
+def _attribute(stream: Stream, timeline: Timeline, drafts: dict[str, _Draft]) -> None:
+    for draft in _drafts_of(drafts, span_of_stream(stream, timeline)):
         draft.streams.append(stream)
     for latency in latencies(stream):
-        for draft in _shares(drafts, timeline.charge(latency.begin, latency.end)):
+        for draft in _drafts_of(drafts, timeline.span_charged(latency.begin, latency.end)):
             draft.times[latency.name].append(latency)
 
 
 def _tokens(at: Ints, timeline: Timeline) -> Iterator[tuple[Span, int]]:
-    """How many tokens came while each span lasted."""
+    """How many tokens arrived in each span."""
     if not timeline.spans:
         return
     ends = np.array([span.end for span in timeline.spans], dtype=np.int64)
     counts = np.zeros(len(ends), dtype=np.int64)
-    for first in range(0, len(at), _AT_ONCE):
-        some = at[first : first + _AT_ONCE]
-        index = timeline.index_at(some)
-        is_within = (some >= timeline.begin) & (some <= ends[index])
+    for first in range(0, len(at), _BATCH):
+        batch = at[first : first + _BATCH]
+        index = timeline.indices_at(batch)
+        is_within = (batch >= timeline.begin) & (batch <= ends[index])
         counts += np.bincount(index[is_within], minlength=len(ends))
     yield from zip(timeline.spans, counts.tolist(), strict=True)
 
 
 def _gaps(gaps: Gaps, timeline: Timeline) -> dict[str, Gaps]:
-    """Those of each part."""
+    """The gaps of each phase, and of the whole run."""
     if not timeline.spans:
-        return {WHOLE: gaps}
+        return {WHOLE_RUN: gaps}
     names = timeline.names
     of_span = np.array([names.index(span.name) for span in timeline.spans], dtype=np.int32)
-    charged = [of_span[timeline.index_charged(some.begin, some.begin + some.length)] for some in gaps.batches()]
+    charged = [of_span[timeline.indices_charged(batch.begin, batch.begin + batch.length)] for batch in gaps.batches()]
     place = np.concatenate([np.empty(0, dtype=np.int32), *charged])
-    found = {name: gaps.those(place == number) for number, name in enumerate(names)}
-    found[WHOLE] = gaps.those(place != names.index(WARM_UP)) if WARM_UP in names else gaps
-    return found
+    streams = {name: gaps.select(place == number) for number, name in enumerate(names)}
+    streams[WHOLE_RUN] = gaps.select(place != names.index(WARM_UP)) if WARM_UP in names else gaps
+    return streams
 
 
-def _shares(drafts: dict[str, _Draft], span: Span) -> Sequence[_Draft]:
-    own = drafts[span.name]
-    return (own,) if span.name == WARM_UP else (own, drafts[WHOLE])
+def _drafts_of(drafts: dict[str, _Draft], span: Span) -> Sequence[_Draft]:
+    phase = drafts[span.name]
+    return (phase,) if span.name == WARM_UP else (phase, drafts[WHOLE_RUN])
 
 
-def _part(name: str, draft: _Draft, gaps: Gaps) -> PhaseSamples:
-    times = {latency: settle(found) for latency, found in draft.times.items()}
-    sums = Sums(gaps)
+def _samples(name: str, draft: _Draft, gaps: Gaps) -> PhaseSamples:
+    times = {latency: resolve_censored(streams) for latency, streams in draft.times.items()}
+    sums = StreamSums(gaps)
     times["max_gap"] = [
         (stream, float(longest)) for stream, longest in zip(sums.streams, sums.largest(gaps.length), strict=True)
     ]

@@ -1,8 +1,8 @@
-"""Which phase does a measurement belong to?
+"""Attributes measurements to phases.
 
-Rules: a phase lasts from `begin` until the next one begins; its faults may bite until the next one is ready.
-An interval is charged to the first faulted phase that it touches, else to the phase in which it began: a
-fault's damage is never charged to the baseline before it. The drain is the tail of the phase before it.
+Rules: a phase lasts from `begin` until the next one begins; its faults may have an effect until the next one is ready.
+An interval is charged to the first faulted phase that it overlaps, else to the phase in which it began: the effect of a
+fault is never charged to the baseline before it. The drain belongs to the phase before it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FOREVER = 2**63
 
 @dataclass(frozen=True)
 class Span:
-    """One passage of a phase, stamps in ns. `end` is when its time was over, `cleared` when its faults were gone."""
+    """One occurrence of a phase, stamps in ns. `end` is the end of its time, `cleared` when its faults were removed."""
 
     name: str
     round: int
@@ -41,7 +41,7 @@ class Timeline:
 
     @property
     def begin(self) -> int:
-        """When the first phase began; 0 when none did."""
+        """When the first phase began; 0 without phases."""
         return self.spans[0].begin if self.spans else 0
 
     @property
@@ -49,12 +49,12 @@ class Timeline:
         """Each phase's name once, in order of its first appearance."""
         return tuple(dict.fromkeys(span.name for span in self.spans))
 
-    def at(self, stamp: int) -> Span:
+    def span_at(self, stamp: int) -> Span:
         """The span in which `stamp` lies; the first one for everything before it."""
         return self.spans[self._index(stamp)]
 
-    def charge(self, begin: int, end: int) -> Span:
-        """The span to which what happened from `begin` to `end` belongs."""
+    def span_charged(self, begin: int, end: int) -> Span:
+        """The span that the interval from `begin` to `end` is charged to."""
         first = self._index(begin)
         if first and begin < self.spans[first - 1].cleared and self.spans[first - 1].faults:
             return self.spans[first - 1]
@@ -65,19 +65,19 @@ class Timeline:
                 return span
         return self.spans[first]
 
-    def index_at(self, stamps: Ints) -> Ints:
-        """As `at` of each: the number of its span."""
+    def indices_at(self, stamps: Ints) -> Ints:
+        """The index of each stamp's span, as `span_at` finds it."""
         begins = np.array([span.begin for span in self.spans], dtype=np.int64)
         return np.maximum(0, np.searchsorted(begins, stamps, side="right") - 1)
 
-    def index_charged(self, begin: Ints, end: Ints) -> Ints:
-        """As `charge` of each pair: the number of its span."""
+    def indices_charged(self, begin: Ints, end: Ints) -> Ints:
+        """The index of each interval's span, as `span_charged` finds it."""
         faulted = [index for index, span in enumerate(self.spans) if span.faults]
-        nobody = len(self.spans)
-        following = np.array([next((f for f in faulted if f >= index), nobody) for index in range(nobody)])
+        no_span = len(self.spans)
+        following = np.array([next((f for f in faulted if f >= index), no_span) for index in range(no_span)])
         begins = np.array([*(span.begin for span in self.spans), FOREVER - 1], dtype=np.int64)
         clears = np.array([min(span.cleared, FOREVER - 1) if span.faults else 0 for span in self.spans], dtype=np.int64)
-        first = self.index_at(begin)
+        first = self.indices_at(begin)
         touched = following[first]
         found = np.where(begins[touched] <= end, touched, first)
         before = np.maximum(0, first - 1)
@@ -87,7 +87,7 @@ class Timeline:
         return max(0, bisect_right(self.spans, stamp, key=lambda span: span.begin) - 1)
 
 
-def timeline(phases: Sequence[Phase], last: int) -> Timeline:
+def build_timeline(phases: Sequence[Phase], last: int) -> Timeline:
     """The spans of these phases. `last` is the last stamp of the run: an interrupted phase ends there."""
     spans: list[Span] = []
     for index, phase in enumerate(phases):
@@ -100,6 +100,6 @@ def timeline(phases: Sequence[Phase], last: int) -> Timeline:
     return Timeline(tuple(spans))
 
 
-def single(name: str, begin: int, end: int) -> Timeline:
+def single_phase(name: str, begin: int, end: int) -> Timeline:
     """A timeline of one phase without faults, for runs that have no plan."""
     return Timeline((Span(name, 0, (), begin, begin, max(begin, end), FOREVER),))

@@ -1,4 +1,4 @@
-"""Gaps, stalls and what a reader waits, worked out by hand."""
+"""Gaps, stalls and a reader's waits, computed by hand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def only(made: Made) -> Stream:
     """The one stream of this run."""
     found = made.streams()
     assert found.unfinished == 0
-    return found.each[0]
+    return found.ended[0]
 
 
 def test_gaps_run_from_token_to_token() -> None:
@@ -37,8 +37,9 @@ def test_a_stream_dies_in_its_last_gap() -> None:
     assert gap.is_stall
 
 
-def test_our_own_end_is_a_stall_only_if_it_was_one_already() -> None:
-    """A stream that we cut off keeps its last gap when that was over the threshold, and loses it when not."""
+def test_a_cancelled_stream_keeps_its_last_gap_only_if_it_is_a_stall() -> None:
+    """A stream that the end of the run cuts off keeps its last gap when that is over the threshold, and loses it
+    when not."""
     made, short = Made(), Made()
     made.stream(0, [100, 120], "cancelled", ended=321)
     short.stream(0, [100, 120], "cancelled", ended=320)
@@ -47,8 +48,8 @@ def test_our_own_end_is_a_stall_only_if_it_was_one_already() -> None:
     assert [gap.length / MS for gap in only(short).gaps] == [20]
 
 
-def test_one_read_is_no_gap_of_the_networks() -> None:
-    """Tokens of one read lie 0 apart and are flagged; pings and metadata are no tokens."""
+def test_tokens_of_one_read_are_coalesced() -> None:
+    """Tokens of one read are 0 apart and flagged; pings and metadata are not tokens."""
     made = Made()
     made.stream(0, [100], ended=200)
     events = (Event("content"), Event("ping"), Event("reasoning"), Event("meta"), Event("content"))
@@ -61,7 +62,7 @@ def test_one_read_is_no_gap_of_the_networks() -> None:
     assert [(gap.length / MS, gap.is_coalesced) for gap in gaps] == [(50, False), (0, True), (0, True)]
 
 
-def test_the_servers_own_pause_is_no_stall() -> None:
+def test_a_planned_pause_is_not_a_stall() -> None:
     """A planned pause over the threshold is subtracted; a planned pace under it is not."""
     made = Made()
     made.stream(0, ended=2000)
@@ -75,7 +76,7 @@ def test_the_servers_own_pause_is_no_stall() -> None:
 
 
 def test_a_reader_waits_when_the_buffer_is_empty() -> None:
-    """At 50 ms a token: tokens that come early are a reserve that a later gap draws on."""
+    """At 50 ms a token: tokens that arrive early are a buffer that a later gap uses up."""
     made = Made()
     made.stream(0, [100, 120, 140, 400, 420], "reset", ended=600)
 
@@ -83,7 +84,7 @@ def test_a_reader_waits_when_the_buffer_is_empty() -> None:
     assert [gap.wait / MS for gap in only(made).gaps] == [0, 0, 150, 0, 100]
 
 
-def test_a_kernel_stamp_that_runs_back_is_no_negative_gap() -> None:
+def test_a_stamp_that_goes_back_gives_a_gap_of_zero() -> None:
     """Stamps corrected backwards between two reads give a gap of 0."""
     made = Made()
     made.stream(0, [100, 99.5, 120])
@@ -91,20 +92,20 @@ def test_a_kernel_stamp_that_runs_back_is_no_negative_gap() -> None:
     assert [gap.length / MS for gap in only(made).gaps] == [0, 20.5]
 
 
-def test_signs_of_life_are_more_than_tokens() -> None:
-    """A ping after the last token is when the stream was last alive."""
+def test_a_ping_is_a_sign_of_life() -> None:
+    """A ping after the last token is the stream's last sign of life."""
     made = Made()
     made.stream(0, [100, 120], "idle_timeout", ended=5120)
     made.records.append(Read(0, 2, ns(1000), ns(1000), 10, (Event("ping"),)))
 
-    assert only(made).alive == ns(1000)
+    assert only(made).last_sign_of_life == ns(1000)
 
 
-def test_streams_without_an_end_are_counted_apart() -> None:
-    """Reads of a stream whose request was never written down belong to a stream that was open at the end."""
+def test_streams_without_a_recorded_end_are_unfinished() -> None:
+    """Reads of a stream whose request was not recorded belong to a stream that was open at the end."""
     made = Made()
     made.stream(0, [100, 120])
 
     made.records = [record for record in made.records if isinstance(record, Read)]
     found = made.streams()
-    assert (found.each, found.unfinished) == ((), 1)
+    assert (found.ended, found.unfinished) == ((), 1)

@@ -1,19 +1,19 @@
-"""Whose fault a stall was, where the reference server stamped its events."""
+"""The attribution of stalls to server, network and client, with and without the server's stamps."""
 
 from __future__ import annotations
 
 import pytest
 from made_runs import Made, ns
 
-from chaoskit.analysis.network.attribution import Traces, blame, disordered
-from chaoskit.analysis.result import Blame
+from chaoskit.analysis.network.attribution import StreamEvidence, attribute_stalls, out_of_order_streams
+from chaoskit.analysis.result import StallAttribution
 from chaoskit.records.model import Event, Read, TcpInfo
 
 
-def of(made: Made, *went_on: int) -> Blame:
-    """The blame for all stalls of a run."""
+def attribution(made: Made, *went_on: int) -> StallAttribution:
+    """The attribution of all stalls of a run."""
     infos = [record for record in made.records if isinstance(record, TcpInfo)]
-    return blame(made.streams().gaps, Traces(frozenset(went_on), disordered(infos)))
+    return attribute_stalls(made.streams().gaps, StreamEvidence(frozenset(went_on), out_of_order_streams(infos)))
 
 
 def stamped(*tokens: tuple[float, float, float, float]) -> Made:
@@ -32,74 +32,74 @@ def stamped(*tokens: tuple[float, float, float, float]) -> Made:
         ((20, 20, 321, 321), "network_ms"),
     ],
 )
-def test_one_culprit_has_it_all(token: tuple[float, float, float, float], whose: str) -> None:
-    """A token sent late is the server's stall, one that took long the network's."""
-    found = of(stamped((0, 0, 1, 1), token))
+def test_a_single_cause_gets_all_of_the_time(token: tuple[float, float, float, float], whose: str) -> None:
+    """A token sent late is the server's stall, one that took long in transit the network's."""
+    found = attribution(stamped((0, 0, 1, 1), token))
 
     assert found.stalls == 1
     assert getattr(found, whose) == pytest.approx(120)
     assert found.server_ms + found.network_ms + found.client_ms + found.unknown_ms == pytest.approx(120)
 
 
-def test_shares_follow_the_lateness() -> None:
-    """100 ms late from the server, 200 ms longer on its way, 100 ms unread: a quarter, a half, a quarter."""
-    found = of(stamped((0, 0, 1, 1), (20, 120, 321, 421)))
+def test_the_time_is_divided_by_lateness() -> None:
+    """100 ms late from the server, 200 ms longer in transit, 100 ms unread: a quarter, a half, a quarter."""
+    found = attribution(stamped((0, 0, 1, 1), (20, 120, 321, 421)))
 
     assert (found.server_ms, found.network_ms, found.client_ms) == pytest.approx((30, 60, 30))
 
 
-def test_a_standing_delay_is_nobodys_stall() -> None:
-    """Tokens that are all 500 ms on their way have no gap to blame."""
-    assert of(stamped((0, 0, 500, 500), (20, 20, 520, 520), (40, 40, 540, 540))).stalls == 0
+def test_a_constant_delay_is_not_a_stall() -> None:
+    """Tokens that all take 500 ms in transit have no gap to attribute."""
+    assert attribution(stamped((0, 0, 500, 500), (20, 20, 520, 520), (40, 40, 540, 540))).stalls == 0
 
 
-def test_only_what_grew_is_to_blame() -> None:
-    """A server that was late already, by 300 ms, is not to blame for what the network adds."""
-    found = of(stamped((0, 300, 301, 301), (20, 320, 621, 621)))
+def test_only_an_increase_of_lateness_counts() -> None:
+    """A server that was 300 ms late before does not cause the stall that the network adds."""
+    found = attribution(stamped((0, 300, 301, 301), (20, 320, 621, 621)))
 
     assert (found.server_ms, found.network_ms) == (0, pytest.approx(120))
 
 
-def test_a_death_is_the_networks_if_the_server_went_on() -> None:
-    """Where the server sent more than arrived the network kept it; else nobody knows."""
+def test_the_last_gap_is_the_networks_if_the_server_kept_sending() -> None:
+    """Where the server sent more than arrived the network is the cause; else the cause is unknown."""
     made = Made()
     made.stream(0, [100, 120], "idle_timeout", ended=1320)
 
-    assert of(made, 0).network_ms == 1000
-    assert of(made).unknown_ms == 1000
+    assert attribution(made, 0).network_ms == 1000
+    assert attribution(made).unknown_ms == 1000
 
 
 def test_stamps_make_it_exact() -> None:
-    """What is worked out from stamps needs no reservation."""
-    found = of(stamped((0, 0, 1, 1), (20, 320, 321, 321)))
+    """An attribution from stamps is exact and has no reason."""
+    found = attribution(stamped((0, 0, 1, 1), (20, 320, 321, 321)))
 
     assert (found.confidence, found.reason) == ("exact", "")
 
 
-def unstamped(burst: int, *out_of_order: int) -> Blame:
-    """A stall of somebody else's server that ends with so many tokens at once; the receiver's counts on the way."""
+def unstamped(burst: int, *out_of_order: int) -> StallAttribution:
+    """A stall of a server without stamps that ends with so many tokens at once; the receiver's out-of-order counts."""
     made = Made()
     made.stream(0, [100], ended=500)
     made.records.append(Read(0, 1, ns(500), ns(500), 100, (Event("content"),) * burst))
     for index, count in enumerate(out_of_order):
         made.records.append(TcpInfo(0, "start" if index == 0 else "end", ns(index), {"rcv_ooopack": count}))
-    return of(made)
+    return attribution(made)
 
 
-def test_a_hole_that_was_filled_is_likely_the_networks() -> None:
-    """Without stamps, a gap that ends in a burst after segments came out of order was a loss on the way."""
+def test_a_burst_after_out_of_order_segments_is_likely_the_network() -> None:
+    """Without stamps, a gap that ends in a burst after out-of-order segments is likely a loss."""
     found = unstamped(3, 7, 9)
 
     assert (found.network_ms, found.unknown_ms) == (200, 0)
     assert found.confidence == "likely"
-    assert "out of order" in found.reason
+    assert "out-of-order" in found.reason
 
 
 @pytest.mark.parametrize(("burst", "counts"), [(1, (0, 2)), (3, (2, 2)), (3, ()), (1, ())])
-def test_without_stamps_and_traces_nobody_knows(burst: int, counts: tuple[int, ...]) -> None:
-    """One token after the gap, no segment out of order, an old kernel that does not count them: no verdict."""
+def test_without_stamps_and_evidence_the_cause_is_unknown(burst: int, counts: tuple[int, ...]) -> None:
+    """One token after the gap, no segment out of order, a kernel that does not count them: no cause."""
     found = unstamped(burst, *counts)
 
     assert (found.network_ms, found.unknown_ms) == (0, 200)
     assert found.confidence == "none"
-    assert found.reason.startswith("the target stamps nothing")
+    assert found.reason.startswith("the target stamps no events")

@@ -1,4 +1,4 @@
-"""Arrays give the numbers that plain loops over records give; how a file is written down makes no difference."""
+"""Columns give the same numbers as plain loops over records, in any form of the files."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from made_runs import Made
 from random_runs import random_run
 
 from chaoskit.analysis.statistics import bootstrap
-from chaoskit.analysis.statistics.quantiles import of_column, rank, times
-from chaoskit.analysis.streams.columns import read_signs, read_tokens, signs_of, tokens_of
-from chaoskit.analysis.streams.gaps import READING, STALL
+from chaoskit.analysis.statistics.quantiles import rank_of, summarize, summarize_column
+from chaoskit.analysis.streams.columns import read_signs, read_tokens, signs_of_life, token_columns
+from chaoskit.analysis.streams.gaps import READING_PACE, STALL
 from chaoskit.analysis.streams.timeline import Span, Timeline
 from chaoskit.records.jsonl import FILES, line
 from chaoskit.records.model import TOKENS, Event, Read, Request, Signs
@@ -22,7 +22,7 @@ from chaoskit.records.model import TOKENS, Event, Read, Request, Signs
 SEEDS = range(25)
 
 
-def told(made: Made, stream: int) -> list[tuple[Read, Event]]:
+def events_of(made: Made, stream: int) -> list[tuple[Read, Event]]:
     """The tokens of a stream."""
     reads = [record for record in made.records if isinstance(record, Read) and record.stream == stream]
     return [(read, event) for read in reads for event in read.events if event.kind in TOKENS]
@@ -32,13 +32,13 @@ def gaps(request: Request, tokens: Sequence[tuple[Read, Event]]) -> Iterator[tup
     """Length, excess, wait, and whether both tokens came with one read: one gap after the other, by the rules."""
     if not tokens:
         return
-    free = tokens[0][0].at + READING
+    free = tokens[0][0].at + READING_PACE
     for (before, one), (after, other) in pairwise(tokens):
         end = max(before.at, after.at)
         planned = other.due - one.due if one.due is not None and other.due is not None else 0
         length = end - before.at
         yield length, length - (planned if planned > STALL else 0), max(0, end - free), before.read == after.read
-        free = max(free, end) + READING
+        free = max(free, end) + READING_PACE
     last, end = tokens[-1][0].at, max(tokens[-1][0].at, request.ended)
     if request.completion == "complete" or (request.completion == "cancelled" and end - last <= STALL):
         return
@@ -52,21 +52,21 @@ def test_gaps_are_those_of_a_loop_over_tokens(seed: int) -> None:
 
     found = made.streams()
 
-    for stream in found.each:
-        expected = list(gaps(stream.request, told(made, stream.number)))
+    for stream in found.ended:
+        expected = list(gaps(stream.request, events_of(made, stream.number)))
         assert [(g.length, g.excess, g.wait, g.is_coalesced) for g in stream.gaps] == expected
-        assert stream.tokens == len(told(made, stream.number))
-    assert [gap for stream in found.each for gap in stream.gaps] == list(found.gaps)
+        assert stream.tokens == len(events_of(made, stream.number))
+    assert [gap for stream in found.ended for gap in stream.gaps] == list(found.gaps)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_files_hold_what_the_records_said(seed: int, tmp_path: Path) -> None:
-    """Columns that are read at once are those of the records; so are those of a file with spaces, read line by line."""
+def test_files_give_the_columns_of_their_records(seed: int, tmp_path: Path) -> None:
+    """Columns parsed at once equal those of the records; so do those of a file with spaces, read line by line."""
     made = random_run(seed)
     run = made.write(tmp_path)
     records = made.written()
-    tokens = tokens_of(record for record in records if isinstance(record, Read))
-    signs = signs_of(record for record in records if isinstance(record, Signs))
+    tokens = token_columns(record for record in records if isinstance(record, Read))
+    signs = signs_of_life(record for record in records if isinstance(record, Signs))
     for spaced in (False, True):
         for kind in (Read, Signs) if spaced else ():
             path = run / FILES[kind]
@@ -86,12 +86,12 @@ def test_numbers_of_any_size_fit(tmp_path: Path) -> None:
 
     found = read_tokens(tmp_path)
 
-    assert sorted(set(found.held.tolist())) == [10**n for n in range(18)]
+    assert sorted(set(found.read_delay.tolist())) == [10**n for n in range(18)]
     assert found.stream.dtype.itemsize == 4
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_intervals_are_charged_as_one_by_one(seed: int) -> None:
+def test_a_column_of_intervals_is_charged_as_single_ones(seed: int) -> None:
     """A column of intervals is charged to the spans that each would be charged to alone."""
     random = np.random.default_rng(seed)
     begins = np.sort(random.integers(0, 100, 7)).tolist()
@@ -104,21 +104,21 @@ def test_intervals_are_charged_as_one_by_one(seed: int) -> None:
     begin = random.integers(-10, 120, 400)
     end = begin + random.integers(0, 60, 400)
 
-    found = [spans[index] for index in course.index_charged(begin, end)]
+    found = [spans[index] for index in course.indices_charged(begin, end)]
 
-    assert found == [course.charge(*pair) for pair in zip(begin.tolist(), end.tolist(), strict=True)]
-    assert [spans[index] for index in course.index_at(begin)] == [course.at(stamp) for stamp in begin.tolist()]
+    assert found == [course.span_charged(*pair) for pair in zip(begin.tolist(), end.tolist(), strict=True)]
+    assert [spans[index] for index in course.indices_at(begin)] == [course.span_at(stamp) for stamp in begin.tolist()]
 
 
 @pytest.mark.parametrize(("count", "most"), [(1, 5), (12, 40), (60, 900), (300, 500)])
 def test_percentiles_of_resamples_are_found_in_blocks(count: int, most: int) -> None:
-    """Exactly the values that a running sum over all sorted gaps finds, ties and single streams included."""
+    """Exactly the values that a running sum over all sorted gaps gives, ties and single streams included."""
     random = np.random.default_rng(count)
     sizes = random.integers(1, most, count)
     owners = np.repeat(random.permutation(count) * 7, sizes)
     lengths = random.integers(0, 300, len(owners)) // random.choice([1, 100])
 
-    found = bootstrap.of_gaps(lengths, owners, [50, 90, 99], seed=3)
+    found = bootstrap.resample_gap_percentiles(lengths, owners, [50, 90, 99], seed=3)
 
     order = np.argsort(lengths, kind="stable")
     owner = np.unique(owners, return_inverse=True)[1][order]
@@ -127,14 +127,14 @@ def test_percentiles_of_resamples_are_found_in_blocks(count: int, most: int) -> 
         weights = np.bincount(again.integers(0, count, count), minlength=count)
         running = np.cumsum(weights[owner])
         for percent, draws in zip([50, 90, 99], found, strict=True):
-            place = np.searchsorted(running, rank(percent, int(running[-1])))
+            place = np.searchsorted(running, rank_of(percent, int(running[-1])))
             assert draws.low[draw] == lengths[order][place]
 
 
-def test_a_column_is_summed_up_as_values_are() -> None:
+def test_a_column_is_summarized_as_values_are() -> None:
     """The same count, quantiles and mean, to the last digit; sums beyond 64 bits included."""
     values = np.random.default_rng(1).integers(0, 10**12, 5000)
 
-    assert of_column(values.copy(), "") == times(values.tolist(), "")
-    assert of_column(np.full(100, 2**60 - 1), "") == times([2**60 - 1] * 100, "")
-    assert of_column(values[:0].copy(), "none") == times([], "none")
+    assert summarize_column(values.copy(), "") == summarize(values.tolist(), "")
+    assert summarize_column(np.full(100, 2**60 - 1), "") == summarize([2**60 - 1] * 100, "")
+    assert summarize_column(values[:0].copy(), "none") == summarize([], "none")

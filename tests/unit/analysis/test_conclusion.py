@@ -1,4 +1,4 @@
-"""What a run's numbers come to beside its objectives: full segments that died, mistakes of our own, an early end."""
+"""Outcomes and warnings beside the objectives: lost full segments, bugs of chaoskit, an early end."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OBJECTIVES = [
 
 
 def result(run: Path, begin: float) -> Result:
-    """Of a run with a hundred sound streams, and twenty that are stuck on their way up from `begin` on."""
+    """The result of a run with a hundred sound streams, and twenty that are stuck upstream from `begin` on."""
     made = Made(plan(OBJECTIVES)).phases().many(0, 9000, 90).vitals(30_000)
     for index in range(20):
         at = begin + 100 * index
@@ -44,42 +44,42 @@ def result(run: Path, begin: float) -> Result:
     return analyse(made.served(0, 5, 5).write(run))
 
 
-def test_a_broken_objective_names_them(tmp_path: Path) -> None:
-    """Where they died in the phase that it looks at, and where it looks at all; not where another phase was meant."""
+def test_a_broken_objective_names_black_holes(tmp_path: Path) -> None:
+    """In the phase that it looks at, with their direction; not where another phase was meant."""
     found = result(tmp_path, 11_000)
-    words = "; full segments died on their way up in wifi"
+    words = "; full segments were lost up in wifi"
 
-    assert [verdict.judgement for verdict in found.objectives] == ["broken", "broken", "broken", "met"]
+    assert [verdict.verdict for verdict in found.objectives] == ["broken", "broken", "broken", "met"]
     assert [words in verdict.reason for verdict in found.objectives] == [True, True, False, False]
 
 
 @pytest.mark.parametrize(("begin", "count"), [(1000, 1), (11_000, 0)])
-def test_without_a_fault_they_are_a_warning(begin: float, count: int, tmp_path: Path) -> None:
-    """A path that swallows them by itself makes the baseline no baseline; where a fault is in force it was asked."""
+def test_a_black_hole_without_a_fault_is_a_warning(begin: float, count: int, tmp_path: Path) -> None:
+    """A path with a black hole of its own makes the baseline useless; where a fault is in force it is intended."""
     found = result(tmp_path, begin)
 
-    warning = "baseline: no fault was in force, and full segments died on their way up"
+    warning = "baseline: no fault was in force, and full segments were lost up"
     assert [said for said in found.warnings if "no fault was in force" in said] == [warning] * count
 
 
-def test_a_mistake_of_ours_has_its_exit_code(tmp_path: Path) -> None:
-    """A stream that chaoskit itself ended makes the exit code 70, whatever else was found, with a sentence."""
+def test_an_internal_error_has_its_exit_code(tmp_path: Path) -> None:
+    """A stream that a bug in chaoskit ended makes the exit code 70, with a sentence, whatever else was found."""
     made = Made(plan(OBJECTIVES[2:3])).phases().many(0, 29_000, 90).vitals(30_000)
     made.stream(5000, completion="internal_error", ended=5100, detail="a mistake in chaoskit: KeyError in a.py:7")
 
     found = analyse(made.write(tmp_path))
 
-    assert found.objectives[0].judgement == "broken"
+    assert found.objectives[0].verdict == "broken"
     assert found.exit_code == 70
-    assert found.mistake == "1 stream ended by a mistake in chaoskit: KeyError in a.py:7; please report it"
+    assert found.internal_error == "1 stream ended by a mistake in chaoskit: KeyError in a.py:7; please report it"
 
 
-def test_what_was_stopped_early_decides_nothing(tmp_path: Path) -> None:
-    """A run that ended before it was carried out is undecided, and says why."""
+def test_a_run_that_was_stopped_early_is_undecided(tmp_path: Path) -> None:
+    """A run that ended before it was complete is undecided, and says why."""
     early = "stopped after 1s, before all requests had ended"
     made = Made(plan(OBJECTIVES[3:])).phases().many(0, 29_000, 90).vitals(30_000)
     made.outcome = {"how": "finished", "detail": early}
 
     found = analyse(made.write(tmp_path))
 
-    assert (found.outcome.found, found.outcome.reason, found.exit_code) == ("undecided", early, 5)
+    assert (found.outcome.verdict, found.outcome.reason, found.exit_code) == ("undecided", early, 5)

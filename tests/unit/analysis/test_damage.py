@@ -1,4 +1,4 @@
-"""Run directories in which anything may have happened: a result, or one sentence that names the file."""
+"""Damaged run directories: each gives a result, or one sentence that names the file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PATIENCE = 30  # seconds until what waits is a failure
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Some good runs, that of a bare probe included."""
+    """Some good runs, one of a probe without a plan included."""
     runs = []
     for seed in range(8):
         made = random_run(seed)
@@ -42,14 +42,14 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(autouse=True)
 def _in_time() -> Iterator[None]:
-    """Nothing waits for a FIFO's other end."""
+    """Nothing waits for the other end of a FIFO."""
     signal.alarm(PATIENCE * 10)
     yield
     signal.alarm(0)
 
 
-def understood(run: Path) -> str:
-    """The result as JSON, or the sentence that there is instead."""
+def result_or_error(run: Path) -> str:
+    """The result as JSON, or the error's sentence."""
     try:
         return as_json(analyse(run))
     except SpecError as error:
@@ -57,21 +57,21 @@ def understood(run: Path) -> str:
 
 
 def is_about(told: str, run: Path) -> bool:
-    """Whether it is a sentence with a file of the run in it, and a line where it is about a record."""
+    """Whether it is a sentence with a file of the run, and a line where it is about a record."""
     about = re.match(rf"{re.escape(str(run))}/([a-z_]+\.jsonl?)(:\d+)?: .+; ", told)
     return bool(about) or told.startswith(f"{run} is no run directory: ")
 
 
 @pytest.mark.parametrize("part", range(8))
-def test_whatever_happened_to_a_run_is_answered(part: int, good: list[Path], tmp_path: Path) -> None:
-    """Every damage of many drawn ones gives a result, or a SpecError with the file's name."""
+def test_any_damage_gives_a_result_or_an_error(part: int, good: list[Path], tmp_path: Path) -> None:
+    """Every drawn damage gives a result, or a SpecError with the file's name."""
     answers = set()
     for seed in range(part * SEEDS // 8, (part + 1) * SEEDS // 8):
         run = tmp_path / "run"
         shutil.copytree(good[seed % len(good)], run)
         done = damage(run, seed)
 
-        told = understood(run)
+        told = result_or_error(run)
 
         assert told.startswith("{") or is_about(told, run), (seed, done, told)
         answers.add(told.startswith("{"))
@@ -82,11 +82,11 @@ def test_whatever_happened_to_a_run_is_answered(part: int, good: list[Path], tmp
 
 @pytest.mark.parametrize("file", ["plan.json", "requests.jsonl", "tokens.jsonl", "signs.jsonl", "tcp_info.jsonl"])
 @pytest.mark.parametrize("sort", ["directory", "FIFO", "device", "symbolic link"])
-def test_a_file_that_is_none_is_named(file: str, sort: str, good: list[Path], tmp_path: Path) -> None:
-    """What stands in its place is said, and never waited for; of a link that leads to a file nothing is said."""
+def test_a_special_file_is_named(file: str, sort: str, good: list[Path], tmp_path: Path) -> None:
+    """What replaces a file is named, and never waited for; a link to a file is accepted."""
     run = tmp_path / "run"
     shutil.copytree(good[0], run)
-    whole = understood(run)
+    whole = result_or_error(run)
     (run / file).rename(tmp_path / "kept")
     match sort:
         case "directory":
@@ -103,13 +103,13 @@ def test_a_file_that_is_none_is_named(file: str, sort: str, good: list[Path], tm
 
     (run / file).rmdir() if sort == "directory" else (run / file).unlink()
     (run / file).symlink_to(tmp_path / "kept")
-    assert understood(run) == whole
+    assert result_or_error(run) == whole
 
 
 @pytest.mark.parametrize(
     ("file", "number", "text", "says"),
     [
-        ("requests.jsonl", 2, None, "stream .* for the second time"),
+        ("requests.jsonl", 2, None, "stream .* appears a second time"),
         ("requests.jsonl", 3, '{"stream": 1}', "a Request without scheduled"),
         ("requests.jsonl", 1, "[" * 100_000, "nested too deeply"),
         ("requests.jsonl", 1, "\udcff", "byte 0 is not UTF-8"),
@@ -131,10 +131,10 @@ def test_a_file_that_is_none_is_named(file: str, sort: str, good: list[Path], tm
         ("counters.jsonl", 1, "", "not JSON"),
     ],
 )
-def test_the_line_is_named(
+def test_an_invalid_record_is_named_by_its_line(
     file: str, number: int, text: str | None, says: str, good: list[Path], tmp_path: Path
 ) -> None:
-    """Of a record that is none, or that does not fit the others: file, line, and what is wrong. None: a line again."""
+    """An invalid record, or one that contradicts the others: file, line, and what is wrong. None: a repeated line."""
     run = tmp_path / "run"
     shutil.copytree(good[0], run)
     lines = (run / file).read_text().splitlines()
@@ -145,8 +145,8 @@ def test_the_line_is_named(
         analyse(run)
 
 
-def test_phases_in_another_order_are_named(good: list[Path], tmp_path: Path) -> None:
-    """A phase that begins before the one above it is none of a run."""
+def test_unordered_phases_are_refused(good: list[Path], tmp_path: Path) -> None:
+    """A phase that begins before the one above it is an error."""
     run = tmp_path / "run"
     shutil.copytree(good[0], run)
     lines = (run / "phases.jsonl").read_text().splitlines(keepends=True)
@@ -158,7 +158,7 @@ def test_phases_in_another_order_are_named(good: list[Path], tmp_path: Path) -> 
 
 @pytest.mark.parametrize("version", [1, 3, 99])
 def test_another_schema_is_refused_with_what_to_do(version: int, good: list[Path], tmp_path: Path) -> None:
-    """A plan of a later chaoskit asks for an update, one of an earlier for another run."""
+    """A plan of a later chaoskit asks for an update, one of an earlier version for another run."""
     run = tmp_path / "run"
     shutil.copytree(good[0], run)
     text = (run / "plan.json").read_text()
@@ -170,8 +170,8 @@ def test_another_schema_is_refused_with_what_to_do(version: int, good: list[Path
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"clock": 1, "kernel": []}', "[" * 100_000])
-def test_a_machine_that_is_not_known_is_a_warning(text: str, good: list[Path], tmp_path: Path) -> None:
-    """Nothing is measured by it: the result stands, and says that clock and kernel are not known."""
+def test_an_unreadable_machine_file_is_a_warning(text: str, good: list[Path], tmp_path: Path) -> None:
+    """No metric depends on it: the result has a warning that clock and kernel are unknown."""
     run = tmp_path / "run"
     shutil.copytree(good[0], run)
     (run / "machine.json").write_text(text)
@@ -179,12 +179,12 @@ def test_a_machine_that_is_not_known_is_a_warning(text: str, good: list[Path], t
     found = analyse(run)
 
     assert (found.clock, found.kernel) == ("", "")
-    assert ("clock and kernel are not known" in "".join(found.warnings)) == (not text.startswith('{"'))
+    assert ("clock and kernel are unknown" in "".join(found.warnings)) == (not text.startswith('{"'))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"how": "well"}', '{"how": []}', '{"how": "finished", "detail": 1}'])
-def test_an_outcome_that_is_not_known_is_a_kill(text: str, good: list[Path], tmp_path: Path) -> None:
-    """The rest of the run is as good as it was."""
+def test_an_unreadable_outcome_counts_as_killed(text: str, good: list[Path], tmp_path: Path) -> None:
+    """The rest of the run is still analysed."""
     run = tmp_path / "run"
     shutil.copytree(good[0], run)
     (run / "outcome.json").write_text(text)
@@ -193,8 +193,8 @@ def test_an_outcome_that_is_not_known_is_a_kill(text: str, good: list[Path], tmp
 
 
 @pytest.mark.parametrize("name", ["plan.json", "tokens.jsonl", "requests.jsonl", ""])
-def test_what_may_not_be_read_is_named(name: str, good: list[Path], tmp_path: Path) -> None:
-    """A file, or the whole directory, that is somebody else's."""
+def test_a_file_without_read_permission_is_named(name: str, good: list[Path], tmp_path: Path) -> None:
+    """A file, or the whole directory, of another user."""
     run = Path("/tmp", f"chaoskit-{os.getpid()}")
     shutil.copytree(good[0], run)
     (run / name).chmod(0)
@@ -209,18 +209,18 @@ def test_what_may_not_be_read_is_named(name: str, good: list[Path], tmp_path: Pa
         shutil.rmtree(run)
 
 
-def test_what_is_no_run_directory_is_said_to_be_none(tmp_path: Path) -> None:
-    """Nothing at all, a file, a device, an empty directory, a link to itself."""
+def test_other_paths_are_not_run_directories(tmp_path: Path) -> None:
+    """A missing path, a file, a device, an empty directory, a link to itself."""
     (tmp_path / "file").write_text("x")
     (tmp_path / "empty").mkdir()
     (tmp_path / "loop").symlink_to("loop")
     for path in (tmp_path / "none", tmp_path / "file", Path("/dev/null"), tmp_path / "empty", tmp_path / "loop"):
         with pytest.raises(SpecError, match=rf"{path} is no run directory: "):
-            matrix.gather(path) if matrix.is_of_a_matrix(path) else analyse(path)
+            matrix.load_matrix(path) if matrix.is_matrix_run(path) else analyse(path)
 
 
 def test_a_damaged_variant_leaves_the_others(tmp_path: Path, good: list[Path]) -> None:
-    """Of a matrix, whatever happened to one variant's directory; and to the matrix's own file, one sentence."""
+    """Any damage to one variant of a matrix leaves the others; damage to the matrix's own file is one sentence."""
     text = (
         "name: m\nquestion: q?\nstage: {lab: edge}\nworkload: {request-rate: 1/s, output-tokens: 5}\n"
         "timeline: [{baseline: 1s}]\nmatrix: {workload.prompt-size: [200B, 1kB]}\n"
@@ -231,18 +231,18 @@ def test_a_damaged_variant_leaves_the_others(tmp_path: Path, good: list[Path]) -
     (tmp_path / "prompt-size=1kB" / "plan.json").unlink()
     os.mkfifo(tmp_path / "prompt-size=1kB" / "plan.json")
 
-    rows = matrix.gather(tmp_path).variants
+    rows = matrix.load_matrix(tmp_path).variants
 
     assert rows[0].result is not None
-    assert "a FIFO instead of a file" in rows[1].missing
+    assert "a FIFO instead of a file" in rows[1].error
     for damaged in (b"\xff", b"[" * 100_000, b"matrix: {", b"", b"a: &x [*x]"):
         (tmp_path / "experiment.yaml").write_bytes(damaged)
         with pytest.raises(SpecError, match=r"experiment\.yaml"):
-            matrix.gather(tmp_path)
+            matrix.load_matrix(tmp_path)
 
 
 @pytest.mark.parametrize("way", sorted({way.__name__ for way in WAYS if way.__name__ in ("_raw", "_no_file", "_flip")}))
-def test_the_command_line_tells_it_in_one_line(way: str, good: list[Path], tmp_path: Path) -> None:
+def test_the_command_line_prints_one_line(way: str, good: list[Path], tmp_path: Path) -> None:
     """`chaoskit report`: exit code 2 and a sentence, or the run's own exit code; never a traceback."""
     for seed in range(3):
         run = tmp_path / f"{seed}"

@@ -1,4 +1,4 @@
-"""Run directories that a crash left behind."""
+"""Run directories that a crash left incomplete."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def whole(tmp_path: Path) -> Path:
 
 
 def test_every_file_may_be_missing(whole: Path, tmp_path: Path) -> None:
-    """Whatever single file a crash took, or all but one, there is a result."""
+    """Without any single file, or with only one, there is a result."""
     names = sorted(path.name for path in whole.iterdir())
     assert len(names) == len(FILES) + 2
     for name in names:
@@ -39,13 +39,13 @@ def test_every_file_may_be_missing(whole: Path, tmp_path: Path) -> None:
         alone.mkdir()
         shutil.copy(whole / name, alone / name)
 
-        assert analyse(without).whole.started >= 0
+        assert analyse(without).overall.started >= 0
         if name in ("plan.json", "requests.jsonl", "phases.jsonl"):
-            assert analyse(alone).whole.started >= 0
+            assert analyse(alone).overall.started >= 0
 
 
 def test_every_file_may_end_anywhere(whole: Path, tmp_path: Path) -> None:
-    """Records cut off at any of many places, in the middle of a line too, give a result."""
+    """Records cut off anywhere, in the middle of a line too, give a result."""
     for name in FILES.values():
         data = (whole / name).read_bytes()
         for cut in range(0, len(data), max(1, len(data) // 5)):
@@ -57,19 +57,19 @@ def test_every_file_may_end_anywhere(whole: Path, tmp_path: Path) -> None:
             shutil.rmtree(torn)
 
 
-def test_a_torn_outcome_is_a_kill(whole: Path) -> None:
-    """An outcome that was cut off in writing is none."""
+def test_a_torn_outcome_counts_as_killed(whole: Path) -> None:
+    """An outcome that was cut off while it was written is ignored."""
     (whole / "outcome.json").write_text('{"how": "fini')
 
-    assert analyse(whole).outcome.how == "interrupted"
+    assert analyse(whole).outcome.status == "interrupted"
 
 
 def test_another_directory_is_refused(tmp_path: Path) -> None:
-    """A directory without a plan and without requests is no run directory, and the sentence says so."""
+    """A directory without a plan and without requests is no run directory, and the error says so."""
     with pytest.raises(SpecError, match="no run directory"):
         analyse(tmp_path)
 
 
 def test_the_same_records_give_the_same_result(whole: Path) -> None:
-    """A result can be worked out again, to the last digit."""
+    """A result computed again is equal, to the last digit."""
     assert analyse(whole) == analyse(whole)

@@ -1,4 +1,4 @@
-"""What the client alone can tell of the way down: little for sure, and it says so."""
+"""Path MTU findings from the client's side alone: few are certain."""
 
 from __future__ import annotations
 
@@ -11,28 +11,34 @@ from made_sockets import AT, Fields, Run, seen
 from chaoskit.analysis.result import PathMtu
 
 
-def foreign(*looks: Fields) -> list[PathMtu]:
-    """Five streams of somebody else's server that fell silent so, seen from the client alone."""
+def findings(*looks: Fields) -> list[PathMtu]:
+    """The findings of five streams whose server sends nothing more, from the client's sockets alone."""
     run = Run()
     for index in range(5):
         run.ask(AT + 500 * index, *((5000, look) for look in looks), completion="idle_timeout")
     return run.found().get("narrow", [])
 
 
-def test_of_somebody_elses_server_silence_says_little() -> None:
-    """All was asked, and nothing comes: what the cause is cannot be told, and that is said."""
-    (only,) = foreign(seen(last_data_recv=5000, bytes_received=300))
+def test_silence_has_no_certain_cause() -> None:
+    """The request was acknowledged and nothing arrives: the finding says that the cause is unknown."""
+    (only,) = findings(seen(last_data_recv=5000, bytes_received=300))
 
-    assert (only.kind, only.direction, only.confidence, only.streams, only.of) == ("silence", "down", "none", 5, 5)
-    assert only.sentence == (
-        "down: nothing came any more on 5 of 5 streams, while handshakes pass: "
-        "whether full segments died or the server fell silent cannot be told from here"
+    assert (only.kind, only.direction, only.confidence, only.streams, only.of_streams) == (
+        "silence",
+        "down",
+        "none",
+        5,
+        5,
     )
-    assert "the sender's own TCP_INFO" in only.reason
+    assert only.sentence == (
+        "down: no more data arrived on 5 of 5 streams, while handshakes pass: "
+        "full segments were lost or the server sent nothing, the client cannot tell which"
+    )
+    assert "the server's own TCP_INFO" in only.reason
 
 
-def test_silence_without_any_sign_of_the_path_is_not_named() -> None:
-    """No handshake passed while it lasted: the path may have been down, and nothing is said of segments."""
+def test_silence_without_handshakes_is_not_a_finding() -> None:
+    """No handshake passed at the same time: the path may have been down."""
     run = Run()
     run.ask(AT, (5000, seen(last_data_recv=5000)), completion="idle_timeout")
 
@@ -40,8 +46,8 @@ def test_silence_without_any_sign_of_the_path_is_not_named() -> None:
 
 
 @pytest.mark.parametrize(("holes", "kind"), [(2, "silence"), (3, "black-hole")])
-def test_most_must_wait_behind_a_hole(holes: int, kind: str) -> None:
-    """Two of five may be anything, three are a sign."""
+def test_most_streams_must_wait_behind_a_hole(holes: int, kind: str) -> None:
+    """Two of five are not enough, three are."""
     run = Run()
     hole = seen(last_data_recv=5000, rcv_ooopack=1, rcv_mss=1010, rto=220_000, data_segs_in=9)
     for index in range(5):
@@ -54,8 +60,8 @@ def test_most_must_wait_behind_a_hole(holes: int, kind: str) -> None:
 
 
 @pytest.mark.parametrize("has_served", [True, False])
-def test_of_our_own_server_silence_is_no_riddle(has_served: bool) -> None:
-    """Its sockets are looked at, also where no question ever reached it; what they do not show was not there."""
+def test_silence_of_the_reference_server_is_not_a_finding(has_served: bool) -> None:
+    """Its sockets are sampled, also where no request reached it."""
     run = Run(plan=None if has_served else plan())
     for index in range(5):
         run.ask(AT + 500 * index, (5000, seen(last_data_recv=5000)), completion="idle_timeout")
@@ -66,19 +72,19 @@ def test_of_our_own_server_silence_is_no_riddle(has_served: bool) -> None:
 
 
 def test_segments_behind_a_hole_make_it_likely() -> None:
-    """What came later waits for one that never came, and none that came was full."""
-    (only,) = foreign(seen(last_data_recv=5000, rcv_ooopack=1, rcv_mss=1010, rto=220_000, data_segs_in=9))
+    """Later segments wait for one that did not arrive, and none that arrived was full."""
+    (only,) = findings(seen(last_data_recv=5000, rcv_ooopack=1, rcv_mss=1010, rto=220_000, data_segs_in=9))
 
     assert (only.kind, only.direction, only.confidence) == ("black-hole", "down", "likely")
     assert "1010 bytes" in only.reason
 
 
 @pytest.mark.parametrize("lost", [{"total_retrans": 8}, {"rcv_mss": 1448}])
-def test_where_much_is_lost_or_full_ones_came_holes_prove_nothing(lost: Fields) -> None:
-    """Half of our own segments were lost as well, or what came before was full: no more than silence."""
+def test_holes_prove_nothing_under_loss_or_with_full_segments(lost: Fields) -> None:
+    """Half of the client's own segments were lost as well, or a full one arrived before: no more than silence."""
     shown = seen(last_data_recv=5000, rcv_ooopack=1, rcv_mss=1010, rto=220_000, data_segs_in=9, delivered=8)
 
-    (only,) = foreign({**shown, **lost})
+    (only,) = findings({**shown, **lost})
 
     assert only.kind == "silence"
 
@@ -90,14 +96,14 @@ def test_where_much_is_lost_or_full_ones_came_holes_prove_nothing(lost: Fields) 
         seen(last_data_recv=5000, unacked=2),
     ],
 )
-def test_a_foreign_server_that_speaks_or_was_not_asked(shown: Fields) -> None:
-    """Something came a moment ago, or the question is not through: nothing is said about the way down."""
-    assert foreign(shown) == []
+def test_a_server_that_answers_or_has_no_request_is_not_silent(shown: Fields) -> None:
+    """Data arrived a moment ago, or the request is not acknowledged: no finding downstream."""
+    assert findings(shown) == []
 
 
 @pytest.mark.parametrize(("ooo", "kinds"), [(1, ["black-hole"]), (0, [])])
 def test_certificates_fill_segments_first(ooo: int, kinds: list[str]) -> None:
-    """TCP's handshakes pass and TLS's do not: likely for their length if their end is there, else for any reason."""
+    """TCP handshakes pass and TLS handshakes do not: likely a black hole if the end of the certificates arrived."""
     run = Run()
     shown = seen(last_data_recv=4000, rcv_ooopack=ooo, rcv_mss=908, rto=200_000, data_segs_in=1, bytes_acked=518)
     for index in range(4):
@@ -108,14 +114,16 @@ def test_certificates_fill_segments_first(ooo: int, kinds: list[str]) -> None:
     found = run.found().get("narrow", [])
 
     assert [one.kind for one in found] == kinds
-    assert all((one.direction, one.streams, one.of, one.confidence) == ("down", 4, 5, "likely") for one in found)
+    assert all(
+        (one.direction, one.streams, one.of_streams, one.confidence) == ("down", 4, 5, "likely") for one in found
+    )
 
 
-def test_our_own_small_offer_limits_a_foreign_server() -> None:
-    """What this side asks for in its handshake is the longest that can come."""
+def test_a_small_advertised_mss_limits_any_server() -> None:
+    """The MSS that the client advertises is the largest segment that can arrive."""
     run = Run()
     run.ask(AT, first=seen(advmss=1228, snd_mss=1228))
 
     (only,) = run.found()["narrow"]
 
-    assert (only.kind, only.direction, only.segment, only.confidence) == ("clamped", "down", 1228, "sure")
+    assert (only.kind, only.direction, only.segment, only.confidence) == ("clamped", "down", 1228, "certain")

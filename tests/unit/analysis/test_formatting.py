@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers formatted for people."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaoskit.analysis.formatting import between, said
+from chaoskit.analysis.formatting import format_interval, format_value
 from chaoskit.analysis.result import Unit
 
 
@@ -39,7 +39,7 @@ from chaoskit.analysis.result import Unit
 )
 def test_three_digits_and_a_unit(value: float | None, unit: Unit, text: str) -> None:
     """Every number has about three digits, a unit, and no exponent."""
-    assert said(value, unit) == text
+    assert format_value(value, unit) == text
 
 
 @pytest.mark.parametrize(
@@ -55,20 +55,20 @@ def test_three_digits_and_a_unit(value: float | None, unit: Unit, text: str) -> 
     ],
 )
 def test_intervals(low: float | None, high: float | None, text: str) -> None:
-    """An interval names its unit once, and says when an end is open."""
-    assert between(low, high, "ms") == text
+    """An interval has its unit once, and says when an end is open."""
+    assert format_interval(low, high, "ms") == text
 
 
 def test_every_unit_is_named_once() -> None:
     """Rates, shares and ratios too."""
-    assert between(1.0, 2.0, "ratio") == "1–2×"
-    assert between(-1.0, 2.0, "per-minute") == "-1 to 2/min"
-    assert between(0.01, 0.02, "share") == "1–2 %"
+    assert format_interval(1.0, 2.0, "ratio") == "1–2×"
+    assert format_interval(-1.0, 2.0, "per-minute") == "-1 to 2/min"
+    assert format_interval(0.01, 0.02, "share") == "1–2 %"
 
 
 @given(st.floats(-1e9, 1e9))
-def test_no_number_is_far_from_what_is_said(value: float) -> None:
-    """What is said of a time is within a hundredth of it."""
-    number, _, unit = said(value, "ms").partition(" ")
+def test_a_formatted_time_is_close_to_its_value(value: float) -> None:
+    """A formatted time is within a hundredth of its value."""
+    number, _, unit = format_value(value, "ms").partition(" ")
 
     assert float(number) * {"ms": 1, "s": 1000}[unit] == pytest.approx(value, rel=0.01, abs=0.006)

@@ -1,4 +1,4 @@
-"""The client's own part in what it measured."""
+"""The lag of the client and of the reference server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def lines(*lags: float) -> list[Vitals]:
     return [Vitals(ns(index * 500), 0, 0, 0, round(lag * MS), 0) for index, lag in enumerate(lags)]
 
 
-def test_loop_lag_is_what_one_instant_in_a_hundred_waits() -> None:
+def test_loop_lag_is_the_p99_over_time() -> None:
     """In 100 s, one second may be slower: three waits of 520 ms leave 1/3 s each above 186.67 ms."""
     lag = loop_lag(lines(*[0.1] * 198, 520, 520, 520))
 
@@ -23,13 +23,13 @@ def test_loop_lag_is_what_one_instant_in_a_hundred_waits() -> None:
     assert round(lag / MS, 2) == 186.67
 
 
-def test_one_hiccup_is_not_a_slow_client() -> None:
-    """A single wait of half a second in a minute is under 1 % of its instants."""
+def test_a_single_long_wait_is_not_overload() -> None:
+    """A single wait of half a second in a minute is under 1 % of the time."""
     assert not health(Made().streams(), lines(*[0.5] * 119, 500)).overloaded
 
 
 def test_a_slow_loop_is_overload() -> None:
-    """A loop that waits 30 ms in every half second is: 2 % of all instants wait longer than 20 ms."""
+    """A loop that waits 30 ms in every half second: 2 % of the time the wait is longer than 20 ms."""
     seen = health(Made().streams(), lines(*[30.0] * 100))
 
     assert seen.loop_lag_p99_ms is not None
@@ -38,7 +38,7 @@ def test_a_slow_loop_is_overload() -> None:
 
 
 def test_late_starts_are_overload() -> None:
-    """Two requests in a hundred that start 51 ms late are, one is not."""
+    """Two requests in a hundred that start 51 ms late are overload, one is not."""
     one, two = Made(), Made()
     for index in range(100):
         one.stream(index, started=ns(index + (51 if index == 0 else 0)))
@@ -57,7 +57,7 @@ def test_a_late_server_is_seen_in_its_stamps() -> None:
     assert health(made.streams(), []).server_late_p99_ms == 30
 
 
-def test_nothing_known_is_none() -> None:
+def test_without_records_there_is_no_lag() -> None:
     """Without records there is no lag, and no overload."""
     seen = health(Made().streams(), [])
 

@@ -10,7 +10,7 @@ MOST = 350  # bytes a token; ten million of them need less than 100, as what is 
 
 
 def test_a_token_takes_few_bytes(tmp_path: Path) -> None:
-    """300,000 tokens are understood within a bound on the memory of the process that does it."""
+    """300,000 tokens are analysed within a bound on the memory of the process."""
     tokens = write(tmp_path / "run", 600, 500)
 
     cost = analysed(tmp_path / "run")

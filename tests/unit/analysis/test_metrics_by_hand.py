@@ -1,4 +1,4 @@
-"""A whole run whose every number was worked out on paper.
+"""A whole run with every metric computed by hand.
 
 | stream | scheduled | what came of it                                            | charged to             |
 |--------|-----------|------------------------------------------------------------|------------------------|
@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 from made_runs import Made, ns, plan
 
-from chaoskit.analysis.analyse import Asked, analyse
-from chaoskit.analysis.result import Metrics, Result, Times
+from chaoskit.analysis.analyse import RunSpec, analyse
+from chaoskit.analysis.result import LatencySummary, Metrics, Result
 from chaoskit.records.model import Event, Read
 from chaoskit.spec.objectives import parse
 
@@ -51,25 +51,25 @@ def phase(result: Result, name: str) -> Metrics:
     return found.metrics
 
 
-def quantiles(times: Times) -> tuple[float | None, ...]:
+def quantiles(times: LatencySummary) -> tuple[float | None, ...]:
     """p50, p95, the maximum, in ms."""
     return times.p50_ms, times.p95_ms, times.max_ms
 
 
 def test_streams_are_counted_where_they_ended(result: Result) -> None:
-    """Interrupted streams count in the phase of their death, all others in that of their start."""
+    """Interrupted streams count in the phase of their interruption, all others in that of their start."""
     counts = {p.name: (p.metrics.started, p.metrics.complete, p.metrics.interrupted) for p in result.phases}
 
     assert counts == {"baseline": (3, 3, 0), "wifi": (2, 0, 2), "recovery": (2, 1, 0)}
     assert phase(result, "recovery").cancelled == 1
-    assert (result.whole.started, result.whole.complete, result.whole.interrupted) == (7, 4, 2)
-    assert result.whole.completions == {
+    assert (result.overall.started, result.overall.complete, result.overall.interrupted) == (7, 4, 2)
+    assert result.overall.completions == {
         "cancelled": 1, "complete": 4, "first_token_timeout": 1, "idle_timeout": 1,
     }  # fmt: skip
 
 
-def test_a_death_belongs_to_the_phase_it_died_in(tmp_path: Path) -> None:
-    """A stream that fell silent under a fault is the fault's, and one that fell silent after it is not."""
+def test_an_interruption_belongs_to_its_own_phase(tmp_path: Path) -> None:
+    """A stream that became silent under a fault counts for the fault, and one that did after it does not."""
     run = Made(plan()).phases()
     run.stream(9000, [9100, 9200], "idle_timeout", ended=14_200)
     run.stream(19_000, [19_100, 20_500], "reset", ended=21_000)
@@ -80,7 +80,7 @@ def test_a_death_belongs_to_the_phase_it_died_in(tmp_path: Path) -> None:
 
 
 def test_throughput_is_of_the_phases_own_time(tmp_path: Path) -> None:
-    """Tokens that come in the drain are in no phase's tokens per second."""
+    """Tokens that arrive in the drain are in no phase's tokens per second."""
     run = Made(plan()).phases()
     run.stream(29_900, [29_950, 29_990, 30_010, 30_050])
 
@@ -90,17 +90,18 @@ def test_throughput_is_of_the_phases_own_time(tmp_path: Path) -> None:
     assert phase(result, "recovery").gaps == 3
 
 
-def test_first_tokens_are_charged_to_the_fault_they_met(result: Result) -> None:
-    """The late first token of a stream that began in the baseline is wifi's, and so is the one that never came."""
+def test_first_tokens_are_charged_to_the_fault(result: Result) -> None:
+    """The late first token of a stream that began in the baseline counts for wifi, and so does one that never
+    arrived."""
     assert quantiles(phase(result, "baseline").ttft) == (100, 200, 200)
     assert quantiles(phase(result, "wifi").ttft) == (400, math.inf, math.inf)
     assert phase(result, "wifi").ttft.never == 1
     assert phase(result, "wifi").ttft.count == 3
-    assert phase(result, "wifi").ttft.small == ("p90", "p95", "p99")
+    assert phase(result, "wifi").ttft.reported_as_max == ("p90", "p95", "p99")
 
 
-def test_a_wait_of_our_own_ending_is_never_when_it_outlasted_all(result: Result) -> None:
-    """The stream that we cut off after 6 s is a first token that never came: no other had taken so long."""
+def test_a_cancelled_stream_with_the_longest_wait_is_never(result: Result) -> None:
+    """The stream that was cancelled after 6 s counts as never: no other waited as long."""
     assert quantiles(phase(result, "recovery").ttft) == (100, math.inf, math.inf)
 
 
@@ -118,7 +119,7 @@ def test_gaps_and_stalls(result: Result) -> None:
     assert quantiles(wifi.max_gap) == (20, 5000, 5000)
 
 
-def test_a_readers_waits(result: Result) -> None:
+def test_the_stall_ratio_of_a_reader(result: Result) -> None:
     """Of 420 ms of streaming in the baseline a reader at 20 tokens/s waits 210 ms; in wifi for all but 80 ms."""
     # stream 1: read from 2200, 2250, 2300 until 2350; the next token comes at 2560
     assert phase(result, "baseline").stall_ratio.value == pytest.approx(210 / 420)
@@ -127,18 +128,18 @@ def test_a_readers_waits(result: Result) -> None:
 
 
 def test_rates_of_streams(result: Result) -> None:
-    """Interruptions over streams that were not cut off by us; goodput and tokens per second of the phase."""
+    """Interruptions over streams that were not cancelled; goodput and tokens per second of the phase."""
     assert phase(result, "wifi").interruption_rate.value == 1
     assert phase(result, "recovery").interruption_rate.value == 0
-    assert result.whole.interruption_rate.value == pytest.approx(2 / 6)
+    assert result.overall.interruption_rate.value == pytest.approx(2 / 6)
     assert phase(result, "baseline").goodput.value == pytest.approx(3 / 10)
     assert phase(result, "baseline").throughput.value == pytest.approx(8 / 10)
     assert phase(result, "wifi").tokens == 6
     assert phase(result, "wifi").throughput.value == pytest.approx(6 / 10)
 
 
-def test_goodput_asks_each_request_what_the_objectives_mean_for_it(tmp_path: Path) -> None:
-    """A request that misses a bound of its own is not good; one for another phase or a ratio says nothing."""
+def test_goodput_applies_the_objectives_to_each_request(tmp_path: Path) -> None:
+    """A request that misses a bound is not good; an objective for another phase or of a ratio does not apply."""
     asked = ["ttft_p95 < 150ms during baseline", "ttft_p95 < 3x baseline"]
 
     result = analyse(made(objectives=asked).write(tmp_path / "run"))
@@ -153,7 +154,7 @@ def test_goodput_asks_each_request_what_the_objectives_mean_for_it(tmp_path: Pat
 
 
 def test_delivered_tokens(tmp_path: Path) -> None:
-    """Of what the server meant to send, and of what was asked where it never saw the request."""
+    """Of what the server meant to send, and of the requested number where it never saw the request."""
     run = made()
     run.served(3, intended=5, sent=5)
 
@@ -163,8 +164,8 @@ def test_delivered_tokens(tmp_path: Path) -> None:
     assert phase(result, "baseline").delivered_fraction.value == pytest.approx(12 / 15)
 
 
-def test_gaps_within_a_read_are_told_apart(tmp_path: Path) -> None:
-    """Tokens that came with one read are gaps of 0 in the one summary and none in the other."""
+def test_coalesced_gaps_are_summarized_separately(tmp_path: Path) -> None:
+    """Tokens of one read are gaps of 0 in one summary and left out of the other."""
     run = made()
     number = run.stream(5000, [5100], ended=5200)
     run.records.append(Read(number, 1, ns(5180), ns(5180), 9, (Event("content"), Event("content"))))
@@ -175,19 +176,19 @@ def test_gaps_within_a_read_are_told_apart(tmp_path: Path) -> None:
     assert (baseline.itl.count, baseline.itl_uncoalesced.count) == (8, 7)
 
 
-def test_a_death_is_blamed_with_what_the_server_wrote_down(tmp_path: Path) -> None:
-    """The server's own record says that it went on sending to the stream that died."""
+def test_the_servers_records_attribute_an_interruption(tmp_path: Path) -> None:
+    """The server's record shows that it kept sending to the interrupted stream."""
     run = made()
     run.served(3, intended=5, sent=5)
 
     wifi = analyse(run.write(tmp_path / "run")).phase("wifi")
 
     assert wifi is not None
-    assert (wifi.blame.network_ms, wifi.blame.unknown_ms) == (4800, 0)
+    assert (wifi.stall_attribution.network_ms, wifi.stall_attribution.unknown_ms) == (4800, 0)
 
 
-def test_failures_are_told_with_their_streams(result: Result) -> None:
-    """Each way of dying with its detail, its count and its first streams."""
+def test_failures_are_listed_with_their_streams(result: Result) -> None:
+    """Each kind of interruption with its detail, its count and its first streams."""
     told = [(f.completion, f.detail, f.count, f.streams) for f in phase(result, "wifi").failures]
 
     assert told == [
@@ -196,8 +197,8 @@ def test_failures_are_told_with_their_streams(result: Result) -> None:
     ]
 
 
-def test_the_course_of_a_phase(result: Result) -> None:
-    """Buckets hold first tokens where they were asked for, deaths and stalls where they happened."""
+def test_the_buckets_of_a_phase(result: Result) -> None:
+    """Buckets hold first tokens at their request's time, interruptions and stalls at their own."""
     wifi = result.phase("wifi")
     assert wifi is not None
 
@@ -209,7 +210,7 @@ def test_the_course_of_a_phase(result: Result) -> None:
 
 
 def test_rounds_are_pooled_and_warm_up_is_left_out(tmp_path: Path) -> None:
-    """Phases of one name count together; the warm-up has its own numbers and no part in the whole run's."""
+    """Phases of one name count together; the warm-up has its own metrics and is not in the whole run's."""
     course = "[{warm-up: 1s}, {baseline: 1s}, {wifi: 1s}, {baseline: 1s}]"
     run = Made(plan(timeline=course)).phases()
     for at in (100, 1100, 3100):
@@ -219,7 +220,7 @@ def test_rounds_are_pooled_and_warm_up_is_left_out(tmp_path: Path) -> None:
 
     assert phase(result, "baseline").started == 2
     assert phase(result, "warm-up").started == 1
-    assert result.whole.started == 2
+    assert result.overall.started == 2
     baseline = result.phase("baseline")
     assert baseline is not None
     assert baseline.seconds == pytest.approx(2)
@@ -227,14 +228,14 @@ def test_rounds_are_pooled_and_warm_up_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_probe_without_a_plan_is_one_phase(tmp_path: Path) -> None:
-    """Records alone give a result with one phase, and objectives that are given beside it."""
+    """Records alone give a result with one phase, with the given objectives."""
     run = Made(plan=None, outcome=None)
     for index in range(100):
         run.stream(100 * index, [100 * index + 80, 100 * index + 100])
 
-    result = analyse(run.write(tmp_path / "run"), Asked(objectives=(parse("ttft_p95 < 100ms"),), name="mine"))
+    result = analyse(run.write(tmp_path / "run"), RunSpec(objectives=(parse("ttft_p95 < 100ms"),), name="mine"))
 
     assert (result.name, [p.name for p in result.phases], result.comparisons) == ("mine", ["run"], ())
     assert phase(result, "run").ttft.p50_ms == 80
     assert phase(result, "run").goodput.value == pytest.approx(100 / 10)
-    assert (result.outcome.how, result.outcome.found, result.exit_code) == ("finished", "met", 0)
+    assert (result.outcome.status, result.outcome.verdict, result.exit_code) == ("finished", "met", 0)

@@ -1,4 +1,4 @@
-"""`result.json`: all of it, and nothing that JSON does not have."""
+"""`result.json`: complete, and valid JSON."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from made_runs import Made, plan
 from pydantic import ValidationError
 
 from chaoskit.analysis.analyse import analyse
-from chaoskit.analysis.result import Estimated, Outcome, Result
+from chaoskit.analysis.result import IntervalEstimate, Outcome, Result
 
 
 def made(tmp_path: Path, **outcome: str) -> Result:
-    """The result of a run in which all first tokens of wifi never came."""
+    """The result of a run in which no first token of wifi arrived."""
     run = Made(plan(["ttft_p95 < 800ms during wifi"]), outcome=dict(outcome) or None).phases().many(0, 9000, 100)
     for index in range(30):
         run.stream(11_000 + index, [], "reset", ended=11_500)
@@ -23,12 +23,12 @@ def made(tmp_path: Path, **outcome: str) -> Result:
 
 
 def refuse(word: str) -> None:
-    """For json: words that are no JSON."""
+    """For json: constants that are not JSON."""
     raise AssertionError(word)
 
 
-def test_a_result_survives_its_file(tmp_path: Path) -> None:
-    """What was written is read back equal but for where it lay, and the file has neither NaN nor Infinity."""
+def test_a_result_is_read_back_equal(tmp_path: Path) -> None:
+    """It is read back equal but for its path, and the file has neither NaN nor Infinity."""
     result = made(tmp_path, how="finished")
     text = result.model_dump_json()
 
@@ -37,20 +37,20 @@ def test_a_result_survives_its_file(tmp_path: Path) -> None:
 
 
 def test_never_is_a_word(tmp_path: Path) -> None:
-    """A first token that never came is the word never in JSON, and infinity in memory."""
+    """A first token that never arrived is the word never in JSON, and infinity in memory."""
     result = made(tmp_path, how="finished")
     raw = json.loads(result.model_dump_json())
 
     wifi = next(phase for phase in raw["phases"] if phase["name"] == "wifi")
     assert wifi["metrics"]["ttft"]["p50_ms"] == "never"
     assert result.phases[1].metrics.ttft.p50_ms == math.inf
-    assert Estimated(value=-math.inf).model_dump_json().startswith('{"value":"-never"')
+    assert IntervalEstimate(value=-math.inf).model_dump_json().startswith('{"value":"-never"')
 
 
 def test_nan_is_refused() -> None:
     """A missing value is null with a reason; NaN never becomes a result."""
     with pytest.raises(ValidationError, match="never NaN"):
-        Estimated(value=math.nan)
+        IntervalEstimate(value=math.nan)
 
 
 @pytest.mark.parametrize(
@@ -68,16 +68,16 @@ def test_nan_is_refused() -> None:
     ],
 )
 def test_exit_codes(tmp_path: Path, how: str, detail: str, found: str, code: int) -> None:
-    """How it went decides before what it found."""
-    outcome = Outcome(how=how, detail=detail, found=found, reason="")  # type: ignore[arg-type]
+    """The status decides before the verdict."""
+    outcome = Outcome(status=how, detail=detail, verdict=found, reason="")  # type: ignore[arg-type]
 
     assert made(tmp_path, how="finished").model_copy(update={"outcome": outcome}).exit_code == code
 
 
-def test_a_run_that_left_no_outcome_was_killed(tmp_path: Path) -> None:
-    """Without the conductor's last word the run was interrupted, and what it saw is still there."""
+def test_a_run_without_an_outcome_was_killed(tmp_path: Path) -> None:
+    """Without an outcome the run was interrupted, and its records are still analysed."""
     result = made(tmp_path)
 
-    assert (result.outcome.how, result.exit_code) == ("interrupted", 130)
+    assert (result.outcome.status, result.exit_code) == ("interrupted", 130)
     assert "killed" in result.outcome.detail
-    assert result.whole.started == 120
+    assert result.overall.started == 120

@@ -1,4 +1,4 @@
-"""The variants of a matrix, from the records in one folder alone."""
+"""The results of a matrix's variants, from one folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from made_runs import Made, plan
 
-from chaoskit.analysis.matrix import MatrixResult, Row, gather, is_of_a_matrix, worst
+from chaoskit.analysis.matrix import MatrixResult, VariantResult, is_matrix_run, load_matrix, worst_exit_code
 from chaoskit.errors import SpecError
 
 FILE = """\
@@ -37,34 +37,34 @@ def folder(tmp_path: Path, count: int = 3) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> MatrixResult:
-    """What three variants found, all of which went well."""
-    return gather(folder(tmp_path_factory.mktemp("whole")))
+    """The results of three variants, all of which finished."""
+    return load_matrix(folder(tmp_path_factory.mktemp("whole")))
 
 
-def ended(row: Row, how: str | None) -> Row:
-    """The same variant, had it gone like this; None: not run."""
+def with_status(row: VariantResult, how: str | None) -> VariantResult:
+    """The same variant with this status; None: not run."""
     if how is None or row.result is None:
-        return row.model_copy(update={"result": None, "is_new": True})
+        return row.model_copy(update={"result": None, "is_not_run": True})
     went, found = ("finished", how) if how in ("none", "broken") else (how, "none")
     detail = "SIGTERM" if how == "interrupted" else ""
-    outcome = row.result.outcome.model_copy(update={"how": went, "detail": detail, "found": found})
+    outcome = row.result.outcome.model_copy(update={"status": went, "detail": detail, "verdict": found})
     return row.model_copy(update={"result": row.result.model_copy(update={"outcome": outcome})})
 
 
-def test_every_variant_is_a_row_with_what_it_has_of_each_axis(tmp_path: Path) -> None:
-    """In the matrix's order, with its result; nothing else in the folder is looked at."""
+def test_every_variant_has_its_values_and_result(tmp_path: Path) -> None:
+    """In the matrix's order; other files in the folder are ignored."""
     run = folder(tmp_path)
     (run / "prompt-size=1kB").mkdir()
 
-    found = gather(run)
+    found = load_matrix(run)
 
-    assert is_of_a_matrix(run)
-    assert not is_of_a_matrix(run / NAMES[0])
+    assert is_matrix_run(run)
+    assert not is_matrix_run(run / NAMES[0])
     assert (found.name, found.question, found.axes) == ("sizes", "Which sizes?", ("prompt-size",))
     assert [(row.name, row.values) for row in found.variants] == list(
         zip(NAMES, [("200B",), ("4kB",), ("64kB",)], strict=True)
     )
-    assert all(row.result and row.result.outcome.how == "finished" for row in found.variants)
+    assert all(row.result and row.result.outcome.status == "finished" for row in found.variants)
     assert MatrixResult.model_validate_json(found.model_dump_json()) == found.model_copy(
         update={
             "run": "",
@@ -76,17 +76,17 @@ def test_every_variant_is_a_row_with_what_it_has_of_each_axis(tmp_path: Path) ->
     )
 
 
-def test_what_is_missing_or_damaged_is_a_row_all_the_same(tmp_path: Path) -> None:
-    """A variant that was not run says so, one whose records make no sense says why, and the rest is there."""
+def test_a_missing_or_damaged_variant_is_listed(tmp_path: Path) -> None:
+    """A variant that was not run says so, one whose records are invalid says why, and the rest is there."""
     run = folder(tmp_path, 2)
     (run / NAMES[0] / "plan.json").write_text('{"schema_version": 99}')
 
-    damaged, whole, new = gather(run).variants
+    damaged, whole, new = load_matrix(run).variants
 
     assert damaged.result is None
-    assert "schema version 99, this chaoskit reads 2" in damaged.missing
+    assert "schema version 99, this chaoskit reads 2" in damaged.error
     assert whole.result is not None
-    assert (new.result, new.is_new) == (None, True)
+    assert (new.result, new.is_not_run) == (None, True)
 
 
 @pytest.mark.parametrize(
@@ -109,26 +109,27 @@ def test_what_is_missing_or_damaged_is_a_row_all_the_same(tmp_path: Path) -> Non
 def test_the_exit_code_is_that_of_the_worst(
     whole: MatrixResult, hows: tuple[str | None, ...], together: tuple[str, str], code: int
 ) -> None:
-    """Not put back, crashed, interrupted, refused, broken, undecided, in this order; what was not run is undecided."""
-    rows = tuple(ended(row, how) for row, how in zip(whole.variants, hows, strict=True))
+    """Not restored, crashed, interrupted, refused, broken, undecided, in this order; a variant that was not run is
+    undecided."""
+    rows = tuple(with_status(row, how) for row, how in zip(whole.variants, hows, strict=True))
 
-    found = whole.model_copy(update={"variants": rows, "how": together[0], "detail": together[1]})
+    found = whole.model_copy(update={"variants": rows, "status": together[0], "detail": together[1]})
 
     assert found.exit_code == code
 
 
 def test_of_two_exit_codes_the_worse_one_counts() -> None:
-    """Whatever the order, and nothing is 0."""
+    """In any order, and no code is 0."""
     order = (4, 70, 143, 130, 3, 1, 5, 0)
 
     for one, other in product(order, repeat=2):
-        assert worst([one, other]) == order[min(order.index(one), order.index(other))]
-    assert worst([]) == 0
+        assert worst_exit_code([one, other]) == order[min(order.index(one), order.index(other))]
+    assert worst_exit_code([]) == 0
 
 
-def test_a_folder_of_something_else_is_a_mistake_of_the_options(tmp_path: Path) -> None:
+def test_another_folder_is_refused(tmp_path: Path) -> None:
     """An experiment without a matrix and without a plan is no run."""
     (tmp_path / "experiment.yaml").write_text(FILE.partition("matrix")[0])
 
     with pytest.raises(SpecError, match=r"is no run directory: it has no plan\.json"):
-        gather(tmp_path)
+        load_matrix(tmp_path)

@@ -71,7 +71,7 @@ def test_plan_shows_the_first_variant_and_names_them_all(file: Path) -> None:
 
     assert "delay 10ms" in told.stdout
     assert "The variants (4, one after the other, 120s in all)" in told.stdout
-    assert f"  {FIRST}  the one above\n" in told.stdout
+    assert f"  {FIRST}  the plan above\n" in told.stdout
     assert f"  {LAST}\n" in told.stdout
     assert "--variant prompt-size=200B,delay=20ms\n" in told.stdout
 
@@ -82,7 +82,7 @@ def test_plan_shows_any_variant(file: Path) -> None:
 
     assert "64kB prompts" in " ".join(told.stdout.split())
     assert "delay 20ms" in told.stdout
-    assert f"  {LAST}  the one above\n" in told.stdout
+    assert f"  {LAST}  the plan above\n" in told.stdout
     assert f"did you mean {LAST}?" in str(wrong.exception)
 
 
@@ -91,7 +91,7 @@ def test_a_plan_as_json_stays_json(file: Path) -> None:
     told = chaoskit("plan", file, "--json")
 
     assert json.loads(told.stdout)["workload"]["prompt_size"] == 200
-    assert f"{FIRST}  the one above" in told.stderr
+    assert f"{FIRST}  the plan above" in told.stderr
 
 
 def test_exec_wants_one_of_them(file: Path) -> None:
@@ -140,6 +140,6 @@ def test_report_shows_a_whole_matrix(file: Path, tmp_path: Path) -> None:
 
     found = MatrixResult.model_validate_json(told.stdout)
     assert shown.exit_code == told.exit_code == found.exit_code == 130  # nobody wrote down how it ended
-    assert [row.is_new for row in found.variants] == [False, True, True, False]
+    assert [row.is_not_run for row in found.variants] == [False, True, True, False]
     assert "of 4 variants 1 broken, 2 not run, 1 met" in shown.stdout
     assert chaoskit("report", run / FIRST).exit_code == 1

@@ -287,5 +287,5 @@ def test_a_conductor_that_cannot_even_begin_is_a_crash(
 
     assert code == 70
     assert analyse_and_write(run).exit_code == 70
-    assert analyse_and_write(run).outcome.how == "crashed"
+    assert analyse_and_write(run).outcome.status == "crashed"
     assert "a mistake in chaoskit ended the run" in capfd.readouterr().err

@@ -87,7 +87,7 @@ def test_a_redirect_is_a_result(tmp_path: Path) -> None:
     with answering(lambda sock: sock.sendall(told)) as url:
         done = probe(url, "--requests", "3", "--json", "--out", str(tmp_path / "run"))
 
-    (failure,) = json.loads(done.stdout)["chaoskit"]["whole"]["failures"]
+    (failure,) = json.loads(done.stdout)["chaoskit"]["overall"]["failures"]
     assert (failure["completion"], failure["count"]) == ("http_error", 3)
     assert failure["detail"] == "302, not followed to localhost:8080/login"
     assert len(read(tmp_path / "run", Request)) == 3
@@ -103,7 +103,7 @@ def test_a_probe_takes_no_longer_than_it_may() -> None:
 
     result = json.loads(done.stdout)["chaoskit"]
     assert took < 10
-    assert result["whole"]["completions"] == {"cancelled": 1}
+    assert result["overall"]["completions"] == {"cancelled": 1}
     assert result["outcome"]["reason"] == "stopped after 1s, before all requests had ended"
     assert done.returncode == 5
 
@@ -115,7 +115,7 @@ def test_bounds_are_options() -> None:
         many = probe(url, "--max-events", "3", "--json")
     wrong = [probe("http://127.0.0.1:9", option, "5") for option in ("--stream-timeout", "--max-time", "--max-body")]
 
-    ends = [json.loads(done.stdout)["chaoskit"]["whole"]["completions"] for done in (slow, many)]
+    ends = [json.loads(done.stdout)["chaoskit"]["overall"]["completions"] for done in (slow, many)]
     assert ends == [{"stream_timeout": 1}, {"too_large": 1}]
     assert [done.returncode for done in wrong] == [2, 2, 2]
     for done, option in zip(wrong, ("--stream-timeout", "--max-time", "--max-body"), strict=True):

@@ -239,7 +239,7 @@ def test_a_lease(tmp_path: Path) -> None:
         assert code == 0
         check(texts)
     assert r"\x1b[31mEVIL" in "".join(shown[1][0].split())
-    assert json.loads(told[1][0])["leases"][0]["by"] == EVIL
+    assert json.loads(told[1][0])["leases"][0]["user"] == EVIL
 
 
 HOLDER = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1].replace('@', chr(0))); s.listen(); "

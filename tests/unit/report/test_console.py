@@ -1,4 +1,4 @@
-"""What a tired person reads after a run."""
+"""A result on a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from made_runs import Made, plan
 from rich.console import Console
 
 from chaoskit.analysis.analyse import analyse
-from chaoskit.analysis.result import Achievement, Evidence, PathMtu, Result, Unit, What
+from chaoskit.analysis.result import Evidence, FidelityCheck, FidelityKind, PathMtu, Result, Unit
 from chaoskit.report.console import render
 from chaoskit.report.screen import Screen
 from chaoskit.terminal import SafeStream
@@ -28,7 +28,7 @@ MANY = {
 
 
 def made(**options: object) -> Made:
-    """A run with a slow wifi, a stall, and streams that died there."""
+    """A run with a slow wifi, a stall, and streams that were interrupted there."""
     run = Made(plan(OBJECTIVES, **options)).phases(settling=2)  # type: ignore[arg-type]
     run.many(0, 9500, 50).many(10_000, 19_500, 50, ttft=180, pace=30).many(20_500, 29_500, 50)
     run.stream(15_000, [15_180, 15_500], "reset", ended=16_000, detail="Connection reset by peer")
@@ -43,7 +43,7 @@ def result(tmp_path: Path) -> Result:
 
 
 def shown(result: Result, width: int = 80, encoding: str = "utf-8") -> list[str]:
-    """The lines on a screen so wide."""
+    """The lines on a screen of this width."""
     raw = io.BytesIO()
     file = SafeStream(raw, encoding, newline="\n")
     render(result, Screen(file, width))
@@ -55,13 +55,13 @@ def row(lines: list[str], label: str) -> list[str]:
     return next(line for line in lines if line.startswith(label)).removeprefix(label).split()
 
 
-def test_full_segments_have_a_sentence_and_a_doubt(result: Result) -> None:
-    """What became of them stands under its phase's name, and below it why it is not for sure."""
+def test_path_mtu_findings_have_a_sentence_and_a_caveat(result: Result) -> None:
+    """The sentence stands beside the phase's name, and below it what limits the confidence."""
     found = PathMtu(
         kind="black-hole",
         direction="up",
         streams=5,
-        of=6,
+        of_streams=6,
         segment=1448,
         path_mtu=1500,
         confidence="likely",
@@ -72,49 +72,49 @@ def test_full_segments_have_a_sentence_and_a_doubt(result: Result) -> None:
     phases = [phase.model_copy(update={"path_mtu": (found,) * (phase.name == "wifi")}) for phase in result.phases]
 
     lines = shown(result.model_copy(update={"phases": tuple(phases)}))
-    start = lines.index("Full segments")
+    start = lines.index("Path MTU")
 
     assert lines[start + 1 : start + 4] == ["  wifi  up: black hole for full segments", "        likely: a doubt", ""]
-    assert "Full segments" not in shown(result)
+    assert "Path MTU" not in shown(result)
 
 
-def test_sizes_are_told_in_words(result: Result) -> None:
-    """Each below what was asked of its place, what has no place of its own at the end of its phase."""
+def test_size_checks_are_below_their_settings(result: Result) -> None:
+    """Each check is below the settings of its place, those without a place at the end of the phase."""
 
-    def seen(what: What, place: str, unit: Unit, hit: float | None, of: int, **more: Any) -> Achievement:
-        told: dict[str, Any] = {"asked": None, "tolerance": 0, "verdict": "achieved", "remark": ""}
+    def seen(what: FidelityKind, place: str, unit: Unit, hit: float | None, of: int, **more: Any) -> FidelityCheck:
+        told: dict[str, Any] = {"requested": None, "tolerance": 0, "verdict": "achieved", "remark": ""}
         evidence = Evidence(file="hops.jsonl", count=1)
-        return Achievement(
-            phase="wifi", what=what, where=place, unit=unit, achieved=hit, samples=of, evidence=evidence, **told | more
+        return FidelityCheck(
+            phase="wifi", kind=what, where=place, unit=unit, measured=hit, samples=of, evidence=evidence, **told | more
         )
 
     asked = ("a up: delay 1ms", "a up: longer than 1400: lost", "b: lost", "c: mss at most 1340")
-    phases = [phase.model_copy(update={"asked": asked * (phase.name == "wifi")}) for phase in result.phases]
+    phases = [phase.model_copy(update={"settings": asked * (phase.name == "wifi")}) for phase in result.phases]
     fidelity = (
-        seen("too-long", "a up", "count", 0, 40, verdict="nothing-to-hit", remark="none was"),
-        seen("too-long", "the router", "count", 9, 3009),
-        seen("untold", "b", "count", 9, 9),
-        seen("told", "the router", "count", None, 0, verdict="too-few-packets-to-tell"),
-        seen("segment", "c", "bytes", 1340, 12, asked=1340),
+        seen("oversized", "a up", "count", 0, 40, verdict="not-exercised", remark="none was"),
+        seen("oversized", "the router", "count", 9, 3009),
+        seen("icmp-lost", "b", "count", 9, 9),
+        seen("icmp-sent", "the router", "count", None, 0, verdict="too-few-packets"),
+        seen("mss", "c", "bytes", 1340, 12, requested=1340),
     )
     lines = shown(result.model_copy(update={"phases": tuple(phases), "fidelity": fidelity}))
-    start = lines.index("Faults, as asked and as achieved")
+    start = lines.index("Faults, requested and measured")
 
     assert [line.strip() for line in lines[start + 1 : start + 10]] == [
         "wifi  a up: delay 1ms",
         "a up: longer than 1400: lost",
-        "too long    0 of 40 packets: nothing to hit (none was)",
+        "oversized   0 of 40 packets: not exercised (none was)",
         "b: lost",
-        "untold      9 of 9 signals: achieved",
+        "ICMP lost   9 of 9 ICMP errors: achieved",
         "c: mss at most 1340",
-        "segment     asked 1340 bytes at most, was 1340 bytes of 12 connections:",
-        "achieved",
-        "too long    9 of 3009 packets: achieved",
+        "MSS         requested at most 1340 bytes, measured 1340 bytes on 12",
+        "connections: achieved",
+        "oversized   9 of 3009 packets: achieved",
     ]
-    assert lines[start + 10].split() == ["told", "nothing", "seen:", "too", "few", "packets", "to", "tell"]
+    assert lines[start + 10].split() == ["ICMP", "sent", "not", "measured:", "too", "few", "packets"]
 
 
-def test_the_reference_stands_beside_what_is_compared(result: Result) -> None:
+def test_the_reference_is_beside_the_other_phases(result: Result) -> None:
     """One table: the baseline, then each phase with its value, its difference and its ratio."""
     lines = shown(result)
 
@@ -139,8 +139,8 @@ def test_the_reference_stands_beside_what_is_compared(result: Result) -> None:
     assert row(lines, "streams") == ["190", "191", "180"]
 
 
-def test_what_may_be_chance_is_marked_and_so_are_maxima(result: Result) -> None:
-    """One dead stream in 191 may be chance and says so; a p99 of fewer than 100 values is a maximum and says so."""
+def test_changes_that_may_be_chance_and_maxima_are_marked(result: Result) -> None:
+    """One interrupted stream in 191 may be chance; a p99 of fewer than 100 values is a maximum."""
     lines = shown(result)
 
     assert "≈+0.52 %" in " ".join(row(lines, "interrupted"))
@@ -149,15 +149,15 @@ def test_what_may_be_chance_is_marked_and_so_are_maxima(result: Result) -> None:
 
 
 def test_the_last_line_is_the_verdict(result: Result) -> None:
-    """What was found stands above the next prompt, the records just before it."""
+    """The verdict stands above the next prompt, the run directory just before it."""
     lines = shown(result, 100)
 
     assert lines[-1] == "BROKEN   1 of 3 objectives, ttft_p95 < 150ms during wifi: 180 ms"
     assert lines[-2].startswith("records") or lines[-3].startswith("records")
 
 
-def test_every_objective_is_judged_with_its_numbers(result: Result) -> None:
-    """Judgement, value, interval, how many streams, and where the worst are."""
+def test_every_objective_has_its_numbers(result: Result) -> None:
+    """Verdict, value, interval, number of streams, and the worst streams."""
     text = " ".join(" ".join(shown(result)).split())
 
     assert "BROKEN ttft_p95 < 150ms during wifi 180 ms over 191 streams" in text
@@ -167,19 +167,19 @@ def test_every_objective_is_judged_with_its_numbers(result: Result) -> None:
     assert "worst: stream 560 in requests.jsonl" in text
 
 
-def test_whose_fault_and_what_was_asked(result: Result) -> None:
-    """Dead streams with their reasons, stalls with their culprits, faults as asked and as they were."""
+def test_failures_stalls_and_faults_are_shown(result: Result) -> None:
+    """Interrupted streams with their reasons, stalls with their causes, faults as requested and as measured."""
     text = " ".join(" ".join(shown(result)).split())
 
     assert "1 reset: Connection reset by peer (stream 560)" in text
-    assert "wifi 2 stalls; 420 ms beyond 200 ms: nobody knows 100 %" in text
+    assert "wifi 2 stalls; 420 ms beyond 200 ms: unknown 100 %" in text
     assert "client-router down: delay 30ms loss 10%" in text
-    assert "loss asked 10 %, was 10.1 % of 10000 packets: achieved" in text
-    assert "round trip asked +30 ms, was +30 ms of 9 handshakes: achieved" in text
+    assert "loss requested 10 %, measured 10.1 % of 10000 packets: achieved" in text
+    assert "round trip requested +30 ms, measured +30 ms of 9 handshakes: achieved" in text
 
 
-def test_the_course_marks_the_dead(result: Result) -> None:
-    """A sign for each half second of a phase, higher where it was slower, and a cross where a stream died."""
+def test_the_sparkline_marks_interruptions(result: Result) -> None:
+    """A character for each half second of a phase, higher where it was slower, and a cross at an interruption."""
     lines = shown(result)
     at = next(number for number, line in enumerate(lines) if line.startswith("TTFT over time"))
     baseline, wifi, dead = (line[12:] for line in lines[at + 1 : at + 4])
@@ -193,8 +193,8 @@ def test_the_course_marks_the_dead(result: Result) -> None:
 
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 200])
 @pytest.mark.parametrize("options", [{}, MANY], ids=["few", "many"])
-def test_no_line_is_too_long_and_no_number_torn(tmp_path: Path, width: int, options: dict[str, object]) -> None:
-    """On every width each line fits; from 40 columns on the table's numbers stand whole in their rows."""
+def test_no_line_is_too_long_and_no_number_is_split(tmp_path: Path, width: int, options: dict[str, object]) -> None:
+    """At every width each line fits; from 40 columns on the table's numbers are whole in their rows."""
     result = analyse(made(**options).write(tmp_path / "run"))
 
     lines = shown(result, width)
@@ -207,7 +207,7 @@ def test_no_line_is_too_long_and_no_number_torn(tmp_path: Path, width: int, opti
 
 
 def test_a_maximum_is_marked(tmp_path: Path) -> None:
-    """Where a percentile has too few values the maximum stands with a star, and the star is explained."""
+    """Where a percentile has too few values the maximum has an asterisk, and the asterisk is explained."""
     lines = shown(analyse(Made().phases().many(0, 2400, 50).write(tmp_path / "run")))
 
     assert row(lines, "TTFT p95")[:2] == ["100", "ms"]
@@ -216,7 +216,7 @@ def test_a_maximum_is_marked(tmp_path: Path) -> None:
 
 
 def test_colour_says_worse_or_better(tmp_path: Path) -> None:
-    """Red is worse and green is better, for goodput the other way round; chance has no colour."""
+    """Red is worse and green is better, for goodput the other way round; a change that may be chance has no colour."""
     run = Made().phases().many(0, 9500, 50).many(10_000, 14_500, 50, ttft=40).many(20_500, 29_500, 50)
     file = io.StringIO()
     render(
@@ -232,7 +232,7 @@ def test_colour_says_worse_or_better(tmp_path: Path) -> None:
 
 
 def test_many_phases_are_many_tables(tmp_path: Path) -> None:
-    """More than three phases beside the reference have a table each, with intervals where there is room."""
+    """More than three phases beside the reference have a table each, with intervals where the screen is wide enough."""
     result = analyse(made(**MANY).write(tmp_path / "run"))
 
     heads = [line.split() for line in shown(result, 300) if line.strip().startswith("baseline ") and "ratio" in line]
@@ -242,7 +242,7 @@ def test_many_phases_are_many_tables(tmp_path: Path) -> None:
 
 
 def test_a_probe_shows_its_percentiles(tmp_path: Path) -> None:
-    """A run with one phase has nothing to compare: percentiles side by side, and the counts."""
+    """A run with one phase has no comparison: percentiles side by side, and the counts."""
     run = Made(plan=None, outcome=None).many(0, 10_000, 100)
 
     lines = shown(analyse(run.write(tmp_path / "run")))
@@ -250,11 +250,11 @@ def test_a_probe_shows_its_percentiles(tmp_path: Path) -> None:
     assert row(lines, "run") == ["p50", "p90", "p95", "p99", "max", "mean"]
     assert row(lines, "TTFT") == ["100", "ms"] * 6
     assert any("100 streams, 100 complete, 0 interrupted" in line for line in lines)
-    assert lines[-1].startswith("MEASURED  no objective was asked")
+    assert lines[-1].startswith("MEASURED  no objectives are set")
 
 
-def test_what_a_server_said_moves_no_cursor(tmp_path: Path) -> None:
-    """Markup, escapes, controls and direction marks in a server's words come out as harmless text."""
+def test_text_of_a_server_is_escaped(tmp_path: Path) -> None:
+    """Markup, escapes, control and direction characters in a server's text are harmless."""
     evil = "[bold red]x[/] \x1b[2J\x1b]0;title\x07 \r\n \u202eabc \x9b31m \x00"
     run = made()
     run.stream(16_000, [], "error_event", ended=16_100, detail=evil)
@@ -265,8 +265,8 @@ def test_what_a_server_said_moves_no_cursor(tmp_path: Path) -> None:
     assert not set(text) & set("\x1b\x07\r\x00\x9b\u202e")
 
 
-def test_a_terminal_without_unicode_gets_plain_signs(result: Result) -> None:
-    """In ASCII everything is still said."""
+def test_a_terminal_without_unicode_gets_ascii(result: Result) -> None:
+    """In ASCII nothing is missing."""
     lines = shown(result, encoding="ascii")
 
     assert row(lines, "TTFT p50") == [
@@ -287,7 +287,7 @@ def test_a_terminal_without_unicode_gets_plain_signs(result: Result) -> None:
 
 
 def test_an_interrupted_run_says_so_first(tmp_path: Path) -> None:
-    """How it went stands before what it found, with the reason."""
+    """The status stands before the verdict, with the reason."""
     run = made()
     run.outcome = {"how": "dirty", "detail": "not put back: qdisc to-client"}
 
@@ -297,7 +297,7 @@ def test_an_interrupted_run_says_so_first(tmp_path: Path) -> None:
     assert "not put back: qdisc to-client" in lines[-1]
 
 
-def test_an_empty_run_is_shown_too(tmp_path: Path) -> None:
+def test_an_empty_run_is_shown(tmp_path: Path) -> None:
     """A run that was refused before its first phase has no table, and no traceback."""
     run = Made(plan(OBJECTIVES), outcome={"how": "refused", "detail": "netem is not in this kernel"})
 

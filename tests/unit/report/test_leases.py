@@ -1,4 +1,4 @@
-"""What status says of every lease there can be, and that what it prints can be fed back."""
+"""What `chaoskit status` shows of every lease, and that its JSON can be injected again."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from chaoskit.engine.journal import Journal, PendingRestore
 from chaoskit.engine.lease import Lease, Leases, Location, Process
 from chaoskit.errors import RefusedError
 from chaoskit.knobs import Change, Filter, Flow, Ifb, Knob, Netem
-from chaoskit.report.leases import LeaseStatus, StatusReport, as_json, folders, look, render, strays
+from chaoskit.report.leases import LeaseStatus, StatusReport, as_json, read_status, render, state_folders, unowned_knobs
 from chaoskit.spec.injection import Injection
 from chaoskit.spec.load import load_injection
-from chaoskit.topology.steering import Remote, TrafficSelector, clamp, drop_oversized
+from chaoskit.topology.steering import Remote, TrafficSelector, clamp
 
 HERE = Location("a machine", "a boot", "4026531992-1")
 NOW, SECOND = 10**12, 10**9
@@ -55,20 +55,20 @@ CHANGES: tuple[Change, ...] = (
 )
 
 
-def state(tmp_path: Path, *leases: Lease, is_pending: bool = True) -> Path:
+def state(tmp_path: Path, *leases: Lease, owes: bool = True) -> Path:
     """A state folder with these leases, each with its journal."""
     kept = Leases(tmp_path)
     for lease in leases:
         kept.begin(lease)
         with Journal.at(kept.folder(lease.id)) as journal:
-            for knob, setting in CHANGES if is_pending else ():
+            for knob, setting in CHANGES if owes else ():
                 journal.intend(knob, None, setting)
                 journal.done(knob)
     return tmp_path
 
 
 def shown(outlook: StatusReport, width: int = 100) -> str:
-    """What is on the screen, every line of it within the screen."""
+    """What is on the screen, every line of it within the width."""
     screen = io.StringIO()
     render(outlook, Console(file=screen, width=width, force_terminal=False))
     text = screen.getvalue()
@@ -78,37 +78,42 @@ def shown(outlook: StatusReport, width: int = 100) -> str:
 
 CASES = [
     ({}, True, "in force", "IN FORCE  42 s left  on eth0  lease 20261124T120730-4711"),
-    ({"deadline": NOW - 1}, True, "ending", "ENDING  0 s left"),
+    ({"ends": NOW - 1}, True, "ending", "ENDING  0 s left"),
     ({"watchdog": GONE}, True, "not restored", "its watchdog is dead: chaoskit restore 20261124T120730-4711"),
-    ({"watchdog": GONE}, False, "ended", "nothing is pending; to remove the lease: chaoskit restore 2026"),
-    ({"watchdog": None}, False, "beginning", "BEGINNING"),
+    ({"watchdog": GONE}, False, "ended", "nothing to restore; to delete the lease: chaoskit restore 2026"),
+    ({"watchdog": None}, False, "starting", "STARTING"),
     ({"watchdog": None, "owner": GONE}, True, "not restored", "NOT RESTORED"),
     ({"watchdog": None, "owner": None}, True, "not restored", "NOT RESTORED"),
-    ({"boot": "before"}, True, "of another boot", "what it set ended with that boot"),
-    ({"machine": "other"}, True, "of another machine", "OF ANOTHER MACHINE"),
-    ({"namespace": "1-1"}, True, "elsewhere", "in another network namespace; in force there"),
-    ({"namespace": "1-1", "watchdog": GONE}, True, "elsewhere", "its watchdog is dead: there, chaoskit restore"),
+    ({"boot": "before"}, True, "from another boot", "its changes ended with that boot"),
+    ({"machine": "other"}, True, "from another machine", "FROM ANOTHER MACHINE"),
+    ({"namespace": "1-1"}, True, "in another namespace", "in another network namespace; in force there"),
+    (
+        {"namespace": "1-1", "watchdog": GONE},
+        True,
+        "in another namespace",
+        "its watchdog is dead: there, chaoskit restore",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("change", "is_pending", "expected", "sentence"), CASES)
-def test_each_state_of_a_lease_is_told(
-    tmp_path: Path, change: dict[str, Any], is_pending: bool, expected: str, sentence: str
+@pytest.mark.parametrize(("change", "owes", "expected", "sentence"), CASES)
+def test_each_state_of_a_lease(
+    tmp_path: Path, change: dict[str, Any], owes: bool, expected: str, sentence: str
 ) -> None:
-    """Which processes live, what is pending and where it was made decide what is said of it, and what to type."""
-    places = [state(tmp_path, replace(LEASE, **change), is_pending=is_pending)]
+    """Living processes, changes to restore and the place of origin decide the state, and what to type."""
+    places = [state(tmp_path, replace(LEASE, **change), owes=owes)]
 
-    outlook = look(places, HERE, NOW)
+    outlook = read_status(places, HERE, NOW)
 
-    assert [each.state for each in outlook.standings] == [expected]
+    assert [each.state for each in outlook.leases] == [expected]
     assert sentence in shown(outlook)
     assert json.loads(as_json(outlook))["leases"][0]["state"] == expected
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_all_there_is_to_know_is_on_the_screen(tmp_path: Path, width: int) -> None:
-    """Whom it hits, which addresses these are, what it does now, since when, until when, by whom."""
-    text = shown(look([state(tmp_path, LEASE)], HERE, NOW), width)
+def test_everything_about_a_lease_is_on_the_screen(tmp_path: Path, width: int) -> None:
+    """The matched traffic, its addresses, the effects, since when, until when, by whom."""
+    text = shown(read_status([state(tmp_path, LEASE)], HERE, NOW), width)
 
     for words in (
         "api.example.com:443 (192.0.2.7/32)",
@@ -119,99 +124,96 @@ def test_all_there_is_to_know_is_on_the_screen(tmp_path: Path, width: int) -> No
         assert words in text
 
 
-def test_nothing_is_one_sentence(tmp_path: Path) -> None:
+def test_no_lease_is_one_sentence(tmp_path: Path) -> None:
     """A machine where nothing is in force says so, and its JSON has no leases."""
-    outlook = look([tmp_path], HERE, NOW)
+    outlook = read_status([tmp_path], HERE, NOW)
 
-    assert shown(outlook) == "Nothing of chaoskit's is in force here, and no restore is pending.\n"
+    assert shown(outlook) == "No chaoskit fault is in force here, and nothing is left to restore.\n"
     assert json.loads(as_json(outlook))["leases"] == []
 
 
-def test_what_is_printed_can_be_injected_again(tmp_path: Path) -> None:
+def test_the_json_can_be_injected_again(tmp_path: Path) -> None:
     """The JSON of one lease is read as the injection that it was made from."""
     path = tmp_path / "status.json"
 
-    path.write_text(as_json(look([state(tmp_path / "state", LEASE)], HERE, NOW)))
+    path.write_text(as_json(read_status([state(tmp_path / "state", LEASE)], HERE, NOW)))
 
     assert load_injection(path) == Injection.model_validate(WORDS)
 
 
-def test_one_lease_can_be_asked_for(tmp_path: Path) -> None:
-    """By its id; and one that is not there is refused with what to type."""
+def test_a_single_lease_can_be_selected(tmp_path: Path) -> None:
+    """By its id; a missing one is refused with what to type."""
     places = [state(tmp_path, LEASE, replace(LEASE, id="another"))]
 
-    assert [each.lease.id for each in look(places, HERE, NOW, "another").standings] == ["another"]
+    assert [each.lease.id for each in read_status(places, HERE, NOW, "another").leases] == ["another"]
     with pytest.raises(RefusedError, match="there is no lease third: chaoskit status shows all"):
-        look(places, HERE, NOW, "third")
+        read_status(places, HERE, NOW, "third")
 
 
-def test_a_run_is_told_by_its_filters(tmp_path: Path) -> None:
-    """What no inject can repeat shows what it hits by its journal, and has no injection to feed back."""
-    outlook = look([state(tmp_path, replace(LEASE, injection={"experiment": "loss"}))], HERE, NOW)
+def test_a_run_is_described_by_its_filters(tmp_path: Path) -> None:
+    """The matched traffic of a lease without an injection is read from its journal."""
+    outlook = read_status([state(tmp_path, replace(LEASE, injection={"experiment": "loss"}))], HERE, NOW)
 
     assert "192.0.2.7/32 at port 443" in shown(outlook)
     assert json.loads(as_json(outlook))["leases"][0]["injection"] is None
 
 
-def test_a_clamp_is_told_and_can_be_injected_again(tmp_path: Path) -> None:
-    """Whom it hits, by the addresses that the name stood for; how long segments may be: as the journal has it, and
-    before that as was asked; and its words once more."""
+def test_a_clamp_is_shown_and_can_be_injected_again(tmp_path: Path) -> None:
+    """The matched traffic with the addresses of its names; the MSS: from the journal, and before that as requested."""
     words = {"to": WORDS["to"], "mss-clamp": 1360, "for": "60s"}
     lease = replace(LEASE, injection=words)
-    places = [state(tmp_path / "state", lease, is_pending=False)]
-    asked = shown(look(places, HERE, NOW))
+    places = [state(tmp_path / "state", lease, owes=False)]
+    asked = shown(read_status(places, HERE, NOW))
     with Journal.at(Leases(places[0]).folder(lease.id)) as journal:
         for knob, setting in clamp("eth0", TrafficSelector((Remote("192.0.2.7/32", 443),)), 1300):
             journal.intend(knob, None, setting)
             journal.done(knob)
 
-    outlook = look(places, HERE, NOW)
+    outlook = read_status(places, HERE, NOW)
 
     assert "both   TCP handshakes: mss at most 1360" in asked
     assert "both   TCP handshakes: mss at most 1300" in shown(outlook)
-    assert "hits   api.example.com:443 (192.0.2.7/32)" in shown(outlook)
+    assert "match  api.example.com:443 (192.0.2.7/32)" in shown(outlook)
     path = tmp_path / "status.json"
     path.write_text(as_json(outlook))
     assert load_injection(path) == Injection.model_validate(words)
 
 
-def test_what_is_lost_for_its_size_is_told(tmp_path: Path) -> None:
-    """Beside what the direction does besides: as the journal has it, and before that as was asked."""
+def test_size_drops_are_shown(tmp_path: Path) -> None:
+    """Beside the other effects of the direction: from the journal, and before that as requested."""
     words = {"to": WORDS["to"], "up": "delay 10ms", "size-drop-up": 1400, "size-drop-down": 1300, "for": "60s"}
     lease = replace(LEASE, injection=words)
-    places = [state(tmp_path / "state", lease, is_pending=False)]
-    asked = shown(look(places, HERE, NOW))
+    places = [state(tmp_path / "state", lease, owes=False)]
+    asked = shown(read_status(places, HERE, NOW))
     with Journal.at(Leases(places[0]).folder(lease.id)) as journal:
-        for knob, setting in drop_oversized(
-            "eth0", TrafficSelector((Remote("192.0.2.7/32", 443),)), ("up",), 1350, "flower"
-        ):
+        for knob, setting in cut("eth0", TrafficSelector((Remote("192.0.2.7/32", 443),)), ("up",), 1350, "flower"):
             journal.intend(knob, None, setting)
             journal.done(knob)
 
-    told = json.loads(as_json(look(places, HERE, NOW)))["leases"][0]["does"]
+    told = json.loads(as_json(read_status(places, HERE, NOW)))["leases"][0]["effects"]
 
-    assert "down   longer than 1300 bytes: lost" in asked
-    assert "up     delay 10ms; longer than 1400 bytes: lost" in asked
-    assert told["up"] == "delay 10ms; longer than 1350 bytes: lost"
+    assert "down   longer than 1300 bytes: dropped" in asked
+    assert "up     delay 10ms; longer than 1400 bytes: dropped" in asked
+    assert told["up"] == "delay 10ms; longer than 1350 bytes: dropped"
 
 
-def test_a_lease_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_an_unreadable_lease_is_shown(tmp_path: Path) -> None:
     """A torn lease is a sentence, and hides no other."""
     state(tmp_path, LEASE)
     torn = tmp_path / "leases" / "torn"
     torn.mkdir()
     (torn / "lease.json").write_text('{"id": "to')
 
-    text = shown(look([tmp_path], HERE, NOW), 300)
+    text = shown(read_status([tmp_path], HERE, NOW), 300)
 
     assert "IN FORCE" in text
-    assert "is incomplete or was edited: chaoskit restore torn" in text
+    assert "is torn or was edited: chaoskit restore torn" in text
 
 
-def test_what_others_wrote_cannot_move_the_cursor(tmp_path: Path) -> None:
-    """Escapes and markup in a command or a name are shown, not obeyed; the JSON stays readable."""
+def test_text_of_others_is_escaped(tmp_path: Path) -> None:
+    """Escapes and markup in a command or a name are harmless; the JSON stays readable."""
     words = "inject '\x1b[2J[bold]\x7f\udce9\U0001f600'"
-    outlook = look([state(tmp_path, replace(LEASE, command=words, user="[red]a"))], HERE, NOW)
+    outlook = read_status([state(tmp_path, replace(LEASE, command=words, by="[red]a"))], HERE, NOW)
     path = tmp_path / "status.json"
 
     path.write_text(as_json(outlook))
@@ -221,39 +223,43 @@ def test_what_others_wrote_cannot_move_the_cursor(tmp_path: Path) -> None:
     assert load_injection(path).for_ == 60 * SECOND
 
 
-def test_pending_restores_and_leftovers_are_listed(tmp_path: Path) -> None:
-    """With a dead watchdog, what is pending is named, filters by number, and why something was not restored."""
+def test_changes_to_restore_and_leftovers_are_listed(tmp_path: Path) -> None:
+    """With a dead watchdog, the changes to restore, filters by their number, and why something could not be
+    restored."""
     places = [state(tmp_path, replace(LEASE, watchdog=GONE))]
-    Leases(tmp_path).write_leftovers(LEASE.id, ["ifb chaos-down: busy"])
+    Leases(tmp_path).note_leftovers(LEASE.id, ["ifb chaos-down: busy"])
 
-    text = shown(look(places, HERE, NOW))
+    text = shown(read_status(places, HERE, NOW))
 
     assert "1 filter on eth0, qdisc chaos-down, ifb chaos-down" in text
     assert "ifb chaos-down: busy" in text
 
 
-def test_what_no_lease_knows_is_found() -> None:
-    """What bears our names is reported when no lease here has it in its journal, and only then."""
+def test_knobs_without_a_lease_are_found() -> None:
+    """A knob with chaoskit's name is unowned when no lease here has it in its journal, and only then."""
     ours = [knob for knob, _ in CHANGES]
     known = LeaseStatus(
         LEASE, "not restored", pending=tuple(PendingRestore(knob, None, setting, True) for knob, setting in CHANGES)
     )
 
-    assert strays(ours, StatusReport()) == tuple(ours)
-    assert strays(ours, StatusReport((known,))) == ()
-    assert strays(ours, StatusReport((replace(known, state="of another boot"),))) == tuple(ours)
+    assert unowned_knobs(ours, StatusReport()) == tuple(ours)
+    assert unowned_knobs(ours, StatusReport((known,))) == ()
+    assert unowned_knobs(ours, StatusReport((replace(known, state="from another boot"),))) == tuple(ours)
 
 
-def test_strays_and_a_holder_are_told() -> None:
-    """What has no lease, and who is at work with a lease that we cannot see, are a sentence each."""
+def test_unowned_knobs_and_the_holder_are_shown() -> None:
+    """Knobs without a lease, and the process that holds the lock with an unreadable lease, are a sentence each."""
     text = shown(StatusReport((), (), (Knob("ifb", "", "chaos-up"),), "process 7 (chaoskit run x)"), 200)
 
     assert "ifb chaos-up; sudo chaoskit restore" in text
-    assert "At work in this network namespace: process 7 (chaoskit run x)" in text
+    assert "Active in this network namespace: process 7 (chaoskit run x)" in text
 
 
-def test_everybody_sees_roots_leases() -> None:
-    """A user's status looks at root's leases too, unless told where to look."""
-    assert folders({"HOME": "/home/a"}, 1000) == (Path("/home/a/.local/state/chaoskit"), Path("/var/lib/chaoskit"))
-    assert folders({}, 0) == (Path("/var/lib/chaoskit"),)
-    assert folders({"CHAOSKIT_STATE": "/x"}, 0) == (Path("/x"),)
+def test_every_user_sees_roots_leases() -> None:
+    """A user's status reads root's leases too, unless the state folder is given."""
+    assert state_folders({"HOME": "/home/a"}, 1000) == (
+        Path("/home/a/.local/state/chaoskit"),
+        Path("/var/lib/chaoskit"),
+    )
+    assert state_folders({}, 0) == (Path("/var/lib/chaoskit"),)
+    assert state_folders({"CHAOSKIT_STATE": "/x"}, 0) == (Path("/x"),)

@@ -1,4 +1,4 @@
-"""A run seen while it happens."""
+"""The progress of a run on a terminal and in plain lines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.console import Console
 
 from chaoskit.records.jsonl import FILES, line
 from chaoskit.records.model import Phase, Record, Request, Vitals
-from chaoskit.report.live import Live
+from chaoskit.report.live import RunProgress
 
 WIFI, DRAIN = ("wifi", ("wifi",)), ("drain", ())
 
@@ -28,12 +28,12 @@ def phase(name: str, begin: float, until: float) -> Phase:
 
 
 def vitals(at: float, opened: int = 3, ended: int = 20) -> Vitals:
-    """A line of the probe's life."""
+    """A line of vitals."""
     return Vitals(ns(at), opened, opened + ended, ended, 0, 0, 152 * MS)
 
 
-def dead() -> Request:
-    """A stream that died."""
+def interrupted() -> Request:
+    """A stream that was interrupted."""
     return Request(7, ns(0), ns(0), ns(10), "reset")
 
 
@@ -43,16 +43,16 @@ def console(file: io.StringIO, terminal: bool, width: int = 80) -> Console:
 
 
 def test_plain_lines_come_at_changes_and_every_ten_seconds(tmp_path: Path) -> None:
-    """Without a terminal: a line at the start, at each phase, and each ten seconds of the run's own time."""
+    """Without a terminal: a line at the start, at each phase, and every ten seconds of the run's own time."""
     seen = io.StringIO()
-    with Live(plan(), tmp_path, console(seen, terminal=False)) as live:
+    with RunProgress(plan(), tmp_path, console(seen, terminal=False)) as live:
         live.tick()
         live.tick()
         write(tmp_path, phase("baseline", 0, 10_000), vitals(500))
         live.tick()
         write(tmp_path, *(vitals(at) for at in range(1000, 9000, 500)))
         live.tick()
-        write(tmp_path, dead(), phase("wifi", 10_000, 20_000), vitals(10_200, 12, 30))
+        write(tmp_path, interrupted(), phase("wifi", 10_000, 20_000), vitals(10_200, 12, 30))
         live.tick()
         write(tmp_path, vitals(20_200, 9, 40))
         live.tick()
@@ -69,9 +69,9 @@ def test_plain_lines_come_at_changes_and_every_ten_seconds(tmp_path: Path) -> No
 
 
 def test_a_terminal_has_one_line_that_changes(tmp_path: Path) -> None:
-    """On a terminal the line is drawn over, fits the width, and is gone at the end."""
+    """On a terminal the line is redrawn, fits the width, and is removed at the end."""
     seen = io.StringIO()
-    with Live(plan(), tmp_path, console(seen, terminal=True, width=50)) as live:
+    with RunProgress(plan(), tmp_path, console(seen, terminal=True, width=50)) as live:
         write(tmp_path, phase("baseline", 0, 10_000), vitals(4000))
         live.tick()
         write(tmp_path, vitals(5000, 99_999, 9_999_999))
@@ -84,20 +84,20 @@ def test_a_terminal_has_one_line_that_changes(tmp_path: Path) -> None:
     assert "\x1b[2K" in text
 
 
-def test_a_directory_that_is_not_there_yet_is_a_start(tmp_path: Path) -> None:
-    """Nothing to read is no error: the guest is still booting."""
+def test_a_missing_directory_is_a_start(tmp_path: Path) -> None:
+    """A missing directory is no error: the guest is still booting."""
     seen = io.StringIO()
-    with Live(plan(), tmp_path / "later", console(seen, terminal=False)) as live:
+    with RunProgress(plan(), tmp_path / "later", console(seen, terminal=False)) as live:
         live.tick()
 
     assert seen.getvalue().strip() == "starting"
 
 
 def test_a_torn_line_waits_for_its_rest(tmp_path: Path) -> None:
-    """Half a line is not read until the other half has come."""
+    """Half a line is not read until the other half is written."""
     seen = io.StringIO()
     whole = line(phase("baseline", 0, 10_000))
-    with Live(plan(), tmp_path, console(seen, terminal=False)) as live:
+    with RunProgress(plan(), tmp_path, console(seen, terminal=False)) as live:
         (tmp_path / FILES[Phase]).write_text(whole[:30])
         live.tick()
         (tmp_path / FILES[Phase]).write_text(whole)
@@ -114,7 +114,7 @@ def test_only_the_runs_own_stamps_count(tmp_path: Path) -> None:
         run.mkdir()
         first = phase("baseline", shift / MS, shift / MS + 10_000)
         write(run, first, vitals(shift / MS + 2500))
-        with Live(plan(), run, console(seen, terminal=False)) as live:
+        with RunProgress(plan(), run, console(seen, terminal=False)) as live:
             live.tick()
         lines.append(seen.getvalue())
 

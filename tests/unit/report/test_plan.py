@@ -1,4 +1,4 @@
-"""A plan on the screen: everything that would change, before anything does."""
+"""A plan on a terminal: every change before it is made."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def on_interface(stage: str = "", direction: str = "both", phase: str = "lossy",
     return shown(compile_plan(parse(text, "x.yaml"), GROUND, classifier))
 
 
-def test_whom_it_hits_is_shown() -> None:
-    """Addresses, each filter in words, the lease, and whose key is used, by its name."""
+def test_the_matched_traffic_is_shown() -> None:
+    """Addresses, each filter, the lease, and the name of the key's environment variable."""
     lines = [line.strip() for line in on_interface().splitlines()]
 
     for line in (
@@ -69,20 +69,20 @@ def test_whom_it_hits_is_shown() -> None:
             {"stage": ", ip: '4'", "classifier": "u32"},
             "filter eth0 ingress 51973 to 51997: u32 on bytes of the headers",
         ),
-        ({"stage": ", ip: '4'", "classifier": "u32"}, "hits IPv4 tcp with 192.0.2.7/32 at port 443"),
-        ({"stage": ", local-port: 8000"}, "hits everything with anybody, at our port 8000"),
+        ({"stage": ", ip: '4'", "classifier": "u32"}, "matches IPv4 tcp with 192.0.2.7/32 at port 443"),
+        ({"stage": ", local-port: 8000"}, "matches everything with anybody, at our port 8000"),
         ({"phase": "warm-up"}, "The interface eth0 (nothing on it is changed)"),
         ({}, "warning stage: fragments show no ports"),
         ({}, "warning stage: with GSO a real interface sends up to 64 kB as one packet"),
     ],
 )
-def test_every_kind_of_aim_has_its_words(options: dict[str, str], line: str) -> None:
-    """All of an interface, protocols, ports, kernels without flower, nothing at all; and what to know about it."""
+def test_every_kind_of_match_is_shown(options: dict[str, str], line: str) -> None:
+    """A whole interface, protocols, ports, kernels without flower, nothing at all; with their warnings."""
     assert line in on_interface(**options)
 
 
-def test_what_phases_alone_change_is_shown() -> None:
-    """An interface on which nothing stands from the beginning is changed all the same."""
+def test_changes_of_phases_alone_are_shown() -> None:
+    """An interface without changes at the start is still changed by its phases."""
     text = FILE.format(stage="", direction="up", phase="lossy").replace(
         "{direction: up, netem: {delay: 30ms, loss: 1%}}", "{mss-clamp: 1360}"
     )
@@ -91,10 +91,10 @@ def test_what_phases_alone_change_is_shown() -> None:
 
     assert "The interface eth0 (changed by its phases alone, all put back: at the latest 30s after" in told
     assert "handshakes: mss at most 1360" in told
-    assert "hits tcp with 192.0.2.7/32 at port 443" in told
+    assert "matches tcp with 192.0.2.7/32 at port 443" in told
 
 
-def test_a_lab_is_shown_as_ever() -> None:
+def test_a_lab_is_shown() -> None:
     """Its changes are in namespaces of its own."""
     text = shown(in_a_lab())
 
@@ -103,7 +103,7 @@ def test_a_lab_is_shown_as_ever() -> None:
 
 
 def test_remedies_are_shown() -> None:
-    """Parameters, and routes with the sizes that they were given alone; what is on sockets says so; TLS is named."""
+    """Parameters, routes with their sizes, socket options, and TLS."""
     text = """\
 name: tuned
 question: Does it help?
@@ -121,14 +121,14 @@ timeline: [{baseline: 10s}]
         "client: route 0.0.0.0/0 via=10.1.0.254",
         "client: route 0.0.0.0/0 via=10.1.0.254 mtu=1400",
         "server: maxseg 1360, on each of its sockets",
-        "Asks    openai-chat over HTTP/1.1 and TLS, 10/s open loop (about 100 streams), 1kB prompts, 5 tokens",
+        "Sends   openai-chat over HTTP/1.1 and TLS, 10/s open loop (about 100 streams), 1kB prompts, 5 tokens",
     ):
         assert line in lines
     assert not any(line.startswith("client: maxseg") for line in lines)
 
 
 def test_sockets_on_a_real_interface_are_shown() -> None:
-    """The probe's own are tuned, and nothing else."""
+    """Only the probe's own sockets are tuned."""
     text = FILE.format(stage="", direction="down", phase="warm-up")
     text += "client: {maxseg: 1360, congestion-control: bbr}\n"
 

@@ -28,8 +28,8 @@ def run(tmp_path: Path, *objectives: str) -> Path:
         ("ttft_p99 < 1s during baseline", "UNDECIDED", 5),
     ],
 )
-def test_it_tells_and_returns_the_verdict(tmp_path: Path, objective: str, word: str, code: int) -> None:
-    """The last lines and the exit code say the same."""
+def test_the_verdict_is_printed_and_returned(tmp_path: Path, objective: str, word: str, code: int) -> None:
+    """The last lines and the exit code agree."""
     told = CliRunner().invoke(app, ["report", str(run(tmp_path, objective))])
 
     assert told.exit_code == code
@@ -37,7 +37,7 @@ def test_it_tells_and_returns_the_verdict(tmp_path: Path, objective: str, word: 
 
 
 def test_json_is_the_whole_result(tmp_path: Path) -> None:
-    """What a program reads is what result.json would hold, and nothing else on standard output."""
+    """Standard output has what result.json would have, and nothing else."""
     directory = run(tmp_path)
 
     told = CliRunner().invoke(app, ["report", str(directory), "--format", "json"])
@@ -46,7 +46,7 @@ def test_json_is_the_whole_result(tmp_path: Path) -> None:
     assert told.exit_code == 0
 
 
-def test_another_directory_is_a_mistake_of_the_options(tmp_path: Path) -> None:
+def test_another_directory_is_refused(tmp_path: Path) -> None:
     """It is refused with a sentence that names it."""
     told = CliRunner().invoke(app, ["report", str(tmp_path)])
 

@@ -1,4 +1,4 @@
-"""`result.json` on disk."""
+"""`result.json` is written atomically."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def result(tmp_path: Path) -> Result:
 
 
 def test_the_file_is_the_result(result: Result, tmp_path: Path) -> None:
-    """What is read back equals what was written, but for where it lay, and nothing else is left in the directory."""
+    """It is read back equal but for its path, and no other file is left in the directory."""
     path = write_result(result, tmp_path)
 
     assert Result.model_validate_json(path.read_bytes()) == result.model_copy(update={"run": ""})
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["result.json"]
 
 
-def test_a_former_result_stays_until_the_new_one_is_whole(result: Result, tmp_path: Path) -> None:
-    """Where the new one cannot be written the old one is untouched, and the sentence says what to do."""
+def test_the_old_result_stays_until_the_new_one_is_complete(result: Result, tmp_path: Path) -> None:
+    """Where the new one cannot be written the old one is unchanged, and the error says what to do."""
     (tmp_path / "result.json").write_text("the former one")
     (tmp_path / ".result.json.new").mkdir()
 

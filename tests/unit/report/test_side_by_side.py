@@ -1,4 +1,4 @@
-"""What a tired person reads of a matrix: where it breaks, at a glance."""
+"""The variants of a matrix on a terminal."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from made_runs import Made, plan
 
-from chaoskit.analysis.matrix import MatrixResult, Row, gather
-from chaoskit.report.matrix import one_line, render
+from chaoskit.analysis.matrix import MatrixResult, VariantResult, load_matrix
+from chaoskit.report.matrix import render, variant_line
 from chaoskit.report.screen import Screen
 from chaoskit.terminal import SafeStream
 
@@ -45,7 +45,7 @@ def folder(tmp_path: Path, axis: str = "", **options: object) -> Path:
     run.mkdir()
     (run / "experiment.yaml").write_text(FILE % axis)
     (run / "outcome.json").write_text(json.dumps({"how": "finished", "detail": ""}))
-    for row in gather(run).variants:
+    for row in load_matrix(run).variants:
         variant(row.values[0], **options).write(run / row.name)
     return run
 
@@ -59,19 +59,20 @@ def shown(found: MatrixResult, width: int = 100, encoding: str = "utf-8") -> lis
 
 
 def below(lines: list[str], title: str) -> list[list[str]]:
-    """The rows under a title, in words."""
+    """The rows under a title, as words."""
     begin = lines.index(title) + 1
     return [line.split() for line in lines[begin : lines.index("", begin)]]
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> MatrixResult:
-    """What is known of three sizes."""
-    return gather(folder(tmp_path_factory.mktemp("sizes")))
+    """The results of three sizes."""
+    return load_matrix(folder(tmp_path_factory.mktemp("sizes")))
 
 
 def test_each_variant_is_a_row_and_each_phase_a_column(found: MatrixResult) -> None:
-    """Beside each phase its change against the same variant's baseline; "never" is said; the curve is below."""
+    """Each phase has its change against the same variant's baseline beside it; "never" is a word; the curve is
+    below."""
     lines = shown(found)
 
     assert below(lines, "TTFT p50") == [
@@ -84,7 +85,7 @@ def test_each_variant_is_a_row_and_each_phase_a_column(found: MatrixResult) -> N
 
 
 def test_the_headline_numbers_each_have_a_table(found: MatrixResult) -> None:
-    """What is the same everywhere is a line, and what is 0 and was 0 has not changed."""
+    """A metric that is the same everywhere is a line, and one that is 0 in both phases has no change."""
     lines = shown(found)
 
     assert below(lines, "TTFT p95")[0] == ["prompt-size", "baseline", "wifi", "change", "recovery", "change"]
@@ -94,8 +95,8 @@ def test_the_headline_numbers_each_have_a_table(found: MatrixResult) -> None:
     assert "Stalls  0/min everywhere" in lines
 
 
-def test_each_verdict_is_told_and_then_that_of_all(found: MatrixResult) -> None:
-    """The last line says how many came to what, the worst first."""
+def test_each_verdict_and_then_the_verdict_of_all(found: MatrixResult) -> None:
+    """The last line counts the verdicts, the worst first."""
     lines = shown(found)
 
     verdicts = [words[:2] for words in below(lines, "Verdicts")[1:]]
@@ -105,8 +106,8 @@ def test_each_verdict_is_told_and_then_that_of_all(found: MatrixResult) -> None:
 
 
 def test_a_second_axis_is_a_second_column_and_no_curve(tmp_path: Path) -> None:
-    """Every value stands in its row."""
-    lines = shown(gather(folder(tmp_path, ", seed: [1, 2]")))
+    """Every value is in its row."""
+    lines = shown(load_matrix(folder(tmp_path, ", seed: [1, 2]")))
 
     rows = below(lines, "TTFT p50")
     assert [words[:2] for words in rows] == [
@@ -117,8 +118,8 @@ def test_a_second_axis_is_a_second_column_and_no_curve(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("width", [60, 80, 100])
 def test_it_fits_the_screen(tmp_path: Path, width: int) -> None:
-    """What is too wide goes without changes, then into tables below; no line is longer, no number is cut."""
-    lines = shown(gather(folder(tmp_path, **MANY)), width)
+    """What is too wide loses its changes, then goes into tables below; no line is too long, no number is cut."""
+    lines = shown(load_matrix(folder(tmp_path, **MANY)), width)
 
     heads = [line.split()[1:] for line in lines if line.startswith("  prompt-size") and "verdict" not in line]
     assert all(len(line) <= width for line in lines)
@@ -134,38 +135,38 @@ def test_it_fits_the_screen(tmp_path: Path, width: int) -> None:
     assert not any("…" in line for line in lines)
 
 
-def test_of_a_single_phase_the_numbers_are_the_columns(tmp_path: Path) -> None:
-    """There is nothing to compare a phase with."""
-    lines = shown(gather(folder(tmp_path, timeline="[{wifi: 30s}]", objectives=[])))
+def test_with_a_single_phase_the_metrics_are_the_columns(tmp_path: Path) -> None:
+    """There is no phase to compare with."""
+    lines = shown(load_matrix(folder(tmp_path, timeline="[{wifi: 30s}]", objectives=[])))
 
     head, first, *_ = below(lines, "wifi")
     assert " ".join(head) == "prompt-size TTFT p50 TTFT p95 Interrupted streams Stalls"
     assert first == ["200B", "100", "ms", "110", "ms", "0", "%", "0/min"]
-    assert "Verdicts  MEASURED: no objective was asked, everywhere" in lines
+    assert "Verdicts  MEASURED: no objectives are set, everywhere" in lines
 
 
 def test_few_values_are_marked(tmp_path: Path) -> None:
-    """A percentile that is the maximum for want of values says so, as in the report of one run."""
+    """A percentile that is the maximum is marked, as in the report of one run."""
     run = folder(tmp_path)
     few = Made(plan()).phases().many(0, 29_000, 2_000)
     for file in (run / "prompt-size=4kB").iterdir():
         file.unlink()
     few.write(run / "prompt-size=4kB")
 
-    lines = shown(gather(run))
+    lines = shown(load_matrix(run))
 
     assert "100 ms*" in lines[lines.index("TTFT p95") + 3]
     assert "* the maximum: too few values for this percentile" in lines
 
 
-def test_what_was_not_run_is_said(tmp_path: Path) -> None:
-    """An interrupted matrix shows what there is, and its last word is that it was interrupted."""
+def test_variants_that_were_not_run_are_shown(tmp_path: Path) -> None:
+    """An interrupted matrix shows its results, and its last line says that it was interrupted."""
     run = folder(tmp_path)
     (run / "prompt-size=64kB").rename(tmp_path / "elsewhere")
     (run / "prompt-size=4kB" / "plan.json").write_text("{}")
     (run / "outcome.json").write_text(json.dumps({"how": "interrupted", "detail": "SIGINT"}))
 
-    lines = shown(gather(run))
+    lines = shown(load_matrix(run))
 
     assert below(lines, "TTFT p50")[2:4] == [["4kB"], ["64kB"]]
     assert ["64kB", "NOT", "RUN"] in [words[:3] for words in below(lines, "Verdicts")]
@@ -174,16 +175,19 @@ def test_what_was_not_run_is_said(tmp_path: Path) -> None:
 
 
 def test_it_can_be_shown_without_unicode(found: MatrixResult) -> None:
-    """Signs become plain ones."""
+    """In ASCII nothing is missing."""
     lines = shown(found, encoding="ascii")
 
     assert ["4kB", "100", "ms", "180", "ms", "1.8x", "100", "ms", "~1x"] in below(lines, "TTFT p50")
 
 
 def test_a_variant_that_has_ended_is_one_line(found: MatrixResult) -> None:
-    """Which, how many there are, its verdict, and why."""
-    told = one_line(found.variants[2], 3, 12).plain
+    """Its number of all, its name, its verdict, and why."""
+    told = variant_line(found.variants[2], 3, 12).plain
 
     assert told.startswith(" 3/12  prompt-size=64kB  BROKEN  ")
     assert "ttft_p50 during wifi < 2x baseline: ∞" in told
-    assert one_line(Row(name="x=1", values=("1",), result=None, is_new=True), 1, 2).plain == "1/2  x=1  NOT RUN  "
+    assert (
+        variant_line(VariantResult(name="x=1", values=("1",), result=None, is_not_run=True), 1, 2).plain
+        == "1/2  x=1  NOT RUN  "
+    )

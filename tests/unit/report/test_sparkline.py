@@ -1,11 +1,11 @@
-"""A phase's course as signs."""
+"""A phase as a sparkline."""
 
 from __future__ import annotations
 
 import math
 
 from chaoskit.analysis.result import Bucket
-from chaoskit.report.sparkline import deaths, line, merge, scale
+from chaoskit.report.sparkline import interruption_marks, line, merge, scale
 
 
 def bucket(ttft: float | None, interrupted: int = 0) -> Bucket:
@@ -14,7 +14,7 @@ def bucket(ttft: float | None, interrupted: int = 0) -> Bucket:
 
 
 def test_the_scale_runs_from_the_least_to_the_largest() -> None:
-    """Least, largest and their geometric middle; nobody asked; never came."""
+    """The smallest, the largest and their geometric mean; a bucket without requests; one without a first token."""
     course = [bucket(100), bucket(1600), bucket(400), bucket(None), bucket(math.inf)]
 
     ends = scale(course)
@@ -23,8 +23,8 @@ def test_the_scale_runs_from_the_least_to_the_largest() -> None:
     assert line(course, ends) == "▁█▅ !"
 
 
-def test_little_change_looks_little() -> None:
-    """The scale spans a doubling at least: a tenth more is no peak."""
+def test_a_small_change_looks_small() -> None:
+    """The scale spans a factor of two at least: a tenth more is no peak."""
     course = [bucket(100), bucket(110)]
 
     ends = scale(course)
@@ -34,22 +34,22 @@ def test_little_change_looks_little() -> None:
 
 
 def test_instant_answers_have_a_scale_too() -> None:
-    """Latencies of nothing at all do not break the logarithm."""
+    """Latencies of 0 do not break the logarithm."""
     assert line([bucket(0)], (0, 0)) == "▁"
 
 
 def test_without_a_first_token_there_is_no_scale() -> None:
-    """Nothing to draw."""
+    """There is nothing to draw."""
     assert scale([bucket(None), bucket(math.inf)]) is None
 
 
-def test_deaths_are_counted() -> None:
+def test_interruptions_are_counted() -> None:
     """A cross for one, a digit for some, a plus for ten and more."""
-    assert deaths([bucket(1), bucket(1, 1), bucket(1, 9), bucket(1, 10), bucket(1)]) == " ×9+"
+    assert interruption_marks([bucket(1), bucket(1, 1), bucket(1, 9), bucket(1, 10), bucket(1)]) == " ×9+"
 
 
 def test_merging_keeps_the_worst() -> None:
-    """Several buckets as one show their slowest median and all their deaths."""
+    """Several buckets as one show their slowest median and all their interruptions."""
     merged = merge([bucket(100, 1), bucket(None), bucket(300, 2), bucket(50)], 3)
 
     assert [(each.ttft_p50_ms, each.interrupted, each.stalls) for each in merged] == [(300, 3, 6), (50, 0, 2)]
