@@ -19,7 +19,7 @@ from chaoskit.knobs import Change, Filter, Flow, Ifb, Knob, Netem
 from chaoskit.report.leases import LeaseStatus, StatusReport, as_json, read_status, render, state_folders, unowned_knobs
 from chaoskit.spec.injection import Injection
 from chaoskit.spec.load import load_injection
-from chaoskit.topology.steering import Remote, TrafficSelector, clamp
+from chaoskit.topology.steering import Remote, TrafficSelector, clamp, drop_oversized
 
 HERE = Location("a machine", "a boot", "4026531992-1")
 NOW, SECOND = 10**12, 10**9
@@ -78,7 +78,7 @@ def shown(outlook: StatusReport, width: int = 100) -> str:
 
 CASES = [
     ({}, True, "in force", "IN FORCE  42 s left  on eth0  lease 20261124T120730-4711"),
-    ({"ends": NOW - 1}, True, "ending", "ENDING  0 s left"),
+    ({"deadline": NOW - 1}, True, "ending", "ENDING  0 s left"),
     ({"watchdog": GONE}, True, "not restored", "its watchdog is dead: chaoskit restore 20261124T120730-4711"),
     ({"watchdog": GONE}, False, "ended", "nothing to restore; to delete the lease: chaoskit restore 2026"),
     ({"watchdog": None}, False, "starting", "STARTING"),
@@ -186,7 +186,8 @@ def test_size_drops_are_shown(tmp_path: Path) -> None:
     places = [state(tmp_path / "state", lease, owes=False)]
     asked = shown(read_status(places, HERE, NOW))
     with Journal.at(Leases(places[0]).folder(lease.id)) as journal:
-        for knob, setting in cut("eth0", TrafficSelector((Remote("192.0.2.7/32", 443),)), ("up",), 1350, "flower"):
+        selector = TrafficSelector((Remote("192.0.2.7/32", 443),))
+        for knob, setting in drop_oversized("eth0", selector, ("up",), 1350, "flower"):
             journal.intend(knob, None, setting)
             journal.done(knob)
 
@@ -207,13 +208,13 @@ def test_an_unreadable_lease_is_shown(tmp_path: Path) -> None:
     text = shown(read_status([tmp_path], HERE, NOW), 300)
 
     assert "IN FORCE" in text
-    assert "is torn or was edited: chaoskit restore torn" in text
+    assert "is incomplete or was edited: chaoskit restore torn" in text
 
 
 def test_text_of_others_is_escaped(tmp_path: Path) -> None:
     """Escapes and markup in a command or a name are harmless; the JSON stays readable."""
     words = "inject '\x1b[2J[bold]\x7f\udce9\U0001f600'"
-    outlook = read_status([state(tmp_path, replace(LEASE, command=words, by="[red]a"))], HERE, NOW)
+    outlook = read_status([state(tmp_path, replace(LEASE, command=words, user="[red]a"))], HERE, NOW)
     path = tmp_path / "status.json"
 
     path.write_text(as_json(outlook))
@@ -227,7 +228,7 @@ def test_changes_to_restore_and_leftovers_are_listed(tmp_path: Path) -> None:
     """With a dead watchdog, the changes to restore, filters by their number, and why something could not be
     restored."""
     places = [state(tmp_path, replace(LEASE, watchdog=GONE))]
-    Leases(tmp_path).note_leftovers(LEASE.id, ["ifb chaos-down: busy"])
+    Leases(tmp_path).write_leftovers(LEASE.id, ["ifb chaos-down: busy"])
 
     text = shown(read_status(places, HERE, NOW))
 
