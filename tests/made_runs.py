@@ -14,18 +14,18 @@ from chaoskit.analysis.streams.assemble import Streams, streams
 from chaoskit.analysis.streams.columns import signs_of, tokens_of
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
-from chaoskit.probe.keepalives import Runs
-from chaoskit.records.jsonl import FILES, line
+from chaoskit.probe.keepalives import KeepaliveCounter
+from chaoskit.records.jsonl import FILES, to_line
 from chaoskit.records.model import (
     Completion,
     Counters,
     Event,
+    Keepalives,
     Phase,
-    Read,
     Record,
     Request,
-    Served,
-    Signs,
+    ServedResponse,
+    SocketRead,
     TcpInfo,
     Vitals,
 )
@@ -120,9 +120,9 @@ class Made:
         return number
 
     @staticmethod
-    def read(stream: int, read: int, at: float, late: float = 0, **event: int) -> Read:
+    def read(stream: int, read: int, at: float, late: float = 0, **event: int) -> SocketRead:
         """One read of one token, which we had `late` after the kernel; stamps of the event in ns."""
-        return Read(stream, read, ns(at), ns(at + late), 100, (Event("content", **event),))
+        return SocketRead(stream, read, ns(at), ns(at + late), 100, (Event("content", **event),))
 
     def many(self, begin: float, end: float, every: float, ttft: float = 100, pace: float = 20) -> Made:
         """Complete streams of five tokens, one every so often."""
@@ -156,21 +156,21 @@ class Made:
 
     def served(self, stream: int, intended: int, sent: int) -> Made:
         """The reference server's line for a stream."""
-        self.records.append(Served(stream, START, START, START, intended, sent, 0, "sent"))
+        self.records.append(ServedResponse(stream, START, START, START, intended, sent, 0, "sent"))
         return self
 
     def written(self) -> list[Record]:
         """The records as a probe that flushes four times a second writes them."""
-        runs, flushed = Runs(), 0
+        runs, flushed = KeepaliveCounter(), 0
         found: list[Record] = []
         for record in self.records:
-            if not isinstance(record, Read):
+            if not isinstance(record, SocketRead):
                 found.append(record)
                 continue
             if record.at - flushed > FLUSH:
                 found += runs.flush()
                 flushed = record.at
-            found += runs.take(record)
+            found += runs.add(record)
         return [*found, *runs.flush()]
 
     def streams(self) -> Streams:
@@ -178,8 +178,8 @@ class Made:
         told = self.written()
         return streams(
             (record for record in told if isinstance(record, Request)),
-            tokens_of(record for record in told if isinstance(record, Read)),
-            signs_of(record for record in told if isinstance(record, Signs)),
+            tokens_of(record for record in told if isinstance(record, SocketRead)),
+            signs_of(record for record in told if isinstance(record, Keepalives)),
         )
 
     def write(self, run: Path) -> Path:
@@ -191,5 +191,5 @@ class Made:
             (run / "outcome.json").write_text(json.dumps(self.outcome))
         for record in self.written():
             with (run / FILES[type(record)]).open("a") as file:
-                file.write(line(record))
+                file.write(to_line(record))
         return run

@@ -13,7 +13,16 @@ from chaoskit.analysis.streams.assemble import streams
 from chaoskit.analysis.streams.columns import signs_of, tokens_of
 from chaoskit.analysis.streams.timeline import timeline
 from chaoskit.plan.model import Plan
-from chaoskit.records.model import Completion, Phase, Read, Request, Served, Signs, TcpInfo, Unacked
+from chaoskit.records.model import (
+    Completion,
+    Keepalives,
+    Phase,
+    Request,
+    ServedResponse,
+    SocketRead,
+    TcpInfo,
+    UnackedSample,
+)
 
 Fields = dict[str, int]
 FRESH = {"snd_mss": 1448, "advmss": 1448, "pmtu": 1500, "rcv_mss": 536, "bytes_acked": 1, "delivered": 1}
@@ -44,10 +53,10 @@ class Run:
 
     requests: list[Request] = field(default_factory=list)
     infos: list[TcpInfo] = field(default_factory=list)
-    served: list[Served] = field(default_factory=list)
-    unacked: list[Unacked] = field(default_factory=list)
-    reads: list[Read] = field(default_factory=list)
-    signs: list[Signs] = field(default_factory=list)
+    served: list[ServedResponse] = field(default_factory=list)
+    unacked: list[UnackedSample] = field(default_factory=list)
+    reads: list[SocketRead] = field(default_factory=list)
+    signs: list[Keepalives] = field(default_factory=list)
     plan: Plan | None = None
 
     def ask(
@@ -68,8 +77,8 @@ class Run:
     def serve(self, stream: int, at: float, *looks: tuple[float, Fields], first: Fields | None = None) -> None:
         """The server's socket of that stream: when the request was there, and then."""
         first = first or seen(bytes_acked=0)
-        self.served.append(Served(stream, ns(at), ns(at), ns(at), 5, 5, 0, "sent", first, first))
-        self.unacked += [Unacked(stream, ns(at + after), shown) for after, shown in looks]
+        self.served.append(ServedResponse(stream, ns(at), ns(at), ns(at), 5, 5, 0, "sent", first, first))
+        self.unacked += [UnackedSample(stream, ns(at + after), shown) for after, shown in looks]
 
     def found(self) -> dict[str, list[PathMtu]]:
         """The findings of the phases that have some."""

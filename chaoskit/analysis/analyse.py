@@ -116,7 +116,7 @@ def _timeline(raw: RawRecords) -> Timeline:
 
 def _intended(raw: RawRecords, found: Sequence[Stream], workload: Workload | None) -> dict[int, int]:
     """How many tokens the reference server meant to send; to streams it never saw, what was asked of it."""
-    told = {served.stream: served.intended for served in raw.served if served.stream is not None}
+    told = {served.stream: served.tokens for served in raw.served if served.stream is not None}
     if not raw.served or workload is None:
         return told
     return {stream.number: workload.output_tokens for stream in found} | told
@@ -159,7 +159,9 @@ def _went_on(raw: RawRecords) -> frozenset[int]:
     """The streams to which the server sent more than arrived."""
     arrived = {request.stream: request.tokens for request in raw.requests}
     return frozenset(
-        served.stream for served in raw.served if served.stream in arrived and served.sent > arrived[served.stream]
+        served.stream
+        for served in raw.served
+        if served.stream in arrived and served.tokens_sent > arrived[served.stream]
     )
 
 

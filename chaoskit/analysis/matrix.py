@@ -22,7 +22,7 @@ from chaoskit.analysis.result import How, Result
 from chaoskit.errors import EXIT_SOFTWARE, ChaoskitError, NotRestoredError, SpecError
 from chaoskit.folder import display_path
 from chaoskit.records.directory import EXPERIMENT, PLAN
-from chaoskit.records.untrusted_files import damaged, whole
+from chaoskit.records.untrusted_files import damage_error, read_whole
 from chaoskit.spec.matrix import Variant, Variants, parse_variants
 
 UNDECIDED = 5
@@ -98,9 +98,9 @@ def gather(run: Path) -> MatrixResult:
     """What the variants in this folder found. Raises SpecError when it is none of a matrix."""
     path = run / EXPERIMENT
     try:
-        told = parse_variants((whole(path) or b"").decode(), str(path))
+        told = parse_variants((read_whole(path) or b"").decode(), str(path))
     except UnicodeDecodeError as error:
-        raise damaged(path, f"byte {error.start} is not UTF-8") from None
+        raise damage_error(path, f"byte {error.start} is not UTF-8") from None
     if not told.axes:
         raise SpecError(f"{run} is no run directory: it has no {PLAN}, and its {EXPERIMENT} no matrix")
     return beside(told, run, tuple(row(variant, run) for variant in told.each))

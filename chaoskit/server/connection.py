@@ -15,7 +15,7 @@ from typing import Any
 
 from chaoskit import clock
 from chaoskit.records import tcp_info
-from chaoskit.records.model import Unacked
+from chaoskit.records.model import UnackedSample
 from chaoskit.server.limits import SECOND, Limits
 from chaoskit.server.streaming import ResponseScheduler, ResponseStream
 
@@ -141,7 +141,7 @@ class Connection(asyncio.Protocol):
         """Write down TCP_INFO while so many retransmissions in a row were in vain; with 0, what became of it."""
         self.noted = count
         if self.desk.unacked is not None and self.asked is not None:
-            self.desk.unacked.add(Unacked(self.asked, clock.now(), self.tcp_info()))
+            self.desk.unacked.add(UnackedSample(self.asked, clock.now(), self.tcp_info()))
 
     def take_note(self, telling: ResponseStream | None) -> None:
         """This is asked of us."""

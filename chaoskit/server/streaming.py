@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 from chaoskit import clock
 from chaoskit.records import jsonl
-from chaoskit.records.model import Served
+from chaoskit.records.model import ServedResponse
 from chaoskit.server import formats, requests
 from chaoskit.server.limits import PUBLIC, Budget, Limits
 from chaoskit.server.requests import CompletionRequest, Headers, Reply, Request
@@ -58,7 +58,7 @@ class ResponseStream:
         self._outlet = outlet
         self._received = received
         self._format = formats.of(ask, answer.name)
-        self._met = outlet.tcp_info() if desk.log is not None else {}
+        self._tcp_info_at_start = outlet.tcp_info() if desk.log is not None else {}
         self._seq = 0
         self._late = 0
         self._waits = False
@@ -94,7 +94,7 @@ class ResponseStream:
             self._waits = False
             self._tell()
 
-    def stop(self, fate: Literal["sent", "client-left", "failed"]) -> None:
+    def stop(self, outcome: Literal["sent", "client-left", "failed"]) -> None:
         """No more of this; write down what became of it."""
         if self._over:
             return
@@ -103,17 +103,17 @@ class ResponseStream:
             self._desk.requests.owe()
         if self._desk.log is not None:
             self._desk.log.add(
-                Served(
+                ServedResponse(
                     stream=self._ask.stream,
                     received=self._received,
                     first_due=self._due(0),
                     ended=clock.now(),
-                    intended=self._ask.tokens,
-                    sent=self._seq,
-                    late=self._late,
-                    fate=fate,
+                    tokens=self._ask.tokens,
+                    tokens_sent=self._seq,
+                    max_late=self._late,
+                    outcome=outcome,
                     tcp_info=self._outlet.tcp_info(),
-                    met=self._met,
+                    tcp_info_at_start=self._tcp_info_at_start,
                 )
             )
 

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from loopback import Server, quantile, table
 
 from chaoskit.clock import cpu, now
-from chaoskit.probe.drive import Order, Target, drive, warm_up
+from chaoskit.probe.drive import DriveOptions, Target, drive, warm_up
 from chaoskit.records.jsonl import read
 from chaoskit.records.model import Request, Vitals
 from chaoskit.spec.experiment import Workload
@@ -41,7 +41,7 @@ def main() -> None:
     async def drive_it(url: str, run: Path) -> float:
         """The share of a core that it took."""
         await warm_up()
-        order = Order(seed=7, start=now() + 100_000_000, length=int(options.seconds * 1e9), drain=15 * 10**9)
+        order = DriveOptions(seed=7, start=now() + 100_000_000, length=int(options.seconds * 1e9), drain=15 * 10**9)
         began, spent = now(), cpu()
         await drive(Target(url), workload, order, run, asyncio.Event())
         return (cpu() - spent) / (now() - began)

@@ -30,9 +30,9 @@ import httpx
 from loopback import Server, quantile, table
 
 from chaoskit.clock import cpu, now
-from chaoskit.probe.drive import Order, Target, drive
+from chaoskit.probe.drive import DriveOptions, Target, drive
 from chaoskit.records.jsonl import read
-from chaoskit.records.model import Read
+from chaoskit.records.model import SocketRead
 from chaoskit.spec.experiment import Workload
 from chaoskit.units import Duration
 
@@ -78,13 +78,13 @@ async def spend(streams: list[Coroutine[None, None, Stamps]]) -> Outcome:
 async def ours(url: str, streams: int, tokens: int) -> Outcome:
     """The probe."""
     workload = Workload.model_validate({"max-concurrency": streams, "output-tokens": tokens})
-    order = Order(seed=1, start=now(), length=None, requests=streams)
+    order = DriveOptions(seed=1, start=now(), length=None, requests=streams)
     with tempfile.TemporaryDirectory() as directory:
         before = cpu()
         await drive(Target(url), workload, order, Path(directory), asyncio.Event())
         spent = cpu() - before
         found: dict[int, Stamps] = {}
-        for one in read(Path(directory), Read):
+        for one in read(Path(directory), SocketRead):
             stamps = found.setdefault(one.stream, [])
             stamps.extend((one.at, event.sent) for event in one.events if event.sent is not None)
     return list(found.values()), spent

@@ -11,9 +11,9 @@ from chaoskit.clock import RealClock, now
 from chaoskit.conduct.worker import Worker
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Netem, RandomLoss
-from chaoskit.probe.drive import Order, Target, drive, warm_up
+from chaoskit.probe.drive import DriveOptions, Target, drive, warm_up
 from chaoskit.records.jsonl import read
-from chaoskit.records.model import Read, Request, TcpInfo
+from chaoskit.records.model import Request, SocketRead, TcpInfo
 from chaoskit.server.app import serve
 from chaoskit.server.schedule import Script
 from chaoskit.spec.experiment import Workload
@@ -29,7 +29,7 @@ TOKENS = 200
 def test_no_token_is_stamped_before_it_could_be_read(edge: LinuxKernel, tmp_path: Path) -> None:
     """Tokens that waited in the kernel behind a lost one have the stamp of the moment that set them free.
 
-    They come in one read, right after the retransmission; `user` is then at most the loop's own lag later. The
+    They come in one read, right after the retransmission; `read_at` is then at most the loop's own lag later. The
     kernel's stamp of such a read is that of the newest segment that had waited: up to a round trip too early.
     """
     (knob,) = qdiscs("client-router", "down")
@@ -43,7 +43,7 @@ def test_no_token_is_stamped_before_it_could_be_read(edge: LinuxKernel, tmp_path
     async def ask(stop: asyncio.Event) -> None:
         await warm_up()
         work = Workload.model_validate({"max-concurrency": 1, "output-tokens": TOKENS})
-        await drive(target, work, Order(1, now(), None, requests=2), tmp_path, stop)
+        await drive(target, work, DriveOptions(1, now(), None, requests=2), tmp_path, stop)
 
     server = Worker("server", edge.inside("server"), lambda stop: serve(listener, script, stop))
     listener.close()
@@ -59,8 +59,8 @@ def test_no_token_is_stamped_before_it_could_be_read(edge: LinuxKernel, tmp_path
 
     assert [one.completion for one in read(tmp_path, Request)] == ["complete"] * 2
     assert all(one.fields["rcv_ooopack"] > 0 for one in read(tmp_path, TcpInfo) if one.when == "end")
-    waited = [one for one in read(tmp_path, Read) if sum(event.sent is not None for event in one.events) >= 3]
+    waited = [one for one in read(tmp_path, SocketRead) if sum(event.sent is not None for event in one.events) >= 3]
     assert waited
-    late = [one.user - one.at for one in waited]
+    late = [one.read_at - one.at for one in waited]
     assert median(late) < 15 * MS  # on a machine that is busy now and then, too; the mistake is 20 ms and more of each
     assert all(one.at > event.sent + 40 * MS for one in waited for event in one.events if event.sent)

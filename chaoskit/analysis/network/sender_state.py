@@ -135,7 +135,7 @@ def senders(raw: RawRecords) -> list[Sender]:
 def _answers(raw: RawRecords) -> Iterator[tuple[int, Look]]:
     for served in raw.served:
         if served.stream is not None:
-            yield served.stream, Look(served.received, served.met)
+            yield served.stream, Look(served.received, served.tcp_info_at_start)
             yield served.stream, Look(served.ended, served.tcp_info)
     for unacked in raw.unacked:
         yield unacked.stream, Look(unacked.at, unacked.fields)

@@ -69,14 +69,14 @@ def _steps(stream: Stream) -> Iterator[Latency]:
     asked = stream.request
     until = asked.sent or asked.ended
     steps = {
-        "dns": asked.dns_took,
-        "connect": asked.connect_took,
-        "tls": asked.tls_took,
-        "upload": asked.upload_took,
+        "dns": asked.dns_duration,
+        "connect": asked.connect_duration,
+        "tls": asked.tls_duration,
+        "upload": asked.upload_duration,
     }
     for name, took in steps.items():
         if took is not None:
             yield Latency(name, stream.number, asked.started, until, took)
     if asked.completion == "connect_failed":
-        failed = "connect" if asked.connect_took is None else "tls"
+        failed = "connect" if asked.connect_duration is None else "tls"
         yield Latency(failed, stream.number, asked.started, asked.ended, NEVER)

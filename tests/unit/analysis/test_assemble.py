@@ -5,7 +5,7 @@ from __future__ import annotations
 from made_runs import Made, ns
 
 from chaoskit.analysis.streams.assemble import Stream
-from chaoskit.records.model import Event, Read
+from chaoskit.records.model import Event, SocketRead
 
 MS = 1_000_000
 
@@ -53,8 +53,8 @@ def test_one_read_is_no_gap_of_the_networks() -> None:
     made.stream(0, [100], ended=200)
     events = (Event("content"), Event("ping"), Event("reasoning"), Event("meta"), Event("content"))
     made.records += [
-        Read(0, 1, ns(150), ns(150), 10, events),
-        Read(0, 2, ns(180), ns(180), 10, (Event("done"),)),
+        SocketRead(0, 1, ns(150), ns(150), 10, events),
+        SocketRead(0, 2, ns(180), ns(180), 10, (Event("done"),)),
     ]
 
     gaps = only(made).gaps
@@ -95,7 +95,7 @@ def test_signs_of_life_are_more_than_tokens() -> None:
     """A ping after the last token is when the stream was last alive."""
     made = Made()
     made.stream(0, [100, 120], "idle_timeout", ended=5120)
-    made.records.append(Read(0, 2, ns(1000), ns(1000), 10, (Event("ping"),)))
+    made.records.append(SocketRead(0, 2, ns(1000), ns(1000), 10, (Event("ping"),)))
 
     assert only(made).alive == ns(1000)
 
@@ -105,6 +105,6 @@ def test_streams_without_an_end_are_counted_apart() -> None:
     made = Made()
     made.stream(0, [100, 120])
 
-    made.records = [record for record in made.records if isinstance(record, Read)]
+    made.records = [record for record in made.records if isinstance(record, SocketRead)]
     found = made.streams()
     assert (found.each, found.unfinished) == ((), 1)

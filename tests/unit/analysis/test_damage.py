@@ -80,7 +80,7 @@ def test_whatever_happened_to_a_run_is_answered(part: int, good: list[Path], tmp
     assert answers == {True, False}
 
 
-@pytest.mark.parametrize("file", ["plan.json", "requests.jsonl", "tokens.jsonl", "signs.jsonl", "tcp_info.jsonl"])
+@pytest.mark.parametrize("file", ["plan.json", "requests.jsonl", "tokens.jsonl", "keepalives.jsonl", "tcp_info.jsonl"])
 @pytest.mark.parametrize("sort", ["directory", "FIFO", "device", "symbolic link"])
 def test_a_file_that_is_none_is_named(file: str, sort: str, good: list[Path], tmp_path: Path) -> None:
     """What stands in its place is said, and never waited for; of a link that leads to a file nothing is said."""
@@ -116,10 +116,10 @@ def test_a_file_that_is_none_is_named(file: str, sort: str, good: list[Path], tm
         ("requests.jsonl", 1, '"' + "x" * (2 << 20) + '"', "a line of more than 1 MiB"),
         ("tokens.jsonl", 4, "[1,2,3,4,5,0,-1,null,null]", "value 7 is -1"),
         ("tokens.jsonl", 4, "[1,2,3,4,5,3,1,null,null]", "value 6 is 3"),
-        ("tokens.jsonl", 4, "[1,2,3,4,5,0,1,null]", r"instead of \[stream, read"),
+        ("tokens.jsonl", 4, "[1,2,3,4,5,0,1,null]", r"instead of \[stream, number"),
         ("tokens.jsonl", 4, "[1,2,NaN,4,5,0,1,null,null]", "NaN is no number"),
         ("tokens.jsonl", 4, f"[1,2,{2**60},4,5,0,1,2,3]", "value 3 is"),
-        ("signs.jsonl", 2, "[1,2,3]", r"instead of whole numbers \[stream"),
+        ("keepalives.jsonl", 2, "[1,2,3]", r"instead of whole numbers \[stream"),
         ("vitals.jsonl", 2, '{"at": Infinity}', "Infinity is no number"),
         ("vitals.jsonl", 2, '{"at": "now"}', 'at is "now", expected a whole number'),
         (

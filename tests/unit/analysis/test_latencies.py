@@ -19,7 +19,7 @@ def of(made: Made) -> dict[str, Latency]:
 def test_latencies_count_from_the_wish() -> None:
     """A request that was sent 40 ms after it was due has waited those too; from `sent` it has not."""
     made = Made()
-    made.stream(1000, [1140, 1160, 1200], sent=ns(1040), first_event=ns(1100), connect_took=7 * MS)
+    made.stream(1000, [1140, 1160, 1200], sent=ns(1040), first_event=ns(1100), connect_duration=7 * MS)
 
     found = {name: latency.value / MS for name, latency in of(made).items()}
     assert found == {
@@ -60,7 +60,7 @@ def test_a_connection_that_failed_never_connected() -> None:
     """The step that failed is never; what came before it has its time."""
     refused, insecure = Made(), Made()
     refused.stream(0, [], "connect_failed", sent=None)
-    insecure.stream(0, [], "connect_failed", sent=None, connect_took=5 * MS)
+    insecure.stream(0, [], "connect_failed", sent=None, connect_duration=5 * MS)
 
     assert of(refused)["connect"].value == math.inf
     assert of(insecure)["connect"].value == 5 * MS

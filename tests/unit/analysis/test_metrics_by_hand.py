@@ -21,7 +21,7 @@ from made_runs import Made, ns, plan
 
 from chaoskit.analysis.analyse import Asked, analyse
 from chaoskit.analysis.result import Metrics, Result, Times
-from chaoskit.records.model import Event, Read
+from chaoskit.records.model import Event, SocketRead
 from chaoskit.spec.objectives import parse
 
 
@@ -167,7 +167,7 @@ def test_gaps_within_a_read_are_told_apart(tmp_path: Path) -> None:
     """Tokens that came with one read are gaps of 0 in the one summary and none in the other."""
     run = made()
     number = run.stream(5000, [5100], ended=5200)
-    run.records.append(Read(number, 1, ns(5180), ns(5180), 9, (Event("content"), Event("content"))))
+    run.records.append(SocketRead(number, 1, ns(5180), ns(5180), 9, (Event("content"), Event("content"))))
 
     baseline = phase(analyse(run.write(tmp_path / "run")), "baseline")
 

@@ -9,7 +9,7 @@ from made_runs import ns
 from made_sockets import AT, RTO, Fields, Run, hold, seen, stuck, vain
 
 from chaoskit.analysis.result import Direction
-from chaoskit.records.model import Event, Read, TcpInfo
+from chaoskit.records.model import Event, SocketRead, TcpInfo
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_token_that_arrives_alone_shows_that_small_ones_pass(size: int, kinds:
     run = Run()
     for _ in range(3):
         hold(run, "down", AT, 4, 5, sacked=0, lost=6)
-    run.reads = [Read(9, 0, ns(AT + 1000), ns(AT + 1000), size, (Event("content"),))]
+    run.reads = [SocketRead(9, 0, ns(AT + 1000), ns(AT + 1000), size, (Event("content"),))]
 
     assert [one.kind for one in run.found().get("narrow", [])] == kinds
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from chaoskit.clock import now
-from chaoskit.probe.drive import Order, Target, drive, warm_up
+from chaoskit.probe.drive import DriveOptions, Target, drive, warm_up
 from chaoskit.records import jsonl
-from chaoskit.records.model import Read, Request, Signs, TcpInfo, Vitals
+from chaoskit.records.model import Keepalives, Request, SocketRead, TcpInfo, Vitals
 from chaoskit.spec.experiment import Workload
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -45,8 +45,8 @@ class Outcome:
     """What a drive wrote."""
 
     requests: list[Request]
-    reads: list[Read]
-    signs: list[Signs]
+    reads: list[SocketRead]
+    keepalives: list[Keepalives]
     tcp_infos: list[TcpInfo]
     vitals: list[Vitals]
     everything: str
@@ -67,10 +67,10 @@ class Outcome:
         """All events in order, stream by stream."""
         tokens = [(read.stream, event.kind) for read in self.reads for event in read.events]
         found: list[str] = []
-        for stream in sorted({one.stream for one in (*self.reads, *self.signs)}):
+        for stream in sorted({one.stream for one in (*self.reads, *self.keepalives)}):
             own = [kind for number, kind in tokens if number == stream]
             begin = 0
-            for run in (run for run in self.signs if run.stream == stream):
+            for run in (run for run in self.keepalives if run.stream == stream):
                 found += own[begin : run.tokens]
                 begin = run.tokens
                 for kind in ("meta", "ping", "finish", "done", "error"):
@@ -88,12 +88,12 @@ def workload(**words: Any) -> Workload:
     return Workload.model_validate({"prompt-size": "50B", "timeouts": timeouts, **words})
 
 
-async def ask(target: Target | str, work: Workload, order: Order | None = None) -> Outcome:
+async def ask(target: Target | str, work: Workload, order: DriveOptions | None = None) -> Outcome:
     """One drive, of one request unless told otherwise; fails when it takes too long."""
     with tempfile.TemporaryDirectory() as directory:
         run = Path(directory)
         target = Target(target) if isinstance(target, str) else target
-        order = order or Order(seed=1, start=await ready(), length=None, requests=1)
+        order = order or DriveOptions(seed=1, start=await ready(), length=None, requests=1)
         await asyncio.wait_for(drive(target, work, order, run, asyncio.Event()), PATIENCE)
         return outcome(run)
 
@@ -108,8 +108,8 @@ def outcome(run: Path) -> Outcome:
     """What is in a run directory."""
     return Outcome(
         jsonl.read(run, Request),
-        jsonl.read(run, Read),
-        jsonl.read(run, Signs),
+        jsonl.read(run, SocketRead),
+        jsonl.read(run, Keepalives),
         jsonl.read(run, TcpInfo),
         jsonl.read(run, Vitals),
         "".join(path.read_text() for path in run.iterdir()),

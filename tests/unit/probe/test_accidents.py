@@ -34,11 +34,11 @@ from chaoskit.errors import RefusedError, SpecError
 from chaoskit.probe.connections import ClientPool
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.dns import Resolver
-from chaoskit.probe.drive import Crew, Order, Target, drive
+from chaoskit.probe.drive import DriveOptions, StreamGroup, Target, drive
 from chaoskit.probe.receive_stamps import StampClock
 from chaoskit.probe.recorder import Recorder
 from chaoskit.probe.requests import RequestFactory
-from chaoskit.records.model import Completion, Read
+from chaoskit.records.model import Completion, SocketRead
 
 pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
 
@@ -73,7 +73,7 @@ def asked(many: list[bytes], connections: str) -> Outcome:
         work = workload(
             request_rate="1000/s", burstiness=0, connections=connections, timeouts={"first-token": "10s", "idle": "10s"}
         )
-        order = Order(seed=1, start=await ready(), length=None, requests=len(many))
+        order = DriveOptions(seed=1, start=await ready(), length=None, requests=len(many))
         async with far_side(answers(many)) as url:
             return await ask(url, work, order)
 
@@ -182,7 +182,7 @@ def test_a_first_token_is_not_waited_for_anew_on_a_second_connection() -> None:
 
     async def main() -> None:
         work = workload(http="2", connections="shared", timeouts={"first-token": "500ms"})
-        order = Order(seed=1, start=await ready(), length=None, requests=2)
+        order = DriveOptions(seed=1, start=await ready(), length=None, requests=2)
         async with far_side(behave) as url:
             found = await ask(url, work, order)
 
@@ -196,7 +196,7 @@ def test_a_first_token_is_not_waited_for_anew_on_a_second_connection() -> None:
 class FaultyBooks(Recorder):
     """Books with a mistake in them, on one stream."""
 
-    def read(self, record: Read) -> None:
+    def read(self, record: SocketRead) -> None:
         """As before, but for stream 1."""
         if record.stream == 1:
             raise KeyError("sk-secret")
@@ -214,7 +214,7 @@ def test_a_mistake_of_ours_ends_one_stream() -> None:
                 lines = ClientPool(target, work, clock, None)
                 with FaultyBooks(run) as books:
                     async with asyncio.TaskGroup() as tasks:
-                        crew = Crew(tasks, RequestFactory(target, work, 1), lines, books)
+                        crew = StreamGroup(tasks, RequestFactory(target, work, 1), lines, books)
                         for _ in range(3):
                             crew.start(crew.prepare(now()))
                 await lines.aclose()
@@ -237,7 +237,7 @@ def test_an_error_of_the_drive_comes_by_itself() -> None:
             with tempfile.TemporaryDirectory() as directory:
                 run = Path(directory)
                 (run / "requests.jsonl").symlink_to("/dev/full")
-                order = Order(seed=1, start=await ready(), length=None, requests=1)
+                order = DriveOptions(seed=1, start=await ready(), length=None, requests=1)
                 with pytest.raises(RefusedError, match="cannot write"):
                     await drive(Target(url), workload(), order, run, asyncio.Event())
 
@@ -254,14 +254,14 @@ def test_a_task_that_does_not_end_is_cancelled_again() -> None:
         return "complete"
 
     async def main() -> None:
-        guard = Deadline()
+        deadline = Deadline()
         task = asyncio.create_task(stubborn())
-        guard.watch(task)
-        guard.until(now(), "idle_timeout")
+        deadline.watch(task)
+        deadline.reschedule(now(), "idle_timeout")
 
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(task, 10)
-        assert guard.verdict == "idle_timeout"
+        assert deadline.reason == "idle_timeout"
 
     asyncio.run(main())
 

@@ -22,7 +22,7 @@ from far_side import (
     workload,
 )  # fmt: skip
 
-from chaoskit.probe.drive import Order
+from chaoskit.probe.drive import DriveOptions
 
 pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
 
@@ -92,8 +92,8 @@ ENDINGS: dict[str, tuple[Behaviour, str, str]] = {
     ),
     "no end marker": (saying(STARTED, END), "truncated", "ended without the protocol's end marker"),
     "end marker without its empty line": (saying(STARTED, chunk(b"data: [DONE]\n"), END), "truncated", "end marker"),
-    "closed mid-stream": (saying(STARTED), "truncated", "closed within the response"),
-    "closed within a chunk": (saying(STARTED, chunk(token())[:20]), "truncated", "closed within the response"),
+    "closed mid-stream": (saying(STARTED), "truncated", "closed during the response"),
+    "closed within a chunk": (saying(STARTED, chunk(token())[:20]), "truncated", "closed during the response"),
     "closed within the headers": (saying(HEAD[:30]), "truncated", "closed before any response"),
     "closed before the headers": (saying(), "truncated", "closed before any response"),
     "reset mid-stream": (saying(STARTED, then=reset), "reset", "connection reset by peer (ECONNRESET)"),
@@ -305,7 +305,7 @@ def test_an_endless_answer_ends_with_the_run() -> None:
             await writer.drain()
 
     async def main() -> None:
-        order = Order(seed=1, start=await ready(), length=300_000_000, drain=0)
+        order = DriveOptions(seed=1, start=await ready(), length=300_000_000, drain=0)
         async with far_side(saying(HEAD, then=pour)) as url:
             outcome = await ask(url, workload(timeouts=SHORT), order)
 

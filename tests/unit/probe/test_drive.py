@@ -26,7 +26,7 @@ from far_side import (
 
 from chaoskit.clock import now
 from chaoskit.errors import RefusedError
-from chaoskit.probe.drive import Order, Target, drive, schedule
+from chaoskit.probe.drive import DriveOptions, Target, drive, schedule
 from chaoskit.records.model import Request
 from chaoskit.server.app import serve
 from chaoskit.server.schedule import Script
@@ -61,7 +61,7 @@ def test_every_protocol_is_measured_over_every_kind_of_line(protocol: Protocol, 
     async def main() -> None:
         work = workload(protocol=protocol, http=http, connections=connections, output_tokens=20, max_concurrency=3)
         async with reference_server() as url:
-            found = await ask(url, work, Order(seed=1, start=await ready(), length=None, requests=6))
+            found = await ask(url, work, DriveOptions(seed=1, start=await ready(), length=None, requests=6))
 
         assert len(found.requests) == 6
         for one in found.requests:
@@ -69,7 +69,7 @@ def test_every_protocol_is_measured_over_every_kind_of_line(protocol: Protocol, 
             mine = [(read, event) for read in found.reads if read.stream == one.stream for event in read.events]
             stamped = [(read, event) for read, event in mine if event.sent is not None]
             assert [event.seq for _, event in stamped] == list(range(20))
-            assert all((event.due or 0) <= (event.sent or 0) <= read.at <= read.user for read, event in stamped)
+            assert all((event.due or 0) <= (event.sent or 0) <= read.at <= read.read_at for read, event in stamped)
             ordered(one)
 
     asyncio.run(main())
@@ -92,7 +92,7 @@ def test_an_open_loop_starts_on_schedule_whatever_comes() -> None:
 
     async def main() -> None:
         work = workload(request_rate="50/s", timeouts={"first-token": "5s"})
-        order = Order(seed=4, start=await ready(), length=600 * MS, drain=0)
+        order = DriveOptions(seed=4, start=await ready(), length=600 * MS, drain=0)
         async with far_side(saying(then=hang)) as url:
             found = await ask(url, work, order)
 
@@ -123,7 +123,7 @@ def test_a_closed_loop_keeps_so_many_open() -> None:
         writer.write(chunk(DONE) + END)
 
     async def main() -> None:
-        order = Order(seed=1, start=await ready(), length=400 * MS, drain=1000 * MS)
+        order = DriveOptions(seed=1, start=await ready(), length=400 * MS, drain=1000 * MS)
         async with far_side(count) as url:
             found = await ask(url, workload(max_concurrency=3), order)
 
@@ -142,7 +142,7 @@ def test_a_dead_server_is_not_hammered() -> None:
 
     async def main() -> None:
         found = await ask(
-            "http://127.0.0.1:9", workload(), Order(seed=1, start=await ready(), length=350 * MS, drain=0)
+            "http://127.0.0.1:9", workload(), DriveOptions(seed=1, start=await ready(), length=350 * MS, drain=0)
         )
 
         assert 1 <= len(found.requests) <= 4
@@ -163,7 +163,7 @@ def test_draining_lets_streams_end_but_not_for_ever() -> None:
                 writer.write(chunk(DONE) + END)
             await hang(writer)
 
-        order = Order(seed=1, start=await ready(), length=100 * MS, drain=400 * MS)
+        order = DriveOptions(seed=1, start=await ready(), length=100 * MS, drain=400 * MS)
         async with far_side(slow) as url:
             found = await ask(url, workload(request_rate="20/s", burstiness=0), order)
 
@@ -183,7 +183,7 @@ def test_a_closed_loop_drains_too() -> None:
     """A closed loop's streams that do not end are cancelled after the drain, and not before."""
 
     async def main() -> None:
-        order = Order(seed=1, start=await ready(), length=100 * MS, drain=200 * MS)
+        order = DriveOptions(seed=1, start=await ready(), length=100 * MS, drain=200 * MS)
         async with far_side(saying(HEAD + chunk(token()), then=hang)) as url:
             found = await ask(url, workload(max_concurrency=2, timeouts={"idle": "60s"}), order)
 
@@ -199,7 +199,7 @@ def test_stopping_ends_everything_at_once(words: dict[str, Any], tmp_path: Path)
 
     async def main() -> None:
         stop = asyncio.Event()
-        order = Order(seed=1, start=await ready(), length=3600 * 1000 * MS, drain=3600 * 1000 * MS)
+        order = DriveOptions(seed=1, start=await ready(), length=3600 * 1000 * MS, drain=3600 * 1000 * MS)
         async with far_side(saying(HEAD + chunk(token()), then=hang)) as url:
             running = asyncio.create_task(drive(Target(url), workload(**words), order, tmp_path, stop))
             async with asyncio.timeout(10):
@@ -225,7 +225,7 @@ def test_stopping_before_the_start_asks_nothing(tmp_path: Path) -> None:
     async def main() -> None:
         stop = asyncio.Event()
         stop.set()
-        order = Order(seed=1, start=now() + 3600 * 1000 * MS, length=None, requests=5)
+        order = DriveOptions(seed=1, start=now() + 3600 * 1000 * MS, length=None, requests=5)
         await asyncio.wait_for(drive(Target("http://127.0.0.1:9"), workload(), order, tmp_path, stop), 10)
 
         assert outcome(tmp_path).requests == []
@@ -245,14 +245,14 @@ def test_kept_connections_are_used_again() -> None:
             writer.write(GOOD)
 
     async def main() -> None:
-        order = Order(seed=1, start=await ready(), length=None, requests=4)
+        order = DriveOptions(seed=1, start=await ready(), length=None, requests=4)
         async with far_side(twice) as url:
             found = await ask(url, workload(connections="kept"), order)
 
         assert [one.completion for one in found.requests] == ["complete"] * 4
         assert [one.reused for one in found.requests] == [False, True, False, True]
         assert [one.connection for one in found.requests] == [0, 0, 1, 1]
-        assert [one.connect_took is None for one in found.requests] == [False, True, False, True]
+        assert [one.connect_duration is None for one in found.requests] == [False, True, False, True]
 
     asyncio.run(main())
 
@@ -262,7 +262,7 @@ def test_vitals_tell_of_the_probe_itself() -> None:
     """Every half second there is a line, and it counts the streams and knows the last TTFT."""
 
     async def main() -> None:
-        order = Order(seed=1, start=await ready(), length=1200 * MS, drain=1000 * MS)
+        order = DriveOptions(seed=1, start=await ready(), length=1200 * MS, drain=1000 * MS)
         async with far_side(saying(GOOD)) as url:
             found = await ask(url, workload(request_rate="20/s"), order)
 
@@ -301,7 +301,7 @@ def test_a_full_disk_ends_the_drive(tmp_path: Path) -> None:
     (tmp_path / "tokens.jsonl").symlink_to("/dev/full")
 
     async def main() -> None:
-        order = Order(seed=1, start=await ready(), length=60_000 * MS, drain=60_000 * MS)
+        order = DriveOptions(seed=1, start=await ready(), length=60_000 * MS, drain=60_000 * MS)
         async with far_side(saying(HEAD + chunk(token()), then=hang)) as url:
             driving = drive(Target(url), workload(request_rate="30/s"), order, tmp_path, asyncio.Event())
             with pytest.raises(RefusedError, match=r"cannot write .*tokens\.jsonl"):
@@ -317,7 +317,7 @@ def test_nothing_is_left_open() -> None:
         before = descriptors()
         async with far_side(saying(HEAD + chunk(token()), then=hang)) as url:
             work = workload(request_rate="50/s", connections="kept", timeouts={"idle": "100ms"})
-            await ask(url, work, Order(seed=1, start=await ready(), length=300 * MS, drain=200 * MS))
+            await ask(url, work, DriveOptions(seed=1, start=await ready(), length=300 * MS, drain=200 * MS))
         await asyncio.sleep(0)
         assert descriptors() <= before
 

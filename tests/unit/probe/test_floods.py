@@ -14,8 +14,8 @@ import pytest
 from far_side import END, HEAD, Behaviour, Outcome, ask, chunk, far_side, ready, request, saying, token, workload
 from test_http2 import HEADERS, Http2, pair, serving, speaking  # noqa: F401  `pair` is a fixture
 
-from chaoskit.probe.drive import Order, Target
-from chaoskit.probe.framing import Ndjson, Sse
+from chaoskit.probe.drive import DriveOptions, Target
+from chaoskit.probe.framing import NdjsonParser, SseParser
 
 pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
 
@@ -189,7 +189,7 @@ def test_a_flood_ends_its_own_stream_alone(connections: str) -> None:
 
     async def main() -> None:
         work = workload(http="2", connections=connections, max_concurrency=3, limits=LIMITS, timeouts={"idle": "1s"})
-        order = Order(seed=1, start=await ready(), length=None, requests=3)
+        order = DriveOptions(seed=1, start=await ready(), length=None, requests=3)
         async with far_side(speaking(tell)) as url:
             outcome = await ask(url, work, order)
 
@@ -198,8 +198,8 @@ def test_a_flood_ends_its_own_stream_alone(connections: str) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("kind", [Sse, Ndjson])
-def test_a_line_that_comes_byte_by_byte_costs_no_more_than_its_bytes(kind: type[Sse | Ndjson]) -> None:
+@pytest.mark.parametrize("kind", [SseParser, NdjsonParser])
+def test_a_line_that_comes_byte_by_byte_costs_no_more_than_its_bytes(kind: type[SseParser | NdjsonParser]) -> None:
     """A long line in a million pieces does not keep the processor busy with copying it."""
     wire = kind(1 << 20)
     began = time.process_time()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai._streaming import SSEDecoder
 
-from chaoskit.probe.framing import COMMENT, Ndjson, Piece, Sse, TooLargeError, Wire
+from chaoskit.probe.framing import COMMENT, EventParser, NdjsonParser, RawEvent, SseParser, TooLargeError
 
 LONGEST = 100_000
 STREAMS = [
@@ -27,12 +27,12 @@ STREAMS = [
 ]
 
 
-def pieces(wire: Wire, chunks: Iterable[bytes]) -> list[Piece]:
+def pieces(wire: EventParser, chunks: Iterable[bytes]) -> list[RawEvent]:
     """All pieces of the chunks."""
     return [piece for chunk in chunks for piece in wire.feed(chunk)]
 
 
-def events(found: Iterable[Piece]) -> list[tuple[str, str]]:
+def events(found: Iterable[RawEvent]) -> list[tuple[str, str]]:
     """Without the comments, as text."""
     return [(kind.decode(), data.decode()) for kind, data in found if kind != COMMENT]
 
@@ -46,17 +46,17 @@ def by_the_sdk(stream: bytes) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("stream", STREAMS)
 def test_every_split_gives_the_same_pieces(stream: bytes) -> None:
     """A stream cut at any two points, or into single bytes, is the stream uncut."""
-    whole = pieces(Sse(LONGEST), [stream])
+    whole = pieces(SseParser(LONGEST), [stream])
 
     for first, second in itertools.combinations_with_replacement(range(len(stream) + 1), 2):
-        assert pieces(Sse(LONGEST), [stream[:first], stream[first:second], stream[second:]]) == whole
-    assert pieces(Sse(LONGEST), [stream[at : at + 1] for at in range(len(stream))]) == whole
+        assert pieces(SseParser(LONGEST), [stream[:first], stream[first:second], stream[second:]]) == whole
+    assert pieces(SseParser(LONGEST), [stream[at : at + 1] for at in range(len(stream))]) == whole
 
 
 @pytest.mark.parametrize("stream", STREAMS)
 def test_agrees_with_the_openai_sdk(stream: bytes) -> None:
     """Events with data are those that the OpenAI SDK's decoder sees."""
-    ours = [event for event in events(pieces(Sse(LONGEST), [stream])) if event[1]]
+    ours = [event for event in events(pieces(SseParser(LONGEST), [stream])) if event[1]]
 
     assert ours == by_the_sdk(stream)
 
@@ -85,7 +85,7 @@ def test_any_stream_agrees_with_the_sdk_wherever_it_is_cut(lines: list[tuple[byt
     bounds = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     chunks = [stream[a:b] for a, b in itertools.pairwise(bounds)]
 
-    ours = [event for event in events(pieces(Sse(LONGEST), chunks)) if event[1]]
+    ours = [event for event in events(pieces(SseParser(LONGEST), chunks)) if event[1]]
 
     assert ours == by_the_sdk(stream)
 
@@ -93,19 +93,19 @@ def test_any_stream_agrees_with_the_sdk_wherever_it_is_cut(lines: list[tuple[byt
 @given(st.binary(max_size=300), st.integers(0, 300))
 def test_no_bytes_break_it(stream: bytes, cut: int) -> None:
     """Arbitrary bytes give some pieces, the same ones wherever they are cut."""
-    for wire in (Sse, Ndjson):
+    for wire in (SseParser, NdjsonParser):
         assert pieces(wire(LONGEST), [stream[:cut], stream[cut:]]) == pieces(wire(LONGEST), [stream])
 
 
 @pytest.mark.parametrize("stream", [b"data: x\n\n", b"data: x\r\r", b"data: x\r\n\r"])
 def test_a_piece_is_out_with_its_last_byte(stream: bytes) -> None:
     """No piece waits for a byte of the next one: after a CR it matters not whether an LF follows."""
-    assert Sse(LONGEST).feed(stream) == [(b"", b"x")]
+    assert SseParser(LONGEST).feed(stream) == [(b"", b"x")]
 
 
 def test_comments_come_in_order() -> None:
     """A comment is a piece of its own, before the event that it stands in."""
-    found = pieces(Sse(LONGEST), [b": one\ndata: x\n:two\n\n"])
+    found = pieces(SseParser(LONGEST), [b": one\ndata: x\n:two\n\n"])
 
     assert found == [(COMMENT, b"one"), (COMMENT, b"two"), (b"", b"x")]
 
@@ -115,11 +115,11 @@ def test_lines_of_json() -> None:
     stream = b'{"a":1}\r\n\n{"b":2}\n{"unfinished'
 
     for cut in range(len(stream) + 1):
-        assert pieces(Ndjson(LONGEST), [stream[:cut], stream[cut:]]) == [(b"", b'{"a":1}'), (b"", b'{"b":2}')]
+        assert pieces(NdjsonParser(LONGEST), [stream[:cut], stream[cut:]]) == [(b"", b'{"a":1}'), (b"", b'{"b":2}')]
 
 
-@pytest.mark.parametrize("wire", [Sse, Ndjson])
-def test_an_endless_line_is_refused(wire: type[Sse | Ndjson]) -> None:
+@pytest.mark.parametrize("wire", [SseParser, NdjsonParser])
+def test_an_endless_line_is_refused(wire: type[SseParser | NdjsonParser]) -> None:
     """A line longer than the bound is refused and not kept."""
     endless = itertools.repeat(b"x" * 1000, LONGEST // 1000 + 2)
 
@@ -133,4 +133,4 @@ def test_an_endless_event_is_refused(line: bytes) -> None:
     endless = itertools.repeat(line * 1000, LONGEST // 1000 + 2)
 
     with pytest.raises(TooLargeError, match="event of more than"):
-        pieces(Sse(LONGEST), endless)
+        pieces(SseParser(LONGEST), endless)

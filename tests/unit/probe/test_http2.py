@@ -28,7 +28,7 @@ from far_side import (
 )
 
 from chaoskit.clock import now
-from chaoskit.probe.drive import Order, Target
+from chaoskit.probe.drive import DriveOptions, Target
 
 pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
 
@@ -149,7 +149,7 @@ ENDINGS: dict[str, tuple[Told, str, str]] = {
     "RST_STREAM": (rst_stream, "reset", "RST_STREAM INTERNAL_ERROR"),
     "GOAWAY": (goaway, "reset", "GOAWAY NO_ERROR; this client cannot finish a stream after that"),
     "garbage": (garbage, "protocol_error", "no valid HTTP"),
-    "FIN": (close, "truncated", "closed within the response"),
+    "FIN": (close, "truncated", "closed during the response"),
     "RST": (break_off, "reset", "connection reset by peer (ECONNRESET)"),
     "silence": (fall_silent, "idle_timeout", "no token for 300ms"),
 }
@@ -222,7 +222,7 @@ def test_shared_streams_are_stamped_as_if_alone(over_tls: bool, pair: tuple[Path
 
     async def main() -> None:
         work = workload(http="2", connections="shared", max_concurrency=count)
-        order = Order(seed=1, start=await ready(), length=None, requests=count)
+        order = DriveOptions(seed=1, start=await ready(), length=None, requests=count)
         async with far_side(speaking(tell), serving(pair, "h2") if over_tls else None) as url:
             outcome = await ask(Target(url, ca_file=pair[0]), work, order)
 
@@ -250,7 +250,7 @@ def test_one_silent_stream_does_not_take_the_others_along() -> None:
 
     async def main() -> None:
         work = workload(http="2", connections="shared", max_concurrency=3, timeouts=SHORT)
-        order = Order(seed=1, start=await ready(), length=None, requests=3)
+        order = DriveOptions(seed=1, start=await ready(), length=None, requests=3)
         async with far_side(speaking(tell)) as url:
             outcome = await ask(url, work, order)
 
@@ -290,7 +290,7 @@ def test_alpn_agrees_on_http2(pair: tuple[Path, Path]) -> None:
 
         assert outcome.ending == ("complete", "")
         assert outcome.request.http == "HTTP/2"
-        assert outcome.request.tls_took is not None
+        assert outcome.request.tls_duration is not None
         (late,) = [read.at - e.sent for read in outcome.reads for e in read.events if e.sent is not None]
         assert 0 < late < 50_000_000
 
@@ -305,7 +305,7 @@ def test_an_unknown_certificate_is_told(pair: tuple[Path, Path]) -> None:
             outcome = await ask(url, workload())
 
         assert outcome.ending == ("connect_failed", "TLS certificate: self-signed certificate")
-        assert outcome.request.connect_took is not None
+        assert outcome.request.connect_duration is not None
 
     asyncio.run(main())
 
@@ -334,7 +334,7 @@ def test_tls_to_a_plain_port_is_told() -> None:
 
         assert details == [
             "TLS: wrong version number",
-            "closed within the TLS handshake",
+            "closed during the TLS handshake",
             "TLS handshake not finished within 300ms",
         ]
 

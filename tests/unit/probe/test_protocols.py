@@ -9,19 +9,21 @@ from hypothesis import strategies as st
 
 from chaoskit.probe import protocols
 from chaoskit.probe.framing import MalformedError
-from chaoskit.probe.protocols import PATHS, ProtocolEvent, Reader
+from chaoskit.probe.protocols import DEFAULT_PATHS, ProtocolEvent, ResponseParser
 from chaoskit.records.model import Event, EventKind
 from chaoskit.server import requests
 from chaoskit.spec.experiment import Protocol
 
 LONGEST = 200_000
-PROTOCOLS: list[Protocol] = list(PATHS)
+PROTOCOLS: list[Protocol] = list(DEFAULT_PATHS)
 
 
 def meant(protocol: Protocol, said: object) -> ProtocolEvent:
     """The meaning of one event with this JSON."""
     text = json.dumps(said).encode()
-    (meaning,) = Reader(protocol, LONGEST).feed(text + b"\n" if protocol == "ollama" else b"data: " + text + b"\n\n")
+    (meaning,) = ResponseParser(protocol, LONGEST).feed(
+        text + b"\n" if protocol == "ollama" else b"data: " + text + b"\n\n"
+    )
     return meaning
 
 
@@ -78,13 +80,13 @@ def test_every_event_has_its_kind(protocol: Protocol, said: object, kind: EventK
     meaning = meant(protocol, said)
 
     assert (meaning.event.kind, meaning.completes) == (kind, completes)
-    assert meaning.complaint == ("no" if kind == "error" else "")
+    assert meaning.error_message == ("no" if kind == "error" else "")
 
 
 @pytest.mark.parametrize("protocol", ["openai-chat", "sse"])
 def test_done_ends(protocol: Protocol) -> None:
     """[DONE] is the end."""
-    assert Reader(protocol, LONGEST).feed(b"data: [DONE]\n\n") == [ProtocolEvent(Event("done"), completes=True)]
+    assert ResponseParser(protocol, LONGEST).feed(b"data: [DONE]\n\n") == [ProtocolEvent(Event("done"), completes=True)]
 
 
 def test_the_servers_stamps_are_taken() -> None:
@@ -94,7 +96,7 @@ def test_the_servers_stamps_are_taken() -> None:
     assert meant("openai-chat", delta(content="a") | stamps).event == Event("content", 3, 5, 7)
     assert meant("anthropic-messages", block("text_delta", text="a") | stamps).event == Event("content", 3, 5, 7)
     assert meant("ollama", {"message": {"content": "a"}} | stamps).event == Event("content", 3, 5, 7)
-    assert Reader("sse", LONGEST).feed(b": chaoskit 3 5 7\ndata: a\n\ndata: b\n\n") == [
+    assert ResponseParser("sse", LONGEST).feed(b": chaoskit 3 5 7\ndata: a\n\ndata: b\n\n") == [
         ProtocolEvent(Event("content", 3, 5, 7)),
         ProtocolEvent(Event("content")),
     ]
@@ -109,12 +111,14 @@ def test_strange_stamps_are_none(stamps: object) -> None:
 @pytest.mark.parametrize("comment", [b": chaoskit 1 2", b": chaoskit a b c", b": chaoskit 1 2 " + b"9" * 5000])
 def test_strange_written_stamps_are_none(comment: bytes) -> None:
     """A comment that only looks like stamps is none."""
-    assert Reader("sse", LONGEST).feed(comment + b"\ndata: a\n\n") == [ProtocolEvent(Event("content"))]
+    assert ResponseParser("sse", LONGEST).feed(comment + b"\ndata: a\n\n") == [ProtocolEvent(Event("content"))]
 
 
-def test_a_comment_is_a_sign_of_life() -> None:
+def test_a_comment_is_a_keepalive() -> None:
     """A comment is a ping, and no event of the protocol."""
-    assert Reader("openai-chat", LONGEST).feed(b": keep-alive\n\n") == [ProtocolEvent(Event("ping"), is_comment=True)]
+    assert ResponseParser("openai-chat", LONGEST).feed(b": keep-alive\n\n") == [
+        ProtocolEvent(Event("ping"), is_comment=True)
+    ]
 
 
 @pytest.mark.parametrize("protocol", ["openai-chat", "anthropic-messages", "ollama"])
@@ -122,7 +126,7 @@ def test_a_comment_is_a_sign_of_life() -> None:
 def test_what_is_no_json_object_is_malformed(protocol: Protocol, text: bytes) -> None:
     """Garbage in an event's data is one error, whatever the garbage."""
     with pytest.raises(MalformedError, match="no JSON"):
-        Reader(protocol, LONGEST).feed(text + b"\n" if protocol == "ollama" else b"data: " + text + b"\n\n")
+        ResponseParser(protocol, LONGEST).feed(text + b"\n" if protocol == "ollama" else b"data: " + text + b"\n\n")
 
 
 WORDS = st.sampled_from(
@@ -146,8 +150,8 @@ def test_no_json_object_is_too_strange(protocol: Protocol, said: dict[str, Any])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_the_reference_server_understands_the_question(protocol: Protocol) -> None:
     """The body asks the reference server for so many tokens, as a stream."""
-    body = json.dumps(protocols.body(protocol, "some-model", "a prompt", 17)).encode()
-    path = PATHS[protocol] + ("?tokens=17" if protocol == "sse" else "")
+    body = json.dumps(protocols.request_body(protocol, "some-model", "a prompt", 17)).encode()
+    path = DEFAULT_PATHS[protocol] + ("?tokens=17" if protocol == "sse" else "")
 
     ask = requests.understand(requests.Request("POST", path, {}, body, received=0))
 
@@ -170,4 +174,4 @@ def test_the_reference_server_understands_the_question(protocol: Protocol) -> No
 )
 def test_complaints_are_found(body: bytes, said: str) -> None:
     """An error response's own words, where they are in a form that is known."""
-    assert protocols.complaint(body) == said
+    assert protocols.error_message(body) == said

@@ -10,7 +10,7 @@ from far_side import DONE, END, HEAD, ask, chunk, far_side, request, token, work
 
 from chaoskit.errors import SpecError
 from chaoskit.probe.drive import Target
-from chaoskit.probe.protocols import PATHS
+from chaoskit.probe.protocols import DEFAULT_PATHS
 from chaoskit.probe.requests import RequestFactory
 from chaoskit.spec.experiment import Protocol
 
@@ -34,13 +34,13 @@ def asked(target: Target, answer: bytes = HEAD + chunk(token(), DONE) + END, **w
     return got[0], written
 
 
-@pytest.mark.parametrize("protocol", list(PATHS))
+@pytest.mark.parametrize("protocol", list(DEFAULT_PATHS))
 def test_a_question_is_a_stream_request(protocol: Protocol) -> None:
     """It goes to the protocol's usual path, asks for no coding, names its stream, and carries its prompt."""
     (first, headers, body), _ = asked(Target(""), protocol=protocol, prompt_size="300B", output_tokens=9)
 
     said = json.loads(body)
-    assert first.split()[:2] == ["POST", PATHS[protocol] + ("?tokens=9" if protocol == "sse" else "")]
+    assert first.split()[:2] == ["POST", DEFAULT_PATHS[protocol] + ("?tokens=9" if protocol == "sse" else "")]
     assert headers["accept-encoding"] == "identity"
     assert headers["x-chaoskit-stream"] == "0"
     assert said["stream"] is True
@@ -68,7 +68,7 @@ def test_prompts_are_drawn_from_the_seed_and_differ() -> None:
         assert len(json.loads(bodies[0])["messages"][0]["content"]) == work.prompt_size
 
 
-@pytest.mark.parametrize("protocol", list(PATHS))
+@pytest.mark.parametrize("protocol", list(DEFAULT_PATHS))
 def test_the_key_goes_to_the_server_and_nowhere_else(
     protocol: Protocol, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,9 +11,9 @@ from far_side import DONE, END, HEAD, ask, chunk, far_side, token, workload
 
 from chaoskit.errors import RefusedError
 from chaoskit.probe.dns import Resolver
-from chaoskit.probe.network_backend import Backend, Reach
+from chaoskit.probe.network_backend import Backend, ConnectOptions
 from chaoskit.probe.receive_stamps import StampClock
-from chaoskit.probe.socket_options import try_out
+from chaoskit.probe.socket_options import check_supported
 from chaoskit.probe.socket_stream import Connection
 from chaoskit.probe.target import SocketOptions, Target
 
@@ -36,14 +36,14 @@ def test_a_connection_is_tuned_from_its_first_packet(host: str) -> None:
     async def main() -> tuple[int, int, bytes]:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.create_server((host, 0), family=family) as listener:
-            backend = Backend(clock := StampClock(), itertools.count(), Reach(Resolver(), 1000, sockets=TUNED))
+            backend = Backend(clock := StampClock(), itertools.count(), ConnectOptions(Resolver(), 1000, sockets=TUNED))
             connection = await backend.connect_tcp(*listener.getsockname()[:2])
             assert isinstance(connection, Connection)
             other, _ = listener.accept()
             with other:
                 told = other.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
             algorithm = connection.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
-            own = connection.met[1]["snd_mss"]
+            own = connection.tcp_info_at_connect[1]["snd_mss"]
             await connection.aclose()
             clock.close()
             return told, own, algorithm.rstrip(b"\0")
@@ -90,4 +90,4 @@ def test_what_the_kernel_will_not_have_is_refused_before_anybody_is_asked(option
 @pytest.mark.parametrize("maxseg", [88, 32_767])
 def test_the_bounds_are_the_kernels(maxseg: int) -> None:
     """Both are taken."""
-    try_out(SocketOptions(maxseg=maxseg))
+    check_supported(SocketOptions(maxseg=maxseg))

@@ -17,17 +17,17 @@ pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others 
 MS = 1_000_000
 
 
-async def wait_with(guard: Deadline) -> Completion:
+async def wait_with(deadline: Deadline) -> Completion:
     """Wait for ever, and say what the guard did about it."""
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.Event().wait()
-    return guard.verdict or "complete"
+    return deadline.reason or "complete"
 
 
-def guarded(guard: Deadline) -> asyncio.Task[Completion]:
+def guarded(deadline: Deadline) -> asyncio.Task[Completion]:
     """A task that waits for ever under this guard."""
-    task = asyncio.create_task(wait_with(guard))
-    guard.watch(task)
+    task = asyncio.create_task(wait_with(deadline))
+    deadline.watch(task)
     return task
 
 
@@ -35,10 +35,10 @@ def test_a_guard_cuts_at_its_deadline() -> None:
     """The task is cancelled at the deadline, not before, and the verdict is the deadline's."""
 
     async def main() -> None:
-        guard = Deadline()
-        task = guarded(guard)
+        deadline = Deadline()
+        task = guarded(deadline)
         due = now() + 30 * MS
-        guard.until(due, "idle_timeout")
+        deadline.reschedule(due, "idle_timeout")
 
         assert await asyncio.wait_for(task, 5) == "idle_timeout"
         assert now() >= due
@@ -51,11 +51,11 @@ def test_the_latest_deadline_counts(first: int, second: int) -> None:
     """A deadline can be moved later and earlier."""
 
     async def main() -> None:
-        guard = Deadline()
-        task = guarded(guard)
+        deadline = Deadline()
+        task = guarded(deadline)
         start = now()
-        guard.until(start + first, "connect_failed")
-        guard.until(start + second, "first_token_timeout")
+        deadline.reschedule(start + first, "connect_failed")
+        deadline.reschedule(start + second, "first_token_timeout")
 
         assert await asyncio.wait_for(task, 5) == "first_token_timeout"
         assert now() - start >= second
@@ -70,14 +70,14 @@ def test_the_first_cut_counts() -> None:
         first, closed = Deadline(), Deadline()
         task, other = guarded(first), guarded(closed)
         await asyncio.sleep(0)
-        first.cut("cancelled")
-        first.cut("idle_timeout")
+        first.cancel("cancelled")
+        first.cancel("idle_timeout")
         closed.close()
-        closed.cut("idle_timeout")
-        closed.until(now(), "idle_timeout")
+        closed.cancel("idle_timeout")
+        closed.reschedule(now(), "idle_timeout")
 
         assert await task == "cancelled"
-        assert closed.verdict is None
+        assert closed.reason is None
         assert not other.done()
         other.cancel()
         await other
@@ -88,28 +88,28 @@ def test_the_first_cut_counts() -> None:
 def test_what_came_in_time_is_heard_by_a_loop_that_was_held_up() -> None:
     """Bytes that were there before the deadline move it, however late the loop is; silence is cut all the same."""
 
-    async def listen(guard: Deadline, here: socket.socket) -> int:
+    async def listen(deadline: Deadline, here: socket.socket) -> int:
         loop, heard = asyncio.get_running_loop(), 0
         with contextlib.suppress(asyncio.CancelledError):
             while await loop.sock_recv(here, 1):
                 heard += 1
-                guard.until(now() + 50 * MS, "idle_timeout")
+                deadline.reschedule(now() + 50 * MS, "idle_timeout")
         return heard
 
     async def main() -> None:
         here, there = socket.socketpair()
         here.setblocking(False)
         with here, there:
-            guard = Deadline()
-            task = asyncio.create_task(listen(guard, here))
-            guard.watch(task)  # type: ignore[arg-type]
-            guard.until(now() + 50 * MS, "first_token_timeout")
+            deadline = Deadline()
+            task = asyncio.create_task(listen(deadline, here))
+            deadline.watch(task)  # type: ignore[arg-type]
+            deadline.reschedule(now() + 50 * MS, "first_token_timeout")
             await asyncio.sleep(0)
             there.send(b"x")
             time.sleep(0.1)  # the loop is held up
 
             assert await asyncio.wait_for(task, 10) == 1
-            assert guard.verdict == "idle_timeout"
+            assert deadline.reason == "idle_timeout"
 
     asyncio.run(main())
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit.records import jsonl
-from chaoskit.records.model import Served, Unacked
+from chaoskit.records.model import ServedResponse, UnackedSample
 from chaoskit.server.app import serve
 from chaoskit.server.limits import PUBLIC, Limits
 from chaoskit.server.schedule import Script
@@ -48,11 +48,11 @@ class Running:
             self.thread.join(10)
         assert not self.thread.is_alive()
 
-    def served(self) -> list[Served]:
+    def served(self) -> list[ServedResponse]:
         """What it has written down so far."""
-        return jsonl.read(self.run, Served)
+        return jsonl.read(self.run, ServedResponse)
 
-    def served_when(self, count: int) -> list[Served]:
+    def served_when(self, count: int) -> list[ServedResponse]:
         """What it has written down, as soon as that is `count` records."""
         wait_for(lambda: len(self.served()) >= count)
         return self.served()
@@ -87,7 +87,7 @@ def running(run: Path, script: Script = SCRIPT, send_buffer: int = 0, limits: Li
         loop.append(asyncio.get_running_loop())
         stop.append(asyncio.Event())
         ready.set()
-        with closing(jsonl.Log(run, Served)) as log, closing(jsonl.Log(run, Unacked)) as unacked:
+        with closing(jsonl.Log(run, ServedResponse)) as log, closing(jsonl.Log(run, UnackedSample)) as unacked:
             await serve(listener, script, stop[0], log, unacked, limits)
 
     thread = threading.Thread(target=asyncio.run, args=(work(),))

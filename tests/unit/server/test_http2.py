@@ -93,8 +93,8 @@ def test_a_reset_ends_one_stream(server: Running, client: Client) -> None:
 
     first, second = server.served_when(2)
 
-    assert (first.fate, first.intended, second.fate, second.sent) == ("client-left", 100_000, "sent", 100)
-    assert first.sent < 1000
+    assert (first.outcome, first.tokens, second.outcome, second.tokens_sent) == ("client-left", 100_000, "sent", 100)
+    assert first.tokens_sent < 1000
 
 
 def test_one_stream_after_the_other(server: Running, client: Client) -> None:
@@ -105,7 +105,7 @@ def test_one_stream_after_the_other(server: Running, client: Client) -> None:
         client.h2.increment_flow_control_window(100)
         assert len(stamps(client.bodies[number])) == tokens
 
-    assert [record.sent for record in server.served_when(3)] == [3, 4, 5]
+    assert [record.tokens_sent for record in server.served_when(3)] == [3, 4, 5]
 
 
 def test_stopping_cuts_every_stream(server: Running, client: Client) -> None:
@@ -116,7 +116,7 @@ def test_stopping_cuts_every_stream(server: Running, client: Client) -> None:
 
     server.stop()
 
-    assert [record.fate for record in server.served()] == ["failed"] * 2
+    assert [record.outcome for record in server.served()] == ["failed"] * 2
 
 
 def test_leaving_ends_all_streams(server: Running, client: Client) -> None:
@@ -127,7 +127,7 @@ def test_leaving_ends_all_streams(server: Running, client: Client) -> None:
     client.h2.close_connection()
     client.send()
 
-    assert [record.fate for record in server.served_when(2)] == ["client-left"] * 2
+    assert [record.outcome for record in server.served_when(2)] == ["client-left"] * 2
 
 
 def test_second_thoughts_harm_nobody(server: Running, client: Client) -> None:
@@ -137,7 +137,7 @@ def test_second_thoughts_harm_nobody(server: Running, client: Client) -> None:
     number = client.ask(5)
     client.read_until(lambda: number in client.ended)
 
-    assert [record.sent for record in server.served_when(1)] == [5]
+    assert [record.tokens_sent for record in server.served_when(1)] == [5]
     assert client.bodies[regretted] == b""
 
 
@@ -170,7 +170,7 @@ def test_a_stream_without_room_holds_up_no_other(server: Running, tight: Client)
     assert sorted(sent - due for due, sent in on_time)[50] < 5_000_000
     assert [due for due, _ in late] == [late[0][0] + seq * int(SCRIPT.token_interval) for seq in range(50)]
     assert min(sent for _, sent in late) > max(due for due, _ in late)
-    assert max(record.late for record in server.served_when(2)) == max(sent - due for due, sent in late)
+    assert max(record.max_late for record in server.served_when(2)) == max(sent - due for due, sent in late)
 
 
 def test_the_smallest_room_is_enough(server: Running, tight: Client) -> None:

@@ -18,7 +18,7 @@ from serving import SCRIPT, Running, running, wait_for
 from chaoskit import clock
 from chaoskit.errors import RefusedError
 from chaoskit.records import jsonl
-from chaoskit.records.model import Served
+from chaoskit.records.model import ServedResponse
 from chaoskit.server.app import serve
 from chaoskit.server.limits import PUBLIC
 from chaoskit.units import Duration
@@ -61,8 +61,8 @@ def test_a_client_that_leaves_is_noticed(server: Running, leave: Callable[[socke
 
         (served,) = server.served_when(1)
 
-    assert served.fate == "client-left"
-    assert 5 < served.sent < served.intended == 100_000
+    assert served.outcome == "client-left"
+    assert 5 < served.tokens_sent < served.tokens == 100_000
     assert served.tcp_info["bytes_sent"] > 0
 
 
@@ -96,7 +96,7 @@ def test_a_slow_reader_stalls_nobody(tmp_path: Path, http2: bool) -> None:
     assert len(held_back) > 500  # what waited in buffers was bounded; the rest was not even written
     late = max(sent - due for _, due, sent in told)
     assert late > 100_000_000
-    assert max(record.late for record in records) == late
+    assert max(record.max_late for record in records) == late
 
 
 def test_stopping_cuts_all_streams(slow_server: Running) -> None:
@@ -117,7 +117,7 @@ def test_stopping_cuts_all_streams(slow_server: Running) -> None:
     for sock in (*streams, idle, http2):
         with sock, pytest.raises(ConnectionResetError):
             everything(sock)
-    assert [record.fate for record in server.served()] == ["failed"] * 3
+    assert [record.outcome for record in server.served()] == ["failed"] * 3
     ports = [line.split()[1].split(":")[1] for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]]
     assert f"{server.port:04X}" not in ports
 
@@ -139,9 +139,9 @@ def test_cancelling_is_stopping(tmp_path: Path) -> None:
         writer.close()
         return listener.fileno(), task.cancelled()
 
-    with contextlib.closing(jsonl.Log(tmp_path, Served)) as log:
+    with contextlib.closing(jsonl.Log(tmp_path, ServedResponse)) as log:
         assert asyncio.run(work(log)) == (-1, True)
-        assert [record.fate for record in jsonl.read(tmp_path, Served)] == ["failed"]
+        assert [record.outcome for record in jsonl.read(tmp_path, ServedResponse)] == ["failed"]
 
 
 @pytest.mark.parametrize("rounds", range(6))
@@ -180,8 +180,8 @@ def test_a_full_disk_ends_the_server(tmp_path: Path) -> None:
         writer.close()
         return listener.fileno()
 
-    (tmp_path / jsonl.FILES[Served]).symlink_to("/dev/full")
-    with contextlib.closing(jsonl.Log(tmp_path, Served)) as log:
+    (tmp_path / jsonl.FILES[ServedResponse]).symlink_to("/dev/full")
+    with contextlib.closing(jsonl.Log(tmp_path, ServedResponse)) as log:
         assert asyncio.run(work(log)) == -1
 
 
@@ -344,4 +344,4 @@ def test_talking_without_end_is_cut_off(server: Running) -> None:
             sock.sendall(b"x" * 64_000_000)
         (served,) = server.served_when(1)
 
-    assert served.fate == "client-left"
+    assert served.outcome == "client-left"

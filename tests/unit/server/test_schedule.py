@@ -12,7 +12,7 @@ import httpx
 import pytest
 from serving import SCRIPT, Running, running
 
-from chaoskit.records.model import Served
+from chaoskit.records.model import ServedResponse
 from chaoskit.units import Duration
 
 pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
@@ -67,10 +67,10 @@ def test_what_was_served_is_written_down(server: Running, http: str) -> None:
 
     (served,) = server.served_when(1)
 
-    assert (served.stream, served.fate, served.intended, served.sent) == (12, "sent", 50, 50)
+    assert (served.stream, served.outcome, served.tokens, served.tokens_sent) == (12, "sent", 50, 50)
     assert served.first_due == told[0][1]
     assert served.first_due - served.received == SCRIPT.answer(50, "stream", 12).first_token
-    assert served.late == max(sent - due for _, due, sent in told)
+    assert served.max_late == max(sent - due for _, due, sent in told)
     assert served.received < served.ended
     assert served.tcp_info["state"] == 1
     assert served.tcp_info["total_retrans"] == 0
@@ -113,7 +113,7 @@ def test_an_answer_without_stream_comes_when_its_last_token_is_due(server: Runni
     assert reply.http_version == ("HTTP/1.1" if http == "1.1" else "HTTP/2")
     assert reply.json()["chaoskit"]["due"] == served.first_due + 39 * INTERVAL
     assert served.ended >= served.first_due + 39 * INTERVAL
-    assert (served.fate, served.sent, served.intended) == ("sent", 40, 40)
+    assert (served.outcome, served.tokens_sent, served.tokens) == ("sent", 40, 40)
 
 
 @pytest.mark.parametrize("http", HTTP)
@@ -143,7 +143,7 @@ def test_many_streams_at_once(server: Running, http: str) -> None:
         thread.start()
     for thread in threads:
         thread.join(30)
-    served: dict[int | None, Served] = {record.stream: record for record in server.served_when(20)}
+    served: dict[int | None, ServedResponse] = {record.stream: record for record in server.served_when(20)}
 
     for number in range(20):
         seen = stamps(told[number])

@@ -68,7 +68,7 @@ def test_stopping_cuts_tls_streams_too(server: Running, pair: tuple[Path, Path])
         while sock.recv(65536):
             pass
 
-    assert [record.fate for record in server.served()] == ["failed"]
+    assert [record.outcome for record in server.served()] == ["failed"]
 
 
 def test_a_client_that_leaves_tls_is_noticed(server: Running, pair: tuple[Path, Path]) -> None:
@@ -78,7 +78,7 @@ def test_a_client_that_leaves_tls_is_noticed(server: Running, pair: tuple[Path, 
         sock.sendall(b"GET /sse?tokens=100000 HTTP/1.1\r\nhost: x\r\n\r\n")
         hear_some(sock)
 
-    assert [record.fate for record in server.served_when(1)] == ["client-left"]
+    assert [record.outcome for record in server.served_when(1)] == ["client-left"]
 
 
 def test_plain_talk_to_a_tls_port_harms_nobody(server: Running, pair: tuple[Path, Path]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from serving import running, wait_for
 
 from chaoskit.records import jsonl
-from chaoskit.records.model import Unacked
+from chaoskit.records.model import UnackedSample
 from chaoskit.server.connection import Connection
 from chaoskit.server.schedule import Script
 from chaoskit.server.streaming import ResponseScheduler
@@ -47,7 +47,7 @@ def sock() -> Iterator[socket.socket]:
 async def noted(run: Path, sock: socket.socket, *looks: dict[int | None, int]) -> list[int]:
     """The streams written down when these streams' connections show so many retransmissions, look after look."""
     pacer = AbsoluteTimer()
-    with closing(jsonl.Log(run, Unacked)) as log:
+    with closing(jsonl.Log(run, UnackedSample)) as log:
         desk = ResponseScheduler(SCRIPT, pacer, unacked=log)
         ailing = {stream: Ailing(desk, stream, sock) for stream in looks[0]}
         for shown in looks:
@@ -55,7 +55,7 @@ async def noted(run: Path, sock: socket.socket, *looks: dict[int | None, int]) -
                 ailing[stream].again = again
             look_for_unacked(reversed(ailing.values()))
     pacer.close()
-    return [record.stream for record in jsonl.read(run, Unacked)]
+    return [record.stream for record in jsonl.read(run, UnackedSample)]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_its_end_is_written_when_the_client_leaves(tmp_path: Path, sock: socket.
 
     async def main() -> None:
         pacer = AbsoluteTimer()
-        with closing(jsonl.Log(tmp_path, Unacked)) as log:
+        with closing(jsonl.Log(tmp_path, UnackedSample)) as log:
             connection = Ailing(ResponseScheduler(SCRIPT, pacer, unacked=log), 4, sock)
             connection.again = 2
             look_for_unacked([connection])
@@ -99,7 +99,7 @@ def test_its_end_is_written_when_the_client_leaves(tmp_path: Path, sock: socket.
 
     asyncio.run(main())
 
-    assert [record.stream for record in jsonl.read(tmp_path, Unacked)] == [4, 4]
+    assert [record.stream for record in jsonl.read(tmp_path, UnackedSample)] == [4, 4]
 
 
 def test_a_server_on_a_sound_network_notes_nothing(tmp_path: Path) -> None:
@@ -108,8 +108,8 @@ def test_a_server_on_a_sound_network_notes_nothing(tmp_path: Path) -> None:
         with server.connect() as client:
             client.sendall(b"GET /sse?tokens=3 HTTP/1.1\r\nhost: x\r\nx-chaoskit-stream: 9\r\n\r\n")
             (served,) = server.served_when(1)
-        wait_for(lambda: (tmp_path / jsonl.FILES[Unacked]).exists())
+        wait_for(lambda: (tmp_path / jsonl.FILES[UnackedSample]).exists())
 
-    assert jsonl.read(tmp_path, Unacked) == []
-    assert served.met["bytes_sent"] == 0 < served.tcp_info["bytes_sent"]
-    assert served.met["snd_mss"] == served.tcp_info["snd_mss"]
+    assert jsonl.read(tmp_path, UnackedSample) == []
+    assert served.tcp_info_at_start["bytes_sent"] == 0 < served.tcp_info["bytes_sent"]
+    assert served.tcp_info_at_start["snd_mss"] == served.tcp_info["snd_mss"]
