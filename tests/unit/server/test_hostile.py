@@ -17,7 +17,7 @@ from chaoskit import clock
 from chaoskit.server.certificates import context
 from chaoskit.server.frame_limits import FrameMeter
 from chaoskit.server.limits import PUBLIC
-from chaoskit.server.requests import Reply, Request, understand
+from chaoskit.server.requests import Reply, Request, parse
 from chaoskit.units import Duration
 
 pytestmark = pytest.mark.flaky(reruns=2)  # real time, on a machine that others use
@@ -288,7 +288,7 @@ def test_bodies_that_make_no_sense_are_refused(path: str, kind: str) -> None:
         body = re.sub(rb'"options": \{\}, "num_predict": (.*?)([,}])', rb'"options": {"num_predict": \1}\2', body)
     begun = clock.now()
 
-    reply = understand(Request("POST", path, {}, body, 0))
+    reply = parse(Request("POST", path, {}, body, 0))
 
     assert clock.now() - begun < 10**9
     assert isinstance(reply, Reply)
@@ -300,7 +300,7 @@ def test_bodies_that_make_no_sense_are_refused(path: str, kind: str) -> None:
 @pytest.mark.parametrize("depth", [*range(850, 1000), 5000])
 def test_any_depth_is_answered(depth: int) -> None:
     """Around the depth at which Python's parser or its writer gives up, a request is understood or refused."""
-    reply = understand(Request("POST", "/v1/chat/completions", {}, nested(depth), 0))
+    reply = parse(Request("POST", "/v1/chat/completions", {}, nested(depth), 0))
 
     assert not isinstance(reply, Reply) or reply.status == 400
 

@@ -182,7 +182,7 @@ def test_the_smallest_room_is_enough(server: Running, tight: Client) -> None:
         tight.read_until(lambda before=before: len(tight.bodies[number]) > before or number in tight.ended)
 
     words = re.findall(rb"data: (.*)\n", tight.bodies[number])
-    assert b"".join(words) == SCRIPT.answer(20, "stream", 4).whole().encode() + b"[DONE]"
+    assert b"".join(words) == SCRIPT.plan(20, "stream", 4).whole().encode() + b"[DONE]"
 
 
 def test_room_may_come_with_the_settings(server: Running, tight: Client) -> None:

@@ -275,7 +275,7 @@ def test_a_window_that_stays_shut_ends_its_stream_alone(tmp_path: Path) -> None:
 
 def test_an_answer_that_reads_drop_by_drop_ends(tmp_path: Path) -> None:
     """A client that takes a little now and then may be so far behind its answer's schedule, and no further."""
-    limits = replace(PUBLIC, arrears=SOON)
+    limits = replace(PUBLIC, lag=SOON)
     with running(tmp_path, FAST, limits=limits) as server, server.connect() as sock:
         client = Http2Client(sock, window=10)
         slow = client.ask("/sse?tokens=100000")
@@ -470,12 +470,12 @@ def test_a_lab_waits_as_long_as_its_faults() -> None:
     """In an experiment no wait of the server ends before the experiment does."""
     year = 365 * 86400 * 10**9
 
-    assert min(LAB.head, LAB.body, LAB.idle, LAB.write, LAB.arrears) > 100 * year
+    assert min(LAB.head, LAB.body, LAB.idle, LAB.write, LAB.lag) > 100 * year
 
 
 def test_every_public_wait_is_short_and_every_size_small() -> None:
     """What anybody may reach waits an hour at the most, and holds less than a gigabyte for all its clients."""
-    times = [PUBLIC.head, PUBLIC.body, PUBLIC.idle, PUBLIC.write, PUBLIC.arrears, PUBLIC.linger, PUBLIC.handshake]
+    times = [PUBLIC.head, PUBLIC.body, PUBLIC.idle, PUBLIC.write, PUBLIC.lag, PUBLIC.linger, PUBLIC.handshake]
 
     assert max(times) <= 3600 * 10**9
     assert PUBLIC.connections * (2**17) + PUBLIC.memory < 2**30

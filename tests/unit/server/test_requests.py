@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaoskit.server.requests import CompletionRequest, Reply, Request, understand
+from chaoskit.server.requests import CompletionRequest, Reply, Request, parse
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "how are you today"}]}
 PATHS = ("/v1/chat/completions", "/v1/messages", "/api/chat", "/sse", "/v1/models")
@@ -15,7 +15,7 @@ PATHS = ("/v1/chat/completions", "/v1/messages", "/api/chat", "/sse", "/v1/model
 
 def post(path: str, body: Any, **headers: str) -> CompletionRequest | Reply:
     """What a POST of this comes to."""
-    return understand(Request("POST", path, headers, json.dumps(body).encode(), 0))
+    return parse(Request("POST", path, headers, json.dumps(body).encode(), 0))
 
 
 def message(reply: CompletionRequest | Reply) -> str:
@@ -126,9 +126,9 @@ def test_sse_wants_a_number(tokens: str) -> None:
 
 def test_errors_have_the_vendors_shape() -> None:
     """Each vendor's clients find the refusal where they look for it."""
-    openai = understand(Request("POST", "/v1/chat/completions", {}, b"{", 0))
-    anthropic = understand(Request("POST", "/v1/messages", {}, b"{", 0))
-    ollama = understand(Request("POST", "/api/chat", {}, b"{", 0))
+    openai = parse(Request("POST", "/v1/chat/completions", {}, b"{", 0))
+    anthropic = parse(Request("POST", "/v1/messages", {}, b"{", 0))
+    ollama = parse(Request("POST", "/api/chat", {}, b"{", 0))
 
     assert isinstance(openai, Reply)
     assert isinstance(anthropic, Reply)
@@ -143,12 +143,12 @@ def test_errors_have_the_vendors_shape() -> None:
 def test_unknown_paths_and_methods() -> None:
     """What is not here is a 404 in the nearest vendor's shape; a wrong method is a 405 that says which is right."""
     for path in ("/", "/v1/embeddings", "/v1/messages/batches", "/api/tags", "/sse/", "http://x/v1/nothing"):
-        reply = understand(Request("GET", path, {}, b"", 0))
+        reply = parse(Request("GET", path, {}, b"", 0))
         assert isinstance(reply, Reply)
         assert reply.status == 404
-        assert "known are" in message(reply)
+        assert "known paths" in message(reply)
     for path in PATHS:
-        reply = understand(Request("DELETE", path, {}, b"", 0))
+        reply = parse(Request("DELETE", path, {}, b"", 0))
         assert isinstance(reply, Reply)
         assert reply.status == 405
         assert dict(reply.headers)["allow"] in ("POST", "GET", "GET, POST")
@@ -157,7 +157,7 @@ def test_unknown_paths_and_methods() -> None:
 @given(path=st.sampled_from(PATHS), method=st.sampled_from(["GET", "POST"]), body=st.binary(max_size=200))
 def test_no_body_is_too_strange(path: str, method: str, body: bytes) -> None:
     """Whatever bytes come, there is an answer."""
-    assert isinstance(understand(Request(method, path, {}, body, 0)), CompletionRequest | Reply)
+    assert isinstance(parse(Request(method, path, {}, body, 0)), CompletionRequest | Reply)
 
 
 def test_no_json_is_too_strange() -> None:
@@ -185,12 +185,12 @@ def test_no_json_is_too_strange() -> None:
 @given(target=st.text(alphabet=st.characters(min_codepoint=33, max_codepoint=126), max_size=60))
 def test_no_path_is_too_strange(target: str) -> None:
     """Whatever target comes, there is an answer."""
-    assert isinstance(understand(Request("GET", target, {}, b"", 0)), CompletionRequest | Reply)
+    assert isinstance(parse(Request("GET", target, {}, b"", 0)), CompletionRequest | Reply)
 
 
 def test_deep_json_is_refused() -> None:
     """JSON nested too deeply to read is a 400, not a crash."""
-    reply = understand(Request("POST", "/v1/chat/completions", {}, b"[" * 200_000, 0))
+    reply = parse(Request("POST", "/v1/chat/completions", {}, b"[" * 200_000, 0))
 
     assert isinstance(reply, Reply)
     assert reply.status == 400

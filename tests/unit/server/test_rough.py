@@ -199,7 +199,7 @@ def test_a_connection_serves_one_request_after_the_other(server: Running) -> Non
 
     assert same
     assert [body.count(b": chaoskit ") for body in bodies] == [3, 0, 0, 4]
-    assert b"nothing is at /nothing" in bodies[1]
+    assert b"there is no /nothing" in bodies[1]
 
 
 def test_what_comes_early_waits_its_turn(server: Running) -> None:

@@ -69,7 +69,7 @@ def test_what_was_served_is_written_down(server: Running, http: str) -> None:
 
     assert (served.stream, served.outcome, served.tokens, served.tokens_sent) == (12, "sent", 50, 50)
     assert served.first_due == told[0][1]
-    assert served.first_due - served.received == SCRIPT.answer(50, "stream", 12).first_token
+    assert served.first_due - served.received == SCRIPT.plan(50, "stream", 12).first_token
     assert served.max_late == max(sent - due for _, due, sent in told)
     assert served.received < served.ended
     assert served.tcp_info["state"] == 1
@@ -127,7 +127,7 @@ def test_a_large_answer_arrives_whole(server: Running, http: str) -> None:
             f"{other.url}/v1/chat/completions", json=body, headers={"x-chaoskit-stream": "1"}, timeout=30
         )
 
-    assert reply.json()["choices"][0]["message"]["content"] == quick.answer(100_000, "stream", 1).whole()
+    assert reply.json()["choices"][0]["message"]["content"] == quick.plan(100_000, "stream", 1).whole()
 
 
 @pytest.mark.parametrize("http", HTTP)

@@ -12,7 +12,7 @@ from chaoskit.server.requests import MODEL
 
 HI: Any = [{"role": "user", "content": "hi"}]
 HEADERS = {"x-chaoskit-stream": "3"}
-TEXT = SCRIPT.answer(30, "stream", 3).whole()
+TEXT = SCRIPT.plan(30, "stream", 3).whole()
 
 
 def an_openai(server: Running) -> openai.OpenAI:
@@ -118,7 +118,7 @@ def test_refusals_are_understood(server: Running) -> None:
         client.chat.completions.create(model="m", messages=HI, max_tokens=0)
     with (
         an_openai(server) as client,
-        pytest.raises(openai.NotFoundError, match="nothing is at /v1/embeddings"),
+        pytest.raises(openai.NotFoundError, match="there is no /v1/embeddings"),
     ):
         client.embeddings.create(model="m", input="x")
     with (

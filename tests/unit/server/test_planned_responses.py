@@ -17,14 +17,14 @@ SCRIPT = Script(Duration(150 * MS), Duration(400 * MS), Duration(20 * MS), seed=
 
 def test_same_seed_same_answer() -> None:
     """The same seed and the same asker get the same text at the same times; any other do not."""
-    answer = SCRIPT.answer(50, "stream", 7)
+    answer = SCRIPT.plan(50, "stream", 7)
     others = [
-        SCRIPT.answer(50, "stream", 8),
-        SCRIPT.answer(50, "arrival", 7),
-        replace(SCRIPT, seed=43).answer(50, "stream", 7),
+        SCRIPT.plan(50, "stream", 8),
+        SCRIPT.plan(50, "arrival", 7),
+        replace(SCRIPT, seed=43).plan(50, "stream", 7),
     ]
 
-    assert answer == SCRIPT.answer(50, "stream", 7)
+    assert answer == SCRIPT.plan(50, "stream", 7)
     for other in others:
         assert other.first_token != answer.first_token
         assert other.whole() != answer.whole()
@@ -33,7 +33,7 @@ def test_same_seed_same_answer() -> None:
 
 def test_first_token_is_log_normal() -> None:
     """Over many streams the first token's median and 99th percentile are those that were asked for."""
-    delays = [SCRIPT.answer(1, "stream", number).first_token for number in range(4000)]
+    delays = [SCRIPT.plan(1, "stream", number).first_token for number in range(4000)]
 
     median, p99 = numpy.quantile(delays, [0.5, 0.99])
 
@@ -48,14 +48,14 @@ def test_equal_median_and_p99_are_a_constant() -> None:
     fixed = replace(SCRIPT, first_token_p99=SCRIPT.first_token_median)
     instant = replace(SCRIPT, first_token_median=Duration(0))
 
-    assert {fixed.answer(1, "stream", n).first_token for n in range(20)} == {150 * MS}
-    assert {instant.answer(1, "stream", n).first_token for n in range(20)} == {0}
+    assert {fixed.plan(1, "stream", n).first_token for n in range(20)} == {150 * MS}
+    assert {instant.plan(1, "stream", n).first_token for n in range(20)} == {0}
 
 
 @given(received=st.integers(0, 2**62), seq=st.integers(0, 100_000))
 def test_schedule_never_drifts(received: int, seq: int) -> None:
     """Token n is due exactly n intervals after the first."""
-    answer = SCRIPT.answer(10, "stream", 1)
+    answer = SCRIPT.plan(10, "stream", 1)
 
     assert answer.due(received, 0) == received + answer.first_token
     assert answer.due(received, seq) - answer.due(received, 0) == seq * 20 * MS
@@ -64,14 +64,14 @@ def test_schedule_never_drifts(received: int, seq: int) -> None:
 def test_whole_is_the_sum_of_its_tokens() -> None:
     """A whole answer is its tokens in a row, however many."""
     for tokens in range(1, 200):
-        answer = SCRIPT.answer(tokens, "stream", tokens)
+        answer = SCRIPT.plan(tokens, "stream", tokens)
         assert answer.whole() == "".join(answer.text(seq) for seq in range(tokens))
 
 
 def test_texts_need_no_escaping() -> None:
     """Every token is the same inside JSON, and on one line."""
     for number in range(50):
-        for word in SCRIPT.answer(1, "stream", number).words:
+        for word in SCRIPT.plan(1, "stream", number).words:
             assert json.dumps(word) == f'"{word}"'
             assert word.strip() + " " == word
 
