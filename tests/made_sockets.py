@@ -1,4 +1,4 @@
-"""Sockets made by hand: what TCP_INFO says in every kind of trouble, and the findings that come of it."""
+"""Builds TCP_INFO samples of sockets with path-MTU problems, and the findings from them."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ AT = 11_000  # in the phase "narrow", which is from 10 to 20 s
 
 
 def seen(**more: int) -> Fields:
-    """TCP_INFO of a connection that has just been made, but for these."""
+    """TCP_INFO of a new connection, with changes."""
     return {**FRESH, "total_retrans": 0, "unacked": 0, "bytes_received": 0, **more}
 
 
 def stuck(again: int, **more: int) -> Fields:
-    """Right after the retransmission of that number: five full segments are lost, a short one behind them passed."""
+    """TCP_INFO right after that retransmission: five full segments are lost, a short one after them arrived."""
     outstanding = {"unacked": 6, "sacked": 1, "lost": 5, "retransmits": again, "rto": RTO * 1000 << again}
     sent = {"bytes_sent": 7800 + 1448 * again, "bytes_retrans": 1448 * again, "last_data_sent": 0}
     return seen(**{**outstanding, **sent, "total_retrans": again, "delivered": 3, **more})
 
 
-def vain(again: int) -> int:
-    """When that retransmission is sent, ms after the first sending."""
+def retransmission_at(again: int) -> int:
+    """When that retransmission is sent, ms after the first transmission."""
     return RTO * (2**again - 1)
 
 
 @dataclass
 class Run:
-    """Records in the making. Ten seconds each of baseline, narrow (with a fault) and recovery."""
+    """Records that are being built. Ten seconds each of baseline, narrow (with a fault) and recovery."""
 
     requests: list[Request] = field(default_factory=list)
     infos: list[TcpInfo] = field(default_factory=list)
@@ -60,28 +60,32 @@ class Run:
     plan: Plan | None = None
 
     def ask(
-        self, at: float, *looks: tuple[float, Fields], completion: Completion = "complete", first: Fields | None = None
+        self,
+        at: float,
+        *samples: tuple[float, Fields],
+        completion: Completion = "complete",
+        first: Fields | None = None,
     ) -> int:
-        """A stream on a connection of its own that begins then; its client's socket so long after that, the last
-        time at its end."""
+        """Add a stream on its own connection that begins at `at`, with samples of the client's socket after these
+        times; the last one is at its end."""
         number = len(self.requests)
-        end = at + (looks[-1][0] if looks else 100)
+        end = at + (samples[-1][0] if samples else 100)
         made = Made()
         made.stream(at, [] if completion != "complete" else [end], completion, end, connection=number)
         (request,) = (one for one in made.records if isinstance(one, Request))
         self.requests.append(replace(request, stream=number))
         self.infos.append(TcpInfo(number, "connected", ns(at), first or seen()))
-        self.infos += [TcpInfo(number, "stuck", ns(at + after), shown) for after, shown in looks]
+        self.infos += [TcpInfo(number, "stuck", ns(at + after), shown) for after, shown in samples]
         return number
 
-    def serve(self, stream: int, at: float, *looks: tuple[float, Fields], first: Fields | None = None) -> None:
-        """The server's socket of that stream: when the request was there, and then."""
+    def serve(self, stream: int, at: float, *samples: tuple[float, Fields], first: Fields | None = None) -> None:
+        """Add samples of the server's socket of that stream: when the request was received, and after these times."""
         first = first or seen(bytes_acked=0)
         self.served.append(ServedResponse(stream, ns(at), ns(at), ns(at), 5, 5, 0, "sent", first, first))
-        self.unacked += [UnackedSample(stream, ns(at + after), shown) for after, shown in looks]
+        self.unacked += [UnackedSample(stream, ns(at + after), shown) for after, shown in samples]
 
     def found(self) -> dict[str, list[PathMtu]]:
-        """The findings of the phases that have some."""
+        """The findings by phase, of phases that have some."""
         phases = [
             Phase(name, 0, ("narrow",) if name == "narrow" else (), ns(at), ns(at), ns(at + 10_000))
             for name, at in (("baseline", 0), ("narrow", 10_000), ("recovery", 20_000))
@@ -107,10 +111,10 @@ class Run:
 
 
 def hold(run: Run, direction: Direction, at: float, *agains: int, **more: int) -> int:
-    """A stream that is stuck there on its way up or down, seen at these retransmissions."""
-    looks = [(vain(again), stuck(again, **more)) for again in agains]
+    """Add a stream that is stuck in this direction, sampled at these retransmissions."""
+    samples = [(retransmission_at(again), stuck(again, **more)) for again in agains]
     if direction == "up":
-        return run.ask(at, *looks, completion="first_token_timeout")
+        return run.ask(at, *samples, completion="first_token_timeout")
     number = run.ask(at, (9000, seen()), completion="idle_timeout")
-    run.serve(number, at, *looks)
+    run.serve(number, at, *samples)
     return number

@@ -1,13 +1,13 @@
 """Classifies how a stream ended: by exception type, errno and connection state, never by message text.
 
-| cause                                                | completion       |
-|------------------------------------------------------|------------------|
-| nothing could be sent                                | `connect_failed` |
-| the connection ended before the response did         | `truncated`      |
-| the kernel or HTTP/2 reset the connection or stream  | `reset`          |
-| the bytes are not valid HTTP, TLS or events          | `protocol_error` |
-| the response exceeds the limits of one stream        | `too_large`      |
-| something that nobody has foreseen: see `classify_unexpected` | `protocol_error` or `internal_error` |
+| cause                                               | completion                           |
+|-----------------------------------------------------|--------------------------------------|
+| nothing could be sent                               | `connect_failed`                     |
+| the connection ended before the response did        | `truncated`                          |
+| the kernel or HTTP/2 reset the connection or stream | `reset`                              |
+| the bytes are not valid HTTP, TLS or events         | `protocol_error`                     |
+| the response exceeds the limits of one stream       | `too_large`                          |
+| any other exception: see `classify_unexpected`      | `protocol_error` or `internal_error` |
 
 httpcore re-raises `from None`; the original is still available as the exception's context.
 """
@@ -86,7 +86,7 @@ def classify(error: Exception, state: StreamState) -> Outcome:
             "truncated",
             "closed during the response" if state.had_headers else "closed before any response",
         )
-    return "protocol_error", "no valid HTTP"
+    return "protocol_error", "invalid HTTP"
 
 
 def classify_unexpected(error: Exception) -> Outcome:
@@ -101,7 +101,7 @@ def classify_unexpected(error: Exception) -> Outcome:
             place = path.relative_to(_PACKAGE.parent)
             return "internal_error", f"a mistake in chaoskit: {type(error).__name__} in {place}:{frame.lineno}"
         if not _LIBRARIES.isdisjoint(path.parents):
-            return "protocol_error", "no valid HTTP"
+            return "protocol_error", "invalid HTTP"
     return "internal_error", f"a mistake in chaoskit: {type(error).__name__}"
 
 

@@ -172,9 +172,9 @@ def _object(data: bytes) -> _Object:
     try:
         payload = json.loads(data.decode())  # decoded here, so that json does not have to detect the encoding
     except (ValueError, RecursionError):
-        raise MalformedError("an event that is no JSON") from None
+        raise MalformedError("an event that is not JSON") from None
     if not isinstance(payload, dict):
-        raise MalformedError("an event that is no JSON object")
+        raise MalformedError("an event that is not a JSON object")
     return payload
 
 

@@ -95,9 +95,9 @@ def _url(text: str, workload: Workload) -> httpx.URL:
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL:
-        raise SpecError(f"{redacted(text)!r} is no URL; write for example http://127.0.0.1:8000") from None
+        raise SpecError(f"{redacted(text)!r} is not a URL; write for example http://127.0.0.1:8000") from None
     if url.scheme not in ("http", "https") or not url.host or url.userinfo:
-        raise SpecError(f"{redacted(text)!r} is no http or https URL; write for example http://127.0.0.1:8000")
+        raise SpecError(f"{redacted(text)!r} is not an http or https URL; write for example http://127.0.0.1:8000")
     if url.path == "/":
         url = url.copy_with(path=protocols.DEFAULT_PATHS[workload.protocol])
     if workload.protocol == "sse" and not url.query:

@@ -126,7 +126,7 @@ def parse_json(text: bytes) -> Any:
 
 
 def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 _DECODER = json.JSONDecoder(parse_constant=_no_number)
@@ -173,7 +173,7 @@ def _check(value: Any) -> None:
             case str() as text if not is_encodable(text):
                 raise ValueError(f"half of a character in {excerpt(text)}")
             case float() as number if not math.isfinite(number):
-                raise ValueError(f"{number} is no number")
+                raise ValueError(f"{number} is not a number")
             case int() as number if not -_INTEGER_LIMIT < number < _INTEGER_LIMIT:
                 raise ValueError(f"{excerpt(number)} is out of range")
 

@@ -42,7 +42,7 @@ def validate(kind: type[R], value: Any) -> R:
     for name, found in value.items():
         field = fields.get(name)
         if field is None:
-            raise ValueError(f"{excerpt(name)} is no part of a {kind.__name__}")
+            raise ValueError(f"{excerpt(name)} is not a field of {kind.__name__}")
         if not field.is_valid(found):
             raise ValueError(f"{name} is {excerpt(found)}, expected {field.expected}")
     for name in required:

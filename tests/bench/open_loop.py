@@ -1,10 +1,10 @@
-"""How late an open loop starts its requests, at a rate that one core must bear.
+"""Measures how late an open loop starts its requests, at a rate that one core has to sustain.
 
     python tests/bench/open_loop.py [--seconds 10] [--rate 45]
 
-The server runs in a process of its own; each stream takes about ten seconds at eight tokens a second, as in a
-chat, so that some hundreds are open at a time. Lag is counted from the time that the schedule names: to the
-start of the request, and to the moment that its first byte is handed to the kernel (a TCP handshake later).
+The server runs in its own process; each stream takes about ten seconds at eight tokens per second, as in a chat, so
+that some hundreds are open at a time. Lag is measured from the scheduled time to the start of the request, and to the
+write of its first byte to the socket (a TCP handshake later).
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""How near a client's stamps are to the truth: ours, stock httpx, aiohttp, a bare asyncio socket.
+"""Measures the accuracy of token stamps of the probe, stock httpx, aiohttp and a bare asyncio socket.
 
     python tests/bench/probe_truth.py [--seconds 10] [--streams 50]
 
-One server process stamps every token right before it hands it to its kernel; each client in turn, in a process
-of its own, reads the same streams at 50 tokens a second and each. `late` is the client's stamp minus the server's,
-`gap error` the difference of a gap between two tokens of one stream as the client and as the server saw it. The
-others do what any client must to have the tokens: split lines, parse JSON, and keep two numbers of each; ours does
-all that it does in a run: judges, samples TCP_INFO, writes its records. Of our `late` at p50 most is the server's own
-way from its stamp into its kernel: nobody could be nearer.
+One server process stamps every token right before it writes it to its socket; each client in turn, in its own process,
+reads the same streams at 50 tokens per second each. `late` is the client's stamp minus the server's, `gap error` the
+difference of a gap between two tokens of one stream as the client and the server saw it. The other clients do the
+minimum: split lines, parse JSON, and keep two numbers per token; the probe does all its work of a run: interprets
+events, samples TCP_INFO, writes records. Most of the probe's `late` at p50 is the server's time from its stamp to its
+kernel, which no client can avoid.
 """
 
 from __future__ import annotations

@@ -117,10 +117,10 @@ def test_a_file_that_is_none_is_named(file: str, sort: str, good: list[Path], tm
         ("tokens.jsonl", 4, "[1,2,3,4,5,0,-1,null,null]", "value 7 is -1"),
         ("tokens.jsonl", 4, "[1,2,3,4,5,3,1,null,null]", "value 6 is 3"),
         ("tokens.jsonl", 4, "[1,2,3,4,5,0,1,null]", r"instead of \[stream, number"),
-        ("tokens.jsonl", 4, "[1,2,NaN,4,5,0,1,null,null]", "NaN is no number"),
+        ("tokens.jsonl", 4, "[1,2,NaN,4,5,0,1,null,null]", "NaN is not a number"),
         ("tokens.jsonl", 4, f"[1,2,{2**60},4,5,0,1,2,3]", "value 3 is"),
         ("keepalives.jsonl", 2, "[1,2,3]", r"instead of whole numbers \[stream"),
-        ("vitals.jsonl", 2, '{"at": Infinity}', "Infinity is no number"),
+        ("vitals.jsonl", 2, '{"at": Infinity}', "Infinity is not a number"),
         ("vitals.jsonl", 2, '{"at": "now"}', 'at is "now", expected a whole number'),
         (
             "phases.jsonl",

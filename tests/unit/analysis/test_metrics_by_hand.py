@@ -155,7 +155,7 @@ def test_goodput_asks_each_request_what_the_objectives_mean_for_it(tmp_path: Pat
 def test_delivered_tokens(tmp_path: Path) -> None:
     """Of what the server meant to send, and of what was asked where it never saw the request."""
     run = made()
-    run.served(3, intended=5, sent=5)
+    run.served(3, tokens=5, sent=5)
 
     result = analyse(run.write(tmp_path / "run"))
 
@@ -178,7 +178,7 @@ def test_gaps_within_a_read_are_told_apart(tmp_path: Path) -> None:
 def test_a_death_is_blamed_with_what_the_server_wrote_down(tmp_path: Path) -> None:
     """The server's own record says that it went on sending to the stream that died."""
     run = made()
-    run.served(3, intended=5, sent=5)
+    run.served(3, tokens=5, sent=5)
 
     wifi = analyse(run.write(tmp_path / "run")).phase("wifi")
 

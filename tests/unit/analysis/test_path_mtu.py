@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from made_runs import ns
-from made_sockets import AT, RTO, Fields, Run, hold, seen, stuck, vain
+from made_sockets import AT, RTO, Fields, Run, hold, retransmission_at, seen, stuck
 
 from chaoskit.analysis.result import Direction
 from chaoskit.records.model import Event, SocketRead, TcpInfo
@@ -77,7 +77,7 @@ def test_a_blackout_between_two_phases_of_quiet_is_none() -> None:
     """Handshakes after the last vain retransmission prove nothing either."""
     run = Run()
     hold(run, "up", AT, 4, sacked=0, lost=6)
-    run.ask(AT + vain(4) + 1)
+    run.ask(AT + retransmission_at(4) + 1)
 
     assert run.found() == {}
 
@@ -108,7 +108,7 @@ def test_loss_that_ends_well_is_no_black_hole() -> None:
     """Segments of the same size got through in the end, within the phase."""
     run = Run()
     for index in range(8):
-        run.ask(AT + 100 * index, (vain(3), stuck(3)), (4000, seen(bytes_acked=8000, delivered=9)))
+        run.ask(AT + 100 * index, (retransmission_at(3), stuck(3)), (4000, seen(bytes_acked=8000, delivered=9)))
 
     assert run.found() == {}
 
@@ -117,7 +117,7 @@ def test_what_gets_through_when_the_phase_is_over_was_held_in_it() -> None:
     """That the fault was taken away is no sign that it was none."""
     run = Run()
     for index in range(8):
-        run.ask(18_000 + 50 * index, (vain(3), stuck(3)), (6000, seen(bytes_acked=8000, delivered=9)))
+        run.ask(18_000 + 50 * index, (retransmission_at(3), stuck(3)), (6000, seen(bytes_acked=8000, delivered=9)))
 
     (only,) = run.found()["narrow"]
 
@@ -140,7 +140,11 @@ def test_losses_in_bursts_are_no_black_hole() -> None:
     for index in range(30):
         run.ask(AT + 50 * index, (50, seen(delivered=7)))
         if index < 6:
-            run.ask(AT + index, (vain(4), stuck(4)), (vain(4) + 50, seen(bytes_acked=8000, delivered=9)))
+            run.ask(
+                AT + index,
+                (retransmission_at(4), stuck(4)),
+                (retransmission_at(4) + 50, seen(bytes_acked=8000, delivered=9)),
+            )
     hold(run, "up", AT, 4)
     hold(run, "up", AT, 4)
 
@@ -245,7 +249,11 @@ def test_probing_is_seen_in_the_segments_alone() -> None:
     """They became smaller and the path MTU stayed: MTU probing found a size that passes."""
     run = Run()
     for index in range(4):
-        run.ask(AT + 100 * index, (vain(3), stuck(3)), (4000, seen(snd_mss=1024, bytes_acked=8000, total_retrans=14)))
+        run.ask(
+            AT + 100 * index,
+            (retransmission_at(3), stuck(3)),
+            (4000, seen(snd_mss=1024, bytes_acked=8000, total_retrans=14)),
+        )
 
     (only,) = run.found()["narrow"]
 
@@ -259,7 +267,7 @@ def test_probing_is_seen_in_the_segments_alone() -> None:
 def test_probing_that_ends_later_is_the_phases_that_it_began_in() -> None:
     """Stuck in the phase, out when it is over: as with every damage, the fault pays."""
     run = Run()
-    run.ask(19_000, (vain(3), stuck(3)), (3000, seen(snd_mss=1024, bytes_acked=8000)))
+    run.ask(19_000, (retransmission_at(3), stuck(3)), (3000, seen(snd_mss=1024, bytes_acked=8000)))
 
     assert [(name, one.kind) for name, those in run.found().items() for one in those] == [("narrow", "probed")]
 
@@ -268,7 +276,11 @@ def test_what_probing_got_out_has_not_survived_a_loss() -> None:
     """Those that are still held beside it are in the same black hole, and for sure."""
     run = Run()
     for index in range(4):
-        run.ask(AT + 100 * index, (vain(4), stuck(4)), (4000, seen(snd_mss=1024, bytes_acked=8000, total_retrans=14)))
+        run.ask(
+            AT + 100 * index,
+            (retransmission_at(4), stuck(4)),
+            (4000, seen(snd_mss=1024, bytes_acked=8000, total_retrans=14)),
+        )
     hold(run, "up", AT + 500, 3)
     hold(run, "up", AT + 600, 3)
 

@@ -1,4 +1,4 @@
-"""The tap sees the frames that hyper-h2's own framing layer writes."""
+"""The tracker sees the frames that hyperframe, h2's framing layer, writes."""
 
 import itertools
 
@@ -40,7 +40,7 @@ ENDS = list(itertools.accumulate(len(raw) for raw in BYTES))
 
 
 def fed(*chunks: bytes) -> FrameTracker:
-    """A tap that has seen the chunks, each with an arrival whose number is its turn."""
+    """A tracker that was fed the chunks, each with a stamp numbered in order."""
     tracker = FrameTracker(1000)
     for stream in (1, 3):
         tracker.open(stream)
@@ -50,12 +50,12 @@ def fed(*chunks: bytes) -> FrameTracker:
 
 
 def numbers(tracker: FrameTracker, stream: int) -> list[int]:
-    """The arrivals of all DATA frames of a stream."""
+    """The read numbers of all DATA frames of a stream."""
     return [arrival.number for arrival in iter(lambda: tracker.next_data(stream), None)]
 
 
-def test_every_frame_has_the_arrival_that_completed_it() -> None:
-    """Cut in two anywhere: a frame belongs to the part that holds its last byte."""
+def test_every_frame_has_the_read_that_completed_it() -> None:
+    """For any split in two: a frame belongs to the part with its last byte."""
     for cut in range(len(WIRE) + 1):
         tracker = fed(WIRE[:cut], WIRE[cut:])
         part = [0 if end <= cut else 1 for end in ENDS]
@@ -75,8 +75,8 @@ def test_single_bytes_are_enough() -> None:
     assert (tracker.resets, tracker.goaway) == ({3: 8}, 11)
 
 
-def test_a_forgotten_stream_is_not_collected_any_more() -> None:
-    """What still comes for a stream that nobody reads is dropped."""
+def test_a_stream_is_not_tracked_after_its_end() -> None:
+    """Data for a stream that is no longer read is dropped."""
     tracker = fed(WIRE)
 
     tracker.stop_tracking(1)
@@ -86,8 +86,8 @@ def test_a_forgotten_stream_is_not_collected_any_more() -> None:
     assert tracker.headers(1) is None
 
 
-def test_frames_pass_as_they_are() -> None:
-    """However they are cut, all bytes of frames whose streams are read go on to the real parser."""
+def test_tracked_frames_are_not_changed() -> None:
+    """For any split, all bytes of frames of tracked streams are returned."""
     for step in (1, 7, 64, len(WIRE)):
         tracker = fed()
 
@@ -97,8 +97,8 @@ def test_frames_pass_as_they_are() -> None:
         assert (tracker.to_acknowledge, tracker.excess) == (0, "")
 
 
-def test_data_that_nobody_reads_is_taken_out() -> None:
-    """However they are cut, DATA of a stream that has ended are left out and counted, their END_STREAM goes on."""
+def test_data_of_ended_streams_is_discarded() -> None:
+    """For any split, DATA of an ended stream is discarded and counted; its END_STREAM is kept."""
     late = data(1, b"late" * 9).serialize()
     last = DataFrame(1, b"last", flags=["END_STREAM"]).serialize()
     other = data(3, b"other").serialize()
@@ -113,8 +113,8 @@ def test_data_that_nobody_reads_is_taken_out() -> None:
         assert tracker.to_acknowledge == 40
 
 
-def test_data_beyond_the_window_of_a_stream_that_ended_is_too_much() -> None:
-    """A server that sends more than its window allows to a stream that has ended ends the connection."""
+def test_data_beyond_the_window_of_an_ended_stream_is_excess() -> None:
+    """A server that exceeds the window of an ended stream ends the connection."""
     tracker = fed()
     tracker.stop_tracking(1)
     frame = data(1, bytes(16_000)).serialize()

@@ -1,4 +1,4 @@
-"""Sockets that know when their bytes arrived."""
+"""Sockets stamp when their bytes arrived."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ Test = Callable[[Connection, socket.socket], Awaitable[None]]
 
 
 class SetClock(StampClock):
-    """One whose date somebody sets `ahead` ns ahead, unseen."""
+    """A clock whose real-time offset changes by `ahead` ns without a refresh."""
 
     ahead = 0
 
@@ -64,7 +64,7 @@ def with_pair(test: Test, clock: StampClock | None = None) -> None:
 
 
 def test_given_addresses_replace_the_host_and_are_tried_in_order() -> None:
-    """A host that was looked up beforehand is not looked up again: its addresses are tried one after the other."""
+    """A host with given addresses is not resolved: they are tried in order."""
 
     async def main() -> tuple[str, int | None]:
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -82,7 +82,7 @@ def test_given_addresses_replace_the_host_and_are_tried_in_order() -> None:
 
 @pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
 def test_a_read_has_the_kernels_stamp() -> None:
-    """However late a busy loop fetches bytes, `at` is when the kernel had them, and `read_at` when it fetched them."""
+    """However late a busy loop reads, `at` is when the kernel received the bytes, and `read_at` when they were read."""
 
     async def test(connection: Connection, other: socket.socket) -> None:
         for _ in range(3):
@@ -101,8 +101,8 @@ def test_a_read_has_the_kernels_stamp() -> None:
     with_pair(test)
 
 
-def test_reads_happen_whoever_waits() -> None:
-    """Bytes are fetched as they come while nobody reads: each segment is a read with a stamp of its own."""
+def test_reads_do_not_depend_on_a_reader() -> None:
+    """Bytes are read as they arrive even when no task waits: each segment is a read with its own stamp."""
 
     async def test(connection: Connection, other: socket.socket) -> None:
         sent = []
@@ -125,7 +125,7 @@ def test_reads_happen_whoever_waits() -> None:
     with_pair(test)
 
 
-def test_what_nobody_reads_is_bounded() -> None:
+def test_unread_bytes_are_bounded() -> None:
     """A flood stays in the kernel, but for a few hundred kilobytes."""
 
     async def test(connection: Connection, other: socket.socket) -> None:
@@ -156,7 +156,7 @@ def test_what_nobody_reads_is_bounded() -> None:
     with_pair(test)
 
 
-def test_the_end_and_a_reset_are_told_apart() -> None:
+def test_fin_and_rst_are_distinguished() -> None:
     """FIN is empty bytes and `eof_received`; RST is a ReadError whose context is the kernel's errno."""
 
     async def ends(connection: Connection, other: socket.socket) -> None:
@@ -199,8 +199,8 @@ def test_tcp_info_outlives_the_socket() -> None:
     with_pair(test)
 
 
-def test_closing_wakes_who_waits() -> None:
-    """Whoever waits for bytes of a connection that is closed gets its end."""
+def test_closing_wakes_a_reader() -> None:
+    """A reader of a connection that is closed gets EOF."""
 
     async def test(connection: Connection, other: socket.socket) -> None:
         reading = asyncio.ensure_future(connection.read(100))
@@ -212,8 +212,8 @@ def test_closing_wakes_who_waits() -> None:
     with_pair(test)
 
 
-def test_a_clock_that_was_set_makes_no_gap() -> None:
-    """Stamps never run backwards or ahead of our own, even when the date was changed since the last look."""
+def test_setting_the_clock_makes_no_gap() -> None:
+    """Stamps never run backwards or ahead of the read time, even when the clock was set since the last refresh."""
 
     clock = SetClock()
 

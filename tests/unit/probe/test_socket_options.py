@@ -1,4 +1,4 @@
-"""The probe's sockets are tuned before they connect, every one of them, or nobody is asked at all."""
+"""Socket options are set on every socket before it connects, or no request is sent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TIMESTAMPS = 12  # bytes of each segment that TCP's option takes
 
 
 async def one_token(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A server of short answers."""
+    """A server with short responses."""
     await reader.readuntil(b"\r\n\r\n")
     writer.write(HEAD + chunk(token(), DONE) + END)
     await writer.drain()
@@ -30,8 +30,8 @@ async def one_token(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_a_connection_is_tuned_from_its_first_packet(host: str) -> None:
-    """The other side is told the MSS in the handshake; the algorithm is in force; over IPv4 and IPv6."""
+def test_options_apply_from_the_first_packet(host: str) -> None:
+    """The peer sees the MSS in the handshake, and the algorithm is in use; over IPv4 and IPv6."""
 
     async def main() -> tuple[int, int, bytes]:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -51,8 +51,8 @@ def test_a_connection_is_tuned_from_its_first_packet(host: str) -> None:
     assert asyncio.run(main()) == (1000 - TIMESTAMPS, 1000 - TIMESTAMPS, b"reno")
 
 
-def test_every_stream_of_a_drive_is_tuned() -> None:
-    """A target's sockets are so in each of its records, and are left as they are where nothing was asked."""
+def test_options_apply_to_every_stream() -> None:
+    """Every record of a target shows its options; without options the defaults stay."""
 
     async def main(sockets: SocketOptions) -> set[int]:
         async with far_side(one_token) as url:
@@ -72,8 +72,8 @@ def test_every_stream_of_a_drive_is_tuned() -> None:
         (SocketOptions(maxseg=87), "maxseg 87: the kernel says 'Invalid argument'; give 88 to 32767"),
     ],
 )
-def test_what_the_kernel_will_not_have_is_refused_before_anybody_is_asked(options: SocketOptions, words: str) -> None:
-    """One sentence with the word and what to type, and no request has left."""
+def test_unsupported_options_are_refused_before_sending(options: SocketOptions, words: str) -> None:
+    """One sentence with the option and what to type; no request is sent."""
 
     async def main() -> None:
         async def nobody_comes(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
@@ -88,6 +88,6 @@ def test_what_the_kernel_will_not_have_is_refused_before_anybody_is_asked(option
 
 
 @pytest.mark.parametrize("maxseg", [88, 32_767])
-def test_the_bounds_are_the_kernels(maxseg: int) -> None:
-    """Both are taken."""
+def test_the_bounds_match_the_kernel(maxseg: int) -> None:
+    """Both bounds are accepted."""
     check_supported(SocketOptions(maxseg=maxseg))

@@ -1,4 +1,4 @@
-"""Deadlines and names: everything that waits ends when it should."""
+"""Deadlines cancel on time, and name lookups do not block."""
 
 import asyncio
 import contextlib
@@ -18,21 +18,21 @@ MS = 1_000_000
 
 
 async def wait_with(deadline: Deadline) -> Completion:
-    """Wait for ever, and say what the guard did about it."""
+    """Wait endlessly, and return the deadline's reason."""
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.Event().wait()
     return deadline.reason or "complete"
 
 
 def guarded(deadline: Deadline) -> asyncio.Task[Completion]:
-    """A task that waits for ever under this guard."""
+    """A task that waits endlessly under this deadline."""
     task = asyncio.create_task(wait_with(deadline))
     deadline.watch(task)
     return task
 
 
-def test_a_guard_cuts_at_its_deadline() -> None:
-    """The task is cancelled at the deadline, not before, and the verdict is the deadline's."""
+def test_a_task_is_cancelled_at_its_deadline() -> None:
+    """The task is cancelled at the deadline, not before, with the deadline's reason."""
 
     async def main() -> None:
         deadline = Deadline()
@@ -63,8 +63,8 @@ def test_the_latest_deadline_counts(first: int, second: int) -> None:
     asyncio.run(main())
 
 
-def test_the_first_cut_counts() -> None:
-    """A later cut changes nothing, and a closed guard never cuts."""
+def test_the_first_cancellation_counts() -> None:
+    """A later cancellation changes nothing, and a closed deadline never cancels."""
 
     async def main() -> None:
         first, closed = Deadline(), Deadline()
@@ -85,8 +85,8 @@ def test_the_first_cut_counts() -> None:
     asyncio.run(main())
 
 
-def test_what_came_in_time_is_heard_by_a_loop_that_was_held_up() -> None:
-    """Bytes that were there before the deadline move it, however late the loop is; silence is cut all the same."""
+def test_a_blocked_loop_reads_before_it_cancels() -> None:
+    """Bytes that arrived before the deadline move it, however late the loop is; without bytes the task is cancelled."""
 
     async def listen(deadline: Deadline, here: socket.socket) -> int:
         loop, heard = asyncio.get_running_loop(), 0
@@ -115,16 +115,16 @@ def test_what_came_in_time_is_heard_by_a_loop_that_was_held_up() -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_an_address_is_not_looked_up(host: str) -> None:
-    """An address is its own address; the resolver is not asked."""
+def test_an_address_is_not_resolved(host: str) -> None:
+    """An address literal is returned without a lookup."""
     found, was_asked = asyncio.run(Resolver().addresses(host, 80))
 
     assert [address[:2] for _, address in found] == [(host, 80)]
     assert not was_asked
 
 
-def test_a_name_is_looked_up() -> None:
-    """A name has the system's addresses; the resolver was asked."""
+def test_a_name_is_resolved() -> None:
+    """A name has the system's addresses, and a lookup was needed."""
     found, was_asked = asyncio.run(Resolver().addresses("localhost", 80))
 
     assert {family for family, _ in found} <= {socket.AF_INET, socket.AF_INET6}
@@ -132,8 +132,8 @@ def test_a_name_is_looked_up() -> None:
     assert was_asked
 
 
-def test_a_lookup_that_nobody_waits_for_holds_nothing_up() -> None:
-    """A cancelled lookup is left to itself: the loop ends at once."""
+def test_a_cancelled_lookup_does_not_block() -> None:
+    """After a cancelled lookup the loop ends at once."""
 
     async def main() -> None:
         lookup = asyncio.create_task(Resolver().addresses("nowhere.invalid", 80))

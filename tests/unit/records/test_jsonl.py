@@ -1,4 +1,4 @@
-"""Records survive: whole lines come back, torn ones never."""
+"""Records are read back from complete lines, and torn lines are ignored."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_missing_tcp_info_is_empty(tmp_path: Path) -> None:
 
 
 def test_a_cut_at_any_byte_loses_only_the_torn_line(tmp_path: Path) -> None:
-    """Whatever byte a kill cut the file at, the whole lines before it are read and nothing else."""
+    """For a file truncated at any byte, the complete lines before it are read and nothing else."""
     record = EXAMPLES[2]
     whole = (to_line(record) * 3).encode()
     path = tmp_path / FILES[SocketRead]
@@ -68,7 +68,7 @@ def test_a_cut_at_any_byte_loses_only_the_torn_line(tmp_path: Path) -> None:
 
 
 def test_following_reads_every_record_once(tmp_path: Path) -> None:
-    """Looking on while a run writes gives each record once, and a torn line only when it is whole."""
+    """Following a file gives each record once, and a torn line only when it is complete."""
     record = EXAMPLES[0]
     text = to_line(record).encode() * 2
     path, seen, mark = tmp_path / FILES[Phase], [], START
@@ -81,13 +81,13 @@ def test_following_reads_every_record_once(tmp_path: Path) -> None:
     assert seen == [record, record]
 
 
-def test_no_file_holds_no_records(tmp_path: Path) -> None:
+def test_a_missing_file_has_no_records(tmp_path: Path) -> None:
     """A run that was ended early has fewer files, and they read as empty."""
     assert read(tmp_path, Request) == []
 
 
-def test_an_edited_line_is_said_to_be_none(tmp_path: Path) -> None:
-    """A whole line that is no record is an error with the file's name and the line."""
+def test_an_invalid_line_is_an_error(tmp_path: Path) -> None:
+    """A complete line that is not a record is an error with the file's name and the line."""
     (tmp_path / FILES[Phase]).write_text(to_line(EXAMPLES[0]) + '{"not": "a phase", "faults": []}\n')
 
     with pytest.raises(SpecError, match=r"phases\.jsonl:2: .*no part of a Phase"):

@@ -27,7 +27,7 @@ SCRIPT = Script(
 
 @dataclass
 class Running:
-    """A server at work; `stop` ends it and waits for its end."""
+    """A running server; `stop` ends it and waits for its end."""
 
     port: int
     run: Path
@@ -42,23 +42,23 @@ class Running:
         return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def stop(self) -> None:
-        """As the conductor does."""
+        """Stop it as the conductor does."""
         if self.thread.is_alive():
             self.loop.call_soon_threadsafe(self.ask_to_stop.set)
             self.thread.join(10)
         assert not self.thread.is_alive()
 
     def served(self) -> list[ServedResponse]:
-        """What it has written down so far."""
+        """Its records so far."""
         return jsonl.read(self.run, ServedResponse)
 
     def served_when(self, count: int) -> list[ServedResponse]:
-        """What it has written down, as soon as that is `count` records."""
+        """Its records, as soon as there are `count`."""
         wait_for(lambda: len(self.served()) >= count)
         return self.served()
 
     def connect(self) -> socket.socket:
-        """A plain connection that loses patience after ten seconds."""
+        """A plain connection with a timeout of ten seconds."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=10)
 
 

@@ -1,4 +1,4 @@
-"""Tokens leave a real server on schedule, over either HTTP, and what was served is written down."""
+"""A real server sends tokens on schedule, over either HTTP version, and records its responses."""
 
 import json
 import re
@@ -61,8 +61,8 @@ def test_schedule_is_exact(server: Running, http: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("http", HTTP)
-def test_what_was_served_is_written_down(server: Running, http: str) -> None:
-    """One record for each answer agrees with what the client saw, the first token's delay drawn for its number."""
+def test_responses_are_recorded(server: Running, http: str) -> None:
+    """One record for each response matches what the client saw, with the first token's delay of its number."""
     told = stamps(ask(server, http, stream=12))
 
     (served,) = server.served_when(1)
@@ -77,8 +77,8 @@ def test_what_was_served_is_written_down(server: Running, http: str) -> None:
     assert served.tcp_info["bytes_sent"] > 50 * 20
 
 
-def test_same_seed_same_story(tmp_path: Path) -> None:
-    """Another server with the same seed tells a numbered stream the same, whatever else was asked before."""
+def test_same_seed_same_stream(tmp_path: Path) -> None:
+    """Another server with the same seed sends the same numbered stream, whatever was requested before."""
     stories = []
     for http in HTTP:
         (run := tmp_path / http).mkdir()
@@ -93,7 +93,7 @@ def test_same_seed_same_story(tmp_path: Path) -> None:
 
 
 def test_two_requests_differ(server: Running) -> None:
-    """Requests without a number are told different texts after different times."""
+    """Requests without a number get different texts after different delays."""
     texts = [re.findall("data: (.*)", ask(server, "1.1")) for _ in range(2)]
     delays = {served.first_due - served.received for served in server.served_when(2)}
 
@@ -102,8 +102,8 @@ def test_two_requests_differ(server: Running) -> None:
 
 
 @pytest.mark.parametrize("http", HTTP)
-def test_an_answer_without_stream_comes_when_its_last_token_is_due(server: Running, http: str) -> None:
-    """Who asks for no stream waits for the whole answer as long as a stream would have taken."""
+def test_a_response_without_streaming_is_sent_at_its_last_due_time(server: Running, http: str) -> None:
+    """Without streaming the whole response is sent when the last token of a stream would be due."""
     with httpx.Client(http1=http == "1.1", http2=http == "2") as client:
         body = {**CHAT, "stream": False, "max_tokens": 40}
         reply = client.post(f"{server.url}/v1/chat/completions", json=body)
@@ -117,8 +117,8 @@ def test_an_answer_without_stream_comes_when_its_last_token_is_due(server: Runni
 
 
 @pytest.mark.parametrize("http", HTTP)
-def test_a_large_answer_arrives_whole(server: Running, http: str) -> None:
-    """An answer far beyond every window and buffer is complete."""
+def test_a_large_response_is_complete(server: Running, http: str) -> None:
+    """A response far above every window and buffer is complete."""
     quick = replace(SCRIPT, first_token_median=Duration(0), token_interval=Duration(0))
     (run := server.run / "large").mkdir()
     with running(run, quick) as other, httpx.Client(http1=http == "1.1", http2=http == "2") as client:
@@ -132,7 +132,7 @@ def test_a_large_answer_arrives_whole(server: Running, http: str) -> None:
 
 @pytest.mark.parametrize("http", HTTP)
 def test_many_streams_at_once(server: Running, http: str) -> None:
-    """Twenty streams that overlap are each told in full and on their own schedule."""
+    """Twenty overlapping streams are each complete and on their own schedule."""
     told: dict[int, str] = {}
 
     def one(number: int) -> None:
