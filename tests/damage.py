@@ -38,20 +38,20 @@ _LONG = 3 << 20  # bytes
 
 
 def damage(run: Path, seed: int) -> list[str]:
-    """Damage a run directory. Returns what was done, in words."""
+    """Damage a run directory. Returns descriptions of the damage."""
     chance = random.Random(seed)
     files = sorted(path for path in run.iterdir() if path.is_file())
     chosen = chance.sample(files, min(len(files), chance.choice((1, 1, 2, 3))))
-    told = []
+    descriptions = []
     for path in chosen:
         way = chance.choice(WAYS)
         way(path, chance)
-        told.append(f"{way.__name__.strip('_')} {path.name}")
-    return told
+        descriptions.append(f"{way.__name__.strip('_')} {path.name}")
+    return descriptions
 
 
 def mend(run: Path) -> None:
-    """Make it possible to take the directory away."""
+    """Make the directory removable."""
     for path in run.iterdir():
         if path.is_file() and not path.is_symlink():
             path.chmod(0o644)
@@ -81,7 +81,7 @@ def _value(path: Path, chance: random.Random) -> None:
 
 
 def _key(path: Path, chance: random.Random) -> None:
-    """A key or a part less, more, or under another name."""
+    """Remove, add or rename a key or an item."""
 
     def change(value: Any) -> Any:
         inner = [key for key, held in value.items() if isinstance(held, dict | list)] if isinstance(value, dict) else []

@@ -12,8 +12,8 @@ from pathlib import Path
 from made_runs import MS, Made, ns
 
 from chaoskit.records import tcp_info
-from chaoskit.records.jsonl import FILES, line
-from chaoskit.records.model import Read, Request, Served, TcpInfo
+from chaoskit.records.jsonl import FILES, to_line
+from chaoskit.records.model import Request, ServedResponse, SocketRead, TcpInfo
 
 MIB = 1 << 20
 _LENGTH = 30_000  # ms that the phases of a made run last
@@ -60,9 +60,9 @@ def write(run: Path, streams: int, tokens: int, seed: int = 1) -> int:
     pace = 20 * MS
     at_a_time = 200
     with (
-        (run / FILES[Read]).open("w") as reads,
+        (run / FILES[SocketRead]).open("w") as reads,
         (run / FILES[Request]).open("w") as requests,
-        (run / FILES[Served]).open("w") as served,
+        (run / FILES[ServedResponse]).open("w") as served,
         (run / FILES[TcpInfo]).open("w") as infos,
     ):
         for first in range(0, streams, at_a_time):
@@ -82,11 +82,13 @@ def write(run: Path, streams: int, tokens: int, seed: int = 1) -> int:
                 reads.write("".join(text))
             for number in numbers:
                 asked, ended = begin + number * 100_000, begin + number * 100_000 + tokens * pace
-                requests.write(line(_request(number, asked, ended, tokens)))
-                served.write(line(Served(number, asked, asked, ended, tokens, tokens, 60_000, "sent", SOCKET, SOCKET)))
-                infos.write(line(TcpInfo(number, "connected", asked, SOCKET)))
-                infos.write(line(TcpInfo(number, "start", asked + 100 * MS, SOCKET)))
-                infos.write(line(TcpInfo(number, "end", ended, SOCKET)))
+                requests.write(to_line(_request(number, asked, ended, tokens)))
+                served.write(
+                    to_line(ServedResponse(number, asked, asked, ended, tokens, tokens, 60_000, "sent", SOCKET, SOCKET))
+                )
+                infos.write(to_line(TcpInfo(number, "connected", asked, SOCKET)))
+                infos.write(to_line(TcpInfo(number, "start", asked + 100 * MS, SOCKET)))
+                infos.write(to_line(TcpInfo(number, "end", ended, SOCKET)))
     return streams * tokens
 
 

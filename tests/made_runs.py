@@ -1,4 +1,4 @@
-"""Builds run directories by hand: every stamp is chosen, so that every metric can be computed by hand.
+"""Builds run directories by hand: every directories with chosen stamps, so that every metric can be computed by hand.
 
 Times are milliseconds after `START`; the records hold ns, as real ones do.
 """
@@ -14,18 +14,18 @@ from chaoskit.analysis.streams.assemble import Streams, assemble_streams
 from chaoskit.analysis.streams.columns import signs_of_life, token_columns
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
-from chaoskit.probe.keepalives import Runs
-from chaoskit.records.jsonl import FILES, line
+from chaoskit.probe.keepalives import KeepaliveCounter
+from chaoskit.records.jsonl import FILES, to_line
 from chaoskit.records.model import (
     Completion,
     Counters,
     Event,
+    Keepalives,
     Phase,
-    Read,
     Record,
     Request,
-    Served,
-    Signs,
+    ServedResponse,
+    SocketRead,
     TcpInfo,
     Vitals,
 )
@@ -77,7 +77,7 @@ class Made:
     count: int = 0
 
     def phases(self, settling: float = 0) -> Made:
-        """The plan's phases one after the other and a drain; each is ready `settling` after its begin."""
+        """Add the plan's phases and a drain; each phase is ready `settling` after its begin."""
         assert self.plan is not None
         at = 0.0
         for planned in self.plan.phases:
@@ -98,7 +98,7 @@ class Made:
         ended: float | None = None,
         **more: object,
     ) -> int:
-        """A stream whose tokens arrive at these times, one read each. Returns its number."""
+        """Add a stream whose tokens arrive at these times, one read each. Returns its number."""
         number, self.count = self.count, self.count + 1
         end = ended if ended is not None else (tokens[-1] if tokens else scheduled)
         first, last = (ns(tokens[0]), ns(tokens[-1])) if tokens else (None, None)
@@ -120,12 +120,12 @@ class Made:
         return number
 
     @staticmethod
-    def read(stream: int, read: int, at: float, late: float = 0, **event: int) -> Read:
-        """One read of one token, which the probe had `late` ms after the kernel; stamps of the event in ns."""
-        return Read(stream, read, ns(at), ns(at + late), 100, (Event("content", **event),))
+    def read(stream: int, read: int, at: float, late: float = 0, **event: int) -> SocketRead:
+        """One read of one token, `late` ms after the kernel received it; the event's stamps in ns."""
+        return SocketRead(stream, read, ns(at), ns(at + late), 100, (Event("content", **event),))
 
     def many(self, begin: float, end: float, every: float, ttft: float = 100, pace: float = 20) -> Made:
-        """Complete streams of five tokens, one every `every` ms."""
+        """Add complete streams of five tokens, one every `every` ms."""
         at = begin
         while at < end:
             self.stream(at, [at + ttft + pace * token for token in range(5)])
@@ -133,7 +133,7 @@ class Made:
         return self
 
     def counters(self, phase: str, packets: int, drops: int, begin: float, end: float, qlen: int = 0) -> Made:
-        """Two samples of the shaped queue, between which so many packets left and so many were dropped."""
+        """Add samples of the shaped qdisc, between which `packets` were sent and `drops` dropped."""
         place, name = "router", "to-client"
         self.records += [
             Counters(ns(begin), place, name, phase, 0, 7, 700, 1, 0, 0, 0),
@@ -142,44 +142,44 @@ class Made:
         return self
 
     def handshakes(self, begin: float, rtts: Sequence[float]) -> Made:
-        """Connections made from `begin` on, one each 10 ms, with these round trips."""
+        """Add connections from `begin` on, one each 10 ms, with these RTTs."""
         for index, rtt in enumerate(rtts):
             at = ns(begin + 10 * index)
             self.records.append(TcpInfo(0, "connected", at, {"rtt": round(rtt * 1000)}))
         return self
 
     def vitals(self, end: float, lag: float = 0.5) -> Made:
-        """A line each half second from the start on."""
+        """Add a record each half second from the start on."""
         for index in range(int(end / 500) + 1):
             self.records.append(Vitals(ns(index * 500), 1, 1, 1, round(lag * MS), 0))
         return self
 
-    def served(self, stream: int, intended: int, sent: int) -> Made:
-        """The reference server's line for a stream."""
-        self.records.append(Served(stream, START, START, START, intended, sent, 0, "sent"))
+    def served(self, stream: int, tokens: int, sent: int) -> Made:
+        """Add the reference server's record of a stream."""
+        self.records.append(ServedResponse(stream, START, START, START, tokens, sent, 0, "sent"))
         return self
 
     def written(self) -> list[Record]:
         """The records as a probe that flushes four times a second writes them."""
-        runs, flushed = Runs(), 0
+        counter, flushed = KeepaliveCounter(), 0
         found: list[Record] = []
         for record in self.records:
-            if not isinstance(record, Read):
+            if not isinstance(record, SocketRead):
                 found.append(record)
                 continue
             if record.at - flushed > FLUSH:
-                found += runs.flush()
+                found += counter.flush()
                 flushed = record.at
-            found += runs.take(record)
-        return [*found, *runs.flush()]
+            found += counter.add(record)
+        return [*found, *counter.flush()]
 
     def streams(self) -> Streams:
         """The streams that the analysis assembles from the records."""
         records = self.written()
         return assemble_streams(
             (record for record in records if isinstance(record, Request)),
-            token_columns(record for record in records if isinstance(record, Read)),
-            signs_of_life(record for record in records if isinstance(record, Signs)),
+            token_columns(record for record in records if isinstance(record, SocketRead)),
+            signs_of_life(record for record in records if isinstance(record, Keepalives)),
         )
 
     def write(self, run: Path) -> Path:
@@ -191,5 +191,5 @@ class Made:
             (run / "outcome.json").write_text(json.dumps(self.outcome))
         for record in self.written():
             with (run / FILES[type(record)]).open("a") as file:
-                file.write(line(record))
+                file.write(to_line(record))
         return run

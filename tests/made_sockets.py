@@ -1,4 +1,4 @@
-"""Builds TCP_INFO samples by hand for every kind of path MTU trouble, and returns the findings."""
+"""Builds TCP_INFO samples by hand for sockets with path-MTU path MTU trouble, and returns the findings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ from chaoskit.analysis.streams.assemble import assemble_streams
 from chaoskit.analysis.streams.columns import signs_of_life, token_columns
 from chaoskit.analysis.streams.timeline import build_timeline
 from chaoskit.plan.model import Plan
-from chaoskit.records.model import Completion, Phase, Read, Request, Served, Signs, TcpInfo, Unacked
+from chaoskit.records.model import (
+    Completion,
+    Keepalives,
+    Phase,
+    Request,
+    ServedResponse,
+    SocketRead,
+    TcpInfo,
+    UnackedSample,
+)
 
 Fields = dict[str, int]
 FRESH = {"snd_mss": 1448, "advmss": 1448, "pmtu": 1500, "rcv_mss": 536, "bytes_acked": 1, "delivered": 1}
@@ -27,13 +36,13 @@ def seen(**more: int) -> Fields:
 
 
 def stuck(again: int, **more: int) -> Fields:
-    """TCP_INFO after this many retransmissions: five full segments are lost, a short one behind them passed."""
+    """TCP_INFO after this many retransmissions: five full segments are lost, a short one after them arrived."""
     outstanding = {"unacked": 6, "sacked": 1, "lost": 5, "retransmits": again, "rto": RTO * 1000 << again}
     sent = {"bytes_sent": 7800 + 1448 * again, "bytes_retrans": 1448 * again, "last_data_sent": 0}
     return seen(**{**outstanding, **sent, "total_retrans": again, "delivered": 3, **more})
 
 
-def vain(again: int) -> int:
+def retransmission_at(again: int) -> int:
     """When this retransmission is sent, ms after the first transmission."""
     return RTO * (2**again - 1)
 
@@ -44,32 +53,36 @@ class Run:
 
     requests: list[Request] = field(default_factory=list)
     infos: list[TcpInfo] = field(default_factory=list)
-    served: list[Served] = field(default_factory=list)
-    unacked: list[Unacked] = field(default_factory=list)
-    reads: list[Read] = field(default_factory=list)
-    signs: list[Signs] = field(default_factory=list)
+    served: list[ServedResponse] = field(default_factory=list)
+    unacked: list[UnackedSample] = field(default_factory=list)
+    reads: list[SocketRead] = field(default_factory=list)
+    signs: list[Keepalives] = field(default_factory=list)
     plan: Plan | None = None
 
     def ask(
-        self, at: float, *looks: tuple[float, Fields], completion: Completion = "complete", first: Fields | None = None
+        self,
+        at: float,
+        *samples: tuple[float, Fields],
+        completion: Completion = "complete",
+        first: Fields | None = None,
     ) -> int:
-        """A stream on a new connection that begins at `at`; samples of the client's socket at these times after it, the
-        last one at its end."""
+        """Add a connection that begins at `at`, with samples of the client's socket after these times, the last one at its
+        end."""
         number = len(self.requests)
-        end = at + (looks[-1][0] if looks else 100)
+        end = at + (samples[-1][0] if samples else 100)
         made = Made()
         made.stream(at, [] if completion != "complete" else [end], completion, end, connection=number)
         (request,) = (one for one in made.records if isinstance(one, Request))
         self.requests.append(replace(request, stream=number))
         self.infos.append(TcpInfo(number, "connected", ns(at), first or seen()))
-        self.infos += [TcpInfo(number, "stuck", ns(at + after), shown) for after, shown in looks]
+        self.infos += [TcpInfo(number, "stuck", ns(at + after), shown) for after, shown in samples]
         return number
 
-    def serve(self, stream: int, at: float, *looks: tuple[float, Fields], first: Fields | None = None) -> None:
-        """The server's socket of this stream: when the request arrived, and at these times after `at`."""
+    def serve(self, stream: int, at: float, *samples: tuple[float, Fields], first: Fields | None = None) -> None:
+        """Add samples of the server's socket of this stream: when the request arrived, and after these times."""
         first = first or seen(bytes_acked=0)
-        self.served.append(Served(stream, ns(at), ns(at), ns(at), 5, 5, 0, "sent", first, first))
-        self.unacked += [Unacked(stream, ns(at + after), shown) for after, shown in looks]
+        self.served.append(ServedResponse(stream, ns(at), ns(at), ns(at), 5, 5, 0, "sent", first, first))
+        self.unacked += [UnackedSample(stream, ns(at + after), shown) for after, shown in samples]
 
     def found(self) -> dict[str, list[PathMtu]]:
         """The findings by phase, without phases that have none."""
@@ -98,10 +111,10 @@ class Run:
 
 
 def hold(run: Run, direction: Direction, at: float, *agains: int, **more: int) -> int:
-    """A stream that is stuck upstream or downstream, sampled at these retransmissions."""
-    looks = [(vain(again), stuck(again, **more)) for again in agains]
+    """Add a stream that is stuck upstream this downstream, sampled at these retransmissions."""
+    samples = [(retransmission_at(again), stuck(again, **more)) for again in agains]
     if direction == "up":
-        return run.ask(at, *looks, completion="first_token_timeout")
+        return run.ask(at, *samples, completion="first_token_timeout")
     number = run.ask(at, (9000, seen()), completion="idle_timeout")
-    run.serve(number, at, *looks)
+    run.serve(number, at, *samples)
     return number

@@ -7,7 +7,17 @@ from collections.abc import Iterator
 
 from made_runs import MS, Made, ns, plan
 
-from chaoskit.records.model import Completion, Event, Read, Record, Request, Served, TcpInfo, Unacked, Vitals
+from chaoskit.records.model import (
+    Completion,
+    Event,
+    Record,
+    Request,
+    ServedResponse,
+    SocketRead,
+    TcpInfo,
+    UnackedSample,
+    Vitals,
+)
 
 OBJECTIVES = (
     "ttft_p95 < 800ms during wifi",
@@ -45,7 +55,7 @@ def random_run(seed: int, streams: int = 12) -> Made:
 def _stream(chance: random.Random, number: int, is_stamped: bool, has_pings: bool) -> Iterator[tuple[int, Record]]:
     begin = at = chance.uniform(0, 30_000)
     at += chance.expovariate(1 / 200)
-    reads = [Read(number, 0, ns(at - 1), ns(at), 300, (Event("meta"),))]
+    reads = [SocketRead(number, 0, ns(at - 1), ns(at), 300, (Event("meta"),))]
     due, tokens = at - 5, 0
     for _ in range(chance.choice((0, 1, 2, 20, 40))):
         events = []
@@ -59,11 +69,11 @@ def _stream(chance: random.Random, number: int, is_stamped: bool, has_pings: boo
             due += 700 if chance.random() < 0.03 else 20
         stamp = ns(at) - (600_000 if chance.random() < 0.02 else 0)
         held = 3000 * MS if chance.random() < 0.01 else chance.randrange(3 * MS)
-        reads.append(Read(number, len(reads), stamp, stamp + held, chance.randint(50, 3000), tuple(events)))
+        reads.append(SocketRead(number, len(reads), stamp, stamp + held, chance.randint(50, 3000), tuple(events)))
         at += chance.expovariate(1 / 30) + (chance.expovariate(1 / 600) if chance.random() < 0.08 else 0)
     completion = chance.choice(_ENDINGS)
     if completion == "complete":
-        reads.append(Read(number, len(reads), ns(at), ns(at), 40, (Event("finish"), Event("done"))))
+        reads.append(SocketRead(number, len(reads), ns(at), ns(at), 40, (Event("finish"), Event("done"))))
     told = [read.at for read in reads if any(event.kind in ("content", "reasoning") for event in read.events)]
     ended = ns(at + chance.choice((0, 1, 150, 300, 5000)))
     yield from ((read.at, read) for read in reads)
@@ -76,7 +86,7 @@ def _stream(chance: random.Random, number: int, is_stamped: bool, has_pings: boo
             ended=ended,
             completion=completion,
             sent=ns(begin),
-            connect_took=chance.choice((None, MS)),
+            connect_duration=chance.choice((None, MS)),
             first_event=reads[0].at,
             first_token=told[0] if told else None,
             first_output=told[0] if told else None,
@@ -93,8 +103,8 @@ def _sockets(chance: random.Random, number: int, begin: float, end: float, token
     last = {**_SOCKET, "rcv_ooopack": chance.choice((0, 3)), "last_data_recv": chance.choice((0, 1500)), "rto": 210_000}
     yield ns(end), TcpInfo(number, "end", ns(end), last)
     sent = tokens + chance.choice((0, 2))
-    yield ns(end), Served(number, ns(begin), ns(begin), ns(end), sent, sent, 5, "sent", _SOCKET, _SOCKET)
+    yield ns(end), ServedResponse(number, ns(begin), ns(begin), ns(end), sent, sent, 5, "sent", _SOCKET, _SOCKET)
     for again in range(2, 5) if chance.random() < 0.2 else ():
         outstanding = {"unacked": 3, "sacked": 1, "lost": 2, "retransmits": again, "rto": 200_000 << again}
         counted = {"bytes_sent": 20_000, "bytes_retrans": 1448 * again, "bytes_acked": 10_000, "last_data_sent": 1}
-        yield ns(end), Unacked(number, ns(end + 200 * 2**again), {**_SOCKET, **outstanding, **counted})
+        yield ns(end), UnackedSample(number, ns(end + 200 * 2**again), {**_SOCKET, **outstanding, **counted})

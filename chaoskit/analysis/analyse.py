@@ -118,7 +118,7 @@ def _timeline(raw: RawRecords) -> Timeline:
 
 def _intended(raw: RawRecords, streams: Sequence[Stream], workload: Workload | None) -> dict[int, int]:
     """How many tokens the reference server meant to send; for streams that it never saw, the requested number."""
-    stamped = {served.stream: served.intended for served in raw.served if served.stream is not None}
+    stamped = {served.stream: served.tokens for served in raw.served if served.stream is not None}
     if not raw.served or workload is None:
         return stamped
     return {stream.number: workload.output_tokens for stream in streams} | stamped
@@ -161,7 +161,9 @@ def _server_kept_sending(raw: RawRecords) -> frozenset[int]:
     """The streams for which the server sent more than arrived."""
     arrived = {request.stream: request.tokens for request in raw.requests}
     return frozenset(
-        served.stream for served in raw.served if served.stream in arrived and served.sent > arrived[served.stream]
+        served.stream
+        for served in raw.served
+        if served.stream in arrived and served.tokens_sent > arrived[served.stream]
     )
 
 

@@ -15,9 +15,9 @@ from chaoskit.analysis.streams.timeline import DRAIN
 from chaoskit.errors import SpecError
 from chaoskit.plan.model import Plan, load_plan
 from chaoskit.records.directory import MACHINE, OUTCOME, PLAN
-from chaoskit.records.jsonl import FILES, numbered, read
-from chaoskit.records.model import Counters, Hop, Phase, Request, Served, TcpInfo, Unacked, Vitals
-from chaoskit.records.untrusted_files import damaged, document, excerpt, parsed
+from chaoskit.records.jsonl import FILES, read, read_numbered
+from chaoskit.records.model import Counters, Hop, Phase, Request, ServedResponse, TcpInfo, UnackedSample, Vitals
+from chaoskit.records.untrusted_files import damage_error, excerpt, parse_json, read_document
 
 TCP_INFO_FIELDS = (
     *("advmss", "bytes_acked", "bytes_received", "bytes_retrans", "bytes_sent", "data_segs_in", "delivered"),
@@ -45,8 +45,8 @@ class RawRecords:
     streams: Streams
     infos: list[TcpInfo]
     vitals: list[Vitals]
-    served: list[Served]
-    unacked: list[Unacked]
+    served: list[ServedResponse]
+    unacked: list[UnackedSample]
     counters: list[Counters]
     hops: list[Hop]
 
@@ -89,13 +89,13 @@ def load_records(run: Path) -> RawRecords:
         phases=_phases(run, plan),
         requests=requests,
         streams=assemble_streams(requests, read_tokens(run), read_signs(run)),
-        infos=[replace(info, fields=_used_fields(info.fields)) for _, info in numbered(run, TcpInfo)],
+        infos=[replace(info, fields=_used_fields(info.fields)) for _, info in read_numbered(run, TcpInfo)],
         vitals=read(run, Vitals),
         served=[
-            replace(one, tcp_info=_used_fields(one.tcp_info), met=_used_fields(one.met))
-            for _, one in numbered(run, Served)
+            replace(one, tcp_info=_used_fields(one.tcp_info), tcp_info_at_start=_used_fields(one.tcp_info_at_start))
+            for _, one in read_numbered(run, ServedResponse)
         ],
-        unacked=[replace(one, fields=_used_fields(one.fields)) for _, one in numbered(run, Unacked)],
+        unacked=[replace(one, fields=_used_fields(one.fields)) for _, one in read_numbered(run, UnackedSample)],
         counters=read(run, Counters),
         hops=read(run, Hop),
     )
@@ -109,11 +109,11 @@ def _phases(run: Path, plan: Plan | None) -> list[Phase]:
     """The phases in order of time; each must be in the plan."""
     planned = {DRAIN, *(phase.name for phase in plan.phases)} if plan is not None else None
     found: list[Phase] = []
-    for number, phase in numbered(run, Phase):
+    for number, phase in read_numbered(run, Phase):
         if planned is not None and phase.name not in planned:
-            raise damaged(run / FILES[Phase], f"{excerpt(phase.name)} is no phase of {PLAN}", number)
+            raise damage_error(run / FILES[Phase], f"{excerpt(phase.name)} is no phase of {PLAN}", number)
         if found and phase.begin < found[-1].begin:
-            raise damaged(run / FILES[Phase], "begins before the phase of the line above", number)
+            raise damage_error(run / FILES[Phase], "begins before the phase of the line above", number)
         found.append(phase)
     return found
 
@@ -121,9 +121,9 @@ def _phases(run: Path, plan: Plan | None) -> list[Phase]:
 def _requests(run: Path) -> list[Request]:
     """The requests; no two have the same stream number."""
     found: dict[int, Request] = {}
-    for number, request in numbered(run, Request):
+    for number, request in read_numbered(run, Request):
         if request.stream in found:
-            raise damaged(run / FILES[Request], f"stream {request.stream} appears a second time", number)
+            raise damage_error(run / FILES[Request], f"stream {request.stream} appears a second time", number)
         found[request.stream] = request
     return list(found.values())
 
@@ -134,10 +134,10 @@ def _machine(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
     Both are empty when the run ended before it was written.
     """
     try:
-        text = document(path)
+        text = read_document(path)
     except SpecError as error:
         return {}, (f"clock and kernel are unknown: {error}",)
-    fields = {} if text is None else parsed(text)
+    fields = {} if text is None else parse_json(text)
     return {name: value for name, value in fields.items() if isinstance(value, str)}, ()
 
 
@@ -145,12 +145,12 @@ def read_outcome(run: Path, is_experiment: bool) -> tuple[RunStatus, str]:
     """The run's status and detail, as the conductor wrote them last. A probe without a plan counts as finished."""
     path = run / OUTCOME
     try:
-        text = document(path)
+        text = read_document(path)
     except SpecError:
         return "interrupted", f"killed: {path.name} cannot be read"
     if text is None:
         return ("interrupted", "killed before it wrote its outcome") if is_experiment else ("finished", "")
-    fields = parsed(text)
+    fields = parse_json(text)
     status, detail = fields.get("how"), fields.get("detail", "")
     if status not in _STATUSES or not isinstance(detail, str):
         return "interrupted", f"killed: {path.name} cannot be read"

@@ -21,7 +21,7 @@ from chaoskit.analysis.result import Result, RunStatus
 from chaoskit.errors import EXIT_SOFTWARE, ChaoskitError, NotRestoredError, SpecError
 from chaoskit.folder import display_path
 from chaoskit.records.directory import EXPERIMENT, PLAN
-from chaoskit.records.untrusted_files import damaged, whole
+from chaoskit.records.untrusted_files import damage_error, read_whole
 from chaoskit.spec.matrix import Variant, Variants, parse_variants
 
 EXIT_UNDECIDED = 5
@@ -94,9 +94,9 @@ def load_matrix(run: Path) -> MatrixResult:
     """The results of the variants in this folder. Raises SpecError when it is not the folder of a matrix."""
     path = run / EXPERIMENT
     try:
-        matrix = parse_variants((whole(path) or b"").decode(), str(path))
+        matrix = parse_variants((read_whole(path) or b"").decode(), str(path))
     except UnicodeDecodeError as error:
-        raise damaged(path, f"byte {error.start} is not UTF-8") from None
+        raise damage_error(path, f"byte {error.start} is not UTF-8") from None
     if not matrix.axes:
         raise SpecError(f"{run} is no run directory: it has no {PLAN}, and its {EXPERIMENT} no matrix")
     return combine(matrix, run, tuple(variant_result(variant, run) for variant in matrix.each))

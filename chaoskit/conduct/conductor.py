@@ -29,7 +29,7 @@ from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.plan.model import InterfacePlan, Plan, load_plan
 from chaoskit.probe.drive import drive, warm_up
-from chaoskit.probe.socket_options import try_out
+from chaoskit.probe.socket_options import check_supported
 from chaoskit.probe.target import DriveOptions, SocketOptions, Target
 from chaoskit.records.directory import conclude
 
@@ -123,7 +123,7 @@ class Conductor:
 
     def _run(self, kernel: LinuxKernel, journal: Journal, renew: Callable[[], None]) -> None:
         workers: list[Worker] = []
-        try_out(target_of(self.plan).sockets)
+        check_supported(target_of(self.plan).sockets)
         try:
             for change in self.plan.stage:
                 apply(kernel, journal, (change.knob, change.setting))

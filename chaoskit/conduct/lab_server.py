@@ -12,7 +12,7 @@ from chaoskit.conduct.worker import Worker
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.plan.model import Plan
 from chaoskit.records.jsonl import Log
-from chaoskit.records.model import Served, Unacked
+from chaoskit.records.model import ServedResponse, UnackedSample
 from chaoskit.server import certificates
 from chaoskit.server.app import serve
 from chaoskit.server.limits import LAB
@@ -35,7 +35,7 @@ def start(plan: Plan, kernel: LinuxKernel, run: Path | None = None) -> Worker:
         script = replace(script, tls=certificates.context())
 
     async def work(stop: asyncio.Event) -> None:
-        log, unacked = (None, None) if run is None else (Log(run, Served), Log(run, Unacked))
+        log, unacked = (None, None) if run is None else (Log(run, ServedResponse), Log(run, UnackedSample))
         await serve(listener, script, stop, log, unacked, LAB)
 
     worker = Worker("server", kernel.inside("server"), work)

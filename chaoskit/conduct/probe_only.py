@@ -15,7 +15,7 @@ from chaoskit.clock import now
 from chaoskit.conduct import event_loop
 from chaoskit.errors import ChaoskitError
 from chaoskit.probe.drive import drive, warm_up
-from chaoskit.probe.requests import check
+from chaoskit.probe.requests import check_target
 from chaoskit.probe.target import DriveOptions, Target
 from chaoskit.records.directory import conclude, create
 from chaoskit.spec.endpoint import redacted
@@ -42,7 +42,7 @@ class ProbeOnly:
 
         Ctrl-C and `max_time` end the requests; the result is about what was received until then.
         """
-        check(self.target, self.workload)
+        check_target(self.target, self.workload)
         with tempfile.TemporaryDirectory(prefix="chaoskit-") as scratch:
             run = create(out or Path(scratch), {})
             event_loop.run(self._send_requests(run))

@@ -31,7 +31,7 @@ from chaoskit.knobs import (
     Veth,
 )
 from chaoskit.records.directory import PLAN
-from chaoskit.records.untrusted_files import damaged, document, parsed
+from chaoskit.records.untrusted_files import damage_error, parse_json, read_document
 from chaoskit.spec.experiment import Server, Workload
 from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.objectives import Objective
@@ -188,10 +188,10 @@ class Plan(_Frozen):
 def load_plan(run: Path) -> Plan:
     """The plan of a run directory. Raises SpecError when there is none, or one of another schema."""
     path = run / PLAN
-    text = document(path)
+    text = read_document(path)
     if text is None:
         raise SpecError(f"{path}: not found; give a run directory that chaoskit run created")
-    version = parsed(text).get("schema_version", SCHEMA)
+    version = parse_json(text).get("schema_version", SCHEMA)
     if isinstance(version, int) and version != SCHEMA:
         advice = "update chaoskit" if version > SCHEMA else "repeat the run"
         raise SpecError(f"{path}: schema version {version}, this chaoskit reads {SCHEMA}; {advice}")
@@ -200,4 +200,4 @@ def load_plan(run: Path) -> Plan:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the file"
-        raise damaged(path, f"{place}: {first['msg']}") from None
+        raise damage_error(path, f"{place}: {first['msg']}") from None

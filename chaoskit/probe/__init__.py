@@ -1,1 +1,1 @@
-"""The streaming probe: asks as a user would, stamps what comes where the kernel received it."""
+"""The streaming probe: sends requests as a user would, and stamps responses with kernel receive times."""

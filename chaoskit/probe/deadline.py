@@ -1,4 +1,4 @@
-"""How long a stream is waited for: one deadline a stream, which moves often and rarely comes."""
+"""Cancels a stream's task at a deadline that is rescheduled often and rarely expires."""
 
 from __future__ import annotations
 
@@ -7,72 +7,72 @@ import asyncio
 from chaoskit.records.model import Completion
 
 _SECOND = 10**9
-_AGAIN = 1.0  # s
-_HELD_UP, _HEARING = 0.005, 0.01  # s that a timer of the loop is hardly ever late; and in which what has come is read
+_CANCEL_INTERVAL = 1.0  # s
+_TIMER_SLACK, _GRACE = 0.005, 0.01  # s: normal lateness of a loop timer; time to read what has arrived meanwhile
 
 
 class Deadline:
-    """Cancels the task that it watches at a deadline, and remembers why. Moving the deadline later costs nothing.
+    """Cancels its task at a deadline and records the reason. Moving the deadline later costs nothing.
 
-    `verdict` is there from the moment of the cut, and only the first cut counts. A loop that was held up beyond the
-    deadline first reads what has come meanwhile, which may move it. A task that does not end when it is cancelled, as
-    some cleanup of it waits, is cancelled again until the guard is closed. `within` bounds the whole, ns.
+    `reason` is set when the task is cancelled; only the first cancellation counts. When the loop itself was blocked
+    beyond the deadline, data that has arrived meanwhile is read first, which may move the deadline. A task that does
+    not end when cancelled, because its cleanup waits, is cancelled again every second. `total` bounds all of it, ns.
     """
 
-    def __init__(self, within: int | None = None) -> None:
-        self.verdict: Completion | None = None
+    def __init__(self, total: int | None = None) -> None:
+        self.reason: Completion | None = None
         self._task: asyncio.Task[Completion] | None = None
         self._loop = asyncio.get_running_loop()
         self._is_closed = False
         self._deadline = 0.0
-        self._planned: Completion = "cancelled"
-        self._is_last_call = False
+        self._planned_reason: Completion = "cancelled"
+        self._is_grace = False
         self._timer: asyncio.TimerHandle | None = None
-        self._last = None if within is None else self._loop.time() + within / _SECOND
+        self._last = None if total is None else self._loop.time() + total / _SECOND
 
     def watch(self, task: asyncio.Task[Completion]) -> None:
-        """This is the task."""
+        """Set the task to cancel."""
         self._task = task
 
-    def until(self, stamp: int, verdict: Completion) -> None:
-        """Cut with `verdict` at the monotonic `stamp` (ns), and no more at the former one."""
+    def reschedule(self, stamp: int, reason: Completion) -> None:
+        """Cancel with `reason` at the monotonic `stamp` (ns) instead of the previous one."""
         self._deadline = stamp / _SECOND
-        self._planned = verdict
+        self._planned_reason = reason
         if self._last is not None and self._last < self._deadline:
-            self._deadline, self._planned = self._last, "stream_timeout"
-        self._is_last_call = False
+            self._deadline, self._planned_reason = self._last, "stream_timeout"
+        self._is_grace = False
         if not self._is_closed and (self._timer is None or self._timer.when() > self._deadline):
-            self._arm()
+            self._start_timer()
 
-    def cut(self, verdict: Completion) -> None:
+    def cancel(self, reason: Completion) -> None:
         """Cancel the task now."""
         if not self._is_closed and self._task is not None:
-            self.verdict = verdict
+            self.reason = reason
             self.close()
-            self._insist()
+            self._cancel_until_done()
 
     def close(self) -> None:
-        """Never cut from now on."""
+        """Disarm."""
         self._is_closed = True
         if self._timer is not None:
             self._timer.cancel()
 
-    def _insist(self) -> None:
+    def _cancel_until_done(self) -> None:
         if self._task is not None and not self._task.done():
             self._task.cancel()
-            self._timer = self._loop.call_later(_AGAIN, self._insist)
+            self._timer = self._loop.call_later(_CANCEL_INTERVAL, self._cancel_until_done)
 
-    def _arm(self) -> None:
+    def _start_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(self._deadline, self._fire)
+        self._timer = self._loop.call_at(self._deadline, self._timer_fired)
 
-    def _fire(self) -> None:
+    def _timer_fired(self) -> None:
         late = self._loop.time() - self._deadline
         if late < 0:
-            self._arm()
-        elif late > _HELD_UP and not self._is_last_call:
-            self._is_last_call = True
-            self._timer = self._loop.call_later(_HEARING, self._fire)
+            self._start_timer()
+        elif late > _TIMER_SLACK and not self._is_grace:
+            self._is_grace = True
+            self._timer = self._loop.call_later(_GRACE, self._timer_fired)
         else:
-            self.cut(self._planned)
+            self.cancel(self._planned_reason)

@@ -1,8 +1,8 @@
-"""Names to addresses, without leaving a thread behind that somebody must wait for.
+"""Resolves host names in daemon threads that nothing has to join.
 
-The loop's own resolver runs in a pool whose threads are waited for at the end: a name server that does not
-answer would hold up the end of a run by half a minute. A thread of our own can be left to itself. There are a bounded
-number of them; when all of them wait for a name server, a further lookup waits for one, within its own timeout.
+asyncio's resolver runs in an executor whose threads are joined at shutdown: a name server that does not answer would
+delay the end of a run by half a minute. The number of daemon threads is bounded; when all of them are busy, a further
+lookup waits for one, within its own timeout.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import threading
 from typing import Any
 
 Addresses = list[tuple[socket.AddressFamily, Any]]
-_MOST_THREADS = 64
+_MAX_THREADS = 64
 
 
 class Resolver:
-    """Looks names up, for all streams of one event loop."""
+    """Resolves names for all streams of one event loop."""
 
     def __init__(self) -> None:
-        self._free = asyncio.Semaphore(_MOST_THREADS)
+        self._free = asyncio.Semaphore(_MAX_THREADS)
 
     async def addresses(self, host: str, port: int) -> tuple[Addresses, bool]:
-        """The addresses of `host`, in the system's order, and whether the resolver had to be asked.
+        """The addresses of `host`, in the system's order, and whether a lookup was needed.
 
-        Raises socket.gaierror when there is none.
+        Raises socket.gaierror when there are none.
         """
         try:
             return _look_up(host, port, socket.AI_NUMERICHOST), False
@@ -35,11 +35,11 @@ class Resolver:
             return await self._in_a_thread(host, port), True
 
     async def _in_a_thread(self, host: str, port: int) -> Addresses:
-        """In a thread that is free when it has ended, whether its answer is still waited for or not."""
+        """Run the lookup in a thread; the thread frees its slot when it ends, even if the caller has given up."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Addresses] = loop.create_future()
 
-        def settle(found: Addresses | OSError) -> None:
+        def finish(found: Addresses | OSError) -> None:
             self._free.release()
             if answer.done():
                 return
@@ -48,20 +48,20 @@ class Resolver:
             else:
                 answer.set_result(found)
 
-        def ask() -> None:
+        def resolve() -> None:
             found: Addresses | OSError
             try:
                 found = _look_up(host, port, 0)
             except OSError as error:
                 found = error
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-                loop.call_soon_threadsafe(settle, found)
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(finish, found)
 
-        threading.Thread(target=ask, name="resolver", daemon=True).start()
+        threading.Thread(target=resolve, name="resolver", daemon=True).start()
         return await answer
 
 
 def _look_up(host: str, port: int, flags: int) -> Addresses:
-    # as bytes: a text would be put through a codec that has its own ideas of a name's length
+    # as bytes: a str is encoded with the idna codec, which limits the length of names
     found = socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM, flags=flags)
     return [(family, address) for family, _, _, _, address in found]

@@ -1,64 +1,64 @@
-"""A look at HTTP/2's frames as they pass, so that each can be given the stamp of the read that completed it.
+"""Tracks incoming HTTP/2 frames, so that each gets the stamp of the read that completed it.
 
-httpcore hands DATA to its consumers one frame at a time, in order, but late: on a shared connection a stream's
-data wait until its turn to read comes round. The stamps wait here beside them.
+httpcore yields DATA frame by frame, in order, but late: on a shared connection a stream's data wait until that stream
+reads. The stamps are queued here in parallel.
 
-Rules: only streams that are open are noted, so that what is kept is bounded by what we asked; a connection whose
-frames carry no data, or whose headers do not end, is too much (floods of SETTINGS, PING, CONTINUATION, empty DATA:
-CVE-2019-9512, 9515, 9518, 2024-27316). DATA for a stream that nobody reads any more is taken out, and its bytes have to
-be given back to the connection's window (`to_give_back`): hyper-h2 would count them, nobody would acknowledge them, and
-the other streams of the connection would stall when the window is used up.
-Source: RFC 9113, sections 4.1 (the frame header) and 6 (the frames).
+Rules: only open streams are tracked, so that memory is bounded by the number of requests; too many frames without data,
+or header blocks that do not end, count as excess (floods of SETTINGS, PING, CONTINUATION, empty DATA: CVE-2019-9512,
+9515, 9518, 2024-27316). DATA for a stream that is no longer read is discarded, and its bytes have to be returned to the
+connection's flow-control window (`to_acknowledge`): h2 would count them, nothing would acknowledge them, and the other
+streams of the connection would stall when the window is used up. Source: RFC 9113, sections 4.1 (the frame header) and
+6 (the frames).
 """
 
 from __future__ import annotations
 
 from collections import deque
 
-from chaoskit.probe.receive_stamps import Arrival
+from chaoskit.probe.receive_stamps import ReadStamp
 from chaoskit.units import Size
 
 _DATA, _HEADERS, _RST_STREAM, _GOAWAY, _CONTINUATION = 0, 1, 3, 7, 9
 _PADDED = 0x8
 _END_STREAM = 0x1
 _HEADER = 9  # bytes
-_WINDOW = (1 << 24) + 65_535  # bytes that httpcore allows each stream to send without an acknowledgement
-_KEPT = 8  # bytes of a payload that are looked at: those of GOAWAY with its error code
-_MOST_WITHOUT_DATA = 10_000  # frames in a row; a server that waits sends a PING now and then
+_WINDOW = (1 << 24) + 65_535  # bytes: the flow-control window that httpcore gives each stream
+_PAYLOAD_PREFIX = 8  # bytes of a payload that are kept: GOAWAY up to its error code
+_MAX_WITHOUT_DATA = 10_000  # frames in a row; an idle server sends an occasional PING
 
 
-class Tap:
-    """One connection's incoming frames. It never fails: nonsense is for the real parser to complain about.
+class FrameTracker:
+    """Tracks the incoming frames of one connection. Never raises: h2 reports invalid frames.
 
-    `excess` says what there was too much of, "" while there is not. `headers` bounds one block of headers, bytes.
+    `excess` names an exceeded limit, "" while there is none. `headers` bounds one header block, bytes.
     """
 
     def __init__(self, headers: int) -> None:
         self.excess = ""
-        self.to_give_back = 0  # bytes of DATA that were taken out; set to 0 when the window has them again
+        self.to_acknowledge = 0  # bytes of discarded DATA; set to 0 when they are returned to the window
         self.goaway: int | None = None
         self.resets: dict[int, int] = {}
-        self._longest_block = headers
-        self._block = 0  # bytes of the current block of headers
+        self._max_block = headers
+        self._block = 0  # bytes of the current header block
         self._without_data = 0
         self._header = b""
         self._payload = b""
         self._length = 0  # bytes of the current frame's payload
-        self._left = 0  # those that are still to come
-        self._latest = 0  # the newest stream that was opened
-        self._data: dict[int, deque[Arrival]] = {}
-        self._heads: dict[int, Arrival] = {}
-        self._is_taken_out = False  # the current frame
-        self._may_be_taken_out = 0  # bytes
+        self._remaining = 0  # bytes of the payload still to come
+        self._latest = 0  # the newest stream
+        self._data: dict[int, deque[ReadStamp]] = {}
+        self._heads: dict[int, ReadStamp] = {}
+        self._is_discarded = False  # the current frame
+        self._discard_budget = 0  # bytes
 
     def open(self, stream: int) -> None:
-        """A request is about to be sent on this stream."""
+        """Start tracking a stream, before its request is sent."""
         self._data[stream] = deque()
         self._latest = max(self._latest, stream)
 
-    def feed(self, data: bytes, arrival: Arrival) -> bytes:
-        """These bytes came with this read. Returns them without what is taken out."""
-        passed = bytearray()
+    def feed(self, data: bytes, arrival: ReadStamp) -> bytes:
+        """Process the bytes of one read. Returns them without discarded frames."""
+        output = bytearray()
         at = 0
         while at < len(data):
             if len(self._header) < _HEADER:
@@ -67,53 +67,53 @@ class Tap:
                 at += len(part)
                 if len(self._header) < _HEADER:
                     break
-                self._begin(passed)
-            step = min(self._left, len(data) - at)
-            if not self._is_taken_out:
-                passed += data[at : at + step]
-            self._payload += data[at : at + min(step, _KEPT - len(self._payload))]
-            self._left -= step
+                self._begin(output)
+            step = min(self._remaining, len(data) - at)
+            if not self._is_discarded:
+                output += data[at : at + step]
+            self._payload += data[at : at + min(step, _PAYLOAD_PREFIX - len(self._payload))]
+            self._remaining -= step
             at += step
-            if not self._left:
+            if not self._remaining:
                 self._complete(arrival)
                 self._header = b""
-        return bytes(passed)
+        return bytes(output)
 
-    def head(self, stream: int) -> Arrival | None:
-        """When the response's headers came."""
+    def headers(self, stream: int) -> ReadStamp | None:
+        """The read that completed the response's headers."""
         return self._heads.get(stream)
 
-    def take(self, stream: int) -> Arrival | None:
-        """When the stream's next DATA frame came: one for each frame that httpcore hands out."""
+    def next_data(self, stream: int) -> ReadStamp | None:
+        """The read that completed the stream's next DATA frame: one for each frame that httpcore yields."""
         waiting = self._data.get(stream)
         return waiting.popleft() if waiting else None
 
-    def forget(self, stream: int) -> None:
-        """Nobody reads this stream any more."""
-        self._may_be_taken_out += _WINDOW
+    def stop_tracking(self, stream: int) -> None:
+        """Stop tracking a stream that is no longer read."""
+        self._discard_budget += _WINDOW
         for kept in (self._data, self._heads, self.resets):
             kept.pop(stream, None)
 
-    def _begin(self, passed: bytearray) -> None:
-        """The header of a frame is there."""
-        self._length = self._left = int.from_bytes(self._header[:3], "big")
+    def _begin(self, output: bytearray) -> None:
+        """Handle a complete frame header."""
+        self._length = self._remaining = int.from_bytes(self._header[:3], "big")
         self._payload = b""
         stream = self._stream()
-        self._is_taken_out = self._header[3] == _DATA and 0 < stream <= self._latest and stream not in self._data
-        if not self._is_taken_out:
-            passed += self._header
+        self._is_discarded = self._header[3] == _DATA and 0 < stream <= self._latest and stream not in self._data
+        if not self._is_discarded:
+            output += self._header
             return
-        self.to_give_back += self._length
-        self._may_be_taken_out -= self._length
-        if self._may_be_taken_out < 0:
+        self.to_acknowledge += self._length
+        self._discard_budget -= self._length
+        if self._discard_budget < 0:
             self.excess = "more data for streams that have ended than was allowed"
-        if self._header[4] & _END_STREAM:  # which the real parser has to know
-            passed += bytes((0, 0, 0, _DATA, _END_STREAM)) + self._header[5:9]
+        if self._header[4] & _END_STREAM:  # which h2 has to see
+            output += bytes((0, 0, 0, _DATA, _END_STREAM)) + self._header[5:9]
 
     def _stream(self) -> int:
         return int.from_bytes(self._header[5:9], "big") & 0x7FFF_FFFF
 
-    def _complete(self, arrival: Arrival) -> None:
+    def _complete(self, arrival: ReadStamp) -> None:
         kind, stream = self._header[3], self._stream()
         self._count(kind)
         if kind == _GOAWAY:
@@ -132,13 +132,13 @@ class Tap:
             self._without_data = 0
             return
         self._without_data += 1
-        if self._without_data > _MOST_WITHOUT_DATA:
-            self.excess = f"more than {_MOST_WITHOUT_DATA} HTTP/2 frames without data"
+        if self._without_data > _MAX_WITHOUT_DATA:
+            self.excess = f"more than {_MAX_WITHOUT_DATA} HTTP/2 frames without data"
         if kind in (_HEADERS, _CONTINUATION):
             self._block = self._length + (self._block if kind == _CONTINUATION else 0)
-            if self._block > self._longest_block:
-                self.excess = f"headers of more than {Size(self._longest_block)}"
+            if self._block > self._max_block:
+                self.excess = f"headers of more than {Size(self._max_block)}"
 
     def _padding(self) -> int:
-        """What of a DATA frame is padding, its length included, bytes."""
+        """The padding of a DATA frame with its length field, bytes."""
         return 1 + self._payload[0] if self._header[4] & _PADDED and self._payload else 0

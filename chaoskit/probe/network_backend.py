@@ -1,4 +1,4 @@
-"""Connections for httpcore: names looked up, addresses tried, sockets tuned before they connect."""
+"""Opens connections for httpcore: resolves names, tries addresses, sets socket options before connecting."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from chaoskit.clock import now
 from chaoskit.probe import receive_stamps
 from chaoskit.probe.dns import Resolver
 from chaoskit.probe.receive_stamps import StampClock
-from chaoskit.probe.socket_options import tune
-from chaoskit.probe.socket_stream import Connection, Took
+from chaoskit.probe.socket_options import set_options
+from chaoskit.probe.socket_stream import Connection, ConnectTimings
 from chaoskit.probe.target import SocketOptions
 
 
 @dataclass(frozen=True)
-class Reach:
+class ConnectOptions:
     """How connections are made, by all of a drive's backends.
 
-    `places` are the addresses to connect to, whatever host is asked for. `http2_only`: HTTP/2 without negotiation.
-    `headers` bounds a block of headers of HTTP/2, in bytes.
+    `addresses` replace those of the requested host. `http2_only`: HTTP/2 with prior knowledge, without negotiation.
+    `headers` bounds an HTTP/2 header block, in bytes.
     """
 
     resolver: Resolver
     headers: int
-    places: Sequence[str] = ()
+    addresses: Sequence[str] = ()
     sockets: SocketOptions = SocketOptions()  # noqa: RUF009  frozen
     http2_only: bool = False
 
 
 class Backend(httpcore.AsyncNetworkBackend):
-    """Makes connections. `latest` is the newest, `took` what the newest attempt took so far."""
+    """Opens connections. `latest` is the newest, `timings` are those of the newest attempt so far."""
 
     def __init__(
         self,
         clock: StampClock,
         numbers: itertools.count[int],
-        reach: Reach,
+        options: ConnectOptions,
     ) -> None:
-        self._reach = reach
+        self._options = options
         self.latest: Connection | None = None
-        self.took = Took()
+        self.timings = ConnectTimings()
         self._clock = clock
         self._numbers = numbers
 
@@ -58,27 +58,27 @@ class Backend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """A connection to the first of the host's addresses that takes one, tried in order, one at a time.
+        """Connect to the first of the host's addresses that accepts; they are tried in order, one at a time.
 
-        Raises httpcore.ConnectError from the last OSError. Makes no use of the last three arguments.
+        Raises httpcore.ConnectError from the last OSError. Ignores the last three arguments.
         """
-        self.took = took = Took()
-        began = now()
+        self.timings = timings = ConnectTimings()
+        started = now()
         try:
-            resolver = self._reach.resolver
-            looked_up = [await resolver.addresses(place, port) for place in self._reach.places or (host,)]
-            found = [address for some, _ in looked_up for address in some]
-            was_asked = any(asked for _, asked in looked_up)
-            took.name = now() - began if was_asked else None
-            took.step = "TCP handshake"
-            began = now()
-            sock = await _connect(found, self._reach.sockets)
-            took.connect = now() - began
+            resolver = self._options.resolver
+            lookups = [await resolver.addresses(name, port) for name in self._options.addresses or (host,)]
+            found = [address for some, _ in lookups for address in some]
+            was_needed = any(needed for _, needed in lookups)
+            timings.dns = now() - started if was_needed else None
+            timings.step = "TCP handshake"
+            started = now()
+            sock = await _connect(found, self._options.sockets)
+            timings.connect = now() - started
         except OSError as error:
             raise httpcore.ConnectError from error
-        self.latest = Connection(next(self._numbers), sock, self._clock, took, self._reach.headers)
-        if self._reach.http2_only:
-            self.latest.speak_http2()
+        self.latest = Connection(next(self._numbers), sock, self._clock, timings, self._options.headers)
+        if self._options.http2_only:
+            self.latest.start_http2()
         return self.latest
 
 
@@ -90,8 +90,8 @@ async def _connect(found: list[tuple[socket.AddressFamily, Any]], options: Socke
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            receive_stamps.request(sock)
-            tune(sock, options)
+            receive_stamps.enable(sock)
+            set_options(sock, options)
             await loop.sock_connect(sock, address)
         except OSError as error:
             sock.close()

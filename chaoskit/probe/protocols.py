@@ -1,14 +1,14 @@
-"""What is asked and what the answers mean, in four vendors' words.
+"""Builds request bodies and interprets response events of four streaming protocols.
 
-| protocol             | content                                | the end, without which nothing is complete  |
+| protocol             | content                                | end marker of a complete response           |
 |----------------------|----------------------------------------|---------------------------------------------|
-| `openai-chat`        | a delta's content, refusal, tool calls | `[DONE]`, or a `finish_reason`              |
-| `anthropic-messages` | text and input deltas                  | `message_stop`                              |
-| `ollama`             | a message's content, or a response     | `"done": true`                              |
+| `openai-chat`        | `delta`: content, refusal, tool calls  | `[DONE]`, or a `finish_reason`              |
+| `anthropic-messages` | text and input JSON deltas             | `message_stop`                              |
+| `ollama`             | `message.content`, or `response`       | `"done": true`                              |
 | `sse`                | every event's data                     | `[DONE]`                                    |
 
-Rules: what is not understood is a sign of life, never a crash; what is no JSON is the server's mistake. The
-reference server's stamps ride in a field or, for `sse`, in a comment before their event; others have none.
+Rules: an unknown event counts as a keepalive; an event that is not JSON is a protocol error. The reference server sends
+its stamps in a field or, for `sse`, in a comment before the event; other servers send none.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from chaoskit.probe.framing import COMMENT, MalformedError, Ndjson, Sse, Wire
+from chaoskit.probe.framing import COMMENT, EventParser, MalformedError, NdjsonParser, SseParser
 from chaoskit.records.model import Event, EventKind
-from chaoskit.records.untrusted_files import MOST
+from chaoskit.records.untrusted_files import MAX_NUMBER
 from chaoskit.spec.experiment import Protocol
 
-PATHS: dict[Protocol, str] = {
+DEFAULT_PATHS: dict[Protocol, str] = {
     "openai-chat": "/v1/chat/completions",
     "anthropic-messages": "/v1/messages",
     "ollama": "/api/chat",
@@ -37,51 +37,51 @@ CONTENT_TYPES: dict[Protocol, tuple[str, ...]] = {
 _DONE = b"[DONE]"
 _STAMPS = b"chaoskit "
 _Object = dict[str, Any]
-_Stamps = tuple[int | None, int | None, int | None]
-_NO_STAMPS: _Stamps = (None, None, None)
+_ServerStamps = tuple[int | None, int | None, int | None]
+_NO_STAMPS: _ServerStamps = (None, None, None)
 
 
 class ProtocolEvent(NamedTuple):
-    """What a piece says. `completes`: the answer is whole. `is_comment`: no event at all, a sign of life only.
+    """An interpreted event. `completes`: the response is complete. `is_comment`: an SSE comment, a keepalive only.
 
-    `complaint` is what an error event says, in the server's words: unsafe to show as it is.
+    `error_message` is the server's text in an error event: unsafe to show as it is.
     """
 
     event: Event
     completes: bool = False
     is_comment: bool = False
-    complaint: str = ""
+    error_message: str = ""
 
 
 _COMMENT = ProtocolEvent(Event("ping"), is_comment=True)
 _END = ProtocolEvent(Event("done"), completes=True)
 
 
-class Reader:
-    """The pieces of one response, understood."""
+class ResponseParser:
+    """Parses and interprets the events of one response."""
 
-    def __init__(self, protocol: Protocol, longest: int) -> None:
-        """`longest` bounds the bytes of one event and of one line."""
-        self._wire: Wire = Ndjson(longest) if protocol == "ollama" else Sse(longest)
-        self._understand = _UNDERSTAND[protocol]
+    def __init__(self, protocol: Protocol, max_size: int) -> None:
+        """`max_size` bounds the bytes of one event and of one line."""
+        self._parser: EventParser = NdjsonParser(max_size) if protocol == "ollama" else SseParser(max_size)
+        self._parse_event = _PARSERS[protocol]
         self._stamps = _NO_STAMPS
 
     def feed(self, chunk: bytes) -> list[ProtocolEvent]:
-        """What the events mean that `chunk` completes, in order. Raises MalformedError, TooLargeError."""
-        meanings = []
-        for kind, data in self._wire.feed(chunk):
+        """The events that `chunk` completes, in order. Raises MalformedError, TooLargeError."""
+        events = []
+        for kind, data in self._parser.feed(chunk):
             if kind != COMMENT:
-                meanings.append(self._understand(data, self._stamps))
+                events.append(self._parse_event(data, self._stamps))
                 self._stamps = _NO_STAMPS
             elif data.startswith(_STAMPS):
-                self._stamps = _written_stamps(data)
+                self._stamps = _comment_stamps(data)
             else:
-                meanings.append(_COMMENT)
-        return meanings
+                events.append(_COMMENT)
+        return events
 
 
-def body(protocol: Protocol, model: str, prompt: str, tokens: int) -> _Object:
-    """The JSON body that asks for a stream of at most `tokens` tokens."""
+def request_body(protocol: Protocol, model: str, prompt: str, tokens: int) -> _Object:
+    """The JSON body of a request for a stream of at most `tokens` tokens."""
     messages = [{"role": "user", "content": prompt}]
     match protocol:
         case "openai-chat" | "anthropic-messages":
@@ -92,22 +92,22 @@ def body(protocol: Protocol, model: str, prompt: str, tokens: int) -> _Object:
             return {"model": model, "prompt": prompt, "max_tokens": tokens, "stream": True}
 
 
-def complaint(raw: bytes) -> str:
-    """What an error response's JSON body says went wrong, in the server's words; "" if it is nothing known."""
+def error_message(raw: bytes) -> str:
+    """The server's message in the JSON body of an error response; "" if it has none in a known format."""
     try:
         parsed = json.loads(raw)
     except (ValueError, RecursionError):
         return ""
-    return _complaint(parsed.get("error")) if isinstance(parsed, dict) else ""
+    return _error_text(parsed.get("error")) if isinstance(parsed, dict) else ""
 
 
-def _openai(data: bytes, _: _Stamps) -> ProtocolEvent:
+def _openai(data: bytes, _: _ServerStamps) -> ProtocolEvent:
     if data == _DONE:
         return _END
-    said = _object(data)
-    if said.get("error") is not None:
-        return ProtocolEvent(Event("error"), complaint=_complaint(said["error"]))
-    choice = _dict(_first(said.get("choices")))
+    payload = _object(data)
+    if payload.get("error") is not None:
+        return ProtocolEvent(Event("error"), error_message=_error_text(payload["error"]))
+    choice = _dict(_first(payload.get("choices")))
     delta = _dict(choice.get("delta"))
     finish = choice.get("finish_reason")
     kind: EventKind = "finish" if finish else "meta"
@@ -115,83 +115,83 @@ def _openai(data: bytes, _: _Stamps) -> ProtocolEvent:
         kind = "content"
     elif delta.get("reasoning_content") or delta.get("reasoning"):
         kind = "reasoning"
-    return ProtocolEvent(Event(kind, *_stamps(said)), completes=bool(finish))
+    return ProtocolEvent(Event(kind, *_stamps(payload)), completes=bool(finish))
 
 
-def _anthropic(data: bytes, _: _Stamps) -> ProtocolEvent:
-    said = _object(data)
-    match said.get("type"):
+def _anthropic(data: bytes, _: _ServerStamps) -> ProtocolEvent:
+    payload = _object(data)
+    match payload.get("type"):
         case "content_block_delta":
-            delta = _dict(said.get("delta"))
+            delta = _dict(payload.get("delta"))
             kind: EventKind = "meta"
             if delta.get("text") or delta.get("partial_json"):
                 kind = "content"
             elif delta.get("thinking"):
                 kind = "reasoning"
-            return ProtocolEvent(Event(kind, *_stamps(said)))
+            return ProtocolEvent(Event(kind, *_stamps(payload)))
         case "message_stop":
             return _END
-        case "message_delta" if _dict(said.get("delta")).get("stop_reason"):
-            return ProtocolEvent(Event("finish", *_stamps(said)))
+        case "message_delta" if _dict(payload.get("delta")).get("stop_reason"):
+            return ProtocolEvent(Event("finish", *_stamps(payload)))
         case "ping":
             return ProtocolEvent(Event("ping"))
         case "error":
-            return ProtocolEvent(Event("error"), complaint=_complaint(said.get("error")))
+            return ProtocolEvent(Event("error"), error_message=_error_text(payload.get("error")))
         case _:
-            return ProtocolEvent(Event("meta", *_stamps(said)))
+            return ProtocolEvent(Event("meta", *_stamps(payload)))
 
 
-def _ollama(data: bytes, _: _Stamps) -> ProtocolEvent:
-    said = _object(data)
-    if said.get("error") is not None:
-        return ProtocolEvent(Event("error"), complaint=_complaint(said["error"]))
-    message = _dict(said.get("message"))
-    is_done = said.get("done") is True
+def _ollama(data: bytes, _: _ServerStamps) -> ProtocolEvent:
+    payload = _object(data)
+    if payload.get("error") is not None:
+        return ProtocolEvent(Event("error"), error_message=_error_text(payload["error"]))
+    message = _dict(payload.get("message"))
+    is_done = payload.get("done") is True
     kind: EventKind = "done" if is_done else "meta"
-    if message.get("content") or message.get("tool_calls") or said.get("response"):
+    if message.get("content") or message.get("tool_calls") or payload.get("response"):
         kind = "content"
     elif message.get("thinking"):
         kind = "reasoning"
-    return ProtocolEvent(Event(kind, *_stamps(said)), completes=is_done)
+    return ProtocolEvent(Event(kind, *_stamps(payload)), completes=is_done)
 
 
-def _sse(data: bytes, stamps: _Stamps) -> ProtocolEvent:
+def _sse(data: bytes, stamps: _ServerStamps) -> ProtocolEvent:
     return _END if data == _DONE else ProtocolEvent(Event("content", *stamps))
 
 
-_UNDERSTAND: dict[Protocol, Callable[[bytes, _Stamps], ProtocolEvent]] = {
+_PARSERS: dict[Protocol, Callable[[bytes, _ServerStamps], ProtocolEvent]] = {
     "openai-chat": _openai,
     "anthropic-messages": _anthropic,
     "ollama": _ollama,
     "sse": _sse,
 }
-"""Of an event's data, and of the stamps that a comment before it carried, what it means. Raises MalformedError."""
+"""From an event's data, and the stamps of a comment before it, to its interpretation. Raises MalformedError."""
 
 
 def _object(data: bytes) -> _Object:
     try:
-        said = json.loads(data.decode())  # told what it is, it need not guess
+        payload = json.loads(data.decode())  # decoded here, so that json does not have to detect the encoding
     except (ValueError, RecursionError):
-        raise MalformedError("an event that is no JSON") from None
-    if not isinstance(said, dict):
-        raise MalformedError("an event that is no JSON object")
-    return said
+        raise MalformedError("an event that is not JSON") from None
+    if not isinstance(payload, dict):
+        raise MalformedError("an event that is not a JSON object")
+    return payload
 
 
-def _complaint(error: object) -> str:
+def _error_text(error: object) -> str:
     """OpenAI and Anthropic send an object with a message, Ollama a string."""
-    said = error.get("message") or error.get("type") if isinstance(error, dict) else error
-    return said if isinstance(said, str) else ""
+    payload = error.get("message") or error.get("type") if isinstance(error, dict) else error
+    return payload if isinstance(payload, str) else ""
 
 
-def _stamps(said: _Object) -> _Stamps:
-    stamps = said.get("chaoskit")
+def _stamps(payload: _Object) -> _ServerStamps:
+    stamps = payload.get("chaoskit")
     if not isinstance(stamps, dict):
         return _NO_STAMPS
     return _integer(stamps.get("seq")), _integer(stamps.get("due")), _integer(stamps.get("sent"))
 
 
-def _written_stamps(comment: bytes) -> _Stamps:
+def _comment_stamps(comment: bytes) -> _ServerStamps:
     words = comment[len(_STAMPS) :].split()
     if len(words) != 3 or not all(word.isdigit() and len(word) < 20 for word in words):
         return _NO_STAMPS
@@ -199,8 +199,8 @@ def _written_stamps(comment: bytes) -> _Stamps:
 
 
 def _integer(value: object) -> int | None:
-    """A number that a record may hold."""
-    return value if type(value) is int and 0 <= value < MOST else None
+    """The value if it is a number that a record may hold."""
+    return value if type(value) is int and 0 <= value < MAX_NUMBER else None
 
 
 def _dict(value: object) -> _Object:

@@ -1,4 +1,4 @@
-"""When bytes arrived: the kernel's receive stamps on the monotonic clock."""
+"""Reads the kernel's receive timestamps (SO_TIMESTAMPNS) and converts them to the monotonic clock."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from chaoskit import clock
 
 _SO_TIMESTAMPNS = 35  # asm-generic/socket.h, the same number as the control message's type
 _TIMESPEC = struct.Struct("@qq")
-SPACE = socket.CMSG_SPACE(_TIMESPEC.size)
+ANCILLARY_SIZE = socket.CMSG_SPACE(_TIMESPEC.size)
 _Ancillary = list[tuple[int, int, bytes]]
 
 
-class Arrival(NamedTuple):
-    """One socket read: its number on the connection, kernel stamp, our own stamp, size in bytes."""
+class ReadStamp(NamedTuple):
+    """One socket read: its number on the connection, kernel stamp, time of the read, size in bytes."""
 
     number: int
     at: int
-    user: int
+    read_at: int
     size: int
 
 
 class StampClock:
-    """Turns kernel stamps (CLOCK_REALTIME) into monotonic ones. `refresh` it about once a second.
+    """Converts kernel stamps (CLOCK_REALTIME) to monotonic ones. `refresh` it about once a second.
 
-    Holds a stamping socket of its own, because the kernel begins to stamp packets some milliseconds after the
-    first socket asks for it.
+    Keeps a socket with timestamps enabled, because the kernel begins to stamp packets some milliseconds after the first
+    socket enables them.
     """
 
     def __init__(self) -> None:
         self._offset = clock.realtime_offset()
-        self._keeps_stamping = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        request(self._keeps_stamping)
+        self._stamping_socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        enable(self._stamping_socket)
 
     def refresh(self) -> None:
-        """Read the offset of the two clocks again: somebody may have set the date."""
+        """Read the offset of the two clocks again: the real-time clock may have been set."""
         self._offset = clock.realtime_offset()
 
     def read(self, ancillary: _Ancillary) -> int | None:
-        """The monotonic stamp in a read's control messages, if the kernel sent one."""
+        """The monotonic stamp in the control messages of a read, if there is one."""
         for level, kind, data in ancillary:
             if kind == _SO_TIMESTAMPNS and level == socket.SOL_SOCKET:
                 seconds, rest = _TIMESPEC.unpack_from(data)
@@ -48,10 +48,10 @@ class StampClock:
         return None
 
     def close(self) -> None:
-        """Let the kernel stop."""
-        self._keeps_stamping.close()
+        """Close the socket that keeps timestamps enabled."""
+        self._stamping_socket.close()
 
 
-def request(sock: socket.socket) -> None:
-    """Ask the kernel to stamp what this socket receives."""
+def enable(sock: socket.socket) -> None:
+    """Enable receive timestamps on a socket."""
     sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)

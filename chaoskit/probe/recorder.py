@@ -1,19 +1,22 @@
-"""What the probe writes down: the run directory's files of one drive, and the counts of its vitals."""
+"""Writes the probe's records of one drive to the run directory, and counts streams for its vitals."""
 
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 from chaoskit import clock
-from chaoskit.probe.keepalives import Runs
+from chaoskit.probe.keepalives import KeepaliveCounter
 from chaoskit.records.jsonl import Log
-from chaoskit.records.model import Read, Request, Signs, TcpInfo, Vitals
+from chaoskit.records.model import Keepalives, Request, SocketRead, TcpInfo, Vitals
+
+_MAX_DETAIL = 4000  # characters of a detail, which may quote the server
 
 
 class Recorder:
-    """Open as a context manager. Every flush may raise RefusedError: a full disk."""
+    """Use it as a context manager. Every flush may raise RefusedError, for example when the disk is full."""
 
     def __init__(self, run: Path) -> None:
         self.open = 0
@@ -21,41 +24,41 @@ class Recorder:
         self._ended = 0
         self._last_ttft: int | None = None
         self._requests = Log(run, Request)
-        self._reads = Log(run, Read)
-        self._signs = Log(run, Signs)
+        self._reads = Log(run, SocketRead)
+        self._keepalives = Log(run, Keepalives)
         self._tcp_infos = Log(run, TcpInfo)
         self._vitals = Log(run, Vitals)
-        self._logs = (self._requests, self._reads, self._signs, self._tcp_infos, self._vitals)
-        self._runs = Runs()
+        self._logs = (self._requests, self._reads, self._keepalives, self._tcp_infos, self._vitals)
+        self._keepalive_counter = KeepaliveCounter()
 
-    def begin(self) -> None:
+    def stream_started(self) -> None:
         """A stream has started."""
         self.open += 1
         self._started += 1
 
-    def read(self, record: Read) -> None:
-        """A read that completed events."""
-        for told in self._runs.take(record):
-            (self._reads if isinstance(told, Read) else self._signs).add(told)
+    def read(self, record: SocketRead) -> None:
+        """Record a read that completed events."""
+        for line in self._keepalive_counter.add(record):
+            (self._reads if isinstance(line, SocketRead) else self._keepalives).add(line)
 
     def tcp_info(self, record: TcpInfo) -> None:
-        """A sample."""
+        """Record a TCP_INFO sample."""
         self._tcp_infos.add(record)
 
     def first_token(self, ttft: int) -> None:
         """A stream had its first token `ttft` ns after it was scheduled."""
         self._last_ttft = ttft
 
-    def end(self, record: Request) -> None:
+    def stream_ended(self, record: Request) -> None:
         """A stream has ended."""
         self.open -= 1
         self._ended += 1
-        for signs in self._runs.end(record.stream):
-            self._signs.add(signs)
-        self._requests.add(record)
+        for keepalives in self._keepalive_counter.end(record.stream):
+            self._keepalives.add(keepalives)
+        self._requests.add(replace(record, detail=_encodable(record.detail)))
 
     def vitals(self, lag: int) -> None:
-        """How things are now; `lag` is the longest wait of the loop since the last time, ns."""
+        """Record the vitals; `lag` is the longest delay of the loop since the last record, ns."""
         self._vitals.add(
             Vitals(
                 at=clock.now(),
@@ -69,8 +72,8 @@ class Recorder:
         )
 
     def flush(self) -> None:
-        """Hand everything to the kernel."""
-        self._end_runs()
+        """Write everything to the files."""
+        self._flush_keepalives()
         for log in self._logs:
             log.flush()
 
@@ -80,11 +83,16 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end_runs()
-        with contextlib.ExitStack() as all_of_them:
+        self._flush_keepalives()
+        with contextlib.ExitStack() as closing:
             for log in self._logs:
-                all_of_them.callback(log.close)
+                closing.callback(log.close)
 
-    def _end_runs(self) -> None:
-        for signs in self._runs.flush():
-            self._signs.add(signs)
+    def _flush_keepalives(self) -> None:
+        for keepalives in self._keepalive_counter.flush():
+            self._keepalives.add(keepalives)
+
+
+def _encodable(detail: str) -> str:
+    """The beginning of it, without lone surrogates, which a server's JSON may contain."""
+    return detail[:_MAX_DETAIL].encode(errors="replace").decode()

@@ -1,7 +1,7 @@
-"""The requests of one drive: the same question in the protocol's words, each with a prompt of its own.
+"""Builds the requests of one drive, each with its own prompt, and redacts secrets from texts.
 
-Rules: the API key is read while a request is being sent, put into its headers and nowhere else; whatever text
-of the server is kept has passed `safe`, which takes out what may be secret of the request, should the server repeat it.
+Rules: the API key is read when a request is sent, and is put into its headers only; every text of the server that is
+kept has passed `redact`, which removes secrets of the request that the server may echo.
 """
 
 from __future__ import annotations
@@ -13,33 +13,33 @@ import re
 import httpx
 
 from chaoskit import __version__
-from chaoskit import seed as chance
+from chaoskit import seed as seeds
 from chaoskit.errors import SpecError
 from chaoskit.probe import protocols
 from chaoskit.probe.target import Target
 from chaoskit.spec.endpoint import query_values, redacted, secret_in
 from chaoskit.spec.experiment import Workload
 
-_LONGEST_DETAIL = 200  # characters
-_SHORTEST_SECRET = 6  # characters; what is shorter stands in many a text by chance
-_DRAWN = 1 << 16  # bytes of text that prompts are cut from
+_MAX_DETAIL = 200  # characters
+_MIN_SECRET = 6  # characters; shorter values occur in texts by chance
+_PROMPT_POOL = 1 << 16  # bytes of text that prompts are cut from
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: a token
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?|")
 
 
-def check(target: Target, workload: Workload) -> None:
-    """Raises SpecError when the target's URL, headers or key can make no request. Never shows what may be secret."""
+def check_target(target: Target, workload: Workload) -> None:
+    """Raise SpecError for an invalid URL, header or key of the target. The message never shows secrets."""
     _url(target.url, workload)
-    _check(target)
+    _check_headers(target)
 
 
 class RequestFactory:
-    """Makes requests. Raises SpecError when the target's URL, headers or key can make none."""
+    """Builds requests. Raises SpecError for an invalid URL, header or key of the target."""
 
     def __init__(self, target: Target, workload: Workload, seed: int) -> None:
         self.workload = workload
         self._target = target
-        check(target, workload)
+        check_target(target, workload)
         self._url = _url(target.url, workload)
         self._headers = {
             "accept-encoding": "identity",
@@ -49,11 +49,11 @@ class RequestFactory:
             **({"anthropic-version": "2023-06-01"} if workload.protocol == "anthropic-messages" else {}),
             **{name.lower(): value for name, value in target.headers.items()},
         }
-        self._text = _text(seed)
-        self._hidden = sorted({*query_values(target.url), *target.headers.values()}, key=len, reverse=True)
+        self._text = _prompt_text(seed)
+        self._secrets = sorted({*query_values(target.url), *target.headers.values()}, key=len, reverse=True)
 
-    def key(self) -> list[tuple[bytes, bytes]]:
-        """The headers that hold the key, read from the environment now."""
+    def key_headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers with the API key, read from the environment now."""
         if self._target.key_env is None:
             return []
         key = os.environ[self._target.key_env].encode()
@@ -62,25 +62,25 @@ class RequestFactory:
         return [(b"authorization", b"Bearer " + key)]
 
     def request(self, stream: int) -> httpx.Request:
-        """The request of one stream, without the key."""
+        """The request of one stream, without the API key."""
         work = self.workload
-        asked = protocols.body(work.protocol, self._target.model, self._prompt(stream), work.output_tokens)
+        body = protocols.request_body(work.protocol, self._target.model, self._prompt(stream), work.output_tokens)
         headers = {**self._headers, "x-chaoskit-stream": str(stream)}
-        return httpx.Request("POST", self._url, headers=headers, content=json.dumps(asked).encode())
+        return httpx.Request("POST", self._url, headers=headers, content=json.dumps(body).encode())
 
-    def safe(self, text: str) -> str:
-        """A server's text in one short line of printable characters, without the key should it be in there."""
+    def redact(self, text: str) -> str:
+        """A server's text as one short line of printable characters, without the API key and other secrets."""
         key = os.environ.get(self._target.key_env or "")
         if key:
             text = text.replace(key, "(the API key)")
-        for value in self._hidden:
-            if len(value) >= _SHORTEST_SECRET:
+        for value in self._secrets:
+            if len(value) >= _MIN_SECRET:
                 text = text.replace(value, "(hidden)")
-        line = " ".join("".join(c if c.isprintable() else " " for c in text[: 8 * _LONGEST_DETAIL]).split())
-        return line if len(line) <= _LONGEST_DETAIL else line[: _LONGEST_DETAIL - 3] + "..."
+        line = " ".join("".join(c if c.isprintable() else " " for c in text[: 8 * _MAX_DETAIL]).split())
+        return line if len(line) <= _MAX_DETAIL else line[: _MAX_DETAIL - 3] + "..."
 
     def _prompt(self, stream: int) -> str:
-        """Begins with the stream's number, so that no two are alike and no cache knows it."""
+        """A prompt that begins with the stream's number, so that each is unique and misses prompt caches."""
         size = self.workload.prompt_size
         text = f"{stream} " + self._text * (size // len(self._text) + 1)
         return text[:size]
@@ -95,18 +95,18 @@ def _url(text: str, workload: Workload) -> httpx.URL:
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL:
-        raise SpecError(f"{redacted(text)!r} is no URL; write for example http://127.0.0.1:8000") from None
+        raise SpecError(f"{redacted(text)!r} is not a URL; write for example http://127.0.0.1:8000") from None
     if url.scheme not in ("http", "https") or not url.host or url.userinfo:
-        raise SpecError(f"{redacted(text)!r} is no http or https URL; write for example http://127.0.0.1:8000")
+        raise SpecError(f"{redacted(text)!r} is not an http or https URL; write for example http://127.0.0.1:8000")
     if url.path == "/":
-        url = url.copy_with(path=protocols.PATHS[workload.protocol])
+        url = url.copy_with(path=protocols.DEFAULT_PATHS[workload.protocol])
     if workload.protocol == "sse" and not url.query:
         url = url.copy_with(query=f"tokens={workload.output_tokens}".encode())
     return url
 
 
-def _check(target: Target) -> None:
-    """Complain before anything is sent, and without the values: they may be secret."""
+def _check_headers(target: Target) -> None:
+    """Raise SpecError before anything is sent. The message has no values: they may be secret."""
     for name, value in target.headers.items():
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             raise SpecError(f"the header {name!r} has characters that HTTP does not allow; give ASCII on one line")
@@ -118,10 +118,10 @@ def _check(target: Target) -> None:
             raise SpecError(f"{target.key_env} holds characters that no HTTP header can carry; set it anew")
 
 
-def _text(seed: int) -> str:
-    """Words drawn from the seed, as many bytes as characters."""
-    source = chance.source(seed, "prompt")
+def _prompt_text(seed: int) -> str:
+    """Random ASCII words pool from the seed."""
+    source = seeds.source(seed, "prompt")
     letters = "etaoinshrdlu"
     words = ["".join(source.choices(letters, k=source.randint(2, 9))) for _ in range(500)]
-    drawn = " ".join(source.choices(words, k=_DRAWN // 6))
-    return f"{drawn} "
+    pool = " ".join(source.choices(words, k=_PROMPT_POOL // 6))
+    return f"{pool} "

@@ -1,4 +1,4 @@
-"""Sockets to connect with, tuned as the target's `SocketOptions` say before they connect."""
+"""Sets the target's `SocketOptions` on sockets before they connect."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from chaoskit.probe.target import SocketOptions
 _ALGORITHMS = "sysctl net.ipv4.tcp_available_congestion_control"
 
 
-def tune(sock: socket.socket, options: SocketOptions) -> None:
-    """Set them. Raises OSError in the kernel's words."""
+def set_options(sock: socket.socket, options: SocketOptions) -> None:
+    """Set the options. Raises the kernel's OSError."""
     if options.maxseg is not None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, options.maxseg)
     if options.congestion_control is not None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, options.congestion_control.encode())
 
 
-def try_out(options: SocketOptions) -> None:
-    """Raises RefusedError for what this kernel will have on no socket of ours. Nothing is sent."""
+def check_supported(options: SocketOptions) -> None:
+    """Raise RefusedError for options that this kernel does not support or allow. Nothing is sent."""
     with socket.socket() as sock:
         try:
-            tune(sock, options)
+            set_options(sock, options)
         except OSError as error:
-            raise RefusedError(_sentence(options, error.errno or 0)) from error
+            raise RefusedError(_message(options, error.errno or 0)) from error
 
 
-def _sentence(options: SocketOptions, code: int) -> str:
+def _message(options: SocketOptions, code: int) -> str:
     algorithm = options.congestion_control
     match code:
         case errno.ENOENT:

@@ -1,14 +1,14 @@
-"""Sockets for httpcore that know when their bytes arrived.
+"""Provides httpcore with sockets that stamp when their bytes arrived.
 
-Rules: a socket is read as soon as the loop says that it can be, whoever waits for the bytes, so that a stamp
-never depends on how busy their reader is; one recvmsg is one `Arrival`; unread bytes are bounded, and those that
-may be read at all are what `allow` says; no reader keeps the loop to itself; nothing here times out (the stream's
-`Guard` does, by cancelling); TCP_INFO is read before a socket is closed.
+Rules: a socket is read as soon as it is readable, even when no task waits for its bytes, so that a stamp never depends
+on how busy the reader is; one recvmsg is one `ReadStamp`; unread bytes are bounded, and `limit` bounds all bytes of a
+response; a reader yields to the loop regularly; nothing here times out (the stream's `Deadline` cancels); TCP_INFO is
+read before a socket is closed.
 
-The kernel's stamp of a read is that of the newest segment in it. Where segments had been waiting behind a lost
-or late one, that is a time at which nobody could have read them (seen: 60 ms too early at an RTT of 80 ms, as
-`tcp_try_coalesce` in net/ipv4/tcp_input.c keeps the stamp of the segment that waited). So a read that may hold
-such segments is stamped by our own clock; but a stamp that is hardly older than ours cannot be far from the truth.
+The kernel's stamp of a read is that of the newest segment in it. Where segments waited in the out-of-order queue behind
+a lost or late one, the data was not yet readable at that time (observed: 60 ms too early at an RTT of 80 ms, because
+`tcp_try_coalesce` in net/ipv4/tcp_input.c keeps the stamp of the segment that waited). So a read that may contain such
+segments is stamped with the time of the read; a kernel stamp that is hardly older than that is used as it is.
 """
 
 from __future__ import annotations
@@ -28,117 +28,119 @@ import httpcore
 from chaoskit.clock import now
 from chaoskit.probe import receive_stamps
 from chaoskit.probe.framing import TooLargeError
-from chaoskit.probe.http2_frames import Tap
-from chaoskit.probe.receive_stamps import Arrival, StampClock
+from chaoskit.probe.http2_frames import FrameTracker
+from chaoskit.probe.receive_stamps import ReadStamp, StampClock
 from chaoskit.records import tcp_info
 
 _READ = 64 * 1024  # bytes of one recvmsg
-_MOST_UNREAD = 256 * 1024
-_MOST_HANDSHAKE = 1 << 20  # bytes of TLS without a byte inside: a chain of certificates is some kB
-_GIVE_BACK = 32 * 1024  # bytes of HTTP/2's window that are given back at a time
-_WINDOW_UPDATE = bytes((0, 0, 4, 8, 0, 0, 0, 0, 0))  # the header of one for the whole connection: RFC 9113, 6.9
-_TCP_INFO_ENOUGH = 228  # bytes up to and with rcv_ooopack
+_MAX_UNREAD = 256 * 1024
+_MAX_HANDSHAKE = 1 << 20  # bytes of TLS without application data; a certificate chain has some kB
+_WINDOW_STEP = 32 * 1024  # bytes of one WINDOW_UPDATE
+_WINDOW_UPDATE = bytes((0, 0, 4, 8, 0, 0, 0, 0, 0))  # the frame header, for the whole connection: RFC 9113, 6.9
+_TCP_INFO_ENOUGH = 228  # bytes up to and including rcv_ooopack
 _OUT_OF_ORDER = struct.Struct("=I")
 _OUT_OF_ORDER_AT = 224
-_SO_MEMINFO = 55  # asm-generic/socket.h; its first word is what is kept for reading, out of order or not
-_FRESH = 50_000  # ns; younger stamps are taken as they are
-_NOTHING_YET = Arrival(0, 0, 0, 0)
+_SO_MEMINFO = 55  # asm-generic/socket.h; the first word counts received bytes in memory, in order or not
+_FRESH_AGE = 50_000  # ns; younger kernel stamps are used as they are
+_NO_READ = ReadStamp(0, 0, 0, 0)
 
 T = TypeVar("T")
 
 
 @dataclass
-class Took:
-    """How long the steps to a connection took, ns; None: not taken, or not ended. `step` is the latest."""
+class ConnectTimings:
+    """Durations of the steps of a connection, ns; None: not needed or not finished. `step` is the latest."""
 
     step: str = "name lookup"
-    name: int | None = None
+    dns: int | None = None
     connect: int | None = None
     tls: int | None = None
 
 
 class Connection(httpcore.AsyncNetworkStream):
-    """One TCP connection. `last` is the read that the bytes last handed out came with.
+    """One TCP connection. `last` is the stamp of the bytes that `read` returned last.
 
-    `met` is TCP_INFO right after the handshake, `ended` whether the other side's end has been read, `tap` there
-    on HTTP/2. Bytes are bounded on HTTP/1.1 by `allow`, on HTTP/2 by `tap`.
+    `tcp_info_at_connect` is read right after the handshake, with its time. `eof_received`: the peer has closed its
+    side. `frames` is set on HTTP/2. Bytes are bounded by `limit` on HTTP/1.1, by `frames` on HTTP/2.
     """
 
-    def __init__(self, number: int, sock: socket.socket, clock: StampClock, took: Took, headers: int) -> None:
-        """`headers` bounds a block of headers of HTTP/2, in bytes."""
+    def __init__(
+        self, number: int, sock: socket.socket, clock: StampClock, timings: ConnectTimings, headers: int
+    ) -> None:
+        """`headers` bounds an HTTP/2 header block, in bytes."""
         self.number = number
-        self.took = took
+        self.timings = timings
         self._headers = headers
-        self._allowed: int | None = None
+        self._bytes_left: int | None = None
         self._excess = ""
-        self._at_a_stretch = 0  # bytes handed out since the loop had its turn
-        self.met = (now(), tcp_info.sample(sock))
-        self.last = _NOTHING_YET
-        self.ended = False
-        self.tap: Tap | None = None
+        self._since_yield = 0  # bytes returned since the loop last ran
+        self.tcp_info_at_connect = (now(), tcp_info.sample(sock))
+        self.last = _NO_READ
+        self.eof_received = False
+        self.frames: FrameTracker | None = None
         self._writing = asyncio.Lock()
         self._loop = asyncio.get_running_loop()
         self._sock = sock
         self._clock = clock
-        self._parting: tuple[int, dict[str, int]] | None = None
-        self._unread: deque[tuple[Arrival, bytes]] = deque()
+        self._last_info: tuple[int, dict[str, int]] | None = None
+        self._unread: deque[tuple[ReadStamp, bytes]] = deque()
         self._unread_bytes = 0
         self._reads = 0
         self._latest = 0
         self._error: OSError | None = None
-        self._is_over = False  # nothing more will be read from the socket
+        self._is_finished = False  # the socket is not read any more
         self._waiter: asyncio.Future[None] | None = None
         self._out_of_order = 0
-        self._some_wait = False  # segments that came out of order may still wait in the kernel
-        self._tls: ssl.SSLObject | None = None
-        self._from_net, self._to_net = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._may_wait_out_of_order = False  # segments may still wait in the out-of-order queue
+        self._ssl: ssl.SSLObject | None = None
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._loop.add_reader(sock, self._receive)
-        self._is_watched = True
+        self._has_reader = True
 
     def info(self) -> tuple[int, dict[str, int]]:
-        """TCP_INFO now, or as it was when the connection was closed; with the time."""
-        return self._parting or (now(), tcp_info.sample(self._sock))
+        """The time and TCP_INFO: now, or when the connection was closed."""
+        return self._last_info or (now(), tcp_info.sample(self._sock))
 
-    def allow(self, size: int, excess: str) -> None:
-        """From now on at most `size` bytes may come; with the next one, `read` raises TooLargeError(excess)."""
-        self._allowed, self._excess = size, excess
+    def limit(self, size: int, excess: str) -> None:
+        """Allow `size` more bytes; after them, `read` raises TooLargeError(excess)."""
+        self._bytes_left, self._excess = size, excess
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """The bytes of the next read, "" at the end.
+        """The bytes of the next read, b"" at the end.
 
-        Raises httpcore.ReadError from what went wrong, TooLargeError.
+        Raises httpcore.ReadError from the cause, TooLargeError.
         """
         while True:
-            most = max_bytes if self._allowed is None else min(max_bytes, self._allowed or 1)
-            data = await (self._next(most) if self._tls is None else self._decrypted(self._tls, most))
-            if self._allowed is not None and data:
-                if not self._allowed:
+            most = max_bytes if self._bytes_left is None else min(max_bytes, self._bytes_left or 1)
+            data = await (self._next(most) if self._ssl is None else self._read_tls(self._ssl, most))
+            if self._bytes_left is not None and data:
+                if not self._bytes_left:
                     raise TooLargeError(self._excess)
-                self._allowed -= len(data)
-            if self.tap is None or not data:
+                self._bytes_left -= len(data)
+            if self.frames is None or not data:
                 return data
-            passed = self.tap.feed(data, self.last)
-            if self.tap.excess:
-                raise TooLargeError(self.tap.excess)
-            if self.tap.to_give_back > _GIVE_BACK:
-                await self._give_back(self.tap)
-            if passed:
-                return passed
+            output = self.frames.feed(data, self.last)
+            if self.frames.excess:
+                raise TooLargeError(self.frames.excess)
+            if self.frames.to_acknowledge > _WINDOW_STEP:
+                await self._update_window(self.frames)
+            if output:
+                return output
 
-    async def _give_back(self, tap: Tap) -> None:
-        """Tell the far side by a WINDOW_UPDATE of the connection that it may send these bytes again."""
-        size, tap.to_give_back = tap.to_give_back, 0
-        with contextlib.suppress(httpcore.WriteError):  # the next write, or read, will say so
+    async def _update_window(self, frames: FrameTracker) -> None:
+        """Return the bytes of discarded frames to the connection's window, by a WINDOW_UPDATE."""
+        size, frames.to_acknowledge = frames.to_acknowledge, 0
+        with contextlib.suppress(httpcore.WriteError):  # the next write or read reports it
             await self.write(_WINDOW_UPDATE + size.to_bytes(4, "big"))
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send all of it, after what is being sent. Raises httpcore.WriteError from what went wrong."""
+        """Send all of it, after earlier writes. Raises httpcore.WriteError from the cause."""
         async with self._writing:
             try:
-                if self._tls is not None:
+                if self._ssl is not None:
                     if buffer:
-                        self._tls.write(buffer)
-                    buffer = self._to_net.read()
+                        self._ssl.write(buffer)
+                    buffer = self._outgoing.read()
                 if buffer:
                     await self._loop.sock_sendall(self._sock, buffer)
             except OSError as error:
@@ -147,172 +149,172 @@ class Connection(httpcore.AsyncNetworkStream):
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
-        """Shake hands. Raises httpcore.ConnectError from what went wrong."""
-        began, size = now(), 0
-        self.took.step = "TLS handshake"
-        self._tls = ssl_context.wrap_bio(self._from_net, self._to_net, server_hostname=server_hostname)
+        """Do the TLS handshake. Raises httpcore.ConnectError from the cause."""
+        started, size = now(), 0
+        self.timings.step = "TLS handshake"
+        self._ssl = ssl_context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
         try:
             while True:
                 try:
-                    self._honest(self._tls.do_handshake)
+                    self._tls_step(self._ssl.do_handshake)
                     break
                 except ssl.SSLWantReadError:
                     await self.write(b"")
                     data = await self._next()
                     size += len(data)
-                    if size > _MOST_HANDSHAKE:
-                        raise TooLargeError(f"a TLS handshake of more than {_MOST_HANDSHAKE} bytes") from None
-                    self._from_net_take(data)
+                    if size > _MAX_HANDSHAKE:
+                        raise TooLargeError(f"a TLS handshake of more than {_MAX_HANDSHAKE} bytes") from None
+                    self._feed_tls(data)
             await self.write(b"")
         except (ssl.SSLError, httpcore.ReadError, httpcore.WriteError, TooLargeError) as error:
             with contextlib.suppress(httpcore.WriteError):
-                await self.write(b"")  # the alert
+                await self.write(b"")  # the TLS alert
             await self.aclose()
             raise httpcore.ConnectError from error
         except asyncio.CancelledError:
             await self.aclose()
             raise
-        self.took.tls = now() - began
-        if self._tls.selected_alpn_protocol() == "h2":
-            self.speak_http2()
+        self.timings.tls = now() - started
+        if self._ssl.selected_alpn_protocol() == "h2":
+            self.start_http2()
         return self
 
-    def speak_http2(self) -> None:
-        """What comes from now on are HTTP/2's frames."""
-        self.tap = Tap(self._headers)
+    def start_http2(self) -> None:
+        """Track HTTP/2 frames from now on."""
+        self.frames = FrameTracker(self._headers)
 
     async def aclose(self) -> None:
-        """Close it, at once; the second time nothing happens."""
-        self._parting = self.info()
-        self._is_over = True
-        self._watch(False)
+        """Close it at once; a second call does nothing."""
+        self._last_info = self.info()
+        self._is_finished = True
+        self._set_reader(False)
         self._wake()
         self._sock.close()
 
     def get_extra_info(self, info: str) -> Any:
-        """What httpcore asks for: `ssl_object`, `socket`, `is_readable`."""
+        """`ssl_object`, `socket` or `is_readable`, which httpcore uses."""
         match info:
             case "ssl_object":
-                return self._tls
+                return self._ssl
             case "socket":
                 return self._sock
             case "is_readable":
-                return bool(self._unread) or self._is_over
+                return bool(self._unread) or self._is_finished
         return None
 
     def _receive(self) -> None:
-        """The loop says that the socket can be read."""
+        """Read the socket, which is readable."""
         try:
-            data, ancillary, _, _ = self._sock.recvmsg(_READ, receive_stamps.SPACE)
+            data, ancillary, _, _ = self._sock.recvmsg(_READ, receive_stamps.ANCILLARY_SIZE)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
             self._error = error
             data, ancillary = b"", []
-        user = now()
+        read_at = now()
         at = self._clock.read(ancillary)
-        if at is None or (user - at > _FRESH and self._waited_out_of_order()):
-            at = user
-        self._latest = at = max(self._latest, min(at, user))  # a clock may have been set
+        if at is None or (read_at - at > _FRESH_AGE and self._held_out_of_order()):
+            at = read_at
+        self._latest = at = max(self._latest, min(at, read_at))  # the clock may have been set
         self._reads += 1
-        self._unread.append((Arrival(self._reads, at, user, len(data)), data))
+        self._unread.append((ReadStamp(self._reads, at, read_at, len(data)), data))
         self._unread_bytes += len(data)
         if not data:
-            self._is_over = True
-        if self._is_over or self._unread_bytes > _MOST_UNREAD:
-            self._watch(False)
+            self._is_finished = True
+        if self._is_finished or self._unread_bytes > _MAX_UNREAD:
+            self._set_reader(False)
         self._wake()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _waited_out_of_order(self) -> bool:
-        """Whether this read may hold segments that had to wait for an earlier one."""
+    def _held_out_of_order(self) -> bool:
+        """Whether this read may contain segments from the out-of-order queue."""
         try:
             raw = self._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_ENOUGH)
             if len(raw) < _TCP_INFO_ENOUGH:
                 return False
             (count,) = _OUT_OF_ORDER.unpack_from(raw, _OUT_OF_ORDER_AT)
-            if count == self._out_of_order and not self._some_wait:
+            if count == self._out_of_order and not self._may_wait_out_of_order:
                 return False
             self._out_of_order = count
-            self._some_wait = any(self._sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 4))
+            self._may_wait_out_of_order = any(self._sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 4))
         except OSError:
             return False
         return True
 
-    async def _next(self, most: int = _READ) -> bytes:
-        """The next read's bytes, as they came, or the first ones of them."""
-        if self._at_a_stretch > _READ:
-            self._at_a_stretch = 0
+    async def _next(self, size: int = _READ) -> bytes:
+        """The bytes of the next read, at most `size`; the rest stays queued."""
+        if self._since_yield > _READ:
+            self._since_yield = 0
             await asyncio.sleep(0)
         while not self._unread:
-            self._at_a_stretch = 0
-            if self._is_over:
+            self._since_yield = 0
+            if self._is_finished:
                 return b""
-            self._watch(True)
+            self._set_reader(True)
             self._waiter = self._loop.create_future()
             try:
                 await self._waiter
             finally:
                 self._waiter = None
         arrival, data = self._unread.popleft()
-        if len(data) > most:
-            self._unread.appendleft((arrival, data[most:]))
-            data = data[:most]
+        if len(data) > size:
+            self._unread.appendleft((arrival, data[size:]))
+            data = data[:size]
         self._unread_bytes -= len(data)
-        self._at_a_stretch += len(data)
+        self._since_yield += len(data)
         if data:
             self.last = arrival
         elif self._error is not None:
-            try:  # while it is handled: httpcore raises again `from None`, which leaves only the context
+            try:  # in a handler: httpcore re-raises `from None`, which leaves only the context
                 raise self._error
             except OSError as error:
                 raise httpcore.ReadError from error
         else:
-            self.ended = True
+            self.eof_received = True
         return data
 
-    async def _decrypted(self, tls: ssl.SSLObject, max_bytes: int) -> bytes:
-        in_vain = 0
+    async def _read_tls(self, tls: ssl.SSLObject, max_bytes: int) -> bytes:
+        without_data = 0
         while True:
             try:
-                return self._honest(lambda: tls.read(max_bytes))
+                return self._tls_step(lambda: tls.read(max_bytes))
             except ssl.SSLWantReadError:
                 data = await self._next()
-                in_vain += len(data)
-                if in_vain > _MOST_HANDSHAKE:
-                    raise TooLargeError(f"more than {_MOST_HANDSHAKE} bytes of TLS without data") from None
-                self._from_net_take(data)
+                without_data += len(data)
+                if without_data > _MAX_HANDSHAKE:
+                    raise TooLargeError(f"more than {_MAX_HANDSHAKE} bytes of TLS without data") from None
+                self._feed_tls(data)
             except ssl.SSLZeroReturnError:
-                self.ended = True
+                self.eof_received = True
                 return b""
             except ssl.SSLError as error:
                 raise httpcore.ReadError from error
 
-    def _honest(self, step: Callable[[], T]) -> T:
-        """Do a step of TLS. Before Python 3.11.4 an end without a goodbye looked like one with it."""
+    def _tls_step(self, operation: Callable[[], T]) -> T:
+        """Do a TLS operation. Before Python 3.11.4, EOF without close_notify looked like EOF with it."""
         try:
-            done = step()
+            result = operation()
         except ssl.SSLZeroReturnError:
-            if not self._from_net.eof:
+            if not self._incoming.eof:
                 raise
         else:
-            if done != b"" or not self._from_net.eof:
-                return done
+            if result != b"" or not self._incoming.eof:
+                return result
         raise ssl.SSLEOFError("closed without close_notify")
 
-    def _from_net_take(self, data: bytes) -> None:
+    def _feed_tls(self, data: bytes) -> None:
         if data:
-            self._from_net.write(data)
+            self._incoming.write(data)
         else:
-            self._from_net.write_eof()
+            self._incoming.write_eof()
 
-    def _watch(self, wanted: bool) -> None:
-        if wanted != self._is_watched:
-            self._is_watched = wanted
-            if wanted:
+    def _set_reader(self, enable: bool) -> None:
+        if enable != self._has_reader:
+            self._has_reader = enable
+            if enable:
                 self._loop.add_reader(self._sock, self._receive)
             else:
                 self._loop.remove_reader(self._sock)

@@ -1,9 +1,8 @@
-"""One stream from wish to end.
+"""Runs one stream: sends its request, reads the response and records both.
 
-Rules: whatever the far side does is written down, as one `Request` and a `Read` for each socket read that
-completed an event; an event has the stamp of the read that completed it; the guard bounds every wait, and the
-workload's limits every size; nothing that one stream raises reaches another. A redirect is an answer like any other:
-it is not followed, and its location is a text.
+Rules: whatever the peer does is recorded, as one `Request` and a `SocketRead` for each socket read that completed an
+event; an event has the stamp of the read that completed it; the deadline bounds every wait, and the workload's limits
+every size; an exception in one stream does not reach another. Redirects are not followed; the Location is kept as text.
 """
 
 from __future__ import annotations
@@ -16,28 +15,28 @@ import httpx
 
 from chaoskit.clock import now
 from chaoskit.probe import completion, protocols
-from chaoskit.probe.completion import Ending, StreamState
+from chaoskit.probe.completion import Outcome, StreamState
 from chaoskit.probe.connections import Client, Response
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.framing import MalformedError, TooLargeError
-from chaoskit.probe.receive_stamps import Arrival
+from chaoskit.probe.receive_stamps import ReadStamp
 from chaoskit.probe.recorder import Recorder
 from chaoskit.probe.requests import RequestFactory
-from chaoskit.probe.socket_stream import Connection, Took
+from chaoskit.probe.socket_stream import Connection, ConnectTimings
 from chaoskit.probe.transcript import Transcript
 from chaoskit.records.model import Completion, Request, TcpInfo
 from chaoskit.spec.endpoint import redacted
 
 _SECOND = 1_000_000_000  # ns
-_AFTERMATH = _SECOND  # ns that a response may go on after its end marker, or after a failing status
-_LONGEST_REFUSAL = 16 * 1024  # bytes of a failing response's body that are looked at
-_LONGEST_HEADER = 150  # characters of a header that is repeated
+_AFTER_END = _SECOND  # ns that a response may continue after its end marker, or after an error status
+_MAX_ERROR_BODY = 16 * 1024  # bytes of an error response's body that are read
+_MAX_HEADER_TEXT = 150  # characters of a header value in the detail
 _REDIRECTS = range(300, 400)
 
 
 @dataclass(frozen=True)
-class Job:
-    """A request that is ready to be sent at its time (monotonic ns)."""
+class ScheduledRequest:
+    """A request that is ready to be sent at `scheduled` (monotonic ns)."""
 
     number: int
     scheduled: int
@@ -45,214 +44,221 @@ class Job:
 
 
 class Stream:
-    """One request and what came of it. `run` it once, as the task that the guard watches.
+    """One request and its response. `run` it once, as the task that the deadline watches.
 
     `is_clean` when the response was read to its end, so that its connection can be used again.
     """
 
-    def __init__(self, job: Job, asking: RequestFactory, line: Client, books: Recorder, guard: Deadline) -> None:
+    def __init__(
+        self,
+        request: ScheduledRequest,
+        requests: RequestFactory,
+        client: Client,
+        recorder: Recorder,
+        deadline: Deadline,
+    ) -> None:
         self.is_clean = False
-        self._job = job
-        self._asking = asking
-        self._timeouts = asking.workload.timeouts
-        self._limits = asking.workload.limits
-        self._line = line
-        self._books = books
-        self._guard = guard
-        self._transcript = Transcript(job.number, books)
+        self._request = request
+        self._requests = requests
+        self._timeouts = requests.workload.timeouts
+        self._limits = requests.workload.limits
+        self._client = client
+        self._recorder = recorder
+        self._deadline = deadline
+        self._transcript = Transcript(request.number, recorder)
         self._started = now()
         self._connection: Connection | None = None
-        self._took: Took | None = None  # None: the connection was there already
+        self._timings: ConnectTimings | None = None  # None: an existing connection is reused
         self._http2_stream: int | None = None
         self._sent: int | None = None
-        self._heard: int | None = None  # when we had the last sign of the server; at first, when we began to send
-        self._patience = _SECOND
-        self._upload_took: int | None = None
+        self._last_activity: int | None = None  # when the last bytes were read; before that, when soutcome began
+        self._sample_after = _SECOND
+        self._upload_duration: int | None = None
         self._headers_at: int | None = None
         self._http: str | None = None
         self._status: int | None = None
-        self._refusal = ""
-        job.request.extensions["trace"] = self._trace
+        self._http_error = ""
+        request.request.extensions["trace"] = self._trace
 
     async def run(self) -> Completion:
-        """Send it and read the answer to its end. Never raises what the far side caused."""
-        self._books.begin()
-        self._guard.until(self._started + self._timeouts.connect, "connect_failed")
-        ending = self._judge(await self._ending())
-        self._guard.close()
+        """Send the request and read the response to its end. Never raises what the peer caused."""
+        self._recorder.stream_started()
+        self._deadline.reschedule(self._started + self._timeouts.connect, "connect_failed")
+        outcome = self._final_outcome(await self._run_exchange())
+        self._deadline.close()
         try:
             self._transcript.write()
             self._sample("end")
-            self._forget()
-        except Exception as error:  # noqa: BLE001  a mistake in one stream must not end the others
-            ending = completion.unforeseen(error)
-        self._write(*ending)
-        return ending[0]
+            self._forget_http2_stream()
+        except Exception as error:  # noqa: BLE001  a bug in one stream must not end the others
+            outcome = completion.classify_unexpected(error)
+        self._write(*outcome)
+        return outcome[0]
 
-    def look(self, at: int) -> None:
-        """Sample its socket if nothing has come for a second, and at the double of that time again."""
-        if self._heard is not None and at - self._heard >= self._patience:
-            self._patience *= 2
+    def sample_if_stuck(self, at: int) -> None:
+        """Sample its socket when nothing has been read for 1 s, and again after 2 s, 4 s, ..."""
+        if self._last_activity is not None and at - self._last_activity >= self._sample_after:
+            self._sample_after *= 2
             self._sample("stuck")
 
-    async def _ending(self) -> Ending:
+    async def _run_exchange(self) -> Outcome:
         try:
             await self._exchange()
             self.is_clean = True
-            return completion.WITHOUT_MARKER
-        except completion.FOREIGN as error:
-            return completion.of(error, self._scene())
+            return completion.NO_END_MARKER
+        except completion.PEER_ERRORS as error:
+            return completion.classify(error, self._state())
         except asyncio.CancelledError:
-            if self._guard.verdict is None:
+            if self._deadline.reason is None:
                 raise
-            return self._guard.verdict, self._words(self._guard.verdict)
+            return self._deadline.reason, self._timeout_detail(self._deadline.reason)
         except Exception as error:  # noqa: BLE001  as above
-            return completion.unforeseen(error)
+            return completion.classify_unexpected(error)
 
     async def _exchange(self) -> None:
-        answer = await self._line.send(self._job.request, self._asking.key())
+        response = await self._client.send(self._request.request, self._requests.key_headers())
         try:
-            await self._listen(answer)
+            await self._read_response(response)
         finally:
-            await answer.aclose()
+            await response.aclose()
 
-    async def _listen(self, answer: Response) -> None:
+    async def _read_response(self, response: Response) -> None:
         assert self._connection is not None
-        tap, number = self._connection.tap, self._http2_stream
-        head = tap.head(number) if tap is not None and number is not None else None
-        self._headers_at = (head or self._connection.last).at
-        self._http = answer.http
-        self._status = answer.status
-        if not answer.is_success:
-            self._guard.until(now() + _AFTERMATH, "http_error")
-            await self._hear_refusal(answer)
+        frames, number = self._connection.frames, self._http2_stream
+        headers = frames.headers(number) if frames is not None and number is not None else None
+        self._headers_at = (headers or self._connection.last).at
+        self._http = response.http
+        self._status = response.status
+        if not response.is_success:
+            self._deadline.reschedule(now() + _AFTER_END, "http_error")
+            await self._read_error_response(response)
             return
-        self._check(answer)
-        reader = protocols.Reader(self._asking.workload.protocol, self._limits.event)
+        self._check_headers(response)
+        parser = protocols.ResponseParser(self._requests.workload.protocol, self._limits.event)
         too_large = f"a body of more than {self._limits.body}"
-        self._allow(self._limits.body, too_large)
+        self._limit(self._limits.body, too_large)
         size = 0
-        async for chunk in answer.chunks():
-            arrival = self._arrival()
-            self._heard, self._patience = arrival.user, _SECOND
+        async for chunk in response.chunks():
+            stamp = self._read_stamp()
+            self._last_activity, self._sample_after = stamp.read_at, _SECOND
             size += len(chunk)
             if size > self._limits.body:
                 raise TooLargeError(too_large)
-            meanings = reader.feed(chunk)
-            if meanings:
-                self._take(arrival, meanings)
+            events = parser.feed(chunk)
+            if events:
+                self._process(stamp, events)
 
-    def _allow(self, size: int, excess: str) -> None:
-        """Bound what may still come. On HTTP/2, where a connection is not one stream's alone, its tap does."""
-        if self._connection is not None and self._connection.tap is None:
-            self._connection.allow(size, excess)
+    def _limit(self, size: int, excess: str) -> None:
+        """Bound the bytes still to come. On HTTP/2, where streams share a connection, its frame tracker does."""
+        if self._connection is not None and self._connection.frames is None:
+            self._connection.limit(size, excess)
 
-    def _take(self, arrival: Arrival, meanings: list[protocols.ProtocolEvent]) -> None:
+    def _process(self, stamp: ReadStamp, events: list[protocols.ProtocolEvent]) -> None:
         transcript = self._transcript
         tokens, had_ended = transcript.tokens, transcript.has_ended
-        transcript.take(arrival, meanings)
+        transcript.add(stamp, events)
         if had_ended:
-            pass  # the time for the rest runs already, whatever still comes
+            pass  # the deadline after the end marker is not moved again
         elif transcript.has_ended:
-            self._guard.until(now() + _AFTERMATH, "cancelled")
+            self._deadline.reschedule(now() + _AFTER_END, "cancelled")
         elif transcript.tokens > tokens or (tokens and self._timeouts.keepalive_extends_idle):
-            # from now: where more comes than we can take, what comes next has been waiting for us
-            self._guard.until(now() + self._timeouts.idle, "idle_timeout")
+            # from now, not from the stamp: under overload the next data may already be waiting
+            self._deadline.reschedule(now() + self._timeouts.idle, "idle_timeout")
         if not tokens and transcript.first_token is not None:
-            self._books.first_token(transcript.first_token - self._job.scheduled)
+            self._recorder.first_token(transcript.first_token - self._request.scheduled)
             self._sample("start")
         if transcript.events > self._limits.events:
             raise TooLargeError(f"more than {self._limits.events} events and comments")
 
-    def _arrival(self) -> Arrival:
-        """The read that completed the chunk which was handed out last."""
+    def _read_stamp(self) -> ReadStamp:
+        """The read that completed the chunk that was yielded last."""
         assert self._connection is not None
-        tap, number = self._connection.tap, self._http2_stream
-        frame = tap.take(number) if tap is not None and number is not None else None
-        return frame or self._connection.last
+        frames, number = self._connection.frames, self._http2_stream
+        stamp = frames.next_data(number) if frames is not None and number is not None else None
+        return stamp or self._connection.last
 
-    async def _hear_refusal(self, answer: Response) -> None:
-        """What a failing status says besides, as far as it is worth knowing."""
-        heard = b""
-        self._refusal = f"{answer.status}"
-        if retry := answer.header(b"retry-after"):
-            self._refusal += f", retry-after {retry[:_LONGEST_HEADER]}"
-        location = answer.header(b"location")
-        if location is not None and answer.status in _REDIRECTS:
-            self._refusal += f", not followed to {redacted(location[:_LONGEST_HEADER])}"
-        self._allow(self._limits.body, f"a body of more than {self._limits.body}")
-        async for chunk in answer.chunks():
-            heard += chunk
-            if len(heard) > _LONGEST_REFUSAL:
+    async def _read_error_response(self, response: Response) -> None:
+        """Describe an error status: Retry-After, Location, and the message in the body."""
+        body = b""
+        self._http_error = f"{response.status}"
+        if retry := response.header(b"retry-after"):
+            self._http_error += f", retry-after {retry[:_MAX_HEADER_TEXT]}"
+        location = response.header(b"location")
+        if location is not None and response.status in _REDIRECTS:
+            self._http_error += f", not followed to {redacted(location[:_MAX_HEADER_TEXT])}"
+        self._limit(self._limits.body, f"a body of more than {self._limits.body}")
+        async for chunk in response.chunks():
+            body += chunk
+            if len(body) > _MAX_ERROR_BODY:
                 return
-        said = protocols.complaint(heard)
-        self._refusal += f": {said}" if said else ""
+        message = protocols.error_message(body)
+        self._http_error += f": {message}" if message else ""
 
-    def _check(self, answer: Response) -> None:
-        wanted = protocols.CONTENT_TYPES[self._asking.workload.protocol]
-        found = answer.header(b"content-type") or wanted[0]
-        if found.partition(";")[0].strip().lower() not in wanted:
-            raise MalformedError(self._asking.safe(f"content-type {found} instead of {wanted[0]}"))
-        coding = answer.header(b"content-encoding") or "identity"
+    def _check_headers(self, response: Response) -> None:
+        expected = protocols.CONTENT_TYPES[self._requests.workload.protocol]
+        found = response.header(b"content-type") or expected[0]
+        if found.partition(";")[0].strip().lower() not in expected:
+            raise MalformedError(self._requests.redact(f"content-type {found} instead of {expected[0]}"))
+        coding = response.header(b"content-encoding") or "identity"
         if coding.lower() != "identity":
-            raise MalformedError(self._asking.safe(f"content-encoding {coding} though none was asked for"))
+            raise MalformedError(self._requests.redact(f"content-encoding {coding} though none was asked for"))
 
     async def _trace(self, name: str, info: dict[str, Any]) -> None:
-        """httpcore tells its steps."""
+        """Follow the request by httpcore's trace extension."""
         match name.partition(".")[2]:
             case "connect_tcp.complete":
                 connection: Connection = info["return_value"]
                 self._connection = connection
-                self._took = connection.took
-                at, fields = connection.met
-                self._books.tcp_info(TcpInfo(self._job.number, "connected", at, fields))
+                self._timings = connection.timings
+                at, fields = connection.tcp_info_at_connect
+                self._recorder.tcp_info(TcpInfo(self._request.number, "connected", at, fields))
             case "send_request_headers.started":
-                self._send(info.get("stream_id"))
+                self._request_started(info.get("stream_id"))
             case "send_request_body.complete":
                 assert self._sent is not None
-                self._upload_took = now() - self._sent
+                self._upload_duration = now() - self._sent
 
-    def _send(self, http2_stream: int | None) -> None:
-        """The request is about to be sent; again, when the connection has said by GOAWAY that it did not read it."""
+    def _request_started(self, http2_stream: int | None) -> None:
+        """The request is about to be sent; a second time when the peer has said by GOAWAY that it was not processed."""
         if self._sent is None:
             self._sent = now()
-            self._guard.until(self._sent + self._timeouts.first_token, "first_token_timeout")
-        self._heard = now()
-        self._connection = self._connection or self._line.backend.latest
+            self._deadline.reschedule(self._sent + self._timeouts.first_token, "first_token_timeout")
+        self._last_activity = now()
+        self._connection = self._connection or self._client.backend.latest
         self._http2_stream = http2_stream
-        if self._connection is not None and self._connection.tap is not None and http2_stream is not None:
-            self._connection.tap.open(http2_stream)
-        self._allow(self._limits.headers, f"headers of more than {self._limits.headers}")
+        if self._connection is not None and self._connection.frames is not None and http2_stream is not None:
+            self._connection.frames.open(http2_stream)
+        self._limit(self._limits.headers, f"headers of more than {self._limits.headers}")
 
-    def _judge(self, ending: Ending) -> Ending:
-        """What the server said counts before how the connection ended, and a mistake before everything."""
-        if ending[0] == "internal_error":
-            return ending
-        if self._refusal:
-            return "http_error", self._refusal
-        if self._transcript.complaint is not None:
-            return "error_event", self._transcript.complaint
-        if self._transcript.whole_at is not None:
+    def _final_outcome(self, outcome: Outcome) -> Outcome:
+        """Prefer what the server said over how the connection ended, and a bug of chaoskit over everything."""
+        if outcome[0] == "internal_error":
+            return outcome
+        if self._http_error:
+            return "http_error", self._http_error
+        if self._transcript.error_message is not None:
+            return "error_event", self._transcript.error_message
+        if self._transcript.completed_at is not None:
             return "complete", ""
-        return ending
+        return outcome
 
     def _write(self, completion: Completion, detail: str) -> None:
         transcript = self._transcript
-        took = self._took or (self._line.backend.took if self._sent is None else Took())
-        ended = transcript.whole_at if completion == "complete" else None
-        self._books.end(
+        timings = self._timings or (self._client.backend.timings if self._sent is None else ConnectTimings())
+        ended = transcript.completed_at if completion == "complete" else None
+        self._recorder.stream_ended(
             Request(
-                stream=self._job.number,
-                scheduled=self._job.scheduled,
+                stream=self._request.number,
+                scheduled=self._request.scheduled,
                 started=self._started,
                 ended=ended or now(),
                 completion=completion,
-                detail=self._asking.safe(detail),
+                detail=self._requests.redact(detail),
                 sent=self._sent,
-                dns_took=took.name,
-                connect_took=took.connect,
-                tls_took=took.tls,
-                upload_took=self._upload_took,
+                dns_duration=timings.dns,
+                connect_duration=timings.connect,
+                tls_duration=timings.tls,
+                upload_duration=self._upload_duration,
                 headers=self._headers_at,
                 first_event=transcript.first_event,
                 first_token=transcript.first_token,
@@ -262,36 +268,36 @@ class Stream:
                 status=self._status,
                 http=self._http,
                 connection=self._connection.number if self._connection else None,
-                reused=self._connection is not None and self._took is None,
+                reused=self._connection is not None and self._timings is None,
             )
         )
 
     def _sample(self, when: Literal["start", "stuck", "end"]) -> None:
         if self._connection is not None:
             at, fields = self._connection.info()
-            self._books.tcp_info(TcpInfo(self._job.number, when, at, fields))
+            self._recorder.tcp_info(TcpInfo(self._request.number, when, at, fields))
 
-    def _scene(self) -> StreamState:
+    def _state(self) -> StreamState:
         connection, number = self._connection, self._http2_stream
-        tap = connection.tap if connection else None
+        frames = connection.frames if connection else None
         return StreamState(
             was_sent=self._sent is not None,
             had_headers=self._status is not None,
-            other_side_closed=connection is not None and connection.ended,
-            reset=tap.resets.get(number) if tap and number is not None else None,
-            goaway=tap.goaway if tap else None,
+            peer_closed=connection is not None and connection.eof_received,
+            reset=frames.resets.get(number) if frames and number is not None else None,
+            goaway=frames.goaway if frames else None,
         )
 
-    def _forget(self) -> None:
-        if self._connection and self._connection.tap and self._http2_stream is not None:
-            self._connection.tap.forget(self._http2_stream)
+    def _forget_http2_stream(self) -> None:
+        if self._connection and self._connection.frames and self._http2_stream is not None:
+            self._connection.frames.stop_tracking(self._http2_stream)
 
-    def _words(self, verdict: Completion) -> str:
-        """What was waited for when the guard's patience ended."""
+    def _timeout_detail(self, reason: Completion) -> str:
+        """What the stream was waiting for when its deadline expired."""
         waited_for = "first token" if self._status is not None else "response"
-        match verdict:
+        match reason:
             case "connect_failed":
-                return f"{self._line.backend.took.step} not finished within {self._timeouts.connect}"
+                return f"{self._client.backend.timings.step} not finished within {self._timeouts.connect}"
             case "first_token_timeout":
                 return f"no {waited_for} within {self._timeouts.first_token}"
             case "idle_timeout" if self._timeouts.keepalive_extends_idle:

@@ -1,4 +1,4 @@
-"""Whom the probe asks, and what it is told to do."""
+"""Defines the probe's target and the options of a drive."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class SocketOptions:
-    """TCP_MAXSEG (bytes) and TCP_CONGESTION of each socket, set before it connects; None: as the system has it."""
+    """TCP_MAXSEG (bytes) and TCP_CONGESTION of each socket, set before it connects; None: the system's default."""
 
     maxseg: int | None = None
     congestion_control: str | None = None
@@ -16,11 +16,11 @@ class SocketOptions:
 
 @dataclass(frozen=True)
 class Target:
-    """A streaming endpoint. A `url` without a path gets the protocol's usual one.
+    """A streaming endpoint. A `url` without a path gets the protocol's default path.
 
     `key_env` is the name of an environment variable; the key itself is read when a request is sent and never
-    kept. `ca_file` (PEM) is trusted besides the usual authorities. With `addresses` its host name is not looked
-    up: they are tried in this order.
+    stored. `ca_file` (PEM) is trusted in addition to the system's authorities. With `addresses` the host name is not
+    resolved: the addresses are tried in this order.
     """
 
     url: str
@@ -34,10 +34,9 @@ class Target:
 
 @dataclass(frozen=True)
 class DriveOptions:
-    """From monotonic stamp `start`, new requests for `length` ns or until there were `requests`; None: no limit.
+    """Start requests from monotonic stamp `start` for `length` ns or until there were `requests`; None: no limit.
 
-    Streams that are still open `drain` ns after the last moment of a request are cancelled; None: they are left
-    to their own ends and timeouts.
+    Streams that are still open `drain` ns after that are cancelled; None: they run until they end or time out.
     """
 
     seed: int

@@ -1,1 +1,1 @@
-"""What a run writes down while it happens, once, and everything else is computed from."""
+"""Defines, writes and reads the raw records of a run."""

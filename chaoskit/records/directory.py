@@ -1,4 +1,4 @@
-"""A run's own folder: made new, never written into twice."""
+"""Creates a run directory, which must be new, and records the outcome of the run."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ OUTCOME = "outcome.json"
 EXPERIMENT = "experiment.yaml"
 PLAN = "plan.json"
 MACHINE = "machine.json"
-_ROOM = 4096  # bytes: a block of most filesystems
+_OUTCOME_SIZE = 4096  # bytes: a block of most filesystems
 
 
 def create(run: Path, files: dict[str, str]) -> Path:
-    """Make the folder with these first files in it.
+    """Create the directory with these files in it.
 
-    Returns a path that leads to this very folder even if somebody renames it, or what leads to it: see
-    `chaoskit.folder.pinned`. Others may read what is in it, and write nothing, whatever the umask.
-    Raises RefusedError when it holds something already, is of another user, or cannot be written.
+    Returns a path to this directory that stays valid even if it or a parent is renamed: see `chaoskit.folder.pinned`.
+    Other users may read its contents and not write them, whatever the umask.
+    Raises RefusedError when it is not empty, is owned by another user, or cannot be written.
     """
     try:
-        with _made(run) as folder:
+        with _make_folder(run) as folder:
             folder.require_own()
             if folder.names():
                 raise RefusedError(
@@ -33,7 +33,9 @@ def create(run: Path, files: dict[str, str]) -> Path:
                 )
             for name, text in files.items():
                 _write(folder, name, text.encode())
-            _write(folder, OUTCOME, _outcome("interrupted", "killed before it could say how it went").ljust(_ROOM))
+            _write(
+                folder, OUTCOME, _outcome("interrupted", "killed before its outcome was recorded").ljust(_OUTCOME_SIZE)
+            )
             return pinned(folder)
     except OSError as error:
         raise RefusedError(
@@ -41,8 +43,8 @@ def create(run: Path, files: dict[str, str]) -> Path:
         ) from error
 
 
-def _made(run: Path) -> Folder:
-    """The folder, which is no symbolic link, and its parents with it."""
+def _make_folder(run: Path) -> Folder:
+    """Create the directory, which must not be a symbolic link, and its parents."""
     for parent in reversed(run.parents):
         if not parent.is_dir():
             parent.mkdir()
@@ -60,7 +62,7 @@ def _write(folder: Folder, name: str, content: bytes) -> None:
 
 
 def conclude(run: Path, how: str, detail: str) -> None:
-    """Write down how a run went, as its last word, into the room that was kept for it: the disk may be full."""
+    """Record the outcome of a run, in space that was allocated at the start: the disk may be full."""
     path = run / OUTCOME
     with path.open("r+b" if path.exists() else "wb") as file:
         file.write(_outcome(how, detail))
@@ -68,29 +70,29 @@ def conclude(run: Path, how: str, detail: str) -> None:
 
 
 def first_difference(one: Path, other: Path) -> str:
-    """Where two run directories begin to differ, file and line; "" when all their files are the same.
+    """The first difference between two run directories, file and line; "" when all their files are equal.
 
-    Left out: `*.log`, what a console said.
+    Ignores `*.log`, the console output.
     """
     for name in sorted({path.name for run in (one, other) for path in run.iterdir() if path.is_file()}):
         if name.endswith(".log"):
             continue
         for number, (left, right) in enumerate(zip_longest(_lines(one / name), _lines(other / name)), 1):
             if left != right:
-                return f"{name} line {number}: {_short(left)} and {_short(right)}"
+                return f"{name} line {number}: {_excerpt(left)} and {_excerpt(right)}"
     return ""
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """Without their ends, one by one: records may be larger than the memory."""
+    """The lines of a file without line ends, one by one: a file may exceed the memory."""
     if path.exists():
         with path.open("rb") as file:
             yield from (line.rstrip(b"\n") for line in file)
 
 
-def _short(line: bytes | None) -> str:
+def _excerpt(line: bytes | None) -> str:
     return "nothing" if line is None else repr(line[:100].decode(errors="replace"))
 
 
 def _outcome(how: str, detail: str) -> bytes:
-    return json.dumps({"how": how, "detail": detail[: _ROOM // 8]}).encode() + b"\n"
+    return json.dumps({"how": how, "detail": detail[: _OUTCOME_SIZE // 8]}).encode() + b"\n"

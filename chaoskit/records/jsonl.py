@@ -1,7 +1,7 @@
-"""Records as lines of JSON: appended whole, read back without a torn last line.
+"""Appends records to JSON Lines files, and reads them back without a torn last line.
 
-Rules: a line is one record; a line is written with one write(2); a torn last line is dropped when reading
-and never glued to; a line elsewhere that is no record is an error with its number.
+Rules: a line is one record; a line is written with one write(2); a torn last line is ignored when reading; any other
+invalid line is an error with its line number.
 """
 
 from __future__ import annotations
@@ -19,66 +19,68 @@ from chaoskit.records.model import (
     KINDS,
     Counters,
     Hop,
+    Keepalives,
     Phase,
-    Read,
     Record,
     Request,
-    Served,
-    Signs,
+    ServedResponse,
+    SocketRead,
     TcpInfo,
-    Unacked,
+    UnackedSample,
     Vitals,
 )
-from chaoskit.records.untrusted_files import LONGEST_LINE, START, Block, Mark, blocks, damaged, parsed
-from chaoskit.records.validation import record as shaped
+from chaoskit.records.untrusted_files import MAX_LINE, START, Block, Position, damage_error, parse_json, read_blocks
+from chaoskit.records.validation import validate as validate
 
-R = TypeVar("R", Phase, Request, Read, Signs, TcpInfo, Vitals, Served, Unacked, Counters, Hop)
+R = TypeVar("R", Phase, Request, SocketRead, Keepalives, TcpInfo, Vitals, ServedResponse, UnackedSample, Counters, Hop)
 
 FILES: dict[type[Record], str] = {
     Phase: "phases.jsonl",
     Request: "requests.jsonl",
-    Read: "tokens.jsonl",
-    Signs: "signs.jsonl",
+    SocketRead: "tokens.jsonl",
+    Keepalives: "keepalives.jsonl",
     TcpInfo: "tcp_info.jsonl",
     Vitals: "vitals.jsonl",
-    Served: "served.jsonl",
-    Unacked: "unacked.jsonl",
+    ServedResponse: "served.jsonl",
+    UnackedSample: "unacked.jsonl",
     Counters: "counters.jsonl",
     Hop: "hops.jsonl",
 }
 _CODES = {kind: code for code, kind in enumerate(KINDS)}
 
 
-def line(record: Record) -> str:
+def to_line(record: Record) -> str:
     """One record as one line of JSON, newline included."""
     match record:
-        case Read():  # thousands a second: columns instead of keys
-            events = "".join(f",{_CODES[e.kind]},{_n(e.seq)},{_n(e.due)},{_n(e.sent)}" for e in record.events)
-            return f"[{record.stream},{record.read},{record.at},{record.user},{record.size}{events}]\n"
-        case Signs():
+        case SocketRead():  # thousands a second: an array instead of an object
+            events = "".join(
+                f",{_CODES[e.kind]},{_number(e.seq)},{_number(e.due)},{_number(e.sent)}" for e in record.events
+            )
+            return f"[{record.stream},{record.number},{record.at},{record.read_at},{record.size}{events}]\n"
+        case Keepalives():
             return f"[{','.join(map(str, _fields(record).values()))}]\n"
         case _:
             return json.dumps(_fields(record), separators=(",", ":")) + "\n"
 
 
 class Log:
-    """An append-only file of one kind of record. `flush` hands what was added to the kernel in one write."""
+    """An append-only file of one kind of record. `flush` writes all added records in one write(2)."""
 
     def __init__(self, run: Path, kind: type[Record]) -> None:
         self.path = run / FILES[kind]
         self._file: io.FileIO = self.path.open("ab", buffering=0)
-        self._waiting: list[str] = []
+        self._buffer: list[str] = []
 
     def add(self, record: Record) -> None:
-        """Remember it until the next flush."""
-        self._waiting.append(line(record))
+        """Buffer it until the next flush."""
+        self._buffer.append(to_line(record))
 
     def flush(self) -> None:
-        """Write what waits. A full disk raises RefusedError."""
-        if not self._waiting:
+        """Write the buffered records. Raises RefusedError, for example when the disk is full."""
+        if not self._buffer:
             return
-        text = "".join(self._waiting).encode()
-        self._waiting.clear()
+        text = "".join(self._buffer).encode()
+        self._buffer.clear()
         try:
             written = self._file.write(text)
             while written < len(text):
@@ -89,7 +91,7 @@ class Log:
             ) from error
 
     def close(self) -> None:
-        """Flush and close, whether it could be flushed or not."""
+        """Flush and close, even when flushing fails."""
         try:
             self.flush()
         finally:
@@ -97,43 +99,43 @@ class Log:
 
 
 def read(run: Path, kind: type[R]) -> list[R]:
-    """All records of one kind, in the order they were written. A file that is not there holds none.
+    """All records of one kind, in the order they were written. A missing file has none.
 
     Raises SpecError with file and line.
     """
-    return [record for _, record in numbered(run, kind)]
+    return [record for _, record in read_numbered(run, kind)]
 
 
-def numbered(run: Path, kind: type[R]) -> Iterator[tuple[int, R]]:
-    """As `read`, one by one, each with the number of its line."""
+def read_numbered(run: Path, kind: type[R]) -> Iterator[tuple[int, R]]:
+    """As `read`, but lazily, each record with its line number."""
     path = run / FILES[kind]
-    for block in blocks(path):
-        yield from records(block, kind, path)
+    for block in read_blocks(path):
+        yield from parse_block(block, kind, path)
 
 
-def records(block: Block, kind: type[R], path: Path) -> Iterator[tuple[int, R]]:
-    """Those of these lines of this file. Raises SpecError with file and line."""
+def parse_block(block: Block, kind: type[R], path: Path) -> Iterator[tuple[int, R]]:
+    """The records of a block of this file, with line numbers. Raises SpecError with file and line."""
     for number, text in block.lines():
-        if len(text) > LONGEST_LINE:
-            raise damaged(path, f"a line of more than {LONGEST_LINE >> 20} MiB", number)
+        if len(text) > MAX_LINE:
+            raise damage_error(path, f"a line of more than {MAX_LINE >> 20} MiB", number)
         try:
-            yield number, shaped(kind, parsed(text))
+            yield number, validate(kind, parse_json(text))
         except ValueError as error:
-            raise damaged(path, str(error), number) from None
+            raise damage_error(path, str(error), number) from None
 
 
-def follow(run: Path, kind: type[R], mark: Mark = START) -> tuple[list[R], Mark]:
-    """The whole lines after `mark`, and the mark after them. For looking on while a run writes."""
+def follow(run: Path, kind: type[R], position: Position = START) -> tuple[list[R], Position]:
+    """The records after `position`, and the position after them. For reading a file while it is written."""
     path, found = run / FILES[kind], []
-    for block in blocks(path, mark):
-        found += [record for _, record in records(block, kind, path)]
-        mark = Mark(mark.offset + len(block.data), mark.number + block.data.count(b"\n"))
-    return found, mark
+    for block in read_blocks(path, position):
+        found += [record for _, record in parse_block(block, kind, path)]
+        position = Position(position.offset + len(block.data), position.number + block.data.count(b"\n"))
+    return found, position
 
 
 def _fields(record: Record) -> dict[str, Any]:
     return {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
 
 
-def _n(value: int | None) -> str:
+def _number(value: int | None) -> str:
     return "null" if value is None else str(value)

@@ -1,20 +1,20 @@
-"""The raw records of a run. All stamps are monotonic ns of the machine that ran it; None means "not known".
+"""Defines the raw records of a run. Stamps are monotonic ns of the machine that ran it; None means "not known".
 
-| file              | record     | written by | one line for each                                        |
-|-------------------|------------|------------|----------------------------------------------------------|
-| `phases.jsonl`    | `Phase`    | conductor  | phase, when its faults are in force and read back        |
-| `requests.jsonl`  | `Request`  | probe      | request, when it ended                                   |
-| `tokens.jsonl`    | `Read`     | probe      | socket read that completed at least one token            |
-| `signs.jsonl`     | `Signs`    | probe      | run of events without text, between two tokens           |
-| `tcp_info.jsonl`  | `TcpInfo`  | probe      | TCP_INFO sample                                          |
-| `vitals.jsonl`    | `Vitals`   | probe      | half second of the probe's own life                      |
-| `served.jsonl`    | `Served`   | server     | request that the reference server answered               |
-| `unacked.jsonl`   | `Unacked`  | server     | look at a connection that keeps on retransmitting        |
-| `counters.jsonl`  | `Counters` | conductor  | qdisc and second; filter that loses, at a phase's ends   |
-| `hops.jsonl`      | `Hop`      | conductor  | a phase's ends, where a fault makes the router narrow    |
+| file               | record           | written by | one line for each                                         |
+|--------------------|------------------|------------|-----------------------------------------------------------|
+| `phases.jsonl`     | `Phase`          | conductor  | phase, when its faults are in force and read back         |
+| `requests.jsonl`   | `Request`        | probe      | request, when it ended                                    |
+| `tokens.jsonl`     | `SocketRead`     | probe      | socket read that completed at least one token             |
+| `keepalives.jsonl` | `Keepalives`     | probe      | series of events without a token, between two tokens      |
+| `tcp_info.jsonl`   | `TcpInfo`        | probe      | TCP_INFO sample                                           |
+| `vitals.jsonl`     | `Vitals`         | probe      | half second of the probe's own state                      |
+| `served.jsonl`     | `ServedResponse` | server     | request that the reference server answered                |
+| `unacked.jsonl`    | `UnackedSample`  | server     | TCP_INFO sample of a connection that keeps retransmitting |
+| `counters.jsonl`   | `Counters`       | conductor  | qdisc each second; dropping filter at the ends of a phase |
+| `hops.jsonl`       | `Hop`            | conductor  | end of a phase in which a fault may exceed the router's MTU |
 
-Lines are flushed a few times a second: a kill loses at most the last quarter of a second and a torn line.
-`tokens.jsonl` and `signs.jsonl` grow with what a server sends: their lines are arrays of whole numbers.
+Lines are flushed a few times a second: a kill loses at most the last quarter of a second and leaves one torn line.
+`tokens.jsonl` and `keepalives.jsonl` grow with what a server sends: their lines are arrays of integers.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ Completion = Literal[
     "internal_error",
     "cancelled",
 ]
-# `too_large`: more events, bytes or headers than one stream may have; `internal_error`: a mistake in chaoskit.
+# `too_large`: more events, bytes or headers than the limits of one stream; `internal_error`: a bug in chaoskit.
 EventKind = Literal["content", "reasoning", "meta", "ping", "finish", "done", "error"]
-# `done` is the protocol's own end marker; `finish` a finish_reason before it; `meta` a sign of life without text.
+# `done` is the protocol's end marker; `finish` a finish_reason before it; `meta` any other event without text.
 KINDS: tuple[EventKind, ...] = get_args(EventKind)
 TOKENS: tuple[EventKind, ...] = ("content", "reasoning")
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """From `begin` the change towards this phase was under way; at `ready` it was read back.
+    """A phase of the timeline. At `begin` chaoskit starts to change the network; at `ready` the change is read back.
 
-    `until` is the planned end. The phase "drain" closes every timeline: no new requests, the open ones end.
+    `until` is the planned end. Every timeline ends with the phase "drain": no new requests, open streams end.
     """
 
     name: str
@@ -61,7 +61,8 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One server-sent event or NDJSON line. `seq`, `due`, `sent` are the reference server's stamps, if it is one."""
+    """One server-sent event or NDJSON line. `seq`, `due`, `sent` are stamps of the reference server, None for
+    others."""
 
     kind: EventKind
     seq: int | None = None
@@ -70,28 +71,28 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """One socket read. `at` is the kernel's receive stamp (`user` where it gave none); `user` when we had it.
+class SocketRead:
+    """One socket read. `at` is the kernel's receive stamp (`read_at` if it gave none), `read_at` the time of the read.
 
-    `read` numbers the reads of a connection; all events of one read share its stamp (their gaps are "coalesced").
-    In `tokens.jsonl` the events are tokens only; the others are counted in `Signs`.
+    `number` counts the reads of a connection; all events of one read share its stamp (their gaps are "coalesced").
+    In `tokens.jsonl` the events are tokens only; the others are counted in `Keepalives`.
     """
 
     stream: int
-    read: int
+    number: int
     at: int
-    user: int
+    read_at: int
     size: int
     events: tuple[Event, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Signs:
-    """Events that are no tokens, as many as came in a row: signs of life, and the end.
+class Keepalives:
+    """Consecutive events of a stream without a token: keepalives, and the end of the stream.
 
-    `tokens` is how many tokens the stream had before. `first` and `last` are the stamps of their first and last
-    read, `size` the bytes of all their reads, `largest` those of the largest one. A run ends with the next token,
-    with its stream, or with a flush.
+    `tokens` is the number of tokens before them. `first` and `last` are the stamps of their first and last read,
+    `size` the bytes of all their reads, `largest` those of the largest one. A series ends with the next token, the end
+    of the stream, or a flush.
     """
 
     stream: int
@@ -109,7 +110,7 @@ class Signs:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request from wish to end. Stamps, except the four durations in ns that end in `_took`."""
+    """One request and its outcome. Fields are stamps; those that end in `_duration` are in ns."""
 
     stream: int
     scheduled: int
@@ -118,10 +119,10 @@ class Request:
     completion: Completion
     detail: str = ""
     sent: int | None = None
-    dns_took: int | None = None
-    connect_took: int | None = None
-    tls_took: int | None = None
-    upload_took: int | None = None
+    dns_duration: int | None = None
+    connect_duration: int | None = None
+    tls_duration: int | None = None
+    upload_duration: int | None = None
     headers: int | None = None
     first_event: int | None = None
     first_token: int | None = None
@@ -136,9 +137,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class TcpInfo:
-    """The kernel's view of a stream's connection. `rtt` at "connected" is the handshake's, the in-band RTT.
+    """TCP_INFO of a stream's connection. `rtt` at "connected" is the RTT of the handshake.
 
-    "stuck": nothing had come for a second, or for its next double.
+    "stuck": nothing was received for 1 s, 2 s, 4 s, ...
     """
 
     stream: int
@@ -149,8 +150,8 @@ class TcpInfo:
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """How the probe itself was doing, in ns: `lag` is the longest wait of its loop since the last line, `cpu` the
-    processor time that the process has used so far."""
+    """The state of the probe itself: `lag` is the longest delay of its event loop since the last record, `cpu` the
+    processor time of the process so far, both in ns."""
 
     at: int
     open: int
@@ -162,28 +163,29 @@ class Vitals:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """One answer of the reference server. `late` is the longest that an event left after its due time, in ns.
+class ServedResponse:
+    """One response of the reference server. `tokens` are scheduled, `tokens_sent` were sent.
 
-    `met` is TCP_INFO when the request was there, `tcp_info` when the last byte had been handed to the kernel.
+    `max_late` is the longest time that an event was sent after its due time, in ns. `tcp_info_at_start` is TCP_INFO
+    when the request was received, `tcp_info` when the last byte was written to the socket.
     """
 
     stream: int | None
     received: int
     first_due: int
     ended: int
-    intended: int
-    sent: int
-    late: int
-    fate: Literal["sent", "client-left", "failed"]
+    tokens: int
+    tokens_sent: int
+    max_late: int
+    outcome: Literal["sent", "client-left", "failed"]
     tcp_info: dict[str, int] = field(default_factory=dict)
-    met: dict[str, int] = field(default_factory=dict)
+    tcp_info_at_start: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Unacked:
-    """The reference server's socket while it retransmits for the second time or more; again when that has got worse,
-    and once when it has ended. `stream` is the latest that asked on this connection."""
+class UnackedSample:
+    """TCP_INFO of a socket of the reference server from its second consecutive retransmission on; again after each
+    further one, and once when they have ended. `stream` is the latest request on this connection."""
 
     stream: int
     at: int
@@ -192,11 +194,10 @@ class Unacked:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """A qdisc's counters at one moment, since it was made. `phase` is the phase that was in force.
+    """A qdisc's counters since its creation. `phase` is the phase at that time.
 
-    A filter's `drops` are what it took, its `packets` what it let go on; on a real interface a train of segments is
-    one drop. An `mtu` is a lab's link: what it received, and lost because it was too long for it. Earlier runs have
-    qdiscs alone.
+    A filter's `drops` are the packets that it dropped, its `packets` those that it passed; on a real interface a GSO
+    packet of several segments is one drop. Kind `mtu` is a link of a lab: packets received, and dropped as too long.
     """
 
     at: int
@@ -215,7 +216,7 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """What the router of a lab did with packets at one moment, since it was made: see `knobs.HopCounters`."""
+    """The forwarding counters of a lab's router since its creation: see `knobs.HopCounters`."""
 
     at: int
     place: str
@@ -226,4 +227,4 @@ class Hop:
     signals: int
 
 
-Record = Phase | Request | Read | Signs | TcpInfo | Vitals | Served | Unacked | Counters | Hop
+Record = Phase | Request | SocketRead | Keepalives | TcpInfo | Vitals | ServedResponse | UnackedSample | Counters | Hop

@@ -1,12 +1,12 @@
-"""The kernel's TCP_INFO of a socket as plain integers, whatever the kernel's age.
+"""Reads the TCP_INFO of a socket as plain integers, on any kernel version.
 
-Rules: `struct tcp_info` (include/uapi/linux/tcp.h) only ever grows at its end, so the length that the kernel
-returned decides which fields there are; a field that it did not return is absent, never 0. Times are as the
-kernel gives them: `rtt`, `rttvar`, `min_rtt`, `rcv_rtt`, `rto`, `ato`, `busy_time`, `rwnd_limited` and
-`sndbuf_limited` in microseconds, `last_*` and `total_rto_time` in milliseconds; rates in bytes per second.
+Rules: `struct tcp_info` (include/uapi/linux/tcp.h) only ever grows at its end, so the returned length decides which
+fields exist; a field that was not returned is absent, never 0. Times are in the kernel's units: `rtt`, `rttvar`,
+`min_rtt`, `rcv_rtt`, `rto`, `ato`, `busy_time`, `rwnd_limited` and `sndbuf_limited` in microseconds, `last_*` and
+`total_rto_time` in milliseconds; rates in bytes per second.
 
-On a socket that mostly receives, only `rcv_ooopack`, `last_data_recv`, `data_segs_in`, `bytes_received`,
-`rcv_mss` and the windows say anything: its `rtt` is the handshake's and its `total_retrans` its own.
+On a socket that mostly receives, only `rcv_ooopack`, `last_data_recv`, `data_segs_in`, `bytes_received`, `rcv_mss` and
+the windows are informative: its `rtt` is that of the handshake, and its `total_retrans` counts its own segments.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from __future__ import annotations
 import socket
 import struct
 
-_LONGEST = 512  # bytes asked for; Linux 6.18 has 280
+_MAX_SIZE = 512  # bytes asked for; Linux 6.18 has 280
 
 _FIRST_BYTES = ("state", "ca_state", "retransmits", "probes", "backoff", "options")
 
-_GROWTH: tuple[tuple[str, str], ...] = (  # struct code, names, in the order in which the kernel added them
+_LAYOUT: tuple[tuple[str, str], ...] = (  # struct code, names, in the order in which the kernel added them
     ("I", "rto ato snd_mss rcv_mss unacked sacked lost retrans fackets"),
     ("I", "last_data_sent last_ack_sent last_data_recv last_ack_recv pmtu rcv_ssthresh rtt rttvar"),
     ("I", "snd_ssthresh snd_cwnd advmss reordering rcv_rtt rcv_space total_retrans"),
@@ -35,10 +35,10 @@ _GROWTH: tuple[tuple[str, str], ...] = (  # struct code, names, in the order in 
 
 
 def _offsets() -> dict[str, tuple[int, struct.Struct]]:
-    """Where each field lies. The C struct has no padding after its eight leading bytes."""
+    """The offset of each field. The C struct has no padding after its first eight bytes."""
     found: dict[str, tuple[int, struct.Struct]] = {}
     offset = 8
-    for code, names in _GROWTH:
+    for code, names in _LAYOUT:
         for name in names.split():
             found[name] = (offset, struct.Struct("=" + code))
             offset += found[name][1].size
@@ -49,7 +49,7 @@ _FIELDS = _offsets()
 
 
 def parse(raw: bytes) -> dict[str, int]:
-    """The fields of `raw`, a `struct tcp_info` of any length: those that it wholly contains."""
+    """The fields of `raw`, a `struct tcp_info` of any length, that it contains completely."""
     fields = dict(zip(_FIRST_BYTES, raw, strict=False))
     if len(raw) > 7:
         fields["snd_wscale"] = raw[6] & 15
@@ -62,14 +62,14 @@ def parse(raw: bytes) -> dict[str, int]:
 
 
 def retransmits(sock: socket.socket) -> int:
-    """The field of that name alone: how often in a row the retransmission timer has run out. 0 when closed."""
+    """The field `retransmits`: consecutive expirations of the retransmission timer. 0 when closed."""
     if sock.fileno() < 0:
         return 0
     return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[_FIRST_BYTES.index("retransmits")]
 
 
 def sample(sock: socket.socket) -> dict[str, int]:
-    """What the kernel knows of a TCP connection now; empty when the socket is closed already."""
+    """The TCP_INFO of a connection now; empty when the socket is closed."""
     if sock.fileno() < 0:
         return {}
-    return parse(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LONGEST))
+    return parse(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _MAX_SIZE))

@@ -1,7 +1,7 @@
-"""Files of a run directory that may hold anything, because a crash, a person or a disk changed them.
+"""Reads files of a run directory safely, although a crash, a person or a disk may have damaged them.
 
-Rules: only a regular file is opened, and opening never waits; what is read at a time has a bound; a file that is
-not there holds nothing; whatever else is wrong is a SpecError that names the file, and the line where there is one.
+Rules: only regular files are opened, without blocking; reads are bounded; a missing file has no content; any other
+problem is a SpecError that names the file, and the line if there is one.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import Any, BinaryIO, NamedTuple
 
 from chaoskit.errors import SpecError
 
-MOST = 2**60
+MAX_NUMBER = 2**60
 """Stamps (ns) and counts in records are below it: 36 years."""
-LONGEST_LINE = 1 << 20  # bytes
-_LARGEST_DOCUMENT = 64 << 20  # bytes of a file that is one JSON value
+MAX_LINE = 1 << 20  # bytes
+_MAX_DOCUMENT = 64 << 20  # bytes of a file that is one JSON value
 _BLOCK = 4 << 20  # bytes read at a time
-_WORD = 2**64  # whole numbers in documents are below it
-_ADVICE = "restore the file from a copy, or make the run again"
+_INTEGER_LIMIT = 2**64  # integers in documents are below it
+_HINT = "restore the file from a copy, or make the run again"
 
-_SORTS = {
+_FILE_TYPES = {
     stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a FIFO",
     stat.S_IFSOCK: "a socket",
@@ -34,33 +34,33 @@ _SORTS = {
 
 
 class Block(NamedTuple):
-    """Whole lines of a file; `number` is that of the first one, from 1."""
+    """Complete lines of a file; `number` is the line number of the first, from 1."""
 
     number: int
     data: bytes
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
-        """Each line with its number, without its end."""
+        """Each line with its number, without the line end."""
         return enumerate(self.data.split(b"\n")[:-1], self.number)
 
 
-def damaged(path: Path, said: str, line: int | None = None) -> SpecError:
-    """The error about a file that holds what it should not."""
+def damage_error(path: Path, problem: str, line: int | None = None) -> SpecError:
+    """The error for a damaged file."""
     place = f"{path}:{line}" if line is not None else f"{path}"
-    return SpecError(f"{place}: {said}; {_ADVICE}")
+    return SpecError(f"{place}: {problem}; {_HINT}")
 
 
-def opened(path: Path) -> BinaryIO | None:
-    """A regular file, open for reading; None when nothing is there. Raises SpecError for anything else."""
+def open_regular(path: Path) -> BinaryIO | None:
+    """Open a regular file for reading; None when it is missing. Raises SpecError for any other type."""
     try:
         _regular(path, path.stat())
         file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC), "rb")
     except FileNotFoundError:
         if path.is_symlink():
-            raise damaged(path, "a symbolic link to nothing") from None
+            raise damage_error(path, "a symbolic link to nothing") from None
         return None
     except OSError as error:
-        raise damaged(path, error.strerror or "cannot be opened") from None
+        raise damage_error(path, error.strerror or "cannot be opened") from None
     try:
         _regular(path, os.fstat(file.fileno()))
     except SpecError:
@@ -69,30 +69,30 @@ def opened(path: Path) -> BinaryIO | None:
     return file
 
 
-def _regular(path: Path, found: os.stat_result) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        raise damaged(path, f"{_SORTS.get(stat.S_IFMT(found.st_mode), 'something else')} instead of a file")
+def _regular(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise damage_error(path, f"{_FILE_TYPES.get(stat.S_IFMT(status.st_mode), 'something else')} instead of a file")
 
 
-class Mark(NamedTuple):
-    """A place in a file that is read while it grows: after how many bytes, and the number of the line there."""
+class Position(NamedTuple):
+    """A position in a file that is read while it grows: byte offset and line number."""
 
     offset: int = 0
     number: int = 1
 
 
-START = Mark()
+START = Position()
 
 
-def blocks(path: Path, mark: Mark = START) -> Iterator[Block]:
-    """The whole lines after `mark`, some MiB at a time. A torn last line is left out."""
-    file = opened(path)
+def read_blocks(path: Path, position: Position = START) -> Iterator[Block]:
+    """The complete lines after `position`, some MiB at a time, without a torn last line."""
+    file = open_regular(path)
     if file is None:
         return
     with file:
-        file.seek(mark.offset)
-        number, rest = mark.number, b""
-        while data := _taken(file, path, _BLOCK):
+        file.seek(position.offset)
+        number, rest = position.number, b""
+        while data := _read_bytes(file, path, _BLOCK):
             whole, end, tail = data.rpartition(b"\n")
             if end:
                 block = Block(number, rest + whole + end)
@@ -100,19 +100,19 @@ def blocks(path: Path, mark: Mark = START) -> Iterator[Block]:
                 number += block.data.count(b"\n")
                 rest = b""
             rest += tail
-            if len(rest) > LONGEST_LINE:
-                raise damaged(path, f"a line of more than {LONGEST_LINE >> 20} MiB", number)
+            if len(rest) > MAX_LINE:
+                raise damage_error(path, f"a line of more than {MAX_LINE >> 20} MiB", number)
 
 
-def _taken(file: BinaryIO, path: Path, most: int) -> bytes:
+def _read_bytes(file: BinaryIO, path: Path, max_bytes: int) -> bytes:
     try:
-        return file.read(most)
+        return file.read(max_bytes)
     except OSError as error:
-        raise damaged(path, error.strerror or "cannot be read") from None
+        raise damage_error(path, error.strerror or "cannot be read") from None
 
 
-def parsed(text: bytes) -> Any:
-    """The JSON value of this text. Raises ValueError with a sentence."""
+def parse_json(text: bytes) -> Any:
+    """The JSON value of this text. Raises ValueError with a readable message."""
     try:
         return _DECODER.decode(text.decode())
     except RecursionError:
@@ -126,65 +126,65 @@ def parsed(text: bytes) -> Any:
 
 
 def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 _DECODER = json.JSONDecoder(parse_constant=_no_number)
 
 
-def whole(path: Path) -> bytes | None:
-    """All that a file of one text holds, and not nothing; None: not there."""
-    file = opened(path)
+def read_whole(path: Path) -> bytes | None:
+    """The content of a text file; None when it is missing. Raises SpecError when it is empty or too large."""
+    file = open_regular(path)
     if file is None:
         return None
     with file:
-        text = _taken(file, path, _LARGEST_DOCUMENT + 1)
-    if len(text) > _LARGEST_DOCUMENT:
-        raise damaged(path, f"more than {_LARGEST_DOCUMENT >> 20} MiB")
+        text = _read_bytes(file, path, _MAX_DOCUMENT + 1)
+    if len(text) > _MAX_DOCUMENT:
+        raise damage_error(path, f"more than {_MAX_DOCUMENT >> 20} MiB")
     if not text.strip():
-        raise damaged(path, "empty")
+        raise damage_error(path, "empty")
     return text
 
 
-def document(path: Path) -> bytes | None:
-    """The text of a file that is one JSON object of numbers within 64 bits and Unicode text; None: not there."""
-    text = whole(path)
+def read_document(path: Path) -> bytes | None:
+    """The text of a JSON file: one object with finite numbers within 64 bits and valid Unicode; None: missing."""
+    text = read_whole(path)
     if text is None:
         return None
     try:
-        value = parsed(text)
+        value = parse_json(text)
         _check(value)
     except ValueError as error:
-        raise damaged(path, str(error)) from None
+        raise damage_error(path, str(error)) from None
     return text
 
 
 def _check(value: Any) -> None:
-    """Raises ValueError where a value is none that a program can reckon with or write down again."""
+    """Raise ValueError for a value that cannot be computed with or written again."""
     if not isinstance(value, dict):
         raise ValueError(f"not a JSON object: {excerpt(value)}")
     waiting: list[Any] = [value]
     while waiting:
         match waiting.pop():
-            case dict() as words:
-                waiting += [*words.keys(), *words.values()]
+            case dict() as items:
+                waiting += [*items.keys(), *items.values()]
             case list() as values:
                 waiting += values
-            case str() as text if not is_text(text):
+            case str() as text if not is_encodable(text):
                 raise ValueError(f"half of a character in {excerpt(text)}")
             case float() as number if not math.isfinite(number):
-                raise ValueError(f"{number} is no number")
-            case int() as number if not -_WORD < number < _WORD:
+                raise ValueError(f"{number} is not a number")
+            case int() as number if not -_INTEGER_LIMIT < number < _INTEGER_LIMIT:
                 raise ValueError(f"{excerpt(number)} is out of range")
 
 
-def is_text(value: str) -> bool:
-    """Whether it can be written down in UTF-8: it has no half of a surrogate pair."""
+def is_encodable(value: str) -> bool:
+    """Whether it can be encoded in UTF-8: it has no lone surrogates."""
     return value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value)
 
 
 def excerpt(value: Any) -> str:
-    """A short form of what was found."""
+    """A short form of a value, for error messages."""
     try:
         text = json.dumps(value)
     except (ValueError, RecursionError):  # more digits than Python prints

@@ -17,7 +17,7 @@ from chaoskit.analysis.streams.timeline import DRAIN
 from chaoskit.plan.model import Plan
 from chaoskit.records.jsonl import follow
 from chaoskit.records.model import Phase, Request, Vitals
-from chaoskit.records.untrusted_files import START, Mark
+from chaoskit.records.untrusted_files import START, Position
 from chaoskit.report.screen import cropped_line, live_display
 from chaoskit.report.styles import styled
 
@@ -33,7 +33,7 @@ class RunProgress:
 
     def __init__(self, plan: Plan, run: Path, console: Console, label: str = "") -> None:
         self._plan, self._run, self._console, self._label = plan, run, console, label
-        self._marks: dict[type[Phase | Request | Vitals], Mark] = {}
+        self._marks: dict[type[Phase | Request | Vitals], Position] = {}
         self._phases: list[Phase] = []
         self._vitals: Vitals | None = None
         self._interrupted = 0

@@ -1,1 +1,1 @@
-"""The reference server: a model that always says the same thing at the same time."""
+"""The reference server: streams reproducible LLM responses on a fixed schedule."""

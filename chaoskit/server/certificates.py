@@ -1,9 +1,8 @@
-"""Who the lab's server is to those that speak TLS with it: a chain of certificates, and the root that they trust.
+"""Provides the lab server's TLS certificate chain, and the root certificate that clients trust.
 
-Two certificates with RSA keys of 2048 bits, as many servers have them: what the server answers to a client's first
-message is longer than one packet of 1500 bytes. They are for the lab's addresses, and valid from 2020 to 2120. Keys
-and certificates are in this package for everybody to read, so they prove nothing; those who signed them threw their
-keys away.
+The chain has two certificates with 2048-bit RSA keys, as is common: the server's first TLS flight exceeds one packet of
+1500 bytes. They are for the lab's addresses, and valid from 2020 to 2120. Keys and certificates are public in this
+package, so they prove no identity; the signing keys were deleted.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What connections have in common, whichever version of HTTP they speak.
+"""Implements what HTTP/1.1 and HTTP/2 connections share: input, output, limits and closing.
 
-Rules: a client's bytes are taken in slices, with the others' turn between them. What is held for a client is
-counted, and given back when it is gone. A connection that is refused something is ended so that the refusal
-arrives: a socket that is closed with bytes unread sends a reset, and the client may lose what it had not yet read.
+Rules: a client's bytes are processed in slices, and other tasks run between them. Memory that a client uses is counted,
+and released when the client has gone. After an error response the connection lingers, so that the response arrives: a
+socket that is closed with unread bytes sends RST, and the client may lose what it has not read yet.
 """
 
 from __future__ import annotations
@@ -15,180 +15,183 @@ from typing import Any
 
 from chaoskit import clock
 from chaoskit.records import tcp_info
-from chaoskit.records.model import Unacked
+from chaoskit.records.model import UnackedSample
 from chaoskit.server.limits import SECOND, Limits
-from chaoskit.server.streaming import ResponseScheduler, ResponseStream
+from chaoskit.server.streaming import ResponseDispatcher, ResponseStream
 
-_BUFFER = 64 * 1024  # bytes that may wait in this process before a connection's streams are held back
-_SLICE = 16 * 1024  # bytes taken in at once; of the smallest frames and chunks, some tens of milliseconds of work
+_BUFFER = 64 * 1024  # bytes of write buffer above which a connection's streams are blocked
+_SLICE = 16 * 1024  # bytes processed at once; some tens of ms of work for the smallest frames and chunks
 
 
 class Connection(asyncio.Protocol):
-    """A TCP or TLS connection. `asked` is the latest numbered stream on it, `noted` the retransmissions in a row
-    that have been written down, `received` when its latest bytes came."""
+    """A TCP or TLS connection. `latest_stream` is the latest numbered stream on it, `recorded_retransmits` the number
+    of consecutive retransmissions that was recorded last, `received` the time of its latest bytes."""
 
     transport: asyncio.Transport
-    socket: Any  # asyncio's view of the socket underneath
+    socket: Any  # asyncio's wrapper of the socket
 
-    def __init__(self, desk: ResponseScheduler, open_ones: set[Connection]) -> None:
-        self.desk = desk
-        self.open_ones = open_ones
-        self.asked: int | None = None
-        self.noted = 0
+    def __init__(self, dispatcher: ResponseDispatcher, connections: set[Connection]) -> None:
+        self.dispatcher = dispatcher
+        self.connections = connections
+        self.latest_stream: int | None = None
+        self.recorded_retransmits = 0
         self.received = clock.now()
         self._drains = True
-        self._stuck = 0
-        self._held = 0
-        self._inbox = bytearray()
-        self._leaving: asyncio.TimerHandle | None = None
+        self._blocked_since = 0
+        self._reserved = 0
+        self._input = bytearray()
+        self._linger_timer: asyncio.TimerHandle | None = None
 
     @property
     def limits(self) -> Limits:
-        """The server's."""
-        return self.desk.limits
+        """The server's limits."""
+        return self.dispatcher.limits
 
     @property
-    def is_clear(self) -> bool:
-        """False while more than `_BUFFER` bytes wait for the client, or when it has left."""
+    def is_writable(self) -> bool:
+        """False while more than `_BUFFER` bytes wait to be sent, or when the connection is closing."""
         return self._drains and not self.transport.is_closing()
 
     @property
-    def is_leaving(self) -> bool:
-        """Whether nothing that still comes is looked at."""
-        return self._leaving is not None or self.transport.is_closing()
+    def is_closing(self) -> bool:
+        """Whether further input is ignored."""
+        return self._linger_timer is not None or self.transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Send without delay, and keep little."""
+        """Set TCP_NODELAY and a small write buffer."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        self.open_ones.add(self)
+        self.connections.add(self)
         transport.set_write_buffer_limits(high=_BUFFER)
         self.socket = transport.get_extra_info("socket")
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client left, or we did."""
-        self.open_ones.discard(self)
-        if self._leaving is not None:
-            self._leaving.cancel()
-        self.desk.memory.give(self._held)
-        self._held = 0
-        if self.noted:
-            self.note_unacked(0)
+        """Release what the connection used."""
+        self.connections.discard(self)
+        if self._linger_timer is not None:
+            self._linger_timer.cancel()
+        self.dispatcher.memory.release(self._reserved)
+        self._reserved = 0
+        if self.recorded_retransmits:
+            self.record_unacked_sample(0)
 
     def data_received(self, data: bytes) -> None:
-        """Stamp, then take in the first of it, and the rest when the others had their turn."""
+        """Stamp the data and process a first slice; further slices follow after other tasks have run."""
         self.received = clock.now()
-        if self.is_leaving:
+        if self.is_closing:
             return
-        if self._inbox or len(data) > _SLICE:
-            if not self._inbox:
+        if self._input or len(data) > _SLICE:
+            if not self._input:
                 self.transport.pause_reading()
-                asyncio.get_running_loop().call_soon(self._take_slice)
-            self._inbox += data
+                asyncio.get_running_loop().call_soon(self._receive_slice)
+            self._input += data
         else:
-            self.take_in(data)
+            self.receive(data)
 
-    def take_in(self, data: bytes) -> None:
-        """Some more of what the client says."""
+    def receive(self, data: bytes) -> None:
+        """Process more bytes of the client."""
         raise NotImplementedError
 
-    def look(self, now: int) -> None:
-        """Some quarters of a second have passed: end what has taken too long at `now` (monotonic ns)."""
-        if self._stuck and now - self._stuck > self.limits.write:
-            self.cut()
+    def check_timeouts(self, now: int) -> None:
+        """End what has taken too long at `now` (monotonic ns). Called several times a second."""
+        if self._blocked_since and now - self._blocked_since > self.limits.write:
+            self.abort()
 
     def pause_writing(self) -> None:
-        """The client does not take what it is sent."""
+        """The write buffer is full."""
         self._drains = False
-        self._stuck = clock.now()
+        self._blocked_since = clock.now()
 
     def resume_writing(self) -> None:
-        """It does again."""
+        """The write buffer has drained."""
         self._drains = True
-        self._stuck = clock.now() if self.transport.is_closing() else 0
+        self._blocked_since = clock.now() if self.transport.is_closing() else 0
 
     def write(self, data: bytes) -> None:
-        """Send, as long as that can be; a client that makes us answer and does not read is cut off."""
+        """Send, unless closing; abort a client that keeps sending requests without reading responses."""
         if self.transport.is_closing():
             return
         self.transport.write(data)
         if self.transport.get_write_buffer_size() > self.limits.unsent:
-            self.cut()
+            self.abort()
 
-    def hold(self, size: int) -> bool:
-        """Whether `size` bytes more may be kept for this client; until `release`, or until it is gone."""
-        if not self.desk.memory.take(size):
+    def reserve(self, size: int) -> bool:
+        """Reserve memory of `size` bytes until `release` or until the client has gone; False when there is none."""
+        if not self.dispatcher.memory.acquire(size):
             return False
-        self._held += size
+        self._reserved += size
         return True
 
     def release(self, size: int) -> None:
         """These are kept no more."""
-        size = min(size, self._held)
-        self._held -= size
-        self.desk.memory.give(size)
+        size = min(size, self._reserved)
+        self._reserved -= size
+        self.dispatcher.memory.release(size)
 
     def tcp_info(self) -> dict[str, int]:
         """TCP_INFO now; its counts run from the start of the connection. Empty once it is closed."""
         return tcp_info.sample(self.socket)
 
     def retransmissions(self) -> int:
-        """How often in a row the oldest unacknowledged byte has been sent again, since a timer said so."""
+        """Consecutive retransmissions after timeouts."""
         return tcp_info.retransmits(self.socket)
 
-    def note_unacked(self, count: int) -> None:
-        """Write down TCP_INFO while so many retransmissions in a row were in vain; with 0, what became of it."""
-        self.noted = count
-        if self.desk.unacked is not None and self.asked is not None:
-            self.desk.unacked.add(Unacked(self.asked, clock.now(), self.tcp_info()))
+    def record_unacked_sample(self, count: int) -> None:
+        """Record TCP_INFO after `count` consecutive retransmissions; 0: they have ended."""
+        self.recorded_retransmits = count
+        if self.dispatcher.unacked is not None and self.latest_stream is not None:
+            self.dispatcher.unacked.add(UnackedSample(self.latest_stream, clock.now(), self.tcp_info()))
 
-    def take_note(self, telling: ResponseStream | None) -> None:
-        """This is asked of us."""
-        if telling is not None and telling.stream is not None:
-            self.asked = telling.stream
+    def set_latest_stream(self, response: ResponseStream | None) -> None:
+        """Remember the stream number of a new response."""
+        if response is not None and response.stream is not None:
+            self.latest_stream = response.stream
 
-    def leave(self) -> None:
-        """Send what waits and say that it is all; read and drop what comes until the client closes, or for long
-        enough. TLS knows no end of one direction here: its client closes on its own, or when that time is over."""
-        if self.is_leaving:
+    def linger(self) -> None:
+        """Send what is pending, shut down writing, then discard input until the client closes or `limits.linger` is
+        over.
+
+        asyncio's TLS cannot shut down one direction: a TLS client closes on its own, or when the time is over.
+        """
+        if self.is_closing:
             return
-        self._leaving = asyncio.get_running_loop().call_later(self.limits.linger / SECOND, self._lingered)
-        self._inbox.clear()
+        self._linger_timer = asyncio.get_running_loop().call_later(self.limits.linger / SECOND, self._linger_expired)
+        self._input.clear()
         if self.transport.can_write_eof() and not self.transport.get_write_buffer_size():
-            with contextlib.suppress(OSError):  # it has been reset
+            with contextlib.suppress(OSError):  # the connection was reset
                 self.socket.shutdown(socket.SHUT_WR)
         self.transport.resume_reading()
 
     def close(self) -> None:
-        """Close when what waits has been sent, or the client has stopped reading for too long."""
+        """Close when pending data has been sent, or the client has stopped reading for too long."""
         if self.transport.get_write_buffer_size():
-            self._stuck = self._stuck or clock.now()
+            self._blocked_since = self._blocked_since or clock.now()
         self.transport.close()
 
-    def cut(self) -> None:
-        """Close at once and leave nothing in the kernel.
+    def abort(self) -> None:
+        """Reset the connection and leave nothing in the kernel.
 
-        Without the linger option a socket with unacknowledged data keeps its namespace alive for minutes.
+        Without SO_LINGER a socket with unacknowledged data keeps its network namespace alive for minutes.
         """
         if self.socket.fileno() >= 0:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
-    def _lingered(self) -> None:
+    def _linger_expired(self) -> None:
         if self.transport.get_write_buffer_size() or not self.transport.can_write_eof():
             self.close()
         else:
-            self.cut()
+            self.abort()
 
-    def _take_slice(self) -> None:
-        if self.is_leaving:
-            self._inbox.clear()
+    def _receive_slice(self) -> None:
+        if self.is_closing:
+            self._input.clear()
             return
-        piece = bytes(self._inbox[:_SLICE])
-        del self._inbox[:_SLICE]
-        self.take_in(piece)
-        if self._inbox:
-            asyncio.get_running_loop().call_soon(self._take_slice)
+        piece = bytes(self._input[:_SLICE])
+        del self._input[:_SLICE]
+        self.receive(piece)
+        if self._input:
+            asyncio.get_running_loop().call_soon(self._receive_slice)
         else:
             self.transport.resume_reading()

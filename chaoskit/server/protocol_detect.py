@@ -1,4 +1,4 @@
-"""Which HTTP a client speaks: HTTP/2 if it begins with its preface, as it must also over TLS, else HTTP/1.1."""
+"""Detects HTTP/2 by its connection preface, which is also sent over TLS; any other client gets HTTP/1.1."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from chaoskit.server.frame_limits import PREFACE
 from chaoskit.server.http1 import Http1
 from chaoskit.server.http2 import Http2
 
-_TELLING = 3  # bytes; no request of HTTP/1.1 begins with the preface's first three
+_PREFIX = 3  # bytes; no HTTP/1.1 method begins with the first three of the preface
 
 
 class ProtocolDetector(Connection):
-    """Every connection begins as one, and is handed on at its first bytes."""
+    """The initial protocol of every connection; its first bytes select the HTTP version."""
 
-    _first = b""
+    _prefix_bytes = b""
 
     def data_received(self, data: bytes) -> None:
-        """Wait for as many bytes as tell."""
-        self._first += data
-        told = self._first[:_TELLING]
-        if told == PREFACE[:_TELLING]:
-            self._hand_on(Http2(self.desk, self.open_ones))
-        elif not PREFACE.startswith(told):
-            self._hand_on(Http1(self.desk, self.open_ones))
+        """Wait for enough bytes, then switch."""
+        self._prefix_bytes += data
+        prefix = self._prefix_bytes[:_PREFIX]
+        if prefix == PREFACE[:_PREFIX]:
+            self._switch_to(Http2(self.dispatcher, self.connections))
+        elif not PREFACE.startswith(prefix):
+            self._switch_to(Http1(self.dispatcher, self.connections))
 
-    def look(self, now: int) -> None:
-        """One who says nothing has as long as for a head."""
+    def check_timeouts(self, now: int) -> None:
+        """A client that sends nothing has the time limit of a request head."""
         if now - self.received > self.limits.head:
-            self.cut()
+            self.abort()
 
-    def _hand_on(self, connection: Connection) -> None:
-        self.open_ones.discard(self)
+    def _switch_to(self, connection: Connection) -> None:
+        self.connections.discard(self)
         self.transport.set_protocol(connection)
         connection.connection_made(self.transport)
-        connection.data_received(self._first)
+        connection.data_received(self._prefix_bytes)

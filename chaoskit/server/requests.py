@@ -1,6 +1,6 @@
-"""What a request asks for, in four vendors' words; and what is wrong with it, in the same vendor's.
+"""Parses completion requests of four APIs, and builds their error responses.
 
-| path                   | vendor    | tokens asked by                            | streams            |
+| path                   | vendor    | number of tokens                           | streams            |
 |------------------------|-----------|--------------------------------------------|--------------------|
 | `/v1/chat/completions` | openai    | `max_completion_tokens` or `max_tokens`    | if `stream`        |
 | `/v1/messages`         | anthropic | `max_tokens`                               | if `stream`        |
@@ -8,7 +8,7 @@
 | `/sse`                 | sse       | `?tokens=`                                 | always             |
 | `/v1/models`           | openai    |                                            |                    |
 
-Fields that are not used here are not looked at: clients send many.
+Unused fields are not checked: clients send many.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ Headers = tuple[tuple[str, str], ...]
 JSON = "application/json"
 MODEL = "chaoskit"
 STREAM_HEADER = "x-chaoskit-stream"
-_TOKENS = 100  # told when the client does not say how many
-_MOST_TOKENS = 100_000
-_BYTES_PER_TOKEN = 4  # how a prompt's tokens are counted: roughly
-_LONGEST_MODEL = 256  # characters; the name is in every event of an answer
-_MOST_VALUES = 1_000_000  # in a body's JSON: some 60 bytes of memory each, some 50 ns of everybody's time
+_TOKENS = 100  # when the client does not say how many
+_MAX_TOKENS = 100_000
+_BYTES_PER_TOKEN = 4  # a rough estimate of a prompt's tokens
+_MAX_MODEL = 256  # characters; the name is in every event of a response
+_MAX_VALUES = 1_000_000  # in a body's JSON: each needs some 60 bytes of memory and 50 ns of the event loop
 _METHODS: dict[str, tuple[str, ...]] = {
     "/v1/chat/completions": ("POST",),
     "/v1/messages": ("POST",),
@@ -41,7 +41,7 @@ _METHODS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An HTTP request that has wholly arrived. Header names are in lower case; `received` is monotonic ns."""
+    """A complete HTTP request. Header names are in lower case; `received` is monotonic ns."""
 
     method: str
     target: str
@@ -52,7 +52,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is answered at once."""
+    """A response that is sent at once."""
 
     status: int
     headers: Headers
@@ -61,7 +61,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """Tell `tokens` tokens. `limited`: the client said how many. `prompt` in tokens, `stream` as numbered by it."""
+    """A request for `tokens` tokens. `limited`: the client gave a limit. `prompt` in tokens; `stream`: its number."""
 
     vendor: Vendor
     model: str
@@ -73,25 +73,25 @@ class CompletionRequest:
     stream: int | None = None
 
 
-BUSY = (503, "this server has too much to do; try again", (("retry-after", "1"),))
-"""For `error`, after the vendor."""
+BUSY = (503, "the server is overloaded; try again", (("retry-after", "1"),))
+"""Arguments of `error` after the vendor."""
 
 
-def too_long(limit: int) -> tuple[int, str]:
-    """For `error`, after the vendor: the body has more bytes than that."""
+def body_too_large(limit: int) -> tuple[int, str]:
+    """Arguments of `error` after the vendor, for a body above `limit` bytes."""
     return 413, f"a body of more than {limit} bytes"
 
 
-def understand(request: Request) -> CompletionRequest | Reply:
-    """What to tell, or why not."""
+def parse(request: Request) -> CompletionRequest | Reply:
+    """The completion request, or an immediate response: an error or the list of models."""
     try:
         url = urlsplit(request.target)
     except ValueError:
-        return error("openai", 400, f"{request.target[:200]!r} is no path")
+        return error("openai", 400, f"{request.target[:200]!r} is not a path")
     vendor = _vendor(url.path)
     methods = _METHODS.get(url.path)
     if methods is None:
-        return error(vendor, 404, f"nothing is at {url.path[:200]}; known are {', '.join(_METHODS)}")
+        return error(vendor, 404, f"there is no {url.path[:200]}; known paths: {', '.join(_METHODS)}")
     if request.method not in methods:
         allowed = ", ".join(methods)
         return error(vendor, 405, f"{url.path} takes {allowed}, not {request.method}", (("allow", allowed),))
@@ -107,14 +107,14 @@ def understand(request: Request) -> CompletionRequest | Reply:
                 return _ollama(request)
             case _:
                 return _sse(request, url.query)
-    except _Wrong as wrong:
+    except _BadRequest as wrong:
         return error(vendor, 400, str(wrong))
-    except RecursionError:  # of the parser, or of the writer that shows what was wrong
+    except RecursionError:  # of the JSON parser, or of json.dumps for the message
         return error(vendor, 400, "the body is nested too deeply")
 
 
 def error(vendor: Vendor, status: int, message: str, headers: Headers = ()) -> Reply:
-    """A refusal as the vendor would put it."""
+    """An error response in the vendor's format."""
     body: dict[str, Any]
     match vendor:
         case "openai":
@@ -127,8 +127,8 @@ def error(vendor: Vendor, status: int, message: str, headers: Headers = ()) -> R
     return _json(status, body, headers)
 
 
-class _Wrong(ValueError):
-    """What the client wrote makes no sense; the message goes back to it."""
+class _BadRequest(ValueError):
+    """An invalid request; the message is sent to the client."""
 
 
 def _vendor(path: str) -> Vendor:
@@ -164,7 +164,7 @@ def _anthropic(request: Request) -> CompletionRequest:
     body = _object(request.body)
     limit = _tokens(body, "max_tokens")
     if limit is None:
-        raise _Wrong("max_tokens: field required")
+        raise _BadRequest("max_tokens: field required")
     return CompletionRequest(
         vendor="anthropic",
         model=_model(body),
@@ -195,7 +195,7 @@ def _ollama(request: Request) -> CompletionRequest:
 def _sse(request: Request, query: str) -> CompletionRequest:
     text = parse_qs(query).get("tokens", [None])[-1]
     if text is not None and not (text.isascii() and text.isdigit()):
-        raise _Wrong(f"tokens: expected an integer, found {text[:40]!r}")
+        raise _BadRequest(f"tokens: expected an integer, found {text[:40]!r}")
     limit = _tokens({"tokens": int(text[:9])}, "tokens") if text else None
     return CompletionRequest(
         vendor="sse",
@@ -209,56 +209,56 @@ def _sse(request: Request, query: str) -> CompletionRequest:
 
 
 def _object(raw: bytes) -> dict[str, Any]:
-    if sum(raw.count(sign) for sign in (b",", b"[", b"{")) > _MOST_VALUES:
-        raise _Wrong(f"the body has more than {_MOST_VALUES} values")
+    if sum(raw.count(sign) for sign in (b",", b"[", b"{")) > _MAX_VALUES:
+        raise _BadRequest(f"the body has more than {_MAX_VALUES} values")
     try:
         body = json.loads(raw, parse_constant=_no_number)
     except ValueError as problem:
-        raise _Wrong(f"the body is no JSON: {problem}") from None
+        raise _BadRequest(f"the body is not JSON: {problem}") from None
     if not isinstance(body, dict):
-        raise _Wrong("the body is no JSON object")
+        raise _BadRequest("the body is not a JSON object")
     return body
 
 
 def _no_number(name: str) -> float:
-    """Python reads NaN and Infinity, and RFC 8259 does not have them."""
-    raise ValueError(f"{name} is no number")
+    """Reject NaN and Infinity, which Python accepts and RFC 8259 does not."""
+    raise ValueError(f"{name} is not a number")
 
 
 def _field(body: Mapping[str, Any], name: str, kind: type, noun: str) -> Any:
-    """`body[name]` if it is there and not null; a boolean is no integer here."""
+    """`body[name]`, None if missing or null; a boolean is not accepted as an integer."""
     value = body.get(name)
     if value is None:
         return None
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise _Wrong(f"{name}: expected {noun}, found {json.dumps(value)[:80]}")
+        raise _BadRequest(f"{name}: expected {noun}, found {json.dumps(value)[:80]}")
     return value
 
 
 def _tokens(body: Mapping[str, Any], name: str) -> int | None:
     count: int | None = _field(body, name, int, "an integer")
-    if count is not None and not 1 <= count <= _MOST_TOKENS:
-        raise _Wrong(f"{name}: expected 1 to {_MOST_TOKENS}, found {count}")
+    if count is not None and not 1 <= count <= _MAX_TOKENS:
+        raise _BadRequest(f"{name}: expected 1 to {_MAX_TOKENS}, found {count}")
     return count
 
 
 def _model(body: Mapping[str, Any]) -> str:
     model: str | None = _field(body, "model", str, "a string")
     if model is None:
-        raise _Wrong("model: field required")
-    if len(model) > _LONGEST_MODEL:
-        raise _Wrong(f"model: expected at most {_LONGEST_MODEL} characters, found {len(model)}")
+        raise _BadRequest("model: field required")
+    if len(model) > _MAX_MODEL:
+        raise _BadRequest(f"model: expected at most {_MAX_MODEL} characters, found {len(model)}")
     return model
 
 
 def _prompt(body: Mapping[str, Any]) -> int:
     messages: list[Any] | None = _field(body, "messages", list, "an array")
     if messages is None:
-        raise _Wrong("messages: field required")
+        raise _BadRequest("messages: field required")
     size = 0
     for at, message in enumerate(messages):
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-            raise _Wrong(f"messages[{at}]: expected an object with a role")
+            raise _BadRequest(f"messages[{at}]: expected an object with a role")
         content = message.get("content")
         size += len(content if isinstance(content, str) else json.dumps(content))
     return max(1, size // _BYTES_PER_TOKEN)
@@ -269,7 +269,7 @@ def _stream(request: Request) -> int | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise _Wrong(f"{STREAM_HEADER}: expected an integer, found {text[:40]!r}")
+        raise _BadRequest(f"{STREAM_HEADER}: expected an integer, found {text[:40]!r}")
     return int(text)
 
 

@@ -1,8 +1,8 @@
-"""What the server will say and when, decided before it says it.
+"""Plans each response in advance: its text, and when each token is due.
 
-Rules: an answer depends on the seed and on who asks, and on nothing else; its n-th token is due at
-`received + first_token + n x interval`, whatever happened before. Texts are lower-case words that end in a
-space, so that no wire format has to escape them.
+Rules: a response depends only on the seed and the identity of its request; its n-th token is due at `received +
+first_token + n x interval`, whatever happened before. Texts are lower-case words that end in a space, so that no wire
+format has to escape them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 from chaoskit.seed import derive, source
 from chaoskit.units import Duration
 
-if TYPE_CHECKING:  # the only need of pydantic here, and `chaoskit serve` starts in half the time without
+if TYPE_CHECKING:  # avoids importing pydantic, which would double the start time of `chaoskit serve`
     from chaoskit.spec.experiment import Server
 
 _Z99 = 2.3263478740408408  # the 99th percentile of the standard normal distribution
-_PERIOD = 64  # words drawn for one answer; a longer one repeats them
+_PERIOD = 64  # words drawn for one response; a longer one repeats them
 _VOCABULARY = """
 a after air along always and any around ask away because before between both but call can city come
 country day different does down earth end even eye father find follow for from garden give good group had
@@ -33,8 +33,8 @@ _WORDS = tuple(_VOCABULARY.split())
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One answer: `first_token` and `interval` in ns, and `words` that go round until `tokens` are told."""
+class PlannedResponse:
+    """One response: `first_token` and `interval` in ns, and `words` that repeat until there are `tokens`."""
 
     name: int
     tokens: int
@@ -43,22 +43,22 @@ class Answer:
     words: tuple[str, ...]
 
     def due(self, received: int, seq: int) -> int:
-        """When token `seq` (from 0) of a request that came at `received` leaves, monotonic ns."""
+        """When token `seq` (from 0) of a request received at `received` is due, monotonic ns."""
         return received + self.first_token + seq * self.interval
 
     def text(self, seq: int) -> str:
-        """Token `seq`: a word and a space."""
+        """The text of token `seq`: a word and a space."""
         return self.words[seq % len(self.words)]
 
     def whole(self) -> str:
-        """All tokens in a row."""
+        """The text of all tokens."""
         rounds, rest = divmod(self.tokens, len(self.words))
         return "".join(self.words) * rounds + "".join(self.words[:rest])
 
 
 @dataclass(frozen=True)
 class Script:
-    """How the server behaves: a first token after a log-normal time, then one every `token_interval`."""
+    """The server's behaviour: the first token after a log-normal time, then one every `token_interval`."""
 
     first_token_median: Duration
     first_token_p99: Duration
@@ -68,23 +68,23 @@ class Script:
 
     @classmethod
     def of(cls, server: Server, seed: int) -> Script:
-        """The script that an experiment file asks for."""
+        """The script of an experiment file."""
         return cls(server.first_token.median, server.first_token.p99, server.token_interval, seed)
 
-    def answer(self, tokens: int, *who: str | int) -> Answer:
-        """The answer of `tokens` tokens to `who`: the same one for the same seed and the same `who`."""
-        return Answer(
-            name=derive(self.seed, "answer", *who),
+    def plan(self, tokens: int, *identity: str | int) -> PlannedResponse:
+        """The response of `tokens` tokens to `identity`: always the same for the same seed and `identity`."""
+        return PlannedResponse(
+            name=derive(self.seed, "answer", *identity),
             tokens=tokens,
-            first_token=self._first_token(*who),
+            first_token=self._first_token(*identity),
             interval=self.token_interval,
-            words=tuple(f"{word} " for word in source(self.seed, "words", *who).choices(_WORDS, k=_PERIOD)),
+            words=tuple(f"{word} " for word in source(self.seed, "words", *identity).choices(_WORDS, k=_PERIOD)),
         )
 
-    def _first_token(self, *who: str | int) -> int:
-        """Median x e^(sigma x z): log-normal, with the sigma that puts the 99th percentile where it was asked."""
+    def _first_token(self, *identity: str | int) -> int:
+        """Median x e^(sigma x z): log-normal, with the sigma that gives the requested 99th percentile."""
         if not self.first_token_median:
             return 0
         sigma = math.log(self.first_token_p99 / self.first_token_median) / _Z99
-        z = source(self.seed, "first-token", *who).gauss(0.0, 1.0)
+        z = source(self.seed, "first-token", *identity).gauss(0.0, 1.0)
         return round(self.first_token_median * math.exp(sigma * z))

@@ -1,8 +1,8 @@
-"""Telling one answer, token by token, each at its time.
+"""Streams one response, each token at its due time.
 
-Rules: the schedule never moves. A client that does not take what is sent is not written to: the schedule goes
-on, the tokens are late, and how late is written down. What waits in this process for one stream stays within
-one event above the connection's buffer limit. `sent` is read right before the bytes are handed on.
+Rules: the schedule never moves. Nothing is written to a client that does not read: the schedule continues, the tokens
+are late, and their lateness is recorded. The pending data of one stream is at most one event above the connection's
+buffer limit. `sent` is read right before the bytes are written.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from typing import Literal, Protocol
 
 from chaoskit import clock
 from chaoskit.records import jsonl
-from chaoskit.records.model import Served
+from chaoskit.records.model import ServedResponse
 from chaoskit.server import formats, requests
 from chaoskit.server.limits import PUBLIC, Budget, Limits
 from chaoskit.server.requests import CompletionRequest, Headers, Reply, Request
-from chaoskit.server.schedule import Answer, Script
+from chaoskit.server.schedule import PlannedResponse, Script
 from chaoskit.timer import AbsoluteTimer
 
-_BURST = 64  # tokens that one stream may catch up with before it is the others' turn
-_TOKEN_SIZE = 16  # bytes that a token of a whole answer is reckoned at: the longest word has 9
+_BURST = 64  # late tokens that one stream may send before other streams run
+_TOKEN_SIZE = 16  # bytes reserved for a token of a response without streaming: the longest word has 9
 
 
-class Outlet(Protocol):
-    """Where one response goes: an HTTP/1.1 connection or an HTTP/2 stream."""
+class ResponseWriter(Protocol):
+    """Writes one response: an HTTP/1.1 connection or an HTTP/2 stream."""
 
     @property
-    def is_clear(self) -> bool:
-        """Whether the client takes what it is sent. When it turns true again, `ResponseStream.resume` is called."""
+    def is_writable(self) -> bool:
+        """Whether more can be sent. When it becomes true again, `ResponseStream.resume` is called."""
 
     def open(self, status: int, headers: Headers, data: bytes) -> None:
         """Send the head and the first bytes of the body."""
@@ -37,152 +37,157 @@ class Outlet(Protocol):
         """Send more of the body."""
 
     def finish(self, data: bytes) -> None:
-        """Send the last bytes, and that they are the last."""
+        """Send the last bytes, and end the response."""
 
-    def hold(self, size: int) -> bool:
-        """Whether `size` bytes may be kept until the client has taken them."""
+    def reserve(self, size: int) -> bool:
+        """Reserve memory for `size` bytes until they are sent; False when there is none."""
 
     def tcp_info(self) -> dict[str, int]:
         """The connection's TCP_INFO."""
 
 
 class ResponseStream:
-    """One answer on its way."""
+    """One response in progress."""
 
     def __init__(
-        self, desk: ResponseScheduler, ask: CompletionRequest, answer: Answer, outlet: Outlet, received: int
+        self,
+        dispatcher: ResponseDispatcher,
+        completion: CompletionRequest,
+        planned: PlannedResponse,
+        writer: ResponseWriter,
+        received: int,
     ) -> None:
-        self._desk = desk
-        self._ask = ask
-        self._answer = answer
-        self._outlet = outlet
+        self._dispatcher = dispatcher
+        self._completion = completion
+        self._planned = planned
+        self._writer = writer
         self._received = received
-        self._format = formats.of(ask, answer.name)
-        self._met = outlet.tcp_info() if desk.log is not None else {}
+        self._format = formats.format_of(completion, planned.name)
+        self._tcp_info_at_start = writer.tcp_info() if dispatcher.log is not None else {}
         self._seq = 0
         self._late = 0
-        self._waits = False
-        self._timed = False  # the timer holds this, and will call
-        self._over = False
+        self._is_blocked = False
+        self._is_timer_set = False  # a timer callback is pending
+        self._is_finished = False
 
     @property
     def stream(self) -> int | None:
-        """As the client numbers it."""
-        return self._ask.stream
+        """The client's number of this stream."""
+        return self._completion.stream
 
     @property
-    def waits(self) -> bool:
-        """Whether the next token is due and has no room."""
-        return self._waits
+    def is_blocked(self) -> bool:
+        """Whether the next token is due and the client does not read."""
+        return self._is_blocked
 
-    def arrears(self, now: int) -> int:
-        """How long the next token has been due at `now`, ns; negative before it is."""
+    def lag(self, now: int) -> int:
+        """How long the next token has been due at `now`, ns; negative before its due time."""
         return now - self._due(self._seq)
 
     def start(self) -> None:
-        """Send what comes before the first token, and be there when that is due."""
-        if self._ask.streamed:
+        """Send what precedes the first token, and schedule the tokens."""
+        if self._completion.streamed:
             headers = (("content-type", self._format.content_type), ("cache-control", "no-cache"))
-            self._outlet.open(200, headers, self._format.opening())
-            self._at(self._due(0), self._tell)
+            self._writer.open(200, headers, self._format.opening())
+            self._at(self._due(0), self._send_due_tokens)
         else:
-            self._at(self._due(self._ask.tokens - 1), self._tell_whole)
+            self._at(self._due(self._completion.tokens - 1), self._send_whole)
 
     def resume(self) -> None:
-        """The client takes bytes again."""
-        if self._waits:
-            self._waits = False
-            self._tell()
+        """The client reads again."""
+        if self._is_blocked:
+            self._is_blocked = False
+            self._send_due_tokens()
 
-    def stop(self, fate: Literal["sent", "client-left", "failed"]) -> None:
-        """No more of this; write down what became of it."""
-        if self._over:
+    def stop(self, outcome: Literal["sent", "client-left", "failed"]) -> None:
+        """Stop, and record the outcome."""
+        if self._is_finished:
             return
-        self._over = True
-        if self._timed:
-            self._desk.requests.owe()
-        if self._desk.log is not None:
-            self._desk.log.add(
-                Served(
-                    stream=self._ask.stream,
+        self._is_finished = True
+        if self._is_timer_set:
+            self._dispatcher.requests.overdraw()
+        if self._dispatcher.log is not None:
+            self._dispatcher.log.add(
+                ServedResponse(
+                    stream=self._completion.stream,
                     received=self._received,
                     first_due=self._due(0),
                     ended=clock.now(),
-                    intended=self._ask.tokens,
-                    sent=self._seq,
-                    late=self._late,
-                    fate=fate,
-                    tcp_info=self._outlet.tcp_info(),
-                    met=self._met,
+                    tokens=self._completion.tokens,
+                    tokens_sent=self._seq,
+                    max_late=self._late,
+                    outcome=outcome,
+                    tcp_info=self._writer.tcp_info(),
+                    tcp_info_at_start=self._tcp_info_at_start,
                 )
             )
 
     def _due(self, seq: int) -> int:
-        return self._answer.due(self._received, seq)
+        return self._planned.due(self._received, seq)
 
     def _at(self, due: int, call: Callable[[], None]) -> None:
-        self._timed = True
-        self._desk.pacer.at(due, call)
+        self._is_timer_set = True
+        self._dispatcher.timer.at(due, call)
 
-    def _is_over(self) -> bool:
-        """Asked when the timer calls. One that was stopped before has counted as a request until now, for it took as
-        much room: a client that asks and leaves, again and again, fills no memory."""
-        if self._over and self._timed:
-            self._desk.requests.give()
-        self._timed = False
-        return self._over
+    def _timer_done(self) -> bool:
+        """Whether it was stopped before the timer callback. Until then it has counted as a request, because it used as
+        much memory: a client that sends requests and disconnects in a loop cannot exhaust the memory."""
+        if self._is_finished and self._is_timer_set:
+            self._dispatcher.requests.release()
+        self._is_timer_set = False
+        return self._is_finished
 
-    def _tell(self) -> None:
-        """Send every token whose time has come, and come back for the next."""
-        if self._is_over():
+    def _send_due_tokens(self) -> None:
+        """Send every token that is due, and schedule the next."""
+        if self._timer_done():
             return
         for _ in range(_BURST):
             due = self._due(self._seq)
             if clock.now() < due:
-                self._at(due, self._tell)
+                self._at(due, self._send_due_tokens)
                 return
-            if not self._outlet.is_clear:
-                self._waits = True
+            if not self._writer.is_writable:
+                self._is_blocked = True
                 return
-            text, sent = self._answer.text(self._seq), clock.now()
-            self._outlet.send(self._format.token(text, self._seq, due, sent))
+            text, sent = self._planned.text(self._seq), clock.now()
+            self._writer.send(self._format.token(text, self._seq, due, sent))
             self._late = max(self._late, sent - due)
             self._seq += 1
-            if self._seq == self._ask.tokens:
+            if self._seq == self._completion.tokens:
                 self._end(self._format.closing())
                 return
-        self._at(due, self._tell)
+        self._at(due, self._send_due_tokens)
 
-    def _tell_whole(self) -> None:
-        if self._is_over():
+    def _send_whole(self) -> None:
+        if self._timer_done():
             return
-        due = self._due(self._ask.tokens - 1)
+        due = self._due(self._completion.tokens - 1)
         sent = clock.now()
         self._late = sent - due
-        self._seq = self._ask.tokens
-        body = self._format.whole(self._answer.whole(), due, sent)
+        self._seq = self._completion.tokens
+        body = self._format.whole(self._planned.whole(), due, sent)
         headers = (("content-type", self._format.content_type), ("content-length", str(len(body))))
-        self._outlet.open(200, headers, body)
+        self._writer.open(200, headers, body)
         self._end(b"")
 
     def _end(self, data: bytes) -> None:
         self.stop("sent")
-        self._outlet.finish(data)
+        self._writer.finish(data)
 
 
-class ResponseScheduler:
-    """Where requests arrive, whatever way they came: what all connections of one server share."""
+class ResponseDispatcher:
+    """Responds to requests. All connections of one server share it."""
 
     def __init__(
         self,
         script: Script,
-        pacer: AbsoluteTimer,
+        timer: AbsoluteTimer,
         log: jsonl.Log | None = None,
         unacked: jsonl.Log | None = None,
         limits: Limits = PUBLIC,
     ) -> None:
         self.script = script
-        self.pacer = pacer
+        self.timer = timer
         self.log = log
         self.unacked = unacked
         self.limits = limits
@@ -190,25 +195,29 @@ class ResponseScheduler:
         self.requests = Budget(limits.requests)
         self._arrivals = 0
 
-    def take(self, request: Request, outlet: Outlet) -> ResponseStream | None:
-        """Answer at once, or begin to tell."""
-        asked = requests.understand(request)
-        if isinstance(asked, CompletionRequest) and not asked.streamed and not outlet.hold(asked.tokens * _TOKEN_SIZE):
-            asked = requests.error(asked.vendor, *requests.BUSY)
-        match asked:
+    def take(self, request: Request, writer: ResponseWriter) -> ResponseStream | None:
+        """Respond at once, or start a stream."""
+        parsed = requests.parse(request)
+        if (
+            isinstance(parsed, CompletionRequest)
+            and not parsed.streamed
+            and not writer.reserve(parsed.tokens * _TOKEN_SIZE)
+        ):
+            parsed = requests.error(parsed.vendor, *requests.BUSY)
+        match parsed:
             case Reply(status, headers, body):
-                outlet.open(status, headers, b"" if request.method == "HEAD" else body)
-                outlet.finish(b"")
+                writer.open(status, headers, b"" if request.method == "HEAD" else body)
+                writer.finish(b"")
                 return None
-            case CompletionRequest() as ask:
-                answer = self.script.answer(ask.tokens, *self._who(ask))
-                telling = ResponseStream(self, ask, answer, outlet, request.received)
-                telling.start()
-                return telling
+            case CompletionRequest() as completion:
+                planned = self.script.plan(completion.tokens, *self._identity(completion))
+                response = ResponseStream(self, completion, planned, writer, request.received)
+                response.start()
+                return response
 
-    def _who(self, ask: CompletionRequest) -> tuple[str, int]:
-        """A numbered stream by its number, another request by its turn."""
-        if ask.stream is not None:
-            return "stream", ask.stream
+    def _identity(self, completion: CompletionRequest) -> tuple[str, int]:
+        """The stream number, or for other requests their order of arrival."""
+        if completion.stream is not None:
+            return "stream", completion.stream
         self._arrivals += 1
         return "arrival", self._arrivals

@@ -1,8 +1,8 @@
-"""Whose answer does not get through: connections whose bytes are sent again and again, and never acknowledged.
+"""Records TCP_INFO of connections whose data is retransmitted and not acknowledged.
 
-An answer may have been handed to the kernel long before its client has it, so this looks at connections and not
-at answers. Rules: a look costs a connection one short question; a second retransmission in a row is written down,
-each time that more have followed, and how it ended; the order is that of the streams, so that runs repeat.
+A response may be in the kernel's send buffer long before the client has it, so connections are checked, not responses.
+Rules: a check costs one getsockopt per connection; a sample is recorded from the second consecutive retransmission on,
+after each further one, and when they have ended; samples are in the order of streams, so that runs are repeatable.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from collections.abc import Iterable
 
 from chaoskit.server.connection import Connection
 
-_WORTH_NOTING = 2  # timeouts in a row; single ones are everyday loss
+_MIN_RETRANSMITS = 2  # consecutive timeouts; single ones are ordinary loss
 
 
-def look_for_unacked(connections: Iterable[Connection]) -> None:
-    """Write down the worse ones, and once more those that got better."""
-    asked = {one.asked: one for one in connections if one.asked is not None}
-    for _, connection in sorted(asked.items()):
+def record_unacked(connections: Iterable[Connection]) -> None:
+    """Record samples of connections that retransmit, and a last one when that has ended."""
+    by_stream = {each.latest_stream: each for each in connections if each.latest_stream is not None}
+    for _, connection in sorted(by_stream.items()):
         count = connection.retransmissions()
-        if count >= _WORTH_NOTING:
-            if count > connection.noted:
-                connection.note_unacked(count)
-        elif connection.noted:
-            connection.note_unacked(0)
+        if count >= _MIN_RETRANSMITS:
+            if count > connection.recorded_retransmits:
+                connection.record_unacked_sample(count)
+        elif connection.recorded_retransmits:
+            connection.record_unacked_sample(0)

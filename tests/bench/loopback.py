@@ -1,4 +1,4 @@
-"""What the benchmarks of the probe share: the reference server in a process of its own, and plain tables."""
+"""Provides the probe benchmarks with a reference server in its own process, and with tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from chaoskit.units import Duration
 
 
 class Server:
-    """The reference server on a free port of the loopback, as long as the context lasts."""
+    """The reference server on a free loopback port, as a context manager."""
 
     def __init__(self, interval: Duration) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)

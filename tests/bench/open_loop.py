@@ -1,10 +1,10 @@
-"""How late an open loop starts its requests, at a rate that one core must bear.
+"""Measures how late an open loop starts its requests, at a rate that one core has to sustain.
 
     python tests/bench/open_loop.py [--seconds 10] [--rate 45]
 
-The server runs in a process of its own; each stream takes about ten seconds at eight tokens a second, as in a
-chat, so that some hundreds are open at a time. Lag is counted from the time that the schedule names: to the
-start of the request, and to the moment that its first byte is handed to the kernel (a TCP handshake later).
+The server runs in its own process; each stream takes about ten seconds at eight tokens per second, as in a chat, so
+that some hundreds are open at a time. Lag is measured from the scheduled time to the start of the request, and to the
+write of its first byte to the socket (a TCP handshake later).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from loopback import Server, quantile, table
 
 from chaoskit.clock import cpu, now
-from chaoskit.probe.drive import Order, Target, drive, warm_up
+from chaoskit.probe.drive import DriveOptions, Target, drive, warm_up
 from chaoskit.records.jsonl import read
 from chaoskit.records.model import Request, Vitals
 from chaoskit.spec.experiment import Workload
@@ -41,7 +41,7 @@ def main() -> None:
     async def drive_it(url: str, run: Path) -> float:
         """The share of a core that it took."""
         await warm_up()
-        order = Order(seed=7, start=now() + 100_000_000, length=int(options.seconds * 1e9), drain=15 * 10**9)
+        order = DriveOptions(seed=7, start=now() + 100_000_000, length=int(options.seconds * 1e9), drain=15 * 10**9)
         began, spent = now(), cpu()
         await drive(Target(url), workload, order, run, asyncio.Event())
         return (cpu() - spent) / (now() - began)

@@ -1,13 +1,13 @@
-"""How near a client's stamps are to the truth: ours, stock httpx, aiohttp, a bare asyncio socket.
+"""Measures the accuracy of token stamps of the probe, stock httpx, aiohttp and a bare asyncio socket.
 
     python tests/bench/probe_truth.py [--seconds 10] [--streams 50]
 
-One server process stamps every token right before it hands it to its kernel; each client in turn, in a process
-of its own, reads the same streams at 50 tokens a second and each. `late` is the client's stamp minus the server's,
-`gap error` the difference of a gap between two tokens of one stream as the client and as the server saw it. The
-others do what any client must to have the tokens: split lines, parse JSON, and keep two numbers of each; ours does
-all that it does in a run: judges, samples TCP_INFO, writes its records. Of our `late` at p50 most is the server's own
-way from its stamp into its kernel: nobody could be nearer.
+One server process stamps every token right before it writes it to its socket; each client in turn, in its own process,
+reads the same streams at 50 tokens per second each. `late` is the client's stamp minus the server's, `gap error` the
+difference of a gap between two tokens of one stream as the client and the server saw it. The other clients do the
+minimum: split lines, parse JSON, and keep two numbers per token; the probe does all its work of a run: interprets
+events, samples TCP_INFO, writes records. Most of the probe's `late` at p50 is the server's time from its stamp to its
+kernel, which no client can avoid.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ import httpx
 from loopback import Server, quantile, table
 
 from chaoskit.clock import cpu, now
-from chaoskit.probe.drive import Order, Target, drive
+from chaoskit.probe.drive import DriveOptions, Target, drive
 from chaoskit.records.jsonl import read
-from chaoskit.records.model import Read
+from chaoskit.records.model import SocketRead
 from chaoskit.spec.experiment import Workload
 from chaoskit.units import Duration
 
@@ -78,13 +78,13 @@ async def spend(streams: list[Coroutine[None, None, Stamps]]) -> Outcome:
 async def ours(url: str, streams: int, tokens: int) -> Outcome:
     """The probe."""
     workload = Workload.model_validate({"max-concurrency": streams, "output-tokens": tokens})
-    order = Order(seed=1, start=now(), length=None, requests=streams)
+    order = DriveOptions(seed=1, start=now(), length=None, requests=streams)
     with tempfile.TemporaryDirectory() as directory:
         before = cpu()
         await drive(Target(url), workload, order, Path(directory), asyncio.Event())
         spent = cpu() - before
         found: dict[int, Stamps] = {}
-        for one in read(Path(directory), Read):
+        for one in read(Path(directory), SocketRead):
             stamps = found.setdefault(one.stream, [])
             stamps.extend((one.at, event.sent) for event in one.events if event.sent is not None)
     return list(found.values()), spent

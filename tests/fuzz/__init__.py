@@ -1,13 +1,13 @@
-"""Searches for input that ends a part of chaoskit in a way that it does not promise.
+"""Fuzzes every part of chaoskit that takes untrusted input.
 
 | file         | holds                                                                  |
 |--------------|------------------------------------------------------------------------|
-| `target.py`  | what a target is, and the loop that tries it                           |
-| `mutate.py`  | new input from old: of bytes, of trees                                 |
+| `target.py`  | the definition of a target, and the loop that runs it                  |
+| `mutate.py`  | mutations of bytes, JSON and YAML                                      |
 | `files.py`   | targets: the files that people write, and those that others may write |
-| `streams.py` | targets: what comes from a network                                     |
-| `client.py`  | target: the reference server, by hostile clients                       |
-| `cases/`     | input that was a mistake once, a folder for each target                |
+| `streams.py` | targets: input from the network                                        |
+| `client.py`  | target: the reference server, with hostile clients                     |
+| `cases/`     | input that revealed a bug once, a directory for each target            |
 
-A further target is one `Target` in one of these files, and a name in `TARGETS` of `__main__.py`.
+To add a target: define a `Target` in one of these files, and list it in `TARGETS` of `__main__.py`.
 """

@@ -1,8 +1,8 @@
-"""Tries every target for a while, keeps what was found as cases, and prints one table.
+"""Runs every fuzz target for some time, saves findings as cases, and prints one table.
 
     PYTHONPATH=tests python -m fuzz [--seconds 60] [--seed 1] [TARGET...]
 
-Exit code 1 when anything was found. A finding is tried again by every later run, and by the unit tests.
+Exit code 1 when there are findings. Every later run and the unit tests try saved cases again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import secrets
 import sys
 
 from fuzz import client, files, streams
-from fuzz.target import Outcome, Target, keep, run
+from fuzz.target import Outcome, Target, run, save_case
 
 TARGETS: tuple[Target, ...] = (
     files.EXPERIMENT,
@@ -29,38 +29,38 @@ TARGETS: tuple[Target, ...] = (
 
 
 def main() -> int:
-    """Fuzz, keep, print."""
-    asked = _asked()
+    """Fuzz, save, print."""
+    arguments = _arguments()
     outcomes = []
     for target in TARGETS:
-        if not asked.targets or target.name in asked.targets:
-            outcomes.append(run(target, asked.seed, length=round(asked.seconds * 1e9)))
-            _tell(outcomes[-1])
+        if not arguments.targets or target.name in arguments.targets:
+            outcomes.append(run(target, arguments.seed, length=round(arguments.seconds * 1e9)))
+            _report(outcomes[-1])
     print(table(outcomes))
-    print(f"seed {asked.seed}")
+    print(f"seed {arguments.seed}")
     return 1 if any(outcome.findings for outcome in outcomes) else 0
 
 
 def table(outcomes: list[Outcome]) -> str:
-    """Markdown, a line for each target."""
+    """A Markdown table with a line for each target."""
     lines = ["| target | inputs | seconds | findings |", "|---|--:|--:|--:|"]
     for each in outcomes:
         lines.append(f"| {each.name} | {each.inputs:,} | {each.spent / 1e9:.0f} | {len(each.findings)} |")
     return "\n".join(lines)
 
 
-def _tell(outcome: Outcome) -> None:
-    for data, said in outcome.findings:
-        where = keep(outcome.name, data) if data else "the whole run"
-        print(f"{outcome.name}: {where}\n{said}", file=sys.stderr)
+def _report(outcome: Outcome) -> None:
+    for data, report in outcome.findings:
+        where = save_case(outcome.name, data) if data else "the whole run"
+        print(f"{outcome.name}: {where}\n{report}", file=sys.stderr)
 
 
-def _asked() -> argparse.Namespace:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("--seconds", type=float, default=60, help="for each target")
-    words.add_argument("--seed", type=int, default=secrets.randbelow(2**31), help="drawn, and printed, without it")
-    words.add_argument("targets", nargs="*", metavar="TARGET", choices=[[], *(each.name for each in TARGETS)])
-    return words.parse_args()
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60, help="for each target")
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(2**31), help="default: random; it is printed")
+    parser.add_argument("targets", nargs="*", metavar="TARGET", choices=[[], *(each.name for each in TARGETS)])
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

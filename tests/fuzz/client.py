@@ -1,7 +1,7 @@
-"""Hostile clients of the reference server: seeded changes of good conversations, some hundred connections at a time.
+"""Fuzzes the reference server with hostile clients: seeded mutations of valid conversations.
 
-The server is a process of its own. It must answer a good request after each round, and in the end have said nothing
-and not have grown.
+The server is a separate process. It must answer a valid request after each round, and in the end have written nothing
+to stderr and not have grown.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from h2.connection import H2Connection
 from fuzz.mutate import of_bytes
 from fuzz.target import Judge, Target
 
-_ROUND = 25  # connections between looks whether the server is well
-_OPEN = 12  # connections left open meanwhile
+_ROUND = 25  # connections between checks of the server
+_OPEN = 12  # connections kept open
 _GROWTH = 64 * 2**10  # kB
-_PATIENCE = 5.0  # s
-_CODE = """
+_TIMEOUT = 5.0  # s
+_SERVER_CODE = """
 import asyncio
 from chaoskit.server.app import listen, serve_until_signal
 from chaoskit.server.limits import Limits
@@ -39,23 +39,23 @@ listener = listen("127.0.0.1", 0)
 print(listener.getsockname()[1], flush=True)
 asyncio.run(serve_until_signal(listener, Script(Duration(0), Duration(0), Duration(1000), 7), limits))
 """
-_GOOD = b"GET /sse?tokens=2 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+_VALID = b"GET /sse?tokens=2 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 _CHAT = b'{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true,"max_tokens":5}'
 _FRAMES = tuple(bytes((0, 0, size, kind, flags, 0, 0, 0, 1)) for kind in range(11) for size, flags in ((0, 5), (4, 0)))
 
 
 def conversations() -> list[bytes]:
-    """What good clients say, in both versions of HTTP."""
+    """Valid conversations, in HTTP/1.1 and HTTP/2."""
     posts = [
         b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (path, len(_CHAT), _CHAT)
         for path in (b"/v1/chat/completions", b"/v1/messages", b"/api/chat")
     ]
     chunked = b"POST /sse HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
-    return [_GOOD, *posts, b"".join(posts), chunked, _http2(1), _http2(3), _http2(2, b" " * 150)]
+    return [_VALID, *posts, b"".join(posts), chunked, _http2(1), _http2(3), _http2(2, b" " * 150)]
 
 
 def _http2(streams: int, more: bytes = b"") -> bytes:
-    """So many requests, `more` behind their bodies."""
+    """`streams` requests, with `more` after their bodies."""
     client = H2Connection(H2Configuration(client_side=True))
     client.initiate_connection()
     for number in range(1, 2 * streams, 2):
@@ -69,7 +69,7 @@ def _http2(streams: int, more: bytes = b"") -> bytes:
 
 
 def mutate(random: Random, seeds: list[bytes]) -> bytes:
-    """Bytes changed anywhere; of HTTP/2 mostly behind the preface."""
+    """Bytes changed anywhere; for HTTP/2 mostly after the preface."""
     data = random.choice(seeds)
     kept = 24 if data.startswith(b"PRI") and random.random() < 0.9 else 0
     change = of_bytes(*_FRAMES, b"\r\n\r\n", b"content-length: 7\r\n", b"1e999", b"[" * 3000)
@@ -78,31 +78,31 @@ def mutate(random: Random, seeds: list[bytes]) -> bytes:
 
 @contextmanager
 def server() -> Iterator[Judge]:
-    """A server, and the client that is hostile to it. Raises AssertionError in the end for what the server said."""
-    process = subprocess.Popen([sys.executable, "-c", _CODE], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    """A server and its hostile client. Raises AssertionError at the end when the server wrote to stderr."""
+    process = subprocess.Popen([sys.executable, "-c", _SERVER_CODE], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     port = int(process.stdout.readline())
     kept: list[socket.socket] = []
-    said = 0
+    count = 0
     _check(port)
     before = _memory(process.pid)
 
     def judge(data: bytes) -> None:
-        nonlocal said
-        sock = socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE)
+        nonlocal count
+        sock = socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT)
         kept.append(sock)
         with contextlib.suppress(ConnectionError):
-            cut = len(data) * (said % 4) // 4
+            cut = len(data) * (count % 4) // 4
             sock.sendall(data[:cut])
             sock.sendall(data[cut:])
-            if said % 3 == 0:
+            if count % 3 == 0:
                 with contextlib.suppress(OSError):  # the server has reset it
                     sock.shutdown(socket.SHUT_WR)
-            _hear(sock)
+            _read_available(sock)
         if len(kept) > _OPEN:
-            kept.pop(said % _OPEN).close()
-        said += 1
-        if said % _ROUND == 0:
+            kept.pop(count % _OPEN).close()
+        count += 1
+        if count % _ROUND == 0:
             _check(port)
 
     try:
@@ -114,27 +114,27 @@ def server() -> Iterator[Judge]:
         assert grown < _GROWTH, f"the server has grown by {grown} kB"
     finally:
         process.terminate()
-        _, complaints = process.communicate(timeout=10)
-    assert not complaints, complaints.decode(errors="replace")[-3000:]
+        _, stderr = process.communicate(timeout=10)
+    assert not stderr, stderr.decode(errors="replace")[-3000:]
 
 
-def _hear(sock: socket.socket) -> None:
-    """What is there at once; not to wait for a server that rightly waits for more."""
+def _read_available(sock: socket.socket) -> None:
+    """Read what is available at once; the server may rightly wait for more."""
     if select.select([sock], [], [], 0.002)[0]:
         sock.recv(65536)
 
 
 def _check(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=_PATIENCE) as sock:
-        sock.sendall(_GOOD)
+    with socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT) as sock:
+        sock.sendall(_VALID)
         answer = b""
         while piece := sock.recv(65536):
             answer += piece
-    assert answer.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n"), f"a good request got {answer[-200:]!r}"
+    assert answer.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n"), f"a valid request got {answer[-200:]!r}"
 
 
 def _memory(pid: int) -> int:
-    """The most it has had, kB."""
+    """Its peak resident size, kB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 

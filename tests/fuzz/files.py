@@ -1,4 +1,4 @@
-"""Files that people write, and files that others may have written."""
+"""Fuzzes files: those that people write, and those that other users may have written."""
 
 from __future__ import annotations
 

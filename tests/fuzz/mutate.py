@@ -1,4 +1,4 @@
-"""New input from old."""
+"""Mutates bytes, JSON and YAML into new fuzz input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes from a network: streams of tokens, frames, packets."""
+"""Fuzzes input from the network: token streams, HTTP/2 frames, packets."""
 
 from __future__ import annotations
 
@@ -13,60 +13,60 @@ from scapy.packet import Raw
 from chaoskit.pathmtu.packets import Packets
 from chaoskit.pathmtu.probes import Endpoints, Probe
 from chaoskit.probe.framing import MalformedError
-from chaoskit.probe.http2_frames import Tap
-from chaoskit.probe.protocols import PATHS, ProtocolEvent, Reader, complaint
-from chaoskit.probe.receive_stamps import Arrival
+from chaoskit.probe.http2_frames import FrameTracker
+from chaoskit.probe.protocols import DEFAULT_PATHS, ProtocolEvent, ResponseParser, error_message
+from chaoskit.probe.receive_stamps import ReadStamp
 from chaoskit.server import formats
 from chaoskit.server.requests import CompletionRequest
 from fuzz.mutate import of_bytes, of_json
 from fuzz.target import Target, plain
 
-_PROTOCOLS = tuple(PATHS)
+_PROTOCOLS = tuple(DEFAULT_PATHS)
 _VENDORS = ("openai", "anthropic", "ollama", "sse")
-_LONGEST = 1 << 20  # bytes of an event, a line, a block of headers
-_MOST_CUTS = 400  # bytes up to which input is cut at each
+_MAX_SIZE = 1 << 20  # bytes of an event, a line, a header block
+_MAX_CUTS = 400  # input up to this size is split at every byte
 
 
-def answers() -> list[bytes]:
-    """A short answer of each vendor, behind a byte that says whose."""
+def responses() -> list[bytes]:
+    """A short response of each vendor, after a byte that selects the protocol."""
     found = []
     for at, vendor in enumerate(_VENDORS):
-        ask = CompletionRequest(vendor, "m", 2, True, True, 1, usage=True)  # type: ignore[arg-type]
-        told = formats.of(ask, 7)
-        body = told.opening() + told.token("word ", 0, 1, 2) + told.token("more ", 1, 3, 4) + told.closing()
+        request = CompletionRequest(vendor, "m", 2, True, True, 1, usage=True)  # type: ignore[arg-type]
+        encoder = formats.format_of(request, 7)
+        body = encoder.opening() + encoder.token("word ", 0, 1, 2) + encoder.token("more ", 1, 3, 4) + encoder.closing()
         found += [bytes([at]) + body, bytes([at]) + body.replace(b"\n", b"\r\n"), bytes([at]) + body[:150]]
         found.append(bytes([at]) + b'data: {"error": {"message": "no", "type": "overloaded_error"}}\n\n')
     return found
 
 
-def judge_answer(data: bytes) -> None:
-    """The same meanings, or complaint, however the body is cut; an error's body is words or none."""
+def judge_response(data: bytes) -> None:
+    """The same events or error, wherever the body is split; the error message is a str."""
     protocol, body = _PROTOCOLS[data[0] % len(_PROTOCOLS) if data else 0], data[1:]
     whole = _read(protocol, body)
-    assert isinstance(complaint(body), str)
-    for cut in range(1, len(body)) if len(body) <= _MOST_CUTS else ():
-        assert _read(protocol, body[:cut], body[cut:]) == whole, f"cut at {cut}"
-    if len(body) <= _MOST_CUTS:
+    assert isinstance(error_message(body), str)
+    for cut in range(1, len(body)) if len(body) <= _MAX_CUTS else ():
+        assert _read(protocol, body[:cut], body[cut:]) == whole, f"split at {cut}"
+    if len(body) <= _MAX_CUTS:
         assert _read(protocol, *(body[at : at + 1] for at in range(len(body)))) == whole
 
 
 def _read(protocol: str, *chunks: bytes) -> list[ProtocolEvent | str]:
-    reader = Reader(protocol, _LONGEST)  # type: ignore[arg-type]
+    reader = ResponseParser(protocol, _MAX_SIZE)  # type: ignore[arg-type]
     found: list[ProtocolEvent | str] = []
     try:
         for chunk in chunks:
             found += reader.feed(chunk)
     except MalformedError:
         return ["malformed"]
-    for meaning in found:
-        assert isinstance(meaning, ProtocolEvent)
-        json.dumps(meaning.event._asdict() if hasattr(meaning.event, "_asdict") else repr(meaning.event))
+    for event in found:
+        assert isinstance(event, ProtocolEvent)
+        json.dumps(event.event._asdict() if hasattr(event.event, "_asdict") else repr(event.event))
     return found
 
 
 def frames() -> list[bytes]:
-    """A response of HTTP/2."""
-    told = [
+    """An HTTP/2 response."""
+    encoder = [
         HeadersFrame(1, b"head", flags=["END_HEADERS"]),
         DataFrame(1, b"one"),
         DataFrame(3, b"x" * 300),
@@ -74,28 +74,29 @@ def frames() -> list[bytes]:
         RstStreamFrame(3, error_code=8),
         GoAwayFrame(0, last_stream_id=1, error_code=11, additional_data=b"calm down"),
     ]
-    return [b"".join(frame.serialize() for frame in told)]
+    return [b"".join(frame.serialize() for frame in encoder)]
 
 
 def judge_frames(data: bytes) -> None:
-    """The same resets and data, however the bytes are cut."""
-    whole = _tapped(data)
-    for cut in range(1, min(len(data), _MOST_CUTS)):
-        assert _tapped(data[:cut], data[cut:]) == whole, f"cut at {cut}"
+    """The same resets and data, wherever the bytes are split."""
+    whole = _track(data)
+    for cut in range(1, min(len(data), _MAX_CUTS)):
+        assert _track(data[:cut], data[cut:]) == whole, f"split at {cut}"
 
 
-def _tapped(*chunks: bytes) -> tuple[int | None, dict[int, int], list[int]]:
-    tap = Tap(_LONGEST)
+def _track(*chunks: bytes) -> tuple[int | None, dict[int, int], list[int]]:
+    tracker = FrameTracker(_MAX_SIZE)
     for chunk in chunks:
-        tap.feed(chunk, Arrival(0, 0, 0, len(chunk)))
-    return tap.goaway, dict(tap.resets), [len(list(iter(lambda: tap.take(stream), None))) for stream in range(9)]  # noqa: B023
+        tracker.feed(chunk, ReadStamp(0, 0, 0, len(chunk)))
+    data = [len(list(iter(lambda: tracker.next_data(stream), None))) for stream in range(9)]  # noqa: B023
+    return tracker.goaway, dict(tracker.resets), data
 
 
 _ENDS = {4: Endpoints(4, "192.0.2.1", "198.51.100.7", 443), 6: Endpoints(6, "2001:db8::1", "2001:db8:ffff::7", 443)}
 
 
 def packets() -> list[bytes]:
-    """Answers of hosts and of routers, behind a byte that says through which socket they come."""
+    """Responses of hosts and routers, after a byte that selects the socket."""
     found = []
     for version, ends in _ENDS.items():
         ours = Packets(ends, 4711)
@@ -117,7 +118,7 @@ def packets() -> list[bytes]:
 
 
 def judge_packet(data: bytes) -> None:
-    """An answer, or none."""
+    """A response, or None."""
     kind, rest = (data[0] % 3, data[1:]) if data else (0, b"")
     for ends in _ENDS.values():
         ours = Packets(ends, 4711)
@@ -131,18 +132,18 @@ def judge_packet(data: bytes) -> None:
         assert found is None or isinstance(found[0], int)
 
 
-ANSWERS = Target("answers", answers, of_bytes(b"data: ", b"\r\n\r\n", b"\n\n", b'{"', b"[DONE]", b"\xef\xbb\xbf", b": chaoskit 1 2 3\n", b"1e999"), plain(judge_answer))  # fmt: skip  # noqa: E501
-OBJECTS = Target("objects", answers, lambda random, seeds: bytes([random.randrange(4)]) + of_json(random, _lines()), plain(judge_answer))  # fmt: skip  # noqa: E501
+ANSWERS = Target("answers", responses, of_bytes(b"data: ", b"\r\n\r\n", b"\n\n", b'{"', b"[DONE]", b"\xef\xbb\xbf", b": chaoskit 1 2 3\n", b"1e999"), plain(judge_response))  # fmt: skip  # noqa: E501
+OBJECTS = Target("objects", responses, lambda random, seeds: bytes([random.randrange(4)]) + of_json(random, _lines()), plain(judge_response))  # fmt: skip  # noqa: E501
 FRAMES = Target("frames", frames, of_bytes(b"\0\0\0", b"\xff\xff\xff", b"\0\0\x04\x03\0"), plain(judge_frames))
 PACKETS = Target("packets", packets, of_bytes(b"\x45", b"\0\0", b"\xff\xff", b"\x02\x04"), plain(judge_packet))
 
 
 def _lines() -> list[bytes]:
     """Events of OpenAI and Ollama as lines of JSON."""
-    told = formats.of(CompletionRequest("ollama", "m", 2, True, True, 1), 7)
-    lines = told.token("word ", 0, 1, 2) + told.closing()
+    encoder = formats.format_of(CompletionRequest("ollama", "m", 2, True, True, 1), 7)
+    lines = encoder.token("word ", 0, 1, 2) + encoder.closing()
     chat = (
-        formats.of(CompletionRequest("openai", "m", 2, True, True, 1), 7)
+        formats.format_of(CompletionRequest("openai", "m", 2, True, True, 1), 7)
         .token("word ", 0, 1, 2)
         .removeprefix(b"data: ")
     )

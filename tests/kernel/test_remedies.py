@@ -21,7 +21,7 @@ from chaoskit.errors import RefusedError
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
-from chaoskit.probe.socket_options import tune
+from chaoskit.probe.socket_options import set_options
 from chaoskit.records import tcp_info
 from chaoskit.spec.load import parse
 from chaoskit.topology.edge import SERVER_V4, SERVER_V6
@@ -87,7 +87,7 @@ def connection(kernel: LinuxKernel, compiled: Plan) -> Seen:
             caller = socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET)
         with caller:
             caller.settimeout(30)
-            tune(caller, target_of(compiled).sockets)
+            set_options(caller, target_of(compiled).sockets)
             caller.connect((SERVER_V6 if version == 6 else SERVER_V4, PORT))
             caller.sendall(b"GET /v1/models HTTP/1.1\r\nhost: lab\r\n\r\n")
             assert caller.recv(65536).startswith(b"HTTP/1.1 200")

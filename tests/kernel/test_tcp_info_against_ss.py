@@ -1,4 +1,4 @@
-"""Our reading of TCP_INFO against iproute2's."""
+"""chaoskit's parsing of TCP_INFO agrees with iproute2's."""
 
 import re
 import socket
@@ -8,7 +8,7 @@ from chaoskit.records import tcp_info
 
 
 def test_agrees_with_ss() -> None:
-    """Every number that `ss -ti` prints of an idle connection is the one that we read."""
+    """Every number that `ss -ti` prints of an idle connection equals the parsed one."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         client = socket.create_connection(listener.getsockname())
         server, _ = listener.accept()

@@ -15,7 +15,7 @@ import pytest
 from chaoskit.analysis.matrix import load_matrix
 from chaoskit.clock import RealClock
 from chaoskit.records.jsonl import read
-from chaoskit.records.model import Phase, Read
+from chaoskit.records.model import Phase, SocketRead
 from chaoskit.substrate.uml import GuestKernel
 
 FILE = """\
@@ -123,7 +123,7 @@ def test_a_variants_own_file_is_the_same_run(matrix: Matrix) -> None:
 
     repeated = matrix.repeat(FAR)
 
-    assert read(repeated, Read) == read(matrix.out / FAR, Read) != []
+    assert read(repeated, SocketRead) == read(matrix.out / FAR, SocketRead) != []
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])

@@ -10,7 +10,7 @@ import pytest
 from clocks import EXPERIMENTS
 
 from chaoskit.records.jsonl import read
-from chaoskit.records.model import Phase, Read, Request, Served, TcpInfo
+from chaoskit.records.model import Phase, Request, ServedResponse, SocketRead, TcpInfo
 from chaoskit.substrate.uml import GuestKernel
 
 SEVEN = """\
@@ -62,9 +62,9 @@ def test_a_lab_that_speaks_tls_repeats_too(kernel: GuestKernel, tmp_path: Path) 
     requests, infos = read(tmp_path / "run", Request), read(tmp_path / "run", TcpInfo)
     assert "repeated: every byte the same" in said
     assert {(each.completion, each.http) for each in requests} == {("complete", "HTTP/2")}
-    assert all(each.tls_took for each in requests)
+    assert all(each.tls_duration for each in requests)
     assert {info.fields["snd_mss"] for info in infos} == {1348}
-    assert {served.tcp_info["snd_mss"] for served in read(tmp_path / "run", Served)} == {1188}
+    assert {served.tcp_info["snd_mss"] for served in read(tmp_path / "run", ServedResponse)} == {1188}
     assert len(requests) >= 4
 
 
@@ -75,7 +75,7 @@ def test_another_seed_is_another_run(kernel: GuestKernel, tmp_path: Path) -> Non
         file = tmp_path / f"{seed}.yaml"
         file.write_text(SEVEN % ("4", "down") + f"seed: {seed}\n")
         run(kernel, file, tmp_path / str(seed))
-        records.append(read(tmp_path / str(seed), Read))
+        records.append(read(tmp_path / str(seed), SocketRead))
 
     assert records[0] != records[1]
 
@@ -96,7 +96,7 @@ def test_seven_milliseconds_are_seven(ip: str, direction: str, trip: int, kernel
     ]
     down = [
         line.at - event.sent
-        for line in read(tmp_path / "run", Read)
+        for line in read(tmp_path / "run", SocketRead)
         for event in line.events
         if event.sent is not None and away.ready < event.sent and line.at < away.until
     ]

@@ -25,7 +25,7 @@ from chaoskit.analysis.network.sender_state import Sender, TcpInfoSample, sender
 from chaoskit.analysis.result import Direction, Evidence, PathMtu, PathMtuKind
 from chaoskit.analysis.streams.timeline import Span, Timeline
 from chaoskit.records.jsonl import FILES
-from chaoskit.records.model import Served, TcpInfo, Unacked
+from chaoskit.records.model import ServedResponse, TcpInfo, UnackedSample
 
 _CERTAIN, _LIKELY = 0.001, 0.05  # probabilities that random loss explains it
 _HEADERS, _MOST_HEADERS = 40, 72  # bytes: IPv4 and TCP; IPv6 and TCP with timestamps
@@ -110,9 +110,9 @@ def _black_hole(view: DirectionView) -> Iterator[PathMtu]:
     )
 
 
-_STUCK: dict[Direction, str] = {"up": FILES[TcpInfo], "down": FILES[Unacked]}
+_STUCK: dict[Direction, str] = {"up": FILES[TcpInfo], "down": FILES[UnackedSample]}
 _SMALL: dict[Direction, str] = {"up": "handshakes", "down": "handshakes or single tokens"}
-_SAMPLED: dict[Direction, str] = {"up": FILES[TcpInfo], "down": FILES[Served]}
+_SAMPLED: dict[Direction, str] = {"up": FILES[TcpInfo], "down": FILES[ServedResponse]}
 
 
 def _limits(chance: float, others: int) -> str:

@@ -135,7 +135,7 @@ def senders(raw: RawRecords) -> list[Sender]:
 def _server_samples(raw: RawRecords) -> Iterator[tuple[int, TcpInfoSample]]:
     for served in raw.served:
         if served.stream is not None:
-            yield served.stream, TcpInfoSample(served.received, served.met)
+            yield served.stream, TcpInfoSample(served.received, served.tcp_info_at_start)
             yield served.stream, TcpInfoSample(served.ended, served.tcp_info)
     for unacked in raw.unacked:
         yield unacked.stream, TcpInfoSample(unacked.at, unacked.fields)

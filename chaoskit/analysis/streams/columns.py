@@ -15,9 +15,9 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from chaoskit.records.jsonl import FILES, records
-from chaoskit.records.model import KINDS, TOKENS, Read, Signs
-from chaoskit.records.untrusted_files import MOST, Block, blocks
+from chaoskit.records.jsonl import FILES, parse_block
+from chaoskit.records.model import KINDS, TOKENS, Keepalives, SocketRead
+from chaoskit.records.untrusted_files import MAX_NUMBER, Block, read_blocks
 
 Ints = NDArray[np.integer[Any]]
 Bools = NDArray[np.bool_]
@@ -30,11 +30,11 @@ _KEPT = [0, 2, 3, 5]  # of signs: stream, first, last, largest
 _MISSING = -1  # where a line says null
 _SPACES = bytes.maketrans(b"[],\n", b"    ")
 
-R = TypeVar("R", Read, Signs)
+R = TypeVar("R", SocketRead, Keepalives)
 
 
 class Tokens(NamedTuple):
-    """A row for each token. `at` as in `Read`, ns; `read_delay` is how much later the probe had read it, ns.
+    """A row for each token. `at` as in `SocketRead`, ns; `read_delay` is how much later the probe had read it, ns.
 
     `due_ago` and `sent_ago` are how long before `at` the reference server meant to send it and sent it, ns; `size` is
     the bytes of its read, at most 65,535.
@@ -68,8 +68,8 @@ class SignsOfLife:
 
 def read_tokens(run: Path) -> Tokens:
     """All tokens of a run. Raises SpecError with file and line."""
-    columns = _Columns(_token_count(run / FILES[Read]))
-    for rows in _rows(run, Read, _token_rows, _rows_of_reads):
+    columns = _Columns(_token_count(run / FILES[SocketRead]))
+    for rows in _rows(run, SocketRead, _token_rows, _rows_of_reads):
         columns.add(_tokens(rows))
     return columns.sorted()
 
@@ -77,7 +77,7 @@ def read_tokens(run: Path) -> Tokens:
 def _token_count(path: Path) -> int:
     """How many tokens a file of reads has, by its number of commas and lines."""
     lines = commas = 0
-    for block in blocks(path):
+    for block in read_blocks(path):
         lines += block.data.count(b"\n")
         commas += block.data.count(b",")
     return max(0, commas - (_HEAD - 1) * lines) // _EVENT
@@ -85,17 +85,17 @@ def _token_count(path: Path) -> int:
 
 def read_signs(run: Path) -> SignsOfLife:
     """All signs of life of a run. Raises SpecError with file and line."""
-    return _signs(_rows(run, Signs, _sign_rows, _rows_of_signs))
+    return _signs(_rows(run, Keepalives, _sign_rows, _rows_of_signs))
 
 
-def token_columns(reads: Iterable[Read]) -> Tokens:
+def token_columns(reads: Iterable[SocketRead]) -> Tokens:
     """Tokens from records."""
     columns = _Columns(0)
     columns.add(_tokens(_rows_of_reads(reads)))
     return columns.sorted()
 
 
-def signs_of_life(signs: Iterable[Signs]) -> SignsOfLife:
+def signs_of_life(signs: Iterable[Keepalives]) -> SignsOfLife:
     """Signs of life from records."""
     return _signs([_rows_of_signs(signs)])
 
@@ -108,10 +108,10 @@ def _rows(
 ) -> Iterator[NDArray[np.int64]]:
     """A table of each block."""
     path = run / FILES[kind]
-    for block in blocks(path):
+    for block in read_blocks(path):
         numbers = _numbers(block)
         rows = parse(*numbers) if numbers is not None else None
-        yield from_records(record for _, record in records(block, kind, path)) if rows is None else rows
+        yield from_records(record for _, record in parse_block(block, kind, path)) if rows is None else rows
 
 
 def _numbers(block: Block) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
@@ -130,7 +130,7 @@ def _numbers(block: Block) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None
     values = np.fromstring(data.translate(_SPACES), dtype=np.int64, sep=" ")
     ends = np.flatnonzero(np.frombuffer(shape, dtype=np.uint8) == ord("\n"))
     counts = np.diff(ends, prepend=-1) - 2
-    return (values, counts) if counts.sum() == len(values) and values.max() < MOST else None
+    return (values, counts) if counts.sum() == len(values) and values.max() < MAX_NUMBER else None
 
 
 def _token_rows(values: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64] | None:
@@ -156,7 +156,7 @@ def _sign_rows(values: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[
     return values.reshape(-1, _SIGNS)
 
 
-def _rows_of_reads(reads: Iterable[Read]) -> NDArray[np.int64]:
+def _rows_of_reads(reads: Iterable[SocketRead]) -> NDArray[np.int64]:
     rows = [
         (*_head(read), KINDS.index(event.kind), *map(_number, (event.seq, event.due, event.sent)))
         for read in reads
@@ -166,15 +166,15 @@ def _rows_of_reads(reads: Iterable[Read]) -> NDArray[np.int64]:
     return np.array(rows, dtype=np.int64).reshape(-1, _HEAD + _EVENT)
 
 
-def _head(read: Read) -> tuple[int, ...]:
-    return read.stream, read.read, read.at, read.user, read.size
+def _head(read: SocketRead) -> tuple[int, ...]:
+    return read.stream, read.number, read.at, read.read_at, read.size
 
 
 def _number(stamp: int | None) -> int:
     return _MISSING if stamp is None else stamp
 
 
-def _rows_of_signs(signs: Iterable[Signs]) -> NDArray[np.int64]:
+def _rows_of_signs(signs: Iterable[Keepalives]) -> NDArray[np.int64]:
     return np.array([astuple(each) for each in signs], dtype=np.int64).reshape(-1, _SIGNS)
 
 

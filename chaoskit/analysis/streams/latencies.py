@@ -69,14 +69,14 @@ def _connection_steps(stream: Stream) -> Iterator[Latency]:
     request = stream.request
     until = request.sent or request.ended
     steps = {
-        "dns": request.dns_took,
-        "connect": request.connect_took,
-        "tls": request.tls_took,
-        "upload": request.upload_took,
+        "dns": request.dns_duration,
+        "connect": request.connect_duration,
+        "tls": request.tls_duration,
+        "upload": request.upload_duration,
     }
     for name, took in steps.items():
         if took is not None:
             yield Latency(name, stream.number, request.started, until, took)
     if request.completion == "connect_failed":
-        failed = "connect" if request.connect_took is None else "tls"
+        failed = "connect" if request.connect_duration is None else "tls"
         yield Latency(failed, stream.number, request.started, request.ended, NEVER)

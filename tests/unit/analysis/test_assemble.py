@@ -5,7 +5,7 @@ from __future__ import annotations
 from made_runs import Made, ns
 
 from chaoskit.analysis.streams.assemble import Stream
-from chaoskit.records.model import Event, Read
+from chaoskit.records.model import Event, SocketRead
 
 MS = 1_000_000
 
@@ -54,8 +54,8 @@ def test_tokens_of_one_read_are_coalesced() -> None:
     made.stream(0, [100], ended=200)
     events = (Event("content"), Event("ping"), Event("reasoning"), Event("meta"), Event("content"))
     made.records += [
-        Read(0, 1, ns(150), ns(150), 10, events),
-        Read(0, 2, ns(180), ns(180), 10, (Event("done"),)),
+        SocketRead(0, 1, ns(150), ns(150), 10, events),
+        SocketRead(0, 2, ns(180), ns(180), 10, (Event("done"),)),
     ]
 
     gaps = only(made).gaps
@@ -96,7 +96,7 @@ def test_a_ping_is_a_sign_of_life() -> None:
     """A ping after the last token is the stream's last sign of life."""
     made = Made()
     made.stream(0, [100, 120], "idle_timeout", ended=5120)
-    made.records.append(Read(0, 2, ns(1000), ns(1000), 10, (Event("ping"),)))
+    made.records.append(SocketRead(0, 2, ns(1000), ns(1000), 10, (Event("ping"),)))
 
     assert only(made).last_sign_of_life == ns(1000)
 
@@ -106,6 +106,6 @@ def test_streams_without_a_recorded_end_are_unfinished() -> None:
     made = Made()
     made.stream(0, [100, 120])
 
-    made.records = [record for record in made.records if isinstance(record, Read)]
+    made.records = [record for record in made.records if isinstance(record, SocketRead)]
     found = made.streams()
     assert (found.ended, found.unfinished) == ((), 1)

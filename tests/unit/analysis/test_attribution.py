@@ -7,7 +7,7 @@ from made_runs import Made, ns
 
 from chaoskit.analysis.network.attribution import StreamEvidence, attribute_stalls, out_of_order_streams
 from chaoskit.analysis.result import StallAttribution
-from chaoskit.records.model import Event, Read, TcpInfo
+from chaoskit.records.model import Event, SocketRead, TcpInfo
 
 
 def attribution(made: Made, *went_on: int) -> StallAttribution:
@@ -80,7 +80,7 @@ def unstamped(burst: int, *out_of_order: int) -> StallAttribution:
     """A stall of a server without stamps that ends with so many tokens at once; the receiver's out-of-order counts."""
     made = Made()
     made.stream(0, [100], ended=500)
-    made.records.append(Read(0, 1, ns(500), ns(500), 100, (Event("content"),) * burst))
+    made.records.append(SocketRead(0, 1, ns(500), ns(500), 100, (Event("content"),) * burst))
     for index, count in enumerate(out_of_order):
         made.records.append(TcpInfo(0, "start" if index == 0 else "end", ns(index), {"rcv_ooopack": count}))
     return attribution(made)

@@ -16,19 +16,19 @@ from chaoskit.analysis.statistics.quantiles import rank_of, summarize, summarize
 from chaoskit.analysis.streams.columns import read_signs, read_tokens, signs_of_life, token_columns
 from chaoskit.analysis.streams.gaps import READING_PACE, STALL
 from chaoskit.analysis.streams.timeline import Span, Timeline
-from chaoskit.records.jsonl import FILES, line
-from chaoskit.records.model import TOKENS, Event, Read, Request, Signs
+from chaoskit.records.jsonl import FILES, to_line
+from chaoskit.records.model import TOKENS, Event, Keepalives, Request, SocketRead
 
 SEEDS = range(25)
 
 
-def events_of(made: Made, stream: int) -> list[tuple[Read, Event]]:
+def events_of(made: Made, stream: int) -> list[tuple[SocketRead, Event]]:
     """The tokens of a stream."""
-    reads = [record for record in made.records if isinstance(record, Read) and record.stream == stream]
+    reads = [record for record in made.records if isinstance(record, SocketRead) and record.stream == stream]
     return [(read, event) for read in reads for event in read.events if event.kind in TOKENS]
 
 
-def gaps(request: Request, tokens: Sequence[tuple[Read, Event]]) -> Iterator[tuple[int, int, int, bool]]:
+def gaps(request: Request, tokens: Sequence[tuple[SocketRead, Event]]) -> Iterator[tuple[int, int, int, bool]]:
     """Length, excess, wait, and whether both tokens came with one read: one gap after the other, by the rules."""
     if not tokens:
         return
@@ -37,7 +37,7 @@ def gaps(request: Request, tokens: Sequence[tuple[Read, Event]]) -> Iterator[tup
         end = max(before.at, after.at)
         planned = other.due - one.due if one.due is not None and other.due is not None else 0
         length = end - before.at
-        yield length, length - (planned if planned > STALL else 0), max(0, end - free), before.read == after.read
+        yield length, length - (planned if planned > STALL else 0), max(0, end - free), before.number == after.number
         free = max(free, end) + READING_PACE
     last, end = tokens[-1][0].at, max(tokens[-1][0].at, request.ended)
     if request.completion == "complete" or (request.completion == "cancelled" and end - last <= STALL):
@@ -65,10 +65,10 @@ def test_files_give_the_columns_of_their_records(seed: int, tmp_path: Path) -> N
     made = random_run(seed)
     run = made.write(tmp_path)
     records = made.written()
-    tokens = token_columns(record for record in records if isinstance(record, Read))
-    signs = signs_of_life(record for record in records if isinstance(record, Signs))
+    tokens = token_columns(record for record in records if isinstance(record, SocketRead))
+    signs = signs_of_life(record for record in records if isinstance(record, Keepalives))
     for spaced in (False, True):
-        for kind in (Read, Signs) if spaced else ():
+        for kind in (SocketRead, Keepalives) if spaced else ():
             path = run / FILES[kind]
             path.write_text(path.read_text().replace(",", ", "))
 
@@ -81,8 +81,8 @@ def test_files_give_the_columns_of_their_records(seed: int, tmp_path: Path) -> N
 
 def test_numbers_of_any_size_fit(tmp_path: Path) -> None:
     """A column of small numbers becomes one of large ones when a block has some."""
-    records = [Read(n, n, 10**17 + n, 10**17 + n + 10 ** (n % 18), 99, (Event("content"),)) for n in range(60)]
-    (tmp_path / FILES[Read]).write_text("".join(map(line, records)) * 2000)
+    records = [SocketRead(n, n, 10**17 + n, 10**17 + n + 10 ** (n % 18), 99, (Event("content"),)) for n in range(60)]
+    (tmp_path / FILES[SocketRead]).write_text("".join(map(to_line, records)) * 2000)
 
     found = read_tokens(tmp_path)
 

@@ -80,7 +80,7 @@ def test_any_damage_gives_a_result_or_an_error(part: int, good: list[Path], tmp_
     assert answers == {True, False}
 
 
-@pytest.mark.parametrize("file", ["plan.json", "requests.jsonl", "tokens.jsonl", "signs.jsonl", "tcp_info.jsonl"])
+@pytest.mark.parametrize("file", ["plan.json", "requests.jsonl", "tokens.jsonl", "keepalives.jsonl", "tcp_info.jsonl"])
 @pytest.mark.parametrize("sort", ["directory", "FIFO", "device", "symbolic link"])
 def test_a_special_file_is_named(file: str, sort: str, good: list[Path], tmp_path: Path) -> None:
     """What replaces a file is named, and never waited for; a link to a file is accepted."""
@@ -116,11 +116,11 @@ def test_a_special_file_is_named(file: str, sort: str, good: list[Path], tmp_pat
         ("requests.jsonl", 1, '"' + "x" * (2 << 20) + '"', "a line of more than 1 MiB"),
         ("tokens.jsonl", 4, "[1,2,3,4,5,0,-1,null,null]", "value 7 is -1"),
         ("tokens.jsonl", 4, "[1,2,3,4,5,3,1,null,null]", "value 6 is 3"),
-        ("tokens.jsonl", 4, "[1,2,3,4,5,0,1,null]", r"instead of \[stream, read"),
-        ("tokens.jsonl", 4, "[1,2,NaN,4,5,0,1,null,null]", "NaN is no number"),
+        ("tokens.jsonl", 4, "[1,2,3,4,5,0,1,null]", r"instead of \[stream, number"),
+        ("tokens.jsonl", 4, "[1,2,NaN,4,5,0,1,null,null]", "NaN is not a number"),
         ("tokens.jsonl", 4, f"[1,2,{2**60},4,5,0,1,2,3]", "value 3 is"),
-        ("signs.jsonl", 2, "[1,2,3]", r"instead of whole numbers \[stream"),
-        ("vitals.jsonl", 2, '{"at": Infinity}', "Infinity is no number"),
+        ("keepalives.jsonl", 2, "[1,2,3]", r"instead of whole numbers \[stream"),
+        ("vitals.jsonl", 2, '{"at": Infinity}', "Infinity is not a number"),
         ("vitals.jsonl", 2, '{"at": "now"}', 'at is "now", expected a whole number'),
         (
             "phases.jsonl",

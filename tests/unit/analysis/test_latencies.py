@@ -19,7 +19,7 @@ def by_name(made: Made) -> dict[str, Latency]:
 def test_latencies_count_from_the_scheduled_time() -> None:
     """A request that was sent 40 ms after its scheduled time includes those; from `sent` it does not."""
     made = Made()
-    made.stream(1000, [1140, 1160, 1200], sent=ns(1040), first_event=ns(1100), connect_took=7 * MS)
+    made.stream(1000, [1140, 1160, 1200], sent=ns(1040), first_event=ns(1100), connect_duration=7 * MS)
 
     found = {name: latency.value / MS for name, latency in by_name(made).items()}
     assert found == {
@@ -61,7 +61,7 @@ def test_a_connection_that_failed_never_connected() -> None:
     """The step that failed is never; the steps before it have their times."""
     refused, insecure = Made(), Made()
     refused.stream(0, [], "connect_failed", sent=None)
-    insecure.stream(0, [], "connect_failed", sent=None, connect_took=5 * MS)
+    insecure.stream(0, [], "connect_failed", sent=None, connect_duration=5 * MS)
 
     assert by_name(refused)["connect"].value == math.inf
     assert by_name(insecure)["connect"].value == 5 * MS

@@ -21,7 +21,7 @@ from made_runs import Made, ns, plan
 
 from chaoskit.analysis.analyse import RunSpec, analyse
 from chaoskit.analysis.result import LatencySummary, Metrics, Result
-from chaoskit.records.model import Event, Read
+from chaoskit.records.model import Event, SocketRead
 from chaoskit.spec.objectives import parse
 
 
@@ -156,7 +156,7 @@ def test_goodput_applies_the_objectives_to_each_request(tmp_path: Path) -> None:
 def test_delivered_tokens(tmp_path: Path) -> None:
     """Of what the server meant to send, and of the requested number where it never saw the request."""
     run = made()
-    run.served(3, intended=5, sent=5)
+    run.served(3, tokens=5, sent=5)
 
     result = analyse(run.write(tmp_path / "run"))
 
@@ -168,7 +168,7 @@ def test_coalesced_gaps_are_summarized_separately(tmp_path: Path) -> None:
     """Tokens of one read are gaps of 0 in one summary and left out of the other."""
     run = made()
     number = run.stream(5000, [5100], ended=5200)
-    run.records.append(Read(number, 1, ns(5180), ns(5180), 9, (Event("content"), Event("content"))))
+    run.records.append(SocketRead(number, 1, ns(5180), ns(5180), 9, (Event("content"), Event("content"))))
 
     baseline = phase(analyse(run.write(tmp_path / "run")), "baseline")
 
@@ -179,7 +179,7 @@ def test_coalesced_gaps_are_summarized_separately(tmp_path: Path) -> None:
 def test_the_servers_records_attribute_an_interruption(tmp_path: Path) -> None:
     """The server's record shows that it kept sending to the interrupted stream."""
     run = made()
-    run.served(3, intended=5, sent=5)
+    run.served(3, tokens=5, sent=5)
 
     wifi = analyse(run.write(tmp_path / "run")).phase("wifi")
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 from made_runs import ns
-from made_sockets import AT, RTO, Fields, Run, hold, seen, stuck, vain
+from made_sockets import AT, RTO, Fields, Run, hold, retransmission_at, seen, stuck
 
 from chaoskit.analysis.result import Direction
-from chaoskit.records.model import Event, Read, TcpInfo
+from chaoskit.records.model import Event, SocketRead, TcpInfo
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_later_handshakes_prove_nothing() -> None:
     """Handshakes after the last retransmission prove nothing either."""
     run = Run()
     hold(run, "up", AT, 4, sacked=0, lost=6)
-    run.ask(AT + vain(4) + 1)
+    run.ask(AT + retransmission_at(4) + 1)
 
     assert run.found() == {}
 
@@ -88,7 +88,7 @@ def test_a_single_token_shows_that_small_packets_pass(size: int, kinds: list[str
     run = Run()
     for _ in range(3):
         hold(run, "down", AT, 4, 5, sacked=0, lost=6)
-    run.reads = [Read(9, 0, ns(AT + 1000), ns(AT + 1000), size, (Event("content"),))]
+    run.reads = [SocketRead(9, 0, ns(AT + 1000), ns(AT + 1000), size, (Event("content"),))]
 
     assert [one.kind for one in run.found().get("narrow", [])] == kinds
 
@@ -108,7 +108,7 @@ def test_loss_that_recovers_is_no_black_hole() -> None:
     """Segments of the same size arrived in the end, within the phase."""
     run = Run()
     for index in range(8):
-        run.ask(AT + 100 * index, (vain(3), stuck(3)), (4000, seen(bytes_acked=8000, delivered=9)))
+        run.ask(AT + 100 * index, (retransmission_at(3), stuck(3)), (4000, seen(bytes_acked=8000, delivered=9)))
 
     assert run.found() == {}
 
@@ -117,7 +117,7 @@ def test_a_recovery_after_the_phase_does_not_count() -> None:
     """Segments that pass once the fault is removed were stuck while it was in force."""
     run = Run()
     for index in range(8):
-        run.ask(18_000 + 50 * index, (vain(3), stuck(3)), (6000, seen(bytes_acked=8000, delivered=9)))
+        run.ask(18_000 + 50 * index, (retransmission_at(3), stuck(3)), (6000, seen(bytes_acked=8000, delivered=9)))
 
     (only,) = run.found()["narrow"]
 
@@ -140,7 +140,11 @@ def test_losses_in_bursts_are_no_black_hole() -> None:
     for index in range(30):
         run.ask(AT + 50 * index, (50, seen(delivered=7)))
         if index < 6:
-            run.ask(AT + index, (vain(4), stuck(4)), (vain(4) + 50, seen(bytes_acked=8000, delivered=9)))
+            run.ask(
+                AT + index,
+                (retransmission_at(4), stuck(4)),
+                (retransmission_at(4) + 50, seen(bytes_acked=8000, delivered=9)),
+            )
     hold(run, "up", AT, 4)
     hold(run, "up", AT, 4)
 
@@ -245,7 +249,11 @@ def test_mtu_probing_reduces_only_the_mss() -> None:
     """The MSS became smaller and the path MTU did not change: MTU probing found a size that passes."""
     run = Run()
     for index in range(4):
-        run.ask(AT + 100 * index, (vain(3), stuck(3)), (4000, seen(snd_mss=1024, bytes_acked=8000, total_retrans=14)))
+        run.ask(
+            AT + 100 * index,
+            (retransmission_at(3), stuck(3)),
+            (4000, seen(snd_mss=1024, bytes_acked=8000, total_retrans=14)),
+        )
 
     (only,) = run.found()["narrow"]
 
@@ -259,7 +267,7 @@ def test_mtu_probing_reduces_only_the_mss() -> None:
 def test_probing_belongs_to_the_phase_it_began_in() -> None:
     """Stuck in the phase, recovered after it: it is attributed to the fault."""
     run = Run()
-    run.ask(19_000, (vain(3), stuck(3)), (3000, seen(snd_mss=1024, bytes_acked=8000)))
+    run.ask(19_000, (retransmission_at(3), stuck(3)), (3000, seen(snd_mss=1024, bytes_acked=8000)))
 
     assert [(name, one.kind) for name, those in run.found().items() for one in those] == [("narrow", "probed")]
 
@@ -268,7 +276,11 @@ def test_a_reduced_mss_is_not_a_recovery() -> None:
     """Streams still stuck beside it are in the same black hole, with certainty."""
     run = Run()
     for index in range(4):
-        run.ask(AT + 100 * index, (vain(4), stuck(4)), (4000, seen(snd_mss=1024, bytes_acked=8000, total_retrans=14)))
+        run.ask(
+            AT + 100 * index,
+            (retransmission_at(4), stuck(4)),
+            (4000, seen(snd_mss=1024, bytes_acked=8000, total_retrans=14)),
+        )
     hold(run, "up", AT + 500, 3)
     hold(run, "up", AT + 600, 3)
 

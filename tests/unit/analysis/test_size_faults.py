@@ -13,7 +13,7 @@ from chaoskit.host_lookups import HostLookups
 from chaoskit.knobs import Filter
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import PlannedPhase
-from chaoskit.records.model import Counters, Hop, Served, TcpInfo
+from chaoskit.records.model import Counters, Hop, ServedResponse, TcpInfo
 from chaoskit.spec.load import parse
 from chaoskit.topology.display_names import display_name
 
@@ -80,7 +80,7 @@ class Sized(Made):
         self.records.append(TcpInfo(number, "connected", ns(at + 1), seen | client))
         if server is not None:
             self.records.append(
-                Served(number, ns(at + 5), 0, ns(at + 9), 5, 5, 0, "sent", seen | server, seen | server)
+                ServedResponse(number, ns(at + 5), 0, ns(at + 9), 5, 5, 0, "sent", seen | server, seen | server)
             )
         return self
 

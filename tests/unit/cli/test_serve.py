@@ -77,7 +77,7 @@ def test_a_port_in_use_is_refused() -> None:
     """The message names the port, and what to type next."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(RefusedError, match=f"port {port}: taken .* try --port 0 .* ss -ltnp sport = :{port}"):
+        with pytest.raises(RefusedError, match=f"port {port}: in use .* try --port 0 .* ss -ltnp sport = :{port}"):
             serve(port=port)
 
 
@@ -96,7 +96,7 @@ def test_an_address_of_another_machine_is_refused() -> None:
         ({"token_interval": "fast"}, "--token-interval: "),
         ({"first_token": "1s"}, "--first-token-p99 400ms is below --first-token 1s"),
         ({"cert": __file__}, "--cert and --key go together"),
-        ({"cert": __file__, "key": __file__}, "no certificate and key"),
+        ({"cert": __file__, "key": __file__}, "not a certificate and its key"),
     ],
 )
 def test_options_that_make_no_sense_are_named(options: dict[str, str], names: str) -> None:

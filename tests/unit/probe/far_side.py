@@ -1,4 +1,4 @@
-"""The far side of a probe: small servers on real sockets that behave as a test wants, and one drive against them."""
+"""Test servers on real sockets with given behaviour, and one drive against them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from chaoskit.clock import now
-from chaoskit.probe.drive import Order, Target, drive, warm_up
+from chaoskit.probe.drive import DriveOptions, Target, drive, warm_up
 from chaoskit.records import jsonl
-from chaoskit.records.model import Read, Request, Signs, TcpInfo, Vitals
+from chaoskit.records.model import Keepalives, Request, SocketRead, TcpInfo, Vitals
 from chaoskit.spec.experiment import Workload
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 ROLE = b'data: {"choices":[{"delta":{"role":"assistant","content":""}}]}\n\n'
 DONE = b"data: [DONE]\n\n"
 END = b"0\r\n\r\n"
-PATIENCE = 20.0
+TIMEOUT = 20.0
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -45,8 +45,8 @@ class Outcome:
     """What a drive wrote."""
 
     requests: list[Request]
-    reads: list[Read]
-    signs: list[Signs]
+    reads: list[SocketRead]
+    keepalives: list[Keepalives]
     tcp_infos: list[TcpInfo]
     vitals: list[Vitals]
     everything: str
@@ -67,10 +67,10 @@ class Outcome:
         """All events in order, stream by stream."""
         tokens = [(read.stream, event.kind) for read in self.reads for event in read.events]
         found: list[str] = []
-        for stream in sorted({one.stream for one in (*self.reads, *self.signs)}):
+        for stream in sorted({one.stream for one in (*self.reads, *self.keepalives)}):
             own = [kind for number, kind in tokens if number == stream]
             begin = 0
-            for run in (run for run in self.signs if run.stream == stream):
+            for run in (run for run in self.keepalives if run.stream == stream):
                 found += own[begin : run.tokens]
                 begin = run.tokens
                 for kind in ("meta", "ping", "finish", "done", "error"):
@@ -80,7 +80,7 @@ class Outcome:
 
 
 def workload(**words: Any) -> Workload:
-    """A closed loop of one OpenAI stream with little patience, unless told otherwise."""
+    """A closed loop of one OpenAI stream with short timeouts, unless given otherwise."""
     timeouts = {"connect": "2s", "first-token": "2s", "idle": "2s", **words.pop("timeouts", {})}
     words = {name.replace("_", "-"): value for name, value in words.items()}
     if "request-rate" not in words:
@@ -88,18 +88,18 @@ def workload(**words: Any) -> Workload:
     return Workload.model_validate({"prompt-size": "50B", "timeouts": timeouts, **words})
 
 
-async def ask(target: Target | str, work: Workload, order: Order | None = None) -> Outcome:
-    """One drive, of one request unless told otherwise; fails when it takes too long."""
+async def ask(target: Target | str, work: Workload, options: DriveOptions | None = None) -> Outcome:
+    """One drive, of one request unless given otherwise; fails when it takes too long."""
     with tempfile.TemporaryDirectory() as directory:
         run = Path(directory)
         target = Target(target) if isinstance(target, str) else target
-        order = order or Order(seed=1, start=await ready(), length=None, requests=1)
-        await asyncio.wait_for(drive(target, work, order, run, asyncio.Event()), PATIENCE)
+        options = options or DriveOptions(seed=1, start=await ready(), length=None, requests=1)
+        await asyncio.wait_for(drive(target, work, options, run, asyncio.Event()), TIMEOUT)
         return outcome(run)
 
 
 async def ready() -> int:
-    """A start that leaves nothing to prepare: what the first request would pay for is paid."""
+    """A start time for a drive, after the one-time work of the first request."""
     await warm_up()
     return now() + 20_000_000
 
@@ -108,8 +108,8 @@ def outcome(run: Path) -> Outcome:
     """What is in a run directory."""
     return Outcome(
         jsonl.read(run, Request),
-        jsonl.read(run, Read),
-        jsonl.read(run, Signs),
+        jsonl.read(run, SocketRead),
+        jsonl.read(run, Keepalives),
         jsonl.read(run, TcpInfo),
         jsonl.read(run, Vitals),
         "".join(path.read_text() for path in run.iterdir()),
@@ -118,7 +118,7 @@ def outcome(run: Path) -> Outcome:
 
 @contextlib.asynccontextmanager
 async def far_side(behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """A server that treats each connection so; yields its URL. What a behaviour asserts, the test asserts."""
+    """A server that runs `behaviour` for each connection; yields its URL. An assertion in it fails the test."""
     failures: list[AssertionError] = []
     tasks: set[asyncio.Task[None]] = set()
 
@@ -158,7 +158,7 @@ async def request(reader: asyncio.StreamReader) -> tuple[str, dict[str, str], by
 
 
 def saying(*parts: bytes, then: Callable[[asyncio.StreamWriter], Awaitable[None]] | None = None) -> Behaviour:
-    """Read the request, send the parts one by one, then do that; and close."""
+    """Read the request, send the parts one by one, run `then`, and close."""
 
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request(reader)
@@ -177,7 +177,7 @@ async def hang(_: asyncio.StreamWriter) -> None:
 
 
 async def reset(writer: asyncio.StreamWriter) -> None:
-    """Close with RST, after the other side has taken what was sent."""
+    """Close with RST, after the peer has acknowledged what was sent."""
     sock = writer.get_extra_info("socket")
     await asyncio.to_thread(until_acknowledged, sock)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,4 +1,4 @@
-"""Nothing that one stream meets reaches another: strange heads, redirects, endless streams, mistakes of our own."""
+"""A failure of one stream does not affect others: invalid heads, redirects, endless streams, bugs of chaoskit."""
 
 import asyncio
 import contextlib
@@ -34,11 +34,11 @@ from chaoskit.errors import RefusedError, SpecError
 from chaoskit.probe.connections import ClientPool
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.dns import Resolver
-from chaoskit.probe.drive import Crew, Order, Target, drive
+from chaoskit.probe.drive import DriveOptions, StreamGroup, Target, drive
 from chaoskit.probe.receive_stamps import StampClock
 from chaoskit.probe.recorder import Recorder
 from chaoskit.probe.requests import RequestFactory
-from chaoskit.records.model import Completion, Read
+from chaoskit.records.model import Completion, SocketRead
 
 pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
 
@@ -52,7 +52,7 @@ PIECES = [
 
 
 def answers(make: list[bytes]) -> Behaviour:
-    """Answer each request of a connection with the next of these, and close when it is no HTTP with a length."""
+    """Answer each request of a connection with the next response, and close when it has no length."""
     waiting = iter(make)
 
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -67,20 +67,20 @@ def answers(make: list[bytes]) -> Behaviour:
 
 
 def asked(many: list[bytes], connections: str) -> Outcome:
-    """One request for each of these answers, a thousand a second."""
+    """One request for each of these responses, a thousand per second."""
 
     async def main() -> Outcome:
         work = workload(
             request_rate="1000/s", burstiness=0, connections=connections, timeouts={"first-token": "10s", "idle": "10s"}
         )
-        order = Order(seed=1, start=await ready(), length=None, requests=len(many))
+        options = DriveOptions(seed=1, start=await ready(), length=None, requests=len(many))
         async with far_side(answers(many)) as url:
-            return await ask(url, work, order)
+            return await ask(url, work, options)
 
     return asyncio.run(main())
 
 
-def test_no_location_of_a_redirect_is_more_than_a_text() -> None:
+def test_the_location_of_a_redirect_is_only_text() -> None:
     """Whatever a redirect's location is, its stream ends as http_error with the status, and so does the next one."""
     chance = random.Random(1)
     locations = ["".join(chance.choices(PIECES, k=chance.randint(0, 8))).strip() for _ in range(MANY)]
@@ -96,8 +96,8 @@ def test_no_location_of_a_redirect_is_more_than_a_text() -> None:
     assert all(one.detail.startswith(f"{one.status}, not followed to") for one in found.requests)
 
 
-def test_no_head_of_a_response_ends_more_than_its_stream() -> None:
-    """Whatever a server sends for a head, each request has its record and none is a mistake in chaoskit."""
+def test_an_invalid_response_head_ends_only_its_stream() -> None:
+    """Whatever response head a server sends, each request has its record and none is an internal error."""
     chance = random.Random(2)
     good = HEAD + chunk(token(), DONE) + END
 
@@ -124,8 +124,8 @@ def test_no_head_of_a_response_ends_more_than_its_stream() -> None:
 
 
 @pytest.mark.parametrize("status", ["101 Upgrade", "100", "199 X", "204 No", "299 X", "304 Same", "407 No", "999 X"])
-def test_a_strange_status_is_told(status: str) -> None:
-    """A status that nobody expects ends its stream by its class."""
+def test_an_unusual_status_is_recorded(status: str) -> None:
+    """An unusual status ends its stream according to its class."""
 
     async def main() -> None:
         async with far_side(saying(f"HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n".encode())) as url:
@@ -141,8 +141,8 @@ def test_a_strange_status_is_told(status: str) -> None:
     asyncio.run(main())
 
 
-def test_a_stream_takes_no_longer_than_it_may() -> None:
-    """A stream whose tokens never end is cut, whatever comes; and one that never has a response, too."""
+def test_the_stream_timeout_bounds_a_stream() -> None:
+    """A stream whose tokens never end is cancelled at its timeout, and so is one without a response."""
 
     async def trickle(writer: asyncio.StreamWriter) -> None:
         while True:
@@ -160,8 +160,8 @@ def test_a_stream_takes_no_longer_than_it_may() -> None:
     asyncio.run(main())
 
 
-def test_a_first_token_is_not_waited_for_anew_on_a_second_connection() -> None:
-    """A request that HTTP/2's GOAWAY gave back is sent again, and its patience began with the first time."""
+def test_a_retried_request_keeps_its_first_token_deadline() -> None:
+    """A request that is sent again after GOAWAY keeps the deadline of its first attempt."""
 
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         side = Http2(reader, writer)
@@ -182,9 +182,9 @@ def test_a_first_token_is_not_waited_for_anew_on_a_second_connection() -> None:
 
     async def main() -> None:
         work = workload(http="2", connections="shared", timeouts={"first-token": "500ms"})
-        order = Order(seed=1, start=await ready(), length=None, requests=2)
+        options = DriveOptions(seed=1, start=await ready(), length=None, requests=2)
         async with far_side(behave) as url:
-            found = await ask(url, work, order)
+            found = await ask(url, work, options)
 
         assert [one.completion for one in found.requests] == ["complete", "first_token_timeout"]
         assert counts == [2, 1]
@@ -193,17 +193,17 @@ def test_a_first_token_is_not_waited_for_anew_on_a_second_connection() -> None:
     asyncio.run(main())
 
 
-class FaultyBooks(Recorder):
-    """Books with a mistake in them, on one stream."""
+class FailingRecorder(Recorder):
+    """A recorder that fails for one stream."""
 
-    def read(self, record: Read) -> None:
+    def read(self, record: SocketRead) -> None:
         """As before, but for stream 1."""
         if record.stream == 1:
             raise KeyError("sk-secret")
         super().read(record)
 
 
-def test_a_mistake_of_ours_ends_one_stream() -> None:
+def test_a_bug_ends_one_stream() -> None:
     """A stream in which chaoskit fails has a record that says where, without the error's text; others go on."""
 
     async def main() -> Outcome:
@@ -212,11 +212,11 @@ def test_a_mistake_of_ours_ends_one_stream() -> None:
             async with far_side(saying(HEAD, chunk(ROLE), chunk(token(), DONE), END)) as url:
                 target, work = Target(url), workload()
                 lines = ClientPool(target, work, clock, None)
-                with FaultyBooks(run) as books:
+                with FailingRecorder(run) as recorder:
                     async with asyncio.TaskGroup() as tasks:
-                        crew = Crew(tasks, RequestFactory(target, work, 1), lines, books)
+                        group = StreamGroup(tasks, RequestFactory(target, work, 1), lines, recorder)
                         for _ in range(3):
-                            crew.start(crew.prepare(now()))
+                            group.start(group.prepare(now()))
                 await lines.aclose()
             clock.close()
             return outcome(run)
@@ -229,23 +229,23 @@ def test_a_mistake_of_ours_ends_one_stream() -> None:
     assert "sk-secret" not in found.everything
 
 
-def test_an_error_of_the_drive_comes_by_itself() -> None:
-    """What stops a whole drive is raised as what it is, and not in a group."""
+def test_an_error_of_the_drive_is_not_in_a_group() -> None:
+    """An error that stops a whole drive is raised itself, not in an exception group."""
 
     async def main() -> None:
         async with far_side(saying(GOOD)) as url:
             with tempfile.TemporaryDirectory() as directory:
                 run = Path(directory)
                 (run / "requests.jsonl").symlink_to("/dev/full")
-                order = Order(seed=1, start=await ready(), length=None, requests=1)
+                options = DriveOptions(seed=1, start=await ready(), length=None, requests=1)
                 with pytest.raises(RefusedError, match="cannot write"):
-                    await drive(Target(url), workload(), order, run, asyncio.Event())
+                    await drive(Target(url), workload(), options, run, asyncio.Event())
 
     asyncio.run(main())
 
 
-def test_a_task_that_does_not_end_is_cancelled_again() -> None:
-    """A cleanup that waits does not outlive the guard's patience."""
+def test_a_task_that_ignores_cancellation_is_cancelled_again() -> None:
+    """A cleanup that blocks is cancelled again."""
 
     async def stubborn() -> Completion:
         with contextlib.suppress(asyncio.CancelledError):
@@ -254,20 +254,20 @@ def test_a_task_that_does_not_end_is_cancelled_again() -> None:
         return "complete"
 
     async def main() -> None:
-        guard = Deadline()
+        deadline = Deadline()
         task = asyncio.create_task(stubborn())
-        guard.watch(task)
-        guard.until(now(), "idle_timeout")
+        deadline.watch(task)
+        deadline.reschedule(now(), "idle_timeout")
 
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(task, 10)
-        assert guard.verdict == "idle_timeout"
+        assert deadline.reason == "idle_timeout"
 
     asyncio.run(main())
 
 
 def test_lookups_take_a_bounded_number_of_threads() -> None:
-    """Hundreds of names at once are asked for by some dozens of threads, and each has its answer."""
+    """Hundreds of concurrent lookups use some dozens of threads, and each gets its answer."""
 
     async def main() -> int:
         resolver = Resolver()
@@ -284,7 +284,7 @@ def test_lookups_take_a_bounded_number_of_threads() -> None:
 
 @pytest.mark.parametrize("text", [None, "no certificate"])
 def test_a_file_without_certificates_is_refused(text: str | None, tmp_path: Path) -> None:
-    """A ca-file that is not there, or is no PEM, is the caller's mistake."""
+    """A ca-file that is missing or not PEM is a SpecError."""
     path = tmp_path / "ca.pem"
     if text is not None:
         path.write_text(text)

@@ -19,7 +19,7 @@ def test_the_seed_decides() -> None:
     assert schedule(work, 1, 60 * SECOND) != schedule(work, 2, 60 * SECOND)
 
 
-def test_a_metronome_is_exact() -> None:
+def test_constant_gaps_are_exact() -> None:
     """Without burstiness the gaps are equal and nothing drifts."""
     work = workload(request_rate="8/s", burstiness=0)
 
@@ -27,7 +27,7 @@ def test_a_metronome_is_exact() -> None:
 
 
 @pytest.mark.parametrize("burstiness", [0.25, 1, 4])
-def test_gaps_have_the_rate_and_burstiness_that_were_asked(burstiness: float) -> None:
+def test_gaps_have_the_requested_rate_and_burstiness(burstiness: float) -> None:
     """Mean gap and squared coefficient of variation are those of the workload."""
     work = workload(request_rate="50/s", burstiness=burstiness)
 

@@ -1,4 +1,4 @@
-"""Every way in which a stream can end, on real sockets, has its class and a few safe words."""
+"""Every end of a stream, on real sockets, has its completion class and a safe detail."""
 
 import asyncio
 import gzip
@@ -22,13 +22,13 @@ from far_side import (
     workload,
 )  # fmt: skip
 
-from chaoskit.probe.drive import Order
+from chaoskit.probe.drive import DriveOptions
 
 pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
 
 STARTED = HEAD + chunk(ROLE) + chunk(token())
 SHORT = {"connect": "200ms", "first-token": "200ms", "idle": "200ms"}
-PATIENCE: dict[str, dict[str, str]] = {  # little where that is what ends it
+TIMEOUT: dict[str, dict[str, str]] = {  # little where that is what ends it
     "first_token_timeout": {"first-token": "200ms"},
     "idle_timeout": {"idle": "200ms"},
     "complete": {"idle": "200ms"},
@@ -55,14 +55,14 @@ async def flood_headers(writer: asyncio.StreamWriter) -> None:
 
 
 async def remind(writer: asyncio.StreamWriter) -> None:
-    """Say "100 Continue" without end."""
+    """Send "100 Continue" endlessly."""
     while True:
         writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
         await writer.drain()
 
 
 async def drip(writer: asyncio.StreamWriter) -> None:
-    """A byte at a time that never makes an event."""
+    """Single bytes that never complete an event."""
     while True:
         writer.write(chunk(b"x"))
         await asyncio.sleep(0.02)
@@ -92,17 +92,17 @@ ENDINGS: dict[str, tuple[Behaviour, str, str]] = {
     ),
     "no end marker": (saying(STARTED, END), "truncated", "ended without the protocol's end marker"),
     "end marker without its empty line": (saying(STARTED, chunk(b"data: [DONE]\n"), END), "truncated", "end marker"),
-    "closed mid-stream": (saying(STARTED), "truncated", "closed within the response"),
-    "closed within a chunk": (saying(STARTED, chunk(token())[:20]), "truncated", "closed within the response"),
+    "closed mid-stream": (saying(STARTED), "truncated", "closed during the response"),
+    "closed within a chunk": (saying(STARTED, chunk(token())[:20]), "truncated", "closed during the response"),
     "closed within the headers": (saying(HEAD[:30]), "truncated", "closed before any response"),
     "closed before the headers": (saying(), "truncated", "closed before any response"),
     "reset mid-stream": (saying(STARTED, then=reset), "reset", "connection reset by peer (ECONNRESET)"),
     "reset before the headers": (saying(then=reset), "reset", "connection reset by peer (ECONNRESET)"),
-    "garbage for headers": (saying(b"\x00\x01garbage\r\n\r\n"), "protocol_error", "no valid HTTP"),
-    "garbage for a chunk": (saying(STARTED, b"zz\r\n", then=hang), "protocol_error", "no valid HTTP"),
-    "another protocol": (saying(b"220 mail.example ESMTP\r\n\r\n", then=hang), "protocol_error", "no valid HTTP"),
-    "HTTP/2 unasked": (saying(b"\x00\x00\x00\x04\x00\x00\x00\x00\x00", then=hang), "protocol_error", "no valid HTTP"),
-    "no JSON": (saying(HEAD, chunk(b"data: {oops\n\n"), then=hang), "protocol_error", "an event that is no JSON"),
+    "garbage for headers": (saying(b"\x00\x01garbage\r\n\r\n"), "protocol_error", "invalid HTTP"),
+    "garbage for a chunk": (saying(STARTED, b"zz\r\n", then=hang), "protocol_error", "invalid HTTP"),
+    "another protocol": (saying(b"220 mail.example ESMTP\r\n\r\n", then=hang), "protocol_error", "invalid HTTP"),
+    "HTTP/2 unasked": (saying(b"\x00\x00\x00\x04\x00\x00\x00\x00\x00", then=hang), "protocol_error", "invalid HTTP"),
+    "no JSON": (saying(HEAD, chunk(b"data: {oops\n\n"), then=hang), "protocol_error", "an event that is not JSON"),
     "an endless line": (saying(HEAD, then=flood), "too_large", "a line of more than 1MB"),
     "endless headers": (saying(b"HTTP/1.1 200 OK\r\n", then=flood_headers), "too_large", "headers of more than 64kB"),
     "endless 100 Continue": (saying(then=remind), "too_large", "headers of more than 64kB"),
@@ -152,12 +152,12 @@ ENDINGS: dict[str, tuple[Behaviour, str, str]] = {
 
 
 @pytest.mark.parametrize(("behaviour", "completion", "detail"), ENDINGS.values(), ids=ENDINGS.keys())
-def test_an_ending_is_told(behaviour: Behaviour, completion: str, detail: str) -> None:
-    """A stream's end has its class and says what happened."""
+def test_an_end_is_classified(behaviour: Behaviour, completion: str, detail: str) -> None:
+    """A stream's end has its completion class and detail."""
 
     async def main() -> None:
         async with far_side(behaviour) as url:
-            outcome = await ask(url, workload(timeouts=PATIENCE.get(completion, {})))
+            outcome = await ask(url, workload(timeouts=TIMEOUT.get(completion, {})))
 
         assert outcome.ending[0] == completion
         assert outcome.ending[1].endswith(detail) or detail in outcome.ending[1]
@@ -169,8 +169,8 @@ def test_an_ending_is_told(behaviour: Behaviour, completion: str, detail: str) -
 
 
 @pytest.mark.parametrize("behaviour", [saying(STARTED, END), saying(STARTED, then=reset), saying(STARTED, then=hang)])
-def test_what_came_before_the_end_is_kept(behaviour: Behaviour) -> None:
-    """A stream that dies keeps its stamps and tokens up to its death."""
+def test_records_before_the_end_are_kept(behaviour: Behaviour) -> None:
+    """A stream that fails keeps its stamps and tokens up to the failure."""
 
     async def main() -> None:
         async with far_side(behaviour) as url:
@@ -183,7 +183,7 @@ def test_what_came_before_the_end_is_kept(behaviour: Behaviour) -> None:
     asyncio.run(main())
 
 
-def test_pings_extend_the_idle_time_where_the_author_says_so() -> None:
+def test_pings_extend_the_idle_time_if_configured() -> None:
     """With keepalive-extends-idle, comments after a token keep a stream from idling, and silence does not."""
 
     async def lively(writer: asyncio.StreamWriter) -> None:
@@ -210,8 +210,8 @@ def test_pings_extend_the_idle_time_where_the_author_says_so() -> None:
     ("said", "completion"),
     [(STARTED + chunk(DONE), "complete"), (b"HTTP/1.1 503 No\r\ncontent-length: 9\r\n\r\n", "http_error")],
 )
-def test_what_is_decided_is_not_waited_for(said: bytes, completion: str) -> None:
-    """After the end marker or a failing status a server has a second to finish, not the stream's whole patience."""
+def test_after_its_end_marker_a_stream_has_one_second(said: bytes, completion: str) -> None:
+    """After the end marker or an error status a server has one second to finish, not the stream's timeouts."""
 
     async def main() -> None:
         async with far_side(saying(said, then=hang)) as url:
@@ -222,7 +222,7 @@ def test_what_is_decided_is_not_waited_for(said: bytes, completion: str) -> None
     asyncio.run(main())
 
 
-def test_a_comment_is_no_first_event() -> None:
+def test_a_comment_is_not_a_first_event() -> None:
     """Comments before the first event are kept as pings, and do not count as an event."""
 
     async def main() -> None:
@@ -235,8 +235,8 @@ def test_a_comment_is_no_first_event() -> None:
     asyncio.run(main())
 
 
-def test_a_refused_connection_is_told() -> None:
-    """Nobody listens: connect_failed, with the kernel's word."""
+def test_a_refused_connection_is_classified() -> None:
+    """Without a listener: connect_failed, with the kernel's error."""
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
 
@@ -247,8 +247,8 @@ def test_a_refused_connection_is_told() -> None:
     assert outcome.tcp_infos == []
 
 
-def test_a_listener_that_takes_nobody_is_told() -> None:
-    """A full backlog: the TCP handshake does not end within the connect timeout."""
+def test_a_full_backlog_is_classified() -> None:
+    """With a full backlog the TCP handshake does not finish within the connect timeout."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         waiting = []
         for _ in range(4):
@@ -264,8 +264,8 @@ def test_a_listener_that_takes_nobody_is_told() -> None:
     assert outcome.ending == ("connect_failed", "TCP handshake not finished within 200ms")
 
 
-def test_an_unknown_name_is_told() -> None:
-    """A name without an address: connect_failed, and how long the lookup took is not known."""
+def test_an_unknown_name_is_classified() -> None:
+    """A name without an address: connect_failed, without a lookup duration."""
     outcome = asyncio.run(ask("http://nowhere.invalid", workload()))
 
     completion, detail = outcome.ending
@@ -273,15 +273,15 @@ def test_an_unknown_name_is_told() -> None:
     assert detail.startswith("name lookup: ")
 
 
-def test_a_name_too_long_for_a_name_is_told() -> None:
-    """A host name that no resolver takes is a failed lookup, not a crash."""
+def test_an_overlong_name_is_classified() -> None:
+    """An invalid host name is a failed lookup, not a crash."""
     completion, detail = asyncio.run(ask(f"http://{'a' * 70}.invalid", workload())).ending
 
     assert (completion, detail.partition(":")[0]) == ("connect_failed", "name lookup")
 
 
 def test_details_are_short_and_printable() -> None:
-    """A server's own words come as one line of at most 200 printable characters."""
+    """A server's text becomes one line of at most 200 printable characters."""
     nasty = "\\u001b[31m\\u0000\\n\\u202e" + "long " * 200
     body = f'{{"error":{{"message":"{nasty}"}}}}'.encode()
 
@@ -296,8 +296,8 @@ def test_details_are_short_and_printable() -> None:
     asyncio.run(main())
 
 
-def test_an_endless_answer_ends_with_the_run() -> None:
-    """A server that tells more than was asked for, as fast as it can, neither starves nor outlives the run."""
+def test_an_endless_response_ends_with_the_run() -> None:
+    """A server that sends endless tokens at full speed does not block the loop or outlive the run."""
 
     async def pour(writer: asyncio.StreamWriter) -> None:
         while True:
@@ -305,12 +305,12 @@ def test_an_endless_answer_ends_with_the_run() -> None:
             await writer.drain()
 
     async def main() -> None:
-        order = Order(seed=1, start=await ready(), length=300_000_000, drain=0)
+        options = DriveOptions(seed=1, start=await ready(), length=300_000_000, drain=0)
         async with far_side(saying(HEAD, then=pour)) as url:
-            outcome = await ask(url, workload(timeouts=SHORT), order)
+            outcome = await ask(url, workload(timeouts=SHORT), options)
 
         assert outcome.ending == ("cancelled", "the run ended")
         assert outcome.request.tokens > 500
-        assert outcome.request.ended - order.start < 1_000_000_000
+        assert outcome.request.ended - options.start < 1_000_000_000
 
     asyncio.run(main())

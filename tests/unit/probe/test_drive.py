@@ -1,4 +1,4 @@
-"""A whole drive: who starts when, what is written down, and how it ends."""
+"""A whole drive: when requests start, what is recorded, and how it ends."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ from far_side import (
 
 from chaoskit.clock import now
 from chaoskit.errors import RefusedError
-from chaoskit.probe.drive import Order, Target, drive, schedule
+from chaoskit.probe.drive import DriveOptions, Target, drive, schedule
 from chaoskit.records.model import Request
 from chaoskit.server.app import serve
 from chaoskit.server.schedule import Script
@@ -54,14 +54,14 @@ async def reference_server(interval: str = "2ms") -> AsyncIterator[str]:
 
 @pytest.mark.parametrize("protocol", ["openai-chat", "anthropic-messages", "ollama", "sse"])
 @pytest.mark.parametrize("lines", [("1.1", "fresh"), ("1.1", "kept"), ("2", "fresh"), ("2", "kept"), ("2", "shared")])
-def test_every_protocol_is_measured_over_every_kind_of_line(protocol: Protocol, lines: tuple[str, str]) -> None:
+def test_every_protocol_is_measured_over_every_kind_of_connection(protocol: Protocol, lines: tuple[str, str]) -> None:
     """Each token of the reference server comes with its stamps, in order, after it was sent."""
     http, connections = lines
 
     async def main() -> None:
         work = workload(protocol=protocol, http=http, connections=connections, output_tokens=20, max_concurrency=3)
         async with reference_server() as url:
-            found = await ask(url, work, Order(seed=1, start=await ready(), length=None, requests=6))
+            found = await ask(url, work, DriveOptions(seed=1, start=await ready(), length=None, requests=6))
 
         assert len(found.requests) == 6
         for one in found.requests:
@@ -69,14 +69,14 @@ def test_every_protocol_is_measured_over_every_kind_of_line(protocol: Protocol, 
             mine = [(read, event) for read in found.reads if read.stream == one.stream for event in read.events]
             stamped = [(read, event) for read, event in mine if event.sent is not None]
             assert [event.seq for _, event in stamped] == list(range(20))
-            assert all((event.due or 0) <= (event.sent or 0) <= read.at <= read.user for read, event in stamped)
+            assert all((event.due or 0) <= (event.sent or 0) <= read.at <= read.read_at for read, event in stamped)
             ordered(one)
 
     asyncio.run(main())
 
 
 def ordered(one: Request) -> None:
-    """A complete request's stamps are there, and in the order of things."""
+    """A complete request has all its stamps, in chronological order."""
     steps = (
         one.scheduled, one.started, one.sent, one.headers, one.first_event, one.first_token, one.last_token, one.ended
     )  # fmt: skip
@@ -87,16 +87,16 @@ def ordered(one: Request) -> None:
 
 
 @pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
-def test_an_open_loop_starts_on_schedule_whatever_comes() -> None:
-    """Requests start at the times that the seed fixed, though none of them is ever answered."""
+def test_an_open_loop_starts_on_schedule() -> None:
+    """Requests start at the times given by the seed, even when none is answered."""
 
     async def main() -> None:
         work = workload(request_rate="50/s", timeouts={"first-token": "5s"})
-        order = Order(seed=4, start=await ready(), length=600 * MS, drain=0)
+        options = DriveOptions(seed=4, start=await ready(), length=600 * MS, drain=0)
         async with far_side(saying(then=hang)) as url:
-            found = await ask(url, work, order)
+            found = await ask(url, work, options)
 
-        wanted = [order.start + offset for offset in schedule(work, 4, 600 * MS)]
+        wanted = [options.start + offset for offset in schedule(work, 4, 600 * MS)]
         assert sorted(one.scheduled for one in found.requests) == wanted
         late = sorted(one.started - one.scheduled for one in found.requests)
         assert late[0] >= 0
@@ -108,8 +108,8 @@ def test_an_open_loop_starts_on_schedule_whatever_comes() -> None:
 
 
 @pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
-def test_a_closed_loop_keeps_so_many_open() -> None:
-    """At most so many streams at a time, each followed by the next; none is due after the end."""
+def test_a_closed_loop_bounds_concurrency() -> None:
+    """At most max-concurrency streams are open, each followed by the next; none starts after the end."""
     open_now = most = 0
 
     async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -123,26 +123,26 @@ def test_a_closed_loop_keeps_so_many_open() -> None:
         writer.write(chunk(DONE) + END)
 
     async def main() -> None:
-        order = Order(seed=1, start=await ready(), length=400 * MS, drain=1000 * MS)
+        options = DriveOptions(seed=1, start=await ready(), length=400 * MS, drain=1000 * MS)
         async with far_side(count) as url:
-            found = await ask(url, workload(max_concurrency=3), order)
+            found = await ask(url, workload(max_concurrency=3), options)
 
         assert most == 3
         assert len(found.requests) > 3
         assert {one.completion for one in found.requests} == {"complete"}
-        assert all(one.scheduled < order.start + 400 * MS for one in found.requests)
+        assert all(one.scheduled < options.start + 400 * MS for one in found.requests)
         assert len({one.connection for one in found.requests}) == len(found.requests)
 
     asyncio.run(main())
 
 
 @pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
-def test_a_dead_server_is_not_hammered() -> None:
+def test_a_failing_server_is_not_flooded() -> None:
     """In a closed loop a failure is followed by a pause."""
 
     async def main() -> None:
         found = await ask(
-            "http://127.0.0.1:9", workload(), Order(seed=1, start=await ready(), length=350 * MS, drain=0)
+            "http://127.0.0.1:9", workload(), DriveOptions(seed=1, start=await ready(), length=350 * MS, drain=0)
         )
 
         assert 1 <= len(found.requests) <= 4
@@ -151,8 +151,8 @@ def test_a_dead_server_is_not_hammered() -> None:
 
 
 @pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
-def test_draining_lets_streams_end_but_not_for_ever() -> None:
-    """After the last request open streams may run on; those that outlast the drain are cancelled."""
+def test_draining_lets_streams_end_within_a_bound() -> None:
+    """After the last request open streams continue; those that outlast the drain are cancelled."""
 
     async def main() -> None:
         async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -163,9 +163,9 @@ def test_draining_lets_streams_end_but_not_for_ever() -> None:
                 writer.write(chunk(DONE) + END)
             await hang(writer)
 
-        order = Order(seed=1, start=await ready(), length=100 * MS, drain=400 * MS)
+        options = DriveOptions(seed=1, start=await ready(), length=100 * MS, drain=400 * MS)
         async with far_side(slow) as url:
-            found = await ask(url, workload(request_rate="20/s", burstiness=0), order)
+            found = await ask(url, workload(request_rate="20/s", burstiness=0), options)
 
         assert [one.completion for one in sorted(found.requests, key=lambda one: one.stream)] == [
             "complete",
@@ -173,7 +173,7 @@ def test_draining_lets_streams_end_but_not_for_ever() -> None:
         ]
         cut = found.requests[-1]
         assert cut.detail == "the run ended"
-        assert cut.ended >= order.start + 500 * MS
+        assert cut.ended >= options.start + 500 * MS
 
     asyncio.run(main())
 
@@ -183,25 +183,25 @@ def test_a_closed_loop_drains_too() -> None:
     """A closed loop's streams that do not end are cancelled after the drain, and not before."""
 
     async def main() -> None:
-        order = Order(seed=1, start=await ready(), length=100 * MS, drain=200 * MS)
+        options = DriveOptions(seed=1, start=await ready(), length=100 * MS, drain=200 * MS)
         async with far_side(saying(HEAD + chunk(token()), then=hang)) as url:
-            found = await ask(url, workload(max_concurrency=2, timeouts={"idle": "60s"}), order)
+            found = await ask(url, workload(max_concurrency=2, timeouts={"idle": "60s"}), options)
 
         assert [one.completion for one in found.requests] == ["cancelled"] * 2
-        assert all(one.ended >= order.start + 300 * MS for one in found.requests)
+        assert all(one.ended >= options.start + 300 * MS for one in found.requests)
 
     asyncio.run(main())
 
 
 @pytest.mark.parametrize("words", [{"request_rate": "30/s"}, {"max_concurrency": 4}])
 def test_stopping_ends_everything_at_once(words: dict[str, Any], tmp_path: Path) -> None:
-    """When `stop` is set, open streams end as cancelled, all is written down, and the drive returns."""
+    """When `stop` is set, open streams end as cancelled, all is recorded, and the drive returns."""
 
     async def main() -> None:
         stop = asyncio.Event()
-        order = Order(seed=1, start=await ready(), length=3600 * 1000 * MS, drain=3600 * 1000 * MS)
+        options = DriveOptions(seed=1, start=await ready(), length=3600 * 1000 * MS, drain=3600 * 1000 * MS)
         async with far_side(saying(HEAD + chunk(token()), then=hang)) as url:
-            running = asyncio.create_task(drive(Target(url), workload(**words), order, tmp_path, stop))
+            running = asyncio.create_task(drive(Target(url), workload(**words), options, tmp_path, stop))
             async with asyncio.timeout(10):
                 while len(outcome(tmp_path).vitals) == 0:
                     await asyncio.sleep(0)
@@ -219,21 +219,21 @@ def test_stopping_ends_everything_at_once(words: dict[str, Any], tmp_path: Path)
     asyncio.run(main())
 
 
-def test_stopping_before_the_start_asks_nothing(tmp_path: Path) -> None:
+def test_stopping_before_the_start_sends_nothing(tmp_path: Path) -> None:
     """A drive that is stopped while it waits for its start leaves empty files."""
 
     async def main() -> None:
         stop = asyncio.Event()
         stop.set()
-        order = Order(seed=1, start=now() + 3600 * 1000 * MS, length=None, requests=5)
-        await asyncio.wait_for(drive(Target("http://127.0.0.1:9"), workload(), order, tmp_path, stop), 10)
+        options = DriveOptions(seed=1, start=now() + 3600 * 1000 * MS, length=None, requests=5)
+        await asyncio.wait_for(drive(Target("http://127.0.0.1:9"), workload(), options, tmp_path, stop), 10)
 
         assert outcome(tmp_path).requests == []
 
     asyncio.run(main())
 
 
-def test_kept_connections_are_used_again() -> None:
+def test_kept_connections_are_reused() -> None:
     """With `kept` a connection serves one stream after the other; one that the server closed is replaced."""
     served = 0
 
@@ -245,26 +245,26 @@ def test_kept_connections_are_used_again() -> None:
             writer.write(GOOD)
 
     async def main() -> None:
-        order = Order(seed=1, start=await ready(), length=None, requests=4)
+        options = DriveOptions(seed=1, start=await ready(), length=None, requests=4)
         async with far_side(twice) as url:
-            found = await ask(url, workload(connections="kept"), order)
+            found = await ask(url, workload(connections="kept"), options)
 
         assert [one.completion for one in found.requests] == ["complete"] * 4
         assert [one.reused for one in found.requests] == [False, True, False, True]
         assert [one.connection for one in found.requests] == [0, 0, 1, 1]
-        assert [one.connect_took is None for one in found.requests] == [False, True, False, True]
+        assert [one.connect_duration is None for one in found.requests] == [False, True, False, True]
 
     asyncio.run(main())
 
 
 @pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
-def test_vitals_tell_of_the_probe_itself() -> None:
-    """Every half second there is a line, and it counts the streams and knows the last TTFT."""
+def test_vitals_describe_the_probe() -> None:
+    """Every half second there is a record with stream counts and the last TTFT."""
 
     async def main() -> None:
-        order = Order(seed=1, start=await ready(), length=1200 * MS, drain=1000 * MS)
+        options = DriveOptions(seed=1, start=await ready(), length=1200 * MS, drain=1000 * MS)
         async with far_side(saying(GOOD)) as url:
-            found = await ask(url, workload(request_rate="20/s"), order)
+            found = await ask(url, workload(request_rate="20/s"), options)
 
         assert len(found.vitals) >= 3
         last = found.vitals[-1]
@@ -277,7 +277,7 @@ def test_vitals_tell_of_the_probe_itself() -> None:
     asyncio.run(main())
 
 
-def test_a_loop_that_is_held_up_says_so() -> None:
+def test_a_blocked_loop_shows_as_lag() -> None:
     """A callback that blocks the loop shows as lag in the vitals."""
 
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -301,9 +301,9 @@ def test_a_full_disk_ends_the_drive(tmp_path: Path) -> None:
     (tmp_path / "tokens.jsonl").symlink_to("/dev/full")
 
     async def main() -> None:
-        order = Order(seed=1, start=await ready(), length=60_000 * MS, drain=60_000 * MS)
+        options = DriveOptions(seed=1, start=await ready(), length=60_000 * MS, drain=60_000 * MS)
         async with far_side(saying(HEAD + chunk(token()), then=hang)) as url:
-            driving = drive(Target(url), workload(request_rate="30/s"), order, tmp_path, asyncio.Event())
+            driving = drive(Target(url), workload(request_rate="30/s"), options, tmp_path, asyncio.Event())
             with pytest.raises(RefusedError, match=r"cannot write .*tokens\.jsonl"):
                 await asyncio.wait_for(driving, 10)
 
@@ -317,7 +317,7 @@ def test_nothing_is_left_open() -> None:
         before = descriptors()
         async with far_side(saying(HEAD + chunk(token()), then=hang)) as url:
             work = workload(request_rate="50/s", connections="kept", timeouts={"idle": "100ms"})
-            await ask(url, work, Order(seed=1, start=await ready(), length=300 * MS, drain=200 * MS))
+            await ask(url, work, DriveOptions(seed=1, start=await ready(), length=300 * MS, drain=200 * MS))
         await asyncio.sleep(0)
         assert descriptors() <= before
 

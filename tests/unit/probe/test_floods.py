@@ -1,4 +1,4 @@
-"""A server that sends too much ends its own stream, in bounded memory, and nothing else."""
+"""A server that sends too much ends only its own stream, in bounded memory."""
 
 import asyncio
 import contextlib
@@ -14,8 +14,8 @@ import pytest
 from far_side import END, HEAD, Behaviour, Outcome, ask, chunk, far_side, ready, request, saying, token, workload
 from test_http2 import HEADERS, Http2, pair, serving, speaking  # noqa: F401  `pair` is a fixture
 
-from chaoskit.probe.drive import Order, Target
-from chaoskit.probe.framing import Ndjson, Sse
+from chaoskit.probe.drive import DriveOptions, Target
+from chaoskit.probe.framing import NdjsonParser, SseParser
 
 pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
 
@@ -26,7 +26,7 @@ Flood = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
 def without_end(bytes_: bytes) -> Flood:
-    """Send the same, as often as it is taken."""
+    """Send the same bytes endlessly."""
     many = bytes_ * (20_000 // len(bytes_) + 1)
 
     async def flood(writer: asyncio.StreamWriter) -> None:
@@ -60,7 +60,7 @@ FLOODS: dict[str, tuple[Behaviour, str]] = {
 
 
 def flooded(behaviour: Behaviour, **words: Any) -> Outcome:
-    """One stream, with small limits and the patience of half a minute."""
+    """One stream, with small limits and timeouts of half a minute."""
 
     async def main() -> Outcome:
         patience = {"connect": "30s", "first-token": "30s", "idle": "30s"}
@@ -72,7 +72,7 @@ def flooded(behaviour: Behaviour, **words: Any) -> Outcome:
 
 @pytest.mark.parametrize(("behaviour", "detail"), FLOODS.values(), ids=FLOODS.keys())
 def test_a_flood_ends_as_too_large(behaviour: Behaviour, detail: str) -> None:
-    """Each thing that a server can send without end has a bound, and the detail says which."""
+    """Everything that a server can send endlessly has a bound, and the detail names it."""
     outcome = flooded(behaviour)
 
     assert outcome.request.completion == "too_large"
@@ -85,7 +85,7 @@ def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 
 def over_http2(*bytes_: bytes) -> Behaviour:
-    """Begin an answer on stream 1, say the first, and the last without end."""
+    """Begin a response on stream 1, send `first`, and repeat the last frame endlessly."""
 
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         side = Http2(reader, writer)
@@ -121,14 +121,14 @@ HTTP2_FLOODS: dict[str, tuple[Behaviour, str]] = {
 
 @pytest.mark.parametrize(("behaviour", "detail"), HTTP2_FLOODS.values(), ids=HTTP2_FLOODS.keys())
 def test_a_flood_of_http2_ends_as_too_large(behaviour: Behaviour, detail: str) -> None:
-    """Frames that carry nothing are bounded as what they carry is."""
+    """Frames without data are bounded as well."""
     outcome = flooded(behaviour, http="2")
 
     assert outcome.ending == ("too_large", detail)
 
 
-def test_a_header_that_unpacks_to_much_is_too_large() -> None:
-    """A few bytes of HPACK that stand for a long list of headers are refused."""
+def test_an_hpack_bomb_is_too_large() -> None:
+    """A few bytes of HPACK that decode to a long list of headers are rejected."""
 
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         side = Http2(reader, writer)
@@ -145,7 +145,7 @@ def test_a_header_that_unpacks_to_much_is_too_large() -> None:
     "behaviour", [FLOODS["comments"][0], FLOODS["a line"][0], FLOODS["informational responses"][0]]
 )
 def test_a_flood_takes_bounded_memory(behaviour: Behaviour) -> None:
-    """What a flood leaves in memory at its worst does not grow with it."""
+    """The peak memory of a flood does not grow with its length."""
 
     async def main() -> int:
         limits = {"events": 200_000, "body": "50MB", "event": "1MB", "headers": "500kB"}
@@ -161,8 +161,8 @@ def test_a_flood_takes_bounded_memory(behaviour: Behaviour) -> None:
 
 
 @pytest.mark.parametrize("connections", ["fresh", "kept", "shared"])
-def test_a_flood_ends_its_own_stream_alone(connections: str) -> None:
-    """The other streams go on to their ends, on the same connection too, though the flood goes on."""
+def test_a_flood_ends_only_its_own_stream(connections: str) -> None:
+    """Other streams complete, also on the same connection, while the flood continues."""
 
     async def tell(side: Http2, stream: int) -> None:
         if not floods:
@@ -189,28 +189,28 @@ def test_a_flood_ends_its_own_stream_alone(connections: str) -> None:
 
     async def main() -> None:
         work = workload(http="2", connections=connections, max_concurrency=3, limits=LIMITS, timeouts={"idle": "1s"})
-        order = Order(seed=1, start=await ready(), length=None, requests=3)
+        options = DriveOptions(seed=1, start=await ready(), length=None, requests=3)
         async with far_side(speaking(tell)) as url:
-            outcome = await ask(url, work, order)
+            outcome = await ask(url, work, options)
 
         assert sorted(one.completion for one in outcome.requests) == ["complete", "complete", "too_large"]
 
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("kind", [Sse, Ndjson])
-def test_a_line_that_comes_byte_by_byte_costs_no_more_than_its_bytes(kind: type[Sse | Ndjson]) -> None:
-    """A long line in a million pieces does not keep the processor busy with copying it."""
-    wire = kind(1 << 20)
+@pytest.mark.parametrize("kind", [SseParser, NdjsonParser])
+def test_parsing_byte_by_byte_is_linear(kind: type[SseParser | NdjsonParser]) -> None:
+    """A long line in a million chunks is not copied repeatedly."""
+    parser = kind(1 << 20)
     began = time.process_time()
 
     for _ in itertools.repeat(None, 1 << 19):
-        wire.feed(b"x")
+        parser.feed(b"x")
 
     assert time.process_time() - began < 5
 
 
-def test_a_tls_handshake_without_end_is_refused() -> None:
+def test_an_endless_tls_handshake_is_rejected() -> None:
     """A server that sends handshake messages without end gets no connection."""
     hello_requests = b"\x16\x03\x03\x40\x00" + bytes(0x4000)
 
@@ -225,8 +225,8 @@ def test_a_tls_handshake_without_end_is_refused() -> None:
     assert asyncio.run(main()).ending == ("connect_failed", "a TLS handshake of more than 1048576 bytes")
 
 
-def test_tls_that_carries_nothing_is_too_large(pair: tuple[Path, Path]) -> None:  # noqa: F811
-    """Session tickets without end are not waited through."""
+def test_tls_without_data_is_too_large(pair: tuple[Path, Path]) -> None:  # noqa: F811
+    """Endless session tickets are bounded."""
     context = serving(pair, "http/1.1")
     context.num_tickets = 30_000
 

@@ -1,4 +1,4 @@
-"""The splitter gives the same pieces however the bytes come, and the same events as another parser."""
+"""The parser emits the same events for any split of the bytes, and the same as another parser."""
 
 import itertools
 from collections.abc import Iterable
@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai._streaming import SSEDecoder
 
-from chaoskit.probe.framing import COMMENT, Ndjson, Piece, Sse, TooLargeError, Wire
+from chaoskit.probe.framing import COMMENT, EventParser, NdjsonParser, RawEvent, SseParser, TooLargeError
 
-LONGEST = 100_000
+MAX_SIZE = 100_000
 STREAMS = [
     b"data: one\n\ndata: two\n\n",
     b"data: one\r\n\r\ndata: two\r\n\r\n",
@@ -27,12 +27,12 @@ STREAMS = [
 ]
 
 
-def pieces(wire: Wire, chunks: Iterable[bytes]) -> list[Piece]:
-    """All pieces of the chunks."""
-    return [piece for chunk in chunks for piece in wire.feed(chunk)]
+def pieces(parser: EventParser, chunks: Iterable[bytes]) -> list[RawEvent]:
+    """All events of the chunks."""
+    return [piece for chunk in chunks for piece in parser.feed(chunk)]
 
 
-def events(found: Iterable[Piece]) -> list[tuple[str, str]]:
+def events(found: Iterable[RawEvent]) -> list[tuple[str, str]]:
     """Without the comments, as text."""
     return [(kind.decode(), data.decode()) for kind, data in found if kind != COMMENT]
 
@@ -44,19 +44,19 @@ def by_the_sdk(stream: bytes) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_every_split_gives_the_same_pieces(stream: bytes) -> None:
-    """A stream cut at any two points, or into single bytes, is the stream uncut."""
-    whole = pieces(Sse(LONGEST), [stream])
+def test_every_split_gives_the_same_events(stream: bytes) -> None:
+    """A stream split at any two points, or into single bytes, gives the events of the whole stream."""
+    whole = pieces(SseParser(MAX_SIZE), [stream])
 
     for first, second in itertools.combinations_with_replacement(range(len(stream) + 1), 2):
-        assert pieces(Sse(LONGEST), [stream[:first], stream[first:second], stream[second:]]) == whole
-    assert pieces(Sse(LONGEST), [stream[at : at + 1] for at in range(len(stream))]) == whole
+        assert pieces(SseParser(MAX_SIZE), [stream[:first], stream[first:second], stream[second:]]) == whole
+    assert pieces(SseParser(MAX_SIZE), [stream[at : at + 1] for at in range(len(stream))]) == whole
 
 
 @pytest.mark.parametrize("stream", STREAMS)
 def test_agrees_with_the_openai_sdk(stream: bytes) -> None:
     """Events with data are those that the OpenAI SDK's decoder sees."""
-    ours = [event for event in events(pieces(Sse(LONGEST), [stream])) if event[1]]
+    ours = [event for event in events(pieces(SseParser(MAX_SIZE), [stream])) if event[1]]
 
     assert ours == by_the_sdk(stream)
 
@@ -79,58 +79,58 @@ END = st.sampled_from([b"\n", b"\r\n", b"\r"])
 
 
 @given(st.lists(st.tuples(LINE, END), max_size=30), st.lists(st.integers(0, 400), max_size=5))
-def test_any_stream_agrees_with_the_sdk_wherever_it_is_cut(lines: list[tuple[bytes, bytes]], cuts: list[int]) -> None:
-    """Random lines with random ends, cut anywhere, are what the SDK's decoder sees."""
+def test_any_stream_agrees_with_the_sdk_for_any_split(lines: list[tuple[bytes, bytes]], cuts: list[int]) -> None:
+    """Random lines with random ends, split anywhere, give the events of the SDK's decoder."""
     stream = b"".join(line + end for line, end in lines)
     bounds = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     chunks = [stream[a:b] for a, b in itertools.pairwise(bounds)]
 
-    ours = [event for event in events(pieces(Sse(LONGEST), chunks)) if event[1]]
+    ours = [event for event in events(pieces(SseParser(MAX_SIZE), chunks)) if event[1]]
 
     assert ours == by_the_sdk(stream)
 
 
 @given(st.binary(max_size=300), st.integers(0, 300))
-def test_no_bytes_break_it(stream: bytes, cut: int) -> None:
-    """Arbitrary bytes give some pieces, the same ones wherever they are cut."""
-    for wire in (Sse, Ndjson):
-        assert pieces(wire(LONGEST), [stream[:cut], stream[cut:]]) == pieces(wire(LONGEST), [stream])
+def test_arbitrary_bytes_are_parsed(stream: bytes, cut: int) -> None:
+    """Arbitrary bytes give some events, the same ones for any split."""
+    for parser in (SseParser, NdjsonParser):
+        assert pieces(parser(MAX_SIZE), [stream[:cut], stream[cut:]]) == pieces(parser(MAX_SIZE), [stream])
 
 
 @pytest.mark.parametrize("stream", [b"data: x\n\n", b"data: x\r\r", b"data: x\r\n\r"])
-def test_a_piece_is_out_with_its_last_byte(stream: bytes) -> None:
-    """No piece waits for a byte of the next one: after a CR it matters not whether an LF follows."""
-    assert Sse(LONGEST).feed(stream) == [(b"", b"x")]
+def test_an_event_is_emitted_with_its_last_byte(stream: bytes) -> None:
+    """No event waits for a byte of the next one, not even for an LF after a CR."""
+    assert SseParser(MAX_SIZE).feed(stream) == [(b"", b"x")]
 
 
 def test_comments_come_in_order() -> None:
-    """A comment is a piece of its own, before the event that it stands in."""
-    found = pieces(Sse(LONGEST), [b": one\ndata: x\n:two\n\n"])
+    """A comment is a separate event, before the event that contains it."""
+    found = pieces(SseParser(MAX_SIZE), [b": one\ndata: x\n:two\n\n"])
 
     assert found == [(COMMENT, b"one"), (COMMENT, b"two"), (b"", b"x")]
 
 
-def test_lines_of_json() -> None:
-    """Each line that is not empty is a piece, with either line end."""
+def test_ndjson_lines() -> None:
+    """Each non-empty line is an event, with either line end."""
     stream = b'{"a":1}\r\n\n{"b":2}\n{"unfinished'
 
     for cut in range(len(stream) + 1):
-        assert pieces(Ndjson(LONGEST), [stream[:cut], stream[cut:]]) == [(b"", b'{"a":1}'), (b"", b'{"b":2}')]
+        assert pieces(NdjsonParser(MAX_SIZE), [stream[:cut], stream[cut:]]) == [(b"", b'{"a":1}'), (b"", b'{"b":2}')]
 
 
-@pytest.mark.parametrize("wire", [Sse, Ndjson])
-def test_an_endless_line_is_refused(wire: type[Sse | Ndjson]) -> None:
-    """A line longer than the bound is refused and not kept."""
-    endless = itertools.repeat(b"x" * 1000, LONGEST // 1000 + 2)
+@pytest.mark.parametrize("wire", [SseParser, NdjsonParser])
+def test_an_endless_line_is_rejected(parser: type[SseParser | NdjsonParser]) -> None:
+    """A line longer than the bound is rejected and not kept."""
+    endless = itertools.repeat(b"x" * 1000, MAX_SIZE // 1000 + 2)
 
     with pytest.raises(TooLargeError, match="line of more than"):
-        pieces(wire(LONGEST), endless)
+        pieces(parser(MAX_SIZE), endless)
 
 
 @pytest.mark.parametrize("line", [b"data:\n", b"data: " + b"x" * 1000 + b"\n"])
-def test_an_endless_event_is_refused(line: bytes) -> None:
-    """An event whose lines never end is refused, even if they are empty."""
-    endless = itertools.repeat(line * 1000, LONGEST // 1000 + 2)
+def test_an_endless_event_is_rejected(line: bytes) -> None:
+    """An event with endless lines is rejected, even if they are empty."""
+    endless = itertools.repeat(line * 1000, MAX_SIZE // 1000 + 2)
 
     with pytest.raises(TooLargeError, match="event of more than"):
-        pieces(Sse(LONGEST), endless)
+        pieces(SseParser(MAX_SIZE), endless)

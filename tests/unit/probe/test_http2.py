@@ -1,4 +1,4 @@
-"""HTTP/2 with prior knowledge and by ALPN, alone and shared, and its own ways to end."""
+"""HTTP/2 with prior knowledge and ALPN, with own and shared connections, and how its streams end."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ from far_side import (
 )
 
 from chaoskit.clock import now
-from chaoskit.probe.drive import Order, Target
+from chaoskit.probe.drive import DriveOptions, Target
 
 pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
 
@@ -70,11 +70,11 @@ class Http2:
         self.flush()
 
 
-Told = Callable[[Http2, int], Awaitable[None]]
+Sender = Callable[[Http2, int], Awaitable[None]]
 
 
-def speaking(told: Told) -> Behaviour:
-    """Begin an answer with one token on every stream, then do that."""
+def speaking(told: Sender) -> Behaviour:
+    """Begin a response with one token on every stream, then run `then`."""
 
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         side = Http2(reader, writer)
@@ -97,7 +97,7 @@ def speaking(told: Told) -> Behaviour:
 
 
 async def finish(side: Http2, stream: int) -> None:
-    """The rest of a good answer."""
+    """The rest of a complete response."""
     side.say(stream, token(), DONE, end=True)
 
 
@@ -113,7 +113,7 @@ async def rst_stream(side: Http2, stream: int) -> None:
 
 
 async def goaway(side: Http2, stream: int) -> None:
-    """GOAWAY, and the stream goes on: a server that drains."""
+    """GOAWAY, and the stream continues: a draining server."""
     side.is_closing = True
     side.state.close_connection(error_code=0, last_stream_id=stream)
     side.flush()
@@ -121,7 +121,7 @@ async def goaway(side: Http2, stream: int) -> None:
 
 
 async def garbage(side: Http2, _: int) -> None:
-    """DATA of stream 0, which there is not; after the token has been taken."""
+    """DATA on stream 0, which is invalid; after the token has been read."""
     await asyncio.to_thread(until_acknowledged, side.writer.get_extra_info("socket"))
     side.writer.write(bytes(9))
     await hang(side.writer)
@@ -143,21 +143,21 @@ async def fall_silent(side: Http2, _: int) -> None:
     await hang(side.writer)
 
 
-ENDINGS: dict[str, tuple[Told, str, str]] = {
+ENDINGS: dict[str, tuple[Sender, str, str]] = {
     "complete": (finish, "complete", ""),
     "no end marker": (end_early, "truncated", "the response ended without the protocol's end marker"),
     "RST_STREAM": (rst_stream, "reset", "RST_STREAM INTERNAL_ERROR"),
     "GOAWAY": (goaway, "reset", "GOAWAY NO_ERROR; this client cannot finish a stream after that"),
-    "garbage": (garbage, "protocol_error", "no valid HTTP"),
-    "FIN": (close, "truncated", "closed within the response"),
+    "garbage": (garbage, "protocol_error", "invalid HTTP"),
+    "FIN": (close, "truncated", "closed during the response"),
     "RST": (break_off, "reset", "connection reset by peer (ECONNRESET)"),
     "silence": (fall_silent, "idle_timeout", "no token for 300ms"),
 }
 
 
 @pytest.mark.parametrize(("told", "completion", "detail"), ENDINGS.values(), ids=ENDINGS.keys())
-def test_an_ending_is_told(told: Told, completion: str, detail: str) -> None:
-    """A stream's end over HTTP/2 has its class, and its first token is kept."""
+def test_an_end_is_classified(told: Sender, completion: str, detail: str) -> None:
+    """A stream's end over HTTP/2 has its completion class, and its first token is kept."""
 
     async def main() -> None:
         async with far_side(speaking(told)) as url:
@@ -172,8 +172,8 @@ def test_an_ending_is_told(told: Told, completion: str, detail: str) -> None:
     asyncio.run(main())
 
 
-def test_http1_where_http2_is_asked_is_given_up() -> None:
-    """A server that answers HTTP/2's preface in HTTP/1.1 looks like the start of a long frame: patience ends it."""
+def test_an_http1_server_times_out_with_prior_knowledge() -> None:
+    """A server that answers HTTP/2's preface in HTTP/1.1 looks like the start of a long frame: the timeout ends it."""
 
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -189,8 +189,8 @@ def test_http1_where_http2_is_asked_is_given_up() -> None:
     asyncio.run(main())
 
 
-def test_a_status_that_is_no_number_is_told() -> None:
-    """Nonsense in a header that clients turn into a number is the server's mistake."""
+def test_a_non_numeric_status_is_a_protocol_error() -> None:
+    """An invalid value in a numeric header is the server's error."""
 
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         side = Http2(reader, writer)
@@ -203,14 +203,14 @@ def test_a_status_that_is_no_number_is_told() -> None:
         async with far_side(behave) as url:
             outcome = await ask(url, workload(http="2"))
 
-        assert outcome.ending == ("protocol_error", "no valid HTTP")
+        assert outcome.ending == ("protocol_error", "invalid HTTP")
 
     asyncio.run(main())
 
 
 @pytest.mark.parametrize("over_tls", [False, True])
-def test_shared_streams_are_stamped_as_if_alone(over_tls: bool, pair: tuple[Path, Path]) -> None:
-    """On a shared connection each token has the stamp of its own frame's read, however late its turn comes."""
+def test_shared_streams_have_their_own_stamps(over_tls: bool, pair: tuple[Path, Path]) -> None:
+    """On a shared connection each token has the stamp of its own frame's read, however late it is consumed."""
     count, rounds = 10, 5
 
     async def tell(side: Http2, stream: int) -> None:
@@ -222,9 +222,9 @@ def test_shared_streams_are_stamped_as_if_alone(over_tls: bool, pair: tuple[Path
 
     async def main() -> None:
         work = workload(http="2", connections="shared", max_concurrency=count)
-        order = Order(seed=1, start=await ready(), length=None, requests=count)
+        options = DriveOptions(seed=1, start=await ready(), length=None, requests=count)
         async with far_side(speaking(tell), serving(pair, "h2") if over_tls else None) as url:
-            outcome = await ask(Target(url, ca_file=pair[0]), work, order)
+            outcome = await ask(Target(url, ca_file=pair[0]), work, options)
 
         assert {one.completion for one in outcome.requests} == {"complete"}
         assert {one.connection for one in outcome.requests} == {0}
@@ -237,8 +237,8 @@ def test_shared_streams_are_stamped_as_if_alone(over_tls: bool, pair: tuple[Path
     asyncio.run(main())
 
 
-def test_one_silent_stream_does_not_take_the_others_along() -> None:
-    """On a shared connection a stream that idles is cut alone."""
+def test_an_idle_stream_does_not_affect_others() -> None:
+    """On a shared connection only the idle stream is cancelled."""
 
     async def tell(side: Http2, stream: int) -> None:
         if stream == 1:
@@ -250,9 +250,9 @@ def test_one_silent_stream_does_not_take_the_others_along() -> None:
 
     async def main() -> None:
         work = workload(http="2", connections="shared", max_concurrency=3, timeouts=SHORT)
-        order = Order(seed=1, start=await ready(), length=None, requests=3)
+        options = DriveOptions(seed=1, start=await ready(), length=None, requests=3)
         async with far_side(speaking(tell)) as url:
-            outcome = await ask(url, work, order)
+            outcome = await ask(url, work, options)
 
         assert sorted(one.completion for one in outcome.requests) == ["complete", "complete", "idle_timeout"]
 
@@ -277,7 +277,7 @@ def serving(pair: tuple[Path, Path], *protocols: str) -> ssl.SSLContext:
     return context
 
 
-def test_alpn_agrees_on_http2(pair: tuple[Path, Path]) -> None:
+def test_alpn_selects_http2(pair: tuple[Path, Path]) -> None:
     """Over TLS the version is negotiated, the handshake is timed, and stamps are still the kernel's."""
 
     async def tell(side: Http2, stream: int) -> None:
@@ -290,28 +290,28 @@ def test_alpn_agrees_on_http2(pair: tuple[Path, Path]) -> None:
 
         assert outcome.ending == ("complete", "")
         assert outcome.request.http == "HTTP/2"
-        assert outcome.request.tls_took is not None
+        assert outcome.request.tls_duration is not None
         (late,) = [read.at - e.sent for read in outcome.reads for e in read.events if e.sent is not None]
         assert 0 < late < 50_000_000
 
     asyncio.run(main())
 
 
-def test_an_unknown_certificate_is_told(pair: tuple[Path, Path]) -> None:
-    """A certificate that nobody vouches for: connect_failed, and why."""
+def test_an_untrusted_certificate_is_classified(pair: tuple[Path, Path]) -> None:
+    """An untrusted certificate: connect_failed, with the reason."""
 
     async def main() -> None:
         async with far_side(speaking(finish), serving(pair)) as url:
             outcome = await ask(url, workload())
 
         assert outcome.ending == ("connect_failed", "TLS certificate: self-signed certificate")
-        assert outcome.request.connect_took is not None
+        assert outcome.request.connect_duration is not None
 
     asyncio.run(main())
 
 
-def test_tls_to_a_plain_port_is_told() -> None:
-    """A server that speaks no TLS: connect_failed; one that says nothing: after the connect timeout."""
+def test_tls_to_a_plain_port_is_classified() -> None:
+    """A server without TLS: connect_failed; one that sends nothing: after the connect timeout."""
 
     async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 hello\r\n")
@@ -334,15 +334,15 @@ def test_tls_to_a_plain_port_is_told() -> None:
 
         assert details == [
             "TLS: wrong version number",
-            "closed within the TLS handshake",
+            "closed during the TLS handshake",
             "TLS handshake not finished within 300ms",
         ]
 
     asyncio.run(main())
 
 
-def test_ends_of_tls_are_told(pair: tuple[Path, Path]) -> None:
-    """A stream over TLS that is cut without close_notify, or by a record that is none, has its class."""
+def test_tls_failures_are_classified(pair: tuple[Path, Path]) -> None:
+    """A TLS stream that ends without close_notify, or with an invalid record, has its completion class."""
 
     async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request(reader)

@@ -1,4 +1,4 @@
-"""The tap sees the frames that hyper-h2's own framing layer writes."""
+"""The tracker sees the frames that hyperframe, h2's framing layer, writes."""
 
 import itertools
 
@@ -12,8 +12,8 @@ from hyperframe.frame import (
     SettingsFrame,
 )
 
-from chaoskit.probe.http2_frames import Tap
-from chaoskit.probe.receive_stamps import Arrival
+from chaoskit.probe.http2_frames import FrameTracker
+from chaoskit.probe.receive_stamps import ReadStamp
 
 
 def data(stream: int, body: bytes, padding: int | None = None) -> Frame:
@@ -39,90 +39,90 @@ WIRE = b"".join(BYTES)
 ENDS = list(itertools.accumulate(len(raw) for raw in BYTES))
 
 
-def fed(*chunks: bytes) -> Tap:
-    """A tap that has seen the chunks, each with an arrival whose number is its turn."""
-    tap = Tap(1000)
+def fed(*chunks: bytes) -> FrameTracker:
+    """A tracker that was fed the chunks, each with a stamp numbered in order."""
+    tracker = FrameTracker(1000)
     for stream in (1, 3):
-        tap.open(stream)
+        tracker.open(stream)
     for number, chunk in enumerate(chunks):
-        tap.feed(chunk, Arrival(number, number, number, len(chunk)))
-    return tap
+        tracker.feed(chunk, ReadStamp(number, number, number, len(chunk)))
+    return tracker
 
 
-def numbers(tap: Tap, stream: int) -> list[int]:
-    """The arrivals of all DATA frames of a stream."""
-    return [arrival.number for arrival in iter(lambda: tap.take(stream), None)]
+def numbers(tracker: FrameTracker, stream: int) -> list[int]:
+    """The read numbers of all DATA frames of a stream."""
+    return [arrival.number for arrival in iter(lambda: tracker.next_data(stream), None)]
 
 
-def test_every_frame_has_the_arrival_that_completed_it() -> None:
-    """Cut in two anywhere: a frame belongs to the part that holds its last byte."""
+def test_every_frame_has_the_read_that_completed_it() -> None:
+    """For any split in two: a frame belongs to the part with its last byte."""
     for cut in range(len(WIRE) + 1):
-        tap = fed(WIRE[:cut], WIRE[cut:])
+        tracker = fed(WIRE[:cut], WIRE[cut:])
         part = [0 if end <= cut else 1 for end in ENDS]
 
-        assert numbers(tap, 1) == [part[2], part[5], part[7]]
-        assert numbers(tap, 3) == [part[4]]
-        heads = [tap.head(1), tap.head(3)]
+        assert numbers(tracker, 1) == [part[2], part[5], part[7]]
+        assert numbers(tracker, 3) == [part[4]]
+        heads = [tracker.headers(1), tracker.headers(3)]
         assert [head.number for head in heads if head] == [part[1], part[3]]
-        assert (tap.resets, tap.goaway) == ({3: 8}, 11)
+        assert (tracker.resets, tracker.goaway) == ({3: 8}, 11)
 
 
 def test_single_bytes_are_enough() -> None:
     """Byte by byte gives the same as all at once."""
-    tap = fed(*(WIRE[at : at + 1] for at in range(len(WIRE))))
+    tracker = fed(*(WIRE[at : at + 1] for at in range(len(WIRE))))
 
-    assert numbers(tap, 1) == [ENDS[2] - 1, ENDS[5] - 1, ENDS[7] - 1]
-    assert (tap.resets, tap.goaway) == ({3: 8}, 11)
-
-
-def test_a_forgotten_stream_is_not_collected_any_more() -> None:
-    """What still comes for a stream that nobody reads is dropped."""
-    tap = fed(WIRE)
-
-    tap.forget(1)
-    tap.feed(data(1, b"late").serialize(), Arrival(9, 9, 9, 9))
-
-    assert tap.take(1) is None
-    assert tap.head(1) is None
+    assert numbers(tracker, 1) == [ENDS[2] - 1, ENDS[5] - 1, ENDS[7] - 1]
+    assert (tracker.resets, tracker.goaway) == ({3: 8}, 11)
 
 
-def test_frames_pass_as_they_are() -> None:
-    """However they are cut, all bytes of frames whose streams are read go on to the real parser."""
+def test_a_stream_is_not_tracked_after_its_end() -> None:
+    """Data for a stream that is no longer read is dropped."""
+    tracker = fed(WIRE)
+
+    tracker.stop_tracking(1)
+    tracker.feed(data(1, b"late").serialize(), ReadStamp(9, 9, 9, 9))
+
+    assert tracker.next_data(1) is None
+    assert tracker.headers(1) is None
+
+
+def test_tracked_frames_are_not_changed() -> None:
+    """For any split, all bytes of frames of tracked streams are returned."""
     for step in (1, 7, 64, len(WIRE)):
-        tap = fed()
+        tracker = fed()
 
-        passed = b"".join(tap.feed(WIRE[at : at + step], Arrival(1, 1, 1, 1)) for at in range(0, len(WIRE), step))
+        passed = b"".join(tracker.feed(WIRE[at : at + step], ReadStamp(1, 1, 1, 1)) for at in range(0, len(WIRE), step))
 
         assert passed == WIRE
-        assert (tap.to_give_back, tap.excess) == (0, "")
+        assert (tracker.to_acknowledge, tracker.excess) == (0, "")
 
 
-def test_data_that_nobody_reads_is_taken_out() -> None:
-    """However they are cut, DATA of a stream that has ended are left out and counted, their END_STREAM goes on."""
+def test_data_of_ended_streams_is_discarded() -> None:
+    """For any split, DATA of an ended stream is discarded and counted; its END_STREAM is kept."""
     late = data(1, b"late" * 9).serialize()
     last = DataFrame(1, b"last", flags=["END_STREAM"]).serialize()
     other = data(3, b"other").serialize()
     wire = late + other + last + other
     for step in (1, 5, len(wire)):
-        tap = fed()
-        tap.forget(1)
+        tracker = fed()
+        tracker.stop_tracking(1)
 
-        passed = b"".join(tap.feed(wire[at : at + step], Arrival(1, 1, 1, 1)) for at in range(0, len(wire), step))
+        passed = b"".join(tracker.feed(wire[at : at + step], ReadStamp(1, 1, 1, 1)) for at in range(0, len(wire), step))
 
         assert passed == other + DataFrame(1, b"", flags=["END_STREAM"]).serialize() + other
-        assert tap.to_give_back == 40
+        assert tracker.to_acknowledge == 40
 
 
-def test_data_beyond_the_window_of_a_stream_that_ended_is_too_much() -> None:
-    """A server that sends more than its window allows to a stream that has ended ends the connection."""
-    tap = fed()
-    tap.forget(1)
+def test_data_beyond_the_window_of_an_ended_stream_is_excess() -> None:
+    """A server that exceeds the window of an ended stream ends the connection."""
+    tracker = fed()
+    tracker.stop_tracking(1)
     frame = data(1, bytes(16_000)).serialize()
 
     told = []
     for _ in range(1060):
-        tap.feed(frame, Arrival(1, 1, 1, 1))
-        told.append(tap.excess)
+        tracker.feed(frame, ReadStamp(1, 1, 1, 1))
+        told.append(tracker.excess)
 
     assert told[1040] == ""
     assert told[-1] == "more data for streams that have ended than was allowed"

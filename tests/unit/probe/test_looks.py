@@ -1,4 +1,4 @@
-"""A socket that waits is looked at, seldom; one that does not wait never."""
+"""TCP_INFO is sampled while a stream is stuck, at growing intervals, and not otherwise."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ SECOND = 10**9
 
 
 def looks(infos: list[TcpInfo]) -> list[str]:
-    """Their occasions."""
+    """The occasions of the samples."""
     return [info.when for info in infos]
 
 
 async def pausing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Think for 1.4 s, say a token, think for as long again, and end."""
+    """Wait 1.4 s, send a token, wait as long again, and end."""
     await request(reader)
     for said in (HEAD + chunk(token()), chunk(token(), DONE) + END):
         await asyncio.sleep(1.4)
         writer.write(said)
 
 
-def test_each_second_without_a_word_is_a_look() -> None:
-    """After the request and after a token: one look, a second or a little more after the last sign of life."""
+def test_a_silent_second_is_sampled() -> None:
+    """After the request and after a token: one sample, about a second after the last data."""
 
     async def main() -> None:
         async with far_side(pausing) as url:
@@ -45,8 +45,8 @@ def test_each_second_without_a_word_is_a_look() -> None:
     asyncio.run(main())
 
 
-def test_looks_become_rarer() -> None:
-    """In three seconds there are two: at one and at two, the next would be at four."""
+def test_sampling_intervals_double() -> None:
+    """In three seconds there are two samples: after 1 s and 2 s; the next would be after 4 s."""
 
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request(reader)
@@ -62,8 +62,8 @@ def test_looks_become_rarer() -> None:
     asyncio.run(main())
 
 
-def test_a_quick_answer_is_not_looked_at() -> None:
-    """Two seconds of tokens, 200 ms apart: as many samples as ever."""
+def test_a_steady_stream_has_no_stuck_samples() -> None:
+    """Two seconds of tokens, 200 ms apart, have the usual samples only."""
 
     async def steady(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request(reader)

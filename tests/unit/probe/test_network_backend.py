@@ -1,4 +1,4 @@
-"""Sockets that know when their bytes arrived."""
+"""Sockets stamp when their bytes arrived."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from far_side import until_acknowledged
 
 from chaoskit.clock import now
 from chaoskit.probe.dns import Resolver
-from chaoskit.probe.network_backend import Backend, Reach
+from chaoskit.probe.network_backend import Backend, ConnectOptions
 from chaoskit.probe.receive_stamps import StampClock
 from chaoskit.probe.socket_stream import Connection
 
@@ -24,7 +24,7 @@ Test = Callable[[Connection, socket.socket], Awaitable[None]]
 
 
 class SetClock(StampClock):
-    """One whose date somebody sets `ahead` ns ahead, unseen."""
+    """A clock whose real-time offset changes by `ahead` ns without a refresh."""
 
     ahead = 0
 
@@ -38,7 +38,7 @@ class SetClock(StampClock):
 async def pair(clock: StampClock) -> AsyncIterator[tuple[Connection, socket.socket]]:
     """A connection, and the plain blocking socket at its other end."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        backend = Backend(clock, itertools.count(), Reach(Resolver(), 1000))
+        backend = Backend(clock, itertools.count(), ConnectOptions(Resolver(), 1000))
         connection = await backend.connect_tcp(*listener.getsockname())
         assert isinstance(connection, Connection)
         other, _ = listener.accept()
@@ -54,7 +54,7 @@ def with_pair(test: Test, clock: StampClock | None = None) -> None:
 
     async def main() -> None:
         async with pair(StampClock()) as (early, its_other), asyncio.timeout(10):
-            while early.last.at == early.last.user:
+            while early.last.at == early.last.read_at:
                 its_other.send(b"x")
                 await early.read(100)
             async with pair(clock or StampClock()) as (connection, other):
@@ -63,26 +63,26 @@ def with_pair(test: Test, clock: StampClock | None = None) -> None:
     asyncio.run(main())
 
 
-def test_places_are_connected_to_in_order_whatever_is_asked_for() -> None:
-    """A host that was looked up beforehand is not looked up again: its addresses are tried one after the other."""
+def test_given_addresses_replace_the_host_and_are_tried_in_order() -> None:
+    """A host with given addresses is not resolved: they are tried in order."""
 
     async def main() -> tuple[str, int | None]:
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            places = ("::1", "127.0.0.1")
-            backend = Backend(clock := StampClock(), itertools.count(), Reach(Resolver(), 1000, places))
+            addresses = ("::1", "127.0.0.1")
+            backend = Backend(clock := StampClock(), itertools.count(), ConnectOptions(Resolver(), 1000, addresses))
             connection = await backend.connect_tcp("no-such-host.invalid", listener.getsockname()[1])
             other, (caller, _) = listener.accept()
             other.close()
             await connection.aclose()
             clock.close()
-            return caller, backend.took.name
+            return caller, backend.timings.dns
 
     assert asyncio.run(main()) == ("127.0.0.1", None)
 
 
 @pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
 def test_a_read_has_the_kernels_stamp() -> None:
-    """However late a busy loop fetches bytes, `at` is when the kernel had them, and `user` when it fetched them."""
+    """However late a busy loop reads, `at` is when the kernel received the bytes, and `read_at` when they were read."""
 
     async def test(connection: Connection, other: socket.socket) -> None:
         for _ in range(3):
@@ -96,13 +96,13 @@ def test_a_read_has_the_kernels_stamp() -> None:
 
             assert data == b"hello"
             assert before < connection.last.at < there + 100_000
-            assert connection.last.user - there > 29_000_000
+            assert connection.last.read_at - there > 29_000_000
 
     with_pair(test)
 
 
-def test_reads_happen_whoever_waits() -> None:
-    """Bytes are fetched as they come while nobody reads: each segment is a read with a stamp of its own."""
+def test_reads_do_not_depend_on_a_reader() -> None:
+    """Bytes are read as they arrive even when no task waits: each segment is a read with its own stamp."""
 
     async def test(connection: Connection, other: socket.socket) -> None:
         sent = []
@@ -119,13 +119,13 @@ def test_reads_happen_whoever_waits() -> None:
             arrivals.append(connection.last)
 
         assert [one.number for one in arrivals] == [1, 2, 3]
-        assert all(stamp < one.at <= one.user for stamp, one in zip(sent, arrivals, strict=True))
-        assert arrivals[0].user < sent[1] < arrivals[1].user < sent[2]
+        assert all(stamp < one.at <= one.read_at for stamp, one in zip(sent, arrivals, strict=True))
+        assert arrivals[0].read_at < sent[1] < arrivals[1].read_at < sent[2]
 
     with_pair(test)
 
 
-def test_what_nobody_reads_is_bounded() -> None:
+def test_unread_bytes_are_bounded() -> None:
     """A flood stays in the kernel, but for a few hundred kilobytes."""
 
     async def test(connection: Connection, other: socket.socket) -> None:
@@ -156,17 +156,17 @@ def test_what_nobody_reads_is_bounded() -> None:
     with_pair(test)
 
 
-def test_the_end_and_a_reset_are_told_apart() -> None:
-    """FIN is empty bytes and `ended`; RST is a ReadError whose context is the kernel's errno."""
+def test_fin_and_rst_are_distinguished() -> None:
+    """FIN is empty bytes and `eof_received`; RST is a ReadError whose context is the kernel's errno."""
 
     async def ends(connection: Connection, other: socket.socket) -> None:
         other.send(b"last")
         other.close()
 
         assert await connection.read(100) == b"last"
-        assert not connection.ended
+        assert not connection.eof_received
         assert await connection.read(100) == b""
-        assert connection.ended
+        assert connection.eof_received
 
     async def breaks(connection: Connection, other: socket.socket) -> None:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -175,7 +175,7 @@ def test_the_end_and_a_reset_are_told_apart() -> None:
         with pytest.raises(httpcore.ReadError) as caught:
             await connection.read(100)
         assert isinstance(caught.value.__context__, ConnectionResetError)
-        assert not connection.ended
+        assert not connection.eof_received
 
     with_pair(ends)
     with_pair(breaks)
@@ -193,14 +193,14 @@ def test_tcp_info_outlives_the_socket() -> None:
         at, fields = connection.info()
 
         assert fields["bytes_received"] == 5
-        assert connection.met[0] <= at <= now()
-        assert connection.met[1]["rtt"] > 0
+        assert connection.tcp_info_at_connect[0] <= at <= now()
+        assert connection.tcp_info_at_connect[1]["rtt"] > 0
 
     with_pair(test)
 
 
-def test_closing_wakes_who_waits() -> None:
-    """Whoever waits for bytes of a connection that is closed gets its end."""
+def test_closing_wakes_a_reader() -> None:
+    """A reader of a connection that is closed gets EOF."""
 
     async def test(connection: Connection, other: socket.socket) -> None:
         reading = asyncio.ensure_future(connection.read(100))
@@ -212,8 +212,8 @@ def test_closing_wakes_who_waits() -> None:
     with_pair(test)
 
 
-def test_a_clock_that_was_set_makes_no_gap() -> None:
-    """Stamps never run backwards or ahead of our own, even when the date was changed since the last look."""
+def test_setting_the_clock_makes_no_gap() -> None:
+    """Stamps never run backwards or ahead of the read time, even when the clock was set since the last refresh."""
 
     clock = SetClock()
 
@@ -225,7 +225,7 @@ def test_a_clock_that_was_set_makes_no_gap() -> None:
             await connection.read(100)
             arrivals.append(connection.last)
 
-        assert all(one.at <= one.user for one in arrivals)
+        assert all(one.at <= one.read_at for one in arrivals)
         assert all(before.at <= after.at for before, after in itertools.pairwise(arrivals))
 
     with_pair(test, clock)

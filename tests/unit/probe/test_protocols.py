@@ -1,4 +1,4 @@
-"""What is asked and understood in four vendors' words."""
+"""Request bodies and response events of the four protocols."""
 
 import json
 from typing import Any
@@ -9,20 +9,22 @@ from hypothesis import strategies as st
 
 from chaoskit.probe import protocols
 from chaoskit.probe.framing import MalformedError
-from chaoskit.probe.protocols import PATHS, ProtocolEvent, Reader
+from chaoskit.probe.protocols import DEFAULT_PATHS, ProtocolEvent, ResponseParser
 from chaoskit.records.model import Event, EventKind
 from chaoskit.server import requests
 from chaoskit.spec.experiment import Protocol
 
-LONGEST = 200_000
-PROTOCOLS: list[Protocol] = list(PATHS)
+MAX_SIZE = 200_000
+PROTOCOLS: list[Protocol] = list(DEFAULT_PATHS)
 
 
 def meant(protocol: Protocol, said: object) -> ProtocolEvent:
-    """The meaning of one event with this JSON."""
+    """The interpretation of one event with this JSON."""
     text = json.dumps(said).encode()
-    (meaning,) = Reader(protocol, LONGEST).feed(text + b"\n" if protocol == "ollama" else b"data: " + text + b"\n\n")
-    return meaning
+    (found,) = ResponseParser(protocol, MAX_SIZE).feed(
+        text + b"\n" if protocol == "ollama" else b"data: " + text + b"\n\n"
+    )
+    return found
 
 
 def delta(finish: str | None = None, **fields: Any) -> dict[str, Any]:
@@ -73,56 +75,60 @@ def block(kind: str, **fields: Any) -> dict[str, Any]:
         ("sse", "anything", "content", False),
     ],
 )
-def test_every_event_has_its_kind(protocol: Protocol, said: object, kind: EventKind, completes: bool) -> None:
-    """An event counts as what its vendor means by it, and completes only if the vendor says so."""
-    meaning = meant(protocol, said)
+def test_every_foundhas_its_kind(protocol: Protocol, said: object, kind: EventKind, completes: bool) -> None:
+    """An event has the kind that its protocol defines, and completes the response only where it says so."""
+    found = meant(protocol, said)
 
-    assert (meaning.event.kind, meaning.completes) == (kind, completes)
-    assert meaning.complaint == ("no" if kind == "error" else "")
+    assert (found.event.kind, found.completes) == (kind, completes)
+    assert found.error_message == ("no" if kind == "error" else "")
 
 
 @pytest.mark.parametrize("protocol", ["openai-chat", "sse"])
 def test_done_ends(protocol: Protocol) -> None:
     """[DONE] is the end."""
-    assert Reader(protocol, LONGEST).feed(b"data: [DONE]\n\n") == [ProtocolEvent(Event("done"), completes=True)]
+    assert ResponseParser(protocol, MAX_SIZE).feed(b"data: [DONE]\n\n") == [
+        ProtocolEvent(Event("done"), completes=True)
+    ]
 
 
-def test_the_servers_stamps_are_taken() -> None:
-    """The reference server's stamps come along, in a field or in a comment before their own event."""
+def test_the_servers_stamps_are_read() -> None:
+    """The reference server's stamps are read from a field, or from a comment before the event."""
     stamps = {"chaoskit": {"seq": 3, "due": 5, "sent": 7}}
 
     assert meant("openai-chat", delta(content="a") | stamps).event == Event("content", 3, 5, 7)
     assert meant("anthropic-messages", block("text_delta", text="a") | stamps).event == Event("content", 3, 5, 7)
     assert meant("ollama", {"message": {"content": "a"}} | stamps).event == Event("content", 3, 5, 7)
-    assert Reader("sse", LONGEST).feed(b": chaoskit 3 5 7\ndata: a\n\ndata: b\n\n") == [
+    assert ResponseParser("sse", MAX_SIZE).feed(b": chaoskit 3 5 7\ndata: a\n\ndata: b\n\n") == [
         ProtocolEvent(Event("content", 3, 5, 7)),
         ProtocolEvent(Event("content")),
     ]
 
 
 @pytest.mark.parametrize("stamps", ["3", [1, 2, 3], {"seq": "x", "due": 1.5, "sent": True}, {}])
-def test_strange_stamps_are_none(stamps: object) -> None:
-    """What is no integer is no stamp."""
+def test_invalid_stamps_are_none(stamps: object) -> None:
+    """A stamp that is not an integer is None."""
     assert meant("openai-chat", delta(content="a") | {"chaoskit": stamps}).event == Event("content")
 
 
 @pytest.mark.parametrize("comment", [b": chaoskit 1 2", b": chaoskit a b c", b": chaoskit 1 2 " + b"9" * 5000])
-def test_strange_written_stamps_are_none(comment: bytes) -> None:
-    """A comment that only looks like stamps is none."""
-    assert Reader("sse", LONGEST).feed(comment + b"\ndata: a\n\n") == [ProtocolEvent(Event("content"))]
+def test_invalid_comment_stamps_are_none(comment: bytes) -> None:
+    """A comment that only resembles stamps has none."""
+    assert ResponseParser("sse", MAX_SIZE).feed(comment + b"\ndata: a\n\n") == [ProtocolEvent(Event("content"))]
 
 
-def test_a_comment_is_a_sign_of_life() -> None:
+def test_a_comment_is_a_keepalive() -> None:
     """A comment is a ping, and no event of the protocol."""
-    assert Reader("openai-chat", LONGEST).feed(b": keep-alive\n\n") == [ProtocolEvent(Event("ping"), is_comment=True)]
+    assert ResponseParser("openai-chat", MAX_SIZE).feed(b": keep-alive\n\n") == [
+        ProtocolEvent(Event("ping"), is_comment=True)
+    ]
 
 
 @pytest.mark.parametrize("protocol", ["openai-chat", "anthropic-messages", "ollama"])
 @pytest.mark.parametrize("text", [b"garbage", b"[1]", b"3", b'{"a":', b"\xff\xfe", b"[" * 100_000, b"1" * 5000])
-def test_what_is_no_json_object_is_malformed(protocol: Protocol, text: bytes) -> None:
-    """Garbage in an event's data is one error, whatever the garbage."""
+def test_invalid_json_is_malformed(protocol: Protocol, text: bytes) -> None:
+    """Any invalid data of an event is the same error."""
     with pytest.raises(MalformedError, match="no JSON"):
-        Reader(protocol, LONGEST).feed(text + b"\n" if protocol == "ollama" else b"data: " + text + b"\n\n")
+        ResponseParser(protocol, MAX_SIZE).feed(text + b"\n" if protocol == "ollama" else b"data: " + text + b"\n\n")
 
 
 WORDS = st.sampled_from(
@@ -138,16 +144,16 @@ JSON = st.recursive(
 
 @settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(st.sampled_from(PROTOCOLS), st.dictionaries(WORDS, JSON, max_size=5))
-def test_no_json_object_is_too_strange(protocol: Protocol, said: dict[str, Any]) -> None:
-    """Any JSON object has some meaning."""
+def test_any_json_object_is_interpreted(protocol: Protocol, said: dict[str, Any]) -> None:
+    """Any JSON object has some interpretation."""
     meant(protocol, said)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_the_reference_server_understands_the_question(protocol: Protocol) -> None:
-    """The body asks the reference server for so many tokens, as a stream."""
-    body = json.dumps(protocols.body(protocol, "some-model", "a prompt", 17)).encode()
-    path = PATHS[protocol] + ("?tokens=17" if protocol == "sse" else "")
+def test_the_reference_server_parses_the_request(protocol: Protocol) -> None:
+    """The body asks the reference server for a stream of the given number of tokens."""
+    body = json.dumps(protocols.request_body(protocol, "some-model", "a prompt", 17)).encode()
+    path = DEFAULT_PATHS[protocol] + ("?tokens=17" if protocol == "sse" else "")
 
     ask = requests.understand(requests.Request("POST", path, {}, body, received=0))
 
@@ -168,6 +174,6 @@ def test_the_reference_server_understands_the_question(protocol: Protocol) -> No
         (b"[]", ""),
     ],
 )
-def test_complaints_are_found(body: bytes, said: str) -> None:
-    """An error response's own words, where they are in a form that is known."""
-    assert protocols.complaint(body) == said
+def test_error_messages_are_found(body: bytes, said: str) -> None:
+    """The message of an error response in a known format is found."""
+    assert protocols.error_message(body) == said

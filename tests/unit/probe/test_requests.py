@@ -1,4 +1,4 @@
-"""What goes over the wire in a question, and what never leaves this process."""
+"""What a request contains on the wire, and which secrets are never recorded."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from far_side import DONE, END, HEAD, ask, chunk, far_side, request, token, work
 
 from chaoskit.errors import SpecError
 from chaoskit.probe.drive import Target
-from chaoskit.probe.protocols import PATHS
+from chaoskit.probe.protocols import DEFAULT_PATHS
 from chaoskit.probe.requests import RequestFactory
 from chaoskit.spec.experiment import Protocol
 
@@ -34,13 +34,13 @@ def asked(target: Target, answer: bytes = HEAD + chunk(token(), DONE) + END, **w
     return got[0], written
 
 
-@pytest.mark.parametrize("protocol", list(PATHS))
-def test_a_question_is_a_stream_request(protocol: Protocol) -> None:
-    """It goes to the protocol's usual path, asks for no coding, names its stream, and carries its prompt."""
+@pytest.mark.parametrize("protocol", list(DEFAULT_PATHS))
+def test_a_request_asks_for_a_stream(protocol: Protocol) -> None:
+    """It has the protocol's default path, identity encoding, its stream number and its prompt."""
     (first, headers, body), _ = asked(Target(""), protocol=protocol, prompt_size="300B", output_tokens=9)
 
     said = json.loads(body)
-    assert first.split()[:2] == ["POST", PATHS[protocol] + ("?tokens=9" if protocol == "sse" else "")]
+    assert first.split()[:2] == ["POST", DEFAULT_PATHS[protocol] + ("?tokens=9" if protocol == "sse" else "")]
     assert headers["accept-encoding"] == "identity"
     assert headers["x-chaoskit-stream"] == "0"
     assert said["stream"] is True
@@ -48,31 +48,31 @@ def test_a_question_is_a_stream_request(protocol: Protocol) -> None:
     assert len(prompt.encode()) == 300
 
 
-def test_a_path_of_the_callers_own_is_kept() -> None:
-    """A URL with a path and query is asked as it is."""
+def test_a_given_path_is_kept() -> None:
+    """A URL with a path and query is used unchanged."""
     (first, _, _), _ = asked(Target("/v2/other?x=1"))
 
     assert first == "POST /v2/other?x=1 HTTP/1.1"
 
 
 def test_prompts_are_drawn_from_the_seed_and_differ() -> None:
-    """The same seed asks the same, another one something else; no two streams ask the same, whatever the size."""
+    """The same seed gives the same prompts, another seed others; prompts of two streams differ, at any size."""
     for size in ("40B", "1kB", "200kB"):
         work = workload(prompt_size=size)
         one, same, other = (RequestFactory(Target("http://x"), work, seed) for seed in (1, 1, 2))
 
-        bodies = [asking.request(0).content for asking in (one, same, other)]
+        bodies = [factory.request(0).content for factory in (one, same, other)]
 
         assert bodies[0] == bodies[1] != bodies[2]
         assert one.request(1).content != bodies[0]
         assert len(json.loads(bodies[0])["messages"][0]["content"]) == work.prompt_size
 
 
-@pytest.mark.parametrize("protocol", list(PATHS))
+@pytest.mark.parametrize("protocol", list(DEFAULT_PATHS))
 def test_the_key_goes_to_the_server_and_nowhere_else(
     protocol: Protocol, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The key is in the request's header, and in no record and no log, even when the server repeats it."""
+    """The key is in the request's header, and in no record and no log, even when the server echoes it."""
     monkeypatch.setenv("TEST_KEY", KEY)
     caplog.set_level(logging.DEBUG)
     body = json.dumps({"error": {"message": f"the key {KEY} is not known"}}).encode()
@@ -89,8 +89,8 @@ def test_the_key_goes_to_the_server_and_nowhere_else(
     assert KEY not in caplog.text
 
 
-def test_the_key_stands_in_place_of_a_header_of_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A header of the caller's that is called as the key's is not sent beside it."""
+def test_the_key_replaces_a_header_of_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A given header with the name of the key's header is not sent."""
     monkeypatch.setenv("TEST_KEY", KEY)
 
     heads: list[bytes] = []
@@ -109,8 +109,8 @@ def test_the_key_stands_in_place_of_a_header_of_its_name(monkeypatch: pytest.Mon
     assert sent == [f"authorization: bearer {KEY}".encode()]
 
 
-def test_what_a_server_repeats_of_the_request_is_not_written_down() -> None:
-    """The values of the caller's headers and of the URL's query are in no record, even when the server says them."""
+def test_secrets_echoed_by_the_server_are_not_recorded() -> None:
+    """The values of given headers and of the URL's query are in no record, even when the server echoes them."""
     body = json.dumps({"error": {"message": "no tEnAnT at pReViEw"}}).encode()
     refusal = f"HTTP/1.1 400 No\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
 
@@ -123,10 +123,8 @@ def test_what_a_server_repeats_of_the_request_is_not_written_down() -> None:
 
 
 @pytest.mark.parametrize("key", [None, "", "two\nlines", "schlüssel", " "])
-def test_a_key_that_cannot_be_sent_is_refused_before_anything_is(
-    key: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A key that is missing or no header value is the caller's mistake; the message does not show it."""
+def test_an_invalid_key_is_refused_before_sending(key: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing key, or one that is not a header value, is a SpecError whose message does not show it."""
     if key is None:
         monkeypatch.delenv("TEST_KEY", raising=False)
     else:
@@ -151,24 +149,24 @@ def test_a_key_that_cannot_be_sent_is_refused_before_anything_is(
         "http://\x00",
     ],
 )
-def test_what_is_no_url_is_refused(url: str) -> None:
-    """A URL that cannot be asked is the caller's mistake, and the message shows one that can."""
+def test_an_invalid_url_is_refused(url: str) -> None:
+    """An invalid URL is a SpecError whose message shows a valid one."""
     with pytest.raises(SpecError, match=r"write for example http://127\.0\.0\.1:8000"):
         RequestFactory(Target(url), workload(), 1)
 
 
 @pytest.mark.parametrize("header", [("a b", "x"), ("", "x"), ("a", "x\ny"), ("a", "é"), ("a:", "x"), ("a", " x")])
-def test_a_header_that_http_does_not_allow_is_refused(header: tuple[str, str]) -> None:
-    """A header that cannot be sent is the caller's mistake."""
+def test_an_invalid_header_is_refused(header: tuple[str, str]) -> None:
+    """An invalid header is a SpecError."""
     with pytest.raises(SpecError, match="characters that HTTP does not allow"):
         RequestFactory(Target("http://x", headers=dict([header])), workload(), 1)
 
 
-def test_the_callers_headers_win() -> None:
-    """A header of the caller's replaces ours, whatever its letters' case."""
-    asking = RequestFactory(Target("http://x", headers={"User-Agent": "me", "X-Extra": "1"}), workload(), 1)
+def test_given_headers_replace_defaults() -> None:
+    """A given header replaces the default, whatever its case."""
+    factory = RequestFactory(Target("http://x", headers={"User-Agent": "me", "X-Extra": "1"}), workload(), 1)
 
-    sent = asking.request(0).headers
+    sent = factory.request(0).headers
 
     assert sent.get_list("user-agent") == ["me"]
     assert sent.get_list("x-extra") == ["1"]

@@ -1,4 +1,4 @@
-"""The probe's sockets are tuned before they connect, every one of them, or nobody is asked at all."""
+"""Socket options are set on every socket before it connects, or no request is sent."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from far_side import DONE, END, HEAD, ask, chunk, far_side, token, workload
 
 from chaoskit.errors import RefusedError
 from chaoskit.probe.dns import Resolver
-from chaoskit.probe.network_backend import Backend, Reach
+from chaoskit.probe.network_backend import Backend, ConnectOptions
 from chaoskit.probe.receive_stamps import StampClock
-from chaoskit.probe.socket_options import try_out
+from chaoskit.probe.socket_options import check_supported
 from chaoskit.probe.socket_stream import Connection
 from chaoskit.probe.target import SocketOptions, Target
 
@@ -22,7 +22,7 @@ TIMESTAMPS = 12  # bytes of each segment that TCP's option takes
 
 
 async def one_token(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A server of short answers."""
+    """A server with short responses."""
     await reader.readuntil(b"\r\n\r\n")
     writer.write(HEAD + chunk(token(), DONE) + END)
     await writer.drain()
@@ -30,20 +30,20 @@ async def one_token(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_a_connection_is_tuned_from_its_first_packet(host: str) -> None:
-    """The other side is told the MSS in the handshake; the algorithm is in force; over IPv4 and IPv6."""
+def test_options_apply_from_the_first_packet(host: str) -> None:
+    """The peer sees the MSS in the handshake, and the algorithm is in use; over IPv4 and IPv6."""
 
     async def main() -> tuple[int, int, bytes]:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.create_server((host, 0), family=family) as listener:
-            backend = Backend(clock := StampClock(), itertools.count(), Reach(Resolver(), 1000, sockets=TUNED))
+            backend = Backend(clock := StampClock(), itertools.count(), ConnectOptions(Resolver(), 1000, sockets=TUNED))
             connection = await backend.connect_tcp(*listener.getsockname()[:2])
             assert isinstance(connection, Connection)
             other, _ = listener.accept()
             with other:
                 told = other.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
             algorithm = connection.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
-            own = connection.met[1]["snd_mss"]
+            own = connection.tcp_info_at_connect[1]["snd_mss"]
             await connection.aclose()
             clock.close()
             return told, own, algorithm.rstrip(b"\0")
@@ -51,8 +51,8 @@ def test_a_connection_is_tuned_from_its_first_packet(host: str) -> None:
     assert asyncio.run(main()) == (1000 - TIMESTAMPS, 1000 - TIMESTAMPS, b"reno")
 
 
-def test_every_stream_of_a_drive_is_tuned() -> None:
-    """A target's sockets are so in each of its records, and are left as they are where nothing was asked."""
+def test_options_apply_to_every_stream() -> None:
+    """Every record of a target shows its options; without options the defaults stay."""
 
     async def main(sockets: SocketOptions) -> set[int]:
         async with far_side(one_token) as url:
@@ -72,8 +72,8 @@ def test_every_stream_of_a_drive_is_tuned() -> None:
         (SocketOptions(maxseg=87), "maxseg 87: the kernel says 'Invalid argument'; give 88 to 32767"),
     ],
 )
-def test_what_the_kernel_will_not_have_is_refused_before_anybody_is_asked(options: SocketOptions, words: str) -> None:
-    """One sentence with the word and what to type, and no request has left."""
+def test_unsupported_options_are_refused_before_sending(options: SocketOptions, words: str) -> None:
+    """One sentence with the option and what to type; no request is sent."""
 
     async def main() -> None:
         async def nobody_comes(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
@@ -88,6 +88,6 @@ def test_what_the_kernel_will_not_have_is_refused_before_anybody_is_asked(option
 
 
 @pytest.mark.parametrize("maxseg", [88, 32_767])
-def test_the_bounds_are_the_kernels(maxseg: int) -> None:
-    """Both are taken."""
-    try_out(SocketOptions(maxseg=maxseg))
+def test_the_bounds_match_the_kernel(maxseg: int) -> None:
+    """Both bounds are accepted."""
+    check_supported(SocketOptions(maxseg=maxseg))

@@ -1,4 +1,4 @@
-"""Deadlines and names: everything that waits ends when it should."""
+"""Deadlines cancel on time, and name lookups do not block."""
 
 import asyncio
 import contextlib
@@ -17,28 +17,28 @@ pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others 
 MS = 1_000_000
 
 
-async def wait_with(guard: Deadline) -> Completion:
-    """Wait for ever, and say what the guard did about it."""
+async def wait_with(deadline: Deadline) -> Completion:
+    """Wait endlessly, and return the deadline's reason."""
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.Event().wait()
-    return guard.verdict or "complete"
+    return deadline.reason or "complete"
 
 
-def guarded(guard: Deadline) -> asyncio.Task[Completion]:
-    """A task that waits for ever under this guard."""
-    task = asyncio.create_task(wait_with(guard))
-    guard.watch(task)
+def guarded(deadline: Deadline) -> asyncio.Task[Completion]:
+    """A task that waits endlessly under this deadline."""
+    task = asyncio.create_task(wait_with(deadline))
+    deadline.watch(task)
     return task
 
 
-def test_a_guard_cuts_at_its_deadline() -> None:
-    """The task is cancelled at the deadline, not before, and the verdict is the deadline's."""
+def test_a_task_is_cancelled_at_its_deadline() -> None:
+    """The task is cancelled at the deadline, not before, with the deadline's reason."""
 
     async def main() -> None:
-        guard = Deadline()
-        task = guarded(guard)
+        deadline = Deadline()
+        task = guarded(deadline)
         due = now() + 30 * MS
-        guard.until(due, "idle_timeout")
+        deadline.reschedule(due, "idle_timeout")
 
         assert await asyncio.wait_for(task, 5) == "idle_timeout"
         assert now() >= due
@@ -51,11 +51,11 @@ def test_the_latest_deadline_counts(first: int, second: int) -> None:
     """A deadline can be moved later and earlier."""
 
     async def main() -> None:
-        guard = Deadline()
-        task = guarded(guard)
+        deadline = Deadline()
+        task = guarded(deadline)
         start = now()
-        guard.until(start + first, "connect_failed")
-        guard.until(start + second, "first_token_timeout")
+        deadline.reschedule(start + first, "connect_failed")
+        deadline.reschedule(start + second, "first_token_timeout")
 
         assert await asyncio.wait_for(task, 5) == "first_token_timeout"
         assert now() - start >= second
@@ -63,21 +63,21 @@ def test_the_latest_deadline_counts(first: int, second: int) -> None:
     asyncio.run(main())
 
 
-def test_the_first_cut_counts() -> None:
-    """A later cut changes nothing, and a closed guard never cuts."""
+def test_the_first_cancellation_counts() -> None:
+    """A later cancellation changes nothing, and a closed deadline never cancels."""
 
     async def main() -> None:
         first, closed = Deadline(), Deadline()
         task, other = guarded(first), guarded(closed)
         await asyncio.sleep(0)
-        first.cut("cancelled")
-        first.cut("idle_timeout")
+        first.cancel("cancelled")
+        first.cancel("idle_timeout")
         closed.close()
-        closed.cut("idle_timeout")
-        closed.until(now(), "idle_timeout")
+        closed.cancel("idle_timeout")
+        closed.reschedule(now(), "idle_timeout")
 
         assert await task == "cancelled"
-        assert closed.verdict is None
+        assert closed.reason is None
         assert not other.done()
         other.cancel()
         await other
@@ -85,46 +85,46 @@ def test_the_first_cut_counts() -> None:
     asyncio.run(main())
 
 
-def test_what_came_in_time_is_heard_by_a_loop_that_was_held_up() -> None:
-    """Bytes that were there before the deadline move it, however late the loop is; silence is cut all the same."""
+def test_a_blocked_loop_reads_before_it_cancels() -> None:
+    """Bytes that arrived before the deadline move it, however late the loop is; without bytes the task is cancelled."""
 
-    async def listen(guard: Deadline, here: socket.socket) -> int:
+    async def listen(deadline: Deadline, here: socket.socket) -> int:
         loop, heard = asyncio.get_running_loop(), 0
         with contextlib.suppress(asyncio.CancelledError):
             while await loop.sock_recv(here, 1):
                 heard += 1
-                guard.until(now() + 50 * MS, "idle_timeout")
+                deadline.reschedule(now() + 50 * MS, "idle_timeout")
         return heard
 
     async def main() -> None:
         here, there = socket.socketpair()
         here.setblocking(False)
         with here, there:
-            guard = Deadline()
-            task = asyncio.create_task(listen(guard, here))
-            guard.watch(task)  # type: ignore[arg-type]
-            guard.until(now() + 50 * MS, "first_token_timeout")
+            deadline = Deadline()
+            task = asyncio.create_task(listen(deadline, here))
+            deadline.watch(task)  # type: ignore[arg-type]
+            deadline.reschedule(now() + 50 * MS, "first_token_timeout")
             await asyncio.sleep(0)
             there.send(b"x")
             time.sleep(0.1)  # the loop is held up
 
             assert await asyncio.wait_for(task, 10) == 1
-            assert guard.verdict == "idle_timeout"
+            assert deadline.reason == "idle_timeout"
 
     asyncio.run(main())
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_an_address_is_not_looked_up(host: str) -> None:
-    """An address is its own address; the resolver is not asked."""
+def test_an_address_is_not_resolved(host: str) -> None:
+    """An address literal is returned without a lookup."""
     found, was_asked = asyncio.run(Resolver().addresses(host, 80))
 
     assert [address[:2] for _, address in found] == [(host, 80)]
     assert not was_asked
 
 
-def test_a_name_is_looked_up() -> None:
-    """A name has the system's addresses; the resolver was asked."""
+def test_a_name_is_resolved() -> None:
+    """A name has the system's addresses, and a lookup was needed."""
     found, was_asked = asyncio.run(Resolver().addresses("localhost", 80))
 
     assert {family for family, _ in found} <= {socket.AF_INET, socket.AF_INET6}
@@ -132,8 +132,8 @@ def test_a_name_is_looked_up() -> None:
     assert was_asked
 
 
-def test_a_lookup_that_nobody_waits_for_holds_nothing_up() -> None:
-    """A cancelled lookup is left to itself: the loop ends at once."""
+def test_a_cancelled_lookup_does_not_block() -> None:
+    """After a cancelled lookup the loop ends at once."""
 
     async def main() -> None:
         lookup = asyncio.create_task(Resolver().addresses("nowhere.invalid", 80))

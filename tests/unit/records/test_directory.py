@@ -1,4 +1,4 @@
-"""A run's own folder, and what two of them have in common."""
+"""Run directories: creation, outcome, and comparison."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from chaoskit.records.directory import OUTCOME, conclude, create, first_differen
 
 
 def outcome(run: Path) -> dict[str, str]:
-    """What is written down of how it went."""
+    """The recorded outcome."""
     return dict(json.loads((run / OUTCOME).read_bytes()))
 
 
-def test_a_run_says_that_it_was_killed_until_it_says_more(tmp_path: Path) -> None:
-    """From its first moment on a directory tells the truth about a run that is ended by force."""
+def test_a_run_is_interrupted_until_it_concludes(tmp_path: Path) -> None:
+    """From its creation on a directory has the right outcome for a run that is killed."""
     run = create(tmp_path / "run", {"plan.json": "{}"})
 
     assert outcome(run)["how"] == "interrupted"
     assert (run / "plan.json").read_text() == "{}"
 
 
-def test_the_last_word_needs_no_new_room(tmp_path: Path) -> None:
-    """The outcome fits into the block that was kept for it, however long its detail."""
+def test_the_outcome_needs_no_new_disk_space(tmp_path: Path) -> None:
+    """The outcome fits into its preallocated block, however long its detail."""
     run = create(tmp_path / "run", {})
     room = (run / OUTCOME).stat().st_size
 
@@ -35,7 +35,7 @@ def test_the_last_word_needs_no_new_room(tmp_path: Path) -> None:
     assert outcome(run)["how"] == "refused"
 
 
-def test_a_directory_with_anything_in_it_is_refused(tmp_path: Path) -> None:
+def test_a_non_empty_directory_is_refused(tmp_path: Path) -> None:
     """Nothing is written into it."""
     (tmp_path / "file").write_text("mine")
 

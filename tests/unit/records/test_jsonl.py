@@ -1,4 +1,4 @@
-"""Records survive: whole lines come back, torn ones never."""
+"""Records are read back from complete lines, and torn lines are ignored."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 
 from chaoskit.errors import RefusedError, SpecError
-from chaoskit.records.jsonl import FILES, Log, follow, line, read
+from chaoskit.records.jsonl import FILES, Log, follow, read, to_line
 from chaoskit.records.model import (
     Counters,
     Event,
+    Keepalives,
     Phase,
-    Read,
     Record,
     Request,
-    Served,
-    Signs,
+    ServedResponse,
+    SocketRead,
     TcpInfo,
-    Unacked,
+    UnackedSample,
     Vitals,
 )
 from chaoskit.records.untrusted_files import START
@@ -26,12 +26,12 @@ from chaoskit.records.untrusted_files import START
 EXAMPLES: list[Record] = [
     Phase("wifi", 0, ("wifi",), 1, 2, 3),
     Request(1, 10, 11, 99, "reset", "connection reset", sent=12, tokens=3),
-    Read(1, 2, 100, 101, 300, (Event("content", 5, 90, 91), Event("reasoning"), Event("content"))),
-    Signs(1, 3, 100, 900, 3000, 1448, meta=1, ping=400, done=1),
+    SocketRead(1, 2, 100, 101, 300, (Event("content", 5, 90, 91), Event("reasoning"), Event("content"))),
+    Keepalives(1, 3, 100, 900, 3000, 1448, meta=1, ping=400, done=1),
     TcpInfo(1, "connected", 5, {"rtt": 20}),
     Vitals(1, 2, 3, 4, 5, 6, None),
-    Served(None, 1, 2, 3, 4, 5, 6, "client-left", {"total_retrans": 2}, {"snd_mss": 1448}),
-    Unacked(3, 5, {"retransmits": 2}),
+    ServedResponse(None, 1, 2, 3, 4, 5, 6, "client-left", {"total_retrans": 2}, {"snd_mss": 1448}),
+    UnackedSample(3, 5, {"retransmits": 2}),
     Counters(1, "router", "to-client", "wifi", 0, 1, 2, 3, 4, 5, 6),
 ]
 
@@ -47,30 +47,30 @@ def test_every_record_comes_back_as_it_was(record: Record, tmp_path: Path) -> No
     assert read(tmp_path, type(record)) == [record, record]  # type: ignore[type-var]
 
 
-def test_what_an_older_chaoskit_wrote_is_read(tmp_path: Path) -> None:
-    """An answer without a first look at its socket is one of which there was none."""
-    old = '{"stream":1,"received":1,"first_due":2,"ended":3,"intended":4,"sent":4,"late":0,"fate":"sent","tcp_info":{}}'
-    (tmp_path / FILES[Served]).write_text(old + "\n")
+def test_missing_tcp_info_is_empty(tmp_path: Path) -> None:
+    """A response without TCP_INFO samples has empty ones."""
+    old = '{"stream":1,"received":1,"first_due":2,"ended":3,"tokens":4,"tokens_sent":4,"max_late":0,"outcome":"sent"}'
+    (tmp_path / FILES[ServedResponse]).write_text(old + "\n")
 
-    assert read(tmp_path, Served) == [Served(1, 1, 2, 3, 4, 4, 0, "sent")]
-    assert read(tmp_path, Unacked) == []
+    assert read(tmp_path, ServedResponse) == [ServedResponse(1, 1, 2, 3, 4, 4, 0, "sent")]
+    assert read(tmp_path, UnackedSample) == []
 
 
 def test_a_cut_at_any_byte_loses_only_the_torn_line(tmp_path: Path) -> None:
-    """Whatever byte a kill cut the file at, the whole lines before it are read and nothing else."""
+    """For a file truncated at any byte, the complete lines before it are read and nothing else."""
     record = EXAMPLES[2]
-    whole = (line(record) * 3).encode()
-    path = tmp_path / FILES[Read]
+    whole = (to_line(record) * 3).encode()
+    path = tmp_path / FILES[SocketRead]
 
     for cut in range(len(whole) + 1):
         path.write_bytes(whole[:cut])
-        assert read(tmp_path, Read) == [record] * whole[:cut].count(b"\n")
+        assert read(tmp_path, SocketRead) == [record] * whole[:cut].count(b"\n")
 
 
 def test_following_reads_every_record_once(tmp_path: Path) -> None:
-    """Looking on while a run writes gives each record once, and a torn line only when it is whole."""
+    """Following a file gives each record once, and a torn line only when it is complete."""
     record = EXAMPLES[0]
-    text = line(record).encode() * 2
+    text = to_line(record).encode() * 2
     path, seen, mark = tmp_path / FILES[Phase], [], START
 
     for end in range(len(text) + 1):
@@ -81,14 +81,14 @@ def test_following_reads_every_record_once(tmp_path: Path) -> None:
     assert seen == [record, record]
 
 
-def test_no_file_holds_no_records(tmp_path: Path) -> None:
+def test_a_missing_file_has_no_records(tmp_path: Path) -> None:
     """A run that was ended early has fewer files, and they read as empty."""
     assert read(tmp_path, Request) == []
 
 
-def test_an_edited_line_is_said_to_be_none(tmp_path: Path) -> None:
-    """A whole line that is no record is an error with the file's name and the line."""
-    (tmp_path / FILES[Phase]).write_text(line(EXAMPLES[0]) + '{"not": "a phase", "faults": []}\n')
+def test_an_invalid_line_is_an_error(tmp_path: Path) -> None:
+    """A complete line that is not a record is an error with the file's name and the line."""
+    (tmp_path / FILES[Phase]).write_text(to_line(EXAMPLES[0]) + '{"not": "a phase", "faults": []}\n')
 
     with pytest.raises(SpecError, match=r"phases\.jsonl:2: .*no part of a Phase"):
         read(tmp_path, Phase)

@@ -1,4 +1,4 @@
-"""A run directory that cannot be taken away or shared: by descriptor, of one owner, with modes of its own."""
+"""Run directories are pinned by a descriptor, owned by one user, and created with fixed modes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from chaoskit.records.jsonl import Log
 from chaoskit.records.model import Phase
 
 
-def test_a_renamed_run_directory_is_written_to_where_it_has_gone(tmp_path: Path) -> None:
-    """Whatever takes its name, records, journal and outcome go into the directory that was made."""
+def test_a_renamed_run_directory_is_still_written_to(tmp_path: Path) -> None:
+    """Records, journal and outcome go into the directory that was created, even after it was renamed."""
     run = create(tmp_path / "runs" / "one", {"plan.json": "{}"})
     (tmp_path / "runs").rename(tmp_path / "away")
     (tmp_path / "runs").symlink_to("/nowhere")
@@ -36,8 +36,8 @@ def test_a_renamed_run_directory_is_written_to_where_it_has_gone(tmp_path: Path)
     assert display_path(run / "x") == tmp_path / "away" / "one" / "x"
 
 
-def test_a_child_reaches_it_by_what_it_inherits(tmp_path: Path) -> None:
-    """The path leads a child process there, too, when it is given the descriptor."""
+def test_a_child_reaches_it_by_an_inherited_descriptor(tmp_path: Path) -> None:
+    """The path is valid in a child process that inherits the descriptor."""
     run = create(tmp_path / "one", {"plan.json": "here"})
     held = descriptor(run)
     assert held is not None
@@ -48,8 +48,8 @@ def test_a_child_reaches_it_by_what_it_inherits(tmp_path: Path) -> None:
     assert seen.stdout == b"here"
 
 
-def test_it_is_shown_as_it_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the current directory where it is in there; any other path is left as it is."""
+def test_its_path_is_displayed_as_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relative to the current directory if it is inside; any other path is displayed unchanged."""
     monkeypatch.chdir(tmp_path)
 
     assert display_path(create(Path("runs/one"), {})) == Path("runs/one")
@@ -71,8 +71,8 @@ def test_others_may_read_and_not_write(tmp_path: Path, umask: int) -> None:
     assert {path.stat().st_mode & 0o777 for path in made if path.is_file()} == {0o644}
 
 
-def test_a_directory_that_others_may_write_no_longer_may_be(tmp_path: Path) -> None:
-    """An empty directory of one's own is used, and others lose the right to write into it."""
+def test_write_permission_of_others_is_removed(tmp_path: Path) -> None:
+    """An own empty directory is used, and other users lose write permission."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out").chmod(0o777)
 
@@ -81,8 +81,8 @@ def test_a_directory_that_others_may_write_no_longer_may_be(tmp_path: Path) -> N
     assert (tmp_path / "out").stat().st_mode & 0o777 == 0o755
 
 
-def test_a_symbolic_link_is_no_run_directory(tmp_path: Path) -> None:
-    """It is refused, and what it leads to stays empty."""
+def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:
+    """It is refused, and its target stays empty."""
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
 
@@ -104,8 +104,8 @@ def test_the_command_line_sets_the_umask(tmp_path: Path, command: tuple[str, ...
     assert {path.stat().st_mode & 0o777 for path in files} == {0o644}
 
 
-def test_files_are_made_anew(tmp_path: Path) -> None:
-    """A file that is there, or a link in its place, is never written into."""
+def test_files_are_created_exclusively(tmp_path: Path) -> None:
+    """An existing file, or a link in its place, is never written."""
     (tmp_path / "victim").write_text("whole")
     (tmp_path / "link").symlink_to(tmp_path / "victim")
     with Folder.open(tmp_path) as folder:

@@ -1,4 +1,4 @@
-"""TCP_INFO is read as the kernel wrote it, as far as the kernel wrote it."""
+"""TCP_INFO is parsed as far as the kernel filled it."""
 
 import socket
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def test_counts_what_was_sent(pair: tuple[socket.socket, socket.socket]) -> None:
-    """What one end sent and the other received are found in their TCP_INFO, to the byte."""
+    """Bytes sent and received match TCP_INFO exactly."""
     client, server = pair
     client.sendall(b"x" * 1234)
     assert server.recv(4096) == b"x" * 1234
@@ -35,8 +35,8 @@ def test_counts_what_was_sent(pair: tuple[socket.socket, socket.socket]) -> None
     assert sender["advmss"] <= sender["pmtu"]
 
 
-def test_every_length_is_understood(pair: tuple[socket.socket, socket.socket]) -> None:
-    """However much an older kernel leaves out, the fields that it gave are the same, and the rest absent."""
+def test_every_length_is_parsed(pair: tuple[socket.socket, socket.socket]) -> None:
+    """For a shorter struct of an older kernel, the included fields are the same, and the rest absent."""
     raw = pair[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 512)
     whole = tcp_info.parse(raw)
 
@@ -47,15 +47,15 @@ def test_every_length_is_understood(pair: tuple[socket.socket, socket.socket]) -
     assert "pacing_rate" not in tcp_info.parse(raw[:104])
 
 
-def test_newer_kernels_are_understood(pair: tuple[socket.socket, socket.socket]) -> None:
-    """What a future kernel appends changes nothing of what is known."""
+def test_newer_kernels_are_parsed(pair: tuple[socket.socket, socket.socket]) -> None:
+    """Fields that a future kernel appends change nothing."""
     raw = pair[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 512)
 
     assert tcp_info.parse(raw.ljust(248, b"\0")) == tcp_info.parse(raw.ljust(248, b"\0") + b"\xff" * 100)
 
 
 def test_a_closed_socket_has_none(pair: tuple[socket.socket, socket.socket]) -> None:
-    """Asking too late gives an empty answer instead of an error."""
+    """A closed socket gives an empty result instead of an error."""
     pair[0].close()
 
     assert tcp_info.sample(pair[0]) == {}

@@ -8,7 +8,7 @@ from pathlib import Path
 from made_runs import MS, ns, plan
 from rich.console import Console
 
-from chaoskit.records.jsonl import FILES, line
+from chaoskit.records.jsonl import FILES, to_line
 from chaoskit.records.model import Phase, Record, Request, Vitals
 from chaoskit.report.live import RunProgress
 
@@ -19,7 +19,7 @@ def write(run: Path, *records: Record) -> None:
     """As the processes of a run do."""
     for record in records:
         with (run / FILES[type(record)]).open("a") as file:
-            file.write(line(record))
+            file.write(to_line(record))
 
 
 def phase(name: str, begin: float, until: float) -> Phase:
@@ -96,7 +96,7 @@ def test_a_missing_directory_is_a_start(tmp_path: Path) -> None:
 def test_a_torn_line_waits_for_its_rest(tmp_path: Path) -> None:
     """Half a line is not read until the other half is written."""
     seen = io.StringIO()
-    whole = line(phase("baseline", 0, 10_000))
+    whole = to_line(phase("baseline", 0, 10_000))
     with RunProgress(plan(), tmp_path, console(seen, terminal=False)) as live:
         (tmp_path / FILES[Phase]).write_text(whole[:30])
         live.tick()

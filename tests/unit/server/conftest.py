@@ -1,4 +1,4 @@
-"""Servers for the tests of this folder."""
+"""Server fixtures."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +12,7 @@ from chaoskit.units import Duration
 
 @pytest.fixture(autouse=True)
 def _nothing_goes_wrong_unseen(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """An exception that only the loop saw fails the test."""
+    """An exception that only asyncio logged fails the test."""
     yield
     assert [record.getMessage() for record in caplog.get_records("call") if record.name == "asyncio"] == []
 

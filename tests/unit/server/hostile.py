@@ -1,4 +1,4 @@
-"""Clients that no library would be: bytes and frames as they are told."""
+"""Hostile clients: raw bytes and HTTP/2 frames."""
 
 import contextlib
 import socket
@@ -20,7 +20,7 @@ def everything(sock: socket.socket) -> bytes:
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"", length: int | None = None) -> bytes:
-    """A frame of HTTP/2, with another length than its own if that is told."""
+    """An HTTP/2 frame, with a wrong length if given."""
     size = len(payload) if length is None else length
     return size.to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
 
@@ -39,7 +39,7 @@ def request(stream: int, path: str = "/sse?tokens=2", end: bool = True, method: 
 
 
 class Http2Client:
-    """A client that believes what it gets and says what it is told to."""
+    """An HTTP/2 client without checks that sends given frames."""
 
     def __init__(self, sock: socket.socket, window: int = 65535) -> None:
         self.sock = sock

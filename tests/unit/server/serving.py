@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit.records import jsonl
-from chaoskit.records.model import Served, Unacked
+from chaoskit.records.model import ServedResponse, UnackedSample
 from chaoskit.server.app import serve
 from chaoskit.server.limits import PUBLIC, Limits
 from chaoskit.server.schedule import Script
@@ -27,7 +27,7 @@ SCRIPT = Script(
 
 @dataclass
 class Running:
-    """A server at work; `stop` ends it and waits for its end."""
+    """A running server; `stop` ends it and waits for its end."""
 
     port: int
     run: Path
@@ -42,23 +42,23 @@ class Running:
         return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def stop(self) -> None:
-        """As the conductor does."""
+        """Stop it as the conductor does."""
         if self.thread.is_alive():
             self.loop.call_soon_threadsafe(self.ask_to_stop.set)
             self.thread.join(10)
         assert not self.thread.is_alive()
 
-    def served(self) -> list[Served]:
-        """What it has written down so far."""
-        return jsonl.read(self.run, Served)
+    def served(self) -> list[ServedResponse]:
+        """Its records so far."""
+        return jsonl.read(self.run, ServedResponse)
 
-    def served_when(self, count: int) -> list[Served]:
-        """What it has written down, as soon as that is `count` records."""
+    def served_when(self, count: int) -> list[ServedResponse]:
+        """Its records, as soon as there are `count`."""
         wait_for(lambda: len(self.served()) >= count)
         return self.served()
 
     def connect(self) -> socket.socket:
-        """A plain connection that loses patience after ten seconds."""
+        """A plain connection with a timeout of ten seconds."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=10)
 
 
@@ -87,7 +87,7 @@ def running(run: Path, script: Script = SCRIPT, send_buffer: int = 0, limits: Li
         loop.append(asyncio.get_running_loop())
         stop.append(asyncio.Event())
         ready.set()
-        with closing(jsonl.Log(run, Served)) as log, closing(jsonl.Log(run, Unacked)) as unacked:
+        with closing(jsonl.Log(run, ServedResponse)) as log, closing(jsonl.Log(run, UnackedSample)) as unacked:
             await serve(listener, script, stop[0], log, unacked, limits)
 
     thread = threading.Thread(target=asyncio.run, args=(work(),))

@@ -1,4 +1,4 @@
-"""Who the lab's server is: a chain as servers have them, which clients of the lab trust, and nobody else."""
+"""The lab server's certificate chain is trusted by clients of the lab, and by no others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SEGMENT = 1460  # bytes of payload in a packet of 1500
 
 
 def shake_hands(host: str, trusting: ssl.SSLContext) -> int:
-    """The bytes of the server's answer to the client's first message; raises what the client thinks of it."""
+    """The bytes of the server's first TLS flight; raises the client's verification error."""
     heard, asked, got, answered = (ssl.MemoryBIO() for _ in range(4))
     client = trusting.wrap_bio(heard, asked, server_hostname=host)
     server = certificates.context().wrap_bio(got, answered, server_side=True)
@@ -34,8 +34,8 @@ def shake_hands(host: str, trusting: ssl.SSLContext) -> int:
 
 
 @pytest.mark.parametrize("host", [SERVER_V4, SERVER_V6])
-def test_clients_of_the_lab_believe_it(host: str) -> None:
-    """By either address, strictly; and what it has to say for that does not fit into one packet."""
+def test_clients_of_the_lab_trust_it(host: str) -> None:
+    """At either address, with strict verification; and its first flight exceeds one packet."""
     trusting = ssl.create_default_context(cafile=certificates.ROOT)
     trusting.verify_flags |= ssl.VERIFY_X509_STRICT
 
@@ -43,15 +43,15 @@ def test_clients_of_the_lab_believe_it(host: str) -> None:
 
 
 @pytest.mark.parametrize(("host", "root"), [("10.2.0.2", certificates.ROOT), (SERVER_V4, None)])
-def test_nobody_else_is_taken_in(host: str, root: Path | None) -> None:
-    """It is believed at no other address, and by nobody who trusts the usual authorities alone."""
+def test_other_clients_do_not_trust_it(host: str, root: Path | None) -> None:
+    """It is not valid for other addresses, and not trusted by the system's authorities."""
     with pytest.raises(ssl.SSLCertVerificationError):
         shake_hands(host, ssl.create_default_context(cafile=root))
 
 
 @pytest.mark.parametrize("name", ["identity-root.pem", "identity-chain.pem"])
 def test_it_is_valid_for_decades(name: str) -> None:
-    """Each certificate is from 2020 to 2120, so that no clock of a guest and no calendar ends it."""
+    """Each certificate is valid from 2020 to 2120, so that it works with any clock of a guest."""
     folder = certificates.ROOT.parent
     parts = [f"-----BEGIN{part}" for part in (folder / name).read_text().split("-----BEGIN")[1:]]
 

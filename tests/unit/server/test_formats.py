@@ -1,4 +1,4 @@
-"""Answers look as the vendors' clients expect, whatever the model is called."""
+"""Responses have the vendors' formats, whatever the name of the model."""
 
 import json
 from typing import Any
@@ -14,12 +14,12 @@ VENDORS: tuple[Vendor, ...] = ("openai", "anthropic", "ollama", "sse")
 
 
 def ask(vendor: Vendor, model: str = "m", usage: bool = False, limited: bool = True) -> CompletionRequest:
-    """A streamed answer of two tokens."""
+    """A streamed response of two tokens."""
     return CompletionRequest(vendor, model, 2, limited, True, 5, usage)
 
 
 def events(raw: bytes) -> list[Any]:
-    """The JSON of each event or line; text that is none as it is."""
+    """The JSON of each event or line; other text unchanged."""
     found = []
     for line in raw.decode().split("\n"):
         text = line.removeprefix("data: ")
@@ -32,9 +32,9 @@ def events(raw: bytes) -> list[Any]:
 
 @given(model=st.text())
 @pytest.mark.parametrize("vendor", VENDORS)
-def test_stamps_and_text_come_through(vendor: Vendor, model: str) -> None:
+def test_tokens_have_text_and_stamps(vendor: Vendor, model: str) -> None:
     """Each token's event holds its text, its number and both stamps, whatever the model's name."""
-    raw = formats.of(ask(vendor, model), 1).token("word ", 3, 1000, 1234)
+    raw = formats.format_of(ask(vendor, model), 1).token("word ", 3, 1000, 1234)
 
     if vendor == "sse":
         assert raw == b": chaoskit 3 1000 1234\ndata: word \n\n"
@@ -52,15 +52,15 @@ def test_stamps_and_text_come_through(vendor: Vendor, model: str) -> None:
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_only_tokens_are_stamped(vendor: Vendor) -> None:
-    """What comes before the first and after the last token carries no stamps and no text."""
-    format_ = formats.of(ask(vendor), 1)
+    """Events before the first and after the last token have no stamps and no text."""
+    format_ = formats.format_of(ask(vendor), 1)
 
     assert b"chaoskit" not in format_.opening() + format_.closing()
 
 
 def test_openai_ends_with_reason_usage_done() -> None:
-    """The role first; at the end the finish reason, the usage when asked for, and [DONE]."""
-    plain, with_usage = formats.of(ask("openai"), 1), formats.of(ask("openai", usage=True), 1)
+    """The role comes first; at the end the finish reason, the usage if requested, and [DONE]."""
+    plain, with_usage = formats.format_of(ask("openai"), 1), formats.format_of(ask("openai", usage=True), 1)
 
     assert events(plain.opening())[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
     finish, done = events(plain.closing())
@@ -71,18 +71,18 @@ def test_openai_ends_with_reason_usage_done() -> None:
     assert usage["usage"] == {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
 
 
-def test_an_answer_without_limit_stops_by_itself() -> None:
-    """Where the client set no limit, the answer ends because it is finished."""
-    openai = formats.of(ask("openai", limited=False), 1)
-    ollama = formats.of(ask("ollama", limited=False), 1)
+def test_a_response_without_limit_has_reason_stop() -> None:
+    """Without a limit of the client the finish reason is stop."""
+    openai = formats.format_of(ask("openai", limited=False), 1)
+    ollama = formats.format_of(ask("ollama", limited=False), 1)
 
     assert events(openai.closing())[0]["choices"][0]["finish_reason"] == "stop"
     assert events(ollama.closing())[0]["done_reason"] == "stop"
 
 
-def test_anthropic_has_its_frame() -> None:
-    """A message's events come in the documented order, each named twice."""
-    format_ = formats.of(ask("anthropic"), 1)
+def test_anthropic_events_are_in_order() -> None:
+    """A message's events come in the documented order, each with its type in the event and the data."""
+    format_ = formats.format_of(ask("anthropic"), 1)
     raw = format_.opening() + format_.token("a ", 0, 1, 2) + format_.closing()
 
     named = [line.removeprefix(b"event: ").decode() for line in raw.splitlines() if line.startswith(b"event: ")]
@@ -101,7 +101,7 @@ def test_anthropic_has_its_frame() -> None:
 
 def test_ollama_ends_with_done() -> None:
     """The last line, and only that, says done."""
-    format_ = formats.of(ask("ollama"), 1)
+    format_ = formats.format_of(ask("ollama"), 1)
 
     lines = events(format_.token("a ", 0, 1, 2) + format_.closing())
 
@@ -110,8 +110,8 @@ def test_ollama_ends_with_done() -> None:
 
 
 @pytest.mark.parametrize("vendor", VENDORS[:3])
-def test_the_object_replacement_character_may_be_a_name(vendor: Vendor) -> None:
-    """Not even a model called like the place holder confuses the token with the name."""
-    (event,) = events(formats.of(ask(vendor, "\N{OBJECT REPLACEMENT CHARACTER}"), 1).token("word ", 0, 1, 2))
+def test_a_model_may_be_named_like_the_placeholder(vendor: Vendor) -> None:
+    """A model whose name is the placeholder does not break the encoding."""
+    (event,) = events(formats.format_of(ask(vendor, "\N{OBJECT REPLACEMENT CHARACTER}"), 1).token("word ", 0, 1, 2))
 
     assert "word " not in event.get("model", "")

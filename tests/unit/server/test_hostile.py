@@ -1,4 +1,4 @@
-"""No bytes of a client end the server, put a word on its standard error, or take more than their share."""
+"""No bytes of a client crash the server, write to its stderr, or take more than their share."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ from chaoskit import clock
 from chaoskit.server.certificates import context
 from chaoskit.server.frame_limits import FrameMeter
 from chaoskit.server.limits import PUBLIC
-from chaoskit.server.requests import Reply, Request, understand
+from chaoskit.server.requests import Reply, Request, parse
 from chaoskit.units import Duration
 
 pytestmark = pytest.mark.flaky(reruns=2)  # real time, on a machine that others use
@@ -27,7 +27,7 @@ LONG = request(1, "/sse?tokens=100000")
 
 
 def said(server: Running, *pieces: bytes) -> Http2Client:
-    """A client that has said this after the preface, and heard all there is to hear."""
+    """A client that has sent this after the preface, and read to the end."""
     with server.connect() as sock:
         client = Http2Client(sock)
         with contextlib.suppress(ConnectionError):
@@ -39,7 +39,7 @@ def said(server: Running, *pieces: bytes) -> Http2Client:
 
 
 def is_well(server: Running) -> bool:
-    """Whether a good client of either kind is answered."""
+    """Whether a valid client of either HTTP version is answered."""
     with server.connect() as sock:
         sock.sendall(GOOD)
         assert everything(sock).endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
@@ -65,16 +65,16 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("kind", FLOODS)
-def test_a_flood_is_told_to_calm_down(server: Running, kind: str) -> None:
-    """Frames that cost much and carry nothing end their connection, and nothing else."""
+def test_a_flood_gets_enhance_your_calm(server: Running, kind: str) -> None:
+    """Floods of frames without data end their connection, and nothing else."""
     client = said(server, b"".join(FLOODS[kind]()))
 
     assert client.goaway in ([ENHANCE_YOUR_CALM, 1] if "CONTINUATION" in kind else [ENHANCE_YOUR_CALM])
     assert is_well(server)
 
 
-def test_resets_that_the_server_makes_count_too(server: Running) -> None:
-    """Streams that a client makes the server reset, one after the other, end the connection as its own resets do."""
+def test_resets_by_the_server_count_too(server: Running) -> None:
+    """Streams that a client makes the server reset count as its own resets."""
     client = said(
         server, *(request(n, "/sse?tokens=9") + frame(8, 0, n, b"\x7f\xff\xff\xff") for n in range(1, 2200, 2))
     )
@@ -83,8 +83,8 @@ def test_resets_that_the_server_makes_count_too(server: Running) -> None:
     assert is_well(server)
 
 
-def test_frames_are_counted_however_they_are_cut() -> None:
-    """The meter comes to the same whether bytes come one by one or at once, and forgives with time."""
+def test_frames_are_counted_for_any_split() -> None:
+    """The meter has the same result for single bytes and for all at once, and refills with time."""
     flood = PREFACE + b"".join(FLOODS["PING"]())
     limits = replace(PUBLIC, frames=1050)
 
@@ -146,16 +146,16 @@ WRONG = {
 
 
 @pytest.mark.parametrize("kind", WRONG)
-def test_wrong_frames_harm_nobody(server: Running, kind: str) -> None:
-    """What is against RFC 9113 ends a stream or its connection, without an exception, whole or frame by frame."""
+def test_invalid_frames_affect_no_other_client(server: Running, kind: str) -> None:
+    """Violations of RFC 9113 end a stream or its connection, without an exception, at once or frame by frame."""
     said(server, b"".join(WRONG[kind]))
     said(server, *WRONG[kind])
 
     assert is_well(server)
 
 
-def test_headers_that_unpack_to_much_are_refused(server: Running) -> None:
-    """A header that HPACK remembers and repeats a thousand times is not unpacked (a bomb of 16 kB to 4 MB)."""
+def test_an_hpack_bomb_is_refused(server: Running) -> None:
+    """An indexed header that is repeated a thousand times is not decoded (16 kB to 4 MB)."""
     fill = b"\x40\x01a\x7f\x81\x1e" + b"x" * (127 + 30 * 128 + 1)  # literal with indexing, 4,000 bytes
     client = said(server, frame(1, 5, 1, b"\x82\x86\x84\x41\x01x" + fill + b"\xbe" * 1000))
 
@@ -164,8 +164,8 @@ def test_headers_that_unpack_to_much_are_refused(server: Running) -> None:
     assert is_well(server)
 
 
-def test_the_servers_table_of_headers_stays_small(server: Running) -> None:
-    """A client that offers room for four gigabytes of remembered headers does not make the server remember them."""
+def test_the_hpack_table_of_the_server_stays_small(server: Running) -> None:
+    """A client that allows a header table of 4 GB does not make the server use it."""
     with server.connect() as sock:
         client = Http2Client(sock)
         sock.sendall(settings(table=2**32 - 1))
@@ -204,8 +204,8 @@ def test_the_servers_table_of_headers_stays_small(server: Running) -> None:
         b"\xff" * 300_000,
     ],
 )
-def test_wrong_bytes_harm_nobody(server: Running, first: bytes) -> None:
-    """What is no request of either HTTP is answered with an error or an end; a client that leaves at once, too."""
+def test_invalid_bytes_affect_no_other_client(server: Running, first: bytes) -> None:
+    """Invalid requests of either HTTP version get an error or a close, also when the client disconnects at once."""
     for wait in (True, False):
         with server.connect() as sock, contextlib.suppress(ConnectionError):
             sock.sendall(first)
@@ -216,8 +216,8 @@ def test_wrong_bytes_harm_nobody(server: Running, first: bytes) -> None:
     assert is_well(server)
 
 
-def test_garbage_on_a_tls_port_harms_nobody(tmp_path: Path) -> None:
-    """Plain HTTP of either kind, and records that TLS does not know, end their connection and nothing else."""
+def test_garbage_on_a_tls_port_affects_no_other_client(tmp_path: Path) -> None:
+    """Plain HTTP of either version, and invalid TLS records, end their connection and nothing else."""
     with running(tmp_path, replace(SCRIPT, tls=context())) as server:
         for first in (
             GOOD,
@@ -246,7 +246,7 @@ def test_garbage_on_a_tls_port_harms_nobody(tmp_path: Path) -> None:
 
 
 def nested(depth: int) -> bytes:
-    """Messages whose content is so many arrays, one in the other."""
+    """Messages whose content is `depth` nested arrays."""
     return b'{"model":"m","messages":[{"role":"user","content":%b%b}]}' % (b"[" * depth, b"]" * depth)
 
 
@@ -279,8 +279,8 @@ BODIES = {
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/api/chat"])
 @pytest.mark.parametrize("kind", BODIES)
-def test_bodies_that_make_no_sense_are_refused(path: str, kind: str) -> None:
-    """Whatever JSON there is, or is not, the answer is a short 400, in good time."""
+def test_invalid_bodies_are_refused(path: str, kind: str) -> None:
+    """Any invalid JSON gets a short 400, quickly."""
     body = (
         BODIES[kind].replace(b'"max_tokens"', b'"options": {}, "num_predict"') if path == "/api/chat" else BODIES[kind]
     )
@@ -288,7 +288,7 @@ def test_bodies_that_make_no_sense_are_refused(path: str, kind: str) -> None:
         body = re.sub(rb'"options": \{\}, "num_predict": (.*?)([,}])', rb'"options": {"num_predict": \1}\2', body)
     begun = clock.now()
 
-    reply = understand(Request("POST", path, {}, body, 0))
+    reply = parse(Request("POST", path, {}, body, 0))
 
     assert clock.now() - begun < 10**9
     assert isinstance(reply, Reply)
@@ -299,14 +299,14 @@ def test_bodies_that_make_no_sense_are_refused(path: str, kind: str) -> None:
 
 @pytest.mark.parametrize("depth", [*range(850, 1000), 5000])
 def test_any_depth_is_answered(depth: int) -> None:
-    """Around the depth at which Python's parser or its writer gives up, a request is understood or refused."""
-    reply = understand(Request("POST", "/v1/chat/completions", {}, nested(depth), 0))
+    """Around the recursion limit of Python's json, a request is parsed or refused."""
+    reply = parse(Request("POST", "/v1/chat/completions", {}, nested(depth), 0))
 
     assert not isinstance(reply, Reply) or reply.status == 400
 
 
-def test_lone_surrogates_go_round(server: Running) -> None:
-    """A string that is half a pair comes back as it was, in a stream and in one piece."""
+def test_lone_surrogates_are_echoed(server: Running) -> None:
+    """A lone surrogate comes back unchanged, with and without streaming."""
     for streamed in (b"true", b"false"):
         body = b'{"model": "\\ud800", "messages": [], "max_tokens": 2, "stream": %b}' % streamed
         with server.connect() as sock:
@@ -318,8 +318,8 @@ def test_lone_surrogates_go_round(server: Running) -> None:
         assert b'"model":"\\ud800"' in answer
 
 
-def test_many_small_frames_leave_the_others_their_turn(tmp_path: Path) -> None:
-    """While one client sends the smallest chunks and frames it can, another's tokens come on time."""
+def test_many_small_frames_do_not_delay_others(tmp_path: Path) -> None:
+    """While one client sends the smallest chunks and frames, another's tokens are on time."""
     script = replace(SCRIPT, first_token_median=Duration(0), first_token_p99=Duration(0))
     with running(tmp_path, script) as server, server.connect() as good:
         good.sendall(b"GET /sse?tokens=150 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Streams that share one HTTP/2 connection do not share their troubles."""
+"""Streams that share one HTTP/2 connection do not affect each other."""
 
 import re
 import socket
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others 
 
 
 class Client:
-    """A blocking HTTP/2 client that gives room only when told to."""
+    """A blocking HTTP/2 client that updates windows only when told to."""
 
     def __init__(self, sock: socket.socket, window: int) -> None:
         self.sock = sock
@@ -67,14 +67,14 @@ class Client:
 
 @pytest.fixture
 def client(server: Running) -> Iterator[Client]:
-    """With much room."""
+    """With large windows."""
     with server.connect() as sock:
         yield Client(sock, 2**20)
 
 
 @pytest.fixture
 def tight(server: Running) -> Iterator[Client]:
-    """With no room at all, until it is given."""
+    """With zero windows, until they are updated."""
     with server.connect() as sock:
         yield Client(sock, 0)
 
@@ -85,7 +85,7 @@ def stamps(body: bytes) -> list[tuple[int, int]]:
 
 
 def test_a_reset_ends_one_stream(server: Running, client: Client) -> None:
-    """Resetting one stream is noticed at once, and the other is told to its end."""
+    """A reset of one stream ends it at once, and the other completes."""
     doomed, other = client.ask(100_000), client.ask(100)
     client.read_until(lambda: b": chaoskit 5 " in client.bodies[doomed])
     client.h2.reset_stream(doomed)
@@ -93,22 +93,22 @@ def test_a_reset_ends_one_stream(server: Running, client: Client) -> None:
 
     first, second = server.served_when(2)
 
-    assert (first.fate, first.intended, second.fate, second.sent) == ("client-left", 100_000, "sent", 100)
-    assert first.sent < 1000
+    assert (first.outcome, first.tokens, second.outcome, second.tokens_sent) == ("client-left", 100_000, "sent", 100)
+    assert first.tokens_sent < 1000
 
 
 def test_one_stream_after_the_other(server: Running, client: Client) -> None:
-    """A connection whose streams have ended serves more, and room that comes late for them is nothing."""
+    """A connection whose streams have ended serves more, and late window updates are ignored."""
     for tokens in (3, 4, 5):
         number = client.ask(tokens)
         client.read_until(lambda number=number: number in client.ended)
         client.h2.increment_flow_control_window(100)
         assert len(stamps(client.bodies[number])) == tokens
 
-    assert [record.sent for record in server.served_when(3)] == [3, 4, 5]
+    assert [record.tokens_sent for record in server.served_when(3)] == [3, 4, 5]
 
 
-def test_stopping_cuts_every_stream(server: Running, client: Client) -> None:
+def test_stopping_aborts_every_stream(server: Running, client: Client) -> None:
     """When the server stops, all streams of a connection have failed."""
     number = client.ask(100_000)
     client.ask(100_000)
@@ -116,33 +116,33 @@ def test_stopping_cuts_every_stream(server: Running, client: Client) -> None:
 
     server.stop()
 
-    assert [record.fate for record in server.served()] == ["failed"] * 2
+    assert [record.outcome for record in server.served()] == ["failed"] * 2
 
 
-def test_leaving_ends_all_streams(server: Running, client: Client) -> None:
-    """A client that says GOAWAY has left all its streams."""
+def test_goaway_ends_all_streams(server: Running, client: Client) -> None:
+    """A client's GOAWAY ends all its streams."""
     number = client.ask(100_000)
     client.ask(100_000)
     client.read_until(lambda: b": chaoskit 5 " in client.bodies[number])
     client.h2.close_connection()
     client.send()
 
-    assert [record.fate for record in server.served_when(2)] == ["client-left"] * 2
+    assert [record.outcome for record in server.served_when(2)] == ["client-left"] * 2
 
 
-def test_second_thoughts_harm_nobody(server: Running, client: Client) -> None:
-    """A request that is taken back in the same breath is as if it had never been; the next one is answered."""
+def test_an_immediate_reset_is_harmless(server: Running, client: Client) -> None:
+    """A request with RST_STREAM in the same segment is ignored; the next one is answered."""
     regretted = client.ask(5)
     client.h2.reset_stream(regretted)
     number = client.ask(5)
     client.read_until(lambda: number in client.ended)
 
-    assert [record.sent for record in server.served_when(1)] == [5]
+    assert [record.tokens_sent for record in server.served_when(1)] == [5]
     assert client.bodies[regretted] == b""
 
 
-def test_asking_and_leaving_harms_nobody(server: Running, client: Client) -> None:
-    """A client that asks and says GOAWAY in the same breath is told nothing."""
+def test_an_immediate_goaway_is_harmless(server: Running, client: Client) -> None:
+    """A request with GOAWAY in the same segment gets no response."""
     client.ask(5)
     client.h2.close_connection()
     client.send()
@@ -154,8 +154,8 @@ def test_asking_and_leaving_harms_nobody(server: Running, client: Client) -> Non
     assert server.served() == []
 
 
-def test_a_stream_without_room_holds_up_no_other(server: Running, tight: Client) -> None:
-    """While one stream has no room its schedule goes on, the other is on time; given room, all of it comes, late."""
+def test_a_blocked_stream_delays_no_other(server: Running, tight: Client) -> None:
+    """While one stream's window is zero, another is on time; after an update all its tokens arrive, late."""
     stuck, other = tight.ask(50), tight.ask(100)
     tight.send()
     tight.h2.increment_flow_control_window(2**20, other)
@@ -170,11 +170,11 @@ def test_a_stream_without_room_holds_up_no_other(server: Running, tight: Client)
     assert sorted(sent - due for due, sent in on_time)[50] < 5_000_000
     assert [due for due, _ in late] == [late[0][0] + seq * int(SCRIPT.token_interval) for seq in range(50)]
     assert min(sent for _, sent in late) > max(due for due, _ in late)
-    assert max(record.late for record in server.served_when(2)) == max(sent - due for due, sent in late)
+    assert max(record.max_late for record in server.served_when(2)) == max(sent - due for due, sent in late)
 
 
-def test_the_smallest_room_is_enough(server: Running, tight: Client) -> None:
-    """Given seven bytes of room at a time, a stream arrives whole and in order."""
+def test_small_window_updates_are_enough(server: Running, tight: Client) -> None:
+    """With window updates of seven bytes a stream arrives complete and in order."""
     number = tight.ask(20, **{"x-chaoskit-stream": "4"})
     while number not in tight.ended:
         before = len(tight.bodies[number])
@@ -182,11 +182,11 @@ def test_the_smallest_room_is_enough(server: Running, tight: Client) -> None:
         tight.read_until(lambda before=before: len(tight.bodies[number]) > before or number in tight.ended)
 
     words = re.findall(rb"data: (.*)\n", tight.bodies[number])
-    assert b"".join(words) == SCRIPT.answer(20, "stream", 4).whole().encode() + b"[DONE]"
+    assert b"".join(words) == SCRIPT.plan(20, "stream", 4).whole().encode() + b"[DONE]"
 
 
-def test_room_may_come_with_the_settings(server: Running, tight: Client) -> None:
-    """Room given to all streams by a later SETTINGS frame counts."""
+def test_settings_may_update_windows(server: Running, tight: Client) -> None:
+    """A later SETTINGS_INITIAL_WINDOW_SIZE updates all streams."""
     numbers, other = [tight.ask(10) for _ in range(3)], tight.ask(100)
     tight.h2.increment_flow_control_window(2**20, other)
     tight.read_until(lambda: other in tight.ended)

@@ -1,4 +1,4 @@
-"""Every wait for a client ends, and every size has a bound: told by small ones, with a good client beside."""
+"""Every wait and every size is bounded: tested with small limits, beside a valid client."""
 
 import contextlib
 import json
@@ -33,20 +33,20 @@ FAST = replace(SCRIPT, first_token_median=Duration(0), first_token_p99=Duration(
 
 @pytest.fixture
 def quick(tmp_path: Path) -> Iterator[Running]:
-    """A server that loses patience after a fifth of a second."""
+    """A server with timeouts of a fifth of a second."""
     with running(tmp_path, limits=QUICK) as server:
         yield server
 
 
 def is_well(server: Running) -> bool:
-    """Whether a good request gets its answer."""
+    """Whether a valid request gets its response."""
     with server.connect() as sock:
         sock.sendall(GOOD)
         return everything(sock).endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
 
 
 def trickle(sock: socket.socket, first: bytes, rest: bytes) -> tuple[bytes, int]:
-    """Send `first`, then of `rest` a byte each 20 ms until the server has had enough: its answer, and when."""
+    """Send `first`, then a byte of `rest` each 20 ms until the server closes: its response, and when."""
     begun = clock.now()
     sock.sendall(first)
     sock.settimeout(0.02)
@@ -75,8 +75,8 @@ def trickle(sock: socket.socket, first: bytes, rest: bytes) -> tuple[bytes, int]
         (POST + b"transfer-encoding: chunked\r\n\r\n", b"1\r\n{\r\n", b"408"),
     ],
 )
-def test_a_request_that_trickles_in_is_ended(quick: Running, first: bytes, rest: bytes, status: bytes) -> None:
-    """One byte now and then keeps no connection: line, head and body have their time, and then a 408."""
+def test_a_slow_request_times_out(quick: Running, first: bytes, rest: bytes, status: bytes) -> None:
+    """Single bytes do not prolong a request: line, head and body have time limits, then a 408."""
     with quick.connect() as sock:
         answer, took = trickle(sock, first, rest) if rest else silence(sock, first)
 
@@ -94,8 +94,8 @@ def silence(sock: socket.socket, first: bytes) -> tuple[bytes, int]:
     return b"", clock.now() - begun
 
 
-def test_a_body_may_take_longer_when_it_comes(tmp_path: Path) -> None:
-    """A body that comes at the rate that is asked is waited for, beyond the time that a silent one has."""
+def test_a_body_at_the_minimum_rate_has_more_time(tmp_path: Path) -> None:
+    """A body that arrives at the minimum rate is waited for beyond the base time limit."""
     body = json.dumps({"model": "m", "messages": [], "max_tokens": 1}).encode()
     body += b" " * (100 - len(body))
     with running(tmp_path, limits=replace(QUICK, body_rate=50)) as server, server.connect() as sock:
@@ -110,7 +110,7 @@ def test_a_body_may_take_longer_when_it_comes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("first", [b"", GOOD.replace(b"connection: close\r\n", b"")])
 def test_an_idle_connection_is_closed(quick: Running, first: bytes) -> None:
-    """Kept alive, but not for ever: without a next request a connection ends, without a word."""
+    """Without a next request a persistent connection is closed, without a response."""
     with quick.connect() as sock:
         sock.sendall(first)
         begun = clock.now()
@@ -121,7 +121,7 @@ def test_an_idle_connection_is_closed(quick: Running, first: bytes) -> None:
     assert SOON * 0.9 < clock.now() - begun < 20 * SOON
 
 
-def test_idle_http2_is_closed_whatever_it_pings(tmp_path: Path) -> None:
+def test_pings_do_not_keep_idle_http2_open(tmp_path: Path) -> None:
     """A connection of HTTP/2 without streams ends with a GOAWAY; PINGs do not prolong it."""
     with running(tmp_path, limits=replace(QUICK, frames=2**30)) as server, server.connect() as sock:
         client = Http2Client(sock)
@@ -132,8 +132,8 @@ def test_idle_http2_is_closed_whatever_it_pings(tmp_path: Path) -> None:
     assert client.goaway == 0
 
 
-def test_a_handshake_has_its_time(tmp_path: Path) -> None:
-    """Over TLS a client that says nothing, a byte or half a hello is dropped; its place is free again."""
+def test_a_tls_handshake_times_out(tmp_path: Path) -> None:
+    """A TLS client that sends nothing, a byte or half a ClientHello is dropped; its slot is free again."""
     limits = replace(QUICK, connections=3)
     with running(tmp_path, replace(SCRIPT, tls=context()), limits=limits) as server:
         silent = [server.connect() for _ in range(3)]
@@ -152,8 +152,8 @@ def test_a_handshake_has_its_time(tmp_path: Path) -> None:
     assert waited > SOON * 0.9
 
 
-def test_connections_beyond_the_bound_wait_their_turn(tmp_path: Path) -> None:
-    """With as many connections as there may be the next one waits in the kernel, and is served when one has gone."""
+def test_connections_beyond_the_bound_wait(tmp_path: Path) -> None:
+    """At the maximum number of connections the next one waits in the accept queue until one has closed."""
     with running(tmp_path, limits=replace(PUBLIC, connections=3)) as server:
         others = [server.connect() for _ in range(3)]
         for other in others:
@@ -171,8 +171,8 @@ def test_connections_beyond_the_bound_wait_their_turn(tmp_path: Path) -> None:
             other.close()
 
 
-def test_no_descriptor_left_neither_ends_nor_spins_the_server() -> None:
-    """When accept finds no free descriptor the server waits without using the processor, says nothing, and goes on."""
+def test_no_free_descriptor_neither_ends_nor_spins_the_server() -> None:
+    """When accept finds no free descriptor the server waits without using CPU, logs nothing, and continues."""
     code = (
         "import asyncio, resource\n"
         "from chaoskit.server import app\n"
@@ -226,7 +226,7 @@ def _spent(pid: int) -> float:
 
 
 def test_the_open_file_limit_is_raised() -> None:
-    """A server may open as many files as the machine lets it, not as many as a shell starts with."""
+    """A server raises its soft limit of open files to the hard limit."""
     code = (
         "import asyncio, resource\n"
         "from chaoskit.server import app\n"
@@ -247,20 +247,20 @@ def test_the_open_file_limit_is_raised() -> None:
     assert said == "True\n"
 
 
-def test_a_client_that_stops_reading_is_cut_off(tmp_path: Path) -> None:
-    """Who takes nothing any more is cut off after a while, and its answer written down as failed."""
+def test_a_client_that_stops_reading_is_aborted(tmp_path: Path) -> None:
+    """A client that stops reading is aborted after the write timeout, and its response recorded as failed."""
     with running(tmp_path, FAST, send_buffer=4096, limits=QUICK) as server, server.connect() as sock:
         sock.sendall(ENDLESS)
         (served,) = server.served_when(1)
         with pytest.raises(ConnectionResetError):
             everything(sock)
 
-    assert served.fate == "failed"
-    assert 0 < served.sent < 100_000
+    assert served.outcome == "failed"
+    assert 0 < served.tokens_sent < 100_000
 
 
-def test_a_window_that_stays_shut_ends_its_stream_alone(tmp_path: Path) -> None:
-    """In HTTP/2 a stream without room is reset after a while; another one of the connection gets its answer."""
+def test_a_zero_window_ends_only_its_stream(tmp_path: Path) -> None:
+    """An HTTP/2 stream with a zero window is reset after the write timeout; another one of the connection completes."""
     with running(tmp_path, FAST, limits=QUICK) as server, server.connect() as sock:
         client = Http2Client(sock, window=0)
         shut = client.ask("/sse?tokens=3")
@@ -273,9 +273,9 @@ def test_a_window_that_stays_shut_ends_its_stream_alone(tmp_path: Path) -> None:
     assert client.bodies[good].endswith(b"data: [DONE]\n\n")
 
 
-def test_an_answer_that_reads_drop_by_drop_ends(tmp_path: Path) -> None:
-    """A client that takes a little now and then may be so far behind its answer's schedule, and no further."""
-    limits = replace(PUBLIC, arrears=SOON)
+def test_a_very_slow_reader_is_aborted(tmp_path: Path) -> None:
+    """A client that reads slowly may fall behind its schedule by `lag`, and no further."""
+    limits = replace(PUBLIC, lag=SOON)
     with running(tmp_path, FAST, limits=limits) as server, server.connect() as sock:
         client = Http2Client(sock, window=10)
         slow = client.ask("/sse?tokens=100000")
@@ -287,8 +287,8 @@ def test_an_answer_that_reads_drop_by_drop_ends(tmp_path: Path) -> None:
     assert client.reset[slow] == 8
 
 
-def test_what_waits_for_a_client_is_bounded(tmp_path: Path) -> None:
-    """A client that makes the server answer and reads nothing is cut off before that fills the memory."""
+def test_unsent_data_is_bounded(tmp_path: Path) -> None:
+    """A client that sends requests and reads nothing is aborted before its responses fill the memory."""
     with running(tmp_path, send_buffer=4096, limits=replace(PUBLIC, unsent=2**16, frames=2**30)) as server:
         with server.connect() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -299,8 +299,8 @@ def test_what_waits_for_a_client_is_bounded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_that_is_too_long_is_answered_before_the_reset(quick: Running, chunked: bool) -> None:
-    """The 413 arrives whole and once, then the end of the connection, though the client went on sending."""
+def test_a_large_body_is_answered_before_the_reset(quick: Running, chunked: bool) -> None:
+    """The 413 arrives complete and once, then the end of the connection, although the client continues sending."""
     size = PUBLIC.body_size + 2**20
     with quick.connect() as sock:
         if chunked:
@@ -320,8 +320,8 @@ def test_a_body_that_is_too_long_is_answered_before_the_reset(quick: Running, ch
     assert json.loads(body)["error"]["message"] == f"a body of more than {PUBLIC.body_size} bytes"
 
 
-def test_a_body_that_says_it_is_too_long_is_not_asked_for(server: Running) -> None:
-    """`Expect: 100-continue` with a length beyond the bound is answered with the 413 alone."""
+def test_no_100_continue_for_a_large_body(server: Running) -> None:
+    """`Expect: 100-continue` with a length above the limit gets only the 413."""
     with server.connect() as sock:
         sock.sendall(POST + b"expect: 100-continue\r\ncontent-length: 99999999999\r\n\r\n")
         sock.shutdown(socket.SHUT_WR)
@@ -330,8 +330,8 @@ def test_a_body_that_says_it_is_too_long_is_not_asked_for(server: Running) -> No
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 9])
-def test_http2_refuses_a_long_body_that_is_whole(tmp_path: Path, pieces: int) -> None:
-    """One 413 and no reset for a body that has ended, though it came with what was too much in one segment."""
+def test_http2_refuses_a_large_complete_body(tmp_path: Path, pieces: int) -> None:
+    """A body that exceeds the limit and ends in the same segment gets one 413 and no reset."""
     with running(tmp_path, limits=replace(PUBLIC, body_size=1000)) as server, server.connect() as sock:
         client = Http2Client(sock)
         body = [frame(0, int(at == pieces), 1, b"x" * (2000 // pieces)) for at in range(1, pieces + 1)]
@@ -345,8 +345,8 @@ def test_http2_refuses_a_long_body_that_is_whole(tmp_path: Path, pieces: int) ->
 
 
 @pytest.mark.parametrize("window", [0, 2**20])
-def test_http2_answers_a_body_that_is_too_long_once(tmp_path: Path, window: int) -> None:
-    """One 413 for the stream, whether or not there is room for it; then no error, and the connection goes on."""
+def test_http2_answers_a_large_body_once(tmp_path: Path, window: int) -> None:
+    """One 413 for the stream, whatever its window; then no error, and the connection continues."""
     with running(tmp_path, limits=replace(PUBLIC, body_size=1000)) as server, server.connect() as sock:
         client = Http2Client(sock, window=window)
         number = client.ask("/sse", method="POST", end=False)
@@ -363,7 +363,7 @@ def test_http2_answers_a_body_that_is_too_long_once(tmp_path: Path, window: int)
 
 
 def test_all_bodies_together_have_a_bound(tmp_path: Path) -> None:
-    """When the bodies of all clients fill their room the next one gets a 503; when one has gone there is room."""
+    """When the bodies of all clients reach the memory limit the next one gets a 503, until one is released."""
     limits = replace(PUBLIC, memory=100_000)
     with running(tmp_path, limits=limits) as server:
         with server.connect() as first:
@@ -388,8 +388,8 @@ def _refused(server: Running, size: int) -> bool:
         return everything(sock).startswith(b"HTTP/1.1 503 ")
 
 
-def test_answers_that_wait_to_be_sent_have_the_same_bound(tmp_path: Path) -> None:
-    """An answer in one piece is counted before it is made: many of them behind a shut window are refused, not kept."""
+def test_pending_responses_have_the_same_bound(tmp_path: Path) -> None:
+    """Responses without streaming are counted in advance: with zero windows, many of them are refused."""
     with running(tmp_path, FAST, limits=replace(PUBLIC, memory=5_000_000)) as server, server.connect() as sock:
         client = Http2Client(sock, window=0)
         body = json.dumps({"model": "m", "messages": [], "max_tokens": 100_000}).encode()
@@ -406,8 +406,8 @@ def test_answers_that_wait_to_be_sent_have_the_same_bound(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("http2", [False, True])
-def test_requests_under_way_have_a_bound(tmp_path: Path, http2: bool) -> None:
-    """Beyond it a request is refused so that the client may try again; an answer's end makes room."""
+def test_concurrent_requests_have_a_bound(tmp_path: Path, http2: bool) -> None:
+    """Above it a request is refused with a retryable error, until a response ends."""
     with running(tmp_path, limits=replace(PUBLIC, requests=2)) as server:
         others = [server.connect() for _ in range(2)]
         for other in others:
@@ -428,8 +428,8 @@ def test_requests_under_way_have_a_bound(tmp_path: Path, http2: bool) -> None:
             other.close()
 
 
-def test_requests_that_are_given_up_count_until_their_time(tmp_path: Path) -> None:
-    """Who asks and resets, again and again, fills no memory: what the timer still holds counts as under way."""
+def test_reset_requests_count_until_their_timer(tmp_path: Path) -> None:
+    """A client that requests and resets in a loop cannot fill the memory: pending timers count as requests."""
     minute = Duration.parse("60s")
     script = replace(SCRIPT, first_token_median=minute, first_token_p99=minute)
     with running(tmp_path, script, limits=replace(PUBLIC, requests=5)) as server, server.connect() as sock:
@@ -444,8 +444,8 @@ def test_requests_that_are_given_up_count_until_their_time(tmp_path: Path) -> No
     assert client.reset[last] == 7  # REFUSED_STREAM
 
 
-def test_what_was_given_up_is_forgotten_in_time(tmp_path: Path) -> None:
-    """When the time of a token that nobody wants has come, its room is free again."""
+def test_reset_requests_are_released_by_their_timer(tmp_path: Path) -> None:
+    """When the timer of a reset request fires, it is released."""
     with running(tmp_path, limits=replace(PUBLIC, requests=2)) as server:
         for _ in range(20):
             with server.connect() as sock:
@@ -458,24 +458,24 @@ def test_what_was_given_up_is_forgotten_in_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "head", [b"GET /" + b"x" * 70_000, b"GET / HTTP/1.1\r\nhost: x\r\nx: " + b"y" * 17_000 + b"\r\n\r\n"]
 )
-def test_a_head_that_is_too_long_is_told_so(server: Running, head: bytes) -> None:
-    """431, in one piece with the end of the connection."""
+def test_a_large_head_gets_431(server: Running, head: bytes) -> None:
+    """A 431 response, then the end of the connection."""
     with server.connect() as sock:
         sock.sendall(head)
 
         assert everything(sock).startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
 
 
-def test_a_lab_waits_as_long_as_its_faults() -> None:
-    """In an experiment no wait of the server ends before the experiment does."""
+def test_lab_limits_have_no_timeouts() -> None:
+    """In an experiment no timeout of the server expires before its end."""
     year = 365 * 86400 * 10**9
 
-    assert min(LAB.head, LAB.body, LAB.idle, LAB.write, LAB.arrears) > 100 * year
+    assert min(LAB.head, LAB.body, LAB.idle, LAB.write, LAB.lag) > 100 * year
 
 
-def test_every_public_wait_is_short_and_every_size_small() -> None:
-    """What anybody may reach waits an hour at the most, and holds less than a gigabyte for all its clients."""
-    times = [PUBLIC.head, PUBLIC.body, PUBLIC.idle, PUBLIC.write, PUBLIC.arrears, PUBLIC.linger, PUBLIC.handshake]
+def test_every_public_limit_is_bounded() -> None:
+    """A public server waits at most an hour, and uses less than a gigabyte for all its clients."""
+    times = [PUBLIC.head, PUBLIC.body, PUBLIC.idle, PUBLIC.write, PUBLIC.lag, PUBLIC.linger, PUBLIC.handshake]
 
     assert max(times) <= 3600 * 10**9
     assert PUBLIC.connections * (2**17) + PUBLIC.memory < 2**30

@@ -1,4 +1,4 @@
-"""Requests are understood, or refused in their own vendor's words."""
+"""Requests are parsed, or refused in their vendor's format."""
 
 import json
 from typing import Any
@@ -7,19 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaoskit.server.requests import CompletionRequest, Reply, Request, understand
+from chaoskit.server.requests import CompletionRequest, Reply, Request, parse
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "how are you today"}]}
 PATHS = ("/v1/chat/completions", "/v1/messages", "/api/chat", "/sse", "/v1/models")
 
 
 def post(path: str, body: Any, **headers: str) -> CompletionRequest | Reply:
-    """What a POST of this comes to."""
-    return understand(Request("POST", path, headers, json.dumps(body).encode(), 0))
+    """The result of a POST with this body."""
+    return parse(Request("POST", path, headers, json.dumps(body).encode(), 0))
 
 
 def message(reply: CompletionRequest | Reply) -> str:
-    """The vendor's error message, wherever it lies in its shape."""
+    """The error message in the vendor's format."""
     assert isinstance(reply, Reply)
     body = json.loads(reply.body)
     if isinstance(body["error"], str):
@@ -27,8 +27,8 @@ def message(reply: CompletionRequest | Reply) -> str:
     return str(body["error"]["message"])
 
 
-def test_every_vendor_is_understood() -> None:
-    """Each vendor's way of asking for tokens and for a stream comes to the same."""
+def test_every_vendor_is_parsed() -> None:
+    """Each vendor's parameters for tokens and streaming are parsed to the same request."""
     openai = post("/v1/chat/completions", {**CHAT, "max_tokens": 9, "stream": True})
     newer = post("/v1/chat/completions", {**CHAT, "max_completion_tokens": 9, "max_tokens": 5, "stream": True})
     anthropic = post("/v1/messages?beta=true", {**CHAT, "max_tokens": 9, "stream": True})
@@ -42,7 +42,7 @@ def test_every_vendor_is_understood() -> None:
 
 
 def test_defaults_are_the_vendors() -> None:
-    """OpenAI and Anthropic stream when asked to, Ollama unless asked not to; without a limit there are 100."""
+    """OpenAI and Anthropic stream on request, Ollama by default; without a limit there are 100 tokens."""
     openai = post("/v1/chat/completions", CHAT)
     anthropic = post("/v1/messages", {**CHAT, "max_tokens": 3, "stream": None})
     ollama = post("/api/chat", {**CHAT, "stream": False})
@@ -54,15 +54,15 @@ def test_defaults_are_the_vendors() -> None:
     assert (openai.tokens, openai.limited) == (100, False)
 
 
-def test_fields_that_are_not_used_are_not_looked_at() -> None:
-    """What a client sends beyond this server's needs changes nothing."""
+def test_unused_fields_are_ignored() -> None:
+    """Unused fields of a request change nothing."""
     plain = post("/v1/chat/completions", CHAT)
 
     assert post("/v1/chat/completions", {**CHAT, "temperature": 2, "tools": [], "x": {"y": 1}}) == plain
 
 
-def test_usage_is_sent_when_asked_for() -> None:
-    """`stream_options.include_usage` is honoured, and no by default."""
+def test_usage_is_sent_on_request() -> None:
+    """`stream_options.include_usage` is honoured, and off by default."""
     asked = post("/v1/chat/completions", {**CHAT, "stream": True, "stream_options": {"include_usage": True}})
     silent = post("/v1/chat/completions", {**CHAT, "stream": True})
 
@@ -72,7 +72,7 @@ def test_usage_is_sent_when_asked_for() -> None:
 
 
 def test_streams_are_numbered_by_their_header() -> None:
-    """The stream's number comes from `x-chaoskit-stream`, on every path; what is no number is refused."""
+    """The stream's number comes from `x-chaoskit-stream`, on every path; anything but a number is refused."""
     for path in ("/v1/chat/completions", "/v1/messages", "/api/chat", "/sse"):
         body = {**CHAT, "max_tokens": 1}
         numbered = post(path, body, **{"x-chaoskit-stream": "17"})
@@ -113,22 +113,22 @@ def test_wrong_types_are_refused(change: dict[str, Any], names: str) -> None:
         assert names in message(reply)
 
 
-def test_anthropic_wants_a_limit() -> None:
-    """Anthropic's `max_tokens` is not optional."""
+def test_anthropic_requires_a_limit() -> None:
+    """Anthropic's `max_tokens` is required."""
     assert "max_tokens" in message(post("/v1/messages", CHAT))
 
 
 @pytest.mark.parametrize("tokens", ["x", "-3", "0", "100001", "1e3", "٣", "9" * 5000])
-def test_sse_wants_a_number(tokens: str) -> None:
+def test_sse_requires_a_number(tokens: str) -> None:
     """`/sse?tokens=` takes an integer in range and nothing else."""
     assert "tokens" in message(post(f"/sse?tokens={tokens}", None))
 
 
-def test_errors_have_the_vendors_shape() -> None:
-    """Each vendor's clients find the refusal where they look for it."""
-    openai = understand(Request("POST", "/v1/chat/completions", {}, b"{", 0))
-    anthropic = understand(Request("POST", "/v1/messages", {}, b"{", 0))
-    ollama = understand(Request("POST", "/api/chat", {}, b"{", 0))
+def test_errors_have_the_vendors_format() -> None:
+    """Each vendor's error has that vendor's format."""
+    openai = parse(Request("POST", "/v1/chat/completions", {}, b"{", 0))
+    anthropic = parse(Request("POST", "/v1/messages", {}, b"{", 0))
+    ollama = parse(Request("POST", "/api/chat", {}, b"{", 0))
 
     assert isinstance(openai, Reply)
     assert isinstance(anthropic, Reply)
@@ -141,27 +141,27 @@ def test_errors_have_the_vendors_shape() -> None:
 
 
 def test_unknown_paths_and_methods() -> None:
-    """What is not here is a 404 in the nearest vendor's shape; a wrong method is a 405 that says which is right."""
+    """An unknown path is a 404 in the nearest vendor's format; a wrong method is a 405 with the allowed ones."""
     for path in ("/", "/v1/embeddings", "/v1/messages/batches", "/api/tags", "/sse/", "http://x/v1/nothing"):
-        reply = understand(Request("GET", path, {}, b"", 0))
+        reply = parse(Request("GET", path, {}, b"", 0))
         assert isinstance(reply, Reply)
         assert reply.status == 404
-        assert "known are" in message(reply)
+        assert "known paths" in message(reply)
     for path in PATHS:
-        reply = understand(Request("DELETE", path, {}, b"", 0))
+        reply = parse(Request("DELETE", path, {}, b"", 0))
         assert isinstance(reply, Reply)
         assert reply.status == 405
         assert dict(reply.headers)["allow"] in ("POST", "GET", "GET, POST")
 
 
 @given(path=st.sampled_from(PATHS), method=st.sampled_from(["GET", "POST"]), body=st.binary(max_size=200))
-def test_no_body_is_too_strange(path: str, method: str, body: bytes) -> None:
-    """Whatever bytes come, there is an answer."""
-    assert isinstance(understand(Request(method, path, {}, body, 0)), CompletionRequest | Reply)
+def test_any_body_gets_a_response(path: str, method: str, body: bytes) -> None:
+    """Any bytes get a response."""
+    assert isinstance(parse(Request(method, path, {}, body, 0)), CompletionRequest | Reply)
 
 
-def test_no_json_is_too_strange() -> None:
-    """Whatever a field holds, there is an answer."""
+def test_any_json_gets_a_response() -> None:
+    """Any value of a field gets a response."""
     values: list[Any] = [
         None,
         False,
@@ -183,14 +183,14 @@ def test_no_json_is_too_strange() -> None:
 
 
 @given(target=st.text(alphabet=st.characters(min_codepoint=33, max_codepoint=126), max_size=60))
-def test_no_path_is_too_strange(target: str) -> None:
-    """Whatever target comes, there is an answer."""
-    assert isinstance(understand(Request("GET", target, {}, b"", 0)), CompletionRequest | Reply)
+def test_any_target_gets_a_response(target: str) -> None:
+    """Any request target gets a response."""
+    assert isinstance(parse(Request("GET", target, {}, b"", 0)), CompletionRequest | Reply)
 
 
 def test_deep_json_is_refused() -> None:
-    """JSON nested too deeply to read is a 400, not a crash."""
-    reply = understand(Request("POST", "/v1/chat/completions", {}, b"[" * 200_000, 0))
+    """JSON nested too deeply to parse is a 400, not a crash."""
+    reply = parse(Request("POST", "/v1/chat/completions", {}, b"[" * 200_000, 0))
 
     assert isinstance(reply, Reply)
     assert reply.status == 400

@@ -1,4 +1,4 @@
-"""Clients that leave, dawdle, mumble or talk out of turn harm neither the server nor each other."""
+"""Clients that disconnect, stall or send invalid data affect neither the server nor each other."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from serving import SCRIPT, Running, running, wait_for
 from chaoskit import clock
 from chaoskit.errors import RefusedError
 from chaoskit.records import jsonl
-from chaoskit.records.model import Served
+from chaoskit.records.model import ServedResponse
 from chaoskit.server.app import serve
 from chaoskit.server.limits import PUBLIC
 from chaoskit.units import Duration
@@ -38,7 +38,7 @@ def everything(sock: socket.socket) -> bytes:
 
 
 def until(sock: socket.socket, marker: bytes) -> bytes:
-    """All bytes until these have come."""
+    """All bytes until these have arrived."""
     received = b""
     while marker not in received:
         received += sock.recv(65536)
@@ -46,14 +46,14 @@ def until(sock: socket.socket, marker: bytes) -> bytes:
 
 
 def reset(sock: socket.socket) -> None:
-    """Leave with an RST."""
+    """Disconnect with RST."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
 
 
 @pytest.mark.parametrize("leave", [reset, socket.socket.close, lambda sock: sock.shutdown(socket.SHUT_WR)])
-def test_a_client_that_leaves_is_noticed(server: Running, leave: Callable[[socket.socket], None]) -> None:
-    """Whoever leaves in the middle of a stream is told no more, and is written down as gone."""
+def test_a_disconnect_is_recorded(server: Running, leave: Callable[[socket.socket], None]) -> None:
+    """A client that disconnects during a stream gets no more tokens, and is recorded as client-left."""
     with server.connect() as sock:
         sock.sendall(ENDLESS)
         until(sock, b": chaoskit 5 ")
@@ -61,14 +61,14 @@ def test_a_client_that_leaves_is_noticed(server: Running, leave: Callable[[socke
 
         (served,) = server.served_when(1)
 
-    assert served.fate == "client-left"
-    assert 5 < served.sent < served.intended == 100_000
+    assert served.outcome == "client-left"
+    assert 5 < served.tokens_sent < served.tokens == 100_000
     assert served.tcp_info["bytes_sent"] > 0
 
 
 @pytest.mark.parametrize("http2", [False, True])
-def test_a_slow_reader_stalls_nobody(tmp_path: Path, http2: bool) -> None:
-    """One client reads nothing while another is served on time; the schedule of the first goes on without it."""
+def test_a_slow_reader_delays_no_other(tmp_path: Path, http2: bool) -> None:
+    """One client reads nothing while another is served on time; the schedule of the first continues."""
     script = replace(SCRIPT, token_interval=Duration.parse("500us"))
     kind = ["--http2-prior-knowledge"] if http2 else []
     with running(tmp_path, script, send_buffer=8192) as server:
@@ -96,10 +96,10 @@ def test_a_slow_reader_stalls_nobody(tmp_path: Path, http2: bool) -> None:
     assert len(held_back) > 500  # what waited in buffers was bounded; the rest was not even written
     late = max(sent - due for _, due, sent in told)
     assert late > 100_000_000
-    assert max(record.late for record in records) == late
+    assert max(record.max_late for record in records) == late
 
 
-def test_stopping_cuts_all_streams(slow_server: Running) -> None:
+def test_stopping_aborts_all_streams(slow_server: Running) -> None:
     """When the server stops, open streams end at once with a reset and leave nothing in the kernel."""
     server = slow_server
     idle, http2 = server.connect(), server.connect()
@@ -117,13 +117,13 @@ def test_stopping_cuts_all_streams(slow_server: Running) -> None:
     for sock in (*streams, idle, http2):
         with sock, pytest.raises(ConnectionResetError):
             everything(sock)
-    assert [record.fate for record in server.served()] == ["failed"] * 3
+    assert [record.outcome for record in server.served()] == ["failed"] * 3
     ports = [line.split()[1].split(":")[1] for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]]
     assert f"{server.port:04X}" not in ports
 
 
 def test_cancelling_is_stopping(tmp_path: Path) -> None:
-    """A cancelled server leaves as clean as a stopped one."""
+    """A cancelled server cleans up as a stopped one does."""
 
     async def work(log: jsonl.Log) -> tuple[int, bool]:
         listener = socket.create_server(("127.0.0.1", 0))
@@ -139,14 +139,14 @@ def test_cancelling_is_stopping(tmp_path: Path) -> None:
         writer.close()
         return listener.fileno(), task.cancelled()
 
-    with contextlib.closing(jsonl.Log(tmp_path, Served)) as log:
+    with contextlib.closing(jsonl.Log(tmp_path, ServedResponse)) as log:
         assert asyncio.run(work(log)) == (-1, True)
-        assert [record.fate for record in jsonl.read(tmp_path, Served)] == ["failed"]
+        assert [record.outcome for record in jsonl.read(tmp_path, ServedResponse)] == ["failed"]
 
 
 @pytest.mark.parametrize("rounds", range(6))
-def test_who_comes_at_the_last_moment_is_cut_too(rounds: int) -> None:
-    """A client that connects any few rounds of the loop before the end is not left waiting."""
+def test_a_connection_at_the_last_moment_is_aborted_too(rounds: int) -> None:
+    """A client that connects a few loop iterations before the end is not left waiting."""
 
     async def work() -> bytes:
         listener = socket.create_server(("127.0.0.1", 0))
@@ -167,7 +167,7 @@ def test_who_comes_at_the_last_moment_is_cut_too(rounds: int) -> None:
 
 
 def test_a_full_disk_ends_the_server(tmp_path: Path) -> None:
-    """A log that cannot be written ends the server with the reason, and its sockets are closed all the same."""
+    """A log that cannot be written ends the server with the reason, and its sockets are closed."""
 
     async def work(log: jsonl.Log) -> int:
         listener = socket.create_server(("127.0.0.1", 0))
@@ -180,13 +180,13 @@ def test_a_full_disk_ends_the_server(tmp_path: Path) -> None:
         writer.close()
         return listener.fileno()
 
-    (tmp_path / jsonl.FILES[Served]).symlink_to("/dev/full")
-    with contextlib.closing(jsonl.Log(tmp_path, Served)) as log:
+    (tmp_path / jsonl.FILES[ServedResponse]).symlink_to("/dev/full")
+    with contextlib.closing(jsonl.Log(tmp_path, ServedResponse)) as log:
         assert asyncio.run(work(log)) == -1
 
 
-def test_a_connection_serves_one_request_after_the_other(server: Running) -> None:
-    """Two requests on one connection are answered in turn, a refused one between them included."""
+def test_a_connection_serves_several_requests(server: Running) -> None:
+    """Two requests on one connection are answered in order, also with a refused one between them."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     bodies = []
     for path in ("/sse?tokens=3", "/nothing", "/v1/models", "/sse?tokens=4"):
@@ -199,11 +199,11 @@ def test_a_connection_serves_one_request_after_the_other(server: Running) -> Non
 
     assert same
     assert [body.count(b": chaoskit ") for body in bodies] == [3, 0, 0, 4]
-    assert b"nothing is at /nothing" in bodies[1]
+    assert b"there is no /nothing" in bodies[1]
 
 
-def test_what_comes_early_waits_its_turn(server: Running) -> None:
-    """Requests sent without waiting are answered one after the other."""
+def test_pipelined_requests_are_answered_in_order(server: Running) -> None:
+    """Pipelined requests are answered one after the other."""
     with server.connect() as sock:
         sock.sendall(SHORT + SHORT + SHORT.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
         answers = everything(sock)
@@ -212,8 +212,8 @@ def test_what_comes_early_waits_its_turn(server: Running) -> None:
     assert [int(n) for n in re.findall(rb": chaoskit (\d)", answers)] == [0, 1] * 3
 
 
-def test_garbage_after_a_request_harms_not_the_answer(server: Running) -> None:
-    """What follows a good request and is none gets a 400, after the good one's whole answer."""
+def test_garbage_after_a_request_does_not_affect_its_response(server: Running) -> None:
+    """Garbage after a valid request gets a 400, after the complete response of the valid one."""
     with server.connect() as sock:
         sock.sendall(SHORT + b"\x00\xffgarbage\r\n\r\n")
         answers = everything(sock)
@@ -236,7 +236,7 @@ def test_garbage_after_a_request_harms_not_the_answer(server: Running) -> None:
     ],
 )
 def test_malformed_requests_are_refused(server: Running, garbage: bytes) -> None:
-    """What is no HTTP/1.1 gets an error that says why, and the connection ends; the server goes on."""
+    """Invalid HTTP/1.1 gets an error with the reason, and the connection ends; the server continues."""
     with server.connect() as sock:
         sock.sendall(garbage)
         answer = everything(sock)
@@ -252,7 +252,7 @@ def test_malformed_requests_are_refused(server: Running, garbage: bytes) -> None
     "frames", [b"\0\0\1\0\0\0\0\0\1x", b"\0\0\4\1\5\0\0\0\1\xff\xff\xff\xff", b"\0\0\0\1\5\0\0\0\1", b""]
 )
 def test_malformed_http2_is_refused(server: Running, frames: bytes) -> None:
-    """After a good preface, frames that make no sense end the connection with a GOAWAY; the server goes on."""
+    """After a valid preface, invalid frames end the connection with GOAWAY; the server continues."""
     with server.connect() as sock:
         sock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frames)
         if not frames:
@@ -266,8 +266,8 @@ def test_malformed_http2_is_refused(server: Running, frames: bytes) -> None:
     assert bool(frames) == (b"\7\0\0\0\0\0" in answer)  # GOAWAY on stream 0
 
 
-def test_every_split_is_understood(server: Running) -> None:
-    """A request that arrives in two pieces, cut anywhere, is the same request."""
+def test_every_split_is_parsed(server: Running) -> None:
+    """A request that arrives in two segments, split anywhere, is the same request."""
     for kind, request in (
         (b"[DONE]", SHORT),
         (b"\0\0\0\4\1", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"),
@@ -282,7 +282,7 @@ def test_every_split_is_understood(server: Running) -> None:
 
 
 def _unread_by_peer(sock: socket.socket) -> int:
-    """Bytes that lie in the server's receive queue, as the kernel shows it to everybody."""
+    """Bytes in the server's receive queue, from /proc/net/tcp."""
     ours = f"{sock.getsockname()[1]:04X}"
     for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
@@ -291,7 +291,7 @@ def _unread_by_peer(sock: socket.socket) -> int:
     return 1  # not accepted yet
 
 
-def test_an_old_client_gets_no_chunks(server: Running) -> None:
+def test_http10_gets_no_chunks(server: Running) -> None:
     """HTTP/1.0 is answered without chunks, ended by closing."""
     with server.connect() as sock:
         sock.sendall(SHORT.replace(b"HTTP/1.1", b"HTTP/1.0"))
@@ -304,7 +304,7 @@ def test_an_old_client_gets_no_chunks(server: Running) -> None:
 
 @pytest.mark.parametrize("http", ["--http1.1", "--http2-prior-knowledge"])
 def test_head_gets_no_body(server: Running, http: str) -> None:
-    """HEAD is a method that no path takes; its refusal has no body."""
+    """No path allows HEAD; the error has no body."""
     command = ["curl", "-sSI", "--max-time", "10", http, f"{server.url}/v1/models"]
     answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
@@ -312,8 +312,8 @@ def test_head_gets_no_body(server: Running, http: str) -> None:
     assert "{" not in answer
 
 
-def test_a_client_may_ask_before_it_sends(server: Running) -> None:
-    """`Expect: 100-continue` is answered before the body comes."""
+def test_100_continue_is_sent(server: Running) -> None:
+    """`Expect: 100-continue` is answered before the body."""
     with server.connect() as sock:
         sock.sendall(b"POST /sse?tokens=1 HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n")
         assert until(sock, b"\r\n\r\n").startswith(b"HTTP/1.1 100 ")
@@ -322,7 +322,7 @@ def test_a_client_may_ask_before_it_sends(server: Running) -> None:
 
 
 def test_a_body_has_a_limit(server: Running) -> None:
-    """A body beyond the limit is a 413, over either HTTP, and not kept."""
+    """A body above the limit is a 413, over either HTTP version, and not kept."""
     with server.connect() as sock:
         size = PUBLIC.body_size + 1
         sock.sendall(b"POST /sse HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % size)
@@ -335,8 +335,8 @@ def test_a_body_has_a_limit(server: Running) -> None:
     assert b"a body of more than" in answer
 
 
-def test_talking_without_end_is_cut_off(server: Running) -> None:
-    """A client that goes on sending while it is answered is cut off before that fills the memory."""
+def test_endless_input_is_aborted(server: Running) -> None:
+    """A client that continues sending during its response is aborted before that fills the memory."""
     with server.connect() as sock:
         sock.sendall(ENDLESS)
         until(sock, b": chaoskit 0 ")
@@ -344,4 +344,4 @@ def test_talking_without_end_is_cut_off(server: Running) -> None:
             sock.sendall(b"x" * 64_000_000)
         (served,) = server.served_when(1)
 
-    assert served.fate == "client-left"
+    assert served.outcome == "client-left"

@@ -1,4 +1,4 @@
-"""Tokens leave a real server on schedule, over either HTTP, and what was served is written down."""
+"""A real server sends tokens on schedule, over either HTTP version, and records its responses."""
 
 import json
 import re
@@ -12,7 +12,7 @@ import httpx
 import pytest
 from serving import SCRIPT, Running, running
 
-from chaoskit.records.model import Served
+from chaoskit.records.model import ServedResponse
 from chaoskit.units import Duration
 
 pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
@@ -61,24 +61,24 @@ def test_schedule_is_exact(server: Running, http: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("http", HTTP)
-def test_what_was_served_is_written_down(server: Running, http: str) -> None:
-    """One record for each answer agrees with what the client saw, the first token's delay drawn for its number."""
+def test_responses_are_recorded(server: Running, http: str) -> None:
+    """One record for each response matches what the client saw, with the first token's delay of its number."""
     told = stamps(ask(server, http, stream=12))
 
     (served,) = server.served_when(1)
 
-    assert (served.stream, served.fate, served.intended, served.sent) == (12, "sent", 50, 50)
+    assert (served.stream, served.outcome, served.tokens, served.tokens_sent) == (12, "sent", 50, 50)
     assert served.first_due == told[0][1]
-    assert served.first_due - served.received == SCRIPT.answer(50, "stream", 12).first_token
-    assert served.late == max(sent - due for _, due, sent in told)
+    assert served.first_due - served.received == SCRIPT.plan(50, "stream", 12).first_token
+    assert served.max_late == max(sent - due for _, due, sent in told)
     assert served.received < served.ended
     assert served.tcp_info["state"] == 1
     assert served.tcp_info["total_retrans"] == 0
     assert served.tcp_info["bytes_sent"] > 50 * 20
 
 
-def test_same_seed_same_story(tmp_path: Path) -> None:
-    """Another server with the same seed tells a numbered stream the same, whatever else was asked before."""
+def test_same_seed_same_stream(tmp_path: Path) -> None:
+    """Another server with the same seed sends the same numbered stream, whatever was requested before."""
     stories = []
     for http in HTTP:
         (run := tmp_path / http).mkdir()
@@ -93,7 +93,7 @@ def test_same_seed_same_story(tmp_path: Path) -> None:
 
 
 def test_two_requests_differ(server: Running) -> None:
-    """Requests without a number are told different texts after different times."""
+    """Requests without a number get different texts after different delays."""
     texts = [re.findall("data: (.*)", ask(server, "1.1")) for _ in range(2)]
     delays = {served.first_due - served.received for served in server.served_when(2)}
 
@@ -102,8 +102,8 @@ def test_two_requests_differ(server: Running) -> None:
 
 
 @pytest.mark.parametrize("http", HTTP)
-def test_an_answer_without_stream_comes_when_its_last_token_is_due(server: Running, http: str) -> None:
-    """Who asks for no stream waits for the whole answer as long as a stream would have taken."""
+def test_a_response_without_streaming_is_sent_at_its_last_due_time(server: Running, http: str) -> None:
+    """Without streaming the whole response is sent when the last token of a stream would be due."""
     with httpx.Client(http1=http == "1.1", http2=http == "2") as client:
         body = {**CHAT, "stream": False, "max_tokens": 40}
         reply = client.post(f"{server.url}/v1/chat/completions", json=body)
@@ -113,12 +113,12 @@ def test_an_answer_without_stream_comes_when_its_last_token_is_due(server: Runni
     assert reply.http_version == ("HTTP/1.1" if http == "1.1" else "HTTP/2")
     assert reply.json()["chaoskit"]["due"] == served.first_due + 39 * INTERVAL
     assert served.ended >= served.first_due + 39 * INTERVAL
-    assert (served.fate, served.sent, served.intended) == ("sent", 40, 40)
+    assert (served.outcome, served.tokens_sent, served.tokens) == ("sent", 40, 40)
 
 
 @pytest.mark.parametrize("http", HTTP)
-def test_a_large_answer_arrives_whole(server: Running, http: str) -> None:
-    """An answer far beyond every window and buffer is complete."""
+def test_a_large_response_is_complete(server: Running, http: str) -> None:
+    """A response far above every window and buffer is complete."""
     quick = replace(SCRIPT, first_token_median=Duration(0), token_interval=Duration(0))
     (run := server.run / "large").mkdir()
     with running(run, quick) as other, httpx.Client(http1=http == "1.1", http2=http == "2") as client:
@@ -127,12 +127,12 @@ def test_a_large_answer_arrives_whole(server: Running, http: str) -> None:
             f"{other.url}/v1/chat/completions", json=body, headers={"x-chaoskit-stream": "1"}, timeout=30
         )
 
-    assert reply.json()["choices"][0]["message"]["content"] == quick.answer(100_000, "stream", 1).whole()
+    assert reply.json()["choices"][0]["message"]["content"] == quick.plan(100_000, "stream", 1).whole()
 
 
 @pytest.mark.parametrize("http", HTTP)
 def test_many_streams_at_once(server: Running, http: str) -> None:
-    """Twenty streams that overlap are each told in full and on their own schedule."""
+    """Twenty overlapping streams are each complete and on their own schedule."""
     told: dict[int, str] = {}
 
     def one(number: int) -> None:
@@ -143,7 +143,7 @@ def test_many_streams_at_once(server: Running, http: str) -> None:
         thread.start()
     for thread in threads:
         thread.join(30)
-    served: dict[int | None, Served] = {record.stream: record for record in server.served_when(20)}
+    served: dict[int | None, ServedResponse] = {record.stream: record for record in server.served_when(20)}
 
     for number in range(20):
         seen = stamps(told[number])

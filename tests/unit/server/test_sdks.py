@@ -1,4 +1,4 @@
-"""The vendors' own Python clients stream from the server, and understand its refusals."""
+"""The vendors' Python SDKs stream from the server, and parse its errors."""
 
 from typing import Any
 
@@ -12,16 +12,16 @@ from chaoskit.server.requests import MODEL
 
 HI: Any = [{"role": "user", "content": "hi"}]
 HEADERS = {"x-chaoskit-stream": "3"}
-TEXT = SCRIPT.answer(30, "stream", 3).whole()
+TEXT = SCRIPT.plan(30, "stream", 3).whole()
 
 
 def an_openai(server: Running) -> openai.OpenAI:
-    """Their client, pointed here."""
+    """The SDK's client for this server."""
     return openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0, timeout=10)
 
 
 def an_anthropic(server: Running) -> anthropic.Anthropic:
-    """Their client, pointed here."""
+    """The SDK's client for this server."""
     return anthropic.Anthropic(base_url=server.url, api_key="none", max_retries=0, timeout=10)
 
 
@@ -48,7 +48,7 @@ def test_openai_streams(server: Running) -> None:
     assert stamped == list(range(30))
 
 
-def test_openai_waits(server: Running) -> None:
+def test_openai_without_streaming(server: Running) -> None:
     """`openai` without a stream gets the whole text."""
     with an_openai(server) as client:
         answer = client.chat.completions.create(model="m", messages=HI, max_completion_tokens=30, extra_headers=HEADERS)
@@ -79,7 +79,7 @@ def test_anthropic_streams(server: Running) -> None:
     assert message.usage.output_tokens == 30
 
 
-def test_anthropic_waits(server: Running) -> None:
+def test_anthropic_without_streaming(server: Running) -> None:
     """`anthropic` without a stream gets the whole text."""
     with an_anthropic(server) as client:
         message = client.messages.create(model="m", messages=HI, max_tokens=30, extra_headers=HEADERS)
@@ -99,7 +99,7 @@ def test_ollama_streams(server: Running) -> None:
     assert parts[-1].done_reason == "length"
 
 
-def test_ollama_waits(server: Running) -> None:
+def test_ollama_without_streaming(server: Running) -> None:
     """`ollama` without a stream gets the whole text."""
     client = ollama.Client(host=server.url, headers=HEADERS)
     answer = client.chat(model="m", messages=HI, options={"num_predict": 30})
@@ -109,8 +109,8 @@ def test_ollama_waits(server: Running) -> None:
     assert answer.eval_count == 30
 
 
-def test_refusals_are_understood(server: Running) -> None:
-    """Each client raises its own error, with this server's sentence."""
+def test_errors_are_parsed(server: Running) -> None:
+    """Each SDK raises its own error, with this server's message."""
     with (
         an_openai(server) as client,
         pytest.raises(openai.BadRequestError, match="max_tokens: expected 1 to"),
@@ -118,7 +118,7 @@ def test_refusals_are_understood(server: Running) -> None:
         client.chat.completions.create(model="m", messages=HI, max_tokens=0)
     with (
         an_openai(server) as client,
-        pytest.raises(openai.NotFoundError, match="nothing is at /v1/embeddings"),
+        pytest.raises(openai.NotFoundError, match="there is no /v1/embeddings"),
     ):
         client.embeddings.create(model="m", input="x")
     with (

@@ -1,18 +1,18 @@
-"""One stream's arrears are not the others' affair."""
+"""A stream that is behind its schedule does not delay others."""
 
 import asyncio
 
 from chaoskit.server.requests import Headers, Request
 from chaoskit.server.schedule import Script
-from chaoskit.server.streaming import ResponseScheduler
+from chaoskit.server.streaming import ResponseDispatcher
 from chaoskit.timer import AbsoluteTimer
 from chaoskit.units import Duration
 
 
-class Notebook:
-    """An outlet that takes everything and writes down whose turn it was."""
+class RecordingWriter:
+    """A response writer that records the order of writes."""
 
-    is_clear = True
+    is_writable = True
 
     def __init__(self, name: str, turns: list[str]) -> None:
         self.name = name
@@ -20,34 +20,34 @@ class Notebook:
         self.finished = asyncio.Event()
 
     def open(self, status: int, headers: Headers, data: bytes) -> None:
-        """Not of interest."""
+        """Ignored."""
 
     def send(self, data: bytes) -> None:
-        """A turn."""
+        """Record the write."""
         self.turns.append(self.name)
 
     def finish(self, data: bytes) -> None:
-        """The end."""
+        """Record the end."""
         self.finished.set()
 
     def tcp_info(self) -> dict[str, int]:
-        """There is no connection."""
+        """There is no connection, so none."""
         return {}
 
 
 def test_streams_catch_up_in_turns() -> None:
-    """Two streams that are a thousand tokens behind catch up side by side, not one after the other."""
+    """Two streams that are a thousand tokens behind catch up alternately, not one after the other."""
 
     async def work() -> list[str]:
         turns: list[str] = []
-        pacer = AbsoluteTimer()
-        desk = ResponseScheduler(Script(Duration(0), Duration(0), Duration(0)), pacer, None)
-        books = [Notebook(name, turns) for name in "ab"]
-        for book in books:
-            desk.take(Request("GET", "/sse?tokens=1000", {}, b"", 0), book)
-        for book in books:
-            await asyncio.wait_for(book.finished.wait(), 10)
-        pacer.close()
+        timer = AbsoluteTimer()
+        dispatcher = ResponseDispatcher(Script(Duration(0), Duration(0), Duration(0)), timer, None)
+        writers = [RecordingWriter(name, turns) for name in "ab"]
+        for writer in writers:
+            dispatcher.take(Request("GET", "/sse?tokens=1000", {}, b"", 0), writer)
+        for writer in writers:
+            await asyncio.wait_for(writer.finished.wait(), 10)
+        timer.close()
         return turns
 
     turns = asyncio.run(work())

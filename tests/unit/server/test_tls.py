@@ -1,4 +1,4 @@
-"""The same server behind a certificate."""
+"""The server over TLS."""
 
 import socket
 import ssl
@@ -44,7 +44,7 @@ def server(tmp_path: Path, pair: tuple[Path, Path]) -> Iterator[Running]:
 
 @pytest.mark.parametrize(("http2", "version"), [(False, "HTTP/1.1"), (True, "HTTP/2")])
 def test_alpn_chooses_the_version(server: Running, pair: tuple[Path, Path], http2: bool, version: str) -> None:
-    """A client that offers HTTP/2 gets it, another HTTP/1.1; both are told the whole stream."""
+    """A client that offers HTTP/2 gets it, any other HTTP/1.1; both get the complete stream."""
     with (
         httpx.Client(http2=http2, verify=ssl.create_default_context(cafile=pair[0])) as client,
         client.stream("GET", f"{server.url}/sse?tokens=30") as reply,
@@ -58,7 +58,7 @@ def test_alpn_chooses_the_version(server: Running, pair: tuple[Path, Path], http
     assert served.tcp_info["bytes_sent"] > 30 * 20
 
 
-def test_stopping_cuts_tls_streams_too(server: Running, pair: tuple[Path, Path]) -> None:
+def test_stopping_aborts_tls_streams_too(server: Running, pair: tuple[Path, Path]) -> None:
     """An open stream over TLS ends when the server stops."""
     context = ssl.create_default_context(cafile=pair[0])
     with context.wrap_socket(server.connect(), server_hostname="127.0.0.1") as sock:
@@ -68,20 +68,20 @@ def test_stopping_cuts_tls_streams_too(server: Running, pair: tuple[Path, Path])
         while sock.recv(65536):
             pass
 
-    assert [record.fate for record in server.served()] == ["failed"]
+    assert [record.outcome for record in server.served()] == ["failed"]
 
 
-def test_a_client_that_leaves_tls_is_noticed(server: Running, pair: tuple[Path, Path]) -> None:
-    """Whoever leaves a stream over TLS is written down as gone, if without TCP_INFO: its socket is gone too."""
+def test_a_disconnect_over_tls_is_recorded(server: Running, pair: tuple[Path, Path]) -> None:
+    """A client that disconnects over TLS is recorded as client-left, without TCP_INFO: its socket is closed."""
     context = ssl.create_default_context(cafile=pair[0])
     with context.wrap_socket(server.connect(), server_hostname="127.0.0.1") as sock:
         sock.sendall(b"GET /sse?tokens=100000 HTTP/1.1\r\nhost: x\r\n\r\n")
         hear_some(sock)
 
-    assert [record.fate for record in server.served_when(1)] == ["client-left"]
+    assert [record.outcome for record in server.served_when(1)] == ["client-left"]
 
 
-def test_plain_talk_to_a_tls_port_harms_nobody(server: Running, pair: tuple[Path, Path]) -> None:
+def test_plain_http_to_a_tls_port_affects_no_other_client(server: Running, pair: tuple[Path, Path]) -> None:
     """A client that forgot TLS is dropped; the next one is served."""
     with server.connect() as sock:
         sock.sendall(b"GET /v1/models HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -90,8 +90,8 @@ def test_plain_talk_to_a_tls_port_harms_nobody(server: Running, pair: tuple[Path
         assert client.get(f"{server.url}/v1/models").status_code == 200
 
 
-def test_files_that_are_no_pair_are_refused(pair: tuple[Path, Path], tmp_path: Path) -> None:
-    """Files that are missing, swapped or no PEM are the author's mistake, and named."""
+def test_mismatched_certificate_files_are_refused(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    """Files that are missing, swapped or not PEM are a SpecError that names them."""
     (junk := tmp_path / "junk.pem").write_text("junk")
     for certificate, key in [(tmp_path / "none", pair[1]), (pair[1], pair[0]), (pair[0], junk)]:
         with pytest.raises(SpecError, match=certificate.name):

@@ -1,4 +1,4 @@
-"""An answer that does not get through is written down each time that it has got worse, and when that is over."""
+"""Unacknowledged data is recorded after each further retransmission, and when the retransmissions have ended."""
 
 from __future__ import annotations
 
@@ -12,50 +12,50 @@ import pytest
 from serving import running, wait_for
 
 from chaoskit.records import jsonl
-from chaoskit.records.model import Unacked
+from chaoskit.records.model import UnackedSample
 from chaoskit.server.connection import Connection
 from chaoskit.server.schedule import Script
-from chaoskit.server.streaming import ResponseScheduler
-from chaoskit.server.unacked import look_for_unacked
+from chaoskit.server.streaming import ResponseDispatcher
+from chaoskit.server.unacked import record_unacked
 from chaoskit.timer import AbsoluteTimer
 from chaoskit.units import Duration
 
 SCRIPT = Script(Duration(0), Duration(0), Duration(0))
 
 
-class Ailing(Connection):
-    """A connection whose kernel retransmits as a test says."""
+class RetransmittingConnection(Connection):
+    """A connection with a number of retransmissions that the test sets."""
 
-    def __init__(self, desk: ResponseScheduler, asked: int | None, sock: socket.socket) -> None:
-        super().__init__(desk, set())
-        self.asked = asked
+    def __init__(self, dispatcher: ResponseDispatcher, latest_stream: int | None, sock: socket.socket) -> None:
+        super().__init__(dispatcher, set())
+        self.latest_stream = latest_stream
         self.socket = sock
-        self.again = 0
+        self.consecutive = 0
 
     def retransmissions(self) -> int:
-        """What the test says."""
-        return self.again
+        """The number that the test has set."""
+        return self.consecutive
 
 
 @pytest.fixture
 def sock() -> Iterator[socket.socket]:
     """A TCP socket."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as made:
-        yield made
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as found:
+        yield found
 
 
-async def noted(run: Path, sock: socket.socket, *looks: dict[int | None, int]) -> list[int]:
-    """The streams written down when these streams' connections show so many retransmissions, look after look."""
-    pacer = AbsoluteTimer()
-    with closing(jsonl.Log(run, Unacked)) as log:
-        desk = ResponseScheduler(SCRIPT, pacer, unacked=log)
-        ailing = {stream: Ailing(desk, stream, sock) for stream in looks[0]}
-        for shown in looks:
-            for stream, again in shown.items():
-                ailing[stream].again = again
-            look_for_unacked(reversed(ailing.values()))
-    pacer.close()
-    return [record.stream for record in jsonl.read(run, Unacked)]
+async def recorded(run: Path, sock: socket.socket, *checks: dict[int | None, int]) -> list[int]:
+    """The streams recorded by checks, each of which sees these retransmissions by stream."""
+    timer = AbsoluteTimer()
+    with closing(jsonl.Log(run, UnackedSample)) as log:
+        dispatcher = ResponseDispatcher(SCRIPT, timer, unacked=log)
+        connections = {stream: RetransmittingConnection(dispatcher, stream, sock) for stream in checks[0]}
+        for shown in checks:
+            for stream, consecutive in shown.items():
+                connections[stream].consecutive = consecutive
+            record_unacked(reversed(connections.values()))
+    timer.close()
+    return [record.stream for record in jsonl.read(run, UnackedSample)]
 
 
 @pytest.mark.parametrize(
@@ -70,46 +70,46 @@ async def noted(run: Path, sock: socket.socket, *looks: dict[int | None, int]) -
         ((3, 1, 2), 3),
     ],
 )
-def test_only_what_is_news_is_written(agains: tuple[int, ...], count: int, tmp_path: Path, sock: socket.socket) -> None:
-    """The second vain retransmission, each further one, and the end of it; single ones are everyday loss."""
-    assert len(asyncio.run(noted(tmp_path, sock, *({7: again} for again in agains)))) == count
+def test_only_changes_are_recorded(agains: tuple[int, ...], count: int, tmp_path: Path, sock: socket.socket) -> None:
+    """The second consecutive retransmission is recorded, each further one, and the end; single ones are not."""
+    assert len(asyncio.run(recorded(tmp_path, sock, *({7: consecutive} for consecutive in agains)))) == count
 
 
-def test_the_order_is_that_of_the_streams(tmp_path: Path, sock: socket.socket) -> None:
-    """Whatever order the connections are kept in, the same run leaves the same file."""
-    assert asyncio.run(noted(tmp_path, sock, {3: 2, 5: 2, 11: 2})) == [3, 5, 11]
+def test_samples_are_in_stream_order(tmp_path: Path, sock: socket.socket) -> None:
+    """The order of records does not depend on the order of connections."""
+    assert asyncio.run(recorded(tmp_path, sock, {3: 2, 5: 2, 11: 2})) == [3, 5, 11]
 
 
-def test_what_nobody_asked_for_is_not_looked_at(tmp_path: Path, sock: socket.socket) -> None:
-    """Of a connection whose client numbers no streams nothing could be made."""
-    assert asyncio.run(noted(tmp_path, sock, {None: 5})) == []
+def test_a_connection_without_numbered_streams_is_not_sampled(tmp_path: Path, sock: socket.socket) -> None:
+    """Without a stream number there is no record."""
+    assert asyncio.run(recorded(tmp_path, sock, {None: 5})) == []
 
 
-def test_its_end_is_written_when_the_client_leaves(tmp_path: Path, sock: socket.socket) -> None:
-    """What the socket knew in the end is kept, though nobody will look again."""
+def test_a_last_sample_is_recorded_when_the_client_disconnects(tmp_path: Path, sock: socket.socket) -> None:
+    """The final TCP_INFO is recorded although no further check follows."""
 
     async def main() -> None:
-        pacer = AbsoluteTimer()
-        with closing(jsonl.Log(tmp_path, Unacked)) as log:
-            connection = Ailing(ResponseScheduler(SCRIPT, pacer, unacked=log), 4, sock)
-            connection.again = 2
-            look_for_unacked([connection])
+        timer = AbsoluteTimer()
+        with closing(jsonl.Log(tmp_path, UnackedSample)) as log:
+            connection = RetransmittingConnection(ResponseDispatcher(SCRIPT, timer, unacked=log), 4, sock)
+            connection.consecutive = 2
+            record_unacked([connection])
             connection.connection_lost(None)
-        pacer.close()
+        timer.close()
 
     asyncio.run(main())
 
-    assert [record.stream for record in jsonl.read(tmp_path, Unacked)] == [4, 4]
+    assert [record.stream for record in jsonl.read(tmp_path, UnackedSample)] == [4, 4]
 
 
-def test_a_server_on_a_sound_network_notes_nothing(tmp_path: Path) -> None:
-    """A whole answer leaves no such record, and what its socket knew at its start and end is with the answer."""
+def test_without_loss_nothing_is_recorded(tmp_path: Path) -> None:
+    """A complete response leaves no such record; its own record has TCP_INFO of its start and end."""
     with running(tmp_path) as server:
         with server.connect() as client:
             client.sendall(b"GET /sse?tokens=3 HTTP/1.1\r\nhost: x\r\nx-chaoskit-stream: 9\r\n\r\n")
             (served,) = server.served_when(1)
-        wait_for(lambda: (tmp_path / jsonl.FILES[Unacked]).exists())
+        wait_for(lambda: (tmp_path / jsonl.FILES[UnackedSample]).exists())
 
-    assert jsonl.read(tmp_path, Unacked) == []
-    assert served.met["bytes_sent"] == 0 < served.tcp_info["bytes_sent"]
-    assert served.met["snd_mss"] == served.tcp_info["snd_mss"]
+    assert jsonl.read(tmp_path, UnackedSample) == []
+    assert served.tcp_info_at_start["bytes_sent"] == 0 < served.tcp_info["bytes_sent"]
+    assert served.tcp_info_at_start["snd_mss"] == served.tcp_info["snd_mss"]

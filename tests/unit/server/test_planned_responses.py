@@ -1,4 +1,4 @@
-"""What is said when is decided by the seed and by who asks."""
+"""Text and timing of a response are determined by the seed and the request's identity."""
 
 import json
 from dataclasses import replace
@@ -15,16 +15,16 @@ MS = 1_000_000
 SCRIPT = Script(Duration(150 * MS), Duration(400 * MS), Duration(20 * MS), seed=42)
 
 
-def test_same_seed_same_answer() -> None:
-    """The same seed and the same asker get the same text at the same times; any other do not."""
-    answer = SCRIPT.answer(50, "stream", 7)
+def test_same_seed_same_response() -> None:
+    """The same seed and identity give the same text and timing; any others do not."""
+    answer = SCRIPT.plan(50, "stream", 7)
     others = [
-        SCRIPT.answer(50, "stream", 8),
-        SCRIPT.answer(50, "arrival", 7),
-        replace(SCRIPT, seed=43).answer(50, "stream", 7),
+        SCRIPT.plan(50, "stream", 8),
+        SCRIPT.plan(50, "arrival", 7),
+        replace(SCRIPT, seed=43).plan(50, "stream", 7),
     ]
 
-    assert answer == SCRIPT.answer(50, "stream", 7)
+    assert answer == SCRIPT.plan(50, "stream", 7)
     for other in others:
         assert other.first_token != answer.first_token
         assert other.whole() != answer.whole()
@@ -32,8 +32,8 @@ def test_same_seed_same_answer() -> None:
 
 
 def test_first_token_is_log_normal() -> None:
-    """Over many streams the first token's median and 99th percentile are those that were asked for."""
-    delays = [SCRIPT.answer(1, "stream", number).first_token for number in range(4000)]
+    """Over many streams the first token's median and 99th percentile are the configured ones."""
+    delays = [SCRIPT.plan(1, "stream", number).first_token for number in range(4000)]
 
     median, p99 = numpy.quantile(delays, [0.5, 0.99])
 
@@ -44,40 +44,40 @@ def test_first_token_is_log_normal() -> None:
 
 
 def test_equal_median_and_p99_are_a_constant() -> None:
-    """Without spread every first token takes the median; a median of zero takes no time."""
+    """Without spread every first token takes the median; a median of zero means no delay."""
     fixed = replace(SCRIPT, first_token_p99=SCRIPT.first_token_median)
     instant = replace(SCRIPT, first_token_median=Duration(0))
 
-    assert {fixed.answer(1, "stream", n).first_token for n in range(20)} == {150 * MS}
-    assert {instant.answer(1, "stream", n).first_token for n in range(20)} == {0}
+    assert {fixed.plan(1, "stream", n).first_token for n in range(20)} == {150 * MS}
+    assert {instant.plan(1, "stream", n).first_token for n in range(20)} == {0}
 
 
 @given(received=st.integers(0, 2**62), seq=st.integers(0, 100_000))
 def test_schedule_never_drifts(received: int, seq: int) -> None:
     """Token n is due exactly n intervals after the first."""
-    answer = SCRIPT.answer(10, "stream", 1)
+    answer = SCRIPT.plan(10, "stream", 1)
 
     assert answer.due(received, 0) == received + answer.first_token
     assert answer.due(received, seq) - answer.due(received, 0) == seq * 20 * MS
 
 
 def test_whole_is_the_sum_of_its_tokens() -> None:
-    """A whole answer is its tokens in a row, however many."""
+    """The whole text is the concatenation of its tokens."""
     for tokens in range(1, 200):
-        answer = SCRIPT.answer(tokens, "stream", tokens)
+        answer = SCRIPT.plan(tokens, "stream", tokens)
         assert answer.whole() == "".join(answer.text(seq) for seq in range(tokens))
 
 
 def test_texts_need_no_escaping() -> None:
     """Every token is the same inside JSON, and on one line."""
     for number in range(50):
-        for word in SCRIPT.answer(1, "stream", number).words:
+        for word in SCRIPT.plan(1, "stream", number).words:
             assert json.dumps(word) == f'"{word}"'
             assert word.strip() + " " == word
 
 
-def test_an_experiments_words_make_a_script() -> None:
-    """What the experiment file says of the server is what the script does."""
+def test_a_script_is_made_from_an_experiment() -> None:
+    """The script has the server settings of the experiment file."""
     words = Server(
         first_token=FirstToken(median=Duration(5 * MS), p99=Duration(6 * MS)), token_interval=Duration(7 * MS)
     )
