@@ -1,4 +1,4 @@
-"""Ten runs of one file under each clock: how far the p95 of the first token strays.
+"""Measures how the p95 of the first token varies over ten runs of one file, under each clock.
 
 spread.py [--runs N] [--kernel PATH]
 """
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def p95(file: Path, clock: str, kernel: Path | None, out: Path) -> float:
-    """Of one run."""
+    """The p95 of one run."""
     words = ["run", str(file), "--substrate", "uml", "--clock", clock, "--out", str(out)]
     words += ["--kernel", str(kernel)] if kernel else []
     answer = subprocess.run([sys.executable, "-m", "chaoskit", *words], capture_output=True, text=True, check=False)
