@@ -66,7 +66,7 @@ class Run:
         completion: Completion = "complete",
         first: Fields | None = None,
     ) -> int:
-        """Add a connection that begins at `at`, with samples of the client's socket after these times, the last one at its
+        """Add a connection that begins at `at`, with samples of the client's socket after these times, the last at its
         end."""
         number = len(self.requests)
         end = at + (samples[-1][0] if samples else 100)

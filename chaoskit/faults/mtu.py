@@ -18,9 +18,7 @@ class MtuFault(FaultBase):
     """The MTU of a link of the lab, or of a real interface (whose other end is unchanged)."""
 
     link: Segment | None = Field(None, description="Of the lab; a real interface has none.")
-    end: Literal["client", "router", "server"] | None = Field(
-        None, description="The one end that changes; without it both do."
-    )
+    end: Literal["client", "router", "server"] | None = Field(None, description="The end that changes; default: both.")
     mtu: MtuBytes
 
     @model_validator(mode="after")
@@ -50,11 +48,11 @@ class MtuFault(FaultBase):
         """Effects that a reader may not expect."""
         if self.end is not None:
             yield (
-                f"what the {self.end}'s end should receive is lost from {self.mtu + VLAN_TAG + 1} bytes on: a virtual "
-                "cable leaves room for a VLAN's tag"
+                f"packets to the {self.end}'s end are lost from {self.mtu + VLAN_TAG + 1} bytes on: a veth leaves room "
+                "for a VLAN tag"
             )
         elif self.link is not None:
             yield (
-                f"both ends of {self.link} know the MTU {self.mtu}, so handshakes ask for segments that fit and "
-                "nothing is ever too long; for a hop that nobody knows of write pmtu"
+                f"both ends of {self.link} know the MTU {self.mtu}, so handshakes announce segments that fit and "
+                "no packet is ever too long; for an MTU that the ends do not know write pmtu"
             )

@@ -152,7 +152,7 @@ def refuse_interface(
     `advice` says how to give that permission.
     """
     if not lookups.is_up:
-        raise RefusedError(f"{lookups.interface} is down: sudo ip link set {lookups.interface} up, or name another")
+        raise RefusedError(f"{lookups.interface} is down: sudo ip link set {lookups.interface} up, or give another")
     if allow_management_interface:
         return
     if lookups.management_uses:
@@ -258,7 +258,7 @@ def _remotes(to: To, lookups: HostLookups, versions: frozenset[int]) -> Iterator
     if not collected:
         version = " or ".join(f"IPv{each}" for each in sorted(versions))
         raise RefusedError(
-            f"{to.host} has no {version} address ({', '.join(prefixes)}): take --ip away, or another host"
+            f"{to.host} has no {version} address ({', '.join(prefixes)}): remove --ip, or give another host"
         )
     for prefix in collected:
         yield Remote(str(prefix), to.port)

@@ -91,7 +91,7 @@ def describe(selector: TrafficSelector) -> Iterator[str]:
     local_port = f", at our port {selector.local_port}" if selector.local_port is not None else ""
     for remote in selector.remotes or (Remote(),):
         port = f" at port {remote.port}" if remote.port is not None else ""
-        yield f"{versions}{selector.protocol or 'everything'} with {remote.prefix or 'anybody'}{port}{local_port}"
+        yield f"{versions}{selector.protocol or 'everything'} with {remote.prefix or 'any host'}{port}{local_port}"
 
 
 def qdisc(direction: OneDirection) -> Knob:
@@ -129,7 +129,7 @@ def blackhole() -> tuple[Change, ...]:
 
 
 def drop_oversized(
-    interface: str, selector: TrafficSelector, ways: Iterable[OneDirection], size: int, classifier: str
+    interface: str, selector: TrafficSelector, directions: Iterable[OneDirection], size: int, classifier: str
 ) -> tuple[Change, ...]:
     """The filters that drop packets longer than `size` bytes, at priorities before those of `steer`.
 
@@ -141,7 +141,7 @@ def drop_oversized(
             Knob("filter", "", f"{interface} {HOOKS[direction]} {priority}"),
             replace(filter_, redirect_to=BLACKHOLE if direction == "up" else None, over=size),
         )
-        for direction in ways
+        for direction in directions
         for priority, filter_ in _numbered(selector, direction, classifier, SIZE_PRIORITY)
     )
 

@@ -1,9 +1,9 @@
-"""A two-way netem fault, put in force, read back and taken away: our engine beside tc(8).
+"""Times a two-way netem fault, set, read back and removed: our engine beside tc(8).
 
     python tests/bench/apply_vs_tc.py [--times 15]
 
 Needs a kernel with netem (make bench runs it in a guest). Both do the same to the same two qdiscs of the edge
-lab: look, set, look whether it is so, take away, look again. Ours also writes a journal to the disk and waits
+lab: read, set, read back, remove, read again. Ours also writes a journal to the disk and waits
 for the queue to drain; tc is started as a program each time, as scripts do.
 """
 
@@ -30,7 +30,7 @@ TC = ("netem", "delay", "30ms", "5ms", "limit", "2000")
 
 
 def main() -> None:
-    """Build the lab, do it both ways by turns, print."""
+    """Builds the lab, alternates both methods, prints."""
     words = argparse.ArgumentParser()
     words.add_argument("--times", type=int, default=15)
     times = words.parse_args().times
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def through_the_engine(kernel: LinuxKernel, run: Path) -> int:
-    """How long it took, in ns."""
+    """The time taken, in ns."""
     begun = now()
     with Journal.at(run) as journal:
         for knob in FAULT:
@@ -73,7 +73,7 @@ def through_the_engine(kernel: LinuxKernel, run: Path) -> int:
 
 
 def through_tc(kernel: LinuxKernel) -> int:
-    """How long it took, in ns."""
+    """The time taken, in ns."""
     begun = now()
     with kernel.inside("router"):
         for knob in FAULT:

@@ -1,10 +1,9 @@
-"""What a fault on an interface costs the traffic that it is not for: round trips with the fault in force, and with
-no filter at all, by turns.
+"""Measures what a fault on an interface costs other traffic: round trips with the fault and without filters.
 
     PYTHONPATH=tests python tests/bench/neighbours.py [--blocks 30] [--questions 40]
 
 Needs a kernel with netem (make bench runs it in a guest). The ratio of medians has a 95 % interval by resampling
-whole blocks, since the questions of one block are not independent.
+whole blocks, since the requests of one block are not independent.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _DRAWS = 2000
 
 
 def main() -> None:
-    """Ask without filters and with them, by turns, and print."""
+    """Alternates blocks without filters and with them, and prints."""
     words = argparse.ArgumentParser()
     words.add_argument("--blocks", type=int, default=30)
     words.add_argument("--questions", type=int, default=40)
@@ -57,7 +56,7 @@ def main() -> None:
 
 
 def blocks(count: int, questions: int) -> tuple[list[list[int]], list[list[int]]]:
-    """Round trips in ns: blocks without any filter, and blocks with the fault in force."""
+    """Round trips in ns: blocks without any filter, and blocks with the fault applied."""
     without: list[list[int]] = []
     within: list[list[int]] = []
     with ExitStack() as stack:
@@ -87,7 +86,7 @@ def middle(blocks: list[list[int]]) -> float:
 
 
 def interval(without: list[list[int]], within: list[list[int]]) -> tuple[float, float]:
-    """A percentile bootstrap of the ratio of medians; blocks are drawn, not questions."""
+    """A percentile bootstrap of the ratio of medians; blocks are drawn, not requests."""
     chance = random.Random(1)
     left, right = [median(block) for block in without], [median(block) for block in within]
     ratios = sorted(

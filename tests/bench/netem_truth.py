@@ -1,9 +1,9 @@
-"""Whether netem does what it was asked: round trips as TCP sees them, and burst loss against theory.
+"""Measures how exactly netem works: round trips as TCP measures them, and burst loss against theory.
 
     python tests/bench/netem_truth.py [--handshakes 15] [--packets 20000]
 
 Needs a kernel with netem (make bench runs it in a guest). Round trips are what the kernel measured of the
-handshake (TCP_INFO) on connections through the edge lab. A loss is believed within 95 % of a binomial whose
+handshake (TCP_INFO) on connections through the edge lab. A loss is accepted within 95 % of a binomial whose
 variance is widened by the bursts, so one model in twenty is off even when all is well.
 """
 
@@ -37,7 +37,7 @@ MODELS = (
 
 
 def main() -> None:
-    """Measure both and print them."""
+    """Measures both and prints them."""
     words = argparse.ArgumentParser()
     words.add_argument("--handshakes", type=int, default=15)
     words.add_argument("--packets", type=int, default=20_000)
@@ -95,7 +95,7 @@ def handshake(kernel: LinuxKernel, listener: socket.socket) -> int:
 
 
 def burst_loss(kernel: LinuxKernel, p: float, r: float, bad: float, packets: int) -> tuple[float, float, float]:
-    """The share that theory loses, the share that was lost, and the half of its 95 % interval."""
+    """The expected loss, the measured loss, and half of its 95 % interval."""
     model = GilbertElliott(p=round(p * U32), r=round(r * U32), h=round((1 - bad) * U32), k1=0)
     kernel.write(DOWN, None)
     kernel.write(DOWN, Netem(loss=model, seed=42))

@@ -1,4 +1,4 @@
-"""Measures the spread of the TTFT's p95 over ten runs of one file under each clock.
+"""Measures <<<O<the|||runs of one===how the p95>T>>> <<<O<spread|||file===of>T>>> <<<O<of|||under===the>T>>> <<<O<the|||each===first>T>>> <<<O<TTFT's|||clock:===token>T>>> <<<O<p95|||how===varies>T>>> over ten runs of one <<<O<file|||first===file,>T>>> under each clock.
 
 spread.py [--runs N] [--kernel PATH]
 """

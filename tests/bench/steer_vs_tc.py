@@ -1,16 +1,16 @@
-"""One targeted two-way fault, put on an interface and taken away again: chaoskit beside tc(8) and tcconfig.
+"""Times one targeted two-way fault, set and removed on an interface: chaoskit beside tc(8) and tcconfig.
 
     PYTHONPATH=tests python tests/bench/steer_vs_tc.py [--times 7] [--tcconfig .venv/tcconfig/bin]
 
-Needs a kernel with netem (make bench runs it in a guest). Each does what it calls the same: TCP and UDP with one
-host and port are delayed by 40 ms on their way there and by 80 ms on their way back.
+Needs a kernel with netem (make bench runs it in a guest). Each sets the same fault: TCP and UDP with one
+host and port are delayed by 40 ms upwards and by 80 ms downwards.
 
 | who                  | what it does                                                                              |
 |----------------------|-------------------------------------------------------------------------------------------|
 | chaoskit's engine    | reads, journals to the disk, sets, reads back; restores by its journal; waits for queues   |
-| tc and ip            | the commands that `chaoskit inject --dry-run` prints, one process each, nothing looked at  |
-| chaoskit inject      | the command from a shell: also imports, lookups, lock, lease and watchdog; without its lease  |
-| tcset, tcset, tcdel  | the commands from a shell; they replace the root qdisc, and mean IPv4 alone                 |
+| tc and ip            | the commands that `chaoskit inject --dry-run` prints, one process each, nothing is read    |
+| chaoskit inject      | the command from a shell: also imports, lookups, lock, lease and watchdog; without its lease |
+| tcset, tcset, tcdel  | the commands from a shell; they replace the root qdisc, for IPv4 alone                      |
 
 Processes are counted by the kernel (`processes` in /proc/stat), threads among them.
 """
@@ -51,7 +51,7 @@ Spent = tuple[int, int]
 
 
 def main() -> None:
-    """All of them by turns, and one table."""
+    """Runs all of them in turn, and prints one table."""
     words = argparse.ArgumentParser()
     words.add_argument("--times", type=int, default=7)
     words.add_argument("--tcconfig", type=Path, default=Path(".venv/tcconfig/bin"))
@@ -87,20 +87,20 @@ def main() -> None:
 
 
 def counted(work: Callable[[], int]) -> Spent:
-    """How long it took by its own watch, in ns, and how many processes the kernel made meanwhile."""
+    """The time taken by its own clock, in ns, and how many processes the kernel created meanwhile."""
     before = processes()
     time = work()
     return time, processes() - before
 
 
 def processes() -> int:
-    """How many the kernel has made since it booted."""
+    """How many the kernel has created since boot."""
     lines = Path("/proc/stat").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("processes "))
 
 
 def engine(kernel: LinuxKernel, folder: Path) -> int:
-    """As a run does it, in this process."""
+    """The engine in this process, as a run uses it."""
     run = Path(tempfile.mkdtemp(dir=folder))
     begun = now()
     with Journal.at(run) as journal:
@@ -111,7 +111,7 @@ def engine(kernel: LinuxKernel, folder: Path) -> int:
 
 
 def tc() -> int:
-    """As a script does it."""
+    """The tc commands, as a script runs them."""
     commands = [
         shlex.split(line) for line in apply_commands(CHANGES) + revert_commands(CHANGES) if not line.startswith("#")
     ]
@@ -122,14 +122,14 @@ def tc() -> int:
 
 
 def inject(folder: Path) -> int:
-    """The whole command, less the time that its lease lasts."""
+    """The whole command, without the duration of its lease."""
     begun = now()
     shell([sys.executable, "-m", "chaoskit", *INJECT], CHAOSKIT_STATE=str(folder / "state"))
     return now() - begun - LEASE
 
 
 def tcconfig(place: Path) -> int:
-    """Both directions, and all away."""
+    """Sets both directions, and removes all."""
     begun = now()
     shell([str(place / "tcset"), LINK, *("--network", HOST, "--port", str(PORT), "--delay", "40ms")])
     back = ("--network", HOST, "--src-port", str(PORT), "--delay", "80ms")
@@ -139,7 +139,7 @@ def tcconfig(place: Path) -> int:
 
 
 def shell(argv: list[str], **environment: str) -> None:
-    """Run a command; what it says is shown when it fails."""
+    """Runs a command; its output is shown when it fails."""
     done = subprocess.run(argv, capture_output=True, text=True, check=False, env=os.environ | environment)
     if done.returncode != 0:
         raise SystemExit(f"{shlex.join(argv)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")

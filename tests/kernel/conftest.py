@@ -1,4 +1,4 @@
-"""What the tests of the kernel tier share. They need a kernel with everything: run them with make test-kernel."""
+"""Shared fixtures of the kernel tier, which needs a kernel with every feature: run it with make test-kernel."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from chaoskit.topology.edge import build
 
 @pytest.fixture(scope="session")
 def facts() -> Facts:
-    """What this kernel can do."""
+    """The features of this kernel."""
     return detect_features()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _loopback(facts: Facts) -> None:
-    """A kernel that has only just booted has its loopback down."""
+    """Sets the loopback up, which is down after boot."""
     with LinuxKernel(facts) as door:
         door.write(Knob("link", "", "lo"), Link(up=True, mtu=65536, gso_max_segs=65535))
 
 
 @pytest.fixture
 def kernel(facts: Facts) -> Iterator[LinuxKernel]:
-    """A door to the kernel with two namespaces, `here` and `there`, and a link `cable` between them that is up
-    and on which nobody speaks unasked."""
+    """A kernel with two namespaces, `here` and `there`, and a link `cable` between them that is up and carries no
+    traffic of its own."""
     with LinuxKernel(facts) as door:
         for place in ("here", "there"):
             door.write(Knob("namespace", "", place), Namespace())
@@ -45,7 +45,7 @@ def kernel(facts: Facts) -> Iterator[LinuxKernel]:
 
 @pytest.fixture(scope="module")
 def edge(facts: Facts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LinuxKernel]:
-    """The edge lab with every qdisc that a fault can use, built and taken away by the engine."""
+    """The edge lab with every qdisc that a fault can use, built and removed by the engine."""
     with LinuxKernel(facts) as door, Journal.at(tmp_path_factory.mktemp("run")) as journal:
         for change in build(SHAPED):
             apply(door, journal, change)

@@ -1,4 +1,4 @@
-"""What the tests of the kernel tier do again and again."""
+"""Shared helpers of the kernel tier."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _AGE = re.compile(r"\b(REACHABLE|STALE|DELAY|PROBE)\b")  # what the kernel think
 
 
 def run(*argv: str) -> str:
-    """What a command prints; it must succeed."""
+    """The output of a command; it must succeed."""
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    """Look until it is so; half a minute at the most."""
+    """Polls until the condition holds; at most half a minute."""
     deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline, "it did not come to be"

@@ -211,8 +211,8 @@ def _octets(shown: Any) -> bytes:
 
 def _is_same(ours: _Expression, seen: _DecodedExpression) -> bool:
     """Whether the kernel shows what we would encode; attributes that we leave out have kernel defaults."""
-    said = {key: value.name if isinstance(value, _Constant) else value for key, value in ours[1].items()}
-    return ours[0] == seen[0] and all(seen[1].get(key) == value for key, value in said.items())
+    expected = {key: value.name if isinstance(value, _Constant) else value for key, value in ours[1].items()}
+    return ours[0] == seen[0] and all(seen[1].get(key) == value for key, value in expected.items())
 
 
 _At = tuple[Any, ...]

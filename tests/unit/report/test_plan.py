@@ -70,7 +70,7 @@ def test_the_matched_traffic_is_shown() -> None:
             "filter eth0 ingress 51973 to 51997: u32 on bytes of the headers",
         ),
         ({"stage": ", ip: '4'", "classifier": "u32"}, "matches IPv4 tcp with 192.0.2.7/32 at port 443"),
-        ({"stage": ", local-port: 8000"}, "matches everything with anybody, at our port 8000"),
+        ({"stage": ", local-port: 8000"}, "matches everything with any host, at our port 8000"),
         ({"phase": "warm-up"}, "The interface eth0 (nothing on it is changed)"),
         ({}, "warning stage: fragments show no ports"),
         ({}, "warning stage: with GSO a real interface sends up to 64 kB as one packet"),
