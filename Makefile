@@ -5,7 +5,7 @@ GUEST := $(PYTHON_IN) tests/in_guest.py --limit 25min
 # A failing test is rerun once and listed at the end: processors, clocks and ports are shared with other processes.
 PYTEST := -m pytest -p no:cacheprovider --reruns 1 -rR
 # Tests that do not depend on the kernel, or start very many processes: run once, on chaoskit's own kernel.
-ONCE := commands tc_words soak path_faults remedies interface_stage mss_clamp guard inject
+ONCE := commands tc_words soak path_faults remedies interface_stage mss_clamp watchdog inject
 ON_ANY := $(patsubst %,--ignore=tests/kernel/test_%.py,$(ONCE))
 # Some tests write a journal thousands of times, with a disk write for each line.
 MEMORY := $(firstword $(wildcard /dev/shm) /tmp)
@@ -61,6 +61,8 @@ bench: .venv/.tests kernel .venv/.tcconfig  ## measure speed and accuracy; print
 	@$(PYTHON_IN) tests/bench/startup.py
 	@$(PYTHON_IN) tests/bench/probe_truth.py
 	@$(PYTHON_IN) tests/bench/open_loop.py
+	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/analysis.py
+	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/analysis.py
 	@$(GUEST) $(PYTHON_IN) tests/bench/apply_vs_tc.py
 	@$(GUEST) $(PYTHON_IN) tests/bench/netem_truth.py
 	@$(GUEST) env PYTHONPATH=tests $(PYTHON_IN) tests/bench/neighbours.py

@@ -1,7 +1,7 @@
-"""Time is an argument. The one place that asks the machine for it.
+"""Reads the machine's clocks; all other code gets a clock as an argument.
 
-Stamps are integer nanoseconds of the machine's monotonic clock; only `wall` tells the date. The server
-and the probe of a lab share that clock, so their stamps can be subtracted.
+Timestamps are integer nanoseconds of the monotonic clock; only `wall` gives the date. The server and the probe of a lab
+share that clock, so their timestamps can be subtracted.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
-now = time.monotonic_ns  # the probe's and the server's hot paths call it bare
+now = time.monotonic_ns  # called directly in the hot paths of probe and server
 cpu = time.process_time_ns
 
 
 class Clock(Protocol):
-    """What everything that waits is given."""
+    """A clock for code that waits."""
 
     def now(self) -> int:
         """Monotonic nanoseconds."""
@@ -39,7 +39,7 @@ class RealClock:
 
 
 class ManualClock:
-    """A clock that moves when somebody sleeps. For tests, and for planning without waiting."""
+    """A clock that only `sleep_until` advances. For tests, and for planning without waiting."""
 
     def __init__(self, start: int = 0) -> None:
         self._now = start
@@ -59,10 +59,7 @@ def wall() -> str:
 
 
 def boottime() -> int:
-    """Nanoseconds since the machine came up, the time that it slept included. Nobody can set it.
-
-    What a lease is measured by.
-    """
+    """CLOCK_BOOTTIME: nanoseconds since boot, including suspend. It cannot be set. Leases are measured by it."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 

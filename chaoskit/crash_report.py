@@ -1,8 +1,8 @@
-"""A mistake of chaoskit's own, as a short report that can be sent to its maintainers.
+"""Reports an error in chaoskit itself, in a few lines that can be sent to its maintainers.
 
-Rules: it names the exception and the last frames by module and line, never a local variable or a line of source; no
-value of an environment variable, of a header or of a URL's query or user stands in it, for an exception's sentence may
-quote what it could not handle. What is the machine's fault, or the author's, is not among the mistakes: see `fault_of`.
+Rules: the report names the exception and the last frames by module and line, never a local variable or a line of
+source. It contains no value of an environment variable, of a header, or of a URL's query or user, which an exception's
+message may quote. Errors of the machine or of the experiment's author are not reported: see `underlying_error`.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from chaoskit.errors import EXIT_SOFTWARE, ChaoskitError, RefusedError
 from chaoskit.terminal import note, printable
 
 FULL = "CHAOSKIT_TRACEBACK"  # an environment variable: 1 for the whole traceback
-_FRAMES = 8  # innermost ones that are told
-_LONGEST = 300  # signs of an exception's sentence
-_LEAST = 6  # signs that a secret has at the least: shorter ones would hide common words
+_FRAMES = 8  # innermost ones that are reported
+_MAX_MESSAGE = 300  # characters of an exception's message
+_MIN_SECRET = 6  # characters: redacting shorter values would hide common words
 _EXHAUSTED = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-_KNOWN = re.compile(
+_NO_SECRETS = re.compile(
     r"PATH|HOME|PWD|OLDPWD|SHELL|SHLVL|TERM|COLUMNS|LINES|LANG|LANGUAGE|LC_\w+|TZ|USER|LOGNAME|HOSTNAME|TMPDIR|EDITOR|"
     r"VIRTUAL_ENV|PYTHON\w*|XDG_\w+|CHAOSKIT_\w+|SUDO_\w+|PYTEST_CURRENT_TEST|_"
 )
-"""Variables whose values are no secrets: paths that a report should name, and words."""
+"""Variables whose values are not secret: paths that a report should show, and plain words."""
 
 
-def fault_of(error: BaseException) -> BaseException:
-    """The error that says whose fault it was: of a group the only mistake in it, or the group when it holds several.
+def underlying_error(error: BaseException) -> BaseException:
+    """The error that decides the exit code: of a group its only unexpected error, or the group if it has several.
 
-    A failed import that a Ctrl-C broke off is that KeyboardInterrupt; a machine that has run out of something is a
-    RefusedError; all else is the error itself.
+    An import that Ctrl-C interrupted becomes that KeyboardInterrupt; an exhausted resource of the machine becomes a
+    RefusedError; any other error is returned as it is.
     """
     match error:
         case BaseExceptionGroup():
-            faults = [fault_of(each) for each in error.exceptions]
-            mistakes = [each for each in faults if not isinstance(each, ChaoskitError | KeyboardInterrupt)]
-            if not mistakes:
-                return max(faults, key=lambda each: isinstance(each, KeyboardInterrupt))
-            return mistakes[0] if len(mistakes) == 1 else error
+            errors = [underlying_error(each) for each in error.exceptions]
+            unexpected = [each for each in errors if not isinstance(each, ChaoskitError | KeyboardInterrupt)]
+            if not unexpected:
+                return max(errors, key=lambda each: isinstance(each, KeyboardInterrupt))
+            return unexpected[0] if len(unexpected) == 1 else error
         case ImportError() if isinstance(error.__context__, KeyboardInterrupt):
             return error.__context__
         case OSError() if error.errno in _EXHAUSTED:
@@ -53,8 +53,8 @@ def fault_of(error: BaseException) -> BaseException:
     return error
 
 
-def tell(error: BaseException) -> int:
-    """Report a mistake on standard error. Returns the exit code. Never raises."""
+def print_report(error: BaseException) -> int:
+    """Print the report of an error on standard error. Returns the exit code. Never raises."""
     with suppress(Exception):
         note(*report(error, os.environ, sys.argv))
     return EXIT_SOFTWARE
@@ -62,33 +62,33 @@ def tell(error: BaseException) -> int:
 
 def report(error: BaseException, environment: Mapping[str, str], argv: Sequence[str]) -> list[str]:
     """The lines to show and to send."""
-    hide = _Secrets(environment, argv).hidden
-    lines = [f"chaoskit: this is a mistake in chaoskit itself: {hide(_sentence(error))}"]
-    lines += [f"  caused by {hide(_sentence(cause))}" for cause in _causes(error)]
+    redact = _Secrets(environment, argv).redact
+    lines = [f"chaoskit: this is a mistake in chaoskit itself: {redact(_sentence(error))}"]
+    lines += [f"  caused by {redact(_sentence(cause))}" for cause in _causes(error)]
     lines += [f"  at {frame}" for frame in _frames(error)]
     lines.append(
         f"  chaoskit {__version__}, Python {platform.python_version()}, {platform.system()} {os.uname().release}"
     )
     if environment.get(FULL):
         whole = "".join(traceback.format_exception(error))
-        return [*lines, *(f"  {hide(line)}" for line in whole.splitlines())]
+        return [*lines, *(f"  {redact(line)}" for line in whole.splitlines())]
     again = f"{FULL}=1 before the command shows the whole traceback"
     return [*lines, f"  please send these lines to the maintainers; {again}; chaoskit status shows what is in force"]
 
 
 def summary(error: BaseException) -> str:
-    """The mistake in one line, for a record."""
-    hide = _Secrets(os.environ, sys.argv).hidden
-    return printable(hide(", at ".join([_sentence(_leaf(error)), *_frames(error)[:1]])))
+    """The error in one line, for a record."""
+    redact = _Secrets(os.environ, sys.argv).redact
+    return printable(redact(", at ".join([_sentence(_leaf(error)), *_frames(error)[:1]])))
 
 
 def _sentence(error: BaseException) -> str:
     try:
-        said = str(error)
-    except Exception as broken:  # noqa: BLE001  an exception whose own text cannot be made
-        said = f"(no text: {type(broken).__name__})"
-    more = "" if len(said) <= _LONGEST else ".."
-    return f"{type(error).__qualname__}: {said[:_LONGEST]}{more}" if said else type(error).__qualname__
+        message = str(error)
+    except Exception as broken:  # noqa: BLE001  an exception whose __str__ fails
+        message = f"(no text: {type(broken).__name__})"
+    more = "" if len(message) <= _MAX_MESSAGE else ".."
+    return f"{type(error).__qualname__}: {message[:_MAX_MESSAGE]}{more}" if message else type(error).__qualname__
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -113,19 +113,19 @@ def _frames(error: BaseException) -> list[str]:
 
 
 def _leaf(error: BaseException) -> BaseException:
-    """Of a group its first member."""
+    """The first member of a group, recursively."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
 
 
 class _Secrets:
-    """What must not be told, and under which name it is hidden."""
+    """Values that must not be shown, and the placeholder for each."""
 
     def __init__(self, environment: Mapping[str, str], argv: Sequence[str]) -> None:
         self._names: dict[str, str] = {}
         for name, value in environment.items():
-            if not _KNOWN.fullmatch(name):
+            if not _NO_SECRETS.fullmatch(name):
                 self._add(value, f"[${name}]")
         for value in _of_headers(argv):
             self._add(value, "[header]")
@@ -134,13 +134,13 @@ class _Secrets:
                 self._add(value, "[in URL]")
 
     def _add(self, value: str, name: str) -> None:
-        """The value, and its parts: where it is quoted, it may be with escapes."""
+        """Add the value and its parts: a quoted value may contain escapes."""
         for part in (value, *re.split(r"[^!-~]+|[\"'\\]+", value)):
-            if len(part) >= _LEAST:
+            if len(part) >= _MIN_SECRET:
                 self._names.setdefault(part, name)
 
-    def hidden(self, text: str) -> str:
-        """The text with a name in each secret's place, the longest first."""
+    def redact(self, text: str) -> str:
+        """The text with each secret replaced by its placeholder, the longest first."""
         for value in sorted(self._names, key=len, reverse=True):
             text = text.replace(value, self._names[value])
         return text

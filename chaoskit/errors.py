@@ -1,22 +1,22 @@
-"""Errors by whose fault they are. A failing system under test is not among them: that is data.
+"""Defines the errors by their cause, each with an exit code. A failing system under test is data, not an error.
 
-| error              | whose fault                          | exit code |
-|--------------------|--------------------------------------|-----------|
-| `SpecError`        | the author's: the file, the options  | 2         |
-| `RefusedError`     | the machine's: rights, kernel, disk  | 3         |
-| `NotRestoredError` | ours: something was not put back     | 4         |
-| `CrashError`       | ours: a mistake, in a child process  | 70        |
-| any other          | ours: a mistake in chaoskit          | 70        |
+| error              | cause                                  | exit code |
+|--------------------|----------------------------------------|-----------|
+| `SpecError`        | the experiment file or the options     | 2         |
+| `RefusedError`     | the machine: permissions, kernel, disk | 3         |
+| `NotRestoredError` | a setting that was not restored        | 4         |
+| `CrashError`       | a mistake in a child process           | 70        |
+| any other          | a mistake in chaoskit                  | 70        |
 
 Every message says what, where, and what to type next.
 """
 
 EXIT_SOFTWARE = 70
-"""Exit code of a mistake of chaoskit's own (sysexits.h)."""
+"""Exit code of a mistake in chaoskit itself: EX_SOFTWARE of sysexits.h."""
 
 
 class ChaoskitError(Exception):
-    """Base of these; `exit_code` is what the command line returns for it."""
+    """Base class; `exit_code` is what the command line returns."""
 
     exit_code = EXIT_SOFTWARE
 
@@ -34,12 +34,12 @@ class RefusedError(ChaoskitError):
 
 
 class NotRestoredError(ChaoskitError):
-    """Something was not put back. The message names each knob, its value and the command to type."""
+    """A setting was not restored. The message names each knob, its value and the command to type."""
 
     exit_code = 4
 
 
 class CrashError(ChaoskitError):
-    """A process of ours ended by a mistake of ours. It has reported that itself; the message repeats it in a line."""
+    """A child process crashed. It has printed its own report; the message repeats it in one line."""
 
     exit_code = EXIT_SOFTWARE

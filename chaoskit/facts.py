@@ -1,19 +1,19 @@
-"""What a machine can do, found out by trying and never by guessing from a version.
+"""Lists what a machine can do, as found by trying, never by its kernel version.
 
-| feature        | what needs it                                        |
+| feature        | needed by                                            |
 |----------------|------------------------------------------------------|
 | `namespaces`   | every lab                                            |
 | `veth`         | every lab                                            |
 | `netem`        | every netem fault                                    |
 | `netem-seed`   | repeatable loss (kernel 6.6); without it: a warning  |
-| `ifb`          | a fault on what a link receives, or on some of it    |
-| `clsact`       | the same: where filters hang                         |
-| `matchall`     | a fault on all that a link receives (with mirred)    |
-| `flower`       | a fault on some traffic of a link (with mirred)      |
-| `u32`          | the same where there is no flower (with mirred)      |
-| `drop`         | a signal of a path's MTU that is lost (gact)         |
-| `police`       | the loss of packets above a size                     |
-| `clamp`        | handshakes made to ask for less (nftables, inet)     |
+| `ifb`          | a fault on ingress, or on part of a link's traffic   |
+| `clsact`       | the same: filters are attached to it                 |
+| `matchall`     | a fault on all ingress traffic (with mirred)         |
+| `flower`       | a fault on part of a link's traffic (with mirred)    |
+| `u32`          | the same where flower is missing (with mirred)       |
+| `drop`         | ICMP "too big" messages that are dropped (gact)      |
+| `police`       | dropping packets above a size                        |
+| `clamp`        | MSS clamping (nftables, inet)                        |
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Facts:
-    """`missing` says for each absent feature what the kernel answered."""
+    """`missing` has the kernel's error for each feature that it lacks."""
 
     kernel: str = ""
     root: bool = False

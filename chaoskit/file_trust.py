@@ -1,11 +1,12 @@
-"""Whether somebody else could change what a path leads to, by the owners and modes of all that it passes.
+"""Checks whether another user could change the file behind a path, by owners and modes of all its components.
 
-The model is sshd's StrictModes (sshd_config(5)): a file is as safe as the weakest directory above it. Rules: root and
-one user are trusted, nobody else; a group is others, even one with a single member; a directory that others can write
-is passed only when it is sticky, for then nobody but an entry's owner can take the entry away, and the owner is
-checked next; a symbolic link is a component as any other, and so is what it leads through. The mask of an access
-control list shows as the group's bits (acl(5)), so a list that lets somebody else write is seen. In a user namespace
-that root is not mapped into, an owner who is not mapped cannot be told from root, and is taken for root.
+The model is sshd's StrictModes (sshd_config(5)): a file is as safe as the weakest directory above it.
+
+Rules: root and one user are trusted, nobody else; every group counts as other users, even one with a single member; a
+directory that others can write is accepted only if it is sticky, because then only an entry's owner can remove the
+entry, and that owner is checked next; a symbolic link is checked like any component, and so is its target. The mask of
+an access control list shows as the group's bits (acl(5)), so a list that lets another user write is detected. In a user
+namespace that root is not mapped into, an unmapped owner cannot be told from root, and is taken for root.
 """
 
 from __future__ import annotations
@@ -23,17 +24,16 @@ _MAP, _NOBODY = Path("/proc/self/uid_map"), Path("/proc/sys/kernel/overflowuid")
 
 @dataclass(frozen=True)
 class Weakness:
-    """What lets somebody else change what a path leads to, and the command that ends it; "" where the place would
-    have to be given to somebody else."""
+    """What lets another user change the file, and the command against it; "" where it would need another owner."""
 
     reason: str
     remedy: str = ""
 
 
 def untrusted(path: Path, uid: int, is_parent: bool = False) -> str:
-    """Why somebody else than root and this user could change what `path` leads to; "" when nobody could.
+    """Why a user other than root and this one could change the file behind `path`; "" when none could.
 
-    The reason is a sentence that begins with the place: "/a/b is owned by user 1000". A place that does not exist or
+    The reason is a sentence that begins with the path: "/a/b is owned by user 1000". A path that does not exist or
     cannot be examined is a reason too.
     """
     found = weakness(path, uid, is_parent)
@@ -41,7 +41,7 @@ def untrusted(path: Path, uid: int, is_parent: bool = False) -> str:
 
 
 def weakness(path: Path, uid: int, is_parent: bool = False) -> Weakness | None:
-    """The same with its remedy; None when nobody could. `is_parent`: something is made in it, so it may be sticky."""
+    """The same with its remedy; None when none could. `is_parent`: a file is created in it, so it may be sticky."""
     trusted = _trusted(uid)
     here, links = Path("/"), 0
     ahead = list(reversed((Path.cwd() / path).parts[1:]))
@@ -68,7 +68,7 @@ def weakness(path: Path, uid: int, is_parent: bool = False) -> Weakness | None:
 
 
 def _look(place: Path, status: os.stat_result, trusted: frozenset[int], is_passed: bool) -> Weakness | None:
-    """What is wrong with one component; `is_passed` when there is another behind it."""
+    """What is wrong with one component; `is_passed` when another component follows."""
     if status.st_uid not in trusted:
         return Weakness(f"{place} is owned by user {status.st_uid}")
     if stat.S_ISLNK(status.st_mode) or (is_passed and status.st_mode & stat.S_ISVTX):
@@ -82,7 +82,7 @@ def _look(place: Path, status: os.stat_result, trusted: frozenset[int], is_passe
 
 
 def _trusted(uid: int) -> frozenset[int]:
-    """Root and this user, by the numbers that we see."""
+    """The user ids of root and this user in this user namespace."""
     nobody = int(_NOBODY.read_text())
     ranges = [tuple(map(int, line.split())) for line in _MAP.read_text().splitlines()]
     is_mapped = any(first <= nobody < first + count for first, _, count in ranges)

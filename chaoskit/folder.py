@@ -1,8 +1,8 @@
-"""A directory that is held open: its files are made, read and removed without following a symbolic link.
+"""Creates, reads and removes files in a directory held open, without following symbolic links.
 
-Rules: a name is one component; a new file is made with O_EXCL and has its mode whatever the umask; a file is read only
-when it is a regular file of ours, or of the directory's owner, that nobody else can write, and is no longer than its
-bound. Renaming the directory, or what leads to it, changes nothing for who holds it.
+Rules: a name is one path component; a new file is created with O_EXCL and gets its mode whatever the umask; a file is
+read only if it is a regular file of root, the effective user or the directory's owner that no other user can write,
+and is not longer than its limit. Renaming the directory, or one above it, has no effect on the open directory.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from chaoskit.errors import RefusedError
 
 PUBLIC, PRIVATE = 0o755, 0o700
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
-_FILE = 0o666  # of a directory's mode: what a file in it has
+_FILE = 0o666  # the part of a directory's mode that a file in it gets
 _ROOT = 0
-_ELSEWHERE = "use a folder of your own, for example by export CHAOSKIT_STATE=DIRECTORY"
+_ADVICE = "use a folder of your own: export CHAOSKIT_STATE=DIRECTORY"
 _DESCRIPTORS = Path("/proc/self/fd")
-_AT = len(_DESCRIPTORS.parts)
+_FD_PART = len(_DESCRIPTORS.parts)
 
 
 class Folder:
@@ -40,18 +40,18 @@ class Folder:
 
     @classmethod
     def trusted(cls, path: Path, is_parent: bool = False) -> Folder:
-        """One that nobody but root and us can change or replace; `is_parent` as `file_trust.untrusted` has it.
+        """A directory that only root and the effective user can change or replace; `is_parent` as in `untrusted`.
 
-        Raises RefusedError that names the directory to mend, and OSError where there is none.
+        Raises RefusedError that names the directory to correct, and OSError where there is none.
         """
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         if found := file_trust.weakness(path, os.geteuid(), is_parent):
             os.close(fd)
-            raise RefusedError(f"{found.reason}, so nothing in {path} is obeyed: {found.remedy or _ELSEWHERE}")
+            raise RefusedError(f"{found.reason}, so chaoskit does not act on {path}: {found.remedy or _ADVICE}")
         return cls(fd, path)
 
     def require_own(self) -> None:
-        """Take away the right of others to write here. Raises RefusedError where it is another user's, and OSError."""
+        """Remove write permission for other users. Raises RefusedError where another user owns it, and OSError."""
         found = os.fstat(self.fd)
         if found.st_uid != os.geteuid():
             raise RefusedError(
@@ -69,7 +69,7 @@ class Folder:
         return Folder(fd, self.path / name)
 
     def folder(self, name: str) -> Folder:
-        """A directory in it. Raises OSError, and RefusedError where it is of somebody else or others can write it."""
+        """A directory in it. Raises OSError, and RefusedError where another user owns it or can write it."""
         fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd)
         return Folder(self._checked(fd, name), self.path / name)
 
@@ -82,9 +82,9 @@ class Folder:
         return fd
 
     def open_file(self, name: str, flags: int = os.O_RDONLY) -> int:
-        """A descriptor of a file that is there.
+        """A descriptor of an existing file.
 
-        Raises OSError, and RefusedError where it is no regular file, of somebody else, or others can write it.
+        Raises OSError, and RefusedError where it is not a regular file, or another user owns it or can write it.
         """
         fd = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self.fd)
         return self._checked(fd, name, is_file=True)
@@ -98,7 +98,7 @@ class Folder:
             os.close(fd)
 
     def replace(self, name: str, content: bytes) -> None:
-        """Write a file anew, whole or not at all; the disk has it on return. Raises OSError."""
+        """Replace a file atomically; synced to disk on return. Raises OSError."""
         draft = f"{name}.new"
         self.remove(draft)
         fd = self.create(draft)
@@ -112,20 +112,20 @@ class Folder:
         self.sync()
 
     def remove(self, name: str) -> None:
-        """A file that may be there."""
+        """Remove a file if it exists."""
         with suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self.fd)
 
     def names(self) -> list[str]:
-        """What is in it, sorted."""
+        """The names in it, sorted."""
         return sorted(os.listdir(self.fd))  # noqa: PTH208  a descriptor, not a path
 
     def sync(self) -> None:
-        """The disk has its names on return."""
+        """Sync the directory to disk."""
         os.fsync(self.fd)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the descriptor."""
         os.close(self.fd)
 
     def __enter__(self) -> Folder:
@@ -138,19 +138,19 @@ class Folder:
         found = os.fstat(fd)
         place, reason = self.path / name, ""
         if is_file and not stat.S_ISREG(found.st_mode):
-            reason = f"{place} is no regular file"
+            reason = f"{place} is not a regular file"
         elif found.st_uid not in self._owners:
             reason = f"{place} is owned by user {found.st_uid}"
         elif found.st_mode & _OTHERS:
             reason = f"{place} can be written by others"
         if reason:
             os.close(fd)
-            raise RefusedError(f"{reason}, so it is not obeyed: look what it is, then remove it or chmod go-w {place}")
+            raise RefusedError(f"{reason}, so chaoskit does not use it: check it, then remove it or chmod go-w {place}")
         return fd
 
 
 def make_trusted(path: Path) -> Folder:
-    """The directory, made with its parents where it is not there, with mode 0755.
+    """The directory, created with its parents if it does not exist, with mode 0755.
 
     Raises OSError, and RefusedError as `Folder.trusted`.
     """
@@ -165,15 +165,15 @@ def make_trusted(path: Path) -> Folder:
         with folder as parent:
             try:
                 folder = parent.make(name)
-            except FileExistsError:  # somebody was as quick as us
+            except FileExistsError:  # created by another process meanwhile
                 folder = parent.folder(name)
     return folder
 
 
 def pinned(folder: Folder) -> Path:
-    """A path to it that leads there for as long as this process and its children live, whatever it is called then.
+    """A path to it that stays valid while this process and its children live, also after a rename.
 
-    Of it `descriptor` tells what a child must inherit, and `display_path` what a person calls it.
+    `descriptor` gives the descriptor that a child must inherit, `display_path` the path to show to a person.
     """
     fd = os.dup(folder.fd)
     os.set_inheritable(fd, True)
@@ -181,25 +181,25 @@ def pinned(folder: Folder) -> Path:
 
 
 def descriptor(path: Path) -> int | None:
-    """The descriptor that a pinned path, or a path below one, goes through; None of any other."""
-    return int(path.parts[_AT]) if path.is_relative_to(_DESCRIPTORS) and len(path.parts) > _AT else None
+    """The descriptor in a pinned path, or in a path below one; None for any other path."""
+    return int(path.parts[_FD_PART]) if path.is_relative_to(_DESCRIPTORS) and len(path.parts) > _FD_PART else None
 
 
 def display_path(path: Path) -> Path:
-    """A pinned path, or one below it, as a person calls it: from the current directory where it is in there."""
+    """The real path of a pinned path, or of one below it, relative to the current directory where possible."""
     if descriptor(path) is None:
         return path
-    pin = Path(*path.parts[: _AT + 1])
-    named = pin.readlink().joinpath(*path.parts[_AT + 1 :])
+    pin = Path(*path.parts[: _FD_PART + 1])
+    named = pin.readlink().joinpath(*path.parts[_FD_PART + 1 :])
     return named.relative_to(Path.cwd()) if named.is_relative_to(Path.cwd()) else named
 
 
 def read_all(fd: int, limit: int, path: Path) -> bytes:
-    """All that a file holds, from its begin. Raises RefusedError when that is more than `limit` bytes."""
+    """The whole content of a file. Raises RefusedError when it is longer than `limit` bytes."""
     parts, at = [], 0
     while at <= limit and (part := os.pread(fd, min(1 << 20, limit + 1 - at), at)):
         parts.append(part)
         at += len(part)
     if at > limit:
-        raise RefusedError(f"{path} is longer than {limit} bytes and is not read: look what it is")
+        raise RefusedError(f"{path} is longer than {limit} bytes and is not read: check what it is")
     return b"".join(parts)

@@ -1,4 +1,4 @@
-"""What was looked up before anything is done: the interface, the addresses behind names, the way to one of them."""
+"""Holds what is looked up on the host before planning: interface, addresses of names, route to a host."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Hung:
-    """A filter that somebody else has hung there, which may keep packets from those that come after it.
+class ForeignFilter:
+    """A filter of another program, which may keep packets from the filters after it.
 
-    `hook` is "ingress" or "egress", `kind` the classifier ("matchall", "bpf"). `sees` are the IP versions of which it
-    is shown packets, and `takes` those of which not one gets past it.
+    `hook` is "ingress" or "egress", `kind` the classifier ("matchall", "bpf"). `sees` are the IP versions whose packets
+    it gets, and `takes` those of which no packet passes it.
     """
 
     hook: str
@@ -22,38 +22,37 @@ class Hung:
 
 @dataclass(frozen=True)
 class HostLookups:
-    """A real interface, as it was when somebody looked.
+    """A real interface, as it was at the time of the lookup.
 
-    `addresses` are those of each host name that was asked for, IPv4 and IPv6, in canonical form.
-    `ways_in` are sentences, each about a way that this interface is needed for: "carries the default route
-    (via 10.0.0.1)", "carries your ssh session (from 10.0.0.9)". `foreign` are sentences about what others have
-    hung there that a fault will work beside; `filters` are theirs that may end a packet's way, and `shut` says of
-    each hook where no filter of ours can hang why, and what to type. `apart` names, for each host that was asked for
-    and that the kernel sends to by another interface, that one. `ssh_peers` are the addresses that ssh sessions come
-    from.
+    `addresses` are those of each requested host name, IPv4 and IPv6, in canonical form. `management_uses` are sentences
+    about what the machine's access depends on: "carries the default route (via 10.0.0.1)", "carries your ssh session
+    (from 10.0.0.9)". `foreign` are sentences about qdiscs and filters of other programs that a fault leaves in place;
+    `filters` are those filters that may keep packets from chaoskit's. `blocked_hooks` has, for each hook that takes no
+    filter of chaoskit's, the reason and what to type. `other_interfaces` has, for each requested host that the kernel
+    reaches through another interface, that one. `ssh_peers` are the addresses that ssh sessions come from.
     """
 
     interface: str
     mtu: int = 1500
-    least_mtu: int = 68
-    most_mtu: int = 65_535
+    min_mtu: int = 68
+    max_mtu: int = 65_535
     is_up: bool = True
     is_loopback: bool = False
     addresses: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    ways_in: tuple[str, ...] = ()
+    management_uses: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
-    filters: tuple[Hung, ...] = ()
-    shut: dict[str, str] = field(default_factory=dict)
-    apart: dict[str, str] = field(default_factory=dict)
+    filters: tuple[ForeignFilter, ...] = ()
+    blocked_hooks: dict[str, str] = field(default_factory=dict)
+    other_interfaces: dict[str, str] = field(default_factory=dict)
     ssh_peers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class FirstHop:
-    """How this machine's kernel would send to an address, and how large a packet it thinks may be.
+    """The kernel's route to an address, and the MTUs that it knows for it.
 
-    `link_mtu` is the interface's; `route_mtu` what the route itself was given, `cached_mtu` what a router has told
-    lately (`cached_for` s still): None where there is none. `gateway` is None on the link itself. `mtu_probing` is
+    `link_mtu` is the interface's; `route_mtu` is set on the route itself; `cached_mtu` was learned from a router (and
+    expires in `cached_for` s): None where there is none. `gateway` is None for a host on the link. `mtu_probing` is
     net.ipv4.tcp_mtu_probing: 0 off, 1 once TCP gets stuck, 2 always.
     """
 

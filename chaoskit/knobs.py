@@ -1,29 +1,29 @@
-"""What can be read, set and put back in a kernel: knobs, and the values they hold.
+"""Defines knobs, the kernel settings that can be read, set and restored, and the values they hold.
 
-A fault is a set of (knob, setting) pairs, and so is a lab topology. The engine works on these alone and
-knows neither netem nor MTU. Settings hold what the kernel can hold (integers, already rounded), so that
-"read back equals asked" is an equality.
+A fault is a set of (knob, setting) pairs, and so is a lab topology. The engine works on these alone and does not
+depend on netem or MTU. Settings are values as the kernel stores them (integers, already rounded), so that a value that
+was read back can be compared for equality.
 
 | knob kind   | name                       | setting     | what it is                                        |
 |-------------|----------------------------|-------------|---------------------------------------------------|
-| `namespace` | `router`                   | `Namespace` | an unnamed network namespace, held by us          |
+| `namespace` | `router`                   | `Namespace` | an unnamed network namespace, held by descriptor  |
 | `veth`      | `to-client`                | `Veth`      | a pair of links, the other end in `peer_place`    |
-| `ifb`       | `ifb-client`               | `Ifb`       | a link that shapes what another one receives      |
+| `ifb`       | `ifb-client`               | `Ifb`       | a link that shapes another link's ingress         |
 | `link`      | `eth0`                     | `Link`      | a link's flags and sizes                          |
-| `mtu`       | `eth0`                     | `Mtu`       | the MTU alone, of a link that is there            |
+| `mtu`       | `eth0`                     | `Mtu`       | the MTU alone, of an existing link                |
 | `address`   | `eth0 10.1.0.1/24`         | `Address`   | an address on a link                              |
-| `route`     | `0.0.0.0/0`                | `Route`     | a way out                                         |
-| `neighbour` | `eth0 10.1.0.254`          | `Neighbour` | a fixed ARP/ND entry                              |
+| `route`     | `0.0.0.0/0`                | `Route`     | a route                                           |
+| `neighbour` | `eth0 10.1.0.254`          | `Neighbour` | a permanent ARP/ND entry                          |
 | `sysctl`    | `net.ipv4.ip_forward`      | `Sysctl`    | a kernel parameter of the namespace               |
-| `clsact`    | `eth0`                     | `Clsact`    | the place where a link's filters hang             |
-| `filter`    | `eth0 egress 51717`        | `Filter`    | what of a link's packets is lost, or sent to an ifb |
+| `clsact`    | `eth0`                     | `Clsact`    | the qdisc that a link's filters are attached to   |
+| `filter`    | `eth0 egress 51717`        | `Filter`    | drops packets of a link, or redirects them to an ifb |
 | `qdisc`     | `to-client`                | `Netem`     | a link's root queueing discipline                 |
-| `clamp`     | `mss`                      | `Clamp`     | the segments that handshakes ask for              |
-| `masquerade` | `100.64.0.2 link eth0`    | `Masquerade` | an address hidden behind this machine's own      |
+| `clamp`     | `mss`                      | `Clamp`     | the MSS in TCP handshakes                         |
+| `masquerade` | `100.64.0.2 link eth0`    | `Masquerade` | source NAT to this machine's own address         |
 
-A filter's name is its link, `egress` or `ingress`, and its priority, by which the kernel tells filters apart.
+A filter's name is its link, `egress` or `ingress`, and its priority, by which the kernel distinguishes filters.
 
-`None` is the setting of a knob that is not there: no such link, no netem.
+`None` is the setting of a knob that does not exist: no such link, no netem.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from chaoskit.facts import Facts
 
 @dataclass(frozen=True, order=True)
 class Knob:
-    """One thing in a kernel. `place` is a network namespace of ours by name, "" for our own."""
+    """One kernel setting. `place` is the name of a network namespace of the lab, "" for the process's own."""
 
     kind: str
     place: str
@@ -55,7 +55,7 @@ class Namespace:
 
 @dataclass(frozen=True)
 class Veth:
-    """A virtual cable; MAC addresses are fixed so that runs can be compared."""
+    """A veth pair; MAC addresses are fixed so that runs can be compared."""
 
     peer_place: str
     peer: str
@@ -83,7 +83,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Mtu:
-    """The longest packet that the link takes, in bytes."""
+    """The MTU of a link, in bytes."""
 
     bytes: int
     type: Literal["mtu"] = "mtu"
@@ -98,10 +98,9 @@ class Address:
 
 @dataclass(frozen=True)
 class Route:
-    """Where packets for the knob's prefix go next: to the next hop `via`, or straight out of the link `dev`.
+    """The route to the knob's prefix: by the next hop `via`, or directly through the link `dev`.
 
-    `mtu` and `advmss` bound the packets that are sent this way, and the segments that TCP asks the other side
-    for; 0: as the link has it.
+    `mtu` and `advmss` as in ip-route(8); 0: not set.
     """
 
     via: str | None = None
@@ -113,7 +112,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A permanent entry: faults must not delay address resolution instead of the stream."""
+    """A permanent entry, so that faults do not delay address resolution instead of the stream."""
 
     mac: str
     type: Literal["neighbour"] = "neighbour"
@@ -121,7 +120,7 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Sysctl:
-    """The text as /proc/sys shows it, its words with one blank between."""
+    """The value as /proc/sys shows it, with single spaces between its fields."""
 
     value: str
     type: Literal["sysctl"] = "sysctl"
@@ -129,31 +128,32 @@ class Sysctl:
 
 @dataclass(frozen=True)
 class Clsact:
-    """It is there. Filters of others may hang in it as well as ours."""
+    """It exists. Filters of other programs may be attached to it too."""
 
     type: Literal["clsact"] = "clsact"
 
 
 @dataclass(frozen=True)
 class Masquerade:
-    """Packets that pass through from the knob's IPv4 address leave with the machine's own. Gone when its maker ends."""
+    """Forwarded packets from the knob's IPv4 address get the machine's own as source. Removed when its process ends."""
 
     type: Literal["masquerade"] = "masquerade"
 
 
 @dataclass(frozen=True)
-class Everything:
-    """Matches each packet. The kernel's matchall."""
+class MatchAll:
+    """Matches every packet. The kernel's matchall."""
 
-    type: Literal["everything"] = "everything"
+    type: Literal["matchall"] = "matchall"
 
 
 @dataclass(frozen=True)
 class Flow:
-    """Matches packets by what they say of themselves; None matches any. The kernel's flower.
+    """Matches packets by their headers; None matches any. The kernel's flower.
 
-    `protocol` is IP's number (6 TCP, 17 UDP), addresses are prefixes ("10.0.0.2/32"). Ports match whole packets
-    alone: no fragment shows its ports to flower, not even the first, so fragments need a flow of their own.
+    `protocol` is IP's number (6 TCP, 17 UDP), addresses are prefixes ("10.0.0.2/32"). Ports match
+    unfragmented packets only: flower sees no ports in a fragment, not even in the first, so fragments need their own
+    flow.
     """
 
     protocol: int | None = None
@@ -166,8 +166,8 @@ class Flow:
 
 
 @dataclass(frozen=True)
-class Key:
-    """32 bits of a packet at `offset` bytes from its network header: they match when `& mask` gives `value`."""
+class U32Key:
+    """32 bits of a packet, `offset` bytes from its network header; they match if `bits & mask == value`."""
 
     value: int
     mask: int
@@ -175,34 +175,34 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Keys:
-    """Matches packets whose bytes match all of these. The kernel's u32, for kernels without flower."""
+class U32Match:
+    """Matches packets that match all of these keys. The kernel's u32, for kernels without flower."""
 
-    keys: tuple[Key, ...]
-    type: Literal["keys"] = "keys"
+    keys: tuple[U32Key, ...]
+    type: Literal["u32"] = "u32"
 
 
-Match = Everything | Flow | Keys
+Match = MatchAll | Flow | U32Match
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Packets of this family that match leave the link's way, and come back to it behind the ifb named `to`.
+    """Matching packets of this family are redirected to the ifb named `redirect_to`, and return to the link after it.
 
-    Where `to` is None they are lost. `over` means those alone that are longer than so many bytes, from their IP
-    header on; the others go on to the next filter.
+    Where `redirect_to` is None they are dropped. With `over`, only packets longer than this many bytes, from the IP
+    header on, are; the others continue to the next filter.
     """
 
     family: Literal["all", "ip", "ipv6"]
     match: Match
-    to: str | None
+    redirect_to: str | None
     over: int = 0
     type: Literal["filter"] = "filter"
 
 
 @dataclass(frozen=True)
 class Handshakes:
-    """The TCP handshakes that leave by a link (`egress`), or arrive on it, and are of this flow."""
+    """The TCP handshakes of this flow that a link sends (`egress`) or receives (`ingress`)."""
 
     link: str
     hook: Literal["egress", "ingress"]
@@ -212,7 +212,7 @@ class Handshakes:
 
 @dataclass(frozen=True)
 class Clamp:
-    """No TCP handshake of these (None: of all forwarded here) asks for more than `mss` bytes. Gone with its maker."""
+    """These TCP handshakes (None: all forwarded here) get an MSS of at most `mss` bytes. Removed with its process."""
 
     mss: int
     of: tuple[Handshakes, ...] | None = None
@@ -230,7 +230,7 @@ class RandomLoss:
 
 @dataclass(frozen=True)
 class GilbertElliott:
-    """Two-state burst loss, u32 each, as the kernel keeps them: `h` is the share that *survives* the bad
+    """Two-state burst loss, u32 each, as the kernel stores them: `h` is the share that *survives* the bad
     state (tc prints 1-h), `k1` the share lost in the good state (tc's 1-k)."""
 
     p: int
@@ -257,7 +257,7 @@ Loss = RandomLoss | GilbertElliott | FourState
 
 @dataclass(frozen=True)
 class Slot:
-    """Deliver in bursts. Times in ns. `distribution` draws the interval instead of min..max."""
+    """Delivery in bursts. Times in ns. `distribution` draws the interval instead of min..max."""
 
     min_delay: int = 0
     max_delay: int = 0
@@ -270,9 +270,9 @@ class Slot:
 
 @dataclass(frozen=True)
 class Netem:
-    """Everything the kernel's netem holds. Times in ns, shares u32, rate in bytes per second.
+    """All parameters of the kernel's netem. Times in ns, shares u32, rate in bytes per second.
 
-    The kernel never dumps the two distribution tables; `Kernel.holds` says what reads back.
+    The kernel never dumps the two distribution tables; `Kernel.holds` gives what reads back.
     """
 
     delay: int = 0
@@ -300,7 +300,7 @@ class Netem:
 
 @dataclass(frozen=True)
 class Foreign:
-    """A qdisc or a filter that is there and is not ours. Never written; its presence stops us."""
+    """A qdisc or filter of another program. Never written; its presence makes a change refused."""
 
     qdisc: str
     type: Literal["foreign"] = "foreign"
@@ -329,22 +329,22 @@ Change = tuple[Knob, Setting]
 
 @dataclass(frozen=True)
 class Pulse:
-    """Something that is done to a namespace of ours once, and that leaves nothing to put back.
+    """An action in a namespace of the lab that leaves nothing to restore.
 
-    `forget-paths`: it forgets what its connections have learned of the MTU of paths.
+    `flush-pmtu`: flushes the path MTUs that the namespace has learned.
     """
 
-    kind: Literal["forget-paths"]
+    kind: Literal["flush-pmtu"]
     place: str
 
     def __str__(self) -> str:
-        return f"{self.place} forgets the path MTUs that it has learned"
+        return f"{self.place} flushes the path MTUs that it has learned"
 
 
 @dataclass(frozen=True)
 class QueueCounters:
-    """Of a qdisc, of a filter (`drops`: what it took), or of what a link received (`drops`: what was too long for a
-    virtual cable's MTU), since it was made. `qlen` is packets inside it now."""
+    """Counters of a qdisc, of a filter (`drops`: packets it dropped), or of a link's ingress (`drops`: packets longer
+    than a veth's MTU), since it was created. `qlen` is the number of packets in it now."""
 
     packets: int
     bytes: int
@@ -357,43 +357,44 @@ class QueueCounters:
 
 @dataclass(frozen=True)
 class HopCounters:
-    """A namespace's packets for others since it was made: that came, that were too long for their way on; signals."""
+    """A namespace's counters as a router since it was created: packets received to forward, packets too big for the
+    next link, and ICMP messages about that (type 3 code 4, ICMPv6 Packet Too Big)."""
 
-    came: int
-    too_long: int
-    signals: int
+    received: int
+    too_big: int
+    icmp_too_big: int
 
 
 class Kernel(Protocol):
-    """The one door to a kernel under test. Foreign errors come out of it as chaoskit's own."""
+    """The interface to a kernel under test. Its errors are raised as chaoskit's own."""
 
     def facts(self) -> Facts:
-        """What this kernel and these rights allow."""
+        """What this kernel allows with this process's privileges."""
 
     def read(self, knob: Knob) -> Setting:
-        """What the knob holds now; None when it is not there."""
+        """The knob's value; None when it does not exist."""
 
     def write(self, knob: Knob, setting: Setting) -> None:
-        """Make it so; None removes. Returns when the kernel has it.
+        """Set the knob; None removes it. Returns when the kernel has the value.
 
-        Removing a netem first lets the packets inside it leave (for up to two seconds).
-        Raises RefusedError with the kernel's own words.
+        Removing a netem first waits until its queue is empty (for up to two seconds).
+        Raises RefusedError with the kernel's error.
         """
 
     def pulse(self, pulse: Pulse) -> None:
-        """Do it. Raises RefusedError with the kernel's own words."""
+        """Perform it. Raises RefusedError with the kernel's error."""
 
     def holds(self, setting: Setting) -> Setting:
         """What `read` gives after writing `setting` here: without tables, or a seed the kernel ignores."""
 
     def counters(self, knob: Knob) -> QueueCounters | None:
-        """The counters of a qdisc knob, or of what an MTU knob's link has received; None when it is not there."""
+        """The counters of a qdisc knob, or the ingress counters of an MTU knob's link; None when it does not exist."""
 
-    def taken(self, knobs: tuple[Knob, ...]) -> dict[Knob, QueueCounters]:
-        """The counters of those of these filter knobs that are there."""
+    def filter_counters(self, knobs: tuple[Knob, ...]) -> dict[Knob, QueueCounters]:
+        """The counters of the filter knobs among these that exist."""
 
-    def hop(self, place: str) -> HopCounters | None:
-        """The counters of a namespace as a hop; None when there is none of that name."""
+    def hop_counters(self, place: str) -> HopCounters | None:
+        """The counters of a namespace as a router; None when there is none of that name."""
 
-    def lifelines(self) -> tuple[int, ...]:
-        """The descriptors that settings of our own namespace hang on: they are gone when no copy is open any more."""
+    def owner_sockets(self) -> tuple[int, ...]:
+        """Descriptors of the netlink sockets that own nftables tables here: these end with the last copy."""

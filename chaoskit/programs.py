@@ -1,8 +1,8 @@
-"""Which programs chaoskit starts, and how: none of them is found, and no code is loaded, by the current directory.
+"""Builds the command lines of all programs that chaoskit starts, none of them found in the current directory.
 
-Rules: a Python is started by `python` or `python_in_guest` and in no other way, a tool by the path that `find` gives.
-The current directory may be anybody's, while we may be root: it is no part of Python's module search path, nor of the
-search path for tools, whatever PATH and PYTHONPATH say.
+Rules: Python is started only by `python`, `python_in_guest` or `python_as_init`, a tool by the path that `find`
+returns. The current directory may belong to any user while chaoskit may be root: it is neither on Python's module
+search path nor on the search path for tools, whatever PATH and PYTHONPATH contain.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from chaoskit import safe_start
 _HOME = str(Path(__file__).resolve().parents[1])
 
 
-def python(module: str, *words: str) -> tuple[str, ...]:
-    """The command line that runs a module of chaoskit with this interpreter, deaf to all PYTHON* variables."""
-    return (sys.executable, "-E", *_launch(module, *words))
+def python(module: str, *arguments: str) -> tuple[str, ...]:
+    """The command line that runs a module of chaoskit with this interpreter, ignoring PYTHON* variables."""
+    return (sys.executable, "-E", *_launch(module, *arguments))
 
 
-def python_in_guest(module: str, *words: str) -> tuple[str, ...]:
-    """The same where the environment is of our making, and says how strings are hashed."""
-    return (sys.executable, *_launch(module, *words))
+def python_in_guest(module: str, *arguments: str) -> tuple[str, ...]:
+    """The same for a guest, whose environment chaoskit sets (PYTHONHASHSEED)."""
+    return (sys.executable, *_launch(module, *arguments))
 
 
-def first_python(module: str, *words: str) -> tuple[str, ...]:
-    """The same for the first process of a guest: nothing that is installed, nothing written, so that it starts soon."""
-    return (sys.executable, "-E", "-S", "-B", *_launch(module, *words))
+def python_as_init(module: str, *arguments: str) -> tuple[str, ...]:
+    """The same for the first process of a guest: no site-packages, no bytecode files, for a quick start."""
+    return (sys.executable, "-E", "-S", "-B", *_launch(module, *arguments))
 
 
 def find(tool: str) -> str | None:
-    """Where a tool is; None when there is none of that name. A path is found where it leads."""
+    """The path of a tool; None when it is not installed. A path is returned if it is executable."""
     return shutil.which(tool, path=tool_path(os.environ))
 
 
 def tool(name: str) -> tuple[str]:
-    """The first word of a tool's command line. FileNotFoundError, which names it, when it is not there."""
+    """The first part of a tool's command line. Raises FileNotFoundError with its name when it is not installed."""
     found = find(name)
     if found is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
@@ -49,22 +49,22 @@ def tool(name: str) -> tuple[str]:
 
 
 def tool_path(environment: Mapping[str, str]) -> str:
-    """PATH without the entries that mean the current directory, or one in it."""
+    """PATH without relative entries."""
     return _absolute(environment.get("PATH", os.defpath))
 
 
 def only_absolute(environment: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
-    """These search paths of an environment, as far as they are set, by their absolute entries."""
+    """The absolute entries of these search paths of an environment."""
     kept = {name: _absolute(environment[name]) for name in names if name in environment}
     return {name: value for name, value in kept.items() if value}
 
 
-def _launch(module: str, *words: str) -> tuple[str, ...]:
-    """-P: neither the current directory nor the script's own is searched (Python 3.11)."""
+def _launch(module: str, *arguments: str) -> tuple[str, ...]:
+    """-P: neither the current directory nor the script's directory is searched (Python 3.11)."""
     more = _absolute(os.environ.get("PYTHONPATH", "")) if not sys.flags.ignore_environment else ""
-    places = os.pathsep.join(filter(None, (_HOME, more)))
+    directories = os.pathsep.join(filter(None, (_HOME, more)))
     own = () if site.ENABLE_USER_SITE else ("-s",)
-    return ("-P", *own, safe_start.__file__, places, module, *words)
+    return ("-P", *own, safe_start.__file__, directories, module, *arguments)
 
 
 def _absolute(entries: str) -> str:

@@ -1,8 +1,8 @@
-"""Runs a module of chaoskit from wherever chaoskit lies: `python -P start.py PLACES MODULE WORD...`.
+"""Runs a module of chaoskit with a safe import path: `python -P safe_start.py DIRECTORIES MODULE ARGUMENT...`.
 
-PLACES, separated by colons, are directories with modules; the first of them is chaoskit's own. They are searched last,
-so that what lies beside chaoskit stands for no module of Python's; chaoskit alone is taken from there whatever else is
-installed. Imports little, because inside a guest every import is slow.
+DIRECTORIES, separated by colons, contain modules; the first one is chaoskit's own. They are searched last, so that a
+file beside chaoskit does not replace a module of Python; only chaoskit itself is always imported from there. Imports
+little, because every import is slow inside a guest.
 """
 
 import runpy
@@ -10,16 +10,16 @@ import sys
 
 
 def main() -> None:
-    """Become the module."""
-    _, places, *words = sys.argv
-    home, *more = places.split(":")
+    """Run the module as `__main__`."""
+    _, directories, *arguments = sys.argv
+    home, *more = directories.split(":")
     sys.path.insert(0, home)
-    import chaoskit  # noqa: F401  from here and no other place
+    import chaoskit  # noqa: F401  always from this directory
 
     del sys.path[0]
-    sys.path += [place for place in (home, *more) if place not in sys.path]
-    sys.argv = words
-    runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+    sys.path += [directory for directory in (home, *more) if directory not in sys.path]
+    sys.argv = arguments
+    runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

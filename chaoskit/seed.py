@@ -1,6 +1,6 @@
-"""All chance comes from one number in the experiment file.
+"""Derives independent random generators from the seed in the experiment file.
 
-Each user of chance derives its own stream by name, so that adding one does not move the others:
+Each use of randomness has its own generator by name, so that adding one does not change the others:
 `source(42, "arrivals")` and `source(42, "first-token", 7)` are independent and repeatable, on every
 machine and Python version (SHA-256 and the Mersenne Twister are fixed by their standards).
 """
@@ -18,5 +18,5 @@ def derive(seed: int, *names: str | int) -> int:
 
 
 def source(seed: int, *names: str | int) -> random.Random:
-    """A generator of its own for these names."""
+    """The random generator for these names."""
     return random.Random(derive(seed, *names))

@@ -1,13 +1,12 @@
-"""What is written to a terminal, a pipe or a log: the text of others is shown there, never obeyed.
+"""Writes text to standard output and error, with control characters of untrusted text shown as escapes.
 
 Rules: every line for a person goes through `say`, `complain`, `note`, `Progress` or `report.screen`, and nothing else
-writes to standard output or error. Whatever a terminal would act on or hide stands there as an escape: `\\x1b`,
-`\\u202e`, `\\n` in a line that is one line. The notation is that of Python's and C's string literals; a backslash of
-the text itself stays as it is, so that a text can pass through here twice. `--json` has the exact text, in ASCII.
-`protect` gives the same to what others write to our standard streams: libraries, warnings, tracebacks. The output of
-a user's own command passes by its bytes, untouched.
+writes to standard output or error. What a terminal would interpret or hide is shown as an escape: `\\x1b`, `\\u202e`,
+`\\n` within one line. The notation is that of Python's and C's string literals; a backslash of the text itself is kept,
+so that a text can be escaped twice. `--json` has the exact text, in ASCII. `protect` does the same for what libraries,
+warnings and tracebacks write to the standard streams. The output of a user's own command is passed through unchanged.
 
-What a new format must do: have one function that all its text passes, and escape there what *its* reader obeys. HTML:
+A new output format needs one function that all its text passes, which escapes what *its* reader interprets. HTML:
 `html.escape` with quotes, then `printable`. XML (JUnit): the same, and no control at all, which XML 1.0 forbids even
 as a reference. Markdown: a backslash before each ASCII punctuation sign, and `printable`, for a line break ends a
 table. CSV: the csv module's quotes, and an apostrophe before a leading `=`, `+`, `-`, `@`, tab or return, which a
@@ -50,7 +49,7 @@ _NOT_ASCII = re.compile(r"[^\n -~]")
 
 
 def printable(text: str) -> str:
-    """The text on one line, with an escape for all that is no visible character or plain space.
+    """The text on one line, with escapes for everything except visible characters and plain spaces.
 
     That is what Unicode calls other (controls, format characters such as bidi marks and zero-width joiners, lone
     surrogates, private use, unassigned) or a separator, what it calls ignorable, and marks piled on one character.
@@ -72,7 +71,7 @@ def printable_lines(text: str) -> str:
 
 
 def ascii_only(text: str) -> str:
-    """For a terminal that has no other characters: our own signs become similar ones, all others escapes."""
+    """For a terminal without Unicode: chaoskit's own symbols become similar ASCII ones, all others escapes."""
     return text.translate(_PLAIN).encode("ascii", "backslashreplace").decode()
 
 
@@ -102,13 +101,13 @@ def note(*lines: str) -> None:
 
 
 def complain(sentence: str) -> None:
-    """Write an error to standard error, after our name. Its second and further lines are indented as its own."""
+    """Write an error to standard error, after `chaoskit: `. Its further lines are indented."""
     first, *rest = sentence.split("\n")
     note(f"chaoskit: {first}", *(line if line.startswith("  ") else f"  {line}" for line in rest))
 
 
 def _write(stream: TextIO | None, text: str) -> None:
-    if stream is not None:  # closed since before we were started, and nobody called `protect`
+    if stream is not None:  # closed at the start, and `protect` was not called
         stream.write(text)
         stream.flush()
 
@@ -139,15 +138,15 @@ class Progress:
 
 
 class SafeStream(io.TextIOWrapper):
-    """A standard stream that shows what a terminal would obey.
+    """A standard stream that escapes what a terminal would interpret.
 
-    A reader that has gone, as of `| head`, has seen enough: what follows goes nowhere, and the command keeps its own
-    exit code. Any other failure of standard output raises RefusedError, once, and again at `finish`; of standard error,
-    which could be told nowhere, nothing.
+    When the reader has gone, as with `| head`, further output is discarded and the command keeps its exit code. Any
+    other failure of standard output raises RefusedError, once, and again at `finish`; a failure of standard error,
+    which cannot be reported, is ignored.
     """
 
     lost: RefusedError | None = None
-    former: TextIO | None = None  # kept, for with its end it would close what both write to
+    former: TextIO | None = None  # kept, because its finalizer would close the shared descriptor
 
     def write(self, text: str, /) -> int:
         """Escaped, and in signs that the encoding has."""
@@ -155,23 +154,23 @@ class SafeStream(io.TextIOWrapper):
         return len(text)
 
     def write_styled(self, text: str) -> None:
-        """A text with our own styles and cursor movements, in which all of others is escaped already."""
-        with _Spill(self):
+        """A text with chaoskit's own styles and cursor movements, in which untrusted text is escaped already."""
+        with _WriteErrors(self):
             super().write(text if self.encoding.lower().startswith("utf") else ascii_only(text))
 
     def flush(self) -> None:
         """As every stream."""
         if not self.closed:
-            with _Spill(self):
+            with _WriteErrors(self):
                 super().flush()
 
     def close(self) -> None:
-        """Only flushed: what it writes to is the process's, and others have it too."""
+        """Flush only: the descriptor belongs to the process."""
         self.flush()
 
 
-class _Spill:
-    """Catches what a stream that cannot be written raises, and sends all that follows to /dev/null."""
+class _WriteErrors:
+    """Handles the error of a stream that cannot be written, and redirects further output to /dev/null."""
 
     def __init__(self, stream: SafeStream) -> None:
         self._stream = stream
@@ -197,7 +196,7 @@ class _Spill:
 
 
 class StyledFile:
-    """A stream as rich wants it. Takes text with our own styles, in which all text of others is escaped already."""
+    """A stream for rich. Takes text with chaoskit's own styles, in which untrusted text is escaped already."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -229,10 +228,10 @@ class StyledFile:
 
 
 def protect() -> None:
-    """From now on, whoever writes to our standard output or error writes to a `SafeStream`. First thing in a program.
+    """Replace standard output and error by `SafeStream`s. Called first in a program.
 
-    A standard descriptor that is closed is opened on /dev/null: the next file that is opened would take its number, and
-    what is printed would go into that.
+    A closed standard descriptor is opened on /dev/null: otherwise the next opened file would get its number, and the
+    program's output.
     """
     for number in (0, 1, 2):
         try:
@@ -243,7 +242,7 @@ def protect() -> None:
 
 
 def finish() -> None:
-    """Write out what waits. Raises RefusedError when something could not be written, now or before."""
+    """Flush standard output. Raises RefusedError when something could not be written, now or before."""
     sys.stdout.flush()
     if isinstance(sys.stdout, SafeStream) and sys.stdout.lost is not None:
         raise sys.stdout.lost

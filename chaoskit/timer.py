@@ -1,7 +1,7 @@
-"""Calling, or waking up, at an absolute time, to some tens of microseconds.
+"""Calls functions and wakes tasks at absolute times, accurate to some tens of microseconds.
 
-asyncio's own `call_at` waits in epoll, whose timeout is rounded up to the next millisecond; a timerfd in the
-same loop is not. One timer, armed for the earliest call; calls that are due together are made together.
+asyncio's `call_at` waits in epoll, whose timeout is rounded up to the next millisecond; a timerfd in the same loop is
+exact. One timer, armed for the earliest call; calls that are due together are made together.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class AbsoluteTimer:
         self._fd = _libc.timerfd_create(_CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
         if self._fd < 0:
             reason = os.strerror(ctypes.get_errno())
-            raise RefusedError(f"the kernel gives no timer ({reason}); try: ulimit -n 4096")
+            raise RefusedError(f"cannot create a timer ({reason}); try: ulimit -n 4096")
         self._loop.add_reader(self._fd, self._fire)
 
     def at(self, stamp: int, call: Callable[[], None]) -> None:
@@ -50,7 +50,7 @@ class AbsoluteTimer:
         await arrived.wait()
 
     def close(self) -> None:
-        """Forget all calls and give the timer back."""
+        """Drop all calls and close the timer."""
         self._loop.remove_reader(self._fd)
         os.close(self._fd)
         self._calls.clear()
@@ -62,12 +62,12 @@ class AbsoluteTimer:
         _libc.timerfd_settime(self._fd, _ABSOLUTE, spec, None)
 
     def _fire(self) -> None:
-        """Make the calls that are due. The timer is not read: to arm it anew ends its ringing (fs/timerfd.c)."""
+        """Make the calls that are due. The timer is not read: arming it again clears its expiration (fs/timerfd.c)."""
         now = clock.now()
         due: list[Callable[[], None]] = []
         while self._calls and self._calls[0][0] <= now:
             due.append(heapq.heappop(self._calls)[2])
-        self._armed = 0  # what is called may ask to be called again: one arming for all of them, below
+        self._armed = 0  # calls may add new ones: the timer is armed once for all of them, below
         try:
             for call in due:
                 call()

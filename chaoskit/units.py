@@ -1,4 +1,4 @@
-"""Quantities that cannot be mistaken: integers inside, words with a unit in files and on screens.
+"""Defines quantities: integers in a base unit inside, text with a unit in files and on screens.
 
 | type        | inside                   | in a file                      |
 |-------------|--------------------------|--------------------------------|
@@ -8,9 +8,8 @@
 | `Share`     | parts per billion        | `1%` `0.05%` `3ppm`            |
 | `Frequency` | events per 10^6 seconds  | `2/s` `30/min`                 |
 
-Each is an `int`, so that it can be compared, stored and sent as one; arithmetic gives plain integers.
-A text without a unit is an error, whatever the number. Prefixes are decimal as in tc(8) and SI; the
-binary ones are spelled out (`KiB`).
+Each is an `int`, so that it can be compared, stored and sent as one; arithmetic gives plain integers. A text without a
+unit is an error, even for 0. Prefixes are decimal as in tc(8) and SI; binary ones are explicit (`KiB`).
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ class Quantity(int):
 
     noun: ClassVar[str]
     example: ClassVar[str]
-    zero: ClassVar[str]  # the unit of nothing
+    zero: ClassVar[str]  # the unit to print 0 with
     scale: ClassVar[dict[str, int]]  # unit -> how many base units it holds; printing picks the largest that fits
     synonyms: ClassVar[dict[str, str]] = {}
     smallest: ClassVar[int] = 0
@@ -35,28 +34,28 @@ class Quantity(int):
 
     @classmethod
     def parse(cls, text: str | int) -> Self:
-        """The quantity that `text` says. An integer is taken as base units (a plan, a record).
+        """The quantity in `text`. An integer is taken as base units (a plan, a record).
 
         Raises ValueError with what was found and what was expected.
         """
         if isinstance(text, int) and not isinstance(text, bool):
             return cls._checked(Decimal(text), str(text))
         if not isinstance(text, str):
-            raise ValueError(f"{text!r} is no {cls.noun}; write for example {cls.example}")
+            raise ValueError(f"{text!r} is not a {cls.noun}; write for example {cls.example}")
         match = _TEXT.match(text)
         if match is None:
-            raise ValueError(f"{text!r} is no {cls.noun}; write for example {cls.example}")
+            raise ValueError(f"{text!r} is not a {cls.noun}; write for example {cls.example}")
         number, unit = match.groups()
         if unit is None:
             raise ValueError(f"{text!r} has no unit; write for example {cls.example}")
         unit = cls.synonyms.get(unit, unit)
         if unit not in cls.scale:
             known = ", ".join(cls.scale)
-            raise ValueError(f"{text!r} has the unit {unit!r}, which is none of a {cls.noun} ({known})")
+            raise ValueError(f"{text!r} has the unit {unit!r}, which is not a unit of a {cls.noun} ({known})")
         try:
             return cls._checked(Decimal(number.replace("_", "")) * cls.scale[unit], text)
         except InvalidOperation:
-            raise ValueError(f"{text!r} is no {cls.noun}; write for example {cls.example}") from None
+            raise ValueError(f"{text!r} is not a {cls.noun}; write for example {cls.example}") from None
 
     @classmethod
     def _checked(cls, base_units: Decimal, text: str) -> Self:
@@ -67,7 +66,7 @@ class Quantity(int):
         return cls(int(base_units.to_integral_value()))
 
     def written(self) -> str:
-        """As `str`, with as many digits as it takes to parse to the very same."""
+        """As `str`, with enough digits to parse to the same value."""
         if self.parse(str(self)) == self:
             return str(self)
         return f"{int(self)}{next(unit for unit, size in self.scale.items() if size == 1)}"

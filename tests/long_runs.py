@@ -30,7 +30,8 @@ def memory():
 
 idle, begun = memory(), clock.now()
 tokens = analyse(Path(sys.argv[1])).whole.tokens
-print(json.dumps({"tokens": tokens, "seconds": (clock.now() - begun) / 1e9, "memory": memory(), "idle": idle}))
+seconds, cpu = (clock.now() - begun) / 1e9, clock.cpu() / 1e9
+print(json.dumps({"tokens": tokens, "seconds": seconds, "cpu": cpu, "memory": memory(), "idle": idle}))
 """
 
 
@@ -40,6 +41,7 @@ class Cost:
 
     tokens: int
     seconds: float
+    cpu: float
     memory: int
     idle: int
 

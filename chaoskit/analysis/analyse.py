@@ -23,13 +23,13 @@ from chaoskit.analysis.streams.buckets import bucket_seconds, buckets
 from chaoskit.analysis.streams.goodput import good
 from chaoskit.analysis.streams.phase_samples import SECOND, WHOLE, PhaseSamples, home, parts
 from chaoskit.analysis.streams.timeline import Timeline, single, timeline
-from chaoskit.faults.tc_format import describe
+from chaoskit.faults.tc_format import format_setting
 from chaoskit.folder import display_path
 from chaoskit.plan.model import Plan
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.experiment import Workload
 from chaoskit.spec.objectives import Objective
-from chaoskit.topology.display_names import where
+from chaoskit.topology.display_names import display_name
 
 ALONE = "run"  # the one phase of a run without a plan
 
@@ -168,5 +168,7 @@ def _settings(plan: Plan | None, name: str) -> tuple[str, ...]:
     phase = next((phase for phase in plan.phases if phase.name == name), None) if plan else None
     if phase is None:
         return ()
-    told = (f"{where(change.knob)}: {describe(change.setting)}" for change in phase.changes if change.setting)
+    told = (
+        f"{display_name(change.knob)}: {format_setting(change.setting)}" for change in phase.changes if change.setting
+    )
     return tuple(dict.fromkeys(told))

@@ -14,7 +14,7 @@ def conduct(
     """Execute RUNDIR/plan.json in this kernel and record the results."""
     from chaoskit.errors import SpecError
     from chaoskit.folder import Folder
-    from chaoskit.kernel.namespaces import enter_user_namespace, may_be_made
+    from chaoskit.kernel.namespaces import can_create, enter_user_namespace
     from chaoskit.plan.model import load_plan
 
     try:
@@ -22,7 +22,7 @@ def conduct(
             folder.require_own()
     except OSError as error:
         raise SpecError(f"{run} cannot be used: {error.strerror}; chaoskit run makes a run directory") from error
-    if load_plan(run).interface is None and not may_be_made():
+    if load_plan(run).interface is None and not can_create():
         enter_user_namespace()
 
     from chaoskit.clock import RealClock

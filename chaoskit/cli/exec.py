@@ -34,7 +34,7 @@ def exec(
 ) -> None:
     """Run a command behind a network fault. The options end at --; the exit code is the command's."""
     from chaoskit.conduct import sudo_caller
-    from chaoskit.conduct.user_command import Command, refusal
+    from chaoskit.conduct.user_command import Command, check_executable
     from chaoskit.errors import SpecError
     from chaoskit.substrate.selection import SubstrateOptions
 
@@ -51,26 +51,26 @@ def exec(
         raise SpecError(
             "--fault, --variant, --kernel and --substrate go with FILE, --seed with --down and --up; take them away"
         )
-    if refused := refusal(argv):
+    if refused := check_executable(argv):
         complain(refused[0])
         raise typer.Exit(refused[1])
-    command = Command.here(argv, sudo_caller.choose(as_root, complain))
+    command = Command.with_own_environment(argv, sudo_caller.choose(as_root, complain))
     if file is None:
         raise typer.Exit(_outside(down, up, seed, command))
     raise typer.Exit(_lab(file, variant, fault, SubstrateOptions(substrate.value, kernel, "real"), command))
 
 
 def _outside(down: str | None, up: str | None, seed: int, command: Command) -> int:
-    from chaoskit.conduct.exec import outside
-    from chaoskit.plan.exec import shaped
+    from chaoskit.conduct.exec import on_host_network
+    from chaoskit.plan.exec import netem_settings
     from chaoskit.spec.exec import exec_faults
 
-    return outside(shaped(exec_faults(down, up, seed)), command, complain)
+    return on_host_network(netem_settings(exec_faults(down, up, seed)), command, complain)
 
 
 def _lab(file: Path, variant: str | None, fault: str | None, options: SubstrateOptions, command: Command) -> int:
-    from chaoskit.plan.exec import visit
+    from chaoskit.plan.exec import compile_exec
     from chaoskit.spec.matrix import load_variants
     from chaoskit.substrate.exec import in_lab
 
-    return in_lab(visit(load_variants(file).named(variant).experiment, fault), options, command)
+    return in_lab(compile_exec(load_variants(file).named(variant).experiment, fault), options, command)

@@ -10,9 +10,9 @@ from chaoskit.cli.main import run_program
 
 def main() -> int:
     """Execute the plan in this kernel. Returns the exit code."""
-    from chaoskit.kernel.page_prefault import stay_resident
+    from chaoskit.kernel.page_prefault import lock_memory
 
-    stay_resident()
+    lock_memory()
 
     from chaoskit.clock import RealClock
     from chaoskit.conduct.conductor import (

@@ -48,7 +48,7 @@ def _stdin(folder: Path) -> int:
     except BrokenPipeError:  # the command closed its stdin
         pass
     except BaseException as error:  # noqa: BLE001  the last frame of a process: it must end by _exit
-        crash_report.tell(error)
+        crash_report.print_report(error)
     finally:
         os._exit(0)
 

@@ -33,7 +33,7 @@ def run_program(work: Callable[[], int]) -> int:
 
 def _report(error: BaseException) -> int:
     """Print what went wrong. Returns the exit code."""
-    match crash_report.fault_of(error):
+    match crash_report.underlying_error(error):
         case KeyboardInterrupt():
             terminal.complain("interrupted")
             return INTERRUPTED
@@ -41,7 +41,7 @@ def _report(error: BaseException) -> int:
             terminal.complain(str(fault))
             return fault.exit_code
         case mistake:
-            return crash_report.tell(mistake)
+            return crash_report.print_report(mistake)
 
 
 def _command() -> int:

@@ -21,13 +21,13 @@ def restore(
     from chaoskit.conduct.recovery import Recovery
     from chaoskit.engine.lease import Leases, state_folder
     from chaoskit.errors import NotRestoredError
-    from chaoskit.kernel.features import survey
+    from chaoskit.kernel.features import detect_features
     from chaoskit.kernel.linux import LinuxKernel
-    from chaoskit.kernel.rights import require_to_restore
+    from chaoskit.kernel.rights import require_restore_rights
 
-    require_to_restore()
+    require_restore_rights()
     lines: list[str] = []
-    facts = cache(survey)
+    facts = cache(detect_features)
 
     def say(line: str) -> None:
         lines.append(line)
@@ -36,10 +36,10 @@ def restore(
     leases = Leases(state_folder(os.environ, os.geteuid()))
     recovery = Recovery(leases, lambda: LinuxKernel(facts()), say)
     if lease is None:
-        recovery.everything()
+        recovery.restore_all()
     else:
-        recovery.one(lease)
-    if recovery.left:
-        raise NotRestoredError("not put back: " + "; ".join(recovery.left))
+        recovery.restore_one(lease)
+    if recovery.leftovers:
+        raise NotRestoredError("not restored: " + "; ".join(recovery.leftovers))
     if not lines:
         terminal.say("nothing to restore: chaoskit has changed nothing here")

@@ -27,10 +27,10 @@ def status(
     from chaoskit.report.screen import Screen
 
     places = folders(os.environ, os.geteuid())
-    outlook = look(places, Location.look(), clock.boottime(), lease)
+    outlook = look(places, Location.current(), clock.boottime(), lease)
     if lease is None:
         holder = str(lock.holder() or "")
-        outlook = replace(outlook, strays=strays(orphans.seen(), outlook), holder=holder)
+        outlook = replace(outlook, strays=strays(orphans.find_orphans_here(), outlook), holder=holder)
     if json:
         say_json(as_json(outlook))
     else:

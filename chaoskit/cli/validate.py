@@ -14,14 +14,14 @@ def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE", help="E
     """Check experiment files. Each error gives file, line, and what was expected."""
     from chaoskit.errors import SpecError
     from chaoskit.plan.compile import compile_plan
-    from chaoskit.plan.stage import imagined
+    from chaoskit.plan.stage import placeholder_lookups
     from chaoskit.spec.matrix import load_variants
 
     errors = []
     for file in files:
         try:
             experiments = [variant.experiment for variant in load_variants(file).each]
-            plans = [compile_plan(experiment, imagined(experiment)) for experiment in experiments]
+            plans = [compile_plan(experiment, placeholder_lookups(experiment)) for experiment in experiments]
         except SpecError as error:
             errors.append(str(error))
             continue

@@ -1,1 +1,1 @@
-"""One experiment in this kernel, from its plan to its records: build, measure, put back."""
+"""Conducts an experiment in this kernel, from its plan to its records: builds, measures, restores."""

@@ -1,7 +1,7 @@
-"""An event loop that asks the kernel half as often.
+"""Runs an asyncio event loop that polls the kernel half as often.
 
-asyncio asks its selector before every round, also when what is to be done is known already: the round after one
-that read a socket hands the bytes to whoever awaits them. Here that one round goes without asking.
+asyncio calls its selector before every iteration, also when the work is known already: the iteration after one that
+read a socket passes the bytes to the task that awaits them. This loop skips the poll of that one iteration.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from collections.abc import Coroutine
 
 def run(work: Coroutine[None, None, None]) -> None:
     """As asyncio.run."""
-    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(_Sparing())) as runner:
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(_SkippingSelector())) as runner:
         runner.run(work)
 
 
-class _Sparing(selectors.EpollSelector):
-    """After events, the next question that would not wait is not asked; the one after it is."""
+class _SkippingSelector(selectors.EpollSelector):
+    """After events, skips the next poll that would not wait."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._has_answered = False
+        self._had_events = False
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """As every selector."""
-        if timeout == 0 and self._has_answered:
-            self._has_answered = False
+        """As `selectors.EpollSelector.select`."""
+        if timeout == 0 and self._had_events:
+            self._had_events = False
             return []
         events = super().select(timeout)
-        self._has_answered = bool(events)
+        self._had_events = bool(events)
         return events

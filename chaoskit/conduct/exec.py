@@ -1,15 +1,16 @@
-"""A command behind a fault: in a lab, or in a namespace with one way out.
+"""Runs a command behind a fault: in a lab, or in a namespace with one uplink.
 
-| way out              | who                          | what of this machine is changed meanwhile            |
-|----------------------|------------------------------|------------------------------------------------------|
-| none: the lab        | root, or in a user namespace | nothing                                              |
-| a cable, masqueraded | root                         | links that forward no IPv4 do, for it alone; then    |
-|                      |                              | put back                                             |
-| pasta                | in a user namespace          | nothing                                              |
+| uplink               | run by                       | what changes on this machine meanwhile                |
+|----------------------|------------------------------|-------------------------------------------------------|
+| none: the lab        | root, or in a user namespace | nothing                                               |
+| a veth, masqueraded  | root                         | IPv4 forwarding on uplinks that have it off, for this |
+|                      |                              | command's packets alone; restored afterwards          |
+| pasta                | in a user namespace          | nothing                                               |
 
-Rules: the fault is in force before the command begins. The namespace is ours alone, so all in it goes with us; whoever
-of the command's own is left when it ends is ended. Without root the command is the user that it was, and under sudo
-the user who called it, with no right over its namespace, so that it cannot take the fault away.
+Rules: the fault is in force before the command starts. The namespace is used by nothing else, so everything in it ends
+with this process; processes that the command leaves behind are ended. Without root the command keeps its user, and
+under sudo it is run as the user who called sudo, without capabilities in its namespace, so that it cannot remove the
+fault.
 """
 
 from __future__ import annotations
@@ -24,22 +25,22 @@ from pathlib import Path
 from chaoskit import programs
 from chaoskit.clock import RealClock
 from chaoskit.conduct import lab_server
-from chaoskit.conduct.lease_scope import LeaseRequest, draw_up
-from chaoskit.conduct.supervisor import Supervisor, pasta_line
+from chaoskit.conduct.lease_scope import LeaseRequest, new_lease
+from chaoskit.conduct.supervisor import Supervisor, pasta_command
 from chaoskit.conduct.user_command import Command, run
 from chaoskit.engine.apply_restore import apply
 from chaoskit.engine.describe import show
 from chaoskit.engine.journal import Journal
-from chaoskit.engine.lease import Leases, state_folder, user
+from chaoskit.engine.lease import Leases, state_folder, user_name
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel import namespaces, uplinks
-from chaoskit.kernel.features import survey
+from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.netfilter import forward_policy
 from chaoskit.knobs import Change, Knob, Netem, Sysctl
 from chaoskit.plan.model import Plan
-from chaoskit.topology import way_out
+from chaoskit.topology import egress_namespace
 from chaoskit.topology.steering import OneDirection
 
 _MODULES = "sch_netem ifb sch_ingress cls_matchall act_mirred"
@@ -48,27 +49,27 @@ Enter = Callable[[], None]
 
 
 def in_lab(plan: Plan, command: Command) -> int:
-    """Run the command as the client of a visit's lab. Returns its exit code. Raises RefusedError."""
+    """Run the command as the client of a lab. Returns its exit code. Raises RefusedError."""
     with ExitStack() as stack:
-        door = stack.enter_context(Supervisor())
-        be_yourself = _nobody_else() if namespaces.may_be_made() else _root_of_our_own()
-        kernel = stack.enter_context(LinuxKernel(_able(plan.needs)))
+        supervisor = stack.enter_context(Supervisor())
+        drop_rights = _keep_user() if namespaces.can_create() else _enter_user_namespace()
+        kernel = stack.enter_context(LinuxKernel(_check_features(plan.needs)))
         _set(kernel, ((change.knob, change.setting) for change in plan.stage))
         _set(kernel, ((change.knob, change.setting) for change in plan.phases[0].changes))
-        door.watch(os.fstat(kernel.fileno("client")).st_ino)
+        supervisor.watch_namespace(os.fstat(kernel.fileno("client")).st_ino)
         stack.callback(lab_server.start(plan, kernel).stop, RealClock())
         client = kernel.fileno("client")
 
         def enter() -> None:
             namespaces.enter(client)
-            be_yourself()
+            drop_rights()
 
-        told = {**command.environment, **addresses(plan.target), **trust(lab_server.root(plan))}
-        return run(replace(command, environment=told), enter)
+        environment = {**command.environment, **addresses(plan.target), **trust(lab_server.root(plan))}
+        return run(replace(command, environment=environment), enter)
 
 
 def addresses(target: str) -> dict[str, str]:
-    """What tells clients where the lab's server is, in the variables that they look at. Its keys are as good as any."""
+    """The variables in which clients look for a server's address and key. The lab's server accepts any key."""
     return {
         "CHAOSKIT_TARGET": target,
         "OPENAI_BASE_URL": f"{target}/v1",
@@ -81,168 +82,175 @@ def addresses(target: str) -> dict[str, str]:
 
 
 def trust(root: Path | None) -> dict[str, str]:
-    """What tells clients whom to trust: OpenSSL's variable, and those of clients that look elsewhere."""
+    """The variables in which clients look for root certificates: OpenSSL's, and those of clients with their own."""
     variables = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
     return {} if root is None else dict.fromkeys(variables, str(root))
 
 
-def outside(netems: dict[OneDirection, Netem], command: Command, say: Callable[[str], None]) -> int:
-    """Run the command with these faults on all that it sends and receives. Returns its exit code.
+def on_host_network(netems: dict[OneDirection, Netem], command: Command, notify: Callable[[str], None]) -> int:
+    """Run the command with these faults on everything that it sends and receives. Returns its exit code.
 
-    `say` is told what the user should know. Raises RefusedError, and NotRestoredError.
+    `notify` gets messages for the user. Raises RefusedError, and NotRestoredError.
     """
-    facts = survey()
-    if lacking := facts.lacks(way_out.needs(netems)):
+    facts = detect_features()
+    if missing := facts.lacks(egress_namespace.needs(netems)):
         raise RefusedError(
-            f"this kernel, {facts.kernel}, has no {', '.join(lacking)}: sudo modprobe -a {_MODULES}; or, in the lab of "
-            "an experiment file, for which a guest kernel is enough: chaoskit exec FILE -- COMMAND"
+            f"kernel {facts.kernel} has no {', '.join(missing)}: sudo modprobe -a {_MODULES}; or use the lab of an "
+            "experiment file, which can run in a guest kernel: chaoskit exec FILE -- COMMAND"
         )
-    if namespaces.may_be_made():
-        return _by_cable(netems, command, facts, say)
-    return _by_pasta(netems, command, facts)
+    if namespaces.can_create():
+        return _through_veth(netems, command, facts, notify)
+    return _through_pasta(netems, command, facts)
 
 
-def _by_cable(netems: dict[OneDirection, Netem], command: Command, facts: Facts, say: Callable[[str], None]) -> int:
-    if closed := forward_policy.closed(way_out.HOST_LINK):
-        raise RefusedError(_told(closed))
-    with Supervisor() as door, LinuxKernel(facts) as kernel:
-        host_link = Knob("link", "", way_out.HOST_LINK)
+def _through_veth(
+    netems: dict[OneDirection, Netem], command: Command, facts: Facts, notify: Callable[[str], None]
+) -> int:
+    if closed := forward_policy.blocking_chains(egress_namespace.HOST_LINK):
+        raise RefusedError(_blocked(closed))
+    with Supervisor() as supervisor, LinuxKernel(facts) as kernel:
+        host_link = Knob("link", "", egress_namespace.HOST_LINK)
         if kernel.read(host_link) is not None:
-            raise RefusedError(f"another chaoskit exec is under way, see {way_out.HOST_LINK}: wait for its end")
-        network = way_out.free_network(uplinks.prefixes())
-        host, _ = way_out.ends(network)
-        names = _own_upstreams(say)
-        links = [link for link in uplinks.links_out() if not uplinks.forwards(link)]
-        door.owe(replace(host_link, kind="veth"), None)
-        _set(kernel, way_out.cable(network, links))
-        _set(kernel, way_out.fault(way_out.PLACE, netems))
-        door.hold(kernel.lifelines())
-        _open_passages(kernel, door, links)
-        inside = kernel.fileno(way_out.PLACE)
-        door.watch(os.fstat(inside).st_ino)
+            raise RefusedError(
+                f"another chaoskit exec is running, {egress_namespace.HOST_LINK} exists: wait for its end"
+            )
+        network = egress_namespace.free_network(uplinks.routed_prefixes())
+        host, _ = egress_namespace.addresses(network)
+        resolver = _upstream_resolver(notify)
+        links = [link for link in uplinks.egress_links() if not uplinks.is_forwarding(link)]
+        supervisor.restore_later(replace(host_link, kind="veth"), None)
+        _set(kernel, egress_namespace.build(network, links))
+        _set(kernel, egress_namespace.shape(egress_namespace.NAMESPACE, netems))
+        supervisor.hold(kernel.owner_sockets())
+        _enable_forwarding(kernel, supervisor, links)
+        inside = kernel.fileno(egress_namespace.NAMESPACE)
+        supervisor.watch_namespace(os.fstat(inside).st_ino)
 
         def enter() -> None:
             namespaces.enter(inside)
-            if names is not None:
-                namespaces.cover(str(uplinks.RESOLV), names)
+            if resolver is not None:
+                namespaces.bind_mount(str(uplinks.RESOLV_CONF), resolver)
 
         return run(replace(command, environment={**command.environment, "CHAOSKIT_HOST": host}), enter)
 
 
-def _told(closed: Iterable[forward_policy.Gate]) -> str:
-    """What to type opens the gates by name, and stays without effect while there is no link of that name."""
-    whose = " and ".join(
+def _blocked(closed: Iterable[forward_policy.BlockingChain]) -> str:
+    """The error message. Its commands name the link, so they have no effect while there is no link of that name."""
+    chains = " and ".join(
         f"chain {gate.chain} of the table {gate.family} {gate.table}" + " of legacy iptables" * gate.is_legacy
         for gate in closed
     )
-    commands = " && ".join(command for gate in closed for command in _openings(gate))
+    commands = " && ".join(command for gate in closed for command in _accept_commands(gate))
     return (
-        f"nothing of the command's would get out, for {whose} drops by policy what passes through this machine: run it "
+        f"the command's packets would be dropped, because the policy of {chains} is to drop forwarded packets: run it "
         f"without root, through pasta, or first {commands}"
     )
 
 
-def _openings(gate: forward_policy.Gate) -> Iterator[str]:
-    """Commands, by the tool that made the chain."""
+def _accept_commands(gate: forward_policy.BlockingChain) -> Iterator[str]:
+    """Commands of the tool that created the chain."""
     is_of_iptables = (gate.family, gate.table, gate.chain) == ("ip", "filter", "FORWARD")
     tool = "iptables-legacy" if gate.is_legacy and programs.find("iptables-legacy") else "iptables"
-    for way in "io":
+    for end in "io":
         if is_of_iptables:
-            yield f"sudo {tool} -I FORWARD -{way} {way_out.HOST_LINK} -j ACCEPT"
+            yield f"sudo {tool} -I FORWARD -{end} {egress_namespace.HOST_LINK} -j ACCEPT"
         else:
-            yield f"sudo nft insert rule {gate} {way}ifname {way_out.HOST_LINK} accept"
+            yield f"sudo nft insert rule {gate} {end}ifname {egress_namespace.HOST_LINK} accept"
 
 
-def _open_passages(kernel: LinuxKernel, door: Supervisor, links: Iterable[str]) -> None:
-    """Written down twice: for the doorkeeper, and for `chaoskit restore`, should somebody kill that too."""
-    passages = list(map(way_out.passage, links))
-    if not passages:
+def _enable_forwarding(kernel: LinuxKernel, supervisor: Supervisor, links: Iterable[str]) -> None:
+    """Registered twice: with the supervisor, and in a lease for `chaoskit restore`, if the supervisor is killed too."""
+    parameters = list(map(egress_namespace.forwarding, links))
+    if not parameters:
         return
     leases = Leases(state_folder(os.environ, os.geteuid()))
-    order = LeaseRequest("exec", user(os.environ, os.getuid()), way_out.HOST_LINK, 0)
-    lease = replace(draw_up(order), guard=door.process)
-    door.remember(leases, lease.id)
+    request = LeaseRequest("exec", user_name(os.environ, os.getuid()), egress_namespace.HOST_LINK, 0)
+    lease = replace(new_lease(request), watchdog=supervisor.process)
+    supervisor.end_lease(leases, lease.id)
     with leases.begin(lease) as folder, Journal.open(folder) as journal:
-        for knob, on in passages:
-            door.owe(knob, Sysctl("0"), on)
-            apply(kernel, journal, (knob, on))
+        for knob, enabled in parameters:
+            supervisor.restore_later(knob, Sysctl("0"), enabled)
+            apply(kernel, journal, (knob, enabled))
 
 
-def _own_upstreams(say: Callable[[str], None]) -> str | None:
-    """The resolver file for a namespace that cannot reach this machine's loopback; None when its own will do."""
+def _upstream_resolver(notify: Callable[[str], None]) -> str | None:
+    """The resolv.conf for a namespace that cannot reach this machine's loopback; None when the existing one works."""
     if not any(map(uplinks.is_loopback, uplinks.nameservers())):
         return None
-    upstreams = uplinks.nameservers(uplinks.UPSTREAMS)
+    upstreams = uplinks.nameservers(uplinks.SYSTEMD_RESOLV_CONF)
     if upstreams and not any(map(uplinks.is_loopback, upstreams)):
-        return str(uplinks.UPSTREAMS)
-    say(f"{uplinks.RESOLV} names a resolver on this machine's loopback, which the command cannot reach: use addresses")
+        return str(uplinks.SYSTEMD_RESOLV_CONF)
+    notify(
+        f"{uplinks.RESOLV_CONF} has a resolver on this machine's loopback, which the command cannot reach: "
+        "use addresses"
+    )
     return None
 
 
-def _by_pasta(netems: dict[OneDirection, Netem], command: Command, facts: Facts) -> int:
-    host, inside = way_out.ends(network := way_out.free_network(uplinks.prefixes()))
+def _through_pasta(netems: dict[OneDirection, Netem], command: Command, facts: Facts) -> int:
+    host, inside = egress_namespace.addresses(network := egress_namespace.free_network(uplinks.routed_prefixes()))
     if not uplinks.gateways():
-        raise RefusedError("this machine has no default route, so there is no way out to put a fault on: ip route")
-    names = _forwarded_names(host)
-    with Supervisor() as door:
-        be_yourself = _root_of_our_own()
-        door.watch(os.stat(_HERE).st_ino)  # noqa: PTH116
-        door.connect(pasta_line(host, inside, network.prefixlen, os.getpid()))
+        raise RefusedError("this machine has no default route, so the command would have no network: ip route")
+    resolver = _forwarded_resolver(host)
+    with Supervisor() as supervisor:
+        drop_rights = _enter_user_namespace()
+        supervisor.watch_namespace(os.stat(_HERE).st_ino)  # noqa: PTH116
+        supervisor.start_pasta(pasta_command(host, inside, network.prefixlen, os.getpid()))
         with LinuxKernel(facts) as kernel:
-            _set(kernel, way_out.tap("", uplinks.gateways().values()))
-            _set(kernel, way_out.fault("", netems))
+            _set(kernel, egress_namespace.pasta_link("", uplinks.gateways().values()))
+            _set(kernel, egress_namespace.shape("", netems))
 
             def enter() -> None:
-                if names is not None:
-                    _cover(names)
-                be_yourself()
+                if resolver is not None:
+                    _mount_resolver(resolver)
+                drop_rights()
 
             return run(replace(command, environment={**command.environment, "CHAOSKIT_HOST": host}), enter)
 
 
-def _forwarded_names(host: str) -> str | None:
-    """The resolver file for a namespace that cannot reach a resolver on this machine's loopback; None when it can."""
+def _forwarded_resolver(host: str) -> str | None:
+    """The text of a resolv.conf with pasta's DNS forwarding; None when no resolver is on this machine's loopback."""
     if not any(map(uplinks.is_loopback, uplinks.nameservers())):
         return None
-    lines = uplinks.RESOLV.read_text(errors="replace").splitlines()
+    lines = uplinks.RESOLV_CONF.read_text(errors="replace").splitlines()
     return "\n".join([f"nameserver {host}", *(line for line in lines if not line.startswith("nameserver")), ""])
 
 
-def _cover(names: str) -> None:
+def _mount_resolver(content: str) -> None:
     try:
         with tempfile.NamedTemporaryFile("w", prefix="chaoskit-") as file:
-            file.write(names)
+            file.write(content)
             file.flush()
             os.fchmod(file.fileno(), 0o644)
-            namespaces.cover(str(uplinks.RESOLV), file.name)
+            namespaces.bind_mount(str(uplinks.RESOLV_CONF), file.name)
     except OSError as error:
-        raise RefusedError(f"no room for a resolver file ({error.strerror}): export TMPDIR=DIRECTORY") from error
+        raise RefusedError(f"cannot write a resolver file ({error.strerror}): export TMPDIR=DIRECTORY") from error
 
 
-def _root_of_our_own() -> Enter:
-    """Become root in namespaces of our own; what it gives makes a child the user again."""
+def _enter_user_namespace() -> Enter:
+    """Become root in a new user namespace; the returned function makes a child the user again."""
     user, group = os.geteuid(), os.getegid()
     namespaces.enter_user_namespace()
-    return lambda: namespaces.give_up_rights(user, group)
+    return lambda: namespaces.drop_privileges(user, group)
 
 
-def _nobody_else() -> Enter:
+def _keep_user() -> Enter:
     return lambda: None
 
 
-def _able(needs: frozenset[str]) -> Facts:
-    facts = survey()
-    if lacking := facts.lacks(needs):
-        answers = "; ".join(facts.missing.get(feature, feature) for feature in lacking)
+def _check_features(needs: frozenset[str]) -> Facts:
+    facts = detect_features()
+    if missing := facts.lacks(needs):
+        answers = "; ".join(facts.missing.get(feature, feature) for feature in missing)
         raise RefusedError(f"kernel {facts.kernel} cannot do this: {answers}; chaoskit doctor")
     return facts
 
 
 def _set(kernel: LinuxKernel, changes: Iterable[Change]) -> None:
-    """Without a journal: all of it goes with its namespace."""
+    """Without a journal: all of it is removed with its namespace."""
     for knob, setting in changes:
         if setting is None:
             continue
         kernel.write(knob, setting)
         if (got := kernel.read(knob)) != kernel.holds(setting):
-            raise RefusedError(f"{knob} was asked to hold {show(setting)} and holds {show(got)}: chaoskit doctor")
+            raise RefusedError(f"{knob} was set to {show(setting)} and reads back {show(got)}: chaoskit doctor")

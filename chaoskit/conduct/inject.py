@@ -1,7 +1,7 @@
-"""An injection from its words to its end: looked up, planned, set, held for its lease, put back.
+"""Performs an injection: looks up the host, plans, applies the fault, holds it for its lease, restores.
 
-Rules: the lease ends by itself, whoever dies; an interrupt ends it early; what passed through the fault is
-counted before it goes.
+Rules: the lease ends by itself, whichever process dies; an interrupt ends it early; the packets that passed through
+the fault are counted before it is removed.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from chaoskit.clock import Clock, RealClock, boottime
 from chaoskit.conduct import signals
 from chaoskit.conduct.lease_scope import HeldLease, LeaseRequest, hold_lease
 from chaoskit.engine.apply_restore import apply, examine
-from chaoskit.engine.lease import Lease, user
+from chaoskit.engine.lease import Lease, user_name
 from chaoskit.errors import NotRestoredError, RefusedError
 from chaoskit.facts import Facts
-from chaoskit.kernel.features import survey
-from chaoskit.kernel.host_lookups import look
+from chaoskit.kernel.features import detect_features
+from chaoskit.kernel.host_lookups import look_up
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.rights import require_net_admin
 from chaoskit.knobs import Filter, Kernel, QueueCounters
 from chaoskit.plan.injection import InjectionPlan, compile_injection
 from chaoskit.spec.injection import Injection
-from chaoskit.topology.edge import hits
-from chaoskit.topology.steering import WAYS, OneDirection, qdisc
+from chaoskit.topology.edge import affected_direction
+from chaoskit.topology.steering import HOOKS, OneDirection, qdisc
 
-_TICK = 200_000_000  # ns between two looks at the guard
+_TICK = 200_000_000  # ns between two checks of the watchdog
 
 
 @dataclass(frozen=True)
-class End:
-    """How an injection ended: the signal that ended it early (0: none), what had passed through it, and how many
-    packets had been lost for their size."""
+class InjectionOutcome:
+    """How an injection ended: the signal that ended it early (0: none), the counters of its queues, and how many
+    packets were dropped for their size."""
 
     sign: int
     counters: dict[OneDirection, QueueCounters] = field(default_factory=dict)
@@ -43,29 +43,29 @@ class End:
 
 
 def prepare(injection: Injection) -> tuple[InjectionPlan, Facts]:
-    """The plan on this machine, and what this machine can do. Changes nothing.
+    """The plan for this machine, and what this machine can do. Changes nothing.
 
     Raises RefusedError and SpecError for what cannot, or must not, be done here.
     """
-    facts = survey()
-    ground = look(injection.interface, [to.host for to in injection.to if to.host])
+    facts = detect_features()
+    lookups = look_up(injection.interface, [to.host for to in injection.to if to.host])
     classifier = "u32" if "u32" in facts.features and "flower" not in facts.features else "flower"
-    return compile_injection(injection, ground, classifier), facts
+    return compile_injection(injection, lookups, classifier), facts
 
 
-def hold(plan: InjectionPlan, facts: Facts, state: Path, in_force: Callable[[Lease], bool]) -> End:
-    """Set it, hold it until its lease ends or a signal comes, put it back.
+def hold(plan: InjectionPlan, facts: Facts, state: Path, in_force: Callable[[Lease], bool]) -> InjectionOutcome:
+    """Apply it, hold it until its lease ends or a signal arrives, restore.
 
-    `in_force` is called once all is set; when it says so, the lease is left to its guard, and this returns.
-    Raises RefusedError, and then nothing is changed any more, and NotRestoredError.
+    `in_force` is called once everything is set; when it returns True, the lease is left to its watchdog, and this
+    function returns. Raises RefusedError, after which nothing is changed any more, and NotRestoredError.
     """
     require_net_admin(plan.interface)
     if lacking := facts.lacks(plan.needs):
         raise RefusedError("; ".join(dict.fromkeys(facts.missing[feature] for feature in lacking)))
     clock = RealClock()
-    end = End(0)
+    outcome = InjectionOutcome(0)
     try:
-        with signals.raised(), hold_lease(_order(plan), lambda: LinuxKernel(facts, clock), state) as held:
+        with signals.raised(), hold_lease(_request(plan), lambda: LinuxKernel(facts, clock), state) as held:
             examine(held.kernel, plan.changes)
             for change in plan.changes:
                 apply(held.kernel, held.journal, change)
@@ -76,36 +76,36 @@ def hold(plan: InjectionPlan, facts: Facts, state: Path, in_force: Callable[[Lea
                 else:
                     _wait(held, clock)
             finally:
-                end = End(0, _counted(held.kernel), _too_long(held.kernel, plan))
+                outcome = InjectionOutcome(0, _queue_counters(held.kernel), _oversize_drops(held.kernel, plan))
     except signals.Interrupted as interrupted:
-        return replace(end, sign=interrupted.sign)
+        return replace(outcome, sign=interrupted.sign)
     except NotRestoredError as error:
         raise NotRestoredError(f"{plan.interface}: {error}") from None
-    return end
+    return outcome
 
 
-def _order(plan: InjectionPlan) -> LeaseRequest:
+def _request(plan: InjectionPlan) -> LeaseRequest:
     injection = plan.injection
-    told = injection.model_copy(update={"interface": plan.interface}).written()
-    return LeaseRequest("inject", user(os.environ, os.getuid()), plan.interface, injection.for_, told)
+    as_given = injection.model_copy(update={"interface": plan.interface}).written()
+    return LeaseRequest("inject", user_name(os.environ, os.getuid()), plan.interface, injection.for_, as_given)
 
 
 def _wait(held: HeldLease[LinuxKernel], clock: Clock) -> None:
-    """Until the lease ends. Raises RefusedError when its guard was killed: nothing stays without one."""
-    while (left := held.lease.ends - boottime()) > 0:
+    """Wait until the lease ends. Raises RefusedError when its watchdog was killed: no fault stays without one."""
+    while (left := held.lease.deadline - boottime()) > 0:
         held.renew()
         clock.sleep_until(clock.now() + min(left, _TICK))
 
 
-def _counted(kernel: Kernel) -> dict[OneDirection, QueueCounters]:
-    seen = {way: kernel.counters(qdisc(way)) for way in WAYS}
+def _queue_counters(kernel: Kernel) -> dict[OneDirection, QueueCounters]:
+    seen = {way: kernel.counters(qdisc(way)) for way in HOOKS}
     return {way: counters for way, counters in seen.items() if counters is not None}
 
 
-def _too_long(kernel: Kernel, plan: InjectionPlan) -> dict[OneDirection, int]:
-    """For each direction in which sizes matter."""
-    cuts = tuple(knob for knob, setting in plan.changes if isinstance(setting, Filter) and setting.over)
-    lost = Counter({hits(knob): 0 for knob in cuts})
-    for knob, seen in kernel.taken(cuts).items():
-        lost[hits(knob)] += seen.drops
-    return dict(lost)
+def _oversize_drops(kernel: Kernel, plan: InjectionPlan) -> dict[OneDirection, int]:
+    """Packets dropped for their size, for each direction that has such a fault."""
+    size_filters = tuple(knob for knob, setting in plan.changes if isinstance(setting, Filter) and setting.over)
+    dropped = Counter({affected_direction(knob): 0 for knob in size_filters})
+    for knob, seen in kernel.filter_counters(size_filters).items():
+        dropped[affected_direction(knob)] += seen.drops
+    return dict(dropped)

@@ -1,4 +1,4 @@
-"""The server of a lab, and what its clients have to know of it."""
+"""Starts the server of a lab, and gives the root certificate for its clients."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _BACKLOG = 1024
 
 
 def root(plan: Plan) -> Path | None:
-    """The certificate that the lab's clients trust; None where the server speaks no TLS."""
+    """The root certificate that the lab's clients trust; None where the server does not use TLS."""
     return certificates.ROOT if plan.target.startswith("https:") else None
 
 
 def start(plan: Plan, kernel: LinuxKernel, run: Path | None = None) -> Worker:
-    """The server that the plan of a lab tells of, where it belongs. Its records go to `run`, if that is given."""
+    """The server of a lab's plan, in its namespace. Its records go to `run`, if that is given."""
     assert plan.server is not None
     listener = _listener(plan, kernel)
     script = Script.of(plan.server, plan.seed)
@@ -38,13 +38,13 @@ def start(plan: Plan, kernel: LinuxKernel, run: Path | None = None) -> Worker:
         log, unacked = (None, None) if run is None else (Log(run, Served), Log(run, Unacked))
         await serve(listener, script, stop, log, unacked, LAB)
 
-    child = Worker("server", kernel.inside("server"), work)
+    worker = Worker("server", kernel.inside("server"), work)
     listener.close()
-    return child
+    return worker
 
 
 def _listener(plan: Plan, kernel: LinuxKernel) -> socket.socket:
-    """Where the target says; what it accepts is tuned as it is."""
+    """A socket on the target's port; accepted connections inherit its socket options."""
     assert plan.server is not None
     url = urlsplit(plan.target)
     family, host = (socket.AF_INET6, "::") if ":" in (url.hostname or "") else (socket.AF_INET, "0.0.0.0")

@@ -1,7 +1,7 @@
-"""Lock, lease, journal and guard, in this order, around whatever changes an interface; and all of it back again.
+"""Holds lock, watchdog, lease and journal around changes to an interface, and restores them afterwards.
 
-Rules: nothing is changed before all four stand, and nothing of what was changed outlives the body, unless the body
-has detached. What an earlier process left behind is paid first, by a person's word.
+Rules: nothing is changed before all four exist, and no change outlives the body, unless the body has detached. While
+an earlier lease is not restored no new one begins: the user has to call `chaoskit restore` first.
 """
 
 from __future__ import annotations
@@ -20,119 +20,119 @@ from chaoskit.engine.apply_restore import restore
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import Lease, Leases, Location, Process, period
 from chaoskit.engine.lock import NAME, Lock
-from chaoskit.engine.repayment import Repayment, keep_copy
+from chaoskit.engine.repayment import LeaseRestore, keep_copy
 from chaoskit.engine.watchdog import Watchdog
 from chaoskit.errors import ChaoskitError, NotRestoredError, RefusedError
 from chaoskit.folder import Folder, display_path
 from chaoskit.knobs import Kernel
 
 K = TypeVar("K", bound=Kernel)
-_SETTING = 10 * 10**9  # ns that the changes may take, before the lease begins
-_PATIENCE = 10 * 10**9  # ns that it may then take (two queues drain for two seconds each), before the guard does it
+_SETUP_TIMEOUT = 10 * 10**9  # ns that the changes may take, before the lease begins
+_RESTORE_TIMEOUT = 10 * 10**9  # ns for a restore (two queues drain for two seconds each) before the watchdog acts
 
 
 @dataclass(frozen=True)
 class LeaseRequest:
-    """What shall be in force on an interface, for `length` ns from `HeldLease.begin` on, by a command of somebody's.
+    """A lease to hold on an interface, for `length` ns from `HeldLease.begin` on, and the command and user it is for.
 
-    `words` are the injection's. With a `heartbeat` (ns) the lease ends earlier, when nobody has called
-    `HeldLease.renew` for so long. `run` is the directory that gets a copy of the journal in the end.
+    `injection` is what the lease file shows. With a `heartbeat` (ns) the lease ends earlier, when `HeldLease.renew` was
+    not called for that long. `run` is the directory that gets a copy of the journal at the end.
     """
 
     command: str
-    by: str
+    user: str
     interface: str
     length: int
-    words: dict[str, Any] = field(default_factory=dict)
+    injection: dict[str, Any] = field(default_factory=dict)
     heartbeat: int | None = None
     run: Path | None = None
 
 
 @dataclass
 class HeldLease(Generic[K]):
-    """A lease in force. Change `kernel` through `journal` alone, by `engine.session.apply`; no other door to it, for
-    there are things that only the door which made them can take away."""
+    """A lease in force. `kernel` is changed only by `engine.apply_restore.apply` with `journal`, and through no other
+    `Kernel` object: some settings can be removed only by the object that created them."""
 
     lease: Lease
     kernel: K
     journal: Journal
-    guard: Watchdog
-    order: LeaseRequest
+    watchdog: Watchdog
+    request: LeaseRequest
     leases: Leases
     run: Folder | None = None
     is_detached: bool = False
 
     def begin(self) -> None:
-        """All is set: the lease counts from now. Raises RefusedError when that cannot be written down."""
-        self.lease = _dated(self.lease, self.order.length)
+        """Start the lease's time, once everything is set. Raises RefusedError when the lease cannot be written."""
+        self.lease = _with_period(self.lease, self.request.length)
         self.leases.write(self.lease)
-        self.guard.renew(self.order.heartbeat or self.order.length)
+        self.watchdog.renew(self.request.heartbeat or self.request.length)
 
     def renew(self) -> None:
-        """Tell the guard that we live; a few times a second is cheap.
+        """Tell the watchdog that the owner is alive; a few times a second is cheap.
 
-        Raises RefusedError when the guard was killed: nothing shall stay changed that nobody watches.
+        Raises RefusedError when the watchdog was killed: no change stays in force without one.
         """
-        if self.order.heartbeat is not None:
-            self.guard.renew(self.order.heartbeat)
+        if self.request.heartbeat is not None:
+            self.watchdog.renew(self.request.heartbeat)
         else:
-            self.guard.require()
+            self.watchdog.require_alive()
 
     def detach(self) -> None:
-        """Leave everything in force until the lease's end; the guard sees to that. The body may end.
+        """Leave everything in force until the lease ends, which the watchdog does. The body may end.
 
-        Raises RefusedError when there is no guard any more.
+        Raises RefusedError when the watchdog is dead.
         """
-        self.guard.detach(self.kernel.lifelines())
+        self.watchdog.detach(self.kernel.owner_sockets())
         self.is_detached = True
 
 
 @contextmanager
 def hold_lease(
-    order: LeaseRequest, open_kernel: Callable[[], AbstractContextManager[K]], state: Path, lock: str = NAME
+    request: LeaseRequest, open_kernel: Callable[[], AbstractContextManager[K]], state: Path, lock: str = NAME
 ) -> Iterator[HeldLease[K]]:
-    """The body may change what it holds. Afterwards all is as it was, unless it has detached.
+    """The body may change the kernel through the lease. Afterwards everything is restored, unless it has detached.
 
-    `open_kernel` gives a door to the kernel, to us and to the guard each; `state` is the state folder; `lock` is the
-    name of the lock.
-    Raises RefusedError before the body (another one at work, an unpaid lease, no room), and NotRestoredError
-    after it, with everything that could not be put back.
+    `open_kernel` opens the kernel, once for this process and once for the watchdog; `state` is the state folder;
+    `lock` is the name of the lock.
+    Raises RefusedError before the body (another chaoskit works here, a lease is not restored, the disk is full), and
+    NotRestoredError after it, with everything that could not be restored.
     """
     leases = Leases(state)
     with ExitStack() as stack:
         with signals_held():
             taken = stack.enter_context(Lock.take(lock))
-            _refuse_unpaid(leases)
-            held = _hold(order, open_kernel, leases, taken, stack)
-            stack.callback(_let_go, held)
+            _refuse_unrestored(leases)
+            held = _acquire(request, open_kernel, leases, taken, stack)
+            stack.callback(_release, held)
         yield held
 
 
-def _hold(
-    order: LeaseRequest,
+def _acquire(
+    request: LeaseRequest,
     open_kernel: Callable[[], AbstractContextManager[K]],
     leases: Leases,
     lock: Lock,
     stack: ExitStack,
 ) -> HeldLease[K]:
-    """The guard first: it takes away the lease of an owner that dies before the first change."""
+    """Start the watchdog first: it removes the lease of an owner that dies before the first change."""
     kernel = stack.enter_context(open_kernel())
-    run = None if order.run is None else stack.enter_context(_opened(order.run))
-    lease = draw_up(order)
-    span = _SETTING + (order.heartbeat or order.length)
-    guard = Watchdog.start(Repayment(leases, lease.id), open_kernel, boottime() + span, lock)
-    lease = _signed(lease, guard)
+    run = None if request.run is None else stack.enter_context(_open_run(request.run))
+    lease = new_lease(request)
+    span = _SETUP_TIMEOUT + (request.heartbeat or request.length)
+    watchdog = Watchdog.start(LeaseRestore(leases, lease.id), open_kernel, boottime() + span, lock)
+    lease = replace(lease, watchdog=watchdog.process)
     try:
         folder = stack.enter_context(leases.begin(lease))
         journal = stack.enter_context(Journal.open(folder))
-        guard.entrust(folder, journal, run)
+        watchdog.hand_over(folder, journal, run)
     except ChaoskitError:
-        guard.settle()
+        watchdog.restore()
         raise
-    return HeldLease(lease, kernel, journal, guard, order, leases, run)
+    return HeldLease(lease, kernel, journal, watchdog, request, leases, run)
 
 
-def _opened(run: Path) -> Folder:
+def _open_run(run: Path) -> Folder:
     try:
         return Folder.open(run, follow=True)
     except OSError as error:
@@ -141,62 +141,58 @@ def _opened(run: Path) -> Folder:
         ) from error
 
 
-def draw_up(order: LeaseRequest) -> Lease:
-    """A lease of ours from now on, not yet written down."""
-    here = Location.look()
+def new_lease(request: LeaseRequest) -> Lease:
+    """A lease of this process that begins now, not yet written."""
+    location = Location.current()
     stamp = wall()[:19].replace("-", "").replace(":", "")
     lease = Lease(
         id=f"{stamp}-{os.getpid()}-{boottime() // 1_000_000 % 1000:03}",
-        command=order.command,
-        by=order.by,
-        interface=order.interface,
+        command=request.command,
+        user=request.user,
+        interface=request.interface,
         since="",
         until="",
-        ends=0,
-        words=order.words,
-        machine=here.machine,
-        boot=here.boot,
-        namespace=here.namespace,
+        deadline=0,
+        injection=request.injection,
+        machine=location.machine,
+        boot=location.boot,
+        namespace=location.namespace,
         owner=Process.of(os.getpid()),
     )
-    return _dated(lease, order.length)
+    return _with_period(lease, request.length)
 
 
-def _dated(lease: Lease, length: int) -> Lease:
+def _with_period(lease: Lease, length: int) -> Lease:
     since, until = period(datetime.now(UTC), length)
-    return replace(lease, since=since, until=until, ends=boottime() + length)
+    return replace(lease, since=since, until=until, deadline=boottime() + length)
 
 
-def _signed(lease: Lease, guard: Watchdog) -> Lease:
-    return replace(lease, guard=guard.process)
-
-
-def _refuse_unpaid(leases: Leases) -> None:
-    """We hold the lock, so that nobody else works here: whoever still owes is dead."""
-    here = Location.look()
+def _refuse_unrestored(leases: Leases) -> None:
+    """This process holds the lock, so the processes of every other lease here are dead."""
+    location = Location.current()
     for lease in leases.all().leases:
-        if lease.here != here or lease.ends_with_its_command:
+        if lease.location != location or lease.is_running_exec:
             continue
-        if leases.owed(lease.id):
+        if leases.pending(lease.id):
             raise RefusedError(
-                f"lease {lease.id} on {lease.interface} was not put back, and the processes that held it are dead: "
+                f"lease {lease.id} on {lease.interface} was not restored, and the processes that held it are dead: "
                 f"sudo chaoskit restore"
             )
         leases.end(lease.id)
 
 
-def _let_go(held: HeldLease[K]) -> None:
-    """Put back, here; the guard stands by, and does what is left if we die on the way."""
+def _release(held: HeldLease[K]) -> None:
+    """Restore in this process; the watchdog does the rest if this process dies meanwhile."""
     if held.is_detached:
         return
     with signals_held():
-        if held.guard.is_alive:
-            held.guard.renew(_PATIENCE)
+        if held.watchdog.is_alive:
+            held.watchdog.renew(_RESTORE_TIMEOUT)
         try:
             restore(held.kernel, held.journal)
             if held.run is not None:
                 keep_copy(held.journal, held.run)
         finally:
-            left = held.guard.settle()
-    if left:
-        raise NotRestoredError("not put back: " + "; ".join(left) + f"; then chaoskit restore {held.lease.id}")
+            leftovers = held.watchdog.restore()
+    if leftovers:
+        raise NotRestoredError("not restored: " + "; ".join(leftovers) + f"; then chaoskit restore {held.lease.id}")

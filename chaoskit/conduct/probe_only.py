@@ -1,4 +1,4 @@
-"""A probe alone: somebody's endpoint, no lab, no fault, nothing to put back."""
+"""Runs the probe alone against an endpoint: no lab, no fault, nothing to restore."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LEAD = 50_000_000  # ns until the first request
 
 @dataclass(frozen=True)
 class ProbeOnly:
-    """So many requests of this workload to this target, for `max_time` at the most."""
+    """A number of requests of this workload to this target, for at most `max_time`."""
 
     target: Target
     workload: Workload
@@ -38,19 +38,19 @@ class ProbeOnly:
     max_time: Duration
 
     def measure(self, out: Path | None) -> Result:
-        """Ask, and understand what came. The records stay in `out`, a new directory, or are thrown away.
+        """Send the requests, and analyse the responses. The records stay in `out`, a new directory, or are deleted.
 
-        Ctrl-C ends the asking, and so does `max_time`; what was seen until then is the result.
+        Ctrl-C and `max_time` end the requests; the result is about what was received until then.
         """
         check(self.target, self.workload)
         with tempfile.TemporaryDirectory(prefix="chaoskit-") as scratch:
             run = create(out or Path(scratch), {})
-            event_loop.run(self._ask(run))
+            event_loop.run(self._send_requests(run))
             asked = Asked(self.objectives, self.workload, "probe", "", redacted(self.target.url), self.seed)
             result = analyse(run, asked)
             return result if out else result.model_copy(update={"run": ""})
 
-    async def _ask(self, run: Path) -> None:
+    async def _send_requests(self, run: Path) -> None:
         stop = asyncio.Event()
 
         def interrupt(sign: signal.Signals) -> None:
@@ -67,12 +67,12 @@ class ProbeOnly:
             current.add_signal_handler(sign, interrupt, sign)
         current.call_later(self.max_time.seconds, time_is_up)
         await warm_up()
-        order = DriveOptions(seed=self.seed, start=now() + _LEAD, length=None, requests=self.requests)
+        options = DriveOptions(seed=self.seed, start=now() + _LEAD, length=None, requests=self.requests)
         try:
-            await drive(self.target, self.workload, order, run, stop)
+            await drive(self.target, self.workload, options, run, stop)
         except Exception as error:
-            if not isinstance(fault := crash_report.fault_of(error), ChaoskitError):
-                conclude(run, "crashed", crash_report.summary(fault))
+            if not isinstance(cause := crash_report.underlying_error(error), ChaoskitError):
+                conclude(run, "crashed", crash_report.summary(cause))
             raise
         if not stop.is_set():
             conclude(run, "finished", "")

@@ -1,16 +1,16 @@
-"""Paying for the dead: whatever any earlier chaoskit left in this network namespace is put back.
+"""Restores what earlier runs of chaoskit left in this network namespace.
 
-| the lease                             | what becomes of it                                              |
-|---------------------------------------|-----------------------------------------------------------------|
-| its owner lives                       | is asked first (SIGTERM): it puts back itself, with its words   |
-| its owner is gone, frozen or late     | the guard is asked, which kills the owner and puts back itself  |
-| its guard is gone, frozen or late too | what lives of the two is killed, then it is paid here           |
-| is a living exec's                    | left alone: it ends with its command                            |
-| is of an earlier boot                 | closed: what it had changed went with that boot                 |
-| is of another machine or namespace    | left alone, and said where it belongs                           |
-| cannot be read                        | closed when it owes nothing; else left alone until it is named  |
+| the lease                                 | what is done                                                       |
+|-------------------------------------------|--------------------------------------------------------------------|
+| its owner is alive                        | the owner gets SIGTERM first: it restores and prints its report    |
+| its owner is dead, stopped or too slow    | the watchdog gets SIGTERM: it kills the owner and restores         |
+| its watchdog is dead, stopped or slow too | both are killed, then the lease is restored here                   |
+| belongs to a running exec                 | left alone: it ends with its command                               |
+| is from an earlier boot                   | closed: what it had changed ended with that boot                   |
+| is from another machine or namespace      | left alone, and reported with its location                         |
+| cannot be read                            | closed when nothing is pending; else left until restored by its id |
 
-What bears our names and is in no journal goes too, when everything is to go.
+`restore_all` also removes what has one of chaoskit's names and is in no journal.
 """
 
 from __future__ import annotations
@@ -24,188 +24,195 @@ from typing import Protocol
 from chaoskit.clock import Clock, RealClock
 from chaoskit.engine import lock
 from chaoskit.engine.describe import show
-from chaoskit.engine.journal import Debt
+from chaoskit.engine.journal import PendingRestore
 from chaoskit.engine.lease import Lease, Leases, Location, Process
 from chaoskit.engine.lock import NAME, Lock
-from chaoskit.engine.repayment import Repayment
+from chaoskit.engine.repayment import LeaseRestore
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.knobs import Kernel, Knob
 
-_GLANCE = 5_000_000  # ns
-_FROZEN = 3 * 10**9  # ns that a process may stand still after it was asked to end
-_DYING = 60 * 10**9  # ns that a process may take to die: its last system call is waited for
-_OWNERS, _GUARDS = 20 * 10**9, 60 * 10**9  # ns that each may take at work: probes end, and queues are drained first
+_POLL = 5_000_000  # ns
+_STOPPED_TIMEOUT = 3 * 10**9  # ns that a process may be stopped (SIGSTOP) after SIGTERM
+_KILL_TIMEOUT = 60 * 10**9  # ns from SIGKILL to the end of a process: its last system call has to return
+# ns that each may take after SIGTERM: probes end, and queues are drained first
+_OWNER_TIMEOUT, _WATCHDOG_TIMEOUT = 20 * 10**9, 60 * 10**9
 
 
 class SearchableKernel(Kernel, Protocol):
-    """A kernel that can be searched for what is ours."""
+    """A kernel that can be searched for objects that chaoskit created."""
 
     def orphans(self) -> list[Knob]:
-        """What bears our names, in the order of taking away."""
+        """What has one of chaoskit's names, in the order of removal."""
 
 
 @dataclass
 class Recovery:
-    """Pays leases into the kernel behind `open_door`. `say` is given one line for each thing that happens.
+    """Restores leases in the kernel that `open_kernel` opens. `report` gets one line for each event.
 
-    `left` is what could not be put back, each in a sentence.
+    `leftovers` is what could not be restored, a sentence each.
     """
 
     leases: Leases
-    open_door: Callable[[], AbstractContextManager[SearchableKernel]]
-    say: Callable[[str], None]
+    open_kernel: Callable[[], AbstractContextManager[SearchableKernel]]
+    report: Callable[[str], None]
     clock: Clock = field(default_factory=RealClock)
     lock: str = NAME
-    left: list[str] = field(default_factory=list)
+    leftovers: list[str] = field(default_factory=list)
 
-    def everything(self) -> None:
-        """All leases of this network namespace, and whatever else bears our names in it.
+    def restore_all(self) -> None:
+        """Restore all leases of this network namespace, and remove what else has chaoskit's names in it.
 
-        Raises RefusedError when somebody is at work here whom no lease names, or who is not ours to end.
+        Raises RefusedError when a process works here that no lease names, or that this user may not signal.
         """
-        here, found = Location.look(), self.leases.all()
-        leases = [lease for lease in found.leases if not lease.ends_with_its_command]
+        location, found = Location.current(), self.leases.all()
+        leases = [lease for lease in found.leases if not lease.is_running_exec]
         for lease in leases:
-            if lease.here == here:
+            if lease.location == location:
                 self._end_holders(lease)
         with Lock.take(self.lock):
-            for stranger in lock.strangers(self.lock):
-                self.say(f"{stranger} listens where chaoskit's lock is, which stops nothing: see ps and ss -xlp")
+            for listener in lock.untrusted_holders(self.lock):
+                self.report(f"{listener} listens on a name of chaoskit's lock, which has no effect: see ps and ss -xlp")
             for lease in leases:
-                self._pay(lease, here)
-            for id, why in found.broken.items():
-                self._sweep(id, why)
-            self._take_orphans()
+                self._restore(lease, location)
+            for id, reason in found.broken.items():
+                self._close_unreadable(id, reason)
+            self._remove_orphans()
 
-    def one(self, id: str) -> None:
-        """This lease. Raises SpecError when there is none of that name, RefusedError as `everything`."""
-        here, found = Location.look(), self.leases.all()
+    def restore_one(self, id: str) -> None:
+        """Restore this lease. Raises SpecError when there is none with that id, RefusedError as `restore_all`."""
+        location, found = Location.current(), self.leases.all()
         lease = next((each for each in found.leases if each.id == id), None)
         if lease is None and id not in found.broken:
-            known = ", ".join(each.id for each in found.leases) or "there is none"
+            known = ", ".join(each.id for each in found.leases) or "none"
             raise SpecError(f"no lease {id!r}; leases: {known}; see chaoskit status")
-        if lease is not None and lease.ends_with_its_command and lease.owner is not None:
-            raise RefusedError(f"lease {id} ends with the command of its exec: kill {lease.owner.pid}")
-        if lease is not None and lease.boot == here.boot:
+        if lease is not None and lease.is_running_exec and lease.owner is not None:
+            raise RefusedError(
+                f"lease {id} belongs to a running exec and ends with its command: kill {lease.owner.pid}"
+            )
+        if lease is not None and lease.boot == location.boot:
             self._end_holders(lease)
             if lease.id not in {each.id for each in self.leases.all().leases}:
                 return
-            if lease.here != here:  # where nobody tries again
-                self.left += self.leases.leftovers(lease.id)
+            if lease.location != location:  # it cannot be restored from here
+                self.leftovers += self.leases.leftovers(lease.id)
         with Lock.take(self.lock):
             if lease is not None:
-                self._pay(lease, here)
+                self._restore(lease, location)
             else:
-                self._pay_here(Repayment(self.leases, id))
+                self._restore_here(LeaseRestore(self.leases, id))
 
     def _end_holders(self, lease: Lease) -> None:
-        """Whoever holds the lease has ended on return; who was able to has put all back.
+        """End the processes that hold the lease; those that respond restore it first.
 
-        The owner is asked first, for its guard would kill it, and its terminal would say no more than that.
+        The owner is asked first: the watchdog would kill it, and then it could not print its report.
         """
-        debts = self._debts(lease)
-        for holder, patience in ((lease.owner, _OWNERS), (lease.guard, _GUARDS)):
+        before = self._pending(lease)
+        for holder, patience in ((lease.owner, _OWNER_TIMEOUT), (lease.watchdog, _WATCHDOG_TIMEOUT)):
             if holder is not None and holder.state:
-                self._ask(holder, patience)
-        for holder in (lease.guard, lease.owner):
+                self._terminate(holder, patience)
+        for holder in (lease.watchdog, lease.owner):
             if holder is not None and holder.state:
                 self._kill(holder)
-        self._tell(debts, lease)
+        self._report_restored(before, lease)
 
-    def _ask(self, process: Process, patience: int) -> None:
-        """To end; return when it has, or when it takes longer than `patience` ns, or stands still."""
+    def _terminate(self, process: Process, patience: int) -> None:
+        """Send SIGTERM; return when it has ended, after `patience` ns, or when it is stopped."""
         _send(process, signal.SIGTERM)
-        asked = moved = self.clock.now()
+        sent = running = self.clock.now()
         while state := process.state:
             now = self.clock.now()
-            moved = moved if state in "Tt" else now
-            if now - moved > _FROZEN or now - asked > patience:
+            running = running if state in "Tt" else now
+            if now - running > _STOPPED_TIMEOUT or now - sent > patience:
                 return
-            self.clock.sleep_until(now + _GLANCE)
+            self.clock.sleep_until(now + _POLL)
 
     def _kill(self, process: Process) -> None:
-        """Raises RefusedError when it does not die: what it still holds is nobody else's yet."""
+        """Raises RefusedError when it does not end: it may still change what it holds."""
         _send(process, signal.SIGKILL)
         killed = self.clock.now()
         while state := process.state:
-            if self.clock.now() - killed > _DYING:
+            if self.clock.now() - killed > _KILL_TIMEOUT:
                 raise RefusedError(
                     f"process {process.pid} was killed and has not ended (state {state}), so what it holds cannot be "
-                    "put back yet: chaoskit restore, when ps no longer shows it"
+                    "restored yet: chaoskit restore, when ps no longer shows it"
                 )
-            self.clock.sleep_until(self.clock.now() + _GLANCE)
+            self.clock.sleep_until(self.clock.now() + _POLL)
 
-    def _debts(self, lease: Lease) -> list[Debt]:
+    def _pending(self, lease: Lease) -> list[PendingRestore]:
         try:
-            return self.leases.owed(lease.id)
+            return self.leases.pending(lease.id)
         except RefusedError:
-            return []  # whoever pays will say so
+            return []  # `_restore` reports the error
 
-    def _tell(self, debts: list[Debt], lease: Lease) -> None:
-        """What of these is no longer owed."""
-        owed = {debt.knob for debt in self._debts(lease)}
-        for debt in debts:
-            if debt.knob not in owed:
-                self.say(_put_back(debt))
+    def _report_restored(self, before: list[PendingRestore], lease: Lease) -> None:
+        """Report which of these are no longer pending."""
+        pending = {entry.knob for entry in self._pending(lease)}
+        for entry in before:
+            if entry.knob not in pending:
+                self.report(_restored_line(entry))
 
-    def _pay(self, lease: Lease, here: Location) -> None:
-        account = Repayment(self.leases, lease.id)
+    def _restore(self, lease: Lease, location: Location) -> None:
+        lease_restore = LeaseRestore(self.leases, lease.id)
         if not self.leases.folder(lease.id).exists():
-            return  # its guard was quicker
-        if lease.machine != here.machine:
-            self.say(f"lease {lease.id} is of another machine ({lease.machine}) and is left alone: restore it there")
-        elif lease.boot != here.boot:
-            account.close([])
-            self.say(f"lease {lease.id} was of an earlier boot: nothing of it is left, closed")
-        elif lease.namespace != here.namespace:
-            self.say(
-                f"lease {lease.id} is of another network namespace ({lease.namespace}) and is left alone: chaoskit "
-                f"restore there, or when that is gone: rm -r {self.leases.folder(lease.id)}"
+            return  # its watchdog has ended it
+        if lease.machine != location.machine:
+            self.report(
+                f"lease {lease.id} is from another machine ({lease.machine}) and is left alone: restore it there"
+            )
+        elif lease.boot != location.boot:
+            lease_restore.close([])
+            self.report(f"lease {lease.id} is from an earlier boot and has no effect any more: closed")
+        elif lease.namespace != location.namespace:
+            self.report(
+                f"lease {lease.id} is from another network namespace ({lease.namespace}) and is left alone: chaoskit "
+                f"restore there, or if that no longer exists: rm -r {self.leases.folder(lease.id)}"
             )
         else:
-            self._pay_here(account)
+            self._restore_here(lease_restore)
 
-    def _pay_here(self, account: Repayment) -> None:
+    def _restore_here(self, lease: LeaseRestore) -> None:
         try:
-            debts = account.owed()
+            pending = lease.pending()
         except RefusedError:
-            debts = []  # `pay` says the same
-        left = account.pay(self.open_door)
-        for debt in debts:
-            if not any(each.startswith(f"{debt.knob}: ") for each in left):
-                self.say(_put_back(debt))
-        self.left += left
+            pending = []  # `restore` reports the same error
+        leftovers = lease.restore(self.open_kernel)
+        for entry in pending:
+            if not any(each.startswith(f"{entry.knob}: ") for each in leftovers):
+                self.report(_restored_line(entry))
+        self.leftovers += leftovers
 
-    def _sweep(self, id: str, why: str) -> None:
-        account = Repayment(self.leases, id)
+    def _close_unreadable(self, id: str, reason: str) -> None:
+        lease = LeaseRestore(self.leases, id)
         try:
-            if id and not account.owed():
-                account.close([])
+            if id and not lease.pending():
+                lease.close([])
                 return
         except RefusedError as error:
-            why = str(error)
-        self.left.append(why)
+            reason = str(error)
+        self.leftovers.append(reason)
 
-    def _take_orphans(self) -> None:
-        with self.open_door() as door:
-            orphans = door.orphans()
+    def _remove_orphans(self) -> None:
+        with self.open_kernel() as kernel:
+            orphans = kernel.orphans()
             for knob in orphans:
                 try:
-                    door.write(knob, None)
-                    self.say(f"{knob}: taken away; no journal told of it")
+                    kernel.write(knob, None)
+                    self.report(f"{knob}: removed; it was in no journal")
                 except RefusedError as error:
-                    self.left.append(str(error))
+                    self.leftovers.append(str(error))
         for link in sorted({knob.name.partition(" ")[0] for knob in orphans if knob.kind == "filter"}):
-            self.say(f"the clsact of {link} stays, for anybody may have made it: sudo tc qdisc del dev {link} clsact")
+            self.report(
+                f"the clsact of {link} stays, because another program may use it: sudo tc qdisc del dev {link} clsact"
+            )
 
 
-def _put_back(debt: Debt) -> str:
-    return f"{debt.knob}: " + ("gone again" if debt.former is None else f"{show(debt.former)} again")
+def _restored_line(entry: PendingRestore) -> str:
+    return f"{entry.knob}: " + ("removed" if entry.former is None else f"restored to {show(entry.former)}")
 
 
 def _send(process: Process, sign: signal.Signals) -> None:
-    """Raises RefusedError without the right to."""
+    """Raises RefusedError without the permission."""
     try:
-        process.send(sign)
+        process.send_signal(sign)
     except PermissionError as error:
-        raise RefusedError(f"process {process.pid} is not yours to end: sudo chaoskit restore") from error
+        raise RefusedError(f"no permission to end process {process.pid}: sudo chaoskit restore") from error

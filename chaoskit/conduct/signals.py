@@ -1,4 +1,4 @@
-"""Signals as exceptions while there is something to put back, and held while it is put back."""
+"""Turns signals into exceptions while a run has something to restore, and blocks them during the restore."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_TERMINATING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
-    """A signal asked us to end. Not an error: everything is put back."""
+    """A signal asked this process to end. Not an error: everything is restored."""
 
     def __init__(self, sign: int) -> None:
         super().__init__(signal.Signals(sign).name)
@@ -22,10 +22,10 @@ class Interrupted(BaseException):
 def raised() -> Iterator[None]:
     """SIGINT, SIGTERM and SIGHUP raise `Interrupted` in the body."""
 
-    def raise_it(sign: int, _frame: FrameType | None) -> None:
+    def raise_interrupted(sign: int, _frame: FrameType | None) -> None:
         raise Interrupted(sign)
 
-    former = {sign: signal.signal(sign, raise_it) for sign in _ENDING}
+    former = {sign: signal.signal(sign, raise_interrupted) for sign in _TERMINATING}
     try:
         yield
     finally:
@@ -36,8 +36,8 @@ def raised() -> Iterator[None]:
 @contextmanager
 def held() -> Iterator[None]:
     """Signals that arrive inside are delivered afterwards."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _TERMINATING)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _TERMINATING)

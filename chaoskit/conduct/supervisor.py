@@ -1,10 +1,10 @@
-"""A process that stays outside while a command is inside: it starts pasta, ends whoever is left, and puts back.
+"""Runs the process that supervises an exec: starts pasta, ends remaining processes, restores settings.
 
-Rules: it is forked before we enter anything, holds nothing of the namespace, and lives in a session of its own, so
-that no Ctrl-C reaches it. When the conductor has gone, well or by kill -9, it ends pasta and everybody who is still
-in the namespaces that it was told of, puts back what it was told of before it was set, and ends itself. Who gives
-it debts that could outlive them both names a lease too, for `chaoskit restore`. Pasta (Debian's passt) is the one
-program that chaoskit runs to make a network, and this is the one module that knows it.
+Rules: it is forked before its parent, the conductor, enters a namespace, holds nothing of that namespace, and has its
+own session, so that Ctrl-C does not reach it. When the conductor has ended, by itself or by kill -9, it ends pasta and
+all processes in the namespaces it watches, restores the settings that were registered before they were changed, and
+ends. If a restore may have to be done after both have died, a lease is registered too, for `chaoskit restore`. Pasta
+(Debian's passt) is the only program that chaoskit runs to create a network, and this is the only module that uses it.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from chaoskit.facts import Facts
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Knob, Sysctl
 from chaoskit.terminal import complain
-from chaoskit.topology.way_out import HOST_MAC, LINK, MAC, MTU
+from chaoskit.topology.egress_namespace import HOST_MAC, LINK, MAC, MTU
 
 INSTALL = "sudo apt-get install passt, or run as root"
-_LOOK = 10_000_000  # ns
-_READY = 10.0  # s
-_PATIENCE = 10**9  # ns that somebody may take to end by SIGTERM
-_LIFELINES = 8  # descriptors that may come at once
-_Debt = tuple[Knob, Sysctl | None, Sysctl | None]
+_POLL = 10_000_000  # ns
+_PASTA_TIMEOUT = 10.0  # s
+_TERM_TIMEOUT = 10**9  # ns from SIGTERM to SIGKILL
+_MAX_DESCRIPTORS = 8  # in one message
+_Registered = tuple[Knob, Sysctl | None, Sysctl | None]
 
 
-def pasta_line(host: str, inside: str, length: int, pid: int) -> tuple[str, ...]:
-    """The words that connect the network namespace of a process: all through its link, nothing past it.
+def pasta_command(host: str, inside: str, length: int, pid: int) -> tuple[str, ...]:
+    """The command line that connects the network namespace of a process, with all traffic through one link.
 
-    Pasta's own short cuts between loopbacks (-T, -U, and -t, -u for the other direction) would go around the fault.
+    Pasta's port forwarding between loopbacks (-T, -U, and -t, -u for the other direction) would bypass the fault.
     `host` is this machine as seen from inside; queries to its port 53 go to this machine's own resolver.
     """
     return (
@@ -53,68 +53,68 @@ def pasta_line(host: str, inside: str, length: int, pid: int) -> tuple[str, ...]
 
 
 class Supervisor:
-    """The process, as its conductor sees it; a context manager, whose end is the doorkeeper's."""
+    """The supervisor as the conductor sees it; a context manager, which ends it on exit."""
 
     def __init__(self) -> None:
-        self._door, inner = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._channel, inner = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         sys.stdout.flush()
         conductor = os.getpid()
         self._pid = os.fork()
         if self._pid == 0:
-            self._door.close()
-            _keep(inner, conductor)
+            self._channel.close()
+            _run_supervisor(inner, conductor)
         inner.close()
 
     def __enter__(self) -> Supervisor:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Raises NotRestoredError when it could not put back something; it has said on standard error what."""
-        self._door.close()
+        """Raises NotRestoredError when it could not restore something, which it reports on standard error."""
+        self._channel.close()
         code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
         if code == EXIT_SOFTWARE:
-            raise CrashError("a mistake in chaoskit ended the doorkeeper, see above; all was put back")
+            raise CrashError("the supervisor process crashed, see above; everything was restored")
         if code != 0:
-            raise NotRestoredError("something of the way out was not put back, see above")
+            raise NotRestoredError("part of the network setup was not restored, see above")
 
     @property
     def process(self) -> Process:
-        """Who it is."""
+        """The supervisor's process."""
         return Process.of(self._pid)
 
-    def watch(self, namespace: int) -> None:
-        """Whoever is in the network namespace with this inode when we have gone, is ended."""
-        self._ask({"watch": namespace})
+    def watch_namespace(self, namespace: int) -> None:
+        """End the processes in the network namespace with this inode after the conductor has ended."""
+        self._request({"watch": namespace})
 
-    def owe(self, knob: Knob, former: Sysctl | None, ours: Sysctl | None = None) -> None:
-        """Put it back when we have gone: to a value where it still holds `ours`, or out of the way (None)."""
+    def restore_later(self, knob: Knob, former: Sysctl | None, ours: Sysctl | None = None) -> None:
+        """Restore it after the conductor has ended: to `former` if it still holds `ours`; None removes it."""
         values = {"former": former and former.value, "ours": ours and ours.value}
-        self._ask({"knob": [knob.kind, knob.place, knob.name], **values})
+        self._request({"knob": [knob.kind, knob.place, knob.name], **values})
 
-    def remember(self, leases: Leases, id: str) -> None:
-        """This lease is ended when all that we owe has been put back."""
-        self._ask({"lease": id, "state": str(leases.state)})
+    def end_lease(self, leases: Leases, id: str) -> None:
+        """End this lease after everything was restored."""
+        self._request({"lease": id, "state": str(leases.state)})
 
-    def hold(self, lifelines: tuple[int, ...]) -> None:
-        """What hangs on these descriptors lasts until all that is owed has been put back."""
-        self._ask({"hold": len(lifelines)}, lifelines)
+    def hold(self, owner_sockets: tuple[int, ...]) -> None:
+        """Keep these descriptors open, and the settings that depend on them, until everything was restored."""
+        self._request({"hold": len(owner_sockets)}, owner_sockets)
 
-    def connect(self, line: tuple[str, ...]) -> None:
-        """Start pasta, and return when its link is there. Raises RefusedError where that cannot be, with its words."""
-        if programs.find(line[0]) is None:
-            raise RefusedError(f"a way out without root needs pasta, which is not here: {INSTALL}")
-        if words := self._ask({"pasta": line}):
-            raise RefusedError(f"pasta brought no way out, it says {words!r}: pasta --config-net true, to try it alone")
+    def start_pasta(self, command: tuple[str, ...]) -> None:
+        """Start pasta, and return when its link exists. Raises RefusedError with its error message."""
+        if programs.find(command[0]) is None:
+            raise RefusedError(f"network access without root needs pasta, which is not installed: {INSTALL}")
+        if error := self._request({"pasta": command}):
+            raise RefusedError(f"pasta failed: {error!r}; pasta --config-net true tries it alone")
 
-    def _ask(self, question: dict[str, Any], descriptors: tuple[int, ...] = ()) -> Any:
-        socket.send_fds(self._door, [json.dumps(question).encode()], descriptors)
-        return json.loads(self._door.recv(65536) or b'""')
+    def _request(self, request: dict[str, Any], descriptors: tuple[int, ...] = ()) -> Any:
+        socket.send_fds(self._channel, [json.dumps(request).encode()], descriptors)
+        return json.loads(self._channel.recv(65536) or b'""')
 
 
-def _keep(door: socket.socket, conductor: int) -> None:
-    """The doorkeeper's whole life; never returns."""
+def _run_supervisor(channel: socket.socket, conductor: int) -> None:
+    """Run the supervisor to its end; never returns."""
     watched: set[int] = set()
-    debts: list[_Debt] = []
+    registered: list[_Registered] = []
     code = 0
     lease: tuple[Leases, str] | None = None
     pasta: subprocess.Popen[bytes] | None = None
@@ -122,94 +122,94 @@ def _keep(door: socket.socket, conductor: int) -> None:
         os.setsid()
         for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(sign, signal.SIG_IGN)
-        while (received := socket.recv_fds(door, 65536, _LIFELINES))[0]:
-            asked, answer = received[0], ""  # the descriptors stay open until we end
-            match json.loads(asked):
+        while (received := socket.recv_fds(channel, 65536, _MAX_DESCRIPTORS))[0]:
+            answer = ""  # the descriptors stay open until this process ends
+            match json.loads(received[0]):
                 case {"watch": inode}:
                     watched.add(inode)
                 case {"lease": id, "state": state}:
                     lease = Leases(Path(state)), id
-                case {"pasta": line}:
-                    pasta, answer = _start(line)
+                case {"pasta": command}:
+                    pasta, answer = _start_pasta(command)
                 case {"knob": knob, "former": former, "ours": ours}:
-                    debts.append((Knob(*knob), former and Sysctl(former), ours and Sysctl(ours)))
-            door.send(json.dumps(answer).encode())
+                    registered.append((Knob(*knob), former and Sysctl(former), ours and Sysctl(ours)))
+            channel.send(json.dumps(answer).encode())
     except BrokenPipeError:
         pass
     except BaseException as error:  # noqa: BLE001  the last frame of a process: it must end by _exit
-        code = crash_report.tell(error)
+        code = crash_report.print_report(error)
     try:
         with suppress(BaseException):
-            _end(watched, conductor, RealClock())
+            _end_processes(watched, conductor, RealClock())
         if pasta is not None:
             pasta.kill()
             pasta.wait()
-        left = _put_back(debts) if debts else 0
-        if lease is not None and left == 0:
+        failed = _restore(registered) if registered else 0
+        if lease is not None and failed == 0:
             lease[0].end(lease[1])
-        code = left or code
+        code = failed or code
     except BaseException as error:  # noqa: BLE001  the last frame of a process: it must end by _exit
-        code = crash_report.tell(error)
+        code = crash_report.print_report(error)
     finally:
         os._exit(code)
 
 
-def _put_back(debts: list[_Debt]) -> int:
-    """Pay all, the last one first, whatever fails. The exit code."""
+def _restore(registered: list[_Registered]) -> int:
+    """Restore all, the last one first, also after a failure. Returns the exit code."""
     code = 0
     with LinuxKernel(Facts()) as kernel:
-        for knob, former, ours in reversed(debts):
+        for knob, former, ours in reversed(registered):
             try:
                 found = kernel.read(knob) if former else None
                 if former is None or found == ours:
                     kernel.write(knob, former)
             except RefusedError as error:
                 code = NotRestoredError.exit_code
-                complain(f"not put back: {error}")
+                complain(f"not restored: {error}")
     return code
 
 
-def _start(line: list[str]) -> tuple[subprocess.Popen[bytes], str]:
-    """Pasta, and what it said if it has failed. It writes its number when all is ready, into a pipe of ours."""
+def _start_pasta(command: list[str]) -> tuple[subprocess.Popen[bytes], str]:
+    """Pasta, and its error message if it failed. It writes its pid into a pipe when it is ready."""
     reader, writer = os.pipe()
     pasta = subprocess.Popen(
-        [*programs.tool(line[0]), "--pid", f"/proc/self/fd/{writer}", *line[1:]],
+        [*programs.tool(command[0]), "--pid", f"/proc/self/fd/{writer}", *command[1:]],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         pass_fds=(writer,),
     )
     os.close(writer)
-    ready, _, _ = select.select([reader], [], [], _READY)
+    ready, _, _ = select.select([reader], [], [], _PASTA_TIMEOUT)
     if ready and os.read(reader, 32):
         return pasta, ""
     os.close(reader)
     pasta.kill()
     assert pasta.stderr is not None
-    said = pasta.stderr.read().decode(errors="replace").splitlines()
-    words = [line.strip() for line in said if line.strip() and "syslog" not in line]
-    return pasta, words[-1] if words else f"exit code {pasta.wait()}"
+    output = pasta.stderr.read().decode(errors="replace").splitlines()
+    errors = [line.strip() for line in output if line.strip() and "syslog" not in line]
+    return pasta, errors[-1] if errors else f"exit code {pasta.wait()}"
 
 
-def _end(watched: set[int], conductor: int, clock: Clock) -> None:
-    """Ask everybody in these namespaces to end, and make whoever has not within a second."""
-    deadline = clock.now() + _PATIENCE
+def _end_processes(watched: set[int], conductor: int, clock: Clock) -> None:
+    """Send SIGTERM to every process in these namespaces, and SIGKILL to those that have not ended within a second."""
+    deadline = clock.now() + _TERM_TIMEOUT
     sign = signal.SIGTERM
-    asked: set[int] = set()
-    while people := inhabitants(watched) - {conductor, os.getpid()}:
-        for pid in people - asked:
+    signalled: set[int] = set()
+    while pids := processes_in(watched) - {conductor, os.getpid()}:
+        for pid in pids - signalled:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, sign)
-        asked |= people
+        signalled |= pids
         if sign == signal.SIGTERM and clock.now() > deadline:
-            sign, asked = signal.SIGKILL, set()
-        elif clock.now() > deadline + _PATIENCE:
+            sign, signalled = signal.SIGKILL, set()
+        elif clock.now() > deadline + _TERM_TIMEOUT:
             return
-        clock.sleep_until(clock.now() + _LOOK)
+        clock.sleep_until(clock.now() + _POLL)
 
 
-def inhabitants(namespaces: set[int]) -> set[int]:
-    """The processes in these network namespaces, given by their inodes, as far as we may look."""
+def processes_in(namespaces: set[int]) -> set[int]:
+    """The processes in these network namespaces, given by their inodes, as far as they are visible to this user."""
     found = set()
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):

@@ -1,8 +1,8 @@
-"""The timeline: at the right moment every phase's knobs, in between the counters, at the end the drain.
+"""Runs the timeline of a plan: sets every phase's knobs on time, samples counters, and drains at the end.
 
 Phases begin at absolute times from the start, so that a slow change shortens its own phase and no other.
-Where the stage is a real interface, its guard is told now and then that we live, and its place for filters is
-looked at: without that no fault is in force.
+On a real interface the lease is renewed regularly, and the interface's clsact is checked: without it no fault is in
+force.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from chaoskit.records.jsonl import Log
 from chaoskit.records.model import Counters, Hop, Phase
 
 _SECOND = 10**9
-_GRACE = 5 * _SECOND  # what the probe may take to end, beyond the drain that it was given
+_GRACE = 5 * _SECOND  # that the probe may take to end after its drain
 _TICK = 100_000_000
 
 
@@ -34,8 +34,8 @@ class TimelineRunner:
         self._renew: Callable[[], None] = lambda: None
         self._phases, self._counters, self._hops = Log(run, Phase), Log(run, Counters), Log(run, Hop)
         self._knobs = [change.knob for change in plan.phases[0].changes]
-        self._at_rest = {knob: kernel.read(knob) for knob in self._knobs}
-        self._in_force = dict(self._at_rest)
+        self._baseline = {knob: kernel.read(knob) for knob in self._knobs}
+        self._in_force = dict(self._baseline)
 
     def __enter__(self) -> TimelineRunner:
         return self
@@ -45,8 +45,8 @@ class TimelineRunner:
         self._counters.close()
         self._hops.close()
 
-    def through(self, start: int, children: Sequence[Worker], renew: Callable[[], None] = lambda: None) -> None:
-        """Walk all phases, then wait until the probe (the last child) has ended its streams.
+    def run(self, start: int, workers: Sequence[Worker], renew: Callable[[], None] = lambda: None) -> None:
+        """Run all phases, then wait until the probe (the last worker) has ended its streams.
 
         `renew` is called a few times a second.
         """
@@ -56,14 +56,14 @@ class TimelineRunner:
             begin = self._clock.now() if number else start
             until += planned.length
             self._enter(planned, begin, until)
-            self._wait(until, children)
+            self._wait(until, workers)
         self._phase = Phase("drain", planned.round, planned.faults, until, until, until + self._plan.drain)
-        self._note(self._phase)
-        self._wait_for(children[-1], until + self._plan.drain + _GRACE)
+        self._record_phase(self._phase)
+        self._wait_for(workers[-1], until + self._plan.drain + _GRACE)
 
     def _enter(self, planned: PlannedPhase, begin: int, until: int) -> None:
         for change in _in_order(planned):
-            wanted = change.setting if change.setting is not None else self._at_rest[change.knob]
+            wanted = change.setting if change.setting is not None else self._baseline[change.knob]
             if self._in_force[change.knob] != wanted:
                 apply(self._kernel, self._journal, (change.knob, wanted))
                 self._in_force[change.knob] = wanted
@@ -71,17 +71,17 @@ class TimelineRunner:
             self._kernel.pulse(pulse)
         ready = max(begin, self._clock.now())
         self._phase = Phase(planned.name, planned.round, planned.faults, begin, ready, until)
-        self._note(self._phase)
+        self._record_phase(self._phase)
 
-    def _note(self, phase: Phase) -> None:
+    def _record_phase(self, phase: Phase) -> None:
         self._phases.add(phase)
         self._phases.flush()
         self._sample_all()
 
-    def _wait(self, until: int, children: Sequence[Worker]) -> None:
+    def _wait(self, until: int, workers: Sequence[Worker]) -> None:
         sampled = self._clock.now()
         while (now := self._clock.now()) < until:
-            _must_live(children)  # at `until` itself the probe may have ended
+            _require_alive(workers)  # at `until` itself the probe may have ended
             self._clock.sleep_until(min(until, now + _TICK))
             self._renew()
             if self._clock.now() - sampled >= _SECOND:
@@ -109,18 +109,18 @@ class TimelineRunner:
         for change in self._plan.stage:
             if change.knob.kind == "clsact" and change.knob.place == "" and self._kernel.read(change.knob) is None:
                 raise RefusedError(
-                    f"{change.knob.name} vanished during the run, or somebody took its clsact away: no fault was in "
+                    f"{change.knob.name} was removed during the run, or its clsact was: no fault was in "
                     f"force any more; see ip -d link show {change.knob.name}, and run again"
                 )
 
 
 def _in_order(planned: PlannedPhase) -> Iterator[PlannedChange]:
-    """What ends goes first, the last one set before the others, as when all is put back; then what begins."""
+    """First what ends, the last one set before the others, as in a restore; then what begins."""
     yield from (change for change in reversed(planned.changes) if change.setting is None)
     yield from (change for change in planned.changes if change.setting is not None)
 
 
-def _must_live(children: Sequence[Worker]) -> None:
-    for child in children:
-        if not child.is_alive:
-            raise RefusedError(f"the {child.name} ended before the timeline did; that is a fault of chaoskit's")
+def _require_alive(workers: Sequence[Worker]) -> None:
+    for worker in workers:
+        if not worker.is_alive:
+            raise RefusedError(f"the {worker.name} ended before the timeline did; this is a mistake in chaoskit")

@@ -1,8 +1,8 @@
-"""Somebody's command in a namespace of ours, as if it had been started without us.
+"""Runs a user's command in a namespace, with its own terminal, signals and exit code.
 
-Rules: its standard input, output, error and its terminal are ours; it stays in our process group, so that the
-terminal's Ctrl-C, Ctrl-Z and window changes reach it directly; what somebody sends to us alone is passed on. Its
-exit code is ours, 128 + n when signal n ended it. It dies when we do, whatever kills us.
+Rules: it inherits standard input, output, error and the terminal; it stays in chaoskit's process group, so that the
+terminal's Ctrl-C, Ctrl-Z and window changes reach it directly; signals sent to chaoskit alone are forwarded. Chaoskit
+exits with its exit code, 128 + n when signal n ended it. It is killed when chaoskit dies, for any reason.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from chaoskit.conduct.sudo_caller import Caller
 from chaoskit.errors import ChaoskitError
 from chaoskit.terminal import complain
 
-NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as every shell
-_PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
-_BY_THE_KERNEL = 0x80  # SI_KERNEL, sigaction(2): by the terminal, which tells its whole foreground process group
-_GLANCE = 0.25  # s
+NOT_FOUND, NOT_EXECUTABLE = 127, 126  # as in every shell
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+_BY_THE_KERNEL = 0x80  # SI_KERNEL, sigaction(2): from the terminal, which signals its whole foreground process group
+_POLL = 0.25  # s
 _PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
 class Command:
-    """What to run, in which environment, and whose it is; None: ours."""
+    """What to run, in which environment, and as which user; None: chaoskit's own."""
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     caller: Caller | None = None
 
     @classmethod
-    def here(cls, argv: tuple[str, ...], caller: Caller | None = None) -> Command:
-        """With our own environment, but for what tells who the user is."""
+    def with_own_environment(cls, argv: tuple[str, ...], caller: Caller | None = None) -> Command:
+        """With chaoskit's environment, except for the variables that give the user."""
         return cls(argv, {**os.environ, **(caller.environment() if caller else {})}, caller)
 
 
-def refusal(argv: tuple[str, ...]) -> tuple[str, int] | None:
-    """Why the command cannot be run, and the exit code for it; None when it can. To be asked before all else."""
+def check_executable(argv: tuple[str, ...]) -> tuple[str, int] | None:
+    """Why the command cannot be run, and the exit code for it; None when it can. Called before anything is set up."""
     found = shutil.which(argv[0])
     if found is not None:
         return None
@@ -53,62 +53,62 @@ def refusal(argv: tuple[str, ...]) -> tuple[str, int] | None:
 
 
 def run(command: Command, enter: Callable[[], None]) -> int:
-    """Run it to its end; `enter` takes the child where it belongs. Returns the exit code.
+    """Run it to its end; `enter` moves the child into its namespace. Returns the exit code.
 
-    Raises what `enter` raised, as the sentence of a RefusedError would be: on standard error, with exit code 3.
+    An error of `enter` goes to standard error, with exit code 3.
     """
-    watched = {signal.SIGCHLD, *_PASSED_ON}
-    handled = signal.signal(signal.SIGCHLD, lambda *_: None)  # a signal that is ignored cannot be waited for
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
+    awaited = {signal.SIGCHLD, *_FORWARDED}
+    handled = signal.signal(signal.SIGCHLD, lambda *_: None)  # an ignored signal cannot be waited for
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     try:
         parent, child = os.getpid(), os.fork()
         if child == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            _become(command, parent, enter, former)
-        return _attend(child, watched)
+            _exec(command, parent, enter, former)
+        return _wait(child, awaited)
     finally:
         signal.signal(signal.SIGCHLD, handled)
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
-def _attend(child: int, watched: set[signal.Signals]) -> int:
-    """Pass signals on until it has ended. A look now and then, for a signal may find another thread than this."""
+def _wait(child: int, awaited: set[signal.Signals]) -> int:
+    """Forward signals until it has ended. Polls, because a signal may be delivered to another thread."""
     while True:
-        came = signal.sigtimedwait(watched, _GLANCE)
+        received = signal.sigtimedwait(awaited, _POLL)
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid == child:
             code = os.waitstatus_to_exitcode(status)
             return code if code >= 0 else 128 - code
-        if came is None or came.si_signo == signal.SIGCHLD:
+        if received is None or received.si_signo == signal.SIGCHLD:
             continue
-        if came.si_code != _BY_THE_KERNEL or os.getpgid(child) != os.getpgrp():
-            os.kill(child, came.si_signo)
+        if received.si_code != _BY_THE_KERNEL or os.getpgid(child) != os.getpgrp():
+            os.kill(child, received.si_signo)
 
 
-def _become(command: Command, parent: int, enter: Callable[[], None], mask: set[int] | set[signal.Signals]) -> None:
-    """Turn this child into the command; never returns."""
+def _exec(command: Command, parent: int, enter: Callable[[], None], mask: set[int] | set[signal.Signals]) -> None:
+    """Replace this child by the command; never returns."""
     code = 3
     try:
         enter()
         if command.caller is not None:
             command.caller.become()
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # not before: another user's process forgets it
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # after setuid, which clears it
         if os.getppid() != parent:
             os._exit(code)
-        for sign in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and that would be inherited
+        for sign in (signal.SIGPIPE, signal.SIGXFSZ):  # ignored by Python, which the command would inherit
             signal.signal(sign, signal.SIG_DFL)
-        for sign in _PASSED_ON:  # what has come already is the command's, and no exception here
+        for sign in _FORWARDED:  # pending signals reach the command, not a handler here
             if callable(signal.getsignal(sign)):
                 signal.signal(sign, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         code = NOT_EXECUTABLE
         os.execvpe(command.argv[0], command.argv, dict(command.environment))
     except FileNotFoundError:
-        code = NOT_FOUND  # its interpreter is not there
-        complain(f"{command.argv[0]} names an interpreter that is not there: head -n 1 {command.argv[0]}")
+        code = NOT_FOUND  # its interpreter is missing
+        complain(f"{command.argv[0]} names an interpreter that does not exist: head -n 1 {command.argv[0]}")
     except (OSError, ValueError, ChaoskitError) as error:
         complain(f"cannot run {command.argv[0]}: {getattr(error, 'strerror', None) or error}")
     except BaseException as error:  # noqa: BLE001  the last frame of a process: it must end by _exit
-        code = crash_report.tell(error)
+        code = crash_report.print_report(error)
     finally:
         os._exit(code)

@@ -1,8 +1,7 @@
-"""The server and the probe of a run: forked when imports have been paid, each inside its namespace.
+"""Forks the server and the probe of a run, each inside its namespace, after their modules are imported.
 
-Rules: a child dies with the conductor, whatever kills that (PDEATHSIG); Ctrl-C is the conductor's affair,
-a child ends by SIGTERM; what a child could not do comes back as the conductor's own error, with the exit code that
-says whose fault it was.
+Rules: a worker dies with the conductor, whatever kills that (PDEATHSIG); the conductor handles Ctrl-C, a worker ends on
+SIGTERM; an error in a worker is raised again in the conductor, with the same class and exit code.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ from chaoskit.conduct import event_loop
 from chaoskit.errors import EXIT_SOFTWARE, ChaoskitError, CrashError, NotRestoredError, RefusedError, SpecError
 
 _PR_SET_PDEATHSIG = 1
-_LONGEST = 4096  # bytes of a complaint, which nobody reads before the child's end: a pipe holds more
-_DYING = 10 * 10**9  # ns that a killed process may take on a busy machine
-_FAULTS: dict[int, type[ChaoskitError]] = {
-    fault.exit_code: fault for fault in (SpecError, RefusedError, NotRestoredError, CrashError)
+_MAX_ERROR = 4096  # bytes of an error message, which is read after the child's end: a pipe holds more
+_KILL_TIMEOUT = 10 * 10**9  # ns from SIGKILL to the end of a process, on a busy machine
+_ERRORS: dict[int, type[ChaoskitError]] = {
+    error.exit_code: error for error in (SpecError, RefusedError, NotRestoredError, CrashError)
 }
 Work = Callable[[asyncio.Event], Coroutine[None, None, None]]
 
@@ -34,30 +33,30 @@ class Worker:
 
     def __init__(self, name: str, inside: AbstractContextManager[None], work: Work) -> None:
         self.name = name
-        self._complaint, write = os.pipe()
+        self._error_pipe, write = os.pipe()
         parent = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
-            os.close(self._complaint)
-            _live(parent, inside, work, write)
+            os.close(self._error_pipe)
+            _run_child(parent, inside, work, write)
         os.close(write)
         self._status: int | None = None
 
     @property
     def is_alive(self) -> bool:
-        """False when it has ended well. Raises what it raised; RefusedError when it was killed."""
+        """False when it has ended without error. Raises its error; RefusedError when it was killed."""
         if self._status is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid == 0:
                 return True
             self._status = os.waitstatus_to_exitcode(status)
         if self._status != 0:
-            raise _FAULTS.get(self._status, RefusedError)(f"the {self.name} ended early: {self._why()}")
+            raise _ERRORS.get(self._status, RefusedError)(f"the {self.name} ended early: {self._reason()}")
         return False
 
     def stop(self, clock: Clock, patience: int = 3 * 10**9) -> None:
-        """Ask it to end, wait up to `patience` ns, then make it, and wait for that. Never raises."""
-        for sign, span in ((signal.SIGTERM, patience), (signal.SIGKILL, _DYING)):
+        """Send SIGTERM, wait up to `patience` ns, then send SIGKILL and wait again. Never raises."""
+        for sign, span in ((signal.SIGTERM, patience), (signal.SIGKILL, _KILL_TIMEOUT)):
             if self._status is not None:
                 return
             os.kill(self.pid, sign)
@@ -69,17 +68,17 @@ class Worker:
                 else:
                     clock.sleep_until(clock.now() + 5_000_000)
 
-    def _why(self) -> str:
-        with open(self._complaint, "rb", closefd=False) as pipe:
-            words = pipe.read().decode(errors="replace").strip()
-        if words:
-            return words
+    def _reason(self) -> str:
+        with open(self._error_pipe, "rb", closefd=False) as pipe:
+            message = pipe.read().decode(errors="replace").strip()
+        if message:
+            return message
         assert self._status is not None
         return f"killed by {signal.Signals(-self._status).name}" if self._status < 0 else f"exit code {self._status}"
 
 
-def _live(parent: int, inside: AbstractContextManager[None], work: Work, complaint: int) -> None:
-    """The child's whole life; never returns."""
+def _run_child(parent: int, inside: AbstractContextManager[None], work: Work, error_pipe: int) -> None:
+    """Run the child to its end; never returns."""
     code = EXIT_SOFTWARE
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -92,23 +91,23 @@ def _live(parent: int, inside: AbstractContextManager[None], work: Work, complai
             event_loop.run(_until_stopped(work))
         code = 0
     except BaseException as error:  # noqa: BLE001  the last frame of a process: it must end by _exit
-        code = _fail(crash_report.fault_of(error), complaint)
+        code = _send_error(crash_report.underlying_error(error), error_pipe)
     finally:
         sys.stderr.flush()
         os._exit(code)
 
 
-def _fail(fault: BaseException, complaint: int) -> int:
-    """Tell the conductor whose fault it was. Returns the exit code."""
-    if isinstance(fault, ChaoskitError):
-        _say(complaint, str(fault))
-        return fault.exit_code
-    _say(complaint, crash_report.summary(fault))
-    return crash_report.tell(fault)
+def _send_error(error: BaseException, error_pipe: int) -> int:
+    """Send the error to the conductor. Returns the exit code."""
+    if isinstance(error, ChaoskitError):
+        _write(error_pipe, str(error))
+        return error.exit_code
+    _write(error_pipe, crash_report.summary(error))
+    return crash_report.print_report(error)
 
 
-def _say(complaint: int, sentence: str) -> None:
-    os.write(complaint, sentence.encode(errors="backslashreplace")[:_LONGEST])
+def _write(error_pipe: int, sentence: str) -> None:
+    os.write(error_pipe, sentence.encode(errors="backslashreplace")[:_MAX_ERROR])
 
 
 async def _until_stopped(work: Work) -> None:

@@ -1,1 +1,1 @@
-"""Apply and restore: read, write down, set, read back; later put back, in reverse, all of it, whatever fails."""
+"""Applies changes to a kernel and restores them: journal, lease, lock and watchdog."""

@@ -1,7 +1,6 @@
-"""Sockets that no forked child may keep: whoever waits for their end would wait for the child's, too.
+"""Closes sockets in every forked child, so that a child does not keep a connection or the lock open.
 
-Every fork of this process, whoever does it, closes them in the child; exec closes them anyway. A child that is
-meant to have one is given a copy of its descriptor (`os.dup`) first.
+Exec closes them anyway. A child that is meant to have one is given a copy of its descriptor (`os.dup`) first.
 """
 
 from __future__ import annotations
@@ -10,18 +9,18 @@ import os
 import socket
 from weakref import WeakSet
 
-_private: WeakSet[socket.socket] = WeakSet()
+_sockets: WeakSet[socket.socket] = WeakSet()
 
 
-def close_on_fork(each: socket.socket) -> socket.socket:
-    """The same socket; children born from now on do not have it."""
-    _private.add(each)
-    return each
+def close_on_fork(opened: socket.socket) -> socket.socket:
+    """Return the same socket; children forked from now on do not have it."""
+    _sockets.add(opened)
+    return opened
 
 
-def _forget() -> None:
-    for each in list(_private):
+def _close_all() -> None:
+    for each in list(_sockets):
         each.close()
 
 
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(after_in_child=_close_all)

@@ -1,4 +1,4 @@
-"""Settings in a sentence, and what a person types to put a knob back by hand."""
+"""Describes settings, and gives the command that restores a knob by hand."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from chaoskit.knobs import Address, Knob, Link, Mtu, Neighbour, Route, Setting, 
 
 
 def show(setting: object) -> str:
-    """A setting without what is as usual: `Netem(delay=5000000)`, `Sysctl(value='1')`, `nothing`."""
+    """A setting without its default values: `Netem(delay=5000000)`, `Sysctl(value='1')`, `nothing`."""
     if setting is None:
         return "nothing"
     if not is_dataclass(setting):
         return repr(setting)
-    said = [
+    shown = [
         f"{field.name}={show(value)}"
         for field in fields(setting)
         if (value := getattr(setting, field.name)) != field.default
     ]
-    return f"{type(setting).__name__}({', '.join(said)})"
+    return f"{type(setting).__name__}({', '.join(shown)})"
 
 
-def command(knob: Knob, former: Setting) -> str:
-    """The end of a sentence about a knob that should hold `former`: what to type for it."""
+def restore_command(knob: Knob, former: Setting) -> str:
+    """The last part of an error message about a knob that should hold `former`: the command to type."""
     if knob.place or knob.kind == "namespace":
-        return "it goes when the last process of this run ends"
-    words = _words(knob, former)
-    return f"to put it back: sudo {words}" if words else f"to see what is there: {_look(knob)}"
+        return "it is removed when the last process of this run ends"
+    command = _set_command(knob, former)
+    return f"to restore it: sudo {command}" if command else f"to see its state: {_show_command(knob)}"
 
 
-def _words(knob: Knob, former: Setting) -> str:
+def _set_command(knob: Knob, former: Setting) -> str:
     link, _, rest = knob.name.partition(" ")
     match knob.kind, former:
         case "qdisc", None:
@@ -62,13 +62,13 @@ def _words(knob: Knob, former: Setting) -> str:
 
 
 def route_arguments(route: Route) -> tuple[str, ...]:
-    """What follows the prefix for ip(8)."""
-    way = ("via", route.via) if route.via else ("dev", route.dev or "", "scope", "link")
+    """The arguments of ip-route(8) after the prefix."""
+    next_hop = ("via", route.via) if route.via else ("dev", route.dev or "", "scope", "link")
     sizes = (word for name in ("mtu", "advmss") if (size := getattr(route, name)) for word in (name, str(size)))
-    return (*way, *sizes)
+    return (*next_hop, *sizes)
 
 
-def _look(knob: Knob) -> str:
+def _show_command(knob: Knob) -> str:
     match knob.kind:
         case "qdisc" | "clsact":
             return f"tc qdisc show dev {knob.name}"

@@ -1,14 +1,14 @@
-"""What we are about to change, written down before we change it.
+"""Records every change before it is made, so that any process can restore the former values.
 
-| line       | written                                          | says                                      |
-|------------|--------------------------------------------------|-------------------------------------------|
-| `intent`   | before a write, and on the disk before it starts | the knob, what it held, what it shall hold |
-| `done`     | after the write was read back                    | the knob holds it                         |
-| `restored` | after the knob was put back                      | nothing is owed for it any more           |
+| line       | written                                            | meaning                                  |
+|------------|----------------------------------------------------|------------------------------------------|
+| `intent`   | before a write, and synced to disk before it starts | the knob, its former and its wanted value |
+| `done`     | after the write was read back                      | the knob holds the wanted value          |
+| `restored` | after the knob was restored                        | no restore is pending for it             |
 
-Rules: the file only grows, line by line. A crash can tear the last line; a torn line was never acted upon,
-so it is dropped when reading, and cut off before the next line is written, never glued to. It is opened once, and
-then read and written through its descriptor, so that nobody can put another file in its place.
+Rules: the file is append-only. A crash can truncate the last line; nothing was changed on the basis of a truncated
+line, so it is ignored when reading and cut off before the next line is written. The file is opened once, and then
+read and written through its descriptor, so that nobody can put another file in its place.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from chaoskit.folder import Folder, display_path, read_all
 from chaoskit.knobs import Knob, Setting
 
 FILE = "journal.jsonl"
-LIMIT = 64 << 20  # bytes: a run of a day that changes a hundred knobs a minute
+LIMIT = 64 << 20  # bytes: enough for a day-long run that changes a hundred knobs a minute
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Intent:
 
 @dataclass(frozen=True)
 class Done:
-    """The last intent for the knob was carried out and read back."""
+    """The last intent for the knob was applied and read back."""
 
     knob: Knob
     type: Literal["done"] = "done"
@@ -50,7 +50,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Restored:
-    """The knob holds again what it held before our first intent."""
+    """The knob holds the value from before the first intent again."""
 
     knob: Knob
     type: Literal["restored"] = "restored"
@@ -61,10 +61,10 @@ _LINE: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="type
 
 
 @dataclass(frozen=True)
-class Debt:
-    """A knob to put back: what it held before us, and what we set last.
+class PendingRestore:
+    """A knob to restore: its value before the first change, and the value set last.
 
-    `finished`: that was read back. If not, the write may have happened, not, or by half.
+    `finished`: that value was read back. If not, the write may have happened completely, partly or not at all.
     """
 
     knob: Knob
@@ -73,32 +73,32 @@ class Debt:
     finished: bool
 
 
-def debts(raw: bytes) -> list[Debt]:
-    """What is still owed after these lines, in the order of putting back: the last knob touched first.
+def pending_restores(raw: bytes) -> list[PendingRestore]:
+    """What these lines leave to restore, in the order of restoring: the last knob touched first.
 
-    A knob that was changed several times is owed its first former value. Raises RefusedError for a whole
-    line that is none of ours: the file was edited.
+    A knob that was changed several times gets the value from before its first change. Raises RefusedError for a
+    complete line that chaoskit did not write: the file was edited.
     """
-    return list(reversed(_owed(raw).values()))
+    return list(reversed(_pending(raw).values()))
 
 
 class Journal:
-    """The open journal of one run, a context manager. Not for two writers at a time: the run's lock sees to that."""
+    """The open journal of one run; a context manager. It has one writer at a time: the run holds the lock."""
 
     def __init__(self, fd: int, path: Path) -> None:
-        """`fd` becomes the journal's own; `path` is for messages. Raises RefusedError when it cannot be read."""
+        """The journal owns `fd` from now on; `path` is for messages. Raises RefusedError when it cannot be read."""
         self.path, self._fd = path, fd
         try:
-            self._owed = _owed(self.content())
+            self._pending = _pending(self.content())
         except RefusedError:
             os.close(fd)
             raise
 
     @classmethod
     def open(cls, folder: Folder) -> Journal:
-        """The journal in this folder, begun when there is none. Raises RefusedError when it cannot be opened.
+        """The journal in this folder, created when there is none. Raises RefusedError when it cannot be opened.
 
-        One that can only be read, on a disk gone read-only, takes no intent, and pays what is owed all the same.
+        On a read-only disk it is opened for reading: it accepts no intent, and its pending restores can be done.
         """
         path = folder.path / FILE
         try:
@@ -108,7 +108,7 @@ class Journal:
 
     @classmethod
     def at(cls, folder: Path) -> Journal:
-        """The same of a folder by its path. Raises RefusedError."""
+        """The same for a folder given by its path. Raises RefusedError."""
         try:
             with Folder.open(folder, follow=True) as opened:
                 return cls.open(opened)
@@ -120,30 +120,30 @@ class Journal:
         return os.dup(self._fd)
 
     def content(self) -> bytes:
-        """All that it holds. Raises RefusedError when the disk does not give it."""
+        """The whole file. Raises RefusedError when it cannot be read."""
         try:
             return read_all(self._fd, LIMIT, self.path)
         except OSError as error:
             raise RefusedError(f"cannot read {self.path}: {error.strerror}; see dmesg") from error
 
-    def owed(self) -> list[Debt]:
-        """What is still owed, in the order of putting back."""
-        return list(reversed(self._owed.values()))
+    def pending(self) -> list[PendingRestore]:
+        """What has to be restored, in the order of restoring."""
+        return list(reversed(self._pending.values()))
 
-    def owed_for(self, knob: Knob) -> Debt | None:
-        """What is owed for one knob."""
-        return self._owed.get(knob)
+    def pending_for(self, knob: Knob) -> PendingRestore | None:
+        """The pending restore of one knob."""
+        return self._pending.get(knob)
 
     def intend(self, knob: Knob, former: Setting, wanted: Setting) -> None:
-        """Write down that the knob is about to change. Returns when the disk has it."""
+        """Record that the knob is about to change. Returns after fsync."""
         self._append(Intent(knob, former, wanted))
 
     def done(self, knob: Knob) -> None:
-        """Write down that the change was read back. A crash may lose this line: see `Debt.finished`."""
+        """Record that the change was read back. A crash may lose this line: see `PendingRestore.finished`."""
         self._append(Done(knob))
 
     def restored(self, knob: Knob) -> None:
-        """Write down that nothing is owed for the knob."""
+        """Record that the knob was restored."""
         self._append(Restored(knob))
 
     def __enter__(self) -> Journal:
@@ -153,26 +153,26 @@ class Journal:
         os.close(self._fd)
 
     def _append(self, line: Line) -> None:
-        text = _LINE.dump_json(line) + b"\n"
+        text = _LINE.dump_json(line, ensure_ascii=True) + b"\n"
         try:
-            self._cut_torn_line()
+            self._truncate_partial_line()
             while text:
                 text = text[os.write(self._fd, text) :]
             if isinstance(line, Intent):
                 os.fsync(self._fd)
         except OSError as error:
             raise _refusal(self.path, error) from error
-        _account(self._owed, line)
+        _replay(self._pending, line)
 
-    def _cut_torn_line(self) -> None:
-        """A full disk or an interrupt may have left one behind."""
+    def _truncate_partial_line(self) -> None:
+        """A full disk or an interrupt may have left a partial line at the end."""
         size = os.fstat(self._fd).st_size
         if size and os.pread(self._fd, 1, size - 1) != b"\n":
             os.ftruncate(self._fd, self.content().rfind(b"\n") + 1)
 
 
 def _descriptor(folder: Folder) -> int:
-    """Of the file, made where there is none; for reading alone where it cannot be written."""
+    """A descriptor of the file, which is created where there is none; read-only where it cannot be written."""
     try:
         return folder.create(FILE)
     except FileExistsError:
@@ -187,40 +187,40 @@ def _descriptor(folder: Folder) -> int:
 
 def _refusal(path: Path, error: OSError) -> RefusedError:
     return RefusedError(
-        f"cannot write {display_path(path)}: {error.strerror}; nothing is changed that is not written down first, "
-        f"so make room there, or choose another folder"
+        f"cannot write {display_path(path)}: {error.strerror}; chaoskit changes nothing that it cannot record "
+        f"first: make room there, or choose another folder"
     )
 
 
 def _lines(raw: bytes) -> Iterator[Line]:
-    """The whole lines; what follows the last newline is torn."""
+    """The complete lines; what follows the last newline is ignored."""
     for number, text in enumerate(raw.split(b"\n")[:-1], 1):
         try:
             yield _LINE.validate_json(text)
         except ValidationError as error:
             raise RefusedError(
-                f"{FILE} line {number} was not written by chaoskit: {text[:80]!r}; put the line right, or delete it"
+                f"{FILE} line {number} was not written by chaoskit: {text[:80]!r}; correct the line, or delete it"
             ) from error
 
 
-def _owed(raw: bytes) -> dict[Knob, Debt]:
-    owed: dict[Knob, Debt] = {}
+def _pending(raw: bytes) -> dict[Knob, PendingRestore]:
+    pending: dict[Knob, PendingRestore] = {}
     for line in _lines(raw):
-        _account(owed, line)
-    return owed
+        _replay(pending, line)
+    return pending
 
 
-def _account(owed: dict[Knob, Debt], line: Line) -> None:
-    """Bring `owed` up to date by one line. Its order is that of the first intents."""
+def _replay(pending: dict[Knob, PendingRestore], line: Line) -> None:
+    """Bring `pending` up to date by one line. Its order is that of the first intents."""
     match line:
         case Intent(knob, former, wanted):
-            first = owed[knob].former if knob in owed else former
-            owed[knob] = Debt(knob, first, wanted, finished=False)
-        case Done(knob) if knob in owed:
-            debt = replace(owed[knob], finished=True)
-            if debt.wanted == debt.former:
-                del owed[knob]
+            first = pending[knob].former if knob in pending else former
+            pending[knob] = PendingRestore(knob, first, wanted, finished=False)
+        case Done(knob) if knob in pending:
+            entry = replace(pending[knob], finished=True)
+            if entry.wanted == entry.former:
+                del pending[knob]
             else:
-                owed[knob] = debt
+                pending[knob] = entry
         case Restored(knob):
-            owed.pop(knob, None)
+            pending.pop(knob, None)

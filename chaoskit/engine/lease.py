@@ -1,16 +1,18 @@
-"""What is in force, since when, until when, by whom: one folder for each lease, that anybody may look at.
+"""Stores leases: what is in force on an interface, since when, until when, and set by which user.
 
 ```
-STATE/leases/20261124T120730-4711/lease.json     written, and on the disk, before the first change
-                                  journal.jsonl  what is owed
-                                  leftovers.json what could not be put back, and why
-                                  guard.log      what the guard had to say
+STATE/leases/20261124T120730-4711/lease.json     written, and synced to disk, before the first change
+                                  journal.jsonl  the pending restores
+                                  leftovers.json what could not be restored, and why
+                                  watchdog.log   standard error of the watchdog
 ```
 
-Rules: a folder goes when its journal owes nothing, `lease.json` first; what cannot be read is told in one
-sentence and stands in nobody's way. A lease belongs to a machine, its boot and a network namespace; elsewhere
-its journal says nothing. What is obeyed, a journal's debts and the processes that a lease names, nobody but root and
-the effective user can have written: the files, their folders and all parents are checked before anything is read.
+Each lease has its own folder, which every user may read.
+
+Rules: a folder is removed when its journal has no pending restore, `lease.json` first. A lease that cannot be read is
+reported in one sentence and blocks nothing. A lease belongs to a machine, its boot and a network namespace; its journal
+applies nowhere else. Chaoskit acts on a journal, and on the processes that a lease names, only if nobody but root and
+the effective user can have written them: the files, their folders and all parents are checked before anything is read.
 """
 
 from __future__ import annotations
@@ -28,11 +30,11 @@ from typing import Any
 
 from chaoskit.engine.journal import FILE as JOURNAL
 from chaoskit.engine.journal import LIMIT as JOURNAL_LIMIT
-from chaoskit.engine.journal import Debt, debts
+from chaoskit.engine.journal import PendingRestore, pending_restores
 from chaoskit.errors import RefusedError
 from chaoskit.folder import Folder, make_trusted
 
-LEASE, LEFTOVERS, LOG = "lease.json", "leftovers.json", "guard.log"
+LEASE, LEFTOVERS, LOG = "lease.json", "leftovers.json", "watchdog.log"
 _FILES = (
     LEASE,
     f"{LEASE}.new",
@@ -40,21 +42,21 @@ _FILES = (
     f"{LEFTOVERS}.new",
     LOG,
     JOURNAL,
-)  # all there ever is, in the order of taking away
+)  # every file of a lease, in the order of removal
 _LIMIT = 1 << 20  # bytes of a lease
-_NETNS_COOKIE = 71  # asm-generic/socket.h: SO_NETNS_COOKIE, a number that no other namespace of this boot will have
+_NETNS_COOKIE = 71  # asm-generic/socket.h: SO_NETNS_COOKIE, unique to a namespace within a boot
 
 
 @dataclass(frozen=True)
 class Location:
-    """Where we are: what a lease must share with us for its journal to be about this kernel."""
+    """Machine, boot and network namespace: a lease's journal applies only where all three are the same."""
 
     machine: str
     boot: str
     namespace: str
 
     @classmethod
-    def look(cls) -> Location:
+    def current(cls) -> Location:
         """The machine, its boot, and the network namespace of the calling thread."""
         guest = "uml " if "User Mode Linux" in _text("/proc/cpuinfo") else ""
         inode = Path("/proc/thread-self/ns/net").stat().st_ino
@@ -63,31 +65,31 @@ class Location:
 
 @dataclass(frozen=True)
 class Process:
-    """A process that cannot be mistaken for a later one with its number. `started` in clock ticks after boot."""
+    """A process, told from a later one with the same pid by its start time. `started` in clock ticks after boot."""
 
     pid: int
     started: int
 
     @classmethod
     def of(cls, pid: int) -> Process:
-        """The living process of this number. Raises ProcessLookupError."""
+        """The running process with this pid. Raises ProcessLookupError."""
         return cls(pid, int(_stat(pid)[19]))
 
     @property
     def state(self) -> str:
-        """As ps(1) has it: R, S, D, T for stopped; "" when it has ended."""
+        """As ps(1) shows it: R, S, D, T for stopped; "" when it has ended."""
         with suppress(ProcessLookupError):
             stat = _stat(self.pid)
             if int(stat[19]) == self.started and stat[0] not in "ZX":
                 return stat[0]
         return ""
 
-    def send(self, sign: signal.Signals) -> None:
-        """Send it a signal, and no later process with its number. Raises PermissionError."""
+    def send_signal(self, sign: signal.Signals) -> None:
+        """Send it a signal, and no later process with the same pid. Raises PermissionError."""
         with suppress(ProcessLookupError):
             fd = os.pidfd_open(self.pid)
             try:
-                if Process.of(self.pid) == self:  # what the descriptor holds cannot be replaced any more
+                if Process.of(self.pid) == self:  # the pidfd keeps referring to this process
                     signal.pidfd_send_signal(fd, sign)
             finally:
                 os.close(fd)
@@ -95,70 +97,71 @@ class Process:
 
 @dataclass(frozen=True)
 class Lease:
-    """Something of ours in force on an interface. `since` and `until` are dates, for people.
+    """What chaoskit holds in force on an interface. `since` and `until` are dates, for people.
 
-    `ends` is when the guard ends it, in ns of `clock.boottime`; a run's is renewed, and this is its plan's end.
-    `words` are the injection's, and can be given to `chaoskit inject` again.
+    `deadline` is when the watchdog ends it, in ns of `clock.boottime`; a run renews its lease, and this is the end of
+    its plan. `injection` is what `chaoskit inject` can read again; a run's is empty.
     """
 
     id: str
     command: str
-    by: str
+    user: str
     interface: str
     since: str
     until: str
-    ends: int
-    words: dict[str, Any]
+    deadline: int
+    injection: dict[str, Any]
     machine: str
     boot: str
     namespace: str
     owner: Process | None = None
-    guard: Process | None = None
+    watchdog: Process | None = None
 
     @property
-    def ends_with_its_command(self) -> bool:
-        """Whether it is a living exec's: it holds no lock, and puts back itself what it owes."""
-        return self.command == "exec" and any(each is not None and each.state for each in (self.owner, self.guard))
+    def is_running_exec(self) -> bool:
+        """Whether it belongs to a running exec, which holds no lock and restores what it changed by itself."""
+        processes = (self.owner, self.watchdog)
+        return self.command == "exec" and any(process is not None and process.state for process in processes)
 
     @property
-    def here(self) -> Location:
+    def location(self) -> Location:
         """Where it is in force."""
         return Location(self.machine, self.boot, self.namespace)
 
 
 @dataclass(frozen=True)
 class FoundLeases:
-    """All leases of a state folder. `broken`: of each folder that cannot be read, what is wrong with it."""
+    """All leases of a state folder. `broken`: for each folder that cannot be read, the reason."""
 
     leases: tuple[Lease, ...] = ()
     broken: dict[str, str] = field(default_factory=dict)
 
 
 def state_folder(environment: Mapping[str, str], uid: int) -> Path:
-    """Where this user's leases lie: $CHAOSKIT_STATE, or /var/lib/chaoskit for root, or the XDG state home.
+    """The folder of this user's leases: $CHAOSKIT_STATE, or /var/lib/chaoskit for root, or the XDG state home.
 
     Raises RefusedError when there is no such place.
     """
-    if told := environment.get("CHAOSKIT_STATE"):
-        return Path(told).absolute()
+    if given := environment.get("CHAOSKIT_STATE"):
+        return Path(given).absolute()
     if uid == 0:
         return Path("/var/lib/chaoskit")
-    if told := environment.get("XDG_STATE_HOME"):
-        return Path(told).absolute() / "chaoskit"
-    if told := environment.get("HOME"):
-        return Path(told).absolute() / ".local" / "state" / "chaoskit"
-    raise RefusedError("there is no place for leases, for HOME is not set: export CHAOSKIT_STATE=DIRECTORY")
+    if state_home := environment.get("XDG_STATE_HOME"):
+        return Path(state_home).absolute() / "chaoskit"
+    if home := environment.get("HOME"):
+        return Path(home).absolute() / ".local" / "state" / "chaoskit"
+    raise RefusedError("no folder for leases, because HOME is not set: export CHAOSKIT_STATE=DIRECTORY")
 
 
-def user(environment: Mapping[str, str], uid: int) -> str:
-    """Who is at work, for others to read."""
+def user_name(environment: Mapping[str, str], uid: int) -> str:
+    """The name of the user who started the command, for others to read."""
     name = environment.get("SUDO_USER") or environment.get("USER") or environment.get("LOGNAME")
     return name or ("root" if uid == 0 else f"user {uid}")
 
 
 def period(now: datetime, length: int) -> tuple[str, str]:
-    """Since and until, as a lease has them, of `length` ns from now."""
-    return tuple(  # type: ignore[return-value]  # it is two
+    """`since` and `until` of a lease that lasts `length` ns from now."""
+    return tuple(  # type: ignore[return-value]  # always two
         moment.astimezone(UTC).isoformat(timespec="milliseconds")
         for moment in (now, now + timedelta(microseconds=length / 1000))
     )
@@ -171,18 +174,18 @@ class Leases:
         self.state = state
 
     def folder(self, id: str) -> Path:
-        """Where a lease's files lie."""
+        """The folder of a lease."""
         return self.state / "leases" / id
 
     def open(self, id: str) -> Folder:
-        """A lease's folder. Raises OSError, and RefusedError where others could have written what is in it."""
+        """A lease's folder. Raises OSError, and RefusedError where other users could have written what is in it."""
         if not _is_name(id):
-            raise FileNotFoundError(2, "no lease has such a name", id)
+            raise FileNotFoundError(2, "not a lease name", id)
         with self._opened() as leases:
             return leases.folder(id)
 
     def begin(self, lease: Lease) -> Folder:
-        """Make its folder and write it down; the disk has it on return. Raises RefusedError."""
+        """Create its folder and write it; synced to disk on return. Raises RefusedError."""
         try:
             with make_trusted(self.state / "leases") as leases:
                 folder = leases.make(lease.id)
@@ -198,7 +201,7 @@ class Leases:
         return folder
 
     def write(self, lease: Lease) -> None:
-        """Write a lease down anew, whole or not at all; the disk has it on return. Raises RefusedError."""
+        """Replace a lease's file atomically; synced to disk on return. Raises RefusedError."""
         try:
             folder = self.open(lease.id)
         except OSError as error:
@@ -216,7 +219,7 @@ class Leases:
         return Folder.trusted(self.state / "leases")
 
     def all(self) -> FoundLeases:
-        """Every lease that stands, the oldest first, and what is wrong with the others. Never raises."""
+        """Every lease that can be read, the oldest first, and what is wrong with the others. Never raises."""
         leases, broken = [], {}
         try:
             with self._opened() as folder:
@@ -245,31 +248,31 @@ class Leases:
         except OSError as error:
             raise RefusedError(f"cannot read {path}: {error.strerror}; try with sudo") from error
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-            raise RefusedError(f"{path} is torn or was edited: chaoskit restore {id}") from error
+            raise RefusedError(f"{path} is incomplete or was edited: chaoskit restore {id}") from error
         if lease.id != id:
-            raise RefusedError(f"{path} is of another lease, {lease.id[:40]!r}: chaoskit restore {id}")
+            raise RefusedError(f"{path} belongs to another lease, {lease.id[:40]!r}: chaoskit restore {id}")
         return lease
 
-    def owed(self, id: str) -> list[Debt]:
-        """What its journal still owes, in the order of putting back; nothing when it was never begun.
+    def pending(self, id: str) -> list[PendingRestore]:
+        """The pending restores of its journal, in the order of restoring; none when there is no journal.
 
-        Raises RefusedError when it cannot be read, or others could have written it.
+        Raises RefusedError when it cannot be read, or other users could have written it.
         """
         try:
             with self.open(id) as folder:
-                return debts(folder.read(JOURNAL, JOURNAL_LIMIT))
+                return pending_restores(folder.read(JOURNAL, JOURNAL_LIMIT))
         except FileNotFoundError:
             return []
         except OSError as error:
             raise RefusedError(f"cannot read {self.folder(id) / JOURNAL}: {error.strerror}; try with sudo") from error
 
-    def note_leftovers(self, id: str, leftovers: list[str]) -> None:
-        """Keep, if there is room, what could not be put back."""
+    def write_leftovers(self, id: str, leftovers: list[str]) -> None:
+        """Record, if the disk has room, what could not be restored."""
         with suppress(OSError, RefusedError), self.open(id) as folder:
             folder.replace(LEFTOVERS, json.dumps(leftovers).encode() + b"\n")
 
     def leftovers(self, id: str) -> list[str]:
-        """What could not be put back when somebody last tried, with the reasons."""
+        """What the last restore could not restore, with the reasons."""
         try:
             with self.open(id) as folder:
                 found = json.loads(folder.read(LEFTOVERS, _LIMIT))
@@ -278,7 +281,7 @@ class Leases:
         return [str(each) for each in found] if isinstance(found, list) else []
 
     def end(self, id: str) -> None:
-        """Take its folder away. Files that are not ours, and what cannot be removed, stay."""
+        """Remove its folder. Other files in it, and what cannot be removed, stay."""
         with suppress(OSError, RefusedError), self._opened() as leases:
             with leases.folder(id) as folder:
                 for name in _FILES:
@@ -288,37 +291,37 @@ class Leases:
 
     def _refusal(self, error: OSError) -> RefusedError:
         return RefusedError(
-            f"cannot write a lease under {self.state}: {error.strerror}; nothing is changed that is not written down "
-            "first, so make room there, or export CHAOSKIT_STATE=DIRECTORY"
+            f"cannot write a lease under {self.state}: {error.strerror}; chaoskit changes nothing that it cannot "
+            "record first: make room there, or export CHAOSKIT_STATE=DIRECTORY"
         )
 
 
 def _is_name(id: str) -> bool:
-    """Whether it is one component of a path."""
+    """Whether it is a single path component."""
     return id not in ("", ".", "..") and "/" not in id and "\0" not in id
 
 
-def _parse(told: Any) -> Lease:
-    """Raises ValueError, TypeError or KeyError for what no lease looks like."""
-    if not isinstance(told, dict) or not isinstance(told["words"], dict):
+def _parse(found: Any) -> Lease:
+    """Raises ValueError, TypeError or KeyError for what is not a lease."""
+    if not isinstance(found, dict) or not isinstance(found["injection"], dict):
         raise TypeError
     known = {each.name for each in fields(Lease)}
-    values = {name: value for name, value in told.items() if name in known}
-    for name in ("id", "command", "by", "interface", "since", "until", "machine", "boot", "namespace"):
+    values = {name: value for name, value in found.items() if name in known}
+    for name in ("id", "command", "user", "interface", "since", "until", "machine", "boot", "namespace"):
         if not isinstance(values[name], str):
             raise TypeError
     for name in ("since", "until"):
         datetime.fromisoformat(values[name])
-    for name in ("owner", "guard"):
+    for name in ("owner", "watchdog"):
         if values.get(name) is not None:
             values[name] = Process(int(values[name]["pid"]), int(values[name]["started"]))
-    if not isinstance(values["ends"], int):
+    if not isinstance(values["deadline"], int):
         raise TypeError
     return Lease(**values)
 
 
 def _stat(pid: int) -> list[str]:
-    """/proc/PID/stat from its third field on, see proc(5)."""
+    """The fields of /proc/PID/stat from the third on, see proc(5)."""
     try:
         return Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
     except OSError as error:

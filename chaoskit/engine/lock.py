@@ -1,12 +1,12 @@
-"""One chaoskit at a time in a network namespace.
+"""Lets one chaoskit at a time work in a network namespace.
 
-The lock is an abstract unix socket, bound in the network namespace whose interfaces it is about: it has no file,
-it is seen from every container that shares the namespace, and the kernel frees it when its last holder dies.
+The lock is an abstract unix socket, bound in the network namespace whose interfaces are changed: it has no file, it is
+visible from every container that shares the namespace, and the kernel releases it when its last holder dies.
 
-Rules: each holder binds a name with a random end, so that nobody can take the name first. Taking the lock is binding
-one, and then finding no other holder among the names that the kernel lists. By connecting one learns from the kernel
-which process listens, and of which user (SO_PEERCRED, unix(7)). Only root and the effective user hold the lock;
-anybody else with such a name is a stranger: named, and otherwise ignored.
+Rules: each holder binds a name with a random suffix, so that nobody can take the name first. Taking the lock means to
+bind such a name and then to find no other holder among the names that the kernel lists. The kernel tells a process that
+connects which process listens, and its user (SO_PEERCRED, unix(7)). Only root and the effective user can hold the lock;
+a listener of another user is reported, and otherwise ignored.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,29 +24,31 @@ from chaoskit.engine.close_on_fork import close_on_fork
 from chaoskit.errors import RefusedError
 
 NAME = "chaoskit"
-_LISTED = "/proc/thread-self/net/unix"  # of the calling thread's network namespace, see proc_net(5)
-_LISTENS = b"00010000"  # __SO_ACCEPTCON, in its fourth column
-_MANY = 4096  # connections that may wait; the watchdog takes them off
-_TRIES = 6  # two that began in one instant see each other, and both try again
-_PAUSE = 2_000_000  # ns, times a random byte's upper four bits
+_UNIX_SOCKETS = "/proc/thread-self/net/unix"  # of the calling thread's network namespace, see proc_net(5)
+_ACCEPTS_CONNECTIONS = b"00010000"  # __SO_ACCEPTCON, in its fourth column
+_BACKLOG = 4096  # connections that may wait; the watchdog accepts them
+_ATTEMPTS = 6  # two that start at the same instant see each other, and both try again
+_BACKOFF = 2_000_000  # ns, times a random byte's upper four bits
 _ROOT = 0
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who listens on a name of the lock's. Zero and None: not to be seen from here."""
+    """The process that listens on a name of the lock. Zero and None: not visible from here."""
 
     pid: int = 0
     uid: int | None = None
 
     @property
     def is_trusted(self) -> bool:
-        """Whether its hold counts."""
+        """Whether it holds the lock: root or the effective user."""
         return self.uid in (_ROOT, os.geteuid())
 
     def __str__(self) -> str:
-        who = told(self.pid or None)
-        return who if self.is_trusted else f"{who} of {'another user' if self.uid is None else f'user {self.uid}'}"
+        if self.uid is None:
+            return "a process that cannot be seen from here"
+        process = describe_process(self.pid or None)
+        return process if self.is_trusted else f"{process} of user {self.uid}"
 
 
 class Lock:
@@ -60,16 +63,16 @@ class Lock:
 
         Raises RefusedError that names the holder and says what to type.
         """
-        for _ in range(_TRIES):
+        for _ in range(_ATTEMPTS):
             listener, own = _bound(name)
-            found = next((each for each in _holders(name, besides=own) if each.is_trusted), None)
+            found = next((each for each in _holders(name, except_for=own) if each.is_trusted), None)
             if found is None:
                 return cls(listener)
             listener.close()
             clock = RealClock()
-            clock.sleep_until(clock.now() + _PAUSE * (1 + os.urandom(1)[0] // 16))
+            clock.sleep_until(clock.now() + _BACKOFF * (1 + os.urandom(1)[0] // 16))
         raise RefusedError(
-            f"chaoskit is at work in this network namespace already, {found}: wait for it, or see chaoskit status, "
+            f"another chaoskit works in this network namespace, {found}: wait for it, or see chaoskit status, "
             "or end it with chaoskit restore"
         )
 
@@ -78,7 +81,7 @@ class Lock:
         return os.dup(self._listener.fileno())
 
     def release(self) -> None:
-        """Let go of it. It stays taken while copies of it are open."""
+        """Release it. It stays taken while copies of it are open."""
         self._listener.close()
 
     def __enter__(self) -> Lock:
@@ -88,14 +91,14 @@ class Lock:
         self.release()
 
 
-def adopt(copy: int) -> None:
-    """Become the process that is named as the holder. `copy` is a descriptor of the lock."""
+def become_holder(copy: int) -> None:
+    """Make the calling process the one that others see as the holder. `copy` is a descriptor of the lock."""
     with socket.socket(fileno=os.dup(copy)) as listener:
-        listener.listen(_MANY)
+        listener.listen(_BACKLOG)
 
 
-def answer(copy: int) -> None:
-    """Take off a connection of somebody who has looked, so that the next one finds room."""
+def accept_waiting(copy: int) -> None:
+    """Accept and close one connection of a process that looked for the holder, so that the backlog has room."""
     with socket.socket(fileno=os.dup(copy)) as listener:
         listener.setblocking(False)
         try:
@@ -105,66 +108,80 @@ def answer(copy: int) -> None:
 
 
 def is_taken(name: str = NAME) -> bool:
-    """Whether anybody holds it."""
+    """Whether a process holds it."""
     return holder(name) is not None
 
 
 def holder(name: str = NAME) -> Holder | None:
-    """Who holds the lock of the calling thread's network namespace."""
+    """The holder of the lock in the calling thread's network namespace."""
     return next((each for each in _holders(name) if each.is_trusted), None)
 
 
-def strangers(name: str = NAME) -> list[Holder]:
-    """Whose names look like the lock's and do not count."""
+def untrusted_holders(name: str = NAME) -> list[Holder]:
+    """Listeners of other users on names of the lock, which do not count."""
     return [each for each in _holders(name) if not each.is_trusted]
 
 
-def told(pid: int | None) -> str:
-    """A process in words."""
+def describe_process(pid: int | None) -> str:
+    """A process by its pid and command line."""
     if pid is None:
         return "of another container"
     try:
-        words = Path("/proc", str(pid), "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        command = Path("/proc", str(pid), "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
     except OSError:
         return f"process {pid}"
-    return f"process {pid} ({words})" if words else f"process {pid}"
+    return f"process {pid} ({command})" if command else f"process {pid}"
 
 
 def _bound(name: str) -> tuple[socket.socket, str]:
-    """A socket that listens on a new name of the lock's, and that name. Raises RefusedError."""
+    """A socket that listens on a new name of the lock, and that name. Raises RefusedError."""
     own = f"{name}/{os.urandom(8).hex()}"
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         listener.bind(f"\0{own}")
-        listener.listen(_MANY)
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        raise RefusedError(f"no lock in this network namespace: {error.strerror}; chaoskit doctor") from error
+        raise RefusedError(
+            f"cannot take the lock of this network namespace: {error.strerror}; chaoskit doctor"
+        ) from error
     return listener, own
 
 
-def _holders(name: str, besides: str = "") -> Iterator[Holder]:
-    """Everybody who listens on a name of the lock's."""
-    names = set()
-    for line in Path(_LISTED).read_bytes().splitlines():
+def _holders(name: str, except_for: str = "") -> Iterator[Holder]:
+    """Every process that listens on a name of the lock."""
+    inodes = {}
+    for line in Path(_UNIX_SOCKETS).read_bytes().splitlines():
         columns = line.split(None, 7)
-        if len(columns) == 8 and columns[3] == _LISTENS and columns[7].startswith(f"@{name}/".encode()):
-            names.add(columns[7][1:])
-    for each in sorted(names - {besides.encode()}):
-        found = _peer(each)
+        if len(columns) == 8 and columns[3] == _ACCEPTS_CONNECTIONS and columns[7].startswith(f"@{name}/".encode()):
+            inodes[columns[7][1:]] = columns[6].decode()
+    inodes.pop(except_for.encode(), None)
+    for each, inode in sorted(inodes.items()):
+        found = _peer(each, inode)
         if found is not None:
             yield found
 
 
-def _peer(name: bytes) -> Holder | None:
-    """Who listens on this abstract name; None when nobody does any more."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as caller:
-        caller.setblocking(False)
+def _peer(name: bytes, inode: str) -> Holder | None:
+    """The process that listens on this abstract name, with a socket of this inode; None when it has gone."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as client:
+        client.setblocking(False)
         try:
-            caller.connect(b"\0" + name)
-        except BlockingIOError:  # very many have asked before
-            return Holder()
+            client.connect(b"\0" + name)
+        except BlockingIOError:  # the backlog is full
+            return _owner(inode)
         except OSError:
             return None
-        pid, uid, _ = struct.unpack("iII", caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        pid, uid, _ = struct.unpack("iII", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         return Holder(pid, uid)
+
+
+def _owner(inode: str) -> Holder:
+    """The process that has this socket open, with its effective user, as far as this process may look."""
+    link = f"socket:[{inode}]"
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if any(os.readlink(fd) == link for fd in (process / "fd").iterdir()):  # noqa: PTH115  as text
+                status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+                return Holder(int(process.name), int(status["Uid"].split()[1]))
+    return Holder()

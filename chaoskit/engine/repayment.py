@@ -1,4 +1,4 @@
-"""A lease that has to be paid: what its journal owes is put back, and then it ends."""
+"""Restores what the journal of a lease leaves pending, and then ends the lease."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 
 from chaoskit.engine.apply_restore import restore
-from chaoskit.engine.journal import FILE, Debt, Journal
+from chaoskit.engine.journal import FILE, Journal, PendingRestore
 from chaoskit.engine.lease import Leases
 from chaoskit.errors import RefusedError
 from chaoskit.folder import Folder
@@ -17,21 +17,21 @@ OpenKernel = Callable[[], AbstractContextManager[Kernel]]
 
 
 @dataclass(frozen=True)
-class Repayment:
-    """A lease that has to be paid."""
+class LeaseRestore:
+    """A lease that has to be restored and ended."""
 
     leases: Leases
     id: str
 
-    def owed(self) -> list[Debt]:
-        """As `Leases.owed`."""
-        return self.leases.owed(self.id)
+    def pending(self) -> list[PendingRestore]:
+        """As `Leases.pending`."""
+        return self.leases.pending(self.id)
 
-    def pay(self, open_kernel: OpenKernel) -> list[str]:
-        """Put back what is owed and end the lease. Returns what could not be, each in a sentence; the lease stays."""
+    def restore(self, open_kernel: OpenKernel) -> list[str]:
+        """Restore and end the lease. Returns what could not be restored, a sentence each; then the lease stays."""
         try:
             leftovers: list[str] = []
-            if self.owed():
+            if self.pending():
                 with open_kernel() as kernel, self.leases.open(self.id) as folder, Journal.open(folder) as journal:
                     leftovers = [str(each) for each in restore(kernel, journal)]
         except RefusedError as error:
@@ -40,15 +40,15 @@ class Repayment:
         return leftovers
 
     def close(self, leftovers: list[str]) -> None:
-        """End the lease, or keep it with what is left."""
+        """End the lease, or keep it and record the leftovers."""
         if leftovers:
-            self.leases.note_leftovers(self.id, leftovers)
+            self.leases.write_leftovers(self.id, leftovers)
         else:
             self.leases.end(self.id)
 
 
 def keep_copy(journal: Journal, run: Folder) -> None:
-    """What a run directory has of the journal of a real interface, unless it has one already, or has no room."""
+    """Copy the journal of a real interface into a run directory, unless it has one or the disk is full."""
     with suppress(OSError, RefusedError):
         fd = run.create(FILE)
         with open(fd, "wb") as file:  # noqa: PTH123  a descriptor, not a path

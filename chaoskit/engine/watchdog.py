@@ -1,18 +1,20 @@
-"""The process that puts everything back when its owner cannot: forked before the first change, in its own session.
+"""Starts the watchdog: a process that restores everything when its owner dies or its lease ends.
 
-| what happens                         | what the guard does                                          |
-|--------------------------------------|--------------------------------------------------------------|
-| the owner dies, in whatever way      | the socket between them ends: puts all back                  |
-| the lease ends, the owner is frozen  | calls it, then kills it, so that it cannot go on; puts all back |
-| SIGTERM, SIGINT, SIGHUP, SIGQUIT      | the same                                                     |
-| the owner asks it to settle          | puts back what is still owed, says how it went, ends         |
-| the owner detaches                   | lets it go, and holds lock, lease and lifelines until the lease's end |
+It is forked before the first change, in its own session.
 
-Rules: a guard that cannot start stops everything before the first change; it is there before the lease is, so that no
-empty lease is left. It is forked, not executed, with the kernel's door open already, so that nothing is left to load,
-to find or to allocate when the time has come; the journal is handed to it as a descriptor, which nobody can replace. It
-measures the lease by a clock that nobody can set and that goes on while the machine sleeps. It has none of its
-owner's descriptors: no terminal, no pipe, no connection waits for it.
+| event                                | what the watchdog does                                           |
+|--------------------------------------|------------------------------------------------------------------|
+| the owner dies, for any reason       | sees the end of the socket between them, and restores            |
+| the lease ends, the owner is frozen  | waits a moment for the owner, kills it, and restores             |
+| SIGTERM, SIGINT, SIGHUP, SIGQUIT     | kills the owner, and restores                                    |
+| the owner asks it to restore         | restores what is still pending, reports the result, ends         |
+| the owner detaches                   | keeps lock, lease and owner sockets until the lease ends         |
+
+Rules: if the watchdog cannot start, nothing is changed. It is started before the lease is written, so that no empty
+lease is left. It is forked, not executed, and its kernel connection is already open, so that it has nothing to load,
+to find or to allocate when it has to act; it inherits the journal's descriptor, which nobody can replace. It measures
+the lease by a clock that cannot be set and that runs while the machine sleeps. It has no other descriptor of its
+owner: no terminal, pipe or connection stays open because of it.
 """
 
 from __future__ import annotations
@@ -28,47 +30,48 @@ from chaoskit.engine.close_on_fork import close_on_fork
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import Process
 from chaoskit.engine.lock import Lock
-from chaoskit.engine.repayment import OpenKernel, Repayment
+from chaoskit.engine.repayment import LeaseRestore, OpenKernel
 from chaoskit.engine.watchdog_process import CRASHED, InheritedDescriptors, run_watchdog
 from chaoskit.errors import CrashError, RefusedError
 from chaoskit.folder import Folder
 
-_START, _FROZEN = 10 * 10**9, 3 * 10**9  # ns that a guard may take to start, and may stand still when asked to settle
-_GLANCE = 5_000_000  # ns
+_START_TIMEOUT = 10 * 10**9  # ns that a watchdog may take to start, and to answer
+_STOPPED_TIMEOUT = 3 * 10**9  # ns that a watchdog may be stopped (SIGSTOP) when it is asked to restore
+_POLL = 5_000_000  # ns
 
 
 class Watchdog:
-    """The owner's hand on its guard."""
+    """The watchdog as its owner sees it."""
 
-    def __init__(self, process: Process, line: socket.socket, account: Repayment, open_kernel: OpenKernel) -> None:
+    def __init__(self, process: Process, channel: socket.socket, lease: LeaseRestore, open_kernel: OpenKernel) -> None:
         self.process = process
-        self._line, self._account, self._open_kernel = close_on_fork(line), account, open_kernel
+        self._channel, self._lease, self._open_kernel = close_on_fork(channel), lease, open_kernel
         self._clock: Clock = RealClock()
         self._has_ended = False
-        self._mistake = ""
+        self._crash = ""
 
     @classmethod
-    def start(cls, account: Repayment, open_kernel: OpenKernel, ends: int, lock: Lock) -> Watchdog:
-        """Fork it, and wait until it is ready. `ends` in ns of `clock.boottime`.
+    def start(cls, lease: LeaseRestore, open_kernel: OpenKernel, deadline: int, lock: Lock) -> Watchdog:
+        """Fork it, and wait until it is ready. `deadline` in ns of `clock.boottime`.
 
-        Raises RefusedError, and then there is no guard, and nothing may be changed.
+        Raises RefusedError; then there is no watchdog, and nothing may be changed.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
-        copies = InheritedDescriptors(os.dup(theirs.fileno()), lock.copy(), os.pidfd_open(os.getpid()))
+        inherited = InheritedDescriptors(os.dup(theirs.fileno()), lock.copy(), os.pidfd_open(os.getpid()))
         close_on_fork(ours)
         former = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             pid = os.fork()
             if pid == 0:
-                run_watchdog(account, open_kernel, ends, copies)
+                run_watchdog(lease, open_kernel, deadline, inherited)
         except OSError as error:
             ours.close()
-            raise RefusedError(f"no guard can be started: {error.strerror}; nothing was changed") from error
+            raise RefusedError(f"no watchdog can be started: {error.strerror}; nothing was changed") from error
         finally:
             theirs.close()
-            copies.close()
+            inherited.close()
             signal.pthread_sigmask(signal.SIG_SETMASK, former)
-        ours.settimeout(_START / 1e9)
+        ours.settimeout(_START_TIMEOUT / 1e9)
         answer = _receive(ours)
         if answer != b"ready":
             ours.close()
@@ -76,130 +79,130 @@ class Watchdog:
                 os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             if answer is not None and answer.startswith(CRASHED):
-                raise CrashError(f"the guard did not start{_because(answer)}; nothing was changed")
-            raise RefusedError(f"the guard did not start{_because(answer)}; nothing was changed")
-        return cls(Process.of(pid), ours, account, open_kernel)
+                raise CrashError(f"the watchdog did not start{_reason(answer)}; nothing was changed")
+            raise RefusedError(f"the watchdog did not start{_reason(answer)}; nothing was changed")
+        return cls(Process.of(pid), ours, lease, open_kernel)
 
     @property
     def is_alive(self) -> bool:
-        """Whether anybody would put things back if we died now."""
+        """Whether it would restore everything if this process died now."""
         if not self._has_ended:
             self._has_ended = os.waitpid(self.process.pid, os.WNOHANG)[0] != 0
         return not self._has_ended
 
-    def entrust(self, folder: Folder, journal: Journal, run: Folder | None = None) -> None:
-        """Hand over the lease's folder, its journal, and the run directory in which a copy of the journal shall be.
+    def hand_over(self, folder: Folder, journal: Journal, run: Folder | None = None) -> None:
+        """Pass it the lease's folder, the journal, and the run directory that gets a copy of the journal.
 
-        Raises RefusedError when the guard is dead; then nothing may be changed.
+        Raises RefusedError when the watchdog is dead; then nothing may be changed.
         """
         copy = journal.copy()
         try:
             fds = [folder.fd, copy, *([] if run is None else [run.fd])]
-            socket.send_fds(self._line, [b"entrust"], fds)
-            self._line.settimeout(_START / 1e9)
-            if _receive(self._line) != b"entrusted":
-                raise RefusedError("the guard was killed or stopped before the first change; run it again")
+            socket.send_fds(self._channel, [b"hand-over"], fds)
+            self._channel.settimeout(_START_TIMEOUT / 1e9)
+            if _receive(self._channel) != b"accepted":
+                raise RefusedError("the watchdog was killed or stopped before the first change; run it again")
         except OSError as error:
-            raise RefusedError("the guard was killed before the first change; run it again") from error
+            raise RefusedError("the watchdog was killed before the first change; run it again") from error
         finally:
             os.close(copy)
 
-    def require(self) -> None:
-        """Raises RefusedError when the guard was killed, CrashError when a mistake of ours ended it: end, put back."""
+    def require_alive(self) -> None:
+        """Raises RefusedError when the watchdog was killed, and CrashError when it crashed."""
         if self.is_alive:
             return
-        self._hear(_receive(self._line))
-        if self._mistake:
-            raise CrashError(f"the guard ended{self._mistake}; without it nothing stays changed")
+        self._note_crash(_receive(self._channel))
+        if self._crash:
+            raise CrashError(f"the watchdog ended{self._crash}; without it nothing stays changed")
         raise RefusedError(
-            f"the guard (process {self.process.pid}) was killed: without it nothing stays changed; run it again"
+            f"the watchdog (process {self.process.pid}) was killed: without it nothing stays changed; run it again"
         )
 
     def renew(self, span: int) -> None:
-        """The lease now ends `span` ns from now. Raises as `require` does."""
-        self.require()
-        self._say(f"ends {boottime() + span}")
+        """The lease now ends `span` ns from now. Raises as `require_alive` does."""
+        self.require_alive()
+        self._send(f"deadline {boottime() + span}")
 
-    def detach(self, lifelines: tuple[int, ...] = ()) -> None:
-        """From now on the guard alone holds lock and lease, until the lease's end. The owner may go.
+    def detach(self, owner_sockets: tuple[int, ...] = ()) -> None:
+        """Leave lock and lease to the watchdog alone until the lease's end. The owner may exit.
 
-        `lifelines` are the descriptors that something in force hangs on: the guard holds copies of them.
-        Raises RefusedError when there is no guard to hold them.
+        `owner_sockets` are the descriptors that settings in force depend on: the watchdog keeps copies of them.
+        Raises RefusedError when there is no watchdog to keep them.
         """
-        with suppress(OSError):  # dead: there is no answer then
-            socket.send_fds(self._line, [b"detach"], lifelines, socket.MSG_DONTWAIT)
-        self._line.settimeout(_START / 1e9)
-        if _receive(self._line) != b"detached":
-            raise RefusedError("the guard was killed or stopped, so nobody can hold the lease; run it again")
-        self._line.close()
+        with suppress(OSError):  # dead: then no answer follows
+            socket.send_fds(self._channel, [b"detach"], owner_sockets, socket.MSG_DONTWAIT)
+        self._channel.settimeout(_START_TIMEOUT / 1e9)
+        if _receive(self._channel) != b"detached":
+            raise RefusedError("the watchdog was killed or stopped, so nothing can hold the lease; run it again")
+        self._channel.close()
 
-    def settle(self) -> list[str]:
-        """Have put back what is still owed, and end the lease. Returns what is left, each in a sentence.
+    def restore(self) -> list[str]:
+        """Have it restore what is still pending, and end the lease. Returns the leftovers, a sentence each.
 
-        A guard that was killed, or stands still, does not matter: then it is done here. Raises CrashError when a
-        mistake of ours ended it, and all was put back.
+        When the watchdog was killed or is stopped, this process does it instead. Raises CrashError when the watchdog
+        crashed and everything was restored.
         """
-        self._say("settle")
-        answer = self._answer(_FROZEN if self._owes() else 0)
-        self._line.close()
+        self._send("restore")
+        answer = self._answer(_STOPPED_TIMEOUT if self._has_pending() else 0)
+        self._channel.close()
         if answer is None:
-            self.process.send(signal.SIGKILL)
+            self.process.send_signal(signal.SIGKILL)
             if not self._has_ended:
                 os.waitpid(self.process.pid, 0)
             self._has_ended = True
-            left = self._account.pay(self._open_kernel)
-            if self._mistake and not left:
-                raise CrashError(f"the guard ended{self._mistake}; all was put back without it")
-            return left
+            leftovers = self._lease.restore(self._open_kernel)
+            if self._crash and not leftovers:
+                raise CrashError(f"the watchdog ended{self._crash}; everything was restored without it")
+            return leftovers
         if not self._has_ended:
             os.waitpid(self.process.pid, 0)
             self._has_ended = True
         return answer
 
-    def _say(self, words: str) -> None:
-        with suppress(OSError):  # dead, or frozen and full of words: both are seen later
-            self._line.send(words.encode(), socket.MSG_DONTWAIT)
+    def _send(self, message: str) -> None:
+        with suppress(OSError):  # dead, or stopped with a full socket: both are noticed later
+            self._channel.send(message.encode(), socket.MSG_DONTWAIT)
 
-    def _hear(self, last: bytes | None) -> None:
+    def _note_crash(self, last: bytes | None) -> None:
         if last is not None and last.startswith(CRASHED):
-            self._mistake = _because(last)
+            self._crash = _reason(last)
 
-    def _owes(self) -> bool:
+    def _has_pending(self) -> bool:
         try:
-            return bool(self._account.owed())
+            return bool(self._lease.pending())
         except RefusedError:
             return True
 
     def _answer(self, patience: int) -> list[str] | None:
-        """How the guard says it went; None when it was killed, or stands still for so many ns."""
-        self._line.settimeout(_GLANCE / 1e9)
-        frozen_since: int | None = None
+        """The watchdog's leftovers; None when it was killed, or has been stopped for `patience` ns."""
+        self._channel.settimeout(_POLL / 1e9)
+        stopped_since: int | None = None
         while True:
-            answer = _receive(self._line)
+            answer = _receive(self._channel)
             if answer is not None:
-                self._hear(answer)
+                self._note_crash(answer)
                 return [str(each) for each in json.loads(answer)] if answer.startswith(b"[") else None
             if self.process.state not in "Tt":
-                frozen_since = None
-            elif frozen_since is None:
-                frozen_since = self._clock.now()
-            elif self._clock.now() - frozen_since > patience:
+                stopped_since = None
+            elif stopped_since is None:
+                stopped_since = self._clock.now()
+            elif self._clock.now() - stopped_since > patience:
                 return None
 
 
-def _receive(line: socket.socket) -> bytes | None:
-    """A message; b"" when there will be none any more; None when none came in time."""
+def _receive(channel: socket.socket) -> bytes | None:
+    """A message; b"" at the end of the connection; None on timeout."""
     try:
-        return line.recv(65536)
+        return channel.recv(65536)
     except TimeoutError:
         return None
-    except ConnectionResetError:  # told once: the other end closed with words unread, and its last ones are still there
-        return _receive(line)
+    except ConnectionResetError:  # raised once, when the peer closed with unread messages; its last ones follow
+        return _receive(channel)
     except OSError:
         return b""
 
 
-def _because(answer: bytes | None) -> str:
+def _reason(answer: bytes | None) -> str:
     if answer is None:
         return " in time"
     return f": {answer.removeprefix(CRASHED).decode(errors='replace')}" if answer else ""

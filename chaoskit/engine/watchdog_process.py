@@ -1,4 +1,7 @@
-"""The life of a guard: what it does from its fork to its end. See `chaoskit.engine.watchdog` for when it does what."""
+"""Runs inside the watchdog process, from its fork to its exit.
+
+`chaoskit.engine.watchdog` has the table of events and what the watchdog does for each.
+"""
 
 from __future__ import annotations
 
@@ -19,197 +22,200 @@ from chaoskit.clock import boottime
 from chaoskit.engine.apply_restore import restore
 from chaoskit.engine.journal import FILE, Journal
 from chaoskit.engine.lease import LOG
-from chaoskit.engine.lock import adopt, answer
-from chaoskit.engine.repayment import OpenKernel, Repayment, keep_copy
+from chaoskit.engine.lock import accept_waiting, become_holder
+from chaoskit.engine.repayment import LeaseRestore, OpenKernel, keep_copy
 from chaoskit.errors import EXIT_SOFTWARE, RefusedError
 from chaoskit.folder import Folder
 from chaoskit.knobs import Kernel, Knob
 
-NAME = "chaoskit-guard"  # what ps(1) and pkill(1) call it
-_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
-_SLICE = 10**9  # ns between two looks at the clock at the most: a machine may have slept
-_LIFELINES = 8  # descriptors of its owner's that a guard takes at the most
-CRASHED = b"crashed "  # begins the last message of a guard that a mistake of ours ends
-_CALLS, _CALL = 5, 100  # times, and ms: how often an owner is called that is late, and how long it has to answer
+NAME = "chaoskit-watch"  # as ps(1) and pkill(1) show it; the kernel keeps 15 characters
+_TERMINATING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+_MAX_WAIT = 10**9  # ns between two checks of the clock: the machine may have slept
+_MAX_DESCRIPTORS = 8  # that the owner may pass in one message
+CRASHED = b"crashed "  # starts the last message of a watchdog that crashes
+_GRACE_POLLS, _GRACE_POLL = 5, 100  # how often a late owner gets a chance to send something, and for how many ms
 
 
 @dataclass(frozen=True)
 class InheritedDescriptors:
-    """The three descriptors that a guard inherits: the line to its owner, the lock, and the owner itself."""
+    """The three descriptors that a watchdog inherits: the socket to its owner, the lock, and the owner's pidfd."""
 
-    line: int
+    channel: int
     lock: int
     owner: int
 
     def close(self) -> None:
-        for each in (self.line, self.lock, self.owner):
-            os.close(each)
+        for fd in (self.channel, self.lock, self.owner):
+            os.close(fd)
 
 
-def run_watchdog(account: Repayment, open_kernel: OpenKernel, ends: int, copies: InheritedDescriptors) -> NoReturn:
-    """The guard's whole life."""
+def run_watchdog(
+    lease: LeaseRestore, open_kernel: OpenKernel, deadline: int, inherited: InheritedDescriptors
+) -> NoReturn:
+    """Run the watchdog to its end; never returns."""
     code = EXIT_SOFTWARE
     try:
-        gc.disable()  # what the owner had is never tidied up here, under numbers that are ours by now
-        alarm = _seclude(copies)
-        with socket.socket(fileno=copies.line) as line:
+        gc.disable()  # finalizers of the owner's objects would close descriptors that are reused here
+        wakeup = _daemonize(inherited)
+        with socket.socket(fileno=inherited.channel) as channel:
             try:
                 with open_kernel() as kernel:
-                    with suppress(OSError):  # the owner is dead already, which is seen next
-                        line.send(b"ready")
-                    kernel.read(Knob("link", "", "lo"))  # touched once, the memory that it takes is ours by now
-                    _Watch(account, kernel, line, copies, alarm).until(ends)
+                    with suppress(OSError):  # the owner is dead already, which is noticed next
+                        channel.send(b"ready")
+                    kernel.read(Knob("link", "", "lo"))  # run once, so that its memory is allocated now
+                    _WatchdogLoop(lease, kernel, channel, inherited, wakeup).run(deadline)
                 code = 0
             except RefusedError as error:
                 code = error.exit_code
                 with suppress(OSError):
-                    line.send(str(error).encode(errors="backslashreplace"))
+                    channel.send(str(error).encode(errors="backslashreplace"))
             except Exception as error:
                 with suppress(OSError):
-                    line.send(CRASHED + crash_report.summary(error).encode())
+                    channel.send(CRASHED + crash_report.summary(error).encode())
                 raise
     except BaseException as error:  # noqa: BLE001  the last frame of a process: it must end by _exit
-        code = crash_report.tell(error)
+        code = crash_report.print_report(error)
     finally:
         sys.stderr.flush()
         os._exit(code)
 
 
-def _seclude(copies: InheritedDescriptors) -> int:
-    """Leave the owner's session, terminal, folder and descriptors. Returns where a signal can be read."""
+def _daemonize(inherited: InheritedDescriptors) -> int:
+    """Leave the owner's session, terminal, folder and descriptors. Returns the descriptor on which signals arrive."""
     os.setsid()
     os.chdir("/")
     null = os.open(os.devnull, os.O_RDWR)
-    keep = {copies.line, copies.lock, copies.owner, null}
+    keep = {inherited.channel, inherited.lock, inherited.owner, null}
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  numbers, not paths
         if int(name) not in keep:
-            with suppress(OSError):  # the one that listed them
+            with suppress(OSError):  # the descriptor of this listing
                 os.fstat(int(name))
                 os.dup2(null, int(name), inheritable=False)
     Path("/proc/self/comm").write_text(NAME)
-    with suppress(OSError):  # not without the right to
+    with suppress(OSError):  # needs CAP_SYS_RESOURCE
         Path("/proc/self/oom_score_adj").write_text("-1000")
     with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, -20)  # a busy machine is no reason to be late
-    alarm, bell = os.pipe()
-    os.set_blocking(bell, False)
-    os.set_blocking(alarm, False)
-    signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
-    for sign in _ENDING:
+        os.setpriority(os.PRIO_PROCESS, 0, -20)  # act in time on a busy machine
+    wakeup, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    os.set_blocking(wakeup, False)
+    signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+    for sign in _TERMINATING:
         signal.signal(sign, lambda *_: None)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    return alarm
+    return wakeup
 
 
 @dataclass
-class _Watch:
-    """A guard at work. `journal` and `run` are what it was entrusted with: the journal, and where a copy of it goes."""
+class _WatchdogLoop:
+    """Waits for an event, and restores. `journal` and `run_folder` are descriptors of the journal and of the folder
+    that gets a copy of it."""
 
-    account: Repayment
+    lease: LeaseRestore
     kernel: Kernel
-    line: socket.socket
-    copies: InheritedDescriptors
-    alarm: int
-    lifelines: list[int] = field(default_factory=list)
+    channel: socket.socket
+    inherited: InheritedDescriptors
+    wakeup: int
+    received: list[int] = field(default_factory=list)
     journal: int | None = None
-    run: int | None = None
+    run_folder: int | None = None
 
-    def until(self, ends: int) -> None:
-        """Wait for the first reason to pay, and pay.
+    def run(self, deadline: int) -> None:
+        """Wait for the first reason to restore, and restore.
 
-        Who is late may have been held up together with us: it is heard, and has time to speak, after the end as well.
-        A machine that stands still meanwhile takes one call's time, not that of all.
+        A late owner may have been paused together with this process (a suspended machine), so it gets some more polls
+        after the deadline to send its message.
         """
         poll = select.poll()
-        for each in (self.line.fileno(), self.alarm, self.copies.lock):
-            poll.register(each, select.POLLIN)
-        is_watching = True
-        is_owned = True  # the owner is to be ended first
-        while is_watching:
-            left = max(0, ends - boottime())
-            if not left and not (is_owned and any(self._is_called(poll) for _ in range(_CALLS))):
+        for fd in (self.channel.fileno(), self.wakeup, self.inherited.lock):
+            poll.register(fd, select.POLLIN)
+        is_waiting = True
+        has_owner = True  # the owner is killed before the restore
+        while is_waiting:
+            left = max(0, deadline - boottime())
+            if not left and not (has_owner and any(self._has_event(poll) for _ in range(_GRACE_POLLS))):
                 break
-            for fd, _ in poll.poll(min(left, _SLICE) / 1e6 + 1):
-                if fd == self.copies.lock:
-                    answer(fd)
+            for fd, _ in poll.poll(min(left, _MAX_WAIT) / 1e6 + 1):
+                if fd == self.inherited.lock:
+                    accept_waiting(fd)
                     continue
-                if fd == self.alarm:
-                    is_watching = False
+                if fd == self.wakeup:
+                    is_waiting = False
                     continue
-                match self._listen():
-                    case ["ends", stamp]:
-                        ends = int(stamp)
-                    case ["entrust"]:
-                        self._take_over()
+                match self._receive():
+                    case ["deadline", stamp]:
+                        deadline = int(stamp)
+                    case ["hand-over"]:
+                        self._accept_hand_over()
                     case ["detach"]:
-                        is_owned = False
-                        poll.unregister(self.line)
-                        adopt(self.copies.lock)
-                        self._say(b"detached")
-                    case ["settle"]:
-                        is_watching = is_owned = False
+                        has_owner = False
+                        poll.unregister(self.channel)
+                        become_holder(self.inherited.lock)
+                        self._send(b"detached")
+                    case ["restore"]:
+                        is_waiting = has_owner = False
                     case _:
-                        is_watching = False
-        self._pay(is_owned)
+                        is_waiting = False
+        self._finish(has_owner)
 
-    def _is_called(self, poll: select.poll) -> bool:
-        """Whether anything but a look at the lock comes within one call's time."""
-        return any(fd != self.copies.lock for fd, _ in poll.poll(_CALL))
+    def _has_event(self, poll: select.poll) -> bool:
+        """Whether anything but a connection to the lock arrives within one poll."""
+        return any(fd != self.inherited.lock for fd, _ in poll.poll(_GRACE_POLL))
 
-    def _listen(self) -> list[str]:
+    def _receive(self) -> list[str]:
         with suppress(OSError):
-            words, descriptors, _, _ = socket.recv_fds(self.line, 64, _LIFELINES)
-            self.lifelines += descriptors
-            return words.decode().split()
+            message, descriptors, _, _ = socket.recv_fds(self.channel, 64, _MAX_DESCRIPTORS)
+            self.received += descriptors
+            return message.decode().split()
         return []
 
-    def _say(self, words: bytes) -> None:
+    def _send(self, message: bytes) -> None:
         with suppress(OSError):
-            self.line.send(words)
+            self.channel.send(message)
 
-    def _take_over(self) -> None:
-        """What came with the words is no lifeline: the lease's folder, the journal and the run directory."""
-        folder, self.journal, *run = self.lifelines
-        self.run = run[0] if run else None
-        self.lifelines = []
-        with Folder(folder, self.account.leases.folder(self.account.id)) as lease:
-            log = lease.create(LOG)
+    def _accept_hand_over(self) -> None:
+        """Take the descriptors of the lease's folder, the journal and the run directory; log into the folder."""
+        folder_fd, self.journal, *run = self.received
+        self.run_folder = run[0] if run else None
+        self.received = []
+        with Folder(folder_fd, self.lease.leases.folder(self.lease.id)) as folder:
+            log = folder.create(LOG)
         os.dup2(log, 2)
         os.close(log)
-        self._say(b"entrusted")
+        self._send(b"accepted")
 
-    def _pay(self, is_owned: bool) -> None:
-        if is_owned:
-            _end(self.copies.owner)
-            adopt(self.copies.lock)
-        leftovers = self._put_back()
-        self.account.close(leftovers)
-        self._say(json.dumps(_short(leftovers)).encode())
+    def _finish(self, has_owner: bool) -> None:
+        if has_owner:
+            _kill(self.inherited.owner)
+            become_holder(self.inherited.lock)
+        leftovers = self._restore()
+        self.lease.close(leftovers)
+        self._send(json.dumps(_truncated(leftovers)).encode())
 
-    def _put_back(self) -> list[str]:
-        for lifeline in self.lifelines:
-            os.close(lifeline)
+    def _restore(self) -> list[str]:
+        for fd in self.received:  # what depends on these sockets ends with them
+            os.close(fd)
         if self.journal is None:
             return []  # nothing was changed yet
         try:
-            with Journal(self.journal, self.account.leases.folder(self.account.id) / FILE) as journal:
+            with Journal(self.journal, self.lease.leases.folder(self.lease.id) / FILE) as journal:
                 leftovers = [str(each) for each in restore(self.kernel, journal)]
-                if self.run is not None:
-                    keep_copy(journal, Folder(self.run, Path()))
+                if self.run_folder is not None:
+                    keep_copy(journal, Folder(self.run_folder, Path()))
                 return leftovers
         except RefusedError as error:
             return [str(error)]
 
 
-def _end(owner: int) -> None:
-    """Kill the process behind this pidfd, and wait until it can do nothing any more."""
+def _kill(owner: int) -> None:
+    """Kill the process behind this pidfd, and wait for its end."""
     with suppress(ProcessLookupError):
         signal.pidfd_send_signal(owner, signal.SIGKILL)
-    gone = select.poll()
-    gone.register(owner, select.POLLIN)
-    gone.poll(5000)
+    poll = select.poll()
+    poll.register(owner, select.POLLIN)
+    poll.poll(5000)
 
 
-def _short(leftovers: list[str]) -> list[str]:
+def _truncated(leftovers: list[str]) -> list[str]:
     """What fits into one message."""
     return [each[:500] for each in leftovers[:50]]

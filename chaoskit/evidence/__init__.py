@@ -1,1 +1,1 @@
-"""What the kernel says about a fault while it is in force."""
+"""Samples the kernel's counters while a fault is in force."""

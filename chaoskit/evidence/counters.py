@@ -1,7 +1,6 @@
-"""What each shaped queue let through and dropped, a line a second and at every change of phase.
+"""Samples packets and drops of every shaped queue, once a second and at every change of phase.
 
-What filters took, what a link of the lab could not receive, and what a router could not send on, is only ever added
-up: two looks at a phase, at its ends, are enough.
+The counters of filters, of links and of the router only grow: two samples, at both ends of a phase, are enough.
 """
 
 from __future__ import annotations
@@ -12,18 +11,18 @@ from itertools import chain
 from chaoskit.knobs import Kernel, Knob, QueueCounters
 from chaoskit.records.jsonl import Log
 from chaoskit.records.model import Counters, Hop, Phase
-from chaoskit.topology.edge import ROUTER, makes_narrow, opposite
+from chaoskit.topology.edge import ROUTER, may_send_too_big, other_end
 
 
 def sample(kernel: Kernel, knobs: Iterable[Knob], phase: Phase, at: int, log: Log) -> None:
-    """Add the counters of every qdisc among `knobs` that is there now."""
+    """Record the counters of every existing qdisc among `knobs`."""
     _add(_counters(kernel, (knob for knob in knobs if knob.kind == "qdisc")), phase, at, log)
 
 
 def sample_sizes(kernel: Kernel, knobs: Iterable[Knob], phase: Phase, at: int, log: Log) -> None:
-    """The same of every filter, and of both ends of every link of a lab whose MTU can change."""
-    _add(kernel.taken(tuple(knob for knob in knobs if knob.kind == "filter")), phase, at, log)
-    links = [(knob, opposite(knob)) for knob in knobs if knob.kind == "mtu" and knob.place]
+    """The same for every filter, and for both ends of every lab link whose MTU can change."""
+    _add(kernel.filter_counters(tuple(knob for knob in knobs if knob.kind == "filter")), phase, at, log)
+    links = [(knob, other_end(knob)) for knob in knobs if knob.kind == "mtu" and knob.place]
     _add(_counters(kernel, dict.fromkeys(chain.from_iterable(links))), phase, at, log)
 
 
@@ -33,10 +32,10 @@ def _counters(kernel: Kernel, knobs: Iterable[Knob]) -> Mapping[Knob, QueueCount
 
 
 def sample_hop(kernel: Kernel, knobs: Iterable[Knob], phase: Phase, at: int, log: Log) -> None:
-    """Add the router's counters, when one of `knobs` can make it narrow."""
-    seen = kernel.hop(ROUTER) if any(map(makes_narrow, knobs)) else None
+    """Record the router's counters, when one of `knobs` can reduce an MTU on it."""
+    seen = kernel.hop_counters(ROUTER) if any(map(may_send_too_big, knobs)) else None
     if seen is not None:
-        log.add(Hop(at, ROUTER, phase.name, phase.round, seen.came, seen.too_long, seen.signals))
+        log.add(Hop(at, ROUTER, phase.name, phase.round, seen.received, seen.too_big, seen.icmp_too_big))
     log.flush()
 
 

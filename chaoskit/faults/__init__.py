@@ -1,4 +1,4 @@
-"""The faults an author can write, each in a file of its own. A fault answers: which knobs is that?"""
+"""Defines the faults of an experiment file, one module each, and compiles them to knobs."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _BY_KEY = {
 }
 
 
-def _sort(words: Any) -> str:
-    """Told by the key that only this fault has; a netem when in doubt, for the sake of its error messages.
+def _fault_tag(words: Any) -> str:
+    """The tag of the fault, by the key that only this fault has; netem by default, for the sake of its error messages.
 
-    No tag may be a key of the file: places of errors are found by keys.
+    A tag must not be a key of the file: errors are located by keys.
     """
     if isinstance(words, dict):
         keys = (key for key in _BY_KEY if key in words or key.replace("-", "_") in words)
@@ -46,10 +46,10 @@ Fault = Annotated[
     | Annotated[SizeDropFault, Tag("a size-drop fault")]
     | Annotated[MssClampFault, Tag("a mss-clamp fault")]
     | Annotated[TunnelFault, Tag("a tunnel fault")],
-    Discriminator(_sort),
+    Discriminator(_fault_tag),
 ]
 
 
 def knobs(fault: Fault, site: Site) -> tuple[Knob, ...]:
-    """What the fault sets there."""
+    """The knobs that the fault sets at this site."""
     return tuple(knob for knob, _ in fault.changes(site, 1, 0))

@@ -1,4 +1,4 @@
-"""What a loss model should lose in the long run, to hold against what a qdisc counted.
+"""Computes the expected long-run loss of a loss model, to compare with the counters of a qdisc.
 
 Sources: net/sched/sch_netem.c (`loss_4state`, `loss_gilb_ell`); Salsano et al., "Definition of a general
 and intuitive loss model for packet networks and its implementation in the Netem module", 2012.
@@ -11,15 +11,15 @@ from chaoskit.knobs import FourState, GilbertElliott, Loss, RandomLoss
 
 _Four = tuple[float, float, float, float]
 _Moves = tuple[_Four, _Four, _Four, _Four]
-_FAR, _NEGLIGIBLE = 20_000, 1e-9
+_MAX_LAG, _NEGLIGIBLE = 20_000, 1e-9
 
 
-def expectation(loss: Loss) -> tuple[float, float] | None:
-    """(share lost, memory of the loss process); None when unknowable.
+def expected_loss(loss: Loss) -> tuple[float, float] | None:
+    """(share lost, memory of the loss process); None when it cannot be computed.
 
-    The memory m widens the interval within which a count of drops is believed: of n packets the share lost
-    varies (1 + m) / (1 - m) times as much as it would with independent loss, for large n. For a model that
-    loses all in its bad state and nothing else, m is the correlation of neighbours.
+    The memory m widens the confidence interval of a count of drops: for large n, the variance of the share lost
+    of n packets is (1 + m) / (1 - m) times that of independent loss. For a model that loses all packets in its bad
+    state and none in its good state, m is the correlation of consecutive packets.
     """
     match loss:
         case RandomLoss(share, 0):
@@ -47,8 +47,8 @@ def _gilbert_elliott(p: float, r: float, bad: float, good: float) -> tuple[float
 
 def _four_state(p13: float, p31: float, p32: float, p23: float, p14: float) -> tuple[float, float] | None:
     if p31 == 0 or (p32 and p23 == 0):
-        return None  # some state is never left: the share depends on when one looks
-    lost = p13 / p31  # how much likelier than the good state; the fourth is p14
+        return None  # some state is never left: the share depends on the time of observation
+    lost = p13 / p31  # probability relative to the good state; that of the fourth state is p14
     kept = lost * p32 / p23 if p32 else 0.0
     total = 1 + kept + lost + p14
     share = (lost + p14) / total
@@ -63,13 +63,13 @@ def _four_state(p13: float, p31: float, p32: float, p23: float, p14: float) -> t
     return share, _memory(_correlations(moves, (1 / total, kept / total, lost / total, p14 / total), share))
 
 
-def _correlations(moves: _Moves, often: _Four, share: float) -> float:
+def _correlations(moves: _Moves, stationary: _Four, share: float) -> float:
     """The sum over k of the correlation of a loss with the one k packets later; states 3 and 4 are losses."""
     ahead: _Four = (-share, -share, 1 - share, 1 - share)
     now, total = ahead, 0.0
-    for _ in range(_FAR):
+    for _ in range(_MAX_LAG):
         ahead = tuple(sum(m * a for m, a in zip(row, ahead, strict=True)) for row in moves)  # type: ignore[assignment]
-        term = sum(o * n * a for o, n, a in zip(often, now, ahead, strict=True)) / (share * (1 - share))
+        term = sum(o * n * a for o, n, a in zip(stationary, now, ahead, strict=True)) / (share * (1 - share))
         total += term
         if max(abs(a) for a in ahead) < _NEGLIGIBLE:
             break

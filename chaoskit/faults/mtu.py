@@ -1,4 +1,4 @@
-"""A link that takes shorter packets than before: at both ends, or at one of them, so that the two do not match."""
+"""Defines the mtu fault: a smaller link MTU, at both ends, or at one end so that the ends do not match."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from chaoskit.faults.base import FaultWords, link_misfit
-from chaoskit.faults.schema import LEAST_IPV6, MtuBytes
+from chaoskit.faults.base import FaultBase, link_error
+from chaoskit.faults.schema import IPV6_MIN_MTU, MtuBytes
 from chaoskit.knobs import Change, Knob, Mtu
 from chaoskit.topology.edge import VLAN_TAG, Segment, ends
 from chaoskit.topology.fault_site import Interface, Lab, Site
 
 
-class MtuFault(FaultWords):
-    """The MTU of a link of the lab, or of a real interface, whose other end is somebody else's."""
+class MtuFault(FaultBase):
+    """The MTU of a link of the lab, or of a real interface (whose other end is unchanged)."""
 
     link: Segment | None = Field(None, description="Of the lab; a real interface has none.")
     end: Literal["client", "router", "server"] | None = Field(
@@ -26,19 +26,19 @@ class MtuFault(FaultWords):
     @model_validator(mode="after")
     def _an_end_of_the_link(self) -> MtuFault:
         if self.end is not None and self.link is None:
-            raise ValueError("end is of a link of the lab; add link, or take end away")
+            raise ValueError("end belongs to a link of the lab; add link, or remove end")
         if self.end is not None and self.link is not None and self.end not in self.link.split("-"):
             raise ValueError(f"{self.end} is no end of {self.link}; expected one of {', '.join(self.link.split('-'))}")
         return self
 
-    def misfit(self, site: Site) -> str:
-        """Why it cannot be in force there; "" when it can."""
-        if isinstance(site, Lab) and site.ip == 6 and self.mtu < LEAST_IPV6:
-            return f"IPv6 asks {LEAST_IPV6} of every link (RFC 8200); give that or more, or stage: {{ip: 4}}"
-        return link_misfit(self.link, site)
+    def site_error(self, site: Site) -> str:
+        """Why it cannot be applied there; "" when it can."""
+        if isinstance(site, Lab) and site.ip == 6 and self.mtu < IPV6_MIN_MTU:
+            return f"IPv6 requires an MTU of at least {IPV6_MIN_MTU} (RFC 8200); give that or more, or stage: {{ip: 4}}"
+        return link_error(self.link, site)
 
     def changes(self, site: Site, limit: int, seed: int) -> tuple[Change, ...]:
-        """The MTUs that it sets; queue limits and chance are nothing to them."""
+        """The MTUs that it sets; `limit` and `seed` are unused."""
         del limit, seed
         if isinstance(site, Interface) or self.link is None:
             return ((Knob("mtu", "", site.name if isinstance(site, Interface) else ""), Mtu(self.mtu)),)
@@ -47,7 +47,7 @@ class MtuFault(FaultWords):
         )
 
     def warnings(self) -> Iterator[str]:
-        """What a reader may not expect."""
+        """Effects that a reader may not expect."""
         if self.end is not None:
             yield (
                 f"what the {self.end}'s end should receive is lost from {self.mtu + VLAN_TAG + 1} bytes on: a virtual "

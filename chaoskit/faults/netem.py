@@ -1,7 +1,7 @@
-"""Delay, loss, duplication, corruption, reordering, rate and slots on one direction of one link.
+"""Defines the netem fault: delay, loss, duplication, corruption, reordering, rate and slots of one direction.
 
-The author's words follow tc-netem(8), or are tc's own: `netem: delay 30ms loss 1%`. Shares become the kernel's
-u32 here, rates bytes per second, so that the plan can show what the kernel will really do.
+Keys follow tc-netem(8), or the text is tc's own syntax: `netem: delay 30ms loss 1%`. Shares become the kernel's u32
+here and rates bytes per second, so that the plan shows what the kernel will really do.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from chaoskit.faults.base import FaultWords, link_misfit
-from chaoskit.faults.schema import Words, short_form
-from chaoskit.faults.tc_parse import netem_words
+from chaoskit.faults.base import FaultBase, link_error
+from chaoskit.faults.schema import SpecModel, short_form
+from chaoskit.faults.tc_parse import parse_netem
 from chaoskit.knobs import Change, FourState, GilbertElliott, Knob, Loss, Netem, RandomLoss, Slot
 from chaoskit.seed import derive
-from chaoskit.topology.edge import Direction, Segment, qdiscs, ways
+from chaoskit.topology.edge import Direction, Segment, directions, qdiscs
 from chaoskit.topology.fault_site import Site
 from chaoskit.topology.steering import qdisc
 from chaoskit.units import Duration, Rate, Share, Size
@@ -35,7 +35,7 @@ def _short_form(key: str) -> BeforeValidator:
     return BeforeValidator(short_form(key), json_schema_input_type=Any)
 
 
-class Table(Words):
+class Table(SpecModel):
     """A custom distribution: quantiles in units of jitter/8192, as in iproute2's .dist files."""
 
     table: Annotated[tuple[Annotated[int, Field(ge=-32768, le=32767)], ...], Field(min_length=1, max_length=16384)]
@@ -44,20 +44,20 @@ class Table(Words):
 Distribution = DistributionName | Table
 
 
-class Likelihood(Words):
-    """How often something happens to a packet; `correlation` with what happened to the one before."""
+class Probability(SpecModel):
+    """The probability of an event per packet; `correlation` with that of the previous packet."""
 
     share: Share
     correlation: Share = Share(0)
 
 
-class Reorder(Likelihood):
-    """This share of packets (or every `gap`-th one) leaves at once, ahead of the delayed ones."""
+class Reorder(Probability):
+    """This share of packets (or of every `gap`-th one) is sent at once, ahead of the delayed ones."""
 
     gap: Annotated[int, Field(ge=1, le=2**32 - 1)] = 1
 
 
-class Gemodel(Words):
+class Gemodel(SpecModel):
     """Gilbert-Elliott: `p` good to bad, `r` bad to good, per packet; and the loss within each state."""
 
     p: Share
@@ -66,7 +66,7 @@ class Gemodel(Words):
     loss_in_good: Share = Share(0)
 
 
-class State(Words):
+class State(SpecModel):
     """4-state Markov of tc-netem(8): 1 good, 2 good within a burst, 3 lost within a burst, 4 lost alone."""
 
     p13: Share
@@ -76,7 +76,7 @@ class State(Words):
     p14: Share = Share(0)
 
 
-class LossWords(Words):
+class LossSpec(SpecModel):
     """Exactly one model: `share` (independent), `gemodel` or `state` (bursts)."""
 
     share: Share | None = None
@@ -85,7 +85,7 @@ class LossWords(Words):
     state: State | None = None
 
     @model_validator(mode="after")
-    def _one_model(self) -> LossWords:
+    def _one_model(self) -> LossSpec:
         if [self.share, self.gemodel, self.state].count(None) != 2:
             raise ValueError("give exactly one of share, gemodel and state")
         if self.correlation and self.share is None:
@@ -93,7 +93,7 @@ class LossWords(Words):
         return self
 
     def setting(self) -> Loss:
-        """What the kernel is told."""
+        """The setting of the kernel."""
         if self.gemodel is not None:
             g = self.gemodel
             return GilbertElliott(u32(g.p), u32(g.r), U32 - u32(g.loss_in_bad), u32(g.loss_in_good))
@@ -104,8 +104,8 @@ class LossWords(Words):
         return RandomLoss(u32(self.share), u32(self.correlation))
 
 
-class RateWords(Words):
-    """A slower wire; overhead and cells as of ATM or a tunnel."""
+class RateSpec(SpecModel):
+    """A rate limit; overhead and cell size as of ATM or a tunnel."""
 
     rate: Rate
     packet_overhead: Annotated[int, Field(ge=-(2**31), lt=2**31)] = 0
@@ -113,13 +113,13 @@ class RateWords(Words):
     cell_overhead: Annotated[int, Field(ge=-(2**31), lt=2**31)] = 0
 
     @model_validator(mode="after")
-    def _at_least_a_byte(self) -> RateWords:
+    def _at_least_a_byte(self) -> RateSpec:
         if self.rate < 8:
             raise ValueError(f"rate {self.rate} is below 8bit, the least the kernel can count")
         return self
 
 
-class SlotWords(Words):
+class SlotSpec(SpecModel):
     """Packets wait for the next slot: every `min`..`max`, or `delay` and `jitter` drawn by `distribution`."""
 
     min: Duration | None = None
@@ -131,7 +131,7 @@ class SlotWords(Words):
     bytes: Size = Size(0)
 
     @model_validator(mode="after")
-    def _one_way(self) -> SlotWords:
+    def _one_form(self) -> SlotSpec:
         if (self.min is None) == (self.distribution is None):
             raise ValueError("give either min (and max), or distribution with delay and jitter")
         if self.distribution is not None and not self.jitter:
@@ -143,7 +143,7 @@ class SlotWords(Words):
         return self
 
     def setting(self) -> Slot:
-        """What the kernel is told."""
+        """The setting of the kernel."""
         if self.distribution is not None:
             return Slot(
                 max_packets=self.packets,
@@ -156,39 +156,39 @@ class SlotWords(Words):
         return Slot(low, self.max if self.max is not None else low, self.packets, self.bytes)
 
 
-class NetemWords(Words):
-    """Everything netem can do to packets. An empty one does nothing."""
+class NetemSpec(SpecModel):
+    """All options of netem. An empty one is an error."""
 
     delay: Duration = Duration(0)
     jitter: Duration = Duration(0)
-    correlation: Share = Field(Share(0), description="Of each packet's delay with the one before.")
+    correlation: Share = Field(Share(0), description="Of each packet's delay with the previous one.")
     distribution: Distribution | None = None
-    loss: Annotated[LossWords, _short_form("share")] | None = None
-    ecn: bool = Field(False, description="Mark packets that can be marked instead of losing them.")
-    duplicate: Annotated[Likelihood, _short_form("share")] | None = None
-    corrupt: Annotated[Likelihood, _short_form("share")] | None = None
+    loss: Annotated[LossSpec, _short_form("share")] | None = None
+    ecn: bool = Field(False, description="Mark ECN-capable packets instead of dropping them.")
+    duplicate: Annotated[Probability, _short_form("share")] | None = None
+    corrupt: Annotated[Probability, _short_form("share")] | None = None
     reorder: Annotated[Reorder, _short_form("share")] | None = None
-    rate: Annotated[RateWords, _short_form("rate")] | None = None
-    slot: SlotWords | None = None
+    rate: Annotated[RateSpec, _short_form("rate")] | None = None
+    slot: SlotSpec | None = None
     limit: Annotated[int, Field(ge=1, lt=2**32)] | None = Field(None, description="Queue length in packets.")
 
     @model_validator(mode="after")
-    def _sensible(self) -> NetemWords:
+    def _check_combinations(self) -> NetemSpec:
         if not self.model_fields_set - {"limit"}:
             raise ValueError("an empty netem does nothing; write for example netem: {delay: 30ms}")
         if self.distribution is not None and not self.jitter:
             raise ValueError("distribution needs a jitter to scale")
         if self.correlation and not self.jitter:
-            raise ValueError("correlation is of the delay's jitter, and there is none")
+            raise ValueError("correlation applies to jitter, and there is none")
         if self.reorder is not None and not self.delay:
-            raise ValueError("reorder needs a delay for the others to be late by")
+            raise ValueError("reorder needs a delay for the other packets")
         if self.ecn and self.loss is None:
             raise ValueError("ecn marks what loss would drop, and there is no loss")
         return self
 
     def setting(self, limit: int, seed: int) -> Netem:
-        """What the kernel is told."""
-        nothing = Likelihood(share=Share(0))
+        """The setting of the kernel."""
+        nothing = Probability(share=Share(0))
         duplicate, corrupt = self.duplicate or nothing, self.corrupt or nothing
         rate = self.rate
         return Netem(
@@ -215,26 +215,26 @@ class NetemWords(Words):
         )
 
 
-def _in_tcs_words(words: Any) -> Any:
-    return netem_words(words) if isinstance(words, str) else words
+def _parse_tc_text(words: Any) -> Any:
+    return parse_netem(words) if isinstance(words, str) else words
 
 
-WrittenNetem = Annotated[NetemWords, BeforeValidator(_in_tcs_words, json_schema_input_type=NetemWords | str)]
+NetemInput = Annotated[NetemSpec, BeforeValidator(_parse_tc_text, json_schema_input_type=NetemSpec | str)]
 
 
-class NetemFault(FaultWords):
+class NetemFault(FaultBase):
     """A netem on one direction of one link of the lab, or of a real interface."""
 
     link: Segment | None = Field(None, description="Of the lab; a real interface has none.")
     direction: Direction
-    netem: WrittenNetem
+    netem: NetemInput
 
-    def misfit(self, site: Site) -> str:
-        """Why it cannot be in force there; "" when it can."""
-        return link_misfit(self.link, site)
+    def site_error(self, site: Site) -> str:
+        """Why it cannot be applied there; "" when it can."""
+        return link_error(self.link, site)
 
     def changes(self, site: Site, limit: int, seed: int) -> tuple[Change, ...]:
-        """The settings, each qdisc with a chance of its own; `limit` where the author named none."""
+        """The settings, each qdisc with a seed of its own; `limit` applies where the author gave none."""
         del site
         limit = self.netem.limit or limit
         return tuple((knob, self.netem.setting(limit, derive(seed, "netem", knob.name))) for knob in self._knobs())
@@ -242,10 +242,10 @@ class NetemFault(FaultWords):
     def _knobs(self) -> tuple[Knob, ...]:
         if self.link is not None:
             return qdiscs(self.link, self.direction)
-        return tuple(map(qdisc, ways(self.direction)))
+        return tuple(map(qdisc, directions(self.direction)))
 
     def needs(self) -> frozenset[str]:
-        """The features that it asks of a kernel."""
+        """The kernel features that it needs."""
         return frozenset({"netem"})
 
     def roundings(self) -> Iterator[tuple[str, str, str]]:
@@ -259,12 +259,12 @@ class NetemFault(FaultWords):
             yield "netem.rate", f"{int(rate.rate)}bit", f"{rate.rate // 8 * 8}bit"
 
     def warnings(self) -> Iterator[str]:
-        """What will not do what it says."""
+        """Pitfalls of netem."""
         words = self.netem
         if words.loss is not None and words.loss.correlation:
             yield (
-                f"loss {words.loss.share} with correlation {words.loss.correlation} loses far less than it says "
-                "(the kernel draws it so); write gemodel: {p: ..., r: ...} for bursts"
+                f"loss {words.loss.share} with correlation {words.loss.correlation} loses far less than stated "
+                "(because of the kernel's random numbers); write gemodel: {p: ..., r: ...} for bursts"
             )
         if words.jitter > words.delay:
             yield f"jitter {words.jitter} is above delay {words.delay}: delays below zero become zero"
@@ -274,10 +274,10 @@ def _table(words: Distribution) -> str | tuple[int, ...]:
     return words.table if isinstance(words, Table) else words
 
 
-def _shares(words: Words, path: str) -> Iterator[tuple[str, Share]]:
+def _shares(words: SpecModel, path: str) -> Iterator[tuple[str, Share]]:
     for name in type(words).model_fields:
         value, where = getattr(words, name), f"{path}.{name.replace('_', '-')}"
         if isinstance(value, Share):
             yield where, value
-        elif isinstance(value, Words):
+        elif isinstance(value, SpecModel):
             yield from _shares(value, where)

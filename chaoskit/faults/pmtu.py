@@ -1,8 +1,8 @@
-"""A narrow place behind the first hop. What is too long for it is lost, and the sender is told so, or never learns it.
+"""Defines the pmtu fault: a smaller MTU behind the first hop, with or without its ICMP signals.
 
-`signal: delivered` is path-MTU discovery as it should work (RFC 1191, RFC 8201). `signal: dropped` is the black
-hole: the router's "fragmentation needed" or "packet too big" is lost on its way to the sender, as by a firewall
-that lets no ICMP through (RFC 2923).
+`signal: delivered` is working path-MTU discovery (RFC 1191, RFC 8201). `signal: dropped` is a path-MTU black hole: the
+router's "fragmentation needed" or "packet too big" is lost on its way to the sender, as behind a firewall that drops
+ICMP (RFC 2923).
 """
 
 from __future__ import annotations
@@ -11,59 +11,57 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from chaoskit.faults.base import FaultWords
-from chaoskit.faults.schema import LEAST_IPV6, MtuBytes, Words, short_form
+from chaoskit.faults.base import FaultBase
+from chaoskit.faults.schema import IPV6_MIN_MTU, MtuBytes, SpecModel, short_form
 from chaoskit.knobs import Change
-from chaoskit.topology.edge import LINK_MTU, Direction, mute, narrow
+from chaoskit.topology.edge import LINK_MTU, Direction, drop_too_big, limit_path_mtu
 from chaoskit.topology.fault_site import Interface, Site
 
 Signal = Literal["delivered", "dropped"]
 
 
-class PmtuWords(Words):
-    """How narrow, and whether anybody is told."""
+class PmtuSpec(SpecModel):
+    """The path MTU, and whether senders are signalled."""
 
     mtu: MtuBytes
     signal: Signal = "delivered"
-    ip: Literal["4", "6"] | None = Field(None, description="One IP version alone; without it both, where they fit.")
+    ip: Literal["4", "6"] | None = Field(None, description="One IP version alone; default: both, where the MTU allows.")
 
 
-class PmtuFault(FaultWords):
-    """A path's narrow place, in the lab. `up` is hit by what the client sends, `down` by what the server sends."""
+class PmtuFault(FaultBase):
+    """A smaller path MTU, in the lab. `up` affects packets from the client, `down` packets from the server."""
 
     direction: Direction
-    pmtu: Annotated[PmtuWords, BeforeValidator(short_form("mtu"), json_schema_input_type=PmtuWords | int)]
+    pmtu: Annotated[PmtuSpec, BeforeValidator(short_form("mtu"), json_schema_input_type=PmtuSpec | int)]
 
-    def misfit(self, site: Site) -> str:
-        """Why it cannot be in force there; "" when it can."""
+    def site_error(self, site: Site) -> str:
+        """Why it cannot be applied there; "" when it can."""
         words = self.pmtu
         if isinstance(site, Interface):
             return (
-                "this machine is the path's end and no hop of it, so that nobody here could signal or lose a signal; "
+                "this machine is the end of the path and no hop of it, so it cannot send or drop ICMP signals; "
                 f"write size-drop: {words.mtu} for a black hole, or mtu: {words.mtu} for a smaller link"
             )
         if words.mtu >= LINK_MTU:
-            return f"the links before it take {LINK_MTU} themselves, so {words.mtu} does nothing; give less"
+            return f"the links have an MTU of {LINK_MTU}, so {words.mtu} has no effect; give less"
         if words.ip is not None and int(words.ip) != site.ip:
-            return (
-                f"the stage speaks IPv{site.ip} alone, and this is for IPv{words.ip}; take ip away, or set the stage's"
-            )
-        if site.ip == 6 and words.mtu < LEAST_IPV6:
-            return f"IPv6 asks {LEAST_IPV6} of every link (RFC 8200); give that or more, or stage: {{ip: 4}}"
+            return f"the stage uses IPv{site.ip}, and this fault is for IPv{words.ip}; remove ip, or set the stage's"
+        if site.ip == 6 and words.mtu < IPV6_MIN_MTU:
+            return f"IPv6 requires an MTU of at least {IPV6_MIN_MTU} (RFC 8200); give that or more, or stage: {{ip: 4}}"
         return ""
 
     def changes(self, site: Site, limit: int, seed: int) -> tuple[Change, ...]:
-        """The router's routes; where the signal is lost, before them the filters that lose it."""
+        """The router's routes, preceded by the filters that drop its signals where they are dropped."""
         del site, limit, seed
         mtu, versions = self.pmtu.mtu, self._versions()
-        lost = mute(self.direction, versions) if self.pmtu.signal == "dropped" else ()
-        return (*lost, *narrow(self.direction, versions, mtu))
+        filters = drop_too_big(self.direction, versions) if self.pmtu.signal == "dropped" else ()
+        return (*filters, *limit_path_mtu(self.direction, versions, mtu))
 
     def _versions(self) -> tuple[int, ...]:
         if self.pmtu.ip is not None:
             return (int(self.pmtu.ip),)
-        return (4, 6) if self.pmtu.mtu >= LEAST_IPV6 else (4,)
+        return (4, 6) if self.pmtu.mtu >= IPV6_MIN_MTU else (4,)
 
     def needs(self) -> frozenset[str]:
-        """The features that it asks of a kernel."""
+        """The kernel features that it needs."""
         return frozenset({"clsact", "drop"} if self.pmtu.signal == "dropped" else ())

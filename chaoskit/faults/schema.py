@@ -1,4 +1,4 @@
-"""How the words of an experiment file are read: kebab-case, nothing unknown, nothing changed afterwards."""
+"""Defines the base model of experiment files: kebab-case keys, unknown keys refused, frozen values."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pydantic_core import PydanticCustomError
 
 from chaoskit.units import Quantity
 
-LEAST_IPV6 = 1280  # RFC 8200, section 5: what every link that carries IPv6 must take
-MtuBytes = Annotated[int, Field(ge=68, le=65_535)]  # RFC 791: what every link must take; the longest packet there is
+IPV6_MIN_MTU = 1280  # RFC 8200, section 5: the minimum MTU of a link that carries IPv6
+MtuBytes = Annotated[int, Field(ge=68, le=65_535)]  # RFC 791: the minimum MTU of IPv4 links, and the longest packet
 SegmentBytes = Annotated[int, Field(ge=88, le=65_535)]  # the kernel's TCP_MIN_MSS, include/net/tcp.h
 
 
 def short_form(key: str) -> Callable[[Any], Any]:
-    """A bare quantity means the mapping with only `key`."""
+    """A validator that turns a bare quantity into a mapping with only `key`."""
 
     def expand(value: Any) -> Any:
         return {key: value} if isinstance(value, str | int) else value
@@ -25,8 +25,8 @@ def short_form(key: str) -> Callable[[Any], Any]:
     return expand
 
 
-class Words(BaseModel):
-    """Base of everything an author writes. An unknown key is an error that names the nearest known one."""
+class SpecModel(BaseModel):
+    """Base of all models of the file. An unknown key is an error that names the closest known key."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -37,16 +37,16 @@ class Words(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _known(cls, words: Any) -> Any:
+    def _refuse_unknown_keys(cls, words: Any) -> Any:
         if isinstance(words, dict):
             keys = [field.alias or name for name, field in cls.model_fields.items()]
             for key in words:
                 if str(key) not in cls.model_fields and str(key).replace("_", "-") not in keys:
-                    raise misplaced(f"unknown key; {nearest(str(key), keys)}", key)
+                    raise error_at(f"unknown key; {suggestion(str(key), keys)}", key)
         return words
 
     def written(self) -> dict[str, Any]:
-        """What an author would have to write for this; it loads to an equal one. Plain JSON, with units."""
+        """The file content that loads to an equal model: plain JSON, with units."""
         given = {name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
         return {
             type(self).model_fields[name].alias or name: _written(value)
@@ -57,7 +57,7 @@ class Words(BaseModel):
 
 def _written(value: Any) -> Any:
     match value:
-        case Words():
+        case SpecModel():
             return value.written()
         case Quantity():
             return value.written()
@@ -67,13 +67,13 @@ def _written(value: Any) -> Any:
             return value
 
 
-def misplaced(sentence: str, *below: str | int) -> PydanticCustomError:
-    """An error about something `below` the value being validated, by its keys and indices."""
+def error_at(sentence: str, *below: str | int) -> PydanticCustomError:
+    """An error located `below` the value being validated, by keys and indices."""
     return PydanticCustomError("misplaced", "{sentence}", {"sentence": sentence, "below": below})
 
 
-def nearest(found: str, known: Iterable[str]) -> str:
-    """What the author may have meant, or everything that would have been right."""
+def suggestion(found: str, known: Iterable[str]) -> str:
+    """The closest known word, or all known words."""
     known = list(known)
-    near = difflib.get_close_matches(found, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known) or 'nothing'}"
+    matches = difflib.get_close_matches(found, known, n=1)
+    return f"did you mean {matches[0]}?" if matches else f"expected one of {', '.join(known) or 'nothing'}"

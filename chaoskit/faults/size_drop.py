@@ -1,37 +1,39 @@
-"""Packets above a size vanish, nobody is told, and no MTU is changed: a black hole for some flows of any link."""
+"""Defines the size-drop fault: packets above a size are dropped without a signal and without an MTU change."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
-from chaoskit.faults.base import FaultWords, link_misfit
+from chaoskit.faults.base import FaultBase, link_error
 from chaoskit.faults.schema import MtuBytes
 from chaoskit.knobs import Change
 from chaoskit.topology import edge
 from chaoskit.topology.edge import Direction, Segment
 from chaoskit.topology.fault_site import Interface, Site
-from chaoskit.topology.steering import cut
+from chaoskit.topology.steering import drop_oversized
 
 
-class SizeDropFault(FaultWords):
-    """What is longer than so many bytes, from the IP header on, is lost in one direction, or in both."""
+class SizeDropFault(FaultBase):
+    """Packets longer than this many bytes, IP header included, are dropped in one direction or both."""
 
     link: Segment | None = Field(None, description="Of the lab; a real interface has none.")
     direction: Direction
     size_drop: MtuBytes
 
-    def misfit(self, site: Site) -> str:
-        """Why it cannot be in force there; "" when it can."""
-        return link_misfit(self.link, site)
+    def site_error(self, site: Site) -> str:
+        """Why it cannot be applied there; "" when it can."""
+        return link_error(self.link, site)
 
     def changes(self, site: Site, limit: int, seed: int) -> tuple[Change, ...]:
-        """The filters that look at sizes."""
+        """The size filters."""
         del limit, seed
         if isinstance(site, Interface):
-            return cut(site.name, site.aim, edge.ways(self.direction), self.size_drop, site.classifier)
+            return drop_oversized(
+                site.name, site.selector, edge.directions(self.direction), self.size_drop, site.classifier
+            )
         assert self.link is not None
-        return edge.cut(self.link, self.direction, self.size_drop)
+        return edge.drop_oversized(self.link, self.direction, self.size_drop)
 
     def needs(self) -> frozenset[str]:
-        """The features that it asks of a kernel; whom it hits is its stage's affair."""
+        """The kernel features that it needs; those of the traffic selector belong to the stage."""
         return frozenset({"clsact", "matchall", "police"} | (set() if self.link else {"netem", "ifb"}))

@@ -1,4 +1,4 @@
-"""Settings in the words of tc(8), for people. A netem's can be given to tc again, and to `faults.tcwords`."""
+"""Formats settings in the syntax of tc(8). The text of a netem can be given to tc, and to `faults.tc_parse`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from chaoskit.knobs import (
 from chaoskit.units import Duration, Rate, Share
 
 
-def describe(setting: Setting) -> str:
+def format_setting(setting: Setting) -> str:
     """One line, without the seed."""
     match setting:
         case Netem():
@@ -31,13 +31,13 @@ def describe(setting: Setting) -> str:
             return f"mtu {size}"
         case Route():
             sizes = (f"{name} {size}" for name in ("mtu", "advmss") if (size := getattr(setting, name)))
-            return " ".join(sizes) or "as wide as its link"
+            return " ".join(sizes) or "mtu of its link"
         case Clamp(mss):
             return f"mss at most {mss}"
         case Filter(over=over):
             return f"longer than {over}: lost" if over else "lost"
         case None:
-            return "as the stage left it"
+            return "as the stage set it"
         case _:
             return setting.type
 

@@ -1,15 +1,15 @@
-"""A netem in tc(8)'s own words, `delay 80ms 20ms 25% loss gemodel 1% 20%`, as the words of an experiment file.
+"""Parses tc(8) syntax of netem, `delay 80ms 20ms 25% loss gemodel 1% 20%`, to keys of an experiment file.
 
-What tc reads is read with tc's meaning (iproute2, tc/q_netem.c): its abbreviations, its defaults (`gemodel p`
-alone has r = 1-p), its units whatever their case, `kbps` of 1000 bytes a second and `kb` of 1024 bytes. Rules
-that are stricter than tc's, so that nothing is guessed:
+The meaning is that of tc (iproute2, tc/q_netem.c): its abbreviations, its defaults (`gemodel p` alone has r = 1-p),
+its case-insensitive units, `kbps` of 1000 bytes a second and `kb` of 1024 bytes. These rules are stricter than tc's, so
+that nothing is guessed:
 
 * a quantity has its unit: tc takes `delay 100` for microseconds and `loss 1` for 1%
-* a word is given once; tc lets the last one win
-* numbers are decimal; tc also reads 0x10, 1e3, inf and what follows from them
+* an option is given once; in tc the last one wins
+* numbers are decimal; tc also reads 0x10, 1e3 and inf
 
-Where tc 6.1 does less than it is told, the words count: it cuts a delay off to 64 ns, knows none above 274 s, and
-forgets the correlation of a duplicate unless something else has one too.
+Where tc 6.1 deviates from its input, the text counts: tc truncates delays to 64 ns, supports none above 274 s, and
+drops the correlation of a duplicate unless another option has one too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 from chaoskit.units import Duration, Quantity, Rate, Share
 
 _NUMBER = re.compile(r"([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))([A-Za-z%/]*)")
-# In tc's order: the first one that begins with what is written is meant.
+# In tc's order: an abbreviation means the first one that starts with it.
 _WORDS = (
     "limit", "latency", "delay", "loss", "drop", "ecn", "reorder", "corrupt", "gap", "duplicate", "distribution",
     "rate", "slot", "seed",
@@ -46,8 +46,8 @@ _SIZES = {
 }  # fmt: skip
 
 
-def netem_words(text: str) -> dict[str, Any]:
-    """The words of an experiment file for `delay 80ms 20ms loss 1%`. Raises ValueError with what is wrong."""
+def parse_netem(text: str) -> dict[str, Any]:
+    """The keys of an experiment file for `delay 80ms 20ms loss 1%`. Raises ValueError with the problem."""
     reader = _Reader(text.split())
     if not reader.rest:
         raise ValueError("empty; write for example delay 80ms 20ms loss 1%")
@@ -62,24 +62,24 @@ def netem_words(text: str) -> dict[str, Any]:
 
 
 def _with_gap(words: dict[str, Any]) -> dict[str, Any]:
-    """`gap` is a word of its own to tc, and may stand before its `reorder`."""
+    """`gap` is an option of its own in tc, and may precede its `reorder`."""
     gap = words.pop("gap", None)
     if gap is None:
         return words
     if "reorder" not in words:
-        raise ValueError(f"gap {gap} is of reorder; write reorder 25% gap {gap}")
+        raise ValueError(f"gap {gap} belongs to reorder; write reorder 25% gap {gap}")
     return words | {"reorder": {**words["reorder"], "gap": gap}}
 
 
 class _Reader:
-    """The words not yet read. `at` is the one that the next value belongs to, for messages."""
+    """The unread words. `at` is the option that the next value belongs to, for messages."""
 
     def __init__(self, words: list[str]) -> None:
         self.rest = words[::-1]
         self.at = ""
 
     def keyword(self) -> tuple[str, str]:
-        """The next word as it is written, and in full."""
+        """The next option as written, and its full name."""
         written = self.rest.pop()
         for word in _WORDS:
             if word.startswith(written):
@@ -94,7 +94,7 @@ class _Reader:
         return self.rest.pop()
 
     def follows(self, signs: str = "") -> bool:
-        """Whether a number is next."""
+        """Whether the next word is a number."""
         return bool(self.rest) and (self.rest[-1][0].isdecimal() or self.rest[-1][0] in signs)
 
     def time(self) -> str:
@@ -103,7 +103,7 @@ class _Reader:
     def rate(self) -> str:
         text = self.rest[-1] if self.rest else ""
         if text.endswith("%"):
-            raise ValueError(f"rate {text}: a share of the link's speed is not read; write the rate, such as 10mbit")
+            raise ValueError(f"rate {text}: a share of the link speed is not supported; write the rate, such as 10mbit")
         return _exact(self._quantity(Rate, _RATES, "a rate", "mbit"))
 
     def share(self) -> str:
@@ -135,8 +135,10 @@ class _Reader:
         try:
             return kind.parse(int(self._number(scale, f"{noun} such as {kind.example}", unit).to_integral_value()))
         except ValueError as error:
-            ours = str(error) if str(error).startswith(self.at) else f"{self.at}: {text!r} is out of range for {noun}"
-            raise ValueError(ours) from None
+            message = (
+                str(error) if str(error).startswith(self.at) else f"{self.at}: {text!r} is out of range for {noun}"
+            )
+            raise ValueError(message) from None
 
     def _number(self, scale: Mapping[str, int], expected: str, unit: str = "") -> Decimal:
         """In base units."""
@@ -155,7 +157,7 @@ class _Reader:
 
 
 def _exact(rate: Quantity) -> str:
-    """Beyond a terabit the shown form is rounded; bits are not."""
+    """As text without rounding: above a terabit the usual form is rounded, bits are not."""
     return str(rate) if Rate.parse(str(rate)) == rate else f"{int(rate)}bit"
 
 
@@ -186,7 +188,7 @@ def _loss(reader: _Reader) -> dict[str, Any]:
 
 
 def _shares(reader: _Reader, names: tuple[str, ...]) -> dict[str, str]:
-    """One to all of them; the second one is what the first one leaves, unless it is said."""
+    """One to all of them; the second defaults to 100 % minus the first."""
     words = {names[0]: reader.share()}
     words[names[1]] = str(Share(Share.largest - Share.parse(words[names[0]])))
     for name in names[1:]:
@@ -235,7 +237,7 @@ def _slot(reader: _Reader) -> dict[str, Any]:
 
 
 def _seed(_reader: _Reader) -> dict[str, Any]:
-    raise ValueError("seed is no word of one netem here; it is given once for all, as seed")
+    raise ValueError("seed is not an option of a single netem here; it is given once for the experiment, as seed")
 
 
 _CLAUSES: Mapping[str, Callable[[_Reader], dict[str, Any]]] = {

@@ -1,1 +1,1 @@
-"""The one door to a kernel: knobs in, netlink out, and chaoskit's own errors when the kernel says no."""
+"""Reads and writes knobs through netlink and /proc, and translates the kernel's errors."""

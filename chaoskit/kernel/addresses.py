@@ -1,4 +1,4 @@
-"""Addresses, ways out and fixed neighbours. Each function acts in the namespace of `ip`."""
+"""Reads and writes addresses, routes and permanent neighbours. Each function acts in the namespace of `ip`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from chaoskit.kernel.links import find, index
 from chaoskit.knobs import Address, Neighbour, Route
 
 _MAIN_TABLE = 254
-_STATIC = 4  # RTPROT_STATIC: made by an administrator or by us, not by a daemon or by the kernel
+_STATIC = 4  # RTPROT_STATIC: set by an administrator or by chaoskit, not by a daemon or the kernel
 _UNICAST = 1  # RTN_UNICAST
 _LINK, _ANY = 253, 255  # RT_SCOPE_LINK: no router in between; RT_SCOPE_NOWHERE
 _SIZES = {"mtu": "RTAX_MTU", "advmss": "RTAX_ADVMSS"}
@@ -28,10 +28,10 @@ def read_address(ip: IPRoute, name: str) -> Address | None:
     """Whether the address is on the link; `name` is "LINK ADDRESS/LENGTH"."""
     link, _, text = name.partition(" ")
     wanted = ip_interface(text)
-    there = find(ip, link)
-    if there is None:
+    link_message = find(ip, link)
+    if link_message is None:
         return None
-    for message in ip.get_addr(index=there["index"], family=_family(wanted.version)):
+    for message in ip.get_addr(index=link_message["index"], family=_family(wanted.version)):
         found = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
         if ip_address(found) == wanted.ip and message["prefixlen"] == wanted.network.prefixlen:
             return Address()
@@ -39,7 +39,7 @@ def read_address(ip: IPRoute, name: str) -> Address | None:
 
 
 def write_address(ip: IPRoute, name: str, wanted: Address | None) -> None:
-    """Put it on the link, or take it away."""
+    """Add the address to the link, or remove it."""
     link, _, text = name.partition(" ")
     address = ip_interface(text)
     if (read_address(ip, name) is None) != (wanted is None):
@@ -48,17 +48,22 @@ def write_address(ip: IPRoute, name: str, wanted: Address | None) -> None:
 
 
 def read_route(ip: IPRoute, name: str) -> Route | None:
-    """The next hop for the prefix `name`, and the sizes for it. Raises RefusedError when there is more to it, for
-    then it could not be put back as it was."""
+    """The next hop of the prefix `name`, and its sizes. Raises RefusedError for a route with other attributes, because
+    it could not be restored exactly."""
     found = _routes(ip, ip_network(name))
     if not found:
         return None
     route, *others = found
     sizes = dict((route.get_attr("RTA_METRICS") or {"attrs": ()})["attrs"])
-    usual = route["type"] == _UNICAST and route["proto"] == _STATIC and route["tos"] == 0 and _priority(route) == 0
-    if others or not usual or not {key for key, _ in route["attrs"]} <= _PLAIN or sizes.keys() - set(_SIZES.values()):
+    is_plain = route["type"] == _UNICAST and route["proto"] == _STATIC and route["tos"] == 0 and _priority(route) == 0
+    if (
+        others
+        or not is_plain
+        or not {key for key, _ in route["attrs"]} <= _PLAIN
+        or sizes.keys() - set(_SIZES.values())
+    ):
         raise RefusedError(
-            f"route {name} is more than one plain next hop, it could not be put back: ip route show {name}"
+            f"route {name} is more than one plain next hop and could not be restored; to see it: ip route show {name}"
         )
     via = route.get_attr("RTA_GATEWAY")
     dev = None if via else links.name(ip, route.get_attr("RTA_OIF"))
@@ -66,21 +71,21 @@ def read_route(ip: IPRoute, name: str) -> Route | None:
 
 
 def write_route(ip: IPRoute, name: str, wanted: Route | None) -> None:
-    """Set the next hop and the sizes, or take the route away."""
+    """Set the next hop and the sizes, or remove the route."""
     network = ip_network(name)
     family = _family(network.version)
     if wanted is not None:
-        way = {"gateway": wanted.via} if wanted.via else {"oif": index(ip, wanted.dev or ""), "scope": _LINK}
+        next_hop = {"gateway": wanted.via} if wanted.via else {"oif": index(ip, wanted.dev or ""), "scope": _LINK}
         sizes = {field: size for field in _SIZES if (size := getattr(wanted, field))}
-        ip.route("replace", family=family, dst=name, **way, **({"metrics": sizes} if sizes else {}))
+        ip.route("replace", family=family, dst=name, **next_hop, **({"metrics": sizes} if sizes else {}))
     elif _routes(ip, network):
         ip.route("del", family=family, dst=name, scope=_ANY)
 
 
-def forget_paths(ip: IPRoute) -> None:
-    """What IPv6 has learned of paths hangs on its routes and goes when they are set anew.
+def flush_path_mtus(ip: IPRoute) -> None:
+    """Flush the path MTUs that IPv6 has cached: they belong to routes and disappear when the routes are set again.
 
-    For IPv4 the same is net.ipv4.route.flush; IPv6's parameter of that name spares path MTUs that have time left
+    For IPv4 net.ipv4.route.flush does this; the IPv6 parameter of that name keeps path MTUs that have not expired
     (net/ipv6/route.c: rt6_age_examine_exception).
     """
     for route in ip.get_routes(family=AF_INET6, table=_MAIN_TABLE):
@@ -90,19 +95,19 @@ def forget_paths(ip: IPRoute) -> None:
 
 
 def read_neighbour(ip: IPRoute, name: str) -> Neighbour | None:
-    """The permanent entry `name`, "LINK ADDRESS"; what the kernel has learned by itself does not count."""
+    """The permanent entry `name`, "LINK ADDRESS"; entries that the kernel learned do not count."""
     link, _, address = name.partition(" ")
-    there = find(ip, link)
-    if there is None:
+    link_message = find(ip, link)
+    if link_message is None:
         return None
-    for message in ip.get_neighbours(ifindex=there["index"], family=_family(ip_address(address).version)):
+    for message in ip.get_neighbours(ifindex=link_message["index"], family=_family(ip_address(address).version)):
         if message["state"] & NUD_PERMANENT and ip_address(message.get_attr("NDA_DST")) == ip_address(address):
             return Neighbour(mac=message.get_attr("NDA_LLADDR"))
     return None
 
 
 def write_neighbour(ip: IPRoute, name: str, wanted: Neighbour | None) -> None:
-    """Fix the entry, or take it away."""
+    """Set the permanent entry, or remove it."""
     link, _, address = name.partition(" ")
     number = index(ip, link)
     if wanted is not None:
@@ -127,9 +132,9 @@ def _prefix(message: Any, like: IPv4Network | IPv6Network) -> IPv4Network | IPv6
 
 
 def _priority(route: Any) -> int:
-    """0 for what each family has when nobody asked: 0, and 1024 for IPv6 (IP6_RT_PRIO_USER)."""
-    asked: int = route.get_attr("RTA_PRIORITY") or 0
-    return 0 if route["family"] == AF_INET6 and asked == 1024 else asked
+    """0 for the default priority of the family: 0, or 1024 for IPv6 (IP6_RT_PRIO_USER)."""
+    priority: int = route.get_attr("RTA_PRIORITY") or 0
+    return 0 if route["family"] == AF_INET6 and priority == 1024 else priority
 
 
 def _family(version: int) -> int:

@@ -1,4 +1,4 @@
-"""Netlink attributes as bytes; see netlink(7)."""
+"""Packs and unpacks netlink attributes; see netlink(7)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Attributes = dict[int, bytes]
 
 
 def unpack(data: bytes) -> Attributes:
-    """Attributes by their type, which comes without its flags (linux/netlink.h: NLA_TYPE_MASK)."""
+    """Attributes by type, without the flags in the type field (linux/netlink.h: NLA_TYPE_MASK)."""
     found: Attributes = {}
     while len(data) >= 4:
         length, number = struct.unpack_from("=HH", data)

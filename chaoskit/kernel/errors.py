@@ -1,4 +1,4 @@
-"""The kernel's errors in our words: what, where, the kernel's own sentence, and what to type next."""
+"""Translates the kernel's errors to RefusedError: what, where, the kernel's message, and what to type next."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from chaoskit.errors import RefusedError
 from chaoskit.knobs import Knob
 
-_PARTS = {
+_FEATURES = {
     "veth": ("veth", "veth"),
     "ifb": ("ifb", "ifb"),
     "qdisc": ("netem", "sch_netem"),
@@ -23,9 +23,9 @@ _PARTS = {
         "cls_matchall cls_flower cls_u32 act_mirred act_gact act_police",
     ),
 }
-"""For a kind of knob: the part of the kernel it is, and the modules that bring it."""
+"""For each kind of knob: its kernel feature, and the modules that provide it."""
 
-_LOOK = {
+_INSPECT_COMMANDS = {
     "veth": "ip -d link",
     "ifb": "ip -d link",
     "link": "ip -d link",
@@ -43,22 +43,22 @@ _LOOK = {
 
 
 @contextmanager
-def translated(knob: Knob, verb: str) -> Iterator[None]:
-    """Errors of netlink and of /proc in the body come out as RefusedError; `verb` is "read" or "set"."""
+def translate_errors(knob: Knob, verb: str) -> Iterator[None]:
+    """Turns errors of netlink and /proc in the body into RefusedError; `verb` is "read" or "set"."""
     try:
         yield
     except NetlinkError as error:
-        raise RefusedError(_sentence(knob, verb, error.code, error.args[-1])) from error
+        raise RefusedError(_message(knob, verb, error.code, error.args[-1])) from error
     except OSError as error:
-        raise RefusedError(_sentence(knob, verb, error.errno or 0, error.strerror or str(error))) from error
+        raise RefusedError(_message(knob, verb, error.errno or 0, error.strerror or str(error))) from error
 
 
-def _sentence(knob: Knob, verb: str, code: int, words: str) -> str:
-    match code, _PARTS.get(knob.kind):
+def _message(knob: Knob, verb: str, code: int, reason: str) -> str:
+    match code, _FEATURES.get(knob.kind):
         case errno.ENOENT | errno.EOPNOTSUPP | errno.EPROTONOSUPPORT, (part, modules):
-            return f"{part} is not in this kernel ({words}): sudo modprobe -a {modules}, or --substrate uml"
+            return f"{part} is not in this kernel ({reason}): sudo modprobe -a {modules}, or --substrate uml"
         case errno.EPERM | errno.EACCES, _:
             next_step = "run as root, or --substrate uml"
         case _:
-            next_step = f"to see what is there: {_LOOK.get(knob.kind, 'ip netns')}"
-    return f"{knob} cannot be {verb}: the kernel says {words!r}; {next_step}"
+            next_step = f"to see what is there: {_INSPECT_COMMANDS.get(knob.kind, 'ip netns')}"
+    return f"{knob} cannot be {verb}: the kernel says {reason!r}; {next_step}"

@@ -1,4 +1,4 @@
-"""A kernel made of a dict, that can refuse, lose power or be meddled with. Every user's tests need one."""
+"""Implements a kernel in memory for tests, with injected failures and power cuts."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from chaoskit.knobs import Change, HopCounters, Knob, Pulse, QueueCounters, Sett
 
 
 class PowerCut(BaseException):
-    """The fake machine went dark; nothing after this line ran."""
+    """The fake machine lost power; no further code ran on it."""
 
 
 @dataclass
 class FakeKernel:
     """Implements `knobs.Kernel`. Writes are numbered from 1.
 
-    `fail_at` are the writes that raise `failure` instead of happening. `lose_power_before` and
-    `lose_power_after` raise PowerCut at that write; from then on the machine is dark and every call
-    raises it. Its `settings` are what a machine that comes up again would find.
+    `fail_at` are the writes that raise `failure` instead of being done. `lose_power_before` and
+    `lose_power_after` raise PowerCut at that write; from then on the machine is off and every call
+    raises it. Its `settings` are what a restarted machine would find.
     """
 
     settings: dict[Knob, Setting] = field(default_factory=dict)
@@ -38,12 +38,12 @@ class FakeKernel:
         return self.known
 
     def read(self, knob: Knob) -> Setting:
-        """What was written last."""
+        """The setting that was written last."""
         self._needs_power()
         return self.settings.get(knob)
 
     def write(self, knob: Knob, setting: Setting) -> None:
-        """Remember it, unless this is the write that was chosen to fail."""
+        """Store the setting, unless this write is chosen to fail."""
         self._needs_power()
         self.attempts += 1
         self._cut(self.lose_power_before)
@@ -57,7 +57,7 @@ class FakeKernel:
         self._cut(self.lose_power_after)
 
     def pulse(self, pulse: Pulse) -> None:
-        """Remember it."""
+        """Record the pulse."""
         self._needs_power()
         self.pulses.append(pulse)
 
@@ -66,21 +66,21 @@ class FakeKernel:
         return setting
 
     def counters(self, knob: Knob) -> QueueCounters | None:
-        """Nothing ever passes a dict."""
+        """Counters of zero: no packets pass."""
         self._needs_power()
         return QueueCounters(0, 0, 0, 0, 0, 0, 0) if knob in self.settings else None
 
-    def taken(self, knobs: tuple[Knob, ...]) -> dict[Knob, QueueCounters]:
-        """The same of filters."""
+    def filter_counters(self, knobs: tuple[Knob, ...]) -> dict[Knob, QueueCounters]:
+        """Counters of zero for filters."""
         return {knob: counters for knob in knobs if (counters := self.counters(knob))}
 
-    def hop(self, place: str) -> HopCounters | None:
-        """Nothing passes through one either."""
+    def hop_counters(self, place: str) -> HopCounters | None:
+        """Counters of zero for a namespace."""
         self._needs_power()
         return HopCounters(0, 0, 0) if Knob("namespace", "", place) in self.settings else None
 
-    def lifelines(self) -> tuple[int, ...]:
-        """Nothing hangs on this process."""
+    def owner_sockets(self) -> tuple[int, ...]:
+        """No setting depends on a descriptor of this process."""
         return ()
 
     def _cut(self, at: int | None) -> None:

@@ -1,7 +1,7 @@
-"""What this machine can do, found out by doing it: in a forked child, in a namespace made for the purpose.
+"""Detects the kernel features of this machine by using them, in a forked child and a temporary namespace.
 
-The caller's own namespace is never touched, and nothing is left of what was tried. pyroute2 is loaded in
-the child alone, because a caller that only wants to know should not pay for it.
+The caller's namespace is never touched, and nothing remains afterwards. pyroute2 is imported in the child alone, to
+keep the caller fast.
 """
 
 from __future__ import annotations
@@ -29,58 +29,58 @@ FEATURES = (
     "police",
     "clamp",
 )
-_ROOT, _USER = "as we are", "in a user namespace"
+_ROOT, _USER = "without a user namespace", "in a user namespace"
 
 
-def survey() -> Facts:
-    """Try everything once. Needs no rights, but finds more with them; takes a quarter of a second.
+def detect_features() -> Facts:
+    """Test every feature once. Needs no privileges, but finds more with them; takes a quarter of a second.
 
-    `Facts.root` says that we may make network namespaces as we are, `user_namespaces` that we may after
+    `Facts.root` says that this process may create network namespaces, `user_namespaces` that it may do so after
     `enter_user_namespace`. The process must have one thread.
     """
-    answers = _ask(_try_everything)
+    results = _in_child(_test_everything)
     return Facts(
         kernel=os.uname().release,
-        root=not answers[_ROOT],
-        user_namespaces=not answers[_USER],
-        features=frozenset(feature for feature in FEATURES if not answers[feature]),
-        missing={feature: answers[feature] for feature in FEATURES if answers[feature]},
+        root=not results[_ROOT],
+        user_namespaces=not results[_USER],
+        features=frozenset(feature for feature in FEATURES if not results[feature]),
+        missing={feature: results[feature] for feature in FEATURES if results[feature]},
     )
 
 
-def _try_everything() -> dict[str, str]:
-    """For each feature and each way in what the kernel answered; "" is a yes. This process is spent after it."""
-    as_we_are = _refusal(namespaces.leave)
-    if as_we_are and (refused := _refusal(namespaces.enter_user_namespace)):
-        return {_ROOT: as_we_are, _USER: refused, **dict.fromkeys(FEATURES, refused)}
+def _test_everything() -> dict[str, str]:
+    """The error for each feature and each kind of namespace; "" when it works. The process must exit afterwards."""
+    without_user_namespace = _error(namespaces.unshare)
+    if without_user_namespace and (refused := _error(namespaces.enter_user_namespace)):
+        return {_ROOT: without_user_namespace, _USER: refused, **dict.fromkeys(FEATURES, refused)}
     from chaoskit.kernel.feature_tests import (
-        attempt,
+        probe_features,
     )  # here, not at the top: it loads pyroute2, and this is the child
 
-    answers = attempt()
-    in_user_namespace = "" if as_we_are else _refusal(namespaces.enter_user_namespace)
-    return {_ROOT: as_we_are, _USER: in_user_namespace, **answers}
+    results = probe_features()
+    in_user_namespace = "" if without_user_namespace else _error(namespaces.enter_user_namespace)
+    return {_ROOT: without_user_namespace, _USER: in_user_namespace, **results}
 
 
-def _refusal(attempt: Callable[[], None]) -> str:
+def _error(probe_features: Callable[[], None]) -> str:
     try:
-        attempt()
+        probe_features()
     except RefusedError as error:
         return str(error)
     return ""
 
 
-def _ask(question: Callable[[], dict[str, str]]) -> dict[str, str]:
-    """The answers of a forked child."""
+def _in_child(test: Callable[[], dict[str, str]]) -> dict[str, str]:
+    """The results of a forked child."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         status = 0
         try:
             os.close(reader)
-            os.write(writer, json.dumps(question()).encode())
-        except BaseException as error:  # noqa: BLE001  whatever happened: none of the parent's business may run twice
-            status = crash_report.tell(error)
+            os.write(writer, json.dumps(test()).encode())
+        except BaseException as error:  # noqa: BLE001  on any error: the parent's code must not run twice
+            status = crash_report.print_report(error)
         finally:
             os._exit(status)
     os.close(writer)
@@ -88,8 +88,10 @@ def _ask(question: Callable[[], dict[str, str]]) -> dict[str, str]:
         text = pipe.read()
     _, ended = os.waitpid(child, 0)
     if os.waitstatus_to_exitcode(ended) == EXIT_SOFTWARE:
-        raise CrashError("a mistake in chaoskit ended the survey of this kernel, see above")
+        raise CrashError("a mistake in chaoskit ended the feature detection, see above")
     if ended != 0:
-        raise RefusedError("the survey of this kernel broke off: to see why, chaoskit doctor; or --substrate uml")
-    answers: dict[str, str] = json.loads(text)
-    return answers
+        raise RefusedError(
+            "the feature detection of this kernel failed: to see why, chaoskit doctor; or --substrate uml"
+        )
+    results: dict[str, str] = json.loads(text)
+    return results

@@ -1,8 +1,8 @@
-"""Looks at a real interface and at the ways to it before a plan is made. Changes nothing.
+"""Looks up a real interface, its routes and its filters before a plan is made. Changes nothing.
 
-Names are looked up by the machine's own resolver, all their addresses; the interface is the one that the kernel
-would send to them by. Ssh sessions are those of this process and of whoever started it: sudo hides them from
-our own environment, so the environments of our ancestors are read.
+Names are resolved by the machine's resolver, to all of their addresses; the interface is the one that the kernel's
+routes to them use. Ssh sessions are those of this process and of its ancestors: sudo removes them from the
+environment, so the environments of the ancestors are read.
 """
 
 from __future__ import annotations
@@ -22,38 +22,38 @@ from chaoskit.errors import RefusedError
 from chaoskit.host_lookups import HostLookups
 from chaoskit.kernel.links import find
 from chaoskit.kernel.tc import classifiers
-from chaoskit.kernel.tc.foreign_filters import beside, hung, shut
+from chaoskit.kernel.tc.foreign_filters import terminating_filters, unusable_hooks, warnings
 
-_LONGEST = 65_535  # a packet; a link that names no greatest MTU takes any
+_MAX_PACKET = 65_535  # bytes; the limit of a link that reports no greatest MTU
 _UP, _LOOPBACK = 1, 8  # linux/if.h: IFF_UP, IFF_LOOPBACK
 _NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EINVAL, errno.EACCES)
 
 
-def look(interface: str | None, hosts: Iterable[str]) -> HostLookups:
-    """The interface (None: the one that leads to the `hosts`: names, addresses or CIDRs), and all about it.
+def look_up(interface: str | None, hosts: Iterable[str]) -> HostLookups:
+    """The lookups of the interface (None: the one that leads to the `hosts`: names, addresses or CIDRs).
 
-    Raises RefusedError for a name without an address, and when no interface, or more than one, leads there.
+    Raises RefusedError for a name without an address, and when no interface, or more than one, leads to the hosts.
     """
     hosts = tuple(hosts)
     addresses = {host: resolve(host) for host in hosts if not _is_prefix(host)}
     peers = ssh_peers(_ancestors())
     classifiers.register()
     with IPRoute(ext_ack=True) as ip:
-        link = _link(ip, interface or _leading_to(ip, hosts, addresses))
+        link = _link(ip, interface or _interface_to(ip, hosts, addresses))
         name = link.get_attr("IFLA_IFNAME")
         return HostLookups(
             interface=name,
             mtu=link.get_attr("IFLA_MTU"),
-            least_mtu=link.get_attr("IFLA_MIN_MTU") or 0,
-            most_mtu=link.get_attr("IFLA_MAX_MTU") or _LONGEST,
+            min_mtu=link.get_attr("IFLA_MIN_MTU") or 0,
+            max_mtu=link.get_attr("IFLA_MAX_MTU") or _MAX_PACKET,
             is_up=bool(link["flags"] & _UP),
             is_loopback=bool(link["flags"] & _LOOPBACK),
             addresses=addresses,
-            ways_in=tuple(_ways_in(ip, link["index"], peers)),
-            foreign=tuple(beside(ip, link)),
-            filters=tuple(hung(ip, link)),
-            shut=shut(ip, link),
-            apart=dict(_apart(ip, name, hosts, addresses)),
+            management_uses=tuple(_management_roles(ip, link["index"], peers)),
+            foreign=tuple(warnings(ip, link)),
+            filters=tuple(terminating_filters(ip, link)),
+            blocked_hooks=unusable_hooks(ip, link),
+            other_interfaces=dict(_routed_elsewhere(ip, name, hosts, addresses)),
             ssh_peers=peers,
         )
 
@@ -69,7 +69,7 @@ def resolve(name: str) -> tuple[str, ...]:
 
 
 def ssh_peers(environments: Iterable[bytes]) -> tuple[str, ...]:
-    """Where the ssh sessions of these process environments (as /proc/PID/environ has them) come from."""
+    """The peer addresses of the ssh sessions in these process environments (in the format of /proc/PID/environ)."""
     peers: dict[str, None] = {}
     for environment in environments:
         for entry in environment.split(b"\0"):
@@ -80,7 +80,7 @@ def ssh_peers(environments: Iterable[bytes]) -> tuple[str, ...]:
 
 
 def _ancestors() -> Iterator[bytes]:
-    """The environment of this process, of its parent, and so on, as far as we may read them."""
+    """The environments of this process and of its ancestors, as far as they are readable."""
     process = Path("/proc/self")
     while True:
         try:
@@ -111,41 +111,43 @@ def _link(ip: IPRoute, name: str) -> Any:
     return link
 
 
-def _leading_to(ip: IPRoute, hosts: tuple[str, ...], addresses: dict[str, tuple[str, ...]]) -> str:
-    """The one interface that the kernel sends to all of these by; what has no route is not asked about."""
+def _interface_to(ip: IPRoute, hosts: tuple[str, ...], addresses: dict[str, tuple[str, ...]]) -> str:
+    """The one interface that the routes to all of these hosts use; hosts without a route are ignored."""
     found: dict[str, str] = {}
-    for host, address, out in _outs(ip, hosts, addresses):
-        found.setdefault(out, f"{host} ({address})" if host != address else host)
+    for host, address, interface_name in _egress_interfaces(ip, hosts, addresses):
+        found.setdefault(interface_name, f"{host} ({address})" if host != address else host)
     if not found:
         raise RefusedError(f"no route leads to {', '.join(hosts)}: see ip route, or name an --interface")
     if len(found) > 1:
-        ways = " and ".join(f"{name} to {host}" for name, host in found.items())
-        raise RefusedError(f"more than one interface leads there, {ways}: name one with --interface")
+        interfaces = " and ".join(f"{name} to {host}" for name, host in found.items())
+        raise RefusedError(f"more than one interface leads to these hosts, {interfaces}: name one with --interface")
     return next(iter(found))
 
 
-def _apart(
+def _routed_elsewhere(
     ip: IPRoute, interface: str, hosts: tuple[str, ...], addresses: dict[str, tuple[str, ...]]
 ) -> Iterator[tuple[str, str]]:
-    """The hosts that none of what is sent to goes out by this interface to, and by which it goes instead."""
-    ways: dict[str, set[str]] = {}
-    for host, _, out in _outs(ip, hosts, addresses):
-        ways.setdefault(host, set()).add(out)
-    for host, names in ways.items():
+    """The hosts that no route leads to by this interface, with the interfaces that are used instead."""
+    interfaces: dict[str, set[str]] = {}
+    for host, _, interface_name in _egress_interfaces(ip, hosts, addresses):
+        interfaces.setdefault(host, set()).add(interface_name)
+    for host, names in interfaces.items():
         if interface not in names:
             yield host, " and ".join(sorted(names))
 
 
-def _outs(ip: IPRoute, hosts: tuple[str, ...], addresses: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, str, str]]:
-    """Each host, each of its addresses, and the interface that leads there; without those that no route leads to."""
+def _egress_interfaces(
+    ip: IPRoute, hosts: tuple[str, ...], addresses: dict[str, tuple[str, ...]]
+) -> Iterator[tuple[str, str, str]]:
+    """Each host, each of its addresses, and the egress interface; addresses without a route are left out."""
     for host in hosts:
         for address in addresses.get(host) or (str(ip_network(host, strict=False).network_address),):
-            if out := _out(ip, address):
-                yield host, address, out
+            if interface_name := _egress_interface(ip, address):
+                yield host, address, interface_name
 
 
-def _out(ip: IPRoute, address: str) -> str | None:
-    """The interface that the kernel would send to the address by; None without a route."""
+def _egress_interface(ip: IPRoute, address: str) -> str | None:
+    """The egress interface of the route to the address; None without a route."""
     try:
         route = ip.route("get", dst=address)[0]
     except NetlinkError as error:
@@ -157,7 +159,7 @@ def _out(ip: IPRoute, address: str) -> str | None:
     return name
 
 
-def _ways_in(ip: IPRoute, number: int, peers: tuple[str, ...]) -> Iterator[str]:
+def _management_roles(ip: IPRoute, number: int, peers: tuple[str, ...]) -> Iterator[str]:
     name = ip.link("get", index=number)[0].get_attr("IFLA_IFNAME")
     for family in (socket.AF_INET, socket.AF_INET6):
         for route in ip.get_routes(family=family, table=254):
@@ -166,5 +168,5 @@ def _ways_in(ip: IPRoute, number: int, peers: tuple[str, ...]) -> Iterator[str]:
                 via = route.get_attr("RTA_GATEWAY")
                 yield "carries the default route" + (f" (via {via})" if via else "")
     for peer in peers:
-        if _out(ip, peer) == name:
+        if _egress_interface(ip, peer) == name:
             yield f"carries your ssh session (from {peer})"

@@ -1,4 +1,4 @@
-"""Links: cables between namespaces, ifbs, flags and sizes. Each function acts in the namespace of `ip`."""
+"""Reads and writes links: veth pairs, ifbs, flags and sizes. Each function acts in the namespace of `ip`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from chaoskit.errors import RefusedError
 from chaoskit.knobs import Ifb, Link, Mtu, QueueCounters, Veth
 
 _IFF_UP = 1
-_LEAST_IPV6 = 1280  # RFC 8200, section 5
-_SILENT = {"attrs": [["AF_INET6", {"attrs": [["IFLA_INET6_ADDR_GEN_MODE", 1]]}]]}  # linux/if_link.h: NONE
+_IPV6_MIN_MTU = 1280  # RFC 8200, section 5
+_NO_IPV6_ADDRESSES = {"attrs": [["AF_INET6", {"attrs": [["IFLA_INET6_ADDR_GEN_MODE", 1]]}]]}  # linux/if_link.h: NONE
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EOPNOTSUPP)
 
 
-class Place(Protocol):
-    """A network namespace of ours: its descriptor, and a netlink socket inside it."""
+class NamespaceHandle(Protocol):
+    """An open network namespace: its descriptor, and a netlink socket inside it."""
 
     @property
     def fd(self) -> int: ...
@@ -58,9 +58,9 @@ def read_link(ip: IPRoute, name: str) -> Link | None:
 
 
 def write_link(ip: IPRoute, name: str, wanted: Link | None) -> None:
-    """Set what differs. Refuses an MTU that costs the link its IPv6 addresses: they do not come back with it."""
+    """Set what differs. Refuses an MTU that makes the kernel remove the IPv6 addresses, which could not be restored."""
     if wanted is None:
-        raise RefusedError(f"link {name} cannot be taken away by its flags; for all of it: ip link del {name}")
+        raise RefusedError(f"link {name} cannot be removed through its flags; to remove the link: ip link del {name}")
     message = ip.link("get", ifname=name)[0]
     number, now = message["index"], _link(message)
     _keep_addresses(ip, message, wanted.mtu)
@@ -75,29 +75,29 @@ def read_mtu(ip: IPRoute, name: str) -> Mtu | None:
 
 
 def write_mtu(ip: IPRoute, name: str, wanted: Mtu | None) -> None:
-    """Set it. Refuses one that costs the link its IPv6 addresses, as `write_link`."""
+    """Set the MTU. Refuses one that removes the IPv6 addresses, as `write_link` does."""
     if wanted is None:
-        raise RefusedError(f"link {name} has an MTU as long as it is there; for all of it: ip link del {name}")
+        raise RefusedError(f"link {name} always has an MTU; to remove the link: ip link del {name}")
     message = ip.link("get", ifname=name)[0]
     _keep_addresses(ip, message, wanted.bytes)
     ip.link("set", index=message["index"], mtu=wanted.bytes)
 
 
-def received(ip: IPRoute, name: str) -> QueueCounters | None:
-    """What has come to the link. A veth counts as dropped what is too long for it (net/core/dev.c)."""
+def receive_counters(ip: IPRoute, name: str) -> QueueCounters | None:
+    """The receive counters of the link. A veth counts packets that are too long for it as dropped (net/core/dev.c)."""
     message = find(ip, name)
     if message is None:
         return None
-    told = message.get_attr("IFLA_STATS64")
-    return QueueCounters(told["rx_packets"], told["rx_bytes"], told["rx_dropped"], 0, 0, 0, 0)
+    statistics = message.get_attr("IFLA_STATS64")
+    return QueueCounters(statistics["rx_packets"], statistics["rx_bytes"], statistics["rx_dropped"], 0, 0, 0, 0)
 
 
 def _keep_addresses(ip: IPRoute, message: Any, mtu: int) -> None:
     name, now = message.get_attr("IFLA_IFNAME"), message.get_attr("IFLA_MTU")
-    if mtu < _LEAST_IPV6 <= now and list(ip.get_addr(index=message["index"], family=AF_INET6)):
+    if mtu < _IPV6_MIN_MTU <= now and list(ip.get_addr(index=message["index"], family=AF_INET6)):
         raise RefusedError(
-            f"link {name} would lose its IPv6 addresses for good with an MTU of {mtu}: "
-            f"ask for {_LEAST_IPV6} at least, or first: ip -6 address flush dev {name}"
+            f"link {name} would lose its IPv6 addresses with an MTU of {mtu}: "
+            f"give at least {_IPV6_MIN_MTU}, or first: ip -6 address flush dev {name}"
         )
 
 
@@ -110,44 +110,44 @@ def _link(message: Any) -> Link:
 
 
 def read_ifb(ip: IPRoute, name: str) -> Ifb | None:
-    """Whether the link is there. Raises RefusedError when it is something else than an ifb."""
-    return None if _of_kind(ip, name, "ifb") is None else Ifb()
+    """Whether the ifb exists. Raises RefusedError when the link is of another kind."""
+    return None if _find_kind(ip, name, "ifb") is None else Ifb()
 
 
 def write_ifb(ip: IPRoute, name: str, wanted: Ifb | None) -> None:
-    """Make it, or take it away. Ours speak no IPv6 of their own, which would run through their netem."""
+    """Create or remove the ifb. It has no IPv6 addresses, whose packets would pass its netem."""
     if wanted is None:
         remove(ip, name)
         return
     if read_ifb(ip, name) is None:
         ip.link("add", ifname=name, kind="ifb")
     try:
-        ip.link("set", index=index(ip, name), af_spec=_SILENT)
+        ip.link("set", index=index(ip, name), af_spec=_NO_IPV6_ADDRESSES)
     except NetlinkError as error:
         if error.code not in _NO_IPV6:
             raise
 
 
-def read_veth(ip: IPRoute, name: str, places: Mapping[str, Place]) -> Veth | None:
-    """The cable and where its other end is. Raises RefusedError when that is none of our places, or when
-    the link is something else than a veth."""
-    link = _of_kind(ip, name, "veth")
+def read_veth(ip: IPRoute, name: str, places: Mapping[str, NamespaceHandle]) -> Veth | None:
+    """The veth pair with the place of its peer. Raises RefusedError when the peer is in a foreign namespace, or when
+    the link is of another kind."""
+    link = _find_kind(ip, name, "veth")
     if link is None:
         return None
-    there = _where(ip, link, places)
-    if there is None:
-        raise RefusedError(f"the other end of veth {name} is in a namespace that is not ours; to see it: ip -d link")
-    peer = places[there].ip.link("get", index=link.get_attr("IFLA_LINK"))[0]
+    found = _peer_place(ip, link, places)
+    if found is None:
+        raise RefusedError(f"the peer of veth {name} is in a namespace that is not chaoskit's; to see it: ip -d link")
+    peer = places[found].ip.link("get", index=link.get_attr("IFLA_LINK"))[0]
     return Veth(
-        peer_place=there,
+        peer_place=found,
         peer=peer.get_attr("IFLA_IFNAME"),
         mac=link.get_attr("IFLA_ADDRESS"),
         peer_mac=peer.get_attr("IFLA_ADDRESS"),
     )
 
 
-def write_veth(ip: IPRoute, name: str, wanted: Veth | None, places: Mapping[str, Place]) -> None:
-    """Lay the cable, or take it away with both its ends. One that is laid otherwise is laid anew."""
+def write_veth(ip: IPRoute, name: str, wanted: Veth | None, places: Mapping[str, NamespaceHandle]) -> None:
+    """Create the veth pair, or remove it. A pair with other settings is replaced."""
     remove(ip, name)
     if wanted is not None:
         peer = {"ifname": wanted.peer, "net_ns_fd": places[wanted.peer_place].fd, "address": wanted.peer_mac}
@@ -155,7 +155,7 @@ def write_veth(ip: IPRoute, name: str, wanted: Veth | None, places: Mapping[str,
 
 
 def remove(ip: IPRoute, name: str) -> None:
-    """Delete the link if it is there. It may also go by itself meanwhile: a cable goes with either of its ends."""
+    """Delete the link if it exists. It may disappear meanwhile: a veth pair is removed with either of its ends."""
     link = find(ip, name)
     if link is None:
         return
@@ -166,18 +166,18 @@ def remove(ip: IPRoute, name: str) -> None:
             raise
 
 
-def _of_kind(ip: IPRoute, name: str, kind: str) -> Any | None:
+def _find_kind(ip: IPRoute, name: str, kind: str) -> Any | None:
     link = find(ip, name)
     if link is None:
         return None
     info = link.get_attr("IFLA_LINKINFO")
     if info is None or info.get_attr("IFLA_INFO_KIND") != kind:
-        raise RefusedError(f"link {name} is there already and is no {kind}; to remove it: ip link del {name}")
+        raise RefusedError(f"link {name} exists already and is no {kind}; to remove it: ip link del {name}")
     return link
 
 
-def _where(ip: IPRoute, link: Any, places: Mapping[str, Place]) -> str | None:
-    """The place of the other end. The kernel names it by a number that only this namespace uses."""
+def _peer_place(ip: IPRoute, link: Any, places: Mapping[str, NamespaceHandle]) -> str | None:
+    """The place of the peer, which the kernel identifies by a namespace id that is local to this namespace."""
     number = link.get_attr("IFLA_LINK_NETNSID")
     for place, space in places.items():
         if space.ip is ip if number is None else ip.get_netnsid(fd=space.fd)["nsid"] == number:

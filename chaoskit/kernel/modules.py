@@ -1,7 +1,7 @@
-"""Loads kernel modules from a tree of our choosing, without kmod and its configuration.
+"""Loads kernel modules from a given tree, without kmod and its configuration.
 
-A guest kernel runs over the host's files, whose /lib/modules belongs to the host's kernel; the guest's
-own modules lie elsewhere. Dependencies come first, a module that is built in or already there is fine.
+A guest kernel runs on the host's files, whose /lib/modules belongs to the host's kernel; the guest's
+modules are elsewhere. Dependencies are loaded first; built-in and loaded modules are skipped.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from chaoskit.errors import RefusedError
 
-LAB = (
+LAB_MODULES = (
     "ipv6",
     "veth",
     "sch_netem",
@@ -30,7 +30,7 @@ LAB = (
     "tcp_bbr",
     "tcp_dctcp",
 )
-"""What a lab and its faults need, where the kernel has them as modules."""
+"""The modules that a lab and its faults need, where the kernel does not have them built in."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -38,33 +38,33 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def load(names: Iterable[str], tree: Path) -> None:
     """Load each module of `names` from `tree`, the directory that holds modules.dep.
 
-    Raises RefusedError when the tree does not know a name, or when the kernel refuses a file.
+    Raises RefusedError when the tree has no module of a name, or when the kernel refuses a file.
     """
     needed = _read(tree / "modules.dep")
-    builtin = frozenset(name(line) for line in _read(tree / "modules.builtin").splitlines())
-    for path in files(names, needed, builtin):
+    builtin = frozenset(module_name(line) for line in _read(tree / "modules.builtin").splitlines())
+    for path in load_order(names, needed, builtin):
         _insert(tree / path)
 
 
-def files(names: Iterable[str], dependencies: str, builtin: frozenset[str]) -> list[str]:
-    """The files to insert, in that order, each once.
+def load_order(names: Iterable[str], dependencies: str, builtin: frozenset[str]) -> list[str]:
+    """The files to insert, in order, each once.
 
-    `dependencies` is the text of modules.dep: each line a file, a colon, and all that it needs, nearest first.
+    `dependencies` is the text of modules.dep: each line is a file, a colon, and its dependencies, nearest first.
     """
     lines = dict(line.split(":", 1) for line in dependencies.splitlines() if ":" in line)
-    paths = {name(path): path for path in lines}
+    paths = {module_name(path): path for path in lines}
     order: list[str] = []
     for wanted in names:
         if wanted in builtin:
             continue
         if wanted not in paths:
-            raise RefusedError(f"there is no module {wanted}: install the modules of the kernel that runs")
+            raise RefusedError(f"there is no module {wanted}: install the modules of the running kernel")
         path = paths[wanted]
         order += [each for each in [*reversed(lines[path].split()), path] if each not in order]
     return order
 
 
-def name(path: str) -> str:
+def module_name(path: str) -> str:
     """The module's name as the kernel writes it: `drivers/net/my-nic.ko` is `my_nic`."""
     return Path(path).name.partition(".")[0].replace("-", "_")
 
@@ -76,7 +76,7 @@ def _insert(path: Path) -> None:
     code = ctypes.get_errno()
     if code == errno.EEXIST:
         return
-    remedy = "run as root" if code == errno.EPERM else f"take the modules of kernel {os.uname().release}"
+    remedy = "run as root" if code == errno.EPERM else f"use the modules of kernel {os.uname().release}"
     raise RefusedError(f"the kernel does not load {path}: {os.strerror(code)}; {remedy}")
 
 
@@ -84,4 +84,4 @@ def _read(path: Path) -> str:
     try:
         return path.read_text()
     except OSError as error:
-        raise RefusedError(f"cannot read {path}: {error.strerror}; give the directory that depmod wrote") from error
+        raise RefusedError(f"cannot read {path}: {error.strerror}; give a directory that depmod wrote") from error

@@ -1,8 +1,8 @@
-"""Network namespaces without names and without processes: two system calls and a file descriptor.
+"""Creates and enters unnamed network namespaces, which are held by file descriptors.
 
-A namespace lives as long as a descriptor, a process or a socket holds it; nobody else can find it, and
-when its holder dies it is gone with everything in it. A socket stays in the namespace it was made in.
-The functions act on the calling thread alone. (`os.setns` and `os.unshare` came with Python 3.12.)
+A namespace lives as long as a descriptor, a process or a socket holds it; no other process can find it, and
+when its holder dies it disappears with everything in it. A socket stays in the namespace it was created in.
+The functions act on the calling thread alone. (`os.setns` and `os.unshare` need Python 3.12.)
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ _MS_BIND, _MS_REC, _MS_SLAVE = 0x1000, 0x4000, 0x8_0000  # mount(2)
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def current() -> int:
+def open_current() -> int:
     """A new descriptor of the calling thread's network namespace. The caller closes it."""
     return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 
-def make() -> int:
-    """A descriptor of a new, empty network namespace. The caller closes it; the thread stays where it was.
+def create() -> int:
+    """A descriptor of a new, empty network namespace. The caller closes it; the thread stays in its namespace.
 
-    Raises RefusedError without the right to make one.
+    Raises RefusedError without the privilege to create one.
     """
-    with _returning():
-        leave()
-        return current()
+    with _restoring_namespace():
+        unshare()
+        return open_current()
 
 
-def may_be_made() -> bool:
-    """Whether we have the right to make one as we are. Root in a container often has not."""
+def can_create() -> bool:
+    """Whether this process may create network namespaces. Root in a container often may not."""
     try:
-        os.close(make())
+        os.close(create())
     except RefusedError:
         return False
     return True
 
 
-def leave() -> None:
+def unshare() -> None:
     """Move the calling thread into a new, empty network namespace. Raises RefusedError."""
     _check(_libc.unshare(_NEWNET))
 
@@ -57,43 +57,43 @@ def enter(fd: int) -> None:
 
 @contextmanager
 def inside(fd: int) -> Iterator[None]:
-    """The body runs in the namespace behind `fd`. It must not await: the whole thread has moved."""
-    with _returning():
+    """Runs the body in the namespace behind `fd`. It must not await: the whole thread is moved."""
+    with _restoring_namespace():
         enter(fd)
         yield
 
 
 @contextmanager
-def _returning() -> Iterator[None]:
-    """Wherever the body goes, and however it ends, the thread is back afterwards."""
-    here = current()
+def _restoring_namespace() -> Iterator[None]:
+    """Returns the thread to its namespace after the body, however it ends."""
+    former = open_current()
     try:
         yield
     finally:
         try:
-            enter(here)
+            enter(former)
         finally:
-            os.close(here)
+            os.close(former)
 
 
 def enter_user_namespace() -> None:
-    """Make this unprivileged process root in user and network namespaces of its own, for good.
+    """Make this unprivileged process root in new user and network namespaces, permanently.
 
-    It must have one thread at this moment. Children inherit both. Raises RefusedError with the remedy.
+    It must have one thread. Children inherit both namespaces. Raises RefusedError with the remedy.
     """
     _enter_as(0, 0, _NEWUSER | _NEWNET)
 
 
-def give_up_rights(user: int, group: int) -> None:
-    """Be this user again, in one more user namespace, without any right over the namespaces that we are in.
+def drop_privileges(user: int, group: int) -> None:
+    """Become this user in a nested user namespace, without privileges over the current namespaces.
 
-    Of those that `enter_user_namespace` made; files of that user's are its own as before. Raises RefusedError.
+    For processes after `enter_user_namespace`; the user keeps the ownership of its files. Raises RefusedError.
     """
     _enter_as(user, group, _NEWUSER)
 
 
-def cover(path: str, source: str) -> None:
-    """From here on this process and its children, and nobody else, read `source` where `path` stands.
+def bind_mount(path: str, source: str) -> None:
+    """Bind-mount `source` over `path`, for this process and its children only.
 
     Raises RefusedError.
     """
@@ -102,12 +102,12 @@ def cover(path: str, source: str) -> None:
         or _libc.mount(b"none", b"/", None, _MS_REC | _MS_SLAVE, None) < 0
         or _libc.mount(source.encode(), path.encode(), None, _MS_BIND, None) < 0
     ):
-        words = os.strerror(ctypes.get_errno())
-        raise RefusedError(f"{source} cannot be put over {path} ({words}): run as root")
+        reason = os.strerror(ctypes.get_errno())
+        raise RefusedError(f"{source} cannot be mounted over {path} ({reason}): run as root")
 
 
 def _enter_as(user: int, group: int, flags: int) -> None:
-    """Be `user` and `group` in a new user namespace, and in new ones of the other flags."""
+    """Become `user` and `group` in a new user namespace, and enter new namespaces of the other flags."""
     outer_user, outer_group = os.geteuid(), os.getegid()
     try:
         if _libc.unshare(flags) < 0:
@@ -116,38 +116,38 @@ def _enter_as(user: int, group: int, flags: int) -> None:
         Path("/proc/self/uid_map").write_text(f"{user} {outer_user} 1")
         Path("/proc/self/gid_map").write_text(f"{group} {outer_group} 1")
     except OSError as error:
-        raise RefusedError(f"no user namespace for us ({error.strerror}): {_remedy(error.errno)}") from error
+        raise RefusedError(f"cannot create a user namespace ({error.strerror}): {_advice(error.errno)}") from error
 
 
-def _remedy(code: int | None) -> str:
+def _advice(code: int | None) -> str:
     match code:
         case errno.EINVAL:
             return "this process has several threads already; use the chaoskit command"
         case errno.ENOSPC | errno.EUSERS:
             return "sudo sysctl -w user.max_user_namespaces=10000, or run as root, or --substrate uml"
         case _:
-            allow = f"sudo sysctl -w {closed}, or " if (closed := closed_switches()) else ""
+            allow = f"sudo sysctl -w {arguments}, or " if (arguments := userns_sysctls()) else ""
             return f"{allow}run as root, or --substrate uml"
 
 
-def closed_switches() -> str:
-    """What to give to sysctl so that users may make user namespaces: Debian's switch and Ubuntu's, where they are
-    closed. Both answer with EPERM or EACCES."""
+def userns_sysctls() -> str:
+    """Arguments of sysctl that allow unprivileged user namespaces: the restrictions of Debian and Ubuntu that are in
+    effect. Both cause EPERM or EACCES."""
     switches = {
         "kernel.unprivileged_userns_clone": "1",
         "kernel.apparmor_restrict_unprivileged_userns": "0",
     }
-    return " ".join(f"{key}={value}" for key, value in switches.items() if _is_closed(key, value))
+    return " ".join(f"{key}={value}" for key, value in switches.items() if _is_restricted(key, value))
 
 
-def _is_closed(switch: str, wide_open: str) -> bool:
+def _is_restricted(switch: str, allowed: str) -> bool:
     path = Path("/proc/sys", *switch.split("."))
-    return path.exists() and path.read_text().strip() != wide_open
+    return path.exists() and path.read_text().strip() != allowed
 
 
 def _check(result: int) -> None:
     if result < 0:
-        words = os.strerror(ctypes.get_errno())
+        reason = os.strerror(ctypes.get_errno())
         raise RefusedError(
-            f"network namespaces are not ours to make or enter ({words}): run as root, or --substrate uml"
+            f"network namespaces cannot be created or entered ({reason}): run as root, or --substrate uml"
         )

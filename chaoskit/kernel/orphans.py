@@ -1,8 +1,9 @@
-"""What bears our names in a namespace, found without a journal: for when nobody remembers having made it.
+"""Finds filters and ifbs that chaoskit left in a namespace, without a journal.
 
-Ours is a filter of our priorities that is just like one of ours and leads to one of our ifbs (or to one that is
-gone), and an ifb of our names with a netem of ours or none. A clsact has no name: whose it is nobody can tell,
-so it stays. So does everything else. A clamp is no orphan: its table goes with the last process that holds it.
+A filter is an orphan when its priority is in our range, it has exactly our form, and its target is one of our ifbs (or
+a deleted link). An ifb is an orphan when it has one of our names, and a netem of ours or none. A clsact has no name and
+no owner, so it stays, as everything else does. A clamp is no orphan: its table disappears with the last process that
+holds its socket.
 """
 
 from __future__ import annotations
@@ -13,43 +14,43 @@ from pyroute2 import IPRoute
 
 from chaoskit.errors import RefusedError
 from chaoskit.kernel import links
-from chaoskit.kernel.errors import translated
+from chaoskit.kernel.errors import translate_errors
 from chaoskit.kernel.tc import classifiers, filters, netem, qdiscs
 from chaoskit.knobs import Filter, Foreign, Knob, Netem
-from chaoskit.topology.steering import HOLE, IFBS, PRIORITIES
+from chaoskit.topology.steering import BLACKHOLE, IFBS, PRIORITIES
 
 
-def orphans(ip: IPRoute) -> list[Knob]:
-    """Every knob of ours in the order of taking away: set each to None. Changes nothing."""
+def find_orphans(ip: IPRoute) -> list[Knob]:
+    """The orphaned knobs in the order of removal: set each to None. Changes nothing."""
     return [*_filters(ip), *_ifbs(ip)]
 
 
-def seen() -> list[Knob]:
-    """The same in the network namespace of the calling thread. To look takes no rights. Raises RefusedError."""
+def find_orphans_here() -> list[Knob]:
+    """The orphans in the network namespace of the calling thread. Needs no privileges. Raises RefusedError."""
     netem.register()
     classifiers.register()
-    with translated(Knob("filter", "", "of ours"), "read"), IPRoute(ext_ack=True) as ip:
-        return orphans(ip)
+    with translate_errors(Knob("filter", "", "of ours"), "read"), IPRoute(ext_ack=True) as ip:
+        return find_orphans(ip)
 
 
 def _filters(ip: IPRoute) -> Iterator[Knob]:
-    targets = {*IFBS.values(), HOLE, "", None}
+    targets = {*IFBS.values(), BLACKHOLE, "", None}
     for link in ip.get_links():
-        for place, setting in filters.hanging(ip, link):
-            if place.priority in PRIORITIES and isinstance(setting, Filter) and setting.to in targets:
+        for place, setting in filters.filters_of_link(ip, link):
+            if place.priority in PRIORITIES and isinstance(setting, Filter) and setting.redirect_to in targets:
                 yield Knob("filter", "", str(place))
 
 
 def _ifbs(ip: IPRoute) -> Iterator[Knob]:
-    for name in (*IFBS.values(), HOLE):
+    for name in (*IFBS.values(), BLACKHOLE):
         try:
             if links.read_ifb(ip, name) is None:
                 continue
         except RefusedError:
-            continue  # something else of that name
+            continue  # a foreign link of that name
         root = qdiscs.read(ip, name)
         if isinstance(root, Foreign):
-            continue  # somebody works with it
+            continue  # in use with a foreign qdisc
         if isinstance(root, Netem):
             yield Knob("qdisc", "", name)
         yield Knob("ifb", "", name)

@@ -1,4 +1,4 @@
-"""Whether this process may change the network namespace that it is in."""
+"""Checks that this process may change its network namespace (CAP_NET_ADMIN)."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ _NET_ADMIN = 12  # capabilities(7): CAP_NET_ADMIN
 
 
 def require_net_admin(interface: str, command: str = "inject") -> None:
-    """Raises RefusedError without CAP_NET_ADMIN, with the three ways around it; `command` is what was typed."""
+    """Raises RefusedError without CAP_NET_ADMIN, with three alternatives; `command` is the command that was typed."""
     if not _is_net_admin():
         raise RefusedError(
-            f"to change {interface} takes CAP_NET_ADMIN, which you have not: sudo chaoskit {command} ...; without "
+            f"changing {interface} needs CAP_NET_ADMIN, which you do not have: sudo chaoskit {command} ...; without "
             "root, chaoskit exec puts one command behind a fault, and chaoskit run with stage: {lab: edge} builds a "
             "network of its own"
         )
 
 
-def require_to_restore() -> None:
+def require_restore_rights() -> None:
     """Raises RefusedError without CAP_NET_ADMIN."""
     if not _is_net_admin():
-        raise RefusedError("to put things back takes CAP_NET_ADMIN, which you have not: sudo chaoskit restore")
+        raise RefusedError("restoring needs CAP_NET_ADMIN, which you do not have: sudo chaoskit restore")
 
 
 def _is_net_admin() -> bool:

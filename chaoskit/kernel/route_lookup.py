@@ -1,4 +1,4 @@
-"""What the kernel itself thinks of the way to an address. Changes nothing, sends nothing."""
+"""Looks up the kernel's route to an address, with its MTUs. Changes nothing, sends nothing."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from chaoskit.host_lookups import FirstHop
 
 _LOCAL = 2  # linux/rtnetlink.h: RTN_LOCAL
 _LOOPBACK = 8  # linux/if.h: IFF_LOOPBACK
-_NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL)
-_PROBING = Path("/proc/sys/net/ipv4/tcp_mtu_probing")  # of IPv6, too
+_NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL)
+_MTU_PROBING = Path("/proc/sys/net/ipv4/tcp_mtu_probing")  # for IPv6 too
 
 
 def first_hop(address: str) -> FirstHop:
-    """The interface, the source address, the gateway, and every MTU that is written down on this machine.
+    """The interface, source address, gateway and MTUs of the route to `address`.
 
     Raises RefusedError without a route.
     """
@@ -27,10 +27,10 @@ def first_hop(address: str) -> FirstHop:
         try:
             route = ip.route("get", dst=address)[0]
         except NetlinkError as error:
-            if error.code not in _NO_WAY:
+            if error.code not in _NO_ROUTE:
                 raise
             version = 6 if ":" in address else 4
-            raise RefusedError(f"no route leads to {address}: ip -{version} route shows which there are") from None
+            raise RefusedError(f"no route leads to {address}; to see the routes: ip -{version} route") from None
         link = ip.link("get", index=route.get_attr("RTA_OIF"))[0]
     mtu, left = _route_mtu(route), _expires(route)
     return FirstHop(
@@ -42,7 +42,7 @@ def first_hop(address: str) -> FirstHop:
         cached_mtu=mtu if left else None,
         cached_for=left or None,
         is_local=route["type"] == _LOCAL or bool(link["flags"] & _LOOPBACK),
-        mtu_probing=int(_PROBING.read_text()),
+        mtu_probing=int(_MTU_PROBING.read_text()),
     )
 
 
@@ -53,6 +53,6 @@ def _route_mtu(route: Any) -> int | None:
 
 
 def _expires(route: Any) -> int:
-    """Seconds that a router's word still holds; 0 for what does not expire."""
+    """Seconds until the cached MTU of a router's ICMP message expires; 0 if it never does."""
     cached = route.get_attr("RTA_CACHEINFO")
     return max(0, round(cached["rta_expires"] / 100)) if cached else 0  # in USER_HZ

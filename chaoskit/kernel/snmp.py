@@ -1,16 +1,17 @@
-"""What a namespace counts of packets that it should send on for others: its SNMP counters.
+"""Reads the SNMP counters of forwarded and oversized packets of a namespace.
 
 | counter  | IPv4                   | IPv6                              |
 |----------|------------------------|-----------------------------------|
 | came     | `InReceives`           | `Ip6InReceives`, no multicast     |
 | too long | `FragFails`, `FragOKs` | `Ip6FragFails`                    |
-| told     | `Icmp OutDestUnreachs` | `Icmp6OutPktTooBigs`              |
+| signals  | `Icmp OutDestUnreachs` | `Icmp6OutPktTooBigs`              |
 
-IPv4 takes apart what may be (`FragOKs`). Kernels differ in whether what is too long counts as sent on, and over IPv6
-as `Ip6InTooBigErrors`; those two say nothing. That a router is spoken to itself is left out of account.
+IPv4 fragments packets where that is allowed (`FragOKs`). Kernels differ in whether oversized packets also count as
+forwarded, and over IPv6 as `Ip6InTooBigErrors`; those two counters are not used. Packets to the router itself are
+neglected.
 
-The kernel limits the rate of neither signal (net/ipv4/icmp.c, net/ipv6/icmp.c), so each is one packet's. IPv4 has one
-counter for whatever cannot be reached; a router between two neighbours that are there tells of sizes alone.
+The kernel limits the rate of neither signal (net/ipv4/icmp.c, net/ipv6/icmp.c), so each stands for one packet. IPv4 has
+one counter for all unreachable messages; a router between two reachable neighbours sends them for sizes alone.
 """
 
 from __future__ import annotations
@@ -24,23 +25,23 @@ _NET = Path("/proc/thread-self/net")
 
 
 def counters(fd: int) -> HopCounters:
-    """Those of the namespace behind `fd`, since it was made."""
+    """The counters of the namespace behind `fd`, since its creation."""
     with inside(fd):
-        old, new = (path.read_text() if path.exists() else "" for path in (_NET / "snmp", _NET / "snmp6"))
-    return parse(old, new)
+        snmp, snmp6 = (path.read_text() if path.exists() else "" for path in (_NET / "snmp", _NET / "snmp6"))
+    return parse(snmp, snmp6)
 
 
 def parse(snmp: str, snmp6: str) -> HopCounters:
-    """From the texts of the two files; what they do not have is 0."""
+    """The counters in the texts of the two files; missing ones are 0."""
     lines = [line.split() for line in snmp.splitlines()]
     found = {
         names[0] + name: int(value)
         for names, values in zip(lines[::2], lines[1::2], strict=False)
         for name, value in zip(names[1:], values[1:], strict=False)
     }
-    found |= {words[0]: int(words[1]) for line in snmp6.splitlines() if len(words := line.split()) == 2}
+    found |= {fields[0]: int(fields[1]) for line in snmp6.splitlines() if len(fields := line.split()) == 2}
     return HopCounters(
-        came=found.get("Ip:InReceives", 0) + found.get("Ip6InReceives", 0) - found.get("Ip6InMcastPkts", 0),
-        too_long=found.get("Ip:FragFails", 0) + found.get("Ip:FragOKs", 0) + found.get("Ip6FragFails", 0),
-        signals=found.get("Icmp:OutDestUnreachs", 0) + found.get("Icmp6OutPktTooBigs", 0),
+        received=found.get("Ip:InReceives", 0) + found.get("Ip6InReceives", 0) - found.get("Ip6InMcastPkts", 0),
+        too_big=found.get("Ip:FragFails", 0) + found.get("Ip:FragOKs", 0) + found.get("Ip6FragFails", 0),
+        icmp_too_big=found.get("Icmp:OutDestUnreachs", 0) + found.get("Icmp6OutPktTooBigs", 0),
     )

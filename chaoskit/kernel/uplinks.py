@@ -1,4 +1,4 @@
-"""What leads out of the network namespace that we are in, and who resolves names there. Changes nothing."""
+"""Looks up the routes out of the current network namespace, and its name servers. Changes nothing."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from socket import AF_INET, AF_INET6
 
 from pyroute2 import IPRoute
 
-RESOLV = Path("/etc/resolv.conf")
-UPSTREAMS = Path("/run/systemd/resolve/resolv.conf")  # systemd-resolved(8): whom its own stub asks
+RESOLV_CONF = Path("/etc/resolv.conf")
+SYSTEMD_RESOLV_CONF = Path(
+    "/run/systemd/resolve/resolv.conf"
+)  # systemd-resolved(8): the servers behind its stub resolver
 _UNICAST = 1
 _NO_LINK = "0.0.0.0"
 
 
-def prefixes() -> tuple[str, ...]:
-    """Whatever IPv4 is routed to somewhere, in any table; default routes too, as 0.0.0.0/0."""
+def routed_prefixes() -> tuple[str, ...]:
+    """All IPv4 prefixes with a route, in any table; default routes too, as 0.0.0.0/0."""
     with IPRoute(ext_ack=True) as ip:
         routes = list(ip.get_routes(family=AF_INET))
     return tuple(f"{route.get_attr('RTA_DST') or _NO_LINK}/{route['dst_len']}" for route in routes)
 
 
-def links_out() -> tuple[str, ...]:
-    """The links that IPv4 packets leave this machine by, sorted."""
+def egress_links() -> tuple[str, ...]:
+    """The links of all IPv4 routes except loopback, sorted."""
     with IPRoute(ext_ack=True) as ip:
         numbers = set()
         for route in ip.get_routes(family=AF_INET):
@@ -33,13 +35,13 @@ def links_out() -> tuple[str, ...]:
     return tuple(sorted(link.get_attr("IFLA_IFNAME") for link in links if not link["flags"] & 8))  # IFF_LOOPBACK
 
 
-def forwards(link: str) -> bool:
-    """Whether IPv4 packets that come in by this link may pass through this machine."""
+def is_forwarding(link: str) -> bool:
+    """Whether this machine forwards IPv4 packets that arrive on this link."""
     return Path("/proc/sys/net/ipv4/conf", link, "forwarding").read_text().strip() == "1"
 
 
 def gateways() -> dict[int, str]:
-    """The next hop of the default route of each IP version that has one."""
+    """The next hop of the default route, by IP version."""
     found: dict[int, str] = {}
     with IPRoute(ext_ack=True) as ip:
         for version, family in ((4, AF_INET), (6, AF_INET6)):
@@ -49,8 +51,8 @@ def gateways() -> dict[int, str]:
     return found
 
 
-def nameservers(path: Path = RESOLV) -> tuple[str, ...]:
-    """Whom a resolver file names (resolv.conf(5)), scopes of IPv6 addresses aside."""
+def nameservers(path: Path = RESOLV_CONF) -> tuple[str, ...]:
+    """The name servers of a resolver file (resolv.conf(5)), without scopes of IPv6 addresses."""
     try:
         lines = path.read_text(errors="replace").splitlines()
     except OSError:
@@ -60,7 +62,7 @@ def nameservers(path: Path = RESOLV) -> tuple[str, ...]:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether another namespace cannot reach it; what is no address is not asked about."""
+    """Whether the address is loopback, so that another namespace cannot reach it; False for text that is no address."""
     try:
         return ip_address(address).is_loopback
     except ValueError:

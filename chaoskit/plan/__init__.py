@@ -1,1 +1,1 @@
-"""What an experiment will do to a kernel, decided without touching one."""
+"""Compiles experiments, injections and exec commands to plans, without touching a kernel."""

@@ -1,7 +1,8 @@
-"""From an experiment to its plan. Pure: looks at no machine, and gives the same plan every time.
+"""Compiles an experiment to its plan.
 
-Every phase decides every knob that any phase touches, so that a phase's state never depends on what came
-before it. Where a phase changes what a path takes, the lab's hosts also forget what they have learned of it.
+Pure: it reads nothing from the machine, and the same input gives the same plan. Every phase sets every knob that any
+phase touches, so that a phase's state never depends on the phases before it. Where a phase changes a path MTU, the
+lab's hosts also flush the path MTUs that they have cached.
 """
 
 from __future__ import annotations
@@ -11,82 +12,82 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from chaoskit import __version__
-from chaoskit.faults.loss_models import expectation
-from chaoskit.faults.netem import NetemFault, NetemWords
+from chaoskit.faults.loss_models import expected_loss
+from chaoskit.faults.netem import NetemFault, NetemSpec
 from chaoskit.faults.tunnel import TunnelFault
 from chaoskit.host_lookups import HostLookups
 from chaoskit.knobs import Change, Knob, Netem, Pulse, Setting
-from chaoskit.plan.injection import queue
+from chaoskit.plan.injection import queue_limit
 from chaoskit.plan.model import (
-    Effect,
+    Expectation,
+    ExpectedEffect,
     Plan,
     PlannedChange,
     PlannedPhase,
-    Promise,
     Rounding,
 )
-from chaoskit.plan.stage import StageLookups, lay_out, site_of
+from chaoskit.plan.stage import StageLookups, compile_stage, fault_site
 from chaoskit.spec.experiment import Experiment, Span
 from chaoskit.spec.stage import InterfaceStage
 from chaoskit.topology.fault_site import Lab, Site
 from chaoskit.units import Duration
 
 _KERNEL_LIMIT = 1000  # netem's own default, in packets
-_PACKET = 1514  # bytes of a full frame
-_EVENT = 400  # bytes of a frame that carries one token
+_FULL_FRAME = 1514  # bytes of a full frame
+_TOKEN_FRAME = 400  # bytes of a frame that carries one token
 _SEGMENT = 1448  # bytes of payload in a full frame
-_OF_PATHS = ("mtu", "route")  # the kinds of knobs that decide what a path takes
-_READING = 50_000_000  # ns that a reader takes for a token
-# Where half of the delays lie below, in jitters off the middle; the tables of tc-netem(8).
+_PATH_KINDS = ("mtu", "route")  # the kinds of knobs that decide the path MTU
+_READER_TOKEN_INTERVAL = 50_000_000  # ns; how fast people read one token
+# The median of each distribution of tc-netem(8), in jitters from the mean.
 _HALF = float(0.5 ** (-1 / 3))
 _MEDIAN = {"pareto": (_HALF - 1.5) * 4 / 3, "paretonormal": _HALF - 1.5}
 
 
 @dataclass(frozen=True)
-class _Terms:
-    """What settings depend on besides the words of a fault: where it is, the room of a queue, and chance."""
+class _Context:
+    """What settings depend on besides the fault itself: the site, the default queue limit, and the seed."""
 
     site: Site
     limit: int
     seed: int
 
 
-def compile_plan(experiment: Experiment, ground: HostLookups | None = None, classifier: str = "flower") -> Plan:
+def compile_plan(experiment: Experiment, lookups: HostLookups | None = None, classifier: str = "flower") -> Plan:
     """The plan of an experiment.
 
-    On a real interface `ground` is what was looked up of it, and its filters are of the kind `classifier`
-    (flower or u32). Raises RefusedError where that interface cannot, or must not, be worked on.
+    On a real interface `lookups` describe it, and its filters use `classifier` (flower or u32). Raises RefusedError
+    where the interface cannot be used, or must not be used without permission.
     """
-    looked = StageLookups(ground, classifier)
-    terms = _Terms(site_of(experiment, looked), needed_limit(experiment), experiment.seed)
-    changes = tuple(change for name in _used(experiment) for change in _changes(experiment, name, terms))
+    stage_lookups = StageLookups(lookups, classifier)
+    context = _Context(fault_site(experiment, stage_lookups), needed_limit(experiment), experiment.seed)
+    changes = tuple(change for name in _used_faults(experiment) for change in _changes(experiment, name, context))
     touched: dict[Knob, Setting] = dict.fromkeys(knob for knob, _ in changes)
-    scene = lay_out(experiment, changes, terms.limit, looked)
-    needs = scene.needs
-    for name in _used(experiment):
+    stage_plan = compile_stage(experiment, changes, context.limit, stage_lookups)
+    needs = stage_plan.needs
+    for name in _used_faults(experiment):
         needs = needs.union(*(part.needs() for part in experiment.faults[name]))
     distinct = {span.name: span for span in experiment.timeline}
     return Plan(
         chaoskit=__version__,
         name=experiment.name,
         question=experiment.question,
-        target=scene.target,
-        interface=scene.interface,
+        target=stage_plan.target,
+        interface=stage_plan.interface,
         seed=experiment.seed,
         needs=needs,
-        stage=tuple(PlannedChange(knob=knob, setting=setting) for knob, setting in scene.changes),
+        stage=tuple(PlannedChange(knob=knob, setting=setting) for knob, setting in stage_plan.changes),
         phases=tuple(
-            _phase(experiment, span, number, touched, terms)
+            _phase(experiment, span, number, touched, context)
             for number in range(experiment.repeats)
             for span in experiment.timeline
         ),
         workload=experiment.workload,
         client=experiment.client,
-        server=None if scene.interface else experiment.server,
+        server=None if stage_plan.interface else experiment.server,
         objectives=experiment.objectives,
-        promises=tuple(_promise(experiment, span, terms, scene.passes) for span in distinct.values()),
+        expectations=tuple(_expectation(experiment, span, context, stage_plan.passes) for span in distinct.values()),
         roundings=tuple(_roundings(experiment)),
-        warnings=(*_warnings(experiment, terms.limit), *scene.warnings),
+        warnings=(*_warnings(experiment, context.limit), *stage_plan.warnings),
         remarks=tuple(_remarks(experiment)),
         drain=_drain(experiment),
     )
@@ -95,17 +96,17 @@ def compile_plan(experiment: Experiment, ground: HostLookups | None = None, clas
 def needed_limit(experiment: Experiment) -> int:
     """How many packets the busiest netem holds at once, at least netem's own 1000.
 
-    Rate x delay in full frames for a shaped link, or as many token events and prompt segments as the
-    workload can have on their way within the longest delay; twice that, for bursts. On a real interface others
-    may speak as well: see `injection.queue`.
+    Rate x delay in frames for a shaped link, or as many token events and prompt segments as the workload sends
+    within the longest delay; twice that, for bursts. A real interface may carry other traffic as well: see
+    `injection.queue_limit`.
     """
     most = 0
     if isinstance(experiment.stage, InterfaceStage):
-        return max((queue(netem) for netem in _netems(experiment)), default=_KERNEL_LIMIT)
+        return max((queue_limit(netem) for netem in _netems(experiment)), default=_KERNEL_LIMIT)
     for netem in _netems(experiment):
         reach = (netem.delay + 4 * netem.jitter) / 1e9
         if netem.rate is not None:
-            most = max(most, int(netem.rate.rate / 8 * reach / _EVENT))
+            most = max(most, int(netem.rate.rate / 8 * reach / _TOKEN_FRAME))
         else:
             most = max(most, int(_packets_per_second(experiment) * reach))
     return max(_KERNEL_LIMIT, 2 * most)
@@ -120,57 +121,57 @@ def _packets_per_second(experiment: Experiment) -> float:
     return open_streams / interval + starts * (work.prompt_size / _SEGMENT + 4)
 
 
-def _used(experiment: Experiment) -> list[str]:
+def _used_faults(experiment: Experiment) -> list[str]:
     """The faults that the timeline names, in the file's order."""
     named = {fault for span in experiment.timeline for fault in span.faults}
     return [name for name in experiment.faults if name in named]
 
 
 def _phase(
-    experiment: Experiment, span: Span, number: int, touched: dict[Knob, Setting], terms: _Terms
+    experiment: Experiment, span: Span, number: int, touched: dict[Knob, Setting], context: _Context
 ) -> PlannedPhase:
-    """`touched` is every knob that a phase may set: None, where this one has no fault on it."""
-    wanted = touched | _settings(experiment, span, terms)
+    """`touched` is every knob that any phase sets, with None: the setting where this phase has no fault."""
+    wanted = touched | _settings(experiment, span, context)
     return PlannedPhase(
         name=span.name,
         round=number,
         faults=span.faults,
         length=span.length,
         changes=tuple(PlannedChange(knob=knob, setting=setting) for knob, setting in wanted.items()),
-        pulses=_pulses(touched, terms.site),
+        pulses=_pulses(touched, context.site),
     )
 
 
 def _pulses(touched: Iterable[Knob], site: Site) -> tuple[Pulse, ...]:
-    if not isinstance(site, Lab) or not any(knob.kind in _OF_PATHS for knob in touched):
+    if not isinstance(site, Lab) or not any(knob.kind in _PATH_KINDS for knob in touched):
         return ()
-    return (Pulse("forget-paths", "client"), Pulse("forget-paths", "server"))
+    return (Pulse("flush-pmtu", "client"), Pulse("flush-pmtu", "server"))
 
 
-def _settings(experiment: Experiment, span: Span, terms: _Terms) -> dict[Knob, Setting]:
-    return dict(change for fault in span.faults for change in _changes(experiment, fault, terms))
+def _settings(experiment: Experiment, span: Span, context: _Context) -> dict[Knob, Setting]:
+    return dict(change for fault in span.faults for change in _changes(experiment, fault, context))
 
 
-def _changes(experiment: Experiment, fault: str, terms: _Terms) -> Iterator[Change]:
+def _changes(experiment: Experiment, fault: str, context: _Context) -> Iterator[Change]:
     for part in experiment.faults[fault]:
-        yield from part.changes(terms.site, terms.limit, terms.seed)
+        yield from part.changes(context.site, context.limit, context.seed)
 
 
-def _promise(experiment: Experiment, span: Span, terms: _Terms, passes: int) -> Promise:
-    netems = {k: s for k, s in _settings(experiment, span, terms).items() if isinstance(s, Netem)}
+def _expectation(experiment: Experiment, span: Span, context: _Context, passes: int) -> Expectation:
+    netems = {k: s for k, s in _settings(experiment, span, context).items() if isinstance(s, Netem)}
     effects = tuple(_effect(knob, netem) for knob, netem in netems.items())
     delays = [effect.delay for effect in effects]
     known = [delay for delay in delays if delay is not None]
-    return Promise(phase=span.name, effects=effects, rtt=passes * sum(known) if len(known) == len(delays) else None)
+    return Expectation(phase=span.name, effects=effects, rtt=passes * sum(known) if len(known) == len(delays) else None)
 
 
-def _effect(knob: Knob, netem: Netem) -> Effect:
+def _effect(knob: Knob, netem: Netem) -> ExpectedEffect:
     counted = netem.loss is not None and not netem.ecn and not netem.duplicate
-    expected = expectation(netem.loss) if counted and netem.loss is not None else None
+    expected = expected_loss(netem.loss) if counted and netem.loss is not None else None
     share, memory = expected if expected is not None else (None, 0.0)
     if netem.loss is None and not netem.duplicate:
         share = 0.0
-    return Effect(knob=knob, loss=share, memory=memory, delay=_typical_delay(netem))
+    return ExpectedEffect(knob=knob, loss=share, memory=memory, delay=_typical_delay(netem))
 
 
 def _typical_delay(netem: Netem) -> int | None:
@@ -182,20 +183,20 @@ def _typical_delay(netem: Netem) -> int | None:
 
 
 def _drain(experiment: Experiment) -> int:
-    """Time for a stream that starts last to end: its own length at its slowest, and one longest silence.
+    """The time in which the last stream to start can end: its slowest length, and the longest allowed silence.
 
-    Nobody knows how slow a foreign server is: as slow as people read, and its first token at the last moment.
+    The speed of a foreign server is unknown: it is taken as reading speed after the latest allowed first token.
     """
     server, work = experiment.server, experiment.workload
     wait = max(work.timeouts.first_token, work.timeouts.idle) + work.timeouts.connect
     if isinstance(experiment.stage, InterfaceStage):
-        return Duration(wait + work.output_tokens * _READING)
+        return Duration(wait + work.output_tokens * _READER_TOKEN_INTERVAL)
     spread = server.first_token.p99 / max(server.first_token.median, 1)
     slowest = server.first_token.p99 * spread ** (NormalDist().inv_cdf(0.9999) / NormalDist().inv_cdf(0.99) - 1)
     return Duration(int(slowest) + work.output_tokens * server.token_interval + wait)
 
 
-def _netems(experiment: Experiment) -> Iterator[NetemWords]:
+def _netems(experiment: Experiment) -> Iterator[NetemSpec]:
     for parts in experiment.faults.values():
         for part in parts:
             if isinstance(part, NetemFault):
@@ -215,7 +216,7 @@ def _warnings(experiment: Experiment, limit: int) -> Iterator[str]:
             for sentence in part.warnings():
                 yield f"faults.{name}: {sentence}"
             if isinstance(part, NetemFault):
-                for sentence in _misfits(part.netem, experiment, limit):
+                for sentence in _netem_warnings(part.netem, experiment, limit):
                     yield f"faults.{name}: {sentence}"
         if not any(name in span.faults for span in experiment.timeline):
             yield f"faults.{name}: no phase of the timeline uses it"
@@ -228,13 +229,13 @@ def _remarks(experiment: Experiment) -> Iterator[str]:
                 yield f"faults.{name}: {part.arithmetic}"
 
 
-def _misfits(netem: NetemWords, experiment: Experiment, limit: int) -> Iterator[str]:
-    is_lab = not isinstance(experiment.stage, InterfaceStage)  # elsewhere nobody knows how much comes how fast
+def _netem_warnings(netem: NetemSpec, experiment: Experiment, limit: int) -> Iterator[str]:
+    is_lab = not isinstance(experiment.stage, InterfaceStage)  # elsewhere the traffic is unknown
     interval = experiment.server.token_interval
     if is_lab and netem.limit is not None and netem.limit < limit:
         yield (
-            f"limit {netem.limit} is below the {limit} packets that can be on their way here; "
-            "the queue's own drops will add to the loss that was asked for"
+            f"limit {netem.limit} is below the {limit} packets that can be in flight here; "
+            "the queue's own drops will add to the requested loss"
         )
     if netem.rate is None and 2 * netem.jitter > (interval if is_lab else 0):
         yield (

@@ -1,6 +1,6 @@
-"""From the words of an injection, and what was looked up for them, to knobs. Pure: touches nothing.
+"""Compiles an injection and the lookups of its interface to knobs.
 
-What is refused here is refused before anything is written down or changed.
+Pure: it touches nothing. Whatever is refused here is refused before anything is recorded or changed.
 """
 
 from __future__ import annotations
@@ -10,39 +10,39 @@ from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
 from chaoskit.errors import RefusedError, SpecError
-from chaoskit.faults.netem import NetemWords
-from chaoskit.host_lookups import HostLookups, Hung
+from chaoskit.faults.netem import NetemSpec
+from chaoskit.host_lookups import ForeignFilter, HostLookups
 from chaoskit.knobs import Change, Netem
 from chaoskit.seed import derive
-from chaoskit.spec.injection import Injection, To, TrafficSelector
+from chaoskit.spec.injection import Injection, To, TrafficMatch
 from chaoskit.topology.steering import (
     IFBS,
-    MOST,
-    Aim,
+    MAX_FILTERS,
     OneDirection,
     Remote,
+    TrafficSelector,
+    blackhole,
     clamp,
-    count,
-    cut,
-    hole,
-    in_words,
+    count_filters,
+    describe,
+    drop_oversized,
     needs,
     steer,
 )
 from chaoskit.units import Duration
 
-LONGEST_WAY_IN = Duration(60 * 10**9)  # the lease on an interface that somebody may be sitting behind
-TRAINS = "a real interface hands over up to 64 kB at once, and loss takes such a train of packets whole"
-HANDSHAKES = "connections that are open already keep their segments: a clamp changes handshakes alone"
-_CONSENT = f"--allow-management-interface, with a lease of {LONGEST_WAY_IN} at the most"
+MAX_MANAGEMENT_LEASE = Duration(60 * 10**9)  # the longest lease on an interface that carries management traffic
+GSO_LOSS_WARNING = "with GSO a real interface sends up to 64 kB as one packet, and loss drops all of it at once"
+CLAMP_WARNING = "open connections keep their segment size: an MSS clamp changes handshakes alone"
+_ALLOW_ADVICE = f"--allow-management-interface, with a lease of {MAX_MANAGEMENT_LEASE} at most"
 _KERNEL_LIMIT = 1000  # packets, netem's own default
-_FRAME_RATE = 10**9 / 8 / 1514  # full frames per second that a queue is sized for, of 1 Gbit/s
+_FRAME_RATE = 10**9 / 8 / 1514  # full frames per second at 1 Gbit/s, which queues are sized for
 
 
 @dataclass(frozen=True)
 class InjectionPlan:
-    """`changes` in the order of setting; `addresses` of each name that was looked up; `hits` and `warnings` are
-    words, `filters` is how many each direction takes."""
+    """`changes` in the order of setting; `addresses` of each resolved name; `hits` and `warnings` are text; `filters`
+    is their number in each direction."""
 
     injection: Injection
     interface: str
@@ -54,130 +54,144 @@ class InjectionPlan:
     warnings: tuple[str, ...]
 
 
-def compile_injection(injection: Injection, ground: HostLookups, classifier: str) -> InjectionPlan:
-    """The plan of an injection on this ground, by flower or u32. Raises RefusedError and SpecError."""
-    refuse(injection, ground, injection.allow_management_interface)
-    if ground.ways_in and injection.for_ > LONGEST_WAY_IN:
+def compile_injection(injection: Injection, lookups: HostLookups, classifier: str) -> InjectionPlan:
+    """The plan of an injection, with filters of flower or u32. Raises RefusedError and SpecError."""
+    refuse_interface(injection, lookups, injection.allow_management_interface)
+    if lookups.management_uses and injection.for_ > MAX_MANAGEMENT_LEASE:
         raise SpecError(
-            f"{ground.interface} {ground.ways_in[0]}, so its lease is {LONGEST_WAY_IN} at the most: "
-            f"give --for {LONGEST_WAY_IN} or less"
+            f"{lookups.interface} {lookups.management_uses[0]}, so its lease is {MAX_MANAGEMENT_LEASE} at most: "
+            f"give --for {MAX_MANAGEMENT_LEASE} or less"
         )
-    aim = aim_at(injection, ground)
-    filters = room_for(aim, classifier) if injection.steers else 0
-    words: dict[OneDirection, NetemWords | None] = {"up": injection.up, "down": injection.down}
+    selector = resolve_selector(injection, lookups)
+    filters = filters_per_direction(selector, classifier) if injection.steers else 0
+    netem_specs: dict[OneDirection, NetemSpec | None] = {"up": injection.up, "down": injection.down}
     netems: dict[OneDirection, Netem | None] = {
-        way: each.setting(each.limit or queue(each), derive(injection.seed, "netem", IFBS[way]))
-        for way, each in words.items()
+        direction: each.setting(each.limit or queue_limit(each), derive(injection.seed, "netem", IFBS[direction]))
+        for direction, each in netem_specs.items()
         if each is not None
     }
-    changes = _changes(injection, ground.interface, aim, netems, classifier)
-    refuse_unreachable(aim, ground, changes)
+    changes = _changes(injection, lookups.interface, selector, netems, classifier)
+    refuse_unreachable(selector, lookups, changes)
     return InjectionPlan(
         injection=injection,
-        interface=ground.interface,
-        hits=tuple(in_words(aim)),
-        addresses=ground.addresses,
+        interface=lookups.interface,
+        hits=tuple(describe(selector)),
+        addresses=lookups.addresses,
         changes=changes,
         filters=filters,
-        needs=_needs(injection, aim, classifier),
+        needs=_needs(injection, selector, classifier),
         warnings=(
-            *(warnings(injection, aim, ground, changes) if injection.steers else ()),
-            *(each for w in words.values() if w for each in _of_netem(w)),
-            *((HANDSHAKES,) if injection.mss_clamp is not None else ()),
+            *(warnings(injection, selector, lookups, changes) if injection.steers else ()),
+            *(each for w in netem_specs.values() if w for each in _netem_warnings(w)),
+            *((CLAMP_WARNING,) if injection.mss_clamp is not None else ()),
         ),
     )
 
 
 def _changes(
-    injection: Injection, interface: str, aim: Aim, netems: dict[OneDirection, Netem | None], classifier: str
+    injection: Injection,
+    interface: str,
+    selector: TrafficSelector,
+    netems: dict[OneDirection, Netem | None],
+    classifier: str,
 ) -> tuple[Change, ...]:
-    """The filters that look at sizes hang before the others, so that they come last: their ifbs stand already."""
+    """In the order of setting: size filters come last, because the ifbs that they redirect to must exist."""
     drops = injection.size_drops
     return (
-        *(hole() if "up" in drops else ()),
-        *(steer(interface, aim, netems, classifier) if injection.steers else ()),
-        *(change for way, size in drops.items() for change in cut(interface, aim, (way,), size, classifier)),
-        *(clamp(interface, aim, injection.mss_clamp) if injection.mss_clamp is not None else ()),
+        *(blackhole() if "up" in drops else ()),
+        *(steer(interface, selector, netems, classifier) if injection.steers else ()),
+        *(
+            change
+            for direction, size in drops.items()
+            for change in drop_oversized(interface, selector, (direction,), size, classifier)
+        ),
+        *(clamp(interface, selector, injection.mss_clamp) if injection.mss_clamp is not None else ()),
     )
 
 
-def _needs(injection: Injection, aim: Aim, classifier: str) -> frozenset[str]:
+def _needs(injection: Injection, selector: TrafficSelector, classifier: str) -> frozenset[str]:
     return frozenset(
-        (needs(aim, classifier) if injection.steers else frozenset())
+        (needs(selector, classifier) if injection.steers else frozenset())
         | ({"police"} if injection.size_drops else set())
         | ({"clamp"} if injection.mss_clamp is not None else set())
     )
 
 
-def queue(netem: NetemWords) -> int:
-    """How many packets a netem on a real interface must hold, so that its own limit adds no loss.
+def queue_limit(netem: NetemSpec) -> int:
+    """The limit in packets at which a netem on a real interface adds no loss of its own.
 
-    What 1 Gbit/s of full frames, or the netem's own rate, can bring within its longest delay, and half as much more.
+    1.5 times the full frames that arrive within the longest delay at 1 Gbit/s, or at the netem's own rate.
     """
     rate = netem.rate.rate / 8 / 1514 if netem.rate is not None else _FRAME_RATE
     return max(_KERNEL_LIMIT, int(1.5 * rate * (netem.delay + 4 * netem.jitter) / 1e9))
 
 
-def aim_at(whom: TrafficSelector, ground: HostLookups) -> Aim:
-    """The addresses and ports that are meant. Raises RefusedError for a name that has no address of that version."""
-    versions = frozenset({int(whom.ip)} if whom.ip else {4, 6})
-    remotes = tuple(dict.fromkeys(remote for to in whom.to for remote in _remotes(to, ground, versions)))
-    return Aim(remotes, whom.local_port, whom.protocol, versions)
+def resolve_selector(traffic: TrafficMatch, lookups: HostLookups) -> TrafficSelector:
+    """The selected addresses and ports. Raises RefusedError for a name without an address of the IP version."""
+    versions = frozenset({int(traffic.ip)} if traffic.ip else {4, 6})
+    remotes = tuple(dict.fromkeys(remote for to in traffic.to for remote in _remotes(to, lookups, versions)))
+    return TrafficSelector(remotes, traffic.local_port, traffic.protocol, versions)
 
 
-def room_for(aim: Aim, classifier: str) -> int:
-    """How many filters each direction takes. Raises RefusedError when there is no room for them."""
-    filters = count(aim, classifier)
-    if filters > MOST:
-        raise RefusedError(f"that takes {filters} filters and there is room for {MOST}: aim at fewer hosts, or a CIDR")
+def filters_per_direction(selector: TrafficSelector, classifier: str) -> int:
+    """How many filters each direction needs. Raises RefusedError when they exceed the priority range."""
+    filters = count_filters(selector, classifier)
+    if filters > MAX_FILTERS:
+        raise RefusedError(
+            f"the selected traffic needs {filters} filters and there is room for {MAX_FILTERS}: "
+            "give fewer hosts, or a CIDR"
+        )
     return filters
 
 
-def refuse(
-    whom: TrafficSelector, ground: HostLookups, allow_management_interface: bool, consent: str = _CONSENT
+def refuse_interface(
+    traffic: TrafficMatch, lookups: HostLookups, allow_management_interface: bool, advice: str = _ALLOW_ADVICE
 ) -> None:
-    """Raises RefusedError for an interface that cannot be worked on, or must not be without being asked for.
+    """Raises RefusedError for an interface that is down, or that carries management traffic without permission.
 
-    `consent` is what somebody writes who means it.
+    `advice` says how to give that permission.
     """
-    if not ground.is_up:
-        raise RefusedError(f"{ground.interface} is down: sudo ip link set {ground.interface} up, or name another")
+    if not lookups.is_up:
+        raise RefusedError(f"{lookups.interface} is down: sudo ip link set {lookups.interface} up, or name another")
     if allow_management_interface:
         return
-    if ground.ways_in:
+    if lookups.management_uses:
         raise RefusedError(
-            f"{ground.interface} {' and '.join(ground.ways_in)}: a mistake there may cut you off. "
-            f"If you mean it, {consent}"
+            f"{lookups.interface} {' and '.join(lookups.management_uses)}: a mistake there may cut you off. "
+            f"To allow it: {advice}"
         )
-    for peer in ground.ssh_peers:
-        for remote in aim_at(whom, ground).remotes:
+    for peer in lookups.ssh_peers:
+        for remote in resolve_selector(traffic, lookups).remotes:
             if remote.prefix and ip_address(peer) in ip_network(remote.prefix):
-                raise RefusedError(f"{peer} is where your ssh session comes from; if you mean it, {consent}")
+                raise RefusedError(f"{peer} is where your ssh session comes from; to allow it: {advice}")
 
 
-def refuse_unreachable(aim: Aim, ground: HostLookups, changes: Iterable[Change]) -> None:
-    """Raises RefusedError where filters of these changes cannot hang, or where nothing of the aim gets to them."""
-    name, meant = ground.interface, _versions(aim)
+def refuse_unreachable(selector: TrafficSelector, lookups: HostLookups, changes: Iterable[Change]) -> None:
+    """Raises RefusedError where a hook takes no filters of chaoskit, or where no selected packet reaches them."""
+    name, versions = lookups.interface, _versions(selector)
     for hook, (first, _) in _hooks(changes).items():
-        if hook in ground.shut:
-            raise RefusedError(f"{name}: {ground.shut[hook]}")
-        before = [each for each in ground.filters if each.hook == hook and each.priority < first and each.takes]
-        if meant <= frozenset().union(*(each.takes for each in before)):
-            goes = "; ".join(f"sudo tc filter del dev {name} {hook} prio {each.priority}" for each in before)
+        if hook in lookups.blocked_hooks:
+            raise RefusedError(f"{name}: {lookups.blocked_hooks[hook]}")
+        before = [each for each in lookups.filters if each.hook == hook and each.priority < first and each.takes]
+        if versions <= frozenset().union(*(each.takes for each in before)):
+            removal = "; ".join(f"sudo tc filter del dev {name} {hook} prio {each.priority}" for each in before)
             raise RefusedError(
-                f"{name}: nothing of that gets to our filters, for {_theirs(before)} of somebody else at its {hook} "
-                f"takes all of it before: see tc -s filter show dev {name} {hook}; if that may go: {goes}"
+                f"{name}: no selected packet reaches chaoskit's filters: the foreign "
+                f"{_list_filters(before)} at its {hook} takes all of them first: see "
+                f"tc -s filter show dev {name} {hook}; if that may be removed: {removal}"
             )
 
 
-def _versions(aim: Aim) -> frozenset[int]:
-    """Of IP, which the aim is at."""
-    far = (remote.prefix for remote in aim.remotes or (Remote(),))
-    return frozenset(version for each in far for version in ((ip_network(each).version,) if each else aim.versions))
+def _versions(selector: TrafficSelector) -> frozenset[int]:
+    """The IP versions of the selected traffic."""
+    prefixes = (remote.prefix for remote in selector.remotes or (Remote(),))
+    return frozenset(
+        version for each in prefixes for version in ((ip_network(each).version,) if each else selector.versions)
+    )
 
 
 def _hooks(changes: Iterable[Change]) -> dict[str, tuple[int, int]]:
-    """Each hook that these filters hang at, with the first and the last of their priorities."""
+    """Each hook of these filters, with their lowest and highest priority."""
     found: dict[str, list[int]] = {}
     for knob, _ in changes:
         if knob.kind == "filter":
@@ -186,60 +200,65 @@ def _hooks(changes: Iterable[Change]) -> dict[str, tuple[int, int]]:
     return {hook: (min(priorities), max(priorities)) for hook, priorities in found.items()}
 
 
-def _theirs(filters: Iterable[Hung]) -> str:
-    return " and ".join(f"the {each.kind} filter with priority {each.priority}" for each in filters)
+def _list_filters(filters: Iterable[ForeignFilter]) -> str:
+    return " and ".join(f"{each.kind} filter with priority {each.priority}" for each in filters)
 
 
-def warnings(whom: TrafficSelector, aim: Aim, ground: HostLookups, changes: Iterable[Change]) -> Iterator[str]:
-    """What a reader of the plan should know about whom it hits."""
-    name = ground.interface
-    for sentence in ground.foreign:
+def warnings(
+    traffic: TrafficMatch, selector: TrafficSelector, lookups: HostLookups, changes: Iterable[Change]
+) -> Iterator[str]:
+    """What a reader of the plan should know about the traffic that it affects."""
+    name = lookups.interface
+    for sentence in lookups.foreign:
         yield f"{name}: {sentence}"
     for hook, (first, last) in _hooks(changes).items():
-        theirs = [each for each in ground.filters if each.hook == hook and each.sees & _versions(aim)]
-        if before := [each for each in theirs if each.priority < last]:
+        foreign = [each for each in lookups.filters if each.hook == hook and each.sees & _versions(selector)]
+        if before := [each for each in foreign if each.priority < last]:
             yield (
-                f"{name}: {_theirs(before)} of somebody else at its {hook} comes before ours, and what it takes the "
-                f"fault misses: see tc -s filter show dev {name} {hook}"
+                f"{name}: the foreign {_list_filters(before)} at its {hook} runs before ours, and the fault misses the "
+                f"packets that it takes: see tc -s filter show dev {name} {hook}"
             )
-        if after := [each for each in theirs if each.priority > first]:
-            yield f"{name}: {_theirs(after)} of somebody else at its {hook} comes after ours and misses what is hit"
-    for host, other in ground.apart.items():
-        yield f"{name}: the kernel sends to {host} by {other}, and what does not pass {name} is not hit"
-    if aim.local_port is not None or any(remote.port for remote in aim.remotes):
+        if after := [each for each in foreign if each.priority > first]:
+            yield (
+                f"{name}: the foreign {_list_filters(after)} at its {hook} runs after ours and misses the packets that "
+                "are hit"
+            )
+    for host, other in lookups.other_interfaces.items():
+        yield f"{name}: the kernel sends to {host} by {other}, and only packets that pass {name} are hit"
+    if selector.local_port is not None or any(remote.port for remote in selector.remotes):
         yield "fragments show no ports, so those between these hosts are hit whatever their port"
-    if ground.is_loopback:
+    if lookups.is_loopback:
         yield (
-            f"{ground.interface} is one pass for both ends: a packet is sent (up) and received (down) on it, "
-            "so a port at one end tells requests from answers, and without one each packet is hit in both directions"
+            f"{lookups.interface} is the interface of both ends: each packet is sent (up) and received (down) on it, "
+            "so only a port tells requests from responses, and without one each packet is hit in both directions"
         )
-    elif aim.protocol is None and not aim.is_everything and not _has_ports(aim) and 6 in aim.versions:
-        yield "IPv6 finds its neighbours by packets to and from these hosts, and those are hit too"
-    if whom.everything:
+    elif selector.protocol is None and not selector.matches_all and not _has_ports(selector) and 6 in selector.versions:
+        yield "IPv6 neighbour discovery uses packets to and from these hosts, and those are hit too"
+    if traffic.everything:
         yield "everything is hit: ARP, DNS, every other program of this machine"
 
 
-def _has_ports(aim: Aim) -> bool:
-    return aim.local_port is not None or any(remote.port is not None for remote in aim.remotes)
+def _has_ports(selector: TrafficSelector) -> bool:
+    return selector.local_port is not None or any(remote.port is not None for remote in selector.remotes)
 
 
-def _of_netem(netem: NetemWords) -> Iterator[str]:
+def _netem_warnings(netem: NetemSpec) -> Iterator[str]:
     if netem.jitter > netem.delay:
         yield f"jitter {netem.jitter} is above delay {netem.delay}: delays below zero become zero"
     if netem.loss is not None:
-        yield TRAINS
+        yield GSO_LOSS_WARNING
 
 
-def _remotes(to: To, ground: HostLookups, versions: frozenset[int]) -> Iterator[Remote]:
+def _remotes(to: To, lookups: HostLookups, versions: frozenset[int]) -> Iterator[Remote]:
     if to.host is None:
         yield Remote(None, to.port)
         return
-    prefixes = [to.host] if to.name is None else ground.addresses[to.name]
-    found = [prefix for each in prefixes if (prefix := ip_network(each, strict=False)).version in versions]
-    if not found:
+    prefixes = [to.host] if to.name is None else lookups.addresses[to.name]
+    collected = [prefix for each in prefixes if (prefix := ip_network(each, strict=False)).version in versions]
+    if not collected:
         version = " or ".join(f"IPv{each}" for each in sorted(versions))
         raise RefusedError(
             f"{to.host} has no {version} address ({', '.join(prefixes)}): take --ip away, or another host"
         )
-    for prefix in found:
+    for prefix in collected:
         yield Remote(str(prefix), to.port)

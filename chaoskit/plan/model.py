@@ -1,4 +1,4 @@
-"""The plan: an experiment compiled to knobs, settings and times. `plan.json` is this, and nothing else.
+"""Defines the plan, an experiment compiled to knobs, settings and times, and reads `plan.json`.
 
 Units as in `knobs` and `units`: ns, bytes, u32 shares. A plan can be shown, compared and reviewed; `conduct`
 does exactly what it says.
@@ -38,7 +38,7 @@ from chaoskit.spec.objectives import Objective
 from chaoskit.topology.edge import Segment, ends
 
 SCHEMA: Literal[2] = 2
-"""Of plan.json, and of the records beside it. Later ones are not understood; earlier ones were never released."""
+"""The version of plan.json and of the records beside it. Other versions are refused."""
 
 PlannedSetting = Annotated[
     Namespace
@@ -64,13 +64,13 @@ class _Frozen(BaseModel):
 
 
 class PlannedChange(_Frozen):
-    """Set `knob` to `setting`; None takes it away."""
+    """Set `knob` to `setting`; None removes it."""
 
     knob: Knob
     setting: PlannedSetting | None
 
 
-def _is_of_the_lab(change: PlannedChange) -> PlannedChange:
+def _check_lab_mtu(change: PlannedChange) -> PlannedChange:
     knob = change.knob
     if (
         knob.kind == "mtu"
@@ -82,32 +82,32 @@ def _is_of_the_lab(change: PlannedChange) -> PlannedChange:
 
 
 class PlannedPhase(_Frozen):
-    """`changes` are the knobs that every phase decides; None, where no fault is on one, means: as the stage left it.
+    """`changes` are the knobs that every phase sets; None, where this phase has no fault, means: as the stage set it.
 
-    `pulses` come after them.
+    `pulses` follow the changes.
     """
 
     name: str
     round: int
     faults: tuple[str, ...]
     length: int
-    changes: tuple[Annotated[PlannedChange, AfterValidator(_is_of_the_lab)], ...]
+    changes: tuple[Annotated[PlannedChange, AfterValidator(_check_lab_mtu)], ...]
     pulses: tuple[Pulse, ...] = ()
 
 
 class Rounding(_Frozen):
-    """Where the kernel cannot hold what was asked."""
+    """A value that the kernel cannot represent exactly."""
 
     where: str
     asked: str
     kernel: str
 
 
-class Effect(_Frozen):
-    """What a phase's faults should do to one qdisc's packets, to be compared with its counters.
+class ExpectedEffect(_Frozen):
+    """The expected effect of a phase's faults on one qdisc's packets, to be compared with its counters.
 
-    `loss` is the expected share lost, `memory` widens the interval in which a count of it is believed (see
-    `faults.losses`; 0 for independent loss), `delay` the typical delay added in ns. None: no such promise.
+    `loss` is the expected share lost, `memory` widens the confidence interval of its count (see
+    `faults.loss_models`; 0 for independent loss), `delay` the typical added delay in ns. None: no expectation.
     """
 
     knob: Knob
@@ -116,21 +116,21 @@ class Effect(_Frozen):
     delay: int | None
 
 
-class Promise(_Frozen):
-    """The effects of one phase (by name), and what they add to the round trip in ns if that is known."""
+class Expectation(_Frozen):
+    """The expected effects of one phase (by name), and the round-trip time in ns that they add, if known."""
 
     phase: str
-    effects: tuple[Effect, ...]
+    effects: tuple[ExpectedEffect, ...]
     rtt: int | None
 
 
-class OnInterface(_Frozen):
-    """A real interface, and somebody's endpoint behind it.
+class InterfacePlan(_Frozen):
+    """A real interface, and the user's endpoint behind it.
 
-    `hits` are the traffic that is meant, in words. `addresses` are those of each name that was looked up; the probe
-    connects to `target_addresses` alone (none: the URL holds an address). `filters` hang in each direction that has
-    faults. The guard puts everything back when nobody has renewed its `lease` for so many ns. `key_env` names a
-    variable of the environment.
+    `hits` describe the selected traffic. `addresses` are those of each resolved name; the probe connects to
+    `target_addresses` alone (none: the URL holds an address). `filters` is the number of filters in each direction that
+    has faults. The watchdog restores everything when the `lease` has not been renewed for so many ns. `key_env` names
+    an environment variable.
     """
 
     name: str
@@ -145,23 +145,23 @@ class OnInterface(_Frozen):
 
 
 class Plan(_Frozen):
-    """Everything `conduct` and `analyse` need; the experiment file itself lies beside it."""
+    """Everything that `conduct` and `analyse` need; a copy of the experiment file is stored beside it."""
 
     schema_version: Literal[2] = SCHEMA
     chaoskit: str
     name: str
     question: str
     target: str = Field(description="The server's URL as the client sees it.")
-    interface: OnInterface | None = Field(None, description="None: in a lab.")
+    interface: InterfacePlan | None = Field(None, description="None: in a lab.")
     seed: int
     needs: Annotated[frozenset[str], PlainSerializer(sorted, list[str], when_used="json")]
     stage: tuple[PlannedChange, ...]
     phases: tuple[PlannedPhase, ...] = Field(min_length=1)
     workload: Workload
     client: Client = Client()
-    server: Server | None = Field(description="None: the target is somebody's own.")
+    server: Server | None = Field(description="None: the target is the user's own server.")
     objectives: tuple[Objective, ...]
-    promises: tuple[Promise, ...]
+    expectations: tuple[Expectation, ...]
     roundings: tuple[Rounding, ...]
     warnings: tuple[str, ...]
     remarks: tuple[str, ...] = ()
@@ -169,7 +169,7 @@ class Plan(_Frozen):
 
     @property
     def all_changes(self) -> tuple[PlannedChange, ...]:
-        """Those of the stage, and everything that any phase sets."""
+        """The changes of the stage, and those of all phases."""
         in_phases = (change for phase in self.phases for change in phase.changes if change.setting is not None)
         return (*self.stage, *dict.fromkeys(in_phases))
 
@@ -190,10 +190,10 @@ def load_plan(run: Path) -> Plan:
     path = run / PLAN
     text = document(path)
     if text is None:
-        raise SpecError(f"{path}: nothing is there; give a run directory, as chaoskit run made it")
+        raise SpecError(f"{path}: not found; give a run directory that chaoskit run created")
     version = parsed(text).get("schema_version", SCHEMA)
     if isinstance(version, int) and version != SCHEMA:
-        advice = "update chaoskit" if version > SCHEMA else "make the run again"
+        advice = "update chaoskit" if version > SCHEMA else "repeat the run"
         raise SpecError(f"{path}: schema version {version}, this chaoskit reads {SCHEMA}; {advice}")
     try:
         return Plan.model_validate_json(text)

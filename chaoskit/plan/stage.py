@@ -1,4 +1,4 @@
-"""Where the faults of an experiment take hold: a stage as knobs. Pure: lookups are done before."""
+"""Compiles the stage of an experiment, lab or real interface, to knobs. Pure: lookups are done before."""
 
 from __future__ import annotations
 
@@ -8,88 +8,111 @@ from ipaddress import ip_address
 
 from chaoskit.errors import RefusedError
 from chaoskit.faults.netem import NetemFault
-from chaoskit.faults.schema import LEAST_IPV6
-from chaoskit.faults.sysctl import settings
+from chaoskit.faults.schema import IPV6_MIN_MTU
+from chaoskit.faults.sysctl import sysctl_changes
 from chaoskit.host_lookups import HostLookups
 from chaoskit.knobs import Change, Filter, Mtu, Netem
-from chaoskit.plan.injection import TRAINS, aim_at, refuse, refuse_unreachable, room_for, warnings
-from chaoskit.plan.model import OnInterface
+from chaoskit.plan.injection import (
+    GSO_LOSS_WARNING,
+    filters_per_direction,
+    refuse_interface,
+    refuse_unreachable,
+    resolve_selector,
+    warnings,
+)
+from chaoskit.plan.model import InterfacePlan
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.host_tuning import Host
 from chaoskit.spec.stage import InterfaceStage, LabStage
 from chaoskit.topology import edge
 from chaoskit.topology.fault_site import Interface, Lab, Site
-from chaoskit.topology.steering import CLAMP, HOLE, Aim, OneDirection, hole, in_words, needs, qdisc, steer
+from chaoskit.topology.steering import (
+    BLACKHOLE,
+    CLAMP,
+    OneDirection,
+    TrafficSelector,
+    blackhole,
+    describe,
+    needs,
+    qdisc,
+    steer,
+)
 
 PORT = 8000
-_LEASE, _SHORT_LEASE = 30 * 10**9, 10 * 10**9  # short where somebody may be cut off
-_CONSENT = "write allow-management-interface: true in the stage"
-_NOBODY = ("192.0.2.1", "2001:db8::1")  # RFC 5737 and RFC 3849: addresses for documentation
+_LEASE, _MANAGEMENT_LEASE = 30 * 10**9, 10 * 10**9  # shorter where a fault may cut the user off
+_ALLOW_ADVICE = "write allow-management-interface: true in the stage"
+_PLACEHOLDER_ADDRESSES = ("192.0.2.1", "2001:db8::1")  # RFC 5737 and RFC 3849: addresses for documentation
 
 
 @dataclass(frozen=True)
 class StagePlan:
-    """A stage, compiled. A packet meets the netem of its direction `passes` times on its way."""
+    """A compiled stage. A packet passes the netem of its direction `passes` times."""
 
     target: str
     changes: tuple[Change, ...]
     needs: frozenset[str]
-    interface: OnInterface | None = None
+    interface: InterfacePlan | None = None
     passes: int = 1
     warnings: tuple[str, ...] = ()
 
 
-def imagined(experiment: Experiment) -> HostLookups | None:
-    """A machine to check a file against without looking at one: every name has an address of each version."""
+def placeholder_lookups(experiment: Experiment) -> HostLookups | None:
+    """Lookups to check a file with, without reading the machine: every name has an address of each IP version."""
     match experiment.stage:
         case InterfaceStage() as stage:
-            return HostLookups(stage.interface or "eth0", addresses=dict.fromkeys(stage.names, _NOBODY))
+            return HostLookups(stage.interface or "eth0", addresses=dict.fromkeys(stage.names, _PLACEHOLDER_ADDRESSES))
         case LabStage():
             return None
 
 
 @dataclass(frozen=True)
 class StageLookups:
-    """What a stage is laid out on: the `ground`, which a lab needs not, and the kind of filters (flower or u32)."""
+    """What a stage is compiled with: the `lookups` (None for a lab), and the classifier (flower or u32)."""
 
-    ground: HostLookups | None = None
+    lookups: HostLookups | None = None
     classifier: str = "flower"
 
     @property
-    def there(self) -> HostLookups:
-        """The ground of a real interface."""
-        assert self.ground is not None, "somebody looks at the machine before an interface is planned with"
-        return self.ground
+    def required(self) -> HostLookups:
+        """The lookups of a real interface; present whenever the stage is one."""
+        assert self.lookups is not None, "an interface is looked up before it is planned with"
+        return self.lookups
 
 
-def site_of(experiment: Experiment, looked: StageLookups) -> Site:
-    """Where its faults are in force. Raises RefusedError for a target without an address of the version meant."""
+def fault_site(experiment: Experiment, stage_lookups: StageLookups) -> Site:
+    """Where its faults apply. Raises RefusedError for a target without an address of the selected IP version."""
     match experiment.stage:
         case LabStage(ip=version):
             return Lab(int(version))
         case InterfaceStage() as stage:
-            return Interface(looked.there.interface, aim_at(stage, looked.there), looked.classifier)
+            return Interface(
+                stage_lookups.required.interface,
+                resolve_selector(stage, stage_lookups.required),
+                stage_lookups.classifier,
+            )
 
 
-def lay_out(experiment: Experiment, touched: tuple[Change, ...], limit: int, looked: StageLookups) -> StagePlan:
-    """The stage with a place for everything that the faults change: `touched`, where qdiscs hold `limit` packets.
+def compile_stage(
+    experiment: Experiment, touched: tuple[Change, ...], limit: int, stage_lookups: StageLookups
+) -> StagePlan:
+    """The stage with all that the faults' changes (`touched`) rely on; its qdiscs hold `limit` packets.
 
-    Raises RefusedError where that interface cannot, or must not, be worked on.
+    Raises RefusedError where the interface cannot be used, or must not be used without permission.
     """
     match experiment.stage:
         case LabStage() as stage:
-            return _in_lab(experiment, stage, touched)
+            return _compile_lab(experiment, stage, touched)
         case InterfaceStage() as stage:
-            return _on_interface(experiment, stage, touched, limit, looked)
+            return _compile_interface(experiment, stage, touched, limit, stage_lookups)
 
 
-def _in_lab(experiment: Experiment, stage: LabStage, touched: tuple[Change, ...]) -> StagePlan:
-    """Without IPv6 where a link becomes too small for it: the kernel would take it away, and not bring it back."""
+def _compile_lab(experiment: Experiment, stage: LabStage, touched: tuple[Change, ...]) -> StagePlan:
+    """Without IPv6 where an MTU is below 1280: the kernel would remove the IPv6 addresses and not restore them."""
     knobs = frozenset(knob for knob, _ in touched)
-    too_small = any(isinstance(setting, Mtu) and setting.bytes < LEAST_IPV6 for _, setting in touched)
+    too_small = any(isinstance(setting, Mtu) and setting.bytes < IPV6_MIN_MTU for _, setting in touched)
     versions = (4,) if too_small else edge.BOTH_VERSIONS
-    hosts: tuple[tuple[edge.End, Host], ...] = (("client", experiment.client), ("server", experiment.server))
-    tuned = (change for end, told in hosts for change in _tuned(end, told, versions))
+    hosts: tuple[tuple[edge.EndHost, Host], ...] = (("client", experiment.client), ("server", experiment.server))
+    tuned = (change for end, host in hosts for change in _host_changes(end, host, versions))
     return StagePlan(_url(stage), (*edge.build(knobs, versions), *tuned), edge.needs(knobs))
 
 
@@ -98,80 +121,87 @@ def _url(stage: LabStage) -> str:
     return f"http{'s' if stage.tls else ''}://{host}:{PORT}"
 
 
-def _tuned(end: edge.End, told: Host, versions: tuple[int, ...]) -> tuple[Change, ...]:
-    """What an end of the lab is given beyond the lab itself, sockets apart."""
-    sizes = edge.Sizes(told.route_mtu, told.advmss)
-    return (*settings(end, told.parameters), *(edge.sized(end, sizes, versions) if sizes != edge.Sizes() else ()))
-
-
-def _on_interface(
-    experiment: Experiment, stage: InterfaceStage, touched: tuple[Change, ...], limit: int, looked: StageLookups
-) -> StagePlan:
-    """A netem without effect stands from the beginning: a phase changes it, and the filters are what goes first."""
-    ground, classifier = looked.there, looked.classifier
-    refuse(stage, ground, stage.allow_management_interface or not touched, _CONSENT)
-    _fits(touched, ground)
-    aim = aim_at(stage, ground)
-    knobs = {knob for knob, _ in touched}
-    ways: tuple[OneDirection, ...] = ("up", "down")
-    used: dict[OneDirection, Netem | None] = {way: Netem(limit=limit) for way in ways if qdisc(way) in knobs}
-    is_steered = any(knob.kind in ("qdisc", "filter") for knob in knobs)
-    is_aimed = is_steered or CLAMP in knobs
-    cuts_up = any(isinstance(setting, Filter) and setting.to == HOLE for _, setting in touched)
-    steered = steer(ground.interface, aim, used, classifier) if is_steered else ()
-    refuse_unreachable(aim, ground, (*steered, *touched))
-    return StagePlan(
-        target=stage.target,
-        changes=(
-            *(hole() if cuts_up else ()),
-            *steered,
-        ),
-        needs=needs(aim, classifier) if is_steered else frozenset(),
-        interface=OnInterface(
-            name=ground.interface,
-            mtu=ground.mtu,
-            hits=(*(in_words(aim) if is_aimed else ()), *_hit_by_size(touched, ground)),
-            addresses=ground.addresses,
-            target_addresses=_target_addresses(stage, ground),
-            filters=room_for(aim, classifier) if is_steered else 0,
-            lease=_SHORT_LEASE if ground.ways_in else _LEASE,
-            model=stage.model,
-            key_env=stage.key_env,
-        ),
-        passes=2 if ground.is_loopback and not _tells_ends_apart(aim) else 1,
-        warnings=tuple(_warnings(experiment, aim, ground, (*steered, *touched))) if is_steered else (),
+def _host_changes(end: edge.EndHost, host: Host, versions: tuple[int, ...]) -> tuple[Change, ...]:
+    """The tuning of a lab host: sysctls and route sizes, without socket options."""
+    sizes = edge.RouteSizes(host.route_mtu, host.advmss)
+    return (
+        *sysctl_changes(end, host.parameters),
+        *(edge.default_routes(end, sizes, versions) if sizes != edge.RouteSizes() else ()),
     )
 
 
-def _fits(touched: tuple[Change, ...], ground: HostLookups) -> None:
-    """Raises RefusedError for an MTU that this interface cannot have."""
+def _compile_interface(
+    experiment: Experiment, stage: InterfaceStage, touched: tuple[Change, ...], limit: int, stage_lookups: StageLookups
+) -> StagePlan:
+    """A netem without effect exists from the start and phases change it, so that filters are removed first."""
+    lookups, classifier = stage_lookups.required, stage_lookups.classifier
+    refuse_interface(stage, lookups, stage.allow_management_interface or not touched, _ALLOW_ADVICE)
+    _check_mtu(touched, lookups)
+    selector = resolve_selector(stage, lookups)
+    knobs = {knob for knob, _ in touched}
+    directions: tuple[OneDirection, ...] = ("up", "down")
+    netems: dict[OneDirection, Netem | None] = {
+        direction: Netem(limit=limit) for direction in directions if qdisc(direction) in knobs
+    }
+    is_steered = any(knob.kind in ("qdisc", "filter") for knob in knobs)
+    has_selector = is_steered or CLAMP in knobs
+    drops_sent = any(isinstance(setting, Filter) and setting.redirect_to == BLACKHOLE for _, setting in touched)
+    steered = steer(lookups.interface, selector, netems, classifier) if is_steered else ()
+    refuse_unreachable(selector, lookups, (*steered, *touched))
+    return StagePlan(
+        target=stage.target,
+        changes=(
+            *(blackhole() if drops_sent else ()),
+            *steered,
+        ),
+        needs=needs(selector, classifier) if is_steered else frozenset(),
+        interface=InterfacePlan(
+            name=lookups.interface,
+            mtu=lookups.mtu,
+            hits=(*(describe(selector) if has_selector else ()), *_mtu_hits(touched, lookups)),
+            addresses=lookups.addresses,
+            target_addresses=_target_addresses(stage, lookups),
+            filters=filters_per_direction(selector, classifier) if is_steered else 0,
+            lease=_MANAGEMENT_LEASE if lookups.management_uses else _LEASE,
+            model=stage.model,
+            key_env=stage.key_env,
+        ),
+        passes=2 if lookups.is_loopback and not _selects_one_direction(selector) else 1,
+        warnings=tuple(_warnings(experiment, selector, lookups, (*steered, *touched))) if is_steered else (),
+    )
+
+
+def _check_mtu(touched: tuple[Change, ...], lookups: HostLookups) -> None:
+    """Raises RefusedError for an MTU outside the range of this interface."""
     for _, setting in touched:
-        if isinstance(setting, Mtu) and not ground.least_mtu <= setting.bytes <= ground.most_mtu:
+        if isinstance(setting, Mtu) and not lookups.min_mtu <= setting.bytes <= lookups.max_mtu:
             raise RefusedError(
-                f"{ground.interface} cannot have an MTU of {setting.bytes}: it takes {ground.least_mtu} to "
-                f"{ground.most_mtu}; see ip -d link show {ground.interface}"
+                f"{lookups.interface} cannot have an MTU of {setting.bytes}: it takes {lookups.min_mtu} to "
+                f"{lookups.max_mtu}; see ip -d link show {lookups.interface}"
             )
 
 
-def _hit_by_size(touched: tuple[Change, ...], ground: HostLookups) -> tuple[str, ...]:
+def _mtu_hits(touched: tuple[Change, ...], lookups: HostLookups) -> tuple[str, ...]:
     has_mtu = any(isinstance(setting, Mtu) for _, setting in touched)
-    return (f"every packet that {ground.interface} sends and that is longer than its MTU",) if has_mtu else ()
+    return (f"every packet that {lookups.interface} sends and that is longer than its MTU",) if has_mtu else ()
 
 
-def _target_addresses(stage: InterfaceStage, ground: HostLookups) -> tuple[str, ...]:
-    found = ground.addresses.get(stage.target_host, ())
+def _target_addresses(stage: InterfaceStage, lookups: HostLookups) -> tuple[str, ...]:
+    found = lookups.addresses.get(stage.target_host, ())
     return tuple(each for each in found if stage.ip in (None, str(ip_address(each).version)))
 
 
-def _tells_ends_apart(aim: Aim) -> bool:
-    """Whether a packet on loopback is of one direction only: by its ports, for by its addresses it is of both."""
-    return aim.local_port is not None or any(remote.port is not None for remote in aim.remotes)
+def _selects_one_direction(selector: TrafficSelector) -> bool:
+    """Whether a loopback packet matches one direction only: ports tell directions apart, addresses do not."""
+    return selector.local_port is not None or any(remote.port is not None for remote in selector.remotes)
 
 
-def _warnings(experiment: Experiment, aim: Aim, ground: HostLookups, changes: tuple[Change, ...]) -> Iterator[str]:
+def _warnings(
+    experiment: Experiment, selector: TrafficSelector, lookups: HostLookups, changes: tuple[Change, ...]
+) -> Iterator[str]:
     assert isinstance(experiment.stage, InterfaceStage)
-    for sentence in warnings(experiment.stage, aim, ground, changes):
+    for sentence in warnings(experiment.stage, selector, lookups, changes):
         yield f"stage: {sentence}"
     netems = [part.netem for parts in experiment.faults.values() for part in parts if isinstance(part, NetemFault)]
     if any(netem.loss is not None for netem in netems):
-        yield f"stage: {TRAINS}"
+        yield f"stage: {GSO_LOSS_WARNING}"

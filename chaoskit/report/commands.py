@@ -19,7 +19,6 @@ from chaoskit.knobs import (
     Clsact,
     Filter,
     Ifb,
-    Keys,
     Knob,
     Link,
     Masquerade,
@@ -30,6 +29,7 @@ from chaoskit.knobs import (
     Route,
     Setting,
     Sysctl,
+    U32Match,
     Veth,
 )
 from chaoskit.report.nft_commands import clamp_arguments
@@ -80,7 +80,7 @@ def _step(knob: Knob, wanted: Setting, now: Setting) -> Iterator[str]:
             yield from map(_line, _removal(knob, now))
         case _:
             yield from map(_line, _making(knob, wanted))
-    if isinstance(wanted, Filter) and wanted.match == Keys(()):
+    if isinstance(wanted, Filter) and wanted.match == U32Match(()):
         yield "# tc's u32 has to be given a key; this one matches everything"
     if isinstance(wanted, Masquerade | Clamp):
         yield "# chaoskit's own table belongs to its process alone and goes with it"

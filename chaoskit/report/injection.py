@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from chaoskit.engine.lease import Lease
-from chaoskit.faults.tc_format import describe
+from chaoskit.faults.tc_format import format_setting
 from chaoskit.knobs import Clamp, Netem, QueueCounters
 from chaoskit.plan.injection import InjectionPlan
 from chaoskit.report.commands import doing, undoing
@@ -62,10 +62,10 @@ def _lines(plan: InjectionPlan) -> Iterator[str]:
     for way in _TOWARDS:
         for knob, setting in plan.changes:
             if knob.name == IFBS[way] and isinstance(setting, Netem):
-                yield f"{way:5} {describe(setting)}, by {plan.filters} filters into {IFBS[way]}"
+                yield f"{way:5} {format_setting(setting)}, by {plan.filters} filters into {IFBS[way]}"
         if way in plan.injection.size_drops:
             size = plan.injection.size_drops[way]
             yield f"{way:5} longer than {size} bytes: lost, by {plan.filters} filters before the others"
     for _, setting in plan.changes:
         if isinstance(setting, Clamp):
-            yield f"both  TCP handshakes: {describe(setting)}, by {len(setting.of or ())} rules of nftables"
+            yield f"both  TCP handshakes: {format_setting(setting)}, by {len(setting.of or ())} rules of nftables"

@@ -17,23 +17,23 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from chaoskit.engine.journal import Debt
+from chaoskit.engine.journal import PendingRestore
 from chaoskit.engine.lease import FoundLeases, Lease, Leases, Location, state_folder
 from chaoskit.errors import RefusedError
-from chaoskit.faults.netem import NetemWords
-from chaoskit.faults.tc_format import describe
+from chaoskit.faults.netem import NetemSpec
+from chaoskit.faults.tc_format import format_setting
 from chaoskit.knobs import Clamp, Filter, Flow, Knob, Netem, Setting
 from chaoskit.report.styles import styled
-from chaoskit.spec.injection import Injection, TrafficSelector
+from chaoskit.spec.injection import Injection, TrafficMatch
 from chaoskit.terminal import ascii_json
-from chaoskit.topology.edge import hits
-from chaoskit.topology.steering import CLAMP, IFBS, WAYS, OneDirection
+from chaoskit.topology.edge import affected_direction
+from chaoskit.topology.steering import CLAMP, HOOKS, IFBS, OneDirection
 from chaoskit.units import Duration
 
 State = Literal[
-    "in force", "ending", "beginning", "owes", "ended", "elsewhere", "of another boot", "of another machine"
+    "in force", "ending", "beginning", "not restored", "ended", "elsewhere", "of another boot", "of another machine"
 ]
-_COLOURS: dict[State, str] = {"in force": "bold green", "ending": "bold magenta", "owes": "bold red"}
+_COLOURS: dict[State, str] = {"in force": "bold green", "ending": "bold magenta", "not restored": "bold red"}
 _WAYS: tuple[OneDirection, ...] = ("down", "up")  # as everywhere on the screen
 _SCHEMA = 1
 _MS = 1_000_000  # ns
@@ -44,7 +44,7 @@ _NETEM_LIMIT = 1000  # the kernel's own
 class LeaseStatus:
     """A lease and what has become of it. `left` in ns, None where time does not tell; `remedy`: what to type.
 
-    `injection` is None for what no `inject` can repeat. `owed` are the journal's debts, in the order of paying.
+    `injection` is None for what no `inject` can repeat. `pending` are the journal's pending restores, in their order.
     """
 
     lease: Lease
@@ -52,7 +52,7 @@ class LeaseStatus:
     remedy: str = ""
     left: int | None = None
     injection: Injection | None = None
-    owed: tuple[Debt, ...] = ()
+    pending: tuple[PendingRestore, ...] = ()
     leftovers: tuple[str, ...] = ()
 
 
@@ -92,46 +92,55 @@ def _unread(found: FoundLeases, only: str | None) -> Iterator[str]:
 
 
 def strays(ours: Iterable[Knob], known: StatusReport) -> tuple[Knob, ...]:
-    """Of what is here under our names, what is in the books of no lease of this place."""
-    booked = {debt.knob for each in known.standings for debt in each.owed if not each.state.startswith("of another")}
-    return tuple(knob for knob in ours if knob not in booked)
+    """The knobs with chaoskit's names that no lease of this machine, boot and namespace has in its journal."""
+    journalled = {
+        entry.knob for each in known.standings for entry in each.pending if not each.state.startswith("of another")
+    }
+    return tuple(knob for knob in ours if knob not in journalled)
 
 
 def _standing(leases: Leases, lease: Lease, here: Location, now: int) -> LeaseStatus:
     """What has become of it."""
     try:
-        owed = tuple(leases.owed(lease.id))
+        pending = tuple(leases.pending(lease.id))
     except RefusedError as error:
-        return LeaseStatus(lease, "owes", str(error), None, _injection(lease))
-    guard, owner = (process.state if process else "" for process in (lease.guard, lease.owner))
-    left = lease.ends - now if here.boot == lease.boot and here.machine == lease.machine else None
-    state, remedy = judge(lease, here, left, (guard, owner), bool(owed))
-    return LeaseStatus(lease, state, remedy, left, _injection(lease), owed, tuple(leases.leftovers(lease.id)))
+        return LeaseStatus(lease, "not restored", str(error), None, _injection(lease))
+    watchdog, owner = (process.state if process else "" for process in (lease.watchdog, lease.owner))
+    left = lease.deadline - now if here.boot == lease.boot and here.machine == lease.machine else None
+    state, remedy = judge(lease, here, left, (watchdog, owner), bool(pending))
+    return LeaseStatus(lease, state, remedy, left, _injection(lease), pending, tuple(leases.leftovers(lease.id)))
 
 
-def judge(lease: Lease, here: Location, left: int | None, processes: tuple[str, str], owes: bool) -> tuple[State, str]:
-    """Its state and what to type. `processes`: the states of guard and owner as `engine.lease.Process` has them."""
-    guard, owner = processes
-    pay = f"chaoskit restore {lease.id}"
+def judge(
+    lease: Lease, here: Location, left: int | None, processes: tuple[str, str], is_pending: bool
+) -> tuple[State, str]:
+    """Its state and what to type. `processes`: the states of watchdog and owner as `engine.lease.Process` has them."""
+    watchdog, owner = processes
+    command = f"chaoskit restore {lease.id}"
     if lease.machine != here.machine:
         return "of another machine", "its journal says nothing about this one"
     if lease.boot != here.boot:
-        return "of another boot", f"what it set went with that boot; to clear it away: {pay}"
+        return "of another boot", f"what it set ended with that boot; to remove the lease: {command}"
     if lease.namespace != here.namespace:
-        told = "in force there" if guard else "its guard is dead: there, " + pay if owes else "nothing is owed"
-        return "elsewhere", f"in another network namespace; {told}"
-    if guard == "T":
-        return "in force", f"its guard is stopped and will not end it: {pay}"
-    if guard:
+        if watchdog:
+            state = "in force there"
+        else:
+            state = f"its watchdog is dead: there, {command}" if is_pending else "nothing is pending"
+        return "elsewhere", f"in another network namespace; {state}"
+    if watchdog == "T":
+        return "in force", f"its watchdog is stopped and will not end it: {command}"
+    if watchdog:
         return ("in force", "") if left is None or left > 0 else ("ending", "")
-    if owner and lease.guard is None:
+    if owner and lease.watchdog is None:
         return "beginning", ""
-    return ("owes", f"its guard is dead: {pay}") if owes else ("ended", f"nothing is owed; to clear it away: {pay}")
+    if is_pending:
+        return "not restored", f"its watchdog is dead: {command}"
+    return "ended", f"nothing is pending; to remove the lease: {command}"
 
 
 def _injection(lease: Lease) -> Injection | None:
     try:
-        return Injection.model_validate(lease.words)
+        return Injection.model_validate(lease.injection)
     except ValueError:  # a run's
         return None
 
@@ -156,16 +165,16 @@ def _as_words(standing: LeaseStatus) -> dict[str, Any]:
         "remedy": standing.remedy or None,
         "interface": lease.interface,
         "command": lease.command,
-        "by": lease.by,
+        "user": lease.user,
         "since": lease.since,
         "until": lease.until,
         "left": None if standing.left is None else str(Duration(max(0, standing.left) // _MS * _MS)),
         "hits": list(_hits(standing)),
         "does": dict(_does(standing)),
         "injection": standing.injection.written() if standing.injection else None,
-        "owed": [str(debt.knob) for debt in standing.owed],
+        "pending": [str(entry.knob) for entry in standing.pending],
         "leftovers": list(standing.leftovers),
-        "guard": lease.guard.pid if lease.guard else None,
+        "watchdog": lease.watchdog.pid if lease.watchdog else None,
     }
 
 
@@ -190,7 +199,7 @@ def _sections(outlook: StatusReport) -> Iterator[RenderableType]:
     if outlook.holder and not any(each.state in ("in force", "beginning", "ending") for each in outlook.standings):
         yield styled(f"At work in this network namespace: {outlook.holder}")
     elif outlook == StatusReport():
-        yield Text("Nothing of chaoskit's is in force here, and nothing is owed.")
+        yield Text("Nothing of chaoskit's is in force here, and no restore is pending.")
 
 
 def _heading(standing: LeaseStatus) -> Text:
@@ -208,9 +217,9 @@ def _lines(standing: LeaseStatus) -> Iterator[tuple[str, str]]:
     yield from (("hits", hit) for hit in _hits(standing))
     yield from _does(standing)
     yield "since", f"{_date(lease.since)}, until {_date(lease.until)}"
-    yield "by", f"{lease.by}: {lease.command}"
-    if standing.state == "owes":
-        yield "owed", ", ".join(_named(debt.knob for debt in standing.owed))
+    yield "by", f"{lease.user}: {lease.command}"
+    if standing.state == "not restored":
+        yield "pending", ", ".join(_named(entry.knob for entry in standing.pending))
     yield from (("left", leftover) for leftover in standing.leftovers)
 
 
@@ -233,7 +242,7 @@ def _date(iso: str) -> str:
 
 def _hits(standing: LeaseStatus) -> Iterator[str]:
     """In the author's words, and the addresses that names stand for; of a run, as its filters say."""
-    found = tuple(dict.fromkeys(_flows(standing.owed)))
+    found = tuple(dict.fromkeys(_flows(standing.pending)))
     if standing.injection is not None:
         addresses = dict.fromkeys(prefix for prefix, _ in found if prefix)
         is_named = any(to.name for to in standing.injection.to)
@@ -242,19 +251,19 @@ def _hits(standing: LeaseStatus) -> Iterator[str]:
         yield from (f"{prefix or 'anybody'}{f' at port {port}' if port else ''}" for prefix, port in found)
 
 
-def _flows(owed: Iterable[Debt]) -> Iterator[tuple[str | None, int | None]]:
+def _flows(pending: Iterable[PendingRestore]) -> Iterator[tuple[str | None, int | None]]:
     """The far ends that the filters and the clamp look for."""
-    for debt in reversed(tuple(owed)):
-        if isinstance(debt.wanted, Filter) and isinstance(flow := debt.wanted.match, Flow) and not flow.is_fragment:
-            is_up = debt.knob.name.split(" ")[1] == WAYS["up"]
+    for entry in reversed(tuple(pending)):
+        if isinstance(entry.wanted, Filter) and isinstance(flow := entry.wanted.match, Flow) and not flow.is_fragment:
+            is_up = entry.knob.name.split(" ")[1] == HOOKS["up"]
             yield (flow.destination, flow.destination_port) if is_up else (flow.source, flow.source_port)
-        if isinstance(debt.wanted, Clamp):
-            for each in debt.wanted.of or ():
-                if each.hook == WAYS["up"]:
+        if isinstance(entry.wanted, Clamp):
+            for each in entry.wanted.of or ():
+                if each.hook == HOOKS["up"]:
                     yield each.flow.destination, each.flow.destination_port
 
 
-def _whom(whom: TrafficSelector) -> str:
+def _whom(whom: TrafficMatch) -> str:
     if whom.everything:
         return "everything"
     narrow = [
@@ -267,29 +276,33 @@ def _whom(whom: TrafficSelector) -> str:
 
 def _does(standing: LeaseStatus) -> Iterator[tuple[str, str]]:
     """Each direction in tc's words: as the journal has it now, else as was asked."""
-    now = {debt.knob: debt.wanted for debt in standing.owed}
+    now = {entry.knob: entry.wanted for entry in standing.pending}
     for way in _WAYS:
         if does := [*_delays(standing, now, way), *_loses(standing, now, way)]:
             yield way, "; ".join(does)
     clamp = now.get(CLAMP)
     asked_mss = standing.injection.mss_clamp if standing.injection is not None else None
     if isinstance(clamp, Clamp):
-        yield "both", f"TCP handshakes: {describe(clamp)}"
+        yield "both", f"TCP handshakes: {format_setting(clamp)}"
     elif asked_mss is not None:
-        yield "both", f"TCP handshakes: {describe(Clamp(asked_mss))}"
+        yield "both", f"TCP handshakes: {format_setting(Clamp(asked_mss))}"
 
 
 def _delays(standing: LeaseStatus, now: Mapping[Knob, Setting], way: OneDirection) -> Iterator[str]:
     setting = now.get(Knob("qdisc", "", IFBS[way]))
-    asked: NetemWords | None = getattr(standing.injection, way, None)
+    asked: NetemSpec | None = getattr(standing.injection, way, None)
     if isinstance(setting, Netem):
-        yield describe(setting)
+        yield format_setting(setting)
     elif asked is not None:
-        yield describe(asked.setting(asked.limit or _NETEM_LIMIT, 0))
+        yield format_setting(asked.setting(asked.limit or _NETEM_LIMIT, 0))
 
 
 def _loses(standing: LeaseStatus, now: Mapping[Knob, Setting], way: OneDirection) -> Iterator[str]:
-    sizes = {each.over for knob, each in now.items() if isinstance(each, Filter) and each.over and hits(knob) == way}
+    sizes = {
+        each.over
+        for knob, each in now.items()
+        if isinstance(each, Filter) and each.over and affected_direction(knob) == way
+    }
     asked = standing.injection.size_drops.get(way) if standing.injection is not None else None
     for size in sorted(sizes) or ([asked] if asked is not None else []):
         yield f"longer than {size} bytes: lost"

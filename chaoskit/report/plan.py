@@ -11,13 +11,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from chaoskit.faults.tc_format import describe
-from chaoskit.knobs import Everything, Filter, Flow, Keys, Netem, Setting
+from chaoskit.faults.tc_format import format_setting
+from chaoskit.knobs import Filter, Flow, MatchAll, Netem, Setting, U32Match
 from chaoskit.plan.model import Plan, PlannedPhase
 from chaoskit.report.styles import styled, titled
 from chaoskit.spec.endpoint import redacted
-from chaoskit.topology.display_names import where
-from chaoskit.topology.steering import HOLE, PROTOCOLS
+from chaoskit.topology.display_names import display_name
+from chaoskit.topology.steering import BLACKHOLE, PROTOCOLS
 from chaoskit.units import Duration
 
 
@@ -97,7 +97,7 @@ def _sets(phase: PlannedPhase) -> Iterator[str]:
     changed = [change for change in phase.changes if change.setting is not None]
     if not changed:
         yield "nothing"
-    yield from dict.fromkeys(f"{where(change.knob)}: {describe(change.setting)}" for change in changed)
+    yield from dict.fromkeys(f"{display_name(change.knob)}: {format_setting(change.setting)}" for change in changed)
 
 
 def _place(plan: Plan) -> Text:
@@ -118,7 +118,7 @@ def _stage(plan: Plan) -> Iterator[str]:
             yield f"{name} is {', '.join(addresses)}"
         yield from (f"hits {each}" for each in plan.interface.hits)
     for change in plan.stage:
-        if not isinstance(change.setting, Filter) or not isinstance(change.setting.match, Keys):
+        if not isinstance(change.setting, Filter) or not isinstance(change.setting.match, U32Match):
             place = f"{change.knob.place}: " if change.knob.place else ""
             yield f"{place}{change.knob.kind} {change.knob.name}" + _value(change.setting)
     yield from _filters_of_bytes(plan)
@@ -139,7 +139,7 @@ def _filters_of_bytes(plan: Plan) -> Iterator[str]:
     """Those of u32, which nobody wants to read one by one: by their hook, from the first to the last."""
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for change in plan.stage:
-        if isinstance(change.setting, Filter) and isinstance(change.setting.match, Keys):
+        if isinstance(change.setting, Filter) and isinstance(change.setting.match, U32Match):
             hook, _, priority = change.knob.name.rpartition(" ")
             found[hook, _fate(change.setting)].append(priority)
     for (hook, fate), priorities in found.items():
@@ -152,23 +152,23 @@ def _value(setting: Setting) -> str:
     if isinstance(setting, Filter):
         return f": {_match(setting)}, {_fate(setting)}"
     if isinstance(setting, Netem):
-        return f": netem, {describe(setting)}"
+        return f": netem, {format_setting(setting)}"
     values = {f.name: getattr(setting, f.name) for f in fields(setting) if getattr(setting, f.name) != f.default}
     return " " + " ".join(f"{k.replace('_', '-')}={v}" for k, v in values.items()) if values else ""
 
 
 def _fate(setting: Filter) -> str:
     """What becomes of the packets: `through chaos-up`, `lost when longer than 1400 bytes`."""
-    fate = "lost" if setting.to in (None, HOLE) else f"through {setting.to}"
+    fate = "lost" if setting.redirect_to in (None, BLACKHOLE) else f"through {setting.redirect_to}"
     return f"{fate} when longer than {setting.over} bytes" if setting.over else fate
 
 
 def _match(setting: Filter) -> str:
     """Which packets, in words: `ip tcp from 192.0.2.7/32 port 443`."""
     match setting.match:
-        case Everything():
+        case MatchAll():
             return "everything"
-        case Keys(keys):
+        case U32Match(keys):
             return f"{setting.family} by {len(keys)} words of its headers"
         case Flow() as flow:
             names = {number: name for name, number in PROTOCOLS.items()}

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaoskit.knobs import (
-    Everything,
     Filter,
     Flow,
     FourState,
     GilbertElliott,
-    Keys,
     Loss,
     Match,
+    MatchAll,
     Netem,
     RandomLoss,
     Slot,
+    U32Match,
 )
 from chaoskit.topology.steering import PROTOCOLS
 from chaoskit.units import Duration, Rate
@@ -43,11 +43,11 @@ def netem_arguments(netem: Netem) -> tuple[Words, Words]:
 def match_arguments(match: Match) -> Words:
     """What follows the priority: the classifier and what it compares."""
     match match:
-        case Everything():
+        case MatchAll():
             return ["matchall", "skip_hw"]
         case Flow():
             return ["flower", "skip_hw", *_flow(match)]
-        case Keys(keys):
+        case U32Match(keys):
             told = (["match", "u32", f"{k.value:#010x}", f"{k.mask:#010x}", "at", str(k.offset)] for k in keys)
             everything = ["match", "u32", "0", "0", "at", "0"]
             return ["u32", "skip_hw", *([word for key in told for word in key] or everything)]
@@ -55,12 +55,12 @@ def match_arguments(match: Match) -> Words:
 
 def action_arguments(told: Filter) -> Words:
     """What follows the match: police measures frames, here of a link with Ethernet's header."""
-    redirect = ["action", "mirred", "egress", "redirect", "dev", told.to or ""]
+    redirect = ["action", "mirred", "egress", "redirect", "dev", told.redirect_to or ""]
     if not told.over:
-        return redirect if told.to is not None else ["action", "drop"]
-    exceed = "pipe" if told.to is not None else "drop"
+        return redirect if told.redirect_to is not None else ["action", "drop"]
+    exceed = "pipe" if told.redirect_to is not None else "drop"
     police = ["action", "police", "mtu", str(told.over + _ETHERNET), "conform-exceed", f"{exceed}/continue"]
-    return [*police, *(redirect if told.to is not None else ())]
+    return [*police, *(redirect if told.redirect_to is not None else ())]
 
 
 def _netem(netem: Netem) -> Iterator[str]:

@@ -7,17 +7,17 @@ from typing import Annotated
 from pydantic import Field, ValidationError, model_validator
 
 from chaoskit.errors import SpecError
-from chaoskit.faults.netem import WrittenNetem
-from chaoskit.faults.schema import Words
+from chaoskit.faults.netem import NetemInput
+from chaoskit.faults.schema import SpecModel
 from chaoskit.spec.diagnostics import describe_option_error
 from chaoskit.spec.options import parse_faults
 
 
-class ExecFaults(Words):
+class ExecFaults(SpecModel):
     """Faults on all traffic of a command."""
 
-    down: WrittenNetem | None = Field(None, description="Fault on packets that the command receives.")
-    up: WrittenNetem | None = Field(None, description="Fault on packets that the command sends.")
+    down: NetemInput | None = Field(None, description="Fault on packets that the command receives.")
+    up: NetemInput | None = Field(None, description="Fault on packets that the command sends.")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
     @model_validator(mode="after")

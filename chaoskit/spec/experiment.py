@@ -12,13 +12,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from chaoskit.faults import Fault, knobs
-from chaoskit.faults.schema import Words, misplaced, nearest
+from chaoskit.faults.schema import SpecModel, error_at, suggestion
 from chaoskit.knobs import Knob
 from chaoskit.spec.host_tuning import Client, Host
 from chaoskit.spec.objectives import Objective, parse
 from chaoskit.spec.stage import InterfaceStage, Stage
 from chaoskit.topology.fault_site import Interface, Lab, Site
-from chaoskit.topology.steering import Aim
+from chaoskit.topology.steering import TrafficSelector
 from chaoskit.units import Duration, Frequency, Size
 
 Protocol = Literal["openai-chat", "anthropic-messages", "ollama", "sse"]
@@ -28,7 +28,7 @@ _SHORTEST_PHASE = Duration(10**9)
 _FAULT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
 
 
-class Timeouts(Words):
+class Timeouts(SpecModel):
     """Timeouts of the client."""
 
     connect: Duration = Duration(5 * 10**9)
@@ -42,7 +42,7 @@ class Timeouts(Words):
     stream: Duration | None = Field(None, description="Maximum duration of one stream. Default: to the end of the run.")
 
 
-class Limits(Words):
+class Limits(SpecModel):
     """Limits of one response. A stream that exceeds one ends as `too_large`; other streams are not affected."""
 
     events: Annotated[int, Field(ge=1, le=10**9)] = Field(500_000, description="Events and comments.")
@@ -51,7 +51,7 @@ class Limits(Words):
     headers: Size = Field(Size(64_000), description="Bytes of all headers, informational responses included.")
 
 
-class Workload(Words):
+class Workload(SpecModel):
     """The requests of the client: protocol, connections, arrival process, sizes, timeouts."""
 
     protocol: Protocol = "openai-chat"
@@ -85,7 +85,7 @@ class Workload(Words):
         return self
 
 
-class FirstToken(Words):
+class FirstToken(SpecModel):
     """Time to the first token: a log-normal distribution with this median and 99th percentile."""
 
     median: Duration
@@ -108,7 +108,7 @@ class Server(Host):
     token_interval: Duration = Duration(20_000_000)
 
 
-class Span(Words):
+class Span(SpecModel):
     """One phase of the timeline, written `{name: length}`: "baseline", a fault, or several as "wifi+vpn"."""
 
     name: str
@@ -144,7 +144,7 @@ WrittenSpan = Annotated[Span, BeforeValidator(_span, json_schema_input_type=dict
 WrittenObjective = Annotated[Objective, BeforeValidator(_objective, json_schema_input_type=str)]
 
 
-class Experiment(Words):
+class Experiment(SpecModel):
     """One experiment: a question, where it runs, its load, its faults and its objectives."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
@@ -168,19 +168,19 @@ class Experiment(Words):
     def site(self) -> Site:
         """Where its faults apply, as far as the file says; the interface and the addresses are looked up later."""
         if isinstance(self.stage, InterfaceStage):
-            return Interface(self.stage.interface or "eth0", Aim(protocol=self.stage.protocol))
+            return Interface(self.stage.interface or "eth0", TrafficSelector(protocol=self.stage.protocol))
         return Lab(int(self.stage.ip))
 
     @model_validator(mode="after")
     def _fits_the_stage(self) -> Experiment:
         is_lab = not isinstance(self.stage, InterfaceStage)
         if not is_lab and "server" in self.model_fields_set:
-            raise misplaced("the target is a real server, which chaoskit cannot configure; remove server", "server")
+            raise error_at("the target is a real server, which chaoskit cannot configure; remove server", "server")
         for name, parts in self.faults.items():
             for number, part in enumerate(parts):
-                mismatch = part.misfit(self.site)
+                mismatch = part.site_error(self.site)
                 if mismatch:
-                    raise misplaced(mismatch, "faults", name, number)
+                    raise error_at(mismatch, "faults", name, number)
         return self
 
     @model_validator(mode="after")
@@ -193,21 +193,21 @@ class Experiment(Words):
         for host, mismatch in found.items():
             if mismatch is not None:
                 word, sentence = mismatch
-                raise misplaced(sentence, host, word)
+                raise error_at(sentence, host, word)
         return self
 
     @model_validator(mode="after")
     def _phases_are_known(self) -> Experiment:
         for name in self.faults:
             if name in CLEAN_PHASES or not _FAULT_NAME.match(name):
-                raise misplaced(f"{name!r} cannot name a fault; use letters, digits, - and _", "faults", name)
+                raise error_at(f"{name!r} cannot name a fault; use letters, digits, - and _", "faults", name)
         for index, span in enumerate(self.timeline):
             for fault in span.faults:
                 if fault not in self.faults:
-                    hint = nearest(fault, [*CLEAN_PHASES, *self.faults])
-                    raise misplaced(f"{fault!r} is neither a fault nor a clean phase; {hint}", "timeline", index)
+                    hint = suggestion(fault, [*CLEAN_PHASES, *self.faults])
+                    raise error_at(f"{fault!r} is neither a fault nor a clean phase; {hint}", "timeline", index)
             if span.length < _SHORTEST_PHASE:
-                raise misplaced(f"{span.length} is too short for a phase; give it a second or more", "timeline", index)
+                raise error_at(f"{span.length} is too short for a phase; give it a second or more", "timeline", index)
             self._one_value_per_knob(index, span)
         return self
 
@@ -217,7 +217,7 @@ class Experiment(Words):
             for part in self.faults[fault]:
                 for knob in knobs(part, self.site):
                     if knob in seen:
-                        raise misplaced(f"{span.name} sets {knob} twice; put it in one fault", "timeline", index)
+                        raise error_at(f"{span.name} sets {knob} twice; put it in one fault", "timeline", index)
                     seen.add(knob)
 
     @model_validator(mode="after")
@@ -226,6 +226,6 @@ class Experiment(Words):
         for index, objective in enumerate(self.objectives):
             for phase in (objective.phase, objective.reference):
                 if phase is not None and phase not in phases:
-                    hint = nearest(phase, phases)
-                    raise misplaced(f"{phase!r} is no phase of the timeline; {hint}", "objectives", index)
+                    hint = suggestion(phase, phases)
+                    raise error_at(f"{phase!r} is no phase of the timeline; {hint}", "objectives", index)
         return self

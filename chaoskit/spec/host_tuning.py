@@ -17,7 +17,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from chaoskit.faults.schema import LEAST_IPV6, Words, misplaced
+from chaoskit.faults.schema import IPV6_MIN_MTU, SpecModel, error_at
 from chaoskit.faults.sysctl import Parameters
 
 CONGESTION_CONTROL = "net.ipv4.tcp_congestion_control"
@@ -40,7 +40,7 @@ SegmentSize = Annotated[int, Field(ge=_SMALLEST_SEGMENT, le=_LARGEST_SEGMENT)]
 Algorithm = Annotated[str, AfterValidator(_an_algorithm)]
 
 
-class Host(Words):
+class Host(SpecModel):
     """One end of the connection."""
 
     sysctl: Parameters = Field(default_factory=dict, description="Network parameters of the host, by name.")
@@ -52,7 +52,7 @@ class Host(Words):
     @model_validator(mode="after")
     def _one_algorithm(self) -> Host:
         if self.congestion_control is not None and CONGESTION_CONTROL in self.sysctl:
-            raise misplaced(f"sysctl has {CONGESTION_CONTROL} too; keep one of the two", "congestion-control")
+            raise error_at(f"sysctl has {CONGESTION_CONTROL} too; keep one of the two", "congestion-control")
         return self
 
     @property
@@ -63,9 +63,9 @@ class Host(Words):
 
     def mismatch_in_lab(self, ip: str) -> tuple[str, str] | None:
         """A key that does not fit this IP version, and why; None if all fit."""
-        if self.route_mtu is None or ip != "6" or self.route_mtu >= LEAST_IPV6:
+        if self.route_mtu is None or ip != "6" or self.route_mtu >= IPV6_MIN_MTU:
             return None
-        why = f"the stage speaks IPv6, whose smallest MTU is {LEAST_IPV6}; give {LEAST_IPV6} or more, or ip: 4"
+        why = f"the stage speaks IPv6, whose smallest MTU is {IPV6_MIN_MTU}; give {IPV6_MIN_MTU} or more, or ip: 4"
         return "route-mtu", f"found {self.route_mtu}, but {why}"
 
 

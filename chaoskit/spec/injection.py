@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from chaoskit.faults.netem import WrittenNetem
-from chaoskit.faults.schema import MtuBytes, SegmentBytes, Words, misplaced
+from chaoskit.faults.netem import NetemInput
+from chaoskit.faults.schema import MtuBytes, SegmentBytes, SpecModel, error_at
 from chaoskit.topology.steering import OneDirection
 from chaoskit.units import Duration
 
@@ -23,7 +23,7 @@ _SHORTEST, _LONGEST = Duration(10**9), Duration(30 * 86_400 * 10**9)
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-class To(Words):
+class To(SpecModel):
     """The remote end of the selected traffic: a host name, an address or a CIDR, and a port."""
 
     host: str | None = None
@@ -90,7 +90,7 @@ Interface = Annotated[str, AfterValidator(_interface), Field(json_schema_extra={
 WrittenTo = Annotated[To, BeforeValidator(_to, json_schema_input_type=str)]
 
 
-class TrafficSelector(Words):
+class TrafficMatch(SpecModel):
     """Selects traffic of an interface. A packet must match every key that is given."""
 
     to: Annotated[tuple[WrittenTo, ...], BeforeValidator(_listed, json_schema_input_type=str | list[str])] = Field(
@@ -102,7 +102,7 @@ class TrafficSelector(Words):
     everything: bool = Field(False, description="All traffic of the interface: ARP, DNS and your ssh session as well.")
 
     @model_validator(mode="after")
-    def _is_selected(self) -> TrafficSelector:
+    def _is_selected(self) -> TrafficMatch:
         is_narrowed = self.to or self.local_port or self.protocol or self.ip
         if self.everything and is_narrowed:
             raise ValueError("`everything` is all traffic of the interface; remove the other selectors")
@@ -114,12 +114,12 @@ class TrafficSelector(Words):
         return self
 
 
-class Injection(TrafficSelector):
+class Injection(TrafficMatch):
     """A fault on a real interface, for a limited time."""
 
     interface: Interface | None = Field(None, description="Default: the interface of the route to the remote end.")
-    down: WrittenNetem | None = Field(None, description="Fault on received packets.")
-    up: WrittenNetem | None = Field(None, description="Fault on sent packets.")
+    down: NetemInput | None = Field(None, description="Fault on received packets.")
+    up: NetemInput | None = Field(None, description="Fault on sent packets.")
     size_drop_down: MtuBytes | None = Field(
         None, description="Received packets longer than this are dropped; bytes, from the IP header on."
     )
@@ -149,9 +149,9 @@ class Injection(TrafficSelector):
         if not self.steers and self.mss_clamp is None:
             raise ValueError("nothing to do; give `down` or `up`, for example `down: delay 80ms 20ms loss 1%`")
         if self.mss_clamp is not None and self.protocol not in (None, "tcp"):
-            raise misplaced(f"mss-clamp needs TCP, and only {self.protocol} is selected; write tcp", "protocol")
+            raise error_at(f"mss-clamp needs TCP, and only {self.protocol} is selected; write tcp", "protocol")
         if not _SHORTEST <= self.for_ <= _LONGEST:
-            raise misplaced(f"{self.for_} is out of bounds; a lease lasts 1s to 30 days", "for")
+            raise error_at(f"{self.for_} is out of bounds; a lease lasts 1s to 30 days", "for")
         if self.interface is None and not any(to.host for to in self.to):
             raise ValueError("no interface; give for example `interface: eth0` or `to: api.example.com:443`")
         return self

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from chaoskit.errors import SpecError
-from chaoskit.faults.schema import Words
+from chaoskit.faults.schema import SpecModel
 from chaoskit.spec.diagnostics import brief, describe_error
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.injection import Injection
@@ -26,7 +26,7 @@ from chaoskit.spec.injection import Injection
 _MAX_BYTES, _MAX_VALUES = 1 << 20, 10_000
 _NULLS = ("", "~", "null", "Null", "NULL")
 Location = tuple[str | int, ...]
-Root = TypeVar("Root", bound=Words)
+Root = TypeVar("Root", bound=SpecModel)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from chaoskit.errors import SpecError
-from chaoskit.faults.schema import nearest
+from chaoskit.faults.schema import suggestion
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.load import (
     EXPERIMENT,
@@ -68,7 +68,7 @@ class Variants:
         for variant in self.each:
             if variant.name == (name or ""):
                 return variant
-        raise SpecError(f"--variant: {name!r} is no variant of {self.file}; {nearest(str(name), names)}")
+        raise SpecError(f"--variant: {name!r} is no variant of {self.file}; {suggestion(str(name), names)}")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from math import prod
 from typing import Any
 
 from chaoskit.errors import SpecError
-from chaoskit.faults.schema import nearest
+from chaoskit.faults.schema import suggestion
 from chaoskit.spec.diagnostics import brief
 from chaoskit.spec.load import Document, Location, dotted_path
 
@@ -87,7 +87,7 @@ def _resolve(key: str, words: dict[str, Any]) -> Location:
             case dict():
                 step = _key_in_file(step, part)
                 if where == ("faults",) and step not in part:
-                    raise ValueError(f"no fault is called {step!r}; {nearest(step, part)}")
+                    raise ValueError(f"no fault is called {step!r}; {suggestion(step, part)}")
                 where, part = (*where, step), {} if part.get(step) is None else part[step]
             case _:
                 raise ValueError(

@@ -15,7 +15,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from chaoskit.faults.schema import nearest
+from chaoskit.faults.schema import suggestion
 from chaoskit.units import Duration, Quantity, Share
 
 Kind = Literal["duration", "share", "number"]
@@ -53,7 +53,7 @@ class Objective(BaseModel):
     @model_validator(mode="after")
     def _is_complete(self) -> Objective:
         if self.metric not in METRICS:
-            raise ValueError(f"{self.metric!r} is not a metric; {nearest(self.metric, METRICS)}")
+            raise ValueError(f"{self.metric!r} is not a metric; {suggestion(self.metric, METRICS)}")
         if (self.bound is None) == (self.factor is None) or (self.factor is None) != (self.reference is None):
             raise ValueError("an objective has either a bound, or a factor of a reference")
         return self
@@ -71,7 +71,7 @@ def parse(text: str) -> Objective:
         raise ValueError(f"{text!r} is not an objective; write for example 'ttft_p95 < 800ms during baseline'")
     metric = match["metric"]
     if metric not in METRICS:
-        raise ValueError(f"{metric!r} is not a metric; {nearest(metric, METRICS)}")
+        raise ValueError(f"{metric!r} is not a metric; {suggestion(metric, METRICS)}")
     if match["before"] and match["after"]:
         raise ValueError(f"{text!r} names two phases; one is enough")
     factor = match["factor"]

@@ -9,15 +9,15 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from chaoskit.faults.schema import Words
+from chaoskit.faults.schema import SpecModel
 from chaoskit.spec.endpoint import redacted, secret_in
-from chaoskit.spec.injection import Interface, To, TrafficSelector
+from chaoskit.spec.injection import Interface, To, TrafficMatch
 
 _PORTS = {"http": 80, "https": 443}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-class LabStage(Words):
+class LabStage(SpecModel):
     """A network that chaoskit builds, with its own server in it."""
 
     lab: Literal["edge"] = Field(description="A network that chaoskit builds: client - router - server.")
@@ -25,10 +25,10 @@ class LabStage(Words):
     tls: bool = Field(False, description="The server uses TLS, with a certificate chain that the probe trusts.")
 
 
-class InterfaceStage(TrafficSelector):
+class InterfaceStage(TrafficMatch):
     """A real interface of this machine, and an endpoint that the probe measures through it.
 
-    The keys of `TrafficSelector` select the traffic that the faults apply to. Default: TCP to and from the target.
+    The keys of `TrafficMatch` select the traffic that the faults apply to. Default: TCP to and from the target.
     """
 
     target: str = Field(description="The endpoint's URL; without a path the protocol's usual one.")

@@ -108,7 +108,7 @@ def _remedy(code: int | None) -> str:
         case _ if os.geteuid() == 0:
             return "in a container: docker run --cap-add SYS_ADMIN --security-opt apparmor=unconfined"
         case _:
-            return f"sudo sysctl -w {closed}" if (closed := namespaces.closed_switches()) else "start it as root"
+            return f"sudo sysctl -w {closed}" if (closed := namespaces.userns_sysctls()) else "start it as root"
 
 
 def _in_child(ask: Callable[[], str]) -> str:

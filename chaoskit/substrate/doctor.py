@@ -17,7 +17,7 @@ from chaoskit import programs
 from chaoskit.clock import Clock
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
-from chaoskit.kernel.features import FEATURES, survey
+from chaoskit.kernel.features import FEATURES, detect_features
 from chaoskit.substrate import confinement, kernel_cache, uml
 from chaoskit.substrate.running import Command, log_tail
 from chaoskit.units import Duration
@@ -51,7 +51,7 @@ class Diagnosis:
 
 def examine(kernel: Path | None, clock: Clock) -> Diagnosis:
     """Run all checks, which takes as long as a guest's boot. A failed check is a finding, not an error."""
-    facts = survey()
+    facts = detect_features()
     findings, inside = _try_guest(kernel, clock)
     return Diagnosis(
         here=(python(sys.version_info[:3]), _processors(), rights(facts), *features(facts)),
@@ -147,5 +147,5 @@ def _memory(guest: uml.Uml) -> Finding:
 
 
 if __name__ == "__main__":
-    found = survey()
+    found = detect_features()
     Path(sys.argv[1]).write_text(json.dumps(asdict(found) | {"features": sorted(found.features)}))

@@ -72,7 +72,7 @@ def main(scratch: Path) -> None:
         else:
             _write_exit_code(Path(job.scratch) / EXIT, code)
     except BaseException as error:  # noqa: BLE001  PID 1 must not exit: the kernel would panic over it
-        crash_report.tell(error)
+        crash_report.print_report(error)
     finally:
         _power_off()
 
@@ -99,7 +99,7 @@ def _mount_filesystems(job: Job) -> None:
         os.makedirs(place, exist_ok=True)  # noqa: PTH103  the folder may lie under the fresh /run
     _mount("none", job.folder, "hostfs", job.folder)
     if job.modules is not None:
-        modules.load(modules.LAB, Path(job.modules))
+        modules.load(modules.LAB_MODULES, Path(job.modules))
     Path(_ALGORITHMS.format("allowed")).write_text(Path(_ALGORITHMS.format("available")).read_text())
 
 

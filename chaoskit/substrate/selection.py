@@ -18,9 +18,9 @@ from pathlib import Path
 
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.facts import Facts
-from chaoskit.kernel.features import survey
+from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.rights import require_net_admin
-from chaoskit.plan.model import OnInterface, Plan
+from chaoskit.plan.model import InterfacePlan, Plan
 from chaoskit.substrate import uml
 from chaoskit.substrate.here import Here
 from chaoskit.substrate.uml import GuestKernel, Uml
@@ -40,7 +40,7 @@ class SubstrateOptions:
 
 
 def choose(
-    needs: frozenset[str], options: SubstrateOptions, interface: OnInterface | None = None
+    needs: frozenset[str], options: SubstrateOptions, interface: InterfacePlan | None = None
 ) -> tuple[Substrate, str]:
     """Survey this machine and decide. `interface`: of an experiment on a real interface.
 
@@ -49,13 +49,13 @@ def choose(
     if interface is not None:
         if interface.hits:
             require_net_admin(interface.name, "run")
-        return on_interface(interface.name, needs, options, survey())
+        return on_interface(interface.name, needs, options, detect_features())
     if options.substrate == "here" and options.kernel is not None:
         raise SpecError("--kernel names a guest's kernel, and --substrate here has no guest; remove one of them")
     if options.substrate == "here" and options.clock == "virtual":
         raise SpecError("--clock virtual needs a guest, and --substrate here has no guest; remove one of them")
     guest = find(options.kernel) if options.substrate != "here" else "not asked for"
-    return decide(needs, options, Facts() if _needs_guest(options) else survey(), guest)
+    return decide(needs, options, Facts() if _needs_guest(options) else detect_features(), guest)
 
 
 def choose_each(plans: Sequence[Plan], options: SubstrateOptions) -> list[tuple[Substrate, str]]:

@@ -309,7 +309,7 @@ def _conduct(run: Path, limit: int) -> Command:
 
 def boot_line(substrate: Uml, scratch: Path) -> list[str]:
     """The guest kernel's command line (Documentation/virt/uml, Documentation/admin-guide/kernel-parameters)."""
-    init, *arguments = programs.first_python(guest_init.__name__, str(scratch))
+    init, *arguments = programs.python_as_init(guest_init.__name__, str(scratch))
     return [
         str(substrate.kernel.path),
         f"mem={substrate.memory // 2**20}M",

@@ -1,4 +1,4 @@
-"""client - router - server: the smallest network in which a sender sees loss as a network makes it.
+"""Defines the edge lab, client - router - server: the smallest network whose loss senders see as remote.
 
 ```
  client                      router                      server
@@ -6,11 +6,11 @@
       fd01::1                10.1.0.254  10.2.0.254                  fd02::1
 ```
 
-Faults sit on the router, never on an end host, so that no sender is told about its own loss. What the
-router sends on a link is shaped by a netem at that link's root; what it receives first goes through an
-ifb (`ifb-client`, `ifb-server`) with the netem at the ifb's root. The ifbs are built only where a fault
-needs them. A narrow place is a route of the router's with an MTU of its own, while all links stay wide. Neighbours
-are permanent and MAC addresses fixed: faults never delay address resolution.
+Faults apply on the router, never on an end host, so that no sender notices its loss as a local drop. Packets that
+the router sends on a link pass a netem at that link's root; packets that it receives first pass an ifb (`ifb-client`,
+`ifb-server`) with a netem at the ifb's root. The ifbs are created only where a fault needs them. A smaller path MTU is
+a route of the router with an MTU of its own; the MTUs of all links stay unchanged. Neighbours are permanent and MAC
+addresses fixed: faults never delay address resolution.
 Every segment is a packet of its own (`gso_max_segs` 1), so that shares are shares of packets.
 """
 
@@ -24,23 +24,23 @@ from chaoskit.knobs import (
     Address,
     Change,
     Clsact,
-    Everything,
     Filter,
     Ifb,
-    Key,
-    Keys,
     Knob,
     Link,
+    MatchAll,
     Namespace,
     Neighbour,
     Route,
     Sysctl,
+    U32Key,
+    U32Match,
     Veth,
 )
-from chaoskit.topology.steering import CUT, PRIORITY, OneDirection
+from chaoskit.topology.steering import PRIORITY, SIZE_PRIORITY, OneDirection
 
 Node = Literal["client", "router", "server"]
-End = Literal["client", "server"]
+EndHost = Literal["client", "server"]
 Segment = Literal["client-router", "router-server"]
 Direction = Literal["down", "up", "both"]
 
@@ -53,14 +53,18 @@ _HOSTS: dict[OneDirection, tuple[str, str, str]] = {
     "up": ("to-server", "10.2.0.1/32", "fd02::1/128"),
     "down": ("to-client", "10.1.0.1/32", "fd01::1/128"),
 }
-"""Whom a direction's packets are for: the router's link to them, and their addresses."""
-_MUTES = {4: CUT - 2, 6: CUT - 1}
-_SIGNALS = {
-    4: Filter("ip", Keys((Key(0x0001_0000, 0x00FF_0000, 8), Key(0x0304_0000, 0xFFFF_0000, 20))), to=None),
-    6: Filter("ipv6", Keys((Key(0x0000_3A00, 0x0000_FF00, 4), Key(0x0200_0000, 0xFF00_0000, 40))), to=None),
+"""The destination of each direction: the router's link to it, and its addresses."""
+_TOO_BIG_PRIORITIES = {4: SIZE_PRIORITY - 2, 6: SIZE_PRIORITY - 1}
+_TOO_BIG_FILTERS = {
+    4: Filter(
+        "ip", U32Match((U32Key(0x0001_0000, 0x00FF_0000, 8), U32Key(0x0304_0000, 0xFFFF_0000, 20))), redirect_to=None
+    ),
+    6: Filter(
+        "ipv6", U32Match((U32Key(0x0000_3A00, 0x0000_FF00, 4), U32Key(0x0200_0000, 0xFF00_0000, 40))), redirect_to=None
+    ),
 }
 """ICMP "fragmentation needed" (RFC 792: type 3, code 4) and ICMPv6 "packet too big" (RFC 4443: type 2), as a router
-makes them: without options or extension headers. Lost."""
+sends them: without options or extension headers. The filters drop them."""
 _ENDS: dict[Segment, tuple[Node, str, int]] = {
     "client-router": ("client", "to-client", 1),
     "router-server": ("server", "to-server", 2),
@@ -68,19 +72,19 @@ _ENDS: dict[Segment, tuple[Node, str, int]] = {
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """Of an end host's default routes, in bytes; None: as the link has it."""
+class RouteSizes:
+    """Sizes of an end host's default routes, in bytes; None: as the link has it."""
 
     mtu: int | None = None
     advmss: int | None = None
 
 
-_AS_IT_IS = Sizes()
+_LINK_SIZES = RouteSizes()
 
 
 @dataclass(frozen=True)
 class _Net:
-    """One IP version on one cable."""
+    """The addresses of one IP version on one segment."""
 
     router: str
     host: str
@@ -95,96 +99,102 @@ _NETS: dict[int, Callable[[int], _Net]] = {
 
 
 def qdiscs(segment: Segment, direction: Direction) -> tuple[Knob, ...]:
-    """Where a netem goes for this direction of this link. `down` is towards the client."""
+    """The qdisc knobs of this direction of this segment. `down` is towards the client."""
     end, link, _ = _ENDS[segment]
     sends, receives = Knob("qdisc", "router", link), Knob("qdisc", "router", f"ifb-{end}")
     down, up = (sends, receives) if end == "client" else (receives, sends)
     return {"down": (down,), "up": (up,), "both": (down, up)}[direction]
 
 
-def ways(direction: Direction) -> tuple[OneDirection, ...]:
-    """The one or the two."""
+def directions(direction: Direction) -> tuple[OneDirection, ...]:
+    """The direction as a tuple; "both" gives two."""
     return ("down", "up") if direction == "both" else (direction,)
 
 
 def ends(segment: Segment) -> tuple[tuple[Node, str], tuple[Node, str]]:
-    """The two links of a cable: whose, and its name."""
+    """The two ends of a segment: the node and the link name of each."""
     end, link, _ = _ENDS[segment]
     return ("router", link), (end, "eth0")
 
 
-def opposite(knob: Knob) -> Knob:
-    """The same at the other end of its link."""
-    both = next(both for both in map(ends, _ENDS) if (knob.place, knob.name) in both)
-    place, link = next(end for end in both if end != (knob.place, knob.name))
+def other_end(knob: Knob) -> Knob:
+    """The same knob at the other end of its segment."""
+    pair = next(pair for pair in map(ends, _ENDS) if (knob.place, knob.name) in pair)
+    place, link = next(end for end in pair if end != (knob.place, knob.name))
     return Knob(knob.kind, place, link)
 
 
-def narrow(direction: Direction, versions: Iterable[int], mtu: int) -> tuple[Change, ...]:
-    """The router sends nothing longer to whom this direction's packets are for, and says so to whoever sends it."""
+def limit_path_mtu(direction: Direction, versions: Iterable[int], mtu: int) -> tuple[Change, ...]:
+    """Routes of the router that limit the path MTU of this direction; senders get ICMP signals as of RFC 1191."""
     return tuple(
-        (Knob("route", "router", _HOSTS[way][1 if version == 4 else 2]), Route(dev=_HOSTS[way][0], mtu=mtu))
-        for way in ways(direction)
+        (Knob("route", "router", _HOSTS[one_way][1 if version == 4 else 2]), Route(dev=_HOSTS[one_way][0], mtu=mtu))
+        for one_way in directions(direction)
         for version in versions
     )
 
 
-def mute(direction: Direction, versions: Iterable[int]) -> tuple[Change, ...]:
-    """The router's signals about packets that are too long never reach who sends in this direction."""
+def drop_too_big(direction: Direction, versions: Iterable[int]) -> tuple[Change, ...]:
+    """Filters of the router that drop its ICMP signals about oversized packets to the senders of this direction."""
     towards = {"up": _HOSTS["down"][0], "down": _HOSTS["up"][0]}
     return tuple(
-        (Knob("filter", "router", f"{towards[way]} egress {_MUTES[version]}"), _SIGNALS[version])
-        for way in ways(direction)
+        (
+            Knob("filter", "router", f"{towards[one_way]} egress {_TOO_BIG_PRIORITIES[version]}"),
+            _TOO_BIG_FILTERS[version],
+        )
+        for one_way in directions(direction)
         for version in versions
     )
 
 
-def is_mute(knob: Knob) -> bool:
-    """Whether it is a filter of `mute`."""
-    return knob.name.rpartition(" ")[2] in {str(priority) for priority in _MUTES.values()}
+def drops_too_big(knob: Knob) -> bool:
+    """Whether the knob is a filter of `drop_too_big`."""
+    return knob.name.rpartition(" ")[2] in {str(priority) for priority in _TOO_BIG_PRIORITIES.values()}
 
 
-def makes_narrow(knob: Knob) -> bool:
-    """Whether the router may have to say of packets that they are too long for its way on."""
+def may_send_too_big(knob: Knob) -> bool:
+    """Whether this knob may make the router send ICMP signals about oversized packets."""
     return knob.place == ROUTER and knob.kind in ("route", "mtu")
 
 
-def hits(knob: Knob) -> OneDirection:
-    """Which direction's packets are too long for a route of `narrow`, an MTU of the router's, or a filter of `cut`,
-    this one's or of a real interface."""
+def affected_direction(knob: Knob) -> OneDirection:
+    """Which direction's packets are too long for a route of `limit_path_mtu`, for an MTU of the router, or for a size
+    filter of the lab or of a real interface."""
     if knob.kind == "route":
-        return "up" if is_for(knob) == "server" else "down"
+        return "up" if destination(knob) == "server" else "down"
     link, _, hook = knob.name.partition(" ")
-    is_upwards = link == _HOSTS["up"][0] or not knob.place
-    return "up" if is_upwards != hook.startswith("ingress") else "down"
+    is_up_link = link == _HOSTS["up"][0] or not knob.place
+    return "up" if is_up_link != hook.startswith("ingress") else "down"
 
 
-def comes(knob: Knob) -> OneDirection:
-    """Which direction's packets a link of the lab receives."""
+def received_direction(knob: Knob) -> OneDirection:
+    """Which direction's packets this link of the lab receives."""
     if knob.place == ROUTER:
         return "up" if knob.name == _HOSTS["down"][0] else "down"
     return "down" if knob.place == "client" else "up"
 
 
-def is_for(knob: Knob) -> End:
-    """Whom a route of `narrow` leads to."""
+def destination(knob: Knob) -> EndHost:
+    """The host that a route of `limit_path_mtu` leads to."""
     return "server" if knob.name in _HOSTS["up"] else "client"
 
 
-def cut(segment: Segment, direction: Direction, size: int) -> tuple[Change, ...]:
-    """The router loses what is longer than this on a link, in this direction."""
+def drop_oversized(segment: Segment, direction: Direction, size: int) -> tuple[Change, ...]:
+    """Filters of the router that drop packets longer than `size` bytes on this segment, in this direction."""
     end, link, _ = _ENDS[segment]
     hooks = {"up": "ingress", "down": "egress"} if end == "client" else {"up": "egress", "down": "ingress"}
     return tuple(
-        (Knob("filter", "router", f"{link} {hooks[way]} {CUT}"), Filter("all", Everything(), to=None, over=size))
-        for way in ways(direction)
+        (
+            Knob("filter", "router", f"{link} {hooks[one_way]} {SIZE_PRIORITY}"),
+            Filter("all", MatchAll(), redirect_to=None, over=size),
+        )
+        for one_way in directions(direction)
     )
 
 
 def build(touched: frozenset[Knob], versions: tuple[int, ...] = BOTH_VERSIONS) -> tuple[Change, ...]:
     """Every knob of the lab in the order of building, for the IP `versions`.
 
-    `touched` are the knobs that faults will use: their qdiscs and filters need something to hang on.
+    `touched` are the knobs that faults will use: their qdiscs and filters need an ifb or a clsact.
     """
     changes: list[Change] = [(Knob("namespace", "", node), Namespace()) for node in ("client", "router", "server")]
     for node in ("client", "router", "server"):
@@ -200,11 +210,11 @@ def build(touched: frozenset[Knob], versions: tuple[int, ...] = BOTH_VERSIONS) -
         (Knob("sysctl", "router", "net.ipv6.conf.all.forwarding"), Sysctl("1")),
     ]
     for segment in _ENDS:
-        changes += _cable(segment, touched, versions)
+        changes += _segment_links(segment, touched, versions)
     return tuple(changes)
 
 
-def _cable(segment: Segment, touched: frozenset[Knob], versions: tuple[int, ...]) -> list[Change]:
+def _segment_links(segment: Segment, touched: frozenset[Knob], versions: tuple[int, ...]) -> list[Change]:
     end, link, net = _ENDS[segment]
     mac, peer_mac = f"02:00:00:00:0{net}:fe", f"02:00:00:00:0{net}:01"
     up = Link(up=True, mtu=LINK_MTU, gso_max_segs=1)
@@ -217,28 +227,28 @@ def _cable(segment: Segment, touched: frozenset[Knob], versions: tuple[int, ...]
         (Knob("link", end, "eth0"), up),
         *((Knob("neighbour", "router", f"{link} {each.host}"), Neighbour(peer_mac)) for each in nets),
         *((Knob("neighbour", end, f"eth0 {each.router}"), Neighbour(mac)) for each in nets),
-        *_ways_out(end, net, versions),
+        *_routes(end, net, versions),
     ]
     ifb = f"ifb-{end}"
-    is_received = Knob("qdisc", "router", ifb) in touched
-    if is_received:
+    has_ifb = Knob("qdisc", "router", ifb) in touched
+    if has_ifb:
         changes += [(Knob("ifb", "router", ifb), Ifb()), (Knob("link", "router", ifb), up)]
-    if is_received or any(knob.kind == "filter" and knob.name.startswith(f"{link} ") for knob in touched):
+    if has_ifb or any(knob.kind == "filter" and knob.name.startswith(f"{link} ") for knob in touched):
         changes.append((Knob("clsact", "router", link), Clsact()))
-    if is_received:
+    if has_ifb:
         changes += [
-            (Knob("filter", "router", f"{link} ingress {PRIORITY}"), Filter("all", Everything(), to=ifb)),
+            (Knob("filter", "router", f"{link} ingress {PRIORITY}"), Filter("all", MatchAll(), redirect_to=ifb)),
         ]
     return changes
 
 
-def sized(host: End, sizes: Sizes, versions: tuple[int, ...] = BOTH_VERSIONS) -> tuple[Change, ...]:
+def default_routes(host: EndHost, sizes: RouteSizes, versions: tuple[int, ...] = BOTH_VERSIONS) -> tuple[Change, ...]:
     """The default routes of an end host with these sizes; to be set after `build`."""
     (net,) = (net for end, _, net in _ENDS.values() if end == host)
-    return _ways_out(host, net, versions, sizes)
+    return _routes(host, net, versions, sizes)
 
 
-def _ways_out(end: Node, net: int, versions: tuple[int, ...], sizes: Sizes = _AS_IT_IS) -> tuple[Change, ...]:
+def _routes(end: Node, net: int, versions: tuple[int, ...], sizes: RouteSizes = _LINK_SIZES) -> tuple[Change, ...]:
     return tuple(
         (Knob("route", end, nets.all), Route(via=nets.router, mtu=sizes.mtu or 0, advmss=sizes.advmss or 0))
         for version, net_of in _NETS.items()
@@ -247,6 +257,6 @@ def _ways_out(end: Node, net: int, versions: tuple[int, ...], sizes: Sizes = _AS
 
 
 def needs(touched: frozenset[Knob]) -> frozenset[str]:
-    """The features that this lab asks of a kernel."""
+    """The kernel features that the lab needs."""
     uses_ifb = any(knob.name.startswith("ifb-") for knob in touched)
     return frozenset({"namespaces", "veth"} | ({"ifb", "clsact", "matchall"} if uses_ifb else set()))

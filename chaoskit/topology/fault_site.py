@@ -1,10 +1,10 @@
-"""What a fault is in force on: a lab of ours, or some of a real interface's traffic."""
+"""Describes where a fault applies: in the edge lab, or to selected traffic of a real interface."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chaoskit.topology.steering import Aim
+from chaoskit.topology.steering import TrafficSelector
 
 
 @dataclass(frozen=True)
@@ -16,10 +16,10 @@ class Lab:
 
 @dataclass(frozen=True)
 class Interface:
-    """A real interface, the traffic that is meant, and what its filters are made of: "flower" or "u32"."""
+    """A real interface, its selected traffic, and the classifier of its filters: "flower" or "u32"."""
 
     name: str
-    aim: Aim
+    selector: TrafficSelector
     classifier: str = "flower"
 
 

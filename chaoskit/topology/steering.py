@@ -1,14 +1,14 @@
-"""Some of a real interface's traffic goes through private ifbs; its own queueing discipline is never touched.
+"""Redirects selected traffic of a real interface through ifbs; its own qdisc is never touched.
 
 ```
  up    eth0 egress  --our filters--> chaos-up   (netem at its root) --> back to eth0, past the filters
  down  eth0 ingress --our filters--> chaos-down (netem at its root) --> back to eth0's receivers
 ```
 
-What the filters let pass has no queue more and no rule less than before. The ifbs stand with their netem
-before a filter sends anything to them, and the filters go first when all is put back, so that no packet ever
-meets half of it. Filters and ifbs are recognised by their names and priorities, so that they can be found and
-taken away even when nobody remembers having made them.
+Packets that no filter matches meet the same queues and rules as before. The ifbs and their netem exist before a
+filter redirects anything to them, and the filters are removed first when the interface is restored, so that no packet
+ever meets half of a setup. Filters and ifbs are recognised by their names and priorities, so that they can be found
+and removed even without a journal.
 """
 
 from __future__ import annotations
@@ -22,53 +22,56 @@ from chaoskit.knobs import (
     Change,
     Clamp,
     Clsact,
-    Everything,
     Filter,
     Flow,
     Handshakes,
     Ifb,
-    Keys,
     Knob,
     Link,
+    MatchAll,
     Netem,
     RandomLoss,
+    U32Match,
 )
 from chaoskit.topology.u32_keys import keys
 
 OneDirection = Literal["up", "down"]
 Family = Literal["ip", "ipv6"]
-WAYS: dict[OneDirection, Literal["egress", "ingress"]] = {"up": "egress", "down": "ingress"}
+HOOKS: dict[OneDirection, Literal["egress", "ingress"]] = {"up": "egress", "down": "ingress"}
 IFBS: dict[OneDirection, str] = {"up": "chaos-up", "down": "chaos-down"}
-HOLE = "chaos-hole"
-"""The ifb behind which everything is lost, as if far away: a sender is not to notice a loss of its own."""
-PRIORITY, MOST = 0xCA05, 251  # of our filters in each direction: 0xca05 to 0xcaff
-_U32_DOWN = 0x100  # more: the kernel mixes the u32 filters of both directions when they have one priority
+BLACKHOLE = "chaos-hole"
+"""The ifb that drops everything, as a remote hop would: the local sender must not notice the drop."""
+PRIORITY, MAX_FILTERS = 0xCA05, 251  # of our filters in each direction: 0xca05 to 0xcaff
+_U32_DOWN = 0x100  # added: the kernel mixes the u32 filters of both directions when they share a priority
 CLAMP = Knob("clamp", "", "mss")
-CUT = 0xC805
-"""Of those that come before: they look at sizes, and let what is short enough go on to the others."""
+SIZE_PRIORITY = 0xC805
+"""The first priority of the size filters: they run before the others and pass on packets that are short enough."""
 PRIORITIES = frozenset(
-    first + apart + more for first in (CUT, PRIORITY) for apart in (0, _U32_DOWN) for more in range(MOST)
+    first + offset + number
+    for first in (SIZE_PRIORITY, PRIORITY)
+    for offset in (0, _U32_DOWN)
+    for number in range(MAX_FILTERS)
 )
-"""All of ours."""
+"""All priorities of chaoskit's filters."""
 PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17}
 _ICMP6 = 58
-_ALL = 2**32 - 1  # of the kernel's shares
+_FULL_SHARE = 2**32 - 1  # 100 % as the kernel's u32 share
 _FAMILIES: dict[int, Family] = {4: "ip", 6: "ipv6"}
 
 
 @dataclass(frozen=True)
 class Remote:
-    """The far end of traffic: a prefix ("10.0.0.2/32"; None: anybody) and a port (None: any)."""
+    """The remote end of traffic: a prefix ("10.0.0.2/32"; None: any address) and a port (None: any)."""
 
     prefix: str | None = None
     port: int | None = None
 
 
 @dataclass(frozen=True)
-class Aim:
-    """The traffic that a fault is for. Empty `remotes` with nothing else mean all of the interface.
+class TrafficSelector:
+    """The traffic that a fault applies to. Empty `remotes` and nothing else select all traffic of the interface.
 
-    `protocol` is "tcp", "udp", "icmp" or None for any; `versions` are the IP versions meant.
+    `protocol` is "tcp", "udp", "icmp" or None for any; `versions` are the selected IP versions.
     """
 
     remotes: tuple[Remote, ...] = ()
@@ -77,141 +80,150 @@ class Aim:
     versions: frozenset[int] = frozenset({4, 6})
 
     @property
-    def is_everything(self) -> bool:
-        """Whether every packet is meant, whatever is in it: ARP too."""
-        return self == Aim()
+    def matches_all(self) -> bool:
+        """Whether every packet is selected, ARP included."""
+        return self == TrafficSelector()
 
 
-def in_words(aim: Aim) -> Iterator[str]:
-    """The far ends, each with what else must be true: `tcp with 192.0.2.7/32 at port 443`."""
-    versions = "" if len(aim.versions) == 2 else f"IPv{min(aim.versions)} "
-    here = f", at our port {aim.local_port}" if aim.local_port is not None else ""
-    for remote in aim.remotes or (Remote(),):
+def describe(selector: TrafficSelector) -> Iterator[str]:
+    """One line for each remote end, with the other conditions: `tcp with 192.0.2.7/32 at port 443`."""
+    versions = "" if len(selector.versions) == 2 else f"IPv{min(selector.versions)} "
+    local_port = f", at our port {selector.local_port}" if selector.local_port is not None else ""
+    for remote in selector.remotes or (Remote(),):
         port = f" at port {remote.port}" if remote.port is not None else ""
-        yield f"{versions}{aim.protocol or 'everything'} with {remote.prefix or 'anybody'}{port}{here}"
+        yield f"{versions}{selector.protocol or 'everything'} with {remote.prefix or 'anybody'}{port}{local_port}"
 
 
-def qdisc(way: OneDirection) -> Knob:
+def qdisc(direction: OneDirection) -> Knob:
     """Where the netem of this direction goes."""
-    return Knob("qdisc", "", IFBS[way])
+    return Knob("qdisc", "", IFBS[direction])
 
 
-def steer(interface: str, aim: Aim, netems: dict[OneDirection, Netem | None], classifier: str) -> tuple[Change, ...]:
-    """Every knob in the order of setting, for the directions in `netems` (None: no netem for now).
+def steer(
+    interface: str, selector: TrafficSelector, netems: dict[OneDirection, Netem | None], classifier: str
+) -> tuple[Change, ...]:
+    """All knobs in the order of setting, for the directions in `netems` (None: no netem yet).
 
-    `classifier` is "flower" or "u32"; see `topology.keys` for what u32 cannot say.
+    `classifier` is "flower" or "u32"; see `topology.u32_keys` for what u32 cannot express.
     """
     changes: list[Change] = []
-    for way, netem in netems.items():
-        changes.append((Knob("ifb", "", IFBS[way]), Ifb()))
+    for direction, netem in netems.items():
+        changes.append((Knob("ifb", "", IFBS[direction]), Ifb()))
         if netem is not None:
-            changes.append((qdisc(way), netem))
-        changes.append((Knob("link", "", IFBS[way]), Link(up=True, mtu=1500, gso_max_segs=65535)))
+            changes.append((qdisc(direction), netem))
+        changes.append((Knob("link", "", IFBS[direction]), Link(up=True, mtu=1500, gso_max_segs=65535)))
     changes.append((Knob("clsact", "", interface), Clsact()))
-    for way in netems:
-        for priority, told in _numbered(aim, way, classifier, PRIORITY):
-            changes.append((Knob("filter", "", f"{interface} {WAYS[way]} {priority}"), told))
+    for direction in netems:
+        for priority, filter_ in _numbered(selector, direction, classifier, PRIORITY):
+            changes.append((Knob("filter", "", f"{interface} {HOOKS[direction]} {priority}"), filter_))
     return tuple(changes)
 
 
-def hole() -> tuple[Change, ...]:
-    """The ifb that what is too long is sent to; to be set before a filter of `cut` sends anything."""
+def blackhole() -> tuple[Change, ...]:
+    """The ifb that drops oversized packets; to be set before any filter of `drop_oversized`."""
     return (
-        (Knob("ifb", "", HOLE), Ifb()),
-        (Knob("qdisc", "", HOLE), Netem(loss=RandomLoss(_ALL))),
-        (Knob("link", "", HOLE), Link(up=True, mtu=1500, gso_max_segs=65535)),
+        (Knob("ifb", "", BLACKHOLE), Ifb()),
+        (Knob("qdisc", "", BLACKHOLE), Netem(loss=RandomLoss(_FULL_SHARE))),
+        (Knob("link", "", BLACKHOLE), Link(up=True, mtu=1500, gso_max_segs=65535)),
     )
 
 
-def cut(interface: str, aim: Aim, ways: Iterable[OneDirection], size: int, classifier: str) -> tuple[Change, ...]:
-    """The filters that lose what is longer than `size` bytes, before those of `steer`.
+def drop_oversized(
+    interface: str, selector: TrafficSelector, ways: Iterable[OneDirection], size: int, classifier: str
+) -> tuple[Change, ...]:
+    """The filters that drop packets longer than `size` bytes, at priorities before those of `steer`.
 
-    What we send is lost behind `hole`, for TCP would notice a loss at once that happens on its own way out
-    (net/ipv4/tcp_output.c: tcp_enter_cwr after a local drop); what we receive is lost on the spot.
+    Sent packets are redirected to the `blackhole` ifb, because TCP notices a drop on its own egress at once
+    (net/ipv4/tcp_output.c: tcp_enter_cwr after a local drop); received packets are dropped in place.
     """
     return tuple(
         (
-            Knob("filter", "", f"{interface} {WAYS[way]} {priority}"),
-            replace(told, to=HOLE if way == "up" else None, over=size),
+            Knob("filter", "", f"{interface} {HOOKS[direction]} {priority}"),
+            replace(filter_, redirect_to=BLACKHOLE if direction == "up" else None, over=size),
         )
-        for way in ways
-        for priority, told in _numbered(aim, way, classifier, CUT)
+        for direction in ways
+        for priority, filter_ in _numbered(selector, direction, classifier, SIZE_PRIORITY)
     )
 
 
-def clamp(interface: str, aim: Aim, mss: int) -> tuple[Change, ...]:
-    """The handshakes of the aim that pass the interface, in both directions, ask for segments of `mss` bytes at most.
+def clamp(interface: str, selector: TrafficSelector, mss: int) -> tuple[Change, ...]:
+    """The clamp that limits the MSS option of the selected handshakes, in both directions, to `mss` bytes.
 
-    For an aim that TCP is in: see `has_handshakes`.
+    The selector must include TCP: see `has_handshakes`.
     """
-    whose = (
+    handshakes = (
         Handshakes(
-            interface, WAYS[way], family, replace(flow, source=_net(flow.source), destination=_net(flow.destination))
+            interface,
+            HOOKS[direction],
+            family,
+            replace(flow, source=_match_prefix(flow.source), destination=_match_prefix(flow.destination)),
         )
-        for way in WAYS
-        for family, flow in flows(replace(aim, protocol="tcp"), way)
+        for direction in HOOKS
+        for family, flow in flows(replace(selector, protocol="tcp"), direction)
         if not flow.is_fragment
     )
-    return ((CLAMP, Clamp(mss, tuple(dict.fromkeys(whose)))),)
+    return ((CLAMP, Clamp(mss, tuple(dict.fromkeys(handshakes)))),)
 
 
-def has_handshakes(aim: Aim) -> bool:
-    """Whether any of it is TCP's."""
-    return aim.protocol in (None, "tcp")
+def has_handshakes(selector: TrafficSelector) -> bool:
+    """Whether the selected traffic includes TCP."""
+    return selector.protocol in (None, "tcp")
 
 
-def _net(prefix: str | None) -> str | None:
-    """What an address is compared with; None for all of them."""
+def _match_prefix(prefix: str | None) -> str | None:
+    """The prefix that an address is compared with; None matches all addresses."""
     return prefix if prefix and ip_network(prefix).prefixlen else None
 
 
-def count(aim: Aim, classifier: str) -> int:
-    """How many filters each direction takes; there is room for `MOST`."""
-    return sum(1 for _ in _filters(aim, "up", classifier))
+def count_filters(selector: TrafficSelector, classifier: str) -> int:
+    """How many filters each direction needs; at most `MAX_FILTERS` fit."""
+    return sum(1 for _ in _filters(selector, "up", classifier))
 
 
-def needs(aim: Aim, classifier: str) -> frozenset[str]:
-    """The features that this asks of a kernel."""
-    return frozenset({"netem", "ifb", "clsact", "matchall" if aim.is_everything else classifier})
+def needs(selector: TrafficSelector, classifier: str) -> frozenset[str]:
+    """The kernel features that the selector needs."""
+    return frozenset({"netem", "ifb", "clsact", "matchall" if selector.matches_all else classifier})
 
 
-def _numbered(aim: Aim, way: OneDirection, classifier: str, first: int) -> Iterator[tuple[int, Filter]]:
-    for priority, told in enumerate(_filters(aim, way, classifier), first):
-        yield priority + (_U32_DOWN if way == "down" and isinstance(told.match, Keys) else 0), told
+def _numbered(
+    selector: TrafficSelector, direction: OneDirection, classifier: str, first: int
+) -> Iterator[tuple[int, Filter]]:
+    for priority, filter_ in enumerate(_filters(selector, direction, classifier), first):
+        yield priority + (_U32_DOWN if direction == "down" and isinstance(filter_.match, U32Match) else 0), filter_
 
 
-def _filters(aim: Aim, way: OneDirection, classifier: str) -> Iterator[Filter]:
-    to = IFBS[way]
-    if aim.is_everything:
-        yield Filter("all", Everything(), to)
+def _filters(selector: TrafficSelector, direction: OneDirection, classifier: str) -> Iterator[Filter]:
+    to = IFBS[direction]
+    if selector.matches_all:
+        yield Filter("all", MatchAll(), to)
         return
-    for family, flow in flows(aim, way):
+    for family, flow in flows(selector, direction):
         if classifier == "flower":
             yield Filter(family, flow, to)
         else:
             for each in keys(family, flow):
-                yield Filter(family, Keys(each), to)
+                yield Filter(family, U32Match(each), to)
 
 
-def flows(aim: Aim, way: OneDirection) -> Iterator[tuple[Family, Flow]]:
-    """The traffic of one direction, each flow once."""
+def flows(selector: TrafficSelector, direction: OneDirection) -> Iterator[tuple[Family, Flow]]:
+    """The flows of one direction, without duplicates."""
     seen: set[tuple[Family, Flow]] = set()
-    for remote in aim.remotes or (Remote(),):
-        for version in sorted(aim.versions if remote.prefix is None else {ip_network(remote.prefix).version}):
-            for flow in _of_remote(remote, aim, way, version):
+    for remote in selector.remotes or (Remote(),):
+        for version in sorted(selector.versions if remote.prefix is None else {ip_network(remote.prefix).version}):
+            for flow in _remote_flows(remote, selector, direction, version):
                 if (_FAMILIES[version], flow) not in seen:
                     seen.add((_FAMILIES[version], flow))
                     yield _FAMILIES[version], flow
 
 
-def _of_remote(remote: Remote, aim: Aim, way: OneDirection, version: int) -> Iterator[Flow]:
-    """For each protocol one flow, and with ports one more for the fragments, which show none."""
-    has_ports = remote.port is not None or aim.local_port is not None
-    for protocol in _protocols(aim.protocol, has_ports, version):
-        source, destination = (None, remote.prefix) if way == "up" else (remote.prefix, None)
+def _remote_flows(remote: Remote, selector: TrafficSelector, direction: OneDirection, version: int) -> Iterator[Flow]:
+    """One flow per protocol; with ports one more for the fragments, which carry no ports."""
+    has_ports = remote.port is not None or selector.local_port is not None
+    for protocol in _protocols(selector.protocol, has_ports, version):
+        source, destination = (None, remote.prefix) if direction == "up" else (remote.prefix, None)
         if has_ports:
-            source_port, destination_port = remote.port, aim.local_port
-            if way == "up":
+            source_port, destination_port = remote.port, selector.local_port
+            if direction == "up":
                 source_port, destination_port = destination_port, source_port
             yield Flow(protocol, source, destination, source_port, destination_port)
         yield Flow(protocol, source, destination, is_fragment=True if has_ports else None)

@@ -29,7 +29,8 @@ def main() -> None:
         cost = analysed(run)
     print(f"analysis of {tokens:,} tokens in {asked.streams:,} streams, {records // MIB} MiB of records")
     each = (cost.memory - cost.idle) / tokens
-    print(f"  {cost.seconds:.1f} s, {cost.memory // MIB} MiB at most, {each:.0f} bytes a token")
+    print(f"  {cost.seconds:.1f} s, {cost.cpu:.1f} s of processor time, {cost.memory // MIB} MiB at most")
+    print(f"  {each:.0f} bytes a token")
 
 
 if __name__ == "__main__":

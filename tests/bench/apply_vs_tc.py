@@ -19,7 +19,7 @@ from statistics import median
 from chaoskit.clock import now
 from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
-from chaoskit.kernel.features import survey
+from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Netem
 from chaoskit.topology.edge import build, qdiscs
@@ -36,7 +36,7 @@ def main() -> None:
     times = words.parse_args().times
     with (
         tempfile.TemporaryDirectory(prefix="chaoskit-") as folder,
-        LinuxKernel(survey()) as kernel,
+        LinuxKernel(detect_features()) as kernel,
         Journal.at(Path(folder)) as stage,
     ):
         begun = now()

@@ -18,17 +18,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-from soak import ground, traffic
+from soak import interfaces, traffic
 
 from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
-from chaoskit.kernel.features import survey
+from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Netem, RandomLoss
-from chaoskit.topology.steering import Aim, Remote, steer
+from chaoskit.topology.steering import Remote, TrafficSelector, steer
 
 FAULT = Netem(delay=50_000_000, loss=RandomLoss(share=round(0.3 * (2**32 - 1))))
-AIM = Aim((Remote(f"{traffic.TARGET.host}/32", traffic.TARGET.port),), protocol="tcp")
+SELECTOR = TrafficSelector((Remote(f"{traffic.TARGET.host}/32", traffic.TARGET.port),), protocol="tcp")
 _DRAWS = 2000
 
 
@@ -38,10 +38,10 @@ def main() -> None:
     words.add_argument("--blocks", type=int, default=30)
     words.add_argument("--questions", type=int, default=40)
     asked = words.parse_args()
-    ground.prepare()
-    ground.build()
+    interfaces.prepare()
+    interfaces.build()
     traffic.add_other_host()
-    answers = traffic.answering()
+    answers = traffic.start_echo_server()
     without, within = blocks(asked.blocks, asked.questions)
     os.kill(answers, signal.SIGKILL)
     touched = sum(time > traffic.LATE * 1e9 for block in within for time in block)
@@ -62,9 +62,9 @@ def blocks(count: int, questions: int) -> tuple[list[list[int]], list[list[int]]
     within: list[list[int]] = []
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="chaoskit-"))
-        kernel = stack.enter_context(LinuxKernel(survey()))
-        talks = traffic.talks(traffic.NEIGHBOURS, stack)
-        changes = steer("bare", AIM, {"up": FAULT, "down": FAULT}, "flower")
+        kernel = stack.enter_context(LinuxKernel(detect_features()))
+        talks = traffic.open_sockets(traffic.NEIGHBOURS, stack)
+        changes = steer("bare", SELECTOR, {"up": FAULT, "down": FAULT}, "flower")
         list(traffic.block(talks, questions))  # warm
         for number in range(count):
             run = Path(folder, str(number))

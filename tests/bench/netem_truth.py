@@ -20,7 +20,7 @@ from statistics import median
 from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
 from chaoskit.faults.netem import U32
-from chaoskit.kernel.features import survey
+from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import GilbertElliott, Netem
 from chaoskit.records import tcp_info
@@ -64,7 +64,7 @@ def lab() -> Iterator[LinuxKernel]:
     """The edge lab, both directions of the client's link shaped."""
     with (
         tempfile.TemporaryDirectory(prefix="chaoskit-") as folder,
-        LinuxKernel(survey()) as kernel,
+        LinuxKernel(detect_features()) as kernel,
         Journal.at(Path(folder)) as journal,
     ):
         for change in build(frozenset({DOWN, UP})):

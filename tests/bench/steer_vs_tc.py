@@ -9,7 +9,7 @@ host and port are delayed by 40 ms on their way there and by 80 ms on their way 
 |----------------------|-------------------------------------------------------------------------------------------|
 | chaoskit's engine    | reads, journals to the disk, sets, reads back; restores by its journal; waits for queues   |
 | tc and ip            | the commands that `chaoskit inject --dry-run` prints, one process each, nothing looked at  |
-| chaoskit inject      | the command from a shell: also imports, lookups, lock, lease and guard; without its lease  |
+| chaoskit inject      | the command from a shell: also imports, lookups, lock, lease and watchdog; without its lease  |
 | tcset, tcset, tcdel  | the commands from a shell; they replace the root qdisc, and mean IPv4 alone                 |
 
 Processes are counted by the kernel (`processes` in /proc/stat), threads among them.
@@ -27,21 +27,21 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from soak import ground, state
+from soak import interfaces, state
 
 from chaoskit.clock import now
 from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
-from chaoskit.kernel.features import survey
+from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Netem
 from chaoskit.report.commands import doing, undoing
-from chaoskit.topology.steering import Aim, Remote, steer
+from chaoskit.topology.steering import Remote, TrafficSelector, steer
 
 LINK = "bare"
-HOST, PORT = ground.far(LINK), ground.PORT
+HOST, PORT = interfaces.far(LINK), interfaces.PORT
 UP, DOWN = Netem(delay=40_000_000), Netem(delay=80_000_000)
-CHANGES = steer(LINK, Aim((Remote(f"{HOST}/32", PORT),)), {"up": UP, "down": DOWN}, "flower")
+CHANGES = steer(LINK, TrafficSelector((Remote(f"{HOST}/32", PORT),)), {"up": UP, "down": DOWN}, "flower")
 INJECT = (
     *("inject", "--interface", LINK, "--to", f"{HOST}:{PORT}"),
     *("--up", "delay 40ms", "--down", "delay 80ms", "--for", "1s"),
@@ -56,12 +56,12 @@ def main() -> None:
     words.add_argument("--times", type=int, default=7)
     words.add_argument("--tcconfig", type=Path, default=Path(".venv/tcconfig/bin"))
     asked = words.parse_args()
-    ground.prepare()
-    ground.build()
+    interfaces.prepare()
+    interfaces.build()
     at_rest = state.look()
     spent: dict[str, list[Spent]] = {}
     left: dict[str, list[str]] = {}
-    with tempfile.TemporaryDirectory(prefix="chaoskit-") as folder, LinuxKernel(survey()) as kernel:
+    with tempfile.TemporaryDirectory(prefix="chaoskit-") as folder, LinuxKernel(detect_features()) as kernel:
         contestants: dict[str, Callable[[], int]] = {
             "chaoskit's engine": lambda: engine(kernel, Path(folder)),
             "tc and ip": tc,
@@ -73,8 +73,8 @@ def main() -> None:
                 spent.setdefault(name, []).append(counted(work))
                 left[name] = state.look() - at_rest
                 if left[name]:
-                    ground.clear()
-                    ground.build()
+                    interfaces.clear()
+                    interfaces.build()
     print(f"a targeted two-way fault, set and taken away again; median of {asked.times}, kernel {os.uname().release}")
     for name, each in spent.items():
         times = [time / 1e6 for time, _ in each]

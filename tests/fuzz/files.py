@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from chaoskit.engine.journal import debts
+from chaoskit.engine.journal import pending_restores
 from chaoskit.engine.lease import LEASE, Lease, Leases
 from chaoskit.errors import ChaoskitError, RefusedError, SpecError
 from chaoskit.knobs import Knob
 from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.stage import imagined
+from chaoskit.plan.stage import placeholder_lookups
 from chaoskit.spec import objectives, options
 from chaoskit.spec.exec import exec_faults
 from chaoskit.spec.load import load_injection
@@ -51,7 +51,7 @@ def judge_experiment(data: bytes) -> None:
         return
     with suppress(ChaoskitError):
         for variant in parse_variants(text, "fuzz.yaml").each[:_FEW]:
-            compile_plan(variant.experiment, imagined(variant.experiment)).model_dump_json()
+            compile_plan(variant.experiment, placeholder_lookups(variant.experiment)).model_dump_json()
 
 
 @contextmanager
@@ -95,9 +95,11 @@ def judge_words(data: bytes) -> None:
 def judge_journal(data: bytes) -> None:
     """What is owed, or a refusal. A line that is torn off is as if it had never been."""
     with suppress(RefusedError):
-        owed = debts(data)
-        assert debts(data + b'{"type": "int') == debts(data[: data.rfind(b"\n") + 1]) or not data.endswith(b"\n")
-        assert all(isinstance(debt.knob, Knob) for debt in owed)
+        pending = pending_restores(data)
+        assert pending_restores(data + b'{"type": "int') == pending_restores(
+            data[: data.rfind(b"\n") + 1]
+        ) or not data.endswith(b"\n")
+        assert all(isinstance(entry.knob, Knob) for entry in pending)
 
 
 @contextmanager
@@ -116,16 +118,16 @@ def leases() -> Iterator[Judge]:
             both = found.all()
             assert len(both.leases) + len(both.broken) == 1
             for lease in both.leases:
-                assert lease.ends_with_its_command in (True, False)
+                assert lease.is_running_exec in (True, False)
             assert isinstance(found.leftovers("one"), list)
 
         yield judge
 
 
 _LEASE = (
-    b'{"id": "one", "command": "exec", "by": "alice", "interface": "eth0", "since": "2026-01-01T00:00:00+00:00", '
-    b'"until": "2026-01-01T00:01:00+00:00", "ends": 7, "words": {"down": {"delay": "80ms"}}, "machine": "m", '
-    b'"boot": "b", "namespace": "n", "journal": null, "owner": {"pid": 1, "started": 2}, "guard": null}\n'
+    b'{"id": "one", "command": "exec", "user": "alice", "interface": "eth0", "since": "2026-01-01T00:00:00+00:00", '
+    b'"until": "2026-01-01T00:01:00+00:00", "deadline": 7, "injection": {"down": {"delay": "80ms"}}, "machine": "m", '
+    b'"boot": "b", "namespace": "n", "journal": null, "owner": {"pid": 1, "started": 2}, "watchdog": null}\n'
 )
 _JOURNAL = (
     b'{"knob":{"kind":"mtu","place":"","name":"eth0"},"former":1500,"wanted":1400,"type":"intent"}\n'

@@ -103,9 +103,12 @@ def test_what_is_written_is_there_at_once(boot: Boot, tmp_path: Path, until: Unt
 
 def test_the_guest_can_do_a_lab(boot: Boot, tmp_path: Path) -> None:
     """Inside, everything that a lab and its faults need is there; all modules are loaded."""
-    survey = "import sys; from chaoskit.kernel.features import survey; open(sys.argv[1], 'w').write(repr(survey()))"
+    program = (
+        "import sys; from chaoskit.kernel.features import detect_features; "
+        "open(sys.argv[1], 'w').write(repr(detect_features()))"
+    )
 
-    code = boot(sys.executable, "-c", survey, str(tmp_path / "facts")).finish()
+    code = boot(sys.executable, "-c", program, str(tmp_path / "facts")).finish()
 
     facts = (tmp_path / "facts").read_text()
     assert code == 0

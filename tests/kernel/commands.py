@@ -1,4 +1,4 @@
-"""Commands as a person types them, in forks of this process, which has paid their imports."""
+"""Commands as a person types them, in forks of this process, which has their modules imported."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import chaoskit.cli.app
 import chaoskit.conduct.inject
 import chaoskit.report.injection
 import chaoskit.report.leases
-import chaoskit.spec.options  # noqa: F401  paid once, for all the forks
+import chaoskit.spec.options  # noqa: F401  imported once, for all forks
 from chaoskit.cli.main import main
 
 _NUMBERS = count()
@@ -32,7 +32,7 @@ class Command:
 
 
 def started(home: Path, *words: str, told: str = "") -> Command:
-    """The very program, in a fork that has paid its imports: in a guest they take seconds."""
+    """The very program, in a fork with its modules imported: in a guest they take seconds."""
     said, asked = (home.with_name(f"{name}-{os.getuid()}-{next(_NUMBERS)}") for name in ("said", "asked"))
     asked.write_text(told)
     said.touch()

@@ -10,7 +10,7 @@ from lab import SHAPED
 from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
 from chaoskit.facts import Facts
-from chaoskit.kernel.features import survey
+from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Knob, Link, Namespace, Sysctl, Veth
 from chaoskit.topology.edge import build
@@ -19,7 +19,7 @@ from chaoskit.topology.edge import build
 @pytest.fixture(scope="session")
 def facts() -> Facts:
     """What this kernel can do."""
-    return survey()
+    return detect_features()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,6 @@
-"""Beside what others have hung on an interface, and on interfaces that stand on others.
+"""Tests faults beside foreign qdiscs, filters and programs, and on stacked interfaces.
 
-What is foreseen of somebody's filters is held against a packet that comes by.
+Predictions about foreign filters are compared with what happens to a real packet.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
-from chaoskit.host_lookups import Hung
-from chaoskit.kernel.host_lookups import look
+from chaoskit.host_lookups import ForeignFilter
+from chaoskit.kernel.host_lookups import look_up
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.modules import load
 from chaoskit.kernel.netfilter import xtables
-from chaoskit.knobs import Address, Clsact, Everything, Filter, Foreign, Knob, Neighbour
+from chaoskit.knobs import Address, Clsact, Filter, Foreign, Knob, MatchAll, Neighbour
 from chaoskit.plan.injection import compile_injection
 from chaoskit.spec.injection import Injection
 from chaoskit.topology.steering import PRIORITY, qdisc
@@ -60,7 +60,7 @@ LEFT = {
 
 @pytest.fixture
 def pair(kernel: LinuxKernel) -> LinuxKernel:
-    """10.0.0.1 `here` and 10.0.0.2 `there`, which know each other, and a clsact of somebody else's here."""
+    """10.0.0.1 `here` and 10.0.0.2 `there` with permanent neighbours, and a foreign clsact on the near end."""
     for place, own, other, mac in (("here", 1, 2, "02:00:00:00:00:02"), ("there", 2, 1, "02:00:00:00:00:01")):
         kernel.write(Knob("address", place, f"cable 10.0.0.{own}/24"), Address())
         kernel.write(Knob("neighbour", place, f"cable 10.0.0.{other}"), Neighbour(mac))
@@ -70,7 +70,7 @@ def pair(kernel: LinuxKernel) -> LinuxKernel:
 
 
 def tc(*lines: str) -> str:
-    """What one tc says that does all of this."""
+    """One tc command that does all of this."""
     words = ("tc", "-s", "-batch", "-")
     return subprocess.run(words, input="\n".join(lines), capture_output=True, text=True, check=True).stdout
 
@@ -79,58 +79,60 @@ def hang(words: str, priority: int = 1) -> None:
     run("tc", "filter", "add", "dev", "cable", "ingress", "prio", str(priority), *words.split())
 
 
-def test_what_comes_before_ours_is_foreseen(pair: LinuxKernel) -> None:
-    """Whether a packet gets past somebody's filter is what the kernel does, and what cannot be known is not claimed."""
+def test_the_verdict_of_foreign_filters_is_predicted(pair: LinuxKernel) -> None:
+    """The prediction whether a packet passes a foreign filter equals the kernel's verdict; unknown cases are not
+    predicted."""
     for words, foreseen in (TAKEN | LEFT).items():
         with pair.inside("here"):
             tc(f"filter add {INGRESS} prio 1 {words}", f"filter add {INGRESS} prio {PRIORITY} {COUNTS}")
-            found = look("cable", []).filters
+            found = look_up("cable", []).filters
         with pair.inside("there"), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.sendto(b"hello", ("10.0.0.1", 9))
         with pair.inside("here"):
             told = tc(f"filter show {INGRESS} prio {PRIORITY}", f"filter del {INGRESS}")
 
         kind = next(word for word in words.split() if word in ("matchall", "flower", "u32"))
-        assert found == ((Hung("ingress", kind, 1, *foreseen),) if foreseen else ()), words
+        assert found == ((ForeignFilter("ingress", kind, 1, *foreseen),) if foreseen else ()), words
         assert ("Sent 0 bytes" in told) == (words in TAKEN), words
 
 
-def test_where_none_of_ours_can_hang_says_why(pair: LinuxKernel) -> None:
-    """A shared block shuts its own hook, a plain ingress qdisc both; before the first change, with what to type."""
+def test_unusable_hooks_are_refused_with_a_reason(pair: LinuxKernel) -> None:
+    """A shared block makes its hook unusable, an ingress qdisc both; refused before the first change, with what to
+    type."""
     injection = Injection.model_validate({"to": "10.0.0.2", "down": {"delay": "1ms"}, "for": "9s"})
     with pair.inside("here"):
-        assert look("cable", []).shut == {}
+        assert look_up("cable", []).blocked_hooks == {}
         run("tc", "qdisc", "del", "dev", "cable", "clsact")
         run("tc", "qdisc", "add", "dev", "cable", "ingress_block", "22", "clsact")
-        block = look(None, ["10.0.0.2"])
+        block = look_up(None, ["10.0.0.2"])
         run("tc", "qdisc", "del", "dev", "cable", "clsact")
         run("tc", "qdisc", "add", "dev", "cable", "ingress")
-        empty = look(None, ["10.0.0.2"])
+        empty = look_up(None, ["10.0.0.2"])
         hang("matchall action pass")
-        held = look(None, ["10.0.0.2"])
+        held = look_up(None, ["10.0.0.2"])
 
-    assert block.shut.keys() == {"ingress"}
-    assert empty.shut.keys() == held.shut.keys() == {"ingress", "egress"}
+    assert block.blocked_hooks.keys() == {"ingress"}
+    assert empty.blocked_hooks.keys() == held.blocked_hooks.keys() == {"ingress", "egress"}
     for ground, sentence in (
         (block, "cable: its ingress filters are those of block 22"),
-        (empty, "cable: an empty ingress qdisc of somebody else .*: sudo tc qdisc del dev cable ingress"),
-        (held, "cable: an ingress qdisc with a filter of somebody else"),
+        (empty, "cable: an empty ingress qdisc of another program .*: sudo tc qdisc del dev cable ingress"),
+        (held, "cable: an ingress qdisc with a filter of another program"),
     ):
         with pytest.raises(RefusedError, match=sentence):
             compile_injection(injection, ground, "flower")
 
 
-def test_a_filter_of_another_chain_is_no_neighbour(pair: LinuxKernel) -> None:
-    """One with our priority in another chain is not taken for ours nor lost, and the clsact stays for its sake."""
+def test_filters_of_other_chains_are_left_alone(pair: LinuxKernel) -> None:
+    """A filter with our priority in another chain is neither taken for ours nor removed, and keeps the clsact."""
     ours = Knob("filter", "here", f"cable ingress {PRIORITY}")
     with pair.inside("here"):
         hang("chain 7 matchall action pass", PRIORITY)
 
     assert pair.read(ours) is None
-    pair.write(ours, wanted := Filter("all", Everything(), None))
+    pair.write(ours, wanted := Filter("all", MatchAll(), None))
     assert pair.read(ours) == wanted
     pair.write(ours, None)
-    with pytest.raises(RefusedError, match="a filter hangs in it still"):
+    with pytest.raises(RefusedError, match="a filter is attached to it"):
         pair.write(Knob("clsact", "here", "cable"), None)
 
     with pair.inside("here"):
@@ -157,7 +159,7 @@ if TREE.exists():  # Debian's guest kernel; ours has no interface that stands on
 
     @pytest.fixture(params=STANDING)
     def top(request: pytest.FixtureRequest, kernel: LinuxKernel) -> Iterator[str]:
-        """The far end's address behind an interface `top` of this kind."""
+        """The remote address behind an interface `top` of this kind."""
         for place, kind in (("here", request.param), ("there", "vlan" if request.param == "vlan" else "")):
             with kernel.inside(place):
                 for words in STANDING.get(kind, ()):
@@ -177,40 +179,40 @@ if TREE.exists():  # Debian's guest kernel; ours has no interface that stands on
         with kernel.inside("here"):
             run("ip", "link", "del", "top")
 
-    def test_it_hits_on_what_stands_on_another(kernel: LinuxKernel, facts: Facts, top: str, tmp_path: Path) -> None:
-        """A VLAN, a macvlan, a bridge and a bond: both directions are hit, and all is afterwards as it was."""
+    def test_stacked_interfaces_are_hit(kernel: LinuxKernel, facts: Facts, top: str, tmp_path: Path) -> None:
+        """On a VLAN, a macvlan, a bridge and a bond both directions are hit, and everything is restored afterwards."""
         asked = {"to": top, "up": {"delay": "1ms"}, "down": {"delay": "1ms"}, "size-drop-up": 1000, "for": "9s"}
         with kernel.inside("here"), LinuxKernel(facts) as here, Journal.at(tmp_path) as journal:
             run("ping", "-c", "1", "-W", "20", top)
-            ground, before = look(None, [top]), looks()
+            ground, before = look_up(None, [top]), snapshot()
             plan = compile_injection(Injection.model_validate(asked), ground, "flower")
             for change in plan.changes:
                 apply(here, journal, change)
             run("ping", "-c", "1", "-W", "20", top)
             hit = [here.counters(qdisc("up")), here.counters(qdisc("down"))]
             assert restore(here, journal) == []
-            after = looks()
+            after = snapshot()
 
         assert ground.interface == "top"
         assert all(counters is not None and counters.packets > 0 for counters in hit)
         assert after == before
 
-    def looks() -> list[str]:
-        """What the namespace holds, but for what a bridge's and a bond's clocks say."""
+    def snapshot() -> list[str]:
+        """The state of the namespace, without the timers of bridges and bonds."""
         links()
         return [
             run(*words.split()) for words in ("ip link", "ip address", "tc -d qdisc", "tc filter show dev top ingress")
         ]
 
-    def test_a_program_before_all_filters_is_told(pair: LinuxKernel) -> None:
-        """What an XDP program takes the fault never sees; the plan says so while there is one."""
+    def test_an_xdp_program_is_warned_of(pair: LinuxKernel) -> None:
+        """The fault never sees packets that an XDP program takes; the plan warns of an attached program."""
         asked = Injection.model_validate({"to": "10.0.0.2", "down": {"delay": "1ms"}, "for": "9s"})
         with pair.inside("here"), IPRoute() as ip:
             cable = ip.link_lookup(ifname="cable")[0]
             warnings = []
             for program in (load_xdp(), -1):
                 ip.link("set", index=cable, xdp={"attrs": [("IFLA_XDP_FD", program)]})
-                plan = compile_injection(asked, look(None, ["10.0.0.2"]), "flower")
+                plan = compile_injection(asked, look_up(None, ["10.0.0.2"]), "flower")
                 warnings.append([warning for warning in plan.warnings if "XDP" in warning])
 
         assert warnings == [
@@ -219,14 +221,14 @@ if TREE.exists():  # Debian's guest kernel; ours has no interface that stands on
         ]
 
     def load_xdp() -> int:
-        """A program that lets everything pass: bpf(2), BPF_PROG_LOAD (5) of type BPF_PROG_TYPE_XDP (6)."""
+        """Loads a program that passes everything: bpf(2), BPF_PROG_LOAD (5) of type BPF_PROG_TYPE_XDP (6)."""
         program = ctypes.create_string_buffer(struct.pack("=BBhiBBhi", 0xB7, 0, 0, 2, 0x95, 0, 0, 0), 16)
         licence = ctypes.create_string_buffer(b"GPL")
         words = struct.pack("=IIQQ", 6, 2, ctypes.addressof(program), ctypes.addressof(licence)).ljust(128, b"\0")
         return ctypes.CDLL(None).syscall(BPF, 5, words, len(words))
 
-    def test_a_forward_policy_of_legacy_iptables_is_seen(pair: LinuxKernel) -> None:
-        """DROP by policy shuts, unless rules accept our link by name in both directions."""
+    def test_a_forward_policy_of_legacy_iptables_is_detected(pair: LinuxKernel) -> None:
+        """Policy DROP blocks forwarding, unless rules accept our link by name in both directions."""
         with pair.inside("here"):
             for policy, ends, is_shut in (
                 (-1, (), True),
@@ -236,11 +238,12 @@ if TREE.exists():  # Debian's guest kernel; ours has no interface that stands on
             ):
                 replace_filter_table(policy, ends)
 
-                assert xtables.is_shut("chaos-out") == is_shut, (policy, ends)
-                assert xtables.is_shut("chaos-outer") == (policy == -1), (policy, ends)
+                assert xtables.blocks_forwarding("chaos-out") == is_shut, (policy, ends)
+                assert xtables.blocks_forwarding("chaos-outer") == (policy == -1), (policy, ends)
 
     def replace_filter_table(policy: int, ends: tuple[str, ...]) -> None:
-        """What `iptables-legacy -P FORWARD` and `-I FORWARD -i chaos-out -j ACCEPT` do: IPT_SO_SET_REPLACE (64)."""
+        """Does what `iptables-legacy -P FORWARD` and `-I FORWARD -i chaos-out -j ACCEPT` do: IPT_SO_SET_REPLACE
+        (64)."""
 
         def entry(verdict: int, end: str = "") -> bytes:
             name, mask = b"chaos-out".ljust(16, b"\0"), (b"\xff" * 10).ljust(16, b"\0")

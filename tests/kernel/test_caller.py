@@ -56,7 +56,7 @@ def as_caller(prepare: Callable[[], None], *argv: str, as_root: bool = False) ->
     try:
         prepare()
         told = choose(as_root, lambda sentence: (os.write(2, sentence.encode()), None)[1])
-        code = run(Command.here(argv, told), lambda: None)
+        code = run(Command.with_own_environment(argv, told), lambda: None)
     finally:
         os._exit(code)
 

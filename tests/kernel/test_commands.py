@@ -34,7 +34,7 @@ from chaoskit.knobs import (
     Veth,
 )
 from chaoskit.report.commands import doing, undoing
-from chaoskit.topology.steering import Aim, Remote, steer
+from chaoskit.topology.steering import Remote, TrafficSelector, steer
 
 MS = 1_000_000
 MS_BIND = 4096  # mount(2)
@@ -74,15 +74,15 @@ NETEMS = (
     Netem(slot=Slot(dist_delay=5 * MS, dist_jitter=2 * MS, max_packets=3, distribution="normal")),
     Netem(slot=Slot(2 * MS, 3 * MS, 8, 9000, 4 * MS, MS, "pareto")),
 )
-AIMS = (
-    Aim(),
-    Aim((Remote("10.0.0.2/32", 443),), protocol="tcp"),
-    Aim((Remote("10.0.0.0/8"), Remote("fd00::/64")), versions=frozenset({4, 6})),
-    Aim((Remote("192.0.2.7/32", 443), Remote("2001:db8::7/128", 8443))),
-    Aim((), 5000, "udp"),
-    Aim((Remote(None, 53),), 5000),
-    Aim(protocol="icmp"),
-    Aim(versions=frozenset({6})),
+SELECTORS = (
+    TrafficSelector(),
+    TrafficSelector((Remote("10.0.0.2/32", 443),), protocol="tcp"),
+    TrafficSelector((Remote("10.0.0.0/8"), Remote("fd00::/64")), versions=frozenset({4, 6})),
+    TrafficSelector((Remote("192.0.2.7/32", 443), Remote("2001:db8::7/128", 8443))),
+    TrafficSelector((), 5000, "udp"),
+    TrafficSelector((Remote(None, 53),), 5000),
+    TrafficSelector(protocol="icmp"),
+    TrafficSelector(versions=frozenset({6})),
 )
 OTHERS: tuple[Change, ...] = (
     (Knob("link", "here", "cable"), Link(up=True, mtu=1400, gso_max_segs=9)),
@@ -199,13 +199,14 @@ def undefault(netem: Netem) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("classifier", "aim"),
-    [("flower", aim) for aim in AIMS] + [("u32", replace(AIMS[n], versions=frozenset({4}))) for n in (0, 1, 6)],
+    ("classifier", "selector"),
+    [("flower", selector) for selector in SELECTORS]
+    + [("u32", replace(SELECTORS[n], versions=frozenset({4}))) for n in (0, 1, 6)],
     ids=str,
 )
-def test_steering(kernel: LinuxKernel, tmp_path: Path, aim: Aim, classifier: str) -> None:
+def test_steering(kernel: LinuxKernel, tmp_path: Path, selector: TrafficSelector, classifier: str) -> None:
     """Both directions of an injection: ifbs, netems, clsact and every filter, byte for byte as tc and ip show them."""
-    changes = inside(steer("cable", aim, {"up": NETEMS[2], "down": NETEMS[13]}, classifier))
+    changes = inside(steer("cable", selector, {"up": NETEMS[2], "down": NETEMS[13]}, classifier))
 
     compare(kernel, tmp_path, changes)
 
@@ -216,7 +217,7 @@ def test_a_clsact_of_others_stays(kernel: LinuxKernel, tmp_path: Path) -> None:
         run("tc", "qdisc", "add", "dev", "cable", "clsact")
     execute(kernel, ["tc -n here filter add dev cable egress protocol ip pref 7 matchall action ok"])
 
-    compare(kernel, tmp_path, inside(steer("cable", AIMS[1], {"up": NETEMS[2]}, "flower")))
+    compare(kernel, tmp_path, inside(steer("cable", SELECTORS[1], {"up": NETEMS[2]}, "flower")))
 
     with kernel.inside("here"):
         assert "pref 7" in run("tc", "filter", "show", "dev", "cable", "egress")

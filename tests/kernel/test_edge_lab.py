@@ -1,4 +1,4 @@
-"""The edge lab on a real kernel: what it carries, where it delays, and what is left of it."""
+"""Tests the edge lab on a real kernel: connectivity, delays, and that nothing of it is left."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chaoskit.clock import now
 from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
 from chaoskit.facts import Facts
-from chaoskit.kernel.features import survey
+from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.namespaces import enter_user_namespace
 from chaoskit.knobs import Knob, Netem
@@ -36,7 +36,7 @@ def clean(edge: LinuxKernel) -> Iterator[LinuxKernel]:
 
 
 def echo(kernel: LinuxKernel, at: str, towards: str, address: str) -> int:
-    """How many bytes came back of a conversation between two ends over TCP."""
+    """How many bytes are echoed on a TCP connection between two ends."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with kernel.inside(towards):
         listener = socket.create_server((address, 0), family=family)
@@ -56,14 +56,14 @@ def echo(kernel: LinuxKernel, at: str, towards: str, address: str) -> int:
 
 
 def test_the_lab_carries_tcp_both_ways(clean: LinuxKernel) -> None:
-    """Client and server reach each other, whoever calls, over IPv4 and IPv6."""
+    """Client and server connect to each other in either direction, over IPv4 and IPv6."""
     for at, towards in (("client", "server"), ("server", "client")):
         for address in ADDRESSES[towards]:
             assert echo(clean, at, towards, address) == 200_000, (at, address)
 
 
 def test_each_qdisc_delays_its_own_direction(clean: LinuxKernel) -> None:
-    """A delay on any of the four delays packets of its direction by what was asked, and the other's not at all."""
+    """A delay on any of the four qdiscs delays packets of its direction by that time, and the others not at all."""
     for segment in SEGMENTS:
         for direction in DIRECTIONS:
             (knob,) = qdiscs(segment, direction)
@@ -74,8 +74,8 @@ def test_each_qdisc_delays_its_own_direction(clean: LinuxKernel) -> None:
             clean.write(knob, None)
 
 
-def test_ping_takes_as_long_as_asked(clean: LinuxKernel) -> None:
-    """The round trip is the sum of all delays on its way, by ping's own clock, over IPv4 and IPv6."""
+def test_ping_measures_the_sum_of_delays(clean: LinuxKernel) -> None:
+    """The round trip is the sum of all delays on its path, by ping's own clock, over IPv4 and IPv6."""
     for number, knob in enumerate(sorted(SHAPED), 1):
         clean.write(knob, Netem(delay=number * 10 * MS))
 
@@ -87,7 +87,7 @@ def test_ping_takes_as_long_as_asked(clean: LinuxKernel) -> None:
 
 
 def one_way(kernel: LinuxKernel, at: str, towards: str, below: int) -> int:
-    """The shortest trip of a datagram, in ns, the first that is `below` if one is; both ends share one clock."""
+    """The shortest one-way time of a datagram, in ns, or the first that is `below`; both ends share one clock."""
     address = ADDRESSES[towards][0]
     with kernel.inside(towards):
         receiver = socket.socket(type=socket.SOCK_DGRAM)
@@ -108,7 +108,7 @@ def one_way(kernel: LinuxKernel, at: str, towards: str, below: int) -> int:
 
 
 def test_a_restore_leaves_nothing(facts: Facts, tmp_path: Path) -> None:
-    """After the lab and its faults are put back, ip, tc and every sysctl say what they said before, and no
+    """After the lab and its faults are restored, ip, tc and every sysctl show what they showed before, and no
     descriptor stays open."""
     with LinuxKernel(facts) as kernel, Journal.at(tmp_path) as journal:
         before, descriptors = state(kernel, ""), open_descriptors()
@@ -117,15 +117,15 @@ def test_a_restore_leaves_nothing(facts: Facts, tmp_path: Path) -> None:
             apply(kernel, journal, change)
         assert open_descriptors() > descriptors
         assert restore(kernel, journal) == []
-        assert journal.owed() == []
+        assert journal.pending() == []
 
         assert state(kernel, "") == before
         assert open_descriptors() == descriptors
         assert all(kernel.read(Knob("namespace", "", node)) is None for node in ("client", "router", "server"))
 
 
-def test_knobs_of_our_own_namespace_come_back(facts: Facts, tmp_path: Path) -> None:
-    """A lab whose router is our own namespace leaves it as it was, sysctls, links and all."""
+def test_the_own_namespace_is_restored(facts: Facts, tmp_path: Path) -> None:
+    """A lab whose router is the own namespace leaves it as it was, sysctls, links and all."""
     with LinuxKernel(facts) as kernel, Journal.at(tmp_path) as journal:
         before = state(kernel, "")
 
@@ -134,7 +134,7 @@ def test_knobs_of_our_own_namespace_come_back(facts: Facts, tmp_path: Path) -> N
             apply(kernel, journal, (ours, setting))
         assert "to-client" in state(kernel, "")
         assert restore(kernel, journal) == []
-        assert journal.owed() == []
+        assert journal.pending() == []
 
         assert state(kernel, "") == before
 
@@ -144,7 +144,7 @@ def open_descriptors() -> int:
 
 
 def test_an_unprivileged_user_builds_the_lab_too(tmp_path: Path) -> None:
-    """Nobody, in a user namespace of its own, builds the lab, delays in it, and takes it away again."""
+    """The user nobody, in a user namespace, builds the lab, delays in it, and removes it again."""
     tmp_path.chmod(0o777)
     for parent in tmp_path.parents[:2]:
         parent.chmod(0o755)
@@ -153,7 +153,7 @@ def test_an_unprivileged_user_builds_the_lab_too(tmp_path: Path) -> None:
 
 
 def build_and_use(run_directory: Path) -> None:
-    facts = survey()
+    facts = detect_features()
     assert (facts.root, facts.user_namespaces) == (False, True)
     assert {"netem", "ifb", "clsact", "matchall", "veth", "namespaces"} <= facts.features
     enter_user_namespace()

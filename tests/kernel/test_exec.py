@@ -18,7 +18,7 @@ import pytest
 from lab import quickest, run, state
 
 from chaoskit.clock import RealClock
-from chaoskit.conduct.exec import outside
+from chaoskit.conduct.exec import on_host_network
 from chaoskit.conduct.sudo_caller import choose
 from chaoskit.conduct.user_command import Command
 from chaoskit.errors import ChaoskitError
@@ -26,8 +26,8 @@ from chaoskit.facts import Facts
 from chaoskit.kernel import namespaces
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Knob, Link, Namespace, Neighbour, Netem, RandomLoss, Sysctl, Veth
+from chaoskit.topology.egress_namespace import HOST_LINK
 from chaoskit.topology.steering import OneDirection
-from chaoskit.topology.way_out import HOST_LINK
 
 V4, V6, PORT = "192.0.2.1", "fd77::1", 8765
 OUR_V4, OUR_V6 = "192.0.2.9", "fd77::9"
@@ -141,7 +141,7 @@ def start(
             os.setresuid(65534, 65534, 65534)
             ctypes.CDLL(None).prctl(4, 1)  # PR_SET_DUMPABLE: else /proc/self stays root's
         caller = choose(False, _tell)
-        code = outside(netems, Command.here(argv, caller), _tell)
+        code = on_host_network(netems, Command.with_own_environment(argv, caller), _tell)
     except ChaoskitError as error:
         os.write(2, str(error).encode())
         code = error.exit_code
@@ -337,7 +337,7 @@ if HERE == "pasta":
         """There is no way out to put a fault on."""
 
         def alone() -> None:
-            namespaces.leave()
+            namespaces.unshare()
 
         answer = through("pasta", {"up": Netem(delay=UP)}, "true", prepare=alone)
 

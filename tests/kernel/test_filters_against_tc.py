@@ -1,4 +1,4 @@
-"""Our filters against the kernel's memory and tc's eyes, and beside what others have hung there."""
+"""Compares our filters with the kernel's dump and with tc, also beside foreign filters."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from chaoskit.engine.journal import Journal
 from chaoskit.facts import Facts
 from chaoskit.kernel import modules
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.knobs import Clsact, Everything, Filter, Flow, Ifb, Key, Keys, Knob, Netem
+from chaoskit.knobs import Clsact, Filter, Flow, Ifb, Knob, MatchAll, Netem, U32Key, U32Match
 from chaoskit.substrate.uml import MODULES
-from chaoskit.topology.steering import Aim, Remote, steer
+from chaoskit.topology.steering import Remote, TrafficSelector, steer
 
 HOSTS: dict[Literal["all", "ip", "ipv6"], tuple[str | None, ...]] = {
     "ip": (None, "10.0.0.1/32", "192.0.2.128/25"),
@@ -40,7 +40,10 @@ TREES = (
         "filter add dev cable parent 1: protocol ip prio 1 u32 match ip dport 80 0xffff flowid 1:20",
     ),
     ("qdisc add dev cable root fq_codel limit 100",),
-    ("qdisc add dev cable root handle 9: prio bands 4", "qdisc add dev cable parent 9:4 handle 94: netem loss 1%"),
+    (
+        "qdisc add dev cable root handle 9: prio bands 4",
+        "qdisc add dev cable parent 9:4 handle 94: netem loss 1%",
+    ),
 )
 FILTERS = (
     "qdisc add dev cable clsact",
@@ -55,7 +58,7 @@ FILTERS = (
 
 @pytest.fixture(scope="module", autouse=True)
 def _kinds() -> None:
-    """A kernel whose other queueing disciplines are modules has them."""
+    """Loads the qdisc modules of the kernel."""
     tree = MODULES / os.uname().release
     if tree.is_dir():
         modules.load(("sch_htb", "sch_prio", "sch_fq_codel"), tree)
@@ -70,7 +73,7 @@ def door(kernel: LinuxKernel, facts: Facts) -> Iterator[LinuxKernel]:
 
 
 def flows() -> Iterator[Filter]:
-    """Every combination of everything that a flow can say."""
+    """Every combination of all fields of a flow."""
     for family, hosts in HOSTS.items():
         for source, destination, protocol, is_fragment in product(hosts, hosts, PROTOCOLS, (None, True, False)):
             for source_port, destination_port in PORTS if protocol in (6, 17) else PORTS[:1]:
@@ -80,26 +83,26 @@ def flows() -> Iterator[Filter]:
 
 def others() -> Iterator[Filter]:
     """Filters that are no flows."""
-    yield from (Filter(family, Everything(), "chaos-up") for family in ("all", "ip", "ipv6"))
+    yield from (Filter(family, MatchAll(), "chaos-up") for family in ("all", "ip", "ipv6"))
     yield Filter("all", Flow(), "chaos-up")
-    yield Filter("all", Keys(()), "chaos-up")
+    yield Filter("all", U32Match(()), "chaos-up")
     for count, offset in product((1, 2, 127), (0, 4, 60, -14)):
-        keys = tuple(Key(0x01020304 << number % 8, 0xFF00FF00 | number, offset) for number in range(count))
-        yield Filter("ip", Keys(keys), "chaos-up")
+        keys = tuple(U32Key(0x01020304 << number % 8, 0xFF00FF00 | number, offset) for number in range(count))
+        yield Filter("ip", U32Match(keys), "chaos-up")
 
 
 def fates() -> Iterator[tuple[Filter, list[str]]]:
-    """Everything that can be done with packets, and what tc says of the actions."""
+    """Every action, and what tc prints for it."""
     away = "mirred (Egress Redirect to device chaos-up) stolen"
-    for match in (Everything(), Flow(6, destination_port=443), Keys((Key(1, 255, 8),))):
+    for match in (MatchAll(), Flow(6, destination_port=443), U32Match((U32Key(1, 255, 8),))):
         yield Filter("ip", match, None), ["gact action drop"]
         for over in (68, 1400, 1490):
             yield Filter("ip", match, None, over), [f"mtu {over + 14}b action drop/continue"]
             yield Filter("ip", match, "chaos-up", over), [f"mtu {over + 14}b action pipe/continue", away]
 
 
-def hang(door: LinuxKernel, wanted: list[Filter]) -> dict[int, Filter]:
-    """All of them at egress, by their priorities."""
+def add_filters(door: LinuxKernel, wanted: list[Filter]) -> dict[int, Filter]:
+    """Adds all filters at egress, at their priorities."""
     door.write(Knob("clsact", "", "cable"), Clsact())
     by_priority = dict(enumerate(wanted, 1))
     for priority, each in by_priority.items():
@@ -107,15 +110,15 @@ def hang(door: LinuxKernel, wanted: list[Filter]) -> dict[int, Filter]:
     return by_priority
 
 
-def shown() -> dict[int, dict[str, Any]]:
-    """What tc sees at egress, by priority; chains and hash tables left out."""
+def tc_filters() -> dict[int, dict[str, Any]]:
+    """The filters that tc shows at egress, by priority, without chains and hash tables."""
     printed = json.loads(run("tc", "-j", "-d", "filter", "show", "dev", "cable", "egress"))
     return {each["pref"]: each for each in printed if "actions" in each.get("options", {})}
 
 
-def test_tc_sees_what_is_done(door: LinuxKernel) -> None:
-    """Packets lost or sent, all or those too long alone: each reads back as asked, and tc prints the same."""
-    asked = hang(door, [each for each, _ in fates()])
+def test_actions_equal_those_of_tc(door: LinuxKernel) -> None:
+    """Drop or redirect, of all or of oversized packets: each reads back as written, and tc prints the same."""
+    asked = add_filters(door, [each for each, _ in fates()])
 
     for priority, each in asked.items():
         assert door.read(Knob("filter", "", f"cable egress {priority}")) == each
@@ -126,14 +129,14 @@ def test_tc_sees_what_is_done(door: LinuxKernel) -> None:
         assert all(words in text for words in wanted), (each, text)
 
 
-def test_tc_sees_every_flow_as_asked(door: LinuxKernel) -> None:
-    """Each flow reads back as asked, and tc prints exactly the keys that it says, and our action."""
+def test_flows_equal_those_of_tc(door: LinuxKernel) -> None:
+    """Each flow reads back as written, and tc prints exactly its keys and our action."""
     for part in batches(list(flows())):
-        asked = hang(door, part)
+        asked = add_filters(door, part)
 
         for priority, each in asked.items():
             assert door.read(Knob("filter", "", f"cable egress {priority}")) == each
-        seen = shown()
+        seen = tc_filters()
         assert seen.keys() == asked.keys()
         for priority, each in asked.items():
             assert isinstance(each.match, Flow)
@@ -149,13 +152,13 @@ def test_tc_sees_every_flow_as_asked(door: LinuxKernel) -> None:
         run("tc", "filter", "del", "dev", "cable", "egress")
 
 
-def test_what_tc_made_reads_as_ours_would(door: LinuxKernel) -> None:
-    """A flow that tc made in the same words is read as the same flow."""
+def test_filters_made_by_tc_read_as_ours(door: LinuxKernel) -> None:
+    """A flow that tc creates with the same arguments reads as the same flow."""
     door.write(Knob("clsact", "", "cable"), Clsact())
-    for part in batches([each for each in flows() if is_for_tc(each)]):
+    for part in batches([each for each in flows() if is_supported_by_tc(each)]):
         asked = dict(enumerate(part, 1))
         commands = "".join(
-            f"filter add dev cable egress prio {priority} {' '.join(tc_words(each))}\n"
+            f"filter add dev cable egress prio {priority} {' '.join(tc_arguments(each))}\n"
             for priority, each in asked.items()
         )
         batch(commands)
@@ -165,9 +168,9 @@ def test_what_tc_made_reads_as_ours_would(door: LinuxKernel) -> None:
         run("tc", "filter", "del", "dev", "cable", "egress")
 
 
-def test_everything_and_keys_read_back(door: LinuxKernel) -> None:
-    """Filters of matchall and u32 hold what was asked, each key in its place, and tc prints the same bytes."""
-    asked = hang(door, list(others()))
+def test_matchall_and_u32_read_back(door: LinuxKernel) -> None:
+    """Filters of matchall and u32 read back as written, each key at its offset, and tc prints the same bytes."""
+    asked = add_filters(door, list(others()))
 
     for priority, each in asked.items():
         assert door.read(Knob("filter", "", f"cable egress {priority}")) == each
@@ -176,13 +179,13 @@ def test_everything_and_keys_read_back(door: LinuxKernel) -> None:
     assert told == [
         f"{key.value:08x}/{key.mask:08x} at {key.offset}"
         for each in asked.values()
-        if isinstance(each.match, Keys)
+        if isinstance(each.match, U32Match)
         for key in each.match.keys
     ]
 
 
-def test_prefixes_are_held_in_one_form(door: LinuxKernel) -> None:
-    """Bits behind a prefix, long forms and prefixes of no length read back as the kernel's `holds` says."""
+def test_prefixes_are_normalized(door: LinuxKernel) -> None:
+    """Host bits, long forms and /0 prefixes read back as the kernel's `holds` says."""
     for family, said, held in (
         ("ip", "10.1.2.3/8", "10.0.0.0/8"),
         ("ip", "0.0.0.0/0", None),
@@ -203,19 +206,19 @@ def test_prefixes_are_held_in_one_form(door: LinuxKernel) -> None:
 
 
 def test_a_filter_is_replaced_by_any_other(door: LinuxKernel) -> None:
-    """Over every other kind, family and target of filter, a filter holds exactly what was asked last."""
+    """Written over any other kind, family and target, a filter reads back exactly as the last setting."""
     door.write(Knob("ifb", "", "chaos-down"), Ifb())
     door.write(Knob("clsact", "", "cable"), Clsact())
     knob = Knob("filter", "", "cable ingress 51717")
     kinds = [
-        Filter("all", Everything(), "chaos-up"),
-        Filter("all", Everything(), "chaos-down"),
-        Filter("ip", Everything(), "chaos-up"),
+        Filter("all", MatchAll(), "chaos-up"),
+        Filter("all", MatchAll(), "chaos-down"),
+        Filter("ip", MatchAll(), "chaos-up"),
         Filter("ip", Flow(6), "chaos-up"),
         Filter("ip", Flow(17), "chaos-up"),
         Filter("ipv6", Flow(17), "chaos-up"),
-        Filter("ip", Keys((Key(1, 1, 0),)), "chaos-up"),
-        Filter("ip", Keys((Key(1, 1, 4),)), "chaos-up"),
+        Filter("ip", U32Match((U32Key(1, 1, 0),)), "chaos-up"),
+        Filter("ip", U32Match((U32Key(1, 1, 4),)), "chaos-up"),
     ]
 
     for first, second in product(kinds, kinds):
@@ -224,13 +227,14 @@ def test_a_filter_is_replaced_by_any_other(door: LinuxKernel) -> None:
         assert door.read(knob) == second, first
 
 
-def test_u32_of_both_directions_is_told_apart(door: LinuxKernel, tmp_path: Path) -> None:
-    """The kernel mixes u32 filters of one priority in both directions; ours come and go all the same."""
+def test_u32_filters_of_both_directions_are_distinguished(door: LinuxKernel, tmp_path: Path) -> None:
+    """The kernel shares u32 filters of one priority between both directions; ours are added and removed all the
+    same."""
     with Journal.at(tmp_path) as journal:
-        aim = Aim((Remote("10.0.0.2/32", 443),), protocol="tcp")
-        for change in steer("cable", aim, {"up": Netem(), "down": Netem()}, "u32"):
+        selector = TrafficSelector((Remote("10.0.0.2/32", 443),), protocol="tcp")
+        for change in steer("cable", selector, {"up": Netem(), "down": Netem()}, "u32"):
             apply(door, journal, change)
-        filters = [debt.knob for debt in journal.owed() if debt.knob.kind == "filter"]
+        filters = [debt.knob for debt in journal.pending() if debt.knob.kind == "filter"]
         assert len(filters) == 2 * (11 + 14)
         assert len(set(filters)) == len(filters)
         assert restore(door, journal) == []
@@ -239,56 +243,61 @@ def test_u32_of_both_directions_is_told_apart(door: LinuxKernel, tmp_path: Path)
     assert "clsact" not in run("tc", "qdisc", "show", "dev", "cable")
 
 
-NARROW = Aim((Remote("10.0.0.2/32"), Remote("10.0.0.3/32", 443)), protocol="tcp")
+NARROW = TrafficSelector((Remote("10.0.0.2/32"), Remote("10.0.0.3/32", 443)), protocol="tcp")
 
 
 @pytest.mark.parametrize(
-    ("classifier", "tree", "filters", "aim"),
+    ("classifier", "tree", "filters", "selector"),
     [
-        ("flower", (), (), Aim()),
+        ("flower", (), (), TrafficSelector()),
         ("flower", TREES[2], (), NARROW),
         *(("flower", tree, FILTERS, NARROW) for tree in TREES),
         ("u32", TREES[2], FILTERS, NARROW),
     ],
 )
-def test_what_others_built_is_the_same_afterwards(
-    door: LinuxKernel, tmp_path: Path, classifier: str, tree: tuple[str, ...], filters: tuple[str, ...], aim: Aim
+def test_foreign_qdiscs_and_filters_are_unchanged(
+    door: LinuxKernel,
+    tmp_path: Path,
+    classifier: str,
+    tree: tuple[str, ...],
+    filters: tuple[str, ...],
+    selector: TrafficSelector,
 ) -> None:
-    """Every root qdisc and every filter of others is byte for byte what it was, while ours work and after them."""
+    """Every foreign root qdisc and filter is byte for byte unchanged while our filters work and afterwards."""
     door.write(Knob("ifb", "", "chaos-up"), None)
     batch("\n".join((*tree, *filters)))
-    before, shown = built(), links()
+    before, links_before = cable_state(), links()
 
     with Journal.at(tmp_path) as journal:
-        for change in steer("cable", aim, {"up": Netem(delay=1), "down": Netem(delay=2)}, classifier):
+        for change in steer("cable", selector, {"up": Netem(delay=1), "down": Netem(delay=2)}, classifier):
             apply(door, journal, change)
-        during = root()
+        during = root_state()
         assert restore(door, journal) == []
 
-    assert during == root()
-    assert built() == before
-    assert links() == shown
+    assert during == root_state()
+    assert cable_state() == before
+    assert links() == links_before
 
 
-def built() -> list[str]:
-    """All that tc tells of the cable."""
+def cable_state() -> list[str]:
+    """The full state of the cable, as tc shows it."""
     looks = (("qdisc",), ("class",), ("filter",), ("filter", "ingress"), ("filter", "egress"))
     return [run("tc", "-d", what, "show", "dev", "cable", *where) for what, *where in looks]
 
 
-def root() -> list[str]:
-    """The cable's root and what hangs there."""
+def root_state() -> list[str]:
+    """The cable's root qdisc and its filters."""
     printed = run("tc", "-d", "qdisc", "show", "dev", "cable")
     return [line for line in printed.splitlines() if "clsact" not in line]
 
 
 def batch(commands: str) -> None:
-    """Many commands of tc by one process."""
+    """Runs many tc commands in one process."""
     subprocess.run(("tc", "-batch", "-"), input=commands + "\n", text=True, check=True, capture_output=True)
 
 
 def batches(filters: list[Filter]) -> Iterator[list[Filter]]:
-    """As many at once as a test's patience bears."""
+    """Splits the cases into batches of a size that keeps the test quick."""
     for first in range(0, len(filters), 250):
         yield filters[first : first + 250]
 
@@ -309,8 +318,8 @@ def as_tc_prints(filter_: Filter) -> dict[str, Any]:
     return {key: value for key, value in told.items() if value is not None}
 
 
-def tc_words(filter_: Filter) -> list[str]:
-    """What a person types for it."""
+def tc_arguments(filter_: Filter) -> list[str]:
+    """The arguments of tc for the flow."""
     keys = as_tc_prints(filter_)
     keys.pop("eth_type")
     if "ip_flags" in keys:
@@ -318,8 +327,8 @@ def tc_words(filter_: Filter) -> list[str]:
     return ["protocol", filter_.family, "flower", *(str(each) for key in keys.items() for each in key), *REDIRECT]
 
 
-def is_for_tc(filter_: Filter) -> bool:
-    """Whether tc lets a person say it: each family's own ICMP alone."""
+def is_supported_by_tc(filter_: Filter) -> bool:
+    """Whether tc accepts the flow: it allows only the ICMP of each family."""
     foreign = {"ip": 58, "ipv6": 1}
     return not isinstance(filter_.match, Flow) or filter_.match.protocol != foreign[filter_.family]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from commands import typed
 from lab import run
-from papers import CHANGES, FORWARD, LINK, Bench, eventually, has_ended, sleep
+from simulated_kernel import CHANGES, FORWARD, LINK, LeaseHarness, eventually, has_ended, sleep
 
 from chaoskit.engine import lock
 from chaoskit.engine.apply_restore import apply
@@ -28,25 +28,25 @@ STRANGER = 4242
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    """A kernel on paper, and a state folder that is root's."""
-    made = Bench(tmp_path / "bench")
+def harness(tmp_path: Path) -> Iterator[LeaseHarness]:
+    """A simulated kernel, and a state folder that is root's."""
+    made = LeaseHarness(tmp_path / "bench")
     yield made
     made.close()
 
 
 def give_away(path: Path) -> None:
-    """It belongs to somebody else from now on."""
+    """It belongs to another user from now on."""
     os.chown(path, STRANGER, STRANGER, follow_symlinks=False)
 
 
-def dead_lease(bench: Bench) -> str:
-    """A lease whose owner and guard were killed, with everything in force; its name."""
-    owner, guard = bench.begun(), bench.guard()
-    name = bench.lease.id
-    for pid in (guard, owner):
+def dead_lease(harness: LeaseHarness) -> str:
+    """A lease whose owner and watchdog were killed, with everything in force; its name."""
+    owner, watchdog = harness.begun(), harness.watchdog()
+    name = harness.lease.id
+    for pid in (watchdog, owner):
         os.kill(pid, 9)
-    assert eventually(lambda: not lock.is_taken(bench.lock))
+    assert eventually(lambda: not lock.is_taken(harness.lock))
     return name
 
 
@@ -112,59 +112,59 @@ def _fifo(leases: Leases, name: str) -> None:
         _fifo,
     ],
 )
-def test_nothing_that_others_can_write_is_obeyed(bench: Bench, harm: Harm) -> None:
-    """A journal, a lease or a folder that another user owns, can write or can replace is not paid: restore names it,
+def test_nothing_that_others_can_write_is_obeyed(harness: LeaseHarness, harm: Harm) -> None:
+    """A journal, a lease or a folder that another user owns, can write or replace is not restored: restore names it,
     and nothing that it tells is put back."""
-    name = dead_lease(bench)
-    told = {knob: bench.kernel.settings[knob] for knob in (FORWARD, LINK)}
-    harm(bench.leases, name)
+    name = dead_lease(harness)
+    told = {knob: harness.kernel.settings[knob] for knob in (FORWARD, LINK)}
+    harm(harness.leases, name)
 
-    left = bench.settle()
+    left = harness.restore()
 
-    assert any(str(bench.leases.state) in each for each in left)
-    assert {knob: bench.kernel.settings[knob] for knob in told} == told
+    assert any(str(harness.leases.state) in each for each in left)
+    assert {knob: harness.kernel.settings[knob] for knob in told} == told
 
 
-def test_a_forged_lease_kills_nobody(bench: Bench) -> None:
+def test_a_forged_lease_kills_no_process(harness: LeaseHarness) -> None:
     """A lease that a stranger has put there names a process of root's: it gets no signal."""
-    dead = dead_lease(bench)
+    dead = dead_lease(harness)
     victim = os.fork()
     if victim == 0:
         sleep()
-    bench.pids.append(victim)
-    forged = replace(bench.leases.read(dead), id="forged", owner=Process.of(victim), guard=Process.of(victim))
-    folder = bench.leases.folder("forged")
+    harness.pids.append(victim)
+    forged = replace(harness.leases.read(dead), id="forged", owner=Process.of(victim), watchdog=Process.of(victim))
+    folder = harness.leases.folder("forged")
     folder.mkdir()
     (folder / LEASE).write_text(json.dumps(asdict(forged)))
     for path in (folder / LEASE, folder):
         give_away(path)
 
-    left = bench.settle()
+    left = harness.restore()
 
     assert any("forged" in each for each in left)
     assert not has_ended(victim)
-    assert bench.kernel.settings[FORWARD] == Sysctl("0")
+    assert harness.kernel.settings[FORWARD] == Sysctl("0")
 
 
-def test_a_state_folder_of_others_is_refused_before_the_first_change(bench: Bench) -> None:
+def test_a_state_folder_of_others_is_refused_before_the_first_change(harness: LeaseHarness) -> None:
     """A state folder that others own or can write takes no lease; the sentence names it and what to type."""
-    bench.leases.state.mkdir()
-    bench.leases.state.chmod(0o777)
+    harness.leases.state.mkdir()
+    harness.leases.state.chmod(0o777)
 
-    with pytest.raises(RefusedError, match=rf"{bench.leases.state} can be written by group and others.*chmod go-w"):
-        bench.hold(lambda _: None)
+    with pytest.raises(RefusedError, match=rf"{harness.leases.state} can be written by group and others.*chmod go-w"):
+        harness.hold(lambda _: None)
 
-    assert bench.is_clean
-    assert not lock.is_taken(bench.lock)
+    assert harness.is_clean
+    assert not lock.is_taken(harness.lock)
 
 
-def test_the_run_directory_can_be_stolen_without_harm(bench: Bench, tmp_path: Path) -> None:
+def test_the_run_directory_can_be_stolen_without_harm(harness: LeaseHarness, tmp_path: Path) -> None:
     """A user who owns the parent renames a run directory away while its run is under way, and puts his own journal
-    there: it is not paid, whoever dies; the copy of the real one arrives where the directory has gone."""
+    there: it is not restored, whichever process dies; the copy of the real one arrives where the directory has gone."""
     stolen = tmp_path / "runs" / "one"
     stolen.mkdir(parents=True)
-    bench.order = replace(bench.order, run=stolen)
-    owner = bench.begun()
+    harness.request = replace(harness.request, run=stolen)
+    owner = harness.begun()
     stolen.rename(tmp_path / "gone")
     stolen.mkdir()
     with Journal.at(stolen) as journal:
@@ -173,26 +173,26 @@ def test_the_run_directory_can_be_stolen_without_harm(bench: Bench, tmp_path: Pa
 
     os.kill(owner, 9)
 
-    assert eventually(lambda: bench.is_clean)
+    assert eventually(lambda: harness.is_clean)
     assert b"restored" in (tmp_path / "gone" / FILE).read_bytes()
-    assert bench.kernel.settings[FORWARD] == Sysctl("0")
+    assert harness.kernel.settings[FORWARD] == Sysctl("0")
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077])
-def test_the_state_folder_has_its_modes_whatever_the_umask(bench: Bench, umask: int) -> None:
-    """0755 for folders and 0644 for files: everybody may look, nobody else may write."""
+def test_the_state_folder_has_its_modes_whatever_the_umask(harness: LeaseHarness, umask: int) -> None:
+    """0755 for folders and 0644 for files: every user may read, no other user may write."""
     former = os.umask(umask)
     try:
-        owner = bench.begun()
+        owner = harness.begun()
     finally:
         os.umask(former)
 
-    modes = {path: path.stat().st_mode & 0o7777 for path in (bench.leases.state, *bench.leases.state.rglob("*"))}
+    modes = {path: path.stat().st_mode & 0o7777 for path in (harness.leases.state, *harness.leases.state.rglob("*"))}
 
     assert {path.name for path in modes} >= {FILE, LEASE, "leases"}
     assert all(mode == (0o755 if path.is_dir() else 0o644) for path, mode in modes.items())
     os.kill(owner, 9)
-    assert eventually(lambda: bench.is_clean)
+    assert eventually(lambda: harness.is_clean)
 
 
 @contextmanager
@@ -220,44 +220,54 @@ def squatter(names: list[str], backlog: int = 5) -> Iterator[int]:
         os.close(tell)
 
 
-def test_a_squatted_lock_stops_nobody(bench: Bench) -> None:
+def test_a_squatted_lock_stops_no_run(harness: LeaseHarness) -> None:
     """Whatever names another user takes, root's lease begins, and root's restore goes on and names him."""
-    with squatter([bench.lock, f"{bench.lock}/0", f"{bench.lock}/{'0' * 16}"]) as pid:
-        assert not lock.is_taken(bench.lock)
-        bench.hold(lambda _: None)
-        dead_lease(bench)
+    with squatter([harness.lock, f"{harness.lock}/0", f"{harness.lock}/{'0' * 16}"]) as pid:
+        assert not lock.is_taken(harness.lock)
+        harness.hold(lambda _: None)
+        dead_lease(harness)
 
-        left = bench.settle()
+        left = harness.restore()
 
         assert left == []
-        assert bench.is_clean
-        named = [line for line in bench.said if line.startswith(f"process {pid} ")]
-        assert [f"of user {STRANGER} " in line for line in named] == [True, True], bench.said
+        assert harness.is_clean
+        named = [line for line in harness.said if line.startswith(f"process {pid} ")]
+        assert [f"of user {STRANGER} " in line for line in named] == [True, True], harness.said
 
 
-def test_a_stranger_does_not_hide_who_holds_the_lock(bench: Bench) -> None:
+def test_a_squatter_who_accepts_no_connection_is_named(harness: LeaseHarness) -> None:
+    """With a full backlog he is found by the socket that he has open, and stops no run."""
+    with squatter([f"{harness.lock}/{'0' * 16}"], backlog=0) as pid:
+        for _ in range(3):
+            found = lock.strangers(harness.lock)
+
+        assert [(each.pid, each.uid) for each in found] == [(pid, STRANGER)]
+        harness.hold(lambda _: None)
+
+
+def test_a_stranger_does_not_hide_who_holds_the_lock(harness: LeaseHarness) -> None:
     """Beside a squatter the holder is found and named, and a second owner is refused."""
-    with squatter([f"{bench.lock}/{'0' * 16}"]):
-        owner = bench.begun()
+    with squatter([f"{harness.lock}/{'0' * 16}"]):
+        owner = harness.begun()
 
         with pytest.raises(RefusedError, match=rf"process {owner} "):
-            bench.hold(lambda _: None)
+            harness.hold(lambda _: None)
 
 
-def test_a_full_backlog_hides_nobody(bench: Bench) -> None:
-    """Thousands of connections to the lock's own socket, which anybody may make: the watchdog takes them off."""
-    owner = bench.begun()
-    found = lock.holder(bench.lock)
+def test_a_full_backlog_hides_no_holder(harness: LeaseHarness) -> None:
+    """Thousands of connections to the lock's own socket, which every user may make: the watchdog accepts them."""
+    owner = harness.begun()
+    found = lock.holder(harness.lock)
     assert found is not None
     ours = [
-        each for each in Path("/proc/net/unix").read_text().split() if each.startswith(f"@{bench.lock}/".split()[0])
+        each for each in Path("/proc/net/unix").read_text().split() if each.startswith(f"@{harness.lock}/".split()[0])
     ]
     assert ours or found
 
     for _ in range(6000):
-        assert (lock.holder(bench.lock) or found).pid == owner
+        assert (lock.holder(harness.lock) or found).pid == owner
 
-    assert lock.holder(bench.lock) == found
+    assert lock.holder(harness.lock) == found
 
 
 def test_journals_that_were_begun_are_private_to_their_folder(tmp_path: Path) -> None:
@@ -272,18 +282,18 @@ def test_journals_that_were_begun_are_private_to_their_folder(tmp_path: Path) ->
         Journal.at(tmp_path / "fake")
 
 
-def test_a_change_under_a_squatted_lock_is_put_back(bench: Bench) -> None:
+def test_a_change_under_a_squatted_lock_is_put_back(harness: LeaseHarness) -> None:
     """All of it, as without."""
-    with squatter([f"{bench.lock}/{n:016x}" for n in range(300)]):
+    with squatter([f"{harness.lock}/{n:016x}" for n in range(300)]):
         seen = []
-        bench.hold(lambda held: seen.append(apply(held.kernel, held.journal, CHANGES[0])))
+        harness.hold(lambda held: seen.append(apply(held.kernel, held.journal, CHANGES[0])))
 
     assert seen
-    assert bench.is_clean
+    assert harness.is_clean
 
 
 def test_a_run_directory_of_another_is_refused(tmp_path: Path) -> None:
-    """A `--out` that somebody else owns takes no record, even when it is empty, and the sentence says whose it is."""
+    """A `--out` of another user gets no record, even when it is empty, and the sentence says whose it is."""
     (tmp_path / "out").mkdir()
     give_away(tmp_path / "out")
 

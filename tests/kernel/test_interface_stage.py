@@ -317,7 +317,7 @@ def test_a_stolen_run_directory_harms_nobody(setting: Setting, begin: Run, tmp_p
 
 @only_v4_cable
 def test_a_killed_conductor_leaves_nothing(setting: Setting, begin: Run) -> None:
-    """kill -9 in the middle of a fault: its guard puts everything back long before the run's end, and the run says
+    """kill -9 in the middle of a fault: its watchdog puts everything back long before the run's end, and the run says
     that it was killed."""
     before = setting.looks()
     experiment = begin("30s")
@@ -412,7 +412,7 @@ def test_an_interface_that_vanishes_is_told(setting: Setting, begin: Run) -> Non
 
     assert experiment.ends() == 3, experiment.said.read_text()
     assert experiment.result()["outcome"]["how"] == "refused"
-    assert "cable vanished during the run" in experiment.result()["outcome"]["detail"]
+    assert "cable was removed during the run" in experiment.result()["outcome"]["detail"]
     assert not setting.is_touched()
 
 
@@ -445,9 +445,9 @@ def test_a_plan_shows_whom_it_would_hit(setting: Setting, tmp_path: Path) -> Non
         "localhost is 127.0.0.1",
         "filter lo egress 51717: ip tcp to 127.0.0.1/32 port 8000, through chaos-up",
         "filter lo ingress 51717: ip tcp from 127.0.0.1/32 port 8000, through chaos-down",
-        "stage: lo is one pass for both ends",
+        "stage: lo is the interface of both ends",
         "stage: fragments show no ports",
-        "stage: a real interface hands over up to 64 kB at once",
+        "stage: with GSO a real interface sends up to 64 kB as one packet",
     ):
         assert words in text
     assert not setting.is_touched()

@@ -1,4 +1,4 @@
-"""Every kind of knob on a real kernel: read, set, put back, refused in the kernel's own words."""
+"""Tests every kind of knob on a real kernel: read, set, restored, and refused with the kernel's message."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from lab import as_nobody, run
 
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
-from chaoskit.kernel.features import FEATURES, survey
+from chaoskit.kernel.features import FEATURES, detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.namespaces import enter_user_namespace
 from chaoskit.knobs import (
     Address,
     Clsact,
-    Everything,
     Filter,
     Flow,
     Foreign,
     Ifb,
     Knob,
     Link,
+    MatchAll,
     Mtu,
     Namespace,
     Neighbour,
@@ -39,11 +39,11 @@ U32 = ("protocol", "ip", "u32", "match", "u32", "0", "0", "action", "pass")
 
 
 def all_to(ifb: str) -> Filter:
-    return Filter("all", Everything(), ifb)
+    return Filter("all", MatchAll(), ifb)
 
 
-def test_every_kind_is_set_changed_and_taken_away(kernel: LinuxKernel) -> None:
-    """Each knob reads as nothing or its default, holds what it is set to, and then what it held before."""
+def test_every_kind_is_set_changed_and_removed(kernel: LinuxKernel) -> None:
+    """Each knob reads as None or its default, then as each setting, and then as before."""
     ends = Veth("there", "far", "02:00:00:00:00:03", "02:00:00:00:00:04")
     cases: list[tuple[Knob, tuple[Setting, ...]]] = [
         (Knob("namespace", "", "new"), (Namespace(),)),
@@ -67,8 +67,8 @@ def test_every_kind_is_set_changed_and_taken_away(kernel: LinuxKernel) -> None:
         assert kernel.read(knob) == former, knob
 
 
-def test_the_thread_comes_back(kernel: LinuxKernel) -> None:
-    """Whatever happens inside a namespace, and after making one, the thread is where it was."""
+def test_the_thread_returns_to_its_namespace(kernel: LinuxKernel) -> None:
+    """After any use of a namespace, and after creating one, the thread is in its own namespace."""
     net = Path("/proc/thread-self/ns/net")
     home = net.readlink()
 
@@ -85,8 +85,8 @@ def test_the_thread_comes_back(kernel: LinuxKernel) -> None:
     assert net.readlink() == home
 
 
-def test_ways_and_neighbours(kernel: LinuxKernel) -> None:
-    """Routes and fixed neighbours of both families are set, changed and taken away, prefix by prefix."""
+def test_routes_and_neighbours(kernel: LinuxKernel) -> None:
+    """Routes and permanent neighbours of both families are set, changed and removed, prefix by prefix."""
     for address in ("10.9.0.1/24", "fd09::1/64"):
         kernel.write(Knob("address", "here", f"cable {address}"), Address())
 
@@ -117,7 +117,7 @@ def test_ways_and_neighbours(kernel: LinuxKernel) -> None:
 
 
 def test_a_route_that_is_more_than_a_next_hop_is_refused(kernel: LinuxKernel) -> None:
-    """A route that could not be put back exactly is not even read."""
+    """A route that could not be restored exactly is not even read."""
     kernel.write(Knob("address", "here", "cable 10.9.0.1/24"), Address())
     for words in (
         ("10.7.0.0/16", "via", "10.9.0.2", "metric", "5"),
@@ -135,8 +135,8 @@ def test_a_route_that_is_more_than_a_next_hop_is_refused(kernel: LinuxKernel) ->
             run("ip", "route", "del", *words)
 
 
-def test_sizes(kernel: LinuxKernel) -> None:
-    """A link's MTU is set and put back by itself, and refused where it would cost addresses."""
+def test_mtus(kernel: LinuxKernel) -> None:
+    """A link's MTU is set and restored by itself, and refused where it would remove addresses."""
     knob = Knob("mtu", "here", "cable")
     former = kernel.read(knob)
     for size in (1400, 1280, 9000):
@@ -154,8 +154,8 @@ def test_sizes(kernel: LinuxKernel) -> None:
     assert kernel.read(Knob("mtu", "here", "nothing")) is None
 
 
-def test_an_mtu_that_costs_addresses_is_refused(kernel: LinuxKernel) -> None:
-    """Below 1280 bytes a link loses its IPv6 addresses for good, so that is refused while it has some."""
+def test_an_mtu_that_removes_addresses_is_refused(kernel: LinuxKernel) -> None:
+    """Below 1280 bytes a link loses its IPv6 addresses permanently, so that is refused while it has any."""
     kernel.write(Knob("address", "here", "cable fd09::1/64"), Address())
     with pytest.raises(RefusedError, match="1280"):
         kernel.write(LINK, Link(True, 1279, 1))
@@ -167,8 +167,8 @@ def test_an_mtu_that_costs_addresses_is_refused(kernel: LinuxKernel) -> None:
     assert kernel.read(LINK) == Link(True, 1279, 1)
 
 
-def test_the_kernel_speaks_for_itself(kernel: LinuxKernel) -> None:
-    """What the kernel refuses comes out with its own sentence, the knob and where to look."""
+def test_errors_contain_the_kernels_message(kernel: LinuxKernel) -> None:
+    """A refusal of the kernel comes with its message, the knob, and the command that shows the state."""
     for knob, setting, words in (
         (LINK, Link(True, 10, 1), r"link cable in here .*'mtu less than device minimum'.* ip -d link"),
         (Knob("link", "here", "nothing"), Link(True, 1500, 1), "No such device"),
@@ -179,8 +179,8 @@ def test_the_kernel_speaks_for_itself(kernel: LinuxKernel) -> None:
         (FILTER, all_to("cable"), "tc filter show"),
         (Knob("veth", "nowhere", "x"), Veth("here", "y", "02::", "02::"), "no namespace 'nowhere'"),
         (Knob("link", "here", "cable"), None, "ip link del cable"),
-        (Knob("sysctl", "here", "net.ipv4.ip_forward"), None, "cannot be taken away"),
-        (Knob("namespace", "", ""), None, "our own"),
+        (Knob("sysctl", "here", "net.ipv4.ip_forward"), None, "cannot be removed"),
+        (Knob("namespace", "", ""), None, "own network namespace"),
         (Knob("link", "here", "cable"), Ifb(), "cannot hold"),
     ):
         with pytest.raises(RefusedError, match=words):
@@ -199,7 +199,7 @@ def test_a_name_that_is_taken_is_refused(kernel: LinuxKernel) -> None:
         kernel.write(Knob("ifb", "here", "cable"), Ifb())
 
 
-def test_what_is_not_there_reads_as_nothing(kernel: LinuxKernel) -> None:
+def test_missing_knobs_read_as_none(kernel: LinuxKernel) -> None:
     """Without the link, or without the namespace, every knob is None."""
     names = {
         "address": "no 10.0.0.1/8",
@@ -215,8 +215,8 @@ def test_what_is_not_there_reads_as_nothing(kernel: LinuxKernel) -> None:
     assert kernel.counters(Knob("qdisc", "here", "no")) is None
 
 
-def test_a_filter_comes_changes_and_goes(kernel: LinuxKernel) -> None:
-    """What a link receives is sent through an ifb, through another one, and straight again, without a trace."""
+def test_a_filter_is_added_changed_and_removed(kernel: LinuxKernel) -> None:
+    """Received packets are redirected to an ifb, to another one, and no longer, without a trace."""
     for name in ("ifb-a", "ifb-b"):
         kernel.write(Knob("ifb", "here", name), Ifb())
     with kernel.inside("here"):
@@ -236,8 +236,8 @@ def test_a_filter_comes_changes_and_goes(kernel: LinuxKernel) -> None:
         assert run("tc", "qdisc", "show") == before
 
 
-def test_setting_what_is_set_changes_nothing(kernel: LinuxKernel) -> None:
-    """A knob that holds what is asked is not touched: not the clsact, not the filter, not its counters."""
+def test_writing_the_current_setting_changes_nothing(kernel: LinuxKernel) -> None:
+    """A knob that has the setting already is not touched: not the clsact, not the filter, not its counters."""
     kernel.write(Knob("ifb", "here", "ifb-a"), Ifb())
     for knob, setting in ((CLSACT, Clsact()), (FILTER, all_to("ifb-a"))):
         kernel.write(knob, setting)
@@ -251,16 +251,16 @@ def test_setting_what_is_set_changes_nothing(kernel: LinuxKernel) -> None:
         assert ages(run("tc", "-s", "filter", "show", "dev", "cable", "ingress")) == ages(before)
 
 
-def test_a_clsact_stays_while_anything_hangs_in_it(kernel: LinuxKernel) -> None:
-    """Whoever's filters they are and in whichever direction: the clsact is not taken from under them."""
+def test_a_clsact_stays_while_it_has_filters(kernel: LinuxKernel) -> None:
+    """A clsact with any filter, ours or foreign, at either hook, is not removed."""
     kernel.write(Knob("ifb", "here", "ifb-a"), Ifb())
     kernel.write(CLSACT, Clsact())
-    for side, count in (("ingress", "a filter hangs"), ("egress", "2 filters hang")):
+    for side, count in (("ingress", "a filter is"), ("egress", "2 filters are")):
         with kernel.inside("here"):
             run("tc", "filter", "add", "dev", "cable", side, *U32)
             before = run("tc", "filter", "show", "dev", "cable", side)
 
-        with pytest.raises(RefusedError, match=f"{count} in it still.*tc qdisc del dev cable clsact"):
+        with pytest.raises(RefusedError, match=f"{count} attached to it.*tc qdisc del dev cable clsact"):
             kernel.write(CLSACT, None)
 
         with kernel.inside("here"):
@@ -273,8 +273,8 @@ def test_a_clsact_stays_while_anything_hangs_in_it(kernel: LinuxKernel) -> None:
     assert kernel.read(CLSACT) is None
 
 
-def test_an_ingress_qdisc_of_somebody_else_is_not_touched(kernel: LinuxKernel) -> None:
-    """A plain ingress qdisc sits where a clsact would: it is neither ours, nor replaced, nor taken away."""
+def test_a_foreign_ingress_qdisc_is_not_touched(kernel: LinuxKernel) -> None:
+    """An ingress qdisc in the place of a clsact is neither ours, nor replaced, nor removed."""
     with kernel.inside("here"):
         run("tc", "qdisc", "add", "dev", "cable", "ingress")
         before = run("tc", "qdisc", "show")
@@ -288,8 +288,8 @@ def test_an_ingress_qdisc_of_somebody_else_is_not_touched(kernel: LinuxKernel) -
         assert run("tc", "qdisc", "show") == before
 
 
-def test_somebody_elses_filter_under_our_name_stays(kernel: LinuxKernel) -> None:
-    """A filter of our priority that we would not have made is foreign: not replaced, not taken away."""
+def test_a_foreign_filter_at_our_priority_stays(kernel: LinuxKernel) -> None:
+    """A filter of our priority in another form is foreign: not replaced, not removed."""
     for name in ("ifb-a", "ifb-b"):
         kernel.write(Knob("ifb", "here", name), Ifb())
     kernel.write(CLSACT, Clsact())
@@ -322,8 +322,8 @@ def test_somebody_elses_filter_under_our_name_stays(kernel: LinuxKernel) -> None
             run("tc", "filter", "del", "dev", "cable", "ingress", "prio", "51717")
 
 
-def test_two_filters_under_one_name_are_not_ours(kernel: LinuxKernel) -> None:
-    """Where somebody hung a filter beside ours under the same priority, both stay."""
+def test_two_filters_at_one_priority_are_foreign(kernel: LinuxKernel) -> None:
+    """Where a foreign filter shares the priority of ours, both stay."""
     kernel.write(Knob("ifb", "here", "ifb-a"), Ifb())
     kernel.write(CLSACT, Clsact())
     kernel.write(FILTER, Filter("ip", Flow(protocol=6), "ifb-a"))
@@ -332,12 +332,12 @@ def test_two_filters_under_one_name_are_not_ours(kernel: LinuxKernel) -> None:
         run("tc", "filter", "add", "dev", "cable", "ingress", *words)
 
     assert kernel.read(FILTER) == Foreign("flower filter")
-    with pytest.raises(RefusedError, match="somebody else"):
+    with pytest.raises(RefusedError, match="has a foreign flower filter"):
         kernel.write(FILTER, None)
 
 
-def test_a_filter_whose_ifb_is_gone_can_be_taken_away(kernel: LinuxKernel) -> None:
-    """Somebody deleted the ifb: the filter reads as leading nowhere, and goes."""
+def test_a_filter_whose_ifb_is_deleted_can_be_removed(kernel: LinuxKernel) -> None:
+    """With its ifb deleted, the filter reads with an empty target, and can be removed."""
     kernel.write(Knob("ifb", "here", "ifb-a"), Ifb())
     kernel.write(CLSACT, Clsact())
     kernel.write(FILTER, all_to("ifb-a"))
@@ -350,7 +350,7 @@ def test_a_filter_whose_ifb_is_gone_can_be_taken_away(kernel: LinuxKernel) -> No
     assert kernel.read(FILTER) is None
 
 
-def test_an_ifb_says_nothing_of_its_own(kernel: LinuxKernel) -> None:
+def test_an_ifb_sends_no_packets_of_its_own(kernel: LinuxKernel) -> None:
     """An ifb that is up has no IPv6 address and sends nothing, even where its namespace forwards."""
     kernel.write(Knob("sysctl", "here", "net.ipv6.conf.default.addr_gen_mode"), Sysctl("0"))
     kernel.write(Knob("sysctl", "here", "net.ipv6.conf.all.forwarding"), Sysctl("1"))
@@ -367,8 +367,8 @@ def ages(printed: str) -> str:
     return re.sub(r"(installed|used) \d+ sec", "", printed)
 
 
-def test_this_kernel_has_everything(facts: Facts) -> None:
-    """The tier's kernel has every feature; only netem's seed came as late as 6.6, and Debian builds its User-Mode
+def test_this_kernel_has_every_feature(facts: Facts) -> None:
+    """The tier's kernel has every feature; only the seed of netem came as late as 6.6, and Debian builds its User-Mode
     Linux without nftables for IP."""
     major, minor = (int(number) for number in facts.kernel.split(".")[:2])
     late = ({"netem-seed"} if (major, minor) < (6, 6) else set()) | (set() if "chaoskit" in facts.kernel else {"clamp"})
@@ -380,14 +380,14 @@ def test_this_kernel_has_everything(facts: Facts) -> None:
     assert all("is not in this kernel" in facts.missing[each] for each in late - {"netem-seed"})
 
 
-def test_a_machine_without_user_namespaces_says_what_to_do() -> None:
-    """Where neither rights nor user namespaces are to be had, every feature names the switch."""
+def test_without_user_namespaces_the_sysctl_is_named() -> None:
+    """Without privileges and user namespaces, every feature names the sysctl."""
 
     def forbidden() -> None:
         enter_user_namespace()
         Path("/proc/sys/user/max_user_namespaces").write_text("0")
         Path("/proc/sys/user/max_net_namespaces").write_text("0")
-        facts = survey()
+        facts = detect_features()
         assert (facts.root, facts.user_namespaces, facts.features) == (False, False, frozenset())
         assert facts.missing.keys() == set(FEATURES)
         for sentence in facts.missing.values():

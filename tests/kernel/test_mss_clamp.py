@@ -1,4 +1,4 @@
-"""A clamp on a real interface: the handshakes that are meant, nobody else's, and nothing left, whoever dies."""
+"""Tests an MSS clamp on a real interface: it affects the selected handshakes alone and never outlives its owner."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from chaoskit.errors import RefusedError
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Address, Clamp, Flow, Foreign, Handshakes, Knob, Link, Neighbour, Sysctl
 from chaoskit.report.commands import doing, undoing
-from chaoskit.topology.steering import CLAMP, Aim, Remote, clamp
+from chaoskit.topology.steering import CLAMP, Remote, TrafficSelector, clamp
 
 HERE = Knob("clamp", "here", CLAMP.name)
 MSS, TIMESTAMPS = 1200, 12  # bytes; the latter of each segment
@@ -36,10 +36,12 @@ table inet somebody {
   chain back { type filter hook prerouting priority mangle; tcp sport 9 counter drop; }
 }
 """
-AIMS = (
-    Aim(),
-    Aim((Remote("192.0.2.7/32", 443), Remote("10.0.0.0/8"), Remote("10.128.0.0/9"), Remote("fd00::/63")), 5000, "tcp"),
-    Aim((Remote("0.0.0.0/0", 443), Remote(None, 80)), versions=frozenset({4})),
+SELECTORS = (
+    TrafficSelector(),
+    TrafficSelector(
+        (Remote("192.0.2.7/32", 443), Remote("10.0.0.0/8"), Remote("10.128.0.0/9"), Remote("fd00::/63")), 5000, "tcp"
+    ),
+    TrafficSelector((Remote("0.0.0.0/0", 443), Remote(None, 80)), versions=frozenset({4})),
 )
 """Addresses in whole bytes and not, of nobody in particular, and of all."""
 STRANGERS = (
@@ -59,47 +61,48 @@ STRANGERS = (
 
 @dataclass
 class Cable:
-    """The link `cable` between the namespaces `here` and `there`, and chaoskit at work in `here`."""
+    """The link `cable` between the namespaces `here` and `there`, with chaoskit running in `here`."""
 
     kernel: LinuxKernel
     home: Path
 
     def started(self, *words: str, told: str = "") -> Command:
-        """A command here."""
+        """Starts a command in `here`."""
         with self.kernel.inside("here"):
             return started(self.home, *words, told=told)
 
-    def typed(self, *words: str, told: str = "") -> str:
-        """What a command here says; it must succeed."""
+    def output_of(self, *words: str, told: str = "") -> str:
+        """The output of a command in `here`; it must succeed."""
         code, said = self.started(*words, told=told).ended()
         assert code == 0, said
         return said
 
     def inject(self, *words: str) -> Command:
-        """A clamp of one host's port 8000, of both versions, once it is in force."""
+        """Starts a clamp of one host's port 8000, of both versions; returns once it is in force."""
         whom = ("-i", "cable", "--to", f"{V4}:8000", "--to", f"[{V6}]:8000")
         command = self.started("inject", *whom, "--mss-clamp", str(MSS), "--for", "60s", *words)
         wait_for(lambda: "in force until" in command.said.read_text())
         return command
 
     def lease(self) -> dict[str, Any]:
-        """The only one, as it is written down."""
+        """The only lease, as recorded."""
         (folder,) = (self.home / "leases").iterdir()
         told: dict[str, Any] = json.loads((folder / "lease.json").read_text())
         return told
 
     def rules(self) -> str:
-        """All that nft lists here."""
+        """The ruleset that nft lists in `here`."""
         with self.kernel.inside("here"):
             return run("nft", "list", "ruleset")
 
-    def looks(self) -> str:
-        """All that the kernel tells of the namespace, but for what ages by itself."""
+    def snapshot(self) -> str:
+        """The full state of the namespace, without values that age."""
         lines = state(self.kernel, "here").splitlines()
         return "\n".join([*(line for line in lines if "lladdr" not in line and "neigh/" not in line), self.rules()])
 
     def segments(self, host: str, port: int = 8000, most: int | None = None) -> tuple[int, int]:
-        """What the caller here and the callee there send of one connection; the callee asks for `most` at the most."""
+        """The segment sizes that the caller `here` and the callee `there` send on one connection; the callee announces
+        at most `most`."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with self.kernel.inside("there"):
             listener = socket.socket(family)
@@ -119,7 +122,7 @@ class Cable:
         return ours, theirs
 
     def hits(self, host: str = V4) -> bool:
-        """Whether the aimed host's connections are clamped, both ways; never one way alone."""
+        """Whether the connections of the selected host are clamped, both ways; never one way alone."""
         found = {size == MSS - TIMESTAMPS for size in self.segments(host)}
         assert len(found) == 1
         return found.pop()
@@ -127,7 +130,7 @@ class Cable:
 
 @pytest.fixture
 def cable(kernel: LinuxKernel, tmp_path: Path) -> Iterator[Cable]:
-    """With two addresses of each version at the far end, and a firewall of somebody else's here."""
+    """Two addresses of each version at the remote end, and a foreign firewall in `here`."""
     for place, numbers in (("here", (1,)), ("there", (2, 3))):
         kernel.write(Knob("link", place, "lo"), Link(up=True, mtu=65536, gso_max_segs=65535))
         kernel.write(Knob("sysctl", place, "net.ipv6.conf.cable.accept_dad"), Sysctl("0"))
@@ -145,11 +148,10 @@ def cable(kernel: LinuxKernel, tmp_path: Path) -> Iterator[Cable]:
         found.started("restore").ended()
 
 
-def test_it_hits_whom_it_should_both_ways(cable: Cable) -> None:
-    """Over IPv4 and IPv6, both ends of the aimed connections send shorter segments; those of another port and of
-    another address do not; what asks for less is not made to ask for more; an interrupt ends it, and then all is as
-    before, byte for byte."""
-    before = cable.looks()
+def test_the_selected_handshakes_are_clamped_both_ways(cable: Cable) -> None:
+    """Over IPv4 and IPv6, both ends of the selected connections send shorter segments; connections of another port or
+    address do not; a smaller MSS is not raised; after an interrupt everything is as before, byte for byte."""
+    before = cable.snapshot()
 
     command = cable.inject()
 
@@ -163,14 +165,14 @@ def test_it_hits_whom_it_should_both_ways(cable: Cable) -> None:
     assert code == 128 + signal.SIGINT, said
     assert "Traceback" not in said
     assert cable.segments(V4) == (WIDE[V4], WIDE[V4])
-    assert cable.looks() == before
+    assert cable.snapshot() == before
 
 
-@pytest.mark.parametrize("aim", AIMS, ids=str)
-def test_the_commands_make_the_very_same_table(cable: Cable, aim: Aim) -> None:
-    """What the dry run says, typed into a shell, is what we make: nft lists the same rules, we read the same clamp
-    from both, and the way back leaves the table of somebody else as it was."""
-    ((_, asked),) = clamp("cable", aim, MSS)
+@pytest.mark.parametrize("selector", SELECTORS, ids=str)
+def test_the_printed_commands_make_the_same_table(cable: Cable, selector: TrafficSelector) -> None:
+    """The commands of the dry run create the table that we create: nft lists the same rules, both read as the same
+    clamp, and the restore commands leave a foreign table unchanged."""
+    ((_, asked),) = clamp("cable", selector, MSS)
     before = cable.rules()
 
     cable.kernel.write(HERE, asked)
@@ -190,12 +192,12 @@ def test_the_commands_make_the_very_same_table(cable: Cable, aim: Aim) -> None:
 
 
 def without_owner(listed: str) -> list[str]:
-    """Without who made it."""
+    """The listing without the owner of the table."""
     return [line for line in re.sub(r" # progname .*\n\tflags owner\n", "\n", listed).splitlines() if line]
 
 
-def test_somebody_elses_table_of_our_name_is_foreign(cable: Cable, tmp_path: Path) -> None:
-    """Whatever is in it that we would not have made: it is refused before anything changes, and stays."""
+def test_a_foreign_table_of_our_name_is_refused(cable: Cable, tmp_path: Path) -> None:
+    """A table with any content of its own is refused before anything changes, and stays."""
     for rules in STRANGERS:
         table = f"chain forward {{ type filter hook forward priority mangle; {rules}\n }}"
         with cable.kernel.inside("here"):
@@ -203,13 +205,13 @@ def test_somebody_elses_table_of_our_name_is_foreign(cable: Cable, tmp_path: Pat
         before = cable.rules()
 
         assert isinstance(cable.kernel.read(HERE), Foreign), rules
-        with Journal.at(tmp_path) as journal, pytest.raises(RefusedError, match="somebody else"):
+        with Journal.at(tmp_path) as journal, pytest.raises(RefusedError, match="another program"):
             apply(cable.kernel, journal, (HERE, Clamp(MSS)))
         assert cable.rules() == before
 
 
 def test_a_killed_owner_leaves_nothing(cable: Cable) -> None:
-    """kill -9: the table has gone with its owner, the lease is paid by the guard, and somebody else's table stays."""
+    """After kill -9 the table has disappeared with its owner, the watchdog restores the lease, and foreign tables stay."""
     before = cable.rules()
     command = cable.inject()
     assert cable.hits()
@@ -223,10 +225,10 @@ def test_a_killed_owner_leaves_nothing(cable: Cable) -> None:
     assert cable.rules() == before
 
 
-def test_a_detached_clamp_needs_nobody_but_its_guard(cable: Cable) -> None:
-    """The table outlives its owner by the guard's copy of what it hangs on, and nft cannot take it away; `restore`
-    does. The lease's words can be injected again; and when then the books are lost and the guard is killed, nothing
-    is left to restore: the kernel has seen to it."""
+def test_a_detached_clamp_lives_with_its_watchdog(cable: Cable) -> None:
+    """The table outlives its owner by the watchdog's copy of its socket, and nft cannot delete it; `restore` can. The
+    lease's arguments can be injected again; and when the state is lost and the watchdog is killed, nothing is left
+    to restore."""
     before = cable.rules()
     assert cable.inject("--detach").ended()[0] == 0
     first = cable.rules()
@@ -235,21 +237,21 @@ def test_a_detached_clamp_needs_nobody_but_its_guard(cable: Cable) -> None:
     with cable.kernel.inside("here"):
         deletion = subprocess.run(["nft", "delete table inet chaoskit-mss"], capture_output=True, check=False)
     assert deletion.returncode
-    assert "clamp mss: gone again" in cable.typed("restore", lease["id"])
+    assert "clamp mss: removed" in cable.output_of("restore", lease["id"])
     assert cable.rules() == before
 
-    cable.typed("inject", "-", "--detach", told=json.dumps(lease["words"]))
+    cable.output_of("inject", "-", "--detach", told=json.dumps(lease["injection"]))
     assert cable.rules() == first
-    guard = cable.lease()["guard"]["pid"]
+    watchdog = cable.lease()["watchdog"]["pid"]
     shutil.rmtree(cable.home)
-    os.kill(guard, signal.SIGKILL)
+    os.kill(watchdog, signal.SIGKILL)
 
     wait_for(lambda: cable.kernel.read(HERE) is None)
     assert cable.rules() == before
 
 
-def test_no_child_holds_what_a_clamp_hangs_on(cable: Cable) -> None:
-    """A forked child that lives on does not keep the table: it goes with its maker."""
+def test_forked_children_do_not_keep_the_table(cable: Cable) -> None:
+    """A forked child that lives on does not keep the table: it disappears with its owner."""
     told, tell = os.pipe()
     maker = os.fork()
     if maker == 0:
@@ -272,8 +274,8 @@ def test_no_child_holds_what_a_clamp_hangs_on(cable: Cable) -> None:
     assert was_there
 
 
-def test_it_goes_at_once_when_it_is_let_go(cable: Cable) -> None:
-    """Even when a copy of its socket is somewhere still."""
+def test_a_removed_clamp_disappears_at_once(cable: Cable) -> None:
+    """The table is deleted even when a copy of its socket is open."""
     cable.kernel.write(HERE, Clamp(MSS, (Handshakes("cable", "egress", "ip", Flow(6)),)))
     (hold,) = cable.kernel._spaces["here"].tables.values()
     copy = os.dup(hold.fd)

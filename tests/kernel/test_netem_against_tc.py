@@ -1,4 +1,4 @@
-"""Our netem against the kernel's memory and iproute2's eyes: every attribute, made and changed."""
+"""Compares our netem with the kernel's dump and with iproute2: every attribute, added and changed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lab import CABLE, run
 
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.kernel.tc.delay_distributions import LONGEST, NAMES, table
+from chaoskit.kernel.tc.delay_distributions import MAX_ENTRIES, NAMES, table
 from chaoskit.knobs import Foreign, FourState, GilbertElliott, Netem, RandomLoss, Slot
 
 MS = 1_000_000
@@ -46,7 +46,7 @@ SETTINGS = (
     Netem(delay=2**62, limit=ALL),
     *(Netem(delay=50 * MS, jitter=10 * MS, distribution=name) for name in (None, *NAMES)),
     Netem(delay=50 * MS, jitter=10 * MS, distribution=(-(2**15),)),
-    Netem(delay=50 * MS, jitter=10 * MS, distribution=(2**15 - 1,) * LONGEST),
+    Netem(delay=50 * MS, jitter=10 * MS, distribution=(2**15 - 1,) * MAX_ENTRIES),
     Netem(delay=5_000 * MS, jitter=3_000 * MS, delay_correlation=HALF),
     Netem(jitter=1),
     Netem(loss=RandomLoss(ALL)),
@@ -78,8 +78,8 @@ SETTINGS = (
 )
 
 
-def test_what_is_made_reads_back(kernel: LinuxKernel) -> None:
-    """Each netem, made where none was, holds what was said it would, attribute by attribute."""
+def test_added_netems_read_back(kernel: LinuxKernel) -> None:
+    """Each netem, added where none was, reads back as predicted, attribute by attribute."""
     for netem in SETTINGS:
         kernel.write(CABLE, netem)
         assert kernel.read(CABLE) == kernel.holds(netem), netem
@@ -87,8 +87,8 @@ def test_what_is_made_reads_back(kernel: LinuxKernel) -> None:
         assert kernel.read(CABLE) is None
 
 
-def test_what_is_changed_reads_back(kernel: LinuxKernel) -> None:
-    """Each netem, set over another one and over everything at once, holds exactly its own, and the handle stays."""
+def test_changed_netems_read_back(kernel: LinuxKernel) -> None:
+    """Each netem, set over another one and over one with all options, reads back exactly, with the same handle."""
     for number, netem in enumerate(SETTINGS):
         for other in (EVERYTHING, SETTINGS[number - 7]):
             kernel.write(CABLE, other)
@@ -96,7 +96,7 @@ def test_what_is_changed_reads_back(kernel: LinuxKernel) -> None:
             assert kernel.read(CABLE) == kernel.holds(netem), (netem, other)
 
 
-def test_tc_sees_the_same(kernel: LinuxKernel) -> None:
+def test_tc_shows_the_same_netem(kernel: LinuxKernel) -> None:
     """Everything that tc prints of a netem is what we read, to the digits that tc prints."""
     for netem in SETTINGS:
         kernel.write(CABLE, netem)
@@ -155,12 +155,12 @@ def as_tc_prints(netem: Netem) -> dict[str, Any]:
 
 
 def seconds(ns: int) -> float:
-    """A delay as tc has it: from the header's 32 bits of 64 ns each, in whole microseconds."""
+    """A delay as tc shows it: from the header's 32 bits of 64 ns each, in whole microseconds."""
     return min(ns // 64, ALL) * 64 // 1000 / 1e6
 
 
-def test_the_tables_are_iproute2s() -> None:
-    """Each named table is the one of iproute2's data files, to one unit of 8192."""
+def test_the_tables_equal_those_of_iproute2() -> None:
+    """Each named table equals iproute2's data file to within one unit of 1/8192."""
     folder = next(Path("/usr/lib").glob("**/tc/normal.dist")).parent
 
     for name in ("normal", "pareto", "paretonormal"):
@@ -170,8 +170,8 @@ def test_the_tables_are_iproute2s() -> None:
         assert max(abs(a - b) for a, b in zip(theirs, table(name), strict=True)) <= 1, name
 
 
-def test_the_kernels_own_qdisc_is_none(kernel: LinuxKernel) -> None:
-    """What the kernel puts at a root by itself reads as nothing, and is what is left when ours goes."""
+def test_the_default_qdisc_reads_as_none(kernel: LinuxKernel) -> None:
+    """The kernel's default root qdisc reads as None, and comes back when ours is removed."""
     with kernel.inside("here"):
         before = run("tc", "qdisc", "show", "dev", "cable")
 
@@ -183,8 +183,8 @@ def test_the_kernels_own_qdisc_is_none(kernel: LinuxKernel) -> None:
         assert run("tc", "qdisc", "show", "dev", "cable") == before
 
 
-def test_somebody_elses_qdisc_is_foreign(kernel: LinuxKernel) -> None:
-    """A qdisc of others, be it a netem, reads as foreign and is never written."""
+def test_other_qdiscs_are_foreign(kernel: LinuxKernel) -> None:
+    """A qdisc that is not ours, even a netem, reads as foreign and is never written."""
     theirs = {"pfifo": ("pfifo", "limit", "10"), "netem": ("netem", "delay", "20ms", "5ms", "loss", "1%")}
     for kind, words in theirs.items():
         with kernel.inside("here"):

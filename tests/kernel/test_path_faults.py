@@ -1,4 +1,4 @@
-"""Faults of a path's MTU as sockets at both ends see them: to the byte what passes, what is lost, and who is told."""
+"""Tests path-MTU faults with sockets at both ends: which sizes pass, which are dropped, and who is signalled."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Address, Knob, Link, Neighbour, Pulse
 from chaoskit.topology.edge import build
 from chaoskit.topology.fault_site import Interface, Lab
-from chaoskit.topology.steering import Aim, Remote, hole, steer
+from chaoskit.topology.steering import Remote, TrafficSelector, blackhole, steer
 
 FAULT: TypeAdapter[Fault] = TypeAdapter(Fault)
 ADDRESSES = {("client", 4): "10.1.0.1", ("client", 6): "fd01::1", ("server", 4): "10.2.0.1", ("server", 6): "fd02::1"}
@@ -58,7 +58,7 @@ def fault(words: dict[str, Any]) -> Fault:
 
 @pytest.fixture(scope="module")
 def lab(facts: Facts) -> Iterator[LinuxKernel]:
-    """The lab with a place for each of these faults, and somebody who listens at both ends."""
+    """The lab prepared for each of these faults, with listeners at both ends."""
     touched = {knob for words, *_ in CASES for knob in knobs(fault(words), Lab(4))}
     with LinuxKernel(facts) as kernel:
         for knob, setting in build(frozenset(touched)):
@@ -68,12 +68,12 @@ def lab(facts: Facts) -> Iterator[LinuxKernel]:
 
 @contextmanager
 def in_force(kernel: LinuxKernel, folder: Path, words: dict[str, Any]) -> Iterator[None]:
-    """The fault, and all of it put back."""
+    """Applies the fault during the body, and restores everything."""
     with Journal.at(folder) as journal:
         for change in fault(words).changes(Lab(4), 1000, 0):
             apply(kernel, journal, change)
         for place in ("client", "server"):
-            kernel.pulse(Pulse("forget-paths", place))
+            kernel.pulse(Pulse("flush-pmtu", place))
         try:
             yield
         finally:
@@ -81,7 +81,7 @@ def in_force(kernel: LinuxKernel, folder: Path, words: dict[str, Any]) -> Iterat
 
 
 def send(kernel: LinuxKernel, way: tuple[str, str], host: str, size: int) -> Seen:
-    """What becomes of one datagram of so many bytes that nobody may take apart: the far end or our kernel tells."""
+    """The fate of one datagram of this many bytes with DF set, as the remote end or the local kernel reports it."""
     here, there = way
     ip = 6 if ":" in host else 4
     family, level, discover, mtu = SOCKET[ip]
@@ -104,11 +104,11 @@ def send(kernel: LinuxKernel, way: tuple[str, str], host: str, size: int) -> See
 
 
 @pytest.mark.parametrize(("words", "size", "up", "down"), CASES, ids=lambda each: str(each) if each else "")
-def test_what_passes_to_the_byte(
+def test_the_size_limit_is_exact_to_the_byte(
     lab: LinuxKernel, tmp_path: Path, words: dict[str, Any], size: int, up: Seen, down: Seen
 ) -> None:
-    """A packet of the size passes both ways, and one byte more is lost, or its sender is told, in the direction that
-    is hit alone; over IPv4 and IPv6."""
+    """A packet of the limit passes both ways, and one byte more is dropped, or its sender signalled, in the affected
+    direction alone; over IPv4 and IPv6."""
     with in_force(lab, tmp_path, words):
         for ip in (4, 6):
             for way, wanted in ((UP, up), (DOWN, down)):
@@ -118,9 +118,9 @@ def test_what_passes_to_the_byte(
                 assert send(lab, way, host, size + 1) == wanted
 
 
-def test_ends_that_do_not_match(lab: LinuxKernel, tmp_path: Path) -> None:
-    """Where one end of a cable is smaller, what it sends is told of, and what it should receive is lost unsaid once
-    it is longer by more than a VLAN's tag."""
+def test_mismatched_mtus(lab: LinuxKernel, tmp_path: Path) -> None:
+    """Where one end of a link has a smaller MTU, its own senders are signalled, and packets to it are dropped silently
+    once they exceed the MTU by more than a VLAN tag."""
     with in_force(lab, tmp_path, {"mtu": "1400", "link": "router-server", "end": "router"}):
         for ip in (4, 6):
             assert send(lab, UP, ADDRESSES["server", ip], 1401) == "told"
@@ -129,8 +129,8 @@ def test_ends_that_do_not_match(lab: LinuxKernel, tmp_path: Path) -> None:
             assert seen == ["passes", "passes", "lost"]
 
 
-def test_hosts_forget_what_they_have_learned(lab: LinuxKernel, tmp_path: Path) -> None:
-    """After a signal a sender's kernel knows the path's MTU, and after the pulse it does not."""
+def test_hosts_flush_cached_path_mtus(lab: LinuxKernel, tmp_path: Path) -> None:
+    """After a signal the sender's kernel caches the path MTU, and after the pulse it does not."""
     with in_force(lab, tmp_path, {"pmtu": "1400", "direction": "up"}):
         for ip in (4, 6):
             server = ADDRESSES["server", ip]
@@ -138,7 +138,7 @@ def test_hosts_forget_what_they_have_learned(lab: LinuxKernel, tmp_path: Path) -
 
             assert send(lab, UP, server, 1401) == "told"
             assert "mtu 1400" in _known(lab, server)
-            lab.pulse(Pulse("forget-paths", "client"))
+            lab.pulse(Pulse("flush-pmtu", "client"))
 
             assert "mtu 1400" not in _known(lab, server)
 
@@ -149,8 +149,8 @@ def _known(kernel: LinuxKernel, host: str) -> str:
     return told[told.index("expires") :] if "expires" in told else ""
 
 
-def people(kernel: LinuxKernel) -> None:
-    """One on this side of the cable, two on the other, who know each other."""
+def pair(kernel: LinuxKernel) -> None:
+    """One address on this side of the cable, two on the other, with permanent neighbours."""
     for place, other, numbers in (("here", "02:00:00:00:00:02", (1,)), ("there", "02:00:00:00:00:01", (2, 3))):
         for number in numbers:
             kernel.write(Knob("address", place, f"cable 10.9.0.{number}/24"), Address())
@@ -163,16 +163,18 @@ def people(kernel: LinuxKernel) -> None:
 
 @pytest.mark.parametrize("classifier", ["flower", "u32"])
 @pytest.mark.parametrize("direction", ["up", "down", "both"])
-def test_on_an_interface_sizes_of_some_flows(
+def test_size_drops_on_an_interface(
     kernel: LinuxKernel, facts: Facts, tmp_path: Path, direction: str, classifier: str
 ) -> None:
-    """What is aimed at is lost above its size in its direction alone, to the byte; others pass, at any size; and
-    everything is as before in the end."""
-    people(kernel)
+    """Selected packets above the size are dropped in the given direction alone, to the byte; other packets pass at any
+    size; everything is restored."""
+    pair(kernel)
     before = state(kernel, "here")
-    site = Interface("cable", Aim((Remote("10.9.0.2/32"),), protocol="udp", versions=frozenset({4})), classifier)
+    site = Interface(
+        "cable", TrafficSelector((Remote("10.9.0.2/32"),), protocol="udp", versions=frozenset({4})), classifier
+    )
     with kernel.inside("here"), LinuxKernel(facts) as here, Journal.at(tmp_path) as journal:
-        stage = (*hole(), *steer("cable", site.aim, {}, classifier))
+        stage = (*blackhole(), *steer("cable", site.selector, {}, classifier))
         for change in (*stage, *fault({"size-drop": "1400", "direction": direction}).changes(site, 1, 0)):
             apply(here, journal, change)
         up = [
@@ -187,12 +189,12 @@ def test_on_an_interface_sizes_of_some_flows(
     assert state(kernel, "here") == before
 
 
-def test_a_smaller_interface_is_as_before(kernel: LinuxKernel, facts: Facts, tmp_path: Path) -> None:
-    """MTU and addresses come back byte for byte; while it is small, its own kernel refuses what is longer."""
-    people(kernel)
+def test_an_interface_mtu_is_restored(kernel: LinuxKernel, facts: Facts, tmp_path: Path) -> None:
+    """MTU and addresses are restored byte for byte; while it is smaller, the local kernel refuses longer packets."""
+    pair(kernel)
     before = state(kernel, "here")
     with kernel.inside("here"), LinuxKernel(facts) as here, Journal.at(tmp_path) as journal:
-        for change in fault({"mtu": "1300"}).changes(Interface("cable", Aim()), 1, 0):
+        for change in fault({"mtu": "1300"}).changes(Interface("cable", TrafficSelector()), 1, 0):
             apply(here, journal, change)
         seen = [send(kernel, OUT, host, size) for host in ("10.9.0.2", "fd09::2") for size in (1300, 1301)]
         assert here.read(Knob("link", "", "cable")) == Link(True, 1300, 1)

@@ -1,4 +1,4 @@
-"""What netem does to packets: how many it loses, how it delays them, and that taking it away loses none."""
+"""Measures what netem does to packets: loss, delays, and that removing it loses none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ALL = 2**32 - 1
 
 @contextmanager
 def datagrams(kernel: LinuxKernel) -> Iterator[tuple[socket.socket, socket.socket]]:
-    """A sender `here` and a receiver `there`, whose packets meet nothing but the qdisc on the cable."""
+    """A sender `here` and a receiver `there`, with nothing but the qdisc on the cable between them."""
     for place, address, other, mac in (
         ("here", "10.9.0.1", "10.9.0.2", 2),
         ("there", "10.9.0.2", "10.9.0.1", 1),
@@ -40,7 +40,7 @@ def datagrams(kernel: LinuxKernel) -> Iterator[tuple[socket.socket, socket.socke
 
 
 def delays(sender: socket.socket, receiver: socket.socket, count: int) -> list[int]:
-    """How long each of some datagrams took, one after the other, in ns."""
+    """The delays of some datagrams, sent one after the other, in ns."""
     took = []
     for _ in range(count):
         sent = now()
@@ -51,7 +51,7 @@ def delays(sender: socket.socket, receiver: socket.socket, count: int) -> list[i
 
 
 def slots(sender: socket.socket, receiver: socket.socket, count: int) -> int:
-    """How long some datagrams that were sent together took until the last one had come, in ns."""
+    """The time from sending some datagrams together until the last one arrives, in ns."""
     sent = now()
     for _ in range(count):
         sender.send(b"x")
@@ -60,10 +60,10 @@ def slots(sender: socket.socket, receiver: socket.socket, count: int) -> int:
     return now() - sent
 
 
-def test_burst_loss_is_what_theory_says(kernel: LinuxKernel) -> None:
+def test_burst_loss_matches_theory(kernel: LinuxKernel) -> None:
     """Gilbert-Elliott loses its share of 50,000 packets within five deviations, burst variance included.
 
-    That is as narrow as 99 % over 12,000 packets, and fails once in two million times where no seed is kept.
+    That is as narrow as 99 % over 12,000 packets, and fails once in two million runs where no seed is kept.
     """
     p, r, bad = 0.01, 0.3, 0.9
     kernel.write(CABLE, Netem(loss=GilbertElliott(round(p * ALL), round(r * ALL), round((1 - bad) * ALL), 0), seed=42))
@@ -83,8 +83,8 @@ def test_burst_loss_is_what_theory_says(kernel: LinuxKernel) -> None:
     assert abs(counters.drops / sent - share) < 5 * deviation
 
 
-def test_taking_a_netem_away_loses_no_packet(kernel: LinuxKernel) -> None:
-    """All that is queued when a netem goes is delivered when it was due."""
+def test_removing_a_netem_loses_no_packet(kernel: LinuxKernel) -> None:
+    """All packets that are queued when a netem is removed are delivered when due."""
     kernel.write(CABLE, Netem(delay=1_000 * MS, jitter=100 * MS))
     with datagrams(kernel) as (sender, receiver):
         for number in range(50):
@@ -100,7 +100,7 @@ def test_taking_a_netem_away_loses_no_packet(kernel: LinuxKernel) -> None:
 
 
 def test_a_change_loses_no_packet(kernel: LinuxKernel) -> None:
-    """All that is queued when a netem changes stays queued."""
+    """All packets that are queued when a netem changes stay queued."""
     kernel.write(CABLE, Netem(delay=200 * MS))
     with datagrams(kernel) as (sender, receiver):
         for number in range(50):
@@ -111,8 +111,8 @@ def test_a_change_loses_no_packet(kernel: LinuxKernel) -> None:
         assert [receiver.recv(1)[0] for _ in range(50)] == list(range(50))
 
 
-def test_a_queue_that_does_not_drain_is_given_up(kernel: LinuxKernel, facts: Facts) -> None:
-    """After two seconds a netem is taken away with what is still in it."""
+def test_a_queue_that_does_not_drain_is_deleted(kernel: LinuxKernel, facts: Facts) -> None:
+    """After two seconds a netem is deleted with the packets that are still in it."""
     clock, shaped = ManualClock(), Knob("qdisc", "", "cable")
     with datagrams(kernel) as (sender, _), kernel.inside("here"), LinuxKernel(facts, clock) as inside:
         inside.write(shaped, Netem(delay=3_600_000 * MS))
@@ -125,7 +125,7 @@ def test_a_queue_that_does_not_drain_is_given_up(kernel: LinuxKernel, facts: Fac
 
 
 class CtrlCClock(ManualClock):
-    """Somebody presses Ctrl-C whenever the time is asked for, which is in the middle of draining."""
+    """Raises an interrupt whenever the time is read, which is in the middle of draining."""
 
     def now(self) -> int:
         signal.raise_signal(signal.SIGINT)
@@ -133,7 +133,7 @@ class CtrlCClock(ManualClock):
 
 
 def test_an_interrupt_waits_until_the_knob_is_done(kernel: LinuxKernel, facts: Facts) -> None:
-    """Ctrl-C while the kernel is asked comes out when the answer is there, and the door still works."""
+    """An interrupt during a netlink exchange is delivered afterwards, and the kernel object still works."""
     shaped = Knob("qdisc", "", "cable")
     with kernel.inside("here"), LinuxKernel(facts, CtrlCClock()) as inside:
         inside.write(shaped, Netem(delay=MS))
@@ -144,8 +144,8 @@ def test_an_interrupt_waits_until_the_knob_is_done(kernel: LinuxKernel, facts: F
         assert inside.read(shaped) is None
 
 
-def test_a_table_is_drawn_from_until_none_is_asked(kernel: LinuxKernel) -> None:
-    """A table delays as it says, and a change without one goes back to the plain jitter."""
+def test_a_delay_table_applies_until_it_is_unset(kernel: LinuxKernel) -> None:
+    """A table shapes the delays, and a change without one goes back to plain jitter."""
     far = (2**15 - 1,)  # four times the jitter, always
     plain = Netem(delay=10 * MS, jitter=10 * MS)
     with datagrams(kernel) as ends:
@@ -155,8 +155,8 @@ def test_a_table_is_drawn_from_until_none_is_asked(kernel: LinuxKernel) -> None:
         assert quickest(lambda: delays(*ends, 1)[0], 40 * MS) < 40 * MS
 
 
-def test_a_slot_table_is_drawn_from_until_none_is_asked(kernel: LinuxKernel) -> None:
-    """A slot's table delays as it says, and a slot without one goes back to its range."""
+def test_a_slot_table_applies_until_it_is_unset(kernel: LinuxKernel) -> None:
+    """A slot's table shapes the delays, and a slot without one goes back to its range."""
     drawn = Netem(slot=Slot(dist_delay=80 * MS, dist_jitter=1, max_packets=1, distribution=(0,)))
     ranged = Netem(slot=Slot(min_delay=50 * MS, max_delay=50 * MS, max_packets=1))
     with datagrams(kernel) as ends:
@@ -166,8 +166,8 @@ def test_a_slot_table_is_drawn_from_until_none_is_asked(kernel: LinuxKernel) -> 
         assert 10 * 50 * MS <= quickest(lambda: slots(*ends, 11), 10 * 65 * MS) < 10 * 65 * MS
 
 
-def test_counters_count(kernel: LinuxKernel) -> None:
-    """Packets, bytes, what waits and what was dropped are the qdisc's own since it was made."""
+def test_counters_are_those_of_the_qdisc(kernel: LinuxKernel) -> None:
+    """Packets, bytes, backlog and drops are the qdisc's own since it was added."""
     assert kernel.counters(CABLE) is None
     kernel.write(CABLE, Netem(delay=1_000 * MS, limit=3))
 

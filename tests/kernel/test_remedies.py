@@ -1,4 +1,4 @@
-"""What is tuned at the ends of a lab is in force: iproute2 sees it, a real connection feels it, and then it is gone."""
+"""Tests host tuning in a lab: iproute2 shows it, real connections use it, and it is removed afterwards."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ SIZES = [
 
 @dataclass(frozen=True)
 class Seen:
-    """A connection of the lab: each end's segment size, and what ss says of each end."""
+    """A connection of the lab: each end's segment size, and what ss shows of each end."""
 
     client: int
     server: int
@@ -59,13 +59,13 @@ class Seen:
 
 
 def plan(tuned: str, ip: str = "4") -> Plan:
-    """The plan of a lab with these words about its ends."""
+    """The plan of a lab with these host options."""
     return compile_plan(parse(FILE.format(tuned=tuned, ip=ip), "x.yaml"))
 
 
 @contextmanager
 def in_force(kernel: LinuxKernel, run_directory: Path, tuned: str) -> Iterator[None]:
-    """What the stage of that plan has beyond the bare lab, set by the engine and put back by it."""
+    """The changes of that plan's stage beyond the plain lab, applied and restored by the engine."""
     changes = [(change.knob, change.setting) for change in plan(tuned).stage][len(plan("").stage) :]
     former = [kernel.read(knob) for knob, _ in changes]
     with Journal.at(run_directory) as journal:
@@ -79,7 +79,7 @@ def in_force(kernel: LinuxKernel, run_directory: Path, tuned: str) -> Iterator[N
 
 
 def connection(kernel: LinuxKernel, compiled: Plan) -> Seen:
-    """What the probe's socket and the lab's server see of each other, as the conductor makes them."""
+    """What the probe's socket and the lab's server see of each other, as the conductor creates them."""
     version = 6 if "[" in compiled.target else 4
     server = lab_server.start(compiled, kernel)
     try:
@@ -104,18 +104,18 @@ def connection(kernel: LinuxKernel, compiled: Plan) -> Seen:
 
 
 @pytest.mark.parametrize(("tuned", "ip", "client", "server"), SIZES, ids=[f"{each[0]} {each[1]}" for each in SIZES])
-def test_segments_are_as_long_as_asked(
+def test_segment_sizes_follow_the_remedies(
     tuned: str, ip: str, client: int, server: int, edge: LinuxKernel, tmp_path: Path
 ) -> None:
-    """Each end sends segments of the size that the remedies of both ends leave, by TCP_INFO and by ss."""
+    """Each end sends segments of the size that the remedies of both ends allow, by TCP_INFO and by ss."""
     with in_force(edge, tmp_path, tuned):
         seen = connection(edge, plan(tuned, ip))
 
     assert (seen.client, seen.server) == (client, server)
 
 
-def test_an_algorithm_is_its_hosts_alone(edge: LinuxKernel, tmp_path: Path) -> None:
-    """Connections of the host that was given one use it, the other end's use the kernel's default."""
+def test_congestion_control_is_per_host(edge: LinuxKernel, tmp_path: Path) -> None:
+    """Connections of the host with a given algorithm use it, those of the other end use the kernel's default."""
     default = Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
     tuned = "server: {congestion-control: reno}"
     assert default != "reno"
@@ -129,8 +129,8 @@ def test_an_algorithm_is_its_hosts_alone(edge: LinuxKernel, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("algorithm", ["bbr", "dctcp"])
-def test_a_guest_lets_every_namespace_have_what_it_has(algorithm: str, edge: LinuxKernel, tmp_path: Path) -> None:
-    """Also what on other machines is for root's own namespace alone."""
+def test_a_guest_allows_all_algorithms_in_namespaces(algorithm: str, edge: LinuxKernel, tmp_path: Path) -> None:
+    """Also those that other machines restrict to the initial namespace."""
     tuned = f"client: {{sysctl: {{net.ipv4.tcp_ecn: 1}}}}\nserver: {{congestion-control: {algorithm}}}"
 
     with in_force(edge, tmp_path, tuned):
@@ -140,21 +140,21 @@ def test_a_guest_lets_every_namespace_have_what_it_has(algorithm: str, edge: Lin
 
 
 @pytest.mark.parametrize("tuned", ["client: {route-mtu: 68, advmss: 88}", "server: {route-mtu: 65520, advmss: 32767}"])
-def test_the_bounds_of_the_words_are_the_kernels(tuned: str, edge: LinuxKernel, tmp_path: Path) -> None:
-    """The smallest and the largest sizes are held as they were given, by the routes of both families."""
+def test_the_limits_of_the_options_are_the_kernels(tuned: str, edge: LinuxKernel, tmp_path: Path) -> None:
+    """The smallest and the largest sizes read back as given, from the routes of both families."""
     with in_force(edge, tmp_path, tuned):
-        told = looks(edge, tuned.partition(":")[0])
+        told = snapshot(edge, tuned.partition(":")[0])
 
     mtu, advmss = re.findall(r"\d+", tuned)
     assert all(f"mtu {mtu} advmss {advmss}" in route for route in told[:2])
 
 
-def test_iproute_sees_what_was_set(edge: LinuxKernel, tmp_path: Path) -> None:
-    """Both default routes carry their sizes, and the parameter holds its value, on the host that was tuned."""
+def test_iproute2_shows_the_settings(edge: LinuxKernel, tmp_path: Path) -> None:
+    """Both default routes have their sizes, and the sysctl its value, on the tuned host."""
     tuned = "client: {sysctl: {net.ipv4.tcp_mtu_probing: 1}, route-mtu: 1400, advmss: 1340}"
 
     with in_force(edge, tmp_path, tuned):
-        told = {place: looks(edge, place) for place in ("client", "server")}
+        told = {place: snapshot(edge, place) for place in ("client", "server")}
 
     v4, v6, probing = told["client"]
     assert "via 10.1.0.254 " in v4
@@ -162,19 +162,19 @@ def test_iproute_sees_what_was_set(edge: LinuxKernel, tmp_path: Path) -> None:
     assert all("mtu 1400 advmss 1340" in route for route in (v4, v6))
     assert probing == "1\n"
     assert not any("mtu" in route for route in told["server"])
-    assert [looks(edge, place)[2] for place in told] == ["0\n", "0\n"]
-    assert not any("mtu" in route for route in looks(edge, "client"))
+    assert [snapshot(edge, place)[2] for place in told] == ["0\n", "0\n"]
+    assert not any("mtu" in route for route in snapshot(edge, "client"))
 
 
-def looks(kernel: LinuxKernel, place: str) -> list[str]:
-    """The default routes and a parameter of that host, by tools of somebody else's."""
+def snapshot(kernel: LinuxKernel, place: str) -> list[str]:
+    """The default routes and a sysctl of that host, as ip and sysctl show them."""
     with kernel.inside(place):
         routes = [run("ip", version, "route", "show", "default") for version in ("-4", "-6")]
         return [*routes, run("sysctl", "-n", "net.ipv4.tcp_mtu_probing")]
 
 
-def test_an_algorithm_that_is_not_there_is_refused(edge: LinuxKernel, tmp_path: Path) -> None:
-    """The sentence names the remedy and where to look, and the lab is gone again."""
+def test_a_missing_algorithm_is_refused(edge: LinuxKernel, tmp_path: Path) -> None:
+    """The message names the remedy and the command that lists algorithms, and the lab is removed again."""
     with pytest.raises(RefusedError) as caught, in_force(edge, tmp_path, "client: {congestion-control: no-such}"):
         pass
 
@@ -182,8 +182,8 @@ def test_an_algorithm_that_is_not_there_is_refused(edge: LinuxKernel, tmp_path: 
     assert "sysctl net.ipv4.tcp_available_congestion_control" in str(caught.value)
 
 
-def test_an_algorithm_that_is_not_for_everybody_is_refused(edge: LinuxKernel, tmp_path: Path) -> None:
-    """On a machine that keeps one for itself the sentence says what allows it."""
+def test_a_restricted_algorithm_is_refused(edge: LinuxKernel, tmp_path: Path) -> None:
+    """On a machine that restricts an algorithm the message says how to allow it."""
     allowed = Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
     former = allowed.read_text()
     allowed.write_text("cubic")

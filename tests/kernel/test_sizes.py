@@ -1,4 +1,4 @@
-"""What the kernel itself counts of packets that are too long, to the packet: a router's counters and a filter's."""
+"""Tests the counters of oversized packets, to the packet: a router's and a filter's."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from chaoskit.facts import Facts
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Address, Change, HopCounters, Knob, Mtu, Neighbour
-from chaoskit.topology.edge import SERVER_V4, SERVER_V6, build, cut, mute, narrow
-from chaoskit.topology.steering import Aim, Remote, hole, steer
-from chaoskit.topology.steering import cut as cut_of
+from chaoskit.topology.edge import SERVER_V4, SERVER_V6, build, drop_oversized, drop_too_big, limit_path_mtu
+from chaoskit.topology.steering import Remote, TrafficSelector, blackhole, steer
+from chaoskit.topology.steering import drop_oversized as cut_of
 
 DISCOVER = {4: (socket.IPPROTO_IP, 10), 6: (socket.IPPROTO_IPV6, 23)}  # linux/in.h and in6.h: IP_MTU_DISCOVER
 PROBE, DONT = 3, 0  # never taken apart, whatever is known of the path; taken apart where need be
@@ -25,8 +25,8 @@ SMALLER = (Knob("mtu", "router", "to-server"), Mtu(1400))
 
 @pytest.fixture(scope="module")
 def lab(facts: Facts) -> Iterator[LinuxKernel]:
-    """The lab with a place for filters on both cables."""
-    touched = {knob for direction in ("up", "down") for knob, _ in mute(direction, (4, 6))}
+    """The lab with a clsact on both router links."""
+    touched = {knob for direction in ("up", "down") for knob, _ in drop_too_big(direction, (4, 6))}
     with LinuxKernel(facts) as kernel:
         for change in build(frozenset(touched)):
             kernel.write(*change)
@@ -34,7 +34,7 @@ def lab(facts: Facts) -> Iterator[LinuxKernel]:
 
 
 def send(kernel: LinuxKernel, here: str, there: str, host: str, apart: int = PROBE) -> None:
-    """Some datagrams of 1401 bytes, then some of 1400; returns when the last of them is there."""
+    """Sends some datagrams of 1401 bytes, then some of 1400; returns when the last of them has arrived."""
     ip = 6 if ":" in host else 4
     family = socket.AF_INET6 if ip == 6 else socket.AF_INET
     with kernel.inside(there):
@@ -56,70 +56,75 @@ def send(kernel: LinuxKernel, here: str, there: str, host: str, apart: int = PRO
 
 
 def seen(kernel: LinuxKernel, *hosts: str, apart: int = PROBE) -> HopCounters:
-    """What the router counts while the client sends to each of these."""
-    before = kernel.hop("router")
+    """The router's counters while the client sends to each of these addresses."""
+    before = kernel.hop_counters("router")
     for host in hosts:
         send(kernel, "client", "server", host, apart)
-    after = kernel.hop("router")
+    after = kernel.hop_counters("router")
     assert before is not None
     assert after is not None
-    return HopCounters(after.came - before.came, after.too_long - before.too_long, after.signals - before.signals)
+    return HopCounters(
+        after.received - before.received, after.too_big - before.too_big, after.icmp_too_big - before.icmp_too_big
+    )
 
 
 @pytest.mark.parametrize("host", [SERVER_V4, SERVER_V6])
-@pytest.mark.parametrize("changes", [narrow("up", (4, 6), 1400), (SMALLER,)], ids=["a route", "a link"])
-def test_a_router_counts_what_was_too_long(lab: LinuxKernel, host: str, changes: tuple[Change, ...]) -> None:
-    """Each once, and a signal for each, whether its route or its link is too small, of all that came. The filters
-    that lose the signals count each of them."""
-    every = (*changes, *mute("up", (4, 6)))
+@pytest.mark.parametrize("changes", [limit_path_mtu("up", (4, 6), 1400), (SMALLER,)], ids=["a route", "a link"])
+def test_a_router_counts_oversized_packets(lab: LinuxKernel, host: str, changes: tuple[Change, ...]) -> None:
+    """Each oversized packet and its signal are counted once, whether a route or a link is too small. The filters that
+    drop the signals count each of them."""
+    every = (*changes, *drop_too_big("up", (4, 6)))
     at_rest = {knob: lab.read(knob) for knob, _ in every}
     for change in every:
         lab.write(*change)
 
     found = seen(lab, host)
-    lost = [counters.drops for counters in lab.taken(tuple(knob for knob, _ in mute("up", (4, 6)))).values()]
+    lost = [
+        counters.drops
+        for counters in lab.filter_counters(tuple(knob for knob, _ in drop_too_big("up", (4, 6)))).values()
+    ]
     for knob, _ in reversed(every):
         lab.write(knob, at_rest[knob])
 
-    assert found == HopCounters(came=EACH, too_long=LONG, signals=LONG)
+    assert found == HopCounters(received=EACH, too_big=LONG, icmp_too_big=LONG)
     assert sorted(lost) == [0, LONG]
 
 
-def test_what_is_taken_apart_was_too_long(lab: LinuxKernel) -> None:
-    """Over IPv4, where the sender allows it; nobody is told."""
-    for change in narrow("up", (4,), 1400):
+def test_fragmented_packets_count_as_oversized(lab: LinuxKernel) -> None:
+    """Over IPv4, where the sender allows fragmentation; no signal is sent."""
+    for change in limit_path_mtu("up", (4,), 1400):
         lab.write(*change)
 
     found = seen(lab, SERVER_V4, apart=DONT)
-    for knob, _ in narrow("up", (4,), 1400):
+    for knob, _ in limit_path_mtu("up", (4,), 1400):
         lab.write(knob, None)
 
-    assert found == HopCounters(came=EACH, too_long=LONG, signals=0)
+    assert found == HopCounters(received=EACH, too_big=LONG, icmp_too_big=0)
 
 
-def test_a_wide_router_counts_what_comes(lab: LinuxKernel) -> None:
-    """Nothing is too long; a namespace that is not there has no counters."""
+def test_a_router_without_limit_counts_received_packets(lab: LinuxKernel) -> None:
+    """None is oversized; a namespace that does not exist has no counters."""
     assert seen(lab, SERVER_V4, SERVER_V6) == HopCounters(2 * EACH, 0, 0)
-    assert lab.hop("nowhere") is None
+    assert lab.hop_counters("nowhere") is None
 
 
 @pytest.mark.parametrize("host", [SERVER_V4, SERVER_V6])
-def test_a_filter_counts_what_it_lost(lab: LinuxKernel, host: str) -> None:
-    """And what it let go on; one that is not there has no counters."""
-    ((knob, setting),) = cut("router-server", "up", 1400)
-    assert lab.taken((knob,)) == {}
+def test_a_filter_counts_drops_and_passes(lab: LinuxKernel, host: str) -> None:
+    """A filter counts dropped and passed packets; one that does not exist has no counters."""
+    ((knob, setting),) = drop_oversized("router-server", "up", 1400)
+    assert lab.filter_counters((knob,)) == {}
     lab.write(knob, setting)
 
     send(lab, "client", "server", host)
-    (found,) = lab.taken((knob, Knob("filter", "nowhere", knob.name))).values()
+    (found,) = lab.filter_counters((knob, Knob("filter", "nowhere", knob.name))).values()
     lab.write(knob, None)
 
     assert (found.packets, found.drops) == (EACH - LONG, LONG)
 
 
 @pytest.mark.parametrize("host", [SERVER_V4, SERVER_V6])
-def test_a_link_counts_what_it_could_not_receive(lab: LinuxKernel, host: str) -> None:
-    """Four bytes more than its MTU it takes, as if for a VLAN's tag; what it received it counts too."""
+def test_a_link_counts_packets_that_it_cannot_receive(lab: LinuxKernel, host: str) -> None:
+    """It accepts four bytes more than its MTU, as for a VLAN tag; received packets are counted too."""
     knob = Knob("mtu", "server", "eth0")
     at_rest, before = lab.read(knob), lab.counters(knob)
     lab.write(knob, Mtu(1396))
@@ -137,20 +142,22 @@ def test_a_link_counts_what_it_could_not_receive(lab: LinuxKernel, host: str) ->
 
 @pytest.mark.parametrize("kind", ["matchall", "flower", "u32"])
 @pytest.mark.parametrize("direction", ["up", "down"])
-def test_an_interfaces_filters_count_too(kernel: LinuxKernel, facts: Facts, direction: str, kind: str) -> None:
-    """Whatever they match by, and whether what is too long goes into the hole or is lost on the spot."""
+def test_filters_on_an_interface_count_too(kernel: LinuxKernel, facts: Facts, direction: str, kind: str) -> None:
+    """With any classifier, whether oversized packets go to the blackhole ifb or are dropped in place."""
     for place, number, other in (("here", 1, 2), ("there", 2, 1)):
         kernel.write(Knob("address", place, f"cable 10.9.0.{number}/24"), Address())
         kernel.write(Knob("neighbour", place, f"cable 10.9.0.{other}"), Neighbour(f"02:00:00:00:00:0{other}"))
-    aim = Aim() if kind == "matchall" else Aim((Remote("10.9.0.2/32"),), versions=frozenset({4}))
-    cuts = cut_of("cable", aim, (direction,), 1400, kind)  # type: ignore[arg-type]
+    selector = (
+        TrafficSelector() if kind == "matchall" else TrafficSelector((Remote("10.9.0.2/32"),), versions=frozenset({4}))
+    )
+    cuts = cut_of("cable", selector, (direction,), 1400, kind)  # type: ignore[arg-type]
     with kernel.inside("here"), LinuxKernel(facts) as here:
-        for change in (*hole(), *steer("cable", aim, {}, kind), *cuts):
+        for change in (*blackhole(), *steer("cable", selector, {}, kind), *cuts):
             here.write(*change)
         if direction == "up":
             send(kernel, "here", "there", "10.9.0.2")
         else:
             send(kernel, "there", "here", "10.9.0.1")
-        found = here.taken(tuple(knob for knob, _ in cuts))
+        found = here.filter_counters(tuple(knob for knob, _ in cuts))
 
     assert [(each.packets, each.drops) for each in found.values()] == [(EACH - LONG, LONG)]

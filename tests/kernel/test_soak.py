@@ -8,32 +8,32 @@ from pathlib import Path
 
 import pytest
 from soak.series import ROWS, series
-from soak.trials import Part, Workbench, attempt
+from soak.trials import Part, Testbed, run_trial
 
 TRIALS = {trial.row: trial for trial in reversed(list(series(seed=1, count=1)))}
 PARTS: dict[str, Part] = {row.name: "setting" for row in ROWS} | {
-    row.name: "in force" for row in ROWS if row.what == "clock" or row.victim == "guard"
+    row.name: "in force" for row in ROWS if row.what == "clock" or row.victim == "watchdog"
 }
 HAS_NAT = not Path("/proc/self/ns/ipc").exists()
 """Debian's guest kernel, which has those namespaces, has no NAT by nftables, and exec as root takes that."""
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
+def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
     """Two interfaces, one of them furnished by somebody else; taken away again."""
-    bench = Workbench(tmp_path_factory.mktemp("soak"))
+    testbed = Testbed(tmp_path_factory.mktemp("soak"))
     try:
-        yield bench
+        yield testbed
     finally:
-        bench.close()
+        testbed.close()
 
 
 @pytest.mark.parametrize("row", [row.name for row in ROWS if HAS_NAT or row.command != "exec"])
-def test_nothing_is_left_behind(bench: Workbench, row: str) -> None:
+def test_nothing_is_left_behind(testbed: Testbed, row: str) -> None:
     """However a run is ended: the interface, what others have on it, and all parameters are as they were."""
     trial = replace(TRIALS[row], part=PARTS[row])
 
-    outcome = attempt(bench, trial)
+    outcome = run_trial(testbed, trial)
 
     assert outcome.left == [], outcome.said
     assert outcome.identical

@@ -1,7 +1,7 @@
-"""Real packets through steered interfaces: who is hit, who is not, and that flower and u32 agree on it.
+"""Sends real packets through steered interfaces: who is hit, who is not, and that flower and u32 agree.
 
-Packets are made byte by byte and sent one after the other past a netem that loses all of them, so that its
-counter says who was hit. Who should be is said here once more, from the aim alone.
+Packets are built byte by byte and sent one by one past a netem that drops all of them, so that its counter says which
+were hit. The expectation is computed from the selector alone, without filters.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Address, Change, Clsact, Filter, Flow, Ifb, Knob, Link, Neighbour, Netem, RandomLoss, Sysctl
-from chaoskit.topology.steering import IFBS, WAYS, Aim, OneDirection, Remote, qdisc, steer
+from chaoskit.topology.steering import HOOKS, IFBS, OneDirection, Remote, TrafficSelector, qdisc, steer
 
 MS = 1_000_000
 ALL_LOST = Netem(loss=RandomLoss(2**32 - 1))
@@ -31,31 +31,31 @@ OURS = {4: "10.9.0.1", 6: "fd09::1"}
 THEIRS = {4: ("10.9.0.2", "10.9.1.2"), 6: ("fd09::2", "fd09:0:0:1::2")}
 TCP, UDP, ICMP, ICMP6 = 6, 17, 1, 58
 PROTOCOLS = {"tcp": (TCP,), "udp": (UDP,), "icmp": (ICMP, ICMP6), None: (TCP, UDP, ICMP, ICMP6, 132)}
-AIMS = {
-    "everything": Aim(),
-    "a host": Aim((Remote("10.9.0.2/32"),)),
-    "a host of IPv6": Aim((Remote("fd09::2/128"),)),
-    "two networks": Aim((Remote("10.9.0.0/24"), Remote("fd09::/64"))),
-    "all of IPv4": Aim(versions=frozenset({4})),
-    "a host's port": Aim((Remote("10.9.0.2/32", 443),)),
-    "a host's port, tcp": Aim((Remote("10.9.0.2/32", 443),), protocol="tcp"),
-    "a host's port, udp": Aim((Remote("10.9.0.2/32", 443),), protocol="udp"),
-    "anybody's port": Aim((Remote(None, 443),), protocol="tcp", versions=frozenset({4})),
-    "our port": Aim(local_port=7000, protocol="udp", versions=frozenset({4})),
-    "both ports": Aim((Remote("10.9.0.2/32", 443),), local_port=7000),
-    "icmp": Aim(protocol="icmp", versions=frozenset({4})),
-    "a host's icmp": Aim((Remote("10.9.1.2/32"),), protocol="icmp"),
-    "a host's port of IPv6": Aim((Remote("fd09::2/128", 443),)),
-    "our port, both families": Aim(local_port=7000, protocol="tcp"),
-    "icmp of both families": Aim(protocol="icmp"),
+SELECTORS = {
+    "everything": TrafficSelector(),
+    "a host": TrafficSelector((Remote("10.9.0.2/32"),)),
+    "a host of IPv6": TrafficSelector((Remote("fd09::2/128"),)),
+    "two networks": TrafficSelector((Remote("10.9.0.0/24"), Remote("fd09::/64"))),
+    "all of IPv4": TrafficSelector(versions=frozenset({4})),
+    "a host's port": TrafficSelector((Remote("10.9.0.2/32", 443),)),
+    "a host's port, tcp": TrafficSelector((Remote("10.9.0.2/32", 443),), protocol="tcp"),
+    "a host's port, udp": TrafficSelector((Remote("10.9.0.2/32", 443),), protocol="udp"),
+    "anybody's port": TrafficSelector((Remote(None, 443),), protocol="tcp", versions=frozenset({4})),
+    "our port": TrafficSelector(local_port=7000, protocol="udp", versions=frozenset({4})),
+    "both ports": TrafficSelector((Remote("10.9.0.2/32", 443),), local_port=7000),
+    "icmp": TrafficSelector(protocol="icmp", versions=frozenset({4})),
+    "a host's icmp": TrafficSelector((Remote("10.9.1.2/32"),), protocol="icmp"),
+    "a host's port of IPv6": TrafficSelector((Remote("fd09::2/128", 443),)),
+    "our port, both families": TrafficSelector(local_port=7000, protocol="tcp"),
+    "icmp of both families": TrafficSelector(protocol="icmp"),
 }
 FLOWER_ALONE = ("a host's port of IPv6", "our port, both families", "icmp of both families")
 
 
 @dataclass(frozen=True)
 class Packet:
-    """One packet between us and a far end. `piece` is "whole", "first" or "later"; `words` more of header:
-    IPv4 options, or one IPv6 extension header of that many times eight bytes. No `version`: ARP."""
+    """One packet between us and a remote end. `piece` is "whole", "first" or "later"; `words` more of header: IPv4
+    options, or one IPv6 extension header of that many times eight bytes. No `version`: ARP."""
 
     version: int | None
     protocol: int = 0
@@ -66,7 +66,7 @@ class Packet:
     words: int = 0
 
     def frame(self, way: OneDirection) -> bytes:
-        """As it leaves us (up) or reaches us (down)."""
+        """The packet as a frame that we send (up) or receive (down)."""
         sides = ("there", "here") if way == "up" else ("here", "there")
         macs = b"".join(bytes.fromhex(MACS[side].replace(":", "")) for side in sides)
         kind = {4: 0x0800, 6: 0x86DD, None: 0x0806}[self.version]
@@ -101,7 +101,7 @@ class Packet:
 
 
 def packets() -> Iterator[Packet]:
-    """Every mixture of families, ends, ports, pieces and headers, near misses above all."""
+    """Every combination of families, ends, ports, pieces and headers, near misses above all."""
     yield Packet(None)
     for version in (4, 6):
         for far, protocol in product(THEIRS[version], PROTOCOLS[None]):
@@ -110,28 +110,32 @@ def packets() -> Iterator[Packet]:
                     yield Packet(version, protocol, far, *ports, piece, words)
 
 
-def is_meant(aim: Aim, packet: Packet) -> bool:
-    """Whether an aim is for this packet, said without filters."""
-    if aim == Aim():
+def is_selected(selector: TrafficSelector, packet: Packet) -> bool:
+    """Whether the selector includes this packet, computed without filters."""
+    if selector == TrafficSelector():
         return True
-    if packet.version is None or packet.version not in aim.versions or packet.protocol not in PROTOCOLS[aim.protocol]:
+    if (
+        packet.version is None
+        or packet.version not in selector.versions
+        or packet.protocol not in PROTOCOLS[selector.protocol]
+    ):
         return False
-    if aim.protocol == "icmp" and packet.protocol != {4: ICMP, 6: ICMP6}[packet.version]:
+    if selector.protocol == "icmp" and packet.protocol != {4: ICMP, 6: ICMP6}[packet.version]:
         return False
-    return any(_is_from(remote, aim, packet) for remote in aim.remotes or (Remote(),))
+    return any(_is_from(remote, selector, packet) for remote in selector.remotes or (Remote(),))
 
 
-def _is_from(remote: Remote, aim: Aim, packet: Packet) -> bool:
+def _is_from(remote: Remote, selector: TrafficSelector, packet: Packet) -> bool:
     far = ip_address(packet.far)
     if remote.prefix is not None and far not in ip_network(remote.prefix):
         return False
-    if remote.port is None and aim.local_port is None:
+    if remote.port is None and selector.local_port is None:
         return True
     if packet.protocol not in (TCP, UDP):
         return False
     if packet.piece != "whole":
         return True  # it shows no ports
-    return remote.port in (None, packet.far_port) and aim.local_port in (None, packet.our_port)
+    return remote.port in (None, packet.far_port) and selector.local_port in (None, packet.our_port)
 
 
 @pytest.fixture
@@ -143,7 +147,7 @@ def door(kernel: LinuxKernel, facts: Facts) -> Iterator[LinuxKernel]:
 
 @pytest.fixture
 def _addresses(kernel: LinuxKernel) -> None:
-    """`here` and `there` have addresses of both families and fixed neighbours."""
+    """Gives `here` and `there` addresses of both families and permanent neighbours."""
     for place, last in (("here", 1), ("there", 2)):
         kernel.write(Knob("link", place, "lo"), Link(True, 65536, 65535))
         kernel.write(Knob("sysctl", place, "net.ipv6.conf.cable.accept_dad"), Sysctl("0"))
@@ -173,7 +177,7 @@ def drops(door: LinuxKernel, way: OneDirection) -> int:
 
 
 def settled(look: Callable[[], int], expected: int) -> int:
-    """What `look` gives once it gives what is expected, or after ten seconds."""
+    """The result of `look` once it equals the expectation, or after ten seconds."""
     clock, deadline = RealClock(), now() + 10_000 * MS
     while (seen := look()) != expected and now() < deadline:
         clock.sleep_until(now() + MS)
@@ -182,21 +186,21 @@ def settled(look: Callable[[], int], expected: int) -> int:
 
 @pytest.mark.parametrize("way", ["up", "down"])
 @pytest.mark.parametrize("classifier", ["flower", "u32"])
-def test_exactly_the_packets_that_are_meant_are_hit(
+def test_exactly_the_selected_packets_are_hit(
     kernel: LinuxKernel, door: LinuxKernel, classifier: str, way: OneDirection
 ) -> None:
-    """Of all kinds of packets, each that an aim is for is hit once, and no other ever is."""
+    """Of all kinds of packets, each selected one is hit once, and no other ever is."""
     with kernel.inside("here" if way == "up" else "there"):
         sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     sender.bind(("cable", 0))
     with sender:
-        for name, aim in AIMS.items():
+        for name, selector in SELECTORS.items():
             if classifier == "u32" and name in FLOWER_ALONE:
                 continue
-            changes = steer("cable", aim, {way: ALL_LOST}, classifier)
+            changes = steer("cable", selector, {way: ALL_LOST}, classifier)
             put(door, changes)
-            meant = [packet for packet in packets() if is_meant(aim, packet)]
-            others = [packet for packet in packets() if not is_meant(aim, packet)]
+            meant = [packet for packet in packets() if is_selected(selector, packet)]
+            others = [packet for packet in packets() if not is_selected(selector, packet)]
 
             for packet in others:
                 sender.send(packet.frame(way))
@@ -209,21 +213,21 @@ def test_exactly_the_packets_that_are_meant_are_hit(
             take_away(door, changes)
 
 
-def test_u32_refuses_what_it_cannot_see() -> None:
-    """Ports and protocols behind IPv6's headers are refused with u32, and flower is named."""
+def test_u32_refuses_what_it_cannot_match() -> None:
+    """Ports and protocols behind IPv6 headers are refused with u32, and flower is named."""
     for name in FLOWER_ALONE:
         with pytest.raises(RefusedError, match="modprobe cls_flower"):
-            steer("cable", AIMS[name], {"up": Netem()}, "u32")
+            steer("cable", SELECTORS[name], {"up": Netem()}, "u32")
 
 
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.usefixtures("_addresses")
 def test_fragments_are_covered(kernel: LinuxKernel, door: LinuxKernel, version: int) -> None:
-    """Every fragment of a datagram of 4000 bytes to the port that is meant is hit; by the ports' filters alone none
-    is, which is why there is another one."""
+    """Every fragment of a datagram of 4000 bytes to the selected port is hit; the filters of ports alone hit none,
+    which is why there is another one."""
     far = THEIRS[version][0]
-    aim = Aim((Remote(f"{far}/{32 if version == 4 else 128}", 443),), protocol="udp")
-    changes = steer("cable", aim, {"up": ALL_LOST}, "flower")
+    selector = TrafficSelector((Remote(f"{far}/{32 if version == 4 else 128}", 443),), protocol="udp")
+    changes = steer("cable", selector, {"up": ALL_LOST}, "flower")
     ports_alone = tuple(
         (knob, setting)
         for knob, setting in changes
@@ -242,14 +246,14 @@ def test_fragments_are_covered(kernel: LinuxKernel, door: LinuxKernel, version: 
 
 @dataclass
 class Line:
-    """A pair of datagram sockets that talk."""
+    """A pair of datagram sockets."""
 
     near: socket.socket
     far: socket.socket
     to: tuple[str, int]
 
     def round_trip(self) -> int:
-        """ns until an answer was back."""
+        """The time until the reply, in ns."""
         began = now()
         self.near.sendto(b"ask", self.to)
         _, back = self.far.recvfrom(100)
@@ -274,9 +278,9 @@ def line(stack: ExitStack, kernel: LinuxKernel, version: int, port: int, places:
 def test_each_direction_has_its_own_fault_and_the_neighbour_none(
     kernel: LinuxKernel, door: LinuxKernel, version: int
 ) -> None:
-    """A delay up, down and both ways is in the round trip of who is meant; on the next port nobody is hit."""
+    """A delay up, down or both ways shows in the round trip of selected traffic; the next port is not affected."""
     host = THEIRS[version][0]
-    aim = Aim((Remote(str(ip_network(host)), 7000),))
+    selector = TrafficSelector((Remote(str(ip_network(host)), 7000),))
     with ExitStack() as stack:
         meant = line(stack, kernel, version, 7000, ("here", "there"), host)
         neighbour = line(stack, kernel, version, 7001, ("here", "there"), host)
@@ -287,7 +291,7 @@ def test_each_direction_has_its_own_fault_and_the_neighbour_none(
             ({"up": None, "down": Netem(delay=15 * MS)}, 15),
         )
         for netems, expected in cases:
-            changes = steer("cable", aim, netems, "flower")
+            changes = steer("cable", selector, netems, "flower")
             put(door, changes)
 
             beside = quickest(neighbour.round_trip, 10 * MS)
@@ -302,15 +306,18 @@ def test_each_direction_has_its_own_fault_and_the_neighbour_none(
 
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.usefixtures("_addresses")
-def test_the_loopback_is_both_ways_at_once(kernel: LinuxKernel, door: LinuxKernel, version: int) -> None:
-    """A packet over lo leaves and arrives there. What has far ends meets the fault of its direction once, for its
-    ports say which it is; a fault on everything meets each packet twice."""
+def test_loopback_packets_pass_both_directions(kernel: LinuxKernel, door: LinuxKernel, version: int) -> None:
+    """A packet over lo is sent and received there. With ports it meets the fault of its direction once; a fault on all
+    traffic meets each packet twice."""
     host = {4: "127.0.0.1", 6: "::1"}[version]
     up, down = Netem(delay=10 * MS), Netem(delay=25 * MS)
     with ExitStack() as stack:
         talk = line(stack, kernel, version, 7000, ("here", "here"), host)
-        for aim, expected in ((Aim((Remote(str(ip_network(host)), 7000),)), 35), (Aim(), 70)):
-            changes = steer("lo", aim, {"up": up, "down": down}, "flower")
+        for selector, expected in (
+            (TrafficSelector((Remote(str(ip_network(host)), 7000),)), 35),
+            (TrafficSelector(), 70),
+        ):
+            changes = steer("lo", selector, {"up": up, "down": down}, "flower")
             put(door, changes)
 
             assert expected * MS <= quickest(talk.round_trip, (expected + 10) * MS) < (expected + 10) * MS
@@ -319,12 +326,12 @@ def test_the_loopback_is_both_ways_at_once(kernel: LinuxKernel, door: LinuxKerne
 
 
 @pytest.mark.parametrize("classifier", ["flower", "u32"])
-def test_ours_is_found_without_a_journal(door: LinuxKernel, classifier: str) -> None:
-    """Everything that bears our names is found and goes in the order given, and the clsact stays."""
+def test_orphans_are_found_without_a_journal(door: LinuxKernel, classifier: str) -> None:
+    """Everything with our names is found and can be removed in the given order, and the clsact stays."""
     before = seen()
-    for aim in (Aim(), Aim((Remote("10.9.0.2/32", 443),), protocol="tcp")):
+    for selector in (TrafficSelector(), TrafficSelector((Remote("10.9.0.2/32", 443),), protocol="tcp")):
         netems: dict[OneDirection, Netem | None] = {"up": Netem(delay=1), "down": None}
-        changes = steer("cable", aim, netems, classifier)
+        changes = steer("cable", selector, netems, classifier)
         put(door, changes)
 
         found = door.orphans()
@@ -339,9 +346,9 @@ def test_ours_is_found_without_a_journal(door: LinuxKernel, classifier: str) -> 
     assert seen() == before
 
 
-def test_what_is_not_ours_is_no_orphan(door: LinuxKernel) -> None:
-    """Filters to other links or of other priorities, links of our names that are no ifb or that somebody else
-    shapes, stay unnamed."""
+def test_foreign_filters_and_links_are_no_orphans(door: LinuxKernel) -> None:
+    """Filters to other links or of other priorities, and links of our names that are no ifb or have a foreign qdisc,
+    are not listed."""
     door.write(Knob("ifb", "", "ifb-theirs"), Ifb())
     run("ip", "link", "add", IFBS["up"], "type", "veth", "peer", "name", "other")
     door.write(Knob("ifb", "", IFBS["down"]), Ifb())
@@ -359,9 +366,9 @@ def test_what_is_not_ours_is_no_orphan(door: LinuxKernel) -> None:
     assert door.orphans() == []
 
 
-def test_filters_are_found_when_their_ifb_is_gone(door: LinuxKernel) -> None:
-    """Somebody deleted the ifb: the filters that led there are still ours."""
-    changes = steer("cable", Aim(), {"down": Netem()}, "flower")
+def test_filters_are_found_when_their_ifb_is_deleted(door: LinuxKernel) -> None:
+    """Filters that redirect to a deleted ifb are still orphans."""
+    changes = steer("cable", TrafficSelector(), {"down": Netem()}, "flower")
     put(door, changes)
     run("ip", "link", "del", IFBS["down"])
 
@@ -369,7 +376,7 @@ def test_filters_are_found_when_their_ifb_is_gone(door: LinuxKernel) -> None:
 
     assert found == [changes[-1][0]]
     door.write(found[0], None)
-    assert run("tc", "filter", "show", "dev", "cable", WAYS["down"]) == ""
+    assert run("tc", "filter", "show", "dev", "cable", HOOKS["down"]) == ""
 
 
 def seen() -> str:

@@ -22,7 +22,7 @@ from chaoskit.substrate import uml
 from chaoskit.substrate.running import POLL_INTERVAL, Command
 from chaoskit.units import Duration
 from soak.series import ROWS
-from soak.table import complaints, neighbours, table
+from soak.table import neighbours, table, violations
 
 FILE = "outcomes.jsonl"
 MOST_LOST = 12  # trials of one guest; User-Mode Linux panics when a process is killed in the middle of its fork
@@ -45,7 +45,7 @@ def main() -> int:
         print(table(outcomes, [row.name for row in ROWS]))
     print(f"seed {asked.seed}, kernels {kernels}, {(now() - begun) / 6e10:.1f} min")
     print(neighbours(censuses))
-    wrong = complaints(outcomes, {row.name: row.is_death for row in ROWS}) + broken
+    wrong = violations(outcomes, {row.name: row.is_death for row in ROWS}) + broken
     if any(each["touched"] or not each["target_touched"] for each in censuses):
         wrong.append("a fault touched others, or did not touch its target")
     for complaint in wrong:
@@ -56,19 +56,21 @@ def main() -> int:
 def soak(asked: argparse.Namespace, folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     """What came of all trials, and what the guests said that did not come to their end."""
     clock = RealClock()
-    shifts = [Shift(asked, part, folder) for part in range(len(asked.kernels))]
+    workers = [GuestWorker(asked, part, folder) for part in range(len(asked.kernels))]
     try:
-        waiting = shifts
+        waiting = workers
         while waiting:
-            waiting = [shift for shift in waiting if not shift.is_over()]
+            waiting = [worker for worker in waiting if not worker.is_over()]
             clock.sleep_until(clock.now() + POLL_INTERVAL)
     finally:
-        for shift in shifts:
-            shift.guest.close()
-    return [each for shift in shifts for each in shift.outcomes()], [each for shift in shifts for each in shift.broken]
+        for worker in workers:
+            worker.guest.close()
+    return [each for worker in workers for each in worker.outcomes()], [
+        each for worker in workers for each in worker.broken
+    ]
 
 
-class Shift:
+class GuestWorker:
     """A guest at its part. When its kernel itself breaks down, another one takes over behind that trial."""
 
     def __init__(self, asked: argparse.Namespace, part: int, folder: Path) -> None:
@@ -110,7 +112,7 @@ class Shift:
         numbers = {"seed": self._asked.seed, "count": self._asked.count, "part": self._part, "skip": done}
         words = [f"--{name}={value}" for name, value in {**numbers, "of": len(self._asked.kernels)}.items()]
         python = ("env", f"PYTHONPATH={Path(__file__).parents[1]}", sys.executable)
-        argv = (*python, "-m", "soak.shift", str(self._place / FILE), *words, f"--only={self._asked.only}")
+        argv = (*python, "-m", "soak.guest_main", str(self._place / FILE), *words, f"--only={self._asked.only}")
         guest = uml.Uml(self._kernel).launch(Command(argv, self._place, self._asked.limit), RealClock())
         cpus = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(guest.pid, {cpus[self._part % len(cpus)]})

@@ -1,7 +1,7 @@
-"""Experiments on the two interfaces: a server behind each, planned once, and a run directory for every life.
+"""Plans experiments on the two interfaces, with a server behind each, and makes a run directory for every run.
 
-The life is the conductor's, `chaoskit conduct RUNDIR`: the command `run` plans before it and analyses after it, and
-touches nothing itself.
+The process that is tested is the conductor, `chaoskit conduct RUNDIR`: the command `run` plans before it and analyses
+after it, and changes nothing itself.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import sys
 from itertools import count
 from pathlib import Path
 
-import chaoskit.cli.app  # noqa: F401  paid once, for all the forks
+import chaoskit.cli.app  # noqa: F401  imported once, for all forks
 from chaoskit.cli.main import main
 from chaoskit.conduct.planning import prepare
 from chaoskit.kernel import namespaces
 from chaoskit.records.directory import PLAN, create
 from chaoskit.spec.load import load
-from soak import ground
+from soak import interfaces
 
 _PORT = 8000
 _EXPERIMENT = """\
@@ -51,7 +51,7 @@ class Runs:
             self._servers.append(_serve(link))
             file = self._folder / f"{link}.yaml"
             self._folder.mkdir(exist_ok=True)
-            file.write_text(_EXPERIMENT.format(host=ground.far(link), port=_PORT))
+            file.write_text(_EXPERIMENT.format(host=interfaces.far(link), port=_PORT))
             self._plans[link] = prepare(load(file)).model_dump_json()
         return create(self._folder / str(next(self._numbers)), {PLAN: self._plans[link]})
 
@@ -76,7 +76,7 @@ def _serve(link: str) -> int:
         namespaces.enter(place)
         os.dup2(tell, 1)
         sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115  the greeting
-        sys.argv = ["chaoskit", "serve", "--host", ground.far(link), "--port", str(_PORT)]
+        sys.argv = ["chaoskit", "serve", "--host", interfaces.far(link), "--port", str(_PORT)]
         main()
     finally:
         os.kill(os.getpid(), signal.SIGKILL)

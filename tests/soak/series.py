@@ -11,7 +11,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from soak import ground
+from soak import interfaces
 from soak.trials import LEASE, RUN, Trial
 
 
@@ -26,44 +26,62 @@ class Row:
     sign: int = 0
     command: str = "inject"
     cold: bool = False
-    beside: str = ""
+    disturbance: str = ""
     restores: int = 0
 
     @property
     def is_death(self) -> bool:
-        """Whether the guard has to act at once, and in time."""
+        """Whether the watchdog has to act at once, and in time."""
         return self.victim == "conductor" and self.sign == signal.SIGKILL
 
 
 ROWS = (
     Row("inject: kill -9 of the conductor", "kill", 35, "conductor", signal.SIGKILL),
-    Row("inject: kill -9 of the guard", "kill", 17, "guard", signal.SIGKILL),
+    Row("inject: kill -9 of the watchdog", "kill", 17, "watchdog", signal.SIGKILL),
     Row("inject: kill -9 of both, then restore", "kill", 20, "both", signal.SIGKILL),
     Row("inject, from a shell: kill -9 of the conductor", "kill", 8, "conductor", signal.SIGKILL, cold=True),
     Row("inject, from a shell: kill -9 of both, then restore", "kill", 4, "both", signal.SIGKILL, cold=True),
     Row("inject: SIGTERM to the conductor", "kill", 5, "conductor", signal.SIGTERM),
     Row("inject: SIGHUP to the conductor", "kill", 5, "conductor", signal.SIGHUP),
     Row("inject: SIGINT to the conductor", "kill", 5, "conductor", signal.SIGINT),
-    Row("inject: SIGTERM to the guard", "kill", 5, "guard", signal.SIGTERM),
+    Row("inject: SIGTERM to the watchdog", "kill", 5, "watchdog", signal.SIGTERM),
     Row("inject: SIGSTOP of the conductor, past its lease", "kill", 5, "conductor", signal.SIGSTOP),
-    Row("inject: SIGSTOP of the guard, past its lease", "kill", 4, "guard", signal.SIGSTOP),
+    Row("inject: SIGSTOP of the watchdog, past its lease", "kill", 4, "watchdog", signal.SIGSTOP),
     Row("inject: the disk is full", "fill", 6),
     Row("inject: the clock jumps an hour ahead", "clock", 4, sign=1),
     Row("inject: the clock jumps an hour back", "clock", 4, sign=-1),
     Row("inject: the interface vanishes", "vanish", 5),
     Row("inject: kill -9 of both, then of three restores", "kill", 6, "both", signal.SIGKILL, restores=3),
-    Row("inject, lock squatted: kill -9 of the conductor", "kill", 4, "conductor", signal.SIGKILL, beside="squatter"),
-    Row("inject, lock squatted: kill -9 of both, then restore", "kill", 4, "both", signal.SIGKILL, beside="squatter"),
+    Row(
+        "inject, lock squatted: kill -9 of the conductor",
+        "kill",
+        4,
+        "conductor",
+        signal.SIGKILL,
+        disturbance="squatter",
+    ),
+    Row(
+        "inject, lock squatted: kill -9 of both, then restore",
+        "kill",
+        4,
+        "both",
+        signal.SIGKILL,
+        disturbance="squatter",
+    ),
     Row(
         "inject, a stranger's leases: kill -9 of both, then restore",
         "kill",
         4,
         "both",
         signal.SIGKILL,
-        beside="rubbish",
+        disturbance="rubbish",
     ),
     Row(
-        "two namespaces, two interfaces: kill -9 of both conductors", "kill", 4, sign=signal.SIGKILL, beside="neighbour"
+        "two namespaces, two interfaces: kill -9 of both conductors",
+        "kill",
+        4,
+        sign=signal.SIGKILL,
+        disturbance="neighbour",
     ),
     Row(
         "two namespaces, two interfaces: kill -9 of one's both, then restore",
@@ -71,7 +89,7 @@ ROWS = (
         4,
         "both",
         signal.SIGKILL,
-        beside="neighbour",
+        disturbance="neighbour",
     ),
     Row("exec: kill -9 of the conductor", "kill", 8, "conductor", signal.SIGKILL, command="exec"),
     Row("exec: kill -9 of both, then restore", "kill", 4, "both", signal.SIGKILL, command="exec"),
@@ -87,7 +105,16 @@ def words(command: str, link: str) -> tuple[str, ...]:
     match command:
         case "inject":
             fault = ("--down", "delay 80ms 20ms loss 1%", "--up", "delay 40ms")
-            return ("inject", "--interface", link, "--to", f"{ground.far(link)}:{ground.PORT}", *fault, "--for", LEASE)
+            return (
+                "inject",
+                "--interface",
+                link,
+                "--to",
+                f"{interfaces.far(link)}:{interfaces.PORT}",
+                *fault,
+                "--for",
+                LEASE,
+            )
         case "exec":
             return ("exec", "--down", "delay 20ms", "--", "sleep", "1.5")
         case "run":
@@ -102,7 +129,7 @@ def series(seed: int, count: int) -> Iterator[Trial]:
     for row in ROWS:
         for number in range(max(2, -(-int(row.weight * count) // int(kills)))):
             chance = _chance(f"{seed}/{row.name}/{number}")
-            link = "bare" if row.what == "vanish" else ground.LINKS[number % 2]
+            link = "bare" if row.what == "vanish" else interfaces.LINKS[number % 2]
             yield Trial(
                 row=row.name,
                 what=row.what,
@@ -112,7 +139,7 @@ def series(seed: int, count: int) -> Iterator[Trial]:
                 victim=row.victim,
                 sign=row.sign,
                 cold=row.cold,
-                beside=row.beside,
+                disturbance=row.disturbance,
                 restores=row.restores,
             )
 

@@ -1,7 +1,7 @@
-"""All that a kernel tells about its network, as text to be compared byte for byte.
+"""Reads a network namespace's whole state as text that can be compared byte for byte.
 
-Rules: nothing that moves by itself is looked at (counters, learnt neighbours); whatever a run of ours could
-have touched is.
+Rules: what changes by itself is left out (counters, learned neighbours); everything that a run could have changed is
+included.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _run(*argv: str) -> str:
 
 
 def _sysctls() -> list[str]:
-    """Every parameter and its value; some can only be written, some answer to nobody: their errors stand for them."""
+    """Every parameter and its value; for those that cannot be read, their error."""
     lines = []
     for folder, _, files in os.walk("/proc/sys/net"):
         for name in sorted(set(files) - set(_COUNTERS)):

@@ -53,7 +53,7 @@ def neighbours(censuses: Sequence[dict[str, Any]]) -> str:
     return f"neighbours of a fault: {touched} of {asked} packets touched; of its target's {of_target}, {felt}"
 
 
-def complaints(outcomes: Sequence[dict[str, Any]], is_death: dict[str, bool]) -> list[str]:
+def violations(outcomes: Sequence[dict[str, Any]], is_death: dict[str, bool]) -> list[str]:
     """A paragraph for everything left behind, and for every restore after a death that came too late."""
     told = []
     for outcome in outcomes:

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit.kernel import namespaces
-from soak import ground
+from soak import interfaces
 
 OTHER_HOST = "10.7.0.3"
 LATE = 0.025  # s: half of the fault's delay
-_PORTS = (ground.PORT, ground.OTHER_PORT)
+_PORTS = (interfaces.PORT, interfaces.OTHER_PORT)
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,15 @@ class Neighbour:
         return f"{self.protocol} {f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
-TARGET = Neighbour("tcp", ground.far("bare"), ground.PORT)
+TARGET = Neighbour("tcp", interfaces.far("bare"), interfaces.PORT)
 NEIGHBOURS = (
-    Neighbour("tcp", ground.far("bare"), ground.OTHER_PORT),
-    Neighbour("udp", ground.far("bare"), ground.PORT),
-    Neighbour("udp", ground.far("bare"), ground.OTHER_PORT),
-    Neighbour("tcp", OTHER_HOST, ground.PORT),
-    Neighbour("udp", OTHER_HOST, ground.PORT),
-    Neighbour("tcp", ground.far("bare", 6), ground.PORT),
-    Neighbour("udp", ground.far("bare", 6), ground.OTHER_PORT),
+    Neighbour("tcp", interfaces.far("bare"), interfaces.OTHER_PORT),
+    Neighbour("udp", interfaces.far("bare"), interfaces.PORT),
+    Neighbour("udp", interfaces.far("bare"), interfaces.OTHER_PORT),
+    Neighbour("tcp", OTHER_HOST, interfaces.PORT),
+    Neighbour("udp", OTHER_HOST, interfaces.PORT),
+    Neighbour("tcp", interfaces.far("bare", 6), interfaces.PORT),
+    Neighbour("udp", interfaces.far("bare", 6), interfaces.OTHER_PORT),
 )
 """The same host, another host, the other protocol, the other IP version: each as near to the target as can be."""
 
@@ -54,7 +54,7 @@ FAULT = (
 )
 
 
-class Talk:
+class ProbeSocket:
     """A socket that asks a neighbour's far end, again and again."""
 
     def __init__(self, neighbour: Neighbour) -> None:
@@ -81,28 +81,28 @@ class Talk:
         self._socket.close()
 
 
-def talks(neighbours: tuple[Neighbour, ...], stack: ExitStack) -> list[Talk]:
+def open_sockets(neighbours: tuple[Neighbour, ...], stack: ExitStack) -> list[ProbeSocket]:
     """One talk with each, closed with the stack."""
-    made = [Talk(neighbour) for neighbour in neighbours]
+    made = [ProbeSocket(neighbour) for neighbour in neighbours]
     for talk in made:
         stack.callback(talk.close)
     return made
 
 
-def block(those: list[Talk], questions: int) -> Iterator[int]:
+def block(those: list[ProbeSocket], questions: int) -> Iterator[int]:
     """The answers' times, in turns, so that each talk meets the same moments."""
     for _ in range(questions):
         for talk in those:
             yield talk.ask()
 
 
-def answering() -> int:
+def start_echo_server() -> int:
     """Start to answer behind `bare`, TCP and UDP on both ports, on all addresses; the process that does."""
     ready, tell = os.pipe()
     process = os.fork()
     if process == 0:
         try:
-            _answer(tell)
+            _echo(tell)
         finally:
             os.kill(os.getpid(), signal.SIGKILL)
     os.close(tell)
@@ -111,14 +111,18 @@ def answering() -> int:
     return process
 
 
-def _answer(tell: int) -> None:
+def _echo(tell: int) -> None:
     place = os.open("/run/netns/far-bare", os.O_RDONLY)
     namespaces.enter(place)
     eyes = selectors.DefaultSelector()
     for port in _PORTS:
         listener = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
-        eyes.register(listener, selectors.EVENT_READ, "door")
-        for host in (ground.far("bare"), OTHER_HOST, ground.far("bare", 6)):  # an answer comes from where it was asked
+        eyes.register(listener, selectors.EVENT_READ, "listener")
+        for host in (
+            interfaces.far("bare"),
+            OTHER_HOST,
+            interfaces.far("bare", 6),
+        ):  # an answer comes from where it was asked
             datagrams = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
             datagrams.bind((host, port))
             eyes.register(datagrams, selectors.EVENT_READ, "datagrams")
@@ -126,13 +130,13 @@ def _answer(tell: int) -> None:
     while True:
         for key, _ in eyes.select():
             match key.data:
-                case "door":
+                case "listener":
                     caller, _ = key.fileobj.accept()
                     caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     eyes.register(caller, selectors.EVENT_READ, "stream")
                 case "datagrams":
                     said, whence = key.fileobj.recvfrom(64)
-                    if len(said) == 64:  # the ground's own talk is longer, and wants no answer
+                    if len(said) == 64:  # the background datagrams are longer, and get no answer
                         key.fileobj.sendto(said, whence)
                 case _:
                     if said := key.fileobj.recv(64):
@@ -143,7 +147,7 @@ def _answer(tell: int) -> None:
 
 
 @dataclass(frozen=True)
-class Census:
+class NeighbourCounts:
     """How many answers there were, and how many were touched: of the neighbours, and of the target itself."""
 
     asked: int
@@ -152,13 +156,13 @@ class Census:
     target_touched: int
 
 
-def census(questions: int, target_questions: int = 20) -> Census:
+def measure_neighbours(questions: int, target_questions: int = 20) -> NeighbourCounts:
     """Ask all neighbours while a fault is in force, and the target too: it must feel it."""
     with ExitStack() as stack:
-        those = talks(NEIGHBOURS, stack)
+        those = open_sockets(NEIGHBOURS, stack)
         times = list(block(those, questions))
         target = [_reach(stack) for _ in range(target_questions)]
-    return Census(len(times), sum(map(_is_touched, times)), len(target), sum(map(_is_touched, target)))
+    return NeighbourCounts(len(times), sum(map(_is_touched, times)), len(target), sum(map(_is_touched, target)))
 
 
 def _is_touched(time: int) -> bool:
@@ -179,6 +183,6 @@ def _reach(stack: ExitStack) -> int:
 
 def add_other_host() -> None:
     """One more address behind `bare`, and who has it."""
-    ground.tool("ip", "-n", "far-bare", "address", "add", f"{OTHER_HOST}/24", "dev", "bare")
+    interfaces.tool("ip", "-n", "far-bare", "address", "add", f"{OTHER_HOST}/24", "dev", "bare")
     mac = Path("/sys/class/net/bare/address").read_text().strip().removesuffix("1") + "2"
-    ground.tool("ip", "neighbour", "add", OTHER_HOST, "lladdr", mac, "dev", "bare", "nud", "permanent")
+    interfaces.tool("ip", "neighbour", "add", OTHER_HOST, "lladdr", mac, "dev", "bare", "nud", "permanent")

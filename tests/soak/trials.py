@@ -1,6 +1,6 @@
-"""What is done to a run, when, and how it is judged.
+"""Injects a failure into a run at a random moment, and checks what is left.
 
-The moment covers a run's whole life. It is a place in its journal and a time after that, both by chance:
+The moment may be anywhere in the run. It is a line of its journal and a time after that, both random:
 
 | part                      | place                         | time after it                        |
 |---------------------------|-------------------------------|--------------------------------------|
@@ -9,8 +9,8 @@ The moment covers a run's whole life. It is a place in its journal and a time af
 | in force                  | after the last line           | up to the lease's length             |
 | while putting back        | after any line of putting back | a few milliseconds                   |
 
-What the journal said just before the blow is what the table counts. A cold life is hit at any time of it, and so
-is `exec`, which keeps no journal: it sets while its cable stands, and is in force while its command runs.
+The table counts what the journal said just before the failure. A cold run is hit at any time, and so is `exec`, which
+has no journal: it is setting while its veth exists, and in force while its command runs.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from pathlib import Path
 from typing import Literal
 
 from chaoskit.engine.lease import Leases
-from soak import ground
-from soak.beside import beside
-from soak.life import PATIENCE, Life, Progress, command, kill, leases, wait_until, warm_up
+from soak import interfaces
+from soak.disturbances import disturbance
+from soak.run_process import PATIENCE, Progress, RunProcess, command, kill, leases, wait_until, warm_up
 from soak.runs import Runs
 from soak.state import look
 
@@ -47,7 +47,7 @@ _RESTORE = 0.5  # s that a warm restore takes, about
 
 @dataclass(frozen=True)
 class Trial:
-    """One blow against one run. `what` names a function below, `beside` what else goes on; `row` is the table's.
+    """One failure of one run. `what` names a function below, `disturbance` what else happens; `row` is the table's.
 
     `restores`: so many times the restore that follows is killed, too.
     """
@@ -61,12 +61,12 @@ class Trial:
     sign: int = 0
     cold: bool = False  # started from a shell
     part: Part | None = None  # of the life; None leaves it to chance
-    beside: str = ""
+    disturbance: str = ""
     restores: int = 0
 
     @property
     def is_death(self) -> bool:
-        """Whether the guard has to act at once."""
+        """Whether the watchdog has to act at once."""
         return self.victim == "conductor" and self.sign == signal.SIGKILL
 
 
@@ -96,17 +96,17 @@ class Usual:
     whole: float
 
 
-class Workbench:
-    """The ground, its state before anything, and where runs keep theirs."""
+class Testbed:
+    """The interfaces, their state before any trial, and the state folders of the runs."""
 
     def __init__(self, folder: Path) -> None:
-        ground.prepare()
-        ground.build()
+        interfaces.prepare()
+        interfaces.build()
         self.state, self.small = folder / "state", folder / "small"
         self.state.mkdir()
         self.small.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(self.small)], check=True)
-        self.talker, self._runs = ground.talk(), Runs(folder / "runs")
+        self.sender, self._runs = interfaces.send_datagrams(), Runs(folder / "runs")
         self.at_rest = look()
         self._lease, self._warm = LONG, set[str]()
         self._usual: dict[tuple[tuple[str, ...], bool], Usual] = {}
@@ -114,16 +114,16 @@ class Workbench:
     def close(self) -> None:
         """Leave the folder, and the guest, as they were."""
         self._runs.close()
-        kill(self.talker, signal.SIGKILL)
-        os.waitpid(self.talker, 0)
-        ground.leave()
+        kill(self.sender, signal.SIGKILL)
+        os.waitpid(self.sender, 0)
+        interfaces.leave()
         subprocess.run(["umount", str(self.small)], check=True)
 
-    def begin(self, words: tuple[str, ...], state: Path, cold: bool = False) -> Life:
-        """A life with these words, in which RUN stands for a directory of its own."""
+    def begin(self, words: tuple[str, ...], state: Path, cold: bool = False) -> RunProcess:
+        """A process with these arguments, in which RUN stands for a directory of its own."""
         places = (word.partition(RUN)[2] for word in words)
         told = (str(self._runs.directory(link)) if link else word for word, link in zip(words, places, strict=True))
-        return Life(tuple(told), state, cold)
+        return RunProcess(tuple(told), state, cold)
 
     def typed(self, words: tuple[str, ...]) -> tuple[str, ...]:
         """The words with a lease that is several times as long as setting takes here, and two seconds at least."""
@@ -137,14 +137,14 @@ class Workbench:
 
     def _setting(self, words: tuple[str, ...]) -> float:
         """How many seconds of its lease a run needs to set everything."""
-        life = self.begin(words, self.state)
-        wait_until(lambda: life.until() is not None or life.has_ended(), PATIENCE)
+        process = self.begin(words, self.state)
+        wait_until(lambda: process.until() is not None or process.has_ended(), PATIENCE)
         begun = time.monotonic()
-        wait_until(lambda: "in force" in life.words() or life.has_ended(), PATIENCE)
+        wait_until(lambda: "in force" in process.words() or process.has_ended(), PATIENCE)
         took = time.monotonic() - begun
-        kill(life.conductor, signal.SIGTERM)
-        life.outlive()
-        life.end()
+        kill(process.conductor, signal.SIGTERM)
+        process.wait_for_end()
+        process.end()
         return took
 
     def usual(self, words: tuple[str, ...], cold: bool) -> Usual:
@@ -155,68 +155,68 @@ class Workbench:
         return self._usual[key]
 
     def _measure(self, words: tuple[str, ...], cold: bool) -> Usual:
-        life = self.begin(words, self.state, cold)
+        process = self.begin(words, self.state, cold)
         lead, seen = 0.0, Progress()
-        while not life.has_ended():
-            now = life.progress() or seen
+        while not process.has_ended():
+            now = process.progress() or seen
             if now.lines and not seen.lines:
-                lead = time.monotonic() - life.began
+                lead = time.monotonic() - process.began
             seen = now if now.lines >= seen.lines else seen
             time.sleep(0.001)
-        whole = time.monotonic() - life.began
-        seen = life.progress() or seen
-        life.end()
+        whole = time.monotonic() - process.began
+        seen = process.progress() or seen
+        process.end()
         wrong = look() - self.at_rest
-        assert life.code == 0, f"{words} ended with {life.code}: {life.words()}"
+        assert process.code == 0, f"{words} ended with {process.code}: {process.words()}"
         assert not wrong, f"an undisturbed {words} leaves {wrong}"
         assert seen.done or words[0] == "exec", f"{words} keeps no journal where it is looked for"
         return Usual(lead, seen.done, seen.restored, whole)
 
 
-def attempt(bench: Workbench, trial: Trial) -> Outcome:
-    """Do it, wait, restore by hand where nobody else can, compare, and clear away for the next."""
+def run_trial(testbed: Testbed, trial: Trial) -> Outcome:
+    """Inject the failure, wait, restore by command where needed, compare, and clean up for the next trial."""
     chance = random.Random(trial.seed)
-    state = bench.small if trial.what == "fill" else bench.state
+    state = testbed.small if trial.what == "fill" else testbed.state
     outcome = Outcome(trial.row, trial.link, trial.seed)
-    words = bench.typed(trial.words)
-    usual = bench.usual(words, trial.cold)
-    with beside(trial.beside, state, chance, outcome.left):
-        life = bench.begin(words, state, trial.cold)
+    words = testbed.typed(trial.words)
+    usual = testbed.usual(words, trial.cold)
+    with disturbance(trial.disturbance, state, chance, outcome.left):
+        process = testbed.begin(words, state, trial.cold)
         try:
-            outcome.part = await_moment(life, usual, trial, chance)
-            until = life.until()
-            struck = strike(life, trial, chance)
-            ended = settle(life, trial, outcome, state)
-            outcome.late = outcome.late or lateness(trial, struck, until, ended)
-            outcome.code = life.code
-            judge(bench, life, outcome, state)
+            outcome.part = await_moment(process, usual, trial, chance)
+            until = process.until()
+            injected = inject(process, trial, chance)
+            ended = await_end(process, trial, outcome, state)
+            outcome.late = outcome.late or lateness(trial, injected, until, ended)
+            outcome.code = process.code
+            judge(testbed, process, outcome, state)
         finally:
-            life.end()
+            process.end()
     outcome.restored = not outcome.left
     if outcome.left:
-        outcome.said = life.words()
-        clear(bench, state)
+        outcome.said = process.words()
+        clear(testbed, state)
     return outcome
 
 
-def await_moment(life: Life, usual: Usual, trial: Trial, chance: random.Random) -> Part:
-    """Wait for the moment that chance chose; the part of the life that it fell into."""
-    if trial.cold or _is_exec(life):
-        _wait_for(life, lambda: False, chance.uniform(0, usual.whole))
+def await_moment(process: RunProcess, usual: Usual, trial: Trial, chance: random.Random) -> Part:
+    """Wait for the random moment; returns the part of the run that it is in."""
+    if trial.cold or _is_exec(process):
+        _wait_for(process, lambda: False, chance.uniform(0, usual.whole))
     else:
-        _await_place(life, usual, trial.part or chance.choice(PARTS[:4]), chance)
-    if trial.victim == "guard" or trial.sign == signal.SIGSTOP:  # there has to be one: before, nothing has a lease
-        wait_until(lambda: bool(life.guards()) or life.has_ended(), PATIENCE)
-    return part_of(life, usual)
+        _await_place(process, usual, trial.part or chance.choice(PARTS[:4]), chance)
+    if trial.victim == "watchdog" or trial.sign == signal.SIGSTOP:  # there has to be one: before, nothing has a lease
+        wait_until(lambda: bool(process.watchdogs()) or process.has_ended(), PATIENCE)
+    return part_of(process, usual)
 
 
-def part_of(life: Life, usual: Usual) -> Part:
+def part_of(process: RunProcess, usual: Usual) -> Part:
     """Where a run is, by its journal."""
-    now = life.progress()
-    if life.has_ended():
+    now = process.progress()
+    if process.has_ended():
         return "after"
-    if _is_exec(life):
-        if any("sleep" in _told(pid) for pid in life.others()):
+    if _is_exec(process):
+        if any("sleep" in _describe(pid) for pid in process.others()):
             return "in force"
         return "setting" if Path("/sys/class/net/chaos-out").exists() else "before"
     if now is None or not now.lines:
@@ -226,74 +226,74 @@ def part_of(life: Life, usual: Usual) -> Part:
     return "in force" if now.done == usual.done else "setting"
 
 
-def _is_exec(life: Life) -> bool:
-    return life.words_given[0] == "exec"
+def _is_exec(process: RunProcess) -> bool:
+    return process.arguments[0] == "exec"
 
 
-def _await_place(life: Life, usual: Usual, part: Part, chance: random.Random) -> None:
+def _await_place(process: RunProcess, usual: Usual, part: Part, chance: random.Random) -> None:
     if part == "before":
-        _wait_for(life, lambda: False, chance.uniform(0, usual.lead))
+        _wait_for(process, lambda: False, chance.uniform(0, usual.lead))
         return
     if part == "setting":
         lines = chance.randint(1, 2 * usual.done - 1)
-        _wait_for(life, lambda: (life.progress() or Progress()).lines >= lines, PATIENCE)
+        _wait_for(process, lambda: (process.progress() or Progress()).lines >= lines, PATIENCE)
         time.sleep(chance.uniform(0, _FEW))
         return
-    _wait_for(life, lambda: (life.progress() or Progress()).done >= usual.done, PATIENCE)
+    _wait_for(process, lambda: (process.progress() or Progress()).done >= usual.done, PATIENCE)
     if part == "in force":
         time.sleep(chance.uniform(0, 1.0))
         return
     if chance.random() < 0.5:  # else the lease ends it
         time.sleep(chance.uniform(0, 0.2))
-        kill(life.conductor, signal.SIGTERM)
+        kill(process.conductor, signal.SIGTERM)
     lines = chance.randint(1, usual.restored - 1)
-    _wait_for(life, lambda: (life.progress() or Progress()).restored >= lines, PATIENCE)
+    _wait_for(process, lambda: (process.progress() or Progress()).restored >= lines, PATIENCE)
     time.sleep(chance.uniform(0, _FEW / 2))
 
 
-def _wait_for(life: Life, condition: Callable[[], bool], patience: float) -> None:
-    wait_until(lambda: condition() or life.has_ended(), patience)
+def _wait_for(process: RunProcess, condition: Callable[[], bool], patience: float) -> None:
+    wait_until(lambda: condition() or process.has_ended(), patience)
 
 
-def strike(life: Life, trial: Trial, chance: random.Random) -> float:
-    """The blow itself; the moment of it."""
+def inject(process: RunProcess, trial: Trial, chance: random.Random) -> float:
+    """Inject the failure; returns its time."""
     moment = time.monotonic()
     match trial.what:
         case "kill":
-            _kill(life, trial, chance)
+            _kill(process, trial, chance)
         case "fill":
-            _fill(life)
+            _fill(process)
         case "clock":
             time.clock_settime(time.CLOCK_REALTIME, time.time() + trial.sign * HOUR)
         case "vanish":
-            ground.remove_link(trial.link)
+            interfaces.remove_link(trial.link)
         case _:
             raise ValueError(trial.what)
     return moment
 
 
-def _kill(life: Life, trial: Trial, chance: random.Random) -> None:
+def _kill(process: RunProcess, trial: Trial, chance: random.Random) -> None:
     sign = signal.Signals(trial.sign)
     match trial.victim:
         case "conductor":
-            if not life.has_ended():
-                kill(life.conductor, sign)
-        case "guard":
-            for guard in life.guards():
-                kill(guard, sign)
+            if not process.has_ended():
+                kill(process.conductor, sign)
+        case "watchdog":
+            for watchdog in process.watchdogs():
+                kill(watchdog, sign)
         case "both":
-            victims = [life.conductor, *life.others()]
+            victims = [process.conductor, *process.others()]
             chance.shuffle(victims)
             for victim in victims:
-                if victim != life.conductor or not life.has_ended():
+                if victim != process.conductor or not process.has_ended():
                     kill(victim, sign)
-            for late in life.others():  # born while we struck
+            for late in process.others():  # born while we struck
                 kill(late, sign)
 
 
-def _fill(life: Life) -> None:
+def _fill(process: RunProcess) -> None:
     """Not a byte more fits into the state folder."""
-    filler = os.open(life.state / "filler", os.O_WRONLY | os.O_CREAT)
+    filler = os.open(process.state / "filler", os.O_WRONLY | os.O_CREAT)
     size = 4096
     while size:
         try:
@@ -303,19 +303,19 @@ def _fill(life: Life) -> None:
     os.close(filler)
 
 
-def lateness(trial: Trial, struck: float, until: float | None, ended: float) -> float:
+def lateness(trial: Trial, injected: float, until: float | None, ended: float) -> float:
     """From the blow, which ends a run; or from the lease's end, when the blow lets a run go on to it."""
     if trial.is_death or until is None or ended < until:
-        return ended - struck
-    return ended - max(struck, until)
+        return ended - injected
+    return ended - max(injected, until)
 
 
-def settle(life: Life, trial: Trial, outcome: Outcome, state: Path) -> float:
-    """Wait until nothing of the run lives, the moment of which is given, then do what is somebody's to do."""
-    ended = life.outlive()
+def await_end(process: RunProcess, trial: Trial, outcome: Outcome, state: Path) -> float:
+    """Wait until all processes of the run have ended, which is the time returned, then run restore if needed."""
+    ended = process.wait_for_end()
     if ended is None:
-        outcome.left.append("processes that do not end: " + ", ".join(_told(pid) for pid in life.others()))
-        life.end()
+        outcome.left.append("processes that do not end: " + ", ".join(_describe(pid) for pid in process.others()))
+        process.end()
         ended = time.monotonic()
     if trial.what == "clock":
         time.clock_settime(time.CLOCK_REALTIME, time.time() - trial.sign * HOUR)
@@ -326,47 +326,47 @@ def settle(life: Life, trial: Trial, outcome: Outcome, state: Path) -> float:
         for _ in range(trial.restores):
             _killed_restore(state, chance.uniform(0, _RESTORE))
         code, said, outcome.late = command(("restore",), state)
-        if code != (4 if trial.beside == "rubbish" else 0):  # what a stranger has put there is told
+        if code != (4 if trial.disturbance == "rubbish" else 0):  # what a stranger has put there is told
             outcome.left.append(f"chaoskit restore ended with {code}: {said.strip()}")
     if trial.what == "vanish":
-        ground.make_link(trial.link)
+        interfaces.make_link(trial.link)
     return ended
 
 
 def _killed_restore(state: Path, after: float) -> None:
     """A restore that is killed so many seconds after it has begun."""
-    life = Life(("restore",), state)
+    process = RunProcess(("restore",), state)
     time.sleep(after)
-    if not life.has_ended():
-        kill(life.conductor, signal.SIGKILL)
-    life.outlive()
-    life.end()
+    if not process.has_ended():
+        kill(process.conductor, signal.SIGKILL)
+    process.wait_for_end()
+    process.end()
 
 
-def _told(pid: int) -> str:
+def _describe(pid: int) -> str:
     with suppress(OSError):
         return f"{pid} {Path('/proc', str(pid), 'cmdline').read_text().replace(chr(0), ' ')!r}"
     return f"{pid}"
 
 
-def judge(bench: Workbench, life: Life, outcome: Outcome, state: Path) -> None:
+def judge(testbed: Testbed, process: RunProcess, outcome: Outcome, state: Path) -> None:
     """What is there that was not, and what is missing. The kernel takes away an unnamed namespace when it has time."""
     begun, ended = time.monotonic(), outcome.late
-    while (wrong := look() - bench.at_rest) and time.monotonic() < begun + SETTLE:
+    while (wrong := look() - testbed.at_rest) and time.monotonic() < begun + SETTLE:
         outcome.late = ended + time.monotonic() - begun
     outcome.identical = not wrong
     outcome.left += wrong
-    for lease in life.leases():  # one that owes nothing is in nobody's way: the next run takes it away
-        outcome.left += [f"owed by lease {lease.name}: {debt.knob}" for debt in Leases(state).owed(lease.name)]
-    outcome.left += [f"process {pid}" for pid in life.others()]
+    for lease in process.leases():  # one with nothing pending is removed by the next run
+        outcome.left += [f"pending in lease {lease.name}: {entry.knob}" for entry in Leases(state).pending(lease.name)]
+    outcome.left += [f"process {pid}" for pid in process.others()]
 
 
-def clear(bench: Workbench, state: Path) -> None:
-    """Put the ground right by force, so that the next trial begins well."""
+def clear(testbed: Testbed, state: Path) -> None:
+    """Recreate the interfaces for the next trial."""
     for lease in leases(state):
         shutil.rmtree(lease)
-    ground.clear()
-    ground.build()
-    wrong = look() - bench.at_rest
+    interfaces.clear()
+    interfaces.build()
+    wrong = look() - testbed.at_rest
     if wrong:
-        raise RuntimeError(f"the ground cannot be put right: {wrong}")
+        raise RuntimeError(f"the interfaces cannot be recreated: {wrong}")

@@ -26,9 +26,9 @@ CONDUCT = SAFE + (
     "sys.exit(Here().start(Path(sys.argv[1]), 0, 0).finish())"
 )
 BUILD = SAFE + (
-    "from pathlib import Path; from chaoskit import programs; from chaoskit.substrate import building; "
-    "building.lacking(True, programs.find, building._has_headers()); "
-    "building.run(Path(sys.argv[1]), 'make', '--version')"
+    "from pathlib import Path; from chaoskit import programs; from chaoskit.substrate import kernel_build; "
+    "kernel_build.lacking(True, programs.find, kernel_build._has_headers()); "
+    "kernel_build.run(Path(sys.argv[1]), 'make', '--version')"
 )
 
 

@@ -24,7 +24,7 @@ from chaoskit.clock import RealClock, now
 from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
 from chaoskit.faults import Fault
-from chaoskit.kernel.features import survey
+from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Knob, Pulse, Sysctl
 from chaoskit.records.tcp_info import sample
@@ -72,7 +72,7 @@ def main(answer: Path) -> None:
     """All of them in one lab."""
     touched = {knob for fault, direction in product(FAULTS, SENDER) for knob, _ in settings(fault, direction, 4)}
     rows = []
-    with LinuxKernel(survey()) as kernel:
+    with LinuxKernel(detect_features()) as kernel:
         for change in build(frozenset(touched)):
             kernel.write(*change)
         RealClock().sleep_until(now() + SETTLING)
@@ -91,7 +91,7 @@ def row(kernel: LinuxKernel, journal: Journal, case: tuple[str, str, int, int]) 
     for change in settings(fault, direction, ip):
         apply(kernel, journal, change)
     for place in ("client", "server"):
-        kernel.pulse(Pulse("forget-paths", place))
+        kernel.pulse(Pulse("flush-pmtu", place))
     told = transfer(kernel, direction, ip)
     return {"fault": fault, "direction": direction, "ip": ip, "probing": probing} | told
 

@@ -166,7 +166,7 @@ def test_too_little_says_what_was_used_up(rows: Rows) -> None:
     [
         (["no-such-host.invalid"], "no-such-host.invalid does not resolve ("),
         (["10.0.5.2", "--ip", "6"], "10.0.5.2 has no IPv6 address, only 10.0.5.2: try --ip 4"),
-        (["fd00:99::1"], "no route leads to fd00:99::1: ip -6 route shows which there are"),
+        (["fd00:99::1"], "no route leads to fd00:99::1; to see the routes: ip -6 route"),
     ],
 )
 def test_what_cannot_be_examined_is_refused(typed: dict[str, Rows], words: list[str], said: str) -> None:

@@ -45,9 +45,9 @@ def hop(samples: Iterable[Hop], timeline: Timeline) -> dict[str, HopCounters]:
     for name, before, after in _pairs(samples, timeline):
         so_far = found.get(name, HopCounters(0, 0, 0))
         found[name] = HopCounters(
-            so_far.came + after.came - before.came,
-            so_far.too_long + after.too_long - before.too_long,
-            so_far.signals + after.signals - before.signals,
+            so_far.received + after.came - before.came,
+            so_far.too_big + after.too_long - before.too_long,
+            so_far.icmp_too_big + after.signals - before.signals,
         )
     return found
 

@@ -27,9 +27,9 @@ from chaoskit.analysis.network.size_faults import too_long
 from chaoskit.analysis.result import Achievement, Evidence
 from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.knobs import Netem
-from chaoskit.plan.model import Effect, Plan, Promise
+from chaoskit.plan.model import Expectation, ExpectedEffect, Plan
 from chaoskit.records.model import TcpInfo
-from chaoskit.topology.display_names import where
+from chaoskit.topology.display_names import display_name
 
 _Z = 3.3
 _MEMORY = 0.999  # of a process that hardly ever changes its mind
@@ -47,14 +47,14 @@ def fidelity(plan: Plan, timeline: Timeline, raw: RawRecords) -> Iterator[Achiev
     passed = passages(raw.counters, timeline)
     handshakes = round_trips(raw.infos, timeline)
     sizes = list(too_long(plan, timeline, raw, passed))
-    for promise in plan.promises:
-        if promise.phase not in reached:
+    for expectation in plan.expectations:
+        if expectation.phase not in reached:
             continue
-        for effect in promise.effects:
-            yield _loss(plan, promise, effect, passed[promise.phase, effect.knob])
-        yield from (each for each in sizes if each.phase == promise.phase)
-        if promise.effects and promise.rtt is not None and promise.phase != plan.reference:
-            yield _round_trip(plan, promise, handshakes)
+        for effect in expectation.effects:
+            yield _loss(plan, expectation, effect, passed[expectation.phase, effect.knob])
+        yield from (each for each in sizes if each.phase == expectation.phase)
+        if expectation.effects and expectation.rtt is not None and expectation.phase != plan.reference:
+            yield _round_trip(plan, expectation, handshakes)
 
 
 def round_trips(infos: Iterable[TcpInfo], timeline: Timeline) -> dict[str, list[float]]:
@@ -70,7 +70,7 @@ def round_trips(infos: Iterable[TcpInfo], timeline: Timeline) -> dict[str, list[
     return found
 
 
-def _loss(plan: Plan, promise: Promise, effect: Effect, passed: Passed) -> Achievement:
+def _loss(plan: Plan, expectation: Expectation, effect: ExpectedEffect, passed: Passed) -> Achievement:
     share = passed.drops / passed.offered if passed.offered else None
     tolerance = _tolerance(effect, passed.offered)
     verdict, remark = "achieved", ""
@@ -85,13 +85,13 @@ def _loss(plan: Plan, promise: Promise, effect: Effect, passed: Passed) -> Achie
         if share < effect.loss <= most + tolerance:
             verdict, remark = "too-few-packets-to-tell", f"of whole trains of segments it may be up to {most:.2%}"
         else:
-            verdict, remark = "not-achieved", _why(share > effect.loss, passed, _netem(plan, promise, effect))
+            verdict, remark = "not-achieved", _why(share > effect.loss, passed, _netem(plan, expectation, effect))
     elif effect.loss and tolerance >= effect.loss:
         verdict, remark = "too-few-packets-to-tell", "a loss this rare needs more packets"
     return Achievement(
-        phase=promise.phase,
+        phase=expectation.phase,
         what="loss",
-        where=where(effect.knob),
+        where=display_name(effect.knob),
         unit="share",
         asked=effect.loss,
         achieved=share,
@@ -112,7 +112,7 @@ def fewest(plan: Plan, passed: Passed) -> int:
     return max(passed.drops, 1, passed.offered - passed.bytes // segment)
 
 
-def _tolerance(effect: Effect, count: int) -> float:
+def _tolerance(effect: ExpectedEffect, count: int) -> float:
     if effect.loss is None or not count:
         return 0.0
     memory = min(max(effect.memory, -_MEMORY), _MEMORY)
@@ -128,13 +128,13 @@ def _why(is_more: bool, passed: Passed, netem: Netem | None) -> str:
     return "more packets lost than asked: the queue overflowed between two looks, or something else drops them"
 
 
-def _round_trip(plan: Plan, promise: Promise, handshakes: dict[str, list[float]]) -> Achievement:
-    assert promise.rtt is not None
-    here, base = handshakes.get(promise.phase, []), handshakes.get(plan.reference, [])
-    at_rest = next((p.rtt or 0 for p in plan.promises if p.phase == plan.reference), 0)
-    asked = promise.rtt - at_rest
+def _round_trip(plan: Plan, expectation: Expectation, handshakes: dict[str, list[float]]) -> Achievement:
+    assert expectation.rtt is not None
+    here, base = handshakes.get(expectation.phase, []), handshakes.get(plan.reference, [])
+    at_rest = next((p.rtt or 0 for p in plan.expectations if p.phase == plan.reference), 0)
+    asked = expectation.rtt - at_rest
     few = min(len(here), len(base))
-    jitter = sum(netem.jitter for effect in promise.effects if (netem := _netem(plan, promise, effect)))
+    jitter = sum(netem.jitter for effect in expectation.effects if (netem := _netem(plan, expectation, effect)))
     tolerance = max(abs(asked) / 10, 2 * _MS + (4 * jitter / math.sqrt(few) if few else 0))
     added = median(here) - median(base) if few else None
     verdict, remark = "achieved", ""
@@ -143,7 +143,7 @@ def _round_trip(plan: Plan, promise: Promise, handshakes: dict[str, list[float]]
     elif abs(added - asked) > tolerance:
         verdict, remark = "not-achieved", "the round trip is not what the fault should make of it"
     return Achievement(
-        phase=promise.phase,
+        phase=expectation.phase,
         what="round-trip",
         where="client to server and back" if plan.interface is None else "to the target and back",
         unit="ms",
@@ -157,9 +157,9 @@ def _round_trip(plan: Plan, promise: Promise, handshakes: dict[str, list[float]]
     )
 
 
-def _netem(plan: Plan, promise: Promise, effect: Effect) -> Netem | None:
+def _netem(plan: Plan, expectation: Expectation, effect: ExpectedEffect) -> Netem | None:
     for phase in plan.phases:
         for change in phase.changes:
-            if phase.name == promise.phase and change.knob == effect.knob and isinstance(change.setting, Netem):
+            if phase.name == expectation.phase and change.knob == effect.knob and isinstance(change.setting, Netem):
                 return change.setting
     return None

@@ -30,8 +30,17 @@ from chaoskit.knobs import Clamp, Filter, HopCounters, Knob, Mtu, Route, Setting
 from chaoskit.plan.model import Plan
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Counters, Hop, TcpInfo
-from chaoskit.topology.display_names import where
-from chaoskit.topology.edge import LINK_MTU, ROUTER, VLAN_TAG, comes, hits, is_mute, makes_narrow, opposite
+from chaoskit.topology.display_names import display_name
+from chaoskit.topology.edge import (
+    LINK_MTU,
+    ROUTER,
+    VLAN_TAG,
+    affected_direction,
+    drops_too_big,
+    may_send_too_big,
+    other_end,
+    received_direction,
+)
 from chaoskit.topology.steering import OneDirection
 
 _HEADERS = {4: 40, 6: 60}  # bytes of IP and TCP, without options
@@ -112,10 +121,10 @@ def _cuts(phase: _Phase) -> Iterator[Achievement]:
     cuts: dict[str, dict[Knob, int]] = defaultdict(dict)
     for knob, setting in phase.settings.items():
         if isinstance(setting, Filter) and setting.over:
-            cuts[where(knob)][knob] = setting.over
+            cuts[display_name(knob)][knob] = setting.over
     for place, limits in cuts.items():
         count = _lost(phase, list(limits))
-        judged = _by_size(phase, count, {hits(knob): limit for knob, limit in limits.items()})
+        judged = _by_size(phase, count, {affected_direction(knob): limit for knob, limit in limits.items()})
         if count.hit and phase.plan.interface is not None:
             judged = _Judged(remark="a whole train of segments counts as one")
         yield _counted(phase, "too-long", place, count, judged)
@@ -124,12 +133,12 @@ def _cuts(phase: _Phase) -> Iterator[Achievement]:
 def _unreceived(phase: _Phase) -> Iterator[Achievement]:
     """What came to the smaller end of a link whose ends do not match."""
     links = {knob for knob, setting in phase.settings.items() if isinstance(setting, Mtu) and knob.place}
-    for knob in sorted(links | set(map(opposite, links)), key=where):
+    for knob in sorted(links | set(map(other_end, links)), key=display_name):
         size = _size(phase.settings.get(knob))
-        if size < _size(phase.settings.get(opposite(knob))):
+        if size < _size(phase.settings.get(other_end(knob))):
             count = _lost(phase, [knob])
-            judged = _by_size(phase, count, {comes(knob): size + VLAN_TAG})
-            yield _counted(phase, "too-long", where(knob), count, judged)
+            judged = _by_size(phase, count, {received_direction(knob): size + VLAN_TAG})
+            yield _counted(phase, "too-long", display_name(knob), count, judged)
 
 
 def _lost(phase: _Phase, knobs: Sequence[Knob]) -> _Count:
@@ -172,28 +181,28 @@ def _narrow(phase: _Phase) -> Iterator[Achievement]:
     """What the router could not send on, and what became of its signals."""
     limits: dict[OneDirection, int] = {}
     for knob, setting in phase.settings.items():
-        size = _size(setting) if makes_narrow(knob) else LINK_MTU
+        size = _size(setting) if may_send_too_big(knob) else LINK_MTU
         if size < LINK_MTU:
-            limits[hits(knob)] = min(size, limits.get(hits(knob), size))
+            limits[affected_direction(knob)] = min(size, limits.get(affected_direction(knob), size))
     if not limits:
         return
     seen = phase.hop or HopCounters(0, 0, 0)
     evidence = Evidence(file=FILES[Hop], count=0 if phase.hop is None else 1)
-    count = _Count(seen.too_long, seen.came, evidence)
+    count = _Count(seen.too_big, seen.received, evidence)
     yield _counted(phase, "too-long", _THE_ROUTER, count, _by_size(phase, count, limits))
-    if not seen.too_long:
+    if not seen.too_big:
         return
     mutes: dict[str, list[Knob]] = defaultdict(list)
     for knob, setting in phase.settings.items():
-        if isinstance(setting, Filter) and is_mute(knob):
-            mutes[where(knob)].append(knob)
-    lost = {place: _lost(phase, knobs)._replace(of=seen.signals) for place, knobs in mutes.items()}
+        if isinstance(setting, Filter) and drops_too_big(knob):
+            mutes[display_name(knob)].append(knob)
+    lost = {place: _lost(phase, knobs)._replace(of=seen.icmp_too_big) for place, knobs in mutes.items()}
     total, are_all_mute = sum(each.hit for each in lost.values()), len(mutes) >= len(limits)
     for place, each in lost.items():
         yield _counted(phase, "untold", place, each, _of_the_mute(each.hit, total, are_all_mute))
     if not are_all_mute:
-        told = _Count(seen.signals - total, seen.too_long, evidence)
-        yield _counted(phase, "told", _THE_ROUTER, told, _of_the_told(told.hit, seen.signals))
+        told = _Count(seen.icmp_too_big - total, seen.too_big, evidence)
+        yield _counted(phase, "told", _THE_ROUTER, told, _of_the_told(told.hit, seen.icmp_too_big))
 
 
 def _size(setting: Setting | None) -> int:
@@ -221,10 +230,12 @@ def _seen_by_sockets(phase: _Phase) -> Iterator[Achievement]:
         match setting:
             case Clamp(mss):
                 sizes = [one.looks[0].segment + _stamps(one.looks[0]) for one in phase.born]
-                yield _sized(phase, "segment", where(knob), mss, sizes)
-            case Mtu(size) if not makes_narrow(knob):
+                yield _sized(phase, "segment", display_name(knob), mss, sizes)
+            case Mtu(size) if not may_send_too_big(knob):
                 here = [one for one in phase.born if one.end == (knob.place or "client")]
-                yield _sized(phase, "mtu", where(knob), size, [max(look.path for look in one.looks) for one in here])
+                yield _sized(
+                    phase, "mtu", display_name(knob), size, [max(look.path for look in one.looks) for one in here]
+                )
             case _:
                 pass
 

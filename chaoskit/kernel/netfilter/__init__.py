@@ -1,1 +1,1 @@
-"""Netfilter: nftables tables that chaoskit owns, and what firewalls of others do; see nft(8)."""
+"""Manages the nftables tables that chaoskit owns, and reads foreign firewall rules; see nft(8)."""

@@ -1,16 +1,16 @@
-"""An address hidden behind the machine's own, and nobody else let through for it.
+"""Masquerades one address behind the machine's own, and forwards nothing else for it.
 
-A knob's name is the address, the link that it is behind, and the links that let packets pass for its sake alone:
-`100.64.0.2 chaos-out eth0`. A table of ours holds three chains:
+A knob's name is the address, the link that leads to it, and the links on which chaoskit enabled forwarding for it:
+`100.64.0.2 chaos-out eth0`. An owned table holds three chains:
 
 | chain     | at                      | what                                                                           |
 |-----------|-------------------------|--------------------------------------------------------------------------------|
-| `out`     | postrouting             | the address leaves with the machine's own                                      |
-| `in`      | prerouting, before NAT  | lost: what comes by another link with this destination; answers have another   |
-| `through` | forward                 | lost: what comes from behind the link with another source; and what comes by   |
-|           |                         | the links that let packets pass for our sake, and does not go to ours          |
+| `out`     | postrouting             | masquerades the address                                                        |
+| `in`      | prerouting, before NAT  | drops packets to the address from other links (replies have another one)       |
+| `through` | forward                 | drops packets from the link with another source, and packets that arrive on    |
+|           |                         | the links with enabled forwarding and leave by another link                    |
 
-The table goes with whoever made it. Each function acts in the namespace behind `fd`.
+The table disappears with its creator. Each function acts in the namespace behind `fd`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pyroute2.netlink.nfnetlink.nftsocket import Cmp, Meta
 from pyroute2.nftables.expressions import genex, ipv4addr, masq, verdict
 
 from chaoskit.kernel.netfilter import nftables
-from chaoskit.kernel.netfilter.nftables import ACCEPT, IP, Owned
+from chaoskit.kernel.netfilter.nftables import ACCEPT, IP, OwnedTables
 from chaoskit.knobs import Masquerade
 
 _SOURCE_NAT, _RAW, _FILTER = 100, -300, 0  # NF_IP_PRI_, linux/netfilter_ipv4.h
@@ -38,30 +38,30 @@ _Expressions = tuple[list[Any], ...]
 
 
 def read(fd: int, name: str) -> Masquerade | None:
-    """Whether the address is hidden by a table of ours."""
-    return Masquerade() if nftables.has(fd, IP, _table(name)) else None
+    """Whether a table masquerades the address."""
+    return Masquerade() if nftables.exists(fd, IP, _table(name)) else None
 
 
-def write(fd: int, owned: Owned, name: str, wanted: Masquerade | None) -> None:
-    """Hide the address, or show it again."""
+def write(fd: int, owned: OwnedTables, name: str, wanted: Masquerade | None) -> None:
+    """Masquerade the address, or stop."""
     table = _table(name)
-    nftables.drop(owned, table)
+    nftables.delete(owned, table)
     if wanted is None:
         return
-    nft = nftables.make(fd, owned, IP, table)
+    nft = nftables.create(fd, owned, IP, table)
     for chain, place in _CHAINS:
         nft.chain("add", table=table, name=chain, policy=ACCEPT, **place)
     for chain, expressions in _rules(*name.split(" ")):
         nft.rule("add", table=table, chain=chain, expressions=expressions)
 
 
-def _rules(address: str, link: str, *opened: str) -> Iterator[tuple[str, _Expressions]]:
-    lose = verdict(_DROP)
-    comes_by_ours, comes_by_another = _link(Meta.NFT_META_IIFNAME, link), _link(Meta.NFT_META_IIFNAME, link, False)
-    yield "in", (comes_by_another, ipv4addr(dst=address), lose)
-    yield "through", (comes_by_ours, ipv4addr(src=address, op=Cmp.NFT_CMP_NEQ), lose)
-    for other in opened:
-        yield "through", (_link(Meta.NFT_META_IIFNAME, other), _link(Meta.NFT_META_OIFNAME, link, False), lose)
+def _rules(address: str, link: str, *forwarding: str) -> Iterator[tuple[str, _Expressions]]:
+    drop = verdict(_DROP)
+    from_link, from_other_link = _link(Meta.NFT_META_IIFNAME, link), _link(Meta.NFT_META_IIFNAME, link, False)
+    yield "in", (from_other_link, ipv4addr(dst=address), drop)
+    yield "through", (from_link, ipv4addr(src=address, op=Cmp.NFT_CMP_NEQ), drop)
+    for other in forwarding:
+        yield "through", (_link(Meta.NFT_META_IIFNAME, other), _link(Meta.NFT_META_OIFNAME, link, False), drop)
     yield "out", (ipv4addr(src=address), masq())
 
 

@@ -1,8 +1,8 @@
-"""Tables of nftables that go with whoever made them.
+"""Manages nftables tables that disappear with the process that created them.
 
-A table of ours has the kernel's owner flag: nobody else can change it, and it vanishes with the netlink socket that
-made it, so that a process that is killed leaves nothing: forked children have no copy of that socket. Each function
-acts in the namespace behind `fd`; `owned` holds the sockets that tables hang on, by the table's name.
+An owned table has the kernel's owner flag: no other process can change it, and it disappears with the netlink socket
+that created it. So a killed process leaves nothing behind, because forked children have no copy of that socket. Each
+function acts in the namespace behind `fd`; `owned` holds the sockets that own tables, by the table's name.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ from chaoskit.kernel.namespaces import inside
 
 INET, IP = 1, 2  # linux/netfilter.h: NFPROTO_INET, NFPROTO_IPV4
 ACCEPT = 1
-_OWNED = 2  # NFT_TABLE_F_OWNER, linux/netfilter/nf_tables.h
-_open: set[int] = set()
+_OWNER_FLAG = 2  # NFT_TABLE_F_OWNER, linux/netfilter/nf_tables.h
+_open_fds: set[int] = set()
 
 
 @dataclass(frozen=True)
-class Hold:
-    """The socket that a table hangs on."""
+class OwnedTable:
+    """The socket that owns a table."""
 
     nft: NFTables
     fd: int
 
     @classmethod
-    def of(cls, nft: NFTables) -> Hold:
-        """No child that is forked from now on has it."""
+    def of(cls, nft: NFTables) -> OwnedTable:
+        """Registers the socket, so that children forked from now on close it."""
         fd = nft.asyncore.socket.fileno()
-        _open.add(fd)
+        _open_fds.add(fd)
         return cls(nft, fd)
 
     def close(self) -> None:
-        """The table is gone, unless somebody was given a copy of `fd`."""
-        _open.discard(self.fd)
+        """Close the socket; the table disappears, unless another process has a copy of `fd`."""
+        _open_fds.discard(self.fd)
         self.nft.close()
 
 
-Owned = dict[str, Hold]
+OwnedTables = dict[str, OwnedTable]
 
 
-def has(fd: int, family: int, name: str) -> bool:
-    """Whether there is such a table, whoever made it."""
+def exists(fd: int, family: int, name: str) -> bool:
+    """Whether the table exists, whoever owns it."""
     with inside(fd):
         nft = NFTables(nfgen_family=family)
     try:
@@ -58,42 +58,42 @@ def has(fd: int, family: int, name: str) -> bool:
 
 
 def rules(fd: int, family: int, name: str) -> list[Any]:
-    """The rules of the table, in all of its chains; none when it is not there. Nobody else's are looked at."""
-    asked = nft_rule_msg()
-    asked["attrs"] = [("NFTA_RULE_TABLE", name)]
+    """The rules of all chains of this table; none when it does not exist."""
+    request = nft_rule_msg()
+    request["attrs"] = [("NFTA_RULE_TABLE", name)]
     with inside(fd):
         nft = NFTables(nfgen_family=family)
     try:
-        return list(nft.request_get(asked, NFT_MSG_GETRULE))
+        return list(nft.request_get(request, NFT_MSG_GETRULE))
     finally:
         nft.close()
 
 
-def drop(owned: Owned, name: str) -> None:
-    """Take the table away, when it is ours: at once, whoever may have a copy of its socket still."""
+def delete(owned: OwnedTables, name: str) -> None:
+    """Delete the table if it is ours, at once, even if another process has a copy of its socket."""
     if name in owned:
-        hold = owned.pop(name)
-        with suppress(NetlinkError):  # to close it does the same
-            hold.nft.table("del", name=name)
-        hold.close()
+        table = owned.pop(name)
+        with suppress(NetlinkError):  # closing the socket does the same
+            table.nft.table("del", name=name)
+        table.close()
 
 
-def make(fd: int, owned: Owned, family: int, name: str) -> NFTables:
-    """A new table, and the socket to fill it by."""
+def create(fd: int, owned: OwnedTables, family: int, name: str) -> NFTables:
+    """Create the table; returns the socket to fill it with."""
     with inside(fd):
         nft = NFTables(nfgen_family=family)
-    owned[name] = Hold.of(nft)
-    nft.table("add", kwarg={"name": name, "flags": _OWNED})
+    owned[name] = OwnedTable.of(nft)
+    nft.table("add", kwarg={"name": name, "flags": _OWNER_FLAG})
     return nft
 
 
-def _let_go() -> None:
-    """In a child: their numbers stay taken, for the copies of our objects know of them."""
-    if _open:
+def _close_in_child() -> None:
+    """In a child: replaces the sockets by /dev/null; the numbers stay in use, as copied objects refer to them."""
+    if _open_fds:
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        for fd in _open:
+        for fd in _open_fds:
             os.dup2(null, fd, inheritable=False)
         os.close(null)
 
 
-os.register_at_fork(after_in_child=_let_go)
+os.register_at_fork(after_in_child=_close_in_child)

@@ -1,1 +1,1 @@
-"""Traffic control: queueing disciplines, filters and actions over rtnetlink, see tc(8)."""
+"""Reads and writes qdiscs, filters and actions over rtnetlink; see tc(8)."""

@@ -1,9 +1,9 @@
-"""Filters on the wire: `knobs.Match` to the kernel's attributes and back; what is then done is `actions`.
+"""Encodes and decodes `knobs.Match` as attributes of matchall, flower and u32; see `actions` for the rest.
 
 Rules (net/sched/cls_matchall.c, cls_flower.c, cls_u32.c):
-- What reads back is `held(asked)`: prefixes in their canonical form, those that say nothing left out.
-- `decode` knows exactly what `encode` makes. An attribute, a flag or an action more makes it somebody else's.
-- No network card takes part (skip_hw): it could not send anything to an ifb.
+- What reads back is `normalized(asked)`: prefixes in canonical form, /0 prefixes left out.
+- `decode` accepts exactly what `encode` produces. Any other attribute, flag or action makes a filter foreign.
+- Filters are not offloaded (skip_hw): a network card cannot redirect to an ifb.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from chaoskit.errors import RefusedError
 from chaoskit.kernel.attributes import Attributes, pack, unpack
 from chaoskit.kernel.tc import actions
 from chaoskit.kernel.tc.actions import Action
-from chaoskit.knobs import Everything, Filter, Flow, Key, Keys, Match
+from chaoskit.knobs import Filter, Flow, Match, MatchAll, U32Key, U32Match
 
 Family = Literal["all", "ip", "ipv6"]
 FAMILIES: dict[Family, int] = {"all": 0x0003, "ip": 0x0800, "ipv6": 0x86DD}  # linux/if_ether.h
-_KINDS: dict[type[Match], str] = {Everything: "matchall", Flow: "flower", Keys: "u32"}
+_KINDS: dict[type[Match], str] = {MatchAll: "matchall", Flow: "flower", U32Match: "u32"}
 
 # linux/pkt_cls.h, linux/tc_act/tc_mirred.h
 _MATCHALL_ACT, _MATCHALL_FLAGS, _MATCHALL_COUNTS, _MATCHALL_PAD = 2, 3, 4, 5
@@ -39,36 +39,36 @@ _SELECTOR, _KEY, _TERMINAL = struct.Struct("=BBBxHHhhI"), struct.Struct("=4s4sii
 
 
 def register() -> None:
-    """Teach pyroute2 to send and show the options of our kinds of filters as they are, as bytes."""
+    """Make pyroute2 pass the options of these classifiers as bytes."""
     plugins.update(dict.fromkeys(_KINDS.values(), _Plugin))
 
 
 def kind(match: Match) -> str:
-    """The kernel's name for what matches like this."""
+    """The name of the classifier of this match."""
     return _KINDS[type(match)]
 
 
 def encode(wanted: Filter, then: Action) -> bytes:
-    """The options of a filter that does this with its packets.
+    """The options of a filter with this action.
 
-    Raises RefusedError for a flow that flower cannot see.
+    Raises RefusedError for a flow that flower cannot match.
     """
     flags, action = struct.pack("=I", _SKIP_HW), actions.encode(then)
     match wanted.match:
-        case Everything():
+        case MatchAll():
             return pack({_MATCHALL_FLAGS: flags, _MATCHALL_ACT: action})
         case Flow() as flow:
             return pack({**_encode_flow(wanted.family, flow), _FLOWER_FLAGS: flags, _FLOWER_ACT: action})
-        case Keys(keys):
+        case U32Match(keys):
             return pack({_U32_SEL: _encode_keys(keys), _U32_FLAGS: flags, _U32_ACT: action})
 
 
 def decode(kind: str, family: Family, options: bytes) -> tuple[Match, Action] | None:
-    """What it matches, and what it does then. None: it is none of ours."""
+    """The match and the action; None for a foreign filter."""
     attributes = unpack(options)
     match kind:
         case "matchall":
-            found: Match | None = Everything()
+            found: Match | None = MatchAll()
             known = {_MATCHALL_ACT, _MATCHALL_FLAGS, _MATCHALL_COUNTS, _MATCHALL_PAD}
             flags, action = _MATCHALL_FLAGS, _MATCHALL_ACT
         case "flower":
@@ -89,23 +89,24 @@ def decode(kind: str, family: Family, options: bytes) -> tuple[Match, Action] | 
     return found, then
 
 
-def counted(kind: str, options: bytes) -> tuple[int, int, int]:
-    """What a filter of ours has counted, as `actions.counted` gives it."""
+def counters(kind: str, options: bytes) -> tuple[int, int, int]:
+    """The counters of a filter of ours, as `actions.counters` returns them."""
     action = {"matchall": _MATCHALL_ACT, "flower": _FLOWER_ACT, "u32": _U32_ACT}.get(kind, 0)
-    return actions.counted(unpack(options).get(action, b""))
+    return actions.counters(unpack(options).get(action, b""))
 
 
-def held(wanted: Filter) -> Filter:
-    """What `read` gives after writing `wanted`."""
+def normalized(wanted: Filter) -> Filter:
+    """What `read` returns after `wanted` was written."""
     if not isinstance(wanted.match, Flow):
         return wanted
     flow = wanted.match
     return replace(
-        wanted, match=replace(flow, source=_held_prefix(flow.source), destination=_held_prefix(flow.destination))
+        wanted,
+        match=replace(flow, source=_normalized_prefix(flow.source), destination=_normalized_prefix(flow.destination)),
     )
 
 
-def _held_prefix(prefix: str | None) -> str | None:
+def _normalized_prefix(prefix: str | None) -> str | None:
     if prefix is None:
         return None
     network = ip_network(prefix, strict=False)
@@ -113,12 +114,12 @@ def _held_prefix(prefix: str | None) -> str | None:
 
 
 def _encode_flow(family: Family, asked: Flow) -> Attributes:
-    flow = replace(asked, source=_held_prefix(asked.source), destination=_held_prefix(asked.destination))
+    flow = replace(asked, source=_normalized_prefix(asked.source), destination=_normalized_prefix(asked.destination))
     ports = (flow.source_port, flow.destination_port)
     if family == "all" and flow != Flow():
-        raise RefusedError(f"flower sees nothing of {flow} in frames of any family: say ip or ipv6")
+        raise RefusedError(f"flower cannot match {flow} in frames of any family: give ip or ipv6")
     if flow.protocol not in _FLOWER_PORTS and ports != (None, None):
-        raise RefusedError("flower sees the ports of TCP and UDP alone: say tcp or udp with a port")
+        raise RefusedError("flower matches the ports of TCP and UDP alone: give tcp or udp with a port")
     found: Attributes = {} if family == "all" else {_FLOWER_TYPE: struct.pack(">H", FAMILIES[family])}
     if flow.protocol is not None:
         found[_FLOWER_PROTOCOL] = bytes([flow.protocol])
@@ -129,7 +130,7 @@ def _encode_flow(family: Family, asked: Flow) -> Attributes:
         if prefix is not None:
             network = ip_network(prefix)
             if network.version != (4 if family == "ip" else 6):
-                raise RefusedError(f"{prefix} is no address of {family}: a filter sees one family")
+                raise RefusedError(f"{prefix} is no address of {family}: a filter matches one family")
             found |= dict(zip(places, (network.network_address.packed, network.netmask.packed), strict=True))
     if flow.is_fragment is not None:
         bits = _IS_FRAGMENT if flow.is_fragment else 0
@@ -138,7 +139,7 @@ def _encode_flow(family: Family, asked: Flow) -> Attributes:
 
 
 def _decode_flow(family: Family, found: Attributes) -> Flow | None:
-    """The flow that these attributes say, if there is one that says exactly them."""
+    """The flow of these attributes; None if no flow encodes to exactly them."""
     try:
         source, destination = (_prefix(found, places) for places in _FLOWER_ADDRESSES.get(family, ((0, 0), (0, 0))))
         protocol = _number(found.get(_FLOWER_PROTOCOL))
@@ -147,14 +148,14 @@ def _decode_flow(family: Family, found: Attributes) -> Flow | None:
         bits = _number(found.get(_FLOWER_BITS))
         is_fragment = None if bits is None else bool(bits & _IS_FRAGMENT)
         flow = Flow(protocol, source, destination, source_port, destination_port, is_fragment)
-        said = _encode_flow(family, flow)
+        encoded = _encode_flow(family, flow)
     except (ValueError, RefusedError):
         return None
-    return flow if all(found.get(number) == value for number, value in said.items()) else None
+    return flow if all(found.get(number) == value for number, value in encoded.items()) else None
 
 
 def _prefix(found: Attributes, places: tuple[int, int]) -> str | None:
-    """ValueError when the mask is none of a prefix."""
+    """Raises ValueError when the mask is not that of a prefix."""
     value, mask = (found.get(place) for place in places)
     if value is None or mask is None:
         return None
@@ -169,23 +170,25 @@ def _number(value: bytes | None) -> int | None:
     return None if value is None else int.from_bytes(value, "big")
 
 
-def _encode_keys(keys: tuple[Key, ...]) -> bytes:
+def _encode_keys(keys: tuple[U32Key, ...]) -> bytes:
     header = _SELECTOR.pack(_TERMINAL, 0, len(keys), 0, 0, 0, 0, 0)
     return header + b"".join(
         _KEY.pack(key.mask.to_bytes(4, "big"), key.value.to_bytes(4, "big"), key.offset, 0) for key in keys
     )
 
 
-def _decode_keys(selector: bytes) -> Keys | None:
+def _decode_keys(selector: bytes) -> U32Match | None:
     raw = list(_KEY.iter_unpack(selector[_SELECTOR.size :])) if selector else []
-    keys = Keys(
-        tuple(Key(int.from_bytes(value, "big"), int.from_bytes(mask, "big"), offset) for mask, value, offset, _ in raw)
+    keys = U32Match(
+        tuple(
+            U32Key(int.from_bytes(value, "big"), int.from_bytes(mask, "big"), offset) for mask, value, offset, _ in raw
+        )
     )
     return keys if selector == _encode_keys(keys.keys) else None
 
 
 class _Plugin:
-    """What pyroute2 asks of a classifier: its options."""
+    """The interface that pyroute2 expects of a classifier: its options."""
 
     parent = 0
     options = nlmsg_atoms.cdata

@@ -1,12 +1,12 @@
-"""netem on the wire: `knobs.Netem` to the kernel's TCA_NETEM_* attributes and back, all of them.
+"""Encodes and decodes `knobs.Netem` as TCA_NETEM_* attributes, all of them.
 
 Rules (net/sched/sch_netem.c):
-- Everything is sent every time, because the kernel keeps what a change leaves out.
-- What reads back is `held(asked)`: without the tables (the kernel never shows them) and what it ignores.
-- A delay table cannot be unloaded, so a change that asks for none sends the uniform one, which draws the
-  same. A slot table cannot be unloaded either, and nothing draws like its absence: see `must_start_anew`.
-- The kernel draws a seed where none is sent, and shows it. Where none is asked we draw one ourselves and
-  mark its upper half, so that whoever reads it back, this process or the next, knows that none was asked.
+- All attributes are sent every time, because the kernel keeps those that a change leaves out.
+- What reads back is `normalized(asked)`: without tables (the kernel never dumps them) and ignored values.
+- A delay table cannot be unloaded, so a change without a table sends the uniform one, which is equivalent.
+  A slot table cannot be unloaded either and has no equivalent: see `must_replace`.
+- The kernel chooses a seed where none is sent, and dumps it. Without a requested seed we send a random one
+  with a mark in its upper half, so that any process that reads it back knows that none was requested.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ Attributes = list[list[Any]]  # pyroute2's: [name, value] pairs, in the order th
 
 _U32 = 2**32 - 1
 _INT_MAX = 2**31 - 1
-_LONGEST_ATTRIBUTE = 65_535 - 4  # a netlink attribute's length is 16 bits, its header's 4 bytes included
-_UNASKED = 0x6368_616F << 32  # "chao", the upper half of a seed that nobody asked for
+_MAX_ATTRIBUTE = 65_535 - 4  # a netlink attribute's length is 16 bits, its header's 4 bytes included
+_RANDOM_SEED_MARK = 0x6368_616F << 32  # "chao", the upper half of a seed that was not requested
 
 
 def register() -> None:
-    """Teach pyroute2 this codec: `tc(command, "netem", ..., options=encode(...))`, and `decode` of a dump."""
+    """Register this codec with pyroute2: `tc(command, "netem", ..., options=encode(...))`, and `decode` of a dump."""
     plugins["netem"] = _Plugin
 
 
-def encode(netem: Netem, anew: bool) -> dict[str, Any]:
-    """The options of a netem that is made (`anew`) or changed, for pyroute2.
+def encode(netem: Netem, is_new: bool) -> dict[str, Any]:
+    """The options of a netem that is added (`is_new`) or changed, for pyroute2.
 
     Raises RefusedError when the tables do not fit in one netlink attribute.
     """
     loss, slot = netem.loss or RandomLoss(0), netem.slot or Slot()
-    delay_table, slot_table = _tables(netem, anew)
+    delay_table, slot_table = _tables(netem, is_new)
     header = {
-        "delay": 0,  # LATENCY64 and JITTER64 below stand for these two
+        "delay": 0,  # LATENCY64 and JITTER64 below replace these two
         "limit": netem.limit,
         "loss": loss.share if isinstance(loss, RandomLoss) else 0,
         "gap": netem.gap,
@@ -76,7 +76,7 @@ def encode(netem: Netem, anew: bool) -> dict[str, Any]:
         ],
         ["TCA_NETEM_ECN", int(netem.ecn)],
         ["TCA_NETEM_SLOT", {wire: getattr(slot, wire) for wire, _ in _Options.slot.fields}],
-        ["TCA_NETEM_PRNG_SEED", _unasked_seed() if netem.seed is None else netem.seed],
+        ["TCA_NETEM_PRNG_SEED", _random_seed() if netem.seed is None else netem.seed],
     ]
     attributes += [["TCA_NETEM_RATE64", netem.rate]] if netem.rate > _U32 else []
     attributes += _encode_markov(loss)
@@ -86,7 +86,7 @@ def encode(netem: Netem, anew: bool) -> dict[str, Any]:
 
 
 def decode(options: Any) -> Netem:
-    """What a dump's TCA_OPTIONS say."""
+    """The netem of a dump's TCA_OPTIONS."""
     get = options.get_attr
     correlation, rate, slot, seed = (get(f"TCA_NETEM_{name}") for name in ("CORR", "RATE", "SLOT", "PRNG_SEED"))
     reorder, corrupt = get("TCA_NETEM_REORDER"), get("TCA_NETEM_CORRUPT")
@@ -109,33 +109,33 @@ def decode(options: Any) -> Netem:
         cell_size=rate["cell_size"],
         cell_overhead=rate["cell_overhead"],
         slot=Slot(**{wire: slot[wire] for wire, _ in _Options.slot.fields}) if slot else None,
-        seed=None if seed is None or _is_unasked(seed) else seed,
+        seed=None if seed is None or _is_random(seed) else seed,
     )
 
 
-def held(netem: Netem, keeps_seed: bool) -> Netem:
-    """What reads back after `netem` was set, on a kernel that keeps a seed (6.6) or ignores it."""
-    seed = netem.seed if keeps_seed and netem.seed is not None and not _is_unasked(netem.seed) else None
+def normalized(netem: Netem, keeps_seed: bool) -> Netem:
+    """What reads back after `netem` was set, on a kernel that keeps seeds (since 6.6) or ignores them."""
+    seed = netem.seed if keeps_seed and netem.seed is not None and not _is_random(netem.seed) else None
     return replace(
         netem,
         jitter=min(netem.jitter, _INT_MAX),
         distribution=None,
         loss=None if netem.loss == RandomLoss(0) else netem.loss,
-        slot=_held_slot(netem.slot),
+        slot=_normalized_slot(netem.slot),
         seed=seed,
     )
 
 
-def must_start_anew(now: Netem, wanted: Netem) -> bool:
-    """Whether `wanted` cannot be reached from `now` by a change, for a slot table may be loaded that
-    `wanted` does not have. It has to be removed and made again."""
+def must_replace(now: Netem, wanted: Netem) -> bool:
+    """Whether the netem must be removed and added again, because a slot table may be loaded that `wanted` does not
+    have."""
     loaded = now.slot is not None and bool(now.slot.dist_delay or now.slot.dist_jitter)
     return loaded and (wanted.slot is None or wanted.slot.distribution is None)
 
 
-def _held_slot(slot: Slot | None) -> Slot | None:
+def _normalized_slot(slot: Slot | None) -> Slot | None:
     if slot is None or not (slot.min_delay or slot.max_delay or slot.dist_jitter):
-        return None  # packets and bytes alone make no slots
+        return None  # packets and bytes alone enable no slots
     return replace(
         slot,
         max_packets=0 if slot.max_packets == _INT_MAX else slot.max_packets,
@@ -145,17 +145,17 @@ def _held_slot(slot: Slot | None) -> Slot | None:
     )
 
 
-def _tables(netem: Netem, anew: bool) -> tuple[bytes, bytes]:
-    """The delay's and the slot's table as they are sent; empty where none is needed."""
-    delay = netem.distribution if anew else netem.distribution or "uniform"
-    slot = netem.slot.distribution if netem.slot and _held_slot(netem.slot) else None
-    packed = _packed(delay) if netem.jitter else b"", _packed(slot)
-    if sum(map(len, packed)) > _LONGEST_ATTRIBUTE - 512:  # what is not a table takes less than that
-        raise RefusedError("the delay's and the slot's table do not fit in one message: shorten one of them")
+def _tables(netem: Netem, is_new: bool) -> tuple[bytes, bytes]:
+    """The delay and slot tables as bytes; empty where none is needed."""
+    delay = netem.distribution if is_new else netem.distribution or "uniform"
+    slot = netem.slot.distribution if netem.slot and _normalized_slot(netem.slot) else None
+    packed = _pack(delay) if netem.jitter else b"", _pack(slot)
+    if sum(map(len, packed)) > _MAX_ATTRIBUTE - 512:  # everything else needs less than that
+        raise RefusedError("the delay and slot tables do not fit in one netlink message: shorten one of them")
     return packed
 
 
-def _packed(distribution: str | tuple[int, ...] | None) -> bytes:
+def _pack(distribution: str | tuple[int, ...] | None) -> bytes:
     if distribution is None:
         return b""
     entries = table(distribution)
@@ -165,7 +165,7 @@ def _packed(distribution: str | tuple[int, ...] | None) -> bytes:
 def _encode_markov(loss: Loss) -> Attributes:
     match loss:
         case RandomLoss():
-            return []  # its place is the header; that no model is sent selects it
+            return []  # sent in the header; a message without a model selects it
         case GilbertElliott():
             model = ["NETEM_LOSS_GE", {wire: getattr(loss, wire) for wire, _ in _Options.loss.ge.fields}]
         case FourState():
@@ -184,12 +184,12 @@ def _decode_loss(options: Any, correlation: int) -> Loss | None:
     return FourState(**{wire: gi[wire] for wire, _ in _Options.loss.gi.fields})
 
 
-def _unasked_seed() -> int:
-    return _UNASKED | int.from_bytes(os.urandom(4), "big")
+def _random_seed() -> int:
+    return _RANDOM_SEED_MARK | int.from_bytes(os.urandom(4), "big")
 
 
-def _is_unasked(seed: int) -> bool:
-    return seed >> 32 == _UNASKED >> 32
+def _is_random(seed: int) -> bool:
+    return seed >> 32 == _RANDOM_SEED_MARK >> 32
 
 
 class _Options(nla):
@@ -251,7 +251,7 @@ class _Options(nla):
 
 
 class _Plugin:
-    """What pyroute2 asks of a queueing discipline: where it goes by default, and its options."""
+    """The interface that pyroute2 expects of a qdisc: its default parent, and its options."""
 
     parent = TC_H_ROOT
     options = _Options

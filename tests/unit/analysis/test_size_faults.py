@@ -15,7 +15,7 @@ from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import PlannedPhase
 from chaoskit.records.model import Counters, Hop, Served, TcpInfo
 from chaoskit.spec.load import parse
-from chaoskit.topology.display_names import where
+from chaoskit.topology.display_names import display_name
 
 FILE = """\
 name: sizes
@@ -29,7 +29,7 @@ objectives: ["interruption_rate <= 50%"]
 """
 UP, BOTH = "{direction: up, pmtu: 1400}", "{direction: both, pmtu: {mtu: 1400, signal: dropped}}"
 HOLE = "{direction: up, pmtu: {mtu: 1400, signal: dropped}}"
-CUT = "{link: client-router, direction: both, size-drop: 1400}"
+SIZE_DROP = "{link: client-router, direction: both, size-drop: 1400}"
 AT = 11_000
 STAMPED = 1  # linux/tcp.h: TCPI_OPT_TIMESTAMPS
 Verdicts = dict[tuple[str, str], str]
@@ -59,8 +59,8 @@ class Sized(Made):
         for change in self.path.changes:
             if isinstance(change.setting, Filter):
                 knob = change.knob
-                counts = (packets, drops) if where(knob) == place else (0, 0)
-                place = "" if where(knob) == place else place
+                counts = (packets, drops) if display_name(knob) == place else (0, 0)
+                place = "" if display_name(knob) == place else place
                 for at, (more, taken) in ((10_100, (0, 0)), (20_000, counts)):
                     self.records.append(
                         Counters(ns(at), knob.place, knob.name, "path", 0, 5 + more, 0, taken, 0, 0, 0, "filter")
@@ -157,7 +157,7 @@ def test_short_packets_pass_any_hole(tmp_path: Path, fault: str) -> None:
 def test_what_came_through_was_not_lost(tmp_path: Path, arrived: int, verdict: str) -> None:
     """A segment that arrived, with its headers and stamps longer than the path should take, is no fault; to the
     byte, and whatever the way back brings."""
-    for fault in (UP, CUT):
+    for fault in (UP, SIZE_DROP):
         run = Sized(fault).router(3000, 0, 0).filters("client-router up", 3000, 0)
         found = run.filters("client-router down", 3000, 0).connection(AT, {}, {"rcv_mss": arrived}).verdicts(tmp_path)
 
@@ -177,7 +177,7 @@ def test_what_began_before_the_fault_proves_nothing(tmp_path: Path, begun: float
 
 def test_a_filter_counts_what_it_took(tmp_path: Path) -> None:
     """Each direction by itself; one that nothing came by did nothing."""
-    found = Sized(CUT).filters("client-router up", 40, 67).result(tmp_path).fidelity
+    found = Sized(SIZE_DROP).filters("client-router up", 40, 67).result(tmp_path).fidelity
 
     assert {(each.where, each.verdict, each.achieved, each.samples) for each in found} == {
         ("client-router up", "achieved", 67, 107),
@@ -273,7 +273,7 @@ def test_ends_that_match_lose_nothing(tmp_path: Path) -> None:
 
 def test_an_older_run_without_counts_is_as_decided_as_before(tmp_path: Path) -> None:
     """What was not written down then is not known, and is no failure."""
-    for fault in (UP, HOLE, CUT, "{tunnel: wireguard}", "{tunnel: jumbo-mismatch}"):
+    for fault in (UP, HOLE, SIZE_DROP, "{tunnel: wireguard}", "{tunnel: jumbo-mismatch}"):
         result = Sized(fault).result(tmp_path)
 
         assert {each.verdict for each in result.fidelity} == {"too-few-packets-to-tell"}

@@ -227,8 +227,8 @@ def test_a_conductor_that_crashes_says_so_in_the_outcome(tmp_path: Path) -> None
     """Exit code 70, how it went, and in the run directory no secret."""
     customize = f"""
 import os, chaoskit.kernel.features
-def survey(): raise ZeroDivisionError('one by none, {SECRET}')
-chaoskit.kernel.features.survey = survey
+def detect_features(): raise ZeroDivisionError('one by none, {SECRET}')
+chaoskit.kernel.features.detect_features = detect_features
 """
     run = Made(plan()).write(tmp_path / "run")
 
@@ -238,7 +238,9 @@ chaoskit.kernel.features.survey = survey
     assert done.returncode == 70
     assert "this is a mistake in chaoskit itself: ZeroDivisionError: one by none, [$MY_KEY]" in done.stderr
     assert json.loads((run / "outcome.json").read_text())["how"] == "crashed"
-    assert re.match(r"ZeroDivisionError: one by none, \[\$MY_KEY\], at sitecustomize:\d+ survey", result.outcome.detail)
+    assert re.match(
+        r"ZeroDivisionError: one by none, \[\$MY_KEY\], at sitecustomize:\d+ detect_features", result.outcome.detail
+    )
     assert result.exit_code == 70
 
 

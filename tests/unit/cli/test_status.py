@@ -13,12 +13,12 @@ from chaoskit.engine.lease import Lease, Leases, Location
 LEASE = Lease(
     id="20261124T120730-4711",
     command="chaoskit inject --to 10.0.0.2:443",
-    by="alice",
+    user="alice",
     interface="eth0",
     since="2026-11-24T12:07:30.000+00:00",
     until="2026-11-24T12:08:30.000+00:00",
-    ends=1,
-    words={"to": ["10.0.0.2:443"], "up": "delay 80ms", "for": "60s"},
+    deadline=1,
+    injection={"to": ["10.0.0.2:443"], "up": "delay 80ms", "for": "60s"},
     machine="another one",
     boot="",
     namespace="",
@@ -63,4 +63,4 @@ def test_looking_leaves_no_trace(tmp_path: Path) -> None:
 
     assert status(place).returncode == 0
     assert not place.exists()
-    assert Location.look().machine is not None
+    assert Location.current().machine is not None

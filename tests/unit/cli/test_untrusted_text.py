@@ -215,21 +215,21 @@ def test_a_run_directory(tmp_path: Path) -> None:
 
 def test_a_lease(tmp_path: Path) -> None:
     """Whoever wrote it, and whatever: its command, user and interface, what is left over, and a folder's name."""
-    here = Location.look()
+    here = Location.current()
     lease = Lease(
         id="20261124T120730-4711",
-        **dict.fromkeys(("command", "by", "interface"), EVIL),  # type: ignore[arg-type]
+        **dict.fromkeys(("command", "user", "interface"), EVIL),  # type: ignore[arg-type]
         since="2026-11-24T12:07:30.000+00:00",
         until="2026-11-24T12:08:30.000+00:00",
-        ends=1,
-        words={"to": [EVIL]},
+        deadline=1,
+        injection={"to": [EVIL]},
         machine=here.machine,
         boot=here.boot,
         namespace=here.namespace,
     )
     leases = Leases(tmp_path)
     leases.begin(lease)
-    leases.note_leftovers(lease.id, [EVIL])
+    leases.write_leftovers(lease.id, [EVIL])
     (tmp_path / "leases" / NAME).mkdir()
 
     env = {"CHAOSKIT_STATE": str(tmp_path)}

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from chaoskit.clock import RealClock
-from chaoskit.conduct.user_command import refusal
+from chaoskit.conduct.user_command import check_executable
 
 CLOCK = RealClock()
 ALONE = (
     "import sys, os; from chaoskit.conduct.user_command import Command, run; "
-    "sys.exit(run(Command.here(tuple(sys.argv[1:])), lambda: None))"
+    "sys.exit(run(Command.with_own_environment(tuple(sys.argv[1:])), lambda: None))"
 )
 EARLY = ALONE.replace("lambda: None", "lambda: os.kill(os.getpid(), 2)")
 BEGUN = "echo begun; while :; do sleep 0.05; done"
@@ -166,7 +166,7 @@ def test_a_command_that_is_not_there_is_said_before_anything_is_built(tmp_path: 
     (tmp_path / "text").write_text("not a program")
     (tmp_path / "text").chmod(0o644)
 
-    missing, plain = refusal(("no-such-command",)), refusal((str(tmp_path / "text"),))
+    missing, plain = check_executable(("no-such-command",)), check_executable((str(tmp_path / "text"),))
 
     assert missing is not None
     assert missing[1] == 127
@@ -174,7 +174,7 @@ def test_a_command_that_is_not_there_is_said_before_anything_is_built(tmp_path: 
     assert plain is not None
     assert plain[1] == 126
     assert "chmod +x" in plain[0]
-    assert refusal(("sh",)) is None
+    assert check_executable(("sh",)) is None
 
 
 def test_a_program_that_cannot_be_run_after_all(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_program_that_cannot_be_run_after_all(tmp_path: Path) -> None:
 def test_a_mistake_of_ours_before_it_begins_is_told_as_one() -> None:
     """Exit code 70 and a report: none that the command could have had, and not the machine's."""
     program = "from chaoskit.conduct.user_command import Command, run; import sys; "
-    program += "sys.exit(run(Command.here(('true',)), lambda: 1 / 0))"
+    program += "sys.exit(run(Command.with_own_environment(('true',)), lambda: 1 / 0))"
 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
 

@@ -64,5 +64,5 @@ def test_a_run_asks_for_the_key_before_it_begins() -> None:
     keyed = experiment(more=f", key-env: {name}")
 
     assert prepare(keyed).interface is not None
-    with pytest.raises(SpecError, match=f"no {name}: export {name}=.*sudo --preserve-env={name}"):
+    with pytest.raises(SpecError, match=f"{name} is not set: export {name}=.*sudo --preserve-env={name}"):
         prepare(keyed, to_run=True)

@@ -1,4 +1,4 @@
-"""The doorkeeper of an exec, apart from any namespace."""
+"""The supervisor of an exec, apart from any namespace."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from chaoskit.errors import CrashError
 
 def test_it_ends_with_its_conductor() -> None:
     """Nothing to put back: nothing is raised."""
-    with Supervisor() as door:
-        assert door.process.state
+    with Supervisor() as supervisor:
+        assert supervisor.process.state
 
 
-def test_a_mistake_of_ours_in_it_is_told_as_one(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_crash_of_the_supervisor_is_reported(capfd: pytest.CaptureFixture[str]) -> None:
     """One that a mistake ends, here over a message that no conductor sends: exit code 70, and a report."""
-    with pytest.raises(CrashError, match="a mistake in chaoskit ended the doorkeeper"), Supervisor() as door:
-        door._door.send(b"no JSON")
+    with pytest.raises(CrashError, match="the supervisor process crashed"), Supervisor() as supervisor:
+        supervisor._channel.send(b"no JSON")
 
     assert "this is a mistake in chaoskit itself: JSONDecodeError" in capfd.readouterr().err

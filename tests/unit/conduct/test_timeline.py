@@ -116,8 +116,8 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 def walk(plan: Plan, run: Path, kernel: SlowKernel, journal: Journal, child: Endless) -> None:
     """Through all phases from 1 s on."""
-    with TimelineRunner(plan, run, kernel, journal, kernel.clock) as walked:
-        walked.through(SECOND, [child])
+    with TimelineRunner(plan, run, kernel, journal, kernel.clock) as timeline:
+        timeline.run(SECOND, [child])
 
 
 def build_and_walk(plan: Plan, run: Path, kernel: SlowKernel, journal: Journal) -> None:
@@ -182,7 +182,7 @@ def test_pulses_come_with_every_phase(
     plan: Plan, tmp_path: Path, kernel: SlowKernel, journal: Journal, clock: ManualClock
 ) -> None:
     """Each phase does its own, in their order, once its knobs are set."""
-    pulses = (Pulse("forget-paths", "client"), Pulse("forget-paths", "server"))
+    pulses = (Pulse("flush-pmtu", "client"), Pulse("flush-pmtu", "server"))
     phases = tuple(phase.model_copy(update={"pulses": pulses}) for phase in plan.phases)
 
     walk(plan.model_copy(update={"phases": phases}), tmp_path, kernel, journal, Endless(clock, 20 * SECOND))
@@ -335,8 +335,8 @@ def on_interface(run: Path, kernel: SlowKernel, journal: Journal, renewals: list
     for change in plan.stage:
         apply(kernel, journal, (change.knob, change.setting))
     clock = kernel.clock
-    with TimelineRunner(plan, run, kernel, journal, clock) as walked:
-        walked.through(SECOND, [Endless(clock, 30 * SECOND)], lambda: renewals.append(clock.now()))
+    with TimelineRunner(plan, run, kernel, journal, clock) as timeline:
+        timeline.run(SECOND, [Endless(clock, 30 * SECOND)], lambda: renewals.append(clock.now()))
 
 
 def test_the_lease_is_renewed_all_along(tmp_path: Path, kernel: SlowKernel, journal: Journal) -> None:
@@ -355,7 +355,7 @@ def test_an_interface_that_vanishes_ends_the_walk(tmp_path: Path, clock: ManualC
     kernel.clock, kernel.gone_at = clock, 5 * SECOND
 
     with Journal.at(tmp_path) as journal:
-        with pytest.raises(RefusedError, match=r"eth0 vanished during the run.*ip -d link show eth0"):
+        with pytest.raises(RefusedError, match=r"eth0 was removed during the run.*ip -d link show eth0"):
             on_interface(tmp_path, kernel, journal, [])
         assert clock.now() < 7 * SECOND
         kernel.settings = {knob: held for knob, held in kernel.settings.items() if "eth0" not in knob.name}

@@ -1,4 +1,4 @@
-"""Apply and restore, on a kernel that refuses, loses power, or is meddled with, at every point there is."""
+"""Apply and restore, on a kernel that refuses, loses power, or is changed by others, at every possible point."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def recover(settings: dict[Knob, Setting], run: Path) -> FakeKernel:
     kernel = FakeKernel(settings=dict(settings))
     with Journal.at(run) as journal:
         assert restore(kernel, journal) == []
-        assert journal.owed() == []
+        assert journal.pending() == []
     return kernel
 
 
@@ -159,7 +159,7 @@ def test_a_refusal_at_any_change_is_put_right(tmp_path: Path) -> None:
 
 
 def test_a_refusal_at_any_restore_does_not_stop_the_others(tmp_path: Path) -> None:
-    """The knob that cannot be put back is named with what to type; all others are back; a retry settles it."""
+    """The knob that cannot be put back is named with what to type; all others are back; a retry restores it."""
     run = folders(tmp_path)
 
     for step, knob in enumerate((ROOT, IFB, LINK), 1):
@@ -169,8 +169,8 @@ def test_a_refusal_at_any_restore_does_not_stop_the_others(tmp_path: Path) -> No
                 apply(kernel, journal, change)
             leftovers = restore(kernel, journal)
 
-            assert [leftover.debt.knob for leftover in leftovers] == [knob]
-            assert "not now; to put it back: sudo " in str(leftovers[0])
+            assert [leftover.pending.knob for leftover in leftovers] == [knob]
+            assert "not now; to restore it: sudo " in str(leftovers[0])
             assert kernel.settings == BEFORE | {knob: AFTER[knob]}
 
             assert restore(kernel, journal) == []
@@ -206,8 +206,8 @@ def test_an_interrupt_at_any_line_is_put_right(tmp_path: Path) -> None:
         assert recover(kernel.settings, here).settings == BEFORE, number
 
 
-def test_somebody_elses_change_is_left_alone(tmp_path: Path) -> None:
-    """A knob changed by others after us keeps their value, is reported with both, and stays owed."""
+def test_a_foreign_change_is_left_alone(tmp_path: Path) -> None:
+    """A knob changed by others after us keeps their value, is reported with both, and stays pending."""
     run = folders(tmp_path)
     theirs: dict[Knob, Setting] = {LINK: Link(False, 9000, 2), IFB: None, ROOT: Foreign("fq")}
 
@@ -218,33 +218,33 @@ def test_somebody_elses_change_is_left_alone(tmp_path: Path) -> None:
                 apply(kernel, journal, change)
             kernel.settings[knob] = setting
             leftovers = restore(kernel, journal)
-            owed = [debt.knob for debt in journal.owed()]
+            pending = [entry.knob for entry in journal.pending()]
 
         if setting is None:  # what they took away is as it was before us
-            assert (leftovers, owed) == ([], [])
+            assert (leftovers, pending) == ([], [])
             continue
-        assert owed == [knob]
-        assert [leftover.debt.knob for leftover in leftovers] == [knob]
+        assert pending == [knob]
+        assert [leftover.pending.knob for leftover in leftovers] == [knob]
         assert show(setting) in str(leftovers[0])
         assert show(AFTER[knob]) in str(leftovers[0])
         assert kernel.settings == BEFORE | {knob: setting}
 
 
-def test_somebody_elses_change_during_the_run_is_refused(tmp_path: Path) -> None:
+def test_a_foreign_change_during_the_run_is_refused(tmp_path: Path) -> None:
     """A knob that no longer holds what we set is not set again."""
     kernel = machine()
     with Journal.at(tmp_path) as journal:
         apply(kernel, journal, (ROOT, Netem(delay=1)))
         kernel.settings[ROOT] = Netem(delay=77)
 
-        with pytest.raises(RefusedError, match="somebody else"):
+        with pytest.raises(RefusedError, match="another program"):
             apply(kernel, journal, (ROOT, Netem(delay=2)))
 
     assert kernel.settings[ROOT] == Netem(delay=77)
 
 
 def test_a_foreign_qdisc_is_refused_before_anything_happens(tmp_path: Path) -> None:
-    """Where somebody else's qdisc is, nothing is written, neither to the kernel nor to the journal."""
+    """Where a foreign qdisc is, nothing is written, neither to the kernel nor to the journal."""
     kernel = machine()
     kernel.settings[ROOT] = Foreign("htb")
     with Journal.at(tmp_path) as journal, pytest.raises(RefusedError, match="htb"):
@@ -254,8 +254,8 @@ def test_a_foreign_qdisc_is_refused_before_anything_happens(tmp_path: Path) -> N
     assert (tmp_path / FILE).read_bytes() == b""
 
 
-def test_a_clamp_that_is_there_is_nobodys_to_change() -> None:
-    """Ours go with their process: what is there was typed by somebody, who is told how it goes."""
+def test_an_existing_clamp_is_refused() -> None:
+    """Chaoskit's clamps end with their process: an existing one is foreign, and the message has the command."""
     knob = Knob("clamp", "", "mss")
     kernel = FakeKernel({knob: Clamp(1360)})
 
@@ -264,12 +264,12 @@ def test_a_clamp_that_is_there_is_nobodys_to_change() -> None:
 
 
 def test_taking_away_what_is_not_there_is_nothing(tmp_path: Path) -> None:
-    """A knob that is not there and shall not be is neither written nor owed."""
+    """A knob that is not there and shall not be is neither written nor pending."""
     kernel = machine()
     with Journal.at(tmp_path) as journal:
         apply(kernel, journal, (ROOT, None))
 
-        assert journal.owed() == []
+        assert journal.pending() == []
     assert kernel.attempts == 0
 
 
@@ -293,7 +293,7 @@ def test_what_does_not_read_back_is_refused(tmp_path: Path) -> None:
     """A change that the kernel accepts and does not carry out names what was asked and what is there."""
     kernel = DeafKernel(settings=dict(BEFORE), deaf={LINK})
     with Journal.at(tmp_path) as journal:
-        with pytest.raises(RefusedError, match=r"asked to hold .*mtu=1400.* and holds .*mtu=1500"):
+        with pytest.raises(RefusedError, match=r"set to .*mtu=1400.* and reads back .*mtu=1500"):
             apply(kernel, journal, (LINK, Link(True, 1400, 1)))
 
         assert restore(kernel, journal) == []
@@ -309,7 +309,7 @@ def test_what_does_not_go_back_is_reported(tmp_path: Path) -> None:
 
         (leftover,) = restore(kernel, journal)
 
-    assert "mtu=1400" in leftover.why
+    assert "mtu=1400" in leftover.reason
 
 
 class VanishingKernel(FakeKernel):
@@ -323,17 +323,17 @@ class VanishingKernel(FakeKernel):
 
 
 def test_what_goes_by_itself_is_put_back(tmp_path: Path) -> None:
-    """A refusal to take away what has gone meanwhile is no debt."""
+    """A refusal to take away what has gone meanwhile leaves nothing pending."""
     kernel = VanishingKernel(settings=dict(BEFORE))
     with Journal.at(tmp_path) as journal:
         apply(kernel, journal, (IFB, Ifb()))
 
         assert restore(kernel, journal) == []
-        assert journal.owed() == []
+        assert journal.pending() == []
 
 
 def test_read_back_is_compared_with_what_the_kernel_can_hold(tmp_path: Path) -> None:
-    """A kernel that rounds as it said it would is neither refused nor taken for somebody else's work."""
+    """A kernel that rounds as it said it would is neither refused nor taken for a foreign change."""
     kernel = DeafKernel(settings=dict(BEFORE))
     with Journal.at(tmp_path) as journal:
         apply(kernel, journal, (ROOT, Netem(delay=3)))
@@ -343,8 +343,8 @@ def test_read_back_is_compared_with_what_the_kernel_can_hold(tmp_path: Path) -> 
     assert kernel.settings == BEFORE
 
 
-def test_what_was_in_a_namespace_that_is_gone_is_settled(tmp_path: Path) -> None:
-    """When the namespaces we made died with their process, nothing in them is owed, and nothing is written."""
+def test_what_was_in_a_namespace_that_is_gone_is_done(tmp_path: Path) -> None:
+    """When the created namespaces ended with their process, nothing in them is pending, and nothing is written."""
     home, inside = Knob("namespace", "", "router"), Knob("sysctl", "router", "net.ipv4.ip_forward")
     kernel = FakeKernel(settings={inside: Sysctl("0")})
     with Journal.at(tmp_path) as journal:

@@ -1,8 +1,8 @@
-"""What the engine tells a person."""
+"""How settings and commands are written for people."""
 
 from __future__ import annotations
 
-from chaoskit.engine.describe import command, show
+from chaoskit.engine.describe import restore_command, show
 from chaoskit.knobs import (
     Address,
     Ifb,
@@ -58,13 +58,13 @@ def test_every_knob_of_a_machine_has_a_command() -> None:
     }
 
     for words, (knob, former) in cases.items():
-        assert command(knob, former) == f"to put it back: sudo {words}"
+        assert restore_command(knob, former) == f"to restore it: sudo {words}"
 
 
 def test_what_cannot_be_typed_is_shown_where_to_look() -> None:
     """A former netem is too long to type, and what lives in a namespace of ours goes with it."""
-    assert command(Knob("qdisc", "", "eth0"), Netem()) == "to see what is there: tc qdisc show dev eth0"
-    assert command(Knob("veth", "", "eth0"), Ifb()) == "to see what is there: ip -d link"
+    assert restore_command(Knob("qdisc", "", "eth0"), Netem()) == "to see its state: tc qdisc show dev eth0"
+    assert restore_command(Knob("veth", "", "eth0"), Ifb()) == "to see its state: ip -d link"
     for knob in (Knob("qdisc", "router", "to-client"), Knob("namespace", "", "router")):
-        assert "last process" in command(knob, None)
-    assert "last process" in command(Knob("namespace", "", "router"), Namespace())
+        assert "last process" in restore_command(knob, None)
+    assert "last process" in restore_command(Knob("namespace", "", "router"), Namespace())

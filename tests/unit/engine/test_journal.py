@@ -1,4 +1,4 @@
-"""The journal: what is owed, whatever the crash left of it."""
+"""The journal: what is pending, whatever a crash left of the file."""
 
 from __future__ import annotations
 
@@ -9,21 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.engine.journal import FILE, Debt, Journal, debts
+from chaoskit.engine.journal import FILE, Journal, PendingRestore, pending_restores
 from chaoskit.errors import RefusedError
 from chaoskit.knobs import (
     Address,
     Clsact,
-    Everything,
     Filter,
     Flow,
     FourState,
     GilbertElliott,
     Ifb,
-    Key,
-    Keys,
     Knob,
     Link,
+    MatchAll,
     Namespace,
     Neighbour,
     Netem,
@@ -32,6 +30,8 @@ from chaoskit.knobs import (
     Setting,
     Slot,
     Sysctl,
+    U32Key,
+    U32Match,
     Veth,
 )
 
@@ -51,10 +51,10 @@ EVERY_KIND: tuple[Setting, ...] = (
     Neighbour("02:00:00:00:01:01"),
     Sysctl("4096 131072\t6291456\r\n\x0b\u2028 5"),
     Clsact(),
-    Filter("all", Everything(), "ifb-client"),
+    Filter("all", MatchAll(), "ifb-client"),
     Filter("ip", Flow(), "chaos-up"),
     Filter("ipv6", Flow(6, "fd00::/64", "fd01::1/128", 1, 65535, False), "chaos-down"),
-    Filter("ip", Keys((Key(2**32 - 1, 0xFFFF0000, 20), Key(0, 0, 0))), "chaos-down"),
+    Filter("ip", U32Match((U32Key(2**32 - 1, 0xFFFF0000, 20), U32Key(0, 0, 0))), "chaos-down"),
     Netem(),
     Netem(delay=2**40, loss=RandomLoss(2**32 - 1, 7), ecn=True, seed=2**64 - 1),
     Netem(jitter=1, loss=GilbertElliott(1, 2, 3, 4), distribution="pareto"),
@@ -87,23 +87,23 @@ def test_every_kind_of_setting_survives_the_file(tmp_path: Path) -> None:
             journal.intend(SHAPED, setting, None)
             journal.intend(MTU, None, setting)
 
-            assert debts(written(run)) == journal.owed()
-            assert debts(written(run)) == [
-                Debt(MTU, None, setting, finished=False),
-                Debt(SHAPED, setting, None, finished=False),
+            assert pending_restores(written(run)) == journal.pending()
+            assert pending_restores(written(run)) == [
+                PendingRestore(MTU, None, setting, finished=False),
+                PendingRestore(SHAPED, setting, None, finished=False),
             ]
 
 
 def test_the_last_knob_touched_comes_first(tmp_path: Path) -> None:
-    """Debts are in the reverse order of the first intents; what was restored is none."""
-    assert debts(three_changes(tmp_path)) == [
-        Debt(FORWARD, Sysctl("0"), Sysctl("1"), finished=False),
-        Debt(MTU, LARGE, SMALL, finished=True),
+    """Pending restores are in the reverse order of the first intents; what was restored is none."""
+    assert pending_restores(three_changes(tmp_path)) == [
+        PendingRestore(FORWARD, Sysctl("0"), Sysctl("1"), finished=False),
+        PendingRestore(MTU, LARGE, SMALL, finished=True),
     ]
 
 
-def test_a_knob_changed_again_is_owed_its_first_value(tmp_path: Path) -> None:
-    """However often a knob is changed, what is owed is what it held before the first change."""
+def test_a_knob_changed_again_keeps_its_first_value(tmp_path: Path) -> None:
+    """However often a knob is changed, the pending value is the one before the first change."""
     with Journal.at(tmp_path) as journal:
         journal.intend(SHAPED, None, Netem(delay=1))
         journal.intend(MTU, LARGE, SMALL)
@@ -111,23 +111,23 @@ def test_a_knob_changed_again_is_owed_its_first_value(tmp_path: Path) -> None:
             journal.intend(SHAPED, Netem(delay=delay - 1), Netem(delay=delay))
             journal.done(SHAPED)
 
-    assert debts(written(tmp_path)) == [
-        Debt(MTU, LARGE, SMALL, finished=False),
-        Debt(SHAPED, None, Netem(delay=3), finished=True),
+    assert pending_restores(written(tmp_path)) == [
+        PendingRestore(MTU, LARGE, SMALL, finished=False),
+        PendingRestore(SHAPED, None, Netem(delay=3), finished=True),
     ]
 
 
-def test_a_knob_set_back_is_owed_nothing(tmp_path: Path) -> None:
-    """A change that brings the first value back settles the debt, once it was read back."""
+def test_a_knob_set_back_has_nothing_pending(tmp_path: Path) -> None:
+    """A change that brings the first value back leaves nothing pending, once it was read back."""
     with Journal.at(tmp_path) as journal:
         journal.intend(SHAPED, None, Netem())
         journal.done(SHAPED)
         journal.intend(SHAPED, Netem(), None)
-        assert journal.owed() == [Debt(SHAPED, None, None, finished=False)]
+        assert journal.pending() == [PendingRestore(SHAPED, None, None, finished=False)]
 
         journal.done(SHAPED)
 
-        assert journal.owed() == debts(written(tmp_path)) == []
+        assert journal.pending() == pending_restores(written(tmp_path)) == []
 
 
 def test_a_torn_last_line_is_dropped_at_every_byte(tmp_path: Path) -> None:
@@ -136,10 +136,10 @@ def test_a_torn_last_line_is_dropped_at_every_byte(tmp_path: Path) -> None:
 
     for cut in range(len(raw) + 1):
         whole = raw[: raw.rfind(b"\n", 0, cut) + 1]
-        assert debts(raw[:cut]) == debts(whole), cut
+        assert pending_restores(raw[:cut]) == pending_restores(whole), cut
 
 
-def test_nothing_is_glued_to_a_torn_line(tmp_path: Path) -> None:
+def test_nothing_is_appended_to_a_torn_line(tmp_path: Path) -> None:
     """A journal cut at any byte and then continued holds its whole lines and the new one."""
     raw = three_changes(tmp_path)
 
@@ -148,17 +148,17 @@ def test_nothing_is_glued_to_a_torn_line(tmp_path: Path) -> None:
         with Journal.at(tmp_path) as journal:
             journal.intend(IFB, None, Ifb())
 
-            assert journal.owed() == debts(written(tmp_path)), cut
-            assert Debt(IFB, None, Ifb(), finished=False) in journal.owed()
+            assert journal.pending() == pending_restores(written(tmp_path)), cut
+            assert PendingRestore(IFB, None, Ifb(), finished=False) in journal.pending()
 
 
 def test_an_edited_line_is_named(tmp_path: Path) -> None:
-    """A whole line that is none of ours is refused by its number, not skipped."""
+    """A whole line that chaoskit did not write is refused by its number, not skipped."""
     lines = three_changes(tmp_path).splitlines(keepends=True)
 
     for wrong in (b"hello\n", b"\n", b'{"type":"intent"}\n', b'{"type":"done","knob":3}\n'):
         with pytest.raises(RefusedError, match="line 2"):
-            debts(b"".join([lines[0], wrong, *lines[1:]]))
+            pending_restores(b"".join([lines[0], wrong, *lines[1:]]))
 
 
 def test_a_full_disk_is_refused_before_the_change(tmp_path: Path) -> None:
@@ -169,10 +169,13 @@ def test_a_full_disk_is_refused_before_the_change(tmp_path: Path) -> None:
         for room in range(1, 60, 7):
             with file_size_limit(len(three) + room), pytest.raises(RefusedError, match=r"cannot write.*room"):
                 journal.intend(SHAPED, None, Netem())
-            assert debts(written(tmp_path)) == debts(three)
+            assert pending_restores(written(tmp_path)) == pending_restores(three)
         journal.intend(SHAPED, None, Netem())
 
-    assert debts(written(tmp_path)) == [Debt(SHAPED, None, Netem(), finished=False), *debts(three)]
+    assert pending_restores(written(tmp_path)) == [
+        PendingRestore(SHAPED, None, Netem(), finished=False),
+        *pending_restores(three),
+    ]
 
 
 def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

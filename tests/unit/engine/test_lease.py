@@ -1,4 +1,4 @@
-"""Leases on disk: whatever is in the folder, it is told in a sentence and stands in nobody's way."""
+"""Leases on disk: whatever is in the folder is reported in a sentence and blocks nothing."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from pathlib import Path
 import pytest
 
 from chaoskit.engine import lock
-from chaoskit.engine.lease import LEASE, Lease, Leases, Location, Process, period, state_folder, user
+from chaoskit.engine.lease import LEASE, Lease, Leases, Location, Process, period, state_folder, user_name
 from chaoskit.errors import RefusedError
 
 SINCE, UNTIL = period(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), 60 * 10**9)
 ONE = Lease(
     id="one",
     command="inject",
-    by="alice",
+    user="alice",
     interface="eth0",
     since=SINCE,
     until=UNTIL,
-    ends=7,
-    words={"down": {"delay": "80ms"}},
+    deadline=7,
+    injection={"down": {"delay": "80ms"}},
     machine="m",
     boot="b",
     namespace="n",
     owner=Process(1, 2),
-    guard=Process(3, 4),
+    watchdog=Process(3, 4),
 )
 
 
@@ -45,8 +45,8 @@ def test_a_lease_reads_back_as_it_was_written(leases: Leases) -> None:
     """All of it; and after it has ended there is no trace."""
     leases.begin(ONE)
     assert leases.all().leases == (ONE,)
-    leases.write(replace(ONE, guard=None))
-    assert leases.read("one") == replace(ONE, guard=None)
+    leases.write(replace(ONE, watchdog=None))
+    assert leases.read("one") == replace(ONE, watchdog=None)
 
     leases.end("one")
 
@@ -72,11 +72,11 @@ def test_a_lease_cut_at_any_byte_is_told_and_hides_no_other(leases: Leases) -> N
         found = leases.all()
         assert found.leases == (other,), cut
         assert list(found.broken) == ["one"]
-        assert "torn or was edited: chaoskit restore one" in found.broken["one"]
+        assert "incomplete or was edited: chaoskit restore one" in found.broken["one"]
 
 
 def test_an_edited_lease_is_told(leases: Leases) -> None:
-    """Whatever anybody makes of any field, it is a lease or a sentence, never anything else."""
+    """Whatever the value of any field, it is a lease or a sentence, never anything else."""
     leases.begin(ONE)
     path = leases.folder("one") / LEASE
     told = json.loads(path.read_bytes())
@@ -133,16 +133,16 @@ def test_the_state_folder_is_the_users(tmp_path: Path) -> None:
 
 def test_a_user_is_the_person_behind_sudo() -> None:
     """Who typed it, as far as the environment tells."""
-    assert user({"SUDO_USER": "alice", "USER": "root"}, 0) == "alice"
-    assert user({"USER": "bob"}, 5) == "bob"
-    assert user({}, 0) == "root"
-    assert user({}, 5) == "user 5"
+    assert user_name({"SUDO_USER": "alice", "USER": "root"}, 0) == "alice"
+    assert user_name({"USER": "bob"}, 5) == "bob"
+    assert user_name({}, 0) == "root"
+    assert user_name({}, 5) == "user 5"
 
 
 def test_we_are_where_we_are() -> None:
     """Two looks at the same place are equal, and say which boot it is."""
-    assert Location.look() == Location.look()
-    assert Location.look().boot in Path("/proc/sys/kernel/random/boot_id").read_text()
+    assert Location.current() == Location.current()
+    assert Location.current().boot in Path("/proc/sys/kernel/random/boot_id").read_text()
 
 
 def test_a_process_is_not_taken_for_another() -> None:

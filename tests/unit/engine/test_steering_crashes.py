@@ -1,4 +1,4 @@
-"""Steering, cut off at every point there is: nothing of ours is left, and nothing of others' goes."""
+"""Steering, interrupted at every point: nothing of chaoskit is left, and foreign settings stay."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from chaoskit.engine.apply_restore import Leftover, apply, examine, restore
 from chaoskit.engine.journal import FILE, Journal
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.fake import FakeKernel, PowerCut
-from chaoskit.knobs import Change, Clsact, Everything, Filter, Foreign, Ifb, Knob, Link, Netem, Setting
-from chaoskit.topology.steering import Aim, Remote, steer
+from chaoskit.knobs import Change, Clsact, Filter, Foreign, Ifb, Knob, Link, MatchAll, Netem, Setting
+from chaoskit.topology.steering import Remote, TrafficSelector, steer
 
 LINK = Knob("link", "", "eth0")
 CLSACT = Knob("clsact", "", "eth0")
 THEIR_FILTER = Knob("filter", "", "eth0 egress 1")
 BARE: dict[Knob, Setting] = {LINK: Link(True, 1500, 65535)}
-SHARED = BARE | {CLSACT: Clsact(), THEIR_FILTER: Filter("all", Everything(), "their-ifb")}
-AIM = Aim((Remote("10.0.0.2/32", 443),), protocol="tcp")
+SHARED = BARE | {CLSACT: Clsact(), THEIR_FILTER: Filter("all", MatchAll(), "their-ifb")}
+SELECTOR = TrafficSelector((Remote("10.0.0.2/32", 443),), protocol="tcp")
 PHASES: tuple[Change, ...] = (
-    *steer("eth0", AIM, {"up": Netem(delay=1), "down": None}, "flower"),
+    *steer("eth0", SELECTOR, {"up": Netem(delay=1), "down": None}, "flower"),
     (Knob("qdisc", "", "chaos-down"), Netem(delay=2)),
     (Knob("qdisc", "", "chaos-up"), None),
     (Knob("qdisc", "", "chaos-up"), Netem(delay=3)),
@@ -33,7 +33,7 @@ WRITES = len(PHASES)
 
 @pytest.fixture(params=[BARE, SHARED], ids=["bare", "shared"])
 def before(request: pytest.FixtureRequest) -> dict[Knob, Setting]:
-    """An interface that nobody uses but us, and one with a clsact and a filter of others."""
+    """An interface used by chaoskit alone, and one with a clsact and a filter of others."""
     return dict(request.param)
 
 
@@ -60,7 +60,7 @@ def play(kernel: FakeKernel, here: Path) -> None:
 
 
 def recover(settings: dict[Knob, Setting], here: Path, **oddities: Any) -> tuple[FakeKernel, list[Leftover]]:
-    """A guard, or `chaoskit restore`, on what was left behind."""
+    """A watchdog, or `chaoskit restore`, on what was left behind."""
     kernel = FakeKernel(settings=dict(settings), **oddities)
     with Journal.at(here) as journal:
         return kernel, restore(kernel, journal)
@@ -134,7 +134,7 @@ def test_a_refusal_at_any_write_leaves_nothing(before: dict[Knob, Setting], fold
 def test_a_foreign_change_between_any_two_steps_survives(
     before: dict[Knob, Setting], folder: Callable[[], Path]
 ) -> None:
-    """After any change somebody sets, or takes, any knob that we have set: theirs stays, and all else goes back."""
+    """After any change another program sets, or removes, a knob that was set: its value stays, the rest is restored."""
     for number in range(1, WRITES + 1):
         for victim in dict.fromkeys(knob for knob, _ in PHASES[:number]):
             for theirs in (Foreign("theirs"), None):
@@ -142,7 +142,7 @@ def test_a_foreign_change_between_any_two_steps_survives(
                 with Journal.at(here) as journal:
                     for change in PHASES[:number]:
                         apply(kernel, journal, change)
-                    was_ours = journal.owed_for(victim) is not None
+                    was_ours = journal.pending_for(victim) is not None
                     kernel.settings.pop(victim, None) if theirs is None else kernel.settings.update({victim: theirs})
                     left = restore(kernel, journal)
 
@@ -151,18 +151,26 @@ def test_a_foreign_change_between_any_two_steps_survives(
                     expected.pop(victim, None)
                     expected |= {} if theirs is None else {victim: theirs}
                 assert kernel.settings == expected, (number, victim, theirs)
-                assert {each.debt.knob for each in left} <= {victim}
+                assert {each.pending.knob for each in left} <= {victim}
                 assert bool(left) == (theirs is not None and was_ours)
 
 
 def test_what_could_not_be_put_back_is_refused_before_the_first_change(before: dict[Knob, Setting]) -> None:
     """Examining names each: others' things, a link's IPv6 lost below 1280, a link taken down; and writes nothing."""
     cases: list[tuple[dict[Knob, Setting], Change, str]] = [
-        ({Knob("qdisc", "", "eth0"): Foreign("htb")}, (Knob("qdisc", "", "eth0"), Netem()), "somebody else, a htb"),
-        ({Knob("qdisc", "", "eth0"): Netem()}, (Knob("qdisc", "", "eth0"), Netem(delay=1)), "netem of somebody else"),
+        (
+            {Knob("qdisc", "", "eth0"): Foreign("htb")},
+            (Knob("qdisc", "", "eth0"), Netem()),
+            "a htb that chaoskit did not create",
+        ),
+        (
+            {Knob("qdisc", "", "eth0"): Netem()},
+            (Knob("qdisc", "", "eth0"), Netem(delay=1)),
+            "a netem that chaoskit did not create",
+        ),
         ({Knob("ifb", "", "chaos-up"): Ifb()}, (Knob("ifb", "", "chaos-up"), Ifb()), "chaoskit restore"),
         ({}, (LINK, Link(True, 1279, 65535)), "IPv6 addresses at an MTU of 1279"),
-        ({}, (LINK, Link(False, 1500, 65535)), "going down"),
+        ({}, (LINK, Link(False, 1500, 65535)), "is set down"),
     ]
 
     for there, change, says in cases:

@@ -1,4 +1,4 @@
-"""What a loss model should lose in the long run."""
+"""Tests the expected long-run loss of loss models."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from statistics import variance
 
 import pytest
 
-from chaoskit.faults.loss_models import expectation
+from chaoskit.faults.loss_models import expected_loss
 from chaoskit.faults.netem import U32
 from chaoskit.knobs import FourState, GilbertElliott, Loss, RandomLoss
 
@@ -63,34 +63,34 @@ def four_states(state: int, draw: int, p: tuple[int, int, int, int, int]) -> int
     ],
     ids=str,
 )
-def test_share_and_spread_are_those_of_the_kernels_own_chain(loss: Loss) -> None:
-    """The long-run share, and how much counts of it vary, equal what the kernel's algorithm draws."""
+def test_share_and_variance_equal_the_kernels_algorithm(loss: Loss) -> None:
+    """The long-run share and the variance of its counts equal those of the kernel's algorithm."""
     lost = kernel_draws(loss)
     counts = [sum(lost[i : i + BLOCK]) for i in range(0, PACKETS, BLOCK)]
     share = sum(lost) / PACKETS
     inflation = variance(counts) / (BLOCK * share * (1 - share))
 
-    expected = expectation(loss)
+    expected = expected_loss(loss)
 
     assert expected is not None
     assert expected[0] == pytest.approx(share, rel=0.06)
     assert (1 + expected[1]) / (1 - expected[1]) == pytest.approx(inflation, rel=0.25)
 
 
-def test_correlated_random_loss_promises_nothing() -> None:
-    """The kernel's correlated loss is known to lose less than it says, so no share is expected of it."""
-    assert expectation(RandomLoss(*u32(0.2, 0.25))) is None
+def test_correlated_random_loss_has_no_expectation() -> None:
+    """The kernel's correlated loss is known to lose less than stated, so no share is expected."""
+    assert expected_loss(RandomLoss(*u32(0.2, 0.25))) is None
 
 
 @pytest.mark.parametrize(("loss", "share"), [(GilbertElliott(0, 0, 0, 0), 0.0), (FourState(*u32(1, 1, 0, 1, 0)), 0.5)])
 def test_corner_cases_have_a_share(loss: Loss, share: float) -> None:
-    """A model that never leaves its first state, and one that alternates."""
-    expected = expectation(loss)
+    """A model that never leaves its first state and one that alternates have exact shares."""
+    expected = expected_loss(loss)
 
     assert expected is not None
     assert expected[0] == pytest.approx(share)
 
 
-def test_a_state_that_is_never_left_promises_nothing() -> None:
-    """Without a way back to the good state, the share depends on when one looks."""
-    assert expectation(FourState(*u32(0.1, 0, 0, 1, 0))) is None
+def test_a_state_that_is_never_left_has_no_expectation() -> None:
+    """Without a transition back to the good state, the share depends on the time of observation."""
+    assert expected_loss(FourState(*u32(0.1, 0, 0, 1, 0))) is None

@@ -1,4 +1,4 @@
-"""tc's words of a netem are those of an experiment file, or one sentence that says what is wrong."""
+"""Tests that tc syntax of netem parses to keys of an experiment file, or gives one clear error."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from chaoskit.faults.netem import NetemFault, NetemWords
-from chaoskit.faults.tc_format import describe
-from chaoskit.faults.tc_parse import netem_words
+from chaoskit.faults.netem import NetemFault, NetemSpec
+from chaoskit.faults.tc_format import format_setting
+from chaoskit.faults.tc_parse import parse_netem
 
 WORDS: list[tuple[str, dict[str, Any]]] = [
     ("delay 80ms", {"delay": "80ms"}),
@@ -58,32 +58,32 @@ MISTAKES = [
     ("loss 101%", "loss: '101%' is out of range for a share"),
     ("loss gemodel 1% 5", "loss gemodel: '5' has no unit; write 5%"),
     ("rate 1000", "rate: '1000' has no unit; write 1000mbit"),
-    ("rate 50%", "rate 50%: a share of the link's speed is not read"),
+    ("rate 50%", "rate 50%: a share of the link speed is not supported"),
     ("rate 1mbit 1.5", "rate: found '1.5', expected a whole number"),
-    ("gap 5", "gap 5 is of reorder; write reorder 25% gap 5"),
+    ("gap 5", "gap 5 belongs to reorder; write reorder 25% gap 5"),
     ("distribution gauss", "distribution: found 'gauss', expected one of uniform, normal"),
     ("slot", "slot ends too early; expected a time or distribution after it"),
     ("slot soon", "slot: found 'soon', expected a time such as 50ms, or distribution"),
-    ("seed 5", "seed is no word of one netem here"),
+    ("seed 5", "seed is not an option of a single netem here"),
     ("limit many", "limit: found 'many', expected a number of packets"),
 ]
 
 
 @pytest.mark.parametrize(("line", "words"), WORDS)
-def test_each_clause_is_what_it_is_in_a_file(line: str, words: dict[str, Any]) -> None:
-    """A line of tc's and a mapping of an experiment file give the same netem."""
-    assert NetemWords.model_validate(netem_words(line)).setting(9, 1) == NetemWords.model_validate(words).setting(9, 1)
+def test_each_option_equals_its_yaml_form(line: str, words: dict[str, Any]) -> None:
+    """A line of tc syntax and a mapping of an experiment file give the same netem."""
+    assert NetemSpec.model_validate(parse_netem(line)).setting(9, 1) == NetemSpec.model_validate(words).setting(9, 1)
 
 
 @pytest.mark.parametrize(("line", "sentence"), MISTAKES)
-def test_each_mistake_is_answered(line: str, sentence: str) -> None:
-    """A mistake is answered with the word it is about and with what was expected there."""
+def test_each_mistake_is_explained(line: str, sentence: str) -> None:
+    """The message names the wrong word and what was expected there."""
     with pytest.raises(ValueError, match="^" + re.escape(sentence)):
-        netem_words(line)
+        parse_netem(line)
 
 
-def test_an_experiment_may_say_it_in_tcs_words() -> None:
-    """`netem:` of a fault takes a line of tc's."""
+def test_an_experiment_accepts_tc_syntax() -> None:
+    """`netem:` of a fault accepts a line of tc syntax."""
     words = {"link": "client-router", "direction": "down", "netem": "delay 30ms loss 1%"}
 
     fault = NetemFault.model_validate(words)
@@ -125,18 +125,18 @@ NETEMS = some.fixed_dictionaries(
 
 
 @given(NETEMS)
-def test_what_is_shown_can_be_given_back(words: dict[str, Any]) -> None:
-    """The words that people are shown for a netem make the same netem again."""
-    setting = NetemWords.model_validate(words).setting(int(words.get("limit", 1000)), 1)
+def test_formatted_netems_parse_to_the_same_setting(words: dict[str, Any]) -> None:
+    """The text that is shown for a netem parses to the same netem."""
+    setting = NetemSpec.model_validate(words).setting(int(words.get("limit", 1000)), 1)
 
-    again = NetemWords.model_validate(netem_words(describe(setting)))
+    again = NetemSpec.model_validate(parse_netem(format_setting(setting)))
 
-    assert describe(again.setting(again.limit or 1000, 1)) == describe(setting)
+    assert format_setting(again.setting(again.limit or 1000, 1)) == format_setting(setting)
 
 
 @given(NETEMS)
-def test_what_is_written_loads_to_the_same(words: dict[str, Any]) -> None:
-    """A netem's own words, with units, load to an equal one."""
-    netem = NetemWords.model_validate(words)
+def test_written_netems_load_to_the_same_setting(words: dict[str, Any]) -> None:
+    """What `written` gives, with units, loads to an equal netem."""
+    netem = NetemSpec.model_validate(words)
 
-    assert NetemWords.model_validate(netem.written()) == netem
+    assert NetemSpec.model_validate(netem.written()) == netem

@@ -1,4 +1,4 @@
-"""The filters' codec without a kernel: what is sent is what is read, and what is more is somebody else's."""
+"""Tests the filter codec without a kernel: encoded filters decode to themselves, others are foreign."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from chaoskit.errors import RefusedError
 from chaoskit.kernel.attributes import unpack
 from chaoskit.kernel.tc import actions as done
 from chaoskit.kernel.tc.actions import Action
-from chaoskit.kernel.tc.classifiers import decode, encode, held, kind
-from chaoskit.knobs import Everything, Filter, Flow, Key, Keys
+from chaoskit.kernel.tc.classifiers import decode, encode, kind, normalized
+from chaoskit.knobs import Filter, Flow, MatchAll, U32Key, U32Match
 
 IFB = Action(77)
 SKIP_SW = 2
@@ -26,22 +26,22 @@ v4 = st.none() | st.tuples(st.ip_addresses(v=4), st.integers(0, 32)).map(lambda 
 v6 = st.none() | st.tuples(st.ip_addresses(v=6), st.integers(0, 128)).map(lambda pair: f"{pair[0]}/{pair[1]}")
 carriers = st.sampled_from([6, 17])
 u32 = st.integers(0, 2**32 - 1)
-keys = st.builds(Key, u32, u32, st.integers(-(2**31), 2**31 - 1))
+keys = st.builds(U32Key, u32, u32, st.integers(-(2**31), 2**31 - 1))
 families = {"ip": v4, "ipv6": v6}
 filters = st.one_of(
-    st.sampled_from([Filter(family, Everything(), "") for family in ("all", "ip", "ipv6")]),
+    st.sampled_from([Filter(family, MatchAll(), "") for family in ("all", "ip", "ipv6")]),
     st.just(Filter("all", Flow(), "")),
     *(
         st.builds(Filter, st.just(family), st.builds(Flow, protocol, hosts, hosts, *carried, bits), st.just(""))
         for family, hosts in families.items()
         for protocol, carried in ((st.none() | octets, (st.none(), st.none())), (carriers, (ports, ports)))
     ),
-    st.builds(Filter, st.just("ip"), st.builds(Keys, st.lists(keys, max_size=5).map(tuple)), st.just("")),
+    st.builds(Filter, st.just("ip"), st.builds(U32Match, st.lists(keys, max_size=5).map(tuple)), st.just("")),
 )
 
 
 def written(attributes: dict[int, bytes]) -> bytes:
-    """Attributes as netlink has them (man 7 netlink)."""
+    """Attributes in the format of netlink(7)."""
     parts = []
     for number, value in attributes.items():
         parts.append(struct.pack("=HH", 4 + len(value), number) + value + bytes(-len(value) % 4))
@@ -52,15 +52,15 @@ fates = st.builds(Action, st.none() | u32, st.just(0) | u32)
 
 
 @given(filters, fates)
-def test_what_is_sent_is_what_is_read(asked: Filter, then: Action) -> None:
-    """Every filter comes out of its own bytes as the kernel would hold it, with what it does to its packets."""
+def test_encoded_filters_decode_to_themselves(asked: Filter, then: Action) -> None:
+    """Every filter decodes from its own bytes to its normalized form, with its action."""
     read = decode(kind(asked.match), asked.family, encode(asked, then))
 
-    assert read == (held(asked).match, then)
+    assert read == (normalized(asked).match, then)
 
 
-def test_a_police_with_anything_more_is_somebody_elses() -> None:
-    """A rate, a burst, another verdict for what is too long or for the rest: none is ours."""
+def test_a_police_action_with_other_parameters_is_foreign() -> None:
+    """A rate, a burst, or another verdict for oversized or other packets makes a police action foreign."""
     for then in (Action(None, 1414), Action(77, 1414)):
         chain = unpack(done.encode(then))
         parts = unpack(chain[1])
@@ -86,8 +86,8 @@ def test_a_police_with_anything_more_is_somebody_elses() -> None:
 
 
 @given(filters, st.integers(0, 1000))
-def test_one_thing_more_is_somebody_elses(asked: Filter, which: int) -> None:
-    """With any attribute that we do not set, or with a card that does it alone, a filter is none of ours."""
+def test_an_additional_attribute_makes_a_filter_foreign(asked: Filter, which: int) -> None:
+    """An attribute that we do not set, or hardware-only offload, makes a filter foreign."""
     sent = unpack(encode(asked, IFB))
     flags = {"matchall": 3, "flower": 22, "u32": 11}[kind(asked.match)]
     ours = {"matchall": {2, 3, 4, 5}, "flower": {3, 22, 86}, "u32": {2, 5, 7, 9, 11, 12}}[kind(asked.match)]
@@ -101,8 +101,8 @@ def test_one_thing_more_is_somebody_elses(asked: Filter, which: int) -> None:
 
 
 @given(filters.filter(lambda each: isinstance(each.match, Flow)), st.integers(0, 200), octets)
-def test_a_flow_is_read_from_nothing_but_its_own_bytes(asked: Filter, number: int, value: int) -> None:
-    """Whatever byte of a flow's attributes is another one, it is another flow or none of ours."""
+def test_a_changed_byte_gives_another_flow_or_a_foreign_filter(asked: Filter, number: int, value: int) -> None:
+    """A changed byte in the attributes of a flow decodes to another flow or to a foreign filter."""
     sent = unpack(encode(asked, IFB))
     said = sorted(each for each in sent if each not in (3, 22))
     if not said:
@@ -112,12 +112,12 @@ def test_a_flow_is_read_from_nothing_but_its_own_bytes(asked: Filter, number: in
 
     read = decode("flower", asked.family, written(sent | {changed: other}))
 
-    assert read is None or read[0] != held(asked).match
+    assert read is None or read[0] != normalized(asked).match
 
 
-def test_an_action_that_is_not_ours_is_somebody_elses() -> None:
-    """No action, two actions, another one, one with a cookie, another direction or verdict: none is ours."""
-    sent = unpack(encode(Filter("all", Everything(), ""), IFB))
+def test_other_actions_make_a_filter_foreign() -> None:
+    """No action, two actions, another kind, a cookie, another direction or verdict: all are foreign."""
+    sent = unpack(encode(Filter("all", MatchAll(), ""), IFB))
     (action,) = unpack(sent[2]).values()
     parts = unpack(action)
     parameters = unpack(parts[2])[2]
@@ -129,8 +129,8 @@ def test_an_action_that_is_not_ours_is_somebody_elses() -> None:
     def with_parameters(data: bytes) -> dict[int, bytes]:
         return {1: written(parts | {2: written({2: data})})}
 
-    assert read(ours) == (Everything(), IFB)
-    assert read(with_parameters(parameters[:24] + struct.pack("=I", 0))) == (Everything(), Action(0))
+    assert read(ours) == (MatchAll(), IFB)
+    assert read(with_parameters(parameters[:24] + struct.pack("=I", 0))) == (MatchAll(), Action(0))
     for actions in (
         {},
         {1: action, 2: action},
@@ -143,22 +143,22 @@ def test_an_action_that_is_not_ours_is_somebody_elses() -> None:
         assert read(actions) is None, actions
 
 
-def test_flows_that_no_filter_sees_are_refused() -> None:
-    """Ports of what has none, addresses of the other family, anything of any family: a sentence, not a wrong filter."""
+def test_flows_that_flower_cannot_match_are_refused() -> None:
+    """Ports without TCP or UDP, addresses of the other family, flows of any family: refused with a message."""
     cases = (
-        ("ip", Flow(source_port=1), "say tcp or udp"),
-        ("ip", Flow(1, destination_port=1), "say tcp or udp"),
+        ("ip", Flow(source_port=1), "give tcp or udp"),
+        ("ip", Flow(1, destination_port=1), "give tcp or udp"),
         ("ip", Flow(source="fd00::1/128"), "no address of ip"),
         ("ipv6", Flow(destination="10.0.0.1/32"), "no address of ipv6"),
-        ("all", Flow(6), "say ip or ipv6"),
+        ("all", Flow(6), "give ip or ipv6"),
     )
     for family, flow, words in cases:
         with pytest.raises(RefusedError, match=words):
             encode(Filter(family, flow, ""), IFB)
 
 
-def test_masks_that_are_no_prefixes_are_somebody_elses() -> None:
-    """An address under a mask with holes, or with bits behind its prefix, is not what we would have made."""
+def test_masks_that_are_no_prefixes_are_foreign() -> None:
+    """A mask with holes, or an address with bits beyond its prefix, makes a filter foreign."""
     sent = unpack(encode(Filter("ip", Flow(source="10.0.0.0/8"), ""), IFB))
     for value, mask in product((b"\x0a\0\0\0", b"\x0a\0\0\1"), (b"\xff\0\xff\0", b"\0\0\0\xff")):
         assert decode("flower", "ip", written(sent | {10: value, 11: mask})) is None

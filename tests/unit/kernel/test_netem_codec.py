@@ -1,4 +1,4 @@
-"""The netem codec without a kernel: what is sent is what is read, and the tables."""
+"""Tests the netem codec and the distribution tables without a kernel."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
 from chaoskit.errors import RefusedError
-from chaoskit.kernel.tc.delay_distributions import LONGEST, NAMES, table
-from chaoskit.kernel.tc.netem import decode, encode, held, must_start_anew, register
+from chaoskit.kernel.tc.delay_distributions import MAX_ENTRIES, NAMES, table
+from chaoskit.kernel.tc.netem import decode, encode, must_replace, normalized, register
 from chaoskit.knobs import FourState, GilbertElliott, Netem, RandomLoss, Slot
 
 register()
@@ -56,10 +56,10 @@ netems = st.builds(
 )
 
 
-def over_the_wire(netem: Netem, anew: bool) -> Any:
-    """The options of a netem as a receiver of the bytes sees them."""
+def over_the_wire(netem: Netem, is_new: bool) -> Any:
+    """The options of a netem, decoded from their bytes."""
     sent = tcmsg()
-    sent["attrs"] = [["TCA_KIND", "netem"], ["TCA_OPTIONS", encode(netem, anew)]]
+    sent["attrs"] = [["TCA_KIND", "netem"], ["TCA_OPTIONS", encode(netem, is_new)]]
     sent.encode()
     received = tcmsg(sent.data)
     received.decode()
@@ -67,48 +67,48 @@ def over_the_wire(netem: Netem, anew: bool) -> Any:
 
 
 @given(netems, st.booleans())
-def test_what_is_sent_is_what_is_read(netem: Netem, anew: bool) -> None:
-    """Every attribute of every netem survives the way to bytes and back."""
-    got = decode(over_the_wire(netem, anew))
+def test_encoded_netems_decode_to_themselves(netem: Netem, is_new: bool) -> None:
+    """Every attribute of every netem round-trips through its bytes."""
+    got = decode(over_the_wire(netem, is_new))
 
-    assert held(got, keeps_seed=True) == held(netem, keeps_seed=True)
+    assert normalized(got, keeps_seed=True) == normalized(netem, keeps_seed=True)
 
 
 @given(netems)
-def test_what_is_held_is_held(netem: Netem) -> None:
+def test_normalization_is_idempotent(netem: Netem) -> None:
     """Setting what was read back reads back the same, whether the kernel keeps seeds or not."""
     for keeps_seed in (True, False):
-        once = held(netem, keeps_seed)
+        once = normalized(netem, keeps_seed)
 
-        assert held(once, keeps_seed) == once
-
-
-def test_a_kernel_without_seeds_holds_none() -> None:
-    """On a kernel that ignores the seed, none is what reads back."""
-    assert held(Netem(seed=5), keeps_seed=False).seed is None
-    assert held(Netem(seed=5), keeps_seed=True).seed == 5
+        assert normalized(once, keeps_seed) == once
 
 
-def test_a_seed_that_nobody_asked_for_reads_as_none() -> None:
-    """Two netems without a seed are sent different ones, and both read back without."""
-    seeds = [over_the_wire(Netem(), anew=True).get_attr("TCA_NETEM_PRNG_SEED") for _ in range(2)]
+def test_a_kernel_without_seeds_reads_back_none() -> None:
+    """On a kernel that ignores the seed, none reads back."""
+    assert normalized(Netem(seed=5), keeps_seed=False).seed is None
+    assert normalized(Netem(seed=5), keeps_seed=True).seed == 5
+
+
+def test_a_seed_that_was_not_requested_reads_as_none() -> None:
+    """Two netems without a seed are sent different ones, and both read back as None."""
+    seeds = [over_the_wire(Netem(), is_new=True).get_attr("TCA_NETEM_PRNG_SEED") for _ in range(2)]
 
     assert seeds[0] != seeds[1]
-    assert decode(over_the_wire(Netem(), anew=True)).seed is None
+    assert decode(over_the_wire(Netem(), is_new=True)).seed is None
 
 
-def test_everything_is_sent_every_time() -> None:
-    """The empty netem names every attribute, because the kernel keeps what a change leaves out."""
-    sent = Counter(name.removeprefix("TCA_NETEM_") for name, _ in encode(Netem(), anew=False)["attrs"])
+def test_all_attributes_are_sent_every_time() -> None:
+    """The empty netem sends every attribute, because the kernel keeps those that a change leaves out."""
+    sent = Counter(name.removeprefix("TCA_NETEM_") for name, _ in encode(Netem(), is_new=False)["attrs"])
 
     assert sent == Counter(["LATENCY64", "JITTER64", "CORR", "REORDER", "CORRUPT", "RATE", "ECN", "SLOT", "PRNG_SEED"])
 
 
-def test_a_change_takes_a_loaded_table_away() -> None:
-    """A netem that draws from no table is sent the uniform one when it is changed, and none when made."""
+def test_a_change_replaces_a_loaded_table() -> None:
+    """A netem without a table is sent the uniform one when it is changed, and none when it is added."""
     plain = Netem(delay=10, jitter=5)
 
-    assert over_the_wire(plain, anew=True).get_attr("TCA_NETEM_DELAY_DIST") is None
+    assert over_the_wire(plain, is_new=True).get_attr("TCA_NETEM_DELAY_DIST") is None
     assert sent_table(plain) == table("uniform")
     assert sent_table(replace(plain, distribution="pareto")) == table("pareto")
     assert sent_table(replace(plain, distribution=(1, -2, 3))) == (1, -2, 3)
@@ -116,36 +116,36 @@ def test_a_change_takes_a_loaded_table_away() -> None:
 
 
 def sent_table(netem: Netem) -> tuple[int, ...]:
-    raw: bytes = over_the_wire(netem, anew=False).get_attr("TCA_NETEM_DELAY_DIST") or b""
+    raw: bytes = over_the_wire(netem, is_new=False).get_attr("TCA_NETEM_DELAY_DIST") or b""
     return struct.unpack(f"={len(raw) // 2}h", raw)
 
 
-def test_a_slot_table_is_only_left_by_starting_anew() -> None:
-    """Whatever follows a slot that draws from a table, but another such slot, is made anew."""
+def test_a_slot_table_is_removed_by_replacing_the_netem() -> None:
+    """After a slot with a table, any netem without a slot table replaces the qdisc."""
     drawn = Netem(slot=Slot(dist_delay=5, dist_jitter=2, distribution="normal"))
     ranged = Netem(slot=Slot(min_delay=5, max_delay=9))
-    now = held(drawn, keeps_seed=True)
+    now = normalized(drawn, keeps_seed=True)
 
-    assert not must_start_anew(now, drawn)
-    assert must_start_anew(now, ranged)
-    assert must_start_anew(now, Netem())
-    assert not must_start_anew(ranged, drawn)
-    assert not must_start_anew(ranged, Netem())
+    assert not must_replace(now, drawn)
+    assert must_replace(now, ranged)
+    assert must_replace(now, Netem())
+    assert not must_replace(ranged, drawn)
+    assert not must_replace(ranged, Netem())
 
 
 def test_tables_that_do_not_fit_are_refused() -> None:
-    """Two of the longest tables are more than a netlink attribute holds; one is not."""
-    longest = (1,) * LONGEST
+    """Two tables of maximum length exceed a netlink attribute; one fits."""
+    longest = (1,) * MAX_ENTRIES
     one = Netem(delay=9, jitter=5, distribution=longest, slot=Slot(dist_delay=5, dist_jitter=2))
     assert one.slot is not None
 
-    over_the_wire(one, anew=True)
+    over_the_wire(one, is_new=True)
     with pytest.raises(RefusedError, match="shorten"):
-        encode(replace(one, slot=replace(one.slot, distribution=longest)), anew=True)
+        encode(replace(one, slot=replace(one.slot, distribution=longest)), is_new=True)
 
 
-def test_the_tables_are_what_their_names_say() -> None:
-    """4096 entries each, rising, with a mean of 0 and the deviation of the name, in units of 1/8192."""
+def test_the_tables_have_the_named_distribution() -> None:
+    """4096 ascending entries each, with mean 0 and the deviation of the distribution, in units of 1/8192."""
     deviations = {"uniform": 8192 / 3**0.5, "normal": 8192, "pareto": 8192, "paretonormal": 8192}
 
     for name in NAMES:
@@ -156,9 +156,9 @@ def test_the_tables_are_what_their_names_say() -> None:
         assert 0.7 < pstdev(entries) / deviations[name] < 1.01, name
 
 
-def test_a_table_of_ones_own_is_checked() -> None:
+def test_a_custom_table_is_checked() -> None:
     """A custom table has 1 to 16384 entries of 16 bits; a name is one of four."""
     assert table((5,)) == (5,)
-    for wrong in ((), (0,) * (LONGEST + 1), (32768,), (-32769,), "cauchy"):
+    for wrong in ((), (0,) * (MAX_ENTRIES + 1), (32768,), (-32769,), "cauchy"):
         with pytest.raises(ValueError, match=r"table|distribution"):
             table(wrong)

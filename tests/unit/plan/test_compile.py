@@ -1,4 +1,4 @@
-"""A plan says everything that will happen, without looking at a machine."""
+"""Tests that a plan describes all changes, and is compiled without reading the machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from chaoskit.knobs import Knob, Netem, Sysctl
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
-from chaoskit.plan.stage import imagined
+from chaoskit.plan.stage import placeholder_lookups
 from chaoskit.spec.load import parse
 from chaoskit.spec.matrix import load_variants
 
@@ -36,37 +36,37 @@ def plan(netem: str = "{delay: 30ms}", direction: str = "down") -> Plan:
 
 
 def test_experiments_exist() -> None:
-    """There is something to run."""
+    """At least four experiment files are shipped."""
     assert len(EXPERIMENTS) >= 4
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_every_shipped_experiment_has_a_plan_without_warnings(path: Path) -> None:
-    """Each file of experiments/ compiles, is called as its file, and its faults do what they say."""
+    """Each file of experiments/ compiles, is named like its file, and gives no warnings."""
     experiments = [variant.experiment for variant in load_variants(path).each]
 
-    plans = [compile_plan(experiment, imagined(experiment)) for experiment in experiments]
+    plans = [compile_plan(experiment, placeholder_lookups(experiment)) for experiment in experiments]
 
     assert {plan.name for plan in plans} == {path.stem}
     assert not [each for plan in plans for each in plan.warnings if not each.startswith("stage: ")]
 
 
-def test_a_plan_survives_its_file() -> None:
+def test_plan_json_round_trips() -> None:
     """plan.json holds the plan exactly."""
     compiled = plan("{delay: 30ms, loss: {gemodel: {p: 1%, r: 30%}}, rate: 5mbit, slot: {min: 1ms, max: 2ms}}", "both")
 
     assert Plan.model_validate_json(compiled.model_dump_json()) == compiled
 
 
-def test_a_plan_is_written_the_same_by_every_process() -> None:
-    """Sets have an order in the file, so that two plans can be compared line by line."""
+def test_plan_json_is_deterministic() -> None:
+    """Sets are sorted in the file, so that two plans can be compared line by line."""
     needed = json.loads(plan(direction="up").model_dump_json())["needs"]
     assert len(needed) > 4
     assert needed == sorted(needed)
 
 
-def test_every_phase_decides_every_knob() -> None:
-    """What a phase leaves alone is said (None), so that no phase depends on the one before it."""
+def test_every_phase_sets_every_knob() -> None:
+    """Knobs without a fault in a phase are set to None, so that no phase depends on the one before it."""
     compiled = plan()
     parameter = Knob("sysctl", "client", "net.ipv4.tcp_slow_start_after_idle")
 
@@ -78,8 +78,8 @@ def test_every_phase_decides_every_knob() -> None:
 
 
 @pytest.mark.parametrize(("direction", "knobs"), [("down", {DOWN}), ("up", {UP}), ("both", {DOWN, UP})])
-def test_each_direction_is_a_queue_of_its_own_on_the_router(direction: str, knobs: set[Knob]) -> None:
-    """`up` goes through an ifb, which is built (and needed) only then."""
+def test_each_direction_has_its_own_qdisc_on_the_router(direction: str, knobs: set[Knob]) -> None:
+    """`up` uses an ifb, which is created (and needed) only then."""
     compiled = plan(direction=direction)
 
     shaped = {c.knob for phase in compiled.phases for c in phase.changes if isinstance(c.setting, Netem)}
@@ -89,8 +89,8 @@ def test_each_direction_is_a_queue_of_its_own_on_the_router(direction: str, knob
     assert any(change.knob.kind == "ifb" for change in compiled.stage) == (UP in knobs)
 
 
-def test_both_directions_draw_their_own_luck() -> None:
-    """Two queues of one fault have the same setting and different seeds."""
+def test_both_directions_have_different_seeds() -> None:
+    """Two qdiscs of one fault have the same setting and different seeds."""
     one, other = (c.setting for c in plan("{loss: 1%}", "both").phases[1].changes if isinstance(c.setting, Netem))
 
     assert one.seed != other.seed
@@ -98,7 +98,7 @@ def test_both_directions_draw_their_own_luck() -> None:
 
 
 def test_the_limit_follows_rate_times_delay() -> None:
-    """Without a limit of the author's, the queue holds what a long fat link has on its way."""
+    """Without a limit of the author, the queue holds the bandwidth-delay product."""
     slow, fat = plan("{delay: 10ms, rate: 1mbit}"), plan("{delay: 500ms, rate: 1gbit}")
 
     limits = [c.setting.limit for p in (slow, fat) for c in p.phases[1].changes if isinstance(c.setting, Netem)]
@@ -107,14 +107,14 @@ def test_the_limit_follows_rate_times_delay() -> None:
     assert limits[1] > 500e-3 * 1e9 / 8 / 1514
 
 
-def test_promises_say_what_a_fault_should_be_seen_to_do() -> None:
-    """Loss and delay as a counter and a handshake should find them; nothing is promised where queues decide."""
+def test_expectations_describe_measurable_effects() -> None:
+    """Loss and delay as counters and handshakes show them; there is no expectation where queueing decides."""
     exact, queued = plan("{delay: 30ms, loss: 2%}", "both"), plan("{delay: 30ms, rate: 1mbit}")
 
-    promise, shaped = exact.promises[1], queued.promises[1]
+    expectation, shaped = exact.expectations[1], queued.expectations[1]
 
-    assert promise.rtt == 60_000_000
-    assert [effect.loss for effect in promise.effects] == pytest.approx([0.02, 0.02])
+    assert expectation.rtt == 60_000_000
+    assert [effect.loss for effect in expectation.effects] == pytest.approx([0.02, 0.02])
     assert shaped.rtt is None
 
 
@@ -127,8 +127,8 @@ def test_promises_say_what_a_fault_should_be_seen_to_do() -> None:
         ("{delay: 50ms, jitter: 30ms}", "overtake each other"),
     ],
 )
-def test_what_does_not_do_what_it_says_is_warned_of(netem: str, words: str) -> None:
-    """Each known trap of netem is named before anything runs, with what to write instead."""
+def test_pitfalls_of_netem_are_warned_of(netem: str, words: str) -> None:
+    """Each known pitfall of netem is named before a run, with what to write instead."""
     assert any(words in warning for warning in plan(netem).warnings)
 
 
@@ -137,7 +137,7 @@ def test_what_does_not_do_what_it_says_is_warned_of(netem: str, words: str) -> N
     [("{loss: 0.0001%}", "0.0001%", "0.0001000008%"), ("{rate: 8001bit}", "8001bit", "8000bit")],
 )
 def test_roundings_are_shown(netem: str, asked: str, kernel: str) -> None:
-    """What the kernel cannot hold exactly is said with what it will hold."""
+    """Values that the kernel cannot represent are shown with the values that it uses."""
     (rounding,) = plan(netem).roundings
 
     assert (rounding.asked, rounding.kernel) == (asked, kernel)

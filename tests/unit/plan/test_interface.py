@@ -1,4 +1,4 @@
-"""A plan for a real interface says whom it hits and what it hangs where, or one sentence that says why not."""
+"""Tests plans for real interfaces: their selected traffic and filters, or a refusal in one sentence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chaoskit.host_lookups import HostLookups
 from chaoskit.knobs import Filter, Flow, Knob, Netem
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
-from chaoskit.plan.stage import imagined
+from chaoskit.plan.stage import placeholder_lookups
 from chaoskit.spec.load import parse
 
 FILE = """\
@@ -40,7 +40,7 @@ def plan(
     phase: str = "lossy",
     classifier: str = "flower",
 ) -> Plan:
-    """The plan of a small experiment on this ground, with these words in its stage."""
+    """The plan of a small experiment with these lookups and these keys in its stage."""
     words = "".join(f"  {key.replace('_', '-')}: {value}\n" for key, value in (stage or {}).items())
     text = FILE.format(stage=words, netem=netem, direction=direction, phase=phase)
     return compile_plan(parse(text, "x.yaml"), ground, classifier)
@@ -52,14 +52,14 @@ def flows(compiled: Plan, hook: str) -> list[Flow]:
     return [each.match for each in found if isinstance(each, Filter) and isinstance(each.match, Flow)]
 
 
-def test_a_plan_survives_its_file() -> None:
+def test_plan_json_round_trips() -> None:
     """plan.json holds the plan exactly, filters and addresses with it."""
     for compiled in (plan(direction="both"), plan(stage={"ip": "4"}, classifier="u32")):
         assert Plan.model_validate_json(compiled.model_dump_json()) == compiled
 
 
-def test_the_plan_holds_what_was_looked_up() -> None:
-    """Interface, all addresses, the endpoint's words, and a lease; the key's name and never a key."""
+def test_the_plan_contains_the_lookups() -> None:
+    """Interface, all addresses, the endpoint's options, a lease, and the name of the API key but never its value."""
     found = plan(stage={"model": "m", "key-env": "MY_KEY"}).interface
 
     assert found is not None
@@ -70,8 +70,8 @@ def test_the_plan_holds_what_was_looked_up() -> None:
     assert found.lease == 30 * 10**9
 
 
-def test_one_ip_version_is_asked_and_hit() -> None:
-    """With `ip` the probe connects to those addresses alone that the faults hit."""
+def test_one_ip_version_is_connected_to_and_hit() -> None:
+    """With `ip` the probe connects only to addresses that the faults hit."""
     for version, address in (("4", "192.0.2.7"), ("6", "2001:db8::7")):
         compiled = plan(stage={"ip": version})
 
@@ -82,7 +82,7 @@ def test_one_ip_version_is_asked_and_hit() -> None:
 
 @pytest.mark.parametrize(("direction", "knobs"), [("down", {DOWN}), ("up", {UP}), ("both", {DOWN, UP})])
 def test_each_direction_is_an_ifb_of_its_own(direction: str, knobs: set[Knob]) -> None:
-    """What no fault needs is not built, and each phase decides each of the others."""
+    """Only ifbs that a fault needs are created, and each phase sets each of them."""
     compiled = plan(direction=direction)
 
     assert {Knob("qdisc", "", change.knob.name) for change in compiled.stage if change.knob.kind == "ifb"} == knobs
@@ -93,8 +93,8 @@ def test_each_direction_is_an_ifb_of_its_own(direction: str, knobs: set[Knob]) -
     assert compiled.needs == {"netem", "ifb", "clsact", "flower"}
 
 
-def test_what_was_set_last_and_goes_first_are_the_filters() -> None:
-    """A netem without effect stands before any packet is sent to it: putting back never waits for a full queue."""
+def test_filters_are_set_last_and_removed_first() -> None:
+    """A netem without effect exists before packets reach it, so restoring never waits for a full queue."""
     compiled = plan(direction="both")
     kinds = [change.knob.kind for change in compiled.stage]
 
@@ -103,7 +103,7 @@ def test_what_was_set_last_and_goes_first_are_the_filters() -> None:
     assert [c.setting for c in compiled.stage if c.knob.kind == "qdisc"] == [Netem(limit=limit)] * 2
 
 
-def test_only_what_was_described_is_hit() -> None:
+def test_only_the_described_traffic_is_selected() -> None:
     """By default the target's port over TCP, and the fragments between the two hosts."""
     assert set(flows(plan(), "ingress")) == {
         Flow(6, "192.0.2.7/32", source_port=443),
@@ -114,25 +114,25 @@ def test_only_what_was_described_is_hit() -> None:
 
 
 def test_without_faults_nothing_is_touched() -> None:
-    """A timeline that only measures needs nothing of the kernel, not even consent."""
-    compiled = plan(replace(GROUND, ways_in=("carries the default route",)), phase="warm-up")
+    """A timeline that only measures needs no kernel features and no permission."""
+    compiled = plan(replace(GROUND, management_uses=("carries the default route",)), phase="warm-up")
 
     assert compiled.stage == ()
     assert compiled.needs == frozenset()
 
 
-def test_the_queue_holds_what_others_may_send_too() -> None:
+def test_the_queue_limit_covers_other_traffic() -> None:
     """The limit is sized for the interface, not for the probe alone."""
     (setting,) = [c.setting for c in plan(netem="{delay: 1s}").phases[1].changes if isinstance(c.setting, Netem)]
 
     assert setting.limit > 10**9 / 8 / 1514
 
 
-def test_promises_of_loopback_count_both_passes() -> None:
-    """Without a port a packet on loopback is of both directions, and each way is met there and back."""
+def test_expectations_on_loopback_count_both_passes() -> None:
+    """Without a port a loopback packet matches both directions, so a round trip passes each netem twice."""
     narrow, wide = plan(LOOPBACK, {"to": "127.0.0.1:80"}), plan(LOOPBACK, {"to": "127.0.0.1"})
 
-    assert (narrow.promises[1].rtt, wide.promises[1].rtt) == (30_000_000, 60_000_000)
+    assert (narrow.expectations[1].rtt, wide.expectations[1].rtt) == (30_000_000, 60_000_000)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_promises_of_loopback_count_both_passes() -> None:
     [
         (replace(GROUND, is_up=False), {}, "eth0 is down: sudo ip link set eth0 up"),
         (
-            replace(GROUND, ways_in=("carries the default route",)),
+            replace(GROUND, management_uses=("carries the default route",)),
             {},
             "default route.*allow-management-interface: true in the stage",
         ),
@@ -150,16 +150,16 @@ def test_promises_of_loopback_count_both_passes() -> None:
         (GROUND, {"classifier": "u32"}, "modprobe cls_flower"),
     ],
 )
-def test_what_is_refused(ground: HostLookups, options: dict[str, Any], sentence: str) -> None:
-    """Each state that would end badly is refused before anything changes, with what to write."""
+def test_unsafe_states_are_refused(ground: HostLookups, options: dict[str, Any], sentence: str) -> None:
+    """Each unsafe state is refused before anything changes, with what to write."""
     with pytest.raises(RefusedError, match=sentence):
         plan(ground, **options)
 
 
-def test_a_way_in_is_taken_with_consent_and_a_short_lease() -> None:
-    """Whoever says so may work on the default route's interface, and gets it back sooner."""
+def test_a_management_interface_needs_permission_and_gets_a_short_lease() -> None:
+    """With permission the interface of the default route may be used, under a shorter lease."""
     found = plan(
-        replace(GROUND, ways_in=("carries the default route",)), {"allow-management-interface": "true"}
+        replace(GROUND, management_uses=("carries the default route",)), {"allow-management-interface": "true"}
     ).interface
 
     assert found is not None
@@ -170,26 +170,26 @@ def test_a_way_in_is_taken_with_consent_and_a_short_lease() -> None:
     ("ground", "options", "warning"),
     [
         (GROUND, {}, "stage: fragments show no ports"),
-        (LOOPBACK, {"stage": {"to": "127.0.0.1:80"}}, "stage: lo is one pass for both ends: a packet is sent"),
-        (GROUND, {"stage": {"to": "2001:db8::/32"}}, "stage: IPv6 finds its neighbours"),
+        (LOOPBACK, {"stage": {"to": "127.0.0.1:80"}}, "stage: lo is the interface of both ends: each packet is sent"),
+        (GROUND, {"stage": {"to": "2001:db8::/32"}}, "stage: IPv6 neighbour discovery"),
         (GROUND, {"stage": {"everything": "true"}}, "stage: everything is hit"),
-        (GROUND, {"netem": "{loss: 1%}"}, "stage: a real interface hands over up to 64 kB at once, and loss takes"),
+        (GROUND, {"netem": "{loss: 1%}"}, "stage: with GSO a real interface sends up to 64 kB as one packet, and loss"),
         (GROUND, {"netem": "{delay: 9ms, jitter: 2ms}"}, "faults.lossy: jitter 2ms lets packets overtake each other"),
-        (replace(GROUND, foreign=("a netem of somebody else",)), {}, "stage: eth0: a netem of somebody else"),
+        (replace(GROUND, foreign=("a foreign netem",)), {}, "stage: eth0: a foreign netem"),
     ],
 )
-def test_what_is_warned_of(ground: HostLookups, options: dict[str, Any], warning: str) -> None:
-    """What hits more or less than a reader would think is said in the plan."""
+def test_unexpected_effects_are_warned_of(ground: HostLookups, options: dict[str, Any], warning: str) -> None:
+    """The plan warns of faults that hit more or less than a reader would expect."""
     assert any(said.startswith(warning) for said in plan(ground, **options).warnings)
 
 
-def test_a_file_can_be_checked_without_a_machine() -> None:
-    """Imagined ground answers for every name, so that all of a file is gone through."""
+def test_a_file_can_be_checked_without_lookups() -> None:
+    """Placeholder lookups resolve every name, so that all of a file is checked."""
     experiment = parse(
         FILE.format(stage="  to: a.example:80\n", netem="{loss: 1%}", direction="both", phase="lossy"), "x"
     )
 
-    compiled = compile_plan(experiment, imagined(experiment))
+    compiled = compile_plan(experiment, placeholder_lookups(experiment))
 
     assert compiled.interface is not None
     assert set(compiled.interface.addresses) == {"api.example.com", "a.example"}

@@ -1,4 +1,4 @@
-"""Plans with faults of a path's MTU: what else of the lab or of an interface they need, and what they refuse."""
+"""Tests plans with path-MTU faults: what they need of a lab or an interface, and what they refuse."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chaoskit.plan.injection import compile_injection
 from chaoskit.plan.model import Plan
 from chaoskit.spec.injection import Injection
 from chaoskit.spec.load import parse
-from chaoskit.topology.steering import CLAMP, CUT, HOLE, PRIORITY
+from chaoskit.topology.steering import BLACKHOLE, CLAMP, PRIORITY, SIZE_PRIORITY
 
 FILE = """\
 name: x
@@ -26,7 +26,7 @@ timeline: [{{baseline: 2s}}, {{path: 2s}}, {{slow: 2s}}, {{path+slow: 2s}}, {{re
 seed: 7
 """
 LAB, FAR = "{lab: edge}", "{target: 'http://192.0.2.7:8000'}"
-GROUND = HostLookups("eth0", least_mtu=68, most_mtu=9000)
+GROUND = HostLookups("eth0", min_mtu=68, max_mtu=9000)
 ALL = 2**32 - 1
 
 
@@ -37,7 +37,7 @@ def in_lab(fault: str, stage: str = LAB) -> Plan:
 
 
 def at_interface(fault: str, ground: HostLookups = GROUND) -> Plan:
-    """The same between this machine and an endpoint."""
+    """The same on a real interface."""
     slow = "{direction: down, netem: {delay: 5ms}}"
     return compile_plan(parse(FILE.format(stage=FAR, fault=fault, slow=slow), "x.yaml"), ground)
 
@@ -48,13 +48,13 @@ def stage(plan: Plan) -> dict[Knob, Setting]:
 
 
 def phase(plan: Plan, name: str) -> dict[Knob, Setting]:
-    """What a phase decides."""
+    """The settings of a phase."""
     (found,) = (each for each in plan.phases if each.name == name)
     return {change.knob: change.setting for change in found.changes}
 
 
-def test_a_plan_with_every_fault_survives_its_file() -> None:
-    """plan.json holds MTUs, routes with sizes, clamps, filters that lose, and pulses."""
+def test_plan_json_round_trips_with_every_fault() -> None:
+    """plan.json holds MTUs, routes with sizes, clamps, drop filters, and pulses."""
     for fault in (
         "[{tunnel: jumbo-mismatch}, {mss-clamp: 1360}]",
         "{pmtu: {mtu: 1400, signal: dropped}, direction: both}",
@@ -64,10 +64,9 @@ def test_a_plan_with_every_fault_survives_its_file() -> None:
         assert Plan.model_validate_json(compiled.model_dump_json()) == compiled
 
 
-def test_hosts_forget_at_each_phase_what_they_know_of_paths() -> None:
-    """Where a phase changes what a path takes, every phase begins without what was learned; elsewhere nobody is
-    touched."""
-    forget = (Pulse("forget-paths", "client"), Pulse("forget-paths", "server"))
+def test_hosts_flush_cached_path_mtus_at_each_phase() -> None:
+    """Where a phase changes a path MTU, every phase begins with empty caches; elsewhere no host is touched."""
+    forget = (Pulse("flush-pmtu", "client"), Pulse("flush-pmtu", "server"))
     for fault in ("{pmtu: 1400, direction: up}", "{mtu: 1400, link: client-router}", "{tunnel: vxlan}"):
         assert {each.pulses for each in in_lab(fault).phases} == {forget}
     for fault in ("{size-drop: 1400, link: client-router, direction: up}", "{mss-clamp: 1360}"):
@@ -75,8 +74,8 @@ def test_hosts_forget_at_each_phase_what_they_know_of_paths() -> None:
     assert {each.pulses for each in at_interface("{mtu: 1400}").phases} == {()}
 
 
-def test_a_link_too_small_for_ipv6_is_of_a_lab_without_it() -> None:
-    """Below 1280 bytes a kernel takes IPv6 off a link, and does not bring it back: so there is none to lose."""
+def test_a_link_too_small_for_ipv6_builds_an_ipv4_lab() -> None:
+    """Below 1280 bytes a kernel removes IPv6 from a link and does not restore it, so the lab has no IPv6."""
     small, wide = (stage(in_lab(f"{{mtu: {mtu}, link: client-router}}", "{lab: edge, ip: 4}")) for mtu in (1279, 1280))
 
     assert any("fd01::1/64" in knob.name for knob in wide)
@@ -86,22 +85,22 @@ def test_a_link_too_small_for_ipv6_is_of_a_lab_without_it() -> None:
         in_lab("{mtu: 1279, link: client-router}", "{lab: edge, ip: 6}")
 
 
-def test_what_is_too_long_has_somewhere_to_go() -> None:
-    """On an interface the ifb that loses all stands before a phase sends anything to it, and only where one does."""
+def test_the_blackhole_ifb_exists_before_packets_are_redirected_to_it() -> None:
+    """On an interface the blackhole ifb exists before any phase redirects to it, and only where one does."""
     up, down = at_interface("{size-drop: 1400, direction: up}"), at_interface("{size-drop: 1400, direction: down}")
 
-    assert stage(up)[Knob("qdisc", "", HOLE)] == Netem(loss=RandomLoss(ALL))
-    assert list(stage(up)).index(Knob("qdisc", "", HOLE)) < list(stage(up)).index(Knob("clsact", "", "eth0"))
-    assert not [knob for knob in stage(down) if knob.name == HOLE]
+    assert stage(up)[Knob("qdisc", "", BLACKHOLE)] == Netem(loss=RandomLoss(ALL))
+    assert list(stage(up)).index(Knob("qdisc", "", BLACKHOLE)) < list(stage(up)).index(Knob("clsact", "", "eth0"))
+    assert not [knob for knob in stage(down) if knob.name == BLACKHOLE]
     for plan, hook in ((up, "egress"), (down, "ingress")):
         cuts = {knob for knob, each in phase(plan, "path").items() if isinstance(each, Filter)}
-        assert cuts == {Knob("filter", "", f"eth0 {hook} {number}") for number in (CUT, CUT + 1)}
+        assert cuts == {Knob("filter", "", f"eth0 {hook} {number}") for number in (SIZE_PRIORITY, SIZE_PRIORITY + 1)}
         assert all(phase(plan, "slow")[knob] is None for knob in cuts)
         assert plan.needs >= {"police", "clsact", "flower"}
 
 
-def test_an_mtu_alone_aims_at_nobody() -> None:
-    """No filter, no ifb: the interface's MTU in its phase, and it is said whom that hits."""
+def test_an_mtu_alone_needs_no_filters() -> None:
+    """No filter, no ifb: the interface's MTU in its phase, and the plan says what that hits."""
     text = FILE.format(stage=FAR, fault="{mtu: 1400}", slow="{mtu: 1300}").replace("{path+slow: 2s}, ", "")
     plan = compile_plan(parse(text.replace("direction: down, ", ""), "x.yaml"), GROUND)
 
@@ -111,9 +110,9 @@ def test_an_mtu_alone_aims_at_nobody() -> None:
     assert plan.interface.hits == ("every packet that eth0 sends and that is longer than its MTU",)
 
 
-def test_a_clamp_alone_steers_nobody() -> None:
-    """No filter, no ifb, no clsact, and nothing asked of the kernel but the clamp; it is said whom it hits, and it
-    stands in its phases alone."""
+def test_a_clamp_alone_redirects_nothing() -> None:
+    """No filter, ifb or clsact, and no kernel feature but the clamp; the plan says what it hits, and it is set in its
+    phases alone."""
     text = FILE.format(stage=FAR, fault="{mss-clamp: 1360}", slow="{mtu: 1300}").replace("{path+slow: 2s}, ", "")
     plan = compile_plan(parse(text, "x.yaml"), GROUND)
 
@@ -131,15 +130,15 @@ def test_a_clamp_alone_steers_nobody() -> None:
     assert Plan.model_validate_json(plan.model_dump_json()) == plan
 
 
-def test_a_clamp_of_what_has_no_handshakes_is_refused() -> None:
-    """At its place in the file, before anybody looks at the machine."""
+def test_a_clamp_of_traffic_without_tcp_is_refused() -> None:
+    """The refusal names its place in the file, before any lookup."""
     stage = "{target: 'http://192.0.2.7:8000', to: 192.0.2.7, protocol: udp}"
-    with pytest.raises(SpecError, match=r"faults\.path.*only TCP has handshakes, and the stage means udp alone"):
+    with pytest.raises(SpecError, match=r"faults\.path.*only TCP has handshakes, and the stage selects udp alone"):
         compile_plan(parse(FILE.format(stage=stage, fault="{mss-clamp: 1360}", slow="{mtu: 1300}"), "x.yaml"), GROUND)
 
 
 def test_an_injection_clamps() -> None:
-    """Alone it needs nothing but the clamp; with a delay it comes last, so that it is the first to go."""
+    """Alone it needs nothing but the clamp; with a delay it is set last, so that it is removed first."""
     words = {"to": "192.0.2.7:443", "for": "10s", "mss-clamp": 1360}
     alone = compile_injection(Injection.model_validate(words), GROUND, "flower")
     both = compile_injection(Injection.model_validate(words | {"down": "delay 1ms"}), GROUND, "flower")
@@ -147,35 +146,33 @@ def test_an_injection_clamps() -> None:
     assert [knob for knob, _ in alone.changes] == [CLAMP]
     assert alone.needs == {"clamp"}
     assert alone.filters == 0
-    assert alone.warnings == (
-        "connections that are open already keep their segments: a clamp changes handshakes alone",
-    )
+    assert alone.warnings == ("open connections keep their segment size: an MSS clamp changes handshakes alone",)
     assert both.changes[-1] == alone.changes[0]
     assert both.needs == {"clamp", "netem", "ifb", "clsact", "flower"}
 
 
 @pytest.mark.parametrize("mtu", [1279, 9001])
 def test_an_mtu_that_the_interface_cannot_have_is_refused(mtu: int) -> None:
-    """Before anything is changed, with what it can have."""
+    """The refusal comes before any change, with the range that the interface supports."""
     with pytest.raises(RefusedError, match="it takes 1280 to 9000"):
-        at_interface(f"{{mtu: {mtu}}}", HostLookups("eth0", least_mtu=1280, most_mtu=9000))
+        at_interface(f"{{mtu: {mtu}}}", HostLookups("eth0", min_mtu=1280, max_mtu=9000))
 
 
-def test_an_injection_loses_what_is_long() -> None:
-    """Each direction on its own, of the traffic that is meant, before the filters of a netem."""
+def test_an_injection_drops_oversized_packets() -> None:
+    """Each direction by itself, of the selected traffic, at priorities before the filters of a netem."""
     words = {"to": "192.0.2.7:443", "protocol": "tcp", "for": "10s"}
     sizes = {"size-drop-up": 1400, "size-drop-down": 1300}
     plan = compile_injection(Injection.model_validate(words | sizes), GROUND, "flower")
 
     found = {knob.name: each for knob, each in plan.changes if isinstance(each, Filter)}
-    assert {(name.split()[1], each.over, each.to) for name, each in found.items()} == {
-        ("egress", 1400, HOLE),
+    assert {(name.split()[1], each.over, each.redirect_to) for name, each in found.items()} == {
+        ("egress", 1400, BLACKHOLE),
         ("ingress", 1300, None),
     }
     assert all(int(name.split()[2]) < PRIORITY for name in found)
     assert "police" in plan.needs
     alone = compile_injection(Injection.model_validate(words | {"size-drop-down": 1300}), GROUND, "flower")
-    assert not [knob for knob, _ in alone.changes if knob.name == HOLE]
+    assert not [knob for knob, _ in alone.changes if knob.name == BLACKHOLE]
     assert (
         "police" not in compile_injection(Injection.model_validate(words | {"up": "delay 1ms"}), GROUND, "flower").needs
     )

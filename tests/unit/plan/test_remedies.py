@@ -1,4 +1,4 @@
-"""What is tuned at the ends of the connection is part of the stage: set once, after the lab stands."""
+"""Tests host tuning: it belongs to the stage and is set once, after the lab is built."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ timeline: [{{baseline: 2s}}, {{{phase}: 2s}}]
 
 
 def plan(tuned: str = "", stage: str = "{lab: edge}", phase: str = "probing") -> Plan:
-    """The plan of a small experiment with these words about its ends."""
+    """The plan of a small experiment with these host options."""
     return compile_plan(parse(FILE.format(tuned=tuned, stage=stage, phase=phase), "x.yaml"))
 
 
 def added(compiled: Plan) -> list[tuple[Knob, Setting]]:
-    """What the stage has beyond the bare lab, in order."""
+    """The changes of the stage beyond the plain lab, in order."""
     bare = list(edge.build(frozenset()))
     changes = [(change.knob, change.setting) for change in compiled.stage]
     assert changes[: len(bare)] == bare
@@ -37,8 +37,8 @@ def added(compiled: Plan) -> list[tuple[Knob, Setting]]:
 
 
 @pytest.mark.parametrize(("end", "net"), [("client", 1), ("server", 2)])
-def test_each_word_is_knobs_of_its_host(end: str, net: int) -> None:
-    """Parameters, the algorithm among them, and the sizes of both default routes, on that host and on no other."""
+def test_each_option_sets_knobs_of_its_host(end: str, net: int) -> None:
+    """Sysctls, congestion control, and the sizes of both default routes, on that host alone."""
     compiled = plan(
         f"{end}: {{sysctl: {{net.ipv4.tcp_mtu_probing: 1}}, route-mtu: 1400, advmss: 1340, congestion-control: bbr}}"
     )
@@ -51,7 +51,7 @@ def test_each_word_is_knobs_of_its_host(end: str, net: int) -> None:
     ]
 
 
-def test_one_size_alone_leaves_the_other() -> None:
+def test_one_size_leaves_the_other_at_its_default() -> None:
     """A size that is not given is as the link has it."""
     for words, sizes in (("route-mtu: 1400", (1400, 0)), ("advmss: 1340", (0, 1340))):
         routes = [setting for _, setting in added(plan(f"client: {{{words}}}")) if isinstance(setting, Route)]
@@ -59,14 +59,14 @@ def test_one_size_alone_leaves_the_other() -> None:
         assert [(route.mtu, route.advmss) for route in routes] == [sizes, sizes]
 
 
-def test_nothing_is_added_unasked() -> None:
-    """A lab without remedies is the bare lab, and sockets are no knobs."""
+def test_without_remedies_nothing_is_added() -> None:
+    """A lab without remedies is the plain lab, and socket options are no knobs."""
     assert added(plan()) == []
     assert added(plan("client: {maxseg: 1360}\nserver: {maxseg: 1200, token-interval: 5ms}")) == []
 
 
-def test_sockets_are_in_the_plan() -> None:
-    """The words about sockets come through plan.json, for both ends."""
+def test_socket_options_are_in_the_plan() -> None:
+    """Socket options of both ends round-trip through plan.json."""
     compiled = plan("client: {maxseg: 1360}\nserver: {maxseg: 1200}")
 
     again = Plan.model_validate_json(compiled.model_dump_json())
@@ -77,14 +77,14 @@ def test_sockets_are_in_the_plan() -> None:
 
 
 def test_a_phase_may_override_a_remedy() -> None:
-    """The same parameter may be a fault's: its phases decide it, the others leave it as the stage has it."""
+    """A fault may set the same sysctl: in its phases it wins, in others the stage's value stays."""
     compiled = plan("client: {sysctl: {net.ipv4.tcp_mtu_probing: 1}}")
 
     assert [[change.setting for change in phase.changes] for phase in compiled.phases] == [[None], [Sysctl("2")]]
     assert added(compiled) == [(Knob("sysctl", "client", "net.ipv4.tcp_mtu_probing"), Sysctl("1"))]
 
 
-def test_on_a_real_interface_nothing_is_a_knob() -> None:
+def test_on_a_real_interface_remedies_set_no_knobs() -> None:
     """The probe's own sockets are tuned, the machine is not."""
     text = FILE.format(
         tuned="client: {maxseg: 1360, congestion-control: bbr}",
@@ -108,7 +108,7 @@ def test_on_a_real_interface_nothing_is_a_knob() -> None:
     ],
 )
 def test_a_labs_server_speaks_tls_when_asked_to(stage: str, target: str) -> None:
-    """The target says it, and what is changed is the same."""
+    """The target is https, and the changes are the same."""
     compiled = plan(stage=stage)
 
     assert compiled.target == target

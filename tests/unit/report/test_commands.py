@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import shlex
 
-from chaoskit.knobs import Clsact, Filter, Flow, Ifb, Keys, Knob, Link, Masquerade, Namespace, Netem, Setting, Sysctl
+from chaoskit.knobs import (
+    Clsact,
+    Filter,
+    Flow,
+    Ifb,
+    Knob,
+    Link,
+    Masquerade,
+    Namespace,
+    Netem,
+    Setting,
+    Sysctl,
+    U32Match,
+)
 from chaoskit.report.commands import doing, undoing
-from chaoskit.topology.steering import Aim, Remote, clamp, steer
+from chaoskit.topology.steering import Remote, TrafficSelector, clamp, steer
 
-STEERED = steer("eth0", Aim((Remote("10.0.0.2/32", 443),), protocol="tcp"), {"up": Netem(delay=80_000_000)}, "flower")
+STEERED = steer(
+    "eth0", TrafficSelector((Remote("10.0.0.2/32", 443),), protocol="tcp"), {"up": Netem(delay=80_000_000)}, "flower"
+)
 
 
 def test_an_injection_reads_as_an_auditor_would_type_it() -> None:
@@ -33,7 +48,9 @@ def test_an_injection_reads_as_an_auditor_would_type_it() -> None:
 
 def test_a_clamp_reads_as_an_auditor_would_type_it() -> None:
     """A table of its own with a rule for each way, and the table alone on the way back."""
-    changes = clamp("eth0", Aim((Remote("10.0.0.2/32", 443), Remote("fd00::/64")), versions=frozenset({4, 6})), 1360)
+    changes = clamp(
+        "eth0", TrafficSelector((Remote("10.0.0.2/32", 443), Remote("fd00::/64")), versions=frozenset({4, 6})), 1360
+    )
     table, size = "inet chaoskit-mss", "tcp flags syn tcp option maxseg size set 1360"
 
     assert doing(changes) == [
@@ -80,7 +97,7 @@ def test_what_the_tools_cannot_do_is_remarked() -> None:
     changes = [
         (Knob("namespace", "", "router"), Namespace()),
         (Knob("masquerade", "", "100.64.0.2"), Masquerade()),
-        (Knob("filter", "", "eth0 egress 51717"), Filter("ip", Keys(()), "chaos-up")),
+        (Knob("filter", "", "eth0 egress 51717"), Filter("ip", U32Match(()), "chaos-up")),
         (Knob("filter", "router", "eth0 egress 51717"), Filter("ip", Flow(), "chaos-up")),
     ]
 

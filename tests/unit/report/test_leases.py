@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from chaoskit.engine.journal import Debt, Journal
+from chaoskit.engine.journal import Journal, PendingRestore
 from chaoskit.engine.lease import Lease, Leases, Location, Process
 from chaoskit.errors import RefusedError
 from chaoskit.knobs import Change, Filter, Flow, Ifb, Knob, Netem
 from chaoskit.report.leases import LeaseStatus, StatusReport, as_json, folders, look, render, strays
 from chaoskit.spec.injection import Injection
 from chaoskit.spec.load import load_injection
-from chaoskit.topology.steering import Aim, Remote, clamp, cut
+from chaoskit.topology.steering import Remote, TrafficSelector, clamp, drop_oversized
 
 HERE = Location("a machine", "a boot", "4026531992-1")
 NOW, SECOND = 10**12, 10**9
@@ -33,17 +33,17 @@ WORDS: dict[str, Any] = {
 LEASE = Lease(
     id="20261124T120730-4711",
     command="chaoskit inject --to api.example.com:443",
-    by="alice",
+    user="alice",
     interface="eth0",
     since="2026-11-24T12:07:30.000+00:00",
     until="2026-11-24T12:08:30.000+00:00",
-    ends=NOW + 42 * SECOND,
-    words=WORDS,
+    deadline=NOW + 42 * SECOND,
+    injection=WORDS,
     machine=HERE.machine,
     boot=HERE.boot,
     namespace=HERE.namespace,
     owner=ALIVE,
-    guard=ALIVE,
+    watchdog=ALIVE,
 )
 CHANGES: tuple[Change, ...] = (
     (Knob("ifb", "", "chaos-down"), Ifb()),
@@ -55,13 +55,13 @@ CHANGES: tuple[Change, ...] = (
 )
 
 
-def state(tmp_path: Path, *leases: Lease, owes: bool = True) -> Path:
+def state(tmp_path: Path, *leases: Lease, is_pending: bool = True) -> Path:
     """A state folder with these leases, each with its journal."""
     kept = Leases(tmp_path)
     for lease in leases:
         kept.begin(lease)
         with Journal.at(kept.folder(lease.id)) as journal:
-            for knob, setting in CHANGES if owes else ():
+            for knob, setting in CHANGES if is_pending else ():
                 journal.intend(knob, None, setting)
                 journal.done(knob)
     return tmp_path
@@ -78,25 +78,25 @@ def shown(outlook: StatusReport, width: int = 100) -> str:
 
 CASES = [
     ({}, True, "in force", "IN FORCE  42 s left  on eth0  lease 20261124T120730-4711"),
-    ({"ends": NOW - 1}, True, "ending", "ENDING  0 s left"),
-    ({"guard": GONE}, True, "owes", "its guard is dead: chaoskit restore 20261124T120730-4711"),
-    ({"guard": GONE}, False, "ended", "nothing is owed; to clear it away: chaoskit restore 2026"),
-    ({"guard": None}, False, "beginning", "BEGINNING"),
-    ({"guard": None, "owner": GONE}, True, "owes", "OWES"),
-    ({"guard": None, "owner": None}, True, "owes", "OWES"),
-    ({"boot": "before"}, True, "of another boot", "what it set went with that boot"),
+    ({"deadline": NOW - 1}, True, "ending", "ENDING  0 s left"),
+    ({"watchdog": GONE}, True, "not restored", "its watchdog is dead: chaoskit restore 20261124T120730-4711"),
+    ({"watchdog": GONE}, False, "ended", "nothing is pending; to remove the lease: chaoskit restore 2026"),
+    ({"watchdog": None}, False, "beginning", "BEGINNING"),
+    ({"watchdog": None, "owner": GONE}, True, "not restored", "NOT RESTORED"),
+    ({"watchdog": None, "owner": None}, True, "not restored", "NOT RESTORED"),
+    ({"boot": "before"}, True, "of another boot", "what it set ended with that boot"),
     ({"machine": "other"}, True, "of another machine", "OF ANOTHER MACHINE"),
     ({"namespace": "1-1"}, True, "elsewhere", "in another network namespace; in force there"),
-    ({"namespace": "1-1", "guard": GONE}, True, "elsewhere", "its guard is dead: there, chaoskit restore"),
+    ({"namespace": "1-1", "watchdog": GONE}, True, "elsewhere", "its watchdog is dead: there, chaoskit restore"),
 ]
 
 
-@pytest.mark.parametrize(("change", "owes", "expected", "sentence"), CASES)
+@pytest.mark.parametrize(("change", "is_pending", "expected", "sentence"), CASES)
 def test_each_state_of_a_lease_is_told(
-    tmp_path: Path, change: dict[str, Any], owes: bool, expected: str, sentence: str
+    tmp_path: Path, change: dict[str, Any], is_pending: bool, expected: str, sentence: str
 ) -> None:
-    """Who lives, what is owed and where it was made decide what is said of it, and what to type."""
-    places = [state(tmp_path, replace(LEASE, **change), owes=owes)]
+    """Which processes live, what is pending and where it was made decide what is said of it, and what to type."""
+    places = [state(tmp_path, replace(LEASE, **change), is_pending=is_pending)]
 
     outlook = look(places, HERE, NOW)
 
@@ -123,7 +123,7 @@ def test_nothing_is_one_sentence(tmp_path: Path) -> None:
     """A machine where nothing is in force says so, and its JSON has no leases."""
     outlook = look([tmp_path], HERE, NOW)
 
-    assert shown(outlook) == "Nothing of chaoskit's is in force here, and nothing is owed.\n"
+    assert shown(outlook) == "Nothing of chaoskit's is in force here, and no restore is pending.\n"
     assert json.loads(as_json(outlook))["leases"] == []
 
 
@@ -147,7 +147,7 @@ def test_one_lease_can_be_asked_for(tmp_path: Path) -> None:
 
 def test_a_run_is_told_by_its_filters(tmp_path: Path) -> None:
     """What no inject can repeat shows what it hits by its journal, and has no injection to feed back."""
-    outlook = look([state(tmp_path, replace(LEASE, words={"experiment": "loss"}))], HERE, NOW)
+    outlook = look([state(tmp_path, replace(LEASE, injection={"experiment": "loss"}))], HERE, NOW)
 
     assert "192.0.2.7/32 at port 443" in shown(outlook)
     assert json.loads(as_json(outlook))["leases"][0]["injection"] is None
@@ -157,11 +157,11 @@ def test_a_clamp_is_told_and_can_be_injected_again(tmp_path: Path) -> None:
     """Whom it hits, by the addresses that the name stood for; how long segments may be: as the journal has it, and
     before that as was asked; and its words once more."""
     words = {"to": WORDS["to"], "mss-clamp": 1360, "for": "60s"}
-    lease = replace(LEASE, words=words)
-    places = [state(tmp_path / "state", lease, owes=False)]
+    lease = replace(LEASE, injection=words)
+    places = [state(tmp_path / "state", lease, is_pending=False)]
     asked = shown(look(places, HERE, NOW))
     with Journal.at(Leases(places[0]).folder(lease.id)) as journal:
-        for knob, setting in clamp("eth0", Aim((Remote("192.0.2.7/32", 443),)), 1300):
+        for knob, setting in clamp("eth0", TrafficSelector((Remote("192.0.2.7/32", 443),)), 1300):
             journal.intend(knob, None, setting)
             journal.done(knob)
 
@@ -178,11 +178,13 @@ def test_a_clamp_is_told_and_can_be_injected_again(tmp_path: Path) -> None:
 def test_what_is_lost_for_its_size_is_told(tmp_path: Path) -> None:
     """Beside what the direction does besides: as the journal has it, and before that as was asked."""
     words = {"to": WORDS["to"], "up": "delay 10ms", "size-drop-up": 1400, "size-drop-down": 1300, "for": "60s"}
-    lease = replace(LEASE, words=words)
-    places = [state(tmp_path / "state", lease, owes=False)]
+    lease = replace(LEASE, injection=words)
+    places = [state(tmp_path / "state", lease, is_pending=False)]
     asked = shown(look(places, HERE, NOW))
     with Journal.at(Leases(places[0]).folder(lease.id)) as journal:
-        for knob, setting in cut("eth0", Aim((Remote("192.0.2.7/32", 443),)), ("up",), 1350, "flower"):
+        for knob, setting in drop_oversized(
+            "eth0", TrafficSelector((Remote("192.0.2.7/32", 443),)), ("up",), 1350, "flower"
+        ):
             journal.intend(knob, None, setting)
             journal.done(knob)
 
@@ -203,13 +205,13 @@ def test_a_lease_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     text = shown(look([tmp_path], HERE, NOW), 300)
 
     assert "IN FORCE" in text
-    assert "is torn or was edited: chaoskit restore torn" in text
+    assert "is incomplete or was edited: chaoskit restore torn" in text
 
 
 def test_what_others_wrote_cannot_move_the_cursor(tmp_path: Path) -> None:
     """Escapes and markup in a command or a name are shown, not obeyed; the JSON stays readable."""
     words = "inject '\x1b[2J[bold]\x7f\udce9\U0001f600'"
-    outlook = look([state(tmp_path, replace(LEASE, command=words, by="[red]a"))], HERE, NOW)
+    outlook = look([state(tmp_path, replace(LEASE, command=words, user="[red]a"))], HERE, NOW)
     path = tmp_path / "status.json"
 
     path.write_text(as_json(outlook))
@@ -219,10 +221,10 @@ def test_what_others_wrote_cannot_move_the_cursor(tmp_path: Path) -> None:
     assert load_injection(path).for_ == 60 * SECOND
 
 
-def test_what_is_owed_and_what_was_left_is_listed(tmp_path: Path) -> None:
-    """With a dead guard, what is owed is named, filters by their number, and why something could not be put back."""
-    places = [state(tmp_path, replace(LEASE, guard=GONE))]
-    Leases(tmp_path).note_leftovers(LEASE.id, ["ifb chaos-down: busy"])
+def test_pending_restores_and_leftovers_are_listed(tmp_path: Path) -> None:
+    """With a dead watchdog, what is pending is named, filters by number, and why something was not restored."""
+    places = [state(tmp_path, replace(LEASE, watchdog=GONE))]
+    Leases(tmp_path).write_leftovers(LEASE.id, ["ifb chaos-down: busy"])
 
     text = shown(look(places, HERE, NOW))
 
@@ -231,9 +233,11 @@ def test_what_is_owed_and_what_was_left_is_listed(tmp_path: Path) -> None:
 
 
 def test_what_no_lease_knows_is_found() -> None:
-    """What bears our names is told when no lease here has it in its books, and only then."""
+    """What bears our names is reported when no lease here has it in its journal, and only then."""
     ours = [knob for knob, _ in CHANGES]
-    known = LeaseStatus(LEASE, "owes", owed=tuple(Debt(knob, None, setting, True) for knob, setting in CHANGES))
+    known = LeaseStatus(
+        LEASE, "not restored", pending=tuple(PendingRestore(knob, None, setting, True) for knob, setting in CHANGES)
+    )
 
     assert strays(ours, StatusReport()) == tuple(ours)
     assert strays(ours, StatusReport((known,))) == ()

@@ -73,7 +73,7 @@ def test_whom_it_hits_is_shown() -> None:
         ({"stage": ", local-port: 8000"}, "hits everything with anybody, at our port 8000"),
         ({"phase": "warm-up"}, "The interface eth0 (nothing on it is changed)"),
         ({}, "warning stage: fragments show no ports"),
-        ({}, "warning stage: a real interface hands over up to 64 kB at once"),
+        ({}, "warning stage: with GSO a real interface sends up to 64 kB as one packet"),
     ],
 )
 def test_every_kind_of_aim_has_its_words(options: dict[str, str], line: str) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chaoskit.errors import SpecError
 from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.stage import imagined
+from chaoskit.plan.stage import placeholder_lookups
 from chaoskit.spec.load import EXPERIMENT, parse, parse_document, to_yaml
 from chaoskit.spec.matrix import Variants, load_variants, parse_variants
 
@@ -322,7 +322,9 @@ def test_every_shipped_experiment_can_be_varied(path: Path) -> None:
     for variant in parse_variants(text, "x.yaml").each:
         again = parse(variant.text, "again.yaml")
         assert again == variant.experiment
-        assert compile_plan(again, imagined(again)) == compile_plan(variant.experiment, imagined(variant.experiment))
+        assert compile_plan(again, placeholder_lookups(again)) == compile_plan(
+            variant.experiment, placeholder_lookups(variant.experiment)
+        )
 
 
 TEXTS = st.text(max_size=8) | st.sampled_from(["~", "null", "1.1", "on", "1e3", "# x", "a: b", "- a", "\x85"])

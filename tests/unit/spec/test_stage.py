@@ -85,7 +85,7 @@ MISTAKES = [
         GOOD,
         "    direction: down\n    netem: {loss: 1%}\n",
         SYSCTL,
-        "x.yaml:11: faults.lossy: client is a host of a lab",
+        "x.yaml:11: faults.lossy: client is a host of the lab",
     ),
     (GOOD, "{lossy: 30s}", "{lossy+lossy: 30s}", "x.yaml:14: timeline.1: lossy+lossy sets qdisc chaos-down twice"),
     (

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from papers import eventually
+from simulated_kernel import eventually
 
 from chaoskit.clock import RealClock
 from chaoskit.substrate.stdin import MAX_AHEAD, StdinFeeder, chunks

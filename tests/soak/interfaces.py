@@ -1,4 +1,4 @@
-"""Two real interfaces to work on, one bare and one that others have furnished, and a machine behind each.
+"""Creates two interfaces, one bare and one with qdiscs and filters of other programs, and a namespace behind each.
 
 | link    | on it                                                                                          |
 |---------|------------------------------------------------------------------------------------------------|
@@ -6,8 +6,8 @@
 | `lived` | htb with classes and a netem below one of them; a clsact with filters in both directions       |
 
 An nft table with rules stands in the namespace, where the kernel has tables of that family (Debian's guest
-kernel has none). All of it is somebody else's: made with ip, tc and nft. A
-datagram goes to each far end every 20 ms, and one comes back, so that queues are never empty.
+kernel has none). All of it is made with ip, tc and nft. A datagram
+goes to each far end every 20 ms, and one comes back, so that queues are never empty.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def near(link: str, version: int = 4) -> str:
 
 
 def prepare() -> None:
-    """What a guest needs once: modules, loopback, links that do not talk unasked."""
+    """Prepare a guest once: modules, loopback, links that send nothing by themselves."""
     tree = _TREES / os.uname().release
     if tree.is_dir():
         modules.load(_MODULES, tree)
@@ -74,7 +74,7 @@ def prepare() -> None:
 
 
 def build() -> None:
-    """Make both links, their far ends, and what others have put there."""
+    """Create both links, their far ends, and the foreign qdiscs, filters and tables."""
     for link in LINKS:
         make_link(link)
     subprocess.run(["tc", "-batch", "-"], input=_TREE, text=True, check=True)
@@ -83,7 +83,7 @@ def build() -> None:
 
 
 def make_link(link: str) -> None:
-    """A virtual cable to a namespace of its own, with addresses and neighbours that nobody has to ask for."""
+    """A veth to a namespace of its own, with addresses and neighbours that need no resolution."""
     number, place = _NUMBERS[link], f"far-{link}"
     macs = (f"02:00:00:00:{number:02x}:01", f"02:00:00:00:{number:02x}:02")
     if not Path(f"/run/netns/{place}").exists():
@@ -114,7 +114,7 @@ def remove_link(link: str) -> None:
 
 
 def clear() -> None:
-    """Take away all links that a program could have made or used, and somebody's table."""
+    """Take away all links that a program could have made or used, and the nft table."""
     for link in json.loads(tool("ip", "-j", "link", "show")):
         if link["ifname"] in LINKS or link["ifname"].startswith("chaos"):
             remove_link(link["ifname"])
@@ -138,11 +138,11 @@ def wait_for_link(link: str, patience: float = 20) -> None:
         time.sleep(0.02)
 
 
-def talk() -> int:
+def send_datagrams() -> int:
     """Start to send on both links; the process that does. It ends with SIGKILL."""
-    talker = os.fork()
-    if talker:
-        return talker
+    sender = os.fork()
+    if sender:
+        return sender
     try:
         sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in LINKS]
         while True:

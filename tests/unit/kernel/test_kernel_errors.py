@@ -1,4 +1,4 @@
-"""What the door to a kernel says and refuses, without a kernel behind it."""
+"""Tests the translation of kernel errors, and the fake kernel, without a real one."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pyroute2.netlink.exceptions import NetlinkError
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel import links, sysctls
-from chaoskit.kernel.errors import translated
+from chaoskit.kernel.errors import translate_errors
 from chaoskit.kernel.fake import FakeKernel, PowerCut
-from chaoskit.kernel.features import FEATURES, survey
+from chaoskit.kernel.features import FEATURES, detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Ifb, Knob, Netem, Sysctl
 
@@ -24,14 +24,14 @@ SHAPED = Knob("qdisc", "router", "to-client")
 
 
 def said(error: Exception, knob: Knob) -> str:
-    with pytest.raises(RefusedError) as caught, translated(knob, "set"):
+    with pytest.raises(RefusedError) as caught, translate_errors(knob, "set"):
         raise error
     assert caught.value.__cause__ is error
     return str(caught.value)
 
 
-def test_a_kernel_without_a_part_is_told_by_the_errno() -> None:
-    """ENOENT or EOPNOTSUPP where a module is needed says which, with the kernel's words and what to type."""
+def test_a_missing_feature_is_recognised_by_errno() -> None:
+    """ENOENT or EOPNOTSUPP name the missing module, with the kernel's message and what to type."""
     unknown = NetlinkError(errno.ENOENT, "Specified qdisc kind is unknown")
 
     assert said(unknown, SHAPED) == (
@@ -42,8 +42,8 @@ def test_a_kernel_without_a_part_is_told_by_the_errno() -> None:
             assert "modprobe" in said(NetlinkError(code), Knob(kind, "", "eth0"))
 
 
-def test_missing_rights_are_told_by_the_errno() -> None:
-    """EPERM and EACCES end in how to get the right, from netlink and from /proc alike."""
+def test_missing_privileges_are_recognised_by_errno() -> None:
+    """EPERM and EACCES say how to get the privilege, from netlink and from /proc alike."""
     for error in (NetlinkError(errno.EPERM), PermissionError(errno.EACCES, "Permission denied")):
         words = said(error, Knob("sysctl", "", "net.core.rmem_max"))
 
@@ -51,8 +51,8 @@ def test_missing_rights_are_told_by_the_errno() -> None:
         assert words.endswith("run as root, or --substrate uml")
 
 
-def test_anything_else_keeps_the_kernels_words() -> None:
-    """Every other error names the knob, the kernel's sentence, and where to look."""
+def test_other_errors_keep_the_kernels_message() -> None:
+    """Every other error names the knob, the kernel's message, and the command that shows the state."""
     words = said(NetlinkError(errno.EINVAL, "mtu less than device minimum"), Knob("link", "router", "eth0"))
 
     assert words == (
@@ -62,7 +62,7 @@ def test_anything_else_keeps_the_kernels_words() -> None:
 
 
 def test_sysctls_stay_within_a_network_namespace() -> None:
-    """Parameters of the whole machine, and paths that leave /proc/sys/net, are refused."""
+    """Global parameters, and paths outside /proc/sys/net, are refused."""
     for name in ("kernel.panic", "vm.swappiness", "net.//.//.//.etc/passwd", "net.//.kernel.panic"):
         with pytest.raises(RefusedError, match="network namespace"):
             sysctls.read(-1, name)
@@ -70,8 +70,8 @@ def test_sysctls_stay_within_a_network_namespace() -> None:
             sysctls.write(-1, name, Sysctl("1"))
 
 
-def test_a_kernel_says_what_it_will_hold() -> None:
-    """A sysctl's words are separated by one blank, a seed is kept only where kernels do."""
+def test_normalized_settings_are_what_reads_back() -> None:
+    """Fields of a sysctl are separated by one space; a seed is kept only by kernels that support it."""
     old, new = LinuxKernel(Facts()), LinuxKernel(Facts(features=frozenset({"netem-seed"})))
 
     assert old.holds(Sysctl("4096\t131072  6291456\n")) == Sysctl("4096 131072 6291456")
@@ -81,11 +81,11 @@ def test_a_kernel_says_what_it_will_hold() -> None:
     assert old.holds(None) is None
 
 
-def test_a_survey_answers_every_question() -> None:
-    """Whatever the rights and the kernel, each feature is there or has a sentence that says why not."""
+def test_feature_detection_covers_every_feature() -> None:
+    """With any privileges and kernel, each feature is available or has a reason why not."""
     here = Path("/proc/self/ns/net").readlink()
 
-    facts = survey()
+    facts = detect_features()
 
     assert facts.kernel == os.uname().release
     assert facts.features | facts.missing.keys() == set(FEATURES)
@@ -94,17 +94,20 @@ def test_a_survey_answers_every_question() -> None:
     assert Path("/proc/self/ns/net").readlink() == here
 
 
-def test_a_survey_does_not_load_pyroute2() -> None:
-    """Whoever only wants to know does not pay for the import."""
-    program = "import sys; from chaoskit.kernel.features import survey; survey(); print('pyroute2' in sys.modules)"
+def test_feature_detection_does_not_import_pyroute2() -> None:
+    """The caller does not pay for the import."""
+    program = (
+        "import sys; from chaoskit.kernel.features import detect_features; "
+        "detect_features(); print('pyroute2' in sys.modules)"
+    )
 
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert printed.stdout == "False\n"
 
 
-def test_a_dark_kernel_stays_dark() -> None:
-    """After a power cut the fake answers nothing more, and keeps what was written before."""
+def test_a_kernel_without_power_stays_off() -> None:
+    """After a power cut every call of the fake raises, and earlier writes are kept."""
     for when, left in (("lose_power_before", {}), ("lose_power_after", {SHAPED: Netem()})):
         kernel = FakeKernel(**{when: 1})  # type: ignore[arg-type]
         with pytest.raises(PowerCut):
@@ -117,7 +120,7 @@ def test_a_dark_kernel_stays_dark() -> None:
 
 
 class VanishingLink:
-    """A netlink socket of a namespace whose one link goes by itself between a look and the next word."""
+    """A netlink socket of a namespace whose only link disappears between two requests."""
 
     def link(self, verb: str, **words: object) -> list[dict[str, int]]:
         """It is still there when asked for, and gone when it is to be deleted."""
@@ -126,6 +129,6 @@ class VanishingLink:
         raise NetlinkError(errno.ENODEV, "No such device")
 
 
-def test_a_link_that_goes_by_itself_is_gone() -> None:
-    """Taking away a cable that goes with its namespace meanwhile is no error."""
+def test_a_link_that_disappears_meanwhile_counts_as_removed() -> None:
+    """Removing a veth pair that disappears with its namespace meanwhile is no error."""
     links.remove(VanishingLink(), "chaos-out")  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
 """One guest's part of a soak: its trials, one after the other, each outcome a line of a file.
 
-python -m soak.shift FILE --seed 1 --count 200 --part 0 --of 2 [--only WORDS]
+python -m soak.guest_main FILE --seed 1 --count 200 --part 0 --of 2 [--only WORDS]
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from soak import traffic
-from soak.life import PATIENCE, Life, kill, wait_until
+from soak.run_process import PATIENCE, RunProcess, kill, wait_until
 from soak.series import series
-from soak.trials import Trial, Workbench, attempt
+from soak.trials import Testbed, Trial, run_trial
 
 QUESTIONS = 500  # for each neighbour
 
@@ -43,29 +43,29 @@ def _part(asked: argparse.Namespace) -> list[Trial]:
 
 def work(folder: Path, trials: list[Trial]) -> Iterator[dict[str, Any]]:
     """The outcome of each trial, as words."""
-    bench = Workbench(folder)
+    testbed = Testbed(folder)
     try:
         for trial in trials:
-            yield asdict(attempt(bench, trial)) | {"kernel": os.uname().release}
-        yield neighbours(bench)
+            yield asdict(run_trial(testbed, trial)) | {"kernel": os.uname().release}
+        yield neighbours(testbed)
     finally:
-        bench.close()
+        testbed.close()
 
 
-def neighbours(bench: Workbench) -> dict[str, Any]:
+def neighbours(testbed: Testbed) -> dict[str, Any]:
     """What of others' traffic a fault in force touches."""
     traffic.add_other_host()
-    answers = traffic.answering()
-    life = Life((*traffic.FAULT, "--for", "60s"), bench.state)
+    answers = traffic.start_echo_server()
+    process = RunProcess((*traffic.FAULT, "--for", "60s"), testbed.state)
     try:
-        wait_until(lambda: "in force" in life.words() or life.has_ended(), PATIENCE)
-        told = traffic.census(QUESTIONS)
-        if life.has_ended():
-            raise RuntimeError(f"no fault for the neighbours: {life.words()}")
-        kill(life.conductor, signal.SIGTERM)
-        life.outlive()
+        wait_until(lambda: "in force" in process.words() or process.has_ended(), PATIENCE)
+        told = traffic.measure_neighbours(QUESTIONS)
+        if process.has_ended():
+            raise RuntimeError(f"no fault for the neighbours: {process.words()}")
+        kill(process.conductor, signal.SIGTERM)
+        process.wait_for_end()
     finally:
-        life.end()
+        process.end()
         kill(answers, signal.SIGKILL)
     return asdict(told) | {"kernel": os.uname().release}
 

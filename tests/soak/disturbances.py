@@ -1,6 +1,6 @@
-"""What else goes on while a run lives and dies: a stranger's names and files, another run in another namespace.
+"""Adds disturbances to a run: another user's sockets and files, another run in another namespace.
 
-Each is there before the run begins and is looked at after it was judged; what it finds is added to what was left.
+Each exists before the run begins and is checked after the run was judged; what it finds is added to what was left.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import LEASE, Lease, Location, Process
 from chaoskit.knobs import Knob, Sysctl
-from soak import ground
-from soak.life import PATIENCE, Life, kill, leases, wait_until
+from soak import interfaces
+from soak.run_process import PATIENCE, RunProcess, kill, leases, wait_until
 
 STRANGER = 4242  # a user of the machine who is not root
 RUBBISH = "stranger-"  # how his leases are called
@@ -29,7 +29,7 @@ _FORGED = Knob("sysctl", "", "net.ipv4.ip_default_ttl")
 
 
 @contextmanager
-def beside(what: str, state: Path, chance: random.Random, left: list[str]) -> Iterator[None]:
+def disturbance(what: str, state: Path, chance: random.Random, left: list[str]) -> Iterator[None]:
     """Have it for the time of the body; `left` gets a sentence for all that it finds wrong afterwards."""
     match what:
         case "squatter":
@@ -75,7 +75,7 @@ def _rubbish(state: Path, left: list[str]) -> Iterator[None]:
     forged, torn, pipe, link = (folder / f"{RUBBISH}{name}" for name in ("forged", "torn", "pipe", "link"))
     for each in (forged, torn, pipe):
         each.mkdir()
-    here, process = Location.look(), Process.of(victim)
+    here, process = Location.current(), Process.of(victim)
     times = "2026-01-01T00:00:00.000+00:00"
     place = (here.machine, here.boot, here.namespace)
     told = Lease(forged.name, "inject", "stranger", "bare", times, times, 0, {}, *place, process, process)
@@ -92,7 +92,7 @@ def _rubbish(state: Path, left: list[str]) -> Iterator[None]:
         yield
     finally:
         if Path("/proc/sys/net/ipv4/ip_default_ttl").read_text() != value:
-            left.append("a stranger's journal was paid")
+            left.append("another user's journal was restored")
         if os.waitpid(victim, os.WNOHANG)[0]:
             left.append("a process that a stranger's lease names was ended")
         else:
@@ -110,24 +110,27 @@ def _neighbour(state: Path, chance: random.Random, left: list[str]) -> Iterator[
     its own. Each puts back what is its own, and nothing of the other's."""
     link = "lived"
     place = f"far-{link}"
-    fault = ("--to", f"{ground.near(link)}:{ground.PORT}", "--up", "delay 30ms", "--for", "60s")
+    fault = ("--to", f"{interfaces.near(link)}:{interfaces.PORT}", "--up", "delay 30ms", "--for", "60s")
     before = leases(state)
-    life = Life(("inject", "--interface", link, *fault), state, place=place)
+    process = RunProcess(("inject", "--interface", link, *fault), state, place=place)
     try:
-        if not wait_until(lambda: "in force" in life.words() or life.has_ended(), PATIENCE) or life.has_ended():
-            left.append(f"the run in {place} did not begin: {life.words()}")
+        if (
+            not wait_until(lambda: "in force" in process.words() or process.has_ended(), PATIENCE)
+            or process.has_ended()
+        ):
+            left.append(f"the run in {place} did not begin: {process.words()}")
         own = leases(state) - before
         yield
-        if life.has_ended() or not own <= leases(state):
-            left.append(f"the run in {place} was ended by another's end: {life.words()}")
+        if process.has_ended() or not own <= leases(state):
+            left.append(f"the run in {place} was ended by another's end: {process.words()}")
         time.sleep(chance.uniform(0, 0.1))
-        kill(life.conductor, signal.SIGKILL)
+        kill(process.conductor, signal.SIGKILL)
         if not wait_until(lambda: not own & leases(state), PATIENCE):
             left.append(f"the lease of the run in {place} stays")
-        if "chaos" in ground.tool("ip", "-n", place, "link"):
+        if "chaos" in interfaces.tool("ip", "-n", place, "link"):
             left.append(f"links of the run in {place} stay")
     finally:
-        life.end()
+        process.end()
 
 
 def _as_stranger(work: Callable[[int], object]) -> int:

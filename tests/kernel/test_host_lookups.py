@@ -1,4 +1,4 @@
-"""What is looked up about an interface is what the kernel would do."""
+"""Tests that lookups of an interface agree with the kernel."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from lab import run
 
 from chaoskit.errors import RefusedError
-from chaoskit.kernel.host_lookups import look, ssh_peers
+from chaoskit.kernel.host_lookups import look_up, ssh_peers
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Address, Knob, Link
 
@@ -20,26 +20,26 @@ def host(kernel: LinuxKernel) -> LinuxKernel:
     return kernel
 
 
-def test_the_interface_is_the_one_that_the_route_takes(host: LinuxKernel) -> None:
+def test_the_interface_is_that_of_the_route(host: LinuxKernel) -> None:
     """An address on the link leads to the link, our own address to loopback, in both families."""
     with host.inside("here"):
-        found = {to: look(None, [to]).interface for to in ("10.0.0.2", "10.0.0.0/24", "fd00::2", "10.0.0.1", "::1")}
+        found = {to: look_up(None, [to]).interface for to in ("10.0.0.2", "10.0.0.0/24", "fd00::2", "10.0.0.1", "::1")}
 
     assert found == {"10.0.0.2": "cable", "10.0.0.0/24": "cable", "fd00::2": "cable", "10.0.0.1": "lo", "::1": "lo"}
 
 
-def test_a_name_has_all_its_addresses(host: LinuxKernel) -> None:
-    """A host name is looked up whole, and may lead to one interface only."""
+def test_a_name_resolves_to_all_its_addresses(host: LinuxKernel) -> None:
+    """All addresses of a host name are looked up, and must lead to one interface."""
     with host.inside("here"):
-        ground = look("lo", ["localhost"])
+        ground = look_up("lo", ["localhost"])
 
     assert "127.0.0.1" in ground.addresses["localhost"]
     assert ground.is_loopback
     assert ground.mtu == 65536
 
 
-def test_what_leads_nowhere_or_apart_is_refused(host: LinuxKernel) -> None:
-    """No interface of that name, no route, a name without addresses, two ways: each says what to type."""
+def test_missing_or_ambiguous_routes_are_refused(host: LinuxKernel) -> None:
+    """An unknown interface, no route, an unresolvable name, two interfaces: each message says what to type."""
     with host.inside("here"):
         for interface, hosts, sentence in (
             ("eth9", [], r"no interface eth9 here; there are: lo, cable"),
@@ -48,51 +48,51 @@ def test_what_leads_nowhere_or_apart_is_refused(host: LinuxKernel) -> None:
             (None, ["10.0.0.2", "127.0.0.1"], r"more than one interface.*cable to 10\.0\.0\.2 and lo to 127\.0\.0\.1"),
         ):
             with pytest.raises(RefusedError, match=sentence):
-                look(interface, hosts)
+                look_up(interface, hosts)
 
 
-def test_a_link_that_is_down_is_said_to_be(host: LinuxKernel) -> None:
-    """`is_up` follows the link."""
+def test_a_link_that_is_down_is_reported(host: LinuxKernel) -> None:
+    """`is_up` follows the state of the link."""
     with host.inside("here"):
-        assert look("cable", []).is_up
+        assert look_up("cable", []).is_up
         run("ip", "link", "set", "cable", "down")
 
-        assert not look("cable", []).is_up
+        assert not look_up("cable", []).is_up
 
 
-def test_ways_in_are_found(host: LinuxKernel) -> None:
-    """A default route, also one of several hops and of IPv6, makes the interface a way in."""
+def test_management_interfaces_are_detected(host: LinuxKernel) -> None:
+    """A default route, also with multiple next hops or over IPv6, makes the interface a management interface."""
     with host.inside("here"):
-        assert look("cable", []).ways_in == ()
+        assert look_up("cable", []).management_uses == ()
         run("ip", "route", "add", "default", "via", "10.0.0.254")
         run("ip", "-6", "route", "add", "default", "via", "fd00::254")
 
-        assert look("cable", []).ways_in == (
+        assert look_up("cable", []).management_uses == (
             "carries the default route (via 10.0.0.254)",
             "carries the default route (via fd00::254)",
         )
-        assert look("lo", []).ways_in == ()
+        assert look_up("lo", []).management_uses == ()
         run("ip", "-6", "route", "del", "default")
         run("ip", "-6", "route", "add", "default", "nexthop", "via", "fd00::254", "nexthop", "via", "fd00::253")
 
-        assert look("cable", []).ways_in[1] == "carries the default route"
+        assert look_up("cable", []).management_uses[1] == "carries the default route"
 
 
-def test_what_others_have_hung_there_is_told(host: LinuxKernel) -> None:
-    """A foreign netem at the root is named, our own absence of one is not; so is a way that is another interface's."""
+def test_foreign_qdiscs_and_other_interfaces_are_reported(host: LinuxKernel) -> None:
+    """A foreign netem at the root is reported, and so is a host that is routed by another interface."""
     with host.inside("here"):
-        assert look("cable", ["10.0.0.2"]).foreign == ()
-        assert look("cable", ["10.0.0.2"]).apart == {}
+        assert look_up("cable", ["10.0.0.2"]).foreign == ()
+        assert look_up("cable", ["10.0.0.2"]).other_interfaces == {}
         run("tc", "qdisc", "add", "dev", "cable", "root", "netem", "delay", "1ms")
 
-        ground = look("cable", ["10.0.0.2", "127.0.0.1"])
+        ground = look_up("cable", ["10.0.0.2", "127.0.0.1"])
 
-    assert "netem of somebody else" in "".join(ground.foreign)
-    assert ground.apart == {"127.0.0.1": "lo"}
+    assert "a foreign netem" in "".join(ground.foreign)
+    assert ground.other_interfaces == {"127.0.0.1": "lo"}
 
 
 def test_ssh_sessions_are_found_behind_sudo() -> None:
-    """The first word of SSH_CONNECTION of any ancestor is a peer, once; nonsense in it is none."""
+    """The first word of SSH_CONNECTION of any ancestor is a peer, once; invalid values are ignored."""
     shell = b"PATH=/bin\0SSH_CONNECTION=192.0.2.9 50000 192.0.2.1 22\0"
     through_v6 = b"SSH_CONNECTION=fe80::9%eth0 50000 fe80::1 22\0"
 

@@ -1,4 +1,4 @@
-"""tc's words mean to us what they mean to tc: the kernel's netem after tc set it, against ours of the same words."""
+"""Compares our parser of tc syntax with tc: the kernel's netem after tc set it must equal ours."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from lab import CABLE
 
-from chaoskit.faults.netem import NetemWords
-from chaoskit.faults.tc_parse import netem_words
+from chaoskit.faults.netem import NetemSpec
+from chaoskit.faults.tc_parse import parse_netem
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Netem, RandomLoss
 from chaoskit.report.tc_commands import netem_arguments
@@ -106,7 +106,7 @@ KINDER = {
 
 
 def lines() -> Iterator[str]:
-    """Command lines, with and without sense."""
+    """Command lines, valid and invalid."""
     for word, argument in ABBREVIATED.items():
         yield from (f"{word[:length]} {argument}" for length in range(1, len(word) + 1))
     for time in TIMES:
@@ -127,21 +127,21 @@ def lines() -> Iterator[str]:
 
 
 def shared(one: str, other: str) -> set[str]:
-    """The words that begin a clause in both."""
+    """The options that both know."""
     return set(one.split()) & set(other.split()) & {*ABBREVIATED, "reorder"}
 
 
 def ours(line: str) -> Netem | None:
-    """What we make of it; None when we refuse."""
+    """Our result; None when we refuse."""
     try:
-        words = NetemWords.model_validate(netem_words(line))
+        words = NetemSpec.model_validate(parse_netem(line))
         return replace(words.setting(words.limit or 1000, seed=0), seed=None)
     except ValueError:
         return None
 
 
 def tcs(kernel: LinuxKernel, words: list[str]) -> Netem | None:
-    """What tc makes of it; None when it, or the kernel, refuses."""
+    """The result of tc; None when it, or the kernel, refuses."""
     command = ["tc", "qdisc", "add", "dev", CABLE.name, "root", "handle", "ca05:", "netem", *words]
     with kernel.inside(CABLE.place):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -153,8 +153,8 @@ def tcs(kernel: LinuxKernel, words: list[str]) -> Netem | None:
 
 
 def as_tc_rounds(netem: Netem) -> Netem:
-    """What tc 6.1 makes of it: it counts a delay and a jitter in whole us and then in ticks of 64 ns, and does not
-    send the correlation of a duplicate unless something else has one."""
+    """The netem as tc 6.1 sets it: it rounds delay and jitter to whole us and then to ticks of 64 ns, and drops the
+    correlation of a duplicate unless another option has one."""
     others = netem.delay_correlation or netem.corrupt_correlation or netem.reorder_correlation
     correlated = others or (isinstance(netem.loss, RandomLoss) and netem.loss.correlation)
     delay, jitter = (ns // 1000 * 1000 // 64 * 64 for ns in (netem.delay, netem.jitter))
@@ -164,7 +164,7 @@ def as_tc_rounds(netem: Netem) -> Netem:
 
 
 def near(one: Any, other: Any, key: str = "") -> bool:
-    """Equal, but for what tc's doubles and our parts per billion round: 1 ns, 1 byte/s, 3 of 2^32."""
+    """Equal, except for rounding in tc's doubles and our parts per billion: 1 ns, 1 byte/s, 3 of 2^32."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(near(one[each], other[each], each) for each in one)
     if not isinstance(one, int) or not isinstance(other, int):
@@ -174,19 +174,19 @@ def near(one: Any, other: Any, key: str = "") -> bool:
     return abs(one - other) <= (1 if key == "rate" or key.endswith(("delay", "jitter")) else 0)
 
 
-def told_apart(told: Netem, held: Netem) -> str:
-    """In which fields they differ."""
+def differences(told: Netem, held: Netem) -> str:
+    """The fields in which they differ."""
     mine, tcs = asdict(told), asdict(held)
     return ", ".join(f"{key} {mine[key]} / {tcs[key]}" for key in mine if not near(mine[key], tcs[key], key))
 
 
-def test_what_tc_takes_is_what_we_take(kernel: LinuxKernel) -> None:
-    """For each of hundreds of lines, tc's netem in the kernel is ours, or both refuse, or the reason is known."""
+def test_we_accept_what_tc_accepts(kernel: LinuxKernel) -> None:
+    """For each of hundreds of lines, tc's netem in the kernel equals ours, or both refuse, or the reason is listed."""
     found = []
     for line in dict.fromkeys(lines()):
         told, held = ours(line), tcs(kernel, line.split())
         if (told is None) == (held is None):
-            if told and held and (difference := told_apart(kernel.holds(as_tc_rounds(told)), held)):
+            if told and held and (difference := differences(kernel.holds(as_tc_rounds(told)), held)):
                 found.append(f"{line!r}: ours / tc's {difference}")
         elif line not in (STRICTER if told is None else KINDER):
             found.append(f"{line!r} is refused by {'us' if told is None else 'tc'} alone")
@@ -194,8 +194,8 @@ def test_what_tc_takes_is_what_we_take(kernel: LinuxKernel) -> None:
     assert not found, "\n".join(found)
 
 
-def test_the_differences_are_differences(kernel: LinuxKernel) -> None:
-    """What is listed as refused by one of the two alone is so."""
+def test_listed_differences_exist(kernel: LinuxKernel) -> None:
+    """Lines that are listed as refused by one of the two alone are so."""
     for line in STRICTER:
         assert ours(line) is None, line
         assert tcs(kernel, line.split()) is not None, line
@@ -205,8 +205,8 @@ def test_the_differences_are_differences(kernel: LinuxKernel) -> None:
 
 
 @pytest.mark.parametrize("line", CLAUSES)
-def test_what_we_print_for_tc_is_what_we_set(kernel: LinuxKernel, line: str) -> None:
-    """The arguments that we print for a netem make tc set the very same one, bit for bit."""
+def test_printed_tc_arguments_set_the_same_netem(kernel: LinuxKernel, line: str) -> None:
+    """The arguments that we print for a netem make tc set the same one, bit for bit."""
     setting = ours(line)
     assert setting is not None
     arguments, _ = netem_arguments(setting)

@@ -1,4 +1,4 @@
-"""A kernel on paper: a file, so that several processes see the same one; and owners that die while they change it."""
+"""Simulates a kernel in a file that several processes share, and starts lease owners that die at given moments."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def _nothing(_moment: str) -> None:
 
 
 @dataclass(frozen=True)
-class PaperKernel:
-    """Implements `settle.Door`; every write replaces the whole file, so that a kill leaves it whole.
+class SimulatedKernel:
+    """Implements `recovery.SearchableKernel`; every write replaces the whole file, so that a kill leaves it whole.
 
     `hook` is called with "before" and "after" at each write.
     """
@@ -85,44 +85,44 @@ class PaperKernel:
         """Nothing passes a file."""
         return None
 
-    def taken(self, knobs: tuple[Knob, ...]) -> dict[Knob, QueueCounters]:
+    def filter_counters(self, knobs: tuple[Knob, ...]) -> dict[Knob, QueueCounters]:
         """Nor is any taken."""
         return {}
 
-    def hop(self, place: str) -> HopCounters | None:
+    def hop_counters(self, place: str) -> HopCounters | None:
         """Nor through one."""
         return None
 
-    def lifelines(self) -> tuple[int, ...]:
+    def owner_sockets(self) -> tuple[int, ...]:
         """None: a file stays."""
         return ()
 
     def orphans(self) -> list[Knob]:
-        """What bears our names, in the order of taking away."""
+        """What has chaoskit's names, in the order of removal."""
         return [knob for knob in (ROOT, IFB) if knob in self.settings]
 
     @contextmanager
-    def opened(self) -> Iterator[PaperKernel]:
+    def opened(self) -> Iterator[SimulatedKernel]:
         """As `LinuxKernel` is opened."""
         yield self
 
 
 @dataclass
-class Bench:
-    """A paper kernel, a state folder and a lock of one's own; and the processes that were started with them."""
+class LeaseHarness:
+    """A simulated kernel, its own state folder and lock, and the processes that were started with them."""
 
     folder: Path
-    order: LeaseRequest = field(default_factory=lambda: LeaseRequest("inject", "a test", "eth0", 60 * 10**9))
+    request: LeaseRequest = field(default_factory=lambda: LeaseRequest("inject", "a test", "eth0", 60 * 10**9))
     pids: list[int] = field(default_factory=list)
     made: ClassVar[list[Path]] = []
 
     def __post_init__(self) -> None:
         self.folder.mkdir(exist_ok=True)
-        self.kernel = PaperKernel(self.folder / "kernel.json")
+        self.kernel = SimulatedKernel(self.folder / "kernel.json")
         self.kernel.fill(BEFORE)
         self.leases = Leases(self.folder / "state")
-        self.lock = f"chaoskit test {os.getpid()} {len(Bench.made)}"
-        Bench.made.append(self.folder)
+        self.lock = f"chaoskit test {os.getpid()} {len(LeaseHarness.made)}"
+        LeaseHarness.made.append(self.folder)
         self.said: list[str] = []
 
     @property
@@ -133,17 +133,17 @@ class Bench:
 
     @property
     def is_clean(self) -> bool:
-        """Whether all is as it was, and nothing tells of it."""
-        return self.kernel.settings == BEFORE and self.is_paid
+        """Whether all settings are restored, and no lease is left."""
+        return self.kernel.settings == BEFORE and self.has_no_lease
 
     @property
-    def is_paid(self) -> bool:
+    def has_no_lease(self) -> bool:
         """Whether no lease stands."""
         return not (self.leases.state / "leases").exists() or not any((self.leases.state / "leases").iterdir())
 
     def hold(self, then: Callable[[HeldLease], None], hook: Callable[[str], None] = _nothing) -> None:
         """Change everything, in this process, and do this before it is put back."""
-        with hold_lease(self.order, replace(self.kernel, hook=hook).opened, self.leases.state, self.lock) as held:
+        with hold_lease(self.request, replace(self.kernel, hook=hook).opened, self.leases.state, self.lock) as held:
             for change in CHANGES:
                 apply(held.kernel, held.journal, change)
             held.begin()
@@ -164,7 +164,7 @@ class Bench:
             os._exit(code)
 
     def begun(self, then: Callable[[HeldLease], None] | None = None) -> int:
-        """The pid of an owner that has changed everything, and waits for ever."""
+        """The pid of an owner that has changed everything, and waits."""
         ready = self.folder / "ready"
         ready.unlink(missing_ok=True)
 
@@ -176,28 +176,28 @@ class Bench:
         assert eventually(ready.exists)
         return pid
 
-    def guard(self) -> int:
-        """The pid of the guard."""
-        guard = self.lease.guard
-        assert guard is not None
-        self.pids.append(guard.pid)
-        return guard.pid
+    def watchdog(self) -> int:
+        """The pid of the watchdog."""
+        watchdog = self.lease.watchdog
+        assert watchdog is not None
+        self.pids.append(watchdog.pid)
+        return watchdog.pid
 
-    def settle(self, lease: str | None = None, clock: Clock | None = None) -> list[str]:
-        """What `chaoskit restore` could not put back; what it says is in `said`."""
+    def restore(self, lease: str | None = None, clock: Clock | None = None) -> list[str]:
+        """What `chaoskit restore` could not restore; what it says is in `said`."""
         clock = clock or RealClock()
-        settlement = Recovery(self.leases, self.kernel.opened, self.said.append, clock, self.lock)
+        recovery = Recovery(self.leases, self.kernel.opened, self.said.append, clock, self.lock)
         if lease is None:
-            settlement.everything()
+            recovery.restore_all()
         else:
-            settlement.one(lease)
-        return settlement.left
+            recovery.restore_one(lease)
+        return recovery.leftovers
 
     def close(self) -> None:
-        """Nothing that was started here lives on."""
+        """End all processes that were started here."""
         with suppress(ValueError):
-            if self.lease.guard:
-                self.pids.append(self.lease.guard.pid)
+            if self.lease.watchdog:
+                self.pids.append(self.lease.watchdog.pid)
         for pid in self.pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -222,7 +222,7 @@ def eventually(condition: Callable[[], bool], patience: float = 30.0) -> bool:
 
 
 def has_ended(pid: int) -> bool:
-    """Whether a child of ours, which is collected, or any other process has ended."""
+    """Whether a child (which is reaped) or any other process has ended."""
     with suppress(ChildProcessError):
         return os.waitpid(pid, os.WNOHANG)[0] == pid
     try:

@@ -1,9 +1,8 @@
-"""One run of the program, from its start to the moment when nothing of it lives any more.
+"""Starts one run of the program and observes it until its last process has ended.
 
-A run is a real process. Cold, it is the command as a shell starts it. Warm, it is forked from this process,
-which has paid the imports, and calls what the command calls: a guest starts Python in seconds, and most moments
-of a cold life would be imports. Either way it has a session of its own, and all processes that come of it are
-its: those that were not there before.
+A run is a real process. Cold, it is the command as a shell starts it. Warm, it is forked from this process, which has
+the modules imported already: a guest starts Python in seconds, and a cold run would spend most of its time importing.
+Either way it has its own session. Its processes are all those that did not exist before.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import chaoskit.cli.app  # noqa: F401  paid once, for all the forks
+import chaoskit.cli.app  # noqa: F401  imported once, for all forks
 from chaoskit.cli.main import main
-from chaoskit.engine.watchdog_process import NAME as GUARD
+from chaoskit.engine.watchdog_process import NAME as WATCHDOG
 from chaoskit.kernel import namespaces
 
-GLANCE = 0.002  # s between two looks at what a run does
+POLL = 0.002  # s between two looks at what a run does
 PATIENCE = 20.0  # s that anything may take before it counts as never
 
 
@@ -46,13 +45,13 @@ class Progress:
         return self.intents + self.done + self.restored
 
 
-class Life:
+class RunProcess:
     """A run that has been started with these words; `state` is its state folder, `place` its network namespace."""
 
     def __init__(self, words: tuple[str, ...], state: Path, cold: bool = False, place: str = "") -> None:
         self._before = frozenset(int(name) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208
         self._leases = frozenset(leases(state))
-        self.words_given, self.state = words, state
+        self.arguments, self.state = words, state
         self._said = state.parent / f"{state.name}{place}.said"
         self._said.write_text("")
         self.began = time.monotonic()
@@ -64,9 +63,9 @@ class Life:
         """The living processes of this run but the conductor, the oldest first."""
         return list(processes(self._before | {self.conductor}))
 
-    def guards(self) -> list[int]:
-        """Those of them that are guards. Not so: whoever tries what the kernel can, before anything is changed."""
-        return [pid for pid in self.others() if _name(pid) == GUARD]
+    def watchdogs(self) -> list[int]:
+        """Those of them that are watchdogs, by their name; feature tests fork processes too."""
+        return [pid for pid in self.others() if _name(pid) == WATCHDOG]
 
     def lease(self) -> Path | None:
         """The folder of its lease, while there is one."""
@@ -102,7 +101,7 @@ class Life:
                 self.code = os.waitstatus_to_exitcode(status)
         return self.code is not None
 
-    def outlive(self, patience: float = PATIENCE) -> float | None:
+    def wait_for_end(self, patience: float = PATIENCE) -> float | None:
         """Wait until nothing of it lives; the moment by the monotonic clock, None when it does not come."""
         deadline = time.monotonic() + patience
         while living := ([] if self.has_ended() else [self.conductor]) + self.others():
@@ -176,7 +175,7 @@ def _await_end(pid: int, patience: float) -> bool:
 
 
 def kill(pid: int, sign: signal.Signals) -> None:
-    """Send a signal, if there is anybody to get it."""
+    """Send a signal, if the process exists."""
     with suppress(ProcessLookupError):
         os.kill(pid, sign)
 
@@ -187,38 +186,38 @@ def wait_until(condition: Callable[[], bool], patience: float) -> bool:
     while not condition():
         if time.monotonic() > deadline:
             return False
-        time.sleep(GLANCE)
+        time.sleep(POLL)
     return True
 
 
-def warm_up(begin: Callable[[], Life]) -> None:
-    """Pay here for what such a run imports, so that all later ones have it."""
+def warm_up(begin: Callable[[], RunProcess]) -> None:
+    """Import here what such a run imports, for all later ones."""
     descriptor, name = tempfile.mkstemp(prefix="imported-")
     os.close(descriptor)
     os.environ["SOAK_NOTES"] = name
-    life = begin()
-    wait_until(lambda: "in force" in life.words() or life.has_ended(), 3 * PATIENCE)
-    if not life.has_ended():
-        kill(life.conductor, signal.SIGTERM)
-    life.outlive()
-    life.end()
+    process = begin()
+    wait_until(lambda: "in force" in process.words() or process.has_ended(), 3 * PATIENCE)
+    if not process.has_ended():
+        kill(process.conductor, signal.SIGTERM)
+    process.wait_for_end()
+    process.end()
     del os.environ["SOAK_NOTES"]
     imported = Path(name).read_text().split()
     Path(name).unlink()
     if not imported:
-        raise RuntimeError(f"{' '.join(life.words_given)} ended with {life.code}: {life.words()}")
+        raise RuntimeError(f"{' '.join(process.arguments)} ended with {process.code}: {process.words()}")
     for each in imported:
         importlib.import_module(each)
 
 
 def command(words: tuple[str, ...], state: Path) -> tuple[int, str, float]:
     """Run the program, warm, to its end: exit code, what it said, how many seconds it took."""
-    life = Life(words, state)
-    wait_until(life.has_ended, PATIENCE)
-    took = time.monotonic() - life.began
-    life.end()
-    assert life.code is not None
-    return life.code, life.words(), took
+    process = RunProcess(words, state)
+    wait_until(process.has_ended, PATIENCE)
+    took = time.monotonic() - process.began
+    process.end()
+    assert process.code is not None
+    return process.code, process.words(), took
 
 
 def _fork(words: tuple[str, ...], state: Path, said: Path, cold: bool, place: str) -> int:

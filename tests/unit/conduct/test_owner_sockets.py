@@ -1,4 +1,4 @@
-"""What goes with its maker, when its maker leaves it to a guard."""
+"""Settings that end with their owner's sockets, when a watchdog keeps copies of these."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from papers import CHANGES, Bench, PaperKernel, eventually, sleep
+from simulated_kernel import CHANGES, LeaseHarness, SimulatedKernel, eventually, sleep
 
 from chaoskit.conduct.lease_scope import HeldLease
 
 
 @dataclass(frozen=True)
-class Hanging(PaperKernel):
-    """A kernel in which something is in force as long as anybody holds this descriptor."""
+class Hanging(SimulatedKernel):
+    """A kernel in which something is in force as long as a process holds this descriptor."""
 
     line: int = -1
 
-    def lifelines(self) -> tuple[int, ...]:
+    def owner_sockets(self) -> tuple[int, ...]:
         """The one."""
         return (self.line,)
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    """A paper kernel, and nothing left behind."""
-    found = Bench(tmp_path / "bench")
+def harness(tmp_path: Path) -> Iterator[LeaseHarness]:
+    """A simulated kernel, and nothing left behind."""
+    found = LeaseHarness(tmp_path / "bench")
     yield found
     found.close()
 
@@ -42,7 +42,7 @@ def line(tmp_path: Path) -> Path:
 
 
 def is_held(line: Path) -> bool:
-    """Whether anybody has its writing end open."""
+    """Whether a process has its writing end open."""
     reader = os.open(line, os.O_RDONLY | os.O_NONBLOCK)
     try:
         return os.read(reader, 1) != b""
@@ -52,35 +52,35 @@ def is_held(line: Path) -> bool:
         os.close(reader)
 
 
-def test_a_guard_holds_what_its_owner_leaves_to_it(bench: Bench, line: Path, tmp_path: Path) -> None:
-    """Its owner has ended and it is in force still; the guard lets it go before it puts anything back."""
+def test_a_watchdog_holds_what_its_owner_leaves_to_it(harness: LeaseHarness, line: Path, tmp_path: Path) -> None:
+    """Its owner has ended and it is in force still; the watchdog lets it go before it puts anything back."""
     looks = tmp_path / "looks"
     looks.touch()
     theirs = os.open(line, os.O_RDWR)
 
     def detach(held: HeldLease) -> None:
-        held.kernel = Hanging(bench.kernel.path, line=theirs)
+        held.kernel = Hanging(harness.kernel.path, line=theirs)
         held.detach()
 
     def look(when: str) -> None:
         if when == "before":
-            with looks.open("a") as book:
-                book.write("held " if is_held(line) else "gone ")
+            with looks.open("a") as file:
+                file.write("held " if is_held(line) else "gone ")
 
-    owner = bench.begin(detach, look)
+    owner = harness.begin(detach, look)
     os.close(theirs)
     assert os.waitstatus_to_exitcode(os.waitpid(owner, 0)[1]) == 0
 
     assert is_held(line)
-    assert bench.settle() == []
+    assert harness.restore() == []
     assert looks.read_text().split() == ["held"] * len(CHANGES) + ["gone"] * len(CHANGES)
-    assert bench.is_clean
+    assert harness.is_clean
 
 
-def test_an_owner_takes_it_along(bench: Bench, line: Path) -> None:
-    """The guard of an owner that has not detached holds nothing of it."""
+def test_an_owner_takes_it_along(harness: LeaseHarness, line: Path) -> None:
+    """The watchdog of an owner that has not detached holds nothing of it."""
     theirs = os.open(line, os.O_RDWR)
-    owner = bench.begun(lambda _: sleep())
+    owner = harness.begun(lambda _: sleep())
     os.close(theirs)
     assert is_held(line)
 

@@ -1,4 +1,4 @@
-"""Whoever dies, on a real kernel: leases on a veth, their owners and guards killed, frozen, and their disk full."""
+"""Deaths of owners and watchdogs on a real kernel: leases on a veth, processes killed or frozen, and a full disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from lab import quickest, run, state
-from papers import eventually, has_ended, sleep
+from simulated_kernel import eventually, has_ended, sleep
 
 from chaoskit.clock import boottime
 from chaoskit.conduct.lease_scope import HeldLease, LeaseRequest, hold_lease
@@ -26,21 +26,21 @@ from chaoskit.facts import Facts
 from chaoskit.kernel import namespaces
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Netem
-from chaoskit.topology.steering import Aim, Remote, steer
+from chaoskit.topology.steering import Remote, TrafficSelector, steer
 
 SECOND = 10**9
-AIM = Aim((Remote("10.9.9.2/32", 443), Remote("fd09::2/128", 443)), protocol="tcp")
-CHANGES = steer("cable", AIM, {"up": Netem(delay=10**7), "down": Netem(delay=2 * 10**7)}, "flower")
+SELECTOR = TrafficSelector((Remote("10.9.9.2/32", 443), Remote("fd09::2/128", 443)), protocol="tcp")
+CHANGES = steer("cable", SELECTOR, {"up": Netem(delay=10**7), "down": Netem(delay=2 * 10**7)}, "flower")
 
 
 @dataclass
-class Ground:
+class VethNamespace:
     """A namespace with a veth in it, and a state folder."""
 
     kernel: LinuxKernel
     leases: Leases
     facts: Facts
-    order: LeaseRequest
+    request: LeaseRequest
     pids: list[int]
 
     def look(self) -> str:
@@ -49,7 +49,7 @@ class Ground:
 
     def hold(self, then: Callable[[HeldLease], None]) -> None:
         """Steer, in this process, and do this before all is put back."""
-        with hold_lease(self.order, lambda: LinuxKernel(self.facts), self.leases.state) as held:
+        with hold_lease(self.request, lambda: LinuxKernel(self.facts), self.leases.state) as held:
             examine(held.kernel, CHANGES)
             for change in CHANGES:
                 apply(held.kernel, held.journal, change)
@@ -79,36 +79,36 @@ class Ground:
         os.close(told)
         return pid
 
-    def guard(self) -> int:
-        """The pid of the only lease's guard."""
+    def watchdog(self) -> int:
+        """The pid of the only lease's watchdog."""
         (lease,) = self.leases.all().leases
-        assert lease.guard is not None
-        self.pids.append(lease.guard.pid)
-        return lease.guard.pid
+        assert lease.watchdog is not None
+        self.pids.append(lease.watchdog.pid)
+        return lease.watchdog.pid
 
     def is_over(self) -> bool:
         """Nobody holds the lock, and no lease stands."""
         return not lock.is_taken() and not list((self.leases.state / "leases").iterdir())
 
-    def settle(self) -> tuple[list[str], list[str]]:
+    def restore(self) -> tuple[list[str], list[str]]:
         """What `chaoskit restore` says, and what it could not put back."""
         said: list[str] = []
-        settlement = Recovery(self.leases, lambda: LinuxKernel(self.facts), said.append)
-        settlement.everything()
-        return said, settlement.left
+        recovery = Recovery(self.leases, lambda: LinuxKernel(self.facts), said.append)
+        recovery.restore_all()
+        return said, recovery.leftovers
 
 
 @pytest.fixture
-def ground(kernel: LinuxKernel, facts: Facts, tmp_path: Path) -> Iterator[Ground]:
+def setup(kernel: LinuxKernel, facts: Facts, tmp_path: Path) -> Iterator[VethNamespace]:
     """We are in the namespace `here`, as on a host whose interface is `cable`."""
-    order = LeaseRequest("inject", "a test", "cable", 60 * SECOND)
+    request = LeaseRequest("inject", "a test", "cable", 60 * SECOND)
     with kernel.inside("here"):
         for address in ("10.9.9.1/24", "fd09::1/64"):
             run("ip", "address", "add", address, "dev", "cable", *(["nodad"] if ":" in address else []))
-        made = Ground(kernel, Leases(tmp_path / "state"), facts, order, [])
+        made = VethNamespace(kernel, Leases(tmp_path / "state"), facts, request, [])
         yield made
         with suppress(ValueError):
-            made.guard()
+            made.watchdog()
         for pid in made.pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -138,139 +138,139 @@ def fill(folder: Path) -> None:
                 size //= 2
 
 
-def test_a_killed_owner_leaves_nothing_within_a_second(ground: Ground) -> None:
+def test_a_killed_owner_leaves_nothing_within_a_second(setup: VethNamespace) -> None:
     """kill -9 of the owner: less than a second later, three where others want the processor too, the namespace is byte
     for byte what it was."""
-    before = ground.look()
+    before = setup.look()
 
     def strike() -> int:
-        owner = ground.begun()
-        assert ground.look() != before
+        owner = setup.begun()
+        assert setup.look() != before
         os.kill(owner, signal.SIGKILL)
         struck = time.monotonic_ns()
-        assert eventually(ground.is_over)
+        assert eventually(setup.is_over)
         took = time.monotonic_ns() - struck
-        assert ground.look() == before
+        assert setup.look() == before
         return took
 
     assert quickest(strike, SECOND, tries=5) < 3 * SECOND
 
 
-def test_the_body_leaves_nothing(ground: Ground) -> None:
+def test_the_body_leaves_nothing(setup: VethNamespace) -> None:
     """After a body that ends well all is byte for byte what it was."""
-    before = ground.look()
+    before = setup.look()
 
-    ground.hold(lambda _: None)
+    setup.hold(lambda _: None)
 
-    assert ground.look() == before
-    assert ground.is_over()
+    assert setup.look() == before
+    assert setup.is_over()
 
 
-def test_a_frozen_owner_cannot_come_back(ground: Ground) -> None:
+def test_a_frozen_owner_cannot_come_back(setup: VethNamespace) -> None:
     """SIGSTOP past the lease: all is back, and the owner is dead."""
-    before = ground.look()
-    ground.order = replace(ground.order, length=6 * SECOND)
-    owner = ground.begun()
+    before = setup.look()
+    setup.request = replace(setup.request, length=6 * SECOND)
+    owner = setup.begun()
 
     os.kill(owner, signal.SIGSTOP)
 
-    assert eventually(ground.is_over)
+    assert eventually(setup.is_over)
     assert eventually(lambda: has_ended(owner))
-    assert ground.look() == before
+    assert setup.look() == before
 
 
-def test_a_detached_lease_ends_by_itself(ground: Ground) -> None:
+def test_a_detached_lease_ends_by_itself(setup: VethNamespace) -> None:
     """The owner detaches and goes; the fault stays until the lease's end, and then nothing of it does."""
-    before = ground.look()
+    before = setup.look()
     for length in (4 * SECOND, 20 * SECOND):  # one that is long enough for a look
-        ground.order = replace(ground.order, length=length)
-        owner = ground.begun(lambda held: held.detach())
+        setup.request = replace(setup.request, length=length)
+        owner = setup.begun(lambda held: held.detach())
         assert os.waitstatus_to_exitcode(os.waitpid(owner, 0)[1]) == 0
-        (lease,) = ground.leases.all().leases or (None,)
+        (lease,) = setup.leases.all().leases or (None,)
         holder = lock.holder()
         seen = (holder and holder.pid, "chaos-up" in run("ip", "link"))
-        was_in_time = lease is not None and boottime() < lease.ends
+        was_in_time = lease is not None and boottime() < lease.deadline
 
-        assert eventually(ground.is_over)
+        assert eventually(setup.is_over)
 
-        assert ground.look() == before
+        assert setup.look() == before
         if was_in_time:
             break
     assert lease is not None
-    assert lease.guard is not None
-    assert seen == (lease.guard.pid, True)
+    assert lease.watchdog is not None
+    assert seen == (lease.watchdog.pid, True)
 
 
-def test_setting_the_clock_neither_ends_nor_prolongs_a_lease(ground: Ground) -> None:
+def test_setting_the_clock_neither_ends_nor_prolongs_a_lease(setup: VethNamespace) -> None:
     """With the date an hour later, or earlier, a lease ends when it would have ended."""
-    before = ground.look()
-    ground.order = replace(ground.order, length=5 * SECOND)
+    before = setup.look()
+    setup.request = replace(setup.request, length=5 * SECOND)
     for jump in (3600, -3600):
-        owner = ground.begun(lambda held: held.detach())
+        owner = setup.begun(lambda held: held.detach())
         os.waitpid(owner, 0)
-        (lease,) = ground.leases.all().leases
+        (lease,) = setup.leases.all().leases
         time.clock_settime(time.CLOCK_REALTIME, time.time() + jump)
         try:
-            was_in_force = "chaos-up" in run("ip", "link") or boottime() > lease.ends
-            assert eventually(ground.is_over)
+            was_in_force = "chaos-up" in run("ip", "link") or boottime() > lease.deadline
+            assert eventually(setup.is_over)
         finally:
             time.clock_settime(time.CLOCK_REALTIME, time.time() - jump)
 
         assert was_in_force
-        assert lease.ends < boottime() < lease.ends + 30 * SECOND
-        assert ground.look() == before
+        assert lease.deadline < boottime() < lease.deadline + 30 * SECOND
+        assert setup.look() == before
 
 
-def test_owner_and_guard_killed_is_put_right_by_restore(ground: Ground) -> None:
+def test_owner_and_watchdog_killed_is_put_right_by_restore(setup: VethNamespace) -> None:
     """With both dead the fault stays; restore takes it away, and tells each knob."""
-    before = ground.look()
-    owner, guard = ground.begun(), ground.guard()
-    for pid in (guard, owner):
+    before = setup.look()
+    owner, watchdog = setup.begun(), setup.watchdog()
+    for pid in (watchdog, owner):
         os.kill(pid, signal.SIGKILL)
     assert eventually(lambda: not lock.is_taken())
-    assert ground.look() != before
+    assert setup.look() != before
 
-    said, left = ground.settle()
+    said, left = setup.restore()
 
     assert (left, len(said)) == ([], len({knob for knob, _ in CHANGES}))
-    assert ground.look() == before
+    assert setup.look() == before
 
 
-def test_restore_does_not_wait_for_a_frozen_owner(ground: Ground) -> None:
-    """SIGSTOP of an owner in the middle of its lease: restore has its guard kill it, and tells each knob."""
-    before = ground.look()
-    owner = ground.begun()
+def test_restore_does_not_wait_for_a_frozen_owner(setup: VethNamespace) -> None:
+    """SIGSTOP of an owner in the middle of its lease: restore has its watchdog kill it, and tells each knob."""
+    before = setup.look()
+    owner = setup.begun()
     os.kill(owner, signal.SIGSTOP)
 
-    said, left = ground.settle()
+    said, left = setup.restore()
 
     assert (left, len(said)) == ([], len({knob for knob, _ in CHANGES}))
     assert eventually(lambda: has_ended(owner))
-    assert ground.look() == before
+    assert setup.look() == before
 
 
-def test_without_any_journal_our_things_are_found_by_name(ground: Ground) -> None:
+def test_without_any_journal_our_things_are_found_by_name(setup: VethNamespace) -> None:
     """With lease and journal gone, restore takes away what bears our names, and says that a clsact stays."""
-    before = ground.look()
-    owner, guard = ground.begun(), ground.guard()
-    (lease,) = ground.leases.all().leases
-    for pid in (guard, owner):
+    before = setup.look()
+    owner, watchdog = setup.begun(), setup.watchdog()
+    (lease,) = setup.leases.all().leases
+    for pid in (watchdog, owner):
         os.kill(pid, signal.SIGKILL)
     assert eventually(lambda: not lock.is_taken())
-    ground.leases.end(lease.id)
+    setup.leases.end(lease.id)
 
-    said, left = ground.settle()
+    said, left = setup.restore()
 
     assert left == []
     assert "the clsact of cable stays" in said[-1]
     run("tc", "qdisc", "del", "dev", "cable", "clsact")
-    assert ground.look() == before
+    assert setup.look() == before
 
 
-def test_a_full_disk_stops_a_lease_before_the_first_change(ground: Ground, small_disk: Path) -> None:
+def test_a_full_disk_stops_a_lease_before_the_first_change(setup: VethNamespace, small_disk: Path) -> None:
     """Without room for lease or journal nothing is changed, whatever room there is for a part of it."""
-    before = ground.look()
-    ground.leases = Leases(small_disk)
+    before = setup.look()
+    setup.leases = Leases(small_disk)
     filler = small_disk / "filler"
     refused: list[bool] = []
     for room in range(0, 8 * 4096, 4096):
@@ -278,7 +278,7 @@ def test_a_full_disk_stops_a_lease_before_the_first_change(ground: Ground, small
         os.truncate(filler, filler.stat().st_size - room)
         refusals: list[str] = []
         try:
-            ground.hold(lambda _: None)
+            setup.hold(lambda _: None)
         except RefusedError as error:
             refusals.append(str(error))
         filler.unlink()
@@ -286,72 +286,72 @@ def test_a_full_disk_stops_a_lease_before_the_first_change(ground: Ground, small
         refused.append(bool(refusals))
         assert all("No space left" in each for each in refusals)
         assert not lock.is_taken()
-        assert ground.look() == before
+        assert setup.look() == before
     assert refused == sorted(refused, reverse=True)
     assert (refused[0], refused[-1]) == (True, False)
 
 
-def test_a_disk_that_fills_up_later_does_not_stop_the_way_back(ground: Ground, small_disk: Path) -> None:
+def test_a_disk_that_fills_up_later_does_not_stop_the_way_back(setup: VethNamespace, small_disk: Path) -> None:
     """Not a byte of room in the state folder: a killed owner is cleaned up after, and the lease ends."""
-    before = ground.look()
-    ground.leases = Leases(small_disk)
-    owner = ground.begun()
+    before = setup.look()
+    setup.leases = Leases(small_disk)
+    owner = setup.begun()
     fill(small_disk)
 
     os.kill(owner, signal.SIGKILL)
 
-    assert eventually(ground.is_over)
-    assert ground.look() == before
+    assert eventually(setup.is_over)
+    assert setup.look() == before
 
 
-def test_a_disk_gone_read_only_does_not_stop_the_way_back(ground: Ground, small_disk: Path) -> None:
-    """Restore puts all back; the lease stands until it can be removed, and then the next one finds nothing owed."""
-    before = ground.look()
-    ground.leases = Leases(small_disk)
-    owner, guard = ground.begun(), ground.guard()
-    for pid in (guard, owner):
+def test_a_disk_gone_read_only_does_not_stop_the_way_back(setup: VethNamespace, small_disk: Path) -> None:
+    """Restore puts all back; the lease stands until it can be removed, and then the next one finds nothing pending."""
+    before = setup.look()
+    setup.leases = Leases(small_disk)
+    owner, watchdog = setup.begun(), setup.watchdog()
+    for pid in (watchdog, owner):
         os.kill(pid, signal.SIGKILL)
     assert eventually(lambda: has_ended(owner) and not lock.is_taken())
     run("mount", "-o", "remount,ro", str(small_disk))
 
-    assert ground.settle()[1] == []
+    assert setup.restore()[1] == []
 
-    assert ground.look() == before
+    assert setup.look() == before
     run("mount", "-o", "remount,rw", str(small_disk))
-    assert ground.settle()[1] == []
-    assert ground.is_over()
+    assert setup.restore()[1] == []
+    assert setup.is_over()
 
 
-def test_an_interface_that_vanishes_is_owed_nothing(ground: Ground) -> None:
+def test_an_interface_that_is_removed_leaves_nothing_pending(setup: VethNamespace) -> None:
     """When the link is removed under a lease, what hung on it went with it, and our own things go."""
-    owner = ground.begun()
+    owner = setup.begun()
     run("ip", "link", "del", "cable")
 
     os.kill(owner, signal.SIGKILL)
 
-    assert eventually(ground.is_over)
+    assert eventually(setup.is_over)
     assert "chaos" not in run("ip", "link")
 
 
-def test_two_at_once_are_told_apart(ground: Ground) -> None:
+def test_two_at_once_are_told_apart(setup: VethNamespace) -> None:
     """The second is refused and names the first; in another network namespace there is no first."""
-    owner = ground.begun()
+    owner = setup.begun()
 
     with pytest.raises(RefusedError, match=f"process {owner} "):
-        ground.hold(lambda _: None)
+        setup.hold(lambda _: None)
 
-    elsewhere = namespaces.make()
+    elsewhere = namespaces.create()
     with namespaces.inside(elsewhere):
         assert not lock.is_taken()
     os.close(elsewhere)
 
 
-def test_what_others_left_under_our_names_is_refused_first(ground: Ground) -> None:
+def test_what_others_left_under_our_names_is_refused_first(setup: VethNamespace) -> None:
     """An ifb of our name that is there already stops everything before the first change."""
     run("ip", "link", "add", "chaos-up", "type", "ifb")
-    before = ground.look()
+    before = setup.look()
 
-    with pytest.raises(RefusedError, match=r"chaos-up is there already.*chaoskit restore"):
-        ground.hold(lambda _: None)
+    with pytest.raises(RefusedError, match=r"chaos-up already exists.*chaoskit restore"):
+        setup.hold(lambda _: None)
 
-    assert ground.look() == before
+    assert setup.look() == before
