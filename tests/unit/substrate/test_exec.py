@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit.conduct.user_command import Command
-from chaoskit.plan.exec import visit
+from chaoskit.plan.exec import compile_exec
 from chaoskit.spec.load import parse
 from chaoskit.substrate import uml
 from chaoskit.substrate.exec import in_guest
@@ -40,7 +40,7 @@ def test_the_plan_for_a_guest_is_ascii(tmp_path: Path, capfdbinary: pytest.Captu
     kernel = tmp_path / "kernel"
     kernel.write_text(PLAN_TO_STDOUT)
     kernel.chmod(0o755)
-    plan = visit(parse(EXPERIMENT, "accents.yaml"), None)
+    plan = compile_exec(parse(EXPERIMENT, "accents.yaml"), None)
 
     code = in_guest(uml.Uml(uml.find(kernel), memory=Size.parse("1MiB")), plan, Command(("true",), {}, None))
 
