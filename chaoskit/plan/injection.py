@@ -14,7 +14,7 @@ from chaoskit.faults.netem import NetemSpec
 from chaoskit.host_lookups import ForeignFilter, HostLookups
 from chaoskit.knobs import Change, Netem
 from chaoskit.seed import derive
-from chaoskit.spec.injection import Injection, To, <<<O<TrafficSpec|||TrafficSelector===TrafficMatch>T>>>
+from chaoskit.spec.injection import Injection, To, TrafficMatch
 from chaoskit.topology.steering import (
     IFBS,
     MAX_FILTERS,
@@ -126,7 +126,7 @@ def queue_limit(netem: NetemSpec) -> int:
     return max(_KERNEL_LIMIT, int(1.5 * rate * (netem.delay + 4 * netem.jitter) / 1e9))
 
 
-def resolve_selector(traffic: <<<O<TrafficSpec|||Whom===TrafficMatch>T>>>, lookups: HostLookups) -> TrafficSelector:
+def resolve_selector(traffic: TrafficMatch, lookups: HostLookups) -> TrafficSelector:
     """The selected addresses and ports. Raises RefusedError for a name without an address of the IP version."""
     versions = frozenset({int(traffic.ip)} if traffic.ip else {4, 6})
     remotes = tuple(dict.fromkeys(remote for to in traffic.to for remote in _remotes(to, lookups, versions)))
@@ -145,7 +145,7 @@ def filters_per_direction(selector: TrafficSelector, classifier: str) -> int:
 
 
 def refuse_interface(
-    traffic: <<<O<TrafficSpec|||Whom===TrafficMatch>T>>>, lookups: HostLookups, allow_management_interface: bool, advice: str = _ALLOW_ADVICE
+    traffic: TrafficMatch, lookups: HostLookups, allow_management_interface: bool, advice: str = _ALLOW_ADVICE
 ) -> None:
     """Raises RefusedError for an interface that is down, or that carries management traffic without permission.
 
@@ -205,7 +205,7 @@ def _list_filters(filters: Iterable[ForeignFilter]) -> str:
 
 
 def warnings(
-    traffic: <<<O<TrafficSpec|||Whom===TrafficMatch>T>>>, selector: TrafficSelector, lookups: HostLookups, changes: Iterable[Change]
+    traffic: TrafficMatch, selector: TrafficSelector, lookups: HostLookups, changes: Iterable[Change]
 ) -> Iterator[str]:
     """What a reader of the plan should know about the traffic that it affects."""
     name = lookups.interface

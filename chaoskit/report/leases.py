@@ -24,7 +24,7 @@ from chaoskit.faults.netem import NetemSpec
 from chaoskit.faults.tc_format import format_setting
 from chaoskit.knobs import Clamp, Filter, Flow, Knob, Netem, Setting
 from chaoskit.report.styles import styled
-from chaoskit.spec.injection import Injection, <<<O<TrafficSpec|||TrafficSelector===TrafficMatch>T>>>
+from chaoskit.spec.injection import Injection, TrafficMatch
 from chaoskit.terminal import ascii_json
 from chaoskit.topology.edge import affected_direction
 from chaoskit.topology.steering import CLAMP, HOOKS, IFBS, OneDirection
@@ -270,7 +270,7 @@ def _flows(pending: Iterable[PendingRestore]) -> Iterator[tuple[str | None, int 
                     yield each.flow.destination, each.flow.destination_port
 
 
-def _target(target: <<<O<TrafficSpec|||TrafficSelector===TrafficMatch>T>>>) -> str:
+def _target(target: TrafficMatch) -> str:
     if target.everything:
         return "everything"
     narrow = [

@@ -90,7 +90,7 @@ Interface = Annotated[str, AfterValidator(_interface), Field(json_schema_extra={
 WrittenTo = Annotated[To, BeforeValidator(_to, json_schema_input_type=str)]
 
 
-class <<<O<TrafficSpec|||TrafficSelector===TrafficMatch>T>>>(SpecModel):
+class TrafficMatch(SpecModel):
     """Selects traffic of an interface. A packet must match every key that is given."""
 
     to: Annotated[tuple[WrittenTo, ...], BeforeValidator(_listed, json_schema_input_type=str | list[str])] = Field(
@@ -102,7 +102,7 @@ class <<<O<TrafficSpec|||TrafficSelector===TrafficMatch>T>>>(SpecModel):
     everything: bool = Field(False, description="All traffic of the interface: ARP, DNS and your ssh session as well.")
 
     @model_validator(mode="after")
-    def _is_selected(self) -> <<<O<TrafficSpec|||TrafficSelector===TrafficMatch>T>>>:
+    def _is_selected(self) -> TrafficMatch:
         is_narrowed = self.to or self.local_port or self.protocol or self.ip
         if self.everything and is_narrowed:
             raise ValueError("`everything` is all traffic of the interface; remove the other selectors")
@@ -114,7 +114,7 @@ class <<<O<TrafficSpec|||TrafficSelector===TrafficMatch>T>>>(SpecModel):
         return self
 
 
-class Injection(<<<O<TrafficSpec|||TrafficSelector===TrafficMatch>T>>>):
+class Injection(TrafficMatch):
     """A fault on a real interface, for a limited time."""
 
     interface: Interface | None = Field(None, description="Default: the interface of the route to the remote end.")

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from chaoskit.faults.schema import SpecModel
 from chaoskit.spec.endpoint import redacted, secret_in
-from chaoskit.spec.injection import Interface, To, <<<O<TrafficSpec|||TrafficSelector===TrafficMatch>T>>>
+from chaoskit.spec.injection import Interface, To, TrafficMatch
 
 _PORTS = {"http": 80, "https": 443}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -25,10 +25,10 @@ class LabStage(SpecModel):
     tls: bool = Field(False, description="The server uses TLS, with a certificate chain that the probe trusts.")
 
 
-class InterfaceStage(<<<O<TrafficSpec|||TrafficSelector===TrafficMatch>T>>>):
+class InterfaceStage(TrafficMatch):
     """A real interface of this machine, and an endpoint that the probe measures through it.
 
-    The keys of `<<<O<TrafficSpec|||TrafficSelector===TrafficMatch>T>>>` select the traffic that the faults apply to. Default: TCP to and from the target.
+    The keys of `TrafficMatch` select the traffic that the faults apply to. Default: TCP to and from the target.
     """
 
     target: str = Field(description="The endpoint's URL; without a path the protocol's usual one.")

@@ -1,4 +1,4 @@
-"""Measures <<<O<the|||runs of one===how the p95>T>>> <<<O<spread|||file===of>T>>> <<<O<of|||under===the>T>>> <<<O<the|||each===first>T>>> <<<O<TTFT's|||clock:===token>T>>> <<<O<p95|||how===varies>T>>> over ten runs of one <<<O<file|||first===file,>T>>> under each clock.
+"""Measures how the p95 of the first token varies over ten runs of one file, under each clock.
 
 spread.py [--runs N] [--kernel PATH]
 """
@@ -16,7 +16,7 @@ from chaoskit.analysis.analyse import analyse
 
 EXPERIMENT = """\
 name: spread
-question: How far do ten runs of one file differ?
+question: How far do ten runs of one file stray?
 stage: {lab: edge}
 workload: {request-rate: 8/s, output-tokens: 10}
 server: {first-token: {median: 80ms, p99: 160ms}, token-interval: 20ms}
@@ -32,13 +32,13 @@ def main() -> None:
     words = argparse.ArgumentParser(description=__doc__)
     words.add_argument("--runs", type=int, default=10)
     words.add_argument("--kernel", type=Path, default=None)
-    options = words.parse_args()
-    print(f"p95 of TTFT over {options.runs} runs of one file, ms")
+    asked = words.parse_args()
+    print(f"p95 of TTFT over {asked.runs} runs of one file, ms")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "spread.yaml"
         file.write_text(EXPERIMENT)
         for clock in ("real", "virtual"):
-            found = [p95(file, clock, options.kernel, Path(folder) / f"{clock}{n}") for n in range(options.runs)]
+            found = [p95(file, clock, asked.kernel, Path(folder) / f"{clock}{n}") for n in range(asked.runs)]
             least, most, middle = min(found), max(found), statistics.median(found)
             print(
                 f"{clock:8} min {least:.3f}  median {middle:.3f}  max {most:.3f}  spread {most - least:.3f}", flush=True
@@ -46,11 +46,11 @@ def main() -> None:
 
 
 def p95(file: Path, clock: str, kernel: Path | None, out: Path) -> float:
-    """The p95 of one run, ms."""
+    """The p95 of one run."""
     words = ["run", str(file), "--substrate", "uml", "--clock", clock, "--out", str(out)]
     words += ["--kernel", str(kernel)] if kernel else []
     answer = subprocess.run([sys.executable, "-m", "chaoskit", *words], capture_output=True, text=True, check=False)
-    value = analyse(out).overall.ttft.p95_ms
+    value = analyse(out).whole.ttft.p95_ms
     if value is None:
         raise RuntimeError(answer.stdout + answer.stderr)
     return value
