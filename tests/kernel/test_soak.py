@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from soak.series import ROWS, series
-from soak.trials import Part, Testbed, run_trial
+from soak.trials import Part, SoakEnvironment, run_trial
 
 TRIALS = {trial.row: trial for trial in reversed(list(series(seed=1, count=1)))}
 PARTS: dict[str, Part] = {row.name: "setting" for row in ROWS} | {
@@ -19,9 +19,9 @@ HAS_NAT = not Path("/proc/self/ns/ipc").exists()
 
 
 @pytest.fixture(scope="module")
-def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
+def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoakEnvironment]:
     """Two interfaces, one of them furnished by somebody else; taken away again."""
-    testbed = Testbed(tmp_path_factory.mktemp("soak"))
+    testbed = SoakEnvironment(tmp_path_factory.mktemp("soak"))
     try:
         yield testbed
     finally:
@@ -29,7 +29,7 @@ def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
 
 
 @pytest.mark.parametrize("row", [row.name for row in ROWS if HAS_NAT or row.command != "exec"])
-def test_nothing_is_left_behind(testbed: Testbed, row: str) -> None:
+def test_nothing_is_left_behind(testbed: SoakEnvironment, row: str) -> None:
     """However a run is ended: the interface, what others have on it, and all parameters are as they were."""
     trial = replace(TRIALS[row], part=PARTS[row])
 

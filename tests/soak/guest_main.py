@@ -18,7 +18,7 @@ from typing import Any
 from soak import traffic
 from soak.run_process import PATIENCE, RunProcess, kill, wait_until
 from soak.series import series
-from soak.trials import Testbed, Trial, run_trial
+from soak.trials import SoakEnvironment, Trial, run_trial
 
 QUESTIONS = 500  # for each neighbour
 
@@ -43,7 +43,7 @@ def _part(asked: argparse.Namespace) -> list[Trial]:
 
 def work(folder: Path, trials: list[Trial]) -> Iterator[dict[str, Any]]:
     """The outcome of each trial, as words."""
-    testbed = Testbed(folder)
+    testbed = SoakEnvironment(folder)
     try:
         for trial in trials:
             yield asdict(run_trial(testbed, trial)) | {"kernel": os.uname().release}
@@ -52,7 +52,7 @@ def work(folder: Path, trials: list[Trial]) -> Iterator[dict[str, Any]]:
         testbed.close()
 
 
-def neighbours(testbed: Testbed) -> dict[str, Any]:
+def neighbours(testbed: SoakEnvironment) -> dict[str, Any]:
     """What of others' traffic a fault in force touches."""
     traffic.add_other_host()
     answers = traffic.start_echo_server()

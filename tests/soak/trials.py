@@ -96,7 +96,7 @@ class Usual:
     whole: float
 
 
-class Testbed:
+class SoakEnvironment:
     """The interfaces, their state before any trial, and the state folders of the runs."""
 
     def __init__(self, folder: Path) -> None:
@@ -173,7 +173,7 @@ class Testbed:
         return Usual(lead, seen.done, seen.restored, whole)
 
 
-def run_trial(testbed: Testbed, trial: Trial) -> Outcome:
+def run_trial(testbed: SoakEnvironment, trial: Trial) -> Outcome:
     """Inject the failure, wait, restore by command where needed, compare, and clean up for the next trial."""
     chance = random.Random(trial.seed)
     state = testbed.small if trial.what == "fill" else testbed.state
@@ -349,7 +349,7 @@ def _describe(pid: int) -> str:
     return f"{pid}"
 
 
-def judge(testbed: Testbed, process: RunProcess, outcome: Outcome, state: Path) -> None:
+def judge(testbed: SoakEnvironment, process: RunProcess, outcome: Outcome, state: Path) -> None:
     """What is there that was not, and what is missing. The kernel takes away an unnamed namespace when it has time."""
     begun, ended = time.monotonic(), outcome.late
     while (wrong := look() - testbed.at_rest) and time.monotonic() < begun + SETTLE:
@@ -361,7 +361,7 @@ def judge(testbed: Testbed, process: RunProcess, outcome: Outcome, state: Path) 
     outcome.left += [f"process {pid}" for pid in process.others()]
 
 
-def clear(testbed: Testbed, state: Path) -> None:
+def clear(testbed: SoakEnvironment, state: Path) -> None:
     """Recreate the interfaces for the next trial."""
     for lease in leases(state):
         shutil.rmtree(lease)
