@@ -140,7 +140,7 @@ class Progress:
 class SafeStream(io.TextIOWrapper):
     """A standard stream that escapes what a terminal would interpret.
 
-    When the reader has gone, as with `| head`, further output is discarded, and the command keeps its own exit code. Any
+    When the reader has gone, as with `| head`, further output is discarded and the command keeps its exit code. Any
     other failure of standard output raises RefusedError, once, and again at `finish`; a failure of standard error,
     which cannot be reported, is ignored.
     """
