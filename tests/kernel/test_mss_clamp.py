@@ -277,7 +277,7 @@ def test_forked_children_do_not_keep_the_table(cable: Cable) -> None:
 def test_a_removed_clamp_disappears_at_once(cable: Cable) -> None:
     """The table is deleted even when a copy of its socket is open."""
     cable.kernel.write(HERE, Clamp(MSS, (Handshakes("cable", "egress", "ip", Flow(6)),)))
-    (hold,) = cable.kernel._spaces["here"].tables.values()
+    (hold,) = cable.kernel._namespaces["here"].tables.values()
     copy = os.dup(hold.fd)
 
     cable.kernel.write(HERE, None)

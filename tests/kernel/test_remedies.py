@@ -178,7 +178,7 @@ def test_a_missing_algorithm_is_refused(edge: LinuxKernel, tmp_path: Path) -> No
     with pytest.raises(RefusedError) as caught, in_force(edge, tmp_path, "client: {congestion-control: no-such}"):
         pass
 
-    assert str(caught.value).startswith("congestion-control no-such: this kernel has none of that name")
+    assert str(caught.value).startswith("congestion-control no-such: this kernel has no such algorithm")
     assert "sysctl net.ipv4.tcp_available_congestion_control" in str(caught.value)
 
 
@@ -193,5 +193,5 @@ def test_a_restricted_algorithm_is_refused(edge: LinuxKernel, tmp_path: Path) ->
     finally:
         allowed.write_text(former)
 
-    assert str(caught.value).startswith("congestion-control dctcp: this kernel lets no namespace have")
+    assert str(caught.value).startswith("congestion-control dctcp: this kernel restricts it in network namespaces")
     assert "sudo sysctl -w net.ipv4.tcp_allowed_congestion_control=" in str(caught.value)
