@@ -118,7 +118,7 @@ def test_ndjson_lines() -> None:
         assert pieces(NdjsonParser(MAX_SIZE), [stream[:cut], stream[cut:]]) == [(b"", b'{"a":1}'), (b"", b'{"b":2}')]
 
 
-@pytest.mark.parametrize("wire", [SseParser, NdjsonParser])
+@pytest.mark.parametrize("parser", [SseParser, NdjsonParser])
 def test_an_endless_line_is_rejected(parser: type[SseParser | NdjsonParser]) -> None:
     """A line longer than the bound is rejected and not kept."""
     endless = itertools.repeat(b"x" * 1000, MAX_SIZE // 1000 + 2)

@@ -90,7 +90,7 @@ def test_an_invalid_line_is_an_error(tmp_path: Path) -> None:
     """A complete line that is not a record is an error with the file's name and the line."""
     (tmp_path / FILES[Phase]).write_text(to_line(EXAMPLES[0]) + '{"not": "a phase", "faults": []}\n')
 
-    with pytest.raises(SpecError, match=r"phases\.jsonl:2: .*no part of a Phase"):
+    with pytest.raises(SpecError, match=r"phases\.jsonl:2: .*not a field of Phase"):
         read(tmp_path, Phase)
 
 
