@@ -127,7 +127,7 @@ def test_a_comment_is_a_keepalive() -> None:
 @pytest.mark.parametrize("text", [b"garbage", b"[1]", b"3", b'{"a":', b"\xff\xfe", b"[" * 100_000, b"1" * 5000])
 def test_invalid_json_is_malformed(protocol: Protocol, text: bytes) -> None:
     """Any invalid data of an event is the same error."""
-    with pytest.raises(MalformedError, match="is not (a )?JSON"):
+    with pytest.raises(MalformedError, match=r"is not (a )?JSON"):
         ResponseParser(protocol, MAX_SIZE).feed(text + b"\n" if protocol == "ollama" else b"data: " + text + b"\n\n")
 
 
