@@ -1,1 +1,1 @@
-"""The streaming probe: sends requests as a user would, and stamps responses with kernel receive times."""
+"""The streaming probe: sends requests, and stamps responses with kernel receive times."""

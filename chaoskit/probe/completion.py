@@ -1,4 +1,4 @@
-"""Classifies how a stream ended: by exception type, errno and connection state, never by message text.
+"""Classifies how a stream ended: by exception type, errno and connection state, not by message.
 
 | cause                                               | completion                           |
 |-----------------------------------------------------|--------------------------------------|

@@ -1,4 +1,4 @@
-"""Opens connections for httpcore: resolves names, tries addresses, sets socket options before connecting."""
+"""Opens connections for httpcore: resolves names, tries addresses, sets socket options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Detects HTTP/2 by its connection preface, which is also sent over TLS; any other client gets HTTP/1.1."""
+"""Detects HTTP/2 by its connection preface, also over TLS; any other client gets HTTP/1.1."""
 
 from __future__ import annotations
 
