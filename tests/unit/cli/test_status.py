@@ -44,7 +44,7 @@ def test_a_lease_is_shown_for_people_and_for_programs(tmp_path: Path) -> None:
     shown, told = status(tmp_path), status(tmp_path, "--json", LEASE.id)
 
     assert (shown.returncode, told.returncode) == (0, 0)
-    assert "OF ANOTHER MACHINE  on eth0  lease 20261124T120730-4711" in shown.stdout
+    assert "FROM ANOTHER MACHINE  on eth0  lease 20261124T120730-4711" in shown.stdout
     assert "delay 80ms" in shown.stdout
     assert json.loads(told.stdout)["leases"][0]["injection"]["for"] == "60s"
 
