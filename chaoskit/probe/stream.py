@@ -71,7 +71,7 @@ class Stream:
         self._timings: ConnectTimings | None = None  # None: an existing connection is reused
         self._http2_stream: int | None = None
         self._sent: int | None = None
-        self._last_activity: int | None = None  # when the last bytes were read; before that, when soutcome began
+        self._last_activity: int | None = None  # when the last bytes were read; before that, when sending began
         self._sample_after = _SECOND
         self._upload_duration: int | None = None
         self._headers_at: int | None = None
