@@ -19,8 +19,8 @@ from chaoskit.conduct.signals import held as signals_held
 from chaoskit.engine.apply_restore import restore
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import Lease, Leases, Location, Process, period
+from chaoskit.engine.lease_restore import LeaseRestore, keep_copy
 from chaoskit.engine.lock import NAME, Lock
-from chaoskit.engine.repayment import LeaseRestore, keep_copy
 from chaoskit.engine.watchdog import Watchdog
 from chaoskit.errors import ChaoskitError, NotRestoredError, RefusedError
 from chaoskit.folder import Folder, display_path

@@ -26,8 +26,8 @@ from chaoskit.engine import lock
 from chaoskit.engine.describe import show
 from chaoskit.engine.journal import PendingRestore
 from chaoskit.engine.lease import Lease, Leases, Location, Process
+from chaoskit.engine.lease_restore import LeaseRestore
 from chaoskit.engine.lock import NAME, Lock
-from chaoskit.engine.repayment import LeaseRestore
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.knobs import Kernel, Knob
 

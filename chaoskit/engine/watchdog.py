@@ -29,8 +29,8 @@ from chaoskit.clock import Clock, RealClock, boottime
 from chaoskit.engine.close_on_fork import close_on_fork
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import Process
+from chaoskit.engine.lease_restore import LeaseRestore, OpenKernel
 from chaoskit.engine.lock import Lock
-from chaoskit.engine.repayment import LeaseRestore, OpenKernel
 from chaoskit.engine.watchdog_process import CRASHED, InheritedDescriptors, run_watchdog
 from chaoskit.errors import CrashError, RefusedError
 from chaoskit.folder import Folder

@@ -22,8 +22,8 @@ from chaoskit.clock import boottime
 from chaoskit.engine.apply_restore import restore
 from chaoskit.engine.journal import FILE, Journal
 from chaoskit.engine.lease import LOG
+from chaoskit.engine.lease_restore import LeaseRestore, OpenKernel, keep_copy
 from chaoskit.engine.lock import accept_waiting, become_holder
-from chaoskit.engine.repayment import LeaseRestore, OpenKernel, keep_copy
 from chaoskit.errors import EXIT_SOFTWARE, RefusedError
 from chaoskit.folder import Folder
 from chaoskit.knobs import Kernel, Knob
