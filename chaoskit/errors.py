@@ -1,4 +1,4 @@
-"""Defines the errors by their cause, each with an exit code. A failing system under test is data, not an error.
+"""Defines the errors by their cause, each with its exit code.
 
 | error              | cause                                  | exit code |
 |--------------------|----------------------------------------|-----------|

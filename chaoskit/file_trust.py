@@ -1,4 +1,4 @@
-"""Checks whether another user could change the file behind a path, by owners and modes of all its components.
+"""Checks whether another user could change the file behind a path, by owners and modes.
 
 The model is sshd's StrictModes (sshd_config(5)): a file is as safe as the weakest directory above it.
 

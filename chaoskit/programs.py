@@ -1,4 +1,4 @@
-"""Builds the command lines of all programs that chaoskit starts, none of them found in the current directory.
+"""Builds the command lines of all programs that chaoskit starts.
 
 Rules: Python is started only by `python`, `python_in_guest` or `python_as_init`, a tool by the path that `find`
 returns. The current directory may belong to any user while chaoskit may be root: it is neither on Python's module

@@ -1,4 +1,4 @@
-"""Runs a module of chaoskit with a safe import path: `python -P safe_start.py DIRECTORIES MODULE ARGUMENT...`.
+"""Runs a module of chaoskit with a safe import path: `python -P safe_start.py DIRECTORIES MODULE`.
 
 DIRECTORIES, separated by colons, contain modules; the first one is chaoskit's own. They are searched last, so that a
 file beside chaoskit does not replace a module of Python; only chaoskit itself is always imported from there. Imports

@@ -1,4 +1,4 @@
-"""Writes text to standard output and error, with control characters of untrusted text shown as escapes.
+"""Writes to standard output and error, with control characters of untrusted text escaped.
 
 Rules: every line for a person goes through `say`, `complain`, `note`, `Progress` or `report.screen`, and nothing else
 writes to standard output or error. What a terminal would interpret or hide is shown as an escape: `\\x1b`, `\\u202e`,

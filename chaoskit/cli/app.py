@@ -1,4 +1,4 @@
-"""Assembles the command line from one module per command. A command imports its work when it is called."""
+"""Assembles the command line from one module per command, which imports its work when called."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m chaoskit.cli.guest_conduct RUNDIR`: is `chaoskit conduct RUNDIR` for guests, without typer."""
+"""Runs `chaoskit conduct RUNDIR` in a guest, without typer: `-m chaoskit.cli.guest_conduct RUNDIR`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m chaoskit.cli.guest_exec FOLDER`: runs a user's command in a lab, inside a guest; see `substrate.exec`."""
+"""Runs a user's command in a lab inside a guest: `-m chaoskit.cli.guest_exec FOLDER`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Runs all variants of a matrix, one after the other.
 
-Each has its own run directory below one. The first Ctrl-C ends the series; so does a variant that could not restore
-everything. The series goes on after a variant that is refused midway.
+Ctrl-C ends the series, and so does a variant that could not restore everything; a refused variant does not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Performs an injection: looks up the host, plans, applies the fault, holds it for its lease, restores.
+"""Performs an injection: looks up the host, plans, applies, holds it for its lease, restores.
 
 Rules: the lease ends by itself, whichever process dies; an interrupt ends it early; the packets that passed through
 the fault are counted before it is removed.

@@ -1,4 +1,4 @@
-"""Holds lock, watchdog, lease and journal around changes to an interface, and restores them afterwards.
+"""Holds lock, watchdog, lease and journal around changes to an interface, and restores them.
 
 Rules: nothing is changed before all four exist, and no change outlives the body, unless the body has detached. While
 an earlier lease is not restored no new one begins: the user has to call `chaoskit restore` first.

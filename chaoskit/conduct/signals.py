@@ -1,4 +1,4 @@
-"""Turns signals into exceptions while a run has something to restore, and blocks them during the restore."""
+"""Turns signals into exceptions while a run has something to restore, and blocks them meanwhile."""
 
 from __future__ import annotations
 

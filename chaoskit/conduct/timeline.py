@@ -1,4 +1,4 @@
-"""Runs the timeline of a plan: sets every phase's knobs on time, samples counters, and drains at the end.
+"""Runs a plan's timeline: sets every phase's knobs on time, samples counters, drains at the end.
 
 Phases begin at absolute times from the start, so that a slow change shortens its own phase and no other.
 On a real interface the lease is renewed regularly, and the interface's clsact is checked: without it no fault is in

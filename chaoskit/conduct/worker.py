@@ -1,4 +1,4 @@
-"""Forks the server and the probe of a run, each inside its namespace, after their modules are imported.
+"""Forks the server and the probe of a run into their namespaces, after all imports.
 
 Rules: a worker dies with the conductor, whatever kills that (PDEATHSIG); the conductor handles Ctrl-C, a worker ends on
 SIGTERM; an error in a worker is raised again in the conductor, with the same class and exit code.

@@ -1,4 +1,4 @@
-"""Defines the common base of all faults: no required features, no roundings and no warnings by default.
+"""Defines the common base of all faults, with no needs, roundings or warnings by default.
 
 Each fault also has `site_error(site)`, why it cannot be applied there ("" when it can), and `changes(site, limit,
 seed)`, the knobs that it sets, in order, with their settings; `limit` is the limit of queues without one of their own,

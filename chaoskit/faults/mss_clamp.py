@@ -1,4 +1,4 @@
-"""Defines the mss-clamp fault: the MSS option of TCP handshakes is lowered, as middleboxes do for small path MTUs."""
+"""Defines the mss-clamp fault: a lower MSS option in TCP handshakes, as middleboxes set it."""
 
 from __future__ import annotations
 

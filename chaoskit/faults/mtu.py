@@ -1,4 +1,4 @@
-"""Defines the mtu fault: a smaller link MTU, at both ends, or at one end so that the ends do not match."""
+"""Defines the mtu fault: a smaller link MTU at both ends, or at one end only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Defines the netem fault: delay, loss, duplication, corruption, reordering, rate and slots of one direction.
+"""Defines the netem fault: delay, loss, duplication, corruption, reordering, rate and slots.
 
 Keys follow tc-netem(8), or the text is tc's own syntax: `netem: delay 30ms loss 1%`. Shares become the kernel's u32
 here and rates bytes per second, so that the plan shows what the kernel will really do.

@@ -1,4 +1,4 @@
-"""Defines the size-drop fault: packets above a size are dropped without a signal and without an MTU change."""
+"""Defines the size-drop fault: packets above a size are dropped without a signal."""
 
 from __future__ import annotations
 

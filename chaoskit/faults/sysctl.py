@@ -1,4 +1,4 @@
-"""Defines the sysctl fault: network parameters of one host of the lab, to try a fix or to show a bad default."""
+"""Defines the sysctl fault: a network parameter of one host of the lab."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Formats settings in the syntax of tc(8). The text of a netem can be given to tc, and to `faults.tc_parse`."""
+"""Formats settings in the syntax of tc(8); `faults.tc_parse` reads it back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parses tc(8) syntax of netem, `delay 80ms 20ms 25% loss gemodel 1% 20%`, to keys of an experiment file.
+"""Parses tc(8)'s netem syntax, `delay 80ms 20ms loss gemodel 1% 20%`, to an experiment's keys.
 
 The meaning is that of tc (iproute2, tc/q_netem.c): its abbreviations, its defaults (`gemodel p` alone has r = 1-p),
 its case-insensitive units, `kbps` of 1000 bytes a second and `kb` of 1024 bytes. These rules are stricter than tc's, so

@@ -1,4 +1,4 @@
-"""Reads and writes addresses, routes and permanent neighbours. Each function acts in the namespace of `ip`."""
+"""Reads and writes addresses, routes and permanent neighbours in the namespace of `ip`."""
 
 from __future__ import annotations
 

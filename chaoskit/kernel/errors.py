@@ -1,4 +1,4 @@
-"""Translates the kernel's errors to RefusedError: what, where, the kernel's message, and what to type next."""
+"""Translates the kernel's errors to RefusedError, with what to type next."""
 
 from __future__ import annotations
 

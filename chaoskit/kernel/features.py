@@ -1,4 +1,4 @@
-"""Detects the kernel features of this machine by using them, in a forked child and a temporary namespace.
+"""Detects kernel features by using them, in a forked child and a temporary namespace.
 
 The caller's namespace is never touched, and nothing remains afterwards. pyroute2 is imported in the child alone, to
 keep the caller fast.

@@ -1,4 +1,4 @@
-"""Reads and writes links: veth pairs, ifbs, flags and sizes. Each function acts in the namespace of `ip`."""
+"""Reads and writes links in the namespace of `ip`: veth pairs, ifbs, flags and sizes."""
 
 from __future__ import annotations
 

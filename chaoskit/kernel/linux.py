@@ -169,7 +169,7 @@ class LinuxKernel:
 
     def orphans(self) -> list[Knob]:
         """Knobs with chaoskit's names in the own namespace, with or without a journal, in the order of removal."""
-        with _signals_blocked(), translate_errors(Knob("filter", "", "of ours"), "read"):
+        with _signals_blocked(), translate_errors(Knob("filter", "", "of chaoskit"), "read"):
             return orphans.find_orphans(self._namespaces[""].ip)
 
     def _read(self, namespace: _OpenNamespace, knob: Knob) -> Setting:

@@ -1,8 +1,8 @@
 """Finds filters and ifbs that chaoskit left in a namespace, without a journal.
 
 A filter is an orphan when its priority is in our range, it has exactly our form, and its target is one of our ifbs (or
-a deleted link). An ifb is an orphan when it has one of our names, and a netem of ours or none. A clsact has no name and
-no owner, so it stays, as everything else does. A clamp is no orphan: its table disappears with the last process that
+a deleted link). An ifb is an orphan when it has one of our names, and chaoskit's netem or none. A clsact has no name,
+and no owner, so it stays, as everything else does. A clamp is no orphan: its table disappears with the last process that
 holds its socket.
 """
 
@@ -29,7 +29,7 @@ def find_orphans_here() -> list[Knob]:
     """The orphans in the network namespace of the calling thread. Needs no privileges. Raises RefusedError."""
     netem.register()
     classifiers.register()
-    with translate_errors(Knob("filter", "", "of ours"), "read"), IPRoute(ext_ack=True) as ip:
+    with translate_errors(Knob("filter", "", "of chaoskit"), "read"), IPRoute(ext_ack=True) as ip:
         return find_orphans(ip)
 
 

@@ -1,4 +1,4 @@
-"""Sends the bursts of a procedure and collects the replies: counts packets, enforces limits, adapts timeouts.
+"""Sends bursts of probes and collects replies, within limits and with adaptive timeouts.
 
 The reply timeout is based on the lowest RTT so far (the first reply may have waited for neighbour discovery), so that a
 lost probe costs 0.2 s on a short path. A late reply is ignored, but doubles the timeout from then on.

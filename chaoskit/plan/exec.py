@@ -1,4 +1,4 @@
-"""Plans what a user's command runs behind: an experiment's lab with one of its faults, or netems of its own.
+"""Plans what a user's command runs behind: a lab with one of its faults, or netems of its own.
 
 Pure, as `compile`. A lab's plan has one phase; its length has no meaning.
 """

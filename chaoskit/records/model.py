@@ -1,4 +1,4 @@
-"""Defines the raw records of a run. Stamps are monotonic ns of the machine that ran it; None means "not known".
+"""Defines the raw records of a run. Stamps are monotonic ns; None means "not known".
 
 | file               | record           | written by | one line for each                                         |
 |--------------------|------------------|------------|-----------------------------------------------------------|

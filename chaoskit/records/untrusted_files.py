@@ -22,7 +22,7 @@ MAX_LINE = 1 << 20  # bytes
 _MAX_DOCUMENT = 64 << 20  # bytes of a file that is one JSON value
 _BLOCK = 4 << 20  # bytes read at a time
 _INTEGER_LIMIT = 2**64  # integers in documents are below it
-_HINT = "restore the file from a copy, or make the run again"
+_HINT = "restore the file from a copy, or repeat the run"
 
 _FILE_TYPES = {
     stat.S_IFDIR: "a directory",

@@ -1,4 +1,4 @@
-"""Draws styled text on a terminal, literally: no markup, no emoji, no links. All styled output passes through it.
+"""Draws styled text on a terminal, literally: no markup, no emoji, no links.
 
 A screen escapes the text of every segment just before it is written, and keeps chaoskit's own styles and cursor
 movements. `report.styles.styled` escapes earlier, so that widths are right and a value is one line.

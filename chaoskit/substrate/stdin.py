@@ -1,4 +1,4 @@
-"""Forwards standard input to a command in a guest: each chunk is a file, renamed into place when complete.
+"""Forwards standard input to a command in a guest, chunk by chunk, each a file.
 
 Rules: an empty chunk is the end. A growing file does not work, because a guest caches its size; deleting files does not
 work, because a guest mistakes a new file with the same inode for the old one. So the guest truncates the chunks that it

@@ -1,4 +1,4 @@
-"""Defines the edge lab, client - router - server: the smallest network whose loss senders see as remote.
+"""Defines the edge lab, client - router - server.
 
 ```
  client                      router                      server

@@ -388,7 +388,7 @@ if HERE == "cable":
         answer = through("cable", {"up": Netem(delay=UP)}, "echo", "begun")
 
         assert (answer.code, answer.out) == (3, "")
-        assert f"chain {chain} of the table {family} {table} drops by policy" in answer.err
+        assert f"the policy of chain {chain} of the table {family} {table} is to drop" in answer.err
         assert ("sudo iptables -I FORWARD -o chaos-out" in answer.err) == (table == "filter")
         assert "other" not in answer.err
         assert looks() == before

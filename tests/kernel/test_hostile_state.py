@@ -239,7 +239,7 @@ def test_a_squatter_who_accepts_no_connection_is_named(harness: LeaseHarness) ->
     """With a full backlog he is found by the socket that he has open, and stops no run."""
     with squatter([f"{harness.lock}/{'0' * 16}"], backlog=0) as pid:
         for _ in range(3):
-            found = lock.strangers(harness.lock)
+            found = lock.untrusted_holders(harness.lock)
 
         assert [(each.pid, each.uid) for each in found] == [(pid, STRANGER)]
         harness.hold(lambda _: None)

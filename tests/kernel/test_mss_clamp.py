@@ -205,7 +205,7 @@ def test_a_foreign_table_of_our_name_is_refused(cable: Cable, tmp_path: Path) ->
         before = cable.rules()
 
         assert isinstance(cable.kernel.read(HERE), Foreign), rules
-        with Journal.at(tmp_path) as journal, pytest.raises(RefusedError, match="another program"):
+        with Journal.at(tmp_path) as journal, pytest.raises(RefusedError, match="that chaoskit did not create"):
             apply(cable.kernel, journal, (HERE, Clamp(MSS)))
         assert cable.rules() == before
 

@@ -27,7 +27,7 @@ CONDUCT = SAFE + (
 )
 BUILD = SAFE + (
     "from pathlib import Path; from chaoskit import programs; from chaoskit.substrate import kernel_build; "
-    "kernel_build.lacking(True, programs.find, kernel_build._has_headers()); "
+    "kernel_build.missing_tools(True, programs.find, kernel_build._has_headers()); "
     "kernel_build.run(Path(sys.argv[1]), 'make', '--version')"
 )
 

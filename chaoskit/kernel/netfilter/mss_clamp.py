@@ -56,7 +56,7 @@ _LENGTHS: dict[_Family, int] = {"ip": 4, "ipv6": 16}
 
 @dataclass(frozen=True)
 class _ParsedRule:
-    """A rule of ours: the MSS, and the handshakes; None: all forwarded ones."""
+    """A rule of chaoskit: the MSS, and the handshakes; None: all forwarded ones."""
 
     mss: int
     handshakes: Handshakes | None

@@ -48,7 +48,7 @@ OwnedTables = dict[str, OwnedTable]
 
 
 def exists(fd: int, family: int, name: str) -> bool:
-    """Whether the table exists, whoever owns it."""
+    """Whether the table exists, with any owner."""
     with inside(fd):
         nft = NFTables(nfgen_family=family)
     try:

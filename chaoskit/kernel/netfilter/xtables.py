@@ -1,4 +1,4 @@
-"""Reads the FORWARD policy and rules of the filter table of legacy iptables, which nftables does not show.
+"""Reads the FORWARD policy of legacy iptables' filter table, which nftables does not show.
 
 Sources: linux/netfilter_ipv4/ip_tables.h (ipt_getinfo, ipt_get_entries, ipt_entry), linux/netfilter/x_tables.h
 (xt_standard_target). Reads the table only if it exists already, so that no module is loaded. Needs root.

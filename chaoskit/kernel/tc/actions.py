@@ -79,7 +79,7 @@ def decode(data: bytes) -> Action | None:
 
 
 def counters(data: bytes) -> tuple[int, int, int]:
-    """Counters of an action list of ours: packets that reached it, packets that it took, and bytes that reached it."""
+    """Counters of a chaoskit action list: packets that reached it, packets that it took, and bytes that reached it."""
     chain = [unpack(each) for each in unpack(data).values()]
     if not chain:
         return 0, 0, 0
@@ -123,7 +123,7 @@ def _decode_gact(options: dict[int, bytes]) -> Action | None:
 
 
 def _decode_police(options: dict[int, bytes], wanted: int) -> int:
-    """The longest frame that a police action of ours passes on; 0 for a foreign one."""
+    """The longest frame that a chaoskit police action passes on; 0 for a foreign one."""
     others = options.keys() - {_POLICE_TBF, _POLICE_RESULT, _POLICE_TIMES, _POLICE_PAD}
     if others or options.get(_POLICE_RESULT) != struct.pack("=i", _CONTINUE):
         return 0

@@ -1,4 +1,4 @@
-"""Encodes and decodes `knobs.Match` as attributes of matchall, flower and u32; see `actions` for the rest.
+"""Encodes and decodes `knobs.Match` as attributes of matchall, flower and u32.
 
 Rules (net/sched/cls_matchall.c, cls_flower.c, cls_u32.c):
 - What reads back is `normalized(asked)`: prefixes in canonical form, /0 prefixes left out.
@@ -90,7 +90,7 @@ def decode(kind: str, family: Family, options: bytes) -> tuple[Match, Action] | 
 
 
 def counters(kind: str, options: bytes) -> tuple[int, int, int]:
-    """The counters of a filter of ours, as `actions.counters` returns them."""
+    """The counters of a chaoskit filter, as `actions.counters` returns them."""
     action = {"matchall": _MATCHALL_ACT, "flower": _FLOWER_ACT, "u32": _U32_ACT}.get(kind, 0)
     return actions.counters(unpack(options).get(action, b""))
 

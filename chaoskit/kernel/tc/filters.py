@@ -1,4 +1,4 @@
-"""Reads and writes filters in a link's clsact, beside foreign ones. Functions act in the namespace of `ip`.
+"""Reads and writes filters in a link's clsact, beside foreign ones.
 
 A filter is identified by its link, its hook and its priority, in chain 0. A filter at such a place that is not in
 exactly our form, with one match and one action, is `Foreign` and is never written or removed. A clsact is removed only
@@ -94,7 +94,7 @@ def read_filter(ip: IPRoute, name: str) -> Filter | Foreign | None:
 
 
 def write_filter(ip: IPRoute, name: str, wanted: Filter | None) -> None:
-    """Add the filter, or remove it. A filter of ours with another setting is removed first.
+    """Add the filter, or remove it. A chaoskit filter with another setting is removed first.
 
     Raises RefusedError when a foreign filter is there.
     """
@@ -122,7 +122,7 @@ def write_filter(ip: IPRoute, name: str, wanted: Filter | None) -> None:
 
 
 def counters(ip: IPRoute, names: Iterable[str]) -> dict[str, QueueCounters]:
-    """Counters of those filters of ours that exist. Each hook of a link is dumped once."""
+    """Counters of those chaoskit filters that exist. Each hook of a link is dumped once."""
     places = {FilterId.parse(name): name for name in names}
     found = {}
     for link, hook in dict.fromkeys((place.link, place.hook) for place in places):

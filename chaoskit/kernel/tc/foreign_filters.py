@@ -43,7 +43,7 @@ def warnings(ip: IPRoute, link: Any) -> Iterator[str]:
 
 
 def unusable_hooks(ip: IPRoute, link: Any) -> dict[str, str]:
-    """For each hook that takes no filters of ours, the reason, and what to type."""
+    """For each hook that takes no chaoskit filters, the reason, and what to type."""
     name, found = link.get_attr("IFLA_IFNAME"), {}
     for qdisc in ip.get_qdiscs(index=link["index"]):
         kind = qdisc.get_attr("TCA_KIND")

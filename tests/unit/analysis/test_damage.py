@@ -164,7 +164,7 @@ def test_another_schema_is_refused_with_what_to_do(version: int, good: list[Path
     text = (run / "plan.json").read_text()
     (run / "plan.json").write_text(text.replace('"schema_version":2', f'"schema_version":{version}'))
 
-    advice = "update chaoskit" if version > 2 else "make the run again"
+    advice = "update chaoskit" if version > 2 else "repeat the run"
     with pytest.raises(SpecError, match=rf"plan\.json: schema version {version}, this chaoskit reads 2; {advice}"):
         analyse(run)
 
