@@ -2,7 +2,7 @@
 
 A filter is an orphan when its priority is in our range, it has exactly our form, and its target is one of our ifbs (or
 a deleted link). An ifb is an orphan when it has one of our names, and chaoskit's netem or none. A clsact has no name,
-and no owner, so it stays, as everything else does. A clamp is no orphan: its table disappears with the last process that
+and no owner, so it stays, as all else does. A clamp is no orphan: its table disappears with the last process that
 holds its socket.
 """
 
