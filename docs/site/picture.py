@@ -19,7 +19,7 @@ from rich.text import Text
 EXAMPLE = "loss-first-token"
 PICTURE = Path(__file__).parents[1] / "images" / f"{EXAMPLE}.svg"
 FONT = "'Fira Code', 'DejaVu Sans Mono', Menlo, Consolas, 'Liberation Mono', monospace"
-LEFT_OUT = ("Objectives", "Faults, as asked")
+LEFT_OUT = ("Objectives", "Faults, requested")
 """Sections that README.md quotes as text instead."""
 
 

@@ -75,7 +75,7 @@ def segments() -> str:
     """Who left a black hole by MTU probing."""
     with tempfile.TemporaryDirectory() as folder:
         experiment = ("experiments/mtu-probing-remedy.yaml", "--variant", "tcp_mtu_probing=1,ip=4")
-        return section(output("chaoskit", "run", *experiment, "--out", f"{folder}/run"), "Full segments")
+        return section(output("chaoskit", "run", *experiment, "--out", f"{folder}/run"), "Path MTU")
 
 
 def matrix() -> str:

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from chaoskit.analysis.matrix import MatrixResult
 from chaoskit.analysis.result import Result
 from chaoskit.cli.app import app
-from chaoskit.faults.tunnel import ARITHMETIC
+from chaoskit.faults.tunnel import PRESETS
 from chaoskit.report import console, matrix
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.injection import Injection
@@ -154,7 +154,7 @@ def injection_keys() -> str:
 
 def presets() -> str:
     """The tunnels, with their arithmetic."""
-    rows = [f"| `{name}` | {mtu} | {arithmetic} |" for name, (mtu, arithmetic) in ARITHMETIC.items()]
+    rows = [f"| `{name}` | {mtu} | {arithmetic} |" for name, (mtu, arithmetic) in PRESETS.items()]
     return "\n".join(("| preset | MTU | arithmetic and source |", "|---|--:|---|", *rows))
 
 
