@@ -1,7 +1,4 @@
-"""Runs all variants of a matrix, one after the other.
-
-Ctrl-C ends the series, and so does a variant that could not restore everything; a refused variant does not.
-"""
+"""Runs all variants of a matrix in turn, until Ctrl-C or a variant that could not restore everything."""
 
 from __future__ import annotations
 

@@ -198,14 +198,24 @@ def _end_processes(watched: set[int], conductor: int, clock: Clock) -> None:
     signalled: set[int] = set()
     while pids := processes_in(watched) - {conductor, os.getpid()}:
         for pid in pids - signalled:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, sign)
+            with suppress(OSError):
+                _send_signal(pid, watched, sign)
         signalled |= pids
         if sign == signal.SIGTERM and clock.now() > deadline:
             sign, signalled = signal.SIGKILL, set()
         elif clock.now() > deadline + _TERM_TIMEOUT:
             return
         clock.sleep_until(clock.now() + _POLL)
+
+
+def _send_signal(pid: int, watched: set[int], sign: signal.Signals) -> None:
+    """Send it to this process if it is still in one of these namespaces: its number may be another's by now."""
+    fd = os.pidfd_open(pid)
+    try:
+        if os.stat(f"/proc/{pid}/ns/net").st_ino in watched:  # noqa: PTH116  of the process that fd holds
+            signal.pidfd_send_signal(fd, sign)
+    finally:
+        os.close(fd)
 
 
 def processes_in(namespaces: set[int]) -> set[int]:

@@ -27,7 +27,8 @@ def write_result(result: Result, run: Path) -> Path:
     """
     path, draft = run / NAME, run / f".{NAME}.new"
     try:
-        with draft.open("w") as file:
+        draft.unlink(missing_ok=True)
+        with draft.open("x") as file:
             file.write(as_json(result))
             file.flush()
             os.fsync(file.fileno())

@@ -149,6 +149,9 @@ class Uml:
         }
 
 
+_EXIT_CODE_LENGTH, _MAX_EXIT_CODE = 8, 255
+
+
 class Guest:
     """A running guest. Made by `Uml.start`."""
 
@@ -179,8 +182,8 @@ class Guest:
             self.close()
             raise RefusedError(f"the guest {self._deadline} and was stopped; it logged:{self._log_tail()}")
         try:
-            self._code = int((self._scratch / guest_init.EXIT).read_text())
-        except (FileNotFoundError, ValueError):
+            self._code = exit_code((self._scratch / guest_init.EXIT).read_bytes())
+        except (OSError, ValueError):
             began = (self._scratch / guest_init.READY).exists()
             how = "died before its command ended" if began else f"did not start ({NEEDS_PTRACE})"
             raise RefusedError(f"the guest {how}; it logged:{self._log_tail()}") from None
@@ -377,3 +380,10 @@ def _quoted(text: str) -> str:
     if '"' in text:
         raise RefusedError(f"a guest kernel cannot be given a path with a double quote: {text}; rename it")
     return f'"{text}"' if " " in text else text
+
+
+def exit_code(text: bytes) -> int:
+    """What a guest wrote as its exit code. Raises ValueError for what no process ends with."""
+    if not text.strip().isdigit() or len(text) > _EXIT_CODE_LENGTH or not 0 <= int(text) <= _MAX_EXIT_CODE:
+        raise ValueError(text[:_EXIT_CODE_LENGTH])
+    return int(text)

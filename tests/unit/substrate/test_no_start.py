@@ -36,3 +36,12 @@ def test_a_kernel_that_may_not_trace_says_so_and_what_to_type(tmp_path: Path) ->
     with pytest.raises(RefusedError, match=r"did not start .*--cap-add SYS_PTRACE(.|\n)*Operation not permitted"):
         guest.finish()
     assert [path.name for path in run.iterdir()] == ["guest.log"]
+
+
+@pytest.mark.parametrize("text", [b"", b"-1", b"256", b"1" * 400, b"1e3", b"\xff", b"0x1", b"7 7", b"\xd9\xa3"])
+def test_an_exit_code_that_no_process_has_is_refused(text: bytes) -> None:
+    """A guest may write anything as its exit code; only 0 to 255 is one."""
+    with pytest.raises(ValueError, match=r".*"):
+        uml.exit_code(text)
+
+    assert [uml.exit_code(each) for each in (b"0", b"255", b" 7\n")] == [0, 255, 7]
