@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = f"""
 import mmap, os, resource, sys
 sys.path.insert(0, {str(ROOT)!r})
-from chaoskit.kernel.page_prefault import stay_resident
+from chaoskit.kernel.page_prefault import lock_memory
 
 def faults():
     new = mmap.mmap(-1, 1000 * mmap.PAGESIZE, mmap.MAP_PRIVATE)
@@ -21,7 +21,7 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 old = mmap.mmap(-1, 1000 * mmap.PAGESIZE, mmap.MAP_PRIVATE)
-stay_resident()
+lock_memory()
 child = os.fork()
 found = faults()
 if child == 0:
@@ -31,7 +31,7 @@ answer = [found, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])]
 
 
 def test_resident_memory_is_there_before_it_is_touched(ask: Ask) -> None:
-    """After `stay_resident` neither old nor new memory takes page faults, in the parent and in its forked child."""
+    """After `lock_memory` neither old nor new memory takes page faults, in the parent and in its forked child."""
     in_parent, in_child = ask(PROGRAM)
 
     assert in_parent < 50

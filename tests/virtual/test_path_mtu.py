@@ -148,4 +148,4 @@ def test_tcps_own_probing_mends_it(rows: Rows) -> None:
     assert {(each["kind"], each["exit_code"], each["body"]["ending"]) for each in mended} == {
         ("black-hole", 0, "taken")
     }
-    assert all("its TCP probes" in each["verdict"] for each in mended)
+    assert all("TCP MTU probing finds a smaller size" in each["verdict"] for each in mended)
