@@ -11,7 +11,7 @@ import argparse
 import secrets
 import sys
 
-from fuzz import client, files, streams
+from fuzz import client, endpoint, files, streams
 from fuzz.target import Outcome, Target, run, save_case
 
 TARGETS: tuple[Target, ...] = (
@@ -25,6 +25,8 @@ TARGETS: tuple[Target, ...] = (
     streams.FRAMES,
     streams.PACKETS,
     client.SERVER,
+    endpoint.ENDPOINT,
+    endpoint.RUNS,
 )
 
 

@@ -17,6 +17,8 @@ COUNTS = {
     "frames": 400,
     "packets": 20_000,
     "serve": 600,
+    "endpoint": 40,
+    "runs": 80,
 }
 EACH = pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 
