@@ -35,6 +35,7 @@ lint: .venv/.tests  ## check style and types
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
+	@$(PYTHON_IN) tests/check_types.py
 
 format: .venv/.tests  ## format, and fix the style
 	@.venv/bin/ruff format

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 
 LOOKS = ("COLUMNS", "LINES", "FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
-FORMER = {signal.SIGINT: signal.default_int_handler, signal.SIGQUIT: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
+FORMER: dict[signal.Signals, Callable[..., object] | signal.Handlers] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGQUIT: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+}
 
 for name in [name for name in os.environ if name in LOOKS or name.lower().endswith("_proxy")]:
     del os.environ[name]

@@ -44,7 +44,7 @@ def stuck(again: int, **more: int) -> Fields:
 
 def retransmission_at(again: int) -> int:
     """When this retransmission is sent, ms after the first transmission."""
-    return RTO * (2**again - 1)
+    return RTO * ((1 << again) - 1)
 
 
 @dataclass

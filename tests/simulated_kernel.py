@@ -19,7 +19,7 @@ from chaoskit.conduct.recovery import Recovery
 from chaoskit.engine.apply_restore import apply
 from chaoskit.engine.lease import Lease, Leases
 from chaoskit.facts import Facts
-from chaoskit.knobs import Change, HopCounters, Ifb, Knob, Link, Netem, QueueCounters, Setting, Sysctl
+from chaoskit.knobs import Change, HopCounters, Ifb, Knob, Link, Netem, Pulse, QueueCounters, Setting, Sysctl
 
 FORWARD = Knob("sysctl", "", "net.ipv4.ip_forward")
 LINK = Knob("link", "", "eth0")
@@ -76,6 +76,10 @@ class SimulatedKernel:
         settings.pop(knob, None)
         self.fill(settings if setting is None else settings | {knob: setting})
         self.hook("after")
+
+    def pulse(self, pulse: Pulse) -> None:
+        """No lease has one."""
+        raise NotImplementedError
 
     def holds(self, setting: Setting) -> Setting:
         """The setting itself."""
@@ -141,7 +145,7 @@ class LeaseHarness:
         """Whether no lease stands."""
         return not (self.leases.state / "leases").exists() or not any((self.leases.state / "leases").iterdir())
 
-    def hold(self, then: Callable[[HeldLease], None], hook: Callable[[str], None] = _nothing) -> None:
+    def hold(self, then: Callable[[HeldLease[SimulatedKernel]], None], hook: Callable[[str], None] = _nothing) -> None:
         """Change everything, in this process, and do this before it is put back."""
         with hold_lease(self.request, replace(self.kernel, hook=hook).opened, self.leases.state, self.lock) as held:
             for change in CHANGES:
@@ -149,7 +153,7 @@ class LeaseHarness:
             held.begin()
             then(held)
 
-    def begin(self, then: Callable[[HeldLease], None], hook: Callable[[str], None] = _nothing) -> int:
+    def begin(self, then: Callable[[HeldLease[SimulatedKernel]], None], hook: Callable[[str], None] = _nothing) -> int:
         """The same in a process of its own; its pid."""
         pid = os.fork()
         if pid:
@@ -163,12 +167,12 @@ class LeaseHarness:
         finally:
             os._exit(code)
 
-    def begun(self, then: Callable[[HeldLease], None] | None = None) -> int:
+    def begun(self, then: Callable[[HeldLease[SimulatedKernel]], None] | None = None) -> int:
         """The pid of an owner that has changed everything, and waits."""
         ready = self.folder / "ready"
         ready.unlink(missing_ok=True)
 
-        def work(held: HeldLease) -> None:
+        def work(held: HeldLease[SimulatedKernel]) -> None:
             ready.touch()
             (then or (lambda _: sleep()))(held)
 

@@ -70,14 +70,14 @@ def examine(seed: int) -> list[dict[str, float | str]]:
                 sent, begun = packets_sent(truth.version), now()
                 is_right = look(truth)
                 spent = {"packets": packets_sent(truth.version) - sent, "seconds": (now() - begun) / 1e9}
-                rows.append({"kind": truth.kind, "who": name, "right": is_right} | spent)
+                rows.append({"kind": truth.kind, "who": name, "right": is_right, **spent})
     return rows
 
 
 def ours(truth: NarrowPath) -> bool:
     """Whether our verdict is the truth."""
     found: Findings = prepare(HOST[truth.version], PORT, None, PACKETS, "60s").run(lambda burst: None)
-    hop = found.where or (found.narrow.reached if found.narrow else None)
+    hop = found.where or (found.drop_point.reached if found.drop_point else None)
     seen = (found.passes if found.is_exact else None, judge(found).kind, hop.index if hop else 0)
     return seen == (truth.mtu, truth.kind, truth.at)
 

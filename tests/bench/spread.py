@@ -50,7 +50,7 @@ def p95(file: Path, clock: str, kernel: Path | None, out: Path) -> float:
     words = ["run", str(file), "--substrate", "uml", "--clock", clock, "--out", str(out)]
     words += ["--kernel", str(kernel)] if kernel else []
     answer = subprocess.run([sys.executable, "-m", "chaoskit", *words], capture_output=True, text=True, check=False)
-    value = analyse(out).whole.ttft.p95_ms
+    value = analyse(out).overall.ttft.p95_ms
     if value is None:
         raise RuntimeError(answer.stdout + answer.stderr)
     return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 
-from hyperframe.frame import DataFrame, GoAwayFrame, HeadersFrame, RstStreamFrame
+from hyperframe.frame import DataFrame, Frame, GoAwayFrame, HeadersFrame, RstStreamFrame
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6EchoReply, IPv6
 from scapy.packet import Raw
@@ -66,7 +66,7 @@ def _read(protocol: str, *chunks: bytes) -> list[ProtocolEvent | str]:
 
 def frames() -> list[bytes]:
     """An HTTP/2 response."""
-    encoder = [
+    encoder: list[Frame] = [
         HeadersFrame(1, b"head", flags=["END_HEADERS"]),
         DataFrame(1, b"one"),
         DataFrame(3, b"x" * 300),
@@ -101,7 +101,7 @@ def packets() -> list[bytes]:
     for version, ends in _ENDS.items():
         ours = Packets(ends, 4711)
         for how in ("echo", "udp", "tcp"):
-            sent = ours.build(Probe(how, 200, 7), 3)  # type: ignore[arg-type]
+            sent = ours.build(Probe(how, 200, 7), 3)
             if version == 4:
                 for kind, code in ((11, 0), (3, 4), (3, 3), (3, 13)):
                     head = IP(src="203.0.113.9", dst=ends.source, ttl=61) / ICMP(type=kind, code=code, nexthopmtu=1400)

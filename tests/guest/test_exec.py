@@ -12,6 +12,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,7 +60,7 @@ def words(*argv: str | Path, fault: str | None = None, file: Path = LAB) -> list
     ]
 
 
-def execute(*argv: str, fault: str | None = None, file: Path = LAB, **more: object) -> subprocess.CompletedProcess[str]:
+def execute(*argv: str, fault: str | None = None, file: Path = LAB, **more: Any) -> subprocess.CompletedProcess[str]:
     """Run it to its end."""
     return subprocess.run(
         words(*argv, fault=fault, file=file), capture_output=True, text=True, timeout=PATIENCE, check=False, **more

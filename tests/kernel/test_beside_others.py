@@ -225,7 +225,7 @@ if TREE.exists():  # Debian's guest kernel; ours has no interface that stands on
         program = ctypes.create_string_buffer(struct.pack("=BBhiBBhi", 0xB7, 0, 0, 2, 0x95, 0, 0, 0), 16)
         licence = ctypes.create_string_buffer(b"GPL")
         words = struct.pack("=IIQQ", 6, 2, ctypes.addressof(program), ctypes.addressof(licence)).ljust(128, b"\0")
-        return ctypes.CDLL(None).syscall(BPF, 5, words, len(words))
+        return int(ctypes.CDLL(None).syscall(BPF, 5, words, len(words)))
 
     def test_a_forward_policy_of_legacy_iptables_is_detected(pair: LinuxKernel) -> None:
         """Policy DROP blocks forwarding, unless rules accept our link by name in both directions."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import re
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,7 @@ def cleaned(text: str) -> list[str]:
 def test_a_netem(kernel: LinuxKernel, tmp_path: Path, netem: Netem) -> None:
     """tc told by us makes the very qdisc that we make, in every field, with our handle, and it goes."""
     held = []
+    who: Callable[[], None]
     for who in (lambda: kernel.write(ROOM, netem), lambda: execute(kernel, apply_commands([(ROOM, netem)]))):
         who()
         with kernel.inside("here"):

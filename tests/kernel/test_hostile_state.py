@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import typed
 from lab import run
 from simulated_kernel import CHANGES, FORWARD, LINK, LeaseHarness, eventually, has_ended, sleep
 
+from chaoskit.conduct.lease_scope import HeldLease
 from chaoskit.engine import lock
 from chaoskit.engine.apply_restore import apply
 from chaoskit.engine.journal import FILE, Journal
@@ -286,7 +288,12 @@ def test_a_change_under_a_squatted_lock_is_put_back(harness: LeaseHarness) -> No
     """All of it, as without."""
     with squatter([f"{harness.lock}/{n:016x}" for n in range(300)]):
         seen = []
-        harness.hold(lambda held: seen.append(apply(held.kernel, held.journal, CHANGES[0])))
+
+        def change(held: HeldLease[Any]) -> None:
+            apply(held.kernel, held.journal, CHANGES[0])
+            seen.append(CHANGES[0])
+
+        harness.hold(change)
 
     assert seen
     assert harness.is_clean

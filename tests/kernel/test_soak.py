@@ -11,8 +11,8 @@ from soak.series import ROWS, series
 from soak.trials import Part, SoakEnvironment, run_trial
 
 TRIALS = {trial.row: trial for trial in reversed(list(series(seed=1, count=1)))}
-PARTS: dict[str, Part] = {row.name: "setting" for row in ROWS} | {
-    row.name: "in force" for row in ROWS if row.what == "clock" or row.victim == "watchdog"
+PARTS: dict[str, Part] = {
+    row.name: "in force" if row.what == "clock" or row.victim == "watchdog" else "setting" for row in ROWS
 }
 HAS_NAT = not Path("/proc/self/ns/ipc").exists()
 """Debian's guest kernel, which has those namespaces, has no NAT by nftables, and exec as root takes that."""

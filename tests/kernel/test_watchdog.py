@@ -47,7 +47,7 @@ class VethNamespace:
         """All that iproute2 and /proc tell, but counters."""
         return state(self.kernel, "here")
 
-    def hold(self, then: Callable[[HeldLease], None]) -> None:
+    def hold(self, then: Callable[[HeldLease[LinuxKernel]], None]) -> None:
         """Steer, in this process, and do this before all is put back."""
         with hold_lease(self.request, lambda: LinuxKernel(self.facts), self.leases.state) as held:
             examine(held.kernel, CHANGES)
@@ -56,11 +56,11 @@ class VethNamespace:
             held.begin()
             then(held)
 
-    def begun(self, then: Callable[[HeldLease], None] | None = None) -> int:
+    def begun(self, then: Callable[[HeldLease[LinuxKernel]], None] | None = None) -> int:
         """The pid of an owner with everything in force."""
         told, tell = os.pipe()
 
-        def work(held: HeldLease) -> None:
+        def work(held: HeldLease[LinuxKernel]) -> None:
             os.write(tell, b"!")
             (then or (lambda _: sleep()))(held)
 

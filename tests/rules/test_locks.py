@@ -21,7 +21,7 @@ judge = runpy.run_path(str(CI / "audit"))["judge"]
 def locked(path: Path) -> dict[str, tuple[str, list[str]]]:
     """Version and hashes of every package in a lock."""
     text = re.sub(r"^#.*\n", "", path.read_text().replace("\\\n", " "), flags=re.MULTILINE)
-    found = {}
+    found: dict[str, tuple[str, list[str]]] = {}
     for line in text.splitlines():
         words, *hashes = line.split("--hash=")
         (version,) = Requirement(words.strip()).specifier

@@ -12,7 +12,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def disturbance(what: str, state: Path, chance: random.Random, left: list[str]) 
     """Have it for the time of the body; `left` gets a sentence for all that it finds wrong afterwards."""
     match what:
         case "squatter":
-            around = _squatter()
+            around: AbstractContextManager[None] = _squatter()
         case "rubbish":
             around = _rubbish(state, left)
         case "neighbour":
@@ -60,6 +60,10 @@ def _squat(tell: int) -> None:
         sockets.append(socket.socket(socket.AF_UNIX))
         sockets[-1].bind(f"\0{name}")
         sockets[-1].listen(1)
+    _idle(tell)
+
+
+def _idle(tell: int) -> None:
     os.write(tell, b"!")
     signal.pause()
 
@@ -68,7 +72,7 @@ def _squat(tell: int) -> None:
 def _rubbish(state: Path, left: list[str]) -> Iterator[None]:
     """Leases of a stranger's: one that is whole and names a process of ours and a value for a parameter, one torn, one
     that is a link, one that is a pipe. Neither process nor parameter may be touched."""
-    victim = _as_stranger(lambda tell: (os.write(tell, b"!"), signal.pause()))
+    victim = _as_stranger(_idle)
     value = Path("/proc/sys/net/ipv4/ip_default_ttl").read_text()
     folder = state / "leases"
     folder.mkdir(exist_ok=True)

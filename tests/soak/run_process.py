@@ -79,7 +79,7 @@ class RunProcess:
         """None before there is a journal. What was said last is known when the file has gone, too."""
         if self._journal is None:
             lease = self.lease()
-            self._journal = lease and opened(lease)
+            self._journal = opened(lease) if lease else None
         if self._journal is None:
             return None
         raw = os.pread(self._journal, 1 << 20, 0)

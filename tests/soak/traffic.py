@@ -129,21 +129,23 @@ def _echo(tell: int) -> None:
     os.write(tell, b"!")
     while True:
         for key, _ in eyes.select():
+            ready = key.fileobj
+            assert isinstance(ready, socket.socket)
             match key.data:
                 case "listener":
-                    caller, _ = key.fileobj.accept()
+                    caller, _ = ready.accept()
                     caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     eyes.register(caller, selectors.EVENT_READ, "stream")
                 case "datagrams":
-                    said, whence = key.fileobj.recvfrom(64)
+                    said, whence = ready.recvfrom(64)
                     if len(said) == 64:  # the background datagrams are longer, and get no answer
-                        key.fileobj.sendto(said, whence)
+                        ready.sendto(said, whence)
                 case _:
-                    if said := key.fileobj.recv(64):
-                        key.fileobj.send(said)
+                    if said := ready.recv(64):
+                        ready.send(said)
                     else:
-                        eyes.unregister(key.fileobj)
-                        key.fileobj.close()
+                        eyes.unregister(ready)
+                        ready.close()
 
 
 @dataclass(frozen=True)

@@ -204,7 +204,7 @@ def await_moment(process: RunProcess, usual: Usual, trial: Trial, chance: random
     if trial.cold or _is_exec(process):
         _wait_for(process, lambda: False, chance.uniform(0, usual.whole))
     else:
-        _await_place(process, usual, trial.part or chance.choice(PARTS[:4]), chance)
+        _await_place(process, usual, trial.part if trial.part is not None else chance.choice(PARTS[:4]), chance)
     if trial.victim == "watchdog" or trial.sign == signal.SIGSTOP:  # there has to be one: before, nothing has a lease
         wait_until(lambda: bool(process.watchdogs()) or process.has_ended(), PATIENCE)
     return part_of(process, usual)

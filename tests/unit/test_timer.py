@@ -50,7 +50,12 @@ def test_finer_than_a_millisecond() -> None:
         for _ in range(101):
             done = asyncio.Event()
             stamp = clock.now() + MS + 300_000
-            pacer.at(stamp, lambda stamp=stamp, done=done: (late.append(clock.now() - stamp), done.set()))
+
+            def note(stamp: int = stamp, done: asyncio.Event = done) -> None:
+                late.append(clock.now() - stamp)
+                done.set()
+
+            pacer.at(stamp, note)
             await asyncio.wait_for(done.wait(), 10)
         pacer.close()
         return late

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from clocks import EXPERIMENTS, measure, pairs
+from clocks import EXPERIMENTS, known, measure, pairs
 
 from chaoskit.analysis.result import Metrics, Result
 from chaoskit.substrate.uml import GuestKernel
@@ -25,10 +25,10 @@ def loss_first_token(result: Result) -> None:
     """The median first token stays, the slowest take a second; the text behind stalls; the network did it."""
     baseline, wifi = metrics(result, "baseline"), metrics(result, "wifi")
 
-    assert wifi.ttft.p50_ms < 2 * baseline.ttft.p50_ms
-    assert wifi.ttft.max_ms > 900
+    assert known(wifi.ttft.p50_ms) < 2 * known(baseline.ttft.p50_ms)
+    assert known(wifi.ttft.max_ms) > 900
     assert baseline.stalls == 0
-    assert wifi.stalls_per_minute.value > 10
+    assert known(wifi.stalls_per_minute.value) > 10
     assert blamed_on_the_network(result, "wifi") > 0.8
 
 
@@ -44,21 +44,21 @@ def jitter_continuity(result: Result) -> None:
     """The median gap stays at the server's 20 ms, the slowest gaps grow."""
     baseline, radio = metrics(result, "baseline"), metrics(result, "radio")
 
-    assert 18 < radio.itl.p50_ms < 22
-    assert radio.itl.p99_ms > 1.2 * baseline.itl.p99_ms
+    assert 18 < known(radio.itl.p50_ms) < 22
+    assert known(radio.itl.p99_ms) > 1.2 * known(baseline.itl.p99_ms)
 
 
 def asymmetric_vpn(result: Result) -> None:
     """First tokens come many times later, the gaps between tokens do not move."""
     baseline, vpn = metrics(result, "baseline"), metrics(result, "vpn")
 
-    assert vpn.ttft.p50_ms > 3 * baseline.ttft.p50_ms
-    assert vpn.itl.p50_ms < 1.1 * baseline.itl.p50_ms
+    assert known(vpn.ttft.p50_ms) > 3 * known(baseline.ttft.p50_ms)
+    assert known(vpn.itl.p50_ms) < 1.1 * known(baseline.itl.p50_ms)
 
 
 def slow_start_after_idle(result: Result) -> None:
     """With one parameter set on the client, the same prompt's first token comes in less than 0.7 of the time."""
-    assert metrics(result, "far+mended").ttft.p50_ms < 0.7 * metrics(result, "far").ttft.p50_ms
+    assert known(metrics(result, "far+mended").ttft.p50_ms) < 0.7 * known(metrics(result, "far").ttft.p50_ms)
 
 
 FINDINGS = {

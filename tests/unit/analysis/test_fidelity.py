@@ -32,12 +32,8 @@ def test_the_requested_loss_is_achieved(tmp_path: Path) -> None:
     """1020 of 10000 packets lost at 10 % is within the tolerance; the share is of all packets that were offered."""
     found = loss(tmp_path, 8980, 1020)
 
-    assert (found.verdict, found.requested, found.measured, found.samples) == (
-        "achieved",
-        pytest.approx(0.1),
-        0.102,
-        10_000,
-    )
+    assert (found.verdict, found.measured, found.samples) == ("achieved", 0.102, 10_000)
+    assert found.requested == pytest.approx(0.1)
     assert found.where == "client-router down"
 
 
@@ -98,7 +94,8 @@ def test_the_drain_belongs_to_the_last_phase(tmp_path: Path) -> None:
 
     found = checks(tmp_path, made)["loss"]
 
-    assert (found.samples, found.measured) == (1000 + 100 + 1000, pytest.approx(0.1))
+    assert found.samples == 1000 + 100 + 1000
+    assert found.measured == pytest.approx(0.1)
 
 
 def round_trip(tmp_path: Path, rtts: list[float], netem: str = "{delay: 30ms}") -> FidelityCheck:
@@ -112,7 +109,8 @@ def test_the_requested_round_trip_is_achieved(tmp_path: Path) -> None:
     found = round_trip(tmp_path, [31.2] * 15 + [1031] * 4)
 
     assert found.verdict == "achieved"
-    assert (found.requested, found.measured) == (30, pytest.approx(30.2))
+    assert found.requested == 30
+    assert found.measured == pytest.approx(30.2)
 
 
 @pytest.mark.parametrize("rtt", [26.9, 35.1, 1])

@@ -69,7 +69,7 @@ def test_nan_is_refused() -> None:
 )
 def test_exit_codes(tmp_path: Path, how: str, detail: str, found: str, code: int) -> None:
     """The status decides before the verdict."""
-    outcome = Outcome(status=how, detail=detail, verdict=found, reason="")  # type: ignore[arg-type]
+    outcome = Outcome(status=how, detail=detail, verdict=found, reason="")
 
     assert made(tmp_path, how="finished").model_copy(update={"outcome": outcome}).exit_code == code
 

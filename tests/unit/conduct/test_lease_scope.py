@@ -13,7 +13,18 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from simulated_kernel import AFTER, BEFORE, CHANGES, LINK, ROOT, LeaseHarness, eventually, has_ended, sleep
+from simulated_kernel import (
+    AFTER,
+    BEFORE,
+    CHANGES,
+    LINK,
+    ROOT,
+    LeaseHarness,
+    SimulatedKernel,
+    eventually,
+    has_ended,
+    sleep,
+)
 
 from chaoskit.clock import boottime
 from chaoskit.conduct.lease_scope import HeldLease, LeaseRequest, hold_lease
@@ -157,7 +168,7 @@ def test_a_lease_that_is_not_restored_blocks_a_new_one(harness: LeaseHarness) ->
 def test_an_owner_whose_watchdog_was_killed_puts_back_itself(harness: LeaseHarness) -> None:
     """Without its watchdog an owner is told so when it renews, and everything is back when it ends."""
 
-    def kill_the_watchdog(held: HeldLease) -> None:
+    def kill_the_watchdog(held: HeldLease[SimulatedKernel]) -> None:
         os.kill(held.watchdog.process.pid, signal.SIGKILL)
         assert eventually(lambda: not held.watchdog.is_alive)
         held.renew()
@@ -171,7 +182,7 @@ def test_an_owner_whose_watchdog_was_killed_puts_back_itself(harness: LeaseHarne
 def test_a_mistake_of_ours_in_the_watchdog_is_told_as_one(harness: LeaseHarness) -> None:
     """A watchdog that a mistake ends, here over a message that no owner sends: exit code 70, and everything is back."""
 
-    def crash_the_watchdog(held: HeldLease) -> None:
+    def crash_the_watchdog(held: HeldLease[SimulatedKernel]) -> None:
         held.watchdog._send("deadline soon")
         assert eventually(lambda: not held.watchdog.is_alive)
         held.renew()
@@ -215,7 +226,7 @@ def test_an_owner_does_not_wait_for_a_frozen_watchdog(harness: LeaseHarness) -> 
     """An owner that has put all back itself ends at once, whether its watchdog can answer or not."""
     stopped: list[float] = []
 
-    def stop(held: HeldLease) -> None:
+    def stop(held: HeldLease[SimulatedKernel]) -> None:
         os.kill(held.watchdog.process.pid, signal.SIGSTOP)
         stopped.append(time.monotonic())
 
@@ -274,7 +285,7 @@ def test_an_owner_that_no_longer_renews_is_ended(harness: LeaseHarness) -> None:
     """With a heartbeat the lease ends when that stays away, and not before, however long it is."""
     harness.request = replace(harness.request, heartbeat=SECOND // 2)
 
-    def beat(held: HeldLease) -> None:
+    def beat(held: HeldLease[SimulatedKernel]) -> None:
         for _ in range(10):
             held.renew()
             time.sleep(0.1)
@@ -330,7 +341,7 @@ def test_the_second_is_told_who_was_first(harness: LeaseHarness) -> None:
 def test_a_foreign_change_is_left_alone_and_the_lease_stays(harness: LeaseHarness) -> None:
     """What another program changed meanwhile keeps their value and is reported; all the rest is back."""
 
-    def meddle(_held: HeldLease) -> None:
+    def meddle(_held: HeldLease[SimulatedKernel]) -> None:
         harness.kernel.fill(harness.kernel.settings | {LINK: Link(True, 9000, 2)})
 
     with pytest.raises(NotRestoredError, match=r"link eth0: left as it is.*9000.*chaoskit restore"):
@@ -371,7 +382,7 @@ def test_a_child_of_the_owner_holds_neither_watchdog_nor_lock(harness: LeaseHarn
     """An owner's child that lives on does not keep the watchdog waiting, nor the lock taken."""
     told, tell = os.pipe()
 
-    def have_a_child(_held: HeldLease) -> None:
+    def have_a_child(_held: HeldLease[SimulatedKernel]) -> None:
         child = os.fork()
         if child == 0:
             sleep()

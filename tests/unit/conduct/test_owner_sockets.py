@@ -58,7 +58,7 @@ def test_a_watchdog_holds_what_its_owner_leaves_to_it(harness: LeaseHarness, lin
     looks.touch()
     theirs = os.open(line, os.O_RDWR)
 
-    def detach(held: HeldLease) -> None:
+    def detach(held: HeldLease[SimulatedKernel]) -> None:
         held.kernel = Hanging(harness.kernel.path, line=theirs)
         held.detach()
 

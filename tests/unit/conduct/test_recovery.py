@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from simulated_kernel import AFTER, BEFORE, CHANGES, FORWARD, LINK, LeaseHarness, eventually, has_ended
+from simulated_kernel import AFTER, BEFORE, CHANGES, FORWARD, LINK, LeaseHarness, SimulatedKernel, eventually, has_ended
 
 from chaoskit.clock import ManualClock, RealClock
 from chaoskit.conduct.lease_scope import HeldLease
@@ -49,7 +49,7 @@ def owner(harness: LeaseHarness, heeds: bool = True, detaches: bool = False) -> 
     """The pid of one that holds everything until SIGTERM asks it to end, and ends well then; or does not heed it."""
     waits = harness.folder / "waits"
 
-    def hold(held: HeldLease) -> None:
+    def hold(held: HeldLease[SimulatedKernel]) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         if detaches:
             held.detach()

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.clock import ManualClock
+from chaoskit.clock import Clock, ManualClock
 from chaoskit.conduct.timeline import TimelineRunner
+from chaoskit.conduct.worker import Worker
 from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
 from chaoskit.errors import RefusedError
@@ -63,7 +64,7 @@ class Forgetful(SlowKernel):
         return self.holds(super().read(knob))
 
 
-class Endless:
+class Endless(Worker):
     """A child that lives until the clock says so."""
 
     def __init__(self, clock: ManualClock, until: int) -> None:
@@ -74,7 +75,7 @@ class Endless:
         """Whether its time has come."""
         return self._clock.now() < self._until
 
-    def stop(self, clock: ManualClock, patience: int = 0) -> None:
+    def stop(self, clock: Clock, patience: int = 0) -> None:
         """Nothing to stop."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from statistics import variance
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from chaoskit.knobs import FourState, GilbertElliott, Loss, RandomLoss
 PACKETS, BLOCK = 400_000, 500
 
 
-def u32(*shares: float) -> list[int]:
+def u32(*shares: float) -> list[Any]:
     """Shares as the kernel keeps them."""
     return [round(share * U32) for share in shares]
 

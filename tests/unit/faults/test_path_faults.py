@@ -204,14 +204,15 @@ def test_unsupported_sites_are_refused_with_an_alternative(words: dict[str, Any]
 
 def test_supported_sites_are_accepted() -> None:
     """All other faults fit a lab of either IP version and an interface."""
+    supported: tuple[dict[str, Any], ...] = (
+        {"mtu": "1280", "link": "client-router"},
+        {"pmtu": {"mtu": "1280", "signal": "dropped"}, "direction": "both"},
+        {"size-drop": "68", "link": "router-server", "direction": "down"},
+        {"mss-clamp": "88"},
+        *({"tunnel": preset} for preset in get_args(Preset)),
+    )
     for site in (LAB4, LAB6):
-        for words in (
-            {"mtu": "1280", "link": "client-router"},
-            {"pmtu": {"mtu": "1280", "signal": "dropped"}, "direction": "both"},
-            {"size-drop": "68", "link": "router-server", "direction": "down"},
-            {"mss-clamp": "88"},
-            *({"tunnel": preset} for preset in get_args(Preset)),
-        ):
+        for words in supported:
             assert fault(words).site_error(site) == "", words
     assert fault({"mtu": "68", "link": "client-router"}).site_error(LAB4) == ""
     for words in ({"mtu": "1280"}, {"size-drop": "1400", "direction": "up"}, {"mss-clamp": "1360"}):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from itertools import product
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -145,7 +146,7 @@ def test_other_actions_make_a_filter_foreign() -> None:
 
 def test_flows_that_flower_cannot_match_are_refused() -> None:
     """Ports without TCP or UDP, addresses of the other family, flows of any family: refused with a message."""
-    cases = (
+    cases: tuple[tuple[Literal["all", "ip", "ipv6"], Flow, str], ...] = (
         ("ip", Flow(source_port=1), "give tcp or udp"),
         ("ip", Flow(1, destination_port=1), "give tcp or udp"),
         ("ip", Flow(source="fd00::1/128"), "no address of ip"),

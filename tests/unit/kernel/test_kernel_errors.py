@@ -131,4 +131,4 @@ class VanishingLink:
 
 def test_a_link_that_disappears_meanwhile_counts_as_removed() -> None:
     """Removing a veth pair that disappears with its namespace meanwhile is no error."""
-    links.remove(VanishingLink(), "chaos-out")  # type: ignore[arg-type]
+    links.remove(VanishingLink(), "chaos-out")

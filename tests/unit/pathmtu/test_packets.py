@@ -76,7 +76,7 @@ def test_checksums_are_right(version: int, method: Method) -> None:
 
 def ones_sum(data: bytes) -> int:
     """The one's complement sum of 16-bit words."""
-    total = sum(struct.unpack(f"!{(len(data) + 1) // 2}H", data + bytes(len(data) % 2)))
+    total: int = sum(struct.unpack(f"!{(len(data) + 1) // 2}H", data + bytes(len(data) % 2)))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return total

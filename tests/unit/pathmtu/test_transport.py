@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chaoskit.clock import ManualClock
-from chaoskit.pathmtu.probes import SECOND, SMALL, Answer, NoReply, Pause, Probe, Procedure, Reply
+from chaoskit.pathmtu.probes import SECOND, SMALL, Answer, Method, NoReply, Pause, Probe, Procedure, Reply
 from chaoskit.pathmtu.simulated_path import SimulatedPath
 from chaoskit.pathmtu.transport import Budget, BudgetExhausted, Transport
 
@@ -57,9 +57,10 @@ def test_the_time_ends_it_too() -> None:
     """No volley begins after it, and none is waited for beyond it."""
     paper = wire()
     budget = Budget(1000, 5 * SECOND)
+    steps: list[tuple[Probe, ...] | Pause] = [(LOST,), Pause(SECOND)]
 
     with pytest.raises(BudgetExhausted):
-        Transport(paper, paper.clock, budget, lambda burst: None).run(ask(*[(LOST,), Pause(SECOND)] * 50))
+        Transport(paper, paper.clock, budget, lambda burst: None).run(ask(*steps * 50))
 
     assert paper.clock.now() == 5 * SECOND
     assert budget.cause == "time"
@@ -95,7 +96,7 @@ class Late:
     """A wire that answers the first probe at once, and the second while the third is waited for."""
 
     def __init__(self) -> None:
-        self.methods = ("echo",)
+        self.methods: tuple[Method, ...] = ("echo",)
         self.clock = ManualClock()
         self._last = 0
 

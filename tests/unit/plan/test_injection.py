@@ -9,26 +9,22 @@ import pytest
 
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.host_lookups import ForeignFilter, HostLookups
-from chaoskit.knobs import Filter, Flow, Netem, U32Match
+from chaoskit.knobs import Filter, Flow, Match, Netem, U32Match
 from chaoskit.plan.injection import InjectionPlan, compile_injection
 from chaoskit.spec.injection import Injection
 from chaoskit.topology.steering import qdisc
 
-BOTH = {"api.example.com": ("192.0.2.7", "2001:db8::7")}
+BOTH: dict[str, tuple[str, ...]] = {"api.example.com": ("192.0.2.7", "2001:db8::7")}
 GROUND = HostLookups("eth0", addresses=BOTH)
 
 
-def planned(ground: HostLookups = GROUND, classifier: str = "flower", **words: Any) -> InjectionPlan:
+def planned(ground: HostLookups = GROUND, classifier: str = "flower", /, **words: Any) -> InjectionPlan:
     defaults = {"to": "api.example.com:443", "down": {"delay": "80ms"}, "for": "10s"}
     return compile_injection(Injection.model_validate(defaults | words), ground, classifier)
 
 
-def matches(plan: InjectionPlan, hook: str) -> list[Flow | U32Match]:
-    return [
-        setting.match
-        for knob, setting in plan.changes
-        if isinstance(setting, Filter) and hook in knob.name and setting.match.type != "everything"
-    ]
+def matches(plan: InjectionPlan, hook: str) -> list[Match]:
+    return [setting.match for knob, setting in plan.changes if isinstance(setting, Filter) and hook in knob.name]
 
 
 def test_every_address_of_a_name_is_selected() -> None:
@@ -110,8 +106,8 @@ def test_a_management_interface_gets_a_short_lease() -> None:
 def test_u32_cannot_match_ports_over_ipv6() -> None:
     """Without flower, IPv4 ports are matched by u32, and IPv6 ports are refused with the remedy."""
     with pytest.raises(RefusedError, match="modprobe cls_flower"):
-        planned(classifier="u32")
-    assert all(isinstance(match, U32Match) for match in matches(planned(classifier="u32", ip="4"), "ingress"))
+        planned(GROUND, "u32")
+    assert all(isinstance(match, U32Match) for match in matches(planned(GROUND, "u32", ip="4"), "ingress"))
 
 
 @pytest.mark.parametrize(
@@ -150,6 +146,7 @@ SOME = ForeignFilter("ingress", "bpf", 2, V4 | V6)
 
 def test_filters_that_no_packet_reaches_are_refused() -> None:
     """Foreign filters that take all selected packets before ours, in a direction that is used, cause a refusal."""
+    words: dict[str, Any]
     for ground, words in (
         (replace(GROUND, filters=(ALL_V4, ALL_V6)), {}),
         (replace(GROUND, filters=(ALL_V4,)), {"ip": "4"}),

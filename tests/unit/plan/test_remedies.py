@@ -31,7 +31,7 @@ def plan(tuned: str = "", stage: str = "{lab: edge}", phase: str = "probing") ->
 def added(compiled: Plan) -> list[tuple[Knob, Setting]]:
     """The changes of the stage beyond the plain lab, in order."""
     bare = list(edge.build(frozenset()))
-    changes = [(change.knob, change.setting) for change in compiled.stage]
+    changes: list[tuple[Knob, Setting]] = [(change.knob, change.setting) for change in compiled.stage]
     assert changes[: len(bare)] == bare
     return changes[len(bare) :]
 

@@ -67,7 +67,7 @@ class Outcome:
         """All events in order, stream by stream."""
         tokens = [(read.stream, event.kind) for read in self.reads for event in read.events]
         found: list[str] = []
-        for stream in sorted({one.stream for one in (*self.reads, *self.keepalives)}):
+        for stream in sorted({one.stream for one in self.reads} | {one.stream for one in self.keepalives}):
             own = [kind for number, kind in tokens if number == stream]
             begin = 0
             for run in (run for run in self.keepalives if run.stream == stream):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from chaoskit.knobs import (
+    Change,
     Clsact,
     Filter,
     Flow,
@@ -98,7 +99,7 @@ def test_former_values_are_restored() -> None:
 
 def test_what_the_tools_cannot_do_is_remarked() -> None:
     """Namespaces without a name, a table that belongs to its process, and a u32 without a key."""
-    changes = [
+    changes: list[Change] = [
         (Knob("namespace", "", "router"), Namespace()),
         (Knob("masquerade", "", "100.64.0.2"), Masquerade()),
         (Knob("filter", "", "eth0 egress 51717"), Filter("ip", U32Match(()), "chaos-up")),

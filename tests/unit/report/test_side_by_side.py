@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_runs import Made, plan
@@ -23,7 +24,7 @@ timeline: [{baseline: 10s}]
 matrix: {workload.prompt-size: [200B, 4kB, 64kB]%s}
 """
 SLOW = {"200B": 110.0, "4kB": 180.0, "64kB": 900.0}
-MANY = {
+MANY: dict[str, Any] = {
     "timeline": "[{baseline: 10s}, {wifi: 10s}, {a: 10s}, {b: 10s}, {c: 10s}, {d: 10s}, {recovery: 10s}]",
     "more": ["a", "b", "c", "d"],
 }

@@ -19,6 +19,7 @@ def test_the_scale_runs_from_the_least_to_the_largest() -> None:
 
     ends = scale(course)
 
+    assert ends is not None
     assert ends == (100, 1600)
     assert line(course, ends) == "▁█▅ !"
 
@@ -29,6 +30,7 @@ def test_a_small_change_looks_small() -> None:
 
     ends = scale(course)
 
+    assert ends is not None
     assert ends == (100, 200)
     assert line(course, ends) == "▁▂"
 

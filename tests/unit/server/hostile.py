@@ -3,6 +3,7 @@
 import contextlib
 import socket
 from collections.abc import Callable
+from typing import Any
 
 from hpack import Decoder, Encoder
 from serving import SCRIPT as SCRIPT
@@ -112,7 +113,7 @@ class Http2Client:
         if kind == 0:
             self.bodies[stream] = self.bodies.get(stream, b"") + payload
         elif kind == 1:
-            fields = dict(self._decoder.decode(payload))
+            fields: dict[Any, Any] = dict(self._decoder.decode(payload))
             self.status.setdefault(stream, []).append(str(fields[":status"]))
         elif kind == 3:
             self.reset[stream] = int.from_bytes(payload)

@@ -188,7 +188,7 @@ def test_a_full_disk_ends_the_server(tmp_path: Path) -> None:
 def test_a_connection_serves_several_requests(server: Running) -> None:
     """Two requests on one connection are answered in order, also with a refused one between them."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
-    bodies = []
+    bodies: list[bytes] = []
     for path in ("/sse?tokens=3", "/nothing", "/v1/models", "/sse?tokens=4"):
         connection.request("GET", path)
         if not bodies:
@@ -276,7 +276,7 @@ def test_every_split_is_parsed(server: Running) -> None:
             with server.connect() as sock:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 sock.sendall(request[:cut])
-                wait_for(lambda sock=sock: not _unread_by_peer(sock))
+                wait_for(lambda sock=sock: not _unread_by_peer(sock))  # type: ignore[misc]  # mypy infers no lambda with a default
                 sock.sendall(request[cut:])
                 until(sock, kind)
 

@@ -44,7 +44,7 @@ def test_openai_streams(server: Running) -> None:
     assert choices[-1].finish_reason == "length"
     assert chunks[-1].usage is not None
     assert chunks[-1].usage.completion_tokens == 30
-    stamped = [chunk.model_extra["chaoskit"]["seq"] for chunk in chunks if "chaoskit" in (chunk.model_extra or {})]
+    stamped = [extra["chaoskit"]["seq"] for chunk in chunks if "chaoskit" in (extra := chunk.model_extra or {})]
     assert stamped == list(range(30))
 
 
@@ -122,11 +122,11 @@ def test_errors_are_parsed(server: Running) -> None:
     ):
         client.embeddings.create(model="m", input="x")
     with (
-        an_anthropic(server) as client,
+        an_anthropic(server) as claude,
         pytest.raises(anthropic.BadRequestError, match="max_tokens: expected 1 to"),
     ):
-        client.messages.create(model="m", messages=HI, max_tokens=0)
-    client = ollama.Client(host=server.url)
+        claude.messages.create(model="m", messages=HI, max_tokens=0)
+    llama = ollama.Client(host=server.url)
     with pytest.raises(ollama.ResponseError, match="num_predict: expected 1 to"):
-        client.chat(model="m", messages=HI, options={"num_predict": 0})
-    client._client.close()
+        llama.chat(model="m", messages=HI, options={"num_predict": 0})
+    llama._client.close()

@@ -30,6 +30,10 @@ class RecordingWriter:
         """Record the end."""
         self.finished.set()
 
+    def reserve(self, size: int) -> bool:
+        """There is always memory."""
+        return True
+
     def tcp_info(self) -> dict[str, int]:
         """There is no connection, so none."""
         return {}

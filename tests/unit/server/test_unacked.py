@@ -72,7 +72,9 @@ async def recorded(run: Path, sock: socket.socket, *checks: dict[int | None, int
 )
 def test_only_changes_are_recorded(agains: tuple[int, ...], count: int, tmp_path: Path, sock: socket.socket) -> None:
     """The second consecutive retransmission is recorded, each further one, and the end; single ones are not."""
-    assert len(asyncio.run(recorded(tmp_path, sock, *({7: consecutive} for consecutive in agains)))) == count
+    checks: list[dict[int | None, int]] = [{7: consecutive} for consecutive in agains]
+
+    assert len(asyncio.run(recorded(tmp_path, sock, *checks))) == count
 
 
 def test_samples_are_in_stream_order(tmp_path: Path, sock: socket.socket) -> None:

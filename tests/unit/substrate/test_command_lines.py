@@ -9,8 +9,8 @@ import pytest
 
 from chaoskit.clock import ManualClock
 from chaoskit.errors import RefusedError
-from chaoskit.substrate.running import conduct, log_tail
-from chaoskit.substrate.uml import Deadline, GuestKernel, Uml, boot_line, memory_folder
+from chaoskit.substrate.running import Deadline, conduct, log_tail
+from chaoskit.substrate.uml import GuestKernel, Uml, boot_line, memory_folder
 from chaoskit.units import Size
 
 KERNEL = GuestKernel(Path("/opt/linux.uml"), "6.12", None, frozenset())

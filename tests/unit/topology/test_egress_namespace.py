@@ -9,6 +9,7 @@ import pytest
 from chaoskit.errors import RefusedError
 from chaoskit.knobs import Netem
 from chaoskit.topology.egress_namespace import LINK, PRIVATE_RANGES, addresses, build, free_network, needs, shape
+from chaoskit.topology.steering import OneDirection
 
 NETEM = Netem(delay=5)
 
@@ -42,7 +43,8 @@ def test_a_machine_that_routes_all_private_ranges_is_refused() -> None:
 
 def test_only_the_requested_direction_is_shaped() -> None:
     """A fault on one direction sets nothing on the other, and needs no kernel feature for it."""
-    up, down, both = (dict.fromkeys(ways, NETEM) for ways in (("up",), ("down",), ("up", "down")))
+    directions: tuple[tuple[OneDirection, ...], ...] = (("up",), ("down",), ("up", "down"))
+    up, down, both = (dict.fromkeys(ways, NETEM) for ways in directions)
 
     assert [knob.name for knob, setting in shape("out", up) if setting == NETEM] == [LINK]
     assert [knob.name for knob, setting in shape("out", down) if setting == NETEM] == ["chaos-down"]
