@@ -216,7 +216,10 @@ if TREE.exists():  # Debian's guest kernel; ours has no interface that stands on
                 warnings.append([warning for warning in plan.warnings if "XDP" in warning])
 
         assert warnings == [
-            ["cable: an XDP program sees what it receives before our filters do, and what it takes the fault misses"],
+            [
+                "cable: an XDP program sees received packets before our filters do, and the fault misses those that it "
+                "takes"
+            ],
             [],
         ]
 
