@@ -71,7 +71,6 @@ bench: .venv/.tests kernel .venv/.tcconfig  ## measure speed and accuracy; print
 	@$(PYTHON_IN) tests/bench/probe_truth.py
 	@$(PYTHON_IN) tests/bench/open_loop.py
 	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/analysis.py
-	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/analysis.py
 	@$(GUEST) $(PYTHON_IN) tests/bench/apply_vs_tc.py
 	@$(GUEST) $(PYTHON_IN) tests/bench/netem_truth.py
 	@$(GUEST) env PYTHONPATH=tests $(PYTHON_IN) tests/bench/neighbours.py
