@@ -24,7 +24,9 @@ def undecided_reasons(
 
 
 def _of_an_early_end(raw: RawRecords) -> Iterator[UndecidedReason]:
-    if raw.status == "finished" and raw.detail:
+    if raw.status == "refused":
+        yield UndecidedReason("the run was stopped before its end")
+    elif raw.status == "finished" and raw.detail:
         yield UndecidedReason(raw.detail)
 
 
@@ -56,10 +58,13 @@ def _of_the_faults(checks: Sequence[FidelityCheck]) -> Iterator[UndecidedReason]
 def outcome(
     raw: RawRecords, streams: Sequence[Stream], verdicts: Sequence[ObjectiveResult], reasons: Sequence[UndecidedReason]
 ) -> Outcome:
-    """How the run ended and its verdict, with the first reason. Without objectives at least one token must arrive."""
+    """How the run ended and its verdict, with the first reason. Without objectives some stream must be complete."""
     verdict, reason = _verdict(verdicts, reasons)
+    interrupted = sum(stream.is_interrupted for stream in streams)
     if verdict == "none" and not any(stream.tokens for stream in streams):
         verdict, reason = "undecided", "no stream received a token"
+    elif verdict == "none" and interrupted and not any(stream.is_complete for stream in streams):
+        verdict, reason = "undecided", f"no stream was complete, {interrupted} of {len(streams)} were interrupted"
     return Outcome(status=raw.status, detail=raw.detail, verdict=verdict, reason=reason)
 
 

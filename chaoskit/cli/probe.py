@@ -73,7 +73,13 @@ def probe(
     sockets = SocketOptions(maxseg, congestion_control)
     target = Target(url, model, headers(header or []), api_key_env, ca_file, sockets=sockets)
     result = ProbeOnly(target, work, wanted, seed, requests, limit).measure(out)
-    say_json(as_json(result, work)) if json else report.render(result, Screen())
+    was_refused = result.outcome.status == "refused"
+    if json:
+        say_json(as_json(result, work))
+    elif result.overall.tokens or not was_refused:
+        report.render(result, Screen())
+    if was_refused:
+        complain(result.outcome.detail)
     if result.internal_error:
         complain(result.internal_error)
     raise typer.Exit(result.exit_code)
