@@ -44,9 +44,7 @@ PEER_ERRORS = (
 )
 """What a peer can make httpcore, h2 and the probe's parsers raise. Anything else is unexpected."""
 
-OWN_LIMITS = frozenset(
-    (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.EADDRINUSE, errno.ENOBUFS, errno.ENOMEM)
-)
+OWN_LIMITS = frozenset((errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.EADDRINUSE, errno.ENOBUFS, errno.ENOMEM))
 """Errors of this machine alone: open files, local ports, memory. Never the endpoint's failure."""
 _OWN_LOOKUP_LIMITS = (socket.EAI_MEMORY, socket.EAI_SYSTEM)
 

@@ -94,7 +94,7 @@ def _advice(request: Request) -> str:
             return "give the URL that it redirects to"
         case "http_error", status if status >= 500:
             return "the service or its gateway fails: see its log, and try again"
-        case ("connect_failed" | "client_error"), _:
+        case (("connect_failed" | "client_error"), _):
             return completion.connect_advice(request.detail)
         case "error_event", _:
             return "check the model and the protocol"

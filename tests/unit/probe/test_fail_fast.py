@@ -38,14 +38,23 @@ async def stopped(url: str, run: Path, words: dict[str, Any], **options: Any) ->
 @pytest.mark.parametrize(
     ("behaviour", "sentence"),
     [
-        (answer("401 No", b'{"error":{"message":"no such key"}}'), "401: no such key; check the API key: --api-key-env"),
+        (
+            answer("401 No", b'{"error":{"message":"no such key"}}'),
+            "401: no such key; check the API key: --api-key-env",
+        ),
         (answer("403 No"), "403; check the API key"),
-        (answer("404 No", b'{"error":{"message":"no model x"}}'), "404: no model x; check the URL's path, the protocol"),
+        (
+            answer("404 No", b'{"error":{"message":"no model x"}}'),
+            "404: no model x; check the URL's path, the protocol",
+        ),
         (answer("429 Slow", b"", "retry-after: 30"), "429, retry-after 30; its rate limit was reached"),
         (answer("503 Down"), "503; the service or its gateway fails"),
         (answer("307 There", b"", "location: /v2"), "307, not followed to /v2; give the URL that it redirects to"),
         (answer("422 What"), "422; check the protocol and the model"),
-        (answer("200 OK", b"<html>", "content-type: text/html"), "content-type text/html instead of text/event-stream; "),
+        (
+            answer("200 OK", b"<html>", "content-type: text/html"),
+            "content-type text/html instead of text/event-stream; ",
+        ),
         (saying(b"220 mail.example ESMTP\r\n\r\n"), "invalid HTTP; check the URL and the protocol"),
         (saying(), "closed before any response; check the URL"),
         (answer("200 OK", b"", "content-type: text/event-stream"), "without the protocol's end marker; check the URL"),
