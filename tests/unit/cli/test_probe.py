@@ -244,3 +244,19 @@ def test_running_out_of_open_files_is_the_clients_failure(host: str) -> None:
     assert result["overall"]["interruption_rate"]["value"] == 0
     assert done.returncode == 5
     assert "requests failed in the client: this client's own limit" in result["outcome"]["reason"]
+
+
+def test_a_run_that_fails_before_its_first_fault_is_stopped(tmp_path: Path) -> None:
+    """An experiment on an endpoint that is not there ends after five requests, with exit code 3 and the reason."""
+    file, out = tmp_path / "closed.yaml", tmp_path / "run"
+    file.write_text(
+        "name: closed\nquestion: Is it there?\nstage: {target: 'http://127.0.0.1:9/v1'}\n"
+        "workload: {request-rate: 20/s}\ntimeline: [{baseline: 60s}]\nobjectives: [ttft_p95 < 1s]\n"
+    )
+    words = [sys.executable, "-m", "chaoskit", "run", str(file), "--out", str(out)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 3, done.stderr
+    assert "all failed: connection refused (ECONNREFUSED); check host and port" in " ".join(done.stdout.split())
+    assert "BROKEN" not in done.stdout
+    assert 5 <= len(read(out, Request)) < 20
