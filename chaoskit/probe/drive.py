@@ -21,7 +21,6 @@ from pathlib import Path
 
 from chaoskit.clock import now
 from chaoskit.errors import RefusedError
-from chaoskit.probe.arrivals import arrivals, schedule
 from chaoskit.probe.connections import ClientPool, preload, tls_context
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.receive_stamps import StampClock
@@ -31,6 +30,7 @@ from chaoskit.probe.socket_options import check_supported
 from chaoskit.probe.stream import ScheduledRequest, Stream
 from chaoskit.probe.target import DriveOptions, Target
 from chaoskit.records.model import Completion
+from chaoskit.spec.arrivals import arrivals, schedule
 from chaoskit.spec.experiment import Workload
 from chaoskit.timer import AbsoluteTimer
 
