@@ -43,7 +43,8 @@ def run(
     If FILE has a matrix, every variant runs, each in its own run directory below one.
     """
     from chaoskit.cli.run_matrix import run_series
-    from chaoskit.cli.run_one import RunOptions, run_single
+    from chaoskit.cli.run_one import run_single
+    from chaoskit.cli.run_options import RunOptions
     from chaoskit.clock import wall
     from chaoskit.spec.matrix import load_variants
     from chaoskit.substrate.selection import SubstrateOptions
@@ -51,7 +52,8 @@ def run(
     loaded = load_variants(file)
     stamp = wall().replace(":", "").replace("-", "").removesuffix("+0000")
     directory = out or Path("runs") / f"{loaded.each[0].experiment.name}-{stamp}"
-    options = RunOptions(SubstrateOptions(substrate.value, kernel, clock.value), directory, verify_repeatable)
+    where = SubstrateOptions(substrate.value, kernel, clock.value)
+    options = RunOptions(where, directory, out is not None, verify_repeatable)
     if loaded.axes and variant is None:
         raise typer.Exit(run_series(loaded, options))
     raise typer.Exit(run_single(loaded.named(variant), options))

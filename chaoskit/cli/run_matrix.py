@@ -8,17 +8,18 @@ from pathlib import Path
 from chaoskit.analysis.load import read_outcome
 from chaoskit.analysis.matrix import EXIT_UNDECIDED, VariantResult, combine, variant_result, worst_exit_code
 from chaoskit.cli.interrupts import InterruptHandler
-from chaoskit.cli.run_one import RunOptions, differs, files
+from chaoskit.cli.run_one import differs, files
+from chaoskit.cli.run_options import RunOptions, names_records, save
 from chaoskit.cli.watch import Job, watch
 from chaoskit.conduct.planning import prepare
 from chaoskit.errors import RefusedError
-from chaoskit.records.directory import EXPERIMENT, conclude, create
+from chaoskit.records.directory import EXPERIMENT, conclude, create, kept_records
 from chaoskit.report import matrix
-from chaoskit.report.result_json import write_result
 from chaoskit.report.screen import Screen
 from chaoskit.report.styles import titled
 from chaoskit.spec.matrix import Variant, Variants
 from chaoskit.substrate.selection import choose_each
+from chaoskit.terminal import complain
 
 
 def run_series(variants: Variants, options: RunOptions) -> int:
@@ -28,12 +29,12 @@ def run_series(variants: Variants, options: RunOptions) -> int:
     """
     plans = [prepare(variant.experiment, to_run=True) for variant in variants.each]
     substrates = choose_each(plans, options.substrate)
-    top, screen = create(options.directory, {EXPERIMENT: variants.text}), Screen()
+    top, screen = options.create({EXPERIMENT: variants.text}), Screen()
     reasons = "; ".join(dict.fromkeys(why for _, why in substrates))
     screen.print(titled(plans[0].name, f": {len(plans)} variants, {reasons}"))
     rows: list[VariantResult] = []
     codes = set()
-    with InterruptHandler() as interrupts:
+    with names_records(top), InterruptHandler() as interrupts:
         for variant, plan, (substrate, _) in zip(variants.each, plans, substrates, strict=True):
             job = Job(plan, substrate, create(top / variant.name, files(variant, plan)))
             _run_variant(job, screen, interrupts, f"{len(rows) + 1}/{len(plans)} {variant.name}: ")
@@ -49,6 +50,8 @@ def run_series(variants: Variants, options: RunOptions) -> int:
     )
     screen.print()
     matrix.render(comparison, screen)
+    if comparison.status == "interrupted":
+        complain(f"interrupted; {kept_records(top)}")
     return worst_exit_code({comparison.exit_code, *codes})
 
 
@@ -64,12 +67,12 @@ def _run_variant(job: Job, screen: Screen, interrupts: InterruptHandler, label: 
 def _row(variant: Variant, top: Path) -> VariantResult:
     found = variant_result(variant, top)
     if found.result is not None:
-        write_result(found.result, top / variant.name)
+        save(found.result, top / variant.name)
     return found
 
 
 def _outcome(rows: Sequence[VariantResult], count: int, interrupts: InterruptHandler) -> tuple[str, str]:
-    """The outcome of the series; each variant has its own."""
+    """Of the series; each variant has its own."""
     if rows[-1].status == "dirty":
         return "dirty", f"{rows[-1].name} was not restored"
     if interrupts.received and (len(rows) < count or rows[-1].status == "interrupted"):

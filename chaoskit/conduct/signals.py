@@ -34,6 +34,17 @@ def raised() -> Iterator[None]:
 
 
 @contextmanager
+def kept() -> Iterator[None]:
+    """The handlers are afterwards what they are now: an event loop that had its own leaves Python's default ones."""
+    former = {sign: signal.getsignal(sign) for sign in _TERMINATING}
+    try:
+        yield
+    finally:
+        for sign, handler in former.items():
+            signal.signal(sign, handler)
+
+
+@contextmanager
 def held() -> Iterator[None]:
     """Signals that arrive inside are delivered afterwards."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _TERMINATING)
