@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import os
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,17 +20,20 @@ from chaoskit.substrate import kernel_source
 from chaoskit.substrate.kernel_build import prepare
 from chaoskit.substrate.kernel_source import Source, from_file
 
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {".xz": lzma.compress, ".gz": gzip.compress, ".bz2": bz2.compress}
 MAKEFILE = "# SPDX\nVERSION = 6\nPATCHLEVEL = {minor}\nSUBLEVEL = {patch}\nEXTRAVERSION ={more}\nNAME = Baby\n"
 
 
 def tarball(path: Path, folder: str = "linux-6.12.57", makefile: str = MAKEFILE, **numbers: object) -> Path:
     """A tarball as kernel.org makes them, with a file before the Makefile and one in a folder that has one, too."""
     text = makefile.format(**{"minor": 12, "patch": 57, "more": ""} | numbers).encode()
-    with tarfile.open(path, f"w:{path.suffix[1:]}") as made:
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w") as made:
         for name, body in (("COPYING", b"GPL"), ("Documentation/Makefile", b"VERSION = 1"), ("Makefile", text)):
             entry = tarfile.TarInfo(f"{folder}/{name}")
             entry.size = len(body)
             made.addfile(entry, io.BytesIO(body))
+    path.write_bytes(COMPRESS[path.suffix](whole.getvalue()))
     return path
 
 
