@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from chaoskit import intervals
 from chaoskit.analysis.result import IntervalEstimate, Unit
-from chaoskit.analysis.statistics import bootstrap, intervals
+from chaoskit.analysis.statistics import bootstrap
 from chaoskit.analysis.statistics.bootstrap import Resamples
 from chaoskit.analysis.statistics.quantiles import MS, nearest_rank, rank_of
 from chaoskit.analysis.streams.phase_samples import PhaseSamples
 from chaoskit.seed import derive
 from chaoskit.spec.objectives import METRICS
+from chaoskit.spec.sample_size import MIN_STREAMS
 
 MINUTE = 60 * 10**9
-MIN_STREAMS = 10  # fewer are too few to resample
 _GAP_PERCENTS = (50, 90, 95, 99)
 
 
@@ -84,9 +85,9 @@ class Estimates:
         gaps = sample.by_stream
         match metric:
             case "interruption_rate":
-                return _share(len(sample.interrupted), len(sample.not_cancelled), seed)
+                return _share(len(sample.interrupted), len(sample.counted), seed)
             case "goodput":
-                return _goodput(sample, sum(s.number in self._good for s in sample.not_cancelled), seed)
+                return _goodput(sample, sum(s.number in self._good for s in sample.counted), seed)
             case "stalls_per_minute":
                 return _ratio(gaps.stalls, [length / MINUTE for length in gaps.length], seed)
             case "stall_interval_fraction":
@@ -98,7 +99,7 @@ class Estimates:
         raise ValueError(f"{metric!r} is no metric")
 
     def _delivered(self, sample: PhaseSamples, seed: int) -> Estimate:
-        known = [stream for stream in sample.not_cancelled if stream.number in self._intended]
+        known = [stream for stream in sample.counted if stream.number in self._intended]
         if not known:
             return Estimate(None, missing="only the reference server records how much it meant to send")
         meant = [self._intended[stream.number] for stream in known]
@@ -160,11 +161,11 @@ def _share(hits: int, count: int, seed: int) -> Estimate:
 
 
 def _goodput(sample: PhaseSamples, good: int, seed: int) -> Estimate:
-    if not sample.seconds or not sample.not_cancelled:
+    if not sample.seconds or not sample.counted:
         return Estimate(None, missing="no stream ended here")
     resamples = bootstrap.resample_rate(good, sample.seconds, seed)
     low, high = resamples.interval
-    return Estimate(good / sample.seconds, low, high, len(sample.not_cancelled), resamples)
+    return Estimate(good / sample.seconds, low, high, len(sample.counted), resamples)
 
 
 def _ratio(hits: list[int], wholes: list[float] | list[int], seed: int, most: float = math.inf) -> Estimate:
@@ -174,7 +175,10 @@ def _ratio(hits: list[int], wholes: list[float] | list[int], seed: int, most: fl
     exposure = len(wholes) if most == 1.0 else sum(wholes)
     resamples = bootstrap.resample_ratio(hits, wholes, exposure, seed)
     resamples = Resamples(resamples.low.clip(max=most), resamples.high.clip(max=most))
-    return _resampled(sum(hits) / sum(wholes), len(wholes), resamples, most)
+    found = _resampled(sum(hits) / sum(wholes), len(wholes), resamples, most)
+    if any(hits) or len(wholes) < MIN_STREAMS:
+        return found
+    return replace(found, high=min(most, intervals.most_unseen(exposure)))
 
 
 def _resampled(value: float, streams: int, resamples: Resamples, most: float = math.inf) -> Estimate:
