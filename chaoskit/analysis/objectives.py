@@ -10,14 +10,15 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from chaoskit import intervals
 from chaoskit.analysis.formatting import format_interval, format_value
 from chaoskit.analysis.result import Evidence, IntervalEstimate, ObjectiveResult, ObjectiveVerdict, Unit
-from chaoskit.analysis.statistics import intervals
 from chaoskit.analysis.statistics.comparison import ratio
-from chaoskit.analysis.statistics.estimates import MIN_STREAMS, Estimates, scale, unit
+from chaoskit.analysis.statistics.estimates import Estimates, scale, unit
 from chaoskit.analysis.streams.goodput import OPERATORS
 from chaoskit.analysis.streams.phase_samples import WHOLE_RUN, PhaseSamples
 from chaoskit.spec.objectives import Objective
+from chaoskit.spec.sample_size import bound_of, sample_sizes, tail_beyond
 
 _MAX_STREAMS = 1_000_000  # more than anybody waits for
 _MAX_WORST = 5
@@ -68,10 +69,9 @@ def _claim(objective: Objective, samples: Mapping[str, PhaseSamples], estimates:
     if objective.factor is not None and objective.reference is not None:
         reference = estimates.of(samples[objective.reference], metric)
         streams = min(estimate.streams, reference.streams)
-        return Claim(ratio(estimate, reference), objective.factor, "ratio", streams, _tail(metric))
-    assert objective.bound is not None
-    bound = objective.bound / 1e9 if objective.kind == "share" else objective.bound
-    tail = bound if metric == "interruption_rate" else _tail(metric)
+        return Claim(ratio(estimate, reference), objective.factor, "ratio", streams, tail_beyond(metric))
+    bound = bound_of(objective)
+    tail = bound if metric == "interruption_rate" else tail_beyond(metric)
     return Claim(
         estimate.scaled(scale(metric)),
         bound * scale(metric),
@@ -89,14 +89,6 @@ def _streams_beyond(objective: Objective, sample: PhaseSamples, bound: float) ->
     return sum(value > bound for _, value in sample.times.get(name, []))
 
 
-def _tail(metric: str) -> float | None:
-    """The share of streams that may lie beyond a quantile of one value per stream."""
-    name, _, statistic = metric.rpartition("_")
-    if name == "itl" or not statistic.startswith("p") or not statistic[1:].isdigit():
-        return None
-    return 1 - int(statistic[1:]) / 100
-
-
 def _decide(objective: Objective, claim: Claim, evidence: tuple[Evidence, ...]) -> ObjectiveResult:
     holds = OPERATORS[objective.operator]
     low, high = claim.observed.low, claim.observed.high
@@ -104,7 +96,7 @@ def _decide(objective: Objective, claim: Claim, evidence: tuple[Evidence, ...]) 
     assert high is not None
     sides = {holds(low, claim.bound), holds(high, claim.bound)}
     judgement: ObjectiveVerdict = "undecided" if len(sides) == 2 else "met" if sides.pop() else "broken"
-    needed_streams = _streams_needed(claim, low, high) if judgement == "undecided" else None
+    needed_streams = _streams_needed(objective, claim) if judgement == "undecided" else None
     return ObjectiveResult(
         text=objective.text,
         verdict=judgement,
@@ -130,20 +122,28 @@ def _reason(claim: Claim, judgement: ObjectiveVerdict, needed_streams: int | Non
     return f"{seen}; about {needed_streams} streams would decide"
 
 
-def _streams_needed(claim: Claim, low: float, high: float) -> int | None:
-    """How many streams would decide it if they behaved as these did; None when no feasible number would."""
+def _streams_needed(objective: Objective, claim: Claim) -> int | None:
+    """How many streams would decide it if they behaved as these did; None when no feasible number would.
+
+    At least as many as it takes in the clearest case: `spec.sample_size`.
+    """
+    value, low, high = claim.observed.value, claim.observed.low, claim.observed.high
+    assert value is not None
+    assert low is not None
+    assert high is not None
+    sizes = sample_sizes(objective)
+    size = sizes.to_be_met if OPERATORS[objective.operator](value, claim.bound) else sizes.to_be_broken
+    if size is None:
+        return None
+    if claim.streams < size.streams:
+        return size.streams
     if claim.tail is not None and claim.unit != "ratio":
         return _streams_for_share(claim.streams_beyond, claim.streams, claim.tail)
-    value = claim.observed.value
-    assert value is not None
-    end = high if value < claim.bound else low
-    least = max(MIN_STREAMS, intervals.min_samples(claim.tail) if claim.tail else 0)
-    if claim.streams < least:
-        return least
-    distance = abs(claim.bound - value)
+    end, distance = (high if value < claim.bound else low), abs(claim.bound - value)
     if not distance or math.isinf(end):
         return None if not distance else 2 * claim.streams
-    needed = math.ceil(claim.streams * (abs(end - value) / distance) ** 2)
+    spread = abs(end - value) / distance
+    needed = math.ceil(claim.streams * (spread if value == 0 else spread**2))  # of a rate of nothing seen it is linear
     return needed if needed <= _MAX_STREAMS else None
 
 
@@ -151,12 +151,12 @@ def _streams_for_share(hits: int, count: int, bound: float) -> int | None:
     """The number of streams at which the interval around the same share excludes `bound`."""
     if not count or not 0 < bound < 1:
         return None
-    seen, number = hits / count, count
-    while number <= _MAX_STREAMS:
-        number = math.ceil(number * 1.05) + 1
-        if intervals.excludes(round(seen * number), number, bound):
-            return number
-    return None
+    seen, least, number = hits / count, count, count
+    while not intervals.excludes(round(seen * number), number, bound):
+        if number > _MAX_STREAMS:
+            return None
+        least, number = number, math.ceil(number * 1.05) + 1
+    return next(n for n in range(least, number + 1) if intervals.excludes(round(seen * n), n, bound))
 
 
 def _evidence(metric: str, sample: PhaseSamples) -> Evidence:

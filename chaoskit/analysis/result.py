@@ -24,7 +24,7 @@ Direction = Literal["up", "down"]
 PathMtuKind = Literal["black-hole", "silence", "probed", "signalled", "clamped"]
 Unit = Literal["ms", "share", "per-minute", "per-second", "ratio", "count", "bytes"]
 FidelityKind = Literal["loss", "round-trip", "oversized", "icmp-sent", "icmp-lost", "mss", "mtu"]
-FidelityVerdict = Literal["achieved", "not-achieved", "too-few-packets", "not-exercised"]
+FidelityVerdict = Literal["achieved", "not-achieved", "too-few-packets", "not-exercised", "not-measured"]
 
 
 def _from_json(value: Any) -> Any:

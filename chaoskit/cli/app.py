@@ -12,6 +12,7 @@ from chaoskit.cli.conduct import conduct
 from chaoskit.cli.doctor import doctor
 from chaoskit.cli.double_dash import CommandWithDoubleDash
 from chaoskit.cli.exec import exec
+from chaoskit.cli.init import init
 from chaoskit.cli.inject import inject
 from chaoskit.cli.kernel import app as kernel
 from chaoskit.cli.plan import plan
@@ -40,7 +41,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, plan, validate, schema, report, probe, pmtu, serve, doctor, inject, status, restore):
+for command in (init, run, plan, validate, schema, report, probe, pmtu, serve, doctor, inject, status, restore):
     app.command()(command)
 app.command(cls=CommandWithDoubleDash)(exec)
 app.add_typer(kernel, name="kernel")

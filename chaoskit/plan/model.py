@@ -107,7 +107,7 @@ class ExpectedEffect(_Frozen):
     """The expected effect of a phase's faults on one qdisc's packets, to be compared with its counters.
 
     `loss` is the expected share lost, `memory` widens the confidence interval of its count (see
-    `faults.loss_models`; 0 for independent loss), `delay` the typical added delay in ns. None: no expectation.
+    `faults.loss_models`; 0: independent loss, 1: unknown), `delay` the typical added delay in ns. None: no expectation.
     """
 
     knob: Knob

@@ -21,7 +21,6 @@ from pathlib import Path
 
 from chaoskit.clock import now
 from chaoskit.errors import RefusedError
-from chaoskit.probe.arrivals import arrivals, schedule
 from chaoskit.probe.connections import ClientPool, preload, tls_context
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.receive_stamps import StampClock
@@ -31,6 +30,7 @@ from chaoskit.probe.socket_options import check_supported
 from chaoskit.probe.stream import ScheduledRequest, Stream
 from chaoskit.probe.target import DriveOptions, Target
 from chaoskit.records.model import Completion
+from chaoskit.spec.arrivals import arrivals, schedule
 from chaoskit.spec.experiment import Workload
 from chaoskit.timer import AbsoluteTimer
 
@@ -201,7 +201,7 @@ async def _closed_loop(group: StreamGroup, workload: Workload, options: DriveOpt
 
 async def _run_housekeeping(group: StreamGroup, recorder: Recorder, clock: StampClock) -> None:
     """Measure the loop's lag, sample stuck streams, flush, write vitals and refresh the clock, until cancelled."""
-    begun = now()
+    begun = now() // _TICK * _TICK  # so that what it does meets the same moments in every run in virtual time
     tick = lag = 0
     try:
         with contextlib.closing(AbsoluteTimer()) as timer:

@@ -46,66 +46,83 @@ TOKENS: tuple[EventKind, ...] = ("content", "reasoning")
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A phase of the timeline. At `begin` chaoskit starts to change the network; at `ready` the change is read back.
-
-    `until` is the planned end. Every timeline ends with the phase "drain": no new requests, open streams end.
-    """
+    """A phase of the timeline. The last one is `drain`: no new requests, open streams end."""
 
     name: str
+    """From the timeline; `drain` for the last one."""
     round: int
+    """Which repetition of the timeline, from 1."""
     faults: tuple[str, ...]
+    """Names of the faults in force."""
     begin: int
+    """When chaoskit began to change the network."""
     ready: int
+    """When every change was read back: the faults are in force."""
     until: int
+    """The planned end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One server-sent event or NDJSON line. `seq`, `due`, `sent` are stamps of the reference server, None for
-    others."""
+    """One server-sent event or NDJSON line. `seq`, `due`, `sent` are the reference server's; others give none."""
 
     kind: EventKind
+    """What it carries."""
     seq: int | None = None
+    """Its number in the response."""
     due: int | None = None
+    """When the reference server planned to send it."""
     sent: int | None = None
+    """When it wrote it to the socket."""
 
 
 @dataclass(frozen=True, slots=True)
 class SocketRead:
-    """One socket read. `at` is the kernel's receive stamp (`read_at` if it gave none), `read_at` the time of the read.
-
-    `number` counts the reads of a connection; all events of one read share its stamp (their gaps are "coalesced").
-    In `tokens.jsonl` the events are tokens only; the others are counted in `Keepalives`.
-    """
+    """One socket read that completed at least one token. All its tokens share its stamp: their gaps are "coalesced"."""
 
     stream: int
+    """The request's number."""
     number: int
+    """Counts the reads of a connection, from 0."""
     at: int
+    """When the kernel received it; `read_at` if it gave no stamp."""
     read_at: int
+    """When the probe read it."""
     size: int
+    """Bytes."""
     events: tuple[Event, ...]
+    """The events that this read completed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keepalives:
     """Consecutive events of a stream without a token: keepalives, and the end of the stream.
 
-    `tokens` is the number of tokens before them. `first` and `last` are the stamps of their first and last read,
-    `size` the bytes of all their reads, `largest` those of the largest one. A series ends with the next token, the end
-    of the stream, or a flush.
+    A series ends with the next token, the end of the stream, or a flush.
     """
 
     stream: int
+    """The request's number."""
     tokens: int
+    """Tokens of the stream before them."""
     first: int
+    """Stamp of the first read."""
     last: int
+    """Stamp of the last read."""
     size: int
+    """Bytes of all their reads."""
     largest: int
+    """Bytes of the largest read."""
     meta: int = 0
+    """Other events without text."""
     ping: int = 0
+    """Pings and comments."""
     finish: int = 0
+    """Events with a finish reason."""
     done: int = 0
+    """The protocol's end marker."""
     error: int = 0
+    """Error events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,118 +130,176 @@ class Request:
     """One request and its outcome. Fields are stamps; those that end in `_duration` are in ns."""
 
     stream: int
+    """Its number, from 0."""
     scheduled: int
+    """When the arrival process wanted it to start."""
     started: int
+    """When the probe started it."""
     ended: int
+    """When it ended."""
     completion: Completion
+    """How it ended."""
     detail: str = ""
+    """Why, where it is not `complete`."""
     sent: int | None = None
+    """When the last byte of the request was written."""
     dns_duration: int | None = None
+    """Name lookup; null on a reused connection, as the next two."""
     connect_duration: int | None = None
+    """TCP handshake."""
     tls_duration: int | None = None
+    """TLS handshake."""
     upload_duration: int | None = None
+    """Writing head and body of the request."""
     headers: int | None = None
+    """When the response's head was read."""
     first_event: int | None = None
+    """First event of any kind."""
     first_token: int | None = None
+    """First event with text, reasoning included."""
     first_output: int | None = None
+    """First event with text that is not reasoning."""
     last_token: int | None = None
+    """Last event with text."""
     tokens: int = 0
+    """Events with text."""
     status: int | None = None
+    """HTTP status."""
     http: str | None = None
+    """HTTP version."""
     connection: int | None = None
+    """Number of the connection."""
     reused: bool = False
+    """Whether an earlier request used the connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class TcpInfo:
-    """TCP_INFO of a stream's connection. `rtt` at "connected" is the RTT of the handshake.
-
-    "stuck": nothing was received for 1 s, 2 s, 4 s, ...
-    """
+    """TCP_INFO of a stream's connection. Its `rtt` at `connected` is the round trip of the handshake."""
 
     stream: int
+    """The request's number."""
     when: Literal["connected", "start", "stuck", "end"]
+    """`stuck`: nothing was received for 1 s, 2 s, 4 s, ..."""
     at: int
+    """When it was taken."""
     fields: dict[str, int] = field(default_factory=dict)
+    """By the kernel's names, without `tcpi_`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """The state of the probe itself: `lag` is the longest delay of its event loop since the last record, `cpu` the
-    processor time of the process so far, both in ns."""
+    """The state of the probe itself, twice a second."""
 
     at: int
+    """When it was taken."""
     open: int
+    """Streams in flight."""
     started: int
+    """Requests started so far."""
     ended: int
+    """Requests ended so far."""
     lag: int
+    """The longest delay of the event loop since the last record, ns."""
     cpu: int
+    """Processor time of the probe so far, ns."""
     last_ttft: int | None = None
+    """The latest first-token latency, ns."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServedResponse:
-    """One response of the reference server. `tokens` are scheduled, `tokens_sent` were sent.
-
-    `max_late` is the longest time that an event was sent after its due time, in ns. `tcp_info_at_start` is TCP_INFO
-    when the request was received, `tcp_info` when the last byte was written to the socket.
-    """
+    """One response of the reference server."""
 
     stream: int | None
+    """The request's number, as its header says."""
     received: int
+    """When the request's head was read."""
     first_due: int
+    """When the first token was due."""
     ended: int
+    """When the last byte was written."""
     tokens: int
+    """Tokens that were planned."""
     tokens_sent: int
+    """Tokens that were written."""
     max_late: int
+    """The longest time that an event was sent after it was due, ns."""
     outcome: Literal["sent", "client-left", "failed"]
+    """How it ended for the server."""
     tcp_info: dict[str, int] = field(default_factory=dict)
+    """TCP_INFO when the last byte was written."""
     tcp_info_at_start: dict[str, int] = field(default_factory=dict)
+    """TCP_INFO when the request was received."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnackedSample:
-    """TCP_INFO of a socket of the reference server from its second consecutive retransmission on; again after each
-    further one, and once when they have ended. `stream` is the latest request on this connection."""
+    """TCP_INFO of a socket of the reference server from its second consecutive retransmission on.
+
+    Again after each further one, and once when they have ended.
+    """
 
     stream: int
+    """The latest request on this connection."""
     at: int
+    """When it was taken."""
     fields: dict[str, int] = field(default_factory=dict)
+    """TCP_INFO, by the kernel's names without `tcpi_`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """A qdisc's counters since its creation. `phase` is the phase at that time.
+    """The counters of a qdisc, a filter or a link since its creation.
 
     A filter's `drops` are the packets that it dropped, its `packets` those that it passed; on a real interface a GSO
     packet of several segments is one drop. Kind `mtu` is a link of a lab: packets received, and dropped as too long.
     """
 
     at: int
+    """When they were read."""
     place: str
+    """The network namespace; empty: the one that chaoskit runs in."""
     name: str
+    """The interface, or the filter."""
     phase: str
+    """The phase at that time."""
     round: int
+    """Its repetition."""
     packets: int
+    """Packets that passed."""
     bytes: int
+    """Bytes that passed."""
     drops: int
+    """Packets that were dropped."""
     overlimits: int
+    """Times that a limit delayed a packet."""
     qlen: int
+    """Packets in the queue."""
     backlog: int
+    """Bytes in the queue."""
     kind: str = "qdisc"
+    """`qdisc`, `filter` or `mtu`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """The forwarding counters of a lab's router since its creation: see `knobs.HopCounters`."""
+    """The forwarding counters of a lab's router since its creation, at the end of a phase."""
 
     at: int
+    """When they were read."""
     place: str
+    """The network namespace."""
     phase: str
+    """The phase that ended."""
     round: int
+    """Its repetition."""
     came: int
+    """Packets received to be forwarded."""
     too_long: int
+    """Packets longer than the next link's MTU."""
     signals: int
+    """ICMP messages about that: type 3 code 4, and Packet Too Big."""
 
 
 Record = Phase | Request | SocketRead | Keepalives | TcpInfo | Vitals | ServedResponse | UnackedSample | Counters | Hop

@@ -210,6 +210,8 @@ def _counts(each: FidelityCheck) -> str:
             requested = (
                 sign + format_value(each.requested, each.unit) if each.requested is not None else "no fixed share"
             )
+            if each.verdict == "not-measured":
+                return f"requested {requested}"
             noun = "packets" if each.kind == "loss" else "handshakes"
             return f"requested {requested}, measured {measured} of {each.samples} {noun}"
         case _ if each.measured is None:

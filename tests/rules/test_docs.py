@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shlex
@@ -178,3 +179,21 @@ def test_every_page_is_in_the_index() -> None:
     assert index == pages
     assert readme >= pages
     assert site - {"changelog.md", "map.md"} == pages | {"index.md"}
+
+
+def test_every_message_in_troubleshooting_is_one_of_the_program() -> None:
+    """Each quoted message is made of texts that stand in the code, in this order; `…` stands for what varies."""
+    said = "\n".join(_texts())
+    rows = re.findall(r"^\| `([^`]+)`", (DOCS / "troubleshooting.md").read_text(), re.MULTILINE)
+    quoted = [part.strip() for row in rows for part in row.split("…")]
+
+    assert len(quoted) > 30
+    assert [part for part in quoted if part and part not in said] == []
+
+
+def _texts() -> Iterator[str]:
+    """The constant parts of every text in the package, adjacent ones joined."""
+    for path in (TOP / "chaoskit").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value

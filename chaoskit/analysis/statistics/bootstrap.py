@@ -7,6 +7,7 @@ then differ as the exact binomial intervals do, so that no comparison claims mor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +37,7 @@ class Resamples:
     @property
     def interval(self) -> tuple[float, float]:
         """The middle 95 %."""
-        return _percentile(self.low, 2.5), _percentile(self.high, 97.5)
+        return _lower_end(self.low), _upper_end(self.high)
 
 
 def difference_interval(value: Resamples, reference: Resamples) -> tuple[float, float]:
@@ -45,7 +46,7 @@ def difference_interval(value: Resamples, reference: Resamples) -> tuple[float, 
     with np.errstate(invalid="ignore"):
         low = np.nan_to_num(value.low[:count] - reference.high[:count], nan=-np.inf, posinf=np.inf, neginf=-np.inf)
         high = np.nan_to_num(value.high[:count] - reference.low[:count], nan=np.inf, posinf=np.inf, neginf=-np.inf)
-    return _percentile(low, 2.5), _percentile(high, 97.5)
+    return _lower_end(low), _upper_end(high)
 
 
 def ratio_interval(value: Resamples, reference: Resamples) -> tuple[float, float]:
@@ -54,7 +55,7 @@ def ratio_interval(value: Resamples, reference: Resamples) -> tuple[float, float
     with np.errstate(invalid="ignore", divide="ignore"):
         low = np.nan_to_num(value.low[:count] / reference.high[:count], nan=0.0, posinf=np.inf)
         high = np.nan_to_num(value.high[:count] / reference.low[:count], nan=np.inf, posinf=np.inf)
-    return _percentile(low, 2.5), _percentile(high, 97.5)
+    return _lower_end(low), _upper_end(high)
 
 
 def unbounded(most: float) -> Resamples:
@@ -65,12 +66,28 @@ def unbounded(most: float) -> Resamples:
 def resample_quantile(values: Sequence[float], percent: int, seed: int) -> Resamples:
     """Resamples of a percentile of independent, sorted values: how many of them lie below it is binomial.
 
-    Beyond the largest value the bound is infinite, where a plain resample would repeat the largest value.
+    Beyond the largest value the bound is infinite, where a plain resample would repeat the largest value. The binomial
+    numbers are the distribution's own quantiles in a random order, not drawn: whether an end is infinite depends on the
+    number of values alone.
     """
-    count = len(values)
-    below = np.random.default_rng(seed).binomial(count, percent / 100, RESAMPLES)
+    below = np.random.default_rng(seed).permutation(_binomial_quantiles(len(values), percent / 100))
     padded = np.concatenate(([0.0], np.asarray(values, dtype=float), [np.inf]))
     return Resamples(padded[below], padded[below + 1])
+
+
+def _binomial_quantiles(count: int, share: float) -> NDArray[np.int64]:
+    """The quantiles 1/n, 2/n, ... 1 of how many of `count` are below, for n resamples, ascending."""
+    reach = math.ceil(
+        40 + 12 * math.sqrt(count * share * (1 - share))
+    )  # beyond it there is nothing in double precision
+    first, last = max(0, round(count * share) - reach), min(count, round(count * share) + reach)
+    below = np.arange(first, last)
+    log_ratio = np.log((count - below) / (below + 1) * (share / (1 - share)))
+    log_chance = np.concatenate(([0.0], np.cumsum(log_ratio)))
+    chance = np.exp(log_chance - log_chance.max())
+    reached = np.cumsum(chance) / chance.sum()
+    wanted = np.arange(1, RESAMPLES + 1) / RESAMPLES
+    return first + np.minimum(np.searchsorted(reached, wanted), last - first)
 
 
 def resample_share(hits: int, count: int, seed: int) -> Resamples:
@@ -84,8 +101,10 @@ def resample_share(hits: int, count: int, seed: int) -> Resamples:
 def resample_rate(count: int, exposure: float, seed: int) -> Resamples:
     """Resamples of a Poisson rate after `count` events in `exposure`: Garwood's two gamma distributions."""
     random = np.random.default_rng(seed)
-    low = random.gamma(count, 1 / exposure, RESAMPLES) if count else np.zeros(RESAMPLES)
-    return Resamples(low, random.gamma(count + 1, 1 / exposure, RESAMPLES))
+    if not count:
+        rest = np.maximum(np.arange(RESAMPLES)[::-1], 0.5) / RESAMPLES  # each quantile of an exponential once
+        return Resamples(np.zeros(RESAMPLES), random.permutation(-np.log(rest) / exposure))
+    return Resamples(random.gamma(count, 1 / exposure, RESAMPLES), random.gamma(count + 1, 1 / exposure, RESAMPLES))
 
 
 def resample_mean(values: Sequence[float], seed: int) -> Resamples:
@@ -174,6 +193,11 @@ def _ratios(parts: Floats, wholes: Floats, seed: int) -> Floats:
     return np.nan_to_num(drawn, nan=0.0, posinf=np.inf)
 
 
-def _percentile(values: Floats, percent: float) -> float:
-    ordered = np.sort(values)
-    return float(ordered[max(0, int(np.ceil(len(ordered) * percent / 100)) - 1)])
+def _lower_end(values: Floats) -> float:
+    """The smallest value of the middle 95 %."""
+    return float(np.sort(values)[len(values) // 40])
+
+
+def _upper_end(values: Floats) -> float:
+    """The largest value of the middle 95 %."""
+    return float(np.sort(values)[-1 - len(values) // 40])

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from chaoskit import intervals
 from chaoskit.analysis.result import IntervalEstimate, Unit
-from chaoskit.analysis.statistics import bootstrap, intervals
+from chaoskit.analysis.statistics import bootstrap
 from chaoskit.analysis.statistics.bootstrap import Resamples
 from chaoskit.analysis.statistics.quantiles import MS, nearest_rank, rank_of
 from chaoskit.analysis.streams.phase_samples import PhaseSamples
 from chaoskit.seed import derive
 from chaoskit.spec.objectives import METRICS
+from chaoskit.spec.sample_size import MIN_STREAMS
 
 MINUTE = 60 * 10**9
-MIN_STREAMS = 10  # fewer are too few to resample
 _GAP_PERCENTS = (50, 90, 95, 99)
 
 
@@ -174,7 +175,10 @@ def _ratio(hits: list[int], wholes: list[float] | list[int], seed: int, most: fl
     exposure = len(wholes) if most == 1.0 else sum(wholes)
     resamples = bootstrap.resample_ratio(hits, wholes, exposure, seed)
     resamples = Resamples(resamples.low.clip(max=most), resamples.high.clip(max=most))
-    return _resampled(sum(hits) / sum(wholes), len(wholes), resamples, most)
+    found = _resampled(sum(hits) / sum(wholes), len(wholes), resamples, most)
+    if any(hits) or len(wholes) < MIN_STREAMS:
+        return found
+    return replace(found, high=min(most, intervals.most_unseen(exposure)))
 
 
 def _resampled(value: float, streams: int, resamples: Resamples, most: float = math.inf) -> Estimate:

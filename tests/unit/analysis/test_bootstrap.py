@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from made_runs import MS, Made
 
-from chaoskit.analysis.statistics import bootstrap, intervals
+from chaoskit import intervals
+from chaoskit.analysis.statistics import bootstrap
 from chaoskit.analysis.statistics.estimates import Estimates
 from chaoskit.analysis.streams.phase_samples import PhaseSamples
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaoskit.analysis.statistics import intervals
+from chaoskit import intervals
 
 SHARES = [i / 40 for i in range(1, 40)]
 

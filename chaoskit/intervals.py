@@ -1,10 +1,12 @@
-"""Computes exact 95 % intervals from the binomial distribution, valid for samples of any size.
+"""Computes exact 95 % intervals, and the sizes of samples that bound a rate or a share.
 
 | of              | interval                                                                              |
 |-----------------|---------------------------------------------------------------------------------------|
 | a share         | Clopper and Pearson, Biometrika 26 (1934)                                             |
 | a quantile      | between two order statistics (David and Nagaraja, Order Statistics, 7.1); where the   |
 |                 | sample is too small to bound it from above, the upper end is infinite                 |
+| a rate of       | Garwood, Biometrika 28 (1936)                                                         |
+| nothing seen    |                                                                                       |
 
 Incomplete beta function: the continued fraction of Numerical Recipes, 6.4, by Lentz's method.
 """
@@ -50,6 +52,16 @@ def order_statistic_ranks(percent: int, n: int) -> tuple[int, int]:
 def min_samples(tail: float) -> int:
     """How many values an upper bound of the quantile takes that leaves `tail` beyond it (p95: 72)."""
     return math.ceil(math.log(TAIL) / math.log1p(-tail))
+
+
+def most_unseen(exposure: float) -> float:
+    """The upper end of a Poisson rate of which nothing was seen in `exposure`."""
+    return -math.log(TAIL) / exposure
+
+
+def exposure_to_exclude(rate: float) -> float:
+    """How much exposure without an event bounds its rate by `rate`, which is above 0."""
+    return -math.log(TAIL) / rate
 
 
 def _first(is_true: Callable[[int], bool], last: int) -> int:

@@ -6,7 +6,7 @@ import statistics
 import pytest
 from far_side import workload
 
-from chaoskit.probe.arrivals import arrivals, schedule
+from chaoskit.spec.arrivals import arrivals, schedule
 
 SECOND = 10**9
 

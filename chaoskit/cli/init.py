@@ -1,0 +1,43 @@
+"""`chaoskit init [NAME]`: writes an experiment file to start from."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from chaoskit.terminal import say
+
+
+def init(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Of the experiment, or of its file.")] = None,
+    lab: Annotated[bool, typer.Option("--lab", help="A gate in a lab; needs no rights. The default.")] = False,
+    endpoint: Annotated[str | None, typer.Option(metavar="URL", help="A gate for this endpoint.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model to request from the endpoint.")] = None,
+    api_key_env: Annotated[str | None, typer.Option(metavar="NAME", help="Environment variable with the key.")] = None,
+    example: Annotated[str | None, typer.Option(metavar="NAME", help="Copy an included experiment.")] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the included experiments; write nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write over an existing file.")] = False,
+) -> None:
+    """Write an experiment file to start from: a gate that is met when all is well, or an included experiment."""
+    from chaoskit.errors import SpecError
+    from chaoskit.spec.examples import example_lines
+    from chaoskit.spec.new_file import NewFile, write
+
+    if list_:
+        say(*example_lines())
+        return
+    given = {"--lab": lab, "--endpoint": endpoint is not None, "--example": example is not None}
+    chosen = [option for option, is_given in given.items() if is_given]
+    if len(chosen) > 1:
+        raise SpecError(f"{' and '.join(chosen)} exclude each other: give one of them")
+    if endpoint is None and (model or api_key_env):
+        raise SpecError("--model and --api-key-env are of an endpoint: give its URL with --endpoint URL")
+    new = NewFile(name, endpoint, model, api_key_env, example)
+    path = write(new, force)
+    say(
+        f"{path} is written. Next:",
+        f"  chaoskit validate {path}  # after each change",
+        f"  chaoskit plan {path}      # what a run would change",
+        f"  {'sudo ' if new.is_for_endpoint else ''}chaoskit run {path}",
+    )

@@ -1,0 +1,39 @@
+"""Finds the experiments that come with the program.
+
+They lie in `experiments/`: in a clone beside the package, in an installed wheel inside it.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from chaoskit.errors import SpecError
+
+_PACKAGE = Path(__file__).parents[1]
+_QUESTION = re.compile(r"^question: (.+)$", re.MULTILINE)
+
+
+def questions() -> dict[str, str]:
+    """The question of each included experiment, by name."""
+    found = {path.stem: _QUESTION.search(path.read_text()) for path in sorted(_folder().glob("*.yaml"))}
+    return {name: match[1] for name, match in found.items() if match}
+
+
+def example_lines() -> list[str]:
+    """Each included experiment in a line: its name and its question."""
+    known = questions()
+    width = max(map(len, known), default=0)
+    return [f"{name:{width}}  {question}" for name, question in known.items()]
+
+
+def example(name: str) -> str:
+    """The text of an included experiment. Raises SpecError that lists them all."""
+    if name not in questions():
+        raise SpecError("\n".join([f"no included experiment is named {name[:64]!r}; there are", *example_lines()]))
+    return (_folder() / f"{name}.yaml").read_text()
+
+
+def _folder() -> Path:
+    installed = _PACKAGE / "experiments"
+    return installed if installed.is_dir() else _PACKAGE.parent / "experiments"

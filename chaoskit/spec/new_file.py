@@ -1,0 +1,92 @@
+"""Makes the text of a new experiment file from an included one, and writes it.
+
+Rules: an existing file is written over only if that was asked for, and then by a rename, so that it is there in full,
+before or after; what is written is valid.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaoskit.errors import RefusedError, SpecError
+from chaoskit.spec.examples import example
+from chaoskit.spec.matrix import parse_variants
+
+LAB_GATE, ENDPOINT_GATE = "release-gate", "endpoint-gate"
+_SUFFIXES = (".yaml", ".yml")
+_PLAIN_WORD = re.compile(r"[\w:/.~%?=&+,;-]*[\w/.~%?=&+,;-]")  # a YAML text that needs no quotes
+
+_TARGET = re.compile(r"^  target: ", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """What is asked for: a gate in a lab, a gate for the endpoint at `url`, or a copy of an `example`.
+
+    `name` is that of the experiment, or of its file; None: that of the gate or the example.
+    """
+
+    name: str | None = None
+    url: str | None = None
+    model: str | None = None
+    key_env: str | None = None
+    example: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """The path of the new file."""
+        path = Path(self.name or self._source)
+        return path if path.suffix in _SUFFIXES else path.with_name(f"{path.name}.yaml")
+
+    def text(self) -> str:
+        """The text of the new file.
+
+        Raises SpecError for an unknown example, for a name that cannot be one, and for an endpoint that cannot be one
+        or whose URL holds a secret.
+        """
+        text = example(self._source)
+        words = {"  target": self.url, "  model": self.model, "  key-env": self.key_env}
+        if self.name is not None:
+            words["name"] = self.path.stem
+        for key, word in words.items():
+            text = text if word is None else _with(text, key, word)
+        if self.name is not None or self.url is not None:
+            parse_variants(text, str(self.path))
+        return text
+
+    @property
+    def is_for_endpoint(self) -> bool:
+        """Whether it is about a real endpoint, and so takes root to run."""
+        return _TARGET.search(example(self._source)) is not None
+
+    @property
+    def _source(self) -> str:
+        return self.example or (LAB_GATE if self.url is None else ENDPOINT_GATE)
+
+
+def write(new: NewFile, is_forced: bool) -> Path:
+    """Write the file. Raises SpecError where there is one already, and RefusedError where it cannot be written."""
+    path, text = new.path, new.text()
+    draft = path.with_name(f".{path.name}.new") if is_forced else path
+    try:
+        if is_forced:
+            draft.unlink(missing_ok=True)
+        with draft.open("x") as file:
+            file.write(text)
+        draft.replace(path)
+    except FileExistsError:
+        raise SpecError(f"{path} exists; choose another name, or --force to write over it") from None
+    except OSError as error:
+        raise RefusedError(f"cannot write {path}: {error.strerror}; give a path that you can write") from None
+    return path
+
+
+def _with(text: str, key: str, word: str) -> str:
+    """The text in which the line of this key, commented out or not, has this word."""
+    bare = key.lstrip()
+    value = word if _PLAIN_WORD.fullmatch(word) else json.dumps(word)
+    line = re.compile(rf"^{key.removesuffix(bare)}(?:# )?{bare}: .*$", re.MULTILINE)
+    return line.sub(lambda _: f"{key}: {value}", text, count=1)

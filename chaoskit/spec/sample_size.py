@@ -1,0 +1,130 @@
+"""Says how many streams an objective needs, at the least, to be met and to be broken.
+
+They are enough when the case is clear: all is well (every value on the good side of the bound, nothing interrupted, no
+stall), or all is broken. Otherwise it takes more, which only a run can tell. The analysis takes its least numbers from
+here, and its intervals from the same functions.
+
+| metric                                  | streams with nothing beyond the bound                             |
+|-----------------------------------------|-------------------------------------------------------------------|
+| a quantile of one value for each stream | until the order statistics bound it: 72 for a p95                 |
+| `interruption_rate`                     | until Clopper's and Pearson's interval does: 368 for "<= 1%"      |
+| a ratio of sums                         | until Garwood's does: of streams, or of minutes of streaming      |
+| a mean, a quantile of gaps              | `MIN_STREAMS`, which can be resampled                             |
+| a maximum                               | one: it describes this run alone                                  |
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from chaoskit import intervals
+from chaoskit.spec.objectives import Objective
+
+MIN_STREAMS = 10  # fewer are too few to resample
+_SUMS = ("stalls_per_minute", "stall_ratio", "stall_interval_fraction")  # ratios of sums, 0 when all is well
+
+
+@dataclass(frozen=True)
+class SampleSize:
+    """`streams` in each phase that the objective names; and `minutes` that they stream, together."""
+
+    streams: int
+    minutes: float = 0.0
+
+
+@dataclass(frozen=True)
+class SampleSizes:
+    """What it takes to be met, and to be broken. None: no number is enough."""
+
+    to_be_met: SampleSize | None
+    to_be_broken: SampleSize | None
+
+    @property
+    def to_be_decided(self) -> SampleSize | None:
+        """What it takes so that both verdicts are possible. None: one of them never is."""
+        if self.to_be_met is None or self.to_be_broken is None:
+            return None
+        both = (self.to_be_met, self.to_be_broken)
+        return SampleSize(max(size.streams for size in both), max(size.minutes for size in both))
+
+
+def sample_sizes(objective: Objective) -> SampleSizes:
+    """The sizes for this objective."""
+    below, above = _below(objective), _above(objective)
+    return SampleSizes(below, above) if objective.operator in ("<", "<=") else SampleSizes(above, below)
+
+
+def tail_beyond(metric: str) -> float | None:
+    """The share of streams that may lie beyond a quantile of one value for each stream; None for other metrics."""
+    name, _, statistic = metric.rpartition("_")
+    if name == "itl" or not statistic.startswith("p") or not statistic[1:].isdigit():
+        return None
+    return (100 - int(statistic[1:])) / 100
+
+
+def is_zero_when_well(metric: str) -> bool:
+    """Whether nothing is a multiple of it when all is well."""
+    return metric in _SUMS or metric == "interruption_rate"
+
+
+def bound_of(objective: Objective) -> float:
+    """The bound in the metric's unit, a share as a part of 1; of a ratio its factor."""
+    if objective.factor is not None:
+        return objective.factor
+    assert objective.bound is not None
+    return objective.bound / 1e9 if objective.kind == "share" else objective.bound
+
+
+def _below(objective: Objective) -> SampleSize | None:
+    """What it takes to show that the metric is below the bound where everything is."""
+    metric, bound, is_ratio = objective.metric, bound_of(objective), objective.factor is not None
+    tail = tail_beyond(metric)
+    if tail is not None:
+        return SampleSize(_of_quantile(tail, is_ratio))
+    if is_zero_when_well(metric):
+        if is_ratio or bound <= 0:
+            return None
+        return SampleSize(_of_share(bound)) if metric == "interruption_rate" else _of_nothing_seen(metric, bound)
+    if metric == "delivered_fraction" and bound <= 0:
+        return None
+    return SampleSize(_resampled(metric))
+
+
+def _above(objective: Objective) -> SampleSize | None:
+    """What it takes to show that the metric is above the bound where everything is."""
+    metric, bound, is_ratio = objective.metric, bound_of(objective), objective.factor is not None
+    tail = tail_beyond(metric)
+    if tail is not None:
+        return SampleSize(_of_quantile(1 - tail, is_ratio))
+    if objective.kind == "share" and bound >= 1 and (not is_ratio or metric == "delivered_fraction"):
+        return None
+    if metric == "interruption_rate" and not is_ratio:
+        return SampleSize(_of_share(1 - bound))
+    if metric == "delivered_fraction":
+        return _of_nothing_seen(metric, 1 - bound)
+    return SampleSize(_resampled(metric))
+
+
+def _of_share(bound: float) -> int:
+    """With nothing beyond a bound above 0."""
+    return 1 if bound >= 1 else intervals.min_samples(bound)
+
+
+def _of_quantile(tail: float, is_ratio: bool) -> int:
+    """With no value beyond the bound. A ratio needs the lower end of one phase and the upper end of the other."""
+    least = intervals.min_samples(tail)
+    while is_ratio and tail**least + (1 - tail) ** least > intervals.TAIL:
+        least += 1
+    return least
+
+
+def _of_nothing_seen(metric: str, bound: float) -> SampleSize:
+    exposure = intervals.exposure_to_exclude(bound)
+    if metric == "stalls_per_minute":
+        return SampleSize(MIN_STREAMS, exposure)
+    return SampleSize(max(MIN_STREAMS, math.ceil(exposure)))
+
+
+def _resampled(metric: str) -> int:
+    return 1 if metric.endswith("_max") else MIN_STREAMS

@@ -1,0 +1,67 @@
+"""Generates the tables of a file's fields from its classes: name, type, and the docstring below each field."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import itertools
+from collections.abc import Iterator
+from types import ModuleType
+from typing import get_args
+
+from chaoskit.records import jsonl, model
+from chaoskit.records.model import Event, Record, SocketRead
+
+TYPES = {
+    "int": "integer",
+    "int | None": "integer or null",
+    "str": "text",
+    "str | None": "text or null",
+    "bool": "true or false",
+    "tuple[str, ...]": "list of texts",
+    "dict[str, int]": "names with integers",
+    "Completion": "[completion](objectives-and-metrics.md#how-a-stream-ends)",
+}
+
+
+def record_files() -> str:
+    """A section for each `*.jsonl` of a run: what a line is, and its fields."""
+    return "\n".join(_record_section(kind) for kind in get_args(Record))
+
+
+def _record_section(kind: type) -> str:
+    rows = list(_rows(model, kind.__name__))
+    if kind is SocketRead:
+        rows = [*rows[:-1], *_rows(model, Event.__name__)]
+    return f"### `{jsonl.FILES[kind]}`\n\n{_about(kind)}\n\n" + table(rows)
+
+
+def table(rows: list[tuple[str, str, str]]) -> str:
+    """A Markdown table of fields."""
+    lines = [f"| `{name}` | {kind} | {sentence} |" for name, kind, sentence in rows]
+    return "\n".join(("| field | type | |", "|---|---|---|", *lines, ""))
+
+
+def _about(kind: type) -> str:
+    """The docstring of a class in one paragraph for each of its own."""
+    return inspect.cleandoc(kind.__doc__ or "")
+
+
+def _rows(module: ModuleType, name: str) -> Iterator[tuple[str, str, str]]:
+    """The fields of a class, with the docstring below each."""
+    tree = ast.parse(inspect.getsource(module))
+    body = next(each.body for each in tree.body if isinstance(each, ast.ClassDef) and each.name == name)
+    for field, below in itertools.pairwise(body):
+        if isinstance(field, ast.AnnAssign):
+            assert isinstance(field.target, ast.Name)
+            assert isinstance(below, ast.Expr), f"no docstring below {name}.{field.target.id}"
+            assert isinstance(below.value, ast.Constant)
+            yield field.target.id, _type(ast.unparse(field.annotation)), str(below.value.value).replace("|", "\\|")
+
+
+def _type(annotation: str) -> str:
+    if annotation in TYPES:
+        return TYPES[annotation]
+    if annotation.startswith("Literal["):
+        return ", ".join(f"`{value}`" for value in ast.literal_eval(annotation.removeprefix("Literal")))
+    return ", ".join(f"`{value}`" for value in get_args(getattr(model, annotation, None))) or annotation

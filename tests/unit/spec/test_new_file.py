@@ -1,0 +1,143 @@
+"""Tests new experiment files, and the experiments that they are made from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chaoskit.errors import RefusedError, SpecError
+from chaoskit.spec.examples import example, example_lines, questions
+from chaoskit.spec.load import load
+from chaoskit.spec.matrix import load_variants
+from chaoskit.spec.new_file import NewFile, write
+from chaoskit.spec.stage import InterfaceStage, LabStage
+
+FOLDER = Path(__file__).parents[3] / "experiments"
+
+
+def test_every_included_experiment_is_found_with_its_question() -> None:
+    """The list has each file of experiments/, in the words of the file."""
+    assert list(questions()) == sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    for path, line in zip(sorted(FOLDER.glob("*.yaml")), example_lines(), strict=True):
+        assert line.split(maxsplit=1) == [path.stem, load_variants(path).each[0].experiment.question]
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.yaml")))
+def test_a_copy_is_the_file_itself(name: str, tmp_path: Path) -> None:
+    """A copy of an included experiment under its own name differs in no byte, and names its stage."""
+    new = NewFile(str(tmp_path / f"{name}.yaml"), example=name)
+
+    path = write(new, is_forced=False)
+
+    assert path.read_text() == (FOLDER / f"{name}.yaml").read_text()
+    is_on_interface = isinstance(load_variants(path).each[0].experiment.stage, InterfaceStage)
+    assert new.is_for_endpoint == is_on_interface
+
+
+def test_a_new_file_is_named_after_its_gate_or_as_asked() -> None:
+    """Without a name the file is called like the gate; a name may have a folder, and an ending."""
+    assert NewFile().path == Path("release-gate.yaml")
+    assert NewFile(url="http://127.0.0.1:8000").path == Path("endpoint-gate.yaml")
+    assert NewFile(example="vpn-presets").path == Path("vpn-presets.yaml")
+    assert NewFile("chat").path == Path("chat.yaml")
+    assert NewFile("gates/chat.yml").path == Path("gates/chat.yml")
+
+
+def test_a_new_lab_gate_is_valid_and_has_its_name(tmp_path: Path) -> None:
+    """What is written loads, under the name of its file, and keeps its comments."""
+    path = write(NewFile(str(tmp_path / "chat-gate")), is_forced=False)
+
+    found = load(path)
+
+    assert found.name == "chat-gate"
+    assert isinstance(found.stage, LabStage)
+    assert found.objectives
+    assert path.read_text().startswith("# ")
+
+
+@pytest.mark.parametrize("model", ["my-model", "org/model:7b", "odd: one # two", "12"])
+def test_a_new_endpoint_gate_has_the_endpoint(model: str, tmp_path: Path) -> None:
+    """URL, model and the key's variable stand in the file, whatever signs they have."""
+    path = write(
+        NewFile(str(tmp_path / "mine"), "https://llm.example.com/v1/chat/completions", model, "MY_KEY"), is_forced=False
+    )
+
+    stage = load(path).stage
+
+    assert isinstance(stage, InterfaceStage)
+    assert (stage.target, stage.model, stage.key_env) == (
+        "https://llm.example.com/v1/chat/completions",
+        model,
+        "MY_KEY",
+    )
+
+
+@pytest.mark.parametrize(
+    ("new", "sentence"),
+    [
+        (NewFile("Chat_Gate"), "name: found 'Chat_Gate', expected lower-case letters"),
+        (NewFile(url="not a url"), "stage.target: found 'not a url', expected a URL"),
+        (
+            NewFile(url="https://llm.example.com/v1?api_key=sk-0123456789abcdef"),
+            "stage.target: this URL has what looks",
+        ),
+        (NewFile(url="http://127.0.0.1:8000", key_env="sk-0123456789"), "stage.key-env: not the name"),
+        (NewFile(example="no-such"), "no included experiment is named 'no-such'; there are\n"),
+        (NewFile(example="../pyproject"), "no included experiment is named '../pyproject'"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_cannot_be_is_refused(
+    new: NewFile, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name, an endpoint or an example that cannot be is refused without a secret; nothing is written."""
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(SpecError) as error:
+        write(new, is_forced=True)
+
+    assert sentence in str(error.value)
+    assert "0123456789" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bad_example_lists_the_good_ones() -> None:
+    """Whoever types a wrong name reads all of them, with their questions."""
+    with pytest.raises(SpecError) as error:
+        example("los-first-token")
+
+    assert str(error.value).split("\n")[1:] == example_lines()
+
+
+def test_a_file_is_written_over_only_on_request(tmp_path: Path) -> None:
+    """An existing file stays, and the message says how to replace it; forced, it is replaced, and nothing else is."""
+    path = tmp_path / "gate.yaml"
+    path.write_text("mine\n")
+
+    with pytest.raises(SpecError, match="exists; choose another name, or --force"):
+        write(NewFile(str(path)), is_forced=False)
+    assert path.read_text() == "mine\n"
+    write(NewFile(str(path)), is_forced=True)
+
+    assert load(path).name == "gate"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    """Forced, a symbolic link gives way to the new file; what it points at is untouched."""
+    other = tmp_path / "other"
+    other.write_text("theirs\n")
+    link = tmp_path / "gate.yaml"
+    link.symlink_to(other)
+
+    write(NewFile(str(link)), is_forced=True)
+
+    assert other.read_text() == "theirs\n"
+    assert not link.is_symlink()
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """Where no file can be, the machine's reason is given."""
+    with pytest.raises(RefusedError, match=r"cannot write .*/none/gate\.yaml: No such file or directory"):
+        write(NewFile(str(tmp_path / "none" / "gate")), is_forced=False)
