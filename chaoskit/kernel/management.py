@@ -1,8 +1,8 @@
 """Finds the traffic of an interface that a machine is managed by, or cannot work without.
 
-It changes nothing. It is looked for on an interface that carries a default route or an ssh session: ssh sessions and servers, gateways,
+It is looked for on an interface that carries a default route or an ssh session: ssh sessions and servers, gateways,
 DHCP and neighbour discovery, name servers, the cloud's metadata service, and disks on the network. Servers count for
-the interface that the kernel's routes to them use.
+the interface that the kernel's routes to them use. Changes nothing.
 """
 
 from __future__ import annotations
