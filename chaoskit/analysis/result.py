@@ -246,11 +246,15 @@ class FidelityCheck(_Frozen):
 
 
 class Health(_Frozen):
-    """The health of the measurement. An `overloaded` client measured itself, and the run is undecided."""
+    """The health of the measurement. An `overloaded` client measured itself, and the run is undecided.
+
+    `client_errors` are requests that this machine could not do, for want of open files, ports or memory.
+    """
 
     scheduling_lag_p99_ms: Number | None
     loop_lag_p99_ms: Number | None
     overloaded: bool
+    client_errors: int = 0
     server_late_p99_ms: Number | None
     unfinished: int
 

@@ -148,7 +148,8 @@ class Conductor:
             start = next_tick(now() + _LEAD)
             os.write(writer, str(start).encode())
             os.close(writer)
-            await drive(target, plan.workload, DriveOptions(plan.seed, start, plan.length, plan.drain), self.run, stop)
+            options = DriveOptions(plan.seed, start, plan.length, plan.drain, fault_free=plan.fault_free)
+            await drive(target, plan.workload, options, self.run, stop)
 
         probe = Worker("probe", kernel.inside("client" if plan.interface is None else ""), work)
         os.close(writer)

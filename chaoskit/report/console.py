@@ -245,9 +245,13 @@ def headline(outcome: Outcome) -> Text:
 def sentence(result: Result) -> Text:
     """The first reason for the headline."""
     outcome = result.outcome
+    if outcome.status == "refused":
+        return styled(f"after {result.seconds:.0f} s: {outcome.detail}")
     if outcome.status != "finished":
         detail = f" ({outcome.detail})" if outcome.detail else ""
         return styled(f"after {result.seconds:.0f} s{detail}; so far: {outcome.verdict}, {outcome.reason}")
+    if outcome.verdict == "none" and (interrupted := result.overall.interrupted):
+        return styled(f"{outcome.reason}; {interrupted} of {result.overall.started} streams were interrupted")
     count = sum(verdict.verdict == outcome.verdict for verdict in result.objectives)
     counted = outcome.verdict in ("broken", "undecided") and count
     of = f"{count} of {len(result.objectives)} objectives, " if counted else ""
