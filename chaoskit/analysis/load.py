@@ -74,7 +74,7 @@ def load_records(run: Path) -> RawRecords:
         os.stat(f"{run}/.")  # noqa: PTH116 - a Path would lose the dot, which fails where files cannot be reached
     except OSError as error:
         raise SpecError(f"{run} is no run directory: {error.strerror}") from None
-    if not any(lexists(run / name) for name in (PLAN, FILES[Request], FILES[Phase])):
+    if not any(lexists(run / name) for name in (PLAN, OUTCOME, FILES[Request], FILES[Phase])):
         raise SpecError(f"{run} is no run directory: it holds neither {PLAN} nor {FILES[Request]}")
     plan = load_plan(run) if lexists(run / PLAN) else None
     status, detail = read_outcome(run, plan is not None)

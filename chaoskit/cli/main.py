@@ -12,8 +12,6 @@ from collections.abc import Callable
 from chaoskit import crash_report, keyboard_interrupt, terminal
 from chaoskit.errors import ChaoskitError
 
-INTERRUPTED = 130
-
 
 def main() -> None:
     """Entry point."""
@@ -41,7 +39,7 @@ def _report(error: BaseException) -> int:
     match crash_report.underlying_error(error):
         case KeyboardInterrupt() as end:
             terminal.complain("; ".join(["interrupted", *map(str, end.args)]))
-            return INTERRUPTED
+            return keyboard_interrupt.end(130)
         case ChaoskitError() as fault:
             terminal.complain(str(fault))
             return fault.exit_code

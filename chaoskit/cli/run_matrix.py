@@ -45,9 +45,8 @@ def run_series(variants: Variants, options: RunOptions) -> int:
             if interrupts.received or rows[-1].status == "dirty":
                 break
         conclude(top, *_outcome(rows, len(plans), interrupts))
-    comparison = combine(
-        variants, top, (*rows, *(variant_result(variant, top) for variant in variants.each[len(rows) :]))
-    )
+    missing = (variant_result(variant, top) for variant in variants.each[len(rows) :])
+    comparison = combine(variants, top, (*rows, *missing))
     screen.print()
     matrix.render(comparison, screen)
     if comparison.status == "interrupted":

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaoskit import crash_report
+from chaoskit import crash_report, keyboard_interrupt
 from chaoskit.analysis.analyse import RunSpec, analyse
 from chaoskit.analysis.result import Result
 from chaoskit.clock import now
@@ -20,7 +20,7 @@ from chaoskit.errors import ChaoskitError, RefusedError
 from chaoskit.probe.drive import drive, warm_up
 from chaoskit.probe.requests import check_target
 from chaoskit.probe.target import DriveOptions, DriveProgress, Target
-from chaoskit.records.directory import conclude, create, kept_records
+from chaoskit.records.directory import OUTCOME, conclude, create, kept_records
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Request
 from chaoskit.spec.endpoint import redacted
@@ -101,7 +101,8 @@ def _directory(out: Path | None) -> Iterator[Path]:
                 scratch = tempfile.mkdtemp(prefix="chaoskit-")
         yield out or Path(scratch or "")
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(*([] if out is None else [kept_records(out)])) from None
+        keyboard_interrupt.ignore()  # only the end is left, which a second one must not cut short
+        raise KeyboardInterrupt(*([kept_records(out)] if out and (out / OUTCOME).exists() else [])) from None
     finally:
         if scratch is not None:
             with signals.held():

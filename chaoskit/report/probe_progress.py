@@ -1,4 +1,4 @@
-"""Shows the progress of a probe on standard error: a line that is redrawn, or a plain line now and then.
+"""Shows the progress of a probe on standard error: one line that is redrawn, or a line at times.
 
 Rules: it runs beside the streams that are measured, so it draws one line, without a library.
 """
