@@ -15,30 +15,18 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from chaoskit.faults.schema import suggestion
-from chaoskit.units import Duration, Quantity, Share
-
-Kind = Literal["duration", "share", "number"]
-_QUANTILES = ("p50", "p90", "p95", "p99", "max", "mean")
-_LATENCIES = ("connect", "ttf_event", "ttft", "ttfo", "itl", "tpot", "e2el", "max_gap")
-METRICS: dict[str, Kind] = {
-    **{f"{name}_{quantile}": "duration" for name in _LATENCIES for quantile in _QUANTILES},
-    "interruption_rate": "share",
-    "stall_ratio": "share",
-    "stall_interval_fraction": "share",
-    "delivered_fraction": "share",
-    "stalls_per_minute": "number",
-}
+from chaoskit.spec.metrics import METRICS, Kind, advice
+from chaoskit.units import Duration, Frequency, Share
 
 _SENTENCE = re.compile(
-    r"^\s*(?P<metric>[\w-]+)\s+(?:during\s+(?P<before>\S+)\s+)?(?P<operator><=|>=|<|>)\s*"
+    r"^\s*(?P<metric>[^<>=]+?)\s*(?:\sduring\s+(?P<before>\S+)\s*)?(?P<operator><=|>=|<|>)\s*"
     r"(?:(?P<factor>[0-9.]+)\s*x\s+(?P<reference>\S+)|(?P<bound>\S.*?))"
     r"(?:\s+during\s+(?P<after>\S+))?\s*$"
 )
 
 
 class Objective(BaseModel):
-    """`bound` in the metric's base unit (ns, parts per billion, or a plain number), or `factor` x `reference`."""
+    """`bound` in the metric's base unit (ns, parts per billion, per minute or second), or `factor` x `reference`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,7 +41,7 @@ class Objective(BaseModel):
     @model_validator(mode="after")
     def _is_complete(self) -> Objective:
         if self.metric not in METRICS:
-            raise ValueError(f"{self.metric!r} is not a metric; {suggestion(self.metric, METRICS)}")
+            raise ValueError(f"{self.metric!r} is not a metric; {advice(self.metric)}")
         if (self.bound is None) == (self.factor is None) or (self.factor is None) != (self.reference is None):
             raise ValueError("an objective has either a bound, or a factor of a reference")
         return self
@@ -61,7 +49,7 @@ class Objective(BaseModel):
     @property
     def kind(self) -> Kind:
         """The kind of the metric's values."""
-        return METRICS[self.metric]
+        return METRICS[self.metric].kind
 
 
 def parse(text: str) -> Objective:
@@ -71,7 +59,7 @@ def parse(text: str) -> Objective:
         raise ValueError(f"{text!r} is not an objective; write for example 'ttft_p95 < 800ms during baseline'")
     metric = match["metric"]
     if metric not in METRICS:
-        raise ValueError(f"{metric!r} is not a metric; {suggestion(metric, METRICS)}")
+        raise ValueError(f"{metric!r} is not a metric; {advice(metric)}")
     if match["before"] and match["after"]:
         raise ValueError(f"{text!r} names two phases; one is enough")
     factor = match["factor"]
@@ -81,18 +69,33 @@ def parse(text: str) -> Objective:
         operator=match["operator"],
         phase=match["before"] or match["after"],
         bound=None if factor else _bound(metric, match["bound"]),
-        factor=_number(factor) if factor else None,
+        factor=_factor(factor) if factor else None,
         reference=match["reference"],
     )
 
 
 def _bound(metric: str, text: str) -> float:
-    quantity: dict[Kind, type[Quantity]] = {"duration": Duration, "share": Share}
-    kind = METRICS[metric]
-    return float(quantity[kind].parse(text)) if kind in quantity else _number(text)
+    match METRICS[metric].kind:
+        case "duration":
+            return float(Duration.parse(text))
+        case "share":
+            return float(Share.parse(text))
+        case "per-second":
+            return _rate(text)
+        case "per-minute":
+            return float(text) if _is_number(text) else _rate(text) * 60
 
 
-def _number(text: str) -> float:
+def _rate(text: str) -> float:
+    """A number of events per second, or a frequency."""
+    return float(text) if _is_number(text) else Frequency.parse(text).per_second
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdecimal()
+
+
+def _factor(text: str) -> float:
     try:
         return float(text)
     except ValueError:
