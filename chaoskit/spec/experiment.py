@@ -7,6 +7,7 @@ The keys are the names of the fields in kebab-case; every quantity has a unit. N
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -242,17 +243,18 @@ class Experiment(SpecModel):
                     raise error_at(f"{fault!r} is neither a fault nor a clean phase; {hint}", "timeline", index)
             if span.length < _SHORTEST_PHASE:
                 raise error_at(f"{span.length} is too short for a phase; give it a second or more", "timeline", index)
-            self._one_value_per_knob(index, span)
+            if (knob := self.conflict(span.faults)) is not None:
+                raise error_at(f"{span.name} sets {knob} twice; put it in one fault", "timeline", index)
         return self
 
-    def _one_value_per_knob(self, index: int, span: Span) -> None:
+    def conflict(self, faults: Iterable[str]) -> Knob | None:
+        """A knob that two of these faults set, which therefore cannot be in force together."""
         seen: set[Knob] = set()
-        for fault in span.faults:
-            for part in self.faults[fault]:
-                for knob in knobs(part, self.site):
-                    if knob in seen:
-                        raise error_at(f"{span.name} sets {knob} twice; put it in one fault", "timeline", index)
-                    seen.add(knob)
+        for knob in (knob for fault in faults for part in self.faults[fault] for knob in knobs(part, self.site)):
+            if knob in seen:
+                return knob
+            seen.add(knob)
+        return None
 
     @model_validator(mode="after")
     def _objectives_name_phases(self) -> Experiment:

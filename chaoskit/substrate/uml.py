@@ -95,10 +95,14 @@ class Uml:
 
         In virtual time `seed` determines the guest's randomness, and the limit restarts whenever it writes.
         """
+        limit = SLACK if self.virtual else length + SLACK
+        return self.timed(seed).launch(_conduct(run, limit), RealClock())
+
+    def timed(self, seed: int) -> Uml:
+        """The same with the boot parameters of its clock: in virtual time `seed` determines all randomness."""
         if not self.virtual:
-            return self.launch(_conduct(run, length + SLACK), RealClock())
-        timed = replace(self, options=(*self.options, *virtual_time(derive(seed, "guest"))))
-        return timed.launch(_conduct(run, SLACK), RealClock())
+            return self
+        return replace(self, options=(*self.options, *virtual_time(derive(seed, "guest"))))
 
     def launch(self, command: Command, clock: Clock, stdin: bytes = b"") -> Guest:
         """Boot a guest that runs a command. Raises RefusedError if it cannot start.
