@@ -1,5 +1,6 @@
-"""Draws the JSON Schema of experiment files, for editors: what the loader accepts, as far as JSON Schema can say it.
+"""Draws the JSON Schema of experiment files, for editors.
 
+It accepts what the loader accepts, as far as JSON Schema can say it.
 An editor reads YAML 1.2, in which `http: 2` is a number and `model: on` a text; the loader takes every scalar as its
 text. So a text may be a number here, and a choice of digits too. A number in quotes, which the loader reads, is refused
 here, and so is a number such as `1_000`. What depends on two keys is left to the loader, unless it is their presence.
