@@ -140,7 +140,7 @@ class Injection(TrafficMatch):
     for_: Duration = Field(description="The lease: everything is restored when it expires, even after a crash.")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="The same losses again.")
     allow_management_interface: Flag = Field(
-        False, description="The interface may be the one of the default route or of your ssh session."
+        False, description="The fault may hit your ssh session, the gateway, DNS and the like; then 60s at most."
     )
 
     @property

@@ -41,7 +41,7 @@ class InterfaceStage(TrafficMatch):
     model: str = Field("default", description="Model to request.")
     key_env: Variable | None = Field(None, description="The name of the environment variable that holds the API key.")
     allow_management_interface: Flag = Field(
-        False, description="The interface may be the one of the default route or of your ssh session."
+        False, description="The faults may hit your ssh session, the gateway, DNS and the like."
     )
 
     @model_validator(mode="before")
