@@ -1,4 +1,4 @@
-"""Lists every metric that an objective may name: its unit, its definition, and what other tools call it.
+"""Lists every metric of objectives: its unit, its definition, and what other tools call it.
 
 This is the one table of metrics: objectives are parsed by it, the analysis and the reports name metrics as it does, and
 the pages are generated from it. A latency is followed by a statistic: `ttft_p95`.
@@ -6,12 +6,11 @@ the pages are generated from it. A latency is followed by a statistic: `ttft_p95
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
-
-from chaoskit.faults.schema import suggestion
 
 Kind = Literal["duration", "share", "per-minute", "per-second"]
 Scope = Literal["stream", "gap", "phase"]
@@ -150,7 +149,7 @@ TABLE = (
         "Interrupted streams / started streams, without `cancelled` ones.",
         (
             *("http_req_failed", "error_rate", "failure_rate", "errors", "failed", "interrupted", "interruptions"),
-            *("request_error_rate", "error_request_count", "checks"),
+            *("request_error_rate", "error_request_count"),
         ),
     ),
     Metric(
@@ -216,7 +215,7 @@ HEADLINES = {
 }
 """The rows of a report, by name, and what they are called there."""
 
-_FIRST_EVENT = re.compile(r"(mean|median|std|p\d+)_ttft_ms")  # of vLLM, which counts the first event of any kind
+_FIRST_EVENT = re.compile(r"(mean|median|p\d+)_ttft_ms")  # of vLLM, which counts the first event of any kind
 _UNIT = re.compile(r"_(ms|s|sec|seconds)$")
 _WRITTEN_OTHERWISE = {"median": "p50", "med": "p50", "avg": "mean", "average": "mean"}
 _WORD = "|".join((r"p\d+", "max", "mean", *_WRITTEN_OTHERWISE))
@@ -231,7 +230,11 @@ def advice(name: str) -> str:
     if metric is None and (parts := _STATISTIC.fullmatch(plain)) is not None:
         metric, statistic = _known(parts[2]), parts[1] or parts[3] or ""
     if metric is None:
-        return suggestion(name, METRICS)
+        close = difflib.get_close_matches(name, METRICS, n=1)
+        every = ", ".join(each.name for each in TABLE)
+        return (
+            f"did you mean {close[0]}?" if close else f"expected one of {every}; a latency with its statistic: ttft_p95"
+        )
     if metric.kind != "duration":
         return f"did you mean {metric.name}?"
     statistic = _WRITTEN_OTHERWISE.get(statistic, statistic) or _USUAL.get(metric.name, "p95")

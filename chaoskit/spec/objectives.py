@@ -16,13 +16,17 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from chaoskit.spec.metrics import METRICS, Kind, advice
-from chaoskit.units import Duration, Frequency, Share
+from chaoskit.units import Duration, Frequency, Quantity, Share
 
 _SENTENCE = re.compile(
-    r"^\s*(?P<metric>[^<>=]+?)\s*(?:\sduring\s+(?P<before>\S+)\s*)?(?P<operator><=|>=|<|>)\s*"
+    r"^\s*(?P<metric>[^<>=]+?)\s*(?:\sduring\s+(?P<before>\S+)\s+)?(?P<operator><=|>=|<|>)\s*"
     r"(?:(?P<factor>[0-9.]+)\s*x\s+(?P<reference>\S+)|(?P<bound>\S.*?))"
-    r"(?:\s+during\s+(?P<after>\S+))?\s*$"
+    r"(?:\s+during\s+(?P<after>\S+))?\s*$",
+    re.DOTALL,
 )
+_NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,15})?|\.[0-9]{1,15}"
+_QUANTITIES: dict[Kind, type[Quantity]] = {"duration": Duration, "share": Share}
+_FREQUENCY = Frequency.pattern().strip("^$").replace("(?=.*", "(?=[0-9.]*")
 
 
 class Objective(BaseModel):
@@ -52,6 +56,17 @@ class Objective(BaseModel):
         return METRICS[self.metric].kind
 
 
+def pattern() -> str:
+    """What `parse` accepts, as a regular expression of ECMA-262."""
+    sentences = []
+    for kind in dict.fromkeys(metric.kind for metric in METRICS.values()):
+        metrics = "|".join(name for name, metric in METRICS.items() if metric.kind == kind)
+        value = _QUANTITIES[kind].pattern().strip("^$") if kind in _QUANTITIES else rf"{_NUMBER}|{_FREQUENCY}"
+        bound = rf"(?:<=|>=|<|>)\s*(?:(?:{_NUMBER})\s*x\s+\S+|{value})"
+        sentences.append(rf"(?:{metrics})(?:\s+during\s+\S+\s+{bound}|\s*{bound}(?:\s+during\s+\S+)?)")
+    return rf"^\s*(?:{'|'.join(sentences)})\s*$"
+
+
 def parse(text: str) -> Objective:
     """Parse one objective. Raises ValueError with what was expected."""
     match = _SENTENCE.match(text)
@@ -75,28 +90,22 @@ def parse(text: str) -> Objective:
 
 
 def _bound(metric: str, text: str) -> float:
-    match METRICS[metric].kind:
-        case "duration":
-            return float(Duration.parse(text))
-        case "share":
-            return float(Share.parse(text))
+    kind = METRICS[metric].kind
+    match kind:
+        case "duration" | "share":
+            return float(_QUANTITIES[kind].parse(text))
         case "per-second":
             return _rate(text)
         case "per-minute":
-            return float(text) if _is_number(text) else _rate(text) * 60
+            return float(text) if re.fullmatch(_NUMBER, text) else round(60 * _rate(text), 3)
 
 
 def _rate(text: str) -> float:
     """A number of events per second, or a frequency."""
-    return float(text) if _is_number(text) else Frequency.parse(text).per_second
-
-
-def _is_number(text: str) -> bool:
-    return text.replace(".", "", 1).isdecimal()
+    return float(text) if re.fullmatch(_NUMBER, text) else Frequency.parse(text).per_second
 
 
 def _factor(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a number; write for example 3") from None
+    if not re.fullmatch(_NUMBER, text):
+        raise ValueError(f"{text!r} is not a number; write for example 3")
+    return float(text)
