@@ -1,34 +1,46 @@
 """Defines quantities: integers in a base unit inside, text with a unit in files and on screens.
 
-| type        | inside                   | in a file                      |
-|-------------|--------------------------|--------------------------------|
-| `Duration`  | nanoseconds              | `50ms` `1.5s` `200us` `2min`   |
-| `Rate`      | bits per second          | `10mbit` `1.5gbit` `64kbit`    |
-| `Size`      | bytes                    | `4kB` `64KiB` `1400B`          |
-| `Share`     | parts per billion        | `1%` `0.05%` `3ppm`            |
-| `Frequency` | events per 10^6 seconds  | `2/s` `30/min`                 |
+| type        | inside                   | in a file                                  |
+|-------------|--------------------------|--------------------------------------------|
+| `Duration`  | nanoseconds              | `50ms` `1.5s` `200us` `2min` `1h30m`       |
+| `Rate`      | bits per second          | `10mbit` `1.5gbit` `64kbit`                |
+| `Size`      | bytes                    | `4kB` `64KiB` `1400B`                      |
+| `Share`     | parts per billion        | `1%` `0.05%` `3ppm`                        |
+| `Frequency` | events per 10^6 seconds  | `2/s` `30/min`                             |
 
-Each is an `int`, so that it can be compared, stored and sent as one; arithmetic gives plain integers. A text without a
-unit is an error, even for 0. Prefixes are decimal as in tc(8) and SI; binary ones are explicit (`KiB`).
+This is the one grammar of quantities: files, options and the JSON Schema have it from here. A text is a decimal number
+and a unit; a duration may also be several whole numbers with ever smaller units. `m` is a minute, as in Go, Kubernetes
+and Prometheus: no quantity here has metres or millis that it could be taken for. A text without a unit is an error,
+even for 0. Prefixes are decimal as in tc(8) and SI; binary ones are explicit (`KiB`). (tc's own syntax, `delay 200ms`,
+keeps tc's units: `faults.tc_parse`.)
+
+Each is an `int`, so that it can be compared, stored and sent as one; arithmetic gives plain integers.
 """
 
 from __future__ import annotations
 
+import difflib
+import math
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, ClassVar, Self
 
-_TEXT = re.compile(r"^\s*([+-]?[0-9][0-9_]*(?:\.[0-9]+)?|[+-]?\.[0-9]+)\s*([^\s\d].*?)?\s*$")
+_MOST_DECIMALS = 20
+_FRACTION = rf"\.[0-9]{{1,{_MOST_DECIMALS}}}"
+_WRITTEN = re.compile(r"([+-]?)([0-9]*\.[0-9]+|[0-9]+)\s*([^\s0-9].*)?")
+_PART = re.compile(rf"([0-9]*{_FRACTION}|[0-9]+)\s*([^\s0-9.]+)")
 
 
 class Quantity(int):
-    """An integer count of its base unit. Subclasses name the units; the first one of a scale prints."""
+    """An integer count of its base unit. Subclasses name the units; the largest one that fits prints."""
 
     noun: ClassVar[str]
     example: ClassVar[str]
     zero: ClassVar[str]  # the unit to print 0 with
-    scale: ClassVar[dict[str, int]]  # unit -> how many base units it holds; printing picks the largest that fits
-    synonyms: ClassVar[dict[str, str]] = {}
+    scale: ClassVar[dict[str, int]]  # unit -> how many base units it holds
+    also: ClassVar[dict[str, int | Fraction]] = {}  # units that are read, and never printed
+    meant: ClassVar[dict[str, str]] = {}  # what is often written -> the unit that is perhaps meant
     smallest: ClassVar[int] = 0
     largest: ClassVar[int] = 2**63 - 1
 
@@ -39,31 +51,83 @@ class Quantity(int):
         Raises ValueError with what was found and what was expected.
         """
         if isinstance(text, int) and not isinstance(text, bool):
-            return cls._checked(Decimal(text), str(text))
-        if not isinstance(text, str):
-            raise ValueError(f"{text!r} is not a {cls.noun}; write for example {cls.example}")
-        match = _TEXT.match(text)
-        if match is None:
-            raise ValueError(f"{text!r} is not a {cls.noun}; write for example {cls.example}")
-        number, unit = match.groups()
-        if unit is None:
-            raise ValueError(f"{text!r} has no unit; write for example {cls.example}")
-        unit = cls.synonyms.get(unit, unit)
-        if unit not in cls.scale:
-            known = ", ".join(cls.scale)
-            raise ValueError(f"{text!r} has the unit {unit!r}, which is not a unit of a {cls.noun} ({known})")
-        try:
-            return cls._checked(Decimal(number.replace("_", "")) * cls.scale[unit], text)
-        except InvalidOperation:
-            raise ValueError(f"{text!r} is not a {cls.noun}; write for example {cls.example}") from None
+            return cls._checked(text, str(text))
+        if not isinstance(text, str) or not re.match(cls.pattern(), text):
+            raise ValueError(cls._why_not(text))
+        units = cls.units()
+        total = sum(Fraction(number) * units[unit] for number, unit in _PART.findall(text))
+        return cls(max(round(total), cls.smallest))
 
     @classmethod
-    def _checked(cls, base_units: Decimal, text: str) -> Self:
-        if base_units < cls.smallest:
-            raise ValueError(f"{text!r} is below {cls(cls.smallest)}, the least a {cls.noun} can be here")
-        if base_units > cls.largest:
-            raise ValueError(f"{text!r} is above {cls(cls.largest)}, the most a {cls.noun} can be here")
-        return cls(int(base_units.to_integral_value()))
+    def units(cls) -> dict[str, int | Fraction]:
+        """Every unit that is read, with how many base units it holds."""
+        return {**cls.scale, **cls.also}
+
+    @classmethod
+    def pattern(cls) -> str:
+        """What is read, as a regular expression of Python and of ECMA-262, as JSON Schema has them."""
+        return rf"^\s*(?:{'|'.join(cls._with_units())})\s*$"
+
+    @classmethod
+    def _with_units(cls) -> list[str]:
+        """A pattern for every size of a unit, whose numbers are not above the largest."""
+        return [rf"(?:{cls._number(size)})\s*(?:{units})" for size, units in cls._spellings()]
+
+    @classmethod
+    def _spellings(cls) -> list[tuple[int | Fraction, str]]:
+        """Each size of a unit with the pattern of its names, from the largest on."""
+        sizes: dict[int | Fraction, list[str]] = {}
+        for unit, size in cls.units().items():
+            sizes.setdefault(size, []).append(re.escape(unit))
+        return [(size, "|".join(sizes[size])) for size in sorted(sizes, reverse=True)]
+
+    @classmethod
+    def _number(cls, size: int | Fraction) -> str:
+        return rf"0*[0-9]{{1,{cls._digits(size)}}}(?:{_FRACTION})?|{_FRACTION}"
+
+    @classmethod
+    def _digits(cls, size: int | Fraction) -> int:
+        """How many digits before the point are below the largest, whatever they are."""
+        return math.floor(math.log10(cls.largest / size))
+
+    @classmethod
+    def _why_not(cls, text: object) -> str:
+        """What is wrong with a text that is no quantity."""
+        match = _WRITTEN.fullmatch(text.strip()) if isinstance(text, str) else None
+        if match is None:
+            return f"{text!r} is not a {cls.noun}; write for example {cls.example}"
+        sign, number, unit = match.groups()
+        if unit is None:
+            return f"{text!r} has no unit; write for example {cls.example}"
+        if unit not in cls.units():
+            return cls._why_not_unit(str(text), unit)
+        if sign == "+":
+            return f"{text!r} has a sign; write {number}{unit}"
+        if sign or not Fraction(number):
+            least = f"0{cls.zero} or more" if cls.smallest == 0 else f"more than 0{cls.zero}"
+            return f"{text!r} is too small; a {cls.noun} is {least}"
+        if len(number.partition(".")[2]) > _MOST_DECIMALS:
+            return f"{text!r} has more than {_MOST_DECIMALS} digits after the point; remove some"
+        return f"{text!r} is too large; a {cls.noun} is {cls._most(unit)} or less"
+
+    @classmethod
+    def _most(cls, unit: str) -> str:
+        """The largest whole number with this unit."""
+        return "9" * cls._digits(cls.units()[unit]) + unit
+
+    @classmethod
+    def _why_not_unit(cls, text: str, unit: str) -> str:
+        known = {name.lower(): name for name in (*reversed(cls.scale), *cls.also)} | cls.meant
+        near = known.get(unit) or known.get(unit.lower())
+        near = near or next(iter(difflib.get_close_matches(unit, cls.units(), 1, 0.7)), None)
+        hint = f"; did you mean {near}?" if near else ""
+        return f"{text!r} has the unit {unit!r}, which is not a unit of a {cls.noun} ({', '.join(cls.scale)}){hint}"
+
+    @classmethod
+    def _checked(cls, base_units: int, text: str) -> Self:
+        if not cls.smallest <= base_units <= cls.largest:
+            raise ValueError(f"{text} is out of range for a {cls.noun}: {int(cls.smallest)} to {int(cls.largest)}")
+        return cls(base_units)
 
     def written(self) -> str:
         """As `str`, with enough digits to parse to the same value."""
@@ -91,13 +155,7 @@ class Quantity(int):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _core: Any, _handler: Any) -> dict[str, Any]:
-        units = "|".join(re.escape(unit) for unit in [*cls.scale, *cls.synonyms])
-        return {
-            "type": "string",
-            "title": cls.noun,
-            "pattern": rf"^\s*[0-9_]*\.?[0-9]+\s*({units})\s*$",
-            "examples": [cls.example],
-        }
+        return {"type": "string", "title": cls.noun, "pattern": cls.pattern(), "examples": [cls.example]}
 
 
 class Duration(Quantity):
@@ -106,18 +164,34 @@ class Duration(Quantity):
     noun = "duration"
     example = "50ms"
     zero = "s"
-    scale: ClassVar[dict[str, int]] = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
-    synonyms: ClassVar[dict[str, str]] = {"µs": "us", "sec": "s", "m": "min", "usec": "us", "msec": "ms"}
+    scale: ClassVar[dict[str, int]] = {
+        "ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9,
+    }  # fmt: skip
+    also: ClassVar[dict[str, int | Fraction]] = {
+        "m": 60 * 10**9, "sec": 10**9, "msec": 10**6, "usec": 10**3, "µs": 10**3, "μs": 10**3,
+    }  # fmt: skip
+    meant: ClassVar[dict[str, str]] = {
+        "seconds": "s", "second": "s", "minutes": "min", "minute": "min", "mins": "min", "hours": "h", "hour": "h",
+        "d": "h", "days": "h", "day": "h",
+    }  # fmt: skip
 
     @classmethod
-    def parse(cls, text: str | int) -> Self:
-        """As `Quantity.parse`; minutes and hours are read, and printed as seconds."""
-        if isinstance(text, str):
-            match = _TEXT.match(text)
-            minutes = {"min": 60, "h": 3600}.get(match.group(2) or "") if match else None
-            if match and minutes:
-                return cls._checked(Decimal(match.group(1).replace("_", "")) * minutes * 10**9, text)
-        return super().parse(text)
+    def _why_not(cls, text: object) -> str:
+        first = re.match(r"\s*[0-9.]+\s*([^\s0-9.]+)\s*[0-9]", text) if isinstance(text, str) else None
+        if first and first[1] in cls.units():
+            return f"{text!r} is not a {cls.noun}; write whole numbers, the largest unit first, for example 1h30min"
+        return super()._why_not(text)
+
+    @classmethod
+    def _digits(cls, size: int | Fraction) -> int:
+        """As `Quantity._digits`; one fewer for minutes, so that a sum of all units is not above the largest."""
+        return super()._digits(size) - (size == cls.scale["min"])
+
+    @classmethod
+    def _with_units(cls) -> list[str]:
+        """One number and its unit, or several whole numbers with ever smaller units: `1h30m`."""
+        parts = (rf"(?:0*[0-9]{{1,{cls._digits(size)}}}\s*(?:{units})\s*)?" for size, units in cls._spellings())
+        return [*super()._with_units(), f"(?=[0-9]){''.join(parts)}"]
 
     @property
     def seconds(self) -> float:
@@ -129,6 +203,28 @@ class Duration(Quantity):
         """In milliseconds, for summaries."""
         return self / 1e6
 
+    def in_one_unit(self) -> str:
+        """In seconds or a part of one, as tc has it: `600s`."""
+        unit, size = next(((u, s) for u, s in reversed(self.scale.items()) if s <= min(self, 10**9)), ("s", 10**9))
+        return f"{_plain(Decimal(int(self)) / size)}{unit}"
+
+    def parts(self) -> list[str]:
+        """One number with its unit below two minutes; from there on whole numbers, the largest unit first."""
+        if self < 120 * 10**9:
+            return [self.in_one_unit()]
+        found, rest = [], int(self)
+        for unit, size in reversed(self.scale.items()):
+            count, rest = divmod(rest, size)
+            found += [f"{count}{unit}"] if count else []
+        return found
+
+    def spaced(self) -> str:
+        """For people: `1 h 30 min`, `90 s`. Reads back as well."""
+        return re.sub(r"([0-9])([a-z])", r"\1 \2", " ".join(self.parts()))
+
+    def __str__(self) -> str:
+        return "".join(self.parts())
+
 
 class Rate(Quantity):
     """A data rate, in bits per second (tc's `kbit` is 1000 bit/s)."""
@@ -137,11 +233,13 @@ class Rate(Quantity):
     example = "10mbit"
     zero = "bit"
     scale: ClassVar[dict[str, int]] = {"bit": 1, "kbit": 10**3, "mbit": 10**6, "gbit": 10**9, "tbit": 10**12}
-    synonyms: ClassVar[dict[str, str]] = {
-        "bit/s": "bit", "kbit/s": "kbit", "Mbit": "mbit", "Mbit/s": "mbit", "mbit/s": "mbit",
-        "Gbit": "gbit", "Gbit/s": "gbit", "gbit/s": "gbit",
+    also: ClassVar[dict[str, int | Fraction]] = {
+        "bit/s": 1, "kbit/s": 10**3, "Mbit": 10**6, "Mbit/s": 10**6, "mbit/s": 10**6,
+        "Gbit": 10**9, "Gbit/s": 10**9, "gbit/s": 10**9, "Tbit": 10**12, "Tbit/s": 10**12, "tbit/s": 10**12,
     }  # fmt: skip
-    smallest = 0
+    meant: ClassVar[dict[str, str]] = {
+        f"{prefix}{rest}": f"{prefix.lower()}bit" for prefix in "kKmMgG" for rest in ("", "b", "bps", "b/s", "Bit")
+    }
 
 
 class Size(Quantity):
@@ -151,17 +249,12 @@ class Size(Quantity):
     example = "4kB"
     zero = "B"
     scale: ClassVar[dict[str, int]] = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
-    synonyms: ClassVar[dict[str, str]] = {"KB": "kB", "bytes": "B"}
-
-    @classmethod
-    def parse(cls, text: str | int) -> Self:
-        """As `Quantity.parse`; `KiB` and `MiB` are read, and printed in decimal units."""
-        if isinstance(text, str):
-            match = _TEXT.match(text)
-            binary = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}.get(match.group(2) or "") if match else None
-            if match and binary:
-                return cls._checked(Decimal(match.group(1).replace("_", "")) * binary, text)
-        return super().parse(text)
+    also: ClassVar[dict[str, int | Fraction]] = {
+        "bytes": 1, "KB": 10**3, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
+    }  # fmt: skip
+    meant: ClassVar[dict[str, str]] = {
+        "k": "kB", "K": "kB", "m": "MB", "M": "MB", "g": "GB", "G": "GB", "Ki": "KiB", "Mi": "MiB", "byte": "B",
+    }  # fmt: skip
 
 
 class Share(Quantity):
@@ -173,6 +266,15 @@ class Share(Quantity):
     scale: ClassVar[dict[str, int]] = {"%": 10**7, "ppm": 10**3, "ppb": 1}
     largest = 10**9
 
+    @classmethod
+    def _number(cls, size: int | Fraction) -> str:
+        """As `Quantity._number`, and exactly the whole."""
+        return rf"{super()._number(size)}|0*1{'0' * cls._digits(size)}(?:\.0{{1,20}})?"
+
+    @classmethod
+    def _most(cls, unit: str) -> str:
+        return f"{cls.largest // cls.scale[unit]}{unit}"
+
     @property
     def fraction(self) -> float:
         """Between 0 and 1."""
@@ -183,24 +285,23 @@ class Share(Quantity):
 
 
 class Frequency(Quantity):
-    """How often something happens, in events per million seconds: `2/s` is 2_000_000."""
+    """How often something happens, in events per million seconds: `2/s` is 2_000_000. Never 0."""
 
     noun = "frequency"
     example = "2/s"
     zero = "/s"
     scale: ClassVar[dict[str, int]] = {"/s": 10**6}
-    synonyms: ClassVar[dict[str, str]] = {"per second": "/s", "Hz": "/s"}
+    also: ClassVar[dict[str, int | Fraction]] = {
+        "/min": Fraction(10**6, 60), "/m": Fraction(10**6, 60), "/h": Fraction(10**6, 3600),
+        "Hz": 10**6,
+    }  # fmt: skip
+    meant: ClassVar[dict[str, str]] = {"rps": "/s", "qps": "/s", "/sec": "/s", "/second": "/s", "/minute": "/min"}
     smallest = 1
 
     @classmethod
-    def parse(cls, text: str | int) -> Self:
-        """As `Quantity.parse`; `/min` and `/h` are read, and printed per second."""
-        if isinstance(text, str):
-            match = _TEXT.match(text)
-            seconds = {"/min": 60, "/h": 3600}.get(match.group(2) or "") if match else None
-            if match and seconds:
-                return cls._checked(Decimal(match.group(1).replace("_", "")) * 10**6 / seconds, text)
-        return super().parse(text)
+    def pattern(cls) -> str:
+        """As `Quantity.pattern`, and some digit is not 0."""
+        return super().pattern().replace("^", "^(?=.*[1-9])", 1)
 
     @property
     def per_second(self) -> float:

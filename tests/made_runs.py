@@ -141,11 +141,12 @@ class Made:
         ]
         return self
 
-    def handshakes(self, begin: float, rtts: Sequence[float]) -> Made:
-        """Add connections from `begin` on, one each 10 ms, with these RTTs."""
+    def handshakes(self, begin: float, rtts: Sequence[float], resent: int = 0) -> Made:
+        """Add connections from `begin` on, one each 10 ms, with these RTTs, whose SYN was sent again so often."""
         for index, rtt in enumerate(rtts):
             at = ns(begin + 10 * index)
-            self.records.append(TcpInfo(0, "connected", at, {"rtt": round(rtt * 1000)}))
+            fields = {"rtt": round(rtt * 1000), "total_retrans": resent}
+            self.records.append(TcpInfo(0, "connected", at, fields))
         return self
 
     def vitals(self, end: float, lag: float = 0.5) -> Made:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from chaoskit.analysis.formatting import FIDELITY_LABELS, format_value
-from chaoskit.analysis.health import MAX_LOOP_LAG_MS, MAX_SCHEDULING_LAG_MS, MAX_SERVER_LATENESS_MS
+from chaoskit.analysis.health import MAX_CLIENT_ERRORS, MAX_LOOP_LAG_MS, MAX_SCHEDULING_LAG_MS, MAX_SERVER_LATENESS_MS
 from chaoskit.analysis.load import RawRecords
 from chaoskit.analysis.objectives import UndecidedReason
 from chaoskit.analysis.result import FidelityCheck, Health, ObjectiveResult, Outcome, PhaseResult, RunVerdict
@@ -24,13 +24,17 @@ def undecided_reasons(
 
 
 def _of_an_early_end(raw: RawRecords) -> Iterator[UndecidedReason]:
-    if raw.status == "finished" and raw.detail:
+    if raw.status == "refused":
+        yield UndecidedReason("the run was stopped before its end")
+    elif raw.status == "finished" and raw.detail:
         yield UndecidedReason(raw.detail)
 
 
 def _of_the_client(streams: Sequence[Stream], client_health: Health) -> Iterator[UndecidedReason]:
     if not streams:
         yield UndecidedReason("no request was made")
+    if client_health.client_errors > MAX_CLIENT_ERRORS * len(streams):
+        yield UndecidedReason(_client_errors(streams))
     if client_health.overloaded:
         lags = {
             "requests started": (client_health.scheduling_lag_p99_ms, MAX_SCHEDULING_LAG_MS),
@@ -38,6 +42,12 @@ def _of_the_client(streams: Sequence[Stream], client_health: Health) -> Iterator
         }
         late = [f"{what} {format_value(lag, 'ms')} late" for what, (lag, limit) in lags.items() if (lag or 0) > limit]
         yield UndecidedReason(f"the client was too slow: {', '.join(late)} (p99)")
+
+
+def _client_errors(streams: Sequence[Stream]) -> str:
+    """How many requests this machine could not do, and its most frequent reason."""
+    details = [stream.request.detail for stream in streams if stream.is_client_error]
+    return f"{len(details)} of {len(streams)} requests failed in the client: {max(details, key=details.count)}"
 
 
 def _of_the_faults(checks: Sequence[FidelityCheck]) -> Iterator[UndecidedReason]:
@@ -56,10 +66,13 @@ def _of_the_faults(checks: Sequence[FidelityCheck]) -> Iterator[UndecidedReason]
 def outcome(
     raw: RawRecords, streams: Sequence[Stream], verdicts: Sequence[ObjectiveResult], reasons: Sequence[UndecidedReason]
 ) -> Outcome:
-    """How the run ended and its verdict, with the first reason. Without objectives at least one token must arrive."""
+    """How the run ended and its verdict, with the first reason. Without objectives some stream must be complete."""
     verdict, reason = _verdict(verdicts, reasons)
+    interrupted = sum(stream.is_interrupted for stream in streams)
     if verdict == "none" and not any(stream.tokens for stream in streams):
         verdict, reason = "undecided", "no stream received a token"
+    elif verdict == "none" and interrupted and not any(stream.is_complete for stream in streams):
+        verdict, reason = "undecided", f"no stream was complete, {interrupted} of {len(streams)} were interrupted"
     return Outcome(status=raw.status, detail=raw.detail, verdict=verdict, reason=reason)
 
 
@@ -109,6 +122,8 @@ def warnings(
     cancelled = sum(stream.is_cancelled for stream in streams)
     if client_health.overloaded:
         yield "the client was overloaded and distorted its measurements: lower the request rate, or give it its own CPU"
+    if client_health.client_errors:
+        yield f"{_client_errors(streams)}; they are not counted"
     if client_health.unfinished:
         yield f"streams still open when the records end, not counted: {client_health.unfinished}"
     if cancelled:

@@ -36,9 +36,9 @@ def format_value(value: float | None, unit: Unit) -> str:
         case "ratio":
             return f"{_digits(value)}×"
         case "count":
-            return f"{value:.0f}"
+            return _rounded(value, 0)
         case "bytes":
-            return f"{value:.0f} bytes"
+            return f"{_rounded(value, 0)} bytes"
 
 
 def format_interval(low: float | None, high: float | None, unit: Unit) -> str:
@@ -58,12 +58,21 @@ def format_interval(low: float | None, high: float | None, unit: Unit) -> str:
 
 
 def _time(ms: float) -> str:
-    return f"{_digits(ms / 1000)} s" if abs(ms) >= 999.5 else f"{_digits(ms)} ms"
+    """In the largest unit that leaves a number below 1000; in hours from two hours on."""
+    for unit, size, until in (("ms", 1, 999.5), ("s", 1000, 999.5), ("min", 60_000, 119.5)):
+        if abs(ms) / size < until:
+            return f"{_digits(ms / size)} {unit}"
+    return f"{_digits(ms / 3_600_000)} h"
 
 
 def _digits(value: float) -> str:
     """Three significant digits, two below 1, without an exponent or trailing zeros."""
     size = abs(value)
-    places = 0 if size >= 99.95 else 1 if size >= 9.995 else 2 if size >= 0.0995 else 3
+    return _rounded(value, 0 if size >= 99.95 else 1 if size >= 9.995 else 2 if size >= 0.0995 else 3)
+
+
+def _rounded(value: float, places: int) -> str:
+    """Without trailing zeros, and without the sign of a number that is 0 when rounded."""
     text = f"{value:.{places}f}"
-    return text.rstrip("0").rstrip(".") if places else text
+    text = text.rstrip("0").rstrip(".") if places else text
+    return "0" if text == "-0" else text

@@ -4,6 +4,7 @@
 |----------------|----------------------------------------------------------------------------------------|
 | scheduling lag | started - scheduled, p99 over requests; above 50 ms the run is undecided                |
 | loop lag       | p99 over time of the wait for the client's event loop; above 20 ms the run is undecided |
+| client errors  | requests that this machine could not do; above 1 % of all the run is undecided          |
 | server late    | sent - due, p99 over the reference server's events; above 20 ms a warning               |
 
 Vitals give the longest wait of each half second. A wait of L blocks every instant within it, the first for
@@ -24,6 +25,8 @@ from chaoskit.records.model import Vitals
 MAX_SCHEDULING_LAG_MS = 50.0
 MAX_LOOP_LAG_MS = 20.0
 MAX_SERVER_LATENESS_MS = 20.0
+MAX_CLIENT_ERRORS = 0.01
+"""Of all requests. The load was then not what was asked for, as with requests that start late."""
 
 
 def health(streams: Streams, vitals: Sequence[Vitals]) -> Health:
@@ -36,6 +39,7 @@ def health(streams: Streams, vitals: Sequence[Vitals]) -> Health:
         scheduling_lag_p99_ms=scheduling,
         loop_lag_p99_ms=loop / MS if loop is not None else None,
         overloaded=(scheduling or 0) > MAX_SCHEDULING_LAG_MS or (loop or 0) / MS > MAX_LOOP_LAG_MS,
+        client_errors=sum(stream.is_client_error for stream in streams.ended),
         server_late_p99_ms=int(lateness[rank_of(99, len(lateness)) - 1]) / MS if len(lateness) else None,
         unfinished=streams.unfinished,
     )

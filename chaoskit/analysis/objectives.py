@@ -163,7 +163,7 @@ def _evidence(metric: str, sample: PhaseSamples) -> Evidence:
     if metric == "interruption_rate":
         return Evidence(
             file="requests.jsonl",
-            count=len(sample.not_cancelled),
+            count=len(sample.counted),
             worst=_first_few(s.number for s in sample.interrupted),
         )
     name = metric.rpartition("_")[0]

@@ -24,7 +24,7 @@ Direction = Literal["up", "down"]
 PathMtuKind = Literal["black-hole", "silence", "probed", "signalled", "clamped"]
 Unit = Literal["ms", "share", "per-minute", "per-second", "ratio", "count", "bytes"]
 FidelityKind = Literal["loss", "round-trip", "oversized", "icmp-sent", "icmp-lost", "mss", "mtu"]
-FidelityVerdict = Literal["achieved", "not-achieved", "too-few-packets", "not-exercised"]
+FidelityVerdict = Literal["achieved", "not-achieved", "too-few-packets", "not-exercised", "not-measured"]
 
 
 def _from_json(value: Any) -> Any:
@@ -246,11 +246,15 @@ class FidelityCheck(_Frozen):
 
 
 class Health(_Frozen):
-    """The health of the measurement. An `overloaded` client measured itself, and the run is undecided."""
+    """The health of the measurement. An `overloaded` client measured itself, and the run is undecided.
+
+    `client_errors` are requests that this machine could not do, for want of open files, ports or memory.
+    """
 
     scheduling_lag_p99_ms: Number | None
     loop_lag_p99_ms: Number | None
     overloaded: bool
+    client_errors: int = 0
     server_late_p99_ms: Number | None
     unfinished: int
 

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from chaoskit.terminal import complain, say_json
-
 
 def probe(
     url: Annotated[str, typer.Argument(metavar="URL", help="Endpoint; default path: the protocol's usual one.")],
@@ -43,11 +41,9 @@ def probe(
     json: Annotated[bool, typer.Option("--json", help="JSON, with the keys of vllm bench serve.")] = False,
 ) -> None:
     """Measure a streaming endpoint. First tokens, gaps, stalls and interruptions, with kernel receive timestamps."""
+    from chaoskit.cli.probe_output import show
     from chaoskit.conduct.probe_only import ProbeOnly
     from chaoskit.probe.target import SocketOptions, Target
-    from chaoskit.report import console as report
-    from chaoskit.report.screen import Screen
-    from chaoskit.report.vllm_keys import as_json
     from chaoskit.spec.options import duration, headers, objectives, workload
 
     work = workload(
@@ -73,7 +69,5 @@ def probe(
     sockets = SocketOptions(maxseg, congestion_control)
     target = Target(url, model, headers(header or []), api_key_env, ca_file, sockets=sockets)
     result = ProbeOnly(target, work, wanted, seed, requests, limit).measure(out)
-    say_json(as_json(result, work)) if json else report.render(result, Screen())
-    if result.internal_error:
-        complain(result.internal_error)
+    show(result, work, json)
     raise typer.Exit(result.exit_code)

@@ -18,7 +18,7 @@ from pathlib import Path
 from chaoskit import __version__, crash_report
 from chaoskit.clock import Clock, now, wall
 from chaoskit.conduct import lab_server, lease_scope, signals
-from chaoskit.conduct.timeline import TimelineRunner
+from chaoskit.conduct.timeline import TimelineRunner, next_tick
 from chaoskit.conduct.worker import Worker
 from chaoskit.engine.apply_restore import apply, examine, restore
 from chaoskit.engine.journal import Journal
@@ -145,10 +145,11 @@ class Conductor:
 
         async def work(stop: asyncio.Event) -> None:
             await warm_up()
-            start = now() + _LEAD
+            start = next_tick(now() + _LEAD)
             os.write(writer, str(start).encode())
             os.close(writer)
-            await drive(target, plan.workload, DriveOptions(plan.seed, start, plan.length, plan.drain), self.run, stop)
+            options = DriveOptions(plan.seed, start, plan.length, plan.drain, fault_free=plan.fault_free)
+            await drive(target, plan.workload, options, self.run, stop)
 
         probe = Worker("probe", kernel.inside("client" if plan.interface is None else ""), work)
         os.close(writer)

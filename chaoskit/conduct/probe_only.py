@@ -13,12 +13,14 @@ from chaoskit.analysis.analyse import RunSpec, analyse
 from chaoskit.analysis.result import Result
 from chaoskit.clock import now
 from chaoskit.conduct import event_loop
-from chaoskit.errors import ChaoskitError
+from chaoskit.errors import ChaoskitError, RefusedError
 from chaoskit.plan.decidability import probe_warnings
 from chaoskit.probe.drive import drive, warm_up
 from chaoskit.probe.requests import check_target
 from chaoskit.probe.target import DriveOptions, Target
 from chaoskit.records.directory import conclude, create
+from chaoskit.records.jsonl import FILES
+from chaoskit.records.model import Request
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.experiment import Workload
 from chaoskit.spec.objectives import Objective
@@ -41,14 +43,20 @@ class ProbeOnly:
     def measure(self, out: Path | None) -> Result:
         """Send the requests, and analyse the responses. The records stay in `out`, a new directory, or are deleted.
 
-        Ctrl-C and `max_time` end the requests; the result is about what was received until then.
+        Ctrl-C and `max_time` end the requests; the result is about what was received until then. So is that of a
+        drive that was refused midway. Raises RefusedError for one that was refused before its first request.
         """
         check_target(self.target, self.workload)
         undecidable = probe_warnings(self.objectives, self.workload, self.requests, self.max_time)
         terminal.note(*(f"warning: {sentence}" for sentence in undecidable))
         with tempfile.TemporaryDirectory(prefix="chaoskit-") as scratch:
             run = create(out or Path(scratch), {})
-            event_loop.run(self._send_requests(run))
+            try:
+                event_loop.run(self._send_requests(run))
+            except RefusedError as error:
+                conclude(run, "refused", str(error))
+                if not (run / FILES[Request]).exists():
+                    raise
             asked = RunSpec(self.objectives, self.workload, "probe", "", redacted(self.target.url), self.seed)
             result = analyse(run, asked)
             return result if out else result.model_copy(update={"run": ""})

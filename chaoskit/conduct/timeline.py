@@ -1,6 +1,7 @@
 """Runs a plan's timeline: sets every phase's knobs on time, samples counters, drains at the end.
 
-Phases begin at absolute times from the start, so that a slow change shortens its own phase and no other.
+Phases begin at absolute times from the start, so that a slow change shortens its own phase and no other. The start and
+all waits end on multiples of a tick: the kernel's timers tick too, and what they meet must not depend on imports.
 On a real interface the lease is renewed regularly, and the interface's clsact is checked: without it no fault is in
 force.
 """
@@ -79,10 +80,10 @@ class TimelineRunner:
         self._sample_all()
 
     def _wait(self, until: int, workers: Sequence[Worker]) -> None:
-        sampled = self._clock.now()
+        sampled = self._clock.now() // _TICK * _TICK
         while (now := self._clock.now()) < until:
             _require_alive(workers)  # at `until` itself the probe may have ended
-            self._clock.sleep_until(min(until, now + _TICK))
+            self._clock.sleep_until(min(until, next_tick(now)))
             self._renew()
             if self._clock.now() - sampled >= _SECOND:
                 sampled += _SECOND
@@ -91,7 +92,7 @@ class TimelineRunner:
 
     def _wait_for(self, probe: Worker, until: int) -> None:
         while probe.is_alive and self._clock.now() < until:
-            self._clock.sleep_until(self._clock.now() + _TICK)
+            self._clock.sleep_until(next_tick(self._clock.now()))
             self._renew()
         self._sample_all()
 
@@ -112,6 +113,11 @@ class TimelineRunner:
                     f"{change.knob.name} was removed during the run, or its clsact was: no fault was in "
                     f"force any more; see ip -d link show {change.knob.name}, and run again"
                 )
+
+
+def next_tick(now: int) -> int:
+    """The next multiple of a tick: the same stamp however long a step before it took."""
+    return (now // _TICK + 1) * _TICK
 
 
 def _in_order(planned: PlannedPhase) -> Iterator[PlannedChange]:

@@ -51,7 +51,7 @@ class Worker:
                 return True
             self._status = os.waitstatus_to_exitcode(status)
         if self._status != 0:
-            raise _ERRORS.get(self._status, RefusedError)(f"the {self.name} ended early: {self._reason()}")
+            raise self._error()
         return False
 
     def stop(self, clock: Clock, patience: int = 3 * 10**9) -> None:
@@ -68,13 +68,16 @@ class Worker:
                 else:
                     clock.sleep_until(clock.now() + 5_000_000)
 
-    def _reason(self) -> str:
+    def _error(self) -> ChaoskitError:
+        """Its error in its own words; after a crash or a kill, which process it was."""
         with open(self._error_pipe, "rb", closefd=False) as pipe:
             message = pipe.read().decode(errors="replace").strip()
-        if message:
-            return message
         assert self._status is not None
-        return f"killed by {signal.Signals(-self._status).name}" if self._status < 0 else f"exit code {self._status}"
+        error = _ERRORS.get(self._status, RefusedError)
+        if message and error is not CrashError:
+            return error(message)
+        killed = f"killed by {signal.Signals(-self._status).name}" if self._status < 0 else f"exit code {self._status}"
+        return error(f"the {self.name} ended early: {message or killed}")
 
 
 def _run_child(parent: int, inside: AbstractContextManager[None], work: Work, error_pipe: int) -> None:

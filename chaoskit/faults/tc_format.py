@@ -58,9 +58,9 @@ def _netem(netem: Netem) -> list[str]:
 def _delay(netem: Netem) -> str:
     if not netem.delay and not netem.jitter:
         return ""
-    words = f"delay {Duration(netem.delay)}"
+    words = f"delay {Duration(netem.delay).in_one_unit()}"
     if netem.jitter:
-        words += f" {Duration(netem.jitter)}" + (
+        words += f" {Duration(netem.jitter).in_one_unit()}" + (
             f" {_share(netem.delay_correlation)}" if netem.delay_correlation else ""
         )
     return words + _distribution(netem.distribution)
@@ -98,13 +98,14 @@ def _rate(netem: Netem) -> str:
 
 def _slot(slot: Slot) -> str:
     if slot.distribution is not None:
-        times = f"{_distribution(slot.distribution)} {Duration(slot.dist_delay)} {Duration(slot.dist_jitter)}"
+        first, second = slot.dist_delay, slot.dist_jitter
     else:
-        times = f" {Duration(slot.min_delay)} {Duration(slot.max_delay)}"
+        first, second = slot.min_delay, slot.max_delay
     bounds = (f" packets {slot.max_packets:d}" if slot.max_packets else "") + (
         f" bytes {slot.max_bytes:d}" if slot.max_bytes else ""  # tc's kb are of 1024
     )
-    return f"slot{times}{bounds}"
+    times = " ".join(Duration(each).in_one_unit() for each in (first, second))
+    return f"slot{_distribution(slot.distribution)} {times}{bounds}"
 
 
 def _share(value: int) -> str:

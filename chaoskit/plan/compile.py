@@ -166,11 +166,10 @@ def _expectation(experiment: Experiment, span: Span, context: _Context, passes: 
 
 
 def _effect(knob: Knob, netem: Netem) -> ExpectedEffect:
-    counted = netem.loss is not None and not netem.ecn and not netem.duplicate
-    expected = expected_loss(netem.loss) if counted and netem.loss is not None else None
-    share, memory = expected if expected is not None else (None, 0.0)
-    if netem.loss is None and not netem.duplicate:
-        share = 0.0
+    expected = expected_loss(netem.loss) if netem.loss is not None else (0.0, 0.0)
+    share, memory = expected if expected is not None else (None, 1.0)
+    if netem.ecn or netem.duplicate:
+        share = None
     return ExpectedEffect(knob=knob, loss=share, memory=memory, delay=_typical_delay(netem))
 
 

@@ -6,6 +6,7 @@ does exactly what it says.
 
 from __future__ import annotations
 
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -107,7 +108,7 @@ class ExpectedEffect(_Frozen):
     """The expected effect of a phase's faults on one qdisc's packets, to be compared with its counters.
 
     `loss` is the expected share lost, `memory` widens the confidence interval of its count (see
-    `faults.loss_models`; 0 for independent loss), `delay` the typical added delay in ns. None: no expectation.
+    `faults.loss_models`; 0: independent loss, 1: unknown), `delay` the typical added delay in ns. None: no expectation.
     """
 
     knob: Knob
@@ -177,6 +178,12 @@ class Plan(_Frozen):
     def length(self) -> int:
         """All phases together, ns, without the drain."""
         return sum(phase.length for phase in self.phases)
+
+    @property
+    def fault_free(self) -> int | None:
+        """How long no fault is in force from the start, ns; None: always."""
+        clean = list(takewhile(lambda phase: not phase.faults, self.phases))
+        return None if len(clean) == len(self.phases) else sum(phase.length for phase in clean)
 
     @property
     def reference(self) -> str:

@@ -2,6 +2,7 @@
 
 | cause                                               | completion                           |
 |-----------------------------------------------------|--------------------------------------|
+| this machine ran out of something: `OWN_LIMITS`     | `client_error`                       |
 | nothing could be sent                               | `connect_failed`                     |
 | the connection ended before the response did        | `truncated`                          |
 | the kernel or HTTP/2 reset the connection or stream | `reset`                              |
@@ -20,7 +21,7 @@ import os
 import socket
 import ssl
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -43,10 +44,15 @@ PEER_ERRORS = (
 )
 """What a peer can make httpcore, h2 and the probe's parsers raise. Anything else is unexpected."""
 
+OWN_LIMITS = frozenset((errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.EADDRINUSE, errno.ENOBUFS, errno.ENOMEM))
+"""Errors of this machine alone: open files, local ports, memory. Never the endpoint's failure."""
+_OWN_LOOKUP_LIMITS = (socket.EAI_MEMORY, socket.EAI_SYSTEM)
+
 Outcome = tuple[Completion, str]
 NO_END_MARKER: Outcome = ("truncated", "the response ended without the protocol's end marker")
 _PACKAGE = Path(__file__).parents[1]
 _LIBRARIES = {Path(inspect.getfile(library)).parents[1] for library in (h11, h2, httpcore)}
+_LOOKUP, _TLS, _CERTIFICATE = "name lookup", "TLS", "TLS certificate"  # how details begin
 _TOO_LARGE = 431  # RFC 6585: h11's status hint for a line or header block that does not end
 E = TypeVar("E", bound=BaseException)
 
@@ -65,6 +71,8 @@ class StreamState:
 def classify(error: Exception, state: StreamState) -> Outcome:
     """The completion and its detail for one of `PEER_ERRORS`."""
     causes = list(_cause_chain(error))
+    if own := own_limit(causes):
+        return "client_error", own
     if not state.was_sent:
         return "connect_failed", _connect_failure(causes)
     if too_large := _size_detail(causes):
@@ -92,9 +100,11 @@ def classify(error: Exception, state: StreamState) -> Outcome:
 def classify_unexpected(error: Exception) -> Outcome:
     """The same for other exceptions. The exception's text is left out, because it may contain anything.
 
-    An exception raised inside an HTTP library is caused by the bytes it parsed. Any other one is a bug in chaoskit, and
-    the detail names its place.
+    An exception raised inside an HTTP library is caused by the bytes it parsed, unless this machine ran out of
+    something. Any other one is a bug in chaoskit, and the detail names its place.
     """
+    if own := own_limit(list(_cause_chain(error))):
+        return "client_error", own
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
         if _PACKAGE in path.parents:
@@ -103,6 +113,30 @@ def classify_unexpected(error: Exception) -> Outcome:
         if not _LIBRARIES.isdisjoint(path.parents):
             return "protocol_error", "invalid HTTP"
     return "internal_error", f"a mistake in chaoskit: {type(error).__name__}"
+
+
+def own_limit(causes: Iterable[BaseException]) -> str:
+    """What this machine ran out of; "" when that is not what happened."""
+    latest = next((cause for cause in causes if isinstance(cause, MemoryError | OSError)), None)
+    match latest:
+        case MemoryError():
+            return "this client ran out of memory"
+        case socket.gaierror() if latest.errno in _OWN_LOOKUP_LIMITS:
+            return f"this client's own limit, at the {_LOOKUP}: {latest.strerror or 'failed'}".lower()
+        case OSError() if not isinstance(latest, socket.gaierror) and latest.errno in OWN_LIMITS:
+            return f"this client's own limit: {_os_error(latest)}"
+    return ""
+
+
+def connect_advice(detail: str) -> str:
+    """What to try when every connection ends with this detail."""
+    if detail.startswith(_LOOKUP):
+        return "check the host name, and this machine's resolver: getent hosts NAME"
+    if detail.startswith(_CERTIFICATE):
+        return "trust its authority: --ca-file FILE, or check the host name"
+    if detail.startswith(_TLS):
+        return "check whether the port speaks TLS: http:// instead of https://"
+    return "check host and port, and whether the server runs"
 
 
 def _size_detail(causes: list[BaseException]) -> str | None:
@@ -119,9 +153,9 @@ def _connect_failure(causes: list[BaseException]) -> str:
     if too_large := _find(causes, TooLargeError):
         return str(too_large)
     if unknown := _find(causes, socket.gaierror):
-        return f"name lookup: {unknown.strerror or 'failed'}".lower()
+        return f"{_LOOKUP}: {unknown.strerror or 'failed'}".lower()
     if certificate := _find(causes, ssl.SSLCertVerificationError):
-        return f"TLS certificate: {certificate.verify_message}"
+        return f"{_CERTIFICATE}: {certificate.verify_message}"
     if _find(causes, ssl.SSLEOFError):
         return "closed during the TLS handshake"
     if tls := _find(causes, ssl.SSLError):
@@ -155,7 +189,7 @@ def _os_error(error: OSError) -> str:
 
 
 def _tls_detail(error: ssl.SSLError) -> str:
-    return f"TLS: {(error.reason or 'failed').replace('_', ' ').lower()}"
+    return f"{_TLS}: {(error.reason or 'failed').replace('_', ' ').lower()}"
 
 
 def _error_code(code: int) -> str:

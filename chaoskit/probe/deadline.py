@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from chaoskit.records.model import Completion
 
@@ -21,7 +22,7 @@ class Deadline:
 
     def __init__(self, total: int | None = None) -> None:
         self.reason: Completion | None = None
-        self._task: asyncio.Task[Completion] | None = None
+        self._task: asyncio.Task[Any] | None = None
         self._loop = asyncio.get_running_loop()
         self._is_closed = False
         self._deadline = 0.0
@@ -30,7 +31,7 @@ class Deadline:
         self._timer: asyncio.TimerHandle | None = None
         self._last = None if total is None else self._loop.time() + total / _SECOND
 
-    def watch(self, task: asyncio.Task[Completion]) -> None:
+    def watch(self, task: asyncio.Task[Any]) -> None:
         """Set the task to cancel."""
         self._task = task
 

@@ -57,7 +57,11 @@ class Resolver:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(finish, found)
 
-        threading.Thread(target=resolve, name="resolver", daemon=True).start()
+        try:
+            threading.Thread(target=resolve, name="resolver", daemon=True).start()
+        except RuntimeError:  # no further thread: a limit of this machine
+            self._free.release()
+            raise socket.gaierror(socket.EAI_MEMORY, "no thread for it") from None
         return await answer
 
 

@@ -5,8 +5,9 @@
 | open loop   | one dispatcher wakes at start times fixed in advance and never waits for a response         |
 | closed loop | a fixed number of open streams; the next one starts at once, after a failure with a pause   |
 
-Rules: the target's failures are records, and so is a bug of chaoskit within one stream; other errors are raised as
-single exceptions, never as a group; however a drive ends, what happened is in the files.
+Rules: the target's failures are records, and so is a bug of chaoskit within one stream; a drive whose first requests
+all fail alike is stopped; other errors are raised as single exceptions, never as a group; however a drive ends, what
+happened is in the files.
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ from chaoskit.clock import now
 from chaoskit.errors import RefusedError
 from chaoskit.probe.connections import ClientPool, preload, tls_context
 from chaoskit.probe.deadline import Deadline
+from chaoskit.probe.fail_fast import FailFast
 from chaoskit.probe.receive_stamps import StampClock
 from chaoskit.probe.recorder import Recorder
 from chaoskit.probe.requests import RequestFactory
 from chaoskit.probe.socket_options import check_supported
 from chaoskit.probe.stream import ScheduledRequest, Stream
 from chaoskit.probe.target import DriveOptions, Target
-from chaoskit.records.model import Completion
+from chaoskit.records.model import Request
 from chaoskit.spec.arrivals import arrivals, schedule
 from chaoskit.spec.experiment import Workload
 from chaoskit.timer import AbsoluteTimer
@@ -46,7 +48,8 @@ async def drive(target: Target, workload: Workload, options: DriveOptions, run: 
     """Send requests as `options` say or until `stop` is set, then wait until the open streams have ended.
 
     Appends requests, tokens, tcp_info and vitals to the directory `run`. Raises SpecError for an invalid target,
-    RefusedError when the records cannot be written or the kernel does not support the socket options.
+    RefusedError when the records cannot be written, the kernel does not support the socket options, or the first
+    requests all failed alike.
     """
     check_supported(target.sockets)
     requests = RequestFactory(target, workload, options.seed)
@@ -58,10 +61,13 @@ async def drive(target: Target, workload: Workload, options: DriveOptions, run: 
     try:
         with Recorder(run) as recorder:
             async with asyncio.TaskGroup() as tasks:
-                group = StreamGroup(tasks, requests, pool, recorder)
+                until = None if options.fault_free is None else options.start + options.fault_free
+                group = StreamGroup(tasks, requests, pool, recorder, FailFast(requests.shown_url, until))
                 housekeeping = tasks.create_task(_run_housekeeping(group, recorder, clock))
                 await _run_workload(group, workload, options, stop)
                 housekeeping.cancel()
+        if group.fail_fast.sentence:
+            raise RefusedError(group.fail_fast.sentence)
     except BaseExceptionGroup as errors:
         raise _first(errors.subgroup(RefusedError) or errors) from None
     finally:
@@ -81,17 +87,27 @@ async def warm_up() -> None:
 
 
 class StreamGroup:
-    """The open streams, and the task group they run in: when one of its tasks fails, it cancels the others."""
+    """The open streams, and the task group they run in: when one of its tasks fails, it cancels the others.
+
+    `failed_alike` is set when `fail_fast` says to stop.
+    """
 
     def __init__(
-        self, tasks: asyncio.TaskGroup, requests: RequestFactory, pool: ClientPool, recorder: Recorder
+        self,
+        tasks: asyncio.TaskGroup,
+        requests: RequestFactory,
+        pool: ClientPool,
+        recorder: Recorder,
+        fail_fast: FailFast,
     ) -> None:
         self.tasks = tasks
+        self.fail_fast = fail_fast
+        self.failed_alike = asyncio.Event()
         self._requests = requests
         self._pool = pool
         self._recorder = recorder
         self._numbers = itertools.count()
-        self._open: dict[asyncio.Task[Completion], Deadline] = {}
+        self._open: dict[asyncio.Task[Request], Deadline] = {}
         self._streams: dict[int, Stream] = {}
 
     def prepare(self, scheduled: int) -> ScheduledRequest:
@@ -99,7 +115,7 @@ class StreamGroup:
         number = next(self._numbers)
         return ScheduledRequest(number, scheduled, self._requests.request(number))
 
-    def start(self, request: ScheduledRequest) -> asyncio.Task[Completion]:
+    def start(self, request: ScheduledRequest) -> asyncio.Task[Request]:
         """Start its stream."""
         deadline = Deadline(self._requests.workload.timeouts.stream)
         task = self.tasks.create_task(self._run(request, deadline))
@@ -124,21 +140,24 @@ class StreamGroup:
         while self._open:
             await asyncio.wait(self._open)
 
-    async def _run(self, request: ScheduledRequest, deadline: Deadline) -> Completion:
+    async def _run(self, request: ScheduledRequest, deadline: Deadline) -> Request:
         client = self._pool.acquire()
         self._streams[request.number] = stream = Stream(request, self._requests, client, self._recorder, deadline)
         try:
-            completion = await stream.run()
+            record = await stream.run()
         finally:
             del self._streams[request.number]
+        self.fail_fast.ended(record, self._recorder.any_token)
+        if self.fail_fast.sentence:
+            self.failed_alike.set()
         await self._pool.release(client, stream.is_clean)
-        return completion
+        return record
 
 
 async def _run_workload(group: StreamGroup, workload: Workload, options: DriveOptions, stop: asyncio.Event) -> None:
     """Start streams, wait until they end, cancel those that do not."""
     loop = _open_loop if workload.request_rate is not None else _closed_loop
-    stopping = asyncio.create_task(stop.wait())
+    stopping = asyncio.create_task(_first_set(stop, group.failed_alike))
     starting = group.tasks.create_task(loop(group, workload, options))
     ending = asyncio.create_task(_ended(starting, group))
     try:
@@ -146,11 +165,23 @@ async def _run_workload(group: StreamGroup, workload: Workload, options: DriveOp
         if not stopping.done():
             drain = None if options.drain is None else options.drain / 1e9
             await asyncio.wait({ending, stopping}, timeout=drain, return_when=asyncio.FIRST_COMPLETED)
+        if ending.done() and not stop.is_set():
+            group.fail_fast.drive_ended()
     finally:
         for task in (starting, stopping, ending):
             task.cancel()
         group.cancel()
     await group.ended()
+
+
+async def _first_set(*events: asyncio.Event) -> None:
+    """Return when one of them is set."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
 
 
 async def _ended(starting: asyncio.Task[None], group: StreamGroup) -> None:
@@ -188,7 +219,7 @@ async def _closed_loop(group: StreamGroup, workload: Workload, options: DriveOpt
                 return
             stream = group.start(group.prepare(due))
             await asyncio.wait({stream})  # unlike a bare await, does not cancel the stream when this is cancelled
-            if stream.result() != "complete":
+            if stream.result().completion != "complete":
                 await asyncio.sleep(_PAUSE / 1e9)
 
     workers = [group.tasks.create_task(run_one_at_a_time()) for _ in range(workload.max_concurrency or 1)]
@@ -201,7 +232,7 @@ async def _closed_loop(group: StreamGroup, workload: Workload, options: DriveOpt
 
 async def _run_housekeeping(group: StreamGroup, recorder: Recorder, clock: StampClock) -> None:
     """Measure the loop's lag, sample stuck streams, flush, write vitals and refresh the clock, until cancelled."""
-    begun = now()
+    begun = now() // _TICK * _TICK  # so that what it does meets the same moments in every run in virtual time
     tick = lag = 0
     try:
         with contextlib.closing(AbsoluteTimer()) as timer:

@@ -45,6 +45,11 @@ class Recorder:
         """Record a TCP_INFO sample."""
         self._tcp_infos.add(record)
 
+    @property
+    def any_token(self) -> bool:
+        """Whether any stream has received a token."""
+        return self._last_ttft is not None
+
     def first_token(self, ttft: int) -> None:
         """A stream had its first token `ttft` ns after it was scheduled."""
         self._last_ttft = ttft

@@ -52,6 +52,11 @@ class RequestFactory:
         self._text = _prompt_text(seed)
         self._secrets = sorted({*query_values(target.url), *target.headers.values()}, key=len, reverse=True)
 
+    @property
+    def shown_url(self) -> str:
+        """Where requests go, for people."""
+        return redacted(str(self._url))
+
     def key_headers(self) -> list[tuple[bytes, bytes]]:
         """The headers with the API key, read from the environment now."""
         if self._target.key_env is None:

@@ -80,7 +80,7 @@ class Stream:
         self._http_error = ""
         request.request.extensions["trace"] = self._trace
 
-    async def run(self) -> Completion:
+    async def run(self) -> Request:
         """Send the request and read the response to its end. Never raises what the peer caused."""
         self._recorder.stream_started()
         self._deadline.reschedule(self._started + self._timeouts.connect, "connect_failed")
@@ -92,8 +92,9 @@ class Stream:
             self._forget_http2_stream()
         except Exception as error:  # noqa: BLE001  a bug in one stream must not end the others
             outcome = completion.classify_unexpected(error)
-        self._write(*outcome)
-        return outcome[0]
+        record = self._record(*outcome)
+        self._recorder.stream_ended(record)
+        return record
 
     def sample_if_stuck(self, at: int) -> None:
         """Sample its socket when nothing has been read for 1 s, and again after 2 s, 4 s, ..."""
@@ -242,34 +243,32 @@ class Stream:
             return "complete", ""
         return outcome
 
-    def _write(self, completion: Completion, detail: str) -> None:
+    def _record(self, completion: Completion, detail: str) -> Request:
         transcript = self._transcript
         timings = self._timings or (self._client.backend.timings if self._sent is None else ConnectTimings())
         ended = transcript.completed_at if completion == "complete" else None
-        self._recorder.stream_ended(
-            Request(
-                stream=self._request.number,
-                scheduled=self._request.scheduled,
-                started=self._started,
-                ended=ended or now(),
-                completion=completion,
-                detail=self._requests.redact(detail),
-                sent=self._sent,
-                dns_duration=timings.dns,
-                connect_duration=timings.connect,
-                tls_duration=timings.tls,
-                upload_duration=self._upload_duration,
-                headers=self._headers_at,
-                first_event=transcript.first_event,
-                first_token=transcript.first_token,
-                first_output=transcript.first_output,
-                last_token=transcript.last_token,
-                tokens=transcript.tokens,
-                status=self._status,
-                http=self._http,
-                connection=self._connection.number if self._connection else None,
-                reused=self._connection is not None and self._timings is None,
-            )
+        return Request(
+            stream=self._request.number,
+            scheduled=self._request.scheduled,
+            started=self._started,
+            ended=ended or now(),
+            completion=completion,
+            detail=self._requests.redact(detail),
+            sent=self._sent,
+            dns_duration=timings.dns,
+            connect_duration=timings.connect,
+            tls_duration=timings.tls,
+            upload_duration=self._upload_duration,
+            headers=self._headers_at,
+            first_event=transcript.first_event,
+            first_token=transcript.first_token,
+            first_output=transcript.first_output,
+            last_token=transcript.last_token,
+            tokens=transcript.tokens,
+            status=self._status,
+            http=self._http,
+            connection=self._connection.number if self._connection else None,
+            reused=self._connection is not None and self._timings is None,
         )
 
     def _sample(self, when: Literal["start", "stuck", "end"]) -> None:

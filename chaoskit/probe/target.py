@@ -37,6 +37,7 @@ class DriveOptions:
     """Start requests from monotonic stamp `start` for `length` ns or until there were `requests`; None: no limit.
 
     Streams that are still open `drain` ns after that are cancelled; None: they run until they end or time out.
+    `fault_free` ns from the start no fault is in force (None: never): see `fail_fast`.
     """
 
     seed: int
@@ -44,3 +45,4 @@ class DriveOptions:
     length: int | None
     drain: int | None = None
     requests: int | None = None
+    fault_free: int | None = None

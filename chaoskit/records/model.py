@@ -34,10 +34,12 @@ Completion = Literal[
     "error_event",
     "protocol_error",
     "too_large",
+    "client_error",
     "internal_error",
     "cancelled",
 ]
-# `too_large`: more events, bytes or headers than the limits of one stream; `internal_error`: a bug in chaoskit.
+# `too_large`: more events, bytes or headers than the limits of one stream; `client_error`: this machine ran out of open
+# files, ports or memory; `internal_error`: a bug in chaoskit. Neither of the two is the endpoint's failure.
 EventKind = Literal["content", "reasoning", "meta", "ping", "finish", "done", "error"]
 # `done` is the protocol's end marker; `finish` a finish_reason before it; `meta` any other event without text.
 KINDS: tuple[EventKind, ...] = get_args(EventKind)

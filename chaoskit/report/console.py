@@ -210,6 +210,8 @@ def _counts(each: FidelityCheck) -> str:
             requested = (
                 sign + format_value(each.requested, each.unit) if each.requested is not None else "no fixed share"
             )
+            if each.verdict == "not-measured":
+                return f"requested {requested}"
             noun = "packets" if each.kind == "loss" else "handshakes"
             return f"requested {requested}, measured {measured} of {each.samples} {noun}"
         case _ if each.measured is None:
@@ -243,9 +245,13 @@ def headline(outcome: Outcome) -> Text:
 def sentence(result: Result) -> Text:
     """The first reason for the headline."""
     outcome = result.outcome
+    if outcome.status == "refused":
+        return styled(f"after {result.seconds:.0f} s: {outcome.detail}")
     if outcome.status != "finished":
         detail = f" ({outcome.detail})" if outcome.detail else ""
         return styled(f"after {result.seconds:.0f} s{detail}; so far: {outcome.verdict}, {outcome.reason}")
+    if outcome.verdict == "none" and (interrupted := result.overall.interrupted):
+        return styled(f"{outcome.reason}; {interrupted} of {result.overall.started} streams were interrupted")
     count = sum(verdict.verdict == outcome.verdict for verdict in result.objectives)
     counted = outcome.verdict in ("broken", "undecided") and count
     of = f"{count} of {len(result.objectives)} objectives, " if counted else ""

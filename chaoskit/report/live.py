@@ -25,6 +25,8 @@ _SECOND = 10**9
 _MS = 10**6
 _EVERY = 10 * _SECOND  # of the run's own time, between plain lines within a phase
 
+_NOT_INTERRUPTED = ("complete", "cancelled", "client_error")
+
 R = TypeVar("R", Phase, Request, Vitals)
 
 
@@ -62,7 +64,7 @@ class RunProgress:
 
     def _look(self) -> None:
         self._phases += self._new(Phase)
-        self._interrupted += sum(request.completion not in ("complete", "cancelled") for request in self._new(Request))
+        self._interrupted += sum(request.completion not in _NOT_INTERRUPTED for request in self._new(Request))
         vitals = self._new(Vitals)
         self._vitals = vitals[-1] if vitals else self._vitals
 

@@ -61,10 +61,8 @@ def _rest(plan: Plan) -> Iterator[Text]:
 
 
 def _length(plan: Plan) -> str:
-    phases = Duration(plan.length)
-    return (
-        f"{phases} in {len(plan.phases)} phases, then at most {Duration(plan.drain // 10**8 * 10**8)} for open streams"
-    )
+    length, drain = Duration(plan.length).spaced(), Duration(plan.drain // 10**8 * 10**8).spaced()
+    return f"{length} in {len(plan.phases)} phases, then at most {drain} for open streams"
 
 
 def _traffic(plan: Plan) -> str:
@@ -90,7 +88,7 @@ def _timeline(plan: Plan) -> Table:
     at = 0
     for phase in plan.phases:
         sets = Text("\n").join(map(styled, _sets(phase)))
-        table.add_row(str(Duration(at)), str(Duration(phase.length)), styled(phase.name), sets)
+        table.add_row(Duration(at).spaced(), Duration(phase.length).spaced(), styled(phase.name), sets)
         at += phase.length
     return table
 
@@ -110,7 +108,7 @@ def _place(plan: Plan) -> Text:
     if not plan.all_changes:
         return titled(title, " (nothing on it is changed)")
     text = f"{count} changes" if count else "changed by its phases alone"
-    last = f"at the latest {Duration(plan.interface.lease)} after the run's last sign of life"
+    last = f"at the latest {Duration(plan.interface.lease).spaced()} after the run's last sign of life"
     return titled(title, f" ({text}, all put back: {last}; its own queue is not touched)")
 
 

@@ -15,6 +15,7 @@ VERDICT_STYLES = {
     "not-achieved": "bold red",
     "too-few-packets": "magenta",
     "not-exercised": "bold",
+    "not-measured": "magenta",
 }
 _BREAKS = str.maketrans("\r\n\t", "   ")
 

@@ -116,7 +116,7 @@ def _is_correlation_omitted(netem: Netem) -> bool:
 def _ticks(ns: int, what: str) -> Iterator[str]:
     """tc 6.1 keeps a delay and a jitter in 32 bits of 64 ns, truncated to whole microseconds before."""
     if ns >= _MOST_TICKS * 64:
-        yield f"#tc 6.1 cannot set a {what} of {Duration(ns)}: its maximum is 274s"
+        yield f"#tc 6.1 cannot set a {what} of {Duration(ns).in_one_unit()}: its maximum is 274s"
     elif ns % 1000 or ns % 64:
         yield f"#tc 6.1 rounds the {what} to {ns // 1000 * 1000 // 64 * 64} ns, later versions set {ns:d} ns"
     yield from _time(ns, what)
@@ -172,7 +172,8 @@ def _table(table: str | tuple[int, ...]) -> Iterator[str]:
 def _time(ns: int, what: str) -> Iterator[str]:
     if ns > _EXACT:
         yield f"#tc cannot set the {what} of {ns} ns exactly"
-    yield str(Duration(ns)) if 1000 <= ns < 10**9 or not ns else f"{ns:d}ns" if ns % 10**9 else f"{ns // 10**9}s"
+    is_exact = 1000 <= ns < 10**9 or ns % 10**9 == 0
+    yield Duration(ns).in_one_unit() if is_exact else f"{ns:d}ns"
 
 
 def _share(value: int) -> str:

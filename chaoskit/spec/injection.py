@@ -151,7 +151,7 @@ class Injection(TrafficMatch):
         if self.mss_clamp is not None and self.protocol not in (None, "tcp"):
             raise error_at(f"mss-clamp needs TCP, and only {self.protocol} is selected; write tcp", "protocol")
         if not _SHORTEST <= self.for_ <= _LONGEST:
-            raise error_at(f"{self.for_} is out of bounds; a lease lasts 1s to 30 days", "for")
+            raise error_at(f"{self.for_} is out of bounds; a lease lasts {_SHORTEST} to {_LONGEST} (30 days)", "for")
         if self.interface is None and not any(to.host for to in self.to):
             raise ValueError("no interface; give for example `interface: eth0` or `to: api.example.com:443`")
         return self

@@ -82,7 +82,7 @@ def _endpoint() -> Iterator[Judge]:
         answer = data
         with tempfile.TemporaryDirectory() as folder:
             run = create(Path(folder, "run"), {})
-            options = DriveOptions(seed=1, start=now() + 1_000_000, length=None, requests=1)
+            options = DriveOptions(1, now() + 1_000_000, None, requests=1, fault_free=0)
             loop.run_until_complete(asyncio.wait_for(drive(Target(url), workload, options, run, asyncio.Event()), 4))
             (request,) = jsonl.read(run, Request)
             assert request.completion in get_args(Completion)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,10 +10,12 @@ from pathlib import Path
 import pytest
 from clocks import EXPERIMENTS
 
+from chaoskit.records.directory import first_difference
 from chaoskit.records.jsonl import read
 from chaoskit.records.model import Phase, Request, ServedResponse, SocketRead, TcpInfo
 from chaoskit.substrate.uml import GuestKernel
 
+LOSS = next(path for path in EXPERIMENTS if path.stem == "loss-first-token")
 SEVEN = """\
 name: seven
 question: Is 7 ms 7 ms?
@@ -35,10 +38,16 @@ timeline: [{baseline: 2s}]
 NEAR = 12_000  # ns that a packet takes through the lab by itself, by its clock reads
 
 
-def run(kernel: GuestKernel, file: Path, out: Path, *options: str) -> str:
+def run(kernel: GuestKernel, file: Path, out: Path, *options: str, **environment: str) -> str:
     """What `chaoskit run` says, in virtual time."""
     words = ["run", str(file), "--kernel", str(kernel.path), "--clock", "virtual", "--out", str(out), *options]
-    answer = subprocess.run([sys.executable, "-m", "chaoskit", *words], capture_output=True, text=True, check=False)
+    answer = subprocess.run(
+        [sys.executable, "-m", "chaoskit", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+    )
     assert answer.returncode in (0, 1, 5), answer.stdout + answer.stderr
     return answer.stdout
 
@@ -50,6 +59,16 @@ def test_every_experiment_repeats_to_the_byte(experiment: Path, kernel: GuestKer
     said = run(kernel, experiment, tmp_path / "run", "--verify-repeatable")
 
     assert "repeated: every byte the same" in said
+
+
+def test_the_environment_changes_no_byte(kernel: GuestKernel, tmp_path: Path) -> None:
+    """A start that takes longer, as in another locale, shifts no stamp: all that waits, waits for the same ticks."""
+    here, there = (tmp_path / locale for locale in ("C.UTF-8", "de_DE.UTF-8"))
+    for out in (here, there):
+        run(kernel, LOSS, out, LANG=out.name, LC_ALL=out.name)
+
+    assert read(here, Request)
+    assert first_difference(here, there) == ""
 
 
 def test_a_lab_that_speaks_tls_repeats_too(kernel: GuestKernel, tmp_path: Path) -> None:

@@ -3,11 +3,12 @@
 | promise    | compared with                                      | tolerance                                   |
 |------------|----------------------------------------------------|---------------------------------------------|
 | loss share | the qdisc's own drops and packets in that phase    | z sqrt(p(1-p)/N (1+m)/(1-m)) + 1/N, z = 3.3 |
-| round trip | median handshake RTT, less that of the reference   | a tenth, or 2 ms + 4 jitter / sqrt(n)       |
+| round trip | median RTT of `handshakes`, less the reference's    | a tenth, or 2 ms + 4 jitter / sqrt(n)       |
 | sizes      | see `size_faults`                                  |                                             |
 
 m is the lag-1 correlation of the loss process: n packets lost in bursts are fewer than n independent samples. Where
-the tolerance is as wide as the promise there are too few packets. A queue that no packet passed had no effect.
+the tolerance is as wide as the promise there are too few packets. A queue that no packet passed had no effect. A round
+trip that too few handshakes tell is not measured, and no reason to call the fault another one: its loss is counted.
 
 A real interface receives GSO packets of several segments. Its counters count each segment, but a drop takes a whole
 GSO packet, so the share lost lies between that of the segments and that of the fewest GSO packets that so many bytes
@@ -17,25 +18,23 @@ can have come in.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
 from chaoskit.analysis.load import RawRecords
 from chaoskit.analysis.network.counter_deltas import CounterDelta, queue_deltas
+from chaoskit.analysis.network.handshakes import Handshake, handshakes, round_trips
 from chaoskit.analysis.network.size_faults import size_checks
 from chaoskit.analysis.result import Evidence, FidelityCheck
 from chaoskit.analysis.streams.timeline import Timeline
-from chaoskit.knobs import Netem
+from chaoskit.knobs import Knob, Netem
 from chaoskit.plan.model import Expectation, ExpectedEffect, Plan
-from chaoskit.records.model import TcpInfo
 from chaoskit.topology.display_names import display_name
 
 _Z = 3.3
 _MAX_CORRELATION = 0.999  # keeps the tolerance finite
-_FEW_HANDSHAKES = 5
+_CLEAN_IN_REFERENCE = 0.5  # of its handshakes at least: there is no loss, or that of a real path
 _MS = 1_000_000
-_US = 1_000
 _FULL = 0.95  # of a queue's limit
 _MIN_SEGMENT = 1200  # bytes with headers; of a GSO packet all segments but the last are full; no real path has less
 _MAX_FRAME = 9216  # bytes; only loopback has a larger MTU, at both ends
@@ -45,7 +44,7 @@ def fidelity(plan: Plan, timeline: Timeline, raw: RawRecords) -> Iterator[Fideli
     """One check for each promise of each phase that the run has reached."""
     reached = set(timeline.names)
     delta = queue_deltas(raw.counters, timeline)
-    handshakes = handshake_rtts(raw.infos, timeline)
+    by_phase = handshakes(raw.infos, timeline)
     sizes = list(size_checks(plan, timeline, raw, delta))
     for expectation in plan.expectations:
         if expectation.phase not in reached:
@@ -54,20 +53,7 @@ def fidelity(plan: Plan, timeline: Timeline, raw: RawRecords) -> Iterator[Fideli
             yield _loss(plan, expectation, effect, delta[expectation.phase, effect.knob])
         yield from (each for each in sizes if each.phase == expectation.phase)
         if expectation.effects and expectation.rtt is not None and expectation.phase != plan.reference:
-            yield _round_trip(plan, expectation, handshakes)
-
-
-def handshake_rtts(infos: Iterable[TcpInfo], timeline: Timeline) -> dict[str, list[float]]:
-    """Handshake round trips in ns by phase; only those that lie wholly within it."""
-    found: dict[str, list[float]] = defaultdict(list)
-    for info in infos:
-        took = info.fields.get("rtt", 0) * _US
-        if info.when != "connected" or not took or not timeline.spans:
-            continue
-        span = timeline.span_at(info.at - took)
-        if info.at - took >= span.ready and info.at <= span.end:
-            found[span.name].append(took)
-    return found
+            yield _round_trip(plan, expectation, by_phase, delta)
 
 
 def _loss(plan: Plan, expectation: Expectation, effect: ExpectedEffect, delta: CounterDelta) -> FidelityCheck:
@@ -128,18 +114,31 @@ def _why(is_above: bool, delta: CounterDelta, netem: Netem | None) -> str:
     return "more packets lost than requested: the queue overflowed between two samples, or something else drops them"
 
 
-def _round_trip(plan: Plan, expectation: Expectation, handshakes: dict[str, list[float]]) -> FidelityCheck:
+def _round_trip(
+    plan: Plan,
+    expectation: Expectation,
+    by_phase: Mapping[str, Sequence[Handshake]],
+    delta: Mapping[tuple[str, Knob], CounterDelta],
+) -> FidelityCheck:
     assert expectation.rtt is not None
-    here, base = handshakes.get(expectation.phase, []), handshakes.get(plan.reference, [])
-    reference_rtt = next((p.rtt or 0 for p in plan.expectations if p.phase == plan.reference), 0)
-    requested = expectation.rtt - reference_rtt
-    count = min(len(here), len(base))
+    here, base = by_phase.get(expectation.phase, []), by_phase.get(plan.reference, [])
+    requested = expectation.rtt - next((p.rtt or 0 for p in plan.expectations if p.phase == plan.reference), 0)
     jitter = sum(netem.jitter for effect in expectation.effects if (netem := _netem(plan, expectation, effect)))
+    before = round_trips(base, 0, _CLEAN_IN_REFERENCE, 0.0)
+    around = median(before.rtts) if before.rtts else 0
+    lost = [_share_lost(delta[expectation.phase, effect.knob], effect) for effect in expectation.effects]
+    now = round_trips(
+        here,
+        around + requested + 4 * jitter,
+        math.prod(1 - share for share in lost),
+        max(min(max(effect.memory, 0.0), _MAX_CORRELATION) for effect in expectation.effects),
+    )
+    count = min(len(now.rtts), len(before.rtts))
     tolerance = max(abs(requested) / 10, 2 * _MS + (4 * jitter / math.sqrt(count) if count else 0))
-    added = median(here) - median(base) if count else None
+    added = median(now.rtts) - around if count else None
     verdict, remark = "achieved", ""
-    if added is None or count < _FEW_HANDSHAKES:
-        verdict, remark = "too-few-packets", "too few handshakes in this phase or in the reference"
+    if added is None:
+        verdict, remark = "not-measured", now.missing or f"{plan.reference}: {before.missing}"
     elif abs(added - requested) > tolerance:
         verdict, remark = "not-achieved", "the round trip is not the requested one"
     return FidelityCheck(
@@ -150,11 +149,16 @@ def _round_trip(plan: Plan, expectation: Expectation, handshakes: dict[str, list
         requested=requested / _MS,
         measured=added / _MS if added is not None else None,
         tolerance=tolerance / _MS,
-        samples=len(here),
+        samples=len(now.rtts),
         verdict=verdict,
         remark=remark,
         evidence=Evidence(file="tcp_info.jsonl", count=len(here) + len(base)),
     )
+
+
+def _share_lost(delta: CounterDelta, effect: ExpectedEffect) -> float:
+    """As the qdisc counted it, else as requested."""
+    return delta.drops / delta.offered if delta.offered else effect.loss or 0.0
 
 
 def _netem(plan: Plan, expectation: Expectation, effect: ExpectedEffect) -> Netem | None:

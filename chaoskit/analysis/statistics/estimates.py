@@ -85,9 +85,9 @@ class Estimates:
         gaps = sample.by_stream
         match metric:
             case "interruption_rate":
-                return _share(len(sample.interrupted), len(sample.not_cancelled), seed)
+                return _share(len(sample.interrupted), len(sample.counted), seed)
             case "goodput":
-                return _goodput(sample, sum(s.number in self._good for s in sample.not_cancelled), seed)
+                return _goodput(sample, sum(s.number in self._good for s in sample.counted), seed)
             case "stalls_per_minute":
                 return _ratio(gaps.stalls, [length / MINUTE for length in gaps.length], seed)
             case "stall_interval_fraction":
@@ -99,7 +99,7 @@ class Estimates:
         raise ValueError(f"{metric!r} is no metric")
 
     def _delivered(self, sample: PhaseSamples, seed: int) -> Estimate:
-        known = [stream for stream in sample.not_cancelled if stream.number in self._intended]
+        known = [stream for stream in sample.counted if stream.number in self._intended]
         if not known:
             return Estimate(None, missing="only the reference server records how much it meant to send")
         meant = [self._intended[stream.number] for stream in known]
@@ -161,11 +161,11 @@ def _share(hits: int, count: int, seed: int) -> Estimate:
 
 
 def _goodput(sample: PhaseSamples, good: int, seed: int) -> Estimate:
-    if not sample.seconds or not sample.not_cancelled:
+    if not sample.seconds or not sample.counted:
         return Estimate(None, missing="no stream ended here")
     resamples = bootstrap.resample_rate(good, sample.seconds, seed)
     low, high = resamples.interval
-    return Estimate(good / sample.seconds, low, high, len(sample.not_cancelled), resamples)
+    return Estimate(good / sample.seconds, low, high, len(sample.counted), resamples)
 
 
 def _ratio(hits: list[int], wholes: list[float] | list[int], seed: int, most: float = math.inf) -> Estimate:

@@ -49,9 +49,19 @@ class Stream:
         return self.request.completion == "cancelled"
 
     @property
+    def is_client_error(self) -> bool:
+        """This machine could not do its part: neither complete nor interrupted."""
+        return self.request.completion == "client_error"
+
+    @property
+    def is_counted(self) -> bool:
+        """It says something about the endpoint: it is complete or interrupted."""
+        return not self.is_cancelled and not self.is_client_error
+
+    @property
     def is_interrupted(self) -> bool:
-        """It ended, and was neither complete nor cut off by the end of the run."""
-        return not self.is_complete and not self.is_cancelled
+        """It ended without being complete, and neither the run's end nor this machine was the reason."""
+        return self.is_counted and not self.is_complete
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,8 +30,8 @@ def buckets(streams: Streams, timeline: Timeline) -> dict[str, tuple[Bucket, ...
     interrupted: dict[tuple[str, int], int] = defaultdict(int)
     stalls: dict[tuple[str, int], int] = defaultdict(int)
     for stream in streams.ended:
-        first = next(latency for latency in latencies(stream) if latency.name == "ttft")
-        if not first.is_censored:
+        first = next((latency for latency in latencies(stream) if latency.name == "ttft"), None)
+        if first is not None and not first.is_censored:
             ttft[_bucket_of(timeline.span_charged(first.begin, first.end), first.begin, seconds)].append(first.value)
         if stream.is_interrupted:
             interrupted[_bucket_of(span_of_stream(stream, timeline), stream.request.ended, seconds)] += 1

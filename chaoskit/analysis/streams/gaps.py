@@ -281,7 +281,13 @@ class _TableBuilder:
 
 def _has_last_gap(request: Request, silence: int) -> bool:
     """Whether the time from a stream's last token to its end counts as a gap."""
-    return request.completion != "complete" and (request.completion != "cancelled" or silence > STALL)
+    match request.completion:
+        case "complete" | "client_error":
+            return False
+        case "cancelled":
+            return silence > STALL
+        case _:
+            return True
 
 
 def _pauses(tokens: Tokens, lasts: Ints) -> NDArray[np.int64]:

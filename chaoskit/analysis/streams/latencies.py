@@ -2,7 +2,7 @@
 
 Rules: what was not reached has the value `NEVER`, over the whole time that it was waited for. A stream that the end of
 the run cut off is censored: its latency is at least the time waited. It is `NEVER` when that is longer than every known
-latency, else it is left out (`resolve_censored`).
+latency, else it is left out (`resolve_censored`). A stream that this machine could not run has none.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ class Latency(NamedTuple):
 def latencies(stream: Stream) -> Iterator[Latency]:
     """All latencies of a stream, unordered, without gaps."""
     request = stream.request
+    if stream.is_client_error:
+        return
     yield _reached(stream, "ttf_event", request.scheduled, request.first_event)
     yield _reached(stream, "ttft", request.scheduled, request.first_token)
     yield _reached(stream, "ttft_from_sent", request.sent or request.started, request.first_token)

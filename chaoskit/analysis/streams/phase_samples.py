@@ -50,9 +50,9 @@ class PhaseSamples:
         )
 
     @property
-    def not_cancelled(self) -> tuple[Stream, ...]:
-        """Its streams without those that the end of the run cut off."""
-        return tuple(stream for stream in self.streams if not stream.is_cancelled)
+    def counted(self) -> tuple[Stream, ...]:
+        """Its streams without those that the end of the run cut off, or that this machine could not run."""
+        return tuple(stream for stream in self.streams if stream.is_counted)
 
     @property
     def interrupted(self) -> tuple[Stream, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -25,6 +27,13 @@ from chaoskit.analysis.result import Unit
         (1312.0, "ms", "1.31 s"),
         (61_400.0, "ms", "61.4 s"),
         (361_400.0, "ms", "361 s"),
+        (600_000.0, "ms", "600 s"),
+        (1_200_000.0, "ms", "20 min"),
+        (5_400_000.0, "ms", "90 min"),
+        (9_000_000.0, "ms", "2.5 h"),
+        (-0.0001, "ms", "0 ms"),
+        (-0.0, "ms", "0 ms"),
+        (-0.2, "count", "0"),
         (-75.3, "ms", "-75.3 ms"),
         (math.inf, "ms", "never"),
         (None, "ms", "–"),
@@ -66,9 +75,25 @@ def test_every_unit_is_named_once() -> None:
     assert format_interval(0.01, 0.02, "share") == "1–2 %"
 
 
+SIZES = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000}
+UNITS = get_args(Unit)
+
+
 @given(st.floats(-1e9, 1e9))
 def test_a_formatted_time_is_close_to_its_value(value: float) -> None:
     """A formatted time is within a hundredth of its value."""
     number, _, unit = format_value(value, "ms").partition(" ")
 
-    assert float(number) * {"ms": 1, "s": 1000}[unit] == pytest.approx(value, rel=0.01, abs=0.006)
+    assert float(number) * SIZES[unit] == pytest.approx(value, rel=0.01, abs=0.006)
+
+
+@given(st.floats(-1e9, 1e9), st.floats(-1, 1), st.sampled_from(UNITS))
+def test_nothing_is_minus_zero(large: float, small: float, unit: Unit) -> None:
+    """What rounds to 0 has no sign, alone and at either end of an interval."""
+    for value in (large, small, small / 1e6, -0.0):
+        for text in (
+            format_value(value, unit),
+            format_interval(value, small, unit),
+            format_interval(-0.0, value, unit),
+        ):
+            assert not re.search(r"-0(?![.0-9]*[1-9])", text), text

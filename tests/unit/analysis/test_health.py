@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from made_runs import Made, ns
+from pathlib import Path
 
+import pytest
+from made_runs import Made, ns, plan
+
+from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.health import health, loop_lag
 from chaoskit.records.model import Vitals
 
@@ -63,3 +67,25 @@ def test_without_records_there_is_no_lag() -> None:
 
     assert (seen.scheduling_lag_p99_ms, seen.loop_lag_p99_ms, seen.server_late_p99_ms) == (None, None, None)
     assert not seen.overloaded
+
+
+@pytest.mark.parametrize(("own", "decides"), [(1, True), (2, False)])
+def test_the_clients_own_failures_are_not_the_endpoints(own: int, decides: bool, tmp_path: Path) -> None:
+    """They count in no rate, latency or goodput; above 1 % of all requests nothing is decided; a warning says why."""
+    made = Made(plan(["interruption_rate <= 5%"])).phases().many(0, 100 * (150 - own), 100).vitals(30_000)
+    reason = "this client's own limit: too many open files (EMFILE)"
+    for index in range(own):
+        made.stream(100 + index, completion="client_error", detail=reason, ended=101 + index)
+    found = analyse(made.served(0, 5, 5).write(run=tmp_path))
+
+    assert found.overall.completions["client_error"] == own
+    assert (found.overall.interrupted, found.overall.interruption_rate.value) == (0, 0.0)
+    assert found.overall.ttft.count == 150 - own
+    assert found.overall.ttft.never == 0
+    assert found.health.client_errors == own
+    assert any(
+        f"{own} of 150 requests failed in the client: {reason}; they are not counted" in w for w in found.warnings
+    )
+    assert found.outcome.verdict == ("met" if decides else "undecided")
+    if not decides:
+        assert found.outcome.reason.startswith("2 of 150 requests failed in the client: ")

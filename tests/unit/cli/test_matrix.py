@@ -70,7 +70,7 @@ def test_plan_shows_the_first_variant_and_names_them_all(file: Path) -> None:
     told = chaoskit("plan", file)
 
     assert "delay 10ms" in told.stdout
-    assert "The variants (4, one after the other, 120s in all)" in told.stdout
+    assert "The variants (4, one after the other, 2 min in all)" in told.stdout
     assert f"  {FIRST}  the plan above\n" in told.stdout
     assert f"  {LAST}\n" in told.stdout
     assert "--variant prompt-size=200B,delay=20ms\n" in told.stdout

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -82,7 +84,7 @@ def trickle(sock: socket.socket) -> None:
 
 
 def test_a_redirect_is_a_result(tmp_path: Path) -> None:
-    """A redirect to what no URL is ends its streams: JSON with status and location, records, no traceback."""
+    """A redirect to what no URL is ends its streams: JSON with status and location, records, one sentence."""
     told = b"HTTP/1.1 302 Found\r\nlocation: localhost:8080/login\r\ncontent-length: 0\r\n\r\n"
     with answering(lambda sock: sock.sendall(told)) as url:
         done = probe(url, "--requests", "3", "--json", "--out", str(tmp_path / "run"))
@@ -91,7 +93,51 @@ def test_a_redirect_is_a_result(tmp_path: Path) -> None:
     assert (failure["completion"], failure["count"]) == ("http_error", 3)
     assert failure["detail"] == "302, not followed to localhost:8080/login"
     assert len(read(tmp_path / "run", Request)) == 3
-    assert (done.returncode, done.stderr) == (5, "")
+    assert done.returncode == 3
+    assert done.stderr == (
+        f"chaoskit: all 3 requests to {url}/v1/chat/completions failed: 302, not followed to localhost:8080/login; "
+        "give the URL that it redirects to\n"
+    )
+
+
+def test_a_wrong_key_is_said_in_one_sentence(tmp_path: Path) -> None:
+    """Few of 500 requests are sent, nothing is drawn, and `report` says the same with the same exit code."""
+    body = b'{"error":{"message":"Incorrect API key."}}'
+    told = b"HTTP/1.1 401 No\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+    out = tmp_path / "run"
+    with answering(lambda sock: sock.sendall(told)) as url:
+        words = ("--requests", "500", "--objective", "interruption_rate < 1%", "--out", str(out))
+        done = probe(url, *words)
+    again = subprocess.run(
+        [sys.executable, "-m", "chaoskit", "report", str(out)], capture_output=True, text=True, check=False
+    )
+
+    sentence = f"the first 5 requests to {url}/v1/chat/completions all failed: 401: Incorrect API key"
+    assert (done.returncode, again.returncode) == (3, 3)
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"chaoskit: {sentence}")
+    assert done.stderr.count("\n") == 1
+    assert "check the API key" in " ".join(again.stdout.split())
+    assert "REFUSED" in again.stdout
+    assert "BROKEN" not in again.stdout
+    assert len(read(out, Request)) == 5
+
+
+def test_streams_that_all_break_off_are_not_a_success() -> None:
+    """Without an objective: 5 when no stream was complete, 0 and a word in the last line when some were."""
+    end = b"data: [DONE]\n\n"
+    count = itertools.count()
+    with answering(lambda sock: sock.sendall(HEAD + TOKEN)) as url:
+        none = probe(url, "--requests", "3")
+    with answering(lambda sock: sock.sendall(HEAD + TOKEN + (end if next(count) == 0 else b""))) as url:
+        some = probe(url, "--requests", "4")
+
+    assert (none.returncode, some.returncode) == (5, 0), none.stderr + some.stderr
+    ends = [" ".join(done.stdout.splitlines()[-1].split()) for done in (none, some)]
+    assert ends == [
+        "UNDECIDED no stream was complete, 3 of 3 were interrupted",
+        "MEASURED no objectives are set; 3 of 4 streams were interrupted",
+    ]
 
 
 def test_a_probe_takes_no_longer_than_it_may() -> None:
@@ -168,3 +214,49 @@ def test_values_of_a_query_and_of_headers_are_not_written_down(tmp_path: Path) -
     for text in (written, plain.stdout, plain.stderr, told.stdout, told.stderr):
         assert not any(value in text for value in ("pReViEw", "tEnAnTs", "kEyKeY"))
     assert "404" in written
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_running_out_of_open_files_is_the_clients_failure(host: str) -> None:
+    """Streams beyond the limit are `client_error`, at the socket or the name lookup; the endpoint's rate stays 0."""
+
+    def slowly(sock: socket.socket) -> None:
+        sock.sendall(HEAD + TOKEN)
+        time.sleep(1)
+        sock.sendall(b"data: [DONE]\n\n")
+
+    limit = (40, 40)
+    with answering(slowly) as url:
+        options = ["--requests", "60", "--request-rate", "100/s", "--burstiness", "0", "--json"]
+        words = [sys.executable, "-m", "chaoskit", "probe", url.replace("127.0.0.1", host), *options]
+        done = subprocess.run(
+            words,
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limit),
+        )
+
+    result = json.loads(done.stdout)["chaoskit"]
+    completions = result["overall"]["completions"]
+    assert completions.keys() == {"complete", "client_error"}, done.stdout
+    assert completions["client_error"] == result["health"]["client_errors"] > 10
+    assert result["overall"]["interruption_rate"]["value"] == 0
+    assert done.returncode == 5
+    assert "requests failed in the client: this client's own limit" in result["outcome"]["reason"]
+
+
+def test_a_run_that_fails_before_its_first_fault_is_stopped(tmp_path: Path) -> None:
+    """An experiment on an endpoint that is not there ends after five requests, with exit code 3 and the reason."""
+    file, out = tmp_path / "closed.yaml", tmp_path / "run"
+    file.write_text(
+        "name: closed\nquestion: Is it there?\nstage: {target: 'http://127.0.0.1:9/v1'}\n"
+        "workload: {request-rate: 20/s}\ntimeline: [{baseline: 60s}]\nobjectives: [ttft_p95 < 1s]\n"
+    )
+    words = [sys.executable, "-m", "chaoskit", "run", str(file), "--out", str(out)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 3, done.stderr
+    assert "all failed: connection refused (ECONNREFUSED); check host and port" in " ".join(done.stdout.split())
+    assert "BROKEN" not in done.stdout
+    assert 5 <= len(read(out, Request)) < 20

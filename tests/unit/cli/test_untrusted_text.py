@@ -309,6 +309,6 @@ def test_what_a_server_answers(answer: bytes) -> None:
         on_screen = drawn("probe", url, "--requests", "1")
 
     for code, texts in (shown, told, on_screen):
-        assert code == 5
+        assert code == 3
         check(texts)
     assert json.loads(told[1][0])

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from made_runs import plan as made_plan
 
 from chaoskit.knobs import Knob, Netem, Sysctl
 from chaoskit.plan.compile import compile_plan
@@ -141,3 +142,17 @@ def test_roundings_are_shown(netem: str, asked: str, kernel: str) -> None:
     (rounding,) = plan(netem).roundings
 
     assert (rounding.asked, rounding.kernel) == (asked, kernel)
+
+
+@pytest.mark.parametrize(
+    ("timeline", "expected"),
+    [
+        ("[{baseline: 10s}, {wifi: 10s}, {recovery: 10s}]", 10 * 10**9),
+        ("[{warm-up: 2s}, {baseline: 10s}, {wifi: 10s}]", 12 * 10**9),
+        ("[{wifi: 10s}, {baseline: 10s}]", 0),
+        ("[{baseline: 10s}, {recovery: 5s}]", None),
+    ],
+)
+def test_a_plan_knows_when_its_first_fault_begins(timeline: str, expected: int | None) -> None:
+    """Until then, requests that all fail alike stop the run; without a fault that is always so."""
+    assert made_plan(timeline=timeline).fault_free == expected

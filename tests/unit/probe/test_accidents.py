@@ -35,6 +35,7 @@ from chaoskit.probe.connections import ClientPool
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.dns import Resolver
 from chaoskit.probe.drive import DriveOptions, StreamGroup, Target, drive
+from chaoskit.probe.fail_fast import FailFast
 from chaoskit.probe.receive_stamps import StampClock
 from chaoskit.probe.recorder import Recorder
 from chaoskit.probe.requests import RequestFactory
@@ -214,7 +215,9 @@ def test_a_bug_ends_one_stream() -> None:
                 lines = ClientPool(target, work, clock, None)
                 with FailingRecorder(run) as recorder:
                     async with asyncio.TaskGroup() as tasks:
-                        group = StreamGroup(tasks, RequestFactory(target, work, 1), lines, recorder)
+                        group = StreamGroup(
+                            tasks, RequestFactory(target, work, 1), lines, recorder, FailFast(url, None)
+                        )
                         for _ in range(3):
                             group.start(group.prepare(now()))
                 await lines.aclose()

@@ -102,7 +102,7 @@ def test_a_blocked_loop_reads_before_it_cancels() -> None:
         with here, there:
             deadline = Deadline()
             task = asyncio.create_task(listen(deadline, here))
-            deadline.watch(task)  # type: ignore[arg-type]
+            deadline.watch(task)
             deadline.reschedule(now() + 50 * MS, "first_token_timeout")
             await asyncio.sleep(0)
             there.send(b"x")

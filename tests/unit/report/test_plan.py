@@ -54,7 +54,7 @@ def test_the_matched_traffic_is_shown() -> None:
     ):
         assert line in lines
     text = "\n".join(lines)
-    assert "The interface eth0 (15 changes, all put back: at the latest 30s after the run's last sign of life" in text
+    assert "The interface eth0 (15 changes, all put back: at the latest 30 s after the run's last sign of life" in text
     assert "https://api.example.com/v1 for gpt, with the key in MY_KEY: openai-chat" in text
     assert "down: delay 30ms loss 1%" in text
 
@@ -89,7 +89,7 @@ def test_changes_of_phases_alone_are_shown() -> None:
 
     told = shown(compile_plan(parse(text, "x.yaml"), GROUND))
 
-    assert "The interface eth0 (changed by its phases alone, all put back: at the latest 30s after" in told
+    assert "The interface eth0 (changed by its phases alone, all put back: at the latest 30 s after" in told
     assert "handshakes: mss at most 1360" in told
     assert "matches tcp with 192.0.2.7/32 at port 443" in told
 

@@ -143,7 +143,11 @@ def test_with_a_single_phase_the_metrics_are_the_columns(tmp_path: Path) -> None
     head, first, *_ = below(lines, "wifi")
     assert " ".join(head) == "prompt-size TTFT p50 TTFT p95 Interrupted streams Stalls"
     assert first == ["200B", "100", "ms", "110", "ms", "0", "%", "0/min"]
-    assert "Verdicts  MEASURED: no objectives are set, everywhere" in lines
+    assert [" ".join(words) for words in below(lines, "Verdicts")[1:]] == [
+        "200B MEASURED no objectives are set",
+        "4kB MEASURED no objectives are set",
+        "64kB MEASURED no objectives are set; 360 of 625 streams were interrupted",
+    ]
 
 
 def test_few_values_are_marked(tmp_path: Path) -> None:

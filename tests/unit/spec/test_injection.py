@@ -65,7 +65,7 @@ def test_a_file_and_options_say_the_same(tmp_path: Path) -> None:
         ("loss: 1%", "los: 1%", "x.yaml:5: down.los: unknown key; did you mean loss?"),
         ("delay 5ms", "delay 5", "x.yaml:6: up: delay: '5' has no unit; write 5ms"),
         ("for: 60s", "", "x.yaml:1: for: missing; add for: ..."),
-        ("for: 60s", "for: 1ms", "x.yaml:7: for: 1ms is out of bounds; a lease lasts 1s to 30 days"),
+        ("for: 60s", "for: 1ms", "x.yaml:7: for: 1ms is out of bounds; a lease lasts 1s to 720h (30 days)"),
         ("tcp", "tpc", "x.yaml:2: protocol: found 'tpc', expected 'tcp', 'udp' or 'icmp'"),
         ("tcp", "icmp", "x.yaml:1: the file: icmp has no ports"),
         (

@@ -1,0 +1,28 @@
+"""Shows the result of a probe, and says on standard error what went wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chaoskit.terminal import complain, say_json
+
+if TYPE_CHECKING:
+    from chaoskit.analysis.result import Result
+    from chaoskit.spec.experiment import Workload
+
+
+def show(result: Result, workload: Workload, as_document: bool) -> None:
+    """As a JSON document or on the screen. A probe that was stopped before its first token is only a sentence."""
+    from chaoskit.report import console
+    from chaoskit.report.screen import Screen
+    from chaoskit.report.vllm_keys import as_json
+
+    was_refused = result.outcome.status == "refused"
+    if as_document:
+        say_json(as_json(result, workload))
+    elif result.overall.tokens or not was_refused:
+        console.render(result, Screen())
+    if was_refused:
+        complain(result.outcome.detail)
+    if result.internal_error:
+        complain(result.internal_error)

@@ -1,0 +1,102 @@
+"""Stops a drive whose first requests all fail alike, because of a wrong key, path or address.
+
+Rules: requests count in the order of their start, so that slow ones are awaited; one that received a token, or was
+complete, ends the watch; so does the first fault, because what a fault does to every request is a measurement.
+A response that is too slow is a measurement, too.
+"""
+
+from __future__ import annotations
+
+from chaoskit.probe import completion
+from chaoskit.records.model import Request
+
+IN_A_ROW = 5
+"""Failures that stop a drive. Where every second request fails by chance, one drive in 32 begins with so many."""
+
+_INVALID_REQUEST = (400, 405, 406, 415, 422)
+
+
+class FailFast:
+    """Told of every request that ends; `sentence` says why to stop, and is empty until then.
+
+    `until` is the monotonic stamp of the first fault; None: there is none.
+    """
+
+    def __init__(self, url: str, until: int | None) -> None:
+        self.sentence = ""
+        self._url = url
+        self._until = until
+        self._is_watching = True
+        self._waiting: dict[int, Request] = {}
+        self._next = 0
+        self._latest: Request | None = None  # of those whose predecessors have all ended
+        self._kind = ""  # of the latest
+        self._count = 0  # how many of that kind in a row
+
+    def ended(self, request: Request, any_token: bool) -> None:
+        """A request has ended; `any_token`: some stream has received a token, perhaps one that is still open."""
+        is_too_late = self._until is not None and request.ended >= self._until
+        if any_token or request.completion == "complete" or is_too_late:
+            self._is_watching = False
+            self._waiting.clear()
+        if not self._is_watching:
+            return
+        self._waiting[request.stream] = request
+        while (following := self._waiting.pop(self._next, None)) is not None:
+            self._next += 1
+            kind = _kind(following)
+            self._count = self._count + 1 if kind == self._kind else 1
+            self._kind, self._latest = kind, following
+            if kind and self._count == IN_A_ROW:
+                self._stop(f"the first {self._next} requests to {self._url} all failed", following)
+                return
+
+    def drive_ended(self) -> None:
+        """All requests have ended: fewer than `IN_A_ROW` may be all that were asked for."""
+        is_all = self._is_watching and self._kind and not self._waiting and self._count == self._next
+        if is_all and self._latest is not None:
+            count = "the only request" if self._next == 1 else f"all {self._next} requests"
+            self._stop(f"{count} to {self._url} failed", self._latest)
+
+    def _stop(self, what: str, request: Request) -> None:
+        self._is_watching = False
+        self.sentence = f"{what}: {request.detail or request.completion}; {_advice(request)}"
+
+
+def _kind(request: Request) -> str:
+    """Requests of the same kind fail for the same reason; "" for what says nothing about the next request."""
+    if request.tokens:
+        return ""
+    match request.completion:
+        case "http_error":
+            status = request.status or 0
+            return f"{status // 100}xx" if status // 100 in (3, 5) else str(status)
+        case "connect_failed" | "client_error" | "protocol_error":
+            return request.detail
+        case "truncated" | "reset" | "error_event":
+            return request.completion
+        case _:
+            return ""
+
+
+def _advice(request: Request) -> str:
+    """What to try next."""
+    match request.completion, request.status or 0:
+        case "http_error", 401 | 403:
+            return "check the API key: --api-key-env NAME, in a file key-env: NAME"
+        case "http_error", 404:
+            return "check the URL's path, the protocol and the model"
+        case "http_error", 429:
+            return "its rate limit was reached before the first answer: wait, or raise the limit"
+        case "http_error", status if status in _INVALID_REQUEST:
+            return "check the protocol and the model"
+        case "http_error", status if status in range(300, 400):
+            return "give the URL that it redirects to"
+        case "http_error", status if status >= 500:
+            return "the service or its gateway fails: see its log, and try again"
+        case (("connect_failed" | "client_error"), _):
+            return completion.connect_advice(request.detail)
+        case "error_event", _:
+            return "check the model and the protocol"
+        case _:
+            return "check the URL and the protocol, and whether it is https or another HTTP version"

@@ -1,0 +1,204 @@
+"""A drive whose first requests all fail alike is stopped, with one sentence; nothing else stops it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from far_side import DONE, END, HEAD, TIMEOUT, Behaviour, chunk, far_side, hang, outcome, ready, request, saying, token
+from far_side import workload as work
+
+from chaoskit.errors import RefusedError
+from chaoskit.probe.drive import DriveOptions, Target, drive
+from chaoskit.probe.fail_fast import IN_A_ROW, FailFast
+from chaoskit.records.model import Completion, Request
+from chaoskit.server import certificates
+
+MS = 1_000_000
+GOOD = HEAD + chunk(token(), DONE) + END
+LOOPS = [{"max_concurrency": 1}, {"max_concurrency": 20}, {"request_rate": "100/s"}]
+
+
+def answer(status: str, body: bytes = b"", *headers: str) -> Behaviour:
+    """Every request gets this."""
+    lines = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", *headers, "", ""]
+    return saying("\r\n".join(lines).encode() + body)
+
+
+async def stopped(url: str, run: Path, words: dict[str, Any], **options: Any) -> str:
+    """The sentence that a drive of up to 200 requests is stopped with."""
+    asked = DriveOptions(seed=1, start=await ready(), **({"length": None, "requests": 200} | options))
+    with pytest.raises(RefusedError) as caught:
+        await asyncio.wait_for(drive(Target(url), work(**words), asked, run, asyncio.Event()), TIMEOUT)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "sentence"),
+    [
+        (
+            answer("401 No", b'{"error":{"message":"no such key"}}'),
+            "401: no such key; check the API key: --api-key-env",
+        ),
+        (answer("403 No"), "403; check the API key"),
+        (
+            answer("404 No", b'{"error":{"message":"no model x"}}'),
+            "404: no model x; check the URL's path, the protocol",
+        ),
+        (answer("429 Slow", b"", "retry-after: 30"), "429, retry-after 30; its rate limit was reached"),
+        (answer("503 Down"), "503; the service or its gateway fails"),
+        (answer("307 There", b"", "location: /v2"), "307, not followed to /v2; give the URL that it redirects to"),
+        (answer("422 What"), "422; check the protocol and the model"),
+        (
+            answer("200 OK", b"<html>", "content-type: text/html"),
+            "content-type text/html instead of text/event-stream; ",
+        ),
+        (saying(b"220 mail.example ESMTP\r\n\r\n"), "invalid HTTP; check the URL and the protocol"),
+        (saying(), "closed before any response; check the URL"),
+        (answer("200 OK", b"", "content-type: text/event-stream"), "without the protocol's end marker; check the URL"),
+        (saying(HEAD, chunk(b'data: {"error":{"message":"no model"}}\n\n')), "no model; check the model"),
+    ],
+)
+def test_what_fails_from_the_start_is_stopped(behaviour: Behaviour, sentence: str, tmp_path: Path) -> None:
+    """The drive stops after a few requests, says why and what to try, and records every request that began."""
+
+    async def main() -> None:
+        async with far_side(behaviour) as url:
+            told = await stopped(url, tmp_path, {"request_rate": "200/s"})
+
+        assert told.startswith(f"the first {IN_A_ROW} requests to {url}/v1/chat/completions all failed: ")
+        assert sentence in told
+        found = outcome(tmp_path)
+        assert IN_A_ROW <= len(found.requests) < 60
+        assert found.vitals[-1].open == 0
+        assert found.vitals[-1].started == len(found.requests)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("words", LOOPS)
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("http://127.0.0.1:9", "connection refused (ECONNREFUSED); check host and port, and whether the server runs"),
+        ("http://no-such-name.invalid", "name lookup: "),
+    ],
+)
+def test_what_cannot_be_reached_is_stopped(url: str, sentence: str, words: dict[str, Any], tmp_path: Path) -> None:
+    """No server, and no such name."""
+    told = asyncio.run(stopped(url, tmp_path, words))
+
+    assert sentence in told
+    assert len(outcome(tmp_path).requests) < 60
+
+
+def test_tls_that_fails_is_stopped(tmp_path: Path) -> None:
+    """A certificate that nobody trusts, and a port that does not speak TLS."""
+
+    async def main() -> None:
+        async with far_side(answer("200 OK"), certificates.context()) as url:
+            told = await stopped(url, tmp_path / "tls", {})
+        assert "TLS certificate: " in told
+        assert told.endswith("trust its authority: --ca-file FILE, or check the host name")
+        async with far_side(saying()) as url:
+            told = await stopped(url.replace("http:", "https:"), tmp_path / "plain", {})
+        assert told.endswith("check whether the port speaks TLS: http:// instead of https://")
+
+    (tmp_path / "tls").mkdir()
+    (tmp_path / "plain").mkdir()
+    asyncio.run(main())
+
+
+def test_a_few_requests_that_all_fail_are_no_measurement(tmp_path: Path) -> None:
+    """Fewer than stop a drive, and all that were asked for: the same sentence."""
+    told = asyncio.run(stopped("http://127.0.0.1:9", tmp_path, {}, requests=2))
+    (tmp_path / "one").mkdir()
+    one = asyncio.run(stopped("http://127.0.0.1:9", tmp_path / "one", {}, requests=1))
+
+    assert told.startswith("all 2 requests to http://127.0.0.1:9/v1/chat/completions failed: connection refused")
+    assert one.startswith("the only request to http://127.0.0.1:9/v1/chat/completions failed: connection refused")
+
+
+@pytest.mark.parametrize("fault_free", [0, 30 * MS])
+def test_a_fault_that_kills_everything_is_measured(fault_free: int, tmp_path: Path) -> None:
+    """When a fault is in force before enough requests have failed, the drive goes on."""
+
+    async def main() -> None:
+        options = DriveOptions(seed=1, start=await ready(), length=300 * MS, drain=1000 * MS, fault_free=fault_free)
+        work_load = work(request_rate="50/s", burstiness=0)
+        await drive(Target("http://127.0.0.1:9"), work_load, options, tmp_path, asyncio.Event())
+
+    asyncio.run(main())
+
+    assert len(outcome(tmp_path).requests) == 15
+
+
+def test_a_drive_that_had_one_success_goes_on(tmp_path: Path) -> None:
+    """A success anywhere, even of a stream that is still open while later ones fail, is no wrong address."""
+
+    async def first_only(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        _, headers, _ = await request(reader)
+        if headers["x-chaoskit-stream"] == "0":
+            await asyncio.sleep(0.2)
+            writer.write(HEAD + chunk(token()))
+            await writer.drain()
+            await asyncio.sleep(0.3)
+            writer.write(chunk(DONE) + END)
+        else:
+            writer.write(b"HTTP/1.1 429 Slow\r\ncontent-length: 0\r\n\r\n")
+
+    async def main() -> None:
+        async with far_side(first_only) as url:
+            options = DriveOptions(seed=1, start=await ready(), length=None, requests=30)
+            await drive(Target(url), work(request_rate="100/s"), options, tmp_path, asyncio.Event())
+
+    asyncio.run(main())
+
+    found = outcome(tmp_path).requests
+    assert len(found) == 30
+    assert [one.stream for one in found if one.completion == "complete"] == [0]
+
+
+def test_slowness_is_measured(tmp_path: Path) -> None:
+    """An endpoint that never answers in time is not stopped: that is a result."""
+
+    async def main() -> None:
+        async with far_side(saying(then=hang)) as url:
+            options = DriveOptions(seed=1, start=await ready(), length=None, requests=10)
+            load = work(max_concurrency=5, timeouts={"first-token": "50ms"})
+            await drive(Target(url), load, options, tmp_path, asyncio.Event())
+
+    asyncio.run(main())
+
+    assert [one.completion for one in outcome(tmp_path).requests] == ["first_token_timeout"] * 10
+
+
+def ended(stream: int, completion: Completion, detail: str = "", status: int | None = None) -> Request:
+    """A request without a token."""
+    return Request(stream, scheduled=0, started=0, ended=1, completion=completion, detail=detail, status=status)
+
+
+def test_requests_count_in_the_order_of_their_start() -> None:
+    """Failures that overtake an open request wait for it."""
+    watch = FailFast("http://x", None)
+    for stream in (1, 2, 3, 4, 5, 6):
+        watch.ended(ended(stream, "http_error", "500", 500), any_token=False)
+    assert not watch.sentence
+
+    watch.ended(ended(0, "http_error", "502", 502), any_token=False)
+
+    assert watch.sentence.startswith("the first 5 requests to http://x all failed: 500;")
+
+
+def test_failures_of_different_kinds_do_not_add_up() -> None:
+    """Only the same reason, five times in a row, is one; a later row counts as well."""
+    watch = FailFast("http://x", None)
+    for stream, status in enumerate((401, 404, 401, 404, 401, 401, 401, 401)):
+        watch.ended(ended(stream, "http_error", str(status), status), any_token=False)
+    assert not watch.sentence
+
+    watch.ended(ended(8, "http_error", "401", 401), any_token=False)
+
+    assert watch.sentence.startswith("the first 9 requests to http://x all failed: 401;")
