@@ -1,4 +1,4 @@
-"""Estimates how many streams, and how many minutes of streaming, the phases of a plan give to a metric.
+"""Estimates how many streams, and how many minutes of streaming, the phases of a plan give.
 
 | arrivals    | streams of a phase                                                                              |
 |-------------|-------------------------------------------------------------------------------------------------|
