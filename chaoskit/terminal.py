@@ -122,6 +122,10 @@ class Progress:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Take the line away."""
         self._draw("")
 
     def show(self, news: str) -> None:

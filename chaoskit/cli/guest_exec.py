@@ -30,7 +30,8 @@ def main(folder: Path) -> int:
     caller = Caller(**job["caller"]) if job["caller"] else None
     for place in guest_variables.values():
         Path(place).chmod(0o1777)
-    return in_lab(plan, Command(tuple(job["argv"]), job["environment"] | guest_variables, caller))
+    command = Command(tuple(job["argv"]), job["environment"] | guest_variables, caller)
+    return in_lab(plan, command, lambda: (folder / "begun").touch())
 
 
 def _stdin(folder: Path) -> int:

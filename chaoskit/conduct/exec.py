@@ -48,8 +48,8 @@ _HERE = "/proc/self/ns/net"
 Enter = Callable[[], None]
 
 
-def in_lab(plan: Plan, command: Command) -> int:
-    """Run the command as the client of a lab. Returns its exit code. Raises RefusedError."""
+def in_lab(plan: Plan, command: Command, begin: Callable[[], None] = lambda: None) -> int:
+    """Run the command as the client of a lab; `begin` is called before. Returns its exit code. Raises RefusedError."""
     with ExitStack() as stack:
         supervisor = stack.enter_context(Supervisor())
         drop_rights = _keep_user() if namespaces.can_create() else _enter_user_namespace()
@@ -65,6 +65,7 @@ def in_lab(plan: Plan, command: Command) -> int:
             drop_rights()
 
         environment = {**command.environment, **addresses(plan.target), **trust(lab_server.root(plan))}
+        begin()
         return run(replace(command, environment=environment), enter)
 
 

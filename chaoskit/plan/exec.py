@@ -5,6 +5,9 @@ Pure, as `compile`. A lab's plan has one phase; its length has no meaning.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 from chaoskit.errors import SpecError
 from chaoskit.faults.netem import NetemSpec
 from chaoskit.knobs import Netem
@@ -18,14 +21,15 @@ from chaoskit.spec.stage import InterfaceStage
 from chaoskit.topology.steering import OneDirection
 from chaoskit.units import Duration
 
-_ONE_SECOND = Duration(10**9)
+_BASELINE, _ONE_SECOND = CLEAN_PHASES[1], Duration(10**9)
 
 
-def compile_exec(experiment: Experiment, fault: str | None) -> Plan:
-    """The plan of a lab with this fault applied: "wifi", several as "wifi+vpn", or a clean phase's name for none.
+def compile_exec(experiment: Experiment, asked: Iterable[str] = ()) -> Plan:
+    """The plan of a lab with these faults in force: each a name, or several as "wifi+vpn"; none without.
 
-    `fault` None selects the only fault of the file. Raises SpecError for a stage that is no lab, for an unknown fault,
-    for several faults to choose from, and for options of the probe's own sockets.
+    It needs what every fault of the file needs, so that all of them, and none, run on the same substrate. Raises
+    SpecError for a stage that is no lab, for an unknown fault, for faults that do not fit together, and for options of
+    the probe's own sockets.
     """
     if isinstance(experiment.stage, InterfaceStage):
         raise SpecError(
@@ -38,23 +42,34 @@ def compile_exec(experiment: Experiment, fault: str | None) -> Plan:
             f"{experiment.name}: client.maxseg is a socket option of the probe and does not apply to a command; write "
             f"route-mtu: {segment + headers}, which limits the segments equally"
         )
-    span = Span(name=_select_fault(experiment, fault), length=_ONE_SECOND)
-    for name in span.faults:
+    faults = _select(experiment, asked)
+    plan = _compile(experiment, "+".join(faults) or _BASELINE)
+    return plan.model_copy(update={"needs": plan.needs | _compile(experiment, *experiment.faults).needs})
+
+
+def _compile(experiment: Experiment, *phases: str) -> Plan:
+    spans = tuple(Span(name=name, length=_ONE_SECOND) for name in phases or (_BASELINE,))
+    return compile_plan(experiment.model_copy(update={"timeline": spans, "objectives": (), "repeats": 1}))
+
+
+def _select(experiment: Experiment, asked: Iterable[str]) -> tuple[str, ...]:
+    """The faults of these options, each once."""
+    names = dict.fromkeys(name for each in asked for name in each.split("+") if name not in CLEAN_PHASES)
+    for name in names:
         if name not in experiment.faults:
-            raise SpecError(f"--fault: {name!r} is no fault of {experiment.name}; {_fault_options(experiment)}")
-    return compile_plan(experiment.model_copy(update={"timeline": (span,), "objectives": (), "repeats": 1}))
+            near = difflib.get_close_matches(name, experiment.faults, n=1)
+            hint = f"did you mean --fault {near[0]}?" if near else f"it has {fault_options(experiment)}"
+            raise SpecError(f"--fault: {name!r} is no fault of {experiment.name}; {hint}")
+    if (knob := experiment.conflict(names)) is not None:
+        raise SpecError(
+            f"--fault {' --fault '.join(names)}: both set {knob}, so they do not fit together; remove one of them"
+        )
+    return tuple(names)
 
 
-def _select_fault(experiment: Experiment, fault: str | None) -> str:
-    if fault is not None:
-        return fault
-    if len(experiment.faults) > 1:
-        raise SpecError(f"{experiment.name} has several faults; {_fault_options(experiment)}")
-    return next(iter(experiment.faults), CLEAN_PHASES[1])
-
-
-def _fault_options(experiment: Experiment) -> str:
-    return " or ".join(f"--fault {name}" for name in (*experiment.faults, CLEAN_PHASES[1]))
+def fault_options(experiment: Experiment) -> str:
+    """The faults of a file, as a user types them."""
+    return " or ".join(f"--fault {name}" for name in experiment.faults) or "no fault"
 
 
 def netem_settings(exec_faults: ExecFaults) -> dict[OneDirection, Netem]:

@@ -14,7 +14,7 @@ import signal
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -28,52 +28,86 @@ from chaoskit.conduct.user_command import Command
 from chaoskit.plan.model import Plan
 from chaoskit.substrate import running
 from chaoskit.substrate.running import POLL_INTERVAL, Running
-from chaoskit.substrate.selection import SubstrateOptions, choose
-from chaoskit.substrate.stdin import StdinFeeder
+from chaoskit.substrate.selection import SubstrateOptions, choose_for_command
+from chaoskit.substrate.stdin import StdinFeeder, store_input
 from chaoskit.substrate.uml import Uml
-from chaoskit.terminal import ascii_json
+from chaoskit.terminal import Progress, ascii_json
 from chaoskit.units import Duration
 
 PLAN, OUTPUTS = "plan.json", ("stdout", "stderr")
+BEGUN = "begun"
+"""The file that says that the command begins."""
 _NO_LIMIT = Duration.parse("8760h")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def in_lab(plan: Plan, options: SubstrateOptions, command: Command) -> int:
+def in_lab(plan: Plan, options: SubstrateOptions, command: Command, announce: Callable[[str], None]) -> int:
     """Run the command as the client of the plan's lab, in this kernel if possible, otherwise in a guest.
 
-    Returns its exit code. Raises RefusedError if neither can, with what to type.
+    `announce` is told where, before it begins. Returns its exit code. Raises RefusedError if neither can, with what to
+    type.
     """
-    chosen, _ = choose(plan.needs, options)
+    chosen, where = choose_for_command(plan.needs, options)
+    announce(where)
     return in_guest(chosen, plan, command) if isinstance(chosen, Uml) else exec.in_lab(plan, command)
 
 
 def in_guest(substrate: Uml, plan: Plan, command: Command) -> int:
     """Boot, build the lab, run the command as its client. Returns its exit code. Raises RefusedError."""
-    with tempfile.TemporaryDirectory(prefix="chaoskit-") as name:
+    with tempfile.TemporaryDirectory(prefix="chaoskit-") as name, _Progress() as progress:
         folder = Path(name)
         job = {"argv": command.argv, "environment": dict(command.environment), "has_input": _has_input()}
         job["caller"] = asdict(command.caller) if command.caller else None
         (folder / PLAN).write_text(ascii_json(plan.model_dump_json()))
         for output in OUTPUTS:
             (folder / output).touch()
+        if job["has_input"] and substrate.virtual:
+            progress.show("reading standard input to its end, because a guest in virtual time does not wait for it")
+            store_input(folder)
+        progress.show("starting a guest")
         words = programs.python_in_guest("chaoskit.cli.guest_exec", name)
         guest_command = running.Command(words, folder, _NO_LIMIT)
-        guest = substrate.launch(guest_command, RealClock(), json.dumps(job).encode())
+        guest = substrate.timed(plan.seed).launch(guest_command, RealClock(), json.dumps(job).encode())
         try:
-            if not job["has_input"]:
-                return _relay(guest, folder)
+            if not job["has_input"] or substrate.virtual:
+                return _relay(guest, folder, progress)
             with StdinFeeder(folder) as feeder:
-                return _relay(guest, folder, feeder)
+                return _relay(guest, folder, progress, feeder)
         finally:
             guest.close()
 
 
-def _relay(guest: Running, folder: Path, feeder: StdinFeeder | None = None) -> int:
+class _Progress:
+    """What is going on before the command begins, on a terminal only. A context manager."""
+
+    def __init__(self) -> None:
+        self._line = Progress() if sys.stderr.isatty() else None
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def show(self, news: str) -> None:
+        """The latest news."""
+        if self._line is not None:
+            self._line.show(f"{news} ...")
+
+    def end(self) -> None:
+        """Take it away."""
+        if self._line is not None:
+            self._line.clear()
+            self._line = None
+
+
+def _relay(guest: Running, folder: Path, progress: _Progress, feeder: StdinFeeder | None = None) -> int:
     clock = RealClock()
     with _forward_signals(guest), (folder / "stdout").open("rb") as out, (folder / "stderr").open("rb") as err:
         while True:
             code = guest.poll()
+            if code is not None or (folder / BEGUN).exists():
+                progress.end()
             _copy(out, sys.stdout.buffer)
             _copy(err, sys.stderr.buffer)
             if code is not None:

@@ -50,12 +50,32 @@ def choose(
         if interface.hits:
             require_net_admin(interface.name, "run")
         return on_interface(interface.name, needs, options, detect_features())
+    return decide(needs, options, *_survey(options))
+
+
+def choose_for_command(needs: frozenset[str], options: SubstrateOptions) -> tuple[Substrate, str]:
+    """The same for a command in a lab, with a few words instead of a sentence."""
+    facts, guest = _survey(options)
+    substrate, _ = decide(needs, options, facts, guest)
+    return substrate, in_brief(substrate, options, facts.lacks(needs))
+
+
+def in_brief(substrate: Substrate, options: SubstrateOptions, lacking: Sequence[str]) -> str:
+    """Where it runs, and why this kernel is not used, and the clock: in a guest (this kernel has no netem), ..."""
+    if isinstance(substrate, Here):
+        return "in this kernel, real clock"
+    why = "as asked" if _needs_guest(options) else f"this kernel has no {', '.join(lacking)}"
+    return f"in a guest ({why}), {'virtual' if substrate.virtual else 'real'} clock"
+
+
+def _survey(options: SubstrateOptions) -> tuple[Facts, GuestKernel | str]:
+    """What this kernel can do, unless it is not asked for, and the guest kernel or why there is none."""
     if options.substrate == "here" and options.kernel is not None:
         raise SpecError("--kernel names a guest's kernel, and --substrate here has no guest; remove one of them")
     if options.substrate == "here" and options.clock == "virtual":
         raise SpecError("--clock virtual needs a guest, and --substrate here has no guest; remove one of them")
     guest = find(options.kernel) if options.substrate != "here" else "not asked for"
-    return decide(needs, options, Facts() if _needs_guest(options) else detect_features(), guest)
+    return Facts() if _needs_guest(options) else detect_features(), guest
 
 
 def choose_each(plans: Sequence[Plan], options: SubstrateOptions) -> list[tuple[Substrate, str]]:
@@ -107,7 +127,8 @@ def decide(
         why = "as asked"
     else:
         why = f"because this kernel lacks {', '.join(lacking)}" if lacking else "because that is exact"
-    return Uml(guest, virtual=virtual), f"{time}, in a guest kernel, User-Mode Linux {guest.release}, {why}"
+    kernel = f"User-Mode Linux {guest.release}" + (f" ({guest.origin})" if guest.origin else "")
+    return Uml(guest, virtual=virtual), f"{time}, in a guest kernel, {kernel}, {why}"
 
 
 def _needs_guest(options: SubstrateOptions) -> bool:

@@ -18,6 +18,7 @@ from chaoskit.clock import Clock
 from chaoskit.errors import RefusedError
 
 MAX_AHEAD = 64  # pieces
+LONGEST = 64 << 20  # bytes, of input that is stored before the guest starts
 _CHUNK_SIZE = 1 << 16
 _POLL = 20_000_000  # ns
 
@@ -42,14 +43,18 @@ class StdinFeeder:
             self._is_closed.set()
 
     def _feed(self) -> None:
-        number, chunk = 0, b"-"
+        number = 0
         try:
-            while chunk and self._wait_for_guest(number):
-                chunk = self._read()
-                self._put(number, chunk)
+            while self._wait_for_guest(number) and self.put_next(number):
                 number += 1
         except RefusedError as error:
             self.failure = error
+
+    def put_next(self, number: int) -> int:
+        """Read a chunk and write it. Returns its length, 0 at the end. Raises RefusedError."""
+        chunk = self._read()
+        self._put(number, chunk)
+        return len(chunk)
 
     def _wait_for_guest(self, number: int) -> bool:
         """Wait until the guest has consumed enough. Returns False if the guest has ended."""
@@ -78,6 +83,21 @@ class StdinFeeder:
                 raise RefusedError(
                     f"no room for standard input in {self._folder.parent}: {error.strerror}; export TMPDIR=DIRECTORY"
                 ) from error
+
+
+def store_input(folder: Path, source: int = 0) -> None:
+    """Write all chunks of a descriptor into a folder, before a guest starts, whose clock does not wait for more.
+
+    Raises RefusedError when it cannot be read or stored, or is longer than LONGEST.
+    """
+    feeder, number, total = StdinFeeder(folder, source), 0, 0
+    while length := feeder.put_next(number):
+        number, total = number + 1, total + length
+        if total > LONGEST:
+            raise RefusedError(
+                f"standard input is longer than {LONGEST >> 20} MiB, and a guest in virtual time gets all of it "
+                "before it starts: give the command a file's name, or use --clock real"
+            )
 
 
 def chunks(folder: Path, clock: Clock) -> Iterator[bytes]:

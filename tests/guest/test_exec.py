@@ -67,6 +67,24 @@ def execute(*argv: str, fault: str | None = None, file: Path = LAB, **more: Any)
     )
 
 
+def own_words(stderr: str) -> list[str]:
+    """What the command said, without the lines of chaoskit."""
+    return [line for line in stderr.splitlines() if not line.startswith("chaoskit: ")]
+
+
+def test_it_is_said_where_it_runs_and_which_faults_there_are(tmp_path: Path) -> None:
+    """One line each before the command begins, the same place with a fault and without."""
+    (tmp_path / "far.yaml").write_text(SLOW)
+
+    clean, faulty = (execute("true", fault=fault, file=tmp_path / "far.yaml").stderr for fault in (None, "far"))
+
+    assert clean.splitlines() == [
+        "chaoskit: in a guest (as asked), real clock",
+        "chaoskit: no fault is in force; far has --fault far or --fault lost",
+    ]
+    assert faulty == "chaoskit: fault far, in a guest (as asked), real clock\n"
+
+
 def test_an_sdk_streams_in_the_lab(tmp_path: Path) -> None:
     """The openai SDK finds the lab's server by its environment alone, believes its certificate, and gets its tokens;
     so does curl."""
@@ -109,7 +127,7 @@ def test_streams_stay_apart_and_whole() -> None:
 
     assert answer.returncode == 0
     assert answer.stdout == data
-    assert answer.stderr == "aside\n"
+    assert own_words(answer.stderr) == ["aside"]
 
 
 def test_input_without_end_is_no_matter(tmp_path: Path) -> None:
@@ -118,7 +136,7 @@ def test_input_without_end_is_no_matter(tmp_path: Path) -> None:
         answer = execute("head", "-n", "1", stdin=endless.stdout, env=os.environ | {"TMPDIR": str(tmp_path)})
         endless.kill()
 
-    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "y\n", "")
+    assert (answer.returncode, answer.stdout, own_words(answer.stderr)) == (0, "y\n", [])
     assert list(tmp_path.iterdir()) == []
 
 

@@ -155,3 +155,26 @@ def test_output_into_a_closed_pipe_is_no_error() -> None:
 
     assert answer.stdout == "{\n"
     assert answer.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([str(EXPERIMENT)], "no command given; write it after --"),
+        (["--", "true"], "give either FILE, for its lab, or --down or --up"),
+        ([str(EXPERIMENT), "--down", "delay 5ms", "--", "true"], "give either FILE"),
+        (["--down", "delay 5ms", "--fault", "wifi", "--", "true"], "--fault goes with FILE"),
+        (["--down", "delay 5ms", "--variant", "a=1", "--", "true"], "--variant goes with FILE"),
+        ([str(EXPERIMENT), "--seed", "7", "--", "true"], "--seed goes with --down and --up"),
+        (["--down", "delay 5ms", "--substrate", "uml", "--", "true"], "which a guest does not have: remove --kernel"),
+        (["--up", "delay 5ms", "--clock", "virtual", "--", "true"], "which a guest does not have"),
+        ([str(EXPERIMENT), "--substrate", "here", "--clock", "virtual", "--", "true"], "--clock virtual needs a guest"),
+        ([str(EXPERIMENT), "--fault", "wfi", "--", "true"], "did you mean --fault wifi?"),
+    ],
+)
+def test_options_of_exec_that_do_not_go_together_are_named(words: list[str], sentence: str) -> None:
+    """One sentence with what to remove or to give, and nothing is run."""
+    answer = chaoskit("exec", *words)
+
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert sentence in answer.stderr

@@ -10,6 +10,7 @@ from chaoskit.errors import SpecError
 from chaoskit.knobs import Netem, Route
 from chaoskit.plan.exec import compile_exec, netem_settings
 from chaoskit.spec.exec import exec_faults
+from chaoskit.spec.experiment import CLEAN_PHASES
 from chaoskit.spec.load import load, parse
 from chaoskit.spec.matrix import load_variants
 from chaoskit.spec.stage import InterfaceStage
@@ -24,6 +25,17 @@ LABS = {
 REAL = next(path for path in sorted(EXPERIMENTS.glob("*.yaml")) if path.stem not in {name.split()[0] for name in LABS})
 ONE = EXPERIMENTS / "loss-first-token.yaml"
 SEVERAL = EXPERIMENTS / "slow-start-after-idle.yaml"
+THREE = """\
+name: three
+question: Which of them?
+stage: {lab: edge}
+workload: {request-rate: 2/s}
+faults:
+  lag: {link: client-router, direction: down, netem: {delay: 50ms}}
+  more: {link: client-router, direction: down, netem: {delay: 90ms}}
+  loss: {link: client-router, direction: up, netem: {loss: 1%}}
+timeline: [{baseline: 2s}]
+"""
 TUNED = """\
 name: tuned
 question: Does it help?
@@ -36,39 +48,62 @@ timeline: [{{baseline: 2s}}]
 
 @pytest.mark.parametrize("lab", LABS)
 def test_every_fault_of_every_experiment_compiles(lab: str) -> None:
-    """Every fault, every combination in the timeline, and the clean lab; of a matrix, in each variant."""
+    """Every fault, every combination in the timeline, and the clean lab; of a matrix, in each variant.
+
+    All of them need the same features, so that they run on the same substrate.
+    """
     experiment = LABS[lab]
-    for name in {"baseline", *experiment.faults, *(span.name for span in experiment.timeline)}:
-        plan = compile_exec(experiment, name)
+    needs = set()
+    for name in {"baseline", *experiment.faults, *(span.name for span in experiment.timeline)} - {"recovery"}:
+        plan = compile_exec(experiment, [name])
 
-        assert [phase.name for phase in plan.phases] == [name]
+        needs.add(plan.needs)
+        assert plan.phases[0].faults == (() if name in CLEAN_PHASES else tuple(name.split("+")))
         assert any(change.setting for change in plan.phases[0].changes) == (name in experiment.faults or "+" in name)
+    assert len(needs) == 1
 
 
-def test_the_only_fault_needs_no_name() -> None:
-    """Without a name the only fault is used, with the settings of a run."""
-    plan = compile_exec(load(ONE), None)
+def test_no_fault_is_in_force_unless_asked_for() -> None:
+    """Without a name the lab is clean, but needs what its fault needs; with it, the settings are those of a run."""
+    clean, faulty = compile_exec(load(ONE)), compile_exec(load(ONE), ["wifi"])
 
-    (change,) = plan.phases[0].changes
+    assert [phase.name for phase in clean.phases] == ["baseline"]
+    assert clean.needs == faulty.needs >= {"netem"}
+    (change,) = faulty.phases[0].changes
     assert isinstance(change.setting, Netem)
     assert change.setting.delay == 15_000_000
 
 
+@pytest.mark.parametrize("asked", [["lag", "loss"], ["lag+loss"], ["loss", "lag", "loss", "baseline"]])
+def test_several_faults_that_fit_are_in_force_together(asked: list[str]) -> None:
+    """Repeated options and a plus are the same; each fault counts once."""
+    plan = compile_exec(parse(THREE, "three.yaml"), asked)
+
+    assert sorted(plan.phases[0].faults) == ["lag", "loss"]
+    assert len([change for change in plan.phases[0].changes if change.setting]) == 2
+
+
 @pytest.mark.parametrize(
-    ("path", "fault", "words"),
+    ("path", "asked", "words"),
     [
-        (SEVERAL, None, ["several", "--fault far", "--fault mended", "--fault baseline"]),
-        (ONE, "wfi", ["'wfi'", "--fault wifi"]),
-        (ONE, "wifi+vpn", ["'vpn'", "--fault wifi"]),
-        (REAL, None, ["builds no lab", "--down"]),
+        (SEVERAL, ["x"], ["--fault: 'x'", "--fault far", "--fault mended"]),
+        (ONE, ["wfi"], ["'wfi'", "did you mean --fault wifi?"]),
+        (ONE, ["wifi", "vpn"], ["'vpn'", "--fault wifi"]),
+        (REAL, [], ["builds no lab", "--down"]),
     ],
 )
-def test_an_unknown_or_ambiguous_fault_is_refused(path: Path, fault: str | None, words: list[str]) -> None:
+def test_an_unknown_fault_is_refused(path: Path, asked: list[str], words: list[str]) -> None:
     """One sentence lists the options that can be typed."""
     with pytest.raises(SpecError) as error:
-        compile_exec(load(path), fault)
+        compile_exec(load(path), asked)
 
     assert all(word in str(error.value) for word in words), error.value
+
+
+def test_faults_that_set_the_same_are_refused_together() -> None:
+    """The sentence names both, and what they both set."""
+    with pytest.raises(SpecError, match=r"--fault lag --fault more: both set qdisc .*, so they do not fit together"):
+        compile_exec(parse(THREE, "three.yaml"), ["lag", "more"])
 
 
 @pytest.mark.parametrize(("ip", "mtu"), [("4", 1400), ("6", 1420)])
@@ -76,9 +111,9 @@ def test_probe_socket_options_are_refused_for_commands(ip: str, mtu: int) -> Non
     """An MSS of the probe's sockets is refused, with the equivalent route MTU; other remedies apply."""
     lab = parse(TUNED.format(ip=ip, tuned="maxseg: 1360"), "x.yaml")
     with pytest.raises(SpecError, match=f"write route-mtu: {mtu}"):
-        compile_exec(lab, None)
+        compile_exec(lab)
 
-    compiled = compile_exec(parse(TUNED.format(ip=ip, tuned=f"route-mtu: {mtu}"), "x.yaml"), None)
+    compiled = compile_exec(parse(TUNED.format(ip=ip, tuned=f"route-mtu: {mtu}"), "x.yaml"))
 
     assert {change.setting.mtu for change in compiled.stage if isinstance(change.setting, Route)} == {0, mtu}
 

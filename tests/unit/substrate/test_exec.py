@@ -40,7 +40,7 @@ def test_the_plan_for_a_guest_is_ascii(tmp_path: Path, capfdbinary: pytest.Captu
     kernel = tmp_path / "kernel"
     kernel.write_text(PLAN_TO_STDOUT)
     kernel.chmod(0o755)
-    plan = compile_exec(parse(EXPERIMENT, "accents.yaml"), None)
+    plan = compile_exec(parse(EXPERIMENT, "accents.yaml"))
 
     code = in_guest(uml.Uml(uml.find(kernel), memory=Size.parse("1MiB")), plan, Command(("true",), {}, None))
 

@@ -9,7 +9,7 @@ import pytest
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.facts import Facts
 from chaoskit.substrate.here import Here
-from chaoskit.substrate.selection import VIRTUAL, SubstrateOptions, choose, decide, on_interface
+from chaoskit.substrate.selection import VIRTUAL, SubstrateOptions, choose, decide, in_brief, on_interface
 from chaoskit.substrate.uml import GuestKernel, Uml
 
 NEEDS = frozenset({"namespaces", "veth", "netem"})
@@ -155,3 +155,12 @@ def test_a_kernel_that_cannot_is_not_replaced() -> None:
     """What is missing is said with what to type for it, and no guest is recommended."""
     with pytest.raises(RefusedError, match=r"which has eth0, cannot do this: .*sudo modprobe -a sch_netem$"):
         on_interface("eth0", NEEDS, SubstrateOptions(), UNABLE)
+
+
+def test_a_command_is_told_where_it_runs_in_a_few_words() -> None:
+    """Why this kernel is not used is in brackets, and the clock follows."""
+    real, virtual = SubstrateOptions(clock="real"), SubstrateOptions(clock="virtual")
+
+    assert in_brief(Here(), real, []) == "in this kernel, real clock"
+    assert in_brief(Uml(GUEST), real, ["netem"]) == "in a guest (this kernel has no netem), real clock"
+    assert in_brief(Uml(EXACT, virtual=True), virtual, []) == "in a guest (as asked), virtual clock"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import select
 import shutil
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ import pytest
 from simulated_kernel import eventually
 
 from chaoskit.clock import RealClock
-from chaoskit.substrate.stdin import MAX_AHEAD, StdinFeeder, chunks
+from chaoskit.errors import RefusedError
+from chaoskit.substrate.stdin import LONGEST, MAX_AHEAD, StdinFeeder, chunks, store_input
 
 
 @pytest.fixture
@@ -51,6 +53,30 @@ def test_all_that_is_fed_comes_through(tmp_path: Path) -> None:
 
     assert got == data
     assert fed(tmp_path) > MAX_AHEAD
+
+
+def test_all_that_is_stored_before_the_start_comes_through(tmp_path: Path) -> None:
+    """Many small writes, more than may lie ahead of a running guest, and then the end."""
+    reader, writer = os.pipe()
+    storing = threading.Thread(target=store_input, args=(tmp_path, reader))
+    storing.start()
+    for number in range(3 * MAX_AHEAD):
+        os.write(writer, f"{number}\n".encode())
+        assert eventually(lambda: not select.select([reader], [], [], 0)[0])
+    os.close(writer)
+    storing.join()
+    os.close(reader)
+
+    assert b"".join(chunks(tmp_path, RealClock())) == b"".join(b"%d\n" % number for number in range(3 * MAX_AHEAD))
+
+
+def test_too_much_to_be_stored_before_the_start_is_refused(tmp_path: Path) -> None:
+    """Input without end is a sentence with the way out, and fills no disk."""
+    refusal = pytest.raises(RefusedError, match=r"longer than 64 MiB.*--clock real")
+    with Path("/dev/zero").open("rb") as endless, refusal:
+        store_input(tmp_path, endless.fileno())
+
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < LONGEST + (1 << 20)
 
 
 def test_what_is_not_read_takes_little_room(tmp_path: Path, source: int) -> None:

@@ -1,0 +1,69 @@
+"""Checks the options of `chaoskit exec`, and runs its command as they say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chaoskit.errors import SpecError
+from chaoskit.terminal import complain
+
+if TYPE_CHECKING:
+    from chaoskit.conduct.user_command import Command
+    from chaoskit.substrate.selection import SubstrateOptions
+
+_EXAMPLE = "chaoskit exec --down 'delay 80ms' -- curl https://example.com"
+
+
+def check_options(
+    argv: tuple[str, ...],
+    file: Path | None,
+    on_host: Mapping[str, object],
+    in_file: Mapping[str, object],
+    options: SubstrateOptions,
+) -> None:
+    """Raise SpecError for options that do not go together, with the one to remove."""
+    if not argv:
+        raise SpecError(f"no command given; write it after --: {_EXAMPLE}")
+    if (file is None) == all(on_host[name] is None for name in ("--down", "--up")):
+        raise SpecError("give either FILE, for its lab, or --down or --up, for this machine's own network")
+    misplaced = [name for name, value in (in_file if file is None else on_host).items() if value]
+    if misplaced and file is None:
+        raise SpecError(f"{misplaced[0]} goes with FILE, whose lab it is about; remove it, or give FILE")
+    if misplaced:
+        raise SpecError(f"{misplaced[0]} goes with --down and --up; FILE has a seed of its own; remove it")
+    if file is None and (options.kernel or options.substrate == "uml" or options.clock == "virtual"):
+        raise SpecError(
+            "--down and --up are faults on this machine's own network, which a guest does not have: remove --kernel, "
+            "--substrate uml and --clock virtual, or give FILE, for its lab"
+        )
+
+
+def on_host_network(down: str | None, up: str | None, seed: int, command: Command) -> int:
+    """Run it with these faults on everything that it sends and receives. Returns its exit code."""
+    from chaoskit.conduct.exec import on_host_network as run
+    from chaoskit.plan.exec import netem_settings
+    from chaoskit.spec.exec import exec_faults
+
+    return run(netem_settings(exec_faults(down, up, seed)), command, complain)
+
+
+def in_lab(
+    file: Path, variant: str | None, faults: tuple[str, ...], options: SubstrateOptions, command: Command
+) -> int:
+    """Run it as the client of the file's lab. Returns its exit code."""
+    from chaoskit.plan.exec import compile_exec, fault_options
+    from chaoskit.spec.matrix import load_variants
+    from chaoskit.substrate.exec import in_lab as run
+
+    experiment = load_variants(file).named(variant).experiment
+    plan = compile_exec(experiment, faults)
+    in_force = " and ".join(plan.phases[0].faults)
+
+    def announce(where: str) -> None:
+        complain(f"fault {in_force}, {where}" if in_force else where)
+        if not faults:
+            complain(f"no fault is in force; {experiment.name} has {fault_options(experiment)}")
+
+    return run(plan, options, command, announce)

@@ -1,0 +1,45 @@
+"""Tests `chaoskit exec FILE --clock virtual`: waits take no real time, and input from outside is all there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chaoskit.substrate.uml import GuestKernel
+
+LAB = Path(__file__).parents[2] / "experiments" / "loss-first-token.yaml"
+PATIENCE = 180  # s
+
+
+@pytest.mark.usefixtures("kernel")
+def test_a_command_in_virtual_time_gets_its_input_and_the_same_times_again() -> None:
+    """An hour takes seconds, input that comes slowly is complete, and every run has the same second and latencies."""
+    script = "cat; date +%s; sleep 3600; curl -sS -o /dev/null -w '%{time_total}' $CHAOSKIT_TARGET/v1/models"
+    words = [sys.executable, "-m", "chaoskit", "exec", str(LAB), "--fault", "wifi", "--clock", "virtual", "--", "sh"]
+
+    first, again = (_with_slow_input([*words, "-c", script]) for _ in range(2))
+
+    assert first == again
+    assert first.startswith("first\nsecond\n1767225600\n")
+
+
+def _with_slow_input(words: list[str]) -> str:
+    slow = subprocess.Popen(["sh", "-c", "echo first; sleep 1; echo second"], stdout=subprocess.PIPE)
+    with slow:
+        return subprocess.run(
+            words, stdin=slow.stdout, stdout=subprocess.PIPE, text=True, timeout=PATIENCE, check=True
+        ).stdout
+
+
+def test_a_guest_without_virtual_time_is_refused(kernel: GuestKernel) -> None:
+    """The sentence names the kernel and what to type."""
+    assert "virtual-time" in kernel.features
+    words = [sys.executable, "-m", "chaoskit", "exec", str(LAB), "--kernel", "linux.uml", "--clock", "virtual"]
+
+    answer = subprocess.run([*words, "--", "true"], capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+    assert (answer.returncode, answer.stdout) == (3, "")
+    assert "has no virtual-time; chaoskit kernel build" in answer.stderr
