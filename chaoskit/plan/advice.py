@@ -1,4 +1,4 @@
-"""Searches for changes that give objectives what they need; each is tried until nothing is missing.
+"""Searches for changes that give objectives what they need; each is tried until nothing is missing."""
 
 from __future__ import annotations
 
