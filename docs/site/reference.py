@@ -7,6 +7,7 @@ when one is out of date.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -25,6 +26,8 @@ from chaoskit.report import console, matrix
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.injection import Injection
 from chaoskit.spec.metrics import TABLE
+from chaoskit.spec.objectives import parse
+from chaoskit.spec.sample_size import sample_sizes
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FREE_FORM = ("timeline", "objectives", "matrix")  # keys whose values the page explains in prose
@@ -87,6 +90,24 @@ def metrics() -> str:
         elsewhere = " ".join(f"`{alias}`" for alias in metric.aliases)
         rows.append(f"| `{metric.name}` | {bounds[metric.kind]} | {metric.definition} | {elsewhere} |")
     return "\n".join(("| metric | bound | definition | elsewhere |", "|---|---|---|---|", *rows))
+
+
+def needed_streams() -> str:
+    """What some objectives need at the least."""
+    rows = []
+    for sentences in (
+        ("ttft_p50 < 1s", "ttft_p90 < 1s", "ttft_p95 < 1s", "ttft_p99 < 1s"),
+        ("ttft_p50 during wifi < 2x baseline", "ttft_p95 during wifi < 2x baseline"),
+        ("interruption_rate <= 10%", "interruption_rate <= 5%", "interruption_rate <= 1%", "interruption_rate <= 0.1%"),
+        ("stall_ratio <= 5%", "delivered_fraction >= 99%", "itl_p99 < 50ms", "ttft_mean < 1s", "ttft_max < 2s"),
+        ("stalls_per_minute < 5", "stalls_per_minute < 1"),
+    ):
+        for sentence in sentences:
+            size = sample_sizes(parse(sentence)).to_be_decided
+            assert size is not None
+            minutes = f" with {math.ceil(size.minutes * 60)} s of streaming" if size.minutes else ""
+            rows.append(f"| `{sentence}` | {size.streams}{minutes} |")
+    return "\n".join(("| objective | streams |", "|---|--:|", *rows))
 
 
 def _tables(model: type[BaseModel], place: Place) -> Iterator[str]:

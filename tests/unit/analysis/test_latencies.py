@@ -19,8 +19,9 @@ def by_name(made: Made) -> dict[str, Latency]:
 def test_latencies_count_from_the_scheduled_time() -> None:
     """A request that was sent 40 ms after its scheduled time includes those; from `sent` it does not."""
     made = Made()
-    stamps = {"sent": ns(1040), "headers": ns(1090), "first_event": ns(1100)}
-    made.stream(1000, [1140, 1160, 1200], **stamps, connect_duration=7 * MS)
+    made.stream(
+        1000, [1140, 1160, 1200], sent=ns(1040), headers=ns(1090), first_event=ns(1100), connect_duration=7 * MS
+    )
 
     found = {name: latency.value / MS for name, latency in by_name(made).items()}
     assert found == {
