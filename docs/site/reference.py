@@ -23,6 +23,7 @@ from chaoskit.analysis.result import Result
 from chaoskit.cli.app import app
 from chaoskit.faults.tunnel import PRESETS
 from chaoskit.report import console, matrix
+from chaoskit.spec.examples import example
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.injection import Injection
 from chaoskit.spec.objectives import METRICS, parse
@@ -94,6 +95,12 @@ def objective_metrics() -> str:
             rows.append(f"| `{metric}` | | {bounds[kind]} |")
     times = [f"| `{name}` | {' '.join(each)} | {bounds['duration']} |" for name, each in quantiles.items()]
     return "\n".join(("| metric | followed by `_` and one of | compared with |", "|---|---|---|", *times, *rows))
+
+
+def experiment(name: str) -> str:
+    """An included experiment without its first comment."""
+    text = example(name)
+    return text[text.index("name: ") :].rstrip()
 
 
 def needed_streams() -> str:
