@@ -23,6 +23,7 @@ from chaoskit.analysis.result import Result
 from chaoskit.cli.app import app
 from chaoskit.faults.tunnel import PRESETS
 from chaoskit.report import console, matrix
+from chaoskit.spec.examples import example
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.injection import Injection
 from chaoskit.spec.metrics import TABLE
@@ -90,6 +91,12 @@ def metrics() -> str:
         elsewhere = " ".join(f"`{alias}`" for alias in metric.aliases)
         rows.append(f"| `{metric.name}` | {bounds[metric.kind]} | {metric.definition} | {elsewhere} |")
     return "\n".join(("| metric | bound | definition | elsewhere |", "|---|---|---|---|", *rows))
+
+
+def experiment(name: str) -> str:
+    """An included experiment without its first comment."""
+    text = example(name)
+    return text[text.index("name: ") :].rstrip()
 
 
 def needed_streams() -> str:
