@@ -27,7 +27,7 @@ from chaoskit.analysis.streams.timeline import Timeline, build_timeline, single_
 from chaoskit.faults.tc_format import format_setting
 from chaoskit.folder import display_path
 from chaoskit.plan.model import Plan
-from chaoskit.plan.probe import ProbePlan
+from chaoskit.plan.probe_plan import ProbePlan
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.experiment import Workload
 from chaoskit.spec.objectives import Objective

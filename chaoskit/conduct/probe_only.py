@@ -16,7 +16,7 @@ from chaoskit.conduct import event_loop
 from chaoskit.conduct.provenance import collect
 from chaoskit.errors import ChaoskitError, RefusedError
 from chaoskit.plan.decidability import probe_warnings
-from chaoskit.plan.probe import ProbePlan
+from chaoskit.plan.probe_plan import ProbePlan
 from chaoskit.probe.drive import drive, warm_up
 from chaoskit.probe.requests import check_target
 from chaoskit.probe.target import DriveOptions, Target

@@ -1,4 +1,4 @@
-"""Collects what a run is made with, before it starts: versions, the date, and the experiment file's commit."""
+"""Collects what a run is made with: versions, the date, and the experiment file's commit."""
 
 from __future__ import annotations
 

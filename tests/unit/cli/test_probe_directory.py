@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.plan.probe import ProbePlan
+from chaoskit.plan.probe_plan import ProbePlan
 
 SECRET = "sk-hush-hush-1234567890"
 

@@ -1,4 +1,4 @@
-"""Defines what a probe was asked to do, and reads `probe.json`: for a probe what `plan.json` is for a run.
+"""Defines `probe.json`, what a probe was asked: for it what `plan.json` is for a run.
 
 It holds no secret: the URL without the values of its query, the names of headers, the name of the key's variable.
 """
