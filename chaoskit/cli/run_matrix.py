@@ -9,17 +9,17 @@ from chaoskit.analysis.load import read_outcome
 from chaoskit.analysis.matrix import EXIT_UNDECIDED, VariantResult, combine, variant_result, worst_exit_code
 from chaoskit.cli.interrupts import InterruptHandler
 from chaoskit.cli.run_one import differs, files
-from chaoskit.cli.run_options import RunOptions, names_records, save
+from chaoskit.cli.run_options import RunOptions, names_records, save, say_if_interrupted
 from chaoskit.cli.watch import Job, watch
 from chaoskit.conduct.planning import prepare
 from chaoskit.errors import RefusedError
-from chaoskit.records.directory import EXPERIMENT, conclude, create, kept_records
+from chaoskit.records.directory import EXPERIMENT, conclude, create
 from chaoskit.report import matrix
 from chaoskit.report.screen import Screen
 from chaoskit.report.styles import titled
+from chaoskit.report.undecidable import note_undecidable
 from chaoskit.spec.matrix import Variant, Variants
 from chaoskit.substrate.selection import choose_each
-from chaoskit.terminal import complain
 
 
 def run_series(variants: Variants, options: RunOptions) -> int:
@@ -28,6 +28,7 @@ def run_series(variants: Variants, options: RunOptions) -> int:
     Raises RefusedError before the first one if this machine cannot run one of them.
     """
     plans = [prepare(variant.experiment, to_run=True) for variant in variants.each]
+    note_undecidable(plans)
     substrates = choose_each(plans, options.substrate)
     top, screen = options.create({EXPERIMENT: variants.text}), Screen()
     reasons = "; ".join(dict.fromkeys(why for _, why in substrates))
@@ -36,7 +37,7 @@ def run_series(variants: Variants, options: RunOptions) -> int:
     codes = set()
     with names_records(top), InterruptHandler() as interrupts:
         for variant, plan, (substrate, _) in zip(variants.each, plans, substrates, strict=True):
-            job = Job(plan, substrate, create(top / variant.name, files(variant, plan)))
+            job = Job(plan, substrate, create(top / variant.name, files(variant, plan, options.provenance)))
             _run_variant(job, screen, interrupts, f"{len(rows) + 1}/{len(plans)} {variant.name}: ")
             rows.append(_row(variant, top))
             screen.print(matrix.variant_line(rows[-1], len(rows), len(plans)), soft_wrap=True)
@@ -49,8 +50,7 @@ def run_series(variants: Variants, options: RunOptions) -> int:
     comparison = combine(variants, top, (*rows, *missing))
     screen.print()
     matrix.render(comparison, screen)
-    if comparison.status == "interrupted":
-        complain(f"interrupted; {kept_records(top)}")
+    say_if_interrupted(comparison.status, top)
     return worst_exit_code({comparison.exit_code, *codes})
 
 

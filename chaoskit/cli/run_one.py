@@ -7,24 +7,26 @@ from dataclasses import replace
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.matrix import EXIT_UNDECIDED
 from chaoskit.cli.interrupts import InterruptHandler
-from chaoskit.cli.run_options import RunOptions, names_records, save
+from chaoskit.cli.run_options import RunOptions, names_records, save, say_if_interrupted
 from chaoskit.cli.watch import Job, watch
 from chaoskit.conduct.planning import prepare
 from chaoskit.plan.model import Plan
-from chaoskit.records.directory import EXPERIMENT, PLAN, create, first_difference, kept_records
+from chaoskit.records.directory import EXPERIMENT, PLAN, PROVENANCE, create, first_difference
 from chaoskit.report import console
 from chaoskit.report.screen import Screen
 from chaoskit.report.styles import styled, titled
+from chaoskit.report.undecidable import note_undecidable
 from chaoskit.spec.matrix import Variant
 from chaoskit.substrate.selection import choose
-from chaoskit.terminal import ascii_json, complain
+from chaoskit.terminal import ascii_json
 
 
 def run_single(variant: Variant, options: RunOptions) -> int:
     """Run it and show its result. Returns the exit code."""
     plan = prepare(variant.experiment, to_run=True)
+    note_undecidable([plan])
     substrate, why = choose(plan.needs, options.substrate, plan.interface)
-    job = Job(plan, substrate, options.create(files(variant, plan)))
+    job = Job(plan, substrate, options.create(files(variant, plan, options.provenance)))
     screen = Screen()
     screen.print(titled(plan.name, f": {why}"))
     with names_records(job.directory):
@@ -33,22 +35,22 @@ def run_single(variant: Variant, options: RunOptions) -> int:
         result = analyse(job.directory)
         console.render(result, screen)
         save(result, job.directory)
-    if result.outcome.status == "interrupted":
-        complain(f"interrupted; {kept_records(job.directory)}")
+    say_if_interrupted(result.outcome.status, job.directory)
     if options.is_verified and result.outcome.status == "finished":
         with InterruptHandler() as interrupts:
             return EXIT_UNDECIDED if differs(job, variant, screen, interrupts) else result.exit_code
     return max(code, result.exit_code)
 
 
-def files(variant: Variant, plan: Plan) -> dict[str, str]:
+def files(variant: Variant, plan: Plan, provenance: str) -> dict[str, str]:
     """The files that a new run directory starts with."""
-    return {EXPERIMENT: variant.text, PLAN: ascii_json(plan.model_dump_json(indent=1)) + "\n"}
+    written = ascii_json(plan.model_dump_json(indent=1)) + "\n"
+    return {EXPERIMENT: variant.text, PLAN: written, PROVENANCE: provenance}
 
 
 def differs(job: Job, variant: Variant, screen: Screen, interrupts: InterruptHandler) -> bool:
     """Run it again. Returns whether a byte of the records differs."""
-    again = create(job.directory / "again", files(variant, job.plan))
+    again = create(job.directory / "again", files(variant, job.plan, (job.directory / PROVENANCE).read_text()))
     watch(replace(job, directory=again), screen, interrupts, "again: ")
     save(analyse(again), again)
     difference = first_difference(job.directory, again)

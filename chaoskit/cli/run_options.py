@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaoskit.analysis.result import Result
+from chaoskit.analysis.result import Result, RunStatus
 from chaoskit.errors import RefusedError
 from chaoskit.records.directory import create, create_next, kept_records
 from chaoskit.report.result_json import write_result
@@ -20,12 +20,14 @@ class RunOptions:
     """Options of a run beside the file. `is_verified`: every run is done twice and compared.
 
     `is_named`: the directory was given, and must be new or empty. One that was not gets a number if it exists.
+    `provenance` is what the run is made with: the content of `provenance.json`.
     """
 
     substrate: SubstrateOptions
     directory: Path
     is_named: bool
     is_verified: bool
+    provenance: str
 
     def create(self, files: dict[str, str]) -> Path:
         """Create the directory with these files. Raises RefusedError."""
@@ -47,3 +49,9 @@ def names_records(directory: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         raise KeyboardInterrupt(kept_records(directory)) from None
+
+
+def say_if_interrupted(status: RunStatus, directory: Path) -> None:
+    """After an interrupted run, where its records are."""
+    if status == "interrupted":
+        complain(f"interrupted; {kept_records(directory)}")
