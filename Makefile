@@ -15,7 +15,7 @@ TARGETS ?=
 # What make quotes renews; without a name all that takes a few minutes.
 QUOTES ?=
 
-.PHONY: help modules demo test soak fuzz lint format test-unit test-kernel test-guest test-virtual test-kernel-own kernel bench \
+.PHONY: help modules demo test soak fuzz lint format test-unit test-kernel test-guest test-virtual test-kernel-own kernel kernel-wheel package distributions bench \
 	docs reference quotes pins audit clean
 
 help:  ## this list
@@ -55,6 +55,17 @@ test-virtual: .venv/.tests kernel  ## tests of what needs chaoskit's own kernel:
 
 test-kernel-own: .venv/.tests kernel  ## the kernel tier on chaoskit's own kernel
 	@$(GUEST) $(PYTHON_IN) $(PYTEST) tests/kernel
+
+kernel-wheel: .venv/.tests kernel  ## the guest kernel as a package for pip, in dist/: for machines without a compiler
+	@$(PYTHON_IN) .ci/kernel-wheel/build
+
+package: .venv/.tests .venv/.tools  ## chaoskit as a package for pip: a wheel and a source archive, in dist/
+	@rm -f dist/chaoskit-*
+	@$(PYTHON_IN) -P -m hatchling build --directory dist
+	@.venv/tools/bin/twine check --strict dist/chaoskit-*
+
+distributions: .venv/.tests kernel  ## install both packages in chroots of Debian 12 and 13, and run an experiment: root, debootstrap
+	@.ci/distributions
 
 kernel: .venv/.program  ## build the guest kernel, once: ten minutes, 2 GB of disk meanwhile
 	@.venv/bin/chaoskit kernel status 2>/dev/null || \

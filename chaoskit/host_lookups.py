@@ -21,15 +21,33 @@ class ForeignFilter:
 
 
 @dataclass(frozen=True)
+class ManagementTraffic:
+    """Traffic that this machine is reached by, or cannot work without: an ssh session, DNS, a disk on the network.
+
+    `name` says what it is: "the gateway 10.0.0.1". `address` is the remote end (None: any host), `remote_ports` and
+    `local_ports` the ports it uses (None: any; empty: chosen by the kernel, so no selection means them), `protocols`
+    are those of a selection (None: any). What `is_assumed` was not seen on this machine, and counts only where a
+    selection names hosts.
+    """
+
+    name: str
+    address: str | None
+    remote_ports: frozenset[int] | None = None
+    local_ports: frozenset[int] | None = None
+    protocols: frozenset[str] | None = None
+    is_assumed: bool = False
+
+
+@dataclass(frozen=True)
 class HostLookups:
     """A real interface, as it was at the time of the lookup.
 
     `addresses` are those of each requested host name, IPv4 and IPv6, in canonical form. `management_uses` are sentences
     about what the machine's access depends on: "carries the default route (via 10.0.0.1)", "carries your ssh session
-    (from 10.0.0.9)". `foreign` are sentences about qdiscs and filters of other programs that a fault leaves in place;
-    `filters` are those filters that may keep packets from chaoskit's. `blocked_hooks` has, for each hook that takes no
-    filter of chaoskit's, the reason and what to type. `other_interfaces` has, for each requested host that the kernel
-    reaches through another interface, that one. `ssh_peers` are the addresses that ssh sessions come from.
+    (from 10.0.0.9)"; `management` is that traffic of this interface. `foreign` are sentences about qdiscs and filters
+    of other programs that a fault leaves in place; `filters` are those filters that may keep packets from chaoskit's.
+    `blocked_hooks` has, for each hook that takes no filter of chaoskit's, the reason and what to type.
+    `other_interfaces` has, for each requested host that the kernel reaches through another interface, that one.
     """
 
     interface: str
@@ -40,11 +58,11 @@ class HostLookups:
     is_loopback: bool = False
     addresses: dict[str, tuple[str, ...]] = field(default_factory=dict)
     management_uses: tuple[str, ...] = ()
+    management: tuple[ManagementTraffic, ...] = ()
     foreign: tuple[str, ...] = ()
     filters: tuple[ForeignFilter, ...] = ()
     blocked_hooks: dict[str, str] = field(default_factory=dict)
     other_interfaces: dict[str, str] = field(default_factory=dict)
-    ssh_peers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import shutil
 import site
 import sys
@@ -18,6 +19,8 @@ from pathlib import Path
 from chaoskit import safe_start
 
 _HOME = str(Path(__file__).resolve().parents[1])
+_SUDO_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""sudo's own PATH (`secure_path`) as Debian, Ubuntu and Fedora set it; a virtual environment is not in it."""
 
 
 def python(module: str, *arguments: str) -> tuple[str, ...]:
@@ -57,6 +60,13 @@ def only_absolute(environment: Mapping[str, str], names: tuple[str, ...]) -> dic
     """The absolute entries of these search paths of an environment."""
     kept = {name: _absolute(environment[name]) for name in names if name in environment}
     return {name: value for name, value in kept.items() if value}
+
+
+def sudo() -> str:
+    """How to call this program as root: `sudo chaoskit`, or with its path where sudo would not find it."""
+    called = sys.argv[0]
+    is_found = "/" not in called or shutil.which("chaoskit", path=_SUDO_PATH) is not None
+    return "sudo chaoskit" if is_found or Path(called).name != "chaoskit" else f"sudo {shlex.quote(called)}"
 
 
 def _launch(module: str, *arguments: str) -> tuple[str, ...]:

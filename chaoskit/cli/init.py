@@ -21,6 +21,7 @@ def init(
 ) -> None:
     """Write an experiment file to start from: a gate that is met when all is well, or an included experiment."""
     from chaoskit.errors import SpecError
+    from chaoskit.programs import sudo
     from chaoskit.spec.examples import example_lines
     from chaoskit.spec.new_file import NewFile, write
 
@@ -39,5 +40,5 @@ def init(
         f"{path} is written. Next:",
         f"  chaoskit validate {path}  # after each change",
         f"  chaoskit plan {path}      # what a run would change",
-        f"  {'sudo ' if new.is_for_endpoint else ''}chaoskit run {path}",
+        f"  {sudo() if new.is_for_endpoint else 'chaoskit'} run {path}",
     )

@@ -31,7 +31,7 @@ def inject(
     seed: Annotated[int | None, typer.Option(help="Seed of netem: same seed, same losses.")] = None,
     allow_management_interface: Annotated[
         bool,
-        typer.Option("--allow-management-interface", help="Allow that of the default route or of your SSH session."),
+        typer.Option("--allow-management-interface", help="Allow to hit your SSH session, DNS, the gateway; for 60s."),
     ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Return at once; the lease expires by itself.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it, and the commands; change nothing.")] = False,

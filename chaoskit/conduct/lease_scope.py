@@ -25,6 +25,7 @@ from chaoskit.engine.watchdog import Watchdog
 from chaoskit.errors import ChaoskitError, NotRestoredError, RefusedError
 from chaoskit.folder import Folder, display_path
 from chaoskit.knobs import Kernel
+from chaoskit.programs import sudo
 
 K = TypeVar("K", bound=Kernel)
 _SETUP_TIMEOUT = 10 * 10**9  # ns that the changes may take, before the lease begins
@@ -176,7 +177,7 @@ def _refuse_unrestored(leases: Leases) -> None:
         if leases.pending(lease.id):
             raise RefusedError(
                 f"lease {lease.id} on {lease.interface} was not restored, and the processes that held it are dead: "
-                f"sudo chaoskit restore"
+                f"{sudo()} restore"
             )
         leases.end(lease.id)
 

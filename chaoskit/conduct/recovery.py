@@ -30,6 +30,7 @@ from chaoskit.engine.lease_restore import LeaseRestore
 from chaoskit.engine.lock import NAME, Lock
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.knobs import Kernel, Knob
+from chaoskit.programs import sudo
 
 _POLL = 5_000_000  # ns
 _STOPPED_TIMEOUT = 3 * 10**9  # ns that a process may be stopped (SIGSTOP) after SIGTERM
@@ -215,4 +216,4 @@ def _send(process: Process, sign: signal.Signals) -> None:
     try:
         process.send_signal(sign)
     except PermissionError as error:
-        raise RefusedError(f"no permission to end process {process.pid}: sudo chaoskit restore") from error
+        raise RefusedError(f"no permission to end process {process.pid}: {sudo()} restore") from error

@@ -1,32 +1,29 @@
 """Looks up a real interface, its routes and its filters before a plan is made. Changes nothing.
 
 Names are resolved by the machine's resolver, to all of their addresses; the interface is the one that the kernel's
-routes to them use. Ssh sessions are those of this process and of its ancestors: sudo removes them from the
-environment, so the environments of the ancestors are read.
+routes to them use. `kernel.management` finds the traffic that this machine is managed by.
 """
 
 from __future__ import annotations
 
-import errno
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from ipaddress import ip_address, ip_network
-from pathlib import Path
 from typing import Any
 
 from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 
 from chaoskit.errors import RefusedError
 from chaoskit.host_lookups import HostLookups
 from chaoskit.kernel.links import find
+from chaoskit.kernel.management import management_roles, management_traffic
+from chaoskit.kernel.route_lookup import egress_interface
+from chaoskit.kernel.ssh_sessions import ssh_sessions
 from chaoskit.kernel.tc import classifiers
 from chaoskit.kernel.tc.foreign_filters import terminating_filters, unusable_hooks, warnings
 
 _MAX_PACKET = 65_535  # bytes; the limit of a link that reports no greatest MTU
 _UP, _LOOPBACK = 1, 8  # linux/if.h: IFF_UP, IFF_LOOPBACK
-_NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EINVAL, errno.EACCES)
 
 
 def look_up(interface: str | None, hosts: Iterable[str]) -> HostLookups:
@@ -36,11 +33,12 @@ def look_up(interface: str | None, hosts: Iterable[str]) -> HostLookups:
     """
     hosts = tuple(hosts)
     addresses = {host: resolve(host) for host in hosts if not _is_prefix(host)}
-    peers = ssh_peers(_ancestors())
     classifiers.register()
     with IPRoute(ext_ack=True) as ip:
         link = _link(ip, interface or _interface_to(ip, hosts, addresses))
         name = link.get_attr("IFLA_IFNAME")
+        sessions = ssh_sessions()
+        roles = tuple(management_roles(ip, link, sessions))
         return HostLookups(
             interface=name,
             mtu=link.get_attr("IFLA_MTU"),
@@ -49,12 +47,12 @@ def look_up(interface: str | None, hosts: Iterable[str]) -> HostLookups:
             is_up=bool(link["flags"] & _UP),
             is_loopback=bool(link["flags"] & _LOOPBACK),
             addresses=addresses,
-            management_uses=tuple(_management_roles(ip, link["index"], peers)),
+            management_uses=roles,
+            management=tuple(management_traffic(ip, link, sessions)) if roles else (),
             foreign=tuple(warnings(ip, link)),
             filters=tuple(terminating_filters(ip, link)),
             blocked_hooks=unusable_hooks(ip, link),
             other_interfaces=dict(_routed_elsewhere(ip, name, hosts, addresses)),
-            ssh_peers=peers,
         )
 
 
@@ -66,33 +64,6 @@ def resolve(name: str) -> tuple[str, ...]:
         raise RefusedError(f"{name} does not resolve ({error.strerror}): check the name, or give its address") from None
     addresses = {ip_address(str(place[0]).partition("%")[0]) for *_, place in found}
     return tuple(str(address) for address in sorted(addresses, key=lambda each: (each.version, each)))
-
-
-def ssh_peers(environments: Iterable[bytes]) -> tuple[str, ...]:
-    """The peer addresses of the ssh sessions in these process environments (in the format of /proc/PID/environ)."""
-    peers: dict[str, None] = {}
-    for environment in environments:
-        for entry in environment.split(b"\0"):
-            name, _, value = entry.partition(b"=")
-            if name == b"SSH_CONNECTION" and value.split():
-                peers[value.split()[0].decode(errors="replace").partition("%")[0]] = None
-    return tuple(peer for peer in peers if _is_prefix(peer))
-
-
-def _ancestors() -> Iterator[bytes]:
-    """The environments of this process and of its ancestors, as far as they are readable."""
-    process = Path("/proc/self")
-    while True:
-        try:
-            status = (process / "status").read_text()
-        except OSError:
-            return
-        with suppress(OSError):  # another user's
-            yield (process / "environ").read_bytes()
-        parent = next(line.split()[1] for line in status.splitlines() if line.startswith("PPid:"))
-        if parent == "0":
-            return
-        process = Path("/proc", parent)
 
 
 def _is_prefix(host: str) -> bool:
@@ -142,31 +113,5 @@ def _egress_interfaces(
     """Each host, each of its addresses, and the egress interface; addresses without a route are left out."""
     for host in hosts:
         for address in addresses.get(host) or (str(ip_network(host, strict=False).network_address),):
-            if interface_name := _egress_interface(ip, address):
+            if interface_name := egress_interface(ip, address):
                 yield host, address, interface_name
-
-
-def _egress_interface(ip: IPRoute, address: str) -> str | None:
-    """The egress interface of the route to the address; None without a route."""
-    try:
-        route = ip.route("get", dst=address)[0]
-    except NetlinkError as error:
-        if error.code in _NO_ROUTE:
-            return None
-        raise
-    number = route.get_attr("RTA_OIF")
-    name: str = ip.link("get", index=number)[0].get_attr("IFLA_IFNAME")
-    return name
-
-
-def _management_roles(ip: IPRoute, number: int, peers: tuple[str, ...]) -> Iterator[str]:
-    name = ip.link("get", index=number)[0].get_attr("IFLA_IFNAME")
-    for family in (socket.AF_INET, socket.AF_INET6):
-        for route in ip.get_routes(family=family, table=254):
-            hops = route.get_attr("RTA_MULTIPATH") or ()
-            if route["dst_len"] == 0 and number in (route.get_attr("RTA_OIF"), *(hop["oif"] for hop in hops)):
-                via = route.get_attr("RTA_GATEWAY")
-                yield "carries the default route" + (f" (via {via})" if via else "")
-    for peer in peers:
-        if _egress_interface(ip, peer) == name:
-            yield f"carries your ssh session (from {peer})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from chaoskit.errors import RefusedError
+from chaoskit.programs import sudo
 
 _NET_ADMIN = 12  # capabilities(7): CAP_NET_ADMIN
 
@@ -13,7 +14,7 @@ def require_net_admin(interface: str, command: str = "inject") -> None:
     """Raises RefusedError without CAP_NET_ADMIN, with three alternatives; `command` is the command that was typed."""
     if not _is_net_admin():
         raise RefusedError(
-            f"changing {interface} needs CAP_NET_ADMIN, which you do not have: sudo chaoskit {command} ...; without "
+            f"changing {interface} needs CAP_NET_ADMIN, which you do not have: {sudo()} {command} ...; without "
             "root, chaoskit exec puts one command behind a fault, and chaoskit run with stage: {lab: edge} builds a "
             "network of its own"
         )
@@ -22,7 +23,7 @@ def require_net_admin(interface: str, command: str = "inject") -> None:
 def require_restore_rights() -> None:
     """Raises RefusedError without CAP_NET_ADMIN."""
     if not _is_net_admin():
-        raise RefusedError("restoring needs CAP_NET_ADMIN, which you do not have: sudo chaoskit restore")
+        raise RefusedError(f"restoring needs CAP_NET_ADMIN, which you do not have: {sudo()} restore")
 
 
 def _is_net_admin() -> bool:

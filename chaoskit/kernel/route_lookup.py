@@ -46,6 +46,18 @@ def first_hop(address: str) -> FirstHop:
     )
 
 
+def egress_interface(ip: IPRoute, address: str) -> str | None:
+    """The interface of the route to the address; None without a route."""
+    try:
+        route = ip.route("get", dst=address)[0]
+    except NetlinkError as error:
+        if error.code in _NO_ROUTE:
+            return None
+        raise
+    name: str = ip.link("get", index=route.get_attr("RTA_OIF"))[0].get_attr("IFLA_IFNAME")
+    return name
+
+
 def _route_mtu(route: Any) -> int | None:
     metrics = route.get_attr("RTA_METRICS")
     mtu: int | None = metrics.get_attr("RTAX_MTU") if metrics else None

@@ -20,6 +20,7 @@ from typing import Literal
 
 from chaoskit.pathmtu.examination import Findings
 from chaoskit.pathmtu.probes import Hop, Method
+from chaoskit.programs import sudo
 
 Kind = Literal["wide-open", "signalled", "clamped", "black-hole", "undecided"]
 _LEAST_IPV6 = 1280  # bytes, RFC 8200
@@ -249,7 +250,7 @@ def _next_steps(found: Findings) -> Iterator[Remedy]:
     elif not found.setup.may_send_body:
         yield Remedy(f"chaoskit pmtu {found.setup.host}:PORT", "an open port, to test TCP")
     elif not found.is_privileged:
-        yield Remedy(f"sudo chaoskit pmtu {place}", "raw SYNs, and pings")
+        yield Remedy(f"{sudo()} pmtu {place}", "raw SYNs, and pings")
     else:
         yield Remedy(f"ip route get {found.setup.endpoints.target}", "shows the route to it")
 
@@ -279,7 +280,7 @@ def _notes(found: Findings, kind: Kind) -> Iterator[str]:
             "--max-time"
         )
     if not found.is_privileged:
-        method = f"sudo chaoskit pmtu {_host_and_port(found)}"
+        method = f"{sudo()} pmtu {_host_and_port(found)}"
         yield f"without CAP_NET_RAW no SYN could be sent for the MSS that {host} offers: {method}"
     yield from _about_the_body(found, body.ending if body else "")
     yield (

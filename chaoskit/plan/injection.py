@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.faults.netem import NetemSpec
 from chaoskit.host_lookups import ForeignFilter, HostLookups
 from chaoskit.knobs import Change, Netem
+from chaoskit.plan.management import endangered, refuse_danger
 from chaoskit.seed import derive
 from chaoskit.spec.injection import Injection, To, TrafficMatch
 from chaoskit.topology.steering import (
@@ -31,10 +32,11 @@ from chaoskit.topology.steering import (
 )
 from chaoskit.units import Duration
 
-MAX_MANAGEMENT_LEASE = Duration(60 * 10**9)  # the longest lease on an interface that carries management traffic
+MAX_MANAGEMENT_LEASE = Duration(60 * 10**9)  # the longest lease of a fault that could hit management traffic
 GSO_LOSS_WARNING = "with GSO a real interface sends up to 64 kB as one packet, and loss drops all of it at once"
 CLAMP_WARNING = "open connections keep their segment size: an MSS clamp changes handshakes alone"
-_ALLOW_ADVICE = f"--allow-management-interface, with a lease of {MAX_MANAGEMENT_LEASE} at most"
+_AIM = "Aim it at other hosts and ports, for example --to api.example.com:443"
+_PERMISSION = f"--allow-management-interface, with a lease of {MAX_MANAGEMENT_LEASE} at most"
 _KERNEL_LIMIT = 1000  # packets, netem's own default
 _FRAME_RATE = 10**9 / 8 / 1514  # full frames per second at 1 Gbit/s, which queues are sized for
 
@@ -56,13 +58,16 @@ class InjectionPlan:
 
 def compile_injection(injection: Injection, lookups: HostLookups, classifier: str) -> InjectionPlan:
     """The plan of an injection, with filters of flower or u32. Raises RefusedError and SpecError."""
-    refuse_interface(injection, lookups, injection.allow_management_interface)
-    if lookups.management_uses and injection.for_ > MAX_MANAGEMENT_LEASE:
-        raise SpecError(
-            f"{lookups.interface} {lookups.management_uses[0]}, so its lease is {MAX_MANAGEMENT_LEASE} at most: "
-            f"give --for {MAX_MANAGEMENT_LEASE} or less"
-        )
+    refuse_down(lookups)
     selector = resolve_selector(injection, lookups)
+    hits = endangered(lookups, selector)
+    if not injection.allow_management_interface:
+        refuse_danger(lookups, hits, _AIM, _PERMISSION)
+    if hits and injection.for_ > MAX_MANAGEMENT_LEASE:
+        raise SpecError(
+            f"{lookups.interface} {lookups.management_uses[0]}, and this fault could hit {hits[0]}, so its lease is "
+            f"{MAX_MANAGEMENT_LEASE} at most: give --for {MAX_MANAGEMENT_LEASE} or less"
+        )
     filters = filters_per_direction(selector, classifier) if injection.steers else 0
     netem_specs: dict[OneDirection, NetemSpec | None] = {"up": injection.up, "down": injection.down}
     netems: dict[OneDirection, Netem | None] = {
@@ -144,26 +149,10 @@ def filters_per_direction(selector: TrafficSelector, classifier: str) -> int:
     return filters
 
 
-def refuse_interface(
-    traffic: TrafficMatch, lookups: HostLookups, allow_management_interface: bool, advice: str = _ALLOW_ADVICE
-) -> None:
-    """Raises RefusedError for an interface that is down, or that carries management traffic without permission.
-
-    `advice` says how to give that permission.
-    """
+def refuse_down(lookups: HostLookups) -> None:
+    """Raises RefusedError for an interface that is down."""
     if not lookups.is_up:
         raise RefusedError(f"{lookups.interface} is down: sudo ip link set {lookups.interface} up, or give another")
-    if allow_management_interface:
-        return
-    if lookups.management_uses:
-        raise RefusedError(
-            f"{lookups.interface} {' and '.join(lookups.management_uses)}: a mistake there may cut you off. "
-            f"To allow it: {advice}"
-        )
-    for peer in lookups.ssh_peers:
-        for remote in resolve_selector(traffic, lookups).remotes:
-            if remote.prefix and ip_address(peer) in ip_network(remote.prefix):
-                raise RefusedError(f"{peer} is where your ssh session comes from; to allow it: {advice}")
 
 
 def refuse_unreachable(selector: TrafficSelector, lookups: HostLookups, changes: Iterable[Change]) -> None:

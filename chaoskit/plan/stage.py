@@ -15,11 +15,12 @@ from chaoskit.knobs import Change, Filter, Mtu, Netem
 from chaoskit.plan.injection import (
     GSO_LOSS_WARNING,
     filters_per_direction,
-    refuse_interface,
+    refuse_down,
     refuse_unreachable,
     resolve_selector,
     warnings,
 )
+from chaoskit.plan.management import endangered, refuse_danger
 from chaoskit.plan.model import InterfacePlan
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.host_tuning import Host
@@ -40,7 +41,9 @@ from chaoskit.topology.steering import (
 
 PORT = 8000
 _LEASE, _MANAGEMENT_LEASE = 30 * 10**9, 10 * 10**9  # shorter where a fault may cut the user off
-_ALLOW_ADVICE = "write allow-management-interface: true in the stage"
+_AIM = "Aim it at other hosts and ports, for example to: api.example.com:443"
+_SELECTED_SIZES = "A fault with size-drop in place of mtu hits the selected traffic alone"
+_PERMISSION = "write allow-management-interface: true in the stage"
 _PLACEHOLDER_ADDRESSES = ("192.0.2.1", "2001:db8::1")  # RFC 5737 and RFC 3849: addresses for documentation
 
 
@@ -135,9 +138,13 @@ def _compile_interface(
 ) -> StagePlan:
     """A netem without effect exists from the start and phases change it, so that filters are removed first."""
     lookups, classifier = stage_lookups.required, stage_lookups.classifier
-    refuse_interface(stage, lookups, stage.allow_management_interface or not touched, _ALLOW_ADVICE)
+    refuse_down(lookups)
     _check_mtu(touched, lookups)
     selector = resolve_selector(stage, lookups)
+    has_mtu = any(isinstance(setting, Mtu) for _, setting in touched)  # that of the whole interface
+    hits = endangered(lookups, None if has_mtu else selector) if touched else ()
+    if not stage.allow_management_interface:
+        refuse_danger(lookups, hits, _SELECTED_SIZES if has_mtu else _AIM, _PERMISSION)
     knobs = {knob for knob, _ in touched}
     directions: tuple[OneDirection, ...] = ("up", "down")
     netems: dict[OneDirection, Netem | None] = {
@@ -158,11 +165,11 @@ def _compile_interface(
         interface=InterfacePlan(
             name=lookups.interface,
             mtu=lookups.mtu,
-            hits=(*(describe(selector) if has_selector else ()), *_mtu_hits(touched, lookups)),
+            hits=(*(describe(selector) if has_selector else ()), *(_mtu_hits(lookups) if has_mtu else ())),
             addresses=lookups.addresses,
             target_addresses=_target_addresses(stage, lookups),
             filters=filters_per_direction(selector, classifier) if is_steered else 0,
-            lease=_MANAGEMENT_LEASE if lookups.management_uses else _LEASE,
+            lease=_MANAGEMENT_LEASE if hits else _LEASE,
             model=stage.model,
             key_env=stage.key_env,
         ),
@@ -181,9 +188,8 @@ def _check_mtu(touched: tuple[Change, ...], lookups: HostLookups) -> None:
             )
 
 
-def _mtu_hits(touched: tuple[Change, ...], lookups: HostLookups) -> tuple[str, ...]:
-    has_mtu = any(isinstance(setting, Mtu) for _, setting in touched)
-    return (f"every packet that {lookups.interface} sends and that is longer than its MTU",) if has_mtu else ()
+def _mtu_hits(lookups: HostLookups) -> tuple[str, ...]:
+    return (f"every packet that {lookups.interface} sends and that is longer than its MTU",)
 
 
 def _target_addresses(stage: InterfaceStage, lookups: HostLookups) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from chaoskit.errors import RefusedError
 from chaoskit.faults.netem import NetemSpec
 from chaoskit.faults.tc_format import format_setting
 from chaoskit.knobs import Clamp, Filter, Flow, Knob, Netem, Setting
+from chaoskit.programs import sudo
 from chaoskit.report.styles import styled
 from chaoskit.spec.injection import Injection, TrafficMatch
 from chaoskit.terminal import ascii_json
@@ -202,7 +203,7 @@ def _sections(report: StatusReport) -> Iterator[RenderableType]:
         yield styled(f"unreadable: {sentence}", "bold red")
     if report.unowned:
         names = ", ".join(_named(report.unowned))
-        yield styled(f"chaoskit's, but in no lease that can be read here: {names}; sudo chaoskit restore", "bold red")
+        yield styled(f"chaoskit's, but in no lease that can be read here: {names}; {sudo()} restore", "bold red")
     if report.holder and not any(each.state in ("in force", "starting", "ending") for each in report.leases):
         yield styled(f"Active in this network namespace: {report.holder}")
     elif report == StatusReport():

@@ -6,7 +6,7 @@ import pytest
 from lab import run
 
 from chaoskit.errors import RefusedError
-from chaoskit.kernel.host_lookups import look_up, ssh_peers
+from chaoskit.kernel.host_lookups import look_up
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Address, Knob, Link
 
@@ -75,7 +75,15 @@ def test_management_interfaces_are_detected(host: LinuxKernel) -> None:
         run("ip", "-6", "route", "del", "default")
         run("ip", "-6", "route", "add", "default", "nexthop", "via", "fd00::254", "nexthop", "via", "fd00::253")
 
-        assert look_up("cable", []).management_uses[1] == "carries the default route"
+        assert look_up("cable", []).management_uses[1:] == (
+            "carries the default route (via fd00::254)",
+            "carries the default route (via fd00::253)",
+        )
+        run("ip", "-6", "route", "del", "default")
+        run("ip", "route", "replace", "default", "dev", "cable")
+        run("ip", "route", "add", "default", "dev", "cable", "table", "51820")
+
+        assert look_up("cable", []).management_uses == ("carries the default route",)
 
 
 def test_foreign_qdiscs_and_other_interfaces_are_reported(host: LinuxKernel) -> None:
@@ -89,14 +97,3 @@ def test_foreign_qdiscs_and_other_interfaces_are_reported(host: LinuxKernel) -> 
 
     assert "a foreign netem" in "".join(ground.foreign)
     assert ground.other_interfaces == {"127.0.0.1": "lo"}
-
-
-def test_ssh_sessions_are_found_behind_sudo() -> None:
-    """The first word of SSH_CONNECTION of any ancestor is a peer, once; invalid values are ignored."""
-    shell = b"PATH=/bin\0SSH_CONNECTION=192.0.2.9 50000 192.0.2.1 22\0"
-    through_v6 = b"SSH_CONNECTION=fe80::9%eth0 50000 fe80::1 22\0"
-
-    assert ssh_peers([b"", b"PATH=/bin\0", shell, shell, through_v6, b"SSH_CONNECTION=who knows\0"]) == (
-        "192.0.2.9",
-        "fe80::9",
-    )

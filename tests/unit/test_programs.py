@@ -11,6 +11,7 @@ import pytest
 from poison import INSTALLED, poison
 
 import chaoskit
+from chaoskit import programs
 
 SEARCHES = {  # what makes Python or a shell search the current directory
     "as usual": {},
@@ -118,3 +119,24 @@ def test_an_empty_search_path_finds_nothing(tmp_path: Path, mark: Path) -> None:
     answer = run(python(program), poison(tmp_path / "trap", mark), PATH=".")
 
     assert answer.stdout == "None ''\n", answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("called", "is_in_sudos_path", "expected"),
+    [
+        ("/opt/a venv/bin/chaoskit", False, "sudo '/opt/a venv/bin/chaoskit'"),
+        (".venv/bin/chaoskit", False, "sudo .venv/bin/chaoskit"),
+        (".venv/bin/chaoskit", True, "sudo chaoskit"),
+        ("/src/chaoskit/__main__.py", False, "sudo chaoskit"),
+    ],
+)
+def test_advice_for_root_names_a_program_that_sudo_finds(
+    called: str, is_in_sudos_path: bool, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """sudo has a PATH of its own, in which a virtual environment is not."""
+    if is_in_sudos_path:
+        (tmp_path / "chaoskit").touch(0o755)
+    monkeypatch.setattr(programs, "_SUDO_PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", [called])
+
+    assert programs.sudo() == expected

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chaoskit.errors import RefusedError, SpecError
+from chaoskit.errors import RefusedError
 from chaoskit.host_lookups import ForeignFilter, HostLookups
 from chaoskit.knobs import Filter, Flow, Match, Netem, U32Match
 from chaoskit.plan.injection import InjectionPlan, compile_injection
@@ -72,18 +72,6 @@ def test_the_queue_limit_follows_the_delay() -> None:
     ("ground", "words", "sentence"),
     [
         (replace(GROUND, is_up=False), {}, "eth0 is down: sudo ip link set eth0 up"),
-        (
-            replace(GROUND, management_uses=("carries the default route",)),
-            {},
-            "default route.*--allow-management-interface",
-        ),
-        (
-            replace(GROUND, management_uses=("carries your ssh session",)),
-            {},
-            "ssh session.*--allow-management-interface",
-        ),
-        (replace(GROUND, ssh_peers=("192.0.2.7",)), {}, "192.0.2.7 is where your ssh session comes from"),
-        (replace(GROUND, ssh_peers=("10.1.2.3",)), {"to": "10.0.0.0/8"}, "10.1.2.3 is where your ssh session"),
         (replace(GROUND, addresses={"api.example.com": ("192.0.2.7",)}), {"ip": "6"}, "has no IPv6 address"),
         (GROUND, {"to": [f"10.0.{n}.0/24:443" for n in range(70)]}, "filters and there is room for 251"),
     ],
@@ -92,15 +80,6 @@ def test_unsafe_states_are_refused(ground: HostLookups, words: dict[str, Any], s
     """Each unsafe state is refused before anything changes, with what to type next."""
     with pytest.raises(RefusedError, match=sentence):
         planned(ground, **words)
-
-
-def test_a_management_interface_gets_a_short_lease() -> None:
-    """On the interface of the default route the flag alone is not enough: the lease is limited to a minute."""
-    ground = replace(GROUND, management_uses=("carries the default route",))
-
-    with pytest.raises(SpecError, match="give --for 60s or less"):
-        planned(ground, **{"allow-management-interface": True, "for": "61s"})
-    assert planned(ground, **{"allow-management-interface": True, "for": "1min"}).changes
 
 
 def test_u32_cannot_match_ports_over_ipv6() -> None:

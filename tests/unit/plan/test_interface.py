@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chaoskit.errors import RefusedError
-from chaoskit.host_lookups import HostLookups
+from chaoskit.host_lookups import HostLookups, ManagementTraffic
 from chaoskit.knobs import Filter, Flow, Knob, Netem
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
@@ -28,6 +28,7 @@ seed: 7
 """
 BOTH = ("192.0.2.7", "2001:db8::7")
 GROUND = HostLookups("eth0", addresses={"api.example.com": BOTH})
+MANAGED = replace(GROUND, management_uses=("carries the default route",))
 LOOPBACK = HostLookups("lo", mtu=65536, is_loopback=True)
 DOWN, UP = Knob("qdisc", "", "chaos-down"), Knob("qdisc", "", "chaos-up")
 
@@ -115,7 +116,7 @@ def test_only_the_described_traffic_is_selected() -> None:
 
 def test_without_faults_nothing_is_touched() -> None:
     """A timeline that only measures needs no kernel features and no permission."""
-    compiled = plan(replace(GROUND, management_uses=("carries the default route",)), phase="warm-up")
+    compiled = plan(MANAGED, {"to": ":443"}, phase="warm-up")
 
     assert compiled.stage == ()
     assert compiled.needs == frozenset()
@@ -140,11 +141,15 @@ def test_expectations_on_loopback_count_both_passes() -> None:
     [
         (replace(GROUND, is_up=False), {}, "eth0 is down: sudo ip link set eth0 up"),
         (
-            replace(GROUND, management_uses=("carries the default route",)),
-            {},
-            "default route.*allow-management-interface: true in the stage",
+            MANAGED,
+            {"stage": {"to": ":443"}},
+            "could hit every host at port 443.*management-interface: true in the stage",
         ),
-        (replace(GROUND, ssh_peers=("192.0.2.7",)), {}, "192.0.2.7 is where your ssh session comes from.*in the stage"),
+        (
+            replace(MANAGED, management=(ManagementTraffic("your ssh session", "192.0.2.7"),)),
+            {},
+            r"could hit your ssh session \(which is api\.example\.com\).*for example to: api\.example\.com:443",
+        ),
         (replace(GROUND, addresses={"api.example.com": BOTH[:1]}), {"stage": {"ip": "6"}}, "has no IPv6 address"),
         (GROUND, {"stage": {"to": [f"10.{n}.0.0/16:1" for n in range(70)]}}, "filters and there is room for 251"),
         (GROUND, {"classifier": "u32"}, "modprobe cls_flower"),
@@ -156,14 +161,14 @@ def test_unsafe_states_are_refused(ground: HostLookups, options: dict[str, Any],
         plan(ground, **options)
 
 
-def test_a_management_interface_needs_permission_and_gets_a_short_lease() -> None:
-    """With permission the interface of the default route may be used, under a shorter lease."""
-    found = plan(
-        replace(GROUND, management_uses=("carries the default route",)), {"allow-management-interface": "true"}
-    ).interface
+def test_only_a_dangerous_fault_needs_permission_and_gets_a_short_lease() -> None:
+    """On the interface of the default route a fault on the target alone needs nothing; one on all hosts a permission,
+    and then the lease is shorter."""
+    narrow, wide = plan(MANAGED), plan(MANAGED, {"to": ":443", "allow-management-interface": "true"})
 
-    assert found is not None
-    assert found.lease == 10 * 10**9
+    assert narrow.interface is not None
+    assert wide.interface is not None
+    assert (narrow.interface.lease, wide.interface.lease) == (30 * 10**9, 10 * 10**9)
 
 
 @pytest.mark.parametrize(

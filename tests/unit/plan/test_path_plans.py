@@ -176,3 +176,15 @@ def test_an_injection_drops_oversized_packets() -> None:
     assert (
         "police" not in compile_injection(Injection.model_validate(words | {"up": "delay 1ms"}), GROUND, "flower").needs
     )
+
+
+def test_an_mtu_hits_all_that_the_interface_carries() -> None:
+    """On the interface of the default route an MTU needs permission whatever is selected; dropping by size does not."""
+    managed = HostLookups("eth0", min_mtu=68, max_mtu=9000, management_uses=("carries the default route",))
+
+    with pytest.raises(
+        RefusedError, match=r"could hit every host.*size-drop in place of mtu hits the selected traffic"
+    ):
+        at_interface("{mtu: 1400}", managed)
+    for fault in ("{size-drop: 1400, direction: up}", "{mss-clamp: 1360}"):
+        assert at_interface(fault, managed).interface
