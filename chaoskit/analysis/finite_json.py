@@ -1,4 +1,4 @@
-"""Writes infinite numbers of a model as null in JSON, with the reason beside them, and reads them back.
+"""Writes infinite numbers of a model as null in JSON, with the reason beside them; and reads them.
 
     {"p50_ms": 180.2, "p99_ms": null, "null_because": {"p99_ms": "never reached"}}
 

@@ -1,4 +1,4 @@
-"""Writes the result of a probe in the keys of `vllm bench serve --save-result`, for scripts that read those.
+"""Writes the result of a probe in the keys of `vllm bench serve`, for scripts that read those.
 
 A key of vLLM is there only where it means what it means for vLLM, down to the formula. The number that chaoskit reports
 as time to first token stands beside it as `first_content_*`: vLLM counts the first event of any kind, which many
