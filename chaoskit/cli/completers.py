@@ -30,7 +30,7 @@ def _examples(_context: Context) -> Iterable[str]:
 
 
 def _metrics(_context: Context) -> Iterable[str]:
-    from chaoskit.spec.objectives import METRICS
+    from chaoskit.spec.metrics import METRICS
 
     return METRICS
 
