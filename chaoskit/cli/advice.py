@@ -1,4 +1,4 @@
-"""Fits the advice in a message to the command: an alternative with an option that it does not have is left out.
+"""Leaves out advice that names an option which the command does not have.
 
 Rules: a message names an option either with its program, `chaoskit run FILE --substrate uml`, which fits everywhere, or
 bare, `run as root, or --substrate uml`, for the command that runs. A bare one stands in a clause of its own, after

@@ -1,4 +1,4 @@
-"""Defines what all commands have in common: their help, refused extra words, and advice that fits the command."""
+"""Defines what all commands have in common: help, refused extra words, advice that fits."""
 
 from __future__ import annotations
 

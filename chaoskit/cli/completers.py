@@ -1,4 +1,4 @@
-"""Completes the values of arguments and options: files, what stands in them, and names that chaoskit knows."""
+"""Completes the values of arguments and options."""
 
 from __future__ import annotations
 

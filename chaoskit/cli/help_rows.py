@@ -1,4 +1,4 @@
-"""Formats the arguments and options of a command for its help: what each takes, its default, its bounds."""
+"""Formats the arguments and options of a command for its help."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def rows(parameters: Iterable[Parameter]) -> dict[str, list[tuple[str, str]]]:
         if isinstance(each, TyperArgument) and not each.hidden:
             arguments.append((argument_name(each), " ".join((each.help or "", *_remarks(each)))))
         elif isinstance(each, TyperOption) and not each.hidden:
-            name = ", ".join(each.opts) + ("" if each.is_flag else f" {value_name(each)}")
+            name = ", ".join(sorted(each.opts, key=len)) + ("" if each.is_flag else f" {value_name(each)}")
             options.append((name, " ".join((each.help or "", *_remarks(each)))))
     return {title: found for title, found in (("Arguments", arguments), ("Options", options)) if found}
 

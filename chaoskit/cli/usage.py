@@ -55,10 +55,9 @@ def _name(parameter: Parameter | None) -> str:
 
 def _why_bad(error: BadParameter) -> str:
     """What was found and what is expected, from the parameter's type and the validation behind it."""
-    from pydantic import ValidationError
+    from chaoskit.spec.diagnostics import found_input
 
-    cause = error.__cause__
-    found = repr(str(cause.errors()[0]["input"])[:60]) if isinstance(cause, ValidationError) else "something else"
+    found = found_input(error.__cause__)
     annotation = error.param.type_descriptor.annotation if isinstance(error.param, TyperOption | TyperArgument) else str
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         *others, last = (str(each.value) for each in annotation)
