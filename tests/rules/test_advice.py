@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,9 +24,24 @@ COMMANDS = {
 OURS = set().union(*COMMANDS.values())
 
 
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
+def _next(path: Path) -> tuple[Path, ...]:
+    """The modules that a module imports, wherever in it."""
+    found: list[Path] = []
+    for name in imports(path):
+        place = HOUSE.joinpath(*name.split(".")[1:])
+        found += [place.with_suffix(".py"), place / "__init__.py", *_members(path, place)]
+    return tuple(found)
+
+
 def _texts(path: Path) -> Iterator[tuple[int, str]]:
     """Every text of a module but its docstrings, with `{}` for what is filled in."""
-    tree = ast.parse(path.read_text())
+    tree = _tree(path)
     inside: set[ast.AST] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
@@ -40,7 +56,7 @@ def _texts(path: Path) -> Iterator[tuple[int, str]]:
 
 def imports(path: Path) -> Iterator[str]:
     """Every module that a file imports, wherever in the file."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -55,15 +71,13 @@ def _reached(command: str) -> set[Path]:
         path = waiting.pop()
         if path not in found and path.exists():
             found.add(path)
-            for name in imports(path):
-                place = HOUSE.joinpath(*name.split(".")[1:])
-                waiting += [place.with_suffix(".py"), place / "__init__.py", *_members(path, place)]
+            waiting += _next(path)
     return found
 
 
 def _members(path: Path, place: Path) -> Iterator[Path]:
     """The modules of a package that are imported by `from package import module`."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.ImportFrom) and HOUSE.joinpath(*(node.module or "").split(".")[1:]) == place:
             yield from (place / f"{alias.name}.py" for alias in node.names)
 
