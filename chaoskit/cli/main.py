@@ -1,7 +1,7 @@
 """Runs the command line: maps every end, exceptions included, to an exit code and one sentence.
 
 Rules: 1 means a broken objective, and never an exception; no other code ends the program. Heavy modules are imported
-inside the handler, so that an error or a Ctrl-C during their import is reported, too.
+inside the handler, so that an error or a Ctrl-C during their import is reported, too. Ctrl-C gives one line only.
 """
 
 from __future__ import annotations
@@ -10,24 +10,27 @@ import os
 import sys
 from collections.abc import Callable
 
-from chaoskit import crash_report, terminal
+from chaoskit import crash_report, keyboard_interrupt, terminal
 from chaoskit.errors import ChaoskitError
-
-INTERRUPTED = 130
 
 
 def main() -> None:
     """Entry point."""
+    keyboard_interrupt.handle()
     sys.exit(run_program(_command))
 
 
 def run_program(work: Callable[[], int]) -> int:
-    """Run `work` as the program. Returns the exit code, and never raises."""
+    """Run `work` as the program, which ends afterwards. Returns the exit code, and never raises."""
     try:
-        terminal.protect()
-        code = work()
-        terminal.finish()
+        try:
+            terminal.protect()
+            code = work()
+            terminal.finish()
+        finally:
+            keyboard_interrupt.ignore()
     except BaseException as error:  # noqa: BLE001  the last frame of a program
+        keyboard_interrupt.ignore()  # it may have come just before
         return _report(error)
     return code
 
@@ -35,9 +38,9 @@ def run_program(work: Callable[[], int]) -> int:
 def _report(error: BaseException) -> int:
     """Print what went wrong. Returns the exit code."""
     match crash_report.underlying_error(error):
-        case KeyboardInterrupt():
-            terminal.complain("interrupted")
-            return INTERRUPTED
+        case KeyboardInterrupt() as end:
+            terminal.complain("; ".join(["interrupted", *map(str, end.args)]))
+            return keyboard_interrupt.end(130)
         case ChaoskitError() as fault:
             terminal.complain(str(fault))
             return fault.exit_code

@@ -46,6 +46,7 @@ def probe(
     from chaoskit.cli.probe_output import show
     from chaoskit.conduct.probe_only import ProbeOnly
     from chaoskit.probe.target import SocketOptions, Target
+    from chaoskit.report.probe_progress import ProbeProgress
     from chaoskit.spec.options import duration, headers, objectives, workload
 
     work = workload(
@@ -70,6 +71,7 @@ def probe(
     wanted, limit = objectives(objective or []), duration("max-time", max_time)
     sockets = SocketOptions(maxseg, congestion_control)
     target = Target(url, model, headers(header or []), api_key_env, ca_file, sockets=sockets)
-    result = ProbeOnly(target, work, wanted, seed, requests, limit).measure(out)
+    with ProbeProgress(requests) as progress:
+        result = ProbeOnly(target, work, wanted, seed, requests, limit).measure(out, progress.show)
     show(result, work, json)
     raise typer.Exit(result.exit_code)
