@@ -91,6 +91,13 @@ def say(*lines: str) -> None:
     _write(sys.stdout, "".join(f"{printable(line)}\n" for line in lines))
 
 
+def say_fields(text: str) -> None:
+    """Write lines with fields between tabs to standard output, for a shell."""
+    fields = "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
+    StyledFile(sys.stdout).write(f"{fields}\n")
+    sys.stdout.flush()
+
+
 def say_json(text: str) -> None:
     """Write JSON to standard output, in ASCII."""
     _write(sys.stdout, ascii_json(text.rstrip("\n")) + "\n")

@@ -6,6 +6,7 @@ inside the handler, so that an error or a Ctrl-C during their import is reported
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -58,8 +59,12 @@ def _command() -> int:
     from typer.main import get_command
 
     from chaoskit.cli.app import app
+    from chaoskit.cli.completion import VARIABLE, complete
+    from chaoskit.cli.usage import explain
 
     command = get_command(app)
+    if instruction := os.environ.get(VARIABLE):
+        return complete(command, instruction)
     try:
         with command.make_context("chaoskit", sys.argv[1:]) as context:
             command.invoke(context)
@@ -69,9 +74,6 @@ def _command() -> int:
         terminal.note(*misused.format_message().split("\n"))
         return misused.exit_code
     except UsageError as misused:
-        if misused.ctx is not None:
-            usage, help_option = misused.ctx.get_usage(), misused.ctx.help_option_names[0]
-            terminal.note(*usage.split("\n"), f"Try '{misused.ctx.command_path} {help_option}' for help.", "")
-        terminal.complain(misused.format_message())
+        terminal.complain(explain(misused))
         return misused.exit_code
     return 0

@@ -24,7 +24,9 @@ def probe(
     connect_timeout: Annotated[str, typer.Option(metavar="TIME", help="For TCP and TLS.")] = "5s",
     first_token_timeout: Annotated[str, typer.Option(metavar="TIME", help="From the request on.")] = "30s",
     idle_timeout: Annotated[str, typer.Option(metavar="TIME", help="From one token to the next.")] = "10s",
-    keepalive_extends_idle: Annotated[bool, typer.Option(help="Pings and comments reset the idle time.")] = False,
+    keepalive_extends_idle: Annotated[
+        bool, typer.Option("--keepalive-extends-idle", help="Pings and comments reset the idle time.")
+    ] = False,
     stream_timeout: Annotated[str, typer.Option(metavar="TIME", help="Maximum duration of a stream.")] = "10min",
     max_time: Annotated[str, typer.Option(metavar="TIME", help="Maximum duration of the probe.")] = "1h",
     max_events: Annotated[int | None, typer.Option(help="Most events of a stream. Default: 500000.")] = None,

@@ -36,7 +36,9 @@ def run(
         ClockName, typer.Option(help="virtual: waits take no real time, delays are exact.")
     ] = ClockName.AUTO,
     variant: Annotated[str | None, typer.Option(metavar="NAME", help="Run only this variant of the matrix.")] = None,
-    verify_repeatable: Annotated[bool, typer.Option(help="Run twice and compare every byte.")] = False,
+    verify_repeatable: Annotated[
+        bool, typer.Option("--verify-repeatable", help="Run twice and compare every byte.")
+    ] = False,
 ) -> None:
     """Run an experiment and print its verdict. The run directory keeps all records.
 
