@@ -1,4 +1,4 @@
-"""Compares what a load needs of the client's machine with what that allows: open files, local ports, memory.
+"""Compares what a load needs of the client with what its machine allows: open files, ports, memory.
 
 | need           | estimate                                                                                        |
 |----------------|-------------------------------------------------------------------------------------------------|
