@@ -31,7 +31,7 @@ def exec(
     ] = None,
     up: Annotated[str | None, typer.Option(metavar="FAULT", help="On sent packets; tc's syntax, or YAML's.")] = None,
     variant: Annotated[str | None, typer.Option(metavar="NAME", help="Variant of FILE's matrix.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of --down and --up.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of --down and --up.")] = 0,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Copy files that change in the working directory to DIR.")
     ] = None,

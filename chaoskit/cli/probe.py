@@ -38,7 +38,7 @@ def probe(
     maxseg: Annotated[int | None, typer.Option(min=88, max=32767, help="Largest TCP segment (TCP_MAXSEG).")] = None,
     congestion_control: Annotated[str | None, typer.Option(metavar="NAME", help="TCP algorithm, such as bbr.")] = None,
     objective: Annotated[list[str] | None, typer.Option(help="Such as 'ttft_p95 < 800ms'; repeatable.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of arrival times and prompts.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of arrival times and prompts.")] = 0,
     out: Annotated[Path | None, typer.Option(help="New directory for the raw records.")] = None,
     json: Annotated[bool, typer.Option("--json", help="JSON, with the keys of vllm bench serve.")] = False,
 ) -> None:

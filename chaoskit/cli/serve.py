@@ -9,7 +9,6 @@ import typer
 
 from chaoskit.errors import SpecError
 from chaoskit.terminal import complain, say
-from chaoskit.units import Duration
 
 
 def serve(
@@ -18,7 +17,7 @@ def serve(
     first_token: Annotated[str, typer.Option(help="Median time to the first token.")] = "150ms",
     first_token_p99: Annotated[str, typer.Option(help="99th percentile of it.")] = "400ms",
     token_interval: Annotated[str, typer.Option(help="Time between tokens.")] = "20ms",
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same texts and times.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Same seed, same texts and times.")] = 0,
     cert: Annotated[Path | None, typer.Option(help="Certificate chain (PEM), to serve TLS.")] = None,
     key: Annotated[Path | None, typer.Option(help="Private key (PEM) of the certificate.")] = None,
 ) -> None:
@@ -27,13 +26,14 @@ def serve(
 
     from chaoskit.server.app import listen, serve_until_signal, tls
     from chaoskit.server.schedule import Script
+    from chaoskit.spec.options import pace
 
     if (cert is None) != (key is None):
         raise SpecError("--cert and --key go together; give both")
     script = Script(
-        first_token_median=_duration("--first-token", first_token),
-        first_token_p99=_duration("--first-token-p99", first_token_p99),
-        token_interval=_duration("--token-interval", token_interval),
+        first_token_median=pace("first-token", first_token),
+        first_token_p99=pace("first-token-p99", first_token_p99),
+        token_interval=pace("token-interval", token_interval),
         seed=seed,
         tls=tls(cert, key) if cert and key else None,
     )
@@ -45,13 +45,6 @@ def serve(
         complain("everyone who can reach this address can use the server; for this machine only: --host 127.0.0.1")
     sign = asyncio.run(serve_until_signal(listener, script))
     raise typer.Exit(128 + sign)
-
-
-def _duration(option: str, text: str) -> Duration:
-    try:
-        return Duration.parse(text)
-    except ValueError as error:
-        raise SpecError(f"{option}: {error}") from error
 
 
 def _is_loopback(host: str) -> bool:

@@ -25,12 +25,12 @@ from chaoskit.units import Duration, Frequency, Size
 Protocol = Literal["openai-chat", "anthropic-messages", "ollama", "sse"]
 CLEAN_PHASES = ("warm-up", "baseline", "recovery")
 _SHORTEST_PHASE = Duration(10**9)
-_LONGEST = Duration(7 * 24 * 3600 * 10**9)  # of all phases together
-_HOUR = Duration(3600 * 10**9)
+LONGEST = Duration(7 * 24 * 3600 * 10**9)  # of all phases together
+HOUR = Duration(3600 * 10**9)
 Timeout = Annotated[
-    Duration, bounded(Duration(10**6), Duration(24 * _HOUR), "at its end a run waits as long for its last streams")
+    Duration, bounded(Duration(10**6), Duration(24 * HOUR), "at its end a run waits as long for its last streams")
 ]
-Pace = Annotated[Duration, bounded(None, _HOUR, "no stream would end")]
+Pace = Annotated[Duration, bounded(None, HOUR, "no stream would end")]
 InMemory = Annotated[Size, bounded(Size(1), Size(100 * 10**6), "every open stream may hold as much in memory")]
 _FAULT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
 _NEW_NAME = rf"^(?!(?:{'|'.join(CLEAN_PHASES)})$){_FAULT_NAME.pattern[1:]}"
@@ -259,8 +259,8 @@ class Experiment(SpecModel):
             if (knob := self.conflict(span.faults)) is not None:
                 raise error_at(f"{span.name} sets {knob} twice; put it in one fault", "timeline", index)
         length = Duration(self.repeats * sum(span.length for span in self.timeline))
-        if length > _LONGEST:
-            raise error_at(f"its phases take {length} together; a run may take {_LONGEST}", "timeline")
+        if length > LONGEST:
+            raise error_at(f"its phases take {length} together; a run may take {LONGEST}", "timeline")
         return self
 
     def conflict(self, faults: Iterable[str]) -> Knob | None:

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from chaoskit.errors import SpecError
 from chaoskit.spec.diagnostics import describe_error, describe_option_error
-from chaoskit.spec.experiment import Workload
+from chaoskit.spec.experiment import HOUR, LONGEST, Workload
 from chaoskit.spec.injection import Injection, To, WrittenTo
 from chaoskit.spec.load import DocumentKind, parse_document
 from chaoskit.spec.objectives import Objective, parse
@@ -39,12 +39,20 @@ def workload(options: dict[str, Any]) -> Workload:
         ) from None
 
 
-def duration(option: str, text: str) -> Duration:
-    """The duration that an option gives. Raises SpecError."""
+def duration(option: str, text: str, least: Duration = Duration(10**6), most: Duration = LONGEST) -> Duration:  # noqa: B008
+    """The duration that an option gives, within these bounds. Raises SpecError."""
     try:
-        return Duration.parse(text)
+        found = Duration.parse(text)
     except ValueError as error:
         raise SpecError(f"--{option}: {error}") from None
+    if not least <= found <= most:
+        raise SpecError(f"--{option}: {text} is out of bounds; {least} to {most}")
+    return found
+
+
+def pace(option: str, text: str) -> Duration:
+    """A time between tokens, of the reference server. Raises SpecError."""
+    return duration(option, text, Duration(0), HOUR)
 
 
 def injection(options: dict[str, Any]) -> Injection:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -15,7 +17,7 @@ from chaoskit.plan.decidability import decidability_warnings
 from chaoskit.plan.stage import placeholder_lookups
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.load import parse
-from chaoskit.spec.options import injection
+from chaoskit.spec.options import duration, injection, pace
 from chaoskit.units import Quantity
 
 EVERYTHING = """
@@ -204,3 +206,25 @@ def test_options_of_an_injection(option: str, value: str) -> None:
 
     with pytest.raises(SpecError, match=f"--{option}"):
         injection(given)
+
+
+@pytest.mark.parametrize("text", ["0s", "10000h", "nan", "-1s", "1e400s", "5", ""])
+def test_options_that_are_durations(text: str) -> None:
+    """A probe's time and the pace of the reference server: one sentence with the option and its bounds."""
+    with pytest.raises(SpecError, match=r"^--max-time: "):
+        duration("max-time", text)
+    if text != "0s":
+        with pytest.raises(SpecError, match=r"^--token-interval: "):
+            pace("token-interval", text)
+
+
+@pytest.mark.parametrize("command", ["probe http://127.0.0.1:9", "serve --port 0", "exec"])
+@pytest.mark.parametrize("seed", ["-1", "9223372036854775808", "1e3", "nan"])
+def test_a_seed_is_a_whole_number_that_fits(command: str, seed: str) -> None:
+    """Anything else is refused by the option's name."""
+    words = [sys.executable, "-m", "chaoskit", *command.split(), "--seed", seed]
+
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("chaoskit: --seed: ")
