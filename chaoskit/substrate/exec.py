@@ -47,6 +47,7 @@ _LONGEST_LIST = 64 << 20  # bytes
 _POLL = 10_000_000  # ns between two looks at the output
 _NO_LIMIT = Duration.parse("8760h")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_INTERRUPTED = tuple(128 + sign for sign in _SIGNALS)
 
 
 def in_lab(
@@ -158,6 +159,8 @@ def _relay(guest: Running, folder: Path, progress: _Progress, feeder: StdinFeede
             _copy(out, sys.stdout.buffer)
             _copy(err, sys.stderr.buffer)
             if code is not None:
+                if code in _INTERRUPTED and not (folder / BEGUN).exists():
+                    complain("interrupted")
                 return code
             if feeder is not None and feeder.failure is not None:
                 raise feeder.failure
