@@ -1,4 +1,4 @@
-"""Defines what a lab is built from, as plain data: a guest reads it without loading the libraries of plans.
+"""Defines what a lab is built from, as plain data that a guest reads without loading pydantic.
 
 It goes into a guest as a pickle, in a folder that only the user who starts the guest can write.
 """
