@@ -46,6 +46,7 @@ _INVISIBLE = frozenset(
 _PLAIN = str.maketrans(
     {"×": "x", "≈": "~", "–": "-", "∞": "inf", "·": ",", "…": ".."} | dict(zip("▁▂▃▄▅▆▇█", "_.,-=+*#", strict=True))
 )
+_TRAILING = re.compile(r" +((?:\x1b\[[0-9;]*m)*)(?=\n)")
 _NOT_ASCII = re.compile(r"[^\n -~]")
 
 
@@ -229,11 +230,12 @@ class StyledFile:
         return self._stream.isatty()
 
     def write(self, text: str, /) -> int:
-        """As it is."""
+        """As it is, without blanks at the ends of lines."""
+        shown = _TRAILING.sub(r"\1", text)
         if isinstance(self._stream, SafeStream):
-            self._stream.write_styled(text)
+            self._stream.write_styled(shown)
         else:
-            self._stream.write(text)
+            self._stream.write(shown)
         return len(text)
 
     def flush(self) -> None:
