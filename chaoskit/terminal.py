@@ -126,6 +126,7 @@ class Progress:
 
     def __init__(self) -> None:
         self.is_live = sys.stderr is not None and sys.stderr.isatty()
+        self._is_shown = False
 
     def __enter__(self) -> Progress:
         return self
@@ -134,8 +135,9 @@ class Progress:
         self.clear()
 
     def clear(self) -> None:
-        """Take the line away."""
-        self._draw("")
+        """Take the line away, if there is one."""
+        if self._is_shown:
+            self._draw("")
 
     def show(self, news: str) -> None:
         """The latest news; on a terminal cropped to its width, because only one line can be written over."""
@@ -150,6 +152,7 @@ class Progress:
         if self.is_live:
             StyledFile(sys.stderr).write(f"\r\x1b[K{line}")
             sys.stderr.flush()
+            self._is_shown = bool(line)
 
 
 class SafeStream(io.TextIOWrapper):
