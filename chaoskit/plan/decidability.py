@@ -88,7 +88,7 @@ def _never(objectives: Iterable[Objective], is_lab: bool) -> dict[Objective, str
 def _why_never(objective: Objective, is_lab: bool) -> str:
     """ "" where a number does."""
     sizes, metric = sample_sizes(objective), objective.metric
-    little = "5" if objective.kind == "number" else "5%"
+    little = "5" if objective.kind == "per-minute" else "5%"
     bound = "95%" if objective.operator in (">", ">=") else little
     other = f"such as {metric} {objective.operator} {bound}" + (f" during {objective.phase}" if objective.phase else "")
     if metric == "delivered_fraction" and not is_lab:
