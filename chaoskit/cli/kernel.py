@@ -7,18 +7,25 @@ from typing import Annotated
 
 import typer
 
+from chaoskit.cli.command import Command
+from chaoskit.cli.group import Group
 from chaoskit.terminal import Progress, say
 
-app = typer.Typer(no_args_is_help=True, help="Build and manage the guest kernel that supports virtual time.")
+app = typer.Typer(
+    cls=Group,
+    suggest_commands=False,
+    no_args_is_help=True,
+    help="Build and manage the guest kernel that supports virtual time.",
+)
 
 
-@app.command()
+@app.command(cls=Command)
 def build(
     source: Annotated[
         Path | None, typer.Option(help="Tarball of Linux 6.12.y, also one from kernel.org. Default: linux-source-6.12.")
     ] = None,
 ) -> None:
-    """Build it from the distribution's source. Takes about ten minutes, and 2 GB of disk meanwhile."""
+    """Build it from the distribution's source, or a tarball. Takes about ten minutes, and 2 GB of disk meanwhile."""
     from chaoskit.substrate.kernel_build import build
     from chaoskit.substrate.kernel_cache import cache
 
@@ -27,7 +34,7 @@ def build(
     say(str(path))
 
 
-@app.command()
+@app.command(cls=Command)
 def status() -> None:
     """Show the kernels that were built or installed, and which one is used. Exit 0: one fits this chaoskit; 3: none."""
     from chaoskit.errors import RefusedError
@@ -40,11 +47,12 @@ def status() -> None:
     say(f"used: {used.path}, {used.origin}")
 
 
-@app.command()
+@app.command(cls=Command)
 def remove() -> None:
     """Delete all kernels that were built. One that pip installed stays."""
-    from chaoskit.substrate.kernel_cache import cache
-    from chaoskit.substrate.kernel_cache import remove as delete
+    from chaoskit.substrate import kernel_cache, kernel_package
 
-    for path in delete(cache()):
+    for path in kernel_cache.remove(kernel_cache.cache()):
         say(f"deleted {path}")
+    if packaged := kernel_package.packaged_kernel():
+        say(f"{packaged.name} stays: pip uninstall {kernel_package.PACKAGE}")

@@ -14,7 +14,7 @@ def probe(
     api_key_env: Annotated[str | None, typer.Option(metavar="NAME", help="Environment variable with the key.")] = None,
     protocol: Annotated[str, typer.Option(help="openai-chat, anthropic-messages, ollama or sse.")] = "openai-chat",
     http: Annotated[str, typer.Option(help="HTTP version: 1.1 or 2.")] = "1.1",
-    requests: Annotated[int, typer.Option(min=1, help="Number of requests.")] = 20,
+    requests: Annotated[int, typer.Option(min=1, max=10**7, help="Number of requests.")] = 20,
     request_rate: Annotated[str | None, typer.Option(metavar="RATE", help="Open loop, such as 2/s.")] = None,
     burstiness: Annotated[float, typer.Option(help="Open loop: 1 is Poisson, 0 is regular.")] = 1.0,
     max_concurrency: Annotated[int | None, typer.Option(help="Closed loop: streams at a time. Default: 1.")] = None,
@@ -24,7 +24,9 @@ def probe(
     connect_timeout: Annotated[str, typer.Option(metavar="TIME", help="For TCP and TLS.")] = "5s",
     first_token_timeout: Annotated[str, typer.Option(metavar="TIME", help="From the request on.")] = "30s",
     idle_timeout: Annotated[str, typer.Option(metavar="TIME", help="From one token to the next.")] = "10s",
-    keepalive_extends_idle: Annotated[bool, typer.Option(help="Pings and comments reset the idle time.")] = False,
+    keepalive_extends_idle: Annotated[
+        bool, typer.Option("--keepalive-extends-idle", help="Pings and comments reset the idle time.")
+    ] = False,
     stream_timeout: Annotated[str, typer.Option(metavar="TIME", help="Maximum duration of a stream.")] = "10min",
     max_time: Annotated[str, typer.Option(metavar="TIME", help="Maximum duration of the probe.")] = "1h",
     max_events: Annotated[int | None, typer.Option(help="Most events of a stream. Default: 500000.")] = None,
@@ -36,7 +38,7 @@ def probe(
     maxseg: Annotated[int | None, typer.Option(min=88, max=32767, help="Largest TCP segment (TCP_MAXSEG).")] = None,
     congestion_control: Annotated[str | None, typer.Option(metavar="NAME", help="TCP algorithm, such as bbr.")] = None,
     objective: Annotated[list[str] | None, typer.Option(help="Such as 'ttft_p95 < 800ms'; repeatable.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of arrival times and prompts.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of arrival times and prompts.")] = 0,
     out: Annotated[Path | None, typer.Option(help="New directory for the raw records.")] = None,
     json: Annotated[bool, typer.Option("--json", help="JSON, with the keys of vllm bench serve.")] = False,
 ) -> None:
@@ -44,6 +46,7 @@ def probe(
     from chaoskit.cli.probe_output import show
     from chaoskit.conduct.probe_only import ProbeOnly
     from chaoskit.probe.target import SocketOptions, Target
+    from chaoskit.report.probe_progress import ProbeProgress
     from chaoskit.spec.options import duration, headers, objectives, workload
 
     work = workload(
@@ -68,6 +71,7 @@ def probe(
     wanted, limit = objectives(objective or []), duration("max-time", max_time)
     sockets = SocketOptions(maxseg, congestion_control)
     target = Target(url, model, headers(header or []), api_key_env, ca_file, sockets=sockets)
-    result = ProbeOnly(target, work, wanted, seed, requests, limit).measure(out)
+    with ProbeProgress(requests) as progress:
+        result = ProbeOnly(target, work, wanted, seed, requests, limit).measure(out, progress.show)
     show(result, work, json)
     raise typer.Exit(result.exit_code)

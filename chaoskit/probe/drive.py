@@ -17,9 +17,10 @@ import contextlib
 import gc
 import itertools
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from chaoskit import crash_report
 from chaoskit.clock import now
 from chaoskit.errors import RefusedError
 from chaoskit.probe.connections import ClientPool, preload, tls_context
@@ -30,7 +31,7 @@ from chaoskit.probe.recorder import Recorder
 from chaoskit.probe.requests import RequestFactory
 from chaoskit.probe.socket_options import check_supported
 from chaoskit.probe.stream import ScheduledRequest, Stream
-from chaoskit.probe.target import DriveOptions, Target
+from chaoskit.probe.target import DriveOptions, DriveProgress, Target
 from chaoskit.records.model import Request
 from chaoskit.spec.arrivals import arrivals, schedule
 from chaoskit.spec.experiment import Workload
@@ -63,13 +64,13 @@ async def drive(target: Target, workload: Workload, options: DriveOptions, run: 
             async with asyncio.TaskGroup() as tasks:
                 until = None if options.fault_free is None else options.start + options.fault_free
                 group = StreamGroup(tasks, requests, pool, recorder, FailFast(requests.shown_url, until))
-                housekeeping = tasks.create_task(_run_housekeeping(group, recorder, clock))
+                housekeeping = tasks.create_task(_run_housekeeping(group, recorder, clock, options.watch))
                 await _run_workload(group, workload, options, stop)
                 housekeeping.cancel()
         if group.fail_fast.sentence:
             raise RefusedError(group.fail_fast.sentence)
     except BaseExceptionGroup as errors:
-        raise _first(errors.subgroup(RefusedError) or errors) from None
+        raise crash_report.underlying_error(errors) from None
     finally:
         gc.unfreeze()
         await pool.aclose()
@@ -230,7 +231,9 @@ async def _closed_loop(group: StreamGroup, workload: Workload, options: DriveOpt
             worker.cancel()
 
 
-async def _run_housekeeping(group: StreamGroup, recorder: Recorder, clock: StampClock) -> None:
+async def _run_housekeeping(
+    group: StreamGroup, recorder: Recorder, clock: StampClock, watch: Callable[[DriveProgress], None] | None
+) -> None:
     """Measure the loop's lag, sample stuck streams, flush, write vitals and refresh the clock, until cancelled."""
     begun = now() // _TICK * _TICK  # so that what it does meets the same moments in every run in virtual time
     tick = lag = 0
@@ -247,17 +250,12 @@ async def _run_housekeeping(group: StreamGroup, recorder: Recorder, clock: Stamp
                 if former // _VITALS != tick // _VITALS:
                     recorder.vitals(lag)
                     lag = 0
+                    if watch is not None:
+                        watch(recorder.progress())
                 if former // _REFRESH != tick // _REFRESH:
                     clock.refresh()
     finally:
         recorder.vitals(lag)
-
-
-def _first(error: BaseException) -> BaseException:
-    """The first exception of a group, or the exception itself."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def _raise_file_limit() -> None:
