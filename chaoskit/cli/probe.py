@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from chaoskit.cli.namespace_options import Container, Netns, Pid, enter_chosen
+
 
 def probe(
     url: Annotated[str, typer.Argument(metavar="URL", help="Endpoint; default path: the protocol's usual one.")],
@@ -36,6 +38,9 @@ def probe(
     maxseg: Annotated[int | None, typer.Option(min=88, max=32767, help="Largest TCP segment (TCP_MAXSEG).")] = None,
     congestion_control: Annotated[str | None, typer.Option(metavar="NAME", help="TCP algorithm, such as bbr.")] = None,
     objective: Annotated[list[str] | None, typer.Option(help="Such as 'ttft_p95 < 800ms'; repeatable.")] = None,
+    netns: Netns = None,
+    pid: Pid = None,
+    container: Container = None,
     seed: Annotated[int, typer.Option(help="Seed of arrival times and prompts.")] = 0,
     out: Annotated[Path | None, typer.Option(help="New directory for the raw records.")] = None,
     json: Annotated[bool, typer.Option("--json", help="JSON, with the keys of vllm bench serve.")] = False,
@@ -46,6 +51,7 @@ def probe(
     from chaoskit.probe.target import SocketOptions, Target
     from chaoskit.spec.options import duration, headers, objectives, workload
 
+    enter_chosen(netns, pid, container)
     work = workload(
         {
             "protocol": protocol,

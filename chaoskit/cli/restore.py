@@ -7,12 +7,16 @@ from typing import Annotated
 import typer
 
 from chaoskit import terminal
+from chaoskit.cli.namespace_options import Container, Netns, Pid, enter_chosen
 
 
 def restore(
     lease: Annotated[
         str | None, typer.Argument(metavar="LEASE", help="Restore only this lease. Default: everything.")
     ] = None,
+    netns: Netns = None,
+    pid: Pid = None,
+    container: Container = None,
 ) -> None:
     """Restore everything that chaoskit changed. Ends all leases of this network namespace, and undoes crashed runs."""
     import os
@@ -26,6 +30,7 @@ def restore(
     from chaoskit.kernel.rights import require_restore_rights
 
     require_restore_rights()
+    enter_chosen(netns, pid, container)
     lines: list[str] = []
     facts = cache(detect_features)
 

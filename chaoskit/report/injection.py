@@ -18,9 +18,14 @@ from chaoskit.topology.steering import IFBS, OneDirection
 _TOWARDS: dict[OneDirection, str] = {"down": "to this machine", "up": "from this machine"}
 
 
+def _where(plan: InjectionPlan) -> str:
+    name = plan.injection.namespace_name
+    return f"  in {name}" if name else ""
+
+
 def render(plan: InjectionPlan, console: Console) -> None:
     """The plan: the interface, the matched traffic, the faults, the duration."""
-    console.print(titled(plan.interface, f"  for {plan.injection.for_}"), highlight=False)
+    console.print(titled(plan.interface, f"  for {plan.injection.for_}{_where(plan)}"), highlight=False)
     for line in _lines(plan):
         console.print(styled(f"  {line}"), highlight=False)
     for warning in plan.warnings:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from chaoskit.faults.netem import NetemInput
 from chaoskit.faults.schema import MtuBytes, SegmentBytes, SpecModel, error_at
+from chaoskit.spec.network_namespace import NamespaceChoice
 from chaoskit.topology.steering import OneDirection
 from chaoskit.units import Duration
 
@@ -90,7 +91,7 @@ Interface = Annotated[str, AfterValidator(_interface), Field(json_schema_extra={
 WrittenTo = Annotated[To, BeforeValidator(_to, json_schema_input_type=str)]
 
 
-class TrafficMatch(SpecModel):
+class TrafficMatch(NamespaceChoice):
     """Selects traffic of an interface. A packet must match every key that is given."""
 
     to: Annotated[tuple[WrittenTo, ...], BeforeValidator(_listed, json_schema_input_type=str | list[str])] = Field(
