@@ -15,7 +15,7 @@ TARGETS ?=
 # What make quotes renews; without a name all that takes a few minutes.
 QUOTES ?=
 
-.PHONY: help modules demo test soak fuzz lint format test-unit test-kernel test-guest test-virtual test-kernel-own kernel bench \
+.PHONY: help modules demo test soak fuzz lint format test-unit test-kernel test-guest test-virtual test-kernel-own kernel kernel-wheel package bench \
 	docs reference quotes pins audit clean
 
 help:  ## this list
@@ -55,6 +55,12 @@ test-virtual: .venv/.tests kernel  ## tests of what needs chaoskit's own kernel:
 
 test-kernel-own: .venv/.tests kernel  ## the kernel tier on chaoskit's own kernel
 	@$(GUEST) $(PYTHON_IN) $(PYTEST) tests/kernel
+
+kernel-wheel: .venv/.tests kernel  ## the guest kernel as a package for pip, in dist/: for machines without a compiler
+	@$(PYTHON_IN) .ci/kernel-wheel/build
+
+package: .venv/.tests  ## chaoskit as a package for pip: a wheel and a source archive, in dist/
+	@$(PYTHON_IN) -P -m hatchling build --directory dist
 
 kernel: .venv/.program  ## build the guest kernel, once: ten minutes, 2 GB of disk meanwhile
 	@.venv/bin/chaoskit kernel status 2>/dev/null || \

@@ -14,11 +14,13 @@ from __future__ import annotations
 import os
 import shlex
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 _ROOT = 0
 _LINKS = 40  # path_resolution(7)
+_CHMOD = "chmod go-w "
 _MAP, _NOBODY = Path("/proc/self/uid_map"), Path("/proc/sys/kernel/overflowuid")  # user_namespaces(7)
 
 
@@ -41,44 +43,56 @@ def untrusted(path: Path, uid: int, is_parent: bool = False) -> str:
 
 
 def weakness(path: Path, uid: int, is_parent: bool = False) -> Weakness | None:
-    """The same with its remedy; None when none could. `is_parent`: a file is created in it, so it may be sticky."""
+    """The same with its remedy; None when none could. `is_parent`: a file is created in it, so it may be sticky.
+
+    The remedy is one command for all components that others can write.
+    """
+    found = list(_weaknesses(path, uid, is_parent))
+    lasting = next((each for each in found if not each.remedy), None)
+    if lasting or not found:
+        return lasting
+    sudo = "sudo " if any(each.remedy.startswith("sudo ") for each in found) else ""
+    places = dict.fromkeys(each.remedy.partition(_CHMOD)[2] for each in found)
+    return Weakness(found[0].reason, f"{sudo}{_CHMOD}{' '.join(places)}")
+
+
+def _weaknesses(path: Path, uid: int, is_parent: bool) -> Iterator[Weakness]:
+    """What is wrong with each component, from the root down."""
     trusted = _trusted(uid)
     here, links = Path("/"), 0
     ahead = list(reversed((Path.cwd() / path).parts[1:]))
     try:
-        if found := _look(here, os.lstat(here), trusted, is_passed=is_parent or bool(ahead)):
-            return found
+        yield from _look(here, os.lstat(here), trusted, is_passed=is_parent or bool(ahead))
         while ahead:
             name = ahead.pop()
             here = here.parent if name == ".." else here / name
             status = os.lstat(here)
             is_link = stat.S_ISLNK(status.st_mode)
-            if found := _look(here, status, trusted, is_passed=is_link or is_parent or bool(ahead)):
-                return found
+            yield from _look(here, status, trusted, is_passed=is_link or is_parent or bool(ahead))
             if is_link:
                 links += 1
                 if links > _LINKS:
-                    return Weakness(f"{path} leads through more than {_LINKS} symbolic links")
+                    yield Weakness(f"{path} leads through more than {_LINKS} symbolic links")
+                    return
                 target = here.readlink()
                 ahead += reversed(target.parts[1:] if target.is_absolute() else target.parts)
                 here = Path("/") if target.is_absolute() else here.parent
     except OSError as error:
-        return Weakness(f"{here} cannot be examined: {error.strerror}")
-    return None
+        yield Weakness(f"{here} cannot be examined: {error.strerror}")
 
 
-def _look(place: Path, status: os.stat_result, trusted: frozenset[int], is_passed: bool) -> Weakness | None:
+def _look(place: Path, status: os.stat_result, trusted: frozenset[int], is_passed: bool) -> Iterator[Weakness]:
     """What is wrong with one component; `is_passed` when another component follows."""
     if status.st_uid not in trusted:
-        return Weakness(f"{place} is owned by user {status.st_uid}")
+        yield Weakness(f"{place} is owned by user {status.st_uid}")
+        return
     if stat.S_ISLNK(status.st_mode) or (is_passed and status.st_mode & stat.S_ISVTX):
-        return None
+        return
     writers = [who for bit, who in ((stat.S_IWGRP, "group"), (stat.S_IWOTH, "others")) if status.st_mode & bit]
-    if not writers:
-        return None
-    sudo = "" if status.st_uid == os.geteuid() else "sudo "
-    remedy = f"{sudo}chmod go-w {shlex.quote(str(place))}"
-    return Weakness(f"{place} can be written by {' and '.join(writers)}", remedy)
+    if writers:
+        sudo = "" if status.st_uid == os.geteuid() else "sudo "
+        remedy = f"{sudo}{_CHMOD}{shlex.quote(str(place))}"
+        yield Weakness(f"{place} can be written by {' and '.join(writers)}", remedy)
 
 
 def _trusted(uid: int) -> frozenset[int]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from chaoskit.terminal import Progress, say
@@ -10,34 +13,36 @@ app = typer.Typer(no_args_is_help=True, help="Build and manage the guest kernel 
 
 
 @app.command()
-def build() -> None:
+def build(
+    source: Annotated[
+        Path | None, typer.Option(help="Tarball of Linux 6.12.y, also one from kernel.org. Default: linux-source-6.12.")
+    ] = None,
+) -> None:
     """Build it from the distribution's source. Takes about ten minutes, and 2 GB of disk meanwhile."""
     from chaoskit.substrate.kernel_build import build
     from chaoskit.substrate.kernel_cache import cache
 
     with Progress() as progress:
-        path = build(cache(), progress.show)
+        path = build(cache(), progress.show, source)
     say(str(path))
 
 
 @app.command()
 def status() -> None:
-    """Show the kernels that were built. Exit 0: one fits this chaoskit; 3: none does."""
+    """Show the kernels that were built or installed, and which one is used. Exit 0: one fits this chaoskit; 3: none."""
     from chaoskit.errors import RefusedError
-    from chaoskit.substrate import kernel_cache, uml
+    from chaoskit.substrate import kernel_program, kernel_status
 
-    place, source = kernel_cache.cache(), kernel_cache.version()
-    for each in kernel_cache.cached_kernels(place):
-        size = each.path.stat().st_size
-        say(str(each.path), f"  release {uml.find(each.path).release}, {size / 1e6:.1f} MB")
-        say(f"  from {kernel_cache.PACKAGE} {each.version}, {each.state(source)}")
-    if kernel_cache.newest(place) is None:
-        raise RefusedError(kernel_cache.absence(place))
+    say(*kernel_status.lines())
+    used = kernel_program.own_kernel()
+    if used is None:
+        raise RefusedError(kernel_program.own_absence())
+    say(f"used: {used.path}, {used.origin}")
 
 
 @app.command()
 def remove() -> None:
-    """Delete all kernels that were built."""
+    """Delete all kernels that were built. One that pip installed stays."""
     from chaoskit.substrate.kernel_cache import cache
     from chaoskit.substrate.kernel_cache import remove as delete
 

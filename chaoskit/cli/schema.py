@@ -9,7 +9,6 @@ def schema() -> None:
     """Print the JSON Schema of experiment files. For editors, such as those with yaml-language-server."""
     import json
 
-    from chaoskit.spec.experiment import Experiment
+    from chaoskit.spec.json_schema import experiment_schema
 
-    draft = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    say_json(json.dumps(draft | Experiment.model_json_schema(by_alias=True), indent=2))
+    say_json(json.dumps(experiment_schema(), indent=2))

@@ -14,6 +14,9 @@ from chaoskit.faults.schema import SpecModel
 from chaoskit.topology.edge import Segment
 from chaoskit.topology.fault_site import Interface, Site
 
+LINK = "Of the lab; a real interface has none."
+DIRECTION = "`down`: towards the client; `up`: towards the server."
+
 
 class FaultBase(SpecModel):
     """Base of every fault's model."""

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from chaoskit.faults.base import FaultBase, link_error
+from chaoskit.faults.base import LINK, FaultBase, link_error
 from chaoskit.faults.schema import IPV6_MIN_MTU, MtuBytes
 from chaoskit.knobs import Change, Knob, Mtu
 from chaoskit.topology.edge import VLAN_TAG, Segment, ends
@@ -17,9 +17,9 @@ from chaoskit.topology.fault_site import Interface, Lab, Site
 class MtuFault(FaultBase):
     """The MTU of a link of the lab, or of a real interface (whose other end is unchanged)."""
 
-    link: Segment | None = Field(None, description="Of the lab; a real interface has none.")
+    link: Segment | None = Field(None, description=LINK)
     end: Literal["client", "router", "server"] | None = Field(None, description="The end that changes; default: both.")
-    mtu: MtuBytes
+    mtu: MtuBytes = Field(description="The MTU, bytes.")
 
     @model_validator(mode="after")
     def _an_end_of_the_link(self) -> MtuFault:

@@ -11,15 +11,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from chaoskit.faults.base import FaultBase, link_error
-from chaoskit.faults.schema import SpecModel, short_form
+from chaoskit.faults.base import DIRECTION, LINK, FaultBase, link_error
+from chaoskit.faults.schema import Flag, SpecModel, exactly_one, short_form
 from chaoskit.faults.tc_parse import parse_netem
 from chaoskit.knobs import Change, FourState, GilbertElliott, Knob, Loss, Netem, RandomLoss, Slot
 from chaoskit.seed import derive
 from chaoskit.topology.edge import Direction, Segment, directions, qdiscs
 from chaoskit.topology.fault_site import Site
 from chaoskit.topology.steering import qdisc
-from chaoskit.units import Duration, Rate, Share, Size
+from chaoskit.units import Duration, Quantity, Rate, Share, Size
 
 U32 = 2**32 - 1
 _FULL = 10**9
@@ -31,14 +31,16 @@ def u32(share: Share) -> int:
     return (int(share) * U32 + _FULL // 2) // _FULL
 
 
-def _short_form(key: str) -> BeforeValidator:
-    return BeforeValidator(short_form(key), json_schema_input_type=Any)
+def _short_form(key: str, mapping: type[SpecModel], bare: type[Quantity]) -> BeforeValidator:
+    return BeforeValidator(short_form(key), json_schema_input_type=mapping | bare)
 
 
 class Table(SpecModel):
     """A custom distribution: quantiles in units of jitter/8192, as in iproute2's .dist files."""
 
-    table: Annotated[tuple[Annotated[int, Field(ge=-32768, le=32767)], ...], Field(min_length=1, max_length=16384)]
+    table: Annotated[tuple[Annotated[int, Field(ge=-32768, le=32767)], ...], Field(min_length=1, max_length=16384)] = (
+        Field(description="The quantiles.")
+    )
 
 
 Distribution = DistributionName | Table
@@ -47,42 +49,46 @@ Distribution = DistributionName | Table
 class Probability(SpecModel):
     """The probability of an event per packet; `correlation` with that of the previous packet."""
 
-    share: Share
-    correlation: Share = Share(0)
+    share: Share = Field(description="How often.")
+    correlation: Share = Field(Share(0), description="With what happened to the packet before.")
 
 
 class Reorder(Probability):
     """This share of packets (or of every `gap`-th one) is sent at once, ahead of the delayed ones."""
 
-    gap: Annotated[int, Field(ge=1, le=2**32 - 1)] = 1
+    gap: Annotated[int, Field(ge=1, le=2**32 - 1)] = Field(1, description="Every n-th packet instead of a share.")
 
 
 class Gemodel(SpecModel):
     """Gilbert-Elliott: `p` good to bad, `r` bad to good, per packet; and the loss within each state."""
 
-    p: Share
-    r: Share = Share(_FULL)
-    loss_in_bad: Share = Share(_FULL)
-    loss_in_good: Share = Share(0)
+    p: Share = Field(description="Transition from good to bad.")
+    r: Share = Field(Share(_FULL), description="Transition from bad to good.")
+    loss_in_bad: Share = Field(Share(_FULL), description="Loss in the bad state.")
+    loss_in_good: Share = Field(Share(0), description="Loss in the good state.")
 
 
 class State(SpecModel):
     """4-state Markov of tc-netem(8): 1 good, 2 good within a burst, 3 lost within a burst, 4 lost alone."""
 
-    p13: Share
-    p31: Share
-    p32: Share = Share(0)
-    p23: Share = Share(_FULL)
-    p14: Share = Share(0)
+    p13: Share = Field(description="Transition from 1 to 3.")
+    p31: Share = Field(description="Transition from 3 to 1.")
+    p32: Share = Field(Share(0), description="Transition from 3 to 2.")
+    p23: Share = Field(Share(_FULL), description="Transition from 2 to 3.")
+    p14: Share = Field(Share(0), description="Transition from 1 to 4.")
 
 
 class LossSpec(SpecModel):
     """Exactly one model: `share` (independent), `gemodel` or `state` (bursts)."""
 
-    share: Share | None = None
-    correlation: Share = Share(0)
-    gemodel: Gemodel | None = None
-    state: State | None = None
+    model_config = exactly_one("share", "gemodel", "state")
+
+    share: Share | None = Field(None, description="Independent loss.")
+    correlation: Share = Field(
+        Share(0), description="Of each loss with the one before; use `gemodel` for bursts instead."
+    )
+    gemodel: Gemodel | None = Field(None, description="The Gilbert-Elliott model.")
+    state: State | None = Field(None, description="The 4-state Markov model.")
 
     @model_validator(mode="after")
     def _one_model(self) -> LossSpec:
@@ -104,13 +110,16 @@ class LossSpec(SpecModel):
         return RandomLoss(u32(self.share), u32(self.correlation))
 
 
+Signed = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+
+
 class RateSpec(SpecModel):
     """A rate limit; overhead and cell size as of ATM or a tunnel."""
 
-    rate: Rate
-    packet_overhead: Annotated[int, Field(ge=-(2**31), lt=2**31)] = 0
-    cell_size: Size = Size(0)
-    cell_overhead: Annotated[int, Field(ge=-(2**31), lt=2**31)] = 0
+    rate: Rate = Field(description="Bits per second.")
+    packet_overhead: Signed = Field(0, description="Bytes added to each packet when its time is computed.")
+    cell_size: Size = Field(Size(0), description="Packets take whole cells of this size.")
+    cell_overhead: Signed = Field(0, description="Bytes added to each cell.")
 
     @model_validator(mode="after")
     def _at_least_a_byte(self) -> RateSpec:
@@ -122,13 +131,15 @@ class RateSpec(SpecModel):
 class SlotSpec(SpecModel):
     """Packets wait for the next slot: every `min`..`max`, or `delay` and `jitter` drawn by `distribution`."""
 
-    min: Duration | None = None
-    max: Duration | None = None
-    distribution: Distribution | None = None
-    delay: Duration = Duration(0)
-    jitter: Duration = Duration(0)
-    packets: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    bytes: Size = Size(0)
+    model_config = exactly_one("min", "distribution")
+
+    min: Duration | None = Field(None, description="The shortest time between two slots.")
+    max: Duration | None = Field(None, description="The longest; without it the same as `min`.")
+    distribution: Distribution | None = Field(None, description="How the time between two slots varies.")
+    delay: Duration = Field(Duration(0), description="The mean time between two slots, with `distribution`.")
+    jitter: Duration = Field(Duration(0), description="How much it varies, with `distribution`.")
+    packets: Annotated[int, Field(ge=0, lt=2**31)] = Field(0, description="Packets for each slot at most; 0: no limit.")
+    bytes: Size = Field(Size(0), description="Bytes for each slot at most; 0: no limit.")
 
     @model_validator(mode="after")
     def _one_form(self) -> SlotSpec:
@@ -159,17 +170,25 @@ class SlotSpec(SpecModel):
 class NetemSpec(SpecModel):
     """All options of netem. An empty one is an error."""
 
-    delay: Duration = Duration(0)
-    jitter: Duration = Duration(0)
+    delay: Duration = Field(Duration(0), description="Added to every packet.")
+    jitter: Duration = Field(Duration(0), description="The delay varies by about this much.")
     correlation: Share = Field(Share(0), description="Of each packet's delay with the previous one.")
-    distribution: Distribution | None = None
-    loss: Annotated[LossSpec, _short_form("share")] | None = None
-    ecn: bool = Field(False, description="Mark ECN-capable packets instead of dropping them.")
-    duplicate: Annotated[Probability, _short_form("share")] | None = None
-    corrupt: Annotated[Probability, _short_form("share")] | None = None
-    reorder: Annotated[Reorder, _short_form("share")] | None = None
-    rate: Annotated[RateSpec, _short_form("rate")] | None = None
-    slot: SlotSpec | None = None
+    distribution: Distribution | None = Field(None, description="How the delay varies.")
+    loss: Annotated[LossSpec, _short_form("share", LossSpec, Share)] | None = Field(
+        None, description="Packets that are lost."
+    )
+    ecn: Flag = Field(False, description="Mark ECN-capable packets instead of dropping them.")
+    duplicate: Annotated[Probability, _short_form("share", Probability, Share)] | None = Field(
+        None, description="Packets that are sent twice."
+    )
+    corrupt: Annotated[Probability, _short_form("share", Probability, Share)] | None = Field(
+        None, description="Packets in which one bit is changed."
+    )
+    reorder: Annotated[Reorder, _short_form("share", Reorder, Share)] | None = Field(
+        None, description="Packets that overtake the delayed ones."
+    )
+    rate: Annotated[RateSpec, _short_form("rate", RateSpec, Rate)] | None = Field(None, description="The bandwidth.")
+    slot: SlotSpec | None = Field(None, description="Packets are delivered in bursts.")
     limit: Annotated[int, Field(ge=1, lt=2**32)] | None = Field(None, description="Queue length in packets.")
 
     @model_validator(mode="after")
@@ -219,15 +238,16 @@ def _parse_tc_text(words: Any) -> Any:
     return parse_netem(words) if isinstance(words, str) else words
 
 
-NetemInput = Annotated[NetemSpec, BeforeValidator(_parse_tc_text, json_schema_input_type=NetemSpec | str)]
+_TcText = Annotated[str, Field(json_schema_extra={"type": "string", "pattern": r"^\s*[a-z]"})]
+NetemInput = Annotated[NetemSpec, BeforeValidator(_parse_tc_text, json_schema_input_type=NetemSpec | _TcText)]
 
 
 class NetemFault(FaultBase):
     """A netem on one direction of one link of the lab, or of a real interface."""
 
-    link: Segment | None = Field(None, description="Of the lab; a real interface has none.")
-    direction: Direction
-    netem: NetemInput
+    link: Segment | None = Field(None, description=LINK)
+    direction: Direction = Field(description=DIRECTION)
+    netem: NetemInput = Field(description="Options of netem, or a text in tc's syntax: `delay 30ms loss 1%`.")
 
     def site_error(self, site: Site) -> str:
         """Why it cannot be applied there; "" when it can."""

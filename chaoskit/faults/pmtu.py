@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from chaoskit.faults.base import FaultBase
+from chaoskit.faults.base import DIRECTION, FaultBase
 from chaoskit.faults.schema import IPV6_MIN_MTU, MtuBytes, SpecModel, short_form
 from chaoskit.knobs import Change
 from chaoskit.topology.edge import LINK_MTU, Direction, drop_too_big, limit_path_mtu
@@ -23,16 +23,18 @@ Signal = Literal["delivered", "dropped"]
 class PmtuSpec(SpecModel):
     """The path MTU, and whether senders are signalled."""
 
-    mtu: MtuBytes
-    signal: Signal = "delivered"
+    mtu: MtuBytes = Field(description="The largest packet that the hop forwards, bytes.")
+    signal: Signal = Field("delivered", description="Whether the router's ICMP message reaches the sender.")
     ip: Literal["4", "6"] | None = Field(None, description="One IP version alone; default: both, where the MTU allows.")
 
 
 class PmtuFault(FaultBase):
     """A smaller path MTU, in the lab. `up` affects packets from the client, `down` packets from the server."""
 
-    direction: Direction
-    pmtu: Annotated[PmtuSpec, BeforeValidator(short_form("mtu"), json_schema_input_type=PmtuSpec | int)]
+    direction: Direction = Field(description=DIRECTION)
+    pmtu: Annotated[PmtuSpec, BeforeValidator(short_form("mtu"), json_schema_input_type=PmtuSpec | MtuBytes)] = Field(
+        description="The path MTU and its signals, or the MTU alone."
+    )
 
     def site_error(self, site: Site) -> str:
         """Why it cannot be applied there; "" when it can."""

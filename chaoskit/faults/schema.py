@@ -6,7 +6,8 @@ import difflib
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from chaoskit.units import Quantity
@@ -14,6 +15,33 @@ from chaoskit.units import Quantity
 IPV6_MIN_MTU = 1280  # RFC 8200, section 5: the minimum MTU of a link that carries IPv6
 MtuBytes = Annotated[int, Field(ge=68, le=65_535)]  # RFC 791: the minimum MTU of IPv4 links, and the longest packet
 SegmentBytes = Annotated[int, Field(ge=88, le=65_535)]  # the kernel's TCP_MIN_MSS, include/net/tcp.h
+
+
+FROM_FILE = {"is_file": True}
+"""The context to validate the content of a file with: its keys are in kebab-case, and nothing else."""
+
+
+def _true_or_false(words: Any) -> Any:
+    return {"true": True, "false": False}.get(words.lower(), f"{words} ") if isinstance(words, str) else words
+
+
+Flag = Annotated[bool, BeforeValidator(_true_or_false)]
+"""`true` or `false`, as YAML 1.2 has them; pydantic would take `yes`, `t` and `1` as well."""
+
+
+def text_of(pattern: str) -> JsonDict:
+    """JSON Schema of a text with a pattern, which may look like a whole number, or like `true`."""
+    return {"type": ["string", "integer", "boolean"], "pattern": f"^(?:{pattern})$", "minimum": 0}
+
+
+def given(*keys: str) -> JsonDict:
+    """JSON Schema: all these keys have a value."""
+    return {"required": list(keys), "properties": {key: {"not": {"type": "null"}} for key in keys}}
+
+
+def exactly_one(*keys: str) -> ConfigDict:
+    """The configuration of a model of which exactly one of these keys must be given, for its JSON Schema."""
+    return ConfigDict(json_schema_extra={"oneOf": [given(key) for key in keys]})
 
 
 def short_form(key: str) -> Callable[[Any], Any]:
@@ -37,11 +65,12 @@ class SpecModel(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_unknown_keys(cls, words: Any) -> Any:
+    def _refuse_unknown_keys(cls, words: Any, info: ValidationInfo) -> Any:
         if isinstance(words, dict):
             keys = [field.alias or name for name, field in cls.model_fields.items()]
+            known = {*keys, *(() if info.context == FROM_FILE else cls.model_fields)}
             for key in words:
-                if str(key) not in cls.model_fields and str(key).replace("_", "-") not in keys:
+                if str(key) not in known:
                     raise error_at(f"unknown key; {suggestion(str(key), keys)}", key)
         return words
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from chaoskit.faults.base import FaultBase, link_error
+from chaoskit.faults.base import DIRECTION, LINK, FaultBase, link_error
 from chaoskit.faults.schema import MtuBytes
 from chaoskit.knobs import Change
 from chaoskit.topology import edge
@@ -16,9 +16,9 @@ from chaoskit.topology.steering import drop_oversized
 class SizeDropFault(FaultBase):
     """Packets longer than this many bytes, IP header included, are dropped in one direction or both."""
 
-    link: Segment | None = Field(None, description="Of the lab; a real interface has none.")
-    direction: Direction
-    size_drop: MtuBytes
+    link: Segment | None = Field(None, description=LINK)
+    direction: Direction = Field(description=DIRECTION)
+    size_drop: MtuBytes = Field(description="Longer packets are lost; bytes from the IP header on.")
 
     def site_error(self, site: Site) -> str:
         """Why it cannot be applied there; "" when it can."""

@@ -23,8 +23,12 @@ def _check_network_parameters(words: dict[str, str]) -> dict[str, str]:
     return words
 
 
-Value = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str | int)]
-Parameters = Annotated[dict[str, Value], AfterValidator(_check_network_parameters)]
+Value = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str)]
+Parameters = Annotated[
+    dict[str, Value],
+    AfterValidator(_check_network_parameters),
+    Field(json_schema_extra={"propertyNames": {"pattern": r"^(?!.*\.\.)net\.[^/]*$"}}),
+]
 """Values of parameters under `net.`, which are per network namespace, by name."""
 
 
@@ -36,8 +40,8 @@ def sysctl_changes(node: Node, parameters: Parameters) -> tuple[Change, ...]:
 class SysctlFault(FaultBase):
     """Parameters of a host of the lab, set while the fault is applied."""
 
-    node: Node
-    sysctl: Annotated[Parameters, Field(min_length=1)]
+    node: Node = Field(description="The host whose parameters are set.")
+    sysctl: Annotated[Parameters, Field(min_length=1)] = Field(description="Parameters under `net.`, by name.")
 
     def site_error(self, site: Site) -> str:
         """Why it cannot be applied there; "" when it can."""

@@ -17,7 +17,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from chaoskit.faults.base import FaultBase
+from chaoskit.faults.base import DIRECTION, FaultBase
 from chaoskit.faults.mtu import MtuFault
 from chaoskit.faults.pmtu import PmtuFault, PmtuSpec, Signal
 from chaoskit.faults.size_drop import SizeDropFault
@@ -44,9 +44,9 @@ _JUMBO = 9000
 class TunnelFault(FaultBase):
     """A well-known path MTU; `jumbo-mismatch` also raises the MTU of the lab's links."""
 
-    tunnel: Preset
+    tunnel: Preset = Field(description="The preset.")
     signal: Signal | None = Field(None, description="As for pmtu: delivered or dropped. A switch sends none.")
-    direction: Direction = "both"
+    direction: Direction = Field("both", description=DIRECTION)
 
     def site_error(self, site: Site) -> str:
         """Why it cannot be applied there; "" when it can."""

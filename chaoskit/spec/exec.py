@@ -18,7 +18,7 @@ class ExecFaults(SpecModel):
 
     down: NetemInput | None = Field(None, description="Fault on packets that the command receives.")
     up: NetemInput | None = Field(None, description="Fault on packets that the command sends.")
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="The same losses again.")
 
     @model_validator(mode="after")
     def _has_a_fault(self) -> ExecFaults:

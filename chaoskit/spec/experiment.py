@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from chaoskit.faults import Fault, knobs
-from chaoskit.faults.schema import SpecModel, error_at, suggestion
+from chaoskit.faults.schema import Flag, SpecModel, error_at, exactly_one, suggestion
 from chaoskit.knobs import Knob
 from chaoskit.spec.host_tuning import Client, Host
-from chaoskit.spec.objectives import Objective, parse
+from chaoskit.spec.objectives import Objective, parse, pattern
 from chaoskit.spec.stage import InterfaceStage, Stage
 from chaoskit.topology.fault_site import Interface, Lab, Site
 from chaoskit.topology.steering import TrafficSelector
@@ -27,17 +27,18 @@ CLEAN_PHASES = ("warm-up", "baseline", "recovery")
 _LONGEST_PROMPT = Size(100 * 10**6)
 _SHORTEST_PHASE = Duration(10**9)
 _FAULT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+_NEW_NAME = rf"^(?!(?:{'|'.join(CLEAN_PHASES)})$){_FAULT_NAME.pattern[1:]}"
 
 
 class Timeouts(SpecModel):
     """Timeouts of the client."""
 
-    connect: Duration = Duration(5 * 10**9)
+    connect: Duration = Field(Duration(5 * 10**9), description="Name lookup, TCP and TLS handshake.")
     first_token: Duration = Field(
         Duration(10 * 10**9), description="From the request to its first token; other events do not extend it."
     )
     idle: Duration = Field(Duration(5 * 10**9), description="From one token to the next.")
-    keepalive_extends_idle: bool = Field(
+    keepalive_extends_idle: Flag = Field(
         False, description="Comments, pings and events without text extend the idle time as well."
     )
     stream: Duration | None = Field(None, description="Maximum duration of one stream. Default: to the end of the run.")
@@ -55,8 +56,10 @@ class Limits(SpecModel):
 class Workload(SpecModel):
     """The requests of the client: protocol, connections, arrival process, sizes, timeouts."""
 
-    protocol: Protocol = "openai-chat"
-    http: Literal["1.1", "2"] = "1.1"
+    model_config = exactly_one("request-rate", "max-concurrency")
+
+    protocol: Protocol = Field("openai-chat", description="What the client speaks.")
+    http: Literal["1.1", "2"] = Field("1.1", description="The HTTP version.")
     connections: Literal["fresh", "kept", "shared"] = Field(
         "fresh",
         description="fresh: one per stream; kept: idle ones are reused; shared: streams share one (HTTP/2).",
@@ -70,10 +73,12 @@ class Workload(SpecModel):
     max_concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
         None, description="Closed loop: number of streams at a time; the next one starts when one ends."
     )
-    prompt_size: Size = Size(1000)
-    output_tokens: Annotated[int, Field(ge=1, le=100_000)] = 100
-    timeouts: Timeouts = Timeouts()
-    limits: Limits = Limits()
+    prompt_size: Size = Field(Size(1000), description="Bytes of the prompt of each request.")
+    output_tokens: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        100, description="Tokens that each request asks for."
+    )
+    timeouts: Timeouts = Field(Timeouts(), description="When the client gives up a stream.")
+    limits: Limits = Field(Limits(), description="What one response may hold.")
 
     @model_validator(mode="after")
     def _one_arrival_process(self) -> Workload:
@@ -89,8 +94,8 @@ class Workload(SpecModel):
 class FirstToken(SpecModel):
     """Time to the first token: a log-normal distribution with this median and 99th percentile."""
 
-    median: Duration
-    p99: Duration
+    median: Duration = Field(description="Its median.")
+    p99: Duration = Field(description="Its 99th percentile.")
 
     @model_validator(mode="after")
     def _p99_is_not_below_the_median(self) -> FirstToken:
@@ -105,24 +110,31 @@ class Server(Host):
     The n-th token leaves at first token + n x interval, without drift.
     """
 
-    first_token: FirstToken = FirstToken(median=Duration(150_000_000), p99=Duration(400_000_000))
-    token_interval: Duration = Duration(20_000_000)
+    first_token: FirstToken = Field(
+        FirstToken(median=Duration(150_000_000), p99=Duration(400_000_000)),
+        description="Time until the first token: a log-normal distribution.",
+    )
+    token_interval: Duration = Field(Duration(20_000_000), description="Time from one token to the next.")
 
 
 class Span(SpecModel):
     """One phase of the timeline, written `{name: length}`: "baseline", a fault, or several as "wifi+vpn"."""
 
-    name: str
-    length: Duration
+    name: str = Field(description="A clean phase, a fault, or several faults joined by +.")
+    length: Duration = Field(description="How long it lasts; a second or more.")
 
     @property
     def faults(self) -> tuple[str, ...]:
         """The faults in force."""
         return () if self.name in CLEAN_PHASES else tuple(self.name.split("+"))
 
+    def written(self) -> dict[str, Any]:
+        """As in a file: `{name: length}`."""
+        return {self.name: self.length.written()}
+
 
 def _span(words: Any) -> Any:
-    if not isinstance(words, dict) or set(words) == {"name", "length"}:
+    if not isinstance(words, dict):
         return words
     if len(words) != 1:
         raise ValueError("a phase is one name and its length; write for example - baseline: 20s")
@@ -131,34 +143,56 @@ def _span(words: Any) -> Any:
 
 
 def _listed(words: Any) -> Any:
+    if words == []:
+        raise ValueError("an empty list; give a fault, for example {direction: down, netem: delay 30ms}")
     return [words] if isinstance(words, dict) else words
 
 
 def _objective(words: Any) -> Any:
+    if not isinstance(words, str | Objective):
+        raise ValueError("an objective is a sentence; write for example ttft_p95 < 800ms during baseline")
     return parse(words) if isinstance(words, str) else words
 
 
-WrittenFaults = Annotated[
-    tuple[Fault, ...], BeforeValidator(_listed, json_schema_input_type=Fault | list[Fault]), Field(min_length=1)
-]
-WrittenSpan = Annotated[Span, BeforeValidator(_span, json_schema_input_type=dict[str, Duration])]
-WrittenObjective = Annotated[Objective, BeforeValidator(_objective, json_schema_input_type=str)]
+_FaultList = Annotated[list[Fault], Field(min_length=1)]
+WrittenFaults = Annotated[tuple[Fault, ...], BeforeValidator(_listed, json_schema_input_type=Fault | _FaultList)]
+_PhaseName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]*$")]
+_OneSpan = Annotated[dict[_PhaseName, Duration], Field(min_length=1, max_length=1)]
+WrittenSpan = Annotated[Span, BeforeValidator(_span, json_schema_input_type=_OneSpan)]
+_Sentence = Annotated[str, Field(json_schema_extra={"type": "string", "pattern": pattern()})]
+WrittenObjective = Annotated[Objective, BeforeValidator(_objective, json_schema_input_type=_Sentence)]
 
 
 class Experiment(SpecModel):
     """One experiment: a question, where it runs, its load, its faults and its objectives."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
-    question: Annotated[str, Field(min_length=1)]
-    stage: Stage
-    workload: Workload
-    client: Client = Client()
-    server: Server = Server()
-    faults: dict[str, WrittenFaults] = Field(default_factory=dict, description="By name, one fault or a list.")
-    timeline: Annotated[tuple[WrittenSpan, ...], Field(min_length=1, max_length=1000)]
-    repeats: Annotated[int, Field(ge=1, le=1000)] = 1
-    objectives: tuple[WrittenObjective, ...] = ()
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")] = Field(
+        description="Lower-case letters, digits and `-`; run directories are named after it."
+    )
+    question: Annotated[str, Field(min_length=1)] = Field(description="What the experiment answers, in one sentence.")
+    stage: Stage = Field(description="The lab, or the real interface and the endpoint.")
+    workload: Workload = Field(description="The requests of the client.")
+    client: Client = Field(Client(), description="Settings of the client's host for the whole run.")
+    server: Server = Field(
+        Server(), description="Settings of the server's host, and the timing of the reference server. Lab only."
+    )
+    faults: dict[str, WrittenFaults] = Field(
+        default_factory=dict,
+        description="By name, one fault or a list.",
+        json_schema_extra={
+            "propertyNames": {"pattern": f"^(?!(?:{'|'.join(CLEAN_PHASES)})$){_FAULT_NAME.pattern[1:]}"}
+        },
+    )
+    timeline: Annotated[tuple[WrittenSpan, ...], Field(min_length=1, max_length=1000)] = Field(
+        description="The phases, in order: `[{baseline: 20s}, {wifi: 30s}]`."
+    )
+    repeats: Annotated[int, Field(ge=1, le=1000)] = Field(1, description="How often the timeline is run, in one run.")
+    objectives: tuple[WrittenObjective, ...] = Field(
+        (), description="Sentences that must hold: `ttft_p95 < 800ms during wifi`."
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
+        0, description="Arrivals, prompts, the server's times and netem's losses follow from it."
+    )
     matrix: dict[str, list[Any]] = Field(
         default_factory=dict,
         description="Dotted paths of this file, each with a list of values. Every combination becomes one variant, an "

@@ -17,7 +17,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from chaoskit.faults.schema import IPV6_MIN_MTU, SpecModel, error_at
+from chaoskit.faults.schema import IPV6_MIN_MTU, SpecModel, error_at, text_of
 from chaoskit.faults.sysctl import Parameters
 
 CONGESTION_CONTROL = "net.ipv4.tcp_congestion_control"
@@ -37,7 +37,7 @@ def _an_algorithm(name: str) -> str:
 
 RouteMtu = Annotated[int, Field(ge=68, le=65_520)]  # RFC 791; the limit of the kernel's fib_metrics
 SegmentSize = Annotated[int, Field(ge=_SMALLEST_SEGMENT, le=_LARGEST_SEGMENT)]
-Algorithm = Annotated[str, AfterValidator(_an_algorithm)]
+Algorithm = Annotated[str, AfterValidator(_an_algorithm), Field(json_schema_extra=text_of(_ALGORITHM.pattern))]
 
 
 class Host(SpecModel):

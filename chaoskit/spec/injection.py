@@ -10,10 +10,10 @@ import re
 from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from chaoskit.faults.netem import NetemInput
-from chaoskit.faults.schema import MtuBytes, SegmentBytes, SpecModel, error_at
+from chaoskit.faults.schema import Flag, MtuBytes, SegmentBytes, SpecModel, error_at, given, text_of
 from chaoskit.spec.network_namespace import NamespaceChoice
 from chaoskit.topology.steering import OneDirection
 from chaoskit.units import Duration
@@ -27,8 +27,10 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 class To(SpecModel):
     """The remote end of the selected traffic: a host name, an address or a CIDR, and a port."""
 
-    host: str | None = None
-    port: Port | None = None
+    model_config = ConfigDict(json_schema_extra={"anyOf": [given("host"), given("port")]})
+
+    host: str | None = Field(None, description="Name, address or CIDR.")
+    port: Port | None = Field(None, description="Its port.")
 
     @model_validator(mode="after")
     def _is_selected(self) -> To:
@@ -84,23 +86,31 @@ def _interface(name: str) -> str:
 
 
 def _listed(words: Any) -> Any:
-    return [words] if isinstance(words, str) else words
+    return [words] if isinstance(words, str | dict) else words
 
 
-Interface = Annotated[str, AfterValidator(_interface), Field(json_schema_extra={"examples": ["eth0"]})]
-WrittenTo = Annotated[To, BeforeValidator(_to, json_schema_input_type=str)]
+Interface = Annotated[
+    str,
+    AfterValidator(_interface),
+    Field(json_schema_extra={**text_of(_INTERFACE.pattern), "examples": ["eth0"]}),
+]
+WrittenTo = Annotated[To, BeforeValidator(_to, json_schema_input_type=To | str)]
 
 
 class TrafficMatch(NamespaceChoice):
     """Selects traffic of an interface. A packet must match every key that is given."""
 
-    to: Annotated[tuple[WrittenTo, ...], BeforeValidator(_listed, json_schema_input_type=str | list[str])] = Field(
-        (), description="Remote end: host, address or CIDR, with or without a port; a packet matches any of them."
+    to: Annotated[tuple[WrittenTo, ...], BeforeValidator(_listed, json_schema_input_type=To | str | list[To | str])] = (
+        Field(
+            (), description="Remote end: host, address or CIDR, with or without a port; a packet matches any of them."
+        )
     )
     local_port: Port | None = Field(None, description="Local port, of a server on this machine.")
-    protocol: Literal["tcp", "udp", "icmp"] | None = None
-    ip: Literal["4", "6"] | None = None
-    everything: bool = Field(False, description="All traffic of the interface: ARP, DNS and your ssh session as well.")
+    protocol: Literal["tcp", "udp", "icmp"] | None = Field(
+        None, description="Only packets of this protocol are affected."
+    )
+    ip: Literal["4", "6"] | None = Field(None, description="Only packets of this IP version are affected.")
+    everything: Flag = Field(False, description="All traffic of the interface: ARP, DNS and your ssh session as well.")
 
     @model_validator(mode="after")
     def _is_selected(self) -> TrafficMatch:
@@ -129,8 +139,8 @@ class Injection(TrafficMatch):
         None, description="The MSS in TCP handshakes of both directions is lowered to this, bytes."
     )
     for_: Duration = Field(description="The lease: everything is restored when it expires, even after a crash.")
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    allow_management_interface: bool = Field(
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="The same losses again.")
+    allow_management_interface: Flag = Field(
         False, description="The fault may hit your ssh session, the gateway, DNS and the like; then 60s at most."
     )
 

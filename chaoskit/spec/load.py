@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from chaoskit.errors import SpecError
-from chaoskit.faults.schema import SpecModel
+from chaoskit.faults.schema import FROM_FILE, SpecModel
 from chaoskit.spec.diagnostics import brief, describe_error
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.injection import Injection
@@ -142,7 +142,7 @@ class Document:
         for step in within:
             part = part[step]
         try:
-            return model.model_validate(part)
+            return model.model_validate(part, context=FROM_FILE)
         except ValidationError as error:
             found = describe_errors(error.errors(), self.words, within)
             raise SpecError(
@@ -209,7 +209,10 @@ def describe_errors(errors: Iterable[ErrorDetails], words: Any, within: Location
     If a value could be one of several types, the error of the first one counts.
     """
     sentences: dict[Location, str] = {}
+    errors = list(errors)
     for error in errors:
+        if error["type"] == "too_short" and any(_is_below(each["loc"], error["loc"]) for each in errors):
+            continue  # only what is right was counted
         where, value = _resolve((*within, *error["loc"], *error.get("ctx", {}).get("below", ())), words)
         sentence = describe_error(error, value)
         if error["type"] == "missing":
@@ -217,6 +220,10 @@ def describe_errors(errors: Iterable[ErrorDetails], words: Any, within: Location
             where, sentence = (*where, key), f"missing; add {key}: ..."
         sentences.setdefault(where, sentence)
     return sentences
+
+
+def _is_below(loc: Location, place: Location) -> bool:
+    return len(loc) > len(place) and loc[: len(place)] == place
 
 
 def to_yaml(words: dict[str, Any]) -> str:

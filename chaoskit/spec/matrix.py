@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from chaoskit.errors import SpecError
-from chaoskit.faults.schema import suggestion
+from chaoskit.faults.schema import FROM_FILE, suggestion
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.load import (
     EXPERIMENT,
@@ -123,7 +123,7 @@ def _require_one_namespace(document: Document, variants: Sequence[Variant]) -> N
 def _parse(words: dict[str, Any]) -> Experiment | dict[Location, str]:
     """The experiment with these keys and values, or their errors."""
     try:
-        return Experiment.model_validate(words)
+        return Experiment.model_validate(words, context=FROM_FILE)
     except ValidationError as error:
         return describe_errors(error.errors(), words)
 

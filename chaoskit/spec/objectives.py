@@ -33,8 +33,11 @@ METRICS: dict[str, Kind] = {
 _SENTENCE = re.compile(
     r"^\s*(?P<metric>[\w-]+)\s+(?:during\s+(?P<before>\S+)\s+)?(?P<operator><=|>=|<|>)\s*"
     r"(?:(?P<factor>[0-9.]+)\s*x\s+(?P<reference>\S+)|(?P<bound>\S.*?))"
-    r"(?:\s+during\s+(?P<after>\S+))?\s*$"
+    r"(?:\s+during\s+(?P<after>\S+))?\s*$",
+    re.DOTALL,
 )
+_NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,15})?|\.[0-9]{1,15}"
+_QUANTITIES: dict[Kind, type[Quantity]] = {"duration": Duration, "share": Share}
 
 
 class Objective(BaseModel):
@@ -64,6 +67,17 @@ class Objective(BaseModel):
         return METRICS[self.metric]
 
 
+def pattern() -> str:
+    """What `parse` accepts, as a regular expression of ECMA-262."""
+    sentences = []
+    for kind in dict.fromkeys(METRICS.values()):
+        metrics = "|".join(metric for metric, its in METRICS.items() if its == kind)
+        value = _QUANTITIES[kind].pattern().strip("^$") if kind in _QUANTITIES else _NUMBER
+        bound = rf"(?:<=|>=|<|>)\s*(?:(?:{_NUMBER})\s*x\s+\S+|{value})"
+        sentences.append(rf"(?:{metrics})\s+(?:during\s+\S+\s+{bound}|{bound}(?:\s+during\s+\S+)?)")
+    return rf"^\s*(?:{'|'.join(sentences)})\s*$"
+
+
 def parse(text: str) -> Objective:
     """Parse one objective. Raises ValueError with what was expected."""
     match = _SENTENCE.match(text)
@@ -87,13 +101,11 @@ def parse(text: str) -> Objective:
 
 
 def _bound(metric: str, text: str) -> float:
-    quantity: dict[Kind, type[Quantity]] = {"duration": Duration, "share": Share}
     kind = METRICS[metric]
-    return float(quantity[kind].parse(text)) if kind in quantity else _number(text)
+    return float(_QUANTITIES[kind].parse(text)) if kind in _QUANTITIES else _number(text)
 
 
 def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a number; write for example 3") from None
+    if not re.fullmatch(_NUMBER, text):
+        raise ValueError(f"{text!r} is not a number; write for example 3")
+    return float(text)

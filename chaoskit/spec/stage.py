@@ -9,12 +9,14 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from chaoskit.faults.schema import SpecModel
+from chaoskit.faults.schema import Flag, SpecModel
 from chaoskit.spec.endpoint import redacted, secret_in
 from chaoskit.spec.injection import Interface, To, TrafficMatch
 
 _PORTS = {"http": 80, "https": 443}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+Variable = Annotated[str, Field(json_schema_extra={"type": "string", "pattern": f"^{_VARIABLE.pattern}$"})]
 
 
 class LabStage(SpecModel):
@@ -22,7 +24,7 @@ class LabStage(SpecModel):
 
     lab: Literal["edge"] = Field(description="A network that chaoskit builds: client - router - server.")
     ip: Literal["4", "6"] = Field("4", description="IP version of the client's connections.")
-    tls: bool = Field(False, description="The server uses TLS, with a certificate chain that the probe trusts.")
+    tls: Flag = Field(False, description="The server uses TLS, with a certificate chain that the probe trusts.")
 
 
 class InterfaceStage(TrafficMatch):
@@ -31,11 +33,14 @@ class InterfaceStage(TrafficMatch):
     The keys of `TrafficMatch` select the traffic that the faults apply to. Default: TCP to and from the target.
     """
 
-    target: str = Field(description="The endpoint's URL; without a path the protocol's usual one.")
+    target: str = Field(
+        description="The endpoint's URL; without a path the protocol's usual one.",
+        json_schema_extra={"type": "string", "pattern": "^[hH][tT][tT][pP][sS]?://[^/?#]"},
+    )
     interface: Interface | None = Field(None, description="Default: the interface of the route to the target.")
     model: str = Field("default", description="Model to request.")
-    key_env: str | None = Field(None, description="The name of the environment variable that holds the API key.")
-    allow_management_interface: bool = Field(
+    key_env: Variable | None = Field(None, description="The name of the environment variable that holds the API key.")
+    allow_management_interface: Flag = Field(
         False, description="The faults may hit your ssh session, the gateway, DNS and the like."
     )
 

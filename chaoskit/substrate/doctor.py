@@ -18,7 +18,7 @@ from chaoskit.clock import Clock
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel.features import FEATURES, detect_features
-from chaoskit.substrate import confinement, kernel_cache, uml
+from chaoskit.substrate import confinement, kernel_program, uml
 from chaoskit.substrate.running import Command, log_tail
 from chaoskit.units import Duration
 
@@ -64,7 +64,7 @@ def examine(kernel: Path | None, clock: Clock) -> Diagnosis:
 
 def _try_guest(kernel: Path | None, clock: Clock) -> tuple[list[Finding], Facts]:
     """Boot and survey a guest; the last finding is what failed."""
-    findings = [_own_kernel(kernel_cache.cache())]
+    findings = [_own_kernel()]
     try:
         guest = uml.Uml(uml.find(kernel))
         findings += [_program(guest.kernel), _memory(guest)]
@@ -130,10 +130,14 @@ def _processors() -> Finding:
     return Finding("processors", True, f"{usable}, {platform.machine()}; a guest uses one of them")
 
 
-def _own_kernel(place: Path) -> Finding:
-    """Whether a kernel was built by chaoskit; only such a kernel supports virtual time."""
-    path = kernel_cache.newest(place)
-    return Finding("own kernel", path is not None, str(path) if path else kernel_cache.absence(place))
+def _own_kernel() -> Finding:
+    """Whether there is a kernel of chaoskit's, built here or packaged; only such a kernel supports virtual time."""
+    try:
+        own = kernel_program.own_kernel()
+        found = f"{own.path}, {own.origin}" if own else kernel_program.own_absence()
+    except RefusedError as error:
+        return Finding("own kernel", False, str(error))
+    return Finding("own kernel", own is not None, found)
 
 
 def _program(kernel: uml.GuestKernel) -> Finding:

@@ -1,7 +1,8 @@
-"""Builds a guest kernel from the distribution's source, with chaoskit's configuration and patch.
+"""Builds a guest kernel from source, with chaoskit's configuration and patch.
 
 Rules: the cache holds complete kernels only, however a build ends, and each of them has booted and configured a netem
-before. The next build removes what a killed one left. One build runs at a time.
+before. The next build removes what a killed one left. One build runs at a time. Whether version, patch and
+configuration fit is known before anything is compiled.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from chaoskit import file_trust, programs
 from chaoskit.clock import RealClock
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.features import FEATURES
-from chaoskit.substrate import doctor, kernel_cache, uml
+from chaoskit.substrate import doctor, kernel_cache, kernel_program, kernel_source, uml
+from chaoskit.substrate.kernel_source import Source
 
 TOOLS = {
     "gcc": "gcc",
@@ -35,8 +37,13 @@ TOOLS = {
     "setpriv": "util-linux",
 }
 """The tools of a build, and their Debian packages."""
+OTHER_WAYS = (
+    f"pip install 'chaoskit[kernel]', or chaoskit kernel build --source linux-{kernel_source.SERIES}.y.tar.xz"
+    " with a tarball from kernel.org"
+)
 DISK_SPACE = 2_000_000_000  # bytes: source 1.6 GB, object files 0.2 GB
 FILE_COUNT = 840  # compiled files, for the progress display
+OTHER_SOURCE = f"take a newer {kernel_source.SERIES}.y"
 LOCK, UNFINISHED_PREFIX = ".lock", ".building-"
 
 Report = Callable[[str], None]
@@ -52,19 +59,20 @@ _REPRODUCIBLE = {  # for reproducible builds (Documentation/kbuild/reproducible-
 }
 
 
-def build(place: Path, report: Report) -> Path:
-    """The kernel for this version of chaoskit, built from the installed source unless it is cached.
+def build(place: Path, report: Report, tarball: Path | None = None) -> Path:
+    """The kernel for this version of chaoskit, built from a tarball or the installed source unless it is cached.
 
     Takes about ten minutes of one CPU; `report` gets the progress. Raises RefusedError with what to type.
     """
     if platform.machine() != "x86_64":
-        raise RefusedError(f"cannot build a guest kernel here: {uml.remedy()}")
-    version = kernel_cache.version()
+        raise RefusedError(f"cannot build a guest kernel here: {kernel_program.remedy()}")
+    source = kernel_source.from_file(tarball) if tarball else kernel_source.installed()
     compiles = programs.find("gcc") is not None and _has_headers()
-    if lacks := missing_tools(version is not None, programs.find, compiles):
+    if lacks := missing_tools(source is not None, programs.find, compiles):
         raise RefusedError(lacks)
-    name = f"{version}-{kernel_cache.recipe()}"
-    return build_into_cache(place, name, DISK_SPACE, lambda work: _compile(work, report))
+    assert source is not None
+    name = f"{source.version}-{kernel_cache.recipe()}"
+    return build_into_cache(place, name, DISK_SPACE, lambda work: _compile(source, work, report))
 
 
 def missing_tools(has_source: bool, which: Callable[[str], object], has_headers: bool) -> str:
@@ -73,19 +81,20 @@ def missing_tools(has_source: bool, which: Callable[[str], object], has_headers:
     if not has_headers and "gcc" not in missing:
         missing["the C library's headers"] = "libc6-dev"
     if not has_source:
-        missing[str(kernel_cache.SOURCE)] = kernel_cache.PACKAGE
+        missing[str(kernel_source.TARBALL)] = kernel_source.PACKAGE
     if not missing:
         return ""
     packages = set(missing.values()) | ({"libc6-dev"} if "gcc" in missing else set())
-    return (
-        f"cannot build a guest kernel without {', '.join(missing)}: sudo apt-get install {' '.join(sorted(packages))}"
-    )
+    install = f"sudo apt-get install {' '.join(sorted(packages))}"
+    elsewhere = "" if has_source else f"; where there is no such package, {OTHER_WAYS}"
+    return f"cannot build a guest kernel without {', '.join(missing)}: {install}{elsewhere}"
 
 
 def build_into_cache(place: Path, name: str, size: int, make: Make) -> Path:
     """The kernel `name` of the cache; if it is missing, `make` builds it in a work directory.
 
-    The work directory is empty, on the disk of the cache, with `size` bytes free, and is removed afterwards.
+    The work directory is empty, on the disk of the cache, with `size` bytes free, and is removed afterwards. `make`
+    returns the folder in it that holds the program and what goes with it.
     """
     if set(str(place)) & set(" :"):  # the kernel's Makefile refuses both
         raise RefusedError(
@@ -151,24 +160,23 @@ def _work_directory(place: Path, size: int) -> Path:
 
 
 def _install(made: Path, program: Path) -> None:
-    """Move a finished program into the cache atomically."""
-    fresh = made.parent / "whole"
-    fresh.mkdir(mode=0o755)
-    made.chmod(0o755)
-    made = made.rename(fresh / program.name)
-    with made.open("rb") as file:
-        os.fsync(file.fileno())
-    fresh.rename(program.parent)
+    """Move the folder of a finished program into the cache atomically."""
+    for path, mode in ((made, 0o755), *((path, 0o644) for path in made.iterdir()), (made / program.name, 0o755)):
+        path.chmod(mode)
+    for path in made.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    made.rename(program.parent)
 
 
-def _compile(work: Path, report: Report) -> Path:
-    """Unpack, patch, configure, compile, strip and boot the kernel. Returns the program."""
-    tree = work / "source"
+def _compile(source: Source, work: Path, report: Report) -> Path:
+    """Unpack, patch, configure, compile, strip and boot the kernel. Returns the folder with all that is kept of it."""
+    tree, kept = work / "source", work / "kept"
     tree.mkdir()
-    report(f"unpacking {kernel_cache.SOURCE}")
-    run(tree, "tar", "--extract", "--no-same-owner", "--strip-components=1", f"--file={kernel_cache.SOURCE}")
-    run(tree, "patch", "--strip=1", f"--input={kernel_cache.PATCH}")
-    run(tree, "make", "ARCH=um", "allnoconfig", f"KCONFIG_ALLCONFIG={kernel_cache.CONFIG}")
+    kept.mkdir()
+    report(f"unpacking {source.file}, Linux {source.version}")
+    run(tree, "tar", "--extract", "--no-same-owner", "--strip-components=1", f"--file={source.file}")
+    prepare(tree, source.version)
     compiled = 0
 
     def count(line: str) -> None:
@@ -178,11 +186,27 @@ def _compile(work: Path, report: Report) -> Path:
             report(f"compiled {compiled} of about {FILE_COUNT} files")
 
     run(tree, "make", "ARCH=um", f"--jobs={len(os.sched_getaffinity(0))}", on_line=count)
-    program = work / kernel_cache.PROGRAM
+    program = kept / kernel_cache.PROGRAM
     run(tree, "strip", "linux", f"--output-file={program}")
     report("booting it and configuring a netem")
     _boot_test(program)
-    return program
+    shutil.copyfile(tree / ".config", kept / kernel_cache.BUILT_CONFIG)
+    for licence in kernel_source.LICENCES:
+        shutil.copyfile(tree / licence, kept / Path(licence).name)
+    kernel_source.write_record(source, kept)
+    return kept
+
+
+def prepare(tree: Path, version: str) -> None:
+    """Patch and configure an unpacked source. Raises RefusedError if one of the two does not fit it."""
+    try:
+        run(tree, "patch", "--strip=1", "--batch", "--forward", f"--input={kernel_cache.PATCH}")
+    except RefusedError as error:
+        raise RefusedError(f"chaoskit's patch does not fit Linux {version}, {OTHER_SOURCE}: {error}") from error
+    run(tree, "make", "ARCH=um", "allnoconfig", f"KCONFIG_ALLCONFIG={kernel_cache.CONFIG}")
+    asked, built = kernel_cache.CONFIG.read_text().splitlines(), (tree / ".config").read_text().splitlines()
+    if dropped := kernel_source.dropped_options(asked, built):
+        raise RefusedError(f"Linux {version} cannot be configured with {', '.join(dropped)}, {OTHER_SOURCE}")
 
 
 def _boot_test(program: Path) -> None:

@@ -1,7 +1,8 @@
 """Manages the cache of guest kernels that chaoskit has built.
 
 Each has its directory, `<version of the source>-<recipe>/linux`; the recipe is a hash of chaoskit's configuration and
-patch. A kernel of another recipe is only booted on request (`--kernel`), because it may lack features.
+patch. A kernel of another recipe is only booted on request (`--kernel`), because it may lack features. Beside the
+program lie its configuration, the record of its source, and its licence.
 """
 
 from __future__ import annotations
@@ -9,18 +10,19 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaoskit import programs
 from chaoskit.errors import RefusedError
+from chaoskit.substrate import kernel_source
 
-PACKAGE = "linux-source-6.12"
-SOURCE = Path("/usr/src", f"{PACKAGE}.tar.xz")
 CONFIG = Path(__file__).with_name("uml.config")
 PATCH = Path(__file__).with_name("uml.patch")
 PROGRAM = "linux"
+BUILT_CONFIG = "config"
+GENERATION = 1
+"""The number of the configuration and the patch, which begins the version of the package `chaoskit-kernel`: count it up
+when a change of one of the two is released."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class CachedKernel:
         """Whether a build would produce the same kernel; `source` is the installed version of the source, if any."""
         if not self.is_current:
             return "and from another configuration than this chaoskit's: chaoskit kernel build"
-        if source in (None, self.version):
+        if source is None or kernel_source.order(source) <= kernel_source.order(self.version):
             return "what this chaoskit builds"
         return f"while {source} is installed: chaoskit kernel build"
 
@@ -64,18 +66,6 @@ def digest(*parts: bytes) -> str:
     return whole.hexdigest()[:12]
 
 
-def version() -> str | None:
-    """The installed version of the source package, or None."""
-    if not SOURCE.exists():
-        return None
-    try:
-        words = [*programs.tool("dpkg-query"), "--show", "--showformat=${Version}", PACKAGE]
-        answer = subprocess.run(words, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return answer.stdout
-
-
 def cached_kernels(place: Path) -> list[CachedKernel]:
     """Every kernel in the cache, the newest first."""
     programs = sorted(place.glob(f"[!.]*-*/{PROGRAM}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
@@ -83,16 +73,16 @@ def cached_kernels(place: Path) -> list[CachedKernel]:
     return [CachedKernel(path, version, made_by) for path, (version, _, made_by) in zip(programs, names, strict=True)]
 
 
-def newest(place: Path) -> Path | None:
-    """The kernel to boot: the newest with the current recipe, from any source version."""
-    return next((each.path for each in cached_kernels(place) if each.is_current), None)
+def newest(place: Path) -> CachedKernel | None:
+    """The newest with the current recipe, from any source version."""
+    return next((each for each in cached_kernels(place) if each.is_current), None)
 
 
 def absence(place: Path) -> str:
     """Why `newest` finds nothing, and what to type about it."""
     if others := cached_kernels(place):
         return f"{others[0].path} was built with another configuration than this chaoskit's: chaoskit kernel build"
-    return f"no kernel built in {place}: chaoskit kernel build"
+    return f"no kernel built in {place}: pip install 'chaoskit[kernel]', or chaoskit kernel build"
 
 
 def remove(place: Path) -> list[Path]:

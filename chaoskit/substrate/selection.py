@@ -127,7 +127,8 @@ def decide(
         why = "as asked"
     else:
         why = f"because this kernel lacks {', '.join(lacking)}" if lacking else "because that is exact"
-    return Uml(guest, virtual=virtual), f"{time}, in a guest kernel, User-Mode Linux {guest.release}, {why}"
+    kernel = f"User-Mode Linux {guest.release}" + (f" ({guest.origin})" if guest.origin else "")
+    return Uml(guest, virtual=virtual), f"{time}, in a guest kernel, {kernel}, {why}"
 
 
 def _needs_guest(options: SubstrateOptions) -> bool:

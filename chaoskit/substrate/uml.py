@@ -19,7 +19,6 @@ import binascii
 import contextlib
 import json
 import os
-import platform
 import shutil
 import signal
 import subprocess
@@ -29,12 +28,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from chaoskit import file_trust, programs
+from chaoskit import programs
 from chaoskit.clock import Clock, RealClock
 from chaoskit.errors import RefusedError
 from chaoskit.folder import descriptor, display_path
 from chaoskit.seed import derive
-from chaoskit.substrate import confinement, guest_init, kernel_cache
+from chaoskit.substrate import confinement, guest_init, kernel_program
 from chaoskit.substrate.running import POLL_INTERVAL, Command, Deadline, conduct, file_size, log_tail, wait
 from chaoskit.units import Size
 
@@ -73,12 +72,16 @@ _GUEST_ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class GuestKernel:
-    """A UML kernel, its release, the directory of its modules (None if all are built in), its features."""
+    """A UML kernel, its release, the directory of its modules (None if all are built in), its features.
+
+    `origin` tells where a kernel of chaoskit's own comes from.
+    """
 
     path: Path
     release: str
     modules: Path | None
     features: frozenset[str]
+    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -234,60 +237,22 @@ class Guest:
 
 
 def find(path: Path | None = None) -> GuestKernel:
-    """The guest kernel at `path`, the one in the cache, or `linux.uml` on PATH. Raises RefusedError.
-
-    It is executed only if root or this user owns it, and no other user could have replaced it.
-    """
-    place = kernel_cache.cache()
-    found = programs.find(str(path or kernel_cache.newest(place) or "linux.uml"))
-    if found is None:
-        where = f"{path} is not a program" if path else f"linux.uml is not on PATH, and {kernel_cache.absence(place)}"
-        raise RefusedError(f"there is no guest kernel, {where}; {remedy()}")
-    if weakness := file_trust.weakness(Path(found), os.geteuid()):
-        raise RefusedError(
-            f"{found} is not booted, other users could have changed it: {weakness.reason}; {_owner_remedy(weakness)}"
-        )
-    config = _query(found, "--showconfig").splitlines()
+    """The guest kernel at `path`, or the one that `kernel_program` selects. Raises RefusedError."""
+    program, origin = kernel_program.find(path)
+    config = kernel_program.ask(program, "--showconfig").splitlines()
     if "CONFIG_UML=y" not in config:
-        raise RefusedError(f"{found} is not a User-Mode Linux kernel: {remedy()}")
-    release = _query(found, "--version")
+        raise RefusedError(f"{program} is not a User-Mode Linux kernel: {kernel_program.remedy()}")
+    release = kernel_program.ask(program, "--version")
     modules = MODULES / release
     usable = ("=y", "=m") if modules.is_dir() else ("=y",)
     built = {command_line.partition("=")[0] for command_line in config if command_line.endswith(usable)}
     return GuestKernel(
-        path=Path(found),
+        path=program,
         release=release,
         modules=modules if modules.is_dir() else None,
         features=frozenset(feature for feature, options in OPTIONS.items() if built.issuperset(options)),
+        origin=origin,
     )
-
-
-def remedy() -> str:
-    """What to type for a guest kernel; User-Mode Linux exists for x86 only."""
-    if platform.machine() in ("x86_64", "i686"):
-        return "sudo apt-get install user-mode-linux"
-    return f"User-Mode Linux is not for {platform.machine()}; use a virtual machine, cd vagrant && vagrant up"
-
-
-def _rebuild_or_install(kernel: str) -> str:
-    """What to type if a kernel does not work: one in the cache can be rebuilt."""
-    if Path(kernel).is_relative_to(kernel_cache.cache()):
-        return "chaoskit kernel remove && chaoskit kernel build"
-    return remedy()
-
-
-def _owner_remedy(weakness: file_trust.Weakness) -> str:
-    return weakness.remedy or "start chaoskit as that user (a guest needs no root), or give --kernel your own copy"
-
-
-def _query(kernel: str, question: str) -> str:
-    try:
-        answer = subprocess.run([kernel, question], capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise RefusedError(
-            f"{kernel} does not answer {question}, so it is not a guest kernel: {_rebuild_or_install(kernel)}"
-        ) from error
-    return answer.stdout.strip()
 
 
 def _boot(

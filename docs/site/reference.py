@@ -7,6 +7,7 @@ when one is out of date.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -24,89 +25,11 @@ from chaoskit.faults.tunnel import PRESETS
 from chaoskit.report import console, matrix
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.injection import Injection
-from chaoskit.spec.objectives import METRICS
+from chaoskit.spec.objectives import METRICS, parse
+from chaoskit.spec.sample_size import sample_sizes
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FREE_FORM = ("timeline", "objectives", "matrix")  # keys whose values the page explains in prose
-SENTENCES = {
-    "name": "Lower-case letters, digits and `-`; run directories are named after it.",
-    "question": "What the experiment answers, in one sentence.",
-    "stage": "The lab, or the real interface and the endpoint.",
-    "workload": "The requests of the client.",
-    "client": "Settings of the client's host for the whole run.",
-    "server": "Settings of the server's host, and the timing of the reference server. Lab only.",
-    "timeline": "The phases, in order: `[{baseline: 20s}, {wifi: 30s}]`.",
-    "repeats": "How often the timeline is run, in one run.",
-    "objectives": "Sentences that must hold: `ttft_p95 < 800ms during wifi`.",
-    "seed": "Arrivals, prompts, the server's times and netem's losses follow from it.",
-    "stage.protocol": "Only packets of this protocol are affected.",
-    "stage.ip": "Only packets of this IP version are affected.",
-    "workload.protocol": "What the client speaks.",
-    "workload.http": "The HTTP version; quote it.",
-    "workload.prompt-size": "Bytes of the prompt of each request.",
-    "workload.output-tokens": "Tokens that each request asks for.",
-    "workload.timeouts": "When the client gives up a stream.",
-    "workload.timeouts.connect": "Name lookup, TCP and TLS handshake.",
-    "workload.limits": "What one response may hold.",
-    "server.first-token": "Time until the first token: a log-normal distribution.",
-    "server.first-token.median": "Its median.",
-    "server.first-token.p99": "Its 99th percentile.",
-    "server.token-interval": "Time from one token to the next.",
-    "faults.NAME.direction": "`down`: towards the client; `up`: towards the server.",
-    "faults.NAME.netem": "The keys below, or a text in tc's syntax: `delay 30ms loss 1%`.",
-    "faults.NAME.node": "The host whose parameters are set.",
-    "faults.NAME.sysctl": "Parameters under `net.`, by name.",
-    "faults.NAME.mtu": "The MTU, bytes.",
-    "faults.NAME.pmtu": "The keys below, or the MTU alone.",
-    "faults.NAME.pmtu.mtu": "The largest packet that the hop forwards, bytes.",
-    "faults.NAME.pmtu.signal": "Whether the router's ICMP message reaches the sender.",
-    "faults.NAME.size-drop": "Longer packets are lost; bytes from the IP header on.",
-    "faults.NAME.tunnel": "The preset.",
-    "faults.NAME.netem.delay": "Added to every packet.",
-    "faults.NAME.netem.jitter": "The delay varies by about this much.",
-    "faults.NAME.netem.distribution": "How the delay varies.",
-    "faults.NAME.netem.loss": "Packets that are lost.",
-    "faults.NAME.netem.duplicate": "Packets that are sent twice.",
-    "faults.NAME.netem.corrupt": "Packets in which one bit is changed.",
-    "faults.NAME.netem.reorder": "Packets that overtake the delayed ones.",
-    "faults.NAME.netem.rate": "The bandwidth.",
-    "faults.NAME.netem.slot": "Packets are delivered in bursts.",
-    "faults.NAME.netem.distribution.table": "The quantiles.",
-    "faults.NAME.netem.loss.share": "Independent loss.",
-    "faults.NAME.netem.loss.correlation": "Of each loss with the one before; use `gemodel` for bursts instead.",
-    "faults.NAME.netem.loss.gemodel": "The Gilbert-Elliott model.",
-    "faults.NAME.netem.loss.state": "The 4-state Markov model.",
-    "faults.NAME.netem.loss.gemodel.p": "Transition from good to bad.",
-    "faults.NAME.netem.loss.gemodel.r": "Transition from bad to good.",
-    "faults.NAME.netem.loss.gemodel.loss-in-bad": "Loss in the bad state.",
-    "faults.NAME.netem.loss.gemodel.loss-in-good": "Loss in the good state.",
-    "faults.NAME.netem.loss.state.p13": "Transition from 1 to 3.",
-    "faults.NAME.netem.loss.state.p31": "Transition from 3 to 1.",
-    "faults.NAME.netem.loss.state.p32": "Transition from 3 to 2.",
-    "faults.NAME.netem.loss.state.p23": "Transition from 2 to 3.",
-    "faults.NAME.netem.loss.state.p14": "Transition from 1 to 4.",
-    "faults.NAME.netem.duplicate.share": "How often.",
-    "faults.NAME.netem.duplicate.correlation": "With what happened to the packet before.",
-    "faults.NAME.netem.reorder.share": "How often.",
-    "faults.NAME.netem.reorder.correlation": "With what happened to the packet before.",
-    "faults.NAME.netem.reorder.gap": "Every n-th packet instead of a share.",
-    "faults.NAME.netem.rate.rate": "Bits per second.",
-    "faults.NAME.netem.rate.packet-overhead": "Bytes added to each packet when its time is computed.",
-    "faults.NAME.netem.rate.cell-size": "Packets take whole cells of this size.",
-    "faults.NAME.netem.rate.cell-overhead": "Bytes added to each cell.",
-    "faults.NAME.netem.slot.min": "The shortest time between two slots.",
-    "faults.NAME.netem.slot.max": "The longest; without it the same as `min`.",
-    "faults.NAME.netem.slot.distribution": "How the time between two slots varies.",
-    "faults.NAME.netem.slot.delay": "The mean time between two slots, with `distribution`.",
-    "faults.NAME.netem.slot.jitter": "How much it varies, with `distribution`.",
-    "faults.NAME.netem.slot.packets": "Packets for each slot at most; 0: no limit.",
-    "faults.NAME.netem.slot.bytes": "Bytes for each slot at most; 0: no limit.",
-    "inject.protocol": "Only packets of this protocol are affected.",
-    "inject.ip": "Only packets of this IP version are affected.",
-    "inject.seed": "The same losses again.",
-}
-"""What a key means, for the keys whose fields in the code do not say so themselves."""
-
 Place = tuple[str, ...]
 
 
@@ -171,6 +94,24 @@ def objective_metrics() -> str:
             rows.append(f"| `{metric}` | | {bounds[kind]} |")
     times = [f"| `{name}` | {' '.join(each)} | {bounds['duration']} |" for name, each in quantiles.items()]
     return "\n".join(("| metric | followed by `_` and one of | compared with |", "|---|---|---|", *times, *rows))
+
+
+def needed_streams() -> str:
+    """What some objectives need at the least."""
+    rows = []
+    for sentences in (
+        ("ttft_p50 < 1s", "ttft_p90 < 1s", "ttft_p95 < 1s", "ttft_p99 < 1s"),
+        ("ttft_p50 during wifi < 2x baseline", "ttft_p95 during wifi < 2x baseline"),
+        ("interruption_rate <= 10%", "interruption_rate <= 5%", "interruption_rate <= 1%", "interruption_rate <= 0.1%"),
+        ("stall_ratio <= 5%", "delivered_fraction >= 99%", "itl_p99 < 50ms", "ttft_mean < 1s", "ttft_max < 2s"),
+        ("stalls_per_minute < 5", "stalls_per_minute < 1"),
+    ):
+        for sentence in sentences:
+            size = sample_sizes(parse(sentence)).to_be_decided
+            assert size is not None
+            minutes = f" with {math.ceil(size.minutes * 60)} s of streaming" if size.minutes else ""
+            rows.append(f"| `{sentence}` | {size.streams}{minutes} |")
+    return "\n".join(("| objective | streams |", "|---|--:|", *rows))
 
 
 def _tables(model: type[BaseModel], place: Place) -> Iterator[str]:
@@ -239,7 +180,7 @@ def _rows(model: type[BaseModel], place: Place) -> Iterator[str]:
 
 
 def _sentence(place: Place, field: FieldInfo) -> str:
-    said = field.description or SENTENCES.get(".".join(place), "")
+    said = field.description
     assert said, f"no sentence about {'.'.join(place)}: give its field a description"
     return said.replace("|", "\\|")
 
@@ -264,18 +205,20 @@ def _kind(drawn: dict[str, Any], parts: dict[str, Any], field: FieldInfo) -> str
             return "mapping" if parts[name.rpartition("/")[2]]["type"] == "object" else "value"
         case {"anyOf": choices} | {"oneOf": choices}:
             kinds = [_kind(each, parts, field) for each in choices if each.get("type") != "null"]
-            return " or ".join(dict.fromkeys(kinds))
+            return " or ".join(sorted(dict.fromkeys(kinds), key=lambda kind: kind == "mapping"))
         case {"type": "array"}:
             return f"list of: {_kind(drawn['items'], parts, field)}"
         case {"type": "object", "additionalProperties": dict(inner)}:
             return f"mapping to: {_kind(inner, parts, field)}" if inner else "mapping"
+        case {"type": "object", "patternProperties": dict(inner)}:
+            return f"mapping to: {_kind(next(iter(inner.values())), parts, field)}"
         case {"type": "integer" | "number" as kind}:
             return {"integer": "whole number", "number": "number"}[kind] + _bounds(drawn)
         case {"type": "boolean"}:
             return "`true`, `false`"
         case {"type": "string", "examples": [example, *_], "title": title} if title.islower():
             return f"{title}, `{example}`"
-        case {"type": "string"}:
+        case {"type": "string" | ["string", *_]}:
             return "text"
     model = next(models(field.annotation), None)  # written in short as its first key alone
     if model is None:

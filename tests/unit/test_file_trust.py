@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.file_trust import untrusted
+from chaoskit.file_trust import untrusted, weakness
 
 ME = os.geteuid()
 
@@ -131,7 +131,7 @@ def test_what_is_roots_is_trusted_for_everybody() -> None:
 def test_in_a_user_namespace_of_our_own_the_system_is_trusted_still() -> None:
     """Although root's files look like nobody's there; a mode that lets others write is seen as ever."""
     program = (
-        "import os; from pathlib import Path; from chaoskit.file_trust import untrusted; "
+        "import os; from pathlib import Path; from chaoskit.file_trust import untrusted, weakness; "
         "print(os.stat('/usr').st_uid, [untrusted(Path(place), 0) for place in ('/usr', '/tmp')])"
     )
     drop = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"] if ME == 0 else []
@@ -146,3 +146,31 @@ def test_in_a_user_namespace_of_our_own_the_system_is_trusted_still() -> None:
     )
 
     assert answer.stdout == "65534 ['', '/tmp can be written by group and others']\n", answer.stderr
+
+
+def test_one_command_mends_all(place: Path) -> None:
+    """Every component that others can write is in it, once, and quoted where a shell needs that."""
+    (place / "a b" / "c").mkdir(parents=True)
+    path = file(place / "a b" / "c", 0o775)
+    weak = [place / "a b", place / "a b" / "c", path]
+    for each in weak:
+        each.chmod(0o775)
+
+    found = weakness(place / "a b" / "c" / ".." / "c" / "kernel", ME)
+
+    assert found is not None
+    assert found.reason == f"{place}/a b can be written by group"
+    subprocess.run(["sh", "-c", found.remedy], check=True)
+    assert [each.stat().st_mode & 0o777 for each in weak] == [0o755] * 3
+    assert untrusted(path, ME) == ""
+
+
+def test_what_no_command_mends_comes_first(place: Path) -> None:
+    """A missing file below a directory that others can write has no remedy."""
+    (place / "a").mkdir()
+    (place / "a").chmod(0o777)
+
+    found = weakness(place / "a" / "missing", ME)
+
+    assert found is not None
+    assert (found.reason, found.remedy) == (f"{place}/a/missing cannot be examined: No such file or directory", "")

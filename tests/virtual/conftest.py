@@ -25,7 +25,8 @@ Ask = Callable[..., Any]
 def kernel() -> uml.GuestKernel:
     """Our own kernel."""
     place = kernel_cache.cache()
-    return uml.find(kernel_cache.newest(place) or kernel_build.build(place, print))
+    built = kernel_cache.newest(place)
+    return uml.find(built.path if built else kernel_build.build(place, print))
 
 
 @pytest.fixture

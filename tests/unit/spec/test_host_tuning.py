@@ -10,6 +10,7 @@ import yaml
 
 from chaoskit.errors import SpecError
 from chaoskit.spec.experiment import Experiment
+from chaoskit.spec.json_schema import experiment_schema
 from chaoskit.spec.load import parse
 
 LAB = """\
@@ -134,7 +135,7 @@ def test_the_probes_own_sockets_are_tuned_on_a_real_interface_too(words: str) ->
 @pytest.mark.parametrize("value", [1, "1"])
 def test_editors_may_take_a_parameter_for_a_number(value: Any) -> None:
     """The schema for editors lets a value be a number, as YAML reads it, or a text; a list is neither."""
-    schema = Experiment.model_json_schema(by_alias=True)
+    schema = experiment_schema()
     words = yaml.safe_load(LAB)
     words["stage"]["ip"] = "4"
     words["client"]["sysctl"] = {"net.ipv4.tcp_mtu_probing": value}

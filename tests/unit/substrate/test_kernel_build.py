@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from chaoskit.errors import RefusedError
-from chaoskit.substrate import kernel_cache
-from chaoskit.substrate.kernel_build import TOOLS, build_into_cache, missing_tools, run
+from chaoskit.substrate import kernel_cache, kernel_source
+from chaoskit.substrate.kernel_build import OTHER_WAYS, TOOLS, build_into_cache, missing_tools, run
 
 NAME = "6.12.117-0123456789ab"
 BUILD = """
@@ -31,8 +31,10 @@ def make(room: Path) -> Path:
     """A build that leaves litter and a program."""
     (room / "source").mkdir()
     (room / "source" / "main.o").touch()
-    (room / "linux").write_text("whole")
-    return room / "linux"
+    (room / "kept").mkdir()
+    (room / "kept" / "linux").write_text("whole")
+    (room / "kept" / "config").write_text("CONFIG_UML=y\n")
+    return room / "kept"
 
 
 def elsewhere(place: Path) -> subprocess.Popen[str]:
@@ -63,12 +65,12 @@ def test_a_missing_tool_is_named_with_its_package(tool: str) -> None:
 def test_missing_source_and_headers_are_named() -> None:
     """All missing packages are reported at once, in one command."""
     assert missing_tools(False, lambda tool: tool, False) == (
-        f"cannot build a guest kernel without the C library's headers, {kernel_cache.SOURCE}: "
-        "sudo apt-get install libc6-dev linux-source-6.12"
+        f"cannot build a guest kernel without the C library's headers, {kernel_source.TARBALL}: "
+        f"sudo apt-get install libc6-dev linux-source-6.12; where there is no such package, {OTHER_WAYS}"
     )
-    assert missing_tools(False, lambda _: None, False).endswith(
-        ": sudo apt-get install bc binutils bison flex gcc libc6-dev linux-source-6.12 make patch util-linux xz-utils"
-    )
+    assert (
+        ": sudo apt-get install bc binutils bison flex gcc libc6-dev linux-source-6.12 make patch util-linux xz-utils; "
+    ) in missing_tools(False, lambda _: None, False)
 
 
 def test_only_the_finished_kernel_remains(tmp_path: Path) -> None:
@@ -79,6 +81,10 @@ def test_only_the_finished_kernel_remains(tmp_path: Path) -> None:
 
     assert program == place / NAME / "linux"
     assert program.read_text() == "whole"
+    assert sorted((path.name, path.stat().st_mode & 0o777) for path in program.parent.iterdir()) == [
+        ("config", 0o644),
+        ("linux", 0o755),
+    ]
     assert visible(place) == [NAME]
     assert build_into_cache(place, NAME, 0, lambda _: pytest.fail("made again")) == program
 

@@ -54,7 +54,9 @@ def test_the_newest_kernel_of_our_recipe_is_booted(tmp_path: Path) -> None:
     foreign = keep(tmp_path, NEW, "0123456789ab", age=3)
     keep(tmp_path, ".building", "x7k2")
 
-    assert kernel_cache.newest(tmp_path) == ours
+    newest = kernel_cache.newest(tmp_path)
+    assert newest is not None
+    assert newest.path == ours
     assert [each.path for each in kernel_cache.cached_kernels(tmp_path)][:2] == [foreign, ours]
     assert len(kernel_cache.cached_kernels(tmp_path)) == 3
 
@@ -64,6 +66,7 @@ def test_the_newest_kernel_of_our_recipe_is_booted(tmp_path: Path) -> None:
     [
         (kernel_cache.recipe(), OLD, "what this chaoskit builds"),
         (kernel_cache.recipe(), None, "what this chaoskit builds"),
+        (kernel_cache.recipe(), "6.12.99", "what this chaoskit builds"),
         (kernel_cache.recipe(), NEW, f"{NEW} is installed: chaoskit kernel build"),
         ("0123456789ab", OLD, "another configuration than this chaoskit's: chaoskit kernel build"),
     ],
@@ -84,7 +87,7 @@ def test_an_empty_cache_and_one_of_another_recipe_differ(tmp_path: Path) -> None
     foreign = keep(tmp_path, OLD, "0123456789ab")
 
     assert kernel_cache.newest(tmp_path) is None
-    assert empty == f"no kernel built in {tmp_path}/missing: chaoskit kernel build"
+    assert empty == f"no kernel built in {tmp_path}/missing: pip install 'chaoskit[kernel]', or chaoskit kernel build"
     assert kernel_cache.absence(tmp_path).startswith(f"{foreign} was built with another configuration")
     assert kernel_cache.absence(tmp_path).endswith(": chaoskit kernel build")
 
@@ -107,7 +110,7 @@ def test_the_cache_lies_in_the_home(tmp_path: Path, xdg: str) -> None:
     answer = status(HOME=str(tmp_path), XDG_CACHE_HOME=xdg)
 
     assert answer.returncode == 3
-    assert f"no kernel built in {tmp_path}/.cache/chaoskit/kernels: chaoskit kernel build" in answer.stderr
+    assert f"no kernel built in {tmp_path}/.cache/chaoskit/kernels: pip install" in answer.stderr
 
 
 def test_a_kernel_that_does_not_run_is_named_with_its_remedy(tmp_path: Path) -> None:
