@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 Netns = Annotated[
-    str | None, typer.Option("--netns", metavar="NAME", help="Network namespace: a name of ip netns, or a path.")
+    str | None, typer.Option("--netns", metavar="NAME", help="In this network namespace: ip netns NAME, or a path.")
 ]
-Pid = Annotated[str | None, typer.Option("--pid", metavar="PID", help="That of this process.")]
+Pid = Annotated[str | None, typer.Option("--pid", metavar="PID", help="In the network namespace of this process.")]
 Container = Annotated[
-    str | None, typer.Option("--container", metavar="NAME", help="That of this Docker or Podman container; or its id.")
+    str | None, typer.Option("--container", metavar="NAME", help="In that of a container of Docker or Podman.")
 ]
 
 

@@ -1,4 +1,4 @@
-"""Enters the network namespace that the user chose, for the rest of the process, and finds the way into others.
+"""Enters the network namespace that the user chose, for good, and finds the way into others.
 
 It is entered before any socket is made, so that lock, lease, journal, watchdog and probe are those of that namespace,
 as after `ip netns exec` or `nsenter --net`. Names resolve as its programs resolve them: with the files of

@@ -60,9 +60,9 @@ class Recovery:
     leases: Leases
     open_kernel: Callable[[], AbstractContextManager[SearchableKernel]]
     report: Callable[[str], None]
-    way_into: Callable[[str], str | None] = way_into
     clock: Clock = field(default_factory=RealClock)
     lock: str = NAME
+    way_into: Callable[[str], str | None] = way_into
     leftovers: list[str] = field(default_factory=list)
 
     def restore_all(self) -> None:

@@ -142,7 +142,7 @@ def lease_state(
     """The lease's state and what to type. `processes`: the states of watchdog and owner."""
     watchdog, owner = processes
     is_here = lease.namespace == here.namespace
-    restore = f"chaoskit restore {way_in}{' ' if way_in else ''}{lease.id}"
+    restore = f"chaoskit restore {way_in + ' ' if way_in else ''}{lease.id}"
     if lease.machine != here.machine:
         return "from another machine", "its journal does not apply to this one"
     if lease.boot != here.boot:
