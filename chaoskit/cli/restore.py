@@ -22,6 +22,7 @@ def restore(
     import os
     from functools import cache
 
+    from chaoskit.conduct.network_namespace import enter_namespace_of
     from chaoskit.conduct.recovery import Recovery
     from chaoskit.engine.lease import Leases, state_folder
     from chaoskit.errors import NotRestoredError
@@ -39,6 +40,8 @@ def restore(
         terminal.say(line)
 
     leases = Leases(state_folder(os.environ, os.geteuid()))
+    if lease is not None:
+        enter_namespace_of(leases, lease)
     recovery = Recovery(leases, lambda: LinuxKernel(facts()), say)
     if lease is None:
         recovery.restore_all()

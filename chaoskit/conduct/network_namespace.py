@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from chaoskit import file_trust
-from chaoskit.engine.lease import Location
+from chaoskit.engine.lease import Leases, Location
 from chaoskit.errors import RefusedError
 from chaoskit.kernel import namespaces
 from chaoskit.kernel.foreign_namespaces import held_process, open_named, open_of_process, sees_all, ways_in
@@ -46,6 +46,18 @@ def enter(choice: NamespaceChoice) -> None:
     _mount(files)
 
 
+def enter_namespace_of(leases: Leases, id: str) -> None:
+    """Enter the network namespace of this lease, where it is another one of this machine that can be found."""
+    try:
+        lease = leases.read(id)
+    except RefusedError:
+        return  # it is dealt with by who restores it
+    here = Location.current()
+    is_elsewhere = (lease.machine, lease.boot) == (here.machine, here.boot) and lease.namespace != here.namespace
+    if is_elsewhere and has_sys_admin() and (way_in := way_into(lease.namespace)):
+        enter(_choice(way_in))
+
+
 def way_into(namespace: str) -> str | None:
     """The option that enters this network namespace (of `Location`): `--netns blue`.
 
@@ -63,12 +75,17 @@ def way_into(namespace: str) -> str | None:
 
 @contextmanager
 def _opened(option: str) -> Iterator[int]:
-    key, _, value = option.removeprefix("--").partition(" ")
-    fd, _ = _open(NamespaceChoice.model_validate({key: value}))
+    fd, _ = _open(_choice(option))
     try:
         yield fd
     finally:
         os.close(fd)
+
+
+def _choice(option: str) -> NamespaceChoice:
+    """The choice that this option of `way_into` makes."""
+    key, _, value = option.removeprefix("--").partition(" ")
+    return NamespaceChoice.model_validate({key: value})
 
 
 def _open(choice: NamespaceChoice) -> tuple[int, dict[str, str]]:

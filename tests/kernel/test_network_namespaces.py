@@ -170,7 +170,7 @@ def test_a_namespace_that_is_gone_makes_its_lease_void(home: Path) -> None:
 
 
 def test_a_killed_watchdog_is_restored_from_the_way_that_status_names(home: Path) -> None:
-    """The journal is applied in its own namespace alone."""
+    """The journal is applied in its own namespace alone, which a restore by its id enters by itself."""
     assert typed(home, "inject", "--netns", "blue", *FAULT, "--for", "60s", "--detach")[0] == 0
     (lease,) = Leases(home).all().leases
     assert lease.watchdog is not None
@@ -181,7 +181,7 @@ def test_a_killed_watchdog_is_restored_from_the_way_that_status_names(home: Path
     assert f"chaoskit restore --netns blue {lease.id}" in told
     assert typed(home, "restore")[0] == 0
     assert "src_port 8000" in filters()
-    assert typed(home, "restore", "--netns", "blue", lease.id)[0] == 0
+    assert typed(home, "restore", lease.id)[0] == 0
 
     assert filters() == ""
     assert not Leases(home).all().leases
