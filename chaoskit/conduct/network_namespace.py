@@ -19,7 +19,7 @@ from chaoskit import file_trust
 from chaoskit.engine.lease import Leases, Location
 from chaoskit.errors import RefusedError
 from chaoskit.kernel import namespaces
-from chaoskit.kernel.foreign_namespaces import held_process, open_named, open_of_process, sees_all, ways_in
+from chaoskit.kernel.foreign_namespaces import held_process, open_below, open_named, open_of_process, sees_all, ways_in
 from chaoskit.kernel.rights import has_sys_admin, require_sys_admin
 from chaoskit.spec.network_namespace import NamespaceChoice
 
@@ -121,20 +121,12 @@ def _files_of_name(name: str) -> dict[str, str]:
 
 
 def _files_of_process(process: Path) -> dict[str, str]:
-    """The files in the process's own /etc, without following links: those of a container lead into this machine."""
+    """The files in the process's own /etc; links in it lead to its own files, and never out of its root."""
     files = {}
-    with suppress(OSError):
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        root = os.open(process / "root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        etc = os.open("etc", flags | os.O_DIRECTORY, dir_fd=root)
-        os.close(root)
-        for name in _PROCESS_FILES:
-            with suppress(OSError):
-                fd = os.open(name, flags, dir_fd=etc)
-                with open(fd, errors="replace") as file:  # noqa: PTH123  a descriptor, not a path
-                    if stat.S_ISREG(os.fstat(fd).st_mode):
-                        files[name] = file.read(_MAX_FILE)
-        os.close(etc)
+    for name in _PROCESS_FILES:
+        with suppress(OSError), open(open_below(process / "root", f"etc/{name}"), errors="replace") as file:  # noqa: PTH123
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                files[name] = file.read(_MAX_FILE)
     return files
 
 

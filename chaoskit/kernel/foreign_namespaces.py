@@ -6,11 +6,13 @@ it is refused; a process is held by a pidfd meanwhile, so that a later process w
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
 import select
 import stat
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,7 +24,9 @@ NAMED = Path("/run/netns")
 """Where ip-netns(8) keeps the namespaces that have a name."""
 _GET_TYPE, _NETWORK = 0xB703, 0x4000_0000  # linux/nsfs.h: NS_GET_NSTYPE; sched.h: CLONE_NEWNET
 _INITIAL = {"pid": 0xEFFF_FFFC, "user": 0xEFFF_FFFD}  # linux/proc_ns.h: PROC_PID_INIT_INO, PROC_USER_INIT_INO
+_OPENAT2, _NO_MAGIC_LINKS, _IN_ROOT = 437, 0x02, 0x10  # openat2(2), linux/openat2.h
 _MAX_NAMES = 10  # in a message
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def open_named(name: str) -> int:
@@ -86,6 +90,23 @@ def held_process(pid: int) -> Iterator[Path]:
 def open_of_process(process: Path) -> int:
     """A descriptor of the network namespace of the process with this folder. Raises OSError."""
     return os.open(process / "ns" / "net", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def open_below(root: Path, path: str) -> int:
+    """A descriptor of a file below `root`, for reading, as a process whose root that is would open it.
+
+    Links stay below it, and a pipe does not block. Raises OSError.
+    """
+    fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        how = struct.pack("=QQQ", flags, 0, _IN_ROOT | _NO_MAGIC_LINKS)
+        found = int(_libc.syscall(_OPENAT2, fd, path.encode(), how, len(how)))
+        if found < 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), path)
+        return found
+    finally:
+        os.close(fd)
 
 
 def ways_in(inode: int) -> Iterator[str]:

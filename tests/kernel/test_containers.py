@@ -99,7 +99,7 @@ def container() -> Iterator[int]:
     """The process of a container, in a network namespace of its own, in which loopback is up."""
     run("ip", "netns", "add", "box")
     run("ip", "-n", "box", "link", "set", "lo", "up")
-    pid = int(run("sh", "-c", "ip netns exec box sleep 600 >/dev/null & echo $!"))
+    pid = int(run("sh", "-c", "ip netns exec box sleep 600 >/dev/null 2>&1 & echo $!"))
     wait_for(lambda: Path(f"/proc/{pid}/ns/net").stat().st_ino == Path("/run/netns/box").stat().st_ino)
     run("ip", "netns", "delete", "box")
     yield pid
