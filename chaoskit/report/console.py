@@ -57,6 +57,8 @@ def _title(result: Result) -> Text:
     title = styled(result.name, "bold")
     if result.clock:
         title.append(f"  {safe(result.clock)} time, kernel {safe(result.kernel)}", style="not bold dim")
+    if result.model:
+        title.append(f"\n{safe(result.target)}, model {safe(result.model)}", style="not bold dim")
     if result.question:
         title.append("\n" + safe(result.question), style="not bold")
     return title
@@ -81,7 +83,7 @@ def _summary(phase: PhaseResult) -> Text:
     counts = [f"{metrics.started} streams", f"{metrics.complete} complete", f"{metrics.interrupted} interrupted"]
     rates = [
         f"goodput {format_value(metrics.goodput.value, 'per-second')}",
-        f"{format_value(metrics.throughput.value, 'per-second').removesuffix('/s')} tokens/s",
+        f"{format_value(metrics.tokens_per_second.value, 'per-second').removesuffix('/s')} tokens/s",
         f"stalls {format_value(metrics.stalls_per_minute.value, 'per-minute')}",
         f"stall ratio {format_value(metrics.stall_ratio.value, 'share')}",
     ]

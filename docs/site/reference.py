@@ -23,9 +23,11 @@ from chaoskit.analysis.result import Result
 from chaoskit.cli.app import app
 from chaoskit.faults.tunnel import PRESETS
 from chaoskit.report import console, matrix
+from chaoskit.spec.examples import example
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.injection import Injection
-from chaoskit.spec.objectives import METRICS, parse
+from chaoskit.spec.metrics import TABLE
+from chaoskit.spec.objectives import parse
 from chaoskit.spec.sample_size import sample_sizes
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -81,19 +83,20 @@ def presets() -> str:
     return "\n".join(("| preset | MTU | arithmetic and source |", "|---|--:|---|", *rows))
 
 
-def objective_metrics() -> str:
-    """Every metric that an objective may name, by what it is compared with."""
-    bounds = {"duration": "a duration: `800ms`", "share": "a share: `1%`", "number": "a number: `5`"}
-    quantiles: dict[str, list[str]] = {}
+def metrics() -> str:
+    """Every metric that an objective may name: what it is compared with, its definition, its names elsewhere."""
+    bounds = {"duration": "`800ms`", "share": "`1%`", "per-minute": "`5/min`", "per-second": "`2/s`"}
     rows = []
-    for metric, kind in METRICS.items():
-        if kind == "duration":
-            name, _, quantile = metric.rpartition("_")
-            quantiles.setdefault(name, []).append(f"`{quantile}`")
-        else:
-            rows.append(f"| `{metric}` | | {bounds[kind]} |")
-    times = [f"| `{name}` | {' '.join(each)} | {bounds['duration']} |" for name, each in quantiles.items()]
-    return "\n".join(("| metric | followed by `_` and one of | compared with |", "|---|---|---|", *times, *rows))
+    for metric in TABLE:
+        elsewhere = " ".join(f"`{alias}`" for alias in metric.aliases)
+        rows.append(f"| `{metric.name}` | {bounds[metric.kind]} | {metric.definition} | {elsewhere} |")
+    return "\n".join(("| metric | bound | definition | elsewhere |", "|---|---|---|---|", *rows))
+
+
+def experiment(name: str) -> str:
+    """An included experiment without its first comment."""
+    text = example(name)
+    return text[text.index("name: ") :].rstrip()
 
 
 def needed_streams() -> str:

@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 from made_runs import Made, ns, plan
 
-from chaoskit.analysis.analyse import RunSpec, analyse
+from chaoskit.analysis.analyse import RunSpec, analyse, analyse_records
+from chaoskit.analysis.load import load_records
 from chaoskit.analysis.result import LatencySummary, Metrics, Result
 from chaoskit.records.model import Event, SocketRead
 from chaoskit.spec.objectives import parse
@@ -86,7 +87,7 @@ def test_throughput_is_of_the_phases_own_time(tmp_path: Path) -> None:
 
     result = analyse(run.write(tmp_path / "run"))
 
-    assert phase(result, "recovery").throughput.value == pytest.approx(2 / 10)
+    assert phase(result, "recovery").tokens_per_second.value == pytest.approx(2 / 10)
     assert phase(result, "recovery").gaps == 3
 
 
@@ -133,9 +134,9 @@ def test_rates_of_streams(result: Result) -> None:
     assert phase(result, "recovery").interruption_rate.value == 0
     assert result.overall.interruption_rate.value == pytest.approx(2 / 6)
     assert phase(result, "baseline").goodput.value == pytest.approx(3 / 10)
-    assert phase(result, "baseline").throughput.value == pytest.approx(8 / 10)
+    assert phase(result, "baseline").tokens_per_second.value == pytest.approx(8 / 10)
     assert phase(result, "wifi").tokens == 6
-    assert phase(result, "wifi").throughput.value == pytest.approx(6 / 10)
+    assert phase(result, "wifi").tokens_per_second.value == pytest.approx(6 / 10)
 
 
 def test_goodput_applies_the_objectives_to_each_request(tmp_path: Path) -> None:
@@ -228,12 +229,15 @@ def test_rounds_are_pooled_and_warm_up_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_probe_without_a_plan_is_one_phase(tmp_path: Path) -> None:
-    """Records alone give a result with one phase, with the given objectives."""
+    """Records alone give a result with one phase; its name and objectives are those that are given."""
     run = Made(plan=None, outcome=None)
     for index in range(100):
         run.stream(100 * index, [100 * index + 80, 100 * index + 100])
 
-    result = analyse(run.write(tmp_path / "run"), RunSpec(objectives=(parse("ttft_p95 < 100ms"),), name="mine"))
+    folder = run.write(tmp_path / "run")
+    result = analyse_records(
+        load_records(folder), folder, RunSpec(objectives=(parse("ttft_p95 < 100ms"),), name="mine")
+    )
 
     assert (result.name, [p.name for p in result.phases], result.comparisons) == ("mine", ["run"], ())
     assert phase(result, "run").ttft.p50_ms == 80

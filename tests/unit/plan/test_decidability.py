@@ -132,6 +132,13 @@ def test_advice_follows_the_arrivals_of_the_seed(burstiness: str, seed: str) -> 
         assert decidability_of(applied(base, one, sentence)) == (), one
 
 
+def test_a_rate_below_that_of_the_workload_is_not_mentioned() -> None:
+    """Goodput and tokens per second are compared with what is asked for, and a closed loop asks for no rate."""
+    sentences = ("goodput > 1.5/s during wifi", "tokens_per_second > 100", "goodput during wifi > 0.5x baseline")
+
+    assert warned(LAB, *sentences) == warned(ENDPOINT, "goodput > 500/s") == ()
+
+
 def test_several_warnings_end_with_what_decides_all() -> None:
     """The last sentence removes all the others at once."""
     sentences = ("ttft_p95 < 800ms during wifi", "interruption_rate <= 1%", "stalls_per_minute < 1 during wifi")
@@ -161,6 +168,12 @@ def test_several_warnings_end_with_what_decides_all() -> None:
             "interruption_rate during wifi < 2x baseline",
             "undecided where baseline has none at all; give",
         ),
+        (
+            LAB,
+            "goodput > 2/s during wifi",
+            "the workload asks for 2/s and no more; write less",
+        ),
+        (LAB, "tokens_per_second > 150", "the workload asks for 120/s and no more"),
         (ENDPOINT, "delivered_fraction > 90%", "stays undecided, for only the lab's server records what it sent"),
     ],
 )
@@ -226,3 +239,13 @@ def test_a_probe_says_how_many_requests_it_takes(sentence: str, told: str, words
     assert bool(found) == bool(told)
     for option, value in re.findall(r"give --(requests|max-time) (\S+)", found):
         assert say(int(value), limit) == () if option == "requests" else say(requests, Duration.parse(value)) == ()
+
+
+def test_an_endpoint_is_not_loaded_more_than_twice_as_much() -> None:
+    """Somebody pays for it: more load is advised up to twice its own; longer phases always are."""
+    (little,) = warned(ENDPOINT, "ttft_p50 < 2s during wifi", timeline=[{"wifi": "10s"}])
+    (much,) = warned(ENDPOINT, "ttft_p95 < 2s during wifi")
+
+    assert "max-concurrency: 4" in advice(little)
+    assert "max-concurrency" not in much
+    assert {one.partition(":")[0] for one in advice(much)} >= {"wifi", "repeats"}
