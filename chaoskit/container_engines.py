@@ -95,7 +95,7 @@ def _trusted(path: Path, uid: int) -> Path:
         raise RefusedError(f"{path} is no socket")
     if found.st_uid not in (0, uid):
         raise RefusedError(f"{path} belongs to user {found.st_uid}, so it is not asked")
-    if reason := file_trust.untrusted(socket.parent, uid):
+    if reason := file_trust.untrusted(socket.parent, uid, is_parent=True):
         raise RefusedError(f"{reason}, so {path} is not asked")
     return socket
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,10 +17,19 @@ import pytest
 from commands import typed
 from lab import as_nobody, run, wait_for
 
+from chaoskit.cli.main import main
 from chaoskit.engine.lease import Leases
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.foreign_namespaces import held_process
 
+EXPERIMENT = """\
+name: there
+question: Does it run in the namespace that its stage names?
+stage: {target: "http://127.0.0.1:8000", netns: blue}
+workload: {request-rate: 4/s, output-tokens: 5}
+faults: {slow: {direction: down, netem: {delay: 40ms}}}
+timeline: [{baseline: 1s}, {slow: 2s}]
+"""
 FAULT = ("--to", "10.9.0.2:8000", "--down", "delay 40ms")
 
 
@@ -52,8 +62,9 @@ def filters() -> str:
 
 
 @contextmanager
-def process(*namespaces: str, listens: int | None = None) -> Iterator[int]:
-    """A process in the network namespace of this name (none: a new one), which may answer 404 at a port."""
+def process(*namespaces: str, listens: int | None = None, serves: bool = False) -> Iterator[int]:
+    """A process in the network namespace of this name (none: a new one), which may answer 404 at a port, or be the
+    reference server."""
     ready, told = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -64,6 +75,9 @@ def process(*namespaces: str, listens: int | None = None) -> Iterator[int]:
             libc.unshare(0x4000_0000)
         server = socket.create_server(("10.9.0.1", listens)) if listens else None
         os.write(told, b"!")
+        if serves:
+            sys.argv = ["chaoskit", "serve"]
+            main()
         while server:
             connection, _ = server.accept()
             connection.recv(65536)
@@ -269,25 +283,33 @@ def test_a_process_is_held_while_it_is_examined() -> None:
 def test_a_probe_and_a_pmtu_run_there(home: Path) -> None:
     """A server that is only there is reached by the probe, and pmtu uses the routes of there."""
     folder = home.with_name("probed")
+    words = ("probe", "http://10.9.0.1:8123", "--requests", "1", "--out", str(folder))
     with process("blue", listens=8123):
-        code, said = typed(
-            home, "probe", "http://10.9.0.1:8123", "--netns", "blue", "--requests", "1", "--out", str(folder)
-        )
-    assert "HTTP 404" in said + "".join(each.read_text() for each in folder.glob("requests.jsonl")), said
-    code, said = typed(home, "pmtu", "10.9.0.1", "--netns", "blue", "--max-time", "5s")
-    assert code in (0, 5), said
-    assert "no route leads to 10.9.0.1" in typed(home, "pmtu", "10.9.0.1", "--max-time", "5s")[1]
+        said = typed(home, *words, "--netns", "blue")[1]
+    assert '"completion":"http_error"' in (folder / "requests.jsonl").read_text().replace(" ", ""), said
+    assert "10.9.0.1 is this machine itself" in typed(home, "pmtu", "10.9.0.1", "--netns", "blue")[1]
+    assert "no route leads to 10.9.0.1" in typed(home, "pmtu", "10.9.0.1")[1]
 
 
-def test_an_experiment_plans_there(home: Path, tmp_path: Path) -> None:
-    """`stage: {netns: blue}`: the plan finds that namespace's interface and says which it is."""
-    file = tmp_path / "x.yaml"
-    file.write_text(
-        'name: x\nquestion: x?\nstage: {target: "http://10.9.0.2:8000", netns: blue}\nworkload: {request-rate: 1/s}\n'
-        "faults: {slow: {direction: down, netem: {delay: 40ms}}}\ntimeline: [{baseline: 2s}, {slow: 2s}]\n"
-    )
+def test_an_experiment_runs_there(home: Path, tmp_path: Path) -> None:
+    """`stage: {netns: blue}`: planned, run and restored in that namespace, and conducted in no other."""
+    file, directory = tmp_path / "x.yaml", tmp_path / "run"
+    file.write_text(EXPERIMENT)
+    with process("blue", serves=True):
+        code, said = typed(home, "plan", str(file))
+        assert code == 0, said
+        assert "The interface lo in the network namespace blue" in said
 
-    code, said = typed(home, "plan", str(file))
+        code, said = typed(home, "run", str(file), "--out", str(directory))
 
     assert code == 0, said
-    assert "The interface eth0 in the network namespace blue" in said
+    requests = [json.loads(line) for line in (directory / "requests.jsonl").read_text().splitlines()]
+    assert {each["completion"] for each in requests} == {"complete"}
+    assert max(each["connect_duration"] for each in requests) > 40_000_000
+    assert "clsact" not in run("ip", "netns", "exec", "blue", "tc", "qdisc")
+    assert not Leases(home).all().leases
+    (directory / "again").mkdir()
+    shutil.copy(directory / "plan.json", directory / "again")
+    typed(home, "conduct", str(directory / "again"))
+    outcome = json.loads((directory / "again" / "outcome.json").read_text())
+    assert "this plan is for the network namespace blue" in outcome["detail"]
