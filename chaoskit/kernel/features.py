@@ -11,6 +11,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 from chaoskit import crash_report
 from chaoskit.errors import EXIT_SOFTWARE, CrashError, RefusedError
@@ -38,8 +39,10 @@ def detect_features() -> Facts:
     """Test every feature once. Needs no privileges, but finds more with them; takes a quarter of a second.
 
     `Facts.root` says that this process may create network namespaces, `user_namespaces` that it may do so after
-    `enter_user_namespace`. The process must have one thread.
+    `enter_user_namespace`. The process must have one thread. Raises RefusedError where /proc is not mounted.
     """
+    if not Path("/proc/thread-self").exists():
+        raise RefusedError("/proc is not mounted, and nothing of chaoskit works without it: mount -t proc proc /proc")
     results = _in_child(_test_everything)
     return Facts(
         kernel=os.uname().release,
