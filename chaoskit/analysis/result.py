@@ -20,6 +20,7 @@ RunStatus = Literal["finished", "interrupted", "refused", "crashed", "dirty"]
 RunVerdict = Literal["met", "broken", "undecided", "none"]
 ObjectiveVerdict = Literal["met", "broken", "undecided"]
 Confidence = Literal["exact", "likely", "none"]
+FindingConfidence = Literal["certain", "likely", "none"]
 Direction = Literal["up", "down"]
 PathMtuKind = Literal["black-hole", "silence", "probed", "signalled", "clamped"]
 Unit = Literal["ms", "share", "per-minute", "per-second", "ratio", "count", "bytes"]
@@ -172,7 +173,7 @@ class PathMtu(_Frozen):
     segment: int | None
     path_mtu: int | None
     retransmissions: int = 0
-    confidence: Literal["certain", "likely", "none"]
+    confidence: FindingConfidence
     reason: str = ""
     evidence: Evidence
     sentence: str
