@@ -109,6 +109,7 @@ class Made:
             ended=ns(end),
             completion=completion,
             sent=ns(scheduled),
+            headers=first,
             first_event=first,
             first_token=first,
             first_output=first,

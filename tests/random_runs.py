@@ -30,6 +30,10 @@ OBJECTIVES = (
     "max_gap_p95 < 2s",
     "delivered_fraction > 90%",
     "itl_mean < 100ms",
+    "goodput > 0.1/s",
+    "tokens_per_second > 5",
+    "ttfb_p95 < 800ms",
+    "tls_p50 < 20ms",
 )
 _TIMELINES = (
     "[{baseline: 10s}, {wifi: 10s}, {recovery: 10s}]",
@@ -88,6 +92,7 @@ def _stream(chance: random.Random, number: int, is_stamped: bool, has_pings: boo
             completion=completion,
             sent=ns(begin),
             connect_duration=chance.choice((None, MS)),
+            headers=reads[0].at,
             first_event=reads[0].at,
             first_token=told[0] if told else None,
             first_output=told[0] if told else None,

@@ -91,6 +91,7 @@ class Metrics(_Frozen):
     cancelled: int
     completions: dict[str, int]
     failures: tuple[Failure, ...]
+    ttfb: LatencySummary
     ttft: LatencySummary
     ttft_from_sent: LatencySummary
     ttf_event: LatencySummary
@@ -117,7 +118,7 @@ class Metrics(_Frozen):
     delivered_fraction: IntervalEstimate
     goodput: IntervalEstimate
     tokens: int
-    throughput: IntervalEstimate
+    tokens_per_second: IntervalEstimate
 
 
 class StallAttribution(_Frozen):

@@ -22,6 +22,7 @@ def plan(
     from chaoskit.conduct.planning import prepare
     from chaoskit.report import plan, variants
     from chaoskit.report.screen import Screen
+    from chaoskit.report.undecidable import note_undecidable
     from chaoskit.spec.matrix import load_variants
 
     loaded = load_variants(file)
@@ -29,6 +30,7 @@ def plan(
     found = prepare(chosen.experiment)
     if json:
         say_json(found.model_dump_json(indent=2))
+        note_undecidable([found])
     else:
         plan.render(found, Screen())
     if loaded.axes:

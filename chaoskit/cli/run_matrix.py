@@ -17,6 +17,7 @@ from chaoskit.report import matrix
 from chaoskit.report.result_json import write_result
 from chaoskit.report.screen import Screen
 from chaoskit.report.styles import titled
+from chaoskit.report.undecidable import note_undecidable
 from chaoskit.spec.matrix import Variant, Variants
 from chaoskit.substrate.selection import choose_each
 
@@ -27,6 +28,7 @@ def run_series(variants: Variants, options: RunOptions) -> int:
     Raises RefusedError before the first one if this machine cannot run one of them.
     """
     plans = [prepare(variant.experiment, to_run=True) for variant in variants.each]
+    note_undecidable(plans)
     substrates = choose_each(plans, options.substrate)
     top, screen = create(options.directory, {EXPERIMENT: variants.text}), Screen()
     reasons = "; ".join(dict.fromkeys(why for _, why in substrates))

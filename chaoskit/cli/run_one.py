@@ -17,6 +17,7 @@ from chaoskit.report import console
 from chaoskit.report.result_json import write_result
 from chaoskit.report.screen import Screen
 from chaoskit.report.styles import styled, titled
+from chaoskit.report.undecidable import note_undecidable
 from chaoskit.spec.matrix import Variant
 from chaoskit.substrate.selection import SubstrateOptions, choose
 from chaoskit.terminal import ascii_json
@@ -34,6 +35,7 @@ class RunOptions:
 def run_single(variant: Variant, options: RunOptions) -> int:
     """Run it and show its result. Returns the exit code."""
     plan = prepare(variant.experiment, to_run=True)
+    note_undecidable([plan])
     substrate, why = choose(plan.needs, options.substrate, plan.interface)
     job = Job(plan, substrate, create(options.directory, files(variant, plan)))
     screen = Screen()

@@ -14,6 +14,7 @@ def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE", help="E
     """Check experiment files. Each error gives file, line, and what was expected."""
     from chaoskit.errors import SpecError
     from chaoskit.plan.compile import compile_plan
+    from chaoskit.plan.decidability import decidability_warnings
     from chaoskit.plan.stage import placeholder_lookups
     from chaoskit.spec.matrix import load_variants
 
@@ -25,7 +26,8 @@ def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE", help="E
         except SpecError as error:
             errors.append(str(error))
             continue
-        warnings = list(dict.fromkeys(warning for plan in plans for warning in plan.warnings))
+        found = (warning for plan in plans for warning in (*plan.warnings, *decidability_warnings(plan)))
+        warnings = list(dict.fromkeys(found))
         remarks = [f"{len(plans)} variants"] if len(plans) > 1 else []
         remarks += [f"{len(warnings)} warning(s)"] if warnings else []
         say(", ".join([f"{file}: ok", plans[0].name, *remarks]))

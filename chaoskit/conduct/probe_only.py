@@ -8,12 +8,13 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaoskit import crash_report
+from chaoskit import crash_report, terminal
 from chaoskit.analysis.analyse import RunSpec, analyse
 from chaoskit.analysis.result import Result
 from chaoskit.clock import now
 from chaoskit.conduct import event_loop
 from chaoskit.errors import ChaoskitError, RefusedError
+from chaoskit.plan.decidability import probe_warnings
 from chaoskit.probe.drive import drive, warm_up
 from chaoskit.probe.requests import check_target
 from chaoskit.probe.target import DriveOptions, Target
@@ -46,6 +47,8 @@ class ProbeOnly:
         drive that was refused midway. Raises RefusedError for one that was refused before its first request.
         """
         check_target(self.target, self.workload)
+        undecidable = probe_warnings(self.objectives, self.workload, self.requests, self.max_time)
+        terminal.note(*(f"warning: {sentence}" for sentence in undecidable))
         with tempfile.TemporaryDirectory(prefix="chaoskit-") as scratch:
             run = create(out or Path(scratch), {})
             try:

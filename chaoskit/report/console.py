@@ -81,7 +81,7 @@ def _summary(phase: PhaseResult) -> Text:
     counts = [f"{metrics.started} streams", f"{metrics.complete} complete", f"{metrics.interrupted} interrupted"]
     rates = [
         f"goodput {format_value(metrics.goodput.value, 'per-second')}",
-        f"{format_value(metrics.throughput.value, 'per-second').removesuffix('/s')} tokens/s",
+        f"{format_value(metrics.tokens_per_second.value, 'per-second').removesuffix('/s')} tokens/s",
         f"stalls {format_value(metrics.stalls_per_minute.value, 'per-minute')}",
         f"stall ratio {format_value(metrics.stall_ratio.value, 'share')}",
     ]

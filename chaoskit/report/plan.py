@@ -13,6 +13,7 @@ from rich.text import Text
 
 from chaoskit.faults.tc_format import format_setting
 from chaoskit.knobs import Filter, Flow, MatchAll, Netem, Setting, U32Match
+from chaoskit.plan.decidability import decidability_warnings
 from chaoskit.plan.model import Plan, PlannedPhase
 from chaoskit.report.styles import styled, titled
 from chaoskit.spec.endpoint import redacted
@@ -55,7 +56,8 @@ def _rest(plan: Plan) -> Iterator[Text]:
         text = f"  {rounding.where}: requested {rounding.asked}, the kernel sets {rounding.kernel}"
         yield titled("rounds", text, "yellow")
     yield from (styled(f"note    {remark}") for remark in plan.remarks)
-    yield from (titled("warning", f" {warning}", "yellow") for warning in plan.warnings)
+    for warning in (*plan.warnings, *decidability_warnings(plan)):
+        yield titled("warning", f" {warning}", "yellow")
 
 
 def _length(plan: Plan) -> str:

@@ -11,21 +11,11 @@ from rich.text import Text
 
 from chaoskit.analysis.formatting import NO_VALUE, format_interval, format_value
 from chaoskit.analysis.result import Comparison, IntervalEstimate, LatencySummary, Metrics, PhaseResult, Result, Unit
+from chaoskit.analysis.statistics.estimates import unit as unit_of
 from chaoskit.report.styles import styled
+from chaoskit.spec.metrics import HEADLINES, METRICS
 
-ROWS = (
-    ("ttft_p50", "TTFT p50"),
-    ("ttft_p95", "TTFT p95"),
-    ("ttft_p99", "TTFT p99"),
-    ("itl_p50", "ITL p50"),
-    ("itl_p99", "ITL p99"),
-    ("stalls_per_minute", "stalls"),
-    ("stall_ratio", "stall ratio"),
-    ("interruption_rate", "interrupted"),
-    ("goodput", "goodput"),
-)
-_MORE_IS_BETTER = ("goodput",)
-_TIMES = ("TTFT", "ITL", "TPOT", "E2EL", "connect")
+_TIMES = {"ttft": "TTFT", "itl": "ITL", "tpot": "TPOT", "e2el": "E2EL", "connect": "connect", "tls": "TLS"}
 _MAX_COMPARED = 3  # phases that one table compares with the reference
 
 Detail = Literal["intervals", "differences", "changes", "values"]
@@ -60,7 +50,7 @@ def comparison_table(result: Result, reference: PhaseResult, others: Sequence[Ph
         for name in {"values": (), "changes": ("change",)}.get(detail, ("difference", "ratio")):
             table.add_column(name, justify="right", no_wrap=True, header_style="dim")
     known = {(each.phase, each.metric): each for each in result.comparisons}
-    for metric, label in ROWS:
+    for metric, label in HEADLINES.items():
         cells = [styled(metric_cell(reference.metrics, metric))]
         for phase in others:
             cells += [styled(metric_cell(phase.metrics, metric)), *change_cells(known[phase.name, metric], detail)]
@@ -79,9 +69,8 @@ def percentile_table(phase: PhaseResult) -> Table:
     for name in ("p50", "p90", "p95", "p99", "max", "mean"):
         table.add_column(name, justify="right", no_wrap=True, header_style="bold")
     metrics = phase.metrics
-    for label, times in zip(
-        _TIMES, (metrics.ttft, metrics.itl, metrics.tpot, metrics.e2el, metrics.connect), strict=True
-    ):
+    for metric, label in _TIMES.items():
+        times: LatencySummary = getattr(metrics, metric)
         cells = [_time(times, name) for name in ("p50", "p90", "p95", "p99", "max", "mean")]
         if times.count:
             table.add_row(label, *cells)
@@ -104,8 +93,7 @@ def metric_cell(metrics: Metrics, metric: str) -> str:
     latencies = getattr(metrics, metric.rpartition("_")[0], None)
     if isinstance(latencies, LatencySummary):
         return _time(latencies, metric.rpartition("_")[2])
-    units: dict[str, Unit] = {"stalls_per_minute": "per-minute", "goodput": "per-second"}
-    return format_value(getattr(metrics, metric).value, units.get(metric, "share"))
+    return format_value(getattr(metrics, metric).value, unit_of(metric))
 
 
 def _time(times: LatencySummary, name: str) -> str:
@@ -166,5 +154,5 @@ def is_inconclusive(comparison: Comparison) -> bool:
 def _style(comparison: Comparison) -> str:
     if comparison.difference.value is None or is_inconclusive(comparison):
         return "dim"
-    is_worse = (comparison.difference.value > 0) != (comparison.metric in _MORE_IS_BETTER)
+    is_worse = (comparison.difference.value > 0) != METRICS[comparison.metric].more_is_better
     return "red" if is_worse else "green"

@@ -30,7 +30,7 @@ def as_json(result: Result, workload: Workload) -> str:
         "total_output_tokens": whole.tokens,
         "request_throughput": whole.complete / result.seconds if result.seconds else None,
         "request_goodput": whole.goodput.value,
-        "output_throughput": whole.throughput.value,
+        "output_throughput": whole.tokens_per_second.value,
         **_times("ttft", whole.ttf_event),
         **_times("tpot", whole.tpot),
         **_times("itl", whole.itl),

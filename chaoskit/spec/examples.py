@@ -34,6 +34,11 @@ def example(name: str) -> str:
     return (_folder() / f"{name}.yaml").read_text()
 
 
+def example_command(name: str) -> str:
+    """What to type instead of the name of a file that is not there, for the end of a sentence."""
+    return f", or write it: chaoskit init --example {name}" if name in questions() else ", or write one: chaoskit init"
+
+
 def _folder() -> Path:
     installed = _PACKAGE / "experiments"
     return installed if installed.is_dir() else _PACKAGE.parent / "experiments"

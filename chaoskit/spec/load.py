@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails
 from chaoskit.errors import SpecError
 from chaoskit.faults.schema import FROM_FILE, SpecModel
 from chaoskit.spec.diagnostics import brief, describe_error
+from chaoskit.spec.examples import example_command
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.injection import Injection
 
@@ -38,7 +39,7 @@ class DocumentKind:
     model: str
 
 
-EXPERIMENT = DocumentKind("an experiment", "name: and question:", "copy one of experiments/")
+EXPERIMENT = DocumentKind("an experiment", "name: and question:", "let chaoskit init write one")
 INJECTION = DocumentKind("an injection", "to:, down: and for:", "take what chaoskit status --json prints")
 
 
@@ -95,6 +96,9 @@ def read_text(path: Path, kind: DocumentKind) -> str:
             with path.open("rb") as file:
                 raw = file.read(_MAX_BYTES + 1)
         text = raw.decode()
+    except FileNotFoundError as error:
+        found = example_command(path.stem) if kind is EXPERIMENT else ""
+        raise SpecError(f"{name}: {error.strerror}; give the path of {kind.noun} file{found}") from None
     except OSError as error:
         raise SpecError(f"{name}: {error.strerror}; give the path of {kind.noun} file") from None
     except UnicodeDecodeError as error:

@@ -7,6 +7,7 @@ when one is out of date.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -22,9 +23,12 @@ from chaoskit.analysis.result import Result
 from chaoskit.cli.app import app
 from chaoskit.faults.tunnel import PRESETS
 from chaoskit.report import console, matrix
+from chaoskit.spec.examples import example
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.injection import Injection
-from chaoskit.spec.objectives import METRICS
+from chaoskit.spec.metrics import TABLE
+from chaoskit.spec.objectives import parse
+from chaoskit.spec.sample_size import sample_sizes
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FREE_FORM = ("timeline", "objectives", "matrix")  # keys whose values the page explains in prose
@@ -79,19 +83,38 @@ def presets() -> str:
     return "\n".join(("| preset | MTU | arithmetic and source |", "|---|--:|---|", *rows))
 
 
-def objective_metrics() -> str:
-    """Every metric that an objective may name, by what it is compared with."""
-    bounds = {"duration": "a duration: `800ms`", "share": "a share: `1%`", "number": "a number: `5`"}
-    quantiles: dict[str, list[str]] = {}
+def metrics() -> str:
+    """Every metric that an objective may name: what it is compared with, its definition, its names elsewhere."""
+    bounds = {"duration": "`800ms`", "share": "`1%`", "per-minute": "`5/min`", "per-second": "`2/s`"}
     rows = []
-    for metric, kind in METRICS.items():
-        if kind == "duration":
-            name, _, quantile = metric.rpartition("_")
-            quantiles.setdefault(name, []).append(f"`{quantile}`")
-        else:
-            rows.append(f"| `{metric}` | | {bounds[kind]} |")
-    times = [f"| `{name}` | {' '.join(each)} | {bounds['duration']} |" for name, each in quantiles.items()]
-    return "\n".join(("| metric | followed by `_` and one of | compared with |", "|---|---|---|", *times, *rows))
+    for metric in TABLE:
+        elsewhere = " ".join(f"`{alias}`" for alias in metric.aliases)
+        rows.append(f"| `{metric.name}` | {bounds[metric.kind]} | {metric.definition} | {elsewhere} |")
+    return "\n".join(("| metric | bound | definition | elsewhere |", "|---|---|---|---|", *rows))
+
+
+def experiment(name: str) -> str:
+    """An included experiment without its first comment."""
+    text = example(name)
+    return text[text.index("name: ") :].rstrip()
+
+
+def needed_streams() -> str:
+    """What some objectives need at the least."""
+    rows = []
+    for sentences in (
+        ("ttft_p50 < 1s", "ttft_p90 < 1s", "ttft_p95 < 1s", "ttft_p99 < 1s"),
+        ("ttft_p50 during wifi < 2x baseline", "ttft_p95 during wifi < 2x baseline"),
+        ("interruption_rate <= 10%", "interruption_rate <= 5%", "interruption_rate <= 1%", "interruption_rate <= 0.1%"),
+        ("stall_ratio <= 5%", "delivered_fraction >= 99%", "itl_p99 < 50ms", "ttft_mean < 1s", "ttft_max < 2s"),
+        ("stalls_per_minute < 5", "stalls_per_minute < 1"),
+    ):
+        for sentence in sentences:
+            size = sample_sizes(parse(sentence)).to_be_decided
+            assert size is not None
+            minutes = f" with {math.ceil(size.minutes * 60)} s of streaming" if size.minutes else ""
+            rows.append(f"| `{sentence}` | {size.streams}{minutes} |")
+    return "\n".join(("| objective | streams |", "|---|--:|", *rows))
 
 
 def _tables(model: type[BaseModel], place: Place) -> Iterator[str]:

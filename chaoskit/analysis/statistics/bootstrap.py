@@ -107,6 +107,20 @@ def resample_rate(count: int, exposure: float, seed: int) -> Resamples:
     return Resamples(random.gamma(count, 1 / exposure, RESAMPLES), random.gamma(count + 1, 1 / exposure, RESAMPLES))
 
 
+def resample_sum(parts: Sequence[int], exposure: float, seed: int) -> Resamples:
+    """Resamples of sum(parts) / exposure, one part for each stream, where the number of streams is random as well.
+
+    Each stream is drawn a Poisson number of times. Where there is none it is a rate after no event.
+    """
+    if not parts:
+        return resample_rate(0, exposure, seed)
+    random, of_stream = np.random.default_rng(seed), np.asarray(parts, dtype=float)
+    step = max(1, _BATCH // len(of_stream))
+    sizes = [min(step, RESAMPLES - first) for first in range(0, RESAMPLES, step)]
+    drawn = np.concatenate([random.poisson(1, (size, len(of_stream))) @ of_stream for size in sizes]) / exposure
+    return Resamples(drawn, drawn)
+
+
 def resample_mean(values: Sequence[float], seed: int) -> Resamples:
     """Resamples of the mean of one value per stream."""
     ones = np.ones(len(values))

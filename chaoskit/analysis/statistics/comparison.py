@@ -9,19 +9,9 @@ from chaoskit.analysis.result import Comparison, IntervalEstimate
 from chaoskit.analysis.statistics import bootstrap
 from chaoskit.analysis.statistics.estimates import Estimate, Estimates, scale, unit
 from chaoskit.analysis.streams.phase_samples import WHOLE_RUN, PhaseSamples
+from chaoskit.spec.metrics import HEADLINES
 
-COMPARED = (
-    "ttft_p50",
-    "ttft_p95",
-    "ttft_p99",
-    "itl_p50",
-    "itl_p99",
-    "e2el_p50",
-    "stalls_per_minute",
-    "stall_ratio",
-    "interruption_rate",
-    "goodput",
-)
+COMPARED = (*HEADLINES, "e2el_p50")
 
 
 def compare(samples: Mapping[str, PhaseSamples], reference: str, estimates: Estimates) -> Iterator[Comparison]:

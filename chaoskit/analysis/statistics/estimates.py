@@ -16,7 +16,7 @@ from chaoskit.analysis.statistics.bootstrap import Resamples
 from chaoskit.analysis.statistics.quantiles import MS, nearest_rank, rank_of
 from chaoskit.analysis.streams.phase_samples import PhaseSamples
 from chaoskit.seed import derive
-from chaoskit.spec.objectives import METRICS
+from chaoskit.spec.metrics import METRICS
 from chaoskit.spec.sample_size import MIN_STREAMS
 
 MINUTE = 60 * 10**9
@@ -43,10 +43,8 @@ class Estimate:
 
 def unit(metric: str) -> Unit:
     """The unit of this metric in the result."""
-    kind = METRICS.get(metric, "number")
-    if kind == "number":
-        return "per-second" if metric == "goodput" else "per-minute"
-    return "ms" if kind == "duration" else "share"
+    kind = METRICS[metric].kind
+    return "ms" if kind == "duration" else kind
 
 
 def scale(metric: str) -> float:
@@ -65,7 +63,7 @@ class Estimates:
         self._cache: dict[tuple[str, str], Estimate] = {}
 
     def of(self, sample: PhaseSamples, metric: str) -> Estimate:
-        """The estimate of a metric named as in objectives, or of `goodput`."""
+        """The estimate of a metric, named as in objectives."""
         key = (sample.name, metric)
         if key not in self._cache:
             self._cache |= self._compute(sample, metric)
@@ -76,9 +74,10 @@ class Estimates:
         seed = derive(self._seed, "bootstrap", sample.name, metric if name != "itl" else name)
         if name == "itl":
             return {(sample.name, f"itl_{key}"): value for key, value in _gaps(sample, seed).items()}
-        if metric in METRICS and METRICS[metric] == "duration":
+        if METRICS[metric].kind == "duration":
             values = sorted(value for _, value in sample.times.get(name, []))
-            return {(sample.name, metric): _latency(values, statistic, seed)}
+            found = _latency(values, statistic, seed) if values else Estimate(None, missing=METRICS[metric].missing)
+            return {(sample.name, metric): found}
         return {(sample.name, metric): self._share(sample, metric, seed)}
 
     def _share(self, sample: PhaseSamples, metric: str, seed: int) -> Estimate:
@@ -88,6 +87,8 @@ class Estimates:
                 return _share(len(sample.interrupted), len(sample.counted), seed)
             case "goodput":
                 return _goodput(sample, sum(s.number in self._good for s in sample.counted), seed)
+            case "tokens_per_second":
+                return _throughput(sample, seed)
             case "stalls_per_minute":
                 return _ratio(gaps.stalls, [length / MINUTE for length in gaps.length], seed)
             case "stall_interval_fraction":
@@ -116,8 +117,6 @@ _STATISTICS = (*(f"p{percent}" for percent in _GAP_PERCENTS), "max", "mean")
 
 def _latency(values: list[float], statistic: str, seed: int) -> Estimate:
     count = len(values)
-    if not values:
-        return Estimate(None, missing="no stream reached it")
     if statistic == "max":
         return _exact(values[-1], count)
     if statistic == "mean":
@@ -136,7 +135,7 @@ def _latency(values: list[float], statistic: str, seed: int) -> Estimate:
 
 def _gaps(sample: PhaseSamples, seed: int) -> dict[str, Estimate]:
     if not len(sample.gaps):
-        nothing = Estimate(None, missing="no stream had two tokens")
+        nothing = Estimate(None, missing=METRICS["itl_p50"].missing)
         return dict.fromkeys(_STATISTICS, nothing)
     sums, count = sample.by_stream, len(sample.gaps)
     streams = len(sums.streams)
@@ -166,6 +165,14 @@ def _goodput(sample: PhaseSamples, good: int, seed: int) -> Estimate:
     resamples = bootstrap.resample_rate(good, sample.seconds, seed)
     low, high = resamples.interval
     return Estimate(good / sample.seconds, low, high, len(sample.counted), resamples)
+
+
+def _throughput(sample: PhaseSamples, seed: int) -> Estimate:
+    """Tokens of each stream that sent any, over the length of the phase."""
+    if not sample.seconds or not sample.counted:
+        return Estimate(None, missing="no stream ended here")
+    resamples = bootstrap.resample_sum(sample.tokens, sample.seconds, seed)
+    return _resampled(sum(sample.tokens) / sample.seconds, len(sample.counted), resamples)
 
 
 def _ratio(hits: list[int], wholes: list[float] | list[int], seed: int, most: float = math.inf) -> Estimate:

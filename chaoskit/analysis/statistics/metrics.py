@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-from chaoskit.analysis.result import Failure, IntervalEstimate, LatencySummary, Metrics
+from chaoskit.analysis.result import Failure, LatencySummary, Metrics
 from chaoskit.analysis.statistics.estimates import Estimates
 from chaoskit.analysis.statistics.quantiles import MS, summarize, summarize_column
 from chaoskit.analysis.streams.gaps import SEVERE, STALL
 from chaoskit.analysis.streams.phase_samples import PhaseSamples
+from chaoskit.spec.metrics import METRICS
 
 _MAX_FAILURES = 8  # kinds that are listed
 _MAX_DETAIL = 200  # characters kept of a server's message
-_MISSING = {
-    "ttfo": "no stream had output apart from reasoning",
-    "tpot": "no stream had two tokens",
-    "dns": "no DNS lookup was made",
-    "connect": "no connection was made: all were reused",
-    "tls": "no TLS handshake was made",
-    "upload": "no upload was timed",
-    "max_gap": "no stream had two tokens",
-}
 
 
 def metrics(sample: PhaseSamples, estimates: Estimates) -> Metrics:
@@ -36,12 +28,13 @@ def metrics(sample: PhaseSamples, estimates: Estimates) -> Metrics:
         cancelled=completions["cancelled"],
         completions=dict(sorted(completions.items())),
         failures=_failures(sample),
+        ttfb=_times(sample, "ttfb"),
         ttft=_times(sample, "ttft"),
         ttft_from_sent=_times(sample, "ttft_from_sent"),
         ttf_event=_times(sample, "ttf_event"),
         ttfo=_times(sample, "ttfo"),
-        itl=summarize_column(gaps.length, _MISSING["max_gap"]),
-        itl_uncoalesced=summarize_column(gaps.select(~gaps.are_coalesced).length, _MISSING["max_gap"]),
+        itl=summarize_column(gaps.length, METRICS["itl_p50"].missing),
+        itl_uncoalesced=summarize_column(gaps.select(~gaps.are_coalesced).length, METRICS["itl_p50"].missing),
         tpot=_times(sample, "tpot"),
         e2el=_times(sample, "e2el"),
         dns=_times(sample, "dns"),
@@ -61,20 +54,13 @@ def metrics(sample: PhaseSamples, estimates: Estimates) -> Metrics:
         interruption_rate=estimates.of(sample, "interruption_rate").scaled(),
         delivered_fraction=estimates.of(sample, "delivered_fraction").scaled(),
         goodput=estimates.of(sample, "goodput").scaled(),
-        tokens=sample.tokens,
-        throughput=_throughput(sample),
+        tokens=sum(sample.tokens),
+        tokens_per_second=estimates.of(sample, "tokens_per_second").scaled(),
     )
 
 
 def _times(sample: PhaseSamples, name: str) -> LatencySummary:
-    missing = _MISSING.get(name, "no stream was started")
-    return summarize((value for _, value in sample.times.get(name, [])), missing)
-
-
-def _throughput(sample: PhaseSamples) -> IntervalEstimate:
-    if not sample.seconds:
-        return IntervalEstimate(value=None, missing="the phase has no length")
-    return IntervalEstimate(value=sample.tokens / sample.seconds)
+    return summarize((value for _, value in sample.times.get(name, [])), METRICS[f"{name}_p50"].missing)
 
 
 def _failures(sample: PhaseSamples) -> tuple[Failure, ...]:

@@ -32,6 +32,7 @@ def latencies(stream: Stream) -> Iterator[Latency]:
     request = stream.request
     if stream.is_client_error:
         return
+    yield _reached(stream, "ttfb", request.scheduled, request.headers)
     yield _reached(stream, "ttf_event", request.scheduled, request.first_event)
     yield _reached(stream, "ttft", request.scheduled, request.first_token)
     yield _reached(stream, "ttft_from_sent", request.sent or request.started, request.first_token)

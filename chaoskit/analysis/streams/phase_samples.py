@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,8 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from chaoskit.analysis.streams.assemble import Stream, Streams
-from chaoskit.analysis.streams.columns import Ints
-from chaoskit.analysis.streams.gaps import Gaps, StreamSums
+from chaoskit.analysis.streams.gaps import Gaps, GapTable, StreamSums
 from chaoskit.analysis.streams.latencies import Latency, latencies, resolve_censored
 from chaoskit.analysis.streams.timeline import Span, Timeline
 
@@ -25,8 +24,9 @@ _BATCH = 1_000_000  # tokens that are processed at a time
 class PhaseSamples:
     """The measurements of one phase.
 
-    `streams` are those attributed to it as a whole; `times` holds (stream, ns) for each latency by name; `times` and
-    `gaps` may be of streams that as a whole belong to an adjacent phase.
+    `streams` are those attributed to it as a whole; `times` holds (stream, ns) for each latency by name; `tokens` has
+    the number of each stream's tokens. `times`, `gaps` and `tokens` may be of streams that as a whole belong to an
+    adjacent phase.
     """
 
     name: str
@@ -34,7 +34,7 @@ class PhaseSamples:
     streams: tuple[Stream, ...]
     times: dict[str, list[tuple[int, float]]]
     gaps: Gaps
-    tokens: int
+    tokens: tuple[int, ...]
 
     @cached_property
     def by_stream(self) -> PerStreamSums:
@@ -76,7 +76,7 @@ class _Draft:
     seconds: float = 0.0
     streams: list[Stream] = field(default_factory=list)
     times: dict[str, list[Latency]] = field(default_factory=lambda: defaultdict(list))
-    tokens: int = 0
+    tokens: Counter[int] = field(default_factory=Counter)
 
 
 def phase_samples(streams: Streams, timeline: Timeline) -> dict[str, PhaseSamples]:
@@ -87,7 +87,7 @@ def phase_samples(streams: Streams, timeline: Timeline) -> dict[str, PhaseSample
             draft.seconds += (span.end - span.begin) / SECOND
     for stream in streams.ended:
         _attribute(stream, timeline, drafts)
-    for span, tokens in _tokens(streams.table.at, timeline):
+    for span, tokens in _tokens(streams.table, timeline):
         for draft in _drafts_of(drafts, span):
             draft.tokens += tokens
     gaps = _gaps(streams.gaps, timeline)
@@ -109,18 +109,21 @@ def _attribute(stream: Stream, timeline: Timeline, drafts: dict[str, _Draft]) ->
             draft.times[latency.name].append(latency)
 
 
-def _tokens(at: Ints, timeline: Timeline) -> Iterator[tuple[Span, int]]:
-    """How many tokens arrived in each span."""
+def _tokens(table: GapTable, timeline: Timeline) -> Iterator[tuple[Span, Counter[int]]]:
+    """How many tokens of each stream arrived in each span."""
     if not timeline.spans:
         return
     ends = np.array([span.end for span in timeline.spans], dtype=np.int64)
-    counts = np.zeros(len(ends), dtype=np.int64)
-    for first in range(0, len(at), _BATCH):
-        batch = at[first : first + _BATCH]
-        index = timeline.indices_at(batch)
-        is_within = (batch >= timeline.begin) & (batch <= ends[index])
-        counts += np.bincount(index[is_within], minlength=len(ends))
-    yield from zip(timeline.spans, counts.tolist(), strict=True)
+    counts: list[Counter[int]] = [Counter() for _ in ends]
+    for first in range(0, len(table.at), _BATCH):
+        at, stream = table.at[first : first + _BATCH], table.stream[first : first + _BATCH]
+        index = timeline.indices_at(at)
+        is_within = (at >= timeline.begin) & (at <= ends[index])
+        index, stream = index[is_within], stream[is_within]
+        for span in np.unique(index).tolist():
+            numbers, found = np.unique(stream[index == span], return_counts=True)
+            counts[span].update(dict(zip(numbers.tolist(), found.tolist(), strict=True)))
+    yield from zip(timeline.spans, counts, strict=True)
 
 
 def _gaps(gaps: Gaps, timeline: Timeline) -> dict[str, Gaps]:
@@ -147,4 +150,4 @@ def _samples(name: str, draft: _Draft, gaps: Gaps) -> PhaseSamples:
     times["max_gap"] = [
         (stream, float(longest)) for stream, longest in zip(sums.streams, sums.largest(gaps.length), strict=True)
     ]
-    return PhaseSamples(name, draft.seconds, tuple(draft.streams), times, gaps, draft.tokens)
+    return PhaseSamples(name, draft.seconds, tuple(draft.streams), times, gaps, tuple(draft.tokens.values()))

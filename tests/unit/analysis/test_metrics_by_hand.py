@@ -86,7 +86,7 @@ def test_throughput_is_of_the_phases_own_time(tmp_path: Path) -> None:
 
     result = analyse(run.write(tmp_path / "run"))
 
-    assert phase(result, "recovery").throughput.value == pytest.approx(2 / 10)
+    assert phase(result, "recovery").tokens_per_second.value == pytest.approx(2 / 10)
     assert phase(result, "recovery").gaps == 3
 
 
@@ -133,9 +133,9 @@ def test_rates_of_streams(result: Result) -> None:
     assert phase(result, "recovery").interruption_rate.value == 0
     assert result.overall.interruption_rate.value == pytest.approx(2 / 6)
     assert phase(result, "baseline").goodput.value == pytest.approx(3 / 10)
-    assert phase(result, "baseline").throughput.value == pytest.approx(8 / 10)
+    assert phase(result, "baseline").tokens_per_second.value == pytest.approx(8 / 10)
     assert phase(result, "wifi").tokens == 6
-    assert phase(result, "wifi").throughput.value == pytest.approx(6 / 10)
+    assert phase(result, "wifi").tokens_per_second.value == pytest.approx(6 / 10)
 
 
 def test_goodput_applies_the_objectives_to_each_request(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from chaoskit.analysis.statistics.estimates import Estimates
 from chaoskit.analysis.streams.phase_samples import phase_samples
 from chaoskit.analysis.streams.timeline import build_timeline
 from chaoskit.records.model import Completion, Phase
-from chaoskit.spec.objectives import METRICS, parse
+from chaoskit.spec.metrics import METRICS
+from chaoskit.spec.objectives import parse
 from chaoskit.spec.sample_size import SampleSize, sample_sizes
 
 TOKEN_GAP = 20.0
@@ -161,7 +162,9 @@ def test_what_no_number_decides_is_known(text: str, stream: Stream) -> None:
 @given(st.sampled_from(sorted(METRICS)), st.sampled_from(["<", "<=", ">", ">="]), st.floats(0.001, 0.999))
 def test_every_metric_has_its_sizes(metric: str, operator: str, share: float) -> None:
     """Every metric that an objective may name has sizes, which are the same for the opposite sentence."""
-    bound = {"duration": "50ms", "share": f"{share:.9%}", "number": f"{share * 10:.6f}"}[METRICS[metric]]
+    rate = f"{share * 10:.6f}"
+    bounds = {"duration": "50ms", "share": f"{share:.9%}", "per-minute": rate, "per-second": rate}
+    bound = bounds[METRICS[metric].kind]
     opposite: Callable[[str], str] = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}.__getitem__
 
     found = sample_sizes(parse(f"{metric} {operator} {bound}"))

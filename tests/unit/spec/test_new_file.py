@@ -141,3 +141,23 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """Where no file can be, the machine's reason is given."""
     with pytest.raises(RefusedError, match=r"cannot write .*/none/gate\.yaml: No such file or directory"):
         write(NewFile(str(tmp_path / "none" / "gate")), is_forced=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("loss-first-token", "or write it: chaoskit init --example loss-first-token"),
+        ("experiments/vpn-presets.yaml", "or write it: chaoskit init --example vpn-presets"),
+        ("mine.yaml", "or write one: chaoskit init"),
+    ],
+)
+def test_a_file_that_is_not_there_can_be_written(
+    name: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever names a file that is not there reads how to get one, an included one where it has that name."""
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(SpecError) as error:
+        load(Path(name))
+
+    assert str(error.value) == f"{name}: No such file or directory; give the path of an experiment file, {command}"

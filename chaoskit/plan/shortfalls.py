@@ -1,0 +1,56 @@
+"""Finds the objectives that need more streams, or more streaming, than a plan gives them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from chaoskit.plan.timetable import Supply, Timetable
+from chaoskit.spec.objectives import Objective
+from chaoskit.spec.sample_size import SampleSize, sample_sizes
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """An objective that gets too little; `given` are the phases that give too little (None: the whole run)."""
+
+    objective: Objective
+    size: SampleSize
+    given: tuple[tuple[str | None, Supply], ...]
+
+    @property
+    def factor(self) -> float:
+        """How many times as much it needs."""
+        return max(factor(self.size, supply) for _, supply in self.given)
+
+    @property
+    def is_of_streaming(self) -> bool:
+        """Whether there are enough streams, and only too few minutes of streaming."""
+        return all(supply.streams >= self.size.streams for _, supply in self.given)
+
+
+def shortfalls(objectives: Iterable[Objective], table: Timetable, slack: float = 0.0) -> list[Shortfall]:
+    """The objectives that get too little; with `slack`, too little to be on the safe side by this share."""
+    found = []
+    for objective in objectives:
+        size = sample_sizes(objective).to_be_decided
+        if size is None:
+            continue
+        wanted = SampleSize(math.ceil(size.streams * (1 + slack)), size.minutes * (1 + slack))
+        names = (objective.phase, *((objective.reference,) if objective.reference else ()))
+        given = tuple((name, table.gives(objective.metric, name)) for name in names)
+        if short := tuple(pair for pair in given if not is_enough(wanted, pair[1])):
+            found.append(Shortfall(objective, wanted, short))
+    return found
+
+
+def is_enough(size: SampleSize, supply: Supply) -> bool:
+    """Whether it can be decided."""
+    return supply.streams >= size.streams and supply.minutes >= size.minutes
+
+
+def factor(size: SampleSize, supply: Supply) -> float:
+    """How many times as much it takes."""
+    of_streams = size.streams / max(1, supply.streams)
+    return max(of_streams, size.minutes / supply.minutes) if size.minutes and supply.minutes else of_streams

@@ -1,0 +1,177 @@
+"""Estimates how many streams, and how many minutes of streaming, the phases of a plan give.
+
+| arrivals    | streams of a phase                                                                              |
+|-------------|-------------------------------------------------------------------------------------------------|
+| open loop   | those that the seed starts in it                                                                |
+| closed loop | as many as fit into its length, by the script of the lab's server; of another server it is taken |
+|             | that it sends its first token after a second, and then 20 tokens/s, or 50 where slow is better  |
+
+What ends in a phase with a fault is charged to that phase: a phase without one gives up what it starts at its very end.
+A stream that a fault makes longer is not foreseen.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from statistics import NormalDist
+
+from chaoskit.plan.model import Plan
+from chaoskit.spec.arrivals import schedule
+from chaoskit.spec.experiment import CLEAN_PHASES, Server, Workload
+
+SECOND = 10**9
+WARM_UP = "warm-up"
+_MAX_SCHEDULED = 20_000  # requests; more are counted by their rate
+_FIRST_TOKEN = SECOND  # of an unknown server
+_READING = 50_000_000  # ns for a token of a slow one: 20 tokens/s
+_FAST = 20_000_000  # ns for a token of a fast one: 50 tokens/s
+_FIRST = ("ttft", "ttfo", "ttf_event", "itl", "max_gap")  # known, or counted, from the first token on
+_WHOLE = ("e2el", "tpot")
+_OF_GAPS = ("itl", "tpot", "max_gap")
+_CONNECTIONS = ("dns", "connect", "tls")
+
+
+@dataclass(frozen=True)
+class Supply:
+    """How many streams have a value of a metric, and how many minutes they stream together."""
+
+    streams: int
+    minutes: float
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """One phase of a timeline, in ns. `rtt` is what its faults add to a round trip."""
+
+    name: str
+    length: int
+    rtt: int = 0
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether it has no fault."""
+        return self.name in CLEAN_PHASES
+
+
+@dataclass(frozen=True)
+class Timetable:
+    """The timeline of one round, how often it is run, and the load. `server` None: not the lab's."""
+
+    stretches: tuple[Stretch, ...]
+    repeats: int
+    workload: Workload
+    server: Server | None
+    seed: int
+
+    @classmethod
+    def of(cls, plan: Plan) -> Timetable:
+        """That of a plan."""
+        added = {each.phase: each.rtt or 0 for each in plan.expectations}
+        first = [phase for phase in plan.phases if phase.round == 0]
+        return cls(
+            stretches=tuple(Stretch(phase.name, phase.length, added.get(phase.name, 0)) for phase in first),
+            repeats=len(plan.phases) // len(first),
+            workload=plan.workload,
+            server=plan.server,
+            seed=plan.seed,
+        )
+
+    def gives(self, metric: str, phase: str | None) -> Supply:
+        """What this phase gives to a metric; None: all phases but the warm-up."""
+        streams = sum(self._streams(metric, *each) for each in self._all() if _is_of(each[0], phase))
+        return self.supply(metric, streams)
+
+    def with_length(self, name: str, length: int) -> Timetable:
+        """With this length of each phase of this name."""
+        changed = (replace(each, length=length) if each.name == name else each for each in self.stretches)
+        return replace(self, stretches=tuple(changed))
+
+    def with_workload(self, **changed: object) -> Timetable:
+        """With these values of the workload, by field."""
+        return replace(self, workload=self.workload.model_copy(update=changed))
+
+    def supply(self, metric: str, streams: float) -> Supply:
+        """What so many streams give to a metric."""
+        name, gaps = metric.rpartition("_")[0], self.workload.output_tokens - 1
+        if not gaps and (name in _OF_GAPS or metric.startswith("stall")):
+            streams = 0
+        if name in _CONNECTIONS and self.workload.connections != "fresh":
+            streams = min(streams, self._connections())
+        return Supply(math.floor(streams), streams * gaps * self._interval(metric) / SECOND / 60)
+
+    def assumption(self, metric: str) -> str:
+        """What the numbers take for granted of a server that is not the lab's; "" when nothing."""
+        if self.server is not None:
+            return ""
+        is_of_speed = metric == "stalls_per_minute" or (self.stretches and self.workload.request_rate is None)
+        return f"at {SECOND // self._interval(metric)} tokens/s" if is_of_speed else ""
+
+    def _all(self) -> Iterator[tuple[Stretch, Stretch | None, int]]:
+        """Every phase of every round with the one after it, and when it begins."""
+        rounds, at = self.stretches * self.repeats, 0
+        for stretch, after in zip(rounds, (*rounds[1:], None), strict=True):
+            yield stretch, after, at
+            at += stretch.length
+
+    def _streams(self, metric: str, stretch: Stretch, after: Stretch | None, begin: int) -> float:
+        is_cut = stretch.is_clean and after is not None and not after.is_clean
+        length = max(0, stretch.length - (self._reach(metric) if is_cut else 0))
+        rate = self.workload.request_rate
+        if rate is None:
+            trips = 2 if self.workload.connections == "fresh" else 1
+            return (self.workload.max_concurrency or 1) * length / (self._length(metric) + trips * stretch.rtt)
+        whole = sum(each.length for each in self.stretches) * self.repeats
+        if rate.per_second * whole / SECOND > _MAX_SCHEDULED:
+            return rate.per_second * length / SECOND
+        starts = _starts(self.workload, self.seed, whole)
+        return bisect_left(starts, begin + length) - bisect_left(starts, begin)
+
+    def _length(self, metric: str) -> int:
+        """How long a stream lasts without any fault, ns."""
+        return max(1, round(self._first_token()) + (self.workload.output_tokens - 1) * self._interval(metric))
+
+    def _interval(self, metric: str) -> int:
+        """From one token to the next, ns; of an unknown server the one that gives the metric less."""
+        if self.server is not None:
+            return self.server.token_interval
+        return _FAST if metric == "stalls_per_minute" else _READING
+
+    def _reach(self, metric: str) -> int:
+        """How long after its start a stream has its value, ns; a late one, so that none is counted too many."""
+        name = metric.rpartition("_")[0]
+        if name in _WHOLE:
+            return self._length(metric) + self._latest_first_token()
+        return self._latest_first_token() if name in _FIRST else 0
+
+    def _latest_first_token(self) -> int:
+        return _FIRST_TOKEN if self.server is None else self.server.first_token.p99
+
+    def _first_token(self) -> float:
+        """The mean, of a log-normal distribution."""
+        if self.server is None:
+            return _FIRST_TOKEN
+        median, p99 = self.server.first_token.median, self.server.first_token.p99
+        sigma = math.log(p99 / median) / NormalDist().inv_cdf(0.99) if median else 0.0
+        return median * math.exp(sigma**2 / 2)
+
+    def _connections(self) -> float:
+        """How many connections there are at the most, while none fails."""
+        if self.workload.connections == "shared":
+            return 1
+        rate = self.workload.request_rate
+        if rate is None:
+            return self.workload.max_concurrency or 1
+        return max(1.0, rate.per_second * self._length("connect") / SECOND)
+
+
+def _is_of(stretch: Stretch, phase: str | None) -> bool:
+    return stretch.name == phase if phase is not None else stretch.name != WARM_UP
+
+
+@lru_cache(maxsize=8)
+def _starts(workload: Workload, seed: int, length: int) -> list[int]:
+    return schedule(workload, seed, length)

@@ -1,0 +1,251 @@
+"""Lists every metric of objectives: its unit, its definition, and what other tools call it.
+
+This is the one table of metrics: objectives are parsed by it, the analysis and the reports name metrics as it does, and
+the pages are generated from it. A latency is followed by a statistic: `ttft_p95`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["duration", "share", "per-minute", "per-second"]
+Scope = Literal["stream", "gap", "phase"]
+STATISTICS = ("p50", "p90", "p95", "p99", "max", "mean")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric. `scope`: one value for each stream, for each gap, or for the whole phase.
+
+    `aliases` are names of other tools, in lower case, without a statistic; `missing` is why it may have no value.
+    """
+
+    name: str
+    kind: Kind
+    scope: Scope
+    definition: str
+    aliases: tuple[str, ...] = ()
+    more_is_better: bool = False
+    missing: str = "no stream was started"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What an objective may call it."""
+        if self.kind != "duration":
+            return (self.name,)
+        return tuple(f"{self.name}_{statistic}" for statistic in STATISTICS)
+
+
+TABLE = (
+    Metric(
+        "dns",
+        "duration",
+        "stream",
+        "Time of the name lookup. Missing where none was made.",
+        ("http_req_looking_up", "time_namelookup"),
+        missing="no DNS lookup was made",
+    ),
+    Metric(
+        "connect",
+        "duration",
+        "stream",
+        "Time of the TCP handshake. Missing on a reused connection.",
+        ("http_req_connecting", "http_req_blocked", "time_connect"),
+        missing="no connection was made: all were reused",
+    ),
+    Metric(
+        "tls",
+        "duration",
+        "stream",
+        "Time of the TLS handshake. Missing without TLS and on a reused connection.",
+        ("http_req_tls_handshaking", "time_appconnect"),
+        missing="no TLS handshake was made",
+    ),
+    Metric(
+        "upload",
+        "duration",
+        "stream",
+        "Time in which headers and body of the request were written to the socket.",
+        ("http_req_sending",),
+        missing="no upload was timed",
+    ),
+    Metric(
+        "ttfb",
+        "duration",
+        "stream",
+        "Time to first byte: the response's headers − scheduled.",
+        ("http_req_waiting", "time_to_first_byte", "time_starttransfer"),
+    ),
+    Metric(
+        "ttf_event",
+        "duration",
+        "stream",
+        "First server-sent event of any kind − scheduled.",
+        ("time_to_first_event", "time_to_first_chunk"),
+    ),
+    Metric(
+        "ttft",
+        "duration",
+        "stream",
+        "Time to first token: first event with content, reasoning included − scheduled.",
+        ("time_to_first_token", "gen_ai.server.time_to_first_token", "first_token", "ttfts"),
+    ),
+    Metric(
+        "ttft_from_sent",
+        "duration",
+        "stream",
+        "The same event − the time at which the request was sent.",
+    ),
+    Metric(
+        "ttfo",
+        "duration",
+        "stream",
+        "First content that is not reasoning − scheduled.",
+        ("time_to_first_output_token", "time_to_first_output"),
+        missing="no stream had output apart from reasoning",
+    ),
+    Metric(
+        "itl",
+        "duration",
+        "gap",
+        "Inter-token latency: from one content event to the next, as received.",
+        ("inter_token_latency", "inter_chunk_latency", "itls", "tbt", "time_between_tokens"),
+        missing="no stream had two tokens",
+    ),
+    Metric(
+        "tpot",
+        "duration",
+        "stream",
+        "Time per output token: (last token − first token) / (tokens − 1).",
+        ("time_per_output_token", "gen_ai.server.time_per_output_token"),
+        missing="no stream had two tokens",
+    ),
+    Metric(
+        "e2el",
+        "duration",
+        "stream",
+        "End-to-end latency: last token − scheduled, of a complete stream.",
+        (
+            *("http_req_duration", "http_req_receiving", "iteration_duration", "request_latency", "latency", "e2e"),
+            *("e2e_latency", "end_to_end_latency", "gen_ai.server.request.duration", "request_duration", "duration"),
+        ),
+    ),
+    Metric(
+        "max_gap",
+        "duration",
+        "stream",
+        "The longest gap of a stream.",
+        ("longest_gap", "max_itl"),
+        missing="no stream had two tokens",
+    ),
+    Metric(
+        "interruption_rate",
+        "share",
+        "phase",
+        "Interrupted streams / started streams, without `cancelled` ones.",
+        (
+            *("http_req_failed", "error_rate", "failure_rate", "errors", "failed", "interrupted", "interruptions"),
+            *("request_error_rate", "error_request_count"),
+        ),
+    ),
+    Metric(
+        "stall_ratio",
+        "share",
+        "phase",
+        "Σ time that a reader of 20 tokens/s has nothing to read / Σ gaps.",
+    ),
+    Metric(
+        "stall_interval_fraction",
+        "share",
+        "phase",
+        "Stalls / gaps.",
+    ),
+    Metric(
+        "delivered_fraction",
+        "share",
+        "phase",
+        "Tokens received / tokens that the server meant to send. Reference server only.",
+        ("delivered", "delivery_rate"),
+        more_is_better=True,
+    ),
+    Metric(
+        "stalls_per_minute",
+        "per-minute",
+        "phase",
+        "Stalls / Σ gaps, in minutes of streaming.",
+        ("stalls", "stall_count", "stall_rate"),
+    ),
+    Metric(
+        "goodput",
+        "per-second",
+        "phase",
+        "Complete streams that met every objective for a stream / length of the phase.",
+        ("request_goodput", "request_throughput", "requests_per_second", "http_reqs", "iterations", "good_requests"),
+        more_is_better=True,
+    ),
+    Metric(
+        "tokens_per_second",
+        "per-second",
+        "phase",
+        "Tokens received / length of the phase, of all streams together.",
+        (
+            *("output_throughput", "output_token_throughput", "total_token_throughput", "throughput", "tokens/s"),
+            *("tps", "token_throughput", "output_tokens_per_second"),
+        ),
+        more_is_better=True,
+    ),
+)
+METRICS: Mapping[str, Metric] = {name: metric for metric in TABLE for name in metric.names}
+"""By every name that an objective may use."""
+HEADLINES = {
+    "ttft_p50": "TTFT p50",
+    "ttft_p95": "TTFT p95",
+    "ttft_p99": "TTFT p99",
+    "itl_p50": "ITL p50",
+    "itl_p99": "ITL p99",
+    "stalls_per_minute": "stalls",
+    "stall_ratio": "stall ratio",
+    "interruption_rate": "interrupted",
+    "goodput": "goodput",
+    "tokens_per_second": "tokens/s",
+}
+"""The rows of a report, by name, and what they are called there."""
+
+_FIRST_EVENT = re.compile(r"(mean|median|p\d+)_ttft_ms")  # of vLLM, which counts the first event of any kind
+_UNIT = re.compile(r"_(ms|s|sec|seconds)$")
+_WRITTEN_OTHERWISE = {"median": "p50", "med": "p50", "avg": "mean", "average": "mean"}
+_WORD = "|".join((r"p\d+", "max", "mean", *_WRITTEN_OTHERWISE))
+_STATISTIC = re.compile(rf"(?:({_WORD})_)?(.+?)(?:[_.]({_WORD}))?")
+_USUAL = {"itl": "p99"}  # the statistic that is advised; of others p95
+
+
+def advice(name: str) -> str:
+    """What to write instead of an unknown name: what it is called here, or the closest names."""
+    plain = _UNIT.sub("", re.sub(r"[\s-]+", "_", name.strip().lower()))
+    metric, statistic = _known(plain), ""
+    if metric is None and (parts := _STATISTIC.fullmatch(plain)) is not None:
+        metric, statistic = _known(parts[2]), parts[1] or parts[3] or ""
+    if metric is None:
+        close = difflib.get_close_matches(name, METRICS, n=1)
+        every = ", ".join(each.name for each in TABLE)
+        return (
+            f"did you mean {close[0]}?" if close else f"expected one of {every}; a latency with its statistic: ttft_p95"
+        )
+    if metric.kind != "duration":
+        return f"did you mean {metric.name}?"
+    statistic = _WRITTEN_OTHERWISE.get(statistic, statistic) or _USUAL.get(metric.name, "p95")
+    if statistic not in STATISTICS:
+        return f"expected one of {', '.join(metric.names)}"
+    meant = f"did you mean {metric.name}_{statistic}?"
+    if _FIRST_EVENT.fullmatch(name.lower()):
+        return f"{meant} What vLLM calls so, the first event of any kind, is ttf_event_{statistic}"
+    return meant
+
+
+def _known(name: str) -> Metric | None:
+    """The metric of this name or alias."""
+    return next((metric for metric in TABLE if name in (metric.name, *metric.aliases)), None)

@@ -1,0 +1,228 @@
+"""Objectives that cannot be decided are told before a run, and what is advised removes the warning."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaoskit.plan.compile import compile_plan
+from chaoskit.plan.decidability import decidability_warnings, probe_warnings
+from chaoskit.plan.stage import placeholder_lookups
+from chaoskit.spec.load import parse
+from chaoskit.spec.matrix import load_variants
+from chaoskit.spec.options import objectives, workload
+from chaoskit.units import Duration
+
+FILES = sorted((Path(__file__).parents[3] / "experiments").glob("*.yaml"))
+Words = dict[str, Any]
+LAB: Words = {
+    "name": "made-up",
+    "question": "Can it be decided?",
+    "stage": {"lab": "edge"},
+    "workload": {"request-rate": "2/s", "burstiness": "0", "output-tokens": "60"},
+    "faults": {"wifi": {"link": "client-router", "direction": "down", "netem": {"delay": "30ms", "loss": "1%"}}},
+    "timeline": [{"warm-up": "10s"}, {"baseline": "20s"}, {"wifi": "30s"}, {"recovery": "10s"}],
+    "objectives": [],
+    "seed": "42",
+}
+ENDPOINT = {
+    **LAB,
+    "stage": {"target": "http://127.0.0.1:8000"},
+    "workload": {"max-concurrency": "2", "output-tokens": "60"},
+    "faults": {"wifi": {"direction": "down", "netem": {"delay": "30ms", "loss": "1%"}}},
+}
+
+
+def warned(base: Words, *sentences: str, **changed: Any) -> tuple[str, ...]:
+    """The warnings for this file with these objectives."""
+    experiment = parse(json.dumps(base | {"objectives": list(sentences)} | changed), "made.yaml")
+    return decidability_warnings(compile_plan(experiment, placeholder_lookups(experiment)))
+
+
+def advice(sentence: str) -> list[str]:
+    """The alternatives that a warning ends with."""
+    return re.split(r", | or ", sentence.rpartition("; write ")[2])
+
+
+def applied(base: Words, one: str, sentence: str) -> Words:
+    """The file with one of the alternatives."""
+    if re.search(r"[<>]", one):
+        return base | {"objectives": [one]}
+    file: Words = json.loads(json.dumps(base | {"objectives": [sentence]}))
+    for part in one.split(" and "):
+        key, value = part.split(": ")
+        if key in ("request-rate", "max-concurrency", "connections", "output-tokens"):
+            file["workload"][key] = value
+        elif key == "repeats":
+            file[key] = value
+        else:
+            assert any(key in span for span in file["timeline"]), one
+            file["timeline"] = [{key: value} if key in span else span for span in file["timeline"]]
+    return file
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_included_experiment_can_be_decided(path: Path) -> None:
+    """No objective of any variant of an included experiment lacks streams."""
+    for variant in load_variants(path).each:
+        plan = compile_plan(variant.experiment, placeholder_lookups(variant.experiment))
+
+        assert decidability_warnings(plan) == ()
+
+
+def test_the_warning_says_what_is_needed_what_is_given_and_what_to_type() -> None:
+    """A p95 of sixty streams: 72 are needed, and each of the ways to get them is named."""
+    assert warned(LAB, "ttft_p95 < 800ms during wifi") == (
+        "ttft_p95 < 800ms during wifi: needs 72 streams, gets about 60 in wifi; write "
+        "wifi: 37s, request-rate: 2.5/s, repeats: 2 or ttft_p90 < 800ms during wifi",
+    )
+    assert warned(LAB, "ttft_p95 < 800ms during wifi", timeline=[{"wifi": "36s"}]) == ()
+    assert warned(LAB, "ttft_p95 < 800ms during wifi", workload={"request-rate": "2.4/s", "burstiness": "0"}) == ()
+
+
+@pytest.mark.parametrize(
+    ("base", "sentence", "told"),
+    [
+        (
+            LAB,
+            "ttft_p95 during wifi < 3x baseline",
+            "72 streams in each phase, gets about 60 in wifi, about 40 in baseline",
+        ),
+        (LAB, "interruption_rate <= 1%", "368 streams, gets about 120 in the run"),
+        (LAB, "interruption_rate < 1% during wifi", "368 streams, gets about 60 in wifi"),
+        (LAB, "stalls_per_minute < 2 during wifi", "111 s of streaming, gets about 71 s in wifi"),
+        (LAB, "stall_ratio <= 4% during wifi", "93 streams, gets about 60 in wifi"),
+        (LAB, "delivered_fraction > 97% during wifi", "123 streams, gets about 60 in wifi"),
+        (LAB, "e2el_p99 < 10s during wifi", "368 streams, gets about 60 in wifi"),
+        (ENDPOINT, "ttft_p95 < 2s during wifi", "72 streams, gets about 14 in wifi at 20 tokens/s"),
+        (ENDPOINT, "stalls_per_minute < 2 during wifi", "111 s of streaming, gets about 32 s in wifi at 50 tokens/s"),
+        (ENDPOINT, "connect_p99 < 2s", "368 streams, gets about 30 in the run at 20 tokens/s"),
+    ],
+)
+def test_every_advice_removes_the_warning(base: Words, sentence: str, told: str) -> None:
+    """Each alternative, typed into the file as it stands, makes the objective decidable."""
+    (warning,) = warned(base, sentence)
+
+    assert f"{sentence}: needs {told}" in warning
+    assert len(advice(warning)) >= 2
+    for one in advice(warning):
+        assert decidability_of(applied(base, one, sentence)) == (), one
+
+
+def decidability_of(file: Words) -> tuple[str, ...]:
+    """The warnings for this file as it is."""
+    return warned(file, *file["objectives"])
+
+
+@pytest.mark.parametrize("burstiness", ["0", "1", "4"])
+@pytest.mark.parametrize("seed", ["1", "2", "3"])
+def test_advice_follows_the_arrivals_of_the_seed(burstiness: str, seed: str) -> None:
+    """However bursty the arrivals are, the advice is enough for those of this file's own seed."""
+    base = LAB | {"seed": seed, "workload": LAB["workload"] | {"burstiness": burstiness}}
+    sentence = "ttft_p99 < 2s during wifi"
+
+    (warning,) = warned(base, sentence)
+
+    for one in advice(warning):
+        assert decidability_of(applied(base, one, sentence)) == (), one
+
+
+def test_several_warnings_end_with_what_decides_all() -> None:
+    """The last sentence removes all the others at once."""
+    sentences = ("ttft_p95 < 800ms during wifi", "interruption_rate <= 1%", "stalls_per_minute < 1 during wifi")
+
+    *others, last = warned(LAB, *sentences)
+
+    assert [other.partition(":")[0] for other in others] == list(sentences)
+    assert last.startswith("to decide all of them; write request-rate: ")
+    for one in advice(last):
+        changed = applied(LAB, one, "")
+        assert warned(changed, *sentences) == (), one
+
+
+@pytest.mark.parametrize(
+    ("base", "sentence", "told"),
+    [
+        (
+            LAB,
+            "interruption_rate <= 0%",
+            "can never be met, whatever the number .* interruption_rate <= 5%$",
+        ),
+        (LAB, "stalls_per_minute <= 0 during wifi", "can never be met.* stalls_per_minute <= 5 during wifi$"),
+        (LAB, "delivered_fraction >= 100%", "can never be met.* delivered_fraction >= 95%$"),
+        (LAB, "stall_ratio <= 100%", "can never be broken"),
+        (
+            LAB,
+            "interruption_rate during wifi < 2x baseline",
+            "undecided where baseline has none at all; give",
+        ),
+        (ENDPOINT, "delivered_fraction > 90%", "stays undecided, for only the lab's server records what it sent"),
+    ],
+)
+def test_what_no_number_decides_is_said(base: Words, sentence: str, told: str) -> None:
+    """An objective that can end in one way only, or in none, is named with another that can be decided."""
+    (warning,) = warned(base, sentence)
+
+    assert re.search(told, warning)
+    assert warning.startswith(f"{sentence}: ")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence", "remedy"),
+    [
+        ({"connections": "kept", "request-rate": "40/s"}, "connect_p95 < 1s", "connections: fresh"),
+        ({"output-tokens": "1", "request-rate": "40/s"}, "itl_p50 < 30ms", "output-tokens: 2"),
+    ],
+)
+def test_where_more_streams_do_not_help_the_workload_is_named(change: Words, sentence: str, remedy: str) -> None:
+    """Kept connections have few handshakes, and a single token has no gap: more of the same is no advice."""
+    base = LAB | {"workload": {"request-rate": "40/s", "output-tokens": "60"} | change}
+
+    (warning,) = warned(base, sentence)
+
+    assert remedy in advice(warning)
+    for one in advice(warning):
+        assert decidability_of(applied(base, one, sentence)) == (), one
+
+
+def test_a_huge_load_is_counted_by_its_rate() -> None:
+    """A million requests are not drawn one by one."""
+    base = LAB | {"workload": {"request-rate": "20000/s"}, "timeline": [{"baseline": "60s"}, {"wifi": "600s"}]}
+
+    assert warned(base, "ttft_p99 < 2s during wifi", "interruption_rate <= 0.1%") == ()
+
+
+PROBE_TRIALS: list[tuple[str, str, Words, int]] = [
+    ("ttft_p95 < 800ms", "needs 72 streams, gets about 50; give --requests 72 or ttft_p90 < 800ms", {}, 50),
+    ("ttft_p95 < 800ms", "", {}, 72),
+    ("interruption_rate <= 5%", "needs 72 streams, gets about 20; give --requests 72 or", {}, 20),
+    ("connect_p90 < 1s", "needs 36 streams, gets about 1", {"connections": "kept"}, 50),
+    (
+        "ttft_p95 < 800ms",
+        "100 requests at 2/s take longer than --max-time 30s, give --max-time 51s",
+        {"request-rate": "2/s"},
+        100,
+    ),
+]
+
+
+@pytest.mark.parametrize(("sentence", "told", "words", "requests"), PROBE_TRIALS)
+def test_a_probe_says_how_many_requests_it_takes(sentence: str, told: str, words: Words, requests: int) -> None:
+    """Before its first request; what is advised is enough."""
+    load = workload({"max-concurrency": None if words.get("request-rate") else 1, **words})
+    limit = Duration.parse("30s")
+    say: Callable[[int, Duration], tuple[str, ...]] = lambda number, time: probe_warnings(  # noqa: E731
+        objectives([sentence]), load, number, time
+    )
+
+    found = " ".join(say(requests, limit))
+
+    assert told in found
+    assert bool(found) == bool(told)
+    for option, value in re.findall(r"give --(requests|max-time) (\S+)", found):
+        assert say(int(value), limit) == () if option == "requests" else say(requests, Duration.parse(value)) == ()

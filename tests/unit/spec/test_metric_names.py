@@ -1,0 +1,114 @@
+"""Metrics are named once: in objectives, results and reports; names of other tools are answered with them."""
+
+from __future__ import annotations
+
+import pytest
+
+from chaoskit.analysis.result import IntervalEstimate, LatencySummary, Metrics
+from chaoskit.spec.metrics import HEADLINES, METRICS, TABLE, advice
+from chaoskit.spec.objectives import parse
+
+
+def test_every_number_of_a_result_that_is_one_metric_is_an_objective() -> None:
+    """Summaries and estimates of a phase have the names of the table, apart from the gaps of separate reads."""
+    fields = {
+        name
+        for name, field in Metrics.model_fields.items()
+        if field.annotation in (LatencySummary, IntervalEstimate) and name != "itl_uncoalesced"
+    }
+
+    assert fields == {metric.name for metric in TABLE}
+
+
+def test_every_row_of_a_report_is_an_objective() -> None:
+    """What stands in the first column, in lower case, is a name or answered with the name."""
+    for name, label in HEADLINES.items():
+        assert name in METRICS
+        assert advice(label) == f"did you mean {name}?"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("mean_itl_ms", "itl_mean"),
+        ("p99_itl_ms", "itl_p99"),
+        ("median_tpot_ms", "tpot_p50"),
+        ("p95_e2el_ms", "e2el_p95"),
+        ("request_throughput", "goodput"),
+        ("request_goodput", "goodput"),
+        ("output_throughput", "tokens_per_second"),
+        ("http_req_duration", "e2el_p95"),
+        ("http_req_failed", "interruption_rate"),
+        ("http_req_waiting", "ttfb_p95"),
+        ("http_req_connecting", "connect_p95"),
+        ("http_req_tls_handshaking", "tls_p95"),
+        ("http_req_sending", "upload_p95"),
+        ("iteration_duration", "e2el_p95"),
+        ("time_to_first_token", "ttft_p95"),
+        ("inter_token_latency", "itl_p99"),
+        ("inter_token_latency_p90", "itl_p90"),
+        ("avg_request_latency", "e2el_mean"),
+        ("output_token_throughput", "tokens_per_second"),
+        ("gen_ai.server.time_to_first_token", "ttft_p95"),
+        ("TTFT_P95", "ttft_p95"),
+        ("p95_ttft", "ttft_p95"),
+        ("ttft-p95", "ttft_p95"),
+        ("ttft", "ttft_p95"),
+        ("ttft_p95_ms", "ttft_p95"),
+        ("stall ratio", "stall_ratio"),
+        ("goodputt", "goodput"),
+    ],
+)
+def test_names_of_other_tools_are_answered(theirs: str, ours: str) -> None:
+    """A name of vLLM, k6, AIPerf or OpenTelemetry, or one written otherwise, gets the name that is meant."""
+    with pytest.raises(ValueError, match="is not a metric") as raised:
+        parse(f"{theirs} < 5")
+
+    assert str(raised.value) == f"{theirs!r} is not a metric; did you mean {ours}?"
+
+
+@pytest.mark.parametrize("statistic", ["mean", "median", "p90", "p99"])
+def test_the_first_token_of_vllm_is_told_apart(statistic: str) -> None:
+    """vLLM counts the first event of any kind; whoever uses its name learns both names here."""
+    name = f"{statistic}_ttft_ms"
+    here = {"median": "p50"}.get(statistic, statistic)
+
+    assert advice(name).startswith(f"did you mean ttft_{here}? What vLLM calls so")
+    assert f"ttf_event_{here}" in advice(name)
+
+
+def test_no_name_means_two_metrics() -> None:
+    """Neither a name nor an alias stands in two rows."""
+    words = [word for metric in TABLE for word in (metric.name, *metric.aliases)]
+
+    assert len(words) == len(set(words))
+
+
+def test_a_statistic_that_is_not_given_is_answered_with_those_that_are() -> None:
+    """And a word that is like no metric with all metrics, each once."""
+    assert advice("ttft_p75").startswith("expected one of ttft_p50, ttft_p90")
+    assert advice("cheese").endswith("goodput, tokens_per_second; a latency with its statistic: ttft_p95")
+
+
+@pytest.mark.parametrize(
+    ("text", "bound"),
+    [
+        ("goodput > 2/s", 2),
+        ("goodput > 120/min", 2),
+        ("goodput > 2", 2),
+        ("tokens_per_second >= 0.5", 0.5),
+        ("stalls_per_minute < 5", 5),
+        ("stalls_per_minute < 5/min", 5),
+        ("stalls_per_minute < 0.1/s", 6),
+    ],
+)
+def test_a_rate_has_a_unit_or_none(text: str, bound: float) -> None:
+    """A plain number is in the metric's own unit."""
+    assert parse(text).bound == bound
+
+
+@pytest.mark.parametrize("bound", ["nan", "inf", "-1", "1e400", "0/s", "5%"])
+def test_a_bound_is_a_number(bound: str) -> None:
+    """What is no finite number of 0 or more is refused."""
+    with pytest.raises(ValueError, match=r"frequency|unit"):
+        parse(f"tokens_per_second > {bound}")
