@@ -15,7 +15,7 @@ TARGETS ?=
 # What make quotes renews; without a name all that takes a few minutes.
 QUOTES ?=
 
-.PHONY: help modules demo test soak fuzz lint format test-unit test-kernel test-guest test-virtual test-kernel-own kernel kernel-wheel package bench \
+.PHONY: help modules demo test soak fuzz lint format test-unit test-kernel test-guest test-virtual test-kernel-own kernel kernel-wheel package distributions bench \
 	docs reference quotes pins audit clean
 
 help:  ## this list
@@ -59,8 +59,13 @@ test-kernel-own: .venv/.tests kernel  ## the kernel tier on chaoskit's own kerne
 kernel-wheel: .venv/.tests kernel  ## the guest kernel as a package for pip, in dist/: for machines without a compiler
 	@$(PYTHON_IN) .ci/kernel-wheel/build
 
-package: .venv/.tests  ## chaoskit as a package for pip: a wheel and a source archive, in dist/
+package: .venv/.tests .venv/.tools  ## chaoskit as a package for pip: a wheel and a source archive, in dist/
+	@rm -f dist/chaoskit-*
 	@$(PYTHON_IN) -P -m hatchling build --directory dist
+	@.venv/tools/bin/twine check --strict dist/chaoskit-*
+
+distributions: .venv/.tests kernel  ## install both packages in chroots of Debian 12 and 13, and run an experiment: root, debootstrap
+	@.ci/distributions
 
 kernel: .venv/.program  ## build the guest kernel, once: ten minutes, 2 GB of disk meanwhile
 	@.venv/bin/chaoskit kernel status 2>/dev/null || \

@@ -13,7 +13,8 @@ from chaoskit.spec.sample_size import is_zero_when_well, sample_sizes, tail_beyo
 from chaoskit.units import Duration, Frequency
 
 _TRIES = 60
-_LONGEST, _FASTEST, _MOST_STREAMS, _MOST_REPEATS = 24 * 3600 * SECOND, 500.0, 1000, 1000  # what is worth an advice
+_LONGEST, _FASTEST, _MOST_STREAMS, _MOST_REPEATS = 24 * 3600 * SECOND, 50.0, 100, 1000  # what is worth an advice
+_TIMES_FOR_ENDPOINT = 2  # of its load: somebody pays for it, and another load is another question
 _SLACK, _SLACK_OF_ESTIMATE = 0.02, 0.1  # a closed loop is only estimated
 _SHARES = [f"{share}%" for share in (0.1, 0.2, 0.5, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50)]
 _STALLS = ["1", "2", "5", "10", "20", "30", "60", "100"]
@@ -61,20 +62,21 @@ class _Search:
                     seconds = math.ceil(former.pop() * factor(short.size, supply) / SECOND)
                     lengths[name] = Duration(seconds * SECOND)
                     table = table.with_length(name, lengths[name])
-            if max(lengths.values()) > _LONGEST:
+            if table.length > _LONGEST:
                 return
 
     def more_load(self) -> Iterator[str]:
         """A higher rate, or more streams at a time."""
         rate, concurrency = self.table.workload.request_rate, self.table.workload.max_concurrency
+        times = math.inf if self.table.server is not None else _TIMES_FOR_ENDPOINT
         if rate is not None:
-            faster = self._least(
-                rate.per_second, _FASTEST, _two_digits, lambda each: {"request_rate": _frequency(each)}
-            )
-            yield from (f"request-rate: {_frequency(each)}" for each in faster)
+            most = min(_FASTEST, times * rate.per_second)
+            found = self._least(rate.per_second, most, _two_digits, lambda each: {"request_rate": _frequency(each)})
+            yield from (f"request-rate: {_frequency(each)}" for each in found)
         elif concurrency is not None:
-            more = self._least(concurrency, _MOST_STREAMS, math.ceil, lambda each: {"max_concurrency": round(each)})
-            yield from (f"max-concurrency: {each}" for each in more)
+            most = min(_MOST_STREAMS, times * concurrency)
+            found = self._least(concurrency, most, math.ceil, lambda each: {"max_concurrency": round(each)})
+            yield from (f"max-concurrency: {each}" for each in found)
 
     def more_repeats(self) -> Iterator[str]:
         """The timeline, more often."""
@@ -85,14 +87,14 @@ class _Search:
                 yield f"repeats: {value}"
                 return
             value = math.ceil(value * _worst(found))
-            if value > _MOST_REPEATS:
+            if value > _MOST_REPEATS or replace(self.table, repeats=value).length > _LONGEST:
                 return
 
     def other_workload(self) -> Iterator[str]:
         """Where more does not help: connections that are made for each stream, streams that have a gap."""
         if not self._missing(self.table.with_workload(connections="fresh")):
             yield "connections: fresh"
-        if not self._missing(self.table.with_workload(output_tokens=2)):
+        if self.table.workload.output_tokens < 2 and not self._missing(self.table.with_workload(output_tokens=2)):
             yield "output-tokens: 2"
 
     def _least(
@@ -101,13 +103,13 @@ class _Search:
         value = start
         for _ in range(_TRIES):
             value = tidy(value)
+            if value > most:
+                return
             found = self._missing(self.table.with_workload(**words(value)))
             if not found:
                 yield value
                 return
             value *= max(_worst(found), 1.0001)
-            if value > most:
-                return
 
     def _missing(self, table: Timetable) -> list[Shortfall]:
         slack = _SLACK if table.workload.request_rate is not None else _SLACK_OF_ESTIMATE

@@ -26,8 +26,8 @@ class Shortfall:
 
     @property
     def is_of_streaming(self) -> bool:
-        """Whether there are enough streams, and only too few minutes of streaming."""
-        return all(supply.streams >= self.size.streams for _, supply in self.given)
+        """Whether they stream for too short a time, however many they are."""
+        return any(supply.minutes < self.size.minutes for _, supply in self.given)
 
 
 def shortfalls(objectives: Iterable[Objective], table: Timetable, slack: float = 0.0) -> list[Shortfall]:

@@ -2,7 +2,7 @@
 
 | arrivals    | streams of a phase                                                                              |
 |-------------|-------------------------------------------------------------------------------------------------|
-| open loop   | those that the seed starts in it                                                                |
+| open loop   | those that the seed starts in it; of very many, as many as its rate says                        |
 | closed loop | as many as fit into its length, by the script of the lab's server; of another server it is taken |
 |             | that it sends its first token after a second, and then 20 tokens/s, or 50 where slow is better  |
 
@@ -25,7 +25,7 @@ from chaoskit.spec.experiment import CLEAN_PHASES, Server, Workload
 
 SECOND = 10**9
 WARM_UP = "warm-up"
-_MAX_SCHEDULED = 20_000  # requests; more are counted by their rate
+_MAX_SCHEDULED, _MAX_PHASES = 20_000, 2_000  # that are counted one by one; of more the rate is good enough
 _FIRST_TOKEN = SECOND  # of an unknown server
 _READING = 50_000_000  # ns for a token of a slow one: 20 tokens/s
 _FAST = 20_000_000  # ns for a token of a fast one: 50 tokens/s
@@ -82,8 +82,19 @@ class Timetable:
 
     def gives(self, metric: str, phase: str | None) -> Supply:
         """What this phase gives to a metric; None: all phases but the warm-up."""
-        streams = sum(self._streams(metric, *each) for each in self._all() if _is_of(each[0], phase))
-        return self.supply(metric, streams)
+        if self._is_counted:
+            return self.supply(
+                metric, sum(self._counted(metric, *each) for each in self._all() if _is_of(each[0], phase))
+            )
+        following = (*self.stretches[1:], self.stretches[0] if self.repeats > 1 else None)
+        pairs = zip(self.stretches, following, strict=True)
+        in_a_round = sum(self._estimated(metric, *pair) for pair in pairs if _is_of(pair[0], phase))
+        return self.supply(metric, in_a_round * self.repeats)
+
+    @property
+    def length(self) -> int:
+        """All phases of all rounds together, ns."""
+        return sum(each.length for each in self.stretches) * self.repeats
 
     def with_length(self, name: str, length: int) -> Timetable:
         """With this length of each phase of this name."""
@@ -117,18 +128,28 @@ class Timetable:
             yield stretch, after, at
             at += stretch.length
 
-    def _streams(self, metric: str, stretch: Stretch, after: Stretch | None, begin: int) -> float:
-        is_cut = stretch.is_clean and after is not None and not after.is_clean
-        length = max(0, stretch.length - (self._reach(metric) if is_cut else 0))
-        rate = self.workload.request_rate
-        if rate is None:
-            trips = 2 if self.workload.connections == "fresh" else 1
-            return (self.workload.max_concurrency or 1) * length / (self._length(metric) + trips * stretch.rtt)
-        whole = sum(each.length for each in self.stretches) * self.repeats
-        if rate.per_second * whole / SECOND > _MAX_SCHEDULED:
+    @property
+    def _is_counted(self) -> bool:
+        """Whether the arrivals are known, and so few that they are counted one by one."""
+        rate, phases = self.workload.request_rate, len(self.stretches) * self.repeats
+        return rate is not None and rate.per_second * self.length / SECOND <= _MAX_SCHEDULED and phases <= _MAX_PHASES
+
+    def _counted(self, metric: str, stretch: Stretch, after: Stretch | None, begin: int) -> int:
+        starts = _starts(self.workload, self.seed, self.length)
+        end = begin + self._useful(metric, stretch, after)
+        return bisect_left(starts, end) - bisect_left(starts, begin)
+
+    def _estimated(self, metric: str, stretch: Stretch, after: Stretch | None) -> float:
+        length, rate = self._useful(metric, stretch, after), self.workload.request_rate
+        if rate is not None:
             return rate.per_second * length / SECOND
-        starts = _starts(self.workload, self.seed, whole)
-        return bisect_left(starts, begin + length) - bisect_left(starts, begin)
+        trips = 2 if self.workload.connections == "fresh" else 1
+        return (self.workload.max_concurrency or 1) * length / (self._length(metric) + trips * stretch.rtt)
+
+    def _useful(self, metric: str, stretch: Stretch, after: Stretch | None) -> int:
+        """The part of this phase whose streams it keeps, ns."""
+        is_cut = stretch.is_clean and after is not None and not after.is_clean
+        return max(0, stretch.length - (self._reach(metric) if is_cut else 0))
 
     def _length(self, metric: str) -> int:
         """How long a stream lasts without any fault, ns."""

@@ -19,6 +19,7 @@ import os
 import select
 import shutil
 import signal
+import stat
 import sys
 import termios
 from dataclasses import dataclass
@@ -32,7 +33,9 @@ JOB, REQUESTS, READY, EXIT = "job.json", "asks", "ready", "exit"
 CHUNK = 2048  # bytes that the host sends for each byte in REQUESTS; a terminal buffers 4095 (drivers/tty/n_tty.c)
 NO_EXIT = "    "  # content of EXIT before there is an exit code
 SIGNAL_LETTERS = {signal.SIGINT: b"i", signal.SIGTERM: b"t", signal.SIGHUP: b"h"}
-CONSOLE = "/dev/tty0"  # not /dev/console, whose readers get no hangup
+CONSOLE = "/run/tty0"  # made here: a container has none; not the device console, whose readers get no hangup
+
+_TTY0 = os.makedev(4, 0)  # Documentation/admin-guide/devices.txt
 
 _ALGORITHMS = "/proc/sys/net/ipv4/tcp_{}_congestion_control"
 _MS_RDONLY, _MS_NOSUID, _MS_REMOUNT, _MS_BIND = 0x1, 0x2, 0x20, 0x1000  # mount(2)
@@ -87,14 +90,13 @@ def _is_running(host: int) -> bool:
 
 
 def _mount_filesystems(job: Job) -> None:
-    """Mount filesystems, load the modules of a lab, allow every congestion control in every namespace.
+    """Mount the other filesystems, load the modules of a lab, allow every congestion control in every namespace.
 
     Set-user-ID is disabled: in a confined guest, all files of the host's root belong to nobody.
     """
     _mount("none", "/", "", flags=_MS_REMOUNT | _MS_BIND | _MS_RDONLY | _MS_NOSUID)
     _mount("proc", "/proc", "proc")
     _mount("sysfs", "/sys", "sysfs")
-    _mount("tmpfs", "/run", "tmpfs")
     for place in (job.environment["HOME"], job.environment["TMPDIR"], job.folder):
         os.makedirs(place, exist_ok=True)  # noqa: PTH103  the folder may lie under the fresh /run
     _mount("none", job.folder, "hostfs", job.folder)
@@ -207,6 +209,8 @@ def _read_console(console: int) -> bytes:
 
 def _open_console() -> int:
     """Open the console in raw mode: no echo, no carriage returns, no control characters."""
+    _mount("tmpfs", "/run", "tmpfs")
+    os.mknod(CONSOLE, stat.S_IFCHR | 0o600, _TTY0)
     console = os.open(CONSOLE, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     state = termios.tcgetattr(console)
     state[1] &= ~termios.OPOST

@@ -42,3 +42,17 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
 
     assert answer.returncode == 3
     assert "another --out" in answer.stderr
+
+
+def test_a_kernel_on_a_disk_without_programs_is_named(tmp_path: Path) -> None:
+    """On a filesystem mounted noexec nothing can be executed: the message says so, and where to go."""
+    script = (
+        f"mount -t tmpfs -o noexec none {tmp_path} && cp $(command -v linux.uml) {tmp_path}/linux && "
+        f"{sys.executable} -m chaoskit exec {EXPERIMENT} --kernel {tmp_path}/linux -- true"
+    )
+
+    answer = subprocess.run([*MOUNT, "sh", "-c", script], capture_output=True, text=True, check=False)
+
+    assert answer.returncode == 3, answer.stdout + answer.stderr
+    assert f"{tmp_path}/linux lies on a filesystem that is mounted noexec" in answer.stderr
+    assert "XDG_CACHE_HOME=/an/executable/folder chaoskit kernel build" in answer.stderr

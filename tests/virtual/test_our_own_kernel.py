@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -68,6 +70,15 @@ trials = {TRIALS!r}.strip().splitlines()
 ended = [(trial, subprocess.run(trial.split(), capture_output=True, text=True)) for trial in trials]
 answer = [trial + ": " + end.stderr for trial, end in ended if end.returncode]
 """
+LAB = Path(__file__).parents[2] / "experiments" / "loss-first-token.yaml"
+MOUNT = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
+BARE_DEVICES = """
+mkdir {0}/dev
+for name in full null random tty urandom zero; do touch {0}/dev/$name; mount --bind /dev/$name {0}/dev/$name; done
+mount --rbind {0}/dev /dev
+test ! -e /dev/tty0 && test ! -e /dev/shm
+exec {1} -m chaoskit exec {2} --kernel {3} -- echo hello
+"""
 ALGORITHMS = "answer = open('/proc/sys/net/ipv4/tcp_available_congestion_control').read().split()"
 
 
@@ -91,9 +102,22 @@ def test_it_boots_and_can_do_all_that_a_lab_needs(kernel: uml.GuestKernel) -> No
     assert kernel.modules is None
 
 
+@pytest.mark.timeout(120)
+def test_a_container_has_few_devices(kernel: uml.GuestKernel, tmp_path: Path) -> None:
+    """A guest needs no terminal's device and no /dev/shm: the six devices that a chroot has are enough."""
+    answer = subprocess.run(
+        [*MOUNT, "sh", "-ec", BARE_DEVICES.format(tmp_path, sys.executable, LAB, kernel.path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (answer.returncode, answer.stdout) == (0, "hello\n"), answer.stdout + answer.stderr
+
+
 def test_it_is_preferred_to_the_distributions(kernel: uml.GuestKernel) -> None:
     """Without a name, our own kernel is the one that boots."""
-    assert uml.find() == kernel
+    assert uml.find().path == kernel.path
     assert kernel.path.is_relative_to(kernel_cache.cache())
 
 

@@ -226,3 +226,13 @@ def test_a_probe_says_how_many_requests_it_takes(sentence: str, told: str, words
     assert bool(found) == bool(told)
     for option, value in re.findall(r"give --(requests|max-time) (\S+)", found):
         assert say(int(value), limit) == () if option == "requests" else say(requests, Duration.parse(value)) == ()
+
+
+def test_an_endpoint_is_not_loaded_more_than_twice_as_much() -> None:
+    """Somebody pays for it: more load is advised up to twice its own; longer phases always are."""
+    (little,) = warned(ENDPOINT, "ttft_p50 < 2s during wifi", timeline=[{"wifi": "10s"}])
+    (much,) = warned(ENDPOINT, "ttft_p95 < 2s during wifi")
+
+    assert "max-concurrency: 4" in advice(little)
+    assert "max-concurrency" not in much
+    assert {one.partition(":")[0] for one in advice(much)} >= {"wifi", "repeats"}

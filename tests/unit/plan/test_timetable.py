@@ -121,3 +121,13 @@ def test_a_single_token_has_no_gap() -> None:
 
     assert found.gives("itl_p99", "wifi").streams == found.gives("stall_ratio", "wifi").streams == 0
     assert found.gives("ttft_p95", "wifi").streams == 80
+
+
+def test_very_many_phases_are_counted_by_their_rate() -> None:
+    """A thousand rounds give a thousand times as much, to within a few of what they would give one by one."""
+    phases = [{"baseline": "10s"}, {"wifi": "20s"}]
+    many, one = table(timeline=phases, repeats="1000"), table(timeline=phases, repeats="400")
+
+    assert many.gives("ttft_p95", "wifi").streams == 80_000
+    assert many.gives("ttft_p95", "baseline").streams == pytest.approx(1000 * 38, rel=0.01)
+    assert one.gives("ttft_p95", "baseline").streams == pytest.approx(400 * 38, rel=0.01)
