@@ -18,6 +18,7 @@ from chaoskit.analysis.result import Bucket, PhaseResult, Result, Round
 from chaoskit.analysis.statistics.comparison import compare
 from chaoskit.analysis.statistics.estimates import Estimates
 from chaoskit.analysis.statistics.metrics import metrics
+from chaoskit.analysis.statistics.quantiles import MS
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.analysis.streams.buckets import bucket_seconds, buckets
 from chaoskit.analysis.streams.goodput import good_streams
@@ -52,13 +53,13 @@ def analyse(run: Path, spec: RunSpec | None = None) -> Result:
 
     Raises SpecError when this is no run directory, or when a file in it is not a valid record.
     """
-    raw = load_records(run)
+    raw = load_records(run, spec.workload if spec else None)
     return analyse_records(raw, run, _spec_of(raw.plan) if raw.plan else spec or RunSpec())
 
 
 def analyse_records(raw: RawRecords, run: Path, spec: RunSpec) -> Result:
     """The same for records that have been read. `run` is only named in the result."""
-    streams = raw.streams
+    streams, reader = raw.streams, raw.streams.table.reader
     run_timeline = _timeline(raw)
     samples = phase_samples(streams, run_timeline)
     intended = _intended(raw, streams.ended, spec.workload)
@@ -88,6 +89,8 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec) -> Result:
         overall=metrics(samples[WHOLE_RUN], estimates),
         phases=phases,
         bucket_s=bucket_seconds(run_timeline),
+        stall_threshold_ms=reader.stall / MS,
+        reading_rate=SECOND / reader.pace,
         comparisons=tuple(compare(samples, spec.reference, estimates)),
         objectives=verdicts,
         fidelity=checks,

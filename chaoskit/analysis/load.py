@@ -11,6 +11,7 @@ from typing import get_args
 from chaoskit.analysis.result import RunStatus
 from chaoskit.analysis.streams.assemble import Streams, assemble_streams
 from chaoskit.analysis.streams.columns import read_signs, read_tokens
+from chaoskit.analysis.streams.gaps import Reader
 from chaoskit.analysis.streams.timeline import DRAIN
 from chaoskit.errors import SpecError
 from chaoskit.plan.model import Plan, load_plan
@@ -18,6 +19,7 @@ from chaoskit.records.directory import MACHINE, OUTCOME, PLAN
 from chaoskit.records.jsonl import FILES, read, read_numbered
 from chaoskit.records.model import Counters, Hop, Phase, Request, ServedResponse, TcpInfo, UnackedSample, Vitals
 from chaoskit.records.untrusted_files import damage_error, excerpt, parse_json, read_document
+from chaoskit.spec.experiment import Workload
 
 TCP_INFO_FIELDS = (
     *("advmss", "bytes_acked", "bytes_received", "bytes_retrans", "bytes_sent", "data_segs_in", "delivered"),
@@ -65,8 +67,8 @@ class RawRecords:
         )
 
 
-def load_records(run: Path) -> RawRecords:
-    """Read a run directory.
+def load_records(run: Path, workload: Workload | None = None) -> RawRecords:
+    """Read a run directory. `workload` is that of a run without a plan.
 
     Raises SpecError when it is no run directory, has another schema, or holds an invalid record.
     """
@@ -77,6 +79,7 @@ def load_records(run: Path) -> RawRecords:
     if not any(lexists(run / name) for name in (PLAN, FILES[Request], FILES[Phase])):
         raise SpecError(f"{run} is no run directory: it holds neither {PLAN} nor {FILES[Request]}")
     plan = load_plan(run) if lexists(run / PLAN) else None
+    reader = Reader.of(plan.workload if plan else workload)
     status, detail = read_outcome(run, plan is not None)
     requests = _requests(run)
     machine, machine_warnings = _machine(run / MACHINE)
@@ -88,7 +91,7 @@ def load_records(run: Path) -> RawRecords:
         detail=detail,
         phases=_phases(run, plan),
         requests=requests,
-        streams=assemble_streams(requests, read_tokens(run), read_signs(run)),
+        streams=assemble_streams(requests, read_tokens(run), read_signs(run), reader),
         infos=[replace(info, fields=_used_fields(info.fields)) for _, info in read_numbered(run, TcpInfo)],
         vitals=read(run, Vitals),
         served=[

@@ -105,6 +105,7 @@ class Metrics(_Frozen):
     tls: LatencySummary
     upload: LatencySummary
     max_gap: LatencySummary
+    planned_pace: LatencySummary
     gaps: int
     coalesced: int
     streaming_ms: float
@@ -289,6 +290,8 @@ class Result(_Frozen):
     overall: Metrics
     phases: tuple[PhaseResult, ...]
     bucket_s: float
+    stall_threshold_ms: float = Field(description="A longer gap is a stall.")
+    reading_rate: float = Field(description="Tokens per second of the reader whose waiting is `stall_ratio`.")
     comparisons: tuple[Comparison, ...]
     objectives: tuple[ObjectiveResult, ...]
     fidelity: tuple[FidelityCheck, ...]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from chaoskit.faults import Fault, knobs
 from chaoskit.faults.schema import Flag, SpecModel, error_at, exactly_one, suggestion
@@ -25,6 +25,8 @@ from chaoskit.units import Duration, Frequency, Size
 Protocol = Literal["openai-chat", "anthropic-messages", "ollama", "sse"]
 CLEAN_PHASES = ("warm-up", "baseline", "recovery")
 _LONGEST_PROMPT = Size(100 * 10**6)
+_SHORTEST_STALL, _LONGEST_STALL = Duration(10**6), Duration(3600 * 10**9)
+_SLOWEST_READER, _FASTEST_READER = Frequency(10**5), Frequency(10**10)
 _SHORTEST_PHASE = Duration(10**9)
 _FAULT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
 _NEW_NAME = rf"^(?!(?:{'|'.join(CLEAN_PHASES)})$){_FAULT_NAME.pattern[1:]}"
@@ -77,8 +79,26 @@ class Workload(SpecModel):
     output_tokens: Annotated[int, Field(ge=1, le=100_000)] = Field(
         100, description="Tokens that each request asks for."
     )
+    stall_threshold: Duration = Field(Duration(200_000_000), description="A longer gap between tokens is a stall.")
+    reading_rate: Frequency = Field(
+        Frequency(20 * 10**6), description="Tokens that a reader of the stream reads: slower ones make it wait."
+    )
     timeouts: Timeouts = Field(Timeouts(), description="When the client gives up a stream.")
     limits: Limits = Field(Limits(), description="What one response may hold.")
+
+    @field_validator("stall_threshold")
+    @classmethod
+    def _a_stall(cls, threshold: Duration) -> Duration:
+        if not _SHORTEST_STALL <= threshold <= _LONGEST_STALL:
+            raise ValueError(f"{threshold} is no stall; give {_SHORTEST_STALL} to {_LONGEST_STALL}")
+        return threshold
+
+    @field_validator("reading_rate")
+    @classmethod
+    def _a_reader(cls, rate: Frequency) -> Frequency:
+        if not _SLOWEST_READER <= rate <= _FASTEST_READER:
+            raise ValueError(f"{rate} is no reader; give {_SLOWEST_READER} to {_FASTEST_READER}")
+        return rate
 
     @model_validator(mode="after")
     def _one_arrival_process(self) -> Workload:
