@@ -58,6 +58,12 @@ def wall() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def local_time() -> tuple[str, str]:
+    """The machine's date and time with the offset from UTC, ISO 8601, and the name of its time zone."""
+    moment = datetime.now().astimezone()
+    return moment.isoformat(timespec="seconds"), moment.tzname() or "UTC"
+
+
 def boottime() -> int:
     """CLOCK_BOOTTIME: nanoseconds since boot, including suspend. It cannot be set. Leases are measured by it."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)

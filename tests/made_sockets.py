@@ -92,6 +92,8 @@ class Run:
         ]
         raw = RawRecords(
             plan=self.plan,
+            probe=None,
+            provenance=None,
             machine={},
             warnings=(),
             status="finished",

@@ -14,6 +14,7 @@ from chaoskit.analysis.network.attribution import StreamEvidence, attribute_stal
 from chaoskit.analysis.network.fidelity import fidelity
 from chaoskit.analysis.network.path_mtu import path_mtu
 from chaoskit.analysis.objectives import evaluate
+from chaoskit.analysis.provenance import Provenance
 from chaoskit.analysis.result import Bucket, PhaseResult, Result, Round
 from chaoskit.analysis.statistics.comparison import compare
 from chaoskit.analysis.statistics.estimates import Estimates
@@ -27,6 +28,7 @@ from chaoskit.analysis.streams.timeline import Timeline, build_timeline, single_
 from chaoskit.faults.tc_format import format_setting
 from chaoskit.folder import display_path
 from chaoskit.plan.model import Plan
+from chaoskit.plan.probe_plan import ProbePlan
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.experiment import Workload
 from chaoskit.spec.objectives import Objective
@@ -37,7 +39,7 @@ SINGLE_PHASE = "run"  # the one phase of a run without a plan
 
 @dataclass(frozen=True)
 class RunSpec:
-    """What a run is judged by: from its plan, or for a probe without a plan from the command line."""
+    """What a run is judged by: from its plan, or that of a probe; nothing for records without either."""
 
     objectives: tuple[Objective, ...] = ()
     workload: Workload | None = None
@@ -46,15 +48,16 @@ class RunSpec:
     target: str = ""
     seed: int = 0
     reference: str = SINGLE_PHASE
+    model: str = ""
 
 
-def analyse(run: Path, spec: RunSpec | None = None) -> Result:
-    """The result of the run in this directory. `spec` is used where the run has no plan.
+def analyse(run: Path) -> Result:
+    """The result of the run in this directory.
 
     Raises SpecError when this is no run directory, or when a file in it is not a valid record.
     """
-    raw = load_records(run, spec.workload if spec else None)
-    return analyse_records(raw, run, _spec_of(raw.plan) if raw.plan else spec or RunSpec())
+    raw = load_records(run)
+    return analyse_records(raw, run, _spec_of(raw.plan or raw.probe))
 
 
 def analyse_records(raw: RawRecords, run: Path, spec: RunSpec) -> Result:
@@ -78,10 +81,12 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec) -> Result:
         name=spec.name,
         question=spec.question,
         target=spec.target,
+        model=spec.model,
         seed=spec.seed,
         run=str(display_path(run)),
         clock=raw.machine.get("clock", ""),
         kernel=raw.machine.get("kernel", ""),
+        provenance=_provenance(raw),
         origin=run_timeline.begin,
         seconds=max(0, raw.last_stamp - run_timeline.begin) / SECOND,
         outcome=outcome(raw, streams.ended, verdicts, reasons),
@@ -99,7 +104,11 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec) -> Result:
     )
 
 
-def _spec_of(plan: Plan) -> RunSpec:
+def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
+    if plan is None:
+        return RunSpec()
+    if isinstance(plan, ProbePlan):
+        return RunSpec(plan.objectives, plan.workload, target=plan.url, seed=plan.seed, model=plan.model)
     return RunSpec(
         objectives=plan.objectives,
         workload=plan.workload,
@@ -108,7 +117,15 @@ def _spec_of(plan: Plan) -> RunSpec:
         target=redacted(plan.target),
         seed=plan.seed,
         reference=plan.reference,
+        model=plan.interface.model if plan.interface else "",
     )
+
+
+def _provenance(raw: RawRecords) -> Provenance | None:
+    """Without the date in virtual time, where the same run has the same result."""
+    if raw.provenance is not None and raw.machine.get("clock") == "virtual":
+        return raw.provenance.model_copy(update={"started": None})
+    return raw.provenance
 
 
 def _timeline(raw: RawRecords) -> Timeline:

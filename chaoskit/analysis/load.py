@@ -8,6 +8,7 @@ from os.path import lexists
 from pathlib import Path
 from typing import get_args
 
+from chaoskit.analysis.provenance import Provenance, load_provenance
 from chaoskit.analysis.result import RunStatus
 from chaoskit.analysis.streams.assemble import Streams, assemble_streams
 from chaoskit.analysis.streams.columns import read_signs, read_tokens
@@ -15,11 +16,11 @@ from chaoskit.analysis.streams.gaps import Reader
 from chaoskit.analysis.streams.timeline import DRAIN
 from chaoskit.errors import SpecError
 from chaoskit.plan.model import Plan, load_plan
-from chaoskit.records.directory import MACHINE, OUTCOME, PLAN
+from chaoskit.plan.probe_plan import ProbePlan, load_probe_plan
+from chaoskit.records.directory import MACHINE, OUTCOME, PLAN, PROBE
 from chaoskit.records.jsonl import FILES, read, read_numbered
 from chaoskit.records.model import Counters, Hop, Phase, Request, ServedResponse, TcpInfo, UnackedSample, Vitals
 from chaoskit.records.untrusted_files import damage_error, excerpt, parse_json, read_document
-from chaoskit.spec.experiment import Workload
 
 TCP_INFO_FIELDS = (
     *("advmss", "bytes_acked", "bytes_received", "bytes_retrans", "bytes_sent", "data_segs_in", "delivered"),
@@ -32,12 +33,14 @@ _STATUSES: tuple[RunStatus, ...] = get_args(RunStatus)
 
 @dataclass(frozen=True)
 class RawRecords:
-    """The records of one run, in the order they were written. `plan` is None for a probe without a plan.
+    """The records of one run, in the order they were written. `plan` is that of an experiment, `probe` that of a probe.
 
     `warnings` name optional files that could not be read.
     """
 
     plan: Plan | None
+    probe: ProbePlan | None
+    provenance: Provenance | None
     machine: dict[str, str]
     warnings: tuple[str, ...]
     status: RunStatus
@@ -67,8 +70,8 @@ class RawRecords:
         )
 
 
-def load_records(run: Path, workload: Workload | None = None) -> RawRecords:
-    """Read a run directory. `workload` is that of a run without a plan.
+def load_records(run: Path) -> RawRecords:
+    """Read a run directory.
 
     Raises SpecError when it is no run directory, has another schema, or holds an invalid record.
     """
@@ -76,17 +79,22 @@ def load_records(run: Path, workload: Workload | None = None) -> RawRecords:
         os.stat(f"{run}/.")  # noqa: PTH116 - a Path would lose the dot, which fails where files cannot be reached
     except OSError as error:
         raise SpecError(f"{run} is no run directory: {error.strerror}") from None
-    if not any(lexists(run / name) for name in (PLAN, FILES[Request], FILES[Phase])):
+    if not any(lexists(run / name) for name in (PLAN, PROBE, FILES[Request], FILES[Phase])):
         raise SpecError(f"{run} is no run directory: it holds neither {PLAN} nor {FILES[Request]}")
     plan = load_plan(run) if lexists(run / PLAN) else None
-    reader = Reader.of(plan.workload if plan else workload)
-    status, detail = read_outcome(run, plan is not None)
+    probe = load_probe_plan(run)
+    status, detail = read_outcome(run, plan is not None or probe is not None)
+    provenance, provenance_warnings = load_provenance(run)
+    asked = plan or probe
+    reader = Reader.of(asked.workload if asked else None)
     requests = _requests(run)
     machine, machine_warnings = _machine(run / MACHINE)
     return RawRecords(
         plan=plan,
+        probe=probe,
+        provenance=provenance,
         machine=machine,
-        warnings=machine_warnings,
+        warnings=(*machine_warnings, *provenance_warnings),
         status=status,
         detail=detail,
         phases=_phases(run, plan),

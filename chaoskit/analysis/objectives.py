@@ -160,7 +160,7 @@ def _streams_for_share(hits: int, count: int, bound: float) -> int | None:
 
 
 def _evidence(metric: str, sample: PhaseSamples) -> Evidence:
-    if metric == "interruption_rate":
+    if metric in ("interruption_rate", "goodput"):
         return Evidence(
             file="requests.jsonl",
             count=len(sample.counted),

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
+from chaoskit.analysis.provenance import Provenance
 from chaoskit.errors import EXIT_SOFTWARE
 
 SCHEMA: Literal[1] = 1
@@ -279,10 +280,12 @@ class Result(_Frozen):
     name: str
     question: str
     target: str
+    model: str = Field(default="", description="The model that was asked of the endpoint; empty in a lab.")
     seed: int
     run: str = Field(default="", exclude=True, description="The run directory; not part of the file. Empty: not kept.")
     clock: str = Field(description="real, virtual, or empty when the run was killed before it was written.")
     kernel: str
+    provenance: Provenance | None = None
     origin: int
     seconds: float
     outcome: Outcome

@@ -18,7 +18,7 @@ def build(
         Path | None, typer.Option(help="Tarball of Linux 6.12.y, also one from kernel.org. Default: linux-source-6.12.")
     ] = None,
 ) -> None:
-    """Build it from the distribution's source. Takes about ten minutes, and 2 GB of disk meanwhile."""
+    """Build it from the distribution's source, or a tarball. Takes about ten minutes, and 2 GB of disk meanwhile."""
     from chaoskit.substrate.kernel_build import build
     from chaoskit.substrate.kernel_cache import cache
 
@@ -43,8 +43,9 @@ def status() -> None:
 @app.command()
 def remove() -> None:
     """Delete all kernels that were built. One that pip installed stays."""
-    from chaoskit.substrate.kernel_cache import cache
-    from chaoskit.substrate.kernel_cache import remove as delete
+    from chaoskit.substrate import kernel_cache, kernel_package
 
-    for path in delete(cache()):
+    for path in kernel_cache.remove(kernel_cache.cache()):
         say(f"deleted {path}")
+    if packaged := kernel_package.packaged_kernel():
+        say(f"{packaged.name} stays: pip uninstall {kernel_package.PACKAGE}")

@@ -45,13 +45,16 @@ def run(
     from chaoskit.cli.run_matrix import run_series
     from chaoskit.cli.run_one import RunOptions, run_single
     from chaoskit.clock import wall
+    from chaoskit.conduct.provenance import collect
     from chaoskit.spec.matrix import load_variants
     from chaoskit.substrate.selection import SubstrateOptions
 
     loaded = load_variants(file)
+    made_with = collect(str(file), loaded.text)
     stamp = wall().replace(":", "").replace("-", "").removesuffix("+0000")
     directory = out or Path("runs") / f"{loaded.each[0].experiment.name}-{stamp}"
-    options = RunOptions(SubstrateOptions(substrate.value, kernel, clock.value), directory, verify_repeatable)
+    where = SubstrateOptions(substrate.value, kernel, clock.value)
+    options = RunOptions(where, directory, verify_repeatable, made_with)
     if loaded.axes and variant is None:
         raise typer.Exit(run_series(loaded, options))
     raise typer.Exit(run_single(loaded.named(variant), options))

@@ -37,7 +37,7 @@ def run_series(variants: Variants, options: RunOptions) -> int:
     codes = set()
     with InterruptHandler() as interrupts:
         for variant, plan, (substrate, _) in zip(variants.each, plans, substrates, strict=True):
-            job = Job(plan, substrate, create(top / variant.name, files(variant, plan)))
+            job = Job(plan, substrate, create(top / variant.name, files(variant, plan, options.provenance)))
             _run_variant(job, screen, interrupts, f"{len(rows) + 1}/{len(plans)} {variant.name}: ")
             rows.append(_row(variant, top))
             screen.print(matrix.variant_line(rows[-1], len(rows), len(plans)), soft_wrap=True)

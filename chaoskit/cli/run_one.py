@@ -12,7 +12,7 @@ from chaoskit.cli.interrupts import InterruptHandler
 from chaoskit.cli.watch import Job, watch
 from chaoskit.conduct.planning import prepare
 from chaoskit.plan.model import Plan
-from chaoskit.records.directory import EXPERIMENT, PLAN, create, first_difference
+from chaoskit.records.directory import EXPERIMENT, PLAN, PROVENANCE, create, first_difference
 from chaoskit.report import console
 from chaoskit.report.result_json import write_result
 from chaoskit.report.screen import Screen
@@ -25,11 +25,15 @@ from chaoskit.terminal import ascii_json
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Options of a run beside the file. `is_verified`: every run is done twice and compared."""
+    """Options of a run beside the file. `is_verified`: every run is done twice and compared.
+
+    `provenance` is what the run is made with: the content of `provenance.json`.
+    """
 
     substrate: SubstrateOptions
     directory: Path
     is_verified: bool
+    provenance: str
 
 
 def run_single(variant: Variant, options: RunOptions) -> int:
@@ -37,7 +41,7 @@ def run_single(variant: Variant, options: RunOptions) -> int:
     plan = prepare(variant.experiment, to_run=True)
     note_undecidable([plan])
     substrate, why = choose(plan.needs, options.substrate, plan.interface)
-    job = Job(plan, substrate, create(options.directory, files(variant, plan)))
+    job = Job(plan, substrate, create(options.directory, files(variant, plan, options.provenance)))
     screen = Screen()
     screen.print(titled(plan.name, f": {why}"))
     with InterruptHandler() as interrupts:
@@ -50,14 +54,15 @@ def run_single(variant: Variant, options: RunOptions) -> int:
     return max(code, result.exit_code)
 
 
-def files(variant: Variant, plan: Plan) -> dict[str, str]:
+def files(variant: Variant, plan: Plan, provenance: str) -> dict[str, str]:
     """The files that a new run directory starts with."""
-    return {EXPERIMENT: variant.text, PLAN: ascii_json(plan.model_dump_json(indent=1)) + "\n"}
+    written = ascii_json(plan.model_dump_json(indent=1)) + "\n"
+    return {EXPERIMENT: variant.text, PLAN: written, PROVENANCE: provenance}
 
 
 def differs(job: Job, variant: Variant, screen: Screen, interrupts: InterruptHandler) -> bool:
     """Run it again. Returns whether a byte of the records differs."""
-    again = create(job.directory / "again", files(variant, job.plan))
+    again = create(job.directory / "again", files(variant, job.plan, (job.directory / PROVENANCE).read_text()))
     watch(replace(job, directory=again), screen, interrupts, "again: ")
     analyse_and_write(again)
     difference = first_difference(job.directory, again)

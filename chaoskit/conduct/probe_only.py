@@ -8,22 +8,25 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaoskit import crash_report, terminal
-from chaoskit.analysis.analyse import RunSpec, analyse
+from chaoskit import __version__, crash_report, terminal
+from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Result
 from chaoskit.clock import now
 from chaoskit.conduct import event_loop
+from chaoskit.conduct.provenance import collect
 from chaoskit.errors import ChaoskitError, RefusedError
 from chaoskit.plan.decidability import probe_warnings
+from chaoskit.plan.probe_plan import ProbePlan
 from chaoskit.probe.drive import drive, warm_up
 from chaoskit.probe.requests import check_target
 from chaoskit.probe.target import DriveOptions, Target
-from chaoskit.records.directory import conclude, create
+from chaoskit.records.directory import PROBE, PROVENANCE, conclude, create
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Request
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.experiment import Workload
 from chaoskit.spec.objectives import Objective
+from chaoskit.terminal import ascii_json
 from chaoskit.units import Duration
 
 _LEAD = 50_000_000  # ns until the first request
@@ -50,16 +53,35 @@ class ProbeOnly:
         undecidable = probe_warnings(self.objectives, self.workload, self.requests, self.max_time)
         terminal.note(*(f"warning: {sentence}" for sentence in undecidable))
         with tempfile.TemporaryDirectory(prefix="chaoskit-") as scratch:
-            run = create(out or Path(scratch), {})
+            run = create(out or Path(scratch), {PROBE: self._description(), PROVENANCE: collect()})
             try:
                 event_loop.run(self._send_requests(run))
             except RefusedError as error:
                 conclude(run, "refused", str(error))
                 if not (run / FILES[Request]).exists():
                     raise
-            asked = RunSpec(self.objectives, self.workload, "probe", "", redacted(self.target.url), self.seed)
-            result = analyse(run, asked)
+            result = analyse(run)
             return result if out else result.model_copy(update={"run": ""})
+
+    def _description(self) -> str:
+        """What is asked, for `probe.json`."""
+        target = self.target
+        asked = ProbePlan(
+            chaoskit=__version__,
+            url=redacted(target.url),
+            model=target.model,
+            headers=tuple(target.headers),
+            key_env=target.key_env,
+            ca_file=str(target.ca_file) if target.ca_file else None,
+            maxseg=target.sockets.maxseg,
+            congestion_control=target.sockets.congestion_control,
+            workload=self.workload,
+            requests=self.requests,
+            max_time=self.max_time,
+            objectives=self.objectives,
+            seed=self.seed,
+        )
+        return ascii_json(asked.model_dump_json(indent=1)) + "\n"
 
     async def _send_requests(self, run: Path) -> None:
         stop = asyncio.Event()

@@ -13,6 +13,8 @@ from chaoskit.folder import PUBLIC, Folder, display_path, pinned
 OUTCOME = "outcome.json"
 EXPERIMENT = "experiment.yaml"
 PLAN = "plan.json"
+PROBE = "probe.json"
+PROVENANCE = "provenance.json"
 MACHINE = "machine.json"
 _OUTCOME_SIZE = 4096  # bytes: a block of most filesystems
 
@@ -72,10 +74,10 @@ def conclude(run: Path, how: str, detail: str) -> None:
 def first_difference(one: Path, other: Path) -> str:
     """The first difference between two run directories, file and line; "" when all their files are equal.
 
-    Ignores `*.log`, the console output.
+    Ignores `*.log`, the console output, and `provenance.json`, which has the date.
     """
     for name in sorted({path.name for run in (one, other) for path in run.iterdir() if path.is_file()}):
-        if name.endswith(".log"):
+        if name.endswith(".log") or name == PROVENANCE:
             continue
         for number, (left, right) in enumerate(zip_longest(_lines(one / name), _lines(other / name)), 1):
             if left != right:

@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import get_args
 
-from chaoskit.analysis.analyse import RunSpec, analyse
+from chaoskit.analysis.analyse import analyse
 from chaoskit.clock import now
 from chaoskit.errors import SpecError
 from chaoskit.probe.drive import DriveOptions, Target, drive, warm_up
@@ -87,7 +87,7 @@ def _endpoint() -> Iterator[Judge]:
             (request,) = jsonl.read(run, Request)
             assert request.completion in get_args(Completion)
             assert request.completion != "internal_error", request.detail
-            result = analyse(run, RunSpec((), workload, "fuzz", "", url, 1))
+            result = analyse(run)
             json.loads(result.model_dump_json())
 
     try:

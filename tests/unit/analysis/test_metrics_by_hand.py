@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 from made_runs import Made, ns, plan
 
-from chaoskit.analysis.analyse import RunSpec, analyse
+from chaoskit.analysis.analyse import RunSpec, analyse, analyse_records
+from chaoskit.analysis.load import load_records
 from chaoskit.analysis.result import LatencySummary, Metrics, Result
 from chaoskit.records.model import Event, SocketRead
 from chaoskit.spec.objectives import parse
@@ -228,12 +229,15 @@ def test_rounds_are_pooled_and_warm_up_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_probe_without_a_plan_is_one_phase(tmp_path: Path) -> None:
-    """Records alone give a result with one phase, with the given objectives."""
+    """Records alone give a result with one phase; its name and objectives are those that are given."""
     run = Made(plan=None, outcome=None)
     for index in range(100):
         run.stream(100 * index, [100 * index + 80, 100 * index + 100])
 
-    result = analyse(run.write(tmp_path / "run"), RunSpec(objectives=(parse("ttft_p95 < 100ms"),), name="mine"))
+    folder = run.write(tmp_path / "run")
+    result = analyse_records(
+        load_records(folder), folder, RunSpec(objectives=(parse("ttft_p95 < 100ms"),), name="mine")
+    )
 
     assert (result.name, [p.name for p in result.phases], result.comparisons) == ("mine", ["run"], ())
     assert phase(result, "run").ttft.p50_ms == 80

@@ -9,8 +9,10 @@ import pytest
 from made_runs import Made, ns, plan
 from rich.console import Console
 
-from chaoskit.analysis.analyse import RunSpec, analyse
+from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Metrics, Result
+from chaoskit.plan.probe_plan import ProbePlan
+from chaoskit.records.directory import PROBE
 from chaoskit.report.console import render
 from chaoskit.spec.experiment import Workload
 
@@ -19,7 +21,7 @@ TOKENS = 40
 
 def paced(pace: float, is_stamped: bool, late: float = 0) -> Made:
     """Twenty streams of a server with this pace in ms, whose tenth token comes `late` and those after it on time."""
-    made = Made(plan=None, outcome=None)
+    made = Made(plan=None)
     for index in range(20):
         begin = 100 * index
         times = [begin + pace * n + (late if n == 9 else 0) for n in range(TOKENS)]
@@ -34,14 +36,22 @@ def paced(pace: float, is_stamped: bool, late: float = 0) -> Made:
     return made
 
 
-def workload(**more: object) -> RunSpec:
-    """What a probe with this workload is judged by."""
-    return RunSpec(workload=Workload.model_validate({"max-concurrency": 1, **more}))
+def result_of(made: Made, run: Path, **more: object) -> Result:
+    """The result of a probe with this workload, as its directory says."""
+    made.write(run)
+    work = Workload.model_validate({"max-concurrency": 1, **more})
+    nothing = {"key_env": None, "ca_file": None, "maxseg": None, "congestion_control": None}
+    asked = ProbePlan(
+        **{"chaoskit": "1", "url": "http://192.0.2.1", "model": "m", "headers": (), **nothing, "workload": work},
+        **{"requests": 20, "max_time": 10**9, "objectives": (), "seed": 0},
+    )
+    (run / PROBE).write_text(asked.model_dump_json())
+    return analyse(run)
 
 
 def overall(made: Made, folder: Path, **more: object) -> Metrics:
     """The metrics of this run."""
-    return analyse(made.write(folder / "run"), workload(**more)).overall
+    return result_of(made, folder / "run", **more).overall
 
 
 @pytest.mark.parametrize("pace", [60, 150, 250, 1500])
@@ -94,7 +104,7 @@ def test_the_thresholds_of_a_plan_are_used_again(tmp_path: Path) -> None:
 
 def chunked(usage: int | None) -> Made:
     """Streams with ten tokens in each event, 400 ms apart; of the first stream the server told its usage."""
-    made = Made(plan=None, outcome=None)
+    made = Made(plan=None)
     for index in range(10):
         told = {"usage": usage} if index == 0 and usage is not None else {}
         made.stream(100 * index, [100 * index + 400 * n for n in range(10)], **told)
@@ -127,8 +137,8 @@ def shown(result: Result, width: int) -> str:
 
 def test_the_thresholds_stand_beside_their_words(tmp_path: Path) -> None:
     """In the summary of a probe, in the stall attribution, and in both widths of a table."""
-    probe = analyse(paced(250, is_stamped=False).write(tmp_path / "a"), workload(**{"stall-threshold": "100ms"}))
-    slow = analyse(paced(250, is_stamped=True).write(tmp_path / "b"), workload())
+    probe = result_of(paced(250, is_stamped=False), tmp_path / "a", **{"stall-threshold": "100ms"})
+    slow = result_of(paced(250, is_stamped=True), tmp_path / "b")
     table = analyse(Made().phases().many(0, 9500, 100).many(10_000, 19_500, 100).write(tmp_path / "c"))
 
     assert "stalls > 100 ms 240/min, waiting at 20 tokens/s 80 %" in shown(probe, 100)

@@ -106,12 +106,13 @@ def test_a_package_for_another_chaoskit_is_not_used(place: Path) -> None:
 
 
 def test_removing_leaves_what_pip_installed(place: Path) -> None:
-    """`kernel remove` deletes what was built here only."""
+    """`kernel remove` deletes what was built here only, and says what deletes the other."""
     packaged, built = install(place, OLD, OURS), build(place, OLD, OURS)
 
     answer = chaoskit(place, "kernel", "remove")
 
     assert answer.returncode == 0
+    assert answer.stdout == (f"deleted {built}\nchaoskit-kernel 1.6.12.117.1 stays: pip uninstall chaoskit-kernel\n")
     assert packaged.exists()
     assert not built.exists()
 

@@ -1,0 +1,51 @@
+"""Defines `probe.json`, what a probe was asked: for it what `plan.json` is for a run.
+
+It holds no secret: the URL without the values of its query, the names of headers, the name of the key's variable.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from chaoskit.records.directory import PROBE
+from chaoskit.records.untrusted_files import damage_error, read_document
+from chaoskit.spec.experiment import Workload
+from chaoskit.spec.objectives import Objective
+
+
+class ProbePlan(BaseModel):
+    """The target, the load and the objectives of a probe."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    chaoskit: str
+    url: str
+    model: str
+    headers: tuple[str, ...]
+    key_env: str | None
+    ca_file: str | None
+    maxseg: int | None
+    congestion_control: str | None
+    workload: Workload
+    requests: int
+    max_time: int
+    objectives: tuple[Objective, ...]
+    seed: int
+
+
+def load_probe_plan(run: Path) -> ProbePlan | None:
+    """What the probe of this directory was asked; None where there is no such file. Raises SpecError."""
+    path = run / PROBE
+    text = read_document(path)
+    if text is None:
+        return None
+    try:
+        return ProbePlan.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise damage_error(path, f"{place}: {first['msg']}") from None
