@@ -147,14 +147,15 @@ class DirectionView:
         return 1 + sum(has_passed)
 
     def loss_tally(self) -> LossTally:
-        """What arrived and what was lost in this direction, without stuck runs and senders with a reduced MSS."""
+        """What arrived and what was lost in this direction, without the runs that were stuck or escaped."""
         arrived = lost = 0
-        runs = {id(stuck.sender): stuck.last.transmissions for stuck in self.stuck}
         for sender in self.senders:
             here = [sample for sample in sender.samples if self.contains(sample.at)]
-            if here and here[-1].snd_mss >= sender.samples[0].snd_mss:
-                arrived += here[-1].fields.get("delivered", 0)
-                lost += max(0, here[-1].fields.get("total_retrans", 0) - runs.get(id(sender), 0))
+            full = [sample for sample in here if sample.snd_mss >= sender.samples[0].snd_mss]
+            if full:
+                last = full[-1]
+                arrived += last.fields.get("delivered", 0)
+                lost += max(0, last.fields.get("total_retrans", 0) - last.transmissions * last.is_stuck)
         failed = [request for request in self.requests.values() if request.completion == "connect_failed"]
         return LossTally(arrived, lost + sum(self.contains(request.started) for request in failed))
 

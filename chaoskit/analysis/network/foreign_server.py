@@ -19,7 +19,7 @@ from itertools import pairwise
 from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.network.directions import DirectionView
 from chaoskit.analysis.network.loss_odds import CERTAIN, UNLIKELY, LossTally, chance_bound
-from chaoskit.analysis.network.sender_state import Fields, Sender, TcpInfoSample
+from chaoskit.analysis.network.sender_state import Sender, TcpInfoSample, growth
 from chaoskit.analysis.result import Evidence, FindingConfidence, PathMtu
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import TcpInfo
@@ -34,17 +34,16 @@ _MS, _US = 1_000_000, 1_000
 _SILENCE_MS = 1000
 _MAX_WORST = 5
 _TIMEOUTS = ("first_token_timeout", "idle_timeout")
-_Silent = Sequence[tuple[Sender, TcpInfoSample]]
+_SilentSenders = Sequence[tuple[Sender, TcpInfoSample]]
 
 
 def silence(up: DirectionView) -> Iterator[PathMtu]:
     """Requests were acknowledged in full, and then no answer, or no more of it, arrived."""
-    found = [(sender, sender.samples[-1]) for sender in up.senders if up.streams_sent & _timed_out(up, sender)]
-    silent = [(sender, sample) for sender, sample in found if _is_silent(sample)]
+    silent = [(sender, sample) for sender, sample in _silent(up) if _timed_out(up, sender)]
     if not any(up.small.any_between(_silent_since(sample) + 1, sample.at) for _, sample in silent):
         return
     streams = set[int]().union(*(_timed_out(up, sender) for sender, _ in silent))
-    of, longest = len(up.streams_sent), max(sample.fields.get("rcv_mss", 0) for _, sample in silent)
+    of, longest = len(up.streams_sent | streams), max(sample.fields.get("rcv_mss", 0) for _, sample in silent)
     chance = _chance(up, silent)
     is_hole = chance is not None and chance <= UNLIKELY
     found_here = f"no more data arrived on {len(streams)} of {of} streams, while handshakes pass"
@@ -77,14 +76,13 @@ def silence(up: DirectionView) -> Iterator[PathMtu]:
 def certificates(up: DirectionView) -> Iterator[PathMtu]:
     """Any server: the certificates of its TLS handshake are the first full segments, and it records no TCP_INFO for
     them."""
-    failed = {n for n, each in up.requests.items() if each.completion == "connect_failed" and up.contains(each.started)}
-    silent = [(sender, sender.samples[-1]) for sender in up.senders if failed & set(sender.streams)]
-    silent = [(sender, sample) for sender, sample in silent if _is_silent(sample)]
+    failed = {n for n, each in up.requests.items() if each.completion == "connect_failed"}
+    silent = [(sender, sample) for sender, sample in _silent(up) if failed & set(sender.streams)]
     chance = _chance(up, silent)
     if chance is None or chance > UNLIKELY:
         return
     streams = failed & set[int]().union(*(sender.streams for sender, _ in silent))
-    of = len(up.streams_sent | failed)
+    of = len(up.streams_sent | streams | {n for n in failed if up.contains(up.requests[n].started)})
     yield PathMtu(
         kind="black-hole",
         direction="down",
@@ -112,6 +110,14 @@ def evidence(file: str, count: int, streams: Iterable[int]) -> Evidence:
     return Evidence(file=file, count=count, worst=tuple(sorted(streams))[:_MAX_WORST])
 
 
+def _silent(up: DirectionView) -> Iterator[tuple[Sender, TcpInfoSample]]:
+    """Senders that wait for more data in silence that is charged to this phase, with their last sample."""
+    for sender in up.senders:
+        last = sender.samples[-1]
+        if _is_silent(last) and up.charged_span(_silent_since(last), last.at):
+            yield sender, last
+
+
 def _timed_out(view: DirectionView, sender: Sender) -> set[int]:
     return {s for s in sender.streams if s in view.requests and view.requests[s].completion in _TIMEOUTS}
 
@@ -125,7 +131,7 @@ def _silent_since(sample: TcpInfoSample) -> int:
     return sample.at - sample.fields["last_data_recv"] * _MS
 
 
-def _chance(up: DirectionView, silent: _Silent) -> float | None:
+def _chance(up: DirectionView, silent: _SilentSenders) -> float | None:
     """A bound on the probability that random loss explains the missing segments.
 
     None unless most wait for one.
@@ -157,20 +163,16 @@ def _down_tally(up: DirectionView, holes: set[int]) -> LossTally:
     connected = set[int]()
     for sender in up.senders:
         connected |= set(sender.streams)
-        here = [sample.fields for sample in sender.samples if up.contains(sample.at)]
+        here = [sample for sample in sender.samples if up.contains(sample.at)]
         if not here:
             continue
         is_new = up.contains(sender.samples[0].at)
-        arrived += is_new + _growth(here, "data_segs_in")
-        lost += is_new * here[0].get("total_retrans", 0)
+        arrived += is_new + growth(here, "data_segs_in")
+        lost += is_new * here[0].fields.get("total_retrans", 0)
         if id(sender) not in holes:
-            lost += _growth(here, "rcv_ooopack")
+            lost += growth(here, "rcv_ooopack")
     failed = [n for n, each in up.requests.items() if each.completion == "connect_failed" and up.contains(each.started)]
     return LossTally(arrived, lost + len(set(failed) - connected))
-
-
-def _growth(samples: Sequence[Fields], name: str) -> int:
-    return max(0, samples[-1].get(name, 0) - samples[0].get(name, 0))
 
 
 def _waits_behind_a_hole(sender: Sender) -> bool:

@@ -88,6 +88,11 @@ class TcpInfoSample(NamedTuple):
         return tuple(last - round(timer * (1 - 2.0 ** (number - count))) for number in range(count + 1))
 
 
+def growth(samples: Sequence[TcpInfoSample], name: str) -> int:
+    """By how much a count grew from the first to the last of these samples."""
+    return max(0, samples[-1].fields.get(name, 0) - samples[0].fields.get(name, 0))
+
+
 class RetransmissionRun(NamedTuple):
     """Samples of the same bytes being retransmitted; `after` is the next sample with more bytes acknowledged."""
 

@@ -130,6 +130,18 @@ def test_connections_that_failed_are_losses() -> None:
     assert only.kind == "silence"
 
 
+def test_silence_is_charged_to_the_fault_it_met() -> None:
+    """Requests that were sent just before the fault, and whose answers it took, are no finding of the baseline."""
+    run = Run()
+    hole = seen(last_data_recv=5000, rcv_ooopack=1, rcv_mss=1010, rto=220_000, data_segs_in=9)
+    for index in range(5):
+        run.ask(9500 + 50 * index, (6000, hole), completion="idle_timeout")
+    for index in range(9):
+        run.ask(AT + 500 * index, (100, seen(data_segs_in=9)))
+
+    assert {name: [one.kind for one in those] for name, those in run.found().items()} == {"narrow": ["black-hole"]}
+
+
 @pytest.mark.parametrize(
     "shown",
     [

@@ -106,8 +106,8 @@ def chunked(usage: int | None) -> Made:
     """Streams with ten tokens in each event, 400 ms apart; of the first stream the server told its usage."""
     made = Made(plan=None)
     for index in range(10):
-        told = {"usage": usage} if index == 0 and usage is not None else {}
-        made.stream(100 * index, [100 * index + 400 * n for n in range(10)], **told)
+        told = usage if index == 0 else None
+        made.stream(100 * index, [100 * index + 400 * n for n in range(10)], usage=told)
     return made
 
 
