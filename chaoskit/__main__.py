@@ -6,9 +6,19 @@ keeps it from; the chaoskit command never searches it.
 
 import sys
 
-if not sys.flags.safe_path:
+if __name__ == "__main__" and not sys.flags.safe_path:
     del sys.path[0]
 
-from chaoskit.cli.main import main
+from chaoskit import keyboard_interrupt
 
-main()
+
+def main() -> None:
+    """Entry point of the chaoskit command. Ctrl-C is handled before anything large is imported."""
+    keyboard_interrupt.handle()
+    from chaoskit.cli.main import main as run_command
+
+    run_command()
+
+
+if __name__ == "__main__":
+    main()

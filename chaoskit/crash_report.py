@@ -33,10 +33,10 @@ _NO_SECRETS = re.compile(
 
 
 def underlying_error(error: BaseException) -> BaseException:
-    """The error that decides the exit code: of a group its only unexpected error, or the group if it has several.
+    """The error that decides the exit code: of a group its first unexpected error, never the group itself.
 
-    An import that Ctrl-C interrupted becomes that KeyboardInterrupt; an exhausted resource of the machine becomes a
-    RefusedError; any other error is returned as it is.
+    An error that Ctrl-C caused, of an import or while things were closed, becomes that KeyboardInterrupt; an exhausted
+    resource of the machine, memory included, becomes a RefusedError; any other error is returned as it is.
     """
     match error:
         case BaseExceptionGroup():
@@ -44,13 +44,20 @@ def underlying_error(error: BaseException) -> BaseException:
             unexpected = [each for each in errors if not isinstance(each, ChaoskitError | KeyboardInterrupt)]
             if not unexpected:
                 return max(errors, key=lambda each: isinstance(each, KeyboardInterrupt))
-            return unexpected[0] if len(unexpected) == 1 else error
-        case ImportError() if isinstance(error.__context__, KeyboardInterrupt):
-            return error.__context__
+            return unexpected[0]
+        case Exception() if not isinstance(error, ChaoskitError) and (interrupt := _interrupt_behind(error)):
+            return interrupt
+        case MemoryError():
+            return RefusedError("this machine has run out: no memory; free some, and try again")
         case OSError() if error.errno in _EXHAUSTED:
             where = f" ({os.fsdecode(error.filename)})" if isinstance(error.filename, str | bytes) else ""
             return RefusedError(f"this machine has run out: {error.strerror}{where}; free some, and try again")
     return error
+
+
+def _interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """The Ctrl-C while which this error was raised."""
+    return next((cause for cause in _causes(error) if isinstance(cause, KeyboardInterrupt)), None)
 
 
 def print_report(error: BaseException) -> int:

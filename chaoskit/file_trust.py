@@ -48,7 +48,7 @@ def weakness(path: Path, uid: int, is_parent: bool = False) -> Weakness | None:
     The remedy is one command for all components that others can write.
     """
     found = list(_weaknesses(path, uid, is_parent))
-    lasting = next((each for each in found if not each.remedy), None)
+    lasting = next((each for each in found if _CHMOD not in each.remedy), None)
     if lasting or not found:
         return lasting
     sudo = "sudo " if any(each.remedy.startswith("sudo ") for each in found) else ""
@@ -58,7 +58,11 @@ def weakness(path: Path, uid: int, is_parent: bool = False) -> Weakness | None:
 
 def _weaknesses(path: Path, uid: int, is_parent: bool) -> Iterator[Weakness]:
     """What is wrong with each component, from the root down."""
-    trusted = _trusted(uid)
+    try:
+        trusted = _trusted(uid)
+    except OSError:
+        yield Weakness("/proc is not mounted, and without it owners cannot be told apart", "mount -t proc proc /proc")
+        return
     here, links = Path("/"), 0
     ahead = list(reversed((Path.cwd() / path).parts[1:]))
     try:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 import sys
 import unicodedata
 from contextlib import suppress
@@ -90,6 +91,13 @@ def say(*lines: str) -> None:
     _write(sys.stdout, "".join(f"{printable(line)}\n" for line in lines))
 
 
+def say_fields(text: str) -> None:
+    """Write lines with fields between tabs to standard output, for a shell."""
+    fields = "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
+    StyledFile(sys.stdout).write(f"{fields}\n")
+    sys.stdout.flush()
+
+
 def say_json(text: str) -> None:
     """Write JSON to standard output, in ASCII."""
     _write(sys.stdout, ascii_json(text.rstrip("\n")) + "\n")
@@ -116,7 +124,7 @@ class Progress:
     """A context manager; `show` writes a line of news to standard error, on a terminal over the one before."""
 
     def __init__(self) -> None:
-        self._is_live = sys.stderr is not None and sys.stderr.isatty()
+        self.is_live = sys.stderr is not None and sys.stderr.isatty()
 
     def __enter__(self) -> Progress:
         return self
@@ -129,14 +137,16 @@ class Progress:
         self._draw("")
 
     def show(self, news: str) -> None:
-        """The latest news."""
-        if self._is_live:
-            self._draw(printable(news))
+        """The latest news; on a terminal cropped to its width, because only one line can be written over."""
+        if self.is_live:
+            width = shutil.get_terminal_size().columns - 1
+            line = printable(news)
+            self._draw(line if len(line) <= width else f"{line[: width - 1]}…")
         else:
             note(news)
 
     def _draw(self, line: str) -> None:
-        if self._is_live:
+        if self.is_live:
             StyledFile(sys.stderr).write(f"\r\x1b[K{line}")
             sys.stderr.flush()
 

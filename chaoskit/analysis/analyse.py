@@ -25,6 +25,7 @@ from chaoskit.analysis.streams.buckets import bucket_seconds, buckets
 from chaoskit.analysis.streams.goodput import good_streams
 from chaoskit.analysis.streams.phase_samples import SECOND, WHOLE_RUN, PhaseSamples, phase_samples, span_of_stream
 from chaoskit.analysis.streams.timeline import Timeline, build_timeline, single_phase
+from chaoskit.analysis.vllm_figures import vllm_figures
 from chaoskit.faults.tc_format import format_setting
 from chaoskit.folder import display_path
 from chaoskit.plan.model import Plan
@@ -87,6 +88,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec) -> Result:
         clock=raw.machine.get("clock", ""),
         kernel=raw.machine.get("kernel", ""),
         provenance=_provenance(raw),
+        vllm=None if raw.plan else vllm_figures(streams.ended),
         origin=run_timeline.begin,
         seconds=max(0, raw.last_stamp - run_timeline.begin) / SECOND,
         outcome=outcome(raw, streams.ended, verdicts, reasons),

@@ -2,17 +2,18 @@
 
 Rules: times are floats in milliseconds and their names end in `_ms`; shares lie between 0 and 1; a missing
 value is None, with the reason beside it; "never" (a first token that did not arrive) is longer than everything:
-infinity in memory, the word `"never"` in JSON, `"-never"` below zero. The file has no NaN and no Infinity.
+infinity in memory, null with the reason beside it in JSON (`finite_json`).
 """
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, Any, Literal
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import Field
 
+from chaoskit.analysis.finite_json import FiniteJson
 from chaoskit.analysis.provenance import Provenance
+from chaoskit.analysis.vllm_figures import VllmFigures
 from chaoskit.errors import EXIT_SOFTWARE
 
 SCHEMA: Literal[1] = 1
@@ -29,52 +30,31 @@ FidelityKind = Literal["loss", "round-trip", "oversized", "icmp-sent", "icmp-los
 FidelityVerdict = Literal["achieved", "not-achieved", "too-few-packets", "not-exercised", "not-measured"]
 
 
-def _from_json(value: Any) -> Any:
-    if value in ("never", "-never"):
-        return math.inf if value == "never" else -math.inf
-    if isinstance(value, float) and math.isnan(value):
-        raise ValueError("a missing value is null, never NaN")
-    return value
-
-
-def _to_json(value: float) -> float | str:
-    if math.isinf(value):
-        return "never" if value > 0 else "-never"
-    return value
-
-
-Number = Annotated[float, BeforeValidator(_from_json), PlainSerializer(_to_json, when_used="json")]
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class LatencySummary(_Frozen):
+class LatencySummary(FiniteJson):
     """Latencies summarized. Quantiles by nearest rank; too few values for those in `reported_as_max`: the maximum."""
 
     count: int
     never: int = 0
-    p50_ms: Number | None = None
-    p90_ms: Number | None = None
-    p95_ms: Number | None = None
-    p99_ms: Number | None = None
-    max_ms: Number | None = None
-    mean_ms: Number | None = None
+    p50_ms: float | None = None
+    p90_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+    max_ms: float | None = None
+    mean_ms: float | None = None
     reported_as_max: tuple[str, ...] = ()
     missing: str = ""
 
 
-class IntervalEstimate(_Frozen):
+class IntervalEstimate(FiniteJson):
     """A number with its 95 % interval, or why there is none."""
 
-    value: Number | None
-    low: Number | None = None
-    high: Number | None = None
+    value: float | None
+    low: float | None = None
+    high: float | None = None
     missing: str = ""
 
 
-class Failure(_Frozen):
+class Failure(FiniteJson):
     """Streams that ended with the same completion and detail. `streams` are the first few."""
 
     completion: str
@@ -83,7 +63,7 @@ class Failure(_Frozen):
     streams: tuple[int, ...]
 
 
-class Metrics(_Frozen):
+class Metrics(FiniteJson):
     """All metrics of a set of streams. Latencies count from `scheduled` unless named otherwise."""
 
     started: int
@@ -123,7 +103,7 @@ class Metrics(_Frozen):
     tokens_per_second: IntervalEstimate
 
 
-class StallAttribution(_Frozen):
+class StallAttribution(FiniteJson):
     """The time of a phase's stalls by cause, `unknown_ms` where none is known; the confidence, and what limits it."""
 
     stalls: int
@@ -135,7 +115,7 @@ class StallAttribution(_Frozen):
     reason: str = ""
 
 
-class Round(_Frozen):
+class Round(FiniteJson):
     """One occurrence of a phase; seconds since the first phase began. The faults were in force from `ready_s`."""
 
     number: int
@@ -144,17 +124,18 @@ class Round(_Frozen):
     end_s: float
 
 
-class Bucket(_Frozen):
+class Bucket(FiniteJson):
     """A short interval of a phase, all its rounds together; `at_s` since the phase began."""
 
+    why_missing: ClassVar = {"ttft_p50_ms": "no request was scheduled in it, or none had a known first token"}
     at_s: float
     requests: int
-    ttft_p50_ms: Number | None
+    ttft_p50_ms: float | None
     interrupted: int
     stalls: int
 
 
-class Evidence(_Frozen):
+class Evidence(FiniteJson):
     """The records that a verdict rests on: the file, how many streams or samples, the worst streams first."""
 
     file: str
@@ -162,13 +143,14 @@ class Evidence(_Frozen):
     worst: tuple[int, ...] = ()
 
 
-class PathMtu(_Frozen):
+class PathMtu(FiniteJson):
     """What happened to full segments in one direction, to `streams` of `of_streams`, and one sentence for people.
 
     `segment` is the sender's MSS in bytes, `path_mtu` what the sender's socket has. `certain` is what the sender's own
     TCP_INFO shows; a lower confidence gives its reason.
     """
 
+    why_missing: ClassVar = {"segment": "no TCP_INFO of the sender", "path_mtu": "no TCP_INFO of the sender"}
     kind: PathMtuKind
     direction: Direction
     streams: int
@@ -182,7 +164,7 @@ class PathMtu(_Frozen):
     sentence: str
 
 
-class PhaseResult(_Frozen):
+class PhaseResult(FiniteJson):
     """Everything that is attributed to the phases of one name. `settings` are the faults in tc's notation."""
 
     name: str
@@ -196,25 +178,27 @@ class PhaseResult(_Frozen):
     path_mtu: tuple[PathMtu, ...] = ()
 
 
-class Comparison(_Frozen):
+class Comparison(FiniteJson):
     """One metric in one phase against the reference phase, with 95 % bootstrap intervals resampled by stream."""
 
+    why_missing: ClassVar = {"value": "see difference", "reference": "see difference"}
     phase: str
     metric: str
     unit: Unit
-    value: Number | None
-    reference: Number | None
+    value: float | None
+    reference: float | None
     difference: IntervalEstimate
     ratio: IntervalEstimate
 
 
-class ObjectiveResult(_Frozen):
+class ObjectiveResult(FiniteJson):
     """The verdict on one objective. `bound` and `observed` are in `unit`; `streams_needed` would decide it."""
 
+    why_missing: ClassVar = {"streams_needed": "it is decided, or no feasible number of streams decides it: see reason"}
     text: str
     verdict: ObjectiveVerdict
     unit: Unit
-    bound: Number
+    bound: float
     observed: IntervalEstimate
     streams: int
     streams_needed: int | None
@@ -222,7 +206,7 @@ class ObjectiveResult(_Frozen):
     evidence: tuple[Evidence, ...]
 
 
-class FidelityCheck(_Frozen):
+class FidelityCheck(FiniteJson):
     """A fault as requested and as measured.
 
     | kind         | unit  | requested | measured                                     | samples             |
@@ -236,34 +220,40 @@ class FidelityCheck(_Frozen):
     | `mtu`        | bytes | at most   | largest path MTU of any socket               | connections         |
     """
 
+    why_missing: ClassVar = {"requested": "no fixed number was requested", "measured": "see remark"}
     phase: str
     kind: FidelityKind
     where: str
     unit: Unit
-    requested: Number | None
-    measured: Number | None
-    tolerance: Number
+    requested: float | None
+    measured: float | None
+    tolerance: float
     samples: int
     verdict: FidelityVerdict
     remark: str
     evidence: Evidence
 
 
-class Health(_Frozen):
+class Health(FiniteJson):
     """The health of the measurement. An `overloaded` client measured itself, and the run is undecided.
 
     `client_errors` are requests that this machine could not do, for want of open files, ports or memory.
     """
 
-    scheduling_lag_p99_ms: Number | None
-    loop_lag_p99_ms: Number | None
+    why_missing: ClassVar = {
+        "scheduling_lag_p99_ms": "no request was started",
+        "loop_lag_p99_ms": "the run left no vitals",
+        "server_late_p99_ms": "the server does not stamp its events",
+    }
+    scheduling_lag_p99_ms: float | None
+    loop_lag_p99_ms: float | None
     overloaded: bool
     client_errors: int = 0
-    server_late_p99_ms: Number | None
+    server_late_p99_ms: float | None
     unfinished: int
 
 
-class Outcome(_Frozen):
+class Outcome(FiniteJson):
     """How the run ended, and its verdict."""
 
     status: RunStatus
@@ -272,7 +262,7 @@ class Outcome(_Frozen):
     reason: str
 
 
-class Result(_Frozen):
+class Result(FiniteJson):
     """The result of one run."""
 
     schema_version: Literal[1] = SCHEMA
@@ -283,6 +273,7 @@ class Result(_Frozen):
     model: str = Field(default="", description="The model that was asked of the endpoint; empty in a lab.")
     seed: int
     run: str = Field(default="", exclude=True, description="The run directory; not part of the file. Empty: not kept.")
+    vllm: VllmFigures | None = Field(default=None, exclude=True, description="Of a probe; not part of the file.")
     clock: str = Field(description="real, virtual, or empty when the run was killed before it was written.")
     kernel: str
     provenance: Provenance | None = None

@@ -8,10 +8,13 @@ from typing import Annotated
 import typer
 
 from chaoskit import __version__
+from chaoskit.cli.command import Command
+from chaoskit.cli.completion import install, show
 from chaoskit.cli.conduct import conduct
 from chaoskit.cli.doctor import doctor
 from chaoskit.cli.double_dash import CommandWithDoubleDash
 from chaoskit.cli.exec import exec
+from chaoskit.cli.group import Group
 from chaoskit.cli.init import init
 from chaoskit.cli.inject import inject
 from chaoskit.cli.kernel import app as kernel
@@ -35,6 +38,8 @@ _KEEP_UMASK = ("exec", "serve")  # their commands and files get the user's own u
 app = typer.Typer(
     help="Transport chaos testing for token streams: measure how an AI service behaves under real network faults.",
     epilog=EXIT_CODES,
+    cls=Group,
+    suggest_commands=False,
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -42,10 +47,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (init, run, plan, validate, schema, report, probe, pmtu, serve, doctor, inject, status, restore):
-    app.command()(command)
+    app.command(cls=Command)(command)
 app.command(cls=CommandWithDoubleDash)(exec)
 app.add_typer(kernel, name="kernel")
-app.command(hidden=True)(conduct)
+app.command(cls=Command, hidden=True)(conduct)
 
 
 def _version(is_given: bool) -> None:
@@ -60,7 +65,14 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
+    install_completion: Annotated[
+        bool,
+        typer.Option("--install-completion", callback=install, is_eager=True, help="Complete in this shell; and exit."),
+    ] = False,
+    show_completion: Annotated[
+        bool, typer.Option("--show-completion", callback=show, is_eager=True, help="Show the shell's script for it.")
+    ] = False,
 ) -> None:
-    del version
+    del version, install_completion, show_completion
     if context.invoked_subcommand not in _KEEP_UMASK:
         os.umask(0o022)  # other users may read what is written, and not change it

@@ -26,7 +26,7 @@ def doctor(
 
     diagnosis = examine(kernel, RealClock())
     if json:
-        say_json(dumps(dataclasses.asdict(diagnosis), indent=1))
+        say_json(dumps(dataclasses.asdict(diagnosis), indent=1, allow_nan=False))
     else:
         say(*_lines(diagnosis))
     raise typer.Exit(0 if diagnosis.here_can or diagnosis.guest_can else 3)

@@ -32,6 +32,12 @@ def exec(
     up: Annotated[str | None, typer.Option(metavar="FAULT", help="On sent packets; tc's syntax, or YAML's.")] = None,
     variant: Annotated[str | None, typer.Option(metavar="NAME", help="Variant of FILE's matrix.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of --down and --up.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Copy files that change in the working directory to DIR.")
+    ] = None,
+    writable: Annotated[
+        list[Path] | None, typer.Option(metavar="DIR", help="Directory of yours to be written itself; repeatable.")
+    ] = None,
     substrate: Annotated[
         SubstrateName, typer.Option(help="Where to build the lab: this kernel, or a User-Mode Linux guest.")
     ] = SubstrateName.AUTO,
@@ -42,8 +48,9 @@ def exec(
     as_root: Annotated[bool, typer.Option("--as-root", help="With sudo: run as root, not as its caller.")] = False,
 ) -> None:
     """Run a command behind a network fault. The options end at --; the exit code is the command's."""
-    from chaoskit.cli.exec_command import check_options, in_lab, on_host_network
+    from chaoskit.cli.exec_command import Lab, check_options, in_lab, on_host_network
     from chaoskit.conduct import sudo_caller
+    from chaoskit.conduct.kept_files import FileOptions
     from chaoskit.conduct.user_command import Command, check_executable
     from chaoskit.substrate.selection import SubstrateOptions
 
@@ -54,7 +61,8 @@ def exec(
     if refused := check_executable(argv):
         complain(refused[0])
         raise typer.Exit(refused[1])
+    files = FileOptions(out, tuple(writable or ())).checked(Path.cwd())
     command = Command.with_own_environment(argv, sudo_caller.choose(as_root, complain))
     if file is None:
-        raise typer.Exit(on_host_network(down, up, seed, command))
-    raise typer.Exit(in_lab(file, variant, faults, options, command))
+        raise typer.Exit(on_host_network(down, up, seed, command, files))
+    raise typer.Exit(in_lab(Lab(file, variant, faults, options), command, files))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from chaoskit.errors import SpecError
 from chaoskit.terminal import complain
 
 if TYPE_CHECKING:
+    from chaoskit.conduct.kept_files import FileOptions
     from chaoskit.conduct.user_command import Command
     from chaoskit.substrate.selection import SubstrateOptions
 
@@ -29,10 +31,9 @@ def check_options(
     if (file is None) == all(on_host[name] is None for name in ("--down", "--up")):
         raise SpecError("give either FILE, for its lab, or --down or --up, for this machine's own network")
     misplaced = [name for name, value in (in_file if file is None else on_host).items() if value]
-    if misplaced and file is None:
-        raise SpecError(f"{misplaced[0]} goes with FILE, whose lab it is about; remove it, or give FILE")
     if misplaced:
-        raise SpecError(f"{misplaced[0]} goes with --down and --up; FILE has a seed of its own; remove it")
+        to = "FILE, whose lab it is about" if file is None else "--down and --up, and FILE has a seed of its own"
+        raise SpecError(f"{misplaced[0]} goes with {to}; remove it")
     if file is None and (options.kernel or options.substrate == "uml" or options.clock == "virtual"):
         raise SpecError(
             "--down and --up are faults on this machine's own network, which a guest does not have: remove --kernel, "
@@ -40,30 +41,39 @@ def check_options(
         )
 
 
-def on_host_network(down: str | None, up: str | None, seed: int, command: Command) -> int:
+def on_host_network(down: str | None, up: str | None, seed: int, command: Command, files: FileOptions) -> int:
     """Run it with these faults on everything that it sends and receives. Returns its exit code."""
-    from chaoskit.conduct.exec import on_host_network as run
+    from chaoskit.conduct import exec, kept_files
     from chaoskit.plan.exec import netem_settings
     from chaoskit.spec.exec import exec_faults
 
-    return run(netem_settings(exec_faults(down, up, seed)), command, complain)
+    netems = netem_settings(exec_faults(down, up, seed))
+    return kept_files.here(command, files, lambda workspace: exec.on_host_network(netems, command, complain, workspace))
 
 
-def in_lab(
-    file: Path, variant: str | None, faults: tuple[str, ...], options: SubstrateOptions, command: Command
-) -> int:
-    """Run it as the client of the file's lab. Returns its exit code."""
+@dataclass(frozen=True)
+class Lab:
+    """A file's lab: its variant, the faults that are asked for, and where to build it."""
+
+    file: Path
+    variant: str | None
+    faults: tuple[str, ...]
+    options: SubstrateOptions
+
+
+def in_lab(lab: Lab, command: Command, files: FileOptions) -> int:
+    """Run it as the client of a lab. Returns its exit code."""
     from chaoskit.plan.exec import compile_exec, fault_options
     from chaoskit.spec.matrix import load_variants
     from chaoskit.substrate.exec import in_lab as run
 
-    experiment = load_variants(file).named(variant).experiment
-    plan = compile_exec(experiment, faults)
+    experiment = load_variants(lab.file).named(lab.variant).experiment
+    plan = compile_exec(experiment, lab.faults)
     in_force = " and ".join(plan.phases[0].faults)
 
     def announce(where: str) -> None:
         complain(f"fault {in_force}, {where}" if in_force else where)
-        if not faults:
+        if not lab.faults:
             complain(f"no fault is in force; {experiment.name} has {fault_options(experiment)}")
 
-    return run(plan, options, command, announce)
+    return run(plan, lab.options, command, files, announce)

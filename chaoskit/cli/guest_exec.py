@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from chaoskit import crash_report
@@ -13,6 +14,7 @@ from chaoskit.clock import RealClock
 from chaoskit.conduct.exec import in_lab
 from chaoskit.conduct.sudo_caller import Caller
 from chaoskit.conduct.user_command import Command
+from chaoskit.conduct.workspace import Workspace
 from chaoskit.plan.model import Plan
 from chaoskit.substrate.stdin import chunks
 
@@ -31,7 +33,12 @@ def main(folder: Path) -> int:
     for place in guest_variables.values():
         Path(place).chmod(0o1777)
     command = Command(tuple(job["argv"]), job["environment"] | guest_variables, caller)
-    return in_lab(plan, command, lambda: (folder / "begun").touch())
+    writable = tuple(map(Path, job["writable"]))
+    workspace = Workspace(Path.cwd(), writable, others=(Path("/tmp"),), store=Path("/run/changes"))
+    code = in_lab(plan, command, workspace, (folder / "begun").touch)
+    keep = os.open(folder / "changed", os.O_RDONLY | os.O_DIRECTORY) if job["keep"] else None
+    (folder / "changes.json").write_text(json.dumps(asdict(workspace.collect(keep))))
+    return code
 
 
 def _stdin(folder: Path) -> int:

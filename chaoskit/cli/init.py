@@ -15,11 +15,12 @@ def init(
     endpoint: Annotated[str | None, typer.Option(metavar="URL", help="A gate for this endpoint.")] = None,
     model: Annotated[str | None, typer.Option(help="Model to request from the endpoint.")] = None,
     api_key_env: Annotated[str | None, typer.Option(metavar="NAME", help="Environment variable with the key.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="What the endpoint speaks. Default: as its path says.")] = None,
     example: Annotated[str | None, typer.Option(metavar="NAME", help="Copy an included experiment.")] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the included experiments; write nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Write over an existing file.")] = False,
 ) -> None:
-    """Write an experiment file to start from: a gate that is met when all is well, or an included experiment."""
+    """Write an experiment file to start from. A gate that is met when all is well, or an included experiment."""
     from chaoskit.errors import SpecError
     from chaoskit.programs import sudo
     from chaoskit.spec.examples import example_lines
@@ -32,9 +33,9 @@ def init(
     chosen = [option for option, is_given in given.items() if is_given]
     if len(chosen) > 1:
         raise SpecError(f"{' and '.join(chosen)} exclude each other: give one of them")
-    if endpoint is None and (model or api_key_env):
-        raise SpecError("--model and --api-key-env are of an endpoint: give its URL with --endpoint URL")
-    new = NewFile(name, endpoint, model, api_key_env, example)
+    if endpoint is None and (model or api_key_env or protocol):
+        raise SpecError("--model, --api-key-env and --protocol are of an endpoint: give its URL with --endpoint URL")
+    new = NewFile(name, endpoint, model, api_key_env, protocol, example)
     path = write(new, force)
     say(
         f"{path} is written. Next:",

@@ -7,12 +7,19 @@ from typing import Annotated
 
 import typer
 
+from chaoskit.cli.command import Command
+from chaoskit.cli.group import Group
 from chaoskit.terminal import Progress, say
 
-app = typer.Typer(no_args_is_help=True, help="Build and manage the guest kernel that supports virtual time.")
+app = typer.Typer(
+    cls=Group,
+    suggest_commands=False,
+    no_args_is_help=True,
+    help="Build and manage the guest kernel that supports virtual time.",
+)
 
 
-@app.command()
+@app.command(cls=Command)
 def build(
     source: Annotated[
         Path | None, typer.Option(help="Tarball of Linux 6.12.y, also one from kernel.org. Default: linux-source-6.12.")
@@ -27,7 +34,7 @@ def build(
     say(str(path))
 
 
-@app.command()
+@app.command(cls=Command)
 def status() -> None:
     """Show the kernels that were built or installed, and which one is used. Exit 0: one fits this chaoskit; 3: none."""
     from chaoskit.errors import RefusedError
@@ -40,7 +47,7 @@ def status() -> None:
     say(f"used: {used.path}, {used.origin}")
 
 
-@app.command()
+@app.command(cls=Command)
 def remove() -> None:
     """Delete all kernels that were built. One that pip installed stays."""
     from chaoskit.substrate import kernel_cache, kernel_package

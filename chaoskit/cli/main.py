@@ -1,32 +1,36 @@
 """Runs the command line: maps every end, exceptions included, to an exit code and one sentence.
 
 Rules: 1 means a broken objective, and never an exception; no other code ends the program. Heavy modules are imported
-inside the handler, so that an error or a Ctrl-C during their import is reported, too.
+inside the handler, so that an error or a Ctrl-C during their import is reported, too. Ctrl-C gives one line only.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 
-from chaoskit import crash_report, terminal
+from chaoskit import crash_report, keyboard_interrupt, terminal
 from chaoskit.errors import ChaoskitError
-
-INTERRUPTED = 130
 
 
 def main() -> None:
     """Entry point."""
+    keyboard_interrupt.handle()
     sys.exit(run_program(_command))
 
 
 def run_program(work: Callable[[], int]) -> int:
-    """Run `work` as the program. Returns the exit code, and never raises."""
+    """Run `work` as the program, which ends afterwards. Returns the exit code, and never raises."""
     try:
-        terminal.protect()
-        code = work()
-        terminal.finish()
+        try:
+            terminal.protect()
+            code = work()
+            terminal.finish()
+        finally:
+            keyboard_interrupt.ignore()
     except BaseException as error:  # noqa: BLE001  the last frame of a program
+        keyboard_interrupt.ignore()  # it may have come just before
         return _report(error)
     return code
 
@@ -34,9 +38,9 @@ def run_program(work: Callable[[], int]) -> int:
 def _report(error: BaseException) -> int:
     """Print what went wrong. Returns the exit code."""
     match crash_report.underlying_error(error):
-        case KeyboardInterrupt():
-            terminal.complain("interrupted")
-            return INTERRUPTED
+        case KeyboardInterrupt() as end:
+            terminal.complain("; ".join(["interrupted", *map(str, end.args)]))
+            return keyboard_interrupt.end(130)
         case ChaoskitError() as fault:
             terminal.complain(str(fault))
             return fault.exit_code
@@ -55,8 +59,12 @@ def _command() -> int:
     from typer.main import get_command
 
     from chaoskit.cli.app import app
+    from chaoskit.cli.completion import VARIABLE, complete
+    from chaoskit.cli.usage import explain
 
     command = get_command(app)
+    if instruction := os.environ.get(VARIABLE):
+        return complete(command, instruction)
     try:
         with command.make_context("chaoskit", sys.argv[1:]) as context:
             command.invoke(context)
@@ -66,9 +74,6 @@ def _command() -> int:
         terminal.note(*misused.format_message().split("\n"))
         return misused.exit_code
     except UsageError as misused:
-        if misused.ctx is not None:
-            usage, help_option = misused.ctx.get_usage(), misused.ctx.help_option_names[0]
-            terminal.note(*usage.split("\n"), f"Try '{misused.ctx.command_path} {help_option}' for help.", "")
-        terminal.complain(misused.format_message())
+        terminal.complain(explain(misused))
         return misused.exit_code
     return 0

@@ -26,7 +26,9 @@ def probe(
     connect_timeout: Annotated[str, typer.Option(metavar="TIME", help="For TCP and TLS.")] = "5s",
     first_token_timeout: Annotated[str, typer.Option(metavar="TIME", help="From the request on.")] = "30s",
     idle_timeout: Annotated[str, typer.Option(metavar="TIME", help="From one token to the next.")] = "10s",
-    keepalive_extends_idle: Annotated[bool, typer.Option(help="Pings and comments reset the idle time.")] = False,
+    keepalive_extends_idle: Annotated[
+        bool, typer.Option("--keepalive-extends-idle", help="Pings and comments reset the idle time.")
+    ] = False,
     stream_timeout: Annotated[str, typer.Option(metavar="TIME", help="Maximum duration of a stream.")] = "10min",
     max_time: Annotated[str, typer.Option(metavar="TIME", help="Maximum duration of the probe.")] = "1h",
     max_events: Annotated[int | None, typer.Option(help="Most events of a stream. Default: 500000.")] = None,
@@ -46,6 +48,7 @@ def probe(
     from chaoskit.cli.probe_output import show
     from chaoskit.conduct.probe_only import ProbeOnly
     from chaoskit.probe.target import SocketOptions, Target
+    from chaoskit.report.probe_progress import ProbeProgress
     from chaoskit.spec.options import duration, headers, objectives, workload
 
     work = workload(
@@ -72,6 +75,7 @@ def probe(
     wanted, limit = objectives(objective or []), duration("max-time", max_time)
     sockets = SocketOptions(maxseg, congestion_control)
     target = Target(url, model, headers(header or []), api_key_env, ca_file, sockets=sockets)
-    result = ProbeOnly(target, work, wanted, seed, requests, limit).measure(out)
+    with ProbeProgress(requests) as progress:
+        result = ProbeOnly(target, work, wanted, seed, requests, limit).measure(out, progress.show)
     show(result, work, json)
     raise typer.Exit(result.exit_code)

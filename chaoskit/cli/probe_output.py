@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chaoskit.terminal import complain, say_json
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 def show(result: Result, workload: Workload, as_document: bool) -> None:
     """As a JSON document or on the screen. A probe that was stopped before its first token is only a sentence."""
+    from chaoskit.records.directory import kept_records
     from chaoskit.report import console
     from chaoskit.report.screen import Screen
     from chaoskit.report.vllm_keys import as_json
@@ -24,5 +26,7 @@ def show(result: Result, workload: Workload, as_document: bool) -> None:
         console.render(result, Screen())
     if was_refused:
         complain(result.outcome.detail)
+    if result.outcome.status == "interrupted":
+        complain(f"interrupted; {kept_records(Path(result.run))}" if result.run else "interrupted")
     if result.internal_error:
         complain(result.internal_error)

@@ -36,14 +36,17 @@ def run(
         ClockName, typer.Option(help="virtual: waits take no real time, delays are exact.")
     ] = ClockName.AUTO,
     variant: Annotated[str | None, typer.Option(metavar="NAME", help="Run only this variant of the matrix.")] = None,
-    verify_repeatable: Annotated[bool, typer.Option(help="Run twice and compare every byte.")] = False,
+    verify_repeatable: Annotated[
+        bool, typer.Option("--verify-repeatable", help="Run twice and compare every byte.")
+    ] = False,
 ) -> None:
     """Run an experiment and print its verdict. The run directory keeps all records.
 
     If FILE has a matrix, every variant runs, each in its own run directory below one.
     """
     from chaoskit.cli.run_matrix import run_series
-    from chaoskit.cli.run_one import RunOptions, run_single
+    from chaoskit.cli.run_one import run_single
+    from chaoskit.cli.run_options import RunOptions
     from chaoskit.clock import wall
     from chaoskit.conduct.provenance import collect
     from chaoskit.spec.matrix import load_variants
@@ -54,7 +57,7 @@ def run(
     stamp = wall().replace(":", "").replace("-", "").removesuffix("+0000")
     directory = out or Path("runs") / f"{loaded.each[0].experiment.name}-{stamp}"
     where = SubstrateOptions(substrate.value, kernel, clock.value)
-    options = RunOptions(where, directory, verify_repeatable, made_with)
+    options = RunOptions(where, directory, out is not None, verify_repeatable, made_with)
     if loaded.axes and variant is None:
         raise typer.Exit(run_series(loaded, options))
     raise typer.Exit(run_single(loaded.named(variant), options))

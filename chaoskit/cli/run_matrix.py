@@ -8,13 +8,13 @@ from pathlib import Path
 from chaoskit.analysis.load import read_outcome
 from chaoskit.analysis.matrix import EXIT_UNDECIDED, VariantResult, combine, variant_result, worst_exit_code
 from chaoskit.cli.interrupts import InterruptHandler
-from chaoskit.cli.run_one import RunOptions, differs, files
+from chaoskit.cli.run_one import differs, files
+from chaoskit.cli.run_options import RunOptions, names_records, save, say_if_interrupted
 from chaoskit.cli.watch import Job, watch
 from chaoskit.conduct.planning import prepare
 from chaoskit.errors import RefusedError
 from chaoskit.records.directory import EXPERIMENT, conclude, create
 from chaoskit.report import matrix
-from chaoskit.report.result_json import write_result
 from chaoskit.report.screen import Screen
 from chaoskit.report.styles import titled
 from chaoskit.report.undecidable import note_undecidable
@@ -30,12 +30,12 @@ def run_series(variants: Variants, options: RunOptions) -> int:
     plans = [prepare(variant.experiment, to_run=True) for variant in variants.each]
     note_undecidable(plans)
     substrates = choose_each(plans, options.substrate)
-    top, screen = create(options.directory, {EXPERIMENT: variants.text}), Screen()
+    top, screen = options.create({EXPERIMENT: variants.text}), Screen()
     reasons = "; ".join(dict.fromkeys(why for _, why in substrates))
     screen.print(titled(plans[0].name, f": {len(plans)} variants, {reasons}"))
     rows: list[VariantResult] = []
     codes = set()
-    with InterruptHandler() as interrupts:
+    with names_records(top), InterruptHandler() as interrupts:
         for variant, plan, (substrate, _) in zip(variants.each, plans, substrates, strict=True):
             job = Job(plan, substrate, create(top / variant.name, files(variant, plan, options.provenance)))
             _run_variant(job, screen, interrupts, f"{len(rows) + 1}/{len(plans)} {variant.name}: ")
@@ -46,11 +46,11 @@ def run_series(variants: Variants, options: RunOptions) -> int:
             if interrupts.received or rows[-1].status == "dirty":
                 break
         conclude(top, *_outcome(rows, len(plans), interrupts))
-    comparison = combine(
-        variants, top, (*rows, *(variant_result(variant, top) for variant in variants.each[len(rows) :]))
-    )
+    missing = (variant_result(variant, top) for variant in variants.each[len(rows) :])
+    comparison = combine(variants, top, (*rows, *missing))
     screen.print()
     matrix.render(comparison, screen)
+    say_if_interrupted(comparison.status, top)
     return worst_exit_code({comparison.exit_code, *codes})
 
 
@@ -66,12 +66,12 @@ def _run_variant(job: Job, screen: Screen, interrupts: InterruptHandler, label: 
 def _row(variant: Variant, top: Path) -> VariantResult:
     found = variant_result(variant, top)
     if found.result is not None:
-        write_result(found.result, top / variant.name)
+        save(found.result, top / variant.name)
     return found
 
 
 def _outcome(rows: Sequence[VariantResult], count: int, interrupts: InterruptHandler) -> tuple[str, str]:
-    """The outcome of the series; each variant has its own."""
+    """Of the series; each variant has its own."""
     if rows[-1].status == "dirty":
         return "dirty", f"{rows[-1].name} was not restored"
     if interrupts.received and (len(rows) < count or rows[-1].status == "interrupted"):

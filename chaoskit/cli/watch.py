@@ -42,7 +42,10 @@ def watch(job: Job, screen: Screen, interrupts: InterruptHandler, label: str = "
                 clock.sleep_until(clock.now() + _TICK)
     finally:
         interrupts.forward_to(None)
-    return _exit_code(job, running.finish(), running.log)
+    code = running.finish()
+    if interrupts.received is not None and code == 128 + interrupts.received:
+        conclude(job.directory, "interrupted", interrupts.received.name)  # it may have had no time for that
+    return _exit_code(job, code, running.log)
 
 
 def _exit_code(job: Job, code: int, log: Path) -> int:

@@ -28,6 +28,7 @@ from chaoskit.conduct import lab_server
 from chaoskit.conduct.lease_scope import LeaseRequest, new_lease
 from chaoskit.conduct.supervisor import Supervisor, pasta_command
 from chaoskit.conduct.user_command import Command, run
+from chaoskit.conduct.workspace import Workspace
 from chaoskit.engine.apply_restore import apply
 from chaoskit.engine.describe import show
 from chaoskit.engine.journal import Journal
@@ -48,11 +49,18 @@ _HERE = "/proc/self/ns/net"
 Enter = Callable[[], None]
 
 
-def in_lab(plan: Plan, command: Command, begin: Callable[[], None] = lambda: None) -> int:
-    """Run the command as the client of a lab; `begin` is called before. Returns its exit code. Raises RefusedError."""
+def in_lab(
+    plan: Plan, command: Command, workspace: Workspace | None = None, begin: Callable[[], None] = lambda: None
+) -> int:
+    """Run the command as the client of a lab, in this workspace; `begin` is called before.
+
+    Returns its exit code. Raises RefusedError.
+    """
     with ExitStack() as stack:
         supervisor = stack.enter_context(Supervisor())
         drop_rights = _keep_user() if namespaces.can_create() else _enter_user_namespace()
+        if workspace is not None:
+            workspace.prepare()
         kernel = stack.enter_context(LinuxKernel(_check_features(plan.needs)))
         _set(kernel, ((change.knob, change.setting) for change in plan.stage))
         _set(kernel, ((change.knob, change.setting) for change in plan.phases[0].changes))
@@ -62,6 +70,8 @@ def in_lab(plan: Plan, command: Command, begin: Callable[[], None] = lambda: Non
 
         def enter() -> None:
             namespaces.enter(client)
+            if workspace is not None:
+                workspace.enter()
             drop_rights()
 
         environment = {**command.environment, **addresses(plan.target), **trust(lab_server.root(plan))}
@@ -88,7 +98,12 @@ def trust(root: Path | None) -> dict[str, str]:
     return {} if root is None else dict.fromkeys(variables, str(root))
 
 
-def on_host_network(netems: dict[OneDirection, Netem], command: Command, notify: Callable[[str], None]) -> int:
+def on_host_network(
+    netems: dict[OneDirection, Netem],
+    command: Command,
+    notify: Callable[[str], None],
+    workspace: Workspace | None = None,
+) -> int:
     """Run the command with these faults on everything that it sends and receives. Returns its exit code.
 
     `notify` gets messages for the user. Raises RefusedError, and NotRestoredError.
@@ -100,12 +115,16 @@ def on_host_network(netems: dict[OneDirection, Netem], command: Command, notify:
             "experiment file, which can run in a guest kernel: chaoskit exec FILE -- COMMAND"
         )
     if namespaces.can_create():
-        return _through_veth(netems, command, facts, notify)
-    return _through_pasta(netems, command, facts)
+        return _through_veth(netems, command, facts, notify, workspace)
+    return _through_pasta(netems, command, facts, workspace)
 
 
 def _through_veth(
-    netems: dict[OneDirection, Netem], command: Command, facts: Facts, notify: Callable[[str], None]
+    netems: dict[OneDirection, Netem],
+    command: Command,
+    facts: Facts,
+    notify: Callable[[str], None],
+    workspace: Workspace | None,
 ) -> int:
     if closed := forward_policy.blocking_chains(egress_namespace.HOST_LINK):
         raise RefusedError(_blocked(closed))
@@ -126,9 +145,13 @@ def _through_veth(
         _enable_forwarding(kernel, supervisor, links)
         inside = kernel.fileno(egress_namespace.NAMESPACE)
         supervisor.watch_namespace(os.fstat(inside).st_ino)
+        if workspace is not None:
+            workspace.prepare()
 
         def enter() -> None:
             namespaces.enter(inside)
+            if workspace is not None:
+                workspace.enter()
             if resolver is not None:
                 namespaces.bind_mount(str(uplinks.RESOLV_CONF), resolver)
 
@@ -188,7 +211,9 @@ def _upstream_resolver(notify: Callable[[str], None]) -> str | None:
     return None
 
 
-def _through_pasta(netems: dict[OneDirection, Netem], command: Command, facts: Facts) -> int:
+def _through_pasta(
+    netems: dict[OneDirection, Netem], command: Command, facts: Facts, workspace: Workspace | None
+) -> int:
     host, inside = egress_namespace.addresses(network := egress_namespace.free_network(uplinks.routed_prefixes()))
     if not uplinks.gateways():
         raise RefusedError("this machine has no default route, so the command would have no network: ip route")
@@ -197,11 +222,15 @@ def _through_pasta(netems: dict[OneDirection, Netem], command: Command, facts: F
         drop_rights = _enter_user_namespace()
         supervisor.watch_namespace(os.stat(_HERE).st_ino)  # noqa: PTH116
         supervisor.start_pasta(pasta_command(host, inside, network.prefixlen, os.getpid()))
+        if workspace is not None:
+            workspace.prepare()
         with LinuxKernel(facts) as kernel:
             _set(kernel, egress_namespace.pasta_link("", uplinks.gateways().values()))
             _set(kernel, egress_namespace.shape("", netems))
 
             def enter() -> None:
+                if workspace is not None:
+                    workspace.enter()
                 if resolver is not None:
                     _mount_resolver(resolver)
                 drop_rights()

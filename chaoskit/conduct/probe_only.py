@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaoskit import __version__, crash_report, terminal
+from chaoskit import __version__, crash_report, keyboard_interrupt, terminal
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Result
 from chaoskit.clock import now
-from chaoskit.conduct import event_loop
+from chaoskit.conduct import event_loop, signals
 from chaoskit.conduct.provenance import collect
 from chaoskit.errors import ChaoskitError, RefusedError
 from chaoskit.plan.decidability import probe_warnings
 from chaoskit.plan.probe_plan import ProbePlan
 from chaoskit.probe.drive import drive, warm_up
 from chaoskit.probe.requests import check_target
-from chaoskit.probe.target import DriveOptions, Target
-from chaoskit.records.directory import PROBE, PROVENANCE, conclude, create
+from chaoskit.probe.target import DriveOptions, DriveProgress, Target
+from chaoskit.records.directory import OUTCOME, PROBE, PROVENANCE, conclude, create, kept_records
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Request
 from chaoskit.spec.endpoint import redacted
@@ -43,19 +46,21 @@ class ProbeOnly:
     requests: int
     max_time: Duration
 
-    def measure(self, out: Path | None) -> Result:
+    def measure(self, out: Path | None, watch: Callable[[DriveProgress], None]) -> Result:
         """Send the requests, and analyse the responses. The records stay in `out`, a new directory, or are deleted.
 
         Ctrl-C and `max_time` end the requests; the result is about what was received until then. So is that of a
-        drive that was refused midway. Raises RefusedError for one that was refused before its first request.
+        drive that was refused midway. Raises RefusedError for one that was refused before its first request, and
+        KeyboardInterrupt, with where the records are, for a Ctrl-C before or after the requests.
         """
         check_target(self.target, self.workload)
         undecidable = probe_warnings(self.objectives, self.workload, self.requests, self.max_time)
         terminal.note(*(f"warning: {sentence}" for sentence in undecidable))
-        with tempfile.TemporaryDirectory(prefix="chaoskit-") as scratch:
-            run = create(out or Path(scratch), {PROBE: self._description(), PROVENANCE: collect()})
+        with _directory(out) as folder:
+            run = create(folder, {PROBE: self._description(), PROVENANCE: collect()})
             try:
-                event_loop.run(self._send_requests(run))
+                with signals.kept():
+                    event_loop.run(self._send_requests(run, watch))
             except RefusedError as error:
                 conclude(run, "refused", str(error))
                 if not (run / FILES[Request]).exists():
@@ -83,7 +88,7 @@ class ProbeOnly:
         )
         return ascii_json(asked.model_dump_json(indent=1)) + "\n"
 
-    async def _send_requests(self, run: Path) -> None:
+    async def _send_requests(self, run: Path, watch: Callable[[DriveProgress], None]) -> None:
         stop = asyncio.Event()
 
         def interrupt(sign: signal.Signals) -> None:
@@ -100,7 +105,7 @@ class ProbeOnly:
             current.add_signal_handler(sign, interrupt, sign)
         current.call_later(self.max_time.seconds, time_is_up)
         await warm_up()
-        options = DriveOptions(seed=self.seed, start=now() + _LEAD, length=None, requests=self.requests)
+        options = DriveOptions(self.seed, now() + _LEAD, length=None, requests=self.requests, watch=watch)
         try:
             await drive(self.target, self.workload, options, run, stop)
         except Exception as error:
@@ -109,3 +114,21 @@ class ProbeOnly:
             raise
         if not stop.is_set():
             conclude(run, "finished", "")
+
+
+@contextmanager
+def _directory(out: Path | None) -> Iterator[Path]:
+    """`out`, or a folder that is deleted afterwards."""
+    scratch = None
+    try:
+        if out is None:
+            with signals.held():
+                scratch = tempfile.mkdtemp(prefix="chaoskit-")
+        yield out or Path(scratch or "")
+    except KeyboardInterrupt:
+        keyboard_interrupt.ignore()  # only the end is left, which a second one must not cut short
+        raise KeyboardInterrupt(*([kept_records(out)] if out and (out / OUTCOME).exists() else [])) from None
+    finally:
+        if scratch is not None:
+            with signals.held():
+                shutil.rmtree(scratch, ignore_errors=True)

@@ -34,10 +34,38 @@ def raised() -> Iterator[None]:
 
 
 @contextmanager
-def held() -> Iterator[None]:
-    """Signals that arrive inside are delivered afterwards."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, _TERMINATING)
+def kept() -> Iterator[None]:
+    """The handlers are afterwards what they are now: an event loop that had its own leaves Python's default ones."""
+    former = {sign: signal.getsignal(sign) for sign in _TERMINATING}
     try:
         yield
     finally:
+        for sign, handler in former.items():
+            signal.signal(sign, handler)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Signals that arrive inside are delivered afterwards.
+
+    Blocking them is not enough: they are then delivered to another thread, such as those of numpy, and Python runs
+    their handlers in this one.
+    """
+    received: list[int] = []
+
+    def receive(sign: int, _frame: FrameType | None) -> None:
+        received.append(sign)
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, _TERMINATING)
+    former = {sign: signal.getsignal(sign) for sign in _TERMINATING}
+    handled = [sign for sign, handler in former.items() if callable(handler)]
+    for sign in handled:
+        signal.signal(sign, receive)
+    try:
+        yield
+    finally:
+        for sign in handled:
+            signal.signal(sign, former[sign])
+        for number in dict.fromkeys(received):
+            signal.raise_signal(number)  # pending with those that were blocked
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _TERMINATING)

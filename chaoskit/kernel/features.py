@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 from chaoskit import crash_report
 from chaoskit.errors import EXIT_SOFTWARE, CrashError, RefusedError
@@ -36,8 +39,10 @@ def detect_features() -> Facts:
     """Test every feature once. Needs no privileges, but finds more with them; takes a quarter of a second.
 
     `Facts.root` says that this process may create network namespaces, `user_namespaces` that it may do so after
-    `enter_user_namespace`. The process must have one thread.
+    `enter_user_namespace`. The process must have one thread. Raises RefusedError where /proc is not mounted.
     """
+    if not Path("/proc/thread-self").exists():
+        raise RefusedError("/proc is not mounted, and nothing of chaoskit works without it: mount -t proc proc /proc")
     results = _in_child(_test_everything)
     return Facts(
         kernel=os.uname().release,
@@ -77,8 +82,11 @@ def _in_child(test: Callable[[], dict[str, str]]) -> dict[str, str]:
     if child == 0:
         status = 0
         try:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to both: the parent reports it
             os.close(reader)
-            os.write(writer, json.dumps(test()).encode())
+            results = json.dumps(test()).encode()
+            with suppress(BrokenPipeError):  # the parent has ended
+                os.write(writer, results)
         except BaseException as error:  # noqa: BLE001  on any error: the parent's code must not run twice
             status = crash_report.print_report(error)
         finally:
@@ -93,5 +101,5 @@ def _in_child(test: Callable[[], dict[str, str]]) -> dict[str, str]:
         raise RefusedError(
             "the feature detection of this kernel failed: to see why, chaoskit doctor; or --substrate uml"
         )
-    results: dict[str, str] = json.loads(text)
-    return results
+    found: dict[str, str] = json.loads(text)
+    return found

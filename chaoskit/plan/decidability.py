@@ -15,14 +15,14 @@ from chaoskit.plan.shortfalls import Shortfall, is_enough, shortfalls
 from chaoskit.plan.timetable import SECOND, Timetable
 from chaoskit.spec.experiment import Workload
 from chaoskit.spec.objectives import Objective
-from chaoskit.spec.sample_size import is_zero_when_well, sample_sizes
+from chaoskit.spec.sample_size import bound_of, is_zero_when_well, sample_sizes
 from chaoskit.units import Duration
 
 
 def decidability_warnings(plan: Plan) -> tuple[str, ...]:
     """A sentence for each objective of a plan that cannot be decided, and what decides all where they are several."""
     table = Timetable.of(plan)
-    never = _never(plan.objectives, is_lab=table.server is not None)
+    never = _never(plan.objectives, table)
     found = shortfalls((each for each in plan.objectives if each not in never), table)
     told = [_needs(each, table, _one_of("write", [*changes([each], table), *looser(each)])) for each in found]
     if len(found) > 1 and (advice := list(changes(found, table))):
@@ -34,7 +34,8 @@ def probe_warnings(
     objectives: Sequence[Objective], workload: Workload, requests: int, max_time: Duration
 ) -> tuple[str, ...]:
     """The same for a probe that makes so many requests, in so much time at the most."""
-    table, never = Timetable((), 1, workload, None, 0), _never(objectives, is_lab=False)
+    table = Timetable((), 1, workload, None, 0)
+    never = _never(objectives, table)
     told = []
     for each in objectives:
         size, supply = sample_sizes(each).to_be_decided, table.supply(each.metric, requests)
@@ -80,21 +81,23 @@ def _one_of(verb: str, words: Iterable[str]) -> str:
     return f"; {verb} {listed} or {last}" if listed else last and f"; {verb} {last}"
 
 
-def _never(objectives: Iterable[Objective], is_lab: bool) -> dict[Objective, str]:
+def _never(objectives: Iterable[Objective], table: Timetable) -> dict[Objective, str]:
     """A sentence for each objective that no number of streams decides."""
-    return {each: f"{each.text}: {sentence}" for each in objectives if (sentence := _why_never(each, is_lab))}
+    return {each: f"{each.text}: {sentence}" for each in objectives if (sentence := _why_never(each, table))}
 
 
-def _why_never(objective: Objective, is_lab: bool) -> str:
-    """ "" where a number does."""
+def _why_never(objective: Objective, table: Timetable) -> str:
+    """The reason, and what to write; empty where a number decides."""
     sizes, metric = sample_sizes(objective), objective.metric
     little = "5" if objective.kind == "per-minute" else "5%"
     bound = "95%" if objective.operator in (">", ">=") else little
     other = f"such as {metric} {objective.operator} {bound}" + (f" during {objective.phase}" if objective.phase else "")
-    if metric == "delivered_fraction" and not is_lab:
+    if metric == "delivered_fraction" and table.server is None:
         return "stays undecided, for only the lab's server records what it sent; remove it"
     if objective.factor is not None and is_zero_when_well(metric):
         return f"stays undecided where {objective.reference} has none at all; give it a bound, {other}"
+    if objective.factor is None and (most := table.most_per_second(metric)) and most <= bound_of(objective):
+        return f"the workload asks for {most:.6g}/s and no more; write less, or a higher request-rate"
     if sizes.to_be_met is None:
         return f"can never be met, whatever the number of streams; leave it a margin, {other}"
     if sizes.to_be_broken is None:

@@ -29,7 +29,7 @@ _MAX_SCHEDULED, _MAX_PHASES = 20_000, 2_000  # that are counted one by one; of m
 _FIRST_TOKEN = SECOND  # of an unknown server
 _READING = 50_000_000  # ns for a token of a slow one: 20 tokens/s
 _FAST = 20_000_000  # ns for a token of a fast one: 50 tokens/s
-_FIRST = ("ttft", "ttfo", "ttf_event", "itl", "max_gap")  # known, or counted, from the first token on
+_FIRST = ("ttfb", "ttft", "ttft_from_sent", "ttfo", "ttf_event", "itl", "max_gap")  # known with the first token
 _WHOLE = ("e2el", "tpot")
 _OF_GAPS = ("itl", "tpot", "max_gap")
 _CONNECTIONS = ("dns", "connect", "tls")
@@ -90,6 +90,12 @@ class Timetable:
         pairs = zip(self.stretches, following, strict=True)
         in_a_round = sum(self._estimated(metric, *pair) for pair in pairs if _is_of(pair[0], phase))
         return self.supply(metric, in_a_round * self.repeats)
+
+    def most_per_second(self, metric: str) -> float | None:
+        """The most that an open loop can give of a metric that is a number per second, by the mean of its arrivals."""
+        rate = self.workload.request_rate
+        most = {"goodput": 1, "tokens_per_second": self.workload.output_tokens}.get(metric)
+        return None if rate is None or most is None else most * rate.per_second
 
     @property
     def length(self) -> int:

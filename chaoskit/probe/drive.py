@@ -17,7 +17,7 @@ import contextlib
 import gc
 import itertools
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from chaoskit.clock import now
@@ -30,7 +30,7 @@ from chaoskit.probe.recorder import Recorder
 from chaoskit.probe.requests import RequestFactory
 from chaoskit.probe.socket_options import check_supported
 from chaoskit.probe.stream import ScheduledRequest, Stream
-from chaoskit.probe.target import DriveOptions, Target
+from chaoskit.probe.target import DriveOptions, DriveProgress, Target
 from chaoskit.records.model import Request
 from chaoskit.spec.arrivals import arrivals, schedule
 from chaoskit.spec.experiment import Workload
@@ -63,7 +63,7 @@ async def drive(target: Target, workload: Workload, options: DriveOptions, run: 
             async with asyncio.TaskGroup() as tasks:
                 until = None if options.fault_free is None else options.start + options.fault_free
                 group = StreamGroup(tasks, requests, pool, recorder, FailFast(requests.shown_url, until))
-                housekeeping = tasks.create_task(_run_housekeeping(group, recorder, clock))
+                housekeeping = tasks.create_task(_run_housekeeping(group, recorder, clock, options.watch))
                 await _run_workload(group, workload, options, stop)
                 housekeeping.cancel()
         if group.fail_fast.sentence:
@@ -230,7 +230,9 @@ async def _closed_loop(group: StreamGroup, workload: Workload, options: DriveOpt
             worker.cancel()
 
 
-async def _run_housekeeping(group: StreamGroup, recorder: Recorder, clock: StampClock) -> None:
+async def _run_housekeeping(
+    group: StreamGroup, recorder: Recorder, clock: StampClock, watch: Callable[[DriveProgress], None] | None
+) -> None:
     """Measure the loop's lag, sample stuck streams, flush, write vitals and refresh the clock, until cancelled."""
     begun = now() // _TICK * _TICK  # so that what it does meets the same moments in every run in virtual time
     tick = lag = 0
@@ -247,6 +249,8 @@ async def _run_housekeeping(group: StreamGroup, recorder: Recorder, clock: Stamp
                 if former // _VITALS != tick // _VITALS:
                     recorder.vitals(lag)
                     lag = 0
+                    if watch is not None:
+                        watch(recorder.progress())
                 if former // _REFRESH != tick // _REFRESH:
                     clock.refresh()
     finally:

@@ -9,8 +9,9 @@ from types import TracebackType
 
 from chaoskit import clock
 from chaoskit.probe.keepalives import KeepaliveCounter
+from chaoskit.probe.target import DriveProgress
 from chaoskit.records.jsonl import Log
-from chaoskit.records.model import Keepalives, Request, SocketRead, TcpInfo, Vitals
+from chaoskit.records.model import NOT_INTERRUPTED, Keepalives, Request, SocketRead, TcpInfo, Vitals
 
 _MAX_DETAIL = 4000  # characters of a detail, which may quote the server
 
@@ -22,6 +23,7 @@ class Recorder:
         self.open = 0
         self._started = 0
         self._ended = 0
+        self._interrupted = 0
         self._last_ttft: int | None = None
         self._requests = Log(run, Request)
         self._reads = Log(run, SocketRead)
@@ -58,6 +60,7 @@ class Recorder:
         """A stream has ended."""
         self.open -= 1
         self._ended += 1
+        self._interrupted += record.completion not in NOT_INTERRUPTED
         for keepalives in self._keepalive_counter.end(record.stream):
             self._keepalives.add(keepalives)
         self._requests.add(replace(record, detail=_encodable(record.detail)))
@@ -75,6 +78,10 @@ class Recorder:
                 last_ttft=self._last_ttft,
             )
         )
+
+    def progress(self) -> DriveProgress:
+        """The streams so far."""
+        return DriveProgress(clock.now(), self.open, self._ended, self._interrupted, self._last_ttft)
 
     def flush(self) -> None:
         """Write everything to the files."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,11 +35,23 @@ class Target:
 
 
 @dataclass(frozen=True)
+class DriveProgress:
+    """A moment `at` (monotonic ns) of a drive: streams that are open, have ended, were interrupted; the latest TTFT."""
+
+    at: int
+    open: int
+    ended: int
+    interrupted: int
+    last_ttft: int | None
+
+
+@dataclass(frozen=True)
 class DriveOptions:
     """Start requests from monotonic stamp `start` for `length` ns or until there were `requests`; None: no limit.
 
     Streams that are still open `drain` ns after that are cancelled; None: they run until they end or time out.
     `fault_free` ns from the start no fault is in force (None: never): see `fail_fast`.
+    `watch` is called twice a second, and must be fast.
     """
 
     seed: int
@@ -47,3 +60,4 @@ class DriveOptions:
     drain: int | None = None
     requests: int | None = None
     fault_free: int | None = None
+    watch: Callable[[DriveProgress], None] | None = None

@@ -16,6 +16,7 @@ PLAN = "plan.json"
 PROBE = "probe.json"
 PROVENANCE = "provenance.json"
 MACHINE = "machine.json"
+_MAX_SAME_NAME = 1000
 _OUTCOME_SIZE = 4096  # bytes: a block of most filesystems
 
 
@@ -40,17 +41,38 @@ def create(run: Path, files: dict[str, str]) -> Path:
             )
             return pinned(folder)
     except OSError as error:
-        raise RefusedError(
-            f"cannot write the run directory {display_path(run)}: {error.strerror}; give another --out"
-        ) from error
+        raise _cannot_write(run, error) from error
+
+
+def create_next(run: Path, files: dict[str, str]) -> Path:
+    """As `create`, with a number after the name when a directory of that name exists: runs of the same second."""
+    for number in range(1, _MAX_SAME_NAME):
+        place = run if number == 1 else run.with_name(f"{run.name}-{number}")
+        try:
+            _make_parents(place)
+            place.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise _cannot_write(place, error) from error
+        return create(place, files)
+    raise RefusedError(f"{display_path(run)} exists with {_MAX_SAME_NAME - 1} numbers after it; give another --out")
+
+
+def _cannot_write(run: Path, error: OSError) -> RefusedError:
+    return RefusedError(f"cannot write the run directory {display_path(run)}: {error.strerror}; give another --out")
+
+
+def _make_parents(run: Path) -> None:
+    for parent in reversed(run.parents):
+        if not parent.is_dir():
+            parent.mkdir(exist_ok=True)
+            parent.chmod(PUBLIC)
 
 
 def _make_folder(run: Path) -> Folder:
     """Create the directory, which must not be a symbolic link, and its parents."""
-    for parent in reversed(run.parents):
-        if not parent.is_dir():
-            parent.mkdir()
-            parent.chmod(PUBLIC)
+    _make_parents(run)
     try:
         with Folder.open(run.parent, follow=True) as parent_folder:
             return parent_folder.make(run.name)
@@ -69,6 +91,11 @@ def conclude(run: Path, how: str, detail: str) -> None:
     with path.open("r+b" if path.exists() else "wb") as file:
         file.write(_outcome(how, detail))
         file.truncate()
+
+
+def kept_records(run: Path) -> str:
+    """Where the records of a run are, and how to see them, after an interruption."""
+    return f"the records are kept: chaoskit report {display_path(run)}"
 
 
 def first_difference(one: Path, other: Path) -> str:

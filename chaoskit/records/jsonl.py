@@ -10,6 +10,7 @@ import dataclasses
 import io
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -81,11 +82,13 @@ class Log:
             return
         text = "".join(self._buffer).encode()
         self._buffer.clear()
+        written = 0
         try:
-            written = self._file.write(text)
             while written < len(text):
                 written += self._file.write(text[written:])
         except OSError as error:
+            with suppress(OSError):  # no torn line before those that may fit later
+                self._file.truncate(self._file.seek(0, io.SEEK_END) - written)
             raise RefusedError(
                 f"cannot write {display_path(self.path)}: {error.strerror}; free some space or use --out"
             ) from error

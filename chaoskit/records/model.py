@@ -40,6 +40,7 @@ Completion = Literal[
 ]
 # `too_large`: more events, bytes or headers than the limits of one stream; `client_error`: this machine ran out of open
 # files, ports or memory; `internal_error`: a bug in chaoskit. Neither of the two is the endpoint's failure.
+NOT_INTERRUPTED: tuple[Completion, ...] = ("complete", "cancelled", "client_error")
 EventKind = Literal["content", "reasoning", "meta", "ping", "finish", "done", "error"]
 # `done` is the protocol's end marker; `finish` a finish_reason before it; `meta` any other event without text.
 KINDS: tuple[EventKind, ...] = get_args(EventKind)

@@ -160,7 +160,7 @@ def as_json(report: StatusReport) -> str:
         "unowned": [str(knob) for knob in report.unowned],
         "holder": report.holder or None,
     }
-    return ascii_json(json.dumps(fields, indent=1)) + "\n"
+    return ascii_json(json.dumps(fields, indent=1, allow_nan=False)) + "\n"
 
 
 def _as_object(lease_status: LeaseStatus) -> dict[str, Any]:

@@ -16,16 +16,14 @@ from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.streams.timeline import DRAIN
 from chaoskit.plan.model import Plan
 from chaoskit.records.jsonl import follow
-from chaoskit.records.model import Phase, Request, Vitals
+from chaoskit.records.model import NOT_INTERRUPTED, Phase, Request, Vitals
 from chaoskit.records.untrusted_files import START, Position
 from chaoskit.report.screen import cropped_line, live_display
 from chaoskit.report.styles import styled
 
 _SECOND = 10**9
 _MS = 10**6
-_EVERY = 10 * _SECOND  # of the run's own time, between plain lines within a phase
-
-_NOT_INTERRUPTED = ("complete", "cancelled", "client_error")
+PLAIN_INTERVAL = 10 * _SECOND  # of the run's own time, between plain lines within a phase
 
 R = TypeVar("R", Phase, Request, Vitals)
 
@@ -64,7 +62,7 @@ class RunProgress:
 
     def _look(self) -> None:
         self._phases += self._new(Phase)
-        self._interrupted += sum(request.completion not in _NOT_INTERRUPTED for request in self._new(Request))
+        self._interrupted += sum(request.completion not in NOT_INTERRUPTED for request in self._new(Request))
         vitals = self._new(Vitals)
         self._vitals = vitals[-1] if vitals else self._vitals
 
@@ -81,7 +79,7 @@ class RunProgress:
     def _is_time(self) -> bool:
         """True at the start, at every change of phase, and every ten seconds of the run's own time."""
         count, stamp = self._printed
-        if len(self._phases) == count and self._now - stamp < _EVERY:
+        if len(self._phases) == count and self._now - stamp < PLAIN_INTERVAL:
             return False
         self._printed = (len(self._phases), self._now)
         return True
@@ -94,11 +92,11 @@ class RunProgress:
         done = max(0, min(self._now, phase.until) - phase.begin)
         left = max(0, phase.until - self._now)
         if phase.name == DRAIN:
-            return f"draining: open streams may take another {_seconds(left)}"
+            return f"draining: open streams may take another {seconds(left)}"
         total = max(0, self._phases[0].begin + self._plan.length - self._now)
         return (
             f"{phase.name} {len(self._phases)}/{len(self._plan.phases)}  "
-            f"{_seconds(done)} of {_seconds(phase.until - phase.begin)}, {_seconds(total)} to go"
+            f"{seconds(done)} of {seconds(phase.until - phase.begin)}, {seconds(total)} to go"
         )
 
     def _streams(self) -> list[str]:
@@ -111,7 +109,7 @@ class RunProgress:
         return parts
 
 
-def _seconds(span: int) -> str:
+def seconds(span: int) -> str:
     """Whole seconds, as minutes from two on."""
     seconds = round(span / _SECOND)
     return f"{seconds} s" if seconds < 120 else f"{seconds // 60}:{seconds % 60:02d} min"

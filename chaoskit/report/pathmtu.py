@@ -127,7 +127,7 @@ def _clamp(clamp: Clamp) -> str:
 
 def as_json(findings: Findings, verdict: Verdict) -> str:
     """The text of `--json`."""
-    return ascii_json(json.dumps(document(findings, verdict), indent=1))
+    return ascii_json(json.dumps(document(findings, verdict), indent=1, allow_nan=False))
 
 
 def document(found: Findings, verdict: Verdict) -> dict[str, Any]:

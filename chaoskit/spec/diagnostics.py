@@ -10,7 +10,7 @@ import re
 import shlex
 from typing import Any
 
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, ValidationError
 
 _EXAMPLES = {"for": "60s"}
 _KEY = re.compile(r"`([a-z-]+)(?:: ([^`]*))?`")
@@ -60,6 +60,11 @@ def describe_option_error(error: ErrorDetails) -> str:
 def _as_option(key: re.Match[str]) -> str:
     name, value = key.groups()
     return f"--{name}" if value in (None, "true") else f"--{name} {shlex.quote(value)}"
+
+
+def found_input(error: BaseException | None) -> str:
+    """The value that a validation refused first."""
+    return brief(error.errors()[0]["input"]) if isinstance(error, ValidationError) else "something else"
 
 
 def brief(value: Any) -> str:

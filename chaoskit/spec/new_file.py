@@ -19,6 +19,7 @@ LAB_GATE, ENDPOINT_GATE = "release-gate", "endpoint-gate"
 _SUFFIXES = (".yaml", ".yml")
 _PLAIN_WORD = re.compile(r"[\w:/.~%?=&+,;-]*[\w/.~%?=&+,;-]")  # a YAML text that needs no quotes
 
+_PATHS = {"/v1/messages": "anthropic-messages", "/api/chat": "ollama"}
 _TARGET = re.compile(r"^  target: ", re.MULTILINE)
 
 
@@ -26,13 +27,15 @@ _TARGET = re.compile(r"^  target: ", re.MULTILINE)
 class NewFile:
     """What is asked for: a gate in a lab, a gate for the endpoint at `url`, or a copy of an `example`.
 
-    `name` is that of the experiment, or of its file; None: that of the gate or the example.
+    `name` is that of the experiment, or of its file; None: that of the gate or the example. Without a `protocol` it is
+    the one whose usual path the URL has.
     """
 
     name: str | None = None
     url: str | None = None
     model: str | None = None
     key_env: str | None = None
+    protocol: str | None = None
     example: str | None = None
 
     @property
@@ -48,7 +51,7 @@ class NewFile:
         or whose URL holds a secret.
         """
         text = example(self._source)
-        words = {"  target": self.url, "  model": self.model, "  key-env": self.key_env}
+        words = {"  target": self.url, "  model": self.model, "  key-env": self.key_env, "  protocol": self._protocol}
         if self.name is not None:
             words["name"] = self.path.stem
         for key, word in words.items():
@@ -61,6 +64,11 @@ class NewFile:
     def is_for_endpoint(self) -> bool:
         """Whether it is about a real endpoint, and so takes root to run."""
         return _TARGET.search(example(self._source)) is not None
+
+    @property
+    def _protocol(self) -> str | None:
+        path = (self.url or "").partition("?")[0].rstrip("/")
+        return self.protocol or next((name for end, name in _PATHS.items() if path.endswith(end)), None)
 
     @property
     def _source(self) -> str:
@@ -88,5 +96,10 @@ def _with(text: str, key: str, word: str) -> str:
     """The text in which the line of this key, commented out or not, has this word."""
     bare = key.lstrip()
     value = word if _PLAIN_WORD.fullmatch(word) else json.dumps(word)
-    line = re.compile(rf"^{key.removesuffix(bare)}(?:# )?{bare}: .*$", re.MULTILINE)
-    return line.sub(lambda _: f"{key}: {value}", text, count=1)
+    line = re.compile(rf"^{key.removesuffix(bare)}(?:# )?{bare}: (\S+ *)(#.*)?$", re.MULTILINE)
+    return line.sub(lambda former: f"{key}: {_padded(value, former)}", text, count=1)
+
+
+def _padded(value: str, former: re.Match[str]) -> str:
+    """The value, and the comment behind the former one in its old place."""
+    return value if former[2] is None else f"{value:{len(former[1]) - 1}} {former[2]}"

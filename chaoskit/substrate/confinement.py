@@ -1,8 +1,8 @@
-"""Confines the process of a guest kernel: it can write in one folder only, and has no capabilities.
+"""Confines the process of a guest kernel: it can write in its folders only, and has no capabilities.
 
 A guest's kernel is a process of this machine, and root in the guest can make it write wherever that process can: the
 guest's read-only mount does not prevent that. So the process runs in a mount namespace in which everything is read-only
-except the folder, and it loses the capabilities to change that:
+except these folders, and it loses the capabilities to change that:
 
 | who starts it                      | how                                                                        |
 |------------------------------------|----------------------------------------------------------------------------|
@@ -21,7 +21,7 @@ import ctypes
 import errno
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -51,10 +51,11 @@ class _Attributes(ctypes.Structure):
     )
 
 
-def confine(folder: Path, place: Path, memory: int) -> None:
+def confine(folders: Sequence[tuple[Path, Path]], memory: int) -> None:
     """Confine this process and what it executes, permanently. It must have one thread. OSError if that fails.
 
-    `place` is the folder's path. FileNotFoundError if it names another folder by now than `folder`.
+    Each folder has two paths: one that stays valid, and its name. FileNotFoundError if that names another folder by
+    now. What is mounted in a folder is visible, and not writable.
     """
     user, group = os.geteuid(), os.getegid()
     if _libc.unshare(_NEWNS) < 0:
@@ -62,14 +63,15 @@ def confine(folder: Path, place: Path, memory: int) -> None:
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
         Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
-    target = os.fsencode(place)
     _mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE)
-    _mount(target, target, None, _MS_BIND)  # later renames have no effect in this namespace
-    if not os.path.samestat(folder.stat(), place.stat()):
-        raise FileNotFoundError(errno.ENOENT, "the folder was renamed", str(place))
+    targets = [os.fsencode(place) for _, place in folders]
+    for (folder, place), target in zip(folders, targets, strict=True):
+        _mount(target, target, None, _MS_BIND | _MS_REC)  # later renames have no effect in this namespace
+        if not os.path.samestat(folder.stat(), place.stat()):
+            raise FileNotFoundError(errno.ENOENT, "the folder was renamed", str(place))
     _mount(b"none", MEMORY_MOUNT.encode(), b"tmpfs", _MS_NOSUID | _MS_NODEV, b"mode=700,size=%d" % (memory + _MORE))
     _set_attributes(b"/", _AT_RECURSIVE, _Attributes(set=_RDONLY | _NODEV))
-    for writable in (target, MEMORY_MOUNT.encode()):
+    for writable in (*targets, MEMORY_MOUNT.encode()):
         _set_attributes(writable, 0, _Attributes(clear=_RDONLY))
     for capability in range(_LAST + 1):
         if capability != _DAC_READ_SEARCH or user != 0:
@@ -88,7 +90,7 @@ def obstacle() -> str:
 def _try(folder: Path) -> str:
     """Runs in its own process."""
     try:
-        confine(folder, folder, 0)
+        confine([(folder, folder)], 0)
         (folder / "file").touch()
     except OSError as error:
         return f"{error.strerror} ({error.filename}); {_remedy(error.errno)}"

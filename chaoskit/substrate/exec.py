@@ -15,33 +15,41 @@ import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
 
 from chaoskit import programs
 from chaoskit.clock import RealClock
-from chaoskit.conduct import exec
+from chaoskit.conduct import exec, kept_files
+from chaoskit.conduct.kept_files import FileOptions, OutFolder
 from chaoskit.conduct.user_command import Command
+from chaoskit.conduct.workspace import Collected
+from chaoskit.errors import RefusedError
+from chaoskit.folder import Folder
 from chaoskit.plan.model import Plan
 from chaoskit.substrate import running
 from chaoskit.substrate.running import POLL_INTERVAL, Running
 from chaoskit.substrate.selection import SubstrateOptions, choose_for_command
 from chaoskit.substrate.stdin import StdinFeeder, store_input
 from chaoskit.substrate.uml import Uml
-from chaoskit.terminal import Progress, ascii_json
+from chaoskit.terminal import Progress, ascii_json, complain
 from chaoskit.units import Duration
 
 PLAN, OUTPUTS = "plan.json", ("stdout", "stderr")
-BEGUN = "begun"
-"""The file that says that the command begins."""
+BEGUN, CHANGED, CHANGES = "begun", "changed", "changes.json"
+"""What the guest writes: the sign that the command begins, copies of changed files, and a list of them."""
+
+_LONGEST_LIST = 64 << 20  # bytes
 _NO_LIMIT = Duration.parse("8760h")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def in_lab(plan: Plan, options: SubstrateOptions, command: Command, announce: Callable[[str], None]) -> int:
+def in_lab(
+    plan: Plan, options: SubstrateOptions, command: Command, files: FileOptions, announce: Callable[[str], None]
+) -> int:
     """Run the command as the client of the plan's lab, in this kernel if possible, otherwise in a guest.
 
     `announce` is told where, before it begins. Returns its exit code. Raises RefusedError if neither can, with what to
@@ -49,15 +57,50 @@ def in_lab(plan: Plan, options: SubstrateOptions, command: Command, announce: Ca
     """
     chosen, where = choose_for_command(plan.needs, options)
     announce(where)
-    return in_guest(chosen, plan, command) if isinstance(chosen, Uml) else exec.in_lab(plan, command)
+    if isinstance(chosen, Uml):
+        return in_guest(chosen, plan, command, files)
+    return kept_files.here(command, files, lambda workspace: exec.in_lab(plan, command, workspace))
 
 
-def in_guest(substrate: Uml, plan: Plan, command: Command) -> int:
-    """Boot, build the lab, run the command as its client. Returns its exit code. Raises RefusedError."""
-    with tempfile.TemporaryDirectory(prefix="chaoskit-") as name, _Progress() as progress:
-        folder = Path(name)
+def in_guest(substrate: Uml, plan: Plan, command: Command, files: FileOptions) -> int:
+    """Boot, build the lab, run the command as its client, and keep its files. Returns its exit code.
+
+    Raises RefusedError.
+    """
+    if files.writable and command.caller is not None:
+        raise RefusedError(
+            "--writable in a guest needs no sudo, and does not work with it: run it without sudo, or use --out"
+        )
+    with ExitStack() as stack:
+        out = stack.enter_context(OutFolder(files.out, command.caller)) if files.out else None
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaoskit-")))
+        code = _run_guest(substrate, plan, command, files, folder)
+        found = _collected(folder)
+        if out is not None and found.changed:
+            with Folder.open(folder / CHANGED) as changed:
+                found = replace(found, failed=found.failed + out.fill_from(changed.fd))
+        for sentence in kept_files.report(found, files.out):
+            complain(sentence)
+        return code
+
+
+def _collected(folder: Path) -> Collected:
+    """What the guest says about changed files; nothing if it ended before."""
+    try:
+        with Folder.open(folder) as opened:
+            return kept_files.collected(json.loads(opened.read(CHANGES, _LONGEST_LIST)))
+    except FileNotFoundError:
+        return Collected()
+    except ValueError:
+        return kept_files.collected(None)
+
+
+def _run_guest(substrate: Uml, plan: Plan, command: Command, files: FileOptions, folder: Path) -> int:
+    with _Progress() as progress:
         job = {"argv": command.argv, "environment": dict(command.environment), "has_input": _has_input()}
         job["caller"] = asdict(command.caller) if command.caller else None
+        job["writable"], job["keep"] = list(map(str, files.writable)), files.out is not None
+        (folder / CHANGED).mkdir()
         (folder / PLAN).write_text(ascii_json(plan.model_dump_json()))
         for output in OUTPUTS:
             (folder / output).touch()
@@ -65,8 +108,8 @@ def in_guest(substrate: Uml, plan: Plan, command: Command) -> int:
             progress.show("reading standard input to its end, because a guest in virtual time does not wait for it")
             store_input(folder)
         progress.show("starting a guest")
-        words = programs.python_in_guest("chaoskit.cli.guest_exec", name)
-        guest_command = running.Command(words, folder, _NO_LIMIT)
+        words = programs.python_in_guest("chaoskit.cli.guest_exec", str(folder))
+        guest_command = running.Command(words, folder, _NO_LIMIT, files.writable)
         guest = substrate.timed(plan.seed).launch(guest_command, RealClock(), json.dumps(job).encode())
         try:
             if not job["has_input"] or substrate.virtual:

@@ -37,6 +37,8 @@ CONSOLE = "/run/tty0"  # made here: a container has none; not the device console
 
 _TTY0 = os.makedev(4, 0)  # Documentation/admin-guide/devices.txt
 
+_OVERLAY = "overlay"  # the module for the working directory of a user's command
+_SHARED_MEMORY = "/dev/shm"  # shm_overview(7)
 _ALGORITHMS = "/proc/sys/net/ipv4/tcp_{}_congestion_control"
 _MS_RDONLY, _MS_NOSUID, _MS_REMOUNT, _MS_BIND = 0x1, 0x2, 0x20, 0x1000  # mount(2)
 _RB_POWER_OFF = 0x4321FEDC  # include/uapi/linux/reboot.h
@@ -47,6 +49,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class Job:
     """What to run. `scratch` is inside `folder`; `modules` is None if everything is built in.
 
+    `writable` are directories of the host that the command may write, besides `folder`.
+
     `host` is the PID of the process that started the guest, on the host; `input` is the number of bytes of base64 that
     it sends as the command's stdin.
     """
@@ -55,6 +59,7 @@ class Job:
     environment: dict[str, str]
     directory: str
     folder: str
+    writable: list[str]
     scratch: str
     modules: str | None
     host: int
@@ -99,9 +104,13 @@ def _mount_filesystems(job: Job) -> None:
     _mount("sysfs", "/sys", "sysfs")
     for place in (job.environment["HOME"], job.environment["TMPDIR"], job.folder):
         os.makedirs(place, exist_ok=True)  # noqa: PTH103  the folder may lie under the fresh /run
-    _mount("none", job.folder, "hostfs", job.folder)
+    for place in (job.folder, *job.writable):
+        _mount("none", place, "hostfs", place)
+    with contextlib.suppress(OSError):  # a /dev without it that is read-only
+        os.makedirs(_SHARED_MEMORY, exist_ok=True)  # noqa: PTH103
+        _mount("tmpfs", _SHARED_MEMORY, "tmpfs", "mode=1777")
     if job.modules is not None:
-        modules.load(modules.LAB_MODULES, Path(job.modules))
+        modules.load((*modules.LAB_MODULES, _OVERLAY), Path(job.modules))
     Path(_ALGORITHMS.format("allowed")).write_text(Path(_ALGORITHMS.format("available")).read_text())
 
 

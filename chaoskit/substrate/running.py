@@ -22,11 +22,15 @@ POLL_INTERVAL = 50_000_000  # ns between two polls of a running command
 
 @dataclass(frozen=True)
 class Command:
-    """What to run, the folder that it may write in, and its time limit. A pinned folder is inherited."""
+    """What to run, the folder that it may write in, its time limit, and directories that it may write as well.
+
+    A pinned folder is inherited.
+    """
 
     argv: tuple[str, ...]
     folder: Path
     limit: Duration
+    writable: tuple[Path, ...] = ()
 
 
 class Deadline:

@@ -120,7 +120,7 @@ class Uml:
         command_line, environment, prepare = (
             boot_line(self, inside),
             self._environment(),
-            self._prepare(pinned, inside.parent),
+            self._prepare((pinned, inside.parent), command.writable),
         )
         try:
             scratch.mkdir(mode=0o700)
@@ -143,9 +143,10 @@ class Uml:
         """The folder for a guest's memory: shared memory, or the folder for temporary files."""
         return memory_folder(self.memory, ("/dev/shm", tempfile.gettempdir()))
 
-    def _prepare(self, pinned: Path, place: Path) -> Callable[[], None] | None:
+    def _prepare(self, folder: tuple[Path, Path], writable: tuple[Path, ...]) -> Callable[[], None] | None:
         """What the child does before it executes the kernel: it confines itself, if possible."""
-        return None if confinement.obstacle() else partial(confinement.confine, pinned, place, self.memory)
+        places = (folder, *((each, each) for each in writable))
+        return None if confinement.obstacle() else partial(confinement.confine, places, self.memory)
 
     def _environment(self) -> dict[str, str]:
         """The environment of the kernel's process, which puts the guest's memory into an unlinked file in TMPDIR."""
@@ -330,6 +331,7 @@ def _job(command: Command, scratch: Path, kernel: GuestKernel, encoded: int) -> 
         environment=passed_on | programs.only_absolute(os.environ, _SEARCH_PATHS) | _GUEST_ENVIRONMENT,
         directory=str(Path.cwd()),
         folder=str(scratch.parent),
+        writable=list(map(str, command.writable)),
         scratch=str(scratch),
         modules=str(kernel.modules) if kernel.modules else None,
         host=os.getpid(),

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from chaoskit.substrate import kernel_cache
+
 EXPERIMENT = Path(__file__).parents[2] / "experiments" / "loss-first-token.yaml"
 MOUNT = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
 
@@ -56,3 +58,29 @@ def test_a_kernel_on_a_disk_without_programs_is_named(tmp_path: Path) -> None:
     assert answer.returncode == 3, answer.stdout + answer.stderr
     assert f"{tmp_path}/linux lies on a filesystem that is mounted noexec" in answer.stderr
     assert "XDG_CACHE_HOME=/an/executable/folder chaoskit kernel build" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    "words", ["doctor", "kernel status", f"run {EXPERIMENT}", f"run {EXPERIMENT} --substrate here --clock real"]
+)
+def test_a_chroot_without_proc_is_told_to_mount_it(words: str, tmp_path: Path) -> None:
+    """Every command that needs it says so in one line."""
+    kernel = tmp_path / "cache" / "chaoskit" / "kernels" / f"6.12.1-{kernel_cache.recipe()}" / "linux"
+    kernel.parent.mkdir(parents=True)
+    kernel.write_text("#!/bin/sh\n")
+    kernel.chmod(0o755)
+    script = f"mount -t tmpfs none /proc && exec {sys.executable} -m chaoskit {words}"
+
+    answer = subprocess.run(
+        [*MOUNT, "sh", "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")},
+    )
+
+    assert answer.returncode == 3, answer.stdout + answer.stderr
+    assert "/proc is not mounted" in answer.stderr
+    assert answer.stderr.endswith("mount -t proc proc /proc\n")
+    assert answer.stderr.count("\n") == 1

@@ -1,4 +1,6 @@
-"""Finds path MTU trouble of another's server from the client's side: no more data arrives, while handshakes pass.
+"""Finds path MTU trouble of another's server from the client's side alone.
+
+No more data arrives, while handshakes pass.
 
 | what the client's TCP_INFO shows                                                          | finding              |
 |-------------------------------------------------------------------------------------------|----------------------|

@@ -36,15 +36,28 @@ def test_a_result_is_read_back_equal(tmp_path: Path) -> None:
     assert Result.model_validate_json(text) == result.model_copy(update={"run": ""})
 
 
-def test_never_is_a_word(tmp_path: Path) -> None:
-    """A first token that never arrived is the word never in JSON, and infinity in memory."""
+def test_never_is_null_with_the_reason(tmp_path: Path) -> None:
+    """A first token that never arrived is null with the reason beside it in JSON, and infinity in memory."""
     result = made(tmp_path, how="finished")
     raw = json.loads(result.model_dump_json())
 
     wifi = next(phase for phase in raw["phases"] if phase["name"] == "wifi")
-    assert wifi["metrics"]["ttft"]["p50_ms"] == "never"
+    ttft = wifi["metrics"]["ttft"]
+    assert (ttft["p50_ms"], ttft["null_because"]["p50_ms"], ttft["never"]) == (None, "never reached", ttft["count"])
     assert result.phases[1].metrics.ttft.p50_ms == math.inf
-    assert IntervalEstimate(value=-math.inf).model_dump_json().startswith('{"value":"-never"')
+
+
+@pytest.mark.parametrize("low", [-math.inf, -1.0, math.inf])
+@pytest.mark.parametrize("high", [1.0, math.inf, None])
+def test_ends_of_intervals_are_read_back(low: float, high: float | None) -> None:
+    """An interval without an end on one side says so, and is read back equal."""
+    interval = IntervalEstimate(value=0.5, low=low, high=high)
+    text = interval.model_dump_json()
+
+    json.loads(text, parse_constant=refuse)
+    assert IntervalEstimate.model_validate_json(text) == interval
+    assert ("no upper end" in text) == (high == math.inf)
+    assert ("no lower end" in text) == (low == -math.inf)
 
 
 def test_nan_is_refused() -> None:

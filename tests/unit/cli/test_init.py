@@ -64,7 +64,7 @@ def test_an_endpoint_gate_asks_for_root(tmp_path: Path) -> None:
     [
         (("--lab", "--endpoint", "http://127.0.0.1:8000"), "--lab and --endpoint exclude each other"),
         (("--endpoint", "http://127.0.0.1:8000", "--example", "vpn-presets"), "--endpoint and --example exclude"),
-        (("--model", "m"), "--model and --api-key-env are of an endpoint: give its URL with --endpoint URL"),
+        (("--model", "m"), "--model, --api-key-env and --protocol are of an endpoint: give its URL"),
         (("--example", "nothing"), "there are\n  asymmetric-vpn "),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

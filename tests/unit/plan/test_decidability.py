@@ -132,6 +132,13 @@ def test_advice_follows_the_arrivals_of_the_seed(burstiness: str, seed: str) -> 
         assert decidability_of(applied(base, one, sentence)) == (), one
 
 
+def test_a_rate_below_that_of_the_workload_is_not_mentioned() -> None:
+    """Goodput and tokens per second are compared with what is asked for, and a closed loop asks for no rate."""
+    sentences = ("goodput > 1.5/s during wifi", "tokens_per_second > 100", "goodput during wifi > 0.5x baseline")
+
+    assert warned(LAB, *sentences) == warned(ENDPOINT, "goodput > 500/s") == ()
+
+
 def test_several_warnings_end_with_what_decides_all() -> None:
     """The last sentence removes all the others at once."""
     sentences = ("ttft_p95 < 800ms during wifi", "interruption_rate <= 1%", "stalls_per_minute < 1 during wifi")
@@ -161,6 +168,12 @@ def test_several_warnings_end_with_what_decides_all() -> None:
             "interruption_rate during wifi < 2x baseline",
             "undecided where baseline has none at all; give",
         ),
+        (
+            LAB,
+            "goodput > 2/s during wifi",
+            "the workload asks for 2/s and no more; write less",
+        ),
+        (LAB, "tokens_per_second > 150", "the workload asks for 120/s and no more"),
         (ENDPOINT, "delivered_fraction > 90%", "stays undecided, for only the lab's server records what it sent"),
     ],
 )

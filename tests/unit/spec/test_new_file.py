@@ -74,6 +74,26 @@ def test_a_new_endpoint_gate_has_the_endpoint(model: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    ("url", "asked", "protocol"),
+    [
+        ("https://llm.example.com/v1/chat/completions", None, "openai-chat"),
+        ("https://llm.example.com/v1/messages", None, "anthropic-messages"),
+        ("https://llm.example.com/v1/messages/?beta=true", None, "anthropic-messages"),
+        ("http://127.0.0.1:11434/api/chat", None, "ollama"),
+        ("http://127.0.0.1:11434", "ollama", "ollama"),
+        ("http://127.0.0.1:8000", None, "openai-chat"),
+    ],
+)
+def test_the_protocol_is_that_of_the_path(url: str, asked: str | None, protocol: str, tmp_path: Path) -> None:
+    """Each protocol has its usual path; another one is asked for. The line's comment stays in its place."""
+    path = write(NewFile(str(tmp_path / "mine"), url, protocol=asked), is_forced=False)
+
+    assert load(path).workload.protocol == protocol
+    (line,) = (line for line in path.read_text().splitlines() if line.startswith("  protocol: "))
+    assert line.index("#") == 40
+
+
+@pytest.mark.parametrize(
     ("new", "sentence"),
     [
         (NewFile("Chat_Gate"), "name: found 'Chat_Gate', expected lower-case letters"),
@@ -83,6 +103,7 @@ def test_a_new_endpoint_gate_has_the_endpoint(model: str, tmp_path: Path) -> Non
             "stage.target: this URL has what looks",
         ),
         (NewFile(url="http://127.0.0.1:8000", key_env="sk-0123456789"), "stage.key-env: not the name"),
+        (NewFile(url="http://127.0.0.1:8000", protocol="grpc"), "workload.protocol: found 'grpc', expected"),
         (NewFile(example="no-such"), "no included experiment is named 'no-such'; there are\n"),
         (NewFile(example="../pyproject"), "no included experiment is named '../pyproject'"),
     ],

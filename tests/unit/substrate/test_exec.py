@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from chaoskit.conduct.kept_files import FileOptions
 from chaoskit.conduct.user_command import Command
 from chaoskit.plan.exec import compile_exec
 from chaoskit.spec.load import parse
@@ -42,7 +43,8 @@ def test_the_plan_for_a_guest_is_ascii(tmp_path: Path, capfdbinary: pytest.Captu
     kernel.chmod(0o755)
     plan = compile_exec(parse(EXPERIMENT, "accents.yaml"))
 
-    code = in_guest(uml.Uml(uml.find(kernel), memory=Size.parse("1MiB")), plan, Command(("true",), {}, None))
+    substrate = uml.Uml(uml.find(kernel), memory=Size.parse("1MiB"))
+    code = in_guest(substrate, plan, Command(("true",), {}, None), FileOptions())
 
     written = capfdbinary.readouterr().out
     assert code == 0

@@ -1,0 +1,72 @@
+"""Defines what all commands have in common: help, refused extra words, advice that fits."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+from typer._click.core import Context
+from typer._click.exceptions import UsageError  # they have no public names
+from typer._click.formatting import HelpFormatter
+from typer.core import TyperArgument, TyperCommand
+
+from chaoskit.cli.advice import fitting
+from chaoskit.cli.completers import COMPLETERS, complete_value
+from chaoskit.cli.file_completers import WORDS
+from chaoskit.cli.help_rows import rows, value_name
+from chaoskit.errors import ChaoskitError
+
+
+class Command(TyperCommand):
+    """A command: a word too many is told with what to write instead, as is everything else in `cli.usage`."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        for each in self.params:
+            if each.name in COMPLETERS:
+                each._custom_shell_complete = complete_value
+
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
+        """Parse, and refuse what is left."""
+        takes_value = {name for each in self.params if not getattr(each, "is_flag", True) for name in each.opts}
+        for word, after in pairwise(args):
+            if after == "--" and word in takes_value and not ctx.resilient_parsing:
+                name = next(value_name(each) for each in self.params if word in each.opts)
+                raise UsageError(f"{word} has no value; write it before --: {word} {name}", ctx)
+        ctx.allow_extra_args = True
+        has_dashes, ctx.meta[WORDS] = "--" in args, list(args)
+        try:
+            left = super().parse_args(ctx, args)
+        except UsageError as error:
+            error.ctx, error.cmd = error.ctx or ctx, error.cmd or self
+            raise
+        if left and not ctx.resilient_parsing:
+            raise UsageError(self._why_left(ctx, left, has_dashes), ctx)
+        return left
+
+    def _why_left(self, ctx: Context, left: list[str], has_dashes: bool) -> str:
+        """What is wrong with words that the command does not take."""
+        names = " ".join(each.display_name_raw for each in self.params if isinstance(each, TyperArgument))
+        if has_dashes:
+            example = "chaoskit exec --down 'delay 80ms' -- COMMAND"
+            return f"{ctx.command_path} runs no command after --; this does: {example}"
+        return f"{left[0]!r} is one word too many; {ctx.command_path} takes {names or 'options only'}"
+
+    def invoke(self, ctx: Context) -> object:
+        """Run it. An error's advice names only options of this command."""
+        try:
+            return super().invoke(ctx)
+        except ChaoskitError as error:
+            if not self.hidden:  # such a command is started by another one
+                error.args = (fitting(str(error), {name for each in self.params for name in each.opts}),)
+            raise
+
+    def collect_usage_pieces(self, ctx: Context) -> list[str]:
+        """`[OPTIONS] FILE`: in brackets what may be left out."""
+        return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]
+
+    def format_options(self, ctx: Context, formatter: HelpFormatter) -> None:
+        """The arguments, then the options, each with what it takes, its default and its bounds."""
+        for title, found in rows(self.get_params(ctx)).items():
+            with formatter.section(title):
+                formatter.write_dl(found)

@@ -1,0 +1,57 @@
+"""Defines the options of a run, creates its directory, and writes its result there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaoskit.analysis.result import Result, RunStatus
+from chaoskit.errors import RefusedError
+from chaoskit.records.directory import create, create_next, kept_records
+from chaoskit.report.result_json import write_result
+from chaoskit.substrate.selection import SubstrateOptions
+from chaoskit.terminal import complain
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of a run beside the file. `is_verified`: every run is done twice and compared.
+
+    `is_named`: the directory was given, and must be new or empty. One that was not gets a number if it exists.
+    `provenance` is what the run is made with: the content of `provenance.json`.
+    """
+
+    substrate: SubstrateOptions
+    directory: Path
+    is_named: bool
+    is_verified: bool
+    provenance: str
+
+    def create(self, files: dict[str, str]) -> Path:
+        """Create the directory with these files. Raises RefusedError."""
+        return (create if self.is_named else create_next)(self.directory, files)
+
+
+def save(result: Result, directory: Path) -> None:
+    """Write result.json. A verdict that was computed counts without it, too: it can be computed again."""
+    try:
+        write_result(result, directory)
+    except RefusedError as error:
+        complain(str(error))
+
+
+@contextmanager
+def names_records(directory: Path) -> Iterator[None]:
+    """A Ctrl-C inside says where the records are."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(kept_records(directory)) from None
+
+
+def say_if_interrupted(status: RunStatus, directory: Path) -> None:
+    """After an interrupted run, where its records are."""
+    if status == "interrupted":
+        complain(f"interrupted; {kept_records(directory)}")

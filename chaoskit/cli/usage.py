@@ -1,0 +1,67 @@
+"""Says in one sentence what is wrong with a command line, and what to type."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from typer._click import Parameter
+from typer._click.exceptions import (  # they have no public names
+    BadOptionUsage,
+    BadParameter,
+    MissingParameter,
+    NoSuchOption,
+    UsageError,
+)
+from typer.core import TyperArgument, TyperOption
+
+from chaoskit.cli.help_rows import argument_name, bounds, value_name
+
+
+def explain(error: UsageError) -> str:
+    """The sentence, the usage line, and where the rest is explained."""
+    if error.ctx is None:
+        return sentence(error)
+    usage = " ".join(error.ctx.get_usage().split()).replace("Usage:", "usage:")
+    return f"{sentence(error)}\n{usage}\n{error.ctx.command_path} --help explains it"
+
+
+def sentence(error: UsageError) -> str:
+    """What is wrong, and what would be right."""
+    path = error.ctx.command_path if error.ctx else "chaoskit"
+    match error:
+        case NoSuchOption():
+            near = " or ".join(sorted(error.possibilities or ()))
+            return f"{path} has no option {error.option_name}" + (f"; did you mean {near}?" if near else "")
+        case MissingParameter():
+            return f"{_name(error.param)} is missing; write {path} {_name(error.param)}"
+        case BadParameter():
+            return f"{_name(error.param)}: {_why_bad(error)}"
+        case BadOptionUsage():
+            option = (
+                next((each for each in error.cmd.params if error.option_name in each.opts), None) if error.cmd else None
+            )
+            if isinstance(option, TyperOption) and not option.is_flag:
+                return f"{error.option_name} has no value; write {error.option_name} {value_name(option)}"
+            return f"{error.option_name} takes no value; write it alone"
+        case _:
+            return error.message
+
+
+def _name(parameter: Parameter | None) -> str:
+    if isinstance(parameter, TyperArgument):
+        return argument_name(parameter)
+    return parameter.opts[0] if parameter else "an option"
+
+
+def _why_bad(error: BadParameter) -> str:
+    """What was found and what is expected, from the parameter's type and the validation behind it."""
+    from chaoskit.spec.diagnostics import found_input
+
+    found = found_input(error.__cause__)
+    annotation = error.param.type_descriptor.annotation if isinstance(error.param, TyperOption | TyperArgument) else str
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        *others, last = (str(each.value) for each in annotation)
+        return f"found {found}, expected {', '.join(others)} or {last}"
+    kind = {int: "a whole number", float: "a number"}.get(annotation, "a text")
+    limits = bounds(error.param) if error.param else ""
+    return f"found {found}, expected {kind}{', ' if limits else ''}{limits}"

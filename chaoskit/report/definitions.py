@@ -1,0 +1,153 @@
+"""Defines every key of a result's JSON in one sentence with its unit, for the document itself.
+
+A key of this table is the end of a path in the document, without the indices of lists: `p95_ms`, `failures.count`. The
+longest that fits defines a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from chaoskit.spec.metrics import TABLE, Metric
+
+_UNITS = {"duration": "ms", "share": "share of 1", "per-minute": "per minute", "per-second": "per second"}
+_OF_VLLM = {
+    "ttft": "vLLM's time to first token: first event of any kind − start of the request",
+    "tpot": "vLLM's time per output token: (last token − first event) / (tokens − 1)",
+    "itl": "vLLM's inter-token latency: gaps between events, from the first event of any kind on",
+    "e2el": "vLLM's end-to-end latency: last token − start of the request",
+}
+_STATISTICS = {
+    "mean": "mean",
+    "median": "median",
+    "std": "standard deviation",
+    "p90": "90th percentile, interpolated",
+    "p95": "95th percentile, interpolated",
+    "p99": "99th percentile, interpolated",
+}
+_PERCENTILES = {
+    "mean_ms": "The mean, ms; null where a value is never reached.",
+    "p50_ms": "The median, by nearest rank, ms.",
+    "p90_ms": "The 90th percentile, by nearest rank, ms.",
+    "p95_ms": "The 95th percentile, by nearest rank, ms.",
+    "p99_ms": "The 99th percentile, by nearest rank, ms.",
+    "max_ms": "The largest value, ms.",
+}
+_VLLM_COUNTS = {
+    "num_prompts": "Requests that were started; a number of streams.",
+    "request_rate": "Mean rate at which requests start, per second; null in a closed loop.",
+    "burstiness": "Squared coefficient of variation of the gaps between requests, a number; null in a closed loop.",
+    "max_concurrency": "Streams at a time, a number; null in an open loop.",
+    "duration": "From the first scheduled request to the last record, s.",
+    "completed": "Streams that ended with their protocol's end marker, a number; vLLM also counts a clean end without.",
+    "failed": "Streams that were interrupted; a number.",
+    "total_output_tokens": "Tokens of the complete streams; a number of events with content.",
+    "request_throughput": "completed / duration, per second.",
+    "request_goodput": "Complete streams that met every objective / duration, per second; null without objectives.",
+    "output_throughput": "total_output_tokens / duration, per second.",
+}
+_FIRST_CONTENT = {
+    "first_content_streams": "Streams of which the first content is known, or known to be never reached; a number.",
+    "first_content_never": "How many of first_content_streams never had content; they are longer than everything.",
+    **{
+        f"first_content_{name}": f"chaoskit's TTFT, first event with content − scheduled, ms. {sentence}"
+        for name, sentence in _PERCENTILES.items()
+        if name != "max_ms"
+    },
+}
+_RESULT = {
+    "schema_version": "The version of this form; a number.",
+    "seed": "The seed of arrivals, prompts and intervals; a number.",
+    "origin": "The begin of the first phase on the run's monotonic clock, ns.",
+    "chaoskit.seconds": "From the begin of the first phase to the last record, s.",
+    "phases.seconds": "The length of all its rounds together, s.",
+    "bucket_s": "The length of an interval of timeline, s.",
+    "started": "Streams that were started, a number.",
+    "complete": "Streams that ended with their protocol's end marker, a number.",
+    "interrupted": "Streams that ended in any other way, without cancelled ones; a number.",
+    "cancelled": "Streams that the end of the run cut off, a number.",
+    "completions": "How the streams ended: a number of streams for each way.",
+    "failures.count": "Streams that ended in this way, a number.",
+    "failures.streams": "The numbers of the first few, as in requests.jsonl.",
+    "itl_uncoalesced": "itl without gaps between two tokens of one socket read, ms.",
+    "gaps": "Gaps between two tokens, a number.",
+    "coalesced": "Gaps between two tokens of one socket read, a number.",
+    "streaming_ms": "The sum of all gaps, ms.",
+    "stalls": "Gaps longer than the stall threshold after planned pauses are subtracted, a number.",
+    "severe_stalls": "Stalls longer than 1 s, a number.",
+    "stall_time_ms": "The sum of what stalls last beyond the threshold, ms.",
+    "tokens": "Events with content that arrived, a number.",
+    "count": "Values that are summarized, a number.",
+    "never": "How many of them were never reached; they are longer than everything. A number.",
+    **_PERCENTILES,
+    "value": "The estimate, in the unit of its metric.",
+    "low": "The lower end of its 95 % interval, in the same unit.",
+    "high": "The upper end of its 95 % interval, in the same unit.",
+    "server_ms": "Time of stalls that the server caused, ms.",
+    "network_ms": "Time of stalls that the network caused, ms.",
+    "client_ms": "Time of stalls that the client caused, ms.",
+    "unknown_ms": "Time of stalls of unknown cause, ms.",
+    "rounds.number": "Which repeat of the timeline it is, a number from 0.",
+    "begin_s": "Its begin after that of the first phase, s.",
+    "ready_s": "When its faults were in force, after the begin of the first phase, s.",
+    "end_s": "Its end after the begin of the first phase, s.",
+    "at_s": "The begin of the interval after that of its phase, s.",
+    "requests": "Requests that were scheduled in it, a number.",
+    "ttft_p50_ms": "The median TTFT of the requests that were scheduled in it, ms.",
+    "timeline.interrupted": "Streams that were interrupted in it, a number.",
+    "timeline.stalls": "Stalls that began in it, a number.",
+    "path_mtu.streams": "Streams that it happened to, a number.",
+    "of_streams": "Streams that it could have happened to, a number.",
+    "segment": "The sender's MSS, bytes.",
+    "path_mtu.path_mtu": "The path MTU that the sender's socket knew, bytes.",
+    "retransmissions": "Segments that the sender sent again, a number.",
+    "evidence.count": "Streams or samples that it rests on, a number.",
+    "worst": "The numbers of the worst streams, as in the file.",
+    "comparisons.value": "The metric in this phase, in unit.",
+    "comparisons.reference": "The metric in the reference phase, in unit.",
+    "bound": "What it is compared with, in unit.",
+    "objectives.streams": "Streams that it was computed from, a number.",
+    "streams_needed": "How many streams would decide it, a number.",
+    "requested": "What the fault should do, in unit.",
+    "measured": "What it did, in unit.",
+    "tolerance": "How far the two may differ, in unit.",
+    "samples": "Packets, handshakes or connections that it was measured on, a number.",
+    "scheduling_lag_p99_ms": "How late requests were started, 99th percentile, ms.",
+    "loop_lag_p99_ms": "How late the client's event loop woke, 99th percentile, ms.",
+    "server_late_p99_ms": "How late the reference server sent, 99th percentile, ms.",
+    "client_errors": "Requests that failed because of a limit of the client's own machine, a number.",
+    "unfinished": "Streams that were open when the records end, a number.",
+}
+
+
+def table() -> dict[str, str]:
+    """All definitions by key."""
+    of_vllm = {
+        f"{statistic}_{figure}_ms": f"{sentence}; {name}, of complete streams, ms."
+        for figure, sentence in _OF_VLLM.items()
+        for statistic, name in _STATISTICS.items()
+    }
+    metrics = {metric.name: _sentence(metric) for metric in TABLE}
+    return _VLLM_COUNTS | of_vllm | _FIRST_CONTENT | metrics | _RESULT
+
+
+def definitions(document: dict[str, Any]) -> dict[str, str]:
+    """Those of the keys in this document."""
+    paths = {f".{'.'.join(path)}" for path in _paths(document, ())}
+    return {key: sentence for key, sentence in table().items() if any(path.endswith(f".{key}") for path in paths)}
+
+
+def _sentence(metric: Metric) -> str:
+    return f"{metric.definition.rstrip('.')}; {_UNITS[metric.kind]}."
+
+
+def _paths(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The path of every key, without indices."""
+    if isinstance(value, dict):
+        for key, below in value.items():
+            yield (*path, key)
+            yield from _paths(below, (*path, key))
+    elif isinstance(value, list):
+        for below in value:
+            yield from _paths(below, path)

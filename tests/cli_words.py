@@ -1,0 +1,29 @@
+"""Runs the command line as a user does, and knows the phrases of libraries that must never be seen there."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+LIBRARY_PHRASES = re.compile(
+    r"No such option|No such command|Missing (?:argument|option|parameter|command)|Invalid value|Got unexpected"
+    r"|requires an argument|does not take a value|is not one of|not in the range|is not a valid|Possible options"
+    r"|Try '|Error:|Traceback|Field required|Input should|should have at|String should|Value error|Extra inputs"
+    r"|Unable to|unable to parse|validation error|pydantic|Assertion failed"
+)
+"""Of click and typer, of pydantic, and of Python."""
+
+
+def chaoskit(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run it, with nothing on its standard input."""
+    return subprocess.run(
+        [sys.executable, "-m", "chaoskit", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env=os.environ | environment,
+    )
