@@ -32,9 +32,7 @@ def probe(
     stream_timeout: Annotated[str, typer.Option(metavar="TIME", help="Maximum duration of a stream.")] = "10min",
     max_time: Annotated[str, typer.Option(metavar="TIME", help="Maximum duration of the probe.")] = "1h",
     max_events: Annotated[int | None, typer.Option(help="Most events of a stream. Default: 500000.")] = None,
-    max_body: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Most bytes of a stream. Default: 100MB.")
-    ] = None,
+    max_body: Annotated[str | None, typer.Option(metavar="SIZE", help="Most bytes of one. Default: 100MB.")] = None,
     header: Annotated[list[str] | None, typer.Option(metavar="NAME:VALUE", help="HTTP header; repeatable.")] = None,
     ca_file: Annotated[Path | None, typer.Option(help="More CA certificates to trust (PEM).")] = None,
     maxseg: Annotated[int | None, typer.Option(min=88, max=32767, help="Largest TCP segment (TCP_MAXSEG).")] = None,
