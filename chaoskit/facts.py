@@ -34,3 +34,16 @@ class Facts:
     def lacks(self, needs: frozenset[str]) -> list[str]:
         """Which of `needs` this machine does not have, sorted."""
         return sorted(needs - self.features)
+
+
+@dataclass(frozen=True)
+class ClientLimits:
+    """What a machine allows a client: open files, local ports, bytes of free memory.
+
+    A port of a connection that the client closed is free again after `time_wait` seconds.
+    """
+
+    files: int
+    ports: int
+    memory: int
+    time_wait: int

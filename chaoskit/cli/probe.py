@@ -14,7 +14,7 @@ def probe(
     api_key_env: Annotated[str | None, typer.Option(metavar="NAME", help="Environment variable with the key.")] = None,
     protocol: Annotated[str, typer.Option(help="openai-chat, anthropic-messages, ollama or sse.")] = "openai-chat",
     http: Annotated[str, typer.Option(help="HTTP version: 1.1 or 2.")] = "1.1",
-    requests: Annotated[int, typer.Option(min=1, help="Number of requests.")] = 20,
+    requests: Annotated[int, typer.Option(min=1, max=10**7, help="Number of requests.")] = 20,
     request_rate: Annotated[str | None, typer.Option(metavar="RATE", help="Open loop, such as 2/s.")] = None,
     burstiness: Annotated[float, typer.Option(help="Open loop: 1 is Poisson, 0 is regular.")] = 1.0,
     max_concurrency: Annotated[int | None, typer.Option(help="Closed loop: streams at a time. Default: 1.")] = None,
@@ -38,7 +38,7 @@ def probe(
     maxseg: Annotated[int | None, typer.Option(min=88, max=32767, help="Largest TCP segment (TCP_MAXSEG).")] = None,
     congestion_control: Annotated[str | None, typer.Option(metavar="NAME", help="TCP algorithm, such as bbr.")] = None,
     objective: Annotated[list[str] | None, typer.Option(help="Such as 'ttft_p95 < 800ms'; repeatable.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of arrival times and prompts.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of arrival times and prompts.")] = 0,
     out: Annotated[Path | None, typer.Option(help="New directory for the raw records.")] = None,
     json: Annotated[bool, typer.Option("--json", help="JSON, with the keys of vllm bench serve.")] = False,
 ) -> None:

@@ -12,6 +12,7 @@ from chaoskit.terminal import say
 
 def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Experiment files.")]) -> None:
     """Check experiment files. Each error gives file, line, and what was expected."""
+    from chaoskit.conduct.planning import load_warnings
     from chaoskit.errors import SpecError
     from chaoskit.plan.compile import compile_plan
     from chaoskit.plan.decidability import decidability_warnings
@@ -26,7 +27,15 @@ def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE", help="E
         except SpecError as error:
             errors.append(str(error))
             continue
-        found = (warning for plan in plans for warning in (*plan.warnings, *decidability_warnings(plan)))
+        found = (
+            warning
+            for plan in plans
+            for warning in (
+                *plan.warnings,
+                *load_warnings(plan.workload, plan.target, plan.server),
+                *decidability_warnings(plan),
+            )
+        )
         warnings = list(dict.fromkeys(found))
         remarks = [f"{len(plans)} variants"] if len(plans) > 1 else []
         remarks += [f"{len(warnings)} warning(s)"] if warnings else []

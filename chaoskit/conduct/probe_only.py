@@ -16,6 +16,7 @@ from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Result
 from chaoskit.clock import now
 from chaoskit.conduct import event_loop, signals
+from chaoskit.conduct.planning import load_warnings
 from chaoskit.conduct.provenance import collect
 from chaoskit.errors import ChaoskitError, RefusedError
 from chaoskit.plan.decidability import probe_warnings
@@ -54,8 +55,11 @@ class ProbeOnly:
         KeyboardInterrupt, with where the records are, for a Ctrl-C before or after the requests.
         """
         check_target(self.target, self.workload)
-        undecidable = probe_warnings(self.objectives, self.workload, self.requests, self.max_time)
-        terminal.note(*(f"warning: {sentence}" for sentence in undecidable))
+        doubts = [
+            *load_warnings(self.workload, self.target.url, None, self.requests, to_run=True),
+            *probe_warnings(self.objectives, self.workload, self.requests, self.max_time),
+        ]
+        terminal.note(*(f"warning: {sentence}" for sentence in doubts))
         with _directory(out) as folder:
             run = create(folder, {PROBE: self._description(), PROVENANCE: collect()})
             try:

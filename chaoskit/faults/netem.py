@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from chaoskit.faults.base import DIRECTION, LINK, FaultBase, link_error
-from chaoskit.faults.schema import Flag, SpecModel, exactly_one, short_form
+from chaoskit.faults.schema import Flag, SpecModel, bounded, exactly_one, short_form
 from chaoskit.faults.tc_parse import parse_netem
 from chaoskit.knobs import Change, FourState, GilbertElliott, Knob, Loss, Netem, RandomLoss, Slot
 from chaoskit.seed import derive
@@ -113,6 +113,11 @@ class LossSpec(SpecModel):
 Signed = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 
 
+PacketDelay = Annotated[
+    Duration, bounded(None, Duration(3600 * 10**9), "TCP gives up after about 15 minutes, see net.ipv4.tcp_retries2")
+]
+
+
 class RateSpec(SpecModel):
     """A rate limit; overhead and cell size as of ATM or a tunnel."""
 
@@ -133,11 +138,11 @@ class SlotSpec(SpecModel):
 
     model_config = exactly_one("min", "distribution")
 
-    min: Duration | None = Field(None, description="The shortest time between two slots.")
-    max: Duration | None = Field(None, description="The longest; without it the same as `min`.")
+    min: PacketDelay | None = Field(None, description="The shortest time between two slots.")
+    max: PacketDelay | None = Field(None, description="The longest; without it the same as `min`.")
     distribution: Distribution | None = Field(None, description="How the time between two slots varies.")
-    delay: Duration = Field(Duration(0), description="The mean time between two slots, with `distribution`.")
-    jitter: Duration = Field(Duration(0), description="How much it varies, with `distribution`.")
+    delay: PacketDelay = Field(Duration(0), description="The mean time between two slots, with `distribution`.")
+    jitter: PacketDelay = Field(Duration(0), description="How much it varies, with `distribution`.")
     packets: Annotated[int, Field(ge=0, lt=2**31)] = Field(0, description="Packets for each slot at most; 0: no limit.")
     bytes: Size = Field(Size(0), description="Bytes for each slot at most; 0: no limit.")
 
@@ -170,8 +175,8 @@ class SlotSpec(SpecModel):
 class NetemSpec(SpecModel):
     """All options of netem. An empty one is an error."""
 
-    delay: Duration = Field(Duration(0), description="Added to every packet.")
-    jitter: Duration = Field(Duration(0), description="The delay varies by about this much.")
+    delay: PacketDelay = Field(Duration(0), description="Added to every packet.")
+    jitter: PacketDelay = Field(Duration(0), description="The delay varies by about this much.")
     correlation: Share = Field(Share(0), description="Of each packet's delay with the previous one.")
     distribution: Distribution | None = Field(None, description="How the delay varies.")
     loss: Annotated[LossSpec, _short_form("share", LossSpec, Share)] | None = Field(

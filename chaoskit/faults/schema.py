@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
@@ -42,6 +42,22 @@ def given(*keys: str) -> JsonDict:
 def exactly_one(*keys: str) -> ConfigDict:
     """The configuration of a model of which exactly one of these keys must be given, for its JSON Schema."""
     return ConfigDict(json_schema_extra={"oneOf": [given(key) for key in keys]})
+
+
+Q = TypeVar("Q", bound=Quantity)
+
+
+def bounded(least: Q | None, most: Q, reason: str) -> AfterValidator:
+    """A quantity from `least` to `most`, and the reason why not more."""
+
+    def check(value: Q) -> Q:
+        if value > most:
+            raise ValueError(f"{value} is more than the maximum, {most}: {reason}")
+        if least is not None and value < least:
+            raise ValueError(f"{value} is less than the minimum, {least}")
+        return value
+
+    return AfterValidator(check)
 
 
 def short_form(key: str) -> Callable[[Any], Any]:

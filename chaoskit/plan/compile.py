@@ -230,7 +230,12 @@ def _remarks(experiment: Experiment) -> Iterator[str]:
 
 def _netem_warnings(netem: NetemSpec, experiment: Experiment, limit: int) -> Iterator[str]:
     is_lab = not isinstance(experiment.stage, InterfaceStage)  # elsewhere the traffic is unknown
-    interval = experiment.server.token_interval
+    interval, connect = experiment.server.token_interval, experiment.workload.timeouts.connect
+    if netem.delay >= connect:
+        yield (
+            f"delay {netem.delay} is not below the client's connect timeout {connect}: "
+            "no stream can begin; write a larger timeouts: {connect: ...}"
+        )
     if is_lab and netem.limit is not None and netem.limit < limit:
         yield (
             f"limit {netem.limit} is below the {limit} packets that can be in flight here; "

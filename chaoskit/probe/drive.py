@@ -20,6 +20,7 @@ import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from chaoskit import crash_report
 from chaoskit.clock import now
 from chaoskit.errors import RefusedError
 from chaoskit.probe.connections import ClientPool, preload, tls_context
@@ -69,7 +70,7 @@ async def drive(target: Target, workload: Workload, options: DriveOptions, run: 
         if group.fail_fast.sentence:
             raise RefusedError(group.fail_fast.sentence)
     except BaseExceptionGroup as errors:
-        raise _first(errors.subgroup(RefusedError) or errors) from None
+        raise crash_report.underlying_error(errors) from None
     finally:
         gc.unfreeze()
         await pool.aclose()
@@ -255,13 +256,6 @@ async def _run_housekeeping(
                     clock.refresh()
     finally:
         recorder.vitals(lag)
-
-
-def _first(error: BaseException) -> BaseException:
-    """The first exception of a group, or the exception itself."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def _raise_file_limit() -> None:

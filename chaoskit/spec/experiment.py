@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from chaoskit.faults import Fault, knobs
-from chaoskit.faults.schema import Flag, SpecModel, error_at, exactly_one, suggestion
+from chaoskit.faults.schema import Flag, SpecModel, bounded, error_at, exactly_one, suggestion
 from chaoskit.knobs import Knob
 from chaoskit.spec.host_tuning import Client, Host
 from chaoskit.spec.objectives import Objective, parse, pattern
@@ -24,10 +24,16 @@ from chaoskit.units import Duration, Frequency, Size
 
 Protocol = Literal["openai-chat", "anthropic-messages", "ollama", "sse"]
 CLEAN_PHASES = ("warm-up", "baseline", "recovery")
-_LONGEST_PROMPT = Size(100 * 10**6)
-_SHORTEST_STALL, _LONGEST_STALL = Duration(10**6), Duration(3600 * 10**9)
-_SLOWEST_READER, _FASTEST_READER = Frequency(10**5), Frequency(10**10)
 _SHORTEST_PHASE = Duration(10**9)
+_LONGEST = Duration(7 * 24 * 3600 * 10**9)  # of all phases together
+_HOUR = Duration(3600 * 10**9)
+Timeout = Annotated[
+    Duration, bounded(Duration(10**6), Duration(24 * _HOUR), "at its end a run waits as long for its last streams")
+]
+StallThreshold = Annotated[Duration, bounded(Duration(10**6), _HOUR, "no gap of a stream is so long")]
+ReadingRate = Annotated[Frequency, bounded(Frequency(10**5), Frequency(10**10), "nobody reads so fast")]
+Pace = Annotated[Duration, bounded(None, _HOUR, "no stream would end")]
+InMemory = Annotated[Size, bounded(Size(1), Size(100 * 10**6), "every open stream may hold as much in memory")]
 _FAULT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
 _NEW_NAME = rf"^(?!(?:{'|'.join(CLEAN_PHASES)})$){_FAULT_NAME.pattern[1:]}"
 
@@ -35,24 +41,26 @@ _NEW_NAME = rf"^(?!(?:{'|'.join(CLEAN_PHASES)})$){_FAULT_NAME.pattern[1:]}"
 class Timeouts(SpecModel):
     """Timeouts of the client."""
 
-    connect: Duration = Field(Duration(5 * 10**9), description="Name lookup, TCP and TLS handshake.")
-    first_token: Duration = Field(
+    connect: Timeout = Field(Duration(5 * 10**9), description="Name lookup, TCP and TLS handshake.")
+    first_token: Timeout = Field(
         Duration(10 * 10**9), description="From the request to its first token; other events do not extend it."
     )
-    idle: Duration = Field(Duration(5 * 10**9), description="From one token to the next.")
+    idle: Timeout = Field(Duration(5 * 10**9), description="From one token to the next.")
     keepalive_extends_idle: Flag = Field(
         False, description="Comments, pings and events without text extend the idle time as well."
     )
-    stream: Duration | None = Field(None, description="Maximum duration of one stream. Default: to the end of the run.")
+    stream: Timeout | None = Field(None, description="Maximum duration of one stream. Default: to the end of the run.")
 
 
 class Limits(SpecModel):
     """Limits of one response. A stream that exceeds one ends as `too_large`; other streams are not affected."""
 
     events: Annotated[int, Field(ge=1, le=10**9)] = Field(500_000, description="Events and comments.")
-    body: Size = Field(Size(100 * 10**6), description="Bytes after the headers, as received.")
-    event: Size = Field(Size(10**6), description="Bytes of one event or one line.")
-    headers: Size = Field(Size(64_000), description="Bytes of all headers, informational responses included.")
+    body: Annotated[Size, bounded(Size(1), Size(10**12), "a response is no larger")] = Field(
+        Size(100 * 10**6), description="Bytes after the headers, as received."
+    )
+    event: InMemory = Field(Size(10**6), description="Bytes of one event or one line.")
+    headers: InMemory = Field(Size(64_000), description="Bytes of all headers, informational responses included.")
 
 
 class Workload(SpecModel):
@@ -66,7 +74,12 @@ class Workload(SpecModel):
         "fresh",
         description="fresh: one per stream; kept: idle ones are reused; shared: streams share one (HTTP/2).",
     )
-    request_rate: Frequency | None = Field(None, description="Open loop: requests start independently of earlier ones.")
+    request_rate: (
+        Annotated[
+            Frequency, bounded(None, Frequency(10_000 * 10**6), "one process cannot start as many, see max-concurrency")
+        ]
+        | None
+    ) = Field(None, description="Open loop: requests start independently of earlier ones.")
     burstiness: Annotated[float, Field(ge=0, le=100)] = Field(
         1.0,
         description="Open loop: squared coefficient of variation of the gaps between requests; "
@@ -75,37 +88,25 @@ class Workload(SpecModel):
     max_concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
         None, description="Closed loop: number of streams at a time; the next one starts when one ends."
     )
-    prompt_size: Size = Field(Size(1000), description="Bytes of the prompt of each request.")
+    prompt_size: Annotated[Size, bounded(None, Size(100 * 10**6), "every open stream holds its prompt in memory")] = (
+        Field(Size(1000), description="Bytes of the prompt of each request.")
+    )
     output_tokens: Annotated[int, Field(ge=1, le=100_000)] = Field(
         100, description="Tokens that each request asks for."
     )
-    stall_threshold: Duration = Field(Duration(200_000_000), description="A longer gap between tokens is a stall.")
-    reading_rate: Frequency = Field(
+    stall_threshold: StallThreshold = Field(
+        Duration(200_000_000), description="A longer gap between tokens is a stall."
+    )
+    reading_rate: ReadingRate = Field(
         Frequency(20 * 10**6), description="Tokens that a reader of the stream reads: slower ones make it wait."
     )
     timeouts: Timeouts = Field(Timeouts(), description="When the client gives up a stream.")
     limits: Limits = Field(Limits(), description="What one response may hold.")
 
-    @field_validator("stall_threshold")
-    @classmethod
-    def _a_stall(cls, threshold: Duration) -> Duration:
-        if not _SHORTEST_STALL <= threshold <= _LONGEST_STALL:
-            raise ValueError(f"{threshold} is no stall; give {_SHORTEST_STALL} to {_LONGEST_STALL}")
-        return threshold
-
-    @field_validator("reading_rate")
-    @classmethod
-    def _a_reader(cls, rate: Frequency) -> Frequency:
-        if not _SLOWEST_READER <= rate <= _FASTEST_READER:
-            raise ValueError(f"{rate} is no reader; give {_SLOWEST_READER} to {_FASTEST_READER}")
-        return rate
-
     @model_validator(mode="after")
     def _one_arrival_process(self) -> Workload:
         if (self.request_rate is None) == (self.max_concurrency is None):
             raise ValueError("give either request-rate (open loop) or max-concurrency (closed loop)")
-        if self.prompt_size > _LONGEST_PROMPT:
-            raise ValueError(f"prompt-size {self.prompt_size} is more than the maximum, {_LONGEST_PROMPT}")
         if self.connections == "shared" and self.http != "2":
             raise ValueError('connections: shared needs http: "2"')
         return self
@@ -114,8 +115,8 @@ class Workload(SpecModel):
 class FirstToken(SpecModel):
     """Time to the first token: a log-normal distribution with this median and 99th percentile."""
 
-    median: Duration = Field(description="Its median.")
-    p99: Duration = Field(description="Its 99th percentile.")
+    median: Pace = Field(description="Its median.")
+    p99: Pace = Field(description="Its 99th percentile.")
 
     @model_validator(mode="after")
     def _p99_is_not_below_the_median(self) -> FirstToken:
@@ -134,7 +135,7 @@ class Server(Host):
         FirstToken(median=Duration(150_000_000), p99=Duration(400_000_000)),
         description="Time until the first token: a log-normal distribution.",
     )
-    token_interval: Duration = Field(Duration(20_000_000), description="Time from one token to the next.")
+    token_interval: Pace = Field(Duration(20_000_000), description="Time from one token to the next.")
 
 
 class Span(SpecModel):
@@ -265,6 +266,9 @@ class Experiment(SpecModel):
                 raise error_at(f"{span.length} is too short for a phase; give it a second or more", "timeline", index)
             if (knob := self.conflict(span.faults)) is not None:
                 raise error_at(f"{span.name} sets {knob} twice; put it in one fault", "timeline", index)
+        length = Duration(self.repeats * sum(span.length for span in self.timeline))
+        if length > _LONGEST:
+            raise error_at(f"its phases take {length} together; a run may take {_LONGEST}", "timeline")
         return self
 
     def conflict(self, faults: Iterable[str]) -> Knob | None:

@@ -260,3 +260,29 @@ def test_a_run_that_fails_before_its_first_fault_is_stopped(tmp_path: Path) -> N
     assert "all failed: connection refused (ECONNREFUSED); check host and port" in " ".join(done.stdout.split())
     assert "BROKEN" not in done.stdout
     assert 5 <= len(read(out, Request)) < 20
+
+
+@pytest.mark.parametrize("load", [["--max-concurrency", "8"], ["--request-rate", "500/s"]])
+def test_a_mistake_in_many_tasks_at_once_is_one_mistake(load: list[str], tmp_path: Path) -> None:
+    """Exit code 70 and the first real exception, never a group; beside a full disk the mistake is said."""
+    broken = (
+        "import sys, chaoskit.probe.drive as d\n"
+        "from chaoskit.errors import RefusedError\n"
+        "async def run(self, request, deadline):\n"
+        "    if request.number % 2: raise RefusedError('cannot write')\n"
+        "    raise ZeroDivisionError('one by none')\n"
+        "d.StreamGroup._run = run\n"
+        "from chaoskit.cli.main import main\n"
+        "main()\n"
+    )
+    out = tmp_path / "run"
+    words = [sys.executable, "-c", broken, "probe", "http://127.0.0.1:9", "--requests", "50", *load, "--out", str(out)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    again = subprocess.run(
+        [sys.executable, "-m", "chaoskit", "report", str(out)], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 70
+    assert done.stderr.startswith("chaoskit: this is a mistake in chaoskit itself: ZeroDivisionError: one by none")
+    assert "Group" not in done.stderr + again.stdout
+    assert again.returncode == 70

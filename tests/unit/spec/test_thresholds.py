@@ -39,11 +39,11 @@ def test_the_defaults_are_the_papers() -> None:
     ("words", "message"),
     [
         ("stall-threshold: 200", "has no unit"),
-        ("stall-threshold: 0s", "0s is no stall; give 1ms to 1h"),
-        ("stall-threshold: 2h", "2h is no stall; give 1ms to 1h"),
+        ("stall-threshold: 0s", "0s is less than the minimum, 1ms"),
+        ("stall-threshold: 2h", "2h is more than the maximum, 1h: no gap of a stream is so long"),
         ("reading-rate: 20", "has no unit"),
-        ("reading-rate: 0.01/s", "0.01/s is no reader; give 0.1/s to 10000/s"),
-        ("reading-rate: 20000/s", "20000/s is no reader; give 0.1/s to 10000/s"),
+        ("reading-rate: 0.01/s", "0.01/s is less than the minimum, 0.1/s"),
+        ("reading-rate: 20000/s", "20000/s is more than the maximum, 10000/s: nobody reads so fast"),
     ],
 )
 def test_mistakes_are_told(words: str, message: str) -> None:

@@ -1,0 +1,83 @@
+"""Compares what a load needs of the client with what its machine allows: open files, ports, memory.
+
+| need           | estimate                                                                                        |
+|----------------|-------------------------------------------------------------------------------------------------|
+| open streams   | `max-concurrency`; in an open loop rate x duration of a stream, and three standard deviations   |
+| open files     | a socket for each, and those of the client itself                                               |
+| local ports    | a port for each, and for each that was closed within TIME_WAIT, where connections are not kept  |
+| memory         | a stream and three copies of its prompt: text, JSON and the request                             |
+
+An unknown server is taken to stream 20 tokens/s after a second. What a closed loop needs is certain, and refused where
+it is not there; the rest is a warning, because a faster server needs less.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from chaoskit.facts import ClientLimits
+from chaoskit.spec.experiment import Server, Workload
+
+_OWN_FILES = 64  # of the client itself: records, event loop, resolver
+_COPIES = 3
+_STREAM = 200_000  # bytes of an open stream: sockets, buffers, parsers; measured: 150 kB with TLS
+_GUEST = 256 * 2**20  # bytes that a guest of 512 MiB has for the client
+_FIRST_TOKEN, _TOKEN = 1.0, 0.05  # s, of an unknown server
+
+
+@dataclass(frozen=True)
+class ClientLoad:
+    """How many streams are open at a time, and how many connections are made a second."""
+
+    streams: int
+    connections: float
+    is_certain: bool
+
+    @classmethod
+    def of(cls, workload: Workload, server: Server | None, requests: int | None = None) -> ClientLoad:
+        """Of a workload against this server (None: unknown) with so many requests at the most."""
+        if server is None:
+            duration = _FIRST_TOKEN + workload.output_tokens * _TOKEN
+        else:
+            duration = server.first_token.median.seconds + workload.output_tokens * server.token_interval.seconds
+        is_closed = workload.max_concurrency is not None
+        if workload.request_rate is not None:
+            mean = workload.request_rate.per_second * duration
+            streams, rate = math.ceil(mean + 3 * math.sqrt(mean)), workload.request_rate.per_second
+        else:
+            streams = workload.max_concurrency or 1
+            rate = streams / max(duration, 0.001)
+        if requests is not None:
+            streams = min(streams, requests)
+        return cls(streams, rate if workload.connections == "fresh" else 0.0, is_closed)
+
+
+def shortages(load: ClientLoad, workload: Workload, limits: ClientLimits, in_lab: bool) -> Iterator[tuple[str, bool]]:
+    """A sentence for each thing that the machine has too little of, and whether that is certain."""
+    count = f"{'' if load.is_certain else 'about '}{load.streams} streams at a time"
+    lower = "lower max-concurrency" if load.is_certain else "lower request-rate"
+    files = load.streams + _OWN_FILES
+    if workload.connections != "shared" and files > limits.files:
+        yield f"{count} need {files} open files, and this machine allows {limits.files} (ulimit -Hn); {lower}", True
+    ports = load.streams + math.ceil(load.connections * limits.time_wait)
+    if workload.connections != "shared" and ports > limits.ports:
+        yield (
+            f"{count}, and {load.connections:.0f} connections a second, need about {ports} local ports, and this "
+            f"machine has {limits.ports} (net.ipv4.ip_local_port_range); {lower}, or write connections: kept",
+            load.streams > limits.ports,
+        )
+    memory = load.streams * (_STREAM + _COPIES * workload.prompt_size)
+    free = min(limits.memory, _GUEST) if in_lab else limits.memory
+    if memory > free:
+        where = "a guest has" if in_lab and free == _GUEST else "this machine has"
+        yield (
+            f"{count} with a prompt-size of {workload.prompt_size} need about {_rounded(memory)} of memory, and "
+            f"{where} {_rounded(free)} free; {lower} or prompt-size",
+            not in_lab,
+        )
+
+
+def _rounded(size: int) -> str:
+    return f"{size / 10**9:.1f}GB" if size >= 10**9 else f"{size / 10**6:.0f}MB"

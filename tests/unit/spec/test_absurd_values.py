@@ -1,0 +1,206 @@
+"""Every number of a file, absurdly small and large: one sentence that names the key and the reason, or a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from chaoskit.errors import SpecError
+from chaoskit.plan.compile import compile_plan
+from chaoskit.plan.decidability import decidability_warnings
+from chaoskit.plan.stage import placeholder_lookups
+from chaoskit.spec.experiment import Experiment
+from chaoskit.spec.load import parse
+from chaoskit.spec.options import injection
+from chaoskit.units import Quantity
+
+EVERYTHING = """
+name: everything
+question: Does every number have a bound?
+stage: {lab: edge}
+workload:
+  request-rate: 2/s
+  burstiness: 1
+  prompt-size: 1kB
+  output-tokens: 50
+  timeouts: {connect: 5s, first-token: 10s, idle: 5s, stream: 60s}
+  limits: {events: 1000, body: 1MB, event: 1kB, headers: 2kB}
+client: {maxseg: 1400}
+server:
+  first-token: {median: 100ms, p99: 200ms}
+  token-interval: 20ms
+  route-mtu: 1400
+  advmss: 1400
+faults:
+  one:
+    link: client-router
+    direction: down
+    netem:
+      delay: 30ms
+      jitter: 5ms
+      correlation: 1%
+      loss: {gemodel: {p: 1%, r: 10%, loss-in-bad: 70%, loss-in-good: 0%}}
+      duplicate: {share: 1%, correlation: 1%}
+      reorder: {share: 1%, correlation: 1%, gap: 5}
+      limit: 2000
+  two:
+    link: router-server
+    direction: up
+    netem:
+      delay: 10ms
+      loss: {state: {p13: 1%, p31: 10%, p32: 1%, p23: 10%, p14: 1%}}
+      rate: {rate: 10mbit, packet-overhead: 10, cell-size: 53B, cell-overhead: 5}
+  three: {link: client-router, mtu: 1400}
+  slots:
+    link: client-router
+    direction: up
+    netem: {slot: {min: 1ms, max: 2ms, packets: 10, bytes: 10kB}}
+timeline: [{baseline: 10s}, {one: 10s}, {two: 10s}, {three: 10s}, {slots: 10s}]
+repeats: 2
+objectives: ["ttft_p95 < 800ms"]
+seed: 42
+"""
+ABSURD = ["0", "-1", "1e400", "nan", ".inf", "99999999999999999999999999", "x"]
+UNITS = ["ms", "h", "/s", "GB", "%", "tbit", "kbit"]
+
+
+def leaves(words: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The places of all numbers and quantities."""
+    if isinstance(words, dict | list):
+        for key, value in words.items() if isinstance(words, dict) else enumerate(words):
+            yield from leaves(value, (*path, key))
+    elif isinstance(words, int | float) or (isinstance(words, str) and words[:1].isdigit()):
+        yield path
+
+
+def with_value(path: tuple[str | int, ...], value: str) -> str:
+    """The file with this value at that place."""
+    words = place = yaml.safe_load(EVERYTHING)
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    return yaml.safe_dump(words, sort_keys=False)
+
+
+def loaded(text: str) -> tuple[Experiment | None, str]:
+    """The experiment, or why there is none."""
+    try:
+        return parse(text, "x.yaml"), ""
+    except SpecError as error:
+        return None, str(error)
+
+
+PLACES = list(leaves(yaml.safe_load(EVERYTHING)))
+
+
+@pytest.mark.parametrize("path", PLACES, ids=lambda path: ".".join(map(str, path)))
+def test_every_number_has_a_sentence_or_works(path: tuple[str | int, ...]) -> None:
+    """Zero, negative, enormous, not a number: the error names the key, and what is accepted gives a plan."""
+    values = [*ABSURD, *(f"{number}{unit}" for number in ("0", "-5", "9" * 15, "nan") for unit in UNITS)]
+    for value in values:
+        experiment, said = loaded(with_value(path, value))
+        if experiment is None:
+            name = "timeline" if path[0] == "timeline" else next(str(s) for s in reversed(path) if isinstance(s, str))
+            assert name in said, (value, said)
+            assert "Error" not in said, (value, said)
+            continue
+        plan = compile_plan(experiment, placeholder_lookups(experiment))
+        decidability_warnings(plan)
+        assert 0 < plan.length <= 7 * 24 * 3600 * 10**9, value
+        assert plan.drain < 8 * 24 * 3600 * 10**9, value
+        assert plan.model_dump_json()
+
+
+def test_every_number_of_the_schema_is_tried() -> None:
+    """The file above has every numeric key; these are tried elsewhere."""
+    elsewhere = {
+        "bound",
+        "factor",
+        "local-port",
+        "port",
+        "lease",
+        "max-concurrency",
+        "table",
+        "maxseg",
+        "size-drop",
+        "mss-clamp",
+        "length",
+    }
+    tried = {str(step) for path in PLACES for step in path}
+
+    assert numeric_keys(Experiment, set()) - tried - elsewhere == set()
+
+
+def numeric_keys(kind: Any, seen: set[Any]) -> set[str]:
+    """The keys of a model, and of those in it, whose values are numbers."""
+    found: set[str] = set()
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        if kind in seen:
+            return found
+        seen.add(kind)
+        for name, field in kind.model_fields.items():
+            if is_number(field.annotation):
+                found.add(field.alias or name)
+            found |= numeric_keys(field.annotation, seen)
+        return found
+    for part in get_args(kind):
+        found |= numeric_keys(part, seen)
+    return found
+
+
+def is_number(kind: Any) -> bool:
+    """Whether a value of this type is one number."""
+    if isinstance(kind, type):
+        return issubclass(kind, int | float | Quantity) and not issubclass(kind, bool)
+    return any(is_number(part) for part in get_args(kind)[:1]) or (
+        type(None) in get_args(kind) and any(is_number(part) for part in get_args(kind))
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("prompt-size: 4GB", "more than the maximum, 100MB: every open stream holds its prompt in memory"),
+        ("delay: 5000s", "TCP gives up after about 15 minutes"),
+        ("request-rate: 100000/s", "more than the maximum, 10000/s: one process cannot start as many"),
+        ("baseline: 10000h", "a run may take"),
+        ("repeats: 100000", "expected 1000 or less"),
+        ("output-tokens: 1000000000", "expected 100000 or less"),
+        ("connect: 0s", "less than the minimum, 1ms"),
+        ("idle: 1000h", "at its end a run waits as long"),
+    ],
+)
+def test_what_is_absurd_is_refused_with_its_reason(change: str, said: str) -> None:
+    """At its own place, with line and dotted path."""
+    key, value = change.split(": ")
+    path = next(path for path in PLACES if path[-1] == key)
+
+    with pytest.raises(SpecError) as caught:
+        parse(with_value(path, value), "x.yaml")
+
+    assert said in str(caught.value)
+    assert str(path[0]) in str(caught.value)
+
+
+def test_a_delay_beyond_the_connect_timeout_is_a_warning() -> None:
+    """Nothing could begin, and the warning says what to write."""
+    path = ("faults", "one", "netem", "delay")
+    experiment = parse(with_value(path, "5s"), "x.yaml")
+
+    warnings = compile_plan(experiment).warnings
+
+    assert any("delay 5s is not below the client's connect timeout 5s" in each for each in warnings)
+
+
+@pytest.mark.parametrize("option", ["down", "for"])
+@pytest.mark.parametrize("value", ["delay 5000s", "delay nans", "delay -1ms", "0s", "100000h", "1e400s", "-5s"])
+def test_options_of_an_injection(option: str, value: str) -> None:
+    """The same bounds, by the option's name."""
+    given = {"to": ["10.0.0.1"], "down": "delay 80ms", "for": "60s", option: value}
+
+    with pytest.raises(SpecError, match=f"--{option}"):
+        injection(given)
