@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from chaoskit.cli.namespace_options import Container, Netns, Pid, enter_chosen
+
 
 def probe(
     url: Annotated[str, typer.Argument(metavar="URL", help="Endpoint; default path: the protocol's usual one.")],
@@ -26,9 +28,7 @@ def probe(
     connect_timeout: Annotated[str, typer.Option(metavar="TIME", help="For TCP and TLS.")] = "5s",
     first_token_timeout: Annotated[str, typer.Option(metavar="TIME", help="From the request on.")] = "30s",
     idle_timeout: Annotated[str, typer.Option(metavar="TIME", help="From one token to the next.")] = "10s",
-    keepalive_extends_idle: Annotated[
-        bool, typer.Option("--keepalive-extends-idle", help="Pings and comments reset the idle time.")
-    ] = False,
+    pings: Annotated[bool, typer.Option("--keepalive-extends-idle", help="Pings reset the idle time.")] = False,
     stream_timeout: Annotated[str, typer.Option(metavar="TIME", help="Maximum duration of a stream.")] = "10min",
     max_time: Annotated[str, typer.Option(metavar="TIME", help="Maximum duration of the probe.")] = "1h",
     max_events: Annotated[int | None, typer.Option(help="Most events of a stream. Default: 500000.")] = None,
@@ -38,6 +38,9 @@ def probe(
     maxseg: Annotated[int | None, typer.Option(min=88, max=32767, help="Largest TCP segment (TCP_MAXSEG).")] = None,
     congestion_control: Annotated[str | None, typer.Option(metavar="NAME", help="TCP algorithm, such as bbr.")] = None,
     objective: Annotated[list[str] | None, typer.Option(help="Such as 'ttft_p95 < 800ms'; repeatable.")] = None,
+    netns: Netns = None,
+    pid: Pid = None,
+    container: Container = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of arrival times and prompts.")] = 0,
     out: Annotated[Path | None, typer.Option(help="New directory for the raw records.")] = None,
     json: Annotated[bool, typer.Option("--json", help="JSON, with the keys of vllm bench serve.")] = False,
@@ -49,6 +52,7 @@ def probe(
     from chaoskit.report.probe_progress import ProbeProgress
     from chaoskit.spec.options import duration, headers, objectives, workload
 
+    enter_chosen(netns, pid, container)
     work = workload(
         {
             "protocol": protocol,
@@ -64,7 +68,7 @@ def probe(
             "connect-timeout": connect_timeout,
             "first-token-timeout": first_token_timeout,
             "idle-timeout": idle_timeout,
-            "keepalive-extends-idle": keepalive_extends_idle,
+            "keepalive-extends-idle": pings,
             "stream-timeout": stream_timeout,
             "max-events": max_events,
             "max-body": max_body,

@@ -181,7 +181,7 @@ def test_the_environment_touches_no_disk(tmp_path: Path, moment: str) -> None:
     """Not while the guest boots, not while the command runs, and not after a kill -9 at any moment."""
     secret = os.urandom(16).hex()
     places, seen = (tmp_path, Path("/dev/shm")), set[str]()
-    signs = {"its folder is made": "*/plan.json", "it boots": "*/.guest-*/job.json", "it hands in": "*/.guest-*/asks"}
+    signs = {"its folder is made": "*/lab", "it boots": "*/.guest-*/job.json", "it hands in": "*/.guest-*/asks"}
     script = "echo begun; while :; do sleep 0.05; done"
     environment = os.environ | {"TMPDIR": str(tmp_path), "SECRET": secret}
     with subprocess.Popen(words("sh", "-c", script), stdout=subprocess.PIPE, env=environment) as process:
