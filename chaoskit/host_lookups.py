@@ -48,6 +48,7 @@ class HostLookups:
     of other programs that a fault leaves in place; `filters` are those filters that may keep packets from chaoskit's.
     `blocked_hooks` has, for each hook that takes no filter of chaoskit's, the reason and what to type.
     `other_interfaces` has, for each requested host that the kernel reaches through another interface, that one.
+    `namespace` is the inode of the network namespace.
     """
 
     interface: str
@@ -63,6 +64,7 @@ class HostLookups:
     filters: tuple[ForeignFilter, ...] = ()
     blocked_hooks: dict[str, str] = field(default_factory=dict)
     other_interfaces: dict[str, str] = field(default_factory=dict)
+    namespace: int = 0
 
 
 @dataclass(frozen=True)

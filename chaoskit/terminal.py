@@ -46,6 +46,7 @@ _INVISIBLE = frozenset(
 _PLAIN = str.maketrans(
     {"×": "x", "≈": "~", "–": "-", "∞": "inf", "·": ",", "…": ".."} | dict(zip("▁▂▃▄▅▆▇█", "_.,-=+*#", strict=True))
 )
+_TRAILING = re.compile(r" +((?:\x1b\[[0-9;]*m)*)(?=\n)")
 _NOT_ASCII = re.compile(r"[^\n -~]")
 
 
@@ -125,6 +126,7 @@ class Progress:
 
     def __init__(self) -> None:
         self.is_live = sys.stderr is not None and sys.stderr.isatty()
+        self._is_shown = False
 
     def __enter__(self) -> Progress:
         return self
@@ -133,8 +135,9 @@ class Progress:
         self.clear()
 
     def clear(self) -> None:
-        """Take the line away."""
-        self._draw("")
+        """Take the line away, if there is one."""
+        if self._is_shown:
+            self._draw("")
 
     def show(self, news: str) -> None:
         """The latest news; on a terminal cropped to its width, because only one line can be written over."""
@@ -149,6 +152,7 @@ class Progress:
         if self.is_live:
             StyledFile(sys.stderr).write(f"\r\x1b[K{line}")
             sys.stderr.flush()
+            self._is_shown = bool(line)
 
 
 class SafeStream(io.TextIOWrapper):
@@ -229,11 +233,12 @@ class StyledFile:
         return self._stream.isatty()
 
     def write(self, text: str, /) -> int:
-        """As it is."""
+        """As it is, without blanks at the ends of lines."""
+        shown = _TRAILING.sub(r"\1", text)
         if isinstance(self._stream, SafeStream):
-            self._stream.write_styled(text)
+            self._stream.write_styled(shown)
         else:
-            self._stream.write(text)
+            self._stream.write(shown)
         return len(text)
 
     def flush(self) -> None:

@@ -118,6 +118,7 @@ class LeaseHarness:
     folder: Path
     request: LeaseRequest = field(default_factory=lambda: LeaseRequest("inject", "a test", "eth0", 60 * 10**9))
     pids: list[int] = field(default_factory=list)
+    way_in: str | None = None
     made: ClassVar[list[Path]] = []
 
     def __post_init__(self) -> None:
@@ -190,7 +191,7 @@ class LeaseHarness:
     def restore(self, lease: str | None = None, clock: Clock | None = None) -> list[str]:
         """What `chaoskit restore` could not restore; what it says is in `said`."""
         clock = clock or RealClock()
-        recovery = Recovery(self.leases, self.kernel.opened, self.said.append, clock, self.lock)
+        recovery = Recovery(self.leases, self.kernel.opened, self.said.append, clock, self.lock, lambda _: self.way_in)
         if lease is None:
             recovery.restore_all()
         else:

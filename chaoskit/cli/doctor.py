@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from chaoskit.cli.advice import fitting
 from chaoskit.terminal import say, say_json
 
 if TYPE_CHECKING:
@@ -28,23 +29,20 @@ def doctor(
     if json:
         say_json(dumps(dataclasses.asdict(diagnosis), indent=1, allow_nan=False))
     else:
-        say(*_lines(diagnosis))
+        say(*(fitting(line, ("--kernel",)) for line in _lines(diagnosis)))
     raise typer.Exit(0 if diagnosis.here_can or diagnosis.guest_can else 3)
 
 
 def _lines(diagnosis: Diagnosis) -> list[str]:
     """Three lists of findings, and a conclusion."""
-    lines = []
+    from chaoskit.substrate.findings import lines
+
     groups = {
         "This kernel": diagnosis.here,
         "A guest kernel": diagnosis.guest,
         "Protection of this machine": diagnosis.protection,
     }
-    for title, findings in groups.items():
-        lines.append(title)
-        for each in findings:
-            first, *rest = f"{each.name}{': ' if each.detail else ''}{each.detail}".splitlines()
-            lines += [f"  {'yes' if each.is_able else 'no ':3}  {first}", *(f"       {line}" for line in rest)]
+    shown = [line for title, findings in groups.items() for line in (title, *lines(findings))]
     match diagnosis.here_can, diagnosis.guest_can:
         case True, _:
             conclusion = "Experiments run in this kernel."
@@ -52,4 +50,4 @@ def _lines(diagnosis: Diagnosis) -> list[str]:
             conclusion = "Experiments run in a guest kernel, because this one cannot."
         case _:
             conclusion = "No experiment can run here until one of the two is fixed."
-    return [*lines, conclusion]
+    return [*shown, conclusion]

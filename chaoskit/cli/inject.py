@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from chaoskit.cli.namespace_options import Container, Netns, Pid
+
 if TYPE_CHECKING:
     from chaoskit.engine.lease import Lease
     from chaoskit.spec.injection import Injection
@@ -29,10 +31,12 @@ def inject(
     mss_clamp: Annotated[str | None, typer.Option(metavar="BYTES", help="Largest MSS in TCP handshakes.")] = None,
     for_: Annotated[str | None, typer.Option("--for", help="Lease time, such as 60s. Required.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of netem: same seed, same losses.")] = None,
-    allow_management_interface: Annotated[
-        bool,
-        typer.Option("--allow-management-interface", help="Allow to hit your SSH session, DNS, the gateway; for 60s."),
+    allow: Annotated[
+        bool, typer.Option("--allow-management-interface", help="It may hit SSH, DNS, the gateway.")
     ] = False,
+    netns: Netns = None,
+    pid: Pid = None,
+    container: Container = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return at once; the lease expires by itself.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show it, and the commands; change nothing.")] = False,
 ) -> None:
@@ -44,10 +48,11 @@ def inject(
     from chaoskit.report import injection
     from chaoskit.report.screen import Screen
 
-    flags = {"everything": everything, "allow-management-interface": allow_management_interface}
+    flags = {"everything": everything, "allow-management-interface": allow}
     selector = {"interface": interface, "to": to, "local-port": local_port, "protocol": protocol, "ip": ip}
     sizes = {"size-drop-down": size_drop_down, "size-drop-up": size_drop_up, "mss-clamp": mss_clamp}
-    options = selector | sizes | {"down": down, "up": up, "for": for_, "seed": seed}
+    places = {"netns": netns, "pid": pid, "container": container}
+    options = places | selector | sizes | {"down": down, "up": up, "for": for_, "seed": seed}
     options |= {name: True for name, given in flags.items() if given}
     plan, facts = prepare(_injection(file, options))
     screen = Screen()

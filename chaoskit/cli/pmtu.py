@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from chaoskit.cli.namespace_options import Container, Netns, Pid, enter_chosen
 from chaoskit.terminal import say_json
 
 
@@ -17,6 +18,9 @@ def pmtu(
     ip: Annotated[str | None, typer.Option(help="IP version, 4 or 6. Default: 4 if the host has it.")] = None,
     max_packets: Annotated[int, typer.Option(metavar="N", help="Maximum number of packets to send.")] = 120,
     max_time: Annotated[str, typer.Option(metavar="TIME", help="Maximum duration.")] = "30s",
+    netns: Netns = None,
+    pid: Pid = None,
+    container: Container = None,
     json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Find the path MTU to a host, the hop that hides it, and a fix.
@@ -29,6 +33,7 @@ def pmtu(
     from chaoskit.report.screen import Screen
     from chaoskit.spec.options import parse_far_end
 
+    enter_chosen(netns, pid, container)
     wanted = parse_far_end(to)
     examination = prepare(wanted.host or "", wanted.port, ip, max_packets, max_time)
     with report.Progress(to, Screen(sys.stderr)) as progress:

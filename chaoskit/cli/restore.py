@@ -7,17 +7,22 @@ from typing import Annotated
 import typer
 
 from chaoskit import terminal
+from chaoskit.cli.namespace_options import Container, Netns, Pid, enter_chosen
 
 
 def restore(
     lease: Annotated[
         str | None, typer.Argument(metavar="LEASE", help="Restore only this lease. Default: everything.")
     ] = None,
+    netns: Netns = None,
+    pid: Pid = None,
+    container: Container = None,
 ) -> None:
     """Restore everything that chaoskit changed. Ends all leases of this network namespace, and undoes crashed runs."""
     import os
     from functools import cache
 
+    from chaoskit.conduct.network_namespace import enter_namespace_of
     from chaoskit.conduct.recovery import Recovery
     from chaoskit.engine.lease import Leases, state_folder
     from chaoskit.errors import NotRestoredError
@@ -26,6 +31,7 @@ def restore(
     from chaoskit.kernel.rights import require_restore_rights
 
     require_restore_rights()
+    enter_chosen(netns, pid, container)
     lines: list[str] = []
     facts = cache(detect_features)
 
@@ -34,6 +40,8 @@ def restore(
         terminal.say(line)
 
     leases = Leases(state_folder(os.environ, os.geteuid()))
+    if lease is not None:
+        enter_namespace_of(leases, lease)
     recovery = Recovery(leases, lambda: LinuxKernel(facts()), say)
     if lease is None:
         recovery.restore_all()

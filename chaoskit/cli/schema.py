@@ -1,14 +1,25 @@
-"""`chaoskit schema`: prints the JSON Schema of experiment files, for editors."""
+"""`chaoskit schema`: prints the JSON Schema of experiment files, for editors, or that of results."""
 
 from __future__ import annotations
+
+from typing import Annotated
+
+import typer
 
 from chaoskit.terminal import say_json
 
 
-def schema() -> None:
+def schema(
+    result: Annotated[bool, typer.Option("--result", help="That of result.json instead.")] = False,
+) -> None:
     """Print the JSON Schema of experiment files. For editors, such as those with yaml-language-server."""
     import json
 
-    from chaoskit.spec.json_schema import experiment_schema
+    if result:
+        from chaoskit.report.result_schema import result_schema
 
-    say_json(json.dumps(experiment_schema(), indent=2))
+        say_json(json.dumps(result_schema(), indent=2))
+    else:
+        from chaoskit.spec.json_schema import experiment_schema
+
+        say_json(json.dumps(experiment_schema(), indent=2))

@@ -25,6 +25,7 @@ from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import state_folder, user_name
 from chaoskit.errors import ChaoskitError, CrashError, NotRestoredError, RefusedError
 from chaoskit.facts import Facts
+from chaoskit.kernel import namespaces
 from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.plan.model import InterfacePlan, Plan, load_plan
@@ -43,6 +44,7 @@ def conduct(run: Path, clock: Clock) -> int:
     outcome, detail, code = "finished", "", 0
     try:
         with signals.raised():
+            _check_namespace(plan)
             conductor = Conductor(plan, run, _check_features(plan), clock)
             _write_machine(run)
             if plan.interface is not None and plan.interface.hits:
@@ -68,6 +70,13 @@ def _failed(error: BaseException) -> tuple[str, str, int]:
             return "refused", str(error), error.exit_code
         case _:
             return "crashed", crash_report.summary(error), crash_report.print_report(error)
+
+
+def _check_namespace(plan: Plan) -> None:
+    """Raises RefusedError where the plan is for another network namespace: its interface may be another one here."""
+    interface = plan.interface
+    if interface is not None and interface.namespace not in (None, namespaces.current_inode()):
+        raise RefusedError(f"this plan is for {interface.namespace_name}: chaoskit run enters it")
 
 
 def _check_features(plan: Plan) -> Facts:
@@ -162,7 +171,7 @@ def target_of(plan: Plan) -> Target:
     """The probe's target and socket options; in a lab congestion control is set by its namespace."""
     interface, tuned = plan.interface, SocketOptions(maxseg=plan.client.maxseg)
     if interface is None:
-        return Target(plan.target, "chaoskit", ca_file=lab_server.root(plan), sockets=tuned)
+        return Target(plan.target, "chaoskit", ca_file=lab_server.root(plan), sockets=tuned, asks_usage=False)
     return Target(
         plan.target,
         interface.model,

@@ -15,6 +15,7 @@ from pathlib import Path
 from chaoskit.clock import Clock, RealClock, boottime
 from chaoskit.conduct import signals
 from chaoskit.conduct.lease_scope import HeldLease, LeaseRequest, hold_lease
+from chaoskit.conduct.network_namespace import enter
 from chaoskit.engine.apply_restore import apply, examine
 from chaoskit.engine.lease import Lease, user_name
 from chaoskit.errors import NotRestoredError, RefusedError
@@ -43,10 +44,11 @@ class InjectionOutcome:
 
 
 def prepare(injection: Injection) -> tuple[InjectionPlan, Facts]:
-    """The plan for this machine, and what this machine can do. Changes nothing.
+    """The plan for this machine, and what this machine can do. Enters the chosen network namespace; changes nothing.
 
     Raises RefusedError and SpecError for what cannot, or must not, be done here.
     """
+    enter(injection)
     facts = detect_features()
     lookups = look_up(injection.interface, [to.host for to in injection.to if to.host])
     classifier = "u32" if "u32" in facts.features and "flower" not in facts.features else "flower"

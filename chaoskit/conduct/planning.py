@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from urllib.parse import urlsplit
 
+from chaoskit.conduct.network_namespace import enter
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.kernel.client_limits import client_limits
 from chaoskit.kernel.features import detect_features
@@ -17,7 +18,7 @@ from chaoskit.spec.stage import InterfaceStage
 
 
 def prepare(experiment: Experiment, to_run: bool = False) -> Plan:
-    """The plan, with everything resolved; `to_run` requires the API key too.
+    """The plan, with everything resolved; `to_run` requires the API key too. Enters the stage's network namespace.
 
     Raises RefusedError where this machine cannot, or must not, run it, and SpecError without the key.
     """
@@ -47,6 +48,7 @@ def _compiled(experiment: Experiment, to_run: bool) -> Plan:
         return compile_plan(experiment)
     if to_run and stage.key_env:
         _require_variable(stage.key_env)
+    enter(stage)
     lookups = look_up(stage.interface, stage.hosts)
     features = detect_features().features
     return compile_plan(experiment, lookups, "u32" if "u32" in features and "flower" not in features else "flower")

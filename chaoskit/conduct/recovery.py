@@ -7,7 +7,9 @@
 | its watchdog is dead, stopped or slow too | both are killed, then the lease is restored here                   |
 | belongs to a running exec                 | left alone: it ends with its command                               |
 | is from an earlier boot                   | closed: what it had changed ended with that boot                   |
-| is from another machine or namespace      | left alone, and reported with its location                         |
+| is from another machine                   | left alone, and reported with its location                         |
+| is from another network namespace         | left alone, and reported with what to type                         |
+| is from a network namespace that is gone  | closed: what it had changed ended with that namespace              |
 | cannot be read                            | closed when nothing is pending; else left until restored by its id |
 
 `restore_all` also removes what has one of chaoskit's names and is in no journal.
@@ -22,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from chaoskit.clock import Clock, RealClock
+from chaoskit.conduct.network_namespace import way_into
 from chaoskit.engine import lock
 from chaoskit.engine.describe import show
 from chaoskit.engine.journal import PendingRestore
@@ -50,6 +53,7 @@ class SearchableKernel(Kernel, Protocol):
 class Recovery:
     """Restores leases in the kernel that `open_kernel` opens. `report` gets one line for each event.
 
+    `way_into` gives the option that enters a network namespace, "" for one that is gone, None for one out of sight.
     `leftovers` is what could not be restored, a sentence each.
     """
 
@@ -58,6 +62,7 @@ class Recovery:
     report: Callable[[str], None]
     clock: Clock = field(default_factory=RealClock)
     lock: str = NAME
+    way_into: Callable[[str], str | None] = way_into
     leftovers: list[str] = field(default_factory=list)
 
     def restore_all(self) -> None:
@@ -164,12 +169,23 @@ class Recovery:
             lease_restore.close([])
             self.report(f"lease {lease.id} is from an earlier boot and has no effect any more: closed")
         elif lease.namespace != location.namespace:
-            self.report(
-                f"lease {lease.id} is from another network namespace ({lease.namespace}) and is left alone: chaoskit "
-                f"restore there, or if that no longer exists: rm -r {self.leases.folder(lease.id)}"
-            )
+            self._restore_elsewhere(lease, lease_restore)
         else:
             self._restore_here(lease_restore)
+
+    def _restore_elsewhere(self, lease: Lease, lease_restore: LeaseRestore) -> None:
+        """Close the lease of a network namespace that is gone; of another one, say how to get there."""
+        way_in = self.way_into(lease.namespace)
+        if way_in == "" and not any(each is not None and each.state for each in (lease.owner, lease.watchdog)):
+            lease_restore.close([])
+            self.report(f"lease {lease.id}: its network namespace is gone, and what it had changed with it: closed")
+            return
+        advice = (
+            f"sudo chaoskit restore {way_in}" if way_in else "it is not visible from here; run chaoskit restore there"
+        )
+        self.report(
+            f"lease {lease.id} on {lease.interface} is in another network namespace and is left alone: {advice}"
+        )
 
     def _restore_here(self, lease: LeaseRestore) -> None:
         try:

@@ -15,6 +15,7 @@ from pyroute2 import IPRoute
 
 from chaoskit.errors import RefusedError
 from chaoskit.host_lookups import HostLookups
+from chaoskit.kernel import namespaces
 from chaoskit.kernel.links import find
 from chaoskit.kernel.management import management_roles, management_traffic
 from chaoskit.kernel.route_lookup import egress_interface
@@ -52,6 +53,7 @@ def look_up(interface: str | None, hosts: Iterable[str]) -> HostLookups:
             foreign=tuple(warnings(ip, link)),
             filters=tuple(terminating_filters(ip, link)),
             blocked_hooks=unusable_hooks(ip, link),
+            namespace=namespaces.current_inode(),
             other_interfaces=dict(_routed_elsewhere(ip, name, hosts, addresses)),
         )
 

@@ -26,6 +26,11 @@ def open_current() -> int:
     return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 
+def current_inode() -> int:
+    """The inode of the calling thread's network namespace, which tells it from all others that exist."""
+    return Path("/proc/thread-self/ns/net").stat().st_ino
+
+
 def create() -> int:
     """A descriptor of a new, empty network namespace. The caller closes it; the thread stays in its namespace.
 

@@ -1,4 +1,4 @@
-"""Checks that this process may change its network namespace (CAP_NET_ADMIN)."""
+"""Checks the rights to change a network namespace (CAP_NET_ADMIN) and to enter one (CAP_SYS_ADMIN)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 from chaoskit.errors import RefusedError
 from chaoskit.programs import sudo
 
-_NET_ADMIN = 12  # capabilities(7): CAP_NET_ADMIN
+_NET_ADMIN, _SYS_ADMIN = 12, 21  # capabilities(7)
 
 
 def require_net_admin(interface: str, command: str = "inject") -> None:
     """Raises RefusedError without CAP_NET_ADMIN, with three alternatives; `command` is the command that was typed."""
-    if not _is_net_admin():
+    if not _has(_NET_ADMIN):
         raise RefusedError(
             f"changing {interface} needs CAP_NET_ADMIN, which you do not have: {sudo()} {command} ...; without "
             "root, chaoskit exec puts one command behind a fault, and chaoskit run with stage: {lab: edge} builds a "
@@ -22,11 +22,22 @@ def require_net_admin(interface: str, command: str = "inject") -> None:
 
 def require_restore_rights() -> None:
     """Raises RefusedError without CAP_NET_ADMIN."""
-    if not _is_net_admin():
+    if not _has(_NET_ADMIN):
         raise RefusedError(f"restoring needs CAP_NET_ADMIN, which you do not have: {sudo()} restore")
 
 
-def _is_net_admin() -> bool:
+def require_sys_admin(option: str) -> None:
+    """Raises RefusedError without CAP_SYS_ADMIN; `option` names the namespace to enter, as `--netns blue`."""
+    if not has_sys_admin():
+        raise RefusedError(f"{option}: entering a network namespace needs root (CAP_SYS_ADMIN): sudo chaoskit ...")
+
+
+def has_sys_admin() -> bool:
+    """Whether this process may enter network namespaces."""
+    return _has(_SYS_ADMIN)
+
+
+def _has(capability: int) -> bool:
     status = Path("/proc/thread-self/status").read_text()
     effective = next(int(line.split()[1], 16) for line in status.splitlines() if line.startswith("CapEff:"))
-    return bool(effective >> _NET_ADMIN & 1)
+    return bool(effective >> capability & 1)

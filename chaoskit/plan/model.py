@@ -131,7 +131,8 @@ class InterfacePlan(_Frozen):
     `hits` describe the selected traffic. `addresses` are those of each resolved name; the probe connects to
     `target_addresses` alone (none: the URL holds an address). `filters` is the number of filters in each direction that
     has faults. The watchdog restores everything when the `lease` has not been renewed for so many ns. `key_env` names
-    an environment variable.
+    an environment variable. `namespace` is the inode of the network namespace that the file chooses, None if it does
+    not, and `namespace_name` is for people.
     """
 
     name: str
@@ -143,6 +144,8 @@ class InterfacePlan(_Frozen):
     lease: int
     model: str
     key_env: str | None
+    namespace: int | None = None
+    namespace_name: str = ""
 
 
 class Plan(_Frozen):

@@ -172,6 +172,8 @@ def _compile_interface(
             lease=_MANAGEMENT_LEASE if hits else _LEASE,
             model=stage.model,
             key_env=stage.key_env,
+            namespace=lookups.namespace if stage.chosen else None,
+            namespace_name=stage.namespace_name,
         ),
         passes=2 if lookups.is_loopback and not _selects_one_direction(selector) else 1,
         warnings=tuple(_warnings(experiment, selector, lookups, (*steered, *touched))) if is_steered else (),

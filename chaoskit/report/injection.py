@@ -18,9 +18,14 @@ from chaoskit.topology.steering import IFBS, OneDirection
 _TOWARDS: dict[OneDirection, str] = {"down": "to this machine", "up": "from this machine"}
 
 
+def _where(plan: InjectionPlan) -> str:
+    name = plan.injection.namespace_name
+    return f" in {name}" if name else ""
+
+
 def render(plan: InjectionPlan, console: Console) -> None:
     """The plan: the interface, the matched traffic, the faults, the duration."""
-    console.print(titled(plan.interface, f"  for {plan.injection.for_}"), highlight=False)
+    console.print(titled(plan.interface, f"  for {plan.injection.for_}{_where(plan)}"), highlight=False)
     for line in _lines(plan):
         console.print(styled(f"  {line}"), highlight=False)
     for warning in plan.warnings:
@@ -30,7 +35,7 @@ def render(plan: InjectionPlan, console: Console) -> None:
 def render_commands(plan: InjectionPlan, console: Console) -> None:
     """The plan as commands, first those that apply it, then those that revert it. They are printed, never executed."""
     for title, lines in (("apply", apply_commands(plan.changes)), ("revert", revert_commands(plan.changes))):
-        console.print(Text(f"\nEquivalent commands to {title} it", "bold"), highlight=False)
+        console.print(styled(f"\nEquivalent commands to {title} it{_where(plan)}", "bold"), highlight=False)
         for line in lines:
             console.print(styled(line), highlight=False, soft_wrap=True)
 

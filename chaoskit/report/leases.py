@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -37,7 +37,7 @@ State = Literal[
     "starting",
     "not restored",
     "ended",
-    "in another namespace",
+    "namespace unknown",
     "from another boot",
     "from another machine",
 ]
@@ -52,6 +52,8 @@ _NETEM_LIMIT = 1000  # the kernel's own
 class LeaseStatus:
     """A lease and its state. `remaining` in ns, None where it is unknown; `remedy`: what to type.
 
+    `is_here` tells whether it is of the present network namespace; if not, `way_in` is the option that enters its own.
+
     `injection` is None for what `inject` cannot repeat. `pending` are the journal's changes to restore, in that order.
     """
 
@@ -62,6 +64,8 @@ class LeaseStatus:
     injection: Injection | None = None
     pending: tuple[PendingRestore, ...] = ()
     leftovers: tuple[str, ...] = ()
+    is_here: bool = True
+    way_in: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,14 +85,18 @@ def state_folders(environment: Mapping[str, str], uid: int) -> tuple[Path, ...]:
     return tuple(dict.fromkeys((own, *root)))
 
 
-def read_status(folders: Iterable[Path], here: Location, now: int, only: str | None = None) -> StatusReport:
-    """Read all leases, or only one. `now` as of `clock.boottime`. Raises RefusedError when that one does not exist."""
+def read_status(
+    folders: Iterable[Path], here: Location, now: int, only: str | None, way_into: Callable[[str], str | None]
+) -> StatusReport:
+    """Read all leases, or only one. `now` as of `clock.boottime`; `way_into` gives the option that enters a network
+    namespace. Raises RefusedError when that one does not exist."""
     standings: list[LeaseStatus] = []
     unreadable: list[str] = []
     for folder in folders:
         leases = Leases(folder)
         found = leases.all()
-        standings += [_lease_status(leases, lease, here, now) for lease in found.leases if only in (None, lease.id)]
+        wanted = (lease for lease in found.leases if only in (None, lease.id))
+        standings += [_lease_status(leases, lease, here, now, way_into) for lease in wanted]
         unreadable += _unread(found, only)
     if only is not None and not standings and not unreadable:
         raise RefusedError(f"there is no lease {only}: chaoskit status shows all")
@@ -100,39 +108,50 @@ def _unread(found: FoundLeases, only: str | None) -> Iterator[str]:
 
 
 def unowned_knobs(knobs: Iterable[Knob], known: StatusReport) -> tuple[Knob, ...]:
-    """The knobs with chaoskit's names that are in the journal of no lease of this machine and boot."""
+    """The knobs with chaoskit's names that are in the journal of no lease of this network namespace and boot."""
     journalled = {
-        entry.knob for each in known.leases for entry in each.pending if not each.state.startswith("from another")
+        entry.knob
+        for each in known.leases
+        for entry in each.pending
+        if each.is_here and not each.state.startswith("from another")
     }
     return tuple(knob for knob in knobs if knob not in journalled)
 
 
-def _lease_status(leases: Leases, lease: Lease, here: Location, now: int) -> LeaseStatus:
+def _lease_status(
+    leases: Leases, lease: Lease, here: Location, now: int, way_into: Callable[[str], str | None]
+) -> LeaseStatus:
     """The lease's state, from its journal and its processes."""
+    is_here = lease.namespace == here.namespace
+    is_near = (lease.machine, lease.boot) == (here.machine, here.boot)
+    way_in = way_into(lease.namespace) if is_near and not is_here else None
     try:
         pending = tuple(leases.pending(lease.id))
     except RefusedError as error:
-        return LeaseStatus(lease, "not restored", str(error), None, _injection(lease))
+        return LeaseStatus(lease, "not restored", str(error), None, _injection(lease), is_here=is_here, way_in=way_in)
     watchdog, owner = (process.state if process else "" for process in (lease.watchdog, lease.owner))
-    left = lease.deadline - now if here.boot == lease.boot and here.machine == lease.machine else None
-    state, remedy = lease_state(lease, here, left, (watchdog, owner), bool(pending))
-    return LeaseStatus(lease, state, remedy, left, _injection(lease), pending, tuple(leases.leftovers(lease.id)))
+    left = lease.deadline - now if is_near else None
+    state, remedy = lease_state(lease, here, left, (watchdog, owner), bool(pending), way_in)
+    leftovers = tuple(leases.leftovers(lease.id))
+    return LeaseStatus(lease, state, remedy, left, _injection(lease), pending, leftovers, is_here, way_in)
 
 
 def lease_state(
-    lease: Lease, here: Location, left: int | None, processes: tuple[str, str], is_pending: bool
+    lease: Lease, here: Location, left: int | None, processes: tuple[str, str], is_pending: bool, way_in: str | None
 ) -> tuple[State, str]:
     """The lease's state and what to type. `processes`: the states of watchdog and owner."""
     watchdog, owner = processes
-    restore = f"chaoskit restore {lease.id}"
+    is_here = lease.namespace == here.namespace
+    restore = f"chaoskit restore {way_in + ' ' if way_in else ''}{lease.id}"
     if lease.machine != here.machine:
         return "from another machine", "its journal does not apply to this one"
     if lease.boot != here.boot:
         return "from another boot", f"its changes ended with that boot; to delete the lease: {restore}"
-    if lease.namespace != here.namespace:
-        unwatched = f"its watchdog is dead: there, {restore}" if is_pending else "nothing to restore"
-        there = "in force there" if watchdog else unwatched
-        return "in another namespace", f"in another network namespace; {there}"
+    if is_pending and not (watchdog or owner or is_here or way_in):
+        if way_in == "":
+            gone = "its network namespace is gone, and its changes with it"
+            return "ended", f"{gone}; to delete the lease: {restore}"
+        return "namespace unknown", f"not restored, and its network namespace is not visible from here: sudo {restore}"
     if watchdog == "T":
         return "in force", f"its watchdog is stopped and will not end it: {restore}"
     if watchdog:
@@ -170,6 +189,8 @@ def _as_object(lease_status: LeaseStatus) -> dict[str, Any]:
         "state": lease_status.state,
         "remedy": lease_status.remedy or None,
         "interface": lease.interface,
+        "is_here": lease_status.is_here,
+        "namespace": lease_status.way_in or None,
         "command": lease.command,
         "user": lease.user,
         "since": lease.since,
@@ -204,7 +225,9 @@ def _sections(report: StatusReport) -> Iterator[RenderableType]:
     if report.unowned:
         names = ", ".join(_named(report.unowned))
         yield styled(f"chaoskit's, but in no lease that can be read here: {names}; {sudo()} restore", "bold red")
-    if report.holder and not any(each.state in ("in force", "starting", "ending") for each in report.leases):
+    if report.holder and not any(
+        each.is_here and each.state in ("in force", "starting", "ending") for each in report.leases
+    ):
         yield styled(f"Active in this network namespace: {report.holder}")
     elif report == StatusReport():
         yield Text("No chaoskit fault is in force here, and nothing is left to restore.")
@@ -220,6 +243,9 @@ def _heading(lease_status: LeaseStatus) -> Text:
 
 def _lines(lease_status: LeaseStatus) -> Iterator[tuple[str, str]]:
     lease = lease_status.lease
+    if not lease_status.is_here and lease_status.state != "from another machine":
+        way_in = {None: "not visible from here", "": "gone"}.get(lease_status.way_in, lease_status.way_in)
+        yield "where", f"in another network namespace: {way_in}"
     if lease_status.remedy:
         yield "note", lease_status.remedy
     yield from (("match", match) for match in _matches(lease_status))

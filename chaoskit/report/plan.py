@@ -104,7 +104,8 @@ def _place(plan: Plan) -> Text:
     count = len(plan.stage)
     if plan.interface is None:
         return titled("The lab", f" ({count} changes, all in namespaces of its own, all put back)")
-    title = f"The interface {plan.interface.name}"
+    where = f" in {plan.interface.namespace_name}" if plan.interface.namespace_name else ""
+    title = f"The interface {plan.interface.name}{where}"
     if not plan.all_changes:
         return titled(title, " (nothing on it is changed)")
     text = f"{count} changes" if count else "changed by its phases alone"

@@ -6,10 +6,12 @@ movements. `report.styles.styled` escapes earlier, so that widths are right and 
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable
 from typing import TextIO, cast
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.live import Live
 from rich.segment import Segment
@@ -17,6 +19,8 @@ from rich.text import Text
 
 from chaoskit.report.styles import styled
 from chaoskit.terminal import StyledFile, printable_lines
+
+_SECOND_COLUMN = re.compile(r" *(?:(\S+(?: \S+)? {2,}))?")
 
 
 class Screen(Console):
@@ -27,9 +31,33 @@ class Screen(Console):
         super().__init__(file=file, width=width, markup=False, emoji=False, highlight=False)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """As rich renders it, without escape sequences in the text."""
+        """As rich renders it, without escape sequences in the text, and with wrapped lines indented."""
+        chosen = options or self.options
+        may_wrap = not chosen.no_wrap and chosen.max_width == self.width  # it is no cell of a table
+        if may_wrap and isinstance(renderable, Text) and not renderable.no_wrap:
+            renderable = hanging(self, renderable, chosen.max_width)
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=printable_lines(segment.text))
+
+
+def hanging(console: Console, text: Text, width: int) -> Text:
+    """The text in lines of that width; those after the first are indented under what the first one says.
+
+    That is where its second column begins, `Takes   12 s`, or two further than its own indentation.
+    """
+    if "\n" in text.plain or cell_len(text.plain) <= width or text.justify not in (None, "default", "left"):
+        return text
+    column = _SECOND_COLUMN.match(text.plain)
+    indent = len(column[0]) if column and column[1] else width
+    if indent > width // 2:
+        indent = min(len(text.plain) - len(text.plain.lstrip(" ")) + 2, width // 2)
+    first, *_ = text.wrap(console, width)
+    rest = text[len(first.plain) :]
+    rest = rest[len(rest.plain) - len(rest.plain.lstrip()) :]
+    below = [Text(" " * indent) + line for line in rest.wrap(console, width - indent)]
+    found = Text("\n", end=text.end).join([first, *below])
+    found.rstrip()
+    return found
 
 
 def live_display(console: Console) -> Live | None:

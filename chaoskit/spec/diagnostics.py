@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic_core import ErrorDetails, ValidationError
@@ -24,11 +25,11 @@ def describe_error(error: ErrorDetails, value: Any) -> str:
             return str(context["sentence"])
         case "value_error":
             return str(context["error"]).replace("`", "")
-        case "literal_error":
+        case "literal_error" | "enum":
             return f"found {brief(value)}, expected {context['expected']}"
-        case "int_parsing" | "int_type" | "int_from_float":
+        case "int_parsing" | "int_type" | "int_from_float" | "int_parsing_size":
             return f"found {brief(value)}, expected a whole number"
-        case "float_parsing" | "float_type":
+        case "float_parsing" | "float_type" | "finite_number":
             return f"found {brief(value)}, expected a number"
         case "bool_parsing" | "bool_type":
             return f"found {brief(value)}, expected true or false"
@@ -38,12 +39,30 @@ def describe_error(error: ErrorDetails, value: Any) -> str:
             return f"found {brief(value)}, expected {context['ge']} or more"
         case "less_than_equal":
             return f"found {brief(value)}, expected {context['le']} or less"
-        case "model_type" | "model_attributes_type" | "dict_type":
+        case "less_than":
+            return f"found {brief(value)}, expected less than {context['lt']}"
+        case "greater_than":
+            return f"found {brief(value)}, expected more than {context['gt']}"
+        case "string_type" | "string_sub_type" | "string_unicode":
+            return f"found {brief(value)}, expected a text"
+        case "string_too_short":
+            return "empty; write a text"
+        case "too_short" | "too_long":
+            return f"found {brief(value)}, expected {_how_many(context)}"
+        case "extra_forbidden":
+            return "unknown key; remove it"
+        case "model_type" | "model_attributes_type" | "dict_type" | "mapping_type":
             return f"found {brief(value)}, expected keys below it"
         case "list_type" | "tuple_type":
             return f"found {brief(value)}, expected a list"
         case _:
-            return f"found {brief(value)}, expected: {error['msg']}"
+            return f"found {brief(value)}, which does not fit here"
+
+
+def _how_many(context: Mapping[str, Any]) -> str:
+    """Of a list or mapping."""
+    least, most = context.get("min_length"), context.get("max_length")
+    return f"{least} or more" if most is None or least else f"{most} or fewer"
 
 
 def describe_option_error(error: ErrorDetails) -> str:

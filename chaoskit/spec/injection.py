@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_v
 
 from chaoskit.faults.netem import NetemInput
 from chaoskit.faults.schema import Flag, MtuBytes, SegmentBytes, SpecModel, error_at, given, text_of
+from chaoskit.spec.network_namespace import NamespaceChoice
 from chaoskit.topology.steering import OneDirection
 from chaoskit.units import Duration
 
@@ -96,7 +97,7 @@ Interface = Annotated[
 WrittenTo = Annotated[To, BeforeValidator(_to, json_schema_input_type=To | str)]
 
 
-class TrafficMatch(SpecModel):
+class TrafficMatch(NamespaceChoice):
     """Selects traffic of an interface. A packet must match every key that is given."""
 
     to: Annotated[tuple[WrittenTo, ...], BeforeValidator(_listed, json_schema_input_type=To | str | list[To | str])] = (

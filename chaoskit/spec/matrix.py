@@ -34,6 +34,7 @@ from chaoskit.spec.load import (
     to_yaml,
 )
 from chaoskit.spec.matrix_axes import MATRIX, Axis, axes, variant_name
+from chaoskit.spec.stage import InterfaceStage
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,17 @@ def parse_variants(text: str, name: str) -> Variants:
     if errors:
         own = _parse(plain)
         raise SpecError("\n".join(_error_lines(document, matrix, errors, own if isinstance(own, dict) else {})))
+    _require_one_namespace(document, found)
     return Variants(name, text, tuple(axis.tail for axis in matrix), tuple(found))
+
+
+def _require_one_namespace(document: Document, variants: Sequence[Variant]) -> None:
+    """Raises SpecError where variants choose different network namespaces: a command enters one for good."""
+    stages = (variant.experiment.stage for variant in variants)
+    chosen = {stage.namespace_option if isinstance(stage, InterfaceStage) else "" for stage in stages}
+    if len(chosen) > 1:
+        sentence = "the variants are in different network namespaces; write a file for each, or one namespace for all"
+        raise SpecError(str(document.error_at(sentence, (MATRIX,))))
 
 
 def _parse(words: dict[str, Any]) -> Experiment | dict[Location, str]:

@@ -12,6 +12,7 @@ from chaoskit.spec.diagnostics import describe_error, describe_option_error
 from chaoskit.spec.experiment import HOUR, LONGEST, Workload
 from chaoskit.spec.injection import Injection, To, WrittenTo
 from chaoskit.spec.load import DocumentKind, parse_document
+from chaoskit.spec.network_namespace import NamespaceChoice
 from chaoskit.spec.objectives import Objective, parse
 from chaoskit.units import Duration
 
@@ -63,6 +64,15 @@ def injection(options: dict[str, Any]) -> Injection:
     given = {name: value for name, value in options.items() if value is not None and value != []}
     try:
         return Injection.model_validate(parse_faults(given))
+    except ValidationError as error:
+        raise SpecError("\n".join(describe_option_error(e) for e in error.errors())) from None
+
+
+def namespace_choice(netns: str | None, pid: str | None, container: str | None) -> NamespaceChoice:
+    """The network namespace that a command's options choose. Raises SpecError."""
+    given = {"netns": netns, "pid": pid, "container": container}
+    try:
+        return NamespaceChoice.model_validate({name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         raise SpecError("\n".join(describe_option_error(e) for e in error.errors())) from None
 

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from chaoskit.analysis.streams.assemble import Stream, Streams
-from chaoskit.analysis.streams.gaps import Gaps, GapTable, StreamSums
+from chaoskit.analysis.streams.gaps import Gaps, GapTable, StreamSums, group_starts
 from chaoskit.analysis.streams.latencies import Latency, latencies, resolve_censored
 from chaoskit.analysis.streams.timeline import Span, Timeline
 
@@ -120,9 +120,11 @@ def _tokens(table: GapTable, timeline: Timeline) -> Iterator[tuple[Span, Counter
         index = timeline.indices_at(at)
         is_within = (at >= timeline.begin) & (at <= ends[index])
         index, stream = index[is_within], stream[is_within]
-        for span in np.unique(index).tolist():
-            numbers, found = np.unique(stream[index == span], return_counts=True)
-            counts[span].update(dict(zip(numbers.tolist(), found.tolist(), strict=True)))
+        for span in np.flatnonzero(np.bincount(index)).tolist():
+            ordered = stream[index == span]
+            starts = group_starts(ordered)
+            found = np.diff(starts, append=len(ordered))
+            counts[span].update(dict(zip(ordered[starts].tolist(), found.tolist(), strict=True)))
     yield from zip(timeline.spans, counts, strict=True)
 
 

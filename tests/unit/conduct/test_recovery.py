@@ -242,9 +242,38 @@ def test_a_lease_of_elsewhere_is_left_alone(harness: LeaseHarness) -> None:
 
         assert len(harness.said) == 1
         assert "left alone" in harness.said[0]
-        assert next(iter(other.values())) in harness.said[0]
         assert harness.kernel.settings == AFTER
         harness.leases.end("dead")
+
+
+def test_a_lease_of_another_namespace_is_told_how_to_be_restored(harness: LeaseHarness) -> None:
+    """With the option that enters the namespace; and with none where it is out of sight."""
+    left_by(harness, namespace="4711")
+    harness.kernel.fill(AFTER)
+    for harness.way_in, advice in (
+        ("--netns blue", "sudo chaoskit restore --netns blue"),
+        (None, "not visible from here"),
+    ):
+        harness.said.clear()
+
+        assert harness.restore("dead") == []
+
+        assert advice in harness.said[0]
+        assert harness.leases.pending("dead")
+    harness.leases.end("dead")
+
+
+def test_a_lease_of_a_namespace_that_is_gone_is_void(harness: LeaseHarness) -> None:
+    """It is closed in one sentence, and nothing is written."""
+    left_by(harness, namespace="4711")
+    harness.kernel.fill(AFTER)
+    harness.way_in = ""
+
+    assert harness.restore("dead") == []
+
+    assert harness.said == ["lease dead: its network namespace is gone, and what it had changed with it: closed"]
+    assert harness.has_no_lease
+    assert harness.kernel.settings == AFTER
 
 
 def test_one_lease_is_paid_by_name(harness: LeaseHarness) -> None:

@@ -67,6 +67,11 @@ def state(tmp_path: Path, *leases: Lease, owes: bool = True) -> Path:
     return tmp_path
 
 
+def found(folders: list[Path], only: str | None = None, way_in: str | None = None) -> StatusReport:
+    """The report, where `way_in` enters the network namespace of every lease that is not of the present one."""
+    return read_status(folders, HERE, NOW, only, lambda _: way_in)
+
+
 def shown(outlook: StatusReport, width: int = 100) -> str:
     """What is on the screen, every line of it within the width."""
     screen = io.StringIO()
@@ -86,13 +91,6 @@ CASES = [
     ({"watchdog": None, "owner": None}, True, "not restored", "NOT RESTORED"),
     ({"boot": "before"}, True, "from another boot", "its changes ended with that boot"),
     ({"machine": "other"}, True, "from another machine", "FROM ANOTHER MACHINE"),
-    ({"namespace": "1-1"}, True, "in another namespace", "in another network namespace; in force there"),
-    (
-        {"namespace": "1-1", "watchdog": GONE},
-        True,
-        "in another namespace",
-        "its watchdog is dead: there, chaoskit restore",
-    ),
 ]
 
 
@@ -103,17 +101,41 @@ def test_each_state_of_a_lease(
     """Living processes, changes to restore and the place of origin decide the state, and what to type."""
     places = [state(tmp_path, replace(LEASE, **change), owes=owes)]
 
-    outlook = read_status(places, HERE, NOW)
+    outlook = found(places)
 
     assert [each.state for each in outlook.leases] == [expected]
     assert sentence in shown(outlook)
     assert json.loads(as_json(outlook))["leases"][0]["state"] == expected
 
 
+BLUE = "--netns blue"
+ELSEWHERE = [
+    ({}, True, BLUE, "in force", ["in another network namespace: --netns blue"]),
+    ({"watchdog": GONE}, True, BLUE, "not restored", ["chaoskit restore --netns blue 20261124T120730-4711"]),
+    ({"watchdog": GONE}, False, BLUE, "ended", ["--netns blue"]),
+    ({"watchdog": GONE, "owner": GONE}, True, "", "ended", ["its network namespace is gone, and its changes with it"]),
+    ({"watchdog": GONE, "owner": GONE}, True, None, "namespace unknown", ["not visible from here: sudo chaoskit"]),
+    ({}, True, None, "in force", ["42 s left", "in another network namespace: not visible from here"]),
+]
+
+
+@pytest.mark.parametrize(("change", "owes", "way_in", "expected", "sentences"), ELSEWHERE)
+def test_a_lease_of_another_namespace(
+    tmp_path: Path, change: dict[str, Any], owes: bool, way_in: str | None, expected: str, sentences: list[str]
+) -> None:
+    """It has the states of any lease, with the option that enters its namespace; of one that is gone it is void."""
+    outlook = found([state(tmp_path, replace(LEASE, namespace="1-1", **change), owes=owes)], way_in=way_in)
+
+    (told,) = json.loads(as_json(outlook))["leases"]
+    assert (told["state"], told["is_here"], told["namespace"]) == (expected, False, way_in or None)
+    assert all(sentence in shown(outlook, 200) for sentence in sentences)
+    assert unowned_knobs([knob for knob, _ in CHANGES], outlook) == tuple(knob for knob, _ in CHANGES)
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_everything_about_a_lease_is_on_the_screen(tmp_path: Path, width: int) -> None:
     """The matched traffic, its addresses, the effects, since when, until when, by whom."""
-    text = shown(read_status([state(tmp_path, LEASE)], HERE, NOW), width)
+    text = shown(found([state(tmp_path, LEASE)]), width)
 
     for words in (
         "api.example.com:443 (192.0.2.7/32)",
@@ -126,7 +148,7 @@ def test_everything_about_a_lease_is_on_the_screen(tmp_path: Path, width: int) -
 
 def test_no_lease_is_one_sentence(tmp_path: Path) -> None:
     """A machine where nothing is in force says so, and its JSON has no leases."""
-    outlook = read_status([tmp_path], HERE, NOW)
+    outlook = found([tmp_path])
 
     assert shown(outlook) == "No chaoskit fault is in force here, and nothing is left to restore.\n"
     assert json.loads(as_json(outlook))["leases"] == []
@@ -136,7 +158,7 @@ def test_the_json_can_be_injected_again(tmp_path: Path) -> None:
     """The JSON of one lease is read as the injection that it was made from."""
     path = tmp_path / "status.json"
 
-    path.write_text(as_json(read_status([state(tmp_path / "state", LEASE)], HERE, NOW)))
+    path.write_text(as_json(found([state(tmp_path / "state", LEASE)])))
 
     assert load_injection(path) == Injection.model_validate(WORDS)
 
@@ -145,14 +167,14 @@ def test_a_single_lease_can_be_selected(tmp_path: Path) -> None:
     """By its id; a missing one is refused with what to type."""
     places = [state(tmp_path, LEASE, replace(LEASE, id="another"))]
 
-    assert [each.lease.id for each in read_status(places, HERE, NOW, "another").leases] == ["another"]
+    assert [each.lease.id for each in found(places, "another").leases] == ["another"]
     with pytest.raises(RefusedError, match="there is no lease third: chaoskit status shows all"):
-        read_status(places, HERE, NOW, "third")
+        found(places, "third")
 
 
 def test_a_run_is_described_by_its_filters(tmp_path: Path) -> None:
     """The matched traffic of a lease without an injection is read from its journal."""
-    outlook = read_status([state(tmp_path, replace(LEASE, injection={"experiment": "loss"}))], HERE, NOW)
+    outlook = found([state(tmp_path, replace(LEASE, injection={"experiment": "loss"}))])
 
     assert "192.0.2.7/32 at port 443" in shown(outlook)
     assert json.loads(as_json(outlook))["leases"][0]["injection"] is None
@@ -163,13 +185,13 @@ def test_a_clamp_is_shown_and_can_be_injected_again(tmp_path: Path) -> None:
     words = {"to": WORDS["to"], "mss-clamp": 1360, "for": "60s"}
     lease = replace(LEASE, injection=words)
     places = [state(tmp_path / "state", lease, owes=False)]
-    asked = shown(read_status(places, HERE, NOW))
+    asked = shown(found(places))
     with Journal.at(Leases(places[0]).folder(lease.id)) as journal:
         for knob, setting in clamp("eth0", TrafficSelector((Remote("192.0.2.7/32", 443),)), 1300):
             journal.intend(knob, None, setting)
             journal.done(knob)
 
-    outlook = read_status(places, HERE, NOW)
+    outlook = found(places)
 
     assert "both   TCP handshakes: mss at most 1360" in asked
     assert "both   TCP handshakes: mss at most 1300" in shown(outlook)
@@ -184,14 +206,14 @@ def test_size_drops_are_shown(tmp_path: Path) -> None:
     words = {"to": WORDS["to"], "up": "delay 10ms", "size-drop-up": 1400, "size-drop-down": 1300, "for": "60s"}
     lease = replace(LEASE, injection=words)
     places = [state(tmp_path / "state", lease, owes=False)]
-    asked = shown(read_status(places, HERE, NOW))
+    asked = shown(found(places))
     with Journal.at(Leases(places[0]).folder(lease.id)) as journal:
         selector = TrafficSelector((Remote("192.0.2.7/32", 443),))
         for knob, setting in drop_oversized("eth0", selector, ("up",), 1350, "flower"):
             journal.intend(knob, None, setting)
             journal.done(knob)
 
-    told = json.loads(as_json(read_status(places, HERE, NOW)))["leases"][0]["effects"]
+    told = json.loads(as_json(found(places)))["leases"][0]["effects"]
 
     assert "down   longer than 1300 bytes: dropped" in asked
     assert "up     delay 10ms; longer than 1400 bytes: dropped" in asked
@@ -205,7 +227,7 @@ def test_an_unreadable_lease_is_shown(tmp_path: Path) -> None:
     torn.mkdir()
     (torn / "lease.json").write_text('{"id": "to')
 
-    text = shown(read_status([tmp_path], HERE, NOW), 300)
+    text = shown(found([tmp_path]), 300)
 
     assert "IN FORCE" in text
     assert "is incomplete or was edited: chaoskit restore torn" in text
@@ -214,7 +236,7 @@ def test_an_unreadable_lease_is_shown(tmp_path: Path) -> None:
 def test_text_of_others_is_escaped(tmp_path: Path) -> None:
     """Escapes and markup in a command or a name are harmless; the JSON stays readable."""
     words = "inject '\x1b[2J[bold]\x7f\udce9\U0001f600'"
-    outlook = read_status([state(tmp_path, replace(LEASE, command=words, user="[red]a"))], HERE, NOW)
+    outlook = found([state(tmp_path, replace(LEASE, command=words, user="[red]a"))])
     path = tmp_path / "status.json"
 
     path.write_text(as_json(outlook))
@@ -230,7 +252,7 @@ def test_changes_to_restore_and_leftovers_are_listed(tmp_path: Path) -> None:
     places = [state(tmp_path, replace(LEASE, watchdog=GONE))]
     Leases(tmp_path).write_leftovers(LEASE.id, ["ifb chaos-down: busy"])
 
-    text = shown(read_status(places, HERE, NOW))
+    text = shown(found(places))
 
     assert "1 filter on eth0, qdisc chaos-down, ifb chaos-down" in text
     assert "ifb chaos-down: busy" in text
