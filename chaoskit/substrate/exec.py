@@ -79,7 +79,7 @@ def in_guest(substrate: Uml, plan: Plan, command: Command, files: FileOptions) -
         )
     if (directory := Path.cwd()).parts[1:2] and directory.parts[1] in _OF_THE_GUEST:
         raise RefusedError(
-            f"a guest has its own /{directory.parts[1]}, and the working directory {directory} is not in it: cd to another"
+            f"a guest has its own /{directory.parts[1]}, without the working directory {directory}: cd to another"
         )
     with ExitStack() as stack:
         out = stack.enter_context(OutFolder(files.out, command.caller)) if files.out else None
