@@ -38,7 +38,7 @@ EXPERIMENT = """\
 name: made-by-hand
 question: Are the numbers right?
 stage: {{lab: edge}}
-workload: {{request-rate: 10/s, output-tokens: 5}}
+workload: {{request-rate: 10/s, output-tokens: 5{workload}}}
 faults:
   wifi:
     link: client-router
@@ -55,10 +55,13 @@ def plan(
     netem: str = "{delay: 30ms, loss: 10%}",
     timeline: str = "[{baseline: 10s}, {wifi: 10s}, {recovery: 10s}]",
     more: Sequence[str] = (),
+    more_workload: str = "",
 ) -> Plan:
     """The plan of a small experiment: ten seconds each of baseline, wifi and recovery; `more` names more faults."""
     others = "".join(f"  {name}: {{link: client-router, direction: up, netem: {{delay: 1ms}}}}\n" for name in more)
-    text = EXPERIMENT.format(objectives=json.dumps(list(objectives)), netem=netem, timeline=timeline, more=others)
+    text = EXPERIMENT.format(
+        objectives=json.dumps(list(objectives)), netem=netem, timeline=timeline, more=others, workload=more_workload
+    )
     return compile_plan(parse(text, "made.yaml"))
 
 

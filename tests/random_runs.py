@@ -105,7 +105,8 @@ def _stream(chance: random.Random, number: int, is_stamped: bool, has_pings: boo
 
 
 def _sockets(chance: random.Random, number: int, begin: float, end: float, tokens: int) -> Iterator[tuple[int, Record]]:
-    yield ns(begin), TcpInfo(number, "connected", ns(begin), {**_SOCKET, "rtt": 1000, "rcv_ooopack": 0})
+    first = {**_SOCKET, "snd_mss": 1240 if number % 6 == 0 else 1448, "rtt": 1000, "rcv_ooopack": 0}  # some are clamped
+    yield ns(begin), TcpInfo(number, "connected", ns(begin), first)
     last = {**_SOCKET, "rcv_ooopack": chance.choice((0, 3)), "last_data_recv": chance.choice((0, 1500)), "rto": 210_000}
     yield ns(end), TcpInfo(number, "end", ns(end), last)
     sent = tokens + chance.choice((0, 2))

@@ -19,6 +19,7 @@ from chaoskit.analysis.result import Bucket, PhaseResult, Result, Round
 from chaoskit.analysis.statistics.comparison import compare
 from chaoskit.analysis.statistics.estimates import Estimates
 from chaoskit.analysis.statistics.metrics import metrics
+from chaoskit.analysis.statistics.quantiles import MS
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.analysis.streams.buckets import bucket_seconds, buckets
 from chaoskit.analysis.streams.goodput import good_streams
@@ -62,7 +63,7 @@ def analyse(run: Path) -> Result:
 
 def analyse_records(raw: RawRecords, run: Path, spec: RunSpec) -> Result:
     """The same for records that have been read. `run` is only named in the result."""
-    streams = raw.streams
+    streams, reader = raw.streams, raw.streams.table.reader
     run_timeline = _timeline(raw)
     samples = phase_samples(streams, run_timeline)
     intended = _intended(raw, streams.ended, spec.workload)
@@ -95,6 +96,8 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec) -> Result:
         overall=metrics(samples[WHOLE_RUN], estimates),
         phases=phases,
         bucket_s=bucket_seconds(run_timeline),
+        stall_threshold_ms=reader.stall / MS,
+        reading_rate=SECOND / reader.pace,
         comparisons=tuple(compare(samples, spec.reference, estimates)),
         objectives=verdicts,
         fidelity=checks,

@@ -8,7 +8,7 @@ from chaoskit.analysis.formatting import FIDELITY_LABELS, format_value
 from chaoskit.analysis.health import MAX_CLIENT_ERRORS, MAX_LOOP_LAG_MS, MAX_SCHEDULING_LAG_MS, MAX_SERVER_LATENESS_MS
 from chaoskit.analysis.load import RawRecords
 from chaoskit.analysis.objectives import UndecidedReason
-from chaoskit.analysis.result import FidelityCheck, Health, ObjectiveResult, Outcome, PhaseResult, RunVerdict
+from chaoskit.analysis.result import FidelityCheck, Health, ObjectiveResult, Outcome, PathMtu, PhaseResult, RunVerdict
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.plan.model import Plan
 from chaoskit.spec.objectives import Objective
@@ -101,13 +101,24 @@ def with_path_mtu_cause(
 ) -> ObjectiveResult:
     """A broken objective, with the black holes for full segments in the phases that it looks at."""
     black_holes = [
-        f"full segments were lost {one.direction} in {phase.name}"
+        _lost_segments(one, f" in {phase.name}")
         for phase in phases
         if verdict.verdict == "broken" and objective.phase in (None, phase.name)
         for one in phase.path_mtu
-        if one.kind in _BLACK_HOLES
+        if _is_black_hole(one)
     ]
     return verdict.model_copy(update={"reason": "; ".join([verdict.reason, *dict.fromkeys(black_holes)])})
+
+
+def _is_black_hole(finding: PathMtu) -> bool:
+    return finding.kind in _BLACK_HOLES and finding.confidence != "none"
+
+
+def _lost_segments(finding: PathMtu, where: str = "") -> str:
+    """What a black hole does, with the confidence of the finding."""
+    if finding.confidence == "certain":
+        return f"full segments were lost {finding.direction}{where}"
+    return f"full segments were probably lost {finding.direction}{where} ({finding.reason})"
 
 
 def warnings(
@@ -117,8 +128,8 @@ def warnings(
     yield from plan.warnings if plan else ()
     for phase in phases:
         for one in phase.path_mtu:
-            if not phase.faults and one.kind in _BLACK_HOLES:
-                yield f"{phase.name}: no fault was in force, and full segments were lost {one.direction}"
+            if not phase.faults and _is_black_hole(one):
+                yield f"{phase.name}: no fault was in force, and {_lost_segments(one)}"
     cancelled = sum(stream.is_cancelled for stream in streams)
     if client_health.overloaded:
         yield "the client was overloaded and distorted its measurements: lower the request rate, or give it its own CPU"

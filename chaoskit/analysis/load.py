@@ -12,6 +12,7 @@ from chaoskit.analysis.provenance import Provenance, load_provenance
 from chaoskit.analysis.result import RunStatus
 from chaoskit.analysis.streams.assemble import Streams, assemble_streams
 from chaoskit.analysis.streams.columns import read_signs, read_tokens
+from chaoskit.analysis.streams.gaps import Reader
 from chaoskit.analysis.streams.timeline import DRAIN
 from chaoskit.errors import SpecError
 from chaoskit.plan.model import Plan, load_plan
@@ -84,6 +85,8 @@ def load_records(run: Path) -> RawRecords:
     probe = load_probe_plan(run)
     status, detail = read_outcome(run, plan is not None or probe is not None)
     provenance, provenance_warnings = load_provenance(run)
+    asked = plan or probe
+    reader = Reader.of(asked.workload if asked else None)
     requests = _requests(run)
     machine, machine_warnings = _machine(run / MACHINE)
     return RawRecords(
@@ -96,7 +99,7 @@ def load_records(run: Path) -> RawRecords:
         detail=detail,
         phases=_phases(run, plan),
         requests=requests,
-        streams=assemble_streams(requests, read_tokens(run), read_signs(run)),
+        streams=assemble_streams(requests, read_tokens(run), read_signs(run), reader),
         infos=[replace(info, fields=_used_fields(info.fields)) for _, info in read_numbered(run, TcpInfo)],
         vitals=read(run, Vitals),
         served=[

@@ -22,6 +22,7 @@ RunStatus = Literal["finished", "interrupted", "refused", "crashed", "dirty"]
 RunVerdict = Literal["met", "broken", "undecided", "none"]
 ObjectiveVerdict = Literal["met", "broken", "undecided"]
 Confidence = Literal["exact", "likely", "none"]
+FindingConfidence = Literal["certain", "likely", "none"]
 Direction = Literal["up", "down"]
 PathMtuKind = Literal["black-hole", "silence", "probed", "signalled", "clamped"]
 Unit = Literal["ms", "share", "per-minute", "per-second", "ratio", "count", "bytes"]
@@ -85,6 +86,7 @@ class Metrics(FiniteJson):
     tls: LatencySummary
     upload: LatencySummary
     max_gap: LatencySummary
+    planned_pace: LatencySummary
     gaps: int
     coalesced: int
     streaming_ms: float
@@ -156,7 +158,7 @@ class PathMtu(FiniteJson):
     segment: int | None
     path_mtu: int | None
     retransmissions: int = 0
-    confidence: Literal["certain", "likely", "none"]
+    confidence: FindingConfidence
     reason: str = ""
     evidence: Evidence
     sentence: str
@@ -282,6 +284,8 @@ class Result(FiniteJson):
     overall: Metrics
     phases: tuple[PhaseResult, ...]
     bucket_s: float
+    stall_threshold_ms: float = Field(description="A longer gap is a stall.")
+    reading_rate: float = Field(description="Tokens per second of the reader whose waiting is `stall_ratio`.")
     comparisons: tuple[Comparison, ...]
     objectives: tuple[ObjectiveResult, ...]
     fidelity: tuple[FidelityCheck, ...]

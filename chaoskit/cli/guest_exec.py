@@ -11,11 +11,11 @@ from pathlib import Path
 from chaoskit import crash_report
 from chaoskit.cli.main import run_program
 from chaoskit.clock import RealClock
-from chaoskit.conduct.exec import in_lab
+from chaoskit.conduct.lab_setup import LabSetup
 from chaoskit.conduct.sudo_caller import Caller
 from chaoskit.conduct.user_command import Command
 from chaoskit.conduct.workspace import Workspace
-from chaoskit.plan.model import Plan
+from chaoskit.kernel.page_prefault import lock_memory
 from chaoskit.substrate.stdin import chunks
 
 _GUEST_VARIABLES = ("TMPDIR",)  # of the guest: the host's directory is read-only
@@ -23,8 +23,11 @@ _GUEST_VARIABLES = ("TMPDIR",)  # of the guest: the host's directory is read-onl
 
 def main(folder: Path) -> int:
     """Build the lab, run the command. Returns its exit code."""
+    lock_memory()
+    from chaoskit.conduct.lab_client import in_guest  # after `lock_memory`: this import loads most of what is needed
+
+    setup = LabSetup.unpickled((folder / "lab").read_bytes())
     job = json.load(sys.stdin)
-    plan = Plan.model_validate_json((folder / "plan.json").read_bytes())
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(folder / name, os.O_WRONLY | os.O_APPEND), descriptor)
     os.dup2(_stdin(folder) if job["has_input"] else os.open(os.devnull, os.O_RDONLY), 0)
@@ -35,7 +38,7 @@ def main(folder: Path) -> int:
     command = Command(tuple(job["argv"]), job["environment"] | guest_variables, caller)
     writable = tuple(map(Path, job["writable"]))
     workspace = Workspace(Path.cwd(), writable, others=(Path("/tmp"),), store=Path("/run/changes"))
-    code = in_lab(plan, command, workspace, (folder / "begun").touch)
+    code = in_guest(setup, command, workspace, (folder / "begun").touch)
     keep = os.open(folder / "changed", os.O_RDONLY | os.O_DIRECTORY) if job["keep"] else None
     (folder / "changes.json").write_text(json.dumps(asdict(workspace.collect(keep))))
     return code

@@ -171,7 +171,7 @@ def target_of(plan: Plan) -> Target:
     """The probe's target and socket options; in a lab congestion control is set by its namespace."""
     interface, tuned = plan.interface, SocketOptions(maxseg=plan.client.maxseg)
     if interface is None:
-        return Target(plan.target, "chaoskit", ca_file=lab_server.root(plan), sockets=tuned)
+        return Target(plan.target, "chaoskit", ca_file=lab_server.root(plan), sockets=tuned, asks_usage=False)
     return Target(
         plan.target,
         interface.model,

@@ -20,17 +20,16 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 
 from chaoskit import programs
-from chaoskit.clock import RealClock
-from chaoskit.conduct import lab_server
+from chaoskit.conduct import lab_client
+from chaoskit.conduct.lab_client import set_all
+from chaoskit.conduct.lab_setup import LabSetup
 from chaoskit.conduct.lease_scope import LeaseRequest, new_lease
 from chaoskit.conduct.supervisor import Supervisor, pasta_command
 from chaoskit.conduct.user_command import Command, run
 from chaoskit.conduct.workspace import Workspace
 from chaoskit.engine.apply_restore import apply
-from chaoskit.engine.describe import show
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import Leases, state_folder, user_name
 from chaoskit.errors import RefusedError
@@ -39,7 +38,7 @@ from chaoskit.kernel import namespaces, uplinks
 from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.netfilter import forward_policy
-from chaoskit.knobs import Change, Knob, Netem, Sysctl
+from chaoskit.knobs import Knob, Netem, Sysctl
 from chaoskit.plan.model import Plan
 from chaoskit.topology import egress_namespace
 from chaoskit.topology.steering import OneDirection
@@ -49,53 +48,23 @@ _HERE = "/proc/self/ns/net"
 Enter = Callable[[], None]
 
 
-def in_lab(
-    plan: Plan, command: Command, workspace: Workspace | None = None, begin: Callable[[], None] = lambda: None
-) -> int:
-    """Run the command as the client of a lab, in this workspace; `begin` is called before.
-
-    Returns its exit code. Raises RefusedError.
-    """
+def in_lab(plan: Plan, command: Command, workspace: Workspace | None = None) -> int:
+    """Run the command as the client of a lab, in this workspace. Returns its exit code. Raises RefusedError."""
     with ExitStack() as stack:
         supervisor = stack.enter_context(Supervisor())
         drop_rights = _keep_user() if namespaces.can_create() else _enter_user_namespace()
         if workspace is not None:
             workspace.prepare()
         kernel = stack.enter_context(LinuxKernel(_check_features(plan.needs)))
-        _set(kernel, ((change.knob, change.setting) for change in plan.stage))
-        _set(kernel, ((change.knob, change.setting) for change in plan.phases[0].changes))
-        supervisor.watch_namespace(os.fstat(kernel.fileno("client")).st_ino)
-        stack.callback(lab_server.start(plan, kernel).stop, RealClock())
-        client = kernel.fileno("client")
 
         def enter() -> None:
-            namespaces.enter(client)
             if workspace is not None:
                 workspace.enter()
             drop_rights()
 
-        environment = {**command.environment, **addresses(plan.target), **trust(lab_server.root(plan))}
-        begin()
-        return run(replace(command, environment=environment), enter)
-
-
-def addresses(target: str) -> dict[str, str]:
-    """The variables in which clients look for a server's address and key. The lab's server accepts any key."""
-    return {
-        "CHAOSKIT_TARGET": target,
-        "OPENAI_BASE_URL": f"{target}/v1",
-        "OPENAI_API_BASE": f"{target}/v1",
-        "OPENAI_API_KEY": "chaoskit",
-        "ANTHROPIC_BASE_URL": target,
-        "ANTHROPIC_API_KEY": "chaoskit",
-        "OLLAMA_HOST": target,
-    }
-
-
-def trust(root: Path | None) -> dict[str, str]:
-    """The variables in which clients look for root certificates: OpenSSL's, and those of clients with their own."""
-    variables = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
-    return {} if root is None else dict.fromkeys(variables, str(root))
+        lab = lab_client.built(kernel, LabSetup.of(plan))
+        supervisor.watch_namespace(os.fstat(lab.client).st_ino)
+        return lab.run(command, enter)
 
 
 def on_host_network(
@@ -139,8 +108,8 @@ def _through_veth(
         resolver = _upstream_resolver(notify)
         links = [link for link in uplinks.egress_links() if not uplinks.is_forwarding(link)]
         supervisor.restore_later(replace(host_link, kind="veth"), None)
-        _set(kernel, egress_namespace.build(network, links))
-        _set(kernel, egress_namespace.shape(egress_namespace.NAMESPACE, netems))
+        set_all(kernel, egress_namespace.build(network, links))
+        set_all(kernel, egress_namespace.shape(egress_namespace.NAMESPACE, netems))
         supervisor.hold(kernel.owner_sockets())
         _enable_forwarding(kernel, supervisor, links)
         inside = kernel.fileno(egress_namespace.NAMESPACE)
@@ -225,8 +194,8 @@ def _through_pasta(
         if workspace is not None:
             workspace.prepare()
         with LinuxKernel(facts) as kernel:
-            _set(kernel, egress_namespace.pasta_link("", uplinks.gateways().values()))
-            _set(kernel, egress_namespace.shape("", netems))
+            set_all(kernel, egress_namespace.pasta_link("", uplinks.gateways().values()))
+            set_all(kernel, egress_namespace.shape("", netems))
 
             def enter() -> None:
                 if workspace is not None:
@@ -274,13 +243,3 @@ def _check_features(needs: frozenset[str]) -> Facts:
         answers = "; ".join(facts.missing.get(feature, feature) for feature in missing)
         raise RefusedError(f"kernel {facts.kernel} cannot do this: {answers}; chaoskit doctor")
     return facts
-
-
-def _set(kernel: LinuxKernel, changes: Iterable[Change]) -> None:
-    """Without a journal: all of it is removed with its namespace."""
-    for knob, setting in changes:
-        if setting is None:
-            continue
-        kernel.write(knob, setting)
-        if (got := kernel.read(knob)) != kernel.holds(setting):
-            raise RefusedError(f"{knob} was set to {show(setting)} and reads back {show(got)}: chaoskit doctor")

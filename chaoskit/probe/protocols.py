@@ -41,6 +41,16 @@ _ServerStamps = tuple[int | None, int | None, int | None]
 _NO_STAMPS: _ServerStamps = (None, None, None)
 
 
+class Usage(NamedTuple):
+    """The server's own count of output tokens so far, None if it tells none; `reasoning` are among them."""
+
+    tokens: int | None = None
+    reasoning: int = 0
+
+
+NO_USAGE = Usage()
+
+
 class ProtocolEvent(NamedTuple):
     """An interpreted event. `completes`: the response is complete. `is_comment`: an SSE comment, a keepalive only.
 
@@ -51,6 +61,7 @@ class ProtocolEvent(NamedTuple):
     completes: bool = False
     is_comment: bool = False
     error_message: str = ""
+    usage: Usage = NO_USAGE
 
 
 _COMMENT = ProtocolEvent(Event("ping"), is_comment=True)
@@ -115,7 +126,10 @@ def _openai(data: bytes, _: _ServerStamps) -> ProtocolEvent:
         kind = "content"
     elif delta.get("reasoning_content") or delta.get("reasoning"):
         kind = "reasoning"
-    return ProtocolEvent(Event(kind, *_stamps(payload)), completes=bool(finish))
+    usage = _dict(payload.get("usage"))
+    hidden = _integer(_dict(usage.get("completion_tokens_details")).get("reasoning_tokens"))
+    told = Usage(_integer(usage.get("completion_tokens")), hidden or 0)
+    return ProtocolEvent(Event(kind, *_stamps(payload)), completes=bool(finish), usage=told)
 
 
 def _anthropic(data: bytes, _: _ServerStamps) -> ProtocolEvent:
@@ -132,7 +146,8 @@ def _anthropic(data: bytes, _: _ServerStamps) -> ProtocolEvent:
         case "message_stop":
             return _END
         case "message_delta" if _dict(payload.get("delta")).get("stop_reason"):
-            return ProtocolEvent(Event("finish", *_stamps(payload)))
+            told = Usage(_integer(_dict(payload.get("usage")).get("output_tokens")))
+            return ProtocolEvent(Event("finish", *_stamps(payload)), usage=told)
         case "ping":
             return ProtocolEvent(Event("ping"))
         case "error":
@@ -152,7 +167,8 @@ def _ollama(data: bytes, _: _ServerStamps) -> ProtocolEvent:
         kind = "content"
     elif message.get("thinking"):
         kind = "reasoning"
-    return ProtocolEvent(Event(kind, *_stamps(payload)), completes=is_done)
+    told = Usage(_integer(payload.get("eval_count")))
+    return ProtocolEvent(Event(kind, *_stamps(payload)), completes=is_done, usage=told)
 
 
 def _sse(data: bytes, stamps: _ServerStamps) -> ProtocolEvent:

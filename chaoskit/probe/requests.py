@@ -70,6 +70,8 @@ class RequestFactory:
         """The request of one stream, without the API key."""
         work = self.workload
         body = protocols.request_body(work.protocol, self._target.model, self._prompt(stream), work.output_tokens)
+        if work.protocol == "openai-chat" and self._target.asks_usage:
+            body["stream_options"] = {"include_usage": True}
         headers = {**self._headers, "x-chaoskit-stream": str(stream)}
         return httpx.Request("POST", self._url, headers=headers, content=json.dumps(body).encode())
 

@@ -265,6 +265,7 @@ class Stream:
             first_output=transcript.first_output,
             last_token=transcript.last_token,
             tokens=transcript.tokens,
+            usage=transcript.usage,
             status=self._status,
             http=self._http,
             connection=self._connection.number if self._connection else None,

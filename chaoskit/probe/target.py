@@ -21,7 +21,7 @@ class Target:
 
     `key_env` is the name of an environment variable; the key itself is read when a request is sent and never
     stored. `ca_file` (PEM) is trusted in addition to the system's authorities. With `addresses` the host name is not
-    resolved: the addresses are tried in this order.
+    resolved: the addresses are tried in this order. `asks_usage`: OpenAI's protocol tells its usage only when asked.
     """
 
     url: str
@@ -31,6 +31,7 @@ class Target:
     ca_file: Path | None = None
     addresses: tuple[str, ...] = ()
     sockets: SocketOptions = SocketOptions()
+    asks_usage: bool = True
 
 
 @dataclass(frozen=True)

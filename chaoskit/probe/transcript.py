@@ -6,7 +6,7 @@ events of one socket read share its stamp.
 
 from __future__ import annotations
 
-from chaoskit.probe.protocols import ProtocolEvent
+from chaoskit.probe.protocols import NO_USAGE, ProtocolEvent
 from chaoskit.probe.receive_stamps import ReadStamp
 from chaoskit.probe.recorder import Recorder
 from chaoskit.records.model import Event, SocketRead
@@ -27,6 +27,8 @@ class Transcript:
         self.has_ended = False
         self.error_message: str | None = None
         self.tokens = 0
+        self._usage = NO_USAGE
+        self._has_reasoning = False
         self.events = 0  # comments included
         self._stream = stream
         self._recorder = recorder
@@ -44,6 +46,16 @@ class Transcript:
             if not event.is_comment:
                 self._update(stamp.at, event)
 
+    @property
+    def usage(self) -> int | None:
+        """The tokens of the events with text, as the server counted them.
+
+        Reasoning that it did not send is not among them.
+        """
+        if self._usage.tokens is None:
+            return None
+        return max(0, self._usage.tokens - (0 if self._has_reasoning else self._usage.reasoning))
+
     def write(self) -> None:
         """Record the last read."""
         if self._stamp is not None and self._events:
@@ -55,6 +67,9 @@ class Transcript:
         if self.first_event is None:
             self.first_event = at
         kind = event.event.kind
+        self._has_reasoning = self._has_reasoning or kind == "reasoning"
+        if event.usage.tokens is not None:
+            self._usage = event.usage
         if kind in ("content", "reasoning"):
             self.tokens += 1
             self.last_token = at

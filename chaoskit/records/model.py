@@ -166,6 +166,8 @@ class Request:
     """Last event with text."""
     tokens: int = 0
     """Events with text."""
+    usage: int | None = None
+    """Tokens of those events, as the server counted them; null where it did not tell."""
     status: int | None = None
     """HTTP status."""
     http: str | None = None

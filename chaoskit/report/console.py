@@ -16,7 +16,7 @@ from chaoskit.analysis.formatting import FIDELITY_LABELS, format_value
 from chaoskit.analysis.result import FidelityCheck, ObjectiveResult, Outcome, PhaseResult, Result
 from chaoskit.report import sparkline
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
-from chaoskit.report.table import footnotes_needed, tables
+from chaoskit.report.table import footnotes_needed, row_label, tables
 
 _LABEL_WIDTH = max(map(len, FIDELITY_LABELS.values()))
 UNBOUNDED_WIDTH = 10_000  # columns: to measure how wide a table is
@@ -43,7 +43,7 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
     if any(phase.metrics.failures for phase in result.phases):
         yield section("Interrupted streams", two_columns(_failures(result.phases)))
     if any(phase.stall_attribution.stalls for phase in result.phases):
-        yield section("Stall attribution", two_columns(_stall_attribution(result.phases)))
+        yield section("Stall attribution", two_columns(_stall_attribution(result)))
     if any(phase.path_mtu for phase in result.phases):
         yield section("Path MTU", two_columns(_path_mtu(result.phases)))
     yield from _ttft_over_time(result, console.width)
@@ -75,17 +75,26 @@ def _numbers(result: Result, console: Console) -> Iterator[RenderableType]:
     if notes and result.phases:
         yield Text("\n".join(notes), style="dim")
     if len(result.phases) == 1:
-        yield _summary(result.phases[0])
+        yield _summary(result)
+    yield from _planned_pace(result)
 
 
-def _summary(phase: PhaseResult) -> Text:
-    metrics = phase.metrics
+def _planned_pace(result: Result) -> Iterator[Text]:
+    """The server's own pace, where it is slower than reading, and so neither a stall nor waiting."""
+    pace = result.overall.planned_pace.p50_ms
+    if pace is not None and pace > 1000 / result.reading_rate:
+        planned = f"{format_value(pace, 'ms')} per token (p50)"
+        yield styled(f"the server's own pace, as it planned: {planned}; that is neither a stall nor waiting", "dim")
+
+
+def _summary(result: Result) -> Text:
+    metrics = result.phases[0].metrics
     counts = [f"{metrics.started} streams", f"{metrics.complete} complete", f"{metrics.interrupted} interrupted"]
     rates = [
         f"goodput {format_value(metrics.goodput.value, 'per-second')}",
         f"{format_value(metrics.tokens_per_second.value, 'per-second').removesuffix('/s')} tokens/s",
-        f"stalls {format_value(metrics.stalls_per_minute.value, 'per-minute')}",
-        f"stall ratio {format_value(metrics.stall_ratio.value, 'share')}",
+        f"{row_label(result, 'stalls_per_minute')} {format_value(metrics.stalls_per_minute.value, 'per-minute')}",
+        f"{row_label(result, 'stall_ratio')} {format_value(metrics.stall_ratio.value, 'share')}",
     ]
     return Text(", ".join(counts) + "\n" + ", ".join(rates))
 
@@ -117,8 +126,9 @@ def _streams(numbers: Sequence[int]) -> str:
     return ("stream " if len(numbers) == 1 else "streams ") + ", ".join(str(number) for number in numbers)
 
 
-def _stall_attribution(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
-    for phase in phases:
+def _stall_attribution(result: Result) -> Iterator[tuple[Text, Text]]:
+    threshold = format_value(result.stall_threshold_ms, "ms")
+    for phase in result.phases:
         attribution = phase.stall_attribution
         shares = {
             "network": attribution.network_ms,
@@ -136,7 +146,7 @@ def _stall_attribution(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Te
         )
         noun = "stall" if attribution.stalls == 1 else "stalls"
         severe = f", {phase.metrics.severe_stalls} over 1 s" if phase.metrics.severe_stalls else ""
-        text = f"{attribution.stalls} {noun}{severe}; {format_value(total, 'ms')} beyond 200 ms: {causes}"
+        text = f"{attribution.stalls} {noun}{severe}; {format_value(total, 'ms')} beyond {threshold}: {causes}"
         caveat = _caveat(attribution.confidence, attribution.reason)
         yield styled(phase.name), styled(text).append(caveat, style="dim")
 

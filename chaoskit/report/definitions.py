@@ -62,6 +62,8 @@ _RESULT = {
     "origin": "The begin of the first phase on the run's monotonic clock, ns.",
     "chaoskit.seconds": "From the begin of the first phase to the last record, s.",
     "phases.seconds": "The length of all its rounds together, s.",
+    "stall_threshold_ms": "A longer gap between two tokens is a stall, ms.",
+    "reading_rate": "Tokens that a reader of a stream reads, per second: slower ones make it wait.",
     "bucket_s": "The length of an interval of timeline, s.",
     "started": "Streams that were started, a number.",
     "complete": "Streams that ended with their protocol's end marker, a number.",

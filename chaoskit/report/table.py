@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from typing import Literal
 
 from rich.table import Table
@@ -20,6 +21,7 @@ _MAX_COMPARED = 3  # phases that one table compares with the reference
 
 Detail = Literal["intervals", "differences", "changes", "values"]
 _DETAILS: tuple[Detail, ...] = ("intervals", "differences", "changes", "values")
+_WIDTHS = (False, True)  # whether labels are narrow
 
 
 def tables(result: Result, fits: Callable[[Table], bool]) -> Iterator[Table]:
@@ -30,18 +32,20 @@ def tables(result: Result, fits: Callable[[Table], bool]) -> Iterator[Table]:
         yield from (percentile_table(phase) for phase in result.phases)
         return
     if 1 < len(others) <= _MAX_COMPARED:
-        together = (comparison_table(result, reference, others, detail) for detail in _DETAILS[:3])
+        together = (comparison_table(result, reference, others, *form) for form in product(_DETAILS[:3], _WIDTHS))
         table = next(filter(fits, together), None)
         if table is not None:
             yield table
             return
     for phase in others:
-        single = [comparison_table(result, reference, [phase], detail) for detail in _DETAILS]
+        single = [comparison_table(result, reference, [phase], *form) for form in product(_DETAILS, _WIDTHS)]
         yield next(filter(fits, single), single[-1])
 
 
-def comparison_table(result: Result, reference: PhaseResult, others: Sequence[PhaseResult], detail: Detail) -> Table:
-    """One table of these phases against the reference."""
+def comparison_table(
+    result: Result, reference: PhaseResult, others: Sequence[PhaseResult], detail: Detail, is_narrow: bool
+) -> Table:
+    """One table of these phases against the reference; labels of two lines where `is_narrow`."""
     table = plain_table()
     table.add_column("", style="bold", no_wrap=True)
     table.add_column(styled(reference.name), justify="right", no_wrap=True)
@@ -50,7 +54,8 @@ def comparison_table(result: Result, reference: PhaseResult, others: Sequence[Ph
         for name in {"values": (), "changes": ("change",)}.get(detail, ("difference", "ratio")):
             table.add_column(name, justify="right", no_wrap=True, header_style="dim")
     known = {(each.phase, each.metric): each for each in result.comparisons}
-    for metric, label in HEADLINES.items():
+    for metric in HEADLINES:
+        label = row_label(result, metric, is_narrow)
         cells = [styled(metric_cell(reference.metrics, metric))]
         for phase in others:
             cells += [styled(metric_cell(phase.metrics, metric)), *change_cells(known[phase.name, metric], detail)]
@@ -60,6 +65,17 @@ def comparison_table(result: Result, reference: PhaseResult, others: Sequence[Ph
         streams += [styled(str(phase.metrics.started)), *_blank(detail)]
     table.add_row("streams", *streams)
     return table
+
+
+def row_label(result: Result, metric: str, is_narrow: bool = False) -> Text:
+    """What a metric is called, with the threshold that it depends on, in one line or in two: `stalls > 200 ms`."""
+    rate = format_value(result.reading_rate, "per-second")
+    thresholds = {
+        "stalls_per_minute": f"> {format_value(result.stall_threshold_ms, 'ms')}",
+        "stall_ratio": f"at {rate}" if is_narrow else f"at {rate.removesuffix('/s')} tokens/s",
+    }
+    words = [styled(HEADLINES[metric]), *([styled(thresholds[metric])] if metric in thresholds else [])]
+    return Text("\n" if is_narrow else " ").join(words)
 
 
 def percentile_table(phase: PhaseResult) -> Table:

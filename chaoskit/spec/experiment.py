@@ -30,6 +30,8 @@ _HOUR = Duration(3600 * 10**9)
 Timeout = Annotated[
     Duration, bounded(Duration(10**6), Duration(24 * _HOUR), "at its end a run waits as long for its last streams")
 ]
+StallThreshold = Annotated[Duration, bounded(Duration(10**6), _HOUR, "no gap of a stream is so long")]
+ReadingRate = Annotated[Frequency, bounded(Frequency(10**5), Frequency(10**10), "nobody reads so fast")]
 Pace = Annotated[Duration, bounded(None, _HOUR, "no stream would end")]
 InMemory = Annotated[Size, bounded(Size(1), Size(100 * 10**6), "every open stream may hold as much in memory")]
 _FAULT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
@@ -91,6 +93,12 @@ class Workload(SpecModel):
     )
     output_tokens: Annotated[int, Field(ge=1, le=100_000)] = Field(
         100, description="Tokens that each request asks for."
+    )
+    stall_threshold: StallThreshold = Field(
+        Duration(200_000_000), description="A longer gap between tokens is a stall."
+    )
+    reading_rate: ReadingRate = Field(
+        Frequency(20 * 10**6), description="Tokens that a reader of the stream reads: slower ones make it wait."
     )
     timeouts: Timeouts = Field(Timeouts(), description="When the client gives up a stream.")
     limits: Limits = Field(Limits(), description="What one response may hold.")

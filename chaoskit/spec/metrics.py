@@ -143,6 +143,13 @@ TABLE = (
         missing="no stream had two tokens",
     ),
     Metric(
+        "planned_pace",
+        "duration",
+        "stream",
+        "The server's own pace: mean planned gap of a stream. Reference server only; neither a stall nor waiting.",
+        missing="only the reference server tells what it planned",
+    ),
+    Metric(
         "interruption_rate",
         "share",
         "phase",
@@ -156,7 +163,8 @@ TABLE = (
         "stall_ratio",
         "share",
         "phase",
-        "Σ time that a reader of 20 tokens/s has nothing to read / Σ gaps.",
+        "Σ time that a reader of `reading-rate` (20 tokens/s) has nothing to read / Σ gaps.",
+        ("waiting", "rebuffering_ratio"),
     ),
     Metric(
         "stall_interval_fraction",
@@ -208,7 +216,7 @@ HEADLINES = {
     "itl_p50": "ITL p50",
     "itl_p99": "ITL p99",
     "stalls_per_minute": "stalls",
-    "stall_ratio": "stall ratio",
+    "stall_ratio": "waiting",
     "interruption_rate": "interrupted",
     "goodput": "goodput",
     "tokens_per_second": "tokens/s",

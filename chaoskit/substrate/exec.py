@@ -23,28 +23,31 @@ from typing import BinaryIO
 
 from chaoskit import programs
 from chaoskit.clock import RealClock
-from chaoskit.conduct import exec, kept_files
+from chaoskit.conduct import kept_files
 from chaoskit.conduct.kept_files import FileOptions, OutFolder
+from chaoskit.conduct.lab_setup import LabSetup
 from chaoskit.conduct.user_command import Command
 from chaoskit.conduct.workspace import Collected
 from chaoskit.errors import RefusedError
 from chaoskit.folder import Folder
 from chaoskit.plan.model import Plan
 from chaoskit.substrate import running
-from chaoskit.substrate.running import POLL_INTERVAL, Running
+from chaoskit.substrate.running import Running
 from chaoskit.substrate.selection import SubstrateOptions, choose_for_command
 from chaoskit.substrate.stdin import StdinFeeder, store_input
 from chaoskit.substrate.uml import Uml
-from chaoskit.terminal import Progress, ascii_json, complain
+from chaoskit.terminal import Progress, complain
 from chaoskit.units import Duration
 
-PLAN, OUTPUTS = "plan.json", ("stdout", "stderr")
+LAB, OUTPUTS = "lab", ("stdout", "stderr")
 BEGUN, CHANGED, CHANGES = "begun", "changed", "changes.json"
 """What the guest writes: the sign that the command begins, copies of changed files, and a list of them."""
 
 _LONGEST_LIST = 64 << 20  # bytes
+_POLL = 10_000_000  # ns between two looks at the output
 _NO_LIMIT = Duration.parse("8760h")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_INTERRUPTED = tuple(128 + sign for sign in _SIGNALS)
 
 
 def in_lab(
@@ -59,6 +62,8 @@ def in_lab(
     announce(where)
     if isinstance(chosen, Uml):
         return in_guest(chosen, plan, command, files)
+    from chaoskit.conduct import exec  # here, not at the top: it loads pyroute2 and the server, for this kernel only
+
     return kept_files.here(command, files, lambda workspace: exec.in_lab(plan, command, workspace))
 
 
@@ -101,7 +106,7 @@ def _run_guest(substrate: Uml, plan: Plan, command: Command, files: FileOptions,
         job["caller"] = asdict(command.caller) if command.caller else None
         job["writable"], job["keep"] = list(map(str, files.writable)), files.out is not None
         (folder / CHANGED).mkdir()
-        (folder / PLAN).write_text(ascii_json(plan.model_dump_json()))
+        (folder / LAB).write_bytes(LabSetup.of(plan).pickled())
         for output in OUTPUTS:
             (folder / output).touch()
         if job["has_input"] and substrate.virtual:
@@ -154,10 +159,12 @@ def _relay(guest: Running, folder: Path, progress: _Progress, feeder: StdinFeede
             _copy(out, sys.stdout.buffer)
             _copy(err, sys.stderr.buffer)
             if code is not None:
+                if code in _INTERRUPTED and not (folder / BEGUN).exists():
+                    complain("interrupted")
                 return code
             if feeder is not None and feeder.failure is not None:
                 raise feeder.failure
-            clock.sleep_until(clock.now() + POLL_INTERVAL)
+            clock.sleep_until(clock.now() + _POLL)
 
 
 def _copy(source: BinaryIO, sink: BinaryIO) -> None:

@@ -11,6 +11,8 @@ from typing import get_args
 
 from chaoskit.records import jsonl, model
 from chaoskit.records.model import Event, Record, SocketRead
+from chaoskit.report.definitions import table as definitions_table
+from chaoskit.report.result_schema import result_schema
 
 TYPES = {
     "int": "integer",
@@ -27,6 +29,16 @@ TYPES = {
 def record_files() -> str:
     """A section for each `*.jsonl` of a run: what a line is, and its fields."""
     return "\n".join(_record_section(kind) for kind in get_args(Record))
+
+
+def result_numbers() -> str:
+    """Every number of result.json: its key, or the end of its path, and what it means."""
+    drawn = result_schema()
+    names = set(drawn["properties"])
+    for part in drawn["$defs"].values():
+        names |= set(part.get("properties", {}))
+    rows = [(key, sentence) for key, sentence in definitions_table().items() if key.rpartition(".")[2] in names]
+    return "\n".join(("| key | |", "|---|---|", *(f"| `{key}` | {sentence} |" for key, sentence in rows), ""))
 
 
 def _record_section(kind: type) -> str:

@@ -1,7 +1,8 @@
-"""How soon something happens: `--help` after Enter, and the first request of a run in a guest.
+"""How soon something happens: `--help` after Enter, the command of `exec`, and the first request of a run in a guest.
 
     python tests/bench/startup.py [--times 9]
 
+The machine's load changes all times; the processor time that `exec` takes, its guest's included, says more then.
 The first request is seen from outside, by the records that the run writes, so its time is at most the real one
 plus the half second between two lines of the probe's vitals.
 """
@@ -9,6 +10,7 @@ plus the half second between two lines of the probe's vitals.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from chaoskit.records.jsonl import read
 from chaoskit.records.model import Vitals
 
 CHAOSKIT = [sys.executable, "-m", "chaoskit"]
+LAB = Path(__file__).parents[2] / "experiments" / "loss-first-token.yaml"
 UNDECIDED = 5  # so short a run may not tell how late its packets were
 HEAVY = ("httpx", "pyroute2", "scapy", "pydantic", "numpy")
 EXPERIMENT = """\
@@ -51,6 +54,9 @@ def main() -> None:
         f"chaoskit --help     {statistics.median(took):6.3f} s  median of {len(took)}, {took[0]:.3f} to {took[-1]:.3f}"
     )
     print(f"  imports of {', '.join(HEAVY)}: {', '.join(heavy_imports()) or 'none'}")
+    begun, processor = zip(*(exec_times() for _ in range(3)), strict=True)
+    print(f"command of exec     {min(begun):6.2f} s  after `chaoskit exec FILE --substrate uml`, best of 3")
+    print(f"  processor time    {min(processor):6.2f} s  until it has ended, guest and chaoskit together")
     with tempfile.TemporaryDirectory(prefix="chaoskit-") as folder:
         first, whole = run_times(Path(folder))
     print(f"first request       {first:6.1f} s  after `chaoskit run --substrate uml`, 0.5 s less at best")
@@ -74,6 +80,19 @@ def heavy_imports() -> list[str]:
     ).stderr
     loaded = {line.rpartition("|")[2].strip().split(".")[0] for line in report.splitlines()}
     return sorted(loaded.intersection(HEAVY))
+
+
+def exec_times() -> tuple[float, float]:
+    """Seconds from starting `exec` in a guest until its command writes, and seconds of processor time."""
+    former, start = os.times(), now()
+    words = [*CHAOSKIT, "exec", str(LAB), "--substrate", "uml", "--fault", "wifi", "--", "echo", "begun"]
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        begun = now() - start
+    after = os.times()
+    used = after.children_user + after.children_system - former.children_user - former.children_system
+    return begun / 1e9, used
 
 
 def run_times(folder: Path) -> tuple[float, float]:

@@ -89,12 +89,14 @@ def test_where_full_segments_pass_nothing_is_found(phase: str, result: Result) -
 
 @pytest.mark.parametrize(("phase", "direction"), HOLED)
 def test_a_black_hole_is_found(phase: str, direction: str, result: Result) -> None:
-    """On its way and no other, for sure, with full segments of 1448 bytes and a path MTU that nobody corrected."""
+    """On its way and no other, with full segments of 1448 bytes and a path MTU that nobody corrected.
+
+    It is certain, and likely where all but two or three streams escaped it.
+    """
     found = [one for one in findings(result, phase) if one.kind == "black-hole"]
 
-    assert [(one.direction, one.confidence, one.segment, one.path_mtu) for one in found] == [
-        (direction, "certain", 1448, 1500)
-    ]
+    assert [(one.direction, one.segment, one.path_mtu) for one in found] == [(direction, 1448, 1500)]
+    assert found[0].confidence in (("certain", "likely") if phase.startswith("probed") else ("certain",))
     assert found[0].streams >= 2
     assert found[0].retransmissions >= 2
 

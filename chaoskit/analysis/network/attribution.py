@@ -22,7 +22,7 @@ import numpy as np
 
 from chaoskit.analysis.result import Confidence, StallAttribution
 from chaoskit.analysis.statistics.quantiles import MS
-from chaoskit.analysis.streams.gaps import STALL, Gap, Gaps, Token
+from chaoskit.analysis.streams.gaps import Gap, Gaps, Token
 from chaoskit.records.model import TcpInfo
 
 _LIKELY = "the target stamps no events; gaps that ended in a burst after out-of-order segments count as the network's"
@@ -71,7 +71,7 @@ def attribute_stalls(gaps: Gaps, evidence: StreamEvidence) -> StallAttribution:
     """The attribution of the stalls among these gaps."""
     bursts = _bursts(gaps)
     stalls = [Stall(gap, *gaps.table.tokens_around(gap), gap.row in bursts) for gap in gaps.stalls]
-    latenesses = [_lateness(stall, evidence) for stall in stalls]
+    latenesses = [_lateness(stall, gaps.threshold, evidence) for stall in stalls]
     confidence, reason = _confidence(stalls, latenesses)
     return StallAttribution(
         stalls=len(latenesses),
@@ -91,9 +91,9 @@ def _bursts(gaps: Gaps) -> Set[int]:
     return set(rows[found].tolist())
 
 
-def _lateness(stall: Stall, evidence: StreamEvidence) -> Lateness:
+def _lateness(stall: Stall, threshold: int, evidence: StreamEvidence) -> Lateness:
     gap, before, after, ends_in_a_burst = stall
-    time = float(gap.excess - STALL)
+    time = float(gap.excess - threshold)
     if after is None:
         return Lateness(network=time) if gap.stream in evidence.server_kept_sending else Lateness(unknown=time)
     if after.due is None or after.sent is None or before.due is None or before.sent is None:

@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from chaoskit.analysis.network.loss_odds import LossTally
 from chaoskit.analysis.network.sender_state import RetransmissionRun, Sender, TcpInfoSample
 from chaoskit.analysis.result import Direction
 from chaoskit.analysis.streams.assemble import Arrivals
-from chaoskit.analysis.streams.columns import Ints
 from chaoskit.analysis.streams.timeline import FOREVER, Span, Timeline
 from chaoskit.records.model import Request
 
@@ -34,21 +37,18 @@ class SmallArrivals:
     arrivals: Arrivals
     below: int
 
-    def any_between(self, begin: int, until: int) -> bool:
-        """Whether one arrived from `begin` to before `until`."""
-        if any(begin <= at < until for at in self.handshakes):
-            return True
+    @cached_property
+    def _stamps(self) -> NDArray[np.int64]:
         arrivals, signs = self.arrivals, self.arrivals.signs
         all_small = signs.largest < self.below
-        return (
-            _any_within(signs.first[all_small], begin, until)
-            or _any_within(signs.last[all_small], begin, until)
-            or _any_within(arrivals.at[arrivals.size < self.below], begin, until)
-        )
+        small = arrivals.at[arrivals.size < self.below]
+        found = np.concatenate((self.handshakes, signs.first[all_small], signs.last[all_small], small))
+        return np.sort(found.astype(np.int64, copy=False))
 
-
-def _any_within(stamps: Ints, begin: int, until: int) -> bool:
-    return bool(((stamps >= begin) & (stamps < until)).any())
+    def any_between(self, begin: int, until: int) -> bool:
+        """Whether one arrived from `begin` to before `until`."""
+        place = int(np.searchsorted(self._stamps, begin))
+        return place < len(self._stamps) and int(self._stamps[place]) < until
 
 
 class StuckRun(NamedTuple):
@@ -108,14 +108,9 @@ class DirectionView:
     @cached_property
     def stuck(self) -> tuple[StuckRun, ...]:
         """The runs that only the phase's end, or a smaller segment, ended."""
-        return tuple(stuck for stuck, recovered in self._runs() if not recovered)
+        return tuple(self._stuck_runs())
 
-    @cached_property
-    def recovered(self) -> tuple[int, ...]:
-        """How often segments that arrived in the end were sent, one number per run."""
-        return tuple(stuck.last.transmissions for stuck, recovered in self._runs() if recovered)
-
-    def _runs(self) -> Iterable[tuple[StuckRun, bool]]:
+    def _stuck_runs(self) -> Iterable[StuckRun]:
         for sender in self.senders:
             for run in sender.runs:
                 span = self.charged_span(run.begin, run.samples[0].at)
@@ -127,9 +122,7 @@ class DirectionView:
                     continue
                 continued = run.after is not None and run.after.at <= until
                 if not continued:
-                    yield StuckRun(sender, run, samples[-1]), False
-                elif run.after is not None and run.after.snd_mss >= samples[-1].snd_mss:
-                    yield StuckRun(sender, run, samples[-1]), True
+                    yield StuckRun(sender, run, samples[-1])
 
     @cached_property
     def _receiving(self) -> Mapping[int, Sender]:
@@ -143,15 +136,26 @@ class DirectionView:
         seen = max((theirs.fields.get("bytes_received", 0) for theirs in received), default=0)
         return seen > sample.bytes_acked + 1  # the SYN may count as one
 
+    def independent_losses(self, sample: TcpInfoSample) -> int:
+        """How often its oldest segment was lost, where something small passed since the loss before.
+
+        What was acknowledged out of order was sent with it, and passed.
+        """
+        times = sample.transmission_times
+        has_passed = [self.small.any_between(*pair) for pair in pairwise(times)]
+        has_passed[0] = has_passed[0] or bool(sample.fields.get("sacked", 0))
+        return 1 + sum(has_passed)
+
     def loss_tally(self) -> LossTally:
-        """What arrived and what was lost in this direction, without stuck runs and senders with a reduced MSS."""
+        """What arrived and what was lost in this direction, without the runs that were stuck or escaped."""
         arrived = lost = 0
-        runs = {id(stuck.sender): stuck.last.transmissions for stuck in self.stuck}
         for sender in self.senders:
             here = [sample for sample in sender.samples if self.contains(sample.at)]
-            if here and here[-1].snd_mss >= sender.samples[0].snd_mss:
-                arrived += here[-1].fields.get("delivered", 0)
-                lost += max(0, here[-1].fields.get("total_retrans", 0) - runs.get(id(sender), 0))
+            full = [sample for sample in here if sample.snd_mss >= sender.samples[0].snd_mss]
+            if full:
+                last = full[-1]
+                arrived += last.fields.get("delivered", 0)
+                lost += max(0, last.fields.get("total_retrans", 0) - last.transmissions * last.is_stuck)
         failed = [request for request in self.requests.values() if request.completion == "connect_failed"]
         return LossTally(arrived, lost + sum(self.contains(request.started) for request in failed))
 

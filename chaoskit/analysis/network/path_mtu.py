@@ -9,33 +9,27 @@
 | silence    | nothing: the server is not the reference server, and no more data arrived, for an unknown reason  |
 
 Where no small packet passed between the first unacknowledged retransmission and the last there was no path at all, and
-nothing is found; nor where random loss could explain it (`loss_odds`).
+nothing is found; nor where random loss could explain it (`loss_odds`). What the client's side alone shows is in
+`foreign_server`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.load import RawRecords
 from chaoskit.analysis.network.directions import DirectionView, SmallArrivals, overlaps
-from chaoskit.analysis.network.loss_odds import chance_bound
+from chaoskit.analysis.network.foreign_server import BLACK_HOLE, certificates, evidence, odds, silence
+from chaoskit.analysis.network.loss_odds import CERTAIN, UNLIKELY, chance_bound
 from chaoskit.analysis.network.sender_state import Sender, TcpInfoSample, senders
-from chaoskit.analysis.result import Direction, Evidence, PathMtu, PathMtuKind
+from chaoskit.analysis.result import Direction, FindingConfidence, PathMtu, PathMtuKind
 from chaoskit.analysis.streams.timeline import Span, Timeline
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import ServedResponse, TcpInfo, UnackedSample
 
-_CERTAIN, _LIKELY = 0.001, 0.05  # probabilities that random loss explains it
 _HEADERS, _MOST_HEADERS = 40, 72  # bytes: IPv4 and TCP; IPv6 and TCP with timestamps
 _MAX_FRAME = 9216  # bytes; only loopback has a larger MTU, and it segments by other rules
 _FIRST_PROBE = 1024  # net.ipv4.tcp_base_mss
-_NEAR = 0.95  # of a full segment
-_FIRST_RTO = 1_000_000  # us; RFC 6298, 2.1
-_SILENCE_MS = 1000
-_MAX_WORST = 5
-_TIMEOUTS = ("first_token_timeout", "idle_timeout")
 
 
 def path_mtu(raw: RawRecords, timeline: Timeline) -> dict[str, tuple[PathMtu, ...]]:
@@ -49,8 +43,8 @@ def path_mtu(raw: RawRecords, timeline: Timeline) -> dict[str, tuple[PathMtu, ..
         found_here = [*_black_hole(up), *_black_hole(down), *_became_smaller(up), *_became_smaller(down)]
         found_here += [*_from_the_start(up), *_from_the_start(down)]
         if not raw.served and (raw.plan is None or raw.plan.server is None):
-            found_here += [*_silence(up), *_own_limit(up)]
-        found_here += _certificates(up)
+            found_here += [*silence(up), *_own_limit(up)]
+        found_here += certificates(up)
         found[name] = tuple(sorted(found_here, key=lambda each: _ORDER.index(each.kind)))
     return found
 
@@ -83,16 +77,16 @@ def _black_hole(view: DirectionView) -> Iterator[PathMtu]:
     small_pass = view.small_packets_pass() if stuck else 0
     if not small_pass and not sacked:
         return
-    transmissions = min(each.last.transmissions for each in stuck)
-    loss = view.loss_tally()
-    chance = chance_bound(loss.pessimistic_share(view.recovered), loss.total, len(stuck), transmissions)
-    if chance > _LIKELY:
+    chance = chance_bound(view.loss_tally(), [view.independent_losses(each.last) for each in stuck])
+    if chance > UNLIKELY:
         return
+    transmissions = min(each.last.transmissions for each in stuck)
     streams = set[int]().union(*(view.open_streams(each.sender, each.run.begin, each.last.at) for each in stuck))
     segment = min(each.last.snd_mss for each in stuck)
     others = len(view.streams_passing(segment) - streams)
     witness = " and ".join([_SMALL[view.direction]] * bool(small_pass) + ["shorter ones behind them"] * bool(sacked))
     path, of = max(each.last.pmtu for each in stuck), len(view.streams_sent | streams)
+    confidence: FindingConfidence = "certain" if chance <= CERTAIN and not others else "likely"
     yield PathMtu(
         kind="black-hole",
         direction=view.direction,
@@ -101,10 +95,10 @@ def _black_hole(view: DirectionView) -> Iterator[PathMtu]:
         segment=segment,
         path_mtu=path,
         retransmissions=transmissions - 1,
-        confidence="certain" if chance <= _CERTAIN and not others else "likely",
+        confidence=confidence,
         reason=_limits(chance, others),
-        evidence=_evidence(_STUCK[view.direction], sum(len(each.run.samples) for each in stuck), streams),
-        sentence=f"{view.direction}: black hole for full segments: {len(streams)} of {of} streams are stuck with "
+        evidence=evidence(_STUCK[view.direction], sum(len(each.run.samples) for each in stuck), streams),
+        sentence=f"{view.direction}: {BLACK_HOLE[confidence]}: {len(streams)} of {of} streams are stuck with "
         f"{segment}-byte segments unacknowledged after {transmissions - 1} or more retransmissions (path MTU: {path}), "
         f"while {witness} pass",
     )
@@ -112,15 +106,17 @@ def _black_hole(view: DirectionView) -> Iterator[PathMtu]:
 
 _STUCK: dict[Direction, str] = {"up": FILES[TcpInfo], "down": FILES[UnackedSample]}
 _SMALL: dict[Direction, str] = {"up": "handshakes", "down": "handshakes or single tokens"}
+_ESCAPED: dict[FindingConfidence, str] = {
+    "certain": "black hole escaped by MTU probing",
+    "likely": "black hole, likely, escaped by MTU probing",
+    "none": "MTU probing after losses, as random loss explains too",
+}
 _SAMPLED: dict[Direction, str] = {"up": FILES[TcpInfo], "down": FILES[ServedResponse]}
 
 
 def _limits(chance: float, others: int) -> str:
-    if others:
-        return f"segments of that size passed on {others} other streams: one path of several, or a queue by bytes"
-    if chance <= _CERTAIN:
-        return ""
-    return f"random loss explains it with a probability of up to {format_value(chance, 'share')}"
+    limits = [f"segments of that size passed on {others} other streams: one path of several, or a queue by bytes"]
+    return "; ".join(limits * bool(others) + [odds(chance)] * (chance > CERTAIN))
 
 
 def _became_smaller(view: DirectionView) -> Iterator[PathMtu]:
@@ -141,6 +137,9 @@ def _became_smaller(view: DirectionView) -> Iterator[PathMtu]:
     if not reductions:
         return
     of = len(view.streams_sent | streams)
+    stuck = [before for before, _ in reductions if before.is_stuck]
+    chance = chance_bound(view.loss_tally(), [view.independent_losses(before) for before in stuck])
+    confidence: FindingConfidence = "certain" if chance <= CERTAIN else "likely" if chance <= UNLIKELY else "none"
     before, after = reductions[-1]
     yield PathMtu(
         kind="probed",
@@ -150,9 +149,10 @@ def _became_smaller(view: DirectionView) -> Iterator[PathMtu]:
         segment=after.snd_mss,
         path_mtu=after.pmtu,
         retransmissions=retransmissions,
-        confidence="certain",
-        evidence=_evidence(_STUCK[view.direction], 2 * len(reductions), streams),
-        sentence=f"{view.direction}: black hole escaped by MTU probing: {len(streams)} of {of} streams went from "
+        confidence=confidence,
+        reason="" if chance <= CERTAIN else odds(chance),
+        evidence=evidence(_STUCK[view.direction], 2 * len(reductions), streams),
+        sentence=f"{view.direction}: {_ESCAPED[confidence]}: {len(streams)} of {of} streams went from "
         f"{before.snd_mss}- to {after.snd_mss}-byte segments (path MTU unchanged: {after.pmtu})",
     )
 
@@ -195,108 +195,8 @@ def _smaller(view: DirectionView, kind: PathMtuKind, found: Sequence[tuple[TcpIn
         path_mtu=least.pmtu,
         confidence="likely" if is_ambiguous else "certain",
         reason="net.ipv4.tcp_mtu_probing=2 starts with 1024 bytes, too" if is_ambiguous else "",
-        evidence=_evidence(_SAMPLED[view.direction], len(found), streams),
+        evidence=evidence(_SAMPLED[view.direction], len(found), streams),
         sentence=f"{view.direction}: {text}",
-    )
-
-
-def _silence(up: DirectionView) -> Iterator[PathMtu]:
-    """What only the client's side shows: its request was acknowledged in full, and no answer arrived."""
-    found = [(sender, sender.samples[-1]) for sender in up.senders if up.streams_sent & _timed_out(up, sender)]
-    silent = [(sender, sample) for sender, sample in found if _is_silent(sample)]
-    handshakes = [
-        at
-        for at in up.small.handshakes
-        if any(sample.at - _silence_ns(sample) < at < sample.at for _, sample in silent)
-    ]
-    if not handshakes:
-        return
-    streams = set[int]().union(*(_timed_out(up, sender) for sender, _ in silent))
-    of, longest = len(up.streams_sent), max(sample.fields.get("rcv_mss", 0) for _, sample in silent)
-    are_behind_holes = _are_behind_holes(up, silent)
-    found_here = f"no more data arrived on {len(streams)} of {of} streams, while handshakes pass"
-    if are_behind_holes:
-        text = f"black hole for full segments, likely: {found_here}; later segments wait behind one that never arrived"
-        reason = f"the server's TCP_INFO is not available; the largest segment that arrived has {longest} bytes"
-    else:
-        text = f"{found_here}: full segments were lost or the server sent nothing, the client cannot tell which"
-        reason = "only the server's own TCP_INFO would tell, and it is not available"
-    yield PathMtu(
-        kind="black-hole" if are_behind_holes else "silence",
-        direction="down",
-        streams=len(streams),
-        of_streams=of,
-        segment=None,
-        path_mtu=None,
-        confidence="likely" if are_behind_holes else "none",
-        reason=reason,
-        evidence=_evidence(FILES[TcpInfo], len(silent), streams),
-        sentence=f"down: {text}",
-    )
-
-
-def _certificates(up: DirectionView) -> Iterator[PathMtu]:
-    """Any server: the certificates of its TLS handshake are the first full segments, and it records no TCP_INFO for
-    them."""
-    failed = {n for n, each in up.requests.items() if each.completion == "connect_failed" and up.contains(each.started)}
-    silent = [(sender, sender.samples[-1]) for sender in up.senders if failed & set(sender.streams)]
-    silent = [(sender, sample) for sender, sample in silent if _is_silent(sample)]
-    if not silent or not _are_behind_holes(up, silent):
-        return
-    streams = failed & set[int]().union(*(sender.streams for sender, _ in silent))
-    of = len(up.streams_sent | failed)
-    yield PathMtu(
-        kind="black-hole",
-        direction="down",
-        streams=len(streams),
-        of_streams=of,
-        segment=None,
-        path_mtu=None,
-        confidence="likely",
-        reason="the server's TCP_INFO is not available before the first request",
-        evidence=_evidence(FILES[TcpInfo], len(silent), streams),
-        sentence=f"down: black hole for full segments, likely: {len(streams)} of {of} streams completed no TLS "
-        "handshake, while TCP handshakes pass; the last of the server's certificates waits behind a lost segment",
-    )
-
-
-def _timed_out(view: DirectionView, sender: Sender) -> set[int]:
-    return {s for s in sender.streams if s in view.requests and view.requests[s].completion in _TIMEOUTS}
-
-
-def _is_silent(sample: TcpInfoSample) -> bool:
-    fields = sample.fields
-    return not fields.get("unacked") and fields.get("last_data_recv", 0) >= _SILENCE_MS
-
-
-def _silence_ns(sample: TcpInfoSample) -> int:
-    return sample.fields["last_data_recv"] * 10**6
-
-
-def _are_behind_holes(up: DirectionView, silent: Sequence[tuple[Sender, TcpInfoSample]]) -> bool:
-    """Whether most wait for a segment that random loss would not have dropped so often, for so long.
-
-    A sender whose retransmission timer starts at R, and doubles, has sent 1 + log2(1 + t/R) times in t. Its R is taken
-    to be the client's.
-    """
-    holes = [(sender, sample) for sender, sample in silent if _waits_behind_a_hole(sender)]
-    if 2 * len(holes) <= len(silent):
-        return False
-    transmissions = min(
-        1 + int(math.log2(1 + _silence_ns(sample) / 1000 / max(sample.fields.get("rto", _FIRST_RTO), 1)))
-        for _, sample in holes
-    )
-    tries = sum(sender.samples[-1].fields.get("data_segs_in", 0) for sender in up.senders) + len(holes)
-    return chance_bound(up.loss_tally().pessimistic_share(up.recovered), tries, len(holes), transmissions) <= _LIKELY
-
-
-def _waits_behind_a_hole(sender: Sender) -> bool:
-    """Whether segments arrived out of order, and no full one."""
-    first, last = sender.samples[0], sender.samples[-1]
-    ooo = "rcv_ooopack"
-    return (
-        last.fields.get(ooo, 0) > first.fields.get(ooo, 0)
-        and last.fields.get("rcv_mss", last.advmss) < _NEAR * last.advmss
     )
 
 
@@ -316,10 +216,6 @@ def _own_limit(up: DirectionView) -> Iterator[PathMtu]:
         segment=least,
         path_mtu=None,
         confidence="certain",
-        evidence=_evidence(FILES[TcpInfo], len(limited), streams),
+        evidence=evidence(FILES[TcpInfo], len(limited), streams),
         sentence=f"down: clamp: {len(streams)} of {of} streams advertise an MSS of {least} bytes to the server",
     )
-
-
-def _evidence(file: str, count: int, streams: Iterable[int]) -> Evidence:
-    return Evidence(file=file, count=count, worst=tuple(sorted(streams))[:_MAX_WORST])

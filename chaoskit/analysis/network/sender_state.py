@@ -77,8 +77,20 @@ class TcpInfoSample(NamedTuple):
     @property
     def retransmission_span(self) -> tuple[int, int]:
         """When the first and the last retransmission of this run were sent, ns."""
-        last = self.at - self.fields["last_data_sent"] * _MS
-        return last - round(self.fields["rto"] * _US * (1 - 2.0 ** (1 - self.fields["retransmits"]))), last
+        _, first, *rest = self.transmission_times
+        return first, rest[-1] if rest else first
+
+    @property
+    def transmission_times(self) -> tuple[int, ...]:
+        """When the oldest unacknowledged segment was sent, first and again, ns."""
+        last, timer = self.at - self.fields["last_data_sent"] * _MS, self.fields["rto"] * _US
+        count = self.fields["retransmits"]
+        return tuple(last - round(timer * (1 - 2.0 ** (number - count))) for number in range(count + 1))
+
+
+def growth(samples: Sequence[TcpInfoSample], name: str) -> int:
+    """By how much a count grew from the first to the last of these samples."""
+    return max(0, samples[-1].fields.get(name, 0) - samples[0].fields.get(name, 0))
 
 
 class RetransmissionRun(NamedTuple):

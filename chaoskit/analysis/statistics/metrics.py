@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from chaoskit.analysis.result import Failure, LatencySummary, Metrics
 from chaoskit.analysis.statistics.estimates import Estimates
 from chaoskit.analysis.statistics.quantiles import MS, summarize, summarize_column
-from chaoskit.analysis.streams.gaps import SEVERE, STALL
+from chaoskit.analysis.streams.gaps import SEVERE
 from chaoskit.analysis.streams.phase_samples import PhaseSamples
 from chaoskit.spec.metrics import METRICS
 
@@ -42,12 +42,13 @@ def metrics(sample: PhaseSamples, estimates: Estimates) -> Metrics:
         tls=_times(sample, "tls"),
         upload=_times(sample, "upload"),
         max_gap=_times(sample, "max_gap"),
+        planned_pace=_times(sample, "planned_pace"),
         gaps=len(gaps),
         coalesced=coalesced,
         streaming_ms=sum(sums.length) / MS,
         stalls=len(stalls),
         severe_stalls=sum(excess > SEVERE for excess in stalls),
-        stall_time_ms=sum(excess - STALL for excess in stalls) / MS,
+        stall_time_ms=sum(excess - gaps.threshold for excess in stalls) / MS,
         stalls_per_minute=estimates.of(sample, "stalls_per_minute").scaled(),
         stall_ratio=estimates.of(sample, "stall_ratio").scaled(),
         stall_interval_fraction=estimates.of(sample, "stall_interval_fraction").scaled(),

@@ -13,7 +13,7 @@ from typing import cast
 import numpy as np
 
 from chaoskit.analysis.streams.columns import Ints, SignsOfLife, Tokens
-from chaoskit.analysis.streams.gaps import Gaps, GapTable, gap_table, group_starts
+from chaoskit.analysis.streams.gaps import Gaps, GapTable, Reader, gap_table, group_starts
 from chaoskit.records.model import Request
 
 
@@ -98,7 +98,12 @@ class Arrivals:
         return max((int(stamps.max()) for stamps in (self.at, self.signs.last) if len(stamps)), default=0)
 
 
-def assemble_streams(requests: Iterable[Request], tokens: Tokens, signs: SignsOfLife) -> Streams:
+def assemble_streams(
+    requests: Iterable[Request],
+    tokens: Tokens,
+    signs: SignsOfLife,
+    reader: Reader = Reader(),  # noqa: B008  frozen
+) -> Streams:
     """The streams of these records. No two requests have the same number."""
     ended = sorted(requests, key=lambda request: request.stream)
     numbers = np.array([request.stream for request in ended], dtype=np.int64)
@@ -107,7 +112,7 @@ def assemble_streams(requests: Iterable[Request], tokens: Tokens, signs: SignsOf
     if len(unfinished):
         tokens = Tokens(*(column[~np.isin(tokens.stream, unfinished)] for column in tokens))
     bounds = [*np.searchsorted(tokens.stream, numbers).tolist(), len(tokens.at)]
-    gaps_of_all = gap_table(ended, tokens, bounds)
+    gaps_of_all = gap_table(ended, tokens, bounds, reader)
     assembled = tuple(
         Stream(request, after - first, min(last, request.ended), first, gaps_of_all)
         for request, last, (first, after) in zip(

@@ -1,14 +1,17 @@
 """Computes the gaps between tokens by column: a run may have ten million of them.
 
 Rules: a gap runs from one token to the next, or, in an interrupted stream, from its last token to its end. A stream
-that the end of the run cut off keeps its last gap only if that was a stall already. A planned gap that is itself a
-stall is the server's own pause and is subtracted. Each gap has the row of the token that it begins with; rows are in
-the order of `Tokens`.
+that the end of the run cut off keeps its last gap only if that was a stall already. Each gap has the row of the token
+that it begins with; rows are in the order of `Tokens`.
+
+What the server planned is neither a stall nor waiting: a planned gap that is itself a stall is subtracted, and a reader
+takes at least the planned time for a token. Another's server stamps nothing, so nothing is known to be planned, and
+both are of the gaps as received.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple, cast
@@ -18,11 +21,31 @@ from numpy.typing import NDArray
 
 from chaoskit.analysis.streams.columns import UNKNOWN, Bools, Ints, Tokens, narrow_dtype
 from chaoskit.records.model import Request
+from chaoskit.spec.experiment import Workload
 
-STALL = 200_000_000  # ns; the Eloquent paper's threshold
 SEVERE = 1_000_000_000
-READING_PACE = 50_000_000  # ns that a reader takes for a token: 20 tokens/s
+_NS_PER_MEGASECOND = 10**15
+_MOST_TOKENS = 10_000  # of one event, whatever the server says
+_LONGEST_READING = 2**42  # ns, more than an hour: a million of them are no overflow
 _BATCH = 1_000_000  # rows that are processed at a time
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What a reader of a stream notices: a gap longer than `stall`, and a token later than `pace` after the one before.
+
+    Both in ns. The defaults are the Eloquent paper's threshold, and 20 tokens/s.
+    """
+
+    stall: int = 200_000_000
+    pace: int = 50_000_000
+
+    @classmethod
+    def of(cls, workload: Workload | None) -> Reader:
+        """As the workload says; the defaults without one."""
+        if workload is None:
+            return cls()
+        return cls(workload.stall_threshold, max(1, _NS_PER_MEGASECOND // workload.reading_rate))
 
 
 class Token(NamedTuple):
@@ -49,12 +72,8 @@ class Gap(NamedTuple):
     excess: int
     wait: int
     is_coalesced: bool
+    is_stall: bool
     is_last: bool
-
-    @property
-    def is_stall(self) -> bool:
-        """Longer than the threshold, the server's own pause subtracted."""
-        return self.excess > STALL
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +81,11 @@ class GapTable:
     """A row for each token: the gap that begins with it, where `is_gap`.
 
     Most gaps are neither pauses nor stalls, so only their rows are kept for these: `pauses` with the pauses' lengths in
-    ns, and `ends` with the tokens around a stall.
+    ns, and `ends` with the tokens around a stall. `planned_pace` has the mean planned gap of each stream, ns.
     """
 
+    reader: Reader
+    planned_pace: Mapping[int, float]
     stream: Ints
     at: NDArray[np.int64]
     length: NDArray[np.int64]
@@ -128,6 +149,11 @@ class Gaps(Sequence[Gap]):
         return excess
 
     @property
+    def threshold(self) -> int:
+        """The length in ns above which a gap is a stall."""
+        return self.table.reader.stall
+
+    @property
     def wait(self) -> NDArray[np.int64]:
         """How long a reader had nothing to read, ns."""
         return self.table.wait[self.rows]
@@ -161,9 +187,10 @@ class Gaps(Sequence[Gap]):
 
     def __iter__(self) -> Iterator[Gap]:
         table = self.table
-        columns = (self.stream, self.rows, self.begin, self.length, self.excess, self.wait, self.are_coalesced)
-        for stream, row, begin, length, excess, wait, is_coalesced in zip(*(c.tolist() for c in columns), strict=True):
-            yield Gap(stream, row, begin, begin + length, length, excess, wait, is_coalesced, table.is_last(row))
+        times = (self.begin, self.begin + self.length, self.length, self.excess, self.wait)
+        columns = (self.stream, self.rows, *times, self.are_coalesced, self.are_stalls)
+        for row in zip(*(column.tolist() for column in columns), strict=True):
+            yield Gap._make((*row, table.is_last(row[1])))
 
     def __getitem__(self, index: int) -> Gap:  # type: ignore[override]
         place = range(len(self))[index]
@@ -201,16 +228,18 @@ class StreamSums:
         return cast("list[int]", np.maximum.reduceat(column, self._starts).tolist()) if len(column) else []
 
 
-def gap_table(requests: Sequence[Request], tokens: Tokens, bounds: Sequence[int]) -> GapTable:
+def gap_table(requests: Sequence[Request], tokens: Tokens, bounds: Sequence[int], reader: Reader) -> GapTable:
     """The gaps of these requests' tokens: those of the n-th are from row `bounds[n]` to row `bounds[n + 1]`."""
     count = len(tokens.at)
-    builder = _TableBuilder(tokens)
+    builder = _TableBuilder(tokens, reader, _tokens_per_event(requests))
     pairs = zip(requests, pairwise(bounds), strict=True)
     for batch in _batches([(request, first) for request, (first, after) in pairs if after > first], count):
         builder.fill(*batch)
     stalls = np.flatnonzero(builder.is_stall)
     ends = np.union1d(stalls, np.minimum(stalls + 1, count - 1))
     return GapTable(
+        reader=reader,
+        planned_pace=builder.planned_pace,
         stream=tokens.stream,
         at=tokens.at.astype(np.int64, copy=False),
         length=builder.length,
@@ -240,8 +269,11 @@ def _batches(with_tokens: Sequence[tuple[Request, int]], count: int) -> Iterator
 class _TableBuilder:
     """Fills a table batch by batch."""
 
-    def __init__(self, tokens: Tokens) -> None:
+    def __init__(self, tokens: Tokens, reader: Reader, per_event: Callable[[Request], float]) -> None:
         count = len(tokens.at)
+        self.planned_pace: dict[int, float] = {}
+        self._reader = reader
+        self._per_event = per_event
         self.tokens = tokens
         self.length = np.empty(count, dtype=np.int64)
         self.wait = np.empty(count, dtype=np.int64)
@@ -267,49 +299,73 @@ class _TableBuilder:
         end = np.append(at[1:], 0)
         end[lasts] = [request.ended for request in requests]
         end = np.maximum(end, at)
-        length, pause = end - at, _pauses(tokens, lasts)
+        length, planned = end - at, _planned(tokens, lasts)
+        pause = np.where(planned > self._reader.stall, planned, 0)
         is_coalesced = np.append(tokens.read[1:] == tokens.read[:-1], False)
         is_coalesced[lasts] = False
         is_gap = np.ones(len(at), dtype=np.bool_)
-        is_gap[lasts] = [_has_last_gap(*pair) for pair in zip(requests, length[lasts].tolist(), strict=True)]
-        self.length[here], self.wait[here] = length, _waits(at, end, firsts, sizes)
+        is_gap[lasts] = [self._has_last_gap(*pair) for pair in zip(requests, length[lasts].tolist(), strict=True)]
+        paces = [round(self._reader.pace * self._per_event(request)) for request in requests]
+        reading = np.maximum(np.repeat(np.array(paces, dtype=np.int64), sizes), planned)
+        self.length[here], self.wait[here] = length, _waits(at, end, reading, firsts)
+        self._note_planned_pace(requests, planned, firsts, sizes)
         self.is_coalesced[here], self.is_gap[here] = is_coalesced, is_gap
-        self.is_stall[here] = is_gap & (length - pause > STALL)
+        self.is_stall[here] = is_gap & (length - pause > self._reader.stall)
         rows = np.flatnonzero(pause)
         self._pauses.append((rows + begins[0], pause[rows]))
 
+    def _has_last_gap(self, request: Request, silence: int) -> bool:
+        """Whether the time from a stream's last token to its end counts as a gap."""
+        match request.completion:
+            case "complete" | "client_error":
+                return False
+            case "cancelled":
+                return silence > self._reader.stall
+            case _:
+                return True
 
-def _has_last_gap(request: Request, silence: int) -> bool:
-    """Whether the time from a stream's last token to its end counts as a gap."""
-    match request.completion:
-        case "complete" | "client_error":
-            return False
-        case "cancelled":
-            return silence > STALL
-        case _:
-            return True
+    def _note_planned_pace(self, requests: Sequence[Request], planned: Ints, firsts: Ints, sizes: Ints) -> None:
+        sums, counts = np.add.reduceat(planned, firsts), sizes - 1
+        for request, total, count in zip(requests, sums.tolist(), counts.tolist(), strict=True):
+            if total > 0 and count:
+                self.planned_pace[request.stream] = total / count
 
 
-def _pauses(tokens: Tokens, lasts: Ints) -> NDArray[np.int64]:
-    """The part of the time to the next token that the server planned as a pause, ns."""
+def _tokens_per_event(requests: Iterable[Request]) -> Callable[[Request], float]:
+    """How many tokens an event of each request has, by the server's usage; where it told none, as in all others."""
+    told = [request for request in requests if request.usage and request.tokens]
+    usual = sum(request.usage or 0 for request in told) / max(1, sum(request.tokens for request in told)) or 1.0
+
+    def per_event(request: Request) -> float:
+        own = request.usage / request.tokens if request.usage and request.tokens else usual
+        return min(own, _MOST_TOKENS)
+
+    return per_event
+
+
+def _planned(tokens: Tokens, lasts: Ints) -> NDArray[np.int64]:
+    """The time to the next token that the server planned, ns; 0 where it is unknown."""
     due, is_known = tokens.at - tokens.due_ago, tokens.due_ago != UNKNOWN
     planned = np.append(due[1:] - due[:-1], 0)
-    is_pause = (planned > STALL) & is_known & np.append(is_known[1:], False)
-    is_pause[lasts] = False
-    return np.where(is_pause, planned, 0)
+    is_planned = (planned > 0) & is_known & np.append(is_known[1:], False)
+    is_planned[lasts] = False
+    return np.where(is_planned, planned, 0)
 
 
-def _waits(at: Ints, end: Ints, firsts: Ints, sizes: Ints) -> Ints:
-    """How long a reader had nothing to read.
+def _waits(at: Ints, end: Ints, reading: Ints, firsts: Ints) -> Ints:
+    """How long a reader, who needs the time `reading` for each token, had nothing to read.
 
-    A reader is free for the k-th gap's end at f(k), with f(0) = the first token + READING and
-    f(k + 1) = max(f(k), end(k)) + READING; f(k) - k READING is a running maximum.
+    A reader is free for the k-th gap's end at f(k), with f(0) = the first token + reading(0) and
+    f(k + 1) = max(f(k), end(k)) + reading(k + 1). With s(k) the sum of reading up to k, f(k) - s(k) is a running
+    maximum.
     """
-    place = np.arange(len(at)) - np.repeat(firsts, sizes)
-    early = end - place * READING_PACE
+    total = np.cumsum(np.minimum(reading, _LONGEST_READING))
+    sizes = np.diff(firsts, append=len(at))
+    total -= np.repeat(total[firsts] - np.minimum(reading[firsts], _LONGEST_READING), sizes)
+    early = end - total
     latest = np.append(np.int64(0), early[:-1])
-    latest[firsts] = at[firsts] + READING_PACE
+    latest[firsts] = at[firsts]
     for first, after in pairwise([*firsts.tolist(), len(at)]):
         np.maximum.accumulate(latest[first:after], out=latest[first:after])
-    waits: Ints = np.maximum(0, early - latest)
+    waits: Ints = np.clip(early - latest, 0, end - at)
     return waits

@@ -42,6 +42,9 @@ def latencies(stream: Stream) -> Iterator[Latency]:
     if request.first_token is not None and request.last_token is not None and request.tokens > 1:
         pace = (request.last_token - request.first_token) / (request.tokens - 1)
         yield Latency("tpot", stream.number, request.first_token, request.last_token, pace)
+        planned = stream.table.planned_pace.get(stream.number)
+        if planned is not None:
+            yield Latency("planned_pace", stream.number, request.first_token, request.last_token, planned)
     yield from _connection_steps(stream)
 
 

@@ -14,7 +14,7 @@ from random_runs import random_run
 from chaoskit.analysis.statistics import bootstrap
 from chaoskit.analysis.statistics.quantiles import rank_of, summarize, summarize_column
 from chaoskit.analysis.streams.columns import read_signs, read_tokens, signs_of_life, token_columns
-from chaoskit.analysis.streams.gaps import READING_PACE, STALL
+from chaoskit.analysis.streams.gaps import Reader
 from chaoskit.analysis.streams.timeline import Span, Timeline
 from chaoskit.records.jsonl import FILES, to_line
 from chaoskit.records.model import TOKENS, Event, Keepalives, Request, SocketRead
@@ -32,15 +32,17 @@ def gaps(request: Request, tokens: Sequence[tuple[SocketRead, Event]]) -> Iterat
     """Length, excess, wait, and whether both tokens came with one read: one gap after the other, by the rules."""
     if not tokens:
         return
-    free = tokens[0][0].at + READING_PACE
+    reader, free = Reader(), tokens[0][0].at
     for (before, one), (after, other) in pairwise(tokens):
         end = max(before.at, after.at)
-        planned = other.due - one.due if one.due is not None and other.due is not None else 0
-        length = end - before.at
-        yield length, length - (planned if planned > STALL else 0), max(0, end - free), before.number == after.number
-        free = max(free, end) + READING_PACE
+        planned = max(0, other.due - one.due) if one.due is not None and other.due is not None else 0
+        length, pause = end - before.at, planned if planned > reader.stall else 0
+        free += max(reader.pace, planned)
+        yield length, length - pause, max(0, end - free), before.number == after.number
+        free = max(free, end)
+    free += reader.pace
     last, end = tokens[-1][0].at, max(tokens[-1][0].at, request.ended)
-    if request.completion == "complete" or (request.completion == "cancelled" and end - last <= STALL):
+    if request.completion == "complete" or (request.completion == "cancelled" and end - last <= reader.stall):
         return
     yield end - last, end - last, max(0, end - free), False
 

@@ -32,14 +32,22 @@ OBJECTIVES = [
 ]
 
 
-def result(run: Path, begin: float) -> Result:
-    """The result of a run with a hundred sound streams, and twenty that are stuck upstream from `begin` on."""
+def result(run: Path, begin: float, passed: int = 0) -> Result:
+    """The result of a run with a hundred sound streams, and twenty that are stuck upstream from `begin` on.
+
+    On `passed` other streams full segments pass at the same time.
+    """
     made = Made(plan(OBJECTIVES)).phases().many(0, 9000, 90).vitals(30_000)
     for index in range(20):
         at = begin + 100 * index
         number = made.stream(at, completion="first_token_timeout", ended=at + 5000, connection=1000 + index)
         made.records.append(TcpInfo(number, "connected", ns(at), FRESH))
         made.records.append(TcpInfo(number, "stuck", ns(at + 3000), STUCK))
+    for index in range(passed):
+        at = begin + 100 * index
+        number = made.stream(at, [at + 100], connection=2000 + index)
+        made.records.append(TcpInfo(number, "connected", ns(at), FRESH))
+        made.records.append(TcpInfo(number, "end", ns(at + 100), {**FRESH, "bytes_acked": 8000, "delivered": 7}))
     made.counters("wifi", 900, 100, 10_000, 20_000).handshakes(1000, [1] * 9).handshakes(11_000, [31] * 9)
     return analyse(made.served(0, 5, 5).write(run))
 
@@ -51,6 +59,24 @@ def test_a_broken_objective_names_black_holes(tmp_path: Path) -> None:
 
     assert [verdict.verdict for verdict in found.objectives] == ["broken", "broken", "broken", "met"]
     assert [words in verdict.reason for verdict in found.objectives] == [True, True, False, False]
+
+
+def test_what_is_likely_is_not_said_flatly(tmp_path: Path) -> None:
+    """A finding that is not certain carries its confidence and its reason wherever it is said."""
+    reason = "segments of that size passed on 3 other streams: one path of several, or a queue by bytes"
+    words = f"full segments were probably lost up in wifi ({reason})"
+
+    found = result(tmp_path / "wifi", 11_000, passed=3)
+    (finding,) = (one for phase in found.phases for one in phase.path_mtu)
+    before = result(tmp_path / "baseline", 1000, passed=3)
+
+    assert [words in verdict.reason for verdict in found.objectives] == [True, True, False, False]
+    assert (finding.confidence, finding.reason) == ("likely", reason)
+    assert finding.sentence.startswith("up: black hole for full segments, likely: ")
+    assert any(
+        each.startswith("baseline: no fault was in force, and full segments were probably lost up (")
+        for each in before.warnings
+    )
 
 
 @pytest.mark.parametrize(("begin", "count"), [(1000, 1), (11_000, 0)])

@@ -72,21 +72,74 @@ def test_silence_of_the_reference_server_is_not_a_finding(has_served: bool) -> N
 
 
 def test_segments_behind_a_hole_make_it_likely() -> None:
-    """Later segments wait for one that did not arrive, and none that arrived was full."""
+    """Later segments wait for one that did not arrive, none that arrived was full, and chance does not explain it."""
     (only,) = findings(seen(last_data_recv=5000, rcv_ooopack=1, rcv_mss=1010, rto=220_000, data_segs_in=9))
 
     assert (only.kind, only.direction, only.confidence) == ("black-hole", "down", "likely")
+    assert only.sentence.startswith(
+        "down: black hole for full segments, likely: no more data arrived on 5 of 5 streams"
+    )
     assert "1010 bytes" in only.reason
+    assert only.reason.endswith("random loss explains it with a probability below 1 in a million")
 
 
-@pytest.mark.parametrize("lost", [{"total_retrans": 8}, {"rcv_mss": 1448}])
-def test_holes_prove_nothing_under_loss_or_with_full_segments(lost: Fields) -> None:
-    """Half of the client's own segments were lost as well, or a full one arrived before: no more than silence."""
-    shown = seen(last_data_recv=5000, rcv_ooopack=1, rcv_mss=1010, rto=220_000, data_segs_in=9, delivered=8)
-
-    (only,) = findings({**shown, **lost})
+def test_holes_prove_nothing_where_full_segments_arrived() -> None:
+    """A full one arrived before: no more than silence."""
+    (only,) = findings(seen(last_data_recv=5000, rcv_ooopack=1, rcv_mss=1448, rto=220_000, data_segs_in=9))
 
     assert only.kind == "silence"
+    assert "the client cannot tell which" in only.sentence
+
+
+LOSSES: dict[str, list[tuple[Fields, Fields]]] = {
+    "handshakes": [(seen(total_retrans=2), seen(total_retrans=2, data_segs_in=9))] * 10,
+    "out of order": [(seen(), seen(data_segs_in=50, rcv_ooopack=20))] * 10,
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_holes_prove_nothing_where_small_packets_are_lost_too(name: str) -> None:
+    """SYNs were sent again, or other answers had holes that were filled: chance explains a hole, and that is said."""
+    run = Run()
+    hole = seen(last_data_recv=5000, rcv_ooopack=1, rcv_mss=1010, rto=220_000, data_segs_in=9)
+    for index in range(3):
+        run.ask(AT + 500 * index, (5000, hole), completion="idle_timeout")
+    for index, (first, last) in enumerate(LOSSES[name]):
+        run.ask(AT + 200 + 300 * index, (100, last), first=first)
+
+    (only,) = run.found()["narrow"]
+
+    assert (only.kind, only.confidence) == ("silence", "none")
+    assert only.sentence.endswith("later segments wait behind one that was lost, by its size or by chance")
+    assert only.reason.startswith("random loss explains it with a probability of up to 100 %")
+
+
+def test_connections_that_failed_are_losses() -> None:
+    """Where half of all TCP handshakes failed, holes in the others' answers prove nothing."""
+    run = Run()
+    hole = seen(last_data_recv=5000, rcv_ooopack=1, rcv_mss=1010, rto=220_000, data_segs_in=2)
+    for index in range(5):
+        run.ask(AT + 500 * index, (5000, hole), completion="idle_timeout")
+    for index in range(5):
+        run.ask(AT + 100 * index, completion="connect_failed")
+    run.infos = [info for info in run.infos if info.stream < 5]
+    run.requests = [replace(request, sent=None if request.stream >= 5 else request.sent) for request in run.requests]
+
+    (only,) = run.found()["narrow"]
+
+    assert only.kind == "silence"
+
+
+def test_silence_is_charged_to_the_fault_it_met() -> None:
+    """Requests that were sent just before the fault, and whose answers it took, are no finding of the baseline."""
+    run = Run()
+    hole = seen(last_data_recv=5000, rcv_ooopack=1, rcv_mss=1010, rto=220_000, data_segs_in=9)
+    for index in range(5):
+        run.ask(9500 + 50 * index, (6000, hole), completion="idle_timeout")
+    for index in range(9):
+        run.ask(AT + 500 * index, (100, seen(data_segs_in=9)))
+
+    assert {name: [one.kind for one in those] for name, those in run.found().items()} == {"narrow": ["black-hole"]}
 
 
 @pytest.mark.parametrize(

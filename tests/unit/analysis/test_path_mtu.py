@@ -12,6 +12,12 @@ from chaoskit.analysis.result import Direction
 from chaoskit.records.model import Event, SocketRead, TcpInfo
 
 
+def others(run: Run, count: int) -> None:
+    """Add streams with short requests that pass, one each 500 ms: eight segments of each arrive."""
+    for index in range(count):
+        run.ask(AT + 300 + 500 * index, (100, seen(bytes_acked=900, delivered=8)))
+
+
 @pytest.mark.parametrize(
     ("direction", "file", "small"),
     [
@@ -52,16 +58,16 @@ def test_full_segments_without_short_ones_are_stuck_as_well() -> None:
 
 
 def test_all_streams_of_the_phase_count() -> None:
-    """Two of the three that were sent in the phase are stuck; an earlier one does not count."""
+    """Two of those that were sent in the phase are stuck; an earlier one does not count."""
     run = Run()
     hold(run, "up", AT, 4)
     hold(run, "up", AT + 1000, 4)
-    run.ask(AT + 2000)
+    others(run, 6)
     run.ask(9000)
 
     (only,) = run.found()["narrow"]
 
-    assert (only.streams, only.of_streams) == (2, 3)
+    assert (only.streams, only.of_streams) == (2, 8)
 
 
 def test_a_blackout_is_no_black_hole() -> None:
@@ -134,21 +140,19 @@ def test_one_unlucky_stream_among_many_is_loss() -> None:
     assert run.found() == {}
 
 
-def test_losses_in_bursts_are_no_black_hole() -> None:
-    """Where a loss is mostly followed by another, also in runs that recover, a few more in a row prove nothing."""
-    run = Run()
-    for index in range(30):
-        run.ask(AT + 50 * index, (50, seen(delivered=7)))
-        if index < 6:
-            run.ask(
-                AT + index,
-                (retransmission_at(4), stuck(4)),
-                (retransmission_at(4) + 50, seen(bytes_acked=8000, delivered=9)),
-            )
-    hold(run, "up", AT, 4)
-    hold(run, "up", AT, 4)
+def test_losses_in_a_burst_are_no_black_hole() -> None:
+    """Losses in a row without anything that passed between them may be one burst; with it they are a black hole."""
+    burst, hole = Run(), Run()
+    for run in (burst, hole):
+        for index in range(12):
+            run.ask(AT + 3100 + 50 * index, (50, seen(delivered=8)))
+        hold(run, "up", AT, 4, sacked=0, lost=6)
+        hold(run, "up", AT + 4000, 4, sacked=0, lost=6)
+    for index in range(9):
+        hole.ask(AT + 300 + 500 * index, (100, seen(delivered=8)))
 
-    assert run.found() == {}
+    assert burst.found() == {}
+    assert [one.kind for one in hole.found()["narrow"]] == ["black-hole"]
 
 
 @pytest.mark.parametrize(
@@ -221,15 +225,18 @@ def test_handshakes_that_failed_are_losses() -> None:
 
 
 def test_a_single_stream_may_not_be_enough() -> None:
-    """A few losses of one stream have the probability of random loss as their reason."""
-    run = Run()
-    hold(run, "up", AT, 2)
-    run.ask(AT + 400)
+    """Its losses have the probability of random loss as their reason, and prove nothing where little else is known."""
+    few, more = Run(), Run()
+    for run, count in ((few, 1), (more, 8)):
+        hold(run, "up", AT, 3)
+        others(run, count)
 
-    (only,) = run.found()["narrow"]
+    (only,) = more.found()["narrow"]
 
-    assert only.confidence == "likely"  # 4 segments arrived, none else was lost: 4 x 0.1^3
-    assert only.reason == "random loss explains it with a probability of up to 0.4 %"
+    assert few.found() == {}
+    assert only.confidence == "likely"  # 67 segments arrived, none was lost, four were lost in a row: 67 (3/70)^4
+    assert only.reason == "random loss explains it with a probability of up to 0.023 %"
+    assert only.sentence.startswith("up: black hole for full segments, likely: 1 of 9 streams are stuck")
 
 
 def test_all_streams_of_a_shared_connection_count() -> None:
@@ -238,11 +245,12 @@ def test_all_streams_of_a_shared_connection_count() -> None:
     run.ask(AT, (100, seen()))
     for index in range(3):
         hold(run, "up", AT + 200 + index, 4, 5, 6)
-    run.requests = [replace(request, connection=7) for request in run.requests]
+    run.requests = [replace(request, connection=99) for request in run.requests]
+    others(run, 8)
 
     (only,) = run.found()["narrow"]
 
-    assert (only.streams, only.of_streams) == (3, 4)
+    assert (only.streams, only.of_streams) == (3, 12)
 
 
 def test_mtu_probing_reduces_only_the_mss() -> None:
@@ -254,14 +262,30 @@ def test_mtu_probing_reduces_only_the_mss() -> None:
             (retransmission_at(3), stuck(3)),
             (4000, seen(snd_mss=1024, bytes_acked=8000, total_retrans=14)),
         )
+    others(run, 8)
 
     (only,) = run.found()["narrow"]
 
     assert (only.kind, only.streams, only.segment, only.path_mtu, only.retransmissions) == ("probed", 4, 1024, 1500, 3)
+    assert only.confidence == "certain"
     assert only.sentence == (
-        "up: black hole escaped by MTU probing: 4 of 4 streams went from 1448- to 1024-byte segments "
+        "up: black hole escaped by MTU probing: 4 of 12 streams went from 1448- to 1024-byte segments "
         "(path MTU unchanged: 1500)"
     )
+
+
+def test_probing_after_random_loss_is_no_black_hole() -> None:
+    """A socket probes after a few losses in a row, whatever lost them: where much is lost that is said."""
+    run = Run()
+    for index in range(24):
+        run.ask(AT + 100 * index, (50, seen(total_retrans=3, delivered=7)))
+    run.ask(AT, (retransmission_at(3), stuck(3)), (4000, seen(snd_mss=1024, bytes_acked=8000, total_retrans=4)))
+
+    (only,) = run.found()["narrow"]
+
+    assert (only.kind, only.confidence) == ("probed", "none")
+    assert only.sentence.startswith("up: MTU probing after losses, as random loss explains too: 1 of 25 streams went")
+    assert only.reason == "random loss explains it with a probability of up to 100 %"
 
 
 def test_probing_belongs_to_the_phase_it_began_in() -> None:
@@ -281,8 +305,9 @@ def test_a_reduced_mss_is_not_a_recovery() -> None:
             (retransmission_at(4), stuck(4)),
             (4000, seen(snd_mss=1024, bytes_acked=8000, total_retrans=14)),
         )
-    hold(run, "up", AT + 500, 3)
-    hold(run, "up", AT + 600, 3)
+    hold(run, "up", AT + 500, 4)
+    hold(run, "up", AT + 600, 4)
+    others(run, 9)
 
     assert [(one.kind, one.streams, one.confidence) for one in run.found()["narrow"]] == [
         ("black-hole", 2, "certain"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chaoskit.conduct.conductor import target_of
-from chaoskit.conduct.exec import addresses, trust
+from chaoskit.conduct.lab_client import addresses, trust
 from chaoskit.conduct.lab_server import root
 from chaoskit.host_lookups import HostLookups
 from chaoskit.plan.compile import compile_plan

@@ -91,6 +91,33 @@ def test_done_ends(protocol: Protocol) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("protocol", "said", "usage"),
+    [
+        ("openai-chat", {"choices": [], "usage": {"completion_tokens": 30}}, (30, 0)),
+        (
+            "openai-chat",
+            {"choices": [], "usage": {"completion_tokens": 30, "completion_tokens_details": {"reasoning_tokens": 9}}},
+            (30, 9),
+        ),
+        ("openai-chat", delta(content="hi") | {"usage": None}, (None, 0)),
+        ("openai-chat", {"choices": [], "usage": {"completion_tokens": "many"}}, (None, 0)),
+        ("anthropic-messages", {"type": "message_start", "message": {"usage": {"output_tokens": 1}}}, (None, 0)),
+        (
+            "anthropic-messages",
+            {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 30}},
+            (30, 0),
+        ),
+        ("ollama", {"done": True, "eval_count": 30}, (30, 0)),
+        ("ollama", {"message": {"content": "hi"}}, (None, 0)),
+        ("sse", {"usage": {"completion_tokens": 30}}, (None, 0)),
+    ],
+)
+def test_the_servers_usage_is_read(protocol: Protocol, said: object, usage: tuple[int | None, int]) -> None:
+    """Where it tells it: its own count of output tokens, and how many of them were reasoning."""
+    assert meant(protocol, said).usage == usage
+
+
 def test_the_servers_stamps_are_read() -> None:
     """The reference server's stamps are read from a field, or from a comment before the event."""
     stamps = {"chaoskit": {"seq": 3, "due": 5, "sent": 7}}

@@ -1,0 +1,129 @@
+"""Runs a command as the client of a lab, in this kernel or in the kernel of a guest.
+
+A guest ends with its command, so it needs no supervisor and no user namespace, and what its kernel can do was found out
+before it was chosen.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from chaoskit.clock import Clock, RealClock
+from chaoskit.conduct import lab_server
+from chaoskit.conduct.lab_setup import LabSetup
+from chaoskit.conduct.user_command import Command, run
+from chaoskit.conduct.workspace import Workspace
+from chaoskit.engine.describe import show
+from chaoskit.errors import RefusedError
+from chaoskit.facts import Facts
+from chaoskit.kernel import namespaces
+from chaoskit.kernel.linux import LinuxKernel
+from chaoskit.knobs import Change
+
+_TERM_TIMEOUT, _POLL = 10**9, 10_000_000  # ns
+
+
+@dataclass(frozen=True)
+class BuiltLab:
+    """A lab whose settings are in force; `client` is the descriptor of the client's namespace."""
+
+    setup: LabSetup
+    kernel: LinuxKernel
+    client: int
+
+    def run(self, command: Command, enter: Callable[[], None], begin: Callable[[], None] = lambda: None) -> int:
+        """Run a command as its client, beside the server; the child calls `enter`, and `begin` is called before.
+
+        Returns its exit code.
+        """
+
+        def enter_client() -> None:
+            namespaces.enter(self.client)
+            enter()
+
+        server = lab_server.start_setup(self.setup, self.kernel)
+        try:
+            told = addresses(self.setup.target) | trust(lab_server.root(self.setup))
+            begin()
+            return run(replace(command, environment={**command.environment, **told}), enter_client)
+        finally:
+            server.stop(RealClock())
+
+
+def built(kernel: LinuxKernel, setup: LabSetup) -> BuiltLab:
+    """Build a lab. Raises RefusedError."""
+    set_all(kernel, (*setup.stage, *setup.phase))
+    return BuiltLab(setup, kernel, kernel.fileno("client"))
+
+
+def in_guest(setup: LabSetup, command: Command, workspace: Workspace, begin: Callable[[], None]) -> int:
+    """Run a command in a guest, as root there, and end what it leaves running. Returns its exit code.
+
+    The stage of a fresh kernel is not read back, which takes as long as setting it; the faults are.
+    """
+    workspace.prepare()
+    with LinuxKernel(Facts(features=frozenset({"netem-seed"}))) as kernel:
+        for knob, setting in setup.stage:
+            kernel.write(knob, setting)
+        set_all(kernel, setup.phase)
+        lab = BuiltLab(setup, kernel, kernel.fileno("client"))
+        code = lab.run(command, workspace.enter, begin)
+    _end_others(RealClock())
+    return code
+
+
+def addresses(target: str) -> dict[str, str]:
+    """The variables in which clients look for a server's address and key. The lab's server accepts any key."""
+    return {
+        "CHAOSKIT_TARGET": target,
+        "OPENAI_BASE_URL": f"{target}/v1",
+        "OPENAI_API_BASE": f"{target}/v1",
+        "OPENAI_API_KEY": "chaoskit",
+        "ANTHROPIC_BASE_URL": target,
+        "ANTHROPIC_API_KEY": "chaoskit",
+        "OLLAMA_HOST": target,
+    }
+
+
+def trust(root: Path | None) -> dict[str, str]:
+    """The variables in which clients look for root certificates: OpenSSL's, and those of clients with their own."""
+    variables = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+    return {} if root is None else dict.fromkeys(variables, str(root))
+
+
+def set_all(kernel: LinuxKernel, changes: Iterable[Change]) -> None:
+    """Without a journal: all of it is removed with its namespace."""
+    for knob, setting in changes:
+        if setting is None:
+            continue
+        kernel.write(knob, setting)
+        got = kernel.read(knob)
+        if got not in (
+            kernel.holds(setting),
+            LinuxKernel(Facts()).holds(setting),
+        ):  # with the seed of netem, or without
+            raise RefusedError(f"{knob} was set to {show(setting)} and reads back {show(got)}: chaoskit doctor")
+
+
+def _end_others(clock: Clock) -> None:
+    """End all processes but this one and the first: SIGTERM, and SIGKILL to those that have not ended in a second."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.kill(-1, sign)
+        deadline = clock.now() + _TERM_TIMEOUT
+        while _others() and clock.now() < deadline:
+            clock.sleep_until(clock.now() + _POLL)
+
+
+def _others() -> bool:
+    """Whether there are more processes; kernel threads and zombies have no program."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if int(process.name) not in (1, os.getpid()) and (process / "exe").readlink():
+                return True
+    return False
