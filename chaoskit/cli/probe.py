@@ -24,7 +24,7 @@ def probe(
     prompt_size: Annotated[str, typer.Option(metavar="SIZE", help="Size of the prompt.")] = "1kB",
     output_tokens: Annotated[int, typer.Option(help="Tokens to request.")] = 100,
     stall_threshold: Annotated[str, typer.Option(metavar="TIME", help="A longer gap is a stall.")] = "200ms",
-    reading_rate: Annotated[str, typer.Option(metavar="RATE", help="Tokens that a reader reads.")] = "20/s",
+    reading_rate: Annotated[str, typer.Option(metavar="RATE", help="Slower makes a reader wait.")] = "20/s",
     connect_timeout: Annotated[str, typer.Option(metavar="TIME", help="For TCP and TLS.")] = "5s",
     first_token_timeout: Annotated[str, typer.Option(metavar="TIME", help="From the request on.")] = "30s",
     idle_timeout: Annotated[str, typer.Option(metavar="TIME", help="From one token to the next.")] = "10s",
