@@ -33,7 +33,8 @@ class Screen(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """As rich renders it, without escape sequences in the text, and with wrapped lines indented."""
         chosen = options or self.options
-        if isinstance(renderable, Text) and not chosen.no_wrap and not renderable.no_wrap:
+        may_wrap = not chosen.no_wrap and chosen.max_width == self.width  # it is no cell of a table
+        if may_wrap and isinstance(renderable, Text) and not renderable.no_wrap:
             renderable = hanging(self, renderable, chosen.max_width)
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=printable_lines(segment.text))

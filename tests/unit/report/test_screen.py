@@ -52,3 +52,11 @@ def test_a_table_has_no_blanks_at_the_ends() -> None:
     table.add_row("x", "y")
 
     assert all(line == line.rstrip() for line in printed(table, 40))
+
+
+def test_a_cell_wraps_within_its_column() -> None:
+    """Its lines begin where the first one does."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_row(Text("MET"), Text("one two three"))
+
+    assert printed(table, 15) == ["MET  one two", "     three"]

@@ -81,7 +81,7 @@ def raisable(model: type[BaseModel]) -> set[str]:
     return found
 
 
-EVERY = {error["type"]: error for error in list_all_errors()}
+EVERY: dict[str, Any] = {error["type"]: error for error in list_all_errors()}
 
 
 def described(kind: str) -> str:
@@ -122,7 +122,7 @@ def _locations(part: Any, where: tuple[str | int, ...] = ()) -> Iterator[tuple[s
 
 
 BASE = yaml.safe_load(GOOD)
-WRONG = st.sampled_from(
+WRONG: st.SearchStrategy[Any] = st.sampled_from(
     ["", "x", [], {}, ["x"], {"x": "y"}, [[]], [{}], 3, -1, 10**30, 1.5, True, None, [None], "\x00"]
 )
 
