@@ -46,34 +46,15 @@ def probe(
     json: Annotated[bool, typer.Option("--json", help="JSON, with the keys of vllm bench serve.")] = False,
 ) -> None:
     """Measure a streaming endpoint. First tokens, gaps, stalls and interruptions, with kernel receive timestamps."""
+    options = {name.replace("_", "-"): value for name, value in locals().items()}
     from chaoskit.cli.probe_output import show
     from chaoskit.conduct.probe_only import ProbeOnly
     from chaoskit.probe.target import SocketOptions, Target
     from chaoskit.report.probe_progress import ProbeProgress
-    from chaoskit.spec.options import duration, headers, objectives, workload
+    from chaoskit.spec.options import duration, headers, objectives, probe_workload
 
     enter_chosen(netns, pid, container)
-    work = workload(
-        {
-            "protocol": protocol,
-            "http": http,
-            "connections": connections,
-            "request-rate": request_rate,
-            "burstiness": burstiness,
-            "max-concurrency": 1 if request_rate is None and max_concurrency is None else max_concurrency,
-            "prompt-size": prompt_size,
-            "output-tokens": output_tokens,
-            "stall-threshold": stall_threshold,
-            "reading-rate": reading_rate,
-            "connect-timeout": connect_timeout,
-            "first-token-timeout": first_token_timeout,
-            "idle-timeout": idle_timeout,
-            "keepalive-extends-idle": pings,
-            "stream-timeout": stream_timeout,
-            "max-events": max_events,
-            "max-body": max_body,
-        }
-    )
+    work = probe_workload(options | {"keepalive-extends-idle": pings})
     wanted, limit = objectives(objective or []), duration("max-time", max_time)
     sockets = SocketOptions(maxseg, congestion_control)
     target = Target(url, model, headers(header or []), api_key_env, ca_file, sockets=sockets)
