@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pty
 import pwd
 import select
 import signal
@@ -233,3 +234,21 @@ def test_a_way_out_is_not_to_be_had_from_a_guest() -> None:
 
     assert (answer.returncode, answer.stdout) == (3, "")
     assert "chaoskit exec FILE" in answer.stderr
+
+
+def test_on_a_terminal_the_start_is_shown_and_gone_before_the_command_writes() -> None:
+    """A line while the guest starts, erased before the first byte of the command; without a terminal there is none."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(words("echo", "begun"), stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs):
+        os.close(theirs)
+        seen = b""
+        with suppress(OSError):  # the terminal is gone
+            while chunk := os.read(ours, 1000):
+                seen += chunk
+    os.close(ours)
+
+    before, _, after = seen.partition(b"begun")
+    assert b"starting a guest ..." in before
+    assert before.endswith(b"\r\x1b[K")
+    assert after == b"\r\n"
+    assert "starting" not in execute("true").stderr
