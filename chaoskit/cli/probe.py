@@ -24,7 +24,7 @@ def probe(
     prompt_size: Annotated[str, typer.Option(metavar="SIZE", help="Size of the prompt.")] = "1kB",
     output_tokens: Annotated[int, typer.Option(help="Tokens to request.")] = 100,
     stall_threshold: Annotated[str, typer.Option(metavar="TIME", help="A longer gap is a stall.")] = "200ms",
-    reading_rate: Annotated[str, typer.Option(metavar="RATE", help="Slower makes a reader wait.")] = "20/s",
+    reading_rate: Annotated[str, typer.Option(metavar="RATE", help="Tokens that a reader reads.")] = "20/s",
     connect_timeout: Annotated[str, typer.Option(metavar="TIME", help="For TCP and TLS.")] = "5s",
     first_token_timeout: Annotated[str, typer.Option(metavar="TIME", help="From the request on.")] = "30s",
     idle_timeout: Annotated[str, typer.Option(metavar="TIME", help="From one token to the next.")] = "10s",
@@ -46,15 +46,27 @@ def probe(
     json: Annotated[bool, typer.Option("--json", help="JSON, with the keys of vllm bench serve.")] = False,
 ) -> None:
     """Measure a streaming endpoint. First tokens, gaps, stalls and interruptions, with kernel receive timestamps."""
-    options = {name.replace("_", "-"): value for name, value in locals().items()}
     from chaoskit.cli.probe_output import show
     from chaoskit.conduct.probe_only import ProbeOnly
     from chaoskit.probe.target import SocketOptions, Target
     from chaoskit.report.probe_progress import ProbeProgress
-    from chaoskit.spec.options import duration, headers, objectives, probe_workload
+    from chaoskit.spec.options import duration, headers, objectives, workload
 
     enter_chosen(netns, pid, container)
-    work = probe_workload(options | {"keepalive-extends-idle": pings})
+    concurrency = 1 if request_rate is None and max_concurrency is None else max_concurrency
+    arrivals = {"request-rate": request_rate, "burstiness": burstiness, "max-concurrency": concurrency}
+    sizes = {"prompt-size": prompt_size, "output-tokens": output_tokens}
+    thresholds = {"stall-threshold": stall_threshold, "reading-rate": reading_rate}
+    timeouts = {
+        "connect-timeout": connect_timeout,
+        "first-token-timeout": first_token_timeout,
+        "idle-timeout": idle_timeout,
+        "keepalive-extends-idle": pings,
+        "stream-timeout": stream_timeout,
+    }
+    limits = {"max-events": max_events, "max-body": max_body}
+    client = {"protocol": protocol, "http": http, "connections": connections}
+    work = workload(client | arrivals | sizes | thresholds | timeouts | limits)
     wanted, limit = objectives(objective or []), duration("max-time", max_time)
     sockets = SocketOptions(maxseg, congestion_control)
     target = Target(url, model, headers(header or []), api_key_env, ca_file, sockets=sockets)

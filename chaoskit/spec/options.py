@@ -24,10 +24,6 @@ _TIMEOUTS = {
     "keepalive-extends-idle": "keepalive-extends-idle",
     "stream-timeout": "stream",
 }
-_WORKLOAD = (
-    *("protocol", "http", "connections", "request-rate", "burstiness", "max-concurrency", "prompt-size"),
-    *("output-tokens", "stall-threshold", "reading-rate"),
-)
 _LIMITS = {"max-events": "events", "max-body": "body"}
 
 
@@ -42,17 +38,6 @@ def workload(options: dict[str, Any]) -> Workload:
         raise SpecError(
             "\n".join(f"{_option(e['loc'])}{describe_error(e, e['input'])}" for e in error.errors())
         ) from None
-
-
-def probe_workload(options: dict[str, Any]) -> Workload:
-    """The workload among the options of `probe`, by their names. Closed loop, one stream at a time, by default.
-
-    Raises SpecError, as `workload`.
-    """
-    given = {name: options.get(name) for name in (*_WORKLOAD, *_TIMEOUTS, *_LIMITS)}
-    if given["request-rate"] is None and given["max-concurrency"] is None:
-        given["max-concurrency"] = 1
-    return workload(given)
 
 
 def duration(option: str, text: str) -> Duration:
