@@ -46,10 +46,9 @@ def probe(
     json: Annotated[bool, typer.Option("--json", help="JSON, with the keys of vllm bench serve.")] = False,
 ) -> None:
     """Measure a streaming endpoint. First tokens, gaps, stalls and interruptions, with kernel receive timestamps."""
-    from chaoskit.cli.probe_output import show
+    from chaoskit.cli.probe_output import measure_and_show
     from chaoskit.conduct.probe_only import ProbeOnly
     from chaoskit.probe.target import SocketOptions, Target
-    from chaoskit.report.probe_progress import ProbeProgress
     from chaoskit.spec.options import duration, headers, objectives, workload
 
     enter_chosen(netns, pid, container)
@@ -70,7 +69,4 @@ def probe(
     wanted, limit = objectives(objective or []), duration("max-time", max_time)
     sockets = SocketOptions(maxseg, congestion_control)
     target = Target(url, model, headers(header or []), api_key_env, ca_file, sockets=sockets)
-    with ProbeProgress(requests) as progress:
-        result = ProbeOnly(target, work, wanted, seed, requests, limit).measure(out, progress.show)
-    show(result, work, json)
-    raise typer.Exit(result.exit_code)
+    raise typer.Exit(measure_and_show(ProbeOnly(target, work, wanted, seed, requests, limit), out, json))
