@@ -46,38 +46,27 @@ def probe(
     json: Annotated[bool, typer.Option("--json", help="JSON, with the keys of vllm bench serve.")] = False,
 ) -> None:
     """Measure a streaming endpoint. First tokens, gaps, stalls and interruptions, with kernel receive timestamps."""
-    from chaoskit.cli.probe_output import show
+    from chaoskit.cli.probe_output import measure_and_show
     from chaoskit.conduct.probe_only import ProbeOnly
     from chaoskit.probe.target import SocketOptions, Target
-    from chaoskit.report.probe_progress import ProbeProgress
     from chaoskit.spec.options import duration, headers, objectives, workload
 
     enter_chosen(netns, pid, container)
-    work = workload(
-        {
-            "protocol": protocol,
-            "http": http,
-            "connections": connections,
-            "request-rate": request_rate,
-            "burstiness": burstiness,
-            "max-concurrency": 1 if request_rate is None and max_concurrency is None else max_concurrency,
-            "prompt-size": prompt_size,
-            "output-tokens": output_tokens,
-            "stall-threshold": stall_threshold,
-            "reading-rate": reading_rate,
-            "connect-timeout": connect_timeout,
-            "first-token-timeout": first_token_timeout,
-            "idle-timeout": idle_timeout,
-            "keepalive-extends-idle": pings,
-            "stream-timeout": stream_timeout,
-            "max-events": max_events,
-            "max-body": max_body,
-        }
-    )
+    concurrency = 1 if request_rate is None and max_concurrency is None else max_concurrency
+    arrivals = {"request-rate": request_rate, "burstiness": burstiness, "max-concurrency": concurrency}
+    sizes = {"prompt-size": prompt_size, "output-tokens": output_tokens}
+    thresholds = {"stall-threshold": stall_threshold, "reading-rate": reading_rate}
+    timeouts = {
+        "connect-timeout": connect_timeout,
+        "first-token-timeout": first_token_timeout,
+        "idle-timeout": idle_timeout,
+        "keepalive-extends-idle": pings,
+        "stream-timeout": stream_timeout,
+    }
+    limits = {"max-events": max_events, "max-body": max_body}
+    client = {"protocol": protocol, "http": http, "connections": connections}
+    work = workload(client | arrivals | sizes | thresholds | timeouts | limits)
     wanted, limit = objectives(objective or []), duration("max-time", max_time)
     sockets = SocketOptions(maxseg, congestion_control)
     target = Target(url, model, headers(header or []), api_key_env, ca_file, sockets=sockets)
-    with ProbeProgress(requests) as progress:
-        result = ProbeOnly(target, work, wanted, seed, requests, limit).measure(out, progress.show)
-    show(result, work, json)
-    raise typer.Exit(result.exit_code)
+    raise typer.Exit(measure_and_show(ProbeOnly(target, work, wanted, seed, requests, limit), out, json))
