@@ -1,4 +1,4 @@
-"""Shows the result of a probe, and says on standard error what went wrong."""
+"""Shows a probe's progress and its result, and says on standard error what went wrong."""
 
 from __future__ import annotations
 
@@ -9,7 +9,18 @@ from chaoskit.terminal import complain, say_json
 
 if TYPE_CHECKING:
     from chaoskit.analysis.result import Result
+    from chaoskit.conduct.probe_only import ProbeOnly
     from chaoskit.spec.experiment import Workload
+
+
+def measure_and_show(probe: ProbeOnly, out: Path | None, as_document: bool) -> int:
+    """Measure, with the records in `out`, and show the result. Returns the exit code."""
+    from chaoskit.report.probe_progress import ProbeProgress
+
+    with ProbeProgress(probe.requests) as progress:
+        result = probe.measure(out, progress.show)
+    show(result, probe.workload, as_document)
+    return result.exit_code
 
 
 def show(result: Result, workload: Workload, as_document: bool) -> None:

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic.config import JsonDict
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from chaoskit.units import Quantity
 
@@ -79,16 +89,24 @@ class SpecModel(BaseModel):
         populate_by_name=True,
     )
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _refuse_unknown_keys(cls, words: Any, info: ValidationInfo) -> Any:
-        if isinstance(words, dict):
-            keys = [field.alias or name for name, field in cls.model_fields.items()]
-            known = {*keys, *(() if info.context == FROM_FILE else cls.model_fields)}
-            for key in words:
-                if str(key) not in known:
-                    raise error_at(f"unknown key; {suggestion(str(key), keys)}", key)
-        return words
+    def _refuse_unknown_keys(cls, words: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        """Name every unknown key, and what else is wrong but for what follows from that."""
+        keys = [field.alias or name for name, field in cls.model_fields.items()]
+        known = {*keys, *(() if info.context == FROM_FILE else cls.model_fields)}
+        unknown = [key for key in words if str(key) not in known] if isinstance(words, dict) else []
+        if not unknown:
+            return handler(words)
+        found = [
+            InitErrorDetails(type=error_at(f"unknown key; {suggestion(str(key), keys)}", key), input=words)
+            for key in unknown
+        ]
+        try:
+            handler({key: value for key, value in words.items() if key not in unknown})
+        except ValidationError as error:
+            found += [_again(each) for each in error.errors() if each["loc"] and each["type"] != "missing"]
+        raise ValidationError.from_exception_data(cls.__name__, found)
 
     def written(self) -> dict[str, Any]:
         """The file content that loads to an equal model: plain JSON, with units."""
@@ -98,6 +116,13 @@ class SpecModel(BaseModel):
             for name, value in given.items()
             if value is not None
         }
+
+
+def _again(error: ErrorDetails) -> InitErrorDetails:
+    """An error of a part, to be raised with others."""
+    context = error.get("ctx", {})
+    kind = PydanticCustomError("misplaced", "{sentence}", context) if error["type"] == "misplaced" else error["type"]
+    return InitErrorDetails(type=kind, loc=error["loc"], input=error["input"], ctx=context)
 
 
 def _written(value: Any) -> Any:

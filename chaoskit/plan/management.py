@@ -44,9 +44,11 @@ def refuse_danger(lookups: HostLookups, hits: tuple[str, ...], advice: str, perm
     """
     if not hits:
         return
+    first, *others = lookups.management_uses
+    uses = " and ".join((first, *(each.removeprefix("carries ") for each in others)))
     named = ", ".join(hits[:_MAX_NAMED]) + (f" and {len(hits) - _MAX_NAMED} more" if len(hits) > _MAX_NAMED else "")
     raise RefusedError(
-        f"{lookups.interface} {' and '.join(lookups.management_uses)}, and this fault could hit {named}: a mistake "
+        f"{lookups.interface} {uses}, and this fault could hit {named}: a mistake "
         f"there may cut you off. {advice}; to allow it: {permission}"
     )
 

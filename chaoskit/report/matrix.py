@@ -14,6 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.matrix import MatrixResult, VariantResult
 from chaoskit.analysis.result import Result
 from chaoskit.errors import EXIT_SOFTWARE
@@ -191,7 +192,9 @@ def _notes(matrix: MatrixResult) -> Iterator[RenderableType]:
     is_small = any("p95" in phase.metrics.ttft.reported_as_max for result in matrix.results for phase in result.phases)
     compared = [each for result in matrix.results for each in result.comparisons if each.metric in HEADLINES]
     references = " or ".join(dict.fromkeys(safe(result.reference) for result in matrix.results))
+    thresholds = dict.fromkeys(format_value(result.stall_threshold_ms, "ms") for result in matrix.results)
     notes = [
+        *([f"stalls: gaps > {' or '.join(thresholds)}"] if thresholds else []),
         *([f"change: against {references} of the same variant"] if compared else []),
         *(["* the maximum: too few values for this percentile"] if is_small else []),
         *(["≈ could be chance: the 95 % interval includes no change"] if any(map(is_inconclusive, compared)) else []),

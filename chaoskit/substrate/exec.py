@@ -47,6 +47,7 @@ _LONGEST_LIST = 64 << 20  # bytes
 _POLL = 10_000_000  # ns between two looks at the output
 _NO_LIMIT = Duration.parse("8760h")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_OF_THE_GUEST = ("dev", "proc", "run", "sys")  # directories that a guest has for itself
 _INTERRUPTED = tuple(128 + sign for sign in _SIGNALS)
 
 
@@ -75,6 +76,10 @@ def in_guest(substrate: Uml, plan: Plan, command: Command, files: FileOptions) -
     if files.writable and command.caller is not None:
         raise RefusedError(
             "--writable in a guest needs no sudo, and does not work with it: run it without sudo, or use --out"
+        )
+    if (directory := Path.cwd()).parts[1:2] and directory.parts[1] in _OF_THE_GUEST:
+        raise RefusedError(
+            f"a guest has its own /{directory.parts[1]}, without the working directory {directory}: cd to another"
         )
     with ExitStack() as stack:
         out = stack.enter_context(OutFolder(files.out, command.caller)) if files.out else None

@@ -17,6 +17,11 @@ import pytest
 from commands import typed
 from lab import as_nobody, run, wait_for
 
+import chaoskit.cli.probe_output
+import chaoskit.conduct.probe_only
+import chaoskit.pathmtu.prepare
+import chaoskit.report.pathmtu
+import chaoskit.report.probe_progress  # noqa: F401  nobody may not be able to read them later
 from chaoskit.cli.main import main
 from chaoskit.engine.lease import Leases
 from chaoskit.errors import RefusedError

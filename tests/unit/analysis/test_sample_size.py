@@ -22,7 +22,7 @@ from chaoskit.spec.objectives import parse
 from chaoskit.spec.sample_size import SampleSize, sample_sizes
 
 TOKEN_GAP = 20.0
-LENGTH = 1e9  # ms of each phase
+LENGTH = 3e8  # ms of each phase
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Stream:
 
 def judged(text: str, seed: int = 0, intended: int = 5, **phases: tuple[int, Stream]) -> ObjectiveResult:
     """The verdict on this objective where each phase has so many streams, all alike."""
-    made = Made(plan(timeline="[{baseline: 1000000s}, {wifi: 1000000s}]")).phases()
+    made = Made(plan(timeline="[{baseline: 300000s}, {wifi: 300000s}]")).phases()
     for number, name in enumerate(("baseline", "wifi")):
         count, stream = phases.get(name, (0, Stream()))
         for index in range(count):

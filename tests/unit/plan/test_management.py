@@ -118,6 +118,9 @@ def test_every_host_is_a_danger_where_nothing_else_is_known() -> None:
         RefusedError, match="carries the default route, and this fault could hit every host at port 443"
     ):
         planned(tunnel, to=":443")
+    both = replace(tunnel, management_uses=("carries the default route", "carries your ssh session"))
+    with pytest.raises(RefusedError, match="eth0 carries the default route and your ssh session, and this fault"):
+        planned(both, to=":443")
     assert planned(tunnel, to="api.example.com:443").changes
 
 

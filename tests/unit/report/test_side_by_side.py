@@ -94,6 +94,7 @@ def test_the_headline_numbers_each_have_a_table(found: MatrixResult) -> None:
     assert below(lines, "Interrupted streams")[0] == ["prompt-size", "baseline", "wifi", "change", "recovery"]
     assert below(lines, "Interrupted streams")[3][:5] == ["64kB", "0", "%", "81.8", "%"]
     assert "Stalls  0/min everywhere" in lines
+    assert "stalls: gaps > 200 ms" in lines
 
 
 def test_each_verdict_and_then_the_verdict_of_all(found: MatrixResult) -> None:

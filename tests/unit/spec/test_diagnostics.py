@@ -36,6 +36,7 @@ OF_KINDS = {
     "model": {"model_type", "model_attributes_type"},
     "model-fields": {"extra_forbidden"},
     "function-plain": {"value_error"},
+    "function-wrap": {"misplaced"},
     "function-before": {"value_error", "misplaced"},
     "function-after": {"value_error", "misplaced"},
 }

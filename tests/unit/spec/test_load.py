@@ -111,3 +111,16 @@ def test_the_schema_for_editors_agrees_with_the_loader() -> None:
     for path, wrong in [("workload", {"prompt-sise": "4kB"}), ("workload", {"prompt-size": "4"})]:
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(as_text | {path: as_text[path] | wrong}, schema)
+
+
+def test_an_unknown_key_hides_no_other_mistake() -> None:
+    """What is beside it is told too, and nothing that follows from it, such as a key that is missing now."""
+    wrong = GOOD.replace("request-rate:", "request_rate:").replace("4kB", "4k").replace("idle: 5s", "idel: 5s")
+
+    lines = sentence(wrong).splitlines()
+
+    assert [line.partition(": ")[2].partition(":")[0] for line in lines] == [
+        "workload.request_rate",
+        "workload.prompt-size",
+        "workload.timeouts.idel",
+    ]

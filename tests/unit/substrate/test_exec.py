@@ -11,6 +11,7 @@ import pytest
 from chaoskit.conduct.kept_files import FileOptions
 from chaoskit.conduct.lab_setup import LabSetup
 from chaoskit.conduct.user_command import Command
+from chaoskit.errors import RefusedError
 from chaoskit.plan.exec import compile_exec
 from chaoskit.spec.load import load
 from chaoskit.substrate import uml
@@ -50,6 +51,20 @@ def test_a_guest_gets_the_lab_of_the_plan_and_its_fault(
     assert setup.stage == tuple((change.knob, change.setting) for change in plan.stage)
     assert [setting for _, setting in setup.phase] == [change.setting for change in plan.phases[0].changes]
     assert setup.target == plan.target
+
+
+def test_a_working_directory_that_a_guest_does_not_have_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is started, with what to type."""
+    kernel = tmp_path / "kernel"
+    kernel.write_text(LAB_TO_STDOUT)
+    kernel.chmod(0o755)
+    substrate = uml.Uml(uml.find(kernel), memory=Size.parse("1MiB"))
+    monkeypatch.chdir("/run")
+
+    with pytest.raises(RefusedError, match=r"a guest has its own /run, .*: cd to another"):
+        in_guest(substrate, compile_exec(load(LAB)), Command(("true",), {}, None), FileOptions())
 
 
 def test_a_command_in_a_guest_loads_no_library_of_plans() -> None:
