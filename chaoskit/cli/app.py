@@ -67,10 +67,12 @@ def _options(
     ] = False,
     install_completion: Annotated[
         bool,
-        typer.Option("--install-completion", callback=install, is_eager=True, help="Complete in this shell; and exit."),
+        typer.Option(
+            "--install-completion", callback=install, is_eager=True, help="Install completion for this shell."
+        ),
     ] = False,
     show_completion: Annotated[
-        bool, typer.Option("--show-completion", callback=show, is_eager=True, help="Show the shell's script for it.")
+        bool, typer.Option("--show-completion", callback=show, is_eager=True, help="Print the script for it.")
     ] = False,
 ) -> None:
     del version, install_completion, show_completion

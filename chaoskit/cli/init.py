@@ -20,7 +20,10 @@ def init(
     list_: Annotated[bool, typer.Option("--list", help="List the included experiments; write nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Write over an existing file.")] = False,
 ) -> None:
-    """Write an experiment file to start from. A gate that is met when all is well, or an included experiment."""
+    """Write an experiment file to start from.
+
+    It is a gate that is met when all is well, or an included experiment.
+    """
     from chaoskit.errors import SpecError
     from chaoskit.programs import sudo
     from chaoskit.spec.examples import example_lines

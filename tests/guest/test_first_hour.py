@@ -19,7 +19,7 @@ import pytest
 FILE = Path(__file__).parents[2] / "experiments" / "release-gate.yaml"
 MISTAKES = [
     # somebody who tries it: a command, a word, a place that is not there
-    ("probe", 2, "Missing"),
+    ("probe", 2, "URL is missing"),
     ("probe 127.0.0.1:8000", 2, "http://127.0.0.1:8000"),
     ("run nowhere.yaml", 2, "chaoskit init"),
     ("init --example nope", 2, "loss-first-token"),
@@ -128,7 +128,7 @@ def test_a_json_of_a_probe_explains_itself(urls: dict[str, str], tmp_path: Path)
 
     told = json.loads(ended.stdout, parse_constant=refuse)
     numbers = {name for name, value in told.items() if isinstance(value, int | float)}
-    assert {"median_ttft_ms", "ttft_p50_ms"} <= numbers
+    assert {"median_ttft_ms", "first_content_p50_ms"} <= numbers
     assert numbers <= told["definitions"].keys()
 
 

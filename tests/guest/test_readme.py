@@ -69,7 +69,7 @@ def test_the_experiment_of_the_page_gets_the_verdict_that_it_asks_for(clone: Pat
     (clone / "mine.yaml").write_text(text)
     validate, plan, run, report = (line for line in shell("Your experiment file") if re.search("FILE|RUNDIR", line))
 
-    assert typed(clone, validate.replace("FILE", "mine.yaml")) == (0, "mine.yaml: ok, first-token-under-loss\n")
+    assert typed(clone, validate.replace("FILE", "mine.yaml")) == (0, "mine.yaml: ok, release-gate\n")
     assert typed(clone, plan.replace("FILE", "mine.yaml")).code == 0
     ran = typed(clone, run.replace("FILE", "mine.yaml"))
     assert ran.code == 0, ran.said

@@ -110,7 +110,7 @@ def test_the_first_page_has_an_experiment() -> None:
     """README.md shows a whole experiment file."""
     (text,) = (text for kind, text in blocks((TOP / "README.md").read_text()) if kind == "yaml")
 
-    assert compile_plan(parse(text, "README.md")).name == "first-token-under-loss"
+    assert compile_plan(parse(text, "README.md")).name == "release-gate"
 
 
 def test_every_experiment_is_listed() -> None:

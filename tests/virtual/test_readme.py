@@ -19,7 +19,7 @@ LINES = [
     for kind, text in blocks((TOP / "README.md").read_text())
     if kind == "sh"
     for line in text.replace("\\\n", " ").splitlines()
-    if readme_world.NAME in line or "my_client.py" in line
+    if (readme_world.NAME in line or "my_client.py" in line) and not line.startswith("chaoskit init")
 ]
 CLOSING = {
     "probe": (0, "MET"),
