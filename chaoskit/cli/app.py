@@ -66,10 +66,7 @@ def _options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
     install_completion: Annotated[
-        bool,
-        typer.Option(
-            "--install-completion", callback=install, is_eager=True, help="Install completion for this shell."
-        ),
+        bool, typer.Option("--install-completion", callback=install, is_eager=True, help="Complete in this shell.")
     ] = False,
     show_completion: Annotated[
         bool, typer.Option("--show-completion", callback=show, is_eager=True, help="Print the script for it.")
