@@ -10,6 +10,9 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
+TICK = 100_000_000
+"""ns. The kernel's timers tick every 10 ms: what begins on a multiple of this one meets them always alike."""
+
 now = time.monotonic_ns  # called directly in the hot paths of probe and server
 cpu = time.process_time_ns
 
@@ -51,6 +54,11 @@ class ManualClock:
     def sleep_until(self, stamp: int) -> None:
         """Move to `stamp` at once."""
         self._now = max(self._now, stamp)
+
+
+def next_tick(now: int) -> int:
+    """The next multiple of a tick: the same stamp however long a step before it took."""
+    return (now // TICK + 1) * TICK
 
 
 def wall() -> str:

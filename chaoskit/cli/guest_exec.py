@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chaoskit import crash_report
 from chaoskit.cli.main import run_program
-from chaoskit.clock import RealClock
+from chaoskit.clock import RealClock, next_tick, now
 from chaoskit.conduct.lab_setup import LabSetup
 from chaoskit.conduct.sudo_caller import Caller
 from chaoskit.conduct.user_command import Command
@@ -32,6 +32,8 @@ def main(folder: Path) -> int:
         os.dup2(os.open(folder / name, os.O_WRONLY | os.O_APPEND), descriptor)
     os.dup2(_stdin(folder) if job["has_input"] else os.open(os.devnull, os.O_RDONLY), 0)
     guest_variables = {name: os.environ[name] for name in _GUEST_VARIABLES if name in os.environ}
+    if job["is_virtual"]:  # how long the input took to come varies, and the command's times must not
+        RealClock().sleep_until(next_tick(now()))
     caller = Caller(**job["caller"]) if job["caller"] else None
     for place in guest_variables.values():
         Path(place).chmod(0o1777)

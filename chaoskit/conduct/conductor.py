@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chaoskit import __version__, crash_report
-from chaoskit.clock import Clock, now, wall
+from chaoskit.clock import Clock, next_tick, now, wall
 from chaoskit.conduct import lab_server, lease_scope, signals
-from chaoskit.conduct.timeline import TimelineRunner, next_tick
+from chaoskit.conduct.timeline import TimelineRunner
 from chaoskit.conduct.worker import Worker
 from chaoskit.engine.apply_restore import apply, examine, restore
 from chaoskit.engine.journal import Journal

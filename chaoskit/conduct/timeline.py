@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from chaoskit.clock import Clock
+from chaoskit.clock import TICK, Clock, next_tick
 from chaoskit.conduct.worker import Worker
 from chaoskit.engine.apply_restore import apply
 from chaoskit.engine.journal import Journal
@@ -24,7 +24,6 @@ from chaoskit.records.model import Counters, Hop, Phase
 
 _SECOND = 10**9
 _GRACE = 5 * _SECOND  # that the probe may take to end after its drain
-_TICK = 100_000_000
 
 
 class TimelineRunner:
@@ -80,7 +79,7 @@ class TimelineRunner:
         self._sample_all()
 
     def _wait(self, until: int, workers: Sequence[Worker]) -> None:
-        sampled = self._clock.now() // _TICK * _TICK
+        sampled = self._clock.now() // TICK * TICK
         while (now := self._clock.now()) < until:
             _require_alive(workers)  # at `until` itself the probe may have ended
             self._clock.sleep_until(min(until, next_tick(now)))
@@ -113,11 +112,6 @@ class TimelineRunner:
                     f"{change.knob.name} was removed during the run, or its clsact was: no fault was in "
                     f"force any more; see ip -d link show {change.knob.name}, and run again"
                 )
-
-
-def next_tick(now: int) -> int:
-    """The next multiple of a tick: the same stamp however long a step before it took."""
-    return (now // _TICK + 1) * _TICK
 
 
 def _in_order(planned: PlannedPhase) -> Iterator[PlannedChange]:

@@ -110,6 +110,7 @@ def _run_guest(substrate: Uml, plan: Plan, command: Command, files: FileOptions,
         job = {"argv": command.argv, "environment": dict(command.environment), "has_input": _has_input()}
         job["caller"] = asdict(command.caller) if command.caller else None
         job["writable"], job["keep"] = list(map(str, files.writable)), files.out is not None
+        job["is_virtual"] = substrate.virtual
         (folder / CHANGED).mkdir()
         (folder / LAB).write_bytes(LabSetup.of(plan).pickled())
         for output in OUTPUTS:

@@ -61,7 +61,17 @@ def slow_start_after_idle(result: Result) -> None:
     assert known(metrics(result, "far+mended").ttft.p50_ms) < 0.7 * known(metrics(result, "far").ttft.p50_ms)
 
 
+def release_gate(result: Result) -> None:
+    """First tokens keep far from their bound, readers wait for next to nothing, and no stream is lost."""
+    wifi = metrics(result, "wifi")
+
+    assert known(wifi.ttft.p95_ms) < 800
+    assert known(wifi.stalls_per_minute.value) < 5
+    assert result.overall.interrupted == 0
+
+
 FINDINGS = {
+    "release-gate": release_gate,
     "loss-first-token": loss_first_token,
     "jitter-continuity": jitter_continuity,
     "asymmetric-vpn": asymmetric_vpn,
