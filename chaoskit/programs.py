@@ -62,11 +62,15 @@ def only_absolute(environment: Mapping[str, str], names: tuple[str, ...]) -> dic
     return {name: value for name, value in kept.items() if value}
 
 
-def sudo() -> str:
-    """How to call this program as root: `sudo chaoskit`, or with its path where sudo would not find it."""
+def sudo(variable: str | None = None) -> str:
+    """How to call this program as root: `sudo chaoskit`, or with its path where sudo would not find it.
+
+    `variable` is one of the environment that sudo must keep.
+    """
     called = sys.argv[0]
     is_found = "/" not in called or shutil.which("chaoskit", path=_SUDO_PATH) is not None
-    return "sudo chaoskit" if is_found or Path(called).name != "chaoskit" else f"sudo {shlex.quote(called)}"
+    program = "chaoskit" if is_found or Path(called).name != "chaoskit" else shlex.quote(called)
+    return f"sudo --preserve-env={variable} {program}" if variable else f"sudo {program}"
 
 
 def _launch(module: str, *arguments: str) -> tuple[str, ...]:

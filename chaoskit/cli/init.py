@@ -44,5 +44,5 @@ def init(
         f"{path} is written. Next:",
         f"  chaoskit validate {path}  # after each change",
         f"  chaoskit plan {path}      # what a run would change",
-        f"  {sudo() if new.is_for_endpoint else 'chaoskit'} run {path}",
+        f"  {sudo(api_key_env) if new.is_for_endpoint else 'chaoskit'} run {path}",
     )

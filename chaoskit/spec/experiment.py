@@ -171,7 +171,7 @@ def _listed(words: Any) -> Any:
 
 def _objective(words: Any) -> Any:
     if not isinstance(words, str | Objective):
-        raise ValueError("an objective is a sentence; write for example ttft_p95 < 800ms during baseline")
+        raise ValueError("an objective is a sentence; write for example ttft_p95 < 800ms")
     return parse(words) if isinstance(words, str) else words
 
 

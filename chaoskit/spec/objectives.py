@@ -71,7 +71,7 @@ def parse(text: str) -> Objective:
     """Parse one objective. Raises ValueError with what was expected."""
     match = _SENTENCE.match(text)
     if match is None:
-        raise ValueError(f"{text!r} is not an objective; write for example 'ttft_p95 < 800ms during baseline'")
+        raise ValueError(f"{text!r} is not an objective; write for example 'ttft_p95 < 800ms'")
     metric = match["metric"]
     if metric not in METRICS:
         raise ValueError(f"{metric!r} is not a metric; {advice(metric)}")

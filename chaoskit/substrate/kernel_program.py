@@ -77,9 +77,7 @@ def ask(kernel: Path, question: str) -> str:
     try:
         answer = subprocess.run([str(kernel), question], capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError) as error:
-        raise RefusedError(
-            f"{kernel} does not answer {question}, so it is not a guest kernel: {_replacement(kernel)}"
-        ) from error
+        raise RefusedError(f"{kernel} does not answer as a guest kernel does: {_replacement(kernel)}") from error
     return answer.stdout.strip()
 
 

@@ -20,6 +20,7 @@ FILE = Path(__file__).parents[2] / "experiments" / "release-gate.yaml"
 MISTAKES = [
     # somebody who tries it: a command, a word, a place that is not there
     ("probe", 2, "URL is missing"),
+    ("probe http://127.0.0.1:84267 --requests 1", 2, "65535"),
     ("probe 127.0.0.1:8000", 2, "http://127.0.0.1:8000"),
     ("run nowhere.yaml", 2, "chaoskit init"),
     ("init --example nope", 2, "loss-first-token"),
@@ -31,6 +32,7 @@ MISTAKES = [
     ("probe REFUSING --requests 200 --request-rate 100/s", 3, "Incorrect API key"),
     ("probe http://127.0.0.1:9/v1 --requests 50 --request-rate 100/s", 3, "connection refused"),
     ("probe http://nowhere.invalid/v1 --requests 50 --request-rate 100/s", 3, "name lookup"),
+    ("probe URL --requests 3 --objective ttft_p95", 2, "'ttft_p95 < 800ms'"),
     ("probe URL --requests 3 --objective ttft_p95<3", 2, "unit"),
     ("probe URL --requests 3 --objective p99_itl_ms<30ms", 2, "itl_p99"),
     ("probe URL --requests 3 --objective http_req_failed<1%", 2, "interruption_rate"),

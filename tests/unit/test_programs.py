@@ -140,3 +140,4 @@ def test_advice_for_root_names_a_program_that_sudo_finds(
     monkeypatch.setattr(sys, "argv", [called])
 
     assert programs.sudo() == expected
+    assert programs.sudo("MY_KEY") == expected.replace("sudo ", "sudo --preserve-env=MY_KEY ")

@@ -29,6 +29,8 @@ workload:
   burstiness: 1
   prompt-size: 1kB
   output-tokens: 50
+  stall-threshold: 1s
+  reading-rate: 20/s
   timeouts: {connect: 5s, first-token: 10s, idle: 5s, stream: 60s}
   limits: {events: 1000, body: 1MB, event: 1kB, headers: 2kB}
 client: {maxseg: 1400}
@@ -123,6 +125,7 @@ def test_every_number_of_the_schema_is_tried() -> None:
         "bound",
         "factor",
         "local-port",
+        "pid",
         "port",
         "lease",
         "max-concurrency",
