@@ -31,8 +31,8 @@ from chaoskit.cli.validate import validate
 from chaoskit.terminal import say
 
 EXIT_CODES = """Exit codes: 0 objectives met, or none given; 1 an objective not met; 2 invalid file or options; 3
-nothing could be measured, or this machine cannot do it; 4 changes not restored; 5 undecided; 70 a mistake in chaoskit; 130 and
-143 interrupted."""
+nothing could be measured, or this machine cannot do it; 4 changes not restored; 5 undecided; 70 a mistake in chaoskit;
+130 and 143 interrupted."""
 
 _KEEP_UMASK = ("exec", "serve")  # their commands and files get the user's own umask
 
