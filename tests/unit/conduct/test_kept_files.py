@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -15,6 +16,13 @@ from chaoskit.conduct.changes import Changes, copy_files, find_changes
 from chaoskit.conduct.kept_files import FileOptions, OutFolder, collected, report
 from chaoskit.conduct.workspace import Collected
 from chaoskit.errors import RefusedError, SpecError
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder on a disk: one in /dev/shm, where the tests' own may lie, is not the user's to give to a guest."""
+    with TemporaryDirectory(dir="/var/tmp") as folder:
+        yield Path(folder)
 
 
 @contextmanager
