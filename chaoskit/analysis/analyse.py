@@ -65,7 +65,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec) -> Result:
     """The same for records that have been read. `run` is only named in the result."""
     streams, reader = raw.streams, raw.streams.table.reader
     run_timeline = _timeline(raw)
-    samples = phase_samples(streams, run_timeline)
+    samples = phase_samples(streams, run_timeline, is_cut_short=raw.status == "interrupted")
     intended = _intended(raw, streams.ended, spec.workload)
     good = good_streams(
         streams.ended, spec.objectives, lambda stream: span_of_stream(stream, run_timeline).name, intended

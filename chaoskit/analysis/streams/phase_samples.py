@@ -79,14 +79,17 @@ class _Draft:
     tokens: Counter[int] = field(default_factory=Counter)
 
 
-def phase_samples(streams: Streams, timeline: Timeline) -> dict[str, PhaseSamples]:
-    """The samples of each phase by name, and of the whole run under `WHOLE_RUN`."""
+def phase_samples(streams: Streams, timeline: Timeline, is_cut_short: bool = False) -> dict[str, PhaseSamples]:
+    """The samples of each phase by name, and of the whole run under `WHOLE_RUN`.
+
+    In a run that was cut short, what streams still waited for is unknown: they had not the time that they needed.
+    """
     drafts = {name: _Draft() for name in (*timeline.names, WHOLE_RUN)}
     for span in timeline.spans:
         for draft in _drafts_of(drafts, span):
             draft.seconds += (span.end - span.begin) / SECOND
     for stream in streams.ended:
-        _attribute(stream, timeline, drafts)
+        _attribute(stream, timeline, drafts, is_cut_short)
     for span, tokens in _tokens(streams.table, timeline):
         for draft in _drafts_of(drafts, span):
             draft.tokens += tokens
@@ -101,10 +104,12 @@ def span_of_stream(stream: Stream, timeline: Timeline) -> Span:
     return timeline.span_charged(stream.request.scheduled, stream.request.scheduled)
 
 
-def _attribute(stream: Stream, timeline: Timeline, drafts: dict[str, _Draft]) -> None:
+def _attribute(stream: Stream, timeline: Timeline, drafts: dict[str, _Draft], is_cut_short: bool) -> None:
     for draft in _drafts_of(drafts, span_of_stream(stream, timeline)):
         draft.streams.append(stream)
     for latency in latencies(stream):
+        if is_cut_short and latency.is_censored:
+            continue
         for draft in _drafts_of(drafts, timeline.span_charged(latency.begin, latency.end)):
             draft.times[latency.name].append(latency)
 
