@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
-from chaoskit.errors import RefusedError
+from chaoskit.errors import RefusedError, SpecError
 from chaoskit.folder import PUBLIC, Folder, display_path, pinned
 
 OUTCOME = "outcome.json"
@@ -25,13 +25,13 @@ def create(run: Path, files: dict[str, str]) -> Path:
 
     Returns a path to this directory that stays valid even if it or a parent is renamed: see `chaoskit.folder.pinned`.
     Other users may read its contents and not write them, whatever the umask.
-    Raises RefusedError when it is not empty, is owned by another user, or cannot be written.
+    Raises SpecError when it is not empty, RefusedError when it is owned by another user or cannot be written.
     """
     try:
         with _make_folder(run) as folder:
             folder.require_own()
             if folder.names():
-                raise RefusedError(
+                raise SpecError(
                     f"{display_path(run)} is not empty, and a run is never written over; give another --out"
                 )
             for name, text in files.items():

@@ -125,7 +125,7 @@ def test_a_run_directory_is_never_written_over(tmp_path: Path) -> None:
 
     answer = chaoskit("run", str(EXPERIMENT), "--out", str(tmp_path), "--substrate", "uml")
 
-    assert answer.returncode == 3
+    assert answer.returncode == 2
     assert "is not empty" in answer.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["precious"]
 
