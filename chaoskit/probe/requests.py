@@ -104,7 +104,8 @@ def _url(text: str, workload: Workload) -> httpx.URL:
     except httpx.InvalidURL:
         raise SpecError(f"{redacted(text)!r} is not a URL; write for example http://127.0.0.1:8000") from None
     if url.scheme not in ("http", "https") or not url.host or url.userinfo:
-        meant = redacted(f"http://{text}") if "//" not in text else "http://127.0.0.1:8000"
+        is_without_scheme = text.partition(":")[0].replace(".", "").isalnum() and "//" not in text
+        meant = redacted(f"http://{text}") if is_without_scheme else "http://127.0.0.1:8000"
         raise SpecError(f"{redacted(text)!r} is not an http or https URL; write for example {meant}")
     if url.port is not None and not 0 < url.port < 65536:
         raise SpecError(f"{url.port} is not a port: expected 1 to 65535")

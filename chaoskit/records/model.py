@@ -54,7 +54,7 @@ class Phase:
     name: str
     """From the timeline; `drain` for the last one."""
     round: int
-    """Which repetition of the timeline, from 1."""
+    """Which repetition of the timeline, from 0."""
     faults: tuple[str, ...]
     """Names of the faults in force."""
     begin: int

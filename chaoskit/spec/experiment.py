@@ -255,7 +255,11 @@ class Experiment(SpecModel):
     @model_validator(mode="after")
     def _phases_are_known(self) -> Experiment:
         for name in self.faults:
-            if name in CLEAN_PHASES or not _FAULT_NAME.match(name):
+            if name in CLEAN_PHASES:
+                raise error_at(
+                    f"{name!r} cannot name a fault, as it names a phase without one; choose another", "faults", name
+                )
+            if not _FAULT_NAME.match(name):
                 raise error_at(f"{name!r} cannot name a fault; use letters, digits, - and _", "faults", name)
         for index, span in enumerate(self.timeline):
             for fault in span.faults:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 LINE = "chaoskit: interrupted"
-FIRST_SECOND = [moment / 200 for moment in range(200)]
+FIRST_SECOND = [moment * 0.015 for moment in range(67)]
 MOMENTS = [*FIRST_SECOND, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9, 2, 2.25, 2.5, 2.75, 3, 3.5]
 _AT_A_TIME = 6
 EXPERIMENT = """\

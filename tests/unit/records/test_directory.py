@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.errors import RefusedError
+from chaoskit.errors import SpecError
 from chaoskit.records.directory import OUTCOME, conclude, create, first_difference
 
 
@@ -39,7 +39,7 @@ def test_a_non_empty_directory_is_refused(tmp_path: Path) -> None:
     """Nothing is written into it."""
     (tmp_path / "file").write_text("mine")
 
-    with pytest.raises(RefusedError, match="not empty"):
+    with pytest.raises(SpecError, match="not empty"):
         create(tmp_path, {"plan.json": "{}"})
 
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
