@@ -16,23 +16,25 @@ from chaoskit.errors import ChaoskitError
 
 def main() -> None:
     """Entry point."""
-    keyboard_interrupt.handle()
     sys.exit(run_program(_command))
 
 
 def run_program(work: Callable[[], int]) -> int:
     """Run `work` as the program, which ends afterwards. Returns the exit code, and never raises."""
+
+    def whole() -> int:
+        terminal.protect()
+        code = work()
+        terminal.finish()
+        return code
+
+    keyboard_interrupt.handle()
     try:
-        try:
-            terminal.protect()
-            code = work()
-            terminal.finish()
-        finally:
-            keyboard_interrupt.ignore()
+        return keyboard_interrupt.interruptible(whole)
     except BaseException as error:  # noqa: BLE001  the last frame of a program
-        keyboard_interrupt.ignore()  # it may have come just before
         return _report(error)
-    return code
+    finally:
+        keyboard_interrupt.ignore()  # Python's own end restores the default handlers
 
 
 def _report(error: BaseException) -> int:
