@@ -53,8 +53,7 @@ def _report(error: BaseException) -> int:
 def _command() -> int:
     """The command's exit code.
 
-    Typer's own error handling is not used: it exits with 1 in some cases, and it writes to the stream directly, which
-    fails where that takes only ASCII.
+    Typer's own error handling is not used: it exits with 1 in some cases, and writes what an ASCII stream cannot take.
     """
     from typer import Exit
     from typer._click.exceptions import NoArgsIsHelpError, UsageError  # they have no public names
