@@ -1,7 +1,7 @@
 """Runs the command line: maps every end, exceptions included, to an exit code and one sentence.
 
-Rules: 1 means a broken objective, and never an exception; no other code ends the program. Heavy modules are imported
-inside the handler, so that an error or a Ctrl-C during their import is reported, too. Ctrl-C gives one line only.
+Rules: 1 means a broken objective, and never an exception. Heavy modules are imported inside the handler, so that an
+error or a Ctrl-C during their import is reported, too: in one line.
 """
 
 from __future__ import annotations
@@ -51,10 +51,7 @@ def _report(error: BaseException) -> int:
 
 
 def _command() -> int:
-    """The command's exit code.
-
-    Typer's own error handling is not used: it exits with 1 in some cases, and writes what an ASCII stream cannot take.
-    """
+    """The command's exit code. Typer's own errors end with 1 in some cases, and may not be encodable."""
     from typer import Exit
     from typer._click.exceptions import NoArgsIsHelpError, UsageError  # they have no public names
     from typer.main import get_command
