@@ -6,6 +6,7 @@
 |                     | the token before (network), read later than it arrived (client)                 |            |
 | does not            | the gap ended in a burst, on a connection with out-of-order segments: what      | likely     |
 |                     | followed the lost segment had arrived and waited for it (network)               |            |
+| either              | something between client and server held the stream back (`buffering`)          | its own    |
 | does not            | anything else: the server may have paused, or everything arrived later          | none       |
 
 Only differences of one clock are used. The gap in which a stream died is attributed to the network when the server
@@ -32,10 +33,11 @@ _UNKNOWN = "the target stamps no events, and no gap ended in a burst after out-o
 @dataclass(frozen=True)
 class StreamEvidence:
     """The numbers of streams whose server sent more than arrived, and of those during which their connection received
-    segments out of order."""
+    segments out of order, and those that something between client and server held back."""
 
     server_kept_sending: Set[int] = frozenset()
     out_of_order: Set[int] = frozenset()
+    held_back: Set[int] = frozenset()
 
 
 def out_of_order_streams(infos: Iterable[TcpInfo]) -> frozenset[int]:
@@ -53,6 +55,7 @@ class Lateness(NamedTuple):
     """The time of a stall by cause, ns."""
 
     server: float = 0.0
+    between: float = 0.0
     network: float = 0.0
     client: float = 0.0
     unknown: float = 0.0
@@ -76,6 +79,7 @@ def attribute_stalls(gaps: Gaps, evidence: StreamEvidence) -> StallAttribution:
     return StallAttribution(
         stalls=len(latenesses),
         server_ms=sum(lateness.server for lateness in latenesses) / MS,
+        between_ms=sum(lateness.between for lateness in latenesses) / MS,
         network_ms=sum(lateness.network for lateness in latenesses) / MS,
         client_ms=sum(lateness.client for lateness in latenesses) / MS,
         unknown_ms=sum(lateness.unknown for lateness in latenesses) / MS,
@@ -94,10 +98,13 @@ def _bursts(gaps: Gaps) -> Set[int]:
 def _lateness(stall: Stall, threshold: int, evidence: StreamEvidence) -> Lateness:
     gap, before, after, ends_in_a_burst = stall
     time = float(gap.excess - threshold)
+    is_held = gap.stream in evidence.held_back
     if after is None:
         return Lateness(network=time) if gap.stream in evidence.server_kept_sending else Lateness(unknown=time)
     if after.due is None or after.sent is None or before.due is None or before.sent is None:
         is_network = ends_in_a_burst and gap.stream in evidence.out_of_order
+        if is_held:
+            return Lateness(between=time)
         return Lateness(network=time) if is_network else Lateness(unknown=time)
     server = max(0, (after.sent - after.due) - (before.sent - before.due))
     network = max(0, (after.at - after.sent) - (before.at - before.sent))
@@ -105,11 +112,21 @@ def _lateness(stall: Stall, threshold: int, evidence: StreamEvidence) -> Latenes
     total = server + network + client
     if not total:
         return Lateness(unknown=time)
-    return Lateness(time * server / total, time * network / total, time * client / total)
+    passing = time * network / total
+    return Lateness(
+        server=time * server / total,
+        between=passing if is_held else 0.0,
+        network=0.0 if is_held else passing,
+        client=time * client / total,
+    )
 
 
 def _confidence(stalls: Sequence[Stall], latenesses: Sequence[Lateness]) -> tuple[Confidence, str]:
     unstamped = [lateness for stall, lateness in zip(stalls, latenesses, strict=True) if stall.before.sent is None]
     if not unstamped:
         return "exact", ""
-    return ("likely", _LIKELY) if any(lateness.network for lateness in unstamped) else ("none", _UNKNOWN)
+    return (
+        ("likely", _LIKELY)
+        if any(lateness.network or lateness.between for lateness in unstamped)
+        else ("none", _UNKNOWN)
+    )
