@@ -11,7 +11,9 @@ from chaoskit.probe import protocols
 from chaoskit.probe.framing import MalformedError
 from chaoskit.probe.protocols import DEFAULT_PATHS, ProtocolEvent, ResponseParser
 from chaoskit.records.model import Event, EventKind
-from chaoskit.server import requests
+from chaoskit.server.formats.api import CompletionRequest
+from chaoskit.server.requests import Request
+from chaoskit.server.routes import parse
 from chaoskit.spec.experiment import Protocol
 
 MAX_SIZE = 200_000
@@ -182,9 +184,9 @@ def test_the_reference_server_parses_the_request(protocol: Protocol) -> None:
     body = json.dumps(protocols.request_body(protocol, "some-model", "a prompt", 17)).encode()
     path = DEFAULT_PATHS[protocol] + ("?tokens=17" if protocol == "sse" else "")
 
-    ask = requests.parse(requests.Request("POST", path, {}, body, received=0))
+    ask = parse(Request("POST", path, {}, body, received=0))
 
-    assert isinstance(ask, requests.CompletionRequest)
+    assert isinstance(ask, CompletionRequest)
     assert (ask.tokens, ask.limited, ask.streamed) == (17, True, True)
 
 
