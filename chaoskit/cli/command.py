@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +17,7 @@ from chaoskit.cli.file_completers import WORDS
 from chaoskit.cli.help_rows import rows, value_name
 from chaoskit.cli.unquoted import refuse_unquoted, too_many
 from chaoskit.errors import ChaoskitError
+from chaoskit.programs import typed_by
 
 
 class Command(TyperCommand):
@@ -61,7 +63,8 @@ class Command(TyperCommand):
             return super().invoke(ctx)
         except ChaoskitError as error:
             if not self.hidden:  # such a command is started by another one
-                error.args = (fitting(str(error), {name for each in self.params for name in each.opts}),)
+                said = fitting(str(error), {name for each in self.params for name in each.opts})
+                error.args = (typed_by(os.geteuid(), said),)
             raise
 
     def collect_usage_pieces(self, ctx: Context) -> list[str]:

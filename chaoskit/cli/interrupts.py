@@ -42,7 +42,7 @@ class InterruptHandler:
 
 
 def say_if_interrupted(status: RunStatus, records: Path | None, is_shown: bool) -> None:
-    """After an interruption, that in one line, with where the records are. `is_shown`: the result on the same screen says it already."""
+    """Tell it in one line, with where the records are. `is_shown`: the result on the same screen says it already."""
     said = [*([] if is_shown else ["interrupted"]), *([kept_records(records)] if records else [])]
     if status == "interrupted" and said:
         complain("; ".join(said))
