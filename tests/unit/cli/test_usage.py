@@ -17,8 +17,9 @@ from chaoskit.cli.command import Command
 from chaoskit.cli.unquoted import repaired
 from chaoskit.cli.usage import explain
 
-ROOT = typer.main.get_command(app)
-assert isinstance(ROOT, TyperGroup)
+found = typer.main.get_command(app)
+assert isinstance(found, TyperGroup)
+ROOT: TyperGroup = found
 
 
 @pytest.mark.parametrize(
