@@ -114,14 +114,16 @@ def _summary(result: Result) -> Text:
 
 def _objectives(result: Result) -> Iterator[tuple[Text, Text]]:
     for verdict in result.objectives:
-        yield styled(verdict.verdict.upper(), VERDICT_STYLES[verdict.verdict]), _objective(verdict)
+        yield styled(verdict.verdict.upper(), VERDICT_STYLES[verdict.verdict]), _objective(verdict, bool(result.run))
 
 
-def _objective(verdict: ObjectiveResult) -> Text:
+def _objective(verdict: ObjectiveResult, is_kept: bool) -> Text:
+    """The objective, why it has its verdict, and its evidence, with the file if the records are kept."""
     text = styled(verdict.text, "bold").append("\n" + safe(verdict.reason), style="default not bold")
     for evidence in verdict.evidence[:1]:
         if verdict.verdict != "met" and evidence.worst:
-            text.append(f"\nworst: {_streams(evidence.worst)} in {evidence.file}", style="dim not bold")
+            where = f" in {evidence.file}" if is_kept else ""
+            text.append(f"\nworst: {_streams(evidence.worst)}{where}", style="dim not bold")
     return text
 
 
@@ -274,7 +276,8 @@ def sentence(result: Result) -> Text:
         return styled(f"after {result.seconds:.0f} s: {outcome.detail}")
     if outcome.status != "finished":
         detail = f" ({outcome.detail})" if outcome.detail else ""
-        return styled(f"after {result.seconds:.0f} s{detail}; so far: {outcome.verdict}, {outcome.reason}")
+        verdict = "" if outcome.verdict == "none" else f"so far: {outcome.verdict}, "
+        return styled(f"after {result.seconds:.0f} s{detail}; {verdict}{outcome.reason}")
     if outcome.verdict == "none" and (interrupted := result.overall.interrupted):
         return styled(f"{outcome.reason}; {interrupted} of {result.overall.started} streams were interrupted")
     count = sum(verdict.verdict == outcome.verdict for verdict in result.objectives)
