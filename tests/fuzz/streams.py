@@ -14,7 +14,10 @@ from chaoskit.pathmtu.packets import Packets
 from chaoskit.pathmtu.probes import Endpoints, Probe
 from chaoskit.probe.framing import MalformedError
 from chaoskit.probe.http2_frames import FrameTracker
-from chaoskit.probe.protocols import DEFAULT_PATHS, ProtocolEvent, ResponseParser, error_message
+from chaoskit.probe.protocols import PROTOCOLS
+from chaoskit.probe.protocols.error_messages import error_message
+from chaoskit.probe.protocols.events import ProtocolEvent
+from chaoskit.probe.protocols.response_parser import ResponseParser
 from chaoskit.probe.receive_stamps import ReadStamp
 from chaoskit.server.formats import APIS
 from chaoskit.server.formats.api import Api, CompletionRequest, Stamp
@@ -22,7 +25,7 @@ from chaoskit.server.schedule import PlannedResponse
 from fuzz.mutate import of_bytes, of_json
 from fuzz.target import Target, plain
 
-_PROTOCOLS = tuple(DEFAULT_PATHS)
+_PROTOCOLS = tuple(PROTOCOLS)
 _APIS = {api.name: api for api in APIS}
 _PLAN = PlannedResponse(7, 2, 0, 1000, ("word ", "more "))
 _MAX_SIZE = 1 << 20  # bytes of an event, a line, a header block
