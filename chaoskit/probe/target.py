@@ -22,6 +22,10 @@ class Target:
     `key_env` is the name of an environment variable; the key itself is read when a request is sent and never
     stored. `ca_file` (PEM) is trusted in addition to the system's authorities. With `addresses` the host name is not
     resolved: the addresses are tried in this order. `asks_usage`: OpenAI's protocol tells its usage only when asked.
+
+    `proxy` is the URL of an HTTP proxy, which is asked for a tunnel (CONNECT). `uds` is a Unix socket to connect to
+    instead of the URL's host. Without `verify` any certificate is accepted. `client_cert` and `client_key` (PEM) are
+    shown to a server that asks for them; None as the key: it is in the certificate's file.
     """
 
     url: str
@@ -32,6 +36,11 @@ class Target:
     addresses: tuple[str, ...] = ()
     sockets: SocketOptions = SocketOptions()
     asks_usage: bool = True
+    proxy: str | None = None
+    uds: Path | None = None
+    verify: bool = True
+    client_cert: Path | None = None
+    client_key: Path | None = None
 
 
 @dataclass(frozen=True)
