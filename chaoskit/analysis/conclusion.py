@@ -12,6 +12,7 @@ from chaoskit.analysis.result import FidelityCheck, Health, ObjectiveResult, Out
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.plan.model import Plan
 from chaoskit.spec.objectives import Objective
+from chaoskit.units import counted
 
 _BLACK_HOLES = ("black-hole", "probed")
 
@@ -47,7 +48,7 @@ def _of_the_client(streams: Sequence[Stream], client_health: Health) -> Iterator
 def _client_errors(streams: Sequence[Stream]) -> str:
     """How many requests this machine could not do, and its most frequent reason."""
     details = [stream.request.detail for stream in streams if stream.is_client_error]
-    return f"{len(details)} of {len(streams)} requests failed in the client: {max(details, key=details.count)}"
+    return f"{len(details)} of {counted(len(streams), 'request')} failed in the client: {max(details, key=details.count)}"
 
 
 def _of_the_faults(checks: Sequence[FidelityCheck]) -> Iterator[UndecidedReason]:
@@ -87,13 +88,13 @@ def _verdict(verdicts: Sequence[ObjectiveResult], reasons: Sequence[UndecidedRea
             return "undecided", f"{verdict.text}: {_undecided_because(verdict)}"
     if not verdicts:
         return "none", "no objectives are set"
-    return "met", f"all {len(verdicts)} objectives" if len(verdicts) > 1 else verdicts[0].text
+    return "met", f"all {counted(len(verdicts), 'objective')}" if len(verdicts) > 1 else verdicts[0].text
 
 
 def _undecided_because(verdict: ObjectiveResult) -> str:
     if verdict.observed.value is None or verdict.streams_needed is None:
         return verdict.reason
-    return f"{format_value(verdict.observed.value, verdict.unit)}; about {verdict.streams_needed} streams would decide"
+    return f"{format_value(verdict.observed.value, verdict.unit)}; about {counted(verdict.streams_needed, 'stream')} would decide"
 
 
 def with_path_mtu_cause(

@@ -19,6 +19,7 @@ from chaoskit.analysis.streams.goodput import OPERATORS
 from chaoskit.analysis.streams.phase_samples import WHOLE_RUN, PhaseSamples
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.sample_size import bound_of, sample_sizes, tail_beyond
+from chaoskit.units import counted
 
 _MAX_STREAMS = 1_000_000  # more than anybody waits for
 _MAX_WORST = 5
@@ -58,7 +59,7 @@ def evaluate(
         return _undecided(objective, claim.observed.missing, claim, evidence)
     for reason in reasons:
         if not reason.phases or WHOLE_RUN in needed or reason.phases & set(needed):
-            seen = f"{format_value(claim.observed.value, claim.unit)} over {claim.streams} streams"
+            seen = f"{format_value(claim.observed.value, claim.unit)} over {counted(claim.streams, 'stream')}"
             return _undecided(objective, f"{seen}, but {reason.reason}", claim, evidence)
     return _decide(objective, claim, evidence)
 
@@ -112,14 +113,14 @@ def _decide(objective: Objective, claim: Claim, evidence: tuple[Evidence, ...]) 
 
 def _reason(claim: Claim, judgement: ObjectiveVerdict, needed_streams: int | None) -> str:
     value, low, high = claim.observed.value, claim.observed.low, claim.observed.high
-    seen = f"{format_value(value, claim.unit)} over {claim.streams} streams"
+    seen = f"{format_value(value, claim.unit)} over {counted(claim.streams, 'stream')}"
     if low != high:
         seen += f", 95 %: {format_interval(low, high, claim.unit)}"
     if judgement != "undecided":
         return seen
     if needed_streams is None:
         return f"{seen}; no feasible number of streams would decide"
-    return f"{seen}; about {needed_streams} streams would decide"
+    return f"{seen}; about {counted(needed_streams, 'stream')} would decide"
 
 
 def _streams_needed(objective: Objective, claim: Claim) -> int | None:

@@ -15,6 +15,7 @@ from chaoskit.analysis.finite_json import FiniteJson
 from chaoskit.analysis.provenance import Provenance
 from chaoskit.analysis.vllm_figures import VllmFigures
 from chaoskit.errors import EXIT_SOFTWARE
+from chaoskit.units import counted
 
 SCHEMA: Literal[1] = 1
 
@@ -298,7 +299,7 @@ class Result(FiniteJson):
         count = self.overall.completions.get("internal_error", 0)
         details = [failure.detail for failure in self.overall.failures if failure.completion == "internal_error"]
         causes = "; ".join(details) or "a mistake in chaoskit"
-        return f"{count} stream{'s' * (count > 1)} ended by {causes}; please report it" if count else ""
+        return f"{counted(count, 'stream')} ended by {causes}; please report it" if count else ""
 
     @property
     def exit_code(self) -> int:

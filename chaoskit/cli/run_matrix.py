@@ -20,6 +20,7 @@ from chaoskit.report.styles import titled
 from chaoskit.report.undecidable import note_undecidable
 from chaoskit.spec.matrix import Variant, Variants
 from chaoskit.substrate.selection import choose_each
+from chaoskit.units import counted
 
 
 def run_series(variants: Variants, options: RunOptions) -> int:
@@ -32,7 +33,7 @@ def run_series(variants: Variants, options: RunOptions) -> int:
     substrates = choose_each(plans, options.substrate)
     top, screen = options.create({EXPERIMENT: variants.text}), Screen()
     reasons = "; ".join(dict.fromkeys(why for _, why in substrates))
-    screen.print(titled(plans[0].name, f": {len(plans)} variants, {reasons}"))
+    screen.print(titled(plans[0].name, f": {counted(len(plans), 'variant')}, {reasons}"))
     rows: list[VariantResult] = []
     codes = set()
     with names_records(top), InterruptHandler() as interrupts:

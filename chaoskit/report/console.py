@@ -17,6 +17,7 @@ from chaoskit.analysis.result import FidelityCheck, ObjectiveResult, Outcome, Ph
 from chaoskit.report import sparkline
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
 from chaoskit.report.table import footnotes_needed, row_label, tables
+from chaoskit.units import counted, plural
 
 _LABEL_WIDTH = max(map(len, FIDELITY_LABELS.values()))
 UNBOUNDED_WIDTH = 10_000  # columns: to measure how wide a table is
@@ -89,7 +90,7 @@ def _planned_pace(result: Result) -> Iterator[Text]:
 
 def _summary(result: Result) -> Text:
     metrics = result.phases[0].metrics
-    counts = [f"{metrics.started} streams", f"{metrics.complete} complete", f"{metrics.interrupted} interrupted"]
+    counts = [counted(metrics.started, "stream"), f"{metrics.complete} complete", f"{metrics.interrupted} interrupted"]
     rates = [
         f"goodput {format_value(metrics.goodput.value, 'per-second')}",
         f"{format_value(metrics.tokens_per_second.value, 'per-second').removesuffix('/s')} tokens/s",
@@ -123,7 +124,7 @@ def _failures(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
 
 
 def _streams(numbers: Sequence[int]) -> str:
-    return ("stream " if len(numbers) == 1 else "streams ") + ", ".join(str(number) for number in numbers)
+    return f"{plural(len(numbers), 'stream')} " + ", ".join(str(number) for number in numbers)
 
 
 def _stall_attribution(result: Result) -> Iterator[tuple[Text, Text]]:
@@ -144,9 +145,8 @@ def _stall_attribution(result: Result) -> Iterator[tuple[Text, Text]]:
             for name, share in sorted(shares.items(), key=lambda item: -item[1])
             if share / total >= 0.005
         )
-        noun = "stall" if attribution.stalls == 1 else "stalls"
         severe = f", {phase.metrics.severe_stalls} over 1 s" if phase.metrics.severe_stalls else ""
-        text = f"{attribution.stalls} {noun}{severe}; {format_value(total, 'ms')} beyond {threshold}: {causes}"
+        text = f"{counted(attribution.stalls, 'stall')}{severe}; {format_value(total, 'ms')} beyond {threshold}: {causes}"
         caveat = _caveat(attribution.confidence, attribution.reason)
         yield styled(phase.name), styled(text).append(caveat, style="dim")
 
@@ -224,17 +224,17 @@ def _counts(each: FidelityCheck) -> str:
             )
             if each.verdict == "not-measured":
                 return f"requested {requested}"
-            noun = "packets" if each.kind == "loss" else "handshakes"
-            return f"requested {requested}, measured {measured} of {each.samples} {noun}"
+            noun = "packet" if each.kind == "loss" else "handshake"
+            return f"requested {requested}, measured {measured} of {counted(each.samples, noun)}"
         case _ if each.measured is None:
             return "not measured"
         case "mss" | "mtu":
             limit = format_value(each.requested, each.unit)
-            return f"requested at most {limit}, measured {measured} on {each.samples} connections"
+            return f"requested at most {limit}, measured {measured} on {counted(each.samples, 'connection')}"
         case "oversized" | "icmp-sent":
-            return f"{measured} of {each.samples} packets"
+            return f"{measured} of {counted(each.samples, 'packet')}"
         case "icmp-lost":
-            return f"{measured} of {each.samples} ICMP errors"
+            return f"{measured} of {counted(each.samples, 'ICMP error')}"
 
 
 def _verdict(result: Result) -> RenderableType:
@@ -263,10 +263,10 @@ def sentence(result: Result) -> Text:
         detail = f" ({outcome.detail})" if outcome.detail else ""
         return styled(f"after {result.seconds:.0f} s{detail}; so far: {outcome.verdict}, {outcome.reason}")
     if outcome.verdict == "none" and (interrupted := result.overall.interrupted):
-        return styled(f"{outcome.reason}; {interrupted} of {result.overall.started} streams were interrupted")
+        return styled(f"{outcome.reason}; {interrupted} of {counted(result.overall.started, 'stream')} interrupted")
     count = sum(verdict.verdict == outcome.verdict for verdict in result.objectives)
-    counted = outcome.verdict in ("broken", "undecided") and count
-    of = f"{count} of {len(result.objectives)} objectives, " if counted else ""
+    is_counted = outcome.verdict in ("broken", "undecided") and count
+    of = f"{count} of {counted(len(result.objectives), 'objective')}, " if is_counted else ""
     return styled(of + outcome.reason)
 
 

@@ -22,6 +22,7 @@ from chaoskit.report import sparkline
 from chaoskit.report.console import UNBOUNDED_WIDTH, headline, print_sections, section, sentence, two_columns
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
 from chaoskit.report.table import change_cells, is_inconclusive, metric_cell, plain_table
+from chaoskit.units import counted
 
 HEADLINES = {
     "ttft_p50": "TTFT p50",
@@ -87,7 +88,7 @@ def _parts(matrix: MatrixResult, console: Console) -> Iterator[RenderableType]:
 
 
 def _title(matrix: MatrixResult) -> Text:
-    title = styled(matrix.name, "bold").append(f"  {len(matrix.variants)} variants", style="not bold dim")
+    title = styled(matrix.name, "bold").append(f"  {counted(len(matrix.variants), 'variant')}", style="not bold dim")
     where = {f", {safe(result.clock)} time, kernel {safe(result.kernel)}" for result in matrix.results if result.clock}
     if len(where) == 1:
         title.append(where.pop(), style="not bold dim")
@@ -237,9 +238,10 @@ def _summary(matrix: MatrixResult) -> Text:
     """How many variants have which verdict, the worst first."""
     verdicts = [_verdict(row).plain.lower() for row in matrix.variants]
     counts = {word: verdicts.count(word) for word in _WORST_FIRST if word in verdicts}
-    counted = ", ".join(f"{count} {word}" for word, count in counts.items())
+    listed = ", ".join(f"{count} {word}" for word, count in counts.items())
+    of = counted(len(verdicts), "variant")
     total = (
-        f"all {len(verdicts)} variants {verdicts[0]}" if len(counts) == 1 else f"of {len(verdicts)} variants {counted}"
+        f"all {of} {verdicts[0]}" if len(counts) == 1 else f"of {of} {listed}"
     )
     return styled(total + (f" ({matrix.detail})" if matrix.detail else ""))
 

@@ -30,6 +30,7 @@ from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.knobs import Knob, Netem
 from chaoskit.plan.model import Expectation, ExpectedEffect, Plan
 from chaoskit.topology.display_names import display_name
+from chaoskit.units import counted
 
 _Z = 3.3
 _MAX_CORRELATION = 0.999  # keeps the tolerance finite
@@ -110,7 +111,7 @@ def _why(is_above: bool, delta: CounterDelta, netem: Netem | None) -> str:
     if not is_above:
         return "fewer packets lost than requested"
     if netem is not None and delta.max_backlog >= _FULL * netem.limit:
-        return f"the queue overflowed: its limit is {netem.limit} packets"
+        return f"the queue overflowed: its limit is {counted(netem.limit, 'packet')}"
     return "more packets lost than requested: the queue overflowed between two samples, or something else drops them"
 
 
