@@ -48,7 +48,9 @@ def _of_the_client(streams: Sequence[Stream], client_health: Health) -> Iterator
 def _client_errors(streams: Sequence[Stream]) -> str:
     """How many requests this machine could not do, and its most frequent reason."""
     details = [stream.request.detail for stream in streams if stream.is_client_error]
-    return f"{len(details)} of {counted(len(streams), 'request')} failed in the client: {max(details, key=details.count)}"
+    return (
+        f"{len(details)} of {counted(len(streams), 'request')} failed in the client: {max(details, key=details.count)}"
+    )
 
 
 def _of_the_faults(checks: Sequence[FidelityCheck]) -> Iterator[UndecidedReason]:
@@ -94,7 +96,8 @@ def _verdict(verdicts: Sequence[ObjectiveResult], reasons: Sequence[UndecidedRea
 def _undecided_because(verdict: ObjectiveResult) -> str:
     if verdict.observed.value is None or verdict.streams_needed is None:
         return verdict.reason
-    return f"{format_value(verdict.observed.value, verdict.unit)}; about {counted(verdict.streams_needed, 'stream')} would decide"
+    seen = format_value(verdict.observed.value, verdict.unit)
+    return f"{seen}; about {counted(verdict.streams_needed, 'stream')} would decide"
 
 
 def with_path_mtu_cause(

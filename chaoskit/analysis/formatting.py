@@ -7,6 +7,7 @@ import math
 from chaoskit.analysis.result import FidelityKind, Unit
 
 NO_VALUE = "–"
+ANYTHING = "anything"  # of an interval that excludes nothing
 FIDELITY_LABELS: dict[FidelityKind, str] = {
     "loss": "loss",
     "round-trip": "round trip",
@@ -45,7 +46,7 @@ def format_interval(low: float | None, high: float | None, unit: Unit) -> str:
     """An interval: `0.98–1.6 s`, `at least 0.98 s` where it has no upper end."""
     low_is_open, high_is_open = low is None or math.isinf(low), high is None or math.isinf(high)
     if high_is_open and (low_is_open or low == 0):
-        return "anything"
+        return ANYTHING
     if high_is_open:
         return f"at least {format_value(low, unit)}"
     if low_is_open:
@@ -55,6 +56,25 @@ def format_interval(low: float | None, high: float | None, unit: Unit) -> str:
     if first.lstrip("-0123456789.") == name:
         first = first.removesuffix(name)
     return first + (" to " if "-" in first + last else "–") + last
+
+
+def format_change(value: float, unit: Unit) -> str:
+    """A difference, with its sign: `+57 ms`, `-3.5/s`, `0 ms`."""
+    text = format_value(value, unit)
+    return text if text.startswith("-") or text == format_value(0.0, unit) else f"+{text}"
+
+
+def format_change_interval(low: float | None, high: float | None, unit: Unit) -> str:
+    """The interval of a difference: `-29 to +19 ms`, `-29 ms or more`; nothing where it may be anything."""
+    low_is_open, high_is_open = low is None or math.isinf(low), high is None or math.isinf(high)
+    if low_is_open or high_is_open:
+        end, word = (low, "more") if high_is_open else (high, "less")
+        return "" if end is None or math.isinf(end) else f"{format_change(end, unit)} or {word}"
+    assert low is not None
+    assert high is not None
+    first, last = format_change(low, unit), format_change(high, unit)
+    name = last.lstrip("+-0123456789.")
+    return f"{first.removesuffix(name) if first.lstrip('+-0123456789.') == name else first} to {last}"
 
 
 def _time(ms: float) -> str:

@@ -65,8 +65,8 @@ def shortages(load: ClientLoad, workload: Workload, limits: ClientLimits, in_lab
     ports = load.streams + math.ceil(load.connections * limits.time_wait)
     if workload.connections != "shared" and ports > limits.ports:
         yield (
-            f"{count}, and {counted(round(load.connections), 'connection')} a second, need about {ports} local ports, and this "
-            f"machine has {limits.ports} (net.ipv4.ip_local_port_range); {lower}, or write connections: kept",
+            f"{count}, and {counted(round(load.connections), 'connection')} a second, need about {ports} local ports, "
+            f"and this machine has {limits.ports} (net.ipv4.ip_local_port_range); {lower}, or write connections: kept",
             load.streams > limits.ports,
         )
     memory = load.streams * (_STREAM + _COPIES * workload.prompt_size)

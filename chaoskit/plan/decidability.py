@@ -53,7 +53,8 @@ def _out_of_time(workload: Workload, requests: int, max_time: Duration) -> Itera
     rate = workload.request_rate
     if rate is not None and requests / rate.per_second > max_time.seconds:
         needed = Duration(math.ceil(requests / rate.per_second + 1) * SECOND)
-        yield f"{counted(requests, 'request')} at {rate} take{'s' * (requests == 1)} longer than --max-time {max_time}, give --max-time {needed}"
+        taken = f"{counted(requests, 'request')} at {rate} take{'s' * (requests == 1)}"
+        yield f"{taken} longer than --max-time {max_time}, give --max-time {needed}"
 
 
 def _needs(short: Shortfall, table: Timetable, advice: str) -> str:

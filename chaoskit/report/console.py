@@ -146,7 +146,9 @@ def _stall_attribution(result: Result) -> Iterator[tuple[Text, Text]]:
             if share / total >= 0.005
         )
         severe = f", {phase.metrics.severe_stalls} over 1 s" if phase.metrics.severe_stalls else ""
-        text = f"{counted(attribution.stalls, 'stall')}{severe}; {format_value(total, 'ms')} beyond {threshold}: {causes}"
+        text = (
+            f"{counted(attribution.stalls, 'stall')}{severe}; {format_value(total, 'ms')} beyond {threshold}: {causes}"
+        )
         caveat = _caveat(attribution.confidence, attribution.reason)
         yield styled(phase.name), styled(text).append(caveat, style="dim")
 
@@ -173,16 +175,14 @@ def _ttft_over_time(result: Result, width: int) -> Iterator[RenderableType]:
         return
     lines = {name: sparkline.line(buckets, ends) for name, buckets in merged.items()}
     interruptions = {name: sparkline.interruption_marks(buckets) for name, buckets in merged.items()}
-    legend = {
-        f"{format_value(ends[0], 'ms')} ▁ to {format_value(ends[1], 'ms')} █": True,
-        f"{result.bucket_s * step:g} s per character": True,
-        "! no first token": any("!" in line for line in lines.values()),
-        "× interrupted stream": any(interruptions.values()),
-    }
-    rows = ((styled(name), Text("\n".join(filter(str.strip, (lines[name], interruptions[name]))))) for name in merged)
-    yield section(
-        f"TTFT over time: {', '.join(each for each, is_used in legend.items() if is_used)}", two_columns(rows)
+    legend = (
+        sparkline.latency_legend((bucket for buckets in merged.values() for bucket in buckets), ends),
+        f"{result.bucket_s * step:g} s per character",
+        "! no first token" if any("!" in line for line in lines.values()) else "",
+        sparkline.mark_legend("".join(interruptions.values())),
     )
+    rows = ((styled(name), Text("\n".join(filter(str.strip, (lines[name], interruptions[name]))))) for name in merged)
+    yield section(f"TTFT over time: {', '.join(filter(None, legend))}", two_columns(rows))
 
 
 def _faults(result: Result) -> Iterator[tuple[Text, RenderableType]]:

@@ -54,10 +54,12 @@ def render_end(
     """The packets that passed the fault, and those dropped for their size, by direction, after the restore."""
     console.print(Text("ended and restored" if counters or too_long else "restored"), highlight=False)
     for way, seen in counters.items():
-        hit = f"  {way:5} {seen.packets:,} {plural(seen.packets, 'packet')} {_TOWARDS[way]} matched, {seen.drops:,} of them dropped"
-        console.print(Text(hit), highlight=False)
+        matched = f"{seen.packets:,} {plural(seen.packets, 'packet')} {_TOWARDS[way]} matched"
+        console.print(Text(f"  {way:5} {matched}, {seen.drops:,} of them dropped"), highlight=False)
     for way, lost in too_long.items():
-        console.print(Text(f"  {way:5} {lost:,} {plural(lost, 'packet')} {_TOWARDS[way]} too long, and dropped"), highlight=False)
+        console.print(
+            Text(f"  {way:5} {lost:,} {plural(lost, 'packet')} {_TOWARDS[way]} too long, and dropped"), highlight=False
+        )
 
 
 def _lines(plan: InjectionPlan) -> Iterator[str]:
@@ -74,4 +76,5 @@ def _lines(plan: InjectionPlan) -> Iterator[str]:
             yield f"{way:5} longer than {size} bytes: dropped, by {counted(plan.filters, 'filter')} before the others"
     for _, setting in plan.changes:
         if isinstance(setting, Clamp):
-            yield f"both  TCP handshakes: {format_setting(setting)}, by {counted(len(setting.of or ()), 'rule')} of nftables"
+            rules = counted(len(setting.of or ()), "rule")
+            yield f"both  TCP handshakes: {format_setting(setting)}, by {rules} of nftables"

@@ -240,9 +240,7 @@ def _summary(matrix: MatrixResult) -> Text:
     counts = {word: verdicts.count(word) for word in _WORST_FIRST if word in verdicts}
     listed = ", ".join(f"{count} {word}" for word, count in counts.items())
     of = counted(len(verdicts), "variant")
-    total = (
-        f"all {of} {verdicts[0]}" if len(counts) == 1 else f"of {of} {listed}"
-    )
+    total = f"all {of} {verdicts[0]}" if len(counts) == 1 else f"of {of} {listed}"
     return styled(total + (f" ({matrix.detail})" if matrix.detail else ""))
 
 

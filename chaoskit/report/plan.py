@@ -68,9 +68,8 @@ def _length(plan: Plan) -> str:
 def _traffic(plan: Plan) -> str:
     work = plan.workload
     if work.request_rate is not None:
-        arrivals = (
-            f"{work.request_rate} open loop (about {counted(round(work.request_rate.per_second * plan.length / 1e9), 'stream')})"
-        )
+        streams = counted(round(work.request_rate.per_second * plan.length / 1e9), "stream")
+        arrivals = f"{work.request_rate} open loop (about {streams})"
     else:
         arrivals = f"{counted(work.max_concurrency or 0, 'stream')} at a time"
     requested = f"{arrivals}, {work.prompt_size} prompts, {counted(work.output_tokens, 'token')}"

@@ -35,9 +35,9 @@ def numbers_before_plurals(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.JoinedStr):
             for value, text in zip(node.values, node.values[1:], strict=False):
-                if isinstance(value, ast.FormattedValue) and isinstance(text, ast.Constant):
-                    if AFTER_A_NUMBER.match(str(text.value)):
-                        yield ast.unparse(value.value)
+                is_pair = isinstance(value, ast.FormattedValue) and isinstance(text, ast.Constant)
+                if is_pair and AFTER_A_NUMBER.match(str(text.value)):
+                    yield ast.unparse(value.value)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

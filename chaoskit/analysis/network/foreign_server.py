@@ -96,8 +96,8 @@ def certificates(up: DirectionView) -> Iterator[PathMtu]:
         confidence="likely",
         reason=f"the server's TCP_INFO is not available before the first request; {odds(chance)}",
         evidence=evidence(FILES[TcpInfo], len(silent), streams),
-        sentence=f"down: {BLACK_HOLE['likely']}: {len(streams)} of {counted(of, 'stream')} completed no TLS handshake, while TCP "
-        "handshakes pass; the last of the server's certificates waits behind a lost segment",
+        sentence=f"down: {BLACK_HOLE['likely']}: {len(streams)} of {counted(of, 'stream')} completed no TLS handshake, "
+        "while TCP handshakes pass; the last of the server's certificates waits behind a lost segment",
     )
 
 

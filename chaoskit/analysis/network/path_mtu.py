@@ -218,5 +218,6 @@ def _own_limit(up: DirectionView) -> Iterator[PathMtu]:
         path_mtu=None,
         confidence="certain",
         evidence=evidence(FILES[TcpInfo], len(limited), streams),
-        sentence=f"down: clamp: {len(streams)} of {counted(of, 'stream')} advertised an MSS of {least} bytes to the server",
+        sentence=f"down: clamp: {len(streams)} of {counted(of, 'stream')} advertised an MSS of {least} bytes to "
+        "the server",
     )

@@ -99,13 +99,22 @@ class Estimates:
                 return self._delivered(sample, seed)
         raise ValueError(f"{metric!r} is no metric")
 
+    def not_good(self, sample: PhaseSamples) -> list[int]:
+        """The streams of a phase that are no goodput."""
+        return [stream.number for stream in sample.counted if stream.number not in self._good]
+
+    def undelivered(self, sample: PhaseSamples) -> dict[int, int]:
+        """The streams of a phase that did not receive all tokens that were meant for them, and how many they miss."""
+        missing = {stream.number: self._intended.get(stream.number, 0) - stream.tokens for stream in sample.counted}
+        return {number: tokens for number, tokens in missing.items() if tokens > 0}
+
     def _delivered(self, sample: PhaseSamples, seed: int) -> Estimate:
         known = [stream for stream in sample.counted if stream.number in self._intended]
         if not known:
             return Estimate(None, missing="only the reference server records how much it meant to send")
-        meant = [self._intended[stream.number] for stream in known]
-        lost = [max(0, wanted - stream.tokens) for stream, wanted in zip(known, meant, strict=True)]
-        short = _ratio(lost, meant, seed, most=1.0)
+        missing = self.undelivered(sample)
+        lost = [missing.get(stream.number, 0) for stream in known]
+        short = _ratio(lost, [self._intended[stream.number] for stream in known], seed, most=1.0)
         if short.value is None or short.resamples is None:
             return short
         resamples = Resamples(1 - short.resamples.high, 1 - short.resamples.low)
