@@ -72,7 +72,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec) -> Result:
     )
     estimates = Estimates(spec.seed, good, intended)
     checks = tuple(fidelity(raw.plan, run_timeline, raw)) if raw.plan else ()
-    client_health = health(streams, raw.vitals)
+    client_health = health(streams, raw.vitals, raw.served)
     reasons = undecided_reasons(raw, streams.ended, checks, client_health)
     verdicts = tuple(evaluate(objective, samples, estimates, reasons) for objective in spec.objectives)
     phases = tuple(_phases(raw, run_timeline, samples, estimates, buckets(streams, run_timeline)))

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from chaoskit.analysis.formatting import FIDELITY_LABELS, format_value
-from chaoskit.analysis.health import MAX_CLIENT_ERRORS, MAX_LOOP_LAG_MS, MAX_SCHEDULING_LAG_MS, MAX_SERVER_LATENESS_MS
+from chaoskit.analysis.health import (
+    MAX_CLIENT_ERRORS,
+    MAX_LOOP_LAG_MS,
+    MAX_SCHEDULING_LAG_MS,
+    MAX_SERVER_LATENESS_MS,
+    MAX_SERVER_PAUSE_MS,
+)
 from chaoskit.analysis.load import RawRecords
 from chaoskit.analysis.objectives import UndecidedReason
 from chaoskit.analysis.result import FidelityCheck, Health, ObjectiveResult, Outcome, PathMtu, PhaseResult, RunVerdict
@@ -146,3 +152,9 @@ def warnings(
     if (client_health.server_late_p99_ms or 0) > MAX_SERVER_LATENESS_MS:
         lateness = format_value(client_health.server_late_p99_ms, "ms")
         yield f"the reference server was behind its own schedule: {lateness} (p99)"
+    elif (client_health.server_late_max_ms or 0) > MAX_SERVER_PAUSE_MS:
+        lateness = format_value(client_health.server_late_max_ms, "ms")
+        yield (
+            f"the reference server was once {lateness} behind its own schedule: it was stopped, its machine was "
+            "overloaded, or its client did not read"
+        )

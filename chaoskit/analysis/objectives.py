@@ -56,10 +56,18 @@ def evaluate(
         return _undecided(objective, f"the run ended before phase {absent[0]}")
     claim = _claim(objective, samples, estimates)
     evidence = tuple(evidence_of(objective, samples[name], estimates) for name in needed)
+    verdict = _judge(objective, claim, evidence, reasons)
+    return verdict.model_copy(update={"streams_started": min(len(samples[name].streams) for name in needed)})
+
+
+def _judge(
+    objective: Objective, claim: Claim, evidence: tuple[Evidence, ...], reasons: Iterable[UndecidedReason]
+) -> ObjectiveResult:
+    phases = {objective.phase or WHOLE_RUN, objective.reference} - {None}
     if claim.observed.value is None:
         return _undecided(objective, claim.observed.missing, claim, evidence)
     for reason in reasons:
-        if not reason.phases or WHOLE_RUN in needed or reason.phases & set(needed):
+        if not reason.phases or WHOLE_RUN in phases or reason.phases & phases:
             seen = f"{format_value(claim.observed.value, claim.unit)} over {counted(claim.streams, 'stream')}"
             return _undecided(objective, f"{seen}, but {reason.reason}", claim, evidence)
     return _decide(objective, claim, evidence)

@@ -193,7 +193,10 @@ class Comparison(FiniteJson):
 
 
 class ObjectiveResult(FiniteJson):
-    """The verdict on one objective. `bound` and `observed` are in `unit`; `streams_needed` would decide it."""
+    """The verdict on one objective. `bound` and `observed` are in `unit`; `streams_needed` would decide it.
+
+    `streams` have a value of the metric; `streams_started` were scheduled in its phase, or the fewer of two.
+    """
 
     why_missing: ClassVar = {"streams_needed": "it is decided, or no feasible number of streams decides it: see reason"}
     text: str
@@ -202,6 +205,7 @@ class ObjectiveResult(FiniteJson):
     bound: float
     observed: IntervalEstimate
     streams: int
+    streams_started: int = 0
     streams_needed: int | None
     reason: str
     evidence: tuple[Evidence, ...]
@@ -245,12 +249,14 @@ class Health(FiniteJson):
         "scheduling_lag_p99_ms": "no request was started",
         "loop_lag_p99_ms": "the run left no vitals",
         "server_late_p99_ms": "the server does not stamp its events",
+        "server_late_max_ms": "the server left no record",
     }
     scheduling_lag_p99_ms: float | None
     loop_lag_p99_ms: float | None
     overloaded: bool
     client_errors: int = 0
     server_late_p99_ms: float | None
+    server_late_max_ms: float | None = None
     unfinished: int
 
 

@@ -1,4 +1,4 @@
-"""Names the records that a verdict rests on, and the streams that count against an objective, the worst first.
+"""Names the records that a verdict rests on, and the worst of the streams that count against it.
 
 | objective of                        | streams that count against it                          |
 |-------------------------------------|--------------------------------------------------------|
@@ -35,7 +35,8 @@ def evidence_of(objective: Objective, sample: PhaseSamples, estimates: Estimates
             dead = ((stream.number, 0.0) for stream in sample.interrupted)
             return _evidence(_REQUESTS, len(sample.counted), dead)
         case "goodput":
-            return _evidence(_REQUESTS, len(sample.counted), ((number, 0.0) for number in estimates.not_good(sample)))
+            ended = len(sample.delivered) + len(sample.interrupted)
+            return _evidence(_REQUESTS, ended, ((number, 0.0) for number in estimates.not_good(sample)))
         case "delivered_fraction":
             return _evidence(_REQUESTS, len(sample.counted), estimates.undelivered(sample).items())
         case "tokens_per_second":

@@ -20,6 +20,10 @@ from chaoskit.report.table import footnotes_needed, row_label, tables
 from chaoskit.units import counted, plural
 
 _LABEL_WIDTH = max(map(len, FIDELITY_LABELS.values()))
+_OTHER_STREAMS = (
+    "an objective counts the streams with a value in its phase, which may have begun before, and of two phases the "
+    "smaller number; the table counts the streams that were scheduled in a phase"
+)
 UNBOUNDED_WIDTH = 10_000  # columns: to measure how wide a table is
 
 
@@ -41,6 +45,8 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
     yield from _numbers(result, console)
     if result.objectives:
         yield section("Objectives", two_columns(_objectives(result)))
+    if any(each.observed.value is not None and each.streams != each.streams_started for each in result.objectives):
+        yield styled(_OTHER_STREAMS, "dim")
     if any(phase.metrics.failures for phase in result.phases):
         yield section("Interrupted streams", two_columns(_failures(result.phases)))
     if any(phase.stall_attribution.stalls for phase in result.phases):

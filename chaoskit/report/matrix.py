@@ -20,7 +20,7 @@ from chaoskit.analysis.result import Result
 from chaoskit.errors import EXIT_SOFTWARE
 from chaoskit.report import sparkline
 from chaoskit.report.console import UNBOUNDED_WIDTH, headline, print_sections, section, sentence, two_columns
-from chaoskit.report.styles import VERDICT_STYLES, safe, styled
+from chaoskit.report.styles import VERDICT_STYLES, safe, styled, titled
 from chaoskit.report.table import change_cells, is_inconclusive, metric_cell, plain_table
 from chaoskit.units import counted
 
@@ -59,6 +59,11 @@ Fits = Callable[[RenderableType], bool]
 def render(matrix: MatrixResult, console: Console) -> None:
     """Print all variants."""
     print_sections([*_parts(matrix, console)], console)
+
+
+def opening(name: str, places: Sequence[str]) -> Text:
+    """What is about to run, and where: one reason for each variant."""
+    return titled(name, f": {counted(len(places), 'variant')}, {'; '.join(dict.fromkeys(places))}")
 
 
 def variant_line(row: VariantResult, number: int, of: int) -> Text:

@@ -86,7 +86,7 @@ class Estimates:
             case "interruption_rate":
                 return _share(len(sample.interrupted), len(sample.counted), seed)
             case "goodput":
-                return _goodput(sample, sum(s.number in self._good for s in sample.counted), seed)
+                return _goodput(sample, len(sample.delivered & self._good), seed)
             case "tokens_per_second":
                 return _throughput(sample, seed)
             case "stalls_per_minute":
@@ -100,8 +100,9 @@ class Estimates:
         raise ValueError(f"{metric!r} is no metric")
 
     def not_good(self, sample: PhaseSamples) -> list[int]:
-        """The streams of a phase that are no goodput."""
-        return [stream.number for stream in sample.counted if stream.number not in self._good]
+        """The streams that ended in a phase and are no goodput."""
+        dead = {stream.number for stream in sample.interrupted}
+        return sorted((sample.delivered | dead) - self._good)
 
     def undelivered(self, sample: PhaseSamples) -> dict[int, int]:
         """The streams of a phase that did not receive all tokens that were meant for them, and how many they miss."""
@@ -169,19 +170,22 @@ def _share(hits: int, count: int, seed: int) -> Estimate:
 
 
 def _goodput(sample: PhaseSamples, good: int, seed: int) -> Estimate:
-    if not sample.seconds or not sample.counted:
-        return Estimate(None, missing="no stream ended here")
+    """Good streams that ended in the phase, over its length."""
+    streams = len(sample.delivered) + len(sample.interrupted)
+    if not sample.seconds or not (streams or sample.counted):
+        return Estimate(None, missing="no stream began or ended here")
     resamples = bootstrap.resample_rate(good, sample.seconds, seed)
     low, high = resamples.interval
-    return Estimate(good / sample.seconds, low, high, len(sample.counted), resamples)
+    return Estimate(good / sample.seconds, low, high, streams, resamples)
 
 
 def _throughput(sample: PhaseSamples, seed: int) -> Estimate:
-    """Tokens of each stream that sent any, over the length of the phase."""
-    if not sample.seconds or not sample.counted:
-        return Estimate(None, missing="no stream ended here")
+    """Tokens of each stream that received any in the phase, over its length."""
+    streams = max(len(sample.tokens), len(sample.counted))
+    if not sample.seconds or not streams:
+        return Estimate(None, missing="no stream began here, and no token arrived")
     resamples = bootstrap.resample_sum(sample.tokens, sample.seconds, seed)
-    return _resampled(sum(sample.tokens) / sample.seconds, len(sample.counted), resamples)
+    return _resampled(sum(sample.tokens) / sample.seconds, streams, resamples)
 
 
 def _ratio(hits: list[int], wholes: list[float] | list[int], seed: int, most: float = math.inf) -> Estimate:

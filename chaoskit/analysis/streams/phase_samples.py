@@ -24,9 +24,9 @@ _BATCH = 1_000_000  # tokens that are processed at a time
 class PhaseSamples:
     """The measurements of one phase.
 
-    `streams` are those attributed to it as a whole; `times` holds (stream, ns) for each latency by name; `tokens` has
-    the number of each stream's tokens. `times`, `gaps` and `tokens` may be of streams that as a whole belong to an
-    adjacent phase.
+    `streams` are those attributed to it as a whole; `times` holds (stream, ns) for each latency by name. `tokens` has
+    the number of each stream's tokens that arrived in it, `delivered` the complete streams whose last token did: what
+    arrives in the drain is in no phase. All but `streams` may be of streams that as a whole belong to another phase.
     """
 
     name: str
@@ -35,6 +35,7 @@ class PhaseSamples:
     times: dict[str, list[tuple[int, float]]]
     gaps: Gaps
     tokens: tuple[int, ...]
+    delivered: frozenset[int] = frozenset()
 
     @cached_property
     def by_stream(self) -> PerStreamSums:
@@ -77,6 +78,7 @@ class _Draft:
     streams: list[Stream] = field(default_factory=list)
     times: dict[str, list[Latency]] = field(default_factory=lambda: defaultdict(list))
     tokens: Counter[int] = field(default_factory=Counter)
+    delivered: set[int] = field(default_factory=set)
 
 
 def phase_samples(streams: Streams, timeline: Timeline, is_cut_short: bool = False) -> dict[str, PhaseSamples]:
@@ -90,6 +92,11 @@ def phase_samples(streams: Streams, timeline: Timeline, is_cut_short: bool = Fal
             draft.seconds += (span.end - span.begin) / SECOND
     for stream in streams.ended:
         _attribute(stream, timeline, drafts, is_cut_short)
+        end = stream.request.last_token or stream.request.ended
+        span = timeline.span_at(end)
+        if stream.is_complete and timeline.begin <= end <= span.end:
+            for draft in _drafts_of(drafts, span):
+                draft.delivered.add(stream.number)
     for span, tokens in _tokens(streams.table, timeline):
         for draft in _drafts_of(drafts, span):
             draft.tokens += tokens
@@ -157,4 +164,5 @@ def _samples(name: str, draft: _Draft, gaps: Gaps) -> PhaseSamples:
     times["max_gap"] = [
         (stream, float(longest)) for stream, longest in zip(sums.streams, sums.largest(gaps.length), strict=True)
     ]
-    return PhaseSamples(name, draft.seconds, tuple(draft.streams), times, gaps, tuple(draft.tokens.values()))
+    streams, tokens = tuple(draft.streams), tuple(draft.tokens.values())
+    return PhaseSamples(name, draft.seconds, streams, times, gaps, tokens, frozenset(draft.delivered))
