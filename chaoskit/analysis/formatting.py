@@ -11,6 +11,13 @@ ANYTHING = "anything"  # of an interval that excludes nothing
 FIDELITY_LABELS: dict[FidelityKind, str] = {
     "loss": "loss",
     "round-trip": "round trip",
+    "rate": "rate",
+    "duplicate": "duplicate",
+    "reorder": "reorder",
+    "corrupt": "corrupt",
+    "jitter": "jitter",
+    "slot": "slot",
+    "ecn": "ECN",
     "oversized": "oversized",
     "icmp-sent": "ICMP sent",
     "icmp-lost": "ICMP lost",
@@ -40,6 +47,8 @@ def format_value(value: float | None, unit: Unit) -> str:
             return _rounded(value, 0)
         case "bytes":
             return f"{_rounded(value, 0)} bytes"
+        case "bit-per-second":
+            return _rate(value)
 
 
 def format_interval(low: float | None, high: float | None, unit: Unit) -> str:
@@ -83,6 +92,14 @@ def _time(ms: float) -> str:
         if abs(ms) / size < until:
             return f"{_digits(ms / size)} {unit}"
     return f"{_digits(ms / 3_600_000)} h"
+
+
+def _rate(bits: float) -> str:
+    """In the largest unit that leaves a number of at least 1."""
+    for unit, size in (("Gbit/s", 1e9), ("Mbit/s", 1e6), ("kbit/s", 1e3)):
+        if abs(bits) >= 0.9995 * size:
+            return f"{_digits(bits / size)} {unit}"
+    return f"{_digits(bits)} bit/s"
 
 
 def _digits(value: float) -> str:

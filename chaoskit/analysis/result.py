@@ -26,8 +26,10 @@ Confidence = Literal["exact", "likely", "none"]
 FindingConfidence = Literal["certain", "likely", "none"]
 Direction = Literal["up", "down"]
 PathMtuKind = Literal["black-hole", "silence", "probed", "signalled", "clamped"]
-Unit = Literal["ms", "share", "per-minute", "per-second", "ratio", "count", "bytes"]
-FidelityKind = Literal["loss", "round-trip", "oversized", "icmp-sent", "icmp-lost", "mss", "mtu"]
+Unit = Literal["ms", "share", "per-minute", "per-second", "ratio", "count", "bytes", "bit-per-second"]
+PacketKind = Literal["loss", "round-trip", "rate", "duplicate", "reorder", "corrupt", "jitter", "slot", "ecn"]
+SizeKind = Literal["oversized", "icmp-sent", "icmp-lost", "mss", "mtu"]
+FidelityKind = PacketKind | SizeKind
 FidelityVerdict = Literal["achieved", "not-achieved", "too-few-packets", "not-exercised", "not-measured"]
 
 
@@ -218,6 +220,10 @@ class FidelityCheck(FiniteJson):
     |--------------|-------|-----------|----------------------------------------------|---------------------|
     | `loss`       | share | lost      | lost                                         | packets             |
     | `round-trip` | ms    | added     | added                                        | handshakes          |
+    | `rate`       | bit/s | at most   | while the queue was full                     | seconds             |
+    | `duplicate`  | share | twice     | that arrived twice                           | segments            |
+    | `reorder`    | count | None      | times that a sender saw it                   | segments            |
+    | `corrupt` `jitter` `slot` `ecn`: None, for nothing counts them |                   |                     |
     | `oversized`  | count | None      | packets longer than the limit                | packets received    |
     | `icmp-sent`  | count | None      | ICMP "too big" errors that were sent         | oversized packets   |
     | `icmp-lost`  | count | None      | ICMP "too big" errors that were dropped      | errors generated    |

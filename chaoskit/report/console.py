@@ -15,6 +15,7 @@ from rich.text import Text
 from chaoskit.analysis.formatting import FIDELITY_LABELS, format_value
 from chaoskit.analysis.result import FidelityCheck, ObjectiveResult, Outcome, PhaseResult, Result
 from chaoskit.report import sparkline
+from chaoskit.report.fidelity import counts
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
 from chaoskit.report.table import footnotes_needed, row_label, tables
 from chaoskit.units import counted, plural
@@ -212,35 +213,12 @@ def _is_last_of(place: str, requested: str, rest: Sequence[str]) -> bool:
 
 
 def _check(each: FidelityCheck) -> RenderableType:
-    text = Text(f"{_counts(each)}: ")
+    told = counts(each)
+    text = Text(f"{told}: " if told else "")
     text.append(each.verdict.replace("-", " "), style=VERDICT_STYLES[each.verdict])
     if each.remark:
         text.append(f" ({safe(each.remark)})")
     return two_columns([(styled(FIDELITY_LABELS[each.kind].ljust(_LABEL_WIDTH), "dim"), text)], indent=0)
-
-
-def _counts(each: FidelityCheck) -> str:
-    """What was requested, where that is a number, and what was measured."""
-    sign = "+" if each.kind == "round-trip" else ""
-    measured = sign + format_value(each.measured, each.unit) if each.measured is not None else "nothing"
-    match each.kind:
-        case "loss" | "round-trip":
-            requested = (
-                sign + format_value(each.requested, each.unit) if each.requested is not None else "no fixed share"
-            )
-            if each.verdict == "not-measured":
-                return f"requested {requested}"
-            noun = "packet" if each.kind == "loss" else "handshake"
-            return f"requested {requested}, measured {measured} of {counted(each.samples, noun)}"
-        case _ if each.measured is None:
-            return "not measured"
-        case "mss" | "mtu":
-            limit = format_value(each.requested, each.unit)
-            return f"requested at most {limit}, measured {measured} on {counted(each.samples, 'connection')}"
-        case "oversized" | "icmp-sent":
-            return f"{measured} of {counted(each.samples, 'packet')}"
-        case "icmp-lost":
-            return f"{measured} of {counted(each.samples, 'ICMP error')}"
 
 
 def _verdict(result: Result) -> RenderableType:

@@ -54,7 +54,7 @@ def mark_legend(signs: str) -> str:
     meanings = {"×": "× one", "2": "2 to 9 so many", "+": "+ ten or more"}
     drawn = {"2" if sign.isdigit() else sign for sign in signs}
     told = [meaning for sign, meaning in meanings.items() if sign in drawn]
-    return f"interrupted streams: {', '.join(told)}" if told else ""
+    return f"interrupted: {', '.join(told)}" if told else ""
 
 
 def line(buckets: Sequence[Bucket], ends: tuple[float, float]) -> str:
