@@ -1,4 +1,4 @@
-"""Checks what netem does besides loss and delay, where something counts it; else says why nothing does.
+"""Checks what netem does besides loss and delay, or says why nothing tells.
 
 | parameter   | compared with                                           | only where                                   |
 |-------------|---------------------------------------------------------|----------------------------------------------|

@@ -6,7 +6,7 @@ Values are in base units: ns, shares of 1, numbers per minute or second.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from chaoskit import intervals
@@ -104,7 +104,7 @@ class Estimates:
         dead = {stream.number for stream in sample.interrupted}
         return sorted((sample.delivered | dead) - self._good)
 
-    def undelivered(self, sample: PhaseSamples) -> dict[int, int]:
+    def undelivered(self, sample: PhaseSamples) -> dict[int, float]:
         """The streams of a phase that did not receive all tokens that were meant for them, and how many they miss."""
         missing = {stream.number: self._intended.get(stream.number, 0) - stream.tokens for stream in sample.counted}
         return {number: tokens for number, tokens in missing.items() if tokens > 0}
@@ -188,7 +188,7 @@ def _throughput(sample: PhaseSamples, seed: int) -> Estimate:
     return _resampled(sum(sample.tokens) / sample.seconds, streams, resamples)
 
 
-def _ratio(hits: list[int], wholes: list[float] | list[int], seed: int, most: float = math.inf) -> Estimate:
+def _ratio(hits: Sequence[float], wholes: Sequence[float], seed: int, most: float = math.inf) -> Estimate:
     """A ratio of sums over streams. The exposure of one that is at most 1 is the number of streams."""
     if not sum(wholes):
         return Estimate(None, missing="no stream had two tokens")

@@ -13,6 +13,7 @@ from chaoskit.analysis.streams.assemble import Stream, Streams
 from chaoskit.analysis.streams.gaps import Gaps, GapTable, StreamSums, group_starts
 from chaoskit.analysis.streams.latencies import Latency, latencies, resolve_censored
 from chaoskit.analysis.streams.timeline import Span, Timeline
+from chaoskit.analysis.streams.token_counts import TokenCounts
 
 WHOLE_RUN = ""  # the name of the samples of all phases but the warm-up
 WARM_UP = "warm-up"
@@ -24,9 +25,10 @@ _BATCH = 1_000_000  # tokens that are processed at a time
 class PhaseSamples:
     """The measurements of one phase.
 
-    `streams` are those attributed to it as a whole; `times` holds (stream, ns) for each latency by name. `tokens` has
-    the number of each stream's tokens that arrived in it, `delivered` the complete streams whose last token did: what
-    arrives in the drain is in no phase. All but `streams` may be of streams that as a whole belong to another phase.
+    `streams` are those attributed to it as a whole; `times` holds (stream, ns) for each latency by name; `tokens` has
+    the number of each stream's tokens that arrived in it, `events` that of all events with text. `delivered` are the
+    complete streams whose last token arrived in it: what arrives in the drain is in no phase. All but `streams` may be
+    of streams that as a whole belong to another phase.
     """
 
     name: str
@@ -34,7 +36,8 @@ class PhaseSamples:
     streams: tuple[Stream, ...]
     times: dict[str, list[tuple[int, float]]]
     gaps: Gaps
-    tokens: tuple[int, ...]
+    tokens: tuple[float, ...]
+    events: int
     delivered: frozenset[int] = frozenset()
 
     @cached_property
@@ -77,7 +80,7 @@ class _Draft:
     seconds: float = 0.0
     streams: list[Stream] = field(default_factory=list)
     times: dict[str, list[Latency]] = field(default_factory=lambda: defaultdict(list))
-    tokens: Counter[int] = field(default_factory=Counter)
+    events: Counter[int] = field(default_factory=Counter)
     delivered: set[int] = field(default_factory=set)
 
 
@@ -97,11 +100,12 @@ def phase_samples(streams: Streams, timeline: Timeline, is_cut_short: bool = Fal
         if stream.is_complete and timeline.begin <= end <= span.end:
             for draft in _drafts_of(drafts, span):
                 draft.delivered.add(stream.number)
-    for span, tokens in _tokens(streams.table, timeline):
+    for span, events in _events(streams.table, timeline):
         for draft in _drafts_of(drafts, span):
-            draft.tokens += tokens
+            draft.events += events
     gaps = _gaps(streams.gaps, timeline)
-    return {name: _samples(name, drafts.pop(name), gaps[name]) for name in list(drafts)}
+    counts = streams.table.token_counts
+    return {name: _samples(name, drafts.pop(name), gaps[name], counts) for name in list(drafts)}
 
 
 def span_of_stream(stream: Stream, timeline: Timeline) -> Span:
@@ -121,8 +125,8 @@ def _attribute(stream: Stream, timeline: Timeline, drafts: dict[str, _Draft], is
             draft.times[latency.name].append(latency)
 
 
-def _tokens(table: GapTable, timeline: Timeline) -> Iterator[tuple[Span, Counter[int]]]:
-    """How many tokens of each stream arrived in each span."""
+def _events(table: GapTable, timeline: Timeline) -> Iterator[tuple[Span, Counter[int]]]:
+    """How many events with text of each stream arrived in each span."""
     if not timeline.spans:
         return
     ends = np.array([span.end for span in timeline.spans], dtype=np.int64)
@@ -158,11 +162,12 @@ def _drafts_of(drafts: dict[str, _Draft], span: Span) -> Sequence[_Draft]:
     return (phase,) if span.name == WARM_UP else (phase, drafts[WHOLE_RUN])
 
 
-def _samples(name: str, draft: _Draft, gaps: Gaps) -> PhaseSamples:
+def _samples(name: str, draft: _Draft, gaps: Gaps, counts: TokenCounts) -> PhaseSamples:
     times = {latency: resolve_censored(streams) for latency, streams in draft.times.items()}
     sums = StreamSums(gaps)
     times["max_gap"] = [
         (stream, float(longest)) for stream, longest in zip(sums.streams, sums.largest(gaps.length), strict=True)
     ]
-    streams, tokens = tuple(draft.streams), tuple(draft.tokens.values())
-    return PhaseSamples(name, draft.seconds, streams, times, gaps, tokens, frozenset(draft.delivered))
+    tokens = tuple(counts.of(stream, events) for stream, events in draft.events.items())
+    total, delivered = draft.events.total(), frozenset(draft.delivered)
+    return PhaseSamples(name, draft.seconds, tuple(draft.streams), times, gaps, tokens, total, delivered)
