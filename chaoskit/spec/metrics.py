@@ -199,16 +199,11 @@ TABLE = (
         "goodput",
         "per-second",
         "phase",
-<<<<<<< HEAD
-        "Complete streams that met every objective for a stream / length of the phase.",
+        "Complete streams that met every objective for a stream and ended in the phase / its length.",
         (
             *("request_goodput", "request_throughput", "requests_per_second", "http_reqs", "iterations"),
             *("good_requests", "rps", "qps", "request_rate"),
         ),
-=======
-        "Complete streams that met every objective for a stream and ended in the phase / its length.",
-        ("request_goodput", "request_throughput", "requests_per_second", "http_reqs", "iterations", "good_requests"),
->>>>>>> main
         more_is_better=True,
     ),
     Metric(
