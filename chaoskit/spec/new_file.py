@@ -12,21 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit.errors import RefusedError, SpecError
+from chaoskit.spec.endpoint import protocol_of
 from chaoskit.spec.examples import example
 from chaoskit.spec.matrix import parse_variants
 
 LAB_GATE, ENDPOINT_GATE = "release-gate", "endpoint-gate"
 _SUFFIXES = (".yaml", ".yml")
 _PLAIN_WORD = re.compile(r"[\w:/.~%?=&+,;-]*[\w/.~%?=&+,;-]")  # a YAML text that needs no quotes
-
-_PATHS = {
-    "/v1/completions": "openai-completions",
-    "/v1/responses": "openai-responses",
-    "/v1/messages": "anthropic-messages",
-    ":streamGenerateContent": "gemini",
-    "/api/chat": "ollama",
-    "/api/generate": "ollama-generate",
-}
 _TARGET = re.compile(r"^  target: ", re.MULTILINE)
 
 
@@ -74,8 +66,7 @@ class NewFile:
 
     @property
     def _protocol(self) -> str | None:
-        path = (self.url or "").partition("?")[0].rstrip("/")
-        return self.protocol or next((name for end, name in _PATHS.items() if path.endswith(end)), None)
+        return self.protocol or protocol_of(self.url or "")
 
     @property
     def _source(self) -> str:

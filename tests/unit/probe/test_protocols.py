@@ -15,6 +15,7 @@ from chaoskit.probe.protocols.response_parser import ResponseParser
 from chaoskit.probe.protocols.stream_protocol import Message, Question
 from chaoskit.records.model import Event, EventKind
 from chaoskit.server import requests
+from chaoskit.spec.endpoint import protocol_of
 from chaoskit.spec.experiment import Protocol
 
 MAX_SIZE = 200_000
@@ -335,3 +336,13 @@ def test_a_model_is_quoted_in_a_path() -> None:
 def test_error_messages_are_found(body: bytes, said: str) -> None:
     """The message of an error response in a known format is found."""
     assert error_message(body) == said
+
+
+@pytest.mark.parametrize("protocol", NAMES)
+def test_a_protocol_is_known_by_its_usual_path(protocol: Protocol) -> None:
+    """Below any prefix, with a query or a slash at the end."""
+    path = PROTOCOLS[protocol].path_for(Question("m", (), 9)).partition("?")[0]
+
+    for url in (f"http://x{path}", f"https://x/gateway{path}?a=b", f"http://x{path}/#c"):
+        assert protocol_of(url) == protocol
+    assert protocol_of(f"http://x/{path.strip('/').replace('/', '-')}x") is None
