@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit.errors import RefusedError, SpecError
+from chaoskit.folder import why_not_written
 from chaoskit.spec.endpoint import protocol_of
 from chaoskit.spec.examples import example
 from chaoskit.spec.matrix import parse_variants
@@ -86,7 +87,9 @@ def write(new: NewFile, is_forced: bool) -> Path:
     except FileExistsError:
         raise SpecError(f"{path} exists; choose another name, or --force to write over it") from None
     except OSError as error:
-        raise RefusedError(f"cannot write {path}: {error.strerror}; give a path that you can write") from None
+        raise RefusedError(
+            f"cannot write {path}: {why_not_written(path, error)}; give a path that you can write"
+        ) from None
     return path
 
 
