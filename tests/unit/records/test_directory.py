@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.errors import SpecError
+from chaoskit.errors import RefusedError, SpecError
 from chaoskit.records.directory import OUTCOME, conclude, create, first_difference
 
 
