@@ -1,4 +1,4 @@
-"""Knows of an endpoint's URL: the protocol of its path, secrets in it, and its form for records and reports.
+"""Finds the protocol of an endpoint's URL, and secrets in it; redacts it for records and reports.
 
 A URL gets into process lists, shell histories, records and reports, so it must hold no secret. Rules: a URL with
 userinfo, or with a query or fragment that looks like a key, is refused, and the message does not repeat it; a URL that
