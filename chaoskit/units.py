@@ -32,8 +32,6 @@ _EXPONENT = re.compile(r"([0-9]*\.?[0-9]+[eE][+-]?[0-9]{1,2})\s*([^\s0-9].*)?")
 _COMMA = re.compile(r"\s*[0-9]+(?:,[0-9]+)+")
 _THOUSANDS = re.compile(r"\s*[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])")
 _PART = re.compile(rf"([0-9]*{_FRACTION}|[0-9]+)\s*([^\s0-9.]+)")
-
-
 _PREFIXES = {"k": 10**3, "K": 10**3, "m": 10**6, "M": 10**6, "g": 10**9, "G": 10**9}
 
 
@@ -306,12 +304,9 @@ class Size(Quantity):
     }  # fmt: skip
     meant: ClassVar[dict[str, tuple[int | Fraction, ...]]] = {
         **{p + unit: (size,) for p, size in _PREFIXES.items() for unit in ("", "b", "byte", "bytes", "Byte", "Bytes")},
-        **dict.fromkeys(("byte", "Byte", "octets"), (1,)),
-        **dict.fromkeys(("kilobytes", "kilobyte"), (10**3,)),
-        **dict.fromkeys(("megabytes", "megabyte"), (10**6,)),
-        **dict.fromkeys(("Ki", "ki"), (2**10,)),
-        **dict.fromkeys(("Mi", "mi"), (2**20,)),
-        **dict.fromkeys(("Gi", "gi"), (2**30,)),
+        **{f"{p}byte{s}": (size,) for p, size in (("kilo", 10**3), ("mega", 10**6)) for s in ("", "s")}
+        | {"byte": (1,)},
+        **{f"{p}i": (2**n,) for p, n in (("K", 10), ("M", 20), ("G", 30))},
     }
     usual = ("B", "kB")
 
