@@ -22,11 +22,12 @@ from threading import Thread
 
 import chaoskit.analysis.analyse
 import chaoskit.conduct.probe_only
-import chaoskit.report.console  # noqa: F401  modules that a probe imports late
+import chaoskit.report.console
 from chaoskit.cli.main import main as chaoskit
 
 REFERENCE, FOREIGN = 8000, 8001
 PORTS = {"nginx": 8100, "haproxy": 8200, "caddy": 8300}  # before the reference server; the next one before the foreign
+PROXIES = Path(sys.prefix) / "proxies"
 PAUSING = ["--requests", "6", "--max-concurrency", "3"]
 LONG = ["--requests", "6", "--max-concurrency", "3", "--output-tokens", "200"]
 CASES = {
@@ -156,8 +157,10 @@ def processes(folder: Path) -> Iterator[None]:
     Thread(target=foreign.serve_forever, daemon=True).start()
     for name, text in (("nginx", NGINX), ("haproxy", HAPROXY), ("caddy", CADDY)):
         (folder / name).write_text(text.format(folder=folder, port=PORTS[name], next=PORTS[name] + 1))
+    libraries = ":".join(map(str, (PROXIES / "usr" / "lib").glob("*-linux-gnu")))
+    environment = os.environ | {"LD_LIBRARY_PATH": libraries, "HOME": str(folder)}
     started = [
-        subprocess.Popen(words)
+        subprocess.Popen(words, env=environment)
         for words in (
             [sys.executable, "-m", "chaoskit", "serve", "--port", str(REFERENCE)],
             [_path("nginx"), "-c", str(folder / "nginx"), "-g", "daemon off;"],
@@ -176,8 +179,8 @@ def processes(folder: Path) -> Iterator[None]:
 
 
 def _path(program: str) -> str:
-    found = shutil.which(program, path="/usr/sbin:/usr/bin:/sbin:/bin")
-    assert found is not None, f"{program} is missing"
+    found = shutil.which(program, path=f"{PROXIES}/usr/sbin:{PROXIES}/usr/bin")
+    assert found is not None, f"{program} is missing: bash .ci/prepare tests"
     return found
 
 
