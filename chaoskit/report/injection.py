@@ -36,7 +36,8 @@ def render(plan: InjectionPlan, console: Console) -> None:
 def render_commands(plan: InjectionPlan, console: Console) -> None:
     """The plan as commands, first those that apply it, then those that revert it. They are printed, never executed."""
     for title, lines in (("apply", apply_commands(plan.changes)), ("revert", revert_commands(plan.changes))):
-        console.print(styled(f"\nEquivalent commands to {title} it{_where(plan)}", "bold"), highlight=False)
+        console.print()
+        console.print(styled(f"Equivalent commands to {title} it{_where(plan)}", "bold"), highlight=False)
         for line in lines:
             console.print(styled(line), highlight=False, soft_wrap=True)
 

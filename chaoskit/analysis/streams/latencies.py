@@ -2,8 +2,8 @@
 
 Rules: what was not reached has the value `NEVER`, over the whole time that it was waited for. A stream that the end of
 the run cut off is censored: its latency is at least the time waited. It is `NEVER` when that is longer than every known
-latency, else it is left out (`resolve_censored`). A stream that this machine could not run has none. None is negative: the kernel may stamp an answer before the client
-has stamped the end of its request.
+latency, else it is left out (`resolve_censored`). A stream that this machine could
+not run has none. None is negative: the kernel may stamp an answer before the client stamps the end of its request.
 """
 
 from __future__ import annotations
