@@ -48,9 +48,7 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
     yield _title(result)
     yield from _numbers(result, console)
     if result.objectives:
-        yield section("Objectives", two_columns(_objectives(result)))
-    if any(each.observed.value is not None and each.streams != each.streams_started for each in result.objectives):
-        yield styled(_OTHER_STREAMS, "dim")
+        yield section("Objectives", Group(two_columns(_objectives(result)), *_streams_note(result)))
     if any(phase.metrics.failures for phase in result.phases):
         yield section("Interrupted streams", two_columns(_failures(result.phases)))
     if any(phase.stall_attribution.stalls for phase in result.phases):
@@ -120,6 +118,12 @@ def _summary(result: Result) -> Text:
         f"{row_label(result, 'stall_ratio')} {format_value(metrics.stall_ratio.value, 'share')}",
     ]
     return Text(", ".join(counts) + "\n" + ", ".join(rates))
+
+
+def _streams_note(result: Result) -> Iterator[RenderableType]:
+    """Why the numbers of streams differ from those of the table, where they do."""
+    if any(each.observed.value is not None and each.streams != each.streams_started for each in result.objectives):
+        yield Padding(styled(_OTHER_STREAMS, "dim"), (0, 0, 0, 2))
 
 
 def _objectives(result: Result) -> Iterator[tuple[Text, Text]]:
