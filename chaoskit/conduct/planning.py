@@ -14,7 +14,8 @@ from chaoskit.plan.client_load import ClientLoad, shortages
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
 from chaoskit.plan.obstacles import classifier, key_obstacle, obstacles
-from chaoskit.spec.experiment import Experiment, Server, Workload
+from chaoskit.spec.experiment import Experiment, Workload
+from chaoskit.spec.server import Server
 from chaoskit.spec.stage import InterfaceStage
 
 

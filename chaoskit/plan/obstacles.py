@@ -1,4 +1,4 @@
-"""Says why a machine cannot run a plan for a real interface: what its kernel lacks, and what is not set."""
+"""Says why a machine cannot run a plan for a real interface: its kernel, and what is not set."""
 
 from __future__ import annotations
 
