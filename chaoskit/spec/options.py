@@ -93,10 +93,16 @@ def parse_far_end(words: str) -> To:
 def parse_faults(options: dict[str, Any]) -> dict[str, Any]:
     """The same options, with `down` and `up` parsed where they are YAML. Raises SpecError."""
     return options | {
-        direction: parse_document(options[direction], f"--{direction}", _NETEM).words
+        direction: _yaml_keys(options[direction], f"--{direction}")
         for direction in ("down", "up")
         if str(options.get(direction, "")).lstrip().startswith("{")
     }
+
+
+def _yaml_keys(text: str, option: str) -> dict[str, Any]:
+    document = parse_document(text, option, _NETEM)
+    with document.every_error():
+        return document.words
 
 
 def require_no_options(file: Path, options: dict[str, Any]) -> Path:

@@ -18,6 +18,7 @@ from chaoskit.probe.protocols.response_parser import ResponseParser
 from chaoskit.probe.protocols.stream_protocol import Message, Question
 from chaoskit.records.model import Event, EventKind
 from chaoskit.server import requests
+from chaoskit.spec.endpoint import protocol_of
 from chaoskit.spec.experiment import Protocol
 
 MAX_SIZE = 200_000
@@ -427,3 +428,13 @@ def test_output_is_told_apart(delta: dict[str, Any], kind: str, characters: int)
 def test_what_a_body_asks_for_is_read(body: dict[str, Any], asked: tuple[int | None, int | None]) -> None:
     """The most tokens, and the least, in every protocol's field."""
     assert asked_tokens(body) == asked
+
+
+@pytest.mark.parametrize("protocol", NAMES)
+def test_a_protocol_is_known_by_its_usual_path(protocol: Protocol) -> None:
+    """Below any prefix, with a query or a slash at the end."""
+    path = PROTOCOLS[protocol].path_for(Question("m", (), 9)).partition("?")[0]
+
+    for url in (f"http://x{path}", f"https://x/gateway{path}?a=b", f"http://x{path}/#c"):
+        assert protocol_of(url) == protocol
+    assert protocol_of(f"http://x/{path.strip('/').replace('/', '-')}x") is None
