@@ -26,8 +26,9 @@ from chaoskit.faults.schema import (
     together,
 )
 from chaoskit.knobs import Knob
-from chaoskit.spec.host_tuning import Client, Host
+from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.objectives import Objective, parse, pattern
+from chaoskit.spec.server import HOUR, Server
 from chaoskit.spec.stage import InterfaceStage, Stage
 from chaoskit.topology.fault_site import Interface, Lab, Site
 from chaoskit.topology.steering import TrafficSelector
@@ -46,13 +47,11 @@ Protocol = Literal[
 CLEAN_PHASES = ("warm-up", "baseline", "recovery")
 _SHORTEST_PHASE = Duration(10**9)
 LONGEST = Duration(7 * 24 * 3600 * 10**9)  # of all phases together
-HOUR = Duration(3600 * 10**9)
 Timeout = Annotated[
     Duration, bounded(Duration(10**6), Duration(24 * HOUR), "at its end a run waits as long for its last streams")
 ]
 StallThreshold = Annotated[Duration, bounded(Duration(10**6), HOUR, "no gap of a stream is so long")]
 ReadingRate = Annotated[Frequency, bounded(Frequency(10**5), Frequency(10**10), "nobody reads so fast")]
-Pace = Annotated[Duration, bounded(None, HOUR, "no stream would end")]
 InMemory = Annotated[Size, bounded(Size(1), Size(100 * 10**6), "every open stream may hold as much in memory")]
 _FAULT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
 _NEW_NAME = rf"^(?!(?:{'|'.join(CLEAN_PHASES)})$){_FAULT_NAME.pattern[1:]}"
@@ -135,32 +134,6 @@ class Workload(SpecModel):
         return self
 
 
-class FirstToken(SpecModel):
-    """Time to the first token: a log-normal distribution with this median and 99th percentile."""
-
-    median: Pace = Field(description="Its median.")
-    p99: Pace = Field(description="Its 99th percentile.")
-
-    @model_validator(mode="after")
-    def _p99_is_not_below_the_median(self) -> FirstToken:
-        if self.p99 < self.median:
-            raise ValueError(f"p99 {self.p99} is below the median {self.median}")
-        return self
-
-
-class Server(Host):
-    """Host tuning of the server, and the schedule of its tokens.
-
-    The n-th token leaves at first token + n x interval, without drift.
-    """
-
-    first_token: FirstToken = Field(
-        FirstToken(median=Duration(150_000_000), p99=Duration(400_000_000)),
-        description="Time until the first token: a log-normal distribution.",
-    )
-    token_interval: Pace = Field(Duration(20_000_000), description="Time from one token to the next.")
-
-
 def faults_of(phase: str) -> tuple[str, ...]:
     """The faults that are in force in a phase of this name."""
     return () if phase in CLEAN_PHASES else tuple(phase.split("+"))
@@ -223,7 +196,7 @@ class Experiment(SpecModel):
     workload: Workload = Field(description="The requests of the client.")
     client: Client = Field(Client(), description="Settings of the client's host for the whole run.")
     server: Server = Field(
-        Server(), description="Settings of the server's host, and the timing of the reference server. Lab only."
+        Server(), description="Settings of the server's host, and how the reference server responds. Lab only."
     )
     faults: dict[str, WrittenFaults] = Field(
         default_factory=dict,

@@ -17,13 +17,14 @@ from chaoskit.probe.protocols.output import of_delta
 from chaoskit.probe.protocols.response_parser import ResponseParser
 from chaoskit.probe.protocols.stream_protocol import Message, Question
 from chaoskit.records.model import Event, EventKind
-from chaoskit.server import requests
+from chaoskit.server.formats.api import CompletionRequest
+from chaoskit.server.requests import Request
+from chaoskit.server.routes import parse
 from chaoskit.spec.endpoint import protocol_of
 from chaoskit.spec.experiment import Protocol
 
 MAX_SIZE = 200_000
 NAMES: list[Protocol] = list(PROTOCOLS)
-SERVED: list[Protocol] = ["openai-chat", "anthropic-messages", "ollama", "sse"]
 
 
 def meant(protocol: Protocol, said: object) -> ProtocolEvent:
@@ -226,16 +227,16 @@ def test_any_json_object_is_interpreted(protocol: Protocol, said: dict[str, Any]
     meant(protocol, said)
 
 
-@pytest.mark.parametrize("protocol", SERVED)
+@pytest.mark.parametrize("protocol", NAMES)
 def test_the_reference_server_parses_the_request(protocol: Protocol) -> None:
     """The body asks the reference server for a stream of the given number of tokens."""
     asked = Question("some-model", (Message("user", "a prompt"),), 17)
     body = json.dumps(PROTOCOLS[protocol].body(asked)).encode()
     path = PROTOCOLS[protocol].path_for(asked)
 
-    ask = requests.parse(requests.Request("POST", path, {}, body, received=0))
+    ask = parse(Request("POST", path, {}, body, received=0))
 
-    assert isinstance(ask, requests.CompletionRequest)
+    assert isinstance(ask, CompletionRequest)
     assert (ask.tokens, ask.limited, ask.streamed) == (17, True, True)
 
 
