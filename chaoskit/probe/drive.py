@@ -23,15 +23,16 @@ from pathlib import Path
 from chaoskit import crash_report
 from chaoskit.clock import now
 from chaoskit.errors import RefusedError
-from chaoskit.probe.connections import ClientPool, preload, tls_context
+from chaoskit.probe.client import Client
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.fail_fast import FailFast
-from chaoskit.probe.receive_stamps import StampClock
 from chaoskit.probe.recorder import Recorder
 from chaoskit.probe.requests import RequestFactory
-from chaoskit.probe.socket_options import check_supported
 from chaoskit.probe.stream import ScheduledRequest, Stream
 from chaoskit.probe.target import DriveOptions, DriveProgress, Target
+from chaoskit.probe.transport.socket_options import check_supported
+from chaoskit.probe.transport.stamps import StampClock
+from chaoskit.probe.transport.tls import tls_context
 from chaoskit.records.model import Request
 from chaoskit.spec.arrivals import arrivals, schedule
 from chaoskit.spec.experiment import Workload
@@ -54,16 +55,16 @@ async def drive(target: Target, workload: Workload, options: DriveOptions, run: 
     """
     check_supported(target.sockets)
     requests = RequestFactory(target, workload, options.seed)
-    tls = tls_context(target)
+    tls = tls_context(target, workload.http)
     _raise_file_limit()
     clock = StampClock()
-    pool = ClientPool(target, workload, clock, tls)
+    client = Client(target, workload, clock, tls)
     await warm_up()
     try:
         with Recorder(run) as recorder:
             async with asyncio.TaskGroup() as tasks:
                 until = None if options.fault_free is None else options.start + options.fault_free
-                group = StreamGroup(tasks, requests, pool, recorder, FailFast(requests.shown_url, until))
+                group = StreamGroup(tasks, requests, client, recorder, FailFast(requests.shown_url, until))
                 housekeeping = tasks.create_task(_run_housekeeping(group, recorder, clock, options.watch))
                 await _run_workload(group, workload, options, stop)
                 housekeeping.cancel()
@@ -73,7 +74,7 @@ async def drive(target: Target, workload: Workload, options: DriveOptions, run: 
         raise crash_report.underlying_error(errors) from None
     finally:
         gc.unfreeze()
-        await pool.aclose()
+        await client.aclose()
         clock.close()
 
 
@@ -82,7 +83,6 @@ async def warm_up() -> None:
 
     Existing objects are frozen in the garbage collector: scanning them causes pauses of 50 ms while streams are open.
     """
-    await preload()
     gc.collect()
     gc.freeze()
 
@@ -97,7 +97,7 @@ class StreamGroup:
         self,
         tasks: asyncio.TaskGroup,
         requests: RequestFactory,
-        pool: ClientPool,
+        client: Client,
         recorder: Recorder,
         fail_fast: FailFast,
     ) -> None:
@@ -105,7 +105,7 @@ class StreamGroup:
         self.fail_fast = fail_fast
         self.failed_alike = asyncio.Event()
         self._requests = requests
-        self._pool = pool
+        self._client = client
         self._recorder = recorder
         self._numbers = itertools.count()
         self._open: dict[asyncio.Task[Request], Deadline] = {}
@@ -142,8 +142,8 @@ class StreamGroup:
             await asyncio.wait(self._open)
 
     async def _run(self, request: ScheduledRequest, deadline: Deadline) -> Request:
-        client = self._pool.acquire()
-        self._streams[request.number] = stream = Stream(request, self._requests, client, self._recorder, deadline)
+        stream = Stream(request, self._requests, self._client, self._recorder, deadline)
+        self._streams[request.number] = stream
         try:
             record = await stream.run()
         finally:
@@ -151,7 +151,6 @@ class StreamGroup:
         self.fail_fast.ended(record, self._recorder.any_token)
         if self.fail_fast.sentence:
             self.failed_alike.set()
-        await self._pool.release(client, stream.is_clean)
         return record
 
 

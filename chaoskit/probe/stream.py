@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import httpx
 
 from chaoskit.clock import now
 from chaoskit.probe import completion, protocols
+from chaoskit.probe.client import Client
 from chaoskit.probe.completion import Outcome, StreamState
-from chaoskit.probe.connections import Client, Response
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.framing import MalformedError, TooLargeError
-from chaoskit.probe.receive_stamps import ReadStamp
 from chaoskit.probe.recorder import Recorder
 from chaoskit.probe.requests import RequestFactory
-from chaoskit.probe.socket_stream import Connection, ConnectTimings
 from chaoskit.probe.transcript import Transcript
+from chaoskit.probe.transport.connection import Connection, ConnectTimings
+from chaoskit.probe.transport.exchange import Exchange
+from chaoskit.probe.transport.pool import Response
+from chaoskit.probe.transport.stamps import ReadStamp
 from chaoskit.records.model import Completion, Request, TcpInfo
 from chaoskit.spec.endpoint import redacted
 
@@ -68,8 +70,13 @@ class Stream:
         self._transcript = Transcript(request.number, recorder)
         self._started = now()
         self._connection: Connection | None = None
-        self._timings: ConnectTimings | None = None  # None: an existing connection is reused
-        self._http2_stream: int | None = None
+        self._timings = ConnectTimings()  # of the latest connection that was made for it
+        self._is_own_connection = False  # made for it
+        self._has_reconnected = False
+        self._response_state: Exchange | None = None
+        self._queued: int | None = None  # since when it waits for a stream of HTTP/2
+        self._queue_duration: int | None = None
+        self._allowed_streams = 0
         self._sent: int | None = None
         self._last_activity: int | None = None  # when the last bytes were read; before that, when sending began
         self._sample_after = _SECOND
@@ -78,7 +85,6 @@ class Stream:
         self._http: str | None = None
         self._status: int | None = None
         self._http_error = ""
-        request.request.extensions["trace"] = self._trace
 
     async def run(self) -> Request:
         """Send the request and read the response to its end. Never raises what the peer caused."""
@@ -89,7 +95,6 @@ class Stream:
         try:
             self._transcript.write()
             self._sample("end")
-            self._forget_http2_stream()
         except Exception as error:  # noqa: BLE001  a bug in one stream must not end the others
             outcome = completion.classify_unexpected(error)
         record = self._record(*outcome)
@@ -117,17 +122,14 @@ class Stream:
             return completion.classify_unexpected(error)
 
     async def _exchange(self) -> None:
-        response = await self._client.send(self._request.request, self._requests.key_headers())
+        response = await self._client.send(self._request.request, self._requests.key_headers(), self)
         try:
             await self._read_response(response)
         finally:
             await response.aclose()
 
     async def _read_response(self, response: Response) -> None:
-        assert self._connection is not None
-        frames, number = self._connection.frames, self._http2_stream
-        headers = frames.headers(number) if frames is not None and number is not None else None
-        self._headers_at = (headers or self._connection.last).at
+        self._headers_at = response.head_stamp.at
         self._http = response.http
         self._status = response.status
         if not response.is_success:
@@ -136,23 +138,19 @@ class Stream:
             return
         self._check_headers(response)
         parser = protocols.ResponseParser(self._requests.workload.protocol, self._limits.event)
-        too_large = f"a body of more than {self._limits.body}"
-        self._limit(self._limits.body, too_large)
         size = 0
-        async for chunk in response.chunks():
-            stamp = self._read_stamp()
+
+        def take(data: bytes, stamp: ReadStamp) -> None:
+            nonlocal size
             self._last_activity, self._sample_after = stamp.read_at, _SECOND
-            size += len(chunk)
+            size += len(data)
             if size > self._limits.body:
-                raise TooLargeError(too_large)
-            events = parser.feed(chunk)
+                raise TooLargeError(f"a body of more than {self._limits.body}")
+            events = parser.feed(data)
             if events:
                 self._process(stamp, events)
 
-    def _limit(self, size: int, excess: str) -> None:
-        """Bound the bytes still to come. On HTTP/2, where streams share a connection, its frame tracker does."""
-        if self._connection is not None and self._connection.frames is None:
-            self._connection.limit(size, excess)
+        await response.read(take)
 
     def _process(self, stamp: ReadStamp, events: list[protocols.ProtocolEvent]) -> None:
         transcript = self._transcript
@@ -171,13 +169,6 @@ class Stream:
         if transcript.events > self._limits.events:
             raise TooLargeError(f"more than {self._limits.events} events and comments")
 
-    def _read_stamp(self) -> ReadStamp:
-        """The read that completed the chunk that was yielded last."""
-        assert self._connection is not None
-        frames, number = self._connection.frames, self._http2_stream
-        stamp = frames.next_data(number) if frames is not None and number is not None else None
-        return stamp or self._connection.last
-
     async def _read_error_response(self, response: Response) -> None:
         """Describe an error status: Retry-After, Location, and the message in the body."""
         body = b""
@@ -187,11 +178,14 @@ class Stream:
         location = response.header(b"location")
         if location is not None and response.status in _REDIRECTS:
             self._http_error += f", not followed to {redacted(location[:_MAX_HEADER_TEXT])}"
-        self._limit(self._limits.body, f"a body of more than {self._limits.body}")
-        async for chunk in response.chunks():
-            body += chunk
+
+        def take(data: bytes, _: ReadStamp) -> None:
+            nonlocal body
+            body += data
             if len(body) > _MAX_ERROR_BODY:
-                return
+                raise TooLargeError("no message")
+
+        await response.read(take)
         message = protocols.error_message(body)
         self._http_error += f": {message}" if message else ""
 
@@ -204,32 +198,45 @@ class Stream:
         if coding.lower() != "identity":
             raise MalformedError(self._requests.redact(f"content-encoding {coding} though none was asked for"))
 
-    async def _trace(self, name: str, info: dict[str, Any]) -> None:
-        """Follow the request by httpcore's trace extension."""
-        match name.partition(".")[2]:
-            case "connect_tcp.complete":
-                connection: Connection = info["return_value"]
-                self._connection = connection
-                self._timings = connection.timings
-                at, fields = connection.tcp_info_at_connect
-                self._recorder.tcp_info(TcpInfo(self._request.number, "connected", at, fields))
-            case "send_request_headers.started":
-                self._request_started(info.get("stream_id"))
-            case "send_request_body.complete":
-                assert self._sent is not None
-                self._upload_duration = now() - self._sent
+    def connecting(self, timings: ConnectTimings) -> None:
+        """See `Observer`."""
+        self._timings = timings
 
-    def _request_started(self, http2_stream: int | None) -> None:
-        """The request is about to be sent; a second time when the peer has said by GOAWAY that it was not processed."""
+    def connected(self, connection: Connection) -> None:
+        """See `Observer`."""
+        self._connection = connection
+        self._is_own_connection = True
+        at, fields = connection.tcp_info_at_connect
+        self._recorder.tcp_info(TcpInfo(self._request.number, "connected", at, fields))
+
+    def queued(self, streams: int) -> None:
+        """See `Observer`."""
+        self._queued, self._allowed_streams = now(), streams
         if self._sent is None:
-            self._sent = now()
+            self._deadline.reschedule(self._queued + self._timeouts.connect, "client_error")
+
+    def sending(self, exchange: Exchange) -> None:
+        """See `Observer`. A second time when the server has not processed the request."""
+        at = now()
+        if self._queued is not None:
+            self._queue_duration = (self._queue_duration or 0) + at - self._queued
+            self._queued = None
+        if self._sent is None:
+            self._sent = at
             self._deadline.reschedule(self._sent + self._timeouts.first_token, "first_token_timeout")
-        self._last_activity = now()
-        self._connection = self._connection or self._client.backend.latest
-        self._http2_stream = http2_stream
-        if self._connection is not None and self._connection.frames is not None and http2_stream is not None:
-            self._connection.frames.open(http2_stream)
-        self._limit(self._limits.headers, f"headers of more than {self._limits.headers}")
+        self._last_activity = at
+        self._response_state = exchange
+        self._is_own_connection = self._is_own_connection and self._connection is exchange.connection
+        self._connection = exchange.connection
+
+    def uploaded(self) -> None:
+        """See `Observer`."""
+        assert self._sent is not None
+        self._upload_duration = now() - self._sent
+
+    def reconnecting(self) -> None:
+        """See `Observer`."""
+        self._has_reconnected = True
 
     def _final_outcome(self, outcome: Outcome) -> Outcome:
         """Prefer what the server said over how the connection ended, and a bug of chaoskit over everything."""
@@ -245,7 +252,7 @@ class Stream:
 
     def _record(self, completion: Completion, detail: str) -> Request:
         transcript = self._transcript
-        timings = self._timings or (self._client.backend.timings if self._sent is None else ConnectTimings())
+        timings = self._timings if self._is_own_connection or self._sent is None else ConnectTimings()
         ended = transcript.completed_at if completion == "complete" else None
         return Request(
             stream=self._request.number,
@@ -269,7 +276,10 @@ class Stream:
             status=self._status,
             http=self._http,
             connection=self._connection.number if self._connection else None,
-            reused=self._connection is not None and self._timings is None,
+            reused=self._connection is not None and not self._is_own_connection,
+            reconnected=self._has_reconnected,
+            queue_duration=self._queue_duration,
+            unreachable=timings.unreachable,
         )
 
     def _sample(self, when: Literal["start", "stuck", "end"]) -> None:
@@ -278,26 +288,26 @@ class Stream:
             self._recorder.tcp_info(TcpInfo(self._request.number, when, at, fields))
 
     def _state(self) -> StreamState:
-        connection, number = self._connection, self._http2_stream
-        frames = connection.frames if connection else None
+        exchange = self._response_state
         return StreamState(
             was_sent=self._sent is not None,
             had_headers=self._status is not None,
-            peer_closed=connection is not None and connection.eof_received,
-            reset=frames.resets.get(number) if frames and number is not None else None,
-            goaway=frames.goaway if frames else None,
+            peer_closed=self._connection is not None and self._connection.eof_received,
+            reset=exchange.reset if exchange else None,
+            goaway=exchange.goaway if exchange else None,
         )
-
-    def _forget_http2_stream(self) -> None:
-        if self._connection and self._connection.frames and self._http2_stream is not None:
-            self._connection.frames.stop_tracking(self._http2_stream)
 
     def _timeout_detail(self, reason: Completion) -> str:
         """What the stream was waiting for when its deadline expired."""
         waited_for = "first token" if self._status is not None else "response"
         match reason:
             case "connect_failed":
-                return f"{self._client.backend.timings.step} not finished within {self._timeouts.connect}"
+                return f"{self._timings.step} not finished within {self._timeouts.connect}"
+            case "client_error":
+                return (
+                    f"waited {self._timeouts.connect} in this client, and was never sent: the server allows "
+                    f"{self._allowed_streams} streams on a shared connection; connections: kept has one for each"
+                )
             case "first_token_timeout":
                 return f"no {waited_for} within {self._timeouts.first_token}"
             case "idle_timeout" if self._timeouts.keepalive_extends_idle:

@@ -55,7 +55,10 @@ async def stopped(url: str, run: Path, words: dict[str, Any], **options: Any) ->
             answer("200 OK", b"<html>", "content-type: text/html"),
             "content-type text/html instead of text/event-stream; ",
         ),
-        (saying(b"220 mail.example ESMTP\r\n\r\n"), "invalid HTTP; check the URL and the protocol"),
+        (
+            saying(b"220 mail.example ESMTP\r\n\r\n"),
+            "'220 mail.example ESMTP', which is no HTTP; check the URL",
+        ),
         (saying(), "closed before any response; check the URL"),
         (answer("200 OK", b"", "content-type: text/event-stream"), "without the protocol's end marker; check the URL"),
         (saying(HEAD, chunk(b'data: {"error":{"message":"no model"}}\n\n')), "no model; check the model"),
