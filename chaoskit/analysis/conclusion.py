@@ -11,6 +11,8 @@ from chaoskit.analysis.objectives import UndecidedReason
 from chaoskit.analysis.result import FidelityCheck, Health, ObjectiveResult, Outcome, PathMtu, PhaseResult, RunVerdict
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.plan.model import Plan
+from chaoskit.records.jsonl import FILES
+from chaoskit.records.model import Request, SocketRead
 from chaoskit.spec.objectives import Objective
 
 _BLACK_HOLES = ("black-hole", "probed")
@@ -20,7 +22,12 @@ def undecided_reasons(
     raw: RawRecords, streams: Sequence[Stream], checks: Sequence[FidelityCheck], client_health: Health
 ) -> tuple[UndecidedReason, ...]:
     """Why this run, or some of its phases, cannot decide an objective."""
-    return (*_of_an_early_end(raw), *_of_the_client(streams, client_health), *_of_the_faults(checks))
+    return (
+        *_of_an_early_end(raw),
+        *_of_the_files(raw),
+        *_of_the_client(streams, client_health),
+        *_of_the_faults(checks),
+    )
 
 
 def _of_an_early_end(raw: RawRecords) -> Iterator[UndecidedReason]:
@@ -28,6 +35,16 @@ def _of_an_early_end(raw: RawRecords) -> Iterator[UndecidedReason]:
         yield UndecidedReason("the run was stopped before its end")
     elif raw.status == "finished" and raw.detail:
         yield UndecidedReason(raw.detail)
+
+
+def _of_the_files(raw: RawRecords) -> Iterator[UndecidedReason]:
+    """A run that ended by itself has a request for each stream with tokens."""
+    name = FILES[Request]
+    if raw.status == "finished" and not raw.has_requests_file:
+        yield UndecidedReason(f"{name} is missing: no stream can be counted")
+    elif raw.status == "finished" and raw.streams.unfinished:
+        lost = raw.streams.unfinished
+        yield UndecidedReason(f"{name} is cut: {lost} streams of {FILES[SocketRead]} are not in it")
 
 
 def _of_the_client(streams: Sequence[Stream], client_health: Health) -> Iterator[UndecidedReason]:
@@ -69,7 +86,7 @@ def outcome(
     """How the run ended and its verdict, with the first reason. Without objectives some stream must be complete."""
     verdict, reason = _verdict(verdicts, reasons)
     interrupted = sum(stream.is_interrupted for stream in streams)
-    if verdict == "none" and not any(stream.tokens for stream in streams):
+    if verdict == "none" and not any(stream.events for stream in streams):
         verdict, reason = "undecided", "no stream received a token"
     elif verdict == "none" and interrupted and not any(stream.is_complete for stream in streams):
         verdict, reason = "undecided", f"no stream was complete, {interrupted} of {len(streams)} were interrupted"

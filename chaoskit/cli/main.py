@@ -1,7 +1,7 @@
 """Runs the command line: maps every end, exceptions included, to an exit code and one sentence.
 
-Rules: 1 means a broken objective, and never an exception; no other code ends the program. Heavy modules are imported
-inside the handler, so that an error or a Ctrl-C during their import is reported, too. Ctrl-C gives one line only.
+Rules: 1 means a broken objective, and never an exception. Heavy modules are imported inside the handler, so that an
+error or a Ctrl-C during their import is reported, too: in one line.
 """
 
 from __future__ import annotations
@@ -16,23 +16,25 @@ from chaoskit.errors import ChaoskitError
 
 def main() -> None:
     """Entry point."""
-    keyboard_interrupt.handle()
     sys.exit(run_program(_command))
 
 
 def run_program(work: Callable[[], int]) -> int:
     """Run `work` as the program, which ends afterwards. Returns the exit code, and never raises."""
+
+    def whole() -> int:
+        terminal.protect()
+        code = work()
+        terminal.finish()
+        return code
+
+    keyboard_interrupt.handle()
     try:
-        try:
-            terminal.protect()
-            code = work()
-            terminal.finish()
-        finally:
-            keyboard_interrupt.ignore()
+        return keyboard_interrupt.interruptible(whole)
     except BaseException as error:  # noqa: BLE001  the last frame of a program
-        keyboard_interrupt.ignore()  # it may have come just before
         return _report(error)
-    return code
+    finally:
+        keyboard_interrupt.ignore()  # Python's own end restores the default handlers
 
 
 def _report(error: BaseException) -> int:
@@ -49,11 +51,7 @@ def _report(error: BaseException) -> int:
 
 
 def _command() -> int:
-    """The command's exit code.
-
-    Typer's own error handling is not used: it exits with 1 in some cases, and it writes to the stream directly, which
-    fails where that takes only ASCII.
-    """
+    """The command's exit code. Typer's own errors end with 1 in some cases, and may not be encodable."""
     from typer import Exit
     from typer._click.exceptions import NoArgsIsHelpError, UsageError  # they have no public names
     from typer.main import get_command

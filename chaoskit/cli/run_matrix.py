@@ -7,9 +7,9 @@ from pathlib import Path
 
 from chaoskit.analysis.load import read_outcome
 from chaoskit.analysis.matrix import EXIT_UNDECIDED, VariantResult, combine, variant_result, worst_exit_code
-from chaoskit.cli.interrupts import InterruptHandler
+from chaoskit.cli.interrupts import InterruptHandler, say_if_interrupted
 from chaoskit.cli.run_one import differs, files
-from chaoskit.cli.run_options import RunOptions, names_records, save, say_if_interrupted
+from chaoskit.cli.run_options import RunOptions, names_records, save
 from chaoskit.cli.watch import Job, watch
 from chaoskit.conduct.planning import prepare
 from chaoskit.errors import RefusedError
@@ -50,7 +50,7 @@ def run_series(variants: Variants, options: RunOptions) -> int:
     comparison = combine(variants, top, (*rows, *missing))
     screen.print()
     matrix.render(comparison, screen)
-    say_if_interrupted(comparison.status, top)
+    say_if_interrupted(comparison.status, top, is_shown=screen.file.isatty())
     return worst_exit_code({comparison.exit_code, *codes})
 
 

@@ -14,11 +14,15 @@ from typing import Literal
 import httpx
 
 from chaoskit.clock import now
-from chaoskit.probe import completion, protocols
+from chaoskit.probe import completion
 from chaoskit.probe.client import Client
 from chaoskit.probe.completion import Outcome, StreamState
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.framing import MalformedError, TooLargeError
+from chaoskit.probe.protocols import PROTOCOLS
+from chaoskit.probe.protocols.error_messages import error_message
+from chaoskit.probe.protocols.events import ProtocolEvent
+from chaoskit.probe.protocols.response_parser import ResponseParser
 from chaoskit.probe.recorder import Recorder
 from chaoskit.probe.requests import RequestFactory
 from chaoskit.probe.transcript import Transcript
@@ -137,7 +141,7 @@ class Stream:
             await self._read_error_response(response)
             return
         self._check_headers(response)
-        parser = protocols.ResponseParser(self._requests.workload.protocol, self._limits.event)
+        parser = ResponseParser(self._requests.workload.protocol, self._limits.event)
         size = 0
 
         def take(data: bytes, stamp: ReadStamp) -> None:
@@ -152,7 +156,7 @@ class Stream:
 
         await response.read(take)
 
-    def _process(self, stamp: ReadStamp, events: list[protocols.ProtocolEvent]) -> None:
+    def _process(self, stamp: ReadStamp, events: list[ProtocolEvent]) -> None:
         transcript = self._transcript
         tokens, had_ended = transcript.tokens, transcript.has_ended
         transcript.add(stamp, events)
@@ -186,11 +190,11 @@ class Stream:
                 raise TooLargeError("no message")
 
         await response.read(take)
-        message = protocols.error_message(body)
+        message = error_message(body)
         self._http_error += f": {message}" if message else ""
 
     def _check_headers(self, response: Response) -> None:
-        expected = protocols.CONTENT_TYPES[self._requests.workload.protocol]
+        expected = PROTOCOLS[self._requests.workload.protocol].content_types
         found = response.header(b"content-type") or expected[0]
         if found.partition(";")[0].strip().lower() not in expected:
             raise MalformedError(self._requests.redact(f"content-type {found} instead of {expected[0]}"))

@@ -6,7 +6,7 @@ events of one socket read share its stamp.
 
 from __future__ import annotations
 
-from chaoskit.probe.protocols import NO_USAGE, ProtocolEvent
+from chaoskit.probe.protocols.events import NO_USAGE, ProtocolEvent
 from chaoskit.probe.recorder import Recorder
 from chaoskit.probe.transport.stamps import ReadStamp
 from chaoskit.records.model import Event, SocketRead

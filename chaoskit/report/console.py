@@ -18,6 +18,7 @@ from chaoskit.report import sparkline
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
 from chaoskit.report.table import footnotes_needed, row_label, tables
 
+_MUCH = 0.02  # tokens an event more or less than one: the end of a stream is a token, too
 _LABEL_WIDTH = max(map(len, FIDELITY_LABELS.values()))
 UNBOUNDED_WIDTH = 10_000  # columns: to measure how wide a table is
 
@@ -77,6 +78,18 @@ def _numbers(result: Result, console: Console) -> Iterator[RenderableType]:
     if len(result.phases) == 1:
         yield _summary(result)
     yield from _planned_pace(result)
+    yield from _token_counts(result)
+
+
+def _token_counts(result: Result) -> Iterator[Text]:
+    """What a token is, where it is not just an event."""
+    ratio = result.tokens_per_event
+    if ratio is not None and abs(ratio - 1) >= _MUCH:
+        yield styled(
+            f"{ratio:.2g} tokens an event, by the server's usage: TPOT, tokens/s and waiting are of tokens, ITL and "
+            "stalls of events",
+            "dim",
+        )
 
 
 def _planned_pace(result: Result) -> Iterator[Text]:
@@ -101,14 +114,16 @@ def _summary(result: Result) -> Text:
 
 def _objectives(result: Result) -> Iterator[tuple[Text, Text]]:
     for verdict in result.objectives:
-        yield styled(verdict.verdict.upper(), VERDICT_STYLES[verdict.verdict]), _objective(verdict)
+        yield styled(verdict.verdict.upper(), VERDICT_STYLES[verdict.verdict]), _objective(verdict, bool(result.run))
 
 
-def _objective(verdict: ObjectiveResult) -> Text:
+def _objective(verdict: ObjectiveResult, is_kept: bool) -> Text:
+    """The objective, why it has its verdict, and its evidence, with the file if the records are kept."""
     text = styled(verdict.text, "bold").append("\n" + safe(verdict.reason), style="default not bold")
     for evidence in verdict.evidence[:1]:
         if verdict.verdict != "met" and evidence.worst:
-            text.append(f"\nworst: {_streams(evidence.worst)} in {evidence.file}", style="dim not bold")
+            where = f" in {evidence.file}" if is_kept else ""
+            text.append(f"\nworst: {_streams(evidence.worst)}{where}", style="dim not bold")
     return text
 
 
@@ -261,7 +276,8 @@ def sentence(result: Result) -> Text:
         return styled(f"after {result.seconds:.0f} s: {outcome.detail}")
     if outcome.status != "finished":
         detail = f" ({outcome.detail})" if outcome.detail else ""
-        return styled(f"after {result.seconds:.0f} s{detail}; so far: {outcome.verdict}, {outcome.reason}")
+        verdict = "" if outcome.verdict == "none" else f"so far: {outcome.verdict}, "
+        return styled(f"after {result.seconds:.0f} s{detail}; {verdict}{outcome.reason}")
     if outcome.verdict == "none" and (interrupted := result.overall.interrupted):
         return styled(f"{outcome.reason}; {interrupted} of {result.overall.started} streams were interrupted")
     count = sum(verdict.verdict == outcome.verdict for verdict in result.objectives)

@@ -67,6 +67,28 @@ def pattern() -> str:
     return rf"^\s*(?:{'|'.join(sentences)})\s*$"
 
 
+_WORD = re.compile(r"[<>]=?\S*|[0-9.]+[a-z%/]*|during")
+
+
+def begins_objective(word: str) -> bool:
+    """Whether an objective can begin with this word: a metric, perhaps with its bound."""
+    return re.split("[<>]", word)[0] in METRICS
+
+
+def is_objective_word(word: str) -> bool:
+    """Whether this word can stand in an objective, after its metric."""
+    return _WORD.fullmatch(word) is not None
+
+
+def is_objective(text: str) -> bool:
+    """Whether the text is an objective, and no part of it is missing."""
+    try:
+        parse(text)
+    except ValueError:
+        return False
+    return True
+
+
 def parse(text: str) -> Objective:
     """Parse one objective. Raises ValueError with what was expected."""
     match = _SENTENCE.match(text)

@@ -72,6 +72,7 @@ def check(code: int, said: str) -> None:
         assert not re.search("chaoskit/(?!__main__|__init__|keyboard_interrupt)", said.replace(str(Path.cwd()), "")), (
             said
         )
+        assert "in _interrupt" not in said, said
 
 
 def test_short_commands_end_in_one_line(tmp_path: Path) -> None:

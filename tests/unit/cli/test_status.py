@@ -49,11 +49,11 @@ def test_a_lease_is_shown_for_people_and_for_programs(tmp_path: Path) -> None:
     assert json.loads(told.stdout)["leases"][0]["injection"]["for"] == "60s"
 
 
-def test_a_lease_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    """Exit code 3 and one sentence."""
+def test_a_lease_that_is_not_there_is_a_wrong_word(tmp_path: Path) -> None:
+    """Exit code 2 and one sentence, as of restore."""
     answer = status(tmp_path, "nobody")
 
-    assert answer.returncode == 3
+    assert answer.returncode == 2
     assert answer.stderr == "chaoskit: there is no lease nobody: chaoskit status shows all\n"
 
 

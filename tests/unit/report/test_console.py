@@ -167,6 +167,14 @@ def test_every_objective_has_its_numbers(result: Result) -> None:
     assert "worst: stream 560 in requests.jsonl" in text
 
 
+def test_a_file_that_was_not_kept_is_not_named(result: Result) -> None:
+    """A probe without --out has no file in which its worst stream could be looked up."""
+    text = " ".join(" ".join(shown(result.model_copy(update={"run": ""}))).split())
+
+    assert "worst: stream 560" in text
+    assert "requests.jsonl" not in text
+
+
 def test_failures_stalls_and_faults_are_shown(result: Result) -> None:
     """Interrupted streams with their reasons, stalls with their causes, faults as requested and as measured."""
     text = " ".join(" ".join(shown(result)).split())
