@@ -1,4 +1,4 @@
-"""Makes connections: resolves names, races addresses, passes a proxy, sets socket options, does the TLS handshake.
+"""Makes connections: names, a race of addresses, a proxy, socket options, the TLS handshake.
 
 Addresses are raced as RFC 8305 says: the next one is tried when the last has failed or has not accepted within 250 ms;
 the first that accepts is used, the others are closed.

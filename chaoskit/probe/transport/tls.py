@@ -1,4 +1,4 @@
-"""Encrypts and decrypts the bytes of one connection, without a socket; makes the TLS context of a target."""
+"""Encrypts and decrypts the bytes of one connection, without a socket; makes TLS contexts."""
 
 from __future__ import annotations
 
