@@ -12,14 +12,14 @@ def describe(first: bytes) -> str:
     if first.startswith(_TLS_RECORDS):
         return "a TLS alert or handshake: the port speaks TLS, write https:// instead of http://"
     if len(first) > 8 and first[3] == _SETTINGS and first[5:9] == bytes(4):
-        return 'HTTP/2: ask for it, with --http 2 or http: "2"'
+        return "HTTP/2: ask for version 2 of HTTP"
     return f"{quoted(first)}, which is no HTTP"
 
 
 def describe_instead_of_http2(first: bytes) -> str:
     """The same for an answer instead of HTTP/2."""
     if first.startswith(b"HTTP/"):
-        return "HTTP/1.1: the port does not know HTTP/2; leave out --http 2"
+        return "HTTP/1.1: the port does not know HTTP/2; ask for version 1.1 of HTTP"
     if first.startswith(_TLS_RECORDS):
         return describe(first)
     return f"{quoted(first)}, which is no HTTP/2"

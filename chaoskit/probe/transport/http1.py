@@ -2,7 +2,8 @@
 
 Rules: head and body of a request leave together; what comes before a request is no answer to it; a body without a
 length ends with the connection, any other is cut by it; what was understood before an error is delivered first.
-Some leniency, as curl has it: lines that end with LF alone, a length beside chunked coding, spaces after a size.
+Some leniency, as curl has it: lines that end with LF alone, a length beside chunked coding, spaces after a size,
+control characters in a header's value.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Http1:
         self._parser = httptools.HttpResponseParser(self)
         self._parser.set_dangerous_leniencies(
             lenient_chunked_length=True,
-            lenient_optional_lf_after_cr=False,
+            lenient_headers=True,
             lenient_optional_cr_before_lf=True,
             lenient_spaces_after_chunk_size=True,
         )

@@ -104,7 +104,7 @@ async def pair(clock: StampClock) -> AsyncIterator[Pair]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         watcher = Watcher()
         connector = Connector(ConnectOptions(Resolver()), clock, Inbox())
-        connection = await connector.connect(*listener.getsockname(), watcher, False)
+        connection = await connector.connect("127.0.0.1", listener.getsockname()[1], watcher, False)
         connection.attach(watcher)
         other, _ = listener.accept()
         with other:

@@ -38,7 +38,7 @@ def test_options_apply_from_the_first_packet(host: str) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.create_server((host, 0), family=family) as listener:
             connector = Connector(ConnectOptions(Resolver(), sockets=TUNED), clock := StampClock(), Inbox())
-            connection = await connector.connect(*listener.getsockname()[:2], Watcher(), False)
+            connection = await connector.connect(host, listener.getsockname()[1], Watcher(), False)
             other, _ = listener.accept()
             with other:
                 told = other.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
