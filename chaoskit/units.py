@@ -316,3 +316,13 @@ def _plain(number: Decimal) -> str:
     """Exact to nine decimals, without an exponent or trailing zeros."""
     text = f"{number:.9f}".rstrip("0").rstrip(".")
     return text or "0"
+
+
+def plural(number: float, noun: str) -> str:
+    """The noun as it stands after this number: `stream` after 1, `streams` after any other."""
+    return noun if number == 1 else f"{noun}s"
+
+
+def counted(number: int, noun: str) -> str:
+    """The number with its noun: `1 stream`, `2 streams`."""
+    return f"{number} {plural(number, noun)}"

@@ -29,7 +29,7 @@ from chaoskit.spec.injection import Injection, TrafficMatch
 from chaoskit.terminal import ascii_json
 from chaoskit.topology.edge import affected_direction
 from chaoskit.topology.steering import CLAMP, HOOKS, IFBS, OneDirection
-from chaoskit.units import Duration
+from chaoskit.units import Duration, counted
 
 State = Literal[
     "in force",
@@ -267,7 +267,7 @@ def _named(knobs: Iterable[Knob]) -> Iterator[str]:
             filters[knob.name.split(" ")[0]] += 1
         else:
             others.append(str(knob))
-    yield from (f"{count} filter{'s' if count > 1 else ''} on {link}" for link, count in filters.items())
+    yield from (f"{counted(count, 'filter')} on {link}" for link, count in filters.items())
     yield from others
 
 

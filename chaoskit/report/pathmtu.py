@@ -21,6 +21,7 @@ from chaoskit.programs import typed_by
 from chaoskit.report.screen import cropped_line, live_display
 from chaoskit.report.styles import styled
 from chaoskit.terminal import ascii_json
+from chaoskit.units import counted
 
 SCHEMA = 1
 _STYLES = {0: "bold green", 1: "bold red", 5: "bold magenta"}
@@ -89,7 +90,7 @@ def _lines(found: Findings) -> Iterator[tuple[str, str]]:
         yield "clamp", _clamp(found.clamp)
     if found.body is not None and found.body.asked:
         yield "long body", f"{found.body.ending}: {found.body.acked} of {found.body.asked} bytes acknowledged"
-    yield "spent", f"{found.packets} packets, {found.elapsed / _SECOND:.1f} s"
+    yield "spent", f"{counted(found.packets, 'packet')}, {found.elapsed / _SECOND:.1f} s"
 
 
 def _answers(found: Findings) -> Iterator[str]:

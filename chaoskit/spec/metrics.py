@@ -191,7 +191,7 @@ TABLE = (
         "goodput",
         "per-second",
         "phase",
-        "Complete streams that met every objective for a stream / length of the phase.",
+        "Complete streams that met every objective for a stream and ended in the phase / its length.",
         ("request_goodput", "request_throughput", "requests_per_second", "http_reqs", "iterations", "good_requests"),
         more_is_better=True,
     ),
@@ -199,7 +199,7 @@ TABLE = (
         "tokens_per_second",
         "per-second",
         "phase",
-        "Tokens received, by the server's usage / length of the phase, of all streams together.",
+        "Tokens received in the phase, by the server's usage / its length, of all streams together.",
         (
             *("output_throughput", "output_token_throughput", "total_token_throughput", "throughput", "tokens/s"),
             *("tps", "token_throughput", "output_tokens_per_second"),

@@ -9,15 +9,17 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+import warm
 
 from chaoskit.spec.examples import example_lines
 
 TOP = Path(__file__).parents[3]
-CLONE = (sys.executable, "-m", "chaoskit")
 
 
-def call(cwd: Path, *words: str, program: tuple[str, ...] = CLONE) -> subprocess.CompletedProcess[str]:
-    """Run the command as a user does, in this folder."""
+def call(cwd: Path, *words: str, program: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user does, in this folder: the clone's, or an installed program."""
+    if not program:
+        return warm.chaoskit(*words, cwd=cwd)
     return subprocess.run(
         [*program, *words], cwd=cwd, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL
     )

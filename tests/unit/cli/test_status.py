@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
+
+import warm
 
 from chaoskit.engine.lease import Lease, Leases, Location
 
@@ -27,14 +27,7 @@ LEASE = Lease(
 
 def status(state: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """What it says and with which exit code, of the leases under `state`."""
-    return subprocess.run(
-        [sys.executable, "-m", "chaoskit", "status", *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=os.environ | {"CHAOSKIT_STATE": str(state), "COLUMNS": "100"},
-    )
+    return warm.chaoskit("status", *words, environment={"CHAOSKIT_STATE": str(state), "COLUMNS": "100"})
 
 
 def test_a_lease_is_shown_for_people_and_for_programs(tmp_path: Path) -> None:

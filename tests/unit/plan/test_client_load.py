@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import resource
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from warm import chaoskit
 
 from chaoskit.facts import ClientLimits
 from chaoskit.kernel.client_limits import client_limits
@@ -101,13 +100,7 @@ def test_a_probe_that_does_not_fit_is_refused_before_its_first_request(tmp_path:
         ["validate", str(file)],
     ]
     refused, run, valid = (
-        subprocess.run(
-            [sys.executable, "-m", "chaoskit", *words],
-            capture_output=True,
-            text=True,
-            check=False,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (500, 500)),
-        )
+        chaoskit(*words, before="import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (500, 500))")
         for words in commands
     )
 
