@@ -201,8 +201,8 @@ def test_an_http1_server_is_named_with_prior_knowledge() -> None:
         async with far_side(behave) as url:
             outcome = await ask(url, workload(http="2", timeouts={"first-token": "60s"}))
 
-        detail = "invalid HTTP/2: the server answers with HTTP/1.1: the port does not know HTTP/2; ask for version 1.1 of HTTP"
-        assert outcome.ending == ("protocol_error", detail)
+        said = "the server answers with HTTP/1.1: the port does not know HTTP/2; ask for version 1.1 of HTTP"
+        assert outcome.ending == ("protocol_error", f"invalid HTTP/2: {said}")
 
     asyncio.run(main())
 
