@@ -3,7 +3,8 @@
 | arrivals    | rule                                                                                        |
 |-------------|---------------------------------------------------------------------------------------------|
 | open loop   | one dispatcher wakes at start times fixed in advance and never waits for a response         |
-| closed loop | a fixed number of open streams; the next one starts at once, after a failure with a pause   |
+| closed loop | a fixed number of open streams, the first ones 1 ms apart; the next one starts at once,      |
+|             | after a failure with a pause                                                                |
 
 Rules: the target's failures are records, and so is a bug of chaoskit within one stream; a drive whose first requests
 all fail alike is stopped; other errors are raised as single exceptions, never as a group; however a drive ends, what
@@ -43,6 +44,7 @@ __all__ = ["DriveOptions", "Target", "drive", "schedule", "warm_up"]
 _MS = 1_000_000
 _TICK = 20 * _MS  # how often the loop's lag is measured
 _FLUSH, _VITALS, _REFRESH = 12, 25, 50  # ticks between flushes, vitals records, clock refreshes
+_SPREAD = _MS  # between the first streams of a closed loop: a hundred at once would wait for each other here
 _PAUSE = 100 * _MS  # after a failure in a closed loop: a server that is down is not flooded with requests
 
 
@@ -207,14 +209,13 @@ def _within(options: DriveOptions, offsets: Iterator[int]) -> Iterator[int]:
 
 
 async def _closed_loop(group: StreamGroup, workload: Workload, options: DriveOptions) -> None:
-    with contextlib.closing(AbsoluteTimer()) as timer:
-        await timer.until(options.start)
     turns = itertools.count() if options.requests is None else iter(range(options.requests))
     end = None if options.length is None else options.start + options.length
 
-    async def run_one_at_a_time() -> None:
+    async def run_one_at_a_time(timer: AbsoluteTimer, begin: int) -> None:
+        await timer.until(begin)
         for _ in turns:
-            due = now()
+            due = max(begin, now())
             if end is not None and due >= end:
                 return
             stream = group.start(group.prepare(due))
@@ -222,12 +223,14 @@ async def _closed_loop(group: StreamGroup, workload: Workload, options: DriveOpt
             if stream.result().completion != "complete":
                 await asyncio.sleep(_PAUSE / 1e9)
 
-    workers = [group.tasks.create_task(run_one_at_a_time()) for _ in range(workload.max_concurrency or 1)]
-    try:
-        await asyncio.wait(workers, timeout=None if end is None else (end - now()) / 1e9)
-    finally:
-        for worker in workers:
-            worker.cancel()
+    with contextlib.closing(AbsoluteTimer()) as timer:
+        begins = (options.start + number * _SPREAD for number in range(workload.max_concurrency or 1))
+        workers = [group.tasks.create_task(run_one_at_a_time(timer, begin)) for begin in begins]
+        try:
+            await asyncio.wait(workers, timeout=None if end is None else (end - now()) / 1e9)
+        finally:
+            for worker in workers:
+                worker.cancel()
 
 
 async def _run_housekeeping(

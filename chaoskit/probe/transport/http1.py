@@ -49,6 +49,7 @@ class Http1:
         self.connection.poll()
         if self.was_used and self.connection.has_ended and self._early[9:12] in (b"", _IDLE_TOO_LONG):
             raise StaleError
+        exchange.sending()
         early = self._early
         if early and (self.was_used or not early.startswith(b"HTTP/")):
             raise MalformedError(self._unasked())
@@ -71,7 +72,6 @@ class Http1:
             lenient_optional_cr_before_lf=True,
             lenient_spaces_after_chunk_size=True,
         )
-        exchange.sending()
         self.connection.write(self._head(request) + request.body, exchange.observer.uploaded)
         if early and self._early_stamp is not None:  # a refusal of the connection; a response cannot be
             self.receive(early, self._early_stamp)

@@ -54,8 +54,7 @@ class Http2:
         self._unacknowledged = 0  # bytes
         self._discardable = 0  # bytes for streams that have ended
         self._splitter = FrameSplitter(headers)
-        self._state = _new_state()
-        connection.write(self._state.data_to_send())
+        self._state = _new_state()  # its preface leaves with the first request
         connection.attach(self)
 
     @property
