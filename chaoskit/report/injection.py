@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from chaoskit.engine.lease import Lease
@@ -12,6 +13,7 @@ from chaoskit.faults.tc_format import format_setting
 from chaoskit.knobs import Clamp, Netem, QueueCounters
 from chaoskit.plan.injection import InjectionPlan
 from chaoskit.report.commands import apply_commands, revert_commands
+from chaoskit.report.console import two_columns
 from chaoskit.report.styles import styled, titled
 from chaoskit.topology.steering import IFBS, OneDirection
 from chaoskit.units import counted, plural
@@ -28,15 +30,16 @@ def render(plan: InjectionPlan, console: Console) -> None:
     """The plan: the interface, the matched traffic, the faults, the duration."""
     console.print(titled(plan.interface, f"  for {plan.injection.for_}{_where(plan)}"), highlight=False)
     for line in _lines(plan):
-        console.print(styled(f"  {line}"), highlight=False)
-    for warning in plan.warnings:
-        console.print(titled("  warning", f" {warning}", "yellow"), highlight=False)
+        console.print(Padding(styled(line), (0, 0, 0, 2)), highlight=False)
+    if plan.warnings:
+        console.print(two_columns([(styled("warning", "yellow"), styled(each)) for each in plan.warnings]))
 
 
 def render_commands(plan: InjectionPlan, console: Console) -> None:
     """The plan as commands, first those that apply it, then those that revert it. They are printed, never executed."""
     for title, lines in (("apply", apply_commands(plan.changes)), ("revert", revert_commands(plan.changes))):
-        console.print(styled(f"\nEquivalent commands to {title} it{_where(plan)}", "bold"), highlight=False)
+        console.print()
+        console.print(styled(f"Equivalent commands to {title} it{_where(plan)}", "bold"), highlight=False)
         for line in lines:
             console.print(styled(line), highlight=False, soft_wrap=True)
 
