@@ -17,17 +17,11 @@ from chaoskit.probe.protocols import PROTOCOLS
 from chaoskit.probe.protocols.error_messages import error_message
 from chaoskit.probe.protocols.events import ProtocolEvent
 from chaoskit.probe.protocols.response_parser import ResponseParser
-<<<<<<< HEAD
 from chaoskit.probe.transport.frames import Frame as SplitFrame
 from chaoskit.probe.transport.frames import FrameSplitter
-from chaoskit.server import formats
-from chaoskit.server.requests import CompletionRequest
-=======
-from chaoskit.probe.receive_stamps import ReadStamp
 from chaoskit.server.formats import APIS
 from chaoskit.server.formats.api import Api, CompletionRequest, Stamp
 from chaoskit.server.schedule import PlannedResponse
->>>>>>> main
 from fuzz.mutate import of_bytes, of_json
 from fuzz.target import Target, plain
 
