@@ -32,6 +32,7 @@ from chaoskit.probe.transport.pool import Response
 from chaoskit.probe.transport.stamps import ReadStamp
 from chaoskit.records.model import Completion, Request, TcpInfo
 from chaoskit.spec.endpoint import redacted
+from chaoskit.units import counted
 
 _SECOND = 1_000_000_000  # ns
 _AFTER_END = _SECOND  # ns that a response may continue after its end marker, or after an error status
@@ -310,7 +311,7 @@ class Stream:
             case "client_error":
                 return (
                     f"waited {self._timeouts.connect} in this client, and was never sent: the server allows "
-                    f"{self._allowed_streams} streams on a shared connection; connections: kept has one for each"
+                    f"{counted(self._allowed_streams, 'stream')} on a shared connection; connections: kept has one for each"
                 )
             case "first_token_timeout":
                 return f"no {waited_for} within {self._timeouts.first_token}"
