@@ -309,9 +309,10 @@ class Stream:
             case "connect_failed":
                 return f"{self._timings.step} not finished within {self._timeouts.connect}"
             case "client_error":
+                allowed = counted(self._allowed_streams, "stream")
                 return (
-                    f"waited {self._timeouts.connect} in this client, and was never sent: the server allows "
-                    f"{counted(self._allowed_streams, 'stream')} on a shared connection; connections: kept has one for each"
+                    f"waited {self._timeouts.connect} in this client, and was never sent: the server allows {allowed} "
+                    "on a shared connection; connections: kept has one for each"
                 )
             case "first_token_timeout":
                 return f"no {waited_for} within {self._timeouts.first_token}"
