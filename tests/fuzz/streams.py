@@ -14,7 +14,7 @@ from chaoskit.pathmtu.packets import Packets
 from chaoskit.pathmtu.probes import Endpoints, Probe
 from chaoskit.probe.framing import MalformedError
 from chaoskit.probe.protocols import PROTOCOLS
-from chaoskit.probe.protocols.error_messages import error_message
+from chaoskit.probe.protocols.error_messages import sentence_of
 from chaoskit.probe.protocols.events import ProtocolEvent
 from chaoskit.probe.protocols.response_parser import ResponseParser
 from chaoskit.probe.transport.frames import Frame as SplitFrame
@@ -53,7 +53,7 @@ def judge_response(data: bytes) -> None:
     """The same events or error, wherever the body is split; the error message is a str."""
     protocol, body = _PROTOCOLS[data[0] % len(_PROTOCOLS) if data else 0], data[1:]
     whole = _read(protocol, body)
-    assert isinstance(error_message(body), str)
+    assert isinstance(sentence_of(body), str)
     for cut in range(1, len(body)) if len(body) <= _MAX_CUTS else ():
         assert _read(protocol, body[:cut], body[cut:]) == whole, f"split at {cut}"
     if len(body) <= _MAX_CUTS:
