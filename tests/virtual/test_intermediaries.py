@@ -52,7 +52,10 @@ def test_an_idle_timer_is_named_with_its_time(
 
     assert (found.kind, found.streams, found.of_streams) == ("idle-timer", 6, 6)
     assert found.seconds == pytest.approx(seconds, rel=0.02)
-    assert f"6 of 6 streams that were cut off ended after {found.seconds:.2f} s of silence" in found.sentence
+    assert (
+        f"6 of 6 streams that did not end by themselves were cut off after {found.seconds:.2f} s of silence"
+        in found.sentence
+    )
     assert whose in found.sentence
 
 

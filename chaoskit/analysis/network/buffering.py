@@ -1,4 +1,4 @@
-"""Finds streams that something between client and server holds back and passes on in pieces, as nginx buffers.
+"""Finds streams that something in between holds back and passes on in pieces, as nginx does.
 
 A stream is held back when its bursts hold three events or more, come at least 50 ms apart, and are pieces that are
 alike: of the same size or at the same interval. The network does not do that to data that was sent event by event: its
@@ -24,6 +24,7 @@ from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.analysis.streams.bursts import FEWEST_BURSTS, FEWEST_EVENTS, Bursts
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import SocketRead, TcpInfo
+from chaoskit.units import counted
 
 _APART = 50_000_000  # ns
 _ALIKE = 0.6  # of the bursts
@@ -91,8 +92,8 @@ def _finding(held: Mapping[int, Bursts], looked_at: int) -> Intermediary:
         reason="" if is_certain else "the server stamps nothing: it may hold them back itself",
         evidence=Evidence(file=FILES[SocketRead], count=len(held), worst=tuple(sorted(held))[:_MAX_WORST]),
         sentence=(
-            f"{len(held)} of {looked_at} streams were held back by something between you and the server, {piece}, "
-            f"{events}: {_remedy(size, interval / 1e9, is_same_size)}"
+            f"{len(held)} of {counted(looked_at, 'stream')} came held back by something between you and the server, "
+            f"{piece}, {events}: {_remedy(size, interval / 1e9, is_same_size)}"
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Finds timers between client and server by how long the streams that they ended had been silent, or had lasted.
+"""Finds timers between client and server by the times at which they cut streams off.
 
 | ended by the other side, all after the same          | finding                                           |
 |------------------------------------------------------|---------------------------------------------------|
@@ -23,6 +23,7 @@ from chaoskit.analysis.statistics.quantiles import MS
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Request
+from chaoskit.units import counted
 
 _CLOSED = ("truncated", "reset", "protocol_error")
 _GATEWAY_STATUSES = (408, 502, 503, 504, 524)
@@ -127,8 +128,8 @@ def _finding(alike: Sequence[_Closed], closed: Sequence[_Closed], times: Sequenc
         reason="they all ended at one moment: a restart looks the same" if is_one_event else "",
         evidence=Evidence(file=FILES[Request], count=len(alike), worst=tuple(streams)[:_MAX_WORST]),
         sentence=(
-            f"{len(alike)} of {len(closed)} streams that were cut off ended after {middle / 1e9:.2f} s {what} "
-            f"(spread {format_value(spread / MS, 'ms')}): {timer} ({_candidates(middle / 1e9, is_idle)})"
+            f"{len(alike)} of {counted(len(closed), 'stream')} that did not end by themselves were cut off after "
+            f"{middle / 1e9:.2f} s {what} (spread {format_value(spread / MS, 'ms')}): {timer} ({_candidates(middle / 1e9, is_idle)})"
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Describes the bursts of streams whose events arrive several at a time, as through something that buffers.
+"""Describes the bursts of streams whose events arrive several at a time.
 
 A burst is what arrived without a gap of more than 10 ms. The first and the last of a stream are left out: they may be
 cut short.

@@ -35,7 +35,10 @@ def test_the_same_silence_is_a_timer(completion: Completion, tmp_path: Path) -> 
 
     assert (timer.kind, timer.streams, timer.of_streams, timer.confidence) == ("idle-timer", 6, 6, "certain")
     assert timer.seconds == pytest.approx(2.002)
-    assert "6 of 6 streams that were cut off ended after 2.00 s of silence (spread 5 ms)" in timer.sentence
+    assert (
+        "6 of 6 streams that did not end by themselves were cut off after 2.00 s of silence (spread 5 ms)"
+        in timer.sentence
+    )
 
 
 @pytest.mark.parametrize(
