@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from chaoskit.analysis.formatting import FIDELITY_LABELS, format_value
-from chaoskit.analysis.health import MAX_CLIENT_ERRORS, MAX_LOOP_LAG_MS, MAX_SCHEDULING_LAG_MS, MAX_SERVER_LATENESS_MS
+from chaoskit.analysis.health import (
+    MAX_CLIENT_ERRORS,
+    MAX_LOOP_LAG_MS,
+    MAX_SCHEDULING_LAG_MS,
+    MAX_SERVER_LATENESS_MS,
+    MAX_SERVER_PAUSE_MS,
+)
 from chaoskit.analysis.load import RawRecords
 from chaoskit.analysis.objectives import UndecidedReason
 from chaoskit.analysis.result import FidelityCheck, Health, ObjectiveResult, Outcome, PathMtu, PhaseResult, RunVerdict
@@ -14,6 +20,7 @@ from chaoskit.plan.model import Plan
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Request, SocketRead
 from chaoskit.spec.objectives import Objective
+from chaoskit.units import counted
 
 _BLACK_HOLES = ("black-hole", "probed")
 
@@ -44,7 +51,7 @@ def _of_the_files(raw: RawRecords) -> Iterator[UndecidedReason]:
         yield UndecidedReason(f"{name} is missing: no stream can be counted")
     elif raw.status == "finished" and raw.streams.unfinished:
         lost = raw.streams.unfinished
-        yield UndecidedReason(f"{name} is cut: {lost} streams of {FILES[SocketRead]} are not in it")
+        yield UndecidedReason(f"{name} is cut: {counted(lost, 'stream')} of {FILES[SocketRead]} missing in it")
 
 
 def _of_the_client(streams: Sequence[Stream], client_health: Health) -> Iterator[UndecidedReason]:
@@ -64,7 +71,9 @@ def _of_the_client(streams: Sequence[Stream], client_health: Health) -> Iterator
 def _client_errors(streams: Sequence[Stream]) -> str:
     """How many requests this machine could not do, and its most frequent reason."""
     details = [stream.request.detail for stream in streams if stream.is_client_error]
-    return f"{len(details)} of {len(streams)} requests failed in the client: {max(details, key=details.count)}"
+    return (
+        f"{len(details)} of {counted(len(streams), 'request')} failed in the client: {max(details, key=details.count)}"
+    )
 
 
 def _of_the_faults(checks: Sequence[FidelityCheck]) -> Iterator[UndecidedReason]:
@@ -104,13 +113,14 @@ def _verdict(verdicts: Sequence[ObjectiveResult], reasons: Sequence[UndecidedRea
             return "undecided", f"{verdict.text}: {_undecided_because(verdict)}"
     if not verdicts:
         return "none", "no objectives are set"
-    return "met", f"all {len(verdicts)} objectives" if len(verdicts) > 1 else verdicts[0].text
+    return "met", f"all {counted(len(verdicts), 'objective')}" if len(verdicts) > 1 else verdicts[0].text
 
 
 def _undecided_because(verdict: ObjectiveResult) -> str:
     if verdict.observed.value is None or verdict.streams_needed is None:
         return verdict.reason
-    return f"{format_value(verdict.observed.value, verdict.unit)}; about {verdict.streams_needed} streams would decide"
+    seen = format_value(verdict.observed.value, verdict.unit)
+    return f"{seen}; about {counted(verdict.streams_needed, 'stream')} would decide"
 
 
 def with_path_mtu_cause(
@@ -159,3 +169,9 @@ def warnings(
     if (client_health.server_late_p99_ms or 0) > MAX_SERVER_LATENESS_MS:
         lateness = format_value(client_health.server_late_p99_ms, "ms")
         yield f"the reference server was behind its own schedule: {lateness} (p99)"
+    elif (client_health.server_late_max_ms or 0) > MAX_SERVER_PAUSE_MS:
+        lateness = format_value(client_health.server_late_max_ms, "ms")
+        yield (
+            f"the reference server was once {lateness} behind its own schedule: it was stopped, its machine was "
+            "overloaded, or its client did not read"
+        )

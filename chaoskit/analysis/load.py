@@ -25,6 +25,7 @@ from chaoskit.records.untrusted_files import damage_error, excerpt, parse_json, 
 
 TCP_INFO_FIELDS = (
     *("advmss", "bytes_acked", "bytes_received", "bytes_retrans", "bytes_sent", "data_segs_in", "delivered"),
+    *("dsack_dups", "reord_seen"),
     *("last_data_recv", "last_data_sent", "lost", "options", "pmtu", "rcv_mss", "rcv_ooopack", "retransmits"),
     *("rto", "rtt", "sacked", "snd_mss", "total_retrans", "unacked"),
 )

@@ -14,7 +14,9 @@ def probe(
     url: Annotated[str, typer.Argument(metavar="URL", help="Endpoint; default path: the protocol's usual one.")],
     model: Annotated[str, typer.Option(help="Model to request.")] = "default",
     api_key_env: Annotated[str | None, typer.Option(metavar="NAME", help="Environment variable with the key.")] = None,
-    protocol: Annotated[str, typer.Option(help="Such as openai-responses, gemini, ollama.")] = "openai-chat",
+    protocol: Annotated[
+        str | None, typer.Option(help="Such as gemini, ollama. Default: as the URL's path says, or openai-chat.")
+    ] = None,
     http: Annotated[str, typer.Option(help="HTTP version: 1.1 or 2.")] = "1.1",
     requests: Annotated[int, typer.Option(min=1, max=10**7, help="Number of requests.")] = 20,
     request_rate: Annotated[str | None, typer.Option(metavar="RATE", help="Open loop, such as 2/s.")] = None,
@@ -49,6 +51,7 @@ def probe(
     from chaoskit.cli.probe_output import measure_and_show
     from chaoskit.conduct.probe_only import ProbeOnly
     from chaoskit.probe.target import SocketOptions, Target
+    from chaoskit.spec.endpoint import protocol_of
     from chaoskit.spec.options import duration, headers, objectives, workload
 
     enter_chosen(netns, pid, container)
@@ -64,7 +67,7 @@ def probe(
         "stream-timeout": stream_timeout,
     }
     limits = {"max-events": max_events, "max-body": max_body}
-    client = {"protocol": protocol, "http": http, "connections": connections}
+    client = {"protocol": protocol or protocol_of(url), "http": http, "connections": connections}
     work = workload(client | arrivals | sizes | thresholds | timeouts | limits)
     wanted, limit = objectives(objective or []), duration("max-time", max_time)
     sockets = SocketOptions(maxseg, congestion_control)

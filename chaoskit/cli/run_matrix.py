@@ -16,7 +16,6 @@ from chaoskit.errors import RefusedError
 from chaoskit.records.directory import EXPERIMENT, conclude, create
 from chaoskit.report import matrix
 from chaoskit.report.screen import Screen
-from chaoskit.report.styles import titled
 from chaoskit.report.undecidable import note_undecidable
 from chaoskit.spec.matrix import Variant, Variants
 from chaoskit.substrate.selection import choose_each
@@ -31,8 +30,7 @@ def run_series(variants: Variants, options: RunOptions) -> int:
     note_undecidable(plans)
     substrates = choose_each(plans, options.substrate)
     top, screen = options.create({EXPERIMENT: variants.text}), Screen()
-    reasons = "; ".join(dict.fromkeys(why for _, why in substrates))
-    screen.print(titled(plans[0].name, f": {len(plans)} variants, {reasons}"))
+    screen.print(matrix.opening(plans[0].name, [why for _, why in substrates]))
     rows: list[VariantResult] = []
     codes = set()
     with names_records(top), InterruptHandler() as interrupts:

@@ -13,7 +13,8 @@ from chaoskit.kernel.host_lookups import look_up
 from chaoskit.plan.client_load import ClientLoad, shortages
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
-from chaoskit.spec.experiment import Experiment, Server, Workload
+from chaoskit.spec.experiment import Experiment, Workload
+from chaoskit.spec.server import Server
 from chaoskit.spec.stage import InterfaceStage
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from chaoskit.probe import completion
 from chaoskit.records.model import Request
+from chaoskit.spec.endpoint import protocol_of
 
 IN_A_ROW = 5
 """Failures that stop a drive. Where every second request fails by chance, one drive in 32 begins with so many."""
@@ -19,12 +20,13 @@ _INVALID_REQUEST = (400, 405, 406, 415, 422)
 class FailFast:
     """Told of every request that ends; `sentence` says why to stop, and is empty until then.
 
-    `until` is the monotonic stamp of the first fault; None: there is none.
+    `until` is the monotonic stamp of the first fault; None: there is none. `protocol` is what the client speaks.
     """
 
-    def __init__(self, url: str, until: int | None) -> None:
+    def __init__(self, url: str, until: int | None, protocol: str) -> None:
         self.sentence = ""
         self._url = url
+        self._protocol = protocol
         self._until = until
         self._is_watching = True
         self._waiting: dict[int, Request] = {}
@@ -60,7 +62,15 @@ class FailFast:
 
     def _stop(self, what: str, request: Request) -> None:
         self._is_watching = False
-        self.sentence = f"{what}: {request.detail or request.completion}; {_advice(request)}"
+        self.sentence = f"{what}: {request.detail or request.completion}; {self._advice(request)}"
+
+    def _advice(self, request: Request) -> str:
+        """What to try next: perhaps the protocol that the path has."""
+        usual = protocol_of(self._url)
+        is_understood = request.status is not None and request.status in (200, 404, *_INVALID_REQUEST)
+        if is_understood and usual not in (None, self._protocol):
+            return f"its path is one of {usual}: --protocol {usual}, in a file protocol: {usual}"
+        return _advice_for(request)
 
 
 def _kind(request: Request) -> str:
@@ -71,15 +81,17 @@ def _kind(request: Request) -> str:
         case "http_error":
             status = request.status or 0
             return f"{status // 100}xx" if status // 100 in (3, 5) else str(status)
-        case "connect_failed" | "client_error" | "protocol_error":
+        case "connect_failed" | "client_error":
             return request.detail
+        case "protocol_error":
+            return request.detail.partition(":")[0]  # the rest quotes the server
         case "truncated" | "reset" | "error_event":
             return request.completion
         case _:
             return ""
 
 
-def _advice(request: Request) -> str:
+def _advice_for(request: Request) -> str:
     """What to try next."""
     match request.completion, request.status or 0:
         case "http_error", 401 | 403:
@@ -96,7 +108,9 @@ def _advice(request: Request) -> str:
             return "the service or its gateway fails: see its log, and try again"
         case (("connect_failed" | "client_error"), _):
             return completion.connect_advice(request.detail)
-        case "error_event", _:
+        case "error_event", _ if "content-type" not in request.detail:
             return "check the model and the protocol"
+        case _, status if status:
+            return "the server speaks HTTP, but not this protocol: check the URL's path and the protocol"
         case _:
             return "check the URL and the protocol, and whether it is https or another HTTP version"

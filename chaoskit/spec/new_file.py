@@ -12,21 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit.errors import RefusedError, SpecError
+from chaoskit.folder import why_not_written
+from chaoskit.spec.endpoint import protocol_of
 from chaoskit.spec.examples import example
 from chaoskit.spec.matrix import parse_variants
 
 LAB_GATE, ENDPOINT_GATE = "release-gate", "endpoint-gate"
 _SUFFIXES = (".yaml", ".yml")
 _PLAIN_WORD = re.compile(r"[\w:/.~%?=&+,;-]*[\w/.~%?=&+,;-]")  # a YAML text that needs no quotes
-
-_PATHS = {
-    "/v1/completions": "openai-completions",
-    "/v1/responses": "openai-responses",
-    "/v1/messages": "anthropic-messages",
-    ":streamGenerateContent": "gemini",
-    "/api/chat": "ollama",
-    "/api/generate": "ollama-generate",
-}
 _TARGET = re.compile(r"^  target: ", re.MULTILINE)
 
 
@@ -74,8 +67,7 @@ class NewFile:
 
     @property
     def _protocol(self) -> str | None:
-        path = (self.url or "").partition("?")[0].rstrip("/")
-        return self.protocol or next((name for end, name in _PATHS.items() if path.endswith(end)), None)
+        return self.protocol or protocol_of(self.url or "")
 
     @property
     def _source(self) -> str:
@@ -95,7 +87,9 @@ def write(new: NewFile, is_forced: bool) -> Path:
     except FileExistsError:
         raise SpecError(f"{path} exists; choose another name, or --force to write over it") from None
     except OSError as error:
-        raise RefusedError(f"cannot write {path}: {error.strerror}; give a path that you can write") from None
+        raise RefusedError(
+            f"cannot write {path}: {why_not_written(path, error)}; give a path that you can write"
+        ) from None
     return path
 
 

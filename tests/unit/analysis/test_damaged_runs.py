@@ -62,8 +62,8 @@ def test_every_file_may_end_anywhere(whole: Path, tmp_path: Path) -> None:
     ("left", "reason"),
     [
         (None, "requests.jsonl is missing: no stream can be counted"),
-        (0, "requests.jsonl is cut: 11 streams of tokens.jsonl are not in it"),
-        (5, "requests.jsonl is cut: 6 streams of tokens.jsonl are not in it"),
+        (0, "requests.jsonl is cut: 11 streams of tokens.jsonl missing in it"),
+        (5, "requests.jsonl is cut: 6 streams of tokens.jsonl missing in it"),
     ],
 )
 def test_requests_that_are_lost_are_named(whole: Path, left: int | None, reason: str) -> None:

@@ -82,16 +82,16 @@ def trickle(sock: socket.socket) -> None:
 
 
 def test_a_redirect_is_a_result(tmp_path: Path) -> None:
-    """A redirect to what no URL is ends its streams: JSON with status and location, records, one sentence."""
+    """A redirect to what no URL is ends its streams: records with status and location, one sentence, no numbers."""
     told = b"HTTP/1.1 302 Found\r\nlocation: localhost:8080/login\r\ncontent-length: 0\r\n\r\n"
     with answering(lambda sock: sock.sendall(told)) as url:
         done = probe(url, "--requests", "3", "--json", "--out", str(tmp_path / "run"))
 
-    (failure,) = json.loads(done.stdout)["chaoskit"]["overall"]["failures"]
-    assert (failure["completion"], failure["count"]) == ("http_error", 3)
-    assert failure["detail"] == "302, not followed to localhost:8080/login"
-    assert len(read(tmp_path / "run", Request)) == 3
-    assert done.returncode == 3
+    requests = read(tmp_path / "run", Request)
+    assert [(request.completion, request.detail) for request in requests] == [
+        ("http_error", "302, not followed to localhost:8080/login")
+    ] * 3
+    assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == (
         f"chaoskit: all 3 requests to {url}/v1/chat/completions failed: 302, not followed to localhost:8080/login; "
         "give the URL that it redirects to\n"
@@ -119,6 +119,15 @@ def test_a_wrong_key_is_said_in_one_sentence(tmp_path: Path) -> None:
     assert len(read(out, Request)) == 5
 
 
+def test_the_protocol_is_that_of_the_path(url: str) -> None:
+    """Without --protocol, as for `init --endpoint`."""
+    named, other = probe(f"{url}/v1/messages"), probe(f"{url}/v1/messages", "--protocol", "openai-chat")
+
+    assert named.returncode == 0, named.stderr
+    assert other.returncode == 3
+    assert "its path is one of anthropic-messages: --protocol anthropic-messages" in other.stderr
+
+
 def test_streams_that_all_break_off_are_not_a_success() -> None:
     """Without an objective: 5 when no stream was complete, 0 and a word in the last line when some were."""
     end = b"data: [DONE]\n\n"
@@ -132,7 +141,7 @@ def test_streams_that_all_break_off_are_not_a_success() -> None:
     ends = [" ".join(done.stdout.splitlines()[-1].split()) for done in (none, some)]
     assert ends == [
         "UNDECIDED no stream was complete, 3 of 3 were interrupted",
-        "MEASURED no objectives are set; 3 of 4 streams were interrupted",
+        "MEASURED no objectives are set; 3 of 4 streams interrupted",
     ]
 
 

@@ -17,9 +17,9 @@ from chaoskit.cli.command import Command
 from chaoskit.cli.unquoted import repaired
 from chaoskit.cli.usage import explain
 
-found = typer.main.get_command(app)
-assert isinstance(found, TyperGroup)
-ROOT: TyperGroup = found
+ANY_ROOT = typer.main.get_command(app)
+assert isinstance(ANY_ROOT, TyperGroup)
+ROOT: TyperGroup = ANY_ROOT
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_help_fits_the_screen(path: tuple[str, ...], columns: str) -> None:
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 def test_every_option_is_explained(path: tuple[str, ...]) -> None:
     """Each has a sentence, which ends in a full stop."""
-    command = ROOT
+    command = typer.main.get_command(app)
     for name in path:
         assert isinstance(command, TyperGroup)
         command = command.commands[name]

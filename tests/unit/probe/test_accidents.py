@@ -216,7 +216,7 @@ def test_a_bug_ends_one_stream() -> None:
                 with FailingRecorder(run) as recorder:
                     async with asyncio.TaskGroup() as tasks:
                         group = StreamGroup(
-                            tasks, RequestFactory(target, work, 1), lines, recorder, FailFast(url, None)
+                            tasks, RequestFactory(target, work, 1), lines, recorder, FailFast(url, None, work.protocol)
                         )
                         for _ in range(3):
                             group.start(group.prepare(now()))
