@@ -16,7 +16,8 @@ A process that does not run stamps nothing meanwhile. So an attribution is only 
 
 | doubt                                                   | what it takes away                                         |
 |---------------------------------------------------------|------------------------------------------------------------|
-| a stream died, and the server was late in it            | that much is unknown, not the network's                    |
+| a stream died, and the server was late in it            | that much is unknown, not the network's; all of it from a  |
+|                                                         | half of the stall on                                       |
 | a stream died, and there is no record of the server     | it is unknown                                              |
 | the client's event loop woke late during the gap        | that much of the network's time is unknown where the       |
 |                                                         | tokens have no stamp of the kernel, which a late read is   |
@@ -218,7 +219,7 @@ def _of_death(gap: Gap, time: float, before: Token, evidence: StreamEvidence, do
         return Lateness(network=time)
     doubts.dead_while_late += 1
     doubts.server_late = max(doubts.server_late, late)
-    unknown = min(time, float(late))
+    unknown = float(late) if late < time / 2 else time
     return Lateness(network=time - unknown, unknown=unknown)
 
 
