@@ -15,6 +15,7 @@ import httpx
 from chaoskit import __version__
 from chaoskit import seed as seeds
 from chaoskit.errors import SpecError
+from chaoskit.probe import content_coding
 from chaoskit.probe.memory_budget import MemoryBudget
 from chaoskit.probe.protocols import PROTOCOLS
 from chaoskit.probe.protocols.asked_tokens import asked_tokens
@@ -52,7 +53,7 @@ class RequestFactory:
         self._url = _url(target, workload)
         self._protocol = PROTOCOLS[workload.protocol]
         self._headers = {
-            "accept-encoding": "identity",
+            "accept-encoding": content_coding.DEFAULT,
             "user-agent": f"chaoskit/{__version__}",
             "content-type": "application/json",
             "accept": ", ".join(self._protocol.content_types),
@@ -135,6 +136,9 @@ def _url(target: Target, workload: Workload) -> httpx.URL:
 
 def _check_headers(target: Target) -> None:
     """Raise SpecError before anything is sent. The message has no values: they may be secret."""
+    content_coding.check_accepted(
+        {name.lower(): value for name, value in target.headers.items()}.get("accept-encoding", "")
+    )
     for name, value in target.headers.items():
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             raise SpecError(f"the header {name!r} has characters that HTTP does not allow; give ASCII on one line")
