@@ -30,6 +30,8 @@ def serve(
 
     if (cert is None) != (key is None):
         raise SpecError("--cert and --key go together; give both")
+    if host.count(":") == 1:
+        raise SpecError(f"--host: {host} has a port; write --host {' --port '.join(host.split(':'))}")
     script = Script(
         first_token_median=pace("first-token", first_token),
         first_token_p99=pace("first-token-p99", first_token_p99),

@@ -104,6 +104,13 @@ class _Reader:
             if word.startswith(written):
                 self.at = word
                 return written, word
+        name, equals, value = written.partition("=")
+        meant = " ".join((*((name, value) if equals else ()), *reversed(self.rest)))
+        if is_netem(meant):
+            raise ValueError(f"found {written!r}; write {meant}")
+        if number := _NUMBER.fullmatch(written):
+            word = "loss" if number[2] == "%" else "delay" if number[2].lower() in _TIMES else "rate"
+            raise ValueError(f"found {written!r} without its name; write for example {word} {written}")
         raise ValueError(f"found {written!r}, expected one of {', '.join(_WORDS[:-1])}")
 
     def next(self, expected: str) -> str:
