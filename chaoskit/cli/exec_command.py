@@ -32,15 +32,12 @@ def check_options(
     if (file is None) != has_fault:
         why = "" if file is not None or not any(in_file.values()) else "--fault and --variant go with FILE: "
         raise SpecError(f"{why}give either FILE, for its lab, or --down or --up, for this machine's own network")
-    misplaced = [name for name, value in (in_file if file is None else on_host).items() if value]
-    if misplaced:
+    if misplaced := [name for name, value in (in_file if file is None else on_host).items() if value]:
         to = "FILE, whose lab it is about" if file is None else "--down and --up, and FILE has a seed of its own"
         raise SpecError(f"{misplaced[0]} goes with {to}; remove it")
     if file is None and (options.kernel or options.substrate == "uml" or options.clock == "virtual"):
-        raise SpecError(
-            "--down and --up are faults on this machine's own network, which a guest does not have: remove --kernel, "
-            "--substrate uml and --clock virtual, or give FILE, for its lab"
-        )
+        about = "--down and --up are faults on this machine's own network, which a guest does not have"
+        raise SpecError(f"{about}: remove --kernel, --substrate uml and --clock virtual, or give FILE, for its lab")
 
 
 def on_host_network(down: str | None, up: str | None, seed: int, command: Command, files: FileOptions) -> int:

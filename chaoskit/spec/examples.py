@@ -31,9 +31,11 @@ def example_lines() -> list[str]:
 def example(name: str) -> str:
     """The text of an included experiment. Raises SpecError that lists them all."""
     if name not in questions():
-        if near := get_close_matches(Path(name).stem, questions(), 1, 0.7):
-            raise SpecError(f"no included experiment is named {name[:64]!r}; did you mean {near[0]}?")
-        raise SpecError("\n".join([f"no included experiment is named {name[:64]!r}; there are", *example_lines()]))
+        near = get_close_matches(Path(name).stem, questions(), 1, 0.7)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise SpecError(
+            "\n".join([f"no included experiment is named {name[:64]!r}; {meant}there are", *example_lines()])
+        )
     return (_folder() / f"{name}.yaml").read_text()
 
 
