@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from chaoskit.facts import ClientLimits
-from chaoskit.spec.experiment import Server, Workload
+from chaoskit.spec.experiment import Workload
+from chaoskit.spec.server import Server
 from chaoskit.units import counted
 
 _OWN_FILES = 64  # of the client itself: records, event loop, resolver

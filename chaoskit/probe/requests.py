@@ -15,7 +15,11 @@ import httpx
 from chaoskit import __version__
 from chaoskit import seed as seeds
 from chaoskit.errors import SpecError
+from chaoskit.probe.memory_budget import MemoryBudget
 from chaoskit.probe.protocols import PROTOCOLS
+from chaoskit.probe.protocols.asked_tokens import asked_tokens
+from chaoskit.probe.protocols.events import Json
+from chaoskit.probe.protocols.response_parser import EndMarkers
 from chaoskit.probe.protocols.stream_protocol import Message, Question
 from chaoskit.probe.target import Target
 from chaoskit.spec.endpoint import query_values, redacted, secret_in
@@ -36,7 +40,11 @@ def check_target(target: Target, workload: Workload) -> None:
 
 
 class RequestFactory:
-    """Builds requests. Raises SpecError for an invalid URL, header or key of the target."""
+    """Builds requests. Raises SpecError for an invalid URL, header or key of the target.
+
+    `asked` is how many tokens they ask for, `ends` what ends a response of plain server-sent events; `memory` bounds
+    what all responses hold.
+    """
 
     def __init__(self, target: Target, workload: Workload, seed: int) -> None:
         self.workload = workload
@@ -53,6 +61,9 @@ class RequestFactory:
             **{name.lower(): value for name, value in target.headers.items()},
         }
         self._text = _prompt_text(seed)
+        self.ends = EndMarkers()
+        self.memory = MemoryBudget()
+        self.asked = asked_tokens(self._body(0))
         self._secrets = sorted({*query_values(target.url), *target.headers.values()}, key=len, reverse=True)
 
     @property
@@ -69,13 +80,16 @@ class RequestFactory:
 
     def request(self, stream: int) -> httpx.Request:
         """The request of one stream, without the API key."""
+        headers = {**self._headers, "x-chaoskit-stream": str(stream)}
+        return httpx.Request("POST", self._url, headers=headers, content=json.dumps(self._body(stream)).encode())
+
+    def _body(self, stream: int) -> Json:
         work = self.workload
         messages = (Message("user", self._prompt(stream)),)
         body = self._protocol.body(Question(self._target.model, messages, work.output_tokens))
         if work.protocol in ("openai-chat", "openai-completions") and self._target.asks_usage:
             body["stream_options"] = {"include_usage": True}
-        headers = {**self._headers, "x-chaoskit-stream": str(stream)}
-        return httpx.Request("POST", self._url, headers=headers, content=json.dumps(body).encode())
+        return body
 
     def redact(self, text: str) -> str:
         """A server's text as one short line of printable characters, without the API key and other secrets."""

@@ -26,8 +26,9 @@ from chaoskit.faults.schema import (
     together,
 )
 from chaoskit.knobs import Knob
-from chaoskit.spec.host_tuning import Client, Host
+from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.objectives import Objective, parse, pattern
+from chaoskit.spec.server import HOUR, Server
 from chaoskit.spec.stage import InterfaceStage, Stage
 from chaoskit.topology.fault_site import Interface, Lab, Site
 from chaoskit.topology.steering import TrafficSelector
@@ -46,13 +47,11 @@ Protocol = Literal[
 CLEAN_PHASES = ("warm-up", "baseline", "recovery")
 _SHORTEST_PHASE = Duration(10**9)
 LONGEST = Duration(7 * 24 * 3600 * 10**9)  # of all phases together
-HOUR = Duration(3600 * 10**9)
 Timeout = Annotated[
     Duration, bounded(Duration(10**6), Duration(24 * HOUR), "at its end a run waits as long for its last streams")
 ]
 StallThreshold = Annotated[Duration, bounded(Duration(10**6), HOUR, "no gap of a stream is so long")]
 ReadingRate = Annotated[Frequency, bounded(Frequency(10**5), Frequency(10**10), "nobody reads so fast")]
-Pace = Annotated[Duration, bounded(None, HOUR, "no stream would end")]
 InMemory = Annotated[Size, bounded(Size(1), Size(100 * 10**6), "every open stream may hold as much in memory")]
 _FAULT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
 _NEW_NAME = rf"^(?!(?:{'|'.join(CLEAN_PHASES)})$){_FAULT_NAME.pattern[1:]}"
@@ -79,7 +78,10 @@ class Limits(SpecModel):
     body: Annotated[Size, bounded(Size(1), Size(10**12), "a response is no larger")] = Field(
         Size(100 * 10**6), description="Bytes after the headers, as received."
     )
-    event: InMemory = Field(Size(10**6), description="Bytes of one event or one line.")
+    event: InMemory = Field(
+        Size(32 * 10**6),
+        description="Bytes of one event or one line; those of all streams together may hold 256 MB.",
+    )
     headers: InMemory = Field(Size(64_000), description="Bytes of all headers, informational responses included.")
 
 
@@ -106,7 +108,8 @@ class Workload(SpecModel):
         "0 is regular, 1 is Poisson, above 1 comes in bursts.",
     )
     max_concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
-        None, description="Closed loop: number of streams at a time; the next one starts when one ends."
+        None,
+        description="Closed loop: number of streams at a time, begun 1 ms apart; the next one starts when one ends.",
     )
     prompt_size: Annotated[Size, bounded(None, Size(100 * 10**6), "every open stream holds its prompt in memory")] = (
         Field(Size(1000), description="Bytes of the prompt of each request.")
@@ -130,32 +133,6 @@ class Workload(SpecModel):
         if self.connections == "shared" and self.http != "2":
             raise ValueError('connections: shared needs http: "2"')
         return self
-
-
-class FirstToken(SpecModel):
-    """Time to the first token: a log-normal distribution with this median and 99th percentile."""
-
-    median: Pace = Field(description="Its median.")
-    p99: Pace = Field(description="Its 99th percentile.")
-
-    @model_validator(mode="after")
-    def _p99_is_not_below_the_median(self) -> FirstToken:
-        if self.p99 < self.median:
-            raise ValueError(f"p99 {self.p99} is below the median {self.median}")
-        return self
-
-
-class Server(Host):
-    """Host tuning of the server, and the schedule of its tokens.
-
-    The n-th token leaves at first token + n x interval, without drift.
-    """
-
-    first_token: FirstToken = Field(
-        FirstToken(median=Duration(150_000_000), p99=Duration(400_000_000)),
-        description="Time until the first token: a log-normal distribution.",
-    )
-    token_interval: Pace = Field(Duration(20_000_000), description="Time from one token to the next.")
 
 
 def faults_of(phase: str) -> tuple[str, ...]:
@@ -220,7 +197,7 @@ class Experiment(SpecModel):
     workload: Workload = Field(description="The requests of the client.")
     client: Client = Field(Client(), description="Settings of the client's host for the whole run.")
     server: Server = Field(
-        Server(), description="Settings of the server's host, and the timing of the reference server. Lab only."
+        Server(), description="Settings of the server's host, and how the reference server responds. Lab only."
     )
     faults: dict[str, WrittenFaults] = Field(
         default_factory=dict,

@@ -1,4 +1,4 @@
-"""Says what was meant by a path that is no experiment file: a run, a folder, a URL, a near name.
+"""Says what was meant by a path that is no experiment file: a run, a folder, a URL, a near name."""
 
 from __future__ import annotations
 

@@ -13,19 +13,21 @@ from scapy.packet import Raw
 from chaoskit.pathmtu.packets import Packets
 from chaoskit.pathmtu.probes import Endpoints, Probe
 from chaoskit.probe.framing import MalformedError
-from chaoskit.probe.http2_frames import FrameTracker
 from chaoskit.probe.protocols import PROTOCOLS
-from chaoskit.probe.protocols.error_messages import error_message
+from chaoskit.probe.protocols.error_messages import sentence_of
 from chaoskit.probe.protocols.events import ProtocolEvent
 from chaoskit.probe.protocols.response_parser import ResponseParser
-from chaoskit.probe.receive_stamps import ReadStamp
-from chaoskit.server import formats
-from chaoskit.server.requests import CompletionRequest
+from chaoskit.probe.transport.frames import Frame as SplitFrame
+from chaoskit.probe.transport.frames import FrameSplitter
+from chaoskit.server.formats import APIS
+from chaoskit.server.formats.api import Api, CompletionRequest, Stamp
+from chaoskit.server.schedule import PlannedResponse
 from fuzz.mutate import of_bytes, of_json
 from fuzz.target import Target, plain
 
 _PROTOCOLS = tuple(PROTOCOLS)
-_VENDORS = {"openai-chat": "openai", "anthropic-messages": "anthropic", "ollama": "ollama", "sse": "sse"}
+_APIS = {api.name: api for api in APIS}
+_PLAN = PlannedResponse(7, 2, 0, 1000, ("word ", "more "))
 _MAX_SIZE = 1 << 20  # bytes of an event, a line, a header block
 _MAX_CUTS = 400  # input up to this size is split at every byte
 
@@ -33,21 +35,25 @@ _MAX_CUTS = 400  # input up to this size is split at every byte
 def responses() -> list[bytes]:
     """A short response of each vendor, after a byte that selects the protocol."""
     found = []
-    for protocol, vendor in _VENDORS.items():
-        at = _PROTOCOLS.index(protocol)
-        request = CompletionRequest(vendor, "m", 2, True, True, 1, usage=True)  # type: ignore[arg-type]
-        encoder = formats.format_of(request, 7)
-        body = encoder.opening() + encoder.token("word ", 0, 1, 2) + encoder.token("more ", 1, 3, 4) + encoder.closing()
+    for at, protocol in enumerate(_PROTOCOLS):
+        body = _body(_APIS[protocol])
         found += [bytes([at]) + body, bytes([at]) + body.replace(b"\n", b"\r\n"), bytes([at]) + body[:150]]
         found.append(bytes([at]) + b'data: {"error": {"message": "no", "type": "overloaded_error"}}\n\n')
     return found
+
+
+def _body(api: Api) -> bytes:
+    """The stream of a response of two tokens."""
+    encoder = api.encoder(CompletionRequest(api, "m", 2, True, True, 1, usage=True), _PLAN)
+    tokens = encoder.event("text", "word ", Stamp(0, 1, 2)) + encoder.event("text", "more ", Stamp(1, 3, 4))
+    return encoder.opening() + encoder.begin("text") + tokens + encoder.end("text") + encoder.closing(2, "length")
 
 
 def judge_response(data: bytes) -> None:
     """The same events or error, wherever the body is split; the error message is a str."""
     protocol, body = _PROTOCOLS[data[0] % len(_PROTOCOLS) if data else 0], data[1:]
     whole = _read(protocol, body)
-    assert isinstance(error_message(body), str)
+    assert isinstance(sentence_of(body), str)
     for cut in range(1, len(body)) if len(body) <= _MAX_CUTS else ():
         assert _read(protocol, body[:cut], body[cut:]) == whole, f"split at {cut}"
     if len(body) <= _MAX_CUTS:
@@ -83,17 +89,19 @@ def frames() -> list[bytes]:
 
 def judge_frames(data: bytes) -> None:
     """The same resets and data, wherever the bytes are split."""
-    whole = _track(data)
+    whole = _split(data)
     for cut in range(1, min(len(data), _MAX_CUTS)):
-        assert _track(data[:cut], data[cut:]) == whole, f"split at {cut}"
+        assert _split(data[:cut], data[cut:]) == whole, f"split at {cut}"
 
 
-def _track(*chunks: bytes) -> tuple[int | None, dict[int, int], list[int]]:
-    tracker = FrameTracker(_MAX_SIZE)
+def _split(*chunks: bytes) -> tuple[list[SplitFrame], str]:
+    splitter, found = FrameSplitter(_MAX_SIZE), []
     for chunk in chunks:
-        tracker.feed(chunk, ReadStamp(0, 0, 0, len(chunk)))
-    data = [len(list(iter(lambda: tracker.next_data(stream), None))) for stream in range(9)]  # noqa: B023
-    return tracker.goaway, dict(tracker.resets), data
+        frames, error = splitter.feed(chunk)
+        found += frames
+        if error is not None:
+            return found, type(error).__name__
+    return found, ""
 
 
 _ENDS = {4: Endpoints(4, "192.0.2.1", "198.51.100.7", 443), 6: Endpoints(6, "2001:db8::1", "2001:db8:ffff::7", 443)}
@@ -144,11 +152,5 @@ PACKETS = Target("packets", packets, of_bytes(b"\x45", b"\0\0", b"\xff\xff", b"\
 
 def _lines() -> list[bytes]:
     """Events of OpenAI and Ollama as lines of JSON."""
-    encoder = formats.format_of(CompletionRequest("ollama", "m", 2, True, True, 1), 7)
-    lines = encoder.token("word ", 0, 1, 2) + encoder.closing()
-    chat = (
-        formats.format_of(CompletionRequest("openai", "m", 2, True, True, 1), 7)
-        .token("word ", 0, 1, 2)
-        .removeprefix(b"data: ")
-    )
-    return [lines, chat]
+    chat = _body(_APIS["openai-chat"]).partition(b"data: ")[2]
+    return [_body(_APIS["ollama"]), chat]

@@ -36,6 +36,11 @@ client: {maxseg: 1400}
 server:
   first-token: {median: 100ms, p99: 200ms}
   token-interval: 20ms
+  tokens-per-event: 2
+  reasoning-tokens: 5
+  pause: {after: 20 tokens, for: 1s, share: 5%}
+  error: {status: 503, retry-after: 2s, share: 5%}
+  cut: {after: 20, share: 5%}
   route-mtu: 1400
   advmss: 1400
 faults:
