@@ -248,7 +248,7 @@ def test_a_word_in_the_wrong_place_is_understood(line: str, said: str) -> None:
         ),
         (
             "inject --to h.x:1 --for 3s --down 1%",
-            "--down: found '1%', expected an option before it; write for example loss",
+            "--down: found '1%', expected an option before it; write",
         ),
         ("inject --to h.x 443 --for 3s", "443 is read as FILE, and a file cannot be combined with --to, --for"),
         ("probe http://h --objective ttft_p95", "--objective: ttft_p95 has no bound; write both in quotes, because"),
