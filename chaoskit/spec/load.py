@@ -30,6 +30,12 @@ from chaoskit.spec.yaml_errors import describe_yaml_error
 
 _MAX_BYTES, _MAX_VALUES = 1 << 20, 10_000
 _NULLS = ("", "~", "null", "Null", "NULL")
+_EXAMPLES = {
+    "stage": "{lab: edge}",
+    "workload": "{request-rate: 8/s}",
+    "timeline": "[{baseline: 20s}]",
+    "direction": "down, or up, or both",
+}
 Location = tuple[str | int, ...]
 Root = TypeVar("Root", bound=SpecModel)
 
@@ -260,7 +266,7 @@ def describe_errors(
         sentence = describe_error({**error, "loc": where}, value, known)
         if error["type"] == "missing":
             key = str(error["loc"][-1])
-            where, sentence = (*where, key), f"missing; add {key}: ..."
+            where, sentence = (*where, key), f"missing; add {key}: {_EXAMPLES.get(key, '...')}"
         sentences.setdefault(where, sentence)
     return sentences
 
