@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from chaoskit.analysis.formatting import FIDELITY_LABELS, format_value
@@ -164,6 +165,11 @@ def warnings(
         yield f"{_client_errors(streams)}; they are not counted"
     if client_health.unfinished:
         yield f"streams still open when the records end, not counted: {client_health.unfinished}"
+    for coding, count in Counter(stream.request.coding for stream in streams if stream.request.coding).items():
+        yield (
+            f"{count} of {counted(len(streams), 'answer')} came compressed ({coding}), which may hold tokens back; "
+            "without: --accept-encoding identity"
+        )
     if cancelled:
         yield f"streams still running when the run ended, neither complete nor interrupted: {cancelled}"
     if (client_health.server_late_p99_ms or 0) > MAX_SERVER_LATENESS_MS:
