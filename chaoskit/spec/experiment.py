@@ -108,7 +108,8 @@ class Workload(SpecModel):
         "0 is regular, 1 is Poisson, above 1 comes in bursts.",
     )
     max_concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
-        None, description="Closed loop: number of streams at a time; the next one starts when one ends."
+        None,
+        description="Closed loop: number of streams at a time, begun 1 ms apart; the next one starts when one ends.",
     )
     prompt_size: Annotated[Size, bounded(None, Size(100 * 10**6), "every open stream holds its prompt in memory")] = (
         Field(Size(1000), description="Bytes of the prompt of each request.")
