@@ -1,4 +1,4 @@
-"""Selects the requests that count as goodput: complete, not empty or short, each objective met by the request.
+"""Selects the requests that count as goodput: complete, not empty or short, within every objective.
 
 For one request a quantile of a latency is that latency, an ITL quantile is the quantile of the request's own gaps, a
 rate is the request's own. An objective for one phase applies to that phase's requests only; one that compares two

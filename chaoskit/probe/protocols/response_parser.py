@@ -190,10 +190,10 @@ class ResponseParser:
 
     def _bare(self, data: bytes) -> Iterator[ProtocolEvent]:
         """JSON outside of an event, or a text."""
-        if data.strip() == _DONE:
-            yield self._done()
-        elif self._protocol.framing == "ndjson" and data.startswith(b"{"):
+        if self._protocol.framing == "ndjson" and data.startswith(b"{"):
             yield from self._values(data)
+        elif data.strip() == _DONE:
+            yield self._done()
         elif self._protocol.interpret is not None and (payload := _json_of(data)) is not None:
             if self._protocol.framing == "sse":
                 self.remarks["JSON without the framing of server-sent events"] = None
