@@ -26,6 +26,7 @@ Confidence = Literal["exact", "likely", "none"]
 FindingConfidence = Literal["certain", "likely", "none"]
 Direction = Literal["up", "down"]
 PathMtuKind = Literal["black-hole", "silence", "probed", "signalled", "clamped"]
+IntermediaryKind = Literal["idle-timer", "response-timer", "buffering"]
 Unit = Literal["ms", "share", "per-minute", "per-second", "ratio", "count", "bytes", "bit-per-second"]
 PacketKind = Literal["loss", "round-trip", "rate", "duplicate", "reorder", "corrupt", "jitter", "slot", "ecn"]
 SizeKind = Literal["oversized", "icmp-sent", "icmp-lost", "mss", "mtu"]
@@ -66,6 +67,14 @@ class Failure(FiniteJson):
     streams: tuple[int, ...]
 
 
+class Remark(FiniteJson):
+    """Streams whose response was odd in the same way, although it could be understood. `streams` are the first few."""
+
+    sentence: str
+    count: int
+    streams: tuple[int, ...]
+
+
 class Metrics(FiniteJson):
     """All metrics of a set of streams. Latencies count from `scheduled` unless named otherwise."""
 
@@ -73,8 +82,11 @@ class Metrics(FiniteJson):
     complete: int
     interrupted: int
     cancelled: int
+    empty: int
+    short: int
     completions: dict[str, int]
     failures: tuple[Failure, ...]
+    remarks: tuple[Remark, ...]
     ttfb: LatencySummary
     ttft: LatencySummary
     ttft_from_sent: LatencySummary
@@ -100,6 +112,8 @@ class Metrics(FiniteJson):
     stall_ratio: IntervalEstimate
     stall_interval_fraction: IntervalEstimate
     interruption_rate: IntervalEstimate
+    empty_rate: IntervalEstimate
+    short_rate: IntervalEstimate
     delivered_fraction: IntervalEstimate
     goodput: IntervalEstimate
     events: int
@@ -112,6 +126,7 @@ class StallAttribution(FiniteJson):
 
     stalls: int
     server_ms: float
+    between_ms: float = 0.0
     network_ms: float
     client_ms: float
     unknown_ms: float
@@ -162,6 +177,25 @@ class PathMtu(FiniteJson):
     segment: int | None
     path_mtu: int | None
     retransmissions: int = 0
+    confidence: FindingConfidence
+    reason: str = ""
+    evidence: Evidence
+    sentence: str
+
+
+class Intermediary(FiniteJson):
+    """Something between client and server that cut off or held back `streams` of `of_streams`: one sentence for people.
+
+    A timer ends a stream after `seconds`; what buffers passes on `bytes` every `seconds`.
+    """
+
+    why_missing: ClassVar = {"bytes": "a timer counts none", "spread_ms": "not of a timer"}
+    kind: IntermediaryKind
+    streams: int
+    of_streams: int
+    seconds: float
+    bytes: int | None = None
+    spread_ms: float | None = None
     confidence: FindingConfidence
     reason: str = ""
     evidence: Evidence
@@ -303,6 +337,7 @@ class Result(FiniteJson):
     reading_rate: float = Field(description="Tokens per second of the reader whose waiting is `stall_ratio`.")
     comparisons: tuple[Comparison, ...]
     objectives: tuple[ObjectiveResult, ...]
+    intermediaries: tuple[Intermediary, ...] = ()
     fidelity: tuple[FidelityCheck, ...]
     tokens_per_event: float | None = Field(default=None, description="By the usage that the server told.")
     health: Health

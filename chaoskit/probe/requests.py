@@ -28,6 +28,7 @@ from chaoskit.spec.experiment import Workload
 _MAX_DETAIL = 200  # characters
 _MIN_SECRET = 6  # characters; shorter values occur in texts by chance
 _PROMPT_POOL = 1 << 16  # bytes of text that prompts are cut from
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: a token
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?|")
 
@@ -121,7 +122,7 @@ def _url(target: Target, workload: Workload) -> httpx.URL:
         raise SpecError(f"{redacted(text)!r} is not a URL; write for example http://127.0.0.1:8000") from None
     if url.scheme not in ("http", "https") or not url.host or url.userinfo:
         is_without_scheme = text.partition(":")[0].replace(".", "").isalnum() and "//" not in text
-        meant = redacted(f"http://{text}") if is_without_scheme else "http://127.0.0.1:8000"
+        meant = redacted(f"http://{text}") if is_without_scheme and ":/" not in text else "http://127.0.0.1:8000"
         raise SpecError(f"{redacted(text)!r} is not an http or https URL; write for example {meant}")
     if url.port is not None and not 0 < url.port < 65536:
         raise SpecError(f"{url.port} is not a port: expected 1 to 65535")
@@ -140,6 +141,11 @@ def _check_headers(target: Target) -> None:
             raise SpecError(f"the header {name!r} has characters that HTTP does not allow; give ASCII on one line")
     if target.key_env:
         key = os.environ.get(target.key_env)
+        if not _VARIABLE.fullmatch(target.key_env) or secret_in(f"http://h/?{target.key_env}"):
+            raise SpecError(
+                "that is no name of an environment variable, and a key itself is never given: export API_KEY=..., then "
+                "--api-key-env API_KEY"
+            )
         if not key:
             raise SpecError(f"the environment has no {target.key_env}; type: export {target.key_env}=...")
         if not _HEADER_VALUE.fullmatch(key):
