@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from chaoskit.conduct.network_namespace import enter
-from chaoskit.errors import RefusedError, SpecError
+from chaoskit.errors import RefusedError
 from chaoskit.kernel.client_limits import client_limits
 from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.host_lookups import look_up
 from chaoskit.plan.client_load import ClientLoad, shortages
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
+from chaoskit.probe import credentials
+from chaoskit.probe.model_list import with_model
+from chaoskit.probe.prompts import read_prompts
+from chaoskit.probe.proxy_variables import unused_proxy
+from chaoskit.probe.requests import RequestFactory
+from chaoskit.probe.target import Target, endpoint
 from chaoskit.spec.experiment import Experiment, Server, Workload
 from chaoskit.spec.stage import InterfaceStage
 
@@ -43,19 +50,25 @@ def load_warnings(
 
 
 def _compiled(experiment: Experiment, to_run: bool) -> Plan:
-    stage = experiment.stage
+    stage, work = experiment.stage, experiment.workload
+    read_prompts(work)
     if not isinstance(stage, InterfaceStage):
         return compile_plan(experiment)
-    if to_run and stage.key_env:
-        _require_variable(stage.key_env)
+    target = endpoint(stage.target, stage.access) if to_run else None
+    if target is not None:
+        RequestFactory(target, work, experiment.seed)
     enter(stage)
     lookups = look_up(stage.interface, stage.hosts)
     features = detect_features().features
-    return compile_plan(experiment, lookups, "u32" if "u32" in features and "flower" not in features else "flower")
+    plan = compile_plan(experiment, lookups, "u32" if "u32" in features and "flower" not in features else "flower")
+    return plan if target is None else _completed(plan, target)
 
 
-def _require_variable(variable: str) -> None:
-    if not os.environ.get(variable):
-        raise SpecError(
-            f"variable {variable} is not set: export {variable}=..., and with sudo --preserve-env={variable}"
-        )
+def _completed(plan: Plan, target: Target) -> Plan:
+    """The plan of a run with the model that is asked, and with what is doubtful about its target."""
+    assert plan.interface is not None
+    access = plan.interface.access
+    named = with_model(replace(target, addresses=plan.interface.target_addresses), access, plan.workload)
+    interface = plan.interface.model_copy(update={"access": access.model_copy(update={"model": named.model})})
+    doubts = (*credentials.warnings(target), *unused_proxy(target, os.environ))
+    return plan.model_copy(update={"interface": interface, "warnings": (*plan.warnings, *doubts)})

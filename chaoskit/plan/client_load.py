@@ -68,12 +68,12 @@ def shortages(load: ClientLoad, workload: Workload, limits: ClientLimits, in_lab
             f"machine has {limits.ports} (net.ipv4.ip_local_port_range); {lower}, or write connections: kept",
             load.streams > limits.ports,
         )
-    memory = load.streams * (_STREAM + _COPIES * workload.prompt_size)
+    memory = load.streams * (_STREAM + _COPIES * workload.prompt_size.most)
     free = min(limits.memory, _GUEST) if in_lab else limits.memory
     if memory > free:
         where = "a guest has" if in_lab and free == _GUEST else "this machine has"
         yield (
-            f"{count} with a prompt-size of {workload.prompt_size} need about {_rounded(memory)} of memory, and "
+            f"{count} with a prompt-size of {workload.prompt_size.most} need about {_rounded(memory)} of memory, and "
             f"{where} {_rounded(free)} free; {lower} or prompt-size",
             not in_lab,
         )

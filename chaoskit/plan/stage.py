@@ -170,8 +170,7 @@ def _compile_interface(
             target_addresses=_target_addresses(stage, lookups),
             filters=filters_per_direction(selector, classifier) if is_steered else 0,
             lease=_MANAGEMENT_LEASE if hits else _LEASE,
-            model=stage.model,
-            key_env=stage.key_env,
+            access=stage.access,
             namespace=lookups.namespace if stage.chosen else None,
             namespace_name=stage.namespace_name,
         ),
@@ -195,7 +194,7 @@ def _mtu_hits(lookups: HostLookups) -> tuple[str, ...]:
 
 
 def _target_addresses(stage: InterfaceStage, lookups: HostLookups) -> tuple[str, ...]:
-    found = lookups.addresses.get(stage.target_host, ())
+    found = lookups.addresses.get(stage.connected_host, ())
     return tuple(each for each in found if stage.ip in (None, str(ip_address(each).version)))
 
 

@@ -17,6 +17,7 @@ from chaoskit.clock import now
 from chaoskit.probe import completion, protocols
 from chaoskit.probe.completion import Outcome, StreamState
 from chaoskit.probe.connections import Client, Response
+from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.framing import MalformedError, TooLargeError
 from chaoskit.probe.receive_stamps import ReadStamp
@@ -24,7 +25,7 @@ from chaoskit.probe.recorder import Recorder
 from chaoskit.probe.requests import RequestFactory
 from chaoskit.probe.socket_stream import Connection, ConnectTimings
 from chaoskit.probe.transcript import Transcript
-from chaoskit.records.model import Completion, Request, TcpInfo
+from chaoskit.records.model import ASKED_AGAIN, Completion, Request, TcpInfo
 from chaoskit.spec.endpoint import redacted
 
 _SECOND = 1_000_000_000  # ns
@@ -36,17 +37,21 @@ _REDIRECTS = range(300, 400)
 
 @dataclass(frozen=True)
 class ScheduledRequest:
-    """A request that is ready to be sent at `scheduled` (monotonic ns)."""
+    """A request that is ready to be sent at `scheduled` (monotonic ns). `is_warmup`: it does not count."""
 
     number: int
     scheduled: int
     request: httpx.Request
+    conversation: Conversation
+    is_warmup: bool = False
 
 
 class Stream:
     """One request and its response. `run` it once, as the task that the deadline watches.
 
-    `is_clean` when the response was read to its end, so that its connection can be used again.
+    `is_clean` when the response was read to its end, so that its connection can be used again. `how_to_ask_again` is
+    set when the server refused something that can be asked otherwise. `answer` is the text of the response, where the
+    rest of the conversation needs it.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class Stream:
         deadline: Deadline,
     ) -> None:
         self.is_clean = False
+        self.how_to_ask_again = ""
         self._request = request
         self._requests = requests
         self._timeouts = requests.workload.timeouts
@@ -79,6 +85,11 @@ class Stream:
         self._status: int | None = None
         self._http_error = ""
         request.request.extensions["trace"] = self._trace
+
+    @property
+    def answer(self) -> str:
+        """The text of the response, without reasoning; kept only if the conversation goes on."""
+        return "".join(self._transcript.text)
 
     async def run(self) -> Request:
         """Send the request and read the response to its end. Never raises what the peer caused."""
@@ -194,6 +205,7 @@ class Stream:
                 return
         message = protocols.error_message(body)
         self._http_error += f": {message}" if message else ""
+        self.how_to_ask_again = self._requests.learn(self._request.request, response.status, body)
 
     def _check_headers(self, response: Response) -> None:
         expected = protocols.CONTENT_TYPES[self._requests.workload.protocol]
@@ -247,13 +259,14 @@ class Stream:
         transcript = self._transcript
         timings = self._timings or (self._client.backend.timings if self._sent is None else ConnectTimings())
         ended = transcript.completed_at if completion == "complete" else None
+        again = f"{ASKED_AGAIN}{self.how_to_ask_again}" if self.how_to_ask_again else ""
         return Request(
             stream=self._request.number,
             scheduled=self._request.scheduled,
             started=self._started,
             ended=ended or now(),
             completion=completion,
-            detail=self._requests.redact(detail),
+            detail=self._requests.redact(detail) + again,
             sent=self._sent,
             dns_duration=timings.dns,
             connect_duration=timings.connect,
@@ -270,6 +283,7 @@ class Stream:
             http=self._http,
             connection=self._connection.number if self._connection else None,
             reused=self._connection is not None and self._timings is None,
+            warmup=self._request.is_warmup or bool(again),
         )
 
     def _sample(self, when: Literal["start", "stuck", "end"]) -> None:

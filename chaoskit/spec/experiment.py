@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from chaoskit.faults import Fault, knobs
 from chaoskit.faults.schema import Flag, SpecModel, bounded, error_at, exactly_one, suggestion
 from chaoskit.knobs import Knob
+from chaoskit.spec.asking import ExtraBody, PromptSize, WrittenPromptSize
 from chaoskit.spec.host_tuning import Client, Host
 from chaoskit.spec.objectives import Objective, parse, pattern
 from chaoskit.spec.stage import InterfaceStage, Stage
@@ -88,11 +89,25 @@ class Workload(SpecModel):
     max_concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
         None, description="Closed loop: number of streams at a time; the next one starts when one ends."
     )
-    prompt_size: Annotated[Size, bounded(None, Size(100 * 10**6), "every open stream holds its prompt in memory")] = (
-        Field(Size(1000), description="Bytes of the prompt of each request.")
+    prompt_size: WrittenPromptSize = Field(
+        PromptSize(median=Size(1000)), description="Bytes of the prompt of each request: a size, or a distribution."
+    )
+    prompts: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="JSONL file, beside this one, whose lines are asked in turn: `prompt` or `messages` in each."
+    )
+    system: str | None = Field(None, description="System prompt of every request.")
+    turns: Annotated[int, Field(ge=1, le=1000)] = Field(
+        1, description="Requests of a conversation: each repeats what was said before, on the same connection."
     )
     output_tokens: Annotated[int, Field(ge=1, le=100_000)] = Field(
         100, description="Tokens that each request asks for."
+    )
+    extra_body: ExtraBody = Field(
+        default_factory=dict,
+        description="Merged last into the body of each request, objects key by key (RFC 7396); null removes a field.",
+    )
+    warm_up: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        0, description="First requests that are sent and recorded, and do not count."
     )
     stall_threshold: StallThreshold = Field(
         Duration(200_000_000), description="A longer gap between tokens is a stall."
@@ -109,6 +124,8 @@ class Workload(SpecModel):
             raise ValueError("give either request-rate (open loop) or max-concurrency (closed loop)")
         if self.connections == "shared" and self.http != "2":
             raise ValueError('connections: shared needs http: "2"')
+        if self.prompts is not None and "prompt_size" in self.model_fields_set:
+            raise ValueError("prompts have the sizes of their file: remove prompt-size, or prompts")
         return self
 
 

@@ -27,6 +27,7 @@ from chaoskit.spec.load import (
     EXPERIMENT,
     Document,
     Location,
+    beside,
     describe_errors,
     dotted_path,
     parse_document,
@@ -91,7 +92,7 @@ def parse_variants(text: str, name: str) -> Variants:
     """As `load_variants`, for a text that messages call `name`."""
     document = parse_document(text, name, EXPERIMENT)
     if MATRIX not in document.words:
-        return Variants(name, text, (), (Variant("", (), document.read_as(Experiment), text),))
+        return Variants(name, text, (), (Variant("", (), beside(document.read_as(Experiment), name), text),))
     matrix = axes(document)
     plain = {key: value for key, value in document.words.items() if key != MATRIX}
     found: list[Variant] = []
@@ -103,7 +104,7 @@ def parse_variants(text: str, name: str) -> Variants:
             errors += [_VariantError(where, sentence, variant, places) for where, sentence in read.items()]
             continue
         labels = tuple(axis.labels[place] for axis, place in zip(matrix, places, strict=True))
-        found.append(Variant(variant, labels, read, f"# the variant {variant}\n{to_yaml(words)}"))
+        found.append(Variant(variant, labels, beside(read, name), f"# the variant {variant}\n{to_yaml(words)}"))
     if errors:
         own = _parse(plain)
         raise SpecError("\n".join(_error_lines(document, matrix, errors, own if isinstance(own, dict) else {})))

@@ -14,12 +14,12 @@ from pathlib import Path
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.spec.examples import example
 from chaoskit.spec.matrix import parse_variants
+from chaoskit.spec.vendors import protocol_of, vendor_of
 
 LAB_GATE, ENDPOINT_GATE = "release-gate", "endpoint-gate"
 _SUFFIXES = (".yaml", ".yml")
 _PLAIN_WORD = re.compile(r"[\w:/.~%?=&+,;-]*[\w/.~%?=&+,;-]")  # a YAML text that needs no quotes
 
-_PATHS = {"/v1/messages": "anthropic-messages", "/api/chat": "ollama"}
 _TARGET = re.compile(r"^  target: ", re.MULTILINE)
 
 
@@ -27,8 +27,8 @@ _TARGET = re.compile(r"^  target: ", re.MULTILINE)
 class NewFile:
     """What is asked for: a gate in a lab, a gate for the endpoint at `url`, or a copy of an `example`.
 
-    `name` is that of the experiment, or of its file; None: that of the gate or the example. Without a `protocol` it is
-    the one whose usual path the URL has.
+    `name` is that of the experiment, or of its file; None: that of the gate or the example. `protocol`, `model` and
+    `key_env` are what the URL's path or vendor says where they are not given.
     """
 
     name: str | None = None
@@ -51,7 +51,14 @@ class NewFile:
         or whose URL holds a secret.
         """
         text = example(self._source)
-        words = {"  target": self.url, "  model": self.model, "  key-env": self.key_env, "  protocol": self._protocol}
+        vendor = vendor_of(self.url) if self.url else None
+        words = {
+            "  target": self.url,
+            "  model": self.model or (vendor.model if vendor else None),
+            "  key-env": self.variable,
+            "  key-header": vendor.key_header if vendor and self.variable else None,
+            "  protocol": self.protocol or (protocol_of(self.url) if self.url else None),
+        }
         if self.name is not None:
             words["name"] = self.path.stem
         for key, word in words.items():
@@ -66,9 +73,10 @@ class NewFile:
         return _TARGET.search(example(self._source)) is not None
 
     @property
-    def _protocol(self) -> str | None:
-        path = (self.url or "").partition("?")[0].rstrip("/")
-        return self.protocol or next((name for end, name in _PATHS.items() if path.endswith(end)), None)
+    def variable(self) -> str | None:
+        """The environment variable of the key, which a run needs."""
+        vendor = vendor_of(self.url) if self.url else None
+        return self.key_env or (vendor.key_env if vendor else None)
 
     @property
     def _source(self) -> str:
