@@ -103,6 +103,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec) -> Result:
         comparisons=tuple(compare(samples, spec.reference, estimates)),
         objectives=verdicts,
         fidelity=checks,
+        tokens_per_event=streams.table.token_counts.told,
         health=client_health,
         warnings=(*raw.warnings, *warnings(raw.plan, streams.ended, client_health, phases, raw.warmups)),
     )

@@ -70,7 +70,7 @@ def outcome(
     """How the run ended and its verdict, with the first reason. Without objectives some stream must be complete."""
     verdict, reason = _verdict(verdicts, reasons)
     interrupted = sum(stream.is_interrupted for stream in streams)
-    if verdict == "none" and not any(stream.tokens for stream in streams):
+    if verdict == "none" and not any(stream.events for stream in streams):
         verdict, reason = "undecided", "no stream received a token"
     elif verdict == "none" and interrupted and not any(stream.is_complete for stream in streams):
         verdict, reason = "undecided", f"no stream was complete, {interrupted} of {len(streams)} were interrupted"

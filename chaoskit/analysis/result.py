@@ -99,6 +99,7 @@ class Metrics(FiniteJson):
     interruption_rate: IntervalEstimate
     delivered_fraction: IntervalEstimate
     goodput: IntervalEstimate
+    events: int
     tokens: int
     tokens_per_second: IntervalEstimate
 
@@ -265,6 +266,7 @@ class Outcome(FiniteJson):
 class Result(FiniteJson):
     """The result of one run."""
 
+    why_missing: ClassVar = {"tokens_per_event": "the server told no usage: an event with text counts as a token"}
     schema_version: Literal[1] = SCHEMA
     chaoskit: str
     name: str
@@ -290,6 +292,7 @@ class Result(FiniteJson):
     comparisons: tuple[Comparison, ...]
     objectives: tuple[ObjectiveResult, ...]
     fidelity: tuple[FidelityCheck, ...]
+    tokens_per_event: float | None = Field(default=None, description="By the usage that the server told.")
     health: Health
     warnings: tuple[str, ...]
 

@@ -7,7 +7,8 @@
 | tpot   | (e2el - ttft) / (tokens - 1), of streams with two tokens or more                                 |
 | e2el   | last token - start of the request                                                                |
 
-Percentiles are interpolated, as numpy does by default. An interrupted stream is in none of them.
+Tokens are those of the server's usage; where it told none, events. Percentiles are interpolated, as numpy does by
+default. An interrupted stream is in none of them.
 """
 
 from __future__ import annotations
@@ -36,26 +37,26 @@ class VllmFigures(BaseModel):
 
 def vllm_figures(streams: Iterable[Stream]) -> VllmFigures:
     """The figures of these streams."""
-    tokens = 0
+    tokens = 0.0
     found: dict[str, list[float]] = {figure: [] for figure in FIGURES}
     for stream in streams:
         request = stream.request
         if not stream.is_complete or request.first_event is None or request.last_token is None:
             continue
         assert request.first_token is not None
-        tokens += request.tokens
+        tokens += stream.tokens
         first, last = request.first_event - request.started, request.last_token - request.started
         found["ttft"].append(first)
         found["e2el"].append(last)
         found["itl"] += stream.gaps.length.tolist()
         if request.first_token != request.first_event:
             found["itl"].append(request.first_token - request.first_event)
-        if request.tokens > 1:
-            found["tpot"].append((last - first) / (request.tokens - 1))
+        if stream.tokens > 1:
+            found["tpot"].append((last - first) / (stream.tokens - 1))
     times: dict[str, float | None] = {}
     for figure, values in found.items():
         times |= _statistics(figure, np.array(values, dtype=np.float64) / _MS)
-    return VllmFigures(tokens=tokens, times=times)
+    return VllmFigures(tokens=round(tokens), times=times)
 
 
 def _statistics(figure: str, values: NDArray[np.float64]) -> dict[str, float | None]:

@@ -18,6 +18,7 @@ from chaoskit.report import sparkline
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
 from chaoskit.report.table import footnotes_needed, row_label, tables
 
+_MUCH = 0.02  # tokens an event more or less than one: the end of a stream is a token, too
 _LABEL_WIDTH = max(map(len, FIDELITY_LABELS.values()))
 UNBOUNDED_WIDTH = 10_000  # columns: to measure how wide a table is
 
@@ -79,6 +80,18 @@ def _numbers(result: Result, console: Console) -> Iterator[RenderableType]:
     if len(result.phases) == 1:
         yield _summary(result)
     yield from _planned_pace(result)
+    yield from _token_counts(result)
+
+
+def _token_counts(result: Result) -> Iterator[Text]:
+    """What a token is, where it is not just an event."""
+    ratio = result.tokens_per_event
+    if ratio is not None and abs(ratio - 1) >= _MUCH:
+        yield styled(
+            f"{ratio:.2g} tokens an event, by the server's usage: TPOT, tokens/s and waiting are of tokens, ITL and "
+            "stalls of events",
+            "dim",
+        )
 
 
 def _planned_pace(result: Result) -> Iterator[Text]:

@@ -120,7 +120,7 @@ TABLE = (
         "tpot",
         "duration",
         "stream",
-        "Time per output token: (last token − first token) / (tokens − 1).",
+        "Time per output token: (last token − first token) / (tokens − 1), tokens by the server's usage.",
         ("time_per_output_token", "gen_ai.server.time_per_output_token"),
         missing="no stream had two tokens",
     ),
@@ -199,7 +199,7 @@ TABLE = (
         "tokens_per_second",
         "per-second",
         "phase",
-        "Tokens received / length of the phase, of all streams together.",
+        "Tokens received, by the server's usage / length of the phase, of all streams together.",
         (
             *("output_throughput", "output_token_throughput", "total_token_throughput", "throughput", "tokens/s"),
             *("tps", "token_throughput", "output_tokens_per_second"),

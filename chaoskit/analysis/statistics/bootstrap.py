@@ -107,7 +107,7 @@ def resample_rate(count: int, exposure: float, seed: int) -> Resamples:
     return Resamples(random.gamma(count, 1 / exposure, RESAMPLES), random.gamma(count + 1, 1 / exposure, RESAMPLES))
 
 
-def resample_sum(parts: Sequence[int], exposure: float, seed: int) -> Resamples:
+def resample_sum(parts: Sequence[float], exposure: float, seed: int) -> Resamples:
     """Resamples of sum(parts) / exposure, one part for each stream, where the number of streams is random as well.
 
     Each stream is drawn a Poisson number of times. Where there is none it is a rate after no event.

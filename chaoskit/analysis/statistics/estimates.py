@@ -6,7 +6,7 @@ Values are in base units: ns, shares of 1, numbers per minute or second.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from chaoskit import intervals
@@ -104,7 +104,7 @@ class Estimates:
         if not known:
             return Estimate(None, missing="only the reference server records how much it meant to send")
         meant = [self._intended[stream.number] for stream in known]
-        lost = [max(0, wanted - stream.tokens) for stream, wanted in zip(known, meant, strict=True)]
+        lost = [max(0.0, wanted - stream.tokens) for stream, wanted in zip(known, meant, strict=True)]
         short = _ratio(lost, meant, seed, most=1.0)
         if short.value is None or short.resamples is None:
             return short
@@ -175,7 +175,7 @@ def _throughput(sample: PhaseSamples, seed: int) -> Estimate:
     return _resampled(sum(sample.tokens) / sample.seconds, len(sample.counted), resamples)
 
 
-def _ratio(hits: list[int], wholes: list[float] | list[int], seed: int, most: float = math.inf) -> Estimate:
+def _ratio(hits: Sequence[float], wholes: Sequence[float], seed: int, most: float = math.inf) -> Estimate:
     """A ratio of sums over streams. The exposure of one that is at most 1 is the number of streams."""
     if not sum(wholes):
         return Estimate(None, missing="no stream had two tokens")

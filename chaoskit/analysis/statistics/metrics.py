@@ -55,7 +55,8 @@ def metrics(sample: PhaseSamples, estimates: Estimates) -> Metrics:
         interruption_rate=estimates.of(sample, "interruption_rate").scaled(),
         delivered_fraction=estimates.of(sample, "delivered_fraction").scaled(),
         goodput=estimates.of(sample, "goodput").scaled(),
-        tokens=sum(sample.tokens),
+        events=sample.events,
+        tokens=round(sum(sample.tokens)),
         tokens_per_second=estimates.of(sample, "tokens_per_second").scaled(),
     )
 

@@ -19,10 +19,10 @@ from chaoskit.records.model import Request
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Stream:
-    """One request and its answer: its `tokens` start at row `first` of the table."""
+    """One request and its answer: its `events` with text start at row `first` of the table."""
 
     request: Request
-    tokens: int
+    events: int
     last_sign_of_life: int
     first: int
     table: GapTable
@@ -30,8 +30,13 @@ class Stream:
     @property
     def gaps(self) -> Gaps:
         """The stream's gaps, in order."""
-        rows = np.arange(self.first, self.first + self.tokens)
+        rows = np.arange(self.first, self.first + self.events)
         return Gaps(self.table, rows[self.table.is_gap[rows]])
+
+    @property
+    def tokens(self) -> float:
+        """The tokens of its events, by the server's usage where there is one."""
+        return self.table.token_counts.of(self.number, self.events)
 
     @property
     def number(self) -> int:

@@ -4,14 +4,14 @@ Rules: a gap runs from one token to the next, or, in an interrupted stream, from
 that the end of the run cut off keeps its last gap only if that was a stall already. Each gap has the row of the token
 that it begins with; rows are in the order of `Tokens`.
 
-What the server planned is neither a stall nor waiting: a planned gap that is itself a stall is subtracted, and a reader
-takes at least the planned time for a token. Another's server stamps nothing, so nothing is known to be planned, and
-both are of the gaps as received.
+What the server planned is neither a stall nor waiting: a planned gap of more than half the threshold is subtracted, so
+that a little lateness never makes a stall, and a reader takes at least the planned time for a token. Another's server
+stamps nothing, so nothing is known to be planned, and both are of the gaps as received.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple, cast
@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chaoskit.analysis.streams.columns import UNKNOWN, Bools, Ints, Tokens, narrow_dtype
+from chaoskit.analysis.streams.token_counts import TokenCounts, count_tokens
 from chaoskit.records.model import Request
 from chaoskit.spec.experiment import Workload
 
 SEVERE = 1_000_000_000
 _NS_PER_MEGASECOND = 10**15
-_MOST_TOKENS = 10_000  # of one event, whatever the server says
 _LONGEST_READING = 2**42  # ns, more than an hour: a million of them are no overflow
 _BATCH = 1_000_000  # rows that are processed at a time
 
@@ -81,10 +81,12 @@ class GapTable:
     """A row for each token: the gap that begins with it, where `is_gap`.
 
     Most gaps are neither pauses nor stalls, so only their rows are kept for these: `pauses` with the pauses' lengths in
-    ns, and `ends` with the tokens around a stall. `planned_pace` has the mean planned gap of each stream, ns.
+    ns, and `ends` with the tokens around a stall. `planned_pace` has the mean planned time for a token of each stream,
+    ns.
     """
 
     reader: Reader
+    token_counts: TokenCounts
     planned_pace: Mapping[int, float]
     stream: Ints
     at: NDArray[np.int64]
@@ -231,7 +233,8 @@ class StreamSums:
 def gap_table(requests: Sequence[Request], tokens: Tokens, bounds: Sequence[int], reader: Reader) -> GapTable:
     """The gaps of these requests' tokens: those of the n-th are from row `bounds[n]` to row `bounds[n + 1]`."""
     count = len(tokens.at)
-    builder = _TableBuilder(tokens, reader, _tokens_per_event(requests))
+    counts = count_tokens(requests)
+    builder = _TableBuilder(tokens, reader, counts)
     pairs = zip(requests, pairwise(bounds), strict=True)
     for batch in _batches([(request, first) for request, (first, after) in pairs if after > first], count):
         builder.fill(*batch)
@@ -239,6 +242,7 @@ def gap_table(requests: Sequence[Request], tokens: Tokens, bounds: Sequence[int]
     ends = np.union1d(stalls, np.minimum(stalls + 1, count - 1))
     return GapTable(
         reader=reader,
+        token_counts=counts,
         planned_pace=builder.planned_pace,
         stream=tokens.stream,
         at=tokens.at.astype(np.int64, copy=False),
@@ -269,11 +273,11 @@ def _batches(with_tokens: Sequence[tuple[Request, int]], count: int) -> Iterator
 class _TableBuilder:
     """Fills a table batch by batch."""
 
-    def __init__(self, tokens: Tokens, reader: Reader, per_event: Callable[[Request], float]) -> None:
+    def __init__(self, tokens: Tokens, reader: Reader, counts: TokenCounts) -> None:
         count = len(tokens.at)
         self.planned_pace: dict[int, float] = {}
         self._reader = reader
-        self._per_event = per_event
+        self._counts = counts
         self.tokens = tokens
         self.length = np.empty(count, dtype=np.int64)
         self.wait = np.empty(count, dtype=np.int64)
@@ -300,12 +304,12 @@ class _TableBuilder:
         end[lasts] = [request.ended for request in requests]
         end = np.maximum(end, at)
         length, planned = end - at, _planned(tokens, lasts)
-        pause = np.where(planned > self._reader.stall, planned, 0)
+        pause = np.where(planned > self._reader.stall / 2, planned, 0)
         is_coalesced = np.append(tokens.read[1:] == tokens.read[:-1], False)
         is_coalesced[lasts] = False
         is_gap = np.ones(len(at), dtype=np.bool_)
         is_gap[lasts] = [self._has_last_gap(*pair) for pair in zip(requests, length[lasts].tolist(), strict=True)]
-        paces = [round(self._reader.pace * self._per_event(request)) for request in requests]
+        paces = [round(self._reader.pace * self._counts.of(request.stream, 1)) for request in requests]
         reading = np.maximum(np.repeat(np.array(paces, dtype=np.int64), sizes), planned)
         self.length[here], self.wait[here] = length, _waits(at, end, reading, firsts)
         self._note_planned_pace(requests, planned, firsts, sizes)
@@ -328,19 +332,7 @@ class _TableBuilder:
         sums, counts = np.add.reduceat(planned, firsts), sizes - 1
         for request, total, count in zip(requests, sums.tolist(), counts.tolist(), strict=True):
             if total > 0 and count:
-                self.planned_pace[request.stream] = total / count
-
-
-def _tokens_per_event(requests: Iterable[Request]) -> Callable[[Request], float]:
-    """How many tokens an event of each request has, by the server's usage; where it told none, as in all others."""
-    told = [request for request in requests if request.usage and request.tokens]
-    usual = sum(request.usage or 0 for request in told) / max(1, sum(request.tokens for request in told)) or 1.0
-
-    def per_event(request: Request) -> float:
-        own = request.usage / request.tokens if request.usage and request.tokens else usual
-        return min(own, _MOST_TOKENS)
-
-    return per_event
+                self.planned_pace[request.stream] = total / self._counts.of(request.stream, count)
 
 
 def _planned(tokens: Tokens, lasts: Ints) -> NDArray[np.int64]:

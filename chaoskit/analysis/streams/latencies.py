@@ -36,11 +36,11 @@ def latencies(stream: Stream) -> Iterator[Latency]:
     yield _reached(stream, "ttf_event", request.scheduled, request.first_event)
     yield _reached(stream, "ttft", request.scheduled, request.first_token)
     yield _reached(stream, "ttft_from_sent", request.sent or request.started, request.first_token)
-    if request.first_output is not None or not (stream.is_complete and stream.tokens):
+    if request.first_output is not None or not (stream.is_complete and stream.events):
         yield _reached(stream, "ttfo", request.scheduled, request.first_output)
     yield _reached(stream, "e2el", request.scheduled, _end(stream))
-    if request.first_token is not None and request.last_token is not None and request.tokens > 1:
-        pace = (request.last_token - request.first_token) / (request.tokens - 1)
+    if request.first_token is not None and request.last_token is not None and stream.tokens > 1 < request.tokens:
+        pace = (request.last_token - request.first_token) / (stream.tokens - 1)
         yield Latency("tpot", stream.number, request.first_token, request.last_token, pace)
         planned = stream.table.planned_pace.get(stream.number)
         if planned is not None:

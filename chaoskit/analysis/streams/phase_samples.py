@@ -13,6 +13,7 @@ from chaoskit.analysis.streams.assemble import Stream, Streams
 from chaoskit.analysis.streams.gaps import Gaps, GapTable, StreamSums, group_starts
 from chaoskit.analysis.streams.latencies import Latency, latencies, resolve_censored
 from chaoskit.analysis.streams.timeline import Span, Timeline
+from chaoskit.analysis.streams.token_counts import TokenCounts
 
 WHOLE_RUN = ""  # the name of the samples of all phases but the warm-up
 WARM_UP = "warm-up"
@@ -25,8 +26,8 @@ class PhaseSamples:
     """The measurements of one phase.
 
     `streams` are those attributed to it as a whole; `times` holds (stream, ns) for each latency by name; `tokens` has
-    the number of each stream's tokens. `times`, `gaps` and `tokens` may be of streams that as a whole belong to an
-    adjacent phase.
+    the number of each stream's tokens, and `events` that of all events with text. `times`, `gaps`, `tokens` and
+    `events` may be of streams that as a whole belong to an adjacent phase.
     """
 
     name: str
@@ -34,7 +35,8 @@ class PhaseSamples:
     streams: tuple[Stream, ...]
     times: dict[str, list[tuple[int, float]]]
     gaps: Gaps
-    tokens: tuple[int, ...]
+    tokens: tuple[float, ...]
+    events: int
 
     @cached_property
     def by_stream(self) -> PerStreamSums:
@@ -76,7 +78,7 @@ class _Draft:
     seconds: float = 0.0
     streams: list[Stream] = field(default_factory=list)
     times: dict[str, list[Latency]] = field(default_factory=lambda: defaultdict(list))
-    tokens: Counter[int] = field(default_factory=Counter)
+    events: Counter[int] = field(default_factory=Counter)
 
 
 def phase_samples(streams: Streams, timeline: Timeline, is_cut_short: bool = False) -> dict[str, PhaseSamples]:
@@ -90,11 +92,12 @@ def phase_samples(streams: Streams, timeline: Timeline, is_cut_short: bool = Fal
             draft.seconds += (span.end - span.begin) / SECOND
     for stream in streams.ended:
         _attribute(stream, timeline, drafts, is_cut_short)
-    for span, tokens in _tokens(streams.table, timeline):
+    for span, events in _events(streams.table, timeline):
         for draft in _drafts_of(drafts, span):
-            draft.tokens += tokens
+            draft.events += events
     gaps = _gaps(streams.gaps, timeline)
-    return {name: _samples(name, drafts.pop(name), gaps[name]) for name in list(drafts)}
+    counts = streams.table.token_counts
+    return {name: _samples(name, drafts.pop(name), gaps[name], counts) for name in list(drafts)}
 
 
 def span_of_stream(stream: Stream, timeline: Timeline) -> Span:
@@ -114,8 +117,8 @@ def _attribute(stream: Stream, timeline: Timeline, drafts: dict[str, _Draft], is
             draft.times[latency.name].append(latency)
 
 
-def _tokens(table: GapTable, timeline: Timeline) -> Iterator[tuple[Span, Counter[int]]]:
-    """How many tokens of each stream arrived in each span."""
+def _events(table: GapTable, timeline: Timeline) -> Iterator[tuple[Span, Counter[int]]]:
+    """How many events with text of each stream arrived in each span."""
     if not timeline.spans:
         return
     ends = np.array([span.end for span in timeline.spans], dtype=np.int64)
@@ -151,10 +154,12 @@ def _drafts_of(drafts: dict[str, _Draft], span: Span) -> Sequence[_Draft]:
     return (phase,) if span.name == WARM_UP else (phase, drafts[WHOLE_RUN])
 
 
-def _samples(name: str, draft: _Draft, gaps: Gaps) -> PhaseSamples:
+def _samples(name: str, draft: _Draft, gaps: Gaps, counts: TokenCounts) -> PhaseSamples:
     times = {latency: resolve_censored(streams) for latency, streams in draft.times.items()}
     sums = StreamSums(gaps)
     times["max_gap"] = [
         (stream, float(longest)) for stream, longest in zip(sums.streams, sums.largest(gaps.length), strict=True)
     ]
-    return PhaseSamples(name, draft.seconds, tuple(draft.streams), times, gaps, tuple(draft.tokens.values()))
+    tokens = tuple(counts.of(stream, events) for stream, events in draft.events.items())
+    total = draft.events.total()
+    return PhaseSamples(name, draft.seconds, tuple(draft.streams), times, gaps, tokens, total)

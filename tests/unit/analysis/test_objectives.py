@@ -156,7 +156,7 @@ def test_verdicts_have_the_stated_error_rate() -> None:
     decided = 0
     for _ in range(400):
         times = [(number, chance.expovariate(1) * 1e8) for number in range(100)]
-        part = PhaseSamples(WHOLE_RUN, 1.0, (), {"ttft": times}, {}, 0)  # type: ignore[arg-type]  # no gaps are read
+        part = PhaseSamples(WHOLE_RUN, 1.0, (), {"ttft": times}, {}, (), 0)  # type: ignore[arg-type]  # no gaps are read
         found = evaluate(objective, {WHOLE_RUN: part}, Estimates(0, frozenset(), {}), ())
         decided += found.verdict != "undecided"
 

@@ -149,3 +149,33 @@ def test_the_thresholds_stand_beside_their_words(tmp_path: Path) -> None:
     assert "waiting at 20 tokens/s  " in shown(table, 200)
     lines = [line[:12].strip() for line in shown(table, 60).splitlines()]
     assert [lines[lines.index(word) + 1] for word in ("stalls", "waiting")] == ["> 200 ms", "at 20/s"]
+
+
+def test_tokens_are_the_servers_count(tmp_path: Path) -> None:
+    """Ten tokens in an event every 400 ms: 40 ms a token, 25 tokens/s; where it told none, an event is a token."""
+    told, silent = result_of(chunked(100), tmp_path / "a"), result_of(chunked(None), tmp_path / "b")
+
+    assert told.tokens_per_event == 10
+    assert (told.overall.events, told.overall.tokens) == (100, 1000)
+    assert told.overall.tpot.p50_ms == pytest.approx(9 * 400 / 99)
+    assert told.vllm is not None
+    assert told.vllm.tokens == 1000
+    assert told.vllm.times["median_tpot_ms"] == pytest.approx(9 * 400 / 99)
+    assert silent.tokens_per_event is None
+    assert (silent.overall.events, silent.overall.tokens) == (100, 100)
+    assert silent.overall.tpot.p50_ms == pytest.approx(400)
+
+
+@pytest.mark.parametrize("usage", [50, 100])
+def test_the_report_says_what_is_counted(usage: int, tmp_path: Path) -> None:
+    """A line names the tokens an event wherever they are not one."""
+    out = io.StringIO()
+    render(result_of(chunked(usage), tmp_path / "run"), Console(file=out, width=200))
+
+    assert f"{usage / 10:g} tokens an event, by the server's usage" in out.getvalue()
+
+
+@pytest.mark.parametrize("pace", [190, 199, 200, 201])
+def test_a_little_lateness_makes_no_stall(pace: float, tmp_path: Path) -> None:
+    """A planned gap of about the threshold that comes 20 ms late is none, however near the threshold it is."""
+    assert overall(paced(pace, is_stamped=True, late=20), tmp_path).stalls == 0
