@@ -14,7 +14,7 @@ def probe(
     url: Annotated[str, typer.Argument(metavar="URL", help="Endpoint; default path: the protocol's usual one.")],
     model: Annotated[str, typer.Option(help="Model to request.")] = "default",
     api_key_env: Annotated[str | None, typer.Option(metavar="NAME", help="Environment variable with the key.")] = None,
-    protocol: Annotated[str, typer.Option(help="openai-chat, anthropic-messages, ollama or sse.")] = "openai-chat",
+    protocol: Annotated[str, typer.Option(help="Such as openai-responses, gemini, ollama.")] = "openai-chat",
     http: Annotated[str, typer.Option(help="HTTP version: 1.1 or 2.")] = "1.1",
     requests: Annotated[int, typer.Option(min=1, max=10**7, help="Number of requests.")] = 20,
     request_rate: Annotated[str | None, typer.Option(metavar="RATE", help="Open loop, such as 2/s.")] = None,

@@ -15,7 +15,8 @@ import httpx
 from chaoskit import __version__
 from chaoskit import seed as seeds
 from chaoskit.errors import SpecError
-from chaoskit.probe import protocols
+from chaoskit.probe.protocols import PROTOCOLS
+from chaoskit.probe.protocols.stream_protocol import Message, Question
 from chaoskit.probe.target import Target
 from chaoskit.spec.endpoint import query_values, redacted, secret_in
 from chaoskit.spec.experiment import Workload
@@ -29,7 +30,7 @@ _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?|")
 
 def check_target(target: Target, workload: Workload) -> None:
     """Raise SpecError for an invalid URL, header or key of the target. The message never shows secrets."""
-    _url(target.url, workload)
+    _url(target, workload)
     _check_headers(target)
 
 
@@ -40,13 +41,14 @@ class RequestFactory:
         self.workload = workload
         self._target = target
         check_target(target, workload)
-        self._url = _url(target.url, workload)
+        self._url = _url(target, workload)
+        self._protocol = PROTOCOLS[workload.protocol]
         self._headers = {
             "accept-encoding": "identity",
             "user-agent": f"chaoskit/{__version__}",
             "content-type": "application/json",
-            "accept": ", ".join(protocols.CONTENT_TYPES[workload.protocol]),
-            **({"anthropic-version": "2023-06-01"} if workload.protocol == "anthropic-messages" else {}),
+            "accept": ", ".join(self._protocol.content_types),
+            **self._protocol.headers,
             **{name.lower(): value for name, value in target.headers.items()},
         }
         self._text = _prompt_text(seed)
@@ -61,16 +63,15 @@ class RequestFactory:
         """The headers with the API key, read from the environment now."""
         if self._target.key_env is None:
             return []
-        key = os.environ[self._target.key_env].encode()
-        if self.workload.protocol == "anthropic-messages":
-            return [(b"x-api-key", key)]
-        return [(b"authorization", b"Bearer " + key)]
+        header = self._protocol.key
+        return [(header.name.encode(), f"{header.prefix}{os.environ[self._target.key_env]}".encode())]
 
     def request(self, stream: int) -> httpx.Request:
         """The request of one stream, without the API key."""
         work = self.workload
-        body = protocols.request_body(work.protocol, self._target.model, self._prompt(stream), work.output_tokens)
-        if work.protocol == "openai-chat" and self._target.asks_usage:
+        messages = (Message("user", self._prompt(stream)),)
+        body = self._protocol.body(Question(self._target.model, messages, work.output_tokens))
+        if work.protocol in ("openai-chat", "openai-completions") and self._target.asks_usage:
             body["stream_options"] = {"include_usage": True}
         headers = {**self._headers, "x-chaoskit-stream": str(stream)}
         return httpx.Request("POST", self._url, headers=headers, content=json.dumps(body).encode())
@@ -93,7 +94,8 @@ class RequestFactory:
         return text[:size]
 
 
-def _url(text: str, workload: Workload) -> httpx.URL:
+def _url(target: Target, workload: Workload) -> httpx.URL:
+    text = target.url
     if secret := secret_in(text):
         raise SpecError(
             f"the URL has {secret}; take it out, and give a key by the name of a variable: "
@@ -110,7 +112,8 @@ def _url(text: str, workload: Workload) -> httpx.URL:
     if url.port is not None and not 0 < url.port < 65536:
         raise SpecError(f"{url.port} is not a port: expected 1 to 65535")
     if url.path == "/":
-        url = url.copy_with(path=protocols.DEFAULT_PATHS[workload.protocol])
+        usual = PROTOCOLS[workload.protocol].path_for(Question(target.model, (), workload.output_tokens))
+        url = url.copy_with(raw_path=usual.encode())
     if workload.protocol == "sse" and not url.query:
         url = url.copy_with(query=f"tokens={workload.output_tokens}".encode())
     return url

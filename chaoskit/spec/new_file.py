@@ -19,7 +19,14 @@ LAB_GATE, ENDPOINT_GATE = "release-gate", "endpoint-gate"
 _SUFFIXES = (".yaml", ".yml")
 _PLAIN_WORD = re.compile(r"[\w:/.~%?=&+,;-]*[\w/.~%?=&+,;-]")  # a YAML text that needs no quotes
 
-_PATHS = {"/v1/messages": "anthropic-messages", "/api/chat": "ollama"}
+_PATHS = {
+    "/v1/completions": "openai-completions",
+    "/v1/responses": "openai-responses",
+    "/v1/messages": "anthropic-messages",
+    ":streamGenerateContent": "gemini",
+    "/api/chat": "ollama",
+    "/api/generate": "ollama-generate",
+}
 _TARGET = re.compile(r"^  target: ", re.MULTILINE)
 
 
