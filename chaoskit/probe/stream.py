@@ -14,12 +14,16 @@ from typing import Any, Literal
 import httpx
 
 from chaoskit.clock import now
-from chaoskit.probe import completion, protocols
+from chaoskit.probe import completion
 from chaoskit.probe.completion import Outcome, StreamState
 from chaoskit.probe.connections import Client, Response
 from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.framing import MalformedError, TooLargeError
+from chaoskit.probe.protocols import PROTOCOLS
+from chaoskit.probe.protocols.error_messages import error_message
+from chaoskit.probe.protocols.events import ProtocolEvent
+from chaoskit.probe.protocols.response_parser import ResponseParser
 from chaoskit.probe.receive_stamps import ReadStamp
 from chaoskit.probe.recorder import Recorder
 from chaoskit.probe.requests import RequestFactory
@@ -146,7 +150,7 @@ class Stream:
             await self._read_error_response(response)
             return
         self._check_headers(response)
-        parser = protocols.ResponseParser(self._requests.workload.protocol, self._limits.event)
+        parser = ResponseParser(self._requests.workload.protocol, self._limits.event)
         too_large = f"a body of more than {self._limits.body}"
         self._limit(self._limits.body, too_large)
         size = 0
@@ -165,7 +169,7 @@ class Stream:
         if self._connection is not None and self._connection.frames is None:
             self._connection.limit(size, excess)
 
-    def _process(self, stamp: ReadStamp, events: list[protocols.ProtocolEvent]) -> None:
+    def _process(self, stamp: ReadStamp, events: list[ProtocolEvent]) -> None:
         transcript = self._transcript
         tokens, had_ended = transcript.tokens, transcript.has_ended
         transcript.add(stamp, events)
@@ -203,12 +207,12 @@ class Stream:
             body += chunk
             if len(body) > _MAX_ERROR_BODY:
                 return
-        message = protocols.error_message(body)
+        message = error_message(body)
         self._http_error += f": {message}" if message else ""
         self.how_to_ask_again = self._requests.learn(self._request.request, response.status, body)
 
     def _check_headers(self, response: Response) -> None:
-        expected = protocols.CONTENT_TYPES[self._requests.workload.protocol]
+        expected = PROTOCOLS[self._requests.workload.protocol].content_types
         found = response.header(b"content-type") or expected[0]
         if found.partition(";")[0].strip().lower() not in expected:
             raise MalformedError(self._requests.redact(f"content-type {found} instead of {expected[0]}"))

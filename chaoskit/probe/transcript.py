@@ -6,7 +6,7 @@ events of one socket read share its stamp.
 
 from __future__ import annotations
 
-from chaoskit.probe.protocols import NO_USAGE, ProtocolEvent
+from chaoskit.probe.protocols.events import NO_USAGE, ProtocolEvent
 from chaoskit.probe.receive_stamps import ReadStamp
 from chaoskit.probe.recorder import Recorder
 from chaoskit.records.model import Event, SocketRead

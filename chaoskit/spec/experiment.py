@@ -23,7 +23,16 @@ from chaoskit.topology.fault_site import Interface, Lab, Site
 from chaoskit.topology.steering import TrafficSelector
 from chaoskit.units import Duration, Frequency, Size
 
-Protocol = Literal["openai-chat", "anthropic-messages", "ollama", "sse"]
+Protocol = Literal[
+    "openai-chat",
+    "openai-completions",
+    "openai-responses",
+    "anthropic-messages",
+    "gemini",
+    "ollama",
+    "ollama-generate",
+    "sse",
+]
 CLEAN_PHASES = ("warm-up", "baseline", "recovery")
 _SHORTEST_PHASE = Duration(10**9)
 LONGEST = Duration(7 * 24 * 3600 * 10**9)  # of all phases together

@@ -14,15 +14,18 @@ from chaoskit.pathmtu.packets import Packets
 from chaoskit.pathmtu.probes import Endpoints, Probe
 from chaoskit.probe.framing import MalformedError
 from chaoskit.probe.http2_frames import FrameTracker
-from chaoskit.probe.protocols import DEFAULT_PATHS, ProtocolEvent, ResponseParser, error_message
+from chaoskit.probe.protocols import PROTOCOLS
+from chaoskit.probe.protocols.error_messages import error_message
+from chaoskit.probe.protocols.events import ProtocolEvent
+from chaoskit.probe.protocols.response_parser import ResponseParser
 from chaoskit.probe.receive_stamps import ReadStamp
 from chaoskit.server import formats
 from chaoskit.server.requests import CompletionRequest
 from fuzz.mutate import of_bytes, of_json
 from fuzz.target import Target, plain
 
-_PROTOCOLS = tuple(DEFAULT_PATHS)
-_VENDORS = ("openai", "anthropic", "ollama", "sse")
+_PROTOCOLS = tuple(PROTOCOLS)
+_VENDORS = {"openai-chat": "openai", "anthropic-messages": "anthropic", "ollama": "ollama", "sse": "sse"}
 _MAX_SIZE = 1 << 20  # bytes of an event, a line, a header block
 _MAX_CUTS = 400  # input up to this size is split at every byte
 
@@ -30,7 +33,8 @@ _MAX_CUTS = 400  # input up to this size is split at every byte
 def responses() -> list[bytes]:
     """A short response of each vendor, after a byte that selects the protocol."""
     found = []
-    for at, vendor in enumerate(_VENDORS):
+    for protocol, vendor in _VENDORS.items():
+        at = _PROTOCOLS.index(protocol)  # type: ignore[arg-type]
         request = CompletionRequest(vendor, "m", 2, True, True, 1, usage=True)  # type: ignore[arg-type]
         encoder = formats.format_of(request, 7)
         body = encoder.opening() + encoder.token("word ", 0, 1, 2) + encoder.token("more ", 1, 3, 4) + encoder.closing()

@@ -1,4 +1,4 @@
-"""Request bodies and response events of the four protocols."""
+"""Request bodies and response events of every protocol."""
 
 import json
 from typing import Any
@@ -7,24 +7,30 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chaoskit.probe import protocols
 from chaoskit.probe.framing import MalformedError
-from chaoskit.probe.protocols import DEFAULT_PATHS, ProtocolEvent, ResponseParser
+from chaoskit.probe.protocols import PROTOCOLS
+from chaoskit.probe.protocols.error_messages import error_message
+from chaoskit.probe.protocols.events import ProtocolEvent
+from chaoskit.probe.protocols.response_parser import ResponseParser
+from chaoskit.probe.protocols.stream_protocol import Message, Question
 from chaoskit.records.model import Event, EventKind
 from chaoskit.server import requests
 from chaoskit.spec.experiment import Protocol
 
 MAX_SIZE = 200_000
-PROTOCOLS: list[Protocol] = list(DEFAULT_PATHS)
+NAMES: list[Protocol] = list(PROTOCOLS)
+SERVED: list[Protocol] = ["openai-chat", "anthropic-messages", "ollama", "sse"]
 
 
 def meant(protocol: Protocol, said: object) -> ProtocolEvent:
     """The interpretation of one event with this JSON."""
-    text = json.dumps(said).encode()
-    (found,) = ResponseParser(protocol, MAX_SIZE).feed(
-        text + b"\n" if protocol == "ollama" else b"data: " + text + b"\n\n"
-    )
+    (found,) = ResponseParser(protocol, MAX_SIZE).feed(framed(protocol, json.dumps(said).encode()))
     return found
+
+
+def framed(protocol: Protocol, text: bytes) -> bytes:
+    """An event with this text."""
+    return text + b"\n" if PROTOCOLS[protocol].framing == "ndjson" else b"data: " + text + b"\n\n"
 
 
 def delta(finish: str | None = None, **fields: Any) -> dict[str, Any]:
@@ -35,6 +41,11 @@ def delta(finish: str | None = None, **fields: Any) -> dict[str, Any]:
 def block(kind: str, **fields: Any) -> dict[str, Any]:
     """An Anthropic content_block_delta."""
     return {"type": "content_block_delta", "index": 0, "delta": {"type": kind, **fields}}
+
+
+def candidate(*parts: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """A chunk of Gemini's."""
+    return {"candidates": [{"content": {"role": "model", "parts": list(parts)}, **fields}]}
 
 
 @pytest.mark.parametrize(
@@ -72,10 +83,29 @@ def block(kind: str, **fields: Any) -> dict[str, Any]:
         ("ollama", {"message": {"content": ""}, "done": True}, "done", True),
         ("ollama", {"message": {"content": "last"}, "done": True}, "content", True),
         ("ollama", {"error": "no"}, "error", False),
+        ("openai-completions", {"choices": [{"text": "hi", "index": 0}]}, "content", False),
+        ("openai-completions", {"choices": [{"text": "", "finish_reason": "length"}]}, "finish", True),
+        ("openai-responses", {"type": "response.created", "response": {"error": None}}, "meta", False),
+        ("openai-responses", {"type": "response.output_text.delta", "delta": "hi"}, "content", False),
+        ("openai-responses", {"type": "response.output_text.done", "text": "hi"}, "meta", False),
+        ("openai-responses", {"type": "response.function_call_arguments.delta", "delta": "{"}, "content", False),
+        ("openai-responses", {"type": "response.reasoning_summary_text.delta", "delta": "hm"}, "reasoning", False),
+        ("openai-responses", {"type": "response.completed", "response": {}}, "done", True),
+        ("openai-responses", {"type": "response.incomplete", "response": {}}, "done", True),
+        ("openai-responses", {"type": "response.failed", "response": {"error": {"message": "no"}}}, "error", False),
+        ("gemini", candidate({"text": "hi"}), "content", False),
+        ("gemini", candidate({"text": "hm", "thought": True}), "reasoning", False),
+        ("gemini", candidate({"functionCall": {"name": "f"}}), "content", False),
+        ("gemini", candidate({"text": "last"}, finishReason="STOP"), "content", True),
+        ("gemini", candidate(finishReason="MAX_TOKENS"), "finish", True),
+        ("gemini", {"error": {"code": 503, "message": "no", "status": "UNAVAILABLE"}}, "error", False),
+        ("ollama-generate", {"response": "hi", "done": False}, "content", False),
+        ("ollama-generate", {"response": "", "thinking": "hm", "done": False}, "reasoning", False),
+        ("ollama-generate", {"response": "", "done": True, "done_reason": "stop"}, "done", True),
         ("sse", "anything", "content", False),
     ],
 )
-def test_every_foundhas_its_kind(protocol: Protocol, said: object, kind: EventKind, completes: bool) -> None:
+def test_every_event_has_its_kind(protocol: Protocol, said: object, kind: EventKind, completes: bool) -> None:
     """An event has the kind that its protocol defines, and completes the response only where it says so."""
     found = meant(protocol, said)
 
@@ -110,6 +140,18 @@ def test_done_ends(protocol: Protocol) -> None:
         ),
         ("ollama", {"done": True, "eval_count": 30}, (30, 0)),
         ("ollama", {"message": {"content": "hi"}}, (None, 0)),
+        ("openai-completions", {"choices": [], "usage": {"completion_tokens": 30}}, (30, 0)),
+        (
+            "openai-responses",
+            {
+                "type": "response.completed",
+                "response": {"usage": {"output_tokens": 30, "output_tokens_details": {"reasoning_tokens": 9}}},
+            },
+            (30, 9),
+        ),
+        ("gemini", {"usageMetadata": {"candidatesTokenCount": 21, "thoughtsTokenCount": 9}}, (30, 9)),
+        ("gemini", {"usageMetadata": {"promptTokenCount": 21}}, (None, 0)),
+        ("ollama-generate", {"done": True, "eval_count": 30}, (30, 0)),
         ("sse", {"usage": {"completion_tokens": 30}}, (None, 0)),
     ],
 )
@@ -155,7 +197,9 @@ def test_a_comment_is_a_keepalive() -> None:
 def test_invalid_json_is_malformed(protocol: Protocol, text: bytes) -> None:
     """Any invalid data of an event is the same error."""
     with pytest.raises(MalformedError, match=r"is not (a )?JSON"):
-        ResponseParser(protocol, MAX_SIZE).feed(text + b"\n" if protocol == "ollama" else b"data: " + text + b"\n\n")
+        ResponseParser(protocol, MAX_SIZE).feed(
+            text + b"\n" if PROTOCOLS[protocol].framing == "ndjson" else b"data: " + text + b"\n\n"
+        )
 
 
 WORDS = st.sampled_from(
@@ -170,22 +214,109 @@ JSON = st.recursive(
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
-@given(st.sampled_from(PROTOCOLS), st.dictionaries(WORDS, JSON, max_size=5))
+@given(st.sampled_from(NAMES), st.dictionaries(WORDS, JSON, max_size=5))
 def test_any_json_object_is_interpreted(protocol: Protocol, said: dict[str, Any]) -> None:
     """Any JSON object has some interpretation."""
     meant(protocol, said)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", SERVED)
 def test_the_reference_server_parses_the_request(protocol: Protocol) -> None:
     """The body asks the reference server for a stream of the given number of tokens."""
-    body = json.dumps(protocols.request_body(protocol, "some-model", "a prompt", 17)).encode()
-    path = DEFAULT_PATHS[protocol] + ("?tokens=17" if protocol == "sse" else "")
+    asked = Question("some-model", (Message("user", "a prompt"),), 17)
+    body = json.dumps(PROTOCOLS[protocol].body(asked)).encode()
+    path = PROTOCOLS[protocol].path_for(asked)
 
     ask = requests.parse(requests.Request("POST", path, {}, body, received=0))
 
     assert isinstance(ask, requests.CompletionRequest)
     assert (ask.tokens, ask.limited, ask.streamed) == (17, True, True)
+
+
+TALK = (Message("system", "Be brief."), Message("user", "Hi"), Message("assistant", "Yes?"), Message("user", "Why?"))
+BODIES: dict[Protocol, dict[str, Any]] = {
+    "openai-chat": {
+        "model": "m",
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": "Yes?"},
+            {"role": "user", "content": "Why?"},
+        ],
+        "max_tokens": 9,
+        "stream": True,
+    },
+    "openai-completions": {
+        "model": "m",
+        "prompt": "Be brief.\n\nHi\n\nYes?\n\nWhy?",
+        "max_tokens": 9,
+        "stream": True,
+    },
+    "openai-responses": {
+        "model": "m",
+        "input": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": "Yes?"},
+            {"role": "user", "content": "Why?"},
+        ],
+        "max_output_tokens": 9,
+        "stream": True,
+        "store": False,
+    },
+    "anthropic-messages": {
+        "model": "m",
+        "system": "Be brief.",
+        "messages": [
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": "Yes?"},
+            {"role": "user", "content": "Why?"},
+        ],
+        "max_tokens": 9,
+        "stream": True,
+    },
+    "gemini": {
+        "systemInstruction": {"parts": [{"text": "Be brief."}]},
+        "contents": [
+            {"role": "user", "parts": [{"text": "Hi"}]},
+            {"role": "model", "parts": [{"text": "Yes?"}]},
+            {"role": "user", "parts": [{"text": "Why?"}]},
+        ],
+        "generationConfig": {"maxOutputTokens": 9},
+    },
+    "ollama": {
+        "model": "m",
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": "Yes?"},
+            {"role": "user", "content": "Why?"},
+        ],
+        "options": {"num_predict": 9},
+        "stream": True,
+    },
+    "ollama-generate": {
+        "model": "m",
+        "system": "Be brief.",
+        "prompt": "Hi\n\nYes?\n\nWhy?",
+        "options": {"num_predict": 9},
+        "stream": True,
+    },
+    "sse": {"model": "m", "prompt": "Be brief.\n\nHi\n\nYes?\n\nWhy?", "max_tokens": 9, "stream": True},
+}
+
+
+@pytest.mark.parametrize("protocol", NAMES)
+def test_a_conversation_is_put_as_the_protocol_has_it(protocol: Protocol) -> None:
+    """Messages of system, user and model stand where their protocol's documentation has them."""
+    assert PROTOCOLS[protocol].body(Question("m", TALK, 9)) == BODIES[protocol]
+
+
+def test_a_model_is_quoted_in_a_path() -> None:
+    """A model's name cannot leave its place in the path."""
+    path = PROTOCOLS["gemini"].path_for(Question("a/../b?c", (), 9))
+
+    assert path == "/v1beta/models/a%2F..%2Fb%3Fc:streamGenerateContent?alt=sse"
 
 
 @pytest.mark.parametrize(
@@ -203,4 +334,4 @@ def test_the_reference_server_parses_the_request(protocol: Protocol) -> None:
 )
 def test_error_messages_are_found(body: bytes, said: str) -> None:
     """The message of an error response in a known format is found."""
-    assert protocols.error_message(body) == said
+    assert error_message(body) == said

@@ -10,11 +10,31 @@ from far_side import DONE, END, HEAD, ask, chunk, far_side, request, token, work
 
 from chaoskit.errors import SpecError
 from chaoskit.probe.drive import Target
-from chaoskit.probe.protocols import DEFAULT_PATHS
 from chaoskit.probe.requests import RequestFactory
 from chaoskit.spec.experiment import Protocol
 
 KEY = "sk-a-very-secret-key"
+PATHS: dict[Protocol, str] = {
+    "openai-chat": "/v1/chat/completions",
+    "openai-completions": "/v1/completions",
+    "openai-responses": "/v1/responses",
+    "anthropic-messages": "/v1/messages",
+    "gemini": "/v1beta/models/chaoskit:streamGenerateContent?alt=sse",
+    "ollama": "/api/chat",
+    "ollama-generate": "/api/generate",
+    "sse": "/sse?tokens=9",
+}
+KEY_HEADERS: dict[Protocol, tuple[str, str]] = {
+    "anthropic-messages": ("x-api-key", KEY),
+    "gemini": ("x-goog-api-key", KEY),
+}
+
+
+def texts(value: Any) -> list[str]:
+    """Every text in a JSON document."""
+    if isinstance(value, dict | list):
+        return [text for part in (value.values() if isinstance(value, dict) else value) for text in texts(part)]
+    return [value] if isinstance(value, str) else []
 
 
 def asked(target: Target, answer: bytes = HEAD + chunk(token(), DONE) + END, **words: Any) -> tuple[Any, str]:
@@ -34,17 +54,17 @@ def asked(target: Target, answer: bytes = HEAD + chunk(token(), DONE) + END, **w
     return got[0], written
 
 
-@pytest.mark.parametrize("protocol", list(DEFAULT_PATHS))
+@pytest.mark.parametrize("protocol", list(PATHS))
 def test_a_request_asks_for_a_stream(protocol: Protocol) -> None:
     """It has the protocol's default path, identity encoding, its stream number and its prompt."""
     (first, headers, body), _ = asked(Target(""), protocol=protocol, prompt_size="300B", output_tokens=9)
 
     said = json.loads(body)
-    assert first.split()[:2] == ["POST", DEFAULT_PATHS[protocol] + ("?tokens=9" if protocol == "sse" else "")]
+    assert first.split()[:2] == ["POST", PATHS[protocol]]
     assert headers["accept-encoding"] == "identity"
     assert headers["x-chaoskit-stream"] == "0"
-    assert said["stream"] is True
-    prompt = said["prompt"] if protocol == "sse" else said["messages"][0]["content"]
+    assert said.get("stream") is (None if protocol == "gemini" else True)
+    (prompt,) = [text for text in texts(said) if len(text) > 100]
     assert len(prompt.encode()) == 300
 
 
@@ -68,7 +88,7 @@ def test_prompts_are_drawn_from_the_seed_and_differ() -> None:
         assert len(json.loads(bodies[0])["messages"][0]["content"]) == work.prompt_size
 
 
-@pytest.mark.parametrize("protocol", list(DEFAULT_PATHS))
+@pytest.mark.parametrize("protocol", list(PATHS))
 def test_the_key_goes_to_the_server_and_nowhere_else(
     protocol: Protocol, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -80,10 +100,8 @@ def test_the_key_goes_to_the_server_and_nowhere_else(
 
     (_, headers, _), written = asked(Target("", key_env="TEST_KEY"), refusal, protocol=protocol)
 
-    if protocol == "anthropic-messages":
-        assert headers["x-api-key"] == KEY
-    else:
-        assert headers["authorization"] == f"Bearer {KEY}"
+    name, value = KEY_HEADERS.get(protocol, ("authorization", f"Bearer {KEY}"))
+    assert headers[name] == value
     assert KEY not in written
     assert "401: the key (the API key) is not known" in written
     assert KEY not in caplog.text

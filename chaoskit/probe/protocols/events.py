@@ -1,0 +1,62 @@
+"""What an event of any protocol is interpreted as, and safe access to the fields of a server's JSON."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from chaoskit.records.model import Event
+from chaoskit.records.untrusted_files import MAX_NUMBER
+
+Json = dict[str, Any]
+ServerStamps = tuple[int | None, int | None, int | None]
+NO_STAMPS: ServerStamps = (None, None, None)
+
+
+class Usage(NamedTuple):
+    """The server's own count of output tokens so far, None if it tells none; `reasoning` are among them."""
+
+    tokens: int | None = None
+    reasoning: int = 0
+
+
+NO_USAGE = Usage()
+
+
+class ProtocolEvent(NamedTuple):
+    """An interpreted event. `completes`: the response is complete. `is_comment`: an SSE comment, a keepalive only.
+
+    `error_message` is the server's text in an error event: unsafe to show as it is.
+    """
+
+    event: Event
+    completes: bool = False
+    is_comment: bool = False
+    error_message: str = ""
+    usage: Usage = NO_USAGE
+
+
+COMMENT_EVENT = ProtocolEvent(Event("ping"), is_comment=True)
+END = ProtocolEvent(Event("done"), completes=True)
+
+
+def stamps_of(payload: Json) -> ServerStamps:
+    """The reference server's stamps in an event; other servers send none."""
+    stamps = payload.get("chaoskit")
+    if not isinstance(stamps, dict):
+        return NO_STAMPS
+    return integer(stamps.get("seq")), integer(stamps.get("due")), integer(stamps.get("sent"))
+
+
+def integer(value: object) -> int | None:
+    """The value if it is a number that a record may hold."""
+    return value if type(value) is int and 0 <= value < MAX_NUMBER else None
+
+
+def mapping(value: object) -> Json:
+    """The value if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def first(value: object) -> object:
+    """The first element of a list that has one."""
+    return value[0] if isinstance(value, list) and value else None
