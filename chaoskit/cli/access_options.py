@@ -15,9 +15,7 @@ from chaoskit.cli.option_groups import kebab
 class AccessOptions:
     """Keys, and the way to the endpoint."""
 
-    api_key_env: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Environment variable with the key.")
-    ] = None
+    api_key_env: Annotated[str | None, typer.Option(metavar="NAME", help="Environment variable with the key.")] = None
     api_key_file: Annotated[str | None, typer.Option(metavar="FILE", help="File with the key alone.")] = None
     api_key_header: Annotated[
         str | None, typer.Option(metavar="NAME", help="Its header, such as api-key. Default: the protocol's.")
@@ -31,9 +29,7 @@ class AccessOptions:
     ] = None
     ca_file: Annotated[str | None, typer.Option(metavar="FILE", help="More CA certificates to trust (PEM).")] = None
     client_cert: Annotated[str | None, typer.Option(metavar="FILE", help="Certificate of this client.")] = None
-    client_key: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Its key. Default: in the same file.")
-    ] = None
+    client_key: Annotated[str | None, typer.Option(metavar="FILE", help="Its key. Default: in the same file.")] = None
     insecure: Annotated[bool, typer.Option("--insecure", help="Accept any certificate; the report says so.")] = False
     proxy: Annotated[str | None, typer.Option(metavar="URL", help="HTTP proxy. Default: none.")] = None
     proxy_env: Annotated[
@@ -41,9 +37,7 @@ class AccessOptions:
     ] = None
     uds: Annotated[Path | None, typer.Option(metavar="PATH", help="Unix socket of the endpoint.")] = None
     maxseg: Annotated[int | None, typer.Option(min=88, max=32767, help="Largest TCP segment (TCP_MAXSEG).")] = None
-    congestion_control: Annotated[
-        str | None, typer.Option(metavar="NAME", help="TCP algorithm, such as bbr.")
-    ] = None
+    congestion_control: Annotated[str | None, typer.Option(metavar="NAME", help="TCP algorithm, such as bbr.")] = None
 
     def given(self) -> dict[str, Any]:
         """As keys of an endpoint."""

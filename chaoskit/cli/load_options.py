@@ -18,9 +18,7 @@ class LoadOptions:
     warm_up: Annotated[int, typer.Option(help="Requests before them, which do not count.")] = 0
     request_rate: Annotated[str | None, typer.Option(metavar="RATE", help="Open loop, such as 2/s.")] = None
     burstiness: Annotated[float, typer.Option(help="Open loop: 1 is Poisson, 0 is regular.")] = 1.0
-    max_concurrency: Annotated[
-        int | None, typer.Option(help="Closed loop: streams at a time. Default: 1.")
-    ] = None
+    max_concurrency: Annotated[int | None, typer.Option(help="Closed loop: streams at a time. Default: 1.")] = None
     connections: Annotated[str, typer.Option(help="fresh, kept or shared (HTTP/2).")] = "fresh"
     http: Annotated[str, typer.Option(help="HTTP version: 1.1 or 2.")] = "1.1"
 

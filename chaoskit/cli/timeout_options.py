@@ -23,9 +23,7 @@ class TimeoutOptions:
     stream_timeout: Annotated[str, typer.Option(metavar="TIME", help="Maximum duration of a stream.")] = "10min"
     max_time: Annotated[str, typer.Option(metavar="TIME", help="Maximum duration of the probe.")] = "1h"
     max_events: Annotated[int | None, typer.Option(help="Most events of a stream. Default: 500000.")] = None
-    max_body: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Most bytes of one. Default: 100MB.")
-    ] = None
+    max_body: Annotated[str | None, typer.Option(metavar="SIZE", help="Most bytes of one. Default: 100MB.")] = None
 
     def given(self) -> dict[str, Any]:
         """As keys of a workload."""

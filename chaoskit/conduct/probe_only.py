@@ -22,8 +22,8 @@ from chaoskit.conduct.provenance import collect
 from chaoskit.errors import ChaoskitError, RefusedError
 from chaoskit.plan.decidability import probe_warnings
 from chaoskit.plan.probe_plan import ProbePlan
-from chaoskit.probe.drive import drive, warm_up
 from chaoskit.probe import credentials
+from chaoskit.probe.drive import drive, warm_up
 from chaoskit.probe.model_list import with_model
 from chaoskit.probe.proxy_variables import unused_proxy
 from chaoskit.probe.requests import RequestFactory

@@ -233,7 +233,9 @@ async def _ended(starting: asyncio.Task[None], group: StreamGroup) -> None:
 async def _open_loop(group: StreamGroup, workload: Workload, options: DriveOptions) -> None:
     with contextlib.closing(AbsoluteTimer()) as timer:
         conversations = _conversations(workload, options)
-        for offset, conversation in zip(_within(options, arrivals(workload, options.seed)), conversations, strict=False):
+        for offset, conversation in zip(
+            _within(options, arrivals(workload, options.seed)), conversations, strict=False
+        ):
             request = group.prepare(options.start + offset, conversation)
             await timer.until(request.scheduled)
             group.start(request)

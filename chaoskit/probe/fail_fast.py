@@ -80,7 +80,6 @@ class FailFast:
         self._is_watching = False
         self.sentence = f"{what}: {request.detail or request.completion}; {self._advice(request)}"
 
-
     def _advice(self, request: Request) -> str:
         """What to try next; where the path may be wrong, with the path that was asked and the usual one."""
         asked = urlsplit(self._url).path

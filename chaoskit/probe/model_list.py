@@ -71,7 +71,8 @@ def _list_path(target: Target, workload: Workload) -> str:
 async def _fetch(target: Target, workload: Workload, path: str) -> bytes:
     """The body of a good answer, else nothing."""
     clock, pool = StampClock(), None
-    url = request_url(target, workload).copy_with(path=path)
+    query = httpx.URL(target.url).query
+    url = request_url(target, workload).copy_with(raw_path=path.encode() + (b"?" + query if query else b""))
     headers = {
         **({"anthropic-version": "2023-06-01"} if workload.protocol == "anthropic-messages" else {}),
         **target.headers,

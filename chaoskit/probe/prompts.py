@@ -83,7 +83,9 @@ def _lines(path: Path) -> Iterator[Messages]:
                 try:
                     yield _messages(json.loads(raw.decode("utf-8-sig" if number == 1 else "utf-8")))
                 except json.JSONDecodeError as error:
-                    raise SpecError(f"{path}:{number}: no JSON: {error.msg} at column {error.colno}; {_EXAMPLE}") from None
+                    raise SpecError(
+                        f"{path}:{number}: no JSON: {error.msg} at column {error.colno}; {_EXAMPLE}"
+                    ) from None
                 except UnicodeDecodeError as error:
                     raise SpecError(f"{path}:{number}: byte {error.start} is not UTF-8; {_EXAMPLE}") from None
                 except RecursionError:
@@ -112,9 +114,9 @@ def _messages(line: object) -> Messages:
 def _message(message: object, place: str) -> Message:
     if not isinstance(message, dict):
         raise ValueError(f"{place} is no JSON object")
-    role = message.get("role")
-    if role not in get_args(Role):
-        raise ValueError(f"{place}.role is {str(role)[:40]!r}, expected {', '.join(get_args(Role))}")
+    role: Role | None = next((each for each in get_args(Role) if each == message.get("role")), None)
+    if role is None:
+        raise ValueError(f"{place}.role is {str(message.get('role'))[:40]!r}, expected {', '.join(get_args(Role))}")
     return Message(role, _text(message.get("content"), f"{place}.content"))
 
 

@@ -57,9 +57,7 @@ class RequestFactory:
 
     def request(self, stream: int, conversation: Conversation) -> httpx.Request:
         """The request of one stream, the next of its conversation, without secrets."""
-        question = Question(
-            self._target.model, conversation.messages(self._prompts), self.workload.output_tokens
-        )
+        question = Question(self._target.model, conversation.messages(self._prompts), self.workload.output_tokens)
         headers = {**self._headers, "x-chaoskit-stream": str(stream)}
         return httpx.Request("POST", self.url, headers=headers, content=json.dumps(self._body.body(question)).encode())
 

@@ -150,7 +150,9 @@ class Stream:
             await self._read_error_response(response)
             return
         self._check_headers(response)
-        parser = ResponseParser(self._requests.workload.protocol, self._limits.event)
+        parser = ResponseParser(
+            self._requests.workload.protocol, self._limits.event, self._request.conversation.keeps_answers
+        )
         too_large = f"a body of more than {self._limits.body}"
         self._limit(self._limits.body, too_large)
         size = 0

@@ -25,12 +25,14 @@ class SocketOptions:
 
 @dataclass(frozen=True)
 class Target:
-    """A streaming endpoint. A `url` without a path gets the protocol's default path.
+    """A streaming endpoint. A `url` without a path, or with a base path, gets the protocol's usual path.
 
     `key_env` is the name of an environment variable, or `key_file` a file, that holds the API key; `key_header` and
     `key_prefix` are None for the protocol's own. `header_env` are headers with the values of variables. `credentials`
-    reads all these, and nothing else has a secret but the `proxy`, which is not shown. `ca_file` (PEM) is trusted in addition to the system's authorities. With `addresses` the host name is not
-    resolved: the addresses are tried in this order. `asks_usage`: OpenAI's protocol tells its usage only when asked.
+    reads all these; nothing else here has a secret but the `proxy`, which is not shown.
+
+    `ca_file` (PEM) is trusted in addition to the system's authorities. With `addresses` the host name is not resolved:
+    the addresses are tried in this order. `asks_usage`: OpenAI's protocol tells its usage only when asked.
 
     `proxy` is the URL of an HTTP proxy, which is asked for a tunnel (CONNECT). `uds` is a Unix socket to connect to
     instead of the URL's host. Without `verify` any certificate is accepted. `client_cert` and `client_key` (PEM) are

@@ -15,7 +15,8 @@ from chaoskit.records.model import Event, SocketRead
 class Transcript:
     """Grows as the response arrives. `completed_at` is the stamp of the completing event; stamps are None until known.
 
-    `error_message` is the text of an error event, "" if it has none in a known format, None without an error event.
+    `text` is that of the answer, where it is kept. `error_message` is the text of an error event, "" if it has none in
+    a known format, None without an error event.
     """
 
     def __init__(self, stream: int, recorder: Recorder) -> None:
@@ -27,6 +28,7 @@ class Transcript:
         self.has_ended = False
         self.error_message: str | None = None
         self.tokens = 0
+        self.text: list[str] = []
         self._usage = NO_USAGE
         self._has_reasoning = False
         self.events = 0  # comments included
@@ -70,6 +72,8 @@ class Transcript:
         self._has_reasoning = self._has_reasoning or kind == "reasoning"
         if event.usage.tokens is not None:
             self._usage = event.usage
+        if event.text:
+            self.text.append(event.text)
         if kind in ("content", "reasoning"):
             self.tokens += 1
             self.last_token = at

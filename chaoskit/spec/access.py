@@ -130,7 +130,7 @@ class Access(SpecModel):
     key_file: str | None = Field(None, description="A file that holds the API key, and nothing else.")
     key_header: HeaderName | None = Field(
         None,
-        description="The header of the key. Default: authorization; x-api-key for Anthropic, x-goog-api-key for Gemini.",
+        description="The header of the key. Default: authorization, x-api-key (Anthropic), x-goog-api-key (Gemini).",
     )
     key_prefix: Annotated[str, AfterValidator(_prefix)] | None = Field(
         None, description="The word before the key in its header. Default: Bearer in authorization, none in others."
@@ -143,7 +143,8 @@ class Access(SpecModel):
     client_key: str | None = Field(None, description="Its private key (PEM). Default: in the same file.")
     insecure: Flag = Field(False, description="Do not verify the endpoint's certificate; the report says so.")
     proxy: Annotated[WrittenText, AfterValidator(_proxy)] | None = Field(
-        None, description="URL of a proxy, or `{env: NAME}`; https through CONNECT. Default: none, whatever HTTPS_PROXY."
+        None,
+        description="URL of a proxy, or `{env: NAME}`: tunnels by CONNECT. Default: none.",
     )
 
     @model_validator(mode="after")

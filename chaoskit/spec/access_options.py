@@ -34,7 +34,9 @@ def access(options: dict[str, Any]) -> Access:
     except ValidationError as error:
         raise SpecError(
             "\n".join(
-                _with_options(tuple(map(str, each["loc"])), describe_error(each, each["input"]), describe_option_error(each))
+                _with_options(
+                    tuple(map(str, each["loc"])), describe_error(each, each["input"]), describe_option_error(each)
+                )
                 for each in error.errors()
             )
         ) from None

@@ -10,7 +10,7 @@ import json
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 from chaoskit.faults.schema import FROM_FILE, SpecModel, bounded, short_form
 from chaoskit.spec.endpoint import holds_key
@@ -53,6 +53,7 @@ class PromptSize(SpecModel):
         return f"{self.median}" if self.p99 is None else f"{self.median} (p99 {self.p99})"
 
 
+PROMPT_SIZE = PromptSize(median=Size(1000))  # unless a file or an option says otherwise
 WrittenPromptSize = Annotated[
     PromptSize, BeforeValidator(short_form("median"), json_schema_input_type=PromptSize | Bytes)
 ]
@@ -110,7 +111,15 @@ def _depth(words: Any) -> int:
     return 1 + max(map(_depth, below), default=0)
 
 
+class JsonObject(dict[str, Any]):
+    """A JSON object that nobody changes, so that it has a hash as all of a workload."""
+
+    def __hash__(self) -> int:  # type: ignore[override]  # a dictionary has none
+        return hash(json.dumps(self, sort_keys=True))
+
+
 ExtraBody = Annotated[
     dict[str, Any],
     BeforeValidator(_body, json_schema_input_type=dict[str, Any] | str),
+    AfterValidator(JsonObject),
 ]

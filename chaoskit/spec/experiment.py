@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from chaoskit.faults import Fault, knobs
 from chaoskit.faults.schema import Flag, SpecModel, bounded, error_at, exactly_one, suggestion
 from chaoskit.knobs import Knob
-from chaoskit.spec.asking import ExtraBody, PromptSize, WrittenPromptSize
+from chaoskit.spec.asking import PROMPT_SIZE, ExtraBody, JsonObject, WrittenPromptSize
 from chaoskit.spec.host_tuning import Client, Host
 from chaoskit.spec.objectives import Objective, parse, pattern
 from chaoskit.spec.stage import InterfaceStage, Stage
@@ -99,7 +99,7 @@ class Workload(SpecModel):
         None, description="Closed loop: number of streams at a time; the next one starts when one ends."
     )
     prompt_size: WrittenPromptSize = Field(
-        PromptSize(median=Size(1000)), description="Bytes of the prompt of each request: a size, or a distribution."
+        PROMPT_SIZE, description="Bytes of the prompt of each request: a size, or a distribution."
     )
     prompts: Annotated[str, Field(min_length=1)] | None = Field(
         None, description="JSONL file, beside this one, whose lines are asked in turn: `prompt` or `messages` in each."
@@ -112,7 +112,7 @@ class Workload(SpecModel):
         100, description="Tokens that each request asks for."
     )
     extra_body: ExtraBody = Field(
-        default_factory=dict,
+        default_factory=JsonObject,
         description="Merged last into the body of each request, objects key by key (RFC 7396); null removes a field.",
     )
     warm_up: Annotated[int, Field(ge=0, le=10_000)] = Field(
@@ -133,7 +133,7 @@ class Workload(SpecModel):
             raise ValueError("give either request-rate (open loop) or max-concurrency (closed loop)")
         if self.connections == "shared" and self.http != "2":
             raise ValueError('connections: shared needs http: "2"')
-        if self.prompts is not None and "prompt_size" in self.model_fields_set:
+        if self.prompts is not None and self.prompt_size != PROMPT_SIZE:
             raise ValueError("prompts have the sizes of their file: remove prompt-size, or prompts")
         return self
 

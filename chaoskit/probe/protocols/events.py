@@ -25,7 +25,8 @@ NO_USAGE = Usage()
 class ProtocolEvent(NamedTuple):
     """An interpreted event. `completes`: the response is complete. `is_comment`: an SSE comment, a keepalive only.
 
-    `error_message` is the server's text in an error event: unsafe to show as it is.
+    `error_message` is the server's text in an error event: unsafe to show as it is. `text` is that of the answer, where
+    it is kept.
     """
 
     event: Event
@@ -33,6 +34,7 @@ class ProtocolEvent(NamedTuple):
     is_comment: bool = False
     error_message: str = ""
     usage: Usage = NO_USAGE
+    text: str = ""
 
 
 COMMENT_EVENT = ProtocolEvent(Event("ping"), is_comment=True)

@@ -10,6 +10,7 @@ import json
 
 from chaoskit.probe.framing import COMMENT, EventParser, MalformedError, NdjsonParser, SseParser
 from chaoskit.probe.protocols import PROTOCOLS
+from chaoskit.probe.protocols.answer_text import answer_text
 from chaoskit.probe.protocols.error_messages import error_text
 from chaoskit.probe.protocols.events import (
     COMMENT_EVENT,
@@ -30,8 +31,9 @@ _STAMPS = b"chaoskit "
 class ResponseParser:
     """The events of one response, as they arrive."""
 
-    def __init__(self, protocol: Protocol, max_size: int) -> None:
+    def __init__(self, protocol: Protocol, max_size: int, keeps_text: bool = False) -> None:
         """`max_size` bounds the bytes of one event and of one line."""
+        self._keeps_text = keeps_text
         self._protocol = PROTOCOLS[protocol]
         is_ndjson = self._protocol.framing == "ndjson"
         self._parser: EventParser = NdjsonParser(max_size) if is_ndjson else SseParser(max_size)
@@ -54,11 +56,13 @@ class ResponseParser:
         if data == _DONE:
             return END
         if self._protocol.interpret is None:
-            return ProtocolEvent(Event("content", *self._stamps))
+            text = data.decode(errors="replace") if self._keeps_text else ""
+            return ProtocolEvent(Event("content", *self._stamps), text=text)
         payload = _object(data)
         if payload.get("error") is not None:
             return ProtocolEvent(Event("error"), error_message=error_text(payload["error"]))
-        return self._protocol.interpret(payload)
+        event = self._protocol.interpret(payload)
+        return event._replace(text=answer_text(payload)) if self._keeps_text else event
 
 
 def _object(data: bytes) -> Json:

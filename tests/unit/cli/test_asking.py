@@ -228,8 +228,17 @@ def test_a_named_model_costs_no_request() -> None:
     ("protocol", "path", "listed", "model"),
     [
         ("ollama", "/api/tags", {"models": [{"name": "llama3:8b"}]}, "llama3:8b"),
-        ("gemini", "/v1beta/models", {"models": [{"name": "models/g", "supportedGenerationMethods": ["x"]},
-            {"name": "models/gemini-x", "supportedGenerationMethods": ["generateContent"]}]}, "gemini-x"),
+        (
+            "gemini",
+            "/v1beta/models",
+            {
+                "models": [
+                    {"name": "models/g", "supportedGenerationMethods": ["x"]},
+                    {"name": "models/gemini-x", "supportedGenerationMethods": ["generateContent"]},
+                ]
+            },
+            "gemini-x",
+        ),
     ],
 )
 def test_models_of_other_protocols(protocol: str, path: str, listed: object, model: str) -> None:
@@ -339,4 +348,6 @@ def test_warm_up_requests_are_recorded_and_do_not_count(tmp_path: Path) -> None:
     assert len(found.posts) == 5
     assert (overall["started"], overall["complete"], overall["interrupted"]) == (3, 3, 0)
     assert [each.warmup for each in read(out, Request)] == [True, True, False, False, False]
-    assert any("2 of 2 warm-up requests were not complete" in each for each in json.loads(done.stdout)["chaoskit"]["warnings"])
+    assert any(
+        "2 of 2 warm-up requests were not complete" in each for each in json.loads(done.stdout)["chaoskit"]["warnings"]
+    )

@@ -85,7 +85,7 @@ def serve(listener: socket.socket, found: Endpoint, answer: Answer, tls: Any = N
     """Answer the connections of a listener, in threads."""
 
     def one(sock: socket.socket, number: int) -> None:
-        with contextlib.suppress(OSError), (tls.wrap_socket(sock, server_side=True) if tls else sock) as wrapped:
+        with contextlib.suppress(OSError), tls.wrap_socket(sock, server_side=True) if tls else sock as wrapped:
             reading = wrapped.makefile("rb")
             while (asked := _request(reading, number)) is not None:
                 found.asked.append(asked)
