@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from chaoskit.errors import SpecError
+from chaoskit.probe.protocols import PROTOCOLS
 from chaoskit.probe.target import Target
 from chaoskit.spec.access import HEADER_NAME, HEADER_VALUE
 from chaoskit.spec.endpoint import query_values
 from chaoskit.spec.experiment import Protocol
 
-_KEY_HEADERS: Mapping[str, str] = {"anthropic-messages": "x-api-key", "gemini": "x-goog-api-key"}
 _AUTHORIZATION = "authorization"
 _LARGEST_KEY = 16 * 1024  # bytes; the largest tokens of OpenID Connect have a few thousand
 _MIN_SECRET = 6  # characters; shorter values occur in texts by chance
@@ -29,7 +29,7 @@ class Credentials:
     def __init__(self, target: Target, protocol: Protocol, environment: Mapping[str, str] = os.environ) -> None:
         _check_headers(target.headers)
         key = _key(target, environment)
-        name = target.key_header or _KEY_HEADERS.get(protocol, _AUTHORIZATION)
+        name = target.key_header or PROTOCOLS[protocol].key.name
         prefix = target.key_prefix or ("Bearer" if name == _AUTHORIZATION else "")
         self._headers = {
             header.lower(): _of_environment(variable, environment) for header, variable in target.header_env.items()

@@ -27,6 +27,7 @@ from chaoskit.probe.completion import PEER_ERRORS
 from chaoskit.probe.connections import ClientPool, tls_context
 from chaoskit.probe.credentials import Credentials
 from chaoskit.probe.framing import TooLargeError
+from chaoskit.probe.protocols import PROTOCOLS
 from chaoskit.probe.receive_stamps import StampClock
 from chaoskit.probe.request_url import request_url, usual_path
 from chaoskit.probe.target import Target
@@ -74,7 +75,7 @@ async def _fetch(target: Target, workload: Workload, path: str) -> bytes:
     query = httpx.URL(target.url).query
     url = request_url(target, workload).copy_with(raw_path=path.encode() + (b"?" + query if query else b""))
     headers = {
-        **({"anthropic-version": "2023-06-01"} if workload.protocol == "anthropic-messages" else {}),
+        **PROTOCOLS[workload.protocol].headers,
         **target.headers,
         "accept": "application/json",
         "accept-encoding": "identity",

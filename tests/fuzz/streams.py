@@ -34,7 +34,7 @@ def responses() -> list[bytes]:
     """A short response of each vendor, after a byte that selects the protocol."""
     found = []
     for protocol, vendor in _VENDORS.items():
-        at = _PROTOCOLS.index(protocol)  # type: ignore[arg-type]
+        at = _PROTOCOLS.index(protocol)
         request = CompletionRequest(vendor, "m", 2, True, True, 1, usage=True)  # type: ignore[arg-type]
         encoder = formats.format_of(request, 7)
         body = encoder.opening() + encoder.token("word ", 0, 1, 2) + encoder.token("more ", 1, 3, 4) + encoder.closing()
