@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from chaoskit.facts import ClientLimits
+from chaoskit.spec.asking import largest
 from chaoskit.spec.experiment import Server, Workload
 
 _OWN_FILES = 64  # of the client itself: records, event loop, resolver
@@ -68,12 +69,12 @@ def shortages(load: ClientLoad, workload: Workload, limits: ClientLimits, in_lab
             f"machine has {limits.ports} (net.ipv4.ip_local_port_range); {lower}, or write connections: kept",
             load.streams > limits.ports,
         )
-    memory = load.streams * (_STREAM + _COPIES * workload.prompt_size.most)
+    memory = load.streams * (_STREAM + _COPIES * largest(workload.prompt_size))
     free = min(limits.memory, _GUEST) if in_lab else limits.memory
     if memory > free:
         where = "a guest has" if in_lab and free == _GUEST else "this machine has"
         yield (
-            f"{count} with a prompt-size of {workload.prompt_size.most} need about {_rounded(memory)} of memory, and "
+            f"{count} with a prompt-size of {largest(workload.prompt_size)} need about {_rounded(memory)} of memory, and "
             f"{where} {_rounded(free)} free; {lower} or prompt-size",
             not in_lab,
         )

@@ -26,8 +26,8 @@ class ProbePlan(BaseModel):
     chaoskit: str
     url: str
     model: str
-    access: Access
-    uds: str | None
+    access: Access = Access()
+    uds: str | None = None
     maxseg: int | None
     congestion_control: str | None
     workload: Workload

@@ -1,4 +1,4 @@
-"""Reads the secrets of a target, the API key and headers from the environment, and keeps them in memory only.
+"""Reads the secrets of a target, the API key and secret headers, and keeps them in memory only.
 
 Rules: they are read once, before the first request; they are put into headers when a request is sent; no message, no
 record and no log has one of them; `hide` takes them out of a text of the server.

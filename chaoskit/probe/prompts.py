@@ -15,8 +15,9 @@ from typing import get_args
 from chaoskit import seed as seeds
 from chaoskit.errors import SpecError
 from chaoskit.probe.protocols.stream_protocol import Message, Role
-from chaoskit.spec.asking import PromptSize
+from chaoskit.spec.asking import PromptSizes
 from chaoskit.spec.experiment import Workload
+from chaoskit.units import Size
 
 _POOL = 1 << 16  # bytes of text that prompts are cut from
 _LARGEST_FILE = 256 * 10**6  # bytes; all lines are kept in memory
@@ -49,10 +50,10 @@ class Prompts:
         return text[:size]
 
 
-def prompt_bytes(size: PromptSize, seed: int, number: int) -> int:
+def prompt_bytes(size: Size | PromptSizes, seed: int, number: int) -> int:
     """Median x e^(sigma x z): log-normal, with the sigma that gives the requested 99th percentile."""
-    if size.p99 is None:
-        return size.median
+    if not isinstance(size, PromptSizes):
+        return size
     sigma = math.log(size.p99 / size.median) / _Z99
     z = seeds.source(seed, "prompt-size", number).gauss(0.0, 1.0)
     return min(max(1, round(size.median * math.exp(sigma * z))), _LARGEST_PROMPT)

@@ -1,4 +1,4 @@
-"""Completes the URL of a target: a base URL, such as `https://host/prefix/v1`, gets its protocol's usual path.
+"""Completes the URL of a target: a base URL, such as `https://host/v1`, gets the usual path.
 
 | the path ends in                         | what is added                                        |
 |------------------------------------------|------------------------------------------------------|

@@ -1,4 +1,4 @@
-"""Defines how an endpoint is reached, and with which key: keys of `stage` in a file, options of `chaoskit probe`.
+"""Defines how an endpoint is reached, and with which key: keys of `stage`, options of a probe.
 
 Rules: a secret is named, by an environment variable or a file, and never written; what may be one is refused, and no
 message repeats it. Nothing here looks at the machine.

@@ -1,4 +1,4 @@
-"""Parses the options that say how an endpoint is reached, with the same keys and messages as in a file."""
+"""Parses the options that say how an endpoint is reached, with the keys and messages of a file."""
 
 from __future__ import annotations
 

@@ -10,16 +10,16 @@ import json
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationInfo, model_validator
 
-from chaoskit.faults.schema import FROM_FILE, SpecModel, bounded, short_form
+from chaoskit.faults.schema import FROM_FILE, SpecModel, bounded
 from chaoskit.spec.endpoint import holds_key
 from chaoskit.units import Size
 
 _JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _LARGEST_BODY = 1 << 20  # characters; every open stream holds it
 _DEEPEST_BODY = 50  # levels; merging and encoding recurse
-Bytes = Annotated[Size, bounded(Size(1), Size(100 * 10**6), "every open stream holds its prompt in memory")]
+Bytes = Annotated[Size, bounded(None, Size(100 * 10**6), "every open stream holds its prompt in memory")]
 
 
 class QuotedText(str):
@@ -28,35 +28,35 @@ class QuotedText(str):
     __slots__ = ()
 
 
-class PromptSize(SpecModel):
-    """Bytes of a prompt: always the median or, with a p99, from a log-normal distribution with these two."""
+class PromptSizes(SpecModel):
+    """Bytes of prompts from a log-normal distribution with this median and 99th percentile."""
 
     median: Bytes = Field(description="Its median.")
-    p99: Bytes | None = Field(None, description="Its 99th percentile. Default: every prompt has the median.")
+    p99: Bytes = Field(description="Its 99th percentile.")
 
     @model_validator(mode="after")
-    def _p99_is_not_below_the_median(self) -> PromptSize:
-        if self.p99 is not None and self.p99 < self.median:
+    def _p99_is_not_below_the_median(self) -> PromptSizes:
+        if self.p99 < self.median:
             raise ValueError(f"p99 {self.p99} is below the median {self.median}")
         return self
 
-    @property
-    def most(self) -> Size:
-        """What next to no prompt exceeds."""
-        return self.p99 or self.median
-
-    def written(self) -> Any:
-        """As in a file: a size, or both keys."""
-        return super().written() if self.p99 is not None else self.median.written()
-
     def __str__(self) -> str:
-        return f"{self.median}" if self.p99 is None else f"{self.median} (p99 {self.p99})"
+        return f"{self.median} (p99 {self.p99})"
 
 
-PROMPT_SIZE = PromptSize(median=Size(1000))  # unless a file or an option says otherwise
-WrittenPromptSize = Annotated[
-    PromptSize, BeforeValidator(short_form("median"), json_schema_input_type=PromptSize | Bytes)
+def _kind(words: Any) -> str:
+    return "distribution" if isinstance(words, dict | PromptSizes) else "size"
+
+
+PromptSize = Annotated[
+    Annotated[Bytes, Tag("size")] | Annotated[PromptSizes, Tag("distribution")], Discriminator(_kind)
 ]
+PROMPT_SIZE = Size(1000)  # unless a file or an option says otherwise
+
+
+def largest(size: Size | PromptSizes) -> Size:
+    """What next to no prompt exceeds."""
+    return size.p99 if isinstance(size, PromptSizes) else size
 
 
 def _body(words: Any, info: ValidationInfo) -> Any:

@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from chaoskit.faults import Fault, knobs
 from chaoskit.faults.schema import Flag, SpecModel, bounded, error_at, exactly_one, suggestion
 from chaoskit.knobs import Knob
-from chaoskit.spec.asking import PROMPT_SIZE, ExtraBody, JsonObject, WrittenPromptSize
+from chaoskit.spec.asking import PROMPT_SIZE, ExtraBody, JsonObject, PromptSize
 from chaoskit.spec.host_tuning import Client, Host
 from chaoskit.spec.objectives import Objective, parse, pattern
 from chaoskit.spec.stage import InterfaceStage, Stage
@@ -98,7 +98,7 @@ class Workload(SpecModel):
     max_concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
         None, description="Closed loop: number of streams at a time; the next one starts when one ends."
     )
-    prompt_size: WrittenPromptSize = Field(
+    prompt_size: PromptSize = Field(
         PROMPT_SIZE, description="Bytes of the prompt of each request: a size, or a distribution."
     )
     prompts: Annotated[str, Field(min_length=1)] | None = Field(

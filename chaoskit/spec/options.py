@@ -133,7 +133,7 @@ def _option(loc: tuple[str | int, ...]) -> str:
         return ""
     sections = {"timeouts": _TIMEOUTS, "limits": _LIMITS}
     names = {inside: option for option, inside in sections.get(str(loc[0]), {}).items()}
-    name = str(loc[-1])
+    name = str(loc[1] if names and len(loc) > 1 else loc[0])
     return f"--{names.get(name, name)}: "
 
 

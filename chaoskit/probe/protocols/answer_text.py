@@ -1,4 +1,4 @@
-"""Finds the text of an answer in an event of any protocol, without reasoning, for conversations that go on.
+"""Finds the text of an answer, without reasoning, in an event of any protocol.
 
 | protocol                                    | where                                             |
 |---------------------------------------------|---------------------------------------------------|

@@ -182,7 +182,7 @@ def ended(stream: int, completion: Completion, detail: str = "", status: int | N
 
 def test_requests_count_in_the_order_of_their_start() -> None:
     """Failures that overtake an open request wait for it."""
-    watch = FailFast("http://x", None)
+    watch = FailFast("http://x", None, "/", "sse")
     for stream in (1, 2, 3, 4, 5, 6):
         watch.ended(ended(stream, "http_error", "500", 500), any_token=False)
     assert not watch.sentence
@@ -194,7 +194,7 @@ def test_requests_count_in_the_order_of_their_start() -> None:
 
 def test_failures_of_different_kinds_do_not_add_up() -> None:
     """Only the same reason, five times in a row, is one; a later row counts as well."""
-    watch = FailFast("http://x", None)
+    watch = FailFast("http://x", None, "/", "sse")
     for stream, status in enumerate((401, 404, 401, 404, 401, 401, 401, 401)):
         watch.ended(ended(stream, "http_error", str(status), status), any_token=False)
     assert not watch.sentence
