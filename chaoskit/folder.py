@@ -7,6 +7,7 @@ and is not longer than its limit. Renaming the directory, or one above it, has n
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import suppress
@@ -192,6 +193,13 @@ def display_path(path: Path) -> Path:
     pin = Path(*path.parts[: _FD_PART + 1])
     named = pin.readlink().joinpath(*path.parts[_FD_PART + 1 :])
     return named.relative_to(Path.cwd()) if named.is_relative_to(Path.cwd()) else named
+
+
+def why_not_written(path: Path, error: OSError) -> str:
+    """The reason in words: "no such file" of a new path in a folder that exists is about the folder."""
+    if error.errno == errno.ENOENT and path.parent.is_dir():
+        return f"nothing can be made in {display_path(path.parent)}"
+    return error.strerror or str(error)
 
 
 def read_all(fd: int, limit: int, path: Path) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shlex
 import shutil
 import site
@@ -21,6 +22,11 @@ from chaoskit import safe_start
 _HOME = str(Path(__file__).resolve().parents[1])
 _SUDO_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """sudo's own PATH (`secure_path`) as Debian, Ubuntu and Fedora set it; a virtual environment is not in it."""
+_SUDO = re.compile(
+    r"\bsudo (?:--preserve-env=\S+ )?(?=(?:apt-get|modprobe|sysctl|ip6?|tc|nft|ip6?tables[\w-]*|chown|chmod|rm|kill)\b"
+    r"|\S*chaoskit\b)|, and with sudo --preserve-env=\S+"
+)
+"""sudo before a command in a sentence."""
 
 
 def python(module: str, *arguments: str) -> tuple[str, ...]:
@@ -63,14 +69,21 @@ def only_absolute(environment: Mapping[str, str], names: tuple[str, ...]) -> dic
 
 
 def sudo(variable: str | None = None) -> str:
-    """How to call this program as root: `sudo chaoskit`, or with its path where sudo would not find it.
+    """How to call this program as root: `sudo chaoskit`, or with its path where sudo would not find it; root without.
 
     `variable` is one of the environment that sudo must keep.
     """
     called = sys.argv[0]
     is_found = "/" not in called or shutil.which("chaoskit", path=_SUDO_PATH) is not None
     program = "chaoskit" if is_found or Path(called).name != "chaoskit" else shlex.quote(called)
+    if os.geteuid() == 0:
+        return program
     return f"sudo --preserve-env={variable} {program}" if variable else f"sudo {program}"
+
+
+def typed_by(uid: int, advice: str) -> str:
+    """Advice with the commands as this user types them: root without sudo."""
+    return advice if uid else _SUDO.sub("", advice)
 
 
 def _launch(module: str, *arguments: str) -> tuple[str, ...]:

@@ -19,7 +19,6 @@ Each is an `int`, so that it can be compared, stored and sent as one; arithmetic
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from decimal import Decimal
@@ -29,7 +28,11 @@ from typing import Any, ClassVar, Self
 _MOST_DECIMALS = 20
 _FRACTION = rf"\.[0-9]{{1,{_MOST_DECIMALS}}}"
 _WRITTEN = re.compile(r"([+-]?)([0-9]*\.[0-9]+|[0-9]+)\s*([^\s0-9].*)?")
+_EXPONENT = re.compile(r"([0-9]*\.?[0-9]+[eE][+-]?[0-9]{1,2})\s*([^\s0-9].*)?")
+_COMMA = re.compile(r"\s*[0-9]+(?:,[0-9]+)+")
+_THOUSANDS = re.compile(r"\s*[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])")
 _PART = re.compile(rf"([0-9]*{_FRACTION}|[0-9]+)\s*([^\s0-9.]+)")
+_PREFIXES = {"k": 10**3, "K": 10**3, "m": 10**6, "M": 10**6, "g": 10**9, "G": 10**9}
 
 
 class Quantity(int):
@@ -40,7 +43,8 @@ class Quantity(int):
     zero: ClassVar[str]  # the unit to print 0 with
     scale: ClassVar[dict[str, int]]  # unit -> how many base units it holds
     also: ClassVar[dict[str, int | Fraction]] = {}  # units that are read, and never printed
-    meant: ClassVar[dict[str, str]] = {}  # what is often written -> the unit that is perhaps meant
+    meant: ClassVar[dict[str, tuple[int | Fraction, ...]]] = {}  # never read: other spellings -> what they may hold
+    usual: ClassVar[tuple[str, ...]]  # the units that a number without one may have had in mind
     smallest: ClassVar[int] = 0
     largest: ClassVar[int] = 2**63 - 1
 
@@ -52,7 +56,7 @@ class Quantity(int):
         """
         if isinstance(text, int) and not isinstance(text, bool):
             return cls._checked(text, str(text))
-        if not isinstance(text, str) or not re.match(cls.pattern(), text):
+        if not isinstance(text, str) or not cls._is_read(text):
             raise ValueError(cls._why_not(text))
         units = cls.units()
         total = sum(Fraction(number) * units[unit] for number, unit in _PART.findall(text))
@@ -95,12 +99,12 @@ class Quantity(int):
         """What is wrong with a text that is no quantity."""
         match = _WRITTEN.fullmatch(text.strip()) if isinstance(text, str) else None
         if match is None:
-            return f"{text!r} is not a {cls.noun}; write for example {cls.example}"
+            return f"{text!r} is not a {cls.noun}; {cls._write(text)}"
         sign, number, unit = match.groups()
         if unit is None:
-            return f"{text!r} has no unit; write for example {cls.example}"
+            return f"{text!r} has no unit; {cls._write(*cls._with_usual_units(sign + number))}"
         if unit not in cls.units():
-            return cls._why_not_unit(str(text), unit)
+            return cls._why_not_unit(str(text), sign + number, unit)
         if sign == "+":
             return f"{text!r} has a sign; write {number}{unit}"
         if sign or not Fraction(number):
@@ -111,17 +115,54 @@ class Quantity(int):
         return f"{text!r} is too large; a {cls.noun} is {cls._most(unit)} or less"
 
     @classmethod
+    def _why_not_unit(cls, text: str, number: str, unit: str) -> str:
+        if exponent := _EXPONENT.fullmatch(text.strip()):
+            plain = f"{Decimal(exponent[1]):f}"
+            corrected = [plain + exponent[2]] if exponent[2] else cls._with_usual_units(plain)
+            return f"{text!r} has an exponent; {cls._write(*corrected)}"
+        if _COMMA.match(text):
+            without = [text.replace(",", "")] if _THOUSANDS.match(text) else []
+            return f"{text!r} has a comma; {cls._write(text.replace(',', '.', 1), *without)}"
+        near = [hint for size in cls._sizes_meant(unit) if cls._is_read(hint := cls._spelled(number, size))]
+        found = f"{text!r} has the unit {unit!r}, which is not a unit of a {cls.noun}"
+        if not near:
+            return f"{found} ({', '.join(cls.units())})"
+        return f"{found}; did you mean {' or, as tc(8) has it, '.join(near)}?"
+
+    @classmethod
+    def _sizes_meant(cls, unit: str) -> tuple[int | Fraction, ...]:
+        """What a unit of another spelling may hold, in base units; empty when unknown."""
+        if unit in cls.meant:
+            return cls.meant[unit]
+        folded = {name.lower(): sizes for name, sizes in cls.meant.items()}
+        own = {name.lower(): (size,) for name, size in cls.units().items()}
+        return own.get(unit.lower()) or folded.get(unit.lower(), ())
+
+    @classmethod
+    def _spelled(cls, number: str, size: int | Fraction) -> str:
+        """So many times this size, if possible with the same number."""
+        unit = next((name for name, held in cls.units().items() if held == size), None)
+        return cls(round(Fraction(number) * size)).written() if unit is None else f"{number}{unit}"
+
+    @classmethod
+    def _with_usual_units(cls, number: str) -> list[str]:
+        """What a number without a unit may have had in mind."""
+        return [number + unit for unit in cls.usual]
+
+    @classmethod
+    def _write(cls, *corrected: object) -> str:
+        """`write 20ms or 20s`: those that are read, or an example."""
+        read = [str(each) for each in corrected if cls._is_read(each)]
+        return f"write {' or '.join(read)}" if read else f"write for example {cls.example}"
+
+    @classmethod
+    def _is_read(cls, text: object) -> bool:
+        return isinstance(text, str) and re.match(cls.pattern(), text) is not None
+
+    @classmethod
     def _most(cls, unit: str) -> str:
         """The largest whole number with this unit."""
         return "9" * cls._digits(cls.units()[unit]) + unit
-
-    @classmethod
-    def _why_not_unit(cls, text: str, unit: str) -> str:
-        known = {name.lower(): name for name in (*reversed(cls.scale), *cls.also)} | cls.meant
-        near = known.get(unit) or known.get(unit.lower())
-        near = near or next(iter(difflib.get_close_matches(unit, cls.units(), 1, 0.7)), None)
-        hint = f"; did you mean {near}?" if near else ""
-        return f"{text!r} has the unit {unit!r}, which is not a unit of a {cls.noun} ({', '.join(cls.scale)}){hint}"
 
     @classmethod
     def _checked(cls, base_units: int, text: str) -> Self:
@@ -167,13 +208,17 @@ class Duration(Quantity):
     scale: ClassVar[dict[str, int]] = {
         "ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9,
     }  # fmt: skip
-    also: ClassVar[dict[str, int | Fraction]] = {
-        "m": 60 * 10**9, "sec": 10**9, "msec": 10**6, "usec": 10**3, "µs": 10**3, "μs": 10**3,
-    }  # fmt: skip
-    meant: ClassVar[dict[str, str]] = {
-        "seconds": "s", "second": "s", "minutes": "min", "minute": "min", "mins": "min", "hours": "h", "hour": "h",
-        "d": "h", "days": "h", "day": "h",
-    }  # fmt: skip
+    also: ClassVar[dict[str, int | Fraction]] = {"m": 60 * 10**9, "µs": 10**3, "μs": 10**3}
+    meant: ClassVar[dict[str, tuple[int | Fraction, ...]]] = {
+        **dict.fromkeys(("nsec", "nsecs", "nanoseconds"), (1,)),
+        **dict.fromkeys(("usec", "usecs", "microsecond", "microseconds", "micros"), (10**3,)),
+        **dict.fromkeys(("msec", "msecs", "millisecond", "milliseconds", "millis", "milli"), (10**6,)),
+        **dict.fromkeys(("sec", "secs", "second", "seconds"), (10**9,)),
+        **dict.fromkeys(("mins", "minute", "minutes"), (60 * 10**9,)),
+        **dict.fromkeys(("hr", "hrs", "hour", "hours"), (3600 * 10**9,)),
+        **dict.fromkeys(("d", "day", "days"), (86_400 * 10**9,)),
+    }
+    usual = ("ms", "s")
 
     @classmethod
     def _why_not(cls, text: object) -> str:
@@ -237,9 +282,14 @@ class Rate(Quantity):
         "bit/s": 1, "kbit/s": 10**3, "Mbit": 10**6, "Mbit/s": 10**6, "mbit/s": 10**6,
         "Gbit": 10**9, "Gbit/s": 10**9, "gbit/s": 10**9, "Tbit": 10**12, "Tbit/s": 10**12, "tbit/s": 10**12,
     }  # fmt: skip
-    meant: ClassVar[dict[str, str]] = {
-        f"{prefix}{rest}": f"{prefix.lower()}bit" for prefix in "kKmMgG" for rest in ("", "b", "bps", "b/s", "Bit")
+    meant: ClassVar[dict[str, tuple[int | Fraction, ...]]] = {
+        **{p + unit: (size,) for p, size in _PREFIXES.items() for unit in ("", "b", "b/s", "bits", "bits/s", "Bit")},
+        **{p + unit: (8 * size,) for p, size in _PREFIXES.items() for unit in ("B", "Bps", "B/s", "bytes", "bytes/s")},
+        **{f"{p}i{unit}": (8 * 2**n,) for p, n in (("K", 10), ("M", 20), ("G", 30)) for unit in ("B", "B/s", "Bps")},
+        # of bits, as most people have it; tc(8) has bytes
+        **{p + "bps": (size, 8 * size) if p.islower() else (size,) for p, size in _PREFIXES.items()},
     }
+    usual = ("kbit", "mbit")
 
 
 class Size(Quantity):
@@ -252,9 +302,13 @@ class Size(Quantity):
     also: ClassVar[dict[str, int | Fraction]] = {
         "bytes": 1, "KB": 10**3, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30,
     }  # fmt: skip
-    meant: ClassVar[dict[str, str]] = {
-        "k": "kB", "K": "kB", "m": "MB", "M": "MB", "g": "GB", "G": "GB", "Ki": "KiB", "Mi": "MiB", "byte": "B",
-    }  # fmt: skip
+    meant: ClassVar[dict[str, tuple[int | Fraction, ...]]] = {
+        **{p + unit: (size,) for p, size in _PREFIXES.items() for unit in ("", "b", "byte", "bytes", "Byte", "Bytes")},
+        **{f"{p}byte{s}": (size,) for p, size in (("kilo", 10**3), ("mega", 10**6)) for s in ("", "s")}
+        | {"byte": (1,)},
+        **{f"{p}i": (2**n,) for p, n in (("K", 10), ("M", 20), ("G", 30))},
+    }
+    usual = ("B", "kB")
 
 
 class Share(Quantity):
@@ -264,7 +318,17 @@ class Share(Quantity):
     example = "1%"
     zero = "%"
     scale: ClassVar[dict[str, int]] = {"%": 10**7, "ppm": 10**3, "ppb": 1}
+    meant: ClassVar[dict[str, tuple[int | Fraction, ...]]] = dict.fromkeys(
+        ("%%", "pct", "percent", "per cent", "perc"), (10**7,)
+    )
+    usual = ("%",)
     largest = 10**9
+
+    @classmethod
+    def _with_usual_units(cls, number: str) -> list[str]:
+        """As `Quantity._with_usual_units`; below 1 it may be a part of 1 as well."""
+        is_part = "-" not in number and 0 < Fraction(number) < 1
+        return super()._with_usual_units(number) + ([cls._spelled(number, 10**9)] if is_part else [])
 
     @classmethod
     def _number(cls, size: int | Fraction) -> str:
@@ -295,7 +359,14 @@ class Frequency(Quantity):
         "/min": Fraction(10**6, 60), "/m": Fraction(10**6, 60), "/h": Fraction(10**6, 3600),
         "Hz": 10**6,
     }  # fmt: skip
-    meant: ClassVar[dict[str, str]] = {"rps": "/s", "qps": "/s", "/sec": "/s", "/second": "/s", "/minute": "/min"}
+    meant: ClassVar[dict[str, tuple[int | Fraction, ...]]] = {
+        **dict.fromkeys(("rps", "qps", "tps", "req/s", "reqs/s", "requests/s"), (10**6,)),
+        **dict.fromkeys(("/sec", "/second", "per second", "ps", "s"), (10**6,)),
+        **dict.fromkeys(("rpm", "/minute", "per minute"), (Fraction(10**6, 60),)),
+        **dict.fromkeys(("/hour", "per hour"), (Fraction(10**6, 3600),)),
+        "/ms": (10**9,),
+    }
+    usual = ("/s",)
     smallest = 1
 
     @classmethod
@@ -316,3 +387,13 @@ def _plain(number: Decimal) -> str:
     """Exact to nine decimals, without an exponent or trailing zeros."""
     text = f"{number:.9f}".rstrip("0").rstrip(".")
     return text or "0"
+
+
+def plural(number: float, noun: str) -> str:
+    """The noun as it stands after this number: `stream` after 1, `streams` after any other."""
+    return noun if number == 1 else f"{noun}s"
+
+
+def counted(number: int, noun: str) -> str:
+    """The number with its noun: `1 stream`, `2 streams`."""
+    return f"{number} {plural(number, noun)}"

@@ -1,11 +1,11 @@
-"""Runs the command line as a user does, and knows the phrases of libraries that must never be seen there."""
+"""Says a command line as a user does, and knows the phrases of libraries that must never be seen there."""
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
+
+import warm
 
 LIBRARY_PHRASES = re.compile(
     r"No such option|No such command|Missing (?:argument|option|parameter|command)|Invalid value|Got unexpected"
@@ -18,12 +18,4 @@ LIBRARY_PHRASES = re.compile(
 
 def chaoskit(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run it, with nothing on its standard input."""
-    return subprocess.run(
-        [sys.executable, "-m", "chaoskit", *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env=os.environ | environment,
-    )
+    return warm.chaoskit(*words, environment=environment)

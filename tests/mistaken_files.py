@@ -65,6 +65,42 @@ MISTAKES = [
     ("< 3x baseline", "< 3x bseline", "x.yaml:23: objectives.2: 'bseline' is no phase of the timeline; did you mean"),
     ("ttft_p95 <", "tfft_p95 <", "x.yaml:21: objectives.0: 'tfft_p95' is not a metric; did you mean ttft_p95?"),
     ("- interruption_rate <= 1%", "- be quick", "x.yaml:22: objectives.1: 'be quick' is not an objective; write for"),
+    (
+        "- interruption_rate <= 1%",
+        "- ttft_p95<0.8s  during wifi",
+        "x.yaml:22: objectives.1: says what objectives.0 says; keep one",
+    ),
+    ("< 3x baseline", "< 3x wifi", "x.yaml:23: objectives.2: compares wifi with itself; name another phase"),
+    (
+        "seed: 42",
+        "seed: 99999999999999999999",
+        "x.yaml:24: seed: found '99999999999999999999', expected less than 2^63",
+    ),
+    (
+        "output-tokens: 120",
+        "output-tokens: 1,200",
+        "x.yaml:9: workload.output-tokens: found '1,200', expected a whole number; write 1200",
+    ),
+    (
+        "output-tokens: 120",
+        "output-tokens: 2k",
+        "x.yaml:9: workload.output-tokens: found '2k', expected a whole number; write 2000",
+    ),
+    ("output-tokens: 120", "output-tokens: -3", "x.yaml:9: workload.output-tokens: found '-3', expected 1 or more"),
+    (
+        "output-tokens: 120",
+        "max_tokens: 120",
+        "x.yaml:9: workload.max_tokens: unknown key; did you mean output-tokens?",
+    ),
+    ("output-tokens: 120", "burstiness: nan", "x.yaml:9: workload.burstiness: found 'nan', expected a number"),
+    ("output-tokens: 120", "burstiness: -1", "x.yaml:9: workload.burstiness: found '-1', expected 0 or more"),
+    ("{wifi: 30s}", "{wifi: 30}", "x.yaml:19: timeline.1: '30' has no unit; write 30s"),
+    (
+        "    direction: down\n    netem: {delay: 30ms, jitter: 5ms, distribution: paretonormal, "
+        "loss: {gemodel: {p: 1%, r: 30%}}}\n",
+        "",
+        "x.yaml:15: faults.wifi: does not say what is changed; add netem: delay 30ms, or one of sysctl, mtu",
+    ),
     ("seed: 42", "seed: many", "x.yaml:24: seed: found 'many', expected a whole number"),
     ("seed: 42", "seed: 1\nseed: 2", "x.yaml:25: seed: duplicate key, first in line 24"),
     ("name: loss", "name: Loss_1", "x.yaml:1: name: found 'Loss_1', expected lower-case letters"),

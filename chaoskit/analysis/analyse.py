@@ -10,7 +10,7 @@ from chaoskit import __version__
 from chaoskit.analysis.conclusion import outcome, undecided_reasons, warnings, with_path_mtu_cause
 from chaoskit.analysis.health import health
 from chaoskit.analysis.load import RawRecords, load_records
-from chaoskit.analysis.network.attribution import StreamEvidence, attribute_stalls, out_of_order_streams
+from chaoskit.analysis.network.attribution import attribute_stalls, stream_evidence
 from chaoskit.analysis.network.fidelity import fidelity
 from chaoskit.analysis.network.path_mtu import path_mtu
 from chaoskit.analysis.objectives import evaluate
@@ -73,7 +73,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec) -> Result:
     )
     estimates = Estimates(spec.seed, good, intended)
     checks = tuple(fidelity(raw.plan, run_timeline, raw)) if raw.plan else ()
-    client_health = health(streams, raw.vitals)
+    client_health = health(streams, raw.vitals, raw.served)
     reasons = undecided_reasons(raw, streams.ended, checks, client_health)
     verdicts = tuple(evaluate(objective, samples, estimates, reasons) for objective in spec.objectives)
     phases = tuple(_phases(raw, run_timeline, samples, estimates, buckets(streams, run_timeline)))
@@ -165,7 +165,8 @@ def _phases(
     estimates: Estimates,
     phase_buckets: Mapping[str, tuple[Bucket, ...]],
 ) -> Iterator[PhaseResult]:
-    evidence = StreamEvidence(_server_kept_sending(raw), out_of_order_streams(raw.infos))
+    arrived = {request.stream: request.tokens for request in raw.requests}
+    evidence = stream_evidence(arrived, raw.infos, raw.served, raw.vitals)
     full_segments = path_mtu(raw, run_timeline)
     for name in run_timeline.names:
         sample = samples[name]
@@ -189,16 +190,6 @@ def _phases(
             timeline=phase_buckets[name],
             path_mtu=full_segments[name],
         )
-
-
-def _server_kept_sending(raw: RawRecords) -> frozenset[int]:
-    """The streams for which the server sent more than arrived."""
-    arrived = {request.stream: request.tokens for request in raw.requests}
-    return frozenset(
-        served.stream
-        for served in raw.served
-        if served.stream in arrived and served.tokens_sent > arrived[served.stream]
-    )
 
 
 def _settings(plan: Plan | None, name: str) -> tuple[str, ...]:

@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from chaoskit.analysis.formatting import FIDELITY_LABELS, format_value
-from chaoskit.analysis.health import MAX_CLIENT_ERRORS, MAX_LOOP_LAG_MS, MAX_SCHEDULING_LAG_MS, MAX_SERVER_LATENESS_MS
+from chaoskit.analysis.health import (
+    MAX_CLIENT_ERRORS,
+    MAX_LOOP_LAG_MS,
+    MAX_SCHEDULING_LAG_MS,
+    MAX_SERVER_LATENESS_MS,
+    MAX_SERVER_PAUSE_MS,
+)
 from chaoskit.analysis.load import RawRecords
 from chaoskit.analysis.objectives import UndecidedReason
 from chaoskit.analysis.result import FidelityCheck, Health, ObjectiveResult, Outcome, PathMtu, PhaseResult, RunVerdict
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.plan.model import Plan
-from chaoskit.records.model import ASKED_AGAIN, Request
+from chaoskit.records.jsonl import FILES
+from chaoskit.records.model import ASKED_AGAIN, Request, SocketRead
 from chaoskit.spec.objectives import Objective
+from chaoskit.units import counted
 
 _BLACK_HOLES = ("black-hole", "probed")
 
@@ -21,7 +29,12 @@ def undecided_reasons(
     raw: RawRecords, streams: Sequence[Stream], checks: Sequence[FidelityCheck], client_health: Health
 ) -> tuple[UndecidedReason, ...]:
     """Why this run, or some of its phases, cannot decide an objective."""
-    return (*_of_an_early_end(raw), *_of_the_client(streams, client_health), *_of_the_faults(checks))
+    return (
+        *_of_an_early_end(raw),
+        *_of_the_files(raw),
+        *_of_the_client(streams, client_health),
+        *_of_the_faults(checks),
+    )
 
 
 def _of_an_early_end(raw: RawRecords) -> Iterator[UndecidedReason]:
@@ -29,6 +42,16 @@ def _of_an_early_end(raw: RawRecords) -> Iterator[UndecidedReason]:
         yield UndecidedReason("the run was stopped before its end")
     elif raw.status == "finished" and raw.detail:
         yield UndecidedReason(raw.detail)
+
+
+def _of_the_files(raw: RawRecords) -> Iterator[UndecidedReason]:
+    """A run that ended by itself has a request for each stream with tokens."""
+    name = FILES[Request]
+    if raw.status == "finished" and not raw.has_requests_file:
+        yield UndecidedReason(f"{name} is missing: no stream can be counted")
+    elif raw.status == "finished" and raw.streams.unfinished:
+        lost = raw.streams.unfinished
+        yield UndecidedReason(f"{name} is cut: {counted(lost, 'stream')} of {FILES[SocketRead]} missing in it")
 
 
 def _of_the_client(streams: Sequence[Stream], client_health: Health) -> Iterator[UndecidedReason]:
@@ -48,7 +71,9 @@ def _of_the_client(streams: Sequence[Stream], client_health: Health) -> Iterator
 def _client_errors(streams: Sequence[Stream]) -> str:
     """How many requests this machine could not do, and its most frequent reason."""
     details = [stream.request.detail for stream in streams if stream.is_client_error]
-    return f"{len(details)} of {len(streams)} requests failed in the client: {max(details, key=details.count)}"
+    return (
+        f"{len(details)} of {counted(len(streams), 'request')} failed in the client: {max(details, key=details.count)}"
+    )
 
 
 def _of_the_faults(checks: Sequence[FidelityCheck]) -> Iterator[UndecidedReason]:
@@ -88,7 +113,7 @@ def _verdict(verdicts: Sequence[ObjectiveResult], reasons: Sequence[UndecidedRea
             return "undecided", f"{verdict.text}: {_undecided_because(verdict)}"
     if not verdicts:
         return "none", "no objectives are set"
-    return "met", f"all {len(verdicts)} objectives" if len(verdicts) > 1 else verdicts[0].text
+    return "met", f"all {counted(len(verdicts), 'objective')}" if len(verdicts) > 1 else verdicts[0].text
 
 
 def _of_warmups(warmups: Sequence[Request]) -> Iterator[str]:
@@ -106,7 +131,8 @@ def _of_warmups(warmups: Sequence[Request]) -> Iterator[str]:
 def _undecided_because(verdict: ObjectiveResult) -> str:
     if verdict.observed.value is None or verdict.streams_needed is None:
         return verdict.reason
-    return f"{format_value(verdict.observed.value, verdict.unit)}; about {verdict.streams_needed} streams would decide"
+    seen = format_value(verdict.observed.value, verdict.unit)
+    return f"{seen}; about {counted(verdict.streams_needed, 'stream')} would decide"
 
 
 def with_path_mtu_cause(
@@ -160,3 +186,9 @@ def warnings(
     if (client_health.server_late_p99_ms or 0) > MAX_SERVER_LATENESS_MS:
         lateness = format_value(client_health.server_late_p99_ms, "ms")
         yield f"the reference server was behind its own schedule: {lateness} (p99)"
+    elif (client_health.server_late_max_ms or 0) > MAX_SERVER_PAUSE_MS:
+        lateness = format_value(client_health.server_late_max_ms, "ms")
+        yield (
+            f"the reference server was once {lateness} behind its own schedule: it was stopped, its machine was "
+            "overloaded, or its client did not read"
+        )

@@ -7,9 +7,17 @@ import math
 from chaoskit.analysis.result import FidelityKind, Unit
 
 NO_VALUE = "–"
+ANYTHING = "anything"  # of an interval that excludes nothing
 FIDELITY_LABELS: dict[FidelityKind, str] = {
     "loss": "loss",
     "round-trip": "round trip",
+    "rate": "rate",
+    "duplicate": "duplicate",
+    "reorder": "reorder",
+    "corrupt": "corrupt",
+    "jitter": "jitter",
+    "slot": "slot",
+    "ecn": "ECN",
     "oversized": "oversized",
     "icmp-sent": "ICMP sent",
     "icmp-lost": "ICMP lost",
@@ -39,13 +47,15 @@ def format_value(value: float | None, unit: Unit) -> str:
             return _rounded(value, 0)
         case "bytes":
             return f"{_rounded(value, 0)} bytes"
+        case "bit-per-second":
+            return _rate(value)
 
 
 def format_interval(low: float | None, high: float | None, unit: Unit) -> str:
     """An interval: `0.98–1.6 s`, `at least 0.98 s` where it has no upper end."""
     low_is_open, high_is_open = low is None or math.isinf(low), high is None or math.isinf(high)
     if high_is_open and (low_is_open or low == 0):
-        return "anything"
+        return ANYTHING
     if high_is_open:
         return f"at least {format_value(low, unit)}"
     if low_is_open:
@@ -57,12 +67,39 @@ def format_interval(low: float | None, high: float | None, unit: Unit) -> str:
     return first + (" to " if "-" in first + last else "–") + last
 
 
+def format_change(value: float, unit: Unit) -> str:
+    """A difference, with its sign: `+57 ms`, `-3.5/s`, `0 ms`."""
+    text = format_value(value, unit)
+    return text if text.startswith("-") or text == format_value(0.0, unit) else f"+{text}"
+
+
+def format_change_interval(low: float | None, high: float | None, unit: Unit) -> str:
+    """The interval of a difference: `-29 to +19 ms`, `-29 ms or more`; nothing where it may be anything."""
+    low_is_open, high_is_open = low is None or math.isinf(low), high is None or math.isinf(high)
+    if low_is_open or high_is_open:
+        end, word = (low, "more") if high_is_open else (high, "less")
+        return "" if end is None or math.isinf(end) else f"{format_change(end, unit)} or {word}"
+    assert low is not None
+    assert high is not None
+    first, last = format_change(low, unit), format_change(high, unit)
+    name = last.lstrip("+-0123456789.")
+    return f"{first.removesuffix(name) if first.lstrip('+-0123456789.') == name else first} to {last}"
+
+
 def _time(ms: float) -> str:
     """In the largest unit that leaves a number below 1000; in hours from two hours on."""
     for unit, size, until in (("ms", 1, 999.5), ("s", 1000, 999.5), ("min", 60_000, 119.5)):
         if abs(ms) / size < until:
             return f"{_digits(ms / size)} {unit}"
     return f"{_digits(ms / 3_600_000)} h"
+
+
+def _rate(bits: float) -> str:
+    """In the largest unit that leaves a number of at least 1."""
+    for unit, size in (("Gbit/s", 1e9), ("Mbit/s", 1e6), ("kbit/s", 1e3)):
+        if abs(bits) >= 0.9995 * size:
+            return f"{_digits(bits / size)} {unit}"
+    return f"{_digits(bits)} bit/s"
 
 
 def _digits(value: float) -> str:

@@ -6,6 +6,7 @@
 | loop lag       | p99 over time of the wait for the client's event loop; above 20 ms the run is undecided |
 | client errors  | requests that this machine could not do; above 1 % of all the run is undecided          |
 | server late    | sent - due, p99 over the reference server's events; above 20 ms a warning               |
+| its maximum    | the longest of any event, also of those that did not arrive; above 1 s a warning         |
 
 Vitals give the longest wait of each half second. A wait of L blocks every instant within it, the first for
 the whole of L: the time from which an instant waits longer than x is the sum of (L - x) over the waits.
@@ -20,16 +21,17 @@ import numpy as np
 from chaoskit.analysis.result import Health
 from chaoskit.analysis.statistics.quantiles import MS, nearest_rank, rank_of
 from chaoskit.analysis.streams.assemble import Streams
-from chaoskit.records.model import Vitals
+from chaoskit.records.model import ServedResponse, Vitals
 
 MAX_SCHEDULING_LAG_MS = 50.0
 MAX_LOOP_LAG_MS = 20.0
 MAX_SERVER_LATENESS_MS = 20.0
+MAX_SERVER_PAUSE_MS = 1000.0
 MAX_CLIENT_ERRORS = 0.01
 """Of all requests. The load was then not what was asked for, as with requests that start late."""
 
 
-def health(streams: Streams, vitals: Sequence[Vitals]) -> Health:
+def health(streams: Streams, vitals: Sequence[Vitals], served: Sequence[ServedResponse] = ()) -> Health:
     """The health of the whole run."""
     lags = sorted(stream.request.started - stream.request.scheduled for stream in streams.ended)
     lateness = np.sort(streams.server_lateness)
@@ -41,6 +43,7 @@ def health(streams: Streams, vitals: Sequence[Vitals]) -> Health:
         overloaded=(scheduling or 0) > MAX_SCHEDULING_LAG_MS or (loop or 0) / MS > MAX_LOOP_LAG_MS,
         client_errors=sum(stream.is_client_error for stream in streams.ended),
         server_late_p99_ms=int(lateness[rank_of(99, len(lateness)) - 1]) / MS if len(lateness) else None,
+        server_late_max_ms=max((max(0, one.max_late) for one in served), default=0) / MS if served else None,
         unfinished=streams.unfinished,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from itertools import islice
 from os.path import lexists
 from pathlib import Path
 from typing import get_args
@@ -24,10 +25,12 @@ from chaoskit.records.untrusted_files import damage_error, excerpt, parse_json, 
 
 TCP_INFO_FIELDS = (
     *("advmss", "bytes_acked", "bytes_received", "bytes_retrans", "bytes_sent", "data_segs_in", "delivered"),
+    *("dsack_dups", "reord_seen"),
     *("last_data_recv", "last_data_sent", "lost", "options", "pmtu", "rcv_mss", "rcv_ooopack", "retransmits"),
     *("rto", "rtt", "sacked", "snd_mss", "total_retrans", "unacked"),
 )
 """The fields of TCP_INFO that the analysis uses. The others are not kept: a run has several samples per stream."""
+_MOST_RUNS = 10_000  # entries of a folder that is no run directory
 _STATUSES: tuple[RunStatus, ...] = get_args(RunStatus)
 
 
@@ -49,6 +52,7 @@ class RawRecords:
     phases: list[Phase]
     requests: list[Request]
     warmups: list[Request]
+    has_requests_file: bool
     streams: Streams
     infos: list[TcpInfo]
     vitals: list[Vitals]
@@ -80,9 +84,9 @@ def load_records(run: Path) -> RawRecords:
     try:
         os.stat(f"{run}/.")  # noqa: PTH116 - a Path would lose the dot, which fails where files cannot be reached
     except OSError as error:
-        raise SpecError(f"{run} is no run directory: {error.strerror}") from None
-    if not any(lexists(run / name) for name in (PLAN, PROBE, FILES[Request], FILES[Phase])):
-        raise SpecError(f"{run} is no run directory: it holds neither {PLAN} nor {FILES[Request]}")
+        raise SpecError(f"{run} is no run directory: {error.strerror}{_nearby(run)}") from None
+    if not _is_run(run):
+        raise SpecError(f"{run} is no run directory: it holds neither {PLAN} nor {FILES[Request]}{_nearby(run)}")
     plan = load_plan(run) if lexists(run / PLAN) else None
     probe = load_probe_plan(run)
     status, detail = read_outcome(run, plan is not None or probe is not None)
@@ -103,6 +107,7 @@ def load_records(run: Path) -> RawRecords:
         detail=detail,
         phases=_phases(run, plan),
         requests=requests,
+        has_requests_file=lexists(run / FILES[Request]),
         warmups=warmups,
         streams=assemble_streams(requests, *without(warmups, read_tokens(run), read_signs(run)), reader),
         infos=[replace(info, fields=_used_fields(info.fields)) for _, info in read_numbered(run, TcpInfo)],
@@ -115,6 +120,24 @@ def load_records(run: Path) -> RawRecords:
         counters=read(run, Counters),
         hops=read(run, Hop),
     )
+
+
+def _is_run(folder: Path) -> bool:
+    return any(lexists(folder / name) for name in (PLAN, PROBE, FILES[Request], FILES[Phase]))
+
+
+def _nearby(path: Path) -> str:
+    """What to type instead: for a file of a run, its directory; for a folder of runs, the latest; for a file to run."""
+    if path.suffix in (".yaml", ".yml"):
+        return f"; an experiment file gets one by chaoskit run {path}"
+    if path.is_file():
+        return f"; give its directory: chaoskit report {path.parent}" if _is_run(path.parent) else ""
+    try:
+        runs = [each for each in islice(path.iterdir(), _MOST_RUNS) if _is_run(each)]
+        latest = max(runs, key=lambda each: each.stat().st_mtime, default=None)
+    except OSError:
+        return ""
+    return f"; the latest one in it: chaoskit report {latest}" if latest else ""
 
 
 def _used_fields(fields: dict[str, int]) -> dict[str, int]:

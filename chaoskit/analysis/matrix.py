@@ -20,7 +20,7 @@ from chaoskit.analysis.load import read_outcome
 from chaoskit.analysis.result import Result, RunStatus
 from chaoskit.errors import EXIT_SOFTWARE, ChaoskitError, NotRestoredError, SpecError
 from chaoskit.folder import display_path
-from chaoskit.records.directory import EXPERIMENT, PLAN
+from chaoskit.records.directory import EXPERIMENT, OUTCOME, PLAN
 from chaoskit.records.untrusted_files import damage_error, read_whole
 from chaoskit.spec.matrix import Variant, Variants, parse_variants
 
@@ -99,6 +99,8 @@ def load_matrix(run: Path) -> MatrixResult:
         raise damage_error(path, f"byte {error.start} is not UTF-8") from None
     if not matrix.axes:
         raise SpecError(f"{run} is no run directory: it has no {PLAN}, and its {EXPERIMENT} no matrix")
+    if not lexists(run / OUTCOME) and not any(lexists(run / variant.name) for variant in matrix.each):
+        raise SpecError(f"{run} is no run directory: {path} was not run in it; chaoskit run {path} does that")
     return combine(matrix, run, tuple(variant_result(variant, run) for variant in matrix.each))
 
 

@@ -14,14 +14,15 @@ from chaoskit import intervals
 from chaoskit.analysis.formatting import format_interval, format_value
 from chaoskit.analysis.result import Evidence, IntervalEstimate, ObjectiveResult, ObjectiveVerdict, Unit
 from chaoskit.analysis.statistics.comparison import ratio
-from chaoskit.analysis.statistics.estimates import Estimates, scale, unit
+from chaoskit.analysis.statistics.estimates import MINUTE, Estimates, scale, unit
 from chaoskit.analysis.streams.goodput import OPERATORS
 from chaoskit.analysis.streams.phase_samples import WHOLE_RUN, PhaseSamples
+from chaoskit.analysis.worst_streams import evidence_of
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.sample_size import bound_of, sample_sizes, tail_beyond
+from chaoskit.units import counted
 
 _MAX_STREAMS = 1_000_000  # more than anybody waits for
-_MAX_WORST = 5
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Claim:
     streams: int
     tail: float | None  # of a quantile or a share of streams: the share that may lie beyond the bound
     streams_beyond: int = 0  # how many streams lie beyond it
+    minutes: float = 0.0  # that they streamed, together; of a rate of stalls
 
 
 def evaluate(
@@ -53,12 +55,20 @@ def evaluate(
     if absent:
         return _undecided(objective, f"the run ended before phase {absent[0]}")
     claim = _claim(objective, samples, estimates)
-    evidence = tuple(_evidence(objective.metric, samples[name]) for name in needed)
+    evidence = tuple(evidence_of(objective, samples[name], estimates) for name in needed)
+    verdict = _judge(objective, claim, evidence, reasons)
+    return verdict.model_copy(update={"streams_started": min(len(samples[name].streams) for name in needed)})
+
+
+def _judge(
+    objective: Objective, claim: Claim, evidence: tuple[Evidence, ...], reasons: Iterable[UndecidedReason]
+) -> ObjectiveResult:
+    phases = {objective.phase or WHOLE_RUN, objective.reference} - {None}
     if claim.observed.value is None:
         return _undecided(objective, claim.observed.missing, claim, evidence)
     for reason in reasons:
-        if not reason.phases or WHOLE_RUN in needed or reason.phases & set(needed):
-            seen = f"{format_value(claim.observed.value, claim.unit)} over {claim.streams} streams"
+        if not reason.phases or WHOLE_RUN in phases or reason.phases & phases:
+            seen = f"{format_value(claim.observed.value, claim.unit)} over {counted(claim.streams, 'stream')}"
             return _undecided(objective, f"{seen}, but {reason.reason}", claim, evidence)
     return _decide(objective, claim, evidence)
 
@@ -69,7 +79,7 @@ def _claim(objective: Objective, samples: Mapping[str, PhaseSamples], estimates:
     if objective.factor is not None and objective.reference is not None:
         reference = estimates.of(samples[objective.reference], metric)
         streams = min(estimate.streams, reference.streams)
-        return Claim(ratio(estimate, reference), objective.factor, "ratio", streams, tail_beyond(metric))
+        return Claim(ratio(estimate, reference, metric), objective.factor, "ratio", streams, tail_beyond(metric))
     bound = bound_of(objective)
     tail = bound if metric == "interruption_rate" else tail_beyond(metric)
     return Claim(
@@ -79,6 +89,7 @@ def _claim(objective: Objective, samples: Mapping[str, PhaseSamples], estimates:
         estimate.streams,
         tail,
         _streams_beyond(objective, sample, bound),
+        sum(sample.by_stream.length) / MINUTE if unit(metric) == "per-minute" else 0.0,
     )
 
 
@@ -112,31 +123,40 @@ def _decide(objective: Objective, claim: Claim, evidence: tuple[Evidence, ...]) 
 
 def _reason(claim: Claim, judgement: ObjectiveVerdict, needed_streams: int | None) -> str:
     value, low, high = claim.observed.value, claim.observed.low, claim.observed.high
-    seen = f"{format_value(value, claim.unit)} over {claim.streams} streams"
+    seen = f"{format_value(value, claim.unit)} over {counted(claim.streams, 'stream')}"
     if low != high:
         seen += f", 95 %: {format_interval(low, high, claim.unit)}"
     if judgement != "undecided":
         return seen
     if needed_streams is None:
         return f"{seen}; no feasible number of streams would decide"
-    return f"{seen}; about {needed_streams} streams would decide"
+    return f"{seen}; about {counted(needed_streams, 'stream')} would decide"
 
 
 def _streams_needed(objective: Objective, claim: Claim) -> int | None:
     """How many streams would decide it if they behaved as these did; None when no feasible number would.
 
-    At least as many as it takes in the clearest case: `spec.sample_size`.
+    More than there were, and at least as many as it takes in the clearest case: `spec.sample_size`.
     """
+    sizes = sample_sizes(objective)
+    value = claim.observed.value
+    assert value is not None
+    size = sizes.to_be_met if OPERATORS[objective.operator](value, claim.bound) else sizes.to_be_broken
+    if size is None:
+        return None
+    least = size.streams
+    if size.minutes and claim.minutes:
+        least = max(least, math.ceil(claim.streams * size.minutes / claim.minutes))
+    found = least if claim.streams < least else _streams_by_spread(claim)
+    return max(found, least, claim.streams + 1) if found is not None and least <= _MAX_STREAMS else None
+
+
+def _streams_by_spread(claim: Claim) -> int | None:
+    """The number at which an interval as wide as this one, but for the number of streams, excludes the bound."""
     value, low, high = claim.observed.value, claim.observed.low, claim.observed.high
     assert value is not None
     assert low is not None
     assert high is not None
-    sizes = sample_sizes(objective)
-    size = sizes.to_be_met if OPERATORS[objective.operator](value, claim.bound) else sizes.to_be_broken
-    if size is None:
-        return None
-    if claim.streams < size.streams:
-        return size.streams
     if claim.tail is not None and claim.unit != "ratio":
         return _streams_for_share(claim.streams_beyond, claim.streams, claim.tail)
     end, distance = (high if value < claim.bound else low), abs(claim.bound - value)
@@ -157,25 +177,6 @@ def _streams_for_share(hits: int, count: int, bound: float) -> int | None:
             return None
         least, number = number, math.ceil(number * 1.05) + 1
     return next(n for n in range(least, number + 1) if intervals.excludes(round(seen * n), n, bound))
-
-
-def _evidence(metric: str, sample: PhaseSamples) -> Evidence:
-    if metric in ("interruption_rate", "goodput"):
-        return Evidence(
-            file="requests.jsonl",
-            count=len(sample.counted),
-            worst=_first_few(s.number for s in sample.interrupted),
-        )
-    name = metric.rpartition("_")[0]
-    if name in sample.times and name != "max_gap":
-        worst = sorted(sample.times[name], key=lambda pair: -pair[1])
-        return Evidence(file="requests.jsonl", count=len(worst), worst=_first_few(stream for stream, _ in worst))
-    longest = sorted(sample.times["max_gap"], key=lambda pair: -pair[1])
-    return Evidence(file="tokens.jsonl", count=len(longest), worst=_first_few(stream for stream, _ in longest))
-
-
-def _first_few(numbers: Iterable[int]) -> tuple[int, ...]:
-    return tuple(numbers)[:_MAX_WORST]
 
 
 def _undecided(

@@ -15,6 +15,7 @@ from chaoskit.analysis.finite_json import FiniteJson
 from chaoskit.analysis.provenance import Provenance
 from chaoskit.analysis.vllm_figures import VllmFigures
 from chaoskit.errors import EXIT_SOFTWARE
+from chaoskit.units import counted
 
 SCHEMA: Literal[1] = 1
 
@@ -25,8 +26,10 @@ Confidence = Literal["exact", "likely", "none"]
 FindingConfidence = Literal["certain", "likely", "none"]
 Direction = Literal["up", "down"]
 PathMtuKind = Literal["black-hole", "silence", "probed", "signalled", "clamped"]
-Unit = Literal["ms", "share", "per-minute", "per-second", "ratio", "count", "bytes"]
-FidelityKind = Literal["loss", "round-trip", "oversized", "icmp-sent", "icmp-lost", "mss", "mtu"]
+Unit = Literal["ms", "share", "per-minute", "per-second", "ratio", "count", "bytes", "bit-per-second"]
+PacketKind = Literal["loss", "round-trip", "rate", "duplicate", "reorder", "corrupt", "jitter", "slot", "ecn"]
+SizeKind = Literal["oversized", "icmp-sent", "icmp-lost", "mss", "mtu"]
+FidelityKind = PacketKind | SizeKind
 FidelityVerdict = Literal["achieved", "not-achieved", "too-few-packets", "not-exercised", "not-measured"]
 
 
@@ -193,7 +196,10 @@ class Comparison(FiniteJson):
 
 
 class ObjectiveResult(FiniteJson):
-    """The verdict on one objective. `bound` and `observed` are in `unit`; `streams_needed` would decide it."""
+    """The verdict on one objective. `bound` and `observed` are in `unit`; `streams_needed` would decide it.
+
+    `streams` have a value of the metric; `streams_started` were scheduled in its phase, or the fewer of two.
+    """
 
     why_missing: ClassVar = {"streams_needed": "it is decided, or no feasible number of streams decides it: see reason"}
     text: str
@@ -202,6 +208,7 @@ class ObjectiveResult(FiniteJson):
     bound: float
     observed: IntervalEstimate
     streams: int
+    streams_started: int = 0
     streams_needed: int | None
     reason: str
     evidence: tuple[Evidence, ...]
@@ -214,6 +221,10 @@ class FidelityCheck(FiniteJson):
     |--------------|-------|-----------|----------------------------------------------|---------------------|
     | `loss`       | share | lost      | lost                                         | packets             |
     | `round-trip` | ms    | added     | added                                        | handshakes          |
+    | `rate`       | bit/s | at most   | while the queue was full                     | seconds             |
+    | `duplicate`  | share | twice     | that arrived twice                           | segments            |
+    | `reorder`    | count | None      | times that a sender saw it                   | segments            |
+    | `corrupt` `jitter` `slot` `ecn`: None, for nothing counts them |                   |                     |
     | `oversized`  | count | None      | packets longer than the limit                | packets received    |
     | `icmp-sent`  | count | None      | ICMP "too big" errors that were sent         | oversized packets   |
     | `icmp-lost`  | count | None      | ICMP "too big" errors that were dropped      | errors generated    |
@@ -245,12 +256,14 @@ class Health(FiniteJson):
         "scheduling_lag_p99_ms": "no request was started",
         "loop_lag_p99_ms": "the run left no vitals",
         "server_late_p99_ms": "the server does not stamp its events",
+        "server_late_max_ms": "the server left no record",
     }
     scheduling_lag_p99_ms: float | None
     loop_lag_p99_ms: float | None
     overloaded: bool
     client_errors: int = 0
     server_late_p99_ms: float | None
+    server_late_max_ms: float | None = None
     unfinished: int
 
 
@@ -302,7 +315,7 @@ class Result(FiniteJson):
         count = self.overall.completions.get("internal_error", 0)
         details = [failure.detail for failure in self.overall.failures if failure.completion == "internal_error"]
         causes = "; ".join(details) or "a mistake in chaoskit"
-        return f"{count} stream{'s' * (count > 1)} ended by {causes}; please report it" if count else ""
+        return f"{counted(count, 'stream')} ended by {causes}; please report it" if count else ""
 
     @property
     def exit_code(self) -> int:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
 from typing import Any
 
 from typer._click.core import Context
 from typer._click.exceptions import UsageError  # they have no public names
 from typer._click.formatting import HelpFormatter
-from typer.core import TyperArgument, TyperCommand
+from typer.core import TyperCommand
 
 from chaoskit.cli.advice import fitting
 from chaoskit.cli.completers import COMPLETERS, complete_value
 from chaoskit.cli.file_completers import WORDS
 from chaoskit.cli.help_rows import rows, value_name
+from chaoskit.cli.unquoted import refuse_unquoted, too_many
 from chaoskit.errors import ChaoskitError
+from chaoskit.programs import typed_by
 
 
 class Command(TyperCommand):
@@ -28,11 +31,12 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
         """Parse, and refuse what is left."""
-        takes_value = {name for each in self.params if not getattr(each, "is_flag", True) for name in each.opts}
         for word, after in pairwise(args):
-            if after == "--" and word in takes_value and not ctx.resilient_parsing:
+            if after == "--" and word in self.valued and not ctx.resilient_parsing:
                 name = next(value_name(each) for each in self.params if word in each.opts)
                 raise UsageError(f"{word} has no value; write it before --: {word} {name}", ctx)
+        if not ctx.resilient_parsing:
+            refuse_unquoted(ctx, args, self.valued, self.with_dashes)
         ctx.allow_extra_args = True
         has_dashes, ctx.meta[WORDS] = "--" in args, list(args)
         try:
@@ -41,16 +45,17 @@ class Command(TyperCommand):
             error.ctx, error.cmd = error.ctx or ctx, error.cmd or self
             raise
         if left and not ctx.resilient_parsing:
-            raise UsageError(self._why_left(ctx, left, has_dashes), ctx)
+            raise UsageError(too_many(ctx, left, has_dashes), ctx)
         return left
 
-    def _why_left(self, ctx: Context, left: list[str], has_dashes: bool) -> str:
-        """What is wrong with words that the command does not take."""
-        names = " ".join(each.display_name_raw for each in self.params if isinstance(each, TyperArgument))
-        if has_dashes:
-            example = "chaoskit exec --down 'delay 80ms' -- COMMAND"
-            return f"{ctx.command_path} runs no command after --; this does: {example}"
-        return f"{left[0]!r} is one word too many; {ctx.command_path} takes {names or 'options only'}"
+    @property
+    def valued(self) -> set[str]:
+        """Its options that take a value."""
+        return {name for each in self.params if not getattr(each, "is_flag", True) for name in each.opts}
+
+    def with_dashes(self, words: list[str]) -> list[str]:
+        """The words, with the -- that is missing among them."""
+        return words
 
     def invoke(self, ctx: Context) -> object:
         """Run it. An error's advice names only options of this command."""
@@ -58,7 +63,8 @@ class Command(TyperCommand):
             return super().invoke(ctx)
         except ChaoskitError as error:
             if not self.hidden:  # such a command is started by another one
-                error.args = (fitting(str(error), {name for each in self.params for name in each.opts}),)
+                said = fitting(str(error), {name for each in self.params for name in each.opts})
+                error.args = (typed_by(os.geteuid(), said),)
             raise
 
     def collect_usage_pieces(self, ctx: Context) -> list[str]:

@@ -20,16 +20,18 @@ def doctor(
 ) -> None:
     """Show what this machine can do. A line per feature, with the remedy if it is missing. Exit 0: experiments run."""
     import dataclasses
+    import os
     from json import dumps
 
     from chaoskit.clock import RealClock
+    from chaoskit.programs import typed_by
     from chaoskit.substrate.doctor import examine
 
     diagnosis = examine(kernel, RealClock())
     if json:
-        say_json(dumps(dataclasses.asdict(diagnosis), indent=1, allow_nan=False))
+        say_json(typed_by(os.geteuid(), dumps(dataclasses.asdict(diagnosis), indent=1, allow_nan=False)))
     else:
-        say(*(fitting(line, ("--kernel",)) for line in _lines(diagnosis)))
+        say(*(typed_by(os.geteuid(), fitting(line, ("--kernel",))) for line in _lines(diagnosis)))
     raise typer.Exit(0 if diagnosis.here_can or diagnosis.guest_can else 3)
 
 

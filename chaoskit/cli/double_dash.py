@@ -10,6 +10,7 @@ from typer._click.exceptions import UsageError
 
 from chaoskit.cli.command import Command
 from chaoskit.cli.file_completers import AFTER_DASHES
+from chaoskit.cli.unquoted import refuse_unquoted
 
 _REST = f"{__name__}.rest"
 
@@ -21,6 +22,8 @@ class CommandWithDoubleDash(Command):
         """Parse what stands before `--`, and keep what follows. Without `--`, say where it is missing."""
         at = args.index("--") if "--" in args else len(args)
         given = list(args)
+        if not ctx.resilient_parsing:
+            refuse_unquoted(ctx, given, self.valued, self.with_dashes)
         ctx.meta[_REST], ctx.meta[AFTER_DASHES] = tuple(args[at + 1 :]), "--" in args
         begin = len(given) if "--" in given else self._begin(given)
         try:
@@ -36,12 +39,21 @@ class CommandWithDoubleDash(Command):
         if begin == len(given):
             return None
         fault = [] if begin else ["--down", "delay 80ms"]
-        line = shlex.join(("chaoskit", str(ctx.info_name), *fault, *given[:begin], "--", *given[begin:]))
+        line = shlex.join(("chaoskit", str(ctx.info_name), *fault, *self.with_dashes(given)))
         return UsageError(f"write -- before the command: {line}", ctx)
+
+    def with_dashes(self, words: list[str]) -> list[str]:
+        """The words, with -- before the command."""
+        begin = len(words) if "--" in words else self._begin(words)
+        return [*words[:begin], *(["--"] if begin < len(words) else []), *words[begin:]]
+
+    def collect_usage_pieces(self, ctx: Context) -> list[str]:
+        """The command after --, too."""
+        return [*super().collect_usage_pieces(ctx), "-- COMMAND"]
 
     def _begin(self, args: list[str]) -> int:
         """Where the user's command begins: at the first word that is no option, no value of one, and no YAML file."""
-        takes_value = {name for each in self.params if not getattr(each, "is_flag", True) for name in each.opts}
+        takes_value = self.valued
         for at, word in enumerate(args):
             is_value = at > 0 and args[at - 1] in takes_value
             if not word.startswith("-") and not is_value and not word.endswith((".yaml", ".yml")):

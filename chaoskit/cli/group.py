@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 from typer._click import Command
 from typer._click.core import Context
 from typer._click.exceptions import UsageError
 from typer.core import TyperGroup
+
+from chaoskit.cli.nearest import near_in_spelling
+
+_MEANINGS = {
+    "run": "test start execute experiment gate go",
+    "validate": "check lint verify",
+    "probe": "bench benchmark load measure attack ping curl hey k6 vegeta",
+    "status": "list ls ps leases show",
+    "restore": "stop undo clean cleanup rollback revert reset rm del heal recover",
+    "serve": "server mock listen",
+    "inject": "add toxic tc netem set fault chaos impair",
+    "init": "new create generate scaffold example examples",
+    "report": "results result analyze analyse summary",
+    "pmtu": "mtu traceroute tracepath path-mtu",
+    "plan": "dry-run preview explain",
+    "doctor": "diagnose info",
+    "build": "install make compile",
+    "remove": "delete rm clean uninstall",
+}
+"""What other tools call a command."""
 
 
 class Group(TyperGroup):
@@ -18,7 +36,16 @@ class Group(TyperGroup):
         found = super().get_command(ctx, cmd_name)
         if found is None and not ctx.resilient_parsing and not cmd_name.startswith("-"):
             visible = [name for name, each in self.commands.items() if not each.hidden]
-            near = " or ".join(get_close_matches(cmd_name, visible, 2))
-            hint = f"did you mean {near}?" if near else f"expected one of {', '.join(visible)}"
-            raise UsageError(f"{cmd_name!r} is no command of {ctx.command_path}; {hint}", ctx)
+            raise UsageError(f"{cmd_name!r} is no command of {ctx.command_path}; {_hint(ctx, cmd_name, visible)}", ctx)
         return found
+
+
+def _hint(ctx: Context, word: str, commands: list[str]) -> str:
+    """What was probably meant."""
+    if "run" in commands and (word.endswith((".yaml", ".yml")) or "://" in word):
+        return f"write chaoskit {'probe' if '://' in word else 'run'} {word}"
+    if word == "help":
+        return f"write {ctx.command_path} --help, or {ctx.command_path} COMMAND --help"
+    meant = [name for name in commands if word in _MEANINGS.get(name, "").split()]
+    near = meant or near_in_spelling(word, commands)
+    return f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(commands)}"

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 from types import FrameType, TracebackType
 
+from chaoskit.analysis.result import RunStatus
+from chaoskit.records.directory import kept_records
 from chaoskit.substrate.running import Running
+from chaoskit.terminal import complain
 
 
 class InterruptHandler:
@@ -35,3 +39,10 @@ class InterruptHandler:
         self._running = running
         if running is not None and self.received is not None:
             running.interrupt(self.received)
+
+
+def say_if_interrupted(status: RunStatus, records: Path | None, is_shown: bool) -> None:
+    """Tell it in one line, with where the records are. `is_shown`: the result on the same screen says it already."""
+    said = [*([] if is_shown else ["interrupted"]), *([kept_records(records)] if records else [])]
+    if status == "interrupted" and said:
+        complain("; ".join(said))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chaoskit.cli.interrupts import say_if_interrupted
 from chaoskit.terminal import complain, say_json
 
 if TYPE_CHECKING:
@@ -25,19 +26,19 @@ def measure_and_show(probe: ProbeOnly, out: Path | None, as_document: bool) -> i
 
 def show(result: Result, workload: Workload, as_document: bool) -> None:
     """As a JSON document or on the screen. A probe that was stopped before its first token is only a sentence."""
-    from chaoskit.records.directory import kept_records
     from chaoskit.report import console
     from chaoskit.report.screen import Screen
     from chaoskit.report.vllm_keys import as_json
 
     was_refused = result.outcome.status == "refused"
-    if as_document:
-        say_json(as_json(result, workload))
-    elif result.overall.tokens or not was_refused:
-        console.render(result, Screen())
+    if result.overall.tokens or not was_refused:
+        if as_document:
+            say_json(as_json(result, workload))
+        else:
+            console.render(result, Screen())
     if was_refused:
         complain(result.outcome.detail)
-    if result.outcome.status == "interrupted":
-        complain(f"interrupted; {kept_records(Path(result.run))}" if result.run else "interrupted")
+    is_shown = not as_document and Screen().file.isatty()
+    say_if_interrupted(result.outcome.status, Path(result.run) if result.run else None, is_shown)
     if result.internal_error:
         complain(result.internal_error)

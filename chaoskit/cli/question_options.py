@@ -35,6 +35,6 @@ class QuestionOptions:
 
     def given(self, url: str) -> dict[str, Any]:
         """As keys of a workload; the protocol is that of the URL where none is given."""
-        from chaoskit.spec.vendors import protocol_of
+        from chaoskit.spec.vendors import protocol_at
 
-        return kebab(self, "model") | {"protocol": self.protocol or protocol_of(url)}
+        return kebab(self, "model") | {"protocol": self.protocol or protocol_at(url)}

@@ -7,16 +7,15 @@ from pathlib import Path
 
 from chaoskit.analysis.load import read_outcome
 from chaoskit.analysis.matrix import EXIT_UNDECIDED, VariantResult, combine, variant_result, worst_exit_code
-from chaoskit.cli.interrupts import InterruptHandler
+from chaoskit.cli.interrupts import InterruptHandler, say_if_interrupted
 from chaoskit.cli.run_one import differs, files
-from chaoskit.cli.run_options import RunOptions, names_records, save, say_if_interrupted
+from chaoskit.cli.run_options import RunOptions, names_records, save
 from chaoskit.cli.watch import Job, watch
 from chaoskit.conduct.planning import prepare
 from chaoskit.errors import RefusedError
 from chaoskit.records.directory import EXPERIMENT, conclude, create
 from chaoskit.report import matrix
 from chaoskit.report.screen import Screen
-from chaoskit.report.styles import titled
 from chaoskit.report.undecidable import note_undecidable
 from chaoskit.spec.matrix import Variant, Variants
 from chaoskit.substrate.selection import choose_each
@@ -31,8 +30,7 @@ def run_series(variants: Variants, options: RunOptions) -> int:
     note_undecidable(plans)
     substrates = choose_each(plans, options.substrate)
     top, screen = options.create({EXPERIMENT: variants.text}), Screen()
-    reasons = "; ".join(dict.fromkeys(why for _, why in substrates))
-    screen.print(titled(plans[0].name, f": {len(plans)} variants, {reasons}"))
+    screen.print(matrix.opening(plans[0].name, [why for _, why in substrates]))
     rows: list[VariantResult] = []
     codes = set()
     with names_records(top), InterruptHandler() as interrupts:
@@ -50,7 +48,7 @@ def run_series(variants: Variants, options: RunOptions) -> int:
     comparison = combine(variants, top, (*rows, *missing))
     screen.print()
     matrix.render(comparison, screen)
-    say_if_interrupted(comparison.status, top)
+    say_if_interrupted(comparison.status, top, is_shown=screen.file.isatty())
     return worst_exit_code({comparison.exit_code, *codes})
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.matrix import EXIT_UNDECIDED
-from chaoskit.cli.interrupts import InterruptHandler
-from chaoskit.cli.run_options import RunOptions, names_records, save, say_if_interrupted
+from chaoskit.cli.interrupts import InterruptHandler, say_if_interrupted
+from chaoskit.cli.run_options import RunOptions, names_records, save
 from chaoskit.cli.watch import Job, watch
 from chaoskit.conduct.planning import prepare
 from chaoskit.plan.model import Plan
@@ -35,7 +35,7 @@ def run_single(variant: Variant, options: RunOptions) -> int:
         result = analyse(job.directory)
         console.render(result, screen)
         save(result, job.directory)
-    say_if_interrupted(result.outcome.status, job.directory)
+    say_if_interrupted(result.outcome.status, job.directory, is_shown=screen.file.isatty())
     if options.is_verified and result.outcome.status == "finished":
         with InterruptHandler() as interrupts:
             return EXIT_UNDECIDED if differs(job, variant, screen, interrupts) else result.exit_code

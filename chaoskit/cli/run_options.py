@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaoskit.analysis.result import Result, RunStatus
+from chaoskit.analysis.result import Result
 from chaoskit.errors import RefusedError
 from chaoskit.records.directory import create, create_next, kept_records
 from chaoskit.report.result_json import write_result
@@ -49,9 +49,3 @@ def names_records(directory: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         raise KeyboardInterrupt(kept_records(directory)) from None
-
-
-def say_if_interrupted(status: RunStatus, directory: Path) -> None:
-    """After an interrupted run, where its records are."""
-    if status == "interrupted":
-        complain(f"interrupted; {kept_records(directory)}")

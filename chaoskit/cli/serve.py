@@ -14,50 +14,49 @@ from chaoskit.terminal import complain, say
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port; 0 for any free one.")] = 8000,
-    first_token: Annotated[str, typer.Option(help="Median time to the first token.")] = "150ms",
-    first_token_p99: Annotated[str, typer.Option(help="99th percentile of it.")] = "400ms",
-    token_interval: Annotated[str, typer.Option(help="Time between tokens.")] = "20ms",
+    script: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE", help="How to respond: a name of --list, or a file.")
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="Show the names for --script, and exit.")] = False,
+    first_token: Annotated[str | None, typer.Option(help="Median time to the first token. Default: 150ms.")] = None,
+    first_token_p99: Annotated[str | None, typer.Option(help="99th percentile of it. Default: 400ms.")] = None,
+    token_interval: Annotated[str | None, typer.Option(help="Time between tokens. Default: 20ms.")] = None,
+    tokens_per_event: Annotated[int | None, typer.Option(help="Tokens of each event. Default: 1.")] = None,
+    reasoning_tokens: Annotated[int | None, typer.Option(help="Tokens of reasoning first. Default: 0.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Same seed, same texts and times.")] = 0,
     cert: Annotated[Path | None, typer.Option(help="Certificate chain (PEM), to serve TLS.")] = None,
     key: Annotated[Path | None, typer.Option(help="Private key (PEM) of the certificate.")] = None,
 ) -> None:
-    """Run the reference token server. It speaks the OpenAI, Anthropic and Ollama APIs over HTTP/1.1 and HTTP/2."""
+    """Run the reference token server. It speaks the OpenAI, Anthropic, Gemini and Ollama APIs over HTTP/1.1 and HTTP/2.
+
+    With --script it answers badly, to test a client; a request may choose a name as well, in x-chaoskit-script.
+    """
     import asyncio
+    from dataclasses import replace
 
+    from chaoskit.report import malformations
+    from chaoskit.report.screen import Screen
     from chaoskit.server.app import listen, serve_until_signal, tls
-    from chaoskit.server.schedule import Script
-    from chaoskit.spec.options import pace
+    from chaoskit.server.banner import banner, is_loopback
+    from chaoskit.spec.script import responses
 
+    if list_:
+        malformations.render(Screen())
+        return
     if (cert is None) != (key is None):
         raise SpecError("--cert and --key go together; give both")
-    script = Script(
-        first_token_median=pace("first-token", first_token),
-        first_token_p99=pace("first-token-p99", first_token_p99),
-        token_interval=pace("token-interval", token_interval),
-        seed=seed,
-        tls=tls(cert, key) if cert and key else None,
-    )
-    if script.first_token_p99 < script.first_token_median:
-        raise SpecError(f"--first-token-p99 {first_token_p99} is below --first-token {first_token}")
+    options = {
+        "first-token": first_token,
+        "first-token-p99": first_token_p99,
+        "token-interval": token_interval,
+        "tokens-per-event": tokens_per_event,
+        "reasoning-tokens": reasoning_tokens,
+    }
+    follows = responses(script, options).script(seed)
+    follows = replace(follows, tls=tls(cert, key) if cert and key else None)
     listener = listen(host, port)
-    say(_banner(listener.getsockname(), script.tls is not None))
-    if not _is_loopback(listener.getsockname()[0]):
+    say(banner(listener.getsockname(), follows.tls is not None))
+    if not is_loopback(listener.getsockname()[0]):
         complain("everyone who can reach this address can use the server; for this machine only: --host 127.0.0.1")
-    sign = asyncio.run(serve_until_signal(listener, script))
+    sign = asyncio.run(serve_until_signal(listener, follows))
     raise typer.Exit(128 + sign)
-
-
-def _is_loopback(host: str) -> bool:
-    """Whether the address can be reached from this machine only."""
-    from ipaddress import ip_address
-
-    address = ip_address(host.partition("%")[0])
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
-
-
-def _banner(address: tuple[str, int], secure: bool) -> str:
-    """The URL, and a command to try."""
-    host, port = address[:2]
-    url = f"http{'s' if secure else ''}://{f'[{host}]' if ':' in host else host}:{port}"
-    body = '{"model":"any","messages":[{"role":"user","content":"hi"}],"stream":true,"max_tokens":50}'
-    return f"{url} until Ctrl-C; try: curl -N{'k' if secure else ''} {url}/v1/chat/completions -d '{body}'"

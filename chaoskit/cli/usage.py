@@ -14,7 +14,9 @@ from typer._click.exceptions import (  # they have no public names
 )
 from typer.core import TyperArgument, TyperOption
 
+from chaoskit.cli.file_completers import WORDS
 from chaoskit.cli.help_rows import argument_name, bounds, value_name
+from chaoskit.cli.nearest import advice_for_option
 
 
 def explain(error: UsageError) -> str:
@@ -22,7 +24,8 @@ def explain(error: UsageError) -> str:
     if error.ctx is None:
         return sentence(error)
     usage = " ".join(error.ctx.get_usage().split()).replace("Usage:", "usage:")
-    return f"{sentence(error)}\n{usage}\n{error.ctx.command_path} --help explains it"
+    shows = "lists its options" if isinstance(error, NoSuchOption) else "explains it"
+    return f"{sentence(error)}\n{usage}\n{error.ctx.command_path} --help {shows}"
 
 
 def sentence(error: UsageError) -> str:
@@ -30,8 +33,9 @@ def sentence(error: UsageError) -> str:
     path = error.ctx.command_path if error.ctx else "chaoskit"
     match error:
         case NoSuchOption():
-            near = " or ".join(sorted(error.possibilities or ()))
-            return f"{path} has no option {error.option_name}" + (f"; did you mean {near}?" if near else "")
+            wrong = _as_typed(error)
+            advice = advice_for_option(wrong, error.ctx) if error.ctx else ""
+            return "; ".join(filter(None, (f"{path} has no option {wrong}", advice)))
         case MissingParameter():
             return f"{_name(error.param)} is missing; write {path} {_name(error.param)}"
         case BadParameter():
@@ -45,6 +49,14 @@ def sentence(error: UsageError) -> str:
             return f"{error.option_name} takes no value; write it alone"
         case _:
             return error.message
+
+
+def _as_typed(error: NoSuchOption) -> str:
+    """The whole word: of `-rate 5` the library names `-r`."""
+    typed = error.ctx.meta.get(WORDS, ()) if error.ctx else ()
+    is_short = not error.option_name.startswith("--")
+    words = (word.partition("=")[0] for word in typed if is_short and word.startswith(error.option_name))
+    return next(words, error.option_name)
 
 
 def _name(parameter: Parameter | None) -> str:

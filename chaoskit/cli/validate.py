@@ -18,6 +18,7 @@ def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE", help="E
     from chaoskit.plan.decidability import decidability_warnings
     from chaoskit.plan.stage import placeholder_lookups
     from chaoskit.spec.matrix import load_variants
+    from chaoskit.units import counted
 
     errors = []
     for file in files:
@@ -37,8 +38,8 @@ def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE", help="E
             )
         )
         warnings = list(dict.fromkeys(found))
-        remarks = [f"{len(plans)} variants"] if len(plans) > 1 else []
-        remarks += [f"{len(warnings)} warning(s)"] if warnings else []
+        remarks = [counted(len(plans), "variant")] if len(plans) > 1 else []
+        remarks += [counted(len(warnings), "warning")] if warnings else []
         say(", ".join([f"{file}: ok", plans[0].name, *remarks]))
         for warning in warnings:
             say(f"  warning: {warning}")

@@ -20,6 +20,7 @@ from chaoskit.conduct.sudo_caller import Caller
 from chaoskit.conduct.user_command import Command
 from chaoskit.conduct.workspace import Collected, Workspace
 from chaoskit.errors import CrashError, RefusedError, SpecError
+from chaoskit.folder import why_not_written
 from chaoskit.terminal import complain
 
 _SYSTEM = ("bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "run", "sbin", "sys", "usr")
@@ -162,7 +163,7 @@ def _make(path: Path) -> str:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        return error.strerror or str(error)
+        return why_not_written(path, error)
     return "" if os.access(path, os.W_OK | os.X_OK) else os.strerror(13)
 
 

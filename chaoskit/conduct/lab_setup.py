@@ -34,7 +34,7 @@ class LabSetup:
             tuple((change.knob, change.setting) for change in changes)
             for changes in (plan.stage, plan.phases[0].changes)
         )
-        return cls(plan.target, Script.of(plan.server, plan.seed), plan.server.maxseg, stage, phase)
+        return cls(plan.target, plan.server.script(plan.seed), plan.server.maxseg, stage, phase)
 
     def pickled(self) -> bytes:
         """For `unpickled`."""

@@ -20,7 +20,8 @@ from chaoskit.probe.prompts import read_prompts
 from chaoskit.probe.proxy_variables import unused_proxy
 from chaoskit.probe.requests import RequestFactory
 from chaoskit.probe.target import Target, endpoint
-from chaoskit.spec.experiment import Experiment, Server, Workload
+from chaoskit.spec.experiment import Experiment, Workload
+from chaoskit.spec.server import Server
 from chaoskit.spec.stage import InterfaceStage
 
 

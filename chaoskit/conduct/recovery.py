@@ -17,6 +17,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -33,7 +34,7 @@ from chaoskit.engine.lease_restore import LeaseRestore
 from chaoskit.engine.lock import NAME, Lock
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.knobs import Kernel, Knob
-from chaoskit.programs import sudo
+from chaoskit.programs import sudo, typed_by
 
 _POLL = 5_000_000  # ns
 _STOPPED_TIMEOUT = 3 * 10**9  # ns that a process may be stopped (SIGSTOP) after SIGTERM
@@ -180,9 +181,7 @@ class Recovery:
             lease_restore.close([])
             self.report(f"lease {lease.id}: its network namespace is gone, and what it had changed with it: closed")
             return
-        advice = (
-            f"sudo chaoskit restore {way_in}" if way_in else "it is not visible from here; run chaoskit restore there"
-        )
+        advice = f"{sudo()} restore {way_in}" if way_in else "it is not visible from here; run chaoskit restore there"
         self.report(
             f"lease {lease.id} on {lease.interface} is in another network namespace and is left alone: {advice}"
         )
@@ -219,7 +218,8 @@ class Recovery:
                     self.leftovers.append(str(error))
         for link in sorted({knob.name.partition(" ")[0] for knob in orphans if knob.kind == "filter"}):
             self.report(
-                f"the clsact of {link} stays, because another program may use it: sudo tc qdisc del dev {link} clsact"
+                f"the clsact of {link} stays, because another program may use it: "
+                + typed_by(os.geteuid(), f"sudo tc qdisc del dev {link} clsact")
             )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Tag
+from pydantic import BeforeValidator, Discriminator, Tag
 
+from chaoskit.faults.base import FaultBase
 from chaoskit.faults.mss_clamp import MssClampFault
 from chaoskit.faults.mtu import MtuFault
 from chaoskit.faults.netem import NetemFault
@@ -16,7 +17,7 @@ from chaoskit.faults.tunnel import TunnelFault
 from chaoskit.knobs import Knob
 from chaoskit.topology.fault_site import Site
 
-_BY_KEY = {
+_BY_KEY: dict[str, type[FaultBase]] = {
     "sysctl": SysctlFault,
     "mtu": MtuFault,
     "pmtu": PmtuFault,
@@ -24,6 +25,10 @@ _BY_KEY = {
     "mss-clamp": MssClampFault,
     "tunnel": TunnelFault,
 }
+
+_MODELS: tuple[type[FaultBase], ...] = (NetemFault, *_BY_KEY.values())
+_WHERE = {field.alias or name for model in _MODELS for name, field in model.model_fields.items()} - {"netem", *_BY_KEY}
+"""Keys that say where, not what."""
 
 
 def _fault_tag(words: Any) -> str:
@@ -38,7 +43,16 @@ def _fault_tag(words: Any) -> str:
     return f"a {next(keys, 'netem')} fault"
 
 
-Fault = Annotated[
+def _says_what(words: Any) -> Any:
+    """Refuse a fault that says where and not what."""
+    kinds = ("netem", *_BY_KEY)
+    keys = {str(key).replace("_", "-") for key in words} if isinstance(words, dict) else set(kinds)
+    if keys <= _WHERE and not keys & set(kinds):
+        raise ValueError(f"does not say what is changed; add netem: delay 30ms, or one of {', '.join(_BY_KEY)}")
+    return words
+
+
+_Tagged = Annotated[
     Annotated[NetemFault, Tag("a netem fault")]
     | Annotated[SysctlFault, Tag("a sysctl fault")]
     | Annotated[MtuFault, Tag("a mtu fault")]
@@ -48,6 +62,7 @@ Fault = Annotated[
     | Annotated[TunnelFault, Tag("a tunnel fault")],
     Discriminator(_fault_tag),
 ]
+Fault = Annotated[_Tagged, BeforeValidator(_says_what, json_schema_input_type=_Tagged)]
 
 
 def knobs(fault: Fault, site: Site) -> tuple[Knob, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
@@ -27,6 +28,8 @@ MtuBytes = Annotated[int, Field(ge=68, le=65_535)]  # RFC 791: the minimum MTU o
 SegmentBytes = Annotated[int, Field(ge=88, le=65_535)]  # the kernel's TCP_MIN_MSS, include/net/tcp.h
 
 
+UNKNOWN_KEY = "unknown_key"
+"""The type of the error of a key that a model does not have; its context has the `known` ones."""
 FROM_FILE = {"is_file": True}
 """The context to validate the content of a file with: its keys are in kebab-case, and nothing else."""
 
@@ -55,6 +58,7 @@ def exactly_one(*keys: str) -> ConfigDict:
 
 
 Q = TypeVar("Q", bound=Quantity)
+_BARE = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
 def bounded(least: Q | None, most: Q, reason: str) -> AfterValidator:
@@ -68,6 +72,17 @@ def bounded(least: Q | None, most: Q, reason: str) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def in_unit(unit: str) -> BeforeValidator:
+    """A quantity that has this unit in mind where a file gives none."""
+
+    def check(words: Any) -> Any:
+        if isinstance(words, str) and _BARE.fullmatch(words):
+            raise ValueError(f"{words!r} has no unit; write {words}{unit}")
+        return words
+
+    return BeforeValidator(check)
 
 
 def short_form(key: str) -> Callable[[Any], Any]:
@@ -98,15 +113,12 @@ class SpecModel(BaseModel):
         unknown = [key for key in words if str(key) not in known] if isinstance(words, dict) else []
         if not unknown:
             return handler(words)
-        found = [
-            InitErrorDetails(type=error_at(f"unknown key; {suggestion(str(key), keys)}", key), input=words)
-            for key in unknown
-        ]
+        found = [InitErrorDetails(type=_unknown_key(str(key), keys), input=words) for key in unknown]
         try:
             handler({key: value for key, value in words.items() if key not in unknown})
         except ValidationError as error:
-            found += [_again(each) for each in error.errors() if each["loc"] and each["type"] != "missing"]
-        raise ValidationError.from_exception_data(cls.__name__, found)
+            found += [again(each) for each in error.errors() if each["loc"] and each["type"] != "missing"]
+        raise together(cls.__name__, found)
 
     def written(self) -> dict[str, Any]:
         """The file content that loads to an equal model: plain JSON, with units."""
@@ -118,11 +130,23 @@ class SpecModel(BaseModel):
         }
 
 
-def _again(error: ErrorDetails) -> InitErrorDetails:
+def together(title: str, errors: Sequence[PydanticCustomError | InitErrorDetails]) -> ValidationError:
+    """Several errors of one model."""
+    found = (InitErrorDetails(type=e, input=None) if isinstance(e, PydanticCustomError) else e for e in errors)
+    return ValidationError.from_exception_data(title, list(found))
+
+
+def again(error: ErrorDetails) -> InitErrorDetails:
     """An error of a part, to be raised with others."""
     context = error.get("ctx", {})
-    kind = PydanticCustomError("misplaced", "{sentence}", context) if error["type"] == "misplaced" else error["type"]
+    is_own = error["type"] in ("misplaced", UNKNOWN_KEY)
+    kind = PydanticCustomError(error["type"], "{sentence}", context) if is_own else error["type"]
     return InitErrorDetails(type=kind, loc=error["loc"], input=error["input"], ctx=context)
+
+
+def _unknown_key(key: str, known: list[str]) -> PydanticCustomError:
+    """The error of a key that is none of these."""
+    return PydanticCustomError(UNKNOWN_KEY, "unknown key", {"sentence": "unknown key", "known": known, "below": (key,)})
 
 
 def _written(value: Any) -> Any:

@@ -46,6 +46,25 @@ _SIZES = {
 }  # fmt: skip
 
 
+def begins_netem(word: str) -> bool:
+    """Whether netem's syntax can begin with this word, in full."""
+    return word in _WORDS
+
+
+def is_netem_word(word: str) -> bool:
+    """Whether this word can stand in netem's syntax."""
+    return word in (*_WORDS, *_TABLES, "random", "state", "gemodel") or _NUMBER.fullmatch(word) is not None
+
+
+def is_netem(text: str) -> bool:
+    """Whether the text is netem's syntax, and no part of it is missing."""
+    try:
+        parse_netem(text)
+    except ValueError:
+        return False
+    return True
+
+
 def parse_netem(text: str) -> dict[str, Any]:
     """The keys of an experiment file for `delay 80ms 20ms loss 1%`. Raises ValueError with the problem."""
     reader = _Reader(text.split())

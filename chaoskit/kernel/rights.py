@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from chaoskit.errors import RefusedError
@@ -14,8 +15,8 @@ def require_net_admin(interface: str, command: str = "inject") -> None:
     """Raises RefusedError without CAP_NET_ADMIN, with three alternatives; `command` is the command that was typed."""
     if not _has(_NET_ADMIN):
         raise RefusedError(
-            f"changing {interface} needs CAP_NET_ADMIN, which you do not have: {sudo()} {command} ...; without "
-            "root, chaoskit exec puts one command behind a fault, and chaoskit run with stage: {lab: edge} builds a "
+            f"changing {interface} needs CAP_NET_ADMIN, which you do not have: {_remedy(f'{command} ...')}; without "
+            "it, chaoskit exec puts one command behind a fault, and chaoskit run with stage: {lab: edge} builds a "
             "network of its own"
         )
 
@@ -23,13 +24,19 @@ def require_net_admin(interface: str, command: str = "inject") -> None:
 def require_restore_rights() -> None:
     """Raises RefusedError without CAP_NET_ADMIN."""
     if not _has(_NET_ADMIN):
-        raise RefusedError(f"restoring needs CAP_NET_ADMIN, which you do not have: {sudo()} restore")
+        raise RefusedError(f"restoring needs CAP_NET_ADMIN, which you do not have: {_remedy('restore')}")
 
 
 def require_sys_admin(option: str) -> None:
     """Raises RefusedError without CAP_SYS_ADMIN; `option` names the namespace to enter, as `--netns blue`."""
     if not has_sys_admin():
-        raise RefusedError(f"{option}: entering a network namespace needs root (CAP_SYS_ADMIN): sudo chaoskit ...")
+        remedy = _remedy("...", "SYS_ADMIN")
+        raise RefusedError(f"{option}: entering a network namespace needs root (CAP_SYS_ADMIN): {remedy}")
+
+
+def _remedy(words: str, capability: str = "NET_ADMIN") -> str:
+    """How to get a capability: root without it is in a container that was started so."""
+    return f"{sudo()} {words}" if os.geteuid() else f"start the container with --cap-add {capability}"
 
 
 def has_sys_admin() -> bool:

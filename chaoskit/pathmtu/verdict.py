@@ -21,6 +21,7 @@ from typing import Literal
 from chaoskit.pathmtu.examination import Findings
 from chaoskit.pathmtu.probes import Hop, Method
 from chaoskit.programs import sudo
+from chaoskit.units import counted
 
 Kind = Literal["wide-open", "signalled", "clamped", "black-hole", "undecided"]
 _LEAST_IPV6 = 1280  # bytes, RFC 8200
@@ -182,7 +183,7 @@ def _undecided(found: Findings) -> str:
     if found.exhausted:
         above = f", {found.ceiling} do not seem to" if found.ceiling else ""
         known = f"{found.passes} bytes pass{above}" if found.passes else f"{host} has not answered"
-        what = f"{found.packets} packets were" if found.exhausted == "packets" else "the time was"
+        what = f"{counted(found.packets, 'packet')} were" if found.exhausted == "packets" else "the time was"
         return f"Undecided, because {what} used up: {known}."
     passes = f"; {found.passes} bytes pass" if found.passes else ""
     if found.is_limited:

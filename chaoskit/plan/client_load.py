@@ -19,7 +19,9 @@ from dataclasses import dataclass
 
 from chaoskit.facts import ClientLimits
 from chaoskit.spec.asking import largest
-from chaoskit.spec.experiment import Server, Workload
+from chaoskit.spec.experiment import Workload
+from chaoskit.spec.server import Server
+from chaoskit.units import counted
 
 _OWN_FILES = 64  # of the client itself: records, event loop, resolver
 _COPIES = 3
@@ -57,7 +59,7 @@ class ClientLoad:
 
 def shortages(load: ClientLoad, workload: Workload, limits: ClientLimits, in_lab: bool) -> Iterator[tuple[str, bool]]:
     """A sentence for each thing that the machine has too little of, and whether that is certain."""
-    count = f"{'' if load.is_certain else 'about '}{load.streams} streams at a time"
+    count = f"{'' if load.is_certain else 'about '}{counted(load.streams, 'stream')} at a time"
     lower = "lower max-concurrency" if load.is_certain else "lower request-rate"
     files = load.streams + _OWN_FILES
     if workload.connections != "shared" and files > limits.files:
@@ -65,16 +67,17 @@ def shortages(load: ClientLoad, workload: Workload, limits: ClientLimits, in_lab
     ports = load.streams + math.ceil(load.connections * limits.time_wait)
     if workload.connections != "shared" and ports > limits.ports:
         yield (
-            f"{count}, and {load.connections:.0f} connections a second, need about {ports} local ports, and this "
-            f"machine has {limits.ports} (net.ipv4.ip_local_port_range); {lower}, or write connections: kept",
+            f"{count}, and {counted(round(load.connections), 'connection')} a second, need about {ports} local ports, "
+            f"and this machine has {limits.ports} (net.ipv4.ip_local_port_range); {lower}, or write connections: kept",
             load.streams > limits.ports,
         )
-    memory = load.streams * (_STREAM + _COPIES * largest(workload.prompt_size))
+    prompt = largest(workload.prompt_size)
+    memory = load.streams * (_STREAM + _COPIES * prompt)
     free = min(limits.memory, _GUEST) if in_lab else limits.memory
     if memory > free:
         where = "a guest has" if in_lab and free == _GUEST else "this machine has"
         yield (
-            f"{count} with a prompt-size of {largest(workload.prompt_size)} need about {_rounded(memory)} of memory, and "
+            f"{count} with a prompt-size of {prompt} need about {_rounded(memory)} of memory, and "
             f"{where} {_rounded(free)} free; {lower} or prompt-size",
             not in_lab,
         )

@@ -16,7 +16,7 @@ from chaoskit.plan.timetable import SECOND, Timetable
 from chaoskit.spec.experiment import Workload
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.sample_size import bound_of, is_zero_when_well, sample_sizes
-from chaoskit.units import Duration
+from chaoskit.units import Duration, counted
 
 
 def decidability_warnings(plan: Plan) -> tuple[str, ...]:
@@ -53,7 +53,8 @@ def _out_of_time(workload: Workload, requests: int, max_time: Duration) -> Itera
     rate = workload.request_rate
     if rate is not None and requests / rate.per_second > max_time.seconds:
         needed = Duration(math.ceil(requests / rate.per_second + 1) * SECOND)
-        yield f"{requests} requests at {rate} take longer than --max-time {max_time}, give --max-time {needed}"
+        taken = f"{counted(requests, 'request')} at {rate} take{'s' * (requests == 1)}"
+        yield f"{taken} longer than --max-time {max_time}, give --max-time {needed}"
 
 
 def _needs(short: Shortfall, table: Timetable, advice: str) -> str:
@@ -62,7 +63,7 @@ def _needs(short: Shortfall, table: Timetable, advice: str) -> str:
     if short.is_of_streaming:
         needs, gets = f"{_seconds(size.minutes)} of streaming", [_seconds(supply.minutes) for _, supply in short.given]
     else:
-        needs, gets = f"{size.streams} streams", [str(supply.streams) for _, supply in short.given]
+        needs, gets = counted(size.streams, "stream"), [str(supply.streams) for _, supply in short.given]
     whole = " in the run" if table.stretches else ""
     places = [f" in {name}" if name else whole for name, _ in short.given]
     told = [f"about {number}{place}" for number, place in zip(gets, places, strict=True)]

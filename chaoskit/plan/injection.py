@@ -30,7 +30,7 @@ from chaoskit.topology.steering import (
     needs,
     steer,
 )
-from chaoskit.units import Duration
+from chaoskit.units import Duration, counted
 
 MAX_MANAGEMENT_LEASE = Duration(60 * 10**9)  # the longest lease of a fault that could hit management traffic
 GSO_LOSS_WARNING = "with GSO a real interface sends up to 64 kB as one packet, and loss drops all of it at once"
@@ -143,7 +143,7 @@ def filters_per_direction(selector: TrafficSelector, classifier: str) -> int:
     filters = count_filters(selector, classifier)
     if filters > MAX_FILTERS:
         raise RefusedError(
-            f"the selected traffic needs {filters} filters and there is room for {MAX_FILTERS}: "
+            f"the selected traffic needs {counted(filters, 'filter')} and there is room for {MAX_FILTERS}: "
             "give fewer hosts, or a CIDR"
         )
     return filters

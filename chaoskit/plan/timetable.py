@@ -21,7 +21,8 @@ from statistics import NormalDist
 
 from chaoskit.plan.model import Plan
 from chaoskit.spec.arrivals import schedule
-from chaoskit.spec.experiment import CLEAN_PHASES, Server, Workload
+from chaoskit.spec.experiment import CLEAN_PHASES, Workload
+from chaoskit.spec.server import Server
 
 SECOND = 10**9
 WARM_UP = "warm-up"

@@ -65,8 +65,8 @@ async def drive(target: Target, workload: Workload, options: DriveOptions, run: 
         with Recorder(run) as recorder:
             async with asyncio.TaskGroup() as tasks:
                 until = None if options.fault_free is None else options.start + options.fault_free
-                fail_fast = FailFast(requests.shown_url, until, requests.usual_path, workload.protocol)
-                group = StreamGroup(tasks, requests, pool, recorder, fail_fast)
+                watch = FailFast(requests.shown_url, until, workload.protocol, requests.usual_path)
+                group = StreamGroup(tasks, requests, pool, recorder, watch)
                 housekeeping = tasks.create_task(_run_housekeeping(group, recorder, clock, options.watch))
                 await _run_workload(group, workload, options, stop)
                 housekeeping.cancel()

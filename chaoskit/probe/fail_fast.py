@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from chaoskit.probe import completion
 from chaoskit.records.model import Request
-from chaoskit.spec.experiment import Protocol
+from chaoskit.spec.endpoint import protocol_of
 
 IN_A_ROW = 5
 """Failures that stop a drive. Where every second request fails by chance, one drive in 32 begins with so many."""
@@ -23,10 +23,11 @@ _INVALID_REQUEST = (400, 405, 406, 415, 422)
 class FailFast:
     """Told of every request that ends; `sentence` says why to stop, and is empty until then.
 
-    `until` is the monotonic stamp of the first fault; None: there is none. `usual_path` is that of the `protocol`.
+    `until` is the monotonic stamp of the first fault; None: there is none. `protocol` is what the client speaks, at the
+    `usual_path` if the server has it there.
     """
 
-    def __init__(self, url: str, until: int | None, usual_path: str, protocol: Protocol) -> None:
+    def __init__(self, url: str, until: int | None, protocol: str, usual_path: str = "") -> None:
         self.sentence = ""
         self._url = url
         self._usual_path = usual_path
@@ -81,14 +82,18 @@ class FailFast:
         self.sentence = f"{what}: {request.detail or request.completion}; {self._advice(request)}"
 
     def _advice(self, request: Request) -> str:
-        """What to try next; where the path may be wrong, with the path that was asked and the usual one."""
+        """What to try next: perhaps the protocol that the path has, or the path that the protocol usually has."""
+        usual = protocol_of(self._url)
+        is_understood = request.status is not None and request.status in (200, 404, *_INVALID_REQUEST)
+        if is_understood and usual not in (None, self._protocol):
+            return f"its path is one of {usual}: --protocol {usual}, in a file protocol: {usual}"
         asked = urlsplit(self._url).path
-        if request.completion == "http_error" and request.status in _WRONG_PATH and asked != self._usual_path:
+        if self._usual_path and request.status in _WRONG_PATH and asked != self._usual_path:
             return (
                 f"the path asked is {asked}, and that of {self._protocol} usually {self._usual_path}: give a URL that "
-                "ends in the usual path or in its version, or check --protocol and --model"
+                "ends in the usual path or in its version, or check the protocol and the model"
             )
-        return _advice(request)
+        return _advice_for(request)
 
 
 def _kind(request: Request) -> str:
@@ -107,7 +112,7 @@ def _kind(request: Request) -> str:
             return ""
 
 
-def _advice(request: Request) -> str:
+def _advice_for(request: Request) -> str:
     """What to try next."""
     match request.completion, request.status or 0:
         case "http_error", 401 | 403:
@@ -126,5 +131,7 @@ def _advice(request: Request) -> str:
             return completion.connect_advice(request.detail)
         case "error_event", _:
             return "check the model and the protocol"
+        case _, status if status:
+            return "the server speaks HTTP, but not this protocol: check the URL's path and the protocol"
         case _:
             return "check the URL and the protocol, and whether it is https or another HTTP version"

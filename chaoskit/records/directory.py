@@ -8,7 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from chaoskit.errors import RefusedError, SpecError
-from chaoskit.folder import PUBLIC, Folder, display_path, pinned
+from chaoskit.folder import PUBLIC, Folder, display_path, pinned, why_not_written
 
 OUTCOME = "outcome.json"
 EXPERIMENT = "experiment.yaml"
@@ -60,7 +60,8 @@ def create_next(run: Path, files: dict[str, str]) -> Path:
 
 
 def _cannot_write(run: Path, error: OSError) -> RefusedError:
-    return RefusedError(f"cannot write the run directory {display_path(run)}: {error.strerror}; give another --out")
+    reason = why_not_written(run, error)
+    return RefusedError(f"cannot write the run directory {display_path(run)}: {reason}; give another --out")
 
 
 def _make_parents(run: Path) -> None:

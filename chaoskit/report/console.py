@@ -15,11 +15,17 @@ from rich.text import Text
 from chaoskit.analysis.formatting import FIDELITY_LABELS, format_value
 from chaoskit.analysis.result import FidelityCheck, ObjectiveResult, Outcome, PhaseResult, Result
 from chaoskit.report import sparkline
+from chaoskit.report.fidelity import counts
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
 from chaoskit.report.table import footnotes_needed, row_label, tables
+from chaoskit.units import counted, plural
 
 _MUCH = 0.02  # tokens an event more or less than one: the end of a stream is a token, too
 _LABEL_WIDTH = max(map(len, FIDELITY_LABELS.values()))
+_OTHER_STREAMS = (
+    "an objective counts the streams with a value in its phase, which may have begun before, and of two phases the "
+    "smaller number; the table counts the streams that were scheduled in a phase"
+)
 UNBOUNDED_WIDTH = 10_000  # columns: to measure how wide a table is
 
 
@@ -41,6 +47,8 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
     yield from _numbers(result, console)
     if result.objectives:
         yield section("Objectives", two_columns(_objectives(result)))
+    if any(each.observed.value is not None and each.streams != each.streams_started for each in result.objectives):
+        yield styled(_OTHER_STREAMS, "dim")
     if any(phase.metrics.failures for phase in result.phases):
         yield section("Interrupted streams", two_columns(_failures(result.phases)))
     if any(phase.stall_attribution.stalls for phase in result.phases):
@@ -104,7 +112,7 @@ def _planned_pace(result: Result) -> Iterator[Text]:
 
 def _summary(result: Result) -> Text:
     metrics = result.phases[0].metrics
-    counts = [f"{metrics.started} streams", f"{metrics.complete} complete", f"{metrics.interrupted} interrupted"]
+    counts = [counted(metrics.started, "stream"), f"{metrics.complete} complete", f"{metrics.interrupted} interrupted"]
     rates = [
         f"goodput {format_value(metrics.goodput.value, 'per-second')}",
         f"{format_value(metrics.tokens_per_second.value, 'per-second').removesuffix('/s')} tokens/s",
@@ -116,14 +124,16 @@ def _summary(result: Result) -> Text:
 
 def _objectives(result: Result) -> Iterator[tuple[Text, Text]]:
     for verdict in result.objectives:
-        yield styled(verdict.verdict.upper(), VERDICT_STYLES[verdict.verdict]), _objective(verdict)
+        yield styled(verdict.verdict.upper(), VERDICT_STYLES[verdict.verdict]), _objective(verdict, bool(result.run))
 
 
-def _objective(verdict: ObjectiveResult) -> Text:
+def _objective(verdict: ObjectiveResult, is_kept: bool) -> Text:
+    """The objective, why it has its verdict, and its evidence, with the file if the records are kept."""
     text = styled(verdict.text, "bold").append("\n" + safe(verdict.reason), style="default not bold")
     for evidence in verdict.evidence[:1]:
         if verdict.verdict != "met" and evidence.worst:
-            text.append(f"\nworst: {_streams(evidence.worst)} in {evidence.file}", style="dim not bold")
+            where = f" in {evidence.file}" if is_kept else ""
+            text.append(f"\nworst: {_streams(evidence.worst)}{where}", style="dim not bold")
     return text
 
 
@@ -138,7 +148,7 @@ def _failures(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
 
 
 def _streams(numbers: Sequence[int]) -> str:
-    return ("stream " if len(numbers) == 1 else "streams ") + ", ".join(str(number) for number in numbers)
+    return f"{plural(len(numbers), 'stream')} " + ", ".join(str(number) for number in numbers)
 
 
 def _stall_attribution(result: Result) -> Iterator[tuple[Text, Text]]:
@@ -159,9 +169,10 @@ def _stall_attribution(result: Result) -> Iterator[tuple[Text, Text]]:
             for name, share in sorted(shares.items(), key=lambda item: -item[1])
             if share / total >= 0.005
         )
-        noun = "stall" if attribution.stalls == 1 else "stalls"
         severe = f", {phase.metrics.severe_stalls} over 1 s" if phase.metrics.severe_stalls else ""
-        text = f"{attribution.stalls} {noun}{severe}; {format_value(total, 'ms')} beyond {threshold}: {causes}"
+        text = (
+            f"{counted(attribution.stalls, 'stall')}{severe}; {format_value(total, 'ms')} beyond {threshold}: {causes}"
+        )
         caveat = _caveat(attribution.confidence, attribution.reason)
         yield styled(phase.name), styled(text).append(caveat, style="dim")
 
@@ -188,16 +199,14 @@ def _ttft_over_time(result: Result, width: int) -> Iterator[RenderableType]:
         return
     lines = {name: sparkline.line(buckets, ends) for name, buckets in merged.items()}
     interruptions = {name: sparkline.interruption_marks(buckets) for name, buckets in merged.items()}
-    legend = {
-        f"{format_value(ends[0], 'ms')} ▁ to {format_value(ends[1], 'ms')} █": True,
-        f"{result.bucket_s * step:g} s per character": True,
-        "! no first token": any("!" in line for line in lines.values()),
-        "× interrupted stream": any(interruptions.values()),
-    }
-    rows = ((styled(name), Text("\n".join(filter(str.strip, (lines[name], interruptions[name]))))) for name in merged)
-    yield section(
-        f"TTFT over time: {', '.join(each for each, is_used in legend.items() if is_used)}", two_columns(rows)
+    legend = (
+        sparkline.latency_legend((bucket for buckets in merged.values() for bucket in buckets), ends),
+        f"{result.bucket_s * step:g} s per character",
+        "! no first token" if any("!" in line for line in lines.values()) else "",
+        sparkline.mark_legend("".join(interruptions.values())),
     )
+    rows = ((styled(name), Text("\n".join(filter(str.strip, (lines[name], interruptions[name]))))) for name in merged)
+    yield section(f"TTFT over time: {', '.join(filter(None, legend))}", two_columns(rows))
 
 
 def _faults(result: Result) -> Iterator[tuple[Text, RenderableType]]:
@@ -221,35 +230,12 @@ def _is_last_of(place: str, requested: str, rest: Sequence[str]) -> bool:
 
 
 def _check(each: FidelityCheck) -> RenderableType:
-    text = Text(f"{_counts(each)}: ")
+    told = counts(each)
+    text = Text(f"{told}: " if told else "")
     text.append(each.verdict.replace("-", " "), style=VERDICT_STYLES[each.verdict])
     if each.remark:
         text.append(f" ({safe(each.remark)})")
     return two_columns([(styled(FIDELITY_LABELS[each.kind].ljust(_LABEL_WIDTH), "dim"), text)], indent=0)
-
-
-def _counts(each: FidelityCheck) -> str:
-    """What was requested, where that is a number, and what was measured."""
-    sign = "+" if each.kind == "round-trip" else ""
-    measured = sign + format_value(each.measured, each.unit) if each.measured is not None else "nothing"
-    match each.kind:
-        case "loss" | "round-trip":
-            requested = (
-                sign + format_value(each.requested, each.unit) if each.requested is not None else "no fixed share"
-            )
-            if each.verdict == "not-measured":
-                return f"requested {requested}"
-            noun = "packets" if each.kind == "loss" else "handshakes"
-            return f"requested {requested}, measured {measured} of {each.samples} {noun}"
-        case _ if each.measured is None:
-            return "not measured"
-        case "mss" | "mtu":
-            limit = format_value(each.requested, each.unit)
-            return f"requested at most {limit}, measured {measured} on {each.samples} connections"
-        case "oversized" | "icmp-sent":
-            return f"{measured} of {each.samples} packets"
-        case "icmp-lost":
-            return f"{measured} of {each.samples} ICMP errors"
 
 
 def _verdict(result: Result) -> RenderableType:
@@ -276,12 +262,13 @@ def sentence(result: Result) -> Text:
         return styled(f"after {result.seconds:.0f} s: {outcome.detail}")
     if outcome.status != "finished":
         detail = f" ({outcome.detail})" if outcome.detail else ""
-        return styled(f"after {result.seconds:.0f} s{detail}; so far: {outcome.verdict}, {outcome.reason}")
+        verdict = "" if outcome.verdict == "none" else f"so far: {outcome.verdict}, "
+        return styled(f"after {result.seconds:.0f} s{detail}; {verdict}{outcome.reason}")
     if outcome.verdict == "none" and (interrupted := result.overall.interrupted):
-        return styled(f"{outcome.reason}; {interrupted} of {result.overall.started} streams were interrupted")
+        return styled(f"{outcome.reason}; {interrupted} of {counted(result.overall.started, 'stream')} interrupted")
     count = sum(verdict.verdict == outcome.verdict for verdict in result.objectives)
-    counted = outcome.verdict in ("broken", "undecided") and count
-    of = f"{count} of {len(result.objectives)} objectives, " if counted else ""
+    is_counted = outcome.verdict in ("broken", "undecided") and count
+    of = f"{count} of {counted(len(result.objectives), 'objective')}, " if is_counted else ""
     return styled(of + outcome.reason)
 
 

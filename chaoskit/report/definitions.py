@@ -111,7 +111,8 @@ _RESULT = {
     "comparisons.value": "The metric in this phase, in unit.",
     "comparisons.reference": "The metric in the reference phase, in unit.",
     "bound": "What it is compared with, in unit.",
-    "objectives.streams": "Streams that it was computed from, a number.",
+    "objectives.streams": "Streams that it was computed from: those with a value of the metric; a number.",
+    "streams_started": "Streams that were scheduled in its phase, of two phases the smaller number; a number.",
     "streams_needed": "How many streams would decide it, a number.",
     "requested": "What the fault should do, in unit.",
     "measured": "What it did, in unit.",
@@ -120,6 +121,7 @@ _RESULT = {
     "scheduling_lag_p99_ms": "How late requests were started, 99th percentile, ms.",
     "loop_lag_p99_ms": "How late the client's event loop woke, 99th percentile, ms.",
     "server_late_p99_ms": "How late the reference server sent, 99th percentile, ms.",
+    "server_late_max_ms": "How late the reference server sent any event, ms; of one that did not arrive too.",
     "client_errors": "Requests that failed because of a limit of the client's own machine, a number.",
     "unfinished": "Streams that were open when the records end, a number.",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from chaoskit.engine.lease import Lease
@@ -12,8 +13,10 @@ from chaoskit.faults.tc_format import format_setting
 from chaoskit.knobs import Clamp, Netem, QueueCounters
 from chaoskit.plan.injection import InjectionPlan
 from chaoskit.report.commands import apply_commands, revert_commands
+from chaoskit.report.console import two_columns
 from chaoskit.report.styles import styled, titled
 from chaoskit.topology.steering import IFBS, OneDirection
+from chaoskit.units import counted, plural
 
 _TOWARDS: dict[OneDirection, str] = {"down": "to this machine", "up": "from this machine"}
 
@@ -27,15 +30,16 @@ def render(plan: InjectionPlan, console: Console) -> None:
     """The plan: the interface, the matched traffic, the faults, the duration."""
     console.print(titled(plan.interface, f"  for {plan.injection.for_}{_where(plan)}"), highlight=False)
     for line in _lines(plan):
-        console.print(styled(f"  {line}"), highlight=False)
-    for warning in plan.warnings:
-        console.print(titled("  warning", f" {warning}", "yellow"), highlight=False)
+        console.print(Padding(styled(line), (0, 0, 0, 2)), highlight=False)
+    if plan.warnings:
+        console.print(two_columns([(styled("warning", "yellow"), styled(each)) for each in plan.warnings]))
 
 
 def render_commands(plan: InjectionPlan, console: Console) -> None:
     """The plan as commands, first those that apply it, then those that revert it. They are printed, never executed."""
     for title, lines in (("apply", apply_commands(plan.changes)), ("revert", revert_commands(plan.changes))):
-        console.print(styled(f"\nEquivalent commands to {title} it{_where(plan)}", "bold"), highlight=False)
+        console.print()
+        console.print(styled(f"Equivalent commands to {title} it{_where(plan)}", "bold"), highlight=False)
         for line in lines:
             console.print(styled(line), highlight=False, soft_wrap=True)
 
@@ -53,10 +57,12 @@ def render_end(
     """The packets that passed the fault, and those dropped for their size, by direction, after the restore."""
     console.print(Text("ended and restored" if counters or too_long else "restored"), highlight=False)
     for way, seen in counters.items():
-        hit = f"  {way:5} {seen.packets:,} packets {_TOWARDS[way]} matched, {seen.drops:,} of them dropped"
-        console.print(Text(hit), highlight=False)
+        matched = f"{seen.packets:,} {plural(seen.packets, 'packet')} {_TOWARDS[way]} matched"
+        console.print(Text(f"  {way:5} {matched}, {seen.drops:,} of them dropped"), highlight=False)
     for way, lost in too_long.items():
-        console.print(Text(f"  {way:5} {lost:,} packets {_TOWARDS[way]} were too long, and dropped"), highlight=False)
+        console.print(
+            Text(f"  {way:5} {lost:,} {plural(lost, 'packet')} {_TOWARDS[way]} too long, and dropped"), highlight=False
+        )
 
 
 def _lines(plan: InjectionPlan) -> Iterator[str]:
@@ -67,10 +73,11 @@ def _lines(plan: InjectionPlan) -> Iterator[str]:
     for way in _TOWARDS:
         for knob, setting in plan.changes:
             if knob.name == IFBS[way] and isinstance(setting, Netem):
-                yield f"{way:5} {format_setting(setting)}, by {plan.filters} filters into {IFBS[way]}"
+                yield f"{way:5} {format_setting(setting)}, by {counted(plan.filters, 'filter')} into {IFBS[way]}"
         if way in plan.injection.size_drops:
             size = plan.injection.size_drops[way]
-            yield f"{way:5} longer than {size} bytes: dropped, by {plan.filters} filters before the others"
+            yield f"{way:5} longer than {size} bytes: dropped, by {counted(plan.filters, 'filter')} before the others"
     for _, setting in plan.changes:
         if isinstance(setting, Clamp):
-            yield f"both  TCP handshakes: {format_setting(setting)}, by {len(setting.of or ())} rules of nftables"
+            rules = counted(len(setting.of or ()), "rule")
+            yield f"both  TCP handshakes: {format_setting(setting)}, by {rules} of nftables"

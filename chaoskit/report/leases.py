@@ -19,7 +19,7 @@ from rich.text import Text
 
 from chaoskit.engine.journal import PendingRestore
 from chaoskit.engine.lease import FoundLeases, Lease, Leases, Location, state_folder
-from chaoskit.errors import RefusedError
+from chaoskit.errors import RefusedError, SpecError
 from chaoskit.faults.netem import NetemSpec
 from chaoskit.faults.tc_format import format_setting
 from chaoskit.knobs import Clamp, Filter, Flow, Knob, Netem, Setting
@@ -29,7 +29,7 @@ from chaoskit.spec.injection import Injection, TrafficMatch
 from chaoskit.terminal import ascii_json
 from chaoskit.topology.edge import affected_direction
 from chaoskit.topology.steering import CLAMP, HOOKS, IFBS, OneDirection
-from chaoskit.units import Duration
+from chaoskit.units import Duration, counted
 
 State = Literal[
     "in force",
@@ -89,7 +89,7 @@ def read_status(
     folders: Iterable[Path], here: Location, now: int, only: str | None, way_into: Callable[[str], str | None]
 ) -> StatusReport:
     """Read all leases, or only one. `now` as of `clock.boottime`; `way_into` gives the option that enters a network
-    namespace. Raises RefusedError when that one does not exist."""
+    namespace. Raises SpecError when that one does not exist."""
     standings: list[LeaseStatus] = []
     unreadable: list[str] = []
     for folder in folders:
@@ -99,7 +99,7 @@ def read_status(
         standings += [_lease_status(leases, lease, here, now, way_into) for lease in wanted]
         unreadable += _unread(found, only)
     if only is not None and not standings and not unreadable:
-        raise RefusedError(f"there is no lease {only}: chaoskit status shows all")
+        raise SpecError(f"there is no lease {only}: chaoskit status shows all")
     return StatusReport(tuple(standings), tuple(unreadable))
 
 
@@ -143,6 +143,7 @@ def lease_state(
     watchdog, owner = processes
     is_here = lease.namespace == here.namespace
     restore = f"chaoskit restore {way_in + ' ' if way_in else ''}{lease.id}"
+    as_root = restore.replace("chaoskit", sudo(), 1)
     if lease.machine != here.machine:
         return "from another machine", "its journal does not apply to this one"
     if lease.boot != here.boot:
@@ -151,7 +152,7 @@ def lease_state(
         if way_in == "":
             gone = "its network namespace is gone, and its changes with it"
             return "ended", f"{gone}; to delete the lease: {restore}"
-        return "namespace unknown", f"not restored, and its network namespace is not visible from here: sudo {restore}"
+        return "namespace unknown", f"not restored, and its network namespace is not visible from here: {as_root}"
     if watchdog == "T":
         return "in force", f"its watchdog is stopped and will not end it: {restore}"
     if watchdog:
@@ -266,7 +267,7 @@ def _named(knobs: Iterable[Knob]) -> Iterator[str]:
             filters[knob.name.split(" ")[0]] += 1
         else:
             others.append(str(knob))
-    yield from (f"{count} filter{'s' if count > 1 else ''} on {link}" for link, count in filters.items())
+    yield from (f"{counted(count, 'filter')} on {link}" for link, count in filters.items())
     yield from others
 
 

@@ -92,6 +92,8 @@ class RunProgress:
         done = max(0, min(self._now, phase.until) - phase.begin)
         left = max(0, phase.until - self._now)
         if phase.name == DRAIN:
+            if self._vitals is not None and not self._vitals.open:
+                return "draining: all streams have ended"
             return f"draining: open streams may take another {seconds(left)}"
         total = max(0, self._phases[0].begin + self._plan.length - self._now)
         return (

@@ -20,8 +20,9 @@ from chaoskit.analysis.result import Result
 from chaoskit.errors import EXIT_SOFTWARE
 from chaoskit.report import sparkline
 from chaoskit.report.console import UNBOUNDED_WIDTH, headline, print_sections, section, sentence, two_columns
-from chaoskit.report.styles import VERDICT_STYLES, safe, styled
+from chaoskit.report.styles import VERDICT_STYLES, safe, styled, titled
 from chaoskit.report.table import change_cells, is_inconclusive, metric_cell, plain_table
+from chaoskit.units import counted
 
 HEADLINES = {
     "ttft_p50": "TTFT p50",
@@ -60,6 +61,11 @@ def render(matrix: MatrixResult, console: Console) -> None:
     print_sections([*_parts(matrix, console)], console)
 
 
+def opening(name: str, places: Sequence[str]) -> Text:
+    """What is about to run, and where: one reason for each variant."""
+    return titled(name, f": {counted(len(places), 'variant')}, {'; '.join(dict.fromkeys(places))}")
+
+
 def variant_line(row: VariantResult, number: int, of: int) -> Text:
     """A variant that has just ended: its number, its name, its verdict, and the first reason for it."""
     line = Text().append(f"{number:>{len(str(of))}}/{of}  ", "dim").append(f"{safe(row.name)}  ")
@@ -87,7 +93,7 @@ def _parts(matrix: MatrixResult, console: Console) -> Iterator[RenderableType]:
 
 
 def _title(matrix: MatrixResult) -> Text:
-    title = styled(matrix.name, "bold").append(f"  {len(matrix.variants)} variants", style="not bold dim")
+    title = styled(matrix.name, "bold").append(f"  {counted(len(matrix.variants), 'variant')}", style="not bold dim")
     where = {f", {safe(result.clock)} time, kernel {safe(result.kernel)}" for result in matrix.results if result.clock}
     if len(where) == 1:
         title.append(where.pop(), style="not bold dim")
@@ -237,10 +243,9 @@ def _summary(matrix: MatrixResult) -> Text:
     """How many variants have which verdict, the worst first."""
     verdicts = [_verdict(row).plain.lower() for row in matrix.variants]
     counts = {word: verdicts.count(word) for word in _WORST_FIRST if word in verdicts}
-    counted = ", ".join(f"{count} {word}" for word, count in counts.items())
-    total = (
-        f"all {len(verdicts)} variants {verdicts[0]}" if len(counts) == 1 else f"of {len(verdicts)} variants {counted}"
-    )
+    listed = ", ".join(f"{count} {word}" for word, count in counts.items())
+    of = counted(len(verdicts), "variant")
+    total = f"all {of} {verdicts[0]}" if len(counts) == 1 else f"of {of} {listed}"
     return styled(total + (f" ({matrix.detail})" if matrix.detail else ""))
 
 

@@ -7,6 +7,7 @@ under one `schema`.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
@@ -16,9 +17,11 @@ from rich.console import Console
 from chaoskit.pathmtu.examination import Findings
 from chaoskit.pathmtu.probes import Burst, Clamp, Hop
 from chaoskit.pathmtu.verdict import Verdict, describe_hop, expected_icmp
+from chaoskit.programs import typed_by
 from chaoskit.report.screen import cropped_line, live_display
 from chaoskit.report.styles import styled
 from chaoskit.terminal import ascii_json
+from chaoskit.units import counted
 
 SCHEMA = 1
 _STYLES = {0: "bold green", 1: "bold red", 5: "bold magenta"}
@@ -63,7 +66,7 @@ def render(findings: Findings, verdict: Verdict, console: Console) -> None:
         _say(console, f"  {title:9} {line}")
     _say(console, verdict.sentence, _STYLES[verdict.exit_code])
     for remedy in verdict.remedies:
-        _say(console, f"  {remedy.what}")
+        _say(console, f"  {typed_by(os.geteuid(), remedy.what)}")
         _say(console, f"      {remedy.why}", "dim")
     for note in verdict.notes:
         _say(console, f"  note: {note}", "dim")
@@ -87,7 +90,7 @@ def _lines(found: Findings) -> Iterator[tuple[str, str]]:
         yield "clamp", _clamp(found.clamp)
     if found.body is not None and found.body.asked:
         yield "long body", f"{found.body.ending}: {found.body.acked} of {found.body.asked} bytes acknowledged"
-    yield "spent", f"{found.packets} packets, {found.elapsed / _SECOND:.1f} s"
+    yield "spent", f"{counted(found.packets, 'packet')}, {found.elapsed / _SECOND:.1f} s"
 
 
 def _answers(found: Findings) -> Iterator[str]:
@@ -145,7 +148,7 @@ def document(found: Findings, verdict: Verdict) -> dict[str, Any]:
         "kind": verdict.kind,
         "verdict": verdict.sentence,
         "exit_code": verdict.exit_code,
-        "mend": [{"what": remedy.what, "why": remedy.why} for remedy in verdict.remedies],
+        "mend": [{"what": typed_by(os.geteuid(), remedy.what), "why": remedy.why} for remedy in verdict.remedies],
         "notes": list(verdict.notes),
         "path_mtu": found.passes if found.is_exact else None,
         "passes": found.passes or None,

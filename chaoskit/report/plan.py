@@ -19,7 +19,7 @@ from chaoskit.report.styles import styled, titled
 from chaoskit.spec.endpoint import redacted
 from chaoskit.topology.display_names import display_name
 from chaoskit.topology.steering import BLACKHOLE, PROTOCOLS
-from chaoskit.units import Duration
+from chaoskit.units import Duration, counted
 
 
 def render(plan: Plan, console: Console) -> None:
@@ -62,18 +62,17 @@ def _rest(plan: Plan) -> Iterator[Text]:
 
 def _length(plan: Plan) -> str:
     length, drain = Duration(plan.length).spaced(), Duration(plan.drain // 10**8 * 10**8).spaced()
-    return f"{length} in {len(plan.phases)} phases, then at most {drain} for open streams"
+    return f"{length} in {counted(len(plan.phases), 'phase')}, then at most {drain} for open streams"
 
 
 def _traffic(plan: Plan) -> str:
     work = plan.workload
     if work.request_rate is not None:
-        arrivals = (
-            f"{work.request_rate} open loop (about {round(work.request_rate.per_second * plan.length / 1e9)} streams)"
-        )
+        streams = counted(round(work.request_rate.per_second * plan.length / 1e9), "stream")
+        arrivals = f"{work.request_rate} open loop (about {streams})"
     else:
-        arrivals = f"{work.max_concurrency} streams at a time"
-    requested = f"{arrivals}, {work.prompt_size} prompts, {work.output_tokens} tokens"
+        arrivals = f"{counted(work.max_concurrency or 0, 'stream')} at a time"
+    requested = f"{arrivals}, {work.prompt_size} prompts, {counted(work.output_tokens, 'token')}"
     protocol = f"{work.protocol} over HTTP/{work.http}"
     if plan.interface is None:
         return f"{protocol}{' and TLS' if plan.target.startswith('https:') else ''}, {requested}"
@@ -106,12 +105,12 @@ def _sets(phase: PlannedPhase) -> Iterator[str]:
 def _place(plan: Plan) -> Text:
     count = len(plan.stage)
     if plan.interface is None:
-        return titled("The lab", f" ({count} changes, all in namespaces of its own, all put back)")
+        return titled("The lab", f" ({counted(count, 'change')}, all in namespaces of its own, all put back)")
     where = f" in {plan.interface.namespace_name}" if plan.interface.namespace_name else ""
     title = f"The interface {plan.interface.name}{where}"
     if not plan.all_changes:
         return titled(title, " (nothing on it is changed)")
-    text = f"{count} changes" if count else "changed by its phases alone"
+    text = counted(count, "change") if count else "changed by its phases alone"
     last = f"at the latest {Duration(plan.interface.lease).spaced()} after the run's last sign of life"
     return titled(title, f" ({text}, all put back: {last}; its own queue is not touched)")
 
@@ -173,7 +172,7 @@ def _match(setting: Filter) -> str:
         case MatchAll():
             return "everything"
         case U32Match(keys):
-            return f"{setting.family} by {len(keys)} 32-bit words of its headers"
+            return f"{setting.family} by {counted(len(keys), '32-bit word')} of its headers"
         case Flow() as flow:
             names = {number: name for name, number in PROTOCOLS.items()}
             words = [setting.family, names.get(flow.protocol, f"protocol {flow.protocol}") if flow.protocol else ""]

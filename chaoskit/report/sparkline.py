@@ -1,10 +1,14 @@
-"""Draws a phase in one line: the median TTFT of each bucket, and a line of interrupted streams."""
+"""Draws a phase in one line: the median TTFT of each bucket, and a line of interrupted streams.
+
+A legend explains the signs that were drawn and no others, with latencies that were measured.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
 
+from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.result import Bucket
 
 _LEVELS = "▁▂▃▄▅▆▇█"
@@ -36,6 +40,21 @@ def scale_of(latencies: Iterable[float | None]) -> tuple[float, float] | None:
     """The same from latencies."""
     known = [each for each in latencies if each is not None and math.isfinite(each)]
     return (min(known), max(max(known), 2 * min(known))) if known else None
+
+
+def latency_legend(buckets: Iterable[Bucket], ends: tuple[float, float]) -> str:
+    """The least and the largest latency of these, each with its character."""
+    known = [each.ttft_p50_ms for each in buckets if each.ttft_p50_ms is not None and math.isfinite(each.ttft_p50_ms)]
+    told = (f"{format_value(each, 'ms')} {level(each, ends)}" for each in (min(known), max(known)))
+    return " to ".join(dict.fromkeys(told))
+
+
+def mark_legend(signs: str) -> str:
+    """What the marks among these signs say; empty without marks."""
+    meanings = {"×": "× one", "2": "2 to 9 so many", "+": "+ ten or more"}
+    drawn = {"2" if sign.isdigit() else sign for sign in signs}
+    told = [meaning for sign, meaning in meanings.items() if sign in drawn]
+    return f"interrupted: {', '.join(told)}" if told else ""
 
 
 def line(buckets: Sequence[Bucket], ends: tuple[float, float]) -> str:

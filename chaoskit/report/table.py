@@ -10,7 +10,14 @@ from typing import Literal
 from rich.table import Table
 from rich.text import Text
 
-from chaoskit.analysis.formatting import NO_VALUE, format_interval, format_value
+from chaoskit.analysis.formatting import (
+    ANYTHING,
+    NO_VALUE,
+    format_change,
+    format_change_interval,
+    format_interval,
+    format_value,
+)
 from chaoskit.analysis.result import Comparison, IntervalEstimate, LatencySummary, Metrics, PhaseResult, Result, Unit
 from chaoskit.analysis.statistics.estimates import unit as unit_of
 from chaoskit.report.styles import styled
@@ -145,16 +152,15 @@ def _blank(detail: Detail) -> list[Text]:
 def _signed(difference: IntervalEstimate, unit: Unit) -> str:
     if difference.value is None:
         return NO_VALUE
-    text = format_value(difference.value, unit)
-    if math.isinf(difference.value):
-        return text
-    return text if text.startswith("-") or not difference.value else f"+{text}"
+    is_endless = math.isinf(difference.value)
+    return format_value(difference.value, unit) if is_endless else format_change(difference.value, unit)
 
 
 def _interval(estimated: IntervalEstimate, unit: Unit) -> str:
     if estimated.value is None or estimated.low == estimated.high:
         return ""
-    return f" ({format_interval(estimated.low, estimated.high, unit)})"
+    text = (format_interval if unit == "ratio" else format_change_interval)(estimated.low, estimated.high, unit)
+    return f" ({text})" if text not in ("", ANYTHING) else ""
 
 
 def _chance(text: str) -> str:

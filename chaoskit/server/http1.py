@@ -11,12 +11,14 @@ from http import HTTPStatus
 import h11
 
 from chaoskit import clock
-from chaoskit.server import requests
+from chaoskit.server import requests, routes
 from chaoskit.server.connection import Connection
 from chaoskit.server.limits import SECOND
 from chaoskit.server.requests import Headers, Request
 from chaoskit.server.streaming import ResponseDispatcher, ResponseStream
+from chaoskit.server.writer import Break
 
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _MAX_PIPELINED = 256 * 1024  # bytes that may arrive during a response
 
 
@@ -111,6 +113,23 @@ class Http1(Connection):
         else:
             self.close()
 
+    def raw(self, data: bytes) -> None:
+        """Send bytes past h11."""
+        self.write(data)
+
+    def break_off(self, by: Break) -> None:
+        """End the response without its end."""
+        match by:
+            case "silence":
+                return
+            case "reset":
+                self.abort()
+            case "chunk":
+                self.write(b"400\r\ndata: {")
+                self.close()
+            case "close":
+                self.close()
+
     def _bytes(self, event: h11.Event) -> bytes:
         return self._h11.send(event) or b""
 
@@ -189,10 +208,10 @@ class Http1(Connection):
         self._forget()
         self.release(self._reserved)
         if self._h11.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            reply = requests.error("openai", status, message, (("connection", "close"), *headers))
+            reply = routes.error(routes.DEFAULT, status, message, (("connection", "close"), *headers))
             self.write(self._bytes(_response(reply.status, reply.headers)) + reply.body)
         self.linger()
 
 
 def _response(status: int, headers: Headers) -> h11.Response:
-    return h11.Response(status_code=status, headers=list(headers), reason=HTTPStatus(status).phrase)
+    return h11.Response(status_code=status, headers=list(headers), reason=_PHRASES.get(status, ""))

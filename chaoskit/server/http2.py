@@ -28,15 +28,17 @@ from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
 
 from chaoskit import clock
-from chaoskit.server import requests
+from chaoskit.server import requests, routes
 from chaoskit.server.connection import Connection
 from chaoskit.server.frame_limits import FrameMeter
 from chaoskit.server.limits import SECOND, TokenBucket
 from chaoskit.server.requests import Headers, Request
 from chaoskit.server.streaming import ResponseDispatcher, ResponseStream
+from chaoskit.server.writer import Break
 
 _MAX_HEADER_TABLE = 4096  # bytes: bound of the HPACK encoder table, which is searched for each header
-_KEPT_HEADERS = frozenset({":method", ":path", requests.STREAM_HEADER})
+_UNFINISHED_DATA = b"\0\1\0\0\0"  # of a frame's header: 256 bytes of DATA (RFC 9113, 4.1)
+_KEPT_HEADERS = frozenset({":method", ":path"}) | requests.READ_HEADERS
 
 
 class H2(H2Connection):
@@ -283,6 +285,24 @@ class Stream:
         self._is_last = True
         self.send(data)
 
+    def raw(self, data: bytes) -> None:
+        """Send bytes past h2."""
+        self._connection.flush()
+        self._connection.write(data)
+
+    def break_off(self, by: Break) -> None:
+        """End the response without its end; all but `reset` and `silence` end the connection."""
+        match by:
+            case "silence":
+                return
+            case "reset":
+                self._connection.reset(self._number, ErrorCodes.INTERNAL_ERROR)
+            case "chunk":
+                self.raw(_UNFINISHED_DATA + self._number.to_bytes(4) + b"data: {")
+                self._connection.close()
+            case "close":
+                self._connection.close()
+
     def reserve(self, size: int) -> bool:
         """Reserve memory until the stream has ended."""
         if not self._connection.reserve(size):
@@ -297,7 +317,7 @@ class Stream:
     def _refuse(self, status: int, message: str, headers: Headers = ()) -> None:
         """Send an error response, and ignore the rest of the body."""
         self._release_body()
-        reply = requests.error("openai", status, message, headers)
+        reply = routes.error(routes.DEFAULT, status, message, headers)
         self.open(reply.status, reply.headers, b"")
         self.finish(reply.body)
 

@@ -1,4 +1,4 @@
-"""Streams one response, each token at its due time.
+"""Streams one response, each event at its due time.
 
 Rules: the schedule never moves. Nothing is written to a client that does not read: the schedule continues, the tokens
 are late, and their lateness is recorded. The pending data of one stream is at most one event above the connection's
@@ -8,62 +8,65 @@ buffer limit. `sent` is read right before the bytes are written.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from chaoskit import clock
 from chaoskit.records import jsonl
 from chaoskit.records.model import ServedResponse
-from chaoskit.server import formats, requests
+from chaoskit.server import malformations, routes
+from chaoskit.server.coding import Coder, coder
+from chaoskit.server.deviations import Malformed
+from chaoskit.server.formats.api import CompletionRequest, Stamp
 from chaoskit.server.limits import PUBLIC, Budget, Limits
-from chaoskit.server.requests import CompletionRequest, Headers, Reply, Request
-from chaoskit.server.schedule import PlannedResponse, Script
+from chaoskit.server.malformations.malformation import Malformation
+from chaoskit.server.output import Output
+from chaoskit.server.requests import BUSY, Reply, Request
+from chaoskit.server.schedule import Part, PlannedResponse, Script
+from chaoskit.server.writer import ResponseWriter
 from chaoskit.timer import AbsoluteTimer
 
-_BURST = 64  # late tokens that one stream may send before other streams run
+_BURST = 64  # late events that one stream may send before other streams run
+_ERROR = 400  # the first status that is an error: sent at once
 _TOKEN_SIZE = 16  # bytes reserved for a token of a response without streaming: the longest word has 9
 
 
-class ResponseWriter(Protocol):
-    """Writes one response: an HTTP/1.1 connection or an HTTP/2 stream."""
+@dataclass(frozen=True)
+class Answer:
+    """What a response consists of, and what is wrong with it."""
+
+    completion: CompletionRequest
+    planned: PlannedResponse
+    malformation: Malformation = malformations.NONE
+    coder: Coder | None = None
 
     @property
-    def is_writable(self) -> bool:
-        """Whether more can be sent. When it becomes true again, `ResponseStream.resume` is called."""
+    def finish(self) -> str:
+        """Why it ends."""
+        return self.malformation.finish or self.completion.finish
 
-    def open(self, status: int, headers: Headers, data: bytes) -> None:
-        """Send the head and the first bytes of the body."""
-
-    def send(self, data: bytes) -> None:
-        """Send more of the body."""
-
-    def finish(self, data: bytes) -> None:
-        """Send the last bytes, and end the response."""
-
-    def reserve(self, size: int) -> bool:
-        """Reserve memory for `size` bytes until they are sent; False when there is none."""
-
-    def tcp_info(self) -> dict[str, int]:
-        """The connection's TCP_INFO."""
+    @property
+    def tokens(self) -> int:
+        """How many tokens are sent."""
+        breaks_after = self.malformation.breaks_after
+        return self.planned.tokens if breaks_after is None else breaks_after(self.planned.tokens)
 
 
 class ResponseStream:
     """One response in progress."""
 
-    def __init__(
-        self,
-        dispatcher: ResponseDispatcher,
-        completion: CompletionRequest,
-        planned: PlannedResponse,
-        writer: ResponseWriter,
-        received: int,
-    ) -> None:
+    def __init__(self, dispatcher: ResponseDispatcher, answer: Answer, writer: ResponseWriter, received: int) -> None:
         self._dispatcher = dispatcher
-        self._completion = completion
-        self._planned = planned
+        self._answer = answer
+        self._planned = answer.planned
         self._writer = writer
         self._received = received
-        self._format = formats.format_of(completion, planned.name)
+        self._encoder = answer.completion.api.encoder(answer.completion, answer.planned)
+        self._output = Output(writer, answer.malformation, answer.coder)
+        self._send = self._output.send if self._output.changes else writer.send
         self._tcp_info_at_start = writer.tcp_info() if dispatcher.log is not None else {}
+        self._tokens = answer.tokens
+        self._part: Part | None = None
         self._seq = 0
         self._late = 0
         self._is_blocked = False
@@ -73,7 +76,7 @@ class ResponseStream:
     @property
     def stream(self) -> int | None:
         """The client's number of this stream."""
-        return self._completion.stream
+        return self._answer.completion.stream
 
     @property
     def is_blocked(self) -> bool:
@@ -81,17 +84,19 @@ class ResponseStream:
         return self._is_blocked
 
     def lag(self, now: int) -> int:
-        """How long the next token has been due at `now`, ns; negative before its due time."""
-        return now - self._due(self._seq)
+        """How long the next token should have left at `now`, ns; negative before that."""
+        return now - self._leaves(self._seq)
 
     def start(self) -> None:
-        """Send what precedes the first token, and schedule the tokens."""
-        if self._completion.streamed:
-            headers = (("content-type", self._format.content_type), ("cache-control", "no-cache"))
-            self._writer.open(200, headers, self._format.opening())
-            self._at(self._due(0), self._send_due_tokens)
+        """Send the head of a stream, and schedule the tokens, or what is sent instead of them."""
+        malformation = self._answer.malformation
+        if malformation.reply is not None or malformation.raw is not None:
+            self._at(self._leaves(0), self._send_instead)
+        elif self._answer.completion.streamed:
+            self._output.open((("content-type", self._encoder.content_type), ("cache-control", "no-cache")))
+            self._at(self._leaves(0), self._send_due_tokens)
         else:
-            self._at(self._due(self._completion.tokens - 1), self._send_whole)
+            self._at(self._leaves(max(0, self._tokens - 1)), self._send_whole)
 
     def resume(self) -> None:
         """The client reads again."""
@@ -109,11 +114,11 @@ class ResponseStream:
         if self._dispatcher.log is not None:
             self._dispatcher.log.add(
                 ServedResponse(
-                    stream=self._completion.stream,
+                    stream=self.stream,
                     received=self._received,
-                    first_due=self._due(0),
+                    first_due=self._planned.due(self._received, 0),
                     ended=clock.now(),
-                    tokens=self._completion.tokens,
+                    tokens=self._planned.tokens,
                     tokens_sent=self._seq,
                     max_late=self._late,
                     outcome=outcome,
@@ -122,8 +127,8 @@ class ResponseStream:
                 )
             )
 
-    def _due(self, seq: int) -> int:
-        return self._planned.due(self._received, seq)
+    def _leaves(self, seq: int) -> int:
+        return self._planned.leaves(self._received, seq)
 
     def _at(self, due: int, call: Callable[[], None]) -> None:
         self._is_timer_set = True
@@ -138,41 +143,82 @@ class ResponseStream:
         return self._is_finished
 
     def _send_due_tokens(self) -> None:
-        """Send every token that is due, and schedule the next."""
+        """Send every event that is due, and schedule the next."""
         if self._timer_done():
             return
         for _ in range(_BURST):
-            due = self._due(self._seq)
-            if clock.now() < due:
-                self._at(due, self._send_due_tokens)
+            leaves = self._leaves(self._seq)
+            if clock.now() < leaves:
+                self._at(leaves, self._send_due_tokens)
                 return
             if not self._writer.is_writable:
                 self._is_blocked = True
                 return
-            text, sent = self._planned.text(self._seq), clock.now()
-            self._writer.send(self._format.token(text, self._seq, due, sent))
-            self._late = max(self._late, sent - due)
-            self._seq += 1
-            if self._seq == self._completion.tokens:
-                self._end(self._format.closing())
+            if self._seq < self._tokens:
+                self._send_event()
+            elif self._tokens < self._planned.tokens:
+                self._end(b"")
                 return
-        self._at(due, self._send_due_tokens)
+            if self._seq == self._planned.tokens:
+                self._end(self._turn(None) + self._encoder.closing(self._seq, self._answer.finish))
+                return
+        self._at(leaves, self._send_due_tokens)
+
+    def _send_event(self) -> None:
+        planned, seq = self._planned, self._seq
+        count = min(planned.event(seq), self._tokens - seq)
+        part = planned.part(seq)
+        before = b"" if part == self._part else self._turn(part)
+        text, due, sent = planned.text(seq, count), planned.due(self._received, seq), clock.now()
+        data = before + self._encoder.event(part, text, Stamp(seq, due, sent, count))
+        if data:
+            self._send(data)
+        self._late = max(self._late, sent - due)
+        self._seq += count
+
+    def _turn(self, part: Part | None) -> bytes:
+        """What stands between the part so far and this one; None: the end."""
+        before = self._encoder.opening() if self._part is None else self._encoder.end(self._part)
+        self._part = part
+        return before if part is None else before + self._encoder.begin(part)
 
     def _send_whole(self) -> None:
         if self._timer_done():
             return
-        due = self._due(self._completion.tokens - 1)
-        sent = clock.now()
+        last = max(0, self._planned.tokens - 1)
+        due, sent = self._planned.due(self._received, last), clock.now()
         self._late = sent - due
-        self._seq = self._completion.tokens
-        body = self._format.whole(self._planned.whole(), due, sent)
-        headers = (("content-type", self._format.content_type), ("content-length", str(len(body))))
-        self._writer.open(200, headers, body)
-        self._end(b"")
+        self._seq = self._planned.tokens
+        body = self._encoder.whole(self._answer.finish, Stamp(last, due, sent))
+        self.stop("sent" if self._answer.malformation.is_ended else "failed")
+        self._output.whole((("content-type", self._encoder.content_type),), body)
+
+    def _send_instead(self) -> None:
+        if self._timer_done():
+            return
+        malformation, completion = self._answer.malformation, self._answer.completion
+        if malformation.raw is not None:
+            self.stop("failed")
+            self._output.raw(malformation.raw)
+        else:
+            assert malformation.reply is not None
+            reply = malformation.reply(completion.api, completion)
+            self.stop("sent")
+            self._writer.open(reply.status, reply.headers, reply.body)
+            self._writer.finish(b"")
 
     def _end(self, data: bytes) -> None:
-        self.stop("sent")
-        self._writer.finish(data)
+        """End the stream with its closing, or with what the malformation has instead."""
+        malformation = self._answer.malformation
+        if malformation.breaks_after is not None:
+            data = b""
+        if malformation.closing is not None:
+            data = malformation.closing(self._answer.completion.api, data)
+        self.stop("sent" if malformation.is_ended else "failed")
+        if self._output.changes:
+            self._output.finish(data)
+        else:
+            self._writer.finish(data)
 
 
 class ResponseDispatcher:
@@ -197,23 +243,44 @@ class ResponseDispatcher:
 
     def take(self, request: Request, writer: ResponseWriter) -> ResponseStream | None:
         """Respond at once, or start a stream."""
-        parsed = requests.parse(request)
+        parsed = routes.parse(request)
         if (
             isinstance(parsed, CompletionRequest)
             and not parsed.streamed
             and not writer.reserve(parsed.tokens * _TOKEN_SIZE)
         ):
-            parsed = requests.error(parsed.vendor, *requests.BUSY)
-        match parsed:
+            parsed = routes.error(parsed.api, *BUSY)
+        answer = self._answer(parsed, request) if isinstance(parsed, CompletionRequest) else parsed
+        match answer:
             case Reply(status, headers, body):
                 writer.open(status, headers, b"" if request.method == "HEAD" else body)
                 writer.finish(b"")
                 return None
-            case CompletionRequest() as completion:
-                planned = self.script.plan(completion.tokens, *self._identity(completion))
-                response = ResponseStream(self, completion, planned, writer, request.received)
+            case Answer():
+                response = ResponseStream(self, answer, writer, request.received)
                 response.start()
                 return response
+
+    def _answer(self, completion: CompletionRequest, request: Request) -> Answer | Reply:
+        """What is answered: a refusal at once, anything else on its schedule."""
+        identity = self._identity(completion)
+        malformation = self._malformation(completion, identity)
+        reply = None if malformation.reply is None else malformation.reply(completion.api, completion)
+        if reply is not None and reply.status >= _ERROR:
+            return reply
+        tokens, reasons = completion.tokens, completion.api.reasons
+        planned = self.script.plan(tokens, *identity, tool=completion.tool, reasons=reasons)
+        if malformation.whole:
+            completion = replace(completion, streamed=False)
+        coding = coder(self.script.coding, request.headers.get("accept-encoding", ""), malformation.compression)
+        return Answer(completion, malformation.planned(planned), malformation, coding)
+
+    def _malformation(self, completion: CompletionRequest, identity: tuple[str, int]) -> Malformation:
+        """What the client asks for, or what the script draws for this stream."""
+        asked = completion.script
+        deviation = self.script.deviation(*identity) if asked is None else Malformed(asked)
+        found = malformations.NONE if deviation is None else malformations.of_deviation(deviation)
+        return found if found.fits(completion.api) else malformations.NONE
 
     def _identity(self, completion: CompletionRequest) -> tuple[str, int]:
         """The stream number, or for other requests their order of arrival."""

@@ -8,19 +8,28 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic_core import ErrorDetails, ValidationError
 
+from chaoskit.spec.known_keys import advice
+
 _EXAMPLES = {"for": "60s"}
+_SHOWN = 60  # characters of a value in a message
+_MOST_DIGITS = 18  # of a whole number; a seed may have one more
+_NO_NUMBERS = ("nan", "inf", "infinity")
+_THOUSANDS = re.compile(r"([0-9]{1,9})[kK]")
 _KEY = re.compile(r"`([a-z-]+)(?:: ([^`]*))?`")
 
 
-def describe_error(error: ErrorDetails, value: Any) -> str:
-    """One error of one value, without its location."""
+def describe_error(error: ErrorDetails, value: Any, places: Iterable[tuple[str, ...]] = ()) -> str:
+    """One error of one value, without its location. `places` are the paths of all keys that there are."""
     context = error.get("ctx", {})
     match error["type"]:
+        case "unknown_key":
+            (key,) = context["below"]
+            return f"unknown key; {advice(key, context['known'], error['loc'], places)}"
         case "misplaced":
             return str(context["sentence"])
         case "value_error":
@@ -28,21 +37,23 @@ def describe_error(error: ErrorDetails, value: Any) -> str:
         case "literal_error" | "enum":
             return f"found {brief(value)}, expected {context['expected']}"
         case "int_parsing" | "int_type" | "int_from_float" | "int_parsing_size":
-            return f"found {brief(value)}, expected a whole number"
+            return f"found {brief(value)}, expected {_whole_number(str(value).strip())}"
         case "float_parsing" | "float_type" | "finite_number":
+            return f"found {brief(value)}, expected a number"
+        case "less_than_equal" | "greater_than_equal" if str(value).strip().lower().lstrip("+-") in _NO_NUMBERS:
             return f"found {brief(value)}, expected a number"
         case "bool_parsing" | "bool_type":
             return f"found {brief(value)}, expected true or false"
         case "string_pattern_mismatch":
             return f"found {brief(value)}, expected lower-case letters, digits and - (for example loss-first-token)"
         case "greater_than_equal":
-            return f"found {brief(value)}, expected {context['ge']} or more"
+            return f"found {brief(value)}, expected {_plain(context['ge'])} or more"
         case "less_than_equal":
-            return f"found {brief(value)}, expected {context['le']} or less"
+            return f"found {brief(value)}, expected {_plain(context['le'])} or less"
         case "less_than":
-            return f"found {brief(value)}, expected less than {context['lt']}"
+            return f"found {brief(value)}, expected less than {_plain(context['lt'])}"
         case "greater_than":
-            return f"found {brief(value)}, expected more than {context['gt']}"
+            return f"found {brief(value)}, expected more than {_plain(context['gt'])}"
         case "string_type" | "string_sub_type" | "string_unicode":
             return f"found {brief(value)}, expected a text"
         case "string_too_short":
@@ -63,6 +74,22 @@ def _how_many(context: Mapping[str, Any]) -> str:
     """Of a list or mapping."""
     least, most = context.get("min_length"), context.get("max_length")
     return f"{least} or more" if most is None or least else f"{most} or fewer"
+
+
+def _plain(limit: float) -> str:
+    """Without `.0`; a power of two that nobody reads as one."""
+    return "2^63" if limit == 2**63 else str(limit).removesuffix(".0")
+
+
+def _whole_number(found: str) -> str:
+    """What is expected, and the number that is perhaps meant."""
+    bare = found.lstrip("+-")
+    if bare.isdecimal() and len(bare) > _MOST_DIGITS:
+        return f"a whole number of {_MOST_DIGITS} digits at most"
+    plain = found.replace(",", "").replace("_", "").replace(" ", "")
+    if (thousands := _THOUSANDS.fullmatch(plain)) is not None:
+        return f"a whole number; write {thousands[1]}000"
+    return "a whole number" + (f"; write {plain}" if plain != found and plain.isdecimal() else "")
 
 
 def describe_option_error(error: ErrorDetails) -> str:
@@ -92,8 +119,10 @@ def brief(value: Any) -> str:
         case None:
             return "nothing"
         case dict():
-            return "keys (" + ", ".join(list(value)[:3]) + ")"
+            return "keys (" + ", ".join(list(value)[:3]) + ")" if value else "no keys"
         case list():
-            return f"a list of {len(value)}"
+            return f"a list of {len(value)}" if value else "an empty list"
+        case str() if len(value) > _SHOWN:
+            return f"{value[:_SHOWN]!r}… ({len(value)} characters)"
         case _:
-            return repr(str(value)[:60])
+            return repr(str(value)[:_SHOWN])

@@ -1,4 +1,4 @@
-"""Detects secrets in the URL of an endpoint, and redacts the URL for records and reports.
+"""Finds the protocol of an endpoint's URL, and secrets in it; redacts it for records and reports.
 
 A URL gets into process lists, shell histories, records and reports, so it must hold no secret. Rules: a URL with
 userinfo, or with a query or fragment that looks like a key, is refused, and the message does not repeat it; a URL that
@@ -12,6 +12,17 @@ from collections.abc import Iterator
 from urllib.parse import unquote_plus, urlsplit
 
 HIDDEN = "…"
+_PATHS = {
+    "/completions": "openai-completions",
+    "/chat/completions": "openai-chat",
+    "/responses": "openai-responses",
+    "/messages": "anthropic-messages",
+    ":streamGenerateContent": "gemini",
+    "/api/chat": "ollama",
+    "/api/generate": "ollama-generate",
+    "/sse": "sse",
+}
+"""How the usual path of a protocol ends."""
 _SEPARATORS = re.compile(r"[&;]")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 _SECRET_NAME = re.compile(
@@ -23,6 +34,13 @@ _VENDORS_KEY = re.compile(
 )
 _RANDOM_TEXT = re.compile(r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{20,}")
 _SECRET_HEADERS = ("cookie", "proxy-authorization")
+
+
+def protocol_of(url: str) -> str | None:
+    """The protocol whose usual path this URL has; None if no protocol has it."""
+    path = url.partition("?")[0].partition("#")[0].rstrip("/")
+    endings = [ending for ending in _PATHS if path.endswith(ending)]
+    return _PATHS[max(endings, key=len)] if endings else None
 
 
 def secret_in(url: str) -> str | None:

@@ -7,17 +7,29 @@ The keys are the names of the fields in kebab-case; every quantity has a unit. N
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from chaoskit.faults import Fault, knobs
-from chaoskit.faults.schema import Flag, SpecModel, bounded, error_at, exactly_one, suggestion
+from chaoskit.faults.schema import (
+    Flag,
+    SpecModel,
+    again,
+    bounded,
+    error_at,
+    exactly_one,
+    in_unit,
+    suggestion,
+    together,
+)
 from chaoskit.knobs import Knob
 from chaoskit.spec.asking import PROMPT_SIZE, ExtraBody, JsonObject, PromptSize
-from chaoskit.spec.host_tuning import Client, Host
+from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.objectives import Objective, parse, pattern
+from chaoskit.spec.server import HOUR, Server
 from chaoskit.spec.stage import InterfaceStage, Stage
 from chaoskit.topology.fault_site import Interface, Lab, Site
 from chaoskit.topology.steering import TrafficSelector
@@ -36,13 +48,11 @@ Protocol = Literal[
 CLEAN_PHASES = ("warm-up", "baseline", "recovery")
 _SHORTEST_PHASE = Duration(10**9)
 LONGEST = Duration(7 * 24 * 3600 * 10**9)  # of all phases together
-HOUR = Duration(3600 * 10**9)
 Timeout = Annotated[
     Duration, bounded(Duration(10**6), Duration(24 * HOUR), "at its end a run waits as long for its last streams")
 ]
 StallThreshold = Annotated[Duration, bounded(Duration(10**6), HOUR, "no gap of a stream is so long")]
 ReadingRate = Annotated[Frequency, bounded(Frequency(10**5), Frequency(10**10), "nobody reads so fast")]
-Pace = Annotated[Duration, bounded(None, HOUR, "no stream would end")]
 InMemory = Annotated[Size, bounded(Size(1), Size(100 * 10**6), "every open stream may hold as much in memory")]
 _FAULT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
 _NEW_NAME = rf"^(?!(?:{'|'.join(CLEAN_PHASES)})$){_FAULT_NAME.pattern[1:]}"
@@ -138,42 +148,21 @@ class Workload(SpecModel):
         return self
 
 
-class FirstToken(SpecModel):
-    """Time to the first token: a log-normal distribution with this median and 99th percentile."""
-
-    median: Pace = Field(description="Its median.")
-    p99: Pace = Field(description="Its 99th percentile.")
-
-    @model_validator(mode="after")
-    def _p99_is_not_below_the_median(self) -> FirstToken:
-        if self.p99 < self.median:
-            raise ValueError(f"p99 {self.p99} is below the median {self.median}")
-        return self
-
-
-class Server(Host):
-    """Host tuning of the server, and the schedule of its tokens.
-
-    The n-th token leaves at first token + n x interval, without drift.
-    """
-
-    first_token: FirstToken = Field(
-        FirstToken(median=Duration(150_000_000), p99=Duration(400_000_000)),
-        description="Time until the first token: a log-normal distribution.",
-    )
-    token_interval: Pace = Field(Duration(20_000_000), description="Time from one token to the next.")
+def faults_of(phase: str) -> tuple[str, ...]:
+    """The faults that are in force in a phase of this name."""
+    return () if phase in CLEAN_PHASES else tuple(phase.split("+"))
 
 
 class Span(SpecModel):
     """One phase of the timeline, written `{name: length}`: "baseline", a fault, or several as "wifi+vpn"."""
 
     name: str = Field(description="A clean phase, a fault, or several faults joined by +.")
-    length: Duration = Field(description="How long it lasts; a second or more.")
+    length: Annotated[Duration, in_unit("s")] = Field(description="How long it lasts; a second or more.")
 
     @property
     def faults(self) -> tuple[str, ...]:
         """The faults in force."""
-        return () if self.name in CLEAN_PHASES else tuple(self.name.split("+"))
+        return faults_of(self.name)
 
     def written(self) -> dict[str, Any]:
         """As in a file: `{name: length}`."""
@@ -221,7 +210,7 @@ class Experiment(SpecModel):
     workload: Workload = Field(description="The requests of the client.")
     client: Client = Field(Client(), description="Settings of the client's host for the whole run.")
     server: Server = Field(
-        Server(), description="Settings of the server's host, and the timing of the reference server. Lab only."
+        Server(), description="Settings of the server's host, and how the reference server responds. Lab only."
     )
     faults: dict[str, WrittenFaults] = Field(
         default_factory=dict,
@@ -254,19 +243,36 @@ class Experiment(SpecModel):
         return Lab(int(self.stage.ip))
 
     @model_validator(mode="after")
-    def _fits_the_stage(self) -> Experiment:
-        is_lab = not isinstance(self.stage, InterfaceStage)
-        if not is_lab and "server" in self.model_fields_set:
-            raise error_at("the target is a real server, which chaoskit cannot configure; remove server", "server")
+    def _is_consistent(self) -> Self:
+        mismatches = [*self._site_mismatches(), *self._tuning_mismatches(), *self._timeline_mismatches()]
+        mismatches += _objective_mismatches(self.objectives)
+        if mismatches:
+            raise together(type(self).__name__, mismatches)
+        return self
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_wrong_names(cls, words: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Names of phases that do not exist are told together with all that is wrong with the values."""
+        names = list(_wrong_names(words)) if isinstance(words, dict) else []
+        try:
+            found = handler(words)
+        except ValidationError as error:
+            raise together(cls.__name__, [*map(again, error.errors()), *names]) from None
+        if names:
+            raise together(cls.__name__, names)
+        return found
+
+    def _site_mismatches(self) -> Iterator[PydanticCustomError]:
+        if isinstance(self.stage, InterfaceStage) and "server" in self.model_fields_set:
+            yield error_at("the target is a real server, which chaoskit cannot configure; remove server", "server")
         for name, parts in self.faults.items():
             for number, part in enumerate(parts):
                 mismatch = part.site_error(self.site)
                 if mismatch:
-                    raise error_at(mismatch, "faults", name, number)
-        return self
+                    yield error_at(mismatch, "faults", name, number)
 
-    @model_validator(mode="after")
-    def _host_tuning_fits_the_stage(self) -> Experiment:
+    def _tuning_mismatches(self) -> Iterator[PydanticCustomError]:
         if isinstance(self.stage, InterfaceStage):
             found = {"client": self.client.mismatch_on_interface()}
         else:
@@ -275,31 +281,23 @@ class Experiment(SpecModel):
         for host, mismatch in found.items():
             if mismatch is not None:
                 word, sentence = mismatch
-                raise error_at(sentence, host, word)
-        return self
+                yield error_at(sentence, host, word)
 
-    @model_validator(mode="after")
-    def _phases_are_known(self) -> Experiment:
+    def _timeline_mismatches(self) -> Iterator[PydanticCustomError]:
         for name in self.faults:
             if name in CLEAN_PHASES:
-                raise error_at(
-                    f"{name!r} cannot name a fault, as it names a phase without one; choose another", "faults", name
-                )
-            if not _FAULT_NAME.match(name):
-                raise error_at(f"{name!r} cannot name a fault; use letters, digits, - and _", "faults", name)
+                sentence = f"{name!r} cannot name a fault, as it names a phase without one; choose another"
+                yield error_at(sentence, "faults", name)
+            elif not _FAULT_NAME.match(name):
+                yield error_at(f"{name!r} cannot name a fault; use letters, digits, - and _", "faults", name)
         for index, span in enumerate(self.timeline):
-            for fault in span.faults:
-                if fault not in self.faults:
-                    hint = suggestion(fault, [*CLEAN_PHASES, *self.faults])
-                    raise error_at(f"{fault!r} is neither a fault nor a clean phase; {hint}", "timeline", index)
             if span.length < _SHORTEST_PHASE:
-                raise error_at(f"{span.length} is too short for a phase; give it a second or more", "timeline", index)
-            if (knob := self.conflict(span.faults)) is not None:
-                raise error_at(f"{span.name} sets {knob} twice; put it in one fault", "timeline", index)
+                yield error_at(f"{span.length} is too short for a phase; give it a second or more", "timeline", index)
+            if (knob := self.conflict(fault for fault in span.faults if fault in self.faults)) is not None:
+                yield error_at(f"{span.name} sets {knob} twice; put it in one fault", "timeline", index)
         length = Duration(self.repeats * sum(span.length for span in self.timeline))
         if length > LONGEST:
-            raise error_at(f"its phases take {length} together; a run may take {LONGEST}", "timeline")
-        return self
+            yield error_at(f"its phases take {length} together; a run may take {LONGEST}", "timeline")
 
     def conflict(self, faults: Iterable[str]) -> Knob | None:
         """A knob that two of these faults set, which therefore cannot be in force together."""
@@ -310,12 +308,63 @@ class Experiment(SpecModel):
             seen.add(knob)
         return None
 
-    @model_validator(mode="after")
-    def _objectives_name_phases(self) -> Experiment:
-        phases = list(dict.fromkeys(span.name for span in self.timeline))
-        for index, objective in enumerate(self.objectives):
-            for phase in (objective.phase, objective.reference):
-                if phase is not None and phase not in phases:
-                    hint = suggestion(phase, phases)
-                    raise error_at(f"{phase!r} is no phase of the timeline; {hint}", "objectives", index)
-        return self
+
+def _wrong_names(words: dict[str, Any]) -> Iterator[PydanticCustomError]:
+    """An error for each phase that names no fault, and for each objective that names no phase; of a raw file.
+
+    Not for what may follow from another mistake: a fault that cannot have its name, a phase that is misspelled.
+    """
+    faults, spans = words.get("faults") or {}, _items(words.get("timeline"))
+    phases = [_phase(span) for span in spans]
+    if not isinstance(faults, dict) or not phases or not all(map(is_fault_name, faults)):
+        return
+    unknown = [[fault for fault in faults_of(phase) if fault not in faults] for phase in phases]
+    for index, fault in ((index, fault) for index, missing in enumerate(unknown) for fault in missing if fault):
+        hint = suggestion(fault, [*CLEAN_PHASES, *faults])
+        yield error_at(f"{fault!r} is neither a fault nor a clean phase; {hint}", "timeline", index)
+    doubtful = {*CLEAN_PHASES, *faults} if any(unknown) or any(map(_repeats, phases)) else set()
+    for index, sentence in enumerate(_items(words.get("objectives"))):
+        for phase in _phases_of(sentence):
+            if phase not in phases and phase not in doubtful:
+                hint = suggestion(phase, dict.fromkeys(phases))
+                yield error_at(f"{phase!r} is no phase of the timeline; {hint}", "objectives", index)
+
+
+def _repeats(phase: str) -> bool:
+    return len(set(faults_of(phase))) < len(faults_of(phase))
+
+
+def is_fault_name(name: object) -> bool:
+    """Whether a fault may be called so."""
+    return isinstance(name, str) and name not in CLEAN_PHASES and _FAULT_NAME.match(name) is not None
+
+
+def _items(words: Any) -> Sequence[Any]:
+    return words if isinstance(words, list | tuple) else ()
+
+
+def _phase(span: Any) -> str:
+    """The name of a raw span; "", which names no fault, where it has none."""
+    if isinstance(span, Span):
+        return span.name
+    return next((str(name) for name in span), "") if isinstance(span, dict) and len(span) == 1 else ""
+
+
+def _phases_of(sentence: Any) -> list[str]:
+    """The phases that a raw objective names; none where it is no objective."""
+    try:
+        found = parse(sentence) if isinstance(sentence, str) else sentence
+    except ValueError:
+        return []
+    return [each for each in (found.phase, found.reference) if each] if isinstance(found, Objective) else []
+
+
+def _objective_mismatches(objectives: Sequence[Objective]) -> Iterator[PydanticCustomError]:
+    """An error for each objective that says what one before it says, or that compares a phase with itself."""
+    said = [each.model_copy(update={"text": ""}) for each in objectives]
+    for index, each in enumerate(said):
+        if each in said[:index]:
+            yield error_at(f"says what objectives.{said.index(each)} says; keep one", "objectives", index)
+        elif each.reference is not None and each.reference == each.phase:
+            sentence = f"compares {each.phase} with itself; name another phase, for example baseline"
+            yield error_at(sentence, "objectives", index)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
 from chaoskit.faults.netem import NetemInput
-from chaoskit.faults.schema import Flag, MtuBytes, SegmentBytes, SpecModel, error_at, given, text_of
+from chaoskit.faults.schema import Flag, MtuBytes, SegmentBytes, SpecModel, error_at, given, in_unit, text_of
 from chaoskit.spec.network_namespace import NamespaceChoice
 from chaoskit.topology.steering import OneDirection
 from chaoskit.units import Duration
@@ -138,7 +138,9 @@ class Injection(TrafficMatch):
     mss_clamp: SegmentBytes | None = Field(
         None, description="The MSS in TCP handshakes of both directions is lowered to this, bytes."
     )
-    for_: Duration = Field(description="The lease: everything is restored when it expires, even after a crash.")
+    for_: Annotated[Duration, in_unit("s")] = Field(
+        description="The lease: everything is restored when it expires, even after a crash."
+    )
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="The same losses again.")
     allow_management_interface: Flag = Field(
         False, description="The fault may hit your ssh session, the gateway, DNS and the like; then 60s at most."

@@ -8,7 +8,8 @@ itself, is refused.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +25,9 @@ from chaoskit.spec.diagnostics import brief, describe_error
 from chaoskit.spec.examples import example_command
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.injection import Injection
+from chaoskit.spec.known_keys import Path as KeyPath
+from chaoskit.spec.known_keys import places
+from chaoskit.spec.yaml_errors import describe_yaml_error
 
 _MAX_BYTES, _MAX_VALUES = 1 << 20, 10_000
 _NULLS = ("", "~", "null", "Null", "NULL")
@@ -52,9 +56,10 @@ def load(path: Path) -> Experiment:
 def parse(text: str, name: str) -> Experiment:
     """As `load`, for a text that messages call `name`."""
     document = parse_document(text, name, EXPERIMENT)
-    if "matrix" in document.words:
-        raise document.error_at(f"several experiments, expected one; chaoskit plan {name} lists them", ("matrix",))
-    return beside(document.read_as(Experiment), name)
+    with document.every_error():
+        if "matrix" in document.words:
+            raise document.error_at(f"several experiments, expected one; chaoskit plan {name} lists them", ("matrix",))
+        return beside(document.read_as(Experiment), name)
 
 
 def beside(experiment: Experiment, name: str) -> Experiment:
@@ -72,9 +77,10 @@ def load_injection(path: Path) -> Injection:
     Raises SpecError with one line for each error found.
     """
     document = parse_document(read_text(path, INJECTION), display_name(path), INJECTION)
-    if "leases" in document.words:
-        return document.read_as(Injection, _only_lease(document))
-    return document.read_as(Injection, ("injection",) if isinstance(document.words.get("injection"), dict) else ())
+    with document.every_error():
+        if "leases" in document.words:
+            return document.read_as(Injection, _only_lease(document))
+        return document.read_as(Injection, ("injection",) if isinstance(document.words.get("injection"), dict) else ())
 
 
 def _only_lease(document: Document) -> Location:
@@ -128,11 +134,9 @@ def parse_document(text: str, name: str, kind: DocumentKind) -> Document:
     tree = _Tree(name)
     try:
         root = yaml.compose(text, yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise SpecError(f"{name}:{line}: not YAML: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
-        raise SpecError(f"{name}: not YAML: {error}") from None
+        line, sentence = describe_yaml_error(error, text)
+        raise SpecError(f"{name}:{line}: not YAML: {sentence}") from None
     except RecursionError:
         raise SpecError(f"{name}: nested too deeply; {kind.noun} is a short YAML file") from None
     if root is None or (isinstance(root, yaml.ScalarNode) and not root.value):
@@ -158,10 +162,25 @@ class Document:
         try:
             return model.model_validate(part, context=FROM_FILE)
         except ValidationError as error:
-            found = describe_errors(error.errors(), self.words, within)
+            found = describe_errors(error.errors(), self.words, within, list(places(model)))
             raise SpecError(
                 "\n".join(str(self.error_at(sentence, where)) for where, sentence in found.items())
             ) from None
+
+    @contextmanager
+    def every_error(self) -> Iterator[None]:
+        """Raises SpecError with the duplicate keys, and with what is raised inside, by line."""
+        found = self.tree.duplicates
+        try:
+            yield
+        except SpecError as error:
+            found = [*found, *str(error).splitlines()]
+        if found:
+            raise SpecError("\n".join(sorted(dict.fromkeys(found), key=self._line)))
+
+    def _line(self, sentence: str) -> int:
+        number = sentence.removeprefix(f"{self.tree.name}:").partition(":")[0]
+        return int(number) if number.isdecimal() else 0
 
     def error_at(self, sentence: str, where: Location = ()) -> SpecError:
         """An error about that location: file, line, dotted path, and the sentence."""
@@ -174,10 +193,11 @@ class Document:
 
 @dataclass
 class _Tree:
-    """The line of each value. Keys are paths from the root."""
+    """The line of each value, by its path from the root, and an error for each duplicate key."""
 
     name: str
     lines: dict[Location, int] = field(default_factory=dict)
+    duplicates: list[str] = field(default_factory=list)
     open: set[int] = field(default_factory=set)
 
     def to_plain(self, node: yaml.Node, where: Location = ()) -> Any:
@@ -203,11 +223,14 @@ class _Tree:
         for key, value in node.value:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
-                raise SpecError(f"{self.name}:{line}: {dotted_path(where)}: a key must be a to_plain text")
+                raise SpecError(
+                    f"{self.name}:{line}: {dotted_path(where)}: a key must be a plain text; put it in quotes"
+                )
             if key.value in words:
                 first = self.lines[(*where, key.value)]
                 path = dotted_path((*where, key.value))
-                raise SpecError(f"{self.name}:{line}: {path}: duplicate key, first in line {first}; keep one")
+                self.duplicates.append(f"{self.name}:{line}: {path}: duplicate key, first in line {first}; keep one")
+                continue
             words[key.value] = self.to_plain(value, (*where, key.value))
             self.lines[(*where, key.value)] = line
         return words
@@ -219,8 +242,10 @@ class _Tree:
         return f"{self.name}:{self.lines.get(where, 1)}"
 
 
-def describe_errors(errors: Iterable[ErrorDetails], words: Any, within: Location = ()) -> dict[Location, str]:
-    """For each location with an error, what was found and what was expected.
+def describe_errors(
+    errors: Iterable[ErrorDetails], words: Any, within: Location = (), known: Iterable[KeyPath] = ()
+) -> dict[Location, str]:
+    """For each location with an error, what was found and what was expected. `known`: the paths of all keys.
 
     If a value could be one of several types, the error of the first one counts.
     """
@@ -230,7 +255,7 @@ def describe_errors(errors: Iterable[ErrorDetails], words: Any, within: Location
         if error["type"] == "too_short" and any(_is_below(each["loc"], error["loc"]) for each in errors):
             continue  # only what is right was counted
         where, value = _resolve((*within, *error["loc"], *error.get("ctx", {}).get("below", ())), words)
-        sentence = describe_error(error, value)
+        sentence = describe_error(error, value, known)
         if error["type"] == "missing":
             key = str(error["loc"][-1])
             where, sentence = (*where, key), f"missing; add {key}: ..."

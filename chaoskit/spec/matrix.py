@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from chaoskit.errors import SpecError
 from chaoskit.faults.schema import FROM_FILE, suggestion
 from chaoskit.spec.experiment import Experiment
+from chaoskit.spec.known_keys import places
 from chaoskit.spec.load import (
     EXPERIMENT,
     Document,
@@ -91,25 +92,42 @@ def load_variants(path: Path) -> Variants:
 def parse_variants(text: str, name: str) -> Variants:
     """As `load_variants`, for a text that messages call `name`."""
     document = parse_document(text, name, EXPERIMENT)
-    if MATRIX not in document.words:
-        return Variants(name, text, (), (Variant("", (), beside(document.read_as(Experiment), name), text),))
-    matrix = axes(document)
+    with document.every_error():
+        if MATRIX not in document.words:
+            return Variants(name, text, (), (Variant("", (), beside(document.read_as(Experiment), name), text),))
+        return _expanded(document, text, name)
+
+
+def _expanded(document: Document, text: str, name: str) -> Variants:
+    """Every combination of the values of the file's matrix."""
     plain = {key: value for key, value in document.words.items() if key != MATRIX}
+    matrix = _axes(document, plain)
     found: list[Variant] = []
     errors: list[_VariantError] = []
-    for number, places in enumerate(product(*(range(len(axis.values)) for axis in matrix)), 1):
-        words, variant = _substituted(plain, matrix, places), variant_name(matrix, places, number)
+    for number, chosen in enumerate(product(*(range(len(axis.values)) for axis in matrix)), 1):
+        words, variant = _substituted(plain, matrix, chosen), variant_name(matrix, chosen, number)
         read = _parse(words)
         if isinstance(read, dict):
-            errors += [_VariantError(where, sentence, variant, places) for where, sentence in read.items()]
+            errors += [_VariantError(where, sentence, variant, chosen) for where, sentence in read.items()]
             continue
-        labels = tuple(axis.labels[place] for axis, place in zip(matrix, places, strict=True))
+        labels = tuple(axis.labels[place] for axis, place in zip(matrix, chosen, strict=True))
         found.append(Variant(variant, labels, beside(read, name), f"# the variant {variant}\n{to_yaml(words)}"))
     if errors:
         own = _parse(plain)
         raise SpecError("\n".join(_error_lines(document, matrix, errors, own if isinstance(own, dict) else {})))
     _require_one_namespace(document, found)
     return Variants(name, text, tuple(axis.tail for axis in matrix), tuple(found))
+
+
+def _axes(document: Document, plain: dict[str, Any]) -> tuple[Axis, ...]:
+    """The axes. Raises SpecError for those with an error, and for what is wrong without them; they may add keys."""
+    try:
+        return axes(document)
+    except SpecError as error:
+        own = _parse(plain)
+        present = own.items() if isinstance(own, dict) else ()
+        others = [str(document.error_at(sentence, where)) for where, sentence in present if document.has(where)]
+        raise SpecError("\n".join([str(error), *others])) from None
 
 
 def _require_one_namespace(document: Document, variants: Sequence[Variant]) -> None:
@@ -126,7 +144,7 @@ def _parse(words: dict[str, Any]) -> Experiment | dict[Location, str]:
     try:
         return Experiment.model_validate(words, context=FROM_FILE)
     except ValidationError as error:
-        return describe_errors(error.errors(), words)
+        return describe_errors(error.errors(), words, known=list(places(Experiment)))
 
 
 def _substituted(plain: dict[str, Any], matrix: tuple[Axis, ...], places: tuple[int, ...]) -> dict[str, Any]:

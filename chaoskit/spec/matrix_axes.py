@@ -118,7 +118,7 @@ def _check(key: str, values: Any) -> None:
         below = next(iter(values), "...")
         raise ValueError(f"found {brief(values)}, expected a list; write the whole path as one key, {key}.{below}")
     if not isinstance(values, list) or not values:
-        raise ValueError(f"found {brief(values)}, expected a list of values, for example [{values or 1}, ...]")
+        raise ValueError(f"found {brief(values)}, expected a list of values, for example [{values or '1kB'}, ...]")
     for place, value in enumerate(values):
         if value in values[:place]:
             raise ValueError(f"{_display(value)} is given twice; keep one")

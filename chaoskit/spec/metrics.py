@@ -131,7 +131,15 @@ TABLE = (
         "End-to-end latency: last token − scheduled, of a complete stream.",
         (
             *("http_req_duration", "http_req_receiving", "iteration_duration", "request_latency", "latency", "e2e"),
-            *("e2e_latency", "end_to_end_latency", "gen_ai.server.request.duration", "request_duration", "duration"),
+            *(
+                "latencies",
+                "e2e_latency",
+                "end_to_end_latency",
+                "response_time",
+                "gen_ai.server.request.duration",
+                "request_duration",
+                "duration",
+            ),
         ),
     ),
     Metric(
@@ -156,7 +164,7 @@ TABLE = (
         "Interrupted streams / started streams, without `cancelled` ones.",
         (
             *("http_req_failed", "error_rate", "failure_rate", "errors", "failed", "interrupted", "interruptions"),
-            *("request_error_rate", "error_request_count"),
+            *("request_error_rate", "error_request_count", "timeout", "timeouts", "timeout_rate", "fail_ratio"),
         ),
     ),
     Metric(
@@ -191,15 +199,18 @@ TABLE = (
         "goodput",
         "per-second",
         "phase",
-        "Complete streams that met every objective for a stream / length of the phase.",
-        ("request_goodput", "request_throughput", "requests_per_second", "http_reqs", "iterations", "good_requests"),
+        "Complete streams that met every objective for a stream and ended in the phase / its length.",
+        (
+            *("request_goodput", "request_throughput", "requests_per_second", "http_reqs", "iterations"),
+            *("good_requests", "rps", "qps", "request_rate"),
+        ),
         more_is_better=True,
     ),
     Metric(
         "tokens_per_second",
         "per-second",
         "phase",
-        "Tokens received, by the server's usage / length of the phase, of all streams together.",
+        "Tokens received in the phase, by the server's usage / its length, of all streams together.",
         (
             *("output_throughput", "output_token_throughput", "total_token_throughput", "throughput", "tokens/s"),
             *("tps", "token_throughput", "output_tokens_per_second"),
@@ -226,6 +237,7 @@ HEADLINES = {
 _FIRST_EVENT = re.compile(r"(mean|median|p\d+)_ttft_ms")  # of vLLM, which counts the first event of any kind
 _UNIT = re.compile(r"_(ms|s|sec|seconds)$")
 _WRITTEN_OTHERWISE = {"median": "p50", "med": "p50", "avg": "mean", "average": "mean"}
+_PERCENTILE = re.compile(r"\bp\((\d+)\)|\b(\d+)th\b|\bp(\d+)(?=\()")  # k6's p(95), vegeta's 95th, p95(ttft)
 _WORD = "|".join((r"p\d+", "max", "mean", *_WRITTEN_OTHERWISE))
 _STATISTIC = re.compile(rf"(?:({_WORD})_)?(.+?)(?:[_.]({_WORD}))?")
 _USUAL = {"itl": "p99"}  # the statistic that is advised; of others p95
@@ -233,10 +245,13 @@ _USUAL = {"itl": "p99"}  # the statistic that is advised; of others p95
 
 def advice(name: str) -> str:
     """What to write instead of an unknown name: what it is called here, or the closest names."""
-    plain = _UNIT.sub("", re.sub(r"[\s-]+", "_", name.strip().lower()))
+    words = _PERCENTILE.sub(lambda found: f"p{found[1] or found[2] or found[3]}", name.strip().lower())
+    plain = _UNIT.sub("", re.sub(r"[\s(){}\[\]:-]+", "_", words).strip("_"))
     metric, statistic = _known(plain), ""
     if metric is None and (parts := _STATISTIC.fullmatch(plain)) is not None:
         metric, statistic = _known(parts[2]), parts[1] or parts[3] or ""
+    if metric is None and re.fullmatch(_WORD, plain):
+        return f"say of what, for example ttft_{_WRITTEN_OTHERWISE.get(plain, plain)}"
     if metric is None:
         close = difflib.get_close_matches(name, METRICS, n=1)
         every = ", ".join(each.name for each in TABLE)

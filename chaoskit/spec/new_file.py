@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit.errors import RefusedError, SpecError
+from chaoskit.folder import why_not_written
 from chaoskit.spec.examples import example
 from chaoskit.spec.matrix import parse_variants
-from chaoskit.spec.vendors import protocol_of, vendor_of
+from chaoskit.spec.vendors import protocol_at, vendor_of
 
 LAB_GATE, ENDPOINT_GATE = "release-gate", "endpoint-gate"
 _SUFFIXES = (".yaml", ".yml")
 _PLAIN_WORD = re.compile(r"[\w:/.~%?=&+,;-]*[\w/.~%?=&+,;-]")  # a YAML text that needs no quotes
-
 _TARGET = re.compile(r"^  target: ", re.MULTILINE)
 
 
@@ -57,7 +57,7 @@ class NewFile:
             "  model": self.model or (vendor.model if vendor else None),
             "  key-env": self.variable,
             "  key-header": vendor.key_header if vendor and self.variable else None,
-            "  protocol": self.protocol or (protocol_of(self.url) if self.url else None),
+            "  protocol": self.protocol or (protocol_at(self.url) if self.url else None),
         }
         if self.name is not None:
             words["name"] = self.path.stem
@@ -96,7 +96,9 @@ def write(new: NewFile, is_forced: bool) -> Path:
     except FileExistsError:
         raise SpecError(f"{path} exists; choose another name, or --force to write over it") from None
     except OSError as error:
-        raise RefusedError(f"cannot write {path}: {error.strerror}; give a path that you can write") from None
+        raise RefusedError(
+            f"cannot write {path}: {why_not_written(path, error)}; give a path that you can write"
+        ) from None
     return path
 
 

@@ -24,6 +24,18 @@ _SENTENCE = re.compile(
     r"(?:\s+during\s+(?P<after>\S+))?\s*$",
     re.DOTALL,
 )
+# other ways of saying it, by whole bounds: `800ms in wifi`, `3 * baseline`, `300% of baseline`, `baseline`
+_IN_PHASE = re.compile(r"(?P<bound>[0-9.]+\s*\S*)\s+(?:in|on|at|for|when|while|under|within)\s+(?P<phase>\S+)")
+_TIMES = re.compile(r"(?P<factor>[0-9.]+)\s*(?:x|\*|×|times)\s*(?:of\s+)?(?P<phase>[A-Za-z]\S*)?")
+_PERCENT_OF = re.compile(r"(?P<percent>[0-9]+(?:\.[0-9]+)?)\s*%\s*(?:of\s+)?(?P<phase>[A-Za-z]\S*)")
+_SIGNS = (
+    (r"≤|=<|\b(?:is )?at most\b", "<="),
+    (r"≥|=>|\b(?:is )?at least\b", ">="),
+    (r"\b(?:is )?(?:less than|below|under)\b", "<"),
+    (r"\b(?:is )?(?:more than|greater than|above|over)\b", ">"),
+    (r"==?", "<="),
+)
+_OPPOSITE = re.compile(r"(?:success(?:es|ful)?|availability|completion|ok)(?:[_ -](?:rate|ratio))?|uptime|checks")
 _NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,15})?|\.[0-9]{1,15}"
 _QUANTITIES: dict[Kind, type[Quantity]] = {"duration": Duration, "share": Share}
 _FREQUENCY = Frequency.pattern().strip("^$").replace("(?=.*", "(?=[0-9.]*")
@@ -67,26 +79,76 @@ def pattern() -> str:
     return rf"^\s*(?:{'|'.join(sentences)})\s*$"
 
 
+_WORD = re.compile(r"[<>]=?\S*|[0-9.]+[a-z%/]*|during")
+
+
+def begins_objective(word: str) -> bool:
+    """Whether an objective can begin with this word: a metric, perhaps with its bound."""
+    return re.split("[<>]", word)[0] in METRICS
+
+
+def is_objective_word(word: str) -> bool:
+    """Whether this word can stand in an objective, after its metric."""
+    return _WORD.fullmatch(word) is not None
+
+
+def is_objective(text: str) -> bool:
+    """Whether the text is an objective, and no part of it is missing."""
+    try:
+        parse(text)
+    except ValueError:
+        return False
+    return True
+
+
 def parse(text: str) -> Objective:
     """Parse one objective. Raises ValueError with what was expected."""
     match = _SENTENCE.match(text)
     if match is None:
-        raise ValueError(f"{text!r} is not an objective; write for example 'ttft_p95 < 800ms'")
+        raise ValueError(_why_not(text))
     metric = match["metric"]
     if metric not in METRICS:
-        raise ValueError(f"{metric!r} is not a metric; {advice(metric)}")
+        opposite = _OPPOSITE.fullmatch(metric.strip().lower())
+        hint = "write its opposite, interruption_rate < 1%" if opposite else advice(metric)
+        raise ValueError(f"{metric!r} is not a metric; {hint}")
     if match["before"] and match["after"]:
         raise ValueError(f"{text!r} names two phases; one is enough")
-    factor = match["factor"]
+    factor, phase = match["factor"], match["before"] or match["after"]
+    if not factor and (meant := _bound_meant(match["bound"])):
+        raise ValueError(f"{text!r} is not an objective; write {text[: match.start('bound')].strip()} {meant}")
+    if re.search("[<>]", match["bound"] or ""):
+        raise ValueError(f"{text!r} compares twice; write an objective for each")
+    if match["bound"] == "=":
+        raise ValueError(f"{text!r} has no bound; write for example 'ttft_p95 <= 800ms'")
     return Objective(
         text=" ".join(text.split()),
         metric=metric,
         operator=match["operator"],
-        phase=match["before"] or match["after"],
+        phase=phase,
         bound=None if factor else _bound(metric, match["bound"]),
         factor=_factor(factor) if factor else None,
         reference=match["reference"],
     )
+
+
+def _why_not(text: str) -> str:
+    """What to write in place of a sentence without a comparison, or with another sign."""
+    for signs, ours in () if re.search(r"(?<!=)[<>]", text) else _SIGNS:
+        if (found := re.search(signs, text)) is not None:
+            meant = " ".join(f"{text[: found.start()]} {ours} {text[found.end() :]}".split())
+            return f"{text!r} is not an objective; write {meant}"
+    return f"{text!r} is not an objective; write for example 'ttft_p95 < 800ms'"
+
+
+def _bound_meant(bound: str) -> str:
+    """What to write in place of a bound with a phase or a factor in other words; "" where it has none."""
+    if (words := _IN_PHASE.fullmatch(bound)) is not None:
+        return f"{words['bound']} during {words['phase']}"
+    if (words := _TIMES.fullmatch(bound)) is not None:
+        return f"{words['factor']}x {words['phase'] or 'baseline'}"
+    if (words := _PERCENT_OF.fullmatch(bound)) is not None:
+        return f"{float(words['percent']) / 100:g}x {words['phase']}"
+    return "1x baseline" if bound == "baseline" else ""
 
 
 def _bound(metric: str, text: str) -> float:

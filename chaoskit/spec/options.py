@@ -9,11 +9,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from chaoskit.errors import SpecError
 from chaoskit.spec.diagnostics import describe_error, describe_option_error
-from chaoskit.spec.experiment import HOUR, LONGEST, Workload
+from chaoskit.spec.experiment import LONGEST, Workload
 from chaoskit.spec.injection import Injection, To, WrittenTo
 from chaoskit.spec.load import DocumentKind, parse_document
 from chaoskit.spec.network_namespace import NamespaceChoice
 from chaoskit.spec.objectives import Objective, parse
+from chaoskit.spec.server import HOUR
 from chaoskit.units import Duration
 
 _LARGEST_FILE = 1 << 20  # bytes of a file that an option names
@@ -102,10 +103,16 @@ def parse_far_end(words: str) -> To:
 def parse_faults(options: dict[str, Any]) -> dict[str, Any]:
     """The same options, with `down` and `up` parsed where they are YAML. Raises SpecError."""
     return options | {
-        direction: parse_document(options[direction], f"--{direction}", _NETEM).words
+        direction: _yaml_keys(options[direction], f"--{direction}")
         for direction in ("down", "up")
         if str(options.get(direction, "")).lstrip().startswith("{")
     }
+
+
+def _yaml_keys(text: str, option: str) -> dict[str, Any]:
+    document = parse_document(text, option, _NETEM)
+    with document.every_error():
+        return document.words
 
 
 def require_no_options(file: Path, options: dict[str, Any]) -> Path:

@@ -5,22 +5,11 @@ Nothing is asked of the network. Sources: the vendors' API references.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from chaoskit.spec.endpoint import protocol_of
 from chaoskit.spec.experiment import Protocol
-
-_PATHS: Mapping[str, Protocol] = {
-    "/chat/completions": "openai-chat",
-    "/completions": "openai-completions",
-    "/responses": "openai-responses",
-    "/messages": "anthropic-messages",
-    ":streamGenerateContent": "gemini",
-    "/api/chat": "ollama",
-    "/api/generate": "ollama-generate",
-    "/sse": "sse",
-}
 
 
 @dataclass(frozen=True)
@@ -55,10 +44,10 @@ VENDORS = (
 _OLLAMA_PORT = 11434
 
 
-def protocol_of(url: str) -> Protocol | None:
+def protocol_at(url: str) -> str | None:
     """The protocol of this URL, by its path, else by its host or port; None where neither says anything."""
     path = url.partition("#")[0].partition("?")[0].rstrip("/")
-    named = next((protocol for end, protocol in _PATHS.items() if path.endswith(end)), None)
+    named = protocol_of(url)
     if named is not None:
         return named
     if path.endswith(("/openai", "/openai/v1")):

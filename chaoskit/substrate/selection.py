@@ -121,7 +121,11 @@ def decide(
     if isinstance(guest, str):
         raise RefusedError(guest if _needs_guest(options) else f"{cannot}; and {guest}")
     if without := sorted(needs - guest.features):
-        raise RefusedError(f"the guest kernel {guest.path} has no {', '.join(without)}; chaoskit kernel build")
+        other = "remove --kernel, or " if options.kernel else ""
+        raise RefusedError(
+            f"the guest kernel {guest.path} has no {', '.join(without).replace(VIRTUAL, 'virtual time')}: {other}build "
+            "one that has it with chaoskit kernel build"
+        )
     time = "in virtual time" if virtual else "in real time"
     if _needs_guest(options):
         why = "as asked"

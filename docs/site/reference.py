@@ -23,6 +23,9 @@ from chaoskit.analysis.result import Result
 from chaoskit.cli.app import app
 from chaoskit.faults.tunnel import PRESETS
 from chaoskit.report import console, matrix
+from chaoskit.server.catalog import ROUTES
+from chaoskit.server.formats import APIS
+from chaoskit.server.malformations import GROUPS
 from chaoskit.spec.examples import example
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.injection import Injection
@@ -91,6 +94,36 @@ def metrics() -> str:
         elsewhere = " ".join(f"`{alias}`" for alias in metric.aliases)
         rows.append(f"| `{metric.name}` | {bounds[metric.kind]} | {metric.definition} | {elsewhere} |")
     return "\n".join(("| metric | bound | definition | elsewhere |", "|---|---|---|---|", *rows))
+
+
+def apis() -> str:
+    """Every path of the reference server that completes something, with what it is called in `--protocol`."""
+    rows = []
+    for api in APIS:
+        paths = [f"`{'/'.join(route.methods)} {route.path.replace('*', 'MODEL')}`" for route in api.routes]
+        rows.append(f"| `{api.name}` | {'<br>'.join(paths)} |")
+    others = ", ".join(f"`{route.path.replace('*', 'MODEL')}`" for route in ROUTES)
+    return "\n".join(("| API | paths |", "|---|---|", *rows, f"| models, health, tokens | {others} |"))
+
+
+def malformations() -> str:
+    """Every malformation, by group."""
+    rows = []
+    for group, entries in GROUPS.items():
+        rows.append(f"| **{group}** | | |")
+        for each in entries:
+            rows.append(f"| `{each.name}` | {each.sentence} | {_which(each.apis)} |")
+    return "\n".join(("| name | what the server does | of |", "|---|---|---|", *rows))
+
+
+def _which(names: tuple[str, ...]) -> str:
+    """The APIs that a malformation has, in the shorter way."""
+    others = [api.name for api in APIS if api.name not in names]
+    if not names or not others:
+        return "all"
+    if len(others) < len(names):
+        return f"all but {', '.join(f'`{name}`' for name in others)}"
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def experiment(name: str) -> str:

@@ -19,13 +19,15 @@ from chaoskit.probe.protocols.error_messages import error_message
 from chaoskit.probe.protocols.events import ProtocolEvent
 from chaoskit.probe.protocols.response_parser import ResponseParser
 from chaoskit.probe.receive_stamps import ReadStamp
-from chaoskit.server import formats
-from chaoskit.server.requests import CompletionRequest
+from chaoskit.server.formats import APIS
+from chaoskit.server.formats.api import Api, CompletionRequest, Stamp
+from chaoskit.server.schedule import PlannedResponse
 from fuzz.mutate import of_bytes, of_json
 from fuzz.target import Target, plain
 
 _PROTOCOLS = tuple(PROTOCOLS)
-_VENDORS = {"openai-chat": "openai", "anthropic-messages": "anthropic", "ollama": "ollama", "sse": "sse"}
+_APIS = {api.name: api for api in APIS}
+_PLAN = PlannedResponse(7, 2, 0, 1000, ("word ", "more "))
 _MAX_SIZE = 1 << 20  # bytes of an event, a line, a header block
 _MAX_CUTS = 400  # input up to this size is split at every byte
 
@@ -33,14 +35,18 @@ _MAX_CUTS = 400  # input up to this size is split at every byte
 def responses() -> list[bytes]:
     """A short response of each vendor, after a byte that selects the protocol."""
     found = []
-    for protocol, vendor in _VENDORS.items():
-        at = _PROTOCOLS.index(protocol)
-        request = CompletionRequest(vendor, "m", 2, True, True, 1, usage=True)  # type: ignore[arg-type]
-        encoder = formats.format_of(request, 7)
-        body = encoder.opening() + encoder.token("word ", 0, 1, 2) + encoder.token("more ", 1, 3, 4) + encoder.closing()
+    for at, protocol in enumerate(_PROTOCOLS):
+        body = _body(_APIS[protocol])
         found += [bytes([at]) + body, bytes([at]) + body.replace(b"\n", b"\r\n"), bytes([at]) + body[:150]]
         found.append(bytes([at]) + b'data: {"error": {"message": "no", "type": "overloaded_error"}}\n\n')
     return found
+
+
+def _body(api: Api) -> bytes:
+    """The stream of a response of two tokens."""
+    encoder = api.encoder(CompletionRequest(api, "m", 2, True, True, 1, usage=True), _PLAN)
+    tokens = encoder.event("text", "word ", Stamp(0, 1, 2)) + encoder.event("text", "more ", Stamp(1, 3, 4))
+    return encoder.opening() + encoder.begin("text") + tokens + encoder.end("text") + encoder.closing(2, "length")
 
 
 def judge_response(data: bytes) -> None:
@@ -144,11 +150,5 @@ PACKETS = Target("packets", packets, of_bytes(b"\x45", b"\0\0", b"\xff\xff", b"\
 
 def _lines() -> list[bytes]:
     """Events of OpenAI and Ollama as lines of JSON."""
-    encoder = formats.format_of(CompletionRequest("ollama", "m", 2, True, True, 1), 7)
-    lines = encoder.token("word ", 0, 1, 2) + encoder.closing()
-    chat = (
-        formats.format_of(CompletionRequest("openai", "m", 2, True, True, 1), 7)
-        .token("word ", 0, 1, 2)
-        .removeprefix(b"data: ")
-    )
-    return [lines, chat]
+    chat = _body(_APIS["openai-chat"]).partition(b"data: ")[2]
+    return [_body(_APIS["ollama"]), chat]

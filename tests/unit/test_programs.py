@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -138,6 +140,39 @@ def test_advice_for_root_names_a_program_that_sudo_finds(
         (tmp_path / "chaoskit").touch(0o755)
     monkeypatch.setattr(programs, "_SUDO_PATH", str(tmp_path))
     monkeypatch.setattr(sys, "argv", [called])
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
 
     assert programs.sudo() == expected
     assert programs.sudo("MY_KEY") == expected.replace("sudo ", "sudo --preserve-env=MY_KEY ")
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert programs.sudo("MY_KEY") == expected.removeprefix("sudo ")
+
+
+@pytest.mark.parametrize(
+    ("advice", "for_root"),
+    [
+        ("no netem: sudo modprobe -a sch_netem, or --substrate uml", "no netem: modprobe -a sch_netem, or"),
+        ("type: sudo apt-get install passt; sudo sysctl -w a=1", "type: apt-get install passt; sysctl -w a=1"),
+        ("export K=..., and with sudo --preserve-env=K", "export K=..."),
+        ("sudo --preserve-env=K .venv/bin/chaoskit run x", ".venv/bin/chaoskit run x"),
+        ("--writable in a guest needs no sudo, and does not", "--writable in a guest needs no sudo, and does not"),
+        ("needs root: sudo chaoskit ...", "needs root: chaoskit ..."),
+    ],
+)
+def test_root_needs_no_sudo(advice: str, for_root: str) -> None:
+    """A command in advice is as this user types it; other sentences about sudo stay."""
+    assert programs.typed_by(0, advice).startswith(for_root)
+    assert programs.typed_by(1000, advice) == advice
+
+
+def test_every_advice_to_use_sudo_is_known() -> None:
+    """Wherever the code says sudo before a command, root is told the command without it."""
+    trees = [ast.parse(path.read_text()) for path in Path(chaoskit.__file__).parent.rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    prose = {node.value for node in nodes if isinstance(node, ast.Expr)}
+    texts = [str(node.value) for node in nodes if isinstance(node, ast.Constant) and node not in prose]
+    commands = [found for text in texts for found in re.findall(r"\bsudo ([a-z][a-z-]+ [a-z-]+)", text)]
+
+    assert len(commands) > 15
+    assert [words for words in commands if "sudo" in programs.typed_by(0, f": sudo {words}")] == []

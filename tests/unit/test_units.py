@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from fractions import Fraction
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,7 +73,7 @@ def test_a_quantity_with_its_unit_is_read_exactly(kind: type[Quantity], text: st
 )
 def test_anything_without_a_fitting_unit_is_refused(kind: type[Quantity], text: str) -> None:
     """No number without a unit, no unknown unit and no other text is a quantity; the sentence shows an example."""
-    with pytest.raises(ValueError, match=r"for example|not a unit of a"):
+    with pytest.raises(ValueError, match=r"; write |not a unit of a"):
         kind.parse(text)
 
 
@@ -96,20 +99,67 @@ def test_impossible_numbers_are_refused_with_the_bound(kind: type[Quantity], tex
 @pytest.mark.parametrize(
     ("kind", "text", "meant"),
     [
-        (Duration, "5MS", "did you mean ms?"),
-        (Duration, "3 minutes", "did you mean min?"),
+        (Duration, "5MS", "did you mean 5ms?"),
+        (Duration, "800msec", "did you mean 800ms?"),
+        (Duration, "30sec", "did you mean 30s?"),
+        (Duration, "30 secs", "did you mean 30s?"),
+        (Duration, "3 minutes", "did you mean 3min?"),
+        (Duration, "1.5d", "did you mean 36h?"),
+        (Duration, "20", "write 20ms or 20s"),
+        (Duration, "1e3ms", "has an exponent; write 1000ms"),
+        (Duration, "1,5s", "has a comma; write 1.5s"),
+        (Duration, "1,000ms", "has a comma; write 1.000ms or 1000ms"),
         (Duration, "1h30", "for example 1h30min"),
         (Duration, "30m1h", "for example 1h30min"),
-        (Rate, "100Mbps", "did you mean mbit?"),
-        (Rate, "10MBit", "did you mean mbit?"),
-        (Size, "4k", "did you mean kB?"),
-        (Frequency, "5/sec", "did you mean /s?"),
+        (Rate, "100Mbps", "did you mean 100mbit?"),
+        (Rate, "10mbps", "did you mean 10mbit or, as tc(8) has it, 80mbit?"),
+        (Rate, "10MB/s", "did you mean 80mbit?"),
+        (Rate, "10MBit", "did you mean 10mbit?"),
+        (Rate, "10", "write 10kbit or 10mbit"),
+        (Size, "4k", "did you mean 4kB?"),
+        (Size, "4kb", "did you mean 4kB?"),
+        (Size, "4KBytes", "did you mean 4kB?"),
+        (Size, "4kib", "did you mean 4KiB?"),
+        (Size, "4", "write 4B or 4kB"),
+        (Share, "5%%", "did you mean 5%?"),
+        (Share, "5 percent", "did you mean 5%?"),
+        (Share, "5", "write 5%"),
+        (Share, "0.05", "write 0.05% or 5%"),
+        (Frequency, "5/sec", "did you mean 5/s?"),
+        (Frequency, "5 per second", "did you mean 5/s?"),
+        (Frequency, "5/ms", "did you mean 5000/s?"),
+        (Frequency, "5", "write 5/s"),
     ],
 )
 def test_a_near_miss_is_told_what_was_probably_meant(kind: type[Quantity], text: str, meant: str) -> None:
     """Units of other programs, other cases and lengths in the wrong order are answered with the right spelling."""
-    with pytest.raises(ValueError, match=meant.replace("?", r"\?")):
+    with pytest.raises(ValueError, match=re.escape(meant)):
         kind.parse(text)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@given(data=st.data())
+def test_what_is_suggested_is_read_and_holds_as_much(kind: type[Quantity], data: st.DataObject) -> None:
+    """For every unit that is often written, with any number: the suggestion is a quantity of the size that is meant."""
+    number = str(data.draw(st.decimals("0.001", "9999", places=3)))
+    unit = data.draw(st.sampled_from(sorted(kind.meant)))
+
+    with pytest.raises(ValueError, match="unit") as refused:
+        kind.parse(number + unit)
+
+    hint = re.search(r"did you mean (.+)\?$", str(refused.value))
+    assert hint or Fraction(number) * kind.meant[unit][0] > kind.largest
+    for text, size in zip(hint[1].split(" or, as tc(8) has it, ") if hint else (), kind.meant[unit], strict=False):
+        assert kind.parse(text) == max(round(Fraction(number) * size), kind.smallest)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_an_unknown_unit_is_answered_with_every_unit_that_is_read(kind: type[Quantity]) -> None:
+    """Nothing is read that the sentence does not list."""
+    with pytest.raises(ValueError, match="not a unit of a") as refused:
+        kind.parse("5 parsecs")
+
+    assert str(refused.value).partition(" (")[2] == ", ".join(kind.units()) + ")"
 
 
 @given(kind=st.sampled_from(TYPES), value=st.integers(1, 10**9))

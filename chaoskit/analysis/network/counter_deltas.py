@@ -29,13 +29,24 @@ class CounterDelta(NamedTuple):
 
 def queue_deltas(counters: Iterable[Counters], timeline: Timeline) -> dict[tuple[str, Knob], CounterDelta]:
     """By the phase's name and the knob; a pair without counters is all zeros."""
+    found: dict[tuple[str, Knob], CounterDelta] = defaultdict(CounterDelta)
+    for key, pairs in queue_samples(counters, timeline).items():
+        for pair in pairs:
+            found[key] = _added(found[key], *pair)
+    return found
+
+
+def queue_samples(
+    counters: Iterable[Counters], timeline: Timeline
+) -> dict[tuple[str, Knob], list[tuple[Counters, Counters]]]:
+    """Two successive samples in the same round of a phase, by the phase's name and the knob."""
     series: dict[Knob, list[Counters]] = defaultdict(list)
     for sample in counters:
         series[Knob(sample.kind, sample.place, sample.name)].append(sample)
-    found: dict[tuple[str, Knob], CounterDelta] = defaultdict(CounterDelta)
+    found: dict[tuple[str, Knob], list[tuple[Counters, Counters]]] = defaultdict(list)
     for knob, samples in series.items():
         for name, before, after in _pairs(samples, timeline):
-            found[name, knob] = _added(found[name, knob], before, after)
+            found[name, knob].append((before, after))
     return found
 
 

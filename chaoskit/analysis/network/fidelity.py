@@ -4,6 +4,7 @@
 |------------|----------------------------------------------------|---------------------------------------------|
 | loss share | the qdisc's own drops and packets in that phase    | z sqrt(p(1-p)/N (1+m)/(1-m)) + 1/N, z = 3.3 |
 | round trip | median RTT of `handshakes`, less the reference's    | a tenth, or 2 ms + 4 jitter / sqrt(n)       |
+| the rest   | see `packet_faults`                                |                                             |
 | sizes      | see `size_faults`                                  |                                             |
 
 m is the lag-1 correlation of the loss process: n packets lost in bursts are fewer than n independent samples. Where
@@ -21,15 +22,19 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
+from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.load import RawRecords
-from chaoskit.analysis.network.counter_deltas import CounterDelta, queue_deltas
+from chaoskit.analysis.network.counter_deltas import CounterDelta, queue_deltas, queue_samples
 from chaoskit.analysis.network.handshakes import Handshake, handshakes, round_trips
+from chaoskit.analysis.network.packet_faults import PacketFault, packet_checks
+from chaoskit.analysis.network.sender_state import senders
 from chaoskit.analysis.network.size_faults import size_checks
 from chaoskit.analysis.result import Evidence, FidelityCheck
 from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.knobs import Knob, Netem
 from chaoskit.plan.model import Expectation, ExpectedEffect, Plan
 from chaoskit.topology.display_names import display_name
+from chaoskit.units import counted
 
 _Z = 3.3
 _MAX_CORRELATION = 0.999  # keeps the tolerance finite
@@ -46,13 +51,26 @@ def fidelity(plan: Plan, timeline: Timeline, raw: RawRecords) -> Iterator[Fideli
     delta = queue_deltas(raw.counters, timeline)
     by_phase = handshakes(raw.infos, timeline)
     sizes = list(size_checks(plan, timeline, raw, delta))
+    pairs, everyone = queue_samples(raw.counters, timeline), senders(raw)
     for expectation in plan.expectations:
         if expectation.phase not in reached:
             continue
         for effect in expectation.effects:
             yield _loss(plan, expectation, effect, delta[expectation.phase, effect.knob])
+            netem, where = _netem(plan, expectation, effect), display_name(effect.knob)
+            if netem is not None:
+                yield from packet_checks(
+                    PacketFault(
+                        expectation.phase,
+                        effect.knob,
+                        netem,
+                        pairs[expectation.phase, effect.knob],
+                        [sender for sender in everyone if where.endswith(sender.direction)],
+                        [span for span in timeline.spans if span.name == expectation.phase],
+                    )
+                )
         yield from (each for each in sizes if each.phase == expectation.phase)
-        if expectation.effects and expectation.rtt is not None and expectation.phase != plan.reference:
+        if expectation.effects and expectation.phase != plan.reference:
             yield _round_trip(plan, expectation, by_phase, delta)
 
 
@@ -65,7 +83,7 @@ def _loss(plan: Plan, expectation: Expectation, effect: ExpectedEffect, delta: C
     elif share is None:
         verdict, remark = "not-achieved", "no packet passed"
     elif effect.loss is None:
-        remark = "this fault has no fixed loss share"
+        verdict, remark = "not-measured", _no_fixed_share(_netem(plan, expectation, effect), share)
     elif abs(share - effect.loss) > tolerance:
         max_share = delta.drops / min_packets(plan, delta)
         if share < effect.loss <= max_share + tolerance:
@@ -106,11 +124,21 @@ def _tolerance(effect: ExpectedEffect, count: int) -> float:
     return _Z * math.sqrt(variance) + 1 / count
 
 
+def _no_fixed_share(netem: Netem | None, share: float) -> str:
+    """Why no share of loss is expected, and which was seen."""
+    seen = f"{format_value(share, 'share')} was dropped"
+    if netem is not None and netem.duplicate:
+        return f"what is duplicated and lost counts as neither; {seen}"
+    if netem is not None and netem.ecn:
+        return f"marks take the place of losses; {seen}"
+    return f"its share depends on how long it lasts, or is not what it says; {seen}"
+
+
 def _why(is_above: bool, delta: CounterDelta, netem: Netem | None) -> str:
     if not is_above:
         return "fewer packets lost than requested"
     if netem is not None and delta.max_backlog >= _FULL * netem.limit:
-        return f"the queue overflowed: its limit is {netem.limit} packets"
+        return f"the queue overflowed: its limit is {counted(netem.limit, 'packet')}"
     return "more packets lost than requested: the queue overflowed between two samples, or something else drops them"
 
 
@@ -120,7 +148,21 @@ def _round_trip(
     by_phase: Mapping[str, Sequence[Handshake]],
     delta: Mapping[tuple[str, Knob], CounterDelta],
 ) -> FidelityCheck:
-    assert expectation.rtt is not None
+    where = "client to server and back" if plan.interface is None else "to the target and back"
+    if expectation.rtt is None:
+        return FidelityCheck(
+            phase=expectation.phase,
+            kind="round-trip",
+            where=where,
+            unit="ms",
+            requested=None,
+            measured=None,
+            tolerance=0,
+            samples=0,
+            verdict="not-measured",
+            remark="with a rate, slots, reordering or a table it depends on the traffic",
+            evidence=Evidence(file="tcp_info.jsonl", count=len(by_phase.get(expectation.phase, []))),
+        )
     here, base = by_phase.get(expectation.phase, []), by_phase.get(plan.reference, [])
     requested = expectation.rtt - next((p.rtt or 0 for p in plan.expectations if p.phase == plan.reference), 0)
     jitter = sum(netem.jitter for effect in expectation.effects if (netem := _netem(plan, expectation, effect)))
@@ -144,7 +186,7 @@ def _round_trip(
     return FidelityCheck(
         phase=expectation.phase,
         kind="round-trip",
-        where="client to server and back" if plan.interface is None else "to the target and back",
+        where=where,
         unit="ms",
         requested=requested / _MS,
         measured=added / _MS if added is not None else None,

@@ -25,6 +25,7 @@ from chaoskit.analysis.network.sender_state import Sender, TcpInfoSample, growth
 from chaoskit.analysis.result import Evidence, FindingConfidence, PathMtu
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import TcpInfo
+from chaoskit.units import counted
 
 BLACK_HOLE: dict[FindingConfidence, str] = {
     "certain": "black hole for full segments",
@@ -48,7 +49,7 @@ def silence(up: DirectionView) -> Iterator[PathMtu]:
     of, longest = len(up.streams_sent | streams), max(sample.fields.get("rcv_mss", 0) for _, sample in silent)
     chance = _chance(up, silent)
     is_hole = chance is not None and chance <= UNLIKELY
-    found_here = f"no more data arrived on {len(streams)} of {of} streams, while handshakes pass"
+    found_here = f"no more data arrived on {len(streams)} of {counted(of, 'stream')}, while handshakes pass"
     if is_hole and chance is not None:
         text = f"{BLACK_HOLE['likely']}: {found_here}; later segments wait behind one that never arrived"
         reason = (
@@ -95,8 +96,8 @@ def certificates(up: DirectionView) -> Iterator[PathMtu]:
         confidence="likely",
         reason=f"the server's TCP_INFO is not available before the first request; {odds(chance)}",
         evidence=evidence(FILES[TcpInfo], len(silent), streams),
-        sentence=f"down: {BLACK_HOLE['likely']}: {len(streams)} of {of} streams completed no TLS handshake, while TCP "
-        "handshakes pass; the last of the server's certificates waits behind a lost segment",
+        sentence=f"down: {BLACK_HOLE['likely']}: {len(streams)} of {counted(of, 'stream')} completed no TLS handshake, "
+        "while TCP handshakes pass; the last of the server's certificates waits behind a lost segment",
     )
 
 

@@ -26,6 +26,7 @@ from chaoskit.analysis.result import Direction, FindingConfidence, PathMtu, Path
 from chaoskit.analysis.streams.timeline import Span, Timeline
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import ServedResponse, TcpInfo, UnackedSample
+from chaoskit.units import counted
 
 _HEADERS, _MOST_HEADERS = 40, 72  # bytes: IPv4 and TCP; IPv6 and TCP with timestamps
 _MAX_FRAME = 9216  # bytes; only loopback has a larger MTU, and it segments by other rules
@@ -98,7 +99,7 @@ def _black_hole(view: DirectionView) -> Iterator[PathMtu]:
         confidence=confidence,
         reason=_limits(chance, others),
         evidence=evidence(_STUCK[view.direction], sum(len(each.run.samples) for each in stuck), streams),
-        sentence=f"{view.direction}: {BLACK_HOLE[confidence]}: {len(streams)} of {of} streams are stuck with "
+        sentence=f"{view.direction}: {BLACK_HOLE[confidence]}: {len(streams)} of {counted(of, 'stream')} stuck with "
         f"{segment}-byte segments unacknowledged after {transmissions - 1} or more retransmissions (path MTU: {path}), "
         f"while {witness} pass",
     )
@@ -152,7 +153,7 @@ def _became_smaller(view: DirectionView) -> Iterator[PathMtu]:
         confidence=confidence,
         reason="" if chance <= CERTAIN else odds(chance),
         evidence=evidence(_STUCK[view.direction], 2 * len(reductions), streams),
-        sentence=f"{view.direction}: {_ESCAPED[confidence]}: {len(streams)} of {of} streams went from "
+        sentence=f"{view.direction}: {_ESCAPED[confidence]}: {len(streams)} of {counted(of, 'stream')} went from "
         f"{before.snd_mss}- to {after.snd_mss}-byte segments (path MTU unchanged: {after.pmtu})",
     )
 
@@ -179,11 +180,11 @@ def _smaller(view: DirectionView, kind: PathMtuKind, found: Sequence[tuple[TcpIn
     streams = set[int]().union(*(its for _, its in found))
     of = len(view.streams_sent | streams)
     least = min((sample for sample, _ in found), key=lambda sample: sample.snd_mss)
-    counted = f"{len(streams)} of {of} streams send {least.snd_mss}-byte segments instead of {least.advmss}"
+    sizes = f"{len(streams)} of {counted(of, 'stream')} sent {least.snd_mss}-byte segments instead of {least.advmss}"
     if kind == "signalled":
-        text = f"smaller path MTU, signalled: {counted}, as a router reported an MTU of {least.pmtu}"
+        text = f"smaller path MTU, signalled: {sizes}, as a router reported an MTU of {least.pmtu}"
     else:
-        text = f"clamp: {counted} from the handshake on, as the other side or a middlebox set the MSS"
+        text = f"clamp: {sizes} from the handshake on, as the other side or a middlebox set the MSS"
         text += f" (path MTU: {least.pmtu})"
     is_ambiguous = kind == "clamped" and least.snd_mss == _FIRST_PROBE
     return PathMtu(
@@ -217,5 +218,6 @@ def _own_limit(up: DirectionView) -> Iterator[PathMtu]:
         path_mtu=None,
         confidence="certain",
         evidence=evidence(FILES[TcpInfo], len(limited), streams),
-        sentence=f"down: clamp: {len(streams)} of {of} streams advertise an MSS of {least} bytes to the server",
+        sentence=f"down: clamp: {len(streams)} of {counted(of, 'stream')} advertised an MSS of {least} bytes to "
+        "the server",
     )

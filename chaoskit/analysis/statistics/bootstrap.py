@@ -58,6 +58,11 @@ def ratio_interval(value: Resamples, reference: Resamples) -> tuple[float, float
     return _lower_end(low), _upper_end(high)
 
 
+def excludes_nothing(resamples: Resamples | None, most: float) -> bool:
+    """Whether the interval is all that a metric from 0 to `most` can be."""
+    return resamples is None or (resamples.interval[0] <= 0 and resamples.interval[1] >= most)
+
+
 def unbounded(most: float) -> Resamples:
     """Resamples of a metric that is only known to lie between 0 and `most`."""
     return Resamples(np.zeros(RESAMPLES), np.full(RESAMPLES, most))

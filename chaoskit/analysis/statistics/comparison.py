@@ -9,7 +9,7 @@ from chaoskit.analysis.result import Comparison, IntervalEstimate
 from chaoskit.analysis.statistics import bootstrap
 from chaoskit.analysis.statistics.estimates import Estimate, Estimates, scale, unit
 from chaoskit.analysis.streams.phase_samples import WHOLE_RUN, PhaseSamples
-from chaoskit.spec.metrics import HEADLINES
+from chaoskit.spec.metrics import HEADLINES, METRICS
 
 COMPARED = (*HEADLINES, "e2el_p50")
 
@@ -29,23 +29,26 @@ def compare(samples: Mapping[str, PhaseSamples], reference: str, estimates: Esti
                 unit=unit(metric),
                 value=value.scaled(scale(metric)).value,
                 reference=base.scaled(scale(metric)).value,
-                difference=difference(value, base, scale(metric)),
-                ratio=ratio(value, base),
+                difference=difference(value, base, metric),
+                ratio=ratio(value, base, metric),
             )
 
 
-def difference(value: Estimate, reference: Estimate, factor: float) -> IntervalEstimate:
-    """value - reference, times `factor`."""
+def difference(value: Estimate, reference: Estimate, metric: str) -> IntervalEstimate:
+    """value - reference, in the unit of the result. Its interval is open where that of either excludes nothing."""
     if value.value is None or reference.value is None or value.resamples is None or reference.resamples is None:
         return IntervalEstimate(value=None, missing=value.missing or reference.missing)
     if math.isinf(reference.value):
         return IntervalEstimate(value=None, missing="the reference is never reached")
+    factor = scale(metric)
     low, high = bootstrap.difference_interval(value.resamples, reference.resamples)
+    if _is_open(value, reference, metric):
+        low, high = -math.inf, math.inf
     return IntervalEstimate(value=(value.value - reference.value) * factor, low=low * factor, high=high * factor)
 
 
-def ratio(value: Estimate, reference: Estimate) -> IntervalEstimate:
-    """value / reference."""
+def ratio(value: Estimate, reference: Estimate, metric: str) -> IntervalEstimate:
+    """value / reference. Its interval is open where that of either excludes nothing."""
     if value.value is None or reference.value is None or value.resamples is None or reference.resamples is None:
         return IntervalEstimate(value=None, missing=value.missing or reference.missing)
     if math.isinf(reference.value):
@@ -53,4 +56,12 @@ def ratio(value: Estimate, reference: Estimate) -> IntervalEstimate:
     if reference.value == 0:
         return IntervalEstimate(value=None, missing="the reference is 0")
     low, high = bootstrap.ratio_interval(value.resamples, reference.resamples)
+    if _is_open(value, reference, metric):
+        low, high = 0.0, math.inf
     return IntervalEstimate(value=value.value / reference.value, low=low, high=high)
+
+
+def _is_open(value: Estimate, reference: Estimate, metric: str) -> bool:
+    """Whether the interval of one of them is all that the metric can be, so that nothing is known of a change."""
+    most = 1.0 if METRICS[metric].kind == "share" else math.inf
+    return any(bootstrap.excludes_nothing(each.resamples, most) for each in (value, reference))

@@ -86,7 +86,7 @@ class Estimates:
             case "interruption_rate":
                 return _share(len(sample.interrupted), len(sample.counted), seed)
             case "goodput":
-                return _goodput(sample, sum(s.number in self._good for s in sample.counted), seed)
+                return _goodput(sample, len(sample.delivered & self._good), seed)
             case "tokens_per_second":
                 return _throughput(sample, seed)
             case "stalls_per_minute":
@@ -99,13 +99,23 @@ class Estimates:
                 return self._delivered(sample, seed)
         raise ValueError(f"{metric!r} is no metric")
 
+    def not_good(self, sample: PhaseSamples) -> list[int]:
+        """The streams that ended in a phase and are no goodput."""
+        dead = {stream.number for stream in sample.interrupted}
+        return sorted((sample.delivered | dead) - self._good)
+
+    def undelivered(self, sample: PhaseSamples) -> dict[int, float]:
+        """The streams of a phase that did not receive all tokens that were meant for them, and how many they miss."""
+        missing = {stream.number: self._intended.get(stream.number, 0) - stream.tokens for stream in sample.counted}
+        return {number: tokens for number, tokens in missing.items() if tokens > 0}
+
     def _delivered(self, sample: PhaseSamples, seed: int) -> Estimate:
         known = [stream for stream in sample.counted if stream.number in self._intended]
         if not known:
             return Estimate(None, missing="only the reference server records how much it meant to send")
-        meant = [self._intended[stream.number] for stream in known]
-        lost = [max(0.0, wanted - stream.tokens) for stream, wanted in zip(known, meant, strict=True)]
-        short = _ratio(lost, meant, seed, most=1.0)
+        missing = self.undelivered(sample)
+        lost = [missing.get(stream.number, 0) for stream in known]
+        short = _ratio(lost, [self._intended[stream.number] for stream in known], seed, most=1.0)
         if short.value is None or short.resamples is None:
             return short
         resamples = Resamples(1 - short.resamples.high, 1 - short.resamples.low)
@@ -160,19 +170,22 @@ def _share(hits: int, count: int, seed: int) -> Estimate:
 
 
 def _goodput(sample: PhaseSamples, good: int, seed: int) -> Estimate:
-    if not sample.seconds or not sample.counted:
-        return Estimate(None, missing="no stream ended here")
+    """Good streams that ended in the phase, over its length."""
+    streams = len(sample.delivered) + len(sample.interrupted)
+    if not sample.seconds or not (streams or sample.counted):
+        return Estimate(None, missing="no stream began or ended here")
     resamples = bootstrap.resample_rate(good, sample.seconds, seed)
     low, high = resamples.interval
-    return Estimate(good / sample.seconds, low, high, len(sample.counted), resamples)
+    return Estimate(good / sample.seconds, low, high, streams, resamples)
 
 
 def _throughput(sample: PhaseSamples, seed: int) -> Estimate:
-    """Tokens of each stream that sent any, over the length of the phase."""
-    if not sample.seconds or not sample.counted:
-        return Estimate(None, missing="no stream ended here")
+    """Tokens of each stream that received any in the phase, over its length."""
+    streams = max(len(sample.tokens), len(sample.counted))
+    if not sample.seconds or not streams:
+        return Estimate(None, missing="no stream began here, and no token arrived")
     resamples = bootstrap.resample_sum(sample.tokens, sample.seconds, seed)
-    return _resampled(sum(sample.tokens) / sample.seconds, len(sample.counted), resamples)
+    return _resampled(sum(sample.tokens) / sample.seconds, streams, resamples)
 
 
 def _ratio(hits: Sequence[float], wholes: Sequence[float], seed: int, most: float = math.inf) -> Estimate:

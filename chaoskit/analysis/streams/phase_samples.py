@@ -26,8 +26,9 @@ class PhaseSamples:
     """The measurements of one phase.
 
     `streams` are those attributed to it as a whole; `times` holds (stream, ns) for each latency by name; `tokens` has
-    the number of each stream's tokens, and `events` that of all events with text. `times`, `gaps`, `tokens` and
-    `events` may be of streams that as a whole belong to an adjacent phase.
+    the number of each stream's tokens that arrived in it, `events` that of all events with text. `delivered` are the
+    complete streams whose last token arrived in it: what arrives in the drain is in no phase. All but `streams` may be
+    of streams that as a whole belong to another phase.
     """
 
     name: str
@@ -37,6 +38,7 @@ class PhaseSamples:
     gaps: Gaps
     tokens: tuple[float, ...]
     events: int
+    delivered: frozenset[int] = frozenset()
 
     @cached_property
     def by_stream(self) -> PerStreamSums:
@@ -79,6 +81,7 @@ class _Draft:
     streams: list[Stream] = field(default_factory=list)
     times: dict[str, list[Latency]] = field(default_factory=lambda: defaultdict(list))
     events: Counter[int] = field(default_factory=Counter)
+    delivered: set[int] = field(default_factory=set)
 
 
 def phase_samples(streams: Streams, timeline: Timeline, is_cut_short: bool = False) -> dict[str, PhaseSamples]:
@@ -92,6 +95,11 @@ def phase_samples(streams: Streams, timeline: Timeline, is_cut_short: bool = Fal
             draft.seconds += (span.end - span.begin) / SECOND
     for stream in streams.ended:
         _attribute(stream, timeline, drafts, is_cut_short)
+        end = stream.request.last_token or stream.request.ended
+        span = timeline.span_at(end)
+        if stream.is_complete and timeline.begin <= end <= span.end:
+            for draft in _drafts_of(drafts, span):
+                draft.delivered.add(stream.number)
     for span, events in _events(streams.table, timeline):
         for draft in _drafts_of(drafts, span):
             draft.events += events
@@ -161,5 +169,5 @@ def _samples(name: str, draft: _Draft, gaps: Gaps, counts: TokenCounts) -> Phase
         (stream, float(longest)) for stream, longest in zip(sums.streams, sums.largest(gaps.length), strict=True)
     ]
     tokens = tuple(counts.of(stream, events) for stream, events in draft.events.items())
-    total = draft.events.total()
-    return PhaseSamples(name, draft.seconds, tuple(draft.streams), times, gaps, tokens, total)
+    total, delivered = draft.events.total(), frozenset(draft.delivered)
+    return PhaseSamples(name, draft.seconds, tuple(draft.streams), times, gaps, tokens, total, delivered)

@@ -22,6 +22,7 @@ from chaoskit.kernel.attributes import unnamed, unpack
 from chaoskit.kernel.tc import actions
 from chaoskit.kernel.tc.filters import chain, dump
 from chaoskit.topology.steering import PRIORITIES
+from chaoskit.units import counted
 
 _BLOCKS = {"ingress": 13, "egress": 14}  # linux/rtnetlink.h: TCA_INGRESS_BLOCK, TCA_EGRESS_BLOCK
 _VERSIONS = {0x0003: frozenset({4, 6}), 0x0800: frozenset({4}), 0x86DD: frozenset({6})}  # linux/if_ether.h
@@ -50,7 +51,7 @@ def unusable_hooks(ip: IPRoute, link: Any) -> dict[str, str]:
         if kind == "ingress":
             filters = sum(1 for _ in dump(ip, link["index"], "ingress"))
             described = {0: "an empty ingress qdisc", 1: "an ingress qdisc with a filter"}.get(
-                filters, f"an ingress qdisc with {filters} filters"
+                filters, f"an ingress qdisc with {counted(filters, 'filter')}"
             )
             reason = (
                 f"{described} of another program has the place of the clsact that our filters need: "

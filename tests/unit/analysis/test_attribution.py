@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
-from made_runs import Made, ns
+from dataclasses import replace
 
-from chaoskit.analysis.network.attribution import StreamEvidence, attribute_stalls, out_of_order_streams
+import pytest
+from made_runs import MS, Made, ns
+
+from chaoskit.analysis.network.attribution import (
+    StreamEvidence,
+    attribute_stalls,
+    out_of_order_streams,
+    stream_evidence,
+)
 from chaoskit.analysis.result import StallAttribution
-from chaoskit.records.model import Event, SocketRead, TcpInfo
+from chaoskit.records.model import Event, Request, ServedResponse, SocketRead, TcpInfo, Vitals
 
 
 def attribution(made: Made, *went_on: int) -> StallAttribution:
@@ -104,3 +111,66 @@ def test_without_stamps_and_evidence_the_cause_is_unknown(burst: int, counts: tu
     assert (found.network_ms, found.unknown_ms) == (0, 200)
     assert found.confidence == "none"
     assert found.reason.startswith("the target stamps no events")
+
+
+def judged(made: Made) -> StallAttribution:
+    """The same with all evidence that the records have."""
+    records = made.records
+    arrived = {each.stream: each.tokens for each in records if isinstance(each, Request)}
+    evidence = stream_evidence(
+        arrived,
+        [each for each in records if isinstance(each, TcpInfo)],
+        [each for each in records if isinstance(each, ServedResponse)],
+        [each for each in records if isinstance(each, Vitals)],
+    )
+    return attribute_stalls(made.streams().gaps, evidence)
+
+
+def died(late: float | None) -> Made:
+    """A stream that died after 3 s of silence; its server says how late it was, and that it sent more; or nothing."""
+    made = Made()
+    made.stream(0, ended=3100, completion="idle_timeout")
+    made.records[0] = replace(made.records[0], tokens=2)  # type: ignore[type-var]
+    for number, at in enumerate((80, 100)):
+        made.records.append(made.read(0, number, at, seq=number, due=ns(at - 1), sent=ns(at - 1)))
+    if late is not None:
+        made.records.append(ServedResponse(0, ns(0), ns(79), ns(9000), 60, 60, round(late * MS), "client-left"))
+    return made
+
+
+def test_a_server_that_stood_still_is_not_the_network() -> None:
+    """It sent the rest to a client that had left: what it was late may be the whole silence, and the report says so."""
+    found = judged(died(late=5000))
+
+    assert (found.network_ms, found.unknown_ms) == (0, 2800)
+    assert found.confidence == "none"
+    assert found.reason == "1 stream died while the server was up to 5 s behind its own schedule"
+
+
+def test_a_short_lateness_takes_away_no_more_than_itself() -> None:
+    """Half a second late in three seconds of silence: the rest is the network's, likely; 1 ms late is no doubt."""
+    found, exact = judged(died(late=500)), judged(died(late=1))
+
+    assert (found.network_ms, found.unknown_ms, found.confidence) == (2300, 500, "likely")
+    assert (exact.network_ms, exact.confidence, exact.reason) == (2800, "exact", "")
+
+
+def test_without_the_servers_record_nothing_is_exact() -> None:
+    """A run that was cut off has no record of the server for a stream that died."""
+    found = judged(died(late=None))
+
+    assert (found.unknown_ms, found.confidence) == (2800, "none")
+    assert found.reason == "1 stream died of which the server left no record"
+
+
+@pytest.mark.parametrize(("has_stamp", "network"), [(True, 720), (False, 206)])
+def test_a_client_that_woke_late_makes_it_likely(has_stamp: bool, network: float) -> None:
+    """Without the kernel's stamp a late read looks like the network: what the client was late is unknown."""
+    made = stamped((0, 0, 1, 1), (20, 20, 921, 922 if has_stamp else 921))
+    made.records += [Vitals(ns(at), 1, 1, 1, round(lag * MS), 0) for at, lag in ((400, 1), (900, 643), (1900, 900))]
+
+    found = judged(made)
+
+    assert found.network_ms == pytest.approx(network, abs=2)
+    assert found.confidence == "likely"
+    assert found.reason == "the client itself woke up to 643 ms late during 1 stall"

@@ -7,14 +7,13 @@ import random
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from damage import WAYS, damage, mend
 from random_runs import random_run
+from warm import chaoskit
 
 from chaoskit.analysis import matrix
 from chaoskit.analysis.analyse import analyse
@@ -249,9 +248,7 @@ def test_the_command_line_prints_one_line(way: str, good: list[Path], tmp_path: 
         shutil.copytree(good[0], run)
         next(each for each in WAYS if each.__name__ == way)(run / "requests.jsonl", random.Random(seed))
 
-        told = subprocess.run(
-            [sys.executable, "-m", "chaoskit", "report", str(run)], capture_output=True, text=True, timeout=PATIENCE
-        )
+        told = chaoskit("report", str(run))
 
         assert "Traceback" not in told.stderr
         if told.returncode == 2:

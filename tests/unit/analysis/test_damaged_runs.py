@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from made_runs import Made, ns, plan
 from chaoskit.analysis.analyse import analyse
 from chaoskit.errors import SpecError
 from chaoskit.records.jsonl import FILES
-from chaoskit.records.model import Event, Hop, SocketRead, UnackedSample
+from chaoskit.records.model import Event, Hop, Request, SocketRead, UnackedSample
 
 OBJECTIVES = ["ttft_p95 < 800ms during wifi", "interruption_rate <= 1%", "ttft_p95 during wifi < 3x baseline"]
 
@@ -55,6 +56,41 @@ def test_every_file_may_end_anywhere(whole: Path, tmp_path: Path) -> None:
 
             assert analyse(torn).seconds >= 0
             shutil.rmtree(torn)
+
+
+@pytest.mark.parametrize(
+    ("left", "reason"),
+    [
+        (None, "requests.jsonl is missing: no stream can be counted"),
+        (0, "requests.jsonl is cut: 11 streams of tokens.jsonl missing in it"),
+        (5, "requests.jsonl is cut: 6 streams of tokens.jsonl missing in it"),
+    ],
+)
+def test_requests_that_are_lost_are_named(whole: Path, left: int | None, reason: str) -> None:
+    """A run that ended by itself has a request for each stream; where these are not there, nothing is decided."""
+    path = whole / FILES[Request]
+    lines = path.read_text().splitlines(keepends=True)
+    path.unlink()
+    if left is not None:
+        path.write_text("".join(lines[:left]))
+
+    result = analyse(whole)
+
+    assert (result.outcome.verdict, result.outcome.reason) == ("undecided", reason)
+    assert result.exit_code == 5
+
+
+def test_a_path_beside_a_run_names_the_run(whole: Path, tmp_path: Path) -> None:
+    """One of its files, the folder that it is in, the file that it was run from."""
+    cases = {
+        whole / "requests.jsonl": f"give its directory: chaoskit report {whole}",
+        tmp_path: f"the latest one in it: chaoskit report {whole}",
+        tmp_path / "x.yaml": f"an experiment file gets one by chaoskit run {tmp_path / 'x.yaml'}",
+    }
+
+    for path, advice in cases.items():
+        with pytest.raises(SpecError, match=f"is no run directory: .*{re.escape(advice)}$"):
+            analyse(path)
 
 
 def test_a_torn_outcome_counts_as_killed(whole: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaoskit.analysis.formatting import format_interval, format_value
+from chaoskit.analysis.formatting import format_change, format_change_interval, format_interval, format_value
 from chaoskit.analysis.result import Unit
 
 
@@ -73,6 +73,16 @@ def test_every_unit_is_named_once() -> None:
     assert format_interval(1.0, 2.0, "ratio") == "1–2×"
     assert format_interval(-1.0, 2.0, "per-minute") == "-1 to 2/min"
     assert format_interval(0.01, 0.02, "share") == "1–2 %"
+
+
+def test_a_difference_has_its_sign_everywhere() -> None:
+    """So that no latency seems to be negative: `at least -162 ms` is none."""
+    assert [format_change(value, "ms") for value in (57.0, -3.0, 0.0, -0.0001)] == ["+57 ms", "-3 ms", "0 ms", "0 ms"]
+    assert format_change_interval(-162.0, math.inf, "ms") == "-162 ms or more"
+    assert format_change_interval(-math.inf, 4.0, "ms") == "+4 ms or less"
+    assert format_change_interval(-28.9, 1900.0, "ms") == "-28.9 ms to +1.9 s"
+    assert format_change_interval(-3.0, 2.0, "per-second") == "-3 to +2/s"
+    assert [format_change_interval(*ends, "ms") for ends in ((-math.inf, math.inf), (None, None))] == ["", ""]
 
 
 SIZES = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000}

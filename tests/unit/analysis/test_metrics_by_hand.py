@@ -133,7 +133,8 @@ def test_rates_of_streams(result: Result) -> None:
     assert phase(result, "wifi").interruption_rate.value == 1
     assert phase(result, "recovery").interruption_rate.value == 0
     assert result.overall.interruption_rate.value == pytest.approx(2 / 6)
-    assert phase(result, "baseline").goodput.value == pytest.approx(3 / 10)
+    assert phase(result, "baseline").goodput.value == pytest.approx(2 / 10)
+    assert phase(result, "wifi").goodput.value == pytest.approx(1 / 10)  # the third, whose tokens arrive there
     assert phase(result, "baseline").tokens_per_second.value == pytest.approx(8 / 10)
     assert phase(result, "wifi").tokens == 6
     assert phase(result, "wifi").tokens_per_second.value == pytest.approx(6 / 10)
@@ -243,3 +244,20 @@ def test_a_probe_without_a_plan_is_one_phase(tmp_path: Path) -> None:
     assert phase(result, "run").ttft.p50_ms == 80
     assert phase(result, "run").goodput.value == pytest.approx(100 / 10)
     assert (result.outcome.status, result.outcome.verdict, result.exit_code) == ("finished", "met", 0)
+
+
+def test_goodput_and_tokens_belong_to_the_phase_of_their_arrival(tmp_path: Path) -> None:
+    """A stream of the baseline whose tokens arrive in wifi, one that ends in the drain: neither rate tells another."""
+    run = Made(plan()).phases()
+    run.stream(9500, [10_200, 10_220, 10_240])
+    run.stream(12_000, [12_100, 12_120])
+    run.stream(29_900, [29_980, 30_020])
+
+    result = analyse(run.write(tmp_path / "run"))
+
+    baseline, wifi, recovery = (phase(result, name) for name in ("baseline", "wifi", "recovery"))
+    assert [each.started for each in (baseline, wifi, recovery)] == [1, 1, 1]
+    assert (baseline.goodput.value, baseline.tokens_per_second.value) == (0, 0)
+    assert (wifi.goodput.value, wifi.tokens_per_second.value) == pytest.approx((2 / 10, 5 / 10))
+    assert (recovery.goodput.value, recovery.tokens_per_second.value) == pytest.approx((0, 1 / 10))
+    assert (result.overall.goodput.value, result.overall.tokens) == (pytest.approx(2 / 30), 6)

@@ -40,7 +40,7 @@ def test_a_black_hole_has_a_sentence(direction: Direction, file: str, small: str
     assert (only.confidence, only.reason) == ("certain", "")
     assert (only.evidence.file, only.evidence.count, only.evidence.worst) == (file, 24, (0, 1, 2, 3, 4))
     assert only.sentence == (
-        f"{direction}: black hole for full segments: 8 of 8 streams are stuck with 1448-byte segments unacknowledged "
+        f"{direction}: black hole for full segments: 8 of 8 streams stuck with 1448-byte segments unacknowledged "
         f"after 4 or more retransmissions (path MTU: 1500), while {small} and shorter ones behind them pass"
     )
 
@@ -236,7 +236,7 @@ def test_a_single_stream_may_not_be_enough() -> None:
     assert few.found() == {}
     assert only.confidence == "likely"  # 67 segments arrived, none was lost, four were lost in a row: 67 (3/70)^4
     assert only.reason == "random loss explains it with a probability of up to 0.023 %"
-    assert only.sentence.startswith("up: black hole for full segments, likely: 1 of 9 streams are stuck")
+    assert only.sentence.startswith("up: black hole for full segments, likely: 1 of 9 streams stuck")
 
 
 def test_all_streams_of_a_shared_connection_count() -> None:
@@ -325,7 +325,7 @@ def test_an_icmp_error_reduces_the_path_mtu() -> None:
 
     assert (only.kind, only.streams, only.of_streams, only.segment, only.path_mtu) == ("signalled", 2, 2, 1248, 1300)
     assert only.sentence == (
-        "up: smaller path MTU, signalled: 2 of 2 streams send 1248-byte segments instead of 1448, "
+        "up: smaller path MTU, signalled: 2 of 2 streams sent 1248-byte segments instead of 1448, "
         "as a router reported an MTU of 1300"
     )
 
@@ -350,7 +350,7 @@ def test_a_clamp_shows_from_the_handshake_on(segment: int, confidence: str) -> N
 
     assert (only.kind, only.direction, only.segment, only.confidence) == ("clamped", "down", segment, confidence)
     assert only.sentence == (
-        f"down: clamp: 1 of 1 streams send {segment}-byte segments instead of 1448 from the handshake on, "
+        f"down: clamp: 1 of 1 stream sent {segment}-byte segments instead of 1448 from the handshake on, "
         "as the other side or a middlebox set the MSS (path MTU: 1500)"
     )
 

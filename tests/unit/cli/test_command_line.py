@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import warm
 
 EXPERIMENT = Path(__file__).parents[3] / "experiments" / "loss-first-token.yaml"
 HEAVY = ["httpx", "pyroute2", "scapy", "pydantic", "numpy", "rich", "asyncio", "yaml"]
@@ -17,15 +17,7 @@ COMMANDS = ["run", "plan", "validate", "schema", "report", "probe", "pmtu", "ser
 
 def chaoskit(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command as a user does."""
-    return subprocess.run(
-        [sys.executable, "-m", "chaoskit", *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        env=os.environ | environment,
-    )
+    return warm.chaoskit(*words, environment=environment)
 
 
 def test_help_names_every_command_and_the_exit_codes() -> None:

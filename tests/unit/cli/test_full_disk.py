@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from warm import chaoskit
 
 from chaoskit.errors import RefusedError
 from chaoskit.records import jsonl
@@ -41,12 +42,10 @@ def closed(tmp_path: Path) -> Path:
 def test_a_verdict_counts_without_its_file(tmp_path: Path) -> None:
     """When result.json cannot be written, the result is shown, with its exit code, and a sentence says what lacks."""
     out = tmp_path / "run"
-    blocker = "import chaoskit.report.result_json as r; r.NAME = 'no/such/result.json'; "
-    start = "import sys; from chaoskit.cli.main import main; main()"
-    words = [sys.executable, "-c", blocker + start, "run", str(closed(tmp_path)), "--out", str(out)]
+    blocker = "import chaoskit.report.result_json as r; r.NAME = 'no/such/result.json'"
 
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    again = subprocess.run([sys.executable, "-m", "chaoskit", "report", str(out)], capture_output=True, check=False)
+    done = chaoskit("run", str(closed(tmp_path)), "--out", str(out), before=blocker)
+    again = chaoskit("report", str(out))
 
     assert "records" in done.stdout.splitlines()[-4]
     assert "cannot write" in done.stderr
@@ -64,15 +63,10 @@ def test_a_probe_whose_records_do_not_fit_says_so(tmp_path: Path) -> None:
     ) as server:
         assert server.stdout is not None
         url = server.stdout.readline().split()[0]
-        done = subprocess.run(
-            [sys.executable, "-m", "chaoskit", "probe", url, "--out", str(out), "--max-concurrency", "4"],
-            capture_output=True,
-            text=True,
-            check=False,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
-        )
+        small = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))"
+        done = chaoskit("probe", url, "--out", str(out), "--max-concurrency", "4", before=small)
         server.kill()
-    again = subprocess.run([sys.executable, "-m", "chaoskit", "report", str(out)], capture_output=True, check=False)
+    again = chaoskit("report", str(out))
 
     assert done.returncode == again.returncode == 3, done.stderr
     assert "File too large" in done.stderr

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 
 import pytest
+import warm
 
 from chaoskit.spec.examples import example_lines
 
 TOP = Path(__file__).parents[3]
-CLONE = (sys.executable, "-m", "chaoskit")
 
 
-def call(cwd: Path, *words: str, program: tuple[str, ...] = CLONE) -> subprocess.CompletedProcess[str]:
-    """Run the command as a user does, in this folder."""
+def call(cwd: Path, *words: str, program: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user does, in this folder: the clone's, or an installed program."""
+    if not program:
+        return warm.chaoskit(*words, cwd=cwd)
     return subprocess.run(
         [*program, *words], cwd=cwd, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL
     )
@@ -52,10 +55,11 @@ def test_a_new_file_can_be_run_at_once(tmp_path: Path) -> None:
 
 
 def test_an_endpoint_gate_asks_for_root(tmp_path: Path) -> None:
-    """For an endpoint the next command is with sudo, which keeps the variable of the key."""
+    """For an endpoint the next command is with sudo, which keeps the variable of the key; root needs no sudo."""
     answer = call(tmp_path, "init", "mine", "--endpoint", "http://127.0.0.1:8000", "--model", "m", "--api-key-env", "K")
 
-    assert answer.stdout.splitlines()[-1] == "  sudo --preserve-env=K chaoskit run mine.yaml"
+    sudo = "sudo --preserve-env=K " if os.geteuid() else ""
+    assert answer.stdout.splitlines()[-1] == f"  {sudo}chaoskit run mine.yaml"
     assert "  target: http://127.0.0.1:8000\n  model: m\n  key-env: K\n" in (tmp_path / "mine.yaml").read_text()
 
 

@@ -50,7 +50,7 @@ def test_validate_counts_the_variants(file: Path) -> None:
     told = chaoskit("validate", file)
 
     assert told.stdout.splitlines() == [
-        f"{file}: ok, sizes, 4 variants, 1 warning(s)",
+        f"{file}: ok, sizes, 4 variants, 1 warning",
         "  warning: faults.slow: no phase of the timeline uses it",
     ]
 

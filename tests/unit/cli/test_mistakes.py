@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from made_runs import Made, plan
+from warm import chaoskit
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.cli.interrupts import InterruptHandler
@@ -33,7 +34,7 @@ ODD = "odd-first\x1b\\odd-second\n"
 def broken(
     tmp_path: Path, customize: str, *words: str, module: str = "chaoskit", **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """The command, in a Python in which a part of it was broken at the start."""
+    """The command, started in a Python in which a part of it is broken."""
     (tmp_path / "sitecustomize.py").write_text(customize)
     return subprocess.run(
         [sys.executable, "-m", module, *words],
@@ -79,9 +80,9 @@ chaoskit.spec.matrix.load_variants = load_variants
         ("SystemExit(1)", "SystemExit: 1"),
     ],
 )
-def test_a_mistake_is_reported_with_70(error: str, said: str, tmp_path: Path) -> None:
+def test_a_mistake_is_reported_with_70(error: str, said: str) -> None:
     """Its type and sentence, versions, frames by module and line, what to do; no traceback, no local variable."""
-    done = broken(tmp_path, raising(error), "validate", EXPERIMENT)
+    done = chaoskit("validate", EXPERIMENT, before=raising(error))
 
     first, *rest = done.stderr.splitlines()
     assert (done.returncode, done.stdout) == (70, "")
@@ -108,9 +109,9 @@ def test_a_mistake_is_reported_with_70(error: str, said: str, tmp_path: Path) ->
         ("BaseExceptionGroup('g', [SpecError('a'), KeyboardInterrupt()])", 130, "chaoskit: interrupted\n"),
     ],
 )
-def test_what_is_no_mistake_keeps_its_exit_code(error: str, code: int, said: str, tmp_path: Path) -> None:
+def test_what_is_no_mistake_keeps_its_exit_code(error: str, code: int, said: str) -> None:
     """The author's, the machine's, a Ctrl-C: one sentence, also from within a group."""
-    done = broken(tmp_path, raising(error), "validate", EXPERIMENT)
+    done = chaoskit("validate", EXPERIMENT, before=raising(error))
 
     assert done.returncode == code
     assert said in done.stderr
@@ -169,7 +170,7 @@ def test_ctrl_c_is_one_line(tmp_path: Path) -> None:
         "user:pass-word-9@",
     ],
 )
-def test_no_secret_is_in_a_report(text: str, tmp_path: Path) -> None:
+def test_no_secret_is_in_a_report(text: str) -> None:
     """An exception that quotes a key from the environment, a header or a URL: its name stands there instead."""
     url = "http://user:pass-word-9@127.0.0.1:9/?key=url-secret-value"
     customize = raising(f"Exception({text!r})") + "import chaoskit.spec.options\n"
@@ -177,15 +178,9 @@ def test_no_secret_is_in_a_report(text: str, tmp_path: Path) -> None:
     customize += "chaoskit.spec.options.workload = workload\n"
 
     for full in ("", "1"):
-        done = broken(
-            tmp_path,
-            customize,
-            *("probe", url, "--header", "X-Token: hdr-secret-value", "--api-key-env", "MY_KEY"),
-            MY_KEY=SECRET,
-            OTHER_KEY=SECRET + "\n",
-            ODD_KEY=ODD,
-            CHAOSKIT_TRACEBACK=full,
-        )
+        keys = {"MY_KEY": SECRET, "OTHER_KEY": SECRET + "\n", "ODD_KEY": ODD}
+        words = ["probe", url, "--header", "X-Token: hdr-secret-value", "--api-key-env", "MY_KEY"]
+        done = chaoskit(*words, before=customize, environment=keys | {"CHAOSKIT_TRACEBACK": full})
 
         assert done.returncode == 70
         for secret in (SECRET, "odd-first", "odd-second", "hdr-secret-value", "url-secret-value", "pass-word-9"):
@@ -197,15 +192,7 @@ def test_no_secret_is_in_a_report(text: str, tmp_path: Path) -> None:
 def test_a_full_disk_behind_standard_output_is_the_machines(words: list[str], tmp_path: Path) -> None:
     """Exit code 3 and a sentence."""
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "chaoskit", *words],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=60,
-            check=False,
-            env=os.environ | {"CHAOSKIT_STATE": str(tmp_path)},
-        )
+        done = chaoskit(*words, stdout=full, environment={"CHAOSKIT_STATE": str(tmp_path)})
 
     assert done.returncode == 3
     assert done.stderr == (

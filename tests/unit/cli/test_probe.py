@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import os
-import resource
 import socket
 import subprocess
 import sys
@@ -16,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import warm
 
 from chaoskit.records.jsonl import read
 from chaoskit.records.model import Request, TcpInfo
@@ -24,7 +23,7 @@ SERVE = "serve --port 0 --first-token 1ms --first-token-p99 1ms --token-interval
 TIMESTAMPS = 12  # bytes of each segment
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """A server at work."""
     words = [sys.executable, "-m", "chaoskit", *SERVE.split()]
@@ -36,8 +35,7 @@ def url() -> Iterator[str]:
 
 def probe(url: str, *options: str) -> subprocess.CompletedProcess[str]:
     """One request."""
-    words = [sys.executable, "-m", "chaoskit", "probe", url, "--requests", "1", *options]
-    return subprocess.run(words, capture_output=True, text=True, check=False)
+    return warm.chaoskit("probe", url, "--requests", "1", *options)
 
 
 def test_sockets_are_tuned(url: str, tmp_path: Path) -> None:
@@ -84,16 +82,16 @@ def trickle(sock: socket.socket) -> None:
 
 
 def test_a_redirect_is_a_result(tmp_path: Path) -> None:
-    """A redirect to what no URL is ends its streams: JSON with status and location, records, one sentence."""
+    """A redirect to what no URL is ends its streams: records with status and location, one sentence, no numbers."""
     told = b"HTTP/1.1 302 Found\r\nlocation: localhost:8080/login\r\ncontent-length: 0\r\n\r\n"
     with answering(lambda sock: sock.sendall(told)) as url:
         done = probe(url, "--requests", "3", "--json", "--out", str(tmp_path / "run"))
 
-    (failure,) = json.loads(done.stdout)["chaoskit"]["overall"]["failures"]
-    assert (failure["completion"], failure["count"]) == ("http_error", 3)
-    assert failure["detail"] == "302, not followed to localhost:8080/login"
-    assert len(read(tmp_path / "run", Request)) == 3
-    assert done.returncode == 3
+    requests = read(tmp_path / "run", Request)
+    assert [(request.completion, request.detail) for request in requests] == [
+        ("http_error", "302, not followed to localhost:8080/login")
+    ] * 3
+    assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == (
         f"chaoskit: all 3 requests to {url}/v1/chat/completions failed: 302, not followed to localhost:8080/login; "
         "give the URL that it redirects to\n"
@@ -108,9 +106,7 @@ def test_a_wrong_key_is_said_in_one_sentence(tmp_path: Path) -> None:
     with answering(lambda sock: sock.sendall(told)) as url:
         words = ("--requests", "500", "--objective", "interruption_rate < 1%", "--out", str(out))
         done = probe(url, *words)
-    again = subprocess.run(
-        [sys.executable, "-m", "chaoskit", "report", str(out)], capture_output=True, text=True, check=False
-    )
+    again = warm.chaoskit("report", str(out))
 
     sentence = f"the first 5 requests to {url}/v1/chat/completions all failed: 401: Incorrect API key"
     assert (done.returncode, again.returncode) == (3, 3)
@@ -121,6 +117,15 @@ def test_a_wrong_key_is_said_in_one_sentence(tmp_path: Path) -> None:
     assert "REFUSED" in again.stdout
     assert "BROKEN" not in again.stdout
     assert len(read(out, Request)) == 5
+
+
+def test_the_protocol_is_that_of_the_path(url: str) -> None:
+    """Without --protocol, as for `init --endpoint`."""
+    named, other = probe(f"{url}/v1/messages"), probe(f"{url}/v1/messages", "--protocol", "openai-chat")
+
+    assert named.returncode == 0, named.stderr
+    assert other.returncode == 3
+    assert "its path is one of anthropic-messages: --protocol anthropic-messages" in other.stderr
 
 
 def test_streams_that_all_break_off_are_not_a_success() -> None:
@@ -136,7 +141,7 @@ def test_streams_that_all_break_off_are_not_a_success() -> None:
     ends = [" ".join(done.stdout.splitlines()[-1].split()) for done in (none, some)]
     assert ends == [
         "UNDECIDED no stream was complete, 3 of 3 were interrupted",
-        "MEASURED no objectives are set; 3 of 4 streams were interrupted",
+        "MEASURED no objectives are set; 3 of 4 streams interrupted",
     ]
 
 
@@ -193,23 +198,14 @@ def test_values_of_a_query_and_of_headers_are_not_written_down(tmp_path: Path) -
     out = tmp_path / "run"
     with answering(echo) as url:
         options = ["--header", "x-tenant: tEnAnTs", "--api-key-env", "TEST_KEY", "--out", str(out)]
-        words = [
-            sys.executable,
-            "-m",
-            "chaoskit",
-            "probe",
-            f"{url}/v1?api-version=pReViEw",
-            "--requests",
-            "1",
-            *options,
-        ]
-        environment = {**os.environ, "TEST_KEY": "kEyKeY"}
+        words = ["probe", f"{url}/v1?api-version=pReViEw", "--requests", "1", *options]
         plain, told = (
-            subprocess.run([*words, *more], capture_output=True, text=True, check=False, env=environment)
+            warm.chaoskit(*words, *more, environment={"TEST_KEY": "kEyKeY"})
             for more in ([], ["--json", "--out", str(tmp_path / "again")])
         )
 
-    assert json.loads(told.stdout)["chaoskit"]["target"].endswith("/v1?api-version=…")
+    assert json.loads((out / "probe.json").read_text())["url"].endswith("/v1?api-version=…")
+    assert told.stdout == ""  # no numbers beside an error
     written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
     for text in (written, plain.stdout, plain.stderr, told.stdout, told.stderr):
         assert not any(value in text for value in ("pReViEw", "tEnAnTs", "kEyKeY"))
@@ -225,17 +221,10 @@ def test_running_out_of_open_files_is_the_clients_failure(host: str) -> None:
         time.sleep(1)
         sock.sendall(b"data: [DONE]\n\n")
 
-    limit = (40, 40)
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))"
     with answering(slowly) as url:
         options = ["--requests", "60", "--request-rate", "100/s", "--burstiness", "0", "--json"]
-        words = [sys.executable, "-m", "chaoskit", "probe", url.replace("127.0.0.1", host), *options]
-        done = subprocess.run(
-            words,
-            capture_output=True,
-            text=True,
-            check=False,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limit),
-        )
+        done = warm.chaoskit("probe", url.replace("127.0.0.1", host), *options, before=limit)
 
     result = json.loads(done.stdout)["chaoskit"]
     completions = result["overall"]["completions"]
@@ -253,8 +242,7 @@ def test_a_run_that_fails_before_its_first_fault_is_stopped(tmp_path: Path) -> N
         "name: closed\nquestion: Is it there?\nstage: {target: 'http://127.0.0.1:9/v1'}\n"
         "workload: {request-rate: 20/s}\ntimeline: [{baseline: 60s}]\nobjectives: [ttft_p95 < 1s]\n"
     )
-    words = [sys.executable, "-m", "chaoskit", "run", str(file), "--out", str(out)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = warm.chaoskit("run", str(file), "--out", str(out))
 
     assert done.returncode == 3, done.stderr
     assert "all failed: connection refused (ECONNREFUSED); check host and port" in " ".join(done.stdout.split())
@@ -272,15 +260,11 @@ def test_a_mistake_in_many_tasks_at_once_is_one_mistake(load: list[str], tmp_pat
         "    if request.number % 2: raise RefusedError('cannot write')\n"
         "    raise ZeroDivisionError('one by none')\n"
         "d.StreamGroup._run = run\n"
-        "from chaoskit.cli.main import main\n"
-        "main()\n"
     )
     out = tmp_path / "run"
-    words = [sys.executable, "-c", broken, "probe", "http://127.0.0.1:9", "--requests", "50", *load, "--out", str(out)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    again = subprocess.run(
-        [sys.executable, "-m", "chaoskit", "report", str(out)], capture_output=True, text=True, check=False
-    )
+    words = ["probe", "http://127.0.0.1:9", "--requests", "50", *load, "--out", str(out)]
+    done = warm.chaoskit(*words, before=broken)
+    again = warm.chaoskit("report", str(out))
 
     assert done.returncode == 70
     assert done.stderr.startswith("chaoskit: this is a mistake in chaoskit itself: ZeroDivisionError: one by none")

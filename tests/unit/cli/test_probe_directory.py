@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import warm
 
 from chaoskit.plan.probe_plan import ProbePlan
 
@@ -31,13 +31,7 @@ def url() -> Iterator[str]:
 
 def chaoskit(*words: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """What chaoskit says."""
-    return subprocess.run(
-        [sys.executable, "-m", "chaoskit", *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"COLUMNS": "100", **(environment or {})},
-    )
+    return warm.chaoskit(*words, environment={"COLUMNS": "100", **(environment or {})})
 
 
 def last(text: str) -> list[str]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from warm import chaoskit
 
 from chaoskit.spec.metrics import METRICS
 
@@ -51,8 +52,7 @@ def test_every_metric_is_an_objective(scheme: str, tmp_path: Path) -> None:
     load = ["--requests", "40", "--max-concurrency", "8", "--output-tokens", "6", "--json"]
     of_server, of_probe = secured(tmp_path) if scheme == "https" else ([], [])
     with server(*of_server) as url:
-        words = [sys.executable, "-m", "chaoskit", "probe", url, *load, *options, *of_probe]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        done = chaoskit("probe", url, *load, *options, *of_probe)
 
     assert done.returncode in (0, 5), done.stderr
     judged = {each["text"].split()[0]: each for each in json.loads(done.stdout)["chaoskit"]["objectives"]}

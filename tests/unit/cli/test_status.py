@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
+
+import warm
 
 from chaoskit.engine.lease import Lease, Leases, Location
 
@@ -27,14 +27,7 @@ LEASE = Lease(
 
 def status(state: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """What it says and with which exit code, of the leases under `state`."""
-    return subprocess.run(
-        [sys.executable, "-m", "chaoskit", "status", *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=os.environ | {"CHAOSKIT_STATE": str(state), "COLUMNS": "100"},
-    )
+    return warm.chaoskit("status", *words, environment={"CHAOSKIT_STATE": str(state), "COLUMNS": "100"})
 
 
 def test_a_lease_is_shown_for_people_and_for_programs(tmp_path: Path) -> None:
@@ -49,11 +42,11 @@ def test_a_lease_is_shown_for_people_and_for_programs(tmp_path: Path) -> None:
     assert json.loads(told.stdout)["leases"][0]["injection"]["for"] == "60s"
 
 
-def test_a_lease_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    """Exit code 3 and one sentence."""
+def test_a_lease_that_is_not_there_is_a_wrong_word(tmp_path: Path) -> None:
+    """Exit code 2 and one sentence, as of restore."""
     answer = status(tmp_path, "nobody")
 
-    assert answer.returncode == 3
+    assert answer.returncode == 2
     assert answer.stderr == "chaoskit: there is no lease nobody: chaoskit status shows all\n"
 
 

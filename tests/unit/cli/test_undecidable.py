@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from warm import chaoskit
 
 FILE = """\
 name: too-short
@@ -18,18 +17,6 @@ timeline: [{baseline: 20s}]
 objectives: [ttft_p95 < 800ms]
 """
 TOLD = "ttft_p95 < 800ms: needs 72 streams, gets about 40 in the run; write request-rate: 3.7/s, repeats: 2 or "
-
-
-def chaoskit(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as a user does."""
-    return subprocess.run(
-        [sys.executable, "-m", "chaoskit", *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
 
 
 @pytest.fixture

@@ -12,10 +12,12 @@ import sys
 import threading
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+import warm
 from made_runs import Made, plan
 
 from chaoskit.engine.lease import Lease, Leases, Location
@@ -32,41 +34,38 @@ STYLE = re.compile(r"\x1b\[[0-9;]*m")  # rich's
 
 def chaoskit(*words: str, env: dict[str, str] | None = None) -> tuple[int, list[str]]:
     """The exit code, and what it wrote into its two pipes."""
-    argv, environment = command(words, env)
-    piped = subprocess.run(argv, capture_output=True, timeout=60, check=False, env=environment)
+    piped = warm.chaoskit(*words, environment=env)
+    return piped.returncode, [piped.stdout, piped.stderr]
+
+
+def started(*words: str, env: dict[str, str]) -> tuple[int, list[str]]:
+    """The same with variables that Python reads as it starts."""
+    argv = [sys.executable, "-m", "chaoskit", *words]
+    piped = subprocess.run(argv, capture_output=True, timeout=60, check=False, env=os.environ | env)
     return piped.returncode, [piped.stdout.decode(), piped.stderr.decode()]
-
-
-def command(words: tuple[str, ...], env: dict[str, str] | None) -> tuple[list[str], dict[str, str]]:
-    """What to run, and its environment."""
-    environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
-    return [sys.executable, "-m", "chaoskit", *words], environment | (env or {})
 
 
 def drawn(*words: str, env: dict[str, str] | None = None) -> tuple[int, list[str]]:
     """The same of a terminal, without the styles that rich gives."""
-    argv, environment = command(words, env)
     ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        argv,
-        stdout=theirs,
-        stderr=theirs,
-        stdin=subprocess.DEVNULL,
-        env=environment | {"TERM": "xterm", "COLUMNS": "100"},
-    ) as process:
-        os.close(theirs)
-        seen = b"".join(iter(lambda: read(ours), b"")).decode().replace("\r\n", "\n")
+    with ThreadPoolExecutor(1) as pool, os.fdopen(theirs, "w") as screen:
+        shown = pool.submit(read, ours)
+        environment = (env or {}) | {"TERM": "xterm", "COLUMNS": "100"}
+        done = warm.chaoskit(*words, stdout=screen, stderr=screen, environment=environment)
+        screen.close()
+        seen = shown.result().decode().replace("\r\n", "\n")
     os.close(ours)
     assert "\x1b[31mEVIL" not in seen
-    return process.returncode, [STYLE.sub("", seen)]
+    return done.returncode, [STYLE.sub("", seen)]
 
 
 def read(terminal: int) -> bytes:
-    """What it shows; nothing when the program has gone."""
-    try:
-        return os.read(terminal, 65536)
-    except OSError:  # EIO
-        return b""
+    """What it shows until every program has gone."""
+    seen = b""
+    with suppress(OSError):  # EIO
+        while text := os.read(terminal, 65536):
+            seen += text
+    return seen
 
 
 def check(texts: list[str]) -> None:
@@ -177,9 +176,9 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     Path(os.fsdecode(file)).write_text(EXPERIMENT)
     ascii_locale = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
 
-    for env in ({}, ascii_locale):
+    for say, env in ((chaoskit, {}), (started, ascii_locale)):
         for words in (["validate"], ["plan"], ["report"], [b"no-such-\xff"]):
-            code, texts = chaoskit(*map(os.fsdecode, words), os.fsdecode(file), env=env)
+            code, texts = say(*map(os.fsdecode, words), os.fsdecode(file), env=env)
 
             assert code == (0 if words[0] in ("validate", "plan") else 2), texts
             check(texts)

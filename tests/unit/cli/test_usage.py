@@ -9,9 +9,17 @@ from collections.abc import Iterator
 import pytest
 import typer
 from cli_words import LIBRARY_PHRASES, chaoskit
+from typer._click.exceptions import UsageError
 from typer.core import TyperGroup, TyperOption
 
 from chaoskit.cli.app import app
+from chaoskit.cli.command import Command
+from chaoskit.cli.unquoted import repaired
+from chaoskit.cli.usage import explain
+
+ANY_ROOT = typer.main.get_command(app)
+assert isinstance(ANY_ROOT, TyperGroup)
+ROOT: TyperGroup = ANY_ROOT
 
 
 @pytest.mark.parametrize(
@@ -22,7 +30,7 @@ from chaoskit.cli.app import app
         ("rnu x.yaml", "'rnu' is no command of chaoskit; did you mean run?"),
         ("kernel foo", "'foo' is no command of chaoskit kernel; expected one of build, status, remove"),
         ("run --ot x y", "chaoskit run has no option --ot; did you mean --out?"),
-        ("--wrong", "chaoskit has no option --wrong"),
+        ("--wrong", "chaoskit has no option --wrong\n"),
         ("run -x y", "chaoskit run has no option -x"),
         ("run x --out", "--out has no value; write --out PATH"),
         ("exec --down", "--down has no value; write --down FAULT"),
@@ -53,6 +61,109 @@ def test_a_mistake_is_answered_with_what_to_type(line: str, said: str) -> None:
     assert all(text == text.rstrip() for text in done.stderr.splitlines())
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("inject --from x", "chaoskit inject has no option --from\n"),
+        ("serve --listen 0.0.0.0", "chaoskit serve has no option --listen; did you mean --host?"),
+        ("probe --url http://x", "chaoskit probe has no option --url; write URL alone: chaoskit probe URL"),
+        ("probe http://x --base-url=y", "chaoskit probe has no option --base-url; write URL alone"),
+        ("probe http://x -H a:b", "chaoskit probe has no option -H; did you mean --header?"),
+        ("probe http://x -k", "chaoskit probe has no option -k; did you mean --ca-file?"),
+        ("probe http://x --vus 3", "chaoskit probe has no option --vus; did you mean --max-concurrency?"),
+        ("probe http://x --users 3", "chaoskit probe has no option --users; did you mean --max-concurrency?"),
+        ("probe http://x -rate 5", "chaoskit probe has no option -rate; did you mean --request-rate?"),
+        ("probe http://x -requests 5", "chaoskit probe has no option -requests; write --requests, with two dashes"),
+        ("probe http://x --duration 5s", "chaoskit probe has no option --duration; did you mean --max-time?"),
+        ("probe http://x --num-prompts 5", "chaoskit probe has no option --num-prompts; did you mean --requests?"),
+        ("probe http://x --tokens 5", "chaoskit probe has no option --tokens; did you mean --output-tokens?"),
+        ("probe http://x --api-key abc", "chaoskit probe has no option --api-key; did you mean --api-key-env?"),
+        ("inject --dev eth0", "chaoskit inject has no option --dev; did you mean --interface?"),
+        ("inject --delay 80ms", "chaoskit inject has no option --delay; did you mean --down 'delay 80ms'?"),
+        ("inject --duration 80s", "chaoskit inject has no option --duration; did you mean --for?"),
+        ("inject --upstream x", "chaoskit inject has no option --upstream; did you mean --up?"),
+        ("report x --json", "chaoskit report has no option --json; did you mean --format json?"),
+        ("report x --html", "chaoskit report has no option --html; did you mean --format console|json?"),
+        ("doctor --format json", "chaoskit doctor has no option --format; did you mean --json?"),
+        ("run x.yaml --seed 3", "chaoskit run has no option --seed; it is a key of FILE: write seed: there"),
+        ("run x.yaml --request-rate=3/s", "chaoskit run has no option --request-rate; it is a key of FILE: write requ"),
+        ("run x.yaml --everything", "chaoskit run has no option --everything; chaoskit inject has it"),
+        ("lsit", "'lsit' is no command of chaoskit; expected one of init, run"),
+        ("ls", "'ls' is no command of chaoskit; did you mean status?"),
+        ("undo", "'undo' is no command of chaoskit; did you mean restore?"),
+        ("x.yaml", "'x.yaml' is no command of chaoskit; write chaoskit run x.yaml"),
+        ("http://x/v1", "'http://x/v1' is no command of chaoskit; write chaoskit probe http://x/v1"),
+        ("help run", "'help' is no command of chaoskit; write chaoskit --help, or chaoskit COMMAND --help"),
+    ],
+)
+def test_a_word_of_another_tool_is_understood(line: str, said: str) -> None:
+    """What is near in meaning, or in spelling; nothing where nothing is near."""
+    assert answer(line).startswith(said)
+
+
+def answer(line: str) -> str:
+    """What is said about this line."""
+    with pytest.raises(UsageError) as refused, ROOT.make_context("chaoskit", shlex.split(line)) as context:
+        ROOT.invoke(context)
+    return explain(refused.value)
+
+
+QUOTES = "put quotes around a value of several words: chaoskit"
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("exec --down delay 200ms -- curl x", f"{QUOTES} exec --down 'delay 200ms' -- curl x"),
+        ("exec --down=delay 200ms -- curl x", f"{QUOTES} exec --down 'delay 200ms' -- curl x"),
+        ("exec --up loss gemodel 1% 10% -- x", f"{QUOTES} exec --up 'loss gemodel 1% 10%' -- x"),
+        ("exec --down delay 200ms curl -s x", f"{QUOTES} exec --down 'delay 200ms' -- curl -s x"),
+        ("exec delay 80ms -- curl x", f"{QUOTES} exec --down 'delay 80ms' -- curl x"),
+        ("probe http://x --objective ttft_p95 '<' 800ms", f"{QUOTES} probe http://x --objective 'ttft_p95 < 800ms'"),
+        ("probe --objective ttft_p95 '<' 800ms http://x", f"{QUOTES} probe --objective 'ttft_p95 < 800ms' http://x"),
+        ("probe http://x --objective ttft_p95 '<800ms'", f"{QUOTES} probe http://x --objective 'ttft_p95 <800ms'"),
+        ("probe http://x ttft_p95 '<' 800ms", f"{QUOTES} probe http://x --objective 'ttft_p95 < 800ms'"),
+        (
+            "inject --down delay 80ms",
+            f"{QUOTES} inject --down 'delay 80ms' --to api.example.com:443 --for 60s",
+        ),
+        (
+            "inject eth0 delay 80ms",
+            f"{QUOTES} inject --interface eth0 --down 'delay 80ms' --to api.example.com:443 --for 60s",
+        ),
+        (
+            "inject lo --down 'delay 80ms' --to :443 --for 3s",
+            "write the option before its value: chaoskit inject --interface lo --down 'delay 80ms' --to :443 --for 3s",
+        ),
+        (
+            "inject 'delay 80ms' api.example.com --for 3s",
+            "write the option before its value: chaoskit inject --down 'delay 80ms' --to api.example.com --for 3s",
+        ),
+    ],
+)
+def test_a_line_without_its_quotes_is_repaired(line: str, meant: str) -> None:
+    """The answer is the line to type, and typing it never gives the same answer again."""
+    typed = shlex.split(meant.partition(": chaoskit")[2])
+    before = typed[: typed.index("--")] if "--" in typed else typed
+    command = ROOT.commands[typed[0]]
+    options = {name for each in command.params for name in each.opts}
+
+    assert answer(line).startswith(f"{meant}\n")
+    assert isinstance(command, Command)
+    assert repaired(typed[0], before[1:], options, command.valued) == before[1:]
+
+
+@pytest.mark.parametrize(
+    "line", ["inject nosuch.yaml", "exec nosuch.yaml --fault x -- true", "inject --down 'delay 3'"]
+)
+def test_a_line_is_repaired_only_where_it_is_sure(line: str) -> None:
+    """A file, a fault that has another mistake."""
+    said = chaoskit(*shlex.split(line))
+
+    assert said.returncode == 2
+    assert "quotes" not in said.stderr
+
+
 def _commands(group: TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     yield path
     for name, each in group.commands.items():
@@ -62,8 +173,6 @@ def _commands(group: TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[s
             yield (*path, name)
 
 
-ROOT = typer.main.get_command(app)
-assert isinstance(ROOT, TyperGroup)
 COMMANDS = list(_commands(ROOT))
 
 
@@ -82,7 +191,7 @@ def test_help_fits_the_screen(path: tuple[str, ...], columns: str) -> None:
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 def test_every_option_is_explained(path: tuple[str, ...]) -> None:
     """Each has a sentence, which ends in a full stop."""
-    command = ROOT
+    command = typer.main.get_command(app)
     for name in path:
         assert isinstance(command, TyperGroup)
         command = command.commands[name]

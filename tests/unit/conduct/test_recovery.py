@@ -19,6 +19,7 @@ from chaoskit.engine.lease import LEASE, Lease, Location
 from chaoskit.engine.lock import Lock
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.knobs import Link
+from chaoskit.programs import sudo
 
 
 @pytest.fixture
@@ -251,7 +252,7 @@ def test_a_lease_of_another_namespace_is_told_how_to_be_restored(harness: LeaseH
     left_by(harness, namespace="4711")
     harness.kernel.fill(AFTER)
     for harness.way_in, advice in (
-        ("--netns blue", "sudo chaoskit restore --netns blue"),
+        ("--netns blue", f"{sudo()} restore --netns blue"),
         (None, "not visible from here"),
     ):
         harness.said.clear()

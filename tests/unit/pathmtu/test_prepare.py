@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
+from warm import chaoskit
 
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.pathmtu.prepare import prepare
@@ -99,9 +96,7 @@ def test_an_address_of_the_other_version() -> None:
 )
 def test_the_command_says_one_sentence(words: list[str], code: int, sentence: str) -> None:
     """And ends with whose fault it is."""
-    answer = subprocess.run(
-        [sys.executable, "-m", "chaoskit", "pmtu", *words], capture_output=True, text=True, check=False, env=os.environ
-    )
+    answer = chaoskit("pmtu", *words)
 
     assert answer.returncode == code
     assert answer.stdout == ""

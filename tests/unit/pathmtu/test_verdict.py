@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import replace
 from io import StringIO
@@ -16,6 +17,7 @@ from chaoskit.pathmtu.examination import Findings, Setup
 from chaoskit.pathmtu.long_body import Body
 from chaoskit.pathmtu.probes import Clamp, DropPoint, Endpoints, Hop, Probe, TooBig, Unreachable
 from chaoskit.pathmtu.verdict import Verdict, judge
+from chaoskit.programs import sudo, typed_by
 from chaoskit.report.pathmtu import Progress, as_json, render
 
 DOCS = (Path(__file__).parents[3] / "docs" / "path-mtu.md").read_text()
@@ -208,7 +210,7 @@ def test_verdicts_are_one_sentence(findings: Findings, sentence: str) -> None:
         (replace(SPENT, exhausted="time"), ["chaoskit pmtu api.example.com:443 --max-time 2min --max-packets 300"]),
         (replace(SILENT, setup=PATIENT), ["ip route get 198.51.100.7"]),
         (replace(SILENT, unreachable=Unreachable("203.0.113.2", "prohibited")), ["chaoskit pmtu 203.0.113.2"]),
-        (replace(SILENT, setup=PATIENT, methods=("udp",)), ["sudo chaoskit pmtu api.example.com:443"]),
+        (replace(SILENT, setup=PATIENT, methods=("udp",)), [f"{sudo()} pmtu api.example.com:443"]),
     ],
 )
 def test_remedies(findings: Findings, remedies: list[str]) -> None:
@@ -246,7 +248,7 @@ def test_remedies_of_ipv6() -> None:
         (BLACK_HOLE, "the MSS of 1460 that api.example.com offers allows packets of 1500"),
         (replace(WIDE, is_one_way=True), "large echo requests reach"),
         (on(WIDE, cached_mtu=1300, cached_for=77), "had reported 1300 bytes before; cached for 77 s more"),
-        (replace(WIDE, methods=("udp",)), "sudo chaoskit pmtu api.example.com"),
+        (replace(WIDE, methods=("udp",)), f"{sudo()} pmtu api.example.com"),
         (replace(WIDE, setup=replace(PATIENT, may_send_body=False), body=None), "no port was given"),
         (replace(WIDE, port="closed", body=None), "port 443 is closed"),
         (replace(WIDE, body=Body("refused")), "port 443 is closed"),
@@ -347,7 +349,7 @@ def test_the_json_of_a_black_hole() -> None:
     assert document["hop"] == {"index": 2, "address": "203.0.113.2"}
     assert document["beyond"] == {"index": 3, "address": "203.0.113.3"}
     assert document["body"] == {"ending": "stuck", "asked": 16_500, "acked": 0}
-    assert document["mend"][0]["what"].startswith("sudo ip route replace")
+    assert document["mend"][0]["what"].startswith(typed_by(os.geteuid(), "sudo ip route replace"))
 
 
 def test_the_json_of_a_clamp() -> None:

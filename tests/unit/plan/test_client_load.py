@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import resource
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from warm import chaoskit
 
 from chaoskit.facts import ClientLimits
 from chaoskit.kernel.client_limits import client_limits
 from chaoskit.plan.client_load import ClientLoad, shortages
-from chaoskit.spec.experiment import Server, Workload
+from chaoskit.spec.experiment import Workload
+from chaoskit.spec.server import Server
 
 ROOMY = ClientLimits(files=10**6, ports=28_232, memory=16 * 10**9, time_wait=60)
 
@@ -101,13 +101,7 @@ def test_a_probe_that_does_not_fit_is_refused_before_its_first_request(tmp_path:
         ["validate", str(file)],
     ]
     refused, run, valid = (
-        subprocess.run(
-            [sys.executable, "-m", "chaoskit", *words],
-            capture_output=True,
-            text=True,
-            check=False,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (500, 500)),
-        )
+        chaoskit(*words, before="import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (500, 500))")
         for words in commands
     )
 

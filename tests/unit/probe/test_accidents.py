@@ -32,9 +32,9 @@ from test_http2 import HEADERS, Http2
 from chaoskit.clock import now
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.probe.connections import ClientPool
+from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.dns import Resolver
-from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.drive import DriveOptions, StreamGroup, Target, drive
 from chaoskit.probe.fail_fast import FailFast
 from chaoskit.probe.receive_stamps import StampClock
@@ -217,7 +217,7 @@ def test_a_bug_ends_one_stream() -> None:
                 with FailingRecorder(run) as recorder:
                     async with asyncio.TaskGroup() as tasks:
                         group = StreamGroup(
-                            tasks, RequestFactory(target, work, 1), lines, recorder, FailFast(url, None, "/", "sse")
+                            tasks, RequestFactory(target, work, 1), lines, recorder, FailFast(url, None, work.protocol)
                         )
                         for number in range(3):
                             group.start(group.prepare(now(), Conversation(number, 1)))

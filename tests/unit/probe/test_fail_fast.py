@@ -53,11 +53,14 @@ async def stopped(url: str, run: Path, words: dict[str, Any], **options: Any) ->
         (answer("422 What"), "422; check the protocol and the model"),
         (
             answer("200 OK", b"<html>", "content-type: text/html"),
-            "content-type text/html instead of text/event-stream; ",
+            "content-type text/html instead of text/event-stream; the server speaks HTTP, but not this protocol",
         ),
         (saying(b"220 mail.example ESMTP\r\n\r\n"), "invalid HTTP; check the URL and the protocol"),
         (saying(), "closed before any response; check the URL"),
-        (answer("200 OK", b"", "content-type: text/event-stream"), "without the protocol's end marker; check the URL"),
+        (
+            answer("200 OK", b"", "content-type: text/event-stream"),
+            "without the protocol's end marker; the server speaks HTTP, but",
+        ),
         (saying(HEAD, chunk(b'data: {"error":{"message":"no model"}}\n\n')), "no model; check the model"),
     ],
 )
@@ -182,7 +185,7 @@ def ended(stream: int, completion: Completion, detail: str = "", status: int | N
 
 def test_requests_count_in_the_order_of_their_start() -> None:
     """Failures that overtake an open request wait for it."""
-    watch = FailFast("http://x", None, "/", "sse")
+    watch = FailFast("http://x", None, "openai-chat")
     for stream in (1, 2, 3, 4, 5, 6):
         watch.ended(ended(stream, "http_error", "500", 500), any_token=False)
     assert not watch.sentence
@@ -194,7 +197,7 @@ def test_requests_count_in_the_order_of_their_start() -> None:
 
 def test_failures_of_different_kinds_do_not_add_up() -> None:
     """Only the same reason, five times in a row, is one; a later row counts as well."""
-    watch = FailFast("http://x", None, "/", "sse")
+    watch = FailFast("http://x", None, "openai-chat")
     for stream, status in enumerate((401, 404, 401, 404, 401, 401, 401, 401)):
         watch.ended(ended(stream, "http_error", str(status), status), any_token=False)
     assert not watch.sentence
@@ -202,3 +205,17 @@ def test_failures_of_different_kinds_do_not_add_up() -> None:
     watch.ended(ended(8, "http_error", "401", 401), any_token=False)
 
     assert watch.sentence.startswith("the first 9 requests to http://x all failed: 401;")
+
+
+@pytest.mark.parametrize("status", [200, 400, 404])
+def test_a_path_of_another_protocol_is_named(status: int) -> None:
+    """The server answered, and the path says what it speaks; with a wrong key that would be no help."""
+    watch, other = (FailFast("http://x/v1/messages", None, "openai-chat") for _ in range(2))
+    for stream in range(IN_A_ROW):
+        watch.ended(ended(stream, "http_error" if status != 200 else "truncated", "no", status), any_token=False)
+        other.ended(ended(stream, "http_error", "401", 401), any_token=False)
+
+    assert watch.sentence.endswith(
+        "; its path is one of anthropic-messages: --protocol anthropic-messages, in a file protocol: anthropic-messages"
+    )
+    assert other.sentence.endswith("check the API key: --api-key-env NAME, in a file key-env: NAME")

@@ -14,12 +14,14 @@ from chaoskit.probe.protocols.events import ProtocolEvent
 from chaoskit.probe.protocols.response_parser import ResponseParser
 from chaoskit.probe.protocols.stream_protocol import Message, Question
 from chaoskit.records.model import Event, EventKind
-from chaoskit.server import requests
+from chaoskit.server.formats.api import CompletionRequest
+from chaoskit.server.requests import Request
+from chaoskit.server.routes import parse
+from chaoskit.spec.endpoint import protocol_of
 from chaoskit.spec.experiment import Protocol
 
 MAX_SIZE = 200_000
 NAMES: list[Protocol] = list(PROTOCOLS)
-SERVED: list[Protocol] = ["openai-chat", "anthropic-messages", "ollama", "sse"]
 
 
 def meant(protocol: Protocol, said: object) -> ProtocolEvent:
@@ -220,16 +222,16 @@ def test_any_json_object_is_interpreted(protocol: Protocol, said: dict[str, Any]
     meant(protocol, said)
 
 
-@pytest.mark.parametrize("protocol", SERVED)
+@pytest.mark.parametrize("protocol", NAMES)
 def test_the_reference_server_parses_the_request(protocol: Protocol) -> None:
     """The body asks the reference server for a stream of the given number of tokens."""
     asked = Question("some-model", (Message("user", "a prompt"),), 17)
     body = json.dumps(PROTOCOLS[protocol].body(asked)).encode()
     path = PROTOCOLS[protocol].path_for(asked)
 
-    ask = requests.parse(requests.Request("POST", path, {}, body, received=0))
+    ask = parse(Request("POST", path, {}, body, received=0))
 
-    assert isinstance(ask, requests.CompletionRequest)
+    assert isinstance(ask, CompletionRequest)
     assert (ask.tokens, ask.limited, ask.streamed) == (17, True, True)
 
 
@@ -335,3 +337,13 @@ def test_a_model_is_quoted_in_a_path() -> None:
 def test_error_messages_are_found(body: bytes, said: str) -> None:
     """The message of an error response in a known format is found."""
     assert error_message(body) == said
+
+
+@pytest.mark.parametrize("protocol", NAMES)
+def test_a_protocol_is_known_by_its_usual_path(protocol: Protocol) -> None:
+    """Below any prefix, with a query or a slash at the end."""
+    path = PROTOCOLS[protocol].path_for(Question("m", (), 9)).partition("?")[0]
+
+    for url in (f"http://x{path}", f"https://x/gateway{path}?a=b", f"http://x{path}/#c"):
+        assert protocol_of(url) == protocol
+    assert protocol_of(f"http://x/{path.strip('/').replace('/', '-')}x") is None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chaoskit.errors import SpecError
+from chaoskit.errors import RefusedError, SpecError
 from chaoskit.records.directory import OUTCOME, conclude, create, first_difference
 
 
@@ -63,3 +63,9 @@ def test_the_first_difference_is_named(one: dict[str, str], other: dict[str, str
             (tmp_path / name / file).write_text(text)
 
     assert first_difference(tmp_path / "one", tmp_path / "other") == says
+
+
+def test_a_folder_that_takes_no_directories_is_named() -> None:
+    """The kernel calls the new name missing, which says nothing to whoever has typed it."""
+    with pytest.raises(RefusedError, match="run directory /proc/x: nothing can be made in /proc; give another --out"):
+        create(Path("/proc/x"), {})

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from warm import chaoskit
 
 from chaoskit.engine.journal import Journal
 from chaoskit.errors import RefusedError
@@ -95,9 +95,7 @@ def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", [("probe", "http://127.0.0.1:9", "--requests", "1", "--out")])
 def test_the_command_line_sets_the_umask(tmp_path: Path, command: tuple[str, ...]) -> None:
     """With a umask of 0 nobody else can write any record."""
-    words = [sys.executable, "-P", "-m", "chaoskit", *command, str(tmp_path / "out")]
-
-    subprocess.run(words, capture_output=True, umask=0, check=False)
+    chaoskit(*command, str(tmp_path / "out"), before="import os; os.umask(0)")
 
     files = list((tmp_path / "out").iterdir())
     assert len(files) > 1

@@ -167,6 +167,14 @@ def test_every_objective_has_its_numbers(result: Result) -> None:
     assert "worst: stream 560 in requests.jsonl" in text
 
 
+def test_a_file_that_was_not_kept_is_not_named(result: Result) -> None:
+    """A probe without --out has no file in which its worst stream could be looked up."""
+    text = " ".join(" ".join(shown(result.model_copy(update={"run": ""}))).split())
+
+    assert "worst: stream 560" in text
+    assert "requests.jsonl" not in text
+
+
 def test_failures_stalls_and_faults_are_shown(result: Result) -> None:
     """Interrupted streams with their reasons, stalls with their causes, faults as requested and as measured."""
     text = " ".join(" ".join(shown(result)).split())
@@ -184,7 +192,7 @@ def test_the_sparkline_marks_interruptions(result: Result) -> None:
     at = next(number for number, line in enumerate(lines) if line.startswith("TTFT over time"))
     baseline, wifi, dead = (line[12:] for line in lines[at + 1 : at + 4])
 
-    assert "100 ms ▁ to 200 ms █" in lines[at]
+    assert "100 ms ▁ to 180 ms ▇" in lines[at]
     assert set(baseline) == {"▁"}
     assert len(wifi) == 19  # the last half second is blank: nobody asked
     assert min(wifi) > max(baseline)

@@ -14,8 +14,9 @@ from rich.console import Console
 
 from chaoskit.engine.journal import Journal, PendingRestore
 from chaoskit.engine.lease import Lease, Leases, Location, Process
-from chaoskit.errors import RefusedError
+from chaoskit.errors import SpecError
 from chaoskit.knobs import Change, Filter, Flow, Ifb, Knob, Netem
+from chaoskit.programs import sudo
 from chaoskit.report.leases import LeaseStatus, StatusReport, as_json, read_status, render, state_folders, unowned_knobs
 from chaoskit.spec.injection import Injection
 from chaoskit.spec.load import load_injection
@@ -114,7 +115,7 @@ ELSEWHERE = [
     ({"watchdog": GONE}, True, BLUE, "not restored", ["chaoskit restore --netns blue 20261124T120730-4711"]),
     ({"watchdog": GONE}, False, BLUE, "ended", ["--netns blue"]),
     ({"watchdog": GONE, "owner": GONE}, True, "", "ended", ["its network namespace is gone, and its changes with it"]),
-    ({"watchdog": GONE, "owner": GONE}, True, None, "namespace unknown", ["not visible from here: sudo chaoskit"]),
+    ({"watchdog": GONE, "owner": GONE}, True, None, "namespace unknown", [f"not visible from here: {sudo()} restore"]),
     ({}, True, None, "in force", ["42 s left", "in another network namespace: not visible from here"]),
 ]
 
@@ -168,7 +169,7 @@ def test_a_single_lease_can_be_selected(tmp_path: Path) -> None:
     places = [state(tmp_path, LEASE, replace(LEASE, id="another"))]
 
     assert [each.lease.id for each in found(places, "another").leases] == ["another"]
-    with pytest.raises(RefusedError, match="there is no lease third: chaoskit status shows all"):
+    with pytest.raises(SpecError, match="there is no lease third: chaoskit status shows all"):
         found(places, "third")
 
 
@@ -274,7 +275,7 @@ def test_unowned_knobs_and_the_holder_are_shown() -> None:
     """Knobs without a lease, and the process that holds the lock with an unreadable lease, are a sentence each."""
     text = shown(StatusReport((), (), (Knob("ifb", "", "chaos-up"),), "process 7 (chaoskit run x)"), 200)
 
-    assert "ifb chaos-up; sudo chaoskit restore" in text
+    assert f"ifb chaos-up; {sudo()} restore" in text
     assert "Active in this network namespace: process 7 (chaoskit run x)" in text
 
 

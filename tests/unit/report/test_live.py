@@ -58,6 +58,8 @@ def test_plain_lines_come_at_changes_and_every_ten_seconds(tmp_path: Path) -> No
         live.tick()
         write(tmp_path, phase("recovery", 20_000, 30_000), phase("drain", 30_000, 35_000), vitals(31_000, 2, 70))
         live.tick()
+        write(tmp_path, vitals(41_000, 0, 72))
+        live.tick()
 
     assert [told.rstrip() for told in seen.getvalue().splitlines()] == [
         "starting",
@@ -65,6 +67,7 @@ def test_plain_lines_come_at_changes_and_every_ten_seconds(tmp_path: Path) -> No
         "wifi 2/3  0 s of 10 s, 20 s to go  12 open, 30 ended, 1 interrupted  TTFT 152 ms",
         "wifi 2/3  10 s of 10 s, 10 s to go  9 open, 40 ended, 1 interrupted  TTFT 152 ms",
         "draining: open streams may take another 4 s  2 open, 70 ended, 1 interrupted  TTFT 152 ms",
+        "draining: all streams have ended  0 open, 72 ended, 1 interrupted  TTFT 152 ms",
     ]
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import jsonschema
 import pytest
 from made_runs import Made
 from random_runs import random_run
+from warm import chaoskit
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.conduct.provenance import collect
@@ -44,8 +43,7 @@ def test_a_word_in_place_of_a_number_is_not_valid() -> None:
 
 def test_the_command_prints_it() -> None:
     """As JSON; numbers have their definitions."""
-    words = [sys.executable, "-m", "chaoskit", "schema", "--result"]
-    printed = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+    printed = json.loads(chaoskit("schema", "--result").stdout)
 
     assert printed == result_schema()
     assert "ms" in printed["$defs"]["LatencySummary"]["properties"]["p95_ms"]["description"]

@@ -147,7 +147,7 @@ def test_with_a_single_phase_the_metrics_are_the_columns(tmp_path: Path) -> None
     assert [" ".join(words) for words in below(lines, "Verdicts")[1:]] == [
         "200B MEASURED no objectives are set",
         "4kB MEASURED no objectives are set",
-        "64kB MEASURED no objectives are set; 360 of 625 streams were interrupted",
+        "64kB MEASURED no objectives are set; 360 of 625 streams interrupted",
     ]
 
 

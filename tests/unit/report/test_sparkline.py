@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from chaoskit.analysis.result import Bucket
-from chaoskit.report.sparkline import interruption_marks, line, merge, scale
+from chaoskit.report.sparkline import interruption_marks, latency_legend, line, mark_legend, merge, scale
 
 
 def bucket(ttft: float | None, interrupted: int = 0) -> Bucket:
@@ -55,3 +55,22 @@ def test_merging_keeps_the_worst() -> None:
     merged = merge([bucket(100, 1), bucket(None), bucket(300, 2), bucket(50)], 3)
 
     assert [(each.ttft_p50_ms, each.interrupted, each.stalls) for each in merged] == [(300, 3, 6), (50, 0, 2)]
+
+
+def test_the_legend_has_measured_latencies_only() -> None:
+    """The scale may reach beyond them; the legend has the least and the largest, each with its own character."""
+    course = [bucket(100), bucket(None), bucket(110), bucket(math.inf)]
+
+    ends = scale(course)
+
+    assert ends is not None
+    assert latency_legend(course, ends) == "100 ms ▁ to 110 ms ▂"
+    assert latency_legend(course[:1], ends) == "100 ms ▁"
+
+
+def test_the_legend_explains_the_marks_that_are_drawn() -> None:
+    """A cross, digits and a plus, each only where there is one; nothing without marks."""
+    assert mark_legend(" ×9+") == "interrupted: × one, 2 to 9 so many, + ten or more"
+    assert mark_legend("3 2") == "interrupted: 2 to 9 so many"
+    assert mark_legend("+") == "interrupted: + ten or more"
+    assert mark_legend("  ") == ""

@@ -17,7 +17,8 @@ from chaoskit import clock
 from chaoskit.server.certificates import context
 from chaoskit.server.frame_limits import FrameMeter
 from chaoskit.server.limits import PUBLIC
-from chaoskit.server.requests import Reply, Request, parse
+from chaoskit.server.requests import Reply, Request
+from chaoskit.server.routes import parse
 from chaoskit.units import Duration
 
 pytestmark = pytest.mark.flaky(reruns=2)  # real time, on a machine that others use

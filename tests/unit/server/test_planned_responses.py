@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaoskit.server.schedule import Script
-from chaoskit.spec.experiment import FirstToken, Server
+from chaoskit.spec.server import FirstToken, Server
 from chaoskit.units import Duration
 
 MS = 1_000_000
@@ -82,4 +82,4 @@ def test_a_script_is_made_from_an_experiment() -> None:
         first_token=FirstToken(median=Duration(5 * MS), p99=Duration(6 * MS)), token_interval=Duration(7 * MS)
     )
 
-    assert Script.of(words, 9) == Script(Duration(5 * MS), Duration(6 * MS), Duration(7 * MS), 9)
+    assert words.script(9) == Script(Duration(5 * MS), Duration(6 * MS), Duration(7 * MS), 9)

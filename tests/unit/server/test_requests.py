@@ -7,10 +7,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaoskit.server.requests import CompletionRequest, Reply, Request, parse
+from chaoskit.server.formats import APIS
+from chaoskit.server.formats.api import CompletionRequest
+from chaoskit.server.requests import Reply, Request
+from chaoskit.server.routes import parse
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "how are you today"}]}
-PATHS = ("/v1/chat/completions", "/v1/messages", "/api/chat", "/sse", "/v1/models")
+PROMPT = {"model": "m", "prompt": "how are you today"}
+GEMINI = {"contents": [{"role": "user", "parts": [{"text": "how are you today"}]}]}
+PATHS = (
+    "/v1/chat/completions",
+    "/v1/messages",
+    "/api/chat",
+    "/sse",
+    "/v1/models",
+    "/v1/completions",
+    "/v1/responses",
+    "/api/generate",
+    "/v1beta/models/m:streamGenerateContent",
+    "/tokenize",
+    "/api/show",
+    "/health",
+)
 
 
 def post(path: str, body: Any, **headers: str) -> CompletionRequest | Reply:
@@ -35,10 +53,22 @@ def test_every_vendor_is_parsed() -> None:
     ollama = post("/api/chat", {**CHAT, "options": {"num_predict": 9}})
     sse = post("/sse?tokens=9", None)
 
-    for ask in (openai, newer, anthropic, ollama, sse):
+    completions = post("/v1/completions", {**PROMPT, "max_tokens": 9, "stream": True})
+    responses = post("/v1/responses", {"model": "m", "input": "hi", "max_output_tokens": 9, "stream": True})
+    generate = post("/api/generate", {**PROMPT, "options": {"num_predict": 9}})
+    gemini = post(
+        "/v1beta/models/models%2Fm:streamGenerateContent?alt=sse",
+        {**GEMINI, "generationConfig": {"maxOutputTokens": 9}},
+    )
+
+    found = [openai, completions, responses, anthropic, gemini, ollama, generate, sse]
+    for ask in (*found, newer):
         assert isinstance(ask, CompletionRequest)
         assert (ask.tokens, ask.limited, ask.streamed) == (9, True, True)
     assert openai == newer
+    assert [ask.api for ask in found if isinstance(ask, CompletionRequest)] == list(APIS)
+    assert isinstance(gemini, CompletionRequest)
+    assert (gemini.model, gemini.framed) == ("models/m", True)
 
 
 def test_defaults_are_the_vendors() -> None:
@@ -142,7 +172,7 @@ def test_errors_have_the_vendors_format() -> None:
 
 def test_unknown_paths_and_methods() -> None:
     """An unknown path is a 404 in the nearest vendor's format; a wrong method is a 405 with the allowed ones."""
-    for path in ("/", "/v1/embeddings", "/v1/messages/batches", "/api/tags", "/sse/", "http://x/v1/nothing"):
+    for path in ("/x", "/v1/embeddings", "/v1/messages/batches", "/api/pull", "/sse/", "http://x/v1/nothing"):
         reply = parse(Request("GET", path, {}, b"", 0))
         assert isinstance(reply, Reply)
         assert reply.status == 404
@@ -152,6 +182,9 @@ def test_unknown_paths_and_methods() -> None:
         assert isinstance(reply, Reply)
         assert reply.status == 405
         assert dict(reply.headers)["allow"] in ("POST", "GET", "GET, POST")
+    head = parse(Request("HEAD", "/v1/chat/completions", {}, b"", 0))
+    assert isinstance(head, Reply)
+    assert head.status == 405
 
 
 @given(path=st.sampled_from(PATHS), method=st.sampled_from(["GET", "POST"]), body=st.binary(max_size=200))
@@ -177,7 +210,19 @@ def test_any_json_gets_a_response() -> None:
         {},
     ]
     for path in PATHS:
-        for name in ("model", "messages", "stream", "max_tokens", "options", "stream_options"):
+        for name in (
+            "model",
+            "messages",
+            "stream",
+            "max_tokens",
+            "options",
+            "stream_options",
+            "prompt",
+            "input",
+            "contents",
+            "tools",
+            "generationConfig",
+        ):
             for value in values:
                 assert isinstance(post(path, {**CHAT, "max_tokens": 5, name: value}), CompletionRequest | Reply)
 

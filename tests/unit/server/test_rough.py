@@ -303,13 +303,17 @@ def test_http10_gets_no_chunks(server: Running) -> None:
 
 
 @pytest.mark.parametrize("http", ["--http1.1", "--http2-prior-knowledge"])
-def test_head_gets_no_body(server: Running, http: str) -> None:
-    """No path allows HEAD; the error has no body."""
-    command = ["curl", "-sSI", "--max-time", "10", http, f"{server.url}/v1/models"]
+@pytest.mark.parametrize(
+    ("path", "status"), [("/", 200), ("/v1/models", 200), ("/api/version", 200), ("/api/chat", 405)]
+)
+def test_head_gets_no_body(server: Running, http: str, path: str, status: int) -> None:
+    """HEAD is answered wherever GET is, without a body; so is its refusal."""
+    command = ["curl", "-sSI", "--max-time", "10", http, f"{server.url}{path}"]
     answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
-    assert " 405" in answer.splitlines()[0]
+    assert f" {status}" in answer.splitlines()[0]
     assert "{" not in answer
+    assert "content-length: " in answer
 
 
 def test_100_continue_is_sent(server: Running) -> None:

@@ -8,7 +8,7 @@ import openai
 import pytest
 from serving import SCRIPT, Running
 
-from chaoskit.server.requests import MODEL
+from chaoskit.server.fields import MODEL
 
 HI: Any = [{"role": "user", "content": "hi"}]
 HEADERS = {"x-chaoskit-stream": "3"}

@@ -5,6 +5,7 @@ import asyncio
 from chaoskit.server.requests import Headers, Request
 from chaoskit.server.schedule import Script
 from chaoskit.server.streaming import ResponseDispatcher
+from chaoskit.server.writer import Break
 from chaoskit.timer import AbsoluteTimer
 from chaoskit.units import Duration
 
@@ -29,6 +30,12 @@ class RecordingWriter:
     def finish(self, data: bytes) -> None:
         """Record the end."""
         self.finished.set()
+
+    def raw(self, data: bytes) -> None:
+        """Ignored."""
+
+    def break_off(self, by: Break) -> None:
+        """Ignored."""
 
     def reserve(self, size: int) -> bool:
         """There is always memory."""

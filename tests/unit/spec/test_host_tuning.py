@@ -87,7 +87,12 @@ MISTAKES = [
         "",
         f"x.yaml:6: client.advmss: {NOT_CHANGED}; for the probe's sockets write maxseg: 1360",
     ),
-    (REAL, "timeline", "server: {maxseg: 1360}\ntimeline", "x.yaml:11: server: the target is a real server"),
+    (
+        REAL.partition("client:")[0] + "timeline: [{baseline: 2s}]\n",
+        "timeline",
+        "server: {maxseg: 1360}\ntimeline",
+        "x.yaml:5: server: the target is a real server",
+    ),
     (LAB, "ip: 4", "tls: perhaps", "x.yaml:3: stage.tls: found 'perhaps', expected true or false"),
     (REAL, "{target:", "{tls: true, target:", "x.yaml:3: stage.tls: unknown key"),
 ]

@@ -24,6 +24,7 @@ SCHEMA = experiment_schema()
 VALIDATOR = Draft202012Validator(SCHEMA)
 BEYOND = (
     "needs a jitter|applies to jitter|reorder needs a delay|ecn marks|an empty netem|neither a fault nor a clean phase"
+    "|says what objectives|with itself"
     "|too short|twice|no phase of the timeline|names two phases|duplicate key"
     "|below the median|more than the maximum|needs http|correlation belongs to share|max needs a min|is below min"
     "|is below 8bit|have an MTU of|IPv6 requires|speaks IPv6|the stage uses|the target is a real server"

@@ -36,7 +36,7 @@ matrix:
 """
 # the matrix, a key in each line from 17 on, and the line that must answer it
 MISTAKES = [
-    ("workload.prompt-size: [200B, 4]", "17: matrix.workload.prompt-size.1: '4' has no unit; write for example"),
+    ("workload.prompt-size: [200B, 4]", "17: matrix.workload.prompt-size.1: '4' has no unit; write 4B or 4kB"),
     ("workload.prompt-size: [200B, 4ms]", "17: matrix.workload.prompt-size.1: '4ms' has the unit 'ms', which"),
     ("workload.prompt-sise: [1kB, 2kB]", "17: matrix.workload.prompt-sise: unknown key; did you mean prompt-size?"),
     (
@@ -44,7 +44,7 @@ MISTAKES = [
         "17: matrix.wrokload.prompt-size: wrokload: unknown key; did you mean workload?",
     ),
     ("workload.prompt-size: 4kB", "17: matrix.workload.prompt-size: found '4kB', expected a list of values, for"),
-    ("workload.prompt-size: []", "17: matrix.workload.prompt-size: found a list of 0, expected a list of values"),
+    ("workload.prompt-size: []", "17: matrix.workload.prompt-size: found an empty list, expected a list of values"),
     ("workload.prompt-size: [1kB, 1kB]", "17: matrix.workload.prompt-size: '1kB' is given twice; keep one"),
     ("workload: {seed: [1]}", "17: matrix.workload: found keys (seed), expected a list; write the whole path as"),
     ("name: [a, b]", "17: matrix.name: name cannot be varied; write for example workload.prompt-size: [1kB"),
@@ -243,7 +243,7 @@ def test_a_mistake_of_the_file_stays_where_it_is() -> None:
     said = sentence(GOOD.replace("delay: 30ms", "delay: 30") + "  seed: [1, 2, x]\n").splitlines()
 
     assert said == [
-        "x.yaml:8: faults.wifi.netem.delay: '30' has no unit; write for example 50ms",
+        "x.yaml:8: faults.wifi.netem.delay: '30' has no unit; write 30ms or 30s",
         "x.yaml:17: matrix.seed.2: found 'x', expected a whole number",
     ]
 

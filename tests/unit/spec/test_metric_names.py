@@ -50,6 +50,13 @@ def test_every_row_of_a_report_is_an_objective() -> None:
         ("avg_request_latency", "e2el_mean"),
         ("output_token_throughput", "tokens_per_second"),
         ("gen_ai.server.time_to_first_token", "ttft_p95"),
+        ("p95(ttft)", "ttft_p95"),
+        ("ttft.p95", "ttft_p95"),
+        ("http_req_duration{p(95)}", "e2el_p95"),
+        ("http_req_duration p(90)", "e2el_p90"),
+        ("latencies.95th", "e2el_p95"),
+        ("timeout", "interruption_rate"),
+        ("rps", "goodput"),
         ("TTFT_P95", "ttft_p95"),
         ("p95_ttft", "ttft_p95"),
         ("ttft-p95", "ttft_p95"),
@@ -112,3 +119,47 @@ def test_a_bound_is_a_number(bound: str) -> None:
     """What is no finite number of 0 or more is refused."""
     with pytest.raises(ValueError, match=r"frequency|unit"):
         parse(f"tokens_per_second > {bound}")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("ttft_p95 = 800ms", "ttft_p95 <= 800ms"),
+        ("interruption_rate == 5%", "interruption_rate <= 5%"),
+        ("ttft_p95 ≤ 800ms", "ttft_p95 <= 800ms"),
+        ("ttft_p95 => 800ms", "ttft_p95 >= 800ms"),
+        ("ttft_p95 is below 800ms during wifi", "ttft_p95 < 800ms during wifi"),
+        ("ttft_p95 less than 800ms", "ttft_p95 < 800ms"),
+        ("ttft_p95 < 800ms in wifi", "ttft_p95 < 800ms during wifi"),
+        ("ttft_p95 < 800 ms on wifi", "ttft_p95 < 800 ms during wifi"),
+        ("ttft_p95 < 3x", "ttft_p95 < 3x baseline"),
+        ("ttft_p95 during wifi < 3*clean", "ttft_p95 during wifi < 3x clean"),
+        ("ttft_p95 during wifi < 3 times baseline", "ttft_p95 during wifi < 3x baseline"),
+        ("ttft_p95 during wifi < 150% of baseline", "ttft_p95 during wifi < 1.5x baseline"),
+        ("ttft_p95 during wifi < baseline", "ttft_p95 during wifi < 1x baseline"),
+    ],
+)
+def test_another_way_of_saying_it_is_answered_with_ours(written: str, meant: str) -> None:
+    """The sentence that is advised is an objective."""
+    with pytest.raises(ValueError, match="is not an objective") as raised:
+        parse(written)
+
+    assert str(raised.value) == f"{written!r} is not an objective; write {meant}"
+    assert parse(meant).text == meant
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("success_rate > 99%", "'success_rate' is not a metric; write its opposite, interruption_rate < 1%"),
+        ("p(95) < 800ms", "'p(95)' is not a metric; say of what, for example ttft_p95"),
+        ("ttft_p95 < 1s and itl_p99 < 1s", "compares twice; write an objective for each"),
+        ("ttft_p95 <=", "has no bound; write for example 'ttft_p95 <= 800ms'"),
+    ],
+)
+def test_what_has_no_single_answer_is_explained(written: str, told: str) -> None:
+    """What is wrong, and what to do."""
+    with pytest.raises(ValueError) as raised:  # noqa: PT011  the whole sentence is compared
+        parse(written)
+
+    assert told in str(raised.value)

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from warm import chaoskit
 
 from chaoskit.substrate import kernel_cache
 
@@ -28,8 +29,7 @@ def keep(place: Path, version: str, recipe: str, age: int = 0) -> Path:
 
 def status(**environment: str) -> subprocess.CompletedProcess[str]:
     """Ask for it as a user does."""
-    words = [sys.executable, "-m", "chaoskit", "kernel", "status"]
-    return subprocess.run(words, capture_output=True, text=True, check=False, env=os.environ | environment)
+    return chaoskit("kernel", "status", environment=environment)
 
 
 def test_the_recipe_tells_configurations_and_patches_apart() -> None:

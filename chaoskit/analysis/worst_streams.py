@@ -1,0 +1,65 @@
+"""Names the records that a verdict rests on, and the worst of the streams that count against it.
+
+| objective of                        | streams that count against it                          |
+|-------------------------------------|--------------------------------------------------------|
+| a latency with a bound              | those beyond the bound                                 |
+| a mean, a multiple of another phase | all, the slowest first                                 |
+| `interruption_rate`                 | the interrupted ones                                   |
+| `goodput`                           | those that did not meet every objective                |
+| `delivered_fraction`                | those that received less than the server meant to send |
+| stalls, waiting                     | those that stalled or waited, the longest first        |
+| `tokens_per_second`                 | none: it is a sum                                      |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from chaoskit.analysis.result import Evidence
+from chaoskit.analysis.statistics.estimates import Estimates
+from chaoskit.analysis.streams.phase_samples import PhaseSamples
+from chaoskit.records.jsonl import FILES
+from chaoskit.records.model import Request, SocketRead
+from chaoskit.spec.objectives import Objective
+from chaoskit.spec.sample_size import bound_of
+
+_MAX_WORST = 5
+_REQUESTS, _TOKENS = FILES[Request], FILES[SocketRead]
+_Pairs = Iterable[tuple[int, float]]  # (stream, how bad)
+
+
+def evidence_of(objective: Objective, sample: PhaseSamples, estimates: Estimates) -> Evidence:
+    """The file, how many streams of this phase were judged by it, and the worst of those that count against it."""
+    match objective.metric:
+        case "interruption_rate":
+            dead = ((stream.number, 0.0) for stream in sample.interrupted)
+            return _evidence(_REQUESTS, len(sample.counted), dead)
+        case "goodput":
+            ended = len(sample.delivered) + len(sample.interrupted)
+            return _evidence(_REQUESTS, ended, ((number, 0.0) for number in estimates.not_good(sample)))
+        case "delivered_fraction":
+            return _evidence(_REQUESTS, len(sample.counted), estimates.undelivered(sample).items())
+        case "tokens_per_second":
+            return _evidence(_TOKENS, len(sample.counted), ())
+        case "stalls_per_minute" | "stall_interval_fraction" | "stall_ratio":
+            sums = sample.by_stream
+            bad = sums.wait if objective.metric == "stall_ratio" else sums.stalls
+            return _evidence(_TOKENS, len(sums.streams), zip(sums.streams, bad, strict=True), least=0)
+    return _of_latency(objective, sample)
+
+
+def _of_latency(objective: Objective, sample: PhaseSamples) -> Evidence:
+    name, _, statistic = objective.metric.rpartition("_")
+    of_gaps = name in ("itl", "max_gap")
+    times = sample.times.get("max_gap" if of_gaps else name, [])
+    is_any = objective.factor is not None or statistic == "mean"
+    sign = 1 if objective.operator in ("<", "<=") else -1
+    beyond = [(stream, sign * value) for stream, value in times if is_any or sign * value > sign * bound_of(objective)]
+    return _evidence(_TOKENS if of_gaps else _REQUESTS, len(times), beyond)
+
+
+def _evidence(file: str, count: int, bad: _Pairs, least: float | None = None) -> Evidence:
+    """Those that are worse than `least`, the worst first, and of equal ones the first."""
+    found = [pair for pair in bad if least is None or pair[1] > least]
+    worst = sorted(found, key=lambda pair: -pair[1])[:_MAX_WORST]
+    return Evidence(file=file, count=count, worst=tuple(stream for stream, _ in worst))

@@ -1,0 +1,174 @@
+"""Reads the fields of a request's JSON body that several APIs share.
+
+Unused fields are not checked: clients send many. Each function raises BadRequestError with the field's name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from chaoskit.server.requests import SCRIPT_HEADER, STREAM_HEADER, BadRequestError, Request
+from chaoskit.server.schedule import Tool
+
+MODEL = "chaoskit"
+TOKENS = 100  # when the client does not say how many
+_MAX_TOKENS = 100_000
+_BYTES_PER_TOKEN = 4  # a rough estimate of a prompt's tokens
+_MAX_MODEL = 256  # characters; the name is in every event of a response
+_MAX_VALUES = 1_000_000  # in a body's JSON: each needs some 60 bytes of memory and 50 ns of the event loop
+_FILLER: dict[str, Any] = {"integer": 1, "number": 1, "boolean": True, "array": [], "object": {}, "null": None}
+
+
+def json_object(raw: bytes) -> dict[str, Any]:
+    """The body, which must be a JSON object."""
+    if sum(raw.count(sign) for sign in (b",", b"[", b"{")) > _MAX_VALUES:
+        raise BadRequestError(f"the body has more than {_MAX_VALUES} values")
+    try:
+        body = json.loads(raw, parse_constant=_no_number)
+    except ValueError as problem:
+        raise BadRequestError(f"the body is not JSON: {problem}") from None
+    if not isinstance(body, dict):
+        raise BadRequestError("the body is not a JSON object")
+    return body
+
+
+def flag(body: Mapping[str, Any], name: str) -> bool | None:
+    """A boolean; None if missing or null."""
+    found: bool | None = _field(body, name, bool, "a boolean")
+    return found
+
+
+def mapping(body: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """An object; empty if missing or null."""
+    return _field(body, name, dict, "an object") or {}
+
+
+def array(body: Mapping[str, Any], name: str) -> list[Any]:
+    """A required array."""
+    found: list[Any] | None = _field(body, name, list, "an array")
+    if found is None:
+        raise BadRequestError(f"{name}: field required")
+    return found
+
+
+def text(body: Mapping[str, Any], name: str) -> str | None:
+    """A text; None if missing or null."""
+    found: str | None = _field(body, name, str, "a string")
+    return found
+
+
+def token_limit(body: Mapping[str, Any], name: str) -> int | None:
+    """How many tokens the client wants; None if it does not say."""
+    count: int | None = _field(body, name, int, "an integer")
+    if count is not None and not 1 <= count <= _MAX_TOKENS:
+        raise BadRequestError(f"{name}: expected 1 to {_MAX_TOKENS}, found {count}")
+    return count
+
+
+def model(body: Mapping[str, Any]) -> str:
+    """The required name of a model."""
+    found = text(body, "model")
+    if found is None:
+        raise BadRequestError("model: field required")
+    if len(found) > _MAX_MODEL:
+        raise BadRequestError(f"model: expected at most {_MAX_MODEL} characters, found {len(found)}")
+    return found
+
+
+def messages(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The required messages, each with a role."""
+    found = array(body, "messages")
+    for at, message in enumerate(found):
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+            raise BadRequestError(f"messages[{at}]: expected an object with a role")
+    return found
+
+
+def prompt_tokens(*parts: Any) -> int:
+    """A rough count of the tokens in texts, or in other parts of a prompt."""
+    size = sum(len(part if isinstance(part, str) else json.dumps(part)) for part in parts)
+    return max(1, size // _BYTES_PER_TOKEN)
+
+
+def contents(messages: Iterable[Mapping[str, Any]]) -> list[Any]:
+    """What the messages say."""
+    return [message.get("content") for message in messages]
+
+
+def tool(declarations: Iterable[Any], is_result: bool) -> Tool | None:
+    """The call of the first declared function, unless the client has sent its result already.
+
+    Declarations are `{"name", "parameters"}`, or with the schema as `input_schema`; others are skipped.
+    """
+    if is_result:
+        return None
+    for each in declarations:
+        if isinstance(each, dict) and isinstance(each.get("name"), str):
+            schema = each.get("parameters") or each.get("input_schema") or each.get("parametersJsonSchema")
+            return _call(each["name"][:_MAX_MODEL], schema if isinstance(schema, dict) else {})
+    return None
+
+
+def stream_number(request: Request) -> int | None:
+    """The client's number of this stream."""
+    found = request.headers.get(STREAM_HEADER)
+    if found is None:
+        return None
+    if not (found.isascii() and found.isdigit() and len(found) < 19):
+        raise BadRequestError(f"{STREAM_HEADER}: expected an integer, found {found[:40]!r}")
+    return int(found)
+
+
+def script_name(request: Request, model: str) -> str | None:
+    """The script that the client asks for: in a header, or as a tag of the model, `chaoskit:NAME`."""
+    found = request.headers.get(SCRIPT_HEADER)
+    if found is None and model.startswith(f"{MODEL}:"):
+        return model.removeprefix(f"{MODEL}:")
+    return found
+
+
+def _field(body: Mapping[str, Any], name: str, kind: type, noun: str) -> Any:
+    """`body[name]`, None if missing or null; a boolean is not accepted as an integer."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise BadRequestError(f"{name}: expected {noun}, found {json.dumps(value)[:80]}")
+    return value
+
+
+def _no_number(name: str) -> float:
+    """Reject NaN and Infinity, which Python accepts and RFC 8259 does not."""
+    raise ValueError(f"{name} is not a number")
+
+
+def _call(name: str, schema: Mapping[str, Any]) -> Tool:
+    """Arguments that satisfy a simple JSON Schema: the words go into its first text, the rest is the least."""
+    properties = schema.get("properties")
+    listed = properties.items() if isinstance(properties, dict) else ()
+    known = {key: value for key, value in listed if isinstance(value, dict)}
+    required = schema.get("required")
+    needed = [key for key in known if key in required] if isinstance(required, list) else []
+    arguments = {key: _least(known[key]) for key in needed}
+    long = next((key for key in [*needed, *known] if _is_text(known[key])), None)
+    if long is None:
+        return Tool(name, json.dumps(arguments), "", has_words=False)
+    arguments[long] = _PLACEHOLDER
+    before, _, after = json.dumps(arguments).rpartition(json.dumps(_PLACEHOLDER)[1:-1])
+    return Tool(name, before, after)
+
+
+_PLACEHOLDER = "\N{OBJECT REPLACEMENT CHARACTER}"  # where the words go
+
+
+def _is_text(schema: Mapping[str, Any]) -> bool:
+    return str(schema.get("type")).lower() == "string" and not schema.get("enum")
+
+
+def _least(schema: Mapping[str, Any]) -> Any:
+    choices = schema.get("enum")
+    if isinstance(choices, list) and choices:
+        return choices[0]
+    return _FILLER.get(str(schema.get("type")).lower(), "word")

@@ -1,0 +1,119 @@
+"""Says what an unknown key was perhaps meant to be: a spelling, a place, or another tool's word."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
+from typing import Any, get_args, get_origin
+
+from chaoskit.faults.schema import SpecModel
+
+Path = tuple[str, ...]
+_ANY_NAME = "NAME"  # of a fault
+
+_OTHER_WORDS: Mapping[str, tuple[str, ...]] = {
+    # key: what k6, vegeta, locust, vLLM, aiperf, toxiproxy, tcconfig, pumba, Chaos Mesh, tc and APIs call it
+    "output-tokens": (
+        *("max-tokens", "max-completion-tokens", "max-output-tokens", "max-new-tokens", "output-len", "osl"),
+        *("random-output-len", "num-predict", "n-predict", "output-length", "tokens", "output-tokens-mean"),
+    ),
+    "prompt-size": (
+        *("prompt-tokens", "input-tokens", "input-len", "random-input-len", "isl", "prompt-length", "prompt"),
+        *("prompt-bytes", "input-size", "body", "body-size"),
+    ),
+    "request-rate": ("rate", "rps", "qps", "arrival-rate", "requests-per-second", "constant-request-rate"),
+    "max-concurrency": (
+        *("vus", "users", "concurrency", "workers", "max-workers", "clients", "threads", "parallel", "max-vus"),
+        "pre-allocated-vus",
+    ),
+    "timeouts": ("timeout", "request-timeout", "read-timeout", "http-timeout"),
+    "timeouts.connect": ("connect-timeout", "connection-timeout"),
+    "timeouts.first-token": ("first-token-timeout", "ttft-timeout"),
+    "timeouts.idle": ("idle-timeout",),
+    "server.first-token": ("ttft", "time-to-first-token"),
+    "token-interval": ("itl", "inter-token-latency", "token-latency", "tpot"),
+    "protocol": ("api", "backend", "endpoint-type", "dialect"),
+    "http": ("http-version", "http2"),
+    "connections": ("keep-alive", "keepalive", "connection", "connection-reuse"),
+    "delay": ("latency", "lag", "delay-time", "network-latency"),
+    "jitter": ("delay-jitter", "latency-jitter", "delay-distro", "variance"),
+    "distribution": ("delay-distribution",),
+    "loss": ("packet-loss", "drop", "loss-rate", "packet-loss-rate"),
+    "duplicate": ("dup", "duplication", "packet-duplicate"),
+    "corrupt": ("corruption", "corrupting"),
+    "reorder": ("reordering", "packet-reordering"),
+    "gemodel": ("loss-gemodel", "gilbert", "gilbert-elliott", "gilbert-elliot"),
+    "limit": ("queue-limit", "queue", "buffer"),
+    "direction": ("stream", "upstream", "downstream", "side"),
+    "faults": ("toxics", "toxic", "attacks", "chaos", "fault", "scenarios", "injections"),
+    "timeline": ("duration", "phases", "steps", "schedule", "stages", "length"),
+    "objectives": ("thresholds", "slo", "slos", "assertions", "checks", "objective", "expectations"),
+    "target": ("url", "base-url", "endpoint", "uri", "address"),
+    "key-env": ("api-key", "api-key-env", "key", "token", "auth", "authorization", "bearer"),
+    "interface": ("iface", "dev", "device", "nic"),
+    "repeats": ("repeat", "iterations", "rounds", "loops", "runs"),
+    "seed": ("random-seed", "rng-seed"),
+    "question": ("description", "title", "hypothesis", "desc"),
+    "matrix": ("variants", "sweep", "grid", "parameters"),
+    "mss-clamp": ("mss", "clamp-mss", "tcpmss"),
+    "congestion-control": ("cc", "congestion", "tcp-congestion-control"),
+    "rate": ("bandwidth", "bw", "rate-limit", "throughput"),
+}
+OURS: Mapping[str, tuple[str, ...]] = {
+    theirs: tuple(key for key, words in _OTHER_WORDS.items() if theirs in words)
+    for words in _OTHER_WORDS.values()
+    for theirs in words
+}
+"""What is meant by other tools' words, in kebab-case: a key, or the end of a dotted path."""
+
+
+def advice(found: str, known: Sequence[str], where: Sequence[str | int] = (), places: Iterable[Path] = ()) -> str:
+    """What to write instead of a key that is none of `known`. `where` it was found, and all `places` of the file."""
+    name, colon, value = found.partition(":")
+    if colon and name in known:
+        return f"write a space after the colon, {name}: {value}"
+    word = found.strip().lower().replace("_", "-")
+    ours = [tuple(key.split(".")) for key in (word, *OURS.get(word, ()))]
+    steps = tuple(step for step in where if isinstance(step, str))
+    if here := next((key[-1] for key in ours if key[-1] in known and steps[-len(key) :][:-1] == key[:-1]), None):
+        return f"did you mean {here}?"
+    near = [path for key in ours for path in _nearest(key, steps, places)]
+    if near and near[0][-1] == word:
+        return f"its place is {_shown(near[0])}"
+    if close := difflib.get_close_matches(word, known, n=1):
+        return f"did you mean {close[0]}?"
+    return f"did you mean {_shown(near[0])}?" if near else f"expected one of {', '.join(known) or 'nothing'}"
+
+
+def _nearest(key: Path, steps: Path, places: Iterable[Path]) -> list[Path]:
+    """The places of this key, the nearest first: below or beside where it was found, then the least deep."""
+
+    def distance(path: Path) -> tuple[int, int]:
+        pairs = zip(path, steps, strict=False)
+        common = len(list(takewhile(lambda pair: pair[0] in (pair[1], _ANY_NAME), pairs)))
+        return -common, len(path)
+
+    return sorted((path for path in places if path[-len(key) :] == key), key=distance)
+
+
+def _shown(path: Path) -> str:
+    return ".".join(path) if len(path) > 1 else f"{path[0]}, at the top of the file"
+
+
+def places(model: type[SpecModel], above: Path = ()) -> Iterator[Path]:
+    """The path of every key of a model, and of those below them."""
+    for name, field in model.model_fields.items():
+        path = (*above, field.alias or name)
+        yield path
+        for below, is_named in _models(field.annotation):
+            yield from places(below, (*path, _ANY_NAME) if is_named else path)
+
+
+def _models(annotation: Any, is_named: bool = False) -> Iterator[tuple[type[SpecModel], bool]]:
+    """The models in an annotation, and whether a name stands before their keys."""
+    if isinstance(annotation, type) and issubclass(annotation, SpecModel):
+        yield annotation, is_named
+        return
+    for each in get_args(annotation):
+        yield from _models(each, is_named or get_origin(annotation) is dict)

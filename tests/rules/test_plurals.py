@@ -1,0 +1,57 @@
+"""A number and its noun agree: `1 stream`, `2 streams`, by `units.counted` and `units.plural`."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import chaoskit
+from chaoskit.units import counted
+
+PACKAGE = Path(chaoskit.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+NOUNS = (
+    *("streams", "requests", "tokens", "stalls", "packets", "handshakes", "connections", "segments", "filters"),
+    *("rules", "changes", "phases", "objectives", "variants", "warnings", "errors", "records", "samples", "leases"),
+)
+AFTER_A_NUMBER = re.compile(rf"^ (?:{'|'.join(NOUNS)})\b(?!/)")
+NEVER_ONE = {
+    ("probe/fail_fast.py", "self._next"): "one request alone has a sentence of its own",
+    ("spec/matrix.py", "len(names)"): "a matrix has several",
+    ("spec/matrix_axes.py", "total"): "more than 500",
+    ("plan/compile.py", "limit"): "at least 1000",
+    ("report/console.py", "ratio"): "far from 1",
+    ("kernel/tc/filters.py", "left"): "one filter alone has a sentence of its own",
+    ("kernel/tc/foreign_filters.py", "hook"): "no number",
+}
+"""Where a number cannot be 1, and why."""
+
+
+def numbers_before_plurals(path: Path) -> Iterator[str]:
+    """What stands in braces before a plural noun in the texts of this file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.JoinedStr):
+            for value, text in zip(node.values, node.values[1:], strict=False):
+                is_pair = isinstance(value, ast.FormattedValue) and isinstance(text, ast.Constant)
+                if is_pair and AFTER_A_NUMBER.match(str(text.value)):
+                    yield ast.unparse(value.value)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_number_stands_before_a_fixed_plural(path: Path) -> None:
+    """No text has `{number} streams`, which is wrong for 1, nor `(s)`."""
+    name = str(path.relative_to(PACKAGE))
+
+    found = [each for each in numbers_before_plurals(path) if (name, each) not in NEVER_ONE]
+
+    assert found == [], f"{name}: write counted(number, noun) of chaoskit.units"
+    assert not re.search(r" [a-z]+\(s\)", path.read_text()), name
+
+
+def test_one_has_no_s() -> None:
+    """The helper itself."""
+    assert [counted(number, "stream") for number in (0, 1, 2)] == ["0 streams", "1 stream", "2 streams"]
