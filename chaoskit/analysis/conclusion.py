@@ -125,7 +125,7 @@ def _of_warmups(warmups: Sequence[Request]) -> Iterator[str]:
     failed = [each for each in warmups if each.completion != "complete" and ASKED_AGAIN not in each.detail]
     if failed:
         ends = ", ".join(dict.fromkeys(request.completion for request in failed))
-        yield f"{len(failed)} of {len(warmups) - len(changes)} warm-up requests were not complete: {ends}"
+        yield f"{len(failed)} of {counted(len(warmups) - len(changes), 'warm-up request')} not complete: {ends}"
 
 
 def _undecided_because(verdict: ObjectiveResult) -> str:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from chaoskit.probe import completion
 from chaoskit.records.model import Request
 from chaoskit.spec.endpoint import protocol_of
+from chaoskit.units import counted
 
 IN_A_ROW = 5
 """Failures that stop a drive. Where every second request fails by chance, one drive in 32 begins with so many."""
@@ -63,14 +64,14 @@ class FailFast:
             self._count = self._count + 1 if kind == self._kind else 1
             self._kind, self._latest = kind, following
             if kind and self._count == IN_A_ROW:
-                self._stop(f"the first {self._all} requests to {self._url} all failed", following)
+                self._stop(f"the first {counted(self._all, 'request')} to {self._url} all failed", following)
                 return
 
     def drive_ended(self) -> None:
         """All requests have ended: fewer than `IN_A_ROW` may be all that were asked for."""
         is_all = self._is_watching and self._kind and not self._waiting and self._count == self._all
         if is_all and self._latest is not None:
-            count = "the only request" if self._all == 1 else f"all {self._all} requests"
+            count = "the only request" if self._all == 1 else f"all {counted(self._all, 'request')}"
             self._stop(f"{count} to {self._url} failed", self._latest)
 
     @property

@@ -349,5 +349,5 @@ def test_warm_up_requests_are_recorded_and_do_not_count(tmp_path: Path) -> None:
     assert (overall["started"], overall["complete"], overall["interrupted"]) == (3, 3, 0)
     assert [each.warmup for each in read(out, Request)] == [True, True, False, False, False]
     assert any(
-        "2 of 2 warm-up requests were not complete" in each for each in json.loads(done.stdout)["chaoskit"]["warnings"]
+        "2 of 2 warm-up requests not complete" in each for each in json.loads(done.stdout)["chaoskit"]["warnings"]
     )
