@@ -13,8 +13,11 @@ import httpx
 from chaoskit import __version__
 from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.credentials import Credentials
+from chaoskit.probe.memory_budget import MemoryBudget
 from chaoskit.probe.prompts import Prompts
 from chaoskit.probe.protocols import PROTOCOLS
+from chaoskit.probe.protocols.asked_tokens import asked_tokens
+from chaoskit.probe.protocols.response_parser import EndMarkers
 from chaoskit.probe.protocols.stream_protocol import Question
 from chaoskit.probe.request_body import BodyBuilder
 from chaoskit.probe.request_url import request_url, usual_path
@@ -26,7 +29,11 @@ _MAX_DETAIL = 200  # characters
 
 
 class RequestFactory:
-    """Builds requests. Raises SpecError for an invalid URL, header or key of the target, or prompts file."""
+    """Builds requests. Raises SpecError for an invalid URL, header or key of the target, or prompts file.
+
+    `asked` is how many tokens they ask for, `ends` what ends a response of plain server-sent events; `memory` bounds
+    what all responses hold.
+    """
 
     def __init__(self, target: Target, workload: Workload, seed: int) -> None:
         self.workload = workload
@@ -36,6 +43,9 @@ class RequestFactory:
         self._credentials = Credentials(target, workload.protocol)
         self._prompts = Prompts(workload, seed)
         self._body = BodyBuilder(target, workload)
+        self.ends = EndMarkers()
+        self.memory = MemoryBudget()
+        self.asked = asked_tokens(self._body.body(self._question(Conversation(0, 1))))
         protocol = PROTOCOLS[workload.protocol]
         self._headers = {
             "accept-encoding": "identity",
@@ -57,9 +67,13 @@ class RequestFactory:
 
     def request(self, stream: int, conversation: Conversation) -> httpx.Request:
         """The request of one stream, the next of its conversation, without secrets."""
-        question = Question(self._target.model, conversation.messages(self._prompts), self.workload.output_tokens)
+        body = self._body.body(self._question(conversation))
         headers = {**self._headers, "x-chaoskit-stream": str(stream)}
-        return httpx.Request("POST", self.url, headers=headers, content=json.dumps(self._body.body(question)).encode())
+        return httpx.Request("POST", self.url, headers=headers, content=json.dumps(body).encode())
+
+    def _question(self, conversation: Conversation) -> Question:
+        messages = conversation.messages(self._prompts)
+        return Question(self._target.model, messages, self.workload.output_tokens)
 
     def learn(self, request: httpx.Request, status: int, refusal: bytes) -> str:
         """How to ask again after a refusal: "with max_completion_tokens"; "" where nothing can be changed."""

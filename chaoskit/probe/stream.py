@@ -14,14 +14,14 @@ from typing import Any, Literal
 import httpx
 
 from chaoskit.clock import now
-from chaoskit.probe import completion
+from chaoskit.probe import completion, shortfall
 from chaoskit.probe.completion import Outcome, StreamState
 from chaoskit.probe.connections import Client, Response
 from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.framing import MalformedError, TooLargeError
 from chaoskit.probe.protocols import PROTOCOLS
-from chaoskit.probe.protocols.error_messages import error_message
+from chaoskit.probe.protocols.error_messages import sentence_of
 from chaoskit.probe.protocols.events import ProtocolEvent
 from chaoskit.probe.protocols.response_parser import ResponseParser
 from chaoskit.probe.receive_stamps import ReadStamp
@@ -35,6 +35,7 @@ from chaoskit.spec.endpoint import redacted
 _SECOND = 1_000_000_000  # ns
 _AFTER_END = _SECOND  # ns that a response may continue after its end marker, or after an error status
 _MAX_ERROR_BODY = 16 * 1024  # bytes of an error response's body that are read
+_SMALL = 64 * 1024  # bytes of an unfinished event that are not counted
 _MAX_HEADER_TEXT = 150  # characters of a header value in the detail
 _REDIRECTS = range(300, 400)
 
@@ -88,6 +89,11 @@ class Stream:
         self._http: str | None = None
         self._status: int | None = None
         self._http_error = ""
+        self._parser: ResponseParser | None = None
+        self._stamp: ReadStamp | None = None  # of the latest part of the body
+        self._held = 0
+        self._text = ""  # what the server said outside of events
+        self._remarks: list[str] = []
         request.request.extensions["trace"] = self._trace
 
     @property
@@ -99,9 +105,11 @@ class Stream:
         """Send the request and read the response to its end. Never raises what the peer caused."""
         self._recorder.stream_started()
         self._deadline.reschedule(self._started + self._timeouts.connect, "connect_failed")
-        outcome = self._final_outcome(await self._run_exchange())
+        outcome = await self._run_exchange()
         self._deadline.close()
         try:
+            self._end_body(is_whole=False)
+            outcome = self._final_outcome(outcome)
             self._transcript.write()
             self._sample("end")
             self._forget_http2_stream()
@@ -150,21 +158,50 @@ class Stream:
             await self._read_error_response(response)
             return
         self._check_headers(response)
-        parser = ResponseParser(
-            self._requests.workload.protocol, self._limits.event, self._request.conversation.keeps_answers
+        self._parser = parser = ResponseParser(
+            self._requests.workload.protocol,
+            self._limits.event,
+            self._requests.ends,
+            keeps_text=self._request.conversation.keeps_answers,
         )
         too_large = f"a body of more than {self._limits.body}"
         self._limit(self._limits.body, too_large)
         size = 0
         async for chunk in response.chunks():
-            stamp = self._read_stamp()
+            self._stamp = stamp = self._read_stamp()
             self._last_activity, self._sample_after = stamp.read_at, _SECOND
+            if events := parser.feed(chunk[: self._limits.body - size]):
+                self._process(stamp, events)
+            if parser.failure is not None:
+                raise parser.failure
+            self._hold(parser.held)
             size += len(chunk)
             if size > self._limits.body:
                 raise TooLargeError(too_large)
-            events = parser.feed(chunk)
-            if events:
-                self._process(stamp, events)
+        self._end_body(is_whole=True)
+        if parser.failure is not None:
+            raise parser.failure
+
+    def _hold(self, size: int) -> None:
+        """This stream holds so many bytes of an event that is not whole yet."""
+        if size > _SMALL or self._held:
+            size = size if size > _SMALL else 0
+            self._requests.memory.change(self._held, size)
+            self._held = size
+
+    def _end_body(self, is_whole: bool) -> None:
+        """Take what the end of the body completes, once; what is in doubt only where it was not cut."""
+        self._hold(0)
+        parser, self._parser = self._parser, None
+        if parser is None:
+            return
+        events = parser.close(is_whole)
+        if events and self._stamp is not None:
+            self._transcript.add(self._stamp, events)
+        if is_whole:
+            self._transcript.body_ended()
+        self._text = sentence_of(parser.text) if parser.text else ""
+        self._remarks += parser.remarks
 
     def _limit(self, size: int, excess: str) -> None:
         """Bound the bytes still to come. On HTTP/2, where streams share a connection, its frame tracker does."""
@@ -174,7 +211,8 @@ class Stream:
     def _process(self, stamp: ReadStamp, events: list[ProtocolEvent]) -> None:
         transcript = self._transcript
         tokens, had_ended = transcript.tokens, transcript.has_ended
-        transcript.add(stamp, events)
+        room = self._limits.events - transcript.events
+        transcript.add(stamp, events[:room])
         if had_ended:
             pass  # the deadline after the end marker is not moved again
         elif transcript.has_ended:
@@ -185,7 +223,7 @@ class Stream:
         if not tokens and transcript.first_token is not None:
             self._recorder.first_token(transcript.first_token - self._request.scheduled)
             self._sample("start")
-        if transcript.events > self._limits.events:
+        if len(events) > room:
             raise TooLargeError(f"more than {self._limits.events} events and comments")
 
     def _read_stamp(self) -> ReadStamp:
@@ -209,7 +247,7 @@ class Stream:
             body += chunk
             if len(body) > _MAX_ERROR_BODY:
                 return
-        message = error_message(body)
+        message = sentence_of(body)
         self._http_error += f": {message}" if message else ""
         self.how_to_ask_again = self._requests.learn(self._request.request, response.status, body)
 
@@ -217,7 +255,7 @@ class Stream:
         expected = PROTOCOLS[self._requests.workload.protocol].content_types
         found = response.header(b"content-type") or expected[0]
         if found.partition(";")[0].strip().lower() not in expected:
-            raise MalformedError(self._requests.redact(f"content-type {found} instead of {expected[0]}"))
+            self._remarks.append(f"content-type {found[:_MAX_HEADER_TEXT]} instead of {expected[0]}")
         coding = response.header(b"content-encoding") or "identity"
         if coding.lower() != "identity":
             raise MalformedError(self._requests.redact(f"content-encoding {coding} though none was asked for"))
@@ -255,17 +293,29 @@ class Stream:
             return outcome
         if self._http_error:
             return "http_error", self._http_error
-        if self._transcript.error_message is not None:
-            return "error_event", self._transcript.error_message
-        if self._transcript.completed_at is not None:
+        transcript, protocol = self._transcript, PROTOCOLS[self._requests.workload.protocol]
+        if transcript.error_message is not None:
+            return "error_event", transcript.error_message or "an error without a message"
+        if transcript.completed_at is not None and not (self._text and protocol.tells_finish and not transcript.finish):
             return "complete", ""
-        return outcome
+        if self._text and outcome[0] in ("truncated", "reset"):
+            return "error_event", "; ".join((self._text, *self._remarks))
+        return outcome[0], f"{outcome[1]}, after: {self._text}" if self._text else outcome[1]
 
     def _record(self, completion: Completion, detail: str) -> Request:
         transcript = self._transcript
         timings = self._timings or (self._client.backend.timings if self._sent is None else ConnectTimings())
         ended = transcript.completed_at if completion == "complete" else None
         again = f"{ASKED_AGAIN}{self.how_to_ask_again}" if self.how_to_ask_again else ""
+        asked, remarks = self._requests.asked, self._remarks
+        flag = None
+        if completion == "complete":
+            flag = shortfall.flag(transcript, asked, PROTOCOLS[self._requests.workload.protocol].tells_finish)
+            remarks = [
+                *remarks,
+                *shortfall.remarks(transcript, asked),
+                *(["text outside of events"] if self._text else []),
+            ]
         return Request(
             stream=self._request.number,
             scheduled=self._request.scheduled,
@@ -290,6 +340,10 @@ class Stream:
             connection=self._connection.number if self._connection else None,
             reused=self._connection is not None and self._timings is None,
             warmup=self._request.is_warmup or bool(again),
+            asked=asked.most,
+            finish=self._requests.redact(transcript.finish) or None,
+            flag=flag,
+            remarks=tuple(map(self._requests.redact, remarks)),
         )
 
     def _sample(self, when: Literal["start", "stuck", "end"]) -> None:

@@ -30,6 +30,7 @@ HEADLINES = {
     "interruption_rate": "Interrupted streams",
     "stalls_per_minute": "Stalls",
 }
+_LONG_REASON = 60  # characters: one that several variants share stands once
 _MIN_POINTS = 3  # of a curve
 _HEADLINES = {
     4: "DIRTY",
@@ -216,8 +217,12 @@ def _verdicts(matrix: MatrixResult) -> RenderableType:
     table = _with_axes(matrix)
     table.add_column("verdict", no_wrap=True, header_style="dim")
     table.add_column("", overflow="fold")
+    above = ""
     for row, axes in zip(matrix.variants, _axes(matrix), strict=True):
-        table.add_row(*axes, _verdict(row), styled(_reason(row)))
+        reason = _reason(row)
+        is_repeated = reason == above and len(reason) > _LONG_REASON
+        table.add_row(*axes, _verdict(row), styled("as above", "dim") if is_repeated else styled(reason))
+        above = reason
     return section("Verdicts", _indented(table))
 
 

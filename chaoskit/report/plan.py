@@ -86,7 +86,7 @@ def _traffic(plan: Plan) -> str:
 def _timeline(plan: Plan) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("at", "for", "phase", "sets"):
-        table.add_column(column, justify="right" if column in ("at", "for") else "left")
+        table.add_column(column, justify="right" if column in ("at", "for") else "left", no_wrap=column != "sets")
     at = 0
     for phase in plan.phases:
         sets = Text("\n").join(map(styled, _sets(phase)))

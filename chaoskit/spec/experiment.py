@@ -79,7 +79,10 @@ class Limits(SpecModel):
     body: Annotated[Size, bounded(Size(1), Size(10**12), "a response is no larger")] = Field(
         Size(100 * 10**6), description="Bytes after the headers, as received."
     )
-    event: InMemory = Field(Size(10**6), description="Bytes of one event or one line.")
+    event: InMemory = Field(
+        Size(32 * 10**6),
+        description="Bytes of one event or one line; those of all streams together may hold 256 MB.",
+    )
     headers: InMemory = Field(Size(64_000), description="Bytes of all headers, informational responses included.")
 
 
