@@ -24,9 +24,11 @@ def init(
 
     It is a gate that is met when all is well, or an included experiment.
     """
+    from chaoskit.conduct.file_check import check
     from chaoskit.errors import SpecError
     from chaoskit.programs import sudo
     from chaoskit.spec.examples import example_lines
+    from chaoskit.spec.matrix import load_variants
     from chaoskit.spec.new_file import NewFile, write
 
     if list_:
@@ -45,4 +47,5 @@ def init(
         f"  chaoskit validate {path}  # after each change",
         f"  chaoskit plan {path}      # what a run would change",
         f"  {sudo(new.variable) if new.is_for_endpoint else 'chaoskit'} run {path}",
+        *(f"note: {note}" for note in check([variant.experiment for variant in load_variants(path).each]).notes),
     )

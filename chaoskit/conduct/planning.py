@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -13,7 +14,8 @@ from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.host_lookups import look_up
 from chaoskit.plan.client_load import ClientLoad, shortages
 from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.model import Plan
+from chaoskit.plan.model import InterfacePlan, Plan
+from chaoskit.plan.obstacles import classifier, obstacles
 from chaoskit.probe import credentials
 from chaoskit.probe.model_list import with_model
 from chaoskit.probe.prompts import read_prompts
@@ -59,17 +61,25 @@ def _compiled(experiment: Experiment, to_run: bool) -> Plan:
     if target is not None:
         RequestFactory(target, work, experiment.seed)
     enter(stage)
-    lookups = look_up(stage.interface, stage.hosts)
-    features = detect_features().features
-    plan = compile_plan(experiment, lookups, "u32" if "u32" in features and "flower" not in features else "flower")
-    return plan if target is None else _completed(plan, target)
+    facts = detect_features()
+    plan = compile_plan(experiment, look_up(stage.interface, stage.hosts), classifier(facts))
+    if plan.interface is None:
+        return plan
+    if target is not None:
+        return _completed(plan, plan.interface, target)
+    notes = obstacles(plan.interface.name, plan.needs, facts, unset(stage.variables))
+    return plan.model_copy(update={"remarks": (*plan.remarks, *notes)})
 
 
-def _completed(plan: Plan, target: Target) -> Plan:
+def _completed(plan: Plan, interface: InterfacePlan, target: Target) -> Plan:
     """The plan of a run with the model that is asked, and with what is doubtful about its target."""
-    assert plan.interface is not None
-    access = plan.interface.access
-    named = with_model(replace(target, addresses=plan.interface.target_addresses), access, plan.workload)
-    interface = plan.interface.model_copy(update={"access": access.model_copy(update={"model": named.model})})
+    access = interface.access
+    named = with_model(replace(target, addresses=interface.target_addresses), access, plan.workload)
+    asked = interface.model_copy(update={"access": access.model_copy(update={"model": named.model})})
     doubts = (*credentials.warnings(target), *unused_proxy(target, os.environ))
-    return plan.model_copy(update={"interface": interface, "warnings": (*plan.warnings, *doubts)})
+    return plan.model_copy(update={"interface": asked, "warnings": (*plan.warnings, *doubts)})
+
+
+def unset(variables: Iterable[str]) -> tuple[str, ...]:
+    """Those of these environment variables that have no value."""
+    return tuple(variable for variable in variables if not os.environ.get(variable))

@@ -69,7 +69,7 @@ class ProbeOnly:
         RequestFactory(target, self.workload, self.seed)
         doubts = [
             *load_warnings(self.workload, self.url, None, self._all_requests, to_run=True),
-            *probe_warnings(self.objectives, self.workload, self.requests, self.max_time),
+            *probe_warnings(self.objectives, self.workload, self.url, self.requests, self.max_time),
             *credentials.warnings(target),
             *unused_proxy(target, os.environ),
         ]

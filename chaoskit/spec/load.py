@@ -113,6 +113,8 @@ def read_text(path: Path, kind: DocumentKind) -> str:
                 raw = file.read(_MAX_BYTES + 1)
         text = raw.decode()
     except FileNotFoundError as error:
+        if beside := next((each for each in _with_endings(path) if each.is_file()), None):
+            raise SpecError(f"{name}: {error.strerror}; did you mean {beside}?") from None
         found = example_command(path.stem) if kind is EXPERIMENT else ""
         raise SpecError(f"{name}: {error.strerror}; give the path of {kind.noun} file{found}") from None
     except OSError as error:
@@ -122,6 +124,14 @@ def read_text(path: Path, kind: DocumentKind) -> str:
     if len(raw) > _MAX_BYTES:
         raise SpecError(f"{name}: longer than 1 MiB; {kind.noun} is a short YAML file")
     return text
+
+
+def _with_endings(path: Path) -> Iterator[Path]:
+    """The same name with the endings of a YAML file, in its folder."""
+    for ending in (".yaml", ".yml"):
+        for stem in dict.fromkeys((path.name, path.stem)):
+            if stem:
+                yield path.with_name(stem + ending)
 
 
 def display_name(path: Path) -> str:

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from chaoskit.probe.protocols.events import Json, first, mapping
+from chaoskit.probe.protocols.events import Json, mapping
 
 _OUTPUT_TEXT = "response.output_text.delta"
 
@@ -21,8 +21,8 @@ def answer_text(payload: Json) -> str:
     """The text that this event adds to the answer; "" if it adds none."""
     if payload.get("type") == _OUTPUT_TEXT:
         return _text(payload.get("delta"))
-    choice = mapping(first(payload.get("choices")))
-    candidate = mapping(first(payload.get("candidates")))
+    choice = mapping(_first(payload.get("choices")))
+    candidate = mapping(_first(payload.get("candidates")))
     places = (
         mapping(choice.get("delta")).get("content"),
         choice.get("text"),
@@ -40,3 +40,7 @@ def _text(value: object) -> str:
         parts = (part for part in value if isinstance(part, dict) and not part.get("thought"))
         return "".join(_text(part.get("text")) for part in parts)
     return value.encode(errors="replace").decode() if isinstance(value, str) else ""
+
+
+def _first(value: object) -> object:
+    return value[0] if isinstance(value, list) and value else None
