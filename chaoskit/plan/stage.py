@@ -66,7 +66,7 @@ def placeholder_lookups(experiment: Experiment) -> HostLookups | None:
     """
     match experiment.stage:
         case InterfaceStage() as stage:
-            is_here = stage.interface in (None, "lo") and _is_loopback(stage.target_host)
+            is_here = stage.interface in (None, "lo") and _is_loopback(stage.connected_host)
             return HostLookups(
                 stage.interface or ("lo" if is_here else "eth0"),
                 is_loopback=is_here,

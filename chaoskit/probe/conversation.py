@@ -9,11 +9,11 @@ _NOTHING = "(nothing)"  # for a model without an answer: servers refuse a messag
 
 
 class Conversation:
-    """So many turns, of which `turn` are over. `number` counts conversations, from 0."""
+    """So many turns, of which `turn` are over. `first` is the number of its first prompt, which the others follow."""
 
-    def __init__(self, number: int, turns: int) -> None:
+    def __init__(self, first: int, turns: int) -> None:
         self.turn = 0
-        self._number = number
+        self._first = first
         self._turns = turns
         self._said: Messages = ()
         self._asked: Messages = ()
@@ -30,8 +30,7 @@ class Conversation:
 
     def messages(self, prompts: Prompts) -> Messages:
         """All messages of its next request; the same until that is answered."""
-        number = self._number * self._turns + self.turn
-        self._asked = (*self._said, *prompts.messages(number, is_first=self.turn == 0))
+        self._asked = (*self._said, *prompts.messages(self._first + self.turn, is_first=self.turn == 0))
         return self._asked
 
     def answered(self, text: str) -> None:

@@ -252,11 +252,11 @@ def _within(options: DriveOptions, offsets: Iterator[int]) -> Iterator[int]:
 
 def _conversations(workload: Workload, options: DriveOptions) -> Iterator[Conversation]:
     """As many as give all requests; the last one has what is left of them."""
-    for number in itertools.count():
-        left = workload.turns if options.requests is None else options.requests - number * workload.turns
+    for first in itertools.count(step=workload.turns):
+        left = workload.turns if options.requests is None else options.requests - first
         if left <= 0:
             return
-        yield Conversation(number, min(workload.turns, left))
+        yield Conversation(first, min(workload.turns, left))
 
 
 async def _closed_loop(group: StreamGroup, workload: Workload, options: DriveOptions) -> None:
