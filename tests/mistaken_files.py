@@ -101,6 +101,32 @@ MISTAKES = [
         "",
         "x.yaml:15: faults.wifi: does not say what is changed; add netem: delay 30ms, or one of sysctl, mtu",
     ),
+    (
+        "  timeouts: {connect: 5s, first-token: 10s, idle: 5s}",
+        "  timeouts: 5s",
+        "x.yaml:10: workload.timeouts: found '5s', expected keys below it: connect, first-token, idle",
+    ),
+    (
+        "protocol: openai-chat",
+        "protocol: openai",
+        "x.yaml:5: workload.protocol: found 'openai', expected 'openai-chat',",
+    ),
+    ("{wifi: 30s}", "wifi", "x.yaml:19: timeline.1: a phase is one name and its length; write for example"),
+    (
+        "- interruption_rate <= 1%",
+        "- interruption_rate: 1%",
+        "x.yaml:22: objectives.1: an objective is a sentence; write interruption_rate < 1%",
+    ),
+    (
+        "prompt-size: 4kB",
+        "max-concurrency: 4",
+        "x.yaml:4: workload: request-rate is an open loop, and max-concurrency a",
+    ),
+    (
+        "seed: 42",
+        "client: {maxseg: 1360B}",
+        "x.yaml:24: client.maxseg: found '1360B', expected a whole number; write 1360",
+    ),
     ("seed: 42", "seed: many", "x.yaml:24: seed: found 'many', expected a whole number"),
     ("seed: 42", "seed: 1\nseed: 2", "x.yaml:25: seed: duplicate key, first in line 24"),
     ("name: loss", "name: Loss_1", "x.yaml:1: name: found 'Loss_1', expected lower-case letters"),

@@ -19,6 +19,11 @@ class Conversation:
         self._asked: Messages = ()
 
     @property
+    def key(self) -> int | None:
+        """The number by which its connection is kept for it; None: it is a single request."""
+        return self._first if self._turns > 1 else None
+
+    @property
     def keeps_answers(self) -> bool:
         """Whether the text of the next answer is needed afterwards."""
         return self.turn + 1 < self._turns

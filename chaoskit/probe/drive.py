@@ -3,7 +3,8 @@
 | arrivals    | rule                                                                                        |
 |-------------|---------------------------------------------------------------------------------------------|
 | open loop   | one dispatcher wakes at start times fixed in advance and never waits for a response         |
-| closed loop | a fixed number of open streams; the next one starts at once, after a failure with a pause   |
+| closed loop | a fixed number of open streams, the first ones 1 ms apart; the next one starts at once,      |
+|             | after a failure with a pause                                                                |
 
 Rules: the target's failures are records, and so is a bug of chaoskit within one stream; a drive whose first requests
 all fail alike is stopped; other errors are raised as single exceptions, never as a group; however a drive ends, what
@@ -24,16 +25,17 @@ from pathlib import Path
 from chaoskit import crash_report
 from chaoskit.clock import now
 from chaoskit.errors import RefusedError
-from chaoskit.probe.connections import Client, ClientPool, preload, tls_context
+from chaoskit.probe.client import Client
 from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.fail_fast import FailFast
-from chaoskit.probe.receive_stamps import StampClock
 from chaoskit.probe.recorder import Recorder
 from chaoskit.probe.requests import RequestFactory
-from chaoskit.probe.socket_options import check_supported
 from chaoskit.probe.stream import ScheduledRequest, Stream
 from chaoskit.probe.target import DriveOptions, DriveProgress, Target
+from chaoskit.probe.transport.socket_options import check_supported
+from chaoskit.probe.transport.stamps import StampClock
+from chaoskit.probe.transport.tls import tls_context
 from chaoskit.records.model import Request
 from chaoskit.spec.arrivals import arrivals, schedule
 from chaoskit.spec.experiment import Workload
@@ -44,6 +46,7 @@ __all__ = ["DriveOptions", "Target", "drive", "schedule", "warm_up"]
 _MS = 1_000_000
 _TICK = 20 * _MS  # how often the loop's lag is measured
 _FLUSH, _VITALS, _REFRESH = 12, 25, 50  # ticks between flushes, vitals records, clock refreshes
+_SPREAD = _MS  # between the first streams of a closed loop: a hundred at once would wait for each other here
 _PAUSE = 100 * _MS  # after a failure in a closed loop: a server that is down is not flooded with requests
 
 
@@ -56,17 +59,17 @@ async def drive(target: Target, workload: Workload, options: DriveOptions, run: 
     """
     check_supported(target.sockets)
     requests = RequestFactory(target, workload, options.seed)
-    tls = tls_context(target)
+    tls = tls_context(target, workload.http)
     _raise_file_limit()
     clock = StampClock()
-    pool = ClientPool(target, workload, clock, tls)
+    client = Client(target, workload, clock, tls)
     await warm_up()
     try:
         with Recorder(run) as recorder:
             async with asyncio.TaskGroup() as tasks:
                 until = None if options.fault_free is None else options.start + options.fault_free
                 watch = FailFast(requests.shown_url, until, workload.protocol, requests.usual_path)
-                group = StreamGroup(tasks, requests, pool, recorder, watch)
+                group = StreamGroup(tasks, requests, client, recorder, watch)
                 housekeeping = tasks.create_task(_run_housekeeping(group, recorder, clock, options.watch))
                 await _run_workload(group, workload, options, stop)
                 housekeeping.cancel()
@@ -76,7 +79,7 @@ async def drive(target: Target, workload: Workload, options: DriveOptions, run: 
         raise crash_report.underlying_error(errors) from None
     finally:
         gc.unfreeze()
-        await pool.aclose()
+        await client.aclose()
         clock.close()
 
 
@@ -85,7 +88,6 @@ async def warm_up() -> None:
 
     Existing objects are frozen in the garbage collector: scanning them causes pauses of 50 ms while streams are open.
     """
-    await preload()
     gc.collect()
     gc.freeze()
 
@@ -100,7 +102,7 @@ class StreamGroup:
         self,
         tasks: asyncio.TaskGroup,
         requests: RequestFactory,
-        pool: ClientPool,
+        client: Client,
         recorder: Recorder,
         fail_fast: FailFast,
     ) -> None:
@@ -108,7 +110,7 @@ class StreamGroup:
         self.fail_fast = fail_fast
         self.failed_alike = asyncio.Event()
         self._requests = requests
-        self._pool = pool
+        self._client = client
         self._recorder = recorder
         self._numbers = itertools.count()
         self._asked = 0  # of which the first are warm-up requests
@@ -151,13 +153,11 @@ class StreamGroup:
 
     async def _converse(self, request: ScheduledRequest, deadline: Deadline) -> Request:
         """Ask all of a conversation, on one connection, until a request is not answered. Returns the latest record."""
-        client, task = self._pool.acquire(), asyncio.current_task()
+        task = asyncio.current_task()
         assert task is not None
-        is_clean = False
         try:
             while True:
-                stream, record = await self._run(request, client, deadline)
-                is_clean = stream.is_clean
+                stream, record = await self._run(request, deadline)
                 conversation = request.conversation
                 if not stream.how_to_ask_again and record.completion == "complete":
                     conversation.answered(stream.answer)
@@ -169,7 +169,7 @@ class StreamGroup:
                 deadline = Deadline(self._requests.workload.timeouts.stream)
                 self._watch(task, deadline)
         finally:
-            await self._pool.release(client, is_clean)
+            self._client.end_conversation(request.conversation.key)
 
     def _following(self, former: ScheduledRequest, conversation: Conversation, is_again: bool) -> ScheduledRequest:
         """The next request, due now. One that is asked again counts as the former one would have."""
@@ -183,8 +183,9 @@ class StreamGroup:
         deadline.watch(task)
         self._open[task] = deadline
 
-    async def _run(self, request: ScheduledRequest, client: Client, deadline: Deadline) -> tuple[Stream, Request]:
-        self._streams[request.number] = stream = Stream(request, self._requests, client, self._recorder, deadline)
+    async def _run(self, request: ScheduledRequest, deadline: Deadline) -> tuple[Stream, Request]:
+        stream = Stream(request, self._requests, self._client, self._recorder, deadline)
+        self._streams[request.number] = stream
         try:
             record = await stream.run()
         finally:
@@ -260,14 +261,13 @@ def _conversations(workload: Workload, options: DriveOptions) -> Iterator[Conver
 
 
 async def _closed_loop(group: StreamGroup, workload: Workload, options: DriveOptions) -> None:
-    with contextlib.closing(AbsoluteTimer()) as timer:
-        await timer.until(options.start)
     conversations = _conversations(workload, options)
     end = None if options.length is None else options.start + options.length
 
-    async def run_one_at_a_time() -> None:
+    async def run_one_at_a_time(timer: AbsoluteTimer, begin: int) -> None:
+        await timer.until(begin)
         for conversation in conversations:
-            due = now()
+            due = max(begin, now())
             if end is not None and due >= end:
                 return
             stream = group.start(group.prepare(due, conversation))
@@ -275,12 +275,14 @@ async def _closed_loop(group: StreamGroup, workload: Workload, options: DriveOpt
             if stream.result().completion != "complete":
                 await asyncio.sleep(_PAUSE / 1e9)
 
-    workers = [group.tasks.create_task(run_one_at_a_time()) for _ in range(workload.max_concurrency or 1)]
-    try:
-        await asyncio.wait(workers, timeout=None if end is None else (end - now()) / 1e9)
-    finally:
-        for worker in workers:
-            worker.cancel()
+    with contextlib.closing(AbsoluteTimer()) as timer:
+        begins = (options.start + number * _SPREAD for number in range(workload.max_concurrency or 1))
+        workers = [group.tasks.create_task(run_one_at_a_time(timer, begin)) for begin in begins]
+        try:
+            await asyncio.wait(workers, timeout=None if end is None else (end - now()) / 1e9)
+        finally:
+            for worker in workers:
+                worker.cancel()
 
 
 async def _run_housekeeping(

@@ -13,7 +13,6 @@ time, is asked for the model `default`, and says itself what it thinks of that.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,14 +22,17 @@ import httpx
 
 from chaoskit import __version__
 from chaoskit.errors import SpecError
+from chaoskit.probe.client import Client
 from chaoskit.probe.completion import PEER_ERRORS
-from chaoskit.probe.connections import ClientPool, tls_context
 from chaoskit.probe.credentials import Credentials
 from chaoskit.probe.framing import TooLargeError
 from chaoskit.probe.protocols import PROTOCOLS
-from chaoskit.probe.receive_stamps import StampClock
 from chaoskit.probe.request_url import request_url, usual_path
 from chaoskit.probe.target import Target
+from chaoskit.probe.transport.connection import Connection, ConnectTimings
+from chaoskit.probe.transport.exchange import Exchange
+from chaoskit.probe.transport.stamps import ReadStamp, StampClock
+from chaoskit.probe.transport.tls import tls_context
 from chaoskit.spec.access import Access
 from chaoskit.spec.experiment import Workload
 
@@ -71,7 +73,6 @@ def _list_path(target: Target, workload: Workload) -> str:
 
 async def _fetch(target: Target, workload: Workload, path: str) -> bytes:
     """The body of a good answer, else nothing."""
-    clock, pool = StampClock(), None
     query = httpx.URL(target.url).query
     url = request_url(target, workload).copy_with(raw_path=path.encode() + (b"?" + query if query else b""))
     headers = {
@@ -81,31 +82,51 @@ async def _fetch(target: Target, workload: Workload, path: str) -> bytes:
         "accept-encoding": "identity",
         "user-agent": f"chaoskit/{__version__}",
     }
+    secrets = Credentials(target, workload.protocol).headers()
+    clock = StampClock()
+    client = Client(target, workload, clock, tls_context(target, workload.http))
+    body = b""
+
+    def take(data: bytes, _: ReadStamp) -> None:
+        nonlocal body
+        body += data
+        if len(body) > _LARGEST:
+            raise TooLargeError("no list of models")
+
     try:
-        pool = ClientPool(target, workload, clock, tls_context(target))
         async with asyncio.timeout(_PATIENCE):
-            client = pool.acquire()
-            try:
-                secrets = Credentials(target, workload.protocol).headers()
-                response = await client.send(httpx.Request("GET", url, headers=headers), secrets)
-                is_list = response.is_success and "json" in (response.header(b"content-type") or "")
-                body = b""
-                if is_list:
-                    async for chunk in response.chunks():
-                        body += chunk
-                        if len(body) > _LARGEST:
-                            return b""
-                await response.aclose()
-                return body
-            finally:
-                await pool.release(client, is_clean=False)
-    except (TimeoutError, TooLargeError, *PEER_ERRORS):
+            response = await client.send(httpx.Request("GET", url, headers=headers), secrets, _Unobserved())
+            if not response.is_success or "json" not in (response.header(b"content-type") or ""):
+                return b""
+            await response.read(take)
+            return body
+    except (TimeoutError, *PEER_ERRORS):
         return b""
     finally:
-        if pool is not None:
-            with contextlib.suppress(*PEER_ERRORS):
-                await pool.aclose()
+        await client.aclose()
         clock.close()
+
+
+class _Unobserved:
+    """The `Observer` of a request that is not measured."""
+
+    def connecting(self, timings: ConnectTimings) -> None:
+        """See `Observer`, as the others."""
+
+    def connected(self, connection: Connection) -> None:
+        """See there."""
+
+    def queued(self, streams: int) -> None:
+        """See there."""
+
+    def sending(self, exchange: Exchange) -> None:
+        """See there."""
+
+    def uploaded(self) -> None:
+        """See there."""
+
+    def reconnecting(self) -> None:
+        """See there."""
 
 
 def _names(body: bytes) -> tuple[str, ...]:

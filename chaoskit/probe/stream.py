@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import httpx
 
 from chaoskit.clock import now
 from chaoskit.probe import completion, shortfall
-from chaoskit.probe.completion import Outcome, StreamState
-from chaoskit.probe.connections import Client, Response
+from chaoskit.probe.client import Client
+from chaoskit.probe.completion import Outcome
 from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.framing import MalformedError, TooLargeError
@@ -24,12 +23,13 @@ from chaoskit.probe.protocols import PROTOCOLS
 from chaoskit.probe.protocols.error_messages import sentence_of
 from chaoskit.probe.protocols.events import ProtocolEvent
 from chaoskit.probe.protocols.response_parser import ResponseParser
-from chaoskit.probe.receive_stamps import ReadStamp
 from chaoskit.probe.recorder import Recorder
 from chaoskit.probe.requests import RequestFactory
-from chaoskit.probe.socket_stream import Connection, ConnectTimings
+from chaoskit.probe.sending import Sending
 from chaoskit.probe.transcript import Transcript
-from chaoskit.records.model import ASKED_AGAIN, Completion, Request, TcpInfo
+from chaoskit.probe.transport.pool import Response
+from chaoskit.probe.transport.stamps import ReadStamp
+from chaoskit.records.model import ASKED_AGAIN, Completion, Request
 from chaoskit.spec.endpoint import redacted
 
 _SECOND = 1_000_000_000  # ns
@@ -78,13 +78,8 @@ class Stream:
         self._deadline = deadline
         self._transcript = Transcript(request.number, recorder)
         self._started = now()
-        self._connection: Connection | None = None
-        self._timings: ConnectTimings | None = None  # None: an existing connection is reused
-        self._http2_stream: int | None = None
-        self._sent: int | None = None
-        self._last_activity: int | None = None  # when the last bytes were read; before that, when sending began
         self._sample_after = _SECOND
-        self._upload_duration: int | None = None
+        self._sending = Sending(request.number, self._started, self._timeouts, recorder, deadline)
         self._headers_at: int | None = None
         self._http: str | None = None
         self._status: int | None = None
@@ -94,7 +89,6 @@ class Stream:
         self._held = 0
         self._text = ""  # what the server said outside of events
         self._remarks: list[str] = []
-        request.request.extensions["trace"] = self._trace
 
     @property
     def answer(self) -> str:
@@ -104,15 +98,13 @@ class Stream:
     async def run(self) -> Request:
         """Send the request and read the response to its end. Never raises what the peer caused."""
         self._recorder.stream_started()
-        self._deadline.reschedule(self._started + self._timeouts.connect, "connect_failed")
         outcome = await self._run_exchange()
         self._deadline.close()
         try:
             self._end_body(is_whole=False)
             outcome = self._final_outcome(outcome)
             self._transcript.write()
-            self._sample("end")
-            self._forget_http2_stream()
+            self._sending.sample("end")
         except Exception as error:  # noqa: BLE001  a bug in one stream must not end the others
             outcome = completion.classify_unexpected(error)
         record = self._record(*outcome)
@@ -121,9 +113,10 @@ class Stream:
 
     def sample_if_stuck(self, at: int) -> None:
         """Sample its socket when nothing has been read for 1 s, and again after 2 s, 4 s, ..."""
-        if self._last_activity is not None and at - self._last_activity >= self._sample_after:
+        active = self._sending.last_activity
+        if active is not None and at - active >= self._sample_after:
             self._sample_after *= 2
-            self._sample("stuck")
+            self._sending.sample("stuck")
 
     async def _run_exchange(self) -> Outcome:
         try:
@@ -131,7 +124,7 @@ class Stream:
             self.is_clean = True
             return completion.NO_END_MARKER
         except completion.PEER_ERRORS as error:
-            return completion.classify(error, self._state())
+            return completion.classify(error, self._sending.state(self._status is not None))
         except asyncio.CancelledError:
             if self._deadline.reason is None:
                 raise
@@ -140,17 +133,16 @@ class Stream:
             return completion.classify_unexpected(error)
 
     async def _exchange(self) -> None:
-        response = await self._client.send(self._request.request, self._requests.key_headers())
+        response = await self._client.send(
+            self._request.request, self._requests.key_headers(), self._sending, self._request.conversation.key
+        )
         try:
             await self._read_response(response)
         finally:
             await response.aclose()
 
     async def _read_response(self, response: Response) -> None:
-        assert self._connection is not None
-        frames, number = self._connection.frames, self._http2_stream
-        headers = frames.headers(number) if frames is not None and number is not None else None
-        self._headers_at = (headers or self._connection.last).at
+        self._headers_at = response.head_stamp.at
         self._http = response.http
         self._status = response.status
         if not response.is_success:
@@ -164,20 +156,22 @@ class Stream:
             self._requests.ends,
             keeps_text=self._request.conversation.keeps_answers,
         )
-        too_large = f"a body of more than {self._limits.body}"
-        self._limit(self._limits.body, too_large)
         size = 0
-        async for chunk in response.chunks():
-            self._stamp = stamp = self._read_stamp()
-            self._last_activity, self._sample_after = stamp.read_at, _SECOND
-            if events := parser.feed(chunk[: self._limits.body - size]):
+
+        def take(data: bytes, stamp: ReadStamp) -> None:
+            nonlocal size
+            self._stamp = stamp
+            self._sending.last_activity, self._sample_after = stamp.read_at, _SECOND
+            if events := parser.feed(data[: self._limits.body - size]):
                 self._process(stamp, events)
             if parser.failure is not None:
                 raise parser.failure
             self._hold(parser.held)
-            size += len(chunk)
+            size += len(data)
             if size > self._limits.body:
-                raise TooLargeError(too_large)
+                raise TooLargeError(f"a body of more than {self._limits.body}")
+
+        await response.read(take)
         self._end_body(is_whole=True)
         if parser.failure is not None:
             raise parser.failure
@@ -203,11 +197,6 @@ class Stream:
         self._text = sentence_of(parser.text) if parser.text else ""
         self._remarks += parser.remarks
 
-    def _limit(self, size: int, excess: str) -> None:
-        """Bound the bytes still to come. On HTTP/2, where streams share a connection, its frame tracker does."""
-        if self._connection is not None and self._connection.frames is None:
-            self._connection.limit(size, excess)
-
     def _process(self, stamp: ReadStamp, events: list[ProtocolEvent]) -> None:
         transcript = self._transcript
         tokens, had_ended = transcript.tokens, transcript.has_ended
@@ -222,16 +211,9 @@ class Stream:
             self._deadline.reschedule(now() + self._timeouts.idle, "idle_timeout")
         if not tokens and transcript.first_token is not None:
             self._recorder.first_token(transcript.first_token - self._request.scheduled)
-            self._sample("start")
+            self._sending.sample("start")
         if len(events) > room:
             raise TooLargeError(f"more than {self._limits.events} events and comments")
-
-    def _read_stamp(self) -> ReadStamp:
-        """The read that completed the chunk that was yielded last."""
-        assert self._connection is not None
-        frames, number = self._connection.frames, self._http2_stream
-        stamp = frames.next_data(number) if frames is not None and number is not None else None
-        return stamp or self._connection.last
 
     async def _read_error_response(self, response: Response) -> None:
         """Describe an error status: Retry-After, Location, and the message in the body."""
@@ -242,11 +224,14 @@ class Stream:
         location = response.header(b"location")
         if location is not None and response.status in _REDIRECTS:
             self._http_error += f", not followed to {redacted(location[:_MAX_HEADER_TEXT])}"
-        self._limit(self._limits.body, f"a body of more than {self._limits.body}")
-        async for chunk in response.chunks():
-            body += chunk
+
+        def take(data: bytes, _: ReadStamp) -> None:
+            nonlocal body
+            body += data
             if len(body) > _MAX_ERROR_BODY:
-                return
+                raise TooLargeError("no message")
+
+        await response.read(take)
         message = sentence_of(body)
         self._http_error += f": {message}" if message else ""
         self.how_to_ask_again = self._requests.learn(self._request.request, response.status, body)
@@ -259,33 +244,6 @@ class Stream:
         coding = response.header(b"content-encoding") or "identity"
         if coding.lower() != "identity":
             raise MalformedError(self._requests.redact(f"content-encoding {coding} though none was asked for"))
-
-    async def _trace(self, name: str, info: dict[str, Any]) -> None:
-        """Follow the request by httpcore's trace extension."""
-        match name.partition(".")[2]:
-            case "connect_tcp.complete":
-                connection: Connection = info["return_value"]
-                self._connection = connection
-                self._timings = connection.timings
-                at, fields = connection.tcp_info_at_connect
-                self._recorder.tcp_info(TcpInfo(self._request.number, "connected", at, fields))
-            case "send_request_headers.started":
-                self._request_started(info.get("stream_id"))
-            case "send_request_body.complete":
-                assert self._sent is not None
-                self._upload_duration = now() - self._sent
-
-    def _request_started(self, http2_stream: int | None) -> None:
-        """The request is about to be sent; a second time when the peer has said by GOAWAY that it was not processed."""
-        if self._sent is None:
-            self._sent = now()
-            self._deadline.reschedule(self._sent + self._timeouts.first_token, "first_token_timeout")
-        self._last_activity = now()
-        self._connection = self._connection or self._client.backend.latest
-        self._http2_stream = http2_stream
-        if self._connection is not None and self._connection.frames is not None and http2_stream is not None:
-            self._connection.frames.open(http2_stream)
-        self._limit(self._limits.headers, f"headers of more than {self._limits.headers}")
 
     def _final_outcome(self, outcome: Outcome) -> Outcome:
         """Prefer what the server said over how the connection ended, and a bug of chaoskit over everything."""
@@ -304,7 +262,7 @@ class Stream:
 
     def _record(self, completion: Completion, detail: str) -> Request:
         transcript = self._transcript
-        timings = self._timings or (self._client.backend.timings if self._sent is None else ConnectTimings())
+        sending, timings = self._sending, self._sending.own_timings
         ended = transcript.completed_at if completion == "complete" else None
         again = f"{ASKED_AGAIN}{self.how_to_ask_again}" if self.how_to_ask_again else ""
         asked, remarks = self._requests.asked, self._remarks
@@ -323,11 +281,11 @@ class Stream:
             ended=ended or now(),
             completion=completion,
             detail=self._requests.redact(detail) + again,
-            sent=self._sent,
+            sent=sending.sent,
             dns_duration=timings.dns,
             connect_duration=timings.connect,
             tls_duration=timings.tls,
-            upload_duration=self._upload_duration,
+            upload_duration=sending.upload_duration,
             headers=self._headers_at,
             first_event=transcript.first_event,
             first_token=transcript.first_token,
@@ -337,8 +295,11 @@ class Stream:
             usage=transcript.usage,
             status=self._status,
             http=self._http,
-            connection=self._connection.number if self._connection else None,
-            reused=self._connection is not None and self._timings is None,
+            connection=sending.connection.number if sending.connection else None,
+            reused=sending.is_reused,
+            reconnected=sending.has_reconnected,
+            queue_duration=sending.queue_duration,
+            unreachable=timings.unreachable,
             warmup=self._request.is_warmup or bool(again),
             asked=asked.most,
             finish=self._requests.redact(transcript.finish) or None,
@@ -346,32 +307,12 @@ class Stream:
             remarks=tuple(map(self._requests.redact, remarks)),
         )
 
-    def _sample(self, when: Literal["start", "stuck", "end"]) -> None:
-        if self._connection is not None:
-            at, fields = self._connection.info()
-            self._recorder.tcp_info(TcpInfo(self._request.number, when, at, fields))
-
-    def _state(self) -> StreamState:
-        connection, number = self._connection, self._http2_stream
-        frames = connection.frames if connection else None
-        return StreamState(
-            was_sent=self._sent is not None,
-            had_headers=self._status is not None,
-            peer_closed=connection is not None and connection.eof_received,
-            reset=frames.resets.get(number) if frames and number is not None else None,
-            goaway=frames.goaway if frames else None,
-        )
-
-    def _forget_http2_stream(self) -> None:
-        if self._connection and self._connection.frames and self._http2_stream is not None:
-            self._connection.frames.stop_tracking(self._http2_stream)
-
     def _timeout_detail(self, reason: Completion) -> str:
         """What the stream was waiting for when its deadline expired."""
         waited_for = "first token" if self._status is not None else "response"
         match reason:
-            case "connect_failed":
-                return f"{self._client.backend.timings.step} not finished within {self._timeouts.connect}"
+            case "connect_failed" | "client_error":
+                return self._sending.timeout_detail()
             case "first_token_timeout":
                 return f"no {waited_for} within {self._timeouts.first_token}"
             case "idle_timeout" if self._timeouts.keepalive_extends_idle:

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from chaoskit.probe.protocols.events import NO_USAGE, ProtocolEvent
 from chaoskit.probe.protocols.finish_reasons import meaning
-from chaoskit.probe.receive_stamps import ReadStamp
 from chaoskit.probe.recorder import Recorder
+from chaoskit.probe.transport.stamps import ReadStamp
 from chaoskit.records.model import TOKENS, Event, SocketRead
 
 

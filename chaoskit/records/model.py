@@ -182,6 +182,12 @@ class Request:
     """Whether an earlier request used the connection."""
     warmup: bool = False
     """Whether it does not count: a warm-up request, or a refused one that was asked again in other words."""
+    reconnected: bool = False
+    """Whether the server had closed the connection that it was to use again: it took a new one."""
+    queue_duration: int | None = None
+    """Waiting in this client, until the server allowed one more HTTP/2 stream on the connection."""
+    unreachable: tuple[str, ...] = ()
+    """Addresses that did not accept, or not within 250 ms, while another one did."""
     asked: int | None = None
     """The most tokens that it asked for; null where it asked for no number."""
     finish: str | None = None

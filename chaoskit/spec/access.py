@@ -114,10 +114,12 @@ def _proxy(proxy: TextOrVariable) -> TextOrVariable:
 def check_proxy(url: str) -> None:
     """Raise ValueError for what is no URL of a proxy. The message has no password."""
     parts = _split(url)
-    if parts is None or parts.scheme not in ("http", "https"):
+    if parts is not None and parts.scheme in ("https", "socks4", "socks5", "socks5h"):
+        raise ValueError(f"{redacted(url)[:80]!r}: only http:// proxies are known, which also carry https")
+    if parts is None or parts.scheme != "http":
         has_scheme = "://" in url
         meant = f"write http://{url}" if not has_scheme and "@" not in url and url else _PROXY_EXAMPLE
-        raise ValueError(f"{redacted(url)[:80]!r} is no http or https URL of a proxy; {meant}")
+        raise ValueError(f"{redacted(url)[:80]!r} is no URL of a proxy; {meant}")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ValueError(f"{redacted(url)[:80]!r} has a path, and a proxy is a host and a port; {_PROXY_EXAMPLE}")
 
@@ -182,7 +184,7 @@ class Access(SpecModel):
         parts = _split(self.proxy.value) if self.proxy and self.proxy.value else None
         if parts is None or parts.hostname is None:
             return None
-        return parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme]
+        return parts.hostname, parts.port or 80
 
 
 def recorded(access: Access, proxy: str | None) -> Access:

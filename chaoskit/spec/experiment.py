@@ -109,7 +109,8 @@ class Workload(SpecModel):
         "0 is regular, 1 is Poisson, above 1 comes in bursts.",
     )
     max_concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
-        None, description="Closed loop: number of streams at a time; the next one starts when one ends."
+        None,
+        description="Closed loop: number of streams at a time, begun 1 ms apart; the next one starts when one ends.",
     )
     prompt_size: PromptSize = Field(
         PROMPT_SIZE, description="Bytes of the prompt of each request: a size, or a distribution."
@@ -142,7 +143,9 @@ class Workload(SpecModel):
 
     @model_validator(mode="after")
     def _one_arrival_process(self) -> Workload:
-        if (self.request_rate is None) == (self.max_concurrency is None):
+        if self.request_rate is not None and self.max_concurrency is not None:
+            raise ValueError("request-rate is an open loop, and max-concurrency a closed one; remove one of them")
+        if self.request_rate is None and self.max_concurrency is None:
             raise ValueError("give either request-rate (open loop) or max-concurrency (closed loop)")
         if self.connections == "shared" and self.http != "2":
             raise ValueError('connections: shared needs http: "2"')
@@ -173,9 +176,9 @@ class Span(SpecModel):
 
 
 def _span(words: Any) -> Any:
-    if not isinstance(words, dict):
+    if isinstance(words, Span):
         return words
-    if len(words) != 1:
+    if not isinstance(words, dict) or len(words) != 1:
         raise ValueError("a phase is one name and its length; write for example - baseline: 20s")
     ((name, length),) = words.items()
     return {"name": name, "length": length}
@@ -189,8 +192,17 @@ def _listed(words: Any) -> Any:
 
 def _objective(words: Any) -> Any:
     if not isinstance(words, str | Objective):
-        raise ValueError("an objective is a sentence; write for example ttft_p95 < 800ms")
+        raise ValueError(f"an objective is a sentence; write {_as_sentence(words)}")
     return parse(words) if isinstance(words, str) else words
+
+
+def _as_sentence(words: Any) -> str:
+    """What `{ttft_p95: 800ms}` and `ttft_p95: < 800ms` mean; an example for all else."""
+    match words:
+        case {**pairs} if len(pairs) == 1 and isinstance(bound := next(iter(pairs.values())), str):
+            return f"{next(iter(pairs))} {bound if bound.startswith(('<', '>')) else f'< {bound}'}"
+        case _:
+            return "for example ttft_p95 < 800ms"
 
 
 _FaultList = Annotated[list[Fault], Field(min_length=1)]
@@ -323,7 +335,8 @@ def _wrong_names(words: dict[str, Any]) -> Iterator[PydanticCustomError]:
         return
     unknown = [[fault for fault in faults_of(phase) if fault not in faults] for phase in phases]
     for index, fault in ((index, fault) for index, missing in enumerate(unknown) for fault in missing if fault):
-        hint = suggestion(fault, [*CLEAN_PHASES, *faults])
+        is_spaced = fault.strip() in faults
+        hint = "write no blanks around +" if is_spaced else suggestion(fault, [*CLEAN_PHASES, *faults])
         yield error_at(f"{fault!r} is neither a fault nor a clean phase; {hint}", "timeline", index)
     doubtful = {*CLEAN_PHASES, *faults} if any(unknown) or any(map(_repeats, phases)) else set()
     for index, sentence in enumerate(_items(words.get("objectives"))):

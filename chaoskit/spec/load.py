@@ -265,7 +265,7 @@ def describe_errors(
         if error["type"] == "too_short" and any(_is_below(each["loc"], error["loc"]) for each in errors):
             continue  # only what is right was counted
         where, value = _resolve((*within, *error["loc"], *error.get("ctx", {}).get("below", ())), words)
-        sentence = describe_error(error, value, known)
+        sentence = describe_error({**error, "loc": where}, value, known)
         if error["type"] == "missing":
             key = str(error["loc"][-1])
             where, sentence = (*where, key), f"missing; add {key}: ..."

@@ -11,8 +11,8 @@ from transcripts import COMPLETE, DONE, block, candidate, delta, lines, sse
 
 from chaoskit.probe.protocols.events import ProtocolEvent
 from chaoskit.probe.protocols.response_parser import ResponseParser
-from chaoskit.probe.receive_stamps import ReadStamp
 from chaoskit.probe.transcript import Transcript
+from chaoskit.probe.transport.stamps import ReadStamp
 from chaoskit.spec.experiment import Protocol
 
 MAX_SIZE = 10_000
