@@ -200,9 +200,12 @@ def _notes(matrix: MatrixResult) -> Iterator[RenderableType]:
     compared = [each for result in matrix.results for each in result.comparisons if each.metric in HEADLINES]
     references = " or ".join(dict.fromkeys(safe(result.reference) for result in matrix.results))
     thresholds = dict.fromkeys(format_value(result.stall_threshold_ms, "ms") for result in matrix.results)
+    phases = tuple(dict.fromkeys(phase.name for result in matrix.results for phase in result.phases))
+    has_curves = len(phases) > 1 and any(_curves(matrix, phases, metric) for metric in HEADLINES)
     notes = [
         *([f"stalls: gaps > {' or '.join(thresholds)}"] if thresholds else []),
         *([f"change: against {references} of the same variant"] if compared else []),
+        *(["curve: a phase over the variants, higher is slower, ! never"] if has_curves else []),
         *(["* the maximum: too few values for this percentile"] if is_small else []),
         *(["≈ could be chance: the 95 % interval includes no change"] if any(map(is_inconclusive, compared)) else []),
     ]
