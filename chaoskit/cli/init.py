@@ -34,6 +34,8 @@ def init(
     if list_:
         say(*example_lines())
         return
+    if name is not None and "://" in name:
+        raise SpecError(f"a URL is a value of --endpoint: chaoskit init --endpoint {name}")
     given = {"--lab": lab, "--endpoint": endpoint is not None, "--example": example is not None}
     chosen = [option for option, is_given in given.items() if is_given]
     if len(chosen) > 1:

@@ -15,8 +15,8 @@ class TimeoutOptions:
     """Timeouts and limits."""
 
     connect_timeout: Annotated[str, typer.Option(metavar="TIME", help="For TCP and TLS.")] = "5s"
-    first_token_timeout: Annotated[str, typer.Option(metavar="TIME", help="From the request on.")] = "30s"
-    idle_timeout: Annotated[str, typer.Option(metavar="TIME", help="From one token to the next.")] = "10s"
+    first_token_timeout: Annotated[str, typer.Option(metavar="TIME", help="From the request on.")] = "65s"
+    idle_timeout: Annotated[str, typer.Option(metavar="TIME", help="From one token to the next.")] = "65s"
     keepalive_extends_idle: Annotated[
         bool, typer.Option("--keepalive-extends-idle", help="Pings reset the idle time.")
     ] = False

@@ -105,8 +105,13 @@ class _Reader:
             if word.startswith(written):
                 self.at = word
                 return written, word
-        if _NUMBER.fullmatch(written):
-            raise ValueError(f"found {written!r}, expected an option before it; write for example delay {written}")
+        name, equals, value = written.partition("=")
+        meant = " ".join((*((name, value) if equals else ()), *reversed(self.rest)))
+        if is_netem(meant):
+            raise ValueError(f"found {written!r}; write {meant}")
+        if number := _NUMBER.fullmatch(written):
+            word = "loss" if number[2] == "%" else "delay" if number[2].lower() in _TIMES else "rate"
+            raise ValueError(f"found {written!r}, expected an option before it; write for example {word} {written}")
         near = difflib.get_close_matches(written, _WORDS[:-1], 1)
         hint = f"; did you mean {near[0]}?" if near else f", expected one of {', '.join(_WORDS[:-1])}"
         raise ValueError(f"found {written!r}{hint}")

@@ -72,7 +72,7 @@ def _parsed(text: str) -> httpx.URL:
         raise SpecError(f"{redacted(text)!r} is not a URL; write for example http://127.0.0.1:8000") from None
     if url.scheme not in ("http", "https") or not url.host or url.userinfo:
         is_without_scheme = text.partition(":")[0].replace(".", "").isalnum() and "//" not in text
-        meant = redacted(f"http://{text}") if is_without_scheme else "http://127.0.0.1:8000"
+        meant = redacted(f"http://{text}") if is_without_scheme and ":/" not in text else "http://127.0.0.1:8000"
         raise SpecError(f"{redacted(text)!r} is not an http or https URL; write for example {meant}")
     if url.port is not None and not 0 < url.port < 65536:
         raise SpecError(f"{url.port} is not a port: expected 1 to 65535")

@@ -53,6 +53,8 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
         yield section("Interrupted streams", two_columns(_failures(result.phases)))
     if any(phase.stall_attribution.stalls for phase in result.phases):
         yield section("Stall attribution", two_columns(_stall_attribution(result)))
+    if result.intermediaries:
+        yield section("Between client and server", two_columns(_intermediaries(result)))
     if any(phase.path_mtu for phase in result.phases):
         yield section("Path MTU", two_columns(_path_mtu(result.phases)))
     yield from _ttft_over_time(result, console.width)
@@ -163,6 +165,7 @@ def _stall_attribution(result: Result) -> Iterator[tuple[Text, Text]]:
         attribution = phase.stall_attribution
         shares = {
             "network": attribution.network_ms,
+            "held back in between": attribution.between_ms,
             "server": attribution.server_ms,
             "client": attribution.client_ms,
             "unknown": attribution.unknown_ms,
@@ -181,6 +184,11 @@ def _stall_attribution(result: Result) -> Iterator[tuple[Text, Text]]:
         )
         caveat = _caveat(attribution.confidence, attribution.reason)
         yield styled(phase.name), styled(text).append(caveat, style="dim")
+
+
+def _intermediaries(result: Result) -> Iterator[tuple[Text, Text]]:
+    for each in result.intermediaries:
+        yield styled(each.kind), styled(each.sentence).append(_caveat(each.confidence, each.reason), style="dim")
 
 
 def _path_mtu(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:

@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from chaoskit.faults.schema import Flag, SpecModel, exactly_one, short_form
-from chaoskit.spec.endpoint import holds_key, redacted, secret_header
+from chaoskit.spec.endpoint import holds_key, redacted, secret_header, secret_in
 
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: a token
 HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
@@ -26,7 +26,7 @@ _PROXY_EXAMPLE = "write for example http://proxy.example.com:3128"
 
 def _variable(name: str) -> str:
     """Require a variable name. The value may be the secret itself, so the message does not repeat it."""
-    if not _VARIABLE.fullmatch(name):
+    if not _VARIABLE.fullmatch(name) or secret_in(f"http://host/?{name}"):
         raise ValueError("not the name of an environment variable; write for example OPENAI_API_KEY, never the key")
     return name
 

@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails, ValidationError
 from chaoskit.spec.known_keys import advice, keys_below
 
 _EXAMPLES = {"for": "60s"}
+_LONGEST_NAME = 64
 _SHOWN = 60  # characters of a value in a message
 _MOST_DIGITS = 18  # of a whole number; a seed may have one more
 _NO_NUMBERS = ("nan", "inf", "infinity")
@@ -46,6 +47,8 @@ def describe_error(error: ErrorDetails, value: Any, places: Iterable[tuple[str, 
             return f"found {brief(value)}, expected a number"
         case "bool_parsing" | "bool_type":
             return f"found {brief(value)}, expected true or false"
+        case "string_pattern_mismatch" if len(str(value)) > _LONGEST_NAME:
+            return f"found {brief(value)}, expected {_LONGEST_NAME} characters at most"
         case "string_pattern_mismatch":
             return f"found {brief(value)}, expected lower-case letters, digits and - (for example loss-first-token)"
         case "greater_than_equal":

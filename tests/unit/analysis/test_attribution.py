@@ -122,6 +122,7 @@ def judged(made: Made) -> StallAttribution:
         [each for each in records if isinstance(each, TcpInfo)],
         [each for each in records if isinstance(each, ServedResponse)],
         [each for each in records if isinstance(each, Vitals)],
+        frozenset(),
     )
     return attribute_stalls(made.streams().gaps, evidence)
 

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from asked_endpoint import Asked, completes, endpoint, probe, reply, stream
+from asked_endpoint import Answer, Asked, completes, endpoint, probe, reply, stream
 
 from chaoskit.records.jsonl import read
 from chaoskit.records.model import Request
@@ -129,7 +129,7 @@ def test_a_bad_extra_body_is_refused_before_anything_is_sent(text: str, sentence
     assert not found.asked
 
 
-def refuses(field: str, sentence: str, status: int = 400) -> object:
+def refuses(field: str, sentence: str, status: int = 400) -> Answer:
     """A server that does not take this field."""
 
     def answer(asked: Asked) -> bytes:
@@ -184,7 +184,7 @@ def test_a_refusal_of_something_else_is_a_failure() -> None:
     assert len(found.posts) == 4
 
 
-def models(*names: str) -> object:
+def models(*names: str) -> Answer:
     """A server that lists these, as OpenAI does."""
 
     def answer(asked: Asked) -> bytes:

@@ -27,7 +27,7 @@ OPEN_LOOP = Workload.model_validate({"request-rate": "2/s"})
 CLOSED_LOOP = Workload.model_validate({"max-concurrency": 2})
 EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
 TEXTS = ("provenance",)  # parts of a result without numbers
-KINDS = ("run", "probe", "empty", "silent")
+KINDS = ("run", "probe", "empty", "silent", "cut off")
 
 
 def refuse(word: str) -> None:
@@ -42,6 +42,9 @@ def result(kind: str, seed: int) -> Result:
         run = random_run(seed) if kind in ("run", "probe") else Made(plan=None)
         if kind == "silent":
             run.stream(0, [], "first_token_timeout", ended=1000)
+        if kind == "cut off":
+            for number in range(5):
+                run.stream(9 * number, [9 * number + 1], "reset", ended=9 * number + 2000)
         if kind == "probe":
             run.plan, run.records = None, [each for each in run.records if type(each).__name__ != "Phase"]
         directory = run.write(Path(folder) / "run")
