@@ -149,6 +149,18 @@ def with_path_mtu_cause(
     return verdict.model_copy(update={"reason": "; ".join([verdict.reason, *dict.fromkeys(black_holes)])})
 
 
+def _flagged(streams: Sequence[Stream]) -> Iterator[str]:
+    """Answers that are complete, and yet not what was asked for."""
+    flags = [stream.request.flag for stream in streams if stream.is_complete]
+    if empty := flags.count("empty"):
+        yield f"{empty} of {counted(len(flags), 'complete stream')} ended well without a token; they are no goodput"
+    if short := flags.count("short"):
+        yield (
+            f"{short} of {counted(len(flags), 'complete stream')} ended well with far fewer tokens than asked for; "
+            "they are no goodput"
+        )
+
+
 def _is_black_hole(finding: PathMtu) -> bool:
     return finding.kind in _BLACK_HOLES and finding.confidence != "none"
 
@@ -174,6 +186,7 @@ def warnings(
         for one in phase.path_mtu:
             if not phase.faults and _is_black_hole(one):
                 yield f"{phase.name}: no fault was in force, and {_lost_segments(one)}"
+    yield from _flagged(streams)
     cancelled = sum(stream.is_cancelled for stream in streams)
     if client_health.overloaded:
         yield "the client was overloaded and distorted its measurements: lower the request rate, or give it its own CPU"

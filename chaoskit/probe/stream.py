@@ -87,6 +87,7 @@ class Stream:
         self._parser: ResponseParser | None = None
         self._stamp: ReadStamp | None = None  # of the latest part of the body
         self._held = 0
+        self._error_body = b""
         self._text = ""  # what the server said outside of events
         self._remarks: list[str] = []
 
@@ -217,7 +218,6 @@ class Stream:
 
     async def _read_error_response(self, response: Response) -> None:
         """Describe an error status: Retry-After, Location, and the message in the body."""
-        body = b""
         self._http_error = f"{response.status}"
         if retry := response.header(b"retry-after"):
             self._http_error += f", retry-after {retry[:_MAX_HEADER_TEXT]}"
@@ -226,15 +226,11 @@ class Stream:
             self._http_error += f", not followed to {redacted(location[:_MAX_HEADER_TEXT])}"
 
         def take(data: bytes, _: ReadStamp) -> None:
-            nonlocal body
-            body += data
-            if len(body) > _MAX_ERROR_BODY:
-                raise TooLargeError("no message")
+            self._error_body += data
+            if len(self._error_body) > _MAX_ERROR_BODY:
+                raise TooLargeError("the rest of an error response")
 
         await response.read(take)
-        message = sentence_of(body)
-        self._http_error += f": {message}" if message else ""
-        self.how_to_ask_again = self._requests.learn(self._request.request, response.status, body)
 
     def _check_headers(self, response: Response) -> None:
         expected = PROTOCOLS[self._requests.workload.protocol].content_types
@@ -250,7 +246,9 @@ class Stream:
         if outcome[0] == "internal_error":
             return outcome
         if self._http_error:
-            return "http_error", self._http_error
+            said, status = sentence_of(self._error_body), self._status or 0
+            self.how_to_ask_again = self._requests.learn(self._request.request, status, self._error_body)
+            return "http_error", f"{self._http_error}: {said}" if said else self._http_error
         transcript, protocol = self._transcript, PROTOCOLS[self._requests.workload.protocol]
         if transcript.error_message is not None:
             return "error_event", transcript.error_message or "an error without a message"

@@ -24,7 +24,8 @@ class Transcript:
     """Grows as the response arrives; stamps are None until known.
 
     `error_message` is the text of an error event, "" if it has none in a known format, None without an error event.
-    `finish` is the server's latest word for why the answer ended, `text` the answer's, where it is kept.
+    `finish` is the server's latest word for why the answer ended, `text` the answer's, where it is kept. `is_stamped`:
+    it is the reference server's.
     """
 
     def __init__(self, stream: int, recorder: Recorder) -> None:
@@ -35,6 +36,7 @@ class Transcript:
         self.has_ended = False
         self.error_message: str | None = None
         self.finish = ""
+        self.is_stamped = False
         self.tokens = 0
         self.text: list[str] = []
         self.events = 0  # comments included
@@ -126,6 +128,7 @@ class Transcript:
         kind = event.event.kind
         self.tokens += 1
         self.last_token = at
+        self.is_stamped = self.is_stamped or event.event.sent is not None
         self._characters += event.characters
         if self.first_token is None:
             self.first_token = at
