@@ -19,7 +19,7 @@ from chaoskit.analysis.result import FidelityCheck, Health, ObjectiveResult, Out
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.plan.model import Plan
 from chaoskit.records.jsonl import FILES
-from chaoskit.records.model import Request, SocketRead
+from chaoskit.records.model import ASKED_AGAIN, Request, SocketRead
 from chaoskit.spec.objectives import Objective
 from chaoskit.units import counted
 
@@ -117,6 +117,18 @@ def _verdict(verdicts: Sequence[ObjectiveResult], reasons: Sequence[UndecidedRea
     return "met", f"all {counted(len(verdicts), 'objective')}" if len(verdicts) > 1 else verdicts[0].text
 
 
+def _of_warmups(warmups: Sequence[Request]) -> Iterator[str]:
+    """What was asked in other words because the server refused it, and warm-up requests that failed."""
+    changes = [request.detail for request in warmups if ASKED_AGAIN in request.detail]
+    for change in dict.fromkeys(detail.rpartition(ASKED_AGAIN)[2] for detail in changes):
+        first = next(detail for detail in changes if detail.endswith(f"{ASKED_AGAIN}{change}"))
+        yield f"the server refused a request, which was then asked {change}: {first.rpartition(ASKED_AGAIN)[0]}"
+    failed = [each for each in warmups if each.completion != "complete" and ASKED_AGAIN not in each.detail]
+    if failed:
+        ends = ", ".join(dict.fromkeys(request.completion for request in failed))
+        yield f"{len(failed)} of {counted(len(warmups) - len(changes), 'warm-up request')} not complete: {ends}"
+
+
 def _undecided_because(verdict: ObjectiveResult) -> str:
     if verdict.observed.value is None or verdict.streams_needed is None:
         return verdict.reason
@@ -162,10 +174,15 @@ def _lost_segments(finding: PathMtu, where: str = "") -> str:
 
 
 def warnings(
-    plan: Plan | None, streams: Sequence[Stream], client_health: Health, phases: Sequence[PhaseResult] = ()
+    plan: Plan | None,
+    streams: Sequence[Stream],
+    client_health: Health,
+    phases: Sequence[PhaseResult] = (),
+    warmups: Sequence[Request] = (),
 ) -> Iterator[str]:
     """What limits the numbers, the plan's own warnings first."""
     yield from plan.warnings if plan else ()
+    yield from _of_warmups(warmups)
     for phase in phases:
         for one in phase.path_mtu:
             if not phase.faults and _is_black_hole(one):

@@ -320,6 +320,7 @@ class Result(FiniteJson):
     question: str
     target: str
     model: str = Field(default="", description="The model that was asked of the endpoint; empty in a lab.")
+    conditions: tuple[str, ...] = Field(default=(), description="What is special about the way to the endpoint.")
     seed: int
     run: str = Field(default="", exclude=True, description="The run directory; not part of the file. Empty: not kept.")
     vllm: VllmFigures | None = Field(default=None, exclude=True, description="Of a probe; not part of the file.")

@@ -60,7 +60,7 @@ class Recorder:
         """A stream has ended."""
         self.open -= 1
         self._ended += 1
-        self._interrupted += record.completion not in NOT_INTERRUPTED
+        self._interrupted += record.completion not in NOT_INTERRUPTED and not record.warmup
         for keepalives in self._keepalive_counter.end(record.stream):
             self._keepalives.add(keepalives)
         detail = _encodable(record.detail)

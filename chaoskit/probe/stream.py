@@ -16,6 +16,7 @@ from chaoskit.clock import now
 from chaoskit.probe import completion, shortfall
 from chaoskit.probe.client import Client
 from chaoskit.probe.completion import Outcome
+from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.framing import MalformedError, TooLargeError
 from chaoskit.probe.protocols import PROTOCOLS
@@ -28,7 +29,7 @@ from chaoskit.probe.sending import Sending
 from chaoskit.probe.transcript import Transcript
 from chaoskit.probe.transport.pool import Response
 from chaoskit.probe.transport.stamps import ReadStamp
-from chaoskit.records.model import Completion, Request
+from chaoskit.records.model import ASKED_AGAIN, Completion, Request
 from chaoskit.spec.endpoint import redacted
 
 _SECOND = 1_000_000_000  # ns
@@ -41,17 +42,21 @@ _REDIRECTS = range(300, 400)
 
 @dataclass(frozen=True)
 class ScheduledRequest:
-    """A request that is ready to be sent at `scheduled` (monotonic ns)."""
+    """A request that is ready to be sent at `scheduled` (monotonic ns). `is_warmup`: it does not count."""
 
     number: int
     scheduled: int
     request: httpx.Request
+    conversation: Conversation
+    is_warmup: bool = False
 
 
 class Stream:
     """One request and its response. `run` it once, as the task that the deadline watches.
 
-    `is_clean` when the response was read to its end, so that its connection can be used again.
+    `is_clean` when the response was read to its end, so that its connection can be used again. `how_to_ask_again` is
+    set when the server refused something that can be asked otherwise. `answer` is the text of the response, where the
+    rest of the conversation needs it.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class Stream:
         deadline: Deadline,
     ) -> None:
         self.is_clean = False
+        self.how_to_ask_again = ""
         self._request = request
         self._requests = requests
         self._timeouts = requests.workload.timeouts
@@ -84,6 +90,11 @@ class Stream:
         self._error_body = b""
         self._text = ""  # what the server said outside of events
         self._remarks: list[str] = []
+
+    @property
+    def answer(self) -> str:
+        """The text of the response, without reasoning; kept only if the conversation goes on."""
+        return "".join(self._transcript.text)
 
     async def run(self) -> Request:
         """Send the request and read the response to its end. Never raises what the peer caused."""
@@ -123,7 +134,9 @@ class Stream:
             return completion.classify_unexpected(error)
 
     async def _exchange(self) -> None:
-        response = await self._client.send(self._request.request, self._requests.key_headers(), self._sending)
+        response = await self._client.send(
+            self._request.request, self._requests.key_headers(), self._sending, self._request.conversation.key
+        )
         try:
             await self._read_response(response)
         finally:
@@ -141,7 +154,10 @@ class Stream:
         if self._requests.workload.http == "2" and response.http != "HTTP/2":
             self._remarks.append(f"{response.http}, though HTTP/2 was asked for: the server chose it in TLS")
         self._parser = parser = ResponseParser(
-            self._requests.workload.protocol, self._limits.event, self._requests.ends
+            self._requests.workload.protocol,
+            self._limits.event,
+            self._requests.ends,
+            keeps_text=self._request.conversation.keeps_answers,
         )
         size = 0
 
@@ -232,7 +248,8 @@ class Stream:
         if outcome[0] == "internal_error":
             return outcome
         if self._http_error:
-            said = sentence_of(self._error_body)
+            said, status = sentence_of(self._error_body), self._status or 0
+            self.how_to_ask_again = self._requests.learn(self._request.request, status, self._error_body)
             return "http_error", f"{self._http_error}: {said}" if said else self._http_error
         transcript, protocol = self._transcript, PROTOCOLS[self._requests.workload.protocol]
         if transcript.error_message is not None:
@@ -247,6 +264,7 @@ class Stream:
         transcript = self._transcript
         sending, timings = self._sending, self._sending.own_timings
         ended = transcript.completed_at if completion == "complete" else None
+        again = f"{ASKED_AGAIN}{self.how_to_ask_again}" if self.how_to_ask_again else ""
         asked, remarks = self._requests.asked, self._remarks
         flag = None
         if completion == "complete":
@@ -262,7 +280,7 @@ class Stream:
             started=self._started,
             ended=ended or now(),
             completion=completion,
-            detail=self._requests.redact(detail),
+            detail=self._requests.redact(detail) + again,
             sent=sending.sent,
             dns_duration=timings.dns,
             connect_duration=timings.connect,
@@ -282,6 +300,7 @@ class Stream:
             reconnected=sending.has_reconnected,
             queue_duration=sending.queue_duration,
             unreachable=timings.unreachable,
+            warmup=self._request.is_warmup or bool(again),
             asked=asked.most,
             finish=self._requests.redact(transcript.finish) or None,
             flag=flag,

@@ -24,7 +24,8 @@ class Transcript:
     """Grows as the response arrives; stamps are None until known.
 
     `error_message` is the text of an error event, "" if it has none in a known format, None without an error event.
-    `finish` is the server's latest word for why the answer ended. `is_stamped`: it is the reference server's.
+    `finish` is the server's latest word for why the answer ended, `text` the answer's, where it is kept. `is_stamped`:
+    it is the reference server's.
     """
 
     def __init__(self, stream: int, recorder: Recorder) -> None:
@@ -37,6 +38,7 @@ class Transcript:
         self.finish = ""
         self.is_stamped = False
         self.tokens = 0
+        self.text: list[str] = []
         self.events = 0  # comments included
         self._done_at: int | None = None
         self._finished: dict[int, int] = {}  # the choices that have finished, and when
@@ -105,6 +107,8 @@ class Transcript:
         kind = event.event.kind
         if event.usage.tokens is not None:
             self._usage = event.usage
+        if event.text:
+            self.text.append(event.text)
         if kind in TOKENS:
             self._add_output(at, event)
         elif kind == "error":

@@ -72,6 +72,8 @@ def _title(result: Result) -> Text:
         title.append(f"  {safe(result.clock)} time, kernel {safe(result.kernel)}", style="not bold dim")
     if result.model:
         title.append(f"\n{safe(result.target)}, model {safe(result.model)}", style="not bold dim")
+    for condition in result.conditions:
+        title.append(f"\n{safe(condition)}", style="not bold yellow")
     if result.question:
         title.append("\n" + safe(result.question), style="not bold")
     return title

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from chaoskit.probe.framing import BARE, COMMENT, CUT, BodyParser, MalformedError, TooLargeError
 from chaoskit.probe.protocols import PROTOCOLS
+from chaoskit.probe.protocols.answer_text import answer_text
 from chaoskit.probe.protocols.error_messages import failure_in, sentence_of
 from chaoskit.probe.protocols.events import END, NO_STAMPS, SIGN_OF_LIFE, ProtocolEvent, ServerStamps, integer
 from chaoskit.probe.protocols.stream_protocol import DONE_MARKER
@@ -48,8 +49,11 @@ class ResponseParser:
     `remarks` are what is odd about a response that can still be understood.
     """
 
-    def __init__(self, protocol: Protocol, max_size: int, ends: EndMarkers = EndMarkers()) -> None:
-        """`max_size` bounds the bytes of one event and of one line."""
+    def __init__(
+        self, protocol: Protocol, max_size: int, ends: EndMarkers = EndMarkers(), keeps_text: bool = False
+    ) -> None:
+        """`max_size` bounds the bytes of one event and of one line; `keeps_text`: events have the answer's text."""
+        self._keeps_text = keeps_text
         self.failure: MalformedError | TooLargeError | None = None
         self.text = b""
         self.remarks: dict[str, None] = {}
@@ -116,7 +120,8 @@ class ResponseParser:
             yield ProtocolEvent(Event("error"), error_message=failure)
         else:
             said = data.removesuffix(b"\n" + _DONE)
-            yield ProtocolEvent(Event("content", *self._stamps), characters=len(said))
+            text = said.decode(errors="replace") if self._keeps_text else ""
+            yield ProtocolEvent(Event("content", *self._stamps), characters=len(said), text=text)
             if said is not data:
                 self.remarks[_SEVERAL] = None
                 yield self._done()
@@ -177,7 +182,7 @@ class ResponseParser:
                 what = "a JSON array" if isinstance(payload, list) else "one JSON object"
                 self.failure = MalformedError(f"a whole answer as {what}, although a stream was asked for")
                 return
-            yield event
+            yield event._replace(text=answer_text(each)) if self._keeps_text else event
         if len(objects) > _MOST_VALUES:
             self.failure = TooLargeError(f"an event of more than {_MOST_VALUES} JSON values")
 

@@ -27,6 +27,8 @@ stage: {lab: edge}
 workload:
   request-rate: 2/s
   burstiness: 1
+  turns: 1
+  warm-up: 1
   prompt-size: 1kB
   output-tokens: 50
   stall-threshold: 1s
