@@ -19,7 +19,7 @@ CREATED_AT = "2026-01-01T00:00:00Z"
 class Stamp(NamedTuple):
     """The stamps in an event: its first token's number, when that was due in ns, and how many tokens it has.
 
-    When it was sent is not known yet: an event is encoded before, and the time then put into the hole between its parts.
+    An event is encoded before its time of sending is known: that goes into the hole between the event's two parts.
     """
 
     seq: int
