@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-INSTALLED = ("pydantic", "numpy", "yaml", "typer", "rich", "httpx", "httpcore", "h11", "h2", "pyroute2", "scapy")
+INSTALLED = ("pydantic", "numpy", "yaml", "typer", "rich", "httpx", "httptools", "h11", "h2", "pyroute2", "scapy")
 PYTHONS_OWN = ("json", "random", "typing", "pkgutil", "runpy", "dataclasses", "sitecustomize", "usercustomize")
 TOOLS = ("setpriv", "gcc", "make", "tar", "patch", "xz", "strip", "dpkg-query", "pasta", "linux.uml", "python3")
 

@@ -12,18 +12,21 @@ import gc
 import json
 import os
 import pkgutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import traceback
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import IO, NoReturn
 
 ENCODING = "PYTHONIOENCODING"
 LIMIT = 60  # s for one command
-MORE = ("rich.console", "rich.table", "rich.text", "rich.panel", "httpx", "h2.connection", "anyio._backends._asyncio")
+LATE = ("rich.console", "rich.table", "rich.text")  # what chaoskit imports within functions
 _LARGEST = 8 << 20  # bytes of a request, and of what a command says
 _lock = threading.Lock()
 _running: list[tuple[subprocess.Popen[bytes], socket.socket]] = []
@@ -64,9 +67,9 @@ def _ask(asked: bytes, descriptors: list[int]) -> int:
         try:
             socket.send_fds(ours, [asked], descriptors)
             return int(ours.recv(100))
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
             _end()
-            raise
+            raise RuntimeError(f"no answer in {LIMIT} s, or chaoskit cannot be imported: see above") from error
 
 
 def _start() -> None:
@@ -83,7 +86,8 @@ def _end() -> None:
     while _running:
         process, ours = _running.pop()
         ours.close()
-        os.killpg(process.pid, 9)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
@@ -94,7 +98,7 @@ def _serve(requests: socket.socket) -> None:
     for module in pkgutil.walk_packages(package.__path__, "chaoskit."):
         if not module.name.endswith(".__main__"):
             import_module(module.name)
-    for name in MORE:
+    for name in LATE:
         import_module(name)
     gc.freeze()
     while True:
@@ -131,6 +135,8 @@ def _become(asked: tuple[list[str], str, dict[str, str], str], descriptors: list
         main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001  of `before`
+        traceback.print_exc()
     finally:
         threading._shutdown()  # type: ignore[attr-defined]  # waits for threads
         atexit._run_exitfuncs()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +10,14 @@ from chaoskit import __version__
 from chaoskit.analysis.conclusion import outcome, undecided_reasons, warnings, with_path_mtu_cause
 from chaoskit.analysis.health import health
 from chaoskit.analysis.load import RawRecords, load_records
-from chaoskit.analysis.network.attribution import attribute_stalls, stream_evidence
+from chaoskit.analysis.network.attribution import attribute_stalls, out_of_order_streams, stream_evidence
+from chaoskit.analysis.network.buffering import held_back
 from chaoskit.analysis.network.fidelity import fidelity
 from chaoskit.analysis.network.path_mtu import path_mtu
+from chaoskit.analysis.network.timers import timers
 from chaoskit.analysis.objectives import evaluate
 from chaoskit.analysis.provenance import Provenance
-from chaoskit.analysis.result import Bucket, PhaseResult, Result, Round
+from chaoskit.analysis.result import Bucket, Intermediary, PhaseResult, Result, Round
 from chaoskit.analysis.statistics.comparison import compare
 from chaoskit.analysis.statistics.estimates import Estimates
 from chaoskit.analysis.statistics.metrics import metrics
@@ -75,7 +77,8 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec) -> Result:
     client_health = health(streams, raw.vitals, raw.served)
     reasons = undecided_reasons(raw, streams.ended, checks, client_health)
     verdicts = tuple(evaluate(objective, samples, estimates, reasons) for objective in spec.objectives)
-    phases = tuple(_phases(raw, run_timeline, samples, estimates, buckets(streams, run_timeline)))
+    held, intermediaries = _intermediaries(raw, run_timeline)
+    phases = tuple(_phases(raw, run_timeline, samples, estimates, buckets(streams, run_timeline), held))
     verdicts = tuple(with_path_mtu_cause(*pair, phases) for pair in zip(verdicts, spec.objectives, strict=True))
     return Result(
         chaoskit=__version__,
@@ -100,6 +103,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec) -> Result:
         reading_rate=SECOND / reader.pace,
         comparisons=tuple(compare(samples, spec.reference, estimates)),
         objectives=verdicts,
+        intermediaries=intermediaries,
         fidelity=checks,
         tokens_per_event=streams.table.token_counts.told,
         health=client_health,
@@ -147,15 +151,26 @@ def _intended(raw: RawRecords, streams: Sequence[Stream], workload: Workload | N
     return {stream.number: workload.output_tokens for stream in streams} | stamped
 
 
+def _intermediaries(raw: RawRecords, run_timeline: Timeline) -> tuple[Set[int], tuple[Intermediary, ...]]:
+    """The streams that were held back, and all findings; in a lab there is nothing in between."""
+    if raw.plan and raw.plan.interface is None:
+        return frozenset(), ()
+    streams = raw.streams
+    clean = [each for each in streams.ended if not span_of_stream(each, run_timeline).faults]
+    held, found = held_back(clean, streams.bursts, raw.infos, out_of_order_streams(raw.infos))
+    return held, (*timers(streams.ended), *found)
+
+
 def _phases(
     raw: RawRecords,
     run_timeline: Timeline,
     samples: Mapping[str, PhaseSamples],
     estimates: Estimates,
     phase_buckets: Mapping[str, tuple[Bucket, ...]],
+    held: Set[int],
 ) -> Iterator[PhaseResult]:
     arrived = {request.stream: request.tokens for request in raw.requests}
-    evidence = stream_evidence(arrived, raw.infos, raw.served, raw.vitals)
+    evidence = stream_evidence(arrived, raw.infos, raw.served, raw.vitals, held)
     full_segments = path_mtu(raw, run_timeline)
     for name in run_timeline.names:
         sample = samples[name]

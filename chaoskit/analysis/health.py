@@ -33,8 +33,8 @@ MAX_CLIENT_ERRORS = 0.01
 
 def health(streams: Streams, vitals: Sequence[Vitals], served: Sequence[ServedResponse] = ()) -> Health:
     """The health of the whole run."""
-    lags = sorted(stream.request.started - stream.request.scheduled for stream in streams.ended)
-    lateness = np.sort(streams.server_lateness)
+    lags = sorted(max(0, stream.request.started - stream.request.scheduled) for stream in streams.ended)
+    lateness = np.sort(np.maximum(streams.server_lateness, 0))
     scheduling = nearest_rank(lags, 99) / MS if lags else None
     loop = loop_lag(vitals)
     return Health(

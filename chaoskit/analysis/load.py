@@ -30,6 +30,7 @@ TCP_INFO_FIELDS = (
     *("rto", "rtt", "sacked", "snd_mss", "total_retrans", "unacked"),
 )
 """The fields of TCP_INFO that the analysis uses. The others are not kept: a run has several samples per stream."""
+_RUNS = Path("runs")  # where runs are written without --out
 _MOST_RUNS = 10_000  # entries of a folder that is no run directory
 _STATUSES: tuple[RunStatus, ...] = get_args(RunStatus)
 
@@ -125,6 +126,8 @@ def _nearby(path: Path) -> str:
     """What to type instead: for a file of a run, its directory; for a folder of runs, the latest; for a file to run."""
     if path.suffix in (".yaml", ".yml"):
         return f"; an experiment file gets one by chaoskit run {path}"
+    if not lexists(path):
+        return _nearby(_RUNS) if path != _RUNS else ""
     if path.is_file():
         return f"; give its directory: chaoskit report {path.parent}" if _is_run(path.parent) else ""
     try:

@@ -65,7 +65,8 @@ def _judge(
 ) -> ObjectiveResult:
     phases = {objective.phase or WHOLE_RUN, objective.reference} - {None}
     if claim.observed.value is None:
-        return _undecided(objective, claim.observed.missing, claim, evidence)
+        nothing = tuple(each.model_copy(update={"worst": ()}) for each in evidence)
+        return _undecided(objective, claim.observed.missing, claim, nothing)
     for reason in reasons:
         if not reason.phases or WHOLE_RUN in phases or reason.phases & phases:
             seen = f"{format_value(claim.observed.value, claim.unit)} over {counted(claim.streams, 'stream')}"
@@ -124,7 +125,7 @@ def _decide(objective: Objective, claim: Claim, evidence: tuple[Evidence, ...]) 
 def _reason(claim: Claim, judgement: ObjectiveVerdict, needed_streams: int | None) -> str:
     value, low, high = claim.observed.value, claim.observed.low, claim.observed.high
     seen = f"{format_value(value, claim.unit)} over {counted(claim.streams, 'stream')}"
-    if low != high:
+    if format_value(low, claim.unit) != format_value(high, claim.unit):
         seen += f", 95 %: {format_interval(low, high, claim.unit)}"
     if judgement != "undecided":
         return seen

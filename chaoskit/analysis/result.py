@@ -26,6 +26,7 @@ Confidence = Literal["exact", "likely", "none"]
 FindingConfidence = Literal["certain", "likely", "none"]
 Direction = Literal["up", "down"]
 PathMtuKind = Literal["black-hole", "silence", "probed", "signalled", "clamped"]
+IntermediaryKind = Literal["idle-timer", "response-timer", "buffering"]
 Unit = Literal["ms", "share", "per-minute", "per-second", "ratio", "count", "bytes", "bit-per-second"]
 PacketKind = Literal["loss", "round-trip", "rate", "duplicate", "reorder", "corrupt", "jitter", "slot", "ecn"]
 SizeKind = Literal["oversized", "icmp-sent", "icmp-lost", "mss", "mtu"]
@@ -112,6 +113,7 @@ class StallAttribution(FiniteJson):
 
     stalls: int
     server_ms: float
+    between_ms: float = 0.0
     network_ms: float
     client_ms: float
     unknown_ms: float
@@ -162,6 +164,25 @@ class PathMtu(FiniteJson):
     segment: int | None
     path_mtu: int | None
     retransmissions: int = 0
+    confidence: FindingConfidence
+    reason: str = ""
+    evidence: Evidence
+    sentence: str
+
+
+class Intermediary(FiniteJson):
+    """Something between client and server that cut off or held back `streams` of `of_streams`: one sentence for people.
+
+    A timer ends a stream after `seconds`; what buffers passes on `bytes` every `seconds`.
+    """
+
+    why_missing: ClassVar = {"bytes": "a timer counts none", "spread_ms": "not of a timer"}
+    kind: IntermediaryKind
+    streams: int
+    of_streams: int
+    seconds: float
+    bytes: int | None = None
+    spread_ms: float | None = None
     confidence: FindingConfidence
     reason: str = ""
     evidence: Evidence
@@ -303,6 +324,7 @@ class Result(FiniteJson):
     reading_rate: float = Field(description="Tokens per second of the reader whose waiting is `stall_ratio`.")
     comparisons: tuple[Comparison, ...]
     objectives: tuple[ObjectiveResult, ...]
+    intermediaries: tuple[Intermediary, ...] = ()
     fidelity: tuple[FidelityCheck, ...]
     tokens_per_event: float | None = Field(default=None, description="By the usage that the server told.")
     health: Health

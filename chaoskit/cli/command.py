@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from itertools import pairwise
 from typing import Any
 
 from typer._click.core import Context
@@ -14,8 +13,10 @@ from typer.core import TyperCommand
 from chaoskit.cli.advice import fitting
 from chaoskit.cli.completers import COMPLETERS, complete_value
 from chaoskit.cli.file_completers import WORDS
-from chaoskit.cli.help_rows import rows, value_name
-from chaoskit.cli.unquoted import refuse_unquoted, too_many
+from chaoskit.cli.help_rows import rows
+from chaoskit.cli.missing_values import refuse_missing_values
+from chaoskit.cli.superfluous_words import too_many
+from chaoskit.cli.unquoted import refuse_unquoted
 from chaoskit.errors import ChaoskitError
 from chaoskit.programs import typed_by
 
@@ -31,11 +32,8 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
         """Parse, and refuse what is left."""
-        for word, after in pairwise(args):
-            if after == "--" and word in self.valued and not ctx.resilient_parsing:
-                name = next(value_name(each) for each in self.params if word in each.opts)
-                raise UsageError(f"{word} has no value; write it before --: {word} {name}", ctx)
         if not ctx.resilient_parsing:
+            refuse_missing_values(ctx, args)
             refuse_unquoted(ctx, args, self.valued, self.with_dashes)
         ctx.allow_extra_args = True
         has_dashes, ctx.meta[WORDS] = "--" in args, list(args)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from chaoskit.conduct.user_command import Command
     from chaoskit.substrate.selection import SubstrateOptions
 
-_EXAMPLE = "chaoskit exec --down 'delay 80ms' -- curl https://example.com"
+_FAULT, _COMMAND = "--down 'delay 80ms'", "curl https://example.com"
 
 
 def check_options(
@@ -27,18 +27,17 @@ def check_options(
 ) -> None:
     """Raise SpecError for options that do not go together, with the one to remove."""
     if not argv:
-        raise SpecError(f"no command given; write it after --: {_EXAMPLE}")
-    if (file is None) == all(on_host[name] is None for name in ("--down", "--up")):
-        raise SpecError("give either FILE, for its lab, or --down or --up, for this machine's own network")
-    misplaced = [name for name, value in (in_file if file is None else on_host).items() if value]
-    if misplaced:
+        raise SpecError(f"no command given; write it after --: chaoskit exec {file or _FAULT} -- {_COMMAND}")
+    has_fault = on_host["--down"] is not None or on_host["--up"] is not None
+    if (file is None) != has_fault:
+        why = "" if file is not None or not any(in_file.values()) else "--fault and --variant go with FILE: "
+        raise SpecError(f"{why}give either FILE, for its lab, or --down or --up, for this machine's own network")
+    if misplaced := [name for name, value in (in_file if file is None else on_host).items() if value]:
         to = "FILE, whose lab it is about" if file is None else "--down and --up, and FILE has a seed of its own"
         raise SpecError(f"{misplaced[0]} goes with {to}; remove it")
     if file is None and (options.kernel or options.substrate == "uml" or options.clock == "virtual"):
-        raise SpecError(
-            "--down and --up are faults on this machine's own network, which a guest does not have: remove --kernel, "
-            "--substrate uml and --clock virtual, or give FILE, for its lab"
-        )
+        about = "--down and --up are faults on this machine's own network, which a guest does not have"
+        raise SpecError(f"{about}: remove --kernel, --substrate uml and --clock virtual, or give FILE, for its lab")
 
 
 def on_host_network(down: str | None, up: str | None, seed: int, command: Command, files: FileOptions) -> int:

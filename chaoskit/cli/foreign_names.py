@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 _OPTIONS = {
-    "--format json": "json",
+    "--format json": "json o",
     "--format": "html csv xml junit markdown md yaml text output-format f",
     "--json": "format output o",
     "--out": "output o output-dir outdir dir directory save save-result result-dir rundir run-dir report",
@@ -25,6 +25,8 @@ _OPTIONS = {
     "--output-tokens": "max-tokens output-len random-output-len",
     "--header": "H headers",
     "--ca-file": "cacert ca cafile k insecure no-verify",
+    "--ip 4": "4 ipv4 inet",
+    "--ip 6": "6 ipv6 inet6",
     "--http 2": "http2 http2-prior-knowledge",
     "--http 1.1": "http1 http1.1",
     "--api-key-env": "api-key key token auth bearer key-env",

@@ -46,6 +46,8 @@ def _hint(ctx: Context, word: str, commands: list[str]) -> str:
         return f"write chaoskit {'probe' if '://' in word else 'run'} {word}"
     if word == "help":
         return f"write {ctx.command_path} --help, or {ctx.command_path} COMMAND --help"
+    if own := [name for each in ctx.command.params for name in each.opts if word in name[2:].split("-")]:
+        return f"write {' or '.join(f'{ctx.command_path} {name}' for name in own)}"
     meant = [name for name in commands if word in _MEANINGS.get(name, "").split()]
     near = meant or near_in_spelling(word, commands)
     return f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(commands)}"

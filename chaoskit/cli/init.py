@@ -24,14 +24,18 @@ def init(
 
     It is a gate that is met when all is well, or an included experiment.
     """
+    from chaoskit.conduct.file_check import check
     from chaoskit.errors import SpecError
     from chaoskit.programs import sudo
     from chaoskit.spec.examples import example_lines
+    from chaoskit.spec.matrix import load_variants
     from chaoskit.spec.new_file import NewFile, write
 
     if list_:
         say(*example_lines())
         return
+    if name is not None and "://" in name:
+        raise SpecError(f"a URL is a value of --endpoint: chaoskit init --endpoint {name}")
     given = {"--lab": lab, "--endpoint": endpoint is not None, "--example": example is not None}
     chosen = [option for option, is_given in given.items() if is_given]
     if len(chosen) > 1:
@@ -45,4 +49,5 @@ def init(
         f"  chaoskit validate {path}  # after each change",
         f"  chaoskit plan {path}      # what a run would change",
         f"  {sudo(api_key_env) if new.is_for_endpoint else 'chaoskit'} run {path}",
+        *(f"note: {note}" for note in check([variant.experiment for variant in load_variants(path).each]).notes),
     )

@@ -58,7 +58,7 @@ def inject(
     screen = Screen()
     injection.render(plan, screen)
     if dry_run:
-        injection.render_commands(plan, screen)
+        injection.render_commands(plan, facts, screen)
         return
 
     def in_force(lease: Lease) -> bool:

@@ -9,14 +9,20 @@ from pathlib import Path
 
 _INTERFACE = re.compile(r"(?:eth|en[opsx]|wl|lo$|ppp|tun|tap|veth|docker|bond|wg|br-)[\w.-]*")
 _TO = re.compile(r"[\w.-]*\.\w[\w-]*(?::\d+|/\d+)?|:\d+|localhost")
+_VERBS = ("add", "change", "replace", "dev", "root", "qdisc", "tc", "netem")
+_TIME = re.compile(r"[0-9.]+(?:ms|s|m|min|h)")
 _NEEDED = {"--to": "api.example.com:443", "--down": "delay 80ms", "--for": "60s"}
 """What an injection needs, with values for an example."""
 
 
 def named(word: str) -> list[str]:
-    """A word that is no file, as an interface or a host."""
+    """A word that is no file, as an interface, a host or a time; nothing of a word of tc's that has no meaning here."""
     if word == "-" or Path(word).exists():
         return [word]
+    if word in _VERBS:
+        return []
+    if _TIME.fullmatch(word):
+        return ["--for", word]
     is_interface = _INTERFACE.fullmatch(word) or word in (name for _, name in socket.if_nameindex())
     return ["--interface", word] if is_interface else ["--to", word] if _TO.fullmatch(word) else [word]
 

@@ -45,6 +45,8 @@ def serve(
         return
     if (cert is None) != (key is None):
         raise SpecError("--cert and --key go together; give both")
+    if host.count(":") == 1:
+        raise SpecError(f"--host: {host} has a port; write --host {' --port '.join(host.split(':'))}")
     options = {
         "first-token": first_token,
         "first-token-p99": first_token_p99,

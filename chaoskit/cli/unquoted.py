@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Sequence
 
 from typer._click.core import Context
 from typer._click.exceptions import UsageError  # they have no public names
-from typer.core import TyperArgument
 
 from chaoskit.cli.injection_words import named, still_needed
 from chaoskit.cli.sentences import Sentence, sentences_of
@@ -27,14 +26,6 @@ def refuse_unquoted(
         is_split = any(" " in word for word in set(meant) - set(args))
         rule = "put quotes around a value of several words" if is_split else "write the option before its value"
         raise UsageError(f"{rule}: {line}", ctx)
-
-
-def too_many(ctx: Context, left: list[str], has_dashes: bool) -> str:
-    """What is wrong with words that the command does not take."""
-    names = " ".join(each.display_name_raw for each in ctx.command.params if isinstance(each, TyperArgument))
-    if has_dashes:
-        return f"{ctx.command_path} runs no command after --; this does: chaoskit exec --down 'delay 80ms' -- COMMAND"
-    return f"{left[0]!r} is one word too many; {ctx.command_path} takes {names or 'options only'}"
 
 
 def repaired(command: str, args: Sequence[str], options: Collection[str], valued: Collection[str]) -> list[str]:

@@ -30,8 +30,8 @@ from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.plan.model import InterfacePlan, Plan, load_plan
 from chaoskit.probe.drive import drive, warm_up
-from chaoskit.probe.socket_options import check_supported
 from chaoskit.probe.target import DriveOptions, SocketOptions, Target
+from chaoskit.probe.transport.socket_options import check_supported
 from chaoskit.records.directory import conclude
 
 _LEAD = 500_000_000  # ns for the probe to prepare its first request

@@ -26,6 +26,7 @@ from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.rights import require_net_admin
 from chaoskit.knobs import Filter, Kernel, QueueCounters
 from chaoskit.plan.injection import InjectionPlan, compile_injection
+from chaoskit.plan.obstacles import classifier
 from chaoskit.spec.injection import Injection
 from chaoskit.topology.edge import affected_direction
 from chaoskit.topology.steering import HOOKS, OneDirection, qdisc
@@ -51,8 +52,7 @@ def prepare(injection: Injection) -> tuple[InjectionPlan, Facts]:
     enter(injection)
     facts = detect_features()
     lookups = look_up(injection.interface, [to.host for to in injection.to if to.host])
-    classifier = "u32" if "u32" in facts.features and "flower" not in facts.features else "flower"
-    return compile_injection(injection, lookups, classifier), facts
+    return compile_injection(injection, lookups, classifier(facts)), facts
 
 
 def hold(plan: InjectionPlan, facts: Facts, state: Path, in_force: Callable[[Lease], bool]) -> InjectionOutcome:

@@ -13,6 +13,7 @@ from chaoskit.kernel.host_lookups import look_up
 from chaoskit.plan.client_load import ClientLoad, shortages
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
+from chaoskit.plan.obstacles import classifier, key_obstacle, obstacles
 from chaoskit.spec.experiment import Experiment, Workload
 from chaoskit.spec.server import Server
 from chaoskit.spec.stage import InterfaceStage
@@ -47,16 +48,17 @@ def _compiled(experiment: Experiment, to_run: bool) -> Plan:
     stage = experiment.stage
     if not isinstance(stage, InterfaceStage):
         return compile_plan(experiment)
-    if to_run and stage.key_env:
-        _require_variable(stage.key_env)
+    if to_run and (unset := key_obstacle(stage.key_env, is_set(stage.key_env))):
+        raise SpecError(unset)
     enter(stage)
-    lookups = look_up(stage.interface, stage.hosts)
-    features = detect_features().features
-    return compile_plan(experiment, lookups, "u32" if "u32" in features and "flower" not in features else "flower")
+    facts = detect_features()
+    plan = compile_plan(experiment, look_up(stage.interface, stage.hosts), classifier(facts))
+    if to_run or plan.interface is None:
+        return plan
+    notes = obstacles(plan.interface.name, plan.needs, facts, stage.key_env, is_set(stage.key_env))
+    return plan.model_copy(update={"remarks": (*plan.remarks, *notes)})
 
 
-def _require_variable(variable: str) -> None:
-    if not os.environ.get(variable):
-        raise SpecError(
-            f"variable {variable} is not set: export {variable}=..., and with sudo --preserve-env={variable}"
-        )
+def is_set(variable: str | None) -> bool:
+    """Whether this environment variable has a value."""
+    return bool(variable and os.environ.get(variable))

@@ -57,7 +57,7 @@ class ProbeOnly:
         check_target(self.target, self.workload)
         doubts = [
             *load_warnings(self.workload, self.target.url, None, self.requests, to_run=True),
-            *probe_warnings(self.objectives, self.workload, self.requests, self.max_time),
+            *probe_warnings(self.objectives, self.workload, self.target.url, self.requests, self.max_time),
         ]
         terminal.note(*(f"warning: {sentence}" for sentence in doubts))
         with _directory(out) as folder:

@@ -14,8 +14,8 @@ from chaoskit.conduct.git_checkout import checkout, is_modified
 from chaoskit.terminal import ascii_json
 
 LIBRARIES = (
-    *("anyio", "h11", "h2", "hpack", "httpcore", "httpx", "idna", "numpy", "pydantic", "pyroute2", "pyyaml", "rich"),
-    *("scapy", "sniffio", "typer"),
+    *("anyio", "h11", "h2", "hpack", "httptools", "httpx", "idna", "numpy", "pydantic", "pyroute2", "pyyaml", "rich"),
+    *("scapy", "typer"),
 )
 
 
@@ -47,6 +47,6 @@ def _versions() -> dict[str, str]:
     for name in LIBRARIES:
         try:
             found[name] = version(name)
-        except PackageNotFoundError:  # of httpcore, which can do without
+        except PackageNotFoundError:  # a part that a library can do without
             continue
     return found

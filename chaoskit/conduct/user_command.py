@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shlex
 import shutil
 import signal
 from collections.abc import Callable, Mapping
@@ -49,6 +50,8 @@ def check_executable(argv: tuple[str, ...]) -> tuple[str, int] | None:
     path = Path(argv[0])
     if path.parent != Path() and path.exists():
         return f"{argv[0]} cannot be executed: chmod +x {argv[0]}, or name its interpreter", NOT_EXECUTABLE
+    if " " in argv[0] and shutil.which(argv[0].split()[0]):
+        return f"there is no command {argv[0]!r}: write it without quotes, -- {shlex.join(argv[0].split())}", NOT_FOUND
     return f"there is no command {argv[0]}: check the name, or give its path", NOT_FOUND
 
 

@@ -14,6 +14,7 @@ drops the correlation of a duplicate unless another option has one too.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -104,7 +105,16 @@ class _Reader:
             if word.startswith(written):
                 self.at = word
                 return written, word
-        raise ValueError(f"found {written!r}, expected one of {', '.join(_WORDS[:-1])}")
+        name, equals, value = written.partition("=")
+        meant = " ".join((*((name, value) if equals else ()), *reversed(self.rest)))
+        if is_netem(meant):
+            raise ValueError(f"found {written!r}; write {meant}")
+        if number := _NUMBER.fullmatch(written):
+            word = "loss" if number[2] == "%" else "delay" if number[2].lower() in _TIMES else "rate"
+            raise ValueError(f"found {written!r}, expected an option before it; write for example {word} {written}")
+        near = difflib.get_close_matches(written, _WORDS[:-1], 1)
+        hint = f"; did you mean {near[0]}?" if near else f", expected one of {', '.join(_WORDS[:-1])}"
+        raise ValueError(f"found {written!r}{hint}")
 
     def next(self, expected: str) -> str:
         """The next word, whatever it is."""

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import ip_address
+from itertools import product
+from urllib.parse import urlsplit
 
 from chaoskit.plan.advice import changes, looser
 from chaoskit.plan.model import Plan
@@ -20,22 +23,35 @@ from chaoskit.units import Duration, counted
 
 
 def decidability_warnings(plan: Plan) -> tuple[str, ...]:
-    """A sentence for each objective of a plan that cannot be decided, and what decides all where they are several."""
+    """A sentence for each objective of a plan that cannot be decided, or only in one way."""
     table = Timetable.of(plan)
-    never = _never(plan.objectives, table)
-    found = shortfalls((each for each in plan.objectives if each not in never), table)
-    told = [_needs(each, table, _one_of("write", [*changes([each], table), *looser(each)])) for each in found]
-    if len(found) > 1 and (advice := list(changes(found, table))):
-        told.append(f"to decide all of them{_one_of('write', advice)}")
-    return (*never.values(), *told)
+    never, found = _sorted(plan.objectives, table, plan.target, is_run=True)
+    told = (_needs(each, table, _one_of("write", [*changes([each], table), *looser(each)])) for each in found)
+    return (*never.values(), *told, *_contradictions(plan.objectives))
+
+
+def joint_advice(plan: Plan) -> tuple[str, ...]:
+    """What decides all objectives that lack streams, where they are several."""
+    table = Timetable.of(plan)
+    _, found = _sorted(plan.objectives, table, plan.target, is_run=True)
+    advice = list(changes(found, table)) if len(found) > 1 else []
+    return (f"to decide all {len(found)} at once{_one_of('write', advice)}",) if advice else ()
+
+
+def _sorted(
+    objectives: Sequence[Objective], table: Timetable, url: str, is_run: bool
+) -> tuple[dict[Objective, str], list[Shortfall]]:
+    """Those that no number of streams decides, each with a sentence, and those that need more."""
+    never = _never(objectives, table, url, is_run)
+    return never, shortfalls((each for each in objectives if each not in never), table)
 
 
 def probe_warnings(
-    objectives: Sequence[Objective], workload: Workload, requests: int, max_time: Duration
+    objectives: Sequence[Objective], workload: Workload, url: str, requests: int, max_time: Duration
 ) -> tuple[str, ...]:
-    """The same for a probe that makes so many requests, in so much time at the most."""
+    """The same for a probe of this URL that makes so many requests, in so much time at the most."""
     table = Timetable((), 1, workload, None, 0)
-    never = _never(objectives, table)
+    never = _never(objectives, table, url, is_run=False)
     told = []
     for each in objectives:
         size, supply = sample_sizes(each).to_be_decided, table.supply(each.metric, requests)
@@ -76,31 +92,81 @@ def _seconds(minutes: float) -> str:
 
 
 def _one_of(verb: str, words: Iterable[str]) -> str:
-    """`; write a, b or c`, or nothing."""
-    *others, last = ("", *words)
-    listed = ", ".join(filter(None, others))
-    return f"; {verb} {listed} or {last}" if listed else last and f"; {verb} {last}"
+    """`; write one of: a, b, c`, or `; write a`, or nothing."""
+    found = list(words)
+    return f"; {verb} {'one of: ' if len(found) > 1 else ''}{', '.join(found)}" if found else ""
 
 
-def _never(objectives: Iterable[Objective], table: Timetable) -> dict[Objective, str]:
+def _never(objectives: Iterable[Objective], table: Timetable, url: str, is_run: bool) -> dict[Objective, str]:
     """A sentence for each objective that no number of streams decides."""
-    return {each: f"{each.text}: {sentence}" for each in objectives if (sentence := _why_never(each, table))}
+    told = ((each, _why_absent(each.metric, table, url, is_run) or _why_never(each, table)) for each in objectives)
+    return {each: f"{each.text}: {sentence}" for each, sentence in told if sentence}
+
+
+def _why_absent(metric: str, table: Timetable, url: str, is_run: bool) -> str:
+    """Why nothing has a value of this metric, and what to write; empty where something may have."""
+    match metric.rpartition("_")[0]:
+        case "tls" if not url.lower().startswith("https:"):
+            if table.server is not None:
+                return "has no value, for this lab has no TLS; write tls: true in its stage, or remove it"
+            return "has no value, for the URL has no TLS; write https:, or remove it"
+        case "dns" if is_run:
+            return "has no value, for a run looks names up before it begins; remove it, or ask chaoskit probe"
+        case "dns" if _is_address(urlsplit(url).hostname or ""):
+            return "has no value, for the URL has an address and no name; remove it"
+        case "planned_pace" if table.server is not None and not table.server.token_interval:
+            return "has no value, for the server plans no time between tokens; write a token-interval, or remove it"
+    if metric == "delivered_fraction" and table.server is None:
+        return "stays undecided, for only the lab's server records what it sent; remove it"
+    return ""
 
 
 def _why_never(objective: Objective, table: Timetable) -> str:
-    """The reason, and what to write; empty where a number decides."""
-    sizes, metric = sample_sizes(objective), objective.metric
-    little = "5" if objective.kind == "per-minute" else "5%"
-    bound = "95%" if objective.operator in (">", ">=") else little
-    other = f"such as {metric} {objective.operator} {bound}" + (f" during {objective.phase}" if objective.phase else "")
-    if metric == "delivered_fraction" and table.server is None:
-        return "stays undecided, for only the lab's server records what it sent; remove it"
+    """Why it can end in one way only, and what to write; empty where a number of streams decides."""
+    sizes, metric, bound = sample_sizes(objective), objective.metric, bound_of(objective)
+    is_upper = objective.operator in ("<", "<=")
     if objective.factor is not None and is_zero_when_well(metric):
-        return f"stays undecided where {objective.reference} has none at all; give it a bound, {other}"
-    if objective.factor is None and (most := table.most_per_second(metric)) and most <= bound_of(objective):
+        return f"stays undecided where {objective.reference} has none at all; give it a bound, {_example(objective)}"
+    if bound <= 0 and (objective.factor is not None or not is_zero_when_well(metric)):
+        if is_upper:
+            return "can never be met, for nothing is below 0; write a larger bound"
+        return "can never be broken, for nothing is below 0; write a larger bound"
+    most = table.most_per_second(metric) if objective.factor is None else None
+    if most and most <= bound:
+        if is_upper:
+            return f"can never be broken, for the workload asks for {most:.6g}/s and no more; write less"
         return f"the workload asks for {most:.6g}/s and no more; write less, or a higher request-rate"
     if sizes.to_be_met is None:
-        return f"can never be met, whatever the number of streams; leave it a margin, {other}"
+        return f"can never be met, whatever the number of streams; leave it a margin, {_example(objective)}"
     if sizes.to_be_broken is None:
         return "can never be broken, for nothing lies beyond it; write another bound"
     return ""
+
+
+def _example(objective: Objective) -> str:
+    """The same objective with a bound that can be decided."""
+    little = "5" if objective.kind == "per-minute" else "5%"
+    bound = "95%" if objective.operator in (">", ">=") else little
+    during = f" during {objective.phase}" if objective.phase else ""
+    return f"such as {objective.metric} {objective.operator} {bound}{during}"
+
+
+def _contradictions(objectives: Sequence[Objective]) -> Iterator[str]:
+    """A sentence for each two that cannot both be met."""
+    for upper, lower in product(objectives, objectives):
+        is_pair = upper.operator in ("<", "<=") and lower.operator in (">", ">=") and _subject(upper) == _subject(lower)
+        both_may_equal = (upper.operator, lower.operator) == ("<=", ">=") and bound_of(upper) == bound_of(lower)
+        if is_pair and bound_of(upper) <= bound_of(lower) and not both_may_equal:
+            yield f"{upper.text} and {lower.text} cannot both be met; remove one"
+
+
+def _subject(objective: Objective) -> tuple[str | None, ...]:
+    return objective.metric, objective.phase, objective.reference
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -217,10 +217,11 @@ def warnings(
     if selector.local_port is not None or any(remote.port for remote in selector.remotes):
         yield "fragments show no ports, so those between these hosts are hit whatever their port"
     if lookups.is_loopback:
-        yield (
-            f"{lookups.interface} is the interface of both ends: each packet is sent (up) and received (down) on it, "
-            "so only a port tells requests from responses, and without one each packet is hit in both directions"
-        )
+        if not _has_ports(selector):
+            yield (
+                f"{lookups.interface} is the interface of both ends, and only a port tells requests from responses: "
+                f"without one each packet is hit twice, sent (up) and received (down)"
+            )
     elif selector.protocol is None and not selector.matches_all and not _has_ports(selector) and 6 in selector.versions:
         yield "IPv6 neighbour discovery uses packets to and from these hosts, and those are hit too"
     if traffic.everything:

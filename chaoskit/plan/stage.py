@@ -60,12 +60,27 @@ class StagePlan:
 
 
 def placeholder_lookups(experiment: Experiment) -> HostLookups | None:
-    """Lookups to check a file with, without reading the machine: every name has an address of each IP version."""
+    """Lookups to check a file with, without reading the machine: every name has an address of each IP version.
+
+    The target's host tells whether it is this machine.
+    """
     match experiment.stage:
         case InterfaceStage() as stage:
-            return HostLookups(stage.interface or "eth0", addresses=dict.fromkeys(stage.names, _PLACEHOLDER_ADDRESSES))
+            is_here = stage.interface in (None, "lo") and _is_loopback(stage.target_host)
+            return HostLookups(
+                stage.interface or ("lo" if is_here else "eth0"),
+                is_loopback=is_here,
+                addresses=dict.fromkeys(stage.names, _PLACEHOLDER_ADDRESSES),
+            )
         case LabStage():
             return None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")  # RFC 6761
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,12 @@
 | the kernel or HTTP/2 reset the connection or stream | `reset`                              |
 | the bytes are not valid HTTP, TLS or events         | `protocol_error`                     |
 | the response exceeds the limits of one stream       | `too_large`                          |
-| any other exception: see `classify_unexpected`      | `protocol_error` or `internal_error` |
-
-httpcore re-raises `from None`; the original is still available as the exception's context.
+| any other exception: see `classify_unexpected`      | `internal_error`                     |
 """
 
 from __future__ import annotations
 
 import errno
-import inspect
 import os
 import socket
 import ssl
@@ -27,22 +24,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import h2.errors
-import h2.exceptions
-import h11
-import httpcore
 
 from chaoskit.probe.framing import MalformedError, TooLargeError
+from chaoskit.probe.transport.exchange import NetworkError
 from chaoskit.records.model import Completion
 
-PEER_ERRORS = (
-    httpcore.NetworkError,
-    httpcore.ProtocolError,
-    httpcore.TimeoutException,
-    h2.exceptions.H2Error,
-    MalformedError,
-    TooLargeError,
-)
-"""What a peer can make httpcore, h2 and the probe's parsers raise. Anything else is unexpected."""
+PEER_ERRORS = (NetworkError, MalformedError, TooLargeError)
+"""What a peer can make the transport and the probe's parsers raise. Anything else is unexpected."""
 
 OWN_LIMITS = frozenset((errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.EADDRINUSE, errno.ENOBUFS, errno.ENOMEM))
 """Errors of this machine alone: open files, local ports, memory. Never the endpoint's failure."""
@@ -51,9 +39,7 @@ _OWN_LOOKUP_LIMITS = (socket.EAI_MEMORY, socket.EAI_SYSTEM)
 Outcome = tuple[Completion, str]
 NO_END_MARKER: Outcome = ("truncated", "the response ended without the protocol's end marker")
 _PACKAGE = Path(__file__).parents[1]
-_LIBRARIES = {Path(inspect.getfile(library)).parents[1] for library in (h11, h2, httpcore)}
 _LOOKUP, _TLS, _CERTIFICATE = "name lookup", "TLS", "TLS certificate"  # how details begin
-_TOO_LARGE = 431  # RFC 6585: h11's status hint for a line or header block that does not end
 E = TypeVar("E", bound=BaseException)
 
 
@@ -75,14 +61,14 @@ def classify(error: Exception, state: StreamState) -> Outcome:
         return "client_error", own
     if not state.was_sent:
         return "connect_failed", _connect_failure(causes)
-    if too_large := _size_detail(causes):
-        return "too_large", too_large
+    if too_large := _find(causes, TooLargeError):
+        return "too_large", str(too_large)
     if malformed := _find(causes, MalformedError):
         return "protocol_error", str(malformed)
     if state.reset is not None:
         return "reset", f"RST_STREAM {_error_code(state.reset)}"
     if state.goaway is not None:
-        return "reset", f"GOAWAY {_error_code(state.goaway)}; this client cannot finish a stream after that"
+        return "reset", f"closed after GOAWAY {_error_code(state.goaway)}"
     if _find(causes, ssl.SSLEOFError):
         return "truncated", "closed without TLS's close_notify"
     if tls := _find(causes, ssl.SSLError):
@@ -100,8 +86,7 @@ def classify(error: Exception, state: StreamState) -> Outcome:
 def classify_unexpected(error: Exception) -> Outcome:
     """The same for other exceptions. The exception's text is left out, because it may contain anything.
 
-    An exception raised inside an HTTP library is caused by the bytes it parsed, unless this machine ran out of
-    something. Any other one is a bug in chaoskit, and the detail names its place.
+    It is a bug in chaoskit, whose place the detail names, unless this machine ran out of something.
     """
     if own := own_limit(list(_cause_chain(error))):
         return "client_error", own
@@ -110,8 +95,6 @@ def classify_unexpected(error: Exception) -> Outcome:
         if _PACKAGE in path.parents:
             place = path.relative_to(_PACKAGE.parent)
             return "internal_error", f"a mistake in chaoskit: {type(error).__name__} in {place}:{frame.lineno}"
-        if not _LIBRARIES.isdisjoint(path.parents):
-            return "protocol_error", "invalid HTTP"
     return "internal_error", f"a mistake in chaoskit: {type(error).__name__}"
 
 
@@ -139,19 +122,9 @@ def connect_advice(detail: str) -> str:
     return "check host and port, and whether the server runs"
 
 
-def _size_detail(causes: list[BaseException]) -> str | None:
-    if limit := _find(causes, TooLargeError):
-        return str(limit)
-    if _find(causes, h2.exceptions.DenialOfServiceError):
-        return "headers of more than 65536 bytes"  # what httpcore allows
-    if any(isinstance(cause, h11.RemoteProtocolError) and cause.error_status_hint == _TOO_LARGE for cause in causes):
-        return "a line of chunked coding, or trailers, of more than 102400 bytes"  # what httpcore allows
-    return None
-
-
 def _connect_failure(causes: list[BaseException]) -> str:
-    if too_large := _find(causes, TooLargeError):
-        return str(too_large)
+    if said := _find(causes, TooLargeError) or _find(causes, MalformedError):
+        return str(said)
     if unknown := _find(causes, socket.gaierror):
         return f"{_LOOKUP}: {unknown.strerror or 'failed'}".lower()
     if certificate := _find(causes, ssl.SSLCertVerificationError):

@@ -3,7 +3,8 @@
 | arrivals    | rule                                                                                        |
 |-------------|---------------------------------------------------------------------------------------------|
 | open loop   | one dispatcher wakes at start times fixed in advance and never waits for a response         |
-| closed loop | a fixed number of open streams; the next one starts at once, after a failure with a pause   |
+| closed loop | a fixed number of open streams, the first ones 1 ms apart; the next one starts at once,      |
+|             | after a failure with a pause                                                                |
 
 Rules: the target's failures are records, and so is a bug of chaoskit within one stream; a drive whose first requests
 all fail alike is stopped; other errors are raised as single exceptions, never as a group; however a drive ends, what
@@ -23,15 +24,16 @@ from pathlib import Path
 from chaoskit import crash_report
 from chaoskit.clock import now
 from chaoskit.errors import RefusedError
-from chaoskit.probe.connections import ClientPool, preload, tls_context
+from chaoskit.probe.client import Client
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.fail_fast import FailFast
-from chaoskit.probe.receive_stamps import StampClock
 from chaoskit.probe.recorder import Recorder
 from chaoskit.probe.requests import RequestFactory
-from chaoskit.probe.socket_options import check_supported
 from chaoskit.probe.stream import ScheduledRequest, Stream
 from chaoskit.probe.target import DriveOptions, DriveProgress, Target
+from chaoskit.probe.transport.socket_options import check_supported
+from chaoskit.probe.transport.stamps import StampClock
+from chaoskit.probe.transport.tls import tls_context
 from chaoskit.records.model import Request
 from chaoskit.spec.arrivals import arrivals, schedule
 from chaoskit.spec.experiment import Workload
@@ -42,6 +44,7 @@ __all__ = ["DriveOptions", "Target", "drive", "schedule", "warm_up"]
 _MS = 1_000_000
 _TICK = 20 * _MS  # how often the loop's lag is measured
 _FLUSH, _VITALS, _REFRESH = 12, 25, 50  # ticks between flushes, vitals records, clock refreshes
+_SPREAD = _MS  # between the first streams of a closed loop: a hundred at once would wait for each other here
 _PAUSE = 100 * _MS  # after a failure in a closed loop: a server that is down is not flooded with requests
 
 
@@ -54,17 +57,17 @@ async def drive(target: Target, workload: Workload, options: DriveOptions, run: 
     """
     check_supported(target.sockets)
     requests = RequestFactory(target, workload, options.seed)
-    tls = tls_context(target)
+    tls = tls_context(target, workload.http)
     _raise_file_limit()
     clock = StampClock()
-    pool = ClientPool(target, workload, clock, tls)
+    client = Client(target, workload, clock, tls)
     await warm_up()
     try:
         with Recorder(run) as recorder:
             async with asyncio.TaskGroup() as tasks:
                 until = None if options.fault_free is None else options.start + options.fault_free
                 watch = FailFast(requests.shown_url, until, workload.protocol)
-                group = StreamGroup(tasks, requests, pool, recorder, watch)
+                group = StreamGroup(tasks, requests, client, recorder, watch)
                 housekeeping = tasks.create_task(_run_housekeeping(group, recorder, clock, options.watch))
                 await _run_workload(group, workload, options, stop)
                 housekeeping.cancel()
@@ -74,7 +77,7 @@ async def drive(target: Target, workload: Workload, options: DriveOptions, run: 
         raise crash_report.underlying_error(errors) from None
     finally:
         gc.unfreeze()
-        await pool.aclose()
+        await client.aclose()
         clock.close()
 
 
@@ -83,7 +86,6 @@ async def warm_up() -> None:
 
     Existing objects are frozen in the garbage collector: scanning them causes pauses of 50 ms while streams are open.
     """
-    await preload()
     gc.collect()
     gc.freeze()
 
@@ -98,7 +100,7 @@ class StreamGroup:
         self,
         tasks: asyncio.TaskGroup,
         requests: RequestFactory,
-        pool: ClientPool,
+        client: Client,
         recorder: Recorder,
         fail_fast: FailFast,
     ) -> None:
@@ -106,7 +108,7 @@ class StreamGroup:
         self.fail_fast = fail_fast
         self.failed_alike = asyncio.Event()
         self._requests = requests
-        self._pool = pool
+        self._client = client
         self._recorder = recorder
         self._numbers = itertools.count()
         self._open: dict[asyncio.Task[Request], Deadline] = {}
@@ -143,8 +145,8 @@ class StreamGroup:
             await asyncio.wait(self._open)
 
     async def _run(self, request: ScheduledRequest, deadline: Deadline) -> Request:
-        client = self._pool.acquire()
-        self._streams[request.number] = stream = Stream(request, self._requests, client, self._recorder, deadline)
+        stream = Stream(request, self._requests, self._client, self._recorder, deadline)
+        self._streams[request.number] = stream
         try:
             record = await stream.run()
         finally:
@@ -152,7 +154,6 @@ class StreamGroup:
         self.fail_fast.ended(record, self._recorder.any_token)
         if self.fail_fast.sentence:
             self.failed_alike.set()
-        await self._pool.release(client, stream.is_clean)
         return record
 
 
@@ -209,14 +210,13 @@ def _within(options: DriveOptions, offsets: Iterator[int]) -> Iterator[int]:
 
 
 async def _closed_loop(group: StreamGroup, workload: Workload, options: DriveOptions) -> None:
-    with contextlib.closing(AbsoluteTimer()) as timer:
-        await timer.until(options.start)
     turns = itertools.count() if options.requests is None else iter(range(options.requests))
     end = None if options.length is None else options.start + options.length
 
-    async def run_one_at_a_time() -> None:
+    async def run_one_at_a_time(timer: AbsoluteTimer, begin: int) -> None:
+        await timer.until(begin)
         for _ in turns:
-            due = now()
+            due = max(begin, now())
             if end is not None and due >= end:
                 return
             stream = group.start(group.prepare(due))
@@ -224,12 +224,14 @@ async def _closed_loop(group: StreamGroup, workload: Workload, options: DriveOpt
             if stream.result().completion != "complete":
                 await asyncio.sleep(_PAUSE / 1e9)
 
-    workers = [group.tasks.create_task(run_one_at_a_time()) for _ in range(workload.max_concurrency or 1)]
-    try:
-        await asyncio.wait(workers, timeout=None if end is None else (end - now()) / 1e9)
-    finally:
-        for worker in workers:
-            worker.cancel()
+    with contextlib.closing(AbsoluteTimer()) as timer:
+        begins = (options.start + number * _SPREAD for number in range(workload.max_concurrency or 1))
+        workers = [group.tasks.create_task(run_one_at_a_time(timer, begin)) for begin in begins]
+        try:
+            await asyncio.wait(workers, timeout=None if end is None else (end - now()) / 1e9)
+        finally:
+            for worker in workers:
+                worker.cancel()
 
 
 async def _run_housekeeping(

@@ -81,8 +81,10 @@ def _kind(request: Request) -> str:
         case "http_error":
             status = request.status or 0
             return f"{status // 100}xx" if status // 100 in (3, 5) else str(status)
-        case "connect_failed" | "client_error" | "protocol_error":
+        case "connect_failed" | "client_error":
             return request.detail
+        case "protocol_error":
+            return request.detail.partition(":")[0]  # the rest quotes the server
         case "truncated" | "reset" | "error_event":
             return request.completion
         case _:
@@ -106,7 +108,7 @@ def _advice_for(request: Request) -> str:
             return "the service or its gateway fails: see its log, and try again"
         case (("connect_failed" | "client_error"), _):
             return completion.connect_advice(request.detail)
-        case "error_event", _:
+        case "error_event", _ if "content-type" not in request.detail:
             return "check the model and the protocol"
         case _, status if status:
             return "the server speaks HTTP, but not this protocol: check the URL's path and the protocol"

@@ -15,7 +15,11 @@ import httpx
 from chaoskit import __version__
 from chaoskit import seed as seeds
 from chaoskit.errors import SpecError
+from chaoskit.probe.memory_budget import MemoryBudget
 from chaoskit.probe.protocols import PROTOCOLS
+from chaoskit.probe.protocols.asked_tokens import asked_tokens
+from chaoskit.probe.protocols.events import Json
+from chaoskit.probe.protocols.response_parser import EndMarkers
 from chaoskit.probe.protocols.stream_protocol import Message, Question
 from chaoskit.probe.target import Target
 from chaoskit.spec.endpoint import query_values, redacted, secret_in
@@ -24,6 +28,7 @@ from chaoskit.spec.experiment import Workload
 _MAX_DETAIL = 200  # characters
 _MIN_SECRET = 6  # characters; shorter values occur in texts by chance
 _PROMPT_POOL = 1 << 16  # bytes of text that prompts are cut from
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: a token
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?|")
 
@@ -35,7 +40,11 @@ def check_target(target: Target, workload: Workload) -> None:
 
 
 class RequestFactory:
-    """Builds requests. Raises SpecError for an invalid URL, header or key of the target."""
+    """Builds requests. Raises SpecError for an invalid URL, header or key of the target.
+
+    `asked` is how many tokens they ask for, `ends` what ends a response of plain server-sent events; `memory` bounds
+    what all responses hold.
+    """
 
     def __init__(self, target: Target, workload: Workload, seed: int) -> None:
         self.workload = workload
@@ -52,6 +61,9 @@ class RequestFactory:
             **{name.lower(): value for name, value in target.headers.items()},
         }
         self._text = _prompt_text(seed)
+        self.ends = EndMarkers()
+        self.memory = MemoryBudget()
+        self.asked = asked_tokens(self._body(0))
         self._secrets = sorted({*query_values(target.url), *target.headers.values()}, key=len, reverse=True)
 
     @property
@@ -68,13 +80,16 @@ class RequestFactory:
 
     def request(self, stream: int) -> httpx.Request:
         """The request of one stream, without the API key."""
+        headers = {**self._headers, "x-chaoskit-stream": str(stream)}
+        return httpx.Request("POST", self._url, headers=headers, content=json.dumps(self._body(stream)).encode())
+
+    def _body(self, stream: int) -> Json:
         work = self.workload
         messages = (Message("user", self._prompt(stream)),)
         body = self._protocol.body(Question(self._target.model, messages, work.output_tokens))
         if work.protocol in ("openai-chat", "openai-completions") and self._target.asks_usage:
             body["stream_options"] = {"include_usage": True}
-        headers = {**self._headers, "x-chaoskit-stream": str(stream)}
-        return httpx.Request("POST", self._url, headers=headers, content=json.dumps(body).encode())
+        return body
 
     def redact(self, text: str) -> str:
         """A server's text as one short line of printable characters, without the API key and other secrets."""
@@ -107,7 +122,7 @@ def _url(target: Target, workload: Workload) -> httpx.URL:
         raise SpecError(f"{redacted(text)!r} is not a URL; write for example http://127.0.0.1:8000") from None
     if url.scheme not in ("http", "https") or not url.host or url.userinfo:
         is_without_scheme = text.partition(":")[0].replace(".", "").isalnum() and "//" not in text
-        meant = redacted(f"http://{text}") if is_without_scheme else "http://127.0.0.1:8000"
+        meant = redacted(f"http://{text}") if is_without_scheme and ":/" not in text else "http://127.0.0.1:8000"
         raise SpecError(f"{redacted(text)!r} is not an http or https URL; write for example {meant}")
     if url.port is not None and not 0 < url.port < 65536:
         raise SpecError(f"{url.port} is not a port: expected 1 to 65535")
@@ -126,6 +141,11 @@ def _check_headers(target: Target) -> None:
             raise SpecError(f"the header {name!r} has characters that HTTP does not allow; give ASCII on one line")
     if target.key_env:
         key = os.environ.get(target.key_env)
+        if not _VARIABLE.fullmatch(target.key_env) or secret_in(f"http://h/?{target.key_env}"):
+            raise SpecError(
+                "that is no name of an environment variable, and a key itself is never given: export API_KEY=..., then "
+                "--api-key-env API_KEY"
+            )
         if not key:
             raise SpecError(f"the environment has no {target.key_env}; type: export {target.key_env}=...")
         if not _HEADER_VALUE.fullmatch(key):

@@ -41,10 +41,13 @@ Completion = Literal[
 # `too_large`: more events, bytes or headers than the limits of one stream; `client_error`: this machine ran out of open
 # files, ports or memory; `internal_error`: a bug in chaoskit. Neither of the two is the endpoint's failure.
 NOT_INTERRUPTED: tuple[Completion, ...] = ("complete", "cancelled", "client_error")
-EventKind = Literal["content", "reasoning", "meta", "ping", "finish", "done", "error"]
-# `done` is the protocol's end marker; `finish` a finish_reason before it; `meta` any other event without text.
+EventKind = Literal["content", "reasoning", "media", "meta", "ping", "finish", "done", "error"]
+# `media` is output that is no text: audio, an image. `done` is the protocol's end marker; `finish` a finish reason
+# before it; `meta` any other event without output.
 KINDS: tuple[EventKind, ...] = get_args(EventKind)
-TOKENS: tuple[EventKind, ...] = ("content", "reasoning")
+TOKENS: tuple[EventKind, ...] = ("content", "reasoning", "media")
+Flag = Literal["empty", "short"]
+# Of a complete response: it has no token; it has far fewer than were asked for, and not because the model had finished.
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +162,13 @@ class Request:
     first_event: int | None = None
     """First event of any kind."""
     first_token: int | None = None
-    """First event with text, reasoning included."""
+    """First event with output: text, reasoning, audio or an image."""
     first_output: int | None = None
-    """First event with text that is not reasoning."""
+    """First event with output that is not reasoning."""
     last_token: int | None = None
-    """Last event with text."""
+    """Last event with output."""
     tokens: int = 0
-    """Events with text."""
+    """Events with output."""
     usage: int | None = None
     """Tokens of those events, as the server counted them; null where it did not tell."""
     status: int | None = None
@@ -176,6 +179,20 @@ class Request:
     """Number of the connection."""
     reused: bool = False
     """Whether an earlier request used the connection."""
+    reconnected: bool = False
+    """Whether the server had closed the connection that it was to use again: it took a new one."""
+    queue_duration: int | None = None
+    """Waiting in this client, until the server allowed one more HTTP/2 stream on the connection."""
+    unreachable: tuple[str, ...] = ()
+    """Addresses that did not accept, or not within 250 ms, while another one did."""
+    asked: int | None = None
+    """The most tokens that it asked for; null where it asked for no number."""
+    finish: str | None = None
+    """The server's word for why the answer ended."""
+    flag: Flag | None = None
+    """What is wrong with a complete answer."""
+    remarks: tuple[str, ...] = ()
+    """What is odd about the response, although it could be understood."""
 
 
 @dataclass(frozen=True, slots=True)

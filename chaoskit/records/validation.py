@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from types import NoneType, UnionType
+from types import NoneType
 from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 from chaoskit.records.model import KINDS, TOKENS, Event, Keepalives, Record, SocketRead
@@ -22,6 +22,8 @@ R = TypeVar("R")
 
 _SIGNED = ("lag", "max_late")  # a clock may be read before the due time
 _COUNTER_LIMIT = 2**64
+_LISTS = frozenset(("faults", "remarks"))  # fields that are tuples
+_CODES = ", ".join(f"{code} for {kind}" for code, kind in enumerate(TOKENS))
 _HEAD, _EVENT = 5, 4  # numbers of a SocketRead line before its events, and of each event
 
 
@@ -48,8 +50,8 @@ def validate(kind: type[R], value: Any) -> R:
     for name in required:
         if name not in value:
             raise ValueError(f"a {kind.__name__} without {name}")
-    if "faults" in value:
-        value["faults"] = tuple(value["faults"])
+    for name in _LISTS.intersection(value):
+        value[name] = tuple(value[name])
     return kind(**value)
 
 
@@ -66,7 +68,7 @@ def _fields(kind: Any) -> tuple[Mapping[str, _Field], tuple[str, ...]]:
 
 def _field(name: str, hint: Any) -> _Field:
     origin, values = get_origin(hint), get_args(hint)
-    if origin is UnionType and NoneType in values:
+    if NoneType in values:
         (inner,) = (value for value in values if value is not NoneType)
         one = _field(name, inner)
         return _Field(lambda value: value is None or one.is_valid(value), f"{one.expected}, or null")
@@ -112,7 +114,7 @@ def _read(value: Any) -> SocketRead:
     for place in range(_HEAD, len(value), _EVENT):
         code, *stamps = value[place : place + _EVENT]
         if code >= len(TOKENS):
-            raise ValueError(f"value {place + 1} is {excerpt(code)}, expected 0 for {TOKENS[0]} or 1 for {TOKENS[1]}")
+            raise ValueError(f"value {place + 1} is {excerpt(code)}, expected {_CODES}")
         events.append(Event(KINDS[code], *stamps))
     stream, number, at, read_at, size = value[:_HEAD]
     return SocketRead(stream, number, at, read_at, size, tuple(events))

@@ -6,6 +6,7 @@ The last line is the verdict: it stands above the next prompt. Colour only repea
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -22,6 +23,7 @@ from chaoskit.units import counted, plural
 
 _MUCH = 0.02  # tokens an event more or less than one: the end of a stream is a token, too
 _LABEL_WIDTH = max(map(len, FIDELITY_LABELS.values()))
+LONGEST_LABEL = 26  # columns, a third of the narrowest usual screen
 _OTHER_STREAMS = (
     "an objective counts the streams with a value in its phase, which may have begun before, and of two phases the "
     "smaller number; the table counts the streams that were scheduled in a phase"
@@ -46,13 +48,13 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
     yield _title(result)
     yield from _numbers(result, console)
     if result.objectives:
-        yield section("Objectives", two_columns(_objectives(result)))
-    if any(each.observed.value is not None and each.streams != each.streams_started for each in result.objectives):
-        yield styled(_OTHER_STREAMS, "dim")
+        yield section("Objectives", Group(two_columns(_objectives(result)), *_streams_note(result)))
     if any(phase.metrics.failures for phase in result.phases):
         yield section("Interrupted streams", two_columns(_failures(result.phases)))
     if any(phase.stall_attribution.stalls for phase in result.phases):
         yield section("Stall attribution", two_columns(_stall_attribution(result)))
+    if result.intermediaries:
+        yield section("Between client and server", two_columns(_intermediaries(result)))
     if any(phase.path_mtu for phase in result.phases):
         yield section("Path MTU", two_columns(_path_mtu(result.phases)))
     yield from _ttft_over_time(result, console.width)
@@ -120,6 +122,12 @@ def _summary(result: Result) -> Text:
     return Text(", ".join(counts) + "\n" + ", ".join(rates))
 
 
+def _streams_note(result: Result) -> Iterator[RenderableType]:
+    """Why the numbers of streams differ from those of the table, where they do."""
+    if any(each.observed.value is not None and each.streams != each.streams_started for each in result.objectives):
+        yield Padding(styled(_OTHER_STREAMS, "dim"), (0, 0, 0, 2))
+
+
 def _objectives(result: Result) -> Iterator[tuple[Text, Text]]:
     for verdict in result.objectives:
         yield styled(verdict.verdict.upper(), VERDICT_STYLES[verdict.verdict]), _objective(verdict, bool(result.run))
@@ -155,6 +163,7 @@ def _stall_attribution(result: Result) -> Iterator[tuple[Text, Text]]:
         attribution = phase.stall_attribution
         shares = {
             "network": attribution.network_ms,
+            "held back in between": attribution.between_ms,
             "server": attribution.server_ms,
             "client": attribution.client_ms,
             "unknown": attribution.unknown_ms,
@@ -175,6 +184,11 @@ def _stall_attribution(result: Result) -> Iterator[tuple[Text, Text]]:
         yield styled(phase.name), styled(text).append(caveat, style="dim")
 
 
+def _intermediaries(result: Result) -> Iterator[tuple[Text, Text]]:
+    for each in result.intermediaries:
+        yield styled(each.kind), styled(each.sentence).append(_caveat(each.confidence, each.reason), style="dim")
+
+
 def _path_mtu(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
     for phase in phases:
         for finding in phase.path_mtu:
@@ -189,6 +203,7 @@ def _caveat(confidence: str, reason: str) -> str:
 
 def _ttft_over_time(result: Result, width: int) -> Iterator[RenderableType]:
     label = max((len(phase.name) for phase in result.phases), default=0)
+    label = label if label <= LONGEST_LABEL else 0
     longest = max((len(phase.timeline) for phase in result.phases), default=0)
     step = max(1, -(-longest // max(8, width - label - 4)))
     merged = {phase.name: sparkline.merge(phase.timeline, step) for phase in result.phases}
@@ -266,7 +281,8 @@ def sentence(result: Result) -> Text:
         return styled(f"{outcome.reason}; {interrupted} of {counted(result.overall.started, 'stream')} interrupted")
     count = sum(verdict.verdict == outcome.verdict for verdict in result.objectives)
     is_counted = outcome.verdict in ("broken", "undecided") and count
-    of = f"{count} of {counted(len(result.objectives), 'objective')}, " if is_counted else ""
+    is_alone = len(result.objectives) == 1
+    of = f"{count} of {counted(len(result.objectives), 'objective')}, " if is_counted and not is_alone else ""
     return styled(of + outcome.reason)
 
 
@@ -276,10 +292,17 @@ def section(title: str, body: RenderableType) -> RenderableType:
 
 
 def two_columns(rows: Iterable[tuple[RenderableType, RenderableType]], indent: int = 2) -> RenderableType:
-    """Two columns: a word and its text; long text wraps within its column."""
+    """Two columns: a word and its text; long text wraps within its column.
+
+    Where a word would take too much of a narrow screen, each stands above its text.
+    """
+    pairs = list(rows)
+    if any(isinstance(word, Text) and word.cell_len > LONGEST_LABEL for word, _ in pairs):
+        lines = chain.from_iterable((word, Padding(rest, (0, 0, 0, 2))) for word, rest in pairs)
+        return Padding(Group(*lines), (0, 0, 0, indent))
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for word, rest in rows:
+    for word, rest in pairs:
         table.add_row(word, rest)
     return Padding(table, (0, 0, 0, indent))

@@ -9,9 +9,11 @@ from rich.padding import Padding
 from rich.text import Text
 
 from chaoskit.engine.lease import Lease
+from chaoskit.facts import Facts
 from chaoskit.faults.tc_format import format_setting
 from chaoskit.knobs import Clamp, Netem, QueueCounters
 from chaoskit.plan.injection import InjectionPlan
+from chaoskit.plan.obstacles import kernel_obstacle
 from chaoskit.report.commands import apply_commands, revert_commands
 from chaoskit.report.console import two_columns
 from chaoskit.report.styles import styled, titled
@@ -35,13 +37,18 @@ def render(plan: InjectionPlan, console: Console) -> None:
         console.print(two_columns([(styled("warning", "yellow"), styled(each)) for each in plan.warnings]))
 
 
-def render_commands(plan: InjectionPlan, console: Console) -> None:
-    """The plan as commands, first those that apply it, then those that revert it. They are printed, never executed."""
+def render_commands(plan: InjectionPlan, facts: Facts, console: Console) -> None:
+    """The plan as commands, first those that apply it, then those that revert it. They are printed, never executed.
+
+    After them, why this machine's kernel, by its `facts`, could not execute them.
+    """
     for title, lines in (("apply", apply_commands(plan.changes)), ("revert", revert_commands(plan.changes))):
         console.print()
         console.print(styled(f"Equivalent commands to {title} it{_where(plan)}", "bold"), highlight=False)
         for line in lines:
             console.print(styled(line), highlight=False, soft_wrap=True)
+    if obstacle := kernel_obstacle(plan.interface, plan.needs, facts):
+        console.print(styled(f"\nnote  {obstacle}"), highlight=False)
 
 
 def render_lease(lease: Lease, is_detached: bool, console: Console) -> None:

@@ -24,6 +24,7 @@ from chaoskit.faults.netem import NetemSpec
 from chaoskit.faults.tc_format import format_setting
 from chaoskit.knobs import Clamp, Filter, Flow, Knob, Netem, Setting
 from chaoskit.programs import sudo
+from chaoskit.report.null_reasons import explained
 from chaoskit.report.styles import styled
 from chaoskit.spec.injection import Injection, TrafficMatch
 from chaoskit.terminal import ascii_json
@@ -44,6 +45,13 @@ State = Literal[
 _COLOURS: dict[State, str] = {"in force": "bold green", "ending": "bold magenta", "not restored": "bold red"}
 _WAYS: tuple[OneDirection, ...] = ("down", "up")  # as everywhere on the screen
 _SCHEMA = 1
+_WHY_NULL = {
+    "remedy": "nothing has to be done",
+    "namespace": "it is the namespace of this command, or cannot be reached from here",
+    "remaining": "it is not in force, or of another machine or an earlier start of this one",
+    "injection": "it is the lease of a run or of exec",
+    "watchdog": "it has not been started yet",
+}
 _MS = 1_000_000  # ns
 _NETEM_LIMIT = 1000  # the kernel's own
 
@@ -180,12 +188,13 @@ def as_json(report: StatusReport) -> str:
         "unowned": [str(knob) for knob in report.unowned],
         "holder": report.holder or None,
     }
-    return ascii_json(json.dumps(fields, indent=1, allow_nan=False)) + "\n"
+    text = json.dumps(explained(fields, {"holder": "nothing of chaoskit runs here"}), indent=1, allow_nan=False)
+    return ascii_json(text) + "\n"
 
 
 def _as_object(lease_status: LeaseStatus) -> dict[str, Any]:
     lease = lease_status.lease
-    return {
+    fields = {
         "id": lease.id,
         "state": lease_status.state,
         "remedy": lease_status.remedy or None,
@@ -206,6 +215,7 @@ def _as_object(lease_status: LeaseStatus) -> dict[str, Any]:
         "leftovers": list(lease_status.leftovers),
         "watchdog": lease.watchdog.pid if lease.watchdog else None,
     }
+    return explained(fields, _WHY_NULL)
 
 
 def render(report: StatusReport, console: Console) -> None:

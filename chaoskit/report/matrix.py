@@ -30,6 +30,7 @@ HEADLINES = {
     "interruption_rate": "Interrupted streams",
     "stalls_per_minute": "Stalls",
 }
+_LONG_REASON = 60  # characters: one that several variants share stands once
 _MIN_POINTS = 3  # of a curve
 _HEADLINES = {
     4: "DIRTY",
@@ -199,9 +200,12 @@ def _notes(matrix: MatrixResult) -> Iterator[RenderableType]:
     compared = [each for result in matrix.results for each in result.comparisons if each.metric in HEADLINES]
     references = " or ".join(dict.fromkeys(safe(result.reference) for result in matrix.results))
     thresholds = dict.fromkeys(format_value(result.stall_threshold_ms, "ms") for result in matrix.results)
+    phases = tuple(dict.fromkeys(phase.name for result in matrix.results for phase in result.phases))
+    has_curves = len(phases) > 1 and any(_curves(matrix, phases, metric) for metric in HEADLINES)
     notes = [
         *([f"stalls: gaps > {' or '.join(thresholds)}"] if thresholds else []),
         *([f"change: against {references} of the same variant"] if compared else []),
+        *(["curve: a phase over the variants, higher is slower, ! never"] if has_curves else []),
         *(["* the maximum: too few values for this percentile"] if is_small else []),
         *(["≈ could be chance: the 95 % interval includes no change"] if any(map(is_inconclusive, compared)) else []),
     ]
@@ -216,8 +220,12 @@ def _verdicts(matrix: MatrixResult) -> RenderableType:
     table = _with_axes(matrix)
     table.add_column("verdict", no_wrap=True, header_style="dim")
     table.add_column("", overflow="fold")
+    above = ""
     for row, axes in zip(matrix.variants, _axes(matrix), strict=True):
-        table.add_row(*axes, _verdict(row), styled(_reason(row)))
+        reason = _reason(row)
+        is_repeated = reason == above and len(reason) > _LONG_REASON
+        table.add_row(*axes, _verdict(row), styled("as above", "dim") if is_repeated else styled(reason))
+        above = reason
     return section("Verdicts", _indented(table))
 
 

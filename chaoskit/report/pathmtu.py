@@ -18,6 +18,7 @@ from chaoskit.pathmtu.examination import Findings
 from chaoskit.pathmtu.probes import Burst, Clamp, Hop
 from chaoskit.pathmtu.verdict import Verdict, describe_hop, expected_icmp
 from chaoskit.programs import typed_by
+from chaoskit.report.null_reasons import explained
 from chaoskit.report.screen import cropped_line, live_display
 from chaoskit.report.styles import styled
 from chaoskit.terminal import ascii_json
@@ -26,6 +27,24 @@ from chaoskit.units import counted
 SCHEMA = 1
 _STYLES = {0: "bold green", 1: "bold red", 5: "bold magenta"}
 _SECOND, _MS = 10**9, 10**6
+_WHY_NULL = {
+    "port": "no port was given, nor found open",
+    "path_mtu": "it is not known exactly",
+    "passes": "no packet was answered",
+    "fails": "no packet that is too long was found",
+    "hop": "no router was seen to hold packets back",
+    "beyond": "a router sends the signal, or none was seen to hold packets back",
+    "interface": "the route has none",
+    "gateway": "the host is on the same link",
+    "interface_mtu": "the interface tells none",
+    "route_mtu": "the route sets none",
+    "cached_mtu": "this kernel has learned none",
+    "tcp_port": "no TCP port answered",
+    "mss": "no TCP handshake was made",
+    "clamp": "it was not looked for, or no hop quoted our SYN",
+    "body": "no request with a body was sent",
+    "spent": "neither packets nor time ran out",
+}
 
 
 class Progress:
@@ -139,7 +158,7 @@ def document(found: Findings, verdict: Verdict) -> dict[str, Any]:
     hop = found.where or (found.drop_point.reached if found.drop_point else None)
     beyond = found.drop_point.beyond if found.drop_point else None
     clamp = found.clamp
-    return {
+    fields = {
         "schema": SCHEMA,
         "host": found.setup.host,
         "address": endpoints.target,
@@ -155,7 +174,7 @@ def document(found: Findings, verdict: Verdict) -> dict[str, Any]:
         "fails": found.ceiling,
         "signalled": found.signal is not None,
         "hop": _hop_object(hop),
-        "beyond": _hop_object(beyond),
+        "beyond": _hop_object(beyond, "it is the host itself"),
         "interface": first.interface,
         "gateway": first.gateway,
         "interface_mtu": first.link_mtu,
@@ -166,14 +185,20 @@ def document(found: Findings, verdict: Verdict) -> dict[str, Any]:
         "mss": found.mss,
         "clamp": None
         if clamp is None
-        else {"before": _hop_object(clamp.before), "after": _hop_object(clamp.after), "mss": clamp.mss},
+        else explained(
+            {"before": _hop_object(clamp.before), "after": _hop_object(clamp.after), "mss": clamp.mss},
+            dict.fromkeys(("after", "mss"), "no hop showed another MSS than was sent"),
+        ),
         "body": None if body is None else {"ending": body.ending, "asked": body.asked, "acked": body.acked},
         "privileged": found.is_privileged,
         "packets": found.packets,
         "seconds": round(found.elapsed / _SECOND, 3),
         "spent": found.exhausted or None,
     }
+    return explained(fields, _WHY_NULL)
 
 
-def _hop_object(hop: Hop | None) -> dict[str, Any] | None:
-    return None if hop is None else {"index": hop.index, "address": hop.address}
+def _hop_object(hop: Hop | None, why_nameless: str = "this hop does not answer") -> dict[str, Any] | None:
+    if hop is None:
+        return None
+    return explained({"index": hop.index, "address": hop.address}, {"address": why_nameless})

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from chaoskit.faults.tc_format import format_setting
 from chaoskit.knobs import Filter, Flow, MatchAll, Netem, Setting, U32Match
-from chaoskit.plan.decidability import decidability_warnings
+from chaoskit.plan.decidability import decidability_warnings, joint_advice
 from chaoskit.plan.model import Plan, PlannedPhase
 from chaoskit.report.styles import styled, titled
 from chaoskit.spec.endpoint import redacted
@@ -58,6 +58,7 @@ def _rest(plan: Plan) -> Iterator[Text]:
     yield from (styled(f"note    {remark}") for remark in plan.remarks)
     for warning in (*plan.warnings, *decidability_warnings(plan)):
         yield titled("warning", f" {warning}", "yellow")
+    yield from (titled("advice", f"  {advice}") for advice in joint_advice(plan))
 
 
 def _length(plan: Plan) -> str:
@@ -83,7 +84,7 @@ def _traffic(plan: Plan) -> str:
 def _timeline(plan: Plan) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("at", "for", "phase", "sets"):
-        table.add_column(column, justify="right" if column in ("at", "for") else "left")
+        table.add_column(column, justify="right" if column in ("at", "for") else "left", no_wrap=column != "sets")
     at = 0
     for phase in plan.phases:
         sets = Text("\n").join(map(styled, _sets(phase)))

@@ -51,7 +51,7 @@ def latency_legend(buckets: Iterable[Bucket], ends: tuple[float, float]) -> str:
 
 def mark_legend(signs: str) -> str:
     """What the marks among these signs say; empty without marks."""
-    meanings = {"×": "× one", "2": "2 to 9 so many", "+": "+ ten or more"}
+    meanings = {"×": "× 1", "2": "2–9", "+": "+ 10 or more"}
     drawn = {"2" if sign.isdigit() else sign for sign in signs}
     told = [meaning for sign, meaning in meanings.items() if sign in drawn]
     return f"interrupted: {', '.join(told)}" if told else ""

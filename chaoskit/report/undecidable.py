@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from chaoskit.plan.decidability import decidability_warnings
+from chaoskit.plan.decidability import decidability_warnings, joint_advice
 from chaoskit.plan.model import Plan
 from chaoskit.terminal import note
 
 
 def note_undecidable(plans: Iterable[Plan]) -> None:
     """Write each sentence once."""
-    sentences = (sentence for plan in plans for sentence in decidability_warnings(plan))
-    note(*(f"warning: {sentence}" for sentence in dict.fromkeys(sentences)))
+    found = list(plans)
+    warnings = (f"warning: {sentence}" for plan in found for sentence in decidability_warnings(plan))
+    advice = (f"advice: {sentence}" for plan in found for sentence in joint_advice(plan))
+    note(*dict.fromkeys((*warnings, *advice)))

@@ -6,6 +6,7 @@ be printed with the keys of a file or with the options of a command line.
 
 from __future__ import annotations
 
+import difflib
 import re
 import shlex
 from collections.abc import Iterable, Mapping
@@ -13,13 +14,15 @@ from typing import Any
 
 from pydantic_core import ErrorDetails, ValidationError
 
-from chaoskit.spec.known_keys import advice
+from chaoskit.spec.known_keys import advice, keys_below
 
 _EXAMPLES = {"for": "60s"}
+_LONGEST_NAME = 64
 _SHOWN = 60  # characters of a value in a message
 _MOST_DIGITS = 18  # of a whole number; a seed may have one more
 _NO_NUMBERS = ("nan", "inf", "infinity")
 _THOUSANDS = re.compile(r"([0-9]{1,9})[kK]")
+_BYTES = re.compile(r"([0-9]{1,9}) ?(?:B|bytes?)")
 _KEY = re.compile(r"`([a-z-]+)(?:: ([^`]*))?`")
 
 
@@ -35,7 +38,7 @@ def describe_error(error: ErrorDetails, value: Any, places: Iterable[tuple[str, 
         case "value_error":
             return str(context["error"]).replace("`", "")
         case "literal_error" | "enum":
-            return f"found {brief(value)}, expected {context['expected']}"
+            return f"found {brief(value)}, expected {context['expected']}{_choice(str(value), context['expected'])}"
         case "int_parsing" | "int_type" | "int_from_float" | "int_parsing_size":
             return f"found {brief(value)}, expected {_whole_number(str(value).strip())}"
         case "float_parsing" | "float_type" | "finite_number":
@@ -44,6 +47,8 @@ def describe_error(error: ErrorDetails, value: Any, places: Iterable[tuple[str, 
             return f"found {brief(value)}, expected a number"
         case "bool_parsing" | "bool_type":
             return f"found {brief(value)}, expected true or false"
+        case "string_pattern_mismatch" if len(str(value)) > _LONGEST_NAME:
+            return f"found {brief(value)}, expected {_LONGEST_NAME} characters at most"
         case "string_pattern_mismatch":
             return f"found {brief(value)}, expected lower-case letters, digits and - (for example loss-first-token)"
         case "greater_than_equal":
@@ -63,9 +68,10 @@ def describe_error(error: ErrorDetails, value: Any, places: Iterable[tuple[str, 
         case "extra_forbidden":
             return "unknown key; remove it"
         case "model_type" | "model_attributes_type" | "dict_type" | "mapping_type":
-            return f"found {brief(value)}, expected keys below it"
+            below = keys_below(error["loc"], places)
+            return f"found {brief(value)}, expected keys below it{': ' if below else ''}{', '.join(below)}"
         case "list_type" | "tuple_type":
-            return f"found {brief(value)}, expected a list"
+            return f"found {brief(value)}, expected a list: lines that begin with a dash, or [..., ...]"
         case _:
             return f"found {brief(value)}, which does not fit here"
 
@@ -74,6 +80,14 @@ def _how_many(context: Mapping[str, Any]) -> str:
     """Of a list or mapping."""
     least, most = context.get("min_length"), context.get("max_length")
     return f"{least} or more" if most is None or least else f"{most} or fewer"
+
+
+def _choice(found: str, expected: str) -> str:
+    """The one of these choices that begins so, or that is close."""
+    choices = re.findall(r"'([^']+)'", expected)
+    near = [each for each in choices if len(found) > 1 and (each.startswith(found) or found.startswith(each))]
+    near = near or difflib.get_close_matches(found.lower(), choices, 1, 0.7)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _plain(limit: float) -> str:
@@ -86,6 +100,8 @@ def _whole_number(found: str) -> str:
     bare = found.lstrip("+-")
     if bare.isdecimal() and len(bare) > _MOST_DIGITS:
         return f"a whole number of {_MOST_DIGITS} digits at most"
+    if (size := _BYTES.fullmatch(found)) is not None:
+        return f"a whole number; write {size[1]}"
     plain = found.replace(",", "").replace("_", "").replace(" ", "")
     if (thousands := _THOUSANDS.fullmatch(plain)) is not None:
         return f"a whole number; write {thousands[1]}000"

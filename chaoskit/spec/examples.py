@@ -6,6 +6,7 @@ They lie in `experiments/`: in a clone beside the package, in an installed wheel
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from pathlib import Path
 
 from chaoskit.errors import SpecError
@@ -30,7 +31,11 @@ def example_lines() -> list[str]:
 def example(name: str) -> str:
     """The text of an included experiment. Raises SpecError that lists them all."""
     if name not in questions():
-        raise SpecError("\n".join([f"no included experiment is named {name[:64]!r}; there are", *example_lines()]))
+        near = get_close_matches(Path(name).stem, questions(), 1, 0.7)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise SpecError(
+            "\n".join([f"no included experiment is named {name[:64]!r}; {meant}there are", *example_lines()])
+        )
     return (_folder() / f"{name}.yaml").read_text()
 
 

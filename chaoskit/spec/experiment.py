@@ -78,7 +78,10 @@ class Limits(SpecModel):
     body: Annotated[Size, bounded(Size(1), Size(10**12), "a response is no larger")] = Field(
         Size(100 * 10**6), description="Bytes after the headers, as received."
     )
-    event: InMemory = Field(Size(10**6), description="Bytes of one event or one line.")
+    event: InMemory = Field(
+        Size(32 * 10**6),
+        description="Bytes of one event or one line; those of all streams together may hold 256 MB.",
+    )
     headers: InMemory = Field(Size(64_000), description="Bytes of all headers, informational responses included.")
 
 
@@ -105,7 +108,8 @@ class Workload(SpecModel):
         "0 is regular, 1 is Poisson, above 1 comes in bursts.",
     )
     max_concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
-        None, description="Closed loop: number of streams at a time; the next one starts when one ends."
+        None,
+        description="Closed loop: number of streams at a time, begun 1 ms apart; the next one starts when one ends.",
     )
     prompt_size: Annotated[Size, bounded(None, Size(100 * 10**6), "every open stream holds its prompt in memory")] = (
         Field(Size(1000), description="Bytes of the prompt of each request.")
@@ -124,7 +128,9 @@ class Workload(SpecModel):
 
     @model_validator(mode="after")
     def _one_arrival_process(self) -> Workload:
-        if (self.request_rate is None) == (self.max_concurrency is None):
+        if self.request_rate is not None and self.max_concurrency is not None:
+            raise ValueError("request-rate is an open loop, and max-concurrency a closed one; remove one of them")
+        if self.request_rate is None and self.max_concurrency is None:
             raise ValueError("give either request-rate (open loop) or max-concurrency (closed loop)")
         if self.connections == "shared" and self.http != "2":
             raise ValueError('connections: shared needs http: "2"')
@@ -153,9 +159,9 @@ class Span(SpecModel):
 
 
 def _span(words: Any) -> Any:
-    if not isinstance(words, dict):
+    if isinstance(words, Span):
         return words
-    if len(words) != 1:
+    if not isinstance(words, dict) or len(words) != 1:
         raise ValueError("a phase is one name and its length; write for example - baseline: 20s")
     ((name, length),) = words.items()
     return {"name": name, "length": length}
@@ -169,8 +175,17 @@ def _listed(words: Any) -> Any:
 
 def _objective(words: Any) -> Any:
     if not isinstance(words, str | Objective):
-        raise ValueError("an objective is a sentence; write for example ttft_p95 < 800ms")
+        raise ValueError(f"an objective is a sentence; write {_as_sentence(words)}")
     return parse(words) if isinstance(words, str) else words
+
+
+def _as_sentence(words: Any) -> str:
+    """What `{ttft_p95: 800ms}` and `ttft_p95: < 800ms` mean; an example for all else."""
+    match words:
+        case {**pairs} if len(pairs) == 1 and isinstance(bound := next(iter(pairs.values())), str):
+            return f"{next(iter(pairs))} {bound if bound.startswith(('<', '>')) else f'< {bound}'}"
+        case _:
+            return "for example ttft_p95 < 800ms"
 
 
 _FaultList = Annotated[list[Fault], Field(min_length=1)]
@@ -303,7 +318,8 @@ def _wrong_names(words: dict[str, Any]) -> Iterator[PydanticCustomError]:
         return
     unknown = [[fault for fault in faults_of(phase) if fault not in faults] for phase in phases]
     for index, fault in ((index, fault) for index, missing in enumerate(unknown) for fault in missing if fault):
-        hint = suggestion(fault, [*CLEAN_PHASES, *faults])
+        is_spaced = fault.strip() in faults
+        hint = "write no blanks around +" if is_spaced else suggestion(fault, [*CLEAN_PHASES, *faults])
         yield error_at(f"{fault!r} is neither a fault nor a clean phase; {hint}", "timeline", index)
     doubtful = {*CLEAN_PHASES, *faults} if any(unknown) or any(map(_repeats, phases)) else set()
     for index, sentence in enumerate(_items(words.get("objectives"))):

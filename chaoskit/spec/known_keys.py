@@ -76,9 +76,10 @@ def advice(found: str, known: Sequence[str], where: Sequence[str | int] = (), pl
     word = found.strip().lower().replace("_", "-")
     ours = [tuple(key.split(".")) for key in (word, *OURS.get(word, ()))]
     steps = tuple(step for step in where if isinstance(step, str))
+    steps = steps[:-1] if steps[-1:] == (found,) else steps
     if here := next((key[-1] for key in ours if key[-1] in known and steps[-len(key) :][:-1] == key[:-1]), None):
         return f"did you mean {here}?"
-    near = [path for key in ours for path in _nearest(key, steps, places)]
+    near = [path for key in ours for path in _nearest(key, steps, places) if not _is_at(path[:-1], steps)]
     if near and near[0][-1] == word:
         return f"its place is {_shown(near[0])}"
     if close := difflib.get_close_matches(word, known, n=1):
@@ -95,6 +96,16 @@ def _nearest(key: Path, steps: Path, places: Iterable[Path]) -> list[Path]:
         return -common, len(path)
 
     return sorted((path for path in places if path[-len(key) :] == key), key=distance)
+
+
+def keys_below(where: Sequence[str | int], places: Iterable[Path]) -> list[str]:
+    """The keys that may stand below this location."""
+    steps = tuple(step for step in where if isinstance(step, str))
+    return list(dict.fromkeys(path[-1] for path in places if _is_at(path[:-1], steps)))
+
+
+def _is_at(path: Path, steps: Path) -> bool:
+    return len(path) == len(steps) and all(mine in (step, _ANY_NAME) for mine, step in zip(path, steps, strict=True))
 
 
 def _shown(path: Path) -> str:

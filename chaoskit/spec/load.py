@@ -21,15 +21,21 @@ from pydantic_core import ErrorDetails
 from chaoskit.errors import SpecError
 from chaoskit.faults.schema import FROM_FILE, SpecModel
 from chaoskit.spec.diagnostics import brief, describe_error
-from chaoskit.spec.examples import example_command
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.injection import Injection
 from chaoskit.spec.known_keys import Path as KeyPath
 from chaoskit.spec.known_keys import places
+from chaoskit.spec.misnamed_files import meant_instead
 from chaoskit.spec.yaml_errors import describe_yaml_error
 
 _MAX_BYTES, _MAX_VALUES = 1 << 20, 10_000
 _NULLS = ("", "~", "null", "Null", "NULL")
+_EXAMPLES = {
+    "stage": "{lab: edge}",
+    "workload": "{request-rate: 8/s}",
+    "timeline": "[{baseline: 20s}]",
+    "direction": "down, or up, or both",
+}
 Location = tuple[str | int, ...]
 Root = TypeVar("Root", bound=SpecModel)
 
@@ -67,6 +73,8 @@ def load_injection(path: Path) -> Injection:
     Raises SpecError with one line for each error found.
     """
     document = parse_document(read_text(path, INJECTION), display_name(path), INJECTION)
+    if "timeline" in document.words:
+        raise SpecError(f"{display_name(path)} is an experiment, not the keys of an injection: chaoskit run {path}")
     with document.every_error():
         if "leases" in document.words:
             return document.read_as(Injection, _only_lease(document))
@@ -103,15 +111,27 @@ def read_text(path: Path, kind: DocumentKind) -> str:
                 raw = file.read(_MAX_BYTES + 1)
         text = raw.decode()
     except FileNotFoundError as error:
-        found = example_command(path.stem) if kind is EXPERIMENT else ""
-        raise SpecError(f"{name}: {error.strerror}; give the path of {kind.noun} file{found}") from None
+        if beside := next((each for each in _with_endings(path) if each.is_file()), None):
+            raise SpecError(f"{name}: {error.strerror}; did you mean {beside}?") from None
+        meant = meant_instead(path) if kind is EXPERIMENT else f"give the path of {kind.noun} file"
+        raise SpecError(f"{name}: {error.strerror}; {meant}") from None
     except OSError as error:
-        raise SpecError(f"{name}: {error.strerror}; give the path of {kind.noun} file") from None
+        is_folder = kind is EXPERIMENT and path.is_dir()
+        meant = meant_instead(path) if is_folder else f"give the path of {kind.noun} file"
+        raise SpecError(f"{name}: {error.strerror}; {meant}") from None
     except UnicodeDecodeError as error:
         raise SpecError(f"{name}: byte {error.start} is not UTF-8; {kind.noun} is a YAML file") from None
     if len(raw) > _MAX_BYTES:
         raise SpecError(f"{name}: longer than 1 MiB; {kind.noun} is a short YAML file")
     return text
+
+
+def _with_endings(path: Path) -> Iterator[Path]:
+    """The same name with the endings of a YAML file, in its folder."""
+    for ending in (".yaml", ".yml"):
+        for stem in dict.fromkeys((path.name, path.stem)):
+            if stem:
+                yield path.with_name(stem + ending)
 
 
 def display_name(path: Path) -> str:
@@ -243,10 +263,10 @@ def describe_errors(
         if error["type"] == "too_short" and any(_is_below(each["loc"], error["loc"]) for each in errors):
             continue  # only what is right was counted
         where, value = _resolve((*within, *error["loc"], *error.get("ctx", {}).get("below", ())), words)
-        sentence = describe_error(error, value, known)
+        sentence = describe_error({**error, "loc": where}, value, known)
         if error["type"] == "missing":
             key = str(error["loc"][-1])
-            where, sentence = (*where, key), f"missing; add {key}: ..."
+            where, sentence = (*where, key), f"missing; add {key}: {_EXAMPLES.get(key, '...')}"
         sentences.setdefault(where, sentence)
     return sentences
 

@@ -20,6 +20,13 @@ from chaoskit.spec.matrix import parse_variants
 LAB_GATE, ENDPOINT_GATE = "release-gate", "endpoint-gate"
 _SUFFIXES = (".yaml", ".yml")
 _PLAIN_WORD = re.compile(r"[\w:/.~%?=&+,;-]*[\w/.~%?=&+,;-]")  # a YAML text that needs no quotes
+_OPTIONS = {
+    "name": "NAME",
+    "stage.target": "--endpoint",
+    "stage.model": "--model",
+    "stage.key-env": "--api-key-env",
+    "workload.protocol": "--protocol",
+}
 _TARGET = re.compile(r"^  target: ", re.MULTILINE)
 
 
@@ -57,8 +64,16 @@ class NewFile:
         for key, word in words.items():
             text = text if word is None else _with(text, key, word)
         if self.name is not None or self.url is not None:
-            parse_variants(text, str(self.path))
+            self._check(text)
         return text
+
+    def _check(self, text: str) -> None:
+        """Raises SpecError that names options and not lines: the file is not written."""
+        try:
+            parse_variants(text, str(self.path))
+        except SpecError as error:
+            lines = (line.removeprefix(f"{self.path}:").split(": ", 2) for line in str(error).splitlines())
+            raise SpecError("\n".join(f"{_OPTIONS.get(key, key)}: {told}" for _, key, told in lines)) from None
 
     @property
     def is_for_endpoint(self) -> bool:

@@ -12,6 +12,7 @@ from chaoskit.spec.diagnostics import describe_error, describe_option_error
 from chaoskit.spec.experiment import LONGEST, Workload
 from chaoskit.spec.injection import Injection, To, WrittenTo
 from chaoskit.spec.load import DocumentKind, parse_document
+from chaoskit.spec.metrics import METRICS
 from chaoskit.spec.network_namespace import NamespaceChoice
 from chaoskit.spec.objectives import Objective, parse
 from chaoskit.spec.server import HOUR
@@ -26,6 +27,8 @@ _TIMEOUTS = {
     "stream-timeout": "stream",
 }
 _LIMITS = {"max-events": "events", "max-body": "body"}
+
+_BOUNDS = {"duration": "< 800ms", "share": "<= 1%", "per-minute": "< 5", "per-second": "> 1"}
 
 
 def workload(options: dict[str, Any]) -> Workload:
@@ -110,12 +113,18 @@ def require_no_options(file: Path, options: dict[str, Any]) -> Path:
     """The file, if no option is given as well. Raises SpecError."""
     given = [f"--{name}" for name, value in options.items() if value is not None and value != []]
     if given:
-        raise SpecError(f"{file} cannot be combined with {', '.join(given)}: remove one of them")
+        names = ", ".join(given)
+        raise SpecError(f"{file} is read as FILE, and a file cannot be combined with {names}: remove one of them")
     return file
 
 
 def objectives(sentences: list[str]) -> tuple[Objective, ...]:
     """The objectives of a command without phases. Raises SpecError."""
+    if bare := next((sentence for sentence in sentences if sentence in METRICS), None):
+        raise SpecError(
+            f"--objective: {bare} has no bound; write both in quotes, because a shell takes < for itself: "
+            f"--objective '{bare} {_BOUNDS[METRICS[bare].kind]}'"
+        )
     try:
         found = tuple(parse(sentence) for sentence in sentences)
     except ValueError as error:

@@ -21,13 +21,13 @@ from chaoskit.facts import Facts
 from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.rights import require_net_admin
 from chaoskit.plan.model import InterfacePlan, Plan
+from chaoskit.plan.obstacles import kernel_obstacle
 from chaoskit.substrate import uml
 from chaoskit.substrate.here import Here
 from chaoskit.substrate.uml import GuestKernel, Uml
 
 Substrate = Here | Uml
 VIRTUAL = "virtual-time"
-_GUEST = ", or --substrate uml"  # a remedy that does not apply on a real interface
 
 
 @dataclass(frozen=True)
@@ -97,10 +97,8 @@ def on_interface(
     ):
         if is_given:
             raise SpecError(f"{option} needs a guest, and a guest does not have {interface} of this machine; remove it")
-    lacking = facts.lacks(needs)
-    if lacking:
-        answers = dict.fromkeys(facts.missing.get(each, each).removesuffix(_GUEST) for each in lacking)
-        raise RefusedError(f"this kernel, {facts.kernel}, which has {interface}, cannot do this: {'; '.join(answers)}")
+    if obstacle := kernel_obstacle(interface, needs, facts):
+        raise RefusedError(obstacle)
     return Here(), f"on {interface}, in this kernel, {facts.kernel}"
 
 

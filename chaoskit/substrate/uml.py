@@ -19,6 +19,7 @@ import binascii
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -41,6 +42,7 @@ MEMORY = Size.parse("512MiB")
 MODULES = Path("/usr/lib/uml/modules")  # where Debian's user-mode-linux keeps them
 LOG = "guest.log"
 NEEDS_PTRACE = "it needs ptrace, which a container may forbid: docker run --cap-add SYS_PTRACE"
+_INIT_FAILED = re.compile(r"Requested init (\S+) failed \(error -([0-9]{1,4})\)")  # init/main.c of Linux
 SLACK = 120_000_000_000  # ns that an experiment may take longer than its plan: boot, slow imports
 OPTIONS = {
     "namespaces": ("CONFIG_NET_NS",),
@@ -193,8 +195,9 @@ class Guest:
             self._code = exit_code((self._scratch / guest_init.EXIT).read_bytes())
         except (OSError, ValueError):
             began = (self._scratch / guest_init.READY).exists()
-            how = "died before its command ended" if began else f"did not start ({NEEDS_PTRACE})"
-            raise RefusedError(f"the guest {how}; it logged:{self._log_tail()}") from None
+            tail = self._log_tail()
+            how = "died before its command ended" if began else f"did not start ({why_not_started(tail)})"
+            raise RefusedError(f"the guest {how}; it logged:{tail}") from None
         finally:
             self.close()
         return self._code
@@ -235,6 +238,14 @@ class Guest:
 
     def _log_tail(self) -> str:
         return log_tail(self.log)
+
+
+def why_not_started(log: str) -> str:
+    """Why a guest ended before its init was ready, by what its kernel logged. A kernel that panics could trace."""
+    if (failed := _INIT_FAILED.search(log)) is not None:
+        program, number = failed.groups()
+        return f"its kernel cannot execute {program}: {os.strerror(int(number))}, see: namei -l {program}"
+    return "its kernel started, and then panicked" if "Kernel panic" in log else NEEDS_PTRACE
 
 
 def find(path: Path | None = None) -> GuestKernel:

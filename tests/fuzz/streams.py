@@ -13,12 +13,12 @@ from scapy.packet import Raw
 from chaoskit.pathmtu.packets import Packets
 from chaoskit.pathmtu.probes import Endpoints, Probe
 from chaoskit.probe.framing import MalformedError
-from chaoskit.probe.http2_frames import FrameTracker
 from chaoskit.probe.protocols import PROTOCOLS
-from chaoskit.probe.protocols.error_messages import error_message
+from chaoskit.probe.protocols.error_messages import sentence_of
 from chaoskit.probe.protocols.events import ProtocolEvent
 from chaoskit.probe.protocols.response_parser import ResponseParser
-from chaoskit.probe.receive_stamps import ReadStamp
+from chaoskit.probe.transport.frames import Frame as SplitFrame
+from chaoskit.probe.transport.frames import FrameSplitter
 from chaoskit.server.formats import APIS
 from chaoskit.server.formats.api import Api, CompletionRequest, Stamp
 from chaoskit.server.schedule import PlannedResponse
@@ -57,7 +57,7 @@ def judge_response(data: bytes) -> None:
     """The same events or error, wherever the body is split; the error message is a str."""
     protocol, body = _PROTOCOLS[data[0] % len(_PROTOCOLS) if data else 0], data[1:]
     whole = _read(protocol, body)
-    assert isinstance(error_message(body), str)
+    assert isinstance(sentence_of(body), str)
     for cut in range(1, len(body)) if len(body) <= _MAX_CUTS else ():
         assert _read(protocol, body[:cut], body[cut:]) == whole, f"split at {cut}"
     if len(body) <= _MAX_CUTS:
@@ -93,17 +93,19 @@ def frames() -> list[bytes]:
 
 def judge_frames(data: bytes) -> None:
     """The same resets and data, wherever the bytes are split."""
-    whole = _track(data)
+    whole = _split(data)
     for cut in range(1, min(len(data), _MAX_CUTS)):
-        assert _track(data[:cut], data[cut:]) == whole, f"split at {cut}"
+        assert _split(data[:cut], data[cut:]) == whole, f"split at {cut}"
 
 
-def _track(*chunks: bytes) -> tuple[int | None, dict[int, int], list[int]]:
-    tracker = FrameTracker(_MAX_SIZE)
+def _split(*chunks: bytes) -> tuple[list[SplitFrame], str]:
+    splitter, found = FrameSplitter(_MAX_SIZE), []
     for chunk in chunks:
-        tracker.feed(chunk, ReadStamp(0, 0, 0, len(chunk)))
-    data = [len(list(iter(lambda: tracker.next_data(stream), None))) for stream in range(9)]  # noqa: B023
-    return tracker.goaway, dict(tracker.resets), data
+        frames, error = splitter.feed(chunk)
+        found += frames
+        if error is not None:
+            return found, type(error).__name__
+    return found, ""
 
 
 _ENDS = {4: Endpoints(4, "192.0.2.1", "198.51.100.7", 443), 6: Endpoints(6, "2001:db8::1", "2001:db8:ffff::7", 443)}

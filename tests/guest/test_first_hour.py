@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.server
 import json
-import os
 import re
 import shlex
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from warm import chaoskit
 
 FILE = Path(__file__).parents[2] / "experiments" / "release-gate.yaml"
 MISTAKES = [
@@ -94,15 +94,8 @@ def typed(place: Path, line: str, urls: dict[str, str]) -> subprocess.CompletedP
         if change:
             subprocess.run(f"sed -i {change} mine.yaml", shell=True, cwd=place, check=True)
         line = line.replace("FILE", "mine.yaml")
-    return subprocess.run(
-        [sys.executable, "-m", "chaoskit", *shlex.split(line)],
-        cwd=place,
-        env=os.environ | {"CHAOSKIT_STATE": str(place / "state"), "COLUMNS": "80"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
+    return chaoskit(
+        *shlex.split(line), cwd=place, environment={"CHAOSKIT_STATE": str(place / "state"), "COLUMNS": "80"}
     )
 
 

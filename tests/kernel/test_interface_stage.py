@@ -445,7 +445,6 @@ def test_a_plan_shows_whom_it_would_hit(setting: Setting, tmp_path: Path) -> Non
         "localhost is 127.0.0.1",
         "filter lo egress 51717: ip tcp to 127.0.0.1/32 port 8000, through chaos-up",
         "filter lo ingress 51717: ip tcp from 127.0.0.1/32 port 8000, through chaos-down",
-        "stage: lo is the interface of both ends",
         "stage: fragments show no ports",
         "stage: with GSO a real interface sends up to 64 kB as one packet",
     ):

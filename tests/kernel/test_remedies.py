@@ -21,7 +21,7 @@ from chaoskit.errors import RefusedError
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
-from chaoskit.probe.socket_options import set_options
+from chaoskit.probe.transport.socket_options import set_options
 from chaoskit.records import tcp_info
 from chaoskit.spec.load import parse
 from chaoskit.topology.edge import SERVER_V4, SERVER_V6

@@ -36,9 +36,9 @@ def numbers_before_plurals(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.JoinedStr):
             for value, text in zip(node.values, node.values[1:], strict=False):
-                is_pair = isinstance(value, ast.FormattedValue) and isinstance(text, ast.Constant)
-                if is_pair and AFTER_A_NUMBER.match(str(text.value)):
-                    yield ast.unparse(value.value)
+                match value, text:
+                    case ast.FormattedValue(value=number), ast.Constant(value=str(words)):
+                        yield from [ast.unparse(number)] if AFTER_A_NUMBER.match(words) else []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

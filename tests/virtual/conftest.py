@@ -6,19 +6,34 @@ The tier never skips: where the kernel cannot be built, every test in it fails a
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from clocks import EXPERIMENTS
 
 from chaoskit.clock import RealClock
+from chaoskit.spec.matrix import load_variants
 from chaoskit.substrate import kernel_build, kernel_cache, uml
 from chaoskit.substrate.running import Command
 from chaoskit.units import Duration
 
 Ask = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has ended: its directory, its exit code, and what was written of it."""
+
+    directory: Path
+    code: int
+    out: str
+    err: str
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +42,28 @@ def kernel() -> uml.GuestKernel:
     place = kernel_cache.cache()
     built = kernel_cache.newest(place)
     return uml.find(built.path if built else kernel_build.build(place, print))
+
+
+@pytest.fixture(scope="session")
+def shipped(kernel: uml.GuestKernel, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Run]:
+    """Run an included experiment in virtual time: once for all tests, and repeated where it has a lab and no matrix.
+
+    Of a matrix its last variant is run.
+    """
+
+    @cache
+    def run(path: Path) -> Run:
+        variant = load_variants(path).each[-1]
+        out = tmp_path_factory.mktemp(path.stem) / "run"
+        options = ["--variant", variant.name] if variant.name else []
+        options += ["--verify-repeatable"] if path in EXPERIMENTS else []
+        words = ["run", str(path), *options, "--clock", "virtual", "--kernel", str(kernel.path), "--out", str(out)]
+        done = subprocess.run(
+            [sys.executable, "-m", "chaoskit", *words], capture_output=True, text=True, timeout=280, check=False
+        )
+        return Run(out, done.returncode, done.stdout, done.stderr)
+
+    return run
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@
 |                     | the token before (network), read later than it arrived (client)                 |            |
 | does not            | the gap ended in a burst, on a connection with out-of-order segments: what      | likely     |
 |                     | followed the lost segment had arrived and waited for it (network)               |            |
+| either              | something between client and server held the stream back (`buffering`)          | its own    |
 | does not            | anything else: the server may have paused, or everything arrived later          | none       |
 
 Only differences of one clock are used. The gap in which a stream died has no token at its end: it is attributed to the
@@ -15,7 +16,8 @@ A process that does not run stamps nothing meanwhile. So an attribution is only 
 
 | doubt                                                   | what it takes away                                         |
 |---------------------------------------------------------|------------------------------------------------------------|
-| a stream died, and the server was late in it            | that much is unknown, not the network's                    |
+| a stream died, and the server was late in it            | that much is unknown, not the network's; all of it from a  |
+|                                                         | half of the stall on                                       |
 | a stream died, and there is no record of the server     | it is unknown                                              |
 | the client's event loop woke late during the gap        | that much of the network's time is unknown where the       |
 |                                                         | tokens have no stamp of the kernel, which a late read is   |
@@ -51,14 +53,16 @@ _VITALS_INTERVAL = 500 * MS  # a line has the longest wait since the line before
 class StreamEvidence:
     """What is known beside the stamps.
 
-    `server_kept_sending` are the streams whose server sent more than arrived, `out_of_order` those during which their
-    connection received segments out of order. `server_late` is how far the server was behind its schedule at most, ns,
-    by stream: a stream without it has no record of the server. `client_late` is when the client's event loop had woken
-    late, in order of time, and by how much, ns.
+    `server_kept_sending` are the streams whose server sent more than arrived, `out_of_order` those during which
+    their connection received segments out of order, `held_back` those that something in between held back.
+    `server_late` is how far the server was behind its schedule at most, ns, by stream: a stream without it has no
+    record of the server. `client_late` is when the client's event loop had woken late, in order of time, and by how
+    much, ns.
     """
 
     server_kept_sending: Set[int] = frozenset()
     out_of_order: Set[int] = frozenset()
+    held_back: Set[int] = frozenset()
     server_late: Mapping[int, int] = field(default_factory=dict)
     client_late: Sequence[tuple[int, int]] = ()
 
@@ -74,13 +78,18 @@ class StreamEvidence:
 
 
 def stream_evidence(
-    arrived: Mapping[int, int], infos: Iterable[TcpInfo], served: Iterable[ServedResponse], vitals: Iterable[Vitals]
+    arrived: Mapping[int, int],
+    infos: Iterable[TcpInfo],
+    served: Iterable[ServedResponse],
+    vitals: Iterable[Vitals],
+    held: Set[int],
 ) -> StreamEvidence:
     """From the records; `arrived` has the number of each stream's tokens."""
     known = [one for one in served if one.stream in arrived]
     return StreamEvidence(
         frozenset(one.stream for one in known if one.stream is not None and one.tokens_sent > arrived[one.stream]),
         out_of_order_streams(infos),
+        held,
         {one.stream: one.max_late for one in known if one.stream is not None},
         sorted((line.at, line.lag) for line in vitals if line.lag > _LATE),
     )
@@ -104,6 +113,7 @@ class Lateness(NamedTuple):
     network: float = 0.0
     client: float = 0.0
     unknown: float = 0.0
+    between: float = 0.0
 
 
 class Stall(NamedTuple):
@@ -120,17 +130,25 @@ def attribute_stalls(gaps: Gaps, evidence: StreamEvidence) -> StallAttribution:
     bursts = _bursts(gaps)
     stalls = [Stall(gap, *gaps.table.tokens_around(gap), gap.row in bursts) for gap in gaps.stalls]
     doubts = _Doubts()
-    latenesses = [_lateness(stall, gaps.threshold, evidence, doubts) for stall in stalls]
+    latenesses = [_held(_lateness(stall, gaps.threshold, evidence, doubts), stall, evidence) for stall in stalls]
     confidence, reason = _confidence(stalls, latenesses, doubts)
     return StallAttribution(
         stalls=len(latenesses),
         server_ms=sum(lateness.server for lateness in latenesses) / MS,
+        between_ms=sum(lateness.between for lateness in latenesses) / MS,
         network_ms=sum(lateness.network for lateness in latenesses) / MS,
         client_ms=sum(lateness.client for lateness in latenesses) / MS,
         unknown_ms=sum(lateness.unknown for lateness in latenesses) / MS,
         confidence=confidence,
         reason=reason,
     )
+
+
+def _held(found: Lateness, stall: Stall, evidence: StreamEvidence) -> Lateness:
+    """Of a stream that was held back, what is not the server's or the client's is that."""
+    if stall.gap.stream not in evidence.held_back or stall.after is None:
+        return found
+    return found._replace(network=0.0, unknown=0.0, between=found.network + found.unknown)
 
 
 def _bursts(gaps: Gaps) -> Set[int]:
@@ -201,7 +219,7 @@ def _of_death(gap: Gap, time: float, before: Token, evidence: StreamEvidence, do
         return Lateness(network=time)
     doubts.dead_while_late += 1
     doubts.server_late = max(doubts.server_late, late)
-    unknown = min(time, float(late))
+    unknown = float(late) if late < time / 2 else time
     return Lateness(network=time - unknown, unknown=unknown)
 
 
@@ -214,7 +232,7 @@ def _confidence(stalls: Sequence[Stall], latenesses: Sequence[Lateness], doubts:
     reasons = list(doubts.sentences())
     if not unstamped and not reasons:
         return "exact", ""
-    found = any(lateness.network for lateness in unstamped)
+    found = any(lateness.network or lateness.between for lateness in unstamped)
     if unstamped:
         reasons.insert(0, _LIKELY if found else _UNKNOWN)
     is_known = any(lateness.unknown < sum(lateness) for lateness in latenesses)

@@ -37,7 +37,7 @@ _SECOND = 10**9
 _RATE_TOLERANCE = 0.05
 _SHARE_TOLERANCE = 0.1
 _SURE = 20  # so many expected and none seen: none was made
-_UNITS: dict[FidelityKind, Unit] = {"rate": "bit-per-second", "duplicate": "share"}
+_UNITS: dict[FidelityKind, Unit] = {"rate": "bit-per-second", "reorder": "count", "jitter": "ms", "slot": "ms"}
 _UNCOUNTED: dict[FidelityKind, str] = {
     "corrupt": "a receiver drops what is corrupted, which looks like a loss",
     "jitter": "handshakes tell the median of the delay, not its spread",
@@ -173,7 +173,7 @@ def _check(
         phase=fault.phase,
         kind=kind,
         where=display_name(fault.knob),
-        unit=_UNITS.get(kind, "count"),
+        unit=_UNITS.get(kind, "share"),
         requested=requested,
         measured=found.value,
         tolerance=found.tolerance,

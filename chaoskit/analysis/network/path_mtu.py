@@ -15,7 +15,7 @@ nothing is found; nor where random loss could explain it (`loss_odds`). What the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from chaoskit.analysis.load import RawRecords
 from chaoskit.analysis.network.directions import DirectionView, SmallArrivals, overlaps
@@ -24,12 +24,15 @@ from chaoskit.analysis.network.loss_odds import CERTAIN, UNLIKELY, chance_bound
 from chaoskit.analysis.network.sender_state import Sender, TcpInfoSample, senders
 from chaoskit.analysis.result import Direction, FindingConfidence, PathMtu, PathMtuKind
 from chaoskit.analysis.streams.timeline import Span, Timeline
+from chaoskit.knobs import Clamp
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import ServedResponse, TcpInfo, UnackedSample
 from chaoskit.units import counted
 
 _HEADERS, _MOST_HEADERS = 40, 72  # bytes: IPv4 and TCP; IPv6 and TCP with timestamps
 _MAX_FRAME = 9216  # bytes; only loopback has a larger MTU, and it segments by other rules
+_OPTIONS = 12  # bytes of TCP's timestamps, which the MSS of a handshake includes
+_SOMEBODY = "as the other side or a middlebox set the MSS"
 _FIRST_PROBE = 1024  # net.ipv4.tcp_base_mss
 
 
@@ -46,8 +49,34 @@ def path_mtu(raw: RawRecords, timeline: Timeline) -> dict[str, tuple[PathMtu, ..
         if not raw.served and (raw.plan is None or raw.plan.server is None):
             found_here += [*silence(up), *_own_limit(up)]
         found_here += certificates(up)
+        found_here = [_with_own_cause(each, _own_clamps(raw, name)) for each in found_here]
         found[name] = tuple(sorted(found_here, key=lambda each: _ORDER.index(each.kind)))
     return found
+
+
+def _own_clamps(raw: RawRecords, name: str) -> dict[str, int]:
+    """What the plan itself limits segments with in this phase: the words for it, and the bytes."""
+    if raw.plan is None:
+        return {}
+    own: dict[str, int] = {}
+    for end, host in (("client", raw.plan.client), ("server", raw.plan.server)):
+        if host is not None and host.maxseg is not None:
+            own[f"maxseg of the {end}"] = host.maxseg
+    for phase in raw.plan.phases:
+        for change in phase.changes if phase.name == name else ():
+            if isinstance(change.setting, Clamp):
+                own["the mss-clamp that is in force"] = change.setting.mss
+    return own
+
+
+def _with_own_cause(finding: PathMtu, own: Mapping[str, int]) -> PathMtu:
+    """A clamp with the cause that the experiment itself has, instead of a guess."""
+    segment = finding.segment or 0
+    causes = [words for words, size in own.items() if segment <= size <= segment + _OPTIONS]
+    if finding.kind != "clamped" or not causes:
+        return finding
+    sentence = finding.sentence.replace(_SOMEBODY, f"by {causes[0]}")
+    return finding.model_copy(update={"sentence": sentence, "confidence": "certain", "reason": ""})
 
 
 _DIRECTIONS: tuple[Direction, ...] = ("up", "down")
@@ -184,7 +213,7 @@ def _smaller(view: DirectionView, kind: PathMtuKind, found: Sequence[tuple[TcpIn
     if kind == "signalled":
         text = f"smaller path MTU, signalled: {sizes}, as a router reported an MTU of {least.pmtu}"
     else:
-        text = f"clamp: {sizes} from the handshake on, as the other side or a middlebox set the MSS"
+        text = f"clamp: {sizes} from the handshake on, {_SOMEBODY}"
         text += f" (path MTU: {least.pmtu})"
     is_ambiguous = kind == "clamped" and least.snd_mss == _FIRST_PROBE
     return PathMtu(

@@ -171,8 +171,8 @@ def _share(hits: int, count: int, seed: int) -> Estimate:
 
 def _goodput(sample: PhaseSamples, good: int, seed: int) -> Estimate:
     """Good streams that ended in the phase, over its length."""
-    streams = len(sample.delivered) + len(sample.interrupted)
-    if not sample.seconds or not (streams or sample.counted):
+    streams = len(sample.delivered | {stream.number for stream in sample.counted})
+    if not sample.seconds or not streams:
         return Estimate(None, missing="no stream began or ended here")
     resamples = bootstrap.resample_rate(good, sample.seconds, seed)
     low, high = resamples.interval
@@ -206,7 +206,7 @@ def _resampled(value: float, streams: int, resamples: Resamples, most: float = m
     if streams < MIN_STREAMS:
         resamples = bootstrap.unbounded(most)
     low, high = resamples.interval
-    return Estimate(value, low, high, streams, resamples)
+    return Estimate(value, min(low, value), max(high, value), streams, resamples)
 
 
 def _exact(value: float, streams: int) -> Estimate:

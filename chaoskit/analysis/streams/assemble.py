@@ -5,13 +5,14 @@ Rules: a token is an event with content or reasoning, stamped with its read; `ga
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import cast
 
 import numpy as np
 
+from chaoskit.analysis.streams.bursts import Bursts, find_bursts
 from chaoskit.analysis.streams.columns import Ints, SignsOfLife, Tokens
 from chaoskit.analysis.streams.gaps import Gaps, GapTable, Reader, gap_table, group_starts
 from chaoskit.records.model import Request
@@ -73,12 +74,14 @@ class Stream:
 class Streams:
     """All streams that ended, by number, and all their tokens. `unfinished` were open when the records end.
 
-    `server_lateness` is how late the reference server sent each token, ns; `arrivals` is all data of any stream.
+    `bursts` are those of streams that came in bursts; `server_lateness` is how late the reference server sent each
+    token, ns; `arrivals` is all data of any stream.
     """
 
     ended: tuple[Stream, ...]
     table: GapTable
     unfinished: int
+    bursts: Mapping[int, Bursts]
     server_lateness: Ints
     arrivals: Arrivals
 
@@ -124,7 +127,8 @@ def assemble_streams(
             ended, _last_signs_of_life(ended, tokens, bounds, signs), pairwise(bounds), strict=True
         )
     )
-    return Streams(assembled, gaps_of_all, len(unfinished), tokens.server_lateness, arrivals)
+    bursts = find_bursts(ended, tokens, bounds)
+    return Streams(assembled, gaps_of_all, len(unfinished), bursts, tokens.server_lateness, arrivals)
 
 
 def _last_signs_of_life(

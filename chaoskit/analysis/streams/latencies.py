@@ -2,7 +2,8 @@
 
 Rules: what was not reached has the value `NEVER`, over the whole time that it was waited for. A stream that the end of
 the run cut off is censored: its latency is at least the time waited. It is `NEVER` when that is longer than every known
-latency, else it is left out (`resolve_censored`). A stream that this machine could not run has none.
+latency, else it is left out (`resolve_censored`). A stream that this machine could
+not run has none. None is negative: the kernel may stamp an answer before the client stamps the end of its request.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def latencies(stream: Stream) -> Iterator[Latency]:
         yield _reached(stream, "ttfo", request.scheduled, request.first_output)
     yield _reached(stream, "e2el", request.scheduled, _end(stream))
     if request.first_token is not None and request.last_token is not None and stream.tokens > 1 < request.tokens:
-        pace = (request.last_token - request.first_token) / (stream.tokens - 1)
+        pace = max(0, request.last_token - request.first_token) / (stream.tokens - 1)
         yield Latency("tpot", stream.number, request.first_token, request.last_token, pace)
         planned = stream.table.planned_pace.get(stream.number)
         if planned is not None:
@@ -59,9 +60,9 @@ def resolve_censored(found: Iterable[Latency]) -> list[tuple[int, float]]:
 def _reached(stream: Stream, name: str, start: int, stamp: int | None) -> Latency:
     scheduled, ended = stream.request.scheduled, stream.request.ended
     if stamp is not None:
-        return Latency(name, stream.number, scheduled, stamp, stamp - start)
+        return Latency(name, stream.number, scheduled, stamp, max(0, stamp - start))
     if stream.is_cancelled:
-        return Latency(name, stream.number, scheduled, ended, ended - start, is_censored=True)
+        return Latency(name, stream.number, scheduled, ended, max(0, ended - start), is_censored=True)
     return Latency(name, stream.number, scheduled, ended, NEVER)
 
 

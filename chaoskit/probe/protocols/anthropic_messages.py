@@ -6,8 +6,10 @@ Source: https://docs.anthropic.com/en/api/messages-streaming
 from __future__ import annotations
 
 from chaoskit.probe.protocols.events import END, Json, ProtocolEvent, Usage, integer, mapping, stamps_of
+from chaoskit.probe.protocols.finish_reasons import word_of
+from chaoskit.probe.protocols.output import of_text, strongest
 from chaoskit.probe.protocols.stream_protocol import KeyHeader, Question, StreamProtocol
-from chaoskit.records.model import Event, EventKind
+from chaoskit.records.model import Event
 
 
 def _body(question: Question) -> Json:
@@ -26,21 +28,31 @@ def _interpret(payload: Json) -> ProtocolEvent:
     match payload.get("type"):
         case "content_block_delta":
             delta = mapping(payload.get("delta"))
-            kind: EventKind = "meta"
-            if delta.get("text") or delta.get("partial_json"):
-                kind = "content"
-            elif delta.get("thinking"):
-                kind = "reasoning"
-            return ProtocolEvent(Event(kind, *stamps_of(payload)))
+            output = strongest(
+                (
+                    of_text(delta.get("text")),
+                    of_text(delta.get("partial_json")),
+                    of_text(delta.get("thinking"), "reasoning"),
+                )
+            )
+            return ProtocolEvent(Event(output.kind, *stamps_of(payload)), characters=output.characters)
+        case "content_block_start":
+            output = of_text(payload.get("content_block"))
+            return ProtocolEvent(Event(output.kind, *stamps_of(payload)), characters=output.characters)
         case "message_stop":
             return END
-        case "message_delta" if mapping(payload.get("delta")).get("stop_reason"):
+        case "message_delta":
+            finish = word_of(mapping(payload.get("delta")).get("stop_reason"))
             told = Usage(integer(mapping(payload.get("usage")).get("output_tokens")))
-            return ProtocolEvent(Event("finish", *stamps_of(payload)), usage=told)
+            return ProtocolEvent(Event("finish" if finish else "meta", *stamps_of(payload)), usage=told, finish=finish)
         case "ping":
             return ProtocolEvent(Event("ping"))
         case _:
             return ProtocolEvent(Event("meta", *stamps_of(payload)))
+
+
+def _is_whole(payload: Json) -> bool:
+    return payload.get("type") == "message"
 
 
 ANTHROPIC_MESSAGES = StreamProtocol(
@@ -48,6 +60,7 @@ ANTHROPIC_MESSAGES = StreamProtocol(
     _body,
     _interpret,
     "message_stop",
+    is_whole=_is_whole,
     headers={"anthropic-version": "2023-06-01"},
     key=KeyHeader("x-api-key", ""),
 )

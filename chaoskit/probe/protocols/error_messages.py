@@ -1,20 +1,89 @@
-"""Finds the server's sentence in an error."""
+"""Finds the server's sentence in an error, in the shapes of all vendors and of gateways before them.
+
+| shape                                              | who sends it                                        |
+|----------------------------------------------------|-----------------------------------------------------|
+| `{"error": {"message": ...}}`, `{"error": "..."}`  | OpenAI, Anthropic, Ollama, llama.cpp                |
+| `[{"error": {"message": ...}}]`                    | Gemini                                              |
+| `{"detail": "..."}`, `{"detail": [{"msg": ...}]}`  | FastAPI                                             |
+| `{"object": "error", "message": ...}`              | vLLM                                                |
+| `{"message": "..."}`, `{"errors": [...]}`          | AWS, Cohere, Cloudflare, Kong                       |
+| HTML                                               | nginx, HAProxy, load balancers: its title           |
+| any other text                                     | Envoy, frameworks: its beginning                    |
+"""
 
 from __future__ import annotations
 
 import json
+import re
+
+from chaoskit.probe.protocols.events import Json, listed
+
+_MOST = 1000  # characters that are looked at; what is shown is shorter
+_SENTENCES = (
+    *("message", "error", "detail", "msg", "error_message", "errorMessage", "error_description", "Message"),
+    *("errors", "fault", "faultstring", "title", "reason", "status", "type", "code"),
+)
+_ERROR_KEYS = frozenset(
+    (
+        *("message", "detail", "msg", "error_message", "errorMessage", "error_description", "Message", "errors"),
+        *("fault", "title", "reason", "status", "statusCode", "status_code", "code", "error_code", "type", "param"),
+        *("request_id", "requestId", "timestamp", "path", "success", "instance", "__type", "traceback"),
+    )
+)
+_TEXTS = ("message", "msg", "error_message", "errorMessage", "error_description", "Message")
+_TITLE = re.compile(r"<(title|h1)\b[^>]*>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
+_NOT_TEXT = re.compile(r"<(script|style)\b.*?(</\1>|$)|<[^>]*>?", re.IGNORECASE | re.DOTALL)
 
 
-def error_message(raw: bytes) -> str:
-    """The server's message in the JSON body of an error response; "" if it has none in a known format."""
+def sentence_of(raw: bytes) -> str:
+    """What a body says: the message of an error in a known format, the title of a page, or its first characters."""
+    said = raw.decode(errors="replace")
     try:
-        parsed = json.loads(raw)
+        found = sentence_in(json.loads(said))
     except (ValueError, RecursionError):
+        found = ""
+    return found or _of_page(said) or said[:_MOST].strip()
+
+
+def sentence_in(value: object, depth: int = 4) -> str:
+    """The sentence in an error's JSON; "" if it has none in a known format."""
+    if isinstance(value, str):
+        return value.strip()
+    if not depth:
         return ""
-    return error_text(parsed.get("error")) if isinstance(parsed, dict) else ""
+    if isinstance(value, list):
+        return next((found for each in value[:3] if (found := sentence_in(each, depth - 1))), "")
+    if not isinstance(value, dict):
+        return ""
+    for name in _SENTENCES:
+        if name in value and (found := sentence_in(value[name], depth - 1)):
+            place = ".".join(map(str, listed(value.get("loc"))))
+            return f"{place}: {found}" if place and name == "msg" else found
+    return ""
 
 
-def error_text(error: object) -> str:
-    """OpenAI and Anthropic send an object with a message, Ollama a string."""
-    payload = error.get("message") or error.get("type") if isinstance(error, dict) else error
-    return payload if isinstance(payload, str) else ""
+def failure_in(payload: Json) -> str | None:
+    """The sentence of an event that is an error, whatever the protocol; None for any other event."""
+    error = payload.get("error")
+    if error is not None and error is not False and error != "":
+        return sentence_in(error) or json.dumps(error)[:_MOST]
+    if payload.get("object") == "error" or payload.get("type") == "error":
+        return sentence_in(payload)
+    if _ERROR_KEYS.issuperset(payload) and _has_sentence(payload):
+        return sentence_in(payload)
+    return None
+
+
+def _has_sentence(payload: Json) -> bool:
+    """A text, or a list of errors: the `message` of Anthropic's and Ollama's events is an object."""
+    if any(isinstance(payload.get(name), str) and payload[name] for name in _TEXTS):
+        return True
+    return any(payload.get(name) for name in ("detail", "errors", "fault"))
+
+
+def _of_page(said: str) -> str:
+    """The title of a page of HTML, or its text; "" for anything else."""
+    if not re.match(r"\s*<(!doctype|html|head|body|title|h1|center|\?xml|!--)", said, re.IGNORECASE):
+        return ""
+    title = _TITLE.search(said)
+    return " ".join(_NOT_TEXT.sub(" ", title[2] if title else said).split())[:_MOST]

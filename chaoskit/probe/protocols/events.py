@@ -23,19 +23,25 @@ NO_USAGE = Usage()
 
 
 class ProtocolEvent(NamedTuple):
-    """An interpreted event. `completes`: the response is complete. `is_comment`: an SSE comment, a keepalive only.
+    """An interpreted event. `is_comment`: a sign of life only, such as an SSE comment.
 
-    `error_message` is the server's text in an error event: unsafe to show as it is.
+    `completes`: the response is complete; `is_finish`: this choice is, unless more of it follows, and `finish` is the
+    server's word for why. `error_message` is the server's text in an error event, unsafe to show as it is; None: it is
+    none. `characters`: of its text.
     """
 
     event: Event
     completes: bool = False
+    is_finish: bool = False
     is_comment: bool = False
-    error_message: str = ""
+    error_message: str | None = None
     usage: Usage = NO_USAGE
+    finish: str = ""
+    choice: int = 0
+    characters: int = 0
 
 
-COMMENT_EVENT = ProtocolEvent(Event("ping"), is_comment=True)
+SIGN_OF_LIFE = ProtocolEvent(Event("ping"), is_comment=True)
 END = ProtocolEvent(Event("done"), completes=True)
 
 
@@ -57,6 +63,11 @@ def mapping(value: object) -> Json:
     return value if isinstance(value, dict) else {}
 
 
-def first(value: object) -> object:
-    """The first element of a list that has one."""
-    return value[0] if isinstance(value, list) and value else None
+def listed(value: object) -> list[Any]:
+    """The value if it is a list, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def text(value: object) -> str:
+    """The value if it is a text, else an empty one."""
+    return value if isinstance(value, str) else ""

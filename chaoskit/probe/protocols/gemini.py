@@ -5,11 +5,11 @@ Source: https://ai.google.dev/api/generate-content
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from chaoskit.probe.protocols.events import Json, ProtocolEvent, Usage, first, integer, mapping, stamps_of
+from chaoskit.probe.protocols.events import Json, ProtocolEvent, Usage, integer, listed, mapping, stamps_of
+from chaoskit.probe.protocols.finish_reasons import word_of
+from chaoskit.probe.protocols.output import Output, of_text, strongest
 from chaoskit.probe.protocols.stream_protocol import KeyHeader, Question, StreamProtocol
-from chaoskit.records.model import Event, EventKind
+from chaoskit.records.model import Event
 
 _ROLES = {"user": "user", "assistant": "model"}
 
@@ -21,24 +21,27 @@ def _body(question: Question) -> Json:
 
 
 def _interpret(payload: Json) -> ProtocolEvent:
-    candidate = mapping(first(payload.get("candidates")))
-    finish = candidate.get("finishReason")
-    parts = mapping(candidate.get("content")).get("parts")
-    kind = _kind(mapping(part) for part in (parts if isinstance(parts, list) else ()))
-    if kind == "meta" and finish:
-        kind = "finish"
-    return ProtocolEvent(Event(kind, *stamps_of(payload)), completes=bool(finish), usage=_usage(payload))
+    candidates = listed(payload.get("candidates"))
+    candidate = mapping(candidates[0]) if candidates else {}
+    blocked = "" if candidates else word_of(mapping(payload.get("promptFeedback")).get("blockReason"))
+    finish = word_of(candidate.get("finishReason")) or blocked
+    output = strongest(_of_part(mapping(part)) for part in listed(mapping(candidate.get("content")).get("parts")))
+    return ProtocolEvent(
+        Event("finish" if finish and output.kind == "meta" else output.kind, *stamps_of(payload)),
+        is_finish=bool(finish),
+        usage=_usage(payload),
+        finish=finish,
+        choice=integer(candidate.get("index")) or 0,
+        characters=output.characters,
+    )
 
 
-def _kind(parts: Iterable[Json]) -> EventKind:
-    """Content if any part is output, reasoning if any is a thought."""
-    kind: EventKind = "meta"
-    for part in parts:
-        if part.get("thought"):
-            kind = "reasoning" if part.get("text") else kind
-        elif part.get("text") or part.get("functionCall"):
-            return "content"
-    return kind
+def _of_part(part: Json) -> Output:
+    if part.get("inlineData") or part.get("fileData"):
+        return Output("media")
+    if part.get("functionCall") or part.get("executableCode") or part.get("codeExecutionResult"):
+        return Output("content", len(str(part)))
+    return of_text(part.get("text"), "reasoning" if part.get("thought") else "content")
 
 
 def _usage(payload: Json) -> Usage:

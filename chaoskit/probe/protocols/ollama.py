@@ -5,9 +5,13 @@ Source: https://github.com/ollama/ollama/blob/main/docs/api.md
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from chaoskit.probe.protocols.events import Json, ProtocolEvent, Usage, integer, mapping, stamps_of
+from chaoskit.probe.protocols.finish_reasons import word_of
+from chaoskit.probe.protocols.output import of_delta
 from chaoskit.probe.protocols.stream_protocol import Question, StreamProtocol
-from chaoskit.records.model import Event, EventKind
+from chaoskit.records.model import Event
 
 _CONTENT_TYPES = ("application/x-ndjson", "application/json")
 _END = '"done": true'
@@ -35,16 +39,26 @@ def _generate(question: Question) -> Json:
 
 
 def _interpret(payload: Json) -> ProtocolEvent:
-    message = mapping(payload.get("message"))
     is_done = payload.get("done") is True
-    kind: EventKind = "done" if is_done else "meta"
-    if message.get("content") or message.get("tool_calls") or payload.get("response"):
-        kind = "content"
-    elif message.get("thinking") or payload.get("thinking"):
-        kind = "reasoning"
-    told = Usage(integer(payload.get("eval_count")))
-    return ProtocolEvent(Event(kind, *stamps_of(payload)), completes=is_done, usage=told)
+    output = of_delta(mapping(payload.get("message")))
+    if output.kind == "meta":
+        output = of_delta({"content": payload.get("response"), "thinking": payload.get("thinking")})
+    return ProtocolEvent(
+        Event("done" if is_done and output.kind == "meta" else output.kind, *stamps_of(payload)),
+        completes=is_done,
+        usage=Usage(integer(payload.get("eval_count"))),
+        finish=word_of(payload.get("done_reason")),
+        characters=output.characters,
+    )
 
 
-OLLAMA = StreamProtocol("/api/chat", _chat, _interpret, _END, _CONTENT_TYPES, "ndjson")
-OLLAMA_GENERATE = StreamProtocol("/api/generate", _generate, _interpret, _END, _CONTENT_TYPES, "ndjson")
+OLLAMA = StreamProtocol(
+    "/api/chat",
+    _chat,
+    _interpret,
+    _END,
+    tells_finish=False,  # before 0.3.9 it did not
+    content_types=_CONTENT_TYPES,
+    framing="ndjson",
+)
+OLLAMA_GENERATE = replace(OLLAMA, path="/api/generate", body=_generate)

@@ -5,9 +5,11 @@ Source: https://platform.openai.com/docs/api-reference/chat-streaming
 
 from __future__ import annotations
 
-from chaoskit.probe.protocols.events import Json, ProtocolEvent, Usage, first, integer, mapping, stamps_of
+from chaoskit.probe.protocols.events import NO_USAGE, Json, ProtocolEvent, Usage, integer, mapping, stamps_of
+from chaoskit.probe.protocols.finish_reasons import word_of
+from chaoskit.probe.protocols.output import of_delta, of_text
 from chaoskit.probe.protocols.stream_protocol import Question, StreamProtocol
-from chaoskit.records.model import Event, EventKind
+from chaoskit.records.model import Event
 
 
 def _body(question: Question) -> Json:
@@ -16,16 +18,19 @@ def _body(question: Question) -> Json:
 
 
 def interpret(payload: Json) -> ProtocolEvent:
-    """One chunk."""
-    choice = mapping(first(payload.get("choices")))
-    delta = mapping(choice.get("delta"))
-    finish = choice.get("finish_reason")
-    kind: EventKind = "finish" if finish else "meta"
-    if delta.get("content") or delta.get("tool_calls") or delta.get("refusal") or choice.get("text"):
-        kind = "content"
-    elif delta.get("reasoning_content") or delta.get("reasoning"):
-        kind = "reasoning"
-    return ProtocolEvent(Event(kind, *stamps_of(payload)), completes=bool(finish), usage=usage_of(payload))
+    """One chunk: its choice has a delta or, in the older completions, a text; one without a choice tells the usage."""
+    choice = _choice(payload)
+    delta = choice.get("delta")
+    output = of_delta(delta) if isinstance(delta, dict) else of_text(choice.get("text"))
+    finish = word_of(choice.get("finish_reason"))
+    return ProtocolEvent(
+        Event("finish" if finish and output.kind == "meta" else output.kind, *stamps_of(payload)),
+        is_finish=bool(finish),
+        usage=usage_of(payload) if payload.get("usage") else NO_USAGE,
+        finish=finish,
+        choice=integer(choice.get("index")) or 0,
+        characters=output.characters,
+    )
 
 
 def usage_of(payload: Json) -> Usage:
@@ -35,4 +40,14 @@ def usage_of(payload: Json) -> Usage:
     return Usage(integer(usage.get("completion_tokens")), hidden or 0)
 
 
-OPENAI_CHAT = StreamProtocol("/v1/chat/completions", _body, interpret, "[DONE]")
+def _choice(payload: Json) -> Json:
+    choices = payload.get("choices")
+    return mapping(choices[0]) if isinstance(choices, list) and choices else {}
+
+
+def _is_whole(payload: Json) -> bool:
+    choice = _choice(payload)
+    return "message" in choice and not choice.get("delta")
+
+
+OPENAI_CHAT = StreamProtocol("/v1/chat/completions", _body, interpret, is_whole=_is_whole)

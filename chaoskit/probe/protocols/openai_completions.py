@@ -5,8 +5,8 @@ Source: https://platform.openai.com/docs/api-reference/completions
 
 from __future__ import annotations
 
-from chaoskit.probe.protocols import openai_chat
 from chaoskit.probe.protocols.events import Json
+from chaoskit.probe.protocols.openai_chat import interpret
 from chaoskit.probe.protocols.stream_protocol import Question, StreamProtocol
 
 
@@ -19,4 +19,4 @@ def _body(question: Question) -> Json:
     }
 
 
-OPENAI_COMPLETIONS = StreamProtocol("/v1/completions", _body, openai_chat.interpret, "[DONE]")
+OPENAI_COMPLETIONS = StreamProtocol("/v1/completions", _body, interpret)

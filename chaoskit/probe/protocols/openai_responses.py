@@ -5,9 +5,12 @@ Source: https://platform.openai.com/docs/api-reference/responses-streaming
 
 from __future__ import annotations
 
-from chaoskit.probe.protocols.events import Json, ProtocolEvent, Usage, integer, mapping, stamps_of
+from chaoskit.probe.protocols.error_messages import sentence_in
+from chaoskit.probe.protocols.events import Json, ProtocolEvent, Usage, integer, mapping, stamps_of, text
+from chaoskit.probe.protocols.finish_reasons import word_of
+from chaoskit.probe.protocols.output import NOTHING, Output, of_text
 from chaoskit.probe.protocols.stream_protocol import Question, StreamProtocol
-from chaoskit.records.model import Event, EventKind
+from chaoskit.records.model import Event
 
 
 def _body(question: Question) -> Json:
@@ -22,25 +25,40 @@ def _body(question: Question) -> Json:
 
 
 def _interpret(payload: Json) -> ProtocolEvent:
-    kind = payload.get("type")
-    name = kind if isinstance(kind, str) else ""
+    name = text(payload.get("type"))
     stamps = stamps_of(payload)
-    if name.endswith(".delta"):
-        output: EventKind = "reasoning" if "reasoning" in name else "content"
-        return ProtocolEvent(Event(output if payload.get("delta") else "meta", *stamps))
-    if name in ("response.completed", "response.incomplete"):
-        return ProtocolEvent(Event("done", *stamps), completes=True, usage=_usage(payload))
-    if name == "response.failed":
-        error = mapping(mapping(payload.get("response")).get("error"))
-        message = error.get("message") or error.get("code")
-        return ProtocolEvent(Event("error", *stamps), error_message=message if isinstance(message, str) else name)
-    return ProtocolEvent(Event("meta", *stamps))
+    response = mapping(payload.get("response"))
+    match name:
+        case "response.completed" | "response.done":
+            return ProtocolEvent(Event("done", *stamps), completes=True, usage=_usage(response), finish="completed")
+        case "response.incomplete":
+            why = word_of(mapping(response.get("incomplete_details")).get("reason")) or "incomplete"
+            return ProtocolEvent(Event("done", *stamps), completes=True, usage=_usage(response), finish=why)
+        case "response.failed" | "response.cancelled":
+            return ProtocolEvent(Event("error", *stamps), error_message=sentence_in(response.get("error")) or name)
+    output = _output(name, payload)
+    return ProtocolEvent(Event(output.kind, *stamps), characters=output.characters)
 
 
-def _usage(payload: Json) -> Usage:
-    usage = mapping(mapping(payload.get("response")).get("usage"))
+def _output(name: str, payload: Json) -> Output:
+    """Of the many kinds of events, those whose name ends in `.delta` carry output, and partial images."""
+    if name.endswith("partial_image"):
+        return Output("media")
+    if not name.endswith(".delta") or not payload.get("delta"):
+        return NOTHING
+    if "audio" in name and "transcript" not in name:
+        return Output("media")
+    return of_text(payload["delta"], "reasoning" if "reasoning" in name else "content")
+
+
+def _usage(response: Json) -> Usage:
+    usage = mapping(response.get("usage"))
     hidden = integer(mapping(usage.get("output_tokens_details")).get("reasoning_tokens"))
     return Usage(integer(usage.get("output_tokens")), hidden or 0)
 
 
-OPENAI_RESPONSES = StreamProtocol("/v1/responses", _body, _interpret, "response.completed")
+def _is_whole(payload: Json) -> bool:
+    return payload.get("object") == "response" or "output" in payload
+
+
+OPENAI_RESPONSES = StreamProtocol("/v1/responses", _body, _interpret, "response.completed", is_whole=_is_whole)

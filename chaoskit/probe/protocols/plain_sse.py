@@ -15,4 +15,4 @@ def _body(question: Question) -> Json:
     }
 
 
-PLAIN_SSE = StreamProtocol("/sse?tokens={tokens}", _body, None, "[DONE]")
+PLAIN_SSE = StreamProtocol("/sse?tokens={tokens}", _body, None, tells_finish=False)

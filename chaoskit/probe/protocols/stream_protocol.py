@@ -11,6 +11,7 @@ from chaoskit.probe.protocols.events import Json, ProtocolEvent
 
 Role = Literal["system", "user", "assistant"]
 EVENT_STREAM = ("text/event-stream",)
+DONE_MARKER = "[DONE]"
 
 
 class Message(NamedTuple):
@@ -51,18 +52,25 @@ class KeyHeader:
     prefix: str = "Bearer "
 
 
+def _never(_: Json) -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class StreamProtocol:
     """One protocol. `path` is the usual one, with `{model}` and `{tokens}` in it where they belong there.
 
     `body` builds a request, `interpret` says what one event's JSON means; without `interpret` every event's data is
-    content, JSON or not. `end` is what its last event is called in messages.
+    content, JSON or not. `end` is what its last event is called in messages. `is_whole` tells a whole answer, which a
+    server sends that does not stream, from an event. `tells_finish`: an answer that ends by itself says why.
     """
 
     path: str
     body: Callable[[Question], Json]
     interpret: Callable[[Json], ProtocolEvent] | None
-    end: str
+    end: str = DONE_MARKER
+    is_whole: Callable[[Json], bool] = _never
+    tells_finish: bool = True
     content_types: tuple[str, ...] = EVENT_STREAM
     framing: Literal["sse", "ndjson"] = "sse"
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -122,6 +122,7 @@ def judged(made: Made) -> StallAttribution:
         [each for each in records if isinstance(each, TcpInfo)],
         [each for each in records if isinstance(each, ServedResponse)],
         [each for each in records if isinstance(each, Vitals)],
+        frozenset(),
     )
     return attribute_stalls(made.streams().gaps, evidence)
 
@@ -130,7 +131,8 @@ def died(late: float | None) -> Made:
     """A stream that died after 3 s of silence; its server says how late it was, and that it sent more; or nothing."""
     made = Made()
     made.stream(0, ended=3100, completion="idle_timeout")
-    made.records[0] = replace(made.records[0], tokens=2)  # type: ignore[type-var]
+    (request,) = (each for each in made.records if isinstance(each, Request))
+    made.records = [replace(request, tokens=2)]
     for number, at in enumerate((80, 100)):
         made.records.append(made.read(0, number, at, seq=number, due=ns(at - 1), sent=ns(at - 1)))
     if late is not None:

@@ -82,7 +82,7 @@ def test_a_difference_has_its_sign_everywhere() -> None:
     assert format_change_interval(-math.inf, 4.0, "ms") == "+4 ms or less"
     assert format_change_interval(-28.9, 1900.0, "ms") == "-28.9 ms to +1.9 s"
     assert format_change_interval(-3.0, 2.0, "per-second") == "-3 to +2/s"
-    assert [format_change_interval(*ends, "ms") for ends in ((-math.inf, math.inf), (None, None))] == ["", ""]
+    assert format_change_interval(-math.inf, math.inf, "ms") == format_change_interval(None, None, "ms") == ""
 
 
 SIZES = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000}

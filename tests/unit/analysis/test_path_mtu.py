@@ -8,6 +8,7 @@ import pytest
 from made_runs import ns
 from made_sockets import AT, RTO, Fields, Run, hold, retransmission_at, seen, stuck
 
+from chaoskit.analysis.network.path_mtu import _with_own_cause
 from chaoskit.analysis.result import Direction
 from chaoskit.records.model import Event, SocketRead, TcpInfo
 
@@ -369,3 +370,15 @@ def test_loopback_is_not_clamped() -> None:
     run.ask(AT, first=seen(snd_mss=32741, advmss=65483, pmtu=65535))
 
     assert run.found() == {}
+
+
+def test_a_clamp_that_the_phase_asked_for_is_named_as_its_cause() -> None:
+    """Not as somebody else's; a clamp of another size stays unexplained."""
+    run = Run()
+    run.serve(run.ask(AT), AT, first=seen(snd_mss=1228))
+    (only,) = run.found()["narrow"]
+
+    assert _with_own_cause(only, {"the mss-clamp that is in force": 1240}).sentence.endswith(
+        "from the handshake on, by the mss-clamp that is in force (path MTU: 1500)"
+    )
+    assert _with_own_cause(only, {"the mss-clamp that is in force": 1360}) == only

@@ -59,7 +59,7 @@ def test_an_endpoint_gate_asks_for_root(tmp_path: Path) -> None:
     answer = call(tmp_path, "init", "mine", "--endpoint", "http://127.0.0.1:8000", "--model", "m", "--api-key-env", "K")
 
     sudo = "sudo --preserve-env=K " if os.geteuid() else ""
-    assert answer.stdout.splitlines()[-1] == f"  {sudo}chaoskit run mine.yaml"
+    assert answer.stdout.splitlines()[3] == f"  {sudo}chaoskit run mine.yaml"
     assert "  target: http://127.0.0.1:8000\n  model: m\n  key-env: K\n" in (tmp_path / "mine.yaml").read_text()
 
 

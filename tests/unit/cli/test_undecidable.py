@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 from warm import chaoskit
 
+from chaoskit.errors import RefusedError
+from chaoskit.facts import Facts
+from chaoskit.plan.obstacles import kernel_obstacle
+from chaoskit.substrate.selection import SubstrateOptions, on_interface
+
 FILE = """\
 name: too-short
 question: Can it be decided?
@@ -16,7 +21,7 @@ workload: {request-rate: 2/s, burstiness: 0}
 timeline: [{baseline: 20s}]
 objectives: [ttft_p95 < 800ms]
 """
-TOLD = "ttft_p95 < 800ms: needs 72 streams, gets about 40 in the run; write request-rate: 3.7/s, repeats: 2 or "
+TOLD = "ttft_p95 < 800ms: needs 72 streams, gets about 40 in the run; write one of: request-rate: 3.7/s, repeats: 2, "
 
 
 @pytest.fixture
@@ -63,3 +68,59 @@ def test_a_probe_says_it_before_its_first_request() -> None:
     first = answer.stderr.splitlines()[0]
     assert first.startswith("warning: ttft_p95 < 800ms: needs 72 streams, gets about 2; give --requests 72")
     assert "ttft_max" not in answer.stderr
+
+
+ENDPOINT = """\
+name: mine
+question: Does it hold?
+stage: {target: http://127.0.0.1:8000, key-env: A_KEY_THAT_IS_NOT_SET}
+workload: {request-rate: 2/s}
+faults: {slow: {direction: down, netem: {delay: 20ms}}}
+timeline: [{baseline: 20s}, {slow: 20s}]
+"""
+
+
+def test_what_a_run_would_be_refused_for_is_noted_before(tmp_path: Path) -> None:
+    """That the key's variable is not set, by `validate`, `plan` and `init`, in the words of `run`; and no mistake."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(ENDPOINT)
+    refused = chaoskit("run", str(path))
+    sentence = refused.stderr.removeprefix("chaoskit: ").strip()
+    assert sentence.startswith("variable A_KEY_THAT_IS_NOT_SET is not set: export A_KEY_THAT_IS_NOT_SET=")
+
+    checked, planned = chaoskit("validate", str(path)), chaoskit("plan", "--json", str(path))
+    begun = chaoskit(
+        "init", str(tmp_path / "new"), "--endpoint", "http://[::1]:8000", "--api-key-env", "A_KEY_THAT_IS_NOT_SET"
+    )
+
+    assert (refused.returncode, checked.returncode, planned.returncode, begun.returncode) == (2, 0, 0, 0)
+    assert f"  note: {sentence}" in checked.stdout
+    assert any(each.startswith(sentence) for each in json.loads(planned.stdout)["remarks"])
+    assert f"note: {sentence}" in begun.stdout
+
+
+def test_a_key_that_is_set_is_not_mentioned(tmp_path: Path) -> None:
+    """Nothing is said of it."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(ENDPOINT.replace("A_KEY_THAT_IS_NOT_SET", "PATH"))
+
+    assert "is not set" not in chaoskit("validate", str(path)).stdout
+
+
+def test_a_kernel_that_cannot_is_noted_in_the_words_of_a_run() -> None:
+    """Each thing that is missing, with what to type; nothing where u32 stands in for flower."""
+    missing = {
+        "netem": "netem is not in this kernel: sudo modprobe sch_netem, or --substrate uml",
+        "flower": "no flower",
+    }
+    facts = Facts(kernel="6.18", features=frozenset({"ifb", "clsact", "u32"}), missing=missing)
+
+    told = kernel_obstacle("eth0", frozenset({"netem", "ifb", "clsact", "flower"}), facts)
+
+    assert told == (
+        "this kernel, 6.18, which has eth0, cannot do this: netem is not in this kernel: sudo modprobe sch_netem"
+    )
+    with pytest.raises(RefusedError) as refused:
+        on_interface("eth0", frozenset({"netem"}), SubstrateOptions(), facts)
+    assert str(refused.value) == told
+    assert kernel_obstacle("eth0", frozenset({"ifb", "flower"}), facts) == ""

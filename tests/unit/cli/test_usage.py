@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import typer
@@ -16,6 +17,7 @@ from chaoskit.cli.app import app
 from chaoskit.cli.command import Command
 from chaoskit.cli.unquoted import repaired
 from chaoskit.cli.usage import explain
+from chaoskit.errors import SpecError
 
 ANY_ROOT = typer.main.get_command(app)
 assert isinstance(ANY_ROOT, TyperGroup)
@@ -203,3 +205,78 @@ def test_every_option_is_explained(path: tuple[str, ...]) -> None:
     ]
 
     assert unsaid == []
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("serve 8000", "'8000' is one word too many; did you mean --port 8000?"),
+        ("serve :8000", "':8000' is one word too many; did you mean --port 8000?"),
+        ("run x.yaml wifi", "'wifi' is one word too many; did you mean --variant wifi?"),
+        ("exec x.yaml wifi -- true", "'wifi' is one word too many; did you mean --fault wifi?"),
+        ("kernel build x.tar.xz", "'x.tar.xz' is one word too many; did you mean --source x.tar.xz?"),
+        ("run x.yaml --out=", "--out has no value; write --out PATH"),
+        ("pmtu -6 localhost", "chaoskit pmtu has no option -6; did you mean --ip 6?"),
+        ("status --all", "chaoskit status has no option --all; without LEASE it is about all of them: chaoskit status"),
+        ("kernel status --json", "chaoskit kernel status has no option --json; chaoskit plan, probe and pmtu have it"),
+        ("version", "'version' is no command of chaoskit; write chaoskit --version"),
+        ("completion bash", "'completion' is no command of chaoskit; write chaoskit --install-completion or"),
+        ("inject add dev eth0 root netem delay 80ms", f"{QUOTES} inject --interface eth0 --down 'delay 80ms' --to"),
+        ("inject --to x.y --down 'delay 8ms' 60s", "write the option before its value: chaoskit inject --to x.y"),
+    ],
+)
+def test_a_word_in_the_wrong_place_is_understood(line: str, said: str) -> None:
+    """By what it looks like, and by the options that the command has."""
+    assert answer(line).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("run x.yml", "x.yml: No such file or directory; did you mean x.yaml?"),
+        ("run x", "x: No such file or directory; did you mean x.yaml?"),
+        ("run .", ".: Is a directory; give a file in it, such as x.yaml"),
+        ("validate run", "run: Is a directory; that is the directory of a run: chaoskit report run"),
+        ("plan http://h/", "http:/h: No such file or directory; a URL is measured by chaoskit probe URL"),
+        ("report nosuch", "nosuch is no run directory: No such file or directory"),
+        ("inject x.yaml", "x.yaml is an experiment, not the keys of an injection: chaoskit run x.yaml"),
+        ("inject --to h.x:1 --for 3s --down 'delay=80ms'", "--down: found 'delay=80ms'; write delay 80ms"),
+        ("inject --to h.x:1 --for 3s --down 'netem delay 8ms'", "--down: found 'netem'; write delay 8ms"),
+        (
+            "inject --to h.x:1 --for 3s --down 80ms",
+            "--down: found '80ms', expected an option before it; write for",
+        ),
+        (
+            "inject --to h.x:1 --for 3s --down 1%",
+            "--down: found '1%', expected an option before it; write",
+        ),
+        ("inject --to h.x 443 --for 3s", "443 is read as FILE, and a file cannot be combined with --to, --for"),
+        ("probe http://h --objective ttft_p95", "--objective: ttft_p95 has no bound; write both in quotes, because"),
+        (
+            "probe http://h --api-key-env sk-12345678901234567890",
+            "that is no name of an environment variable, and",
+        ),
+        (
+            "probe http://h --api-key-env '$KEY'",
+            "that is no name of an environment variable, and",
+        ),
+        ("serve --host 0.0.0.0:80", "--host: 0.0.0.0:80 has a port; write --host 0.0.0.0 --port 80"),
+        ("init http://h:1", "a URL is a value of --endpoint: chaoskit init --endpoint http://h:1"),
+        ("init --example release-gate.yaml", "no included experiment is named 'release-gate.yaml'; did you mean rele"),
+        ("exec x.yaml", "no command given; write it after --: chaoskit exec x.yaml -- curl https://example.com"),
+        ("exec --fault wifi -- true", "--fault and --variant go with FILE: give either FILE, for its lab"),
+    ],
+)
+def test_a_wrong_value_is_answered_with_the_right_one(
+    line: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of an option, or of an argument."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "plan.json").touch()
+    (tmp_path / "x.yaml").write_text("name: x\ntimeline: [{baseline: 1s}]\n")
+
+    with pytest.raises(SpecError) as refused, ROOT.make_context("chaoskit", shlex.split(line)) as context:
+        ROOT.invoke(context)
+
+    assert str(refused.value).startswith(said)

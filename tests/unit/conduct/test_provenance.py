@@ -56,5 +56,5 @@ def test_a_result_has_it(clock: str, tmp_path: Path) -> None:
     found = json.loads(as_json(analyse(run)))["provenance"]
 
     assert (found["started"] is None) == (clock == "virtual")
-    assert found["libraries"]["httpcore"]
+    assert found["libraries"]["httptools"]
     assert found["file"] == "made.yaml"

@@ -44,8 +44,10 @@ WORDS: list[tuple[str, dict[str, Any]]] = [
 ]  # fmt: skip
 MISTAKES = [
     ("", "empty; write for example delay 80ms 20ms loss 1%"),
-    ("dealy 80ms", "found 'dealy', expected one of limit, latency, delay, loss"),
+    ("dealy 80ms", "found 'dealy'; did you mean delay?"),
     ("delay", "delay ends too early; expected a time such as 50ms after it"),
+    ("fast", "found 'fast', expected one of limit, latency, delay, loss"),
+    ("80ms", "found '80ms', expected an option before it; write for example delay 80ms"),
     ("delay 80", "delay: '80' has no unit; write 80ms"),
     ("delay 80mbit", "delay: '80mbit' has the unit 'mbit'; expected one of s, sec, secs, ms"),
     ("delay soon", "delay: found 'soon', expected a time such as 50ms"),

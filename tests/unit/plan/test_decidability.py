@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.decidability import decidability_warnings, probe_warnings
+from chaoskit.plan.decidability import decidability_warnings, joint_advice, probe_warnings
 from chaoskit.plan.stage import placeholder_lookups
 from chaoskit.spec.load import parse
 from chaoskit.spec.matrix import load_variants
@@ -44,9 +44,15 @@ def warned(base: Words, *sentences: str, **changed: Any) -> tuple[str, ...]:
     return decidability_warnings(compile_plan(experiment, placeholder_lookups(experiment)))
 
 
+def joint(base: Words, *sentences: str) -> tuple[str, ...]:
+    """What is advised for all these objectives together."""
+    experiment = parse(json.dumps(base | {"objectives": list(sentences)}), "made.yaml")
+    return joint_advice(compile_plan(experiment, placeholder_lookups(experiment)))
+
+
 def advice(sentence: str) -> list[str]:
     """The alternatives that a warning ends with."""
-    return re.split(r", | or ", sentence.rpartition("; write ")[2])
+    return sentence.rpartition("; write ")[2].removeprefix("one of: ").split(", ")
 
 
 def applied(base: Words, one: str, sentence: str) -> Words:
@@ -78,8 +84,8 @@ def test_every_included_experiment_can_be_decided(path: Path) -> None:
 def test_the_warning_says_what_is_needed_what_is_given_and_what_to_type() -> None:
     """A p95 of sixty streams: 72 are needed, and each of the ways to get them is named."""
     assert warned(LAB, "ttft_p95 < 800ms during wifi") == (
-        "ttft_p95 < 800ms during wifi: needs 72 streams, gets about 60 in wifi; write "
-        "wifi: 37s, request-rate: 2.5/s, repeats: 2 or ttft_p90 < 800ms during wifi",
+        "ttft_p95 < 800ms during wifi: needs 72 streams, gets about 60 in wifi; write one of: "
+        "wifi: 37s, request-rate: 2.5/s, repeats: 2, ttft_p90 < 800ms during wifi",
     )
     assert warned(LAB, "ttft_p95 < 800ms during wifi", timeline=[{"wifi": "36s"}]) == ()
     assert warned(LAB, "ttft_p95 < 800ms during wifi", workload={"request-rate": "2.4/s", "burstiness": "0"}) == ()
@@ -139,14 +145,16 @@ def test_a_rate_below_that_of_the_workload_is_not_mentioned() -> None:
     assert warned(LAB, *sentences) == warned(ENDPOINT, "goodput > 500/s") == ()
 
 
-def test_several_warnings_end_with_what_decides_all() -> None:
-    """The last sentence removes all the others at once."""
+def test_several_warnings_are_followed_by_what_decides_all() -> None:
+    """One sentence, which is no warning itself; each of its alternatives removes all warnings at once."""
     sentences = ("ttft_p95 < 800ms during wifi", "interruption_rate <= 1%", "stalls_per_minute < 1 during wifi")
 
-    *others, last = warned(LAB, *sentences)
+    told = warned(LAB, *sentences)
+    (last,) = joint(LAB, *sentences)
 
-    assert [other.partition(":")[0] for other in others] == list(sentences)
-    assert last.startswith("to decide all of them; write request-rate: ")
+    assert [each.partition(":")[0] for each in told] == list(sentences)
+    assert last.startswith("to decide all 3 at once; write one of: request-rate: ")
+    assert joint(LAB, sentences[0]) == ()
     for one in advice(last):
         changed = applied(LAB, one, "")
         assert warned(changed, *sentences) == (), one
@@ -174,6 +182,19 @@ def test_several_warnings_end_with_what_decides_all() -> None:
             "the workload asks for 2/s and no more; write less",
         ),
         (LAB, "tokens_per_second > 150", "the workload asks for 120/s and no more"),
+        (LAB, "ttft_p95 < 0ms", "can never be met, for nothing is below 0"),
+        (LAB, "ttft_p95 during wifi < 0x baseline", "can never be met, for nothing is below 0"),
+        (LAB, "ttft_p95 >= 0ms", "can never be broken, for nothing is below 0"),
+        (LAB, "goodput >= 0", "can never be broken"),
+        (LAB, "goodput < 0", "can never be met"),
+        (LAB, "goodput < 5/s", "can never be broken, for the workload asks for 2/s and no more"),
+        (LAB, "stalls_per_minute >= 0", "can never be broken"),
+        (LAB, "interruption_rate <= 100%", "can never be broken"),
+        (LAB, "tls_p95 < 1s", "has no value, for this lab has no TLS; write tls: true in its stage, or remove it$"),
+        (ENDPOINT, "tls_max < 1s during wifi", "has no value, for the URL has no TLS; write https:, or remove it$"),
+        (LAB, "dns_p50 < 1s", "has no value, for a run looks names up before it begins"),
+        (ENDPOINT, "dns_p50 < 1s", "has no value, for a run looks names up before it begins"),
+        (LAB | {"server": {"token-interval": "0s"}}, "planned_pace_p50 < 1s", "has no value, for the server plans no"),
         (ENDPOINT, "delivered_fraction > 90%", "stays undecided, for only the lab's server records what it sent"),
     ],
 )
@@ -183,6 +204,41 @@ def test_what_no_number_decides_is_said(base: Words, sentence: str, told: str) -
 
     assert re.search(told, warning)
     assert warning.startswith(f"{sentence}: ")
+
+
+@pytest.mark.parametrize("stage", [{"lab": "edge", "tls": "true"}, {"target": "https://127.0.0.1"}])
+def test_a_stage_with_tls_has_handshakes(stage: Words) -> None:
+    """What is advised for an objective about TLS removes the warning."""
+    base = (LAB if "lab" in stage else ENDPOINT) | {"stage": stage}
+
+    assert warned(base, "tls_max < 1s") == ()
+
+
+def test_objectives_that_exclude_each_other_are_named() -> None:
+    """Of one metric in one phase, an upper bound below a lower one; not where both can hold."""
+    (told,) = warned(LAB, "ttft_max < 100ms during wifi", "ttft_max > 200ms during wifi")
+
+    assert told == "ttft_max < 100ms during wifi and ttft_max > 200ms during wifi cannot both be met; remove one"
+    assert warned(LAB, "ttft_max < 200ms during wifi", "ttft_max > 100ms during wifi") == ()
+    assert warned(LAB, "ttft_max < 100ms during wifi", "ttft_max > 200ms during baseline") == ()
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence", "told"),
+    [
+        ("http://127.0.0.1:8000", "tls_max < 1s", "has no value, for the URL has no TLS"),
+        ("https://127.0.0.1:8000", "tls_max < 1s", ""),
+        ("https://127.0.0.1:8000", "dns_max < 1s", "has no value, for the URL has an address and no name"),
+        ("https://[::1]:8000", "dns_max < 1s", "has no value, for the URL has an address and no name"),
+        ("http://localhost:8000", "dns_max < 1s", ""),
+    ],
+)
+def test_a_probe_says_what_its_url_never_shows(url: str, sentence: str, told: str) -> None:
+    """Before its first request."""
+    found = probe_warnings(objectives([sentence]), workload({"max-concurrency": 1}), url, 50, Duration.parse("30s"))
+
+    assert told in " ".join(found)
+    assert bool(found) == bool(told)
 
 
 @pytest.mark.parametrize(
@@ -211,9 +267,9 @@ def test_a_huge_load_is_counted_by_its_rate() -> None:
 
 
 PROBE_TRIALS: list[tuple[str, str, Words, int]] = [
-    ("ttft_p95 < 800ms", "needs 72 streams, gets about 50; give --requests 72 or ttft_p90 < 800ms", {}, 50),
+    ("ttft_p95 < 800ms", "needs 72 streams, gets about 50; give one of: --requests 72, ttft_p90 < 800ms", {}, 50),
     ("ttft_p95 < 800ms", "", {}, 72),
-    ("interruption_rate <= 5%", "needs 72 streams, gets about 20; give --requests 72 or", {}, 20),
+    ("interruption_rate <= 5%", "needs 72 streams, gets about 20; give one of: --requests 72, ", {}, 20),
     ("connect_p90 < 1s", "needs 36 streams, gets about 1", {"connections": "kept"}, 50),
     (
         "ttft_p95 < 800ms",
@@ -230,14 +286,14 @@ def test_a_probe_says_how_many_requests_it_takes(sentence: str, told: str, words
     load = workload({"max-concurrency": None if words.get("request-rate") else 1, **words})
     limit = Duration.parse("30s")
     say: Callable[[int, Duration], tuple[str, ...]] = lambda number, time: probe_warnings(  # noqa: E731
-        objectives([sentence]), load, number, time
+        objectives([sentence]), load, "https://llm.example.com", number, time
     )
 
     found = " ".join(say(requests, limit))
 
     assert told in found
     assert bool(found) == bool(told)
-    for option, value in re.findall(r"give --(requests|max-time) (\S+)", found):
+    for option, value in re.findall(r"give (?:one of: )?--(requests|max-time) ([^\s,]+)", found):
         assert say(int(value), limit) == () if option == "requests" else say(requests, Duration.parse(value)) == ()
 
 

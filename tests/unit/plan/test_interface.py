@@ -175,7 +175,7 @@ def test_only_a_dangerous_fault_needs_permission_and_gets_a_short_lease() -> Non
     ("ground", "options", "warning"),
     [
         (GROUND, {}, "stage: fragments show no ports"),
-        (LOOPBACK, {"stage": {"to": "127.0.0.1:80"}}, "stage: lo is the interface of both ends: each packet is sent"),
+        (LOOPBACK, {"stage": {"to": "127.0.0.1"}}, "stage: lo is the interface of both ends, and only a port tells"),
         (GROUND, {"stage": {"to": "2001:db8::/32"}}, "stage: IPv6 neighbour discovery"),
         (GROUND, {"stage": {"everything": "true"}}, "stage: everything is hit"),
         (GROUND, {"netem": "{loss: 1%}"}, "stage: with GSO a real interface sends up to 64 kB as one packet, and loss"),
@@ -186,6 +186,21 @@ def test_only_a_dangerous_fault_needs_permission_and_gets_a_short_lease() -> Non
 def test_unexpected_effects_are_warned_of(ground: HostLookups, options: dict[str, Any], warning: str) -> None:
     """The plan warns of faults that hit more or less than a reader would expect."""
     assert any(said.startswith(warning) for said in plan(ground, **options).warnings)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "localhost", "[::1]", "api.example.com"])
+def test_a_file_for_this_machine_is_checked_as_it_is_planned(host: str) -> None:
+    """A check without lookups knows the loopback by the target, and warns of what the plan warns of."""
+    text = FILE.format(stage="", netem="{loss: 1%}", direction="both", phase="lossy")
+    experiment = parse(text.replace("https://api.example.com", f"http://{host}:8000"), "x")
+    is_here = host != "api.example.com"
+    addresses: dict[str, tuple[str, ...]] = {} if "." in host and is_here else {host: ("127.0.0.1", "::1")}
+    real = HostLookups("lo" if is_here else "eth0", is_loopback=is_here, addresses=addresses)
+
+    checked = compile_plan(experiment, placeholder_lookups(experiment)).warnings
+
+    assert checked == compile_plan(experiment, real).warnings
+    assert not any("only a port" in warning for warning in checked)
 
 
 def test_a_file_can_be_checked_without_lookups() -> None:

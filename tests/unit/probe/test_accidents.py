@@ -31,14 +31,14 @@ from test_http2 import HEADERS, Http2
 
 from chaoskit.clock import now
 from chaoskit.errors import RefusedError, SpecError
-from chaoskit.probe.connections import ClientPool
+from chaoskit.probe.client import Client
 from chaoskit.probe.deadline import Deadline
-from chaoskit.probe.dns import Resolver
 from chaoskit.probe.drive import DriveOptions, StreamGroup, Target, drive
 from chaoskit.probe.fail_fast import FailFast
-from chaoskit.probe.receive_stamps import StampClock
 from chaoskit.probe.recorder import Recorder
 from chaoskit.probe.requests import RequestFactory
+from chaoskit.probe.transport.dns import Resolver
+from chaoskit.probe.transport.stamps import StampClock
 from chaoskit.records.model import Completion, SocketRead
 
 pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
@@ -212,15 +212,15 @@ def test_a_bug_ends_one_stream() -> None:
             run, clock = Path(directory), StampClock()
             async with far_side(saying(HEAD, chunk(ROLE), chunk(token(), DONE), END)) as url:
                 target, work = Target(url), workload()
-                lines = ClientPool(target, work, clock, None)
+                client = Client(target, work, clock, None)
                 with FailingRecorder(run) as recorder:
                     async with asyncio.TaskGroup() as tasks:
                         group = StreamGroup(
-                            tasks, RequestFactory(target, work, 1), lines, recorder, FailFast(url, None, work.protocol)
+                            tasks, RequestFactory(target, work, 1), client, recorder, FailFast(url, None, work.protocol)
                         )
                         for _ in range(3):
                             group.start(group.prepare(now()))
-                await lines.aclose()
+                await client.aclose()
             clock.close()
             return outcome(run)
 

@@ -53,9 +53,12 @@ async def stopped(url: str, run: Path, words: dict[str, Any], **options: Any) ->
         (answer("422 What"), "422; check the protocol and the model"),
         (
             answer("200 OK", b"<html>", "content-type: text/html"),
-            "content-type text/html instead of text/event-stream; the server speaks HTTP, but not this protocol",
+            "text/html instead of text/event-stream; the server speaks HTTP, but not this protocol",
         ),
-        (saying(b"220 mail.example ESMTP\r\n\r\n"), "invalid HTTP; check the URL and the protocol"),
+        (
+            saying(b"220 mail.example ESMTP\r\n\r\n"),
+            "'220 mail.example ESMTP', which is no HTTP; check the URL",
+        ),
         (saying(), "closed before any response; check the URL"),
         (
             answer("200 OK", b"", "content-type: text/event-stream"),

@@ -112,12 +112,27 @@ async def rst_stream(side: Http2, stream: int) -> None:
     side.flush()
 
 
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    """A frame of HTTP/2."""
+    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
+
+
 async def goaway(side: Http2, stream: int) -> None:
-    """GOAWAY, and the stream continues: a draining server."""
-    side.is_closing = True
-    side.state.close_connection(error_code=0, last_stream_id=stream)
-    side.flush()
+    """GOAWAY, and nothing more."""
+    side.writer.write(frame(7, 0, 0, stream.to_bytes(4, "big") + bytes(4)))
     await hang(side.writer)
+
+
+async def goaway_and_close(side: Http2, stream: int) -> None:
+    """GOAWAY with a reason, and FIN."""
+    side.writer.write(frame(7, 0, 0, stream.to_bytes(4, "big") + (11).to_bytes(4, "big")))
+    await close(side, stream)
+
+
+async def goaway_and_finish(side: Http2, stream: int) -> None:
+    """GOAWAY, and the rest of a complete response: a draining server."""
+    side.writer.write(frame(7, 0, 0, stream.to_bytes(4, "big") + bytes(4)))
+    await finish(side, stream)
 
 
 async def garbage(side: Http2, _: int) -> None:
@@ -147,8 +162,10 @@ ENDINGS: dict[str, tuple[Sender, str, str]] = {
     "complete": (finish, "complete", ""),
     "no end marker": (end_early, "truncated", "the response ended without the protocol's end marker"),
     "RST_STREAM": (rst_stream, "reset", "RST_STREAM INTERNAL_ERROR"),
-    "GOAWAY": (goaway, "reset", "GOAWAY NO_ERROR; this client cannot finish a stream after that"),
-    "garbage": (garbage, "protocol_error", "invalid HTTP"),
+    "GOAWAY, then nothing": (goaway, "idle_timeout", "no token for 300ms"),
+    "GOAWAY, then FIN": (goaway_and_close, "reset", "closed after GOAWAY ENHANCE_YOUR_CALM"),
+    "GOAWAY, and the rest": (goaway_and_finish, "complete", ""),
+    "garbage": (garbage, "protocol_error", "invalid HTTP/2: DATA for a stream that was never opened"),
     "FIN": (close, "truncated", "closed during the response"),
     "RST": (break_off, "reset", "connection reset by peer (ECONNRESET)"),
     "silence": (fall_silent, "idle_timeout", "no token for 300ms"),
@@ -172,8 +189,8 @@ def test_an_end_is_classified(told: Sender, completion: str, detail: str) -> Non
     asyncio.run(main())
 
 
-def test_an_http1_server_times_out_with_prior_knowledge() -> None:
-    """A server that answers HTTP/2's preface in HTTP/1.1 looks like the start of a long frame: the timeout ends it."""
+def test_an_http1_server_is_named_with_prior_knowledge() -> None:
+    """A server that answers HTTP/2's preface in HTTP/1.1 is named at once, with what to do."""
 
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -182,9 +199,10 @@ def test_an_http1_server_times_out_with_prior_knowledge() -> None:
 
     async def main() -> None:
         async with far_side(behave) as url:
-            outcome = await ask(url, workload(http="2", timeouts=SHORT))
+            outcome = await ask(url, workload(http="2", timeouts={"first-token": "60s"}))
 
-        assert outcome.ending == ("first_token_timeout", "no response within 300ms")
+        said = "the server answers with HTTP/1.1: the port does not know HTTP/2; ask for version 1.1 of HTTP"
+        assert outcome.ending == ("protocol_error", f"invalid HTTP/2: {said}")
 
     asyncio.run(main())
 
@@ -203,7 +221,7 @@ def test_a_non_numeric_status_is_a_protocol_error() -> None:
         async with far_side(behave) as url:
             outcome = await ask(url, workload(http="2"))
 
-        assert outcome.ending == ("protocol_error", "invalid HTTP")
+        assert outcome.ending == ("protocol_error", "invalid HTTP/2: a response without a numeric status")
 
     asyncio.run(main())
 

@@ -1,16 +1,19 @@
 """Request bodies and response events of every protocol."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chaoskit.probe.framing import MalformedError
 from chaoskit.probe.protocols import PROTOCOLS
-from chaoskit.probe.protocols.error_messages import error_message
+from chaoskit.probe.protocols.asked_tokens import asked_tokens
+from chaoskit.probe.protocols.error_messages import sentence_of
 from chaoskit.probe.protocols.events import ProtocolEvent
+from chaoskit.probe.protocols.finish_reasons import meaning
+from chaoskit.probe.protocols.output import of_delta
 from chaoskit.probe.protocols.response_parser import ResponseParser
 from chaoskit.probe.protocols.stream_protocol import Message, Question
 from chaoskit.records.model import Event, EventKind
@@ -111,8 +114,8 @@ def test_every_event_has_its_kind(protocol: Protocol, said: object, kind: EventK
     """An event has the kind that its protocol defines, and completes the response only where it says so."""
     found = meant(protocol, said)
 
-    assert (found.event.kind, found.completes) == (kind, completes)
-    assert found.error_message == ("no" if kind == "error" else "")
+    assert (found.event.kind, found.completes or found.is_finish) == (kind, completes)
+    assert found.error_message == ("no" if kind == "error" else None)
 
 
 @pytest.mark.parametrize("protocol", ["openai-chat", "sse"])
@@ -169,10 +172,8 @@ def test_the_servers_stamps_are_read() -> None:
     assert meant("openai-chat", delta(content="a") | stamps).event == Event("content", 3, 5, 7)
     assert meant("anthropic-messages", block("text_delta", text="a") | stamps).event == Event("content", 3, 5, 7)
     assert meant("ollama", {"message": {"content": "a"}} | stamps).event == Event("content", 3, 5, 7)
-    assert ResponseParser("sse", MAX_SIZE).feed(b": chaoskit 3 5 7\ndata: a\n\ndata: b\n\n") == [
-        ProtocolEvent(Event("content", 3, 5, 7)),
-        ProtocolEvent(Event("content")),
-    ]
+    of_comments = ResponseParser("sse", MAX_SIZE).feed(b": chaoskit 3 5 7\ndata: a\n\ndata: b\n\n")
+    assert [found.event for found in of_comments] == [Event("content", 3, 5, 7), Event("content")]
 
 
 @pytest.mark.parametrize("stamps", ["3", [1, 2, 3], {"seq": "x", "due": 1.5, "sent": True}, {}])
@@ -184,7 +185,9 @@ def test_invalid_stamps_are_none(stamps: object) -> None:
 @pytest.mark.parametrize("comment", [b": chaoskit 1 2", b": chaoskit a b c", b": chaoskit 1 2 " + b"9" * 5000])
 def test_invalid_comment_stamps_are_none(comment: bytes) -> None:
     """A comment that only resembles stamps has none."""
-    assert ResponseParser("sse", MAX_SIZE).feed(comment + b"\ndata: a\n\n") == [ProtocolEvent(Event("content"))]
+    (found,) = ResponseParser("sse", MAX_SIZE).feed(comment + b"\ndata: a\n\n")
+
+    assert found.event == Event("content")
 
 
 def test_a_comment_is_a_keepalive() -> None:
@@ -197,11 +200,13 @@ def test_a_comment_is_a_keepalive() -> None:
 @pytest.mark.parametrize("protocol", ["openai-chat", "anthropic-messages", "ollama"])
 @pytest.mark.parametrize("text", [b"garbage", b"[1]", b"3", b'{"a":', b"\xff\xfe", b"[" * 100_000, b"1" * 5000])
 def test_invalid_json_is_malformed(protocol: Protocol, text: bytes) -> None:
-    """Any invalid data of an event is the same error."""
-    with pytest.raises(MalformedError, match=r"is not (a )?JSON"):
-        ResponseParser(protocol, MAX_SIZE).feed(
-            text + b"\n" if PROTOCOLS[protocol].framing == "ndjson" else b"data: " + text + b"\n\n"
-        )
+    """Any invalid data of an event is the same error, with its beginning."""
+    parser = ResponseParser(protocol, MAX_SIZE)
+
+    events = parser.feed(b"data: " + text + b"\n\n")
+
+    assert events == []
+    assert re.match(r"an event that is not (a )?JSON", str(parser.failure))
 
 
 WORDS = st.sampled_from(
@@ -321,22 +326,109 @@ def test_a_model_is_quoted_in_a_path() -> None:
     assert path == "/v1beta/models/a%2F..%2Fb%3Fc:streamGenerateContent?alt=sse"
 
 
+REFUSALS = {
+    "OpenAI": (b'{"error": {"message": "no such model", "type": "x"}}', "no such model"),
+    "Anthropic": (b'{"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}', "busy"),
+    "without a message": (b'{"error": {"type": "overloaded_error"}}', "overloaded_error"),
+    "Ollama": (b'{"error": "no such model"}', "no such model"),
+    "Gemini": (b'[{"error": {"code": 400, "message": "bad key", "status": "INVALID"}}]', "bad key"),
+    "FastAPI": (b'{"detail": "Not Found"}', "Not Found"),
+    "FastAPI, validation": (
+        b'{"detail": [{"type": "missing", "loc": ["body", "model"], "msg": "Field required", "input": {}}]}',
+        "body.model: Field required",
+    ),
+    "vLLM": (b'{"object": "error", "message": "too long", "type": "BadRequestError", "code": 400}', "too long"),
+    "AWS": (b'{"message": "Forbidden"}', "Forbidden"),
+    "Cloudflare": (b'{"success": false, "errors": [{"code": 10000, "message": "auth"}]}', "auth"),
+    "Apigee": (b'{"fault": {"faultstring": "quota", "detail": {"errorcode": "x"}}}', "quota"),
+    "OAuth": (b'{"error_description": "token expired"}', "token expired"),
+    "nginx": (b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n</body></html>", "502 Bad Gateway"),
+    "HAProxy": (b"<html><body><h1>503 Service Unavailable</h1>\nNo server.\n</body></html>", "503 Service Unavailable"),
+    "a page": (b"<!DOCTYPE html><style>p {}</style><p>try <b>later</b>", "try later"),
+    "Envoy": (b"no healthy upstream", "no healthy upstream"),
+    "other JSON": (b'{"error": 7}', '{"error": 7}'),
+    "an empty body": (b"", ""),
+    "bytes": (b"\xff", "\ufffd"),
+    "deep": (b"[" * 100_000, "[" * 1000),
+}
+
+
+@pytest.mark.parametrize(("body", "said"), REFUSALS.values(), ids=REFUSALS.keys())
+def test_the_sentence_of_a_refusal_is_found(body: bytes, said: str) -> None:
+    """Each vendor's and gateway's shape has its sentence; anything else its beginning."""
+    assert sentence_of(body) == said
+
+
+FINISHED = {
+    "stopped": ("stop", "end_turn", "STOP", "tool_calls", "content_filter", "SAFETY", "eos_token",
+                "model_context_window_exceeded"),
+    "limited": ("length", "max_tokens", "MAX_TOKENS", "max_output_tokens", "model_length"),
+    "failed": (
+        *("error", "network_error", "abort", "insufficient_system_resource", "cancelled", "ERROR_LIMIT", "timeout"),
+        *("server_error", "engine_overloaded", "MALFORMED_FUNCTION_CALL", "requestAborted", "internal-error"),
+    ),
+    "unknown": ("banana", "terror", "OTHER", "\ud800"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("word", "meant"), [(word, key) for key, words in FINISHED.items() for word in words])
+def test_finish_reasons(word: str, meant: str) -> None:
+    """A word means the same in any vendor's spelling."""
+    assert meaning(word) == meant
+
+
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("delta", "kind", "characters"),
     [
-        (b'{"error": {"message": "no such model", "type": "x"}}', "no such model"),
-        (b'{"error": {"type": "overloaded_error"}}', "overloaded_error"),
-        (b'{"error": "no such model"}', "no such model"),
-        (b'{"error": 7}', ""),
-        (b'{"detail": "x"}', ""),
-        (b"<html>", ""),
-        (b"\xff", ""),
-        (b"[]", ""),
+        ({"content": "hi"}, "content", 2),
+        ({"content": [{"type": "text", "text": "hi"}]}, "content", 2),
+        ({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]}, "reasoning", 2),
+        ({"content": [{"type": "thinking", "thinking": []}]}, "meta", 0),
+        ({"content": [{"type": "image_url", "image_url": {"url": "data:..."}}]}, "media", 0),
+        ({"content": [{"type": "text", "text": ""}]}, "meta", 0),
+        ({"content": ""}, "meta", 0),
+        ({"content": None, "role": "assistant"}, "meta", 0),
+        ({"content": "", "reasoning_content": "hm"}, "reasoning", 2),
+        ({"content": "", "reasoning": "hm", "reasoning_details": [{"text": "hm"}]}, "reasoning", 2),
+        ({"content": "", "reasoning_details": [{"type": "reasoning.text", "text": "hm"}]}, "reasoning", 2),
+        ({"content": "", "reasoning_details": [{"type": "reasoning.encrypted", "data": "xyz"}]}, "meta", 0),
+        ({"content": "hi", "reasoning": "hm"}, "content", 2),
+        ({"thinking_blocks": [{"type": "thinking", "thinking": "hm"}]}, "reasoning", 2),
+        ({"refusal": "no"}, "content", 2),
+        ({"function_call": {"name": "f", "arguments": "{"}}, "content", 2),
+        ({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}, "content", 2),
+        ({"tool_calls": []}, "meta", 0),
+        ({"audio": {"data": "UklGR"}}, "media", 0),
+        ({"audio": {"transcript": "hi"}}, "content", 2),
+        ({"audio": {"id": "a", "expires_at": 5}}, "meta", 0),
+        ({"images": [{"type": "image_url", "image_url": {"url": "data:..."}}]}, "media", 0),
+        ({"annotations": [{"type": "url_citation"}]}, "meta", 0),
+    ],
+)  # fmt: skip
+def test_output_is_told_apart(delta: dict[str, Any], kind: str, characters: int) -> None:
+    """Text, reasoning and other output, in the shapes of all vendors."""
+    assert of_delta(delta) == (kind, characters)
+
+
+@pytest.mark.parametrize(
+    ("body", "asked"),
+    [
+        ({"max_tokens": 9}, (9, None)),
+        ({"max_tokens": 9, "max_completion_tokens": 7}, (7, None)),
+        ({"max_output_tokens": 9}, (9, None)),
+        ({"options": {"num_predict": 9}}, (9, None)),
+        ({"options": {"num_predict": -1}}, (None, None)),
+        ({"generationConfig": {"maxOutputTokens": 9}}, (9, None)),
+        ({"max_tokens": 9, "ignore_eos": True}, (9, 9)),
+        ({"max_tokens": 9, "min_tokens": 4}, (9, 4)),
+        ({"max_tokens": 9, "min_tokens": 40}, (9, 9)),
+        ({"max_tokens": "nine"}, (None, None)),
+        ({}, (None, None)),
     ],
 )
-def test_error_messages_are_found(body: bytes, said: str) -> None:
-    """The message of an error response in a known format is found."""
-    assert error_message(body) == said
+def test_what_a_body_asks_for_is_read(body: dict[str, Any], asked: tuple[int | None, int | None]) -> None:
+    """The most tokens, and the least, in every protocol's field."""
+    assert asked_tokens(body) == asked
 
 
 @pytest.mark.parametrize("protocol", NAMES)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
+import os
 import socket
 
 import pytest
 from far_side import DONE, END, HEAD, ask, chunk, far_side, token, workload
+from test_connection import Watcher
 
 from chaoskit.errors import RefusedError
-from chaoskit.probe.dns import Resolver
-from chaoskit.probe.network_backend import Backend, ConnectOptions
-from chaoskit.probe.receive_stamps import StampClock
-from chaoskit.probe.socket_options import check_supported
-from chaoskit.probe.socket_stream import Connection
 from chaoskit.probe.target import SocketOptions, Target
+from chaoskit.probe.transport.connect import ConnectOptions, Connector
+from chaoskit.probe.transport.connection import Inbox
+from chaoskit.probe.transport.dns import Resolver
+from chaoskit.probe.transport.socket_options import check_supported
+from chaoskit.probe.transport.stamps import StampClock
 
 TUNED = SocketOptions(maxseg=1000, congestion_control="reno")
 TIMESTAMPS = 12  # bytes of each segment that TCP's option takes
@@ -36,15 +37,15 @@ def test_options_apply_from_the_first_packet(host: str) -> None:
     async def main() -> tuple[int, int, bytes]:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.create_server((host, 0), family=family) as listener:
-            backend = Backend(clock := StampClock(), itertools.count(), ConnectOptions(Resolver(), 1000, sockets=TUNED))
-            connection = await backend.connect_tcp(*listener.getsockname()[:2])
-            assert isinstance(connection, Connection)
+            connector = Connector(ConnectOptions(Resolver(), sockets=TUNED), clock := StampClock(), Inbox())
+            connection = await connector.connect(host, listener.getsockname()[1], Watcher(), False)
             other, _ = listener.accept()
             with other:
                 told = other.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
-            algorithm = connection.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
+            with socket.socket(fileno=os.dup(connection.fileno())) as own_socket:
+                algorithm = own_socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
             own = connection.tcp_info_at_connect[1]["snd_mss"]
-            await connection.aclose()
+            connection.close()
             clock.close()
             return told, own, algorithm.rstrip(b"\0")
 

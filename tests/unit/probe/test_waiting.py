@@ -9,7 +9,7 @@ import pytest
 
 from chaoskit.clock import now
 from chaoskit.probe.deadline import Deadline
-from chaoskit.probe.dns import Resolver
+from chaoskit.probe.transport.dns import Resolver
 from chaoskit.records.model import Completion
 
 pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use

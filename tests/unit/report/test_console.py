@@ -313,3 +313,32 @@ def test_an_empty_run_is_shown(tmp_path: Path) -> None:
 
     assert lines[-1].startswith("REFUSED")
     assert "netem is not in this kernel" in lines[-1]
+
+
+def test_a_long_name_stands_above_its_text(tmp_path: Path) -> None:
+    """It squeezes no number into two lines: at 80 columns each check of its fault has one line."""
+    name = "a-black-hole-mid-stream-in-both-directions"
+    run = Made(plan(timeline=f"[{{baseline: 10s}}, {{{name}: 10s}}]", more=[name])).phases()
+
+    lines = shown(analyse(run.many(0, 9500, 50).many(10_000, 19_500, 50).write(tmp_path / "run")))
+
+    at = lines.index("Faults, requested and measured")
+    assert lines[at + 1 : at + 4] == [
+        f"  {name}",
+        "    client-router up: delay 1ms",
+        "    loss        requested 0 %: too few packets (no counters were recorded)",
+    ]
+    assert lines[lines.index(f"  {name}") + 1].strip("▁ ") == ""
+
+
+def test_the_numbers_of_streams_are_explained_where_they_differ(result: Result) -> None:
+    """A stream of the baseline that stalls in wifi counts there; where all agree nothing is said."""
+    (first, *_) = result.objectives
+    alike = first.model_copy(update={"streams_started": first.streams})
+    other = first.model_copy(update={"streams_started": first.streams - 8})
+
+    explained = [
+        line for line in shown(result.model_copy(update={"objectives": (other,)})) if "an objective counts" in line
+    ]
+    assert len(explained) == 1
+    assert not any("an objective counts" in line for line in shown(result.model_copy(update={"objectives": (alike,)})))

@@ -17,6 +17,7 @@ from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.matrix import MatrixResult, VariantResult
 from chaoskit.analysis.result import Result
 from chaoskit.report.definitions import table
+from chaoskit.report.null_reasons import explained
 from chaoskit.report.result_json import as_json
 from chaoskit.report.vllm_keys import as_json as probe_json
 from chaoskit.spec.experiment import Workload
@@ -26,7 +27,7 @@ OPEN_LOOP = Workload.model_validate({"request-rate": "2/s"})
 CLOSED_LOOP = Workload.model_validate({"max-concurrency": 2})
 EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
 TEXTS = ("provenance",)  # parts of a result without numbers
-KINDS = ("run", "probe", "empty", "silent")
+KINDS = ("run", "probe", "empty", "silent", "cut off")
 
 
 def refuse(word: str) -> None:
@@ -41,6 +42,9 @@ def result(kind: str, seed: int) -> Result:
         run = random_run(seed) if kind in ("run", "probe") else Made(plan=None)
         if kind == "silent":
             run.stream(0, [], "first_token_timeout", ended=1000)
+        if kind == "cut off":
+            for number in range(5):
+                run.stream(9 * number, [9 * number + 1], "reset", ended=9 * number + 2000)
         if kind == "probe":
             run.plan, run.records = None, [each for each in run.records if type(each).__name__ != "Phase"]
         directory = run.write(Path(folder) / "run")
@@ -152,3 +156,11 @@ def test_the_two_first_tokens_cannot_be_taken_for_each_other() -> None:
     assert "first event of any kind" in document["definitions"]["mean_ttft_ms"]
     assert "first event with content" in document["definitions"]["first_content_p50_ms"]
     assert not {key for key in document if key.startswith("ttft")}
+
+
+def test_an_explained_object_has_a_reason_for_each_null() -> None:
+    """`pmtu --json` and `status --json` have it; a null without a reason is a mistake of ours."""
+    assert explained({"a": 1, "b": None}, {"b": "unknown"}) == {"a": 1, "b": None, "null_because": {"b": "unknown"}}
+    assert explained({"a": 1}, {}) == {"a": 1}
+    with pytest.raises(KeyError):
+        explained({"a": None}, {})

@@ -197,3 +197,26 @@ def test_a_variant_that_has_ended_is_one_line(found: MatrixResult) -> None:
         variant_line(VariantResult(name="x=1", values=("1",), result=None, is_not_run=True), 1, 2).plain
         == "1/2  x=1  NOT RUN  "
     )
+
+
+def test_a_long_reason_that_variants_share_stands_once(tmp_path: Path) -> None:
+    """Undecided for the same reason with different verdict words around them: the second says as above."""
+    run = folder(tmp_path, objectives=["connect_p95 < 800ms during wifi", "ttft_max < 1us"])
+    found = load_matrix(run)
+    long = "a reason that is long enough to be read only once, and not in every row"
+    rows = [
+        each.model_copy(
+            update={"result": each.result.model_copy(update={"outcome": each.result.outcome.model_copy(update=told)})}
+        )
+        for each, told in zip(
+            found.variants,
+            ({"verdict": "undecided", "reason": long}, {"verdict": "undecided", "reason": long}, {"verdict": "none"}),
+            strict=True,
+        )
+        if each.result is not None
+    ]
+
+    lines = shown(found.model_copy(update={"variants": tuple(rows)}), 120)
+
+    assert sum(long in line for line in lines) == 1
+    assert sum("as above" in line for line in lines) == 1

@@ -70,7 +70,7 @@ def test_the_legend_has_measured_latencies_only() -> None:
 
 def test_the_legend_explains_the_marks_that_are_drawn() -> None:
     """A cross, digits and a plus, each only where there is one; nothing without marks."""
-    assert mark_legend(" ×9+") == "interrupted: × one, 2 to 9 so many, + ten or more"
-    assert mark_legend("3 2") == "interrupted: 2 to 9 so many"
-    assert mark_legend("+") == "interrupted: + ten or more"
+    assert mark_legend(" ×9+") == "interrupted: × 1, 2–9, + 10 or more"
+    assert mark_legend("3 2") == "interrupted: 2–9"
+    assert mark_legend("+") == "interrupted: + 10 or more"
     assert mark_legend("  ") == ""

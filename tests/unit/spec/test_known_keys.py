@@ -113,6 +113,27 @@ def test_mistakes_of_different_kinds_are_told_at_once(mistakes: list[tuple[str, 
         assert line.startswith(f"x.yaml:{told}")
 
 
+def test_a_key_is_not_sent_to_where_it_stands() -> None:
+    """A direction belongs to a fault, but not to every kind of fault."""
+    fault = GOOD[GOOD.index("    netem:") : GOOD.index("timeline:")]
+
+    assert answered(fault, "    mtu: 1400\n") == ("faults.wifi.direction: unknown key; expected one of link, end, mtu")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "meant"),
+    [
+        ("direction: down", "direction: download", "down"),
+        ("paretonormal", "Pareto", "pareto"),
+        ("protocol: openai-chat", "protocol: anthropic", "anthropic-messages"),
+        ("lab: edge", "lab: egde", "edge"),
+    ],
+)
+def test_a_choice_that_is_close_is_suggested(before: str, after: str, meant: str) -> None:
+    """After all choices."""
+    assert answered(before, after).endswith(f"; did you mean {meant}?")
+
+
 def test_a_number_of_thousands_of_digits_is_shown_in_part() -> None:
     """Its beginning, how long it is, and what is expected."""
     told = answered("seed: 42", f"seed: {'9' * 5000}")

@@ -124,3 +124,17 @@ def test_an_unknown_key_hides_no_other_mistake() -> None:
         "workload.prompt-size",
         "workload.timeouts.idel",
     ]
+
+
+@pytest.mark.parametrize("there", ["my-gate.yaml", "my-gate.yml"])
+@pytest.mark.parametrize("given", ["my-gate", "my-gate.yaml", "my-gate.yml", "my-gate.json"])
+def test_a_file_beside_is_suggested(there: str, given: str, tmp_path: Path) -> None:
+    """A name without its ending, or with another one, is answered with the file that exists."""
+    (tmp_path / there).write_text(GOOD)
+    if there == given:
+        return
+
+    with pytest.raises(SpecError) as refused:
+        load(tmp_path / given)
+
+    assert str(refused.value) == f"{tmp_path / given}: No such file or directory; did you mean {tmp_path / there}?"

@@ -96,14 +96,14 @@ def test_the_protocol_is_that_of_the_path(url: str, asked: str | None, protocol:
 @pytest.mark.parametrize(
     ("new", "sentence"),
     [
-        (NewFile("Chat_Gate"), "name: found 'Chat_Gate', expected lower-case letters"),
-        (NewFile(url="not a url"), "stage.target: found 'not a url', expected a URL"),
+        (NewFile("Chat_Gate"), "NAME: found 'Chat_Gate', expected lower-case letters"),
+        (NewFile(url="not a url"), "--endpoint: found 'not a url', expected a URL"),
         (
             NewFile(url="https://llm.example.com/v1?api_key=sk-0123456789abcdef"),
-            "stage.target: this URL has what looks",
+            "--endpoint: this URL has what looks",
         ),
-        (NewFile(url="http://127.0.0.1:8000", key_env="sk-0123456789"), "stage.key-env: not the name"),
-        (NewFile(url="http://127.0.0.1:8000", protocol="grpc"), "workload.protocol: found 'grpc', expected"),
+        (NewFile(url="http://127.0.0.1:8000", key_env="sk-0123456789"), "--api-key-env: not the name"),
+        (NewFile(url="http://127.0.0.1:8000", protocol="grpc"), "--protocol: found 'grpc', expected"),
         (NewFile(example="no-such"), "no included experiment is named 'no-such'; there are\n"),
         (NewFile(example="../pyproject"), "no included experiment is named '../pyproject'"),
     ],
@@ -182,3 +182,28 @@ def test_a_file_that_is_not_there_can_be_written(
         load(Path(name))
 
     assert str(error.value) == f"{name}: No such file or directory; give the path of an experiment file, {command}"
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_comment_fits_in_a_copy_too(path: Path) -> None:
+    """No included experiment tells the reader of a copy to copy it."""
+    assert "copy this" not in path.read_text().lower()
+
+
+@pytest.mark.parametrize(
+    ("new", "told"),
+    [
+        (NewFile("My_Gate"), "NAME: found 'My_Gate', expected lower-case letters"),
+        (NewFile("mine", url="not a url"), "--endpoint: found 'not a url', expected a URL such as"),
+        (NewFile("mine", url="http://a.example", key_env="a key"), "--api-key-env: not the name of an environment"),
+        (NewFile("mine", url="http://a.example", protocol="soap"), "--protocol: found 'soap', expected 'openai-chat'"),
+        (NewFile("Mine", url="x"), "NAME: found 'Mine'"),
+    ],
+)
+def test_a_wrong_option_is_named_and_no_line_of_a_file_that_is_not_there(new: NewFile, told: str) -> None:
+    """The option, what was found, what was expected."""
+    with pytest.raises(SpecError) as refused:
+        new.text()
+
+    assert str(refused.value).startswith(told)
+    assert ".yaml:" not in str(refused.value)

@@ -38,6 +38,40 @@ def test_a_kernel_that_may_not_trace_says_so_and_what_to_type(tmp_path: Path) ->
     assert [path.name for path in run.iterdir()] == ["guest.log"]
 
 
+UNREADABLE = FORBIDDEN.replace(
+    "ptrace(PTRACE_TRACEME): Operation not permitted",
+    "Kernel panic - not syncing: Requested init /opt/python3 failed (error -13).",
+)  # as User-Mode Linux 6.12 says it of a program that it may not execute
+
+
+@pytest.mark.parametrize(
+    ("kernel_text", "reason"),
+    [
+        (UNREADABLE, "its kernel cannot execute /opt/python3: Permission denied, see: namei -l /opt/python3"),
+        (UNREADABLE.replace("-13", "-2"), "its kernel cannot execute /opt/python3: No such file or directory, see"),
+        (
+            UNREADABLE.replace("Requested init /opt/python3 failed (error -13)", "Attempted to kill init!"),
+            "its kernel started, and then panicked",
+        ),
+    ],
+)
+def test_a_kernel_that_could_trace_is_not_told_to(kernel_text: str, reason: str, tmp_path: Path) -> None:
+    """An interpreter that cannot be read, or that ends at once, has nothing to do with ptrace."""
+    kernel = tmp_path / "kernel"
+    kernel.write_text(kernel_text)
+    kernel.chmod(0o755)
+    run = tmp_path / "run"
+    run.mkdir()
+
+    substrate = uml.Uml(uml.find(kernel), memory=Size.parse("1MiB"))
+    guest = substrate.launch(Command(("true",), run, Duration.parse("60s")), RealClock())
+
+    with pytest.raises(RefusedError) as refused:
+        guest.finish()
+    assert f"did not start ({reason}" in str(refused.value)
+    assert "ptrace" not in str(refused.value)
+
+
 @pytest.mark.parametrize("text", [b"", b"-1", b"256", b"1" * 400, b"1e3", b"\xff", b"0x1", b"7 7", b"\xd9\xa3"])
 def test_an_exit_code_that_no_process_has_is_refused(text: bytes) -> None:
     """A guest may write anything as its exit code; only 0 to 255 is one."""

@@ -1,0 +1,57 @@
+"""Checks the experiments of a file: warnings, advice, and why this machine would refuse to run them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from chaoskit.conduct.planning import is_set, load_warnings
+from chaoskit.facts import Facts
+from chaoskit.kernel.features import detect_features
+from chaoskit.plan.compile import compile_plan
+from chaoskit.plan.decidability import decidability_warnings, joint_advice
+from chaoskit.plan.model import Plan
+from chaoskit.plan.obstacles import obstacles
+from chaoskit.plan.stage import placeholder_lookups
+from chaoskit.spec.experiment import Experiment
+from chaoskit.spec.stage import InterfaceStage
+
+
+@dataclass(frozen=True)
+class FileCheck:
+    """What is said of the experiments of a file: each sentence once. `notes`: why this machine could not run it now."""
+
+    plans: tuple[Plan, ...]
+    warnings: tuple[str, ...]
+    advice: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def check(experiments: Sequence[Experiment]) -> FileCheck:
+    """Check them. Raises SpecError and RefusedError for what cannot be compiled."""
+    on_interface = any(isinstance(each.stage, InterfaceStage) for each in experiments)
+    facts = detect_features() if on_interface else Facts()
+    plans = tuple(compile_plan(each, placeholder_lookups(each)) for each in experiments)
+    return FileCheck(
+        plans=plans,
+        warnings=_once(each for plan in plans for each in _warnings(plan)),
+        advice=_once(each for plan in plans for each in joint_advice(plan)),
+        notes=_once(note for each, plan in zip(experiments, plans, strict=True) for note in _notes(each, plan, facts)),
+    )
+
+
+def _notes(experiment: Experiment, plan: Plan, facts: Facts) -> Iterator[str]:
+    """Why a run would be refused here, in the words of the refusal. A lab may run in a guest."""
+    if isinstance(experiment.stage, InterfaceStage):
+        key = experiment.stage.key_env
+        yield from obstacles(experiment.stage.interface or "", plan.needs, facts, key, is_set(key))
+
+
+def _warnings(plan: Plan) -> Iterator[str]:
+    yield from plan.warnings
+    yield from load_warnings(plan.workload, plan.target, plan.server)
+    yield from decidability_warnings(plan)
+
+
+def _once(sentences: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(sentences))

@@ -1,0 +1,45 @@
+"""The httpx client of one drive, over the probe's own transport."""
+
+from __future__ import annotations
+
+import ssl
+
+import httpx
+
+from chaoskit.probe.target import Target
+from chaoskit.probe.transport.connect import ConnectOptions
+from chaoskit.probe.transport.dns import Resolver
+from chaoskit.probe.transport.exchange import Headers, Limits, Observer
+from chaoskit.probe.transport.pool import EXTENSION, Call, Response, Transport
+from chaoskit.probe.transport.stamps import StampClock
+from chaoskit.probe.transport.tunnel import parse_proxy
+from chaoskit.spec.experiment import Workload
+
+
+class Client:
+    """Sends the requests of all streams."""
+
+    def __init__(self, target: Target, workload: Workload, clock: StampClock, tls: ssl.SSLContext | None) -> None:
+        options = ConnectOptions(
+            Resolver(),
+            target.addresses,
+            target.sockets,
+            tls,
+            None if target.proxy is None else parse_proxy(target.proxy),
+            target.uds,
+        )
+        limits = Limits(workload.limits.headers, workload.limits.body)
+        transport = Transport(options, clock, limits, workload.http, workload.connections)
+        self._client = httpx.AsyncClient(transport=transport, trust_env=False, timeout=None)
+
+    async def send(self, request: httpx.Request, secret: Headers, observer: Observer) -> Response:
+        """Send it with the secret headers; returns when the head of the response is received.
+
+        Raises NetworkError, MalformedError, TooLargeError.
+        """
+        request.extensions[EXTENSION] = Call(observer, secret)
+        return Response(await self._client.send(request, stream=True))
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()

@@ -1,0 +1,57 @@
+"""Says whether a complete response is empty, or far shorter than what was asked for.
+
+| flag    | rule                                                                                                       |
+|---------|------------------------------------------------------------------------------------------------------------|
+| `empty` | no event had any output                                                                                    |
+| `short` | the request set a least number (`ignore_eos`, `min_tokens`), and less than nine tenths of it came          |
+| `short` | the finish reason is that the limit was reached (`length`), and less than half of what was asked for came  |
+| `short` | the server gave no finish reason although its protocol has them, and less than half came                   |
+
+A model that ends its answer early by itself (`stop`) is not accused; a remark says that it did. Tokens are the server's
+count; where it tells none, an answer has at most as many tokens as characters, and only that is held against it.
+"""
+
+from __future__ import annotations
+
+from chaoskit.probe.protocols.asked_tokens import Asked
+from chaoskit.probe.protocols.finish_reasons import meaning
+from chaoskit.probe.transcript import Transcript
+from chaoskit.records.model import Flag
+
+STOPPED_EARLY = "ended by itself with less than half of the tokens asked for"
+_FAR_FEWER = 0.5
+_TOLERANCE = 0.9  # servers count the end of an answer as a token, or not
+
+
+def flag(transcript: Transcript, asked: Asked, tells_finish: bool) -> Flag | None:
+    """What is wrong with this complete response; None for nothing."""
+    if not transcript.tokens:
+        return "empty"
+    most = transcript.most_tokens
+    if most is None:
+        return None
+    if asked.least is not None and most < _TOLERANCE * asked.least:
+        return "short"
+    if asked.most is None or most >= _FAR_FEWER * asked.most:
+        return None
+    word = transcript.finish
+    is_suspect = meaning(word) == "limited" if word else tells_finish
+    return "short" if is_suspect else None
+
+
+def remarks(transcript: Transcript, asked: Asked) -> list[str]:
+    """What is odd about a complete response."""
+    found = []
+    word = transcript.finish
+    if word and meaning(word) == "unknown":
+        found.append(f"unknown finish reason {word}")
+    usage = transcript.usage
+    if transcript.tokens == 1 and usage is not None and usage >= _AT_ONCE:
+        found.append("the whole answer in one event")
+    counted = transcript.tokens if usage is None else usage
+    if transcript.tokens and word and meaning(word) == "stopped" and asked.most and counted < _FAR_FEWER * asked.most:
+        found.append(STOPPED_EARLY)
+    return found
+
+
+_AT_ONCE = 8  # tokens
