@@ -30,15 +30,23 @@ class Client:
         )
         limits = Limits(workload.limits.headers, workload.limits.body)
         transport = Transport(options, clock, limits, workload.http, workload.connections)
+        self._transport = transport
         self._client = httpx.AsyncClient(transport=transport, trust_env=False, timeout=None)
 
-    async def send(self, request: httpx.Request, secret: Headers, observer: Observer) -> Response:
+    async def send(
+        self, request: httpx.Request, secret: Headers, observer: Observer, conversation: int | None = None
+    ) -> Response:
         """Send it with the secret headers; returns when the head of the response is received.
 
-        Raises NetworkError, MalformedError, TooLargeError.
+        Requests of the same `conversation` use the same connection. Raises NetworkError, MalformedError, TooLargeError.
         """
-        request.extensions[EXTENSION] = Call(observer, secret)
+        request.extensions[EXTENSION] = Call(observer, secret, conversation)
         return Response(await self._client.send(request, stream=True))
+
+    def end_conversation(self, conversation: int | None) -> None:
+        """Its connection is free; None: there is none."""
+        if conversation is not None:
+            self._transport.end_conversation(conversation)
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -16,6 +16,7 @@ from chaoskit.clock import now
 from chaoskit.probe import completion, shortfall
 from chaoskit.probe.client import Client
 from chaoskit.probe.completion import Outcome
+from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.framing import MalformedError, TooLargeError
 from chaoskit.probe.protocols import PROTOCOLS
@@ -28,7 +29,7 @@ from chaoskit.probe.sending import Sending
 from chaoskit.probe.transcript import Transcript
 from chaoskit.probe.transport.pool import Response
 from chaoskit.probe.transport.stamps import ReadStamp
-from chaoskit.records.model import Completion, Request
+from chaoskit.records.model import ASKED_AGAIN, Completion, Request
 from chaoskit.spec.endpoint import redacted
 
 _SECOND = 1_000_000_000  # ns
@@ -41,17 +42,21 @@ _REDIRECTS = range(300, 400)
 
 @dataclass(frozen=True)
 class ScheduledRequest:
-    """A request that is ready to be sent at `scheduled` (monotonic ns)."""
+    """A request that is ready to be sent at `scheduled` (monotonic ns). `is_warmup`: it does not count."""
 
     number: int
     scheduled: int
     request: httpx.Request
+    conversation: Conversation
+    is_warmup: bool = False
 
 
 class Stream:
     """One request and its response. `run` it once, as the task that the deadline watches.
 
-    `is_clean` when the response was read to its end, so that its connection can be used again.
+    `is_clean` when the response was read to its end, so that its connection can be used again. `how_to_ask_again` is
+    set when the server refused something that can be asked otherwise. `answer` is the text of the response, where the
+    rest of the conversation needs it.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class Stream:
         deadline: Deadline,
     ) -> None:
         self.is_clean = False
+        self.how_to_ask_again = ""
         self._request = request
         self._requests = requests
         self._timeouts = requests.workload.timeouts
@@ -81,8 +87,14 @@ class Stream:
         self._parser: ResponseParser | None = None
         self._stamp: ReadStamp | None = None  # of the latest part of the body
         self._held = 0
+        self._error_body = b""
         self._text = ""  # what the server said outside of events
         self._remarks: list[str] = []
+
+    @property
+    def answer(self) -> str:
+        """The text of the response, without reasoning; kept only if the conversation goes on."""
+        return "".join(self._transcript.text)
 
     async def run(self) -> Request:
         """Send the request and read the response to its end. Never raises what the peer caused."""
@@ -122,7 +134,9 @@ class Stream:
             return completion.classify_unexpected(error)
 
     async def _exchange(self) -> None:
-        response = await self._client.send(self._request.request, self._requests.key_headers(), self._sending)
+        response = await self._client.send(
+            self._request.request, self._requests.key_headers(), self._sending, self._request.conversation.key
+        )
         try:
             await self._read_response(response)
         finally:
@@ -138,7 +152,10 @@ class Stream:
             return
         self._check_headers(response)
         self._parser = parser = ResponseParser(
-            self._requests.workload.protocol, self._limits.event, self._requests.ends
+            self._requests.workload.protocol,
+            self._limits.event,
+            self._requests.ends,
+            keeps_text=self._request.conversation.keeps_answers,
         )
         size = 0
 
@@ -201,7 +218,6 @@ class Stream:
 
     async def _read_error_response(self, response: Response) -> None:
         """Describe an error status: Retry-After, Location, and the message in the body."""
-        body = b""
         self._http_error = f"{response.status}"
         if retry := response.header(b"retry-after"):
             self._http_error += f", retry-after {retry[:_MAX_HEADER_TEXT]}"
@@ -210,14 +226,11 @@ class Stream:
             self._http_error += f", not followed to {redacted(location[:_MAX_HEADER_TEXT])}"
 
         def take(data: bytes, _: ReadStamp) -> None:
-            nonlocal body
-            body += data
-            if len(body) > _MAX_ERROR_BODY:
-                raise TooLargeError("no message")
+            self._error_body += data
+            if len(self._error_body) > _MAX_ERROR_BODY:
+                raise TooLargeError("the rest of an error response")
 
         await response.read(take)
-        message = sentence_of(body)
-        self._http_error += f": {message}" if message else ""
 
     def _check_headers(self, response: Response) -> None:
         expected = PROTOCOLS[self._requests.workload.protocol].content_types
@@ -233,7 +246,9 @@ class Stream:
         if outcome[0] == "internal_error":
             return outcome
         if self._http_error:
-            return "http_error", self._http_error
+            said, status = sentence_of(self._error_body), self._status or 0
+            self.how_to_ask_again = self._requests.learn(self._request.request, status, self._error_body)
+            return "http_error", f"{self._http_error}: {said}" if said else self._http_error
         transcript, protocol = self._transcript, PROTOCOLS[self._requests.workload.protocol]
         if transcript.error_message is not None:
             return "error_event", transcript.error_message or "an error without a message"
@@ -247,6 +262,7 @@ class Stream:
         transcript = self._transcript
         sending, timings = self._sending, self._sending.own_timings
         ended = transcript.completed_at if completion == "complete" else None
+        again = f"{ASKED_AGAIN}{self.how_to_ask_again}" if self.how_to_ask_again else ""
         asked, remarks = self._requests.asked, self._remarks
         flag = None
         if completion == "complete":
@@ -262,7 +278,7 @@ class Stream:
             started=self._started,
             ended=ended or now(),
             completion=completion,
-            detail=self._requests.redact(detail),
+            detail=self._requests.redact(detail) + again,
             sent=sending.sent,
             dns_duration=timings.dns,
             connect_duration=timings.connect,
@@ -282,6 +298,7 @@ class Stream:
             reconnected=sending.has_reconnected,
             queue_duration=sending.queue_duration,
             unreachable=timings.unreachable,
+            warmup=self._request.is_warmup or bool(again),
             asked=asked.most,
             finish=self._requests.redact(transcript.finish) or None,
             flag=flag,

@@ -32,6 +32,7 @@ from test_http2 import HEADERS, Http2
 from chaoskit.clock import now
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.probe.client import Client
+from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.drive import DriveOptions, StreamGroup, Target, drive
 from chaoskit.probe.fail_fast import FailFast
@@ -218,8 +219,8 @@ def test_a_bug_ends_one_stream() -> None:
                         group = StreamGroup(
                             tasks, RequestFactory(target, work, 1), client, recorder, FailFast(url, None, work.protocol)
                         )
-                        for _ in range(3):
-                            group.start(group.prepare(now()))
+                        for number in range(3):
+                            group.start(group.prepare(now(), Conversation(number, 1)))
                 await client.aclose()
             clock.close()
             return outcome(run)
