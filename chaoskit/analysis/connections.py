@@ -1,4 +1,4 @@
-"""Says what the client's connections cost on their own: dead addresses, waits, connections that were made anew."""
+"""Says what the client's connections cost: dead addresses, waits, connections that were made anew."""
 
 from __future__ import annotations
 
