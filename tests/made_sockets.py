@@ -101,6 +101,7 @@ class Run:
             phases=phases,
             requests=self.requests,
             has_requests_file=True,
+            warmups=[],
             streams=assemble_streams(self.requests, token_columns(self.reads), signs_of_life(self.signs)),
             infos=self.infos,
             vitals=[],

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from made_runs import MS, Made, ns, plan
 
 from chaoskit.records.model import (
+    TOKENS,
     Completion,
     Event,
+    Flag,
     Record,
     Request,
     ServedResponse,
@@ -22,6 +24,7 @@ from chaoskit.records.model import (
 OBJECTIVES = (
     "ttft_p95 < 800ms during wifi",
     "interruption_rate <= 10%",
+    "empty_rate <= 10%",
     "ttft_p95 during wifi < 3x baseline",
     "itl_p99 < 300ms",
     "stall_ratio < 5%",
@@ -69,7 +72,7 @@ def _stream(chance: random.Random, number: int, is_stamped: bool, has_pings: boo
                 events.append(Event("ping"))
             sent = due + (chance.expovariate(1 / 300) if chance.random() < 0.05 else chance.random())
             stamps = (tokens, ns(due), ns(sent)) if is_stamped and chance.random() < 0.97 else ()
-            events.append(Event(chance.choice(("content", "content", "reasoning")), *stamps))
+            events.append(Event(chance.choice(("content", "media", "reasoning")), *stamps))
             tokens += 1
             due += 700 if chance.random() < 0.03 else 20
         stamp = ns(at) - (600_000 if chance.random() < 0.02 else 0)
@@ -79,7 +82,8 @@ def _stream(chance: random.Random, number: int, is_stamped: bool, has_pings: boo
     completion = chance.choice(_ENDINGS)
     if completion == "complete":
         reads.append(SocketRead(number, len(reads), ns(at), ns(at), 40, (Event("finish"), Event("done"))))
-    told = [read.at for read in reads if any(event.kind in ("content", "reasoning") for event in read.events)]
+    told = [read.at for read in reads if any(event.kind in TOKENS for event in read.events)]
+    flag: Flag | None = "empty" if not tokens else "short" if number % 9 == 4 else None
     ended = ns(at + chance.choice((0, 1, 150, 300, 5000)))
     yield from ((read.at, read) for read in reads)
     yield (
@@ -99,6 +103,8 @@ def _stream(chance: random.Random, number: int, is_stamped: bool, has_pings: boo
             last_token=told[-1] if told else None,
             tokens=tokens,
             connection=number // 3,
+            flag=flag if completion == "complete" else None,
+            remarks=("unknown finish reason banana",) if number % 7 == 0 else (),
         ),
     )
     yield from _sockets(chance, number, begin, at, tokens)

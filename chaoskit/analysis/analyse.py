@@ -52,6 +52,7 @@ class RunSpec:
     seed: int = 0
     reference: str = SINGLE_PHASE
     model: str = ""
+    conditions: tuple[str, ...] = ()
 
 
 def analyse(run: Path) -> Result:
@@ -86,6 +87,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec) -> Result:
         question=spec.question,
         target=spec.target,
         model=spec.model,
+        conditions=spec.conditions,
         seed=spec.seed,
         run=str(display_path(run)),
         clock=raw.machine.get("clock", ""),
@@ -107,7 +109,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec) -> Result:
         fidelity=checks,
         tokens_per_event=streams.table.token_counts.told,
         health=client_health,
-        warnings=(*raw.warnings, *warnings(raw.plan, streams.ended, client_health, phases)),
+        warnings=(*raw.warnings, *warnings(raw.plan, streams.ended, client_health, phases, raw.warmups)),
     )
 
 
@@ -115,7 +117,15 @@ def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
     if plan is None:
         return RunSpec()
     if isinstance(plan, ProbePlan):
-        return RunSpec(plan.objectives, plan.workload, target=plan.url, seed=plan.seed, model=plan.model)
+        socket = (f"over the Unix socket {plan.uds}",) if plan.uds else ()
+        return RunSpec(
+            plan.objectives,
+            plan.workload,
+            target=plan.url,
+            seed=plan.seed,
+            model=plan.model,
+            conditions=(*socket, *plan.access.conditions()),
+        )
     return RunSpec(
         objectives=plan.objectives,
         workload=plan.workload,
@@ -124,7 +134,8 @@ def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
         target=redacted(plan.target),
         seed=plan.seed,
         reference=plan.reference,
-        model=plan.interface.model if plan.interface else "",
+        model=(plan.interface.access.model or "") if plan.interface else "",
+        conditions=tuple(plan.interface.access.conditions()) if plan.interface else (),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from chaoskit.analysis.connections import connection_warnings
 from chaoskit.analysis.formatting import FIDELITY_LABELS, format_value
 from chaoskit.analysis.health import (
     MAX_CLIENT_ERRORS,
@@ -19,7 +20,7 @@ from chaoskit.analysis.result import FidelityCheck, Health, ObjectiveResult, Out
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.plan.model import Plan
 from chaoskit.records.jsonl import FILES
-from chaoskit.records.model import Request, SocketRead
+from chaoskit.records.model import ASKED_AGAIN, Request, SocketRead
 from chaoskit.spec.objectives import Objective
 from chaoskit.units import counted
 
@@ -117,6 +118,18 @@ def _verdict(verdicts: Sequence[ObjectiveResult], reasons: Sequence[UndecidedRea
     return "met", f"all {counted(len(verdicts), 'objective')}" if len(verdicts) > 1 else verdicts[0].text
 
 
+def _of_warmups(warmups: Sequence[Request]) -> Iterator[str]:
+    """What was asked in other words because the server refused it, and warm-up requests that failed."""
+    changes = [request.detail for request in warmups if ASKED_AGAIN in request.detail]
+    for change in dict.fromkeys(detail.rpartition(ASKED_AGAIN)[2] for detail in changes):
+        first = next(detail for detail in changes if detail.endswith(f"{ASKED_AGAIN}{change}"))
+        yield f"the server refused a request, which was then asked {change}: {first.rpartition(ASKED_AGAIN)[0]}"
+    failed = [each for each in warmups if each.completion != "complete" and ASKED_AGAIN not in each.detail]
+    if failed:
+        ends = ", ".join(dict.fromkeys(request.completion for request in failed))
+        yield f"{len(failed)} of {counted(len(warmups) - len(changes), 'warm-up request')} not complete: {ends}"
+
+
 def _undecided_because(verdict: ObjectiveResult) -> str:
     if verdict.observed.value is None or verdict.streams_needed is None:
         return verdict.reason
@@ -138,6 +151,18 @@ def with_path_mtu_cause(
     return verdict.model_copy(update={"reason": "; ".join([verdict.reason, *dict.fromkeys(black_holes)])})
 
 
+def _flagged(streams: Sequence[Stream]) -> Iterator[str]:
+    """Answers that are complete, and yet not what was asked for."""
+    flags = [stream.request.flag for stream in streams if stream.is_complete]
+    if empty := flags.count("empty"):
+        yield f"{empty} of {counted(len(flags), 'complete stream')} ended well without a token; they are no goodput"
+    if short := flags.count("short"):
+        yield (
+            f"{short} of {counted(len(flags), 'complete stream')} ended well with far fewer tokens than asked for; "
+            "they are no goodput"
+        )
+
+
 def _is_black_hole(finding: PathMtu) -> bool:
     return finding.kind in _BLACK_HOLES and finding.confidence != "none"
 
@@ -150,14 +175,21 @@ def _lost_segments(finding: PathMtu, where: str = "") -> str:
 
 
 def warnings(
-    plan: Plan | None, streams: Sequence[Stream], client_health: Health, phases: Sequence[PhaseResult] = ()
+    plan: Plan | None,
+    streams: Sequence[Stream],
+    client_health: Health,
+    phases: Sequence[PhaseResult] = (),
+    warmups: Sequence[Request] = (),
 ) -> Iterator[str]:
     """What limits the numbers, the plan's own warnings first."""
     yield from plan.warnings if plan else ()
+    yield from _of_warmups(warmups)
     for phase in phases:
         for one in phase.path_mtu:
             if not phase.faults and _is_black_hole(one):
                 yield f"{phase.name}: no fault was in force, and {_lost_segments(one)}"
+    yield from _flagged(streams)
+    yield from connection_warnings([stream.request for stream in streams])
     cancelled = sum(stream.is_cancelled for stream in streams)
     if client_health.overloaded:
         yield "the client was overloaded and distorted its measurements: lower the request rate, or give it its own CPU"

@@ -11,7 +11,7 @@ from typing import get_args
 
 from chaoskit.analysis.provenance import Provenance, load_provenance
 from chaoskit.analysis.result import RunStatus
-from chaoskit.analysis.streams.assemble import Streams, assemble_streams
+from chaoskit.analysis.streams.assemble import Streams, assemble_streams, without
 from chaoskit.analysis.streams.columns import read_signs, read_tokens
 from chaoskit.analysis.streams.gaps import Reader
 from chaoskit.analysis.streams.timeline import DRAIN
@@ -39,7 +39,8 @@ _STATUSES: tuple[RunStatus, ...] = get_args(RunStatus)
 class RawRecords:
     """The records of one run, in the order they were written. `plan` is that of an experiment, `probe` that of a probe.
 
-    `warnings` name optional files that could not be read.
+    `warmups` are the requests that do not count, of which there is nothing else here. `warnings` name optional files
+    that could not be read.
     """
 
     plan: Plan | None
@@ -51,6 +52,7 @@ class RawRecords:
     detail: str
     phases: list[Phase]
     requests: list[Request]
+    warmups: list[Request]
     has_requests_file: bool
     streams: Streams
     infos: list[TcpInfo]
@@ -92,7 +94,9 @@ def load_records(run: Path) -> RawRecords:
     provenance, provenance_warnings = load_provenance(run)
     asked = plan or probe
     reader = Reader.of(asked.workload if asked else None)
-    requests = _requests(run)
+    every_request = _requests(run)
+    requests = [request for request in every_request if not request.warmup]
+    warmups = [request for request in every_request if request.warmup]
     machine, machine_warnings = _machine(run / MACHINE)
     return RawRecords(
         plan=plan,
@@ -105,7 +109,8 @@ def load_records(run: Path) -> RawRecords:
         phases=_phases(run, plan),
         requests=requests,
         has_requests_file=lexists(run / FILES[Request]),
-        streams=assemble_streams(requests, read_tokens(run), read_signs(run), reader),
+        warmups=warmups,
+        streams=assemble_streams(requests, *without(warmups, read_tokens(run), read_signs(run)), reader),
         infos=[replace(info, fields=_used_fields(info.fields)) for _, info in read_numbered(run, TcpInfo)],
         vitals=read(run, Vitals),
         served=[

@@ -19,7 +19,7 @@ from chaoskit.analysis.streams.goodput import OPERATORS
 from chaoskit.analysis.streams.phase_samples import WHOLE_RUN, PhaseSamples
 from chaoskit.analysis.worst_streams import evidence_of
 from chaoskit.spec.objectives import Objective
-from chaoskit.spec.sample_size import bound_of, sample_sizes, tail_beyond
+from chaoskit.spec.sample_size import SHARES_OF_STREAMS, bound_of, sample_sizes, tail_beyond
 from chaoskit.units import counted
 
 _MAX_STREAMS = 1_000_000  # more than anybody waits for
@@ -82,7 +82,7 @@ def _claim(objective: Objective, samples: Mapping[str, PhaseSamples], estimates:
         streams = min(estimate.streams, reference.streams)
         return Claim(ratio(estimate, reference, metric), objective.factor, "ratio", streams, tail_beyond(metric))
     bound = bound_of(objective)
-    tail = bound if metric == "interruption_rate" else tail_beyond(metric)
+    tail = bound if metric in SHARES_OF_STREAMS else tail_beyond(metric)
     return Claim(
         estimate.scaled(scale(metric)),
         bound * scale(metric),
@@ -95,8 +95,8 @@ def _claim(objective: Objective, samples: Mapping[str, PhaseSamples], estimates:
 
 
 def _streams_beyond(objective: Objective, sample: PhaseSamples, bound: float) -> int:
-    if objective.metric == "interruption_rate":
-        return len(sample.interrupted)
+    if objective.metric in SHARES_OF_STREAMS:
+        return len(sample.share_of_streams(objective.metric))
     name = objective.metric.rpartition("_")[0]
     return sum(value > bound for _, value in sample.times.get(name, []))
 

@@ -67,6 +67,14 @@ class Failure(FiniteJson):
     streams: tuple[int, ...]
 
 
+class Remark(FiniteJson):
+    """Streams whose response was odd in the same way, although it could be understood. `streams` are the first few."""
+
+    sentence: str
+    count: int
+    streams: tuple[int, ...]
+
+
 class Metrics(FiniteJson):
     """All metrics of a set of streams. Latencies count from `scheduled` unless named otherwise."""
 
@@ -74,8 +82,11 @@ class Metrics(FiniteJson):
     complete: int
     interrupted: int
     cancelled: int
+    empty: int
+    short: int
     completions: dict[str, int]
     failures: tuple[Failure, ...]
+    remarks: tuple[Remark, ...]
     ttfb: LatencySummary
     ttft: LatencySummary
     ttft_from_sent: LatencySummary
@@ -101,6 +112,8 @@ class Metrics(FiniteJson):
     stall_ratio: IntervalEstimate
     stall_interval_fraction: IntervalEstimate
     interruption_rate: IntervalEstimate
+    empty_rate: IntervalEstimate
+    short_rate: IntervalEstimate
     delivered_fraction: IntervalEstimate
     goodput: IntervalEstimate
     events: int
@@ -307,6 +320,7 @@ class Result(FiniteJson):
     question: str
     target: str
     model: str = Field(default="", description="The model that was asked of the endpoint; empty in a lab.")
+    conditions: tuple[str, ...] = Field(default=(), description="What is special about the way to the endpoint.")
     seed: int
     run: str = Field(default="", exclude=True, description="The run directory; not part of the file. Empty: not kept.")
     vllm: VllmFigures | None = Field(default=None, exclude=True, description="Of a probe; not part of the file.")

@@ -4,7 +4,7 @@
 |-------------------------------------|--------------------------------------------------------|
 | a latency with a bound              | those beyond the bound                                 |
 | a mean, a multiple of another phase | all, the slowest first                                 |
-| `interruption_rate`                 | the interrupted ones                                   |
+| a share of the streams              | the interrupted, the empty, the short ones             |
 | `goodput`                           | those that did not meet every objective                |
 | `delivered_fraction`                | those that received less than the server meant to send |
 | stalls, waiting                     | those that stalled or waited, the longest first        |
@@ -31,9 +31,9 @@ _Pairs = Iterable[tuple[int, float]]  # (stream, how bad)
 def evidence_of(objective: Objective, sample: PhaseSamples, estimates: Estimates) -> Evidence:
     """The file, how many streams of this phase were judged by it, and the worst of those that count against it."""
     match objective.metric:
-        case "interruption_rate":
-            dead = ((stream.number, 0.0) for stream in sample.interrupted)
-            return _evidence(_REQUESTS, len(sample.counted), dead)
+        case "interruption_rate" | "empty_rate" | "short_rate":
+            found = ((stream.number, 0.0) for stream in sample.share_of_streams(objective.metric))
+            return _evidence(_REQUESTS, len(sample.counted), found)
         case "goodput":
             ended = len(sample.delivered) + len(sample.interrupted)
             return _evidence(_REQUESTS, ended, ((number, 0.0) for number in estimates.not_good(sample)))

@@ -13,16 +13,18 @@ _NAMES = {int: "N", float: "X", Path: "PATH", str: "TEXT"}
 
 
 def rows(parameters: Iterable[Parameter]) -> dict[str, list[tuple[str, str]]]:
-    """The lines below "Arguments" and "Options", as far as there are any."""
-    arguments: list[tuple[str, str]] = []
+    """The lines below "Arguments", the heading of each group of options, and "Options", as far as there are any."""
+    found: dict[str, list[tuple[str, str]]] = {}
     options: list[tuple[str, str]] = []
     for each in parameters:
         if isinstance(each, TyperArgument) and not each.hidden:
-            arguments.append((argument_name(each), " ".join((each.help or "", *_remarks(each)))))
+            row = (argument_name(each), " ".join((each.help or "", *_remarks(each))))
+            found.setdefault("Arguments", []).append(row)
         elif isinstance(each, TyperOption) and not each.hidden:
             name = ", ".join(sorted(each.opts, key=len)) + ("" if each.is_flag else f" {value_name(each)}")
-            options.append((name, " ".join((each.help or "", *_remarks(each)))))
-    return {title: found for title, found in (("Arguments", arguments), ("Options", options)) if found}
+            group = found.setdefault(each.rich_help_panel, []) if each.rich_help_panel else options
+            group.append((name, " ".join((each.help or "", *_remarks(each)))))
+    return found | ({"Options": options} if options else {})
 
 
 def argument_name(argument: TyperArgument) -> str:

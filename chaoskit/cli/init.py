@@ -15,7 +15,7 @@ def init(
     endpoint: Annotated[str | None, typer.Option(metavar="URL", help="A gate for this endpoint.")] = None,
     model: Annotated[str | None, typer.Option(help="Model to request from the endpoint.")] = None,
     api_key_env: Annotated[str | None, typer.Option(metavar="NAME", help="Environment variable with the key.")] = None,
-    protocol: Annotated[str | None, typer.Option(help="What the endpoint speaks. Default: as its path says.")] = None,
+    protocol: Annotated[str | None, typer.Option(help="What the endpoint speaks. Default: as its URL says.")] = None,
     example: Annotated[str | None, typer.Option(metavar="NAME", help="Copy an included experiment.")] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the included experiments; write nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Write over an existing file.")] = False,
@@ -48,6 +48,6 @@ def init(
         f"{path} is written. Next:",
         f"  chaoskit validate {path}  # after each change",
         f"  chaoskit plan {path}      # what a run would change",
-        f"  {sudo(api_key_env) if new.is_for_endpoint else 'chaoskit'} run {path}",
+        f"  {sudo(new.variable) if new.is_for_endpoint else 'chaoskit'} run {path}",
         *(f"note: {note}" for note in check([variant.experiment for variant in load_variants(path).each]).notes),
     )

@@ -30,7 +30,7 @@ from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.plan.model import InterfacePlan, Plan, load_plan
 from chaoskit.probe.drive import drive, warm_up
-from chaoskit.probe.target import DriveOptions, SocketOptions, Target
+from chaoskit.probe.target import DriveOptions, SocketOptions, Target, endpoint
 from chaoskit.probe.transport.socket_options import check_supported
 from chaoskit.records.directory import conclude
 
@@ -172,10 +172,9 @@ def target_of(plan: Plan) -> Target:
     interface, tuned = plan.interface, SocketOptions(maxseg=plan.client.maxseg)
     if interface is None:
         return Target(plan.target, "chaoskit", ca_file=lab_server.root(plan), sockets=tuned, asks_usage=False)
-    return Target(
+    return endpoint(
         plan.target,
-        interface.model,
-        key_env=interface.key_env,
+        interface.access,
         addresses=interface.target_addresses,
         sockets=replace(tuned, congestion_control=plan.client.congestion_control),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from chaoskit.conduct.planning import is_set, load_warnings
+from chaoskit.conduct.planning import load_warnings, unset
 from chaoskit.facts import Facts
 from chaoskit.kernel.features import detect_features
 from chaoskit.plan.compile import compile_plan
@@ -13,6 +13,7 @@ from chaoskit.plan.decidability import decidability_warnings, joint_advice
 from chaoskit.plan.model import Plan
 from chaoskit.plan.obstacles import obstacles
 from chaoskit.plan.stage import placeholder_lookups
+from chaoskit.probe.prompts import read_prompts
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.stage import InterfaceStage
 
@@ -29,6 +30,8 @@ class FileCheck:
 
 def check(experiments: Sequence[Experiment]) -> FileCheck:
     """Check them. Raises SpecError and RefusedError for what cannot be compiled."""
+    for each in experiments:
+        read_prompts(each.workload)
     on_interface = any(isinstance(each.stage, InterfaceStage) for each in experiments)
     facts = detect_features() if on_interface else Facts()
     plans = tuple(compile_plan(each, placeholder_lookups(each)) for each in experiments)
@@ -43,8 +46,7 @@ def check(experiments: Sequence[Experiment]) -> FileCheck:
 def _notes(experiment: Experiment, plan: Plan, facts: Facts) -> Iterator[str]:
     """Why a run would be refused here, in the words of the refusal. A lab may run in a guest."""
     if isinstance(experiment.stage, InterfaceStage):
-        key = experiment.stage.key_env
-        yield from obstacles(experiment.stage.interface or "", plan.needs, facts, key, is_set(key))
+        yield from obstacles(experiment.stage.interface or "", plan.needs, facts, unset(experiment.stage.variables))
 
 
 def _warnings(plan: Plan) -> Iterator[str]:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from chaoskit.conduct.network_namespace import enter
-from chaoskit.errors import RefusedError, SpecError
+from chaoskit.errors import RefusedError
 from chaoskit.kernel.client_limits import client_limits
 from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.host_lookups import look_up
 from chaoskit.plan.client_load import ClientLoad, shortages
 from chaoskit.plan.compile import compile_plan
-from chaoskit.plan.model import Plan
-from chaoskit.plan.obstacles import classifier, key_obstacle, obstacles
+from chaoskit.plan.model import InterfacePlan, Plan
+from chaoskit.plan.obstacles import classifier, obstacles
+from chaoskit.probe import credentials
+from chaoskit.probe.model_list import with_model
+from chaoskit.probe.prompts import read_prompts
+from chaoskit.probe.proxy_variables import unused_proxy
+from chaoskit.probe.requests import RequestFactory
+from chaoskit.probe.target import Target, endpoint
 from chaoskit.spec.experiment import Experiment, Workload
 from chaoskit.spec.server import Server
 from chaoskit.spec.stage import InterfaceStage
@@ -45,20 +53,33 @@ def load_warnings(
 
 
 def _compiled(experiment: Experiment, to_run: bool) -> Plan:
-    stage = experiment.stage
+    stage, work = experiment.stage, experiment.workload
+    read_prompts(work)
     if not isinstance(stage, InterfaceStage):
         return compile_plan(experiment)
-    if to_run and (unset := key_obstacle(stage.key_env, is_set(stage.key_env))):
-        raise SpecError(unset)
+    target = endpoint(stage.target, stage.access) if to_run else None
+    if target is not None:
+        RequestFactory(target, work, experiment.seed)
     enter(stage)
     facts = detect_features()
     plan = compile_plan(experiment, look_up(stage.interface, stage.hosts), classifier(facts))
-    if to_run or plan.interface is None:
+    if plan.interface is None:
         return plan
-    notes = obstacles(plan.interface.name, plan.needs, facts, stage.key_env, is_set(stage.key_env))
+    if target is not None:
+        return _completed(plan, plan.interface, target)
+    notes = obstacles(plan.interface.name, plan.needs, facts, unset(stage.variables))
     return plan.model_copy(update={"remarks": (*plan.remarks, *notes)})
 
 
-def is_set(variable: str | None) -> bool:
-    """Whether this environment variable has a value."""
-    return bool(variable and os.environ.get(variable))
+def _completed(plan: Plan, interface: InterfacePlan, target: Target) -> Plan:
+    """The plan of a run with the model that is asked, and with what is doubtful about its target."""
+    access = interface.access
+    named = with_model(replace(target, addresses=interface.target_addresses), access, plan.workload)
+    asked = interface.model_copy(update={"access": access.model_copy(update={"model": named.model})})
+    doubts = (*credentials.warnings(target), *unused_proxy(target, os.environ))
+    return plan.model_copy(update={"interface": asked, "warnings": (*plan.warnings, *doubts)})
+
+
+def unset(variables: Iterable[str]) -> tuple[str, ...]:
+    """Those of these environment variables that have no value."""
+    return tuple(variable for variable in variables if not os.environ.get(variable))

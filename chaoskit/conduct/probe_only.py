@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
 import tempfile
@@ -21,12 +22,16 @@ from chaoskit.conduct.provenance import collect
 from chaoskit.errors import ChaoskitError, RefusedError
 from chaoskit.plan.decidability import probe_warnings
 from chaoskit.plan.probe_plan import ProbePlan
+from chaoskit.probe import credentials
 from chaoskit.probe.drive import drive, warm_up
-from chaoskit.probe.requests import check_target
-from chaoskit.probe.target import DriveOptions, DriveProgress, Target
+from chaoskit.probe.model_list import with_model
+from chaoskit.probe.proxy_variables import unused_proxy
+from chaoskit.probe.requests import RequestFactory
+from chaoskit.probe.target import DriveOptions, DriveProgress, SocketOptions, Target, endpoint
 from chaoskit.records.directory import OUTCOME, PROBE, PROVENANCE, conclude, create, kept_records
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Request
+from chaoskit.spec.access import Access, recorded
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.experiment import Workload
 from chaoskit.spec.objectives import Objective
@@ -38,9 +43,15 @@ _LEAD = 50_000_000  # ns until the first request
 
 @dataclass(frozen=True)
 class ProbeOnly:
-    """A number of requests of this workload to this target, for at most `max_time`."""
+    """A number of requests of this workload to this endpoint, for at most `max_time`.
 
-    target: Target
+    `requests` count; those of the workload's `warm-up` come before them. `uds` is the endpoint's Unix socket.
+    """
+
+    url: str
+    access: Access
+    uds: Path | None
+    sockets: SocketOptions
     workload: Workload
     objectives: tuple[Objective, ...]
     seed: int
@@ -54,17 +65,21 @@ class ProbeOnly:
         drive that was refused midway. Raises RefusedError for one that was refused before its first request, and
         KeyboardInterrupt, with where the records are, for a Ctrl-C before or after the requests.
         """
-        check_target(self.target, self.workload)
+        target = endpoint(self.url, self.access, uds=self.uds, sockets=self.sockets)
+        RequestFactory(target, self.workload, self.seed)
         doubts = [
-            *load_warnings(self.workload, self.target.url, None, self.requests, to_run=True),
-            *probe_warnings(self.objectives, self.workload, self.target.url, self.requests, self.max_time),
+            *load_warnings(self.workload, self.url, None, self._all_requests, to_run=True),
+            *probe_warnings(self.objectives, self.workload, self.url, self.requests, self.max_time),
+            *credentials.warnings(target),
+            *unused_proxy(target, os.environ),
         ]
         terminal.note(*(f"warning: {sentence}" for sentence in doubts))
+        target = with_model(target, self.access, self.workload)
         with _directory(out) as folder:
-            run = create(folder, {PROBE: self._description(), PROVENANCE: collect()})
+            run = create(folder, {PROBE: self._description(target), PROVENANCE: collect()})
             try:
                 with signals.kept():
-                    event_loop.run(self._send_requests(run, watch))
+                    event_loop.run(self._send_requests(target, run, watch))
             except RefusedError as error:
                 conclude(run, "refused", str(error))
                 if not (run / FILES[Request]).exists():
@@ -72,18 +87,20 @@ class ProbeOnly:
             result = analyse(run)
             return result if out else result.model_copy(update={"run": ""})
 
-    def _description(self) -> str:
+    @property
+    def _all_requests(self) -> int:
+        return self.workload.warm_up + self.requests
+
+    def _description(self, target: Target) -> str:
         """What is asked, for `probe.json`."""
-        target = self.target
         asked = ProbePlan(
             chaoskit=__version__,
-            url=redacted(target.url),
+            url=redacted(self.url),
             model=target.model,
-            headers=tuple(target.headers),
-            key_env=target.key_env,
-            ca_file=str(target.ca_file) if target.ca_file else None,
-            maxseg=target.sockets.maxseg,
-            congestion_control=target.sockets.congestion_control,
+            access=recorded(self.access, target.proxy),
+            uds=str(self.uds) if self.uds else None,
+            maxseg=self.sockets.maxseg,
+            congestion_control=self.sockets.congestion_control,
             workload=self.workload,
             requests=self.requests,
             max_time=self.max_time,
@@ -92,7 +109,7 @@ class ProbeOnly:
         )
         return ascii_json(asked.model_dump_json(indent=1)) + "\n"
 
-    async def _send_requests(self, run: Path, watch: Callable[[DriveProgress], None]) -> None:
+    async def _send_requests(self, target: Target, run: Path, watch: Callable[[DriveProgress], None]) -> None:
         stop = asyncio.Event()
 
         def interrupt(sign: signal.Signals) -> None:
@@ -109,9 +126,9 @@ class ProbeOnly:
             current.add_signal_handler(sign, interrupt, sign)
         current.call_later(self.max_time.seconds, time_is_up)
         await warm_up()
-        options = DriveOptions(self.seed, now() + _LEAD, length=None, requests=self.requests, watch=watch)
+        options = DriveOptions(self.seed, now() + _LEAD, length=None, requests=self._all_requests, watch=watch)
         try:
-            await drive(self.target, self.workload, options, run, stop)
+            await drive(target, self.workload, options, run, stop)
         except Exception as error:
             if not isinstance(cause := crash_report.underlying_error(error), ChaoskitError):
                 conclude(run, "crashed", crash_report.summary(cause))

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from chaoskit.facts import ClientLimits
+from chaoskit.spec.asking import largest
 from chaoskit.spec.experiment import Workload
 from chaoskit.spec.server import Server
 from chaoskit.units import counted
@@ -70,12 +71,13 @@ def shortages(load: ClientLoad, workload: Workload, limits: ClientLimits, in_lab
             f"and this machine has {limits.ports} (net.ipv4.ip_local_port_range); {lower}, or write connections: kept",
             load.streams > limits.ports,
         )
-    memory = load.streams * (_STREAM + _COPIES * workload.prompt_size)
+    prompt = largest(workload.prompt_size)
+    memory = load.streams * (_STREAM + _COPIES * prompt)
     free = min(limits.memory, _GUEST) if in_lab else limits.memory
     if memory > free:
         where = "a guest has" if in_lab and free == _GUEST else "this machine has"
         yield (
-            f"{count} with a prompt-size of {workload.prompt_size} need about {_rounded(memory)} of memory, and "
+            f"{count} with a prompt-size of {prompt} need about {_rounded(memory)} of memory, and "
             f"{where} {_rounded(free)} free; {lower} or prompt-size",
             not in_lab,
         )

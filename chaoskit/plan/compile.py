@@ -27,6 +27,7 @@ from chaoskit.plan.model import (
     Rounding,
 )
 from chaoskit.plan.stage import StageLookups, compile_stage, fault_site
+from chaoskit.spec.asking import largest
 from chaoskit.spec.experiment import Experiment, Span
 from chaoskit.spec.stage import InterfaceStage
 from chaoskit.topology.fault_site import Lab, Site
@@ -118,7 +119,7 @@ def _packets_per_second(experiment: Experiment) -> float:
     length = server.first_token.median.seconds + work.output_tokens * interval
     starts = work.request_rate.per_second if work.request_rate else (work.max_concurrency or 1) / length
     open_streams = starts * length
-    return open_streams / interval + starts * (work.prompt_size / _SEGMENT + 4)
+    return open_streams / interval + starts * (largest(work.prompt_size) / _SEGMENT + 4)
 
 
 def _used_faults(experiment: Experiment) -> list[str]:

@@ -33,6 +33,7 @@ from chaoskit.knobs import (
 )
 from chaoskit.records.directory import PLAN
 from chaoskit.records.untrusted_files import damage_error, parse_json, read_document
+from chaoskit.spec.access import Access
 from chaoskit.spec.experiment import Workload
 from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.objectives import Objective
@@ -131,8 +132,8 @@ class InterfacePlan(_Frozen):
 
     `hits` describe the selected traffic. `addresses` are those of each resolved name; the probe connects to
     `target_addresses` alone (none: the URL holds an address). `filters` is the number of filters in each direction that
-    has faults. The watchdog restores everything when the `lease` has not been renewed for so many ns. `key_env` names
-    an environment variable. `namespace` is the inode of the network namespace that the file chooses, None if it does
+    has faults. The watchdog restores everything when the `lease` has not been renewed for so many ns. `access` names
+    the secrets and has none. `namespace` is the inode of the network namespace that the file chooses, None if it does
     not, and `namespace_name` is for people.
     """
 
@@ -143,8 +144,7 @@ class InterfacePlan(_Frozen):
     target_addresses: tuple[str, ...]
     filters: int
     lease: int
-    model: str
-    key_env: str | None
+    access: Access
     namespace: int | None = None
     namespace_name: str = ""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from chaoskit.facts import Facts
 
@@ -25,13 +25,9 @@ def kernel_obstacle(interface: str, needs: frozenset[str], facts: Facts) -> str:
     return f"this kernel{which} cannot do this: {'; '.join(answers)}"
 
 
-def key_obstacle(key_env: str | None, is_set: bool) -> str:
-    """That the variable of the API key is not set, and what to type; "" where it is, or none is needed."""
-    if not key_env or is_set:
-        return ""
-    return f"variable {key_env} is not set: export {key_env}=..., and with sudo --preserve-env={key_env}"
-
-
-def obstacles(interface: str, needs: frozenset[str], facts: Facts, key_env: str | None, is_set: bool) -> Iterator[str]:
-    """Both, as far as they are there."""
-    yield from filter(None, (kernel_obstacle(interface, needs, facts), key_obstacle(key_env, is_set)))
+def obstacles(interface: str, needs: frozenset[str], facts: Facts, unset: Iterable[str]) -> Iterator[str]:
+    """That of the kernel, and one for each of these environment variables, which have no value; as far as there are."""
+    if found := kernel_obstacle(interface, needs, facts):
+        yield found
+    for variable in unset:
+        yield f"variable {variable} is not set: export {variable}=..., and with sudo --preserve-env={variable}"

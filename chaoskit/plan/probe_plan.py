@@ -1,6 +1,6 @@
 """Defines `probe.json`, what a probe was asked: for it what `plan.json` is for a run.
 
-It holds no secret: the URL without the values of its query, the names of headers, the name of the key's variable.
+It holds no secret: the URL without the values of its query, the names of headers, the names of variables and files.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chaoskit.records.directory import PROBE
 from chaoskit.records.untrusted_files import damage_error, read_document
+from chaoskit.spec.access import Access
 from chaoskit.spec.experiment import Workload
 from chaoskit.spec.objectives import Objective
 
@@ -25,9 +26,8 @@ class ProbePlan(BaseModel):
     chaoskit: str
     url: str
     model: str
-    headers: tuple[str, ...]
-    key_env: str | None
-    ca_file: str | None
+    access: Access = Access()
+    uds: str | None = None
     maxseg: int | None
     congestion_control: str | None
     workload: Workload

@@ -66,7 +66,7 @@ def placeholder_lookups(experiment: Experiment) -> HostLookups | None:
     """
     match experiment.stage:
         case InterfaceStage() as stage:
-            is_here = stage.interface in (None, "lo") and _is_loopback(stage.target_host)
+            is_here = stage.interface in (None, "lo") and _is_loopback(stage.connected_host)
             return HostLookups(
                 stage.interface or ("lo" if is_here else "eth0"),
                 is_loopback=is_here,
@@ -185,8 +185,7 @@ def _compile_interface(
             target_addresses=_target_addresses(stage, lookups),
             filters=filters_per_direction(selector, classifier) if is_steered else 0,
             lease=_MANAGEMENT_LEASE if hits else _LEASE,
-            model=stage.model,
-            key_env=stage.key_env,
+            access=stage.access,
             namespace=lookups.namespace if stage.chosen else None,
             namespace_name=stage.namespace_name,
         ),
@@ -210,7 +209,7 @@ def _mtu_hits(lookups: HostLookups) -> tuple[str, ...]:
 
 
 def _target_addresses(stage: InterfaceStage, lookups: HostLookups) -> tuple[str, ...]:
-    found = lookups.addresses.get(stage.target_host, ())
+    found = lookups.addresses.get(stage.connected_host, ())
     return tuple(each for each in found if stage.ip in (None, str(ip_address(each).version)))
 
 

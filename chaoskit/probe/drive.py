@@ -19,12 +19,14 @@ import gc
 import itertools
 import resource
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from chaoskit import crash_report
 from chaoskit.clock import now
 from chaoskit.errors import RefusedError
-from chaoskit.probe.client import Client
+from chaoskit.probe.client import Client, connect_options
+from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.fail_fast import FailFast
 from chaoskit.probe.recorder import Recorder
@@ -57,16 +59,16 @@ async def drive(target: Target, workload: Workload, options: DriveOptions, run: 
     """
     check_supported(target.sockets)
     requests = RequestFactory(target, workload, options.seed)
-    tls = tls_context(target, workload.http)
+    connecting = connect_options(target, tls_context(target, workload.http))
     _raise_file_limit()
     clock = StampClock()
-    client = Client(target, workload, clock, tls)
+    client = Client(connecting, workload, clock)
     await warm_up()
     try:
         with Recorder(run) as recorder:
             async with asyncio.TaskGroup() as tasks:
                 until = None if options.fault_free is None else options.start + options.fault_free
-                watch = FailFast(requests.shown_url, until, workload.protocol)
+                watch = FailFast(requests.shown_url, until, workload.protocol, requests.usual_path)
                 group = StreamGroup(tasks, requests, client, recorder, watch)
                 housekeeping = tasks.create_task(_run_housekeeping(group, recorder, clock, options.watch))
                 await _run_workload(group, workload, options, stop)
@@ -111,20 +113,24 @@ class StreamGroup:
         self._client = client
         self._recorder = recorder
         self._numbers = itertools.count()
+        self._asked = 0  # of which the first are warm-up requests
+        self._is_cancelled = False
         self._open: dict[asyncio.Task[Request], Deadline] = {}
         self._streams: dict[int, Stream] = {}
 
-    def prepare(self, scheduled: int) -> ScheduledRequest:
-        """The next request, prepared as far as possible before its start time."""
+    def prepare(self, scheduled: int, conversation: Conversation) -> ScheduledRequest:
+        """The next request of a conversation, prepared as far as possible before its start time."""
         number = next(self._numbers)
-        return ScheduledRequest(number, scheduled, self._requests.request(number))
+        is_warmup = self._asked < self._requests.workload.warm_up
+        self._asked += 1
+        request = self._requests.request(number, conversation)
+        return ScheduledRequest(number, scheduled, request, conversation, is_warmup)
 
     def start(self, request: ScheduledRequest) -> asyncio.Task[Request]:
-        """Start its stream."""
+        """Start its stream, and those of the rest of its conversation."""
         deadline = Deadline(self._requests.workload.timeouts.stream)
-        task = self.tasks.create_task(self._run(request, deadline))
-        deadline.watch(task)
-        self._open[task] = deadline
+        task = self.tasks.create_task(self._converse(request, deadline))
+        self._watch(task, deadline)
         task.add_done_callback(self._open.pop)
         return task
 
@@ -135,7 +141,8 @@ class StreamGroup:
             stream.sample_if_stuck(at)
 
     def cancel(self) -> None:
-        """Cancel all open streams."""
+        """Cancel all open streams, and begin no other."""
+        self._is_cancelled = True
         for deadline in list(self._open.values()):
             deadline.cancel("cancelled")
 
@@ -144,17 +151,49 @@ class StreamGroup:
         while self._open:
             await asyncio.wait(self._open)
 
-    async def _run(self, request: ScheduledRequest, deadline: Deadline) -> Request:
+    async def _converse(self, request: ScheduledRequest, deadline: Deadline) -> Request:
+        """Ask all of a conversation, on one connection, until a request is not answered. Returns the latest record."""
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            while True:
+                stream, record = await self._run(request, deadline)
+                conversation = request.conversation
+                if not stream.how_to_ask_again and record.completion == "complete":
+                    conversation.answered(stream.answer)
+                elif not stream.how_to_ask_again:
+                    return record
+                if conversation.is_over or self._is_cancelled:
+                    return record
+                request = self._following(request, conversation, is_again=bool(stream.how_to_ask_again))
+                deadline = Deadline(self._requests.workload.timeouts.stream)
+                self._watch(task, deadline)
+        finally:
+            self._client.end_conversation(request.conversation.key)
+
+    def _following(self, former: ScheduledRequest, conversation: Conversation, is_again: bool) -> ScheduledRequest:
+        """The next request, due now. One that is asked again counts as the former one would have."""
+        if not is_again:
+            return self.prepare(now(), conversation)
+        number = next(self._numbers)
+        request = self._requests.request(number, conversation)
+        return replace(former, number=number, scheduled=now(), request=request)
+
+    def _watch(self, task: asyncio.Task[Request], deadline: Deadline) -> None:
+        deadline.watch(task)
+        self._open[task] = deadline
+
+    async def _run(self, request: ScheduledRequest, deadline: Deadline) -> tuple[Stream, Request]:
         stream = Stream(request, self._requests, self._client, self._recorder, deadline)
         self._streams[request.number] = stream
         try:
             record = await stream.run()
         finally:
             del self._streams[request.number]
-        self.fail_fast.ended(record, self._recorder.any_token)
+        self.fail_fast.ended(record, self._recorder.any_token, is_asked_again=bool(stream.how_to_ask_again))
         if self.fail_fast.sentence:
             self.failed_alike.set()
-        return record
+        return stream, record
 
 
 async def _run_workload(group: StreamGroup, workload: Workload, options: DriveOptions, stop: asyncio.Event) -> None:
@@ -194,8 +233,11 @@ async def _ended(starting: asyncio.Task[None], group: StreamGroup) -> None:
 
 async def _open_loop(group: StreamGroup, workload: Workload, options: DriveOptions) -> None:
     with contextlib.closing(AbsoluteTimer()) as timer:
-        for offset in _within(options, arrivals(workload, options.seed)):
-            request = group.prepare(options.start + offset)
+        conversations = _conversations(workload, options)
+        for offset, conversation in zip(
+            _within(options, arrivals(workload, options.seed)), conversations, strict=False
+        ):
+            request = group.prepare(options.start + offset, conversation)
             await timer.until(request.scheduled)
             group.start(request)
         if options.length is not None and options.requests is None:
@@ -203,23 +245,32 @@ async def _open_loop(group: StreamGroup, workload: Workload, options: DriveOptio
 
 
 def _within(options: DriveOptions, offsets: Iterator[int]) -> Iterator[int]:
-    if options.length is not None:
-        length = options.length
-        offsets = itertools.takewhile(lambda offset: offset < length, offsets)
-    return itertools.islice(offsets, options.requests)
+    if options.length is None:
+        return offsets
+    length = options.length
+    return itertools.takewhile(lambda offset: offset < length, offsets)
+
+
+def _conversations(workload: Workload, options: DriveOptions) -> Iterator[Conversation]:
+    """As many as give all requests; the last one has what is left of them."""
+    for first in itertools.count(step=workload.turns):
+        left = workload.turns if options.requests is None else options.requests - first
+        if left <= 0:
+            return
+        yield Conversation(first, min(workload.turns, left))
 
 
 async def _closed_loop(group: StreamGroup, workload: Workload, options: DriveOptions) -> None:
-    turns = itertools.count() if options.requests is None else iter(range(options.requests))
+    conversations = _conversations(workload, options)
     end = None if options.length is None else options.start + options.length
 
     async def run_one_at_a_time(timer: AbsoluteTimer, begin: int) -> None:
         await timer.until(begin)
-        for _ in turns:
+        for conversation in conversations:
             due = max(begin, now())
             if end is not None and due >= end:
                 return
-            stream = group.start(group.prepare(due))
+            stream = group.start(group.prepare(due, conversation))
             await asyncio.wait({stream})  # unlike a bare await, does not cancel the stream when this is cancelled
             if stream.result().completion != "complete":
                 await asyncio.sleep(_PAUSE / 1e9)

@@ -7,69 +7,93 @@ A response that is too slow is a measurement, too.
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from chaoskit.probe import completion
 from chaoskit.records.model import Request
 from chaoskit.spec.endpoint import protocol_of
+from chaoskit.units import counted
 
 IN_A_ROW = 5
 """Failures that stop a drive. Where every second request fails by chance, one drive in 32 begins with so many."""
 
+_WRONG_PATH = (404, 405)
 _INVALID_REQUEST = (400, 405, 406, 415, 422)
 
 
 class FailFast:
     """Told of every request that ends; `sentence` says why to stop, and is empty until then.
 
-    `until` is the monotonic stamp of the first fault; None: there is none. `protocol` is what the client speaks.
+    `until` is the monotonic stamp of the first fault; None: there is none. `protocol` is what the client speaks, at the
+    `usual_path` if the server has it there.
     """
 
-    def __init__(self, url: str, until: int | None, protocol: str) -> None:
+    def __init__(self, url: str, until: int | None, protocol: str, usual_path: str = "") -> None:
         self.sentence = ""
         self._url = url
+        self._usual_path = usual_path
         self._protocol = protocol
         self._until = until
         self._is_watching = True
-        self._waiting: dict[int, Request] = {}
+        self._waiting: dict[int, Request | None] = {}  # None: asked again
+        self._asked_again = 0
         self._next = 0
         self._latest: Request | None = None  # of those whose predecessors have all ended
         self._kind = ""  # of the latest
         self._count = 0  # how many of that kind in a row
 
-    def ended(self, request: Request, any_token: bool) -> None:
-        """A request has ended; `any_token`: some stream has received a token, perhaps one that is still open."""
+    def ended(self, request: Request, any_token: bool, is_asked_again: bool = False) -> None:
+        """A request has ended; `any_token`: some stream has received a token, perhaps one that is still open.
+
+        One that `is_asked_again` in other words says nothing yet.
+        """
         is_too_late = self._until is not None and request.ended >= self._until
         if any_token or request.completion == "complete" or is_too_late:
             self._is_watching = False
             self._waiting.clear()
         if not self._is_watching:
             return
-        self._waiting[request.stream] = request
-        while (following := self._waiting.pop(self._next, None)) is not None:
+        self._waiting[request.stream] = None if is_asked_again else request
+        while self._next in self._waiting:
+            following = self._waiting.pop(self._next)
             self._next += 1
+            if following is None:
+                self._asked_again += 1
+                continue
             kind = _kind(following)
             self._count = self._count + 1 if kind == self._kind else 1
             self._kind, self._latest = kind, following
             if kind and self._count == IN_A_ROW:
-                self._stop(f"the first {self._next} requests to {self._url} all failed", following)
+                self._stop(f"the first {counted(self._all, 'request')} to {self._url} all failed", following)
                 return
 
     def drive_ended(self) -> None:
         """All requests have ended: fewer than `IN_A_ROW` may be all that were asked for."""
-        is_all = self._is_watching and self._kind and not self._waiting and self._count == self._next
+        is_all = self._is_watching and self._kind and not self._waiting and self._count == self._all
         if is_all and self._latest is not None:
-            count = "the only request" if self._next == 1 else f"all {self._next} requests"
+            count = "the only request" if self._all == 1 else f"all {counted(self._all, 'request')}"
             self._stop(f"{count} to {self._url} failed", self._latest)
+
+    @property
+    def _all(self) -> int:
+        return self._next - self._asked_again
 
     def _stop(self, what: str, request: Request) -> None:
         self._is_watching = False
         self.sentence = f"{what}: {request.detail or request.completion}; {self._advice(request)}"
 
     def _advice(self, request: Request) -> str:
-        """What to try next: perhaps the protocol that the path has."""
+        """What to try next: perhaps the protocol that the path has, or the path that the protocol usually has."""
         usual = protocol_of(self._url)
         is_understood = request.status is not None and request.status in (200, 404, *_INVALID_REQUEST)
         if is_understood and usual not in (None, self._protocol):
             return f"its path is one of {usual}: --protocol {usual}, in a file protocol: {usual}"
+        asked = urlsplit(self._url).path
+        if self._usual_path and request.status in _WRONG_PATH and asked != self._usual_path:
+            return (
+                f"the path asked is {asked}, and that of {self._protocol} usually {self._usual_path}: give a URL that "
+                "ends in the usual path or in its version, or check the protocol and the model"
+            )
         return _advice_for(request)
 
 

@@ -60,10 +60,11 @@ class Recorder:
         """A stream has ended."""
         self.open -= 1
         self._ended += 1
-        self._interrupted += record.completion not in NOT_INTERRUPTED
+        self._interrupted += record.completion not in NOT_INTERRUPTED and not record.warmup
         for keepalives in self._keepalive_counter.end(record.stream):
             self._keepalives.add(keepalives)
-        self._requests.add(replace(record, detail=_encodable(record.detail)))
+        detail = _encodable(record.detail)
+        self._requests.add(record if detail == record.detail else replace(record, detail=detail))
 
     def vitals(self, lag: int) -> None:
         """Record the vitals; `lag` is the longest delay of the loop since the last record, ns."""

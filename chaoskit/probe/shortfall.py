@@ -4,6 +4,7 @@
 |---------|------------------------------------------------------------------------------------------------------------|
 | `empty` | no event had any output                                                                                    |
 | `short` | the request set a least number (`ignore_eos`, `min_tokens`), and less than nine tenths of it came          |
+| `short` | the reference server, which never ends by itself, sent less than nine tenths of what was asked for         |
 | `short` | the finish reason is that the limit was reached (`length`), and less than half of what was asked for came  |
 | `short` | the server gave no finish reason although its protocol has them, and less than half came                   |
 
@@ -30,7 +31,8 @@ def flag(transcript: Transcript, asked: Asked, tells_finish: bool) -> Flag | Non
     most = transcript.most_tokens
     if most is None:
         return None
-    if asked.least is not None and most < _TOLERANCE * asked.least:
+    least = asked.most if transcript.is_stamped else asked.least
+    if least is not None and most < _TOLERANCE * least:
         return "short"
     if asked.most is None or most >= _FAR_FEWER * asked.most:
         return None
@@ -48,8 +50,8 @@ def remarks(transcript: Transcript, asked: Asked) -> list[str]:
     usage = transcript.usage
     if transcript.tokens == 1 and usage is not None and usage >= _AT_ONCE:
         found.append("the whole answer in one event")
-    counted = transcript.tokens if usage is None else usage
-    if transcript.tokens and word and meaning(word) == "stopped" and asked.most and counted < _FAR_FEWER * asked.most:
+    most = transcript.most_tokens
+    if most and word and meaning(word) == "stopped" and asked.most and most < _FAR_FEWER * asked.most:
         found.append(STOPPED_EARLY)
     return found
 

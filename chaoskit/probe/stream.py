@@ -17,6 +17,7 @@ from chaoskit.probe import completion, content_coding, shortfall
 from chaoskit.probe.client import Client
 from chaoskit.probe.completion import Outcome
 from chaoskit.probe.content_coding import Decoder
+from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.framing import TooLargeError
 from chaoskit.probe.protocols import PROTOCOLS
@@ -29,7 +30,7 @@ from chaoskit.probe.sending import Sending
 from chaoskit.probe.transcript import Transcript
 from chaoskit.probe.transport.pool import Response
 from chaoskit.probe.transport.stamps import ReadStamp
-from chaoskit.records.model import Completion, Request
+from chaoskit.records.model import ASKED_AGAIN, Completion, Request
 from chaoskit.spec.endpoint import redacted
 
 _SECOND = 1_000_000_000  # ns
@@ -42,17 +43,21 @@ _REDIRECTS = range(300, 400)
 
 @dataclass(frozen=True)
 class ScheduledRequest:
-    """A request that is ready to be sent at `scheduled` (monotonic ns)."""
+    """A request that is ready to be sent at `scheduled` (monotonic ns). `is_warmup`: it does not count."""
 
     number: int
     scheduled: int
     request: httpx.Request
+    conversation: Conversation
+    is_warmup: bool = False
 
 
 class Stream:
     """One request and its response. `run` it once, as the task that the deadline watches.
 
-    `is_clean` when the response was read to its end, so that its connection can be used again.
+    `is_clean` when the response was read to its end, so that its connection can be used again. `how_to_ask_again` is
+    set when the server refused something that can be asked otherwise. `answer` is the text of the response, where the
+    rest of the conversation needs it.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class Stream:
         deadline: Deadline,
     ) -> None:
         self.is_clean = False
+        self.how_to_ask_again = ""
         self._request = request
         self._requests = requests
         self._timeouts = requests.workload.timeouts
@@ -82,9 +88,15 @@ class Stream:
         self._parser: ResponseParser | None = None
         self._stamp: ReadStamp | None = None  # of the latest part of the body
         self._held = 0
+        self._error_body = b""
         self._text = ""  # what the server said outside of events
         self._remarks: list[str] = []
         self._coding: str | None = None
+
+    @property
+    def answer(self) -> str:
+        """The text of the response, without reasoning; kept only if the conversation goes on."""
+        return "".join(self._transcript.text)
 
     async def run(self) -> Request:
         """Send the request and read the response to its end. Never raises what the peer caused."""
@@ -124,7 +136,9 @@ class Stream:
             return completion.classify_unexpected(error)
 
     async def _exchange(self) -> None:
-        response = await self._client.send(self._request.request, self._requests.key_headers(), self._sending)
+        response = await self._client.send(
+            self._request.request, self._requests.key_headers(), self._sending, self._request.conversation.key
+        )
         try:
             await self._read_response(response)
         finally:
@@ -139,8 +153,13 @@ class Stream:
             await self._read_error_response(response)
             return
         decoder = self._check_headers(response)
+        if self._requests.workload.http == "2" and response.http != "HTTP/2":
+            self._remarks.append(f"{response.http}, though HTTP/2 was asked for: the server chose it in TLS")
         self._parser = parser = ResponseParser(
-            self._requests.workload.protocol, self._limits.event, self._requests.ends
+            self._requests.workload.protocol,
+            self._limits.event,
+            self._requests.ends,
+            keeps_text=self._request.conversation.keeps_answers,
         )
         size = 0
 
@@ -204,7 +223,6 @@ class Stream:
 
     async def _read_error_response(self, response: Response) -> None:
         """Describe an error status: Retry-After, Location, and the message in the body."""
-        body = b""
         self._http_error = f"{response.status}"
         if retry := response.header(b"retry-after"):
             self._http_error += f", retry-after {retry[:_MAX_HEADER_TEXT]}"
@@ -215,15 +233,12 @@ class Stream:
         decoder = content_coding.decoder(response.header(b"content-encoding") or "")
 
         def take(data: bytes, _: ReadStamp) -> None:
-            nonlocal body
             for piece in decoder.feed(data) if decoder is not None else (data,):
-                body += piece
-            if len(body) > _MAX_ERROR_BODY:
-                raise TooLargeError("no message")
+                self._error_body += piece
+            if len(self._error_body) > _MAX_ERROR_BODY:
+                raise TooLargeError("the rest of an error response")
 
         await response.read(take)
-        message = sentence_of(body)
-        self._http_error += f": {message}" if message else ""
 
     def _check_headers(self, response: Response) -> Decoder | None:
         """What decodes the body. Raises MalformedError for a content coding that is not known."""
@@ -241,7 +256,9 @@ class Stream:
         if outcome[0] == "internal_error":
             return outcome
         if self._http_error:
-            return "http_error", self._http_error
+            said, status = sentence_of(self._error_body), self._status or 0
+            self.how_to_ask_again = self._requests.learn(self._request.request, status, self._error_body)
+            return "http_error", f"{self._http_error}: {said}" if said else self._http_error
         transcript, protocol = self._transcript, PROTOCOLS[self._requests.workload.protocol]
         if transcript.error_message is not None:
             return "error_event", transcript.error_message or "an error without a message"
@@ -255,6 +272,7 @@ class Stream:
         transcript = self._transcript
         sending, timings = self._sending, self._sending.own_timings
         ended = transcript.completed_at if completion == "complete" else None
+        again = f"{ASKED_AGAIN}{self.how_to_ask_again}" if self.how_to_ask_again else ""
         asked, remarks = self._requests.asked, self._remarks
         flag = None
         if completion == "complete":
@@ -270,7 +288,7 @@ class Stream:
             started=self._started,
             ended=ended or now(),
             completion=completion,
-            detail=self._requests.redact(detail),
+            detail=self._requests.redact(detail) + again,
             sent=sending.sent,
             dns_duration=timings.dns,
             connect_duration=timings.connect,
@@ -291,6 +309,7 @@ class Stream:
             reconnected=sending.has_reconnected,
             queue_duration=sending.queue_duration,
             unreachable=timings.unreachable,
+            warmup=self._request.is_warmup or bool(again),
             asked=asked.most,
             finish=self._requests.redact(transcript.finish) or None,
             flag=flag,

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from chaoskit.errors import SpecError
+from chaoskit.spec.access import Access, check_proxy
+
+DEFAULT_MODEL = "default"
+"""Asked of an endpoint that lists no models."""
 
 
 @dataclass(frozen=True)
@@ -17,11 +25,14 @@ class SocketOptions:
 
 @dataclass(frozen=True)
 class Target:
-    """A streaming endpoint. A `url` without a path gets the protocol's default path.
+    """A streaming endpoint. A `url` without a path, or with a base path, gets the protocol's usual path.
 
-    `key_env` is the name of an environment variable; the key itself is read when a request is sent and never
-    stored. `ca_file` (PEM) is trusted in addition to the system's authorities. With `addresses` the host name is not
-    resolved: the addresses are tried in this order. `asks_usage`: OpenAI's protocol tells its usage only when asked.
+    `key_env` is the name of an environment variable, or `key_file` a file, that holds the API key; `key_header` and
+    `key_prefix` are None for the protocol's own. `header_env` are headers with the values of variables. `credentials`
+    reads all these; nothing else here has a secret but the `proxy`, which is not shown.
+
+    `ca_file` (PEM) is trusted in addition to the system's authorities. With `addresses` the host name is not resolved:
+    the addresses are tried in this order. `asks_usage`: OpenAI's protocol tells its usage only when asked.
 
     `proxy` is the URL of an HTTP proxy, which is asked for a tunnel (CONNECT). `uds` is a Unix socket to connect to
     instead of the URL's host. Without `verify` any certificate is accepted. `client_cert` and `client_key` (PEM) are
@@ -32,15 +43,60 @@ class Target:
     model: str = "chaoskit"
     headers: dict[str, str] = field(default_factory=dict)
     key_env: str | None = None
+    key_file: Path | None = None
+    key_header: str | None = None
+    key_prefix: str | None = None
+    header_env: dict[str, str] = field(default_factory=dict)
     ca_file: Path | None = None
     addresses: tuple[str, ...] = ()
     sockets: SocketOptions = SocketOptions()
     asks_usage: bool = True
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
     uds: Path | None = None
     verify: bool = True
     client_cert: Path | None = None
     client_key: Path | None = None
+
+
+def endpoint(url: str, access: Access, environment: Mapping[str, str] = os.environ, **more: Any) -> Target:
+    """The target at this URL. Raises SpecError for a proxy that the environment does not have."""
+    texts = access.headers
+    return Target(
+        url,
+        access.model or DEFAULT_MODEL,
+        headers={name: text.value for name, text in texts.items() if text.value is not None},
+        key_env=access.key_env,
+        key_file=_path(access.key_file),
+        key_header=access.key_header,
+        key_prefix=access.key_prefix,
+        header_env={name: text.env for name, text in texts.items() if text.env is not None},
+        ca_file=_path(access.ca_file),
+        proxy=_proxy(access, environment),
+        verify=not access.insecure,
+        client_cert=_path(access.client_cert),
+        client_key=_path(access.client_key),
+        **more,
+    )
+
+
+def _path(name: str | None) -> Path | None:
+    return None if name is None else Path(name).expanduser()
+
+
+def _proxy(access: Access, environment: Mapping[str, str]) -> str | None:
+    if access.proxy is None or access.proxy.env is None:
+        return access.proxy.value if access.proxy else None
+    variable = access.proxy.env
+    url = environment.get(variable, "")
+    if not url:
+        raise SpecError(
+            f"variable {variable} is not set: export {variable}=http://..., and with sudo --preserve-env={variable}"
+        )
+    try:
+        check_proxy(url)
+    except ValueError as error:
+        raise SpecError(f"variable {variable}: {error}") from None
+    return url
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ class Transcript:
     """Grows as the response arrives; stamps are None until known.
 
     `error_message` is the text of an error event, "" if it has none in a known format, None without an error event.
-    `finish` is the server's latest word for why the answer ended.
+    `finish` is the server's latest word for why the answer ended, `text` the answer's, where it is kept. `is_stamped`:
+    it is the reference server's.
     """
 
     def __init__(self, stream: int, recorder: Recorder) -> None:
@@ -35,7 +36,9 @@ class Transcript:
         self.has_ended = False
         self.error_message: str | None = None
         self.finish = ""
+        self.is_stamped = False
         self.tokens = 0
+        self.text: list[str] = []
         self.events = 0  # comments included
         self._done_at: int | None = None
         self._finished: dict[int, int] = {}  # the choices that have finished, and when
@@ -104,6 +107,8 @@ class Transcript:
         kind = event.event.kind
         if event.usage.tokens is not None:
             self._usage = event.usage
+        if event.text:
+            self.text.append(event.text)
         if kind in TOKENS:
             self._add_output(at, event)
         elif kind == "error":
@@ -123,6 +128,7 @@ class Transcript:
         kind = event.event.kind
         self.tokens += 1
         self.last_token = at
+        self.is_stamped = self.is_stamped or event.event.sent is not None
         self._characters += event.characters
         if self.first_token is None:
             self.first_token = at

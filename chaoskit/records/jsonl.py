@@ -47,6 +47,8 @@ FILES: dict[type[Record], str] = {
     Counters: "counters.jsonl",
     Hop: "hops.jsonl",
 }
+_NAMES = {kind: tuple(field.name for field in dataclasses.fields(kind)) for kind in FILES}
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 _CODES = {kind: code for code, kind in enumerate(KINDS)}
 
 
@@ -61,7 +63,7 @@ def to_line(record: Record) -> str:
         case Keepalives():
             return f"[{','.join(map(str, _fields(record).values()))}]\n"
         case _:
-            return json.dumps(_fields(record), separators=(",", ":")) + "\n"
+            return _encode(_fields(record)) + "\n"
 
 
 class Log:
@@ -137,7 +139,7 @@ def follow(run: Path, kind: type[R], position: Position = START) -> tuple[list[R
 
 
 def _fields(record: Record) -> dict[str, Any]:
-    return {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+    return {name: getattr(record, name) for name in _NAMES[type(record)]}
 
 
 def _number(value: int | None) -> str:

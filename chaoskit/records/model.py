@@ -41,6 +41,7 @@ Completion = Literal[
 # `too_large`: more events, bytes or headers than the limits of one stream; `client_error`: this machine ran out of open
 # files, ports or memory; `internal_error`: a bug in chaoskit. Neither of the two is the endpoint's failure.
 NOT_INTERRUPTED: tuple[Completion, ...] = ("complete", "cancelled", "client_error")
+ASKED_AGAIN = "; asked again "  # in the detail of a refused request, before what was changed
 EventKind = Literal["content", "reasoning", "media", "meta", "ping", "finish", "done", "error"]
 # `media` is output that is no text: audio, an image. `done` is the protocol's end marker; `finish` a finish reason
 # before it; `meta` any other event without output.
@@ -181,6 +182,8 @@ class Request:
     """Number of the connection."""
     reused: bool = False
     """Whether an earlier request used the connection."""
+    warmup: bool = False
+    """Whether it does not count: a warm-up request, or a refused one that was asked again in other words."""
     reconnected: bool = False
     """Whether the server had closed the connection that it was to use again: it took a new one."""
     queue_duration: int | None = None

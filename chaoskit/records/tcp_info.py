@@ -11,6 +11,7 @@ the windows are informative: its `rtt` is that of the handshake, and its `total_
 
 from __future__ import annotations
 
+import functools
 import socket
 import struct
 
@@ -34,18 +35,20 @@ _LAYOUT: tuple[tuple[str, str], ...] = (  # struct code, names, in the order in 
 )
 
 
-def _offsets() -> dict[str, tuple[int, struct.Struct]]:
-    """The offset of each field. The C struct has no padding after its first eight bytes."""
-    found: dict[str, tuple[int, struct.Struct]] = {}
-    offset = 8
-    for code, names in _LAYOUT:
-        for name in names.split():
-            found[name] = (offset, struct.Struct("=" + code))
-            offset += found[name][1].size
-    return found
+_BEGIN = 8  # bytes before them
 
 
-_FIELDS = _offsets()
+@functools.cache
+def _fields(size: int) -> tuple[struct.Struct, tuple[str, ...]]:
+    """The fields that a struct of `size` bytes contains. It has no padding after its first eight bytes."""
+    codes, names = "=", list[str]()
+    for code, group in _LAYOUT:
+        for name in group.split():
+            if _BEGIN + struct.calcsize(codes + code) > size:
+                return struct.Struct(codes), tuple(names)
+            codes += code
+            names.append(name)
+    return struct.Struct(codes), tuple(names)
 
 
 def parse(raw: bytes) -> dict[str, int]:
@@ -55,9 +58,8 @@ def parse(raw: bytes) -> dict[str, int]:
         fields["snd_wscale"] = raw[6] & 15
         fields["rcv_wscale"] = raw[6] >> 4
         fields["delivery_rate_app_limited"] = raw[7] & 1
-    for name, (offset, code) in _FIELDS.items():
-        if offset + code.size <= len(raw):
-            fields[name] = code.unpack_from(raw, offset)[0]
+    known, names = _fields(min(len(raw), _MAX_SIZE))
+    fields.update(zip(names, known.unpack_from(raw.ljust(_BEGIN), _BEGIN), strict=True))
     return fields
 
 

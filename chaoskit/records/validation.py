@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 _SIGNED = ("lag", "max_late")  # a clock may be read before the due time
 _COUNTER_LIMIT = 2**64
-_LISTS = frozenset(("faults", "remarks"))  # fields that are tuples
+_LISTS = frozenset(("faults", "remarks", "unreachable"))  # fields that are tuples
 _CODES = ", ".join(f"{code} for {kind}" for code, kind in enumerate(TOKENS))
 _HEAD, _EVENT = 5, 4  # numbers of a SocketRead line before its events, and of each event
 

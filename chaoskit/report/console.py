@@ -51,6 +51,8 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
         yield section("Objectives", Group(two_columns(_objectives(result)), *_streams_note(result)))
     if any(phase.metrics.failures for phase in result.phases):
         yield section("Interrupted streams", two_columns(_failures(result.phases)))
+    if result.overall.remarks:
+        yield section("Remarks", two_columns(_remarks(result)))
     if any(phase.stall_attribution.stalls for phase in result.phases):
         yield section("Stall attribution", two_columns(_stall_attribution(result)))
     if result.intermediaries:
@@ -70,6 +72,8 @@ def _title(result: Result) -> Text:
         title.append(f"  {safe(result.clock)} time, kernel {safe(result.kernel)}", style="not bold dim")
     if result.model:
         title.append(f"\n{safe(result.target)}, model {safe(result.model)}", style="not bold dim")
+    for condition in result.conditions:
+        title.append(f"\n{safe(condition)}", style="not bold yellow")
     if result.question:
         title.append("\n" + safe(result.question), style="not bold")
     return title
@@ -113,6 +117,7 @@ def _planned_pace(result: Result) -> Iterator[Text]:
 def _summary(result: Result) -> Text:
     metrics = result.phases[0].metrics
     counts = [counted(metrics.started, "stream"), f"{metrics.complete} complete", f"{metrics.interrupted} interrupted"]
+    counts += [f"{count} {word}" for word, count in (("empty", metrics.empty), ("short", metrics.short)) if count]
     rates = [
         f"goodput {format_value(metrics.goodput.value, 'per-second')}",
         f"{format_value(metrics.tokens_per_second.value, 'per-second').removesuffix('/s')} tokens/s",
@@ -151,6 +156,14 @@ def _failures(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
                 text.append(f": {safe(failure.detail)}")
             rest = ", …" if failure.count > len(failure.streams) else ""
             yield styled(phase.name), text.append(f"  ({_streams(failure.streams)}{rest})", style="dim")
+
+
+def _remarks(result: Result) -> Iterator[tuple[Text, Text]]:
+    """What was odd about responses that could be understood."""
+    for remark in result.overall.remarks:
+        rest = ", …" if remark.count > len(remark.streams) else ""
+        text = styled(f"of {counted(result.overall.started, 'stream')}: ").append(safe(remark.sentence))
+        yield styled(str(remark.count)), text.append(f"  ({_streams(remark.streams)}{rest})", style="dim")
 
 
 def _streams(numbers: Sequence[int]) -> str:

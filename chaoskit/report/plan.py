@@ -77,8 +77,11 @@ def _traffic(plan: Plan) -> str:
     protocol = f"{work.protocol} over HTTP/{work.http}"
     if plan.interface is None:
         return f"{protocol}{' and TLS' if plan.target.startswith('https:') else ''}, {requested}"
-    key = f", with the key in {plan.interface.key_env}" if plan.interface.key_env else ""
-    return f"{redacted(plan.target)} for {plan.interface.model}{key}: {protocol}, {requested}"
+    access = plan.interface.access
+    holder = access.key_env or access.key_file
+    told = [*([f"with the key in {holder}"] if holder else []), *access.conditions()]
+    way = "".join(f", {each}" for each in told)
+    return f"{redacted(plan.target)} for {access.model or 'the model that it lists'}{way}: {protocol}, {requested}"
 
 
 def _timeline(plan: Plan) -> Table:

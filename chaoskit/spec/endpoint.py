@@ -29,10 +29,11 @@ _SECRET_NAME = re.compile(
     r"key|apikey|token|accesstoken|secret|password|passwd|passphrase|pwd|pass|sig|signature"
     r"|auth|authorization|credentials?|bearer|jwt"
 )
-_SECRET_VALUE = re.compile(
-    r"\b(?:sk|pk|rk|gsk|xai|hf|ghp|gho|ghs|github_pat|glpat|xox[abprs])[-_][\w-]{8,}"  # prefixes of vendors' keys
-    r"|(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{20,}"  # random letters and digits
+_VENDORS_KEY = re.compile(
+    r"\b(?:sk|pk|rk|gsk|xai|hf|ghp|gho|ghs|github_pat|glpat|xox[abprs])[-_][\w-]{8,}|\bAIza[\w-]{30,}"
 )
+_RANDOM_TEXT = re.compile(r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{20,}")
+_SECRET_HEADERS = ("cookie", "proxy-authorization")
 
 
 def protocol_of(url: str) -> str | None:
@@ -54,6 +55,16 @@ def secret_in(url: str) -> str | None:
         if _looks_secret(name, value):
             return f"what looks like a key in its query ({name[:40]}={HIDDEN})" if name else "what looks like a key"
     return None
+
+
+def secret_header(name: str, value: str) -> bool:
+    """Whether a header with this value must not be in a file or on a command line: a key, a token, a cookie."""
+    return _has_secret_name(name) or name.lower() in _SECRET_HEADERS or holds_key(value)
+
+
+def holds_key(text: str) -> bool:
+    """Whether it holds what looks like the key of a vendor, by its first letters."""
+    return _VENDORS_KEY.search(text) is not None
 
 
 def redacted(url: str) -> str:
@@ -96,6 +107,10 @@ def _pairs(query: str) -> list[tuple[str, str]]:
 
 
 def _looks_secret(name: str, value: str) -> bool:
-    words = [word.lower() for word in _WORD.findall(unquote_plus(name))]
-    has_secret_name = any(_SECRET_NAME.fullmatch(word) for word in (*words, "".join(words)))
-    return (value != "" and has_secret_name) or _SECRET_VALUE.search(unquote_plus(value)) is not None
+    is_random = _RANDOM_TEXT.search(unquote_plus(value)) is not None
+    return (value != "" and _has_secret_name(unquote_plus(name))) or is_random or holds_key(unquote_plus(value))
+
+
+def _has_secret_name(name: str) -> bool:
+    words = [word.lower() for word in _WORD.findall(name)]
+    return any(_SECRET_NAME.fullmatch(word) for word in (*words, "".join(words)))

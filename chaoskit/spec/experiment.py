@@ -26,6 +26,7 @@ from chaoskit.faults.schema import (
     together,
 )
 from chaoskit.knobs import Knob
+from chaoskit.spec.asking import PROMPT_SIZE, ExtraBody, JsonObject, PromptSize
 from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.objectives import Objective, parse, pattern
 from chaoskit.spec.server import HOUR, Server
@@ -111,11 +112,25 @@ class Workload(SpecModel):
         None,
         description="Closed loop: number of streams at a time, begun 1 ms apart; the next one starts when one ends.",
     )
-    prompt_size: Annotated[Size, bounded(None, Size(100 * 10**6), "every open stream holds its prompt in memory")] = (
-        Field(Size(1000), description="Bytes of the prompt of each request.")
+    prompt_size: PromptSize = Field(
+        PROMPT_SIZE, description="Bytes of the prompt of each request: a size, or a distribution."
+    )
+    prompts: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="JSONL file, beside this one, whose lines are asked in turn: `prompt` or `messages` in each."
+    )
+    system: str | None = Field(None, description="System prompt of every request.")
+    turns: Annotated[int, Field(ge=1, le=1000)] = Field(
+        1, description="Requests of a conversation: each repeats what was said before, on the same connection."
     )
     output_tokens: Annotated[int, Field(ge=1, le=100_000)] = Field(
         100, description="Tokens that each request asks for."
+    )
+    extra_body: ExtraBody = Field(
+        default_factory=JsonObject,
+        description="Merged last into the body of each request, objects key by key (RFC 7396); null removes a field.",
+    )
+    warm_up: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        0, description="First requests that are sent and recorded, and do not count."
     )
     stall_threshold: StallThreshold = Field(
         Duration(200_000_000), description="A longer gap between tokens is a stall."
@@ -134,6 +149,8 @@ class Workload(SpecModel):
             raise ValueError("give either request-rate (open loop) or max-concurrency (closed loop)")
         if self.connections == "shared" and self.http != "2":
             raise ValueError('connections: shared needs http: "2"')
+        if self.prompts is not None and self.prompt_size != PROMPT_SIZE:
+            raise ValueError("prompts have the sizes of their file: remove prompt-size, or prompts")
         return self
 
 

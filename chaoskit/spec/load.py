@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails
 
 from chaoskit.errors import SpecError
 from chaoskit.faults.schema import FROM_FILE, SpecModel
+from chaoskit.spec.asking import QuotedText
 from chaoskit.spec.diagnostics import brief, describe_error
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.injection import Injection
@@ -64,7 +65,16 @@ def parse(text: str, name: str) -> Experiment:
     with document.every_error():
         if "matrix" in document.words:
             raise document.error_at(f"several experiments, expected one; chaoskit plan {name} lists them", ("matrix",))
-        return document.read_as(Experiment)
+        return beside(document.read_as(Experiment), name)
+
+
+def beside(experiment: Experiment, name: str) -> Experiment:
+    """The experiment of the file that messages call `name`, with the path of its prompts, which is relative to it."""
+    work = experiment.workload
+    if work.prompts is None:
+        return experiment
+    prompts = str((Path.cwd() / name).parent / work.prompts)
+    return experiment.model_copy(update={"workload": work.model_copy(update={"prompts": prompts})})
 
 
 def load_injection(path: Path) -> Injection:
@@ -218,7 +228,9 @@ class _Tree:
         try:
             match node:
                 case yaml.ScalarNode():
-                    return None if node.style is None and node.value in _NULLS else node.value
+                    if node.style is not None:
+                        return QuotedText(node.value)
+                    return None if node.value in _NULLS else node.value
                 case yaml.SequenceNode():
                     return [self.to_plain(child, (*where, i)) for i, child in enumerate(node.value)]
                 case _:
@@ -293,7 +305,12 @@ def _scalar(writer: yaml.SafeDumper, value: str | None) -> yaml.ScalarNode:
     return writer.represent_scalar("tag:yaml.org,2002:str", value, style)
 
 
+def _quoted(writer: yaml.SafeDumper, value: QuotedText) -> yaml.ScalarNode:
+    return writer.represent_scalar("tag:yaml.org,2002:str", str(value), '"')
+
+
 _Writer.add_representer(str, _scalar)
+_Writer.add_representer(QuotedText, _quoted)
 _Writer.add_representer(type(None), _scalar)
 
 

@@ -28,6 +28,7 @@ from chaoskit.spec.load import (
     EXPERIMENT,
     Document,
     Location,
+    beside,
     describe_errors,
     dotted_path,
     parse_document,
@@ -93,7 +94,7 @@ def parse_variants(text: str, name: str) -> Variants:
     document = parse_document(text, name, EXPERIMENT)
     with document.every_error():
         if MATRIX not in document.words:
-            return Variants(name, text, (), (Variant("", (), document.read_as(Experiment), text),))
+            return Variants(name, text, (), (Variant("", (), beside(document.read_as(Experiment), name), text),))
         return _expanded(document, text, name)
 
 
@@ -110,7 +111,7 @@ def _expanded(document: Document, text: str, name: str) -> Variants:
             errors += [_VariantError(where, sentence, variant, chosen) for where, sentence in read.items()]
             continue
         labels = tuple(axis.labels[place] for axis, place in zip(matrix, chosen, strict=True))
-        found.append(Variant(variant, labels, read, f"# the variant {variant}\n{to_yaml(words)}"))
+        found.append(Variant(variant, labels, beside(read, name), f"# the variant {variant}\n{to_yaml(words)}"))
     if errors:
         own = _parse(plain)
         raise SpecError("\n".join(_error_lines(document, matrix, errors, own if isinstance(own, dict) else {})))

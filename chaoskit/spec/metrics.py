@@ -168,6 +168,20 @@ TABLE = (
         ),
     ),
     Metric(
+        "empty_rate",
+        "share",
+        "phase",
+        "Streams that ended well without a token / started streams, without `cancelled` ones.",
+        ("empty", "empty_responses", "empty_response_rate"),
+    ),
+    Metric(
+        "short_rate",
+        "share",
+        "phase",
+        "Streams that ended well with far fewer tokens than asked for, though the model had not finished / the same.",
+        ("short", "short_responses", "short_response_rate"),
+    ),
+    Metric(
         "stall_ratio",
         "share",
         "phase",
@@ -199,7 +213,7 @@ TABLE = (
         "goodput",
         "per-second",
         "phase",
-        "Complete streams that met every objective for a stream and ended in the phase / its length.",
+        "Complete streams, not empty or short, that met every objective for one and ended in the phase / its length.",
         (
             *("request_goodput", "request_throughput", "requests_per_second", "http_reqs", "iterations"),
             *("good_requests", "rps", "qps", "request_rate"),

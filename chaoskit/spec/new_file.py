@@ -13,9 +13,9 @@ from pathlib import Path
 
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.folder import why_not_written
-from chaoskit.spec.endpoint import protocol_of
 from chaoskit.spec.examples import example
 from chaoskit.spec.matrix import parse_variants
+from chaoskit.spec.vendors import protocol_at, vendor_of
 
 LAB_GATE, ENDPOINT_GATE = "release-gate", "endpoint-gate"
 _SUFFIXES = (".yaml", ".yml")
@@ -34,8 +34,8 @@ _TARGET = re.compile(r"^  target: ", re.MULTILINE)
 class NewFile:
     """What is asked for: a gate in a lab, a gate for the endpoint at `url`, or a copy of an `example`.
 
-    `name` is that of the experiment, or of its file; None: that of the gate or the example. Without a `protocol` it is
-    the one whose usual path the URL has.
+    `name` is that of the experiment, or of its file; None: that of the gate or the example. `protocol`, `model` and
+    `key_env` are what the URL's path or vendor says where they are not given.
     """
 
     name: str | None = None
@@ -58,7 +58,14 @@ class NewFile:
         or whose URL holds a secret.
         """
         text = example(self._source)
-        words = {"  target": self.url, "  model": self.model, "  key-env": self.key_env, "  protocol": self._protocol}
+        vendor = vendor_of(self.url) if self.url else None
+        words = {
+            "  target": self.url,
+            "  model": self.model or (vendor.model if vendor else None),
+            "  key-env": self.variable,
+            "  key-header": vendor.key_header if vendor and self.variable else None,
+            "  protocol": self.protocol or (protocol_at(self.url) if self.url else None),
+        }
         if self.name is not None:
             words["name"] = self.path.stem
         for key, word in words.items():
@@ -81,8 +88,10 @@ class NewFile:
         return _TARGET.search(example(self._source)) is not None
 
     @property
-    def _protocol(self) -> str | None:
-        return self.protocol or protocol_of(self.url or "")
+    def variable(self) -> str | None:
+        """The environment variable of the key, which a run needs."""
+        vendor = vendor_of(self.url) if self.url else None
+        return self.key_env or (vendor.key_env if vendor else None)
 
     @property
     def _source(self) -> str:

@@ -18,6 +18,8 @@ from chaoskit.spec.objectives import Objective, parse
 from chaoskit.spec.server import HOUR
 from chaoskit.units import Duration
 
+_LARGEST_FILE = 1 << 20  # bytes of a file that an option names
+_SIZES = DocumentKind("a size", "median: or p99:", "write {median: 1kB, p99: 20kB}")
 _NETEM = DocumentKind("a netem", "delay: or loss:", "write it in tc's syntax: delay 80ms 20ms loss 1%")
 _TIMEOUTS = {
     "connect-timeout": "connect",
@@ -32,8 +34,15 @@ _BOUNDS = {"duration": "< 800ms", "share": "<= 1%", "per-minute": "< 5", "per-se
 
 
 def workload(options: dict[str, Any]) -> Workload:
-    """The workload of `options` (kebab-case; None: not given). Raises SpecError, a line for each wrong option."""
+    """The workload of `options` (kebab-case; None: not given). Raises SpecError, a line for each wrong option.
+
+    `prompt-size` may be YAML in braces; `extra-body` is JSON, or @ and the name of a file with it.
+    """
     given = {name: value for name, value in options.items() if value is not None}
+    if str(given.get("prompt-size", "")).lstrip().startswith("{"):
+        given["prompt-size"] = parse_document(given["prompt-size"], "--prompt-size", _SIZES).words
+    if str(given.get("extra-body", "")).startswith("@"):
+        given["extra-body"] = _content("extra-body", Path(given["extra-body"][1:]))
     timeouts = {_TIMEOUTS[name]: given.pop(name) for name in list(given) if name in _TIMEOUTS}
     limits = {_LIMITS[name]: given.pop(name) for name in list(given) if name in _LIMITS}
     try:
@@ -140,16 +149,20 @@ def _option(loc: tuple[str | int, ...]) -> str:
         return ""
     sections = {"timeouts": _TIMEOUTS, "limits": _LIMITS}
     names = {inside: option for option, inside in sections.get(str(loc[0]), {}).items()}
-    name = str(loc[-1])
+    name = str(loc[1] if names and len(loc) > 1 else loc[0])
     return f"--{names.get(name, name)}: "
 
 
-def headers(headers: list[str]) -> dict[str, str]:
-    """`NAME:VALUE` texts as a mapping. Raises SpecError."""
-    found = {}
-    for header in headers:
-        name, colon, value = header.partition(":")
-        if not colon or not name.strip():
-            raise SpecError(f"--header: {name!r} has no colon; write for example --header 'x-tenant: blue'")
-        found[name.strip()] = value.strip()
-    return found
+def _content(option: str, path: Path) -> str:
+    """The text of this file. Raises SpecError."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_LARGEST_FILE + 1)
+        text = raw.decode()
+    except OSError as error:
+        raise SpecError(f"--{option}: {path}: {error.strerror}; give @ and the path of a JSON file") from None
+    except UnicodeDecodeError:
+        raise SpecError(f"--{option}: {path} is not UTF-8; give @ and the path of a JSON file") from None
+    if len(raw) > _LARGEST_FILE:
+        raise SpecError(f"--{option}: {path} is longer than 1 MiB; give long texts as prompts")
+    return text

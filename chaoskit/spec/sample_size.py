@@ -7,7 +7,7 @@ here, and its intervals from the same functions.
 | metric                                  | streams with nothing beyond the bound                             |
 |-----------------------------------------|-------------------------------------------------------------------|
 | a quantile of one value for each stream | until the order statistics bound it: 72 for a p95                 |
-| `interruption_rate`                     | until Clopper's and Pearson's interval does: 368 for "<= 1%"      |
+| a share of the streams                  | until Clopper's and Pearson's interval does: 368 for "<= 1%"      |
 | a ratio of sums                         | until Garwood's does: of streams, or of minutes of streaming      |
 | a mean, a quantile of gaps              | `MIN_STREAMS`, which can be resampled                             |
 | a maximum                               | one: it describes this run alone                                  |
@@ -22,6 +22,7 @@ from chaoskit import intervals
 from chaoskit.spec.objectives import Objective
 
 MIN_STREAMS = 10  # fewer are too few to resample
+SHARES_OF_STREAMS = ("interruption_rate", "empty_rate", "short_rate")
 _SUMS = ("stalls_per_minute", "stall_ratio", "stall_interval_fraction")  # ratios of sums, 0 when all is well
 
 
@@ -65,7 +66,7 @@ def tail_beyond(metric: str) -> float | None:
 
 def is_zero_when_well(metric: str) -> bool:
     """Whether nothing is a multiple of it when all is well."""
-    return metric in _SUMS or metric == "interruption_rate"
+    return metric in (*_SUMS, *SHARES_OF_STREAMS)
 
 
 def bound_of(objective: Objective) -> float:
@@ -85,7 +86,7 @@ def _below(objective: Objective) -> SampleSize | None:
     if is_zero_when_well(metric):
         if is_ratio or bound <= 0:
             return None
-        return SampleSize(_of_share(bound)) if metric == "interruption_rate" else _of_nothing_seen(metric, bound)
+        return SampleSize(_of_share(bound)) if metric in SHARES_OF_STREAMS else _of_nothing_seen(metric, bound)
     if metric == "delivered_fraction" and bound <= 0:
         return None
     return SampleSize(_resampled(metric))
@@ -99,7 +100,7 @@ def _above(objective: Objective) -> SampleSize | None:
         return SampleSize(_of_quantile(1 - tail, is_ratio))
     if objective.kind == "share" and bound >= 1 and (not is_ratio or metric == "delivered_fraction"):
         return None
-    if metric == "interruption_rate" and not is_ratio:
+    if metric in SHARES_OF_STREAMS and not is_ratio:
         return SampleSize(_of_share(1 - bound))
     if metric == "delivered_fraction":
         return _of_nothing_seen(metric, 1 - bound)

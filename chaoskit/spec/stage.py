@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import difflib
-import re
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from chaoskit.faults.schema import Flag, SpecModel
+from chaoskit.faults.schema import Flag, SpecModel, error_at
+from chaoskit.spec.access import Access
 from chaoskit.spec.endpoint import redacted, secret_in
 from chaoskit.spec.injection import Interface, To, TrafficMatch
 
 _PORTS = {"http": 80, "https": 443}
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-Variable = Annotated[str, Field(json_schema_extra={"type": "string", "pattern": f"^{_VARIABLE.pattern}$"})]
 
 
 class LabStage(SpecModel):
@@ -27,10 +24,11 @@ class LabStage(SpecModel):
     tls: Flag = Field(False, description="The server uses TLS, with a certificate chain that the probe trusts.")
 
 
-class InterfaceStage(TrafficMatch):
+class InterfaceStage(TrafficMatch, Access):
     """A real interface of this machine, and an endpoint that the probe measures through it.
 
-    The keys of `TrafficMatch` select the traffic that the faults apply to. Default: TCP to and from the target.
+    The keys of `TrafficMatch` select the traffic that the faults apply to. Default: TCP to and from the target, or its
+    proxy. Those of `Access` say how the endpoint is reached.
     """
 
     target: str = Field(
@@ -38,8 +36,6 @@ class InterfaceStage(TrafficMatch):
         json_schema_extra={"type": "string", "pattern": "^[hH][tT][tT][pP][sS]?://[^/?#]"},
     )
     interface: Interface | None = Field(None, description="Default: the interface of the route to the target.")
-    model: str = Field("default", description="Model to request.")
-    key_env: Variable | None = Field(None, description="The name of the environment variable that holds the API key.")
     allow_management_interface: Flag = Field(
         False, description="The faults may hit your ssh session, the gateway, DNS and the like."
     )
@@ -47,10 +43,13 @@ class InterfaceStage(TrafficMatch):
     @model_validator(mode="before")
     @classmethod
     def _at_the_target(cls, words: Any) -> Any:
-        """Select all addresses of the target where the file selects nothing."""
+        """Select all addresses of the target, or its proxy, where the file selects nothing."""
         if not isinstance(words, dict) or any(words.get(key) for key in ("to", "local-port", "local_port")):
             return words
-        url = _split(words.get("target"))
+        proxy = words.get("proxy")
+        if isinstance(proxy, dict) and "env" in proxy and "everything" not in words:
+            raise error_at("the traffic to this proxy is not known: add to: HOST:PORT of the proxy", "proxy")
+        url = _split(proxy.get("value") if isinstance(proxy, dict) else proxy or words.get("target"))
         if url is None or "everything" in words:
             return words
         far_end = {"host": url.hostname, "port": _port(url)}
@@ -66,18 +65,16 @@ class InterfaceStage(TrafficMatch):
             raise ValueError(f"found {redacted(target)[:60]!r}, expected a URL such as https://api.example.com/v1")
         return target
 
-    @field_validator("key_env")
-    @classmethod
-    def _a_name(cls, name: str | None) -> str | None:
-        """Require a variable name. The value may be the key itself, so the message does not repeat it."""
-        if name is not None and not _VARIABLE.fullmatch(name):
-            raise ValueError("not the name of an environment variable; write for example OPENAI_API_KEY, never the key")
-        return name
-
     @property
     def hosts(self) -> tuple[str, ...]:
-        """The hosts that the interface must lead to: name, address or CIDR. The target's host is the first."""
-        return tuple(dict.fromkeys((self.target_host, *(to.host for to in self.to if to.host))))
+        """The hosts that the interface must lead to: name, address or CIDR. That of the connections is the first."""
+        connected = () if self.proxy and not self.proxy_host else (self.connected_host,)
+        return tuple(dict.fromkeys((*connected, *(to.host for to in self.to if to.host))))
+
+    @property
+    def access(self) -> Access:
+        """How the endpoint is reached."""
+        return Access(**{name: getattr(self, name) for name in Access.model_fields})
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -85,14 +82,11 @@ class InterfaceStage(TrafficMatch):
         return tuple(host for host in self.hosts if To(host=host).name)
 
     @property
-    def target_host(self) -> str:
-        """Host name or address of the target."""
-        return urlsplit(self.target).hostname or ""
-
-    @property
-    def target_port(self) -> int:
-        """The port that the target's server listens at."""
-        return _port(urlsplit(self.target)) or 0
+    def connected_host(self) -> str:
+        """Name or address that connections go to: the target's, or that of a proxy; "" where only a variable has it."""
+        if self.proxy is None:
+            return urlsplit(self.target).hostname or ""
+        return self.proxy_host[0] if self.proxy_host else ""
 
 
 def _split(url: Any) -> SplitResult | None:

@@ -13,7 +13,7 @@ from chaoskit.errors import ChaoskitError, RefusedError, SpecError
 from chaoskit.knobs import Knob
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.stage import placeholder_lookups
-from chaoskit.spec import objectives, options
+from chaoskit.spec import access_options, objectives, options
 from chaoskit.spec.exec import exec_faults
 from chaoskit.spec.load import load_injection
 from chaoskit.spec.matrix import parse_variants
@@ -83,7 +83,7 @@ def judge_words(data: bytes) -> None:
     for attempt in (
         lambda: exec_faults(text, None, 0),
         lambda: options.parse_far_end(text),
-        lambda: options.headers([text]),
+        lambda: access_options.access({"header": [text], "header-env": [text], "proxy": text, "api-key-header": text}),
         lambda: options.objectives([text]),
         lambda: options.injection({"interface": "eth0", "up": text, "to": text}),
         lambda: options.workload({"max-concurrency": text, "idle-timeout": text}),

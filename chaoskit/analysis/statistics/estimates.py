@@ -83,8 +83,8 @@ class Estimates:
     def _share(self, sample: PhaseSamples, metric: str, seed: int) -> Estimate:
         gaps = sample.by_stream
         match metric:
-            case "interruption_rate":
-                return _share(len(sample.interrupted), len(sample.counted), seed)
+            case "interruption_rate" | "empty_rate" | "short_rate":
+                return _share(len(sample.share_of_streams(metric)), len(sample.counted), seed)
             case "goodput":
                 return _goodput(sample, len(sample.delivered & self._good), seed)
             case "tokens_per_second":

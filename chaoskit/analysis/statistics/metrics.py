@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-from chaoskit.analysis.result import Failure, LatencySummary, Metrics
+from chaoskit.analysis.result import Failure, LatencySummary, Metrics, Remark
 from chaoskit.analysis.statistics.estimates import Estimates
 from chaoskit.analysis.statistics.quantiles import MS, summarize, summarize_column
 from chaoskit.analysis.streams.gaps import SEVERE
@@ -26,8 +26,11 @@ def metrics(sample: PhaseSamples, estimates: Estimates) -> Metrics:
         complete=completions["complete"],
         interrupted=len(sample.interrupted),
         cancelled=completions["cancelled"],
+        empty=len(sample.share_of_streams("empty_rate")),
+        short=len(sample.share_of_streams("short_rate")),
         completions=dict(sorted(completions.items())),
         failures=_failures(sample),
+        remarks=_remarks(sample),
         ttfb=_times(sample, "ttfb"),
         ttft=_times(sample, "ttft"),
         ttft_from_sent=_times(sample, "ttft_from_sent"),
@@ -53,6 +56,8 @@ def metrics(sample: PhaseSamples, estimates: Estimates) -> Metrics:
         stall_ratio=estimates.of(sample, "stall_ratio").scaled(),
         stall_interval_fraction=estimates.of(sample, "stall_interval_fraction").scaled(),
         interruption_rate=estimates.of(sample, "interruption_rate").scaled(),
+        empty_rate=estimates.of(sample, "empty_rate").scaled(),
+        short_rate=estimates.of(sample, "short_rate").scaled(),
         delivered_fraction=estimates.of(sample, "delivered_fraction").scaled(),
         goodput=estimates.of(sample, "goodput").scaled(),
         events=sample.events,
@@ -74,3 +79,12 @@ def _failures(sample: PhaseSamples) -> tuple[Failure, ...]:
         for (completion, detail), numbers in kinds.items()
     ]
     return tuple(sorted(failures, key=lambda failure: (-failure.count, failure.streams))[:_MAX_FAILURES])
+
+
+def _remarks(sample: PhaseSamples) -> tuple[Remark, ...]:
+    kinds: dict[str, list[int]] = defaultdict(list)
+    for stream in sample.streams:
+        for sentence in stream.request.remarks:
+            kinds[sentence[:_MAX_DETAIL]].append(stream.number)
+    remarks = [Remark(sentence=key, count=len(each), streams=tuple(each[:5])) for key, each in kinds.items()]
+    return tuple(sorted(remarks, key=lambda remark: (-remark.count, remark.streams))[:_MAX_FAILURES])

@@ -131,6 +131,17 @@ def assemble_streams(
     return Streams(assembled, gaps_of_all, len(unfinished), bursts, tokens.server_lateness, arrivals)
 
 
+def without(left_out: Sequence[Request], tokens: Tokens, signs: SignsOfLife) -> tuple[Tokens, SignsOfLife]:
+    """The tokens and signs of life of all other streams."""
+    if not left_out:
+        return tokens, signs
+    numbers = np.array([request.stream for request in left_out], dtype=np.int64)
+    kept, kept_signs = ~np.isin(tokens.stream, numbers), ~np.isin(signs.stream, numbers)
+    return Tokens(*(column[kept] for column in tokens)), SignsOfLife(
+        signs.stream[kept_signs], signs.first[kept_signs], signs.last[kept_signs], signs.largest[kept_signs]
+    )
+
+
 def _last_signs_of_life(
     ended: Sequence[Request], tokens: Tokens, bounds: Sequence[int], signs: SignsOfLife
 ) -> list[int]:

@@ -24,9 +24,9 @@ _ALIKE = 0.05  # of the median
 class Bursts(NamedTuple):
     """The bursts of a stream: medians of events, bytes and the time from one to the next in ns, and how many are alike.
 
-    `is_whole`: there are too few to tell them apart, and this is of all together. `same_size`, `same_interval`: the share
-    that is within 5 % of the median. `sent_apart`: the median time in ns between the server's sending the first and
-    the last event of a burst; None where it stamps nothing.
+    `is_whole`: there are too few to tell them apart, and this is of all together. `same_size`, `same_interval`: the
+    share that is within 5 % of the median. `sent_apart`: the median time in ns between the server's sending the
+    first and the last event of a burst; None where it stamps nothing.
     """
 
     is_whole: bool

@@ -1,4 +1,4 @@
-"""Selects the requests that count as goodput: complete, and each objective met by the request.
+"""Selects the requests that count as goodput: complete, not empty or short, within every objective.
 
 For one request a quantile of a latency is that latency, an ITL quantile is the quantile of the request's own gaps, a
 rate is the request's own. An objective for one phase applies to that phase's requests only; one that compares two
@@ -36,6 +36,7 @@ def good_streams(
         stream.number
         for stream in streams
         if stream.is_complete
+        and stream.request.flag is None
         and all(
             _meets(stream, objective, intended) for objective in objectives if objective.phase in (None, phase(stream))
         )
@@ -56,6 +57,8 @@ def _of_request(stream: Stream, metric: str, intended: Mapping[int, int]) -> flo
     match metric:
         case "interruption_rate":
             return 0.0 if stream.is_complete else 1.0
+        case "empty_rate" | "short_rate":
+            return 1.0 if metric == f"{stream.request.flag}_rate" else 0.0
         case "delivered_fraction":
             wanted = intended.get(stream.number)
             return stream.tokens / wanted if wanted else None

@@ -63,6 +63,17 @@ class PhaseSamples:
         """Its streams that were interrupted."""
         return tuple(stream for stream in self.streams if stream.is_interrupted)
 
+    def share_of_streams(self, metric: str) -> tuple[Stream, ...]:
+        """Those of its streams that a share of streams counts."""
+        match metric:
+            case "interruption_rate":
+                return self.interrupted
+            case "empty_rate":
+                return tuple(stream for stream in self.streams if stream.request.flag == "empty")
+            case "short_rate":
+                return tuple(stream for stream in self.streams if stream.request.flag == "short")
+        raise ValueError(f"{metric!r} is no share of streams")
+
 
 @dataclass(frozen=True)
 class PerStreamSums:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from chaoskit.probe.protocols.events import END, Json, ProtocolEvent, Usage, integer, mapping, stamps_of
 from chaoskit.probe.protocols.finish_reasons import word_of
-from chaoskit.probe.protocols.output import of_text, strongest
+from chaoskit.probe.protocols.output import of_text
 from chaoskit.probe.protocols.stream_protocol import KeyHeader, Question, StreamProtocol
 from chaoskit.records.model import Event
 
@@ -28,13 +28,8 @@ def _interpret(payload: Json) -> ProtocolEvent:
     match payload.get("type"):
         case "content_block_delta":
             delta = mapping(payload.get("delta"))
-            output = strongest(
-                (
-                    of_text(delta.get("text")),
-                    of_text(delta.get("partial_json")),
-                    of_text(delta.get("thinking"), "reasoning"),
-                )
-            )
+            said = delta.get("text") or delta.get("partial_json")
+            output = of_text(said) if said else of_text(delta.get("thinking"), "reasoning")
             return ProtocolEvent(Event(output.kind, *stamps_of(payload)), characters=output.characters)
         case "content_block_start":
             output = of_text(payload.get("content_block"))

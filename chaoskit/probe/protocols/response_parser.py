@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from chaoskit.probe.framing import BARE, COMMENT, CUT, BodyParser, MalformedError, TooLargeError
 from chaoskit.probe.protocols import PROTOCOLS
+from chaoskit.probe.protocols.answer_text import answer_text
 from chaoskit.probe.protocols.error_messages import failure_in, sentence_of
 from chaoskit.probe.protocols.events import END, NO_STAMPS, SIGN_OF_LIFE, ProtocolEvent, ServerStamps, integer
 from chaoskit.probe.protocols.stream_protocol import DONE_MARKER
@@ -28,6 +29,7 @@ _MOST_TEXT = 4096  # bytes of text outside of events that are kept
 _EXCERPT = 100  # characters
 _DECODER = json.JSONDecoder()
 _BETWEEN = re.compile(r"\s*(?:data:)?\s*")  # two values
+_SEVERAL = "several values in one event, as if an empty line were missing"
 _MOST_VALUES = 1000  # in one event
 
 
@@ -47,8 +49,11 @@ class ResponseParser:
     `remarks` are what is odd about a response that can still be understood.
     """
 
-    def __init__(self, protocol: Protocol, max_size: int, ends: EndMarkers = EndMarkers()) -> None:
-        """`max_size` bounds the bytes of one event and of one line."""
+    def __init__(
+        self, protocol: Protocol, max_size: int, ends: EndMarkers = EndMarkers(), keeps_text: bool = False
+    ) -> None:
+        """`max_size` bounds the bytes of one event and of one line; `keeps_text`: events have the answer's text."""
+        self._keeps_text = keeps_text
         self.failure: MalformedError | TooLargeError | None = None
         self.text = b""
         self.remarks: dict[str, None] = {}
@@ -114,7 +119,12 @@ class ResponseParser:
         elif (failure := _failure_of(data)) is not None:
             yield ProtocolEvent(Event("error"), error_message=failure)
         else:
-            yield ProtocolEvent(Event("content", *self._stamps), characters=len(data))
+            said = data.removesuffix(b"\n" + _DONE)
+            text = said.decode(errors="replace") if self._keeps_text else ""
+            yield ProtocolEvent(Event("content", *self._stamps), characters=len(said), text=text)
+            if said is not data:
+                self.remarks[_SEVERAL] = None
+                yield self._done()
 
     def _done(self) -> ProtocolEvent:
         if self._protocol.end != DONE_MARKER and not self._has_ended:
@@ -125,8 +135,12 @@ class ResponseParser:
         """One JSON value, or several where an empty line between events is missing."""
         try:
             payload = json.loads(data.decode())  # decoded here, so that json does not have to detect the encoding
-        except (ValueError, RecursionError):
+        except UnicodeDecodeError:
+            self.remarks["bytes that are not UTF-8"] = None
             yield from self._several(data.decode(errors="replace"))
+            return
+        except (ValueError, RecursionError):
+            yield from self._several(data.decode())
             return
         yield from self._value(payload)
 
@@ -134,7 +148,7 @@ class ResponseParser:
         at = _after_space(said, 0)
         for count in range(_MOST_VALUES):
             if count == 1 and at < len(said):
-                self.remarks["several JSON values in one event, as if an empty line were missing"] = None
+                self.remarks[_SEVERAL] = None
             if at == len(said) or self.failure is not None:
                 return
             if said.startswith(DONE_MARKER, at):
@@ -168,7 +182,7 @@ class ResponseParser:
                 what = "a JSON array" if isinstance(payload, list) else "one JSON object"
                 self.failure = MalformedError(f"a whole answer as {what}, although a stream was asked for")
                 return
-            yield event
+            yield event._replace(text=answer_text(each)) if self._keeps_text else event
         if len(objects) > _MOST_VALUES:
             self.failure = TooLargeError(f"an event of more than {_MOST_VALUES} JSON values")
 
@@ -181,10 +195,10 @@ class ResponseParser:
 
     def _bare(self, data: bytes) -> Iterator[ProtocolEvent]:
         """JSON outside of an event, or a text."""
-        if data.strip() == _DONE:
-            yield self._done()
-        elif self._protocol.framing == "ndjson" and data.startswith(b"{"):
+        if self._protocol.framing == "ndjson" and data.startswith(b"{"):
             yield from self._values(data)
+        elif data.strip() == _DONE:
+            yield self._done()
         elif self._protocol.interpret is not None and (payload := _json_of(data)) is not None:
             if self._protocol.framing == "sse":
                 self.remarks["JSON without the framing of server-sent events"] = None

@@ -67,6 +67,7 @@ class Inbox:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._waiting: list[tuple[Connection, bytes, ReadStamp]] = []
+        self.buffers = [memoryview(bytearray(_READ))]  # of the read that is being done
 
     def add(self, connection: Connection, data: bytes, stamp: ReadStamp) -> None:
         """Process it in the loop's next turn."""
@@ -111,7 +112,8 @@ class Connection:
         self._when_sent: list[Callable[[], None]] = []
         self._is_reading = True
         self._is_closed = False
-        self._loop.add_reader(sock, self._receive)
+        self._fd = sock.fileno()  # the loop is slower with the socket itself
+        self._loop.add_reader(self._fd, self._receive)
 
     @property
     def alpn(self) -> str | None:
@@ -153,7 +155,7 @@ class Connection:
         if not self._unsent:
             data = data[self._send(data) :]
             if data:
-                self._loop.add_writer(self._sock, self._send_rest)
+                self._loop.add_writer(self._fd, self._send_rest)
         self._unsent += data
         if when_sent is not None and self._unsent:
             self._when_sent.append(when_sent)
@@ -180,7 +182,7 @@ class Connection:
         """Leave what comes in the kernel."""
         if self._is_reading:
             self._is_reading = False
-            self._loop.remove_reader(self._sock)
+            self._loop.remove_reader(self._fd)
 
     async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
         """Do the TLS handshake. Raises OSError (ssl.SSLError is one), TooLargeError, MalformedError, EOFError."""
@@ -203,7 +205,7 @@ class Connection:
         self._last_info = self.info()
         self.stop_reading()
         if self._unsent:
-            self._loop.remove_writer(self._sock)
+            self._loop.remove_writer(self._fd)
         self._is_closed = self.has_ended = True
         self._sock.close()
 
@@ -281,7 +283,7 @@ class Connection:
         """The socket can take more."""
         del self._unsent[: self._send(self._unsent)]
         if not self._unsent:
-            self._loop.remove_writer(self._sock)
+            self._loop.remove_writer(self._fd)
             done, self._when_sent = self._when_sent, []
             for call in done:
                 call()
@@ -289,7 +291,8 @@ class Connection:
     def _receive(self) -> None:
         """Read the socket, which is readable."""
         try:
-            data, ancillary, _, _ = self._sock.recvmsg(_READ, stamps.ANCILLARY_SIZE)
+            size, ancillary, _, _ = self._sock.recvmsg_into(self._inbox.buffers, stamps.ANCILLARY_SIZE)
+            data = bytes(self._inbox.buffers[0][:size])
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:

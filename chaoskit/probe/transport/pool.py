@@ -6,6 +6,8 @@
 | kept        | one for each open request; idle ones are used again      |
 | shared      | one for all requests, multiplexed by HTTP/2              |
 
+The requests of a conversation use one connection in any case; afterwards it is closed, or idle.
+
 Rules: a request is sent again where that is safe: when the server has not begun with it (GOAWAY, a refused stream), or
 when it had closed the connection that was to be used again. Without HTTP/2, `shared` is as `kept`.
 
@@ -47,10 +49,14 @@ Link = Http1 | Http2
 
 @dataclass(frozen=True)
 class Call:
-    """What a request carries beside what httpx knows. `secret` headers replace those of the same names."""
+    """What a request carries beside what httpx knows. `secret` headers replace those of the same names.
+
+    Requests of one `conversation` use one connection, whatever the rule of others.
+    """
 
     observer: Observer
     secret: Headers
+    conversation: int | None = None
 
 
 class Response:
@@ -112,6 +118,8 @@ class Transport(httpx.AsyncBaseTransport):
         self._connections = connections
         self._idle: list[Link] = []
         self._shared: Http2 | None = None
+        self._is_http1 = False  # the server has chosen HTTP/1.1, which shares no connection
+        self._of_conversations: dict[int, Link] = {}  # between two of their requests
         self._draining: set[Http2] = set()
         self._making = asyncio.Lock()
 
@@ -120,31 +128,46 @@ class Transport(httpx.AsyncBaseTransport):
         call: Call = request.extensions[EXTENSION]
         outgoing = _outgoing(request, call.secret)
         port = request.url.port or _PORTS[outgoing.scheme]
-        link, exchange = await self._exchange(outgoing, port, call.observer)
+        link, exchange = await self._exchange(outgoing, port, call)
         extensions = {"http_version": exchange.http.encode(), EXTENSION: exchange}
-        return httpx.Response(exchange.status, stream=_Body(self, link, exchange), extensions=extensions)
+        return httpx.Response(
+            exchange.status, stream=_Body(self, link, exchange, call.conversation), extensions=extensions
+        )
 
     async def aclose(self) -> None:
         """Close all connections that are still open."""
-        for link in (*self._idle, *self._draining, self._shared):
+        for link in (*self._idle, *self._of_conversations.values(), *self._draining, self._shared):
             if link is not None:
                 link.close()
 
-    def release(self, link: Link, exchange: Exchange) -> None:
+    def end_conversation(self, conversation: int) -> None:
+        """No more requests of this conversation will come."""
+        link = self._of_conversations.pop(conversation, None)
+        if link is not None and self._connections == "kept":
+            self._idle.append(link)
+        elif link is not None:
+            link.close()
+
+    def release(self, link: Link, exchange: Exchange, conversation: int | None = None) -> None:
         """The response is complete, or nobody reads the rest of it."""
         link.cancel(exchange)
         if link is self._shared or link in self._draining:
             self._retire(link)
-        elif self._connections == "fresh" or not exchange.is_complete or not link.is_reusable:
+        elif not exchange.is_complete or not link.is_reusable:
+            link.close()
+        elif conversation is not None:
+            self._of_conversations[conversation] = link
+        elif self._connections == "fresh":
             link.close()
         else:
             self._idle.append(link)
 
-    async def _exchange(self, request: Outgoing, port: int, observer: Observer) -> tuple[Link, Exchange]:
+    async def _exchange(self, request: Outgoing, port: int, call: Call) -> tuple[Link, Exchange]:
         """Send it, and again where that is safe; returns when the head of its response has come."""
-        sent_again = 0
+        sent_again, observer = 0, call.observer
         while True:
-            link = await self._link(request, port, observer, is_new=sent_again > 0)
+            kept = None if call.conversation is None else self._of_conversations.pop(call.conversation, None)
+            link = kept or await self._link(request, port, observer, is_new=sent_again > 0)
             exchange = Exchange(observer, link.connection, self._limits, link.was_used)
             try:
                 await link.send(exchange, request)
@@ -164,10 +187,8 @@ class Transport(httpx.AsyncBaseTransport):
 
     async def _link(self, request: Outgoing, port: int, observer: Observer, is_new: bool) -> Link:
         """A connection for one request. `is_new`: not one that has been idle."""
-        if self._connections != "shared":
+        if self._connections != "shared" or self._is_http1:
             return self._idle.pop() if self._idle and not is_new else await self._make(request, port, observer)
-        if self._idle:  # the server speaks HTTP/1.1
-            return self._idle.pop()
         async with self._making:
             if self._shared is not None and not self._shared.is_reusable:
                 self._draining.add(self._shared)
@@ -178,6 +199,7 @@ class Transport(httpx.AsyncBaseTransport):
             link = await self._make(request, port, observer)
             if isinstance(link, Http2):
                 self._shared = link
+            self._is_http1 = isinstance(link, Http1)
             return link
 
     async def _make(self, request: Outgoing, port: int, observer: Observer) -> Link:
@@ -201,7 +223,8 @@ class Transport(httpx.AsyncBaseTransport):
 class _Body(httpx.AsyncByteStream):
     """A response's body. The probe reads it by `Response.read`; httpx itself can iterate over it."""
 
-    def __init__(self, transport: Transport, link: Link, exchange: Exchange) -> None:
+    def __init__(self, transport: Transport, link: Link, exchange: Exchange, conversation: int | None) -> None:
+        self._conversation = conversation
         self._transport = transport
         self._link = link
         self._exchange = exchange
@@ -218,7 +241,7 @@ class _Body(httpx.AsyncByteStream):
     async def aclose(self) -> None:
         if not self._is_closed:
             self._is_closed = True
-            self._transport.release(self._link, self._exchange)
+            self._transport.release(self._link, self._exchange, self._conversation)
 
 
 def _outgoing(request: httpx.Request, secret: Headers) -> Outgoing:

@@ -40,9 +40,9 @@ def result_of(made: Made, run: Path, **more: object) -> Result:
     """The result of a probe with this workload, as its directory says."""
     made.write(run)
     work = Workload.model_validate({"max-concurrency": 1, **more})
-    nothing = {"key_env": None, "ca_file": None, "maxseg": None, "congestion_control": None}
+    nothing = {"maxseg": None, "congestion_control": None}
     asked = ProbePlan(
-        **{"chaoskit": "1", "url": "http://192.0.2.1", "model": "m", "headers": (), **nothing, "workload": work},
+        **{"chaoskit": "1", "url": "http://192.0.2.1", "model": "m", **nothing, "workload": work},
         **{"requests": 20, "max_time": 10**9, "objectives": (), "seed": 0},
     )
     (run / PROBE).write_text(asked.model_dump_json())

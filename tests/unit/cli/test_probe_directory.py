@@ -116,7 +116,11 @@ def test_no_file_holds_a_secret(url: str, tmp_path: Path) -> None:
 
     assert probed.returncode == 0, probed.stderr
     asked = ProbePlan.model_validate_json((out / "probe.json").read_text())
-    assert (asked.headers, asked.key_env, asked.workload.max_concurrency) == (("x-team",), "MY_KEY", 3)
+    assert (list(asked.access.headers), asked.access.key_env, asked.workload.max_concurrency) == (
+        ["x-team"],
+        "MY_KEY",
+        3,
+    )
     assert asked.url == f"{url}/v1/chat/completions?deployment=…"
     for file in out.iterdir():
         for secret in (SECRET, "red-and-secret", "very-private-place"):

@@ -64,7 +64,7 @@ def test_the_plan_contains_the_lookups() -> None:
     found = plan(stage={"model": "m", "key-env": "MY_KEY"}).interface
 
     assert found is not None
-    assert (found.name, found.model, found.key_env) == ("eth0", "m", "MY_KEY")
+    assert (found.name, found.access.model, found.access.key_env) == ("eth0", "m", "MY_KEY")
     assert found.addresses == {"api.example.com": BOTH}
     assert found.target_addresses == BOTH
     assert found.filters == 4

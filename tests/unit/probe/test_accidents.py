@@ -31,7 +31,8 @@ from test_http2 import HEADERS, Http2
 
 from chaoskit.clock import now
 from chaoskit.errors import RefusedError, SpecError
-from chaoskit.probe.client import Client
+from chaoskit.probe.client import Client, connect_options
+from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.drive import DriveOptions, StreamGroup, Target, drive
 from chaoskit.probe.fail_fast import FailFast
@@ -212,14 +213,14 @@ def test_a_bug_ends_one_stream() -> None:
             run, clock = Path(directory), StampClock()
             async with far_side(saying(HEAD, chunk(ROLE), chunk(token(), DONE), END)) as url:
                 target, work = Target(url), workload()
-                client = Client(target, work, clock, None)
+                client = Client(connect_options(target, None), work, clock)
                 with FailingRecorder(run) as recorder:
                     async with asyncio.TaskGroup() as tasks:
                         group = StreamGroup(
                             tasks, RequestFactory(target, work, 1), client, recorder, FailFast(url, None, work.protocol)
                         )
-                        for _ in range(3):
-                            group.start(group.prepare(now()))
+                        for number in range(3):
+                            group.start(group.prepare(now(), Conversation(number, 1)))
                 await client.aclose()
             clock.close()
             return outcome(run)

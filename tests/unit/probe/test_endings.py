@@ -282,12 +282,12 @@ def test_signs_of_life_are_no_tokens_and_no_errors(protocol: Protocol, sign: byt
         (
             "openai-chat",
             sse(delta(content="a"))[:-1] + sse(delta(content="b"), delta("stop")) + DONE,
-            "several JSON values in one event, as if an empty line were missing",
+            "several values in one event, as if an empty line were missing",
         ),
         (
             "openai-chat",
             sse(delta(content="a"), delta(content="b"), delta("stop"))[:-1] + DONE,
-            "several JSON values in one event, as if an empty line were missing",
+            "several values in one event, as if an empty line were missing",
         ),
         (
             "openai-chat",
@@ -295,6 +295,12 @@ def test_signs_of_life_are_no_tokens_and_no_errors(protocol: Protocol, sign: byt
             "JSON without the framing of server-sent events",
         ),
         ("ollama", COMPLETE["ollama"].replace(b'{"mess', b'data: {"mess').replace(b"\n", b"\n\n"), None),
+        ("sse", b"data: a\ndata: [DONE]\n\n", "several values in one event, as if an empty line were missing"),
+        (
+            "openai-chat",
+            sse(delta(content="~~~~")).replace(b"~", b"\xff") * 3 + WORD_STOP + DONE,
+            "bytes that are not UTF-8",
+        ),
         ("openai-chat", b"loading model\n\n" + COMPLETE["openai-chat"], "text outside of events"),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 from far_side import DONE, END, HEAD, ask, chunk, far_side, request, token, workload
 
 from chaoskit.errors import SpecError
+from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.drive import Target
 from chaoskit.probe.requests import RequestFactory
 from chaoskit.spec.experiment import Protocol
@@ -81,10 +82,10 @@ def test_prompts_are_drawn_from_the_seed_and_differ() -> None:
         work = workload(prompt_size=size)
         one, same, other = (RequestFactory(Target("http://x"), work, seed) for seed in (1, 1, 2))
 
-        bodies = [factory.request(0).content for factory in (one, same, other)]
+        bodies = [factory.request(0, Conversation(0, 1)).content for factory in (one, same, other)]
 
         assert bodies[0] == bodies[1] != bodies[2]
-        assert one.request(1).content != bodies[0]
+        assert one.request(1, Conversation(1, 1)).content != bodies[0]
         assert len(json.loads(bodies[0])["messages"][0]["content"]) == work.prompt_size
 
 
@@ -132,9 +133,9 @@ def test_secrets_echoed_by_the_server_are_not_recorded() -> None:
     body = json.dumps({"error": {"message": "no tEnAnT at pReViEw"}}).encode()
     refusal = f"HTTP/1.1 400 No\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
 
-    (first, headers, _), written = asked(Target("/v1?version=pReViEw", headers={"x-tenant": "tEnAnT"}), refusal)
+    (first, headers, _), written = asked(Target("/v1/x?version=pReViEw", headers={"x-tenant": "tEnAnT"}), refusal)
 
-    assert (first.split()[1], headers["x-tenant"]) == ("/v1?version=pReViEw", "tEnAnT")
+    assert (first.split()[1], headers["x-tenant"]) == ("/v1/x?version=pReViEw", "tEnAnT")
     assert "400: no (hidden) at (hidden)" in written
     assert "tEnAnT" not in written
     assert "pReViEw" not in written
@@ -184,7 +185,7 @@ def test_given_headers_replace_defaults() -> None:
     """A given header replaces the default, whatever its case."""
     factory = RequestFactory(Target("http://x", headers={"User-Agent": "me", "X-Extra": "1"}), workload(), 1)
 
-    sent = factory.request(0).headers
+    sent = factory.request(0, Conversation(0, 1)).headers
 
     assert sent.get_list("user-agent") == ["me"]
     assert sent.get_list("x-extra") == ["1"]

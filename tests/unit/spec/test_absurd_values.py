@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any, get_args
 
 import pytest
@@ -26,6 +27,8 @@ stage: {lab: edge}
 workload:
   request-rate: 2/s
   burstiness: 1
+  turns: 1
+  warm-up: 1
   prompt-size: 1kB
   output-tokens: 50
   stall-threshold: 1s
@@ -72,6 +75,7 @@ repeats: 2
 objectives: ["ttft_p95 < 800ms"]
 seed: 42
 """
+WORDS = yaml.safe_load(EVERYTHING)
 ABSURD = ["0", "-1", "1e400", "nan", ".inf", "99999999999999999999999999", "x"]
 UNITS = ["ms", "h", "/s", "GB", "%", "tbit", "kbit"]
 
@@ -87,7 +91,7 @@ def leaves(words: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str |
 
 def with_value(path: tuple[str | int, ...], value: str) -> str:
     """The file with this value at that place."""
-    words = place = yaml.safe_load(EVERYTHING)
+    words = place = deepcopy(WORDS)
     for step in path[:-1]:
         place = place[step]
     place[path[-1]] = value
@@ -102,7 +106,7 @@ def loaded(text: str) -> tuple[Experiment | None, str]:
         return None, str(error)
 
 
-PLACES = list(leaves(yaml.safe_load(EVERYTHING)))
+PLACES = list(leaves(WORDS))
 
 
 @pytest.mark.parametrize("path", PLACES, ids=lambda path: ".".join(map(str, path)))

@@ -1,0 +1,136 @@
+"""Gives each question its prompt: text drawn from the seed, or the lines of a file in turn.
+
+A line is a JSON object with `prompt`, a text, or `messages`, a list of `role` and `content`; other keys are ignored. A
+drawn prompt begins with its number, so that each is unique and misses prompt caches; a line is asked as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+from chaoskit import seed as seeds
+from chaoskit.errors import SpecError
+from chaoskit.probe.protocols.stream_protocol import Message, Role
+from chaoskit.spec.asking import PromptSizes
+from chaoskit.spec.experiment import Workload
+from chaoskit.units import Size
+
+_POOL = 1 << 16  # bytes of text that prompts are cut from
+_LARGEST_FILE = 256 * 10**6  # bytes; all lines are kept in memory
+_Z99 = 2.3263478740408408  # the 99th percentile of the standard normal distribution
+_LARGEST_PROMPT = 100 * 10**6  # bytes
+_EXAMPLE = 'write {"prompt": "..."} or {"messages": [{"role": "user", "content": "..."}]}'
+Messages = tuple[Message, ...]
+
+
+class Prompts:
+    """The prompts of one drive. Raises SpecError for a file that cannot be asked."""
+
+    def __init__(self, workload: Workload, seed: int) -> None:
+        self._lines = read_prompts(workload)
+        self._size = workload.prompt_size
+        self._system = workload.system
+        self._seed = seed
+        self._text = "" if self._lines else _prompt_text(seed)
+
+    def messages(self, number: int, is_first: bool = True) -> Messages:
+        """What the question of this number adds to a conversation; the first one has the system prompt too."""
+        own = self._lines[number % len(self._lines)] if self._lines else (Message("user", self._drawn(number)),)
+        has_system = any(message.role == "system" for message in own)
+        system = (Message("system", self._system),) if self._system and is_first and not has_system else ()
+        return (*system, *own)
+
+    def _drawn(self, number: int) -> str:
+        size = prompt_bytes(self._size, self._seed, number)
+        text = f"{number} " + self._text * (size // len(self._text) + 1)
+        return text[:size]
+
+
+def prompt_bytes(size: Size | PromptSizes, seed: int, number: int) -> int:
+    """Median x e^(sigma x z): log-normal, with the sigma that gives the requested 99th percentile."""
+    if not isinstance(size, PromptSizes):
+        return size
+    sigma = math.log(size.p99 / size.median) / _Z99
+    z = seeds.source(seed, "prompt-size", number).gauss(0.0, 1.0)
+    return min(max(1, round(size.median * math.exp(sigma * z))), _LARGEST_PROMPT)
+
+
+def read_prompts(workload: Workload) -> tuple[Messages, ...]:
+    """The lines of the workload's file; none without a file. Raises SpecError with the number of a bad line."""
+    if workload.prompts is None:
+        return ()
+    path = Path(workload.prompts).expanduser()
+    try:
+        if not path.is_file():
+            raise SpecError(f"prompts: {path} {'is no file' if path.exists() else 'does not exist'}; give a JSONL file")
+        if path.stat().st_size > _LARGEST_FILE:
+            raise SpecError(f"prompts: {path} is larger than 256 MB; give a shorter file: its lines are asked in turn")
+        found = tuple(_lines(path))
+    except OSError as error:
+        raise SpecError(f"prompts: {path}: {error.strerror}; give a JSONL file") from None
+    if not found:
+        raise SpecError(f"prompts: {path} is empty; in each line {_EXAMPLE}")
+    return found
+
+
+def _lines(path: Path) -> Iterator[Messages]:
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, 1):
+            if raw.strip():
+                try:
+                    yield _messages(json.loads(raw.decode("utf-8-sig" if number == 1 else "utf-8")))
+                except json.JSONDecodeError as error:
+                    raise SpecError(
+                        f"{path}:{number}: no JSON: {error.msg} at column {error.colno}; {_EXAMPLE}"
+                    ) from None
+                except UnicodeDecodeError as error:
+                    raise SpecError(f"{path}:{number}: byte {error.start} is not UTF-8; {_EXAMPLE}") from None
+                except RecursionError:
+                    raise SpecError(f"{path}:{number}: nested too deeply; {_EXAMPLE}") from None
+                except ValueError as error:
+                    raise SpecError(f"{path}:{number}: {error}; {_EXAMPLE}") from None
+
+
+def _messages(line: object) -> Messages:
+    """The messages of a line. Raises ValueError."""
+    if not isinstance(line, dict):
+        raise ValueError("no JSON object")
+    prompt, messages = line.get("prompt"), line.get("messages")
+    if (prompt is None) == (messages is None):
+        raise ValueError("neither prompt nor messages" if prompt is None else "both prompt and messages")
+    if prompt is not None:
+        return (Message("user", _text(prompt, "prompt")),)
+    if not isinstance(messages, list) or not messages:
+        raise ValueError("messages is no list with messages in it")
+    found = tuple(_message(each, f"messages[{at}]") for at, each in enumerate(messages))
+    if found[-1].role != "user":
+        raise ValueError("the last message is not the user's")
+    return found
+
+
+def _message(message: object, place: str) -> Message:
+    if not isinstance(message, dict):
+        raise ValueError(f"{place} is no JSON object")
+    role: Role | None = next((each for each in get_args(Role) if each == message.get("role")), None)
+    if role is None:
+        raise ValueError(f"{place}.role is {str(message.get('role'))[:40]!r}, expected {', '.join(get_args(Role))}")
+    return Message(role, _text(message.get("content"), f"{place}.content"))
+
+
+def _text(text: object, place: str) -> str:
+    if not isinstance(text, str) or not text:
+        raise ValueError(f"{place} is no text" if not isinstance(text, str) else f"{place} is empty")
+    return text.encode(errors="replace").decode()  # without lone surrogates, which JSON may contain
+
+
+def _prompt_text(seed: int) -> str:
+    """Random ASCII words from the seed."""
+    source = seeds.source(seed, "prompt")
+    letters = "etaoinshrdlu"
+    words = ["".join(source.choices(letters, k=source.randint(2, 9))) for _ in range(500)]
+    pool = " ".join(source.choices(words, k=_POOL // 6))
+    return f"{pool} "

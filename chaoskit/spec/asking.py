@@ -1,0 +1,125 @@
+"""Defines what requests ask: their prompts, and more fields of their bodies.
+
+In a file every scalar is read as its text. In `extra-body` a plain scalar is what JSON has for it, and one in quotes is
+a text: `temperature: 0.5`, `ignore_eos: true`, `user: "007"`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationInfo, model_validator
+
+from chaoskit.faults.schema import FROM_FILE, SpecModel, bounded
+from chaoskit.spec.endpoint import holds_key
+from chaoskit.units import Size
+
+_JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_LARGEST_BODY = 1 << 20  # characters; every open stream holds it
+_DEEPEST_BODY = 50  # levels; merging and encoding recurse
+Bytes = Annotated[Size, bounded(None, Size(100 * 10**6), "every open stream holds its prompt in memory")]
+
+
+class QuotedText(str):
+    """A scalar in quotes, of a file."""
+
+    __slots__ = ()
+
+
+class PromptSizes(SpecModel):
+    """Bytes of prompts from a log-normal distribution with this median and 99th percentile."""
+
+    median: Bytes = Field(description="Its median.")
+    p99: Bytes = Field(description="Its 99th percentile.")
+
+    @model_validator(mode="after")
+    def _p99_is_not_below_the_median(self) -> PromptSizes:
+        if self.p99 < self.median:
+            raise ValueError(f"p99 {self.p99} is below the median {self.median}")
+        return self
+
+    def __str__(self) -> str:
+        return f"{self.median} (p99 {self.p99})"
+
+
+def _kind(words: Any) -> str:
+    return "distribution" if isinstance(words, dict | PromptSizes) else "size"
+
+
+PromptSize = Annotated[
+    Annotated[Bytes, Tag("size")] | Annotated[PromptSizes, Tag("distribution")], Discriminator(_kind)
+]
+PROMPT_SIZE = Size(1000)  # unless a file or an option says otherwise
+
+
+def largest(size: Size | PromptSizes) -> Size:
+    """What next to no prompt exceeds."""
+    return size.p99 if isinstance(size, PromptSizes) else size
+
+
+def _body(words: Any, info: ValidationInfo) -> Any:
+    """A JSON text, or keys; of a file, with the values that its scalars stand for."""
+    if isinstance(words, str):
+        words = _parsed(words)
+    elif info.context == FROM_FILE:
+        words = _as_json(words)
+    if not isinstance(words, dict):
+        raise ValueError("not a JSON object; write for example {temperature: 0}")
+    if _depth(words) > _DEEPEST_BODY:
+        raise ValueError(f"nested more than {_DEEPEST_BODY} levels deep; no endpoint takes that")
+    text = json.dumps(words)
+    if len(text) > _LARGEST_BODY:
+        raise ValueError("longer than 1 MiB; give long texts as prompts")
+    if holds_key(text):
+        raise ValueError("what looks like a key, and the body is in the records; give a key by its variable")
+    return words
+
+
+def _parsed(text: str) -> Any:
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no JSON; remove it")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}" if "\n" in text else f"column {error.colno}"
+        raise ValueError(f"no JSON: {error.msg} at {place}; write for example '{{\"temperature\": 0}}'") from None
+    except RecursionError:
+        raise ValueError(f"nested more than {_DEEPEST_BODY} levels deep; no endpoint takes that") from None
+
+
+def _as_json(words: Any) -> Any:
+    match words:
+        case dict():
+            return {str(key): _as_json(value) for key, value in words.items()}
+        case list():
+            return [_as_json(each) for each in words]
+        case QuotedText():
+            return str(words)
+        case "true" | "false":
+            return words == "true"
+        case str() if _JSON_NUMBER.fullmatch(words):
+            return json.loads(words)
+        case _:
+            return words
+
+
+def _depth(words: Any) -> int:
+    below = words.values() if isinstance(words, dict) else words if isinstance(words, list) else ()
+    return 1 + max(map(_depth, below), default=0)
+
+
+class JsonObject(dict[str, Any]):
+    """A JSON object that nobody changes, so that it has a hash as all of a workload."""
+
+    def __hash__(self) -> int:  # type: ignore[override]  # a dictionary has none
+        return hash(json.dumps(self, sort_keys=True))
+
+
+ExtraBody = Annotated[
+    dict[str, Any],
+    BeforeValidator(_body, json_schema_input_type=dict[str, Any] | str),
+    AfterValidator(JsonObject),
+]
