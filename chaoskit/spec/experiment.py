@@ -158,8 +158,9 @@ class Workload(SpecModel):
 
     @model_validator(mode="after")
     def _only_plain_sse_has_a_named_end(self) -> Workload:
-        for key in ("end-event", "end-data", "end"):
-            if self.protocol != "sse" and key.replace("-", "_") in self.model_fields_set:
+        ends = {"end-event": self.end_event, "end-data": self.end_data, "end": self.end.replace("marker", "")}
+        for key, value in ends.items():
+            if value and self.protocol != "sse":
                 raise error_at(f"{key} is for protocol sse, and {self.protocol} has its own end; remove {key}", key)
         return self
 
