@@ -45,8 +45,12 @@ def responses() -> list[bytes]:
 def _body(api: Api) -> bytes:
     """The stream of a response of two tokens."""
     encoder = api.encoder(CompletionRequest(api, "m", 2, True, True, 1, usage=True), _PLAN)
-    tokens = encoder.event("text", "word ", Stamp(0, 1, 2)) + encoder.event("text", "more ", Stamp(1, 3, 4))
-    return encoder.opening() + encoder.begin("text") + tokens + encoder.end("text") + encoder.closing(2, "length")
+    body = encoder.opening() + encoder.begin("text")
+    for seq, text in enumerate(_PLAN.words):
+        event = encoder.event("text", text, Stamp(seq, seq))
+        assert event is not None
+        body += b"%b%d%b" % (event[0], seq + 1, event[1])
+    return body + encoder.end("text") + encoder.closing(2, "length")
 
 
 def judge_response(data: bytes) -> None:
