@@ -182,9 +182,9 @@ class Access(SpecModel):
         """The secrets that a command line shows to every user of this machine."""
         for name, text in self.headers.items():
             if text.value is not None and secret_header(name, text.value):
-                yield f"every user of this machine can read --header {name}; --header-env {name}:VARIABLE hides it"
+                yield f"--header {name}: every user of this machine can read it; --header-env {name}:VARIABLE hides it"
         if self.proxy is not None and "@" in (self.proxy.value or ""):
-            yield "every user of this machine can read the password of --proxy; --proxy-env VARIABLE hides it"
+            yield "--proxy: every user of this machine can read its password; --proxy-env VARIABLE hides it"
 
     @property
     def proxy_host(self) -> tuple[str, int] | None:
