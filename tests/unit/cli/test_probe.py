@@ -35,7 +35,7 @@ def url() -> Iterator[str]:
 
 def probe(url: str, *options: str) -> subprocess.CompletedProcess[str]:
     """One request."""
-    return warm.chaoskit("probe", url, "--requests", "1", *options)
+    return warm.chaoskit("probe", url, "--model", "m", "--requests", "1", *options)
 
 
 def test_sockets_are_tuned(url: str, tmp_path: Path) -> None:
