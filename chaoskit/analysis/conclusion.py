@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from chaoskit.analysis.connections import connection_warnings
 from chaoskit.analysis.formatting import FIDELITY_LABELS, format_value
 from chaoskit.analysis.health import (
     MAX_CLIENT_ERRORS,
@@ -187,6 +188,7 @@ def warnings(
             if not phase.faults and _is_black_hole(one):
                 yield f"{phase.name}: no fault was in force, and {_lost_segments(one)}"
     yield from _flagged(streams)
+    yield from connection_warnings([stream.request for stream in streams])
     cancelled = sum(stream.is_cancelled for stream in streams)
     if client_health.overloaded:
         yield "the client was overloaded and distorted its measurements: lower the request rate, or give it its own CPU"
