@@ -249,7 +249,7 @@ class ServedResponse:
     tokens_sent: int
     """Tokens that were written."""
     max_late: int
-    """The longest time that an event was sent after its script sends it, pauses included; ns."""
+    """The longest time that an event was sent after it was due, ns."""
     outcome: Literal["sent", "client-left", "failed"]
     """How it ended for the server."""
     tcp_info: dict[str, int] = field(default_factory=dict)

@@ -177,7 +177,7 @@ class ResponseStream:
             self._send(b"%b%d%b" % (head, sent, tail))
         elif before:
             self._send(before)
-        self._late = max(self._late, sent - planned.leaves(self._received, seq))
+        self._late = max(self._late, sent - due)
         self._seq += count
 
     def _turn(self, part: Part | None) -> bytes:
@@ -191,7 +191,7 @@ class ResponseStream:
             return
         last = max(0, self._planned.tokens - 1)
         due, sent = self._planned.due(self._received, last), clock.now()
-        self._late = sent - self._leaves(last)
+        self._late = sent - due
         self._seq = self._planned.tokens
         body = self._encoder.whole(self._answer.finish, Stamp(last, due).value(sent))
         self.stop("sent" if self._answer.malformation.is_ended else "failed")
