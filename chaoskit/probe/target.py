@@ -36,9 +36,9 @@ class Target:
     `ca_file` (PEM) is trusted in addition to the system's authorities. With `addresses` the host name is not resolved:
     the addresses are tried in this order. `asks_usage`: OpenAI's protocol tells its usage only when asked.
 
-    `proxy` is the URL of an HTTP proxy, which is asked for a tunnel (CONNECT). `uds` is a Unix socket to connect to
-    instead of the URL's host. Without `verify` any certificate is accepted. `client_cert` and `client_key` (PEM) are
-    shown to a server that asks for them; None as the key: it is in the certificate's file.
+    `proxy` is the URL of an HTTP proxy: a tunnel (CONNECT), or the whole URL for HTTP/1.1. `uds` is a Unix socket to
+    connect to instead of the URL's host. Without `verify` any certificate is accepted. `client_cert` and `client_key`
+    (PEM) are shown to a server that asks for them; None as the key: it is in the certificate's file.
     """
 
     url: str

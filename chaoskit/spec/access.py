@@ -146,7 +146,7 @@ class Access(SpecModel):
     insecure: Flag = Field(False, description="Do not verify the endpoint's certificate; the report says so.")
     proxy: Annotated[WrittenText, AfterValidator(_proxy)] | None = Field(
         None,
-        description="URL of a proxy, or `{env: NAME}`: tunnels by CONNECT. Default: none.",
+        description="URL of a proxy, or `{env: NAME}`: CONNECT, or the whole URL for plain HTTP/1.1. Default: none.",
     )
 
     @model_validator(mode="after")
