@@ -130,6 +130,9 @@ ERRORS: dict[str, tuple[Protocol, bytes, str]] = {
     "plain text": ("openai-chat", body(b"upstream connect error or disconnect\n"), "upstream connect error"),
     "plain text after tokens": ("openai-chat", body(TOKEN, b"Internal Server Error"), "Internal Server Error"),
     "plain text before [DONE]": ("openai-chat", body(TOKEN, b"Internal Server Error\n\n", DONE), "Internal Server"),
+    "text that looks like a field": ("openai-chat", body(b"upstream: timed out\n"), "upstream: timed out"),
+    "Baidu": ("openai-chat", sized(b'{"error_code": 17, "error_msg": "daily limit"}'), "daily limit"),
+    "a flag": ("openai-chat", body(TOKEN, sse({"error": True, "message": "out of memory"}), DONE), "out of memory"),
     "a page": ("openai-chat", sized(b"<html><title>502 Bad Gateway</title></html>", "text/html"), "502 Bad Gateway"),
     "vLLM's object": ("openai-chat", body(sse({"object": "error", "message": "too long", "code": 400})), "too long"),
     "responses": ("openai-responses", body(sse({"type": "error", "code": "x", "message": "no"}, names=True)), "no"),
@@ -220,7 +223,7 @@ def test_an_answer_that_ended_early_by_itself_says_so() -> None:
     found = measured(saying(body(TOKEN, WORD_STOP, DONE)), output_tokens=100).request
 
     assert found.flag is None
-    assert found.remarks == ("ended by itself with less than half of the tokens asked for",)
+    assert found.remarks == ("the model ended the answer with less than half of the tokens asked for",)
 
 
 CLOSED = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\n\r\n"
@@ -393,6 +396,7 @@ def test_text_is_quoted_when_nothing_more_comes() -> None:
     assert found.ending == ("idle_timeout", "no token for 300ms, after: queue is full")
 
 
+OPEN = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
 WORDS = b"event: word\ndata: a\n\nevent: word\ndata: b\n\n"
 NAMED: dict[str, tuple[dict[str, str], bytes, str, int]] = {
     "an event": ({"end_event": "done"}, body(WORDS, b"event: done\ndata: {}\n\n"), "complete", 2),
@@ -404,6 +408,7 @@ NAMED: dict[str, tuple[dict[str, str], bytes, str, int]] = {
     "the usual data": ({"end_data": "[END]"}, body(WORDS, DONE), "complete", 2),
     "the body": ({"end": "body"}, body(WORDS), "complete", 2),
     "the body, in its length": ({"end": "body"}, sized(WORDS, "text/event-stream"), "complete", 2),
+    "the body, until the close": ({"end": "body"}, OPEN + WORDS, "complete", 2),
     "the body, cut": ({"end": "body"}, HEAD + chunk(WORDS), "truncated", 2),
     "the body, too short": ({"end": "body"}, sized(WORDS, "text/event-stream")[:-1], "truncated", 1),
     "none": ({}, body(WORDS), "truncated", 2),
