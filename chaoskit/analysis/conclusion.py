@@ -24,6 +24,7 @@ from chaoskit.records.model import ASKED_AGAIN, Request, SocketRead
 from chaoskit.spec.objectives import Objective
 from chaoskit.units import counted
 
+_MOST_REMARKS = 8
 _BLACK_HOLES = ("black-hole", "probed")
 
 
@@ -163,6 +164,13 @@ def _flagged(streams: Sequence[Stream]) -> Iterator[str]:
         )
 
 
+def _remarks(streams: Sequence[Stream]) -> Iterator[str]:
+    """What was odd about responses that could be understood, the most frequent first."""
+    counts = Counter(remark for stream in streams for remark in stream.request.remarks)
+    for remark, count in counts.most_common(_MOST_REMARKS):
+        yield f"{count} of {counted(len(streams), 'stream')}: {remark}"
+
+
 def _is_black_hole(finding: PathMtu) -> bool:
     return finding.kind in _BLACK_HOLES and finding.confidence != "none"
 
@@ -189,6 +197,7 @@ def warnings(
             if not phase.faults and _is_black_hole(one):
                 yield f"{phase.name}: no fault was in force, and {_lost_segments(one)}"
     yield from _flagged(streams)
+    yield from _remarks(streams)
     yield from connection_warnings([stream.request for stream in streams])
     cancelled = sum(stream.is_cancelled for stream in streams)
     if client_health.overloaded:
@@ -204,6 +213,12 @@ def warnings(
         )
     if cancelled:
         yield f"streams still running when the run ended, neither complete nor interrupted: {cancelled}"
+    if plan is None or plan.server is None or not plan.server.pause:
+        yield from _of_server(client_health)
+
+
+def _of_server(client_health: Health) -> Iterator[str]:
+    """That the reference server was late, without a pause in its script."""
     if (client_health.server_late_p99_ms or 0) > MAX_SERVER_LATENESS_MS:
         lateness = format_value(client_health.server_late_p99_ms, "ms")
         yield f"the reference server was behind its own schedule: {lateness} (p99)"

@@ -223,8 +223,10 @@ JSON = st.recursive(
 @settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(st.sampled_from(NAMES), st.dictionaries(WORDS, JSON, max_size=5))
 def test_any_json_object_is_interpreted(protocol: Protocol, said: dict[str, Any]) -> None:
-    """Any JSON object has some interpretation."""
-    meant(protocol, said)
+    """Any JSON object has some interpretation, or is named as a whole answer."""
+    parser = ResponseParser(protocol, MAX_SIZE)
+
+    assert parser.feed(framed(protocol, json.dumps(said).encode())) or "a whole answer" in str(parser.failure)
 
 
 @pytest.mark.parametrize("protocol", NAMES)
@@ -341,6 +343,10 @@ REFUSALS = {
     "AWS": (b'{"message": "Forbidden"}', "Forbidden"),
     "Cloudflare": (b'{"success": false, "errors": [{"code": 10000, "message": "auth"}]}', "auth"),
     "Apigee": (b'{"fault": {"faultstring": "quota", "detail": {"errorcode": "x"}}}', "quota"),
+    "Baidu": (b'{"error_code": 17, "error_msg": "daily limit"}', "daily limit"),
+    "MiniMax": (b'{"base_resp": {"status_code": 1004, "status_msg": "login fail"}}', "login fail"),
+    "DashScope": (b'{"code": "Arrearage", "message": "overdue", "request_id": "1"}', "overdue"),
+    "a problem": (b'{"type": "about:blank", "title": "Bad Request", "status": 400, "detail": "no model"}', "no model"),
     "OAuth": (b'{"error_description": "token expired"}', "token expired"),
     "nginx": (b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n</body></html>", "502 Bad Gateway"),
     "HAProxy": (b"<html><body><h1>503 Service Unavailable</h1>\nNo server.\n</body></html>", "503 Service Unavailable"),
