@@ -28,7 +28,7 @@ class AccessOptions:
         list[str] | None, typer.Option(metavar="NAME:VARIABLE", help="One with the value of a variable.")
     ] = None
     accept_encoding: Annotated[
-        str | None, typer.Option(metavar="CODINGS", help="Default: gzip, deflate, as of SDKs; identity: none.")
+        str | None, typer.Option(metavar="CODINGS", help="To accept; identity: none. Default: gzip, deflate.")
     ] = None
     ca_file: Annotated[str | None, typer.Option(metavar="FILE", help="More CA certificates to trust (PEM).")] = None
     client_cert: Annotated[str | None, typer.Option(metavar="FILE", help="Certificate of this client.")] = None
