@@ -43,6 +43,11 @@ class TlsState:
         else:
             self._incoming.write_eof()
 
+    @property
+    def has_to_send(self) -> bool:
+        """Whether TLS itself has something to send."""
+        return self._outgoing.pending > 0
+
     def to_send(self) -> bytes:
         """What TLS itself has to send: handshake, alerts."""
         return self._outgoing.read()
