@@ -256,6 +256,8 @@ class Stream:
             return "error_event", transcript.error_message or "an error without a message"
         if transcript.completed_at is not None and not (self._text and protocol.tells_finish and not transcript.finish):
             return "complete", ""
+        if outcome == completion.NO_END_MARKER and not transcript.events and not self._text:
+            return "truncated", "an empty response, without the protocol's end marker"
         if self._text and outcome[0] in ("truncated", "reset"):
             return "error_event", "; ".join((self._text, *self._remarks))
         return outcome[0], f"{outcome[1]}, after: {self._text}" if self._text else outcome[1]
