@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from chaoskit.clock import now
-from chaoskit.errors import SpecError
 from chaoskit.probe.framing import MalformedError, TooLargeError
 from chaoskit.probe.target import SocketOptions
 from chaoskit.probe.transport import stamps
@@ -192,12 +191,3 @@ async def _connect_uds(path: Path) -> socket.socket:
         sock.close()
         raise
     return sock
-
-
-def check_uds(path: Path) -> None:
-    """Raise SpecError when no server can listen there."""
-    if not path.is_socket():
-        reason = "it is not a Unix socket" if path.exists() else "there is no such file"
-        raise SpecError(f"uds {path}: {reason}; the server's listening sockets: ss -xl")
-    if len(str(path).encode()) > 107:  # sockaddr_un
-        raise SpecError(f"uds {path}: a Unix socket's path has at most 107 bytes; give a shorter one, or a link to it")

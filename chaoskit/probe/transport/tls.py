@@ -133,9 +133,9 @@ def _load_client_certificate(context: ssl.SSLContext, target: Target) -> None:
     try:
         context.load_cert_chain(target.client_cert, target.client_key, password=lambda: "")
     except OSError as error:
-        reason = getattr(error, "reason", None) or error.strerror or "unusable"
-        reason = str(reason).replace("_", " ").lower()
+        reason = getattr(error, "reason", None)
+        why = f" ({str(reason).replace('_', ' ').lower()})" if reason else ""
         raise SpecError(
-            f"{names}: no certificate with its key ({reason}); give both in PEM, the key without a passphrase: "
+            f"{names}: no certificate with its key{why}; give both in PEM, the key without a passphrase: "
             "openssl pkey -in KEY -out PLAIN"
         ) from None

@@ -9,7 +9,6 @@ import ssl
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import h2.events
 import h2.settings
@@ -36,6 +35,7 @@ from test_http2 import Http2, finish, frame, pair, serving, speaking  # noqa: F4
 
 from chaoskit.errors import SpecError
 from chaoskit.probe.client import connect_options
+from chaoskit.probe.completion import connect_advice
 from chaoskit.probe.drive import DriveOptions, Target
 from chaoskit.probe.transport.exchange import Limits
 from chaoskit.probe.transport.pool import EXTENSION, Call, Transport
@@ -507,18 +507,16 @@ def test_a_proxy_carries_http_by_its_whole_url() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("proxy_url", "sentence"),
     [
-        ({"uds": Path("/nowhere/x")}, "uds /nowhere/x: there is no such file; the server's listening sockets: ss -xl"),
-        ({"uds": Path("/etc/passwd")}, "uds /etc/passwd: it is not a Unix socket"),
-        ({"proxy": "socks5://127.0.0.1:1080"}, "only http:// proxies are known, which also carry https"),
-        ({"proxy": "http://me:secret@/"}, "is not a URL of a proxy; write for example http://127.0.0.1:3128"),
+        ("socks5://127.0.0.1:1080", "only http:// proxies are known, which also carry https"),
+        ("http://me:secret@/", "is not a URL of a proxy; write for example http://127.0.0.1:3128"),
     ],
 )
-def test_what_cannot_be_a_way_is_refused(words: dict[str, Any], sentence: str) -> None:
-    """A proxy or a Unix socket that cannot be one is refused before anything is sent, without its password."""
+def test_what_cannot_be_a_proxy_is_refused(proxy_url: str, sentence: str) -> None:
+    """It is refused before anything is sent, without its password."""
     with pytest.raises(SpecError) as caught:
-        asyncio.run(ask(Target("http://127.0.0.1:9", **words), workload()))
+        asyncio.run(ask(Target("http://127.0.0.1:9", proxy=proxy_url), workload()))
 
     assert sentence in str(caught.value)
     assert "secret" not in str(caught.value)
@@ -576,6 +574,7 @@ def test_a_proxy_that_refuses_is_named(answer: bytes, detail: str) -> None:
 
         assert found.request.completion == "connect_failed"
         assert found.request.detail.startswith(detail)
+        assert "check the proxy" in connect_advice(found.request.detail)
 
     asyncio.run(main())
 
@@ -592,6 +591,14 @@ def test_a_unix_socket_is_a_target(tmp_path: Path) -> None:
         assert [one.fields for one in found.tcp_infos] == [{}, {}, {}]
 
     asyncio.run(main())
+
+
+def test_a_certificate_without_its_key_is_refused(pair: tuple[Path, Path]) -> None:  # noqa: F811
+    """A client certificate whose key is missing or another's is refused before anything is sent."""
+    for key in (None, pair[0]):
+        target = Target("https://127.0.0.1:9", client_cert=pair[0], client_key=key)
+        with pytest.raises(SpecError, match=r"cert.pem: no certificate with its key( \(.*\))?; give both in PEM"):
+            asyncio.run(ask(target, workload()))
 
 
 def test_certificates_can_be_accepted_unverified_and_shown(pair: tuple[Path, Path]) -> None:  # noqa: F811
