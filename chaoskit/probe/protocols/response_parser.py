@@ -247,7 +247,7 @@ def _failure_of(data: bytes) -> str | None:
 
 
 def _comment_stamps(comment: bytes) -> ServerStamps:
-    words = comment[len(_STAMPS) :].split()
-    if len(words) != 3 or not all(word.isdigit() and len(word) < 20 for word in words):
+    words = comment[len(_STAMPS) :].split()  # the fourth, if any, is the number of tokens
+    if len(words) not in (3, 4) or not all(word.isdigit() and len(word) < 20 for word in words):
         return NO_STAMPS
     return integer(int(words[0])), integer(int(words[1])), integer(int(words[2]))

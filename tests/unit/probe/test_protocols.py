@@ -182,6 +182,13 @@ def test_invalid_stamps_are_none(stamps: object) -> None:
     assert meant("openai-chat", delta(content="a") | {"chaoskit": stamps}).event == Event("content")
 
 
+def test_the_stamps_of_several_tokens_are_read() -> None:
+    """A fourth number is how many tokens the event has."""
+    (found,) = ResponseParser("sse", MAX_SIZE).feed(b": chaoskit 3 5 7 4\ndata: a b c d\n\n")
+
+    assert (found.event.seq, found.event.due, found.event.sent) == (3, 5, 7)
+
+
 @pytest.mark.parametrize("comment", [b": chaoskit 1 2", b": chaoskit a b c", b": chaoskit 1 2 " + b"9" * 5000])
 def test_invalid_comment_stamps_are_none(comment: bytes) -> None:
     """A comment that only resembles stamps has none."""
