@@ -7,11 +7,8 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 
-from chaoskit.records.jsonl import Log
-from chaoskit.records.model import ServedResponse
 from chaoskit.server.app import serve
 from chaoskit.server.limits import LAB
 from chaoskit.server.schedule import Script
@@ -21,17 +18,16 @@ from chaoskit.units import Duration
 class Server:
     """The reference server on a free loopback port, as a context manager.
 
-    With a `Duration` it sends a token each such interval. With `run`, a directory, it records its responses there.
+    With a `Duration` it sends a token each such interval.
     """
 
-    def __init__(self, responses: Duration | Script, run: Path | None = None) -> None:
+    def __init__(self, responses: Duration | Script) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self._script = (
             responses
             if isinstance(responses, Script)
             else Script(Duration.parse("300ms"), Duration.parse("320ms"), responses)
         )
-        self._run = run
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._pid = 0
 
@@ -39,17 +35,17 @@ class Server:
         self._pid = os.fork()
         if self._pid == 0:
             try:
-                asyncio.run(self._serve())
+                asyncio.run(self.serve())
             finally:
                 os._exit(0)
         self._listener.close()
         return self
 
-    async def _serve(self) -> None:
+    async def serve(self) -> None:
+        """What the process of its own does, until SIGTERM."""
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-        log = Log(self._run, ServedResponse) if self._run else None
-        await serve(self._listener, self._script, stop, log, limits=LAB)
+        await serve(self._listener, self._script, stop, limits=LAB)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,16 +1,17 @@
-"""Measures the same streams with the probe, AIPerf and GuideLLM, beside the reference server's own records.
+"""Measures the same streams with the probe, AIPerf and GuideLLM, beside the reference server's own stamps.
 
     python tests/bench/parity.py [--requests 100] [--streams 25] [--cases plain,reset]
 
 AIPerf and GuideLLM run unchanged, from `.venv/parity` (`make parity` installs them), offline and on loopback only.
 Each tool gets a server of its own with the same seed, so that for all of them the n-th request has the same first
-token, and breaks off at the same place. The row `server` is what it did, by its records of all runs: TTFT from the
-request's head to the first token's due time, distances by the schedule, and what was written. Prints Markdown.
+token, and breaks off at the same place. In brackets is what that server did, by its own stamps: TTFT from reading the
+request's head to writing the first token. Prints Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -26,8 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from loopback import Server
 
-from chaoskit.records.jsonl import read
-from chaoskit.records.model import ServedResponse
+from chaoskit.clock import now
 from chaoskit.server.deviations import Cut, ErrorEvent, Malformed, Refusal
 from chaoskit.server.schedule import PlannedResponse, Script, Tool
 from chaoskit.units import Duration, Share
@@ -55,23 +55,57 @@ OFFLINE = {
 
 
 @dataclass(frozen=True)
-class InOrder(Script):
+class StampedResponse(PlannedResponse):
+    """A response that keeps when its request was received, and when each event was written."""
+
+    times: list[int] = field(default_factory=list)
+
+    def due(self, received: int, seq: int) -> int:
+        """As of `PlannedResponse`; the server asks first when the first token is due."""
+        if not self.times:
+            self.times.append(received)
+        return super().due(received, seq)
+
+    def text(self, seq: int, count: int = 1) -> str:
+        """As of `PlannedResponse`; the server stamps an event with the time at which it has its text."""
+        self.times.append(now())
+        return super().text(seq, count)
+
+
+@dataclass(frozen=True)
+class StampedScript(Script):
     """Gives the n-th request the n-th response, also to the probe, which numbers its streams by itself."""
 
-    arrivals: dict[tuple[str | int, ...], int] = field(default_factory=dict)
+    responses: list[StampedResponse] = field(default_factory=list)
+    _arrivals: dict[tuple[str | int, ...], int] = field(default_factory=dict)
 
     def plan(
         self, tokens: int, *identity: str | int, tool: Tool | None = None, reasons: bool = True
-    ) -> PlannedResponse:
+    ) -> StampedResponse:
         """As of `Script`."""
-        return super().plan(tokens, self._number(identity), tool=tool, reasons=reasons)
+        planned = super().plan(tokens, self._number(identity), tool=tool, reasons=reasons)
+        self.responses.append(StampedResponse(**vars(planned)))
+        return self.responses[-1]
 
     def deviation(self, *identity: str | int) -> Malformed | Refusal | ErrorEvent | Cut | None:
         """As of `Script`."""
         return super().deviation(self._number(identity))
 
     def _number(self, identity: tuple[str | int, ...]) -> int:
-        return self.arrivals.setdefault(identity, len(self.arrivals))
+        return self._arrivals.setdefault(identity, len(self._arrivals))
+
+
+class StampingServer(Server):
+    """Writes what its responses kept into a file when it ends."""
+
+    def __init__(self, script: StampedScript, file: Path) -> None:
+        super().__init__(script)
+        self._responses, self._file = script.responses, file
+
+    async def serve(self) -> None:
+        """As of `Server`."""
+        await super().serve()
+        self._file.write_text(json.dumps([each.times for each in self._responses]))
 
 
 @dataclass(frozen=True)
@@ -83,10 +117,10 @@ class Case:
     deviation: Cut | ErrorEvent | None = None
 
     @property
-    def script(self) -> Script:
+    def script(self) -> StampedScript:
         """What the server follows."""
         deviations = () if self.deviation is None else (self.deviation,)
-        return InOrder(
+        return StampedScript(
             FIRST_TOKEN, FIRST_TOKEN_P99, INTERVAL, SEED, tokens_per_event=self.per_event, deviations=deviations
         )
 
@@ -102,21 +136,20 @@ CASES = {
 
 @dataclass(frozen=True)
 class Row:
-    """What a tool says about the streams of one case; times in ms, None for what it does not say."""
+    """The streams of one case: medians and 99th percentiles, means; times in ms."""
 
-    ttft: tuple[float | None, float | None]
-    itl: tuple[float | None, float | None]
-    tpot: float | None
+    ttft: tuple[float, float]
+    itl: tuple[float, float]
+    tpot: float
     interrupted: int
     started: int
-    tokens_per_second: float | None
+    tokens_per_second: float
 
     def cells(self) -> list[str]:
         """For the table."""
         times = [*self.ttft, *self.itl, self.tpot]
-        told = [f"{each:.1f}" if each is not None else "-" for each in times]
-        rate = "-" if self.tokens_per_second is None else f"{self.tokens_per_second:.0f}"
-        return [*told, f"{self.interrupted} of {self.started}", rate]
+        rate = self.tokens_per_second
+        return [*(f"{each:.1f}" for each in times), f"{self.interrupted}/{self.started}", f"{rate:.0f}"]
 
 
 @dataclass(frozen=True)
@@ -240,21 +273,20 @@ def run(load: Load, words: Sequence[str], codes: tuple[int, ...] = (0,)) -> str:
     return said
 
 
-def truth(case: Case, runs: Sequence[Sequence[ServedResponse]]) -> Row:
-    """What the server did, for all tools together; its rate is the mean of their runs."""
-    served = [one for each in runs for one in each]
-    first = [(one.first_due - one.received) / 1e6 for one in served]
-    gap = case.per_event * INTERVAL / 1e6
-    spans = [(max(one.ended for one in each) - min(one.received for one in each)) / 1e9 for each in runs]
-    rates = [sum(one.tokens_sent for one in each) / span for each, span in zip(runs, spans, strict=True)]
-    cut = [sum(one.tokens_sent < one.tokens for one in each) for each in runs]
+def truth(case: Case, served: Sequence[Sequence[int]]) -> Row:
+    """What the server did, by its stamps: of each response when it was received, and when its events were written."""
+    first = [(events[0] - received) / 1e6 for received, *events in served]
+    gaps = [(after - before) / 1e6 for _, *events in served for before, after in itertools.pairwise(events)]
+    tokens = [min(TOKENS, (len(times) - 1) * case.per_event) for times in served]
+    paces = [(events[-1] - events[0]) / 1e6 / (count - 1) for (_, *events), count in zip(served, tokens, strict=True)]
+    span = (max(times[-1] for times in served) - min(times[0] for times in served)) / 1e9
     return Row(
         ttft=(nearest_rank(first, 0.5), nearest_rank(first, 0.99)),
-        itl=(gap, gap),
-        tpot=INTERVAL / 1e6,
-        interrupted=round(sum(cut) / len(runs)),
-        started=round(len(served) / len(runs)),
-        tokens_per_second=sum(rates) / len(rates),
+        itl=(nearest_rank(gaps, 0.5), nearest_rank(gaps, 0.99)),
+        tpot=sum(paces) / len(paces),
+        interrupted=sum(count < TOKENS for count in tokens),
+        started=len(served),
+        tokens_per_second=sum(tokens) / span,
     )
 
 
@@ -263,21 +295,19 @@ def nearest_rank(values: Sequence[float], share: float) -> float:
     return sorted(values)[math.ceil(len(values) * share) - 1]
 
 
-def measure(case: Case, requests: int, streams: int) -> dict[str, Row]:
-    """Run each tool against a server of its own."""
-    rows: dict[str, Row] = {}
-    runs: list[list[ServedResponse]] = []
+def measure(case: Case, requests: int, streams: int) -> dict[str, tuple[Row, Row]]:
+    """Run each tool against a server of its own. Returns what it says, and what the server did."""
+    rows: dict[str, tuple[Row, Row]] = {}
     for name, client in CLIENTS.items():
         if sys.stderr.isatty():
             print(f"{case.title}: {name}", file=sys.stderr, flush=True)
         with tempfile.TemporaryDirectory(prefix="chaoskit-") as directory:
-            served, folder = Path(directory) / "served", Path(directory) / "tool"
-            served.mkdir()
+            folder, stamps = Path(directory) / "tool", Path(directory) / "stamps.json"
             folder.mkdir()
-            with Server(case.script, served) as server:
-                rows[name] = client(Load(server.url, requests, streams, folder))
-            runs.append(list(read(served, ServedResponse)))
-    return {"server": truth(case, runs)} | rows
+            with StampingServer(case.script, stamps) as server:
+                said = client(Load(server.url, requests, streams, folder))
+            rows[name] = said, truth(case, json.loads(stamps.read_text()))
+    return rows
 
 
 def versions() -> Mapping[str, str]:
@@ -290,13 +320,14 @@ def versions() -> Mapping[str, str]:
     return dict(zip(("AIPerf", "GuideLLM"), said.split(), strict=True))
 
 
-def markdown(tables: Mapping[str, Mapping[str, Row]]) -> str:
-    """One table; the name of a case stands in its first row."""
-    head = ["streams", "says", "TTFT p50", "p99", "ITL p50", "p99", "TPOT", "interrupted", "tokens/s"]
+def markdown(tables: Mapping[str, Mapping[str, tuple[Row, Row]]]) -> str:
+    """One table; the name of a case stands in its first row, and what the server did in brackets."""
+    head = ["streams", "tool", "TTFT p50", "TTFT p99", "ITL p50", "ITL p99", "TPOT", "interrupted", "tokens/s"]
     lines = [head, ["---", "---", *["--:"] * 7]]
     for title, rows in tables.items():
-        for name, row in rows.items():
-            lines.append([title if name == "server" else "", name, *row.cells()])
+        for number, (name, (said, done)) in enumerate(rows.items()):
+            cells = [f"{left} ({right})" for left, right in zip(said.cells(), done.cells(), strict=True)]
+            lines.append(["" if number else title, name, *cells])
     return "\n".join(f"| {' | '.join(line)} |".replace("|  |", "| |") for line in lines)
 
 
@@ -311,7 +342,7 @@ def main() -> None:
     if unknown := [name for name in names if name not in CASES]:
         raise SystemExit(f"unknown case {unknown[0]}; there are {', '.join(CASES)}")
     told = ", ".join(f"{name} {version}" for name, version in versions().items())
-    tables: dict[str, Mapping[str, Row]] = {}
+    tables: dict[str, Mapping[str, tuple[Row, Row]]] = {}
     for name in names:
         tables[CASES[name].title] = measure(CASES[name], asked.requests, asked.streams)
     print(markdown(tables))
