@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from chaoskit.analysis.connections import connection_warnings
 from chaoskit.analysis.formatting import FIDELITY_LABELS, format_value
 from chaoskit.analysis.health import (
     MAX_CLIENT_ERRORS,
@@ -22,6 +24,7 @@ from chaoskit.records.model import ASKED_AGAIN, Request, SocketRead
 from chaoskit.spec.objectives import Objective
 from chaoskit.units import counted
 
+_MOST_REMARKS = 8
 _BLACK_HOLES = ("black-hole", "probed")
 
 
@@ -161,6 +164,13 @@ def _flagged(streams: Sequence[Stream]) -> Iterator[str]:
         )
 
 
+def _remarks(streams: Sequence[Stream]) -> Iterator[str]:
+    """What was odd about responses that could be understood, the most frequent first."""
+    counts = Counter(remark for stream in streams for remark in stream.request.remarks)
+    for remark, count in counts.most_common(_MOST_REMARKS):
+        yield f"{count} of {counted(len(streams), 'stream')}: {remark}"
+
+
 def _is_black_hole(finding: PathMtu) -> bool:
     return finding.kind in _BLACK_HOLES and finding.confidence != "none"
 
@@ -187,6 +197,8 @@ def warnings(
             if not phase.faults and _is_black_hole(one):
                 yield f"{phase.name}: no fault was in force, and {_lost_segments(one)}"
     yield from _flagged(streams)
+    yield from _remarks(streams)
+    yield from connection_warnings([stream.request for stream in streams])
     cancelled = sum(stream.is_cancelled for stream in streams)
     if client_health.overloaded:
         yield "the client was overloaded and distorted its measurements: lower the request rate, or give it its own CPU"

@@ -20,6 +20,9 @@ class QuestionOptions:
     protocol: Annotated[
         str | None, typer.Option(help="What the endpoint speaks. Default: as its path says, else openai-chat.")
     ] = None
+    end_event: Annotated[str | None, typer.Option(metavar="NAME", help="With sse: an event of this type ends.")] = None
+    end_data: Annotated[str | None, typer.Option(metavar="TEXT", help="With sse: an event with this data ends.")] = None
+    end: Annotated[str | None, typer.Option(metavar="marker|body", help="With sse: what ends a response.")] = None
     output_tokens: Annotated[int, typer.Option(help="Tokens to request.")] = 100
     prompt_size: Annotated[
         str | None, typer.Option(metavar="SIZE", help="1kB, or '{median: 1kB, p99: 20kB}'. Default: 1kB.")

@@ -27,7 +27,7 @@ from chaoskit.probe.drive import drive, warm_up
 from chaoskit.probe.model_list import with_model
 from chaoskit.probe.proxy_variables import unused_proxy
 from chaoskit.probe.requests import RequestFactory
-from chaoskit.probe.target import DriveOptions, DriveProgress, SocketOptions, Target, endpoint
+from chaoskit.probe.target import DriveOptions, DriveProgress, SocketOptions, Target, check_socket, endpoint
 from chaoskit.records.directory import OUTCOME, PROBE, PROVENANCE, conclude, create, kept_records
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Request
@@ -66,10 +66,13 @@ class ProbeOnly:
         KeyboardInterrupt, with where the records are, for a Ctrl-C before or after the requests.
         """
         target = endpoint(self.url, self.access, uds=self.uds, sockets=self.sockets)
+        if self.uds is not None:
+            check_socket(self.uds)
         RequestFactory(target, self.workload, self.seed)
         doubts = [
             *load_warnings(self.workload, self.url, None, self._all_requests, to_run=True),
             *probe_warnings(self.objectives, self.workload, self.url, self.requests, self.max_time),
+            *self.access.exposed(),
             *credentials.warnings(target),
             *unused_proxy(target, os.environ),
         ]

@@ -7,7 +7,7 @@ import ssl
 import httpx
 
 from chaoskit.probe.target import Target
-from chaoskit.probe.transport.connect import ConnectOptions
+from chaoskit.probe.transport.connect import ConnectOptions, check_uds
 from chaoskit.probe.transport.dns import Resolver
 from chaoskit.probe.transport.exchange import Headers, Limits, Observer
 from chaoskit.probe.transport.pool import EXTENSION, Call, Response, Transport
@@ -19,15 +19,7 @@ from chaoskit.spec.experiment import Workload
 class Client:
     """Sends the requests of all streams."""
 
-    def __init__(self, target: Target, workload: Workload, clock: StampClock, tls: ssl.SSLContext | None) -> None:
-        options = ConnectOptions(
-            Resolver(),
-            target.addresses,
-            target.sockets,
-            tls,
-            None if target.proxy is None else parse_proxy(target.proxy),
-            target.uds,
-        )
+    def __init__(self, options: ConnectOptions, workload: Workload, clock: StampClock) -> None:
         limits = Limits(workload.limits.headers, workload.limits.body)
         transport = Transport(options, clock, limits, workload.http, workload.connections)
         self._transport = transport
@@ -51,3 +43,11 @@ class Client:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._client.aclose()
+
+
+def connect_options(target: Target, tls: ssl.SSLContext | None) -> ConnectOptions:
+    """How connections to it are made. Raises SpecError for a proxy or a Unix socket that cannot be one."""
+    if target.uds is not None:
+        check_uds(target.uds)
+    proxy = None if target.proxy is None else parse_proxy(target.proxy)
+    return ConnectOptions(Resolver(), target.addresses, target.sockets, tls, proxy, target.uds)

@@ -25,7 +25,7 @@ from pathlib import Path
 from chaoskit import crash_report
 from chaoskit.clock import now
 from chaoskit.errors import RefusedError
-from chaoskit.probe.client import Client
+from chaoskit.probe.client import Client, connect_options
 from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.fail_fast import FailFast
@@ -59,10 +59,10 @@ async def drive(target: Target, workload: Workload, options: DriveOptions, run: 
     """
     check_supported(target.sockets)
     requests = RequestFactory(target, workload, options.seed)
-    tls = tls_context(target, workload.http)
+    connecting = connect_options(target, tls_context(target, workload.http))
     _raise_file_limit()
     clock = StampClock()
-    client = Client(target, workload, clock, tls)
+    client = Client(connecting, workload, clock)
     await warm_up()
     try:
         with Recorder(run) as recorder:

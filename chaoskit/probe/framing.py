@@ -6,7 +6,8 @@ bounded; the cost is linear in the number of bytes.
 
 A line that is a JSON object by itself is an event, framed or not: NDJSON is such lines only. Other lines that no server
 means as a field of an event are kept together until an empty line: they are an error page, a text, or JSON in several
-lines. A field line `error:`, which llama.cpp sends, is an event of type "error".
+lines. A line that looks like an unknown field is ignored, unless it is all that came. A field line `error:`, which
+llama.cpp sends, is an event of type "error".
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html, sections 9.2.5 and 9.2.6.
 """
 
@@ -80,6 +81,8 @@ class BodyParser:
         self._has_fields = False  # since the last empty line
         self._bare: list[bytes] = []
         self._size = 0  # of the data or of the bare lines
+        self._ignored = b""  # the first line that looks like an unknown field
+        self._had_event = False
 
     @property
     def held(self) -> int:
@@ -116,7 +119,13 @@ class BodyParser:
             if rest:
                 self._take(rest, events)
             self._dispatch(events)
-            return events
+        else:
+            self._cut(rest, events)
+        if self._ignored and not self._had_event:
+            events.append((BARE, self._ignored))
+        return events
+
+    def _cut(self, rest: bytes, events: list[RawEvent]) -> None:
         self._flush_bare(events)
         if self._data:
             events.append((CUT, b"\n".join(self._data)))
@@ -124,7 +133,6 @@ class BodyParser:
             events.append((CUT, rest.removeprefix(b"data:").removeprefix(b"error:")))
         elif rest and not _may_become_field(rest):
             events.append((BARE, rest))
-        return events
 
     def _take(self, line: bytes, events: list[RawEvent]) -> None:
         if self._is_first_line:
@@ -161,6 +169,7 @@ class BodyParser:
                 events.append((BARE, line))
                 return
         elif not self._bare and (_OTHER_FIELD.match(line) or line.isspace()):
+            self._ignored = self._ignored or line.strip()
             return
         self._grow(line)
         self._bare.append(line)
@@ -173,6 +182,7 @@ class BodyParser:
     def _dispatch(self, events: list[RawEvent]) -> None:
         self._flush_bare(events)
         if self._has_fields:
+            self._had_event = True
             events.append((self._type, b"\n".join(self._data)))
             self._data = []
             self._size = 0

@@ -22,7 +22,7 @@ import httpx
 
 from chaoskit import __version__
 from chaoskit.errors import SpecError
-from chaoskit.probe.client import Client
+from chaoskit.probe.client import Client, connect_options
 from chaoskit.probe.completion import PEER_ERRORS
 from chaoskit.probe.credentials import Credentials
 from chaoskit.probe.framing import TooLargeError
@@ -83,8 +83,9 @@ async def _fetch(target: Target, workload: Workload, path: str) -> bytes:
         "user-agent": f"chaoskit/{__version__}",
     }
     secrets = Credentials(target, workload.protocol).headers()
+    connecting = connect_options(target, tls_context(target, workload.http))
     clock = StampClock()
-    client = Client(target, workload, clock, tls_context(target, workload.http))
+    client = Client(connecting, workload, clock)
     body = b""
 
     def take(data: bytes, _: ReadStamp) -> None:

@@ -28,6 +28,12 @@ from chaoskit.spec.experiment import Workload
 _MAX_DETAIL = 200  # characters
 
 
+def _ends(workload: Workload) -> EndMarkers:
+    """What ends a response of plain server-sent events."""
+    event, data = (None if text is None else text.encode() for text in (workload.end_event, workload.end_data))
+    return EndMarkers(event, data, workload.end == "body")
+
+
 class RequestFactory:
     """Builds requests. Raises SpecError for an invalid URL, header or key of the target, or prompts file.
 
@@ -43,7 +49,7 @@ class RequestFactory:
         self._credentials = Credentials(target, workload.protocol)
         self._prompts = Prompts(workload, seed)
         self._body = BodyBuilder(target, workload)
-        self.ends = EndMarkers()
+        self.ends = _ends(workload)
         self.memory = MemoryBudget()
         self.asked = asked_tokens(self._body.body(self._question(Conversation(0, 1))))
         protocol = PROTOCOLS[workload.protocol]

@@ -19,7 +19,7 @@ from chaoskit.probe.protocols.finish_reasons import meaning
 from chaoskit.probe.transcript import Transcript
 from chaoskit.records.model import Flag
 
-STOPPED_EARLY = "ended by itself with less than half of the tokens asked for"
+STOPPED_EARLY = "the model ended the answer with less than half of the tokens asked for"
 _FAR_FEWER = 0.5
 _TOLERANCE = 0.9  # servers count the end of an answer as a token, or not
 

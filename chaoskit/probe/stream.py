@@ -151,6 +151,8 @@ class Stream:
             await self._read_error_response(response)
             return
         self._check_headers(response)
+        if self._requests.workload.http == "2" and response.http != "HTTP/2":
+            self._remarks.append(f"{response.http}, though HTTP/2 was asked for: the server chose it in TLS")
         self._parser = parser = ResponseParser(
             self._requests.workload.protocol,
             self._limits.event,

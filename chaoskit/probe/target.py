@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from chaoskit.errors import SpecError
 from chaoskit.spec.access import Access, check_proxy
 
+_LONGEST_SOCKET = 107  # bytes, unix(7)
 DEFAULT_MODEL = "default"
 """Asked of an endpoint that lists no models."""
 
@@ -34,9 +36,9 @@ class Target:
     `ca_file` (PEM) is trusted in addition to the system's authorities. With `addresses` the host name is not resolved:
     the addresses are tried in this order. `asks_usage`: OpenAI's protocol tells its usage only when asked.
 
-    `proxy` is the URL of an HTTP proxy, which is asked for a tunnel (CONNECT). `uds` is a Unix socket to connect to
-    instead of the URL's host. Without `verify` any certificate is accepted. `client_cert` and `client_key` (PEM) are
-    shown to a server that asks for them; None as the key: it is in the certificate's file.
+    `proxy` is the URL of an HTTP proxy: a tunnel (CONNECT), or the whole URL for HTTP/1.1. `uds` is a Unix socket to
+    connect to instead of the URL's host. Without `verify` any certificate is accepted. `client_cert` and `client_key`
+    (PEM) are shown to a server that asks for them; None as the key: it is in the certificate's file.
     """
 
     url: str
@@ -97,6 +99,19 @@ def _proxy(access: Access, environment: Mapping[str, str]) -> str | None:
     except ValueError as error:
         raise SpecError(f"variable {variable}: {error}") from None
     return url
+
+
+def check_socket(path: Path) -> None:
+    """Raise SpecError for what is no Unix socket that can be connected to."""
+    advice = "give the path of a socket that a server listens at; ss -xl lists them"
+    if len(os.fsencode(path)) > _LONGEST_SOCKET:
+        raise SpecError(f"--uds: the path is longer than {_LONGEST_SOCKET} bytes, and no socket can have it; {advice}")
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise SpecError(f"--uds: {path}: {error.strerror}; {advice}") from None
+    if not stat.S_ISSOCK(mode):
+        raise SpecError(f"--uds: {path} is no socket; {advice}")
 
 
 @dataclass(frozen=True)

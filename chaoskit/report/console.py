@@ -51,8 +51,6 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
         yield section("Objectives", Group(two_columns(_objectives(result)), *_streams_note(result)))
     if any(phase.metrics.failures for phase in result.phases):
         yield section("Interrupted streams", two_columns(_failures(result.phases)))
-    if result.overall.remarks:
-        yield section("Remarks", two_columns(_remarks(result)))
     if any(phase.stall_attribution.stalls for phase in result.phases):
         yield section("Stall attribution", two_columns(_stall_attribution(result)))
     if result.intermediaries:
@@ -156,14 +154,6 @@ def _failures(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
                 text.append(f": {safe(failure.detail)}")
             rest = ", …" if failure.count > len(failure.streams) else ""
             yield styled(phase.name), text.append(f"  ({_streams(failure.streams)}{rest})", style="dim")
-
-
-def _remarks(result: Result) -> Iterator[tuple[Text, Text]]:
-    """What was odd about responses that could be understood."""
-    for remark in result.overall.remarks:
-        rest = ", …" if remark.count > len(remark.streams) else ""
-        text = styled(f"of {counted(result.overall.started, 'stream')}: ").append(safe(remark.sentence))
-        yield styled(str(remark.count)), text.append(f"  ({_streams(remark.streams)}{rest})", style="dim")
 
 
 def _streams(numbers: Sequence[int]) -> str:

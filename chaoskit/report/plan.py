@@ -17,6 +17,7 @@ from chaoskit.plan.decidability import decidability_warnings, joint_advice
 from chaoskit.plan.model import Plan, PlannedPhase
 from chaoskit.report.styles import styled, titled
 from chaoskit.spec.endpoint import redacted
+from chaoskit.spec.experiment import Workload
 from chaoskit.topology.display_names import display_name
 from chaoskit.topology.steering import BLACKHOLE, PROTOCOLS
 from chaoskit.units import Duration, counted
@@ -73,7 +74,7 @@ def _traffic(plan: Plan) -> str:
         arrivals = f"{work.request_rate} open loop (about {streams})"
     else:
         arrivals = f"{counted(work.max_concurrency or 0, 'stream')} at a time"
-    requested = f"{arrivals}, {work.prompt_size} prompts, {counted(work.output_tokens, 'token')}"
+    requested = f"{arrivals}, {_prompts(work)}, {counted(work.output_tokens, 'token')}"
     protocol = f"{work.protocol} over HTTP/{work.http}"
     if plan.interface is None:
         return f"{protocol}{' and TLS' if plan.target.startswith('https:') else ''}, {requested}"
@@ -82,6 +83,11 @@ def _traffic(plan: Plan) -> str:
     told = [*([f"with the key in {holder}"] if holder else []), *access.conditions()]
     way = "".join(f", {each}" for each in told)
     return f"{redacted(plan.target)} for {access.model or 'the model that it lists'}{way}: {protocol}, {requested}"
+
+
+def _prompts(work: Workload) -> str:
+    drawn = f"{work.prompt_size} prompts" if work.prompts is None else f"the prompts of {work.prompts}"
+    return f"{drawn} in conversations of {work.turns}" if work.turns > 1 else drawn
 
 
 def _timeline(plan: Plan) -> Table:

@@ -1,6 +1,7 @@
 """Answers what clients ask beside completions, as each vendor's server does: models, health, versions.
 
-`GET /v1/models` has two shapes: Anthropic's for a request with its version header, OpenAI's for any other.
+`GET /v1/models` has three shapes: Anthropic's for a request with its version header, Gemini's for one with its key,
+OpenAI's for any other.
 """
 
 from __future__ import annotations
@@ -38,11 +39,15 @@ def _models(request: Request, _name: str, _query: str) -> Reply:
     if "anthropic-version" in request.headers:
         model = _anthropic(MODEL)
         return json_reply(200, {"data": [model], "has_more": False, "first_id": MODEL, "last_id": MODEL})
+    if "x-goog-api-key" in request.headers:
+        return _gemini_models(request, "", "")
     return json_reply(200, {"object": "list", "data": [_openai(MODEL)]})
 
 
 def _model(request: Request, name: str, _query: str) -> Reply:
     fields.model({"model": name})
+    if "x-goog-api-key" in request.headers:
+        return _gemini_model(request, name, "")
     return json_reply(200, _anthropic(name) if "anthropic-version" in request.headers else _openai(name))
 
 

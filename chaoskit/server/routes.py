@@ -64,7 +64,10 @@ def error(api: Api, status: int, message: str, headers: Headers = ()) -> Reply:
 
 
 def api_of(path: str) -> Api:
-    """The API whose errors a path has: that of the longest known beginning; OpenAI's for any other."""
+    """The API whose errors a path has: that which has the path, or its longest beginning; OpenAI's for any other."""
+    for api in formats.APIS:
+        if any(route.pattern.fullmatch(path) for route in api.routes):
+            return api
     found = [(len(own), api) for api in formats.APIS for own in api.own if path.startswith(own)]
     return max(found, key=lambda pair: pair[0])[1] if found else DEFAULT
 

@@ -169,10 +169,14 @@ class ResponseStream:
         count = min(planned.event(seq), self._tokens - seq)
         part = planned.part(seq)
         before = b"" if part == self._part else self._turn(part)
-        text, due, sent = planned.text(seq, count), planned.due(self._received, seq), clock.now()
-        data = before + self._encoder.event(part, text, Stamp(seq, due, sent, count))
-        if data:
-            self._send(data)
+        due = planned.due(self._received, seq)
+        event = self._encoder.event(part, planned.text(seq, count), Stamp(seq, due, count))
+        head, tail = (before, b"") if event is None else (before + event[0], event[1])
+        sent = clock.now()
+        if event is not None:
+            self._send(b"%b%d%b" % (head, sent, tail))
+        elif before:
+            self._send(before)
         self._late = max(self._late, sent - due)
         self._seq += count
 
@@ -189,7 +193,7 @@ class ResponseStream:
         due, sent = self._planned.due(self._received, last), clock.now()
         self._late = sent - due
         self._seq = self._planned.tokens
-        body = self._encoder.whole(self._answer.finish, Stamp(last, due, sent))
+        body = self._encoder.whole(self._answer.finish, Stamp(last, due).value(sent))
         self.stop("sent" if self._answer.malformation.is_ended else "failed")
         self._output.whole((("content-type", self._encoder.content_type),), body)
 

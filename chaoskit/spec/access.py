@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Self
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
-from chaoskit.faults.schema import Flag, SpecModel, exactly_one, short_form
+from chaoskit.faults.schema import FROM_FILE, Flag, SpecModel, exactly_one, short_form
 from chaoskit.spec.endpoint import holds_key, redacted, secret_header, secret_in
 
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: a token
@@ -81,8 +81,8 @@ def _text(words: Any) -> Any:
 WrittenText = Annotated[TextOrVariable, BeforeValidator(_text, json_schema_input_type=TextOrVariable | str)]
 
 
-def _headers(found: dict[str, TextOrVariable]) -> dict[str, TextOrVariable]:
-    """Require names and values that HTTP allows, and no secret among the values."""
+def _headers(found: dict[str, TextOrVariable], info: ValidationInfo) -> dict[str, TextOrVariable]:
+    """Require names and values that HTTP allows and, in a file, no secret among the values: records have a copy."""
     for name, text in found.items():
         if not HEADER_NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name of a header; write for example X-Tenant: blue")
@@ -92,7 +92,7 @@ def _headers(found: dict[str, TextOrVariable]) -> dict[str, TextOrVariable]:
             continue
         if not HEADER_VALUE.fullmatch(text.value):
             raise ValueError(f"{name}: characters that HTTP does not allow in a header; give ASCII on one line")
-        if secret_header(name, text.value):
+        if info.context == FROM_FILE and secret_header(name, text.value):
             raise ValueError(
                 f"{name}: what looks like a secret; put it into an environment variable, and write {name}: "
                 "{env: NAME of the variable}"
@@ -100,10 +100,10 @@ def _headers(found: dict[str, TextOrVariable]) -> dict[str, TextOrVariable]:
     return found
 
 
-def _proxy(proxy: TextOrVariable) -> TextOrVariable:
+def _proxy(proxy: TextOrVariable, info: ValidationInfo) -> TextOrVariable:
     if proxy.value is not None:
         check_proxy(proxy.value)
-        if "@" in proxy.value:
+        if info.context == FROM_FILE and "@" in proxy.value:
             raise ValueError(
                 "a user name or password before its host; put the URL into an environment variable, and write "
                 "{env: NAME of the variable}"
@@ -146,7 +146,7 @@ class Access(SpecModel):
     insecure: Flag = Field(False, description="Do not verify the endpoint's certificate; the report says so.")
     proxy: Annotated[WrittenText, AfterValidator(_proxy)] | None = Field(
         None,
-        description="URL of a proxy, or `{env: NAME}`: tunnels by CONNECT. Default: none.",
+        description="URL of a proxy, or `{env: NAME}`: CONNECT, or the whole URL for plain HTTP/1.1. Default: none.",
     )
 
     @model_validator(mode="after")
@@ -171,12 +171,20 @@ class Access(SpecModel):
     def conditions(self) -> Iterator[str]:
         """What a reader of the results must know of the way to the endpoint."""
         if self.proxy is not None:
-            named = redacted(self.proxy.value) if self.proxy.value else f"that {self.proxy.env} names"
+            named = _without_user(self.proxy.value) if self.proxy.value else f"that {self.proxy.env} names"
             yield f"through the proxy {named}"
         if self.insecure:
             yield "insecure: the certificate of the endpoint was not verified"
         if self.client_cert is not None:
             yield "with a client certificate"
+
+    def exposed(self) -> Iterator[str]:
+        """The secrets that a command line shows to every user of this machine."""
+        for name, text in self.headers.items():
+            if text.value is not None and secret_header(name, text.value):
+                yield f"--header {name}: every user of this machine can read it; --header-env {name}:VARIABLE hides it"
+        if self.proxy is not None and "@" in (self.proxy.value or ""):
+            yield "--proxy: every user of this machine can read its password; --proxy-env VARIABLE hides it"
 
     @property
     def proxy_host(self) -> tuple[str, int] | None:
@@ -192,11 +200,13 @@ def recorded(access: Access, proxy: str | None) -> Access:
     headers = {
         name: text if text.value is None else TextOrVariable(value=_HIDDEN) for name, text in access.headers.items()
     }
-    shown = None
-    if proxy is not None:
-        parts = urlsplit(proxy)
-        shown = TextOrVariable(value=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")
+    shown = None if proxy is None else TextOrVariable(value=_without_user(proxy))
     return access.model_copy(update={"headers": headers, "proxy": shown})
+
+
+def _without_user(proxy: str) -> str:
+    parts = urlsplit(proxy)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def _split(url: str) -> SplitResult | None:

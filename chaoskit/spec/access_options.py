@@ -45,15 +45,18 @@ def access(options: dict[str, Any]) -> Access:
 def _with_options(loc: tuple[str, ...], inside: str, sentence: str) -> str:
     """The sentence of an error, with the options' names for the keys of a file."""
     if loc[:1] == ("headers",):
-        option = "header-env" if "env" in loc else "header"
         place = f"{loc[1]}: " if len(loc) > 1 else ""
-        sentence = f"--{option}: {place}{inside}"
-        return re.sub(r"write ([^ ]+): \{env: NAME of the variable\}", r"give --header-env \1:VARIABLE", sentence)
+        return f"--header{'-env' if 'env' in loc else ''}: {place}{inside}"
+    if loc[:1] == ("proxy",):
+        return f"--proxy{'-env' if 'env' in loc else ''}: {inside}"
+    if loc == ("key-env",):
+        return (
+            "that is no name of an environment variable, and a key itself is never given: export API_KEY=..., then "
+            "--api-key-env API_KEY"
+        )
     for key in ("key-env", "key-file", "key-header", "key-prefix"):
         sentence = re.sub(rf"--{key}\b", f"--api-{key}", sentence)
-    if loc[:1] == ("proxy",):
-        sentence = f"--proxy{'-env' if 'env' in loc else ''}: {inside}"
-    return sentence.replace("write {env: NAME of the variable}", "give --proxy-env NAME")
+    return sentence
 
 
 def _pairs(texts: list[str], option: str, example: str) -> dict[str, str]:

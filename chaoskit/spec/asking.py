@@ -22,6 +22,9 @@ _DEEPEST_BODY = 50  # levels; merging and encoding recurse
 Bytes = Annotated[Size, bounded(None, Size(100 * 10**6), "every open stream holds its prompt in memory")]
 
 
+EndText = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\r\n\x00]+$")]
+
+
 class QuotedText(str):
     """A scalar in quotes, of a file."""
 

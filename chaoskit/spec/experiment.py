@@ -26,7 +26,7 @@ from chaoskit.faults.schema import (
     together,
 )
 from chaoskit.knobs import Knob
-from chaoskit.spec.asking import PROMPT_SIZE, ExtraBody, JsonObject, PromptSize
+from chaoskit.spec.asking import PROMPT_SIZE, EndText, ExtraBody, JsonObject, PromptSize
 from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.objectives import Objective, parse, pattern
 from chaoskit.spec.server import HOUR, Server
@@ -92,6 +92,9 @@ class Workload(SpecModel):
     model_config = exactly_one("request-rate", "max-concurrency")
 
     protocol: Protocol = Field("openai-chat", description="What the client speaks.")
+    end_event: EndText | None = Field(None, description="Plain sse: an event of this type ends the response.")
+    end_data: EndText | None = Field(None, description="Plain sse: an event with this data ends it; so does `[DONE]`.")
+    end: Literal["marker", "body"] = Field("marker", description="Plain sse: `body`: the end of the body ends it.")
     http: Literal["1.1", "2"] = Field("1.1", description="The HTTP version.")
     connections: Literal["fresh", "kept", "shared"] = Field(
         "fresh",
@@ -151,6 +154,14 @@ class Workload(SpecModel):
             raise ValueError('connections: shared needs http: "2"')
         if self.prompts is not None and self.prompt_size != PROMPT_SIZE:
             raise ValueError("prompts have the sizes of their file: remove prompt-size, or prompts")
+        return self
+
+    @model_validator(mode="after")
+    def _only_plain_sse_has_a_named_end(self) -> Workload:
+        ends = {"end-event": self.end_event, "end-data": self.end_data, "end": self.end.replace("marker", "")}
+        for key, value in ends.items():
+            if value and self.protocol != "sse":
+                raise error_at(f"{key} is for protocol sse, and {self.protocol} has its own end; remove {key}", key)
         return self
 
 

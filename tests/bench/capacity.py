@@ -115,7 +115,32 @@ class Server:
         os.waitpid(self._pid, 0)
 
 
-async def ours(url: str, streams: int, tokens: int) -> tuple[Outcome, int]:
+def resident() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+class Memory:
+    """Watches how many bytes this process has in memory, until `stop`."""
+
+    def __init__(self) -> None:
+        self._sizes = [resident()]
+        self._is_over = threading.Event()
+        self._watcher = threading.Thread(target=self._watch)
+        self._watcher.start()
+
+    def stop(self) -> int:
+        """By how much it grew at most."""
+        self._is_over.set()
+        self._watcher.join()
+        return max(self._sizes) - self._sizes[0]
+
+    def _watch(self) -> None:
+        while not self._is_over.wait(0.2):
+            self._sizes.append(resident())
+
+
+async def ours(url: str, streams: int, tokens: int, memory: Memory) -> tuple[Outcome, int]:
     """The probe, and the lag of its loop."""
     workload = Workload.model_validate({"max-concurrency": streams, "output-tokens": tokens})
     with tempfile.TemporaryDirectory() as directory:
@@ -125,6 +150,7 @@ async def ours(url: str, streams: int, tokens: int) -> tuple[Outcome, int]:
         order = DriveOptions(seed=1, start=now(), length=None, requests=streams)
         await drive(Target(url), workload, order, run, asyncio.Event())
         spent = cpu() - before
+        memory.stop()
         found: dict[int, Stamps] = {}
         for one in read(run, SocketRead):
             stamps = found.setdefault(one.stream, [])
@@ -133,36 +159,20 @@ async def ours(url: str, streams: int, tokens: int) -> tuple[Outcome, int]:
         return (list(found.values()), spent), max(one.lag for one in read(run, Vitals))
 
 
-def resident() -> int:
-    """Bytes of this process in memory."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-
-
 def measure(name: str, url: str, streams: int, tokens: int) -> dict[str, float]:
     """Run one client; us, kB."""
-    sizes = [resident()]
-    is_over = threading.Event()
-
-    def watch() -> None:
-        while not is_over.wait(0.2):
-            sizes.append(resident())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    lag = 0
+    memory, lag = Memory(), 0
     if name == "chaoskit":
-        (found, spent), lag = asyncio.run(ours(url, streams, tokens))
+        (found, spent), lag = asyncio.run(ours(url, streams, tokens, memory))
     else:
         found, spent = asyncio.run(CLIENTS[name](url, streams, tokens))
-    is_over.set()
-    watcher.join()
     late = [at - sent for stamps in found for at, sent in stamps]
     return {
         "spent": spent / 1000,
         "tokens": len(late),
         "late p50": quantile(late, 0.5) / 1000,
         "late p99": quantile(late, 0.99) / 1000,
-        "memory": (max(sizes) - sizes[0]) / streams / 1000,
+        "memory": memory.stop() / streams / 1000,
         "lag": lag / 1000,
     }
 

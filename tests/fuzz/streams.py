@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 
 from hyperframe.frame import DataFrame, Frame, GoAwayFrame, HeadersFrame, RstStreamFrame
@@ -12,7 +11,6 @@ from scapy.packet import Raw
 
 from chaoskit.pathmtu.packets import Packets
 from chaoskit.pathmtu.probes import Endpoints, Probe
-from chaoskit.probe.framing import MalformedError
 from chaoskit.probe.protocols import PROTOCOLS
 from chaoskit.probe.protocols.error_messages import sentence_of
 from chaoskit.probe.protocols.events import ProtocolEvent
@@ -45,12 +43,16 @@ def responses() -> list[bytes]:
 def _body(api: Api) -> bytes:
     """The stream of a response of two tokens."""
     encoder = api.encoder(CompletionRequest(api, "m", 2, True, True, 1, usage=True), _PLAN)
-    tokens = encoder.event("text", "word ", Stamp(0, 1, 2)) + encoder.event("text", "more ", Stamp(1, 3, 4))
-    return encoder.opening() + encoder.begin("text") + tokens + encoder.end("text") + encoder.closing(2, "length")
+    body = encoder.opening() + encoder.begin("text")
+    for seq, text in enumerate(_PLAN.words):
+        event = encoder.event("text", text, Stamp(seq, seq))
+        assert event is not None
+        body += b"%b%d%b" % (event[0], seq + 1, event[1])
+    return body + encoder.end("text") + encoder.closing(2, "length")
 
 
 def judge_response(data: bytes) -> None:
-    """The same events or error, wherever the body is split; the error message is a str."""
+    """The same events, failure and remarks, wherever the body is split; the error message is a str."""
     protocol, body = _PROTOCOLS[data[0] % len(_PROTOCOLS) if data else 0], data[1:]
     whole = _read(protocol, body)
     assert isinstance(sentence_of(body), str)
@@ -61,16 +63,14 @@ def judge_response(data: bytes) -> None:
 
 
 def _read(protocol: str, *chunks: bytes) -> list[ProtocolEvent | str]:
-    reader = ResponseParser(protocol, _MAX_SIZE)  # type: ignore[arg-type]
+    """The events of a body that ended properly, those of the same body cut, and what else the parser found."""
     found: list[ProtocolEvent | str] = []
-    try:
+    for is_whole in (True, False):
+        parser = ResponseParser(protocol, _MAX_SIZE)  # type: ignore[arg-type]
         for chunk in chunks:
-            found += reader.feed(chunk)
-    except MalformedError:
-        return ["malformed"]
-    for event in found:
-        assert isinstance(event, ProtocolEvent)
-        json.dumps(event.event._asdict() if hasattr(event.event, "_asdict") else repr(event.event))
+            found += parser.feed(chunk)
+        found += parser.close(is_whole)
+        found += [str(parser.failure), repr(parser.text), repr(list(parser.remarks))]
     return found
 
 

@@ -129,7 +129,8 @@ def _finding(alike: Sequence[_Closed], closed: Sequence[_Closed], times: Sequenc
         evidence=Evidence(file=FILES[Request], count=len(alike), worst=tuple(streams)[:_MAX_WORST]),
         sentence=(
             f"{len(alike)} of {counted(len(closed), 'stream')} that did not end by themselves were cut off after "
-            f"{middle / 1e9:.2f} s {what} (spread {format_value(spread / MS, 'ms')}): {timer} ({_candidates(middle / 1e9, is_idle)})"
+            f"{middle / 1e9:.2f} s {what} (spread {format_value(spread / MS, 'ms')}): {timer} "
+            f"({_candidates(middle / 1e9, is_idle)})"
         ),
     )
 

@@ -6,7 +6,8 @@
 | `[{"error": {"message": ...}}]`                    | Gemini                                              |
 | `{"detail": "..."}`, `{"detail": [{"msg": ...}]}`  | FastAPI                                             |
 | `{"object": "error", "message": ...}`              | vLLM                                                |
-| `{"message": "..."}`, `{"errors": [...]}`          | AWS, Cohere, Cloudflare, Kong                       |
+| `{"message": "..."}`, `{"errors": [...]}`          | AWS, Cohere, Cloudflare, Kong, DashScope            |
+| `{"error_msg": ...}`, `{"base_resp": {...}}`       | Baidu, MiniMax                                      |
 | HTML                                               | nginx, HAProxy, load balancers: its title           |
 | any other text                                     | Envoy, frameworks: its beginning                    |
 """
@@ -20,17 +21,44 @@ from chaoskit.probe.protocols.events import Json, listed
 
 _MOST = 1000  # characters that are looked at; what is shown is shorter
 _SENTENCES = (
-    *("message", "error", "detail", "msg", "error_message", "errorMessage", "error_description", "Message"),
+    *(
+        "message",
+        "error",
+        "detail",
+        "msg",
+        "error_msg",
+        "status_msg",
+        "base_resp",
+        "exception",
+        "error_message",
+        "errorMessage",
+        "error_description",
+        "Message",
+    ),
     *("errors", "fault", "faultstring", "title", "reason", "status", "type", "code"),
 )
 _ERROR_KEYS = frozenset(
     (
         *("message", "detail", "msg", "error_message", "errorMessage", "error_description", "Message", "errors"),
-        *("fault", "title", "reason", "status", "statusCode", "status_code", "code", "error_code", "type", "param"),
+        *(
+            "error_msg",
+            "base_resp",
+            "exception",
+            "fault",
+            "title",
+            "reason",
+            "status",
+            "statusCode",
+            "status_code",
+            "code",
+            "error_code",
+            "type",
+            "param",
+        ),
         *("request_id", "requestId", "timestamp", "path", "success", "instance", "__type", "traceback"),
     )
 )
-_TEXTS = ("message", "msg", "error_message", "errorMessage", "error_description", "Message")
+_TEXTS = ("message", "msg", "error_msg", "exception", "error_message", "errorMessage", "error_description", "Message")
 _TITLE = re.compile(r"<(title|h1)\b[^>]*>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
 _NOT_TEXT = re.compile(r"<(script|style)\b.*?(</\1>|$)|<[^>]*>?", re.IGNORECASE | re.DOTALL)
 
@@ -66,7 +94,7 @@ def failure_in(payload: Json) -> str | None:
     """The sentence of an event that is an error, whatever the protocol; None for any other event."""
     error = payload.get("error")
     if error is not None and error is not False and error != "":
-        return sentence_in(error) or json.dumps(error)[:_MOST]
+        return sentence_in(error) or sentence_in(payload) or json.dumps(error)[:_MOST]
     if payload.get("object") == "error" or payload.get("type") == "error":
         return sentence_in(payload)
     if _ERROR_KEYS.issuperset(payload) and _has_sentence(payload):
@@ -78,7 +106,7 @@ def _has_sentence(payload: Json) -> bool:
     """A text, or a list of errors: the `message` of Anthropic's and Ollama's events is an object."""
     if any(isinstance(payload.get(name), str) and payload[name] for name in _TEXTS):
         return True
-    return any(payload.get(name) for name in ("detail", "errors", "fault"))
+    return any(payload.get(name) for name in ("detail", "errors", "fault", "base_resp"))
 
 
 def _of_page(said: str) -> str:

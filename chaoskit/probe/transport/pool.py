@@ -118,6 +118,7 @@ class Transport(httpx.AsyncBaseTransport):
         self._connections = connections
         self._idle: list[Link] = []
         self._shared: Http2 | None = None
+        self._is_http1 = False  # the server has chosen HTTP/1.1, which shares no connection
         self._of_conversations: dict[int, Link] = {}  # between two of their requests
         self._draining: set[Http2] = set()
         self._making = asyncio.Lock()
@@ -186,10 +187,8 @@ class Transport(httpx.AsyncBaseTransport):
 
     async def _link(self, request: Outgoing, port: int, observer: Observer, is_new: bool) -> Link:
         """A connection for one request. `is_new`: not one that has been idle."""
-        if self._connections != "shared":
+        if self._connections != "shared" or self._is_http1:
             return self._idle.pop() if self._idle and not is_new else await self._make(request, port, observer)
-        if self._idle:  # the server speaks HTTP/1.1
-            return self._idle.pop()
         async with self._making:
             if self._shared is not None and not self._shared.is_reusable:
                 self._draining.add(self._shared)
@@ -200,6 +199,7 @@ class Transport(httpx.AsyncBaseTransport):
             link = await self._make(request, port, observer)
             if isinstance(link, Http2):
                 self._shared = link
+            self._is_http1 = isinstance(link, Http1)
             return link
 
     async def _make(self, request: Outgoing, port: int, observer: Observer) -> Link:

@@ -108,11 +108,11 @@ class AnthropicMessages:
         index, block = self._planned.parts.index(part), self._block(part, "", {})
         return named_event({"type": "content_block_start", "index": index, "content_block": block})
 
-    def event(self, part: Part, text: str, stamp: Stamp) -> bytes:
+    def event(self, part: Part, text: str, stamp: Stamp) -> tuple[bytes, bytes]:
         """A content_block_delta."""
         before, after = self._templates[part]
-        data = f"{before}{escaped(part, text)}{after}{stamp.field()}"
-        return f"event: content_block_delta\ndata: {data}\n\n".encode()
+        head, tail = stamp.hole(f"event: content_block_delta\ndata: {before}{escaped(part, text)}{after}")
+        return head, tail + b"\n\n"
 
     def end(self, part: Part) -> bytes:
         """The signature of a thinking block, and content_block_stop."""
@@ -125,15 +125,16 @@ class AnthropicMessages:
     def closing(self, tokens: int, finish: str) -> bytes:
         """message_delta, message_stop."""
         delta = {"stop_reason": _REASONS.get(finish, finish), "stop_sequence": None}
-        end = named_event({"type": "message_delta", "delta": delta, "usage": {"output_tokens": tokens}})
+        usage = {"input_tokens": self._completion.prompt, "output_tokens": tokens}
+        end = named_event({"type": "message_delta", "delta": delta, "usage": usage})
         return end + named_event({"type": "message_stop"})
 
-    def whole(self, finish: str, stamp: Stamp) -> bytes:
+    def whole(self, finish: str, stamps: dict[str, int]) -> bytes:
         """A message."""
         planned = self._planned
         content = [self._block(part, planned.whole(part), None) for part in planned.parts]
         message = self._message(content, _REASONS.get(finish, finish), planned.tokens)
-        return dump({**message, "chaoskit": stamp.value()})
+        return dump({**message, "chaoskit": stamps})
 
     def _block(self, part: Part, text: str, arguments: dict[str, Any] | None) -> dict[str, Any]:
         """A content block; `arguments` of a call stand in for those in `text`."""

@@ -17,22 +17,24 @@ CREATED_AT = "2026-01-01T00:00:00Z"
 
 
 class Stamp(NamedTuple):
-    """The server's stamps in an event: its first token's number, when that was due, when it was sent; ns."""
+    """The stamps in an event: its first token's number, when that was due in ns, and how many tokens it has.
+
+    An event is encoded before its time of sending is known: that goes into the hole between the event's two parts.
+    """
 
     seq: int
     due: int
-    sent: int
     tokens: int = 1
 
-    def field(self) -> str:
-        """As the last field of a JSON object, with its closing brace. `tokens` only stands there if it is not 1."""
-        count = f',"tokens":{self.tokens}' if self.tokens != 1 else ""
-        return f',"chaoskit":{{"seq":{self.seq},"due":{self.due},"sent":{self.sent}{count}}}}}'
+    def hole(self, event: str) -> tuple[bytes, bytes]:
+        """A JSON object without its closing brace, with the stamps as its last field, around the time of sending."""
+        count = f'"tokens":{self.tokens},' if self.tokens != 1 else ""
+        return f'{event},"chaoskit":{{"seq":{self.seq},"due":{self.due},{count}"sent":'.encode(), b"}}"
 
-    def value(self) -> dict[str, int]:
-        """The same as a value."""
-        found = {"seq": self.seq, "due": self.due, "sent": self.sent}
-        return found if self.tokens == 1 else {**found, "tokens": self.tokens}
+    def value(self, sent: int) -> dict[str, int]:
+        """All of them."""
+        count = {} if self.tokens == 1 else {"tokens": self.tokens}
+        return {"seq": self.seq, "due": self.due, **count, "sent": sent}
 
 
 class Encoder(Protocol):
@@ -46,8 +48,8 @@ class Encoder(Protocol):
     def begin(self, part: Part) -> bytes:
         """What precedes the first event of a part."""
 
-    def event(self, part: Part, text: str, stamp: Stamp) -> bytes:
-        """One event with its stamps; empty where the API holds back a part until it is complete."""
+    def event(self, part: Part, text: str, stamp: Stamp) -> tuple[bytes, bytes] | None:
+        """One event, around the time of sending; None where the API holds back a part until it is complete."""
 
     def end(self, part: Part) -> bytes:
         """What follows the last event of a part."""
@@ -58,7 +60,7 @@ class Encoder(Protocol):
         `finish`: `stop`, `length`, `tool_calls`, which the encoder translates; any other word is sent as it is.
         """
 
-    def whole(self, finish: str, stamp: Stamp) -> bytes:
+    def whole(self, finish: str, stamps: dict[str, int]) -> bytes:
         """The body of a response without streaming, with the stamps of its last token."""
 
 

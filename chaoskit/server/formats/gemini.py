@@ -112,14 +112,18 @@ class Gemini:
         """Nothing."""
         return b""
 
-    def event(self, part: Part, text: str, stamp: Stamp) -> bytes:
+    def event(self, part: Part, text: str, stamp: Stamp) -> tuple[bytes, bytes] | None:
         """A response with a part of the content, or with the whole call when its last token is there."""
         if part == "tool":
             if stamp.seq + stamp.tokens < self._planned.tokens:
-                return b""
-            return self._framed(dump({**self._response(self._call()), "chaoskit": stamp.value()}))
-        before, after = self._templates[part]
-        return self._framed(f"{before}{text}{after}{stamp.field()}".encode())
+                return None
+            response = dump(self._response(self._call())).decode()[:-1]
+        else:
+            before, after = self._templates[part]
+            response = f"{before}{text}{after}"
+        framed_before, framed_after = self._frame()
+        head, tail = stamp.hole(framed_before + response)
+        return head, tail + framed_after
 
     def end(self, part: Part) -> bytes:
         """Nothing."""
@@ -128,9 +132,10 @@ class Gemini:
     def closing(self, tokens: int, finish: str) -> bytes:
         """A response with the finish reason and the usage."""
         last = self._response({"text": ""}, _REASONS.get(finish, finish.upper()), tokens)
-        return self._framed(dump(last)) + (b"]" if self._is_array else b"")
+        before, after = self._frame()
+        return before.encode() + dump(last) + after + (b"]" if self._is_array else b"")
 
-    def whole(self, finish: str, stamp: Stamp) -> bytes:
+    def whole(self, finish: str, stamps: dict[str, int]) -> bytes:
         """A response."""
         planned = self._planned
         parts: list[dict[str, Any]] = []
@@ -139,13 +144,14 @@ class Gemini:
         parts.append({"text": planned.whole("text")} if planned.tool is None else self._call())
         found = self._response({}, _REASONS.get(finish, finish.upper()), planned.tokens)
         found["candidates"][0]["content"]["parts"] = parts
-        return dump({**found, "chaoskit": stamp.value()})
+        return dump({**found, "chaoskit": stamps})
 
-    def _framed(self, response: bytes) -> bytes:
+    def _frame(self) -> tuple[str, bytes]:
+        """What stands around a response."""
         if not self._is_array:
-            return b"data: %b\n\n" % response
-        before, self._is_first = (b"[" if self._is_first else b",\r\n"), False
-        return before + response
+            return "data: ", b"\n\n"
+        before, self._is_first = ("[" if self._is_first else ",\r\n"), False
+        return before, b""
 
     def _call(self) -> dict[str, Any]:
         tool = self._planned.tool
@@ -172,10 +178,14 @@ class Gemini:
 
 API = Api(
     name="gemini",
-    routes=(
-        Route("/v1beta/models/*:streamGenerateContent", ("POST",), _parse(streamed=True)),
-        Route("/v1beta/models/*:generateContent", ("POST",), _parse(streamed=False)),
-        Route("/v1beta/models/*:countTokens", ("POST",), _count_tokens),
+    routes=tuple(
+        Route(f"/{version}/models/*:{method}", ("POST",), handler)
+        for version in ("v1beta", "v1")
+        for method, handler in (
+            ("streamGenerateContent", _parse(streamed=True)),
+            ("generateContent", _parse(streamed=False)),
+            ("countTokens", _count_tokens),
+        )
     ),
     own=("/v1beta/",),
     encoder=Gemini,

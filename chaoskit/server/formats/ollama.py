@@ -88,14 +88,17 @@ class Ollama:
         """Nothing."""
         return b""
 
-    def event(self, part: Part, text: str, stamp: Stamp) -> bytes:
+    def event(self, part: Part, text: str, stamp: Stamp) -> tuple[bytes, bytes] | None:
         """A line with a part of the message, or with the whole tool call when its last token is there."""
-        if part != "tool":
+        if part == "tool":
+            if stamp.seq + stamp.tokens < self._planned.tokens:
+                return None
+            line = dump(self._line(self._call(), False)).decode()[:-1]
+        else:
             before, after = self._templates[part]
-            return f"{before}{text}{after}{stamp.field()}\n".encode()
-        if stamp.seq + stamp.tokens < self._planned.tokens:
-            return b""
-        return dump({**self._line(self._call(), False), "chaoskit": stamp.value()}) + b"\n"
+            line = f"{before}{text}{after}"
+        head, tail = stamp.hole(line)
+        return head, tail + b"\n"
 
     def end(self, part: Part) -> bytes:
         """Nothing."""
@@ -105,14 +108,14 @@ class Ollama:
         """The line with done."""
         return dump({**self._line(self.said("text", ""), True), **self._end(tokens, finish)}) + b"\n"
 
-    def whole(self, finish: str, stamp: Stamp) -> bytes:
+    def whole(self, finish: str, stamps: dict[str, int]) -> bytes:
         """The message and the end in one object."""
         planned = self._planned
         said = self.said("text", planned.whole("text")) if planned.tool is None else self._call()
         if planned.reasoning:
             thinking = {"thinking": planned.whole("reasoning")}
             said = {"message": {**said["message"], **thinking}} if "message" in said else {**said, **thinking}
-        return dump({**self._line(said, True), **self._end(planned.tokens, finish), "chaoskit": stamp.value()})
+        return dump({**self._line(said, True), **self._end(planned.tokens, finish), "chaoskit": stamps})
 
     def _call(self) -> dict[str, Any]:
         tool = self._planned.tool

@@ -98,10 +98,11 @@ class OpenAiChat:
             return b""
         return data_event(self._chunk({"tool_calls": [{"index": 0, **self._call("")}]}, None))
 
-    def event(self, part: Part, text: str, stamp: Stamp) -> bytes:
+    def event(self, part: Part, text: str, stamp: Stamp) -> tuple[bytes, bytes]:
         """A chunk with a delta."""
         before, after = self._templates[part]
-        return f"data: {before}{escaped(part, text)}{after}{stamp.field()}\n\n".encode()
+        head, tail = stamp.hole(f"data: {before}{escaped(part, text)}{after}")
+        return head, tail + b"\n\n"
 
     def end(self, part: Part) -> bytes:
         """Nothing."""
@@ -115,7 +116,7 @@ class OpenAiChat:
             end += data_event({**self._chunk({}, None), "choices": [], "usage": spent})
         return end + DONE
 
-    def whole(self, finish: str, stamp: Stamp) -> bytes:
+    def whole(self, finish: str, stamps: dict[str, int]) -> bytes:
         """A chat completion."""
         planned = self._planned
         message: dict[str, Any] = {"role": "assistant", "content": planned.whole("text") or None, "refusal": None}
@@ -130,7 +131,7 @@ class OpenAiChat:
                 "object": "chat.completion",
                 "choices": [choice],
                 "usage": usage(self._completion, planned, planned.tokens),
-                "chaoskit": stamp.value(),
+                "chaoskit": stamps,
             }
         )
 

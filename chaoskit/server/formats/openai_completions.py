@@ -71,10 +71,11 @@ class OpenAiCompletions:
         """Nothing."""
         return b""
 
-    def event(self, part: Part, text: str, stamp: Stamp) -> bytes:
+    def event(self, part: Part, text: str, stamp: Stamp) -> tuple[bytes, bytes]:
         """A chunk with text."""
         before, after = self._template
-        return f"data: {before}{text}{after}{stamp.field()}\n\n".encode()
+        head, tail = stamp.hole(f"data: {before}{text}{after}")
+        return head, tail + b"\n\n"
 
     def end(self, part: Part) -> bytes:
         """Nothing."""
@@ -88,11 +89,11 @@ class OpenAiCompletions:
             end += data_event({**self._chunk("", None), "choices": [], "usage": spent})
         return end + openai_chat.DONE
 
-    def whole(self, finish: str, stamp: Stamp) -> bytes:
+    def whole(self, finish: str, stamps: dict[str, int]) -> bytes:
         """A completion."""
         spent = openai_chat.usage(self._completion, self._planned, self._planned.tokens)
         chunk = self._chunk(self._planned.whole(), finish)
-        return dump({**chunk, "usage": spent, "chaoskit": stamp.value()})
+        return dump({**chunk, "usage": spent, "chaoskit": stamps})
 
     def _chunk(self, text: str, finish: str | None) -> dict[str, Any]:
         choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}

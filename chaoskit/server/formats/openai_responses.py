@@ -99,12 +99,13 @@ class OpenAiResponses:
             return added
         return added + self._event("response.content_part.added", **self._place(part), part=self._content(part, ""))
 
-    def event(self, part: Part, text: str, stamp: Stamp) -> bytes:
+    def event(self, part: Part, text: str, stamp: Stamp) -> tuple[bytes, bytes]:
         """A delta."""
         before, after = self._templates[part]
         self._number += 1
-        numbered = f'{after},"sequence_number":{self._number}{stamp.field()}'
-        return f"event: {_DELTAS[part]}.delta\ndata: {before}{escaped(part, text)}{numbered}\n\n".encode()
+        event = f"event: {_DELTAS[part]}.delta\ndata: {before}{escaped(part, text)}{after}"
+        head, tail = stamp.hole(f'{event},"sequence_number":{self._number}')
+        return head, tail + b"\n\n"
 
     def end(self, part: Part) -> bytes:
         """The text is done, its content, and the item."""
@@ -121,10 +122,10 @@ class OpenAiResponses:
         status = _STATUS.get(finish, finish)
         return self._event(f"response.{status}", response=self._response(self._items(), status, tokens))
 
-    def whole(self, finish: str, stamp: Stamp) -> bytes:
+    def whole(self, finish: str, stamps: dict[str, int]) -> bytes:
         """A response."""
         status = _STATUS.get(finish, finish)
-        return dump({**self._response(self._items(), status, self._planned.tokens), "chaoskit": stamp.value()})
+        return dump({**self._response(self._items(), status, self._planned.tokens), "chaoskit": stamps})
 
     def _event(self, kind: str, **values: Any) -> bytes:
         self._number += 1

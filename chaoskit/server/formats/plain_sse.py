@@ -46,10 +46,10 @@ class PlainSse:
         """Nothing."""
         return b""
 
-    def event(self, part: Part, text: str, stamp: Stamp) -> bytes:
+    def event(self, part: Part, text: str, stamp: Stamp) -> tuple[bytes, bytes]:
         """An event: the stamps as a comment, the token as data."""
         count = f" {stamp.tokens}" if stamp.tokens != 1 else ""
-        return f": chaoskit {stamp.seq} {stamp.due} {stamp.sent}{count}\ndata: {text}\n\n".encode()
+        return f": chaoskit {stamp.seq} {stamp.due} ".encode(), f"{count}\ndata: {text}\n\n".encode()
 
     def end(self, part: Part) -> bytes:
         """Nothing."""
@@ -59,7 +59,7 @@ class PlainSse:
         """[DONE], as OpenAI ends a stream."""
         return b"data: [DONE]\n\n"
 
-    def whole(self, finish: str, stamp: Stamp) -> bytes:
+    def whole(self, finish: str, stamps: dict[str, int]) -> bytes:
         """The text."""
         return self._planned.whole().encode()
 

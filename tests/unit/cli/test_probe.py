@@ -35,7 +35,7 @@ def url() -> Iterator[str]:
 
 def probe(url: str, *options: str) -> subprocess.CompletedProcess[str]:
     """One request."""
-    return warm.chaoskit("probe", url, "--requests", "1", *options)
+    return warm.chaoskit("probe", url, "--model", "m", "--requests", "1", *options)
 
 
 def test_sockets_are_tuned(url: str, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_streams_that_all_break_off_are_not_a_success() -> None:
     with answering(lambda sock: sock.sendall(HEAD + TOKEN)) as url:
         none = probe(url, "--requests", "3")
     with answering(lambda sock: sock.sendall(HEAD + TOKEN + (end if next(count) == 0 else b""))) as url:
-        some = probe(url, "--requests", "4")
+        some = probe(url, "--requests", "4", "--model", "m")
 
     assert (none.returncode, some.returncode) == (5, 0), none.stderr + some.stderr
     ends = [" ".join(done.stdout.splitlines()[-1].split()) for done in (none, some)]

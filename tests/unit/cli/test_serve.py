@@ -1,5 +1,6 @@
 """`chaoskit serve`: one line, then a server, until Ctrl-C."""
 
+import os
 import re
 import signal
 import socket
@@ -12,6 +13,7 @@ import pytest
 
 from chaoskit.cli.serve import serve
 from chaoskit.errors import RefusedError, SpecError
+from chaoskit.server.malformations import BY_NAME
 
 COMMAND = [sys.executable, "-c", "import typer; from chaoskit.cli.serve import serve; typer.run(serve)"]
 
@@ -103,6 +105,28 @@ def test_options_that_make_no_sense_are_named(options: dict[str, str], names: st
     """A wrong option is the author's mistake, with what was expected."""
     with pytest.raises(SpecError, match=names):
         serve(**options)  # type: ignore[arg-type]
+
+
+def test_a_script_is_followed() -> None:
+    """`--script NAME` makes every response the named one."""
+    with served("--port", "0", "--first-token", "1ms", "--first-token-p99", "1ms", "--script", "html-in-200") as (
+        _,
+        line,
+    ):
+        answer = subprocess.run(line.split("try: ")[1], shell=True, capture_output=True, text=True, check=True).stdout
+
+    assert "<center><h1>502 Bad Gateway" in answer
+
+
+def test_the_list_fits_a_terminal() -> None:
+    """`--list` shows every name with its sentence in 80 columns, and starts no server."""
+    told = subprocess.run(
+        [*COMMAND, "--list"], capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "80"}
+    ).stdout
+    names = re.findall(r"^  ([a-z][a-z0-9-]+)  ", told, re.MULTILINE)
+
+    assert names == list(BY_NAME)
+    assert max(map(len, told.splitlines())) <= 80
 
 
 def test_nothing_heavy_for_help() -> None:

@@ -31,7 +31,7 @@ from test_http2 import HEADERS, Http2
 
 from chaoskit.clock import now
 from chaoskit.errors import RefusedError, SpecError
-from chaoskit.probe.client import Client
+from chaoskit.probe.client import Client, connect_options
 from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.drive import DriveOptions, StreamGroup, Target, drive
@@ -213,7 +213,7 @@ def test_a_bug_ends_one_stream() -> None:
             run, clock = Path(directory), StampClock()
             async with far_side(saying(HEAD, chunk(ROLE), chunk(token(), DONE), END)) as url:
                 target, work = Target(url), workload()
-                client = Client(target, work, clock, None)
+                client = Client(connect_options(target, None), work, clock)
                 with FailingRecorder(run) as recorder:
                     async with asyncio.TaskGroup() as tasks:
                         group = StreamGroup(

@@ -1,11 +1,13 @@
 """What servers and gateways really send at the end of a stream, on real sockets, is named for what it is."""
 
 import asyncio
+import itertools
 import json
 from typing import Any
 
 import pytest
 from far_side import END, HEAD, Behaviour, Outcome, ask, chunk, far_side, hang, reset, saying, workload
+from pydantic import ValidationError
 from transcripts import COMPLETE, DONE, block, candidate, delta, lines, sse
 
 from chaoskit.spec.experiment import Protocol
@@ -128,6 +130,9 @@ ERRORS: dict[str, tuple[Protocol, bytes, str]] = {
     "plain text": ("openai-chat", body(b"upstream connect error or disconnect\n"), "upstream connect error"),
     "plain text after tokens": ("openai-chat", body(TOKEN, b"Internal Server Error"), "Internal Server Error"),
     "plain text before [DONE]": ("openai-chat", body(TOKEN, b"Internal Server Error\n\n", DONE), "Internal Server"),
+    "text that looks like a field": ("openai-chat", body(b"upstream: timed out\n"), "upstream: timed out"),
+    "Baidu": ("openai-chat", sized(b'{"error_code": 17, "error_msg": "daily limit"}'), "daily limit"),
+    "a flag": ("openai-chat", body(TOKEN, sse({"error": True, "message": "out of memory"}), DONE), "out of memory"),
     "a page": ("openai-chat", sized(b"<html><title>502 Bad Gateway</title></html>", "text/html"), "502 Bad Gateway"),
     "vLLM's object": ("openai-chat", body(sse({"object": "error", "message": "too long", "code": 400})), "too long"),
     "responses": ("openai-responses", body(sse({"type": "error", "code": "x", "message": "no"}, names=True)), "no"),
@@ -218,7 +223,7 @@ def test_an_answer_that_ended_early_by_itself_says_so() -> None:
     found = measured(saying(body(TOKEN, WORD_STOP, DONE)), output_tokens=100).request
 
     assert found.flag is None
-    assert found.remarks == ("ended by itself with less than half of the tokens asked for",)
+    assert found.remarks == ("the model ended the answer with less than half of the tokens asked for",)
 
 
 CLOSED = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\n\r\n"
@@ -254,12 +259,15 @@ SIGNS = [
 ]
 
 
-@pytest.mark.parametrize("sign", SIGNS)
-@pytest.mark.parametrize("protocol", ["openai-chat", "anthropic-messages", "sse"])
+@pytest.mark.parametrize(
+    ("protocol", "sign"),
+    [
+        *(("sse", sign) for sign in SIGNS[:-1]),  # to it the last one is data
+        *itertools.product(("openai-chat", "anthropic-messages"), SIGNS),
+    ],
+)
 def test_signs_of_life_are_no_tokens_and_no_errors(protocol: Protocol, sign: bytes) -> None:
     """Comments, pings and events without data are signs of life, before, between and after tokens."""
-    if (protocol, sign) == ("sse", b"data: null\n\n"):
-        pytest.skip("data, in plain server-sent events")
     text = COMPLETE[protocol]
 
     found = measured(saying(body(sign, text.replace(b"\n\n", b"\n\n" + sign))), protocol, output_tokens=3)
@@ -339,17 +347,16 @@ WHOLE: dict[Protocol, bytes] = {
 
 
 @pytest.mark.parametrize(("protocol", "text"), WHOLE.items())
-@pytest.mark.parametrize("framing", ["bare", "event"])
-def test_a_whole_answer_is_named(protocol: Protocol, text: bytes, framing: str) -> None:
+def test_a_whole_answer_is_named(protocol: Protocol, text: bytes) -> None:
     """A server that answers all at once, although a stream was asked for, is told from one that streams."""
-    if framing == "event" and protocol in ("openai-completions", "gemini"):
-        pytest.skip("in an event it is a chunk")
-    answer = sized(text) if framing == "bare" else body(b"data: " + text + b"\n\n", DONE)
+    answers = [sized(text)]
+    if protocol not in ("openai-completions", "gemini"):  # in an event it looks as a chunk does
+        answers.append(body(b"data: " + text + b"\n\n", DONE))
 
-    found = measured(saying(answer), protocol)
-
-    assert found.ending[0] == "protocol_error"
-    assert found.ending[1].endswith("although a stream was asked for")
+    for answer in answers:
+        found = measured(saying(answer), protocol)
+        assert found.ending[0] == "protocol_error"
+        assert found.ending[1].endswith("although a stream was asked for")
 
 
 def test_an_event_of_megabytes_is_counted() -> None:
@@ -387,3 +394,38 @@ def test_text_is_quoted_when_nothing_more_comes() -> None:
     found = measured(saying(HEAD, chunk(TOKEN, b"queue is full\n\n"), then=hang), timeouts=SHORT)
 
     assert found.ending == ("idle_timeout", "no token for 300ms, after: queue is full")
+
+
+OPEN = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+WORDS = b"event: word\ndata: a\n\nevent: word\ndata: b\n\n"
+NAMED: dict[str, tuple[dict[str, str], bytes, str, int]] = {
+    "an event": ({"end_event": "done"}, body(WORDS, b"event: done\ndata: {}\n\n"), "complete", 2),
+    "an event without data": ({"end_event": "done"}, body(WORDS, b"event: done\n\n"), "complete", 2),
+    "an event, then silence": ({"end_event": "done"}, HEAD + chunk(WORDS, b"event: done\n\n"), "complete", 2),
+    "another event": ({"end_event": "done"}, body(WORDS, b"event: over\ndata: {}\n\n"), "truncated", 3),
+    "data": ({"end_data": "[END]"}, body(WORDS, b"data: [END]\n\n"), "complete", 2),
+    "other data": ({"end_data": "[END]"}, body(WORDS, b"data: [end]\n\n"), "truncated", 3),
+    "the usual data": ({"end_data": "[END]"}, body(WORDS, DONE), "complete", 2),
+    "the body": ({"end": "body"}, body(WORDS), "complete", 2),
+    "the body, in its length": ({"end": "body"}, sized(WORDS, "text/event-stream"), "complete", 2),
+    "the body, until the close": ({"end": "body"}, OPEN + WORDS, "complete", 2),
+    "the body, cut": ({"end": "body"}, HEAD + chunk(WORDS), "truncated", 2),
+    "the body, too short": ({"end": "body"}, sized(WORDS, "text/event-stream")[:-1], "truncated", 1),
+    "none": ({}, body(WORDS), "truncated", 2),
+}
+
+
+@pytest.mark.parametrize(("named", "answer", "completion", "tokens"), NAMED.values(), ids=NAMED.keys())
+def test_the_end_of_plain_events_can_be_named(
+    named: dict[str, str], answer: bytes, completion: str, tokens: int
+) -> None:
+    """An event's type or data, or the end of the body, ends a response of plain server-sent events."""
+    found = measured(saying(answer), "sse", **named).request
+
+    assert (found.completion, found.tokens) == (completion, tokens)
+
+
+def test_only_plain_events_have_a_named_end() -> None:
+    """Another protocol with a named end is refused, with its name."""
+    with pytest.raises(ValidationError, match="end-event is for protocol sse, and openai-chat has its own end"):
+        workload(end_event="done")

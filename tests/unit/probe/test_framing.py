@@ -132,6 +132,7 @@ def test_ndjson_lines() -> None:
         (b'error: {"code": 5}\n\ndata: x\n\n', [(b"error", b'{"code": 5}'), (b"", b"x")]),
         (b"no answer\ndata: x\n\n", [(BARE, b"no answer"), (b"", b"x")]),
         (b"x-debug: 1\ndata: x\n\n", [(b"", b"x")]),
+        (b"x-debug: 1\n\n", [(BARE, b"x-debug: 1")]),
         (b"id: 7\n\nretry: 10\n\nevent: e\n\n", [(b"", b""), (b"", b""), (b"e", b"")]),
         (b"data: x", [(b"", b"x")]),
         (b'data: x\n\n{"done": true}', [(b"", b"x"), (BARE, b'{"done": true}')]),

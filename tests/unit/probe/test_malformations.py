@@ -68,7 +68,7 @@ BELOW_THE_EVENTS = ("gzip", "bad-chunk", "not-http", "surplus", "held")  # HTTP'
 NAMES = [name for name in BY_NAME if not name.startswith(BELOW_THE_EVENTS)]
 
 
-async def measured(api: str, name: str) -> Outcome:
+async def measured(api: str, name: str, http: str = "1.1") -> Outcome:
     """One request to a reference server that answers so."""
     listener = socket.create_server(("127.0.0.1", 0))
     stop = asyncio.Event()
@@ -76,7 +76,7 @@ async def measured(api: str, name: str) -> Outcome:
     try:
         timeouts = {"idle": "300ms", "first-token": "300ms"} if name in ("pause", "silence", "no-answer") else {}
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        return await ask(url, workload(protocol=api, output_tokens=TOKENS, timeouts=timeouts))
+        return await ask(url, workload(protocol=api, http=http, output_tokens=TOKENS, timeouts=timeouts))
     finally:
         stop.set()
         await server
@@ -96,6 +96,30 @@ def test_a_malformation_is_named(name: str) -> None:
             assert found.flag == FLAGS.get(name), api
             if name in REMARKS and not (api.startswith("sse") and name == "two-json"):
                 assert any(REMARKS[name] in remark for remark in found.remarks), (api, found.remarks)
+
+    asyncio.run(main())
+
+
+OVER_HTTP2 = {
+    "last-line-without-newline": "complete",
+    "done-without-blank-line": "complete",
+    "finish-repeated": "complete",
+    "finish-repeated-reset": "reset",
+    "error-text": "error_event",
+    "cut-clean": "truncated",
+    "large-event": "complete",
+    "single-bytes": "complete",
+}
+
+
+@pytest.mark.parametrize(("name", "completion"), OVER_HTTP2.items())
+def test_http2_ends_a_body_as_properly(name: str, completion: str) -> None:
+    """END_STREAM is a proper end, RST_STREAM is none, and frames are cut anywhere."""
+
+    async def main() -> None:
+        for api in (api.name for api in APIS if BY_NAME[name].fits(api)):
+            found = (await measured(api, name, http="2")).request
+            assert found.completion == completion, (api, found.detail)
 
     asyncio.run(main())
 

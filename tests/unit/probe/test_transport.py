@@ -9,9 +9,11 @@ import ssl
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import h2.events
 import h2.settings
+import httpx
 import pytest
 from far_side import (
     DONE,
@@ -28,9 +30,16 @@ from far_side import (
     token,
     workload,
 )
+from test_connection import Watcher
 from test_http2 import Http2, finish, frame, pair, serving, speaking  # noqa: F401  `pair` is a fixture
 
+from chaoskit.errors import SpecError
+from chaoskit.probe.client import connect_options
 from chaoskit.probe.drive import DriveOptions, Target
+from chaoskit.probe.transport.exchange import Limits
+from chaoskit.probe.transport.pool import EXTENSION, Call, Transport
+from chaoskit.probe.transport.stamps import StampClock
+from chaoskit.units import Size
 
 pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
 
@@ -459,6 +468,56 @@ def test_a_proxy_carries_http_by_its_whole_url() -> None:
 
         assert found.ending == ("complete", "")
         assert heads[0][0].startswith("CONNECT 127.0.0.1:")
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ({"uds": Path("/nowhere/x")}, "uds /nowhere/x: there is no such file; the server's listening sockets: ss -xl"),
+        ({"uds": Path("/etc/passwd")}, "uds /etc/passwd: it is not a Unix socket"),
+        ({"proxy": "socks5://127.0.0.1:1080"}, "only http:// proxies are known, which also carry https"),
+        ({"proxy": "http://me:secret@/"}, "is not a URL of a proxy; write for example http://127.0.0.1:3128"),
+    ],
+)
+def test_what_cannot_be_a_way_is_refused(words: dict[str, Any], sentence: str) -> None:
+    """A proxy or a Unix socket that cannot be one is refused before anything is sent, without its password."""
+    with pytest.raises(SpecError) as caught:
+        asyncio.run(ask(Target("http://127.0.0.1:9", **words), workload()))
+
+    assert sentence in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_http1_instead_of_http2_is_remarked(pair: tuple[Path, Path]) -> None:  # noqa: F811
+    """A server that chooses HTTP/1.1 in TLS although HTTP/2 was asked for is measured, and it is told."""
+
+    async def main() -> None:
+        async with far_side(saying(GOOD), serving(pair, "http/1.1")) as url:
+            found = await ask(Target(url, ca_file=pair[0]), workload(http="2", connections="shared"))
+
+        assert found.ending == ("complete", "")
+        assert found.request.http == "HTTP/1.1"
+        assert "HTTP/1.1, though HTTP/2 was asked for: the server chose it in TLS" in found.request.remarks
+
+    asyncio.run(main())
+
+
+def test_any_httpx_client_can_use_the_transport() -> None:
+    """It is an ordinary transport of httpx: an ordinary client reads status and body through it."""
+
+    async def main() -> None:
+        options, clock = connect_options(Target(""), None), StampClock()
+        transport = Transport(options, clock, Limits(Size(10_000), Size(10_000)), "1.1", "kept")
+        async with far_side(saying(GOOD)) as url, httpx.AsyncClient(transport=transport) as client:
+            call = Call(Watcher(), [])
+            async with client.stream("GET", url, extensions={EXTENSION: call}) as response:
+                body = b"".join([part async for part in response.aiter_raw()])
+        clock.close()
+
+        assert response.status_code == 200
+        assert body == token() + DONE
 
     asyncio.run(main())
 
