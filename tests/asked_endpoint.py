@@ -7,12 +7,13 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import warm
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 ANSWER = (
@@ -111,13 +112,10 @@ def _request(reading: Any, number: int) -> Asked | None:
     return Asked(first[0].decode(), first[1].decode(), headers, body, number)
 
 
-def probe(url: str, *options: str, env: dict[str, str] | None = None, **more: Any) -> subprocess.CompletedProcess[str]:
-    """Run `chaoskit probe` with one request, unless the options say otherwise."""
-    words = [sys.executable, "-m", "chaoskit", "probe", url, "--requests", "1", *options]
-    clean = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    return subprocess.run(
-        words, capture_output=True, text=True, check=False, timeout=60, env=clean | (env or {}), **more
-    )
+def probe(url: str, *options: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run `chaoskit probe` with one request, unless the options say otherwise, and no proxy in its environment."""
+    proxies = {name: "" for name in os.environ if name.lower().endswith("_proxy")}
+    return warm.chaoskit("probe", url, "--requests", "1", *options, environment=proxies | (env or {}))
 
 
 def everything_in(directory: Path) -> str:

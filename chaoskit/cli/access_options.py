@@ -27,6 +27,9 @@ class AccessOptions:
     header_env: Annotated[
         list[str] | None, typer.Option(metavar="NAME:VARIABLE", help="One with the value of a variable.")
     ] = None
+    accept_encoding: Annotated[
+        str | None, typer.Option(metavar="CODINGS", help="Default: gzip, deflate, as of SDKs; identity: none.")
+    ] = None
     ca_file: Annotated[str | None, typer.Option(metavar="FILE", help="More CA certificates to trust (PEM).")] = None
     client_cert: Annotated[str | None, typer.Option(metavar="FILE", help="Certificate of this client.")] = None
     client_key: Annotated[str | None, typer.Option(metavar="FILE", help="Its key. Default: in the same file.")] = None
@@ -41,4 +44,6 @@ class AccessOptions:
 
     def given(self) -> dict[str, Any]:
         """As keys of an endpoint."""
-        return kebab(self, "uds", "maxseg", "congestion_control")
+        coding = [f"accept-encoding: {self.accept_encoding}"] if self.accept_encoding else []
+        headers = {"header": [*(self.header or []), *coding] or None}
+        return kebab(self, "uds", "maxseg", "congestion_control", "accept_encoding") | headers

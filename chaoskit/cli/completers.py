@@ -41,6 +41,12 @@ def _protocols(context: Context) -> Iterable[str]:
     return get_args(Protocol) if context.info_name == "probe" else ("tcp", "udp", "icmp")
 
 
+def _scripts(_context: Context) -> Iterable[str]:
+    from chaoskit.server.malformations import BY_NAME
+
+    return BY_NAME
+
+
 COMPLETERS: dict[str, Callable[[Context], Iterable[str]]] = {
     "file": experiments,
     "files": experiments,
@@ -49,6 +55,7 @@ COMPLETERS: dict[str, Callable[[Context], Iterable[str]]] = {
     "example": _examples,
     "objective": _metrics,
     "protocol": _protocols,
+    "script": _scripts,
     "interface": lambda _: [name for _, name in socket.if_nameindex()],
     "ip": lambda _: ("4", "6"),
     "http": lambda _: ("1.1", "2"),

@@ -18,7 +18,7 @@ def measure_and_show(probe: ProbeOnly, out: Path | None, as_document: bool) -> i
     """Measure, with the records in `out`, and show the result. Returns the exit code."""
     from chaoskit.report.probe_progress import ProbeProgress
 
-    with ProbeProgress(probe.requests) as progress:
+    with ProbeProgress(probe.all_requests) as progress:
         result = probe.measure(out, progress.show)
     show(result, probe.workload, as_document)
     return result.exit_code

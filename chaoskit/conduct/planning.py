@@ -22,6 +22,7 @@ from chaoskit.probe.prompts import read_prompts
 from chaoskit.probe.proxy_variables import unused_proxy
 from chaoskit.probe.requests import RequestFactory
 from chaoskit.probe.target import Target, endpoint
+from chaoskit.probe.transport.tls import tls_context
 from chaoskit.spec.experiment import Experiment, Workload
 from chaoskit.spec.server import Server
 from chaoskit.spec.stage import InterfaceStage
@@ -60,6 +61,7 @@ def _compiled(experiment: Experiment, to_run: bool) -> Plan:
     target = endpoint(stage.target, stage.access) if to_run else None
     if target is not None:
         RequestFactory(target, work, experiment.seed)
+        tls_context(target, work.http)
     enter(stage)
     facts = detect_features()
     plan = compile_plan(experiment, look_up(stage.interface, stage.hosts), classifier(facts))

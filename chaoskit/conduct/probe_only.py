@@ -28,6 +28,7 @@ from chaoskit.probe.model_list import with_model
 from chaoskit.probe.proxy_variables import unused_proxy
 from chaoskit.probe.requests import RequestFactory
 from chaoskit.probe.target import DriveOptions, DriveProgress, SocketOptions, Target, check_socket, endpoint
+from chaoskit.probe.transport.tls import tls_context
 from chaoskit.records.directory import OUTCOME, PROBE, PROVENANCE, conclude, create, kept_records
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Request
@@ -69,8 +70,9 @@ class ProbeOnly:
         if self.uds is not None:
             check_socket(self.uds)
         RequestFactory(target, self.workload, self.seed)
+        tls_context(target, self.workload.http)
         doubts = [
-            *load_warnings(self.workload, self.url, None, self._all_requests, to_run=True),
+            *load_warnings(self.workload, self.url, None, self.all_requests, to_run=True),
             *probe_warnings(self.objectives, self.workload, self.url, self.requests, self.max_time),
             *self.access.exposed(),
             *credentials.warnings(target),
@@ -91,7 +93,8 @@ class ProbeOnly:
             return result if out else result.model_copy(update={"run": ""})
 
     @property
-    def _all_requests(self) -> int:
+    def all_requests(self) -> int:
+        """Those that count, and the warm-up requests before them."""
         return self.workload.warm_up + self.requests
 
     def _description(self, target: Target) -> str:
@@ -129,7 +132,7 @@ class ProbeOnly:
             current.add_signal_handler(sign, interrupt, sign)
         current.call_later(self.max_time.seconds, time_is_up)
         await warm_up()
-        options = DriveOptions(self.seed, now() + _LEAD, length=None, requests=self._all_requests, watch=watch)
+        options = DriveOptions(self.seed, now() + _LEAD, length=None, requests=self.all_requests, watch=watch)
         try:
             await drive(target, self.workload, options, run, stop)
         except Exception as error:

@@ -7,7 +7,7 @@ import ssl
 import httpx
 
 from chaoskit.probe.target import Target
-from chaoskit.probe.transport.connect import ConnectOptions, check_uds
+from chaoskit.probe.transport.connect import ConnectOptions
 from chaoskit.probe.transport.dns import Resolver
 from chaoskit.probe.transport.exchange import Headers, Limits, Observer
 from chaoskit.probe.transport.pool import EXTENSION, Call, Response, Transport
@@ -46,8 +46,6 @@ class Client:
 
 
 def connect_options(target: Target, tls: ssl.SSLContext | None) -> ConnectOptions:
-    """How connections to it are made. Raises SpecError for a proxy or a Unix socket that cannot be one."""
-    if target.uds is not None:
-        check_uds(target.uds)
+    """How connections to it are made. Raises SpecError for a proxy that cannot be one."""
     proxy = None if target.proxy is None else parse_proxy(target.proxy)
     return ConnectOptions(Resolver(), target.addresses, target.sockets, tls, proxy, target.uds)

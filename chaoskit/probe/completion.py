@@ -115,6 +115,8 @@ def connect_advice(detail: str) -> str:
     """What to try when every connection ends with this detail."""
     if detail.startswith(_LOOKUP):
         return "check the host name, and this machine's resolver: getent hosts NAME"
+    if "the proxy" in detail:
+        return "check the proxy's URL, and whether it may connect to the target"
     if detail.startswith(_CERTIFICATE):
         return "trust its authority: --ca-file FILE, or check the host name"
     if detail.startswith(_TLS):

@@ -37,7 +37,8 @@ class Credentials:
         if key:
             self._headers[name] = f"{prefix} {key}" if prefix else key
         self._key = key
-        others = {*query_values(target.url), *target.headers.values(), *self._headers.values()}
+        given = {value for name, value in target.headers.items() if name.lower() != "accept-encoding"}
+        others = {*query_values(target.url), *given, *self._headers.values()}
         self._hidden = sorted((value for value in others if len(value) >= _MIN_SECRET), key=len, reverse=True)
 
     def headers(self) -> list[tuple[bytes, bytes]]:

@@ -266,17 +266,19 @@ async def _closed_loop(group: StreamGroup, workload: Workload, options: DriveOpt
 
     async def run_one_at_a_time(timer: AbsoluteTimer, begin: int) -> None:
         await timer.until(begin)
+        due = begin
         for conversation in conversations:
-            due = max(begin, now())
             if end is not None and due >= end:
                 return
             stream = group.start(group.prepare(due, conversation))
             await asyncio.wait({stream})  # unlike a bare await, does not cancel the stream when this is cancelled
             if stream.result().completion != "complete":
                 await asyncio.sleep(_PAUSE / 1e9)
+            due = now()
 
     with contextlib.closing(AbsoluteTimer()) as timer:
-        begins = (options.start + number * _SPREAD for number in range(workload.max_concurrency or 1))
+        start = max(options.start, now())
+        begins = (start + number * _SPREAD for number in range(workload.max_concurrency or 1))
         workers = [group.tasks.create_task(run_one_at_a_time(timer, begin)) for begin in begins]
         try:
             await asyncio.wait(workers, timeout=None if end is None else (end - now()) / 1e9)

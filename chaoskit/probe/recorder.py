@@ -11,7 +11,7 @@ from chaoskit import clock
 from chaoskit.probe.keepalives import KeepaliveCounter
 from chaoskit.probe.target import DriveProgress
 from chaoskit.records.jsonl import Log
-from chaoskit.records.model import NOT_INTERRUPTED, Keepalives, Request, SocketRead, TcpInfo, Vitals
+from chaoskit.records.model import ASKED_AGAIN, NOT_INTERRUPTED, Keepalives, Request, SocketRead, TcpInfo, Vitals
 
 _MAX_DETAIL = 4000  # characters of a detail, which may quote the server
 
@@ -24,6 +24,7 @@ class Recorder:
         self._started = 0
         self._ended = 0
         self._interrupted = 0
+        self._asked_again = 0
         self._last_ttft: int | None = None
         self._requests = Log(run, Request)
         self._reads = Log(run, SocketRead)
@@ -60,6 +61,7 @@ class Recorder:
         """A stream has ended."""
         self.open -= 1
         self._ended += 1
+        self._asked_again += ASKED_AGAIN in record.detail
         self._interrupted += record.completion not in NOT_INTERRUPTED and not record.warmup
         for keepalives in self._keepalive_counter.end(record.stream):
             self._keepalives.add(keepalives)
@@ -82,7 +84,9 @@ class Recorder:
 
     def progress(self) -> DriveProgress:
         """The streams so far."""
-        return DriveProgress(clock.now(), self.open, self._ended, self._interrupted, self._last_ttft)
+        return DriveProgress(
+            clock.now(), self.open, self._ended - self._asked_again, self._interrupted, self._last_ttft
+        )
 
     def flush(self) -> None:
         """Write everything to the files."""

@@ -11,6 +11,7 @@ import json
 import httpx
 
 from chaoskit import __version__
+from chaoskit.probe import content_coding
 from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.credentials import Credentials
 from chaoskit.probe.memory_budget import MemoryBudget
@@ -54,13 +55,14 @@ class RequestFactory:
         self.asked = asked_tokens(self._body.body(self._question(Conversation(0, 1))))
         protocol = PROTOCOLS[workload.protocol]
         self._headers = {
-            "accept-encoding": "identity",
+            "accept-encoding": content_coding.DEFAULT,
             "user-agent": f"chaoskit/{__version__}",
             "content-type": "application/json",
             "accept": ", ".join(protocol.content_types),
             **protocol.headers,
             **{name.lower(): value for name, value in target.headers.items()},
         }
+        content_coding.check_accepted(self._headers["accept-encoding"])
 
     @property
     def shown_url(self) -> str:

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import httpx
 
 from chaoskit.clock import now
-from chaoskit.probe import completion, shortfall
+from chaoskit.probe import completion, content_coding, shortfall
 from chaoskit.probe.client import Client
 from chaoskit.probe.completion import Outcome
+from chaoskit.probe.content_coding import Decoder
 from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.deadline import Deadline
-from chaoskit.probe.framing import MalformedError, TooLargeError
+from chaoskit.probe.framing import TooLargeError
 from chaoskit.probe.protocols import PROTOCOLS
 from chaoskit.probe.protocols.error_messages import sentence_of
 from chaoskit.probe.protocols.events import ProtocolEvent
@@ -90,6 +91,7 @@ class Stream:
         self._error_body = b""
         self._text = ""  # what the server said outside of events
         self._remarks: list[str] = []
+        self._coding: str | None = None
 
     @property
     def answer(self) -> str:
@@ -150,7 +152,7 @@ class Stream:
             self._deadline.reschedule(now() + _AFTER_END, "http_error")
             await self._read_error_response(response)
             return
-        self._check_headers(response)
+        decoder = self._check_headers(response)
         if self._requests.workload.http == "2" and response.http != "HTTP/2":
             self._remarks.append(f"{response.http}, though HTTP/2 was asked for: the server chose it in TLS")
         self._parser = parser = ResponseParser(
@@ -165,14 +167,15 @@ class Stream:
             nonlocal size
             self._stamp = stamp
             self._sending.last_activity, self._sample_after = stamp.read_at, _SECOND
-            if events := parser.feed(data[: self._limits.body - size]):
-                self._process(stamp, events)
-            if parser.failure is not None:
-                raise parser.failure
-            self._hold(parser.held)
-            size += len(data)
-            if size > self._limits.body:
-                raise TooLargeError(f"a body of more than {self._limits.body}")
+            for piece in decoder.feed(data) if decoder is not None else (data,):
+                if events := parser.feed(piece[: self._limits.body - size]):
+                    self._process(stamp, events)
+                if parser.failure is not None:
+                    raise parser.failure
+                self._hold(parser.held)
+                size += len(piece)
+                if size > self._limits.body:
+                    raise TooLargeError(f"a body of more than {self._limits.body}")
 
         await response.read(take)
         self._end_body(is_whole=True)
@@ -227,21 +230,26 @@ class Stream:
         if location is not None and response.status in _REDIRECTS:
             self._http_error += f", not followed to {redacted(location[:_MAX_HEADER_TEXT])}"
 
+        decoder = content_coding.decoder(response.header(b"content-encoding") or "")
+
         def take(data: bytes, _: ReadStamp) -> None:
-            self._error_body += data
+            for piece in decoder.feed(data) if decoder is not None else (data,):
+                self._error_body += piece
             if len(self._error_body) > _MAX_ERROR_BODY:
                 raise TooLargeError("the rest of an error response")
 
         await response.read(take)
 
-    def _check_headers(self, response: Response) -> None:
+    def _check_headers(self, response: Response) -> Decoder | None:
+        """What decodes the body. Raises MalformedError for a content coding that is not known."""
         expected = PROTOCOLS[self._requests.workload.protocol].content_types
         found = response.header(b"content-type") or expected[0]
         if found.partition(";")[0].strip().lower() not in expected:
             self._remarks.append(f"content-type {found[:_MAX_HEADER_TEXT]} instead of {expected[0]}")
-        coding = response.header(b"content-encoding") or "identity"
-        if coding.lower() != "identity":
-            raise MalformedError(self._requests.redact(f"content-encoding {coding} though none was asked for"))
+        coding = self._requests.redact(response.header(b"content-encoding") or "")
+        decoder = content_coding.decoder(coding)
+        self._coding = coding.strip().lower() if decoder is not None else None
+        return decoder
 
     def _final_outcome(self, outcome: Outcome) -> Outcome:
         """Prefer what the server said over how the connection ended, and a bug of chaoskit over everything."""
@@ -256,6 +264,8 @@ class Stream:
             return "error_event", transcript.error_message or "an error without a message"
         if transcript.completed_at is not None and not (self._text and protocol.tells_finish and not transcript.finish):
             return "complete", ""
+        if outcome == completion.NO_END_MARKER and not transcript.events and not self._text:
+            return "truncated", "an empty response, without the protocol's end marker"
         if self._text and outcome[0] in ("truncated", "reset"):
             return "error_event", "; ".join((self._text, *self._remarks))
         return outcome[0], f"{outcome[1]}, after: {self._text}" if self._text else outcome[1]
@@ -294,6 +304,7 @@ class Stream:
             tokens=transcript.tokens,
             usage=transcript.usage,
             status=self._status,
+            coding=self._coding,
             http=self._http,
             connection=sending.connection.number if sending.connection else None,
             reused=sending.is_reused,

@@ -174,6 +174,8 @@ class Request:
     """Tokens of those events, as the server counted them; null where it did not tell."""
     status: int | None = None
     """HTTP status."""
+    coding: str | None = None
+    """Content coding of the response, such as gzip; null where it had none."""
     http: str | None = None
     """HTTP version."""
     connection: int | None = None

@@ -62,7 +62,9 @@ class RunProgress:
 
     def _look(self) -> None:
         self._phases += self._new(Phase)
-        self._interrupted += sum(request.completion not in NOT_INTERRUPTED for request in self._new(Request))
+        self._interrupted += sum(
+            request.completion not in NOT_INTERRUPTED and not request.warmup for request in self._new(Request)
+        )
         vitals = self._new(Vitals)
         self._vitals = vitals[-1] if vitals else self._vitals
 

@@ -18,6 +18,7 @@ _MAX_TOKENS = 100_000
 _BYTES_PER_TOKEN = 4  # a rough estimate of a prompt's tokens
 _MAX_MODEL = 256  # characters; the name is in every event of a response
 _MAX_VALUES = 1_000_000  # in a body's JSON: each needs some 60 bytes of memory and 50 ns of the event loop
+_MAX_DEPTH = 5  # of a schema that is followed
 _FILLER: dict[str, Any] = {"integer": 1, "number": 1, "boolean": True, "array": [], "object": {}, "null": None}
 
 
@@ -146,13 +147,11 @@ def _no_number(name: str) -> float:
 
 def _call(name: str, schema: Mapping[str, Any]) -> Tool:
     """Arguments that satisfy a simple JSON Schema: the words go into its first text, the rest is the least."""
-    properties = schema.get("properties")
-    listed = properties.items() if isinstance(properties, dict) else ()
-    known = {key: value for key, value in listed if isinstance(value, dict)}
-    required = schema.get("required")
-    needed = [key for key in known if key in required] if isinstance(required, list) else []
-    arguments = {key: _least(known[key]) for key in needed}
-    long = next((key for key in [*needed, *known] if _is_text(known[key])), None)
+    properties = _properties(schema)
+    needed = schema.get("required")
+    required = [key for key in properties if isinstance(needed, list) and key in needed]
+    arguments = {key: _least(properties[key], 1) for key in required}
+    long = next((key for key in [*required, *properties] if _is_text(properties[key])), None)
     if long is None:
         return Tool(name, json.dumps(arguments), "", has_words=False)
     arguments[long] = _PLACEHOLDER
@@ -163,12 +162,32 @@ def _call(name: str, schema: Mapping[str, Any]) -> Tool:
 _PLACEHOLDER = "\N{OBJECT REPLACEMENT CHARACTER}"  # where the words go
 
 
+def _properties(schema: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    listed = schema.get("properties")
+    return {key: value for key, value in listed.items() if isinstance(value, dict)} if isinstance(listed, dict) else {}
+
+
+def _kind(schema: Mapping[str, Any]) -> str:
+    """The type in lower case, as Gemini has it in capitals; the first of several."""
+    kind = schema.get("type")
+    return str(kind[0] if isinstance(kind, list) and kind else kind or "").lower()
+
+
 def _is_text(schema: Mapping[str, Any]) -> bool:
-    return str(schema.get("type")).lower() == "string" and not schema.get("enum")
+    return _kind(schema) == "string" and not {"enum", "const", "format", "pattern"} & schema.keys()
 
 
-def _least(schema: Mapping[str, Any]) -> Any:
-    choices = schema.get("enum")
-    if isinstance(choices, list) and choices:
-        return choices[0]
-    return _FILLER.get(str(schema.get("type")).lower(), "word")
+def _least(schema: Mapping[str, Any], depth: int) -> Any:
+    """A small value that fits: of an object what is required, of several choices the first."""
+    for key in ("enum", "anyOf", "oneOf"):
+        choices = schema.get(key)
+        if isinstance(choices, list) and choices:
+            chosen = choices[0]
+            return _least(chosen, depth + 1) if key != "enum" and isinstance(chosen, dict) else chosen
+    if "const" in schema:
+        return schema["const"]
+    properties, required = _properties(schema), schema.get("required")
+    if (properties or _kind(schema) in ("object", "")) and depth < _MAX_DEPTH:
+        needed = required if isinstance(required, list) else []
+        return {key: _least(properties[key], depth + 1) for key in properties if key in needed}
+    return _FILLER.get(_kind(schema), "word")

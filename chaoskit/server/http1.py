@@ -117,6 +117,9 @@ class Http1(Connection):
         """Send bytes past h11."""
         self.write(data)
 
+    def go_away(self) -> None:
+        """Nothing: `connection: close` would have to be in the head."""
+
     def break_off(self, by: Break) -> None:
         """End the response without its end."""
         match by:

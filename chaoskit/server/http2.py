@@ -38,6 +38,7 @@ from chaoskit.server.writer import Break
 
 _MAX_HEADER_TABLE = 4096  # bytes: bound of the HPACK encoder table, which is searched for each header
 _UNFINISHED_DATA = b"\0\1\0\0\0"  # of a frame's header: 256 bytes of DATA (RFC 9113, 4.1)
+_GOAWAY = b"\0\0\x08\7\0\0\0\0\0"  # its frame header (RFC 9113, 6.8); the last stream and NO_ERROR follow
 _KEPT_HEADERS = frozenset({":method", ":path"}) | requests.READ_HEADERS
 
 
@@ -289,6 +290,10 @@ class Stream:
         """Send bytes past h2."""
         self._connection.flush()
         self._connection.write(data)
+
+    def go_away(self) -> None:
+        """Send GOAWAY with this stream as the last; past h2, which would end the connection's streams with it."""
+        self.raw(_GOAWAY + self._number.to_bytes(4) + bytes(4))
 
     def break_off(self, by: Break) -> None:
         """End the response without its end; all but `reset` and `silence` end the connection."""

@@ -26,6 +26,8 @@ class Output:
         """Send the head, and what precedes the first event."""
         more = self._coder.headers if self._coder is not None else ()
         self._writer.open(200, (*self._malformation.headers(headers), *more), b"")
+        if self._malformation.goes_away:
+            self._writer.go_away()
         if self._malformation.prefix:
             self._write(self._code(self._malformation.prefix))
 

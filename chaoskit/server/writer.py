@@ -31,6 +31,9 @@ class ResponseWriter(Protocol):
     def break_off(self, by: Break) -> None:
         """End the response without its end: by RST, by closing, by closing within a chunk, or not at all."""
 
+    def go_away(self) -> None:
+        """Take no further request on this connection, once this response is open: GOAWAY. HTTP/1.1 has no such sign."""
+
     def reserve(self, size: int) -> bool:
         """Reserve memory for `size` bytes until they are sent; False when there is none."""
 

@@ -19,7 +19,7 @@ from chaoskit.spec.endpoint import holds_key, redacted, secret_header, secret_in
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: a token
 HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_NOT_OURS = ("host", "content-length", "transfer-encoding", "connection", "accept-encoding")
+_NOT_OURS = ("host", "content-length", "transfer-encoding", "connection")
 _HIDDEN = "(hidden)"
 _PROXY_EXAMPLE = "write for example http://proxy.example.com:3128"
 

@@ -30,6 +30,7 @@ from chaoskit.spec.misnamed_files import meant_instead
 from chaoskit.spec.yaml_errors import describe_yaml_error
 
 _MAX_BYTES, _MAX_VALUES = 1 << 20, 10_000
+_PATHS = ("prompts", "key_file", "ca_file", "client_cert", "client_key")  # keys of a workload and of a stage
 _NULLS = ("", "~", "null", "Null", "NULL")
 _EXAMPLES = {
     "stage": "{lab: edge}",
@@ -69,12 +70,17 @@ def parse(text: str, name: str) -> Experiment:
 
 
 def beside(experiment: Experiment, name: str) -> Experiment:
-    """The experiment of the file that messages call `name`, with the path of its prompts, which is relative to it."""
-    work = experiment.workload
-    if work.prompts is None:
-        return experiment
-    prompts = str((Path.cwd() / name).parent / work.prompts)
-    return experiment.model_copy(update={"workload": work.model_copy(update={"prompts": prompts})})
+    """The experiment of the file that messages call `name`, with the paths in it, which are relative to that file."""
+    found: dict[str, SpecModel] = {"workload": experiment.workload, "stage": experiment.stage}
+    for part, model in found.items():
+        paths = {key: getattr(model, key, None) for key in _PATHS}
+        absolute = {key: _beside(path, name) for key, path in paths.items() if path is not None}
+        found[part] = model.model_copy(update=absolute) if absolute else model
+    return experiment.model_copy(update=found)
+
+
+def _beside(path: str, name: str) -> str:
+    return path if path.startswith("~") else str((Path.cwd() / name).parent / path)
 
 
 def load_injection(path: Path) -> Injection:

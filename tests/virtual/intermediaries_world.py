@@ -22,8 +22,8 @@ from threading import Thread
 
 import chaoskit.analysis.analyse
 import chaoskit.conduct.probe_only
-import chaoskit.report.console
-from chaoskit.cli.main import main as chaoskit
+import chaoskit.report.console  # noqa: F401  like the two above: a probe imports them late
+from chaoskit.cli.main import main as type_chaoskit
 
 REFERENCE, FOREIGN = 8000, 8001
 PORTS = {"nginx": 8100, "haproxy": 8200, "caddy": 8300}  # before the reference server; the next one before the foreign
@@ -33,12 +33,14 @@ LONG = ["--requests", "6", "--max-concurrency", "3", "--output-tokens", "200"]
 CASES = {
     "direct": (REFERENCE, "/v1/chat/completions", LONG),
     "nginx-buffers": (PORTS["nginx"], "/v1/chat/completions", LONG),
+    "nginx-compresses": (PORTS["nginx"] + 2, "/v1/chat/completions", LONG),
     "haproxy-corks": (PORTS["haproxy"], "/v1/chat/completions", LONG),
     "nginx-buffers-foreign": (PORTS["nginx"] + 1, "/stream", LONG),
     "nginx-silent": (PORTS["nginx"] + 1, "/silent", PAUSING),
     "nginx-mute": (PORTS["nginx"] + 1, "/mute", PAUSING),
     "haproxy-silent": (PORTS["haproxy"] + 1, "/silent", PAUSING),
     "caddy-silent": (PORTS["caddy"] + 1, "/silent", PAUSING),
+    "nginx-compresses-foreign": (PORTS["nginx"] + 3, "/stream", LONG),
     "limited": (FOREIGN, "/limited", PAUSING),
     "random": (FOREIGN, "/random", ["--requests", "12", "--max-concurrency", "3"]),
 }
@@ -52,6 +54,16 @@ http {{
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://127.0.0.1:8000; }} }}
+  server {{
+    listen 127.0.0.1:{third};
+    gzip on; gzip_types text/event-stream; gzip_proxied any;
+    location / {{ proxy_pass http://127.0.0.1:8000; }}
+  }}
+  server {{
+    listen 127.0.0.1:{fourth};
+    gzip on; gzip_types text/event-stream; gzip_proxied any;
+    location / {{ proxy_pass http://127.0.0.1:8001; }}
+  }}
   server {{ listen 127.0.0.1:{next}; location / {{ proxy_pass http://127.0.0.1:8001; }} }}
 }}
 """
@@ -156,7 +168,8 @@ def processes(folder: Path) -> Iterator[None]:
     foreign = Server(("127.0.0.1", FOREIGN), Handler)
     Thread(target=foreign.serve_forever, daemon=True).start()
     for name, text in (("nginx", NGINX), ("haproxy", HAPROXY), ("caddy", CADDY)):
-        (folder / name).write_text(text.format(folder=folder, port=PORTS[name], next=PORTS[name] + 1))
+        ports = {"port": PORTS[name], "next": PORTS[name] + 1, "third": PORTS[name] + 2, "fourth": PORTS[name] + 3}
+        (folder / name).write_text(text.format(folder=folder, **ports))
     libraries = ":".join(map(str, (PROXIES / "usr" / "lib").glob("*-linux-gnu")))
     environment = os.environ | {"LD_LIBRARY_PATH": libraries, "HOME": str(folder)}
     started = [
@@ -204,7 +217,7 @@ def main() -> int:
             child = os.fork()  # so that modules are imported once
             if not child:
                 os.dup2(os.open(folder / f"{case}.txt", os.O_WRONLY | os.O_CREAT), 1)
-                chaoskit()
+                type_chaoskit()
             os.waitpid(child, 0)
     return 0
 

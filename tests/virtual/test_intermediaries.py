@@ -72,6 +72,8 @@ def test_a_limit_on_the_whole_response_is_no_idle_timer(results: dict[str, Resul
     ("case", "remedy", "confidence"),
     [
         ("nginx-buffers", "nginx: proxy_buffering off", "certain"),
+        ("nginx-compresses", "gzip off", "certain"),
+        ("nginx-compresses-foreign", "gzip off", "likely"),
         ("haproxy-corks", "HAProxy: option http-no-delay", "certain"),
         ("nginx-buffers-foreign", "nginx: proxy_buffering off", "likely"),
     ],
@@ -85,5 +87,16 @@ def test_what_holds_a_stream_back_is_named(case: str, remedy: str, confidence: s
     assert (found.kind, found.streams, found.confidence) == ("buffering", 6, confidence)
     assert f"{found.bytes} bytes" in found.sentence
     assert remedy in found.sentence
-    assert sum(each.between_ms for each in stalls) > 0
+    assert sum(each.between_ms for each in stalls) > 0 or "whole" in found.sentence
     assert sum(each.network_ms for each in stalls) == 0
+
+
+def test_what_compresses_is_named(results: dict[str, Result]) -> None:
+    """nginx compresses for a client that accepts it, as SDKs do, and holds events back until it has a block."""
+    compressed, plain = results["nginx-compresses"], results["direct"]
+
+    assert any("6 of 6 answers came compressed (gzip)" in each for each in compressed.warnings)
+    assert not any("compressed" in each for each in plain.warnings)
+    assert compressed.overall.ttft.p50_ms is not None
+    assert plain.overall.ttft.p50_ms is not None
+    assert compressed.overall.ttft.p50_ms > 2 * plain.overall.ttft.p50_ms

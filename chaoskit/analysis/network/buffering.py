@@ -1,9 +1,9 @@
 """Finds streams that something in between holds back and passes on in pieces, as nginx does.
 
 A stream is held back when its bursts hold three events or more, come at least 50 ms apart, and are pieces that are
-alike: of the same size or at the same interval. The network does not do that to data that was sent event by event: its
-segments stay as they are. Where segments were lost or arrived out of order nothing is claimed: there the sender's
-kernel joins what waits.
+alike: of the same size or at the same interval; or when it comes whole, at one moment, a second or more later. The
+network does not do that to data that was sent event by event: its segments stay as they are. Where segments were lost
+or arrived out of order nothing is claimed: there the sender's kernel joins what waits.
 
 | evidence                                                                               | confidence |
 |----------------------------------------------------------------------------------------|------------|
@@ -27,6 +27,7 @@ from chaoskit.records.model import SocketRead, TcpInfo
 from chaoskit.units import counted
 
 _APART = 50_000_000  # ns
+_LONG = 1_000_000_000  # ns
 _ALIKE = 0.6  # of the bursts
 _JOINED = 0.7  # segments for each event
 _MAX_WORST = 5
@@ -39,18 +40,23 @@ def held_back(
 ) -> tuple[frozenset[int], tuple[Intermediary, ...]]:
     """The numbers of the streams that were held back, and what is to be said of them."""
     segments = _segments(infos)
-    looked_at, held = 0, dict[int, Bursts]()
+    looked_at, held, is_compressed = 0, dict[int, Bursts](), False
     for stream in streams:
         if stream.number in out_of_order or stream.events < FEWEST_EVENTS * FEWEST_BURSTS:
             continue
         looked_at += 1
         own = bursts.get(stream.number)
         is_joined = segments.get(stream.number, 0) < _JOINED * stream.events
-        if own is not None and _are_pieces(own) and (is_joined or stream.request.http == "HTTP/2"):
+        is_compressed = is_compressed or stream.request.coding is not None
+        if (
+            own is not None
+            and (_is_late(own, stream) if own.is_whole else _are_pieces(own))
+            and (is_joined or stream.request.http == "HTTP/2")
+        ):
             held[stream.number] = own  # on HTTP/2 streams share the segments of a connection
     if not held or len(held) < looked_at / 2:
         return frozenset(), ()
-    return frozenset(held), (_finding(held, looked_at),)
+    return frozenset(held), (_finding(held, looked_at, is_compressed),)
 
 
 def _segments(infos: Iterable[TcpInfo]) -> Mapping[int, int]:
@@ -74,14 +80,26 @@ def _are_pieces(bursts: Bursts) -> bool:
     )
 
 
-def _finding(held: Mapping[int, Bursts], looked_at: int) -> Intermediary:
+def _is_late(bursts: Bursts, stream: Stream) -> bool:
+    """Whether a stream that came whole was sent bit by bit, as far as is known, over a second or more."""
+    request, apart = stream.request, bursts.sent_apart
+    if apart is None:
+        apart = (request.first_token or 0) - (request.sent or request.started)
+    return apart >= _LONG and bursts.interval <= apart / 10
+
+
+def _finding(held: Mapping[int, Bursts], looked_at: int, is_compressed: bool) -> Intermediary:
     bursts = list(held.values())
     is_certain = all(each.sent_apart is not None for each in bursts)
     size, interval = _median([each.bytes for each in bursts]), _median([each.interval for each in bursts])
     is_same_size = _median([each.same_size for each in bursts]) >= _ALIKE
     confidence: FindingConfidence = "certain" if is_certain else "likely"
-    piece = f"in pieces of {'' if is_same_size else 'about '}{size:.0f} bytes"
-    events = f"{_median([each.events for each in bursts]):.0f} events every {format_value(interval / MS, 'ms')}"
+    events = f"{_median([each.events for each in bursts]):.0f} events"
+    if all(each.is_whole for each in bursts):
+        how = f"whole: {size:.0f} bytes, {events}, at one moment"
+    else:
+        piece = f"{'' if is_same_size else 'about '}{size:.0f} bytes"
+        how = f"in pieces of {piece}, {events} every {format_value(interval / MS, 'ms')}"
     return Intermediary(
         kind="buffering",
         streams=len(held),
@@ -93,12 +111,14 @@ def _finding(held: Mapping[int, Bursts], looked_at: int) -> Intermediary:
         evidence=Evidence(file=FILES[SocketRead], count=len(held), worst=tuple(sorted(held))[:_MAX_WORST]),
         sentence=(
             f"{len(held)} of {counted(looked_at, 'stream')} came held back by something between you and the server, "
-            f"{piece}, {events}: {_remedy(size, interval / 1e9, is_same_size)}"
+            f"{how}: {_remedy(size, interval / 1e9, is_same_size, is_compressed)}"
         ),
     )
 
 
-def _remedy(size: float, seconds: float, is_same_size: bool) -> str:
+def _remedy(size: float, seconds: float, is_same_size: bool, is_compressed: bool) -> str:
+    if is_compressed:
+        return "nginx: gzip off for text/event-stream, and proxy_buffering off"
     if is_same_size and _NGINX[0] <= size <= _NGINX[1]:
         return "nginx: proxy_buffering off"
     if _CORK[0] <= seconds <= _CORK[1]:

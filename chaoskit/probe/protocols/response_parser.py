@@ -17,7 +17,7 @@ from chaoskit.probe.framing import BARE, COMMENT, CUT, BodyParser, MalformedErro
 from chaoskit.probe.protocols import PROTOCOLS
 from chaoskit.probe.protocols.answer_text import answer_text
 from chaoskit.probe.protocols.error_messages import failure_in, sentence_of
-from chaoskit.probe.protocols.events import END, NO_STAMPS, SIGN_OF_LIFE, ProtocolEvent, ServerStamps, integer
+from chaoskit.probe.protocols.events import END, NO_STAMPS, SIGN_OF_LIFE, Json, ProtocolEvent, ServerStamps, integer
 from chaoskit.probe.protocols.stream_protocol import DONE_MARKER
 from chaoskit.records.model import TOKENS, Event
 from chaoskit.spec.experiment import Protocol
@@ -183,8 +183,17 @@ class ResponseParser:
                 self.failure = MalformedError(f"a whole answer as {what}, although a stream was asked for")
                 return
             yield event._replace(text=answer_text(each)) if self._keeps_text else event
+            yield from self._other_choices(each)
         if len(objects) > _MOST_VALUES:
             self.failure = TooLargeError(f"an event of more than {_MOST_VALUES} JSON values")
+
+    def _other_choices(self, payload: Json) -> Iterator[ProtocolEvent]:
+        """A protocol interprets the first choice of an event; few servers put several into one."""
+        assert self._protocol.interpret is not None
+        for name in ("choices", "candidates"):
+            choices = payload.get(name)
+            for choice in choices[1:_MOST_VALUES] if isinstance(choices, list) else ():
+                yield self._protocol.interpret({**payload, name: [choice]})
 
     def _is_whole_answer(self, payload: dict[str, object], event: ProtocolEvent, is_bare: bool, is_list: bool) -> bool:
         if self._has_tokens:

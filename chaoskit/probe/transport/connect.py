@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from chaoskit.clock import now
-from chaoskit.errors import SpecError
 from chaoskit.probe.framing import MalformedError, TooLargeError
 from chaoskit.probe.target import SocketOptions
 from chaoskit.probe.transport import stamps
@@ -119,11 +118,14 @@ class _Race:
         """The connected socket. Raises the last OSError when there is none."""
         if len(self._waiting) == 1:
             return await _connect(*self._waiting[0], self._options)
+        winner: socket.socket | None = None
         try:
-            return await self._run()
+            winner = await self._run()
         finally:
             for _, task in self._attempts:
                 task.cancel()
+                task.add_done_callback(lambda task: _close_loser(task, winner))
+        return winner
 
     async def _run(self) -> socket.socket:
         failure: BaseException = OSError("no address")
@@ -138,11 +140,12 @@ class _Race:
                     await self._changed.wait()
             except TimeoutError:
                 continue
-            for name, task in self._attempts:
+            for at, (_, task) in enumerate(self._attempts):
                 if not task.done():
                     continue
                 if (error := task.exception()) is None:
-                    self._timings.unreachable = tuple(other for other, _ in self._attempts if other != name)
+                    late = (name for name, other in self._attempts[at + 1 :] if other.done() and other.exception())
+                    self._timings.unreachable = (*(name for name, _ in self._attempts[:at]), *late)
                     return task.result()
                 failure = error
 
@@ -150,6 +153,12 @@ class _Race:
         task = asyncio.get_running_loop().create_task(_connect(family, address, self._options))
         task.add_done_callback(lambda _: self._changed.set())
         self._attempts.append((str(address[0]), task))
+
+
+def _close_loser(attempt: asyncio.Task[socket.socket], winner: socket.socket | None) -> None:
+    """Close the socket of an attempt that connected too late."""
+    if not attempt.cancelled() and attempt.exception() is None and attempt.result() is not winner:
+        attempt.result().close()
 
 
 def _interleaved(addresses: Addresses) -> Addresses:
@@ -182,12 +191,3 @@ async def _connect_uds(path: Path) -> socket.socket:
         sock.close()
         raise
     return sock
-
-
-def check_uds(path: Path) -> None:
-    """Raise SpecError when no server can listen there."""
-    if not path.is_socket():
-        reason = "it is not a Unix socket" if path.exists() else "there is no such file"
-        raise SpecError(f"uds {path}: {reason}; the server's listening sockets: ss -xl")
-    if len(str(path).encode()) > 107:  # sockaddr_un
-        raise SpecError(f"uds {path}: a Unix socket's path has at most 107 bytes; give a shorter one, or a link to it")

@@ -222,6 +222,8 @@ class Connection:
                 self._continue_handshake()
             if self._tls.is_established:
                 self._decrypt(self._tls, stamp)
+                if self._tls.has_to_send and not self._is_closed:  # an answer to a change of keys
+                    self._write_raw(self._tls.to_send())
         except (ssl.SSLError, TooLargeError) as error:
             self._end(error)
 

@@ -43,6 +43,11 @@ class TlsState:
         else:
             self._incoming.write_eof()
 
+    @property
+    def has_to_send(self) -> bool:
+        """Whether TLS itself has something to send."""
+        return self._outgoing.pending > 0
+
     def to_send(self) -> bytes:
         """What TLS itself has to send: handshake, alerts."""
         return self._outgoing.read()
@@ -128,9 +133,9 @@ def _load_client_certificate(context: ssl.SSLContext, target: Target) -> None:
     try:
         context.load_cert_chain(target.client_cert, target.client_key, password=lambda: "")
     except OSError as error:
-        reason = getattr(error, "reason", None) or error.strerror or "unusable"
-        reason = str(reason).replace("_", " ").lower()
+        reason = getattr(error, "reason", None)
+        why = f" ({str(reason).replace('_', ' ').lower()})" if reason else ""
         raise SpecError(
-            f"{names}: no certificate with its key ({reason}); give both in PEM, the key without a passphrase: "
+            f"{names}: no certificate with its key{why}; give both in PEM, the key without a passphrase: "
             "openssl pkey -in KEY -out PLAIN"
         ) from None

@@ -48,5 +48,6 @@ CONNECTIONS = (
         end="close",
     ),
     Malformation("not-http", "Bytes that are no HTTP.", raw=b"SSH-2.0-OpenSSH_9.6\r\n", end="close"),
+    Malformation("go-away", "HTTP/2: GOAWAY, and the response is finished all the same.", goes_away=True),
     Malformation("surplus", "A second answer that nobody asked for, after the first.", end="surplus"),
 )

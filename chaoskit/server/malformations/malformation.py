@@ -29,7 +29,8 @@ class Malformation:
     HTTP response. `shortened`: how many of the planned tokens the response has; it ends properly after them.
     `breaks_after`: after how many tokens the stream goes no further. `closing`: what is sent instead of the proper end,
     which it gets; nothing if the stream broke. `rewrite`: an event's bytes, by its number, or `LAST` for the end.
-    `prefix`: before the first event. `pieces`: bytes of each write. `pause`: ns in the middle of the stream.
+    `prefix`: before the first event. `pieces`: bytes of each write.
+    `pause`: ns in the middle of the stream. `goes_away`: GOAWAY first.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Malformation:
     pieces: int = 0
     pause: int = 0
     compression: Compression | None = None
+    goes_away: bool = False
     end: End = "finish"
 
     @property

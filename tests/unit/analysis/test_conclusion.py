@@ -9,7 +9,8 @@ from made_runs import Made, ns, plan
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Result
-from chaoskit.records.model import TcpInfo
+from chaoskit.records.model import ServedResponse, TcpInfo
+from chaoskit.spec.server import Server
 
 FRESH = {"snd_mss": 1448, "advmss": 1448, "pmtu": 1500, "bytes_acked": 1, "delivered": 1}
 STUCK = {
@@ -123,3 +124,19 @@ def test_what_an_interrupted_run_did_not_wait_for_is_unknown(tmp_path: Path, how
     (objective,) = analyse(tmp_path).objectives
 
     assert objective.verdict == verdict
+
+
+@pytest.mark.parametrize("pauses", [False, True])
+def test_a_pause_of_its_script_is_no_warning(tmp_path: Path, pauses: bool) -> None:
+    """A reference server that is behind its schedule is a warning, unless its script pauses."""
+    planned = plan(())
+    if pauses:
+        assert planned.server is not None
+        server = Server.model_validate({"pause": {"after": "3 tokens", "for": "5s"}})
+        planned = planned.model_copy(update={"server": server})
+    made = Made(planned).phases().many(0, 9000, 90)
+    made.records.append(ServedResponse(0, ns(0), ns(79), ns(9000), 60, 60, 5_000_000_000, "sent"))
+
+    found = analyse(made.vitals(30_000).write(tmp_path))
+
+    assert any("behind its own schedule" in said for said in found.warnings) != pauses

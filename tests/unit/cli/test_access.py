@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import ssl
 import subprocess
@@ -133,7 +134,9 @@ def test_no_secret_is_left_behind(tmp_path: Path) -> None:
         words = (*MODEL, "--requests", "4", "--api-key-file", str(file), "--header-env", "x-org:ORG")
         secret_proxy = proxy_url.replace("//", f"//user:{PASSWORD}@")
         more = ("--proxy-env", "MY_PROXY", "--out", str(out), "--json")
-        done = probe(found.url, *words, *more, env={"ORG": ORG, "MY_PROXY": secret_proxy})
+        program = [sys.executable, "-m", "chaoskit", "probe", found.url, *words, *more]
+        environment = os.environ | {"ORG": ORG, "MY_PROXY": secret_proxy}
+        done = subprocess.run(program, capture_output=True, text=True, check=False, env=environment)
         reported = subprocess.run(
             [sys.executable, "-m", "chaoskit", "report", str(out)], capture_output=True, text=True, check=False
         )
@@ -267,6 +270,27 @@ def test_insecure_is_said_aloud(tmp_path: Path) -> None:
     assert "--insecure" in refused.stderr or "certificate" in refused.stderr
     assert taken.returncode == 0, taken.stderr
     assert "insecure: the certificate of the endpoint was not verified" in " ".join(taken.stdout.split())
+
+
+def test_a_certificate_that_cannot_be_used_leaves_nothing_behind(tmp_path: Path) -> None:
+    """A missing file, one without a certificate, a key with a passphrase: 2, one sentence, no directory."""
+    _server_context(tmp_path)
+    (tmp_path / "none.pem").write_text("nothing")
+    locked = ("openssl", "pkey", "-in", "key.pem", "-aes256", "-passout", "pass:word", "-out", "locked.pem")
+    subprocess.run(locked, cwd=tmp_path, check=True, capture_output=True)
+    for options in (
+        ("--ca-file", "missing.pem"),
+        ("--ca-file", "none.pem"),
+        ("--client-cert", "none.pem"),
+        ("--client-cert", "cert.pem", "--client-key", "locked.pem"),
+    ):
+        words = [word if word.startswith("--") else str(tmp_path / word) for word in options]
+        done = probe("https://127.0.0.1:9", *MODEL, *words, "--out", str(tmp_path / "run"))
+
+        assert done.returncode == 2, options
+        assert str(tmp_path) in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert not (tmp_path / "run").exists()
 
 
 def test_a_client_certificate_is_shown(tmp_path: Path) -> None:

@@ -351,3 +351,21 @@ def test_warm_up_requests_are_recorded_and_do_not_count(tmp_path: Path) -> None:
     assert any(
         "2 of 2 warm-up requests not complete" in each for each in json.loads(done.stdout)["chaoskit"]["warnings"]
     )
+
+
+def test_a_conversation_goes_on_after_a_refusal_and_ends_with_a_failure() -> None:
+    """A question that is asked again is the same one; after a turn that failed the next conversation begins."""
+    count = itertools.count()
+
+    def answer(asked: Asked) -> bytes:
+        if "max_tokens" in asked.body:
+            return reply(400, {"error": {"message": NEW_NAME}})
+        return reply(500, {"error": {"message": "full"}}) if next(count) == 1 else stream()
+
+    with endpoint(answer) as found:
+        done = probe(found.url, *MODEL, "--requests", "4", "--turns", "2", "--json")
+
+    overall = json.loads(done.stdout)["chaoskit"]["overall"]
+    assert (overall["started"], overall["complete"], overall["interrupted"]) == (4, 3, 1)
+    lengths = sorted(len(each.body["messages"]) for each in found.posts if "max_tokens" not in each.body)
+    assert lengths == [1, 1, 3, 3]

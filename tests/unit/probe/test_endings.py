@@ -103,13 +103,16 @@ def test_a_finish_with_more_after_it_was_none(behaviour: Behaviour, completion: 
 
 def test_two_choices_finish_one_by_one() -> None:
     """The end of one choice is not the end of the response, and not contradicted by the other's tokens."""
-    chunks = [{"choices": [{"index": at, "delta": {"content": "x"}}]} for at in (0, 1)]
+    chunks: list[dict[str, Any]] = [{"choices": [{"index": at, "delta": {"content": "x"}}]} for at in (0, 1)]
     ends: list[dict[str, Any]] = [{"choices": [{"index": at, "delta": {}, "finish_reason": "stop"}]} for at in (0, 1)]
 
+    both = {"choices": [chunks[0]["choices"][0], chunks[1]["choices"][0]]}
+    one_chunk = measured(saying(HEAD, chunk(sse(both, ends[0]))))
     half = measured(saying(HEAD, chunk(sse(*chunks, ends[0], chunks[1]))))
     whole = measured(saying(HEAD, chunk(sse(*chunks, ends[0], chunks[1], ends[1])), then=reset))
 
-    assert half.ending[0] == "truncated"
+    assert one_chunk.ending[0] == half.ending[0] == "truncated"
+    assert one_chunk.request.tokens == 2
     assert whole.ending[0] == "complete"
 
 

@@ -57,12 +57,12 @@ def asked(target: Target, answer: bytes = HEAD + chunk(token(), DONE) + END, **w
 
 @pytest.mark.parametrize("protocol", list(PATHS))
 def test_a_request_asks_for_a_stream(protocol: Protocol) -> None:
-    """It has the protocol's default path, identity encoding, its stream number and its prompt."""
+    """It has the protocol's default path, the content codings of SDKs, its stream number and its prompt."""
     (first, headers, body), _ = asked(Target(""), protocol=protocol, prompt_size="300B", output_tokens=9)
 
     said = json.loads(body)
     assert first.split()[:2] == ["POST", PATHS[protocol]]
-    assert headers["accept-encoding"] == "identity"
+    assert headers["accept-encoding"] == "gzip, deflate"
     assert headers["x-chaoskit-stream"] == "0"
     assert said.get("stream") is (None if protocol == "gemini" else True)
     (prompt,) = [text for text in texts(said) if len(text) > 100]

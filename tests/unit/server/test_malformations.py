@@ -294,3 +294,16 @@ def test_http2_breaks_as_well(quick: Running, name: str) -> None:
                 client.read_to_end()
             assert (number in client.ended) == (name == "cut-clean")
     assert client.bodies.get(number, b"").count(b": chaoskit ") == (0 if name == "not-http" else 3)
+
+
+def test_go_away_finishes_what_has_begun(quick: Running) -> None:
+    """After GOAWAY the stream that it names as the last one, and earlier ones, are finished."""
+    with quick.connect() as sock:
+        client = Http2Client(sock)
+        earlier = client.ask("/sse?tokens=30")
+        number = client.ask("/sse?tokens=6&script=go-away")
+        client.read_until(lambda: {earlier, number} <= client.ended)
+
+    assert client.goaway == 0
+    assert client.bodies[number].endswith(b"data: [DONE]\n\n")
+    assert client.bodies[earlier].count(b": chaoskit ") == 30

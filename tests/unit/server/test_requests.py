@@ -1,8 +1,10 @@
 """Requests are parsed, or refused in their vendor's format."""
 
 import json
+import re
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ from chaoskit.server.formats.api import CompletionRequest
 from chaoskit.server.requests import Reply, Request
 from chaoskit.server.routes import parse
 
-CHAT = {"model": "m", "messages": [{"role": "user", "content": "how are you today"}]}
+CHAT: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "how are you today"}]}
 PROMPT = {"model": "m", "prompt": "how are you today"}
 GEMINI = {"contents": [{"role": "user", "parts": [{"text": "how are you today"}]}]}
 PATHS = (
@@ -233,9 +235,89 @@ def test_any_target_gets_a_response(target: str) -> None:
     assert isinstance(parse(Request("GET", target, {}, b"", 0)), CompletionRequest | Reply)
 
 
+@given(schema=st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.sampled_from(["type", "properties", "required", "enum", "const", "anyOf", "a"]), inner),
+    max_leaves=12,
+))  # fmt: skip
+def test_any_schema_of_a_tool_gets_a_response(schema: Any) -> None:
+    """Whatever a tool's schema is, the arguments are a JSON object."""
+    asked = post("/v1/messages", {**CHAT, "max_tokens": 5, "tools": [{"name": "f", "input_schema": schema}]})
+
+    assert isinstance(asked, CompletionRequest)
+    assert asked.tool is not None
+    words = "go " if asked.tool.has_words else ""
+    assert isinstance(json.loads(asked.tool.before + words + asked.tool.after), dict)
+
+
 def test_deep_json_is_refused() -> None:
     """JSON nested too deeply to parse is a 400, not a crash."""
     reply = parse(Request("POST", "/v1/chat/completions", {}, b"[" * 200_000, 0))
 
     assert isinstance(reply, Reply)
     assert reply.status == 400
+
+
+SCHEMAS: list[dict[str, Any]] = [
+    {},
+    {"type": "object", "properties": {}},
+    {"type": "object", "properties": {"city": {"type": "string"}}},
+    {"type": "OBJECT", "properties": {"city": {"type": "STRING"}, "n": {"type": "INTEGER"}}, "required": ["n"]},
+    {"type": "object", "properties": {"n": {"type": "integer"}, "on": {"type": "boolean"}}, "required": ["n", "on"]},
+    {"properties": {"unit": {"enum": ["C", "F"]}, "a": {"const": 7}}, "required": ["unit", "a"]},
+    {"properties": {"x": {"anyOf": [{"type": "number"}, {"type": "null"}]}}, "required": ["x"]},
+    {"properties": {"a": {"type": ["string", "null"]}, "kind": {"const": 7}}, "required": ["kind", "a"]},
+    {
+        "type": "object",
+        "properties": {"at": {"type": "object", "properties": {"lat": {"type": "number"}}, "required": ["lat"]}},
+        "required": ["at"],
+    },
+    {"type": "object", "properties": {"list": {"type": "array", "items": {"type": "string"}}}, "required": ["list"]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=json.dumps)
+def test_a_calls_arguments_fit_the_schema(schema: dict[str, Any]) -> None:
+    """The arguments of a tool's call satisfy its JSON Schema, and the words stand in a text of it if it has one."""
+    function = {"name": "f", "parameters": schema}
+    asked = post("/v1/chat/completions", {**CHAT, "tools": [{"type": "function", "function": function}]})
+    assert isinstance(asked, CompletionRequest)
+    assert asked.tool is not None
+
+    arguments = asked.tool.arguments(asked.tool.before + ("go " if asked.tool.has_words else "") + asked.tool.after)
+
+    jsonschema.validate(
+        arguments, json.loads(re.sub(r"OBJECT|STRING|INTEGER", lambda m: m[0].lower(), json.dumps(schema)))
+    )
+    assert asked.tool.has_words == ("go " in arguments.values())
+
+
+def test_a_tool_is_not_called_again() -> None:
+    """After its result, and where the client forbids it, the answer is text."""
+    openai = [{"type": "function", "function": {"name": "f"}}]
+    result = {"role": "tool", "tool_call_id": "1", "content": "sunny"}
+    block = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": "sunny"}]}
+    answered = [
+        post("/v1/chat/completions", {**CHAT, "tools": openai, "tool_choice": "none"}),
+        post("/v1/chat/completions", {"model": "m", "messages": [*CHAT["messages"], result], "tools": openai}),
+        post("/api/chat", {"model": "m", "messages": [*CHAT["messages"], result], "tools": openai}),
+        post("/v1/messages", {"model": "m", "messages": [block], "tools": [{"name": "f"}], "max_tokens": 3}),
+        post("/v1/messages", {**CHAT, "tools": [{"name": "f"}], "tool_choice": {"type": "none"}, "max_tokens": 3}),
+        post(
+            "/v1/responses",
+            {"model": "m", "input": [{"type": "function_call_output"}], "tools": [{"type": "function", "name": "f"}]},
+        ),
+        post(
+            "/v1beta/models/m:generateContent",
+            {
+                "contents": [{"parts": [{"functionResponse": {}}]}],
+                "tools": [{"functionDeclarations": [{"name": "f"}]}],
+            },
+        ),
+    ]
+
+    for asked in answered:
+        assert isinstance(asked, CompletionRequest)
+        assert asked.tool is None
+        assert asked.finish in ("stop", "length")

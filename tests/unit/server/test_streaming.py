@@ -34,6 +34,9 @@ class RecordingWriter:
     def raw(self, data: bytes) -> None:
         """Ignored."""
 
+    def go_away(self) -> None:
+        """Ignored."""
+
     def break_off(self, by: Break) -> None:
         """Ignored."""
 

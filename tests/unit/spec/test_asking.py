@@ -57,12 +57,15 @@ def test_a_body_has_the_types_of_json() -> None:
     assert type(again).model_validate_json(again.model_dump_json()) == again
 
 
-def test_prompts_lie_beside_their_file(tmp_path: Path) -> None:
+def test_paths_are_relative_to_their_file(tmp_path: Path) -> None:
     """A relative path is that of the file, wherever the command runs."""
     path = tmp_path / "gate.yaml"
-    path.write_text(FILE.format(stage="", workload="prompts: p/x.jsonl"))
+    path.write_text(FILE.format(stage="ca-file: ca.pem\n  key-file: ~/key", workload="prompts: p/x.jsonl"))
+    found = load(path)
 
-    assert load(path).workload.prompts == str(tmp_path / "p/x.jsonl")
+    assert found.workload.prompts == str(tmp_path / "p/x.jsonl")
+    assert isinstance(found.stage, InterfaceStage)
+    assert (found.stage.ca_file, found.stage.key_file) == (str(tmp_path / "ca.pem"), "~/key")
 
 
 def test_headers_come_from_the_environment(tmp_path: Path) -> None:
@@ -72,7 +75,7 @@ def test_headers_come_from_the_environment(tmp_path: Path) -> None:
 
     assert target.header_env == {"X-Org": "ORG"}
     assert target.headers == {"X-Team": "blue"}
-    assert (target.key_file, target.key_header) == (Path("k"), "api-key")
+    assert (target.key_file, target.key_header) == (Path.cwd() / "k", "api-key")
     assert found.variables == ("ORG",)
     assert "secret" not in repr(target)
 

@@ -1,0 +1,130 @@
+"""Decodes the content coding of a response, read by read: gzip, deflate and br (RFC 9110, 8.4).
+
+Rules: what a read completes is decoded at once, as SDKs do; at most 64 kB are decoded at a time, so that a small body
+that grows without end is stopped by the caller's own limit. br needs the package brotli.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from chaoskit.errors import SpecError
+from chaoskit.probe.framing import MalformedError
+
+DEFAULT = "gzip, deflate"
+"""What the SDKs of OpenAI and Anthropic for Python accept."""
+_AT_A_TIME = 64 * 1024  # bytes
+_GZIP = 16 + zlib.MAX_WBITS
+_NAMES = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate", "br": "br"}
+_NO_CODING = ("", "identity")
+
+
+class Decoder(Protocol):
+    """Decodes one response."""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """What this read completes, piece by piece. Raises MalformedError."""
+
+
+class _Gzip:
+    """gzip, with one member or more."""
+
+    def __init__(self) -> None:
+        self._object = zlib.decompressobj(_GZIP)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """As `Decoder.feed`."""
+        while data:
+            if self._object.eof:
+                if not data.startswith(b"\x1f"):  # what follows the last member is no data
+                    return
+                self._object = zlib.decompressobj(_GZIP)
+            yield from _inflated(self._object, data, "gzip")
+            data = self._object.unused_data
+
+
+class _Deflate:
+    """deflate: with zlib's header, as it should be, or without, as some send it. The first two bytes tell."""
+
+    def __init__(self) -> None:
+        self._object: zlib._Decompress | None = None
+        self._first = b""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """As `Decoder.feed`."""
+        if self._object is None:
+            self._first += data
+            if len(self._first) < 2:
+                return
+            data, check = self._first, int.from_bytes(self._first[:2])
+            has_header = self._first[0] & 15 == zlib.DEFLATED and check % 31 == 0  # RFC 1950, 2.2
+            self._object = zlib.decompressobj(zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS)
+        yield from _inflated(self._object, data, "deflate")
+
+
+def _inflated(state: zlib._Decompress, data: bytes, name: str) -> Iterator[bytes]:
+    """What these bytes decode to, piece by piece."""
+    try:
+        while data and not state.eof:
+            yield state.decompress(data, _AT_A_TIME)
+            data = state.unconsumed_tail
+    except zlib.error as error:
+        raise MalformedError(f"broken {name} data") from error
+
+
+class _Brotli:
+    """br."""
+
+    def __init__(self) -> None:
+        import brotli
+
+        self._error = brotli.error
+        self._object = brotli.Decompressor()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """As `Decoder.feed`."""
+        try:
+            piece = self._object.process(data, output_buffer_limit=_AT_A_TIME)
+            while piece or not self._object.can_accept_more_data():
+                yield piece
+                piece = self._object.process(b"", output_buffer_limit=_AT_A_TIME)
+        except self._error as error:
+            raise MalformedError("broken br data") from error
+
+
+_DECODERS: dict[str, Callable[[], Decoder]] = {
+    "gzip": _Gzip,
+    "deflate": _Deflate,
+    "br": _Brotli,
+}
+
+
+def decoder(coding: str) -> Decoder | None:
+    """The decoder of a `content-encoding`; None where nothing is coded. Raises MalformedError for one it has not."""
+    name = coding.strip().lower()
+    if name in _NO_CODING:
+        return None
+    if name not in _NAMES:
+        raise MalformedError(f"content-encoding {coding}, which was not asked for and is not known here")
+    if _NAMES[name] == "br" and not _has_brotli():
+        raise MalformedError("content-encoding br, which was not asked for and needs the package brotli")
+    return _DECODERS[_NAMES[name]]()
+
+
+def check_accepted(value: str) -> None:
+    """Raise SpecError when a response to this `accept-encoding` could not be read."""
+    for each in value.split(","):
+        name, _, weight = (part.strip().lower() for part in each.partition(";"))
+        if weight.replace(" ", "") in ("q=0", "q=0.0"):
+            continue
+        if name not in (*_NAMES, *_NO_CODING):
+            raise SpecError(f"accept-encoding: {name!r} is not known here; expected gzip, deflate, br or identity")
+        if name == "br" and not _has_brotli():
+            raise SpecError("accept-encoding: br needs the package brotli; type: pip install 'chaoskit[br]'")
+
+
+def _has_brotli() -> bool:
+    return importlib.util.find_spec("brotli") is not None
