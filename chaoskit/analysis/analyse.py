@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,7 +181,7 @@ def _phases(
     phase_buckets: Mapping[str, tuple[Bucket, ...]],
     held: Set[int],
 ) -> Iterator[PhaseResult]:
-    arrived = {request.stream: request.tokens for request in raw.requests}
+    arrived = {stream.number: math.ceil(stream.tokens) for stream in raw.streams.ended}
     evidence = stream_evidence(arrived, raw.infos, raw.served, raw.vitals, held)
     full_segments = path_mtu(raw, run_timeline)
     for name in run_timeline.names:

@@ -171,7 +171,8 @@ def target_of(plan: Plan) -> Target:
     """The probe's target and socket options; in a lab congestion control is set by its namespace."""
     interface, tuned = plan.interface, SocketOptions(maxseg=plan.client.maxseg)
     if interface is None:
-        return Target(plan.target, "chaoskit", ca_file=lab_server.root(plan), sockets=tuned, asks_usage=False)
+        has_chunks = plan.server is not None and plan.server.tokens_per_event > 1  # an event is a token otherwise
+        return Target(plan.target, "chaoskit", ca_file=lab_server.root(plan), sockets=tuned, asks_usage=has_chunks)
     return endpoint(
         plan.target,
         interface.access,

@@ -109,11 +109,14 @@ class Connection(asyncio.Protocol):
         self._blocked_since = clock.now() if self.transport.is_closing() else 0
 
     def write(self, data: bytes) -> None:
-        """Send, unless closing; abort a client that keeps sending requests without reading responses."""
+        """Send, unless closing; abort a client that keeps sending requests without reading responses.
+
+        Memory that has been reserved may wait to be sent.
+        """
         if self.transport.is_closing():
             return
         self.transport.write(data)
-        if self.transport.get_write_buffer_size() > self.limits.unsent:
+        if self.transport.get_write_buffer_size() > self.limits.unsent + self._reserved:
             self.abort()
 
     def reserve(self, size: int) -> bool:

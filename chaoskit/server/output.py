@@ -10,6 +10,8 @@ from chaoskit.server.writer import ResponseWriter
 
 _SURPLUS = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\nhi"
 
+_LARGE = 64 * 1024  # bytes of one write, above which memory is reserved for it
+
 
 class Output:
     """The body of one response. `changes`: whether it is not sent as it is."""
@@ -80,7 +82,9 @@ class Output:
     def _write(self, data: bytes) -> None:
         size = self._malformation.pieces
         if not size:
-            if data:
+            if len(data) > _LARGE and not self._writer.reserve(len(data)):
+                self._writer.break_off("close")
+            elif data:
                 self._writer.send(data)
             return
         self._held += data

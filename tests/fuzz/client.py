@@ -41,6 +41,19 @@ asyncio.run(serve_until_signal(listener, Script(Duration(0), Duration(0), Durati
 """
 _VALID = b"GET /sse?tokens=2 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 _CHAT = b'{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true,"max_tokens":5}'
+_OTHERS = (
+    (b"/v1/completions", b"crlf", b'{"model":"m","prompt":"hi","stream":true,"max_tokens":5}'),
+    (
+        b"/v1/responses",
+        b"gzip-held",
+        b'{"model":"m","input":"hi","stream":true,"tools":[{"type":"function","name":"f"}]}',
+    ),
+    (b"/v1beta/models/m:streamGenerateContent", b"short", b'{"contents":[{"parts":[{"text":"hi"}]}]}'),
+    (b"/api/generate", b"error-event", b'{"model":"m","prompt":"hi","options":{"num_predict":5}}'),
+    (b"/sse?tokens=5", b"surplus", b""),
+    (b"/tokenize", b"", b'{"prompt":"hi"}'),
+)
+"""Paths, scripts and bodies."""
 _FRAMES = tuple(bytes((0, 0, size, kind, flags, 0, 0, 0, 1)) for kind in range(11) for size, flags in ((0, 5), (4, 0)))
 
 
@@ -49,6 +62,11 @@ def conversations() -> list[bytes]:
     posts = [
         b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%b" % (path, len(_CHAT), _CHAT)
         for path in (b"/v1/chat/completions", b"/v1/messages", b"/api/chat")
+    ]
+    posts += [
+        b"POST %b HTTP/1.1\r\nhost: x\r\nx-chaoskit-script: %b\r\ncontent-length: %d\r\n\r\n%b"
+        % (path, script, len(body), body)
+        for path, script, body in _OTHERS
     ]
     chunked = b"POST /sse HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
     return [_VALID, *posts, b"".join(posts), chunked, _http2(1), _http2(3), _http2(2, b" " * 150)]

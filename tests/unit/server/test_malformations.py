@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from asking import REQUESTS, Response, post, stream
-from hostile import Http2Client
+from hostile import Http2Client, everything
 from serving import SCRIPT, Running, running
 
 from chaoskit.server.deviations import Cut, ErrorEvent, Malformed, Pause, Refusal
@@ -307,3 +308,18 @@ def test_go_away_finishes_what_has_begun(quick: Running) -> None:
     assert client.goaway == 0
     assert client.bodies[number].endswith(b"data: [DONE]\n\n")
     assert client.bodies[earlier].count(b": chaoskit ") == 30
+
+
+def test_a_large_event_reaches_a_slow_client(tmp_path: Path) -> None:
+    """A client that reads its large event late gets all of it: the server has reserved the memory."""
+    with running(tmp_path, QUICK, send_buffer=8192) as server:
+        path, body = REQUESTS[CHAT]
+        data = json.dumps(body).encode()
+        head = f"POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {len(data)}\r\n"
+        with server.connect() as sock:
+            sock.sendall(f"{head}x-chaoskit-script: large-event\r\n\r\n".encode() + data)
+            threading.Event().wait(0.2)
+            received = everything(sock)
+
+    assert len(received) > 3_000_000
+    assert received.endswith(b"0\r\n\r\n")
