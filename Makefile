@@ -16,7 +16,7 @@ TARGETS ?=
 # What make quotes renews; without a name all that takes a few minutes.
 QUOTES ?=
 
-.PHONY: help modules demo test soak fuzz lint format test-unit test-kernel test-guest test-virtual test-kernel-own kernel kernel-wheel package distributions bench \
+.PHONY: help modules demo test soak fuzz lint format test-unit test-kernel test-guest test-virtual test-kernel-own kernel kernel-wheel package distributions bench parity \
 	docs reference quotes pins audit clean
 
 help:  ## this list
@@ -92,6 +92,9 @@ bench: .venv/.tests kernel .venv/.tcconfig  ## measure speed and accuracy; print
 	@$(PYTHON_IN) tests/bench/spread.py
 	@PYTHONPATH=tests $(PYTHON_IN) tests/bench/pmtu_vs_tracepath.py
 
+parity: .venv/.tests .venv/.parity  ## measure the same streams with chaoskit, AIPerf and GuideLLM; prints a table
+	@$(PYTHON_IN) tests/bench/parity.py
+
 docs: .venv/.docs  ## the pages of docs/ as a site in build/docs; 1 when a link is dead
 	@.venv/docs/bin/mkdocs build --strict --config-file docs/site/mkdocs.yml
 
@@ -99,7 +102,7 @@ reference: .venv/.tests  ## write the generated parts of README.md and docs/ ane
 	@.venv/bin/cog -r -I docs/site README.md docs/*.md
 	@$(PYTHON_IN) docs/site/picture.py
 
-quotes: .venv/.tests kernel  ## renew the quoted output in the pages from real runs; QUOTES="soak fuzz bench" takes longer
+quotes: .venv/.tests kernel  ## renew the quoted output in the pages from real runs; QUOTES="soak fuzz bench parity" takes longer
 	@$(PYTHON_IN) docs/site/quotes.py $(QUOTES)
 
 pins: .venv/.tools  ## update the lock files from pyproject.toml; UPGRADE=--upgrade takes newer versions
@@ -114,5 +117,5 @@ clean:
 .venv/.program .venv/.tests: .venv/.%: pyproject.toml .ci/lock-%.txt .ci/prepare
 	@bash .ci/prepare $*
 
-.venv/.tools .venv/.tcconfig .venv/.docs: .venv/.%: .ci/lock-%.txt .ci/prepare | .venv/.program  # in their own .venv
+.venv/.tools .venv/.tcconfig .venv/.docs .venv/.parity: .venv/.%: .ci/lock-%.txt .ci/prepare | .venv/.program  # in their own .venv
 	@bash .ci/prepare $*

@@ -2,7 +2,7 @@
 
     python docs/site/quotes.py [NAME...]
 
-Without names it renews all that take a few minutes together; soak, fuzz and bench take longer, and are named.
+Without names it renews all that take a few minutes together; soak, fuzz, bench and parity take longer, and are named.
 Quotes that follow from the code alone are cog blocks instead: `make reference`.
 """
 
@@ -101,6 +101,12 @@ def bench() -> str:
     return output("make", "bench")
 
 
+def parity() -> str:
+    """The same streams by several tools."""
+    output("make", ".venv/.parity")
+    return output(sys.executable, "tests/bench/parity.py")
+
+
 QUICK: dict[str, Callable[[], str]] = {
     "inject": inject,
     "status": status,
@@ -109,8 +115,8 @@ QUICK: dict[str, Callable[[], str]] = {
     "segments": segments,
     "matrix": matrix,
 }
-LONG: dict[str, Callable[[], str]] = {"soak": soak, "fuzz": fuzz, "bench": bench}
-TABLES = ("fuzz",)
+LONG: dict[str, Callable[[], str]] = {"soak": soak, "fuzz": fuzz, "bench": bench, "parity": parity}
+TABLES = ("fuzz", "parity")
 """Markdown, and no block of text."""
 
 

@@ -16,26 +16,41 @@ from chaoskit.units import Duration
 
 
 class Server:
-    """The reference server on a free loopback port, as a context manager."""
+    """The reference server on a free loopback port, as a context manager.
 
-    def __init__(self, interval: Duration) -> None:
+    With a `Duration` it sends a token each such interval.
+    """
+
+    def __init__(self, responses: Duration | Script) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        self._script = Script(Duration.parse("300ms"), Duration.parse("320ms"), interval)
+        self._script = (
+            responses
+            if isinstance(responses, Script)
+            else Script(Duration.parse("300ms"), Duration.parse("320ms"), responses)
+        )
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._pid = 0
 
     def __enter__(self) -> Server:
         self._pid = os.fork()
         if self._pid == 0:
-            asyncio.run(serve(self._listener, self._script, asyncio.Event(), limits=LAB))
-            os._exit(0)
+            try:
+                asyncio.run(self.serve())
+            finally:
+                os._exit(0)
         self._listener.close()
         return self
+
+    async def serve(self) -> None:
+        """What the process of its own does, until SIGTERM."""
+        stop = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+        await serve(self._listener, self._script, stop, limits=LAB)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        os.kill(self._pid, signal.SIGKILL)
+        os.kill(self._pid, signal.SIGTERM)
         os.waitpid(self._pid, 0)
 
 
