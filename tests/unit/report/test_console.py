@@ -189,7 +189,7 @@ def test_failures_stalls_and_faults_are_shown(result: Result) -> None:
 def test_the_sparkline_marks_interruptions(result: Result) -> None:
     """A character for each half second of a phase, higher where it was slower, and a cross at an interruption."""
     lines = shown(result)
-    at = next(number for number, line in enumerate(lines) if line.startswith("TTFT over time"))
+    at = next(number for number, line in enumerate(lines) if line.startswith("Median TTFT over time"))
     baseline, wifi, dead = (line[12:] for line in lines[at + 1 : at + 4])
 
     assert "100 ms ▁ to 180 ms ▇" in lines[at]
