@@ -38,10 +38,13 @@ def responses(script: str | None, options: dict[str, str | int | None]) -> Respo
 
 
 def _first_token(found: FirstToken, median: str | None, p99: str | None) -> FirstToken:
+    """The two that were given; one alone moves the other along."""
     shortest = found.median if median is None else pace("first-token", median)
     longest = found.p99 if p99 is None else pace("first-token-p99", p99)
+    if longest < shortest and None not in (median, p99):
+        raise SpecError(f"--first-token-p99 {longest} is below --first-token {shortest}: one of them is wrong")
     if longest < shortest:
-        raise SpecError(f"--first-token-p99 {longest} is below --first-token {shortest}; give both")
+        shortest, longest = (shortest, shortest) if p99 is None else (longest, longest)
     return FirstToken(median=shortest, p99=longest)
 
 

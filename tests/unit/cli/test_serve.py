@@ -96,7 +96,7 @@ def test_an_address_of_another_machine_is_refused() -> None:
         ({"first_token": "150"}, "--first-token: '150' has no unit"),
         ({"first_token_p99": "1kB"}, "--first-token-p99: "),
         ({"token_interval": "fast"}, "--token-interval: "),
-        ({"first_token": "1s"}, "--first-token-p99 400ms is below --first-token 1s"),
+        ({"first_token": "1s", "first_token_p99": "400ms"}, "--first-token-p99 400ms is below --first-token 1s"),
         ({"cert": __file__}, "--cert and --key go together"),
         ({"cert": __file__, "key": __file__}, "not a certificate and its key"),
     ],

@@ -125,7 +125,7 @@ def test_mistakes_are_named(tmp_path: Path, text: str, says: str) -> None:
         ("xyzzy", {}, "--script: 'xyzzy' is neither a name nor a file; all names: chaoskit serve --list"),
         ("there/is/none.yaml", {}, "there/is/none.yaml: No such file or directory; give the path of a script file"),
         (None, {"tokens-per-event": 0}, "--tokens-per-event: found '0', expected 1 or more"),
-        (None, {"first-token": "1s"}, "--first-token-p99 400ms is below --first-token 1s"),
+        (None, {"first-token": "1s", "first-token-p99": "400ms"}, "--first-token-p99 400ms is below --first-token 1s"),
     ],
 )
 def test_wrong_options_are_named(script: str | None, options: dict[str, Any], says: str) -> None:
