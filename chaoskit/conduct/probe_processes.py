@@ -22,6 +22,7 @@ from chaoskit.conduct import signals
 from chaoskit.conduct.probe_channel import NewsFromProcess, NewsToProbe, pair, progress_of, request_of
 from chaoskit.conduct.worker import Work, Worker
 from chaoskit.errors import RefusedError
+from chaoskit.folder import display_path
 from chaoskit.probe.drive import drive, warm_up
 from chaoskit.probe.fail_fast import FailFast
 from chaoskit.probe.shares import Share
@@ -59,7 +60,6 @@ def forked(task: Task, shares: Sequence[Share], judge: FailFast) -> Iterator[Pro
             gc.collect()
             gc.freeze()  # what is there now is shared with the children, and stays shared
             for share, part in zip(shares, parts, strict=True):
-                part.mkdir()
                 processes.fork(task, share, part)
         yield processes
     finally:
@@ -84,13 +84,20 @@ class Processes:
 
     def fork(self, task: Task, share: Share, part: Path) -> None:
         """Start the process of a share, with records in the folder `part`, and with signals blocked until it runs."""
-        own, its = pair()
-        self._channels.append(NewsToProbe(own))
         name = f"process {share.index + 1} of {share.processes}"
+        try:
+            part.mkdir()
+        except OSError as error:
+            raise RefusedError(f"cannot make the folder {display_path(part)}: {error.strerror}") from None
+        try:
+            own, its = pair()
+        except OSError as error:
+            raise _not_started(name, error) from None
+        self._channels.append(NewsToProbe(own))
         try:
             self._workers.append(Worker(name, signals.unblocked(), _work(task, share, part, its)))
         except OSError as error:
-            raise RefusedError(f"cannot start {name}: {error.strerror}; give fewer --processes") from None
+            raise _not_started(name, error) from None
         finally:
             its.close()
 
@@ -179,6 +186,10 @@ class Processes:
             await asyncio.sleep(_REFRESH)
             if self._progress:
                 watch(total(self._progress.values()))
+
+
+def _not_started(name: str, error: OSError) -> RefusedError:
+    return RefusedError(f"cannot start {name}: {error.strerror}; give fewer --processes")
 
 
 def total(parts: Iterable[DriveProgress]) -> DriveProgress:

@@ -224,6 +224,7 @@ def test_the_time_limit_ends_all_processes(tmp_path: Path) -> None:
         done = probe(server.url, *words, "--objective", "ttft_p50 < 5s", "--out", str(out))
 
     assert done.returncode == 5, done.stderr
+    assert "from 2 processes" in done.stdout
     assert "stopped after 1s, before all requests had ended" in " ".join(done.stdout.split())
     assert len(read(out, Request)) == 4
 
