@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -29,7 +29,6 @@ from h2.events import (
 )
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
-from hyperframe.frame import Frame, GoAwayFrame
 
 from chaoskit import clock
 from chaoskit.server import requests, routes
@@ -51,7 +50,7 @@ class H2(H2Connection):
 
     MAX_CLOSED_STREAMS = 4096
 
-    def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
+    def _receive_goaway_frame(self, frame: Any) -> tuple[list[Any], list[Event]]:
         """Without an error it ends nothing: h2 would send no more data, and refuse all further frames."""
         if frame.error_code != ErrorCodes.NO_ERROR:
             return super()._receive_goaway_frame(frame)
