@@ -119,13 +119,14 @@ def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
         return RunSpec()
     if isinstance(plan, ProbePlan):
         socket = (f"over the Unix socket {plan.uds}",) if plan.uds else ()
+        processes = (f"from {plan.processes} processes",) if plan.processes > 1 else ()
         return RunSpec(
             plan.objectives,
             plan.workload,
             target=plan.url,
             seed=plan.seed,
             model=plan.model,
-            conditions=(*socket, *plan.access.conditions()),
+            conditions=(*socket, *plan.access.conditions(), *processes),
         )
     return RunSpec(
         objectives=plan.objectives,

@@ -17,6 +17,7 @@ import pytest
 from commands import typed
 from lab import as_nobody, run, wait_for
 
+import chaoskit.analysis.analyse
 import chaoskit.cli.probe_output
 import chaoskit.conduct.probe_only
 import chaoskit.pathmtu.prepare
