@@ -9,8 +9,8 @@
 | `short` | the server gave no finish reason although its protocol has them, and less than half came                   |
 
 A model that ends its answer early by itself (`stop`) is not accused; a remark says that it did, that it refused, or
-that a content filter ended the answer. Tokens are the server's count; where it tells none, an answer has at most as many
-tokens as characters, and only that is held against it.
+that a content filter ended the answer. Tokens are the server's count; where it tells none, an answer has at most as
+many tokens as characters, and only that is held against it.
 """
 
 from __future__ import annotations
