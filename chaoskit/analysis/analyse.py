@@ -125,7 +125,7 @@ def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
             target=plan.url,
             seed=plan.seed,
             model=plan.model,
-            conditions=(*socket, *plan.access.conditions()),
+            conditions=(*socket, *plan.access.conditions(plan.url)),
         )
     return RunSpec(
         objectives=plan.objectives,
@@ -136,7 +136,7 @@ def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
         seed=plan.seed,
         reference=plan.reference,
         model=(plan.interface.access.model or "") if plan.interface else "",
-        conditions=tuple(plan.interface.access.conditions()) if plan.interface else (),
+        conditions=tuple(plan.interface.access.conditions(plan.target)) if plan.interface else (),
     )
 
 

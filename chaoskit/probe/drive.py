@@ -29,6 +29,7 @@ from chaoskit.probe.client import Client, connect_options
 from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.fail_fast import FailFast
+from chaoskit.probe.failure_advice import Asked
 from chaoskit.probe.recorder import Recorder
 from chaoskit.probe.requests import RequestFactory
 from chaoskit.probe.stream import ScheduledRequest, Stream
@@ -68,7 +69,7 @@ async def drive(target: Target, workload: Workload, options: DriveOptions, run: 
         with Recorder(run) as recorder:
             async with asyncio.TaskGroup() as tasks:
                 until = None if options.fault_free is None else options.start + options.fault_free
-                watch = FailFast(requests.shown_url, until, workload.protocol, requests.usual_path)
+                watch = FailFast(_asked(requests, target), until)
                 group = StreamGroup(tasks, requests, client, recorder, watch)
                 housekeeping = tasks.create_task(_run_housekeeping(group, recorder, clock, options.watch))
                 await _run_workload(group, workload, options, stop)
@@ -81,6 +82,18 @@ async def drive(target: Target, workload: Workload, options: DriveOptions, run: 
         gc.unfreeze()
         await client.aclose()
         clock.close()
+
+
+def _asked(requests: RequestFactory, target: Target) -> Asked:
+    work = requests.workload
+    return Asked(
+        requests.shown_url,
+        work.protocol,
+        requests.usual_path,
+        requests.asks_stream,
+        work.http,
+        target.ca_file is not None,
+    )
 
 
 async def warm_up() -> None:

@@ -38,8 +38,8 @@ def _ends(workload: Workload) -> EndMarkers:
 class RequestFactory:
     """Builds requests. Raises SpecError for an invalid URL, header or key of the target, or prompts file.
 
-    `asked` is how many tokens they ask for, `ends` what ends a response of plain server-sent events; `memory` bounds
-    what all responses hold.
+    `asked` is how many tokens they ask for, `asks_stream` whether for a stream, `ends` what ends a response of plain
+    server-sent events; `memory` bounds what all responses hold.
     """
 
     def __init__(self, target: Target, workload: Workload, seed: int) -> None:
@@ -53,6 +53,7 @@ class RequestFactory:
         self.ends = _ends(workload)
         self.memory = MemoryBudget()
         self.asked = asked_tokens(self._body.body(self._question(Conversation(0, 1))))
+        self.asks_stream = self._body.asks_stream(self._question(Conversation(0, 1)))
         protocol = PROTOCOLS[workload.protocol]
         self._headers = {
             "accept-encoding": content_coding.DEFAULT,
