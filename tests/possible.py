@@ -43,7 +43,7 @@ def text(result: Result, width: int) -> list[str]:
 
 def _below_the_table(lines: list[str]) -> list[str]:
     """What follows the numbers of the phases: no difference stands there."""
-    titles = ("Objectives", "Interrupted streams", "Stall attribution", "TTFT over time", "records")
+    titles = ("Objectives", "Interrupted streams", "Stall attribution", "Median TTFT over time", "records")
     return lines[next((at for at, line in enumerate(lines) if line.startswith(titles)), 0) :]
 
 

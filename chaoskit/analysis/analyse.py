@@ -96,7 +96,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec) -> Result:
         provenance=_provenance(raw),
         vllm=None if raw.plan else vllm_figures(streams.ended),
         origin=run_timeline.begin,
-        seconds=max(0, raw.last_stamp - run_timeline.begin) / SECOND,
+        seconds=max(0, raw.end - run_timeline.begin) / SECOND,
         outcome=outcome(raw, streams.ended, verdicts, reasons),
         reference=spec.reference,
         overall=metrics(samples[WHOLE_RUN], estimates),
@@ -119,13 +119,14 @@ def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
         return RunSpec()
     if isinstance(plan, ProbePlan):
         socket = (f"over the Unix socket {plan.uds}",) if plan.uds else ()
+        processes = (f"from {plan.processes} processes",) if plan.processes > 1 else ()
         return RunSpec(
             plan.objectives,
             plan.workload,
             target=plan.url,
             seed=plan.seed,
             model=plan.model,
-            conditions=(*socket, *plan.access.conditions(plan.url)),
+            conditions=(*socket, *plan.access.conditions(plan.url), *processes),
         )
     return RunSpec(
         objectives=plan.objectives,
@@ -152,7 +153,7 @@ def _timeline(raw: RawRecords) -> Timeline:
         return build_timeline(raw.phases, raw.last_stamp)
     if not raw.requests:
         return Timeline(())
-    return single_phase(SINGLE_PHASE, min(request.scheduled for request in raw.requests), raw.last_stamp)
+    return single_phase(SINGLE_PHASE, min(request.scheduled for request in raw.requests), raw.end)
 
 
 def _intended(raw: RawRecords, streams: Sequence[Stream], workload: Workload | None) -> dict[int, int]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from chaoskit.analysis.result import FidelityKind, Unit
+if TYPE_CHECKING:
+    from chaoskit.analysis.result import FidelityKind, Unit
 
 NO_VALUE = "–"
 ANYTHING = "anything"  # of an interval that excludes nothing

@@ -9,7 +9,8 @@
 | its maximum    | the longest of any event, also of those that did not arrive; above 1 s a warning         |
 
 Vitals give the longest wait of each half second. A wait of L blocks every instant within it, the first for
-the whole of L: the time from which an instant waits longer than x is the sum of (L - x) over the waits.
+the whole of L: the time from which an instant waits longer than x is the sum of (L - x) over the waits. Of several
+processes that did one probe, the one that was later counts.
 """
 
 from __future__ import annotations
@@ -49,7 +50,14 @@ def health(streams: Streams, vitals: Sequence[Vitals], served: Sequence[ServedRe
 
 
 def loop_lag(vitals: Sequence[Vitals]) -> float | None:
-    """The p99 of the wait, in ns, over all instants between the first line and the last."""
+    """The p99 of the wait, in ns, over all instants from a process's first line to its last: the worst one's."""
+    processes = dict.fromkeys(line.process for line in vitals)
+    lags = [_loop_lag([line for line in vitals if line.process == process]) for process in processes]
+    return max((lag for lag in lags if lag is not None), default=None)
+
+
+def _loop_lag(vitals: Sequence[Vitals]) -> float | None:
+    """That of one process."""
     if len(vitals) < 2:
         return None
     p99_time = (vitals[-1].at - vitals[0].at) / 100

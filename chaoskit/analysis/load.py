@@ -63,6 +63,13 @@ class RawRecords:
     hops: list[Hop]
 
     @property
+    def end(self) -> int:
+        """When the measurement ended: of a probe that finished, with its last request."""
+        if self.phases or self.status != "finished":
+            return self.last_stamp
+        return max(self.streams.arrivals.last, *(request.ended for request in self.requests), 0)
+
+    @property
     def last_stamp(self) -> int:
         """The latest stamp in any record; 0 when there is none."""
         return max(

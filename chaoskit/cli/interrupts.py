@@ -5,11 +5,14 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 from types import FrameType, TracebackType
+from typing import TYPE_CHECKING
 
-from chaoskit.analysis.result import RunStatus
 from chaoskit.records.directory import kept_records
 from chaoskit.substrate.running import Running
 from chaoskit.terminal import complain
+
+if TYPE_CHECKING:
+    from chaoskit.analysis.result import RunStatus
 
 
 class InterruptHandler:

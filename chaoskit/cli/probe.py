@@ -51,6 +51,7 @@ def probe(
         objectives=objectives(objective or []),
         seed=seed,
         requests=load.requests,
+        processes=load.processes,
         max_time=duration("max-time", timeouts.max_time),
     )
     raise typer.Exit(measure_and_show(measured, out, json))

@@ -39,13 +39,18 @@ def prepare(experiment: Experiment, to_run: bool = False) -> Plan:
 
 
 def load_warnings(
-    workload: Workload, url: str, server: Server | None, requests: int | None = None, to_run: bool = False
+    workload: Workload,
+    url: str,
+    server: Server | None,
+    requests: int | None = None,
+    to_run: bool = False,
+    processes: int = 1,
 ) -> tuple[str, ...]:
     """What this machine's limits as a client mean for a load on this URL. `server`: of a lab.
 
     `to_run`: raises RefusedError for what certainly does not fit.
     """
-    load, limits = ClientLoad.of(workload, server, requests), client_limits(urlsplit(url).hostname or "")
+    load, limits = ClientLoad.of(workload, server, requests, processes), client_limits(urlsplit(url).hostname or "")
     found = list(shortages(load, workload, limits, in_lab=server is not None))
     certain = [sentence for sentence, is_certain in found if is_certain and load.is_certain]
     if to_run and certain:

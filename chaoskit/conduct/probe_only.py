@@ -7,26 +7,28 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chaoskit import __version__, crash_report, keyboard_interrupt, terminal
-from chaoskit.analysis.analyse import analyse
-from chaoskit.analysis.result import Result
 from chaoskit.clock import now
 from chaoskit.conduct import event_loop, signals
 from chaoskit.conduct.planning import load_warnings
+from chaoskit.conduct.probe_processes import Task, forked
 from chaoskit.conduct.provenance import collect
 from chaoskit.errors import ChaoskitError, RefusedError
 from chaoskit.plan.decidability import probe_warnings
 from chaoskit.plan.probe_plan import ProbePlan
 from chaoskit.probe import credentials
 from chaoskit.probe.drive import drive, warm_up
+from chaoskit.probe.fail_fast import FailFast
 from chaoskit.probe.model_list import with_model
 from chaoskit.probe.proxy_variables import unused_proxy
 from chaoskit.probe.requests import RequestFactory
+from chaoskit.probe.shares import Share, divide
 from chaoskit.probe.target import DriveOptions, DriveProgress, SocketOptions, Target, check_socket, endpoint
 from chaoskit.probe.transport.tls import tls_context
 from chaoskit.records.directory import OUTCOME, PROBE, PROVENANCE, conclude, create, kept_records
@@ -37,7 +39,10 @@ from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.experiment import Workload
 from chaoskit.spec.objectives import Objective
 from chaoskit.terminal import ascii_json
-from chaoskit.units import Duration
+from chaoskit.units import Duration, counted
+
+if TYPE_CHECKING:
+    from chaoskit.analysis.result import Result
 
 _LEAD = 50_000_000  # ns until the first request
 
@@ -46,7 +51,8 @@ _LEAD = 50_000_000  # ns until the first request
 class ProbeOnly:
     """A number of requests of this workload to this endpoint, for at most `max_time`.
 
-    `requests` count; those of the workload's `warm-up` come before them. `uds` is the endpoint's Unix socket.
+    `requests` count; those of the workload's `warm-up` come before them. `uds` is the endpoint's Unix socket. The
+    `processes` share the load.
     """
 
     url: str
@@ -58,6 +64,7 @@ class ProbeOnly:
     seed: int
     requests: int
     max_time: Duration
+    processes: int = 1
 
     def measure(self, out: Path | None, watch: Callable[[DriveProgress], None]) -> Result:
         """Send the requests, and analyse the responses. The records stay in `out`, a new directory, or are deleted.
@@ -69,14 +76,16 @@ class ProbeOnly:
         target = endpoint(self.url, self.access, uds=self.uds, sockets=self.sockets)
         if self.uds is not None:
             check_socket(self.uds)
-        RequestFactory(target, self.workload, self.seed)
+        factory = RequestFactory(target, self.workload, self.seed)
+        shares = divide(self.workload, self.all_requests, self.processes)
         tls_context(target, self.workload.http)
         doubts = [
-            *load_warnings(self.workload, self.url, None, self.all_requests, to_run=True),
+            *load_warnings(self.workload, self.url, None, self.all_requests, to_run=True, processes=self.processes),
             *probe_warnings(self.objectives, self.workload, self.url, self.requests, self.max_time),
             *self.access.exposed(),
             *credentials.warnings(target),
             *unused_proxy(target, os.environ),
+            *_too_many(self.processes),
         ]
         terminal.note(*(f"warning: {sentence}" for sentence in doubts))
         target = with_model(target, self.access, self.workload)
@@ -84,11 +93,13 @@ class ProbeOnly:
             run = create(folder, {PROBE: self._description(target), PROVENANCE: collect()})
             try:
                 with signals.kept():
-                    event_loop.run(self._send_requests(target, run, watch))
+                    self._send(target, run, watch, shares, factory)
             except RefusedError as error:
                 conclude(run, "refused", str(error))
                 if not (run / FILES[Request]).exists():
                     raise
+            from chaoskit.analysis.analyse import analyse  # numpy starts threads, before which processes must be forked
+
             result = analyse(run)
             return result if out else result.model_copy(update={"run": ""})
 
@@ -112,10 +123,36 @@ class ProbeOnly:
             max_time=self.max_time,
             objectives=self.objectives,
             seed=self.seed,
+            processes=self.processes,
         )
         return ascii_json(asked.model_dump_json(indent=1)) + "\n"
 
-    async def _send_requests(self, target: Target, run: Path, watch: Callable[[DriveProgress], None]) -> None:
+    def _send(
+        self,
+        target: Target,
+        run: Path,
+        watch: Callable[[DriveProgress], None],
+        shares: Sequence[Share],
+        factory: RequestFactory,
+    ) -> None:
+        """Send the requests, from this process or from several."""
+
+        async def alone(stop: asyncio.Event) -> str:
+            await warm_up()
+            options = DriveOptions(self.seed, now() + _LEAD, length=None, requests=self.all_requests, watch=watch)
+            await drive(target, self.workload, options, run, stop)
+            return ""
+
+        if len(shares) == 1:
+            event_loop.run(self._supervise(run, alone))
+            return
+        task = Task(target, self.workload, self.seed, self.all_requests, run)
+        judge = FailFast(factory.circumstances, None)
+        with forked(task, shares, judge) as processes:
+            event_loop.run(self._supervise(run, lambda stop: processes.drive(stop, watch)))
+
+    async def _supervise(self, run: Path, work: Callable[[asyncio.Event], Awaitable[str]]) -> None:
+        """Do the work until it ends, by itself or by a signal or `max_time`, and record how; it says what it lacks."""
         stop = asyncio.Event()
 
         def interrupt(sign: signal.Signals) -> None:
@@ -131,16 +168,25 @@ class ProbeOnly:
         for sign in (signal.SIGINT, signal.SIGTERM):
             current.add_signal_handler(sign, interrupt, sign)
         current.call_later(self.max_time.seconds, time_is_up)
-        await warm_up()
-        options = DriveOptions(self.seed, now() + _LEAD, length=None, requests=self.all_requests, watch=watch)
         try:
-            await drive(target, self.workload, options, run, stop)
+            lacking = await work(stop)
         except Exception as error:
             if not isinstance(cause := crash_report.underlying_error(error), ChaoskitError):
                 conclude(run, "crashed", crash_report.summary(cause))
             raise
         if not stop.is_set():
-            conclude(run, "finished", "")
+            conclude(run, "finished", lacking)
+
+
+def _too_many(processes: int) -> tuple[str, ...]:
+    """What is doubtful about more processes than processors."""
+    available = len(os.sched_getaffinity(0))
+    if processes <= max(1, available):
+        return ()
+    return (
+        f"--processes {processes}: this machine has {counted(available, 'processor')} for them; more processes than "
+        "that carry no more streams, and make each other late",
+    )
 
 
 @contextmanager

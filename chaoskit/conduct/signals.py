@@ -45,6 +45,13 @@ def kept() -> Iterator[None]:
 
 
 @contextmanager
+def unblocked() -> Iterator[None]:
+    """In a child that was forked while they were held: its own handlers take them in the body."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _TERMINATING)
+    yield
+
+
+@contextmanager
 def held() -> Iterator[None]:
     """Signals that arrive inside are delivered afterwards.
 

@@ -54,6 +54,16 @@ class Worker:
             raise self._error()
         return False
 
+    @property
+    def killed_by(self) -> signal.Signals | None:
+        """The signal that ended it; None: it has not ended, or by itself."""
+        return signal.Signals(-self._status) if self._status is not None and self._status < 0 else None
+
+    def send(self, sign: signal.Signals) -> None:
+        """Send it a signal if it has not ended, and do not wait."""
+        if self._status is None:
+            os.kill(self.pid, sign)
+
     def stop(self, clock: Clock, patience: int = 3 * 10**9) -> None:
         """Send SIGTERM, wait up to `patience` ns, then send SIGKILL and wait again. Never raises."""
         for sign, span in ((signal.SIGTERM, patience), (signal.SIGKILL, _KILL_TIMEOUT)):

@@ -37,10 +37,13 @@ class ClientLoad:
     streams: int
     connections: float
     is_certain: bool
+    processes: int = 1
 
     @classmethod
-    def of(cls, workload: Workload, server: Server | None, requests: int | None = None) -> ClientLoad:
-        """Of a workload against this server (None: unknown) with so many requests at the most."""
+    def of(
+        cls, workload: Workload, server: Server | None, requests: int | None = None, processes: int = 1
+    ) -> ClientLoad:
+        """Of a workload against this server (None: unknown) with so many requests at the most, from these processes."""
         if server is None:
             duration = _FIRST_TOKEN + workload.output_tokens * _TOKEN
         else:
@@ -54,16 +57,20 @@ class ClientLoad:
             rate = streams / max(duration, 0.001)
         if requests is not None:
             streams = min(streams, requests)
-        return cls(streams, rate if workload.connections == "fresh" else 0.0, is_closed)
+        return cls(streams, rate if workload.connections == "fresh" else 0.0, is_closed, processes)
 
 
 def shortages(load: ClientLoad, workload: Workload, limits: ClientLimits, in_lab: bool) -> Iterator[tuple[str, bool]]:
     """A sentence for each thing that the machine has too little of, and whether that is certain."""
     count = f"{'' if load.is_certain else 'about '}{counted(load.streams, 'stream')} at a time"
+    each = " in each process" if load.processes > 1 else ""
     lower = "lower max-concurrency" if load.is_certain else "lower request-rate"
-    files = load.streams + _OWN_FILES
+    files = math.ceil(load.streams / load.processes) + _OWN_FILES
     if workload.connections != "shared" and files > limits.files:
-        yield f"{count} need {files} open files, and this machine allows {limits.files} (ulimit -Hn); {lower}", True
+        yield (
+            f"{count} need {files} open files{each}, and this machine allows {limits.files} (ulimit -Hn); {lower}",
+            True,
+        )
     ports = load.streams + math.ceil(load.connections * limits.time_wait)
     if workload.connections != "shared" and ports > limits.ports:
         yield (

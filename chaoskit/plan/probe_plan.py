@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chaoskit.records.directory import PROBE
 from chaoskit.records.untrusted_files import damage_error, read_document
@@ -35,6 +35,7 @@ class ProbePlan(BaseModel):
     max_time: int
     objectives: tuple[Objective, ...]
     seed: int
+    processes: int = Field(default=1, exclude_if=lambda value: value == 1)
 
 
 def load_probe_plan(run: Path) -> ProbePlan | None:

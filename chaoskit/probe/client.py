@@ -6,6 +6,7 @@ import ssl
 
 import httpx
 
+from chaoskit.probe.shares import WHOLE, Share
 from chaoskit.probe.target import Target
 from chaoskit.probe.transport.connect import ConnectOptions
 from chaoskit.probe.transport.dns import Resolver
@@ -45,7 +46,7 @@ class Client:
         await self._client.aclose()
 
 
-def connect_options(target: Target, tls: ssl.SSLContext | None) -> ConnectOptions:
+def connect_options(target: Target, tls: ssl.SSLContext | None, share: Share = WHOLE) -> ConnectOptions:
     """How connections to it are made. Raises SpecError for a proxy that cannot be one."""
     proxy = None if target.proxy is None else parse_proxy(target.proxy)
-    return ConnectOptions(Resolver(), target.addresses, target.sockets, tls, proxy, target.uds)
+    return ConnectOptions(Resolver(), target.addresses, target.sockets, tls, proxy, target.uds, share)

@@ -26,7 +26,7 @@ from typing import TypeVar
 import h2.errors
 
 from chaoskit.probe.framing import MalformedError, TooLargeError
-from chaoskit.probe.transport.exchange import NetworkError, ProxyError
+from chaoskit.probe.transport.exchange import NetworkError, ProxyError, UnprocessedError
 from chaoskit.records.model import Completion
 
 PEER_ERRORS = (NetworkError, MalformedError, TooLargeError)
@@ -64,6 +64,8 @@ def classify(error: Exception, state: StreamState) -> Outcome:
     causes = list(_cause_chain(error))
     if own := own_limit(causes):
         return "client_error", own
+    if not state.was_sent and (refused := _find(causes, UnprocessedError)) and str(refused):
+        return "protocol_error", str(refused)
     if not state.was_sent:
         return "connect_failed", _connect_failure(causes)
     if too_large := _find(causes, TooLargeError):

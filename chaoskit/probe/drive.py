@@ -29,11 +29,11 @@ from chaoskit.probe.client import Client, connect_options
 from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.fail_fast import FailFast
-from chaoskit.probe.failure_advice import Asked
 from chaoskit.probe.recorder import Recorder
 from chaoskit.probe.requests import RequestFactory
+from chaoskit.probe.shares import WHOLE, Share
 from chaoskit.probe.stream import ScheduledRequest, Stream
-from chaoskit.probe.target import DriveOptions, DriveProgress, Target
+from chaoskit.probe.target import DriveOptions, DriveProgress, Judge, Target
 from chaoskit.probe.transport.socket_options import check_supported
 from chaoskit.probe.transport.stamps import StampClock
 from chaoskit.probe.transport.tls import tls_context
@@ -60,17 +60,17 @@ async def drive(target: Target, workload: Workload, options: DriveOptions, run: 
     """
     check_supported(target.sockets)
     requests = RequestFactory(target, workload, options.seed)
-    connecting = connect_options(target, tls_context(target, workload.http))
+    connecting = connect_options(target, tls_context(target, workload.http), options.share)
     _raise_file_limit()
     clock = StampClock()
     client = Client(connecting, workload, clock)
     await warm_up()
     try:
-        with Recorder(run) as recorder:
+        with Recorder(run, options.share.process) as recorder:
             async with asyncio.TaskGroup() as tasks:
                 until = None if options.fault_free is None else options.start + options.fault_free
-                watch = FailFast(_asked(requests, target), until)
-                group = StreamGroup(tasks, requests, client, recorder, watch)
+                own = FailFast(requests.circumstances, until)
+                group = StreamGroup(tasks, requests, client, recorder, options.judge or own, options.share)
                 housekeeping = tasks.create_task(_run_housekeeping(group, recorder, clock, options.watch))
                 await _run_workload(group, workload, options, stop)
                 housekeeping.cancel()
@@ -82,18 +82,6 @@ async def drive(target: Target, workload: Workload, options: DriveOptions, run: 
         gc.unfreeze()
         await client.aclose()
         clock.close()
-
-
-def _asked(requests: RequestFactory, target: Target) -> Asked:
-    work = requests.workload
-    return Asked(
-        requests.shown_url,
-        work.protocol,
-        requests.usual_path,
-        requests.asks_stream,
-        work.http,
-        target.ca_file is not None,
-    )
 
 
 async def warm_up() -> None:
@@ -117,7 +105,8 @@ class StreamGroup:
         requests: RequestFactory,
         client: Client,
         recorder: Recorder,
-        fail_fast: FailFast,
+        fail_fast: Judge,
+        share: Share = WHOLE,
     ) -> None:
         self.tasks = tasks
         self.fail_fast = fail_fast
@@ -125,7 +114,8 @@ class StreamGroup:
         self._requests = requests
         self._client = client
         self._recorder = recorder
-        self._numbers = itertools.count()
+        self._numbers = share.numbers()
+        self._warm_ups = share.warm_ups(requests.workload)
         self._asked = 0  # of which the first are warm-up requests
         self._is_cancelled = False
         self._open: dict[asyncio.Task[Request], Deadline] = {}
@@ -134,7 +124,7 @@ class StreamGroup:
     def prepare(self, scheduled: int, conversation: Conversation) -> ScheduledRequest:
         """The next request of a conversation, prepared as far as possible before its start time."""
         number = next(self._numbers)
-        is_warmup = self._asked < self._requests.workload.warm_up
+        is_warmup = self._asked < self._warm_ups
         self._asked += 1
         request = self._requests.request(number, conversation)
         return ScheduledRequest(number, scheduled, request, conversation, is_warmup)
@@ -247,9 +237,8 @@ async def _ended(starting: asyncio.Task[None], group: StreamGroup) -> None:
 async def _open_loop(group: StreamGroup, workload: Workload, options: DriveOptions) -> None:
     with contextlib.closing(AbsoluteTimer()) as timer:
         conversations = _conversations(workload, options)
-        for offset, conversation in zip(
-            _within(options, arrivals(workload, options.seed)), conversations, strict=False
-        ):
+        offsets = options.share.of(_within(options, arrivals(workload, options.seed)))
+        for offset, conversation in zip(offsets, conversations, strict=False):
             request = group.prepare(options.start + offset, conversation)
             await timer.until(request.scheduled)
             group.start(request)
@@ -265,7 +254,11 @@ def _within(options: DriveOptions, offsets: Iterator[int]) -> Iterator[int]:
 
 
 def _conversations(workload: Workload, options: DriveOptions) -> Iterator[Conversation]:
-    """As many as give all requests; the last one has what is left of them."""
+    """Its share of as many as give all requests; the last one has what is left of them."""
+    return options.share.of(_all_conversations(workload, options))
+
+
+def _all_conversations(workload: Workload, options: DriveOptions) -> Iterator[Conversation]:
     for first in itertools.count(step=workload.turns):
         left = workload.turns if options.requests is None else options.requests - first
         if left <= 0:
@@ -291,7 +284,8 @@ async def _closed_loop(group: StreamGroup, workload: Workload, options: DriveOpt
 
     with contextlib.closing(AbsoluteTimer()) as timer:
         start = max(options.start, now())
-        begins = (start + number * _SPREAD for number in range(workload.max_concurrency or 1))
+        numbers = options.share.of(range(workload.max_concurrency or 1))
+        begins = (start + number * _SPREAD for number in numbers)
         workers = [group.tasks.create_task(run_one_at_a_time(timer, begin)) for begin in begins]
         try:
             await asyncio.wait(workers, timeout=None if end is None else (end - now()) / 1e9)

@@ -7,7 +7,7 @@ A response that is too slow is a measurement, too.
 
 from __future__ import annotations
 
-from chaoskit.probe.failure_advice import Asked, advice
+from chaoskit.probe.failure_advice import Circumstances, advice
 from chaoskit.records.model import Request
 from chaoskit.units import counted
 
@@ -21,7 +21,7 @@ class FailFast:
     `until` is the monotonic stamp of the first fault; None: there is none.
     """
 
-    def __init__(self, asked: Asked, until: int | None) -> None:
+    def __init__(self, asked: Circumstances, until: int | None) -> None:
         self.sentence = ""
         self._asked = asked
         self._until = until

@@ -26,7 +26,7 @@ _NO_ROOM = re.compile(
 
 
 @dataclass(frozen=True)
-class Asked:
+class Circumstances:
     """What a drive asks: the `url`, in this protocol, which the server has perhaps at the `usual_path`.
 
     `is_stream`: the body asks for a stream. `http` is the version, `has_ca_file`: more authorities are trusted.
@@ -40,7 +40,7 @@ class Asked:
     has_ca_file: bool = False
 
 
-def advice(asked: Asked, request: Request) -> str:
+def advice(asked: Circumstances, request: Request) -> str:
     """What to try next: perhaps the protocol that the path has, or the path that the protocol usually has."""
     if any(known in request.detail for known in (HTTP1_ADVICE, HTTP2_ADVICE, TLS_ADVICE)):
         return ""
@@ -64,7 +64,7 @@ def advice(asked: Asked, request: Request) -> str:
     return _by_completion(asked, request)
 
 
-def _by_completion(asked: Asked, request: Request) -> str:
+def _by_completion(asked: Circumstances, request: Request) -> str:
     match request.completion, request.status or 0:
         case "http_error", 400 | 401 | 403 if request.detail.startswith(f"{request.status}, {PAGE}"):
             return (

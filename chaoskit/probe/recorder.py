@@ -17,10 +17,14 @@ _MAX_DETAIL = 4000  # characters of a detail, which may quote the server
 
 
 class Recorder:
-    """Use it as a context manager. Every flush may raise RefusedError, for example when the disk is full."""
+    """Use it as a context manager. Every flush may raise RefusedError, for example when the disk is full.
 
-    def __init__(self, run: Path) -> None:
+    `process` is the number of this process where several do one drive.
+    """
+
+    def __init__(self, run: Path, process: int | None = None) -> None:
         self.open = 0
+        self._process = process
         self._started = 0
         self._ended = 0
         self._interrupted = 0
@@ -79,6 +83,7 @@ class Recorder:
                 lag=lag,
                 cpu=clock.cpu(),
                 last_ttft=self._last_ttft,
+                process=self._process,
             )
         )
 

@@ -7,9 +7,11 @@ import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from chaoskit.errors import SpecError
+from chaoskit.probe.shares import WHOLE, Share
+from chaoskit.records.model import Request
 from chaoskit.spec.access import Access, check_proxy
 
 _LONGEST_SOCKET = 107  # bytes, unix(7)
@@ -125,13 +127,26 @@ class DriveProgress:
     last_ttft: int | None
 
 
+class Judge(Protocol):
+    """Told of every request that ends; with a `sentence`, which says why, the drive is to stop."""
+
+    sentence: str
+
+    def ended(self, request: Request, any_token: bool, is_asked_again: bool = False) -> None:
+        """A request has ended: see `fail_fast`."""
+
+    def drive_ended(self) -> None:
+        """All requests have ended."""
+
+
 @dataclass(frozen=True)
 class DriveOptions:
     """Start requests from monotonic stamp `start` for `length` ns or until there were `requests`; None: no limit.
 
     Streams that are still open `drain` ns after that are cancelled; None: they run until they end or time out.
     `fault_free` ns from the start no fault is in force (None: never): see `fail_fast`.
-    `watch` is called twice a second, and must be fast.
+    `watch` is called twice a second, and must be fast. This process has a `share` of the whole. With a `judge` another
+    one decides whether the first requests all failed alike.
     """
 
     seed: int
@@ -141,3 +156,5 @@ class DriveOptions:
     requests: int | None = None
     fault_free: int | None = None
     watch: Callable[[DriveProgress], None] | None = None
+    share: Share = WHOLE
+    judge: Judge | None = None

@@ -62,6 +62,10 @@ def to_line(record: Record) -> str:
             return f"[{record.stream},{record.number},{record.at},{record.read_at},{record.size}{events}]\n"
         case Keepalives():
             return f"[{','.join(map(str, _fields(record).values()))}]\n"
+        case Vitals(process=None):
+            fields = _fields(record)
+            del fields["process"]
+            return _encode(fields) + "\n"
         case _:
             return _encode(_fields(record)) + "\n"
 

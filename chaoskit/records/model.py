@@ -216,7 +216,7 @@ class TcpInfo:
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """The state of the probe itself, twice a second."""
+    """The state of the probe itself, of each of its processes, twice a second."""
 
     at: int
     """When it was taken."""
@@ -232,6 +232,8 @@ class Vitals:
     """Processor time of the probe so far, ns."""
     last_ttft: int | None = None
     """The latest first-token latency, ns."""
+    process: int | None = None
+    """Number of the process, from 0; no such field where there is only one."""
 
 
 @dataclass(frozen=True, slots=True)

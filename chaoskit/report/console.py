@@ -18,7 +18,7 @@ from chaoskit.analysis.result import FidelityCheck, ObjectiveResult, Outcome, Ph
 from chaoskit.report import sparkline
 from chaoskit.report.fidelity import counts
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
-from chaoskit.report.table import footnotes_needed, row_label, tables
+from chaoskit.report.table import COULD_BE_CHANCE, footnotes_needed, row_label, tables
 from chaoskit.units import counted, plural
 
 _MUCH = 0.02  # tokens an event more or less than one: the end of a stream is a token, too
@@ -83,7 +83,7 @@ def _numbers(result: Result, console: Console) -> Iterator[RenderableType]:
     small, chance = footnotes_needed(result)
     notes = [
         *(["* the maximum: too few values for this percentile"] if small else []),
-        *(["≈ could be chance: the 95 % interval includes no change"] if chance else []),
+        *([COULD_BE_CHANCE] if chance else []),
     ]
     if notes and result.phases:
         yield Text("\n".join(notes), style="dim")
@@ -222,7 +222,7 @@ def _ttft_over_time(result: Result, width: int) -> Iterator[RenderableType]:
         sparkline.mark_legend("".join(interruptions.values())),
     )
     rows = ((styled(name), Text("\n".join(filter(str.strip, (lines[name], interruptions[name]))))) for name in merged)
-    yield section(f"TTFT over time: {', '.join(filter(None, legend))}", two_columns(rows))
+    yield section(f"Median TTFT over time: {', '.join(filter(None, legend))}", two_columns(rows))
 
 
 def _faults(result: Result) -> Iterator[tuple[Text, RenderableType]]:

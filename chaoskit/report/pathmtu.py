@@ -201,4 +201,5 @@ def document(found: Findings, verdict: Verdict) -> dict[str, Any]:
 def _hop_object(hop: Hop | None, why_nameless: str = "this hop does not answer") -> dict[str, Any] | None:
     if hop is None:
         return None
-    return explained({"index": hop.index, "address": hop.address}, {"address": why_nameless})
+    reasons = {"index": "nothing told how far away it is", "address": why_nameless}
+    return explained({"index": hop.index, "address": hop.address}, reasons)

@@ -25,6 +25,8 @@ from chaoskit.spec.metrics import HEADLINES, METRICS
 
 _TIMES = {"ttft": "TTFT", "itl": "ITL", "tpot": "TPOT", "e2el": "E2EL", "connect": "connect", "tls": "TLS"}
 _MAX_COMPARED = 3  # phases that one table compares with the reference
+COULD_BE_CHANCE = "≈ could be chance: the 95 % interval includes no change, or is open: too few streams"
+"""What the sign means."""
 
 Detail = Literal["intervals", "differences", "changes", "values"]
 _DETAILS: tuple[Detail, ...] = ("intervals", "differences", "changes", "values")

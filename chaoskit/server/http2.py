@@ -3,13 +3,16 @@
 Data above a stream's flow-control window waits in the stream, at most one event: a stream with an empty window is not
 writable and gets no more tokens, while the connection's other streams continue. A response without streaming waits
 there too; its memory is reserved before.
+
+After a GOAWAY without an error, the server's or the client's, the streams that have begun are finished, then the
+connection is closed. Streams above the last one of the server's GOAWAY are ignored (RFC 9113, 6.8).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -47,6 +50,14 @@ class H2(H2Connection):
 
     MAX_CLOSED_STREAMS = 4096
 
+    def _receive_goaway_frame(self, frame: Any) -> tuple[list[Any], list[Event]]:
+        """Without an error it ends nothing: h2 would send no more data, and refuse all further frames."""
+        if frame.error_code != ErrorCodes.NO_ERROR:
+            return super()._receive_goaway_frame(frame)
+        event = ConnectionTerminated()
+        event.error_code, event.last_stream_id = ErrorCodes.NO_ERROR, frame.last_stream_id
+        return [], [event]
+
 
 class Http2(Connection):
     """An HTTP/2 connection."""
@@ -59,6 +70,8 @@ class Http2(Connection):
         self._frame_meter = FrameMeter(self.limits)
         self._resets = TokenBucket(self.limits.resets)
         self._since = self.received  # when the last stream ended
+        self._is_draining = False  # it is closed when its streams have ended
+        self._last: int | None = None  # the stream of the GOAWAY that was sent
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the server's SETTINGS."""
@@ -81,7 +94,8 @@ class Http2(Connection):
         except ProtocolError:  # h2 has prepared a GOAWAY with the error code
             self._end(None)
             return
-        if any(isinstance(event, ConnectionTerminated) for event in events):
+        goaways = [event.error_code for event in events if isinstance(event, ConnectionTerminated)]
+        if any(goaways):
             self._end(ErrorCodes.NO_ERROR)
             return
         resets = [event.stream_id for event in events if isinstance(event, StreamReset)]
@@ -108,6 +122,8 @@ class Http2(Connection):
                     self._handle(event)
         self._resume_streams(room)
         self.flush()
+        if goaways:
+            self._drain()
 
     def check_timeouts(self, now: int) -> None:
         """Enforce the time limits of requests and responses."""
@@ -147,6 +163,8 @@ class Http2(Connection):
             self.release(stream.reserved)
             self.dispatcher.requests.release()
             self._since = clock.now()
+            if self._is_draining:
+                self._drain()
 
     def reset(self, number: int, code: ErrorCodes) -> None:
         """Send RST_STREAM; its response has failed."""
@@ -154,8 +172,35 @@ class Http2(Connection):
         self.h2.reset_stream(number, code)
         self.flush()
 
+    def go_away(self) -> None:
+        """Send GOAWAY once, past h2, which would end the streams with it; the last stream is the latest so far."""
+        if self._last is None:
+            self._last = self.h2.highest_inbound_stream_id
+            self.flush()
+            self.write(_GOAWAY + self._last.to_bytes(4) + bytes(4))
+            self._drain()
+
+    def _drain(self) -> None:
+        """Close the connection when its streams have ended, and all that they sent is written."""
+        self._is_draining = True
+        if not self._streams:
+            asyncio.get_running_loop().call_soon(self._drained)
+
+    def _drained(self) -> None:
+        if not self._streams and not self.is_closing:
+            if self._last is None:
+                self._end(ErrorCodes.NO_ERROR)
+            else:
+                self.linger()
+
+    def _is_ignored(self, number: int) -> bool:
+        return self._last is not None and number > self._last
+
     def _handle(self, event: Event) -> None:
         match event:
+            case DataReceived() if self._is_ignored(event.stream_id):
+                if event.flow_controlled_length:  # it counts for the connection's window only
+                    self.h2.increment_flow_control_window(event.flow_controlled_length)
             case DataReceived():
                 self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
                 if event.stream_id in self._streams:
@@ -168,6 +213,8 @@ class Http2(Connection):
 
     def _begin(self, event: RequestReceived, is_received: bool) -> None:
         number = event.stream_id
+        if self._is_ignored(number):
+            return
         if not self.dispatcher.requests.acquire():
             self.h2.reset_stream(number, ErrorCodes.REFUSED_STREAM)  # the client may try again: RFC 9113, 8.7
             return
@@ -186,7 +233,7 @@ class Http2(Connection):
         """Close the connection, with GOAWAY unless h2 has prepared one."""
         self._stop(self._streams, "client-left")
         if code is not None:
-            self.h2.close_connection(code)
+            self.h2.close_connection(code, last_stream_id=self._last)
         self.flush()
         self.linger()
 
@@ -292,8 +339,8 @@ class Stream:
         self._connection.write(data)
 
     def go_away(self) -> None:
-        """Send GOAWAY with this stream as the last; past h2, which would end the connection's streams with it."""
-        self.raw(_GOAWAY + self._number.to_bytes(4) + bytes(4))
+        """See `ResponseWriter`."""
+        self._connection.go_away()
 
     def break_off(self, by: Break) -> None:
         """End the response without its end; all but `reset` and `silence` end the connection."""

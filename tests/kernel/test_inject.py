@@ -126,7 +126,7 @@ def test_what_was_lost_for_its_size_is_counted(home: Path) -> None:
 
     code, said = process.ended()
     assert code == 128 + signal.SIGINT, said
-    assert "3 packets to this machine were too long, and dropped" in said
+    assert "3 packets to this machine too long, and dropped" in said
 
 
 def test_a_dry_run_changes_nothing(home: Path) -> None:

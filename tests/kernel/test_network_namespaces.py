@@ -17,6 +17,7 @@ import pytest
 from commands import typed
 from lab import as_nobody, run, wait_for
 
+import chaoskit.analysis.analyse
 import chaoskit.cli.probe_output
 import chaoskit.conduct.probe_only
 import chaoskit.pathmtu.prepare
@@ -112,7 +113,7 @@ def test_a_name_of_ip_netns(home: Path) -> None:
     assert "another network namespace" not in typed(home, "status", "--netns", "blue")[1]
     code, told = typed(home, "restore")
     assert code == 0, told
-    assert "is in another network namespace and is left alone: sudo chaoskit restore --netns blue" in told
+    assert "is in another network namespace and is left alone: chaoskit restore --netns blue" in told
     assert "src_port 8000" in filters()
     code, told = typed(home, "restore", "--netns", "blue")
 

@@ -56,24 +56,26 @@ class StreamEvidence:
     `server_kept_sending` are the streams whose server sent more than arrived, `out_of_order` those during which
     their connection received segments out of order, `held_back` those that something in between held back.
     `server_late` is how far the server was behind its schedule at most, ns, by stream: a stream without it has no
-    record of the server. `client_late` is when the client's event loop had woken late, in order of time, and by how
-    much, ns.
+    record of the server. `client_late` is when the event loop of one of the client's `processes` had woken late, in
+    order of time, by how much, ns, and which one. The processes took the streams in turn.
     """
 
     server_kept_sending: Set[int] = frozenset()
     out_of_order: Set[int] = frozenset()
     held_back: Set[int] = frozenset()
     server_late: Mapping[int, int] = field(default_factory=dict)
-    client_late: Sequence[tuple[int, int]] = ()
+    client_late: Sequence[tuple[int, int, int]] = ()
+    processes: int = 1
 
     def client_late_in(self, gap: Gap) -> int:
-        """How late the client's event loop woke during a gap at most, ns."""
-        place = bisect_left(self.client_late, (gap.begin, 0))
+        """How late the event loop of its process woke during a gap at most, ns."""
+        place = bisect_left(self.client_late, (gap.begin, 0, 0))
         found = 0
-        for at, lag in self.client_late[place:]:
+        for at, lag, process in self.client_late[place:]:
             if at - _VITALS_INTERVAL > gap.end:
                 break
-            found = max(found, lag)
+            if process == gap.stream % self.processes:
+                found = max(found, lag)
         return found
 
 
@@ -81,7 +83,7 @@ def stream_evidence(
     arrived: Mapping[int, int],
     infos: Iterable[TcpInfo],
     served: Iterable[ServedResponse],
-    vitals: Iterable[Vitals],
+    vitals: Sequence[Vitals],
     held: Set[int],
 ) -> StreamEvidence:
     """From the records; `arrived` has the number of each stream's tokens."""
@@ -91,7 +93,8 @@ def stream_evidence(
         out_of_order_streams(infos),
         held,
         {one.stream: one.max_late for one in known if one.stream is not None},
-        sorted((line.at, line.lag) for line in vitals if line.lag > _LATE),
+        sorted((line.at, line.lag, line.process or 0) for line in vitals if line.lag > _LATE),
+        1 + max((line.process or 0 for line in vitals), default=0),
     )
 
 

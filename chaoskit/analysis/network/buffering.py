@@ -1,9 +1,10 @@
 """Finds streams that something in between holds back and passes on in pieces, as nginx does.
 
 A stream is held back when its bursts hold three events or more, come at least 50 ms apart, and are pieces that are
-alike: of the same size or at the same interval; or when it comes whole, at one moment, a second or more later. The
-network does not do that to data that was sent event by event: its segments stay as they are. Where segments were lost
-or arrived out of order nothing is claimed: there the sender's kernel joins what waits.
+alike: of the same size or at the same interval; or when it comes whole, at one moment: 200 ms or more after it was
+begun, by the server's stamps, or a second after the request. The network does not do that to data that was sent event
+by event: its segments stay as they are. Where segments were lost or arrived out of order nothing is claimed: there the
+sender's kernel joins what waits.
 
 | evidence                                                                               | confidence |
 |----------------------------------------------------------------------------------------|------------|
@@ -26,7 +27,8 @@ from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import SocketRead, TcpInfo
 from chaoskit.units import counted
 
-_APART = 50_000_000  # ns
+_APART = 200_000_000  # ns, that the server took to send what came at one moment
+_PIECES = 50_000_000  # ns, from one piece to the next
 _LONG = 1_000_000_000  # ns
 _ALIKE = 0.6  # of the bursts
 _JOINED = 0.7  # segments for each event
@@ -74,7 +76,7 @@ def _are_pieces(bursts: Bursts) -> bool:
     """Whether these are pieces of something that holds the stream back."""
     return (
         bursts.events >= FEWEST_EVENTS
-        and bursts.interval >= _APART
+        and bursts.interval >= _PIECES
         and max(bursts.same_size, bursts.same_interval) >= _ALIKE
         and (bursts.sent_apart is None or bursts.sent_apart >= bursts.interval / 4)
     )
@@ -82,10 +84,10 @@ def _are_pieces(bursts: Bursts) -> bool:
 
 def _is_late(bursts: Bursts, stream: Stream) -> bool:
     """Whether a stream that came whole was sent bit by bit, as far as is known, over a second or more."""
-    request, apart = stream.request, bursts.sent_apart
-    if apart is None:
-        apart = (request.first_token or 0) - (request.sent or request.started)
-    return apart >= _LONG and bursts.interval <= apart / 10
+    request = stream.request
+    if bursts.sent_apart is not None:
+        return bursts.sent_apart >= max(_APART, 10 * bursts.interval)
+    return (request.first_token or 0) - (request.sent or request.started) >= max(_LONG, 10 * bursts.interval)
 
 
 def _finding(held: Mapping[int, Bursts], looked_at: int, is_compressed: bool) -> Intermediary:

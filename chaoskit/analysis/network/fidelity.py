@@ -139,7 +139,7 @@ def _why(is_above: bool, delta: CounterDelta, netem: Netem | None) -> str:
         return "fewer packets lost than requested"
     if netem is not None and delta.max_backlog >= _FULL * netem.limit:
         return f"the queue overflowed: its limit is {counted(netem.limit, 'packet')}"
-    return "more packets lost than requested: the queue overflowed between two samples, or something else drops them"
+    return "more packets lost than requested: by a rare draw of this seed, a queue that overflowed, or something else"
 
 
 def _round_trip(

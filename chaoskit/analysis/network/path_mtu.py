@@ -145,7 +145,8 @@ _SAMPLED: dict[Direction, str] = {"up": FILES[TcpInfo], "down": FILES[ServedResp
 
 
 def _limits(chance: float, others: int) -> str:
-    limits = [f"segments of that size passed on {others} other streams: one path of several, or a queue by bytes"]
+    passed = f"segments of that size passed on {counted(others, 'other stream')}"
+    limits = [f"{passed}: one path of several, or a queue by bytes"]
     return "; ".join(limits * bool(others) + [odds(chance)] * (chance > CERTAIN))
 
 

@@ -196,6 +196,8 @@ def _ratio(hits: Sequence[float], wholes: Sequence[float], seed: int, most: floa
     resamples = bootstrap.resample_ratio(hits, wholes, exposure, seed)
     resamples = Resamples(resamples.low.clip(max=most), resamples.high.clip(max=most))
     found = _resampled(sum(hits) / sum(wholes), len(wholes), resamples, most)
+    if most == 1.0 and sum(hits) >= sum(wholes) and len(wholes) >= MIN_STREAMS:
+        return replace(found, low=max(0.0, 1 - intervals.most_unseen(exposure)))
     if any(hits) or len(wholes) < MIN_STREAMS:
         return found
     return replace(found, high=min(most, intervals.most_unseen(exposure)))

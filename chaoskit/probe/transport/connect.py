@@ -18,6 +18,7 @@ from typing import Any
 
 from chaoskit.clock import now
 from chaoskit.probe.framing import MalformedError, TooLargeError
+from chaoskit.probe.shares import WHOLE, Share
 from chaoskit.probe.target import SocketOptions
 from chaoskit.probe.transport import stamps
 from chaoskit.probe.transport.connection import Connection, ConnectTimings, Inbox
@@ -36,6 +37,7 @@ class ConnectOptions:
     """How connections are made, by all streams of a drive.
 
     `addresses` replace those of the requested host. With `proxy` connections go there; `uds` is a Unix socket.
+    The numbers of the connections are those of `share`.
     """
 
     resolver: Resolver
@@ -44,6 +46,7 @@ class ConnectOptions:
     tls: ssl.SSLContext | None = None
     proxy: Proxy | None = None
     uds: Path | None = None
+    share: Share = WHOLE
 
 
 class Connector:
@@ -53,7 +56,7 @@ class Connector:
         self._options = options
         self._clock = clock
         self._inbox = inbox
-        self._numbers = itertools.count()
+        self._numbers = options.share.numbers()
 
     async def connect(self, host: str, port: int, observer: Observer, tunnel: bool) -> Connection:
         """A connection to the host, or to the proxy; with `tunnel` through the proxy. Raises NetworkError."""

@@ -44,6 +44,7 @@ class Http2:
         self.was_used = False
         self.is_draining = False
         self._goaway: int | None = None
+        self._last: int | None = None  # GOAWAY's last stream
         self._exchanges: dict[int, Exchange] = {}
         self._bodies: dict[int, memoryview] = {}  # what is still to be sent, of open streams
         self._whole: set[int] = set()  # streams whose DATA passes through h2, because it has a length
@@ -74,6 +75,8 @@ class Http2:
         await self._turn(exchange)
         if not self.is_reusable:
             self._leave()
+            if self._goaway is not None:
+                raise UnprocessedError("one connection after another ended by GOAWAY before it took this request")
             raise StaleError if self.connection.has_ended and self.was_used else UnprocessedError
         self.was_used = True
         try:
@@ -212,12 +215,14 @@ class Http2:
     def _discard(self, frame: Frame) -> None:
         if not 0 < frame.stream <= self._latest or not frame.stream % 2:
             raise MalformedError("invalid HTTP/2: DATA for a stream that was never opened")
+        if self._last is not None and frame.stream > self._last:
+            raise MalformedError("invalid HTTP/2: DATA for a stream above the last one of the server's own GOAWAY")
         self._discardable -= frame.length
         if self._discardable < 0:
             raise TooLargeError("more data for streams that have ended than was allowed")
 
     def _take_goaway(self, frame: Frame) -> None:
-        last = int.from_bytes(frame.raw[9:13]) & 0x7FFF_FFFF
+        self._last = last = int.from_bytes(frame.raw[9:13]) & 0x7FFF_FFFF
         self._goaway = int.from_bytes(frame.raw[13:17])
         self.is_draining = True
         for number, exchange in list(self._exchanges.items()):

@@ -165,6 +165,19 @@ def test_without_the_servers_record_nothing_is_exact() -> None:
     assert found.reason == "1 stream died of which the server left no record"
 
 
+def test_only_a_late_process_of_the_client_is_held_against_its_streams() -> None:
+    """The stream is that of the first of two processes: the second one's lag says nothing about it."""
+
+    def seen(late: int) -> StallAttribution:
+        made = stamped((0, 0, 1, 1), (20, 20, 921, 922))
+        lags = [(0, 643 if late == 0 else 1), (1, 643 if late == 1 else 1)]
+        made.records += [Vitals(ns(900), 1, 1, 1, lag * MS, 0, None, process) for process, lag in lags]
+        return judged(made)
+
+    assert "the client itself" in (seen(late=0).reason or "")
+    assert "the client itself" not in (seen(late=1).reason or "")
+
+
 @pytest.mark.parametrize(("has_stamp", "network"), [(True, 720), (False, 206)])
 def test_a_client_that_woke_late_makes_it_likely(has_stamp: bool, network: float) -> None:
     """Without the kernel's stamp a late read looks like the network: what the client was late is unknown."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,16 @@ def test_loop_lag_is_the_p99_over_time() -> None:
 
     assert lag is not None
     assert round(lag / MS, 2) == 186.67
+
+
+def test_the_slowest_of_several_processes_counts() -> None:
+    """Each has its own loop: one that waits 30 ms in every half second is not diluted by three that do not wait."""
+    slow = lines(*[30.0] * 100)
+    many = [replace(line, process=0) for line in slow]
+    many += [replace(line, process=process) for process in (1, 2, 3) for line in lines(*[0.1] * 100)]
+
+    assert loop_lag(many) == loop_lag(slow)
+    assert health(Made().streams(), many).overloaded
 
 
 def test_a_single_long_wait_is_not_overload() -> None:

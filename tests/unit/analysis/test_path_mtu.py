@@ -209,7 +209,7 @@ def test_the_receiver_shows_which_segments_passed() -> None:
 
     (only,) = run.found()["narrow"]
 
-    assert only.reason.startswith("segments of that size passed on 1 other streams")
+    assert only.reason.startswith("segments of that size passed on 1 other stream")
 
 
 def test_handshakes_that_failed_are_losses() -> None:

@@ -36,7 +36,7 @@ from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.drive import DriveOptions, StreamGroup, Target, drive
 from chaoskit.probe.fail_fast import FailFast
-from chaoskit.probe.failure_advice import Asked
+from chaoskit.probe.failure_advice import Circumstances
 from chaoskit.probe.recorder import Recorder
 from chaoskit.probe.requests import RequestFactory
 from chaoskit.probe.transport.dns import Resolver
@@ -222,7 +222,7 @@ def test_a_bug_ends_one_stream() -> None:
                             RequestFactory(target, work, 1),
                             client,
                             recorder,
-                            FailFast(Asked(url, work.protocol), None),
+                            FailFast(Circumstances(url, work.protocol), None),
                         )
                         for number in range(3):
                             group.start(group.prepare(now(), Conversation(number, 1)))

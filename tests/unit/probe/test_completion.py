@@ -22,7 +22,9 @@ from far_side import (
     workload,
 )  # fmt: skip
 
+from chaoskit.probe.completion import StreamState, classify
 from chaoskit.probe.drive import DriveOptions
+from chaoskit.probe.transport.exchange import UnprocessedError
 
 pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
 
@@ -321,3 +323,11 @@ def test_an_endless_response_ends_with_the_run() -> None:
         assert outcome.request.ended - options.start < 1_000_000_000
 
     asyncio.run(main())
+
+
+def test_a_request_that_goaway_kept_from_being_sent() -> None:
+    """Connections were made, and each was taken away by GOAWAY: the protocol's error, not the connection's."""
+    unsent = StreamState(was_sent=False, had_headers=False, peer_closed=False)
+
+    assert classify(UnprocessedError("ended by GOAWAY"), unsent) == ("protocol_error", "ended by GOAWAY")
+    assert classify(UnprocessedError(), unsent) == ("connect_failed", "closed before anything was sent")

@@ -13,7 +13,7 @@ from far_side import workload as work
 from chaoskit.errors import RefusedError
 from chaoskit.probe.drive import DriveOptions, Target, drive
 from chaoskit.probe.fail_fast import IN_A_ROW, FailFast
-from chaoskit.probe.failure_advice import Asked, advice
+from chaoskit.probe.failure_advice import Circumstances, advice
 from chaoskit.probe.transport.tls import NO_COMMON_HTTP
 from chaoskit.records.model import Completion, Request
 from chaoskit.server import certificates
@@ -215,7 +215,7 @@ def ended(stream: int, completion: Completion, detail: str = "", status: int | N
 
 def test_requests_count_in_the_order_of_their_start() -> None:
     """Failures that overtake an open request wait for it."""
-    watch = FailFast(Asked("http://x", "openai-chat"), None)
+    watch = FailFast(Circumstances("http://x", "openai-chat"), None)
     for stream in (1, 2, 3, 4, 5, 6):
         watch.ended(ended(stream, "http_error", "500", 500), any_token=False)
     assert not watch.sentence
@@ -227,7 +227,7 @@ def test_requests_count_in_the_order_of_their_start() -> None:
 
 def test_failures_of_different_kinds_do_not_add_up() -> None:
     """Only the same reason, five times in a row, is one; a later row counts as well."""
-    watch = FailFast(Asked("http://x", "openai-chat"), None)
+    watch = FailFast(Circumstances("http://x", "openai-chat"), None)
     for stream, status in enumerate((401, 404, 401, 404, 401, 401, 401, 401)):
         watch.ended(ended(stream, "http_error", str(status), status), any_token=False)
     assert not watch.sentence
@@ -240,7 +240,7 @@ def test_failures_of_different_kinds_do_not_add_up() -> None:
 @pytest.mark.parametrize("status", [200, 400, 404])
 def test_a_path_of_another_protocol_is_named(status: int) -> None:
     """The server answered, and the path says what it speaks; with a wrong key that would be no help."""
-    watch, other = (FailFast(Asked("http://x/v1/messages", "openai-chat"), None) for _ in range(2))
+    watch, other = (FailFast(Circumstances("http://x/v1/messages", "openai-chat"), None) for _ in range(2))
     for stream in range(IN_A_ROW):
         watch.ended(ended(stream, "http_error" if status != 200 else "truncated", "no", status), any_token=False)
         other.ended(ended(stream, "http_error", "401", 401), any_token=False)
@@ -279,7 +279,7 @@ def failed(completion: Completion, detail: str, status: int | None = None) -> Re
 )
 def test_the_advice_knows_what_was_asked(asked: dict[str, Any], request_: Request, sentence: str) -> None:
     """What was given on the command line is not advised again, and what was asked wrongly is named."""
-    assert advice(Asked("http://x", "openai-chat", **asked), request_).startswith(sentence)
+    assert advice(Circumstances("http://x", "openai-chat", **asked), request_).startswith(sentence)
 
 
 @pytest.mark.parametrize("extra", [{"stream": False}, {"stream": None}])

@@ -172,6 +172,33 @@ def test_goaway_lets_streams_finish() -> None:
     asyncio.run(main())
 
 
+def test_data_after_the_servers_own_goaway_is_a_protocol_error() -> None:
+    """DATA for a stream above GOAWAY's last one breaks RFC 9113; the request itself is answered elsewhere."""
+    connections = itertools.count()
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        side, number = Http2(reader, writer), next(connections)
+        streams = side.requests()
+        if number == 0:
+            first, second = await anext(streams), await anext(streams)
+            side.state.send_headers(first, [(":status", "200"), ("content-type", "text/event-stream")])
+            side.say(first, token())
+            writer.write(frame(7, 0, 0, first.to_bytes(4, "big") + bytes(4)) + frame(0, 0, second, token()))
+        async for stream in streams:
+            side.state.send_headers(stream, [(":status", "200"), ("content-type", "text/event-stream")])
+            side.say(stream, token(), DONE, end=True)
+
+    async def main() -> None:
+        async with far_side(behave) as url:
+            found = await asked(url, 2, http="2", connections="shared", max_concurrency=2)
+
+        said = "invalid HTTP/2: DATA for a stream above the last one of the server's own GOAWAY"
+        endings = sorted((one.completion, one.detail) for one in found.requests)
+        assert endings == [("complete", ""), ("protocol_error", said)]
+
+    asyncio.run(main())
+
+
 def test_no_limit_of_streams_is_no_limit(tmp_path: Path) -> None:
     """Node's server names no MAX_CONCURRENT_STREAMS: on a shared connection all streams run at once, none waits."""
     node = shutil.which("node")

@@ -189,8 +189,9 @@ def test_failures_stalls_and_faults_are_shown(result: Result) -> None:
 def test_the_sparkline_marks_interruptions(result: Result) -> None:
     """A character for each half second of a phase, higher where it was slower, and a cross at an interruption."""
     lines = shown(result)
-    at = next(number for number, line in enumerate(lines) if line.startswith("TTFT over time"))
-    baseline, wifi, dead = (line[12:] for line in lines[at + 1 : at + 4])
+    at = next(number for number, line in enumerate(lines) if line.startswith("Median TTFT over time"))
+    first = next(number for number, line in enumerate(lines) if number > at and line.startswith("  baseline"))
+    baseline, wifi, dead = (line[12:] for line in lines[first : first + 3])
 
     assert "100 ms ▁ to 180 ms ▇" in lines[at]
     assert set(baseline) == {"▁"}

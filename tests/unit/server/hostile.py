@@ -49,6 +49,8 @@ class Http2Client:
         self.reset: dict[int, int] = {}
         self.ended: set[int] = set()
         self.goaway: int | None = None
+        self.goaways: list[int] = []  # the last stream of each
+        self.seen: set[int] = set()  # the streams of all frames
         self._decoder = Decoder()
         self._decoder.max_allowed_table_size = 2**32
         self._rest = b""
@@ -110,6 +112,7 @@ class Http2Client:
                 pass
 
     def _take(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
+        self.seen.add(stream)
         if kind == 0:
             self.bodies[stream] = self.bodies.get(stream, b"") + payload
         elif kind == 1:
@@ -119,5 +122,6 @@ class Http2Client:
             self.reset[stream] = int.from_bytes(payload)
         elif kind == 7:
             self.goaway = int.from_bytes(payload[4:8])
+            self.goaways.append(int.from_bytes(payload[:4]))
         if kind in (0, 1) and flags & 1:
             self.ended.add(stream)

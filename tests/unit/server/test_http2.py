@@ -119,12 +119,12 @@ def test_stopping_aborts_every_stream(server: Running, client: Client) -> None:
     assert [record.outcome for record in server.served()] == ["failed"] * 2
 
 
-def test_goaway_ends_all_streams(server: Running, client: Client) -> None:
-    """A client's GOAWAY ends all its streams."""
+def test_goaway_with_an_error_ends_all_streams(server: Running, client: Client) -> None:
+    """A client's GOAWAY with an error code ends all its streams."""
     number = client.ask(100_000)
     client.ask(100_000)
     client.read_until(lambda: b": chaoskit 5 " in client.bodies[number])
-    client.h2.close_connection()
+    client.h2.close_connection(2)
     client.send()
 
     assert [record.outcome for record in server.served_when(2)] == ["client-left"] * 2
@@ -141,17 +141,20 @@ def test_an_immediate_reset_is_harmless(server: Running, client: Client) -> None
     assert client.bodies[regretted] == b""
 
 
-def test_an_immediate_goaway_is_harmless(server: Running, client: Client) -> None:
-    """A request with GOAWAY in the same segment gets no response."""
+@pytest.mark.parametrize("code", [0, 2])
+def test_an_immediate_goaway_is_harmless(server: Running, client: Client, code: int) -> None:
+    """A request with GOAWAY in the same segment is answered unless there is an error; then the server closes."""
     client.ask(5)
-    client.h2.close_connection()
+    client.h2.close_connection(code)
     client.send()
-    while client.sock.recv(65536):
-        pass
+    received = b""
+    while piece := client.sock.recv(65536):
+        received += piece
 
     server.stop()
 
-    assert server.served() == []
+    assert [record.outcome for record in server.served()] == ["sent"] * (code == 0)
+    assert (b"data: [DONE]" in received) == (code == 0)
 
 
 def test_a_blocked_stream_delays_no_other(server: Running, tight: Client) -> None:

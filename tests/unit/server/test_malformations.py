@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import shutil
+import subprocess
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -308,6 +310,69 @@ def test_go_away_finishes_what_has_begun(quick: Running) -> None:
     assert client.goaway == 0
     assert client.bodies[number].endswith(b"data: [DONE]\n\n")
     assert client.bodies[earlier].count(b": chaoskit ") == 30
+
+
+NODE = """
+const [, , port, count] = process.argv;
+const session = require('http2').connect('http://127.0.0.1:' + port);
+const streams = [...Array(Number(count)).keys()].map(at => {
+  const stream = session.request({':method': 'POST', ':path': '/v1/chat/completions'});
+  const found = {stream: 2 * at + 1, body: '', end: ''};
+  stream.on('data', data => found.body += data).on('end', () => found.end = 'end');
+  stream.on('error', error => found.end = error.code).on('aborted', () => found.end = 'aborted');
+  stream.end(JSON.stringify({model: 'chaoskit:go-away', max_tokens: 20, stream: true, messages: []}));
+  stream.on('close', () => found.code = stream.rstCode);
+  return found;
+});
+let last = [];
+session.on('goaway', (code, number) => last.push([code, number]));
+session.on('error', error => last.push(error.code));
+session.on('close', () => console.log(JSON.stringify({streams, last})));
+"""
+
+
+def test_node_gets_whole_answers_before_go_away(quick: Running, tmp_path: Path) -> None:
+    """Node's client has six streams on one connection: those up to GOAWAY's last one are whole, and it closes well."""
+    node = shutil.which("node")
+    assert node, "node is missing: apt-get install nodejs"
+    (tmp_path / "client.js").write_text(NODE)
+
+    said = subprocess.run(
+        [node, tmp_path / "client.js", str(quick.port), "6"], capture_output=True, text=True, timeout=20, check=True
+    )
+    found = json.loads(said.stdout)
+
+    ((code, last),) = found["last"]
+    assert code == 0
+    assert 1 <= last <= 11
+    for one in found["streams"]:
+        if one["stream"] <= last:
+            assert one["end"] == "end"
+            assert one["code"] == 0
+            assert one["body"].endswith("data: [DONE]\n\n")
+            assert one["body"].count('"chaoskit":') == 20
+        else:
+            assert one["body"] == ""
+            assert one["code"] == 7  # refused: it may be sent again elsewhere
+
+
+def test_streams_after_go_away_are_ignored(quick: Running) -> None:
+    """GOAWAY comes once, with the highest stream; later ones get no frame, not even for their data; then it closes."""
+    with quick.connect() as sock:
+        client = Http2Client(sock)
+        first = client.ask("/sse?tokens=200&script=go-away")
+        second = client.ask("/sse?tokens=6&script=go-away", end=False)  # HEADERS alone
+        client.read_until(lambda: client.goaway is not None and first in client.bodies)
+        late = [client.ask("/sse?tokens=2"), client.ask("/v1/chat/completions", "POST", body=b"x" * 3000)]
+        client.send_data(second, b"", end=True)
+        client.read_to_end()
+
+    assert client.goaways in ([first], [second])
+    ignored = {*late, *({second} if client.goaways == [first] else ())}
+    assert client.ended == {first, second} - ignored
+    assert client.bodies[first].count(b": chaoskit ") == 200
+    assert not client.reset
+    assert not client.seen & ignored
 
 
 def test_a_large_event_reaches_a_slow_client(tmp_path: Path) -> None:
