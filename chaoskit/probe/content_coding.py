@@ -25,6 +25,10 @@ _NO_CODING = ("", "identity")
 class Decoder(Protocol):
     """Decodes one response."""
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the coding's own end has come."""
+
     def feed(self, data: bytes) -> Iterator[bytes]:
         """What this read completes, piece by piece. Raises MalformedError."""
 
@@ -34,6 +38,11 @@ class _Gzip:
 
     def __init__(self) -> None:
         self._object = zlib.decompressobj(_GZIP)
+
+    @property
+    def has_ended(self) -> bool:
+        """As `Decoder.has_ended`."""
+        return self._object.eof
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """As `Decoder.feed`."""
@@ -52,6 +61,11 @@ class _Deflate:
     def __init__(self) -> None:
         self._object: zlib._Decompress | None = None
         self._first = b""
+
+    @property
+    def has_ended(self) -> bool:
+        """As `Decoder.has_ended`."""
+        return self._object is not None and self._object.eof
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """As `Decoder.feed`."""
@@ -83,6 +97,11 @@ class _Brotli:
 
         self._error = brotli.error
         self._object = brotli.Decompressor()
+
+    @property
+    def has_ended(self) -> bool:
+        """As `Decoder.has_ended`."""
+        return bool(self._object.is_finished())
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """As `Decoder.feed`."""

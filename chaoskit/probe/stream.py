@@ -179,6 +179,8 @@ class Stream:
                     raise TooLargeError(f"a body of more than {self._limits.body}")
 
         await response.read(take)
+        if decoder is not None and not decoder.has_ended:
+            self._remarks.append("the compressed body has no end")
         self._end_body(is_whole=True)
         if parser.failure is not None:
             raise parser.failure
@@ -284,7 +286,7 @@ class Stream:
             flag = shortfall.flag(transcript, asked, PROTOCOLS[self._requests.workload.protocol].tells_finish)
             remarks = [
                 *remarks,
-                *shortfall.remarks(transcript, asked),
+                *shortfall.remarks(transcript, asked, flag),
                 *(["text outside of events"] if self._text else []),
             ]
         return Request(

@@ -44,7 +44,21 @@ def decoded(coding: str, pieces: Iterator[bytes]) -> bytes:
     """What comes out of these reads."""
     one = decoder(coding)
     assert one is not None
-    return b"".join(part for piece in pieces for part in one.feed(piece))
+    found = b"".join(part for piece in pieces for part in one.feed(piece))
+    assert one.has_ended
+    return found
+
+
+@pytest.mark.parametrize("kind", CODED)
+def test_a_missing_end_is_noticed(kind: str) -> None:
+    """All of the text, and not the coding's own last bytes."""
+    coding, code = CODED[kind]
+    one = decoder(coding)
+    assert one is not None
+    assert not one.has_ended
+    for _ in one.feed(code(TEXT)[:-1]):
+        pass
+    assert not one.has_ended
 
 
 @pytest.mark.parametrize("kind", CODED)

@@ -229,6 +229,21 @@ def test_an_answer_that_ended_early_by_itself_says_so() -> None:
     assert found.remarks == ("the model ended the answer with less than half of the tokens asked for",)
 
 
+WITHHELD = {
+    "content_filter": "a content filter ended the answer",
+    "SAFETY": "a content filter ended the answer",
+    "refusal": "the model refused to answer",
+}
+
+
+@pytest.mark.parametrize(("word", "remark"), WITHHELD.items())
+def test_a_withheld_answer_says_who_ended_it(word: str, remark: str) -> None:
+    """It is complete at any length, and one remark says why it is short."""
+    found = measured(saying(body(TOKEN, sse(delta(word)), DONE)), output_tokens=100).request
+
+    assert (found.completion, found.flag, found.remarks) == ("complete", None, (remark,))
+
+
 CLOSED = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\n\r\n"
 LAST = lines({"message": {"content": "a"}}) + b'{"message": {"content": ""}, "done": true}'
 
