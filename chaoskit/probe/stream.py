@@ -19,6 +19,7 @@ from chaoskit.probe.completion import Outcome
 from chaoskit.probe.content_coding import Decoder
 from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.deadline import Deadline
+from chaoskit.probe.failure_advice import PAGE
 from chaoskit.probe.framing import TooLargeError
 from chaoskit.probe.protocols import PROTOCOLS
 from chaoskit.probe.protocols.error_messages import sentence_of
@@ -226,6 +227,8 @@ class Stream:
     async def _read_error_response(self, response: Response) -> None:
         """Describe an error status: Retry-After, Location, and the message in the body."""
         self._http_error = f"{response.status}"
+        if (response.header(b"content-type") or "").partition(";")[0].strip().lower() == PAGE:
+            self._http_error += f", {PAGE}"
         if retry := response.header(b"retry-after"):
             self._http_error += f", retry-after {retry[:_MAX_HEADER_TEXT]}"
         location = response.header(b"location")

@@ -147,7 +147,7 @@ ERRORS: dict[str, tuple[Protocol, bytes, str]] = {
         body(sse(block("text_delta", text="a"), {"type": "error", "error": {"message": "busy"}}, names=True)),
         "busy",
     ),
-    "Gemini": ("gemini", body(sse({"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}})), "busy"),
+    "Gemini": ("gemini", body(sse({"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}})), "503: busy"),
     "Gemini, an array of one": ("gemini", sized(b'[{"error": {"code": 400, "message": "bad key"}}]'), "bad key"),
     "Ollama": ("ollama", body(lines({"message": {"content": "a"}}, {"error": "out of memory"})), "out of memory"),
     "Ollama, text": ("ollama", body(lines({"message": {"content": "a"}}), b"Killed\n"), "Killed"),
