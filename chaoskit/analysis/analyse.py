@@ -126,7 +126,7 @@ def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
             target=plan.url,
             seed=plan.seed,
             model=plan.model,
-            conditions=(*socket, *plan.access.conditions(), *processes),
+            conditions=(*socket, *plan.access.conditions(plan.url), *processes),
         )
     return RunSpec(
         objectives=plan.objectives,
@@ -137,7 +137,7 @@ def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
         seed=plan.seed,
         reference=plan.reference,
         model=(plan.interface.access.model or "") if plan.interface else "",
-        conditions=tuple(plan.interface.access.conditions()) if plan.interface else (),
+        conditions=tuple(plan.interface.access.conditions(plan.target)) if plan.interface else (),
     )
 
 

@@ -46,4 +46,4 @@ class AccessOptions:
         """As keys of an endpoint."""
         coding = [f"accept-encoding: {self.accept_encoding}"] if self.accept_encoding else []
         headers = {"header": [*(self.header or []), *coding] or None}
-        return kebab(self, "uds", "maxseg", "congestion_control", "accept_encoding") | headers
+        return kebab(self, "maxseg", "congestion_control", "accept_encoding") | headers

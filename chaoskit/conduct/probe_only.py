@@ -147,7 +147,7 @@ class ProbeOnly:
             event_loop.run(self._supervise(run, alone))
             return
         task = Task(target, self.workload, self.seed, self.all_requests, run)
-        judge = FailFast(factory.shown_url, None, self.workload.protocol, factory.usual_path)
+        judge = FailFast(factory.circumstances, None)
         with forked(task, shares, judge) as processes:
             event_loop.run(self._supervise(run, lambda stop: processes.drive(stop, watch)))
 

@@ -26,7 +26,7 @@ from typing import TypeVar
 import h2.errors
 
 from chaoskit.probe.framing import MalformedError, TooLargeError
-from chaoskit.probe.transport.exchange import NetworkError, UnprocessedError
+from chaoskit.probe.transport.exchange import NetworkError, ProxyError, UnprocessedError
 from chaoskit.records.model import Completion
 
 PEER_ERRORS = (NetworkError, MalformedError, TooLargeError)
@@ -39,7 +39,12 @@ _OWN_LOOKUP_LIMITS = (socket.EAI_MEMORY, socket.EAI_SYSTEM)
 Outcome = tuple[Completion, str]
 NO_END_MARKER: Outcome = ("truncated", "the response ended without the protocol's end marker")
 _PACKAGE = Path(__file__).parents[1]
-_LOOKUP, _TLS, _CERTIFICATE = "name lookup", "TLS", "TLS certificate"  # how details begin
+_LOOKUP, _TLS, _CERTIFICATE, _PROXY = (
+    "name lookup",
+    "TLS",
+    "TLS certificate",
+    "no connection to the proxy",
+)  # how details begin
 E = TypeVar("E", bound=BaseException)
 
 
@@ -113,20 +118,35 @@ def own_limit(causes: Iterable[BaseException]) -> str:
     return ""
 
 
-def connect_advice(detail: str) -> str:
-    """What to try when every connection ends with this detail."""
+def connect_advice(detail: str, has_ca_file: bool = False) -> str:
+    """What to try when every connection ends with this detail; `has_ca_file`: more authorities are trusted."""
     if detail.startswith(_LOOKUP):
         return "check the host name, and this machine's resolver: getent hosts NAME"
+    if detail.startswith(_PROXY):
+        return "check the host and the port of the proxy, and whether it runs"
     if "the proxy" in detail:
         return "check the proxy's URL, and whether it may connect to the target"
     if detail.startswith(_CERTIFICATE):
-        return "trust its authority: --ca-file FILE, or check the host name"
+        return _certificate_advice(detail, has_ca_file)
     if detail.startswith(_TLS):
         return "check whether the port speaks TLS: http:// instead of https://"
     return "check host and port, and whether the server runs"
 
 
+def _certificate_advice(detail: str, has_ca_file: bool) -> str:
+    if "mismatch" in detail:
+        return "give the URL with a name or an address that the certificate has"
+    if "expired" in detail or "not yet valid" in detail:
+        return "renew the certificate, and check this machine's clock"
+    if has_ca_file:
+        return "the given file of authorities does not hold the one that signed it: give that one"
+    return "trust its authority: --ca-file FILE, in a file ca-file: FILE"
+
+
 def _connect_failure(causes: list[BaseException]) -> str:
+    if unreachable := _find(causes, ProxyError):
+        rest = _connect_failure([each for each in causes if each is not unreachable])
+        return f"{_PROXY} {unreachable.proxy}: {rest}"
     if said := _find(causes, TooLargeError) or _find(causes, MalformedError):
         return str(said)
     if unknown := _find(causes, socket.gaierror):

@@ -69,7 +69,7 @@ async def drive(target: Target, workload: Workload, options: DriveOptions, run: 
         with Recorder(run, options.share.process) as recorder:
             async with asyncio.TaskGroup() as tasks:
                 until = None if options.fault_free is None else options.start + options.fault_free
-                own = FailFast(requests.shown_url, until, workload.protocol, requests.usual_path)
+                own = FailFast(requests.circumstances, until)
                 group = StreamGroup(tasks, requests, client, recorder, options.judge or own, options.share)
                 housekeeping = tasks.create_task(_run_housekeeping(group, recorder, clock, options.watch))
                 await _run_workload(group, workload, options, stop)

@@ -7,32 +7,23 @@ A response that is too slow is a measurement, too.
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
-from chaoskit.probe import completion
+from chaoskit.probe.failure_advice import Circumstances, advice
 from chaoskit.records.model import Request
-from chaoskit.spec.endpoint import protocol_of
 from chaoskit.units import counted
 
 IN_A_ROW = 5
 """Failures that stop a drive. Where every second request fails by chance, one drive in 32 begins with so many."""
 
-_WRONG_PATH = (404, 405)
-_INVALID_REQUEST = (400, 405, 406, 415, 422)
-
 
 class FailFast:
     """Told of every request that ends; `sentence` says why to stop, and is empty until then.
 
-    `until` is the monotonic stamp of the first fault; None: there is none. `protocol` is what the client speaks, at the
-    `usual_path` if the server has it there.
+    `until` is the monotonic stamp of the first fault; None: there is none.
     """
 
-    def __init__(self, url: str, until: int | None, protocol: str, usual_path: str = "") -> None:
+    def __init__(self, asked: Circumstances, until: int | None) -> None:
         self.sentence = ""
-        self._url = url
-        self._usual_path = usual_path
-        self._protocol = protocol
+        self._asked = asked
         self._until = until
         self._is_watching = True
         self._waiting: dict[int, Request | None] = {}  # None: asked again
@@ -64,15 +55,15 @@ class FailFast:
             self._count = self._count + 1 if kind == self._kind else 1
             self._kind, self._latest = kind, following
             if kind and self._count == IN_A_ROW:
-                self._stop(f"the first {counted(self._all, 'request')} to {self._url} all failed", following)
+                self._stop(f"the first {counted(self._all, 'request')} to {self._asked.url} all failed", following)
                 return
 
     def drive_ended(self) -> None:
         """All requests have ended: fewer than `IN_A_ROW` may be all that were asked for."""
         is_all = self._is_watching and self._kind and not self._waiting and self._count == self._all
         if is_all and self._latest is not None:
-            count = "the only request" if self._all == 1 else f"all {counted(self._all, 'request')}"
-            self._stop(f"{count} to {self._url} failed", self._latest)
+            count = {1: "the only request", 2: "both requests"}.get(self._all, f"all {counted(self._all, 'request')}")
+            self._stop(f"{count} to {self._asked.url} failed", self._latest)
 
     @property
     def _all(self) -> int:
@@ -80,21 +71,8 @@ class FailFast:
 
     def _stop(self, what: str, request: Request) -> None:
         self._is_watching = False
-        self.sentence = f"{what}: {request.detail or request.completion}; {self._advice(request)}"
-
-    def _advice(self, request: Request) -> str:
-        """What to try next: perhaps the protocol that the path has, or the path that the protocol usually has."""
-        usual = protocol_of(self._url)
-        is_understood = request.status is not None and request.status in (200, 404, *_INVALID_REQUEST)
-        if is_understood and usual not in (None, self._protocol):
-            return f"its path is one of {usual}: --protocol {usual}, in a file protocol: {usual}"
-        asked = urlsplit(self._url).path
-        if self._usual_path and request.status in _WRONG_PATH and asked != self._usual_path:
-            return (
-                f"the path asked is {asked}, and that of {self._protocol} usually {self._usual_path}: give a URL that "
-                "ends in the usual path or in its version, or check the protocol and the model"
-            )
-        return _advice_for(request)
+        parts = (request.detail or request.completion, advice(self._asked, request))
+        self.sentence = f"{what}: {'; '.join(filter(None, parts))}"
 
 
 def _kind(request: Request) -> str:
@@ -113,28 +91,3 @@ def _kind(request: Request) -> str:
             return request.completion
         case _:
             return ""
-
-
-def _advice_for(request: Request) -> str:
-    """What to try next."""
-    match request.completion, request.status or 0:
-        case "http_error", 401 | 403:
-            return "check the API key: --api-key-env NAME, in a file key-env: NAME"
-        case "http_error", 404:
-            return "check the URL's path, the protocol and the model"
-        case "http_error", 429:
-            return "its rate limit was reached before the first answer: wait, or raise the limit"
-        case "http_error", status if status in _INVALID_REQUEST:
-            return "check the protocol and the model"
-        case "http_error", status if status in range(300, 400):
-            return "give the URL that it redirects to"
-        case "http_error", status if status >= 500:
-            return "the service or its gateway fails: see its log, and try again"
-        case (("connect_failed" | "client_error"), _):
-            return completion.connect_advice(request.detail)
-        case "error_event", _ if "content-type" not in request.detail:
-            return "check the model and the protocol"
-        case _, status if status:
-            return "the server speaks HTTP, but not this protocol: check the URL's path and the protocol"
-        case _:
-            return "check the URL and the protocol, and whether it is https or another HTTP version"

@@ -43,6 +43,11 @@ class BodyBuilder:
             body[_NEW_NAME] = body.pop(_MAX_TOKENS)
         return merged(body, self._extra)
 
+    def asks_stream(self, question: Question) -> bool:
+        """Whether the body asks for a stream, after the extra body: some protocols do it by their path."""
+        is_default = self._protocol.framing == "ndjson" or "stream" not in self._protocol.body(question)
+        return bool(self.body(question).get("stream", is_default))
+
     def learn(self, sent: Json, status: int, refusal: str) -> str:
         """What to ask otherwise after this refusal, and says so: "with max_completion_tokens"; "" for nothing."""
         if status not in _REFUSALS:

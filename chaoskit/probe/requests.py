@@ -14,6 +14,7 @@ from chaoskit import __version__
 from chaoskit.probe import content_coding
 from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.credentials import Credentials
+from chaoskit.probe.failure_advice import Circumstances
 from chaoskit.probe.memory_budget import MemoryBudget
 from chaoskit.probe.prompts import Prompts
 from chaoskit.probe.protocols import PROTOCOLS
@@ -38,8 +39,8 @@ def _ends(workload: Workload) -> EndMarkers:
 class RequestFactory:
     """Builds requests. Raises SpecError for an invalid URL, header or key of the target, or prompts file.
 
-    `asked` is how many tokens they ask for, `ends` what ends a response of plain server-sent events; `memory` bounds
-    what all responses hold.
+    `asked` is how many tokens they ask for, `ends` what ends a response of plain
+    server-sent events; `memory` bounds what all responses hold.
     """
 
     def __init__(self, target: Target, workload: Workload, seed: int) -> None:
@@ -53,6 +54,7 @@ class RequestFactory:
         self.ends = _ends(workload)
         self.memory = MemoryBudget()
         self.asked = asked_tokens(self._body.body(self._question(Conversation(0, 1))))
+        self._asks_stream = self._body.asks_stream(self._question(Conversation(0, 1)))
         protocol = PROTOCOLS[workload.protocol]
         self._headers = {
             "accept-encoding": content_coding.DEFAULT,
@@ -68,6 +70,13 @@ class RequestFactory:
     def shown_url(self) -> str:
         """Where requests go, for people."""
         return redacted(str(self.url))
+
+    @property
+    def circumstances(self) -> Circumstances:
+        """What is asked, for advice when it fails."""
+        work = self.workload
+        has_ca_file = self._target.ca_file is not None
+        return Circumstances(self.shown_url, work.protocol, self.usual_path, self._asks_stream, work.http, has_ca_file)
 
     def key_headers(self) -> list[tuple[bytes, bytes]]:
         """The headers with secrets."""

@@ -8,14 +8,15 @@
 | `short` | the finish reason is that the limit was reached (`length`), and less than half of what was asked for came  |
 | `short` | the server gave no finish reason although its protocol has them, and less than half came                   |
 
-A model that ends its answer early by itself (`stop`) is not accused; a remark says that it did. Tokens are the server's
-count; where it tells none, an answer has at most as many tokens as characters, and only that is held against it.
+A model that ends its answer early by itself (`stop`) is not accused; a remark says that it did, that it refused, or
+that a content filter ended the answer. Tokens are the server's count; where it tells none, an answer has at most as
+many tokens as characters, and only that is held against it.
 """
 
 from __future__ import annotations
 
 from chaoskit.probe.protocols.asked_tokens import Asked
-from chaoskit.probe.protocols.finish_reasons import meaning
+from chaoskit.probe.protocols.finish_reasons import REFUSED, meaning, why_withheld
 from chaoskit.probe.transcript import Transcript
 from chaoskit.records.model import Flag
 
@@ -41,8 +42,8 @@ def flag(transcript: Transcript, asked: Asked, tells_finish: bool) -> Flag | Non
     return "short" if is_suspect else None
 
 
-def remarks(transcript: Transcript, asked: Asked) -> list[str]:
-    """What is odd about a complete response."""
+def remarks(transcript: Transcript, asked: Asked, flag: Flag | None) -> list[str]:
+    """What is odd about a complete response with this flag, beside what the flag says."""
     found = []
     word = transcript.finish
     if word and meaning(word) == "unknown":
@@ -50,10 +51,16 @@ def remarks(transcript: Transcript, asked: Asked) -> list[str]:
     usage = transcript.usage
     if transcript.tokens == 1 and usage is not None and usage >= _AT_ONCE:
         found.append("the whole answer in one event")
-    most = transcript.most_tokens
-    if most and word and meaning(word) == "stopped" and asked.most and most < _FAR_FEWER * asked.most:
+    if withheld := REFUSED if transcript.is_refused else why_withheld(word):
+        found.append(withheld)
+    elif flag is None and _has_stopped_early(transcript, asked):
         found.append(STOPPED_EARLY)
     return found
+
+
+def _has_stopped_early(transcript: Transcript, asked: Asked) -> bool:
+    most, word = transcript.most_tokens, transcript.finish
+    return bool(most and word and meaning(word) == "stopped" and asked.most and most < _FAR_FEWER * asked.most)
 
 
 _AT_ONCE = 8  # tokens

@@ -19,6 +19,7 @@ from chaoskit.probe.completion import Outcome
 from chaoskit.probe.content_coding import Decoder
 from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.deadline import Deadline
+from chaoskit.probe.failure_advice import PAGE
 from chaoskit.probe.framing import TooLargeError
 from chaoskit.probe.protocols import PROTOCOLS
 from chaoskit.probe.protocols.error_messages import sentence_of
@@ -167,7 +168,7 @@ class Stream:
             nonlocal size
             self._stamp = stamp
             self._sending.last_activity, self._sample_after = stamp.read_at, _SECOND
-            for piece in decoder.feed(data) if decoder is not None else (data,):
+            for piece in content_coding.decoded(decoder, data):
                 if events := parser.feed(piece[: self._limits.body - size]):
                     self._process(stamp, events)
                 if parser.failure is not None:
@@ -178,6 +179,8 @@ class Stream:
                     raise TooLargeError(f"a body of more than {self._limits.body}")
 
         await response.read(take)
+        if decoder is not None and not decoder.has_ended:
+            self._remarks.append("the compressed body has no end")
         self._end_body(is_whole=True)
         if parser.failure is not None:
             raise parser.failure
@@ -224,6 +227,8 @@ class Stream:
     async def _read_error_response(self, response: Response) -> None:
         """Describe an error status: Retry-After, Location, and the message in the body."""
         self._http_error = f"{response.status}"
+        if (response.header(b"content-type") or "").partition(";")[0].strip().lower() == PAGE:
+            self._http_error += f", {PAGE}"
         if retry := response.header(b"retry-after"):
             self._http_error += f", retry-after {retry[:_MAX_HEADER_TEXT]}"
         location = response.header(b"location")
@@ -233,7 +238,7 @@ class Stream:
         decoder = content_coding.decoder(response.header(b"content-encoding") or "")
 
         def take(data: bytes, _: ReadStamp) -> None:
-            for piece in decoder.feed(data) if decoder is not None else (data,):
+            for piece in content_coding.decoded(decoder, data):
                 self._error_body += piece
             if len(self._error_body) > _MAX_ERROR_BODY:
                 raise TooLargeError("the rest of an error response")
@@ -281,7 +286,7 @@ class Stream:
             flag = shortfall.flag(transcript, asked, PROTOCOLS[self._requests.workload.protocol].tells_finish)
             remarks = [
                 *remarks,
-                *shortfall.remarks(transcript, asked),
+                *shortfall.remarks(transcript, asked, flag),
                 *(["text outside of events"] if self._text else []),
             ]
         return Request(

@@ -25,7 +25,7 @@ class Transcript:
 
     `error_message` is the text of an error event, "" if it has none in a known format, None without an error event.
     `finish` is the server's latest word for why the answer ended, `text` the answer's, where it is kept. `is_stamped`:
-    it is the reference server's.
+    it is the reference server's. `is_refused`: its text is a refusal.
     """
 
     def __init__(self, stream: int, recorder: Recorder) -> None:
@@ -37,6 +37,7 @@ class Transcript:
         self.error_message: str | None = None
         self.finish = ""
         self.is_stamped = False
+        self.is_refused = False
         self.tokens = 0
         self.text: list[str] = []
         self.events = 0  # comments included
@@ -107,6 +108,8 @@ class Transcript:
         kind = event.event.kind
         if event.usage.tokens is not None:
             self._usage = event.usage
+        if event.is_refusal:
+            self.is_refused = True
         if event.text:
             self.text.append(event.text)
         if kind in TOKENS:

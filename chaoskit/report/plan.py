@@ -80,7 +80,7 @@ def _traffic(plan: Plan) -> str:
         return f"{protocol}{' and TLS' if plan.target.startswith('https:') else ''}, {requested}"
     access = plan.interface.access
     holder = access.key_env or access.key_file
-    told = [*([f"with the key in {holder}"] if holder else []), *access.conditions()]
+    told = [*([f"with the key in {holder}"] if holder else []), *access.conditions(plan.target)]
     way = "".join(f", {each}" for each in told)
     return f"{redacted(plan.target)} for {access.model or 'the model that it lists'}{way}: {protocol}, {requested}"
 

@@ -168,14 +168,15 @@ class Access(SpecModel):
         texts = (*self.headers.values(), *((self.proxy,) if self.proxy else ()))
         return tuple(dict.fromkeys(name for name in (self.key_env, *(text.env for text in texts)) if name))
 
-    def conditions(self) -> Iterator[str]:
-        """What a reader of the results must know of the way to the endpoint."""
+    def conditions(self, url: str) -> Iterator[str]:
+        """What a reader of the results must know of the way to the endpoint at this URL."""
+        has_tls = url.lower().startswith("https:")
         if self.proxy is not None:
             named = _without_user(self.proxy.value) if self.proxy.value else f"that {self.proxy.env} names"
             yield f"through the proxy {named}"
-        if self.insecure:
+        if self.insecure and has_tls:
             yield "insecure: the certificate of the endpoint was not verified"
-        if self.client_cert is not None:
+        if self.client_cert is not None and has_tls:
             yield "with a client certificate"
 
     def exposed(self) -> Iterator[str]:

@@ -16,7 +16,8 @@ from chaoskit.spec.endpoint import holds_key
 def access(options: dict[str, Any]) -> Access:
     """How the endpoint is reached, by `options` (kebab-case; None: not given). Raises SpecError.
 
-    `header` and `header-env` are lists of `NAME:VALUE` and `NAME:VARIABLE`, `proxy-env` names a variable.
+    `header` and `header-env` are lists of `NAME:VALUE` and `NAME:VARIABLE`, `proxy-env` names a variable,
+    and `uds` is only checked not to have a proxy.
     """
     given = {name: value for name, value in options.items() if value not in (None, [])}
     texts: dict[str, Any] = _pairs(given.pop("header", []), "header", "x-tenant: blue")
@@ -26,6 +27,8 @@ def access(options: dict[str, Any]) -> Access:
     }
     if "proxy" in given and "proxy-env" in given:
         raise SpecError("--proxy and --proxy-env exclude each other: give one of them")
+    if given.pop("uds", None) is not None and ("proxy" in given or "proxy-env" in given):
+        raise SpecError("--proxy and --uds exclude each other: a Unix socket needs no proxy; remove one of them")
     if "proxy-env" in given:
         given["proxy"] = {"env": given.pop("proxy-env")}
     words = {name.replace("api-key", "key"): value for name, value in given.items()}

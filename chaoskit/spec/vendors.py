@@ -57,6 +57,8 @@ def protocol_at(url: str) -> str | None:
     if "/v1beta" in path:
         return "gemini"
     vendor = vendor_of(url)
+    if vendor is None and path.endswith("/api"):
+        return "ollama"
     if vendor is None or (vendor.protocol == "ollama" and path.endswith("/v1")):
         return None
     return vendor.protocol

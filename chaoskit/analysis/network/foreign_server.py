@@ -32,6 +32,7 @@ BLACK_HOLE: dict[FindingConfidence, str] = {
     "likely": "black hole for full segments, likely",
 }
 _NEAR = 0.95  # of a full segment
+_MAX_FRAME = 9216  # bytes; only loopback has a larger MTU
 _MIN_RTO = 1_000_000_000  # ns
 _MS, _US = 1_000_000, 1_000
 _SILENCE_MS = 1000
@@ -114,10 +115,13 @@ def evidence(file: str, count: int, streams: Iterable[int]) -> Evidence:
 
 
 def _silent(up: DirectionView) -> Iterator[tuple[Sender, TcpInfoSample]]:
-    """Senders that wait for more data in silence that is charged to this phase, with their last sample."""
+    """Senders that wait for more data in silence that is charged to this phase, with their last sample.
+
+    Not those on loopback, where no path can lose full segments.
+    """
     for sender in up.senders:
         last = sender.samples[-1]
-        if _is_silent(last) and up.charged_span(_silent_since(last), last.at):
+        if last.advmss <= _MAX_FRAME and _is_silent(last) and up.charged_span(_silent_since(last), last.at):
             yield sender, last
 
 

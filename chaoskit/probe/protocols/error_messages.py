@@ -59,6 +59,8 @@ _ERROR_KEYS = frozenset(
     )
 )
 _TEXTS = ("message", "msg", "error_msg", "exception", "error_message", "errorMessage", "error_description", "Message")
+_STATUSES = ("code", "status_code", "statusCode", "status")
+_NO_ROOM = re.compile("429|502|503|504|529")  # statuses of a service that may have room later
 _TITLE = re.compile(r"<(title|h1)\b[^>]*>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
 _NOT_TEXT = re.compile(r"<(script|style)\b.*?(</\1>|$)|<[^>]*>?", re.IGNORECASE | re.DOTALL)
 
@@ -94,12 +96,21 @@ def failure_in(payload: Json) -> str | None:
     """The sentence of an event that is an error, whatever the protocol; None for any other event."""
     error = payload.get("error")
     if error is not None and error is not False and error != "":
-        return sentence_in(error) or sentence_in(payload) or json.dumps(error)[:_MOST]
+        said = sentence_in(error) or sentence_in(payload) or json.dumps(error)[:_MOST]
+        return _with_status(said, error if isinstance(error, dict) else payload)
+    if payload.get("success") is False and (said := sentence_in(payload)):
+        return said
     if payload.get("object") == "error" or payload.get("type") == "error":
         return sentence_in(payload)
     if _ERROR_KEYS.issuperset(payload) and _has_sentence(payload):
         return sentence_in(payload)
     return None
+
+
+def _with_status(said: str, error: Json) -> str:
+    """The sentence, after the error's code where that is a status of HTTP for a service without room."""
+    code = str(next((error[name] for name in _STATUSES if name in error), ""))
+    return f"{code}: {said}" if _NO_ROOM.fullmatch(code) and code not in said else said
 
 
 def _has_sentence(payload: Json) -> bool:

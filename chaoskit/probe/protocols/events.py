@@ -28,6 +28,7 @@ class ProtocolEvent(NamedTuple):
     `completes`: the response is complete; `is_finish`: this choice is, unless more of it follows, and `finish` is the
     server's word for why. `error_message` is the server's text in an error event, unsafe to show as it is; None: it is
     none. `characters`: of its text. `text` is the answer's, where it is kept.
+    `is_refusal`: its text is the model's refusal.
     """
 
     event: Event
@@ -40,6 +41,7 @@ class ProtocolEvent(NamedTuple):
     choice: int = 0
     characters: int = 0
     text: str = ""
+    is_refusal: bool = False
 
 
 SIGN_OF_LIFE = ProtocolEvent(Event("ping"), is_comment=True)

@@ -15,17 +15,23 @@ from typing import Literal
 
 Meaning = Literal["stopped", "limited", "failed", "unknown"]
 
+REFUSED = "the model refused to answer"
 _LIMITED = frozenset(
     ("length", "max_tokens", "max_output_tokens", "max_length", "model_length", "token_limit", "max_output")
 )
-_STOPPED = frozenset(
+_FILTERED = frozenset(
+    (
+        *("content_filter", "content_filtered", "safety", "sensitive", "guardrail_intervened"),
+        *("recitation", "language", "blocklist", "prohibited_content", "spii", "image_safety"),
+        *("image_prohibited_content", "image_recitation"),
+    )
+)
+_STOPPED = _FILTERED | frozenset(
     (
         *("stop", "stopped", "stop_sequence", "stop_token", "eos", "eos_token", "end_turn", "end"),
         *("complete", "completed", "finish", "finished", "done", "normal", "load", "unload", "pause_turn"),
         *("tool_calls", "tool_call", "tool_use", "function_call", "function_calls"),
-        *("content_filter", "content_filtered", "safety", "sensitive", "refusal", "guardrail_intervened"),
-        *("recitation", "language", "blocklist", "prohibited_content", "spii", "image_safety"),
-        *("image_prohibited_content", "image_recitation", "model_context_window_exceeded", "repetition"),
+        *("refusal", "model_context_window_exceeded", "repetition"),
     )
 )  # fmt: skip
 _FAILURE = re.compile(
@@ -37,7 +43,7 @@ _INNER_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 def meaning(word: str) -> Meaning:
     """What this word means, however it is written."""
-    plain = _INNER_CAPITAL.sub("_", word.strip()).replace("-", "_").replace(" ", "_").lower()
+    plain = _plain(word)
     if plain in _LIMITED:
         return "limited"
     if plain in _STOPPED:
@@ -45,6 +51,18 @@ def meaning(word: str) -> Meaning:
     return "failed" if _FAILURE.search(plain) else "unknown"
 
 
+def why_withheld(word: str) -> str:
+    """Who kept the rest of the answer back, as a sentence; "" for nobody."""
+    plain = _plain(word)
+    if plain in _FILTERED:
+        return "a content filter ended the answer"
+    return REFUSED if plain == "refusal" else ""
+
+
 def word_of(value: object) -> str:
     """The word in an event; "" for null, and for the text "null", which some servers send until the end."""
     return value if isinstance(value, str) and value.strip().lower() not in ("", "null", "none") else ""
+
+
+def _plain(word: str) -> str:
+    return _INNER_CAPITAL.sub("_", word.strip()).replace("-", "_").replace(" ", "_").lower()

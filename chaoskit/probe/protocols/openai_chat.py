@@ -30,6 +30,7 @@ def interpret(payload: Json) -> ProtocolEvent:
         finish=finish,
         choice=integer(choice.get("index")) or 0,
         characters=output.characters,
+        is_refusal=bool(mapping(delta).get("refusal")),
     )
 
 

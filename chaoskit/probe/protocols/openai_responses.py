@@ -37,7 +37,8 @@ def _interpret(payload: Json) -> ProtocolEvent:
         case "response.failed" | "response.cancelled":
             return ProtocolEvent(Event("error", *stamps), error_message=sentence_in(response.get("error")) or name)
     output = _output(name, payload)
-    return ProtocolEvent(Event(output.kind, *stamps), characters=output.characters)
+    is_refusal = name == "response.refusal.delta"
+    return ProtocolEvent(Event(output.kind, *stamps), characters=output.characters, is_refusal=is_refusal)
 
 
 def _output(name: str, payload: Json) -> Output:

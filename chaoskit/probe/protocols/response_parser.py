@@ -63,6 +63,7 @@ class ResponseParser:
         self._stamps = NO_STAMPS
         self._has_ended = False
         self._has_tokens = False
+        self._unknown = b""  # JSON outside of events that says nothing in this protocol
 
     @property
     def held(self) -> int:
@@ -78,6 +79,8 @@ class ResponseParser:
         events = self._all(self._parser.close(is_whole))
         if is_whole and self._ends.is_body_end and self.failure is None:
             events.append(END)
+        if not (self.text or self._has_tokens or self._has_ended):
+            self.text = self._unknown
         return events
 
     def _all(self, raw_events: list[tuple[bytes, bytes]]) -> list[ProtocolEvent]:
@@ -211,7 +214,10 @@ class ResponseParser:
         elif self._protocol.interpret is not None and (payload := _json_of(data)) is not None:
             if self._protocol.framing == "sse":
                 self.remarks["JSON without the framing of server-sent events"] = None
-            yield from self._value(payload, is_bare=True)
+            for event in self._value(payload, is_bare=True):
+                if event.event.kind == "meta" and self._protocol.framing == "sse":
+                    self._unknown = self._unknown or data[:_MOST_TEXT]
+                yield event
         elif (failure := _failure_of(data)) is not None:
             yield ProtocolEvent(Event("error"), error_message=failure)
         elif len(self.text) < _MOST_TEXT:

@@ -23,7 +23,7 @@ from chaoskit.probe.target import SocketOptions
 from chaoskit.probe.transport import stamps
 from chaoskit.probe.transport.connection import Connection, ConnectTimings, Inbox
 from chaoskit.probe.transport.dns import Addresses, Resolver
-from chaoskit.probe.transport.exchange import NetworkError, Observer
+from chaoskit.probe.transport.exchange import NetworkError, Observer, ProxyError
 from chaoskit.probe.transport.socket_options import set_options
 from chaoskit.probe.transport.stamps import StampClock
 from chaoskit.probe.transport.tunnel import Proxy, open_tunnel
@@ -77,6 +77,8 @@ class Connector:
                 await connection.start_tls(options.tls, host)
                 timings.tls = now() - started
         except _FAILURES as error:
+            if connection is None and options.proxy is not None:
+                raise ProxyError(f"{options.proxy.host}:{options.proxy.port}") from error
             if connection is not None:
                 connection.close()
             raise NetworkError from error
@@ -98,7 +100,7 @@ class Connector:
         found = [address for some, _ in lookups for address in some]
         was_needed = any(needed for _, needed in lookups)
         timings.dns = now() - started if was_needed else None
-        timings.step = "TCP handshake"
+        timings.step = "TCP handshake" if options.proxy is None else "TCP handshake with the proxy"
         started = now()
         if not options.addresses:
             found = _interleaved(found)

@@ -26,6 +26,14 @@ class NetworkError(Exception):
     """A connection could not be made, or has ended. Its cause is the kernel's or TLS's error, if there is one."""
 
 
+class ProxyError(NetworkError):
+    """The proxy cannot be reached: `proxy` is its host and port."""
+
+    def __init__(self, proxy: str) -> None:
+        super().__init__(proxy)
+        self.proxy = proxy
+
+
 class UnprocessedError(NetworkError):
     """The server has not begun to process the request: it can be sent again on another connection."""
 

@@ -11,6 +11,8 @@ from chaoskit.probe.framing import MalformedError, TooLargeError
 from chaoskit.probe.target import Target
 
 _MAX_HANDSHAKE = 1 << 20  # bytes of TLS without application data; a certificate chain has some kB
+_ALERT, _NO_APPLICATION_PROTOCOL = b"\x15", b"\x78"  # RFC 7301, 3.2; OpenSSL's error has no number for it
+NO_COMMON_HTTP = "the server knows no HTTP version of those offered to it (ALPN)"
 _READ = 64 * 1024  # bytes
 
 
@@ -37,7 +39,7 @@ class TlsState:
     def feed(self, data: bytes) -> None:
         """Take what the peer has sent; b"": it has closed."""
         if data:
-            self._first = self._first or data[:5]
+            self._first = self._first or data[:7]
             self._without_data += len(data)
             self._incoming.write(data)
         else:
@@ -68,7 +70,9 @@ class TlsState:
         except ssl.SSLZeroReturnError:  # before Python 3.11.4
             raise ssl.SSLEOFError("closed during the handshake") from None
         except ssl.SSLError:
-            if self._first == b"HTTP/":
+            if self._first[:1] == _ALERT and self._first[6:] == _NO_APPLICATION_PROTOCOL:
+                raise MalformedError(f"TLS: {NO_COMMON_HTTP}") from None
+            if self._first[:5] == b"HTTP/":
                 raise MalformedError("TLS: the server answers in plain HTTP: http:// instead of https://") from None
             raise
         else:

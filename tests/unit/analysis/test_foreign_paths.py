@@ -37,6 +37,11 @@ def test_silence_has_no_certain_cause() -> None:
     assert "the server's own TCP_INFO" in only.reason
 
 
+def test_silence_on_loopback_is_no_finding() -> None:
+    """Its MSS is that of no other link, and there is no path between the two ends."""
+    assert findings(seen(last_data_recv=5000, bytes_received=300, advmss=65483, snd_mss=65483, pmtu=65535)) == []
+
+
 def test_silence_without_handshakes_is_not_a_finding() -> None:
     """No handshake passed at the same time: the path may have been down."""
     run = Run()

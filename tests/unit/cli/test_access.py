@@ -101,6 +101,8 @@ def test_a_file_without_a_key_is_refused(content: bytes | None, sentence: str, t
         (("--proxy-env", "NOBODY_SET_THIS"), "variable NOBODY_SET_THIS is not set"),
         (("--uds", "/nowhere/socket"), "/nowhere/socket"),
         (("--uds", "/etc/hosts"), "/etc/hosts"),
+        (("--uds", "/etc/hosts", "--proxy", "http://127.0.0.1:9"), "--proxy and --uds exclude each other"),
+        (("--uds", "/etc/hosts", "--proxy-env", "MY_PROXY"), "--proxy and --uds exclude each other"),
     ],
 )
 def test_bad_input_is_one_sentence(options: tuple[str, ...], sentence: str) -> None:
@@ -270,6 +272,15 @@ def test_insecure_is_said_aloud(tmp_path: Path) -> None:
     assert "--insecure" in refused.stderr or "certificate" in refused.stderr
     assert taken.returncode == 0, taken.stderr
     assert "insecure: the certificate of the endpoint was not verified" in " ".join(taken.stdout.split())
+
+
+def test_insecure_without_tls_is_not_said() -> None:
+    """No certificate was there to be verified."""
+    with endpoint() as found:
+        done = probe(found.url, *MODEL, "--insecure")
+
+    assert done.returncode == 0, done.stderr
+    assert "verified" not in done.stdout
 
 
 def test_a_certificate_that_cannot_be_used_leaves_nothing_behind(tmp_path: Path) -> None:

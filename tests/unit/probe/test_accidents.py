@@ -36,6 +36,7 @@ from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.drive import DriveOptions, StreamGroup, Target, drive
 from chaoskit.probe.fail_fast import FailFast
+from chaoskit.probe.failure_advice import Circumstances
 from chaoskit.probe.recorder import Recorder
 from chaoskit.probe.requests import RequestFactory
 from chaoskit.probe.transport.dns import Resolver
@@ -217,7 +218,11 @@ def test_a_bug_ends_one_stream() -> None:
                 with FailingRecorder(run) as recorder:
                     async with asyncio.TaskGroup() as tasks:
                         group = StreamGroup(
-                            tasks, RequestFactory(target, work, 1), client, recorder, FailFast(url, None, work.protocol)
+                            tasks,
+                            RequestFactory(target, work, 1),
+                            client,
+                            recorder,
+                            FailFast(Circumstances(url, work.protocol), None),
                         )
                         for number in range(3):
                             group.start(group.prepare(now(), Conversation(number, 1)))

@@ -147,7 +147,7 @@ ERRORS: dict[str, tuple[Protocol, bytes, str]] = {
         body(sse(block("text_delta", text="a"), {"type": "error", "error": {"message": "busy"}}, names=True)),
         "busy",
     ),
-    "Gemini": ("gemini", body(sse({"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}})), "busy"),
+    "Gemini": ("gemini", body(sse({"error": {"code": 503, "message": "busy", "status": "UNAVAILABLE"}})), "503: busy"),
     "Gemini, an array of one": ("gemini", sized(b'[{"error": {"code": 400, "message": "bad key"}}]'), "bad key"),
     "Ollama": ("ollama", body(lines({"message": {"content": "a"}}, {"error": "out of memory"})), "out of memory"),
     "Ollama, text": ("ollama", body(lines({"message": {"content": "a"}}), b"Killed\n"), "Killed"),
@@ -227,6 +227,21 @@ def test_an_answer_that_ended_early_by_itself_says_so() -> None:
 
     assert found.flag is None
     assert found.remarks == ("the model ended the answer with less than half of the tokens asked for",)
+
+
+WITHHELD = {
+    "content_filter": "a content filter ended the answer",
+    "SAFETY": "a content filter ended the answer",
+    "refusal": "the model refused to answer",
+}
+
+
+@pytest.mark.parametrize(("word", "remark"), WITHHELD.items())
+def test_a_withheld_answer_says_who_ended_it(word: str, remark: str) -> None:
+    """It is complete at any length, and one remark says why it is short."""
+    found = measured(saying(body(TOKEN, sse(delta(word)), DONE)), output_tokens=100).request
+
+    assert (found.completion, found.flag, found.remarks) == ("complete", None, (remark,))
 
 
 CLOSED = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\n\r\n"

@@ -13,6 +13,8 @@ from far_side import workload as work
 from chaoskit.errors import RefusedError
 from chaoskit.probe.drive import DriveOptions, Target, drive
 from chaoskit.probe.fail_fast import IN_A_ROW, FailFast
+from chaoskit.probe.failure_advice import Circumstances, advice
+from chaoskit.probe.transport.tls import NO_COMMON_HTTP
 from chaoskit.records.model import Completion, Request
 from chaoskit.server import certificates
 
@@ -48,6 +50,28 @@ async def stopped(url: str, run: Path, words: dict[str, Any], **options: Any) ->
             "404: no model x; check the URL's path, the protocol",
         ),
         (answer("429 Slow", b"", "retry-after: 30"), "429, retry-after 30; its rate limit was reached"),
+        (
+            answer(
+                "403 No", b"<!DOCTYPE html><title>Attention Required!</title>", "content-type: text/html; charset=utf-8"
+            ),
+            "403, text/html: Attention Required!; a page is the answer of a gateway, a firewall or a login",
+        ),
+        (
+            saying(HEAD, chunk(b'data: {"error":{"message":"try later","code":503}}\n\n')),
+            "503: try later; the error came inside a 200: the service fails or has no room",
+        ),
+        (
+            answer(
+                "200 OK",
+                b'{"success":false,"errors":[{"code":7003,"message":"No route"}],"messages":[],"result":null}',
+                "content-type: application/json",
+            ),
+            "No route; the error came inside a 200: check the model and the protocol",
+        ),
+        (
+            answer("200 OK", b'{"oops":true,"note":"not here"}', "content-type: application/json"),
+            "content-type application/json instead of text/event-stream",
+        ),
         (answer("503 Down"), "503; the service or its gateway fails"),
         (answer("307 There", b"", "location: /v2"), "307, not followed to /v2; give the URL that it redirects to"),
         (answer("422 What"), "422; check the protocol and the model"),
@@ -64,7 +88,10 @@ async def stopped(url: str, run: Path, words: dict[str, Any], **options: Any) ->
             answer("200 OK", b"", "content-type: text/event-stream"),
             "without the protocol's end marker; the server speaks HTTP, but",
         ),
-        (saying(HEAD, chunk(b'data: {"error":{"message":"no model"}}\n\n')), "no model; check the model"),
+        (
+            saying(HEAD, chunk(b'data: {"error":{"message":"no model"}}\n\n')),
+            "no model; the error came inside a 200: check the model",
+        ),
     ],
 )
 def test_what_fails_from_the_start_is_stopped(behaviour: Behaviour, sentence: str, tmp_path: Path) -> None:
@@ -107,7 +134,7 @@ def test_tls_that_fails_is_stopped(tmp_path: Path) -> None:
         async with far_side(answer("200 OK"), certificates.context()) as url:
             told = await stopped(url, tmp_path / "tls", {})
         assert "TLS certificate: " in told
-        assert told.endswith("trust its authority: --ca-file FILE, or check the host name")
+        assert told.endswith("trust its authority: --ca-file FILE, in a file ca-file: FILE")
         async with far_side(saying()) as url:
             told = await stopped(url.replace("http:", "https:"), tmp_path / "plain", {})
         assert told.endswith("check whether the port speaks TLS: http:// instead of https://")
@@ -123,7 +150,7 @@ def test_a_few_requests_that_all_fail_are_no_measurement(tmp_path: Path) -> None
     (tmp_path / "one").mkdir()
     one = asyncio.run(stopped("http://127.0.0.1:9", tmp_path / "one", {}, requests=1))
 
-    assert told.startswith("all 2 requests to http://127.0.0.1:9/v1/chat/completions failed: connection refused")
+    assert told.startswith("both requests to http://127.0.0.1:9/v1/chat/completions failed: connection refused")
     assert one.startswith("the only request to http://127.0.0.1:9/v1/chat/completions failed: connection refused")
 
 
@@ -188,7 +215,7 @@ def ended(stream: int, completion: Completion, detail: str = "", status: int | N
 
 def test_requests_count_in_the_order_of_their_start() -> None:
     """Failures that overtake an open request wait for it."""
-    watch = FailFast("http://x", None, "openai-chat")
+    watch = FailFast(Circumstances("http://x", "openai-chat"), None)
     for stream in (1, 2, 3, 4, 5, 6):
         watch.ended(ended(stream, "http_error", "500", 500), any_token=False)
     assert not watch.sentence
@@ -200,7 +227,7 @@ def test_requests_count_in_the_order_of_their_start() -> None:
 
 def test_failures_of_different_kinds_do_not_add_up() -> None:
     """Only the same reason, five times in a row, is one; a later row counts as well."""
-    watch = FailFast("http://x", None, "openai-chat")
+    watch = FailFast(Circumstances("http://x", "openai-chat"), None)
     for stream, status in enumerate((401, 404, 401, 404, 401, 401, 401, 401)):
         watch.ended(ended(stream, "http_error", str(status), status), any_token=False)
     assert not watch.sentence
@@ -213,7 +240,7 @@ def test_failures_of_different_kinds_do_not_add_up() -> None:
 @pytest.mark.parametrize("status", [200, 400, 404])
 def test_a_path_of_another_protocol_is_named(status: int) -> None:
     """The server answered, and the path says what it speaks; with a wrong key that would be no help."""
-    watch, other = (FailFast("http://x/v1/messages", None, "openai-chat") for _ in range(2))
+    watch, other = (FailFast(Circumstances("http://x/v1/messages", "openai-chat"), None) for _ in range(2))
     for stream in range(IN_A_ROW):
         watch.ended(ended(stream, "http_error" if status != 200 else "truncated", "no", status), any_token=False)
         other.ended(ended(stream, "http_error", "401", 401), any_token=False)
@@ -222,3 +249,91 @@ def test_a_path_of_another_protocol_is_named(status: int) -> None:
         "; its path is one of anthropic-messages: --protocol anthropic-messages, in a file protocol: anthropic-messages"
     )
     assert other.sentence.endswith("check the API key: --api-key-env NAME, in a file key-env: NAME")
+
+
+def failed(completion: Completion, detail: str, status: int | None = None) -> Request:
+    """A request that ended so."""
+    return ended(0, completion, detail, status)
+
+
+@pytest.mark.parametrize(
+    ("asked", "request_", "sentence"),
+    [
+        ({}, failed("connect_failed", f"TLS: {NO_COMMON_HTTP}"), "ask for HTTP/2: --http 2, in a file http: 2"),
+        ({"http": "2"}, failed("connect_failed", f"TLS: {NO_COMMON_HTTP}"), "check the port"),
+        ({"is_stream": False}, failed("protocol_error", "a whole answer", 200), "the body asks for no stream"),
+        ({"is_stream": False}, failed("http_error", "401", 401), "check the API key"),
+        ({}, failed("connect_failed", "TLS certificate: self-signed certificate"), "trust its authority: --ca-file"),
+        (
+            {"has_ca_file": True},
+            failed("connect_failed", "TLS certificate: self-signed certificate"),
+            "the given file of authorities does not hold",
+        ),
+        (
+            {"has_ca_file": True},
+            failed("connect_failed", "TLS certificate: IP address mismatch, certificate is not valid for '127.0.0.1'"),
+            "give the URL with a name or an address that the certificate has",
+        ),
+        ({}, failed("connect_failed", "TLS certificate: certificate has expired"), "renew the certificate"),
+    ],
+)
+def test_the_advice_knows_what_was_asked(asked: dict[str, Any], request_: Request, sentence: str) -> None:
+    """What was given on the command line is not advised again, and what was asked wrongly is named."""
+    assert advice(Circumstances("http://x", "openai-chat", **asked), request_).startswith(sentence)
+
+
+@pytest.mark.parametrize("extra", [{"stream": False}, {"stream": None}])
+def test_a_body_that_asks_for_no_stream_is_named(extra: dict[str, Any], tmp_path: Path) -> None:
+    """The extra body took it out, and the server did what it was asked."""
+    whole = answer("200 OK", b'{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}')
+
+    async def main() -> None:
+        async with far_side(whole) as url:
+            told = await stopped(url, tmp_path, {"extra-body": extra})
+        assert told.endswith("in a file extra-body: only a stream can be measured")
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "https://127.0.0.1:9"])
+def test_a_proxy_that_is_dead_is_named(url: str, tmp_path: Path) -> None:
+    """The endpoint was never tried."""
+
+    async def main() -> None:
+        asked = DriveOptions(seed=1, start=await ready(), length=None, requests=1)
+        with pytest.raises(RefusedError) as caught:
+            await drive(Target(url, proxy="http://127.0.0.1:1"), work(), asked, tmp_path, asyncio.Event())
+        assert str(caught.value).endswith(
+            "failed: no connection to the proxy 127.0.0.1:1: connection refused (ECONNREFUSED); "
+            "check the host and the port of the proxy, and whether it runs"
+        )
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("http", ["1.1", "2"])
+def test_a_port_with_another_http_version_is_named(http: str, tmp_path: Path) -> None:
+    """A TLS server that refuses the handshake by ALPN's alert, as nginx and Envoy do."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(bytes.fromhex("15030300020278"))
+
+    async def main() -> None:
+        async with far_side(refuse) as url:
+            told = await stopped(url.replace("http:", "https:"), tmp_path, {"http": http})
+        assert NO_COMMON_HTTP in told
+        assert ("--http 2" in told) == (http == "1.1")
+
+    asyncio.run(main())
+
+
+def test_an_http1_port_asked_with_http2_is_told_once(tmp_path: Path) -> None:
+    """The sentence ends with the option to give."""
+
+    async def main() -> None:
+        async with far_side(answer("400 Bad Request")) as url:
+            told = await stopped(url, tmp_path, {"http": "2"})
+        assert told.endswith("the port does not know HTTP/2; ask for HTTP/1.1: --http 1.1, in a file http: 1.1")
+
+    asyncio.run(main())

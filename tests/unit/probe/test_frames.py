@@ -78,7 +78,10 @@ def test_small_pieces_are_enough(step: int) -> None:
 @pytest.mark.parametrize(
     ("begin", "words"),
     [
-        (b"HTTP/1.1 400 Bad Request\r\n", "HTTP/1.1: the port does not know HTTP/2; ask for version 1.1 of HTTP"),
+        (
+            b"HTTP/1.1 400 Bad Request\r\n",
+            "HTTP/1.1: the port does not know HTTP/2; ask for HTTP/1.1: --http 1.1, in a file http: 1.1",
+        ),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "'SSH-2.0-OpenSSH_9.2', which is no HTTP/2"),
         (b"\x15\x03\x01\x00\x02\x02\x46", "a TLS alert or handshake: the port speaks TLS, write https://"),
         (b"\x00\x00\x08\x06\x00\x00\x00\x00\x0012345678", "bytes 00 00 08 06 00 00 00 00, which is no HTTP/2"),

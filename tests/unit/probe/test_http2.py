@@ -29,6 +29,7 @@ from far_side import (
 
 from chaoskit.clock import now
 from chaoskit.probe.drive import DriveOptions, Target
+from chaoskit.probe.transport.foreign_bytes import HTTP1_ADVICE
 
 pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
 
@@ -201,8 +202,8 @@ def test_an_http1_server_is_named_with_prior_knowledge() -> None:
         async with far_side(behave) as url:
             outcome = await ask(url, workload(http="2", timeouts={"first-token": "60s"}))
 
-        said = "the server answers with HTTP/1.1: the port does not know HTTP/2; ask for version 1.1 of HTTP"
-        assert outcome.ending == ("protocol_error", f"invalid HTTP/2: {said}")
+        said = "the server answers with HTTP/1.1: the port does not know HTTP/2"
+        assert outcome.ending == ("protocol_error", f"invalid HTTP/2: {said}; {HTTP1_ADVICE}")
 
     asyncio.run(main())
 

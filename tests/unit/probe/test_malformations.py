@@ -57,6 +57,8 @@ OF_ONE: dict[tuple[str, str], tuple[str, str]] = {
 }
 FLAGS = {"empty": "empty", "short": "short"}
 REMARKS = {
+    "finish-content-filter": "a content filter ended the answer",
+    "refusal": "the model refused to answer",
     "finish-eos-token-found": "unknown finish reason",
     "done-instead-of-message-stop": "[DONE] instead of message_stop",
     "two-json": "several values in one event",
@@ -96,6 +98,8 @@ def test_a_malformation_is_named(name: str) -> None:
             assert found.flag == FLAGS.get(name), api
             if name in REMARKS and not (api.startswith("sse") and name == "two-json"):
                 assert any(REMARKS[name] in remark for remark in found.remarks), (api, found.remarks)
+            if found.flag:  # says it already
+                assert not [remark for remark in found.remarks if "less than half" in remark]
 
     asyncio.run(main())
 
@@ -120,6 +124,17 @@ def test_http2_ends_a_body_as_properly(name: str, completion: str) -> None:
         for api in (api.name for api in APIS if BY_NAME[name].fits(api)):
             found = (await measured(api, name, http="2")).request
             assert found.completion == completion, (api, found.detail)
+
+    asyncio.run(main())
+
+
+def test_a_compressed_body_without_its_end_is_remarked() -> None:
+    """The events are whole, and so is the stream; what other clients stumble over is said."""
+
+    async def main() -> None:
+        for name, remarks in (("gzip-truncated", ("the compressed body has no end",)), ("gzip-unasked", ())):
+            found = (await measured("openai-chat", name)).request
+            assert (found.completion, found.remarks) == ("complete", remarks)
 
     asyncio.run(main())
 

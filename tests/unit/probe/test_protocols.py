@@ -103,7 +103,7 @@ def candidate(*parts: dict[str, Any], **fields: Any) -> dict[str, Any]:
         ("gemini", candidate({"functionCall": {"name": "f"}}), "content", False),
         ("gemini", candidate({"text": "last"}, finishReason="STOP"), "content", True),
         ("gemini", candidate(finishReason="MAX_TOKENS"), "finish", True),
-        ("gemini", {"error": {"code": 503, "message": "no", "status": "UNAVAILABLE"}}, "error", False),
+        ("gemini", {"error": {"code": 500, "message": "no", "status": "INTERNAL"}}, "error", False),
         ("ollama-generate", {"response": "hi", "done": False}, "content", False),
         ("ollama-generate", {"response": "", "thinking": "hm", "done": False}, "reasoning", False),
         ("ollama-generate", {"response": "", "done": True, "done_reason": "stop"}, "done", True),

@@ -352,7 +352,7 @@ GARBAGE = {
     "SSH": (b"SSH-2.0-OpenSSH_9.2p1\r\n", "'SSH-2.0-OpenSSH_9.2p1', which is no HTTP"),
     "a byte": (b"\xff\xfe\x00", "bytes ff fe 00, which is no HTTP"),
     "RTSP": (b"RTSP/1.0 200 OK\r\n\r\n", "'RTSP/1.0 200 OK', which is no HTTP"),
-    "HTTP/2": (frame(4, 0, 0, b""), "HTTP/2: ask for version 2 of HTTP"),
+    "HTTP/2": (frame(4, 0, 0, b""), "HTTP/2; ask for HTTP/2: --http 2, in a file http: 2"),
     "a wrong chunk": (HEAD + b"xyz\r\n", "invalid HTTP in the body: invalid character in chunk size"),
 }
 

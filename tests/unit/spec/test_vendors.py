@@ -23,6 +23,8 @@ AZURE = "https://mine.openai.azure.com/openai/deployments/gpt-4o?api-version=202
         ("https://generativelanguage.googleapis.com", "gemini", "GEMINI_API_KEY", None),
         ("https://generativelanguage.googleapis.com/v1beta/openai/", "openai-chat", "GEMINI_API_KEY", None),
         (AZURE, "openai-chat", "AZURE_OPENAI_API_KEY", "api-key"),
+        ("http://127.0.0.1:8080/api", "ollama", None, None),
+        ("http://127.0.0.1:8080/ollama/api/", "ollama", None, None),
         ("https://openrouter.ai/api/v1", "openai-chat", "OPENROUTER_API_KEY", None),
         ("http://localhost:11434", "ollama", None, None),
         ("http://localhost:11434/v1", "openai-chat", None, None),
