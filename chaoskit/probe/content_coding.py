@@ -1,7 +1,8 @@
 """Decodes the content coding of a response, read by read: gzip, deflate and br (RFC 9110, 8.4).
 
 Rules: what a read completes is decoded at once, as SDKs do; at most 64 kB are decoded at a time, so that a small body
-that grows without end is stopped by the caller's own limit. br needs the package brotli.
+that grows without end is stopped by the caller's own limit, and one read gives at most 4 MB, so that decoding it does
+not hold up other streams. br needs the package brotli.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from chaoskit.errors import SpecError
-from chaoskit.probe.framing import MalformedError
+from chaoskit.probe.framing import MalformedError, TooLargeError
+from chaoskit.units import Size
 
 DEFAULT = "gzip, deflate"
 """What the SDKs of OpenAI and Anthropic for Python accept."""
 _AT_A_TIME = 64 * 1024  # bytes
+_MOST_OF_A_READ = Size(4_000_000)  # bytes: some 15 ms of the event loop; 60 times what a read brings
 _GZIP = 16 + zlib.MAX_WBITS
 _NAMES = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate", "br": "br"}
 _NO_CODING = ("", "identity")
@@ -131,6 +134,19 @@ def decoder(coding: str) -> Decoder | None:
     if _NAMES[name] == "br" and not _has_brotli():
         raise MalformedError("content-encoding br, which was not asked for and needs the package brotli")
     return _DECODERS[_NAMES[name]]()
+
+
+def decoded(decoder: Decoder | None, data: bytes) -> Iterator[bytes]:
+    """What this read completes, piece by piece. Raises MalformedError, and TooLargeError for what expands too far."""
+    if decoder is None:
+        yield data
+        return
+    size = 0
+    for piece in decoder.feed(data):
+        size += len(piece)
+        if size > _MOST_OF_A_READ:
+            raise TooLargeError(f"one read that decompresses to more than {_MOST_OF_A_READ}")
+        yield piece
 
 
 def check_accepted(value: str) -> None:

@@ -168,7 +168,7 @@ class Stream:
             nonlocal size
             self._stamp = stamp
             self._sending.last_activity, self._sample_after = stamp.read_at, _SECOND
-            for piece in decoder.feed(data) if decoder is not None else (data,):
+            for piece in content_coding.decoded(decoder, data):
                 if events := parser.feed(piece[: self._limits.body - size]):
                     self._process(stamp, events)
                 if parser.failure is not None:
@@ -238,7 +238,7 @@ class Stream:
         decoder = content_coding.decoder(response.header(b"content-encoding") or "")
 
         def take(data: bytes, _: ReadStamp) -> None:
-            for piece in decoder.feed(data) if decoder is not None else (data,):
+            for piece in content_coding.decoded(decoder, data):
                 self._error_body += piece
             if len(self._error_body) > _MAX_ERROR_BODY:
                 raise TooLargeError("the rest of an error response")

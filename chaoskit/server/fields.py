@@ -18,7 +18,8 @@ _MAX_TOKENS = 100_000
 _BYTES_PER_TOKEN = 4  # a rough estimate of a prompt's tokens
 _MAX_MODEL = 256  # characters; the name is in every event of a response
 _MAX_VALUES = 1_000_000  # in a body's JSON: each needs some 60 bytes of memory and 50 ns of the event loop
-_MAX_DEPTH = 5  # of a schema that is followed
+_MAX_DEPTH = 5  # of a schema, or of a prompt's parts, that is followed
+_TEXTS = ("text", "content", "parts")  # where a part of a prompt has its text
 _FILLER: dict[str, Any] = {"integer": 1, "number": 1, "boolean": True, "array": [], "object": {}, "null": None}
 
 
@@ -88,9 +89,8 @@ def messages(body: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def prompt_tokens(*parts: Any) -> int:
-    """A rough count of the tokens in texts, or in other parts of a prompt."""
-    size = sum(len(part if isinstance(part, str) else json.dumps(part)) for part in parts)
-    return max(1, size // _BYTES_PER_TOKEN)
+    """A rough count of the tokens in a prompt, alike for the same texts in the shapes of all APIs."""
+    return max(1, sum(map(_size, parts)) // _BYTES_PER_TOKEN)
 
 
 def contents(messages: Iterable[Mapping[str, Any]]) -> list[Any]:
@@ -128,6 +128,19 @@ def script_name(request: Request, model: str) -> str | None:
     if found is None and model.startswith(f"{MODEL}:"):
         return model.removeprefix(f"{MODEL}:")
     return found
+
+
+def _size(part: Any, depth: int = 0) -> int:
+    """The characters of the texts in a part of a prompt; of what has no text, those of its JSON."""
+    if isinstance(part, str):
+        return len(part)
+    if isinstance(part, list) and depth < _MAX_DEPTH:
+        return sum(_size(each, depth + 1) for each in part)
+    if isinstance(part, dict) and depth < _MAX_DEPTH:
+        for key in _TEXTS:
+            if isinstance(part.get(key), str | list):
+                return _size(part[key], depth + 1)
+    return 0 if part is None else len(json.dumps(part))
 
 
 def _field(body: Mapping[str, Any], name: str, kind: type, noun: str) -> Any:

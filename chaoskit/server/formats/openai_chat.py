@@ -22,6 +22,7 @@ from chaoskit.server.requests import JSON, Request
 from chaoskit.server.schedule import Part, PlannedResponse, Tool
 
 DONE = b"data: [DONE]\n\n"
+_TOO_MANY = 429
 _DELTAS: dict[Part, dict[str, Any]] = {
     "text": {"content": PLACEHOLDER},
     "reasoning": {"reasoning_content": PLACEHOLDER},
@@ -58,8 +59,10 @@ def _tool(body: dict[str, Any], messages: list[dict[str, Any]]) -> Tool | None:
 
 def error(status: int, message: str) -> dict[str, Any]:
     """OpenAI's error: an object with a message, a type, a parameter and a code."""
-    kind = "invalid_request_error" if status < 500 else "server_error"
-    return {"error": {"message": message, "type": kind, "param": None, "code": None}}
+    kind, code = ("invalid_request_error" if status < 500 else "server_error"), None
+    if status == _TOO_MANY:
+        kind, code = "requests", "rate_limit_exceeded"  # requests per minute; "tokens" for tokens per minute
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
 
 
 def usage(completion: CompletionRequest, planned: PlannedResponse, tokens: int) -> dict[str, Any]:

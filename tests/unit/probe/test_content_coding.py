@@ -127,3 +127,12 @@ def test_a_bomb_is_too_large() -> None:
     outcome = asked(*flushed([token(), b":" + bytes(10**7)]), limits={"body": "1MB"})
 
     assert (outcome.request.completion, outcome.request.detail) == ("too_large", "a body of more than 1MB")
+
+
+def test_one_read_does_not_hold_up_the_loop() -> None:
+    """A read that expands without end is given up after 4 MB, long before the limits of an event; 3 MB are taken."""
+    bomb = asked(*flushed([token(), b":" + bytes(10**7)]))
+    large = asked(*flushed([token(), b":" + b" " * 3_000_000 + b"\n\n", DONE]))
+
+    assert bomb.ending == ("too_large", "one read that decompresses to more than 4MB")
+    assert large.ending == ("complete", "")

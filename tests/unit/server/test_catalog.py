@@ -86,6 +86,39 @@ def test_tokens_are_counted() -> None:
     assert ask("POST", "/v1beta/models/m:countTokens", contents) == {"totalTokens": generation.prompt}
 
 
+@pytest.mark.parametrize("said", ["hi", "word " * 20])
+def test_every_api_counts_a_prompt_alike(said: str) -> None:
+    """One text has one number of tokens, in the shapes of all APIs, in their usage and where tokens are counted."""
+    part = [{"type": "text", "text": said}]
+    chat = {"model": "m", "messages": [{"role": "user", "content": said}], "max_tokens": 1}
+    listed = {"model": "m", "messages": [{"role": "user", "content": part}], "max_tokens": 1}
+    gemini = {"contents": [{"role": "user", "parts": [{"text": said}]}]}
+    asked = [
+        *((path, body) for path in ("/v1/chat/completions", "/v1/messages", "/api/chat") for body in (chat, listed)),
+        ("/v1/completions", {"model": "m", "prompt": said}),
+        ("/v1/completions", {"model": "m", "prompt": [said]}),
+        ("/v1/responses", {"model": "m", "input": said}),
+        (
+            "/v1/responses",
+            {"model": "m", "input": [{"role": "user", "content": [{"type": "input_text", "text": said}]}]},
+        ),
+        ("/api/generate", {"model": "m", "prompt": said}),
+        ("/v1beta/models/m:generateContent", gemini),
+    ]
+    prompts = []
+    for path, body in asked:
+        found = parse(Request("POST", path, {}, json.dumps(body).encode(), 0))
+        assert isinstance(found, CompletionRequest), path
+        prompts.append(found.prompt)
+    counts = [
+        *(ask("POST", "/tokenize", body)["count"] for body in (chat, listed, {"prompt": said})),
+        *(ask("POST", "/v1/messages/count_tokens", body)["input_tokens"] for body in (chat, listed)),
+        ask("POST", "/v1beta/models/m:countTokens", gemini)["totalTokens"],
+    ]
+
+    assert {*prompts, *counts} == {max(1, len(said) // 4)}
+
+
 def test_a_missing_field_is_refused_in_the_apis_shape() -> None:
     """Each error has the shape of its path's API."""
     assert refused("POST", "/tokenize", {})[1]["error"]["message"].startswith("prompt: field required")

@@ -312,6 +312,24 @@ def test_go_away_finishes_what_has_begun(quick: Running) -> None:
     assert client.bodies[earlier].count(b": chaoskit ") == 30
 
 
+LIMITED = {
+    "openai": ("requests", "rate_limit_exceeded"),
+    "anthropic": ("rate_limit_error", None),
+    "gemini": (None, 429),
+}
+
+
+def test_too_many_requests_have_the_vendors_type(quick: Running) -> None:
+    """A 429 says in each vendor's words that the rate is limited, as their SDKs read it."""
+    for api, (path, body) in REQUESTS.items():
+        error = json.loads(post(quick, path, body, x_chaoskit_script="refused-429").text)["error"]
+        vendor = LIMITED.get(api.partition("-")[0])
+        if vendor is not None:
+            assert (error.get("type"), error.get("code")) == vendor, api
+        if api == "gemini":
+            assert error["status"] == "RESOURCE_EXHAUSTED"
+
+
 NODE = """
 const [, , port, count] = process.argv;
 const session = require('http2').connect('http://127.0.0.1:' + port);
