@@ -53,6 +53,7 @@ class RunSpec:
     seed: int = 0
     reference: str = SINGLE_PHASE
     model: str = ""
+    protocol: str = ""
     conditions: tuple[str, ...] = ()
 
 
@@ -88,6 +89,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec) -> Result:
         question=spec.question,
         target=spec.target,
         model=spec.model,
+        protocol=spec.protocol,
         conditions=spec.conditions,
         seed=spec.seed,
         run=str(display_path(run)),
@@ -125,7 +127,8 @@ def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
             plan.workload,
             target=plan.url,
             seed=plan.seed,
-            model=plan.model,
+            model="" if plan.workload.protocol == "sse" else plan.model,  # its path says what is asked
+            protocol=f"{plan.workload.protocol} over HTTP/{plan.workload.http}",
             conditions=(*socket, *plan.access.conditions(plan.url), *processes),
         )
     return RunSpec(

@@ -320,6 +320,7 @@ class Result(FiniteJson):
     question: str
     target: str
     model: str = Field(default="", description="The model that was asked of the endpoint; empty in a lab.")
+    protocol: str = Field(default="", description="The protocol and HTTP version of a probe; empty for a run.")
     conditions: tuple[str, ...] = Field(default=(), description="What is special about the way to the endpoint.")
     seed: int
     run: str = Field(default="", exclude=True, description="The run directory; not part of the file. Empty: not kept.")

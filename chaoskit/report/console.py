@@ -68,8 +68,9 @@ def _title(result: Result) -> Text:
     title = styled(result.name, "bold")
     if result.clock:
         title.append(f"  {safe(result.clock)} time, kernel {safe(result.kernel)}", style="not bold dim")
-    if result.model:
-        title.append(f"\n{safe(result.target)}, model {safe(result.model)}", style="not bold dim")
+    if result.model or result.protocol:
+        named = [*([f"model {result.model}"] if result.model else []), *filter(None, [result.protocol])]
+        title.append(f"\n{safe(', '.join([result.target, *named]))}", style="not bold dim")
     for condition in result.conditions:
         title.append(f"\n{safe(condition)}", style="not bold yellow")
     if result.question:

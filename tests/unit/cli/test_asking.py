@@ -369,3 +369,14 @@ def test_a_conversation_goes_on_after_a_refusal_and_ends_with_a_failure() -> Non
     assert (overall["started"], overall["complete"], overall["interrupted"]) == (4, 3, 1)
     lengths = sorted(len(each.body["messages"]) for each in found.posts if "max_tokens" not in each.body)
     assert lengths == [1, 1, 3, 3]
+
+
+def test_the_report_says_which_protocol_was_measured() -> None:
+    """Plain server-sent events have no model; every probe has a protocol and a version of HTTP."""
+    with endpoint() as found:
+        plain = probe(f"{found.url}/sse", "--protocol", "sse")
+        chat = probe(found.url, "--model", "m")
+
+    assert "model" not in plain.stdout
+    assert f"{found.url}/sse, sse over HTTP/1.1" in " ".join(plain.stdout.split())
+    assert f"{found.url}, model m, openai-chat over HTTP/1.1" in " ".join(chat.stdout.split())
