@@ -62,12 +62,13 @@ def report(name: str, width: int = 80, begin: str = "", end: str = "") -> str:
 
 
 def render(name: str, screen: Console) -> None:
-    """The example on this console."""
+    """The example on this console, as of a run whose records are kept."""
     text = (EXAMPLES / f"{name}.json").read_text()
     if '"rows"' in text:
         matrix.render(MatrixResult.model_validate_json(text), screen)
     else:
-        console.render(Result.model_validate_json(text), screen)
+        result = Result.model_validate_json(text)
+        console.render(result.model_copy(update={"run": f"runs/{name}"}), screen)
 
 
 def experiment_keys() -> str:
