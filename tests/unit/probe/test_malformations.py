@@ -37,7 +37,7 @@ ENDINGS: dict[str, tuple[str, str]] = {
     "refused-detail": ("http_error", "422: body.model: Field required"),
     "refused-message": ("http_error", f"500: {SAID}"),
     "refused-text": ("http_error", "503: no healthy upstream"),
-    "refused-html": ("http_error", "502: 502 Bad Gateway"),
+    "refused-html": ("http_error", "502, text/html: 502 Bad Gateway"),
     "refused-empty": ("http_error", "503"),
     **dict.fromkeys(("no-end-marker", "empty-body", "comments-only", "cut-clean"), CUT),
     **dict.fromkeys(("finish-repeated-reset", "reset", "reset-first"), RESET),
@@ -90,8 +90,9 @@ def test_a_malformation_is_named(name: str) -> None:
 
     async def main() -> None:
         fitting = [api.name for api in APIS if BY_NAME[name].fits(api)]
-        for api in fitting:
-            found = (await measured(api, name)).request
+        outcomes = await asyncio.gather(*(measured(api, name) for api in fitting))
+        for api, outcome in zip(fitting, outcomes, strict=True):
+            found = outcome.request
 
             completion, detail = OF_ONE.get((api, name)) or ENDINGS.get(name, ("complete", ""))
             assert (found.completion, detail in found.detail) == (completion, True), (api, found.detail)
@@ -121,9 +122,10 @@ def test_http2_ends_a_body_as_properly(name: str, completion: str) -> None:
     """END_STREAM is a proper end, RST_STREAM is none, and frames are cut anywhere."""
 
     async def main() -> None:
-        for api in (api.name for api in APIS if BY_NAME[name].fits(api)):
-            found = (await measured(api, name, http="2")).request
-            assert found.completion == completion, (api, found.detail)
+        fitting = [api.name for api in APIS if BY_NAME[name].fits(api)]
+        outcomes = await asyncio.gather(*(measured(api, name, http="2") for api in fitting))
+        for api, outcome in zip(fitting, outcomes, strict=True):
+            assert outcome.request.completion == completion, (api, outcome.request.detail)
 
     asyncio.run(main())
 
