@@ -22,7 +22,7 @@ from pyroute2 import IPRoute
 from chaoskit.clock import Clock, RealClock
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
-from chaoskit.kernel import addresses, links, namespaces, orphans, snmp, sysctls
+from chaoskit.kernel import addresses, links, namespaces, orphans, rules, snmp, sysctls
 from chaoskit.kernel.errors import translate_errors
 from chaoskit.kernel.netfilter import masquerade, mss_clamp
 from chaoskit.kernel.netfilter.nftables import OwnedTables
@@ -44,6 +44,7 @@ from chaoskit.knobs import (
     Pulse,
     QueueCounters,
     Route,
+    Rule,
     Setting,
     Sysctl,
     Veth,
@@ -186,6 +187,8 @@ class LinuxKernel:
                 return addresses.read_address(namespace.ip, knob.name)
             case "route":
                 return addresses.read_route(namespace.ip, knob.name)
+            case "rule":
+                return rules.read_rule(namespace.ip, knob.name)
             case "neighbour":
                 return addresses.read_neighbour(namespace.ip, knob.name)
             case "sysctl":
@@ -217,6 +220,8 @@ class LinuxKernel:
                 addresses.write_address(namespace.ip, knob.name, setting)
             case "route", Route() | None:
                 addresses.write_route(namespace.ip, knob.name, setting)
+            case "rule", Rule() | None:
+                rules.write_rule(namespace.ip, knob.name, setting)
             case "neighbour", Neighbour() | None:
                 addresses.write_neighbour(namespace.ip, knob.name, setting)
             case "sysctl", Sysctl() | None:

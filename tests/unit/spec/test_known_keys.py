@@ -117,7 +117,9 @@ def test_a_key_is_not_sent_to_where_it_stands() -> None:
     """A direction belongs to a fault, but not to every kind of fault."""
     fault = GOOD[GOOD.index("    netem:") : GOOD.index("timeline:")]
 
-    assert answered(fault, "    mtu: 1400\n") == ("faults.wifi.direction: unknown key; expected one of link, end, mtu")
+    assert answered(fault, "    mtu: 1400\n") == (
+        "faults.wifi.direction: unknown key; expected one of link, host, end, mtu"
+    )
 
 
 @pytest.mark.parametrize(
