@@ -162,6 +162,15 @@ class Experiment(SpecModel):
             raise together(cls.__name__, names)
         return found
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_timeouts_of_its_stage(cls, words: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Those that are not given are longer at a target."""
+        found = handler(words)
+        if not isinstance(found.stage, InterfaceStage):
+            return found
+        return found.model_copy(update={"workload": found.workload.at_target()})
+
     def _site_mismatches(self) -> Iterator[PydanticCustomError]:
         if isinstance(self.stage, InterfaceStage) and "server" in self.model_fields_set:
             yield error_at("the target is a real server, which chaoskit cannot configure; remove server", "server")

@@ -26,6 +26,9 @@ Timeout = Annotated[
 ]
 StallThreshold = Annotated[Duration, bounded(Duration(10**6), HOUR, "no gap of a stream is so long")]
 ReadingRate = Annotated[Frequency, bounded(Frequency(10**5), Frequency(10**10), "nobody reads so fast")]
+_BEYOND_PROXIES = Duration(
+    65 * 10**9
+)  # longer than the timers of HAProxy (50 s) and of nginx and load balancers (60 s)
 InMemory = Annotated[Size, bounded(Size(1), Size(100 * 10**6), "every open stream may hold as much in memory")]
 
 
@@ -34,13 +37,19 @@ class Timeouts(SpecModel):
 
     connect: Timeout = Field(Duration(5 * 10**9), description="Name lookup, TCP and TLS handshake.")
     first_token: Timeout = Field(
-        Duration(10 * 10**9), description="From the request to its first token; other events do not extend it."
+        Duration(10 * 10**9),
+        description="From the request to its first token; other events do not extend it. At a target 65s.",
     )
-    idle: Timeout = Field(Duration(5 * 10**9), description="From one token to the next.")
+    idle: Timeout = Field(Duration(5 * 10**9), description="From one token to the next. At a target 65s.")
     keepalive_extends_idle: Flag = Field(
         False, description="Comments, pings and events without text extend the idle time as well."
     )
     stream: Timeout | None = Field(None, description="Maximum duration of one stream. Default: to the end of the run.")
+
+    def at_target(self) -> Timeouts:
+        """With the defaults of a foreign endpoint, before which proxies with their own timers may stand."""
+        missing = {"first_token", "idle"} - self.model_fields_set
+        return self.model_copy(update=dict.fromkeys(missing, _BEYOND_PROXIES))
 
 
 class Limits(SpecModel):
@@ -114,6 +123,10 @@ class Workload(SpecModel):
     )
     timeouts: Timeouts = Field(Timeouts(), description="When the client gives up a stream.")
     limits: Limits = Field(Limits(), description="What one response may hold.")
+
+    def at_target(self) -> Workload:
+        """With the defaults of a foreign endpoint."""
+        return self.model_copy(update={"timeouts": self.timeouts.at_target()})
 
     @model_validator(mode="after")
     def _one_arrival_process(self) -> Workload:
