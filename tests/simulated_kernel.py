@@ -19,7 +19,8 @@ from chaoskit.conduct.recovery import Recovery
 from chaoskit.engine.apply_restore import apply
 from chaoskit.engine.lease import Lease, Leases
 from chaoskit.facts import Facts
-from chaoskit.knobs import Change, HopCounters, Ifb, Knob, Link, Netem, Pulse, QueueCounters, Setting, Sysctl
+from chaoskit.kernel_interface import HopCounters, QueueCounters
+from chaoskit.knobs import Change, Ifb, Knob, Link, Netem, Pulse, Setting, Sysctl
 
 FORWARD = Knob("sysctl", "", "net.ipv4.ip_forward")
 LINK = Knob("link", "", "eth0")

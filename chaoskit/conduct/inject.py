@@ -24,7 +24,8 @@ from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.host_lookups import look_up
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.rights import require_net_admin
-from chaoskit.knobs import Filter, Kernel, QueueCounters
+from chaoskit.kernel_interface import Kernel, QueueCounters
+from chaoskit.knobs import Filter
 from chaoskit.plan.injection import InjectionPlan, compile_injection
 from chaoskit.plan.obstacles import classifier
 from chaoskit.spec.injection import Injection

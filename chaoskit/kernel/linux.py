@@ -1,4 +1,4 @@
-"""Implements `knobs.Kernel` for the running kernel, through netlink and /proc; no program is executed.
+"""Implements `kernel_interface.Kernel` for the running kernel, through netlink and /proc.
 
 Namespaces are held by descriptor, under the names that knobs call places; "" is the own namespace. They live as long
 as this object, the processes in them and their sockets. A forked child may use `inside` to enter a namespace, and no
@@ -27,12 +27,12 @@ from chaoskit.kernel.errors import translate_errors
 from chaoskit.kernel.netfilter import masquerade, mss_clamp
 from chaoskit.kernel.netfilter.nftables import OwnedTables
 from chaoskit.kernel.tc import classifiers, filters, netem, qdiscs
+from chaoskit.kernel_interface import HopCounters, QueueCounters
 from chaoskit.knobs import (
     Address,
     Clamp,
     Clsact,
     Filter,
-    HopCounters,
     Ifb,
     Knob,
     Link,
@@ -42,7 +42,6 @@ from chaoskit.knobs import (
     Neighbour,
     Netem,
     Pulse,
-    QueueCounters,
     Route,
     Rule,
     Setting,
@@ -74,7 +73,7 @@ class _OpenNamespace:
 
 
 class LinuxKernel:
-    """Implements `knobs.Kernel`; a context manager. Not to be used inside a running asyncio loop."""
+    """Implements `kernel_interface.Kernel`; a context manager. Not to be used inside a running asyncio loop."""
 
     def __init__(self, facts: Facts, clock: Clock | None = None) -> None:
         """`facts` come from `detect_features`; `clock` times the draining of queues."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from chaoskit.kernel.namespaces import inside
-from chaoskit.knobs import HopCounters
+from chaoskit.kernel_interface import HopCounters
 
 _NET = Path("/proc/thread-self/net")
 

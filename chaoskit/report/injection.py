@@ -11,7 +11,8 @@ from rich.text import Text
 from chaoskit.engine.lease import Lease
 from chaoskit.facts import Facts
 from chaoskit.faults.tc_format import format_setting
-from chaoskit.knobs import Clamp, Netem, QueueCounters
+from chaoskit.kernel_interface import QueueCounters
+from chaoskit.knobs import Clamp, Netem
 from chaoskit.plan.injection import InjectionPlan
 from chaoskit.plan.obstacles import kernel_obstacle
 from chaoskit.report.commands import apply_commands, revert_commands

@@ -22,7 +22,8 @@ from chaoskit.kernel.links import find, index, name
 from chaoskit.kernel.tc import classifiers
 from chaoskit.kernel.tc.actions import Action
 from chaoskit.kernel.tc.classifiers import FAMILIES, Family
-from chaoskit.knobs import Clsact, Filter, Foreign, QueueCounters
+from chaoskit.kernel_interface import QueueCounters
+from chaoskit.knobs import Clsact, Filter, Foreign
 
 _HOOKS = {"ingress": 0xFFFF_FFF2, "egress": 0xFFFF_FFF3}  # linux/pkt_sched.h: TC_H_CLSACT with either minor
 _ETHERNET, _WITH_ETHERNET = 14, (1, 772)  # linux/if_arp.h: ARPHRD_ETHER, ARPHRD_LOOPBACK

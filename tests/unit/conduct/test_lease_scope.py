@@ -33,7 +33,8 @@ from chaoskit.engine.lease import Lease, Process
 from chaoskit.engine.lock import Holder
 from chaoskit.engine.watchdog_process import NAME
 from chaoskit.errors import CrashError, NotRestoredError, RefusedError
-from chaoskit.knobs import Kernel, Link, Netem
+from chaoskit.kernel_interface import Kernel
+from chaoskit.knobs import Link, Netem
 
 SECOND = 10**9
 Harnesses = Callable[[], LeaseHarness]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chaoskit.kernel.snmp import parse
-from chaoskit.knobs import HopCounters
+from chaoskit.kernel_interface import HopCounters
 
 SNMP = """\
 Ip: Forwarding DefaultTTL InReceives ForwDatagrams OutDiscards FragOKs FragFails FragCreates
