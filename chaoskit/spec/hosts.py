@@ -138,11 +138,9 @@ class ServiceHost(Host):
     reference: Reference | None = Field(
         None, description="The reference server on port 8000: `true`, or how it responds. Default: as `server:` says."
     )
-    ready: WrittenReady | None = Field(
-        None, description="When it is ready. Default: when it listens on a TCP port."
-    )
+    ready: WrittenReady | None = Field(None, description="When it is ready. Default: when it listens on a TCP port.")
     env: dict[Variable, _Value] = Field(default_factory=dict, description="Its environment, with PATH, HOME and LANG.")
-    env_from: tuple[Variable, ...] = Field((), description="Variables of yours that it gets; their values are not kept.")
+    env_from: tuple[Variable, ...] = Field((), description="Variables of yours that it gets; no value is kept.")
     files: tuple[File, ...] = Field((), description="Files that it needs, beside the experiment's; read-only.")
     replicas: Annotated[int, Field(ge=1, le=MOST_REPLICAS)] = Field(
         1, description="Several of them, NAME-1, NAME-2 and so on; NAME resolves to all."
