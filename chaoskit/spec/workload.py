@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from chaoskit.faults.schema import Flag, SpecModel, bounded, error_at, exactly_one
-from chaoskit.spec.asking import PROMPT_SIZE, EndText, ExtraBody, JsonObject, PromptSize
+from chaoskit.spec.asking import PROMPT_SIZE, EndText, ExtraBody, JsonObject, OutputTokens, PromptSize
 from chaoskit.spec.server import HOUR
 from chaoskit.units import Duration, Frequency, Size
 
@@ -26,9 +26,7 @@ Timeout = Annotated[
 ]
 StallThreshold = Annotated[Duration, bounded(Duration(10**6), HOUR, "no gap of a stream is so long")]
 ReadingRate = Annotated[Frequency, bounded(Frequency(10**5), Frequency(10**10), "nobody reads so fast")]
-_BEYOND_PROXIES = Duration(
-    65 * 10**9
-)  # the timers of HAProxy have 50 s, those of nginx and load balancers 60 s
+_BEYOND_PROXIES = Duration(65 * 10**9)  # the timers of HAProxy have 50 s, those of nginx and load balancers 60 s
 InMemory = Annotated[Size, bounded(Size(1), Size(100 * 10**6), "every open stream may hold as much in memory")]
 
 
@@ -105,8 +103,8 @@ class Workload(SpecModel):
     turns: Annotated[int, Field(ge=1, le=1000)] = Field(
         1, description="Requests of a conversation: each repeats what was said before, on the same connection."
     )
-    output_tokens: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        100, description="Tokens that each request asks for."
+    output_tokens: OutputTokens = Field(
+        100, description="Tokens that each request asks for: a number, or a distribution."
     )
     extra_body: ExtraBody = Field(
         default_factory=JsonObject,
