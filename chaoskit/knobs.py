@@ -20,6 +20,8 @@ was read back can be compared for equality.
 | `filter`    | `eth0 egress 51717`        | `Filter`    | drops packets of a link, or redirects them to an ifb |
 | `qdisc`     | `to-client`                | `Netem`     | a link's root queueing discipline                 |
 | `clamp`     | `mss`                      | `Clamp`     | the MSS in TCP handshakes                         |
+| `cut`       | `connections`              | `Cut`       | TCP connections end after a size or a time        |
+| `idle-timeout` | `connections`           | `IdleTimeout` | TCP connections are forgotten after a silence   |
 | `masquerade` | `100.64.0.2 link eth0`    | `Masquerade` | source NAT to this machine's own address         |
 
 A filter's name is its link, `egress` or `ingress`, and its priority, by which the kernel distinguishes filters.
@@ -30,7 +32,11 @@ A filter's name is its link, `egress` or `ingress`, and its priority, by which t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
+
+from chaoskit.counters import HopCounters, QueueCounters
+from chaoskit.facts import Facts
+from chaoskit.middlebox import Cut, IdleTimeout, TcpFlow
 
 
 @dataclass(frozen=True, order=True)
@@ -208,21 +214,11 @@ class Filter:
 
 
 @dataclass(frozen=True)
-class Handshakes:
-    """The TCP handshakes of this flow that a link sends (`egress`) or receives (`ingress`)."""
-
-    link: str
-    hook: Literal["egress", "ingress"]
-    family: Literal["ip", "ipv6"]
-    flow: Flow
-
-
-@dataclass(frozen=True)
 class Clamp:
-    """These TCP handshakes (None: all forwarded here) get an MSS of at most `mss` bytes. Removed with its process."""
+    """Handshakes of these flows (None: all forwarded here) get an MSS of `mss` bytes at most. Ends with its process."""
 
     mss: int
-    of: tuple[Handshakes, ...] | None = None
+    of: tuple[TcpFlow, ...] | None = None
     type: Literal["clamp"] = "clamp"
 
 
@@ -326,6 +322,8 @@ Setting = (
     | Sysctl
     | Masquerade
     | Clamp
+    | Cut
+    | IdleTimeout
     | Clsact
     | Filter
     | Netem
@@ -347,3 +345,38 @@ class Pulse:
 
     def __str__(self) -> str:
         return f"{self.place} flushes the path MTUs that it has learned"
+
+
+class Kernel(Protocol):
+    """The interface to a kernel under test. Its errors are raised as chaoskit's own."""
+
+    def facts(self) -> Facts:
+        """What this kernel allows with this process's privileges."""
+
+    def read(self, knob: Knob) -> Setting:
+        """The knob's value; None when it does not exist."""
+
+    def write(self, knob: Knob, setting: Setting) -> None:
+        """Set the knob; None removes it. Returns when the kernel has the value.
+
+        Removing a netem first waits until its queue is empty (for up to two seconds).
+        Raises RefusedError with the kernel's error.
+        """
+
+    def pulse(self, pulse: Pulse) -> None:
+        """Perform it. Raises RefusedError with the kernel's error."""
+
+    def holds(self, setting: Setting) -> Setting:
+        """What `read` gives after writing `setting` here: without tables, or a seed the kernel ignores."""
+
+    def counters(self, knob: Knob) -> QueueCounters | None:
+        """The counters of a qdisc knob, or the ingress counters of an MTU knob's link; None when it does not exist."""
+
+    def filter_counters(self, knobs: tuple[Knob, ...]) -> dict[Knob, QueueCounters]:
+        """The counters of the filter knobs among these that exist."""
+
+    def hop_counters(self, place: str) -> HopCounters | None:
+        """The counters of a namespace as a router; None when there is none of that name."""
+
+    def owner_sockets(self) -> tuple[int, ...]:
+        """Descriptors of the netlink sockets that own nftables tables here: these end with the last copy."""

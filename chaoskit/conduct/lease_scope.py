@@ -24,7 +24,7 @@ from chaoskit.engine.lock import NAME, Lock
 from chaoskit.engine.watchdog import Watchdog
 from chaoskit.errors import ChaoskitError, NotRestoredError, RefusedError
 from chaoskit.folder import Folder, display_path
-from chaoskit.kernel_interface import Kernel
+from chaoskit.knobs import Kernel
 from chaoskit.programs import sudo
 
 K = TypeVar("K", bound=Kernel)

@@ -33,8 +33,7 @@ from chaoskit.engine.lease import Lease, Leases, Location, Process
 from chaoskit.engine.lease_restore import LeaseRestore
 from chaoskit.engine.lock import NAME, Lock
 from chaoskit.errors import RefusedError, SpecError
-from chaoskit.kernel_interface import Kernel
-from chaoskit.knobs import Knob
+from chaoskit.knobs import Kernel, Knob
 from chaoskit.programs import sudo, typed_by
 
 _POLL = 5_000_000  # ns

@@ -17,7 +17,7 @@ from chaoskit.engine.apply_restore import apply
 from chaoskit.engine.journal import Journal
 from chaoskit.errors import RefusedError
 from chaoskit.evidence.counters import sample, sample_hop, sample_sizes
-from chaoskit.kernel_interface import Kernel
+from chaoskit.knobs import Kernel
 from chaoskit.plan.model import Plan, PlannedChange, PlannedPhase
 from chaoskit.records.jsonl import Log
 from chaoskit.records.model import Counters, Hop, Phase

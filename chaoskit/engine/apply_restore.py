@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from chaoskit.engine.describe import restore_command, show
 from chaoskit.engine.journal import Journal, PendingRestore
 from chaoskit.errors import RefusedError
-from chaoskit.kernel_interface import Kernel
-from chaoskit.knobs import Change, Clamp, Filter, Foreign, Ifb, Knob, Link, Mtu, Netem, Setting, Veth
+from chaoskit.knobs import Change, Clamp, Filter, Foreign, Ifb, Kernel, Knob, Link, Mtu, Netem, Setting, Veth
 
 _IPV6_MTU = 1280  # RFC 8200, section 5: below it the kernel disables IPv6 on a link
 

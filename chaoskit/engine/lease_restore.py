@@ -11,7 +11,7 @@ from chaoskit.engine.journal import FILE, Journal, PendingRestore
 from chaoskit.engine.lease import Leases
 from chaoskit.errors import RefusedError
 from chaoskit.folder import Folder
-from chaoskit.kernel_interface import Kernel
+from chaoskit.knobs import Kernel
 
 OpenKernel = Callable[[], AbstractContextManager[Kernel]]
 

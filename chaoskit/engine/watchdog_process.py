@@ -26,8 +26,7 @@ from chaoskit.engine.lease_restore import LeaseRestore, OpenKernel, keep_copy
 from chaoskit.engine.lock import accept_waiting, become_holder
 from chaoskit.errors import EXIT_SOFTWARE, RefusedError
 from chaoskit.folder import Folder
-from chaoskit.kernel_interface import Kernel
-from chaoskit.knobs import Knob
+from chaoskit.knobs import Kernel, Knob
 
 NAME = "chaoskit-watch"  # as ps(1) and pkill(1) show it; the kernel keeps 15 characters
 _TERMINATING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)

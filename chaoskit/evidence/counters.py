@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import chain
 
-from chaoskit.kernel_interface import Kernel, QueueCounters
-from chaoskit.knobs import Knob
+from chaoskit.counters import QueueCounters
+from chaoskit.knobs import Kernel, Knob
 from chaoskit.records.jsonl import Log
 from chaoskit.records.model import Counters, Hop, Phase
 from chaoskit.topology.lab import Topology

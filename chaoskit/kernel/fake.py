@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from chaoskit.counters import HopCounters, QueueCounters
 from chaoskit.facts import Facts
-from chaoskit.kernel_interface import HopCounters, QueueCounters
 from chaoskit.knobs import Change, Knob, Pulse, Setting
 
 
@@ -16,7 +16,7 @@ class PowerCut(BaseException):
 
 @dataclass
 class FakeKernel:
-    """Implements `kernel_interface.Kernel`. Writes are numbered from 1.
+    """Implements `knobs.Kernel`. Writes are numbered from 1.
 
     `fail_at` are the writes that raise `failure` instead of being done. `lose_power_before` and
     `lose_power_after` raise PowerCut at that write; from then on the machine is off and every call

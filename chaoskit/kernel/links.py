@@ -10,8 +10,8 @@ from typing import Any, Protocol
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+from chaoskit.counters import QueueCounters
 from chaoskit.errors import RefusedError
-from chaoskit.kernel_interface import QueueCounters
 from chaoskit.knobs import Ifb, Link, Mtu, Veth
 
 _IFF_UP = 1

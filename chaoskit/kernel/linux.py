@@ -1,4 +1,4 @@
-"""Implements `kernel_interface.Kernel` for the running kernel, through netlink and /proc.
+"""Implements `knobs.Kernel` for the running kernel, through netlink and /proc.
 
 Namespaces are held by descriptor, under the names that knobs call places; "" is the own namespace. They live as long
 as this object, the processes in them and their sockets. A forked child may use `inside` to enter a namespace, and no
@@ -20,14 +20,14 @@ from dataclasses import dataclass, field
 from pyroute2 import IPRoute
 
 from chaoskit.clock import Clock, RealClock
+from chaoskit.counters import HopCounters, QueueCounters
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel import addresses, links, namespaces, orphans, rules, snmp, sysctls
 from chaoskit.kernel.errors import translate_errors
-from chaoskit.kernel.netfilter import masquerade, mss_clamp
+from chaoskit.kernel.netfilter import connection_table, masquerade, mss_clamp
 from chaoskit.kernel.netfilter.nftables import OwnedTables
 from chaoskit.kernel.tc import classifiers, filters, netem, qdiscs
-from chaoskit.kernel_interface import HopCounters, QueueCounters
 from chaoskit.knobs import (
     Address,
     Clamp,
@@ -48,6 +48,7 @@ from chaoskit.knobs import (
     Sysctl,
     Veth,
 )
+from chaoskit.middlebox import Cut, IdleTimeout
 
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -73,7 +74,7 @@ class _OpenNamespace:
 
 
 class LinuxKernel:
-    """Implements `kernel_interface.Kernel`; a context manager. Not to be used inside a running asyncio loop."""
+    """Implements `knobs.Kernel`; a context manager. Not to be used inside a running asyncio loop."""
 
     def __init__(self, facts: Facts, clock: Clock | None = None) -> None:
         """`facts` come from `detect_features`; `clock` times the draining of queues."""
@@ -142,9 +143,13 @@ class LinuxKernel:
                 return setting
 
     def counters(self, knob: Knob) -> QueueCounters | None:
-        """The counters of a qdisc knob's netem, or the receive counters of an MTU knob's link; None: no such knob."""
+        """The counters of a qdisc's netem, of what ends connections, or of what an MTU's link receives; None: no such
+        knob."""
         if knob.place not in self._namespaces:
             return None
+        if knob.kind in ("cut", "idle-timeout"):
+            with _signals_blocked(), translate_errors(knob, "read"):
+                return connection_table.counters(self._namespaces[knob.place].fd, knob)
         counters_of = links.receive_counters if knob.kind == "mtu" else qdiscs.counters
         with _signals_blocked(), translate_errors(knob, "read"):
             return counters_of(self._namespaces[knob.place].ip, knob.name)
@@ -198,6 +203,8 @@ class LinuxKernel:
                 return filters.read_filter(namespace.ip, knob.name)
             case "clamp":
                 return mss_clamp.read(namespace.fd, knob.name)
+            case "cut" | "idle-timeout":
+                return connection_table.read(namespace.fd, knob)
             case "masquerade":
                 return masquerade.read(namespace.fd, knob.name)
             case "qdisc":
@@ -231,6 +238,10 @@ class LinuxKernel:
                 filters.write_filter(namespace.ip, knob.name, setting)
             case "clamp", Clamp() | None:
                 mss_clamp.write(namespace.fd, namespace.tables, knob.name, setting)
+            case "cut", Cut() | None:
+                connection_table.write(namespace.fd, namespace.tables, knob, setting)
+            case "idle-timeout", IdleTimeout() | None:
+                connection_table.write(namespace.fd, namespace.tables, knob, setting)
             case "masquerade", Masquerade() | None:
                 masquerade.write(namespace.fd, namespace.tables, knob.name, setting)
             case "qdisc", Netem() | None:

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 from chaoskit.analysis.streams.timeline import DRAIN, Timeline
-from chaoskit.kernel_interface import HopCounters
+from chaoskit.counters import HopCounters
 from chaoskit.knobs import Knob
 from chaoskit.records.model import Counters, Hop
 

@@ -33,8 +33,7 @@ from chaoskit.engine.lease import Lease, Process
 from chaoskit.engine.lock import Holder
 from chaoskit.engine.watchdog_process import NAME
 from chaoskit.errors import CrashError, NotRestoredError, RefusedError
-from chaoskit.kernel_interface import Kernel
-from chaoskit.knobs import Link, Netem
+from chaoskit.knobs import Kernel, Link, Netem
 
 SECOND = 10**9
 Harnesses = Callable[[], LeaseHarness]
