@@ -15,7 +15,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from chaoskit.topology.edge import build
+from edge_lab import build
 from lab import run
 
 from chaoskit.counters import QueueCounters
