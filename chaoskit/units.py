@@ -397,3 +397,9 @@ def plural(number: float, noun: str) -> str:
 def counted(number: int, noun: str) -> str:
     """The number with its noun: `1 stream`, `2 streams`."""
     return f"{number} {plural(number, noun)}"
+
+
+def about(number: int, noun: str) -> str:
+    """An estimate with its noun, rounded up to two significant digits: `about 17000 streams` for 16697."""
+    step = 10 ** max(0, len(str(number)) - 2)
+    return f"about {counted(-(-number // step) * step, noun)}"

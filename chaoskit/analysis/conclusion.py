@@ -22,7 +22,7 @@ from chaoskit.plan.model import Plan
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import ASKED_AGAIN, Request, SocketRead
 from chaoskit.spec.objectives import Objective
-from chaoskit.units import counted
+from chaoskit.units import about, counted
 
 _MOST_REMARKS = 8
 _BLACK_HOLES = ("black-hole", "probed")
@@ -135,7 +135,7 @@ def _undecided_because(verdict: ObjectiveResult) -> str:
     if verdict.observed.value is None or verdict.streams_needed is None:
         return verdict.reason
     seen = format_value(verdict.observed.value, verdict.unit)
-    return f"{seen}; about {counted(verdict.streams_needed, 'stream')} would decide"
+    return f"{seen}; {about(verdict.streams_needed, 'stream')} would decide"
 
 
 def with_path_mtu_cause(

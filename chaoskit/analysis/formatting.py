@@ -70,9 +70,11 @@ def format_interval(low: float | None, high: float | None, unit: Unit) -> str:
 
 
 def format_change(value: float, unit: Unit) -> str:
-    """A difference, with its sign: `+57 ms`, `-3.5/s`, `0 ms`."""
-    text = format_value(value, unit)
-    return text if text.startswith("-") or text == format_value(0.0, unit) else f"+{text}"
+    """A difference, with its sign: `+57 ms`, `-3.5/s`, `0 ms`; of shares in percentage points, `+2 pp`."""
+    text, nothing = format_value(value, unit), format_value(0.0, unit)
+    if unit == "share":
+        text, nothing = (each.replace("%", "pp") for each in (text, nothing))
+    return text if text.startswith("-") or text == nothing else f"+{text}"
 
 
 def format_change_interval(low: float | None, high: float | None, unit: Unit) -> str:

@@ -20,7 +20,7 @@ from chaoskit.analysis.streams.phase_samples import WHOLE_RUN, PhaseSamples
 from chaoskit.analysis.worst_streams import evidence_of
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.sample_size import SHARES_OF_STREAMS, bound_of, sample_sizes, tail_beyond
-from chaoskit.units import counted
+from chaoskit.units import about, counted
 
 _MAX_STREAMS = 1_000_000  # more than anybody waits for
 
@@ -131,7 +131,7 @@ def _reason(claim: Claim, judgement: ObjectiveVerdict, needed_streams: int | Non
         return seen
     if needed_streams is None:
         return f"{seen}; no feasible number of streams would decide"
-    return f"{seen}; about {counted(needed_streams, 'stream')} would decide"
+    return f"{seen}; {about(needed_streams, 'stream')} would decide"
 
 
 def _streams_needed(objective: Objective, claim: Claim) -> int | None:

@@ -13,8 +13,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from chaoskit.analysis.formatting import FIDELITY_LABELS, format_value
+from chaoskit.analysis.formatting import FIDELITY_LABELS, format_interval, format_value
 from chaoskit.analysis.result import FidelityCheck, ObjectiveResult, Outcome, PhaseResult, Result
+from chaoskit.analysis.streams.phase_samples import WARM_UP
 from chaoskit.report import sparkline
 from chaoskit.report.fidelity import counts
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
@@ -86,12 +87,35 @@ def _numbers(result: Result, console: Console) -> Iterator[RenderableType]:
         *(["* the maximum: too few values for this percentile"] if small else []),
         *([COULD_BE_CHANCE] if chance else []),
     ]
+    notes += [*_comparable(result), *_without_tokens(result)]
     if notes and result.phases:
         yield Text("\n".join(notes), style="dim")
     if len(result.phases) == 1:
         yield _summary(result)
     yield from _planned_pace(result)
     yield from _token_counts(result)
+
+
+def _comparable(result: Result) -> Iterator[str]:
+    """What makes rates differ between phases, apart from their faults."""
+    if len(result.phases) < 2:
+        return
+    rates = [each.metrics.started / each.seconds for each in result.phases if each.seconds]
+    began = f": streams began at {format_interval(min(rates), max(rates), 'per-second')} in these" if rates else ""
+    first = result.phases[0].name
+    empty = f"; {safe(first)} began with none open, which a warm-up before it avoids" if first != WARM_UP else ""
+    yield f"goodput and tokens/s follow the arrivals of a phase, too{began}{empty}"
+
+
+def _without_tokens(result: Result) -> Iterator[str]:
+    """The phases in which most streams never had a token, and so have no part in what is said of tokens."""
+    for phase in result.phases:
+        ttft, place = phase.metrics.ttft, f"in {safe(phase.name)}"
+        if ttft.never and ttft.never == ttft.count:
+            yield f"{place} none of {counted(ttft.count, 'stream')} had a token"
+        elif 2 * ttft.never > ttft.count:
+            told = f"{ttft.never} of {counted(ttft.count, 'stream')} never had a token"
+            yield f"{place} {told}: ITL, stalls and waiting are of the others alone"
 
 
 def _token_counts(result: Result) -> Iterator[Text]:

@@ -107,3 +107,10 @@ def test_nothing_is_minus_zero(large: float, small: float, unit: Unit) -> None:
             format_interval(-0.0, value, unit),
         ):
             assert not re.search(r"-0(?![.0-9]*[1-9])", text), text
+
+
+def test_a_difference_of_shares_is_in_percentage_points() -> None:
+    """From 2 % to 3 % is one point, or half as much again: `+1 %` would be either."""
+    assert [format_change(value, "share") for value in (0.01, -0.024, 0.0)] == ["+1 pp", "-2.4 pp", "0 pp"]
+    assert format_change_interval(-0.01, 0.02, "share") == "-1 to +2 pp"
+    assert format_change_interval(0.01, math.inf, "share") == "+1 pp or more"

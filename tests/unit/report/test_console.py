@@ -143,7 +143,7 @@ def test_changes_that_may_be_chance_and_maxima_are_marked(result: Result) -> Non
     """One interrupted stream in 191 may be chance; a p99 of fewer than 100 values is a maximum."""
     lines = shown(result)
 
-    assert "≈+0.52 %" in " ".join(row(lines, "interrupted"))
+    assert "≈+0.52 pp" in " ".join(row(lines, "interrupted"))
     assert any("could be chance" in line for line in lines)
     assert not any(line.startswith("* the maximum") for line in lines)
 
@@ -233,7 +233,8 @@ def test_colour_says_worse_or_better(tmp_path: Path) -> None:
         Console(file=file, width=80, force_terminal=True, color_system="standard"),
     )
 
-    lines = {label: line for line in file.getvalue().splitlines() for label in ("TTFT p50", "goodput") if label in line}
+    shown_lines = reversed(file.getvalue().splitlines())
+    lines = {label: line for line in shown_lines for label in ("TTFT p50", "goodput") if label in line}
     assert "\x1b[32m" in lines["TTFT p50"]
     assert "\x1b[31m" in lines["goodput"]
     assert "\x1b[31m" not in lines["TTFT p50"]
@@ -343,3 +344,47 @@ def test_the_numbers_of_streams_are_explained_where_they_differ(result: Result) 
     ]
     assert len(explained) == 1
     assert not any("an objective counts" in line for line in shown(result.model_copy(update={"objectives": (alike,)})))
+
+
+def test_what_makes_rates_differ_beside_the_faults_is_said_below_them(result: Result) -> None:
+    """The arrivals of the phases, and that the first one began empty, where it is no warm-up."""
+    text = " ".join(" ".join(shown(result)).split())
+
+    assert (
+        "goodput and tokens/s follow the arrivals of a phase, too: streams began at 18–19.1/s in these; baseline began "
+        "with none open, which a warm-up before it avoids" in text
+    )
+
+
+def test_a_phase_in_which_nothing_moved_has_no_stalls(tmp_path: Path) -> None:
+    """Its few gaps are of earlier streams, and `0/min` would be praise: an objective for it is undecided."""
+    run = Made(plan(["stalls_per_minute < 5 during wifi"])).phases(settling=200)
+    run.many(0, 9990, 20)
+    for at in range(10_200, 20_000, 100):
+        run.stream(at, (), "first_token_timeout", ended=at + 8000)
+
+    result = analyse(run.write(tmp_path / "run"))
+
+    lines = shown(result)
+    wifi = result.phase("wifi")
+    assert wifi is not None
+    assert wifi.metrics.gaps > 0
+    assert wifi.metrics.stalls_per_minute.value is None
+    assert any(line.split()[:3] == ["stalls", "0/min", "–"] for line in lines)
+    assert "in wifi none of 98 streams had a token" in " ".join(lines)
+    (verdict,) = result.objectives
+    assert (verdict.verdict, verdict.reason) == ("undecided", "no stream that began here received a token")
+
+
+def test_interruptions_after_a_phase_are_marked_where_their_streams_fell_silent(tmp_path: Path) -> None:
+    """Not all in the last mark of the timeline, where nothing happened."""
+    run = Made(plan(timeline="[{baseline: 10s}, {wifi: 20s}]")).phases()
+    run.many(0, 9900, 100)
+    for at in (12_000, 16_000, 21_000, 26_000):
+        run.stream(at, [at + 100, at + 120], "idle_timeout", ended=at + 30_000)
+
+    wifi = analyse(run.write(tmp_path / "run")).phase("wifi")
+
+    assert wifi is not None
+    marked = [bucket.at_s for bucket in wifi.timeline if bucket.interrupted]
+    assert marked == [2.0, 6.0, 11.0, 16.0]
