@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, ClassVar, Self
@@ -126,7 +127,8 @@ class Quantity(int):
         near = [hint for size in cls._sizes_meant(unit) if cls._is_read(hint := cls._spelled(number, size))]
         found = f"{text!r} has the unit {unit!r}, which is not a unit of a {cls.noun}"
         if not near:
-            return f"{found} ({', '.join(cls.units())})"
+            looks = {unicodedata.normalize("NFKC", name): None for name in cls.units()}  # the two µ look alike
+            return f"{found} ({', '.join(looks)})"
         return f"{found}; did you mean {' or, as tc(8) has it, '.join(near)}?"
 
     @classmethod

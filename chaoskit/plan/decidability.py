@@ -91,9 +91,7 @@ def _needed(short: Shortfall) -> str:
     where = " in each phase" if short.objective.reference else ""
     needed: dict[str, str] = {}
     for verdict, size in short.out_of_reach.items():
-        amount = (
-            f"{_seconds(size.minutes)} of streaming" if short.is_of_streaming else counted(size.streams, "stream")
-        )
+        amount = f"{_seconds(size.minutes)} of streaming" if short.is_of_streaming else counted(size.streams, "stream")
         needed[verdict] = f"{amount}{where}"
     if len(needed) > 1 and len(set(needed.values())) == 1:
         needed = {"decided": needed["met"]}

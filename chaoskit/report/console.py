@@ -81,13 +81,14 @@ def _title(result: Result) -> Text:
 
 def _numbers(result: Result, console: Console) -> Iterator[RenderableType]:
     wide = console.options.update(width=UNBOUNDED_WIDTH)
-    yield from tables(result, lambda table: console.measure(table, options=wide).maximum <= console.width)
+    drawn, left_out = tables(result, lambda table: console.measure(table, options=wide).maximum, console.width)
+    yield from drawn
     small, chance = footnotes_needed(result)
     notes = [
         *(["* the maximum: too few values for this percentile"] if small else []),
         *([COULD_BE_CHANCE] if chance else []),
     ]
-    notes += [*_comparable(result), *_without_tokens(result)]
+    notes += [*filter(None, [left_out]), *_comparable(result), *_without_tokens(result)]
     if notes and result.phases:
         yield Text("\n".join(notes), style="dim")
     if len(result.phases) == 1:

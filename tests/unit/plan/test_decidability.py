@@ -109,7 +109,11 @@ def test_the_warning_says_what_is_needed_what_is_given_and_what_to_type() -> Non
         (LAB, "delivered_fraction > 97% during wifi", "123 streams to be met, gets about 60 in wifi"),
         (LAB, "e2el_p99 < 10s during wifi", "368 streams to be met, gets about 60 in wifi"),
         (ENDPOINT, "ttft_p95 < 2s during wifi", "72 streams to be met, gets about 14 in wifi at 20 tokens/s"),
-        (ENDPOINT, "stalls_per_minute < 2 during wifi", "111 s of streaming to be met, gets about 32 s in wifi at 50 tokens/s"),
+        (
+            ENDPOINT,
+            "stalls_per_minute < 2 during wifi",
+            "111 s of streaming to be met, gets about 32 s in wifi at 50 tokens/s",
+        ),
         (ENDPOINT, "connect_p99 < 2s", "368 streams to be met, gets about 30 in the run at 20 tokens/s"),
     ],
 )
@@ -286,10 +290,20 @@ def test_a_huge_load_is_counted_by_its_rate() -> None:
 
 
 PROBE_TRIALS: list[tuple[str, str, Words, int]] = [
-    ("ttft_p95 < 800ms", "needs 72 streams to be met, gets about 50; give one of: --requests 72, ttft_p90 < 800ms", {}, 50),
+    (
+        "ttft_p95 < 800ms",
+        "needs 72 streams to be met, gets about 50; give one of: --requests 72, ttft_p90 < 800ms",
+        {},
+        50,
+    ),
     ("ttft_p95 < 800ms", "", {}, 72),
     ("interruption_rate <= 5%", "needs 72 streams to be met, gets about 20; give one of: --requests 72, ", {}, 20),
-    ("connect_p90 < 1s", "needs 36 streams to be met and 2 streams to be broken, gets about 1", {"connections": "kept"}, 50),
+    (
+        "connect_p90 < 1s",
+        "needs 36 streams to be met and 2 streams to be broken, gets about 1",
+        {"connections": "kept"},
+        50,
+    ),
     (
         "ttft_p95 < 800ms",
         "100 requests at 2/s take longer than --max-time 30s, give --max-time 51s",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -371,7 +372,7 @@ def test_a_phase_in_which_nothing_moved_has_no_stalls(tmp_path: Path) -> None:
     assert wifi.metrics.gaps > 0
     assert wifi.metrics.stalls_per_minute.value is None
     assert any(line.split()[:3] == ["stalls", "0/min", "–"] for line in lines)
-    assert "in wifi none of 98 streams had a token" in " ".join(lines)
+    assert "in wifi 98 of 103 streams never had a token: ITL, stalls and waiting are of the" in lines
     (verdict,) = result.objectives
     assert (verdict.verdict, verdict.reason) == ("undecided", "no stream that began here received a token")
 
@@ -388,3 +389,28 @@ def test_interruptions_after_a_phase_are_marked_where_their_streams_fell_silent(
     assert wifi is not None
     marked = [bucket.at_s for bucket in wifi.timeline if bucket.interrupted]
     assert marked == [2.0, 6.0, 11.0, 16.0]
+
+
+def test_what_a_narrow_screen_leaves_out_is_said(result: Result) -> None:
+    """And how many columns it takes; a screen of so many shows it, and says nothing."""
+    narrow = " ".join(" ".join(shown(result, 80)).split())
+    columns = re.search(r"not shown: the 95 % intervals of the changes, which take (\d+) columns", narrow)
+    assert columns is not None
+
+    assert not any("not shown" in line for line in shown(result, int(columns[1])))
+    assert any("not shown" in line for line in shown(result, int(columns[1]) - 1))
+    assert "not shown: the changes, and their 95 % intervals" in " ".join(shown(result, 30))
+
+
+def test_a_time_that_was_never_reached_is_no_maximum_of_few_values(tmp_path: Path) -> None:
+    """`never*` would say that with more values it could be less."""
+    run = Made(plan()).phases()
+    run.many(0, 9000, 500)
+    for at in range(10_500, 20_000, 1000):
+        run.stream(at, (), "first_token_timeout", ended=at + 3000)
+
+    text = "\n".join(shown(analyse(run.write(tmp_path / "run"))))
+
+    assert "100 ms*" in text
+    assert "* the maximum" in text
+    assert "never*" not in text
