@@ -398,4 +398,4 @@ def test_the_report_says_which_protocol_was_measured() -> None:
 
     assert "model" not in plain.stdout
     assert f"{found.url}/sse, sse over HTTP/1.1" in " ".join(plain.stdout.split())
-    assert f"{found.url}, model m, openai-chat over HTTP/1.1" in " ".join(chat.stdout.split())
+    assert f"{found.url}/v1/chat/completions, model m, openai-chat over HTTP/1.1" in " ".join(chat.stdout.split())

@@ -21,7 +21,10 @@ workload: {request-rate: 2/s, burstiness: 0}
 timeline: [{baseline: 20s}]
 objectives: [ttft_p95 < 800ms]
 """
-TOLD = "ttft_p95 < 800ms: needs 72 streams to be met, gets about 40 in the run; write one of: request-rate: 3.7/s, repeats: 2, "
+TOLD = (
+    "ttft_p95 < 800ms: needs 72 streams to be met, gets about 40 in the run; "
+    "write one of: request-rate: 3.7/s, repeats: 2, "
+)
 
 
 @pytest.fixture
