@@ -18,7 +18,7 @@ from chaoskit.plan.model import Plan, PlannedPhase
 from chaoskit.plan.timetable import Timetable
 from chaoskit.report.styles import styled, titled
 from chaoskit.spec.endpoint import redacted
-from chaoskit.spec.experiment import Workload
+from chaoskit.spec.workload import Workload
 from chaoskit.topology.display_names import display_name
 from chaoskit.topology.steering import BLACKHOLE, PROTOCOLS
 from chaoskit.units import Duration, counted
