@@ -21,10 +21,10 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, ClassVar, Self
+from unicodedata import normalize
 
 _MOST_DECIMALS = 20
 _FRACTION = rf"\.[0-9]{{1,{_MOST_DECIMALS}}}"
@@ -127,8 +127,7 @@ class Quantity(int):
         near = [hint for size in cls._sizes_meant(unit) if cls._is_read(hint := cls._spelled(number, size))]
         found = f"{text!r} has the unit {unit!r}, which is not a unit of a {cls.noun}"
         if not near:
-            looks = {unicodedata.normalize("NFKC", name): None for name in cls.units()}  # the two µ look alike
-            return f"{found} ({', '.join(looks)})"
+            return f"{found} ({', '.join(dict.fromkeys(normalize('NFKC', name) for name in cls.units()))})"  # one µ
         return f"{found}; did you mean {' or, as tc(8) has it, '.join(near)}?"
 
     @classmethod
@@ -399,9 +398,3 @@ def plural(number: float, noun: str) -> str:
 def counted(number: int, noun: str) -> str:
     """The number with its noun: `1 stream`, `2 streams`."""
     return f"{number} {plural(number, noun)}"
-
-
-def about(number: int, noun: str) -> str:
-    """An estimate with its noun, rounded up to two significant digits: `about 17000 streams` for 16697."""
-    step = 10 ** max(0, len(str(number)) - 2)
-    return f"about {counted(-(-number // step) * step, noun)}"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from chaoskit.analysis.connections import connection_warnings
-from chaoskit.analysis.formatting import FIDELITY_LABELS, format_value
+from chaoskit.analysis.formatting import FIDELITY_LABELS, about, format_value
 from chaoskit.analysis.health import (
     MAX_CLIENT_ERRORS,
     MAX_LOOP_LAG_MS,
@@ -23,7 +23,7 @@ from chaoskit.plan.model import Plan
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import ASKED_AGAIN, Request, SocketRead
 from chaoskit.spec.objectives import Objective
-from chaoskit.units import about, counted
+from chaoskit.units import counted
 
 _MOST_REMARKS = 8
 _BLACK_HOLES = ("black-hole", "probed")

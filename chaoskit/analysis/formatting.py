@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from chaoskit.units import counted
+
 if TYPE_CHECKING:
     from chaoskit.analysis.result import FidelityKind, Unit
 
@@ -117,3 +119,9 @@ def _rounded(value: float, places: int) -> str:
     text = f"{value:.{places}f}"
     text = text.rstrip("0").rstrip(".") if places else text
     return "0" if text == "-0" else text
+
+
+def about(number: int, noun: str) -> str:
+    """An estimate with its noun, rounded up to two significant digits: `about 17000 streams` for 16697."""
+    step = 10 ** max(0, len(str(number)) - 2)
+    return f"about {counted(-(-number // step) * step, noun)}"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from chaoskit import intervals
-from chaoskit.analysis.formatting import format_interval, format_value
+from chaoskit.analysis.formatting import about, format_interval, format_value
 from chaoskit.analysis.result import Evidence, IntervalEstimate, ObjectiveResult, ObjectiveVerdict, Unit
 from chaoskit.analysis.statistics.comparison import ratio
 from chaoskit.analysis.statistics.estimates import MINUTE, Estimates, scale, unit
@@ -20,7 +20,7 @@ from chaoskit.analysis.streams.phase_samples import WHOLE_RUN, PhaseSamples
 from chaoskit.analysis.worst_streams import evidence_of
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.sample_size import SHARES_OF_STREAMS, bound_of, sample_sizes, tail_beyond
-from chaoskit.units import about, counted
+from chaoskit.units import counted
 
 _MAX_STREAMS = 1_000_000  # more than anybody waits for
 

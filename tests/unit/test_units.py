@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
 
-from chaoskit.units import Duration, Frequency, Quantity, Rate, Share, Size, about
+from chaoskit.units import Duration, Frequency, Quantity, Rate, Share, Size
 
 TYPES: list[type[Quantity]] = [Duration, Rate, Size, Share, Frequency]
 
@@ -237,21 +237,6 @@ def test_any_other_text_is_refused_with_a_sentence(text: str) -> None:
     """No text makes the reader fail in another way."""
     for kind in TYPES:
         assert _is_read(kind, text) == _schema(kind).is_valid(text)
-
-
-@pytest.mark.parametrize(
-    ("number", "told"),
-    [
-        (1, "about 1 stream"),
-        (72, "about 72 streams"),
-        (368, "about 370 streams"),
-        (16697, "about 17000 streams"),
-        (99901, "about 100000 streams"),
-    ],
-)
-def test_an_estimate_has_two_digits_and_is_never_too_small(number: int, told: str) -> None:
-    """More digits would be no knowledge."""
-    assert about(number, "stream") == told
 
 
 def test_units_that_look_alike_are_listed_once() -> None:
