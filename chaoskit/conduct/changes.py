@@ -23,7 +23,7 @@ _DRAFT = ".chaoskit-copy"
 
 @dataclass(frozen=True)
 class Changes:
-    """What was changed, by paths relative to the directory: files, new empty directories (with a `/`), and what is gone."""
+    """What was changed, by paths relative to the directory: files, new empty directories (`new/`), what is gone."""
 
     changed: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()

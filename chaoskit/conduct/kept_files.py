@@ -137,9 +137,8 @@ def _files(paths: tuple[str, ...]) -> str:
     folders = tuple(path for path in paths if path.endswith("/"))
     files = tuple(path for path in paths if path not in folders)
     told = [f"{counted(len(files), 'changed file')} ({_names(files)})"] if files else []
-    told += (
-        [f"{len(folders)} empty director{'y' if len(folders) == 1 else 'ies'} ({_names(folders)})"] if folders else []
-    )
+    if folders:
+        told.append(f"{len(folders)} empty director{'y' if len(folders) == 1 else 'ies'} ({_names(folders)})")
     return f"{' and '.join(told)} {'was' if len(paths) == 1 else 'were'}"
 
 
