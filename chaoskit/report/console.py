@@ -92,7 +92,7 @@ def _numbers(result: Result, console: Console) -> Iterator[RenderableType]:
     if notes and result.phases:
         yield Text("\n".join(notes), style="dim")
     if len(result.phases) == 1:
-        yield _summary(result)
+        yield _summary(result, console.width)
     yield from _planned_pace(result)
     yield from _token_counts(result)
 
@@ -111,12 +111,12 @@ def _comparable(result: Result) -> Iterator[str]:
 def _without_tokens(result: Result) -> Iterator[str]:
     """The phases in which most streams never had a token, and so have no part in what is said of tokens."""
     for phase in result.phases:
-        ttft, place = phase.metrics.ttft, f"in {safe(phase.name)}"
+        ttft, place = phase.metrics.ttft, f"in {safe(phase.name)} " if len(result.phases) > 1 else ""
         if ttft.never and ttft.never == ttft.count:
-            yield f"{place} none of {counted(ttft.count, 'stream')} had a token"
+            yield f"{place}none of {counted(ttft.count, 'stream')} had a token"
         elif 2 * ttft.never > ttft.count:
             told = f"{ttft.never} of {counted(ttft.count, 'stream')} never had a token"
-            yield f"{place} {told}: ITL, stalls and waiting are of the others alone"
+            yield f"{place}{told}: ITL, stalls and waiting are of the others alone"
 
 
 def _token_counts(result: Result) -> Iterator[Text]:
@@ -138,7 +138,7 @@ def _planned_pace(result: Result) -> Iterator[Text]:
         yield styled(f"the server's own pace, as it planned: {planned}; that is neither a stall nor waiting", "dim")
 
 
-def _summary(result: Result) -> Text:
+def _summary(result: Result, width: int) -> Text:
     metrics = result.phases[0].metrics
     counts = [counted(metrics.started, "stream"), f"{metrics.complete} complete", f"{metrics.interrupted} interrupted"]
     counts += [f"{count} {word}" for word, count in (("empty", metrics.empty), ("short", metrics.short)) if count]
@@ -148,7 +148,19 @@ def _summary(result: Result) -> Text:
         f"{row_label(result, 'stalls_per_minute')} {format_value(metrics.stalls_per_minute.value, 'per-minute')}",
         f"{row_label(result, 'stall_ratio')} {format_value(metrics.stall_ratio.value, 'share')}",
     ]
-    return Text(", ".join(counts) + "\n" + ", ".join(rates))
+    return Text("\n".join((*_filled(counts, width), *_filled(rates, width))))
+
+
+def _filled(parts: Iterable[str], width: int) -> Iterator[str]:
+    """Lines of that width with commas between the parts: no number stands on another line than its unit."""
+    line = ""
+    for part in parts:
+        if line and len(f"{line}, {part}") > width - 1:
+            yield f"{line},"
+            line = part
+        else:
+            line = f"{line}, {part}" if line else part
+    yield line
 
 
 def _streams_note(result: Result) -> Iterator[RenderableType]:

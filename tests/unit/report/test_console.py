@@ -414,3 +414,16 @@ def test_a_time_that_was_never_reached_is_no_maximum_of_few_values(tmp_path: Pat
     assert "100 ms*" in text
     assert "* the maximum" in text
     assert "never*" not in text
+
+
+@pytest.mark.parametrize("width", range(60, 100))
+def test_no_number_of_a_summary_is_parted_from_its_unit(width: int, tmp_path: Path) -> None:
+    """The lines are filled by whole parts."""
+    run = Made(plan=None)
+    for at in range(0, 2000, 150):
+        run.stream(at, [at + 100, at + 120, at + 1120, at + 1140])
+    lines = shown(analyse(run.write(tmp_path / "run")), width)
+
+    summary = " ".join(lines).partition("interrupted ")[2]
+    assert all(line.split()[0] not in ("%", "ms", "s") for line in lines if line.strip())
+    assert re.search(r"waiting at 20 tokens/s [0-9.]+ %", summary)
