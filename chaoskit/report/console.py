@@ -16,6 +16,7 @@ from rich.text import Text
 from chaoskit.analysis.formatting import FIDELITY_LABELS, format_value
 from chaoskit.analysis.result import FidelityCheck, ObjectiveResult, Outcome, PhaseResult, Result
 from chaoskit.report import sparkline
+from chaoskit.report.compression import side_by_side
 from chaoskit.report.fidelity import counts
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
 from chaoskit.report.table import COULD_BE_CHANCE, footnotes_needed, row_label, tables
@@ -55,6 +56,8 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
         yield section("Stall attribution", two_columns(_stall_attribution(result)))
     if result.intermediaries:
         yield section("Between client and server", two_columns(_intermediaries(result)))
+    if result.compression:
+        yield section("With and without compression", side_by_side(result.compression))
     if any(phase.path_mtu for phase in result.phases):
         yield section("Path MTU", two_columns(_path_mtu(result.phases)))
     yield from _ttft_over_time(result, console.width)
