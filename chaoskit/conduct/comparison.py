@@ -1,7 +1,7 @@
 """Decides about a probe's further requests, which accept no compression.
 
-Rules: they are compared with its compressed answers; they have the same load, sizes from the same distributions, and other prompts, which no cache of the endpoint
-has; where no answer came compressed they are not sent.
+Rules: they are compared with its compressed answers; they have the same load, sizes from the same distributions, and
+other prompts, which no cache of the endpoint has; where no answer came compressed they are not sent.
 """
 
 from __future__ import annotations

@@ -51,7 +51,9 @@ def result(kind: str, seed: int) -> Result:
         directory = run.write(Path(folder) / "run")
         (directory / "requests.jsonl").touch()
         if kind == "compared":
-            Made(plan=None).stream(0, [50, 90]).write(directory / UNCOMPRESSED)
+            plain = Made(plan=None)
+            plain.stream(0, [50, 90])
+            plain.write(directory / UNCOMPRESSED)
         return analyse(directory)
 
 
