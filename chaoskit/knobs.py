@@ -20,6 +20,7 @@ was read back can be compared for equality.
 | `qdisc`     | `to-client`                | `Netem`     | a link's root queueing discipline                 |
 | `clamp`     | `mss`                      | `Clamp`     | the MSS in TCP handshakes                         |
 | `masquerade` | `100.64.0.2 link eth0`    | `Masquerade` | source NAT to this machine's own address         |
+| `process`   | `program`                  | `Process`   | the program of a host, in the host's namespace    |
 
 A filter's name is its link, `egress` or `ingress`, and its priority, by which the kernel distinguishes filters.
 
@@ -138,6 +139,22 @@ class Masquerade:
     """Forwarded packets from the knob's IPv4 address get the machine's own as source. Removed when its process ends."""
 
     type: Literal["masquerade"] = "masquerade"
+
+
+@dataclass(frozen=True)
+class Process:
+    """What the processes of a host do.
+
+    | state      | what it is                                                                           |
+    |------------|--------------------------------------------------------------------------------------|
+    | `running`  | they run                                                                             |
+    | `paused`   | all are stopped (SIGSTOP), and their sockets stay open                               |
+    | `killed`   | all were killed (SIGKILL); they are started again afterwards                         |
+    | `refusing` | they run, and the kernel answers each new TCP connection from other hosts with a RST |
+    """
+
+    state: Literal["running", "paused", "killed", "refusing"] = "running"
+    type: Literal["process"] = "process"
 
 
 @dataclass(frozen=True)
@@ -317,6 +334,7 @@ Setting = (
     | Neighbour
     | Sysctl
     | Masquerade
+    | Process
     | Clamp
     | Clsact
     | Filter
