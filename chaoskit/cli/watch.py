@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,8 @@ class Job:
 def watch(job: Job, screen: Screen, interrupts: InterruptHandler, label: str = "") -> int:
     """Run it and show its progress after `label`. Returns its exit code."""
     plan, clock = job.plan, RealClock()
-    running = job.substrate.start(job.directory, plan.length + plan.drain, plan.seed)
+    variables = {name: os.environ[name] for name in plan.variables if name in os.environ}
+    running = job.substrate.start(job.directory, plan.length + plan.drain, plan.seed, variables)
     interrupts.forward_to(running)
     try:
         with RunProgress(plan, job.directory, screen, label) as live:
