@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import sys
@@ -28,7 +27,7 @@ def main(folder: Path) -> int:
     from chaoskit.conduct.lab_client import in_guest  # after `lock_memory`: this import loads most of what is needed
 
     job = json.load(sys.stdin)
-    setup = LabSetup.unpickled(base64.b64decode(job["lab"]))
+    setup = LabSetup.unpickled((folder / "lab").read_bytes(), job["environments"])
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(folder / name, os.O_WRONLY | os.O_APPEND), descriptor)
     os.dup2(_stdin(folder) if job["has_input"] else os.open(os.devnull, os.O_RDONLY), 0)

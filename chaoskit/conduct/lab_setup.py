@@ -1,6 +1,7 @@
 """Defines what a lab is built from, as plain data that a guest reads without loading pydantic.
 
-It goes into a guest as a pickle, on its standard input.
+It goes into a guest as a pickle, in a folder that only the user who starts the guest can write; the environments of its
+hosts, which may hold secrets, go there apart.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -60,16 +61,23 @@ class LabSetup:
         programs = (_program(host, plan, names, variables) for host in plan.hosts if host.server is None)
         return cls(plan.target, tuple(_references(plan)), tuple(programs), names, stage, phase)
 
+    @property
+    def environments(self) -> dict[str, dict[str, str]]:
+        """Those of its hosts, by name."""
+        return {program.name: dict(program.environment) for program in self.programs}
+
     def pickled(self) -> bytes:
-        """For `unpickled`."""
-        return pickle.dumps(self)
+        """For `unpickled`, without the environments."""
+        programs = tuple(replace(program, environment={}) for program in self.programs)
+        return pickle.dumps(replace(self, programs=programs))
 
     @staticmethod
-    def unpickled(data: bytes) -> LabSetup:
+    def unpickled(data: bytes, environments: Mapping[str, dict[str, str]]) -> LabSetup:
         """From the bytes of `pickled`, which must come from chaoskit itself."""
         setup = pickle.loads(data)
         assert isinstance(setup, LabSetup)
-        return setup
+        programs = (replace(program, environment=environments[program.name]) for program in setup.programs)
+        return replace(setup, programs=tuple(programs))
 
 
 def etc_hosts(topology: Topology) -> str:

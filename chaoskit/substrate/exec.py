@@ -7,7 +7,6 @@ environment, which may hold keys, are never written to a file.
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import shutil
@@ -40,7 +39,7 @@ from chaoskit.substrate.uml import Uml
 from chaoskit.terminal import Progress, complain
 from chaoskit.units import Duration
 
-OUTPUTS = ("stdout", "stderr")
+LAB, OUTPUTS = "lab", ("stdout", "stderr")
 BEGUN, CHANGED, CHANGES = "begun", "changed", "changes.json"
 """What the guest writes: the sign that the command begins, copies of changed files, and a list of them."""
 
@@ -113,7 +112,9 @@ def _run_guest(substrate: Uml, plan: Plan, command: Command, files: FileOptions,
         job["writable"], job["keep"] = list(map(str, files.writable)), files.out is not None
         job["is_virtual"] = substrate.virtual
         (folder / CHANGED).mkdir()
-        job["lab"] = base64.b64encode(LabSetup.of(plan).pickled()).decode()
+        setup = LabSetup.of(plan)
+        job["environments"] = setup.environments
+        (folder / LAB).write_bytes(setup.pickled())
         for output in OUTPUTS:
             (folder / output).touch()
         if job["has_input"] and substrate.virtual:
