@@ -77,7 +77,7 @@ async def stopped(url: str, run: Path, words: dict[str, Any], **options: Any) ->
         (answer("504 Gateway Time-out"), "504; a gateway gave up waiting for the service (nginx proxy_read_timeout"),
         (
             answer("400 Bad Request", b"Client sent an HTTP request to an HTTPS server."),
-            "an HTTPS server.; the port speaks TLS: https:// instead of http://",
+            "an HTTPS server; the port speaks TLS: https:// instead of http://",
         ),
         (
             answer(
