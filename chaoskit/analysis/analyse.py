@@ -34,8 +34,8 @@ from chaoskit.folder import display_path
 from chaoskit.plan.model import Plan
 from chaoskit.plan.probe_plan import ProbePlan
 from chaoskit.spec.endpoint import redacted
-from chaoskit.spec.experiment import Workload
 from chaoskit.spec.objectives import Objective
+from chaoskit.spec.workload import Workload
 from chaoskit.topology.display_names import display_name
 
 SINGLE_PHASE = "run"  # the one phase of a run without a plan

@@ -23,9 +23,10 @@ from chaoskit.probe.proxy_variables import unused_proxy
 from chaoskit.probe.requests import RequestFactory
 from chaoskit.probe.target import Target, endpoint
 from chaoskit.probe.transport.tls import tls_context
-from chaoskit.spec.experiment import Experiment, Workload
+from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.server import Server
 from chaoskit.spec.stage import InterfaceStage
+from chaoskit.spec.workload import Workload
 
 
 def prepare(experiment: Experiment, to_run: bool = False) -> Plan:

@@ -36,8 +36,8 @@ from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Request
 from chaoskit.spec.access import Access, recorded
 from chaoskit.spec.endpoint import redacted
-from chaoskit.spec.experiment import Workload
 from chaoskit.spec.objectives import Objective
+from chaoskit.spec.workload import Workload
 from chaoskit.terminal import ascii_json
 from chaoskit.units import Duration, counted
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 from chaoskit.facts import ClientLimits
 from chaoskit.spec.asking import largest
-from chaoskit.spec.experiment import Workload
 from chaoskit.spec.server import Server
+from chaoskit.spec.workload import Workload
 from chaoskit.units import counted
 
 _OWN_FILES = 64  # of the client itself: records, event loop, resolver

@@ -16,9 +16,9 @@ from chaoskit.plan.advice import changes, looser
 from chaoskit.plan.model import Plan
 from chaoskit.plan.shortfalls import Shortfall, is_enough, shortfalls
 from chaoskit.plan.timetable import SECOND, Timetable
-from chaoskit.spec.experiment import Workload
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.sample_size import bound_of, is_zero_when_well, sample_sizes
+from chaoskit.spec.workload import Workload
 from chaoskit.units import Duration, counted
 
 

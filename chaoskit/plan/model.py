@@ -34,10 +34,10 @@ from chaoskit.knobs import (
 from chaoskit.records.directory import PLAN
 from chaoskit.records.untrusted_files import damage_error, parse_json, read_document
 from chaoskit.spec.access import Access
-from chaoskit.spec.experiment import Workload
 from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.server import Server
+from chaoskit.spec.workload import Workload
 from chaoskit.topology.edge import Segment, ends
 
 SCHEMA: Literal[2] = 2

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from chaoskit.records.directory import PROBE
 from chaoskit.records.untrusted_files import damage_error, read_document
 from chaoskit.spec.access import Access
-from chaoskit.spec.experiment import Workload
 from chaoskit.spec.objectives import Objective
+from chaoskit.spec.workload import Workload
 
 
 class ProbePlan(BaseModel):

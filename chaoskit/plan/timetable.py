@@ -21,8 +21,9 @@ from statistics import NormalDist
 
 from chaoskit.plan.model import Plan
 from chaoskit.spec.arrivals import schedule
-from chaoskit.spec.experiment import CLEAN_PHASES, Workload
+from chaoskit.spec.experiment import CLEAN_PHASES
 from chaoskit.spec.server import Server
+from chaoskit.spec.workload import Workload
 
 SECOND = 10**9
 WARM_UP = "warm-up"

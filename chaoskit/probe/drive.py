@@ -39,7 +39,7 @@ from chaoskit.probe.transport.stamps import StampClock
 from chaoskit.probe.transport.tls import tls_context
 from chaoskit.records.model import Request
 from chaoskit.spec.arrivals import arrivals, schedule
-from chaoskit.spec.experiment import Workload
+from chaoskit.spec.workload import Workload
 from chaoskit.timer import AbsoluteTimer
 
 __all__ = ["DriveOptions", "Target", "drive", "schedule", "warm_up"]

@@ -16,7 +16,7 @@ from chaoskit import seed as seeds
 from chaoskit.errors import SpecError
 from chaoskit.probe.protocols.stream_protocol import Message, Role
 from chaoskit.spec.asking import PromptSizes
-from chaoskit.spec.experiment import Workload
+from chaoskit.spec.workload import Workload
 from chaoskit.units import Size
 
 _POOL = 1 << 16  # bytes of text that prompts are cut from

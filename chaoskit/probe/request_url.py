@@ -21,7 +21,7 @@ from chaoskit.probe.protocols import PROTOCOLS
 from chaoskit.probe.protocols.stream_protocol import Question
 from chaoskit.probe.target import Target
 from chaoskit.spec.endpoint import redacted, secret_in
-from chaoskit.spec.experiment import Protocol, Workload
+from chaoskit.spec.workload import Protocol, Workload
 
 _VERSION = re.compile(r"v[0-9]+[a-z0-9]*")
 _OPENAI_BASE = re.compile(r"/(?:openai|deployments/[^/]+)$")

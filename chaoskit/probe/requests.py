@@ -25,7 +25,7 @@ from chaoskit.probe.request_body import BodyBuilder
 from chaoskit.probe.request_url import request_url, usual_path
 from chaoskit.probe.target import Target
 from chaoskit.spec.endpoint import redacted
-from chaoskit.spec.experiment import Workload
+from chaoskit.spec.workload import Workload
 
 _MAX_DETAIL = 200  # characters
 

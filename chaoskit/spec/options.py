@@ -9,13 +9,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from chaoskit.errors import SpecError
 from chaoskit.spec.diagnostics import describe_error, describe_option_error
-from chaoskit.spec.experiment import LONGEST, Workload
+from chaoskit.spec.experiment import LONGEST
 from chaoskit.spec.injection import Injection, To, WrittenTo
 from chaoskit.spec.load import DocumentKind, parse_document
 from chaoskit.spec.metrics import METRICS
 from chaoskit.spec.network_namespace import NamespaceChoice
 from chaoskit.spec.objectives import Objective, parse
 from chaoskit.spec.server import HOUR
+from chaoskit.spec.workload import Workload
 from chaoskit.units import Duration
 
 _LARGEST_FILE = 1 << 20  # bytes of a file that an option names

@@ -16,7 +16,7 @@ from chaoskit.records.jsonl import read
 from chaoskit.records.model import Request, SocketRead, TcpInfo
 from chaoskit.server.app import serve
 from chaoskit.server.schedule import Script
-from chaoskit.spec.experiment import Workload
+from chaoskit.spec.workload import Workload
 from chaoskit.topology.edge import SERVER_V4, qdiscs
 from chaoskit.units import Duration
 

@@ -12,8 +12,8 @@ from warm import chaoskit
 from chaoskit.facts import ClientLimits
 from chaoskit.kernel.client_limits import client_limits
 from chaoskit.plan.client_load import ClientLoad, shortages
-from chaoskit.spec.experiment import Workload
 from chaoskit.spec.server import Server
+from chaoskit.spec.workload import Workload
 
 ROOMY = ClientLimits(files=10**6, ports=28_232, memory=16 * 10**9, time_wait=60)
 

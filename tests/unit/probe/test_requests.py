@@ -12,7 +12,7 @@ from chaoskit.errors import SpecError
 from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.drive import Target
 from chaoskit.probe.requests import RequestFactory
-from chaoskit.spec.experiment import Protocol
+from chaoskit.spec.workload import Protocol
 
 KEY = "sk-a-very-secret-key"
 PATHS: dict[Protocol, str] = {

@@ -20,7 +20,7 @@ from chaoskit.report.definitions import table
 from chaoskit.report.null_reasons import explained
 from chaoskit.report.result_json import as_json
 from chaoskit.report.vllm_keys import as_json as probe_json
-from chaoskit.spec.experiment import Workload
+from chaoskit.spec.workload import Workload
 
 WORDS = ("never", "-never", "inf", "-inf", "infinity", "-infinity", "nan")
 OPEN_LOOP = Workload.model_validate({"request-rate": "2/s"})
