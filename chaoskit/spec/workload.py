@@ -26,9 +26,7 @@ Timeout = Annotated[
 ]
 StallThreshold = Annotated[Duration, bounded(Duration(10**6), HOUR, "no gap of a stream is so long")]
 ReadingRate = Annotated[Frequency, bounded(Frequency(10**5), Frequency(10**10), "nobody reads so fast")]
-_BEYOND_PROXIES = Duration(
-    65 * 10**9
-)  # the timers of HAProxy have 50 s, those of nginx and load balancers 60 s
+_BEYOND_PROXIES = Duration(65 * 10**9)  # the timers of HAProxy have 50 s, those of nginx and load balancers 60 s
 InMemory = Annotated[Size, bounded(Size(1), Size(100 * 10**6), "every open stream may hold as much in memory")]
 
 

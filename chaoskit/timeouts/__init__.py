@@ -1,1 +1,1 @@
-"""How long each host of a service lab waits for the next: read from configurations, checked against each other."""
+"""Timers of proxies and servers: read from their configurations, checked against each other."""

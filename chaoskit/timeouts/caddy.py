@@ -149,6 +149,6 @@ def _retries(proxy: Line, connect: Duration | None) -> Retries:
 
 
 def _holds(proxy: Line) -> Iterator[Hold]:
-    for each in proxy.all("response_buffers"):
-        sentence = f"buffers responses (response_buffers in {each.place})"
-        yield Hold(sentence, f"remove response_buffers from {each.place}", True)
+    for name in ("response_buffers", "buffer_responses"):
+        for each in proxy.all(name):
+            yield Hold(f"buffers responses ({name} in {each.place})", f"remove {name} from {each.place}", True)

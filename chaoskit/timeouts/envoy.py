@@ -1,4 +1,4 @@
-"""Reads the timers of Envoy: those of each route of its static configuration, with what its defaults are.
+"""Reads the timers of Envoy: those of each route of its static configuration, and its defaults.
 
 Defaults: https://www.envoyproxy.io/docs/envoy/latest/faq/configuration/timeouts (route 15 s, stream idle 5 min,
 connection idle 1 h, connect 5 s) and the retry policy of config.route.v3 (1 retry where there is a policy). A timer of
@@ -18,6 +18,7 @@ from chaoskit.timeouts.yaml_lines import Value, compose
 PROGRAM = "Envoy"
 _MANAGER = "HttpConnectionManager"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_HCM = "HTTP connection manager"
 _EVENT_STREAM = "text/event-stream"
 
 
@@ -53,8 +54,8 @@ def _number(value: Value) -> int | None:
     return int(words) if words.isascii() and words.isdigit() and len(words) < 10 else None
 
 
-def _timer(kind: Kind, block: Value, key: str, default: str, written: str = "") -> Timer:
-    """A timer of a block; `default` "" means that none is set."""
+def _timer(kind: Kind, noun: str, block: Value, key: str, default: str = "") -> Timer:
+    """A timer of a block, which is called by a noun; `default` "" means that none is set."""
     found = block[key]
     name = key.rpartition(".")[2]
     value = durations.protobuf(found.text or default) if found.text or default else None
@@ -63,16 +64,16 @@ def _timer(kind: Kind, block: Value, key: str, default: str, written: str = "") 
         kind=kind,
         value=value if value or is_kept else None,
         name=name,
-        place=found.place if found.text else f"the block of {block.place}",
-        written=written or f"{name}: {{}}s",
+        place=found.place if found.text else f"the {noun} of {block.place}",
+        written=f"{name}: {{}}s",
         is_default=not found.text,
         program=PROGRAM,
     )
 
 
 def _own(manager: Value) -> Iterator[Timer]:
-    yield _timer("keep-alive", manager, "common_http_protocol_options.idle_timeout", "3600s")
-    yield _timer("request", manager, "request_timeout", "")
+    yield _timer("keep-alive", _HCM, manager, "common_http_protocol_options.idle_timeout", "3600s")
+    yield _timer("request", _HCM, manager, "request_timeout")
 
 
 def _routes(manager: Value, port: int | None, clusters: dict[str, Value]) -> Iterator[Route]:
@@ -116,26 +117,26 @@ def _callees(cluster: Value) -> Iterator[Callee]:
 
 
 def _timers(manager: Value, action: Value, policy: Value, cluster: Value) -> Iterator[Timer]:
-    yield _timer("connect", cluster, "connect_timeout", "5s")
+    yield _timer("connect", "cluster", cluster, "connect_timeout", "5s")
     if policy.is_there:
         if policy["per_try_timeout"].text:
-            yield _timer("first-byte", policy, "per_try_timeout", "")
+            yield _timer("first-byte", "retry_policy", policy, "per_try_timeout")
         if policy["per_try_idle_timeout"].text:
-            yield _timer("idle", policy, "per_try_idle_timeout", "")
+            yield _timer("idle", "retry_policy", policy, "per_try_idle_timeout")
     if action["idle_timeout"].text:
-        yield _timer("idle", action, "idle_timeout", "")
+        yield _timer("idle", "route", action, "idle_timeout")
     else:
-        yield _timer("idle", manager, "stream_idle_timeout", "300s")
-    yield _timer("total", action, "timeout", "15s")
-    for block, key in (
-        (action, "max_stream_duration.max_stream_duration"),
-        (manager, "common_http_protocol_options.max_stream_duration"),
+        yield _timer("idle", _HCM, manager, "stream_idle_timeout", "300s")
+    yield _timer("total", "route", action, "timeout", "15s")
+    for noun, block, key in (
+        ("route", action, "max_stream_duration.max_stream_duration"),
+        (_HCM, manager, "common_http_protocol_options.max_stream_duration"),
     ):
         if block[key].text:
-            yield _timer("total", block, key, "")
+            yield _timer("total", noun, block, key)
     kinds = dict(cluster["typed_extension_protocol_options"].keys())
     options = kinds.get(_HTTP_OPTIONS, cluster)
-    yield _timer("reuse", options, "common_http_protocol_options.idle_timeout", "3600s")
+    yield _timer("reuse", "cluster", options, "common_http_protocol_options.idle_timeout", "3600s")
 
 
 def _retries(policy: Value) -> Retries:

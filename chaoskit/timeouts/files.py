@@ -1,4 +1,4 @@
-"""Defines how readers get at configuration files, which are outside: by the paths that a configuration has."""
+"""Defines how configuration files are read, by the paths that commands and configurations have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the timers of HAProxy: those of each frontend and its backends, with what `defaults` sections give them.
+"""Reads the timers of HAProxy: those of frontends and backends, `defaults` sections included.
 
 HAProxy has no default timeouts: what is not written never runs out, and it warns of it. Its rules and the defaults of
 `retries` (3), `retry-on` (conn-failure) and of timeouts that stand in for others are those of its configuration

@@ -40,10 +40,9 @@ def reading_of(command: Sequence[str], files: Files) -> Reading:
     try:
         match name:
             case "nginx":
-                path = _value(options, "-c")
-                return nginx.read(posixpath.normpath(path), files) if path else nginx.defaults()
+                return _nginx(options, files)
             case "haproxy":
-                paths = tuple(_values(options, "-f"))
+                paths = tuple(map(_path, _values(options, "-f")))
                 return haproxy.read(paths, files) if paths else Reading(haproxy.PROGRAM)
             case "envoy":
                 return _envoy(options, files)
@@ -100,11 +99,29 @@ def _value(options: Sequence[str], *names: str) -> str:
     return next(_values(options, *names), "")
 
 
+def _path(words: str) -> str:
+    """A path as a shell would see it in the folder that the command is started in."""
+    for folder in ("$PWD/", "${PWD}/"):
+        words = words.removeprefix(folder)
+    return posixpath.normpath(words)
+
+
+def _nginx(options: Sequence[str], files: Files) -> Reading:
+    path, prefix = _value(options, "-c"), _value(options, "-p")
+    if not path:
+        return nginx.defaults()
+    found = nginx.read(_path(posixpath.join(prefix, path)), files)
+    if prefix or path.startswith(("/", "$")):
+        return found
+    folder = "a folder of its own, in Debian /usr/share/nginx"
+    return replace(found, remark=f"nginx looks for {path} in {folder}; add -p . to its command")
+
+
 def _envoy(options: Sequence[str], files: Files) -> Reading:
     if text := _value(options, "--config-yaml"):
         return envoy.of_document(compose(text, "--config-yaml"))
     path = _value(options, "-c", "--config-path")
-    return envoy.read(posixpath.normpath(path), files) if path else Reading(envoy.PROGRAM)
+    return envoy.read(_path(path), files) if path else Reading(envoy.PROGRAM)
 
 
 def _caddy(options: Sequence[str], files: Files) -> Reading:
@@ -118,14 +135,14 @@ def _caddy(options: Sequence[str], files: Files) -> Reading:
         path = "Caddyfile"
     if path.endswith(".json"):
         raise SpecError(f"{path}: of Caddy's files, Caddyfiles are read")
-    return caddy.read(posixpath.normpath(path), files) if path else caddy.defaults()
+    return caddy.read(_path(path), files) if path else caddy.defaults()
 
 
 def _litellm(options: Sequence[str], files: Files) -> Reading:
     kept = _value(options, "--keepalive_timeout")
     own = (_kept("uvicorn", "--keepalive_timeout", kept or "5", not kept),)
     path = _value(options, "--config", "-c")
-    found = litellm.read(posixpath.normpath(path), files) if path else Reading(litellm.PROGRAM)
+    found = litellm.read(_path(path), files) if path else Reading(litellm.PROGRAM)
     return replace(found, own=own)
 
 

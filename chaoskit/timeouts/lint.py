@@ -7,7 +7,7 @@
 | both waits are equal                               | which of them ends first is chance                          |
 | all attempts together are longer than the outer    | the last attempts come to nobody                            |
 | stages in turn are together longer than the outer  | each fits, and the whole does not                           |
-| no timer                                           | a host that hangs holds the call for ever                   |
+| no timer                                           | a host that hangs holds the call without end               |
 | tokens are held back                               | they come late, or in one piece                             |
 | a connection is reused when the other end closes it | a request on it fails                                      |
 """
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from chaoskit.timeouts.chain import Call, Chain, Lab, strangers
-from chaoskit.timeouts.timers import SECOND, Retries, Timer, first_of, roomy
+from chaoskit.timeouts.timers import PROBE, SECOND, Kind, Retries, Timer, first_of, roomy
 from chaoskit.units import Duration
 
 _LEAST = Duration(60 * SECOND)  # of a timer that is advised where there is none
@@ -79,7 +79,7 @@ def _all(
         for outer, inner in pairwise(chain):
             yield from _against(outer, inner, answer)
         for call in chain[1:]:
-            yield from _own_attempts(call)
+            yield from _own_attempts(call, answer)
             yield from _unbounded(call, lab, answer)
             yield from (
                 Finding(f"{call.caller} {hold.sentence}; {hold.mend}", hold.is_certain) for hold in call.route.holds
@@ -114,62 +114,78 @@ def _too_short(call: Call, last: str, answer: Answer | None) -> Iterator[Finding
 
 def _against(outer: Call, inner: Call, answer: Answer | None) -> Iterator[Finding]:
     """Waits of an inner call against those of the outer call that it is a part of: the tightest for each timer."""
-    pairs: dict[Timer, tuple[Timer, Duration, Duration]] = {}
-    for outer_timer, inner_timer, need in _pairs(outer, inner, answer):
-        known = pairs.get(inner_timer)
-        if known is None or (outer_timer.value or 0) < (known[0].value or 0):
-            pairs[inner_timer] = (outer_timer, inner.route.whole(inner_timer), need)
-    for inner_timer, (outer_timer, whole, need) in pairs.items():
-        limit, attempts = outer_timer.value or Duration(0), inner.route.retries.attempts(inner_timer.kind)
-        if whole < limit:
-            continue
-        mend = _either(inner_timer, outer_timer, attempts, need)
-        waits = f"{outer.caller} waits {limit} for {outer.callee} ({outer_timer.source})"
-        if attempts > 1:
-            tries = f"{attempts} times {inner_timer.value} ({_with_retries(inner_timer, inner.route.retries)})"
-            yield Finding(
-                f"{inner.caller} tries {inner.callee} {tries}, {whole} in all, but {waits}: the last tries come "
-                f"to nobody; {mend}"
-            )
-        elif whole == limit:
-            both = f"{outer_timer.source}, {inner_timer.source}"
-            yield Finding(
-                f"{outer.caller} and {inner.caller} both wait {limit} ({both}): which of them gives up first is "
-                f"chance; {mend}"
-            )
-        else:
-            yield Finding(
-                f"{inner.caller} waits {whole} for {inner.callee} ({inner_timer.source}), but {waits}: what comes "
-                f"later comes to nobody; {mend}",
-                is_warning=False,
-            )
+    pairs: dict[Timer, Timer] = {}
+    for outer_timer, inner_timer in _pairs(outer, inner):
+        known = pairs.setdefault(inner_timer, outer_timer)
+        if (outer_timer.value or 0) < (known.value or 0):
+            pairs[inner_timer] = outer_timer
+    for inner_timer, outer_timer in pairs.items():
+        if inner.route.whole(inner_timer) >= (outer_timer.value or 0):
+            yield _contradiction(outer, outer_timer, inner, inner_timer, answer)
 
 
-def _pairs(outer: Call, inner: Call, answer: Answer | None) -> Iterator[tuple[Timer, Timer, Duration]]:
-    """An outer timer, an inner one that waits for the same, and what a healthy answer takes of it."""
-    nothing = Duration(0)
-    first, silence, whole = (
-        (answer.first, answer.silence, answer.whole) if answer is not None else (nothing, nothing, nothing)
-    )
+def _contradiction(outer: Call, outer_timer: Timer, inner: Call, inner_timer: Timer, answer: Answer | None) -> Finding:
+    limit, whole = outer_timer.value or Duration(0), inner.route.whole(inner_timer)
+    attempts = inner.route.retries.attempts(inner_timer.kind)
+    mend = _either(inner_timer, outer_timer, attempts, answer)
+    waits = f"{outer.caller} waits {limit} for {outer.callee} ({outer_timer.source})"
+    if attempts > 1:
+        tries = f"{attempts} times {inner_timer.value} ({_with_retries(inner_timer, inner.route.retries)})"
+        lost = "the last tries come to nobody"
+        sentence = f"{inner.caller} tries {inner.callee} {tries}, {whole} in all, but {waits}: {lost}; {mend}"
+        return Finding(sentence, is_warning=not _is_given(outer_timer))
+    if whole == limit:
+        both = f"{outer_timer.source}, {inner_timer.source}"
+        chance = "which of them gives up first is chance"
+        return Finding(f"{outer.caller} and {inner.caller} both wait {limit} ({both}): {chance}; {mend}")
+    inside = f"{inner.caller} waits {whole} for {inner.callee} ({inner_timer.source})"
+    return Finding(f"{inside}, but {waits}: what comes later comes to nobody; {mend}", is_warning=False)
+
+
+def _is_given(timer: Timer) -> bool:
+    """Whether it is a default of the probe, which says nothing of the clients that it stands for."""
+    return timer.is_default and timer.program == PROBE
+
+
+def _pairs(outer: Call, inner: Call) -> Iterator[tuple[Timer, Timer]]:
+    """An outer timer, and an inner one that waits for the same."""
     outer_first, inner_first = outer.route.first_wait, inner.route.first_wait
-    if outer_first is not None and inner_first is not None:
-        yield outer_first, inner_first, max(first, silence) if inner_first.kind == "idle" else first
     connect = inner.route.timer("connect")
+    if outer_first is not None and inner_first is not None:
+        yield outer_first, inner_first
     if outer_first is not None and connect is not None and inner.route.retries.attempts("connect") > 1:
-        yield outer_first, connect, nothing
-    for kinds, need in ((("idle", "gap"), max(first, silence)), (("total",), whole)):
-        outer_timer, inner_timer = first_of(outer.route.timers, *kinds), first_of(inner.route.timers, *kinds)
+        yield outer_first, connect
+    of_kinds: tuple[tuple[Kind, ...], ...] = (("idle", "gap"), ("total",))
+    for kinds in of_kinds:
+        outer_timer, inner_timer = outer.route.timer(*kinds), inner.route.timer(*kinds)
         if outer_timer is not None and inner_timer is not None:
-            yield outer_timer, inner_timer, need
+            yield outer_timer, inner_timer
 
 
-def _either(inner: Timer, outer: Timer, attempts: int, need: Duration) -> str:
+def _need(timer: Timer, answer: Answer | None) -> Duration:
+    """What a healthy answer takes of a timer."""
+    if answer is None:
+        return Duration(0)
+    match timer.kind:
+        case "first-byte":
+            return answer.first
+        case "idle":
+            return max(answer.first, answer.silence)
+        case "gap":
+            return answer.silence
+        case "total":
+            return answer.whole
+        case _:
+            return Duration(0)
+
+
+def _either(inner: Timer, outer: Timer, attempts: int, answer: Answer | None) -> str:
     """The inner timer shortened, where a healthy answer still fits into it, or the outer one extended."""
     share, parts = _SLACK
     shorter = Duration((outer.value or 0) * share // parts // attempts // SECOND * SECOND)
-    if shorter > need:
+    if shorter > _need(inner, answer) and not _is_given(outer):
         return inner.mend(shorter)
-    return outer.mend(roomy((inner.value or 0) * attempts))
+    return outer.mend(roomy(max((inner.value or 0) * attempts, _need(outer, answer))))
 
 
 def _with_retries(timer: Timer, retries: Retries) -> str:
@@ -179,7 +195,7 @@ def _with_retries(timer: Timer, retries: Retries) -> str:
     return f"{timer.source}, {where}"
 
 
-def _own_attempts(call: Call) -> Iterator[Finding]:
+def _own_attempts(call: Call, answer: Answer | None) -> Iterator[Finding]:
     """Attempts that the same host's limit of the whole call has no time for."""
     first, total = call.route.timer("first-byte"), call.route.timer("total")
     retries = call.route.retries
@@ -187,10 +203,11 @@ def _own_attempts(call: Call) -> Iterator[Finding]:
         return
     whole = call.route.whole(first)
     if whole >= (total.value or 0):
+        mend = _either(first, total, retries.attempts("first-byte"), answer)
         tries = f"{retries.attempts('first-byte')} times {first.value} ({_with_retries(first, retries)})"
         yield Finding(
             f"{call.caller} tries {call.callee} {tries}, {whole} in all, but ends the call after {total.value} "
-            f"({total.source}): the last tries never happen; {total.mend(roomy(whole))}"
+            f"({total.source}): the last tries never happen; {mend}"
         )
 
 
@@ -203,13 +220,12 @@ def _unbounded(call: Call, lab: Lab, answer: Answer | None) -> Iterator[Finding]
     is_haproxy = any(each.program == "HAProxy" for each in route.timers)
     if route.first_wait is None:
         missing = next((each for kind in ("idle", "first-byte", "total") for each in never if each.kind == kind), None)
-        need = Duration(0) if answer is None else max(answer.first, answer.silence)
-        mend = f"; {missing.mend(max(_LEAST, roomy(need)))}" if missing is not None else ""
+        mend = f"; {missing.mend(max(_LEAST, roomy(_need(missing, answer))))}" if missing is not None else ""
         why = f" (no {missing.name} in {missing.place})" if missing is not None and missing.place else ""
         yield Finding(f"nothing ends {call.caller}'s call of {call.callee} when that hangs{why}{mend}", is_haproxy)
     for each in (*never, *(own for own in lab.readings[call.caller].own if own.value is None)) if is_haproxy else ():
         if each.kind in ("connect", "send"):
-            yield Finding(f"{call.caller} has no {each.name}, so that it waits for ever; {each.mend(_LEAST)}")
+            yield Finding(f"{call.caller} has no {each.name}, so that it waits without end; {each.mend(_LEAST)}")
 
 
 def _reused(call: Call, lab: Lab) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Reads the timers of the LiteLLM proxy: those of each model of its configuration, and LiteLLM's defaults.
+"""Reads the timers of the LiteLLM proxy: those of each model, and its defaults.
 
 The order in which settings apply, and what they mean: https://docs.litellm.ai/docs/proxy/timeout. Defaults are those of
 litellm/constants.py and of its router, version 1.110: 6000 s for a whole call, 2 retries.

@@ -1,4 +1,4 @@
-"""Reads the timers of nginx: what each location waits for, with what it inherits, and nginx's defaults.
+"""Reads the timers of nginx: those of each location, inherited ones included, and its defaults.
 
 Defaults are those of https://nginx.org/en/docs/http/: ngx_http_core_module, ngx_http_proxy_module,
 ngx_http_grpc_module, ngx_http_fastcgi_module, ngx_http_uwsgi_module, ngx_http_upstream_module, ngx_http_gzip_module.

@@ -24,6 +24,8 @@ from typing import Literal
 from chaoskit.units import Duration
 
 SECOND = 10**9
+PROBE = "chaoskit"
+"""The program whose timers are the client's."""
 Kind = Literal["connect", "upload", "first-byte", "idle", "gap", "total", "reuse", "keep-alive", "send", "request"]
 CALLS: tuple[Kind, ...] = ("connect", "upload", "first-byte", "idle", "gap", "total", "reuse")
 """The kinds that are of a call to the next host; the others are of a host towards its callers."""
