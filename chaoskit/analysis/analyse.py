@@ -33,6 +33,7 @@ from chaoskit.faults.tc_format import format_setting
 from chaoskit.folder import display_path
 from chaoskit.plan.model import Plan
 from chaoskit.plan.probe_plan import ProbePlan
+from chaoskit.spec.asking import mean_tokens
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.workload import Workload
@@ -164,7 +165,8 @@ def _intended(raw: RawRecords, streams: Sequence[Stream], workload: Workload | N
     stamped = {served.stream: served.tokens for served in raw.served if served.stream is not None}
     if not raw.served or workload is None:
         return stamped
-    return {stream.number: workload.output_tokens for stream in streams} | stamped
+    mean = round(mean_tokens(workload.output_tokens))
+    return {stream.number: stream.request.asked or mean for stream in streams} | stamped
 
 
 def _intermediaries(raw: RawRecords, run_timeline: Timeline) -> tuple[Set[int], tuple[Intermediary, ...]]:

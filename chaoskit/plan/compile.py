@@ -27,7 +27,7 @@ from chaoskit.plan.model import (
     Rounding,
 )
 from chaoskit.plan.stage import StageLookups, compile_stage, fault_site
-from chaoskit.spec.asking import largest
+from chaoskit.spec.asking import largest, mean_tokens, most_tokens
 from chaoskit.spec.experiment import Experiment, Span
 from chaoskit.spec.stage import InterfaceStage
 from chaoskit.topology.fault_site import Lab, Site
@@ -116,7 +116,7 @@ def needed_limit(experiment: Experiment) -> int:
 def _packets_per_second(experiment: Experiment) -> float:
     work, server = experiment.workload, experiment.server
     interval = max(server.token_interval.seconds, 1e-6)
-    length = server.first_token.median.seconds + work.output_tokens * interval
+    length = server.first_token.median.seconds + mean_tokens(work.output_tokens) * interval
     starts = work.request_rate.per_second if work.request_rate else (work.max_concurrency or 1) / length
     open_streams = starts * length
     return open_streams / interval + starts * (largest(work.prompt_size) / _SEGMENT + 4)
@@ -190,10 +190,10 @@ def _drain(experiment: Experiment) -> int:
     server, work = experiment.server, experiment.workload
     wait = max(work.timeouts.first_token, work.timeouts.idle) + work.timeouts.connect
     if isinstance(experiment.stage, InterfaceStage):
-        return Duration(wait + work.output_tokens * _READER_TOKEN_INTERVAL)
+        return Duration(wait + most_tokens(work.output_tokens) * _READER_TOKEN_INTERVAL)
     spread = server.first_token.p99 / max(server.first_token.median, 1)
     slowest = server.first_token.p99 * spread ** (NormalDist().inv_cdf(0.9999) / NormalDist().inv_cdf(0.99) - 1)
-    return Duration(int(slowest) + work.output_tokens * server.token_interval + wait)
+    return Duration(int(slowest) + most_tokens(work.output_tokens) * server.token_interval + wait)
 
 
 def _netems(experiment: Experiment) -> Iterator[NetemSpec]:

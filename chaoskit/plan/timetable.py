@@ -21,6 +21,7 @@ from statistics import NormalDist
 
 from chaoskit.plan.model import Plan
 from chaoskit.spec.arrivals import schedule
+from chaoskit.spec.asking import late_tokens, mean_tokens
 from chaoskit.spec.experiment import CLEAN_PHASES
 from chaoskit.spec.server import Server
 from chaoskit.spec.workload import Workload
@@ -96,7 +97,7 @@ class Timetable:
     def most_per_second(self, metric: str) -> float | None:
         """The most that an open loop can give of a metric that is a number per second, by the mean of its arrivals."""
         rate = self.workload.request_rate
-        most = {"goodput": 1, "tokens_per_second": self.workload.output_tokens}.get(metric)
+        most = {"goodput": 1, "tokens_per_second": mean_tokens(self.workload.output_tokens)}.get(metric)
         return None if rate is None or most is None else most * rate.per_second
 
     @property
@@ -115,8 +116,8 @@ class Timetable:
 
     def supply(self, metric: str, streams: float) -> Supply:
         """What so many streams give to a metric."""
-        name, gaps = metric.rpartition("_")[0], self.workload.output_tokens - 1
-        if not gaps and (name in _OF_GAPS or metric.startswith("stall")):
+        name, gaps = metric.rpartition("_")[0], mean_tokens(self.workload.output_tokens) - 1
+        if gaps <= 0 and (name in _OF_GAPS or metric.startswith("stall")):
             streams = 0
         if name in _CONNECTIONS and self.workload.connections != "fresh":
             streams = min(streams, self._connections())
@@ -159,9 +160,10 @@ class Timetable:
         is_cut = stretch.is_clean and after is not None and not after.is_clean
         return max(0, stretch.length - (self._reach(metric) if is_cut else 0))
 
-    def _length(self, metric: str) -> int:
-        """How long a stream lasts without any fault, ns."""
-        return max(1, round(self._first_token()) + (self.workload.output_tokens - 1) * self._interval(metric))
+    def _length(self, metric: str, tokens: float | None = None) -> int:
+        """How long a stream of so many tokens lasts without any fault, ns; None: of the mean number."""
+        count = mean_tokens(self.workload.output_tokens) if tokens is None else tokens
+        return max(1, round(self._first_token() + (count - 1) * self._interval(metric)))
 
     def _interval(self, metric: str) -> int:
         """From one token to the next, ns; of an unknown server the one that gives the metric less."""
@@ -173,7 +175,7 @@ class Timetable:
         """How long after its start a stream has its value, ns; a late one, so that none is counted too many."""
         name = metric.rpartition("_")[0]
         if name in _WHOLE:
-            return self._length(metric) + self._latest_first_token()
+            return self._length(metric, late_tokens(self.workload.output_tokens)) + self._latest_first_token()
         return self._latest_first_token() if name in _FIRST else 0
 
     def _latest_first_token(self) -> int:

@@ -7,7 +7,6 @@ drawn prompt begins with its number, so that each is unique and misses prompt ca
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
@@ -15,13 +14,12 @@ from typing import get_args
 from chaoskit import seed as seeds
 from chaoskit.errors import SpecError
 from chaoskit.probe.protocols.stream_protocol import Message, Role
-from chaoskit.spec.asking import PromptSizes
+from chaoskit.spec.asking import PromptSizes, TokenCounts
 from chaoskit.spec.workload import Workload
 from chaoskit.units import Size
 
 _POOL = 1 << 16  # bytes of text that prompts are cut from
 _LARGEST_FILE = 256 * 10**6  # bytes; all lines are kept in memory
-_Z99 = 2.3263478740408408  # the 99th percentile of the standard normal distribution
 _LARGEST_PROMPT = 100 * 10**6  # bytes
 _EXAMPLE = 'write {"prompt": "..."} or {"messages": [{"role": "user", "content": "..."}]}'
 Messages = tuple[Message, ...]
@@ -51,12 +49,17 @@ class Prompts:
 
 
 def prompt_bytes(size: Size | PromptSizes, seed: int, number: int) -> int:
-    """Median x e^(sigma x z): log-normal, with the sigma that gives the requested 99th percentile."""
+    """How long the prompt of this number is."""
     if not isinstance(size, PromptSizes):
         return size
-    sigma = math.log(size.p99 / size.median) / _Z99
-    z = seeds.source(seed, "prompt-size", number).gauss(0.0, 1.0)
-    return min(max(1, round(size.median * math.exp(sigma * z))), _LARGEST_PROMPT)
+    return min(size.at(seeds.source(seed, "prompt-size", number).gauss(0.0, 1.0)), _LARGEST_PROMPT)
+
+
+def tokens_to_ask_for(tokens: int | TokenCounts, seed: int, number: int) -> int:
+    """How many output tokens the question of this number asks for."""
+    if not isinstance(tokens, TokenCounts):
+        return tokens
+    return tokens.at(seeds.source(seed, "output-tokens", number).gauss(0.0, 1.0))
 
 
 def read_prompts(workload: Workload) -> tuple[Messages, ...]:

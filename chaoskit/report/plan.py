@@ -74,7 +74,7 @@ def _traffic(plan: Plan) -> str:
         arrivals = f"{work.request_rate} open loop (about {streams})"
     else:
         arrivals = f"{counted(work.max_concurrency or 0, 'stream')} at a time"
-    requested = f"{arrivals}, {_prompts(work)}, {counted(work.output_tokens, 'token')}"
+    requested = f"{arrivals}, {_prompts(work)}, {_tokens(work)}"
     protocol = f"{work.protocol} over HTTP/{work.http}"
     if plan.interface is None:
         return f"{protocol}{' and TLS' if plan.target.startswith('https:') else ''}, {requested}"
@@ -83,6 +83,14 @@ def _traffic(plan: Plan) -> str:
     told = [*([f"with the key in {holder}"] if holder else []), *access.conditions(plan.target)]
     way = "".join(f", {each}" for each in told)
     return f"{redacted(plan.target)} for {access.model or 'the model that it lists'}{way}: {protocol}, {requested}"
+
+
+def _tokens(work: Workload) -> str:
+    """`100 tokens`, `200 tokens (p99 1000)`."""
+    tokens = work.output_tokens
+    return (
+        counted(tokens, "token") if isinstance(tokens, int) else f"{counted(tokens.median, 'token')} (p99 {tokens.p99})"
+    )
 
 
 def _prompts(work: Workload) -> str:

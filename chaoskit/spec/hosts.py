@@ -140,10 +140,8 @@ class ServiceHost(Host):
         None, description="The reference server on port 8000: `true`, or how it responds. Default: as `server:` says."
     )
     ready: WrittenReady | None = Field(None, description="When it is ready. Default: when it listens on a TCP port.")
-    env: dict[Variable, _Value] = Field(default_factory=dict, description="Its environment, with PATH, HOME and LANG.")
-    env_from: tuple[Variable, ...] = Field(
-        (), description="Variables of yours that it gets; their values are not kept."
-    )
+    env: dict[Variable, _Value] = Field(default_factory=dict, description="Variables of its environment.")
+    env_from: tuple[Variable, ...] = Field((), description="Variables of yours that it gets, by name.")
     files: tuple[File, ...] = Field((), description="Files that it needs, beside the experiment's; read-only.")
     replicas: Annotated[int, Field(ge=1, le=MOST_REPLICAS)] = Field(
         1, description="Several of them, NAME-1, NAME-2 and so on; NAME resolves to all."

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from chaoskit.faults.schema import Flag, SpecModel, bounded, error_at, exactly_one
-from chaoskit.spec.asking import PROMPT_SIZE, EndText, ExtraBody, JsonObject, PromptSize
+from chaoskit.spec.asking import PROMPT_SIZE, EndText, ExtraBody, JsonObject, OutputTokens, PromptSize
 from chaoskit.spec.server import HOUR
 from chaoskit.units import Duration, Frequency, Size
 
@@ -103,8 +103,8 @@ class Workload(SpecModel):
     turns: Annotated[int, Field(ge=1, le=1000)] = Field(
         1, description="Requests of a conversation: each repeats what was said before, on the same connection."
     )
-    output_tokens: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        100, description="Tokens that each request asks for."
+    output_tokens: OutputTokens = Field(
+        100, description="Tokens that each request asks for: a number, or a distribution."
     )
     extra_body: ExtraBody = Field(
         default_factory=JsonObject,

@@ -11,9 +11,7 @@ at .1 and ::1). Namespaces have the names of hosts and routers. A link between t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 CLIENT = "client"
 RESERVED_NAMES = ("client", "router", "edge", "fabric", "localhost")

@@ -77,6 +77,16 @@ def test_memory_holds_the_prompts() -> None:
     assert is_certain
 
 
+def test_an_estimate_takes_the_mean_of_a_distribution() -> None:
+    """Of numbers of tokens with the median 100 and p99 1000 that is 163: streams last longer than those of 100."""
+    spread, fixed = (
+        ClientLoad.of(workload(request_rate="10/s", output_tokens=tokens), None).streams
+        for tokens in ({"median": "100", "p99": "1000"}, 163)
+    )
+
+    assert spread == fixed > ClientLoad.of(workload(request_rate="10/s", output_tokens=100), None).streams
+
+
 def test_this_machine_has_limits() -> None:
     """Read from the kernel; towards loopback a port is free again sooner."""
     here, there = client_limits("127.0.0.1"), client_limits("192.0.2.1")

@@ -210,8 +210,8 @@ def test_attempts_multiply() -> None:
 
     assert connecting.warnings == (
         "gateway tries model 4 times 5s (timeout connect in haproxy.cfg:4, default retries), 20s in all, but client "
-        "waits 20s for gateway (first-token in workload.timeouts): the last tries come to nobody; write timeout connect "
-        "4s in haproxy.cfg:4",
+        "waits 20s for gateway (first-token in workload.timeouts): the last tries come to nobody; write timeout "
+        "connect 4s in haproxy.cfg:4",
     )
     assert "4 times 6s (timeout server in haproxy.cfg:6" in check("haproxy.cfg", late, timeouts=short).warnings[0]
     assert check("haproxy.cfg", HAPROXY.replace("connect 5s", "connect 4s"), timeouts=short).warnings == ()
@@ -254,8 +254,8 @@ def test_no_timer_at_all() -> None:
     assert found.warnings == (
         "nothing ends gateway's call of model when that hangs (no timeout server in the backend section of "
         "haproxy.cfg:8); write timeout server 60s in the backend section of haproxy.cfg:8",
-        "gateway has no timeout client, so that it waits without end; write timeout client 60s in the frontend section of "
-        "haproxy.cfg:5",
+        "gateway has no timeout client, so that it waits without end; write timeout client 60s in the frontend section "
+        "of haproxy.cfg:5",
     )
     assert caddy.warnings == ()
     assert caddy.advice == (
