@@ -16,6 +16,7 @@ from chaoskit.clock import Clock, RealClock, boottime
 from chaoskit.conduct import signals
 from chaoskit.conduct.lease_scope import HeldLease, LeaseRequest, hold_lease
 from chaoskit.conduct.network_namespace import enter
+from chaoskit.counters import QueueCounters
 from chaoskit.engine.apply_restore import apply, examine
 from chaoskit.engine.lease import Lease, user_name
 from chaoskit.errors import NotRestoredError, RefusedError
@@ -24,7 +25,7 @@ from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.host_lookups import look_up
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.rights import require_net_admin
-from chaoskit.knobs import Filter, Kernel, QueueCounters
+from chaoskit.knobs import Filter, Kernel
 from chaoskit.plan.injection import InjectionPlan, compile_injection
 from chaoskit.plan.obstacles import classifier
 from chaoskit.spec.injection import Injection

@@ -27,6 +27,7 @@ from chaoskit.probe.drive import drive, warm_up
 from chaoskit.probe.fail_fast import FailFast
 from chaoskit.probe.model_list import with_model
 from chaoskit.probe.proxy_variables import unused_proxy
+from chaoskit.probe.request_url import shown_url
 from chaoskit.probe.requests import RequestFactory
 from chaoskit.probe.shares import Share, divide
 from chaoskit.probe.target import DriveOptions, DriveProgress, SocketOptions, Target, check_socket, endpoint
@@ -35,7 +36,6 @@ from chaoskit.records.directory import OUTCOME, PROBE, PROVENANCE, conclude, cre
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Request
 from chaoskit.spec.access import Access, recorded
-from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.workload import Workload
 from chaoskit.terminal import ascii_json
@@ -112,7 +112,7 @@ class ProbeOnly:
         """What is asked, for `probe.json`."""
         asked = ProbePlan(
             chaoskit=__version__,
-            url=redacted(self.url),
+            url=shown_url(target, self.workload),
             model=target.model,
             access=recorded(self.access, target.proxy),
             uds=str(self.uds) if self.uds else None,

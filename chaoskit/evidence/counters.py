@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import chain
 
-from chaoskit.knobs import Kernel, Knob, QueueCounters
+from chaoskit.counters import QueueCounters
+from chaoskit.knobs import Kernel, Knob
 from chaoskit.records.jsonl import Log
 from chaoskit.records.model import Counters, Hop, Phase
 from chaoskit.topology.edge import ROUTER, may_send_too_big, other_end

@@ -8,7 +8,7 @@ from chaoskit.faults.base import FaultBase
 from chaoskit.faults.schema import SegmentBytes
 from chaoskit.knobs import Change, Clamp, Knob
 from chaoskit.topology.fault_site import Interface, Site
-from chaoskit.topology.steering import clamp, has_handshakes
+from chaoskit.topology.steering import clamp, has_tcp
 
 
 class MssClampFault(FaultBase):
@@ -21,7 +21,7 @@ class MssClampFault(FaultBase):
 
     def site_error(self, site: Site) -> str:
         """Why it cannot be applied there; "" when it can."""
-        if not isinstance(site, Interface) or has_handshakes(site.selector):
+        if not isinstance(site, Interface) or has_tcp(site.selector):
             return ""
         return (
             f"only TCP has handshakes, and the stage selects {site.selector.protocol} alone; write protocol: tcp there"

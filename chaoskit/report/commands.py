@@ -32,8 +32,10 @@ from chaoskit.knobs import (
     U32Match,
     Veth,
 )
-from chaoskit.report.nft_commands import clamp_arguments
+from chaoskit.middlebox import Cut, IdleTimeout
+from chaoskit.report.nft_commands import clamp_arguments, connection_arguments
 from chaoskit.report.tc_commands import action_arguments, match_arguments, netem_arguments
+from chaoskit.topology.connection_rules import table_name
 
 _NO_SETTINGS: Mapping[Knob, Setting] = MappingProxyType({})
 _HANDLE = "ca05:"
@@ -136,6 +138,9 @@ def _create_commands(knob: Knob, wanted: Setting) -> Iterator[tuple[str, ...]]:
             nft, (_, name) = _nft(knob)
             for line in clamp_arguments(wanted, ("inet", name)):
                 yield (*nft, "add", *line)
+        case Cut() | IdleTimeout():
+            for line in connection_arguments(wanted, ("inet", table_name(knob))):
+                yield (*_nft(knob)[0], "add", *line)
 
 
 def _delete_commands(knob: Knob, now: Setting) -> Iterator[tuple[str, ...]]:
@@ -160,6 +165,8 @@ def _delete_commands(knob: Knob, now: Setting) -> Iterator[tuple[str, ...]]:
         case Clamp():
             nft, (_, name) = _nft(knob)
             yield (*nft, "delete", "table", "inet", name)
+        case Cut() | IdleTimeout():
+            yield (*_nft(knob)[0], "delete", "table", "inet", table_name(knob))
         case Clsact():
             yield (*tc, "qdisc", "del", "dev", link, "clsact")
         case Filter(family):

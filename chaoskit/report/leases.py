@@ -305,7 +305,7 @@ def _flows(pending: Iterable[PendingRestore]) -> Iterator[tuple[str | None, int 
         if isinstance(entry.wanted, Clamp):
             for each in entry.wanted.of or ():
                 if each.hook == HOOKS["up"]:
-                    yield each.flow.destination, each.flow.destination_port
+                    yield each.destination, each.destination_port
 
 
 def _target(target: TrafficMatch) -> str:

@@ -15,6 +15,7 @@ from chaoskit.faults.tc_format import format_setting
 from chaoskit.knobs import Filter, Flow, MatchAll, Netem, Setting, U32Match
 from chaoskit.plan.decidability import decidability_warnings, joint_advice
 from chaoskit.plan.model import Plan, PlannedPhase
+from chaoskit.plan.timetable import Timetable
 from chaoskit.report.styles import styled, titled
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.workload import Workload
@@ -70,8 +71,7 @@ def _length(plan: Plan) -> str:
 def _traffic(plan: Plan) -> str:
     work = plan.workload
     if work.request_rate is not None:
-        streams = counted(round(work.request_rate.per_second * plan.length / 1e9), "stream")
-        arrivals = f"{work.request_rate} open loop (about {streams})"
+        arrivals = f"{work.request_rate} open loop (about {counted(Timetable.of(plan).started or 0, 'stream')})"
     else:
         arrivals = f"{counted(work.max_concurrency or 0, 'stream')} at a time"
     requested = f"{arrivals}, {_prompts(work)}, {_tokens(work)}"

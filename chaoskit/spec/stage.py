@@ -60,7 +60,9 @@ class InterfaceStage(TrafficMatch, Access):
     def _an_endpoint(cls, target: str) -> str:
         url = _split(target)
         if secret := secret_in(target):
-            raise ValueError(f"this URL has {secret}; remove it, and give the key's environment variable with key-env")
+            raise ValueError(
+                f"this URL has {secret}; remove it, and give the key's environment variable with `key-env`"
+            )
         if url is None or url.scheme not in _PORTS:
             raise ValueError(f"found {redacted(target)[:60]!r}, expected a URL such as https://api.example.com/v1")
         return target

@@ -24,7 +24,6 @@ from chaoskit.knobs import (
     Clsact,
     Filter,
     Flow,
-    Handshakes,
     Ifb,
     Knob,
     Link,
@@ -33,6 +32,7 @@ from chaoskit.knobs import (
     RandomLoss,
     U32Match,
 )
+from chaoskit.middlebox import TcpFlow
 from chaoskit.topology.u32_keys import keys
 
 OneDirection = Literal["up", "down"]
@@ -149,23 +149,32 @@ def drop_oversized(
 def clamp(interface: str, selector: TrafficSelector, mss: int) -> tuple[Change, ...]:
     """The clamp that limits the MSS option of the selected handshakes, in both directions, to `mss` bytes.
 
-    The selector must include TCP: see `has_handshakes`.
+    The selector must include TCP: see `has_tcp`.
     """
-    handshakes = (
-        Handshakes(
+    return (
+        (CLAMP, Clamp(mss, tuple(each for direction in HOOKS for each in tcp_flows(interface, selector, direction)))),
+    )
+
+
+def tcp_flows(interface: str, selector: TrafficSelector, direction: OneDirection) -> tuple[TcpFlow, ...]:
+    """The selected TCP packets of one direction. The selector must include TCP: see `has_tcp`."""
+    found = (
+        TcpFlow(
             interface,
             HOOKS[direction],
             family,
-            replace(flow, source=_match_prefix(flow.source), destination=_match_prefix(flow.destination)),
+            _match_prefix(flow.source),
+            _match_prefix(flow.destination),
+            flow.source_port,
+            flow.destination_port,
         )
-        for direction in HOOKS
         for family, flow in flows(replace(selector, protocol="tcp"), direction)
         if not flow.is_fragment
     )
-    return ((CLAMP, Clamp(mss, tuple(dict.fromkeys(handshakes)))),)
+    return tuple(dict.fromkeys(found))
 
 
-def has_handshakes(selector: TrafficSelector) -> bool:
+def has_tcp(selector: TrafficSelector) -> bool:
     """Whether the selected traffic includes TCP."""
     return selector.protocol in (None, "tcp")
 

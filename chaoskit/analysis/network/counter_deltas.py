@@ -11,7 +11,8 @@ from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 from chaoskit.analysis.streams.timeline import DRAIN, Timeline
-from chaoskit.knobs import HopCounters, Knob
+from chaoskit.counters import HopCounters
+from chaoskit.knobs import Knob
 from chaoskit.records.model import Counters, Hop
 
 R = TypeVar("R", Counters, Hop)

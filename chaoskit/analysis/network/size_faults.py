@@ -26,7 +26,8 @@ from chaoskit.analysis.network.counter_deltas import CounterDelta, router_deltas
 from chaoskit.analysis.network.sender_state import TcpInfoSample, senders
 from chaoskit.analysis.result import Evidence, FidelityCheck, FidelityKind, FidelityVerdict
 from chaoskit.analysis.streams.timeline import Timeline
-from chaoskit.knobs import Clamp, Filter, HopCounters, Knob, Mtu, Route, Setting
+from chaoskit.counters import HopCounters
+from chaoskit.knobs import Clamp, Filter, Knob, Mtu, Route, Setting
 from chaoskit.plan.model import Plan
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Counters, Hop, TcpInfo
