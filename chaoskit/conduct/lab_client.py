@@ -45,7 +45,7 @@ class BuiltLab:
         """
 
         with tempfile.TemporaryDirectory(prefix="chaoskit-") as folder:
-            names = Path(folder) / "hosts"
+            names = Path(folder) / "names"
             names.write_text(self.setup.etc_hosts)
 
             def enter_client() -> None:
