@@ -26,7 +26,8 @@ import chaoskit.report.console  # noqa: F401  like the two above: a probe import
 from chaoskit.cli.main import main as type_chaoskit
 
 REFERENCE, FOREIGN = 8000, 8001
-PORTS = {"nginx": 8100, "haproxy": 8200, "caddy": 8300, "envoy": 8400}  # before the reference server; the next one before the foreign
+PORTS = {"nginx": 8100, "haproxy": 8200, "caddy": 8300, "envoy": 8400}
+"""Before the reference server; the next one before the foreign."""
 PROXIES = Path(sys.prefix) / "proxies"
 PAUSING = ["--requests", "6", "--max-concurrency", "3"]
 LONG = ["--requests", "6", "--max-concurrency", "3", "--output-tokens", "200"]
