@@ -2,8 +2,8 @@
 
 Rules: what a read completes is decoded at once, as SDKs do; at most 64 kB are decoded at a time, so that a small body
 that grows without end is stopped by the caller's own limit, and one read gives at most 4 MB, so that decoding it does
-not hold up other streams. br and, before Python 3.14, zstd need a package of their own; a window of zstd has 8 MB at most
-(RFC 9659).
+not hold up other streams. br and, before Python 3.14, zstd need a package of their own; a window of zstd has 8 MB at
+most (RFC 9659).
 """
 
 from __future__ import annotations
