@@ -226,9 +226,11 @@ def _phases(
 def _settings(plan: Plan | None, name: str) -> tuple[str, ...]:
     """What this phase sets, knob by knob, in tc's notation."""
     phase = next((phase for phase in plan.phases if phase.name == name), None) if plan else None
-    if phase is None:
+    if plan is None or phase is None:
         return ()
     lines = (
-        f"{display_name(change.knob)}: {format_setting(change.setting)}" for change in phase.changes if change.setting
+        f"{display_name(change.knob, plan.lab)}: {format_setting(change.setting)}"
+        for change in phase.changes
+        if change.setting
     )
     return tuple(dict.fromkeys(lines))
