@@ -169,6 +169,8 @@ def _relay(guest: Running, folder: Path, progress: _Progress, feeder: StdinFeede
             if code is not None:
                 if code in _INTERRUPTED and not (folder / BEGUN).exists():
                     complain("interrupted")
+                if guest.shortage:
+                    complain(guest.shortage)
                 return code
             if feeder is not None and feeder.failure is not None:
                 raise feeder.failure

@@ -59,6 +59,8 @@ class Here:
 class Child:
     """A running child process. Made by `Here`."""
 
+    shortage = ""
+
     def __init__(self, process: subprocess.Popen[bytes], command: Command, clock: Clock) -> None:
         self.log = command.folder / LOG
         self.pid = process.pid
