@@ -29,7 +29,7 @@ PathMtuKind = Literal["black-hole", "silence", "probed", "signalled", "clamped"]
 IntermediaryKind = Literal["idle-timer", "response-timer", "buffering"]
 Unit = Literal["ms", "share", "per-minute", "per-second", "ratio", "count", "bytes", "bit-per-second"]
 PacketKind = Literal["loss", "round-trip", "rate", "duplicate", "reorder", "corrupt", "jitter", "slot", "ecn"]
-SizeKind = Literal["oversized", "icmp-sent", "icmp-lost", "mss", "mtu"]
+SizeKind = Literal["oversized", "icmp-sent", "icmp-lost", "lost", "mss", "mtu"]
 FidelityKind = PacketKind | SizeKind
 FidelityVerdict = Literal["achieved", "not-achieved", "too-few-packets", "not-exercised", "not-measured"]
 
