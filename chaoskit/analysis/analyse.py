@@ -95,7 +95,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         target=spec.target,
         model=spec.model,
         protocol=spec.protocol,
-        conditions=spec.conditions,
+        conditions=(*spec.conditions, *_of_programs(raw.plan, raw.machine.get("clock", ""))),
         seed=spec.seed,
         run=str(display_path(run)),
         clock=raw.machine.get("clock", ""),
@@ -141,6 +141,7 @@ def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
             protocol=f"{plan.workload.protocol} over HTTP/{plan.workload.http}",
             conditions=(*socket, *plan.access.conditions(plan.url), *processes),
         )
+    access = plan.interface.access if plan.interface is not None else plan.access
     return RunSpec(
         objectives=plan.objectives,
         workload=plan.workload,
@@ -149,9 +150,16 @@ def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
         target=redacted(plan.target),
         seed=plan.seed,
         reference=plan.reference,
-        model=(plan.interface.access.model or "") if plan.interface else "",
-        conditions=tuple(plan.interface.access.conditions(plan.target)) if plan.interface else (),
+        model=access.model or "",
+        conditions=tuple(access.conditions(plan.target)),
     )
+
+
+def _of_programs(plan: Plan | ProbePlan | None, clock: str) -> tuple[str, ...]:
+    """What virtual time cannot show of users' programs."""
+    if not isinstance(plan, Plan) or clock != "virtual" or all(host.server is not None for host in plan.hosts):
+        return ()
+    return ("in virtual time computing takes no time: a program that its processor slows down looks fast",)
 
 
 def _provenance(raw: RawRecords) -> Provenance | None:

@@ -52,6 +52,7 @@ def _rest(plan: Plan) -> Iterator[Text]:
     yield from (styled(f"  {objective.text}") for objective in plan.objectives)
     if not plan.objectives:
         yield Text("  none: the run measures and exits with 0")
+    yield from _hosts(plan)
     yield Text()
     yield _place(plan)
     yield from (styled(f"  {line}") for line in _stage(plan))
@@ -118,6 +119,21 @@ def _sets(phase: PlannedPhase, lab: Topology | None) -> Iterator[str]:
     yield from dict.fromkeys(
         f"{display_name(change.knob, lab)}: {format_setting(change.setting)}" for change in changed
     )
+
+
+def _hosts(plan: Plan) -> Iterator[Text]:
+    """The hosts of a service lab: address, program, and when it is ready."""
+    if not plan.hosts:
+        return
+    yield Text()
+    yield Text("Hosts", "bold")
+    width = max(len(host.name) for host in plan.hosts)
+    for host in plan.hosts:
+        (address,) = plan.topology.resolve(host.name, plan.ip)
+        program = host.spec.shown or "the reference server, port 8000"
+        ready = host.spec.ready
+        told = [program, *([f"ready when it {ready}, within {ready.within}"] if ready is not None else [])]
+        yield styled(f"  {host.name:{width}}  {address}  {'; '.join(told)}")
 
 
 def _place(plan: Plan) -> Text:
