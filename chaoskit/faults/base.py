@@ -13,6 +13,7 @@ from typing import get_args
 from chaoskit.faults.schema import SpecModel
 from chaoskit.topology.edge import Segment
 from chaoskit.topology.fault_site import Interface, Site
+from chaoskit.units import Duration
 
 LINK = "Of the lab; a real interface has none."
 DIRECTION = "`down`: towards the client; `up`: towards the server."
@@ -31,6 +32,11 @@ class FaultBase(SpecModel):
 
     def warnings(self) -> Iterator[str]:
         """Pitfalls and effects that a reader may not expect."""
+        yield from ()
+
+    def warnings_within(self, longest: Duration) -> Iterator[str]:
+        """The same of phases that are `longest` at most, those in a row taken as one."""
+        del longest
         yield from ()
 
 

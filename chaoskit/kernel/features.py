@@ -31,6 +31,8 @@ FEATURES = (
     "drop",
     "police",
     "clamp",
+    "connections",
+    "quota",
 )
 _ROOT, _USER = "without a user namespace", "in a user namespace"
 

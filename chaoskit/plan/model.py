@@ -31,6 +31,7 @@ from chaoskit.knobs import (
     Sysctl,
     Veth,
 )
+from chaoskit.middlebox import Cut, IdleTimeout
 from chaoskit.records.directory import PLAN
 from chaoskit.records.untrusted_files import damage_error, parse_json, read_document
 from chaoskit.spec.access import Access
@@ -54,6 +55,8 @@ PlannedSetting = Annotated[
     | Neighbour
     | Sysctl
     | Clamp
+    | Cut
+    | IdleTimeout
     | Clsact
     | Filter
     | Netem

@@ -27,6 +27,8 @@ def display_name(knob: Knob) -> str:
             return f"the router's route to the {edge.destination(knob)}"
         case "filter", "router" if edge.drops_too_big(knob):
             return f"signals to the {link.removeprefix('to-')}"
+        case "cut" | "idle-timeout", place:
+            return "connections through the router" if place else "connections"
         case "clamp", "":
             return "handshakes"
         case "clamp", "router":

@@ -37,7 +37,8 @@ from chaoskit.knobs import (
     U32Match,
     Veth,
 )
-from chaoskit.topology.steering import PRIORITY, SIZE_PRIORITY, OneDirection
+from chaoskit.middlebox import TcpFlow
+from chaoskit.topology.steering import PRIORITY, SIZE_PRIORITY, Family, OneDirection
 
 Node = Literal["client", "router", "server"]
 EndHost = Literal["client", "server"]
@@ -189,6 +190,12 @@ def drop_oversized(segment: Segment, direction: Direction, size: int) -> tuple[C
         )
         for one_way in directions(direction)
     )
+
+
+def tcp_flows(direction: OneDirection) -> tuple[TcpFlow, ...]:
+    """The TCP packets that the router forwards in this direction."""
+    families: tuple[Family, ...] = ("ip", "ipv6")
+    return tuple(TcpFlow(_HOSTS[direction][0], "egress", family) for family in families)
 
 
 def build(touched: frozenset[Knob], versions: tuple[int, ...] = BOTH_VERSIONS) -> tuple[Change, ...]:

@@ -38,11 +38,13 @@ SETTINGS = (
     Cut("reset", (*DOWN, *UP), DOWN, bytes=1000),
     Cut("silence", UP[:1], UP[:1], bytes=2**40),
     Cut("silence", (*DOWN, *UP), (*DOWN, *UP), ms=2000),
-    Cut("reset", DOWN[1:], DOWN[1:], ms=100),
+    Cut("reset", DOWN[1:], DOWN[1:], ms=90_000),
     IdleTimeout("reset", (*DOWN, *UP), 60_000),
     IdleTimeout("silence", (TcpFlow("eth0", "ingress", "ip", "192.0.2.0/28", None, 443),), 86_400_000),
     IdleTimeout(
-        "reset", (TcpFlow("eth0", "ingress", "ipv6", "fd00::/9", None, 443, 9), TcpFlow("eth0", "egress", "ip")), 100
+        "reset",
+        (TcpFlow("eth0", "ingress", "ipv6", "fd00::/9", None, 443, 9), TcpFlow("eth0", "egress", "ip")),
+        3_600_000,
     ),
 )
 

@@ -1,0 +1,67 @@
+"""Defines the idle-timeout fault: a NAT, firewall or load balancer that forgets a silent connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from chaoskit.faults.base import FaultBase
+from chaoskit.faults.connection_cut import (
+    BY,
+    KNOB,
+    NEEDS_TCP,
+    checked_time,
+    ending_text,
+    flows,
+    place,
+    too_long,
+)
+from chaoskit.faults.schema import SpecModel, in_unit
+from chaoskit.knobs import Change, Knob
+from chaoskit.middlebox import Ending, IdleTimeout
+from chaoskit.topology.fault_site import Interface, Site
+from chaoskit.topology.steering import has_tcp
+from chaoskit.units import Duration
+
+
+class IdleTimeoutSpec(SpecModel):
+    """How long a connection may be silent, and who is told."""
+
+    after: Annotated[Duration, in_unit("s"), AfterValidator(checked_time)] = Field(
+        description="Time without a packet in either direction."
+    )
+    by: Ending = Field("silence", description=BY)
+
+
+IdleTimeoutInput = Annotated[
+    IdleTimeoutSpec, BeforeValidator(ending_text, json_schema_input_type=IdleTimeoutSpec | str)
+]
+
+
+class IdleTimeoutFault(FaultBase):
+    """Silent connections are forgotten, on the lab's router or in the selected traffic of an interface."""
+
+    idle_timeout: IdleTimeoutInput = Field(description="A time, and how: `60s`, `350s by reset`.")
+
+    def site_error(self, site: Site) -> str:
+        """Why it cannot be applied there; "" when it can."""
+        if isinstance(site, Interface) and not has_tcp(site.selector):
+            return NEEDS_TCP.format(protocol=site.selector.protocol)
+        return ""
+
+    def changes(self, site: Site, limit: int, seed: int) -> tuple[Change, ...]:
+        """The table on the router or for the interface."""
+        del limit, seed
+        ways, asked = flows(site), self.idle_timeout
+        setting = IdleTimeout(asked.by, (*ways["down"], *ways["up"]), asked.after // 10**6)
+        return ((Knob("idle-timeout", place(site), KNOB), setting),)
+
+    def needs(self) -> frozenset[str]:
+        """The features that it asks of a kernel."""
+        return frozenset({"connections"})
+
+    def warnings_within(self, longest: Duration) -> Iterator[str]:
+        """A time that no phase of this length reaches."""
+        yield from too_long(self.idle_timeout.after, longest)
