@@ -12,7 +12,8 @@ was read back can be compared for equality.
 | `link`      | `eth0`                     | `Link`      | a link's flags and sizes                          |
 | `mtu`       | `eth0`                     | `Mtu`       | the MTU alone, of an existing link                |
 | `address`   | `eth0 10.1.0.1/24`         | `Address`   | an address on a link                              |
-| `route`     | `0.0.0.0/0`                | `Route`     | a route                                           |
+| `route`     | `0.0.0.0/0`                | `Route`     | a route; `... table 1002`: of another table       |
+| `rule`      | `from 10.3.0.1/32`         | `Rule`      | which packets another table of routes is for      |
 | `neighbour` | `eth0 10.1.0.254`          | `Neighbour` | a permanent ARP/ND entry                          |
 | `sysctl`    | `net.ipv4.ip_forward`      | `Sysctl`    | a kernel parameter of the namespace               |
 | `clsact`    | `eth0`                     | `Clsact`    | the qdisc that a link's filters are attached to   |
@@ -112,6 +113,14 @@ class Route:
     mtu: int = 0
     advmss: int = 0
     type: Literal["route"] = "route"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The routes of this table are looked up for the packets that the knob names, before those of the main table."""
+
+    table: int
+    type: Literal["rule"] = "rule"
 
 
 @dataclass(frozen=True)
@@ -308,6 +317,7 @@ Setting = (
     | Mtu
     | Address
     | Route
+    | Rule
     | Neighbour
     | Sysctl
     | Masquerade

@@ -211,11 +211,6 @@ def warnings(
         yield f"{_client_errors(streams)}; they are not counted"
     if client_health.unfinished:
         yield f"streams still open when the records end, not counted: {client_health.unfinished}"
-    for coding, count in Counter(stream.request.coding for stream in streams if stream.request.coding).items():
-        yield (
-            f"{count} of {counted(len(streams), 'answer')} came compressed ({coding}), which may hold tokens back; "
-            "without: --accept-encoding identity"
-        )
     if cancelled:
         yield f"streams still running when the run ended, neither complete nor interrupted: {cancelled}"
     if plan is None or plan.server is None or not plan.server.pause:

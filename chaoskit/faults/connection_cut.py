@@ -8,14 +8,14 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainValidator
 
-from chaoskit.faults.base import FaultBase
+from chaoskit.faults.base import Direction
+from chaoskit.faults.connection_places import ConnectionFault, Place
 from chaoskit.faults.schema import SpecModel
 from chaoskit.knobs import Change, Knob
 from chaoskit.middlebox import Cut, Ending
-from chaoskit.topology import edge
-from chaoskit.topology.edge import ROUTER, Direction
+from chaoskit.topology.connection_rules import ALL
 from chaoskit.topology.fault_site import Interface, Site
-from chaoskit.topology.steering import has_tcp, tcp_flows
+from chaoskit.topology.steering import has_tcp
 from chaoskit.units import Duration, Size
 
 STEP, LONGEST = Duration(10**8), Duration(86_400 * 10**9)
@@ -23,8 +23,6 @@ STEP, LONGEST = Duration(10**8), Duration(86_400 * 10**9)
 MOST = Size(10**12)
 WRITTEN = r"\s*(?P<after>[^\s].*?)(?:\s+(?:by\s+)?(?P<by>reset|silence))?\s*"
 BY = "`reset`: an RST tells the ends; `silence`: packets are dropped."
-KNOB = "connections"
-NEEDS_TCP = "only TCP has connections, and the stage selects {protocol} alone; write protocol: tcp there"
 
 
 def ending_text(words: Any) -> Any:
@@ -69,37 +67,42 @@ class CutSpec(SpecModel):
     )
     by: Ending = Field("reset", description=BY)
 
-    def setting(self, both: dict[str, tuple[Any, ...]], direction: Direction) -> Cut:
-        """The setting for the flows of each direction, of which the bytes of `direction` are counted."""
-        of = (*both["down"], *both["up"])
+    def setting(self, place: Place, direction: str) -> Cut:
+        """The setting at a place, for the bytes of this direction."""
         if isinstance(self.after, Duration):
-            return Cut(self.by, of, of, ms=self.after // 10**6)
-        return Cut(self.by, of, of if direction == "both" else both[direction], bytes=int(self.after))
+            return Cut(self.by, place.both, place.both, ms=self.after // 10**6)
+        return Cut(self.by, place.both, place.ways.get(direction, place.both), bytes=int(self.after))
 
 
 CutInput = Annotated[CutSpec, BeforeValidator(ending_text, json_schema_input_type=CutSpec | str)]
 
 
-class CutFault(FaultBase):
-    """Connections are cut after a size or a time, on the lab's router or in the selected traffic of an interface."""
+class CutFault(ConnectionFault):
+    """Connections are cut after a size or a time, on a router of the lab or in the selected traffic of an interface."""
 
-    direction: Direction = Field(
-        "down", description="Whose bytes count: `down`, `up`, or `both`, each on its own. A time has no direction."
+    direction: Direction | None = Field(
+        None,
+        description="Whose bytes count: `down` by default; with `host` or `between` `both`, each on its own. A time has no "
+        "direction.",
     )
     cut: CutInput = Field(description="A size or a time, and how: `1kB`, `2s by silence`.")
 
     def site_error(self, site: Site) -> str:
         """Why it cannot be applied there; "" when it can."""
-        if isinstance(self.cut.after, Duration) and "direction" in self.model_fields_set:
+        if isinstance(self.cut.after, Duration) and self.direction is not None:
             return "direction says whose bytes count, and a time has none; remove direction"
-        if isinstance(site, Interface) and not has_tcp(site.selector):
-            return NEEDS_TCP.format(protocol=site.selector.protocol)
-        return ""
+        return self.aim_error(site, self.direction) or no_tcp(site)
 
     def changes(self, site: Site, limit: int, seed: int) -> tuple[Change, ...]:
-        """The table on the router or for the interface."""
+        """A table at each place."""
         del limit, seed
-        return ((Knob("cut", place(site), KNOB), self.cut.setting(flows(site), self.direction)),)
+        return tuple(
+            (
+                Knob("cut", place.namespace, place.name),
+                self.cut.setting(place, self.direction or ("down" if place.name == ALL else "both")),
+            )
+            for place in self.places(site)
+        )
 
     def needs(self) -> frozenset[str]:
         """The features that it asks of a kernel."""
@@ -111,16 +114,11 @@ class CutFault(FaultBase):
             yield from too_long(self.cut.after, longest)
 
 
-def place(site: Site) -> str:
-    """The namespace that ends connections."""
-    return "" if isinstance(site, Interface) else ROUTER
-
-
-def flows(site: Site) -> dict[str, tuple[Any, ...]]:
-    """The TCP packets of each direction."""
-    if isinstance(site, Interface):
-        return {"down": tcp_flows(site.name, site.selector, "down"), "up": tcp_flows(site.name, site.selector, "up")}
-    return {"down": edge.tcp_flows("down"), "up": edge.tcp_flows("up")}
+def no_tcp(site: Site) -> str:
+    """Why the selected traffic has no connections; "" when it may have."""
+    if not isinstance(site, Interface) or has_tcp(site.selector):
+        return ""
+    return f"only TCP has connections, and the stage selects {site.selector.protocol} alone; write protocol: tcp there"
 
 
 def too_long(after: Duration, longest: Duration) -> Iterator[str]:

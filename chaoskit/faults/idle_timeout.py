@@ -7,22 +7,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from chaoskit.faults.base import FaultBase
-from chaoskit.faults.connection_cut import (
-    BY,
-    KNOB,
-    NEEDS_TCP,
-    checked_time,
-    ending_text,
-    flows,
-    place,
-    too_long,
-)
+from chaoskit.faults.connection_cut import BY, checked_time, ending_text, no_tcp, too_long
+from chaoskit.faults.connection_places import ConnectionFault
 from chaoskit.faults.schema import SpecModel, in_unit
 from chaoskit.knobs import Change, Knob
 from chaoskit.middlebox import Ending, IdleTimeout
-from chaoskit.topology.fault_site import Interface, Site
-from chaoskit.topology.steering import has_tcp
+from chaoskit.topology.fault_site import Site
 from chaoskit.units import Duration
 
 
@@ -40,23 +30,26 @@ IdleTimeoutInput = Annotated[
 ]
 
 
-class IdleTimeoutFault(FaultBase):
-    """Silent connections are forgotten, on the lab's router or in the selected traffic of an interface."""
+class IdleTimeoutFault(ConnectionFault):
+    """Silent connections are forgotten, on a router of the lab or in the selected traffic of an interface."""
 
     idle_timeout: IdleTimeoutInput = Field(description="A time, and how: `60s`, `350s by reset`.")
 
     def site_error(self, site: Site) -> str:
         """Why it cannot be applied there; "" when it can."""
-        if isinstance(site, Interface) and not has_tcp(site.selector):
-            return NEEDS_TCP.format(protocol=site.selector.protocol)
-        return ""
+        return self.aim_error(site) or no_tcp(site)
 
     def changes(self, site: Site, limit: int, seed: int) -> tuple[Change, ...]:
-        """The table on the router or for the interface."""
+        """A table at each place."""
         del limit, seed
-        ways, asked = flows(site), self.idle_timeout
-        setting = IdleTimeout(asked.by, (*ways["down"], *ways["up"]), asked.after // 10**6)
-        return ((Knob("idle-timeout", place(site), KNOB), setting),)
+        asked = self.idle_timeout
+        return tuple(
+            (
+                Knob("idle-timeout", place.namespace, place.name),
+                IdleTimeout(asked.by, place.both, asked.after // 10**6),
+            )
+            for place in self.places(site)
+        )
 
     def needs(self) -> frozenset[str]:
         """The features that it asks of a kernel."""

@@ -12,8 +12,8 @@ from chaoskit.topology.steering import clamp, has_tcp
 
 
 class MssClampFault(FaultBase):
-    """No handshake announces a larger MSS, in either direction, over IPv4 and IPv6: on the lab's router, or in the
-    selected traffic of an interface."""
+    """No handshake announces a larger MSS, in either direction, over IPv4 and IPv6: on the client's router in a lab, or
+    in the selected traffic of an interface."""
 
     mss_clamp: SegmentBytes = Field(
         description="Bytes of a segment: the path's MTU without 40 bytes of headers over IPv4, 60 over IPv6."
@@ -32,7 +32,7 @@ class MssClampFault(FaultBase):
         del limit, seed
         if isinstance(site, Interface):
             return clamp(site.name, site.selector, self.mss_clamp)
-        return ((Knob("clamp", "router", "mss"), Clamp(self.mss_clamp)),)
+        return ((Knob("clamp", site.topology.routers[0], "mss"), Clamp(self.mss_clamp)),)
 
     def needs(self) -> frozenset[str]:
         """The features that it asks of a kernel."""

@@ -1,4 +1,4 @@
-"""Implements `knobs.Kernel` for the running kernel, through netlink and /proc; no program is executed.
+"""Implements `knobs.Kernel` for the running kernel, through netlink and /proc.
 
 Namespaces are held by descriptor, under the names that knobs call places; "" is the own namespace. They live as long
 as this object, the processes in them and their sockets. A forked child may use `inside` to enter a namespace, and no
@@ -23,7 +23,7 @@ from chaoskit.clock import Clock, RealClock
 from chaoskit.counters import HopCounters, QueueCounters
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
-from chaoskit.kernel import addresses, links, namespaces, orphans, snmp, sysctls
+from chaoskit.kernel import addresses, links, namespaces, orphans, rules, snmp, sysctls
 from chaoskit.kernel.errors import translate_errors
 from chaoskit.kernel.netfilter import connection_table, masquerade, mss_clamp
 from chaoskit.kernel.netfilter.nftables import OwnedTables
@@ -43,6 +43,7 @@ from chaoskit.knobs import (
     Netem,
     Pulse,
     Route,
+    Rule,
     Setting,
     Sysctl,
     Veth,
@@ -190,6 +191,8 @@ class LinuxKernel:
                 return addresses.read_address(namespace.ip, knob.name)
             case "route":
                 return addresses.read_route(namespace.ip, knob.name)
+            case "rule":
+                return rules.read_rule(namespace.ip, knob.name)
             case "neighbour":
                 return addresses.read_neighbour(namespace.ip, knob.name)
             case "sysctl":
@@ -223,6 +226,8 @@ class LinuxKernel:
                 addresses.write_address(namespace.ip, knob.name, setting)
             case "route", Route() | None:
                 addresses.write_route(namespace.ip, knob.name, setting)
+            case "rule", Rule() | None:
+                rules.write_rule(namespace.ip, knob.name, setting)
             case "neighbour", Neighbour() | None:
                 addresses.write_neighbour(namespace.ip, knob.name, setting)
             case "sysctl", Sysctl() | None:

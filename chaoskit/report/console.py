@@ -17,6 +17,7 @@ from chaoskit.analysis.formatting import FIDELITY_LABELS, format_interval, forma
 from chaoskit.analysis.result import FidelityCheck, ObjectiveResult, Outcome, PhaseResult, Result
 from chaoskit.analysis.streams.phase_samples import WARM_UP
 from chaoskit.report import sparkline
+from chaoskit.report.compression import side_by_side
 from chaoskit.report.fidelity import counts
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
 from chaoskit.report.table import COULD_BE_CHANCE, footnotes_needed, row_label, tables
@@ -56,6 +57,8 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
         yield section("Stall attribution", two_columns(_stall_attribution(result)))
     if result.intermediaries:
         yield section("Between client and server", two_columns(_intermediaries(result)))
+    if result.compression:
+        yield section("With and without compression", side_by_side(result.compression))
     if any(phase.path_mtu for phase in result.phases):
         yield section("Path MTU", two_columns(_path_mtu(result.phases)))
     yield from _ttft_over_time(result, console.width)

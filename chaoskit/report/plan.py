@@ -20,6 +20,7 @@ from chaoskit.report.styles import styled, titled
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.workload import Workload
 from chaoskit.topology.display_names import display_name
+from chaoskit.topology.lab import Topology
 from chaoskit.topology.steering import BLACKHOLE, PROTOCOLS
 from chaoskit.units import Duration, counted
 
@@ -104,17 +105,19 @@ def _timeline(plan: Plan) -> Table:
         table.add_column(column, justify="right" if column in ("at", "for") else "left", no_wrap=column != "sets")
     at = 0
     for phase in plan.phases:
-        sets = Text("\n").join(map(styled, _sets(phase)))
+        sets = Text("\n").join(map(styled, _sets(phase, plan.lab)))
         table.add_row(Duration(at).spaced(), Duration(phase.length).spaced(), styled(phase.name), sets)
         at += phase.length
     return table
 
 
-def _sets(phase: PlannedPhase) -> Iterator[str]:
+def _sets(phase: PlannedPhase, lab: Topology | None) -> Iterator[str]:
     changed = [change for change in phase.changes if change.setting is not None]
     if not changed:
         yield "nothing"
-    yield from dict.fromkeys(f"{display_name(change.knob)}: {format_setting(change.setting)}" for change in changed)
+    yield from dict.fromkeys(
+        f"{display_name(change.knob, lab)}: {format_setting(change.setting)}" for change in changed
+    )
 
 
 def _place(plan: Plan) -> Text:

@@ -26,7 +26,7 @@ from chaoskit.knobs import Knob
 from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.objectives import Objective, parse, pattern
 from chaoskit.spec.server import Server
-from chaoskit.spec.stage import InterfaceStage, Stage
+from chaoskit.spec.stage import InterfaceStage, ServiceStage, Stage
 from chaoskit.spec.workload import Workload
 from chaoskit.topology.fault_site import Interface, Lab, Site
 from chaoskit.topology.steering import TrafficSelector
@@ -139,7 +139,7 @@ class Experiment(SpecModel):
         """Where its faults apply, as far as the file says; the interface and the addresses are looked up later."""
         if isinstance(self.stage, InterfaceStage):
             return Interface(self.stage.interface or "eth0", TrafficSelector(protocol=self.stage.protocol))
-        return Lab(int(self.stage.ip))
+        return Lab(int(self.stage.ip), self.stage.topology)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -174,6 +174,9 @@ class Experiment(SpecModel):
     def _site_mismatches(self) -> Iterator[PydanticCustomError]:
         if isinstance(self.stage, InterfaceStage) and "server" in self.model_fields_set:
             yield error_at("the target is a real server, which chaoskit cannot configure; remove server", "server")
+        if isinstance(self.stage, ServiceStage) and "server" in self.model_fields_set and not self.stage.references:
+            sentence = "no host of this lab is the reference server; write reference: true at one, or remove server"
+            yield error_at(sentence, "server")
         for name, parts in self.faults.items():
             for number, part in enumerate(parts):
                 mismatch = part.site_error(self.site)

@@ -94,6 +94,12 @@ def describe(selector: TrafficSelector) -> Iterator[str]:
         yield f"{versions}{selector.protocol or 'everything'} with {remote.prefix or 'any host'}{port}{local_port}"
 
 
+def filter_direction(knob: Knob) -> OneDirection:
+    """The direction of a filter of a real interface."""
+    _, hook, _ = knob.name.split(" ")
+    return next(direction for direction, each in HOOKS.items() if each == hook)
+
+
 def qdisc(direction: OneDirection) -> Knob:
     """Where the netem of this direction goes."""
     return Knob("qdisc", "", IFBS[direction])

@@ -11,10 +11,11 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from edge_lab import qdiscs
+
 import chaoskit.kernel.feature_tests  # noqa: F401  nobody may not be able to read it later
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Address, Knob, Link, Neighbour, Sysctl
-from chaoskit.topology.edge import qdiscs
 
 SHAPED = frozenset(qdiscs("client-router", "both") + qdiscs("router-server", "both"))
 CABLE = Knob("qdisc", "here", "cable")

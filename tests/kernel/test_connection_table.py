@@ -15,6 +15,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from edge_lab import build
 from lab import run
 
 from chaoskit.counters import QueueCounters
@@ -26,7 +27,6 @@ from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Foreign, Knob
 from chaoskit.middlebox import Cut, Ending, IdleTimeout, TcpFlow
 from chaoskit.report.commands import apply_commands, revert_commands
-from chaoskit.topology.edge import build
 
 ROUTER = "router"
 CUT, IDLE = Knob("cut", ROUTER, "connections"), Knob("idle-timeout", ROUTER, "connections")
@@ -53,7 +53,7 @@ SETTINGS = (
 def lab(facts: Facts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LinuxKernel]:
     """The edge lab."""
     with LinuxKernel(facts) as kernel, Journal.at(tmp_path_factory.mktemp("run")) as journal:
-        for change in build(frozenset()):
+        for change in build(EDGE, frozenset()):
             apply(kernel, journal, change)
         yield kernel
 

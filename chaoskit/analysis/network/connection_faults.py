@@ -27,7 +27,8 @@ def connection_checks(plan: Plan, timeline: Timeline, samples: Samples) -> Itera
     for name in timeline.names:
         for change in changes.get(name, ()):
             if isinstance(change.setting, Cut | IdleTimeout):
-                yield _check(name, change.knob, change.setting, samples.get((name, change.knob), ()))
+                where = display_name(change.knob, plan.lab)
+                yield _check(name, where, change.setting, samples.get((name, change.knob), ()))
 
 
 def describe_limit(setting: Cut | IdleTimeout) -> str:
@@ -38,7 +39,7 @@ def describe_limit(setting: Cut | IdleTimeout) -> str:
 
 
 def _check(
-    phase: str, knob: Knob, setting: Cut | IdleTimeout, pairs: Sequence[tuple[Counters, Counters]]
+    phase: str, where: str, setting: Cut | IdleTimeout, pairs: Sequence[tuple[Counters, Counters]]
 ) -> FidelityCheck:
     packets, ended, dropped = (
         sum(getattr(after, field) - getattr(before, field) for before, after in pairs)
@@ -56,7 +57,7 @@ def _check(
     return FidelityCheck(
         phase=phase,
         kind=kind,
-        where=display_name(knob),
+        where=where,
         unit="count",
         requested=None,
         measured=ended if pairs else None,

@@ -6,6 +6,7 @@ from itertools import product
 from typing import Any, get_args
 
 import pytest
+from edge_lab import build
 from pydantic import TypeAdapter, ValidationError
 
 from chaoskit.faults import Fault, knobs
@@ -13,8 +14,8 @@ from chaoskit.faults.tunnel import PRESETS, Preset
 from chaoskit.knobs import Clamp, Filter, Flow, Knob, MatchAll, Mtu, Route
 from chaoskit.middlebox import TcpFlow
 from chaoskit.topology.display_names import display_name
-from chaoskit.topology.edge import build
 from chaoskit.topology.fault_site import Interface, Lab, Site
+from chaoskit.topology.lab import EDGE
 from chaoskit.topology.steering import BLACKHOLE, PRIORITY, SIZE_PRIORITY, Remote, TrafficSelector, steer
 
 FAULT: TypeAdapter[Fault] = TypeAdapter(Fault)
@@ -260,4 +261,4 @@ def test_every_filter_has_a_clsact_and_every_knob_a_display_name() -> None:
             stage = {knob for knob, _ in build(touched)}
             for knob in touched:
                 assert knob.kind != "filter" or Knob("clsact", "router", knob.name.split()[0]) in stage
-                assert str(knob) != display_name(knob), knob
+                assert str(knob) != display_name(knob, EDGE), knob

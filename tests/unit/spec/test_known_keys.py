@@ -117,9 +117,8 @@ def test_a_key_is_not_sent_to_where_it_stands() -> None:
     """A direction belongs to a fault, but not to every kind of fault."""
     fault = GOOD[GOOD.index("    netem:") : GOOD.index("timeline:")]
 
-    assert answered(fault, "    mtu: 1400\n") == (
-        "faults.wifi.direction: unknown key; expected one of link, end, mtu: remove direction, which goes with others"
-    )
+    what = "unknown key; expected one of link, host, end, mtu: remove direction, which goes with others"
+    assert answered(fault, "    mtu: 1400\n") == f"faults.wifi.direction: {what}"
 
 
 @pytest.mark.parametrize(
@@ -148,7 +147,7 @@ def test_a_number_of_thousands_of_digits_is_shown_in_part() -> None:
     [
         (
             "{link: client-router, direction: down, pmtu: 1400}",
-            "faults.wifi.link: unknown key; expected one of direction, pmtu: remove link, which goes with others",
+            "faults.wifi: the router of lab: edge limits the whole path, not a link of it; remove link",
         ),
         (
             "{direction: down, pmtu: 1400, netem: {delay: 3ms}}",
