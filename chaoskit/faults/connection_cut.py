@@ -82,8 +82,8 @@ class CutFault(ConnectionFault):
 
     direction: Direction | None = Field(
         None,
-        description="Whose bytes count: `down` by default; with `host` or `between` `both`, each on its own. A time has no "
-        "direction.",
+        description="Whose bytes count: `down` by default, with `host` or `between` `both`, each on its own. "
+        "A time has no direction.",
     )
     cut: CutInput = Field(description="A size or a time, and how: `1kB`, `2s by silence`.")
 

@@ -1,4 +1,4 @@
-"""Finds where a fault ends connections: on a router, for a host or a pair of hosts, or on an interface."""
+"""Finds where a fault ends connections: on a router, for a host or two of them, or on an interface."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ from chaoskit.report.commands import apply_commands, revert_commands
 ROUTER = "router"
 CUT, IDLE = Knob("cut", ROUTER, "connections"), Knob("idle-timeout", ROUTER, "connections")
 DOWN = (TcpFlow("to-client", "egress", "ip"), TcpFlow("to-client", "egress", "ipv6"))
-UP = (TcpFlow("to-server", "egress", "ip"), TcpFlow("to-server", "egress", "ipv6"))
+UP = (TcpFlow("to-client", "ingress", "ip"), TcpFlow("to-client", "ingress", "ipv6"))
 SERVERS = {4: "10.2.0.1", 6: "fd02::1"}
 PORTS = count(9000)
 SETTINGS = (
@@ -53,7 +53,7 @@ SETTINGS = (
 def lab(facts: Facts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LinuxKernel]:
     """The edge lab."""
     with LinuxKernel(facts) as kernel, Journal.at(tmp_path_factory.mktemp("run")) as journal:
-        for change in build(EDGE, frozenset()):
+        for change in build(frozenset()):
             apply(kernel, journal, change)
         yield kernel
 
