@@ -33,6 +33,7 @@ FEATURES = (
     "clamp",
     "connections",
     "quota",
+    "pids-cgroup",
 )
 _ROOT, _USER = "without a user namespace", "in a user namespace"
 

@@ -38,6 +38,7 @@ def test_every_feature_has_a_finding() -> None:
         "clamp",
         "connections",
         "quota",
+        "pids-cgroup",
     ]
     assert told["kernel"].detail == "6.8.0"
     assert told["veth"] == Finding("veth", True, "")
