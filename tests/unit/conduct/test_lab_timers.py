@@ -10,6 +10,7 @@ from rich.console import Console
 
 from chaoskit.conduct.file_check import check
 from chaoskit.conduct.planning import prepare
+from chaoskit.errors import SpecError
 from chaoskit.plan.model import Plan
 from chaoskit.report.plan import render
 from chaoskit.spec.load import load
@@ -96,3 +97,37 @@ def test_other_labs_have_no_timers(file: Path) -> None:
     file.write_text(f"{text[:start]}stage: {{lab: edge}}\n{text[end:]}")
 
     assert prepare(load(file)).timers == ()
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ("calls: [modell]", "stage.hosts.gateway.calls: 'modell' is no host of this lab; did you mean model?"),
+        ("timers: {idle: 5}", "stage.hosts.gateway.timers.idle: '5' has no unit; write 5ms or 5s"),
+        ("timers: {ide: 5s}", "did you mean idle?"),
+        ("timers: {retries: -1}", "stage.hosts.gateway.timers.retries"),
+        ("calls: {model: {total: 2 days}}", "stage.hosts.gateway.calls.model.total"),
+        ("calls: 5", "stage.hosts.gateway.calls"),
+    ],
+)
+def test_a_mistake_in_the_keys_is_told_with_its_line(keys: str, says: str, file: Path) -> None:
+    """Unknown hosts, missing units, misspelled timers."""
+    file.write_text(EXPERIMENT.replace("files: [conf/nginx.conf]", f"{keys}"))
+
+    with pytest.raises(SpecError) as refused:
+        load(file)
+
+    assert says in str(refused.value)
+    assert str(refused.value).startswith(f"{file}:6: ")
+
+
+def test_calls_are_written_as_a_list_or_with_timers(file: Path) -> None:
+    """A name, several, replicas too, and what each is waited for."""
+    for words in ("model", "[model]", "[model-2]", "{model: {idle: 7s}}", "{model: }"):
+        file.write_text(
+            EXPERIMENT.replace(
+                "run: [nginx, -p, ., -c, conf/nginx.conf], files: [conf/nginx.conf]", f"run: mine, calls: {words}"
+            )
+        )
+        timers = {(each.host, each.callee, each.kind): each.value for each in prepare(load(file)).timers}
+        assert timers.get(("gateway", "model", "idle")) == (7 * 10**9 if "7s" in words else None)

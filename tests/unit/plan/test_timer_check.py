@@ -276,8 +276,8 @@ def test_tokens_that_are_held_back() -> None:
     merges = check("haproxy.cfg", HAPROXY.replace("  option http-no-delay\n", ""))
 
     assert buffers.warnings == (
-        "gateway buffers (nginx's default proxy_buffering) and asks by HTTP/1.0, which has no chunks: tokens wait for "
-        "a full buffer; write proxy_buffering off; in the location of nginx.conf:4",
+        "gateway buffers (nginx's default proxy_buffering) and asks by HTTP/1.0, as nginx before 1.29.7 does: without "
+        "chunks tokens wait for a full buffer; write proxy_buffering off; in the location of nginx.conf:4",
     )
     assert (chunks.warnings, len(chunks.advice)) == ((), 1)
     assert merges.warnings[0].endswith("write option http-no-delay in the frontend section of haproxy.cfg:6")
