@@ -17,7 +17,7 @@ from chaoskit.plan.decidability import decidability_warnings, joint_advice
 from chaoskit.plan.model import Plan, PlannedPhase
 from chaoskit.plan.timetable import Timetable
 from chaoskit.report.styles import styled, titled
-from chaoskit.report.timers import timer_table
+from chaoskit.report.timer_table import timer_table
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.workload import Workload
 from chaoskit.topology.display_names import display_name
