@@ -20,6 +20,7 @@ from chaoskit.records.model import (
     KINDS,
     Counters,
     Hop,
+    HostState,
     Keepalives,
     Phase,
     Record,
@@ -33,7 +34,20 @@ from chaoskit.records.model import (
 from chaoskit.records.untrusted_files import MAX_LINE, START, Block, Position, damage_error, parse_json, read_blocks
 from chaoskit.records.validation import validate as validate
 
-R = TypeVar("R", Phase, Request, SocketRead, Keepalives, TcpInfo, Vitals, ServedResponse, UnackedSample, Counters, Hop)
+R = TypeVar(
+    "R",
+    Phase,
+    Request,
+    SocketRead,
+    Keepalives,
+    TcpInfo,
+    Vitals,
+    ServedResponse,
+    UnackedSample,
+    Counters,
+    Hop,
+    HostState,
+)
 
 FILES: dict[type[Record], str] = {
     Phase: "phases.jsonl",
@@ -46,6 +60,7 @@ FILES: dict[type[Record], str] = {
     UnackedSample: "unacked.jsonl",
     Counters: "counters.jsonl",
     Hop: "hops.jsonl",
+    HostState: "host_states.jsonl",
 }
 _NAMES = {kind: tuple(field.name for field in dataclasses.fields(kind)) for kind in FILES}
 _encode = json.JSONEncoder(separators=(",", ":")).encode

@@ -12,6 +12,7 @@
 | `unacked.jsonl`    | `UnackedSample`  | server     | TCP_INFO sample of a connection that keeps retransmitting |
 | `counters.jsonl`   | `Counters`       | conductor  | qdisc each second; dropping filter at the ends of a phase |
 | `hops.jsonl`       | `Hop`            | conductor  | end of a phase in which a fault may exceed the router's MTU |
+| `host_states.jsonl` | `HostState`     | conductor  | change of what the program of a host does                 |
 
 Lines are flushed a few times a second: a kill loses at most the last quarter of a second and leaves one torn line.
 `tokens.jsonl` and `keepalives.jsonl` grow with what a server sends: their lines are arrays of integers.
@@ -332,4 +333,30 @@ class Hop:
     """ICMP messages about that: type 3 code 4, and Packet Too Big."""
 
 
-Record = Phase | Request | SocketRead | Keepalives | TcpInfo | Vitals | ServedResponse | UnackedSample | Counters | Hop
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """A change of what the program of a host does, by itself or by a fault."""
+
+    host: str
+    """The host."""
+    at: int
+    """When that was so: of a fault, when the kernel said so."""
+    state: Literal["ready", "paused", "killed", "refusing", "running", "ended"]
+    """`running`: again, after a fault; `ready`: at the start, and again after it was killed; `ended`: by itself."""
+    code: int | None = None
+    """Its exit code, negative for a signal, where it ended by itself."""
+
+
+Record = (
+    Phase
+    | Request
+    | SocketRead
+    | Keepalives
+    | TcpInfo
+    | Vitals
+    | ServedResponse
+    | UnackedSample
+    | Counters
+    | Hop
+    | HostState
+)
