@@ -109,6 +109,8 @@ class Run:
             unacked=self.unacked,
             counters=[],
             hops=[],
+            connection_ends=[],
+            host_sockets=[],
         )
         found = path_mtu(raw, build_timeline(phases, ns(30_000)))
         return {name: list(those) for name, those in found.items() if those}

@@ -20,7 +20,18 @@ from chaoskit.plan.model import Plan, load_plan
 from chaoskit.plan.probe_plan import ProbePlan, load_probe_plan
 from chaoskit.records.directory import MACHINE, OUTCOME, PLAN, PROBE
 from chaoskit.records.jsonl import FILES, read, read_numbered
-from chaoskit.records.model import Counters, Hop, Phase, Request, ServedResponse, TcpInfo, UnackedSample, Vitals
+from chaoskit.records.model import (
+    ConnectionEnd,
+    Counters,
+    Hop,
+    HostSocket,
+    Phase,
+    Request,
+    ServedResponse,
+    TcpInfo,
+    UnackedSample,
+    Vitals,
+)
 from chaoskit.records.untrusted_files import damage_error, excerpt, parse_json, read_document
 
 TCP_INFO_FIELDS = (
@@ -61,6 +72,8 @@ class RawRecords:
     unacked: list[UnackedSample]
     counters: list[Counters]
     hops: list[Hop]
+    connection_ends: list[ConnectionEnd]
+    host_sockets: list[HostSocket]
 
     @property
     def end(self) -> int:
@@ -127,6 +140,8 @@ def load_records(run: Path) -> RawRecords:
         unacked=[replace(one, fields=_used_fields(one.fields)) for _, one in read_numbered(run, UnackedSample)],
         counters=read(run, Counters),
         hops=read(run, Hop),
+        connection_ends=read(run, ConnectionEnd),
+        host_sockets=[replace(one, fields=_used_fields(one.fields)) for _, one in read_numbered(run, HostSocket)],
     )
 
 

@@ -26,6 +26,7 @@ Confidence = Literal["exact", "likely", "none"]
 FindingConfidence = Literal["certain", "likely", "none"]
 Direction = Literal["up", "down"]
 PathMtuKind = Literal["black-hole", "silence", "probed", "signalled", "clamped"]
+ClosingKind = Literal["closed", "reset", "inside", "answered", "end-lost", "reset-between", "gave-up", "unanswered"]
 IntermediaryKind = Literal["idle-timer", "response-timer", "buffering"]
 Unit = Literal["ms", "share", "per-minute", "per-second", "ratio", "count", "bytes", "bit-per-second"]
 PacketKind = Literal["loss", "round-trip", "rate", "duplicate", "reorder", "corrupt", "jitter", "slot", "ecn"]
@@ -186,16 +187,37 @@ class PathMtu(FiniteJson):
 class Intermediary(FiniteJson):
     """Something between client and server that cut off or held back `streams` of `of_streams`: one sentence for people.
 
-    A timer ends a stream after `seconds`; what buffers passes on `bytes` every `seconds`.
+    A timer ends a stream after `seconds`; what buffers passes on `bytes` every `seconds`. `host`: which of a lab's.
     """
 
     why_missing: ClassVar = {"bytes": "a timer counts none", "spread_ms": "not of a timer"}
     kind: IntermediaryKind
+    host: str = ""
     streams: int
     of_streams: int
     seconds: float
     bytes: int | None = None
     spread_ms: float | None = None
+    confidence: FindingConfidence
+    reason: str = ""
+    evidence: Evidence
+    sentence: str
+
+
+class Closing(FiniteJson):
+    """Who ended `streams` in a lab: `by` (empty: no host), which gave up `waited_for`; `via` passed the end on."""
+
+    why_missing: ClassVar = {"apart_ms": "it gave up no connection"}
+    kind: ClosingKind
+    by: str
+    via: tuple[str, ...] = ()
+    waited_for: str = ""
+    streams: int
+    of_streams: int
+    seconds: float
+    since: Literal["last-data", "request"]
+    spread_ms: float
+    apart_ms: float | None = None
     confidence: FindingConfidence
     reason: str = ""
     evidence: Evidence
@@ -214,6 +236,7 @@ class PhaseResult(FiniteJson):
     stall_attribution: StallAttribution
     timeline: tuple[Bucket, ...]
     path_mtu: tuple[PathMtu, ...] = ()
+    closings: tuple[Closing, ...] = ()
 
 
 class Comparison(FiniteJson):

@@ -24,6 +24,7 @@ from chaoskit.engine.apply_restore import apply, examine, restore
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import state_folder, user_name
 from chaoskit.errors import ChaoskitError, CrashError, NotRestoredError, RefusedError
+from chaoskit.evidence.lab_connections import LabConnections
 from chaoskit.facts import Facts
 from chaoskit.kernel import namespaces
 from chaoskit.kernel.features import detect_features
@@ -33,6 +34,7 @@ from chaoskit.probe.drive import drive, warm_up
 from chaoskit.probe.target import DriveOptions, SocketOptions, Target, endpoint
 from chaoskit.probe.transport.socket_options import check_supported
 from chaoskit.records.directory import conclude
+from chaoskit.topology.places import Places, places
 
 _LEAD = 500_000_000  # ns for the probe to prepare its first request
 _SLACK = 10 * 10**9  # ns that a lease is longer than its plan
@@ -127,6 +129,10 @@ class Conductor:
             examine(held.kernel, [(change.knob, change.setting) for change in self.plan.all_changes])
             self._run(held.kernel, held.journal, held.renew)
 
+    @property
+    def _places(self) -> Places:
+        return places(change.knob for change in self.plan.stage)
+
     def _kernel(self) -> LinuxKernel:
         return LinuxKernel(self.facts, self.clock)
 
@@ -140,8 +146,16 @@ class Conductor:
                 workers.append(lab_server.start(self.plan, kernel, self.run))
             probe, start = self._probe(kernel)
             workers.append(probe)
-            with TimelineRunner(self.plan, self.run, kernel, journal, self.clock) as timeline:
-                timeline.run(start, workers, renew)
+            with (
+                TimelineRunner(self.plan, self.run, kernel, journal, self.clock) as timeline,
+                LabConnections(self.run, kernel, self._places, self.clock) as connections,
+            ):
+
+                def look() -> None:
+                    renew()
+                    connections.look()
+
+                timeline.run(start, workers, look)
         finally:
             with signals.held():
                 for worker in reversed(workers):

@@ -18,8 +18,10 @@ from chaoskit.errors import RefusedError
 from chaoskit.folder import display_path
 from chaoskit.records.model import (
     KINDS,
+    ConnectionEnd,
     Counters,
     Hop,
+    HostSocket,
     Keepalives,
     Phase,
     Record,
@@ -33,7 +35,21 @@ from chaoskit.records.model import (
 from chaoskit.records.untrusted_files import MAX_LINE, START, Block, Position, damage_error, parse_json, read_blocks
 from chaoskit.records.validation import validate as validate
 
-R = TypeVar("R", Phase, Request, SocketRead, Keepalives, TcpInfo, Vitals, ServedResponse, UnackedSample, Counters, Hop)
+R = TypeVar(
+    "R",
+    Phase,
+    Request,
+    SocketRead,
+    Keepalives,
+    TcpInfo,
+    Vitals,
+    ServedResponse,
+    UnackedSample,
+    Counters,
+    Hop,
+    ConnectionEnd,
+    HostSocket,
+)
 
 FILES: dict[type[Record], str] = {
     Phase: "phases.jsonl",
@@ -46,6 +62,8 @@ FILES: dict[type[Record], str] = {
     UnackedSample: "unacked.jsonl",
     Counters: "counters.jsonl",
     Hop: "hops.jsonl",
+    ConnectionEnd: "connection_ends.jsonl",
+    HostSocket: "host_sockets.jsonl",
 }
 _NAMES = {kind: tuple(field.name for field in dataclasses.fields(kind)) for kind in FILES}
 _encode = json.JSONEncoder(separators=(",", ":")).encode

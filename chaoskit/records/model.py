@@ -12,6 +12,8 @@
 | `unacked.jsonl`    | `UnackedSample`  | server     | TCP_INFO sample of a connection that keeps retransmitting |
 | `counters.jsonl`   | `Counters`       | conductor  | qdisc each second; dropping filter at the ends of a phase |
 | `hops.jsonl`       | `Hop`            | conductor  | end of a phase in which a fault may exceed the router's MTU |
+| `connection_ends.jsonl` | `ConnectionEnd` | conductor | SYN, FIN or RST, in each namespace of a lab that received it |
+| `host_sockets.jsonl` | `HostSocket`   | conductor  | second in which something changed on a host's TCP socket  |
 
 Lines are flushed a few times a second: a kill loses at most the last quarter of a second and leaves one torn line.
 `tokens.jsonl` and `keepalives.jsonl` grow with what a server sends: their lines are arrays of integers.
@@ -47,6 +49,7 @@ EventKind = Literal["content", "reasoning", "media", "meta", "ping", "finish", "
 # before it; `meta` any other event without output.
 KINDS: tuple[EventKind, ...] = get_args(EventKind)
 TOKENS: tuple[EventKind, ...] = ("content", "reasoning", "media")
+EndKind = Literal["syn", "syn-ack", "fin", "rst"]
 Flag = Literal["empty", "short"]
 # Of a complete response: it has no token; it has far fewer than were asked for, and not because the model had finished.
 
@@ -180,6 +183,8 @@ class Request:
     """HTTP version."""
     connection: int | None = None
     """Number of the connection."""
+    port: int | None = None
+    """The client's TCP port of the connection."""
     reused: bool = False
     """Whether an earlier request used the connection."""
     warmup: bool = False
@@ -283,6 +288,7 @@ class Counters:
 
     A filter's `drops` are the packets that it dropped, its `packets` those that it passed; on a real interface a GSO
     packet of several segments is one drop. Kind `mtu` is a link of a lab: packets received, and dropped as too long.
+    Kinds `connection-ends` and `sockets`: records, and those of them that found no room in these files.
     """
 
     at: int
@@ -308,7 +314,7 @@ class Counters:
     backlog: int
     """Bytes in the queue."""
     kind: str = "qdisc"
-    """`qdisc`, `filter` or `mtu`."""
+    """`qdisc`, `filter`, `mtu`, `connection-ends` or `sockets`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,4 +337,60 @@ class Hop:
     """ICMP messages about that: type 3 code 4, and Packet Too Big."""
 
 
-Record = Phase | Request | SocketRead | Keepalives | TcpInfo | Vitals | ServedResponse | UnackedSample | Counters | Hop
+@dataclass(frozen=True, slots=True)
+class ConnectionEnd:
+    """A TCP segment that begins or ends a connection, as a namespace of a lab received it, before faults on its way on.
+
+    A router receives what it passes on, a host what is for itself. Hosts have their names, others their addresses.
+    """
+
+    at: int
+    """When it was received, by the kernel's stamp."""
+    place: str
+    """The network namespace that received it."""
+    link: str
+    """Its link."""
+    kind: EndKind
+    """Its flags. A segment with RST is `rst` whatever else it has."""
+    sender: str
+    """The host that sent it, by its address: what is between may have made it."""
+    sender_port: int
+    """Its port."""
+    receiver: str
+    """The host that it was sent to."""
+    receiver_port: int
+    """Its port."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostSocket:
+    """TCP_INFO of a socket on a host of a lab, once a second if its state, data or retransmissions have changed."""
+
+    at: int
+    """When it was taken."""
+    host: str
+    """The host."""
+    port: int
+    """Its port."""
+    remote: str
+    """The other host."""
+    remote_port: int
+    """Its port."""
+    fields: dict[str, int] = field(default_factory=dict)
+    """By the kernel's names, without `tcpi_`; `last_data_recv` and `last_data_sent` are ms before `at`."""
+
+
+Record = (
+    Phase
+    | Request
+    | SocketRead
+    | Keepalives
+    | TcpInfo
+    | Vitals
+    | ServedResponse
+    | UnackedSample
+    | Counters
+    | Hop
+    | ConnectionEnd
+    | HostSocket
+)
