@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from os.path import lexists
 from pathlib import Path
 
 from chaoskit import __version__
+from chaoskit.analysis.compression import compare_compression, compression_warnings
 from chaoskit.analysis.conclusion import outcome, undecided_reasons, warnings, with_path_mtu_cause
+from chaoskit.analysis.findings import Intermediary
 from chaoskit.analysis.health import health
 from chaoskit.analysis.load import RawRecords, load_records
 from chaoskit.analysis.network.attribution import attribute_stalls, out_of_order_streams, stream_evidence
@@ -20,7 +23,7 @@ from chaoskit.analysis.network.path_mtu import path_mtu
 from chaoskit.analysis.network.timers import timers
 from chaoskit.analysis.objectives import evaluate
 from chaoskit.analysis.provenance import Provenance
-from chaoskit.analysis.result import Bucket, Intermediary, PhaseResult, Result, Round
+from chaoskit.analysis.result import Bucket, PhaseResult, Result, Round
 from chaoskit.analysis.statistics.comparison import compare
 from chaoskit.analysis.statistics.estimates import Estimates
 from chaoskit.analysis.statistics.metrics import metrics
@@ -35,9 +38,11 @@ from chaoskit.faults.tc_format import format_setting
 from chaoskit.folder import display_path
 from chaoskit.plan.model import Plan
 from chaoskit.plan.probe_plan import ProbePlan
+from chaoskit.records.directory import UNCOMPRESSED
+from chaoskit.spec.asking import mean_tokens
 from chaoskit.spec.endpoint import redacted
-from chaoskit.spec.experiment import Workload
 from chaoskit.spec.objectives import Objective
+from chaoskit.spec.workload import Workload
 from chaoskit.topology.display_names import display_name
 
 SINGLE_PHASE = "run"  # the one phase of a run without a plan
@@ -65,11 +70,12 @@ def analyse(run: Path) -> Result:
     Raises SpecError when this is no run directory, or when a file in it is not a valid record.
     """
     raw = load_records(run)
-    return analyse_records(raw, run, _spec_of(raw.plan or raw.probe))
+    uncompressed = load_records(run / UNCOMPRESSED) if raw.plan is None and lexists(run / UNCOMPRESSED) else None
+    return analyse_records(raw, run, _spec_of(raw.plan or raw.probe), uncompressed)
 
 
-def analyse_records(raw: RawRecords, run: Path, spec: RunSpec) -> Result:
-    """The same for records that have been read. `run` is only named in the result."""
+def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: RawRecords | None = None) -> Result:
+    """The same for records that have been read, and those without compression. `run` is only named in the result."""
     streams, reader = raw.streams, raw.streams.table.reader
     run_timeline = _timeline(raw)
     samples = phase_samples(streams, run_timeline, is_cut_short=raw.status == "interrupted")
@@ -113,10 +119,15 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec) -> Result:
         comparisons=tuple(compare(samples, spec.reference, estimates)),
         objectives=verdicts,
         intermediaries=intermediaries,
+        compression=compare_compression(raw, uncompressed),
         fidelity=checks,
         tokens_per_event=streams.table.token_counts.told,
         health=client_health,
-        warnings=(*raw.warnings, *warnings(raw.plan, streams.ended, client_health, phases, raw.warmups)),
+        warnings=(
+            *raw.warnings,
+            *warnings(raw.plan, streams.ended, client_health, phases, raw.warmups),
+            *compression_warnings(raw, uncompressed is not None),
+        ),
     )
 
 
@@ -168,7 +179,8 @@ def _intended(raw: RawRecords, streams: Sequence[Stream], workload: Workload | N
     stamped = {served.stream: served.tokens for served in raw.served if served.stream is not None}
     if not raw.served or workload is None:
         return stamped
-    return {stream.number: workload.output_tokens for stream in streams} | stamped
+    mean = round(mean_tokens(workload.output_tokens))
+    return {stream.number: stream.request.asked or mean for stream in streams} | stamped
 
 
 def _intermediaries(
@@ -235,9 +247,11 @@ def _with_closings(
 def _settings(plan: Plan | None, name: str) -> tuple[str, ...]:
     """What this phase sets, knob by knob, in tc's notation."""
     phase = next((phase for phase in plan.phases if phase.name == name), None) if plan else None
-    if phase is None:
+    if plan is None or phase is None:
         return ()
     lines = (
-        f"{display_name(change.knob)}: {format_setting(change.setting)}" for change in phase.changes if change.setting
+        f"{display_name(change.knob, plan.lab)}: {format_setting(change.setting)}"
+        for change in phase.changes
+        if change.setting
     )
     return tuple(dict.fromkeys(lines))

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from chaoskit.analysis.findings import Closing, Evidence, Intermediary, PathMtu
 from chaoskit.analysis.finite_json import FiniteJson
 from chaoskit.analysis.provenance import Provenance
 from chaoskit.analysis.vllm_figures import VllmFigures
@@ -23,11 +24,6 @@ RunStatus = Literal["finished", "interrupted", "refused", "crashed", "dirty"]
 RunVerdict = Literal["met", "broken", "undecided", "none"]
 ObjectiveVerdict = Literal["met", "broken", "undecided"]
 Confidence = Literal["exact", "likely", "none"]
-FindingConfidence = Literal["certain", "likely", "none"]
-Direction = Literal["up", "down"]
-PathMtuKind = Literal["black-hole", "silence", "probed", "signalled", "clamped"]
-ClosingKind = Literal["closed", "reset", "inside", "answered", "end-lost", "reset-between", "gave-up", "unanswered"]
-IntermediaryKind = Literal["idle-timer", "response-timer", "buffering"]
 Unit = Literal["ms", "share", "per-minute", "per-second", "ratio", "count", "bytes", "bit-per-second"]
 PacketKind = Literal["loss", "round-trip", "rate", "duplicate", "reorder", "corrupt", "jitter", "slot", "ecn"]
 SizeKind = Literal["oversized", "icmp-sent", "icmp-lost", "mss", "mtu"]
@@ -155,73 +151,24 @@ class Bucket(FiniteJson):
     stalls: int
 
 
-class Evidence(FiniteJson):
-    """The records that a verdict rests on: the file, how many streams or samples, the worst streams first."""
+class Delivery(FiniteJson):
+    """How answers with this content coding, or `none`, came: medians of the complete ones.
 
-    file: str
-    count: int
-    worst: tuple[int, ...] = ()
-
-
-class PathMtu(FiniteJson):
-    """What happened to full segments in one direction, to `streams` of `of_streams`, and one sentence for people.
-
-    `segment` is the sender's MSS in bytes, `path_mtu` what the sender's socket has. `certain` is what the sender's own
-    TCP_INFO shows; a lower confidence gives its reason.
+    `records` is the folder of their records in the run directory; "" for the directory itself.
     """
 
-    why_missing: ClassVar = {"segment": "no TCP_INFO of the sender", "path_mtu": "no TCP_INFO of the sender"}
-    kind: PathMtuKind
-    direction: Direction
+    why_missing: ClassVar = dict.fromkeys(
+        ("first_token_ms", "events", "reads", "bursts", "longest_gap_ms"), "no such answer was complete"
+    )
+    coding: str
     streams: int
-    of_streams: int
-    segment: int | None
-    path_mtu: int | None
-    retransmissions: int = 0
-    confidence: FindingConfidence
-    reason: str = ""
-    evidence: Evidence
-    sentence: str
-
-
-class Intermediary(FiniteJson):
-    """Something between client and server that cut off or held back `streams` of `of_streams`: one sentence for people.
-
-    A timer ends a stream after `seconds`; what buffers passes on `bytes` every `seconds`. `host`: which of a lab's.
-    """
-
-    why_missing: ClassVar = {"bytes": "a timer counts none", "spread_ms": "not of a timer"}
-    kind: IntermediaryKind
-    host: str = ""
-    streams: int
-    of_streams: int
-    seconds: float
-    bytes: int | None = None
-    spread_ms: float | None = None
-    confidence: FindingConfidence
-    reason: str = ""
-    evidence: Evidence
-    sentence: str
-
-
-class Closing(FiniteJson):
-    """Who ended `streams` in a lab: `by` (empty: no host), which gave up `waited_for`; `via` passed the end on."""
-
-    why_missing: ClassVar = {"apart_ms": "it gave up no connection"}
-    kind: ClosingKind
-    by: str
-    via: tuple[str, ...] = ()
-    waited_for: str = ""
-    streams: int
-    of_streams: int
-    seconds: float
-    since: Literal["last-data", "request"]
-    spread_ms: float
-    apart_ms: float | None = None
-    confidence: FindingConfidence
-    reason: str = ""
-    evidence: Evidence
-    sentence: str
+    first_token_ms: float | None
+    events: float | None
+    reads: float | None
+    bursts: float | None
+    longest_gap_ms: float | None
+    remark: str = ""
+    records: str = ""
 
 
 class PhaseResult(FiniteJson):
@@ -363,6 +310,9 @@ class Result(FiniteJson):
     comparisons: tuple[Comparison, ...]
     objectives: tuple[ObjectiveResult, ...]
     intermediaries: tuple[Intermediary, ...] = ()
+    compression: tuple[Delivery, ...] = Field(
+        default=(), description="The compressed answers of a probe, and those to more requests without compression."
+    )
     fidelity: tuple[FidelityCheck, ...]
     tokens_per_event: float | None = Field(default=None, description="By the usage that the server told.")
     health: Health

@@ -36,7 +36,7 @@ def _metrics(_context: Context) -> Iterable[str]:
 
 
 def _protocols(context: Context) -> Iterable[str]:
-    from chaoskit.spec.experiment import Protocol
+    from chaoskit.spec.workload import Protocol
 
     return get_args(Protocol) if context.info_name == "probe" else ("tcp", "udp", "icmp")
 

@@ -15,7 +15,8 @@ def place_elsewhere(wrong: str, ctx: Context) -> str:
 
 def _in_the_file(wrong: str, ctx: Context) -> Iterator[str]:
     if ctx.info_name in ("run", "plan", "validate", "exec"):
-        from chaoskit.spec.experiment import Experiment, Workload
+        from chaoskit.spec.experiment import Experiment
+        from chaoskit.spec.workload import Workload
 
         key = wrong.lstrip("-")
         if key in {field.alias or name for name, field in Experiment.model_fields.items()}:

@@ -11,7 +11,7 @@ from chaoskit.terminal import complain, say_json
 if TYPE_CHECKING:
     from chaoskit.analysis.result import Result
     from chaoskit.conduct.probe_only import ProbeOnly
-    from chaoskit.spec.experiment import Workload
+    from chaoskit.spec.workload import Workload
 
 
 def measure_and_show(probe: ProbeOnly, out: Path | None, as_document: bool) -> int:

@@ -23,7 +23,9 @@ class QuestionOptions:
     end_event: Annotated[str | None, typer.Option(metavar="NAME", help="With sse: an event of this type ends.")] = None
     end_data: Annotated[str | None, typer.Option(metavar="TEXT", help="With sse: an event with this data ends.")] = None
     end: Annotated[str | None, typer.Option(metavar="marker|body", help="With sse: what ends a response.")] = None
-    output_tokens: Annotated[int, typer.Option(help="Tokens to request.")] = 100
+    output_tokens: Annotated[
+        str, typer.Option(metavar="NUMBER", help="Tokens to request: 100, or '{median: 200, p99: 1000}'.")
+    ] = "100"
     prompt_size: Annotated[
         str | None, typer.Option(metavar="SIZE", help="1kB, or '{median: 1kB, p99: 20kB}'. Default: 1kB.")
     ] = None

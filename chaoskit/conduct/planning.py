@@ -11,7 +11,6 @@ from chaoskit.conduct.network_namespace import enter
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.client_limits import client_limits
 from chaoskit.kernel.features import detect_features
-from chaoskit.kernel.host_lookups import look_up
 from chaoskit.plan.client_load import ClientLoad, shortages
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import InterfacePlan, Plan
@@ -23,9 +22,10 @@ from chaoskit.probe.proxy_variables import unused_proxy
 from chaoskit.probe.requests import RequestFactory
 from chaoskit.probe.target import Target, endpoint
 from chaoskit.probe.transport.tls import tls_context
-from chaoskit.spec.experiment import Experiment, Workload
+from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.server import Server
 from chaoskit.spec.stage import InterfaceStage
+from chaoskit.spec.workload import Workload
 
 
 def prepare(experiment: Experiment, to_run: bool = False) -> Plan:
@@ -69,6 +69,8 @@ def _compiled(experiment: Experiment, to_run: bool) -> Plan:
         tls_context(target, work.http)
     enter(stage)
     facts = detect_features()
+    from chaoskit.kernel.host_lookups import look_up  # here, not at the top: it loads pyroute2, for this stage only
+
     plan = compile_plan(experiment, look_up(stage.interface, stage.hosts), classifier(facts))
     if plan.interface is None:
         return plan

@@ -28,7 +28,7 @@ from chaoskit.probe.fail_fast import FailFast
 from chaoskit.probe.shares import Share
 from chaoskit.probe.target import DriveOptions, DriveProgress, Target
 from chaoskit.records.join import join
-from chaoskit.spec.experiment import Workload
+from chaoskit.spec.workload import Workload
 
 _LEAD = 50_000_000  # ns until the first request
 _REFRESH = 0.5  # s between two lines of progress

@@ -10,9 +10,13 @@ import ctypes
 import os
 from pathlib import Path
 
+from chaoskit.kernel.namespaces import is_in_user_namespace
+
 _NEWNS = 0x0002_0000  # clone(2)
-_MS_NOSUID, _MS_NODEV, _MS_BIND, _MS_REC, _MS_SLAVE = 0x2, 0x4, 0x1000, 0x4000, 0x8_0000  # mount(2)
+_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC, _MS_SLAVE = 0x2, 0x4, 0x8, 0x1000, 0x4000, 0x8_0000  # mount(2)
 _MNT_DETACH = 0x2  # umount2(2)
+_MOUNT_SETATTR, _PIVOT_ROOT, _AT_FDCWD, _AT_RECURSIVE = 442, 155, -100, 0x8000  # mount_setattr(2), Linux 5.12
+_MOUNT_ATTR_RDONLY = 0x1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -32,7 +36,7 @@ def mount_overlay(lower: int, upper: int, work: int, place: Path) -> None:
 
     `work` is an empty directory beside `upper` (Documentation/filesystems/overlayfs.rst).
     """
-    kind = ",userxattr" if _is_in_user_namespace() else ""  # the attributes that root of a user namespace may set
+    kind = ",userxattr" if is_in_user_namespace() else ""  # the attributes that root of a user namespace may set
     folders = f"lowerdir={_by_descriptor(lower)},upperdir={_by_descriptor(upper)},workdir={_by_descriptor(work)}"
     _mount("overlay", str(place), "overlay", _MS_NOSUID | _MS_NODEV, folders + kind)
 
@@ -42,14 +46,31 @@ def bind(directory: int, place: Path) -> None:
     _mount(_by_descriptor(directory), str(place), None, _MS_BIND | _MS_REC)
 
 
+def make_read_only(place: Path, recursive: bool = False) -> None:
+    """Make a mount read-only, here alone; with all that are mounted in it if `recursive`."""
+    wanted = (ctypes.c_uint64 * 4)(_MOUNT_ATTR_RDONLY)  # struct mount_attr, linux/mount.h
+    flags = _AT_RECURSIVE if recursive else 0
+    size = ctypes.sizeof(wanted)
+    result = _libc.syscall(_MOUNT_SETATTR, _AT_FDCWD, os.fsencode(place), flags, ctypes.byref(wanted), size)
+    _check(f"mount_setattr {place}", result)
+
+
+def mount_proc(place: Path) -> None:
+    """Mount the processes of the calling process's PID namespace."""
+    _mount("proc", str(place), "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+
+
+def pivot(root: Path) -> None:
+    """Make a mounted directory the root directory of this mount namespace, and unmount the former one."""
+    os.chdir(root)
+    _check("pivot_root", _libc.syscall(_PIVOT_ROOT, b".", b"."))  # both at one place, pivot_root(2)
+    _check("umount", _libc.umount2(b".", _MNT_DETACH))
+    os.chdir("/")
+
+
 def detach(place: Path) -> None:
     """Unmount it now, although it may be in use."""
     _check(f"umount {place}", _libc.umount2(os.fsencode(place), _MNT_DETACH))
-
-
-def _is_in_user_namespace() -> bool:
-    """Whether root here is not the machine's root (user_namespaces(7))."""
-    return Path("/proc/self/uid_map").read_text().split()[:3] != ["0", "0", str(2**32 - 1)]
 
 
 def _by_descriptor(directory: int) -> str:

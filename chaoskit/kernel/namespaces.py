@@ -16,7 +16,13 @@ from pathlib import Path
 
 from chaoskit.errors import RefusedError
 
-_NEWNS, _NEWUSER, _NEWNET = 0x0002_0000, 0x1000_0000, 0x4000_0000  # clone(2)
+_NEWNS, _NEWUTS, _NEWUSER, _NEWPID, _NEWNET = (
+    0x0002_0000,
+    0x0400_0000,
+    0x1000_0000,
+    0x2000_0000,
+    0x4000_0000,
+)  # clone(2)
 _MS_BIND, _MS_REC, _MS_SLAVE = 0x1000, 0x4000, 0x8_0000  # mount(2)
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -95,6 +101,33 @@ def drop_privileges(user: int, group: int) -> None:
     For processes after `enter_user_namespace`; the user keeps the ownership of its files. Raises RefusedError.
     """
     _enter_as(user, group, _NEWUSER)
+
+
+def unshare_processes() -> None:
+    """Put the children of this process, from now on, into a PID namespace that ends with the first of them.
+
+    Raises RefusedError.
+    """
+    if _libc.unshare(_NEWPID) < 0:
+        reason = os.strerror(ctypes.get_errno())
+        raise RefusedError(f"a PID namespace cannot be created ({reason}): run as root, or --substrate uml")
+
+
+def set_host_name(name: str) -> None:
+    """Give this process and its children a host name of their own; without effect in a kernel that cannot."""
+    if _libc.unshare(_NEWUTS) == 0:
+        _libc.sethostname(name.encode(), len(name.encode()))
+
+
+def is_in_user_namespace() -> bool:
+    """Whether root here is not the machine's root (user_namespaces(7))."""
+    return Path("/proc/self/uid_map").read_text().split()[:3] != ["0", "0", str(2**32 - 1)]
+
+
+def outer_ids() -> tuple[int, int]:
+    """The user and group outside that are root in this user namespace."""
+    user, group = (int(Path(f"/proc/self/{kind}_map").read_text().split()[1]) for kind in ("uid", "gid"))
+    return user, group
 
 
 def bind_mount(path: str, source: str) -> None:

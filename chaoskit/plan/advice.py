@@ -94,7 +94,7 @@ class _Search:
         """Where more does not help: connections that are made for each stream, streams that have a gap."""
         if not self._missing(self.table.with_workload(connections="fresh")):
             yield "connections: fresh"
-        if self.table.workload.output_tokens < 2 and not self._missing(self.table.with_workload(output_tokens=2)):
+        if self.table.workload.output_tokens == 1 and not self._missing(self.table.with_workload(output_tokens=2)):
             yield "output-tokens: 2"
 
     def _least(

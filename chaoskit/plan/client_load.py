@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from chaoskit.facts import ClientLimits
-from chaoskit.spec.asking import largest
-from chaoskit.spec.experiment import Workload
+from chaoskit.spec.asking import largest, mean_tokens
 from chaoskit.spec.server import Server
+from chaoskit.spec.workload import Workload
 from chaoskit.units import counted
 
 _OWN_FILES = 64  # of the client itself: records, event loop, resolver
@@ -44,10 +44,11 @@ class ClientLoad:
         cls, workload: Workload, server: Server | None, requests: int | None = None, processes: int = 1
     ) -> ClientLoad:
         """Of a workload against this server (None: unknown) with so many requests at the most, from these processes."""
+        tokens = mean_tokens(workload.output_tokens)
         if server is None:
-            duration = _FIRST_TOKEN + workload.output_tokens * _TOKEN
+            duration = _FIRST_TOKEN + tokens * _TOKEN
         else:
-            duration = server.first_token.median.seconds + workload.output_tokens * server.token_interval.seconds
+            duration = server.first_token.median.seconds + tokens * server.token_interval.seconds
         is_closed = workload.max_concurrency is not None
         if workload.request_rate is not None:
             mean = workload.request_rate.per_second * duration

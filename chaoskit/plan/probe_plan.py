@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from chaoskit.records.directory import PROBE
 from chaoskit.records.untrusted_files import damage_error, read_document
 from chaoskit.spec.access import Access
-from chaoskit.spec.experiment import Workload
 from chaoskit.spec.objectives import Objective
+from chaoskit.spec.workload import Workload
 
 
 class ProbePlan(BaseModel):
@@ -36,6 +36,7 @@ class ProbePlan(BaseModel):
     objectives: tuple[Objective, ...]
     seed: int
     processes: int = Field(default=1, exclude_if=lambda value: value == 1)
+    compare_compression: int = Field(default=0, exclude_if=lambda value: value == 0)
 
 
 def load_probe_plan(run: Path) -> ProbePlan | None:

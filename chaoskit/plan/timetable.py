@@ -21,8 +21,10 @@ from statistics import NormalDist
 
 from chaoskit.plan.model import Plan
 from chaoskit.spec.arrivals import schedule
-from chaoskit.spec.experiment import CLEAN_PHASES, Workload
+from chaoskit.spec.asking import late_tokens, mean_tokens
+from chaoskit.spec.experiment import CLEAN_PHASES
 from chaoskit.spec.server import Server
+from chaoskit.spec.workload import Workload
 
 SECOND = 10**9
 WARM_UP = "warm-up"
@@ -92,10 +94,20 @@ class Timetable:
         in_a_round = sum(self._estimated(metric, *pair) for pair in pairs if _is_of(pair[0], phase))
         return self.supply(metric, in_a_round * self.repeats)
 
+    @property
+    def started(self) -> int | None:
+        """How many streams the run starts, by the arrivals of its seed; None in a closed loop."""
+        rate = self.workload.request_rate
+        if rate is None:
+            return None
+        if self._is_counted:
+            return bisect_left(_starts(self.workload, self.seed, self.length), self.length)
+        return round(rate.per_second * self.length / SECOND)
+
     def most_per_second(self, metric: str) -> float | None:
         """The most that an open loop can give of a metric that is a number per second, by the mean of its arrivals."""
         rate = self.workload.request_rate
-        most = {"goodput": 1, "tokens_per_second": self.workload.output_tokens}.get(metric)
+        most = {"goodput": 1, "tokens_per_second": mean_tokens(self.workload.output_tokens)}.get(metric)
         return None if rate is None or most is None else most * rate.per_second
 
     @property
@@ -114,8 +126,8 @@ class Timetable:
 
     def supply(self, metric: str, streams: float) -> Supply:
         """What so many streams give to a metric."""
-        name, gaps = metric.rpartition("_")[0], self.workload.output_tokens - 1
-        if not gaps and (name in _OF_GAPS or metric.startswith("stall")):
+        name, gaps = metric.rpartition("_")[0], mean_tokens(self.workload.output_tokens) - 1
+        if gaps <= 0 and (name in _OF_GAPS or metric.startswith("stall")):
             streams = 0
         if name in _CONNECTIONS and self.workload.connections != "fresh":
             streams = min(streams, self._connections())
@@ -158,9 +170,10 @@ class Timetable:
         is_cut = stretch.is_clean and after is not None and not after.is_clean
         return max(0, stretch.length - (self._reach(metric) if is_cut else 0))
 
-    def _length(self, metric: str) -> int:
-        """How long a stream lasts without any fault, ns."""
-        return max(1, round(self._first_token()) + (self.workload.output_tokens - 1) * self._interval(metric))
+    def _length(self, metric: str, tokens: float | None = None) -> int:
+        """How long a stream of so many tokens lasts without any fault, ns; None: of the mean number."""
+        count = mean_tokens(self.workload.output_tokens) if tokens is None else tokens
+        return max(1, round(self._first_token() + (count - 1) * self._interval(metric)))
 
     def _interval(self, metric: str) -> int:
         """From one token to the next, ns; of an unknown server the one that gives the metric less."""
@@ -172,7 +185,7 @@ class Timetable:
         """How long after its start a stream has its value, ns; a late one, so that none is counted too many."""
         name = metric.rpartition("_")[0]
         if name in _WHOLE:
-            return self._length(metric) + self._latest_first_token()
+            return self._length(metric, late_tokens(self.workload.output_tokens)) + self._latest_first_token()
         return self._latest_first_token() if name in _FIRST else 0
 
     def _latest_first_token(self) -> int:

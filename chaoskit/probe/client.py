@@ -14,7 +14,7 @@ from chaoskit.probe.transport.exchange import Headers, Limits, Observer
 from chaoskit.probe.transport.pool import EXTENSION, Call, Response, Transport
 from chaoskit.probe.transport.stamps import StampClock
 from chaoskit.probe.transport.tunnel import parse_proxy
-from chaoskit.spec.experiment import Workload
+from chaoskit.spec.workload import Workload
 
 
 class Client:

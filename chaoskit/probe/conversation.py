@@ -24,6 +24,11 @@ class Conversation:
         return self._first if self._turns > 1 else None
 
     @property
+    def number(self) -> int:
+        """The number of its next question."""
+        return self._first + self.turn
+
+    @property
     def keeps_answers(self) -> bool:
         """Whether the text of the next answer is needed afterwards."""
         return self.turn + 1 < self._turns
@@ -35,7 +40,7 @@ class Conversation:
 
     def messages(self, prompts: Prompts) -> Messages:
         """All messages of its next request; the same until that is answered."""
-        self._asked = (*self._said, *prompts.messages(self._first + self.turn, is_first=self.turn == 0))
+        self._asked = (*self._said, *prompts.messages(self.number, is_first=self.turn == 0))
         return self._asked
 
     def answered(self, text: str) -> None:

@@ -16,7 +16,7 @@ from chaoskit.probe.protocols import PROTOCOLS
 from chaoskit.probe.target import Target
 from chaoskit.spec.access import HEADER_NAME, HEADER_VALUE
 from chaoskit.spec.endpoint import query_values
-from chaoskit.spec.experiment import Protocol
+from chaoskit.spec.workload import Protocol
 
 _AUTHORIZATION = "authorization"
 _LARGEST_KEY = 16 * 1024  # bytes; the largest tokens of OpenID Connect have a few thousand

@@ -39,7 +39,7 @@ from chaoskit.probe.transport.stamps import StampClock
 from chaoskit.probe.transport.tls import tls_context
 from chaoskit.records.model import Request
 from chaoskit.spec.arrivals import arrivals, schedule
-from chaoskit.spec.experiment import Workload
+from chaoskit.spec.workload import Workload
 from chaoskit.timer import AbsoluteTimer
 
 __all__ = ["DriveOptions", "Target", "drive", "schedule", "warm_up"]
@@ -126,8 +126,8 @@ class StreamGroup:
         number = next(self._numbers)
         is_warmup = self._asked < self._warm_ups
         self._asked += 1
-        request = self._requests.request(number, conversation)
-        return ScheduledRequest(number, scheduled, request, conversation, is_warmup)
+        prepared = self._requests.request(number, conversation)
+        return ScheduledRequest(number, scheduled, prepared, conversation, is_warmup)
 
     def start(self, request: ScheduledRequest) -> asyncio.Task[Request]:
         """Start its stream, and those of the rest of its conversation."""
@@ -179,8 +179,8 @@ class StreamGroup:
         if not is_again:
             return self.prepare(now(), conversation)
         number = next(self._numbers)
-        request = self._requests.request(number, conversation)
-        return replace(former, number=number, scheduled=now(), request=request)
+        prepared = self._requests.request(number, conversation)
+        return replace(former, number=number, scheduled=now(), prepared=prepared)
 
     def _watch(self, task: asyncio.Task[Request], deadline: Deadline) -> None:
         deadline.watch(task)

@@ -34,7 +34,7 @@ from chaoskit.probe.transport.exchange import Exchange
 from chaoskit.probe.transport.stamps import ReadStamp, StampClock
 from chaoskit.probe.transport.tls import tls_context
 from chaoskit.spec.access import Access
-from chaoskit.spec.experiment import Workload
+from chaoskit.spec.workload import Workload
 
 _PATIENCE = 3.0  # s
 _LARGEST = 4 * 10**6  # bytes of a list; that of a large gateway has 600 kB

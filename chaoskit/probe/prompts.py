@@ -7,7 +7,6 @@ drawn prompt begins with its number, so that each is unique and misses prompt ca
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
@@ -15,14 +14,14 @@ from typing import get_args
 from chaoskit import seed as seeds
 from chaoskit.errors import SpecError
 from chaoskit.probe.protocols.stream_protocol import Message, Role
-from chaoskit.spec.asking import PromptSizes
-from chaoskit.spec.experiment import Workload
+from chaoskit.spec.asking import PromptSizes, TokenCounts
+from chaoskit.spec.workload import Workload
 from chaoskit.units import Size
 
 _POOL = 1 << 16  # bytes of text that prompts are cut from
 _LARGEST_FILE = 256 * 10**6  # bytes; all lines are kept in memory
-_Z99 = 2.3263478740408408  # the 99th percentile of the standard normal distribution
 _LARGEST_PROMPT = 100 * 10**6  # bytes
+_MOST_TOLD = 10  # bad lines of one file
 _EXAMPLE = 'write {"prompt": "..."} or {"messages": [{"role": "user", "content": "..."}]}'
 Messages = tuple[Message, ...]
 
@@ -51,16 +50,21 @@ class Prompts:
 
 
 def prompt_bytes(size: Size | PromptSizes, seed: int, number: int) -> int:
-    """Median x e^(sigma x z): log-normal, with the sigma that gives the requested 99th percentile."""
+    """How long the prompt of this number is."""
     if not isinstance(size, PromptSizes):
         return size
-    sigma = math.log(size.p99 / size.median) / _Z99
-    z = seeds.source(seed, "prompt-size", number).gauss(0.0, 1.0)
-    return min(max(1, round(size.median * math.exp(sigma * z))), _LARGEST_PROMPT)
+    return min(size.at(seeds.source(seed, "prompt-size", number).gauss(0.0, 1.0)), _LARGEST_PROMPT)
+
+
+def tokens_to_ask_for(tokens: int | TokenCounts, seed: int, number: int) -> int:
+    """How many output tokens the question of this number asks for."""
+    if not isinstance(tokens, TokenCounts):
+        return tokens
+    return tokens.at(seeds.source(seed, "output-tokens", number).gauss(0.0, 1.0))
 
 
 def read_prompts(workload: Workload) -> tuple[Messages, ...]:
-    """The lines of the workload's file; none without a file. Raises SpecError with the number of a bad line."""
+    """The lines of the workload's file; none without a file. Raises SpecError with its bad lines."""
     if workload.prompts is None:
         return ()
     path = Path(workload.prompts).expanduser()
@@ -78,21 +82,35 @@ def read_prompts(workload: Workload) -> tuple[Messages, ...]:
 
 
 def _lines(path: Path) -> Iterator[Messages]:
+    """The messages of each line. Raises SpecError with all bad lines, or the first of very many."""
+    wrong: list[str] = []
     with path.open("rb") as file:
         for number, raw in enumerate(file, 1):
-            if raw.strip():
-                try:
-                    yield _messages(json.loads(raw.decode("utf-8-sig" if number == 1 else "utf-8")))
-                except json.JSONDecodeError as error:
-                    raise SpecError(
-                        f"{path}:{number}: no JSON: {error.msg} at column {error.colno}; {_EXAMPLE}"
-                    ) from None
-                except UnicodeDecodeError as error:
-                    raise SpecError(f"{path}:{number}: byte {error.start} is not UTF-8; {_EXAMPLE}") from None
-                except RecursionError:
-                    raise SpecError(f"{path}:{number}: nested too deeply; {_EXAMPLE}") from None
-                except ValueError as error:
-                    raise SpecError(f"{path}:{number}: {error}; {_EXAMPLE}") from None
+            if not raw.strip():
+                continue
+            try:
+                found = _messages(json.loads(raw.decode("utf-8-sig" if number == 1 else "utf-8")))
+            except (ValueError, RecursionError) as error:
+                wrong.append(f"{path}:{number}: {_why_not(error)}")
+                if len(wrong) > _MOST_TOLD:
+                    wrong[-1] = "and perhaps more"
+                    break
+            else:
+                yield found
+    if wrong:
+        raise SpecError("\n".join([f"{wrong[0]}; {_EXAMPLE}", *wrong[1:]]))
+
+
+def _why_not(error: ValueError | RecursionError) -> str:
+    match error:
+        case json.JSONDecodeError():
+            return f"no JSON: {error.msg} at column {error.colno}"
+        case UnicodeDecodeError():
+            return f"byte {error.start} is not UTF-8"
+        case RecursionError():
+            return "nested too deeply"
+        case _:
+            return str(error)
 
 
 def _messages(line: object) -> Messages:

@@ -17,7 +17,7 @@ from typing import Any
 from chaoskit.probe.protocols import PROTOCOLS
 from chaoskit.probe.protocols.stream_protocol import Question
 from chaoskit.probe.target import Target
-from chaoskit.spec.experiment import Protocol, Workload
+from chaoskit.spec.workload import Protocol, Workload
 
 Json = dict[str, Any]
 _REFUSALS = (400, 422)

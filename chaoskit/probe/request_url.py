@@ -20,17 +20,21 @@ from chaoskit.errors import SpecError
 from chaoskit.probe.protocols import PROTOCOLS
 from chaoskit.probe.protocols.stream_protocol import Question
 from chaoskit.probe.target import Target
+from chaoskit.spec.asking import mean_tokens
 from chaoskit.spec.endpoint import redacted, secret_in
-from chaoskit.spec.experiment import Protocol, Workload
+from chaoskit.spec.workload import Protocol, Workload
 
 _VERSION = re.compile(r"v[0-9]+[a-z0-9]*")
 _OPENAI_BASE = re.compile(r"/(?:openai|deployments/[^/]+)$")
 
 
-def request_url(target: Target, workload: Workload) -> httpx.URL:
-    """Where requests go. Raises SpecError for what is no URL, or holds a secret; the message does not show it."""
+def request_url(target: Target, workload: Workload, tokens: int | None = None) -> httpx.URL:
+    """Where requests go that ask for so many tokens; None: as they do on average.
+
+    Raises SpecError for what is no URL, or holds a secret; the message does not show it.
+    """
     url = _parsed(target.url)
-    usual, _, query = usual_path(target, workload).partition("?")
+    usual, _, query = usual_path(target, workload, tokens).partition("?")
     path = completed_path(url.path, usual, workload.protocol)
     if path != url.path:
         url = url.copy_with(path=path)
@@ -40,9 +44,15 @@ def request_url(target: Target, workload: Workload) -> httpx.URL:
     return url.copy_with(query="&".join([*filter(None, [url.query.decode()]), *missing]).encode()) if missing else url
 
 
-def usual_path(target: Target, workload: Workload) -> str:
+def shown_url(target: Target, workload: Workload) -> str:
+    """The same for people and records: without the values of its query, and without what the protocol adds to it."""
+    return redacted(str(_parsed(target.url).copy_with(path=request_url(target, workload).path)))
+
+
+def usual_path(target: Target, workload: Workload, tokens: int | None = None) -> str:
     """The path and query that requests of this protocol usually have."""
-    return PROTOCOLS[workload.protocol].path_for(Question(target.model, (), workload.output_tokens))
+    count = round(mean_tokens(workload.output_tokens)) if tokens is None else tokens
+    return PROTOCOLS[workload.protocol].path_for(Question(target.model, (), count))
 
 
 def completed_path(path: str, usual: str, protocol: Protocol) -> str:

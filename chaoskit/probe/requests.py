@@ -7,6 +7,7 @@ which removes secrets of the request that the server may echo.
 from __future__ import annotations
 
 import json
+from typing import NamedTuple
 
 import httpx
 
@@ -16,16 +17,17 @@ from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.credentials import Credentials
 from chaoskit.probe.failure_advice import Circumstances
 from chaoskit.probe.memory_budget import MemoryBudget
-from chaoskit.probe.prompts import Prompts
+from chaoskit.probe.prompts import Prompts, tokens_to_ask_for
 from chaoskit.probe.protocols import PROTOCOLS
-from chaoskit.probe.protocols.asked_tokens import asked_tokens
+from chaoskit.probe.protocols.asked_tokens import Asked, asked_tokens
 from chaoskit.probe.protocols.response_parser import EndMarkers
 from chaoskit.probe.protocols.stream_protocol import Question
 from chaoskit.probe.request_body import BodyBuilder
 from chaoskit.probe.request_url import request_url, usual_path
 from chaoskit.probe.target import Target
 from chaoskit.spec.endpoint import redacted
-from chaoskit.spec.experiment import Workload
+from chaoskit.spec.workload import Workload
+from chaoskit.terminal import shortened
 
 _MAX_DETAIL = 200  # characters
 
@@ -36,24 +38,31 @@ def _ends(workload: Workload) -> EndMarkers:
     return EndMarkers(event, data, workload.end == "body")
 
 
+class PreparedRequest(NamedTuple):
+    """A request, and how many tokens it asks for."""
+
+    request: httpx.Request
+    asked: Asked
+
+
 class RequestFactory:
     """Builds requests. Raises SpecError for an invalid URL, header or key of the target, or prompts file.
 
-    `asked` is how many tokens they ask for, `ends` what ends a response of plain
-    server-sent events; `memory` bounds what all responses hold.
+    `ends` is what ends a response of plain server-sent events; `memory` bounds what all responses hold.
     """
 
     def __init__(self, target: Target, workload: Workload, seed: int) -> None:
         self.workload = workload
         self.url = request_url(target, workload)
+        self._has_one_url = workload.protocol != "sse" or isinstance(workload.output_tokens, int)
         self.usual_path = usual_path(target, workload).partition("?")[0]
         self._target = target
+        self._seed = seed
         self._credentials = Credentials(target, workload.protocol)
         self._prompts = Prompts(workload, seed)
         self._body = BodyBuilder(target, workload)
         self.ends = _ends(workload)
         self.memory = MemoryBudget()
-        self.asked = asked_tokens(self._body.body(self._question(Conversation(0, 1))))
         self._asks_stream = self._body.asks_stream(self._question(Conversation(0, 1)))
         protocol = PROTOCOLS[workload.protocol]
         self._headers = {
@@ -82,15 +91,19 @@ class RequestFactory:
         """The headers with secrets."""
         return self._credentials.headers()
 
-    def request(self, stream: int, conversation: Conversation) -> httpx.Request:
+    def request(self, stream: int, conversation: Conversation) -> PreparedRequest:
         """The request of one stream, the next of its conversation, without secrets."""
-        body = self._body.body(self._question(conversation))
+        question = self._question(conversation)
+        body = self._body.body(question)
         headers = {**self._headers, "x-chaoskit-stream": str(stream)}
-        return httpx.Request("POST", self.url, headers=headers, content=json.dumps(body).encode())
+        url = self.url if self._has_one_url else request_url(self._target, self.workload, question.max_tokens)
+        request = httpx.Request("POST", url, headers=headers, content=json.dumps(body).encode())
+        return PreparedRequest(request, asked_tokens(body))
 
     def _question(self, conversation: Conversation) -> Question:
         messages = conversation.messages(self._prompts)
-        return Question(self._target.model, messages, self.workload.output_tokens)
+        count = tokens_to_ask_for(self.workload.output_tokens, self._seed, conversation.number)
+        return Question(self._target.model, messages, count)
 
     def learn(self, request: httpx.Request, status: int, refusal: bytes) -> str:
         """How to ask again after a refusal: "with max_completion_tokens"; "" where nothing can be changed."""
@@ -100,4 +113,4 @@ class RequestFactory:
         """A server's text as one short line of printable characters, without the API key and other secrets."""
         text = self._credentials.hide(text)
         line = " ".join("".join(c if c.isprintable() else " " for c in text[: 8 * _MAX_DETAIL]).split())
-        return line if len(line) <= _MAX_DETAIL else line[: _MAX_DETAIL - 3] + "..."
+        return shortened(line, _MAX_DETAIL)

@@ -11,7 +11,7 @@ from chaoskit.probe.recorder import Recorder
 from chaoskit.probe.transport.connection import Connection, ConnectTimings
 from chaoskit.probe.transport.exchange import Exchange
 from chaoskit.records.model import TcpInfo
-from chaoskit.spec.experiment import Timeouts
+from chaoskit.spec.workload import Timeouts
 from chaoskit.units import counted
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from chaoskit.errors import SpecError
-from chaoskit.spec.experiment import Workload
+from chaoskit.spec.workload import Workload
 from chaoskit.units import counted
 
 T = TypeVar("T")

@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-import httpx
-
 from chaoskit.clock import now
 from chaoskit.probe import completion, content_coding, shortfall
 from chaoskit.probe.client import Client
@@ -26,7 +24,7 @@ from chaoskit.probe.protocols.error_messages import sentence_of
 from chaoskit.probe.protocols.events import ProtocolEvent
 from chaoskit.probe.protocols.response_parser import ResponseParser
 from chaoskit.probe.recorder import Recorder
-from chaoskit.probe.requests import RequestFactory
+from chaoskit.probe.requests import PreparedRequest, RequestFactory
 from chaoskit.probe.sending import Sending
 from chaoskit.probe.transcript import Transcript
 from chaoskit.probe.transport.pool import Response
@@ -48,7 +46,7 @@ class ScheduledRequest:
 
     number: int
     scheduled: int
-    request: httpx.Request
+    prepared: PreparedRequest
     conversation: Conversation
     is_warmup: bool = False
 
@@ -138,7 +136,7 @@ class Stream:
 
     async def _exchange(self) -> None:
         response = await self._client.send(
-            self._request.request, self._requests.key_headers(), self._sending, self._request.conversation.key
+            self._request.prepared.request, self._requests.key_headers(), self._sending, self._request.conversation.key
         )
         try:
             await self._read_response(response)
@@ -262,7 +260,7 @@ class Stream:
             return outcome
         if self._http_error:
             said, status = sentence_of(self._error_body), self._status or 0
-            self.how_to_ask_again = self._requests.learn(self._request.request, status, self._error_body)
+            self.how_to_ask_again = self._requests.learn(self._request.prepared.request, status, self._error_body)
             return "http_error", f"{self._http_error}: {said}" if said else self._http_error
         transcript, protocol = self._transcript, PROTOCOLS[self._requests.workload.protocol]
         if transcript.error_message is not None:
@@ -280,7 +278,7 @@ class Stream:
         sending, timings = self._sending, self._sending.own_timings
         ended = transcript.completed_at if completion == "complete" else None
         again = f"{ASKED_AGAIN}{self.how_to_ask_again}" if self.how_to_ask_again else ""
-        asked, remarks = self._requests.asked, self._remarks
+        asked, remarks = self._request.prepared.asked, self._remarks
         flag = None
         if completion == "complete":
             flag = shortfall.flag(transcript, asked, PROTOCOLS[self._requests.workload.protocol].tells_finish)

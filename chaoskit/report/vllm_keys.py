@@ -14,7 +14,7 @@ from typing import Any
 from chaoskit.analysis.finite_json import NEVER, NULL_BECAUSE
 from chaoskit.analysis.result import Result
 from chaoskit.report.definitions import definitions
-from chaoskit.spec.experiment import Workload
+from chaoskit.spec.workload import Workload
 from chaoskit.terminal import ascii_json
 
 _PERCENTILES = ("mean", "p50", "p90", "p95", "p99")

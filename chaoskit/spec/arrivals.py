@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator
 
 from chaoskit import seed as seeds
-from chaoskit.spec.experiment import Workload
+from chaoskit.spec.workload import Workload
 
 _SECOND = 10**9
 

@@ -7,7 +7,9 @@ a text: `temperature: 0.5`, `ignore_eos: true`, `user: "007"`.
 from __future__ import annotations
 
 import json
+import math
 import re
+from statistics import NormalDist
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationInfo, model_validator
@@ -20,8 +22,8 @@ _JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _LARGEST_BODY = 1 << 20  # characters; every open stream holds it
 _DEEPEST_BODY = 50  # levels; merging and encoding recurse
 Bytes = Annotated[Size, bounded(None, Size(100 * 10**6), "every open stream holds its prompt in memory")]
-
-
+MOST_TOKENS = 100_000  # that a request asks for
+Tokens = Annotated[int, Field(ge=1, le=MOST_TOKENS)]
 EndText = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\r\n\x00]+$")]
 
 
@@ -31,14 +33,14 @@ class QuotedText(str):
     __slots__ = ()
 
 
-class PromptSizes(SpecModel):
-    """Bytes of prompts from a log-normal distribution with this median and 99th percentile."""
+class Distribution(SpecModel):
+    """A log-normal distribution with this median and 99th percentile."""
 
-    median: Bytes = Field(description="Its median.")
-    p99: Bytes = Field(description="Its 99th percentile.")
+    median: Any
+    p99: Any
 
     @model_validator(mode="after")
-    def _p99_is_not_below_the_median(self) -> PromptSizes:
+    def _p99_is_not_below_the_median(self) -> Distribution:
         if self.p99 < self.median:
             raise ValueError(f"p99 {self.p99} is below the median {self.median}")
         return self
@@ -46,13 +48,47 @@ class PromptSizes(SpecModel):
     def __str__(self) -> str:
         return f"{self.median} (p99 {self.p99})"
 
+    def at(self, z: float) -> int:
+        """The value at z standard deviations from the median of the logarithms; 1 or more."""
+        return max(1, round(float(self.median) * math.exp(self._sigma * z)))
+
+    @property
+    def mean(self) -> float:
+        """The mean: median x e^(sigma^2 / 2)."""
+        return float(self.median * math.exp(self._sigma**2 / 2))
+
+    @property
+    def _sigma(self) -> float:
+        return math.log(self.p99 / max(1, self.median)) / NormalDist().inv_cdf(0.99)
+
+
+class PromptSizes(Distribution):
+    """Bytes of prompts from a log-normal distribution with this median and 99th percentile."""
+
+    median: Bytes = Field(description="Its median.")
+    p99: Bytes = Field(description="Its 99th percentile.")
+
+
+class TokenCounts(Distribution):
+    """Numbers of tokens from a log-normal distribution with this median and 99th percentile."""
+
+    median: Tokens = Field(description="Its median.")
+    p99: Tokens = Field(description="Its 99th percentile.")
+
+    def at(self, z: float) -> int:
+        """As for all distributions; no more than a request may ask for."""
+        return min(super().at(z), MOST_TOKENS)
+
 
 def _kind(words: Any) -> str:
-    return "distribution" if isinstance(words, dict | PromptSizes) else "size"
+    return "distribution" if isinstance(words, dict | Distribution) else "number"
 
 
 PromptSize = Annotated[
-    Annotated[Bytes, Tag("size")] | Annotated[PromptSizes, Tag("distribution")], Discriminator(_kind)
+    Annotated[Bytes, Tag("number")] | Annotated[PromptSizes, Tag("distribution")], Discriminator(_kind)
+]
+OutputTokens = Annotated[
+    Annotated[Tokens, Tag("number")] | Annotated[TokenCounts, Tag("distribution")], Discriminator(_kind)
 ]
 PROMPT_SIZE = Size(1000)  # unless a file or an option says otherwise
 
@@ -60,6 +96,21 @@ PROMPT_SIZE = Size(1000)  # unless a file or an option says otherwise
 def largest(size: Size | PromptSizes) -> Size:
     """What next to no prompt exceeds."""
     return size.p99 if isinstance(size, PromptSizes) else size
+
+
+def mean_tokens(tokens: int | TokenCounts) -> float:
+    """How many tokens requests ask for on average."""
+    return tokens.mean if isinstance(tokens, TokenCounts) else tokens
+
+
+def late_tokens(tokens: int | TokenCounts) -> int:
+    """What 1 of 100 requests exceeds."""
+    return tokens.p99 if isinstance(tokens, TokenCounts) else tokens
+
+
+def most_tokens(tokens: int | TokenCounts) -> int:
+    """What 1 of 10,000 requests exceeds."""
+    return tokens.at(NormalDist().inv_cdf(0.9999)) if isinstance(tokens, TokenCounts) else tokens
 
 
 def _body(words: Any, info: ValidationInfo) -> Any:

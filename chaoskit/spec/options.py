@@ -6,20 +6,25 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from chaoskit.errors import SpecError
 from chaoskit.spec.diagnostics import describe_error, describe_option_error
-from chaoskit.spec.experiment import LONGEST, Workload
+from chaoskit.spec.experiment import LONGEST
 from chaoskit.spec.injection import Injection, To, WrittenTo
 from chaoskit.spec.load import DocumentKind, parse_document
 from chaoskit.spec.metrics import METRICS
 from chaoskit.spec.network_namespace import NamespaceChoice
 from chaoskit.spec.objectives import Objective, parse
 from chaoskit.spec.server import HOUR
+from chaoskit.spec.workload import Workload
 from chaoskit.units import Duration
 
 _LARGEST_FILE = 1 << 20  # bytes of a file that an option names
-_SIZES = DocumentKind("a size", "median: or p99:", "write {median: 1kB, p99: 20kB}")
+_DISTRIBUTIONS = {
+    "prompt-size": DocumentKind("a size", "median: or p99:", "write {median: 1kB, p99: 20kB}"),
+    "output-tokens": DocumentKind("a number of tokens", "median: or p99:", "write {median: 200, p99: 1000}"),
+}
 _NETEM = DocumentKind("a netem", "delay: or loss:", "write it in tc's syntax: delay 80ms 20ms loss 1%")
 _TIMEOUTS = {
     "connect-timeout": "connect",
@@ -36,11 +41,12 @@ _BOUNDS = {"duration": "< 800ms", "share": "<= 1%", "per-minute": "< 5", "per-se
 def workload(options: dict[str, Any]) -> Workload:
     """The workload of `options` (kebab-case; None: not given). Raises SpecError, a line for each wrong option.
 
-    `prompt-size` may be YAML in braces; `extra-body` is JSON, or @ and the name of a file with it.
+    `prompt-size` and `output-tokens` may be YAML in braces; `extra-body` is JSON, or @ and the name of a file with it.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    if str(given.get("prompt-size", "")).lstrip().startswith("{"):
-        given["prompt-size"] = parse_document(given["prompt-size"], "--prompt-size", _SIZES).words
+    for name, kind in _DISTRIBUTIONS.items():
+        if str(given.get(name, "")).lstrip().startswith("{"):
+            given[name] = parse_document(given[name], f"--{name}", kind).words
     if str(given.get("extra-body", "")).startswith("@"):
         given["extra-body"] = _content("extra-body", Path(given["extra-body"][1:]))
     timeouts = {_TIMEOUTS[name]: given.pop(name) for name in list(given) if name in _TIMEOUTS}
@@ -48,9 +54,7 @@ def workload(options: dict[str, Any]) -> Workload:
     try:
         return Workload.model_validate(given | {"timeouts": timeouts, "limits": limits})
     except ValidationError as error:
-        raise SpecError(
-            "\n".join(f"{_option(e['loc'])}{describe_error(e, e['input'])}" for e in error.errors())
-        ) from None
+        raise SpecError("\n".join(map(_described, error.errors()))) from None
 
 
 def duration(option: str, text: str, least: Duration = Duration(10**6), most: Duration = LONGEST) -> Duration:  # noqa: B008
@@ -142,6 +146,16 @@ def objectives(sentences: list[str]) -> tuple[Objective, ...]:
         if objective.phase or objective.reference:
             raise SpecError(f"--objective: {objective.text!r} names a phase, and a probe has none; remove it")
     return found
+
+
+def _described(error: ErrorDetails) -> str:
+    """One error of a workload's option, and the key of a distribution that it is about."""
+    where = error["loc"]
+    key = next(iter((*where[2:], *error.get("ctx", {}).get("below", ()))), "") if where[:1] else ""
+    key = key if where and where[0] in _DISTRIBUTIONS else ""
+    if key and error["type"] == "missing":
+        return f"{_option(where)}{key}: missing; add {key}: ..."
+    return f"{_option(where)}{f'{key}: ' if key else ''}{describe_error(error, error['input'])}"
 
 
 def _option(loc: tuple[str | int, ...]) -> str:

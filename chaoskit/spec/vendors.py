@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from chaoskit.spec.endpoint import protocol_of
-from chaoskit.spec.experiment import Protocol
+from chaoskit.spec.workload import Protocol
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from chaoskit.clock import cpu, now
 from chaoskit.probe.drive import DriveOptions, Target, drive, warm_up
 from chaoskit.records.jsonl import read
 from chaoskit.records.model import Request, SocketRead, Vitals
-from chaoskit.spec.experiment import Workload
+from chaoskit.spec.workload import Workload
 
 NAMES = ("chaoskit", "aiohttp", "asyncio")
 PHASES = 20  # streams are spread over the milliseconds of an interval

@@ -23,7 +23,7 @@ from chaoskit.clock import cpu, now
 from chaoskit.probe.drive import DriveOptions, Target, drive, warm_up
 from chaoskit.records.jsonl import read
 from chaoskit.records.model import Request, Vitals
-from chaoskit.spec.experiment import Workload
+from chaoskit.spec.workload import Workload
 from chaoskit.units import Duration
 
 TOKENS = 80

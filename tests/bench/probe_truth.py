@@ -33,7 +33,7 @@ from chaoskit.clock import cpu, now
 from chaoskit.probe.drive import DriveOptions, Target, drive
 from chaoskit.records.jsonl import read
 from chaoskit.records.model import SocketRead
-from chaoskit.spec.experiment import Workload
+from chaoskit.spec.workload import Workload
 from chaoskit.units import Duration
 
 INTERVAL = Duration.parse("20ms")

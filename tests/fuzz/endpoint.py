@@ -25,7 +25,7 @@ from chaoskit.probe.drive import DriveOptions, Target, drive, warm_up
 from chaoskit.records import jsonl
 from chaoskit.records.directory import create
 from chaoskit.records.model import Completion, Request
-from chaoskit.spec.experiment import Workload
+from chaoskit.spec.workload import Workload
 from fuzz import target
 from fuzz.mutate import of_bytes
 from fuzz.target import Judge

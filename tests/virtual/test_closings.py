@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chaoskit.analysis.analyse import analyse
-from chaoskit.analysis.result import Closing
+from chaoskit.analysis.findings import Closing
 from chaoskit.records.jsonl import read
 from chaoskit.records.model import ConnectionEnd, Counters, HostSocket
 from chaoskit.substrate.uml import GuestKernel

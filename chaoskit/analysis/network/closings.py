@@ -21,9 +21,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from chaoskit.analysis.findings import Closing, ClosingKind, Evidence
 from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.network.connections_seen import End, Ended, SeenConnection, SeenConnections
-from chaoskit.analysis.result import Closing, ClosingKind, Evidence
 from chaoskit.analysis.statistics.quantiles import MS
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.records.jsonl import FILES

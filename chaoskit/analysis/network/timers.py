@@ -16,9 +16,9 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from chaoskit.analysis.findings import Evidence, FindingConfidence, Intermediary, IntermediaryKind
 from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.network.loss_odds import CERTAIN, UNLIKELY
-from chaoskit.analysis.result import Evidence, FindingConfidence, Intermediary, IntermediaryKind
 from chaoskit.analysis.statistics.quantiles import MS
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.records.jsonl import FILES

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from chaoskit.analysis.streams.columns import UNKNOWN, Bools, Ints, Tokens, narrow_dtype
 from chaoskit.analysis.streams.token_counts import TokenCounts, count_tokens
 from chaoskit.records.model import Request
-from chaoskit.spec.experiment import Workload
+from chaoskit.spec.workload import Workload
 
 SEVERE = 1_000_000_000
 _NS_PER_MEGASECOND = 10**15

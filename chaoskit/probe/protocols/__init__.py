@@ -11,7 +11,7 @@
 | `ollama-generate`    | `/api/generate`                                   | `"done": true`                         |
 | `sse`                | `/sse`                                            | `[DONE]`                               |
 
-To add one: its file, its entry in `PROTOCOLS`, its name in `spec.experiment.Protocol`.
+To add one: its file, its entry in `PROTOCOLS`, its name in `spec.workload.Protocol`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from chaoskit.probe.protocols.openai_completions import OPENAI_COMPLETIONS
 from chaoskit.probe.protocols.openai_responses import OPENAI_RESPONSES
 from chaoskit.probe.protocols.plain_sse import PLAIN_SSE
 from chaoskit.probe.protocols.stream_protocol import StreamProtocol
-from chaoskit.spec.experiment import Protocol
+from chaoskit.spec.workload import Protocol
 
 PROTOCOLS: Mapping[Protocol, StreamProtocol] = {
     "openai-chat": OPENAI_CHAT,

@@ -20,7 +20,7 @@ from chaoskit.probe.protocols.error_messages import failure_in, sentence_of
 from chaoskit.probe.protocols.events import END, NO_STAMPS, SIGN_OF_LIFE, Json, ProtocolEvent, ServerStamps, integer
 from chaoskit.probe.protocols.stream_protocol import DONE_MARKER
 from chaoskit.records.model import TOKENS, Event
-from chaoskit.spec.experiment import Protocol
+from chaoskit.spec.workload import Protocol
 
 _DONE = DONE_MARKER.encode()
 _STAMPS = b"chaoskit "

@@ -9,7 +9,8 @@ import pytest
 from made_runs import Made, ns, plan
 
 from chaoskit.analysis.analyse import analyse
-from chaoskit.analysis.result import Closing, Result
+from chaoskit.analysis.findings import Closing
+from chaoskit.analysis.result import Result
 from chaoskit.records.model import Completion, ConnectionEnd, Counters, EndKind, HostSocket
 
 ROUTERS = {"client": "edge", "gateway": "fabric", "model": "fabric", "vectors": "fabric"}

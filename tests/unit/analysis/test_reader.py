@@ -14,7 +14,7 @@ from chaoskit.analysis.result import Metrics, Result
 from chaoskit.plan.probe_plan import ProbePlan
 from chaoskit.records.directory import PROBE
 from chaoskit.report.console import render
-from chaoskit.spec.experiment import Workload
+from chaoskit.spec.workload import Workload
 
 TOKENS = 40
 

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -293,6 +298,25 @@ def test_a_bad_line_of_prompts_is_named(line: str, sentence: str, tmp_path: Path
     assert not found.asked
 
 
+def test_all_bad_lines_of_prompts_are_named_at_once(tmp_path: Path) -> None:
+    """Each by its number, of very many the first ten; what is right stands once."""
+    file = tmp_path / "prompts.jsonl"
+    file.write_text('{"prompt": "one"}\nfoo\n{"x": 1}\n{"prompt": "two"}\n{"prompt": ""}\n')
+    with endpoint() as found:
+        done = probe(found.url, *MODEL, "--prompts", str(file))
+        file.write_text("foo\n" * 100)
+        many = probe(found.url, *MODEL, "--prompts", str(file))
+
+    assert [line.strip().split(": ")[0] for line in done.stderr.splitlines()] == [
+        "chaoskit",
+        f"{file}:3",
+        f"{file}:5",
+    ]
+    assert done.stderr.count("messages") == 2
+    assert len(many.stderr.splitlines()) == 11
+    assert many.stderr.endswith("and perhaps more\n")
+
+
 def test_sizes_of_prompts_come_from_a_distribution() -> None:
     """Log-normal, from the seed: the sizes differ, and half of them lie below the median."""
     with endpoint() as found:
@@ -304,6 +328,84 @@ def test_sizes_of_prompts_come_from_a_distribution() -> None:
     assert len(set(sizes)) > 30
     assert 300 < sizes[20] < 3000
     assert sizes[-1] > 2000
+
+
+@contextmanager
+def serving(options: str) -> Iterator[str]:
+    """The URL of a reference server with these options."""
+    words = [sys.executable, "-m", "chaoskit", "serve", "--port", "0", *options.split()]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        found = re.search(r"http://[0-9.:]+", server.stdout.readline())
+        assert found is not None
+        yield found[0]
+        server.terminate()
+
+
+SPREAD = ("--requests", "40", "--max-concurrency", "4", "--output-tokens", "{median: 50, p99: 1000}")
+
+
+def test_output_tokens_come_from_a_distribution(tmp_path: Path) -> None:
+    """Log-normal, from the seed and the number of the request; each record says what its request asked for."""
+    with endpoint() as found:
+        done = probe(found.url, *MODEL, *SPREAD, "--out", str(tmp_path / "run"))
+        again = probe(found.url, *MODEL, *SPREAD, "--processes", "2")
+
+    assert (done.returncode, again.returncode) == (0, 0), done.stderr + again.stderr
+    sent = [(each.headers["x-chaoskit-stream"], each.body["max_tokens"]) for each in found.posts]
+    first, second = dict(sent[:40]), dict(sent[40:])
+    counts = sorted(first.values())
+    assert first == second
+    assert len(set(counts)) > 20
+    assert 20 < counts[20] < 120
+    assert counts[-1] > 150
+    assert {str(each.stream): each.asked for each in read(tmp_path / "run", Request)} == first
+
+
+def test_a_short_answer_is_short_by_what_its_own_request_asked_for(tmp_path: Path) -> None:
+    """With ignore_eos each answer is held against the number that was drawn for it."""
+    out = tmp_path / "run"
+    with endpoint() as found:  # without usage "Hello there" has 11 tokens at the most
+        probe(found.url, *MODEL, *SPREAD[:4], "--output-tokens", "{median: 12, p99: 60}", "--out", str(out),
+              "--extra-body", '{"ignore_eos": true}')  # fmt: skip
+
+    flags = {each.asked: each.flag for each in read(out, Request)}
+    assert {flag for asked, flag in flags.items() if 0.9 * (asked or 0) > 11} == {"short"}
+    assert {flag for asked, flag in flags.items() if 0.9 * (asked or 0) <= 11} == {None}
+
+
+def test_the_reference_server_sends_what_was_drawn(tmp_path: Path) -> None:
+    """Of every protocol, plain server-sent events with the number in their URL included; so none is short."""
+    quick = ("--requests", "12", "--max-concurrency", "6", "--output-tokens", "{median: 10, p99: 50}")
+    with serving("--first-token 1ms --first-token-p99 1ms --token-interval 0ms") as url:
+        for protocol in ("openai-chat", "sse"):
+            out = tmp_path / protocol
+            done = probe(url, "--protocol", protocol, *quick, "--out", str(out))
+
+            assert done.returncode in (0, 5), done.stderr
+            requests = list(read(out, Request))
+            assert len({each.asked for each in requests}) > 6
+            assert [each.tokens for each in requests] == [each.asked for each in requests]
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("lots", "--output-tokens: found 'lots', expected a whole number"),
+        ("0", "--output-tokens: found '0', expected 1 or more"),
+        ("{median: 5, p99: 2}", "p99 2 is below the median 5"),
+        ("{median: 5}", "--output-tokens: p99: missing; add p99"),
+        ("{median: 5", "--output-tokens"),
+        ("{mean: 5, p99: 9}", "--output-tokens: mean: unknown key; did you mean median?"),
+        ("{median: 1kB, p99: 2kB}", "--output-tokens: median: found '1kB', expected a whole number"),
+    ],
+)
+def test_bad_output_tokens_are_named(value: str, sentence: str) -> None:
+    """By the option, before anything is asked."""
+    done = probe("http://127.0.0.1:1", *MODEL, "--output-tokens", value)
+
+    assert done.returncode == 2
+    assert sentence in done.stderr
 
 
 def test_a_conversation_grows_on_one_connection(tmp_path: Path) -> None:
@@ -379,4 +481,4 @@ def test_the_report_says_which_protocol_was_measured() -> None:
 
     assert "model" not in plain.stdout
     assert f"{found.url}/sse, sse over HTTP/1.1" in " ".join(plain.stdout.split())
-    assert f"{found.url}, model m, openai-chat over HTTP/1.1" in " ".join(chat.stdout.split())
+    assert f"{found.url}/v1/chat/completions, model m, openai-chat over HTTP/1.1" in " ".join(chat.stdout.split())

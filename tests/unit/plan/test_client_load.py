@@ -12,8 +12,8 @@ from warm import chaoskit
 from chaoskit.facts import ClientLimits
 from chaoskit.kernel.client_limits import client_limits
 from chaoskit.plan.client_load import ClientLoad, shortages
-from chaoskit.spec.experiment import Workload
 from chaoskit.spec.server import Server
+from chaoskit.spec.workload import Workload
 
 ROOMY = ClientLimits(files=10**6, ports=28_232, memory=16 * 10**9, time_wait=60)
 
@@ -75,6 +75,16 @@ def test_memory_holds_the_prompts() -> None:
         "free; lower max-concurrency or prompt-size"
     )
     assert is_certain
+
+
+def test_an_estimate_takes_the_mean_of_a_distribution() -> None:
+    """Of numbers of tokens with the median 100 and p99 1000 that is 163: streams last longer than those of 100."""
+    spread, fixed = (
+        ClientLoad.of(workload(request_rate="10/s", output_tokens=tokens), None).streams
+        for tokens in ({"median": "100", "p99": "1000"}, 163)
+    )
+
+    assert spread == fixed > ClientLoad.of(workload(request_rate="10/s", output_tokens=100), None).streams
 
 
 def test_this_machine_has_limits() -> None:

@@ -59,6 +59,16 @@ def test_plan_json_round_trips() -> None:
     assert Plan.model_validate_json(compiled.model_dump_json()) == compiled
 
 
+def test_the_drain_lets_the_longest_streams_end() -> None:
+    """Of numbers of tokens from a distribution, those that 1 of 10,000 requests asks for; the plan keeps it exactly."""
+    text = FILE.format(netem="{delay: 30ms}", direction="down")
+    spread = compile_plan(parse(text.replace("output-tokens: 50", "output-tokens: {median: 50, p99: 500}"), "x.yaml"))
+    interval = parse(text, "x.yaml").server.token_interval
+
+    assert (spread.drain - plan().drain) / interval == pytest.approx(50 * 10 ** (3.719 / 2.326) - 50, rel=0.01)
+    assert Plan.model_validate_json(spread.model_dump_json()) == spread
+
+
 def test_plan_json_is_deterministic() -> None:
     """Sets are sorted in the file, so that two plans can be compared line by line."""
     needed = json.loads(plan(direction="up").model_dump_json())["needs"]

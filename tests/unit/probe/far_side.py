@@ -17,7 +17,7 @@ from chaoskit.clock import now
 from chaoskit.probe.drive import DriveOptions, Target, drive, warm_up
 from chaoskit.records import jsonl
 from chaoskit.records.model import Keepalives, Request, SocketRead, TcpInfo, Vitals
-from chaoskit.spec.experiment import Workload
+from chaoskit.spec.workload import Workload
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 ROLE = b'data: {"choices":[{"delta":{"role":"assistant","content":""}}]}\n\n'

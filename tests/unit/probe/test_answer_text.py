@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from chaoskit.probe.protocols.response_parser import ResponseParser
-from chaoskit.spec.experiment import Protocol
+from chaoskit.spec.workload import Protocol
 
 EVENTS: dict[Protocol, list[object]] = {
     "openai-chat": [

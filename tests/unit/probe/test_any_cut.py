@@ -13,7 +13,7 @@ from chaoskit.probe.protocols.events import ProtocolEvent
 from chaoskit.probe.protocols.response_parser import ResponseParser
 from chaoskit.probe.transcript import Transcript
 from chaoskit.probe.transport.stamps import ReadStamp
-from chaoskit.spec.experiment import Protocol
+from chaoskit.spec.workload import Protocol
 
 MAX_SIZE = 10_000
 BROKEN: list[tuple[Protocol, bytes]] = [

@@ -30,7 +30,7 @@ from chaoskit.probe.drive import DriveOptions, Target, drive, schedule
 from chaoskit.records.model import Request
 from chaoskit.server.app import serve
 from chaoskit.server.schedule import Script
-from chaoskit.spec.experiment import Protocol
+from chaoskit.spec.workload import Protocol
 from chaoskit.units import Duration
 
 MS = 1_000_000

@@ -10,7 +10,7 @@ from far_side import END, HEAD, Behaviour, Outcome, ask, chunk, far_side, hang, 
 from pydantic import ValidationError
 from transcripts import COMPLETE, DONE, block, candidate, delta, lines, sse
 
-from chaoskit.spec.experiment import Protocol
+from chaoskit.spec.workload import Protocol
 
 pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
 

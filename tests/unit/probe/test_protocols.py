@@ -21,7 +21,7 @@ from chaoskit.server.formats.api import CompletionRequest
 from chaoskit.server.requests import Request
 from chaoskit.server.routes import parse
 from chaoskit.spec.endpoint import protocol_of
-from chaoskit.spec.experiment import Protocol
+from chaoskit.spec.workload import Protocol
 
 MAX_SIZE = 200_000
 NAMES: list[Protocol] = list(PROTOCOLS)

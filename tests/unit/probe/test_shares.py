@@ -9,7 +9,7 @@ import pytest
 from chaoskit.errors import SpecError
 from chaoskit.probe.shares import Share, divide
 from chaoskit.spec.arrivals import schedule
-from chaoskit.spec.experiment import Workload
+from chaoskit.spec.workload import Workload
 
 OPEN = Workload.model_validate({"request-rate": "100/s"})
 

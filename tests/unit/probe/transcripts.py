@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from chaoskit.spec.experiment import Protocol
+from chaoskit.spec.workload import Protocol
 
 
 def sse(*payloads: Any, names: bool = False) -> bytes:

@@ -1,0 +1,1 @@
+"""Runs users' programs on the hosts of a lab."""

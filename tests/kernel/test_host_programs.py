@@ -1,0 +1,428 @@
+"""Programs of users on the hosts of a lab: as root, and as a user in a user namespace."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from lab import wait_for
+
+from chaoskit.clock import RealClock
+from chaoskit.conduct.hosts.host_programs import Hosts
+from chaoskit.conduct.hosts.program import HOME, HostProgram, Sign, environment
+from chaoskit.errors import ChaoskitError, RefusedError
+from chaoskit.facts import Facts
+from chaoskit.kernel import namespaces
+from chaoskit.kernel.linux import LinuxKernel
+from chaoskit.knobs import Knob, Link, Namespace
+
+CLOCK = RealClock()
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+NOBODY = 65534
+SERVER = "import socket,time; s=socket.create_server(('0.0.0.0', 8080)); print('up', flush=True); time.sleep(1000)"
+NGINX = Path(sys.prefix) / "proxies/usr/sbin/nginx"
+
+
+def python(code: str) -> tuple[str, ...]:
+    """A command that runs this code."""
+    return ("/usr/bin/python3", "-c", code)
+
+
+def shell(line: str) -> tuple[str, ...]:
+    """As the file has it."""
+    return ("/bin/sh", "-c", line)
+
+
+class Lab:
+    """One host named `model`, its folder, and its run directory."""
+
+    def __init__(self, kernel: LinuxKernel, folder: Path, run: Path) -> None:
+        self.kernel, self.folder, self.run = kernel, folder, run
+
+    def program(
+        self,
+        argv: tuple[str, ...],
+        ready: Sign | None = None,
+        env: dict[str, str] | None = None,
+        stop_after: int = 2 * 10**9,
+        rootfs: str | None = None,
+    ) -> HostProgram:
+        """A program of the host."""
+        return HostProgram(
+            name="model",
+            argv=argv,
+            directory=str(self.folder),
+            environment=environment({}, env or {}, (), PATH),
+            ready=ready or Sign(),
+            stop_after=stop_after,
+            rootfs=rootfs,
+            etc_hosts="127.0.0.1 localhost\n10.3.0.1 vectors\n",
+        )
+
+    @contextmanager
+    def started(self, program: HostProgram) -> Iterator[Hosts]:
+        """It runs and is ready."""
+        with Hosts([(program, self.kernel.fileno("model"))], self.run, CLOCK) as hosts:
+            hosts.start()
+            yield hosts
+
+    def output(self, line: str, **more: object) -> str:
+        """What a shell line prints on the host, until it prints `the end`."""
+        program = self.program(shell(f"{line}\necho the end; sleep 1000"), Sign("output", "the end"), **more)  # type: ignore[arg-type]
+        with self.started(program):
+            return self.log.removesuffix("the end\n")
+
+    def refusal(self, program: HostProgram) -> str:
+        """Why it cannot be started."""
+        with pytest.raises(ChaoskitError) as refused, self.started(program):
+            pass
+        return str(refused.value)
+
+    @property
+    def log(self) -> str:
+        """What the host has printed."""
+        return (self.run / "hosts/model.log").read_text(errors="replace")
+
+
+def lab_in(folder: Path, work: Callable[[Lab], None]) -> None:
+    """Do this in a new lab."""
+    with LinuxKernel(Facts()) as kernel:
+        kernel.write(Knob("namespace", "", "model"), Namespace())
+        kernel.write(Knob("link", "model", "lo"), Link(up=True, mtu=65536, gso_max_segs=65535))
+        (folder / "run").mkdir()
+        (folder / "experiment").mkdir()
+        work(Lab(kernel, folder / "experiment", folder / "run"))
+
+
+def as_root(folder: Path, work: Callable[[Lab], None]) -> None:
+    """By root of this machine."""
+    lab_in(folder, work)
+
+
+def as_user(folder: Path, work: Callable[[Lab], None]) -> None:
+    """By root of a user namespace, who is an ordinary user outside."""
+    folder.chmod(0o755)
+    for parent in folder.parents[:3]:
+        with suppress(OSError):
+            parent.chmod(parent.stat().st_mode | 0o055)
+    os.chown(folder, NOBODY, NOBODY)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            os.setgroups([])
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+            ctypes.CDLL(None).prctl(4, 1)  # PR_SET_DUMPABLE: else /proc/self stays root's
+            namespaces.enter_user_namespace()
+            lab_in(folder, work)
+            code = 0
+        except BaseException:  # noqa: BLE001  it must not go on as a second test run
+            os.write(writer, traceback.format_exc().encode()[-30000:])
+        finally:
+            os._exit(code)
+    os.close(writer)
+    with open(reader, "rb") as pipe:  # noqa: PTH123  a descriptor
+        told = pipe.read().decode()
+    assert os.waitpid(child, 0)[1] == 0, told
+
+
+BOTH = pytest.mark.parametrize("by", [as_root, as_user])
+By = Callable[[Path, Callable[[Lab], None]], None]
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder that an ordinary user reaches."""
+    folder = Path(tempfile.mkdtemp(prefix="hosts-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@BOTH
+def test_a_program_runs_is_ready_and_is_stopped(place: Path, by: By) -> None:
+    """It is ready when it listens, prints to its log, and no process of it is left."""
+
+    def work(lab: Lab) -> None:
+        with lab.started(lab.program(python(SERVER))) as hosts:
+            first = hosts.processes["model"].first
+            assert Path(f"/proc/{first}").exists()
+            hosts.check()
+        assert lab.log == "up\n"
+        assert not Path(f"/proc/{first}").exists()
+
+    by(place, work)
+
+
+@BOTH
+def test_what_a_host_sees(place: Path, by: By) -> None:
+    """Own names, own processes, own folders in memory, an environment of few variables; nothing is changed outside."""
+
+    def work(lab: Lab) -> None:
+        os.environ["LD_PRELOAD_NOT"] = "leaks"
+        (lab.folder / "there.txt").write_text("mine\n")
+        told = lab.output(
+            "hostname; cat /etc/hosts there.txt; pwd; env | sort; ls /tmp; ls $HOME; echo /proc/[0-9]*\n"
+            "echo new > new.txt; echo changed > there.txt; echo x > /tmp/x; echo y > $HOME/y; mkdir /run/z\n"
+            "touch /var/log/w; mkdir -p /var/lib/v /var/cache/u; cat there.txt; touch /usr/s /s 2>/dev/null && echo oh",
+            env={"MINE": "1"},
+        )
+
+        assert told.splitlines() == [
+            "model",
+            "127.0.0.1 localhost",
+            "10.3.0.1 vectors",
+            "mine",
+            str(lab.folder),
+            f"HOME={HOME}",
+            "LANG=C.UTF-8",
+            "MINE=1",
+            f"PATH={PATH}",
+            f"PWD={lab.folder}",
+            *([lab.folder.parent.name] if lab.folder.is_relative_to("/tmp") else []),
+            "/proc/1 /proc/2",
+            "changed",
+        ]
+        assert [path.name for path in lab.folder.iterdir()] == ["there.txt"]
+        assert (lab.folder / "there.txt").read_text() == "mine\n"
+        assert not Path("/var/lib/v").exists()
+        assert not Path("/tmp/x").exists()
+
+    by(place, work)
+
+
+@BOTH
+def test_unknown_names_fail_at_once(place: Path, by: By) -> None:
+    """A name of the lab resolves; a name of the Internet does not, and nothing waits for it."""
+
+    def work(lab: Lab) -> None:
+        code = (
+            "import socket,time; print(socket.gethostbyname('vectors')); t=time.monotonic()\n"
+            "try: socket.getaddrinfo('api.openai.com', 443)\n"
+            "except socket.gaierror as e: print(e.errno == socket.EAI_NONAME, time.monotonic()-t < 1)\n"
+            "print('the end', flush=True); time.sleep(100)"
+        )
+        with lab.started(lab.program(python(code), Sign("output", "the end"))):
+            assert lab.log == "10.3.0.1\nTrue True\nthe end\n"
+
+    by(place, work)
+
+
+@BOTH
+def test_each_sign_of_readiness(place: Path, by: By) -> None:
+    """A port, an answer to GET, a line of output: each is awaited, and the program may take its time."""
+    web = (
+        "import http.server,time; time.sleep(0.3)\n"
+        "class H(http.server.BaseHTTPRequestHandler):\n"
+        "    n = 0\n"
+        "    def do_GET(self):\n"
+        "        H.n += 1; self.send_response(204 if self.path == '/ok' and H.n > 2 else 503); self.end_headers()\n"
+        "http.server.HTTPServer(('', 8080), H).serve_forever()"
+    )
+    lines = "import time\nfor n in range(30): print('line', n, flush=True); time.sleep(0.02)\ntime.sleep(100)"
+
+    def work(lab: Lab) -> None:
+        for argv, sign, shown in (
+            (python(web), Sign("tcp", "8080"), ""),
+            (python(web), Sign("http", ":8080/ok"), "GET /ok"),
+            (python(lines), Sign("output", "ine 25"), "line 25"),
+            (python(web), Sign(), ""),
+        ):
+            with lab.started(lab.program(argv, sign)):
+                assert shown in lab.log
+            (lab.run / "hosts/model.log").unlink()
+
+    by(place, work)
+
+
+@pytest.mark.parametrize(
+    ("argv", "ready", "said"),
+    [
+        (
+            shell("echo one; echo two; exit 3"),
+            Sign(),
+            r"model ended with exit code 3 before it was ready; 2 last lines .*\n  one\n  two$",
+        ),
+        (shell("kill -SEGV $$"), Sign(), "model was killed by SIGSEGV before it was ready$"),
+        (shell("no-such-program"), Sign(), "exit code 127 .*no-such-program: not found$"),
+        (shell("sleep 1000 & exit 0"), Sign(), "model put itself into the background; keep it in the foreground$"),
+        (
+            shell("sleep 1000"),
+            Sign("tcp", "80", 10**9),
+            "not ready within 1 s: .* listens on port 80; it does not listen at all$",
+        ),
+        (python(SERVER), Sign("tcp", "80", 4 * 10**9), "listens on port 80; it listens on 8080;"),
+        (
+            python(SERVER.replace("0.0.0.0", "127.0.0.1")),
+            Sign(within=4 * 10**9),
+            r"listens on 127.0.0.1:8080 only, so no other host reaches it; bind 0.0.0.0",
+        ),
+        (
+            python(SERVER),
+            Sign("http", ":8080/", 3 * 10**9),
+            "it is ready when it answers GET :8080/; it listens on 8080",
+        ),
+        (shell("printf '\\033[31mred\\n'; exit 1"), Sign(), r"\n  \\x1b\[31mred$"),
+        (("nginxx",), Sign(), "there is no program nginxx on its PATH; install it, or give its path$"),
+        (("./gateway",), Sign(), "there is no program ./gateway; check the path, which begins at"),
+        (
+            ("python3 -m http.server",),
+            Sign(),
+            r"write run: \[python3, -m, http.server\], or run: python3 -m http.server$",
+        ),
+        (("./plain",), Sign(), "./plain cannot be executed; chmod"),
+        (
+            ("./script",),
+            Sign(),
+            "./script is a script for /usr/bin/pyton, which does not exist; correct its first line$",
+        ),
+    ],
+)
+def test_a_program_that_does_not_come_up(place: Path, argv: tuple[str, ...], ready: Sign, said: str) -> None:
+    """One sentence says why, with its last words, and nothing is left of it."""
+
+    def work(lab: Lab) -> None:
+        (lab.folder / "plain").touch()
+        (lab.folder / "script").write_text("#!/usr/bin/pyton\n")
+        (lab.folder / "script").chmod(0o755)
+
+        told = lab.refusal(lab.program(argv, ready))
+
+        assert re.search(said, told, re.DOTALL), told
+
+    as_root(place, work)
+
+
+@BOTH
+def test_a_flood_of_output(place: Path, by: By) -> None:
+    """A program that prints for ever is not held up; the log is cut, and has its last lines."""
+    flood = "head -c 60000000 /dev/zero | tr '\\0' x; echo; echo the very last; exit 4"
+
+    def work(lab: Lab) -> None:
+        told = lab.refusal(lab.program(shell(flood)))
+
+        assert told.endswith("\n  the very last")
+        assert len(lab.log) < 10 * 2**20 + 5000
+        assert "... cut here: the log has 10 MiB, and the program goes on ..." in lab.log
+
+    by(place, work)
+
+
+@BOTH
+def test_a_program_that_ignores_sigterm(place: Path, by: By) -> None:
+    """It is killed after its time, with what it has started."""
+    stubborn = "trap '' TERM; sleep 1000 & while :; do sleep 0.1; done"
+
+    def work(lab: Lab) -> None:
+        program = lab.program(shell(f"echo up; {stubborn}"), Sign("output", "up"), stop_after=5 * 10**8)
+        with lab.started(program) as hosts:
+            first, began = hosts.processes["model"].first, 0
+            began = time.monotonic_ns()
+            hosts.stop()
+        assert 5 * 10**8 < time.monotonic_ns() - began < 8 * 10**9
+        assert not Path(f"/proc/{first}").exists()
+
+    by(place, work)
+
+
+@BOTH
+def test_a_program_may_say_goodbye(place: Path, by: By) -> None:
+    """SIGTERM reaches it, and what it prints then is in the log."""
+
+    def work(lab: Lab) -> None:
+        program = lab.program(
+            shell("trap 'echo bye; exit' TERM; echo up; while :; do sleep 0.1; done"), Sign("output", "up")
+        )
+        with lab.started(program):
+            pass
+        assert lab.log.endswith("\nbye\n")
+
+    by(place, work)
+
+
+@BOTH
+def test_nothing_survives_the_conductor(place: Path, by: By) -> None:
+    """kill -9 of the conductor ends every process of its hosts."""
+
+    def work(lab: Lab) -> None:
+        program = lab.program(shell("trap '' TERM; setsid sleep 1000 & echo up; sleep 1000"), Sign("output", "up"))
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            hosts = Hosts([(program, lab.kernel.fileno("model"))], lab.run, CLOCK)
+            hosts.start()
+            inside = processes(hosts.processes["model"].first or 0)
+            os.write(writer, json.dumps(sorted(inside)).encode())
+            time.sleep(1000)
+        pids = json.loads(os.read(reader, 1000))
+        assert len(pids) >= 4
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+
+    by(place, work)
+
+
+def processes(first: int) -> set[int]:
+    """The processes of the PID namespace of this one."""
+    wanted = Path(f"/proc/{first}/ns/pid").readlink()
+    found = set()
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (path / "ns/pid").readlink() == wanted:
+                found.add(int(path.name))
+    return found
+
+
+@BOTH
+def test_a_death_after_the_start(place: Path, by: By) -> None:
+    """It is noticed, and told with its last words."""
+
+    def work(lab: Lab) -> None:
+        program = lab.program(shell("echo up; sleep 0.3; echo out of memory; exit 9"), Sign("output", "up"))
+        with lab.started(program) as hosts:
+            first = hosts.processes["model"].first
+            wait_for(lambda: not Path(f"/proc/{first}").exists())
+            with pytest.raises(RefusedError, match=r"exit code 9; 2 last(.|\n)*  out of"):
+                hosts.check()
+
+    by(place, work)
+
+
+@BOTH
+def test_nginx(place: Path, by: By) -> None:
+    """Debian's nginx runs with paths of its package; in the background it is told what to write."""
+    server = "server { listen 80; location / { return 200 hello; } }"
+    temps = " ".join(f"{name}_temp_path /tmp/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+
+    def work(lab: Lab) -> None:
+        (lab.folder / "nginx.conf").write_text(
+            f"error_log stderr; events {{}} http {{ {temps} access_log off; {server} }}\n"
+        )
+        argv = (str(NGINX), "-c", f"{lab.folder}/nginx.conf")
+
+        with (
+            lab.started(lab.program((*argv, "-g", "daemon off;"), Sign("http", ":80/"))),
+            lab.kernel.inside("model"),
+            socket.create_connection(("127.0.0.1", 80)) as to,
+        ):
+            to.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            assert b"hello" in to.makefile("rb").read()
+        told = lab.refusal(lab.program(argv))
+        assert re.search("model put itself into the background; .*; for nginx: -g 'daemon off;'", told), told
+
+    by(place, work)

@@ -1,0 +1,133 @@
+"""What can be known of a host's program before anything starts; its log; its names."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chaoskit.conduct.hosts.filesystem import is_covered, names_from_files
+from chaoskit.conduct.hosts.log import BoundedLog, last_lines
+from chaoskit.conduct.hosts.program import HostProgram, check, environment
+from chaoskit.errors import RefusedError, SpecError
+
+
+def program(folder: Path, *argv: str, **more: object) -> HostProgram:
+    """A program in this folder."""
+    return HostProgram("model", argv, str(folder), {"PATH": os.environ["PATH"]}, **more)  # type: ignore[arg-type]
+
+
+def test_the_environment_is_a_short_list() -> None:
+    """PATH, HOME, LANG, what the file gives, and what it names; nothing else of the caller's."""
+    own = {"LD_PRELOAD": "/evil.so", "KEY": "secret", "LANG": "de_DE.UTF-8", "HTTP_PROXY": "http://proxy"}
+
+    found = environment(own, {"LOG": "info"}, ("KEY",), "/bin")
+
+    assert found == {"PATH": "/bin", "HOME": "/run/home", "LANG": "de_DE.UTF-8", "KEY": "secret", "LOG": "info"}
+
+
+def test_a_variable_that_is_not_set() -> None:
+    """The sentence says what to type."""
+    with pytest.raises(SpecError, match="env-from: KEY is not set; export KEY="):
+        environment({}, {}, ("KEY",), "/bin")
+
+
+def test_secrets_are_not_shown(tmp_path: Path) -> None:
+    """Values of variables are in no representation, which a report could print."""
+    made = HostProgram("model", ("a",), str(tmp_path), {"KEY": "hidden"})
+
+    assert "hidden" not in repr(made)
+    assert pickle.loads(pickle.dumps(made)) == made
+
+
+def test_files_lie_in_the_folder(tmp_path: Path) -> None:
+    """A missing file, and a link that leads out, are named."""
+    (tmp_path / "there").touch()
+    (tmp_path / "out").symlink_to("/etc/hostname" if Path("/etc/hostname").exists() else "/etc/passwd")
+    check(program(tmp_path, "sh", files=("there",)))
+
+    with pytest.raises(SpecError, match=r"there is no file nginx\.conf in"):
+        check(program(tmp_path, "sh", files=("nginx.conf",)))
+    with pytest.raises(SpecError, match="out leads out of"):
+        check(program(tmp_path, "sh", files=("out",)))
+
+
+def test_programs_of_a_root_file_system(tmp_path: Path) -> None:
+    """They are looked for in it, and so are its symbolic links and its scripts' interpreters."""
+    root = tmp_path / "root"
+    (root / "usr/bin").mkdir(parents=True)
+    (root / "bin").symlink_to("/usr/bin")
+    (root / "usr/bin/tool-1").write_text("#!/bin/nowhere\n")
+    (root / "usr/bin/tool-1").chmod(0o755)
+    (root / "usr/bin/tool").symlink_to("/bin/tool-1")
+    made = HostProgram("model", ("/bin/tool",), str(tmp_path), {"PATH": "/bin"}, rootfs=str(root))
+
+    with pytest.raises(RefusedError, match="is a script for /bin/nowhere, which does not exist"):
+        check(made)
+    (root / "usr/bin/nowhere").touch()
+    check(made)
+    with pytest.raises(RefusedError, match="there is no program sh on its PATH"):
+        check(HostProgram("model", ("sh",), str(tmp_path), {"PATH": "/bin"}, rootfs=str(root)))
+    with pytest.raises(SpecError, match=r"rootfs .* is no directory"):
+        check(HostProgram("model", ("sh",), str(tmp_path), {}, rootfs=str(tmp_path / "none")))
+
+
+@pytest.mark.parametrize("size", [1, 7, 99, 100, 101, 1000, 30_000])
+def test_a_log_has_a_limit(tmp_path: Path, size: int) -> None:
+    """Whatever the pieces, it has the first bytes, says that it is cut, and has the last bytes."""
+    path, text = tmp_path / "log", b"".join(b"line %d\n" % n for n in range(10_000))
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    log = BoundedLog(fd, limit=500)
+    for at in range(0, len(text), size):
+        log.write(text[at : at + size])
+    log.finish()
+
+    found = path.read_bytes()
+    assert found.startswith(text[:500] + b"\n... cut here")
+    assert found.endswith(text[-4096:])
+    assert len(found) < 5000
+    again = BoundedLog(fd, limit=500)
+    again.write(b"more\n")
+    assert path.read_bytes().count(b"... cut here") == 2
+    assert b"more" not in path.read_bytes()
+    assert last_lines(path, 2) == "\n  line 9999\n  ... cut here: the log has 0 MiB, and the program goes on ..."
+
+
+def test_last_lines_are_escaped(tmp_path: Path) -> None:
+    """A terminal interprets none of it, and a long line is cropped."""
+    (tmp_path / "log").write_bytes(b"\x1b[31mred\n\n\xff\xfe\n" + b"x" * 1000 + b"\n")
+
+    lines = last_lines(tmp_path / "log").split("\n")
+
+    assert lines[1:3] == ["  \\x1b[31mred", "  ��"]
+    assert len(lines[3]) == 202
+    assert last_lines(tmp_path / "none") == ""
+
+
+@pytest.mark.parametrize("written", ["", "passwd: files\nhosts: resolve [!UNAVAIL=return] files dns\n", "hosts: dns"])
+def test_names_come_from_files(written: str) -> None:
+    """Whatever the machine has, names of hosts are looked up in /etc/hosts alone."""
+    found = names_from_files(written)
+
+    assert [line for line in found.splitlines() if "hosts" in line] == ["hosts: files"]
+    assert ("passwd: files" in found) == ("passwd" in written)
+
+
+@pytest.mark.parametrize("place", ["/tmp/venv", "/run/user/1/x", "/tmp", "/tmpfs", "/opt/run/x"])
+def test_fresh_places(place: str) -> None:
+    """A place is covered where a folder above it is the host's own."""
+    assert is_covered(place) == (place in ("/tmp/venv", "/run/user/1/x"))
+
+
+def test_the_data_is_light() -> None:
+    """A guest loads it without pydantic and pyroute2."""
+    heavy = {"pydantic", "pyroute2", "asyncio", "httpx"}
+    code = f"import sys, chaoskit.conduct.hosts.host_programs; print(sorted({heavy} & set(sys.modules)))"
+
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert found.stdout == "[]\n"
