@@ -60,6 +60,8 @@ def completed_path(path: str, usual: str, protocol: Protocol) -> str:
     base = path.rstrip("/")
     if not base:
         return usual
+    if base.endswith(usual):
+        return path
     first, _, rest = usual.removeprefix("/").partition("/")
     last = base.rpartition("/")[2]
     is_versioned = _VERSION.fullmatch(first) is not None

@@ -24,6 +24,15 @@ from chaoskit.report.styles import styled
 from chaoskit.spec.metrics import HEADLINES, METRICS
 
 _TIMES = {"ttft": "TTFT", "itl": "ITL", "tpot": "TPOT", "e2el": "E2EL", "connect": "connect", "tls": "TLS"}
+_STATISTICS = (
+    ("p50", "p90", "p95", "p99", "max", "mean"),
+    ("p50", "p90", "p95", "p99", "max"),
+    ("p50", "p95", "p99", "max"),
+    ("p50", "p95", "p99"),
+    ("p50", "p95"),
+    ("p50",),
+)
+"""The columns of a table of percentiles, on ever narrower screens."""
 _MAX_COMPARED = 3  # phases that one table compares with the reference
 COULD_BE_CHANCE = "≈ could be chance: the 95 % interval includes no change, or is open: too few streams"
 """What the sign means."""
@@ -46,7 +55,12 @@ def tables(result: Result, width: Callable[[Table], int], most: int) -> tuple[li
     reference = result.phase(result.reference)
     others = [phase for phase in result.phases if phase is not reference]
     if reference is None or not others:
-        return [percentile_table(phase) for phase in result.phases], ""
+        for names in _STATISTICS:
+            found = [percentile_table(phase, names) for phase in result.phases]
+            if all(width(each) <= most for each in found):
+                break
+        rest = ", ".join(name for name in _STATISTICS[0] if name not in names)
+        return found, f"not shown: {rest}, for want of columns" if rest else ""
 
     def chosen(phases: Sequence[PhaseResult], details: Sequence[Detail]) -> tuple[Detail, Table, int]:
         forms = [(each, comparison_table(result, reference, phases, *each)) for each in product(details, _WIDTHS)]
@@ -99,16 +113,16 @@ def row_label(result: Result, metric: str, is_narrow: bool = False) -> Text:
     return Text("\n" if is_narrow else " ").join(words)
 
 
-def percentile_table(phase: PhaseResult) -> Table:
+def percentile_table(phase: PhaseResult, names: Sequence[str]) -> Table:
     """The percentiles of one phase's latencies, when there is no phase to compare it with."""
     table = plain_table()
     table.add_column(styled(phase.name), style="bold", no_wrap=True)
-    for name in ("p50", "p90", "p95", "p99", "max", "mean"):
+    for name in names:
         table.add_column(name, justify="right", no_wrap=True, header_style="bold")
     metrics = phase.metrics
     for metric, label in _TIMES.items():
         times: LatencySummary = getattr(metrics, metric)
-        cells = [_time(times, name) for name in ("p50", "p90", "p95", "p99", "max", "mean")]
+        cells = [_time(times, name) for name in names]
         if times.count:
             table.add_row(label, *cells)
     return table

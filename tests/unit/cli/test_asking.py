@@ -39,6 +39,9 @@ MODEL = ("--model", "m")
         ("gemini", "/v1beta", "/v1beta/models/m:streamGenerateContent?alt=sse"),
         ("ollama", "/api/", "/api/chat"),
         ("ollama-generate", "", "/api/generate"),
+        ("sse", "", "/sse?tokens=100"),
+        ("sse", "/sse", "/sse?tokens=100"),
+        ("sse", "/my/sse?x=1", "/my/sse?x=1"),
     ],
 )
 def test_a_base_url_gets_the_usual_path(protocol: str, base: str, path: str) -> None:

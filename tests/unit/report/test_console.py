@@ -428,3 +428,19 @@ def test_no_number_of_a_summary_is_parted_from_its_unit(width: int, tmp_path: Pa
     summary = " ".join(lines).partition("interrupted ")[2]
     assert all(line.split()[0] not in ("%", "ms", "s") for line in lines if line.strip())
     assert re.search(r"waiting at 20 tokens/s [0-9.]+ %", summary)
+
+
+@pytest.mark.parametrize("width", range(30, 90, 4))
+def test_a_narrow_table_of_percentiles_has_fewer_columns_and_whole_numbers(width: int, tmp_path: Path) -> None:
+    """What is left out is said; a number is never cut."""
+    run = Made(plan=None)
+    for at in range(0, 2000, 150):
+        run.stream(at, [at + 100.25, at + 120, at + 1120, at + 1140])
+    lines = shown(analyse(run.write(tmp_path / "run")), width)
+
+    head = next(line.split() for line in lines if line.startswith("run "))
+    for label in ("TTFT", "ITL", "E2EL"):
+        assert len(row(lines, label)) == 2 * len(head[1:])
+    assert not any("…" in line for line in lines[2:10])
+    left_out = [name for name in ("p50", "p90", "p95", "p99", "max", "mean") if name not in head]
+    assert (f"not shown: {', '.join(left_out)}" in " ".join(lines)) == bool(left_out)

@@ -200,3 +200,14 @@ def test_the_schema_for_editors_knows_both() -> None:
 
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(file, Experiment.model_json_schema(by_alias=True))
+
+
+def test_a_server_beside_a_target_is_told_with_all_other_mistakes() -> None:
+    """Not only once everything inside it, and everything else, is right."""
+    text = GOOD.replace("seed: 42", "server: {first-token: 100ms}\nobjectives: [ttft_p95 < 1s during losy]")
+    with pytest.raises(SpecError) as refused:
+        parse(text, "x.yaml")
+
+    told = [line.partition(": ")[2].partition(":")[0] for line in str(refused.value).splitlines()]
+    assert told == ["server.first-token", "server", "objectives.0"]
+    assert "a real server, which chaoskit cannot configure; remove server" in str(refused.value)
