@@ -166,6 +166,8 @@ class Plan(_Frozen):
     topology: Topology = Field(EDGE, description="The network of a lab.")
     hosts: tuple[PlannedHost, ...] = Field((), description="Those of a service lab, without the client.")
     folder: str = Field("", description="The folder in which programs of hosts are started.")
+    ip: Literal[4, 6] = Field(4, description="The IP version of the client's connections in a lab.")
+    access: Access = Field(Access(), description="How the client asks the target of a service lab.")
     seed: int
     needs: Annotated[frozenset[str], PlainSerializer(sorted, list[str], when_used="json")]
     stage: tuple[PlannedChange, ...]
@@ -188,6 +190,12 @@ class Plan(_Frozen):
             if knob.kind == "mtu" and knob.place and (knob.place, knob.name) not in known:
                 raise ValueError(f"{knob} is no end of a link in the lab")
         return self
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables whose values hosts and the client of a service lab get."""
+        named = (*self.access.variables, *(name for host in self.hosts for name in host.spec.env_from))
+        return tuple(dict.fromkeys(named))
 
     @property
     def lab(self) -> Topology | None:

@@ -21,7 +21,11 @@ from chaoskit.records.model import (
     ConnectionEnd,
     Counters,
     Hop,
+<<<<<<< HEAD
     HostSocket,
+=======
+    HostState,
+>>>>>>> main
     Keepalives,
     Phase,
     Record,
@@ -47,8 +51,12 @@ R = TypeVar(
     UnackedSample,
     Counters,
     Hop,
+<<<<<<< HEAD
     ConnectionEnd,
     HostSocket,
+=======
+    HostState,
+>>>>>>> main
 )
 
 FILES: dict[type[Record], str] = {
@@ -62,8 +70,12 @@ FILES: dict[type[Record], str] = {
     UnackedSample: "unacked.jsonl",
     Counters: "counters.jsonl",
     Hop: "hops.jsonl",
+<<<<<<< HEAD
     ConnectionEnd: "connection_ends.jsonl",
     HostSocket: "host_sockets.jsonl",
+=======
+    HostState: "host_states.jsonl",
+>>>>>>> main
 }
 _NAMES = {kind: tuple(field.name for field in dataclasses.fields(kind)) for kind in FILES}
 _encode = json.JSONEncoder(separators=(",", ":")).encode

@@ -12,8 +12,12 @@
 | `unacked.jsonl`    | `UnackedSample`  | server     | TCP_INFO sample of a connection that keeps retransmitting |
 | `counters.jsonl`   | `Counters`       | conductor  | qdisc each second; dropping filter at the ends of a phase |
 | `hops.jsonl`       | `Hop`            | conductor  | end of a phase in which a fault may exceed the router's MTU |
+<<<<<<< HEAD
 | `connection_ends.jsonl` | `ConnectionEnd` | conductor | SYN, FIN or RST, in each namespace of a lab that received it |
 | `host_sockets.jsonl` | `HostSocket`   | conductor  | second in which something changed on a host's TCP socket  |
+=======
+| `host_states.jsonl` | `HostState`     | conductor  | change of what the program of a host does                 |
+>>>>>>> main
 
 Lines are flushed a few times a second: a kill loses at most the last quarter of a second and leaves one torn line.
 `tokens.jsonl` and `keepalives.jsonl` grow with what a server sends: their lines are arrays of integers.
@@ -339,6 +343,7 @@ class Hop:
 
 
 @dataclass(frozen=True, slots=True)
+<<<<<<< HEAD
 class ConnectionEnd:
     """A TCP segment that begins or ends a connection, as a namespace of a lab received it, before faults on its way on.
 
@@ -379,6 +384,19 @@ class HostSocket:
     """Its port."""
     fields: dict[str, int] = field(default_factory=dict)
     """By the kernel's names, without `tcpi_`; `last_data_recv` and `last_data_sent` are ms before `at`."""
+=======
+class HostState:
+    """A change of what the program of a host does, by itself or by a fault."""
+
+    host: str
+    """The host."""
+    at: int
+    """When that was so: of a fault, when the kernel said so."""
+    state: Literal["ready", "paused", "killed", "refusing", "running", "ended"]
+    """`running`: again, after a fault; `ready`: at the start, and again after it was killed; `ended`: by itself."""
+    code: int | None = None
+    """Its exit code, negative for a signal, where it ended by itself."""
+>>>>>>> main
 
 
 Record = (
@@ -392,6 +410,10 @@ Record = (
     | UnackedSample
     | Counters
     | Hop
+<<<<<<< HEAD
     | ConnectionEnd
     | HostSocket
+=======
+    | HostState
+>>>>>>> main
 )

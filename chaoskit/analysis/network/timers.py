@@ -5,6 +5,9 @@
 | silence, whatever came before it                     | an idle timer, as of nginx's `proxy_read_timeout` |
 | time since the request, with data until the end      | a limit on the whole response, as of Envoy's route |
 
+Envoy cuts a stream, and closes its connection a second later (`delayed_close_timeout`): a second of silence, and no
+more, before ends that are alike is that, and no idle timer.
+
 That times are alike by chance has at most the probability n C(n - 1, k - 1) w^(k - 1), for k of n times within the
 share w of the shortest, if no time is likelier than another of its size (a union bound). A finding needs less than
 1 in 1000 (`loss_odds`).
@@ -30,6 +33,8 @@ _GATEWAY_STATUSES = (408, 502, 503, 504, 524)
 _SHORTEST = 1_000_000_000  # ns: what is cut off sooner is no timer for idle connections
 _WIDTH = 0.03  # of a time: timers of a load balancer are checked once a second
 _FEWEST = 3  # streams
+_LINGER = 1_000_000_000  # ns: Envoy's delayed_close_timeout
+_LONGEST_LINGER = 1_200_000_000  # ns: the same, and an interval of tokens before
 _SIMULTANEOUS = 50_000_000  # ns: of one moment
 _MAX_WORST = 5
 _MET = 0.03  # of a default: how near a time must be to it
@@ -60,6 +65,10 @@ class _Closed(NamedTuple):
 def timers(streams: Iterable[Stream], host: str = "") -> Iterator[Intermediary]:
     """The timers that ended these streams; `host` is whose they are, where that was seen."""
     closed = [_Closed(stream, *_times(stream)) for stream in streams if _is_closed(stream.request)]
+    lingering = [each for each in closed if _LINGER <= each.silence < _LONGEST_LINGER and each.duration > 4 * _LINGER]
+    if cut := _alike(lingering, lambda each: each.duration):
+        yield _finding(cut, closed, [each.duration - _LINGER for each in cut], is_idle=False)
+        return
     idle = _alike(closed, lambda each: each.silence)
     if idle:
         yield _finding(idle, closed, "idle-timer", host)
