@@ -17,21 +17,10 @@ from chaoskit.analysis.streams.gaps import Reader
 from chaoskit.errors import SpecError
 from chaoskit.plan.model import Plan, load_plan
 from chaoskit.plan.probe_plan import ProbePlan, load_probe_plan
+from chaoskit.records.connection_records import ConnectionEnd, HostSocket
 from chaoskit.records.directory import MACHINE, OUTCOME, PLAN, PROBE
 from chaoskit.records.jsonl import FILES, read, read_numbered
-from chaoskit.records.model import (
-    DRAIN,
-    ConnectionEnd,
-    Counters,
-    Hop,
-    HostSocket,
-    Phase,
-    Request,
-    ServedResponse,
-    TcpInfo,
-    UnackedSample,
-    Vitals,
-)
+from chaoskit.records.model import DRAIN, Counters, Hop, Phase, Request, ServedResponse, TcpInfo, UnackedSample, Vitals
 from chaoskit.records.untrusted_files import damage_error, excerpt, parse_json, read_document
 
 TCP_INFO_FIELDS = (

@@ -153,27 +153,8 @@ class Conductor:
         hosts = hosts_of(LabSetup.of(self.plan, variables(self.plan)), kernel, self.run, self.clock)
         knobs.hosts = hosts
         try:
-<<<<<<< HEAD
-            for change in self.plan.stage:
-                apply(kernel, journal, (change.knob, change.setting))
-            if self.plan.server is not None:
-                workers.append(lab_server.start(self.plan, kernel, self.run))
-            probe, start = self._probe(kernel)
-            workers.append(probe)
-            with (
-                TimelineRunner(self.plan, self.run, kernel, journal, self.clock) as timeline,
-                LabConnections(self.run, kernel, self._places, self.clock) as connections,
-            ):
-
-                def look() -> None:
-                    renew()
-                    connections.look()
-
-                timeline.run(start, workers, look)
-=======
             hosts.start()
             self._run(kernel, knobs, journal, hosts.check)
->>>>>>> main
         finally:
             with signals.held():
                 hosts.stop()
@@ -186,8 +167,16 @@ class Conductor:
         """Run the probe beside the timeline; `check` is called a few times a second."""
         probe, start = self._probe(kernel)
         try:
-            with TimelineRunner(self.plan, self.run, knobs, journal, self.clock) as timeline:
-                timeline.run(start, probe, check)
+            with (
+                TimelineRunner(self.plan, self.run, knobs, journal, self.clock) as timeline,
+                LabConnections(self.run, kernel, self._places, self.clock) as connections,
+            ):
+
+                def look() -> None:
+                    check()
+                    connections.look()
+
+                timeline.run(start, probe, look)
         finally:
             with signals.held():
                 probe.stop(self.clock)

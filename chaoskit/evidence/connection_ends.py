@@ -13,8 +13,9 @@ from typing import Protocol
 
 from chaoskit.clock import Clock, realtime_offset
 from chaoskit.kernel.segment_capture import ACK, FIN, RST, SYN, Captured, SegmentCapture
+from chaoskit.records.connection_records import ConnectionEnd, EndKind
 from chaoskit.records.jsonl import Log
-from chaoskit.records.model import ConnectionEnd, Counters, EndKind
+from chaoskit.records.model import Counters
 from chaoskit.topology.places import Places
 
 KIND = "connection-ends"  # of counters

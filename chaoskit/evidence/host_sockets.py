@@ -14,8 +14,9 @@ from contextlib import ExitStack
 from chaoskit.clock import Clock
 from chaoskit.evidence.connection_ends import Namespaces
 from chaoskit.kernel.socket_diag import SocketDiag
+from chaoskit.records.connection_records import HostSocket
 from chaoskit.records.jsonl import Log
-from chaoskit.records.model import Counters, HostSocket
+from chaoskit.records.model import Counters
 from chaoskit.topology.places import Places
 
 KIND = "sockets"  # of counters

@@ -16,16 +16,12 @@ from typing import Any, TypeVar
 
 from chaoskit.errors import RefusedError
 from chaoskit.folder import display_path
+from chaoskit.records.connection_records import ConnectionEnd, HostSocket
 from chaoskit.records.model import (
     KINDS,
-    ConnectionEnd,
     Counters,
     Hop,
-<<<<<<< HEAD
-    HostSocket,
-=======
     HostState,
->>>>>>> main
     Keepalives,
     Phase,
     Record,
@@ -51,12 +47,9 @@ R = TypeVar(
     UnackedSample,
     Counters,
     Hop,
-<<<<<<< HEAD
     ConnectionEnd,
     HostSocket,
-=======
     HostState,
->>>>>>> main
 )
 
 FILES: dict[type[Record], str] = {
@@ -70,12 +63,9 @@ FILES: dict[type[Record], str] = {
     UnackedSample: "unacked.jsonl",
     Counters: "counters.jsonl",
     Hop: "hops.jsonl",
-<<<<<<< HEAD
     ConnectionEnd: "connection_ends.jsonl",
     HostSocket: "host_sockets.jsonl",
-=======
     HostState: "host_states.jsonl",
->>>>>>> main
 }
 _NAMES = {kind: tuple(field.name for field in dataclasses.fields(kind)) for kind in FILES}
 _encode = json.JSONEncoder(separators=(",", ":")).encode

@@ -12,12 +12,9 @@
 | `unacked.jsonl`    | `UnackedSample`  | server     | TCP_INFO sample of a connection that keeps retransmitting |
 | `counters.jsonl`   | `Counters`       | conductor  | qdisc each second; dropping filter at the ends of a phase |
 | `hops.jsonl`       | `Hop`            | conductor  | end of a phase in which a fault may exceed the router's MTU |
-<<<<<<< HEAD
 | `connection_ends.jsonl` | `ConnectionEnd` | conductor | SYN, FIN or RST, in each namespace of a lab that received it |
 | `host_sockets.jsonl` | `HostSocket`   | conductor  | second in which something changed on a host's TCP socket  |
-=======
 | `host_states.jsonl` | `HostState`     | conductor  | change of what the program of a host does                 |
->>>>>>> main
 
 Lines are flushed a few times a second: a kill loses at most the last quarter of a second and leaves one torn line.
 `tokens.jsonl` and `keepalives.jsonl` grow with what a server sends: their lines are arrays of integers.
@@ -27,6 +24,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal, get_args
+
+from chaoskit.records.connection_records import ConnectionEnd, HostSocket
 
 Completion = Literal[
     "complete",
@@ -54,7 +53,6 @@ EventKind = Literal["content", "reasoning", "media", "meta", "ping", "finish", "
 # before it; `meta` any other event without output.
 KINDS: tuple[EventKind, ...] = get_args(EventKind)
 TOKENS: tuple[EventKind, ...] = ("content", "reasoning", "media")
-EndKind = Literal["syn", "syn-ack", "fin", "rst"]
 Flag = Literal["empty", "short"]
 # Of a complete response: it has no token; it has far fewer than were asked for, and not because the model had finished.
 
@@ -343,48 +341,6 @@ class Hop:
 
 
 @dataclass(frozen=True, slots=True)
-<<<<<<< HEAD
-class ConnectionEnd:
-    """A TCP segment that begins or ends a connection, as a namespace of a lab received it, before faults on its way on.
-
-    A router receives what it passes on, a host what is for itself. Hosts have their names, others their addresses.
-    """
-
-    at: int
-    """When it was received, by the kernel's stamp."""
-    place: str
-    """The network namespace that received it."""
-    link: str
-    """Its link."""
-    kind: EndKind
-    """Its flags. A segment with RST is `rst` whatever else it has."""
-    sender: str
-    """The host that sent it, by its address: what is between may have made it."""
-    sender_port: int
-    """Its port."""
-    receiver: str
-    """The host that it was sent to."""
-    receiver_port: int
-    """Its port."""
-
-
-@dataclass(frozen=True, slots=True)
-class HostSocket:
-    """TCP_INFO of a socket on a host of a lab, once a second if its state, data or retransmissions have changed."""
-
-    at: int
-    """When it was taken."""
-    host: str
-    """The host."""
-    port: int
-    """Its port."""
-    remote: str
-    """The other host."""
-    remote_port: int
-    """Its port."""
-    fields: dict[str, int] = field(default_factory=dict)
-    """By the kernel's names, without `tcpi_`; `last_data_recv` and `last_data_sent` are ms before `at`."""
-=======
 class HostState:
     """A change of what the program of a host does, by itself or by a fault."""
 
@@ -396,7 +352,6 @@ class HostState:
     """`running`: again, after a fault; `ready`: at the start, and again after it was killed; `ended`: by itself."""
     code: int | None = None
     """Its exit code, negative for a signal, where it ended by itself."""
->>>>>>> main
 
 
 Record = (
@@ -410,10 +365,7 @@ Record = (
     | UnackedSample
     | Counters
     | Hop
-<<<<<<< HEAD
     | ConnectionEnd
     | HostSocket
-=======
     | HostState
->>>>>>> main
 )

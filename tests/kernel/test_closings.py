@@ -25,8 +25,8 @@ from chaoskit.clock import RealClock
 from chaoskit.evidence.lab_connections import LabConnections
 from chaoskit.facts import Facts
 from chaoskit.kernel.linux import LinuxKernel
+from chaoskit.records.connection_records import ConnectionEnd, HostSocket
 from chaoskit.records.jsonl import FILES, read
-from chaoskit.records.model import ConnectionEnd, HostSocket
 from chaoskit.topology.places import Places, places
 
 PROXIES = Path(sys.prefix) / "proxies"

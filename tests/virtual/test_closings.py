@@ -10,8 +10,9 @@ import pytest
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.findings import Closing
+from chaoskit.records.connection_records import ConnectionEnd, HostSocket
 from chaoskit.records.jsonl import read
-from chaoskit.records.model import ConnectionEnd, Counters, HostSocket
+from chaoskit.records.model import Counters
 from chaoskit.substrate.uml import GuestKernel
 
 FILE = """\

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from chaoskit.records.model import ConnectionEnd, EndKind, HostSocket
+from chaoskit.records.connection_records import ConnectionEnd, EndKind, HostSocket
 
 _MS = 1_000_000
 

@@ -67,15 +67,15 @@ def timers(streams: Iterable[Stream], host: str = "") -> Iterator[Intermediary]:
     closed = [_Closed(stream, *_times(stream)) for stream in streams if _is_closed(stream.request)]
     lingering = [each for each in closed if _LINGER <= each.silence < _LONGEST_LINGER and each.duration > 4 * _LINGER]
     if cut := _alike(lingering, lambda each: each.duration):
-        yield _finding(cut, closed, [each.duration - _LINGER for each in cut], is_idle=False)
+        yield _finding(cut, closed, [each.duration - _LINGER for each in cut], "response-timer", host)
         return
     idle = _alike(closed, lambda each: each.silence)
     if idle:
-        yield _finding(idle, closed, "idle-timer", host)
+        yield _finding(idle, closed, [each.silence for each in idle], "idle-timer", host)
     flowing = [each for each in closed if each.silence < each.duration / 4]
     limited = _alike(flowing, lambda each: each.duration)
     if limited and not set(limited) & set(idle):
-        yield _finding(limited, closed, "response-timer", host)
+        yield _finding(limited, closed, [each.duration for each in limited], "response-timer", host)
 
 
 def _is_closed(request: Request) -> bool:
@@ -118,9 +118,10 @@ def _chance(alike: Sequence[int], count: int) -> float:
     return count * math.comb(count - 1, len(alike) - 1) * width ** (len(alike) - 1)
 
 
-def _finding(alike: Sequence[_Closed], closed: Sequence[_Closed], kind: IntermediaryKind, host: str) -> Intermediary:
+def _finding(
+    alike: Sequence[_Closed], closed: Sequence[_Closed], times: Sequence[int], kind: IntermediaryKind, host: str
+) -> Intermediary:
     is_idle = kind == "idle-timer"
-    times = [each.silence if is_idle else each.duration for each in alike]
     ends = [each.stream.request.ended for each in alike]
     is_one_event = max(ends) - min(ends) <= _SIMULTANEOUS
     is_certain = _chance(times, len(closed)) <= CERTAIN and not is_one_event

@@ -11,7 +11,8 @@ from made_runs import Made, ns, plan
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.findings import Closing
 from chaoskit.analysis.result import Result
-from chaoskit.records.model import Completion, ConnectionEnd, Counters, EndKind, HostSocket
+from chaoskit.records.connection_records import ConnectionEnd, EndKind, HostSocket
+from chaoskit.records.model import Completion, Counters
 
 ROUTERS = {"client": "edge", "gateway": "fabric", "model": "fabric", "vectors": "fabric"}
 WAY = 0.05  # ms from one namespace to the next

@@ -11,8 +11,9 @@ from made_runs import Made, ns, plan
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.errors import SpecError
+from chaoskit.records.connection_records import ConnectionEnd, HostSocket
 from chaoskit.records.jsonl import FILES
-from chaoskit.records.model import ConnectionEnd, Event, Hop, HostSocket, Request, SocketRead, UnackedSample
+from chaoskit.records.model import Event, Hop, Request, SocketRead, UnackedSample
 
 OBJECTIVES = ["ttft_p95 < 800ms during wifi", "interruption_rate <= 1%", "ttft_p95 during wifi < 3x baseline"]
 
