@@ -41,6 +41,7 @@ from chaoskit.spec.hosts import ServiceHost
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.server import Server
 from chaoskit.spec.workload import Workload
+from chaoskit.timeouts.timers import Kind
 from chaoskit.topology.lab import EDGE, Topology
 from chaoskit.topology.ways import ends
 
@@ -157,6 +158,19 @@ class PlannedHost(_Frozen):
     server: Server | None = None
 
 
+class PlannedTimer(_Frozen):
+    """A timer of a host: of its calls of another one, or, without `callee`, towards its callers.
+
+    `value` is in ns; None: it never runs out. `source` says who set it, for people.
+    """
+
+    host: str
+    callee: str | None
+    kind: Kind
+    value: int | None
+    source: str
+
+
 class Plan(_Frozen):
     """Everything that `conduct` and `analyse` need; a copy of the experiment file is stored beside it."""
 
@@ -181,7 +195,11 @@ class Plan(_Frozen):
     objectives: tuple[Objective, ...]
     expectations: tuple[Expectation, ...]
     roundings: tuple[Rounding, ...]
+    timers: tuple[PlannedTimer, ...] = Field(
+        (), description="Those of a service lab's hosts, as far as they are known."
+    )
     warnings: tuple[str, ...]
+    advice: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     drain: int = Field(description="How long open streams may still run after the last phase, ns.")
 
