@@ -16,6 +16,7 @@ _FEATURES = {
     "ifb": ("ifb", "ifb"),
     "qdisc": ("netem", "sch_netem"),
     "masquerade": ("masquerading by nftables", "nf_tables nft_chain_nat nft_masq"),
+    "process": ("reject by nftables", "nf_tables nft_reject_inet"),
     "clamp": ("nftables of the family inet", "nf_tables nf_tables_inet"),
     "clsact": ("clsact", "sch_ingress"),
     "filter": (
@@ -39,6 +40,7 @@ _INSPECT_COMMANDS = {
     "qdisc": "tc qdisc",
     "clamp": "nft list ruleset",
     "masquerade": "nft list ruleset",
+    "process": "ps -A",
 }
 
 
