@@ -12,13 +12,16 @@ was read back can be compared for equality.
 | `link`      | `eth0`                     | `Link`      | a link's flags and sizes                          |
 | `mtu`       | `eth0`                     | `Mtu`       | the MTU alone, of an existing link                |
 | `address`   | `eth0 10.1.0.1/24`         | `Address`   | an address on a link                              |
-| `route`     | `0.0.0.0/0`                | `Route`     | a route                                           |
+| `route`     | `0.0.0.0/0`                | `Route`     | a route; `... table 1002`: of another table       |
+| `rule`      | `from 10.3.0.1/32`         | `Rule`      | which packets another table of routes is for      |
 | `neighbour` | `eth0 10.1.0.254`          | `Neighbour` | a permanent ARP/ND entry                          |
 | `sysctl`    | `net.ipv4.ip_forward`      | `Sysctl`    | a kernel parameter of the namespace               |
 | `clsact`    | `eth0`                     | `Clsact`    | the qdisc that a link's filters are attached to   |
 | `filter`    | `eth0 egress 51717`        | `Filter`    | drops packets of a link, or redirects them to an ifb |
 | `qdisc`     | `to-client`                | `Netem`     | a link's root queueing discipline                 |
 | `clamp`     | `mss`                      | `Clamp`     | the MSS in TCP handshakes                         |
+| `cut`       | `connections`              | `Cut`       | TCP connections end after a size or a time        |
+| `idle-timeout` | `connections`           | `IdleTimeout` | TCP connections are forgotten after a silence   |
 | `masquerade` | `100.64.0.2 link eth0`    | `Masquerade` | source NAT to this machine's own address         |
 | `process`   | `program`                  | `Process`   | the program of a host, in the host's namespace    |
 
@@ -32,7 +35,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from chaoskit.counters import HopCounters, QueueCounters
 from chaoskit.facts import Facts
+from chaoskit.middlebox import Cut, IdleTimeout, TcpFlow
 
 
 @dataclass(frozen=True, order=True)
@@ -109,6 +114,14 @@ class Route:
     mtu: int = 0
     advmss: int = 0
     type: Literal["route"] = "route"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The routes of this table are looked up for the packets that the knob names, before those of the main table."""
+
+    table: int
+    type: Literal["rule"] = "rule"
 
 
 @dataclass(frozen=True)
@@ -218,21 +231,11 @@ class Filter:
 
 
 @dataclass(frozen=True)
-class Handshakes:
-    """The TCP handshakes of this flow that a link sends (`egress`) or receives (`ingress`)."""
-
-    link: str
-    hook: Literal["egress", "ingress"]
-    family: Literal["ip", "ipv6"]
-    flow: Flow
-
-
-@dataclass(frozen=True)
 class Clamp:
-    """These TCP handshakes (None: all forwarded here) get an MSS of at most `mss` bytes. Removed with its process."""
+    """Handshakes of these flows (None: all forwarded here) get an MSS of `mss` bytes at most. Ends with its process."""
 
     mss: int
-    of: tuple[Handshakes, ...] | None = None
+    of: tuple[TcpFlow, ...] | None = None
     type: Literal["clamp"] = "clamp"
 
 
@@ -331,11 +334,14 @@ Setting = (
     | Mtu
     | Address
     | Route
+    | Rule
     | Neighbour
     | Sysctl
     | Masquerade
     | Process
     | Clamp
+    | Cut
+    | IdleTimeout
     | Clsact
     | Filter
     | Netem
@@ -357,30 +363,6 @@ class Pulse:
 
     def __str__(self) -> str:
         return f"{self.place} flushes the path MTUs that it has learned"
-
-
-@dataclass(frozen=True)
-class QueueCounters:
-    """Counters of a qdisc, of a filter (`drops`: packets it dropped), or of a link's ingress (`drops`: packets longer
-    than a veth's MTU), since it was created. `qlen` is the number of packets in it now."""
-
-    packets: int
-    bytes: int
-    drops: int
-    overlimits: int
-    requeues: int
-    qlen: int
-    backlog: int
-
-
-@dataclass(frozen=True)
-class HopCounters:
-    """A namespace's counters as a router since it was created: packets received to forward, packets too big for the
-    next link, and ICMP messages about that (type 3 code 4, ICMPv6 Packet Too Big)."""
-
-    received: int
-    too_big: int
-    icmp_too_big: int
 
 
 class Kernel(Protocol):

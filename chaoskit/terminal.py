@@ -72,6 +72,15 @@ def printable_lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
+def shortened(text: str, most: int) -> str:
+    """The text, or its beginning, of at most so many characters, up to the end of a word."""
+    if len(text) <= most:
+        return text
+    begin = text[: most - 3]
+    words = begin.rpartition(" ")[0] if text[most - 3] != " " else begin
+    return f"{words.rstrip(' ,;:') or begin} ..." if len(words) > most // 2 else f"{begin}..."
+
+
 def ascii_only(text: str) -> str:
     """For a terminal without Unicode: chaoskit's own symbols become similar ASCII ones, all others escapes."""
     return text.translate(_PLAIN).encode("ascii", "backslashreplace").decode()

@@ -24,6 +24,7 @@ import re
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, ClassVar, Self
+from unicodedata import normalize
 
 _MOST_DECIMALS = 20
 _FRACTION = rf"\.[0-9]{{1,{_MOST_DECIMALS}}}"
@@ -126,7 +127,7 @@ class Quantity(int):
         near = [hint for size in cls._sizes_meant(unit) if cls._is_read(hint := cls._spelled(number, size))]
         found = f"{text!r} has the unit {unit!r}, which is not a unit of a {cls.noun}"
         if not near:
-            return f"{found} ({', '.join(cls.units())})"
+            return f"{found} ({', '.join(dict.fromkeys(normalize('NFKC', name) for name in cls.units()))})"  # one µ
         return f"{found}; did you mean {' or, as tc(8) has it, '.join(near)}?"
 
     @classmethod

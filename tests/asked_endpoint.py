@@ -8,7 +8,7 @@ import os
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ class Asked:
         return json.loads(self.raw_body)
 
 
-Answer = Callable[[Asked], bytes]
+Answer = Callable[[Asked], bytes | Iterable[bytes]]
 
 
 @dataclass
@@ -90,7 +90,9 @@ def serve(listener: socket.socket, found: Endpoint, answer: Answer, tls: Any = N
             reading = wrapped.makefile("rb")
             while (asked := _request(reading, number)) is not None:
                 found.asked.append(asked)
-                wrapped.sendall(answer(asked))
+                told = answer(asked)
+                for part in [told] if isinstance(told, bytes) else told:
+                    wrapped.sendall(part)
 
     def accept() -> None:
         with contextlib.suppress(OSError):

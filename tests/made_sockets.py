@@ -49,7 +49,7 @@ def retransmission_at(again: int) -> int:
 
 @dataclass
 class Run:
-    """Builds records. Ten seconds each of baseline, narrow (with a fault) and recovery."""
+    """Builds records. Ten seconds each of baseline, narrow (with a fault) and recovery; then a drain."""
 
     requests: list[Request] = field(default_factory=list)
     infos: list[TcpInfo] = field(default_factory=list)
@@ -58,6 +58,8 @@ class Run:
     reads: list[SocketRead] = field(default_factory=list)
     signs: list[Keepalives] = field(default_factory=list)
     plan: Plan | None = None
+    names: tuple[str, ...] = ("baseline", "narrow", "recovery")
+    settling: float = 0  # ms until a phase is ready
 
     def ask(
         self,
@@ -87,9 +89,11 @@ class Run:
     def found(self) -> dict[str, list[PathMtu]]:
         """The findings by phase, without phases that have none."""
         phases = [
-            Phase(name, 0, ("narrow",) if name == "narrow" else (), ns(at), ns(at), ns(at + 10_000))
-            for name, at in (("baseline", 0), ("narrow", 10_000), ("recovery", 20_000))
+            Phase(name, 0, ("narrow",) if name == "narrow" else (), ns(at), ns(at + self.settling), ns(at + 10_000))
+            for name, at in zip(self.names, range(0, 30_000, 10_000), strict=False)
         ]
+        end = 10_000 * len(self.names)
+        phases.append(Phase("drain", 0, phases[-1].faults, ns(end), ns(end), ns(end + 60_000)))
         raw = RawRecords(
             plan=self.plan,
             probe=None,
@@ -110,7 +114,7 @@ class Run:
             counters=[],
             hops=[],
         )
-        found = path_mtu(raw, build_timeline(phases, ns(30_000)))
+        found = path_mtu(raw, build_timeline(phases, ns(end + 60_000)))
         return {name: list(those) for name, those in found.items() if those}
 
 

@@ -48,7 +48,7 @@ MISTAKES = [
     ("jitter: 5ms, ", "", "x.yaml:18: faults.wifi.netem: distribution needs a jitter"),
     ("prompt-size: 4kB", "prompt-size: 4ms", "x.yaml:8: workload.prompt-size: '4ms' has the unit 'ms'"),
     ("request-rate: 2/s", "burstiness: 1.0", "x.yaml:4: workload: give either request-rate"),
-    ("direction: down", "direction: in", "x.yaml:17: faults.wifi.direction: found 'in', expected 'down', 'up' or"),
+    ("direction: down", "direction: in", "x.yaml:17: faults.wifi.direction: found 'in', expected down, up or"),
     ("link: client-router", "link: client-sever", "x.yaml:16: faults.wifi.link: found 'client-sever', expected"),
     ("workload:", "work-load:", "x.yaml:4: work-load: unknown key; did you mean workload?"),
     (

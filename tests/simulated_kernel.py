@@ -16,10 +16,11 @@ from pydantic import TypeAdapter
 from chaoskit.clock import Clock, RealClock
 from chaoskit.conduct.lease_scope import HeldLease, LeaseRequest, hold_lease
 from chaoskit.conduct.recovery import Recovery
+from chaoskit.counters import HopCounters, QueueCounters
 from chaoskit.engine.apply_restore import apply
 from chaoskit.engine.lease import Lease, Leases
 from chaoskit.facts import Facts
-from chaoskit.knobs import Change, HopCounters, Ifb, Knob, Link, Netem, Pulse, QueueCounters, Setting, Sysctl
+from chaoskit.knobs import Change, Ifb, Knob, Link, Netem, Pulse, Setting, Sysctl
 
 FORWARD = Knob("sysctl", "", "net.ipv4.ip_forward")
 LINK = Knob("link", "", "eth0")

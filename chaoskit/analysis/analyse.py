@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from os.path import lexists
 from pathlib import Path
 
 from chaoskit import __version__
+from chaoskit.analysis.compression import compare_compression, compression_warnings
 from chaoskit.analysis.conclusion import outcome, undecided_reasons, warnings, with_path_mtu_cause
 from chaoskit.analysis.health import health
 from chaoskit.analysis.load import RawRecords, load_records
@@ -33,6 +35,7 @@ from chaoskit.faults.tc_format import format_setting
 from chaoskit.folder import display_path
 from chaoskit.plan.model import Plan
 from chaoskit.plan.probe_plan import ProbePlan
+from chaoskit.records.directory import UNCOMPRESSED
 from chaoskit.spec.asking import mean_tokens
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.objectives import Objective
@@ -64,11 +67,12 @@ def analyse(run: Path) -> Result:
     Raises SpecError when this is no run directory, or when a file in it is not a valid record.
     """
     raw = load_records(run)
-    return analyse_records(raw, run, _spec_of(raw.plan or raw.probe))
+    uncompressed = load_records(run / UNCOMPRESSED) if raw.plan is None and lexists(run / UNCOMPRESSED) else None
+    return analyse_records(raw, run, _spec_of(raw.plan or raw.probe), uncompressed)
 
 
-def analyse_records(raw: RawRecords, run: Path, spec: RunSpec) -> Result:
-    """The same for records that have been read. `run` is only named in the result."""
+def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: RawRecords | None = None) -> Result:
+    """The same for records that have been read, and those without compression. `run` is only named in the result."""
     streams, reader = raw.streams, raw.streams.table.reader
     run_timeline = _timeline(raw)
     samples = phase_samples(streams, run_timeline, is_cut_short=raw.status == "interrupted")
@@ -110,10 +114,15 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec) -> Result:
         comparisons=tuple(compare(samples, spec.reference, estimates)),
         objectives=verdicts,
         intermediaries=intermediaries,
+        compression=compare_compression(raw, uncompressed),
         fidelity=checks,
         tokens_per_event=streams.table.token_counts.told,
         health=client_health,
-        warnings=(*raw.warnings, *warnings(raw.plan, streams.ended, client_health, phases, raw.warmups)),
+        warnings=(
+            *raw.warnings,
+            *warnings(raw.plan, streams.ended, client_health, phases, raw.warmups),
+            *compression_warnings(raw, uncompressed is not None),
+        ),
     )
 
 
@@ -217,9 +226,11 @@ def _phases(
 def _settings(plan: Plan | None, name: str) -> tuple[str, ...]:
     """What this phase sets, knob by knob, in tc's notation."""
     phase = next((phase for phase in plan.phases if phase.name == name), None) if plan else None
-    if phase is None:
+    if plan is None or phase is None:
         return ()
     lines = (
-        f"{display_name(change.knob)}: {format_setting(change.setting)}" for change in phase.changes if change.setting
+        f"{display_name(change.knob, plan.lab)}: {format_setting(change.setting)}"
+        for change in phase.changes
+        if change.setting
     )
     return tuple(dict.fromkeys(lines))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from chaoskit.analysis.connections import connection_warnings
-from chaoskit.analysis.formatting import FIDELITY_LABELS, format_value
+from chaoskit.analysis.formatting import FIDELITY_LABELS, about, format_value
 from chaoskit.analysis.health import (
     MAX_CLIENT_ERRORS,
     MAX_LOOP_LAG_MS,
@@ -17,6 +17,7 @@ from chaoskit.analysis.health import (
 from chaoskit.analysis.load import RawRecords
 from chaoskit.analysis.objectives import UndecidedReason
 from chaoskit.analysis.result import FidelityCheck, Health, ObjectiveResult, Outcome, PathMtu, PhaseResult, RunVerdict
+from chaoskit.analysis.statistics.quantiles import is_too_few
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.plan.model import Plan
 from chaoskit.records.jsonl import FILES
@@ -98,10 +99,14 @@ def outcome(
     """How the run ended and its verdict, with the first reason. Without objectives some stream must be complete."""
     verdict, reason = _verdict(verdicts, reasons)
     interrupted = sum(stream.is_interrupted for stream in streams)
+    complete = sum(stream.is_complete for stream in streams)
     if verdict == "none" and not any(stream.events for stream in streams):
         verdict, reason = "undecided", "no stream received a token"
-    elif verdict == "none" and interrupted and not any(stream.is_complete for stream in streams):
+    elif verdict == "none" and interrupted and not complete:
         verdict, reason = "undecided", f"no stream was complete, {interrupted} of {len(streams)} were interrupted"
+    elif verdict == "none" and is_too_few(95, complete):
+        verb = "says" if complete == 1 else "say"
+        reason += f", and {counted(complete, 'complete stream')} {verb} little: a p95 takes 20"
     return Outcome(status=raw.status, detail=raw.detail, verdict=verdict, reason=reason)
 
 
@@ -135,7 +140,7 @@ def _undecided_because(verdict: ObjectiveResult) -> str:
     if verdict.observed.value is None or verdict.streams_needed is None:
         return verdict.reason
     seen = format_value(verdict.observed.value, verdict.unit)
-    return f"{seen}; about {counted(verdict.streams_needed, 'stream')} would decide"
+    return f"{seen}; {about(verdict.streams_needed, 'stream')} would decide"
 
 
 def with_path_mtu_cause(
@@ -206,11 +211,6 @@ def warnings(
         yield f"{_client_errors(streams)}; they are not counted"
     if client_health.unfinished:
         yield f"streams still open when the records end, not counted: {client_health.unfinished}"
-    for coding, count in Counter(stream.request.coding for stream in streams if stream.request.coding).items():
-        yield (
-            f"{count} of {counted(len(streams), 'answer')} came compressed ({coding}), which may hold tokens back; "
-            "without: --accept-encoding identity"
-        )
     if cancelled:
         yield f"streams still running when the run ended, neither complete nor interrupted: {cancelled}"
     if plan is None or plan.server is None or not plan.server.pause:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from chaoskit.units import counted
+
 if TYPE_CHECKING:
     from chaoskit.analysis.result import FidelityKind, Unit
 
@@ -70,9 +72,11 @@ def format_interval(low: float | None, high: float | None, unit: Unit) -> str:
 
 
 def format_change(value: float, unit: Unit) -> str:
-    """A difference, with its sign: `+57 ms`, `-3.5/s`, `0 ms`."""
-    text = format_value(value, unit)
-    return text if text.startswith("-") or text == format_value(0.0, unit) else f"+{text}"
+    """A difference, with its sign: `+57 ms`, `-3.5/s`, `0 ms`; of shares in percentage points, `+2 pp`."""
+    text, nothing = format_value(value, unit), format_value(0.0, unit)
+    if unit == "share":
+        text, nothing = (each.replace("%", "pp") for each in (text, nothing))
+    return text if text.startswith("-") or text == nothing else f"+{text}"
 
 
 def format_change_interval(low: float | None, high: float | None, unit: Unit) -> str:
@@ -115,3 +119,9 @@ def _rounded(value: float, places: int) -> str:
     text = f"{value:.{places}f}"
     text = text.rstrip("0").rstrip(".") if places else text
     return "0" if text == "-0" else text
+
+
+def about(number: int, noun: str) -> str:
+    """An estimate with its noun, rounded up to two significant digits: `about 17000 streams` for 16697."""
+    step = 10 ** max(0, len(str(number)) - 2)
+    return f"about {counted(-(-number // step) * step, noun)}"

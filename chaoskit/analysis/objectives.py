@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from chaoskit import intervals
-from chaoskit.analysis.formatting import format_interval, format_value
+from chaoskit.analysis.formatting import about, format_interval, format_value
 from chaoskit.analysis.result import Evidence, IntervalEstimate, ObjectiveResult, ObjectiveVerdict, Unit
 from chaoskit.analysis.statistics.comparison import ratio
 from chaoskit.analysis.statistics.estimates import MINUTE, Estimates, scale, unit
@@ -131,7 +131,7 @@ def _reason(claim: Claim, judgement: ObjectiveVerdict, needed_streams: int | Non
         return seen
     if needed_streams is None:
         return f"{seen}; no feasible number of streams would decide"
-    return f"{seen}; about {counted(needed_streams, 'stream')} would decide"
+    return f"{seen}; {about(needed_streams, 'stream')} would decide"
 
 
 def _streams_needed(objective: Objective, claim: Claim) -> int | None:

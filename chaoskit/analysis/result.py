@@ -202,6 +202,26 @@ class Intermediary(FiniteJson):
     sentence: str
 
 
+class Delivery(FiniteJson):
+    """How answers with this content coding, or `none`, came: medians of the complete ones.
+
+    `records` is the folder of their records in the run directory; "" for the directory itself.
+    """
+
+    why_missing: ClassVar = dict.fromkeys(
+        ("first_token_ms", "events", "reads", "bursts", "longest_gap_ms"), "no such answer was complete"
+    )
+    coding: str
+    streams: int
+    first_token_ms: float | None
+    events: float | None
+    reads: float | None
+    bursts: float | None
+    longest_gap_ms: float | None
+    remark: str = ""
+    records: str = ""
+
+
 class PhaseResult(FiniteJson):
     """Everything that is attributed to the phases of one name. `settings` are the faults in tc's notation."""
 
@@ -340,6 +360,9 @@ class Result(FiniteJson):
     comparisons: tuple[Comparison, ...]
     objectives: tuple[ObjectiveResult, ...]
     intermediaries: tuple[Intermediary, ...] = ()
+    compression: tuple[Delivery, ...] = Field(
+        default=(), description="The compressed answers of a probe, and those to more requests without compression."
+    )
     fidelity: tuple[FidelityCheck, ...]
     tokens_per_event: float | None = Field(default=None, description="By the usage that the server told.")
     health: Health

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chaoskit.cli.advice import fitting
-from chaoskit.terminal import say, say_json
+from chaoskit.terminal import say_json
 
 if TYPE_CHECKING:
     from chaoskit.substrate.doctor import Diagnosis
@@ -25,13 +25,14 @@ def doctor(
 
     from chaoskit.clock import RealClock
     from chaoskit.programs import typed_by
+    from chaoskit.report.screen import say_wrapped
     from chaoskit.substrate.doctor import examine
 
     diagnosis = examine(kernel, RealClock())
     if json:
         say_json(typed_by(os.geteuid(), dumps(dataclasses.asdict(diagnosis), indent=1, allow_nan=False)))
     else:
-        say(*(typed_by(os.geteuid(), fitting(line, ("--kernel",))) for line in _lines(diagnosis)))
+        say_wrapped(*(typed_by(os.geteuid(), fitting(line, ("--kernel",))) for line in _lines(diagnosis)))
     raise typer.Exit(0 if diagnosis.here_can or diagnosis.guest_can else 3)
 
 

@@ -27,12 +27,13 @@ def init(
     from chaoskit.conduct.file_check import check
     from chaoskit.errors import SpecError
     from chaoskit.programs import sudo
+    from chaoskit.report.screen import say_wrapped
     from chaoskit.spec.examples import example_lines
     from chaoskit.spec.matrix import load_variants
     from chaoskit.spec.new_file import NewFile, write
 
     if list_:
-        say(*example_lines())
+        say_wrapped(*example_lines())
         return
     if name is not None and "://" in name:
         raise SpecError(f"a URL is a value of --endpoint: chaoskit init --endpoint {name}")

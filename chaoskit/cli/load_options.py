@@ -19,6 +19,9 @@ class LoadOptions:
     request_rate: Annotated[str | None, typer.Option(metavar="RATE", help="Open loop, such as 2/s.")] = None
     burstiness: Annotated[float, typer.Option(help="Open loop: 1 is Poisson, 0 is regular.")] = 1.0
     max_concurrency: Annotated[int | None, typer.Option(help="Closed loop: streams at a time. Default: 1.")] = None
+    compare_compression: Annotated[
+        int, typer.Option(metavar="N", min=0, max=10**6, help="N more requests without compression, to compare.")
+    ] = 0
     processes: Annotated[int, typer.Option(min=1, max=256, help="Processes that share the load.")] = 1
     connections: Annotated[str, typer.Option(help="fresh, kept or shared (HTTP/2).")] = "fresh"
     http: Annotated[str, typer.Option(help="HTTP version: 1.1 or 2.")] = "1.1"
@@ -26,4 +29,5 @@ class LoadOptions:
     def given(self) -> dict[str, Any]:
         """As keys of a workload: a closed loop of one, where no other load is given."""
         is_given = self.request_rate is not None or self.max_concurrency is not None
-        return kebab(self, "requests", "processes") | ({} if is_given else {"max-concurrency": 1})
+        one = {} if is_given else {"max-concurrency": 1}
+        return kebab(self, "requests", "processes", "compare_compression") | one

@@ -52,6 +52,7 @@ def probe(
         seed=seed,
         requests=load.requests,
         processes=load.processes,
+        compare_compression=load.compare_compression,
         max_time=duration("max-time", timeouts.max_time),
     )
     raise typer.Exit(measure_and_show(measured, out, json))

@@ -7,13 +7,12 @@ from typing import Annotated
 
 import typer
 
-from chaoskit.terminal import say
-
 
 def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Experiment files.")]) -> None:
     """Check experiment files. Each error gives file, line, and what was expected."""
     from chaoskit.conduct.file_check import check
     from chaoskit.errors import SpecError
+    from chaoskit.report.screen import say_wrapped
     from chaoskit.spec.matrix import load_variants
     from chaoskit.units import counted
 
@@ -26,9 +25,9 @@ def validate(files: Annotated[list[Path], typer.Argument(metavar="FILE", help="E
             continue
         remarks = [counted(len(found.plans), "variant")] if len(found.plans) > 1 else []
         remarks += [counted(len(found.warnings), "warning")] if found.warnings else []
-        say(", ".join([f"{file}: ok", found.plans[0].name, *remarks]))
-        say(*(f"  warning: {warning}" for warning in found.warnings))
-        say(*(f"  advice: {advice}" for advice in found.advice))
-        say(*(f"  note: {note}" for note in found.notes))
+        say_wrapped(", ".join([f"{file}: ok", found.plans[0].name, *remarks]))
+        say_wrapped(*(f"  warning: {warning}" for warning in found.warnings))
+        say_wrapped(*(f"  advice: {advice}" for advice in found.advice))
+        say_wrapped(*(f"  note: {note}" for note in found.notes))
     if errors:
         raise SpecError("\n".join(errors))

@@ -23,7 +23,7 @@ _DRAFT = ".chaoskit-copy"
 
 @dataclass(frozen=True)
 class Changes:
-    """What was changed, by paths relative to the directory: files, new directories without any, and what is gone."""
+    """What was changed, by paths relative to the directory: files, new empty directories (`new/`), what is gone."""
 
     changed: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
@@ -36,7 +36,7 @@ def find_changes(upper: int, lower: int | None) -> Changes:
     for top, folders, files, descriptor in os.fwalk(".", dir_fd=upper):
         parent = "" if top == "." else f"{top.removeprefix('./')}/"
         if parent and not folders and not files and _status(parent, lower) is None:
-            changed.append(parent.rstrip("/"))
+            changed.append(parent)
         for name in sorted((*folders, *files)):  # a link to a folder is among the folders
             path, found = parent + name, os.stat(name, dir_fd=descriptor, follow_symlinks=False)
             former = _status(path, lower)
@@ -58,7 +58,7 @@ def copy_files(paths: tuple[str, ...], source: int, target: int) -> list[str]:
     left = MOST_BYTES
     failed: list[str] = []
     for path in paths:
-        *parents, name = path.split("/")
+        *parents, name = path.rstrip("/").split("/")
         try:
             outer = _descend(source, parents)
             try:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Coroutine
+from typing import TypeVar
+
+R = TypeVar("R")
 
 
-def run(work: Coroutine[None, None, None]) -> None:
+def run(work: Coroutine[None, None, R]) -> R:
     """As asyncio.run."""
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(_SkippingSelector())) as runner:
-        runner.run(work)
+        return runner.run(work)
 
 
 class _SkippingSelector(selectors.EpollSelector):

@@ -16,6 +16,7 @@ from chaoskit.clock import Clock, RealClock, boottime
 from chaoskit.conduct import signals
 from chaoskit.conduct.lease_scope import HeldLease, LeaseRequest, hold_lease
 from chaoskit.conduct.network_namespace import enter
+from chaoskit.counters import QueueCounters
 from chaoskit.engine.apply_restore import apply, examine
 from chaoskit.engine.lease import Lease, user_name
 from chaoskit.errors import NotRestoredError, RefusedError
@@ -24,12 +25,11 @@ from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.host_lookups import look_up
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.rights import require_net_admin
-from chaoskit.knobs import Filter, Kernel, QueueCounters
+from chaoskit.knobs import Filter, Kernel
 from chaoskit.plan.injection import InjectionPlan, compile_injection
 from chaoskit.plan.obstacles import classifier
 from chaoskit.spec.injection import Injection
-from chaoskit.topology.edge import affected_direction
-from chaoskit.topology.steering import HOOKS, OneDirection, qdisc
+from chaoskit.topology.steering import HOOKS, OneDirection, filter_direction, qdisc
 
 _TICK = 200_000_000  # ns between two checks of the watchdog
 
@@ -107,7 +107,7 @@ def _queue_counters(kernel: Kernel) -> dict[OneDirection, QueueCounters]:
 def _oversize_drops(kernel: Kernel, plan: InjectionPlan) -> dict[OneDirection, int]:
     """Packets dropped for their size, for each direction that has such a fault."""
     size_filters = tuple(knob for knob, setting in plan.changes if isinstance(setting, Filter) and setting.over)
-    dropped = Counter({affected_direction(knob): 0 for knob in size_filters})
+    dropped = Counter({filter_direction(knob): 0 for knob in size_filters})
     for knob, seen in kernel.filter_counters(size_filters).items():
-        dropped[affected_direction(knob)] += seen.drops
+        dropped[filter_direction(knob)] += seen.drops
     return dict(dropped)

@@ -22,6 +22,7 @@ from chaoskit.conduct.workspace import Collected, Workspace
 from chaoskit.errors import CrashError, RefusedError, SpecError
 from chaoskit.folder import why_not_written
 from chaoskit.terminal import complain
+from chaoskit.units import counted
 
 _SYSTEM = ("bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "run", "sbin", "sys", "usr")
 _SHARED = ("/", "/home", "/media", "/mnt", "/opt", "/root", "/srv", "/var")
@@ -133,8 +134,12 @@ def report(found: Collected, out: Path | None) -> list[str]:
 
 
 def _files(paths: tuple[str, ...]) -> str:
-    one = len(paths) == 1
-    return f"{len(paths)} changed file{'' if one else 's'} ({_names(paths)}) {'was' if one else 'were'}"
+    folders = tuple(path for path in paths if path.endswith("/"))
+    files = tuple(path for path in paths if path not in folders)
+    told = [f"{counted(len(files), 'changed file')} ({_names(files)})"] if files else []
+    if folders:
+        told.append(f"{len(folders)} empty director{'y' if len(folders) == 1 else 'ies'} ({_names(folders)})")
+    return f"{' and '.join(told)} {'was' if len(paths) == 1 else 'were'}"
 
 
 def _it(paths: tuple[str, ...]) -> str:

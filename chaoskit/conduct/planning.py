@@ -11,7 +11,6 @@ from chaoskit.conduct.network_namespace import enter
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.client_limits import client_limits
 from chaoskit.kernel.features import detect_features
-from chaoskit.kernel.host_lookups import look_up
 from chaoskit.plan.client_load import ClientLoad, shortages
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import InterfacePlan, Plan
@@ -70,6 +69,8 @@ def _compiled(experiment: Experiment, to_run: bool) -> Plan:
         tls_context(target, work.http)
     enter(stage)
     facts = detect_features()
+    from chaoskit.kernel.host_lookups import look_up  # here, not at the top: it loads pyroute2, for this stage only
+
     plan = compile_plan(experiment, look_up(stage.interface, stage.hosts), classifier(facts))
     if plan.interface is None:
         return plan

@@ -9,13 +9,13 @@ import signal
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chaoskit import __version__, crash_report, keyboard_interrupt, terminal
 from chaoskit.clock import now
-from chaoskit.conduct import event_loop, signals
+from chaoskit.conduct import comparison, event_loop, signals
 from chaoskit.conduct.planning import load_warnings
 from chaoskit.conduct.probe_processes import Task, forked
 from chaoskit.conduct.provenance import collect
@@ -27,15 +27,15 @@ from chaoskit.probe.drive import drive, warm_up
 from chaoskit.probe.fail_fast import FailFast
 from chaoskit.probe.model_list import with_model
 from chaoskit.probe.proxy_variables import unused_proxy
+from chaoskit.probe.request_url import shown_url
 from chaoskit.probe.requests import RequestFactory
-from chaoskit.probe.shares import Share, divide
+from chaoskit.probe.shares import WHOLE, Share, divide
 from chaoskit.probe.target import DriveOptions, DriveProgress, SocketOptions, Target, check_socket, endpoint
 from chaoskit.probe.transport.tls import tls_context
-from chaoskit.records.directory import OUTCOME, PROBE, PROVENANCE, conclude, create, kept_records
+from chaoskit.records.directory import OUTCOME, PROBE, PROVENANCE, UNCOMPRESSED, conclude, create, kept_records
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Request
 from chaoskit.spec.access import Access, recorded
-from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.workload import Workload
 from chaoskit.terminal import ascii_json
@@ -52,7 +52,8 @@ class ProbeOnly:
     """A number of requests of this workload to this endpoint, for at most `max_time`.
 
     `requests` count; those of the workload's `warm-up` come before them. `uds` is the endpoint's Unix socket. The
-    `processes` share the load.
+    `processes` share the load. Where answers came compressed, `compare_compression` more requests follow that accept no
+    compression, with records of their own.
     """
 
     url: str
@@ -65,14 +66,17 @@ class ProbeOnly:
     requests: int
     max_time: Duration
     processes: int = 1
+    compare_compression: int = 0
 
     def measure(self, out: Path | None, watch: Callable[[DriveProgress], None]) -> Result:
         """Send the requests, and analyse the responses. The records stay in `out`, a new directory, or are deleted.
 
         Ctrl-C and `max_time` end the requests; the result is about what was received until then. So is that of a
-        drive that was refused midway. Raises RefusedError for one that was refused before its first request, and
-        KeyboardInterrupt, with where the records are, for a Ctrl-C before or after the requests.
+        drive that was refused midway. Raises SpecError for a comparison of nothing, RefusedError for a drive that was
+        refused before its first request, and KeyboardInterrupt, with where the records are, for a Ctrl-C before or
+        after the requests.
         """
+        comparison.check(self.compare_compression, self.access)
         target = endpoint(self.url, self.access, uds=self.uds, sockets=self.sockets)
         if self.uds is not None:
             check_socket(self.uds)
@@ -86,6 +90,7 @@ class ProbeOnly:
             *credentials.warnings(target),
             *unused_proxy(target, os.environ),
             *_too_many(self.processes),
+            *comparison.warnings(self.compare_compression, self.workload),
         ]
         terminal.note(*(f"warning: {sentence}" for sentence in doubts))
         target = with_model(target, self.access, self.workload)
@@ -93,7 +98,9 @@ class ProbeOnly:
             run = create(folder, {PROBE: self._description(target), PROVENANCE: collect()})
             try:
                 with signals.kept():
-                    self._send(target, run, watch, shares, factory)
+                    until = now() + self.max_time
+                    if self._send(target, run, watch, shares, factory):
+                        self._compare_compression(target, run, until)
             except RefusedError as error:
                 conclude(run, "refused", str(error))
                 if not (run / FILES[Request]).exists():
@@ -112,7 +119,7 @@ class ProbeOnly:
         """What is asked, for `probe.json`."""
         asked = ProbePlan(
             chaoskit=__version__,
-            url=redacted(self.url),
+            url=shown_url(target, self.workload),
             model=target.model,
             access=recorded(self.access, target.proxy),
             uds=str(self.uds) if self.uds else None,
@@ -124,6 +131,7 @@ class ProbeOnly:
             objectives=self.objectives,
             seed=self.seed,
             processes=self.processes,
+            compare_compression=self.compare_compression,
         )
         return ascii_json(asked.model_dump_json(indent=1)) + "\n"
 
@@ -134,8 +142,8 @@ class ProbeOnly:
         watch: Callable[[DriveProgress], None],
         shares: Sequence[Share],
         factory: RequestFactory,
-    ) -> None:
-        """Send the requests, from this process or from several."""
+    ) -> bool:
+        """Send the requests, from this process or from several. Returns whether they all ended by themselves."""
 
         async def alone(stop: asyncio.Event) -> str:
             await warm_up()
@@ -144,15 +152,41 @@ class ProbeOnly:
             return ""
 
         if len(shares) == 1:
-            event_loop.run(self._supervise(run, alone))
-            return
+            return event_loop.run(self._supervise(run, alone))
         task = Task(target, self.workload, self.seed, self.all_requests, run)
         judge = FailFast(factory.circumstances, None)
         with forked(task, shares, judge) as processes:
-            event_loop.run(self._supervise(run, lambda stop: processes.drive(stop, watch)))
+            return event_loop.run(self._supervise(run, lambda stop: processes.drive(stop, watch)))
 
-    async def _supervise(self, run: Path, work: Callable[[asyncio.Event], Awaitable[str]]) -> None:
-        """Do the work until it ends, by itself or by a signal or `max_time`, and record how; it says what it lacks."""
+    def _compare_compression(self, target: Target, run: Path, until: int) -> None:
+        """After compressed answers, send more requests that accept none. What befalls them is in their records only."""
+        left = Duration(until - now())
+        if not self.compare_compression or left <= 0 or not comparison.has_compressed(run):
+            return
+        plain = replace(
+            self,
+            access=self.access.without_compression(),
+            workload=self.workload.model_copy(update={"warm_up": 0}),
+            objectives=(),
+            seed=comparison.seed(self.seed),
+            requests=self.compare_compression,
+            max_time=left,
+            processes=1,
+            compare_compression=0,
+        )
+        own = replace(target, headers=comparison.headers(target.headers))
+        factory = RequestFactory(own, plain.workload, plain.seed)
+        folder = create(run / UNCOMPRESSED, {PROBE: plain._description(own), PROVENANCE: collect()})
+        try:
+            plain._send(own, folder, _unwatched, (WHOLE,), factory)
+        except RefusedError as error:
+            conclude(folder, "refused", str(error))
+
+    async def _supervise(self, run: Path, work: Callable[[asyncio.Event], Awaitable[str]]) -> bool:
+        """Do the work until it ends, by itself or by a signal or `max_time`, and record how; it says what it lacks.
+
+        Returns whether it ended by itself.
+        """
         stop = asyncio.Event()
 
         def interrupt(sign: signal.Signals) -> None:
@@ -176,6 +210,11 @@ class ProbeOnly:
             raise
         if not stop.is_set():
             conclude(run, "finished", lacking)
+        return not stop.is_set()
+
+
+def _unwatched(_: DriveProgress) -> None:
+    """Shows nothing."""
 
 
 def _too_many(processes: int) -> tuple[str, ...]:

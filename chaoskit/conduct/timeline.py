@@ -98,8 +98,8 @@ class TimelineRunner:
     def _sample_all(self) -> None:
         self._sample()
         now = self._clock.now()
-        sample_sizes(self._kernel, self._knobs, self._phase, now, self._counters)
-        sample_hop(self._kernel, self._knobs, self._phase, now, self._hops)
+        sample_sizes(self._kernel, self._plan.topology, self._knobs, self._phase, now, self._counters)
+        sample_hop(self._kernel, self._plan.topology, self._knobs, self._phase, now, self._hops)
 
     def _sample(self) -> None:
         self._require_interface()

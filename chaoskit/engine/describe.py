@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
 
-from chaoskit.knobs import Address, Knob, Link, Mtu, Neighbour, Route, Setting, Sysctl
+from chaoskit.knobs import Address, Knob, Link, Mtu, Neighbour, Route, Rule, Setting, Sysctl
 
 
 def show(setting: object) -> str:
@@ -51,6 +51,10 @@ def _set_command(knob: Knob, former: Setting) -> str:
             return " ".join(("ip route replace", knob.name, *route_arguments(route)))
         case "route", None:
             return f"ip route del {knob.name}"
+        case "rule", Rule(table):
+            return f"ip rule add {knob.name} table {table}"
+        case "rule", None:
+            return f"ip rule del {knob.name}"
         case "neighbour", Neighbour(mac):
             return f"ip neighbour replace {rest} lladdr {mac} nud permanent dev {link}"
         case "neighbour", None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import chain
 
-from chaoskit.knobs import Kernel, Knob, QueueCounters
+from chaoskit.counters import QueueCounters
+from chaoskit.knobs import Kernel, Knob
 from chaoskit.records.jsonl import Log
 from chaoskit.records.model import Counters, Hop, Phase
-from chaoskit.topology.edge import ROUTER, may_send_too_big, other_end
+from chaoskit.topology.lab import Topology
+from chaoskit.topology.ways import may_send_too_big, other_end
 
 
 def sample(kernel: Kernel, knobs: Iterable[Knob], phase: Phase, at: int, log: Log) -> None:
@@ -19,10 +21,10 @@ def sample(kernel: Kernel, knobs: Iterable[Knob], phase: Phase, at: int, log: Lo
     _add(_counters(kernel, (knob for knob in knobs if knob.kind == "qdisc")), phase, at, log)
 
 
-def sample_sizes(kernel: Kernel, knobs: Iterable[Knob], phase: Phase, at: int, log: Log) -> None:
+def sample_sizes(kernel: Kernel, topology: Topology, knobs: Iterable[Knob], phase: Phase, at: int, log: Log) -> None:
     """The same for every filter, and for both ends of every lab link whose MTU can change."""
     _add(kernel.filter_counters(tuple(knob for knob in knobs if knob.kind == "filter")), phase, at, log)
-    links = [(knob, other_end(knob)) for knob in knobs if knob.kind == "mtu" and knob.place]
+    links = [(knob, other_end(topology, knob)) for knob in knobs if knob.kind == "mtu" and knob.place]
     _add(_counters(kernel, dict.fromkeys(chain.from_iterable(links))), phase, at, log)
 
 
@@ -31,11 +33,12 @@ def _counters(kernel: Kernel, knobs: Iterable[Knob]) -> Mapping[Knob, QueueCount
     return {knob: counters for knob, counters in seen.items() if counters is not None}
 
 
-def sample_hop(kernel: Kernel, knobs: Iterable[Knob], phase: Phase, at: int, log: Log) -> None:
-    """Record the router's counters, when one of `knobs` can reduce an MTU on it."""
-    seen = kernel.hop_counters(ROUTER) if any(map(may_send_too_big, knobs)) else None
-    if seen is not None:
-        log.add(Hop(at, ROUTER, phase.name, phase.round, seen.received, seen.too_big, seen.icmp_too_big))
+def sample_hop(kernel: Kernel, topology: Topology, knobs: Iterable[Knob], phase: Phase, at: int, log: Log) -> None:
+    """Record the counters of each router on which one of `knobs` can reduce an MTU."""
+    for router in dict.fromkeys(knob.place for knob in knobs if may_send_too_big(topology, knob)):
+        seen = kernel.hop_counters(router)
+        if seen is not None:
+            log.add(Hop(at, router, phase.name, phase.round, seen.received, seen.too_big, seen.icmp_too_big))
     log.flush()
 
 

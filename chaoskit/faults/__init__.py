@@ -44,11 +44,17 @@ def _fault_tag(words: Any) -> str:
 
 
 def _says_what(words: Any) -> Any:
-    """Refuse a fault that says where and not what."""
+    """Refuse a fault that says where and not what, and one that says two things."""
     kinds = ("netem", *_BY_KEY)
     keys = {str(key).replace("_", "-") for key in words} if isinstance(words, dict) else set(kinds)
     if keys <= _WHERE and not keys & set(kinds):
         raise ValueError(f"does not say what is changed; add netem: delay 30ms, or one of {', '.join(_BY_KEY)}")
+    several = [key for key in words if str(key).replace("_", "-") in kinds] if isinstance(words, dict) else []
+    if len(several) > 1:
+        where = {key: value for key, value in words.items() if key not in several and isinstance(value, str)}
+        each = (", ".join([*(f"{name}: {where[name]}" for name in where), f"{key}: ..."]) for key in several)
+        faults = ", ".join(f"{{{keys}}}" for keys in each)
+        raise ValueError(f"has {' and '.join(several)}; write a fault for each, in a list: [{faults}]")
     return words
 
 

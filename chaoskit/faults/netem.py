@@ -11,14 +11,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from chaoskit.faults.base import DIRECTION, LINK, FaultBase, link_error
+from chaoskit.faults.base import DIRECTION, Aimed, Direction, one_way
 from chaoskit.faults.schema import Flag, SpecModel, bounded, exactly_one, short_form
 from chaoskit.faults.tc_parse import parse_netem
 from chaoskit.knobs import Change, FourState, GilbertElliott, Knob, Loss, Netem, RandomLoss, Slot
 from chaoskit.seed import derive
-from chaoskit.topology.edge import Direction, Segment, directions, qdiscs
-from chaoskit.topology.fault_site import Site
+from chaoskit.topology.fault_site import Interface, Site
 from chaoskit.topology.steering import qdisc
+from chaoskit.topology.ways import queue
 from chaoskit.units import Duration, Quantity, Rate, Share, Size
 
 U32 = 2**32 - 1
@@ -247,27 +247,25 @@ _TcText = Annotated[str, Field(json_schema_extra={"type": "string", "pattern": r
 NetemInput = Annotated[NetemSpec, BeforeValidator(_parse_tc_text, json_schema_input_type=NetemSpec | _TcText)]
 
 
-class NetemFault(FaultBase):
-    """A netem on one direction of one link of the lab, or of a real interface."""
+class NetemFault(Aimed):
+    """A netem on one direction of some packets of the lab, or of a real interface."""
 
-    link: Segment | None = Field(None, description=LINK)
     direction: Direction = Field(description=DIRECTION)
     netem: NetemInput = Field(description="Options of netem, or a text in tc's syntax: `delay 30ms loss 1%`.")
 
     def site_error(self, site: Site) -> str:
         """Why it cannot be applied there; "" when it can."""
-        return link_error(self.link, site)
+        return self.aim_error(site, self.direction)
 
     def changes(self, site: Site, limit: int, seed: int) -> tuple[Change, ...]:
         """The settings, each qdisc with a seed of its own; `limit` applies where the author gave none."""
-        del site
         limit = self.netem.limit or limit
-        return tuple((knob, self.netem.setting(limit, derive(seed, "netem", knob.name))) for knob in self._knobs())
+        return tuple((knob, self.netem.setting(limit, derive(seed, "netem", knob.name))) for knob in self._knobs(site))
 
-    def _knobs(self) -> tuple[Knob, ...]:
-        if self.link is not None:
-            return qdiscs(self.link, self.direction)
-        return tuple(map(qdisc, directions(self.direction)))
+    def _knobs(self, site: Site) -> tuple[Knob, ...]:
+        if isinstance(site, Interface):
+            return tuple(map(qdisc, one_way(self.direction)))
+        return tuple(queue(site.topology, way) for way in self.ways(site, self.direction))
 
     def needs(self) -> frozenset[str]:
         """The kernel features that it needs."""

@@ -11,11 +11,13 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from chaoskit.faults.base import DIRECTION, FaultBase
+from chaoskit.faults.base import DIRECTION, Aimed, Direction
 from chaoskit.faults.schema import IPV6_MIN_MTU, MtuBytes, SpecModel, short_form
 from chaoskit.knobs import Change
-from chaoskit.topology.edge import LINK_MTU, Direction, drop_too_big, limit_path_mtu
-from chaoskit.topology.fault_site import Interface, Site
+from chaoskit.topology.fault_site import Interface, Lab, Site
+from chaoskit.topology.lab import CLIENT, EDGE, SERVER
+from chaoskit.topology.lab_build import LINK_MTU
+from chaoskit.topology.ways import Way, drop_too_big, limit_path_mtu
 
 Signal = Literal["delivered", "dropped"]
 
@@ -28,7 +30,7 @@ class PmtuSpec(SpecModel):
     ip: Literal["4", "6"] | None = Field(None, description="One IP version alone; default: both, where the MTU allows.")
 
 
-class PmtuFault(FaultBase):
+class PmtuFault(Aimed):
     """A smaller path MTU, in the lab. `up` affects packets from the client, `down` packets from the server."""
 
     direction: Direction = Field(description=DIRECTION)
@@ -44,6 +46,10 @@ class PmtuFault(FaultBase):
                 "this machine is the end of the path and no hop of it, so it cannot send or drop ICMP signals; "
                 f"write size-drop: {words.mtu} for a black hole, or mtu: {words.mtu} for a smaller link"
             )
+        if self.link is not None:
+            return "the router of lab: edge limits the whole path, not a link of it; remove link"
+        if mismatch := self.aim_error(site, self.direction):
+            return mismatch
         if words.mtu >= LINK_MTU:
             return f"the links have an MTU of {LINK_MTU}, so {words.mtu} has no effect; give less"
         if words.ip is not None and int(words.ip) != site.ip:
@@ -54,10 +60,25 @@ class PmtuFault(FaultBase):
 
     def changes(self, site: Site, limit: int, seed: int) -> tuple[Change, ...]:
         """The router's routes, preceded by the filters that drop its signals where they are dropped."""
-        del site, limit, seed
-        mtu, versions = self.pmtu.mtu, self._versions()
-        filters = drop_too_big(self.direction, versions) if self.pmtu.signal == "dropped" else ()
-        return (*filters, *limit_path_mtu(self.direction, versions, mtu))
+        del limit, seed
+        if isinstance(site, Interface):
+            return ()
+        mtu, versions, ways = self.pmtu.mtu, self._versions(), self.ways(site, self.direction)
+        is_dropped = self.pmtu.signal == "dropped"
+        filters = [change for way in ways if is_dropped for change in drop_too_big(site.topology, way, versions)]
+        routes = [change for way in ways for change in limit_path_mtu(site.topology, way, versions, mtu)]
+        return (*dict.fromkeys(filters), *routes)
+
+    def ways_by_direction(self, site: Lab) -> dict[str, tuple[Way, ...]]:
+        """In the edge lab the whole path, where nothing else is said."""
+        if site.topology != EDGE or self.host is not None or self.between is not None:
+            return super().ways_by_direction(site)
+        down, up = Way(to=CLIENT), Way(to=SERVER)
+        return {"down": (down,), "up": (up,), "both": (down, up)}
+
+    def aims(self, site: Lab) -> bool:
+        """Whether it is said which packets it is for."""
+        return site.topology == EDGE or super().aims(site)
 
     def _versions(self) -> tuple[int, ...]:
         if self.pmtu.ip is not None:

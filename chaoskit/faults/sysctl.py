@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from chaoskit.faults.base import FaultBase
+from chaoskit.faults.base import FaultBase, HostReference
+from chaoskit.faults.schema import suggestion
 from chaoskit.knobs import Change, Knob, Sysctl
-from chaoskit.topology.edge import Node
 from chaoskit.topology.fault_site import Interface, Site
 
 
@@ -32,7 +32,7 @@ Parameters = Annotated[
 """Values of parameters under `net.`, which are per network namespace, by name."""
 
 
-def sysctl_changes(node: Node, parameters: Parameters) -> tuple[Change, ...]:
+def sysctl_changes(node: str, parameters: Parameters) -> tuple[Change, ...]:
     """The parameters as knobs of that host."""
     return tuple((Knob("sysctl", node, name), Sysctl(value)) for name, value in parameters.items())
 
@@ -40,16 +40,18 @@ def sysctl_changes(node: Node, parameters: Parameters) -> tuple[Change, ...]:
 class SysctlFault(FaultBase):
     """Parameters of a host of the lab, set while the fault is applied."""
 
-    node: Node = Field(description="The host whose parameters are set.")
+    node: HostReference = Field(description="The host or router whose parameters are set.")
     sysctl: Annotated[Parameters, Field(min_length=1)] = Field(description="Parameters under `net.`, by name.")
 
     def site_error(self, site: Site) -> str:
         """Why it cannot be applied there; "" when it can."""
         if not isinstance(site, Interface):
-            return ""
+            known = (*site.topology.names, *site.topology.routers)
+            return "" if self.node in known else f"{self.node!r} is no host of this lab; {suggestion(self.node, known)}"
         return f"{self.node} is a host of the lab, and the parameters of a real machine are never changed"
 
     def changes(self, site: Site, limit: int, seed: int) -> tuple[Change, ...]:
         """The settings; `limit` and `seed` are unused."""
-        del site, limit, seed
-        return sysctl_changes(self.node, self.sysctl)
+        del limit, seed
+        hosts = [] if isinstance(site, Interface) else [each.host for each in site.topology.members(self.node)]
+        return tuple(change for host in hosts or [self.node] for change in sysctl_changes(host, self.sysctl))

@@ -13,6 +13,7 @@ from chaoskit.knobs import (
     Netem,
     RandomLoss,
     Route,
+    Rule,
     Setting,
     Slot,
     Sysctl,
@@ -32,6 +33,8 @@ def format_setting(setting: Setting) -> str:
         case Route():
             sizes = (f"{name} {size}" for name in ("mtu", "advmss") if (size := getattr(setting, name)))
             return " ".join(sizes) or "mtu of its link"
+        case Rule(table):
+            return f"by table {table}"
         case Clamp(mss):
             return f"mss at most {mss}"
         case Filter(over=over):

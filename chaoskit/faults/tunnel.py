@@ -17,13 +17,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from chaoskit.faults.base import DIRECTION, FaultBase
+from chaoskit.faults.base import DIRECTION, Aimed, Direction
 from chaoskit.faults.mtu import MtuFault
 from chaoskit.faults.pmtu import PmtuFault, PmtuSpec, Signal
 from chaoskit.faults.size_drop import SizeDropFault
 from chaoskit.knobs import Change
-from chaoskit.topology.edge import Direction
 from chaoskit.topology.fault_site import Interface, Site
+from chaoskit.topology.lab import EDGE
 
 Preset = Literal["wireguard", "pppoe", "vxlan", "ipsec", "ipv6-minimum", "jumbo-mismatch"]
 PRESETS: dict[Preset, tuple[int, str]] = {
@@ -41,8 +41,8 @@ PRESETS: dict[Preset, tuple[int, str]] = {
 _JUMBO = 9000
 
 
-class TunnelFault(FaultBase):
-    """A well-known path MTU; `jumbo-mismatch` also raises the MTU of the lab's links."""
+class TunnelFault(Aimed):
+    """A well-known path MTU; `jumbo-mismatch` also raises the MTU of all links of the edge lab."""
 
     tunnel: Preset = Field(description="The preset.")
     signal: Signal | None = Field(None, description="As for pmtu: delivered or dropped. A switch sends none.")
@@ -55,6 +55,8 @@ class TunnelFault(FaultBase):
             return f"this machine is no hop of the path; write size-drop: {mtu} to drop the same packets"
         if self.tunnel == "jumbo-mismatch" and self.signal == "delivered":
             return "a switch sends no signals; remove signal, or choose another tunnel"
+        if self.tunnel == "jumbo-mismatch" and site.topology != EDGE:
+            return "a switch between two hosts is for lab: edge; choose another tunnel"
         return next(filter(None, (part.site_error(site) for part in self._parts())), "")
 
     def changes(self, site: Site, limit: int, seed: int) -> tuple[Change, ...]:
@@ -79,4 +81,5 @@ class TunnelFault(FaultBase):
                 MtuFault(link="client-router", mtu=_JUMBO),
                 MtuFault(link="router-server", mtu=_JUMBO),
             )
-        return (PmtuFault(direction=self.direction, pmtu=PmtuSpec(mtu=mtu, signal=self.signal or "delivered")),)
+        spec = PmtuSpec(mtu=mtu, signal=self.signal or "delivered")
+        return (PmtuFault(host=self.host, between=self.between, direction=self.direction, pmtu=spec),)

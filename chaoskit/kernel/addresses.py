@@ -48,9 +48,10 @@ def write_address(ip: IPRoute, name: str, wanted: Address | None) -> None:
 
 
 def read_route(ip: IPRoute, name: str) -> Route | None:
-    """The next hop of the prefix `name`, and its sizes. Raises RefusedError for a route with other attributes, because
-    it could not be restored exactly."""
-    found = _routes(ip, ip_network(name))
+    """The next hop of the route `name`, "PREFIX" or "PREFIX table NUMBER", and its sizes. Raises RefusedError for a
+    route with other attributes, because it could not be restored exactly."""
+    prefix, table = _place(name)
+    found = _routes(ip, ip_network(prefix), table)
     if not found:
         return None
     route, *others = found
@@ -72,14 +73,15 @@ def read_route(ip: IPRoute, name: str) -> Route | None:
 
 def write_route(ip: IPRoute, name: str, wanted: Route | None) -> None:
     """Set the next hop and the sizes, or remove the route."""
-    network = ip_network(name)
+    prefix, table = _place(name)
+    network = ip_network(prefix)
     family = _family(network.version)
     if wanted is not None:
         next_hop = {"gateway": wanted.via} if wanted.via else {"oif": index(ip, wanted.dev or ""), "scope": _LINK}
         sizes = {field: size for field in _SIZES if (size := getattr(wanted, field))}
-        ip.route("replace", family=family, dst=name, **next_hop, **({"metrics": sizes} if sizes else {}))
-    elif _routes(ip, network):
-        ip.route("del", family=family, dst=name, scope=_ANY)
+        ip.route("replace", family=family, dst=prefix, table=table, **next_hop, **({"metrics": sizes} if sizes else {}))
+    elif _routes(ip, network, table):
+        ip.route("del", family=family, dst=prefix, table=table, scope=_ANY)
 
 
 def flush_path_mtus(ip: IPRoute) -> None:
@@ -120,9 +122,15 @@ def write_neighbour(ip: IPRoute, name: str, wanted: Neighbour | None) -> None:
             raise
 
 
-def _routes(ip: IPRoute, network: IPv4Network | IPv6Network) -> list[Any]:
-    """The main table's routes for exactly this prefix."""
-    messages = ip.get_routes(family=_family(network.version), table=_MAIN_TABLE)
+def _place(name: str) -> tuple[str, int]:
+    """The prefix of a route, and the number of its table."""
+    prefix, _, table = name.partition(" table ")
+    return prefix, int(table or _MAIN_TABLE)
+
+
+def _routes(ip: IPRoute, network: IPv4Network | IPv6Network, table: int) -> list[Any]:
+    """A table's routes for exactly this prefix."""
+    messages = ip.get_routes(family=_family(network.version), table=table)
     return [message for message in messages if _prefix(message, network) == network]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from chaoskit.counters import HopCounters, QueueCounters
 from chaoskit.facts import Facts
-from chaoskit.knobs import Change, HopCounters, Knob, Pulse, QueueCounters, Setting
+from chaoskit.knobs import Change, Knob, Pulse, Setting
 
 
 class PowerCut(BaseException):

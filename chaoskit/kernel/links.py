@@ -10,8 +10,9 @@ from typing import Any, Protocol
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+from chaoskit.counters import QueueCounters
 from chaoskit.errors import RefusedError
-from chaoskit.knobs import Ifb, Link, Mtu, QueueCounters, Veth
+from chaoskit.knobs import Ifb, Link, Mtu, Veth
 
 _IFF_UP = 1
 _IPV6_MIN_MTU = 1280  # RFC 8200, section 5

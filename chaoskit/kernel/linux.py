@@ -1,4 +1,4 @@
-"""Implements `knobs.Kernel` for the running kernel, through netlink and /proc; no program is executed.
+"""Implements `knobs.Kernel` for the running kernel, through netlink and /proc.
 
 Namespaces are held by descriptor, under the names that knobs call places; "" is the own namespace. They live as long
 as this object, the processes in them and their sockets. A forked child may use `inside` to enter a namespace, and no
@@ -20,11 +20,12 @@ from dataclasses import dataclass, field
 from pyroute2 import IPRoute
 
 from chaoskit.clock import Clock, RealClock
+from chaoskit.counters import HopCounters, QueueCounters
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
-from chaoskit.kernel import addresses, links, namespaces, orphans, snmp, sysctls
+from chaoskit.kernel import addresses, links, namespaces, orphans, rules, snmp, sysctls
 from chaoskit.kernel.errors import translate_errors
-from chaoskit.kernel.netfilter import masquerade, mss_clamp
+from chaoskit.kernel.netfilter import connection_table, masquerade, mss_clamp
 from chaoskit.kernel.netfilter.nftables import OwnedTables
 from chaoskit.kernel.tc import classifiers, filters, netem, qdiscs
 from chaoskit.knobs import (
@@ -32,7 +33,6 @@ from chaoskit.knobs import (
     Clamp,
     Clsact,
     Filter,
-    HopCounters,
     Ifb,
     Knob,
     Link,
@@ -42,12 +42,13 @@ from chaoskit.knobs import (
     Neighbour,
     Netem,
     Pulse,
-    QueueCounters,
     Route,
+    Rule,
     Setting,
     Sysctl,
     Veth,
 )
+from chaoskit.middlebox import Cut, IdleTimeout
 
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -142,9 +143,13 @@ class LinuxKernel:
                 return setting
 
     def counters(self, knob: Knob) -> QueueCounters | None:
-        """The counters of a qdisc knob's netem, or the receive counters of an MTU knob's link; None: no such knob."""
+        """The counters of a qdisc's netem, of what ends connections, or of what an MTU's link receives; None: no such
+        knob."""
         if knob.place not in self._namespaces:
             return None
+        if knob.kind in ("cut", "idle-timeout"):
+            with _signals_blocked(), translate_errors(knob, "read"):
+                return connection_table.counters(self._namespaces[knob.place].fd, knob)
         counters_of = links.receive_counters if knob.kind == "mtu" else qdiscs.counters
         with _signals_blocked(), translate_errors(knob, "read"):
             return counters_of(self._namespaces[knob.place].ip, knob.name)
@@ -186,6 +191,8 @@ class LinuxKernel:
                 return addresses.read_address(namespace.ip, knob.name)
             case "route":
                 return addresses.read_route(namespace.ip, knob.name)
+            case "rule":
+                return rules.read_rule(namespace.ip, knob.name)
             case "neighbour":
                 return addresses.read_neighbour(namespace.ip, knob.name)
             case "sysctl":
@@ -196,6 +203,8 @@ class LinuxKernel:
                 return filters.read_filter(namespace.ip, knob.name)
             case "clamp":
                 return mss_clamp.read(namespace.fd, knob.name)
+            case "cut" | "idle-timeout":
+                return connection_table.read(namespace.fd, knob)
             case "masquerade":
                 return masquerade.read(namespace.fd, knob.name)
             case "qdisc":
@@ -217,6 +226,8 @@ class LinuxKernel:
                 addresses.write_address(namespace.ip, knob.name, setting)
             case "route", Route() | None:
                 addresses.write_route(namespace.ip, knob.name, setting)
+            case "rule", Rule() | None:
+                rules.write_rule(namespace.ip, knob.name, setting)
             case "neighbour", Neighbour() | None:
                 addresses.write_neighbour(namespace.ip, knob.name, setting)
             case "sysctl", Sysctl() | None:
@@ -227,6 +238,10 @@ class LinuxKernel:
                 filters.write_filter(namespace.ip, knob.name, setting)
             case "clamp", Clamp() | None:
                 mss_clamp.write(namespace.fd, namespace.tables, knob.name, setting)
+            case "cut", Cut() | None:
+                connection_table.write(namespace.fd, namespace.tables, knob, setting)
+            case "idle-timeout", IdleTimeout() | None:
+                connection_table.write(namespace.fd, namespace.tables, knob, setting)
             case "masquerade", Masquerade() | None:
                 masquerade.write(namespace.fd, namespace.tables, knob.name, setting)
             case "qdisc", Netem() | None:

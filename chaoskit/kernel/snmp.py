@@ -18,8 +18,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from chaoskit.counters import HopCounters
 from chaoskit.kernel.namespaces import inside
-from chaoskit.knobs import HopCounters
 
 _NET = Path("/proc/thread-self/net")
 

@@ -7,7 +7,7 @@ lab's hosts also flush the path MTUs that they have cached.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -29,15 +29,17 @@ from chaoskit.plan.model import (
 from chaoskit.plan.stage import StageLookups, compile_stage, fault_site
 from chaoskit.spec.asking import largest, mean_tokens, most_tokens
 from chaoskit.spec.experiment import Experiment, Span
-from chaoskit.spec.stage import InterfaceStage
+from chaoskit.spec.stage import InterfaceStage, ServiceStage
 from chaoskit.topology.fault_site import Lab, Site
+from chaoskit.topology.lab import CLIENT
+from chaoskit.topology.ways import way_of
 from chaoskit.units import Duration
 
 _KERNEL_LIMIT = 1000  # netem's own default, in packets
 _FULL_FRAME = 1514  # bytes of a full frame
 _TOKEN_FRAME = 400  # bytes of a frame that carries one token
 _SEGMENT = 1448  # bytes of payload in a full frame
-_PATH_KINDS = ("mtu", "route")  # the kinds of knobs that decide the path MTU
+_PATH_KINDS = ("mtu", "route", "rule")  # the kinds of knobs that decide the path MTU
 _READER_TOKEN_INTERVAL = 50_000_000  # ns; how fast people read one token
 # The median of each distribution of tc-netem(8), in jitters from the mean.
 _HALF = float(0.5 ** (-1 / 3))
@@ -74,6 +76,9 @@ def compile_plan(experiment: Experiment, lookups: HostLookups | None = None, cla
         question=experiment.question,
         target=stage_plan.target,
         interface=stage_plan.interface,
+        topology=stage_plan.topology,
+        hosts=stage_plan.hosts,
+        folder=stage_plan.folder,
         seed=experiment.seed,
         needs=needs,
         stage=tuple(PlannedChange(knob=knob, setting=setting) for knob, setting in stage_plan.changes),
@@ -84,7 +89,7 @@ def compile_plan(experiment: Experiment, lookups: HostLookups | None = None, cla
         ),
         workload=experiment.workload,
         client=experiment.client,
-        server=None if stage_plan.interface else experiment.server,
+        server=stage_plan.server,
         objectives=experiment.objectives,
         expectations=tuple(_expectation(experiment, span, context, stage_plan.passes) for span in distinct.values()),
         roundings=tuple(_roundings(experiment)),
@@ -146,7 +151,7 @@ def _phase(
 def _pulses(touched: Iterable[Knob], site: Site) -> tuple[Pulse, ...]:
     if not isinstance(site, Lab) or not any(knob.kind in _PATH_KINDS for knob in touched):
         return ()
-    return (Pulse("flush-pmtu", "client"), Pulse("flush-pmtu", "server"))
+    return tuple(Pulse("flush-pmtu", host) for host in site.topology.hosts)
 
 
 def _settings(experiment: Experiment, span: Span, context: _Context) -> dict[Knob, Setting]:
@@ -161,9 +166,24 @@ def _changes(experiment: Experiment, fault: str, context: _Context) -> Iterator[
 def _expectation(experiment: Experiment, span: Span, context: _Context, passes: int) -> Expectation:
     netems = {k: s for k, s in _settings(experiment, span, context).items() if isinstance(s, Netem)}
     effects = tuple(_effect(knob, netem) for knob, netem in netems.items())
-    delays = [effect.delay for effect in effects]
+    on_path = _on_path(experiment, context.site)
+    delays = [effect.delay for effect in effects if on_path(effect.knob)]
     known = [delay for delay in delays if delay is not None]
     return Expectation(phase=span.name, effects=effects, rtt=passes * sum(known) if len(known) == len(delays) else None)
+
+
+def _on_path(experiment: Experiment, site: Site) -> Callable[[Knob], bool]:
+    """Whether a queue is on the way between the client and the target."""
+    stage = experiment.stage
+    if not isinstance(stage, ServiceStage) or not isinstance(site, Lab):
+        return lambda _: True
+    ends = {CLIENT, *(each.host for each in site.topology.members(stage.target_host))}
+
+    def is_on_path(knob: Knob) -> bool:
+        way = way_of(site.topology, knob)
+        return way is not None and {way.to, way.from_} <= {*ends, None}
+
+    return is_on_path
 
 
 def _effect(knob: Knob, netem: Netem) -> ExpectedEffect:

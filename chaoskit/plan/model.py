@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
 
 from chaoskit.errors import SpecError
 from chaoskit.knobs import (
@@ -28,6 +28,7 @@ from chaoskit.knobs import (
     Netem,
     Pulse,
     Route,
+    Rule,
     Sysctl,
     Veth,
 )
@@ -35,10 +36,12 @@ from chaoskit.records.directory import PLAN
 from chaoskit.records.untrusted_files import damage_error, parse_json, read_document
 from chaoskit.spec.access import Access
 from chaoskit.spec.host_tuning import Client
+from chaoskit.spec.hosts import ServiceHost
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.server import Server
 from chaoskit.spec.workload import Workload
-from chaoskit.topology.edge import Segment, ends
+from chaoskit.topology.lab import EDGE, Topology
+from chaoskit.topology.ways import ends
 
 SCHEMA: Literal[2] = 2
 """The version of plan.json and of the records beside it. Other versions are refused."""
@@ -51,6 +54,7 @@ PlannedSetting = Annotated[
     | Mtu
     | Address
     | Route
+    | Rule
     | Neighbour
     | Sysctl
     | Clamp
@@ -73,17 +77,6 @@ class PlannedChange(_Frozen):
     setting: PlannedSetting | None
 
 
-def _check_lab_mtu(change: PlannedChange) -> PlannedChange:
-    knob = change.knob
-    if (
-        knob.kind == "mtu"
-        and knob.place
-        and not any((knob.place, knob.name) in ends(each) for each in get_args(Segment))
-    ):
-        raise ValueError(f"{knob} is no end of a link in the lab")
-    return change
-
-
 class PlannedPhase(_Frozen):
     """`changes` are the knobs that every phase sets; None, where this phase has no fault, means: as the stage set it.
 
@@ -94,7 +87,7 @@ class PlannedPhase(_Frozen):
     round: int
     faults: tuple[str, ...]
     length: int
-    changes: tuple[Annotated[PlannedChange, AfterValidator(_check_lab_mtu)], ...]
+    changes: tuple[PlannedChange, ...]
     pulses: tuple[Pulse, ...] = ()
 
 
@@ -149,6 +142,18 @@ class InterfacePlan(_Frozen):
     namespace_name: str = ""
 
 
+class PlannedHost(_Frozen):
+    """A host of a service lab; `group` is its name in the file, which replicas share.
+
+    `server` says how the reference server responds where it is one; else `spec` has its command.
+    """
+
+    name: str
+    group: str
+    spec: ServiceHost
+    server: Server | None = None
+
+
 class Plan(_Frozen):
     """Everything that `conduct` and `analyse` need; a copy of the experiment file is stored beside it."""
 
@@ -158,6 +163,9 @@ class Plan(_Frozen):
     question: str
     target: str = Field(description="The server's URL as the client sees it.")
     interface: InterfacePlan | None = Field(None, description="None: in a lab.")
+    topology: Topology = Field(EDGE, description="The network of a lab.")
+    hosts: tuple[PlannedHost, ...] = Field((), description="Those of a service lab, without the client.")
+    folder: str = Field("", description="The folder in which programs of hosts are started.")
     seed: int
     needs: Annotated[frozenset[str], PlainSerializer(sorted, list[str], when_used="json")]
     stage: tuple[PlannedChange, ...]
@@ -171,6 +179,20 @@ class Plan(_Frozen):
     warnings: tuple[str, ...]
     remarks: tuple[str, ...] = ()
     drain: int = Field(description="How long open streams may still run after the last phase, ns.")
+
+    @model_validator(mode="after")
+    def _mtus_are_of_links(self) -> Plan:
+        known = {end for host in self.topology.hosts for end in ends(self.topology, host)}
+        for change in self.all_changes:
+            knob = change.knob
+            if knob.kind == "mtu" and knob.place and (knob.place, knob.name) not in known:
+                raise ValueError(f"{knob} is no end of a link in the lab")
+        return self
+
+    @property
+    def lab(self) -> Topology | None:
+        """The lab's network; None on a real interface."""
+        return self.topology if self.interface is None else None
 
     @property
     def all_changes(self) -> tuple[PlannedChange, ...]:

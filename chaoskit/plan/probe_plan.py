@@ -36,6 +36,7 @@ class ProbePlan(BaseModel):
     objectives: tuple[Objective, ...]
     seed: int
     processes: int = Field(default=1, exclude_if=lambda value: value == 1)
+    compare_compression: int = Field(default=0, exclude_if=lambda value: value == 0)
 
 
 def load_probe_plan(run: Path) -> ProbePlan | None:

@@ -25,6 +25,17 @@ class Shortfall:
         return max(factor(self.size, supply) for _, supply in self.given)
 
     @property
+    def out_of_reach(self) -> dict[str, SampleSize]:
+        """What it needs to be `met` and to be `broken`, each only where too little is given for it."""
+        sizes = sample_sizes(self.objective)
+        both = (("met", sizes.to_be_met), ("broken", sizes.to_be_broken))
+        return {
+            verdict: size
+            for verdict, size in both
+            if size is not None and not all(is_enough(size, supply) for _, supply in self.given)
+        }
+
+    @property
     def is_of_streaming(self) -> bool:
         """Whether they stream for too short a time, however many they are."""
         return any(supply.minutes < self.size.minutes for _, supply in self.given)

@@ -21,12 +21,14 @@ from chaoskit.plan.injection import (
     warnings,
 )
 from chaoskit.plan.management import endangered, refuse_danger
-from chaoskit.plan.model import InterfacePlan
+from chaoskit.plan.model import InterfacePlan, PlannedHost
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.host_tuning import Host
-from chaoskit.spec.stage import InterfaceStage, LabStage
-from chaoskit.topology import edge
+from chaoskit.spec.server import Server
+from chaoskit.spec.stage import EdgeStage, InterfaceStage, ServiceStage
+from chaoskit.topology import lab_build
 from chaoskit.topology.fault_site import Interface, Lab, Site
+from chaoskit.topology.lab import CLIENT, EDGE, SERVER, Topology
 from chaoskit.topology.steering import (
     BLACKHOLE,
     CLAMP,
@@ -55,6 +57,10 @@ class StagePlan:
     changes: tuple[Change, ...]
     needs: frozenset[str]
     interface: InterfacePlan | None = None
+    server: Server | None = None
+    topology: Topology = EDGE
+    hosts: tuple[PlannedHost, ...] = ()
+    folder: str = ""
     passes: int = 1
     warnings: tuple[str, ...] = ()
 
@@ -72,7 +78,7 @@ def placeholder_lookups(experiment: Experiment) -> HostLookups | None:
                 is_loopback=is_here,
                 addresses=dict.fromkeys(stage.names, _PLACEHOLDER_ADDRESSES),
             )
-        case LabStage():
+        case EdgeStage() | ServiceStage():
             return None
 
 
@@ -100,8 +106,8 @@ class StageLookups:
 def fault_site(experiment: Experiment, stage_lookups: StageLookups) -> Site:
     """Where its faults apply. Raises RefusedError for a target without an address of the selected IP version."""
     match experiment.stage:
-        case LabStage(ip=version):
-            return Lab(int(version))
+        case EdgeStage() | ServiceStage() as stage:
+            return Lab(int(stage.ip), stage.topology)
         case InterfaceStage() as stage:
             return Interface(
                 stage_lookups.required.interface,
@@ -118,33 +124,64 @@ def compile_stage(
     Raises RefusedError where the interface cannot be used, or must not be used without permission.
     """
     match experiment.stage:
-        case LabStage() as stage:
+        case EdgeStage() | ServiceStage() as stage:
             return _compile_lab(experiment, stage, touched)
         case InterfaceStage() as stage:
             return _compile_interface(experiment, stage, touched, limit, stage_lookups)
 
 
-def _compile_lab(experiment: Experiment, stage: LabStage, touched: tuple[Change, ...]) -> StagePlan:
+def _compile_lab(experiment: Experiment, stage: EdgeStage | ServiceStage, touched: tuple[Change, ...]) -> StagePlan:
     """Without IPv6 where an MTU is below 1280: the kernel would remove the IPv6 addresses and not restore them."""
-    knobs = frozenset(knob for knob, _ in touched)
+    knobs, topology = frozenset(knob for knob, _ in touched), stage.topology
     too_small = any(isinstance(setting, Mtu) and setting.bytes < IPV6_MIN_MTU for _, setting in touched)
-    versions = (4,) if too_small else edge.BOTH_VERSIONS
-    hosts: tuple[tuple[edge.EndHost, Host], ...] = (("client", experiment.client), ("server", experiment.server))
-    tuned = (change for end, host in hosts for change in _host_changes(end, host, versions))
-    return StagePlan(_url(stage), (*edge.build(knobs, versions), *tuned), edge.needs(knobs))
+    versions = (4,) if too_small else lab_build.BOTH_VERSIONS
+    planned = tuple(_hosts(experiment, stage)) if isinstance(stage, ServiceStage) else ()
+    hosts: dict[str, Host] = {CLIENT: experiment.client, **{each.name: each.spec for each in planned}}
+    if isinstance(stage, EdgeStage):
+        hosts[SERVER] = experiment.server
+    tuned = (change for name, host in hosts.items() for change in _host_changes(topology, name, host, versions))
+    return StagePlan(
+        _url(stage),
+        (*lab_build.build(topology, knobs, versions), *tuned),
+        lab_build.needs(knobs),
+        server=experiment.server if isinstance(stage, EdgeStage) else _server(planned),
+        topology=topology,
+        hosts=planned,
+        folder=stage.folder if isinstance(stage, ServiceStage) else "",
+    )
 
 
-def _url(stage: LabStage) -> str:
-    host = edge.SERVER_V4 if stage.ip == "4" else f"[{edge.SERVER_V6}]"
+def _url(stage: EdgeStage | ServiceStage) -> str:
+    if isinstance(stage, ServiceStage):
+        return stage.target
+    (address,) = EDGE.resolve(SERVER, int(stage.ip))
+    host = address if stage.ip == "4" else f"[{address}]"
     return f"http{'s' if stage.tls else ''}://{host}:{PORT}"
 
 
-def _host_changes(end: edge.EndHost, host: Host, versions: tuple[int, ...]) -> tuple[Change, ...]:
+def _hosts(experiment: Experiment, stage: ServiceStage) -> Iterator[PlannedHost]:
+    """Each host, and each replica; a reference server without words of its own responds as `server:` says."""
+    for group, spec in stage.hosts.items():
+        server = None
+        if spec.reference is not None:
+            words = spec.reference.written() or experiment.server.written()
+            server = Server.model_validate(words)
+        for each in stage.topology.members(group):
+            yield PlannedHost(name=each.host, group=group, spec=spec, server=server)
+
+
+def _server(hosts: tuple[PlannedHost, ...]) -> Server | None:
+    """How the reference server responds, where all that are one respond alike."""
+    found = [each.server for each in hosts if each.server is not None]
+    return found[0] if found and all(each == found[0] for each in found) else None
+
+
+def _host_changes(topology: Topology, name: str, host: Host, versions: tuple[int, ...]) -> tuple[Change, ...]:
     """The tuning of a lab host: sysctls and route sizes, without socket options."""
-    sizes = edge.RouteSizes(host.route_mtu, host.advmss)
+    sizes = lab_build.RouteSizes(host.route_mtu, host.advmss)
     return (
-        *sysctl_changes(end, host.parameters),
-        *(edge.default_routes(end, sizes, versions) if sizes != edge.RouteSizes() else ()),
+        *sysctl_changes(name, host.parameters),
+        *(lab_build.default_routes(topology, name, sizes, versions) if sizes != lab_build.RouteSizes() else ()),
     )
 
 

@@ -94,6 +94,16 @@ class Timetable:
         in_a_round = sum(self._estimated(metric, *pair) for pair in pairs if _is_of(pair[0], phase))
         return self.supply(metric, in_a_round * self.repeats)
 
+    @property
+    def started(self) -> int | None:
+        """How many streams the run starts, by the arrivals of its seed; None in a closed loop."""
+        rate = self.workload.request_rate
+        if rate is None:
+            return None
+        if self._is_counted:
+            return bisect_left(_starts(self.workload, self.seed, self.length), self.length)
+        return round(rate.per_second * self.length / SECOND)
+
     def most_per_second(self, metric: str) -> float | None:
         """The most that an open loop can give of a metric that is a number per second, by the mean of its arrivals."""
         rate = self.workload.request_rate

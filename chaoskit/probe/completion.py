@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import ssl
 import traceback
@@ -39,6 +40,7 @@ _OWN_LOOKUP_LIMITS = (socket.EAI_MEMORY, socket.EAI_SYSTEM)
 Outcome = tuple[Completion, str]
 NO_END_MARKER: Outcome = ("truncated", "the response ended without the protocol's end marker")
 _PACKAGE = Path(__file__).parents[1]
+_REFUSED_IN_TLS = re.compile(r"\balert\b|unrecognized name|certificate required|handshake failure")
 _LOOKUP, _TLS, _CERTIFICATE, _PROXY = (
     "name lookup",
     "TLS",
@@ -128,6 +130,11 @@ def connect_advice(detail: str, has_ca_file: bool = False) -> str:
         return "check the proxy's URL, and whether it may connect to the target"
     if detail.startswith(_CERTIFICATE):
         return _certificate_advice(detail, has_ca_file)
+    if detail.startswith(_TLS) and _REFUSED_IN_TLS.search(detail):
+        return (
+            "the server speaks TLS, and refuses this handshake: check the host name in the URL, and whether it wants "
+            "a certificate of the client: --client-cert FILE, in a file client-cert: FILE"
+        )
     if detail.startswith(_TLS):
         return "check whether the port speaks TLS: http:// instead of https://"
     return "check host and port, and whether the server runs"

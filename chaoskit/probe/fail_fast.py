@@ -71,7 +71,8 @@ class FailFast:
 
     def _stop(self, what: str, request: Request) -> None:
         self._is_watching = False
-        parts = (request.detail or request.completion, advice(self._asked, request))
+        detail = request.detail or request.completion
+        parts = (detail if detail.endswith("...") else detail.rstrip("."), advice(self._asked, request))
         self.sentence = f"{what}: {'; '.join(filter(None, parts))}"
 
 

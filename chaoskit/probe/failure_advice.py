@@ -20,6 +20,7 @@ PAGE = "text/html"
 
 _WRONG_PATH = (404, 405)
 _INVALID_REQUEST = (400, 405, 406, 415, 422)
+_WANTS_TLS = re.compile(r"\b(?:HTTPS|SSL|TLS)\b")
 _NO_ROOM = re.compile(
     r"\b(429|5[0-9][0-9])\b|overload|capacity|rate.?limit|too many|try again|unavailable|busy|internal", re.IGNORECASE
 )
@@ -66,6 +67,8 @@ def advice(asked: Circumstances, request: Request) -> str:
 
 def _by_completion(asked: Circumstances, request: Request) -> str:
     match request.completion, request.status or 0:
+        case "http_error", 400 if asked.url.startswith("http:") and _WANTS_TLS.search(request.detail):
+            return "the port speaks TLS: https:// instead of http://"
         case "http_error", 400 | 401 | 403 if request.detail.startswith(f"{request.status}, {PAGE}"):
             return (
                 "a page is the answer of a gateway, a firewall or a login before the service: check the URL, and "
@@ -81,6 +84,13 @@ def _by_completion(asked: Circumstances, request: Request) -> str:
             return "check the protocol and the model"
         case "http_error", status if status in range(300, 400):
             return "give the URL that it redirects to"
+        case "http_error", 502:
+            return "a gateway answers, and the service behind it does not: see whether that runs, and the gateway's log"
+        case "http_error", 504:
+            return (
+                "a gateway gave up waiting for the service (nginx proxy_read_timeout, HAProxy timeout server): give "
+                "it more time than a first token takes, or see why the service is slow"
+            )
         case "http_error", status if status >= 500:
             return "the service or its gateway fails: see its log, and try again"
         case (("connect_failed" | "client_error"), _):

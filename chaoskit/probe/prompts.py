@@ -21,6 +21,7 @@ from chaoskit.units import Size
 _POOL = 1 << 16  # bytes of text that prompts are cut from
 _LARGEST_FILE = 256 * 10**6  # bytes; all lines are kept in memory
 _LARGEST_PROMPT = 100 * 10**6  # bytes
+_MOST_TOLD = 10  # bad lines of one file
 _EXAMPLE = 'write {"prompt": "..."} or {"messages": [{"role": "user", "content": "..."}]}'
 Messages = tuple[Message, ...]
 
@@ -63,7 +64,7 @@ def tokens_to_ask_for(tokens: int | TokenCounts, seed: int, number: int) -> int:
 
 
 def read_prompts(workload: Workload) -> tuple[Messages, ...]:
-    """The lines of the workload's file; none without a file. Raises SpecError with the number of a bad line."""
+    """The lines of the workload's file; none without a file. Raises SpecError with its bad lines."""
     if workload.prompts is None:
         return ()
     path = Path(workload.prompts).expanduser()
@@ -81,21 +82,35 @@ def read_prompts(workload: Workload) -> tuple[Messages, ...]:
 
 
 def _lines(path: Path) -> Iterator[Messages]:
+    """The messages of each line. Raises SpecError with all bad lines, or the first of very many."""
+    wrong: list[str] = []
     with path.open("rb") as file:
         for number, raw in enumerate(file, 1):
-            if raw.strip():
-                try:
-                    yield _messages(json.loads(raw.decode("utf-8-sig" if number == 1 else "utf-8")))
-                except json.JSONDecodeError as error:
-                    raise SpecError(
-                        f"{path}:{number}: no JSON: {error.msg} at column {error.colno}; {_EXAMPLE}"
-                    ) from None
-                except UnicodeDecodeError as error:
-                    raise SpecError(f"{path}:{number}: byte {error.start} is not UTF-8; {_EXAMPLE}") from None
-                except RecursionError:
-                    raise SpecError(f"{path}:{number}: nested too deeply; {_EXAMPLE}") from None
-                except ValueError as error:
-                    raise SpecError(f"{path}:{number}: {error}; {_EXAMPLE}") from None
+            if not raw.strip():
+                continue
+            try:
+                found = _messages(json.loads(raw.decode("utf-8-sig" if number == 1 else "utf-8")))
+            except (ValueError, RecursionError) as error:
+                wrong.append(f"{path}:{number}: {_why_not(error)}")
+                if len(wrong) > _MOST_TOLD:
+                    wrong[-1] = "and perhaps more"
+                    break
+            else:
+                yield found
+    if wrong:
+        raise SpecError("\n".join([f"{wrong[0]}; {_EXAMPLE}", *wrong[1:]]))
+
+
+def _why_not(error: ValueError | RecursionError) -> str:
+    match error:
+        case json.JSONDecodeError():
+            return f"no JSON: {error.msg} at column {error.colno}"
+        case UnicodeDecodeError():
+            return f"byte {error.start} is not UTF-8"
+        case RecursionError():
+            return "nested too deeply"
+        case _:
+            return str(error)
 
 
 def _messages(line: object) -> Messages:

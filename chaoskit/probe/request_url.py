@@ -44,6 +44,11 @@ def request_url(target: Target, workload: Workload, tokens: int | None = None) -
     return url.copy_with(query="&".join([*filter(None, [url.query.decode()]), *missing]).encode()) if missing else url
 
 
+def shown_url(target: Target, workload: Workload) -> str:
+    """The same for people and records: without the values of its query, and without what the protocol adds to it."""
+    return redacted(str(_parsed(target.url).copy_with(path=request_url(target, workload).path)))
+
+
 def usual_path(target: Target, workload: Workload, tokens: int | None = None) -> str:
     """The path and query that requests of this protocol usually have."""
     count = round(mean_tokens(workload.output_tokens)) if tokens is None else tokens
@@ -55,6 +60,8 @@ def completed_path(path: str, usual: str, protocol: Protocol) -> str:
     base = path.rstrip("/")
     if not base:
         return usual
+    if base.endswith(usual):
+        return path
     first, _, rest = usual.removeprefix("/").partition("/")
     last = base.rpartition("/")[2]
     is_versioned = _VERSION.fullmatch(first) is not None

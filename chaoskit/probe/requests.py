@@ -27,6 +27,7 @@ from chaoskit.probe.request_url import request_url, usual_path
 from chaoskit.probe.target import Target
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.workload import Workload
+from chaoskit.terminal import shortened
 
 _MAX_DETAIL = 200  # characters
 
@@ -112,4 +113,4 @@ class RequestFactory:
         """A server's text as one short line of printable characters, without the API key and other secrets."""
         text = self._credentials.hide(text)
         line = " ".join("".join(c if c.isprintable() else " " for c in text[: 8 * _MAX_DETAIL]).split())
-        return line if len(line) <= _MAX_DETAIL else line[: _MAX_DETAIL - 3] + "..."
+        return shortened(line, _MAX_DETAIL)

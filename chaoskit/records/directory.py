@@ -16,6 +16,8 @@ PLAN = "plan.json"
 PROBE = "probe.json"
 PROVENANCE = "provenance.json"
 MACHINE = "machine.json"
+UNCOMPRESSED = "uncompressed"
+"""The folder of a probe's further requests, which accept no compression: a run directory of its own."""
 _MAX_SAME_NAME = 1000
 _OUTCOME_SIZE = 4096  # bytes: a block of most filesystems
 

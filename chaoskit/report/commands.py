@@ -27,13 +27,16 @@ from chaoskit.knobs import (
     Neighbour,
     Netem,
     Route,
+    Rule,
     Setting,
     Sysctl,
     U32Match,
     Veth,
 )
-from chaoskit.report.nft_commands import clamp_arguments
+from chaoskit.middlebox import Cut, IdleTimeout
+from chaoskit.report.nft_commands import clamp_arguments, connection_arguments
 from chaoskit.report.tc_commands import action_arguments, match_arguments, netem_arguments
+from chaoskit.topology.connection_rules import table_name
 
 _NO_SETTINGS: Mapping[Knob, Setting] = MappingProxyType({})
 _HANDLE = "ca05:"
@@ -115,17 +118,19 @@ def _create_commands(knob: Knob, wanted: Setting) -> Iterator[tuple[str, ...]]:
         case Address():
             yield (*ip, "address", "add", rest, "dev", link)
         case Route():
-            route = (*_tool("ip", knob, knob.name), "route", "replace", knob.name, "proto", "static")
+            route = (*_tool("ip", knob, knob.name), "route", "replace", *knob.name.split(" "), "proto", "static")
             yield (*route, *route_arguments(wanted))
+        case Rule(table):
+            yield (*_tool("ip", knob, knob.name), "rule", "add", *knob.name.split(" "), "table", str(table))
         case Neighbour(mac):
             yield (*ip, "neighbour", "replace", rest, "lladdr", mac, "dev", link, "nud", "permanent")
         case Sysctl(value):
             yield (*_netns_exec(knob), "sysctl", "-q", "-w", f"{knob.name}={value}")
         case Masquerade():
-            nft, table = _nft(knob)
-            yield (*nft, "add", "table", *table)
-            yield (*nft, "add", "chain", *table, "out", "{ type nat hook postrouting priority 100 ; }")
-            yield (*nft, "add", "rule", *table, "out", "ip", "saddr", link, "masquerade")
+            nft, owned = _nft(knob)
+            yield (*nft, "add", "table", *owned)
+            yield (*nft, "add", "chain", *owned, "out", "{ type nat hook postrouting priority 100 ; }")
+            yield (*nft, "add", "rule", *owned, "out", "ip", "saddr", link, "masquerade")
         case Clsact():
             yield (*tc, "qdisc", "add", "dev", link, "clsact")
         case Filter(family, match):
@@ -136,6 +141,9 @@ def _create_commands(knob: Knob, wanted: Setting) -> Iterator[tuple[str, ...]]:
             nft, (_, name) = _nft(knob)
             for line in clamp_arguments(wanted, ("inet", name)):
                 yield (*nft, "add", *line)
+        case Cut() | IdleTimeout():
+            for line in connection_arguments(wanted, ("inet", table_name(knob))):
+                yield (*_nft(knob)[0], "add", *line)
 
 
 def _delete_commands(knob: Knob, now: Setting) -> Iterator[tuple[str, ...]]:
@@ -149,17 +157,21 @@ def _delete_commands(knob: Knob, now: Setting) -> Iterator[tuple[str, ...]]:
         case Address():
             yield (*ip, "address", "del", rest, "dev", link)
         case Route():
-            yield (*_tool("ip", knob, knob.name), "route", "del", knob.name)
+            yield (*_tool("ip", knob, knob.name), "route", "del", *knob.name.split(" "))
+        case Rule(table):
+            yield (*_tool("ip", knob, knob.name), "rule", "del", *knob.name.split(" "), "table", str(table))
         case Neighbour():
             yield (*ip, "neighbour", "del", rest, "dev", link)
         case Netem():
             yield (*tc, "qdisc", "del", "dev", link, "root")
         case Masquerade():
-            nft, table = _nft(knob)
-            yield (*nft, "delete", "table", *table)
+            nft, owned = _nft(knob)
+            yield (*nft, "delete", "table", *owned)
         case Clamp():
             nft, (_, name) = _nft(knob)
             yield (*nft, "delete", "table", "inet", name)
+        case Cut() | IdleTimeout():
+            yield (*_nft(knob)[0], "delete", "table", "inet", table_name(knob))
         case Clsact():
             yield (*tc, "qdisc", "del", "dev", link, "clsact")
         case Filter(family):

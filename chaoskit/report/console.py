@@ -13,9 +13,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from chaoskit.analysis.formatting import FIDELITY_LABELS, format_value
+from chaoskit.analysis.formatting import FIDELITY_LABELS, format_interval, format_value
 from chaoskit.analysis.result import FidelityCheck, ObjectiveResult, Outcome, PhaseResult, Result
+from chaoskit.analysis.streams.phase_samples import WARM_UP
 from chaoskit.report import sparkline
+from chaoskit.report.compression import side_by_side
 from chaoskit.report.fidelity import counts
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
 from chaoskit.report.table import COULD_BE_CHANCE, footnotes_needed, row_label, tables
@@ -55,6 +57,8 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
         yield section("Stall attribution", two_columns(_stall_attribution(result)))
     if result.intermediaries:
         yield section("Between client and server", two_columns(_intermediaries(result)))
+    if result.compression:
+        yield section("With and without compression", side_by_side(result.compression))
     if any(phase.path_mtu for phase in result.phases):
         yield section("Path MTU", two_columns(_path_mtu(result.phases)))
     yield from _ttft_over_time(result, console.width)
@@ -80,18 +84,42 @@ def _title(result: Result) -> Text:
 
 def _numbers(result: Result, console: Console) -> Iterator[RenderableType]:
     wide = console.options.update(width=UNBOUNDED_WIDTH)
-    yield from tables(result, lambda table: console.measure(table, options=wide).maximum <= console.width)
+    drawn, left_out = tables(result, lambda table: console.measure(table, options=wide).maximum, console.width)
+    yield from drawn
     small, chance = footnotes_needed(result)
     notes = [
         *(["* the maximum: too few values for this percentile"] if small else []),
         *([COULD_BE_CHANCE] if chance else []),
     ]
+    notes += [*filter(None, [left_out]), *_comparable(result), *_without_tokens(result)]
     if notes and result.phases:
         yield Text("\n".join(notes), style="dim")
     if len(result.phases) == 1:
-        yield _summary(result)
+        yield _summary(result, console.width)
     yield from _planned_pace(result)
     yield from _token_counts(result)
+
+
+def _comparable(result: Result) -> Iterator[str]:
+    """What makes rates differ between phases, apart from their faults."""
+    if len(result.phases) < 2:
+        return
+    rates = [each.metrics.started / each.seconds for each in result.phases if each.seconds]
+    began = f": streams began at {format_interval(min(rates), max(rates), 'per-second')} in these" if rates else ""
+    first = result.phases[0].name
+    empty = f"; {safe(first)} began with none open, which a warm-up before it avoids" if first != WARM_UP else ""
+    yield f"goodput and tokens/s follow the arrivals of a phase, too{began}{empty}"
+
+
+def _without_tokens(result: Result) -> Iterator[str]:
+    """The phases in which most streams never had a token, and so have no part in what is said of tokens."""
+    for phase in result.phases:
+        ttft, place = phase.metrics.ttft, f"in {safe(phase.name)} " if len(result.phases) > 1 else ""
+        if ttft.never and ttft.never == ttft.count:
+            yield f"{place}none of {counted(ttft.count, 'stream')} had a token"
+        elif 2 * ttft.never > ttft.count:
+            told = f"{ttft.never} of {counted(ttft.count, 'stream')} never had a token"
+            yield f"{place}{told}: ITL, stalls and waiting are of the others alone"
 
 
 def _token_counts(result: Result) -> Iterator[Text]:
@@ -113,7 +141,7 @@ def _planned_pace(result: Result) -> Iterator[Text]:
         yield styled(f"the server's own pace, as it planned: {planned}; that is neither a stall nor waiting", "dim")
 
 
-def _summary(result: Result) -> Text:
+def _summary(result: Result, width: int) -> Text:
     metrics = result.phases[0].metrics
     counts = [counted(metrics.started, "stream"), f"{metrics.complete} complete", f"{metrics.interrupted} interrupted"]
     counts += [f"{count} {word}" for word, count in (("empty", metrics.empty), ("short", metrics.short)) if count]
@@ -123,7 +151,19 @@ def _summary(result: Result) -> Text:
         f"{row_label(result, 'stalls_per_minute')} {format_value(metrics.stalls_per_minute.value, 'per-minute')}",
         f"{row_label(result, 'stall_ratio')} {format_value(metrics.stall_ratio.value, 'share')}",
     ]
-    return Text(", ".join(counts) + "\n" + ", ".join(rates))
+    return Text("\n".join((*_filled(counts, width), *_filled(rates, width))))
+
+
+def _filled(parts: Iterable[str], width: int) -> Iterator[str]:
+    """Lines of that width with commas between the parts: no number stands on another line than its unit."""
+    line = ""
+    for part in parts:
+        if line and len(f"{line}, {part}") > width - 1:
+            yield f"{line},"
+            line = part
+        else:
+            line = f"{line}, {part}" if line else part
+    yield line
 
 
 def _streams_note(result: Result) -> Iterator[RenderableType]:

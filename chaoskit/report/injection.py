@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from chaoskit.counters import QueueCounters
 from chaoskit.engine.lease import Lease
 from chaoskit.facts import Facts
 from chaoskit.faults.tc_format import format_setting
-from chaoskit.knobs import Clamp, Netem, QueueCounters
+from chaoskit.knobs import Clamp, Netem
 from chaoskit.plan.injection import InjectionPlan
 from chaoskit.plan.obstacles import kernel_obstacle
 from chaoskit.report.commands import apply_commands, revert_commands

@@ -28,8 +28,7 @@ from chaoskit.report.null_reasons import explained
 from chaoskit.report.styles import styled
 from chaoskit.spec.injection import Injection, TrafficMatch
 from chaoskit.terminal import ascii_json
-from chaoskit.topology.edge import affected_direction
-from chaoskit.topology.steering import CLAMP, HOOKS, IFBS, OneDirection
+from chaoskit.topology.steering import CLAMP, HOOKS, IFBS, OneDirection, filter_direction
 from chaoskit.units import Duration, counted
 
 State = Literal[
@@ -305,7 +304,7 @@ def _flows(pending: Iterable[PendingRestore]) -> Iterator[tuple[str | None, int 
         if isinstance(entry.wanted, Clamp):
             for each in entry.wanted.of or ():
                 if each.hook == HOOKS["up"]:
-                    yield each.flow.destination, each.flow.destination_port
+                    yield each.destination, each.destination_port
 
 
 def _target(target: TrafficMatch) -> str:
@@ -346,7 +345,7 @@ def _size_drops(lease_status: LeaseStatus, now: Mapping[Knob, Setting], way: One
     sizes = {
         each.over
         for knob, each in now.items()
-        if isinstance(each, Filter) and each.over and affected_direction(knob) == way
+        if isinstance(each, Filter) and each.over and filter_direction(knob) == way
     }
     asked = lease_status.injection.size_drops.get(way) if lease_status.injection is not None else None
     for size in sorted(sizes) or ([asked] if asked is not None else []):

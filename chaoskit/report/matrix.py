@@ -121,6 +121,8 @@ def _of_one_metric(matrix: MatrixResult, phases: Sequence[str], metric: str, fit
         tables.insert(1, (len(phases), _beside(matrix, phases, metric, with_changes=False)))
         count, table = next(filter(lambda each: fits(each[1]), tables), tables[-1])
         yield section(HEADLINES[metric], table)
+        if table is tables[1][1]:
+            yield styled("  not shown: the changes, for want of columns", "dim")
         phases = phases[count:]
 
 

@@ -15,10 +15,12 @@ from chaoskit.faults.tc_format import format_setting
 from chaoskit.knobs import Filter, Flow, MatchAll, Netem, Setting, U32Match
 from chaoskit.plan.decidability import decidability_warnings, joint_advice
 from chaoskit.plan.model import Plan, PlannedPhase
+from chaoskit.plan.timetable import Timetable
 from chaoskit.report.styles import styled, titled
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.workload import Workload
 from chaoskit.topology.display_names import display_name
+from chaoskit.topology.lab import Topology
 from chaoskit.topology.steering import BLACKHOLE, PROTOCOLS
 from chaoskit.units import Duration, counted
 
@@ -70,8 +72,7 @@ def _length(plan: Plan) -> str:
 def _traffic(plan: Plan) -> str:
     work = plan.workload
     if work.request_rate is not None:
-        streams = counted(round(work.request_rate.per_second * plan.length / 1e9), "stream")
-        arrivals = f"{work.request_rate} open loop (about {streams})"
+        arrivals = f"{work.request_rate} open loop (about {counted(Timetable.of(plan).started or 0, 'stream')})"
     else:
         arrivals = f"{counted(work.max_concurrency or 0, 'stream')} at a time"
     requested = f"{arrivals}, {_prompts(work)}, {_tokens(work)}"
@@ -104,17 +105,19 @@ def _timeline(plan: Plan) -> Table:
         table.add_column(column, justify="right" if column in ("at", "for") else "left", no_wrap=column != "sets")
     at = 0
     for phase in plan.phases:
-        sets = Text("\n").join(map(styled, _sets(phase)))
+        sets = Text("\n").join(map(styled, _sets(phase, plan.lab)))
         table.add_row(Duration(at).spaced(), Duration(phase.length).spaced(), styled(phase.name), sets)
         at += phase.length
     return table
 
 
-def _sets(phase: PlannedPhase) -> Iterator[str]:
+def _sets(phase: PlannedPhase, lab: Topology | None) -> Iterator[str]:
     changed = [change for change in phase.changes if change.setting is not None]
     if not changed:
         yield "nothing"
-    yield from dict.fromkeys(f"{display_name(change.knob)}: {format_setting(change.setting)}" for change in changed)
+    yield from dict.fromkeys(
+        f"{display_name(change.knob, lab)}: {format_setting(change.setting)}" for change in changed
+    )
 
 
 def _place(plan: Plan) -> Text:

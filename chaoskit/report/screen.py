@@ -18,7 +18,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from chaoskit.report.styles import styled
-from chaoskit.terminal import StyledFile, printable_lines
+from chaoskit.terminal import StyledFile, printable_lines, say
 
 _SECOND_COLUMN = re.compile(r" *(?:(\S+(?: \S+)? {2,}))?")
 
@@ -58,6 +58,19 @@ def hanging(console: Console, text: Text, width: int) -> Text:
     found = Text("\n", end=text.end).join([first, *below])
     found.rstrip()
     return found
+
+
+def say_wrapped(*lines: str) -> None:
+    """Write these lines to standard output; on a terminal a long one is wrapped between words, and indented.
+
+    A line that is a command to type, after `type: `, is left in one piece, so that it can be copied.
+    """
+    screen = Screen()
+    for line in lines:
+        if screen.is_terminal and not line.lstrip().startswith("type: "):
+            screen.print(styled(line), soft_wrap=False)
+        else:
+            say(line)
 
 
 def live_display(console: Console) -> Live | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Literal
 
@@ -24,6 +24,15 @@ from chaoskit.report.styles import styled
 from chaoskit.spec.metrics import HEADLINES, METRICS
 
 _TIMES = {"ttft": "TTFT", "itl": "ITL", "tpot": "TPOT", "e2el": "E2EL", "connect": "connect", "tls": "TLS"}
+_STATISTICS = (
+    ("p50", "p90", "p95", "p99", "max", "mean"),
+    ("p50", "p90", "p95", "p99", "max"),
+    ("p50", "p95", "p99", "max"),
+    ("p50", "p95", "p99"),
+    ("p50", "p95"),
+    ("p50",),
+)
+"""The columns of a table of percentiles, on ever narrower screens."""
 _MAX_COMPARED = 3  # phases that one table compares with the reference
 COULD_BE_CHANCE = "≈ could be chance: the 95 % interval includes no change, or is open: too few streams"
 """What the sign means."""
@@ -31,24 +40,41 @@ COULD_BE_CHANCE = "≈ could be chance: the 95 % interval includes no change, or
 Detail = Literal["intervals", "differences", "changes", "values"]
 _DETAILS: tuple[Detail, ...] = ("intervals", "differences", "changes", "values")
 _WIDTHS = (False, True)  # whether labels are narrow
+_LEFT_OUT: dict[Detail, str] = {
+    "differences": "the 95 % intervals of the changes",
+    "changes": "differences, and the 95 % intervals of the changes",
+    "values": "the changes, and their 95 % intervals",
+}
 
 
-def tables(result: Result, fits: Callable[[Table], bool]) -> Iterator[Table]:
-    """One table for up to three phases if the screen is wide enough, else one for each phase."""
+def tables(result: Result, width: Callable[[Table], int], most: int) -> tuple[list[Table], str]:
+    """One table for up to three phases if it fits into `most` columns, else one for each phase.
+
+    With them comes a line that says what they leave out for want of columns; "" when nothing. `width` is a table's.
+    """
     reference = result.phase(result.reference)
     others = [phase for phase in result.phases if phase is not reference]
     if reference is None or not others:
-        yield from (percentile_table(phase) for phase in result.phases)
-        return
-    if 1 < len(others) <= _MAX_COMPARED:
-        together = (comparison_table(result, reference, others, *form) for form in product(_DETAILS[:3], _WIDTHS))
-        table = next(filter(fits, together), None)
-        if table is not None:
-            yield table
-            return
-    for phase in others:
-        single = [comparison_table(result, reference, [phase], *form) for form in product(_DETAILS, _WIDTHS)]
-        yield next(filter(fits, single), single[-1])
+        for names in _STATISTICS:
+            found = [percentile_table(phase, names) for phase in result.phases]
+            if all(width(each) <= most for each in found):
+                break
+        rest = ", ".join(name for name in _STATISTICS[0] if name not in names)
+        return found, f"not shown: {rest}, for want of columns" if rest else ""
+
+    def chosen(phases: Sequence[PhaseResult], details: Sequence[Detail]) -> tuple[Detail, Table, int]:
+        forms = [(each, comparison_table(result, reference, phases, *each)) for each in product(details, _WIDTHS)]
+        whole = min(width(table) for (detail, _), table in forms if detail == "intervals")
+        (detail, _), table = next((form for form in forms if width(form[1]) <= most), forms[-1])
+        return detail, table, whole
+
+    together = [chosen(others, _DETAILS[:3])] if 1 < len(others) <= _MAX_COMPARED else []
+    if not together or width(together[0][1]) > most:
+        together = [chosen([phase], _DETAILS) for phase in others]
+    least = max((detail for detail, _, _ in together), key=_DETAILS.index)
+    columns = max(whole for _, _, whole in together)
+    left_out = f"not shown: {_LEFT_OUT[least]}, which take {columns} columns" if least in _LEFT_OUT else ""
+    return [table for _, table, _ in together], left_out
 
 
 def comparison_table(
@@ -87,16 +113,16 @@ def row_label(result: Result, metric: str, is_narrow: bool = False) -> Text:
     return Text("\n" if is_narrow else " ").join(words)
 
 
-def percentile_table(phase: PhaseResult) -> Table:
+def percentile_table(phase: PhaseResult, names: Sequence[str]) -> Table:
     """The percentiles of one phase's latencies, when there is no phase to compare it with."""
     table = plain_table()
     table.add_column(styled(phase.name), style="bold", no_wrap=True)
-    for name in ("p50", "p90", "p95", "p99", "max", "mean"):
+    for name in names:
         table.add_column(name, justify="right", no_wrap=True, header_style="bold")
     metrics = phase.metrics
     for metric, label in _TIMES.items():
         times: LatencySummary = getattr(metrics, metric)
-        cells = [_time(times, name) for name in ("p50", "p90", "p95", "p99", "max", "mean")]
+        cells = [_time(times, name) for name in names]
         if times.count:
             table.add_row(label, *cells)
     return table
@@ -104,7 +130,9 @@ def percentile_table(phase: PhaseResult) -> Table:
 
 def footnotes_needed(result: Result) -> tuple[bool, bool]:
     """Whether a table says "too few values" somewhere, and "could be chance"."""
-    small = any(times.reported_as_max for phase in result.phases for times in (phase.metrics.ttft, phase.metrics.itl))
+    is_compared = len(result.phases) > 1
+    shown = HEADLINES if is_compared else [f"{name}_p{percent}" for name in _TIMES for percent in (90, 95, 99)]
+    small = any("*" in metric_cell(phase.metrics, metric) for phase in result.phases for metric in shown)
     return small, any(is_inconclusive(each) for each in result.comparisons)
 
 
@@ -122,8 +150,9 @@ def metric_cell(metrics: Metrics, metric: str) -> str:
 
 
 def _time(times: LatencySummary, name: str) -> str:
-    mark = "*" if name in times.reported_as_max else ""
-    return format_value(getattr(times, f"{name}_ms"), "ms") + mark
+    value = getattr(times, f"{name}_ms")
+    is_maximum = name in times.reported_as_max and value is not None and not math.isinf(value)
+    return format_value(value, "ms") + "*" * is_maximum
 
 
 def change_cells(comparison: Comparison, detail: Detail) -> list[Text]:

@@ -69,6 +69,24 @@ def token_limit(body: Mapping[str, Any], name: str) -> int | None:
     return count
 
 
+def refuse_several(body: Mapping[str, Any], *names: str) -> None:
+    """Refuse a request for several answers: with one, a client would wait for those that never come."""
+    for name in names:
+        count: int | None = _field(body, name, int, "an integer")
+        if count not in (None, 1):
+            raise BadRequestError(f"{name}: this server gives one answer to a request, found {count}")
+
+
+def one_prompt(body: Mapping[str, Any]) -> str | list[Any]:
+    """The required prompt of completions: a text, the tokens of one, or a list with one of these."""
+    prompt = body.get("prompt")
+    if not isinstance(prompt, str | list):
+        raise BadRequestError("prompt: field required, a string or an array")
+    if isinstance(prompt, list) and len(prompt) > 1 and any(isinstance(each, str | list) for each in prompt):
+        raise BadRequestError(f"prompt: this server answers one prompt in a request, found {len(prompt)}")
+    return prompt
+
+
 def model(body: Mapping[str, Any]) -> str:
     """The required name of a model."""
     found = text(body, "model")

@@ -21,6 +21,7 @@ HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NOT_OURS = ("host", "content-length", "transfer-encoding", "connection")
 _HIDDEN = "(hidden)"
+_CODINGS = "accept-encoding"
 _PROXY_EXAMPLE = "write for example http://proxy.example.com:3128"
 
 
@@ -168,6 +169,19 @@ class Access(SpecModel):
         texts = (*self.headers.values(), *((self.proxy,) if self.proxy else ()))
         return tuple(dict.fromkeys(name for name in (self.key_env, *(text.env for text in texts)) if name))
 
+    @property
+    def accepts_compression(self) -> bool:
+        """Whether its requests accept a content coding, as they do without a header of their own."""
+        texts = (text.value for name, text in self.headers.items() if name.lower() == _CODINGS)
+        accepted = next((text for text in texts if text is not None), "gzip")
+        names = {each.partition(";")[0].strip().lower() for each in accepted.split(",")}
+        return names - {"", "identity"} != set()
+
+    def without_compression(self) -> Self:
+        """The same, accepting no content coding."""
+        headers = {name: text for name, text in self.headers.items() if name.lower() != _CODINGS}
+        return self.model_copy(update={"headers": headers | {_CODINGS: TextOrVariable(value="identity")}})
+
     def conditions(self, url: str) -> Iterator[str]:
         """What a reader of the results must know of the way to the endpoint at this URL."""
         has_tls = url.lower().startswith("https:")
@@ -197,9 +211,10 @@ class Access(SpecModel):
 
 
 def recorded(access: Access, proxy: str | None) -> Access:
-    """The same for a record: no values of headers, and the `proxy` (its URL) without user and password."""
+    """The same for a record: no values of headers but the content codings, and no user and password of the `proxy`."""
     headers = {
-        name: text if text.value is None else TextOrVariable(value=_HIDDEN) for name, text in access.headers.items()
+        name: text if text.value is None or name.lower() == _CODINGS else TextOrVariable(value=_HIDDEN)
+        for name, text in access.headers.items()
     }
     shown = None if proxy is None else TextOrVariable(value=_without_user(proxy))
     return access.model_copy(update={"headers": headers, "proxy": shown})

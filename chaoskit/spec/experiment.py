@@ -26,7 +26,7 @@ from chaoskit.knobs import Knob
 from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.objectives import Objective, parse, pattern
 from chaoskit.spec.server import Server
-from chaoskit.spec.stage import InterfaceStage, Stage
+from chaoskit.spec.stage import InterfaceStage, ServiceStage, Stage
 from chaoskit.spec.workload import Workload
 from chaoskit.topology.fault_site import Interface, Lab, Site
 from chaoskit.topology.steering import TrafficSelector
@@ -139,7 +139,7 @@ class Experiment(SpecModel):
         """Where its faults apply, as far as the file says; the interface and the addresses are looked up later."""
         if isinstance(self.stage, InterfaceStage):
             return Interface(self.stage.interface or "eth0", TrafficSelector(protocol=self.stage.protocol))
-        return Lab(int(self.stage.ip))
+        return Lab(int(self.stage.ip), self.stage.topology)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -152,8 +152,8 @@ class Experiment(SpecModel):
     @model_validator(mode="wrap")
     @classmethod
     def _with_wrong_names(cls, words: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Names of phases that do not exist are told together with all that is wrong with the values."""
-        names = list(_wrong_names(words)) if isinstance(words, dict) else []
+        """A server for a target, and phases that do not exist, are told together with all that is wrong with values."""
+        names = [*_server_of_a_target(words), *_wrong_names(words)] if isinstance(words, dict) else []
         try:
             found = handler(words)
         except ValidationError as error:
@@ -172,8 +172,9 @@ class Experiment(SpecModel):
         return found.model_copy(update={"workload": found.workload.at_target()})
 
     def _site_mismatches(self) -> Iterator[PydanticCustomError]:
-        if isinstance(self.stage, InterfaceStage) and "server" in self.model_fields_set:
-            yield error_at("the target is a real server, which chaoskit cannot configure; remove server", "server")
+        if isinstance(self.stage, ServiceStage) and "server" in self.model_fields_set and not self.stage.references:
+            sentence = "no host of this lab is the reference server; write reference: true at one, or remove server"
+            yield error_at(sentence, "server")
         for name, parts in self.faults.items():
             for number, part in enumerate(parts):
                 mismatch = part.site_error(self.site)
@@ -215,6 +216,13 @@ class Experiment(SpecModel):
                 return knob
             seen.add(knob)
         return None
+
+
+def _server_of_a_target(words: dict[str, Any]) -> Iterator[PydanticCustomError]:
+    """Of a raw file, so that it is told instead of what is wrong inside."""
+    stage = words.get("stage")
+    if "server" in words and (isinstance(stage, InterfaceStage) or (isinstance(stage, dict) and "target" in stage)):
+        yield error_at("the target is a real server, which chaoskit cannot configure; remove server", "server")
 
 
 def _wrong_names(words: dict[str, Any]) -> Iterator[PydanticCustomError]:

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from chaoskit.faults.schema import SpecModel, bounded, exactly_one
 from chaoskit.spec.access import Variable
 from chaoskit.spec.endpoint import holds_key
+from chaoskit.spec.host_timers import Calls, Timers
 from chaoskit.spec.host_tuning import Host
 from chaoskit.spec.injection import Port
 from chaoskit.spec.server import HOUR, Responses
@@ -144,6 +145,15 @@ class ServiceHost(Host):
     files: tuple[File, ...] = Field((), description="Files that it needs, beside the experiment's; read-only.")
     replicas: Annotated[int, Field(ge=1, le=MOST_REPLICAS)] = Field(
         1, description="Several of them, NAME-1, NAME-2 and so on; NAME resolves to all."
+    )
+    timers: Timers | None = Field(
+        None,
+        description="What it waits for when it calls other hosts. Those of nginx, HAProxy, Envoy, Caddy and "
+        "LiteLLM are read from their files.",
+    )
+    calls: Calls = Field(
+        default_factory=dict,
+        description="Hosts that it calls in turn, where no file of a known proxy says so: a list, or timers by name.",
     )
     rootfs: str | None = Field(None, description="A directory that is its root, for example of docker export.")
     stop_after: Patience = Field(_STOP, description="From SIGTERM to SIGKILL when it is stopped.")

@@ -27,6 +27,7 @@ from chaoskit.spec.injection import Injection
 from chaoskit.spec.known_keys import Path as KeyPath
 from chaoskit.spec.known_keys import places
 from chaoskit.spec.misnamed_files import meant_instead
+from chaoskit.spec.stage import ServiceStage
 from chaoskit.spec.yaml_errors import describe_yaml_error
 
 _MAX_BYTES, _MAX_VALUES = 1 << 20, 10_000
@@ -76,6 +77,8 @@ def beside(experiment: Experiment, name: str) -> Experiment:
         paths = {key: getattr(model, key, None) for key in _PATHS}
         absolute = {key: _beside(path, name) for key, path in paths.items() if path is not None}
         found[part] = model.model_copy(update=absolute) if absolute else model
+    if isinstance(stage := found["stage"], ServiceStage):
+        found["stage"] = stage.in_folder(str((Path.cwd() / name).parent))
     return experiment.model_copy(update=found)
 
 

@@ -27,6 +27,7 @@ _OPTIONS = {
     "stage.key-env": "--api-key-env",
     "workload.protocol": "--protocol",
 }
+_KEY_OF_A_KEY = re.compile(r"(?<![\w-])key-env\b")
 _TARGET = re.compile(r"^  target: ", re.MULTILINE)
 
 
@@ -80,7 +81,8 @@ class NewFile:
             parse_variants(text, str(self.path))
         except SpecError as error:
             lines = (line.removeprefix(f"{self.path}:").split(": ", 2) for line in str(error).splitlines())
-            raise SpecError("\n".join(f"{_OPTIONS.get(key, key)}: {told}" for _, key, told in lines)) from None
+            told = "\n".join(f"{_OPTIONS.get(key, key)}: {told}" for _, key, told in lines)
+            raise SpecError(_KEY_OF_A_KEY.sub(_OPTIONS["stage.key-env"], told)) from None
 
     @property
     def is_for_endpoint(self) -> bool:

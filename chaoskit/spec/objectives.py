@@ -36,6 +36,7 @@ _SIGNS = (
     (r"==?", "<="),
 )
 _OPPOSITE = re.compile(r"(?:success(?:es|ful)?|availability|completion|ok)(?:[_ -](?:rate|ratio))?|uptime|checks")
+_MEANT = re.compile(r"did you mean ([^?]+)\?")
 _NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,15})?|\.[0-9]{1,15}"
 _QUANTITIES: dict[Kind, type[Quantity]] = {"duration": Duration, "share": Share}
 _FREQUENCY = Frequency.pattern().strip("^$").replace("(?=.*", "(?=[0-9.]*")
@@ -136,8 +137,28 @@ def _why_not(text: str) -> str:
     for signs, ours in () if re.search(r"(?<!=)[<>]", text) else _SIGNS:
         if (found := re.search(signs, text)) is not None:
             meant = " ".join(f"{text[: found.start()]} {ours} {text[found.end() :]}".split())
-            return f"{text!r} is not an objective; write {meant}"
+            return f"{text!r} is not an objective; write {_corrected(meant)}"
     return f"{text!r} is not an objective; write for example 'ttft_p95 < 800ms'"
+
+
+def _corrected(text: str) -> str:
+    """The text with the metric, the phase and the unit that it means, as far as these are known."""
+    match = _SENTENCE.match(text)
+    if match is None or is_objective(text):
+        return text
+    metric, bound, phase = match["metric"], match["bound"] or "", match["before"] or match["after"]
+    if metric not in METRICS and (name := _MEANT.search(advice(metric))):
+        metric = name[1]
+    if (words := _IN_PHASE.fullmatch(bound)) is not None and not phase:
+        bound, phase = words["bound"], words["phase"]
+    if metric in METRICS and bound:
+        try:
+            _bound(metric, bound)
+        except ValueError as error:
+            bound = found[1] if (found := _MEANT.search(str(error))) else bound
+    factor = f"{match['factor']}x {match['reference']}" if match["factor"] else ""
+    during = f" during {phase}" if phase else ""
+    return f"{metric} {match['operator']} {factor or bound}{during}"
 
 
 def _bound_meant(bound: str) -> str:

@@ -3,25 +3,110 @@
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PrivateAttr,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
-from chaoskit.faults.schema import Flag, SpecModel, error_at
+from chaoskit.faults.schema import Flag, SpecModel, bounded, error_at, suggestion
 from chaoskit.spec.access import Access
 from chaoskit.spec.endpoint import redacted, secret_in
+from chaoskit.spec.hosts import MOST_HOSTS, HostName, ServiceHost
 from chaoskit.spec.injection import Interface, To, TrafficMatch
+from chaoskit.topology.lab import EDGE, Topology, duplicate_names, service
+from chaoskit.units import Size
 
 _PORTS = {"http": 80, "https": 443}
 
 
-class LabStage(SpecModel):
+class EdgeStage(SpecModel):
     """A network that chaoskit builds, with its own server in it."""
 
     lab: Literal["edge"] = Field(description="A network that chaoskit builds: client - router - server.")
     ip: Literal["4", "6"] = Field("4", description="IP version of the client's connections.")
     tls: Flag = Field(False, description="The server uses TLS, with a certificate chain that the probe trusts.")
+
+    @property
+    def topology(self) -> Topology:
+        """Its network."""
+        return EDGE
+
+
+Memory = Annotated[Size, bounded(Size(256 * 10**6), Size(64 * 10**9), "no guest needs so much")]
+
+
+def _lab_target(target: str) -> str:
+    url = _split(target)
+    if url is None or url.scheme not in _PORTS:
+        raise ValueError(f"found {target[:60]!r}, expected a URL such as http://gateway:8080/v1/chat/completions")
+    return target
+
+
+class ServiceStage(SpecModel):
+    """A network with hosts that run programs of yours: client - edge - fabric - each host on a link of its own."""
+
+    lab: Literal["service"] = Field(description="A network with hosts of yours.")
+    hosts: Annotated[dict[HostName, ServiceHost], Field(min_length=1, max_length=MOST_HOSTS)] = Field(
+        description="By name: their programs. Names resolve inside."
+    )
+    target: Annotated[str, AfterValidator(_lab_target)] = Field(
+        description="URL that the client asks; its host is one of `hosts`. Without a path the protocol's usual one."
+    )
+    ip: Literal["4", "6"] = Field("4", description="IP version of the client's connections.")
+    ca_file: str | None = Field(None, description="CA certificates that the client trusts (PEM), for an https target.")
+    memory: Memory | None = Field(None, description="Memory of the guest, where it runs in one. Default: 512 MB.")
+    _folder: str = PrivateAttr("")
+
+    @property
+    def folder(self) -> str:
+        """The experiment file's folder, in which programs are started; an absolute path."""
+        return self._folder or str(Path.cwd())
+
+    def in_folder(self, folder: str) -> ServiceStage:
+        """The same, of a file in this folder."""
+        found = self.model_copy()
+        found._folder = folder
+        return found
+
+    @property
+    def topology(self) -> Topology:
+        """Its network."""
+        return service({name: host.replicas for name, host in self.hosts.items()})
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The hosts that are the reference server."""
+        return tuple(name for name, host in self.hosts.items() if host.reference is not None)
+
+    @property
+    def target_host(self) -> str:
+        """The name of the host that the client asks."""
+        return urlsplit(self.target).hostname or ""
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> ServiceStage:
+        counts = {name: host.replicas for name, host in self.hosts.items()}
+        if collisions := duplicate_names(counts):
+            raise error_at(f"{collisions[0]} is also a replica of another host; rename it", "hosts", collisions[0])
+        if sum(counts.values()) > MOST_HOSTS:
+            raise error_at(f"{sum(counts.values())} hosts with their replicas; a lab has at most {MOST_HOSTS}", "hosts")
+        names = self.topology.names
+        if self.target_host not in names:
+            known = [name for name in names if name != "client"]
+            raise error_at(
+                f"{self.target_host!r} is no host of this lab; {suggestion(self.target_host, known)}", "target"
+            )
+        return self
 
 
 class InterfaceStage(TrafficMatch, Access):
@@ -60,7 +145,9 @@ class InterfaceStage(TrafficMatch, Access):
     def _an_endpoint(cls, target: str) -> str:
         url = _split(target)
         if secret := secret_in(target):
-            raise ValueError(f"this URL has {secret}; remove it, and give the key's environment variable with key-env")
+            raise ValueError(
+                f"this URL has {secret}; remove it, and give the key's environment variable with `key-env`"
+            )
         if url is None or url.scheme not in _PORTS:
             raise ValueError(f"found {redacted(target)[:60]!r}, expected a URL such as https://api.example.com/v1")
         return target
@@ -103,24 +190,31 @@ def _port(url: SplitResult) -> int | None:
 
 
 def _not_both(words: Any) -> Any:
-    if isinstance(words, dict) and "lab" in words and "target" in words:
-        raise ValueError("a lab has its own server, and a target is a real one; remove lab or target")
+    if isinstance(words, dict) and words.get("lab") == "edge" and "target" in words:
+        raise ValueError("this lab has its own server, and a target is a real one; remove lab or target")
     if isinstance(words, dict) and not words:
-        raise ValueError("empty; write lab: edge to build a network, or target: URL for a real endpoint")
+        raise ValueError(
+            "empty; write lab: edge to build a network, or lab: service, or target: URL for a real endpoint"
+        )
     return words
 
 
 def _stage_tag(words: Any) -> str:
     """The kind of stage, from its keys or the keys that they resemble."""
     if not isinstance(words, dict):
-        return "an interface" if isinstance(words, InterfaceStage) else "a lab"
+        kinds: dict[type, str] = {InterfaceStage: "an interface", ServiceStage: "a service lab"}
+        return next((tag for kind, tag in kinds.items() if isinstance(words, kind)), "a lab")
+    if "hosts" in words or difflib.get_close_matches(str(words.get("lab")), ["edge", "service"], 1) == ["service"]:
+        return "a service lab"
     own = [field.alias or name for name, field in InterfaceStage.model_fields.items() if name != "ip"]
     near = [key for written in words for key in difflib.get_close_matches(str(written), ["lab", *own], 1)]
     return "an interface" if near and "lab" not in near else "a lab"
 
 
 Stage = Annotated[
-    Annotated[LabStage, Tag("a lab")] | Annotated[InterfaceStage, Tag("an interface")],
+    Annotated[EdgeStage, Tag("a lab")]
+    | Annotated[ServiceStage, Tag("a service lab")]
+    | Annotated[InterfaceStage, Tag("an interface")],
     Discriminator(_stage_tag),
-    BeforeValidator(_not_both, json_schema_input_type=LabStage | InterfaceStage),
+    BeforeValidator(_not_both, json_schema_input_type=EdgeStage | ServiceStage | InterfaceStage),
 ]

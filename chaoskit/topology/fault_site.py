@@ -1,17 +1,19 @@
-"""Describes where a fault applies: in the edge lab, or to selected traffic of a real interface."""
+"""Describes where a fault applies: in a lab, or to selected traffic of a real interface."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chaoskit.topology.lab import EDGE, Topology
 from chaoskit.topology.steering import TrafficSelector
 
 
 @dataclass(frozen=True)
 class Lab:
-    """The edge lab, whose client speaks this IP version to the server."""
+    """A lab, whose client speaks this IP version to its target."""
 
     ip: int = 4
+    topology: Topology = EDGE
 
 
 @dataclass(frozen=True)

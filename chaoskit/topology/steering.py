@@ -24,7 +24,6 @@ from chaoskit.knobs import (
     Clsact,
     Filter,
     Flow,
-    Handshakes,
     Ifb,
     Knob,
     Link,
@@ -33,6 +32,7 @@ from chaoskit.knobs import (
     RandomLoss,
     U32Match,
 )
+from chaoskit.middlebox import TcpFlow
 from chaoskit.topology.u32_keys import keys
 
 OneDirection = Literal["up", "down"]
@@ -94,6 +94,12 @@ def describe(selector: TrafficSelector) -> Iterator[str]:
         yield f"{versions}{selector.protocol or 'everything'} with {remote.prefix or 'any host'}{port}{local_port}"
 
 
+def filter_direction(knob: Knob) -> OneDirection:
+    """The direction of a filter of a real interface."""
+    _, hook, _ = knob.name.split(" ")
+    return next(direction for direction, each in HOOKS.items() if each == hook)
+
+
 def qdisc(direction: OneDirection) -> Knob:
     """Where the netem of this direction goes."""
     return Knob("qdisc", "", IFBS[direction])
@@ -149,23 +155,32 @@ def drop_oversized(
 def clamp(interface: str, selector: TrafficSelector, mss: int) -> tuple[Change, ...]:
     """The clamp that limits the MSS option of the selected handshakes, in both directions, to `mss` bytes.
 
-    The selector must include TCP: see `has_handshakes`.
+    The selector must include TCP: see `has_tcp`.
     """
-    handshakes = (
-        Handshakes(
+    return (
+        (CLAMP, Clamp(mss, tuple(each for direction in HOOKS for each in tcp_flows(interface, selector, direction)))),
+    )
+
+
+def tcp_flows(interface: str, selector: TrafficSelector, direction: OneDirection) -> tuple[TcpFlow, ...]:
+    """The selected TCP packets of one direction. The selector must include TCP: see `has_tcp`."""
+    found = (
+        TcpFlow(
             interface,
             HOOKS[direction],
             family,
-            replace(flow, source=_match_prefix(flow.source), destination=_match_prefix(flow.destination)),
+            _match_prefix(flow.source),
+            _match_prefix(flow.destination),
+            flow.source_port,
+            flow.destination_port,
         )
-        for direction in HOOKS
         for family, flow in flows(replace(selector, protocol="tcp"), direction)
         if not flow.is_fragment
     )
-    return ((CLAMP, Clamp(mss, tuple(dict.fromkeys(handshakes)))),)
+    return tuple(dict.fromkeys(found))
 
 
-def has_handshakes(selector: TrafficSelector) -> bool:
+def has_tcp(selector: TrafficSelector) -> bool:
     """Whether the selected traffic includes TCP."""
     return selector.protocol in (None, "tcp")
 

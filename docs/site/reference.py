@@ -10,7 +10,7 @@ import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -195,10 +195,16 @@ def models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _own_key(model: type[BaseModel], siblings: list[type[BaseModel]]) -> str:
-    """The key that tells this mapping from the others that may stand in its place."""
+    """The key that tells this mapping from the others that may stand in its place, or the choice that only it has."""
     others = {name for each in siblings if each is not model for name in each.model_fields}
-    own = (f.alias or n for n, f in model.model_fields.items() if f.is_required() and n not in others)
-    return list(own)[-1]
+    required = [f.alias or n for n, f in model.model_fields.items() if f.is_required()]
+    own = [name for name in required if name not in others]
+    choices = [f"{f.alias or n}: {get_args(f.annotation)[0]}" for n, f in model.model_fields.items() if _is_fixed(f)]
+    return (choices or own or required)[-1]
+
+
+def _is_fixed(field: FieldInfo) -> bool:
+    return get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1
 
 
 def _intro(model: type[BaseModel]) -> str:
@@ -244,7 +250,8 @@ def _kind(drawn: dict[str, Any], parts: dict[str, Any], field: FieldInfo) -> str
             kinds = [_kind(each, parts, field) for each in choices if each.get("type") != "null"]
             return " or ".join(sorted(dict.fromkeys(kinds), key=lambda kind: kind == "mapping"))
         case {"type": "array"}:
-            return f"list of: {_kind(drawn['items'], parts, field)}"
+            items = drawn["items"] if "items" in drawn else drawn["prefixItems"][0]
+            return f"list of: {_kind(items, parts, field)}"
         case {"type": "object", "additionalProperties": dict(inner)}:
             return f"mapping to: {_kind(inner, parts, field)}" if inner else "mapping"
         case {"type": "object", "patternProperties": dict(inner)}:

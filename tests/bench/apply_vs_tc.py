@@ -16,13 +16,14 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
+from edge_lab import build, qdiscs
+
 from chaoskit.clock import now
 from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
 from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Netem
-from chaoskit.topology.edge import build, qdiscs
 
 FAULT = qdiscs("client-router", "both")
 OURS = Netem(delay=30_000_000, jitter=5_000_000, limit=2000)

@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
+from edge_lab import SERVER_V4, build, qdiscs
+
 from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
 from chaoskit.faults.netem import U32
@@ -24,7 +26,6 @@ from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import GilbertElliott, Netem
 from chaoskit.records import tcp_info
-from chaoskit.topology.edge import SERVER_V4, build, qdiscs
 
 DOWN, UP = qdiscs("client-router", "both")
 DELAYS_MS = (0, 5, 20, 50, 100, 200)

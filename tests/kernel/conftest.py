@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from edge_lab import build
 from lab import SHAPED
 
 from chaoskit.engine.apply_restore import apply, restore
@@ -13,7 +14,6 @@ from chaoskit.facts import Facts
 from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Knob, Link, Namespace, Sysctl, Veth
-from chaoskit.topology.edge import build
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,11 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from edge_lab import qdiscs
+
 import chaoskit.kernel.feature_tests  # noqa: F401  nobody may not be able to read it later
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.knobs import Knob
-from chaoskit.topology.edge import qdiscs
+from chaoskit.knobs import Address, Knob, Link, Neighbour, Sysctl
 
 SHAPED = frozenset(qdiscs("client-router", "both") + qdiscs("router-server", "both"))
 CABLE = Knob("qdisc", "here", "cable")
@@ -49,6 +50,17 @@ def quickest(measure: Callable[[], int], below: int, tries: int = 100) -> int:
     while len(taken) < tries and (not taken or taken[-1] >= below):
         taken.append(measure())
     return min(taken)
+
+
+def give_addresses(kernel: LinuxKernel) -> None:
+    """Both ends of the cable: 10.0.0.1 and fd00::1 `here`, 10.0.0.2 and fd00::2 `there`, and their loopbacks up."""
+    for place, number in (("here", 1), ("there", 2)):
+        kernel.write(Knob("link", place, "lo"), Link(up=True, mtu=65536, gso_max_segs=65535))
+        kernel.write(Knob("sysctl", place, "net.ipv6.conf.cable.accept_dad"), Sysctl("0"))
+        for address in (f"10.0.0.{number}/24", f"fd00::{number}/64"):
+            kernel.write(Knob("address", place, f"cable {address}"), Address())
+        for other in (f"10.0.0.{3 - number}", f"fd00::{3 - number}"):
+            kernel.write(Knob("neighbour", place, f"cable {other}"), Neighbour(f"02:00:00:00:00:0{3 - number}"))
 
 
 def state(kernel: LinuxKernel, place: str) -> str:

@@ -8,17 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from edge_lab import SERVER_V4, SERVER_V6, build, qdiscs
 from lab import SHAPED, as_nobody, quickest, run, state
 
 from chaoskit.clock import now
 from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
 from chaoskit.facts import Facts
+from chaoskit.faults.base import Direction, Segment
 from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.namespaces import enter_user_namespace
 from chaoskit.knobs import Knob, Netem
-from chaoskit.topology.edge import SERVER_V4, SERVER_V6, Direction, Segment, build, qdiscs
 
 MS = 1_000_000
 DELAY = 25 * MS

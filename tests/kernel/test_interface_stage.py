@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab import run, state
+from lab import give_addresses, run, state
 
 from chaoskit.clock import RealClock, now
 from chaoskit.engine.journal import Journal
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.knobs import Address, Knob, Link, Mtu, Neighbour, Sysctl
+from chaoskit.knobs import Knob, Mtu, Sysctl
 from chaoskit.records.jsonl import read
 from chaoskit.records.model import Phase, Request, TcpInfo
 
@@ -174,13 +174,7 @@ def until(condition: Callable[[], object], limit: int = 60 * SECOND) -> None:
 def setting(request: pytest.FixtureRequest, kernel: LinuxKernel, tmp_path: Path) -> Iterator[Setting]:
     """Loopback, or a cable to another namespace, and `chaoskit serve` at the address."""
     interface, host = request.param.split()
-    for place, number in (("here", 1), ("there", 2)):
-        kernel.write(Knob("link", place, "lo"), Link(up=True, mtu=65536, gso_max_segs=65535))
-        kernel.write(Knob("sysctl", place, "net.ipv6.conf.cable.accept_dad"), Sysctl("0"))
-        for address in (f"10.0.0.{number}/24", f"fd00::{number}/64"):
-            kernel.write(Knob("address", place, f"cable {address}"), Address())
-        for other in (f"10.0.0.{3 - number}", f"fd00::{3 - number}"):
-            kernel.write(Knob("neighbour", place, f"cable {other}"), Neighbour(f"02:00:00:00:00:0{3 - number}"))
+    give_addresses(kernel)
     server = "here" if interface == "lo" else "there"
     words = f"serve --host {host} --first-token 50ms --first-token-p99 60ms --token-interval 10ms"
     with kernel.inside(server):

@@ -22,7 +22,8 @@ from chaoskit.engine.apply_restore import apply
 from chaoskit.engine.journal import Journal
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.knobs import Address, Clamp, Flow, Foreign, Handshakes, Knob, Link, Neighbour, Sysctl
+from chaoskit.knobs import Address, Clamp, Foreign, Knob, Link, Neighbour, Sysctl
+from chaoskit.middlebox import TcpFlow
 from chaoskit.report.commands import apply_commands, revert_commands
 from chaoskit.topology.steering import CLAMP, Remote, TrafficSelector, clamp
 
@@ -255,7 +256,7 @@ def test_forked_children_do_not_keep_the_table(cable: Cable) -> None:
     told, tell = os.pipe()
     maker = os.fork()
     if maker == 0:
-        cable.kernel.write(HERE, Clamp(MSS, (Handshakes("cable", "egress", "ip", Flow(6)),)))
+        cable.kernel.write(HERE, Clamp(MSS, (TcpFlow("cable", "egress", "ip"),)))
         child = os.fork()
         if child:
             os.write(tell, str(child).encode())
@@ -276,7 +277,7 @@ def test_forked_children_do_not_keep_the_table(cable: Cable) -> None:
 
 def test_a_removed_clamp_disappears_at_once(cable: Cable) -> None:
     """The table is deleted even when a copy of its socket is open."""
-    cable.kernel.write(HERE, Clamp(MSS, (Handshakes("cable", "egress", "ip", Flow(6)),)))
+    cable.kernel.write(HERE, Clamp(MSS, (TcpFlow("cable", "egress", "ip"),)))
     (hold,) = cable.kernel._namespaces["here"].tables.values()
     copy = os.dup(hold.fd)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from edge_lab import build
 from lab import run, state
 from pydantic import TypeAdapter
 
@@ -19,7 +20,6 @@ from chaoskit.facts import Facts
 from chaoskit.faults import Fault, knobs
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Address, Knob, Link, Neighbour, Pulse
-from chaoskit.topology.edge import build
 from chaoskit.topology.fault_site import Interface, Lab
 from chaoskit.topology.steering import Remote, TrafficSelector, blackhole, steer
 

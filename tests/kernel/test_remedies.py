@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from edge_lab import SERVER_V4, SERVER_V6
 from lab import run
 
 from chaoskit.clock import RealClock
@@ -24,7 +25,6 @@ from chaoskit.plan.model import Plan
 from chaoskit.probe.transport.socket_options import set_options
 from chaoskit.records import tcp_info
 from chaoskit.spec.load import parse
-from chaoskit.topology.edge import SERVER_V4, SERVER_V6
 
 FILE = """\
 name: tuned

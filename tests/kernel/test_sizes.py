@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
+from edge_lab import SERVER_V4, SERVER_V6, build, drop_oversized, drop_too_big, limit_path_mtu
 
+from chaoskit.counters import HopCounters
 from chaoskit.facts import Facts
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.knobs import Address, Change, HopCounters, Knob, Mtu, Neighbour
-from chaoskit.topology.edge import SERVER_V4, SERVER_V6, build, drop_oversized, drop_too_big, limit_path_mtu
+from chaoskit.knobs import Address, Change, Knob, Mtu, Neighbour
 from chaoskit.topology.steering import Remote, TrafficSelector, blackhole, steer
 from chaoskit.topology.steering import drop_oversized as cut_of
 

@@ -7,6 +7,8 @@ import socket
 from pathlib import Path
 from statistics import median
 
+from edge_lab import SERVER_V4, qdiscs
+
 from chaoskit.clock import RealClock, now
 from chaoskit.conduct.worker import Worker
 from chaoskit.kernel.linux import LinuxKernel
@@ -17,7 +19,6 @@ from chaoskit.records.model import Request, SocketRead, TcpInfo
 from chaoskit.server.app import serve
 from chaoskit.server.schedule import Script
 from chaoskit.spec.workload import Workload
-from chaoskit.topology.edge import SERVER_V4, qdiscs
 from chaoskit.units import Duration
 
 MS = 1_000_000

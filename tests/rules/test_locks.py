@@ -15,7 +15,8 @@ from packaging.utils import canonicalize_name
 TOP = Path(__file__).parents[2]
 CI = TOP / ".ci"
 LOCKS = sorted(CI.glob("lock-*.txt"))
-judge = runpy.run_path(str(CI / "audit"))["judge"]
+AUDIT = runpy.run_path(str(CI / "audit"))
+judge = AUDIT["judge"]
 
 
 def locked(path: Path) -> dict[str, tuple[str, list[str]]]:
@@ -53,6 +54,12 @@ def test_what_pyproject_asks_for_is_locked(extra: str | None, lock: str) -> None
     for requirement in map(Requirement, asked):
         version, _ = packages[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), requirement
+
+
+def test_every_lock_is_audited() -> None:
+    """The tools of a comparison run on the same machine as all others."""
+    assert {"lock-program.txt", "lock-parity.txt", "lock-tcconfig.txt"} <= set(AUDIT["LOCKS"])
+    assert len(AUDIT["LOCKS"]) == len(LOCKS)
 
 
 def test_the_locks_agree() -> None:

@@ -15,7 +15,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaoskit.terminal import SafeStream, ascii_json, ascii_only, printable, printable_lines
+from chaoskit.terminal import SafeStream, ascii_json, ascii_only, printable, printable_lines, shortened
 
 HOSTILE = {
     "\x1b[31mred": r"\x1b[31mred",
@@ -233,3 +233,18 @@ assert file.read() == b''"""
     )
 
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("one two three", "one two three"),
+        ("one two three four", "one two three ..."),
+        ("one two, four, six", "one two, four ..."),
+        ("known paths: /v1beta/models/MODEL", "known paths ..."),
+        ("onetwothreefourfive", "onetwothreefou..."),
+    ],
+)
+def test_a_shortened_text_ends_after_a_word(text: str, shown: str) -> None:
+    """What has no word to end after is cut where it is."""
+    assert shortened(text, 17) == shown

@@ -17,7 +17,7 @@ from pathlib import Path
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Comparison, Result
 from chaoskit.spec.matrix import load_variants
-from chaoskit.spec.stage import LabStage
+from chaoskit.spec.stage import EdgeStage
 
 FILES = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
 
@@ -25,7 +25,7 @@ FILES = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
 def is_one_in_a_lab(path: Path) -> bool:
     """A real interface has real time alone, and of a matrix each variant would be a file of its own."""
     told = load_variants(path)
-    return not told.axes and isinstance(told.each[0].experiment.stage, LabStage)
+    return not told.axes and isinstance(told.each[0].experiment.stage, EdgeStage)
 
 
 EXPERIMENTS = [path for path in FILES if is_one_in_a_lab(path)]

@@ -18,6 +18,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from edge_lab import build
 from pydantic import TypeAdapter
 
 from chaoskit.clock import RealClock, now
@@ -28,7 +29,6 @@ from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Knob, Pulse, Sysctl
 from chaoskit.records.tcp_info import sample
-from chaoskit.topology.edge import build
 from chaoskit.topology.fault_site import Lab
 
 FAULT: TypeAdapter[Fault] = TypeAdapter(Fault)

@@ -18,6 +18,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from edge_lab import build
 from every_fault import FAULT, HOSTS, SETTLING
 
 from chaoskit.clock import RealClock, now
@@ -25,7 +26,6 @@ from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
 from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.topology.edge import build
 from chaoskit.topology.fault_site import Lab
 
 AWAY = {"link": "client-router", "direction": "down", "netem": {"delay": "20ms"}}

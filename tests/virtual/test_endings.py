@@ -12,10 +12,10 @@ from clocks import FILES
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.spec.matrix import load_variants
-from chaoskit.spec.stage import LabStage
+from chaoskit.spec.stage import EdgeStage
 
 JUDGED = [path for path in FILES if load_variants(path).each[0].experiment.objectives]
-IN_A_LAB = [path for path in JUDGED if isinstance(load_variants(path).each[0].experiment.stage, LabStage)]
+IN_A_LAB = [path for path in JUDGED if isinstance(load_variants(path).each[0].experiment.stage, EdgeStage)]
 CODES = {"MET": 0, "BROKEN": 1}
 
 

@@ -11,7 +11,8 @@ from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 from chaoskit.analysis.streams.timeline import DRAIN, Timeline
-from chaoskit.knobs import HopCounters, Knob
+from chaoskit.counters import HopCounters
+from chaoskit.knobs import Knob
 from chaoskit.records.model import Counters, Hop
 
 R = TypeVar("R", Counters, Hop)
@@ -50,12 +51,16 @@ def queue_samples(
     return found
 
 
-def router_deltas(samples: Iterable[Hop], timeline: Timeline) -> dict[str, HopCounters]:
-    """The router's counters by phase name; a phase without samples is left out."""
-    found: dict[str, HopCounters] = {}
-    for name, before, after in _pairs(samples, timeline):
-        total = found.get(name, HopCounters(0, 0, 0))
-        found[name] = HopCounters(
+def router_deltas(samples: Iterable[Hop], timeline: Timeline) -> dict[tuple[str, str], HopCounters]:
+    """The counters of each router by phase name and router; a phase without samples is left out."""
+    found: dict[tuple[str, str], HopCounters] = {}
+    series: dict[str, list[Hop]] = defaultdict(list)
+    for sample in samples:
+        series[sample.place].append(sample)
+    pairs = ((place, pair) for place, each in series.items() for pair in _pairs(each, timeline))
+    for place, (name, before, after) in pairs:
+        total = found.get((name, place), HopCounters(0, 0, 0))
+        found[name, place] = HopCounters(
             total.received + after.came - before.came,
             total.too_big + after.too_long - before.too_long,
             total.icmp_too_big + after.signals - before.signals,

@@ -65,8 +65,13 @@ def overlaps(span: Span, begin: int, end: int) -> bool:
 
 
 def _until(span: Span) -> int:
-    """When its faults were removed, or its time was over."""
-    return max(span.end, span.cleared if span.cleared != FOREVER else 0)
+    """When its faults were removed, or its time was over; those of the last phase stay for the drain."""
+    return max(span.end, span.cleared)
+
+
+def _end(span: Span) -> int:
+    """The end of its time; the last phase has the drain too."""
+    return FOREVER if span.cleared == FOREVER else span.end
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,11 @@ class DirectionView:
 
     def contains(self, stamp: int) -> bool:
         """Whether the stamp lies in this phase."""
-        return any(span.begin <= stamp < span.end for span in self.spans)
+        return any(span.begin <= stamp < _end(span) for span in self.spans)
+
+    def is_in_force(self, stamp: int) -> bool:
+        """The same without the time until the faults were set."""
+        return any(span.ready <= stamp < _end(span) for span in self.spans)
 
     def charged_span(self, begin: int, end: int) -> Span | None:
         """The span that this interval is attributed to, if it is one of this phase."""
@@ -160,15 +169,15 @@ class DirectionView:
         return LossTally(arrived, lost + sum(self.contains(request.started) for request in failed))
 
     def streams_passing(self, segment: int) -> set[int]:
-        """Streams of connections made in this phase on which segments of this size arrived in it."""
+        """Streams of connections made under this phase's faults on which segments of this size arrived under them."""
         found: set[int] = set()
         for receiver in self.receivers:
-            if self.contains(receiver.samples[0].at):
+            if self.is_in_force(receiver.samples[0].at):
                 found |= _receiving_full_segments(
-                    receiver, [sample for sample in receiver.samples if self.contains(sample.at)], segment
+                    receiver, [sample for sample in receiver.samples if self.is_in_force(sample.at)], segment
                 )
         for sender in self.senders:
-            here = [sample for sample in sender.samples if self.contains(sample.at) and sample.snd_mss >= segment]
+            here = [sample for sample in sender.samples if self.is_in_force(sample.at) and sample.snd_mss >= segment]
             if self.direction == "up" and here and here[-1].bytes_acked - here[0].bytes_acked >= 2 * segment:
                 found |= set(sender.streams)  # a client writes a request in one piece
         return found
@@ -180,7 +189,7 @@ class DirectionView:
             max(stuck.last.retransmission_span[1] for stuck in self.stuck),
         )
         return any(
-            self.small.any_between(max(begin, span.begin), min(end + 1, span.end))
+            self.small.any_between(max(begin, span.begin), min(end + 1, _end(span)))
             for span in self.spans
             if span.begin <= end
         )

@@ -29,11 +29,14 @@ from chaoskit.analysis.network.handshakes import Handshake, handshakes, round_tr
 from chaoskit.analysis.network.packet_faults import PacketFault, packet_checks
 from chaoskit.analysis.network.sender_state import senders
 from chaoskit.analysis.network.size_faults import size_checks
-from chaoskit.analysis.result import Evidence, FidelityCheck
+from chaoskit.analysis.result import Direction, Evidence, FidelityCheck
 from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.knobs import Knob, Netem
 from chaoskit.plan.model import Expectation, ExpectedEffect, Plan
 from chaoskit.topology.display_names import display_name
+from chaoskit.topology.lab import CLIENT
+from chaoskit.topology.steering import IFBS
+from chaoskit.topology.ways import Way, one_direction, way_of
 from chaoskit.units import counted
 
 _Z = 3.3
@@ -57,21 +60,34 @@ def fidelity(plan: Plan, timeline: Timeline, raw: RawRecords) -> Iterator[Fideli
             continue
         for effect in expectation.effects:
             yield _loss(plan, expectation, effect, delta[expectation.phase, effect.knob])
-            netem, where = _netem(plan, expectation, effect), display_name(effect.knob)
+            netem, sends = _netem(plan, expectation, effect), measured_direction(effect.knob, plan)
             if netem is not None:
                 yield from packet_checks(
                     PacketFault(
                         expectation.phase,
-                        effect.knob,
+                        display_name(effect.knob, plan.lab),
                         netem,
                         pairs[expectation.phase, effect.knob],
-                        [sender for sender in everyone if where.endswith(sender.direction)],
+                        [sender for sender in everyone if sender.direction == sends],
                         [span for span in timeline.spans if span.name == expectation.phase],
                     )
                 )
         yield from (each for each in sizes if each.phase == expectation.phase)
         if expectation.effects and expectation.phase != plan.reference:
             yield _round_trip(plan, expectation, by_phase, delta)
+
+
+def measured_direction(knob: Knob, plan: Plan) -> Direction | None:
+    """Whose packets a qdisc delays: those of the senders in this direction; None where no sender is measured.
+
+    In a service lab that is the client alone: connections of the servers may lead to other hosts.
+    """
+    if plan.lab is None:
+        return next((direction for direction, ifb in IFBS.items() if ifb == knob.name), None)
+    way = way_of(plan.lab, knob)
+    if way is None or (plan.hosts and way != Way(from_=CLIENT)):
+        return None
+    return one_direction(way)
 
 
 def _loss(plan: Plan, expectation: Expectation, effect: ExpectedEffect, delta: CounterDelta) -> FidelityCheck:
@@ -95,7 +111,7 @@ def _loss(plan: Plan, expectation: Expectation, effect: ExpectedEffect, delta: C
     return FidelityCheck(
         phase=expectation.phase,
         kind="loss",
-        where=display_name(effect.knob),
+        where=display_name(effect.knob, plan.lab),
         unit="share",
         requested=effect.loss,
         measured=share,

@@ -24,10 +24,9 @@ from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.network.sender_state import Sender, TcpInfoSample, growth
 from chaoskit.analysis.result import Evidence, FidelityCheck, FidelityKind, FidelityVerdict, Unit
 from chaoskit.analysis.streams.timeline import Span
-from chaoskit.knobs import Knob, Netem
+from chaoskit.knobs import Netem
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Counters, ServedResponse, TcpInfo
-from chaoskit.topology.display_names import display_name
 
 _U32 = 2**32 - 1
 _Z = 3.3
@@ -48,13 +47,13 @@ _UNCOUNTED: dict[FidelityKind, str] = {
 
 @dataclass(frozen=True)
 class PacketFault:
-    """One netem of a phase, with what was recorded while it was in force.
+    """One netem of a phase, and where it is, with what was recorded while it was in force.
 
     `samples` are pairs of successive counters of its queue, `senders` all of its direction, `spans` the phase's.
     """
 
     phase: str
-    knob: Knob
+    where: str
     netem: Netem
     samples: Sequence[tuple[Counters, Counters]]
     senders: Sequence[Sender]
@@ -172,7 +171,7 @@ def _check(
     return FidelityCheck(
         phase=fault.phase,
         kind=kind,
-        where=display_name(fault.knob),
+        where=fault.where,
         unit=_UNITS.get(kind, "share"),
         requested=requested,
         measured=found.value,

@@ -26,26 +26,19 @@ from chaoskit.analysis.network.counter_deltas import CounterDelta, router_deltas
 from chaoskit.analysis.network.sender_state import TcpInfoSample, senders
 from chaoskit.analysis.result import Evidence, FidelityCheck, FidelityKind, FidelityVerdict
 from chaoskit.analysis.streams.timeline import Timeline
-from chaoskit.knobs import Clamp, Filter, HopCounters, Knob, Mtu, Route, Setting
+from chaoskit.counters import HopCounters
+from chaoskit.knobs import Clamp, Filter, Knob, Mtu, Route, Setting
 from chaoskit.plan.model import Plan
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Counters, Hop, TcpInfo
 from chaoskit.topology.display_names import display_name
-from chaoskit.topology.edge import (
-    LINK_MTU,
-    ROUTER,
-    VLAN_TAG,
-    affected_direction,
-    drops_too_big,
-    may_send_too_big,
-    other_end,
-    received_direction,
-)
-from chaoskit.topology.steering import OneDirection
+from chaoskit.topology.lab import EDGE
+from chaoskit.topology.lab_build import LINK_MTU, VLAN_TAG
+from chaoskit.topology.steering import OneDirection, filter_direction
+from chaoskit.topology.ways import drops_too_big, may_send_too_big, one_direction, other_end, way_of
 
 _HEADERS = {4: 40, 6: 60}  # bytes of IP and TCP, without options
 _TIMESTAMP_BYTES, _HAS_TIMESTAMPS = 12, 1  # bytes of TCP's timestamps; linux/tcp.h: TCPI_OPT_TIMESTAMPS
-_THE_ROUTER = f"the {ROUTER}"
 _FROM: dict[OneDirection, str] = {"up": "client", "down": "server"}
 
 
@@ -76,14 +69,30 @@ class _Connection:
 
 @dataclass(frozen=True)
 class _Phase:
-    """The counters and connections of all rounds of a phase; `router` is None without router counters."""
+    """The counters and connections of all rounds of a phase; `routers` are the counters of those that have some."""
 
     name: str
     plan: Plan
     settings: Mapping[Knob, Setting]
     connections: Sequence[_Connection]
     deltas: Mapping[tuple[str, Knob], CounterDelta]
-    router: HopCounters | None
+    routers: Mapping[str, HopCounters]
+
+    def named(self, knob: Knob) -> str:
+        """The knob's place, for people."""
+        return display_name(knob, self.plan.lab)
+
+    def direction(self, knob: Knob) -> OneDirection:
+        """Whose packets a filter drops, or are too long for a route or an MTU: those away from the client, or those
+        towards it."""
+        if self.plan.lab is None:
+            return filter_direction(knob)
+        way = way_of(self.plan.lab, knob)
+        return "down" if way is None else one_direction(way)
+
+    def received_direction(self, knob: Knob) -> OneDirection:
+        """Which direction's packets this end of a link receives."""
+        return "up" if self.direction(knob) == "down" else "down"
 
 
 def size_checks(
@@ -94,10 +103,12 @@ def size_checks(
     changes = {phase.name: phase.changes for phase in plan.phases}
     for name in timeline.names:
         settings = {change.knob: change.setting for change in changes.get(name, ()) if change.setting is not None}
-        phase = _Phase(name, plan, settings, connections[name], deltas, routers.get(name))
+        here = {router: counters for (phase, router), counters in routers.items() if phase == name}
+        phase = _Phase(name, plan, settings, connections[name], deltas, here)
         yield from _size_drops(phase)
         yield from _too_long_to_receive(phase)
-        yield from _router_limits(phase)
+        for router in plan.topology.routers:
+            yield from _router_limits(phase, router)
         yield from _socket_sizes(phase)
 
 
@@ -121,10 +132,10 @@ def _size_drops(phase: _Phase) -> Iterator[FidelityCheck]:
     drops: dict[str, dict[Knob, int]] = defaultdict(dict)
     for knob, setting in phase.settings.items():
         if isinstance(setting, Filter) and setting.over:
-            drops[display_name(knob)][knob] = setting.over
+            drops[phase.named(knob)][knob] = setting.over
     for place, limits in drops.items():
         count = _dropped(phase, list(limits))
-        judged = _by_size(phase, count, {affected_direction(knob): limit for knob, limit in limits.items()})
+        judged = _by_size(phase, count, {phase.direction(knob): limit for knob, limit in limits.items()})
         if count.hit and phase.plan.interface is not None:
             judged = _Judged(remark="a whole GSO packet counts as one")
         yield _count_check(phase, "oversized", place, count, judged)
@@ -133,12 +144,13 @@ def _size_drops(phase: _Phase) -> Iterator[FidelityCheck]:
 def _too_long_to_receive(phase: _Phase) -> Iterator[FidelityCheck]:
     """What was too long for the smaller end of a link whose MTUs differ."""
     links = {knob for knob, setting in phase.settings.items() if isinstance(setting, Mtu) and knob.place}
-    for knob in sorted(links | set(map(other_end, links)), key=display_name):
+    others = {knob: other_end(phase.plan.topology, knob) for knob in links}
+    for knob in sorted(links | set(others.values()), key=phase.named):
         size = _size(phase.settings.get(knob))
-        if size < _size(phase.settings.get(other_end(knob))):
+        if size < _size(phase.settings.get(other_end(phase.plan.topology, knob))):
             count = _dropped(phase, [knob])
-            judged = _by_size(phase, count, {received_direction(knob): size + VLAN_TAG})
-            yield _count_check(phase, "oversized", display_name(knob), count, judged)
+            judged = _by_size(phase, count, {phase.received_direction(knob): size + VLAN_TAG})
+            yield _count_check(phase, "oversized", phase.named(knob), count, judged)
 
 
 def _dropped(phase: _Phase, knobs: Sequence[Knob]) -> _Count:
@@ -166,7 +178,7 @@ def _by_size(phase: _Phase, count: _Count, limits: Mapping[OneDirection, int]) -
 
 def _longest_arrived(phase: _Phase, direction: OneDirection) -> int:
     """The longest packet of the probe that is known to have passed the lab; 0 when none is."""
-    if phase.plan.interface is not None:
+    if phase.plan.lab != EDGE:
         return 0  # a filter there may be for other traffic
     headers = _HEADERS[6 if "[" in phase.plan.target else 4]
     samples = [
@@ -182,32 +194,34 @@ def _timestamp_bytes(sample: TcpInfoSample) -> int:
     return _TIMESTAMP_BYTES if sample.fields.get("options", 0) & _HAS_TIMESTAMPS else 0
 
 
-def _router_limits(phase: _Phase) -> Iterator[FidelityCheck]:
+def _router_limits(phase: _Phase, router: str) -> Iterator[FidelityCheck]:
     """What the router could not forward, and what happened to its ICMP errors."""
     limits: dict[OneDirection, int] = {}
     for knob, setting in phase.settings.items():
-        size = _size(setting) if may_send_too_big(knob) else LINK_MTU
+        is_here = knob.place == router and may_send_too_big(phase.plan.topology, knob)
+        size = _size(setting) if is_here else LINK_MTU
         if size < LINK_MTU:
-            limits[affected_direction(knob)] = min(size, limits.get(affected_direction(knob), size))
+            limits[phase.direction(knob)] = min(size, limits.get(phase.direction(knob), size))
     if not limits:
         return
-    seen = phase.router or HopCounters(0, 0, 0)
-    evidence = Evidence(file=FILES[Hop], count=0 if phase.router is None else 1)
+    where, known = f"the {router}", phase.routers.get(router)
+    seen = known or HopCounters(0, 0, 0)
+    evidence = Evidence(file=FILES[Hop], count=0 if known is None else 1)
     count = _Count(seen.too_big, seen.received, evidence)
-    yield _count_check(phase, "oversized", _THE_ROUTER, count, _by_size(phase, count, limits))
+    yield _count_check(phase, "oversized", where, count, _by_size(phase, count, limits))
     if not seen.too_big:
         return
     icmp_drops: dict[str, list[Knob]] = defaultdict(list)
     for knob, setting in phase.settings.items():
-        if isinstance(setting, Filter) and drops_too_big(knob):
-            icmp_drops[display_name(knob)].append(knob)
+        if isinstance(setting, Filter) and knob.place == router and drops_too_big(knob):
+            icmp_drops[phase.named(knob)].append(knob)
     lost = {place: _dropped(phase, knobs)._replace(of=seen.icmp_too_big) for place, knobs in icmp_drops.items()}
     total, are_all_dropped = sum(each.hit for each in lost.values()), len(icmp_drops) >= len(limits)
     for place, each in lost.items():
         yield _count_check(phase, "icmp-lost", place, each, _judge_icmp_lost(each.hit, total, are_all_dropped))
     if not are_all_dropped:
         sent = _Count(seen.icmp_too_big - total, seen.too_big, evidence)
-        yield _count_check(phase, "icmp-sent", _THE_ROUTER, sent, _judge_icmp_sent(sent.hit, seen.icmp_too_big))
+        yield _count_check(phase, "icmp-sent", where, sent, _judge_icmp_sent(sent.hit, seen.icmp_too_big))
 
 
 def _size(setting: Setting | None) -> int:
@@ -238,13 +252,13 @@ def _socket_sizes(phase: _Phase) -> Iterator[FidelityCheck]:
                     connection.samples[0].snd_mss + _timestamp_bytes(connection.samples[0])
                     for connection in phase.connections
                 ]
-                yield _size_check(phase, "mss", display_name(knob), mss, sizes)
-            case Mtu(size) if not may_send_too_big(knob):
+                yield _size_check(phase, "mss", phase.named(knob), mss, sizes)
+            case Mtu(size) if not may_send_too_big(phase.plan.topology, knob):
                 here = [connection for connection in phase.connections if connection.end == (knob.place or "client")]
                 yield _size_check(
                     phase,
                     "mtu",
-                    display_name(knob),
+                    phase.named(knob),
                     size,
                     [max(sample.pmtu for sample in connection.samples) for connection in here],
                 )

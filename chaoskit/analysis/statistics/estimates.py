@@ -47,6 +47,11 @@ def unit(metric: str) -> Unit:
     return "ms" if kind == "duration" else kind
 
 
+def is_of_gaps(metric: str) -> bool:
+    """Whether it says how a stream's tokens follow one another, and nothing of streams without tokens."""
+    return metric in ("stalls_per_minute", "stall_interval_fraction", "stall_ratio")
+
+
 def scale(metric: str) -> float:
     """The factor from base units to those of the result."""
     return 1 / MS if unit(metric) == "ms" else 1.0
@@ -82,6 +87,8 @@ class Estimates:
 
     def _share(self, sample: PhaseSamples, metric: str, seed: int) -> Estimate:
         gaps = sample.by_stream
+        if is_of_gaps(metric) and not sample.has_moved and not any(gaps.stalls):
+            return Estimate(None, missing="no stream that began here received a token")
         match metric:
             case "interruption_rate" | "empty_rate" | "short_rate":
                 return _share(len(sample.share_of_streams(metric)), len(sample.counted), seed)

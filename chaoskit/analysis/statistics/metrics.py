@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 from chaoskit.analysis.result import Failure, LatencySummary, Metrics, Remark
 from chaoskit.analysis.statistics.estimates import Estimates
 from chaoskit.analysis.statistics.quantiles import MS, summarize, summarize_column
+from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.analysis.streams.gaps import SEVERE
 from chaoskit.analysis.streams.phase_samples import PhaseSamples
 from chaoskit.spec.metrics import METRICS
 
 _MAX_FAILURES = 8  # kinds that are listed
 _MAX_DETAIL = 200  # characters kept of a server's message
+_NAMES = re.compile(r"\S*[0-9]\S*")
 
 
 def metrics(sample: PhaseSamples, estimates: Estimates) -> Metrics:
@@ -71,14 +75,34 @@ def _times(sample: PhaseSamples, name: str) -> LatencySummary:
 
 
 def _failures(sample: PhaseSamples) -> tuple[Failure, ...]:
-    kinds: dict[tuple[str, str], list[int]] = defaultdict(list)
+    kinds: dict[tuple[str, str], list[Stream]] = defaultdict(list)
     for stream in sample.interrupted:
-        kinds[stream.request.completion, stream.request.detail[:_MAX_DETAIL]].append(stream.number)
+        kinds[stream.request.completion, _cause(stream.request.detail)].append(stream)
     failures = [
-        Failure(completion=completion, detail=detail, count=len(numbers), streams=tuple(numbers[:5]))
-        for (completion, detail), numbers in kinds.items()
+        Failure(
+            completion=completion,
+            detail=_common([stream.request.detail for stream in those]),
+            count=len(those),
+            streams=tuple(stream.number for stream in those[:5]),
+        )
+        for (completion, _), those in kinds.items()
     ]
     return tuple(sorted(failures, key=lambda failure: (-failure.count, failure.streams))[:_MAX_FAILURES])
+
+
+def _cause(detail: str) -> str:
+    """What is alike in the details of one cause: not what is quoted from a response, nor names with digits in it."""
+    head, colon, rest = detail.partition(": ")
+    is_quoted = rest.lstrip()[:1] in tuple("{[<\"'")
+    return head + colon + ("" if is_quoted else _NAMES.sub("#", rest))
+
+
+def _common(details: Sequence[str]) -> str:
+    """What all these begin with, at the most `_MAX_DETAIL` characters of it."""
+    first, last = min(details), max(details)  # between them stand all others
+    same = next((at for at, pair in enumerate(zip(first, last, strict=False)) if len(set(pair)) > 1), len(first))
+    told = first if first == last else f"{first[:same]}…"
+    return told if len(told) <= _MAX_DETAIL else f"{told[:_MAX_DETAIL]}…"
 
 
 def _remarks(sample: PhaseSamples) -> tuple[Remark, ...]:

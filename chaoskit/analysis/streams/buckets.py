@@ -24,7 +24,11 @@ def bucket_seconds(timeline: Timeline) -> float:
 
 
 def buckets(streams: Streams, timeline: Timeline) -> dict[str, tuple[Bucket, ...]]:
-    """Buckets by phase name, all rounds of a phase together. A first token counts at its request's scheduled time."""
+    """Buckets by phase name, all rounds of a phase together.
+
+    A first token counts at its request's scheduled time, an interruption when the stream ended, or where that was
+    after the phase at the last sign of life.
+    """
     seconds = bucket_seconds(timeline)
     ttft: dict[tuple[str, int], list[float]] = defaultdict(list)
     interrupted: dict[tuple[str, int], int] = defaultdict(int)
@@ -34,7 +38,9 @@ def buckets(streams: Streams, timeline: Timeline) -> dict[str, tuple[Bucket, ...
         if first is not None and not first.is_censored:
             ttft[_bucket_of(timeline.span_charged(first.begin, first.end), first.begin, seconds)].append(first.value)
         if stream.is_interrupted:
-            interrupted[_bucket_of(span_of_stream(stream, timeline), stream.request.ended, seconds)] += 1
+            span = span_of_stream(stream, timeline)
+            died = stream.request.ended if stream.request.ended <= span.end else stream.last_sign_of_life
+            interrupted[_bucket_of(span, died, seconds)] += 1
     for gap in streams.gaps.stalls:
         stalls[_bucket_of(timeline.span_charged(gap.begin, gap.end), gap.end, seconds)] += 1
     return {

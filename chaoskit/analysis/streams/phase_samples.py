@@ -59,6 +59,12 @@ class PhaseSamples:
         return tuple(stream for stream in self.streams if stream.is_counted)
 
     @property
+    def has_moved(self) -> bool:
+        """Whether any of its streams received a token: where none did, nothing can be said of stalls."""
+        streams = self.counted
+        return not streams or any(stream.events for stream in streams)
+
+    @property
     def interrupted(self) -> tuple[Stream, ...]:
         """Its streams that were interrupted."""
         return tuple(stream for stream in self.streams if stream.is_interrupted)

@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.netlink.nfnetlink.nftsocket import NFT_MSG_GETRULE, nft_rule_msg
+from pyroute2.netlink.nfnetlink.nftsocket import (
+    NFT_MSG_GETRULE,
+    NFT_MSG_NEWSET,
+    NFT_MSG_NEWSETELEM,
+    nft_rule_msg,
+    nft_set_elem_list_msg,
+    nft_set_msg,
+)
 from pyroute2.nftables.main import NFTables
 
 from chaoskit.kernel.namespaces import inside
@@ -21,6 +28,8 @@ from chaoskit.kernel.namespaces import inside
 INET, IP = 1, 2  # linux/netfilter.h: NFPROTO_INET, NFPROTO_IPV4
 ACCEPT = 1
 _OWNER_FLAG = 2  # NFT_TABLE_F_OWNER, linux/netfilter/nf_tables.h
+DYNAMIC, TIMES_OUT = "NFT_SET_EVAL", "NFT_SET_TIMEOUT"
+"""Flags of a set: rules add to it; its elements live for a time."""
 _open_fds: set[int] = set()
 
 
@@ -42,6 +51,23 @@ class OwnedTable:
         """Close the socket; the table disappears, unless another process has a copy of `fd`."""
         _open_fds.discard(self.fd)
         self.nft.close()
+
+
+@dataclass(frozen=True)
+class SetForm:
+    """A set of nftables: the type of its key as nft(8) numbers it, the key's length in bytes, and how many milliseconds
+    its elements live if they do not say so themselves (0: without end). `flags` as pyroute2 has them."""
+
+    name: str
+    type: int
+    length: int
+    ms: int
+    flags: frozenset[str]
+
+
+def _form(seen: Any) -> SetForm:
+    type_, length, ms = (seen.get_attr(f"NFTA_SET_{name}") or 0 for name in ("KEY_TYPE", "KEY_LEN", "TIMEOUT"))
+    return SetForm(seen.get_attr("NFTA_SET_NAME"), type_, length, ms, seen.get_attr("NFTA_SET_FLAGS"))
 
 
 OwnedTables = dict[str, OwnedTable]
@@ -67,6 +93,35 @@ def rules(fd: int, family: int, name: str) -> list[Any]:
         return list(nft.request_get(request, NFT_MSG_GETRULE))
     finally:
         nft.close()
+
+
+def sets(fd: int, family: int, name: str) -> set[SetForm]:
+    """The forms of this table's sets."""
+    with inside(fd):
+        nft = NFTables(nfgen_family=family)
+    try:
+        return {_form(each) for each in nft.get_sets() if each.get_attr("NFTA_SET_TABLE") == name}
+    finally:
+        nft.close()
+
+
+def add_set(nft: NFTables, table: str, form: SetForm) -> None:
+    """Add a set to the table."""
+    words = {"NAME": form.name, "FLAGS": form.flags, "KEY_TYPE": form.type, "KEY_LEN": form.length, "ID": 1}
+    timeout = {"TIMEOUT": form.ms} if form.ms else {}
+    _add(nft, nft_set_msg, NFT_MSG_NEWSET, {"TABLE": table, **words, **timeout})
+
+
+def add_element(nft: NFTables, table: str, name: str, value: bytes, ms: int) -> None:
+    """Add an element that lives so many milliseconds."""
+    key = ("NFTA_SET_ELEM_KEY", {"attrs": [("NFTA_DATA_VALUE", value)]})
+    element = {"attrs": [key, ("NFTA_SET_ELEM_TIMEOUT", ms)]}
+    _add(nft, nft_set_elem_list_msg, NFT_MSG_NEWSETELEM, {"TABLE": table, "SET": name, "ELEMENTS": [element]})
+
+
+def _add(nft: NFTables, message: type[Any], number: int, words: dict[str, Any]) -> None:
+    """What `NFTables.sets` and `set_elems` are for, which fail in pyroute2 0.9.7."""
+    nft._run_with_cleanup(nft.asyncore._command, message, {"add": number}, "add", {"kwarg": words})
 
 
 def delete(owned: OwnedTables, name: str) -> None:

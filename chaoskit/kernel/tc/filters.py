@@ -16,13 +16,14 @@ from typing import Any
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+from chaoskit.counters import QueueCounters
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.attributes import unnamed
 from chaoskit.kernel.links import find, index, name
 from chaoskit.kernel.tc import classifiers
 from chaoskit.kernel.tc.actions import Action
 from chaoskit.kernel.tc.classifiers import FAMILIES, Family
-from chaoskit.knobs import Clsact, Filter, Foreign, QueueCounters
+from chaoskit.knobs import Clsact, Filter, Foreign
 
 _HOOKS = {"ingress": 0xFFFF_FFF2, "egress": 0xFFFF_FFF3}  # linux/pkt_sched.h: TC_H_CLSACT with either minor
 _ETHERNET, _WITH_ETHERNET = 14, (1, 772)  # linux/if_arp.h: ARPHRD_ETHER, ARPHRD_LOOPBACK

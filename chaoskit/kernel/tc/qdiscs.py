@@ -13,10 +13,11 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.rtnl import TC_H_ROOT
 
 from chaoskit.clock import Clock
+from chaoskit.counters import QueueCounters
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.links import find, index
 from chaoskit.kernel.tc.netem import decode, encode, must_replace
-from chaoskit.knobs import Foreign, Netem, QueueCounters
+from chaoskit.knobs import Foreign, Netem
 
 _HANDLE = 0xCA05_0000  # tc shows it as ca05:
 _DRAIN = 2_000_000_000  # ns

@@ -40,6 +40,7 @@ def _parse(streamed: bool) -> Handler:
         contents = _contents(body)
         settings = fields.mapping(body, "generationConfig")
         limit = fields.token_limit(settings, "maxOutputTokens")
+        fields.refuse_several(settings, "candidateCount")
         return CompletionRequest(
             api=API,
             model=fields.model({"model": name}),

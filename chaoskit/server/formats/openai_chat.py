@@ -34,6 +34,7 @@ def parse(request: Request, _name: str, _query: str) -> CompletionRequest:
     """`POST /v1/chat/completions`."""
     body = fields.json_object(request.body)
     model, messages = fields.model(body), fields.messages(body)
+    fields.refuse_several(body, "n")
     limit = fields.token_limit(body, "max_completion_tokens") or fields.token_limit(body, "max_tokens")
     return CompletionRequest(
         api=API,

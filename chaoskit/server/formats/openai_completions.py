@@ -18,7 +18,7 @@ from chaoskit.server.formats.api import (
     dump,
     split_template,
 )
-from chaoskit.server.requests import JSON, BadRequestError, Request
+from chaoskit.server.requests import JSON, Request
 from chaoskit.server.schedule import Part, PlannedResponse
 
 
@@ -26,9 +26,8 @@ def parse(request: Request, _name: str, _query: str) -> CompletionRequest:
     """`POST /v1/completions`."""
     body = fields.json_object(request.body)
     model = fields.model(body)
-    prompt = body.get("prompt")
-    if not isinstance(prompt, str | list):
-        raise BadRequestError("prompt: field required, a string or an array")
+    prompt = fields.one_prompt(body)
+    fields.refuse_several(body, "n", "best_of")
     limit = fields.token_limit(body, "max_tokens")
     return CompletionRequest(
         api=API,

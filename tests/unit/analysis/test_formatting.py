@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaoskit.analysis.formatting import format_change, format_change_interval, format_interval, format_value
+from chaoskit.analysis.formatting import about, format_change, format_change_interval, format_interval, format_value
 from chaoskit.analysis.result import Unit
 
 
@@ -107,3 +107,25 @@ def test_nothing_is_minus_zero(large: float, small: float, unit: Unit) -> None:
             format_interval(-0.0, value, unit),
         ):
             assert not re.search(r"-0(?![.0-9]*[1-9])", text), text
+
+
+def test_a_difference_of_shares_is_in_percentage_points() -> None:
+    """From 2 % to 3 % is one point, or half as much again: `+1 %` would be either."""
+    assert [format_change(value, "share") for value in (0.01, -0.024, 0.0)] == ["+1 pp", "-2.4 pp", "0 pp"]
+    assert format_change_interval(-0.01, 0.02, "share") == "-1 to +2 pp"
+    assert format_change_interval(0.01, math.inf, "share") == "+1 pp or more"
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (1, "about 1 stream"),
+        (72, "about 72 streams"),
+        (368, "about 370 streams"),
+        (16697, "about 17000 streams"),
+        (99901, "about 100000 streams"),
+    ],
+)
+def test_an_estimate_has_two_digits_and_is_never_too_small(number: int, told: str) -> None:
+    """More digits would be no knowledge."""
+    assert about(number, "stream") == told

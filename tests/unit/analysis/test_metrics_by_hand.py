@@ -262,3 +262,27 @@ def test_goodput_and_tokens_belong_to_the_phase_of_their_arrival(tmp_path: Path)
     assert (recovery.goodput.value, recovery.tokens_per_second.value) == pytest.approx((0, 1 / 10))
     assert result.overall.goodput.value == pytest.approx(2 / 30)
     assert result.overall.tokens == 6
+
+
+def test_failures_of_one_cause_are_one_row(tmp_path: Path) -> None:
+    """Whatever they quote, and whichever names with digits they have; another status is another cause."""
+    details = [
+        ("protocol_error", 'an event that is not JSON: {"id":"chat-1","x'),
+        ("protocol_error", 'an event that is not JSON: {"id":"chat-2'),
+        ("http_error", "503: request 17a of tenant 4 is too long"),
+        ("http_error", "503: request 18b of tenant 5 is too long"),
+        ("http_error", "429: slow down"),
+        ("reset", "connection reset by peer (ECONNRESET)"),
+    ]
+    made = Made(plan=None)
+    for number, (completion, detail) in enumerate(details):
+        made.stream(100 * number, (), completion, detail=detail)  # type: ignore[arg-type]
+
+    (phase,) = analyse(made.write(tmp_path / "run")).phases
+
+    assert [(each.count, each.detail) for each in phase.metrics.failures] == [
+        (2, 'an event that is not JSON: {"id":"chat-…'),
+        (2, "503: request 1…"),
+        (1, "429: slow down"),
+        (1, "connection reset by peer (ECONNRESET)"),
+    ]

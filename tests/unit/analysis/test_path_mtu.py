@@ -382,3 +382,29 @@ def test_a_clamp_that_the_phase_asked_for_is_named_as_its_cause() -> None:
         "from the handshake on, by the mss-clamp that is in force (path MTU: 1500)"
     )
     assert _with_own_cause(only, {"the mss-clamp that is in force": 1360}) == only
+
+
+def test_streams_of_the_last_phase_may_die_in_the_drain() -> None:
+    """Its faults stay until the end: those that are first seen stuck in the drain count as well."""
+    run = Run(names=("baseline", "narrow"))
+    for index in range(4):
+        hold(run, "up", AT + 100 * index, 3, 4)
+    for index in range(4):
+        hold(run, "up", 19_500 + 100 * index, 3, 4)
+    run.ask(12_000)
+
+    (only,) = run.found()["narrow"]
+
+    assert (only.kind, only.streams, only.of_streams) == ("black-hole", 8, 9)
+
+
+def test_what_passed_before_the_fault_was_set_did_not_pass() -> None:
+    """Between a phase's begin and its `ready` the path is still the old one."""
+    early, late = (Run(settling=1500) for _ in range(2))
+    for run, at in ((early, 10_100), (late, 11_600)):
+        for index in range(8):
+            hold(run, "up", 12_000 + 100 * index, 2, 3, 4)
+        run.ask(at, (300, seen(bytes_acked=900)), (1000, seen(bytes_acked=20_000, delivered=20)))
+
+    assert [one.confidence for one in early.found()["narrow"]] == ["certain"]
+    assert [one.confidence for one in late.found()["narrow"]] == ["likely"]

@@ -56,11 +56,12 @@ class Sized(Made):
 
     def filters(self, place: str, packets: int, drops: int) -> Sized:
         """What the first filter there let go on and took; all others of the phase nothing."""
+        assert self.plan is not None
         for change in self.path.changes:
             if isinstance(change.setting, Filter):
                 knob = change.knob
-                counts = (packets, drops) if display_name(knob) == place else (0, 0)
-                place = "" if display_name(knob) == place else place
+                counts = (packets, drops) if display_name(knob, self.plan.lab) == place else (0, 0)
+                place = "" if display_name(knob, self.plan.lab) == place else place
                 for at, (more, taken) in ((10_100, (0, 0)), (20_000, counts)):
                     self.records.append(
                         Counters(ns(at), knob.place, knob.name, "path", 0, 5 + more, 0, taken, 0, 0, 0, "filter")

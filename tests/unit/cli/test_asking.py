@@ -39,6 +39,9 @@ MODEL = ("--model", "m")
         ("gemini", "/v1beta", "/v1beta/models/m:streamGenerateContent?alt=sse"),
         ("ollama", "/api/", "/api/chat"),
         ("ollama-generate", "", "/api/generate"),
+        ("sse", "", "/sse?tokens=100"),
+        ("sse", "/sse", "/sse?tokens=100"),
+        ("sse", "/my/sse?x=1", "/my/sse?x=1"),
     ],
 )
 def test_a_base_url_gets_the_usual_path(protocol: str, base: str, path: str) -> None:
@@ -298,6 +301,25 @@ def test_a_bad_line_of_prompts_is_named(line: str, sentence: str, tmp_path: Path
     assert not found.asked
 
 
+def test_all_bad_lines_of_prompts_are_named_at_once(tmp_path: Path) -> None:
+    """Each by its number, of very many the first ten; what is right stands once."""
+    file = tmp_path / "prompts.jsonl"
+    file.write_text('{"prompt": "one"}\nfoo\n{"x": 1}\n{"prompt": "two"}\n{"prompt": ""}\n')
+    with endpoint() as found:
+        done = probe(found.url, *MODEL, "--prompts", str(file))
+        file.write_text("foo\n" * 100)
+        many = probe(found.url, *MODEL, "--prompts", str(file))
+
+    assert [line.strip().split(": ")[0] for line in done.stderr.splitlines()] == [
+        "chaoskit",
+        f"{file}:3",
+        f"{file}:5",
+    ]
+    assert done.stderr.count("messages") == 2
+    assert len(many.stderr.splitlines()) == 11
+    assert many.stderr.endswith("and perhaps more\n")
+
+
 def test_sizes_of_prompts_come_from_a_distribution() -> None:
     """Log-normal, from the seed: the sizes differ, and half of them lie below the median."""
     with endpoint() as found:
@@ -462,4 +484,4 @@ def test_the_report_says_which_protocol_was_measured() -> None:
 
     assert "model" not in plain.stdout
     assert f"{found.url}/sse, sse over HTTP/1.1" in " ".join(plain.stdout.split())
-    assert f"{found.url}, model m, openai-chat over HTTP/1.1" in " ".join(chat.stdout.split())
+    assert f"{found.url}/v1/chat/completions, model m, openai-chat over HTTP/1.1" in " ".join(chat.stdout.split())

@@ -69,6 +69,7 @@ def test_an_endpoint_gate_asks_for_root(tmp_path: Path) -> None:
         (("--lab", "--endpoint", "http://127.0.0.1:8000"), "--lab and --endpoint exclude each other"),
         (("--endpoint", "http://127.0.0.1:8000", "--example", "vpn-presets"), "--endpoint and --example exclude"),
         (("--model", "m"), "--model, --api-key-env and --protocol are of an endpoint: give its URL"),
+        (("--endpoint", "http://127.0.0.1/v1?api_key=x"), "environment variable with --api-key-env\n"),
         (("--example", "nothing"), "there are\n  asymmetric-vpn "),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

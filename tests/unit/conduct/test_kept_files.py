@@ -69,7 +69,7 @@ def test_what_differs_from_the_lower_directory_is_a_change(upper: Path, tmp_path
     with opened(upper, lower) as (new, old):
         found = find_changes(new, old)
 
-    assert sorted(found.changed) == ["empty", "link", "new/deep/file", "out.xml", "pipe", "tool", "way"]
+    assert sorted(found.changed) == ["empty/", "link", "new/deep/file", "out.xml", "pipe", "tool", "way"]
     assert found.deleted == ()
 
 
@@ -198,6 +198,10 @@ def test_the_user_is_told_in_one_line_what_became_of_the_files() -> None:
     assert report(several, None) == [
         "5 changed files (b.xml, c, d and 2 more) were thrown away; to keep them: --out DIR, or --writable ."
     ]
+    assert report(Collected(changed=("a", "new/")), Path("r")) == [
+        "1 changed file (a) and 1 empty directory (new/) were copied to r"
+    ]
+    assert report(Collected(changed=("new/",)), Path("r")) == ["1 empty directory (new/) was copied to r"]
     assert report(several, Path("results")) == ["5 changed files (b.xml, c, d and 2 more) were copied to results"]
     assert report(Collected(deleted=("a",), failed=("p: no",), is_full=True), Path("r")) == [
         "deleted by the command, and left alone in r: a",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,3 +68,18 @@ def test_a_run_asks_for_the_key_before_it_begins() -> None:
     assert prepare(keyed).interface is not None
     with pytest.raises(SpecError, match=f"{name} is not set: export {name}=.*sudo --preserve-env={name}"):
         prepare(keyed, to_run=True)
+
+
+def test_a_lab_is_planned_without_asking_a_kernel() -> None:
+    """`validate` and `plan` of a lab do not pay for pyroute2, a sixth of a second."""
+    lab = Path(__file__).parents[3] / "experiments" / "loss-first-token.yaml"
+    program = (
+        "import sys; from pathlib import Path; from chaoskit.conduct.file_check import check; "
+        "from chaoskit.conduct.planning import prepare; from chaoskit.spec.load import load; "
+        f"each = load(Path({str(lab)!r})); check([each]); prepare(each); "
+        "print([name for name in ('pyroute2', 'scapy', 'numpy') if name in sys.modules])"
+    )
+
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert printed.stdout == "[]\n"

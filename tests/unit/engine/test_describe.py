@@ -3,19 +3,7 @@
 from __future__ import annotations
 
 from chaoskit.engine.describe import restore_command, show
-from chaoskit.knobs import (
-    Address,
-    Ifb,
-    Knob,
-    Link,
-    Namespace,
-    Neighbour,
-    Netem,
-    RandomLoss,
-    Route,
-    Setting,
-    Sysctl,
-)
+from chaoskit.knobs import Address, Ifb, Knob, Link, Namespace, Neighbour, Netem, RandomLoss, Route, Setting, Sysctl
 
 
 def test_a_setting_is_shown_without_what_is_usual() -> None:

@@ -6,14 +6,16 @@ from itertools import product
 from typing import Any, get_args
 
 import pytest
+from edge_lab import build
 from pydantic import TypeAdapter, ValidationError
 
 from chaoskit.faults import Fault, knobs
 from chaoskit.faults.tunnel import PRESETS, Preset
-from chaoskit.knobs import Clamp, Filter, Flow, Handshakes, Knob, MatchAll, Mtu, Route
+from chaoskit.knobs import Clamp, Filter, Flow, Knob, MatchAll, Mtu, Route
+from chaoskit.middlebox import TcpFlow
 from chaoskit.topology.display_names import display_name
-from chaoskit.topology.edge import build
 from chaoskit.topology.fault_site import Interface, Lab, Site
+from chaoskit.topology.lab import EDGE
 from chaoskit.topology.steering import BLACKHOLE, PRIORITY, SIZE_PRIORITY, Remote, TrafficSelector, steer
 
 FAULT: TypeAdapter[Fault] = TypeAdapter(Fault)
@@ -131,8 +133,8 @@ def test_a_clamp_on_an_interface_covers_the_selected_traffic() -> None:
         clamp: Clamp(
             1360,
             (
-                Handshakes("eth0", "egress", "ip", Flow(6, None, "192.0.2.7/32", None, 443)),
-                Handshakes("eth0", "ingress", "ip", Flow(6, "192.0.2.7/32", None, 443, None)),
+                TcpFlow("eth0", "egress", "ip", None, "192.0.2.7/32", None, 443),
+                TcpFlow("eth0", "ingress", "ip", "192.0.2.7/32", None, 443),
             ),
         )
     }
@@ -141,15 +143,15 @@ def test_a_clamp_on_an_interface_covers_the_selected_traffic() -> None:
         clamp: Clamp(
             1360,
             (
-                Handshakes("eth0", "egress", "ipv6", Flow(6, source_port=22)),
-                Handshakes("eth0", "ingress", "ipv6", Flow(6, destination_port=22)),
+                TcpFlow("eth0", "egress", "ipv6", source_port=22),
+                TcpFlow("eth0", "ingress", "ipv6", destination_port=22),
             ),
         )
     }
     (everybody,) = changes({"mss-clamp": "1360"}, Interface("eth0", TrafficSelector())).values()
     assert isinstance(everybody, Clamp)
-    assert [(each.hook, each.family, each.flow) for each in everybody.of or ()] == [
-        (hook, family, Flow(6)) for hook in ("egress", "ingress") for family in ("ip", "ipv6")
+    assert [(each.hook, each.family) for each in everybody.of or ()] == [
+        (hook, family) for hook in ("egress", "ingress") for family in ("ip", "ipv6")
     ]
 
 
@@ -259,4 +261,4 @@ def test_every_filter_has_a_clsact_and_every_knob_a_display_name() -> None:
             stage = {knob for knob, _ in build(touched)}
             for knob in touched:
                 assert knob.kind != "filter" or Knob("clsact", "router", knob.name.split()[0]) in stage
-                assert str(knob) != display_name(knob), knob
+                assert str(knob) != display_name(knob, EDGE), knob

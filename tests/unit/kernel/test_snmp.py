@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from chaoskit.counters import HopCounters
 from chaoskit.kernel.snmp import parse
-from chaoskit.knobs import HopCounters
 
 SNMP = """\
 Ip: Forwarding DefaultTTL InReceives ForwDatagrams OutDiscards FragOKs FragFails FragCreates

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Callable
@@ -13,6 +14,8 @@ import pytest
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.decidability import decidability_warnings, joint_advice, probe_warnings
 from chaoskit.plan.stage import placeholder_lookups
+from chaoskit.report.plan import render
+from chaoskit.report.screen import Screen
 from chaoskit.spec.load import parse
 from chaoskit.spec.matrix import load_variants
 from chaoskit.spec.options import objectives, workload
@@ -84,7 +87,7 @@ def test_every_included_experiment_can_be_decided(path: Path) -> None:
 def test_the_warning_says_what_is_needed_what_is_given_and_what_to_type() -> None:
     """A p95 of sixty streams: 72 are needed, and each of the ways to get them is named."""
     assert warned(LAB, "ttft_p95 < 800ms during wifi") == (
-        "ttft_p95 < 800ms during wifi: needs 72 streams, gets about 60 in wifi; write one of: "
+        "ttft_p95 < 800ms during wifi: needs 72 streams to be met, gets about 60 in wifi; write one of: "
         "wifi: 37s, request-rate: 2.5/s, repeats: 2, ttft_p90 < 800ms during wifi",
     )
     assert warned(LAB, "ttft_p95 < 800ms during wifi", timeline=[{"wifi": "36s"}]) == ()
@@ -97,17 +100,21 @@ def test_the_warning_says_what_is_needed_what_is_given_and_what_to_type() -> Non
         (
             LAB,
             "ttft_p95 during wifi < 3x baseline",
-            "72 streams in each phase, gets about 60 in wifi, about 40 in baseline",
+            "72 streams in each phase to be decided, gets about 60 in wifi, about 40 in baseline",
         ),
-        (LAB, "interruption_rate <= 1%", "368 streams, gets about 120 in the run"),
-        (LAB, "interruption_rate < 1% during wifi", "368 streams, gets about 60 in wifi"),
-        (LAB, "stalls_per_minute < 2 during wifi", "111 s of streaming, gets about 71 s in wifi"),
-        (LAB, "stall_ratio <= 4% during wifi", "93 streams, gets about 60 in wifi"),
-        (LAB, "delivered_fraction > 97% during wifi", "123 streams, gets about 60 in wifi"),
-        (LAB, "e2el_p99 < 10s during wifi", "368 streams, gets about 60 in wifi"),
-        (ENDPOINT, "ttft_p95 < 2s during wifi", "72 streams, gets about 14 in wifi at 20 tokens/s"),
-        (ENDPOINT, "stalls_per_minute < 2 during wifi", "111 s of streaming, gets about 32 s in wifi at 50 tokens/s"),
-        (ENDPOINT, "connect_p99 < 2s", "368 streams, gets about 30 in the run at 20 tokens/s"),
+        (LAB, "interruption_rate <= 1%", "368 streams to be met, gets about 120 in the run"),
+        (LAB, "interruption_rate < 1% during wifi", "368 streams to be met, gets about 60 in wifi"),
+        (LAB, "stalls_per_minute < 2 during wifi", "111 s of streaming to be met, gets about 71 s in wifi"),
+        (LAB, "stall_ratio <= 4% during wifi", "93 streams to be met, gets about 60 in wifi"),
+        (LAB, "delivered_fraction > 97% during wifi", "123 streams to be met, gets about 60 in wifi"),
+        (LAB, "e2el_p99 < 10s during wifi", "368 streams to be met, gets about 60 in wifi"),
+        (ENDPOINT, "ttft_p95 < 2s during wifi", "72 streams to be met, gets about 14 in wifi at 20 tokens/s"),
+        (
+            ENDPOINT,
+            "stalls_per_minute < 2 during wifi",
+            "111 s of streaming to be met, gets about 32 s in wifi at 50 tokens/s",
+        ),
+        (ENDPOINT, "connect_p99 < 2s", "368 streams to be met, gets about 30 in the run at 20 tokens/s"),
     ],
 )
 def test_every_advice_removes_the_warning(base: Words, sentence: str, told: str) -> None:
@@ -259,6 +266,22 @@ def test_where_more_streams_do_not_help_the_workload_is_named(change: Words, sen
         assert decidability_of(applied(base, one, sentence)) == (), one
 
 
+def test_a_plan_names_the_arrivals_that_its_objectives_are_compared_with() -> None:
+    """Of a seed: a random schedule of 8/s for 28 seconds has not just 224 arrivals."""
+    base = LAB | {"seed": "1", "workload": {"request-rate": "8/s"}, "timeline": [{"baseline": "12s"}, {"wifi": "16s"}]}
+    experiment = parse(json.dumps(base), "made.yaml")
+    plan = compile_plan(experiment, placeholder_lookups(experiment))
+    (warning,) = warned(base, "interruption_rate <= 0.5%")
+    output = io.StringIO()
+
+    render(plan, Screen(output, width=200))
+
+    count = re.search(r"about (\d+) in the run", warning)
+    assert count is not None
+    assert count[1] != "224"
+    assert f"(about {count[1]} streams)" in output.getvalue()
+
+
 def test_a_huge_load_is_counted_by_its_rate() -> None:
     """A million requests are not drawn one by one."""
     base = LAB | {"workload": {"request-rate": "10000/s"}, "timeline": [{"baseline": "60s"}, {"wifi": "600s"}]}
@@ -267,10 +290,20 @@ def test_a_huge_load_is_counted_by_its_rate() -> None:
 
 
 PROBE_TRIALS: list[tuple[str, str, Words, int]] = [
-    ("ttft_p95 < 800ms", "needs 72 streams, gets about 50; give one of: --requests 72, ttft_p90 < 800ms", {}, 50),
+    (
+        "ttft_p95 < 800ms",
+        "needs 72 streams to be met, gets about 50; give one of: --requests 72, ttft_p90 < 800ms",
+        {},
+        50,
+    ),
     ("ttft_p95 < 800ms", "", {}, 72),
-    ("interruption_rate <= 5%", "needs 72 streams, gets about 20; give one of: --requests 72, ", {}, 20),
-    ("connect_p90 < 1s", "needs 36 streams, gets about 1", {"connections": "kept"}, 50),
+    ("interruption_rate <= 5%", "needs 72 streams to be met, gets about 20; give one of: --requests 72, ", {}, 20),
+    (
+        "connect_p90 < 1s",
+        "needs 36 streams to be met and 2 streams to be broken, gets about 1",
+        {"connections": "kept"},
+        50,
+    ),
     (
         "ttft_p95 < 800ms",
         "100 requests at 2/s take longer than --max-time 30s, give --max-time 51s",

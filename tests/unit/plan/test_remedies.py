@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import edge_lab as edge
 import pytest
 
 from chaoskit.host_lookups import HostLookups
@@ -9,7 +10,6 @@ from chaoskit.knobs import Knob, Route, Setting, Sysctl
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
 from chaoskit.spec.load import parse
-from chaoskit.topology import edge
 
 FILE = """\
 name: tuned

@@ -73,6 +73,20 @@ async def stopped(url: str, run: Path, words: dict[str, Any], **options: Any) ->
             "content-type application/json instead of text/event-stream",
         ),
         (answer("503 Down"), "503; the service or its gateway fails"),
+        (answer("502 Bad Gateway"), "502; a gateway answers, and the service behind it does not"),
+        (answer("504 Gateway Time-out"), "504; a gateway gave up waiting for the service (nginx proxy_read_timeout"),
+        (
+            answer("400 Bad Request", b"Client sent an HTTP request to an HTTPS server."),
+            "an HTTPS server; the port speaks TLS: https:// instead of http://",
+        ),
+        (
+            answer(
+                "400 Bad Request",
+                b"<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>",
+                "content-type: text/html",
+            ),
+            "HTTPS port; the port speaks TLS: https:// instead of http://",
+        ),
         (answer("307 There", b"", "location: /v2"), "307, not followed to /v2; give the URL that it redirects to"),
         (answer("422 What"), "422; check the protocol and the model"),
         (
@@ -141,6 +155,22 @@ def test_tls_that_fails_is_stopped(tmp_path: Path) -> None:
 
     (tmp_path / "tls").mkdir()
     (tmp_path / "plain").mkdir()
+    asyncio.run(main())
+
+
+def test_a_server_that_refuses_the_handshake_is_not_taken_for_one_without_tls(tmp_path: Path) -> None:
+    """Its alert is TLS: it has no such name, or wants a certificate."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(bytes.fromhex("15030300020250"))  # internal_error, as Caddy for an unknown name
+
+    async def main() -> None:
+        async with far_side(refuse) as url:
+            told = await stopped(url.replace("http:", "https:"), tmp_path, {})
+        assert "internal error; the server speaks TLS, and refuses this handshake: check the host name" in told
+        assert "--client-cert FILE" in told
+
     asyncio.run(main())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,7 @@ def test_changes_that_may_be_chance_and_maxima_are_marked(result: Result) -> Non
     """One interrupted stream in 191 may be chance; a p99 of fewer than 100 values is a maximum."""
     lines = shown(result)
 
-    assert "≈+0.52 %" in " ".join(row(lines, "interrupted"))
+    assert "≈+0.52 pp" in " ".join(row(lines, "interrupted"))
     assert any("could be chance" in line for line in lines)
     assert not any(line.startswith("* the maximum") for line in lines)
 
@@ -233,7 +234,8 @@ def test_colour_says_worse_or_better(tmp_path: Path) -> None:
         Console(file=file, width=80, force_terminal=True, color_system="standard"),
     )
 
-    lines = {label: line for line in file.getvalue().splitlines() for label in ("TTFT p50", "goodput") if label in line}
+    shown_lines = reversed(file.getvalue().splitlines())
+    lines = {label: line for line in shown_lines for label in ("TTFT p50", "goodput") if label in line}
     assert "\x1b[32m" in lines["TTFT p50"]
     assert "\x1b[31m" in lines["goodput"]
     assert "\x1b[31m" not in lines["TTFT p50"]
@@ -343,3 +345,101 @@ def test_the_numbers_of_streams_are_explained_where_they_differ(result: Result) 
     ]
     assert len(explained) == 1
     assert not any("an objective counts" in line for line in shown(result.model_copy(update={"objectives": (alike,)})))
+
+
+def test_what_makes_rates_differ_beside_the_faults_is_said_below_them(result: Result) -> None:
+    """The arrivals of the phases, and that the first one began empty, where it is no warm-up."""
+    text = " ".join(" ".join(shown(result)).split())
+
+    assert (
+        "goodput and tokens/s follow the arrivals of a phase, too: streams began at 18–19.1/s in these; baseline began "
+        "with none open, which a warm-up before it avoids" in text
+    )
+
+
+def test_a_phase_in_which_nothing_moved_has_no_stalls(tmp_path: Path) -> None:
+    """Its few gaps are of earlier streams, and `0/min` would be praise: an objective for it is undecided."""
+    run = Made(plan(["stalls_per_minute < 5 during wifi"])).phases(settling=200)
+    run.many(0, 9990, 20)
+    for at in range(10_200, 20_000, 100):
+        run.stream(at, (), "first_token_timeout", ended=at + 8000)
+
+    result = analyse(run.write(tmp_path / "run"))
+
+    lines = shown(result)
+    wifi = result.phase("wifi")
+    assert wifi is not None
+    assert wifi.metrics.gaps > 0
+    assert wifi.metrics.stalls_per_minute.value is None
+    assert any(line.split()[:3] == ["stalls", "0/min", "–"] for line in lines)
+    assert "in wifi 98 of 103 streams never had a token: ITL, stalls and waiting are of the" in lines
+    (verdict,) = result.objectives
+    assert (verdict.verdict, verdict.reason) == ("undecided", "no stream that began here received a token")
+
+
+def test_interruptions_after_a_phase_are_marked_where_their_streams_fell_silent(tmp_path: Path) -> None:
+    """Not all in the last mark of the timeline, where nothing happened."""
+    run = Made(plan(timeline="[{baseline: 10s}, {wifi: 20s}]")).phases()
+    run.many(0, 9900, 100)
+    for at in (12_000, 16_000, 21_000, 26_000):
+        run.stream(at, [at + 100, at + 120], "idle_timeout", ended=at + 30_000)
+
+    wifi = analyse(run.write(tmp_path / "run")).phase("wifi")
+
+    assert wifi is not None
+    marked = [bucket.at_s for bucket in wifi.timeline if bucket.interrupted]
+    assert marked == [2.0, 6.0, 11.0, 16.0]
+
+
+def test_what_a_narrow_screen_leaves_out_is_said(result: Result) -> None:
+    """And how many columns it takes; a screen of so many shows it, and says nothing."""
+    narrow = " ".join(" ".join(shown(result, 80)).split())
+    columns = re.search(r"not shown: the 95 % intervals of the changes, which take (\d+) columns", narrow)
+    assert columns is not None
+
+    assert not any("not shown" in line for line in shown(result, int(columns[1])))
+    assert any("not shown" in line for line in shown(result, int(columns[1]) - 1))
+    assert "not shown: the changes, and their 95 % intervals" in " ".join(shown(result, 30))
+
+
+def test_a_time_that_was_never_reached_is_no_maximum_of_few_values(tmp_path: Path) -> None:
+    """`never*` would say that with more values it could be less."""
+    run = Made(plan()).phases()
+    run.many(0, 9000, 500)
+    for at in range(10_500, 20_000, 1000):
+        run.stream(at, (), "first_token_timeout", ended=at + 3000)
+
+    text = "\n".join(shown(analyse(run.write(tmp_path / "run"))))
+
+    assert "100 ms*" in text
+    assert "* the maximum" in text
+    assert "never*" not in text
+
+
+@pytest.mark.parametrize("width", range(60, 100))
+def test_no_number_of_a_summary_is_parted_from_its_unit(width: int, tmp_path: Path) -> None:
+    """The lines are filled by whole parts."""
+    run = Made(plan=None)
+    for at in range(0, 2000, 150):
+        run.stream(at, [at + 100, at + 120, at + 1120, at + 1140])
+    lines = shown(analyse(run.write(tmp_path / "run")), width)
+
+    summary = " ".join(lines).partition("interrupted ")[2]
+    assert all(line.split()[0] not in ("%", "ms", "s") for line in lines if line.strip())
+    assert re.search(r"waiting at 20 tokens/s [0-9.]+ %", summary)
+
+
+@pytest.mark.parametrize("width", range(30, 90, 4))
+def test_a_narrow_table_of_percentiles_has_fewer_columns_and_whole_numbers(width: int, tmp_path: Path) -> None:
+    """What is left out is said; a number is never cut."""
+    run = Made(plan=None)
+    for at in range(0, 2000, 150):
+        run.stream(at, [at + 100.25, at + 120, at + 1120, at + 1140])
+    lines = shown(analyse(run.write(tmp_path / "run")), width)
+
+    head = next(line.split() for line in lines if line.startswith("run "))
+    for label in ("TTFT", "ITL", "E2EL"):
+        assert len(row(lines, label)) == 2 * len(head[1:])
+    assert not any("…" in line for line in lines[2:10])
+    left_out = [name for name in ("p50", "p90", "p95", "p99", "max", "mean") if name not in head]
+    assert (f"not shown: {', '.join(left_out)}" in " ".join(lines)) == bool(left_out)

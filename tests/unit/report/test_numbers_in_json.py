@@ -16,6 +16,7 @@ from random_runs import random_run
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.matrix import MatrixResult, VariantResult
 from chaoskit.analysis.result import Result
+from chaoskit.records.directory import UNCOMPRESSED
 from chaoskit.report.definitions import table
 from chaoskit.report.null_reasons import explained
 from chaoskit.report.result_json import as_json
@@ -27,7 +28,7 @@ OPEN_LOOP = Workload.model_validate({"request-rate": "2/s"})
 CLOSED_LOOP = Workload.model_validate({"max-concurrency": 2})
 EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
 TEXTS = ("provenance",)  # parts of a result without numbers
-KINDS = ("run", "probe", "empty", "silent", "cut off")
+KINDS = ("run", "probe", "compared", "empty", "silent", "cut off")
 
 
 def refuse(word: str) -> None:
@@ -49,6 +50,10 @@ def result(kind: str, seed: int) -> Result:
             run.plan, run.records = None, [each for each in run.records if type(each).__name__ != "Phase"]
         directory = run.write(Path(folder) / "run")
         (directory / "requests.jsonl").touch()
+        if kind == "compared":
+            plain = Made(plan=None)
+            plain.stream(0, [50, 90])
+            plain.write(directory / UNCOMPRESSED)
         return analyse(directory)
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import pty
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -60,3 +64,20 @@ def test_a_cell_wraps_within_its_column() -> None:
     table.add_row(Text("MET"), Text("one two three"))
 
     assert printed(table, 15) == ["MET  one two", "     three"]
+
+
+def test_long_lines_are_wrapped_on_a_terminal_alone() -> None:
+    """Between words, and indented; a command to type stays whole, and so does everything in a pipe."""
+    lines = ["  warning: one two three four five six", "  type: modprobe -a one two three four five six"]
+    code = f"from chaoskit.report.screen import say_wrapped; say_wrapped(*{lines!r})"
+    master, slave = pty.openpty()
+    environment = os.environ | {"COLUMNS": "30"}
+
+    with os.fdopen(master, "rb", buffering=0) as screen:
+        subprocess.run([sys.executable, "-c", code], stdout=slave, check=True, env=environment)
+        on_terminal = screen.read(1000).decode().splitlines()
+        os.close(slave)
+    piped = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True, env=environment)
+
+    assert on_terminal == ["  warning: one two three four", "    five six", lines[1]]
+    assert piped.stdout.splitlines() == lines

@@ -135,6 +135,8 @@ def test_it_fits_the_screen(tmp_path: Path, width: int) -> None:
         "recovery",
     ]
     assert not any("…" in line for line in lines)
+    has_changes = all("change" in head for head in heads)
+    assert ("  not shown: the changes, for want of columns" in lines) == (not has_changes)
 
 
 def test_with_a_single_phase_the_metrics_are_the_columns(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from edge_lab import SERVER_V4, SERVER_V6
 
 from chaoskit.server import certificates
-from chaoskit.topology.edge import SERVER_V4, SERVER_V6
 
 TOP = Path(__file__).parents[3]
 SEGMENT = 1460  # bytes of payload in a packet of 1500

@@ -321,3 +321,29 @@ def test_a_tool_is_not_called_again() -> None:
         assert isinstance(asked, CompletionRequest)
         assert asked.tool is None
         assert asked.finish in ("stop", "length")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("/v1/chat/completions", {**CHAT, "n": 2}, "n: this server gives one answer to a request, found 2"),
+        ("/v1/completions", {**PROMPT, "n": 3}, "n: this server gives one answer to a request, found 3"),
+        ("/v1/completions", {**PROMPT, "best_of": 2}, "best_of: this server gives one answer to a request, found 2"),
+        ("/v1/completions", {"model": "m", "prompt": ["a", "b"]}, "prompt: this server answers one prompt"),
+        ("/v1/completions", {"model": "m", "prompt": [[1, 2], [3]]}, "prompt: this server answers one prompt"),
+        (
+            "/v1beta/models/m:streamGenerateContent",
+            {**GEMINI, "generationConfig": {"candidateCount": 2}},
+            "candidateCount: this server gives one answer to a request, found 2",
+        ),
+    ],
+)
+def test_several_answers_are_refused(path: str, body: dict[str, Any], told: str) -> None:
+    """One answer without a word would leave a client that waits for the second."""
+    assert told in message(post(path, body))
+
+
+@pytest.mark.parametrize("prompt", ["a", ["a"], [1, 2, 3], [[1, 2, 3]]])
+def test_one_prompt_is_taken_in_every_shape(prompt: Any) -> None:
+    """A text, its tokens, and a list of one of them."""
+    assert isinstance(post("/v1/completions", {"model": "m", "prompt": prompt, "n": 1}), CompletionRequest)

@@ -75,7 +75,22 @@ repeats: 2
 objectives: ["ttft_p95 < 800ms"]
 seed: 42
 """
-WORDS = yaml.safe_load(EVERYTHING)
+SERVICE = """
+name: service
+question: And of a lab with hosts?
+stage:
+  lab: service
+  memory: 512MB
+  hosts:
+    gateway: {run: ./gateway, replicas: 2, ready: {tcp: 8080, within: 10s}, stop-after: 2s}
+    model: {reference: true}
+  target: http://gateway:8080/v1
+workload: {request-rate: 2/s}
+faults:
+  slow: {between: [gateway, model], direction: to-gateway, netem: {delay: 80ms}}
+timeline: [{baseline: 10s}, {slow: 10s}]
+"""
+FILES = {"everything": yaml.safe_load(EVERYTHING), "service": yaml.safe_load(SERVICE)}
 ABSURD = ["0", "-1", "1e400", "nan", ".inf", "99999999999999999999999999", "x"]
 UNITS = ["ms", "h", "/s", "GB", "%", "tbit", "kbit"]
 
@@ -89,9 +104,9 @@ def leaves(words: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str |
         yield path
 
 
-def with_value(path: tuple[str | int, ...], value: str) -> str:
+def with_value(file: str, path: tuple[str | int, ...], value: str) -> str:
     """The file with this value at that place."""
-    words = place = deepcopy(WORDS)
+    words = place = deepcopy(FILES[file])
     for step in path[:-1]:
         place = place[step]
     place[path[-1]] = value
@@ -106,15 +121,15 @@ def loaded(text: str) -> tuple[Experiment | None, str]:
         return None, str(error)
 
 
-PLACES = list(leaves(WORDS))
+PLACES = [(file, path) for file, words in FILES.items() for path in leaves(words)]
 
 
-@pytest.mark.parametrize("path", PLACES, ids=lambda path: ".".join(map(str, path)))
-def test_every_number_has_a_sentence_or_works(path: tuple[str | int, ...]) -> None:
+@pytest.mark.parametrize(("file", "path"), PLACES, ids=[".".join(map(str, path)) for _, path in PLACES])
+def test_every_number_has_a_sentence_or_works(file: str, path: tuple[str | int, ...]) -> None:
     """Zero, negative, enormous, not a number: the error names the key, and what is accepted gives a plan."""
     values = [*ABSURD, *(f"{number}{unit}" for number in ("0", "-5", "9" * 15, "nan") for unit in UNITS)]
     for value in values:
-        experiment, said = loaded(with_value(path, value))
+        experiment, said = loaded(with_value(file, path, value))
         if experiment is None:
             name = "timeline" if path[0] == "timeline" else next(str(s) for s in reversed(path) if isinstance(s, str))
             assert name in said, (value, said)
@@ -143,7 +158,7 @@ def test_every_number_of_the_schema_is_tried() -> None:
         "mss-clamp",
         "length",
     }
-    tried = {str(step) for path in PLACES for step in path}
+    tried = {str(step) for _, path in PLACES for step in path}
 
     assert numeric_keys(Experiment, set()) - tried - elsewhere == set()
 
@@ -190,10 +205,10 @@ def is_number(kind: Any) -> bool:
 def test_what_is_absurd_is_refused_with_its_reason(change: str, said: str) -> None:
     """At its own place, with line and dotted path."""
     key, value = change.split(": ")
-    path = next(path for path in PLACES if path[-1] == key)
+    path = next(path for _, path in PLACES if path[-1] == key)
 
     with pytest.raises(SpecError) as caught:
-        parse(with_value(path, value), "x.yaml")
+        parse(with_value("everything", path, value), "x.yaml")
 
     assert said in str(caught.value)
     assert str(path[0]) in str(caught.value)
@@ -202,7 +217,7 @@ def test_what_is_absurd_is_refused_with_its_reason(change: str, said: str) -> No
 def test_a_delay_beyond_the_connect_timeout_is_a_warning() -> None:
     """Nothing could begin, and the warning says what to write."""
     path = ("faults", "one", "netem", "delay")
-    experiment = parse(with_value(path, "5s"), "x.yaml")
+    experiment = parse(with_value("everything", path, "5s"), "x.yaml")
 
     warnings = compile_plan(experiment).warnings
 

@@ -117,7 +117,8 @@ def test_a_key_is_not_sent_to_where_it_stands() -> None:
     """A direction belongs to a fault, but not to every kind of fault."""
     fault = GOOD[GOOD.index("    netem:") : GOOD.index("timeline:")]
 
-    assert answered(fault, "    mtu: 1400\n") == ("faults.wifi.direction: unknown key; expected one of link, end, mtu")
+    what = "unknown key; expected one of link, host, end, mtu: remove direction, which goes with others"
+    assert answered(fault, "    mtu: 1400\n") == f"faults.wifi.direction: {what}"
 
 
 @pytest.mark.parametrize(
@@ -139,3 +140,26 @@ def test_a_number_of_thousands_of_digits_is_shown_in_part() -> None:
     told = answered("seed: 42", f"seed: {'9' * 5000}")
 
     assert told == f"seed: found '{'9' * 60}'… (5000 characters), expected a whole number of 18 digits at most"
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (
+            "{link: client-router, direction: down, pmtu: 1400}",
+            "faults.wifi: the router of lab: edge limits the whole path, not a link of it; remove link",
+        ),
+        (
+            "{direction: down, pmtu: 1400, netem: {delay: 3ms}}",
+            "faults.wifi: has pmtu and netem; write a fault for each, in a list: "
+            "[{direction: down, pmtu: ...}, {direction: down, netem: ...}]",
+        ),
+    ],
+)
+def test_a_key_of_another_kind_of_fault_is_answered_with_what_to_do(fault: str, told: str) -> None:
+    """It is spelled well, and in its place: only not with this fault."""
+    text = GOOD[: GOOD.index("faults:")] + f"faults: {{wifi: {fault}}}\ntimeline: [{{wifi: 10s}}]\n"
+    with pytest.raises(SpecError) as refused:
+        parse(text, "x.yaml")
+
+    assert told in str(refused.value)

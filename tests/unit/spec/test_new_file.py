@@ -11,7 +11,7 @@ from chaoskit.spec.examples import example, example_lines, questions
 from chaoskit.spec.load import load
 from chaoskit.spec.matrix import load_variants
 from chaoskit.spec.new_file import NewFile, write
-from chaoskit.spec.stage import InterfaceStage, LabStage
+from chaoskit.spec.stage import EdgeStage, InterfaceStage
 
 FOLDER = Path(__file__).parents[3] / "experiments"
 
@@ -51,7 +51,7 @@ def test_a_new_lab_gate_is_valid_and_has_its_name(tmp_path: Path) -> None:
     found = load(path)
 
     assert found.name == "chat-gate"
-    assert isinstance(found.stage, LabStage)
+    assert isinstance(found.stage, EdgeStage)
     assert found.objectives
     assert path.read_text().startswith("# ")
 

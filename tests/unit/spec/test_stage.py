@@ -68,12 +68,12 @@ MISTAKES = [
         "allow-management-interface: 7",
         "x.yaml:8: stage.allow-management-interface: found '7', expected true",
     ),
-    (GOOD, "  interface: eth0", "  lab: edge", "x.yaml:3: stage: a lab has its own server, and a target is"),
+    (GOOD, "  interface: eth0", "  lab: edge", "x.yaml:3: stage: this lab has its own server, and a target is"),
     (GOOD, "  interface: eth0", "  to: 10.0.0.0/99:1", "x.yaml:5: stage.to: '10.0.0.0/99' is no host; write for"),
     (GOOD, "  interface: eth0", "  everything: true\n  to: a", "x.yaml:3: stage: everything is all traffic of the"),
     (GOOD, "  interface: eth0", "  protocol: sctp", "x.yaml:5: stage.protocol: found 'sctp', expected 'tcp', 'udp'"),
     (GOOD, "  interface: eth0", "  protocol: icmp", "x.yaml:3: stage: icmp has no ports; remove the port or the"),
-    (GOOD, "direction: down", "direction: in", "x.yaml:12: faults.lossy.direction: found 'in', expected 'down'"),
+    (GOOD, "direction: down", "direction: in", "x.yaml:12: faults.lossy.direction: found 'in', expected down"),
     (GOOD, "seed: 42", SERVER, "x.yaml:15: server: the target is a real server, which chaoskit cannot"),
     (
         GOOD,
@@ -200,3 +200,14 @@ def test_the_schema_for_editors_knows_both() -> None:
 
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(file, Experiment.model_json_schema(by_alias=True))
+
+
+def test_a_server_beside_a_target_is_told_with_all_other_mistakes() -> None:
+    """Not only once everything inside it, and everything else, is right."""
+    text = GOOD.replace("seed: 42", "server: {first-token: 100ms}\nobjectives: [ttft_p95 < 1s during losy]")
+    with pytest.raises(SpecError) as refused:
+        parse(text, "x.yaml")
+
+    told = [line.partition(": ")[2].partition(":")[0] for line in str(refused.value).splitlines()]
+    assert told == ["server.first-token", "server", "objectives.0"]
+    assert "a real server, which chaoskit cannot configure; remove server" in str(refused.value)

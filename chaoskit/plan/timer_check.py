@@ -1,0 +1,189 @@
+"""Checks the timers of a service lab against each other, against the load and against objectives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from chaoskit.spec.asking import late_tokens
+from chaoskit.spec.host_timers import Timers
+from chaoskit.spec.hosts import ServiceHost
+from chaoskit.spec.objectives import Objective
+from chaoskit.spec.server import Server
+from chaoskit.spec.workload import Workload
+from chaoskit.timeouts.chain import Chain, Lab, chains
+from chaoskit.timeouts.files import Files
+from chaoskit.timeouts.known_programs import reading_of
+from chaoskit.timeouts.lint import Answer, Budget, lint
+from chaoskit.timeouts.timers import CALLS, PROBE, SECOND, Callee, Hold, Kind, Reading, Retries, Route, Timer, mended
+from chaoskit.units import Duration, counted
+
+_GIVEN: dict[str, Kind] = {
+    "connect": "connect",
+    "first_byte": "first-byte",
+    "idle": "idle",
+    "total": "total",
+    "reuse": "reuse",
+}
+_OF_CLIENT: dict[str, Kind] = {"connect": "connect", "first_token": "first-byte", "idle": "gap", "stream": "total"}
+_UNKNOWN_FIRST, _UNKNOWN_RATE = 1, 20  # seconds and tokens/s that are taken of a server that is not known
+_SHOWN_WITHOUT = ("connect", "first-byte", "idle")
+_OF_BEGIN = ("ttft", "ttfb", "ttfo", "e2el")
+
+
+@dataclass(frozen=True)
+class HostOfLab:
+    """A host: its name in the file, all its names, its keys, and how it responds where it is the reference server."""
+
+    name: str
+    names: tuple[str, ...]
+    spec: ServiceHost
+    server: Server | None
+
+
+@dataclass(frozen=True)
+class TimerRow:
+    """One timer for people: `between` is `gateway -> model`, or a host; `value` None: it never runs out."""
+
+    between: str
+    kind: Kind
+    value: int | None
+    source: str
+
+
+@dataclass(frozen=True)
+class TimerCheck:
+    """The timers of a lab, and what is said of them."""
+
+    rows: tuple[TimerRow, ...] = ()
+    warnings: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
+
+
+def check_timers(
+    hosts: Sequence[HostOfLab],
+    target: str,
+    workload: Workload,
+    objectives: Sequence[Objective],
+    files: Mapping[str, Files],
+) -> TimerCheck:
+    """Read and check the timers of these hosts. `files`: what each host sees, by its name."""
+    readings = {host.name: _reading(host, files[host.name]) for host in hosts}
+    lab = Lab(readings, {name: host.name for host in hosts for name in host.names})
+    url = urlsplit(target)
+    port = url.port or (443 if url.scheme == "https" else 80)
+    client = _client(workload, Callee(url.hostname or "", port, "stage.target"))
+    found = chains(lab, client, url.path or "/v1/")
+    ends = {chain[-1].callee for chain in found}
+    answers = {host.name: _answer(host.server, workload) for host in hosts if host.server or ends == {host.name}}
+    told = lint(lab, found, answers, list(_budgets(objectives)))
+    remarks = [f"{name}: {reading.remark}" for name, reading in readings.items() if reading.remark]
+    return TimerCheck(
+        rows=tuple(_rows(lab, found)),
+        warnings=(*remarks, *(each.sentence for each in told if each.is_warning)),
+        advice=tuple(each.sentence for each in told if not each.is_warning),
+    )
+
+
+def _reading(host: HostOfLab, files: Files) -> Reading:
+    """What its configuration says, and over it what the experiment file says."""
+    found = Reading() if host.spec.run is None else reading_of(host.spec.run, files)
+    given, place = host.spec.timers, f"stage.hosts.{host.name}.timers"
+    routes = found.routes
+    if host.spec.calls:
+        general = next((route for route in routes if not route.callees), Route((), ()))
+        routes = tuple(_called(host, name, timers, general) for name, timers in host.spec.calls.items())
+    elif given is not None:
+        routes = tuple(_with(route, given, place) for route in routes)
+    own = found.own
+    if given is not None and given.keep_alive is not None:
+        kept = Timer("keep-alive", given.keep_alive, "keep-alive", place, "keep-alive: {}s")
+        own = (*(each for each in own if each.kind != "keep-alive"), kept)
+    return replace(found, routes=routes, own=own, in_turn=bool(host.spec.calls))
+
+
+def _called(host: HostOfLab, name: str, timers: Timers, general: Route) -> Route:
+    """The route of an entry of `calls`: its timers, else those of the host, else those of its program."""
+    place = f"stage.hosts.{host.name}"
+    route = replace(general, callees=(Callee(name, None, f"{place}.calls"),))
+    if host.spec.timers is not None:
+        route = _with(route, host.spec.timers, f"{place}.timers")
+    return _with(route, timers, f"{place}.calls.{name}")
+
+
+def _with(route: Route, given: Timers, place: str) -> Route:
+    """The route with what is given; each kind of timer replaces all of its kind."""
+    named = [
+        Timer(kind, value, kind, place, f"{kind}: {{}}s")
+        for key, kind in _GIVEN.items()
+        if (value := getattr(given, key)) is not None
+    ]
+    kinds = {each.kind for each in named}
+    found = replace(route, timers=(*(each for each in route.timers if each.kind not in kinds), *named))
+    if given.retries is not None:
+        after: frozenset[Kind] = frozenset({"connect", "first-byte", "idle", "total"})
+        found = replace(found, retries=Retries(given.retries, after, "retries", place))
+    if given.buffering is not None:
+        mend = mended("buffering: false", place)
+        holds = (Hold(f"buffers responses (buffering in {place})", mend, True),) if given.buffering else ()
+        found = replace(found, holds=holds)
+    return found
+
+
+def _client(workload: Workload, target: Callee) -> Route:
+    given, place = workload.timeouts, "workload.timeouts"
+    timers = []
+    for key, kind in _OF_CLIENT.items():
+        name = key.replace("_", "-")
+        is_default = key not in given.model_fields_set
+        timers.append(Timer(kind, getattr(given, key), name, place, f"{name}: {{}}s", is_default, PROBE))
+    return Route((target,), tuple(timers))
+
+
+def _answer(server: Server | None, workload: Workload) -> Answer:
+    """What an answer takes at its slowest hundredth; of an unknown server what is usual."""
+    tokens = late_tokens(workload.output_tokens)
+    zero = Duration(0)
+    if server is None:
+        whole = Duration((_UNKNOWN_FIRST * _UNKNOWN_RATE + tokens) * SECOND // _UNKNOWN_RATE)
+        says = f"{counted(tokens, 'token')} at {_UNKNOWN_RATE} tokens/s, as is taken of a server that is not known"
+        return Answer(zero, "", zero, "", whole, says, is_assumed=True)
+    tokens += server.reasoning_tokens
+    before = Duration(sum(each.for_ for each in server.pause if each.after == 0))
+    within = [each.for_ for each in server.pause if 0 < each.after < tokens]
+    first, pace = Duration(server.first_token.p99 + before), server.token_interval
+    silence = Duration(max(within, default=0) + pace * server.tokens_per_event)
+    whole = Duration(first + (tokens - 1) * pace + sum(within))
+    first_says = f"first-token p99 {server.first_token.p99}" + (f" and a pause of {before}" if before else "")
+    paused = f" and pauses of {Duration(sum(within))}" if within else ""
+    return Answer(
+        first=first,
+        first_says=first_says,
+        silence=silence,
+        silence_says=f"a pause of {max(within)}" if within else f"token-interval {pace}",
+        whole=whole,
+        whole_says=f"{first_says}, then {counted(tokens - 1, 'token')} at {pace} each{paused}",
+    )
+
+
+def _budgets(objectives: Sequence[Objective]) -> Iterator[Budget]:
+    for each in objectives:
+        if each.bound is not None and each.operator in ("<", "<=") and each.metric.split("_")[0] in _OF_BEGIN:
+            yield Budget(Duration(round(each.bound)), f"the objective is {each.text}")
+
+
+def _rows(lab: Lab, found: Sequence[Chain]) -> Iterator[TimerRow]:
+    """Each timer once: those of calls in the order of the chains, then those towards callers."""
+    rows: dict[TimerRow, None] = {}
+    for call in (call for chain in found for call in chain):
+        for timer in sorted(call.route.timers, key=lambda each: CALLS.index(each.kind)):
+            rows[_row(f"{call.caller} -> {call.callee}", timer)] = None
+    for name, reading in lab.readings.items():
+        for timer in reading.own:
+            rows[_row(name, timer)] = None
+    yield from (row for row in rows if row.value is not None or row.kind in _SHOWN_WITHOUT)
+
+
+def _row(between: str, timer: Timer) -> TimerRow:
+    return TimerRow(between, timer.kind, timer.value, timer.source)

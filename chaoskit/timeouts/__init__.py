@@ -1,0 +1,1 @@
+"""Timers of proxies and servers: read from their configurations, checked against each other."""
