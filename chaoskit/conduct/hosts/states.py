@@ -11,12 +11,13 @@ from pathlib import Path
 
 from chaoskit.clock import Clock
 from chaoskit.conduct.hosts.host_programs import Hosts, Member
+from chaoskit.counters import HopCounters, QueueCounters
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel.errors import translate_errors
 from chaoskit.kernel.netfilter import connection_refusal
 from chaoskit.kernel.netfilter.nftables import OwnedTables
-from chaoskit.knobs import HopCounters, Kernel, Knob, Process, Pulse, QueueCounters, Setting
+from chaoskit.knobs import Kernel, Knob, Process, Pulse, Setting
 
 _PACE = 1_000_000  # ns
 _PATIENCE = 10 * 10**9  # ns for a signal to reach every process, on a busy machine
