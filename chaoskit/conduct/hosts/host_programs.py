@@ -62,7 +62,8 @@ class Hosts:
         """Start all, and wait until all are ready. Raises RefusedError with the last words of one that is not."""
         for process in self._programs:
             check(process.program)
-        self._folder.mkdir(exist_ok=True)
+        if self._programs:
+            self._folder.mkdir(exist_ok=True)
         for member in self.members.values():
             member.start()
             self._watch(member)
