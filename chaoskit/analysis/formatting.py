@@ -28,6 +28,8 @@ FIDELITY_LABELS: dict[FidelityKind, str] = {
     "icmp-lost": "ICMP lost",
     "mss": "MSS",
     "mtu": "MTU",
+    "cut": "cut",
+    "idle-timeout": "idle timeout",
 }
 
 

@@ -1,4 +1,4 @@
-"""Defines the link cut: everything that a host sends and receives is lost, or what two hosts send each other."""
+"""Defines the link cut: all packets of a host are lost, or those between two hosts."""
 
 from __future__ import annotations
 
