@@ -14,13 +14,12 @@ from chaoskit.analysis.result import RunStatus
 from chaoskit.analysis.streams.assemble import Streams, assemble_streams, without
 from chaoskit.analysis.streams.columns import read_signs, read_tokens
 from chaoskit.analysis.streams.gaps import Reader
-from chaoskit.analysis.streams.timeline import DRAIN
 from chaoskit.errors import SpecError
 from chaoskit.plan.model import Plan, load_plan
 from chaoskit.plan.probe_plan import ProbePlan, load_probe_plan
 from chaoskit.records.directory import MACHINE, OUTCOME, PLAN, PROBE
 from chaoskit.records.jsonl import FILES, read, read_numbered
-from chaoskit.records.model import Counters, Hop, Phase, Request, ServedResponse, TcpInfo, UnackedSample, Vitals
+from chaoskit.records.model import DRAIN, Counters, Hop, Phase, Request, ServedResponse, TcpInfo, UnackedSample, Vitals
 from chaoskit.records.untrusted_files import damage_error, excerpt, parse_json, read_document
 
 TCP_INFO_FIELDS = (

@@ -1,16 +1,18 @@
-"""Decodes the content coding of a response, read by read: gzip, deflate and br (RFC 9110, 8.4).
+"""Decodes the content coding of a response, read by read: gzip, deflate, br and zstd (RFC 9110, 8.4).
 
 Rules: what a read completes is decoded at once, as SDKs do; at most 64 kB are decoded at a time, so that a small body
 that grows without end is stopped by the caller's own limit, and one read gives at most 4 MB, so that decoding it does
-not hold up other streams. br needs the package brotli.
+not hold up other streams. br and, before Python 3.14, zstd need a package of their own; a window of zstd has 8 MB at
+most (RFC 9659).
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from chaoskit.errors import SpecError
 from chaoskit.probe.framing import MalformedError, TooLargeError
@@ -21,7 +23,10 @@ DEFAULT = "gzip, deflate"
 _AT_A_TIME = 64 * 1024  # bytes
 _MOST_OF_A_READ = Size(4_000_000)  # bytes: some 15 ms of the event loop; 60 times what a read brings
 _GZIP = 16 + zlib.MAX_WBITS
-_NAMES = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate", "br": "br"}
+_ZSTD_WINDOW = 23  # log2 of bytes
+_NAMES = {"gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate", "br": "br", "zstd": "zstd"}
+_PACKAGES = {"br": ("brotli",), "zstd": ("compression.zstd", "backports.zstd")}
+"""The modules that decode a coding, any of them, and are not there in every Python."""
 _NO_CODING = ("", "identity")
 
 
@@ -117,10 +122,38 @@ class _Brotli:
             raise MalformedError("broken br data") from error
 
 
+class _Zstd:
+    """zstd, with one frame or more."""
+
+    def __init__(self) -> None:
+        self._zstd: Any = importlib.import_module(next(filter(_is_there, _PACKAGES["zstd"])))
+        self._object = self._frame()
+
+    def _frame(self) -> Any:
+        return self._zstd.ZstdDecompressor(options={self._zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW})
+
+    @property
+    def has_ended(self) -> bool:
+        """As `Decoder.has_ended`."""
+        return bool(self._object.eof)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """As `Decoder.feed`."""
+        try:
+            while data or not (self._object.needs_input or self._object.eof):
+                if self._object.eof:
+                    self._object = self._frame()
+                yield self._object.decompress(data, _AT_A_TIME)
+                data = self._object.unused_data if self._object.eof else b""
+        except self._zstd.ZstdError as error:
+            raise MalformedError("broken zstd data") from error
+
+
 _DECODERS: dict[str, Callable[[], Decoder]] = {
     "gzip": _Gzip,
     "deflate": _Deflate,
     "br": _Brotli,
+    "zstd": _Zstd,
 }
 
 
@@ -131,8 +164,8 @@ def decoder(coding: str) -> Decoder | None:
         return None
     if name not in _NAMES:
         raise MalformedError(f"content-encoding {coding}, which was not asked for and is not known here")
-    if _NAMES[name] == "br" and not _has_brotli():
-        raise MalformedError("content-encoding br, which was not asked for and needs the package brotli")
+    if package := _missing_package(_NAMES[name]):
+        raise MalformedError(f"content-encoding {name}, which was not asked for and needs the package {package}")
     return _DECODERS[_NAMES[name]]()
 
 
@@ -156,10 +189,23 @@ def check_accepted(value: str) -> None:
         if weight.replace(" ", "") in ("q=0", "q=0.0"):
             continue
         if name not in (*_NAMES, *_NO_CODING):
-            raise SpecError(f"accept-encoding: {name!r} is not known here; expected gzip, deflate, br or identity")
-        if name == "br" and not _has_brotli():
-            raise SpecError("accept-encoding: br needs the package brotli; type: pip install 'chaoskit[br]'")
+            raise SpecError(
+                f"accept-encoding: {name!r} is not known here; expected gzip, deflate, br, zstd or identity"
+            )
+        if package := _missing_package(name):
+            raise SpecError(
+                f"accept-encoding: {name} needs the package {package}; type: pip install 'chaoskit[{name}]'"
+            )
 
 
-def _has_brotli() -> bool:
-    return importlib.util.find_spec("brotli") is not None
+def _missing_package(name: str) -> str:
+    """The package that is needed to decode this coding; "" where nothing is missing."""
+    modules = _PACKAGES.get(name, ())
+    return modules[-1] if modules and not any(map(_is_there, modules)) else ""
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # of the package that it is in
+        return False

@@ -42,6 +42,7 @@ Completion = Literal[
 # files, ports or memory; `internal_error`: a bug in chaoskit. Neither of the two is the endpoint's failure.
 NOT_INTERRUPTED: tuple[Completion, ...] = ("complete", "cancelled", "client_error")
 ASKED_AGAIN = "; asked again "  # in the detail of a refused request, before what was changed
+DRAIN = "drain"  # the name of the phase after the last one
 EventKind = Literal["content", "reasoning", "media", "meta", "ping", "finish", "done", "error"]
 # `media` is output that is no text: audio, an image. `done` is the protocol's end marker; `finish` a finish reason
 # before it; `meta` any other event without output.

@@ -13,10 +13,9 @@ from typing import TypeVar
 from rich.console import Console
 
 from chaoskit.analysis.formatting import format_value
-from chaoskit.analysis.streams.timeline import DRAIN
 from chaoskit.plan.model import Plan
 from chaoskit.records.jsonl import follow
-from chaoskit.records.model import NOT_INTERRUPTED, Phase, Request, Vitals
+from chaoskit.records.model import DRAIN, NOT_INTERRUPTED, Phase, Request, Vitals
 from chaoskit.records.untrusted_files import START, Position
 from chaoskit.report.screen import cropped_line, live_display
 from chaoskit.report.styles import styled

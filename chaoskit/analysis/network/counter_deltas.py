@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
-from chaoskit.analysis.streams.timeline import DRAIN, Timeline
+from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.counters import HopCounters
 from chaoskit.knobs import Knob
-from chaoskit.records.model import Counters, Hop
+from chaoskit.records.model import DRAIN, Counters, Hop
 
 R = TypeVar("R", Counters, Hop)
 

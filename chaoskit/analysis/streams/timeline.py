@@ -14,9 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from chaoskit.analysis.streams.columns import Ints
-from chaoskit.records.model import Phase
+from chaoskit.records.model import DRAIN, Phase
 
-DRAIN = "drain"
 FOREVER = 2**63
 
 

@@ -243,3 +243,36 @@ def test_nothing_is_left_of_a_probe_without_out(tmp_path: Path) -> None:
 
     assert done.returncode in DONE, done.stderr
     assert not list(tmp_path.iterdir())
+
+
+WATCHED = """if True:
+    import os, sys
+    from chaoskit.__main__ import main
+    os.register_at_fork(before=lambda: print("threads:", len(os.listdir("/proc/self/task")), file=sys.stderr))
+    sys.argv[0] = "chaoskit"
+    main()
+"""
+
+
+def test_no_thread_exists_before_a_fork() -> None:
+    """A lock that another thread holds would stay locked in the process for ever; a name was looked up before, and the
+    list of models read."""
+    with endpoint(answer) as server:
+        url = server.url.replace("127.0.0.1", "localhost")
+        words = [
+            sys.executable,
+            "-c",
+            WATCHED,
+            "probe",
+            url,
+            "--processes",
+            "3",
+            "--requests",
+            "6",
+            "--max-concurrency",
+            "3",
+        ]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode in DONE, done.stderr
+    assert [line for line in done.stderr.splitlines() if line.startswith("threads:")] == ["threads: 1"] * 3

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 
 import brotli
 import pytest
+from backports import zstd
 from far_side import DONE, END, HEAD, Outcome, ask, chunk, far_side, saying, token, workload
 
 from chaoskit.errors import SpecError
@@ -29,6 +32,11 @@ def two_members(data: bytes) -> bytes:
     return gzip.compress(data[:1000]) + gzip.compress(data[1000:])
 
 
+def two_frames(data: bytes) -> bytes:
+    """zstd allows several, one after the other."""
+    return zstd.compress(data[:1000]) + zstd.compress(data[1000:])
+
+
 CODED: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "gzip": ("gzip", gzip.compress),
     "gzip, two members": ("gzip", two_members),
@@ -37,6 +45,8 @@ CODED: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "deflate": ("deflate", zlib.compress),
     "deflate without header": ("deflate", raw_deflate),
     "br": ("br", brotli.compress),
+    "zstd": ("zstd", zstd.compress),
+    "zstd, two frames": ("zstd", two_frames),
 }
 
 
@@ -72,7 +82,8 @@ def test_every_cut_decodes_alike(kind: str, size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("coding", "code"), [("gzip", gzip.compress), ("deflate", zlib.compress), ("br", brotli.compress)]
+    ("coding", "code"),
+    [("gzip", gzip.compress), ("deflate", zlib.compress), ("br", brotli.compress), ("zstd", zstd.compress)],
 )
 def test_a_bomb_comes_in_pieces(coding: str, code: Callable[[bytes], bytes]) -> None:
     """Ten megabytes in some kilobytes are never in memory at once."""
@@ -84,7 +95,7 @@ def test_a_bomb_comes_in_pieces(coding: str, code: Callable[[bytes], bytes]) -> 
     assert max(sizes) <= 1 << 17
 
 
-@pytest.mark.parametrize("coding", ["gzip", "deflate", "br"])
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
 def test_what_is_not_coded_is_broken(coding: str) -> None:
     """Plain text that says that it is compressed."""
     with pytest.raises(MalformedError, match=f"broken {coding} data"):
@@ -93,9 +104,42 @@ def test_what_is_not_coded_is_broken(coding: str) -> None:
 
 def test_what_cannot_be_read_is_not_asked_for() -> None:
     """An unknown coding is refused before anything is sent; one that is forbidden is not asked for."""
-    check_accepted("gzip;q=0.5, deflate, br, identity, zstd;q=0")
-    with pytest.raises(SpecError, match="'zstd' is not known here"):
-        check_accepted("gzip, zstd")
+    check_accepted("gzip;q=0.5, deflate, br, zstd, identity, dcb;q=0")
+    with pytest.raises(SpecError, match="'dcb' is not known here"):
+        check_accepted("gzip, dcb")
+
+
+def test_a_coding_without_its_package_is_not_asked_for() -> None:
+    """The sentence names the package's extra; without it the decoder says what is missing. In a Python of its own."""
+    code = """if True:
+        import sys
+        sys.modules.update({"brotli": None, "backports": None, "backports.zstd": None, "compression.zstd": None})
+        from chaoskit.errors import SpecError
+        from chaoskit.probe.content_coding import check_accepted, decoder
+        from chaoskit.probe.framing import MalformedError
+        for name in ("br", "zstd"):
+            for ask in (check_accepted, decoder):
+                try:
+                    ask(name)
+                except (SpecError, MalformedError) as error:
+                    print(error)
+    """
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert "accept-encoding: br needs the package brotli; type: pip install 'chaoskit[br]'" in said
+    assert "accept-encoding: zstd needs the package backports.zstd; type: pip install 'chaoskit[zstd]'" in said
+    assert "content-encoding br, which was not asked for and needs the package brotli" in said
+    assert "content-encoding zstd, which was not asked for and needs the package backports.zstd" in said
+
+
+def test_a_window_of_more_than_8_mb_is_broken() -> None:
+    """RFC 9659: no client keeps more; a frame that wants 64 MB of each stream is refused."""
+    parameter = zstd.CompressionParameter
+    wide = zstd.ZstdCompressor(options={parameter.window_log: 26})
+    body = wide.compress(bytes(range(256)) * 40_000) + wide.flush()
+
+    with pytest.raises(MalformedError, match="broken zstd data"):
+        decoded("zstd", iter([body]))
 
 
 def flushed(events: list[bytes]) -> list[bytes]:
