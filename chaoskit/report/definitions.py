@@ -97,6 +97,7 @@ _RESULT = {
     "network_ms": "Time of stalls that the network caused, ms.",
     "client_ms": "Time of stalls that the client caused, ms.",
     "unknown_ms": "Time of stalls of unknown cause, ms.",
+    "arrivals": "Streams that were scheduled in it, however they ended, a number.",
     "rounds.number": "Which repeat of the timeline it is, a number from 0.",
     "begin_s": "Its begin after that of the first phase, s.",
     "ready_s": "When its faults were in force, after the begin of the first phase, s.",
