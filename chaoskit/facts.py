@@ -14,6 +14,9 @@
 | `drop`         | ICMP "too big" messages that are dropped (gact)      |
 | `police`       | dropping packets above a size                        |
 | `clamp`        | MSS clamping (nftables, inet)                        |
+| `conntrack`    | cutting connections: their packets are counted       |
+| `set-timeouts` | forgetting idle connections (nftables sets)          |
+| `pids-cgroup`  | limiting the processes of a host (cgroup2)           |
 """
 
 from __future__ import annotations

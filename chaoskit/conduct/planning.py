@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from chaoskit.conduct.lab_timers import with_timers
 from chaoskit.conduct.network_namespace import enter
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.client_limits import client_limits
@@ -63,7 +64,7 @@ def _compiled(experiment: Experiment, to_run: bool) -> Plan:
     stage, work = experiment.stage, experiment.workload
     read_prompts(work)
     if not isinstance(stage, InterfaceStage):
-        return compile_plan(experiment)
+        return with_timers(compile_plan(experiment))
     target = endpoint(stage.target, stage.access) if to_run else None
     if target is not None:
         RequestFactory(target, work, experiment.seed)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
+from chaoskit.kernel import cgroups
 from chaoskit.kernel.linux import LinuxKernel
+from chaoskit.kernel.netfilter import trials
 from chaoskit.knobs import Change, Clamp, Clsact, Filter, Flow, Ifb, Knob, MatchAll, Namespace, Netem, U32Match, Veth
 
 _SEED = 42
@@ -29,7 +33,11 @@ def probe_features() -> dict[str, str]:
     with LinuxKernel(Facts(features=frozenset({"netem-seed"}))) as kernel:
         results = {feature: _error(kernel, change) for feature, change in _TESTS.items()}
         results["netem-seed"] = results["netem"] or _seed_error(kernel)
-        return results
+    return results | {
+        "conntrack": trials.conntrack_error(),
+        "set-timeouts": trials.expiring_set_error(),
+        "pids-cgroup": _cgroup_error(),
+    }
 
 
 def _error(kernel: LinuxKernel, change: Change) -> str:
@@ -45,3 +53,11 @@ def _seed_error(kernel: LinuxKernel) -> str:
     if isinstance(netem, Netem) and netem.seed == _SEED:
         return ""
     return "this kernel ignores the seed of netem: use kernel 6.6 or later for repeatable loss"
+
+
+def _cgroup_error() -> str:
+    try:
+        cgroups.remove(cgroups.create(f"chaoskit-try-{os.getpid()}", 1))
+    except RefusedError as error:
+        return str(error)
+    return ""

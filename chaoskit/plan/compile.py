@@ -79,6 +79,8 @@ def compile_plan(experiment: Experiment, lookups: HostLookups | None = None, cla
         topology=stage_plan.topology,
         hosts=stage_plan.hosts,
         folder=stage_plan.folder,
+        ip=stage_plan.ip,
+        access=stage_plan.access,
         seed=experiment.seed,
         needs=needs,
         stage=tuple(PlannedChange(knob=knob, setting=setting) for knob, setting in stage_plan.changes),

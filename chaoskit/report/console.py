@@ -53,6 +53,8 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
         yield section("Objectives", Group(two_columns(_objectives(result)), *_streams_note(result)))
     if any(phase.metrics.failures for phase in result.phases):
         yield section("Interrupted streams", two_columns(_failures(result.phases)))
+    if any(phase.closings for phase in result.phases):
+        yield section("Who ended them", two_columns(_closings(result.phases)))
     if any(phase.stall_attribution.stalls for phase in result.phases):
         yield section("Stall attribution", two_columns(_stall_attribution(result)))
     if result.intermediaries:
@@ -195,6 +197,12 @@ def _failures(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
                 text.append(f": {safe(failure.detail)}")
             rest = ", …" if failure.count > len(failure.streams) else ""
             yield styled(phase.name), text.append(f"  ({_streams(failure.streams)}{rest})", style="dim")
+
+
+def _closings(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
+    for phase in phases:
+        for each in phase.closings:
+            yield styled(phase.name), styled(each.sentence).append(_caveat(each.confidence, each.reason), style="dim")
 
 
 def _streams(numbers: Sequence[int]) -> str:

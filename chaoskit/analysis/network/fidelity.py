@@ -22,6 +22,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
+from chaoskit.analysis.findings import Direction, Evidence
 from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.load import RawRecords
 from chaoskit.analysis.network.counter_deltas import CounterDelta, queue_deltas, queue_samples
@@ -29,7 +30,7 @@ from chaoskit.analysis.network.handshakes import Handshake, handshakes, round_tr
 from chaoskit.analysis.network.packet_faults import PacketFault, packet_checks
 from chaoskit.analysis.network.sender_state import senders
 from chaoskit.analysis.network.size_faults import size_checks
-from chaoskit.analysis.result import Direction, Evidence, FidelityCheck
+from chaoskit.analysis.result import FidelityCheck
 from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.knobs import Knob, Netem
 from chaoskit.plan.model import Expectation, ExpectedEffect, Plan
