@@ -27,7 +27,8 @@ Confidence = Literal["exact", "likely", "none"]
 Unit = Literal["ms", "share", "per-minute", "per-second", "ratio", "count", "bytes", "bit-per-second"]
 PacketKind = Literal["loss", "round-trip", "rate", "duplicate", "reorder", "corrupt", "jitter", "slot", "ecn"]
 SizeKind = Literal["oversized", "icmp-sent", "icmp-lost", "mss", "mtu"]
-FidelityKind = PacketKind | SizeKind
+ConnectionKind = Literal["cut", "idle-timeout"]
+FidelityKind = PacketKind | SizeKind | ConnectionKind
 FidelityVerdict = Literal["achieved", "not-achieved", "too-few-packets", "not-exercised", "not-measured"]
 
 
@@ -235,6 +236,7 @@ class FidelityCheck(FiniteJson):
     | `icmp-lost`  | count | None      | ICMP "too big" errors that were dropped      | errors generated    |
     | `mss`        | bytes | at most   | largest MSS of any connection                | connections         |
     | `mtu`        | bytes | at most   | largest path MTU of any socket               | connections         |
+    | `cut` `idle-timeout` | count | None | connections that were ended               | packets dropped     |
     """
 
     why_missing: ClassVar = {"requested": "no fixed number was requested", "measured": "see remark"}

@@ -17,6 +17,8 @@ _FEATURES = {
     "qdisc": ("netem", "sch_netem"),
     "masquerade": ("masquerading by nftables", "nf_tables nft_chain_nat nft_masq"),
     "clamp": ("nftables of the family inet", "nf_tables nf_tables_inet"),
+    "cut": ("what ends connections in nftables", "nf_tables nf_tables_inet nft_reject_inet nft_quota"),
+    "idle-timeout": ("what ends connections in nftables", "nf_tables nf_tables_inet nft_reject_inet"),
     "clsact": ("clsact", "sch_ingress"),
     "filter": (
         "matchall, flower, u32, mirred, gact or police",
@@ -38,6 +40,8 @@ _INSPECT_COMMANDS = {
     "filter": "tc filter show dev LINK ingress, and egress",
     "qdisc": "tc qdisc",
     "clamp": "nft list ruleset",
+    "cut": "nft list ruleset",
+    "idle-timeout": "nft list ruleset",
     "masquerade": "nft list ruleset",
 }
 

@@ -32,6 +32,7 @@ from chaoskit.knobs import (
     Sysctl,
     Veth,
 )
+from chaoskit.middlebox import Cut, IdleTimeout
 from chaoskit.records.directory import PLAN
 from chaoskit.records.untrusted_files import damage_error, parse_json, read_document
 from chaoskit.spec.access import Access
@@ -59,6 +60,8 @@ PlannedSetting = Annotated[
     | Neighbour
     | Sysctl
     | Clamp
+    | Cut
+    | IdleTimeout
     | Clsact
     | Filter
     | Netem
