@@ -7,6 +7,7 @@ Each function acts in the namespace behind `fd`.
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from pyroute2.netlink.nfnetlink.nftsocket import Cmp, Meta
@@ -26,8 +27,13 @@ _TCP_RST = 1  # NFT_REJECT_TCP_RST, linux/netfilter/nf_tables.h
 
 
 def is_in_force(fd: int) -> bool:
-    """Whether connections are refused."""
-    return nftables.exists(fd, INET, _TABLE)
+    """Whether connections are refused; never in a kernel without nftables."""
+    try:
+        return nftables.exists(fd, INET, _TABLE)
+    except OSError as error:
+        if error.errno != errno.EPROTONOSUPPORT:
+            raise
+        return False
 
 
 def write(fd: int, owned: OwnedTables, wanted: bool) -> None:
