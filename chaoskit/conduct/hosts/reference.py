@@ -1,4 +1,4 @@
-"""Runs the reference server on a host, so that it can be paused, killed and started again."""
+"""Runs the reference server on a host, to be paused, killed and started again like any program."""
 
 from __future__ import annotations
 
