@@ -17,6 +17,7 @@ from chaoskit.analysis.load import RawRecords, load_records
 from chaoskit.analysis.network.attribution import attribute_stalls, out_of_order_streams, stream_evidence
 from chaoskit.analysis.network.buffering import held_back
 from chaoskit.analysis.network.closings import EndedStream, closings, ended_streams
+from chaoskit.analysis.network.connection_faults import with_own_timer
 from chaoskit.analysis.network.connections_seen import SeenConnections
 from chaoskit.analysis.network.fidelity import fidelity
 from chaoskit.analysis.network.path_mtu import path_mtu
@@ -197,7 +198,7 @@ def _intermediaries(
     streams = raw.streams
     clean = [each for each in streams.ended if not span_of_stream(each, run_timeline).faults]
     held, found = held_back(clean, streams.bursts, raw.infos, out_of_order_streams(raw.infos))
-    return held, (*timers(streams.ended), *found)
+    return held, (*(with_own_timer(each, raw.plan) for each in timers(streams.ended)), *found)
 
 
 def _phases(
