@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def watch(job: Job, screen: Screen, interrupts: InterruptHandler, label: str = "
     Raises RefusedError if its guest had too little memory.
     """
     plan, clock = job.plan, RealClock()
-    running = job.substrate.start(job.directory, plan.length + plan.drain, plan.seed)
+    variables = {name: os.environ[name] for name in plan.variables if name in os.environ}
+    running = job.substrate.start(job.directory, plan.length + plan.drain, plan.seed, variables)
     interrupts.forward_to(running)
     try:
         with RunProgress(plan, job.directory, screen, label) as live:

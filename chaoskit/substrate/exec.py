@@ -112,7 +112,9 @@ def _run_guest(substrate: Uml, plan: Plan, command: Command, files: FileOptions,
         job["writable"], job["keep"] = list(map(str, files.writable)), files.out is not None
         job["is_virtual"] = substrate.virtual
         (folder / CHANGED).mkdir()
-        (folder / LAB).write_bytes(LabSetup.of(plan).pickled())
+        setup = LabSetup.of(plan)
+        job["environments"] = setup.environments
+        (folder / LAB).write_bytes(setup.pickled())
         for output in OUTPUTS:
             (folder / output).touch()
         if job["has_input"] and substrate.virtual:

@@ -24,7 +24,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -56,8 +56,8 @@ OPTIONS = {
     "drop": ("CONFIG_NET_CLS_U32", "CONFIG_NET_ACT_GACT"),
     "police": ("CONFIG_NET_CLS_MATCHALL", "CONFIG_NET_ACT_POLICE"),
     "clamp": ("CONFIG_NF_TABLES", "CONFIG_NF_TABLES_INET"),
-    "conntrack": ("CONFIG_NF_CONNTRACK", "CONFIG_NFT_CT", "CONFIG_NF_TABLES_INET"),
-    "set-timeouts": ("CONFIG_NF_TABLES", "CONFIG_NF_TABLES_INET"),
+    "connections": ("CONFIG_NF_TABLES_INET", "CONFIG_NFT_REJECT"),
+    "quota": ("CONFIG_NF_TABLES_INET", "CONFIG_NFT_REJECT", "CONFIG_NFT_QUOTA"),
     "pids-cgroup": ("CONFIG_CGROUP_PIDS",),
 }
 """The kernel options that each feature (see `facts`) needs."""
@@ -97,13 +97,15 @@ class Uml:
     virtual: bool = False
     options: tuple[str, ...] = ()
 
-    def start(self, run: Path, length: int, seed: int) -> Guest:
+    def start(self, run: Path, length: int, seed: int, variables: Mapping[str, str]) -> Guest:
         """Start the experiment of a run directory, whose plan takes `length` ns of the guest's time.
 
-        In virtual time `seed` determines the guest's randomness, and the limit restarts whenever it writes.
+        In virtual time `seed` determines the guest's randomness, and the limit restarts whenever it writes. It gets the
+        `variables` on its standard input.
         """
         limit = SLACK if self.virtual else length + SLACK
-        return self.timed(seed).launch(_conduct(run, limit), RealClock())
+        told = json.dumps(dict(variables)).encode() if variables else b""
+        return self.timed(seed).launch(_conduct(run, limit), RealClock(), told)
 
     def timed(self, seed: int) -> Uml:
         """The same with the boot parameters of its clock: in virtual time `seed` determines all randomness."""
