@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import inspect
 import itertools
+import sys
 from collections.abc import Iterator
 from types import ModuleType
 from typing import get_args
 
-from chaoskit.records import jsonl, model
+from chaoskit.records import connection_records, jsonl, model
 from chaoskit.records.model import Event, Record, SocketRead
 from chaoskit.report.definitions import table as definitions_table
 from chaoskit.report.result_schema import result_schema
@@ -42,7 +43,7 @@ def result_numbers() -> str:
 
 
 def _record_section(kind: type) -> str:
-    rows = list(_rows(model, kind.__name__))
+    rows = list(_rows(sys.modules[kind.__module__], kind.__name__))
     if kind is SocketRead:
         rows = [*rows[:-1], *_rows(model, Event.__name__)]
     return f"### `{jsonl.FILES[kind]}`\n\n{_about(kind)}\n\n" + table(rows)
@@ -76,4 +77,5 @@ def _type(annotation: str) -> str:
         return TYPES[annotation]
     if annotation.startswith("Literal["):
         return ", ".join(f"`{value}`" for value in ast.literal_eval(annotation.removeprefix("Literal")))
-    return ", ".join(f"`{value}`" for value in get_args(getattr(model, annotation, None))) or annotation
+    named = getattr(model, annotation, None) or getattr(connection_records, annotation, None)
+    return ", ".join(f"`{value}`" for value in get_args(named)) or annotation
