@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from os.path import lexists
@@ -211,6 +212,7 @@ def _phases(
     arrived = {stream.number: math.ceil(stream.tokens) for stream in raw.streams.ended}
     evidence = stream_evidence(arrived, raw.infos, raw.served, raw.vitals, held)
     full_segments = path_mtu(raw, run_timeline)
+    arrivals = Counter(run_timeline.span_at(stream.request.scheduled).name for stream in raw.streams.ended)
     for name in run_timeline.names:
         sample = samples[name]
         spans = [span for span in run_timeline.spans if span.name == name]
@@ -219,6 +221,7 @@ def _phases(
             faults=spans[0].faults,
             settings=_settings(raw.plan, name),
             seconds=sample.seconds,
+            arrivals=arrivals[name],
             rounds=tuple(
                 Round(
                     number=span.round,

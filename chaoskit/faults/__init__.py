@@ -13,6 +13,7 @@ from chaoskit.faults.mss_clamp import MssClampFault
 from chaoskit.faults.mtu import MtuFault
 from chaoskit.faults.netem import NetemFault
 from chaoskit.faults.pmtu import PmtuFault
+from chaoskit.faults.process import ProcessFault
 from chaoskit.faults.size_drop import SizeDropFault
 from chaoskit.faults.sysctl import SysctlFault
 from chaoskit.faults.tunnel import TunnelFault
@@ -26,6 +27,7 @@ _BY_KEY: dict[str, type[FaultBase]] = {
     "size-drop": SizeDropFault,
     "mss-clamp": MssClampFault,
     "tunnel": TunnelFault,
+    "process": ProcessFault,
     "cut": CutFault,
     "idle-timeout": IdleTimeoutFault,
 }
@@ -70,6 +72,7 @@ _Tagged = Annotated[
     | Annotated[SizeDropFault, Tag("a size-drop fault")]
     | Annotated[MssClampFault, Tag("a mss-clamp fault")]
     | Annotated[TunnelFault, Tag("a tunnel fault")]
+    | Annotated[ProcessFault, Tag("a process fault")]
     | Annotated[CutFault, Tag("a cut fault")]
     | Annotated[IdleTimeoutFault, Tag("a idle-timeout fault")],
     Discriminator(_fault_tag),

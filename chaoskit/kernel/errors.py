@@ -16,6 +16,7 @@ _FEATURES = {
     "ifb": ("ifb", "ifb"),
     "qdisc": ("netem", "sch_netem"),
     "masquerade": ("masquerading by nftables", "nf_tables nft_chain_nat nft_masq"),
+    "process": ("reject by nftables", "nf_tables nft_reject_inet"),
     "clamp": ("nftables of the family inet", "nf_tables nf_tables_inet"),
     "cut": ("what ends connections in nftables", "nf_tables nf_tables_inet nft_reject_inet nft_quota"),
     "idle-timeout": ("what ends connections in nftables", "nf_tables nf_tables_inet nft_reject_inet"),
@@ -43,6 +44,7 @@ _INSPECT_COMMANDS = {
     "cut": "nft list ruleset",
     "idle-timeout": "nft list ruleset",
     "masquerade": "nft list ruleset",
+    "process": "ps -A",
 }
 
 

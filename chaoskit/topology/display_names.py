@@ -30,6 +30,8 @@ def display_name(knob: Knob, topology: Topology | None) -> str:
             return _connections(knob, article)
         case "mtu":
             return _end(knob, topology)
+        case "process":
+            return f"the program of {article}{knob.place}"
         case _:
             way = way_of(topology, knob)
             return str(knob) if way is None else way_name(way, topology)

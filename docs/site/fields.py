@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import get_args
 
-from chaoskit.records import connection_records, jsonl, model
+from chaoskit.records import jsonl, model
 from chaoskit.records.model import Event, Record, SocketRead
 from chaoskit.report.definitions import table as definitions_table
 from chaoskit.report.result_schema import result_schema
@@ -69,13 +69,16 @@ def _rows(module: ModuleType, name: str) -> Iterator[tuple[str, str, str]]:
             assert isinstance(field.target, ast.Name)
             assert isinstance(below, ast.Expr), f"no docstring below {name}.{field.target.id}"
             assert isinstance(below.value, ast.Constant)
-            yield field.target.id, _type(ast.unparse(field.annotation)), str(below.value.value).replace("|", "\\|")
+            yield (
+                field.target.id,
+                _type(module, ast.unparse(field.annotation)),
+                str(below.value.value).replace("|", "\\|"),
+            )
 
 
-def _type(annotation: str) -> str:
+def _type(module: ModuleType, annotation: str) -> str:
     if annotation in TYPES:
         return TYPES[annotation]
     if annotation.startswith("Literal["):
         return ", ".join(f"`{value}`" for value in ast.literal_eval(annotation.removeprefix("Literal")))
-    named = getattr(model, annotation, None) or getattr(connection_records, annotation, None)
-    return ", ".join(f"`{value}`" for value in get_args(named)) or annotation
+    return ", ".join(f"`{value}`" for value in get_args(getattr(module, annotation, None))) or annotation

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from chaoskit.analysis.result import Evidence, FidelityCheck, FidelityKind, FidelityVerdict
+from chaoskit.analysis.findings import Evidence
+from chaoskit.analysis.result import FidelityCheck, FidelityKind, FidelityVerdict
 from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.knobs import Knob
 from chaoskit.middlebox import Cut, IdleTimeout
