@@ -125,6 +125,8 @@ def test_a_thinking_model_and_an_idle_timer() -> None:
         "gateway gives up a silent answer after 60s (nginx's default proxy_read_timeout), and model is silent for "
         "65.02s (a pause of 65s); write proxy_read_timeout 100s; in the location of nginx.conf:4"
     ]
+    rare = {"pause": {"after": 20, "for": "65s", "share": "2%"}}
+    assert "65.02s (a pause of 65s in 2% of the responses)" in said(check("nginx.conf", NGINX, rare))[0]
     assert "the first token of model takes 65.4s" in said(check("nginx.conf", NGINX, before))[0]
     assert said(check("nginx.conf", mended, thinking)) == []
 
