@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from os.path import lexists
@@ -189,11 +190,11 @@ def _intermediaries(
 ) -> tuple[Set[int], tuple[Intermediary, ...]]:
     """The streams that were held back, and all findings; in a lab only hosts can be in between."""
     if raw.plan and raw.plan.interface is None:
-        hosts = dict.fromkeys(each.by for each in ended if each.is_by_intermediary)
+        by_hosts = [each for each in ended if each.is_by_intermediary]
         return frozenset(), tuple(
             finding
-            for host in hosts
-            for finding in timers([each.stream for each in ended if each.by == host and each.is_by_intermediary], host)
+            for host in dict.fromkeys(each.by for each in by_hosts)
+            for finding in timers([each.stream for each in by_hosts if each.by == host], host)
         )
     streams = raw.streams
     clean = [each for each in streams.ended if not span_of_stream(each, run_timeline).faults]
@@ -212,6 +213,7 @@ def _phases(
     arrived = {stream.number: math.ceil(stream.tokens) for stream in raw.streams.ended}
     evidence = stream_evidence(arrived, raw.infos, raw.served, raw.vitals, held)
     full_segments = path_mtu(raw, run_timeline)
+    arrivals = Counter(run_timeline.span_at(stream.request.scheduled).name for stream in raw.streams.ended)
     for name in run_timeline.names:
         sample = samples[name]
         spans = [span for span in run_timeline.spans if span.name == name]
@@ -220,6 +222,7 @@ def _phases(
             faults=spans[0].faults,
             settings=_settings(raw.plan, name),
             seconds=sample.seconds,
+            arrivals=arrivals[name],
             rounds=tuple(
                 Round(
                     number=span.round,

@@ -184,6 +184,7 @@ class PhaseResult(FiniteJson):
     stall_attribution: StallAttribution
     timeline: tuple[Bucket, ...]
     path_mtu: tuple[PathMtu, ...] = ()
+    arrivals: int = 0
     closings: tuple[Closing, ...] = ()
 
 

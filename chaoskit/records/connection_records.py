@@ -1,4 +1,4 @@
-"""Defines the records of a lab's connections: who began and ended them, and what the hosts' sockets knew."""
+"""Defines the records of a lab's connections: who began and ended them, what sockets knew."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def _comparable(result: Result) -> Iterator[str]:
     """What makes rates differ between phases, apart from their faults."""
     if len(result.phases) < 2:
         return
-    rates = [each.metrics.started / each.seconds for each in result.phases if each.seconds]
+    rates = [each.arrivals / each.seconds for each in result.phases if each.seconds]
     began = f": streams began at {format_interval(min(rates), max(rates), 'per-second')} in these" if rates else ""
     first = result.phases[0].name
     empty = f"; {safe(first)} began with none open, which a warm-up before it avoids" if first != WARM_UP else ""

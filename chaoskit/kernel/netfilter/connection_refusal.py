@@ -1,4 +1,4 @@
-"""Answers each new TCP connection from other hosts with a RST, with nftables, as where nothing listens.
+"""Answers new TCP connections from other hosts with a RST, with nftables, as where nothing listens.
 
 The rule is that of `nft add rule inet T input iifname != lo tcp flags & (fin | syn | rst | ack) == syn reject with tcp
 reset`. Connections that exist go on, and so do those of a host with itself. The table disappears with its creator.
