@@ -14,6 +14,9 @@
 | `drop`         | ICMP "too big" messages that are dropped (gact)      |
 | `police`       | dropping packets above a size                        |
 | `clamp`        | MSS clamping (nftables, inet)                        |
+| `connections`  | cut and idle-timeout (nftables: sets, reject)        |
+| `quota`        | cut after a size (nftables: quota)                   |
+| `pids-cgroup`  | limiting the processes of a host (cgroup2)           |
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ was read back can be compared for equality.
 | `cut`       | `connections`              | `Cut`       | TCP connections end after a size or a time        |
 | `idle-timeout` | `connections`           | `IdleTimeout` | TCP connections are forgotten after a silence   |
 | `masquerade` | `100.64.0.2 link eth0`    | `Masquerade` | source NAT to this machine's own address         |
+| `process`   | `program`                  | `Process`   | the program of a host, in the host's namespace    |
 
 A filter's name is its link, `egress` or `ingress`, and its priority, by which the kernel distinguishes filters.
 
@@ -151,6 +152,22 @@ class Masquerade:
     """Forwarded packets from the knob's IPv4 address get the machine's own as source. Removed when its process ends."""
 
     type: Literal["masquerade"] = "masquerade"
+
+
+@dataclass(frozen=True)
+class Process:
+    """What the processes of a host do.
+
+    | state      | what it is                                                                           |
+    |------------|--------------------------------------------------------------------------------------|
+    | `running`  | they run                                                                             |
+    | `paused`   | all are stopped (SIGSTOP), and their sockets stay open                               |
+    | `killed`   | all were killed (SIGKILL); they are started again afterwards                         |
+    | `refusing` | they run, and the kernel answers each new TCP connection from other hosts with a RST |
+    """
+
+    state: Literal["running", "paused", "killed", "refusing"] = "running"
+    type: Literal["process"] = "process"
 
 
 @dataclass(frozen=True)
@@ -321,6 +338,7 @@ Setting = (
     | Neighbour
     | Sysctl
     | Masquerade
+    | Process
     | Clamp
     | Cut
     | IdleTimeout

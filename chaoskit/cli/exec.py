@@ -45,6 +45,9 @@ def exec(
         CommandClock, typer.Option(help="virtual: in a guest, waits take no real time.")
     ] = CommandClock.REAL,
     kernel: Annotated[Path | None, typer.Option(help="User-Mode Linux kernel for the guest.")] = None,
+    guest_memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Memory of the guest. Default: 512MiB.")
+    ] = None,
     as_root: Annotated[bool, typer.Option("--as-root", help="With sudo: run as root, not as its caller.")] = False,
 ) -> None:
     """Run a command behind a network fault. The options end at --; the exit code is the command's."""
@@ -52,10 +55,11 @@ def exec(
     from chaoskit.conduct import sudo_caller
     from chaoskit.conduct.kept_files import FileOptions
     from chaoskit.conduct.user_command import Command, check_executable
+    from chaoskit.substrate.guest_memory import parse as parse_memory
     from chaoskit.substrate.selection import SubstrateOptions
 
     argv, faults = after_double_dash(context), tuple(fault or ())
-    options = SubstrateOptions(substrate.value, kernel, clock.value)
+    options = SubstrateOptions(substrate.value, kernel, clock.value, parse_memory(guest_memory))
     on_host = {"--down": down, "--up": up, "--seed": seed}
     check_options(argv, file, on_host, {"--fault": faults, "--variant": variant}, options)
     if refused := check_executable(argv):

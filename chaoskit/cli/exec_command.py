@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from chaoskit.substrate.selection import SubstrateOptions
 
 _FAULT, _COMMAND = "--down 'delay 80ms'", "curl https://example.com"
+_OF_GUESTS = "--kernel, --guest-memory, --substrate uml and --clock virtual"
 
 
 def check_options(
@@ -35,9 +36,9 @@ def check_options(
     if misplaced := [name for name, value in (in_file if file is None else on_host).items() if value]:
         to = "FILE, whose lab it is about" if file is None else "--down and --up, and FILE has a seed of its own"
         raise SpecError(f"{misplaced[0]} goes with {to}; remove it")
-    if file is None and (options.kernel or options.substrate == "uml" or options.clock == "virtual"):
+    if file is None and (options.kernel or options.memory or options.substrate == "uml" or options.clock == "virtual"):
         about = "--down and --up are faults on this machine's own network, which a guest does not have"
-        raise SpecError(f"{about}: remove --kernel, --substrate uml and --clock virtual, or give FILE, for its lab")
+        raise SpecError(f"{about}: remove {_OF_GUESTS}, or give FILE, for its lab")
 
 
 def on_host_network(down: str | None, up: str | None, seed: int, command: Command, files: FileOptions) -> int:

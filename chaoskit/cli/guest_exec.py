@@ -26,8 +26,8 @@ def main(folder: Path) -> int:
     lock_memory()
     from chaoskit.conduct.lab_client import in_guest  # after `lock_memory`: this import loads most of what is needed
 
-    setup = LabSetup.unpickled((folder / "lab").read_bytes())
     job = json.load(sys.stdin)
+    setup = LabSetup.unpickled((folder / "lab").read_bytes(), job["environments"])
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(folder / name, os.O_WRONLY | os.O_APPEND), descriptor)
     os.dup2(_stdin(folder) if job["has_input"] else os.open(os.devnull, os.O_RDONLY), 0)

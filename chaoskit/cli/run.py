@@ -32,6 +32,9 @@ def run(
         SubstrateName, typer.Option(help="Where to run: this kernel, or a User-Mode Linux guest.")
     ] = SubstrateName.AUTO,
     kernel: Annotated[Path | None, typer.Option(help="User-Mode Linux kernel for the guest.")] = None,
+    guest_memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Memory of the guest. Default: 512MiB.")
+    ] = None,
     clock: Annotated[
         ClockName, typer.Option(help="virtual: waits take no real time, delays are exact.")
     ] = ClockName.AUTO,
@@ -50,13 +53,14 @@ def run(
     from chaoskit.clock import wall
     from chaoskit.conduct.provenance import collect
     from chaoskit.spec.matrix import load_variants
+    from chaoskit.substrate.guest_memory import parse as parse_memory
     from chaoskit.substrate.selection import SubstrateOptions
 
     loaded = load_variants(file)
     made_with = collect(str(file), loaded.text)
     stamp = wall().replace(":", "").replace("-", "").removesuffix("+0000")
     directory = out or Path("runs") / f"{loaded.each[0].experiment.name}-{stamp}"
-    where = SubstrateOptions(substrate.value, kernel, clock.value)
+    where = SubstrateOptions(substrate.value, kernel, clock.value, parse_memory(guest_memory))
     options = RunOptions(where, directory, out is not None, verify_repeatable, made_with)
     if loaded.axes and variant is None:
         raise typer.Exit(run_series(loaded, options))

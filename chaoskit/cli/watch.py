@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit.analysis.load import read_outcome
 from chaoskit.cli.interrupts import InterruptHandler
 from chaoskit.clock import RealClock
-from chaoskit.errors import EXIT_SOFTWARE
+from chaoskit.errors import EXIT_SOFTWARE, RefusedError
 from chaoskit.plan.model import Plan
 from chaoskit.records.directory import conclude
 from chaoskit.report.live import RunProgress
@@ -31,9 +32,13 @@ class Job:
 
 
 def watch(job: Job, screen: Screen, interrupts: InterruptHandler, label: str = "") -> int:
-    """Run it and show its progress after `label`. Returns its exit code."""
+    """Run it and show its progress after `label`. Returns its exit code.
+
+    Raises RefusedError if its guest had too little memory.
+    """
     plan, clock = job.plan, RealClock()
-    running = job.substrate.start(job.directory, plan.length + plan.drain, plan.seed)
+    variables = {name: os.environ[name] for name in plan.variables if name in os.environ}
+    running = job.substrate.start(job.directory, plan.length + plan.drain, plan.seed, variables)
     interrupts.forward_to(running)
     try:
         with RunProgress(plan, job.directory, screen, label) as live:
@@ -43,6 +48,9 @@ def watch(job: Job, screen: Screen, interrupts: InterruptHandler, label: str = "
     finally:
         interrupts.forward_to(None)
     code = running.finish()
+    if running.shortage:
+        conclude(job.directory, "refused", running.shortage)
+        raise RefusedError(running.shortage)
     if interrupts.received is not None and code == 128 + interrupts.received:
         conclude(job.directory, "interrupted", interrupts.received.name)  # it may have had no time for that
     return _exit_code(job, code, running.log)

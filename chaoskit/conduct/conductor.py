@@ -11,28 +11,36 @@ import asyncio
 import json
 import os
 import platform
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from chaoskit import __version__, crash_report
 from chaoskit.clock import Clock, next_tick, now, wall
-from chaoskit.conduct import lab_server, lease_scope, signals
+from chaoskit.conduct import lease_scope, signals
+from chaoskit.conduct.hosts.states import HostsKernel
+from chaoskit.conduct.lab_hosts import hosts_of, root
+from chaoskit.conduct.lab_setup import LabSetup
 from chaoskit.conduct.timeline import TimelineRunner
 from chaoskit.conduct.worker import Worker
 from chaoskit.engine.apply_restore import apply, examine, restore
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import state_folder, user_name
 from chaoskit.errors import ChaoskitError, CrashError, NotRestoredError, RefusedError
+from chaoskit.evidence.lab_connections import LabConnections
 from chaoskit.facts import Facts
 from chaoskit.kernel import namespaces
 from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
+from chaoskit.knobs import Kernel
 from chaoskit.plan.model import InterfacePlan, Plan, load_plan
 from chaoskit.probe.drive import drive, warm_up
 from chaoskit.probe.target import DriveOptions, SocketOptions, Target, endpoint
-from chaoskit.probe.transport.socket_options import check_supported
 from chaoskit.records.directory import conclude
+from chaoskit.topology.places import Places, places
 
 _LEAD = 500_000_000  # ns for the probe to prepare its first request
 _SLACK = 10 * 10**9  # ns that a lease is longer than its plan
@@ -104,11 +112,16 @@ class Conductor:
         Also for a stage on which nothing is changed.
         """
         with self._kernel() as kernel, Journal.at(self.run) as journal:
+            knobs = HostsKernel(kernel, self.clock)
             try:
-                self._run(kernel, journal, lambda: None)
+                if self.plan.interface is None:
+                    self._run_with_hosts(kernel, knobs, journal)
+                else:
+                    self._apply_stage(kernel, journal)
+                    self._run(kernel, kernel, journal, lambda: None)
             finally:
                 with signals.held():
-                    leftovers = restore(kernel, journal)
+                    leftovers = restore(knobs, journal)
             if leftovers:
                 raise NotRestoredError("not restored: " + "; ".join(map(str, leftovers)))
 
@@ -125,27 +138,48 @@ class Conductor:
         state = state_folder(os.environ, os.getuid())
         with lease_scope.hold_lease(request, self._kernel, state) as held:
             examine(held.kernel, [(change.knob, change.setting) for change in self.plan.all_changes])
-            self._run(held.kernel, held.journal, held.renew)
+            self._apply_stage(held.kernel, held.journal)
+            self._run(held.kernel, held.kernel, held.journal, held.renew)
+
+    @property
+    def _places(self) -> Places:
+        return places(change.knob for change in self.plan.stage)
 
     def _kernel(self) -> LinuxKernel:
         return LinuxKernel(self.facts, self.clock)
 
-    def _run(self, kernel: LinuxKernel, journal: Journal, renew: Callable[[], None]) -> None:
-        workers: list[Worker] = []
-        check_supported(target_of(self.plan).sockets)
+    def _run_with_hosts(self, kernel: LinuxKernel, knobs: HostsKernel, journal: Journal) -> None:
+        self._apply_stage(kernel, journal)
+        hosts = hosts_of(LabSetup.of(self.plan, variables(self.plan)), kernel, self.run, self.clock)
+        knobs.hosts = hosts
         try:
-            for change in self.plan.stage:
-                apply(kernel, journal, (change.knob, change.setting))
-            if self.plan.server is not None:
-                workers.append(lab_server.start(self.plan, kernel, self.run))
-            probe, start = self._probe(kernel)
-            workers.append(probe)
-            with TimelineRunner(self.plan, self.run, kernel, journal, self.clock) as timeline:
-                timeline.run(start, workers, renew)
+            hosts.start()
+            self._run(kernel, knobs, journal, hosts.check)
         finally:
             with signals.held():
-                for worker in reversed(workers):
-                    worker.stop(self.clock)
+                hosts.stop()
+
+    def _apply_stage(self, kernel: LinuxKernel, journal: Journal) -> None:
+        for change in self.plan.stage:
+            apply(kernel, journal, (change.knob, change.setting))
+
+    def _run(self, kernel: LinuxKernel, knobs: Kernel, journal: Journal, check: Callable[[], None]) -> None:
+        """Run the probe beside the timeline; `check` is called a few times a second."""
+        probe, start = self._probe(kernel)
+        try:
+            with (
+                TimelineRunner(self.plan, self.run, knobs, journal, self.clock) as timeline,
+                LabConnections(self.run, kernel, self._places, self.clock) as connections,
+            ):
+
+                def look() -> None:
+                    check()
+                    connections.look()
+
+                timeline.run(start, probe, look)
+        finally:
+            with signals.held():
+                probe.stop(self.clock)
 
     def _probe(self, kernel: LinuxKernel) -> tuple[Worker, int]:
         """The probe, and the time of its first request, which it sends once it is ready."""
@@ -170,15 +204,26 @@ class Conductor:
 def target_of(plan: Plan) -> Target:
     """The probe's target and socket options; in a lab congestion control is set by its namespace."""
     interface, tuned = plan.interface, SocketOptions(maxseg=plan.client.maxseg)
-    if interface is None:
-        has_chunks = plan.server is not None and plan.server.tokens_per_event > 1  # an event is a token otherwise
-        return Target(plan.target, "chaoskit", ca_file=lab_server.root(plan), sockets=tuned, asks_usage=has_chunks)
-    return endpoint(
-        plan.target,
-        interface.access,
-        addresses=interface.target_addresses,
-        sockets=replace(tuned, congestion_control=plan.client.congestion_control),
-    )
+    if interface is not None:
+        tuned = replace(tuned, congestion_control=plan.client.congestion_control)
+        return endpoint(plan.target, interface.access, addresses=interface.target_addresses, sockets=tuned)
+    if plan.hosts:
+        addresses = plan.topology.resolve(urlsplit(plan.target).hostname or "", plan.ip)
+        return endpoint(plan.target, plan.access, variables(plan), addresses=addresses, sockets=tuned)
+    has_chunks = plan.server is not None and plan.server.tokens_per_event > 1  # an event is a token otherwise
+    return Target(plan.target, "chaoskit", ca_file=root(plan.target), sockets=tuned, asks_usage=has_chunks)
+
+
+@cache
+def _from_stdin() -> Mapping[str, str]:
+    """The values of variables that a guest gets, in which nobody can read them."""
+    found = json.loads(sys.stdin.read() or "{}")
+    return {str(name): str(value) for name, value in found.items()}
+
+
+def variables(plan: Plan) -> Mapping[str, str]:
+    """The environment, with what a guest gets on its standard input."""
+    return {**os.environ, **_from_stdin()} if plan.variables else os.environ
 
 
 def _write_machine(run: Path) -> None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from chaoskit.clock import Clock, RealClock
-from chaoskit.conduct import lab_server
+from chaoskit.conduct.lab_hosts import hosts_of, root
 from chaoskit.conduct.lab_setup import LabSetup
 from chaoskit.conduct.user_command import Command, run
 from chaoskit.conduct.workspace import Workspace
@@ -42,17 +44,21 @@ class BuiltLab:
         Returns its exit code.
         """
 
-        def enter_client() -> None:
-            namespaces.enter(self.client)
-            enter()
+        with tempfile.TemporaryDirectory(prefix="chaoskit-") as folder:
+            names = Path(folder) / "names"
+            names.write_text(self.setup.etc_hosts)
 
-        server = lab_server.start_setup(self.setup, self.kernel)
-        try:
-            told = addresses(self.setup.target) | trust(lab_server.root(self.setup))
-            begin()
-            return run(replace(command, environment={**command.environment, **told}), enter_client)
-        finally:
-            server.stop(RealClock())
+            def enter_client() -> None:
+                namespaces.enter(self.client)
+                if self.setup.programs:
+                    namespaces.bind_mount("/etc/hosts", str(names))
+                enter()
+
+            with hosts_of(self.setup, self.kernel, Path(folder), RealClock(), has_records=False) as hosts:
+                hosts.start()
+                told = addresses(self.setup.target) | trust(root(self.setup.target))
+                begin()
+                return run(replace(command, environment={**command.environment, **told}), enter_client)
 
 
 def built(kernel: LinuxKernel, setup: LabSetup) -> BuiltLab:
@@ -79,14 +85,17 @@ def in_guest(setup: LabSetup, command: Command, workspace: Workspace, begin: Cal
 
 def addresses(target: str) -> dict[str, str]:
     """The variables in which clients look for a server's address and key. The lab's server accepts any key."""
+    url = urlsplit(target)
+    origin = f"{url.scheme}://{url.netloc}"
+    base = origin + url.path.partition("/v1")[0].rstrip("/")
     return {
         "CHAOSKIT_TARGET": target,
-        "OPENAI_BASE_URL": f"{target}/v1",
-        "OPENAI_API_BASE": f"{target}/v1",
+        "OPENAI_BASE_URL": f"{base}/v1",
+        "OPENAI_API_BASE": f"{base}/v1",
         "OPENAI_API_KEY": "chaoskit",
-        "ANTHROPIC_BASE_URL": target,
+        "ANTHROPIC_BASE_URL": base,
         "ANTHROPIC_API_KEY": "chaoskit",
-        "OLLAMA_HOST": target,
+        "OLLAMA_HOST": origin,
     }
 
 

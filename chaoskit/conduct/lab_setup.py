@@ -1,48 +1,129 @@
 """Defines what a lab is built from, as plain data that a guest reads without loading pydantic.
 
-It goes into a guest as a pickle, in a folder that only the user who starts the guest can write.
+It goes into a guest as a pickle, in a folder that only the user who starts the guest can write; the environments of its
+hosts, which may hold secrets, go there apart.
 """
 
 from __future__ import annotations
 
+import os
 import pickle
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from chaoskit.conduct.hosts.program import HostProgram, Sign, environment
 from chaoskit.knobs import Change
 from chaoskit.server.schedule import Script
+from chaoskit.topology.lab import SERVER, Topology
 
 if TYPE_CHECKING:  # plans load pydantic, which takes a third of a second in a guest
-    from chaoskit.plan.model import Plan
+    from chaoskit.plan.model import Plan, PlannedHost
+
+PORT = 8000
+"""Of the reference server."""
+
+
+@dataclass(frozen=True)
+class ReferenceHost:
+    """A host with the reference server: what it does, its sockets' MSS, and whether it uses TLS."""
+
+    name: str
+    script: Script
+    maxseg: int | None
+    has_tls: bool
 
 
 @dataclass(frozen=True)
 class LabSetup:
-    """A lab: the URL of its server, what the server does, its sockets' MSS, the stage and the first phase's changes."""
+    """A lab: the URL that clients ask, its hosts, and the changes of its stage and its first phase.
+
+    `etc_hosts` is the content of every host's /etc/hosts, the client's included.
+    """
 
     target: str
-    script: Script
-    maxseg: int | None
+    references: tuple[ReferenceHost, ...]
+    programs: tuple[HostProgram, ...]
+    etc_hosts: str
     stage: tuple[Change, ...]
     phase: tuple[Change, ...]
 
     @classmethod
-    def of(cls, plan: Plan) -> LabSetup:
-        """The lab of a plan."""
-        assert plan.server is not None, "a lab has a server"
+    def of(cls, plan: Plan, variables: Mapping[str, str] = os.environ) -> LabSetup:
+        """The lab of a plan; hosts take from `variables` what their `env-from` names. Raises SpecError."""
         stage, phase = (
             tuple((change.knob, change.setting) for change in changes)
             for changes in (plan.stage, plan.phases[0].changes)
         )
-        return cls(plan.target, plan.server.script(plan.seed), plan.server.maxseg, stage, phase)
+        names = etc_hosts(plan.topology)
+        programs = (_program(host, plan, names, variables) for host in plan.hosts if host.server is None)
+        return cls(plan.target, tuple(_references(plan)), tuple(programs), names, stage, phase)
+
+    @property
+    def environments(self) -> dict[str, dict[str, str]]:
+        """Those of its hosts, by name."""
+        return {program.name: dict(program.environment) for program in self.programs}
 
     def pickled(self) -> bytes:
-        """For `unpickled`."""
-        return pickle.dumps(self)
+        """For `unpickled`, without the environments."""
+        programs = tuple(replace(program, environment={}) for program in self.programs)
+        return pickle.dumps(replace(self, programs=programs))
 
     @staticmethod
-    def unpickled(data: bytes) -> LabSetup:
+    def unpickled(data: bytes, environments: Mapping[str, dict[str, str]]) -> LabSetup:
         """From the bytes of `pickled`, which must come from chaoskit itself."""
         setup = pickle.loads(data)
         assert isinstance(setup, LabSetup)
-        return setup
+        programs = (replace(program, environment=environments[program.name]) for program in setup.programs)
+        return replace(setup, programs=tuple(programs))
+
+
+def etc_hosts(topology: Topology) -> str:
+    """The names of all hosts with their addresses, IPv4 before IPv6; replicas share the name of their group."""
+    lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost"]
+    groups = {member: group for group, members in topology.groups.items() for member in members}
+    for attachment in topology.attachments:
+        names = " ".join(filter(None, (attachment.host, groups.get(attachment.host))))
+        lines += [f"{net.host} {names}" for net in attachment.nets.values()]
+    return "\n".join(lines) + "\n"
+
+
+def _references(plan: Plan) -> list[ReferenceHost]:
+    if not plan.hosts:
+        assert plan.server is not None, "the edge lab has a server"
+        has_tls = urlsplit(plan.target).scheme == "https"
+        return [ReferenceHost(SERVER, plan.server.script(plan.seed), plan.server.maxseg, has_tls)]
+    return [
+        ReferenceHost(host.name, host.server.script(plan.seed), host.spec.maxseg, has_tls=False)
+        for host in plan.hosts
+        if host.server is not None
+    ]
+
+
+def _program(host: PlannedHost, plan: Plan, names: str, variables: Mapping[str, str]) -> HostProgram:
+    spec = host.spec
+    assert spec.run is not None, "a host has a command or is a reference server"
+    return HostProgram(
+        name=host.name,
+        argv=spec.run,
+        directory=plan.folder,
+        environment=environment(variables, spec.env, spec.env_from, variables.get("PATH", os.defpath)),
+        files=spec.files,
+        ready=_sign(host),
+        stop_after=spec.stop_after,
+        rootfs=None if spec.rootfs is None else str(Path(plan.folder) / Path(spec.rootfs).expanduser()),
+        etc_hosts=names,
+    )
+
+
+def _sign(host: PlannedHost) -> Sign:
+    ready = host.spec.ready
+    if ready is None:
+        return Sign()
+    if ready.tcp is not None:
+        return Sign("tcp", str(ready.tcp), ready.within)
+    if ready.http is not None:
+        return Sign("http", ready.http, ready.within)
+    return Sign("output", ready.output or "", ready.within)

@@ -8,7 +8,7 @@ force.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from chaoskit.clock import TICK, Clock, next_tick
@@ -31,7 +31,7 @@ class TimelineRunner:
 
     def __init__(self, plan: Plan, run: Path, kernel: Kernel, journal: Journal, clock: Clock) -> None:
         self._plan, self._kernel, self._journal, self._clock = plan, kernel, journal, clock
-        self._renew: Callable[[], None] = lambda: None
+        self._check: Callable[[], None] = lambda: None
         self._phases, self._counters, self._hops = Log(run, Phase), Log(run, Counters), Log(run, Hop)
         self._knobs = [change.knob for change in plan.phases[0].changes]
         self._baseline = {knob: kernel.read(knob) for knob in self._knobs}
@@ -45,21 +45,21 @@ class TimelineRunner:
         self._counters.close()
         self._hops.close()
 
-    def run(self, start: int, workers: Sequence[Worker], renew: Callable[[], None] = lambda: None) -> None:
-        """Run all phases, then wait until the probe (the last worker) has ended its streams.
+    def run(self, start: int, probe: Worker, check: Callable[[], None] = lambda: None) -> None:
+        """Run all phases, then wait until the probe has ended its streams.
 
-        `renew` is called a few times a second.
+        `check` is called a few times a second; it raises what ends the run.
         """
-        self._renew = renew
+        self._check = check
         until = start
         for number, planned in enumerate(self._plan.phases):
             begin = self._clock.now() if number else start
             until += planned.length
             self._enter(planned, begin, until)
-            self._wait(until, workers)
+            self._wait(until, probe)
         self._phase = Phase("drain", planned.round, planned.faults, until, until, until + self._plan.drain)
         self._record_phase(self._phase)
-        self._wait_for(workers[-1], until + self._plan.drain + _GRACE)
+        self._wait_for(probe, until + self._plan.drain + _GRACE)
 
     def _enter(self, planned: PlannedPhase, begin: int, until: int) -> None:
         for change in _in_order(planned):
@@ -78,12 +78,12 @@ class TimelineRunner:
         self._phases.flush()
         self._sample_all()
 
-    def _wait(self, until: int, workers: Sequence[Worker]) -> None:
+    def _wait(self, until: int, probe: Worker) -> None:
         sampled = self._clock.now() // TICK * TICK
         while (now := self._clock.now()) < until:
-            _require_alive(workers)  # at `until` itself the probe may have ended
+            _require_alive(probe)  # at `until` itself it may have ended
             self._clock.sleep_until(min(until, next_tick(now)))
-            self._renew()
+            self._check()
             if self._clock.now() - sampled >= _SECOND:
                 sampled += _SECOND
                 self._sample()
@@ -92,7 +92,7 @@ class TimelineRunner:
     def _wait_for(self, probe: Worker, until: int) -> None:
         while probe.is_alive and self._clock.now() < until:
             self._clock.sleep_until(next_tick(self._clock.now()))
-            self._renew()
+            self._check()
         self._sample_all()
 
     def _sample_all(self) -> None:
@@ -120,7 +120,6 @@ def _in_order(planned: PlannedPhase) -> Iterator[PlannedChange]:
     yield from (change for change in planned.changes if change.setting is not None)
 
 
-def _require_alive(workers: Sequence[Worker]) -> None:
-    for worker in workers:
-        if not worker.is_alive:
-            raise RefusedError(f"the {worker.name} ended before the timeline did; this is a mistake in chaoskit")
+def _require_alive(probe: Worker) -> None:
+    if not probe.is_alive:
+        raise RefusedError(f"the {probe.name} ended before the timeline did; this is a mistake in chaoskit")

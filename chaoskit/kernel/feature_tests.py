@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
+from chaoskit.kernel import cgroups
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Change, Clamp, Clsact, Filter, Flow, Ifb, Knob, MatchAll, Namespace, Netem, U32Match, Veth
+from chaoskit.middlebox import Cut, TcpFlow
 
 _SEED = 42
+_FLOW = (TcpFlow("try", "egress", "ip"), TcpFlow("try", "ingress", "ipv6"))
 _QDISC = Knob("qdisc", "", "try")
 _TESTS: dict[str, Change] = {
     "namespaces": (Knob("namespace", "", "there"), Namespace()),
@@ -21,6 +26,8 @@ _TESTS: dict[str, Change] = {
     "drop": (Knob("filter", "", "try egress 4"), Filter("ip", U32Match(()), redirect_to=None)),
     "police": (Knob("filter", "", "try egress 5"), Filter("ip", U32Match(()), redirect_to=None, over=1400)),
     "clamp": (Knob("clamp", "", "try"), Clamp(1360)),
+    "connections": (Knob("cut", "", "try"), Cut("reset", _FLOW, _FLOW, ms=100)),
+    "quota": (Knob("cut", "", "try"), Cut("reset", _FLOW, _FLOW, bytes=1000)),
 }
 
 
@@ -29,7 +36,7 @@ def probe_features() -> dict[str, str]:
     with LinuxKernel(Facts(features=frozenset({"netem-seed"}))) as kernel:
         results = {feature: _error(kernel, change) for feature, change in _TESTS.items()}
         results["netem-seed"] = results["netem"] or _seed_error(kernel)
-        return results
+    return results | {"pids-cgroup": _cgroup_error()}
 
 
 def _error(kernel: LinuxKernel, change: Change) -> str:
@@ -45,3 +52,11 @@ def _seed_error(kernel: LinuxKernel) -> str:
     if isinstance(netem, Netem) and netem.seed == _SEED:
         return ""
     return "this kernel ignores the seed of netem: use kernel 6.6 or later for repeatable loss"
+
+
+def _cgroup_error() -> str:
+    try:
+        cgroups.remove(cgroups.create(f"chaoskit-try-{os.getpid()}", 1))
+    except RefusedError as error:
+        return str(error)
+    return ""

@@ -31,6 +31,9 @@ FEATURES = (
     "drop",
     "police",
     "clamp",
+    "connections",
+    "quota",
+    "pids-cgroup",
 )
 _ROOT, _USER = "without a user namespace", "in a user namespace"
 

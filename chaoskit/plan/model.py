@@ -32,6 +32,7 @@ from chaoskit.knobs import (
     Sysctl,
     Veth,
 )
+from chaoskit.middlebox import Cut, IdleTimeout
 from chaoskit.records.directory import PLAN
 from chaoskit.records.untrusted_files import damage_error, parse_json, read_document
 from chaoskit.spec.access import Access
@@ -40,6 +41,7 @@ from chaoskit.spec.hosts import ServiceHost
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.server import Server
 from chaoskit.spec.workload import Workload
+from chaoskit.timeouts.timers import Kind
 from chaoskit.topology.lab import EDGE, Topology
 from chaoskit.topology.ways import ends
 
@@ -58,6 +60,8 @@ PlannedSetting = Annotated[
     | Neighbour
     | Sysctl
     | Clamp
+    | Cut
+    | IdleTimeout
     | Clsact
     | Filter
     | Netem
@@ -154,6 +158,19 @@ class PlannedHost(_Frozen):
     server: Server | None = None
 
 
+class PlannedTimer(_Frozen):
+    """A timer of a host: of its calls of another one, or, without `callee`, towards its callers.
+
+    `value` is in ns; None: it never runs out. `source` says who set it, for people.
+    """
+
+    host: str
+    callee: str | None
+    kind: Kind
+    value: int | None
+    source: str
+
+
 class Plan(_Frozen):
     """Everything that `conduct` and `analyse` need; a copy of the experiment file is stored beside it."""
 
@@ -166,6 +183,8 @@ class Plan(_Frozen):
     topology: Topology = Field(EDGE, description="The network of a lab.")
     hosts: tuple[PlannedHost, ...] = Field((), description="Those of a service lab, without the client.")
     folder: str = Field("", description="The folder in which programs of hosts are started.")
+    ip: Literal[4, 6] = Field(4, description="The IP version of the client's connections in a lab.")
+    access: Access = Field(Access(), description="How the client asks the target of a service lab.")
     seed: int
     needs: Annotated[frozenset[str], PlainSerializer(sorted, list[str], when_used="json")]
     stage: tuple[PlannedChange, ...]
@@ -176,7 +195,11 @@ class Plan(_Frozen):
     objectives: tuple[Objective, ...]
     expectations: tuple[Expectation, ...]
     roundings: tuple[Rounding, ...]
+    timers: tuple[PlannedTimer, ...] = Field(
+        (), description="Those of a service lab's hosts, as far as they are known."
+    )
     warnings: tuple[str, ...]
+    advice: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     drain: int = Field(description="How long open streams may still run after the last phase, ns.")
 
@@ -188,6 +211,12 @@ class Plan(_Frozen):
             if knob.kind == "mtu" and knob.place and (knob.place, knob.name) not in known:
                 raise ValueError(f"{knob} is no end of a link in the lab")
         return self
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables whose values hosts and the client of a service lab get."""
+        named = (*self.access.variables, *(name for host in self.hosts for name in host.spec.env_from))
+        return tuple(dict.fromkeys(named))
 
     @property
     def lab(self) -> Topology | None:

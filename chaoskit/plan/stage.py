@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Literal
 
 from chaoskit.errors import RefusedError
 from chaoskit.faults.netem import NetemFault
@@ -22,6 +23,7 @@ from chaoskit.plan.injection import (
 )
 from chaoskit.plan.management import endangered, refuse_danger
 from chaoskit.plan.model import InterfacePlan, PlannedHost
+from chaoskit.spec.access import Access
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.host_tuning import Host
 from chaoskit.spec.server import Server
@@ -42,6 +44,7 @@ from chaoskit.topology.steering import (
 )
 
 PORT = 8000
+_NO_ACCESS = Access()
 _LEASE, _MANAGEMENT_LEASE = 30 * 10**9, 10 * 10**9  # shorter where a fault may cut the user off
 _AIM = "Aim it at other hosts and ports, for example to: api.example.com:443"
 _SELECTED_SIZES = "A fault with size-drop in place of mtu hits the selected traffic alone"
@@ -61,6 +64,8 @@ class StagePlan:
     topology: Topology = EDGE
     hosts: tuple[PlannedHost, ...] = ()
     folder: str = ""
+    ip: Literal[4, 6] = 4
+    access: Access = _NO_ACCESS
     passes: int = 1
     warnings: tuple[str, ...] = ()
 
@@ -148,6 +153,8 @@ def _compile_lab(experiment: Experiment, stage: EdgeStage | ServiceStage, touche
         topology=topology,
         hosts=planned,
         folder=stage.folder if isinstance(stage, ServiceStage) else "",
+        ip=4 if stage.ip == "4" else 6,
+        access=stage.access if isinstance(stage, ServiceStage) else Access(),
     )
 
 

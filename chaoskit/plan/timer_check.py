@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from chaoskit.plan.model import Plan, PlannedTimer
 from chaoskit.spec.asking import late_tokens
 from chaoskit.spec.host_timers import Timers
 from chaoskit.spec.hosts import ServiceHost
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.server import Server
-from chaoskit.spec.workload import Workload
+from chaoskit.spec.workload import Timeouts, Workload
 from chaoskit.timeouts.chain import Chain, Lab, chains
 from chaoskit.timeouts.files import Files
 from chaoskit.timeouts.known_programs import reading_of
@@ -43,22 +44,22 @@ class HostOfLab:
 
 
 @dataclass(frozen=True)
-class TimerRow:
-    """One timer for people: `between` is `gateway -> model`, or a host; `value` None: it never runs out."""
-
-    between: str
-    kind: Kind
-    value: int | None
-    source: str
-
-
-@dataclass(frozen=True)
 class TimerCheck:
     """The timers of a lab, and what is said of them."""
 
-    rows: tuple[TimerRow, ...] = ()
+    rows: tuple[PlannedTimer, ...] = ()
     warnings: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()
+
+
+def hosts_of(plan: Plan) -> tuple[HostOfLab, ...]:
+    """The hosts of a plan, replicas together."""
+    groups = dict.fromkeys(each.group for each in plan.hosts)
+    replicas = {group: [each for each in plan.hosts if each.group == group] for group in groups}
+    return tuple(
+        HostOfLab(group, (group, *(each.name for each in found)), found[0].spec, found[0].server)
+        for group, found in replicas.items()
+    )
 
 
 def check_timers(
@@ -132,11 +133,11 @@ def _with(route: Route, given: Timers, place: str) -> Route:
 
 
 def _client(workload: Workload, target: Callee) -> Route:
-    given, place = workload.timeouts, "workload.timeouts"
+    given, usual, place = workload.timeouts, Timeouts().at_target(), "workload.timeouts"
     timers = []
     for key, kind in _OF_CLIENT.items():
         name = key.replace("_", "-")
-        is_default = key not in given.model_fields_set
+        is_default = getattr(given, key) == getattr(usual, key)
         timers.append(Timer(kind, getattr(given, key), name, place, f"{name}: {{}}s", is_default, PROBE))
     return Route((target,), tuple(timers))
 
@@ -173,17 +174,17 @@ def _budgets(objectives: Sequence[Objective]) -> Iterator[Budget]:
             yield Budget(Duration(round(each.bound)), f"the objective is {each.text}")
 
 
-def _rows(lab: Lab, found: Sequence[Chain]) -> Iterator[TimerRow]:
+def _rows(lab: Lab, found: Sequence[Chain]) -> Iterator[PlannedTimer]:
     """Each timer once: those of calls in the order of the chains, then those towards callers."""
-    rows: dict[TimerRow, None] = {}
+    rows: dict[PlannedTimer, None] = {}
     for call in (call for chain in found for call in chain):
         for timer in sorted(call.route.timers, key=lambda each: CALLS.index(each.kind)):
-            rows[_row(f"{call.caller} -> {call.callee}", timer)] = None
+            rows[_row(call.caller, call.callee, timer)] = None
     for name, reading in lab.readings.items():
         for timer in reading.own:
-            rows[_row(name, timer)] = None
+            rows[_row(name, None, timer)] = None
     yield from (row for row in rows if row.value is not None or row.kind in _SHOWN_WITHOUT)
 
 
-def _row(between: str, timer: Timer) -> TimerRow:
-    return TimerRow(between, timer.kind, timer.value, timer.source)
+def _row(host: str, callee: str | None, timer: Timer) -> PlannedTimer:
+    return PlannedTimer(host=host, callee=callee, kind=timer.kind, value=timer.value, source=timer.source)

@@ -16,10 +16,12 @@ from typing import Any, TypeVar
 
 from chaoskit.errors import RefusedError
 from chaoskit.folder import display_path
+from chaoskit.records.connection_records import ConnectionEnd, HostSocket
 from chaoskit.records.model import (
     KINDS,
     Counters,
     Hop,
+    HostState,
     Keepalives,
     Phase,
     Record,
@@ -33,7 +35,22 @@ from chaoskit.records.model import (
 from chaoskit.records.untrusted_files import MAX_LINE, START, Block, Position, damage_error, parse_json, read_blocks
 from chaoskit.records.validation import validate as validate
 
-R = TypeVar("R", Phase, Request, SocketRead, Keepalives, TcpInfo, Vitals, ServedResponse, UnackedSample, Counters, Hop)
+R = TypeVar(
+    "R",
+    Phase,
+    Request,
+    SocketRead,
+    Keepalives,
+    TcpInfo,
+    Vitals,
+    ServedResponse,
+    UnackedSample,
+    Counters,
+    Hop,
+    ConnectionEnd,
+    HostSocket,
+    HostState,
+)
 
 FILES: dict[type[Record], str] = {
     Phase: "phases.jsonl",
@@ -46,6 +63,9 @@ FILES: dict[type[Record], str] = {
     UnackedSample: "unacked.jsonl",
     Counters: "counters.jsonl",
     Hop: "hops.jsonl",
+    ConnectionEnd: "connection_ends.jsonl",
+    HostSocket: "host_sockets.jsonl",
+    HostState: "host_states.jsonl",
 }
 _NAMES = {kind: tuple(field.name for field in dataclasses.fields(kind)) for kind in FILES}
 _encode = json.JSONEncoder(separators=(",", ":")).encode

@@ -12,6 +12,9 @@
 | `unacked.jsonl`    | `UnackedSample`  | server     | TCP_INFO sample of a connection that keeps retransmitting |
 | `counters.jsonl`   | `Counters`       | conductor  | qdisc each second; dropping filter at the ends of a phase |
 | `hops.jsonl`       | `Hop`            | conductor  | end of a phase in which a fault may exceed the router's MTU |
+| `connection_ends.jsonl` | `ConnectionEnd` | conductor | SYN, FIN or RST, in each namespace of a lab that received it |
+| `host_sockets.jsonl` | `HostSocket`   | conductor  | second in which something changed on a host's TCP socket  |
+| `host_states.jsonl` | `HostState`     | conductor  | change of what the program of a host does                 |
 
 Lines are flushed a few times a second: a kill loses at most the last quarter of a second and leaves one torn line.
 `tokens.jsonl` and `keepalives.jsonl` grow with what a server sends: their lines are arrays of integers.
@@ -21,6 +24,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal, get_args
+
+from chaoskit.records.connection_records import ConnectionEnd, HostSocket
 
 Completion = Literal[
     "complete",
@@ -181,6 +186,8 @@ class Request:
     """HTTP version."""
     connection: int | None = None
     """Number of the connection."""
+    port: int | None = None
+    """The client's TCP port of the connection."""
     reused: bool = False
     """Whether an earlier request used the connection."""
     warmup: bool = False
@@ -284,6 +291,7 @@ class Counters:
 
     A filter's `drops` are the packets that it dropped, its `packets` those that it passed; on a real interface a GSO
     packet of several segments is one drop. Kind `mtu` is a link of a lab: packets received, and dropped as too long.
+    Kinds `connection-ends` and `sockets`: records, and those of them that found no room in these files.
     """
 
     at: int
@@ -309,7 +317,7 @@ class Counters:
     backlog: int
     """Bytes in the queue."""
     kind: str = "qdisc"
-    """`qdisc`, `filter` or `mtu`."""
+    """`qdisc`, `filter`, `mtu`, `connection-ends` or `sockets`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,4 +340,32 @@ class Hop:
     """ICMP messages about that: type 3 code 4, and Packet Too Big."""
 
 
-Record = Phase | Request | SocketRead | Keepalives | TcpInfo | Vitals | ServedResponse | UnackedSample | Counters | Hop
+@dataclass(frozen=True, slots=True)
+class HostState:
+    """A change of what the program of a host does, by itself or by a fault."""
+
+    host: str
+    """The host."""
+    at: int
+    """When that was so: of a fault, when the kernel said so."""
+    state: Literal["ready", "paused", "killed", "refusing", "running", "ended"]
+    """`running`: again, after a fault; `ready`: at the start, and again after it was killed; `ended`: by itself."""
+    code: int | None = None
+    """Its exit code, negative for a signal, where it ended by itself."""
+
+
+Record = (
+    Phase
+    | Request
+    | SocketRead
+    | Keepalives
+    | TcpInfo
+    | Vitals
+    | ServedResponse
+    | UnackedSample
+    | Counters
+    | Hop
+    | ConnectionEnd
+    | HostSocket
+    | HostState
+)

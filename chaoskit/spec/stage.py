@@ -52,8 +52,11 @@ def _lab_target(target: str) -> str:
     return target
 
 
-class ServiceStage(SpecModel):
-    """A network with hosts that run programs of yours: client - edge - fabric - each host on a link of its own."""
+class ServiceStage(Access):
+    """A network with hosts that run programs of yours: client - edge - fabric - each host on a link of its own.
+
+    The keys of `Access` say how the client asks the target.
+    """
 
     lab: Literal["service"] = Field(description="A network with hosts of yours.")
     hosts: Annotated[dict[HostName, ServiceHost], Field(min_length=1, max_length=MOST_HOSTS)] = Field(
@@ -63,7 +66,6 @@ class ServiceStage(SpecModel):
         description="URL that the client asks; its host is one of `hosts`. Without a path the protocol's usual one."
     )
     ip: Literal["4", "6"] = Field("4", description="IP version of the client's connections.")
-    ca_file: str | None = Field(None, description="CA certificates that the client trusts (PEM), for an https target.")
     memory: Memory | None = Field(None, description="Memory of the guest, where it runs in one. Default: 512 MB.")
     _folder: str = PrivateAttr("")
 
@@ -84,6 +86,11 @@ class ServiceStage(SpecModel):
         return service({name: host.replicas for name, host in self.hosts.items()})
 
     @property
+    def access(self) -> Access:
+        """How the client asks the target."""
+        return Access(**{name: getattr(self, name) for name in Access.model_fields})
+
+    @property
     def references(self) -> tuple[str, ...]:
         """The hosts that are the reference server."""
         return tuple(name for name, host in self.hosts.items() if host.reference is not None)
@@ -96,6 +103,8 @@ class ServiceStage(SpecModel):
     @model_validator(mode="after")
     def _names_are_known(self) -> ServiceStage:
         counts = {name: host.replicas for name, host in self.hosts.items()}
+        if self.proxy is not None:
+            raise error_at("the target of a lab is asked directly; make the proxy a host, and the target", "proxy")
         if collisions := duplicate_names(counts):
             raise error_at(f"{collisions[0]} is also a replica of another host; rename it", "hosts", collisions[0])
         if sum(counts.values()) > MOST_HOSTS:
@@ -106,6 +115,10 @@ class ServiceStage(SpecModel):
             raise error_at(
                 f"{self.target_host!r} is no host of this lab; {suggestion(self.target_host, known)}", "target"
             )
+        for name, called in ((name, each) for name, host in self.hosts.items() for each in host.calls):
+            if called not in names and called not in self.hosts:
+                hint = suggestion(called, list(self.hosts))
+                raise error_at(f"{called!r} is no host of this lab; {hint}", "hosts", name, "calls")
         return self
 
 

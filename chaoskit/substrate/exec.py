@@ -112,7 +112,9 @@ def _run_guest(substrate: Uml, plan: Plan, command: Command, files: FileOptions,
         job["writable"], job["keep"] = list(map(str, files.writable)), files.out is not None
         job["is_virtual"] = substrate.virtual
         (folder / CHANGED).mkdir()
-        (folder / LAB).write_bytes(LabSetup.of(plan).pickled())
+        setup = LabSetup.of(plan)
+        job["environments"] = setup.environments
+        (folder / LAB).write_bytes(setup.pickled())
         for output in OUTPUTS:
             (folder / output).touch()
         if job["has_input"] and substrate.virtual:
@@ -167,6 +169,8 @@ def _relay(guest: Running, folder: Path, progress: _Progress, feeder: StdinFeede
             if code is not None:
                 if code in _INTERRUPTED and not (folder / BEGUN).exists():
                     complain("interrupted")
+                if guest.shortage:
+                    complain(guest.shortage)
                 return code
             if feeder is not None and feeder.failure is not None:
                 raise feeder.failure

@@ -20,6 +20,9 @@ NEEDED_FOR = {
     "drop": "path-MTU black holes",
     "police": "size-drop",
     "clamp": "mss-clamp",
+    "connections": "cut, idle-timeout",
+    "quota": "cut after a size",
+    "pids-cgroup": "a limit on the processes of a host, against fork bombs",
 }
 """What cannot be done without a feature; chaoskit/facts.py has the details."""
 _KERNELS_WORDS = re.compile(r" \([^()]*\)")

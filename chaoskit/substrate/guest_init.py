@@ -26,10 +26,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit import crash_report
-from chaoskit.kernel import modules
+from chaoskit.kernel import cgroups, modules, oom
 from chaoskit.terminal import complain
 
-JOB, REQUESTS, READY, EXIT = "job.json", "asks", "ready", "exit"
+JOB, REQUESTS, READY, EXIT, KILLED = "job.json", "asks", "ready", "exit", "killed"
 CHUNK = 2048  # bytes that the host sends for each byte in REQUESTS; a terminal buffers 4095 (drivers/tty/n_tty.c)
 NO_EXIT = "    "  # content of EXIT before there is an exit code
 SIGNAL_LETTERS = {signal.SIGINT: b"i", signal.SIGTERM: b"t", signal.SIGHUP: b"h"}
@@ -78,6 +78,8 @@ def main(scratch: Path) -> None:
         if code is None:
             shutil.rmtree(job.scratch, ignore_errors=True)
         else:
+            if killed := oom.killed():
+                (Path(job.scratch) / KILLED).write_text("\n".join(killed))
             _write_exit_code(Path(job.scratch) / EXIT, code)
     except BaseException as error:  # noqa: BLE001  PID 1 must not exit: the kernel would panic over it
         crash_report.print_report(error)
@@ -102,6 +104,9 @@ def _mount_filesystems(job: Job) -> None:
     _mount("none", "/", "", flags=_MS_REMOUNT | _MS_BIND | _MS_RDONLY | _MS_NOSUID)
     _mount("proc", "/proc", "proc")
     _mount("sysfs", "/sys", "sysfs")
+    with contextlib.suppress(OSError):  # a kernel without control groups
+        _mount("none", str(cgroups.ROOT), "cgroup2")
+        (cgroups.ROOT / "cgroup.subtree_control").write_text("+pids")
     for place in (job.environment["HOME"], job.environment["TMPDIR"], job.folder):
         os.makedirs(place, exist_ok=True)  # noqa: PTH103  the folder may lie under the fresh /run
     for place in (job.folder, *job.writable):

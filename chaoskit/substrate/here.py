@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,9 +26,12 @@ _SETPRIV = ("--pdeathsig", "INT", "--")  # setpriv(1), util-linux: SIGINT when t
 class Here:
     """The substrate that is this kernel."""
 
-    def start(self, run: Path, length: int, seed: int) -> Child:
-        """Start the experiment of a run directory, whose plan takes `length` ns. `seed` is unused in real time."""
-        del seed
+    def start(self, run: Path, length: int, seed: int, variables: Mapping[str, str]) -> Child:
+        """Start the experiment of a run directory, whose plan takes `length` ns.
+
+        `seed` is unused in real time, and so are the `variables`, which a child process has from its parent.
+        """
+        del seed, variables
         return self.launch(conduct(run, length + SLACK), RealClock())
 
     def launch(self, command: Command, clock: Clock) -> Child:
@@ -54,6 +58,8 @@ class Here:
 
 class Child:
     """A running child process. Made by `Here`."""
+
+    shortage = ""
 
     def __init__(self, process: subprocess.Popen[bytes], command: Command, clock: Clock) -> None:
         self.log = command.folder / LOG

@@ -20,7 +20,7 @@ CONFIG = Path(__file__).with_name("uml.config")
 PATCH = Path(__file__).with_name("uml.patch")
 PROGRAM = "linux"
 BUILT_CONFIG = "config"
-GENERATION = 1
+GENERATION = 2
 """The number of the configuration and the patch, which begins the version of the package `chaoskit-kernel`: count it up
 when a change of one of the two is released."""
 

@@ -58,6 +58,8 @@ class Running(Protocol):
     """A running command."""
 
     log: Path
+    shortage: str
+    """Once it has ended: a sentence if processes of it were killed because its kernel had no memory left, else ""."""
 
     def poll(self) -> int | None:
         """None while it runs, then its exit code (128 + n when signal n ended it).

@@ -22,9 +22,10 @@ from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.rights import require_net_admin
 from chaoskit.plan.model import InterfacePlan, Plan
 from chaoskit.plan.obstacles import kernel_obstacle
-from chaoskit.substrate import uml
+from chaoskit.substrate import guest_memory, uml
 from chaoskit.substrate.here import Here
 from chaoskit.substrate.uml import GuestKernel, Uml
+from chaoskit.units import Size
 
 Substrate = Here | Uml
 VIRTUAL = "virtual-time"
@@ -32,11 +33,12 @@ VIRTUAL = "virtual-time"
 
 @dataclass(frozen=True)
 class SubstrateOptions:
-    """Options of the user. `substrate`: auto, here or uml; `clock`: auto, real or virtual; `kernel`: of a guest."""
+    """Options of the user. `substrate`: auto, here or uml; `clock`: auto, real or virtual; the others: of a guest."""
 
     substrate: str = "auto"
     kernel: Path | None = None
     clock: str = "auto"
+    memory: Size | None = None
 
 
 def choose(
@@ -72,6 +74,8 @@ def _survey(options: SubstrateOptions) -> tuple[Facts, GuestKernel | str]:
     """What this kernel can do, unless it is not asked for, and the guest kernel or why there is none."""
     if options.substrate == "here" and options.kernel is not None:
         raise SpecError("--kernel names a guest's kernel, and --substrate here has no guest; remove one of them")
+    if options.substrate == "here" and options.memory is not None:
+        raise SpecError(f"{guest_memory.OPTION} is a guest's, and --substrate here has no guest; remove one of them")
     if options.substrate == "here" and options.clock == "virtual":
         raise SpecError("--clock virtual needs a guest, and --substrate here has no guest; remove one of them")
     guest = find(options.kernel) if options.substrate != "here" else "not asked for"
@@ -93,6 +97,7 @@ def on_interface(
     for option, is_given in (
         ("--clock virtual", options.clock == "virtual"),
         ("--kernel", options.kernel is not None),
+        (guest_memory.OPTION, options.memory is not None),
         ("--substrate uml", options.substrate == "uml"),
     ):
         if is_given:
@@ -130,7 +135,8 @@ def decide(
     else:
         why = f"because this kernel lacks {', '.join(lacking)}" if lacking else "because that is exact"
     kernel = f"User-Mode Linux {guest.release}" + (f" ({guest.origin})" if guest.origin else "")
-    return Uml(guest, virtual=virtual), f"{time}, in a guest kernel, {kernel}, {why}"
+    memory = options.memory or guest_memory.DEFAULT
+    return Uml(guest, memory, virtual), f"{time}, in a guest kernel, {kernel}, {why}"
 
 
 def _needs_guest(options: SubstrateOptions) -> bool:

@@ -24,7 +24,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,11 +34,10 @@ from chaoskit.clock import Clock, RealClock
 from chaoskit.errors import RefusedError
 from chaoskit.folder import descriptor, display_path
 from chaoskit.seed import derive
-from chaoskit.substrate import confinement, guest_init, kernel_program
+from chaoskit.substrate import confinement, guest_init, guest_memory, kernel_program
 from chaoskit.substrate.running import POLL_INTERVAL, Command, Deadline, conduct, file_size, log_tail, wait
 from chaoskit.units import Size
 
-MEMORY = Size.parse("512MiB")
 MODULES = Path("/usr/lib/uml/modules")  # where Debian's user-mode-linux keeps them
 LOG = "guest.log"
 NEEDS_PTRACE = "it needs ptrace, which a container may forbid: docker run --cap-add SYS_PTRACE"
@@ -57,6 +56,9 @@ OPTIONS = {
     "drop": ("CONFIG_NET_CLS_U32", "CONFIG_NET_ACT_GACT"),
     "police": ("CONFIG_NET_CLS_MATCHALL", "CONFIG_NET_ACT_POLICE"),
     "clamp": ("CONFIG_NF_TABLES", "CONFIG_NF_TABLES_INET"),
+    "connections": ("CONFIG_NF_TABLES_INET", "CONFIG_NFT_REJECT"),
+    "quota": ("CONFIG_NF_TABLES_INET", "CONFIG_NFT_REJECT", "CONFIG_NFT_QUOTA"),
+    "pids-cgroup": ("CONFIG_CGROUP_PIDS",),
 }
 """The kernel options that each feature (see `facts`) needs."""
 
@@ -91,17 +93,19 @@ class Uml:
     """The substrate that is a guest kernel, with the memory of each guest and extra boot parameters."""
 
     kernel: GuestKernel
-    memory: Size = MEMORY
+    memory: Size = guest_memory.DEFAULT
     virtual: bool = False
     options: tuple[str, ...] = ()
 
-    def start(self, run: Path, length: int, seed: int) -> Guest:
+    def start(self, run: Path, length: int, seed: int, variables: Mapping[str, str]) -> Guest:
         """Start the experiment of a run directory, whose plan takes `length` ns of the guest's time.
 
-        In virtual time `seed` determines the guest's randomness, and the limit restarts whenever it writes.
+        In virtual time `seed` determines the guest's randomness, and the limit restarts whenever it writes. It gets the
+        `variables` on its standard input.
         """
         limit = SLACK if self.virtual else length + SLACK
-        return self.timed(seed).launch(_conduct(run, limit), RealClock())
+        told = json.dumps(dict(variables)).encode() if variables else b""
+        return self.timed(seed).launch(_conduct(run, limit), RealClock(), told)
 
     def timed(self, seed: int) -> Uml:
         """The same with the boot parameters of its clock: in virtual time `seed` determines all randomness."""
@@ -139,11 +143,11 @@ class Uml:
             raise RefusedError(
                 f"cannot start a guest in {display_path(command.folder)}: {error.strerror}; use another --out"
             ) from error
-        return Guest(process, scratch, encoded, Deadline(command, clock, renewed=self.virtual))
+        return Guest(process, scratch, encoded, Deadline(command, clock, renewed=self.virtual), self.memory)
 
     def memory_folder(self) -> str:
         """The folder for a guest's memory: shared memory, or the folder for temporary files."""
-        return memory_folder(self.memory, ("/dev/shm", tempfile.gettempdir()))
+        return guest_memory.folder(self.memory, ("/dev/shm", tempfile.gettempdir()))
 
     def _prepare(self, folder: tuple[Path, Path], writable: tuple[Path, ...]) -> Callable[[], None] | None:
         """What the child does before it executes the kernel: it confines itself, if possible."""
@@ -165,15 +169,18 @@ _EXIT_CODE_LENGTH, _MAX_EXIT_CODE = 8, 255
 class Guest:
     """A running guest. Made by `Uml.start`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], scratch: Path, encoded: bytes, deadline: Deadline) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], scratch: Path, encoded: bytes, deadline: Deadline, memory: Size
+    ) -> None:
         self.log = scratch.parent / LOG
+        self.shortage = ""
         self.pid = process.pid
         self._process = process
         assert process.stdin is not None
         self._console = process.stdin
         self._stdin, self._chunks_sent = encoded, 0
         self._scratch = scratch
-        self._deadline = deadline
+        self._deadline, self._memory = deadline, memory
         self._code: int | None = None
         self._cancelled_by: signal.Signals | None = None  # set by a signal handler, which must not wait
 
@@ -193,9 +200,12 @@ class Guest:
             raise RefusedError(f"the guest {self._deadline} and was stopped; it logged:{self._log_tail()}")
         try:
             self._code = exit_code((self._scratch / guest_init.EXIT).read_bytes())
+            self.shortage = guest_memory.shortage(self._scratch / guest_init.KILLED, self._memory)
         except (OSError, ValueError):
             began = (self._scratch / guest_init.READY).exists()
             tail = self._log_tail()
+            if shortage := guest_memory.shortage(self._scratch / guest_init.KILLED, self._memory, tail):
+                raise RefusedError(shortage) from None
             how = "died before its command ended" if began else f"did not start ({why_not_started(tail)})"
             raise RefusedError(f"the guest {how}; it logged:{tail}") from None
         finally:
@@ -314,25 +324,6 @@ def boot_line(substrate: Uml, scratch: Path) -> list[str]:
 def virtual_time(entropy: int) -> tuple[str, ...]:
     """Boot parameters for virtual time: time jumps to the next timer when idle; date and randomness are fixed."""
     return ("time-travel=inf-cpu", f"time-travel-start={_BOOT_DATE}", f"chaoskit.entropy={entropy}")
-
-
-def memory_folder(size: int, candidates: tuple[str, ...]) -> str:
-    """The first folder that can hold a guest's memory: `size` bytes free, writable, and not mounted noexec.
-
-    Raises RefusedError when there is none.
-    """
-    for folder in candidates:
-        try:
-            disk = os.statvfs(folder)
-        except OSError:
-            continue
-        roomy = disk.f_bavail * disk.f_frsize >= size
-        if roomy and not disk.f_flag & os.ST_NOEXEC and os.access(folder, os.W_OK):
-            return folder
-    raise RefusedError(
-        f"no place for a guest's memory: none of {', '.join(candidates)} is writable, executable and has "
-        f"{size // 2**20} MiB free; TMPDIR=/a/roomy/folder chaoskit ..."
-    )
 
 
 def _job(command: Command, scratch: Path, kernel: GuestKernel, encoded: int) -> guest_init.Job:

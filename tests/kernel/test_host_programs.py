@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import json
 import os
@@ -9,6 +10,7 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,12 +24,21 @@ from lab import wait_for
 
 from chaoskit.clock import RealClock
 from chaoskit.conduct.hosts.host_programs import Hosts
+from chaoskit.conduct.hosts.init import PROCESSES
+from chaoskit.conduct.hosts.process import HostProcess
 from chaoskit.conduct.hosts.program import HOME, HostProgram, Sign, environment
+from chaoskit.conduct.hosts.reference import ReferenceProcess
+from chaoskit.conduct.hosts.states import HostsKernel, process_state
+from chaoskit.conduct.worker import Worker
+from chaoskit.engine.apply_restore import apply, restore
+from chaoskit.engine.journal import Journal
 from chaoskit.errors import ChaoskitError, RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel import namespaces
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.knobs import Knob, Link, Namespace
+from chaoskit.knobs import Address, Knob, Link, Namespace, Process, Sysctl, Veth
+from chaoskit.records.jsonl import read
+from chaoskit.records.model import HostState
 
 CLOCK = RealClock()
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -101,7 +112,14 @@ def lab_in(folder: Path, work: Callable[[Lab], None]) -> None:
     """Do this in a new lab."""
     with LinuxKernel(Facts()) as kernel:
         kernel.write(Knob("namespace", "", "model"), Namespace())
-        kernel.write(Knob("link", "model", "lo"), Link(up=True, mtu=65536, gso_max_segs=65535))
+        kernel.write(Knob("namespace", "", "client"), Namespace())
+        kernel.write(Knob("veth", "model", "eth"), Veth("client", "eth", "02:00:00:00:00:01", "02:00:00:00:00:02"))
+        for place, number in (("model", 1), ("client", 2)):
+            kernel.write(Knob("sysctl", place, "net.ipv6.conf.eth.accept_dad"), Sysctl("0"))
+            kernel.write(Knob("link", place, "lo"), Link(up=True, mtu=65536, gso_max_segs=65535))
+            kernel.write(Knob("address", place, f"eth 10.3.0.{number}/24"), Address())
+            kernel.write(Knob("address", place, f"eth fd03::{number}/64"), Address())
+            kernel.write(Knob("link", place, "eth"), Link(up=True, mtu=1500, gso_max_segs=1))
         (folder / "run").mkdir()
         (folder / "experiment").mkdir()
         work(Lab(kernel, folder / "experiment", folder / "run"))
@@ -159,7 +177,7 @@ def test_a_program_runs_is_ready_and_is_stopped(place: Path, by: By) -> None:
 
     def work(lab: Lab) -> None:
         with lab.started(lab.program(python(SERVER))) as hosts:
-            first = hosts.processes["model"].first
+            first = first_process(hosts)
             assert Path(f"/proc/{first}").exists()
             hosts.check()
         assert lab.log == "up\n"
@@ -330,7 +348,7 @@ def test_a_program_that_ignores_sigterm(place: Path, by: By) -> None:
     def work(lab: Lab) -> None:
         program = lab.program(shell(f"echo up; {stubborn}"), Sign("output", "up"), stop_after=5 * 10**8)
         with lab.started(program) as hosts:
-            first, began = hosts.processes["model"].first, 0
+            first, began = first_process(hosts), 0
             began = time.monotonic_ns()
             hosts.stop()
         assert 5 * 10**8 < time.monotonic_ns() - began < 8 * 10**9
@@ -365,7 +383,7 @@ def test_nothing_survives_the_conductor(place: Path, by: By) -> None:
         if child == 0:
             hosts = Hosts([(program, lab.kernel.fileno("model"))], lab.run, CLOCK)
             hosts.start()
-            inside = processes(hosts.processes["model"].first or 0)
+            inside = processes(first_process(hosts))
             os.write(writer, json.dumps(sorted(inside)).encode())
             time.sleep(1000)
         pids = json.loads(os.read(reader, 1000))
@@ -375,6 +393,14 @@ def test_nothing_survives_the_conductor(place: Path, by: By) -> None:
         wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
 
     by(place, work)
+
+
+def first_process(hosts: Hosts) -> int:
+    """PID 1 of the host, as it is called here."""
+    process = hosts.members["model"]
+    assert isinstance(process, HostProcess)
+    assert process.first is not None
+    return process.first
 
 
 def processes(first: int) -> set[int]:
@@ -395,7 +421,7 @@ def test_a_death_after_the_start(place: Path, by: By) -> None:
     def work(lab: Lab) -> None:
         program = lab.program(shell("echo up; sleep 0.3; echo out of memory; exit 9"), Sign("output", "up"))
         with lab.started(program) as hosts:
-            first = hosts.processes["model"].first
+            first = first_process(hosts)
             wait_for(lambda: not Path(f"/proc/{first}").exists())
             with pytest.raises(RefusedError, match=r"exit code 9; 2 last(.|\n)*  out of"):
                 hosts.check()
@@ -424,5 +450,211 @@ def test_nginx(place: Path, by: By) -> None:
             assert b"hello" in to.makefile("rb").read()
         told = lab.refusal(lab.program(argv))
         assert re.search("model put itself into the background; .*; for nginx: -g 'daemon off;'", told), told
+
+    by(place, work)
+
+
+PROGRAM = Knob("process", "model", "program")
+ECHO = """
+import os, signal, socket, sys, threading, time
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+listener = socket.create_server(("::", 8080), family=socket.AF_INET6, dualstack_ipv6=True)
+print("up", flush=True)
+while True:
+    caller, _ = listener.accept()
+    if os.fork() == 0:
+        while data := caller.recv(100):
+            caller.sendall(data)
+        os._exit(0)
+    caller.close()
+"""
+
+
+def connected(lab: Lab, address: str) -> socket.socket:
+    """A connection from the client."""
+    with lab.kernel.inside("client"):
+        to = socket.create_connection((address, 8080), timeout=5)
+    to.settimeout(0.3)
+    return to
+
+
+def echoes(to: socket.socket) -> bool:
+    """Whether it answers."""
+    try:
+        to.sendall(b"?")
+        return to.recv(100).strip(b"?") == b""
+    except TimeoutError:
+        return False
+
+
+def answers(lab: Lab, address: str) -> bool:
+    """Whether a new connection is answered. Raises ConnectionRefusedError."""
+    with connected(lab, address) as to:
+        return echoes(to)
+
+
+def has_ended(to: socket.socket) -> bool:
+    """Whether the other end closed or reset it, after what it had sent before."""
+    with suppress(ConnectionError):
+        while to.recv(100):
+            pass
+    return True
+
+
+async def _echo_server(listener: socket.socket, stop: asyncio.Event) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(100):
+            writer.write(data)
+
+    async with await asyncio.start_server(answer, sock=listener):
+        await stop.wait()
+
+
+def reference(lab: Lab) -> ReferenceProcess:
+    """A worker of chaoskit's own that echoes."""
+
+    def begin() -> Worker:
+        with lab.kernel.inside("model"):
+            listener = socket.create_server(("::", 8080), family=socket.AF_INET6, dualstack_ipv6=True)
+        worker = Worker("server", lab.kernel.inside("model"), lambda stop: _echo_server(listener, stop))
+        listener.close()
+        return worker
+
+    return ReferenceProcess("model", lab.kernel.fileno("model"), begin)
+
+
+@BOTH
+@pytest.mark.parametrize("is_reference", [False, True])
+def test_the_states_of_a_host(place: Path, by: By, is_reference: bool) -> None:
+    """A host pauses, is killed, refuses, each from each other state, and everything is restored through the journal."""
+
+    def work(lab: Lab) -> None:
+        network = lab.kernel.fileno("model")
+        own = [] if is_reference else [(lab.program(python(ECHO)), network)]
+        kernel = HostsKernel(lab.kernel, CLOCK)
+        with (
+            Journal.at(lab.run) as journal,
+            Hosts(own, lab.run, CLOCK, [reference(lab)] if is_reference else []) as hosts,
+        ):
+            hosts.start()
+            kernel.hosts = hosts
+            assert kernel.read(PROGRAM) == Process()
+            open_one = connected(lab, "10.3.0.1")
+            assert echoes(open_one)
+
+            apply(kernel, journal, (PROGRAM, Process("paused")))
+            assert {process_state(pid) for pid in hosts.members["model"].pids()} == {"T"}
+            assert not echoes(open_one)
+            assert not answers(lab, "10.3.0.1")  # the kernel accepts, nobody answers
+
+            apply(kernel, journal, (PROGRAM, Process("refusing")))
+            assert echoes(open_one)
+            for address in ("10.3.0.1", "fd03::1"):
+                with pytest.raises(ConnectionRefusedError):
+                    answers(lab, address)
+
+            apply(kernel, journal, (PROGRAM, Process("killed")))
+            assert kernel.read(PROGRAM) == Process("killed")
+            assert has_ended(open_one)
+            with pytest.raises(ConnectionRefusedError):
+                answers(lab, "10.3.0.1")
+            open_one.close()
+            hosts.check()
+
+            apply(kernel, journal, (PROGRAM, Process("paused")))
+            apply(kernel, journal, (PROGRAM, Process()))
+            wait_for(lambda: checked(hosts, 2))
+            assert answers(lab, "fd03::1")
+            apply(kernel, journal, (PROGRAM, Process("killed")))
+            assert restore(kernel, journal) == []
+            assert kernel.read(PROGRAM) == Process()
+            apply(kernel, journal, (PROGRAM, Process("paused")))
+            hosts.stop()
+            assert restore(kernel, journal) == []
+        assert [each.state for each in read(lab.run, HostState) if each.state != "ready"] == [
+            "paused", "refusing", "killed", "paused", "running", "killed", "running", "paused"
+        ]  # fmt: skip
+
+    def checked(hosts: Hosts, ready: int) -> bool:
+        hosts.check()
+        return [each.state for each in read(hosts.run, HostState)].count("ready") == ready
+
+    by(place, work)
+
+
+@BOTH
+def test_a_paused_host_ends_with_the_conductor(place: Path, by: By) -> None:
+    """kill -9 in the middle leaves no stopped process behind, of a program or of the reference server."""
+
+    def work(lab: Lab) -> None:
+        for is_reference in (False, True):
+            reader, writer = os.pipe()
+            child = os.fork()
+            if child == 0:
+                own = [] if is_reference else [(lab.program(python(ECHO)), lab.kernel.fileno("model"))]
+                hosts = Hosts(own, lab.run, CLOCK, [reference(lab)] if is_reference else [])
+                hosts.start()
+                kernel = HostsKernel(lab.kernel, CLOCK)
+                kernel.hosts = hosts
+                kernel.write(PROGRAM, Process("paused"))
+                os.write(writer, json.dumps(hosts.members["model"].pids()).encode())
+                time.sleep(1000)
+            pids = json.loads(os.read(reader, 1000))
+            assert pids
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            wait_for(lambda pids=pids: not any(Path(f"/proc/{pid}").exists() for pid in pids))  # type: ignore[misc]
+
+    by(place, work)
+
+
+@BOTH
+def test_a_root_file_system(place: Path, by: By) -> None:
+    """Its own programs and files; the experiment's folder, names and processes as everywhere; nothing is changed."""
+
+    def work(lab: Lab) -> None:
+        root = lab.folder / "root"
+        for program in ("/bin/sh", "/bin/cat", "/bin/ls", "/bin/sleep"):
+            libraries = re.findall(
+                r"(/\S+) \(0x", subprocess.run(["ldd", program], capture_output=True, text=True).stdout
+            )
+            for file in (program, *libraries):
+                (root / file[1:]).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, root / file[1:])
+        for folder in ("etc", "tmp", "proc"):
+            (root / folder).mkdir()
+        (root / "etc/marker").write_text("inside\n")
+        (lab.folder / "there.txt").write_text("mine\n")
+
+        told = lab.output(
+            "cat /etc/marker /etc/hostname there.txt; ls /; ls /tmp; echo /proc/[0-9]*\n"
+            "echo x > /etc/marker; echo y > z; echo z > /dev/null && cat /etc/marker z",
+            rootfs=str(root),
+        )
+
+        assert told.splitlines()[:3] == ["inside", "model", "mine"]
+        assert told.splitlines()[-3:] == ["/proc/1 /proc/2", "x", "y"]
+        assert "usr" not in told.splitlines() or (root / "usr").exists()
+        assert (root / "etc/marker").read_text() == "inside\n"
+        assert sorted(path.name for path in root.iterdir() if path.name in ("run", "var", "sys")) == []
+
+    by(place, work)
+
+
+@BOTH
+def test_a_fork_bomb(place: Path, by: By) -> None:
+    """It ends with its host, and the machine goes on."""
+    bomb = (
+        "import os,time\nprint('up', flush=True)\nwhile True:\n    try: os.fork()\n    except OSError: time.sleep(0.1)"
+    )
+
+    def work(lab: Lab) -> None:
+        if by is as_root and not (Path("/sys/fs/cgroup/cgroup.controllers")).exists():
+            pytest.skip("this kernel has no pids controller")
+        with lab.started(lab.program(python(bomb), Sign("output", "up"))) as hosts:
+            time.sleep(3)
+            first = first_process(hosts)
+            assert 100 < len(processes(first)) <= PROCESSES + 1
+        assert not Path(f"/proc/{first}").exists()
 
     by(place, work)

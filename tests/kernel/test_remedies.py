@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from edge_lab import SERVER_V4, SERVER_V6
 from lab import run
 
 from chaoskit.clock import RealClock
-from chaoskit.conduct import lab_server
 from chaoskit.conduct.conductor import target_of
+from chaoskit.conduct.lab_hosts import hosts_of
+from chaoskit.conduct.lab_setup import LabSetup
 from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
 from chaoskit.errors import RefusedError
@@ -81,8 +83,8 @@ def in_force(kernel: LinuxKernel, run_directory: Path, tuned: str) -> Iterator[N
 def connection(kernel: LinuxKernel, compiled: Plan) -> Seen:
     """What the probe's socket and the lab's server see of each other, as the conductor creates them."""
     version = 6 if "[" in compiled.target else 4
-    server = lab_server.start(compiled, kernel)
-    try:
+    with TemporaryDirectory() as folder, hosts_of(LabSetup.of(compiled), kernel, Path(folder), RealClock()) as hosts:
+        hosts.start()
         with kernel.inside("client"):
             caller = socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET)
         with caller:
@@ -99,8 +101,6 @@ def connection(kernel: LinuxKernel, compiled: Plan) -> Seen:
         (other,) = re.findall(r" mss:(\d+)", server_ss)
         assert re.findall(r" mss:(\d+)", client_ss) == [str(own)]
         return Seen(own, int(other), client_ss, server_ss)
-    finally:
-        server.stop(RealClock())
 
 
 @pytest.mark.parametrize(("tuned", "ip", "client", "server"), SIZES, ids=[f"{each[0]} {each[1]}" for each in SIZES])

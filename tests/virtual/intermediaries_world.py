@@ -1,4 +1,4 @@
-"""Runs in a guest: probes servers through unmodified nginx, HAProxy and Caddy: `intermediaries_world.py FOLDER`.
+"""Runs in a guest: probes servers through unmodified nginx, HAProxy, Caddy and Envoy: `intermediaries_world.py FOLDER`.
 
 Each case leaves the run directory of `chaoskit probe`, with its default timeouts, under its name.
 """
@@ -26,7 +26,8 @@ import chaoskit.report.console  # noqa: F401  like the two above: a probe import
 from chaoskit.cli.main import main as type_chaoskit
 
 REFERENCE, FOREIGN = 8000, 8001
-PORTS = {"nginx": 8100, "haproxy": 8200, "caddy": 8300}  # before the reference server; the next one before the foreign
+PORTS = {"nginx": 8100, "haproxy": 8200, "caddy": 8300, "envoy": 8400}
+"""Before the reference server; the next one before the foreign."""
 PROXIES = Path(sys.prefix) / "proxies"
 PAUSING = ["--requests", "6", "--max-concurrency", "3"]
 LONG = ["--requests", "6", "--max-concurrency", "3", "--output-tokens", "200"]
@@ -42,6 +43,7 @@ CASES = {
     "caddy-silent": (PORTS["caddy"] + 1, "/silent", PAUSING),
     "nginx-compresses-foreign": (PORTS["nginx"] + 3, "/stream", LONG),
     "limited": (FOREIGN, "/limited", PAUSING),
+    "envoy-limits": (PORTS["envoy"] + 1, "/long", PAUSING),
     "random": (FOREIGN, "/random", ["--requests", "12", "--max-concurrency", "3"]),
 }
 NGINX = """
@@ -93,6 +95,31 @@ http://127.0.0.1:{next} {{
   }}
 }}
 """
+ENVOY = """
+static_resources:
+  listeners:
+  - address: {{socket_address: {{address: 127.0.0.1, port_value: {next}}}}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: foreign
+          route_config:
+            virtual_hosts:
+            - {{name: all, domains: ["*"], routes: [{{match: {{prefix: "/"}}, route: {{cluster: foreign}}}}]}}
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
+  clusters:
+  - name: foreign
+    type: STATIC
+    load_assignment:
+      cluster_name: foreign
+      endpoints:
+      - lb_endpoints: [{{endpoint: {{address: {{socket_address: {{address: 127.0.0.1, port_value: 8001}}}}}}}}]
+"""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -118,6 +145,10 @@ class Handler(BaseHTTPRequestHandler):
             case "/limited":
                 self._stream(150, 0.1)
                 self._reset()
+            case "/long":
+                self._stream(200, 0.1)
+                self._send(b"data: [DONE]\n\n")
+                self._send(b"")
             case "/random":
                 self._stream(10, 0.1)
                 time.sleep(self.source.uniform(1, 40))
@@ -167,7 +198,7 @@ def processes(folder: Path) -> Iterator[None]:
     """The servers, and what stands before them."""
     foreign = Server(("127.0.0.1", FOREIGN), Handler)
     Thread(target=foreign.serve_forever, daemon=True).start()
-    for name, text in (("nginx", NGINX), ("haproxy", HAPROXY), ("caddy", CADDY)):
+    for name, text in (("nginx", NGINX), ("haproxy", HAPROXY), ("caddy", CADDY), ("envoy", ENVOY)):
         ports = {"port": PORTS[name], "next": PORTS[name] + 1, "third": PORTS[name] + 2, "fourth": PORTS[name] + 3}
         (folder / name).write_text(text.format(folder=folder, **ports))
     libraries = ":".join(map(str, (PROXIES / "usr" / "lib").glob("*-linux-gnu")))
@@ -179,6 +210,7 @@ def processes(folder: Path) -> Iterator[None]:
             [_path("nginx"), "-c", str(folder / "nginx"), "-g", "daemon off;"],
             [_path("haproxy"), "-f", str(folder / "haproxy")],
             [_path("caddy"), "run", "--adapter", "caddyfile", "--config", str(folder / "caddy")],
+            [_path("envoy"), "--config-yaml", (folder / "envoy").read_text(), "--log-level", "error"],
         )
     ]
     for port in (REFERENCE, *(port + 1 for port in PORTS.values())):

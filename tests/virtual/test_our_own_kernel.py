@@ -70,6 +70,80 @@ trials = {TRIALS!r}.strip().splitlines()
 ended = [(trial, subprocess.run(trial.split(), capture_output=True, text=True)) for trial in trials]
 answer = [trial + ": " + end.stderr for trial, end in ended if end.returncode]
 """
+RULES = """
+table inet trial {
+  set idle { type ipv4_addr; flags dynamic; timeout 1m; }
+  ct timeout short { protocol tcp; l3proto ip; policy = { established: 60 }; }
+  quota most { over 10 mbytes }
+  chain trial {
+    type filter hook forward priority 0
+    ct state established ct original bytes > 1000 reject with tcp reset
+    ct mark set 1
+    ip protocol tcp ct timeout set "short"
+    quota name "most" drop
+    ct count over 3 reject with icmpx admin-prohibited
+    tcp flags fin log group 3
+    update @idle { ip saddr timeout 10s }
+  }
+}
+"""
+FILTER = f"""
+import subprocess
+answer = subprocess.run(["nft", "-f", "-"], input={RULES!r}, capture_output=True, text=True).stderr
+"""
+CALLS = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+calls = {"shmget": (29, 0, 4096, 0o1600), "msgget": (68, 0, 0o1600), "mq_open": (240, b"trial", 0o102, 0o600, None),
+         "inotify_init1": (294, 0), "signalfd4": (289, -1, bytes(8), 8, 0), "timerfd_create": (283, 1, 0),
+         "io_setup": (206, 8, bytes(8)), "io_uring_setup": (425, 8, ctypes.create_string_buffer(120)),
+         "memfd_create": (319, b"trial", 0), "membarrier": (324, 0, 0, 0), "madvise": (28, 0, 0, 4),
+         "process_vm_readv": (310, os.getpid(), None, 0, None, 0, 0), "pidfd_open": (434, os.getpid(), 0)}
+answer = [name for name, words in calls.items() if libc.syscall(*words) < 0 and ctypes.get_errno() == 38]
+"""
+RENAME = """
+import os, subprocess
+for name in ("merged", "upper", "work"):
+    os.mkdir("/run/" + name)
+subprocess.run("mount -t overlay none /run/merged -o lowerdir=/etc,upperdir=/run/upper,workdir=/run/work".split())
+os.mkdir("/run/merged/new")
+os.rename("/run/merged/new", "/run/merged/newer")
+answer = os.path.isdir("/run/merged/newer")
+"""
+BOMB = """
+import os, time
+from pathlib import Path
+group = Path("/sys/fs/cgroup/bomb")
+group.mkdir()
+(group / "pids.max").write_text("20")
+(group / "cgroup.procs").write_text("0")
+children, refused = [], ""
+try:
+    while len(children) < 1000:
+        child = os.fork()
+        if not child:
+            time.sleep(3600)
+        children.append(child)
+except OSError as error:
+    refused = error.strerror
+answer = [len(children), refused]
+for child in children:
+    os.kill(child, 9)
+"""
+FAR = """
+import ctypes, mmap
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + [ctypes.c_int] * 3 + [ctypes.c_long]
+answer = []
+for bits in range(32, 47):
+    place = libc.mmap(1 << bits, 1 << 30, 3, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000, -1, 0)
+    ctypes.memset(place, 1, 4096)
+    ctypes.memset(place + (1 << 29), 1, 4096)
+    answer.append(place == 1 << bits and ctypes.string_at(place, 1) == b"\\x01")
+    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    libc.munmap(place, 1 << 30)
+"""
 LAB = Path(__file__).parents[2] / "experiments" / "loss-first-token.yaml"
 MOUNT = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
 BARE_DEVICES = """
@@ -178,3 +252,39 @@ def test_every_queue_classifier_action_and_device_can_be_made(ask: Ask) -> None:
 def test_congestion_controls(ask: Ask) -> None:
     """cubic, bbr and dctcp are there to choose from."""
     assert {"cubic", "bbr", "dctcp"} <= set(ask(ALGORITHMS, *uml.virtual_time(1)))
+
+
+def test_a_router_can_do_what_middleboxes_do(ask: Ask) -> None:
+    """nft(8) itself gets rules about connections, their bytes, timeouts and number, quotas, and sets that forget."""
+    assert ask(FILTER, *uml.virtual_time(1)) == ""
+
+
+def test_no_system_call_of_usual_programs_is_missing(ask: Ask) -> None:
+    """Proxies, Node, Java and Go find what they find on a distribution's kernel."""
+    assert ask(CALLS) == []
+
+
+def test_a_new_directory_of_an_overlay_can_be_renamed(ask: Ask) -> None:
+    """Test runners and package managers make directories under another name first."""
+    assert ask(RENAME) is True
+
+
+def test_a_fork_bomb_ends_at_the_limit_of_its_group(ask: Ask) -> None:
+    """Groups with a limit of processes are there from the start; the process itself is one of twenty."""
+    assert ask(BOMB) == [19, "Resource temporarily unavailable"]
+
+
+def test_addresses_of_46_bits_are_mapped(ask: Ask) -> None:
+    """A program gets memory where it asks for it, far above 512 GB: Envoy's allocator does not start without."""
+    assert ask(FAR) == [True] * 15
+
+
+@pytest.mark.timeout(120)
+def test_an_unlimited_stack_is_no_matter(kernel: uml.GuestKernel) -> None:
+    """It makes the host map its libraries at low addresses, where a guest's processes would have their own."""
+    words = [sys.executable, "-m", "chaoskit", "exec", str(LAB), "--kernel", str(kernel.path), "--", "echo", "hello"]
+    answer = subprocess.run(
+        ["sh", "-c", 'ulimit -s unlimited && exec "$@"', "sh", *words], capture_output=True, text=True, check=False
+    )
+
+    assert (answer.returncode, answer.stdout) == (0, "hello\n"), answer.stderr

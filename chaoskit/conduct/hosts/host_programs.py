@@ -4,32 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from chaoskit.clock import Clock
 from chaoskit.conduct.hosts.process import HostProcess
 from chaoskit.conduct.hosts.program import HostProgram, check
 from chaoskit.conduct.hosts.readiness import Watch
+from chaoskit.conduct.hosts.reference import ReferenceProcess
 from chaoskit.errors import RefusedError
+from chaoskit.records.jsonl import Log
+from chaoskit.records.model import HostState
 
 FOLDER = "hosts"
-"""Of the run directory; it holds NAME.log for each host."""
+"""Of the run directory; it holds NAME.log for each host with a program."""
 
 _PACE = 10_000_000  # ns between two looks
 _SETTLING = 100_000_000  # ns after which a program that went into the background has ended
 _STARTING = 60 * 10**9  # ns for the kernel to start a program, on a busy machine
+Member = HostProcess | ReferenceProcess
+State = Literal["ready", "paused", "killed", "refusing", "running", "ended"]
 
 
 class Hosts:
-    """The running programs of a lab's hosts; a context manager, at whose end nothing of them is left."""
+    """The running programs of a lab's hosts; a context manager, at whose end nothing of them is left.
 
-    def __init__(self, programs: Sequence[tuple[HostProgram, int]], run: Path, clock: Clock) -> None:
+    `members` are the hosts by name. Their records and logs go to the run directory.
+    """
+
+    def __init__(
+        self,
+        programs: Sequence[tuple[HostProgram, int]],
+        run: Path,
+        clock: Clock,
+        references: Sequence[ReferenceProcess] = (),
+    ) -> None:
         """Each program with the descriptor of its host's network namespace. Nothing is started yet."""
+        self.run = run
         self._clock = clock
-        self._run = run
-        self.processes = {
-            program.name: HostProcess(program, network, run / FOLDER / f"{program.name}.log")
-            for program, network in programs
-        }
+        self._folder = run / FOLDER
+        self._programs = [
+            HostProcess(program, network, self._folder / f"{program.name}.log") for program, network in programs
+        ]
+        self._references = references
+        self.members: dict[str, Member] = {each.name: each for each in self._programs}
+        self.members |= {each.name: each for each in references}
+        self.is_stopped = False
+        self._log = Log(run, HostState)
+        self._awaited: dict[str, Watch] = {}
 
     def __enter__(self) -> Hosts:
         return self
@@ -39,55 +60,83 @@ class Hosts:
 
     def start(self) -> None:
         """Start all, and wait until all are ready. Raises RefusedError with the last words of one that is not."""
-        for process in self.processes.values():
+        for process in self._programs:
             check(process.program)
-        (self._run / FOLDER).mkdir(exist_ok=True)
-        for process in self.processes.values():
-            process.start()
-        self._await(list(self.processes.values()))
+        if self._programs:
+            self._folder.mkdir(exist_ok=True)
+        for member in self.members.values():
+            member.start()
+            self._watch(member)
+        begin = self._clock.now()
+        while self._awaited:
+            self._look(begin)
+            self._clock.sleep_until(self._clock.now() + (_PACE if self._awaited else _SETTLING))
         self.check()
 
     def check(self) -> None:
-        """Raises RefusedError with the last words of a program that has ended."""
-        for process in self.processes.values():
+        """Raises RefusedError with the last words of a program that has ended, but not by a fault."""
+        for reference in self._references:
+            if not reference.is_alive:
+                raise RefusedError(f"the reference server of {reference.name} ended early")
+        for process in self._programs:
             process.hear()
-            if not process.is_alive:
+            if not process.is_alive and not process.was_killed:
+                self.record(process.name, "ended", process.end.code if process.end else None)
                 raise RefusedError(_obituary(process, ""))
+        for name in [name for name, watch in self._awaited.items() if watch.is_ready(self._clock.now())]:
+            self._ready(name)
+
+    def start_again(self, member: Member) -> None:
+        """Start a host that was killed. `check` records when it is ready."""
+        member.start()
+        self._watch(member)
+
+    def record(self, host: str, state: State, code: int | None = None) -> None:
+        """Write down what a host does since now."""
+        self._log.add(HostState(host, self._clock.now(), state, code))
+        self._log.flush()
 
     def stop(self) -> None:
         """SIGTERM to all, and SIGKILL to what has not ended after its `stop_after`. Never raises."""
-        running = list(self.processes.values())
+        self.is_stopped = True
         begin = self._clock.now()
-        for process in running:
+        for process in self._programs:
             process.ask_to_stop()
-        for process in sorted(running, key=lambda each: each.program.stop_after):
+        for process in sorted(self._programs, key=lambda each: each.program.stop_after):
             process.finish(begin + process.program.stop_after, self._clock)
+        for reference in self._references:
+            reference.stop(self._clock)
+        for watch in self._awaited.values():
+            watch.close()
+        self._log.close()
 
-    def _await(self, waiting: list[HostProcess]) -> None:
-        begin = self._clock.now()
-        watches = {each.program.name: Watch(each.program.ready, each.network, each.log, begin) for each in waiting}
-        try:
-            while waiting:
-                waiting = [each for each in waiting if not self._is_ready(each, watches[each.program.name], begin)]
-                self._clock.sleep_until(self._clock.now() + (_PACE if waiting else _SETTLING))
-        finally:
-            for watch in watches.values():
-                watch.close()
+    def _watch(self, member: Member) -> None:
+        if member.name in self._awaited:  # killed before it was ready
+            self._awaited.pop(member.name).close()
+        match member:
+            case HostProcess(program=program):
+                self._awaited[member.name] = Watch(program.ready, member.network, member.log, self._clock.now())
+            case ReferenceProcess():  # it listened before it was started
+                self.record(member.name, "ready")
 
-    def _is_ready(self, process: HostProcess, watch: Watch, begin: int) -> bool:
-        process.hear()
-        now = self._clock.now()
-        if not process.is_alive:
-            raise RefusedError(_obituary(process, " before it was ready"))
-        if process.started is None:
-            if now > begin + _STARTING:
-                raise RefusedError(f"the host {process.program.name} could not be started within a minute; try again")
-            return False
-        if watch.is_ready(now):
-            return True
-        if obstacle := watch.obstacle(now):
-            raise RefusedError(f"the host {process.program.name} {obstacle}{process.last_words()}")
-        return False
+    def _look(self, begin: int) -> None:
+        """One look at all that are awaited at the start."""
+        for process in [each for each in self._programs if each.name in self._awaited]:
+            process.hear()
+            now, watch = self._clock.now(), self._awaited[process.name]
+            if not process.is_alive:
+                raise RefusedError(_obituary(process, " before it was ready"))
+            if process.started is None:
+                if now > begin + _STARTING:
+                    raise RefusedError(f"the host {process.name} could not be started within a minute; try again")
+            elif watch.is_ready(now):
+                self._ready(process.name)
+            elif obstacle := watch.obstacle(now):
+                raise RefusedError(f"the host {process.name} {obstacle}{process.last_words()}")
+
+    def _ready(self, name: str) -> None:
+        self._awaited.pop(name).close()
+        self.record(name, "ready")
 
 
 def _obituary(process: HostProcess, when: str) -> str:

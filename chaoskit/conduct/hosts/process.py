@@ -43,6 +43,8 @@ class HostProcess:
 
     def __init__(self, program: HostProgram, network: int, log: Path) -> None:
         self.program, self.network, self.log = program, network, log
+        self.name = program.name
+        self.was_killed = False
         self.first: int | None = None
         self.started: int | None = None
         self.end: End | None = None
@@ -56,10 +58,26 @@ class HostProcess:
         """Whether it runs, or is about to."""
         return self._link is not None and self.end is None and not self.failure
 
+    def pids(self) -> tuple[int, ...]:
+        """The PIDs here of all its processes but PID 1. Raises OSError when they cannot be found."""
+        if self.first is None or self._has_ended():
+            return ()
+        try:
+            wanted = Path(f"/proc/{self.first}/ns/pid").readlink()
+        except FileNotFoundError:
+            return ()
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it has ended, or is another user's
+                if int(process.name) != self.first and (process / "ns/pid").readlink() == wanted:
+                    found.append(int(process.name))
+        return tuple(found)
+
     def start(self) -> None:
         """Fork its first processes. What becomes of them, `hear` takes in."""
         log = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         self.first = self.started = self.end = None
+        self.was_killed = False
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._link.setblocking(False)
         parent = os.getpid()
@@ -91,6 +109,19 @@ class HostProcess:
             if self._did.count(letter.decode()) == done:
                 return
             clock.sleep_until(clock.now() + _PACE // 10)
+
+    def pause(self, clock: Clock) -> None:
+        """SIGSTOP to all of it."""
+        self.tell(init.STOP, clock)
+
+    def resume(self, clock: Clock) -> None:
+        """SIGCONT to all of it."""
+        self.tell(init.CONTINUE, clock)
+
+    def kill(self, clock: Clock) -> None:
+        """SIGKILL to all of it, and wait for its end."""
+        self.was_killed = True
+        self.finish(clock.now(), clock)
 
     def ask_to_stop(self) -> None:
         """SIGTERM to all of it, without waiting."""

@@ -9,8 +9,8 @@ import pytest
 from made_runs import Made
 
 from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.findings import Intermediary
 from chaoskit.analysis.network.timers import timers
-from chaoskit.analysis.result import Intermediary
 from chaoskit.records.model import Completion
 
 
@@ -39,6 +39,33 @@ def test_the_same_silence_is_a_timer(completion: Completion, tmp_path: Path) -> 
         "6 of 6 streams that did not end by themselves were cut off after 2.00 s of silence (spread 5 ms)"
         in timer.sentence
     )
+
+
+def test_a_connection_that_is_closed_a_second_later_hides_no_limit(tmp_path: Path) -> None:
+    """Envoy cuts a stream after 15 s, and closes 1 s later: that silence is not the timer."""
+    made = Made(plan=None)
+    for number in range(6):
+        begun = 700 * number
+        made.stream(
+            begun, [begun + 100 * (index + 1) for index in range(149)], "truncated", ended=begun + 16_000 + number
+        )
+    (timer,) = found(made, tmp_path)
+
+    assert (timer.kind, timer.streams) == ("response-timer", 6)
+    assert timer.seconds == pytest.approx(15, rel=0.001)
+    assert "after 15.00 s from the request, while data arrived" in timer.sentence
+    assert "15 s by default: Envoy's route timeout" in timer.sentence
+
+
+def test_an_idle_timer_of_a_second_is_one(tmp_path: Path) -> None:
+    """Where streams of any length end after it."""
+    made = Made(plan=None)
+    for number, count in enumerate((60, 90, 120, 150, 200, 250)):
+        tokens = [700 * number + 100 * (index + 1) for index in range(count)]
+        made.stream(700 * number, tokens, "reset", ended=tokens[-1] + 1000 + number)
+    (timer,) = found(made, tmp_path)
+
+    assert (timer.kind, timer.seconds) == ("idle-timer", pytest.approx(1.0025, rel=0.01))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -254,7 +255,7 @@ class Elsewhere:
 
     program: str
 
-    def start(self, run: Path, length: int, seed: int) -> Child:
+    def start(self, run: Path, length: int, seed: int, variables: Mapping[str, str]) -> Child:
         """Begin it."""
         argv = (sys.executable, "-c", self.program)
         return Here().launch(Command(argv, run, Duration.parse("60s")), RealClock())

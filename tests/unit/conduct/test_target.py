@@ -6,7 +6,7 @@ import pytest
 
 from chaoskit.conduct.conductor import target_of
 from chaoskit.conduct.lab_client import addresses, trust
-from chaoskit.conduct.lab_server import root
+from chaoskit.conduct.lab_hosts import root
 from chaoskit.host_lookups import HostLookups
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
@@ -53,7 +53,7 @@ def test_a_command_is_told_where_the_server_is_and_whom_to_trust(tls: str) -> No
     compiled = plan(f"{{lab: edge, ip: 6, tls: {tls}}}")
     scheme, file = ("https", str(certificates.ROOT)) if tls == "true" else ("http", None)
 
-    told = addresses(compiled.target) | trust(root(compiled))
+    told = addresses(compiled.target) | trust(root(compiled.target))
 
     assert told["OPENAI_BASE_URL"] == f"{scheme}://[fd02::1]:8000/v1"
     assert {told.get(name) for name in ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE")} == {file}

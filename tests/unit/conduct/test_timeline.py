@@ -118,7 +118,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 def walk(plan: Plan, run: Path, kernel: SlowKernel, journal: Journal, child: Endless) -> None:
     """Through all phases from 1 s on."""
     with TimelineRunner(plan, run, kernel, journal, kernel.clock) as timeline:
-        timeline.run(SECOND, [child])
+        timeline.run(SECOND, child)
 
 
 def build_and_walk(plan: Plan, run: Path, kernel: SlowKernel, journal: Journal) -> None:
@@ -337,7 +337,7 @@ def on_interface(run: Path, kernel: SlowKernel, journal: Journal, renewals: list
         apply(kernel, journal, (change.knob, change.setting))
     clock = kernel.clock
     with TimelineRunner(plan, run, kernel, journal, clock) as timeline:
-        timeline.run(SECOND, [Endless(clock, 30 * SECOND)], lambda: renewals.append(clock.now()))
+        timeline.run(SECOND, Endless(clock, 30 * SECOND), lambda: renewals.append(clock.now()))
 
 
 def test_the_lease_is_renewed_all_along(tmp_path: Path, kernel: SlowKernel, journal: Journal) -> None:

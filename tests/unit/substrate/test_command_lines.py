@@ -9,8 +9,9 @@ import pytest
 
 from chaoskit.clock import ManualClock
 from chaoskit.errors import RefusedError
+from chaoskit.substrate import guest_memory
 from chaoskit.substrate.running import Deadline, conduct, log_tail
-from chaoskit.substrate.uml import GuestKernel, Uml, boot_line, memory_folder
+from chaoskit.substrate.uml import GuestKernel, Uml, boot_line
 from chaoskit.units import Size
 
 KERNEL = GuestKernel(Path("/opt/linux.uml"), "6.12", None, frozenset())
@@ -53,9 +54,9 @@ def test_memory_goes_to_the_first_folder_that_can_hold_it(tmp_path: Path) -> Non
     """Folders that are not there or too full are passed over; when none is left, it is refused by their names."""
     missing = str(tmp_path / "missing")
 
-    assert memory_folder(2**20, (missing, str(tmp_path))) == str(tmp_path)
+    assert guest_memory.folder(2**20, (missing, str(tmp_path))) == str(tmp_path)
     with pytest.raises(RefusedError, match=f"{missing}.*TMPDIR="):
-        memory_folder(2**60, (missing, str(tmp_path)))
+        guest_memory.folder(2**60, (missing, str(tmp_path)))
 
 
 def test_patience_bears_a_file_that_vanishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,9 @@ def test_every_feature_has_a_finding() -> None:
         "drop",
         "police",
         "clamp",
+        "connections",
+        "quota",
+        "pids-cgroup",
     ]
     assert told["kernel"].detail == "6.8.0"
     assert told["veth"] == Finding("veth", True, "")

@@ -45,7 +45,7 @@ def test_a_guest_gets_the_lab_of_the_plan_and_its_fault(
     substrate = uml.Uml(uml.find(kernel), memory=Size.parse("1MiB"))
     code = in_guest(substrate, plan, Command(("true",), {}, None), FileOptions())
 
-    setup = LabSetup.unpickled(capfdbinary.readouterr().out)
+    setup = LabSetup.unpickled(capfdbinary.readouterr().out, {})
     assert code == 0
     assert setup == LabSetup.of(plan)
     assert setup.stage == tuple((change.knob, change.setting) for change in plan.stage)
