@@ -94,7 +94,7 @@ def served() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def by_the_browser() -> list[list[tuple[str, str]]]:
     """The events of each body."""
-    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     assert browser, "no Chromium is installed: apt-get install chromium-headless-shell"
     with served() as url, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         words = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--user-data-dir={profile}"]
