@@ -189,11 +189,11 @@ def _intermediaries(
 ) -> tuple[Set[int], tuple[Intermediary, ...]]:
     """The streams that were held back, and all findings; in a lab only hosts can be in between."""
     if raw.plan and raw.plan.interface is None:
-        hosts = dict.fromkeys(each.by for each in ended if each.is_by_intermediary)
+        by_hosts = [each for each in ended if each.is_by_intermediary]
         return frozenset(), tuple(
             finding
-            for host in hosts
-            for finding in timers([each.stream for each in ended if each.by == host and each.is_by_intermediary], host)
+            for host in dict.fromkeys(each.by for each in by_hosts)
+            for finding in timers([each.stream for each in by_hosts if each.by == host], host)
         )
     streams = raw.streams
     clean = [each for each in streams.ended if not span_of_stream(each, run_timeline).faults]
