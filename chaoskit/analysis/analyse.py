@@ -18,6 +18,7 @@ from chaoskit.analysis.load import RawRecords, load_records
 from chaoskit.analysis.network.attribution import attribute_stalls, out_of_order_streams, stream_evidence
 from chaoskit.analysis.network.buffering import held_back
 from chaoskit.analysis.network.closings import EndedStream, closings, ended_streams
+from chaoskit.analysis.network.connection_faults import with_own_timer
 from chaoskit.analysis.network.connections_seen import SeenConnections
 from chaoskit.analysis.network.fidelity import fidelity
 from chaoskit.analysis.network.path_mtu import path_mtu
@@ -197,16 +198,16 @@ def _intermediaries(
 ) -> tuple[Set[int], tuple[Intermediary, ...]]:
     """The streams that were held back, and all findings; in a lab only hosts can be in between."""
     if raw.plan and raw.plan.interface is None:
-        hosts = dict.fromkeys(each.by for each in ended if each.is_by_intermediary)
+        by_hosts = [each for each in ended if each.is_by_intermediary]
         return frozenset(), tuple(
             finding
-            for host in hosts
-            for finding in timers([each.stream for each in ended if each.by == host and each.is_by_intermediary], host)
+            for host in dict.fromkeys(each.by for each in by_hosts)
+            for finding in timers([each.stream for each in by_hosts if each.by == host], host)
         )
     streams = raw.streams
     clean = [each for each in streams.ended if not span_of_stream(each, run_timeline).faults]
     held, found = held_back(clean, streams.bursts, raw.infos, out_of_order_streams(raw.infos))
-    return held, (*timers(streams.ended), *found)
+    return held, (*(with_own_timer(each, raw.plan) for each in timers(streams.ended)), *found)
 
 
 def _phases(

@@ -26,6 +26,7 @@ from chaoskit.knobs import (
     Namespace,
     Neighbour,
     Netem,
+    Process,
     Pulse,
     Route,
     Rule,
@@ -63,6 +64,7 @@ PlannedSetting = Annotated[
     | Clamp
     | Cut
     | IdleTimeout
+    | Process
     | Clsact
     | Filter
     | Netem

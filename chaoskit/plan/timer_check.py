@@ -11,14 +11,14 @@ from chaoskit.spec.asking import late_tokens
 from chaoskit.spec.host_timers import Timers
 from chaoskit.spec.hosts import ServiceHost
 from chaoskit.spec.objectives import Objective
-from chaoskit.spec.server import Server
+from chaoskit.spec.server import Pause, Server
 from chaoskit.spec.workload import Timeouts, Workload
 from chaoskit.timeouts.chain import Chain, Lab, chains
 from chaoskit.timeouts.files import Files
 from chaoskit.timeouts.known_programs import reading_of
 from chaoskit.timeouts.lint import Answer, Budget, lint
 from chaoskit.timeouts.timers import CALLS, PROBE, SECOND, Callee, Hold, Kind, Reading, Retries, Route, Timer, mended
-from chaoskit.units import Duration, counted
+from chaoskit.units import Duration, Share, counted
 
 _GIVEN: dict[str, Kind] = {
     "connect": "connect",
@@ -152,26 +152,33 @@ def _answer(server: Server | None, workload: Workload) -> Answer:
         return Answer(zero, "", zero, "", whole, says, is_assumed=True)
     tokens += server.reasoning_tokens
     before = Duration(sum(each.for_ for each in server.pause if each.after == 0))
-    within = [each.for_ for each in server.pause if 0 < each.after < tokens]
+    paused = [each for each in server.pause if 0 < each.after < tokens]
+    within = [each.for_ for each in paused]
+    longest = max(paused, key=lambda each: each.for_, default=None)
     first, pace = Duration(server.first_token.p99 + before), server.token_interval
     silence = Duration(max(within, default=0) + pace * server.tokens_per_event)
     whole = Duration(first + (tokens - 1) * pace + sum(within))
     first_says = f"first-token p99 {server.first_token.p99}" + (f" and a pause of {before}" if before else "")
-    paused = f" and pauses of {Duration(sum(within))}" if within else ""
+    pauses = f" and pauses of {Duration(sum(within))}" if within else ""
     return Answer(
         first=first,
         first_says=first_says,
         silence=silence,
-        silence_says=f"a pause of {max(within)}" if within else f"token-interval {pace}",
+        silence_says=f"token-interval {pace}" if longest is None else _words_of(longest),
         whole=whole,
-        whole_says=f"{first_says}, then {counted(tokens - 1, 'token')} at {pace} each{paused}",
+        whole_says=f"{first_says}, then {counted(tokens - 1, 'token')} at {pace} each{pauses}",
     )
+
+
+def _words_of(pause: Pause) -> str:
+    return f"a pause of {pause.for_}" + ("" if pause.share == Share.largest else f" in {pause.share} of the responses")
 
 
 def _budgets(objectives: Sequence[Objective]) -> Iterator[Budget]:
     for each in objectives:
         if each.bound is not None and each.operator in ("<", "<=") and each.metric.split("_")[0] in _OF_BEGIN:
-            yield Budget(Duration(round(each.bound)), f"the objective is {each.text}")
+            is_whole = each.metric.startswith("e2el")
+            yield Budget(Duration(round(each.bound)), f"the objective is {each.text}", is_whole)
 
 
 def _rows(lab: Lab, found: Sequence[Chain]) -> Iterator[PlannedTimer]:

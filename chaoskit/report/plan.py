@@ -19,6 +19,7 @@ from chaoskit.plan.timetable import Timetable
 from chaoskit.report.styles import styled, titled
 from chaoskit.report.timer_table import timer_table
 from chaoskit.spec.endpoint import redacted
+from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.workload import Workload
 from chaoskit.topology.display_names import display_name
 from chaoskit.topology.lab import Topology
@@ -175,6 +176,8 @@ def _sockets(plan: Plan) -> Iterator[str]:
     """What no knob sets. In a lab the congestion control is a parameter of its host."""
     for end, host in (("client", plan.client), ("server", plan.server)):
         given = [] if host is None or host.maxseg is None else [f"maxseg {host.maxseg}"]
+        if isinstance(host, Client) and host.tcp_keepalive is not None:
+            given.append(f"tcp-keepalive {host.tcp_keepalive}")
         if plan.interface is not None and host is not None and host.congestion_control is not None:
             given.append(f"congestion-control {host.congestion_control}")
         if given:

@@ -28,6 +28,32 @@ timeline: {timeline}
 """
 CUT = ", cut: {{after: 20 tokens, by: {}}}"
 PAUSE = ", pause: {after: 20 tokens, for: 1min}"
+PROXIES = Path(sys.prefix) / "proxies"
+NGINX = """\
+user root; pid /tmp/nginx.pid; error_log stderr;
+events {}
+http {
+  access_log off;
+  client_body_temp_path /tmp/body; proxy_temp_path /tmp/proxy; fastcgi_temp_path /tmp/fastcgi;
+  uwsgi_temp_path /tmp/uwsgi; scgi_temp_path /tmp/scgi;
+  server { listen 8080; listen [::]:8080; location / { proxy_pass http://model:8000; } }
+}
+"""
+SERVICE = """\
+name: untouched-nginx
+question: Whose timer was it?
+stage:
+  lab: service
+  hosts:
+    gateway:
+      run: [%s, -p, ., -c, ./nginx.conf, -g, "daemon off;"]
+      files: [./nginx.conf]
+      ready: 8080
+    model: {reference: {token-interval: 20ms, pause: {after: 20 tokens, for: 5min}}}
+  target: http://gateway:8080/v1/chat/completions
+workload: {request-rate: 2/s, output-tokens: 40, timeouts: {first-token: 2min, idle: 2min}}
+timeline: [{baseline: 4s}]
+"""
 CASES = {
     "reset": (4, 1.1, CUT.format("reset"), "[{far: 4s}]"),
     "close": (6, 1.1, CUT.format("close"), "[{far: 4s}]"),
@@ -38,11 +64,16 @@ CASES = {
 
 
 def run(kernel: GuestKernel, case: str, folder: Path) -> Path:
-    """The run directory of this case, which repeats to the byte."""
+    """The run directory of this case."""
     ip, http, server, timeline = CASES[case]
     file, out = folder / "closings.yaml", folder / "run"
     tokens = 400 if case == "hole" else 40
     file.write_text(FILE.format(ip=ip, http=http, server=server, timeline=timeline, tokens=tokens))
+    return repeated(kernel, file, out)
+
+
+def repeated(kernel: GuestKernel, file: Path, out: Path) -> Path:
+    """The run directory of this file, which repeats to the byte."""
     words = ["run", str(file), "--kernel", str(kernel.path), "--clock", "virtual", "--out", str(out)]
     words += ["--verify-repeatable"]
     done = subprocess.run([sys.executable, "-m", "chaoskit", *words], capture_output=True, text=True, check=False)
@@ -90,3 +121,22 @@ def test_what_a_fault_swallows_is_no_end(kernel: GuestKernel, tmp_path: Path) ->
     assert {each.by for each in found} == {"client"}
     assert "unanswered" in {each.kind for each in found}
     assert any("while server kept sending what never arrived" in each.sentence for each in found)
+
+
+def test_a_proxy_with_its_defaults_is_named_with_whom_it_waited_for(kernel: GuestKernel, tmp_path: Path) -> None:
+    """nginx untouched, in a service lab: its 60 s of silence from the model, and its timer by the host's name."""
+    program = PROXIES / "usr" / "sbin" / "nginx"
+    assert program.exists(), "nginx is missing: bash .ci/prepare tests"
+    (tmp_path / "nginx.conf").write_text(NGINX)
+    (tmp_path / "service.yaml").write_text(SERVICE % program)
+
+    result = analyse(repeated(kernel, tmp_path / "service.yaml", tmp_path / "run"))
+    (found,) = result.phases[0].closings
+    (timer,) = result.intermediaries
+
+    assert (found.kind, found.by, found.waited_for) == ("closed", "gateway", "model")
+    assert found.streams == found.of_streams == result.overall.started
+    assert found.seconds == pytest.approx(60, abs=0.35)  # nginx sets a timer again only where it moves by 300 ms
+    assert found.apart_ms == pytest.approx(0, abs=1)
+    assert (timer.kind, timer.host, timer.streams) == ("idle-timer", "gateway", found.streams)
+    assert "a timer of gateway (60 s by default: nginx proxy_read_timeout" in timer.sentence

@@ -13,7 +13,7 @@ from chaoskit.analysis.analyse import analyse
 from chaoskit.errors import SpecError
 from chaoskit.records.connection_records import ConnectionEnd, HostSocket
 from chaoskit.records.jsonl import FILES
-from chaoskit.records.model import Event, Hop, Request, SocketRead, UnackedSample
+from chaoskit.records.model import Event, Hop, HostState, Request, SocketRead, UnackedSample
 
 OBJECTIVES = ["ttft_p95 < 800ms during wifi", "interruption_rate <= 1%", "ttft_p95 during wifi < 3x baseline"]
 
@@ -28,6 +28,7 @@ def whole(tmp_path: Path) -> Path:
     run.records.append(Hop(ns(10_000), "router", "wifi", 0, 1, 0, 0))
     run.records.append(ConnectionEnd(ns(11_999), "router", "to-client", "syn", "client", 40_000, "server", 8000))
     run.records.append(ConnectionEnd(ns(12_199), "router", "to-server", "rst", "server", 8000, "client", 40_000))
+    run.records.append(HostState("server", ns(0), "ready"))
     run.records.append(HostSocket(ns(12_150), "client", 40_000, "server", 8000, {"state": 1, "last_data_recv": 50}))
     run.counters("wifi", 900, 100, 10_000, 20_000).handshakes(1000, [1] * 5).handshakes(11_000, [31] * 5)
     return run.served(0, 5, 5).write(tmp_path / "whole")

@@ -125,6 +125,8 @@ def test_a_thinking_model_and_an_idle_timer() -> None:
         "gateway gives up a silent answer after 60s (nginx's default proxy_read_timeout), and model is silent for "
         "65.02s (a pause of 65s); write proxy_read_timeout 100s; in the location of nginx.conf:4"
     ]
+    rare = {"pause": {"after": 20, "for": "65s", "share": "2%"}}
+    assert "65.02s (a pause of 65s in 2% of the responses)" in said(check("nginx.conf", NGINX, rare))[0]
     assert "the first token of model takes 65.4s" in said(check("nginx.conf", NGINX, before))[0]
     assert said(check("nginx.conf", mended, thinking)) == []
 
@@ -247,6 +249,19 @@ def test_stages_in_turn_against_one_budget() -> None:
     assert check("", "", timeouts={"first-token": "15s"}, gateway=gateway, vectors=vectors).warnings == ()
     objective = check("", "", objectives=("ttft_p95 < 9s",), gateway=gateway, vectors=vectors).warnings
     assert "but the objective is ttft_p95 < 9s: each fits" in objective[0]
+
+
+def test_a_budget_of_the_whole_and_timers_that_begin_again() -> None:
+    """Fifty seconds from token to token are no bound of an answer; one timer of the whole is."""
+    (found,) = check("haproxy.cfg", HAPROXY, objectives=("e2el_p95 < 30s",)).advice
+
+    assert found == (
+        "the objective is e2el_p95 < 30s, and no timer is of a whole answer: 50s (timeout server in haproxy.cfg:6) "
+        "begin again with each token; write stream: 30s in workload.timeouts"
+    )
+    bounded = said(check("haproxy.cfg", HAPROXY, timeouts={"stream": "30s"}, objectives=("e2el_p95 < 30s",)))
+    assert not any("begin again" in each for each in bounded)
+    assert said(check("haproxy.cfg", HAPROXY, objectives=("ttft_p95 < 3s",))) == []
 
 
 def test_no_timer_at_all() -> None:
