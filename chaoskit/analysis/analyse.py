@@ -23,6 +23,7 @@ from chaoskit.analysis.network.attribution import (
 )
 from chaoskit.analysis.network.buffering import held_back
 from chaoskit.analysis.network.closings import EndedStream, closings, ended_streams
+from chaoskit.analysis.network.connection_faults import with_own_timer
 from chaoskit.analysis.network.connections_seen import SeenConnections
 from chaoskit.analysis.network.fidelity import fidelity
 from chaoskit.analysis.network.path_mtu import path_mtu
@@ -109,7 +110,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         target=spec.target,
         model=spec.model,
         protocol=spec.protocol,
-        conditions=spec.conditions,
+        conditions=(*spec.conditions, *_of_programs(raw.plan, raw.machine.get("clock", ""))),
         seed=spec.seed,
         run=str(display_path(run)),
         clock=raw.machine.get("clock", ""),
@@ -155,6 +156,7 @@ def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
             protocol=f"{plan.workload.protocol} over HTTP/{plan.workload.http}",
             conditions=(*socket, *plan.access.conditions(plan.url), *processes),
         )
+    access = plan.interface.access if plan.interface is not None else plan.access
     return RunSpec(
         objectives=plan.objectives,
         workload=plan.workload,
@@ -163,9 +165,16 @@ def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
         target=redacted(plan.target),
         seed=plan.seed,
         reference=plan.reference,
-        model=(plan.interface.access.model or "") if plan.interface else "",
-        conditions=tuple(plan.interface.access.conditions(plan.target)) if plan.interface else (),
+        model=access.model or "",
+        conditions=tuple(access.conditions(plan.target)),
     )
+
+
+def _of_programs(plan: Plan | ProbePlan | None, clock: str) -> tuple[str, ...]:
+    """What virtual time cannot show of users' programs."""
+    if not isinstance(plan, Plan) or clock != "virtual" or all(host.server is not None for host in plan.hosts):
+        return ()
+    return ("in virtual time computing takes no time: a program that its processor slows down looks fast",)
 
 
 def _provenance(raw: RawRecords) -> Provenance | None:
@@ -206,7 +215,7 @@ def _intermediaries(
     streams = raw.streams
     clean = [each for each in streams.ended if not span_of_stream(each, run_timeline).faults]
     held, found = held_back(clean, streams.bursts, raw.infos, out_of_order_streams(raw.infos))
-    return held, (*timers(streams.ended), *found)
+    return held, (*(with_own_timer(each, raw.plan) for each in timers(streams.ended)), *found)
 
 
 def _phases(
