@@ -59,7 +59,7 @@ def in_lab(
     `announce` is told where, before it begins. Returns its exit code. Raises RefusedError if neither can, with what to
     type.
     """
-    chosen, where = choose_for_command(plan.needs, options)
+    chosen, where = choose_for_command(plan.needs, options, plan.memory)
     announce(where)
     if isinstance(chosen, Uml):
         return in_guest(chosen, plan, command, files)
