@@ -15,7 +15,12 @@ from chaoskit.analysis.conclusion import outcome, undecided_reasons, warnings, w
 from chaoskit.analysis.findings import Intermediary
 from chaoskit.analysis.health import health
 from chaoskit.analysis.load import RawRecords, load_records
-from chaoskit.analysis.network.attribution import attribute_stalls, out_of_order_streams, stream_evidence
+from chaoskit.analysis.network.attribution import (
+    StreamEvidence,
+    attribute_stalls,
+    out_of_order_streams,
+    stream_evidence,
+)
 from chaoskit.analysis.network.buffering import held_back
 from chaoskit.analysis.network.closings import EndedStream, closings, ended_streams
 from chaoskit.analysis.network.connection_faults import with_own_timer
@@ -92,7 +97,10 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     verdicts = tuple(evaluate(objective, samples, estimates, reasons) for objective in spec.objectives)
     ended = tuple(ended_streams(streams.ended, SeenConnections(raw.connection_ends, raw.host_sockets)))
     held, intermediaries = _intermediaries(raw, run_timeline, ended)
-    phases = tuple(_phases(raw, run_timeline, samples, estimates, buckets(streams, run_timeline), held))
+    arrived = {stream.number: math.ceil(stream.tokens) for stream in streams.ended}
+    cut_off = frozenset(each.stream.number for each in ended if each.is_by_intermediary)
+    evidence = stream_evidence(arrived, raw.infos, raw.served, raw.vitals, held, cut_off)
+    phases = tuple(_phases(raw, run_timeline, samples, estimates, buckets(streams, run_timeline), evidence))
     phases = tuple(_with_closings(phase, samples[phase.name], ended, raw) for phase in phases)
     verdicts = tuple(with_path_mtu_cause(*pair, phases) for pair in zip(verdicts, spec.objectives, strict=True))
     return Result(
@@ -216,10 +224,8 @@ def _phases(
     samples: Mapping[str, PhaseSamples],
     estimates: Estimates,
     phase_buckets: Mapping[str, tuple[Bucket, ...]],
-    held: Set[int],
+    evidence: StreamEvidence,
 ) -> Iterator[PhaseResult]:
-    arrived = {stream.number: math.ceil(stream.tokens) for stream in raw.streams.ended}
-    evidence = stream_evidence(arrived, raw.infos, raw.served, raw.vitals, held)
     full_segments = path_mtu(raw, run_timeline)
     arrivals = Counter(run_timeline.span_at(stream.request.scheduled).name for stream in raw.streams.ended)
     for name in run_timeline.names:
