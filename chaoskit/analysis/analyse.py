@@ -10,6 +10,7 @@ from os.path import lexists
 from pathlib import Path
 
 from chaoskit import __version__
+from chaoskit.analysis.beside import with_workloads
 from chaoskit.analysis.compression import compare_compression, compression_warnings
 from chaoskit.analysis.conclusion import outcome, undecided_reasons, warnings, with_path_mtu_cause
 from chaoskit.analysis.findings import Intermediary
@@ -29,7 +30,6 @@ from chaoskit.analysis.network.fidelity import fidelity
 from chaoskit.analysis.network.path_mtu import path_mtu
 from chaoskit.analysis.network.timers import timers
 from chaoskit.analysis.objectives import evaluate
-from chaoskit.analysis.other_workloads import with_workloads
 from chaoskit.analysis.provenance import Provenance
 from chaoskit.analysis.result import Bucket, PhaseResult, Result, Round
 from chaoskit.analysis.statistics.comparison import compare

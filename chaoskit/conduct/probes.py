@@ -1,4 +1,4 @@
-"""Runs the probe of an experiment, and those of its other workloads, in processes of their own, from one start."""
+"""Runs the probe of an experiment and those of its other workloads, each in its own process."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from rich.text import Text
 from chaoskit.analysis.formatting import FIDELITY_LABELS, format_interval, format_value
 from chaoskit.analysis.result import FidelityCheck, ObjectiveResult, Outcome, PhaseResult, Result
 from chaoskit.analysis.streams.phase_samples import WARM_UP
-from chaoskit.report import other_workloads, sparkline
+from chaoskit.report import beside, sparkline
 from chaoskit.report.compression import side_by_side
 from chaoskit.report.fidelity import counts
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
@@ -52,7 +52,7 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
     if result.objectives or any(each.objectives for each in result.workloads):
         yield section("Objectives", Group(two_columns(_objectives(result)), *_streams_note(result)))
     if result.workloads:
-        yield section("Other workloads", two_columns(other_workloads.rows(result.workloads)))
+        yield section("Other workloads", two_columns(beside.rows(result.workloads)))
     if any(phase.metrics.failures for phase in result.phases):
         yield section("Interrupted streams", two_columns(_failures(result.phases)))
     if any(phase.closings for phase in result.phases):

@@ -1,4 +1,4 @@
-"""Defines further workloads of a lab: other clients whose requests share its links with the measured streams."""
+"""Defines further workloads of a lab: other clients, whose requests share its links."""
 
 from __future__ import annotations
 
