@@ -26,7 +26,9 @@ from chaoskit.cli.restore import restore
 from chaoskit.cli.run import run
 from chaoskit.cli.schema import schema
 from chaoskit.cli.serve import serve
+from chaoskit.cli.shell import shell
 from chaoskit.cli.status import status
+from chaoskit.cli.up import up
 from chaoskit.cli.validate import validate
 from chaoskit.terminal import say
 
@@ -34,7 +36,7 @@ EXIT_CODES = """Exit codes: 0 objectives met, or none given; 1 an objective not 
 nothing could be measured, or this machine cannot do it; 4 changes not restored; 5 undecided; 70 a mistake in chaoskit;
 130 and 143 interrupted."""
 
-_KEEP_UMASK = ("exec", "serve")  # their commands and files get the user's own umask
+_KEEP_UMASK = ("exec", "serve", "shell")  # their commands and files get the user's own umask
 
 app = typer.Typer(
     help="Transport chaos testing for token streams: measure how an AI service behaves under real network faults.",
@@ -47,7 +49,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (init, run, plan, validate, schema, report, probe, pmtu, serve, doctor, inject, status, restore):
+for command in (init, run, plan, validate, schema, report, probe, pmtu, serve, doctor, inject, status, restore, shell, up):
     app.command(cls=Command)(command)
 app.command(cls=CommandWithDoubleDash)(exec)
 app.add_typer(kernel, name="kernel")

@@ -26,6 +26,9 @@ def exec(
     fault: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Fault of FILE in force; repeatable. Default: none.")
     ] = None,
+    host: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Where in the lab: a host or a router. Default: client.")
+    ] = None,
     down: Annotated[
         str | None, typer.Option(metavar="FAULT", help="On received packets: 'delay 80ms loss 1%'.")
     ] = None,
@@ -57,16 +60,17 @@ def exec(
     from chaoskit.conduct.user_command import Command, check_executable
     from chaoskit.substrate.guest_memory import parse as parse_memory
     from chaoskit.substrate.selection import SubstrateOptions
+    from chaoskit.topology.lab import CLIENT
 
     argv, faults = after_double_dash(context), tuple(fault or ())
     options = SubstrateOptions(substrate.value, kernel, clock.value, parse_memory(guest_memory))
     on_host = {"--down": down, "--up": up, "--seed": seed}
-    check_options(argv, file, on_host, {"--fault": faults, "--variant": variant}, options)
-    if refused := check_executable(argv):
+    check_options(argv, file, on_host, {"--fault": faults, "--variant": variant, "--host": host}, options)
+    if host is None and (refused := check_executable(argv)):
         complain(refused[0])
         raise typer.Exit(refused[1])
     files = FileOptions(out, tuple(writable or ())).checked(Path.cwd())
     command = Command.with_own_environment(argv, sudo_caller.choose(as_root, complain))
     if file is None:
         raise typer.Exit(on_host_network(down, up, seed, command, files))
-    raise typer.Exit(in_lab(Lab(file, variant, faults, options), command, files))
+    raise typer.Exit(in_lab(Lab(file, variant, faults, options), command, files, host or CLIENT))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from chaoskit.terminal import complain
 if TYPE_CHECKING:
     from chaoskit.conduct.kept_files import FileOptions
     from chaoskit.conduct.user_command import Command
+    from chaoskit.plan.model import Plan
     from chaoskit.substrate.selection import SubstrateOptions
 
 _FAULT, _COMMAND = "--down 'delay 80ms'", "curl https://example.com"
@@ -60,20 +61,29 @@ class Lab:
     faults: tuple[str, ...]
     options: SubstrateOptions
 
+    def plan(self) -> tuple[Plan, Callable[[str], None]]:
+        """The plan, and what tells the user where it is built, and behind which faults. Raises SpecError."""
+        from chaoskit.plan.exec import compile_exec, fault_options
+        from chaoskit.spec.matrix import load_variants
 
-def in_lab(lab: Lab, command: Command, files: FileOptions) -> int:
-    """Run it as the client of a lab. Returns its exit code."""
-    from chaoskit.plan.exec import compile_exec, fault_options
-    from chaoskit.spec.matrix import load_variants
+        experiment = load_variants(self.file).named(self.variant).experiment
+        plan = compile_exec(experiment, self.faults)
+        in_force = " and ".join(plan.phases[0].faults)
+
+        def announce(where: str) -> None:
+            complain(f"fault {in_force}, {where}" if in_force else where)
+            if not self.faults:
+                complain(f"no fault is in force; {experiment.name} has {fault_options(experiment)}")
+
+        return plan, announce
+
+
+def in_lab(lab: Lab, command: Command, files: FileOptions, place: str) -> int:
+    """Run it at a place of a lab. Returns its exit code."""
+    from chaoskit.plan.exec import check_place
+    from chaoskit.substrate.exec import Place
     from chaoskit.substrate.exec import in_lab as run
 
-    experiment = load_variants(lab.file).named(lab.variant).experiment
-    plan = compile_exec(experiment, lab.faults)
-    in_force = " and ".join(plan.phases[0].faults)
-
-    def announce(where: str) -> None:
-        complain(f"fault {in_force}, {where}" if in_force else where)
-        if not lab.faults:
-            complain(f"no fault is in force; {experiment.name} has {fault_options(experiment)}")
-
-    return run(plan, lab.options, command, files, announce)
+    plan, announce = lab.plan()
+    check_place(plan, place)
+    return run(plan, lab.options, (command, Place(place)), files, announce)

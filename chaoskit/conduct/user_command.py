@@ -2,16 +2,19 @@
 
 Rules: it inherits standard input, output, error and the terminal; it stays in chaoskit's process group, so that the
 terminal's Ctrl-C, Ctrl-Z and window changes reach it directly; signals sent to chaoskit alone are forwarded. Chaoskit
-exits with its exit code, 128 + n when signal n ended it. It is killed when chaoskit dies, for any reason.
+exits with its exit code, 128 + n when signal n ended it. It is killed when chaoskit dies, for any reason. A command that
+gets a terminal of its own has a session of its own, too.
 """
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import shlex
 import shutil
 import signal
+import termios
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,11 +33,15 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True)
 class Command:
-    """What to run, in which environment, and as which user; None: chaoskit's own."""
+    """What to run, in which environment, and as which user; None: chaoskit's own.
+
+    `terminal` is the descriptor of a terminal that becomes its own; None: the one that chaoskit has.
+    """
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     caller: Caller | None = None
+    terminal: int | None = None
 
     @classmethod
     def with_own_environment(cls, argv: tuple[str, ...], caller: Caller | None = None) -> Command:
@@ -55,28 +62,77 @@ def check_executable(argv: tuple[str, ...]) -> tuple[str, int] | None:
     return f"there is no command {argv[0]}: check the name, or give its path", NOT_FOUND
 
 
-def run(command: Command, enter: Callable[[], None]) -> int:
-    """Run it to its end; `enter` moves the child into its namespace. Returns the exit code.
+@dataclass(frozen=True)
+class Entrance:
+    """How the child gets to its namespaces: `enter` moves itself.
 
-    An error of `enter` goes to standard error, with exit code 3.
+    `through`, where it is given, moves a process between, whose child it is: a PID namespace holds children alone.
+    """
+
+    enter: Callable[[], None]
+    through: Callable[[], None] | None = None
+
+
+def run(command: Command, entrance: Entrance, look: Callable[[], None] = lambda: None) -> int:
+    """Run it to its end, and `look` a few times each second. Returns the exit code.
+
+    An error on its way in goes to standard error, with exit code 3.
     """
     awaited = {signal.SIGCHLD, *_FORWARDED}
     handled = signal.signal(signal.SIGCHLD, lambda *_: None)  # an ignored signal cannot be waited for
     former = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     try:
         parent, child = os.getpid(), os.fork()
+        if child == 0 and entrance.through is not None:
+            _stand_between(command, parent, entrance, awaited, former)
         if child == 0:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            _exec(command, parent, enter, former)
-        return _wait(child, awaited)
+            _exec(command, parent, entrance.enter, former)
+        if command.terminal is not None:
+            os.close(command.terminal)
+        return _wait(child, awaited, look)
     finally:
         signal.signal(signal.SIGCHLD, handled)
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
-def _wait(child: int, awaited: set[signal.Signals]) -> int:
+def _stand_between(
+    command: Command,
+    parent: int,
+    entrance: Entrance,
+    awaited: set[signal.Signals],
+    mask: set[int] | set[signal.Signals],
+) -> None:
+    """Move, and run the command in a child; never returns."""
+    code = 3
+    try:
+        _die_with(parent)
+        assert entrance.through is not None
+        entrance.through()
+        own, child = os.getpid(), os.fork()
+        if child == 0:
+            _exec(command, own, entrance.enter, mask)
+        if command.terminal is not None:
+            os.close(command.terminal)
+        code = _wait(child, awaited)
+    except (OSError, ChaoskitError) as error:
+        complain(f"cannot run {command.argv[0]}: {getattr(error, 'strerror', None) or error}")
+    except BaseException as error:  # noqa: BLE001  the last frame of a process: it must end by _exit
+        code = crash_report.print_report(error)
+    finally:
+        os._exit(code)
+
+
+def _die_with(parent: int) -> None:
+    """Be killed when the parent dies, which may have happened. A parent in another PID namespace has number 0."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() not in (parent, 0):
+        os._exit(3)
+
+
+def _wait(child: int, awaited: set[signal.Signals], look: Callable[[], None] = lambda: None) -> int:
     """Forward signals until it has ended. Polls, because a signal may be delivered to another thread."""
     while True:
+        look()
         received = signal.sigtimedwait(awaited, _POLL)
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid == child:
@@ -92,12 +148,13 @@ def _exec(command: Command, parent: int, enter: Callable[[], None], mask: set[in
     """Replace this child by the command; never returns."""
     code = 3
     try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        if command.terminal is not None:
+            _take(command.terminal)
         enter()
         if command.caller is not None:
             command.caller.become()
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # after setuid, which clears it
-        if os.getppid() != parent:
-            os._exit(code)
+        _die_with(parent)  # after setuid, which clears it
         for sign in (signal.SIGPIPE, signal.SIGXFSZ):  # ignored by Python, which the command would inherit
             signal.signal(sign, signal.SIG_DFL)
         for sign in _FORWARDED:  # pending signals reach the command, not a handler here
@@ -107,11 +164,22 @@ def _exec(command: Command, parent: int, enter: Callable[[], None], mask: set[in
         code = NOT_EXECUTABLE
         os.execvpe(command.argv[0], command.argv, dict(command.environment))
     except FileNotFoundError:
-        code = NOT_FOUND  # its interpreter is missing
-        complain(f"{command.argv[0]} names an interpreter that does not exist: head -n 1 {command.argv[0]}")
+        code = NOT_FOUND
+        if shutil.which(command.argv[0], path=command.environment.get("PATH", os.defpath)) is None:
+            complain(f"there is no command {command.argv[0]} here: check the name, or give its path")
+        else:  # its interpreter is missing
+            complain(f"{command.argv[0]} names an interpreter that does not exist: head -n 1 {command.argv[0]}")
     except (OSError, ValueError, ChaoskitError) as error:
         complain(f"cannot run {command.argv[0]}: {getattr(error, 'strerror', None) or error}")
     except BaseException as error:  # noqa: BLE001  the last frame of a process: it must end by _exit
         code = crash_report.print_report(error)
     finally:
         os._exit(code)
+
+
+def _take(terminal: int) -> None:
+    """Begin a session whose terminal this is, and its standard streams."""
+    os.setsid()
+    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+    for stream in range(3):
+        os.dup2(terminal, stream)
