@@ -14,8 +14,8 @@
 | `drop`         | ICMP "too big" messages that are dropped (gact)      |
 | `police`       | dropping packets above a size                        |
 | `clamp`        | MSS clamping (nftables, inet)                        |
-| `conntrack`    | cutting connections: their packets are counted       |
-| `set-timeouts` | forgetting idle connections (nftables sets)          |
+| `connections`  | cut and idle-timeout (nftables: sets, reject)        |
+| `quota`        | cut after a size (nftables: quota)                   |
 | `pids-cgroup`  | limiting the processes of a host (cgroup2)           |
 """
 

@@ -11,7 +11,15 @@ import sys
 from pathlib import Path
 
 TOP = Path(__file__).parents[1]
-HELPERS = ("tests", "tests/rules", "tests/unit/probe", "tests/unit/server", "tests/kernel", "tests/virtual")
+HELPERS = (
+    "tests",
+    "tests/rules",
+    "tests/unit/probe",
+    "tests/unit/server",
+    "tests/unit/timeouts",
+    "tests/kernel",
+    "tests/virtual",
+)
 """Where the modules lie that tests import by their name, as in pyproject.toml."""
 TOGETHER = ("tests", "tests/rules", "tests/guest", "tests/kernel", "tests/virtual", "tests/bench")
 

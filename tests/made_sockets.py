@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 
 from made_runs import Made, ns
 
+from chaoskit.analysis.findings import Direction, PathMtu
 from chaoskit.analysis.load import RawRecords
 from chaoskit.analysis.network.path_mtu import path_mtu
-from chaoskit.analysis.result import Direction, PathMtu
 from chaoskit.analysis.streams.assemble import assemble_streams
 from chaoskit.analysis.streams.columns import signs_of_life, token_columns
 from chaoskit.analysis.streams.timeline import build_timeline
@@ -113,6 +113,8 @@ class Run:
             unacked=self.unacked,
             counters=[],
             hops=[],
+            connection_ends=[],
+            host_sockets=[],
         )
         found = path_mtu(raw, build_timeline(phases, ns(end + 60_000)))
         return {name: list(those) for name, those in found.items() if those}

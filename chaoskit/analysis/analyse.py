@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from os.path import lexists
@@ -11,16 +12,19 @@ from pathlib import Path
 from chaoskit import __version__
 from chaoskit.analysis.compression import compare_compression, compression_warnings
 from chaoskit.analysis.conclusion import outcome, undecided_reasons, warnings, with_path_mtu_cause
+from chaoskit.analysis.findings import Intermediary
 from chaoskit.analysis.health import health
 from chaoskit.analysis.load import RawRecords, load_records
 from chaoskit.analysis.network.attribution import attribute_stalls, out_of_order_streams, stream_evidence
 from chaoskit.analysis.network.buffering import held_back
+from chaoskit.analysis.network.closings import EndedStream, closings, ended_streams
+from chaoskit.analysis.network.connections_seen import SeenConnections
 from chaoskit.analysis.network.fidelity import fidelity
 from chaoskit.analysis.network.path_mtu import path_mtu
 from chaoskit.analysis.network.timers import timers
 from chaoskit.analysis.objectives import evaluate
 from chaoskit.analysis.provenance import Provenance
-from chaoskit.analysis.result import Bucket, Intermediary, PhaseResult, Result, Round
+from chaoskit.analysis.result import Bucket, PhaseResult, Result, Round
 from chaoskit.analysis.statistics.comparison import compare
 from chaoskit.analysis.statistics.estimates import Estimates
 from chaoskit.analysis.statistics.metrics import metrics
@@ -85,8 +89,10 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     client_health = health(streams, raw.vitals, raw.served)
     reasons = undecided_reasons(raw, streams.ended, checks, client_health)
     verdicts = tuple(evaluate(objective, samples, estimates, reasons) for objective in spec.objectives)
-    held, intermediaries = _intermediaries(raw, run_timeline)
+    ended = tuple(ended_streams(streams.ended, SeenConnections(raw.connection_ends, raw.host_sockets)))
+    held, intermediaries = _intermediaries(raw, run_timeline, ended)
     phases = tuple(_phases(raw, run_timeline, samples, estimates, buckets(streams, run_timeline), held))
+    phases = tuple(_with_closings(phase, samples[phase.name], ended, raw) for phase in phases)
     verdicts = tuple(with_path_mtu_cause(*pair, phases) for pair in zip(verdicts, spec.objectives, strict=True))
     return Result(
         chaoskit=__version__,
@@ -178,10 +184,17 @@ def _intended(raw: RawRecords, streams: Sequence[Stream], workload: Workload | N
     return {stream.number: stream.request.asked or mean for stream in streams} | stamped
 
 
-def _intermediaries(raw: RawRecords, run_timeline: Timeline) -> tuple[Set[int], tuple[Intermediary, ...]]:
-    """The streams that were held back, and all findings; in a lab there is nothing in between."""
+def _intermediaries(
+    raw: RawRecords, run_timeline: Timeline, ended: Sequence[EndedStream]
+) -> tuple[Set[int], tuple[Intermediary, ...]]:
+    """The streams that were held back, and all findings; in a lab only hosts can be in between."""
     if raw.plan and raw.plan.interface is None:
-        return frozenset(), ()
+        by_hosts = [each for each in ended if each.is_by_intermediary]
+        return frozenset(), tuple(
+            finding
+            for host in dict.fromkeys(each.by for each in by_hosts)
+            for finding in timers([each.stream for each in by_hosts if each.by == host], host)
+        )
     streams = raw.streams
     clean = [each for each in streams.ended if not span_of_stream(each, run_timeline).faults]
     held, found = held_back(clean, streams.bursts, raw.infos, out_of_order_streams(raw.infos))
@@ -199,6 +212,7 @@ def _phases(
     arrived = {stream.number: math.ceil(stream.tokens) for stream in raw.streams.ended}
     evidence = stream_evidence(arrived, raw.infos, raw.served, raw.vitals, held)
     full_segments = path_mtu(raw, run_timeline)
+    arrivals = Counter(run_timeline.span_at(stream.request.scheduled).name for stream in raw.streams.ended)
     for name in run_timeline.names:
         sample = samples[name]
         spans = [span for span in run_timeline.spans if span.name == name]
@@ -207,6 +221,7 @@ def _phases(
             faults=spans[0].faults,
             settings=_settings(raw.plan, name),
             seconds=sample.seconds,
+            arrivals=arrivals[name],
             rounds=tuple(
                 Round(
                     number=span.round,
@@ -221,6 +236,15 @@ def _phases(
             timeline=phase_buckets[name],
             path_mtu=full_segments[name],
         )
+
+
+def _with_closings(
+    phase: PhaseResult, sample: PhaseSamples, ended: Sequence[EndedStream], raw: RawRecords
+) -> PhaseResult:
+    numbers = {stream.number for stream in sample.interrupted}
+    here = [each for each in ended if each.stream.number in numbers]
+    lost = sum(each.drops for each in raw.counters if each.kind == "connection-ends")
+    return phase.model_copy(update={"closings": closings(here, len(numbers), lost)})
 
 
 def _settings(plan: Plan | None, name: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from chaoskit.analysis.connections import connection_warnings
+from chaoskit.analysis.findings import PathMtu
 from chaoskit.analysis.formatting import FIDELITY_LABELS, about, format_value
 from chaoskit.analysis.health import (
     MAX_CLIENT_ERRORS,
@@ -16,7 +17,7 @@ from chaoskit.analysis.health import (
 )
 from chaoskit.analysis.load import RawRecords
 from chaoskit.analysis.objectives import UndecidedReason
-from chaoskit.analysis.result import FidelityCheck, Health, ObjectiveResult, Outcome, PathMtu, PhaseResult, RunVerdict
+from chaoskit.analysis.result import FidelityCheck, Health, ObjectiveResult, Outcome, PhaseResult, RunVerdict
 from chaoskit.analysis.statistics.quantiles import is_too_few
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.plan.model import Plan

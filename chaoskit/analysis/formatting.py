@@ -27,6 +27,8 @@ FIDELITY_LABELS: dict[FidelityKind, str] = {
     "icmp-lost": "ICMP lost",
     "mss": "MSS",
     "mtu": "MTU",
+    "cut": "cut",
+    "idle-timeout": "idle timeout",
 }
 
 

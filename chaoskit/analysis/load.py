@@ -17,6 +17,7 @@ from chaoskit.analysis.streams.gaps import Reader
 from chaoskit.errors import SpecError
 from chaoskit.plan.model import Plan, load_plan
 from chaoskit.plan.probe_plan import ProbePlan, load_probe_plan
+from chaoskit.records.connection_records import ConnectionEnd, HostSocket
 from chaoskit.records.directory import MACHINE, OUTCOME, PLAN, PROBE
 from chaoskit.records.jsonl import FILES, read, read_numbered
 from chaoskit.records.model import DRAIN, Counters, Hop, Phase, Request, ServedResponse, TcpInfo, UnackedSample, Vitals
@@ -60,6 +61,8 @@ class RawRecords:
     unacked: list[UnackedSample]
     counters: list[Counters]
     hops: list[Hop]
+    connection_ends: list[ConnectionEnd]
+    host_sockets: list[HostSocket]
 
     @property
     def end(self) -> int:
@@ -126,6 +129,8 @@ def load_records(run: Path) -> RawRecords:
         unacked=[replace(one, fields=_used_fields(one.fields)) for _, one in read_numbered(run, UnackedSample)],
         counters=read(run, Counters),
         hops=read(run, Hop),
+        connection_ends=read(run, ConnectionEnd),
+        host_sockets=[replace(one, fields=_used_fields(one.fields)) for _, one in read_numbered(run, HostSocket)],
     )
 
 

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from chaoskit import intervals
+from chaoskit.analysis.findings import Evidence
 from chaoskit.analysis.formatting import about, format_interval, format_value
-from chaoskit.analysis.result import Evidence, IntervalEstimate, ObjectiveResult, ObjectiveVerdict, Unit
+from chaoskit.analysis.result import IntervalEstimate, ObjectiveResult, ObjectiveVerdict, Unit
 from chaoskit.analysis.statistics.comparison import ratio
 from chaoskit.analysis.statistics.estimates import MINUTE, Estimates, scale, unit
 from chaoskit.analysis.streams.goodput import OPERATORS

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from chaoskit.analysis.findings import Closing, Evidence, Intermediary, PathMtu
 from chaoskit.analysis.finite_json import FiniteJson
 from chaoskit.analysis.provenance import Provenance
 from chaoskit.analysis.vllm_figures import VllmFigures
@@ -23,14 +24,11 @@ RunStatus = Literal["finished", "interrupted", "refused", "crashed", "dirty"]
 RunVerdict = Literal["met", "broken", "undecided", "none"]
 ObjectiveVerdict = Literal["met", "broken", "undecided"]
 Confidence = Literal["exact", "likely", "none"]
-FindingConfidence = Literal["certain", "likely", "none"]
-Direction = Literal["up", "down"]
-PathMtuKind = Literal["black-hole", "silence", "probed", "signalled", "clamped"]
-IntermediaryKind = Literal["idle-timer", "response-timer", "buffering"]
 Unit = Literal["ms", "share", "per-minute", "per-second", "ratio", "count", "bytes", "bit-per-second"]
 PacketKind = Literal["loss", "round-trip", "rate", "duplicate", "reorder", "corrupt", "jitter", "slot", "ecn"]
 SizeKind = Literal["oversized", "icmp-sent", "icmp-lost", "mss", "mtu"]
-FidelityKind = PacketKind | SizeKind
+ConnectionKind = Literal["cut", "idle-timeout"]
+FidelityKind = PacketKind | SizeKind | ConnectionKind
 FidelityVerdict = Literal["achieved", "not-achieved", "too-few-packets", "not-exercised", "not-measured"]
 
 
@@ -154,54 +152,6 @@ class Bucket(FiniteJson):
     stalls: int
 
 
-class Evidence(FiniteJson):
-    """The records that a verdict rests on: the file, how many streams or samples, the worst streams first."""
-
-    file: str
-    count: int
-    worst: tuple[int, ...] = ()
-
-
-class PathMtu(FiniteJson):
-    """What happened to full segments in one direction, to `streams` of `of_streams`, and one sentence for people.
-
-    `segment` is the sender's MSS in bytes, `path_mtu` what the sender's socket has. `certain` is what the sender's own
-    TCP_INFO shows; a lower confidence gives its reason.
-    """
-
-    why_missing: ClassVar = {"segment": "no TCP_INFO of the sender", "path_mtu": "no TCP_INFO of the sender"}
-    kind: PathMtuKind
-    direction: Direction
-    streams: int
-    of_streams: int
-    segment: int | None
-    path_mtu: int | None
-    retransmissions: int = 0
-    confidence: FindingConfidence
-    reason: str = ""
-    evidence: Evidence
-    sentence: str
-
-
-class Intermediary(FiniteJson):
-    """Something between client and server that cut off or held back `streams` of `of_streams`: one sentence for people.
-
-    A timer ends a stream after `seconds`; what buffers passes on `bytes` every `seconds`.
-    """
-
-    why_missing: ClassVar = {"bytes": "a timer counts none", "spread_ms": "not of a timer"}
-    kind: IntermediaryKind
-    streams: int
-    of_streams: int
-    seconds: float
-    bytes: int | None = None
-    spread_ms: float | None = None
-    confidence: FindingConfidence
-    reason: str = ""
-    evidence: Evidence
-    sentence: str
-
-
 class Delivery(FiniteJson):
     """How answers with this content coding, or `none`, came: medians of the complete ones.
 
@@ -234,6 +184,8 @@ class PhaseResult(FiniteJson):
     stall_attribution: StallAttribution
     timeline: tuple[Bucket, ...]
     path_mtu: tuple[PathMtu, ...] = ()
+    arrivals: int = 0
+    closings: tuple[Closing, ...] = ()
 
 
 class Comparison(FiniteJson):
@@ -284,6 +236,7 @@ class FidelityCheck(FiniteJson):
     | `icmp-lost`  | count | None      | ICMP "too big" errors that were dropped      | errors generated    |
     | `mss`        | bytes | at most   | largest MSS of any connection                | connections         |
     | `mtu`        | bytes | at most   | largest path MTU of any socket               | connections         |
+    | `cut` `idle-timeout` | count | None | connections that were ended               | packets dropped     |
     """
 
     why_missing: ClassVar = {"requested": "no fixed number was requested", "measured": "see remark"}

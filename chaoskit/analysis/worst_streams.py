@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from chaoskit.analysis.result import Evidence
+from chaoskit.analysis.findings import Evidence
 from chaoskit.analysis.statistics.estimates import Estimates
 from chaoskit.analysis.streams.phase_samples import PhaseSamples
 from chaoskit.records.jsonl import FILES

@@ -43,6 +43,8 @@ _OPTIONS = {
     "--down": "downstream incoming ingress receive download netem",
     "--up": "upstream outgoing egress send upload",
     "--mss-clamp": "mss clamp",
+    "--cut": "limit-data reset-peer reset rst close",
+    "--idle-timeout": "conntrack-timeout nat-timeout session-timeout",
     "--dry-run": "dryrun check plan n",
     "--detach": "background daemon d",
     "--everything": "all any",

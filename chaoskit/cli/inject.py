@@ -22,18 +22,16 @@ def inject(
     protocol: Annotated[str | None, typer.Option(help="tcp, udp or icmp.")] = None,
     ip: Annotated[str | None, typer.Option(help="IP version, 4 or 6. Default: both.")] = None,
     everything: Annotated[bool, typer.Option("--everything", help="Select all traffic of the interface.")] = False,
-    down: Annotated[
-        str | None, typer.Option(metavar="FAULT", help="On received packets: 'delay 80ms loss 1%'.")
-    ] = None,
+    down: Annotated[str | None, typer.Option(metavar="FAULT", help="On received packets: 'delay 80ms'.")] = None,
     up: Annotated[str | None, typer.Option(metavar="FAULT", help="On sent packets; tc's syntax, or YAML's.")] = None,
     size_drop_down: Annotated[str | None, typer.Option(metavar="BYTES", help="Drop longer received packets.")] = None,
     size_drop_up: Annotated[str | None, typer.Option(metavar="BYTES", help="Drop longer sent packets.")] = None,
     mss_clamp: Annotated[str | None, typer.Option(metavar="BYTES", help="Largest MSS in TCP handshakes.")] = None,
+    cut: Annotated[str | None, typer.Option(metavar="AFTER", help="End TCP connections: 1kB, '2s by silence'.")] = None,
+    idle_timeout: Annotated[str | None, typer.Option(metavar="AFTER", help="Forget silent connections: 60s.")] = None,
     for_: Annotated[str | None, typer.Option("--for", help="Lease time, such as 60s. Required.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of netem: same seed, same losses.")] = None,
-    allow: Annotated[
-        bool, typer.Option("--allow-management-interface", help="It may hit SSH, DNS, the gateway.")
-    ] = False,
+    allow: Annotated[bool, typer.Option("--allow-management-interface", help="It may hit SSH or DNS.")] = False,
     netns: Netns = None,
     pid: Pid = None,
     container: Container = None,
@@ -52,7 +50,8 @@ def inject(
     selector = {"interface": interface, "to": to, "local-port": local_port, "protocol": protocol, "ip": ip}
     sizes = {"size-drop-down": size_drop_down, "size-drop-up": size_drop_up, "mss-clamp": mss_clamp}
     places = {"netns": netns, "pid": pid, "container": container}
-    options = places | selector | sizes | {"down": down, "up": up, "for": for_, "seed": seed}
+    faults = {"down": down, "up": up, "cut": cut, "idle-timeout": idle_timeout}
+    options = places | selector | sizes | faults | {"for": for_, "seed": seed}
     options |= {name: True for name, given in flags.items() if given}
     plan, facts = prepare(_injection(file, options))
     screen = Screen()
@@ -67,7 +66,7 @@ def inject(
 
     end = hold(plan, facts, state_folder(os.environ, os.getuid()), in_force)
     if not detach:
-        injection.render_end(end.counters, end.too_long, screen)
+        injection.render_end(end.counters, end.too_long, end.ended, screen)
     raise typer.Exit(128 + end.sign if end.sign else 0)
 
 

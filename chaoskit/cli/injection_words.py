@@ -11,6 +11,7 @@ _INTERFACE = re.compile(r"(?:eth|en[opsx]|wl|lo$|ppp|tun|tap|veth|docker|bond|wg
 _TO = re.compile(r"[\w.-]*\.\w[\w-]*(?::\d+|/\d+)?|:\d+|localhost")
 _VERBS = ("add", "change", "replace", "dev", "root", "qdisc", "tc", "netem")
 _TIME = re.compile(r"[0-9.]+(?:ms|s|m|min|h)")
+_ENDED = ("--cut", "--idle-timeout")
 _NEEDED = {"--to": "api.example.com:443", "--down": "delay 80ms", "--for": "60s"}
 """What an injection needs, with values for an example."""
 
@@ -31,7 +32,7 @@ def still_needed(words: Sequence[str]) -> Iterator[str]:
     """The options that no injection can do without."""
     given = {word.partition("=")[0] for word in words}
     has = {"--to": given & {"--to", "--everything", "--local-port", "--ip", "--protocol"}}
-    has |= {"--down": given & {"--down", "--up", "--size-drop-down", "--size-drop-up", "--mss-clamp"}}
+    has |= {"--down": given & {"--down", "--up", "--size-drop-down", "--size-drop-up", "--mss-clamp", *_ENDED}}
     for option, example in _NEEDED.items():
         if not has.get(option, given & {option}):
             yield from (option, example)

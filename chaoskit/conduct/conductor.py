@@ -30,6 +30,7 @@ from chaoskit.engine.apply_restore import apply, examine, restore
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import state_folder, user_name
 from chaoskit.errors import ChaoskitError, CrashError, NotRestoredError, RefusedError
+from chaoskit.evidence.lab_connections import LabConnections
 from chaoskit.facts import Facts
 from chaoskit.kernel import namespaces
 from chaoskit.kernel.features import detect_features
@@ -39,6 +40,7 @@ from chaoskit.plan.model import InterfacePlan, Plan, load_plan
 from chaoskit.probe.drive import drive, warm_up
 from chaoskit.probe.target import DriveOptions, SocketOptions, Target, endpoint
 from chaoskit.records.directory import conclude
+from chaoskit.topology.places import Places, places
 
 _LEAD = 500_000_000  # ns for the probe to prepare its first request
 _SLACK = 10 * 10**9  # ns that a lease is longer than its plan
@@ -139,6 +141,10 @@ class Conductor:
             self._apply_stage(held.kernel, held.journal)
             self._run(held.kernel, held.kernel, held.journal, held.renew)
 
+    @property
+    def _places(self) -> Places:
+        return places(change.knob for change in self.plan.stage)
+
     def _kernel(self) -> LinuxKernel:
         return LinuxKernel(self.facts, self.clock)
 
@@ -161,8 +167,16 @@ class Conductor:
         """Run the probe beside the timeline; `check` is called a few times a second."""
         probe, start = self._probe(kernel)
         try:
-            with TimelineRunner(self.plan, self.run, knobs, journal, self.clock) as timeline:
-                timeline.run(start, probe, check)
+            with (
+                TimelineRunner(self.plan, self.run, knobs, journal, self.clock) as timeline,
+                LabConnections(self.run, kernel, self._places, self.clock) as connections,
+            ):
+
+                def look() -> None:
+                    check()
+                    connections.look()
+
+                timeline.run(start, probe, look)
         finally:
             with signals.held():
                 probe.stop(self.clock)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from chaoskit.conduct.lab_timers import with_timers
 from chaoskit.conduct.planning import load_warnings, unset
 from chaoskit.facts import Facts
 from chaoskit.kernel.features import detect_features
@@ -34,11 +35,11 @@ def check(experiments: Sequence[Experiment]) -> FileCheck:
         read_prompts(each.workload)
     on_interface = any(isinstance(each.stage, InterfaceStage) for each in experiments)
     facts = detect_features() if on_interface else Facts()
-    plans = tuple(compile_plan(each, placeholder_lookups(each)) for each in experiments)
+    plans = tuple(with_timers(compile_plan(each, placeholder_lookups(each))) for each in experiments)
     return FileCheck(
         plans=plans,
         warnings=_once(each for plan in plans for each in _warnings(plan)),
-        advice=_once(each for plan in plans for each in joint_advice(plan)),
+        advice=_once(each for plan in plans for each in (*plan.advice, *joint_advice(plan))),
         notes=_once(note for each, plan in zip(experiments, plans, strict=True) for note in _notes(each, plan, facts)),
     )
 

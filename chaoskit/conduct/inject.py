@@ -26,6 +26,7 @@ from chaoskit.kernel.host_lookups import look_up
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.kernel.rights import require_net_admin
 from chaoskit.knobs import Filter, Kernel
+from chaoskit.middlebox import Cut, IdleTimeout
 from chaoskit.plan.injection import InjectionPlan, compile_injection
 from chaoskit.plan.obstacles import classifier
 from chaoskit.spec.injection import Injection
@@ -36,12 +37,13 @@ _TICK = 200_000_000  # ns between two checks of the watchdog
 
 @dataclass(frozen=True)
 class InjectionOutcome:
-    """How an injection ended: the signal that ended it early (0: none), the counters of its queues, and how many
-    packets were dropped for their size."""
+    """How an injection ended: the signal that ended it early (0: none), the counters of its queues, how many packets
+    were dropped for their size, and the counters of what ended connections."""
 
     sign: int
     counters: dict[OneDirection, QueueCounters] = field(default_factory=dict)
     too_long: dict[OneDirection, int] = field(default_factory=dict)
+    ended: QueueCounters | None = None
 
 
 def prepare(injection: Injection) -> tuple[InjectionPlan, Facts]:
@@ -78,7 +80,8 @@ def hold(plan: InjectionPlan, facts: Facts, state: Path, in_force: Callable[[Lea
                 else:
                     _wait(held, clock)
             finally:
-                outcome = InjectionOutcome(0, _queue_counters(held.kernel), _oversize_drops(held.kernel, plan))
+                seen = _queue_counters(held.kernel), _oversize_drops(held.kernel, plan), _ended(held.kernel, plan)
+                outcome = InjectionOutcome(0, *seen)
     except signals.Interrupted as interrupted:
         return replace(outcome, sign=interrupted.sign)
     except NotRestoredError as error:
@@ -102,6 +105,16 @@ def _wait(held: HeldLease[LinuxKernel], clock: Clock) -> None:
 def _queue_counters(kernel: Kernel) -> dict[OneDirection, QueueCounters]:
     seen = {way: kernel.counters(qdisc(way)) for way in HOOKS}
     return {way: counters for way, counters in seen.items() if counters is not None}
+
+
+def _ended(kernel: Kernel, plan: InjectionPlan) -> QueueCounters | None:
+    """The counters of all that ended connections together; None without such a fault."""
+    knobs = (knob for knob, setting in plan.changes if isinstance(setting, Cut | IdleTimeout))
+    seen = [counters for knob in knobs if (counters := kernel.counters(knob)) is not None]
+    if not seen:
+        return None
+    packets, drops, ended = (sum(getattr(each, name) for each in seen) for name in ("packets", "drops", "overlimits"))
+    return QueueCounters(packets, 0, drops, ended, 0, 0, 0)
 
 
 def _oversize_drops(kernel: Kernel, plan: InjectionPlan) -> dict[OneDirection, int]:

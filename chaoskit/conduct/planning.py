@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from chaoskit.conduct.lab_timers import with_timers
 from chaoskit.conduct.network_namespace import enter
 from chaoskit.errors import RefusedError
 from chaoskit.kernel.client_limits import client_limits
@@ -19,6 +20,7 @@ from chaoskit.probe import credentials
 from chaoskit.probe.model_list import with_model
 from chaoskit.probe.prompts import read_prompts
 from chaoskit.probe.proxy_variables import unused_proxy
+from chaoskit.probe.request_url import completed_url
 from chaoskit.probe.requests import RequestFactory
 from chaoskit.probe.target import Target, endpoint
 from chaoskit.probe.transport.tls import tls_context
@@ -62,7 +64,7 @@ def _compiled(experiment: Experiment, to_run: bool) -> Plan:
     stage, work = experiment.stage, experiment.workload
     read_prompts(work)
     if not isinstance(stage, InterfaceStage):
-        return compile_plan(experiment)
+        return with_timers(compile_plan(experiment))
     target = endpoint(stage.target, stage.access) if to_run else None
     if target is not None:
         RequestFactory(target, work, experiment.seed)
@@ -77,7 +79,8 @@ def _compiled(experiment: Experiment, to_run: bool) -> Plan:
     if target is not None:
         return _completed(plan, plan.interface, target)
     notes = obstacles(plan.interface.name, plan.needs, facts, unset(stage.variables))
-    return plan.model_copy(update={"remarks": (*plan.remarks, *notes)})
+    asked = completed_url(Target(stage.target, stage.access.model or "MODEL"), work)
+    return plan.model_copy(update={"target": asked, "remarks": (*plan.remarks, *notes)})
 
 
 def _completed(plan: Plan, interface: InterfacePlan, target: Target) -> Plan:
@@ -86,7 +89,8 @@ def _completed(plan: Plan, interface: InterfacePlan, target: Target) -> Plan:
     named = with_model(replace(target, addresses=interface.target_addresses), access, plan.workload)
     asked = interface.model_copy(update={"access": access.model_copy(update={"model": named.model})})
     doubts = (*credentials.warnings(target), *unused_proxy(target, os.environ))
-    return plan.model_copy(update={"interface": asked, "warnings": (*plan.warnings, *doubts)})
+    url = completed_url(named, plan.workload)
+    return plan.model_copy(update={"interface": asked, "target": url, "warnings": (*plan.warnings, *doubts)})
 
 
 def unset(variables: Iterable[str]) -> tuple[str, ...]:

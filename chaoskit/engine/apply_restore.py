@@ -18,6 +18,8 @@ from chaoskit.engine.describe import restore_command, show
 from chaoskit.engine.journal import Journal, PendingRestore
 from chaoskit.errors import RefusedError
 from chaoskit.knobs import Change, Clamp, Filter, Foreign, Ifb, Kernel, Knob, Link, Mtu, Netem, Setting, Veth
+from chaoskit.middlebox import Cut, IdleTimeout
+from chaoskit.topology.connection_rules import table_name
 
 _IPV6_MTU = 1280  # RFC 8200, section 5: below it the kernel disables IPv6 on a link
 
@@ -98,6 +100,11 @@ def _refuse_irreversible(knob: Knob, former: Setting, wanted: Setting) -> None:
             raise RefusedError(
                 f"{knob} already exists, and no running chaoskit holds it: sudo nft delete table inet "
                 f"chaoskit-{knob.name}"
+            )
+        case Cut() | IdleTimeout(), _:
+            raise RefusedError(
+                f"{knob} already exists, and no running chaoskit holds it: sudo nft delete table inet "
+                f"{table_name(knob)}"
             )
         case Ifb() | Filter() | Veth(), _:
             raise RefusedError(f"{knob} already exists: if an earlier run of chaoskit left it, chaoskit restore")

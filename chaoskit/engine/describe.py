@@ -79,7 +79,7 @@ def _show_command(knob: Knob) -> str:
         case "filter":
             link, _, hook = knob.name.rpartition(" ")[0].partition(" ")
             return f"tc filter show dev {link} {hook}"
-        case "clamp":
+        case "clamp" | "cut" | "idle-timeout":
             return "nft list ruleset"
         case _:
             return "ip -d link"

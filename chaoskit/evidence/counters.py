@@ -22,8 +22,9 @@ def sample(kernel: Kernel, knobs: Iterable[Knob], phase: Phase, at: int, log: Lo
 
 
 def sample_sizes(kernel: Kernel, topology: Topology, knobs: Iterable[Knob], phase: Phase, at: int, log: Log) -> None:
-    """The same for every filter, and for both ends of every lab link whose MTU can change."""
+    """The same for filters, for what ends connections, and for both ends of every lab link whose MTU can change."""
     _add(kernel.filter_counters(tuple(knob for knob in knobs if knob.kind == "filter")), phase, at, log)
+    _add(_counters(kernel, (knob for knob in knobs if knob.kind in ("cut", "idle-timeout"))), phase, at, log)
     links = [(knob, other_end(topology, knob)) for knob in knobs if knob.kind == "mtu" and knob.place]
     _add(_counters(kernel, dict.fromkeys(chain.from_iterable(links))), phase, at, log)
 

@@ -7,10 +7,13 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Discriminator, Tag
 
 from chaoskit.faults.base import FaultBase
+from chaoskit.faults.connection_cut import CutFault
+from chaoskit.faults.idle_timeout import IdleTimeoutFault
 from chaoskit.faults.mss_clamp import MssClampFault
 from chaoskit.faults.mtu import MtuFault
 from chaoskit.faults.netem import NetemFault
 from chaoskit.faults.pmtu import PmtuFault
+from chaoskit.faults.process import ProcessFault
 from chaoskit.faults.size_drop import SizeDropFault
 from chaoskit.faults.sysctl import SysctlFault
 from chaoskit.faults.tunnel import TunnelFault
@@ -24,6 +27,9 @@ _BY_KEY: dict[str, type[FaultBase]] = {
     "size-drop": SizeDropFault,
     "mss-clamp": MssClampFault,
     "tunnel": TunnelFault,
+    "process": ProcessFault,
+    "cut": CutFault,
+    "idle-timeout": IdleTimeoutFault,
 }
 
 _MODELS: tuple[type[FaultBase], ...] = (NetemFault, *_BY_KEY.values())
@@ -65,7 +71,10 @@ _Tagged = Annotated[
     | Annotated[PmtuFault, Tag("a pmtu fault")]
     | Annotated[SizeDropFault, Tag("a size-drop fault")]
     | Annotated[MssClampFault, Tag("a mss-clamp fault")]
-    | Annotated[TunnelFault, Tag("a tunnel fault")],
+    | Annotated[TunnelFault, Tag("a tunnel fault")]
+    | Annotated[ProcessFault, Tag("a process fault")]
+    | Annotated[CutFault, Tag("a cut fault")]
+    | Annotated[IdleTimeoutFault, Tag("a idle-timeout fault")],
     Discriminator(_fault_tag),
 ]
 Fault = Annotated[_Tagged, BeforeValidator(_says_what, json_schema_input_type=_Tagged)]

@@ -26,6 +26,7 @@ from chaoskit.topology.fault_site import Interface, Lab, Site
 from chaoskit.topology.lab import EDGE, Topology
 from chaoskit.topology.steering import OneDirection
 from chaoskit.topology.ways import EDGE_WAYS, Way
+from chaoskit.units import Duration
 
 Segment = Literal["client-router", "router-server"]
 _DIRECTIONS = ("down", "up", "both")
@@ -67,6 +68,11 @@ class FaultBase(SpecModel):
 
     def warnings(self) -> Iterator[str]:
         """Pitfalls and effects that a reader may not expect."""
+        yield from ()
+
+    def warnings_within(self, longest: Duration) -> Iterator[str]:
+        """The same of phases that are `longest` at most, those in a row taken as one."""
+        del longest
         yield from ()
 
 

@@ -18,7 +18,10 @@ from chaoskit.knobs import (
     Slot,
     Sysctl,
 )
-from chaoskit.units import Duration, Rate, Share
+from chaoskit.middlebox import Cut, IdleTimeout
+from chaoskit.units import Duration, Rate, Share, Size
+
+_MS = 1_000_000
 
 
 def format_setting(setting: Setting) -> str:
@@ -37,6 +40,11 @@ def format_setting(setting: Setting) -> str:
             return f"by table {table}"
         case Clamp(mss):
             return f"mss at most {mss}"
+        case Cut():
+            limit = Size(setting.bytes) if setting.bytes else Duration(setting.ms * _MS)
+            return f"cut after {limit} by {setting.by}"
+        case IdleTimeout(by, _, ms):
+            return f"forgotten after {Duration(ms * _MS)} of silence by {by}"
         case Filter(over=over):
             return f"longer than {over}: lost" if over else "lost"
         case None:

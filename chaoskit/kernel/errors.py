@@ -16,7 +16,10 @@ _FEATURES = {
     "ifb": ("ifb", "ifb"),
     "qdisc": ("netem", "sch_netem"),
     "masquerade": ("masquerading by nftables", "nf_tables nft_chain_nat nft_masq"),
+    "process": ("reject by nftables", "nf_tables nft_reject_inet"),
     "clamp": ("nftables of the family inet", "nf_tables nf_tables_inet"),
+    "cut": ("what ends connections in nftables", "nf_tables nf_tables_inet nft_reject_inet nft_quota"),
+    "idle-timeout": ("what ends connections in nftables", "nf_tables nf_tables_inet nft_reject_inet"),
     "clsact": ("clsact", "sch_ingress"),
     "filter": (
         "matchall, flower, u32, mirred, gact or police",
@@ -38,7 +41,10 @@ _INSPECT_COMMANDS = {
     "filter": "tc filter show dev LINK ingress, and egress",
     "qdisc": "tc qdisc",
     "clamp": "nft list ruleset",
+    "cut": "nft list ruleset",
+    "idle-timeout": "nft list ruleset",
     "masquerade": "nft list ruleset",
+    "process": "ps -A",
 }
 
 

@@ -8,10 +8,11 @@ from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel import cgroups
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.kernel.netfilter import trials
 from chaoskit.knobs import Change, Clamp, Clsact, Filter, Flow, Ifb, Knob, MatchAll, Namespace, Netem, U32Match, Veth
+from chaoskit.middlebox import Cut, TcpFlow
 
 _SEED = 42
+_FLOW = (TcpFlow("try", "egress", "ip"), TcpFlow("try", "ingress", "ipv6"))
 _QDISC = Knob("qdisc", "", "try")
 _TESTS: dict[str, Change] = {
     "namespaces": (Knob("namespace", "", "there"), Namespace()),
@@ -25,6 +26,8 @@ _TESTS: dict[str, Change] = {
     "drop": (Knob("filter", "", "try egress 4"), Filter("ip", U32Match(()), redirect_to=None)),
     "police": (Knob("filter", "", "try egress 5"), Filter("ip", U32Match(()), redirect_to=None, over=1400)),
     "clamp": (Knob("clamp", "", "try"), Clamp(1360)),
+    "connections": (Knob("cut", "", "try"), Cut("reset", _FLOW, _FLOW, ms=100)),
+    "quota": (Knob("cut", "", "try"), Cut("reset", _FLOW, _FLOW, bytes=1000)),
 }
 
 
@@ -33,11 +36,7 @@ def probe_features() -> dict[str, str]:
     with LinuxKernel(Facts(features=frozenset({"netem-seed"}))) as kernel:
         results = {feature: _error(kernel, change) for feature, change in _TESTS.items()}
         results["netem-seed"] = results["netem"] or _seed_error(kernel)
-    return results | {
-        "conntrack": trials.conntrack_error(),
-        "set-timeouts": trials.expiring_set_error(),
-        "pids-cgroup": _cgroup_error(),
-    }
+    return results | {"pids-cgroup": _cgroup_error()}
 
 
 def _error(kernel: LinuxKernel, change: Change) -> str:

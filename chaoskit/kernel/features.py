@@ -31,8 +31,8 @@ FEATURES = (
     "drop",
     "police",
     "clamp",
-    "conntrack",
-    "set-timeouts",
+    "connections",
+    "quota",
     "pids-cgroup",
 )
 _ROOT, _USER = "without a user namespace", "in a user namespace"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from statistics import NormalDist
 
 from chaoskit import __version__
@@ -240,8 +241,16 @@ def _warnings(experiment: Experiment, limit: int) -> Iterator[str]:
             if isinstance(part, NetemFault):
                 for sentence in _netem_warnings(part.netem, experiment, limit):
                     yield f"faults.{name}: {sentence}"
+            for sentence in part.warnings_within(_longest(experiment, name)):
+                yield f"faults.{name}: {sentence}"
         if not any(name in span.faults for span in experiment.timeline):
             yield f"faults.{name}: no phase of the timeline uses it"
+
+
+def _longest(experiment: Experiment, name: str) -> Duration:
+    """The longest time for which a fault stays in force; the longest there is where no phase uses it."""
+    runs = groupby(experiment.timeline, lambda span: name in span.faults)
+    return Duration(max((sum(span.length for span in spans) for is_used, spans in runs if is_used), default=2**62))
 
 
 def _remarks(experiment: Experiment) -> Iterator[str]:

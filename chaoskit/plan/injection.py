@@ -16,6 +16,7 @@ from chaoskit.knobs import Change, Netem
 from chaoskit.plan.management import endangered, refuse_danger
 from chaoskit.seed import derive
 from chaoskit.spec.injection import Injection, To, TrafficMatch
+from chaoskit.topology.fault_site import Interface
 from chaoskit.topology.steering import (
     IFBS,
     MAX_FILTERS,
@@ -111,6 +112,7 @@ def _changes(
             for change in drop_oversized(interface, selector, (direction,), size, classifier)
         ),
         *(clamp(interface, selector, injection.mss_clamp) if injection.mss_clamp is not None else ()),
+        *(change for fault in injection.ended for change in fault.changes(Interface(interface, selector), 0, 0)),
     )
 
 
@@ -118,7 +120,7 @@ def _needs(injection: Injection, selector: TrafficSelector, classifier: str) -> 
     return frozenset(
         (needs(selector, classifier) if injection.steers else frozenset())
         | ({"police"} if injection.size_drops else set())
-        | ({"clamp"} if injection.mss_clamp is not None else set())
+        | ({"clamp"} if injection.mss_clamp is not None else set()).union(*(each.needs() for each in injection.ended))
     )
 
 

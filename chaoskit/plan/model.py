@@ -26,12 +26,14 @@ from chaoskit.knobs import (
     Namespace,
     Neighbour,
     Netem,
+    Process,
     Pulse,
     Route,
     Rule,
     Sysctl,
     Veth,
 )
+from chaoskit.middlebox import Cut, IdleTimeout
 from chaoskit.records.directory import PLAN
 from chaoskit.records.untrusted_files import damage_error, parse_json, read_document
 from chaoskit.spec.access import Access
@@ -40,6 +42,7 @@ from chaoskit.spec.hosts import ServiceHost
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.server import Server
 from chaoskit.spec.workload import Workload
+from chaoskit.timeouts.timers import Kind
 from chaoskit.topology.lab import EDGE, Topology
 from chaoskit.topology.ways import ends
 
@@ -58,6 +61,9 @@ PlannedSetting = Annotated[
     | Neighbour
     | Sysctl
     | Clamp
+    | Cut
+    | IdleTimeout
+    | Process
     | Clsact
     | Filter
     | Netem
@@ -154,6 +160,19 @@ class PlannedHost(_Frozen):
     server: Server | None = None
 
 
+class PlannedTimer(_Frozen):
+    """A timer of a host: of its calls of another one, or, without `callee`, towards its callers.
+
+    `value` is in ns; None: it never runs out. `source` says who set it, for people.
+    """
+
+    host: str
+    callee: str | None
+    kind: Kind
+    value: int | None
+    source: str
+
+
 class Plan(_Frozen):
     """Everything that `conduct` and `analyse` need; a copy of the experiment file is stored beside it."""
 
@@ -178,7 +197,11 @@ class Plan(_Frozen):
     objectives: tuple[Objective, ...]
     expectations: tuple[Expectation, ...]
     roundings: tuple[Rounding, ...]
+    timers: tuple[PlannedTimer, ...] = Field(
+        (), description="Those of a service lab's hosts, as far as they are known."
+    )
     warnings: tuple[str, ...]
+    advice: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     drain: int = Field(description="How long open streams may still run after the last phase, ns.")
 

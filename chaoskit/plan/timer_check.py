@@ -6,18 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from chaoskit.plan.model import Plan, PlannedTimer
 from chaoskit.spec.asking import late_tokens
 from chaoskit.spec.host_timers import Timers
 from chaoskit.spec.hosts import ServiceHost
 from chaoskit.spec.objectives import Objective
-from chaoskit.spec.server import Server
-from chaoskit.spec.workload import Workload
+from chaoskit.spec.server import Pause, Server
+from chaoskit.spec.workload import Timeouts, Workload
 from chaoskit.timeouts.chain import Chain, Lab, chains
 from chaoskit.timeouts.files import Files
 from chaoskit.timeouts.known_programs import reading_of
 from chaoskit.timeouts.lint import Answer, Budget, lint
 from chaoskit.timeouts.timers import CALLS, PROBE, SECOND, Callee, Hold, Kind, Reading, Retries, Route, Timer, mended
-from chaoskit.units import Duration, counted
+from chaoskit.units import Duration, Share, counted
 
 _GIVEN: dict[str, Kind] = {
     "connect": "connect",
@@ -43,22 +44,22 @@ class HostOfLab:
 
 
 @dataclass(frozen=True)
-class TimerRow:
-    """One timer for people: `between` is `gateway -> model`, or a host; `value` None: it never runs out."""
-
-    between: str
-    kind: Kind
-    value: int | None
-    source: str
-
-
-@dataclass(frozen=True)
 class TimerCheck:
     """The timers of a lab, and what is said of them."""
 
-    rows: tuple[TimerRow, ...] = ()
+    rows: tuple[PlannedTimer, ...] = ()
     warnings: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()
+
+
+def hosts_of(plan: Plan) -> tuple[HostOfLab, ...]:
+    """The hosts of a plan, replicas together."""
+    groups = dict.fromkeys(each.group for each in plan.hosts)
+    replicas = {group: [each for each in plan.hosts if each.group == group] for group in groups}
+    return tuple(
+        HostOfLab(group, (group, *(each.name for each in found)), found[0].spec, found[0].server)
+        for group, found in replicas.items()
+    )
 
 
 def check_timers(
@@ -132,11 +133,11 @@ def _with(route: Route, given: Timers, place: str) -> Route:
 
 
 def _client(workload: Workload, target: Callee) -> Route:
-    given, place = workload.timeouts, "workload.timeouts"
+    given, usual, place = workload.timeouts, Timeouts().at_target(), "workload.timeouts"
     timers = []
     for key, kind in _OF_CLIENT.items():
         name = key.replace("_", "-")
-        is_default = key not in given.model_fields_set
+        is_default = getattr(given, key) == getattr(usual, key)
         timers.append(Timer(kind, getattr(given, key), name, place, f"{name}: {{}}s", is_default, PROBE))
     return Route((target,), tuple(timers))
 
@@ -151,20 +152,26 @@ def _answer(server: Server | None, workload: Workload) -> Answer:
         return Answer(zero, "", zero, "", whole, says, is_assumed=True)
     tokens += server.reasoning_tokens
     before = Duration(sum(each.for_ for each in server.pause if each.after == 0))
-    within = [each.for_ for each in server.pause if 0 < each.after < tokens]
+    paused = [each for each in server.pause if 0 < each.after < tokens]
+    within = [each.for_ for each in paused]
+    longest = max(paused, key=lambda each: each.for_, default=None)
     first, pace = Duration(server.first_token.p99 + before), server.token_interval
     silence = Duration(max(within, default=0) + pace * server.tokens_per_event)
     whole = Duration(first + (tokens - 1) * pace + sum(within))
     first_says = f"first-token p99 {server.first_token.p99}" + (f" and a pause of {before}" if before else "")
-    paused = f" and pauses of {Duration(sum(within))}" if within else ""
+    pauses = f" and pauses of {Duration(sum(within))}" if within else ""
     return Answer(
         first=first,
         first_says=first_says,
         silence=silence,
-        silence_says=f"a pause of {max(within)}" if within else f"token-interval {pace}",
+        silence_says=f"token-interval {pace}" if longest is None else _words_of(longest),
         whole=whole,
-        whole_says=f"{first_says}, then {counted(tokens - 1, 'token')} at {pace} each{paused}",
+        whole_says=f"{first_says}, then {counted(tokens - 1, 'token')} at {pace} each{pauses}",
     )
+
+
+def _words_of(pause: Pause) -> str:
+    return f"a pause of {pause.for_}" + ("" if pause.share == Share.largest else f" in {pause.share} of the responses")
 
 
 def _budgets(objectives: Sequence[Objective]) -> Iterator[Budget]:
@@ -173,17 +180,17 @@ def _budgets(objectives: Sequence[Objective]) -> Iterator[Budget]:
             yield Budget(Duration(round(each.bound)), f"the objective is {each.text}")
 
 
-def _rows(lab: Lab, found: Sequence[Chain]) -> Iterator[TimerRow]:
+def _rows(lab: Lab, found: Sequence[Chain]) -> Iterator[PlannedTimer]:
     """Each timer once: those of calls in the order of the chains, then those towards callers."""
-    rows: dict[TimerRow, None] = {}
+    rows: dict[PlannedTimer, None] = {}
     for call in (call for chain in found for call in chain):
         for timer in sorted(call.route.timers, key=lambda each: CALLS.index(each.kind)):
-            rows[_row(f"{call.caller} -> {call.callee}", timer)] = None
+            rows[_row(call.caller, call.callee, timer)] = None
     for name, reading in lab.readings.items():
         for timer in reading.own:
-            rows[_row(name, timer)] = None
+            rows[_row(name, None, timer)] = None
     yield from (row for row in rows if row.value is not None or row.kind in _SHOWN_WITHOUT)
 
 
-def _row(between: str, timer: Timer) -> TimerRow:
-    return TimerRow(between, timer.kind, timer.value, timer.source)
+def _row(host: str, callee: str | None, timer: Timer) -> PlannedTimer:
+    return PlannedTimer(host=host, callee=callee, kind=timer.kind, value=timer.value, source=timer.source)

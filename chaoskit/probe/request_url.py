@@ -46,7 +46,12 @@ def request_url(target: Target, workload: Workload, tokens: int | None = None) -
 
 def shown_url(target: Target, workload: Workload) -> str:
     """The same for people and records: without the values of its query, and without what the protocol adds to it."""
-    return redacted(str(_parsed(target.url).copy_with(path=request_url(target, workload).path)))
+    return redacted(completed_url(target, workload))
+
+
+def completed_url(target: Target, workload: Workload) -> str:
+    """The URL of the target with the path that is asked, and its own query."""
+    return str(_parsed(target.url).copy_with(path=request_url(target, workload).path))
 
 
 def usual_path(target: Target, workload: Workload, tokens: int | None = None) -> str:

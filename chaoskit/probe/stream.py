@@ -310,6 +310,7 @@ class Stream:
             coding=self._coding,
             http=self._http,
             connection=sending.connection.number if sending.connection else None,
+            port=sending.connection.port if sending.connection else None,
             reused=sending.is_reused,
             reconnected=sending.has_reconnected,
             queue_duration=sending.queue_duration,

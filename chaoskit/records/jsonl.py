@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from chaoskit.errors import RefusedError
 from chaoskit.folder import display_path
+from chaoskit.records.connection_records import ConnectionEnd, HostSocket
 from chaoskit.records.model import (
     KINDS,
     Counters,
@@ -46,6 +47,8 @@ R = TypeVar(
     UnackedSample,
     Counters,
     Hop,
+    ConnectionEnd,
+    HostSocket,
     HostState,
 )
 
@@ -60,6 +63,8 @@ FILES: dict[type[Record], str] = {
     UnackedSample: "unacked.jsonl",
     Counters: "counters.jsonl",
     Hop: "hops.jsonl",
+    ConnectionEnd: "connection_ends.jsonl",
+    HostSocket: "host_sockets.jsonl",
     HostState: "host_states.jsonl",
 }
 _NAMES = {kind: tuple(field.name for field in dataclasses.fields(kind)) for kind in FILES}

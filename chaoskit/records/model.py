@@ -12,6 +12,8 @@
 | `unacked.jsonl`    | `UnackedSample`  | server     | TCP_INFO sample of a connection that keeps retransmitting |
 | `counters.jsonl`   | `Counters`       | conductor  | qdisc each second; dropping filter at the ends of a phase |
 | `hops.jsonl`       | `Hop`            | conductor  | end of a phase in which a fault may exceed the router's MTU |
+| `connection_ends.jsonl` | `ConnectionEnd` | conductor | SYN, FIN or RST, in each namespace of a lab that received it |
+| `host_sockets.jsonl` | `HostSocket`   | conductor  | second in which something changed on a host's TCP socket  |
 | `host_states.jsonl` | `HostState`     | conductor  | change of what the program of a host does                 |
 
 Lines are flushed a few times a second: a kill loses at most the last quarter of a second and leaves one torn line.
@@ -22,6 +24,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal, get_args
+
+from chaoskit.records.connection_records import ConnectionEnd, HostSocket
 
 Completion = Literal[
     "complete",
@@ -182,6 +186,8 @@ class Request:
     """HTTP version."""
     connection: int | None = None
     """Number of the connection."""
+    port: int | None = None
+    """The client's TCP port of the connection."""
     reused: bool = False
     """Whether an earlier request used the connection."""
     warmup: bool = False
@@ -285,6 +291,7 @@ class Counters:
 
     A filter's `drops` are the packets that it dropped, its `packets` those that it passed; on a real interface a GSO
     packet of several segments is one drop. Kind `mtu` is a link of a lab: packets received, and dropped as too long.
+    Kinds `connection-ends` and `sockets`: records, and those of them that found no room in these files.
     """
 
     at: int
@@ -310,7 +317,7 @@ class Counters:
     backlog: int
     """Bytes in the queue."""
     kind: str = "qdisc"
-    """`qdisc`, `filter` or `mtu`."""
+    """`qdisc`, `filter`, `mtu`, `connection-ends` or `sockets`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,5 +365,7 @@ Record = (
     | UnackedSample
     | Counters
     | Hop
+    | ConnectionEnd
+    | HostSocket
     | HostState
 )

@@ -53,6 +53,8 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
         yield section("Objectives", Group(two_columns(_objectives(result)), *_streams_note(result)))
     if any(phase.metrics.failures for phase in result.phases):
         yield section("Interrupted streams", two_columns(_failures(result.phases)))
+    if any(phase.closings for phase in result.phases):
+        yield section("Who ended them", two_columns(_closings(result.phases)))
     if any(phase.stall_attribution.stalls for phase in result.phases):
         yield section("Stall attribution", two_columns(_stall_attribution(result)))
     if result.intermediaries:
@@ -104,7 +106,7 @@ def _comparable(result: Result) -> Iterator[str]:
     """What makes rates differ between phases, apart from their faults."""
     if len(result.phases) < 2:
         return
-    rates = [each.metrics.started / each.seconds for each in result.phases if each.seconds]
+    rates = [each.arrivals / each.seconds for each in result.phases if each.seconds]
     began = f": streams began at {format_interval(min(rates), max(rates), 'per-second')} in these" if rates else ""
     first = result.phases[0].name
     empty = f"; {safe(first)} began with none open, which a warm-up before it avoids" if first != WARM_UP else ""
@@ -195,6 +197,12 @@ def _failures(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
                 text.append(f": {safe(failure.detail)}")
             rest = ", …" if failure.count > len(failure.streams) else ""
             yield styled(phase.name), text.append(f"  ({_streams(failure.streams)}{rest})", style="dim")
+
+
+def _closings(phases: Iterable[PhaseResult]) -> Iterator[tuple[Text, Text]]:
+    for phase in phases:
+        for each in phase.closings:
+            yield styled(phase.name), styled(each.sentence).append(_caveat(each.confidence, each.reason), style="dim")
 
 
 def _streams(numbers: Sequence[int]) -> str:

@@ -21,6 +21,8 @@ def counts(each: FidelityCheck) -> str:
             return f"requested at most {_requested(each)}, measured {measured} {_of(each)}"
         case "oversized" | "icmp-sent" | "icmp-lost":
             return f"{measured} {_of(each)}"
+        case "cut" | "idle-timeout":
+            return f"ended {counted(int(each.measured), 'connection')}, dropped {counted(each.samples, 'packet')}"
         case "reorder":
             return f"seen {measured} times {_of(each)}"
         case "corrupt" | "jitter" | "slot" | "ecn":

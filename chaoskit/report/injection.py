@@ -13,6 +13,7 @@ from chaoskit.engine.lease import Lease
 from chaoskit.facts import Facts
 from chaoskit.faults.tc_format import format_setting
 from chaoskit.knobs import Clamp, Netem
+from chaoskit.middlebox import Cut, IdleTimeout
 from chaoskit.plan.injection import InjectionPlan
 from chaoskit.plan.obstacles import kernel_obstacle
 from chaoskit.report.commands import apply_commands, revert_commands
@@ -60,13 +61,20 @@ def render_lease(lease: Lease, is_detached: bool, console: Console) -> None:
 
 
 def render_end(
-    counters: Mapping[OneDirection, QueueCounters], too_long: Mapping[OneDirection, int], console: Console
+    counters: Mapping[OneDirection, QueueCounters],
+    too_long: Mapping[OneDirection, int],
+    ended: QueueCounters | None,
+    console: Console,
 ) -> None:
-    """The packets that passed the fault, and those dropped for their size, by direction, after the restore."""
-    console.print(Text("ended and restored" if counters or too_long else "restored"), highlight=False)
+    """The packets that passed the fault, and those dropped for their size, by direction, after the restore; and the
+    connections that were ended."""
+    console.print(Text("ended and restored" if counters or too_long or ended else "restored"), highlight=False)
     for way, seen in counters.items():
         matched = f"{seen.packets:,} {plural(seen.packets, 'packet')} {_TOWARDS[way]} matched"
         console.print(Text(f"  {way:5} {matched}, {seen.drops:,} of them dropped"), highlight=False)
+    if ended is not None:
+        said = f"{counted(ended.overlimits, 'connection')} ended, {counted(ended.drops, 'packet')} dropped"
+        console.print(Text(f"  both  {said}"), highlight=False)
     for way, lost in too_long.items():
         console.print(
             Text(f"  {way:5} {lost:,} {plural(lost, 'packet')} {_TOWARDS[way]} too long, and dropped"), highlight=False
@@ -89,3 +97,5 @@ def _lines(plan: InjectionPlan) -> Iterator[str]:
         if isinstance(setting, Clamp):
             rules = counted(len(setting.of or ()), "rule")
             yield f"both  TCP handshakes: {format_setting(setting)}, by {rules} of nftables"
+        if isinstance(setting, Cut | IdleTimeout):
+            yield f"both  TCP connections: {format_setting(setting)}, by nftables"

@@ -23,6 +23,7 @@ from chaoskit.errors import RefusedError, SpecError
 from chaoskit.faults.netem import NetemSpec
 from chaoskit.faults.tc_format import format_setting
 from chaoskit.knobs import Clamp, Filter, Flow, Knob, Netem, Setting
+from chaoskit.middlebox import Cut, IdleTimeout
 from chaoskit.programs import sudo
 from chaoskit.report.null_reasons import explained
 from chaoskit.report.styles import styled
@@ -301,7 +302,7 @@ def _flows(pending: Iterable[PendingRestore]) -> Iterator[tuple[str | None, int 
         if isinstance(entry.wanted, Filter) and isinstance(flow := entry.wanted.match, Flow) and not flow.is_fragment:
             is_up = entry.knob.name.split(" ")[1] == HOOKS["up"]
             yield (flow.destination, flow.destination_port) if is_up else (flow.source, flow.source_port)
-        if isinstance(entry.wanted, Clamp):
+        if isinstance(entry.wanted, Clamp | Cut | IdleTimeout):
             for each in entry.wanted.of or ():
                 if each.hook == HOOKS["up"]:
                     yield each.destination, each.destination_port
@@ -324,6 +325,9 @@ def _effects(lease_status: LeaseStatus) -> Iterator[tuple[str, str]]:
     for way in _WAYS:
         if effects := [*_delays(lease_status, now, way), *_size_drops(lease_status, now, way)]:
             yield way, "; ".join(effects)
+    for setting in now.values():
+        if isinstance(setting, Cut | IdleTimeout):
+            yield "both", f"TCP connections: {format_setting(setting)}"
     clamp = now.get(CLAMP)
     asked_mss = lease_status.injection.mss_clamp if lease_status.injection is not None else None
     if isinstance(clamp, Clamp):

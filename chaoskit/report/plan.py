@@ -17,6 +17,7 @@ from chaoskit.plan.decidability import decidability_warnings, joint_advice
 from chaoskit.plan.model import Plan, PlannedPhase
 from chaoskit.plan.timetable import Timetable
 from chaoskit.report.styles import styled, titled
+from chaoskit.report.timer_table import timer_table
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.workload import Workload
 from chaoskit.topology.display_names import display_name
@@ -30,6 +31,11 @@ def render(plan: Plan, console: Console) -> None:
     for line in _head(plan):
         console.print(line, highlight=False)
     console.print(Padding(_timeline(plan), (0, 0, 0, 2)))
+    for line in _measured(plan):
+        console.print(line, highlight=False)
+    if plan.timers:
+        console.print(Text("Timers", "bold"))
+        console.print(Padding(timer_table(plan.timers), (0, 0, 1, 2)))
     for line in _rest(plan):
         console.print(line, highlight=False)
 
@@ -44,7 +50,7 @@ def _head(plan: Plan) -> Iterator[Text]:
     yield Text("Timeline", "bold")
 
 
-def _rest(plan: Plan) -> Iterator[Text]:
+def _measured(plan: Plan) -> Iterator[Text]:
     for pulse in dict.fromkeys(pulse for phase in plan.phases for pulse in phase.pulses):
         yield styled(f"  at each phase the {pulse}")
     yield Text()
@@ -53,6 +59,9 @@ def _rest(plan: Plan) -> Iterator[Text]:
     if not plan.objectives:
         yield Text("  none: the run measures and exits with 0")
     yield Text()
+
+
+def _rest(plan: Plan) -> Iterator[Text]:
     yield _place(plan)
     yield from (styled(f"  {line}") for line in _stage(plan))
     for rounding in plan.roundings:
@@ -61,7 +70,7 @@ def _rest(plan: Plan) -> Iterator[Text]:
     yield from (styled(f"note    {remark}") for remark in plan.remarks)
     for warning in (*plan.warnings, *decidability_warnings(plan)):
         yield titled("warning", f" {warning}", "yellow")
-    yield from (titled("advice", f"  {advice}") for advice in joint_advice(plan))
+    yield from (titled("advice", f"  {advice}") for advice in (*plan.advice, *joint_advice(plan)))
 
 
 def _length(plan: Plan) -> str:

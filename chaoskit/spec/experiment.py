@@ -167,7 +167,7 @@ class Experiment(SpecModel):
     def _with_timeouts_of_its_stage(cls, words: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         """Those that are not given are longer at a target."""
         found = handler(words)
-        if not isinstance(found.stage, InterfaceStage):
+        if not isinstance(found.stage, InterfaceStage | ServiceStage):
             return found
         return found.model_copy(update={"workload": found.workload.at_target()})
 

@@ -163,7 +163,9 @@ class ServiceHost(Host):
         if (self.run is None) == (self.reference is None):
             raise ValueError("give either run: COMMAND, or reference: true for chaoskit's own server")
         if self.reference is not None:
-            own = [key for key in ("ready", "env", "env_from", "files", "rootfs") if getattr(self, key)]
+            own = [
+                key for key in ("ready", "env", "env_from", "files", "timers", "calls", "rootfs") if getattr(self, key)
+            ]
             if own:
                 raise ValueError(f"{own[0].replace('_', '-')} belongs to a command, and this is the reference server")
         return self

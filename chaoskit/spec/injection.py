@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 
+from chaoskit.faults.connection_cut import CutFault, CutInput
+from chaoskit.faults.idle_timeout import IdleTimeoutFault, IdleTimeoutInput
 from chaoskit.faults.netem import NetemInput
 from chaoskit.faults.schema import Flag, MtuBytes, SegmentBytes, SpecModel, error_at, given, in_unit, text_of
 from chaoskit.spec.network_namespace import NamespaceChoice
@@ -138,6 +140,12 @@ class Injection(TrafficMatch):
     mss_clamp: SegmentBytes | None = Field(
         None, description="The MSS in TCP handshakes of both directions is lowered to this, bytes."
     )
+    cut: CutInput | None = Field(
+        None, description="TCP connections end after received bytes or a time: `1kB`, `2s by silence`."
+    )
+    idle_timeout: IdleTimeoutInput | None = Field(
+        None, description="Silent TCP connections are forgotten: `60s`, `350s by reset`."
+    )
     for_: Annotated[Duration, in_unit("s")] = Field(
         description="The lease: everything is restored when it expires, even after a crash."
     )
@@ -157,12 +165,20 @@ class Injection(TrafficMatch):
         """Whether filters redirect or drop packets."""
         return self.up is not None or self.down is not None or bool(self.size_drops)
 
+    @property
+    def ended(self) -> tuple[CutFault | IdleTimeoutFault, ...]:
+        """What ends connections."""
+        cut = (CutFault(cut=self.cut),) if self.cut is not None else ()
+        return (*cut, *((IdleTimeoutFault(idle_timeout=self.idle_timeout),) if self.idle_timeout is not None else ()))
+
     @model_validator(mode="after")
     def _has_a_fault(self) -> Injection:
-        if not self.steers and self.mss_clamp is None:
+        of_tcp = [key for key in ("mss_clamp", "cut", "idle_timeout") if getattr(self, key) is not None]
+        if not self.steers and not of_tcp:
             raise ValueError("nothing to do; give `down` or `up`, for example `down: delay 80ms 20ms loss 1%`")
-        if self.mss_clamp is not None and self.protocol not in (None, "tcp"):
-            raise error_at(f"mss-clamp needs TCP, and only {self.protocol} is selected; write tcp", "protocol")
+        if of_tcp and self.protocol not in (None, "tcp"):
+            name = of_tcp[0].replace("_", "-")
+            raise error_at(f"{name} needs TCP, and only {self.protocol} is selected; write tcp", "protocol")
         if not _SHORTEST <= self.for_ <= _LONGEST:
             raise error_at(f"{self.for_} is out of bounds; a lease lasts {_SHORTEST} to {_LONGEST} (30 days)", "for")
         if self.interface is None and not any(to.host for to in self.to):

@@ -56,6 +56,8 @@ _OTHER_WORDS: Mapping[str, tuple[str, ...]] = {
     "seed": ("random-seed", "rng-seed"),
     "question": ("description", "title", "hypothesis", "desc"),
     "matrix": ("variants", "sweep", "grid", "parameters"),
+    "cut": ("limit-data", "reset-peer", "reset", "rst", "tcp-reset", "close"),
+    "idle-timeout": ("conntrack-timeout", "nat-timeout", "session-timeout"),
     "mss-clamp": ("mss", "clamp-mss", "tcpmss"),
     "congestion-control": ("cc", "congestion", "tcp-congestion-control"),
     "rate": ("bandwidth", "bw", "rate-limit", "throughput"),

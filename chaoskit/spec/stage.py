@@ -115,6 +115,10 @@ class ServiceStage(Access):
             raise error_at(
                 f"{self.target_host!r} is no host of this lab; {suggestion(self.target_host, known)}", "target"
             )
+        for name, called in ((name, each) for name, host in self.hosts.items() for each in host.calls):
+            if called not in names and called not in self.hosts:
+                hint = suggestion(called, list(self.hosts))
+                raise error_at(f"{called!r} is no host of this lab; {hint}", "hosts", name, "calls")
         return self
 
 

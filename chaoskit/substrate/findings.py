@@ -20,8 +20,8 @@ NEEDED_FOR = {
     "drop": "path-MTU black holes",
     "police": "size-drop",
     "clamp": "mss-clamp",
-    "conntrack": "cut, idle-timeout",
-    "set-timeouts": "idle-timeout",
+    "connections": "cut, idle-timeout",
+    "quota": "cut after a size",
     "pids-cgroup": "a limit on the processes of a host, against fork bombs",
 }
 """What cannot be done without a feature; chaoskit/facts.py has the details."""

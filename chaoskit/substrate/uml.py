@@ -56,8 +56,8 @@ OPTIONS = {
     "drop": ("CONFIG_NET_CLS_U32", "CONFIG_NET_ACT_GACT"),
     "police": ("CONFIG_NET_CLS_MATCHALL", "CONFIG_NET_ACT_POLICE"),
     "clamp": ("CONFIG_NF_TABLES", "CONFIG_NF_TABLES_INET"),
-    "conntrack": ("CONFIG_NF_CONNTRACK", "CONFIG_NFT_CT", "CONFIG_NF_TABLES_INET"),
-    "set-timeouts": ("CONFIG_NF_TABLES", "CONFIG_NF_TABLES_INET"),
+    "connections": ("CONFIG_NF_TABLES_INET", "CONFIG_NFT_REJECT"),
+    "quota": ("CONFIG_NF_TABLES_INET", "CONFIG_NFT_REJECT", "CONFIG_NFT_QUOTA"),
     "pids-cgroup": ("CONFIG_CGROUP_PIDS",),
 }
 """The kernel options that each feature (see `facts`) needs."""

@@ -198,10 +198,10 @@ def _holds(scope: _Scope, module: str) -> Iterator[Hold]:
         yield Hold(f"compresses event streams (gzip in {gzip}) and buffers them: tokens come in one piece", mend, True)
         return
     says = f"{name} in {scope.place(name)}" if name in scope.directives else f"nginx's default {name}"
-    if module == "proxy" and scope.word("proxy_http_version", "1.0") == "1.0":
-        yield Hold(
-            f"buffers ({says}) and asks by HTTP/1.0, which has no chunks: tokens wait for a full buffer", mend, True
-        )
+    version = scope.directives.get("proxy_http_version")
+    if module == "proxy" and (version is None or version.words == ("1.0",)):
+        asks = "asks by HTTP/1.0" + (", as nginx before 1.29.7 does" if version is None else "")
+        yield Hold(f"buffers ({says}) and {asks}: without chunks tokens wait for a full buffer", mend, True)
     else:
         yield Hold(f"buffers ({says}): tokens of a response without chunks wait for a full buffer", mend, False)
 

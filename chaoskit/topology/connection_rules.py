@@ -34,6 +34,8 @@ Hook = Literal["input", "forward", "output"]
 VERSIONS: dict[Literal["ip", "ipv6"], Version] = {"ip": 4, "ipv6": 6}
 LONGEST_ACK = 100  # bytes of a packet without data: 40 of IPv6's header, 60 of TCP's with all options
 YOUNG = "young"
+ALL = "connections"
+"""The name of the knob that is for all connections of a site; others are named after a host, or after two."""
 _HOOKS: dict[Hook, frozenset[Literal["egress", "ingress"]]] = {
     "input": frozenset({"ingress"}),
     "forward": frozenset({"ingress", "egress"}),
@@ -141,7 +143,7 @@ def table(setting: Cut | IdleTimeout) -> Table:
 
 def table_name(knob: Knob) -> str:
     """The table of a knob: each has its own."""
-    return f"chaoskit-{knob.kind}-{knob.name.replace(' ', '-')}"
+    return f"chaoskit-{knob.kind}-{knob.name.replace(' ', '/')}"
 
 
 def state_chain(version: Version) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chaoskit.knobs import Knob
+from chaoskit.topology.connection_rules import ALL
 from chaoskit.topology.lab import EDGE, Topology
 from chaoskit.topology.steering import HOOKS, IFBS
 from chaoskit.topology.ways import EDGE_WAYS, Way, drops_too_big, sender_of, way_of
@@ -25,8 +26,12 @@ def display_name(knob: Knob, topology: Topology | None) -> str:
             return f"signals to {article}{link.removeprefix('to-')}"
         case "clamp":
             return f"handshakes through {article}{knob.place}"
+        case "cut" | "idle-timeout":
+            return _connections(knob, article)
         case "mtu":
             return _end(knob, topology)
+        case "process":
+            return f"the program of {article}{knob.place}"
         case _:
             way = way_of(topology, knob)
             return str(knob) if way is None else way_name(way, topology)
@@ -62,8 +67,18 @@ def _on_interface(knob: Knob, link: str, rest: str) -> str:
             return link
         case "clamp":
             return "handshakes"
+        case "cut" | "idle-timeout":
+            return "connections"
         case _:
             return str(knob)
+
+
+def _connections(knob: Knob, article: str) -> str:
+    """`connections through the router`, `connections of model`, `connections between gateway and model`."""
+    if knob.name == ALL:
+        return f"connections through {article}{knob.place}"
+    first, _, second = knob.name.partition(" ")
+    return f"connections between {first} and {second}" if second else f"connections of {first}"
 
 
 def _end(knob: Knob, topology: Topology) -> str:

@@ -18,7 +18,7 @@ from chaoskit.topology.steering import PRIORITY, SIZE_PRIORITY, Family, OneDirec
 from chaoskit.topology.u32_keys import keys
 
 PAIR = "pair-"
-_FAMILIES: dict[int, Family] = {4: "ip", 6: "ipv6"}
+FAMILIES: dict[int, Family] = {4: "ip", 6: "ipv6"}
 _TOO_BIG_PRIORITIES = {4: SIZE_PRIORITY - 2, 6: SIZE_PRIORITY - 1}
 _TOO_BIG_FILTERS = {
     4: Filter(
@@ -94,7 +94,7 @@ def pair_filters(topology: Topology, here: Attachment) -> Iterator[tuple[str, Ch
 
 def _from_address(there: Attachment, first: int) -> Iterator[tuple[int, Family, U32Match]]:
     """How packets from this host are matched, at priorities of its own. In u32, which every kernel has."""
-    for place, (version, family) in enumerate(_FAMILIES.items()):
+    for place, (version, family) in enumerate(FAMILIES.items()):
         for each in keys(family, Flow(source=there.destination(version))):
             yield first + 2 * there.number + place, family, U32Match(each)
 

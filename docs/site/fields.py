@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import itertools
+import sys
 from collections.abc import Iterator
 from types import ModuleType
 from typing import get_args
@@ -42,7 +43,7 @@ def result_numbers() -> str:
 
 
 def _record_section(kind: type) -> str:
-    rows = list(_rows(model, kind.__name__))
+    rows = list(_rows(sys.modules[kind.__module__], kind.__name__))
     if kind is SocketRead:
         rows = [*rows[:-1], *_rows(model, Event.__name__)]
     return f"### `{jsonl.FILES[kind]}`\n\n{_about(kind)}\n\n" + table(rows)
@@ -68,12 +69,16 @@ def _rows(module: ModuleType, name: str) -> Iterator[tuple[str, str, str]]:
             assert isinstance(field.target, ast.Name)
             assert isinstance(below, ast.Expr), f"no docstring below {name}.{field.target.id}"
             assert isinstance(below.value, ast.Constant)
-            yield field.target.id, _type(ast.unparse(field.annotation)), str(below.value.value).replace("|", "\\|")
+            yield (
+                field.target.id,
+                _type(module, ast.unparse(field.annotation)),
+                str(below.value.value).replace("|", "\\|"),
+            )
 
 
-def _type(annotation: str) -> str:
+def _type(module: ModuleType, annotation: str) -> str:
     if annotation in TYPES:
         return TYPES[annotation]
     if annotation.startswith("Literal["):
         return ", ".join(f"`{value}`" for value in ast.literal_eval(annotation.removeprefix("Literal")))
-    return ", ".join(f"`{value}`" for value in get_args(getattr(model, annotation, None))) or annotation
+    return ", ".join(f"`{value}`" for value in get_args(getattr(module, annotation, None))) or annotation

@@ -31,18 +31,20 @@ from chaoskit.report.commands import apply_commands, revert_commands
 ROUTER = "router"
 CUT, IDLE = Knob("cut", ROUTER, "connections"), Knob("idle-timeout", ROUTER, "connections")
 DOWN = (TcpFlow("to-client", "egress", "ip"), TcpFlow("to-client", "egress", "ipv6"))
-UP = (TcpFlow("to-server", "egress", "ip"), TcpFlow("to-server", "egress", "ipv6"))
+UP = (TcpFlow("to-client", "ingress", "ip"), TcpFlow("to-client", "ingress", "ipv6"))
 SERVERS = {4: "10.2.0.1", 6: "fd02::1"}
 PORTS = count(9000)
 SETTINGS = (
     Cut("reset", (*DOWN, *UP), DOWN, bytes=1000),
     Cut("silence", UP[:1], UP[:1], bytes=2**40),
     Cut("silence", (*DOWN, *UP), (*DOWN, *UP), ms=2000),
-    Cut("reset", DOWN[1:], DOWN[1:], ms=100),
+    Cut("reset", DOWN[1:], DOWN[1:], ms=90_000),
     IdleTimeout("reset", (*DOWN, *UP), 60_000),
     IdleTimeout("silence", (TcpFlow("eth0", "ingress", "ip", "192.0.2.0/28", None, 443),), 86_400_000),
     IdleTimeout(
-        "reset", (TcpFlow("eth0", "ingress", "ipv6", "fd00::/9", None, 443, 9), TcpFlow("eth0", "egress", "ip")), 100
+        "reset",
+        (TcpFlow("eth0", "ingress", "ipv6", "fd00::/9", None, 443, 9), TcpFlow("eth0", "egress", "ip")),
+        3_600_000,
     ),
 )
 

@@ -371,7 +371,7 @@ def test_this_kernel_has_every_feature(facts: Facts) -> None:
     """The tier's kernel has every feature; only the seed of netem came as late as 6.6, and Debian builds its User-Mode
     Linux without nftables for IP."""
     major, minor = (int(number) for number in facts.kernel.split(".")[:2])
-    of_nftables = {"clamp", "conntrack", "set-timeouts"}
+    of_nftables = {"clamp", "connections", "quota"}
     late = ({"netem-seed"} if (major, minor) < (6, 6) else set()) | (
         set() if "chaoskit" in facts.kernel else of_nftables
     )

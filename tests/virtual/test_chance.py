@@ -15,9 +15,9 @@ import pytest
 from foreign_paths import CASES
 
 from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.findings import PathMtu
 from chaoskit.analysis.load import RawRecords, load_records
 from chaoskit.analysis.network.path_mtu import path_mtu
-from chaoskit.analysis.result import PathMtu
 from chaoskit.analysis.streams.timeline import build_timeline
 from chaoskit.clock import RealClock
 from chaoskit.substrate import uml

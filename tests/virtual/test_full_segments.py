@@ -12,7 +12,8 @@ import sys
 import pytest
 
 from chaoskit.analysis.analyse import analyse
-from chaoskit.analysis.result import PathMtu, Result
+from chaoskit.analysis.findings import PathMtu
+from chaoskit.analysis.result import Result
 from chaoskit.substrate.uml import GuestKernel
 
 EVERY_PATH = """\

@@ -18,8 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 
 import numpy as np
 
+from chaoskit.analysis.findings import Evidence, FindingConfidence, Intermediary
 from chaoskit.analysis.formatting import format_value
-from chaoskit.analysis.result import Evidence, FindingConfidence, Intermediary
 from chaoskit.analysis.statistics.quantiles import MS
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.analysis.streams.bursts import FEWEST_BURSTS, FEWEST_EVENTS, Bursts

@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from chaoskit.analysis.findings import Direction
 from chaoskit.analysis.network.loss_odds import LossTally
 from chaoskit.analysis.network.sender_state import RetransmissionRun, Sender, TcpInfoSample
-from chaoskit.analysis.result import Direction
 from chaoskit.analysis.streams.assemble import Arrivals
 from chaoskit.analysis.streams.timeline import FOREVER, Span, Timeline
 from chaoskit.records.model import Request

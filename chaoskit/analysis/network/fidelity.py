@@ -6,6 +6,7 @@
 | round trip | median RTT of `handshakes`, less the reference's    | a tenth, or 2 ms + 4 jitter / sqrt(n)       |
 | the rest   | see `packet_faults`                                |                                             |
 | sizes      | see `size_faults`                                  |                                             |
+| ended      | see `connection_faults`                            |                                             |
 
 m is the lag-1 correlation of the loss process: n packets lost in bursts are fewer than n independent samples. Where
 the tolerance is as wide as the promise there are too few packets. A queue that no packet passed had no effect. A round
@@ -22,14 +23,16 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
+from chaoskit.analysis.findings import Direction, Evidence
 from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.load import RawRecords
+from chaoskit.analysis.network.connection_faults import connection_checks
 from chaoskit.analysis.network.counter_deltas import CounterDelta, queue_deltas, queue_samples
 from chaoskit.analysis.network.handshakes import Handshake, handshakes, round_trips
 from chaoskit.analysis.network.packet_faults import PacketFault, packet_checks
 from chaoskit.analysis.network.sender_state import senders
 from chaoskit.analysis.network.size_faults import size_checks
-from chaoskit.analysis.result import Direction, Evidence, FidelityCheck
+from chaoskit.analysis.result import FidelityCheck
 from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.knobs import Knob, Netem
 from chaoskit.plan.model import Expectation, ExpectedEffect, Plan
@@ -53,8 +56,9 @@ def fidelity(plan: Plan, timeline: Timeline, raw: RawRecords) -> Iterator[Fideli
     reached = set(timeline.names)
     delta = queue_deltas(raw.counters, timeline)
     by_phase = handshakes(raw.infos, timeline)
-    sizes = list(size_checks(plan, timeline, raw, delta))
+    others = list(size_checks(plan, timeline, raw, delta))
     pairs, everyone = queue_samples(raw.counters, timeline), senders(raw)
+    others += connection_checks(plan, timeline, pairs)
     for expectation in plan.expectations:
         if expectation.phase not in reached:
             continue
@@ -72,7 +76,7 @@ def fidelity(plan: Plan, timeline: Timeline, raw: RawRecords) -> Iterator[Fideli
                         [span for span in timeline.spans if span.name == expectation.phase],
                     )
                 )
-        yield from (each for each in sizes if each.phase == expectation.phase)
+        yield from (each for each in others if each.phase == expectation.phase)
         if expectation.effects and expectation.phase != plan.reference:
             yield _round_trip(plan, expectation, by_phase, delta)
 

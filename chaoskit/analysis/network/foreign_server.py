@@ -18,11 +18,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
+from chaoskit.analysis.findings import Evidence, FindingConfidence, PathMtu
 from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.network.directions import DirectionView
 from chaoskit.analysis.network.loss_odds import CERTAIN, UNLIKELY, LossTally, chance_bound
 from chaoskit.analysis.network.sender_state import Sender, TcpInfoSample, growth
-from chaoskit.analysis.result import Evidence, FindingConfidence, PathMtu
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import TcpInfo
 from chaoskit.units import counted

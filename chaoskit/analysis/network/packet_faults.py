@@ -20,9 +20,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from chaoskit.analysis.findings import Evidence
 from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.network.sender_state import Sender, TcpInfoSample, growth
-from chaoskit.analysis.result import Evidence, FidelityCheck, FidelityKind, FidelityVerdict, Unit
+from chaoskit.analysis.result import FidelityCheck, FidelityKind, FidelityVerdict, Unit
 from chaoskit.analysis.streams.timeline import Span
 from chaoskit.knobs import Netem
 from chaoskit.records.jsonl import FILES

@@ -17,12 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from chaoskit.analysis.findings import Direction, FindingConfidence, PathMtu, PathMtuKind
 from chaoskit.analysis.load import RawRecords
 from chaoskit.analysis.network.directions import DirectionView, SmallArrivals, overlaps
 from chaoskit.analysis.network.foreign_server import BLACK_HOLE, certificates, evidence, odds, silence
 from chaoskit.analysis.network.loss_odds import CERTAIN, UNLIKELY, chance_bound
 from chaoskit.analysis.network.sender_state import Sender, TcpInfoSample, senders
-from chaoskit.analysis.result import Direction, FindingConfidence, PathMtu, PathMtuKind
 from chaoskit.analysis.streams.timeline import Span, Timeline
 from chaoskit.knobs import Clamp
 from chaoskit.records.jsonl import FILES

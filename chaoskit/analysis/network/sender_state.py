@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from chaoskit.analysis.findings import Direction
 from chaoskit.analysis.load import RawRecords
-from chaoskit.analysis.result import Direction
 
 _MS, _US = 1_000_000, 1_000
 _MIN_TIMEOUTS = 2  # in a row, of a retransmission run

@@ -21,10 +21,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from chaoskit.analysis.findings import Evidence
 from chaoskit.analysis.load import RawRecords
 from chaoskit.analysis.network.counter_deltas import CounterDelta, router_deltas
 from chaoskit.analysis.network.sender_state import TcpInfoSample, senders
-from chaoskit.analysis.result import Evidence, FidelityCheck, FidelityKind, FidelityVerdict
+from chaoskit.analysis.result import FidelityCheck, FidelityKind, FidelityVerdict
 from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.counters import HopCounters
 from chaoskit.knobs import Clamp, Filter, Knob, Mtu, Route, Setting

@@ -19,9 +19,9 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from chaoskit.analysis.findings import Evidence, FindingConfidence, Intermediary, IntermediaryKind
 from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.network.loss_odds import CERTAIN, UNLIKELY
-from chaoskit.analysis.result import Evidence, FindingConfidence, Intermediary
 from chaoskit.analysis.statistics.quantiles import MS
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.records.jsonl import FILES
@@ -62,20 +62,20 @@ class _Closed(NamedTuple):
     duration: int
 
 
-def timers(streams: Iterable[Stream]) -> Iterator[Intermediary]:
-    """The timers that ended these streams."""
+def timers(streams: Iterable[Stream], host: str = "") -> Iterator[Intermediary]:
+    """The timers that ended these streams; `host` is whose they are, where that was seen."""
     closed = [_Closed(stream, *_times(stream)) for stream in streams if _is_closed(stream.request)]
     lingering = [each for each in closed if _LINGER <= each.silence < _LONGEST_LINGER and each.duration > 4 * _LINGER]
     if cut := _alike(lingering, lambda each: each.duration):
-        yield _finding(cut, closed, [each.duration - _LINGER for each in cut], is_idle=False)
+        yield _finding(cut, closed, [each.duration - _LINGER for each in cut], "response-timer", host)
         return
     idle = _alike(closed, lambda each: each.silence)
     if idle:
-        yield _finding(idle, closed, [each.silence for each in idle], is_idle=True)
+        yield _finding(idle, closed, [each.silence for each in idle], "idle-timer", host)
     flowing = [each for each in closed if each.silence < each.duration / 4]
     limited = _alike(flowing, lambda each: each.duration)
     if limited and not set(limited) & set(idle):
-        yield _finding(limited, closed, [each.duration for each in limited], is_idle=False)
+        yield _finding(limited, closed, [each.duration for each in limited], "response-timer", host)
 
 
 def _is_closed(request: Request) -> bool:
@@ -118,17 +118,22 @@ def _chance(alike: Sequence[int], count: int) -> float:
     return count * math.comb(count - 1, len(alike) - 1) * width ** (len(alike) - 1)
 
 
-def _finding(alike: Sequence[_Closed], closed: Sequence[_Closed], times: Sequence[int], is_idle: bool) -> Intermediary:
+def _finding(
+    alike: Sequence[_Closed], closed: Sequence[_Closed], times: Sequence[int], kind: IntermediaryKind, host: str
+) -> Intermediary:
+    is_idle = kind == "idle-timer"
     ends = [each.stream.request.ended for each in alike]
     is_one_event = max(ends) - min(ends) <= _SIMULTANEOUS
     is_certain = _chance(times, len(closed)) <= CERTAIN and not is_one_event
     confidence: FindingConfidence = "certain" if is_certain else "likely"
     middle, spread = times[len(times) // 2], times[-1] - times[0]
     what = "of silence" if is_idle else "from the request, while data arrived"
-    timer = "a timer between you and the server" if is_idle else "a limit on the whole response"
+    whose = f" of {host}" if host else " between you and the server" if is_idle else ""
+    timer = f"{'a timer' if is_idle else 'a limit on the whole response'}{whose}"
     streams = sorted(each.stream.number for each in alike)
     return Intermediary(
-        kind="idle-timer" if is_idle else "response-timer",
+        kind=kind,
+        host=host,
         streams=len(alike),
         of_streams=len(closed),
         seconds=middle / 1e9,

@@ -36,7 +36,7 @@ from chaoskit.conduct.hosts import filesystem
 from chaoskit.conduct.hosts.log import BoundedLog
 from chaoskit.conduct.hosts.program import HostProgram
 from chaoskit.errors import ChaoskitError, RefusedError
-from chaoskit.kernel import namespaces
+from chaoskit.kernel import cgroups, namespaces
 
 TERM, KILL, STOP, CONTINUE = b"t", b"k", b"s", b"c"
 PROCESSES = 1000
@@ -86,6 +86,7 @@ def keep(start: Start, parent: int) -> NoReturn:
             signal.signal(sign, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
+        _limit_all(start.program.name)
         namespaces.unshare_processes()
         ended, held = os.pipe()
         child = os.fork()
@@ -247,6 +248,14 @@ def confine() -> None:
     for capability in range(_LAST_CAPABILITY + 1):
         if capability not in _KEPT:
             _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)  # EINVAL beyond the last that this kernel knows
+
+
+def _limit_all(host: str) -> None:
+    """Join a group of at most so many processes. In a guest alone: its control groups are nobody else's."""
+    if "User Mode Linux" in Path("/proc/cpuinfo").read_text():
+        with suppress(RefusedError):  # in a user namespace, and in a kernel without the controller
+            group = cgroups.create(f"{host}-{os.getpid()}", PROCESSES)
+            (group / "cgroup.procs").write_text("0")
 
 
 def _limit_processes() -> None:

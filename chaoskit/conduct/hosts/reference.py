@@ -1,4 +1,4 @@
-"""Runs the reference server on a host, so that it is paused, killed and started again like any program."""
+"""Runs the reference server on a host, to be paused, killed and started again like any program."""
 
 from __future__ import annotations
 

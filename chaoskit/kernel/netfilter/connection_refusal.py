@@ -1,4 +1,4 @@
-"""Answers each new TCP connection from other hosts with a RST, with nftables, as where nothing listens.
+"""Answers new TCP connections from other hosts with a RST, with nftables, as where nothing listens.
 
 The rule is that of `nft add rule inet T input iifname != lo tcp flags & (fin | syn | rst | ack) == syn reject with tcp
 reset`. Connections that exist go on, and so do those of a host with itself. The table disappears with its creator.
@@ -7,6 +7,7 @@ Each function acts in the namespace behind `fd`.
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from pyroute2.netlink.nfnetlink.nftsocket import Cmp, Meta
@@ -26,8 +27,13 @@ _TCP_RST = 1  # NFT_REJECT_TCP_RST, linux/netfilter/nf_tables.h
 
 
 def is_in_force(fd: int) -> bool:
-    """Whether connections are refused."""
-    return nftables.exists(fd, INET, _TABLE)
+    """Whether connections are refused; never in a kernel without nftables."""
+    try:
+        return nftables.exists(fd, INET, _TABLE)
+    except OSError as error:
+        if error.errno != errno.EPROTONOSUPPORT:
+            raise
+        return False
 
 
 def write(fd: int, owned: OwnedTables, wanted: bool) -> None:

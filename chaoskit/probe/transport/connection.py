@@ -85,13 +85,14 @@ class Inbox:
 class Connection:
     """One connection, which belongs to its `Receiver` once that is attached.
 
-    `tcp_info_at_connect` is read right after the handshake, with its time. `has_ended`: nothing more will come;
-    `eof_received`: because the peer has closed its side; `error`: because of this.
+    `tcp_info_at_connect` is read right after the handshake, with its time; `port` is the client's. `has_ended`: nothing
+    more will come; `eof_received`: because the peer has closed its side; `error`: because of this.
     """
 
     def __init__(self, number: int, sock: socket.socket, clock: StampClock, inbox: Inbox) -> None:
         self.number = number
         self.tcp_info_at_connect = (now(), _tcp_info(sock))
+        self.port: int | None = sock.getsockname()[1] if sock.family != socket.AF_UNIX else None
         self.has_ended = False
         self.eof_received = False
         self._sock = sock

@@ -11,8 +11,9 @@ from made_runs import Made, ns, plan
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.errors import SpecError
+from chaoskit.records.connection_records import ConnectionEnd, HostSocket
 from chaoskit.records.jsonl import FILES
-from chaoskit.records.model import Event, Hop, Request, SocketRead, UnackedSample
+from chaoskit.records.model import Event, Hop, HostState, Request, SocketRead, UnackedSample
 
 OBJECTIVES = ["ttft_p95 < 800ms during wifi", "interruption_rate <= 1%", "ttft_p95 during wifi < 3x baseline"]
 
@@ -21,10 +22,14 @@ OBJECTIVES = ["ttft_p95 < 800ms during wifi", "interruption_rate <= 1%", "ttft_p
 def whole(tmp_path: Path) -> Path:
     """A run with a record of every kind."""
     run = Made(plan(OBJECTIVES)).phases().many(0, 30_000, 3000).vitals(30_000)
-    run.stream(12_000, [12_100], "reset", ended=12_200)
+    run.stream(12_000, [12_100], "reset", ended=12_200, port=40_000)
     run.records.append(SocketRead(0, 9, ns(1000), ns(1000), 30, (Event("ping"),)))
     run.records.append(UnackedSample(0, ns(12_150), {"snd_mss": 1448, "retransmits": 2}))
     run.records.append(Hop(ns(10_000), "router", "wifi", 0, 1, 0, 0))
+    run.records.append(ConnectionEnd(ns(11_999), "router", "to-client", "syn", "client", 40_000, "server", 8000))
+    run.records.append(ConnectionEnd(ns(12_199), "router", "to-server", "rst", "server", 8000, "client", 40_000))
+    run.records.append(HostState("server", ns(0), "ready"))
+    run.records.append(HostSocket(ns(12_150), "client", 40_000, "server", 8000, {"state": 1, "last_data_recv": 50}))
     run.counters("wifi", 900, 100, 10_000, 20_000).handshakes(1000, [1] * 5).handshakes(11_000, [31] * 5)
     return run.served(0, 5, 5).write(tmp_path / "whole")
 

@@ -8,7 +8,7 @@ import pytest
 from made_runs import plan
 from made_sockets import AT, Fields, Run, seen
 
-from chaoskit.analysis.result import PathMtu
+from chaoskit.analysis.findings import PathMtu
 
 
 def findings(*looks: Fields) -> list[PathMtu]:

@@ -286,3 +286,15 @@ def test_failures_of_one_cause_are_one_row(tmp_path: Path) -> None:
         (1, "429: slow down"),
         (1, "connection reset by peer (ECONNRESET)"),
     ]
+
+
+def test_arrivals_are_counted_where_they_were_scheduled(tmp_path: Path) -> None:
+    """A stream of the baseline that dies under the fault is charged to the fault, and arrived in the baseline."""
+    made = Made(plan()).phases()
+    made.many(0, 9000, 1000)
+    made.stream(9500, [9600, 9700], "idle_timeout", ended=14_700)
+
+    result = analyse(made.write(tmp_path / "run"))
+
+    counts = {phase.name: (phase.arrivals, phase.metrics.started) for phase in result.phases}
+    assert counts == {"baseline": (10, 9), "wifi": (0, 1), "recovery": (0, 0)}

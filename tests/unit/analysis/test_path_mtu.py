@@ -8,8 +8,8 @@ import pytest
 from made_runs import ns
 from made_sockets import AT, RTO, Fields, Run, hold, retransmission_at, seen, stuck
 
+from chaoskit.analysis.findings import Direction
 from chaoskit.analysis.network.path_mtu import _with_own_cause
-from chaoskit.analysis.result import Direction
 from chaoskit.records.model import Event, SocketRead, TcpInfo
 
 

@@ -9,8 +9,8 @@ import pytest
 from made_runs import Made
 
 from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.findings import Intermediary
 from chaoskit.analysis.network.timers import timers
-from chaoskit.analysis.result import Intermediary
 from chaoskit.records.model import Completion
 
 

@@ -8,7 +8,7 @@ import pytest
 from made_runs import Made, plan
 
 from chaoskit.analysis.analyse import analyse
-from chaoskit.analysis.result import Evidence
+from chaoskit.analysis.findings import Evidence
 
 
 def evidence(tmp_path: Path, objective: str, *, is_well: bool) -> Evidence:

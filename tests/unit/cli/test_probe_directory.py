@@ -58,9 +58,9 @@ def test_a_report_says_what_the_probe_said(options: list[str], code: int, url: s
 
     assert (probed.returncode, reported.returncode, document.returncode) == (code, code, code), probed.stderr
     assert last(reported.stdout) == last(probed.stdout)
-    assert f"{url}, model my-model" in reported.stdout
+    assert f"{url}/v1/chat/completions, model my-model" in reported.stdout
     result = json.loads(document.stdout)
-    assert (result["target"], result["model"], result["seed"]) == (url, "my-model", 7)
+    assert (result["target"], result["model"], result["seed"]) == (f"{url}/v1/chat/completions", "my-model", 7)
     asked = [word for before, word in pairwise(options) if before == "--objective"]
     assert [each["text"] for each in result["objectives"]] == asked
 

@@ -13,6 +13,7 @@ from chaoskit.conduct.planning import prepare
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.load import load, parse
+from chaoskit.spec.stage import InterfaceStage
 
 FILE = """\
 name: x
@@ -83,3 +84,19 @@ def test_a_lab_is_planned_without_asking_a_kernel() -> None:
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert printed.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "asked"),
+    [
+        ("", "m", "/v1/chat/completions"),
+        ("/prefix/v1", "m", "/prefix/v1/chat/completions"),
+        ("/my/own", None, "/my/own"),
+    ],
+)
+def test_a_plan_has_the_path_that_is_asked(path: str, model: str | None, asked: str) -> None:
+    """Not the base URL that stands in the file."""
+    stage = {"target": f"http://127.0.0.1:8000{path}", "ip": "4"} | ({"model": model} if model else {})
+    found = experiment().model_copy(update={"stage": InterfaceStage.model_validate(stage)})
+
+    assert prepare(found).target == f"http://127.0.0.1:8000{asked}"

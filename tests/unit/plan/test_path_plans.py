@@ -120,9 +120,7 @@ def test_a_clamp_alone_redirects_nothing() -> None:
     assert plan.needs == {"clamp"}
     asked = phase(plan, "path")[CLAMP]
     assert isinstance(asked, Clamp)
-    assert {(each.link, each.flow.destination or each.flow.source) for each in asked.of or ()} == {
-        ("eth0", "192.0.2.7/32")
-    }
+    assert {(each.link, each.destination or each.source) for each in asked.of or ()} == {("eth0", "192.0.2.7/32")}
     assert phase(plan, "slow")[CLAMP] is None
     assert plan.interface is not None
     assert plan.interface.hits[0] == "tcp with 192.0.2.7/32 at port 8000"

@@ -12,7 +12,8 @@ from made_runs import Made, plan
 from rich.console import Console
 
 from chaoskit.analysis.analyse import analyse
-from chaoskit.analysis.result import Evidence, FidelityCheck, FidelityKind, PathMtu, Result, Unit
+from chaoskit.analysis.findings import Evidence, PathMtu
+from chaoskit.analysis.result import FidelityCheck, FidelityKind, Result, Unit
 from chaoskit.report.console import render
 from chaoskit.report.screen import Screen
 from chaoskit.terminal import SafeStream

@@ -16,6 +16,7 @@ from random_runs import random_run
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.matrix import MatrixResult, VariantResult
 from chaoskit.analysis.result import Result
+from chaoskit.records.connection_records import ConnectionEnd
 from chaoskit.records.directory import UNCOMPRESSED
 from chaoskit.report.definitions import table
 from chaoskit.report.null_reasons import explained
@@ -45,7 +46,10 @@ def result(kind: str, seed: int) -> Result:
             run.stream(0, [], "first_token_timeout", ended=1000)
         if kind == "cut off":
             for number in range(5):
-                run.stream(9 * number, [9 * number + 1], "reset", ended=9 * number + 2000)
+                run.stream(9 * number, [9 * number + 1], "reset", ended=9 * number + 2000, port=number + 1)
+                ends = (("client", number + 1, "server", 80), ("server", 80, "client", number + 1))
+                run.records.append(ConnectionEnd(ns(9 * number), "router", "to-client", "syn", *ends[0]))
+                run.records.append(ConnectionEnd(ns(9 * number + 2000), "router", "to-server", "rst", *ends[1]))
         if kind == "probe":
             run.plan, run.records = None, [each for each in run.records if type(each).__name__ != "Phase"]
         directory = run.write(Path(folder) / "run")

@@ -209,3 +209,16 @@ def test_mss_clamp_needs_tcp(protocol: str) -> None:
     for asked in (injection(words), injection(words | {"protocol": "tcp"})):
         assert Injection.model_validate(asked.written()) == asked
         assert asked.written()["mss-clamp"] == 1360
+
+
+@pytest.mark.parametrize(("key", "words"), [("cut", "2s by silence"), ("idle-timeout", "60s")])
+def test_what_ends_connections_needs_tcp(key: str, words: str) -> None:
+    """It may be all there is to do; of other protocols it is refused by the option that says so."""
+    asked = {"to": ["192.0.2.7"], key: words, "for": "60s"}
+
+    with pytest.raises(SpecError, match=f"--protocol: {key} needs TCP, and only udp is selected"):
+        injection(asked | {"protocol": "udp"})
+    found = injection(asked)
+    assert Injection.model_validate(found.written()) == found
+    with pytest.raises(SpecError, match=f"--{key}: "):
+        injection(asked | {key: "soon"})

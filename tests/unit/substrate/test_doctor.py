@@ -36,8 +36,8 @@ def test_every_feature_has_a_finding() -> None:
         "drop",
         "police",
         "clamp",
-        "conntrack",
-        "set-timeouts",
+        "connections",
+        "quota",
         "pids-cgroup",
     ]
     assert told["kernel"].detail == "6.8.0"
