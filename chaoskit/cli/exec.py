@@ -54,7 +54,8 @@ def exec(
     as_root: Annotated[bool, typer.Option("--as-root", help="With sudo: run as root, not as its caller.")] = False,
 ) -> None:
     """Run a command behind a network fault. The options end at --; the exit code is the command's."""
-    from chaoskit.cli.exec_command import Lab, check_options, in_lab, on_host_network
+    from chaoskit.cli.exec_command import check_options, in_lab, on_host_network
+    from chaoskit.cli.lab import Lab
     from chaoskit.conduct import sudo_caller
     from chaoskit.conduct.kept_files import FileOptions
     from chaoskit.conduct.user_command import Command, check_executable

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chaoskit.cli.lab import Lab
 from chaoskit.errors import SpecError
 from chaoskit.terminal import complain
 
 if TYPE_CHECKING:
     from chaoskit.conduct.kept_files import FileOptions
     from chaoskit.conduct.user_command import Command
-    from chaoskit.plan.model import Plan
     from chaoskit.substrate.selection import SubstrateOptions
 
 _FAULT, _COMMAND = "--down 'delay 80ms'", "curl https://example.com"
@@ -50,32 +49,6 @@ def on_host_network(down: str | None, up: str | None, seed: int, command: Comman
 
     netems = netem_settings(exec_faults(down, up, seed))
     return kept_files.here(command, files, lambda workspace: exec.on_host_network(netems, command, complain, workspace))
-
-
-@dataclass(frozen=True)
-class Lab:
-    """A file's lab: its variant, the faults that are asked for, and where to build it."""
-
-    file: Path
-    variant: str | None
-    faults: tuple[str, ...]
-    options: SubstrateOptions
-
-    def plan(self) -> tuple[Plan, Callable[[str], None]]:
-        """The plan, and what tells the user where it is built, and behind which faults. Raises SpecError."""
-        from chaoskit.plan.exec import compile_exec, fault_options
-        from chaoskit.spec.matrix import load_variants
-
-        experiment = load_variants(self.file).named(self.variant).experiment
-        plan = compile_exec(experiment, self.faults)
-        in_force = " and ".join(plan.phases[0].faults)
-
-        def announce(where: str) -> None:
-            complain(f"fault {in_force}, {where}" if in_force else where)
-            if not self.faults:
-                complain(f"no fault is in force; {experiment.name} has {fault_options(experiment)}")
-
-        return plan, announce
 
 
 def in_lab(lab: Lab, command: Command, files: FileOptions, place: str) -> int:

@@ -35,7 +35,7 @@ def shell(
     as_root: Annotated[bool, typer.Option("--as-root", help="With sudo: run as root, not as its caller.")] = False,
 ) -> None:
     """Open a shell in a lab: $SHELL, in real time. On a host it has the files, processes and rights of its program."""
-    from chaoskit.cli.exec_command import Lab
+    from chaoskit.cli.lab import Lab
     from chaoskit.cli.shell_command import Session, run
     from chaoskit.conduct import sudo_caller
     from chaoskit.conduct.kept_files import FileOptions

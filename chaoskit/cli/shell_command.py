@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chaoskit.cli.exec_command import Lab
+from chaoskit.cli.lab import Lab
 from chaoskit.errors import RefusedError
 from chaoskit.terminal import complain
 
@@ -38,7 +36,7 @@ def run(session: Session, files: FileOptions, choose_caller: Callable[[], Caller
 
     plan, announce = session.lab.plan()
     check_place(plan, session.host)
-    if not (sys.stdin is not None and sys.stdin.isatty() and sys.stdout is not None and sys.stdout.isatty()):
+    if not (os.isatty(0) and os.isatty(1)):
         where = f" --host {session.host}" * (session.host != "client")
         raise RefusedError(
             f"a shell needs a terminal; commands from a pipe: chaoskit exec {session.lab.file}{where} -- {_PLAIN}"
@@ -56,9 +54,11 @@ def run(session: Session, files: FileOptions, choose_caller: Callable[[], Caller
 
 def _shell(plan: Plan, name: str) -> str:
     """The user's own, where it can be run: not in a root file system of the host's own, which may not have it."""
+    from chaoskit.conduct.user_command import check_executable
+
     has_own_root = any(host.name == name and host.spec.rootfs is not None for host in plan.hosts)
     own = os.environ.get("SHELL", "")
-    return own if own and shutil.which(own) and not has_own_root else _PLAIN
+    return own if own and check_executable((own,)) is None and not has_own_root else _PLAIN
 
 
 def _prompt(name: str) -> dict[str, str]:

@@ -26,7 +26,7 @@ def up(
 
     In this kernel only, as root or in a user namespace. A lab in a guest is reached by chaoskit shell and exec.
     """
-    from chaoskit.cli.exec_command import Lab
+    from chaoskit.cli.lab import Lab
     from chaoskit.cli.up_command import run
     from chaoskit.substrate.selection import SubstrateOptions
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from chaoskit.cli.exec_command import Lab
+from chaoskit.cli.lab import Lab
 from chaoskit.errors import RefusedError
 from chaoskit.terminal import say
 
@@ -20,20 +20,20 @@ def run(lab: Lab, publish: tuple[str, ...], out: Path | None) -> int:
     """Keep it standing until a signal. Returns the exit code. Raises RefusedError, SpecError."""
     from chaoskit.conduct import port_forward
     from chaoskit.conduct.up import up
+    from chaoskit.kernel.features import detect_features
     from chaoskit.plan.publish import published
-    from chaoskit.substrate.selection import choose_for_command
 
     plan, announce = lab.plan()
     ports = published(plan, publish)
-    try:
-        _, where = choose_for_command(plan.needs, lab.options)
-    except RefusedError as error:
+    facts = detect_features()
+    if missing := facts.lacks(plan.needs):
+        why = "; ".join(facts.missing.get(each, each) for each in missing)
         raise RefusedError(
-            f"{error}; a lab in a guest is not reachable from outside, so use chaoskit shell {lab.file}, or chaoskit "
-            f"exec {lab.file} -- COMMAND"
-        ) from error
+            f"this kernel cannot build the lab: {why}; a guest can, and is not reachable from outside: use chaoskit "
+            f"shell {lab.file}, or chaoskit exec {lab.file} -- COMMAND"
+        )
     forwards = port_forward.listen(ports)
-    announce(where)
+    announce("in this kernel")
 
     def show(standing: Standing) -> None:
         wide = max(len(name) for name, _, _ in standing.hosts)

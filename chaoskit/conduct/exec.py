@@ -27,7 +27,7 @@ from chaoskit.conduct.lab_client import BuiltLab, Visit, set_all
 from chaoskit.conduct.lab_setup import LabSetup
 from chaoskit.conduct.lease_scope import LeaseRequest, new_lease
 from chaoskit.conduct.supervisor import Supervisor, pasta_command
-from chaoskit.conduct.user_command import Command, Entrance, run
+from chaoskit.conduct.user_command import Command, run
 from chaoskit.conduct.workspace import Workspace
 from chaoskit.engine.apply_restore import apply
 from chaoskit.engine.journal import Journal
@@ -131,7 +131,7 @@ def _through_veth(
             if resolver is not None:
                 namespaces.bind_mount(str(uplinks.RESOLV_CONF), resolver)
 
-        return run(replace(command, environment={**command.environment, "CHAOSKIT_HOST": host}), Entrance(enter))
+        return run(replace(command, environment={**command.environment, "CHAOSKIT_HOST": host}), enter)
 
 
 def _blocked(closed: Iterable[forward_policy.BlockingChain]) -> str:
@@ -211,7 +211,7 @@ def _through_pasta(
                     _mount_resolver(resolver)
                 drop_rights()
 
-            return run(replace(command, environment={**command.environment, "CHAOSKIT_HOST": host}), Entrance(enter))
+            return run(replace(command, environment={**command.environment, "CHAOSKIT_HOST": host}), enter)
 
 
 def _forwarded_resolver(host: str) -> str | None:

@@ -70,7 +70,7 @@ class BuiltLab:
                     complain(sentence)
 
             visit.begin()
-            code = run(replace(command, environment=told), entrance, look)
+            code = run(replace(command, environment=told), entrance.enter, entrance.through, look)
             look()
             return code
 

@@ -1,10 +1,10 @@
 """Finds the way into a place of a running lab: the client, a router, or a host.
 
-| place                               | what a command finds there                                                     |
-|-------------------------------------|--------------------------------------------------------------------------------|
-| the client, a router, a reference   | its network; the machine's files, with the names of the lab and no name server |
-| server                              |                                                                                |
-| a host with a program               | its network, files, processes, environment and rights: all that its program has |
+| place                          | what a command finds there                                                     |
+|--------------------------------|--------------------------------------------------------------------------------|
+| a host with a program          | its network, files, processes, environment, rights: what its program has       |
+| the client, a router, any host | its network; the machine's files, with the names of the lab and no name server |
+| with a reference server        |                                                                                |
 """
 
 from __future__ import annotations
@@ -12,14 +12,23 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from chaoskit.conduct.hosts import filesystem, init
 from chaoskit.conduct.hosts.host_programs import Hosts
 from chaoskit.conduct.hosts.process import HostProcess
-from chaoskit.conduct.user_command import Entrance
 from chaoskit.errors import RefusedError
 from chaoskit.kernel import namespaces
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """How a command gets in: as `user_command.run` takes it."""
+
+    enter: Callable[[], None]
+    through: Callable[[], None] | None = None
+
 
 _SWITCH, _MOST = Path("/etc/nsswitch.conf"), 1 << 16
 _FROM_OUTSIDE = ("TERM", "COLORTERM", "PS1", "PROMPT_COMMAND")
@@ -70,7 +79,7 @@ def name_files(folder: Path, etc_hosts: str) -> dict[str, Path]:
 def _to_program(host: HostProcess) -> Entrance:
     first = host.first
     if first is None or not host.is_alive:
-        raise RefusedError(f"no program runs on the host {host.name}: another --host, or remove the fault that kills it")
+        raise RefusedError(f"no program runs on the host {host.name}: name another, or remove the fault")
 
     def through() -> None:
         namespaces.enter(host.network)

@@ -1,4 +1,4 @@
-"""Forwards TCP connections from loopback ports of this machine to hosts of a lab, by way of its client.
+"""Forwards TCP connections from loopback ports of this machine to hosts of a lab, through its client.
 
 A socket stays in the network namespace that it was made in: those that listen are made before this process enters one,
 those that connect in the client's. Rules: only 127.0.0.1 listens; what a host does to its connection, the end of one
@@ -25,15 +25,11 @@ _BACKLOG, _CHUNK = 128, 1 << 16
 
 @dataclass(frozen=True)
 class Forward:
-    """A port of a host, and the socket that listens for it here."""
+    """A port of a host, the socket that listens for it here, and its address here with the port."""
 
     to: Published
     listener: socket.socket
-
-    @property
-    def local(self) -> str:
-        """Its address and port here."""
-        return f"{LOOPBACK}:{self.listener.getsockname()[1]}"
+    local: str
 
 
 def listen(asked: Iterable[Published]) -> tuple[Forward, ...]:
@@ -42,7 +38,8 @@ def listen(asked: Iterable[Published]) -> tuple[Forward, ...]:
     Raises RefusedError for a port that is in use.
     """
     wanted = sorted(asked, key=lambda each: each.local is None)
-    return tuple(Forward(each, _listener(each)) for each in wanted)
+    listeners = [(each, _listener(each)) for each in wanted]
+    return tuple(Forward(to, listener, f"{LOOPBACK}:{listener.getsockname()[1]}") for to, listener in listeners)
 
 
 def start(forwards: tuple[Forward, ...], inside: AbstractContextManager[None]) -> Worker:

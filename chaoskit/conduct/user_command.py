@@ -2,22 +2,21 @@
 
 Rules: it inherits standard input, output, error and the terminal; it stays in chaoskit's process group, so that the
 terminal's Ctrl-C, Ctrl-Z and window changes reach it directly; signals sent to chaoskit alone are forwarded. Chaoskit
-exits with its exit code, 128 + n when signal n ended it. It is killed when chaoskit dies, for any reason. A command that
-gets a terminal of its own has a session of its own, too.
+exits with its exit code, 128 + n when signal n ended it. It is killed when chaoskit dies, for any reason. A command
+with a terminal of its own has a session of its own, too.
 """
 
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
 import shlex
 import shutil
 import signal
-import termios
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from chaoskit import crash_report
 from chaoskit.conduct.sudo_caller import Caller
@@ -62,31 +61,29 @@ def check_executable(argv: tuple[str, ...]) -> tuple[str, int] | None:
     return f"there is no command {argv[0]}: check the name, or give its path", NOT_FOUND
 
 
-@dataclass(frozen=True)
-class Entrance:
-    """How the child gets to its namespaces: `enter` moves itself.
-
-    `through`, where it is given, moves a process between, whose child it is: a PID namespace holds children alone.
-    """
-
-    enter: Callable[[], None]
-    through: Callable[[], None] | None = None
-
-
-def run(command: Command, entrance: Entrance, look: Callable[[], None] = lambda: None) -> int:
+def run(
+    command: Command,
+    enter: Callable[[], None],
+    through: Callable[[], None] | None = None,
+    look: Callable[[], None] = lambda: None,
+) -> int:
     """Run it to its end, and `look` a few times each second. Returns the exit code.
 
-    An error on its way in goes to standard error, with exit code 3.
+    `enter` moves the child into its namespaces. `through`, where it is given, moves a process between, whose child it
+    then is: a process cannot enter a PID namespace itself. An error of both goes to standard error, with exit code 3.
     """
     awaited = {signal.SIGCHLD, *_FORWARDED}
     handled = signal.signal(signal.SIGCHLD, lambda *_: None)  # an ignored signal cannot be waited for
     former = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     try:
         parent, child = os.getpid(), os.fork()
-        if child == 0 and entrance.through is not None:
-            _stand_between(command, parent, entrance, awaited, former)
+        if child == 0 and through is not None:
+            _move(parent, through)
+            parent, child = os.getpid(), os.fork()
+            if child:
+                _stand_between(command, child, awaited)
         if child == 0:
-            _exec(command, parent, entrance.enter, former)
+            _exec(command, parent, enter, former)
         if command.terminal is not None:
             os.close(command.terminal)
         return _wait(child, awaited, look)
@@ -95,29 +92,27 @@ def run(command: Command, entrance: Entrance, look: Callable[[], None] = lambda:
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
-def _stand_between(
-    command: Command,
-    parent: int,
-    entrance: Entrance,
-    awaited: set[signal.Signals],
-    mask: set[int] | set[signal.Signals],
-) -> None:
-    """Move, and run the command in a child; never returns."""
+def _move(parent: int, through: Callable[[], None]) -> None:
+    """Move this child; it ends if it cannot."""
     code = 3
     try:
         _die_with(parent)
-        assert entrance.through is not None
-        entrance.through()
-        own, child = os.getpid(), os.fork()
-        if child == 0:
-            _exec(command, own, entrance.enter, mask)
-        if command.terminal is not None:
-            os.close(command.terminal)
-        code = _wait(child, awaited)
+        through()
+        return
     except (OSError, ChaoskitError) as error:
-        complain(f"cannot run {command.argv[0]}: {getattr(error, 'strerror', None) or error}")
+        complain(str(error))
     except BaseException as error:  # noqa: BLE001  the last frame of a process: it must end by _exit
         code = crash_report.print_report(error)
+    os._exit(code)
+
+
+def _stand_between(command: Command, child: int, awaited: set[signal.Signals]) -> NoReturn:
+    """End as the child does."""
+    if command.terminal is not None:
+        os.close(command.terminal)
+    code = 3
+    try:
+        code = _wait(child, awaited)
     finally:
         os._exit(code)
 
@@ -150,7 +145,7 @@ def _exec(command: Command, parent: int, enter: Callable[[], None], mask: set[in
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if command.terminal is not None:
-            _take(command.terminal)
+            os.login_tty(command.terminal)  # in a session of its own
         enter()
         if command.caller is not None:
             command.caller.become()
@@ -163,11 +158,14 @@ def _exec(command: Command, parent: int, enter: Callable[[], None], mask: set[in
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         code = NOT_EXECUTABLE
         os.execvpe(command.argv[0], command.argv, dict(command.environment))
-    except FileNotFoundError:
-        code = NOT_FOUND
+    except (FileNotFoundError, PermissionError) as error:
         if shutil.which(command.argv[0], path=command.environment.get("PATH", os.defpath)) is None:
+            code = NOT_FOUND
             complain(f"there is no command {command.argv[0]} here: check the name, or give its path")
+        elif isinstance(error, PermissionError):
+            complain(f"cannot run {command.argv[0]}: {error.strerror}")
         else:  # its interpreter is missing
+            code = NOT_FOUND
             complain(f"{command.argv[0]} names an interpreter that does not exist: head -n 1 {command.argv[0]}")
     except (OSError, ValueError, ChaoskitError) as error:
         complain(f"cannot run {command.argv[0]}: {getattr(error, 'strerror', None) or error}")
@@ -175,11 +173,3 @@ def _exec(command: Command, parent: int, enter: Callable[[], None], mask: set[in
         code = crash_report.print_report(error)
     finally:
         os._exit(code)
-
-
-def _take(terminal: int) -> None:
-    """Begin a session whose terminal this is, and its standard streams."""
-    os.setsid()
-    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
-    for stream in range(3):
-        os.dup2(terminal, stream)

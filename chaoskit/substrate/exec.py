@@ -1,8 +1,8 @@
 """Runs a command in the lab of a guest: forwards stdin, stdout, stderr, signals and the exit code.
 
 Rules: stdout and stderr arrive separately, as they are written, every byte. Piped or redirected stdin is forwarded; a
-terminal's is not, unless the command gets a terminal of its own (`terminal_relay`). The guest reads the host's files. The command line and the
-environment, which may hold keys, are never written to a file.
+terminal's is not, unless the command gets a terminal of its own (`terminal_relay`). The guest reads the host's files.
+The command line and the environment, which may hold keys, are never written to a file.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def in_guest(folder: Path, size: WindowSize) -> int:
     Two processes copy its bytes; they end with it. Raises RefusedError.
     """
     try:
-        master, terminal = _new_terminal()
+        master, terminal = new_terminal()
     except OSError as error:
         why = f"the guest has no pseudo-terminals ({error.strerror})"
         raise RefusedError(f"{why}: chaoskit exec FILE -- COMMAND runs one command") from error
@@ -83,7 +83,7 @@ def in_guest(folder: Path, size: WindowSize) -> int:
     return terminal
 
 
-def _new_terminal() -> tuple[int, int]:
+def new_terminal() -> tuple[int, int]:
     """Both ends of one, from a file system of the guest's own: its /dev may be the host's (ioctl_tty(2))."""
     _TERMINALS.mkdir(exist_ok=True)
     mounts.mount_terminals(_TERMINALS)
