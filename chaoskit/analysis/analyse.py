@@ -15,9 +15,15 @@ from chaoskit.analysis.conclusion import outcome, undecided_reasons, warnings, w
 from chaoskit.analysis.findings import Intermediary
 from chaoskit.analysis.health import health
 from chaoskit.analysis.load import RawRecords, load_records
-from chaoskit.analysis.network.attribution import attribute_stalls, out_of_order_streams, stream_evidence
+from chaoskit.analysis.network.attribution import (
+    StreamEvidence,
+    attribute_stalls,
+    out_of_order_streams,
+    stream_evidence,
+)
 from chaoskit.analysis.network.buffering import held_back
 from chaoskit.analysis.network.closings import EndedStream, closings, ended_streams
+from chaoskit.analysis.network.connection_faults import with_own_timer
 from chaoskit.analysis.network.connections_seen import SeenConnections
 from chaoskit.analysis.network.fidelity import fidelity
 from chaoskit.analysis.network.path_mtu import path_mtu
@@ -91,7 +97,10 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     verdicts = tuple(evaluate(objective, samples, estimates, reasons) for objective in spec.objectives)
     ended = tuple(ended_streams(streams.ended, SeenConnections(raw.connection_ends, raw.host_sockets)))
     held, intermediaries = _intermediaries(raw, run_timeline, ended)
-    phases = tuple(_phases(raw, run_timeline, samples, estimates, buckets(streams, run_timeline), held))
+    arrived = {stream.number: math.ceil(stream.tokens) for stream in streams.ended}
+    cut_off = frozenset(each.stream.number for each in ended if each.is_by_intermediary)
+    evidence = stream_evidence(arrived, raw.infos, raw.served, raw.vitals, held, cut_off)
+    phases = tuple(_phases(raw, run_timeline, samples, estimates, buckets(streams, run_timeline), evidence))
     phases = tuple(_with_closings(phase, samples[phase.name], ended, raw) for phase in phases)
     verdicts = tuple(with_path_mtu_cause(*pair, phases) for pair in zip(verdicts, spec.objectives, strict=True))
     return Result(
@@ -101,7 +110,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         target=spec.target,
         model=spec.model,
         protocol=spec.protocol,
-        conditions=spec.conditions,
+        conditions=(*spec.conditions, *_of_programs(raw.plan, raw.machine.get("clock", ""))),
         seed=spec.seed,
         run=str(display_path(run)),
         clock=raw.machine.get("clock", ""),
@@ -147,6 +156,7 @@ def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
             protocol=f"{plan.workload.protocol} over HTTP/{plan.workload.http}",
             conditions=(*socket, *plan.access.conditions(plan.url), *processes),
         )
+    access = plan.interface.access if plan.interface is not None else plan.access
     return RunSpec(
         objectives=plan.objectives,
         workload=plan.workload,
@@ -155,9 +165,16 @@ def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
         target=redacted(plan.target),
         seed=plan.seed,
         reference=plan.reference,
-        model=(plan.interface.access.model or "") if plan.interface else "",
-        conditions=tuple(plan.interface.access.conditions(plan.target)) if plan.interface else (),
+        model=access.model or "",
+        conditions=tuple(access.conditions(plan.target)),
     )
+
+
+def _of_programs(plan: Plan | ProbePlan | None, clock: str) -> tuple[str, ...]:
+    """What virtual time cannot show of users' programs."""
+    if not isinstance(plan, Plan) or clock != "virtual" or all(host.server is not None for host in plan.hosts):
+        return ()
+    return ("in virtual time computing takes no time: a program that its processor slows down looks fast",)
 
 
 def _provenance(raw: RawRecords) -> Provenance | None:
@@ -198,7 +215,7 @@ def _intermediaries(
     streams = raw.streams
     clean = [each for each in streams.ended if not span_of_stream(each, run_timeline).faults]
     held, found = held_back(clean, streams.bursts, raw.infos, out_of_order_streams(raw.infos))
-    return held, (*timers(streams.ended), *found)
+    return held, (*(with_own_timer(each, raw.plan) for each in timers(streams.ended)), *found)
 
 
 def _phases(
@@ -207,10 +224,8 @@ def _phases(
     samples: Mapping[str, PhaseSamples],
     estimates: Estimates,
     phase_buckets: Mapping[str, tuple[Bucket, ...]],
-    held: Set[int],
+    evidence: StreamEvidence,
 ) -> Iterator[PhaseResult]:
-    arrived = {stream.number: math.ceil(stream.tokens) for stream in raw.streams.ended}
-    evidence = stream_evidence(arrived, raw.infos, raw.served, raw.vitals, held)
     full_segments = path_mtu(raw, run_timeline)
     arrivals = Counter(run_timeline.span_at(stream.request.scheduled).name for stream in raw.streams.ended)
     for name in run_timeline.names:

@@ -23,6 +23,7 @@ FIDELITY_LABELS: dict[FidelityKind, str] = {
     "slot": "slot",
     "ecn": "ECN",
     "oversized": "oversized",
+    "lost": "lost",
     "icmp-sent": "ICMP sent",
     "icmp-lost": "ICMP lost",
     "mss": "MSS",

@@ -25,7 +25,7 @@ def run_single(variant: Variant, options: RunOptions) -> int:
     """Run it and show its result. Returns the exit code."""
     plan = prepare(variant.experiment, to_run=True)
     note_undecidable([plan])
-    substrate, why = choose(plan.needs, options.substrate, plan.interface)
+    substrate, why = choose(plan.needs, options.substrate, plan.interface, plan.memory)
     job = Job(plan, substrate, options.create(files(variant, plan, options.provenance)))
     screen = Screen()
     screen.print(titled(plan.name, f": {why}"))

@@ -203,7 +203,9 @@ class Conductor:
 
 def target_of(plan: Plan) -> Target:
     """The probe's target and socket options; in a lab congestion control is set by its namespace."""
-    interface, tuned = plan.interface, SocketOptions(maxseg=plan.client.maxseg)
+    interface, tuned = plan.interface, SocketOptions(plan.client.maxseg)
+    if (silence := plan.client.tcp_keepalive) is not None:
+        tuned = replace(tuned, keepalive=silence // 10**9)
     if interface is not None:
         tuned = replace(tuned, congestion_control=plan.client.congestion_control)
         return endpoint(plan.target, interface.access, addresses=interface.target_addresses, sockets=tuned)

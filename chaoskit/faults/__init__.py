@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Discriminator, Tag
 from chaoskit.faults.base import FaultBase
 from chaoskit.faults.connection_cut import CutFault
 from chaoskit.faults.idle_timeout import IdleTimeoutFault
+from chaoskit.faults.link_cut import LinkCutFault
 from chaoskit.faults.mss_clamp import MssClampFault
 from chaoskit.faults.mtu import MtuFault
 from chaoskit.faults.netem import NetemFault
@@ -42,6 +43,8 @@ def _fault_tag(words: Any) -> str:
 
     A tag must not be a key of the file: errors are located by keys.
     """
+    if isinstance(words, LinkCutFault) or (isinstance(words, dict) and words.get("link") == "cut"):
+        return "a link cut"
     if isinstance(words, dict):
         keys = (key for key in _BY_KEY if key in words or key.replace("-", "_") in words)
     else:
@@ -52,6 +55,8 @@ def _fault_tag(words: Any) -> str:
 def _says_what(words: Any) -> Any:
     """Refuse a fault that says where and not what, and one that says two things."""
     kinds = ("netem", *_BY_KEY)
+    if isinstance(words, dict) and words.get("link") == "cut":
+        return words
     keys = {str(key).replace("_", "-") for key in words} if isinstance(words, dict) else set(kinds)
     if keys <= _WHERE and not keys & set(kinds):
         raise ValueError(f"does not say what is changed; add netem: delay 30ms, or one of {', '.join(_BY_KEY)}")
@@ -72,6 +77,7 @@ _Tagged = Annotated[
     | Annotated[SizeDropFault, Tag("a size-drop fault")]
     | Annotated[MssClampFault, Tag("a mss-clamp fault")]
     | Annotated[TunnelFault, Tag("a tunnel fault")]
+    | Annotated[LinkCutFault, Tag("a link cut")]
     | Annotated[ProcessFault, Tag("a process fault")]
     | Annotated[CutFault, Tag("a cut fault")]
     | Annotated[IdleTimeoutFault, Tag("a idle-timeout fault")],

@@ -82,6 +82,7 @@ def compile_plan(experiment: Experiment, lookups: HostLookups | None = None, cla
         folder=stage_plan.folder,
         ip=stage_plan.ip,
         access=stage_plan.access,
+        memory=experiment.stage.memory if isinstance(experiment.stage, ServiceStage) else None,
         seed=experiment.seed,
         needs=needs,
         stage=tuple(PlannedChange(knob=knob, setting=setting) for knob, setting in stage_plan.changes),
@@ -212,11 +213,13 @@ def _drain(experiment: Experiment) -> int:
     """
     server, work = experiment.server, experiment.workload
     wait = max(work.timeouts.first_token, work.timeouts.idle) + work.timeouts.connect
+    foreign = Duration(wait + most_tokens(work.output_tokens) * _READER_TOKEN_INTERVAL)
     if isinstance(experiment.stage, InterfaceStage):
-        return Duration(wait + most_tokens(work.output_tokens) * _READER_TOKEN_INTERVAL)
+        return foreign
     spread = server.first_token.p99 / max(server.first_token.median, 1)
     slowest = server.first_token.p99 * spread ** (NormalDist().inv_cdf(0.9999) / NormalDist().inv_cdf(0.99) - 1)
-    return Duration(int(slowest) + most_tokens(work.output_tokens) * server.token_interval + wait)
+    scripted = Duration(int(slowest) + most_tokens(work.output_tokens) * server.token_interval + wait)
+    return max(scripted, foreign) if isinstance(experiment.stage, ServiceStage) else scripted
 
 
 def _netems(experiment: Experiment) -> Iterator[NetemSpec]:

@@ -42,6 +42,11 @@ def compile_exec(experiment: Experiment, asked: Iterable[str] = ()) -> Plan:
             f"{experiment.name}: client.maxseg is a socket option of the probe and does not apply to a command; write "
             f"route-mtu: {segment + headers}, which limits the segments equally"
         )
+    if experiment.client.tcp_keepalive is not None:
+        raise SpecError(
+            f"{experiment.name}: client.tcp-keepalive is a socket option of the probe and does not apply to a command; "
+            "remove it, and set SO_KEEPALIVE in the command"
+        )
     faults = _select(experiment, asked)
     plan = _compile(experiment, "+".join(faults) or _BASELINE)
     return plan.model_copy(update={"needs": plan.needs | _compile(experiment, *experiment.faults).needs})

@@ -45,6 +45,7 @@ from chaoskit.spec.workload import Workload
 from chaoskit.timeouts.timers import Kind
 from chaoskit.topology.lab import EDGE, Topology
 from chaoskit.topology.ways import ends
+from chaoskit.units import Size
 
 SCHEMA: Literal[2] = 2
 """The version of plan.json and of the records beside it. Other versions are refused."""
@@ -187,6 +188,7 @@ class Plan(_Frozen):
     folder: str = Field("", description="The folder in which programs of hosts are started.")
     ip: Literal[4, 6] = Field(4, description="The IP version of the client's connections in a lab.")
     access: Access = Field(Access(), description="How the client asks the target of a service lab.")
+    memory: Size | None = Field(None, description="Memory of a guest, bytes. None: the default.")
     seed: int
     needs: Annotated[frozenset[str], PlainSerializer(sorted, list[str], when_used="json")]
     stage: tuple[PlannedChange, ...]

@@ -177,7 +177,8 @@ def _words_of(pause: Pause) -> str:
 def _budgets(objectives: Sequence[Objective]) -> Iterator[Budget]:
     for each in objectives:
         if each.bound is not None and each.operator in ("<", "<=") and each.metric.split("_")[0] in _OF_BEGIN:
-            yield Budget(Duration(round(each.bound)), f"the objective is {each.text}")
+            is_whole = each.metric.startswith("e2el")
+            yield Budget(Duration(round(each.bound)), f"the objective is {each.text}", is_whole)
 
 
 def _rows(lab: Lab, found: Sequence[Chain]) -> Iterator[PlannedTimer]:

@@ -21,10 +21,12 @@ DEFAULT_MODEL = "default"
 
 @dataclass(frozen=True)
 class SocketOptions:
-    """TCP_MAXSEG (bytes) and TCP_CONGESTION of each socket, set before it connects; None: the system's default."""
+    """TCP_MAXSEG (bytes), TCP_CONGESTION and the silence before a keepalive (s) of each socket, set before it connects;
+    None: the system's default, which is no keepalive."""
 
     maxseg: int | None = None
     congestion_control: str | None = None
+    keepalive: int | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from chaoskit.units import counted
 
 def counts(each: FidelityCheck) -> str:
     """What was requested, where that is a number, and what was measured; empty where there is neither."""
-    if each.measured is None and each.kind in ("oversized", "icmp-sent", "icmp-lost", "mss", "mtu"):
+    if each.measured is None and each.kind in ("oversized", "icmp-sent", "icmp-lost", "lost", "mss", "mtu"):
         return "not measured"
     if each.verdict == "not-measured" or each.measured is None:
         return f"requested {_requested(each)}" if each.requested is not None else ""
@@ -19,7 +19,7 @@ def counts(each: FidelityCheck) -> str:
             return f"requested {_requested(each)}, measured {measured} {_of(each)}"
         case "mss" | "mtu":
             return f"requested at most {_requested(each)}, measured {measured} {_of(each)}"
-        case "oversized" | "icmp-sent" | "icmp-lost":
+        case "oversized" | "icmp-sent" | "icmp-lost" | "lost":
             return f"{measured} {_of(each)}"
         case "cut" | "idle-timeout":
             return f"ended {counted(int(each.measured), 'connection')}, dropped {counted(each.samples, 'packet')}"

@@ -19,6 +19,7 @@ from chaoskit.plan.timetable import Timetable
 from chaoskit.report.styles import styled, titled
 from chaoskit.report.timer_table import timer_table
 from chaoskit.spec.endpoint import redacted
+from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.workload import Workload
 from chaoskit.topology.display_names import display_name
 from chaoskit.topology.lab import Topology
@@ -58,6 +59,7 @@ def _measured(plan: Plan) -> Iterator[Text]:
     yield from (styled(f"  {objective.text}") for objective in plan.objectives)
     if not plan.objectives:
         yield Text("  none: the run measures and exits with 0")
+    yield from _hosts(plan)
     yield Text()
 
 
@@ -129,6 +131,21 @@ def _sets(phase: PlannedPhase, lab: Topology | None) -> Iterator[str]:
     )
 
 
+def _hosts(plan: Plan) -> Iterator[Text]:
+    """The hosts of a service lab: address, program, and when it is ready."""
+    if not plan.hosts:
+        return
+    yield Text()
+    yield Text("Hosts", "bold")
+    width = max(len(host.name) for host in plan.hosts)
+    for host in plan.hosts:
+        (address,) = plan.topology.resolve(host.name, plan.ip)
+        program = host.spec.shown or "the reference server, port 8000"
+        ready = host.spec.ready
+        told = [program, *([f"ready when it {ready}, within {ready.within}"] if ready is not None else [])]
+        yield styled(f"  {host.name:{width}}  {address}  {'; '.join(told)}")
+
+
 def _place(plan: Plan) -> Text:
     count = len(plan.stage)
     if plan.interface is None:
@@ -159,6 +176,8 @@ def _sockets(plan: Plan) -> Iterator[str]:
     """What no knob sets. In a lab the congestion control is a parameter of its host."""
     for end, host in (("client", plan.client), ("server", plan.server)):
         given = [] if host is None or host.maxseg is None else [f"maxseg {host.maxseg}"]
+        if isinstance(host, Client) and host.tcp_keepalive is not None:
+            given.append(f"tcp-keepalive {host.tcp_keepalive}")
         if plan.interface is not None and host is not None and host.congestion_control is not None:
             given.append(f"congestion-control {host.congestion_control}")
         if given:

@@ -83,11 +83,12 @@ async def serve(
 async def _abort_all(connections: set[Connection]) -> None:
     """Abort all connections, and return when the loop has closed their sockets.
 
-    A connection that has just been accepted appears after three iterations of the loop.
+    In the order of their streams, so that runs are repeatable. A connection that has just been accepted appears after
+    three iterations of the loop.
     """
     rounds, done = 0, set[Connection]()
     while connections or rounds < 4:
-        for connection in connections - done:
+        for connection in sorted(connections - done, key=lambda each: each.latest_stream or 0):
             connection.abort()
             done.add(connection)
         await asyncio.sleep(0)

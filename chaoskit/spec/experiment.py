@@ -26,7 +26,7 @@ from chaoskit.knobs import Knob
 from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.objectives import Objective, parse, pattern
 from chaoskit.spec.server import Server
-from chaoskit.spec.stage import InterfaceStage, ServiceStage, Stage
+from chaoskit.spec.stage import EdgeStage, InterfaceStage, ServiceStage, Stage
 from chaoskit.spec.workload import Workload
 from chaoskit.topology.fault_site import Interface, Lab, Site
 from chaoskit.topology.steering import TrafficSelector
@@ -165,9 +165,9 @@ class Experiment(SpecModel):
     @model_validator(mode="wrap")
     @classmethod
     def _with_timeouts_of_its_stage(cls, words: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        """Those that are not given are longer at a target."""
+        """Those that are not given are longer at a target, and where programs of the user answer."""
         found = handler(words)
-        if not isinstance(found.stage, InterfaceStage | ServiceStage):
+        if isinstance(found.stage, EdgeStage):
             return found
         return found.model_copy(update={"workload": found.workload.at_target()})
 

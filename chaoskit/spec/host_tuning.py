@@ -7,6 +7,7 @@ Shows the effect of a remedy, or of a bad default.
 | `sysctl`              | parameters of the host                      | refused: chaoskit does not set them     |
 | `route-mtu`, `advmss` | of the host's default routes, IPv4 and IPv6 | refused: chaoskit does not set them     |
 | `maxseg`              | TCP_MAXSEG of its sockets                   | the same, of the probe's                 |
+| `tcp-keepalive`       | SO_KEEPALIVE and TCP_KEEPIDLE of its sockets | the same                                |
 | `congestion-control`  | the parameter of that name                  | TCP_CONGESTION of the probe's sockets    |
 """
 
@@ -17,12 +18,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from chaoskit.faults.schema import IPV6_MIN_MTU, SpecModel, error_at, text_of
+from chaoskit.faults.schema import IPV6_MIN_MTU, SpecModel, error_at, in_unit, text_of
 from chaoskit.faults.sysctl import Parameters
+from chaoskit.units import Duration
 
 CONGESTION_CONTROL = "net.ipv4.tcp_congestion_control"
 _ALGORITHM = re.compile(r"[a-z0-9_-]{1,15}")  # TCP_CA_NAME_MAX of include/net/tcp.h
 _SMALLEST_SEGMENT, _LARGEST_SEGMENT = 88, 32_767  # TCP_MIN_MSS and MAX_TCP_WINDOW of include/net/tcp.h
+_LONGEST_SILENCE = Duration(32_767 * 10**9)  # MAX_TCP_KEEPIDLE of include/net/tcp.h
 _HEADERS = 40  # bytes of IPv4 and TCP without options
 _NOT_CHANGED = "chaoskit does not change parameters and routes of a real machine"
 
@@ -33,6 +36,12 @@ def _an_algorithm(name: str) -> str:
             f"found {name[:60]!r}, expected an algorithm: sysctl net.ipv4.tcp_available_congestion_control"
         )
     return name
+
+
+def _whole_seconds(silence: Duration) -> Duration:
+    if not 10**9 <= silence <= _LONGEST_SILENCE or silence % 10**9:
+        raise ValueError(f"found {silence}, expected whole seconds, 1s to {_LONGEST_SILENCE}")
+    return silence
 
 
 RouteMtu = Annotated[int, Field(ge=68, le=65_520)]  # RFC 791; the limit of the kernel's fib_metrics
@@ -71,6 +80,10 @@ class Host(SpecModel):
 
 class Client(Host):
     """The client's end of the connection: the probe."""
+
+    tcp_keepalive: Annotated[Duration, in_unit("s"), AfterValidator(_whole_seconds)] | None = Field(
+        None, description="SO_KEEPALIVE on each of its sockets: a packet after so long a silence. Linux's default: 2h."
+    )
 
     def mismatch_on_interface(self) -> tuple[str, str] | None:
         """A key that only a lab supports, and what to type instead; None if there is none."""

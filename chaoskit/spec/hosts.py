@@ -69,6 +69,11 @@ class Ready(SpecModel):
             raise ValueError("give one of tcp (a port), http (a port and a path) and output (a text that it prints)")
         return self
 
+    def __str__(self) -> str:
+        if self.tcp is not None:
+            return f"listens on port {self.tcp}"
+        return f"answers GET {self.http}" if self.http is not None else f"prints {self.output!r}"
+
 
 def _ready(words: Any) -> Any:
     """`6333` and `:8080/healthz` in short."""

@@ -16,7 +16,7 @@ a response has the first that it draws, in this order.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -110,8 +110,10 @@ class Malformed(SpecModel):
     share: Share = Field(_ALL, description="Of the responses.")
 
 
-S = TypeVar("S", bound=SpecModel)
-Several = Annotated[tuple[S, ...], BeforeValidator(_listed, json_schema_input_type=S | list[S])]
+Pauses = Annotated[tuple[Pause, ...], BeforeValidator(_listed, json_schema_input_type=Pause | list[Pause])]
+_ErrorOrSeveral = ErrorResponse | list[ErrorResponse]
+Errors = Annotated[tuple[ErrorResponse, ...], BeforeValidator(_listed, json_schema_input_type=_ErrorOrSeveral)]
+Cuts = Annotated[tuple[Cut, ...], BeforeValidator(_listed, json_schema_input_type=Cut | list[Cut])]
 _WrittenMalformed = Annotated[Malformed, BeforeValidator(short_form("name"), json_schema_input_type=Malformed | _Name)]
 _SeveralMalformed = Annotated[
     tuple[_WrittenMalformed, ...],
@@ -149,10 +151,10 @@ class Responses(SpecModel):
     content_coding: Literal["identity", "gzip", "deflate"] = Field(
         "identity", description="For clients that accept it; flushed after each event."
     )
-    pause: Several[Pause] = Field((), description="Silences.")
+    pause: Pauses = Field((), description="Silences.")
     malformed: _SeveralMalformed = Field((), description="Malformations, by name.")
-    error: Several[ErrorResponse] = Field((), description="Errors.")
-    cut: Several[Cut] = Field((), description="Responses that break off.")
+    error: Errors = Field((), description="Errors.")
+    cut: Cuts = Field((), description="Responses that break off.")
 
     def script(self, seed: int) -> Script:
         """What the server follows."""

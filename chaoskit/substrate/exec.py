@@ -60,6 +60,9 @@ class Place:
     is_interactive: bool = False
 
 
+_CLIENT = Place()
+
+
 def in_lab(
     plan: Plan,
     options: SubstrateOptions,
@@ -73,7 +76,7 @@ def in_lab(
     type.
     """
     command, place = errand
-    chosen, where = choose_for_command(plan.needs, options)
+    chosen, where = choose_for_command(plan.needs, options, plan.memory)
     announce(where)
     if isinstance(chosen, Uml):
         return in_guest(chosen, plan, command, files, place)
@@ -93,7 +96,7 @@ def _keep_logs(run: Path, files: FileOptions, command: Command) -> None:
                 complain(sentence)
 
 
-def in_guest(substrate: Uml, plan: Plan, command: Command, files: FileOptions, place: Place = Place()) -> int:
+def in_guest(substrate: Uml, plan: Plan, command: Command, files: FileOptions, place: Place = _CLIENT) -> int:
     """Boot, build the lab, run the command at its place, and keep its files. Returns its exit code.
 
     Raises RefusedError.

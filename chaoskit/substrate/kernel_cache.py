@@ -7,6 +7,7 @@ program lie its configuration, the record of its source, and its licence.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -67,8 +68,10 @@ def digest(*parts: bytes) -> str:
 
 
 def cached_kernels(place: Path) -> list[CachedKernel]:
-    """Every kernel in the cache, the newest first."""
-    programs = sorted(place.glob(f"[!.]*-*/{PROGRAM}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    """Every kernel in the cache, the newest first; none in one that this user must not read."""
+    programs: list[Path] = []
+    with contextlib.suppress(PermissionError):
+        programs = sorted(place.glob(f"[!.]*-*/{PROGRAM}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     names = [path.parent.name.rpartition("-") for path in programs]
     return [CachedKernel(path, version, made_by) for path, (version, _, made_by) in zip(programs, names, strict=True)]
 

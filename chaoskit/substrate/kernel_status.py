@@ -21,5 +21,9 @@ def lines() -> Iterator[str]:
 
 
 def _program(path: Path) -> Iterator[str]:
+    kernel = uml.find(path)
     yield str(path)
-    yield f"  release {uml.find(path).release}, {path.stat().st_size / 1e6:.1f} MB"
+    yield f"  release {kernel.release}, {path.stat().st_size / 1e6:.1f} MB"
+    lacking = [feature for feature in uml.OPTIONS if feature not in kernel.features]
+    has = f"lacks {', '.join(lacking)}" if lacking else "has every feature"
+    yield f"  by its configuration it {has}"

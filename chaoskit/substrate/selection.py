@@ -13,7 +13,7 @@ An experiment on a real interface runs in this kernel, which has the interface.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chaoskit.errors import RefusedError, SpecError
@@ -42,9 +42,12 @@ class SubstrateOptions:
 
 
 def choose(
-    needs: frozenset[str], options: SubstrateOptions, interface: InterfacePlan | None = None
+    needs: frozenset[str],
+    options: SubstrateOptions,
+    interface: InterfacePlan | None = None,
+    memory: Size | None = None,
 ) -> tuple[Substrate, str]:
-    """Survey this machine and decide. `interface`: of an experiment on a real interface.
+    """Survey this machine and decide. `interface`: of an experiment on a real interface; `memory`: what its file says.
 
     Raises RefusedError with what is missing and what to type for it.
     """
@@ -52,13 +55,25 @@ def choose(
         if interface.hits:
             require_net_admin(interface.name, "run")
         return on_interface(interface.name, needs, options, detect_features())
-    return decide(needs, options, *_survey(options))
+    return _with_memory(decide(needs, options, *_survey(options)), options, memory)
 
 
-def choose_for_command(needs: frozenset[str], options: SubstrateOptions) -> tuple[Substrate, str]:
+def _with_memory(
+    decided: tuple[Substrate, str], options: SubstrateOptions, memory: Size | None
+) -> tuple[Substrate, str]:
+    """With the memory that an experiment's file names, where the user has not given another."""
+    substrate, why = decided
+    if isinstance(substrate, Uml) and memory is not None and options.memory is None:
+        return replace(substrate, memory=memory), why
+    return substrate, why
+
+
+def choose_for_command(
+    needs: frozenset[str], options: SubstrateOptions, memory: Size | None = None
+) -> tuple[Substrate, str]:
     """The same for a command in a lab, with a few words instead of a sentence."""
     facts, guest = _survey(options)
-    substrate, _ = decide(needs, options, facts, guest)
+    substrate, _ = _with_memory(decide(needs, options, facts, guest), options, memory)
     return substrate, in_brief(substrate, options, facts.lacks(needs))
 
 
@@ -84,9 +99,9 @@ def _survey(options: SubstrateOptions) -> tuple[Facts, GuestKernel | str]:
 
 def choose_each(plans: Sequence[Plan], options: SubstrateOptions) -> list[tuple[Substrate, str]]:
     """The same for several plans; equal needs are surveyed once. Raises RefusedError for the first that fails."""
-    keys = [(plan.needs, plan.interface.name if plan.interface else "") for plan in plans]
+    keys = [(plan.needs, plan.interface.name if plan.interface else "", plan.memory) for plan in plans]
     distinct = dict(zip(keys, plans, strict=True))
-    found = {key: choose(plan.needs, options, plan.interface) for key, plan in distinct.items()}
+    found = {key: choose(plan.needs, options, plan.interface, plan.memory) for key, plan in distinct.items()}
     return [found[key] for key in keys]
 
 

@@ -1,15 +1,16 @@
 """Finds timers that contradict each other, or what a healthy answer takes, along the chain of calls.
 
-| pattern                                           | what follows                                                |
-|---------------------------------------------------|-------------------------------------------------------------|
-| a timer is shorter than what it waits for          | healthy answers are cut                                     |
-| the inner wait is longer than the outer one        | its outcome comes to nobody                                 |
-| both waits are equal                               | which of them ends first is chance                          |
-| all attempts together are longer than the outer    | the last attempts come to nobody                            |
-| stages in turn are together longer than the outer  | each fits, and the whole does not                           |
-| no timer                                           | a host that hangs holds the call without end               |
-| tokens are held back                               | they come late, or in one piece                             |
-| a connection is reused when the other end closes it | a request on it fails                                      |
+| pattern                                                   | what follows                                  |
+|-----------------------------------------------------------|-----------------------------------------------|
+| a timer is shorter than what it waits for                 | healthy answers are cut                       |
+| the inner wait is longer than the outer one               | its outcome comes to nobody                   |
+| both waits are equal                                      | which of them ends first is chance            |
+| all attempts together are longer than the outer           | the last attempts come to nobody              |
+| stages in turn are together longer than the outer         | each fits, and the whole does not             |
+| no timer                                                  | a host that hangs holds the call without end  |
+| tokens are held back                                      | they come late, or in one piece               |
+| timers begin again with each token, and a budget does not | a slow stream exceeds it and no timer ends it |
+| a connection is reused when the other end closes it       | a request on it fails                         |
 """
 
 from __future__ import annotations
@@ -49,10 +50,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Budget:
-    """How long stages in turn may take together: an objective."""
+    """How long stages in turn may take together: an objective; `is_whole`: of the whole answer."""
 
     value: Duration
     text: str
+    is_whole: bool = False
 
 
 def lint(
@@ -86,6 +88,8 @@ def _all(
             )
             yield from _reused(call, lab)
     yield from _in_turn(lab, found, budgets)
+    for chain in found:
+        yield from (_restarted(chain, budget) for budget in budgets if budget.is_whole and _only_restarts(chain))
 
 
 def _too_short(call: Call, last: str, answer: Answer | None) -> Iterator[Finding]:
@@ -239,6 +243,24 @@ def _reused(call: Call, lab: Lab) -> Iterator[Finding]:
     yield Finding(
         f"{call.caller} reuses a connection to {call.callee} that was idle for up to {reuse.value} ({reuse.source}), "
         f"and {call.callee} closes it after {kept.value} ({kept.source}): a request that meets the close fails; {mend}"
+    )
+
+
+def _only_restarts(chain: Chain) -> bool:
+    """Whether every timer of the answer begins again with each token."""
+    timers = [call.route.timer("total") for call in chain]
+    return not any(timers) and any(call.route.timer("idle") for call in chain[1:])
+
+
+def _restarted(chain: Chain, budget: Budget) -> Finding:
+    """A slow stream that no timer ends, for none is of the whole."""
+    idle = next(timer for call in chain[1:] if (timer := call.route.timer("idle")) is not None)
+    whole = next((timer for timer in chain[0].route.timers if timer.kind == "total"), None)
+    mend = whole.mend(budget.value) if whole is not None else "write a timer of the whole call"
+    return Finding(
+        f"{budget.text}, and no timer is of a whole answer: {idle.value} ({idle.source}) begin again with each token; "
+        f"{mend}",
+        is_warning=False,
     )
 
 

@@ -232,8 +232,10 @@ def test_a_guest_keeps_to_one_cpu(boot: Boot, tmp_path: Path) -> None:
         guest.close()
 
 
-def test_a_guest_needs_no_rights(copy_for_everybody: Path) -> None:
-    """Whoever starts it may be nobody outside; inside, the command is root."""
+def test_a_guest_needs_no_rights(copy_for_everybody: Path, tmp_path: Path) -> None:
+    """Whoever starts it may be nobody outside, with a home that is closed to it; inside, the command is root."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0)
     drop = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"] if os.geteuid() == 0 else []
     words = [*drop, "/usr/bin/python3", str(copy_for_everybody / "in_guest.py"), "id", "-u"]
 
@@ -244,7 +246,7 @@ def test_a_guest_needs_no_rights(copy_for_everybody: Path) -> None:
         timeout=110,
         check=False,
         cwd=copy_for_everybody,
-        env={"PYTHONPATH": str(copy_for_everybody)},
+        env={"PYTHONPATH": str(copy_for_everybody), "HOME": str(home)},
     )
 
     assert (answer.returncode, answer.stdout) == (0, "0\n"), answer.stderr

@@ -140,3 +140,6 @@ def test_a_proxy_with_its_defaults_is_named_with_whom_it_waited_for(kernel: Gues
     assert found.apart_ms == pytest.approx(0, abs=1)
     assert (timer.kind, timer.host, timer.streams) == ("idle-timer", "gateway", found.streams)
     assert "a timer of gateway (60 s by default: nginx proxy_read_timeout" in timer.sentence
+    attributed = result.phases[0].stall_attribution
+    assert attributed.between_ms > 0
+    assert attributed.network_ms == 0

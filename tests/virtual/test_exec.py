@@ -43,3 +43,26 @@ def test_a_guest_without_virtual_time_is_refused(kernel: GuestKernel) -> None:
 
     assert (answer.returncode, answer.stdout) == (3, "")
     assert "has no virtual time: remove --kernel, or build one that has it with" in answer.stderr
+
+
+def test_a_test_suites_cache_is_kept(kernel: GuestKernel, tmp_path: Path) -> None:
+    """pytest makes its cache under another name and renames it, which is a directory of an overlay: no warning."""
+    (tmp_path / "test_one.py").write_text("def test_one():\n    pass\n")
+    lab = ["exec", str(LAB), "--kernel", str(kernel.path), "--out", str(tmp_path / "results")]
+    words = [sys.executable, "-m", "chaoskit", *lab, "--", sys.executable, "-m", "pytest", "-q", "--rootdir", "."]
+
+    answer = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "warning" not in answer.stdout
+    assert (tmp_path / "results" / ".pytest_cache" / "v" / "cache" / "nodeids").exists()
+
+
+@pytest.mark.usefixtures("kernel")
+def test_the_status_of_our_kernel_tells_its_features() -> None:
+    """All of them, by its configuration."""
+    answer = subprocess.run(
+        [sys.executable, "-m", "chaoskit", "kernel", "status"], capture_output=True, text=True, check=True
+    )
+
+    assert "\n  by its configuration it has every feature\n" in answer.stdout

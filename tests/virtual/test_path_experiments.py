@@ -19,6 +19,7 @@ EXPERIMENTS = {path.stem: path for path in FILES if load_variants(path).axes}
 CHOSEN = {
     "mss-clamp-control": ("ip=6",),
     "mtu-probing-remedy": tuple(f"tcp_mtu_probing={probing},ip=4" for probing in (0, 1, 2)),
+    "nat-idle-timeout": ("tcp-keepalive=30s", "tcp-keepalive=2h"),
     "pmtu-blackhole-long-prompt": ("ip=4,prompt-size=800B", "ip=6,prompt-size=2kB"),
     "pmtu-blackhole-mid-stream": ("ip=4",),
     "pmtu-blackhole-tls": ("tls=false,ip=4", "tls=true,ip=6"),
@@ -116,6 +117,19 @@ def test_a_stream_survives_until_a_few_packets_are_lost(run: Run) -> None:
         assert rate(during(result, "wifi+vpn")) > 1 / 3
         assert [verdict for verdict, _ in achieved(result, "vpn").values()] == ["not-exercised"]
         assert [verdict for verdict, _ in achieved(result, "wifi+vpn").values()] == ["achieved"] * 2
+
+
+def test_a_nat_forgets_a_thinking_model(run: Run) -> None:
+    """Without a keepalive in time every stream is lost, and the NAT's own counters say so; with one none is, and the
+    NAT had nothing to forget. Neither is taken for a path-MTU black hole."""
+    kept, lost = run("nat-idle-timeout").values()
+
+    assert (kept.outcome.verdict, lost.outcome.verdict) == ("met", "broken")
+    assert (rate(during(kept, "nat")), rate(during(lost, "nat"))) == (0, 1)
+    where = ("idle-timeout", "connections through the router")
+    assert achieved(kept, "nat") == {where: ("not-exercised", 0)}
+    assert achieved(lost, "nat") == {where: ("achieved", during(lost, "nat").started)}
+    assert [each.path_mtu for result in (kept, lost) for each in result.phases] == [(), ()]
 
 
 def test_a_signal_costs_nothing_that_a_median_shows(run: Run) -> None:

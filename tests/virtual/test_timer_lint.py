@@ -26,9 +26,9 @@ stage:
       env: {{LD_LIBRARY_PATH: {libraries}}}
       ready: 8080
       files: [{config}]
-    model: {{reference: {{pause: {{after: 20 tokens, for: 62s}}}}}}
+    model: {{reference: {{{pause}}}}}
   target: http://gateway:8080/v1/chat/completions
-workload: {{max-concurrency: 4, timeouts: {{first-token: 2min, idle: 2min}}}}
+workload: {{max-concurrency: 4, output-tokens: {tokens}, timeouts: {{first-token: 2min, idle: 2min}}}}
 timeline: [{{baseline: 100s}}]
 """
 NGINX = """\
@@ -57,9 +57,39 @@ listen all
   bind :8080
   server one model:8000
 """
+ENVOY = """\
+static_resources:
+  listeners:
+  - address: {socket_address: {address: 0.0.0.0, port_value: 8080}}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: all
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: ["*"]
+              routes:
+              - match: {prefix: /}
+                route:
+                  cluster: model
+  clusters:
+  - name: model
+    type: STRICT_DNS
+    load_assignment:
+      cluster_name: model
+      endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: model, port_value: 8000}}}}]}]
+"""
+THINKING, LONG = ("pause: {after: 20 tokens, for: 62s}", 100), ("token-interval: 20ms", 1000)
 CASES = {
-    "nginx.conf": (NGINX, f"{PROXIES}/usr/sbin/nginx, -p, ., -c, nginx.conf, -e, stderr, -g, daemon off;"),
-    "haproxy.cfg": (HAPROXY, f"{PROXIES}/usr/sbin/haproxy, -db, -f, haproxy.cfg"),
+    "nginx.conf": (NGINX, f"{PROXIES}/usr/sbin/nginx, -p, ., -c, nginx.conf, -e, stderr, -g, daemon off;", THINKING, 2),
+    "haproxy.cfg": (HAPROXY, f"{PROXIES}/usr/sbin/haproxy, -db, -f, haproxy.cfg", THINKING, 2),
+    "envoy.yaml": (ENVOY, f"{PROXIES}/usr/bin/envoy, -c, envoy.yaml", LONG, 1),
 }
 
 
@@ -68,7 +98,10 @@ def run(kernel: GuestKernel, config: str, text: str, folder: Path) -> tuple[Resu
     folder.mkdir()
     (folder / config).write_text(text)
     libraries = PROXIES / "usr/lib/x86_64-linux-gnu"
-    (folder / "x.yaml").write_text(FILE.format(program=CASES[config][1], libraries=libraries, config=config))
+    _, program, (pause, tokens), _ = CASES[config]
+    (folder / "x.yaml").write_text(
+        FILE.format(program=program, libraries=libraries, config=config, pause=pause, tokens=tokens)
+    )
     words = ["run", str(folder / "x.yaml"), "--kernel", str(kernel.path), "--clock", "virtual", "--out", "out"]
     done = subprocess.run(
         [sys.executable, "-m", "chaoskit", *words], cwd=folder, capture_output=True, text=True, check=False
@@ -79,17 +112,14 @@ def run(kernel: GuestKernel, config: str, text: str, folder: Path) -> tuple[Resu
 
 
 def mended(text: str, warnings: list[str]) -> str:
-    """The configuration with each line that is advised: in place of that line, or as the first of that block."""
+    """The configuration with each line that is advised: in place of that line, or as the first in that block."""
     lines = text.splitlines()
     for words in warnings:
         found = re.search(r"; write (.+) in (the \w+(?: section)? of )?[\w.]+:(\d+)$", words)
         assert found is not None, words
-        written, is_block, number = found[1], found[2] is not None, int(found[3])
-        lines[number - 1] = (
-            f"{lines[number - 1]} {written}"
-            if is_block and "{" in lines[number - 1]
-            else (f"{lines[number - 1]}\n  {written}" if is_block else f"  {written}")
-        )
+        index = int(found[3]) - 1 + (found[2] is not None)
+        indented = " " * (len(lines[index]) - len(lines[index].lstrip())) + found[1]
+        lines[index] = f"{indented}\n{lines[index]}" if found[2] else indented
     return "\n".join([*lines, ""])
 
 
@@ -99,7 +129,7 @@ def test_a_warning_comes_true_and_its_advice_mends_it(config: str, kernel: Guest
     before, warnings = run(kernel, config, CASES[config][0], tmp_path / "before")
     after, nothing = run(kernel, config, mended(CASES[config][0], warnings), tmp_path / "after")
 
-    assert len(warnings) == 2
+    assert len(warnings) == CASES[config][3]
     assert nothing == []
     for result, share in ((before, 1.0), (after, 0.0)):
         (phase,) = result.phases

@@ -11,6 +11,7 @@
 
 Only differences of one clock are used. The gap in which a stream died has no token at its end: it is attributed to the
 network when the server kept sending, without what the server was behind its own schedule at most, else it is unknown.
+Where a host of a lab was seen ending the stream (`closings`), it is that of something in between.
 
 A process that does not run stamps nothing meanwhile. So an attribution is only likely, and says why:
 
@@ -54,7 +55,8 @@ class StreamEvidence:
     """What is known beside the stamps.
 
     `server_kept_sending` are the streams whose server sent more than arrived, `out_of_order` those during which
-    their connection received segments out of order, `held_back` those that something in between held back.
+    their connection received segments out of order, `held_back` those that something in between held back, `cut_off`
+    those that a host in between ended.
     `server_late` is how far the server was behind its schedule at most, ns, by stream: a stream without it has no
     record of the server. `client_late` is when the event loop of one of the client's `processes` had woken late, in
     order of time, by how much, ns, and which one. The processes took the streams in turn.
@@ -66,6 +68,7 @@ class StreamEvidence:
     server_late: Mapping[int, int] = field(default_factory=dict)
     client_late: Sequence[tuple[int, int, int]] = ()
     processes: int = 1
+    cut_off: Set[int] = frozenset()
 
     def client_late_in(self, gap: Gap) -> int:
         """How late the event loop of its process woke during a gap at most, ns."""
@@ -85,6 +88,7 @@ def stream_evidence(
     served: Iterable[ServedResponse],
     vitals: Sequence[Vitals],
     held: Set[int],
+    cut_off: Set[int] = frozenset(),
 ) -> StreamEvidence:
     """From the records; `arrived` has the number of each stream's tokens."""
     known = [one for one in served if one.stream in arrived]
@@ -95,6 +99,7 @@ def stream_evidence(
         {one.stream: one.max_late for one in known if one.stream is not None},
         sorted((line.at, line.lag, line.process or 0) for line in vitals if line.lag > _LATE),
         1 + max((line.process or 0 for line in vitals), default=0),
+        cut_off,
     )
 
 
@@ -213,6 +218,8 @@ def _lateness(stall: Stall, threshold: int, evidence: StreamEvidence, doubts: _D
 
 
 def _of_death(gap: Gap, time: float, before: Token, evidence: StreamEvidence, doubts: _Doubts) -> Lateness:
+    if gap.stream in evidence.cut_off:
+        return Lateness(between=time)
     if gap.stream not in evidence.server_kept_sending:
         if before.sent is not None and gap.stream not in evidence.server_late:
             doubts.dead_without_record += 1

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from chaoskit.analysis.findings import Evidence
+from chaoskit.analysis.findings import Evidence, Intermediary
 from chaoskit.analysis.result import FidelityCheck, FidelityKind, FidelityVerdict
 from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.knobs import Knob
@@ -19,6 +19,7 @@ from chaoskit.topology.display_names import display_name
 from chaoskit.units import Duration, Size
 
 _MS = 1_000_000
+_NEAR = 0.03  # of a fault's time
 Samples = Mapping[tuple[str, Knob], Sequence[tuple[Counters, Counters]]]
 
 
@@ -30,6 +31,24 @@ def connection_checks(plan: Plan, timeline: Timeline, samples: Samples) -> Itera
             if isinstance(change.setting, Cut | IdleTimeout):
                 where = display_name(change.knob, plan.lab)
                 yield _check(name, where, change.setting, samples.get((name, change.knob), ()))
+
+
+def silences(plan: Plan | None, name: str) -> bool:
+    """Whether a fault of this phase drops all packets of connections: that looks like a black hole, and is none."""
+    phases = (phase for phase in (plan.phases if plan else ()) if phase.name == name)
+    settings = (change.setting for phase in phases for change in phase.changes)
+    return any(isinstance(setting, Cut | IdleTimeout) and setting.by == "silence" for setting in settings)
+
+
+def with_own_timer(finding: Intermediary, plan: Plan | None) -> Intermediary:
+    """A timer that is a fault of the plan, instead of a guess whose it is."""
+    for change in (change for phase in (plan.phases if plan else ()) for change in phase.changes):
+        if isinstance(change.setting, Cut | IdleTimeout) and change.setting.ms:
+            seconds = change.setting.ms / 1000
+            if abs(finding.seconds - seconds) <= seconds * _NEAR:
+                said, _, _ = finding.sentence.rpartition(" (")
+                return finding.model_copy(update={"sentence": f"{said} (the {change.setting.type} that is in force)"})
+    return finding
 
 
 def describe_limit(setting: Cut | IdleTimeout) -> str:

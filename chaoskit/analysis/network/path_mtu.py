@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from chaoskit.analysis.findings import Direction, FindingConfidence, PathMtu, PathMtuKind
 from chaoskit.analysis.load import RawRecords
+from chaoskit.analysis.network.connection_faults import silences
 from chaoskit.analysis.network.directions import DirectionView, SmallArrivals, overlaps
 from chaoskit.analysis.network.foreign_server import BLACK_HOLE, certificates, evidence, odds, silence
 from chaoskit.analysis.network.loss_odds import CERTAIN, UNLIKELY, chance_bound
@@ -44,7 +45,8 @@ def path_mtu(raw: RawRecords, timeline: Timeline) -> dict[str, tuple[PathMtu, ..
         spans = tuple(span for span in timeline.spans if span.name == name)
         present = [sender for sender in all_senders if any(overlaps(span, sender.begin, sender.end) for span in spans)]
         up, down = (_view(raw, timeline, present, direction, spans) for direction in _DIRECTIONS)
-        found_here = [*_black_hole(up), *_black_hole(down), *_became_smaller(up), *_became_smaller(down)]
+        holes = () if silences(raw.plan, name) else (*_black_hole(up), *_black_hole(down))
+        found_here = [*holes, *_became_smaller(up), *_became_smaller(down)]
         found_here += [*_from_the_start(up), *_from_the_start(down)]
         if not raw.served and (raw.plan is None or raw.plan.server is None):
             found_here += [*silence(up), *_own_limit(up)]

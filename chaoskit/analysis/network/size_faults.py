@@ -107,6 +107,7 @@ def size_checks(
         here = {router: counters for (phase, router), counters in routers.items() if phase == name}
         phase = _Phase(name, plan, settings, connections[name], deltas, here)
         yield from _size_drops(phase)
+        yield from _link_cuts(phase)
         yield from _too_long_to_receive(phase)
         for router in plan.topology.routers:
             yield from _router_limits(phase, router)
@@ -140,6 +141,18 @@ def _size_drops(phase: _Phase) -> Iterator[FidelityCheck]:
         if count.hit and phase.plan.interface is not None:
             judged = _Judged(remark="a whole GSO packet counts as one")
         yield _count_check(phase, "oversized", place, count, judged)
+
+
+def _link_cuts(phase: _Phase) -> Iterator[FidelityCheck]:
+    """What was lost on links that were cut, place by place."""
+    cuts: dict[str, list[Knob]] = defaultdict(list)
+    for knob, setting in phase.settings.items():
+        if isinstance(setting, Filter) and not setting.over and setting.redirect_to is None and not drops_too_big(knob):
+            cuts[phase.named(knob)].append(knob)
+    for place, knobs in cuts.items():
+        count = _dropped(phase, knobs)
+        judged = _Judged() if count.hit else _Judged("not-exercised", "no packet came")
+        yield _count_check(phase, "lost", place, count, judged if count.evidence.count else _UNCOUNTED)
 
 
 def _too_long_to_receive(phase: _Phase) -> Iterator[FidelityCheck]:

@@ -39,7 +39,7 @@ from chaoskit.errors import ChaoskitError, RefusedError
 from chaoskit.kernel import cgroups, namespaces
 
 TERM, KILL, STOP, CONTINUE = b"t", b"k", b"s", b"c"
-PROCESSES = 1000
+PROCESSES = 500
 """Processes and threads that a host may have, where the kernel can limit them."""
 
 _SIGNALS = {

@@ -16,6 +16,10 @@ def set_options(sock: socket.socket, options: SocketOptions) -> None:
     """Set the options. Raises the kernel's OSError."""
     if options.maxseg is not None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, options.maxseg)
+    if options.keepalive is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for each in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
+            sock.setsockopt(socket.IPPROTO_TCP, each, options.keepalive)
     if options.congestion_control is not None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, options.congestion_control.encode())
 

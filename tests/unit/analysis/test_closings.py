@@ -96,6 +96,15 @@ def test_a_proxy_that_gives_up_is_named_with_whom_it_waited_for(kind: EndKind, w
     assert f"6 of 6 {word} by gateway after 60.00 s of silence from model (spread 5 ms" in found.sentence
 
 
+def test_its_silence_is_not_charged_to_the_network(tmp_path: Path) -> None:
+    """The stalls in which the gateway cut the streams off are those of something in between."""
+    attributed = gave_up().result(tmp_path).phases[0].stall_attribution
+
+    assert attributed.stalls == 6
+    assert attributed.between_ms == pytest.approx(6 * 60_000, rel=0.02)
+    assert attributed.network_ms == attributed.unknown_ms == 0
+
+
 def test_its_timer_is_called_by_its_name(tmp_path: Path) -> None:
     """Not something in between: the gateway's, with its default."""
     (found,) = gave_up().result(tmp_path).intermediaries

@@ -251,6 +251,19 @@ def test_stages_in_turn_against_one_budget() -> None:
     assert "but the objective is ttft_p95 < 9s: each fits" in objective[0]
 
 
+def test_a_budget_of_the_whole_and_timers_that_begin_again() -> None:
+    """Fifty seconds from token to token are no bound of an answer; one timer of the whole is."""
+    (found,) = check("haproxy.cfg", HAPROXY, objectives=("e2el_p95 < 30s",)).advice
+
+    assert found == (
+        "the objective is e2el_p95 < 30s, and no timer is of a whole answer: 50s (timeout server in haproxy.cfg:6) "
+        "begin again with each token; write stream: 30s in workload.timeouts"
+    )
+    bounded = said(check("haproxy.cfg", HAPROXY, timeouts={"stream": "30s"}, objectives=("e2el_p95 < 30s",)))
+    assert not any("begin again" in each for each in bounded)
+    assert said(check("haproxy.cfg", HAPROXY, objectives=("ttft_p95 < 3s",))) == []
+
+
 def test_no_timer_at_all() -> None:
     """HAProxy without `timeout server` waits for ever, and warns of it itself; of Caddy it is an advice."""
     unlimited = HAPROXY.replace("  timeout server 50s\n", "").replace("  timeout client 50s\n", "")

@@ -7,24 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from openai._streaming import SSEDecoder
+from transcripts import FRAMED
 
 from chaoskit.probe.framing import BARE, COMMENT, CUT, BodyParser, RawEvent
 
 MAX_SIZE = 100_000
-STREAMS = [
-    b"data: one\n\ndata: two\n\n",
-    b"data: one\r\n\r\ndata: two\r\n\r\n",
-    b"data: one\r\rdata: two\r\r",
-    b"data: mixed\r\n\ndata: ends\r\r\ndata: here\n\r\n",
-    b"\xef\xbb\xbfdata: after a byte order mark\n\n",
-    "data: zwölf Boxkämpfer 🥊 \u2028 \u0085 \x0b end\n\n".encode(),
-    b"event: a\ndata: 1\ndata: 2\ndata:\ndata:  3\nid: 7\nretry: 10\n\n",
-    b": comment\n\n:also\ndata: x\n: within\ndata: y\n\n",
-    b"event: lost\n\ndata: has no type\n\n",
-    b"data\n\ndata:\n\nnonsense: 1\ndata: end\n\n",
-    b"data: never finished\n",
-    b'data: {"a": "b:c"}\n\n\n\n\n',
-]
 
 
 def pieces(parser: BodyParser, chunks: Iterable[bytes]) -> list[RawEvent]:
@@ -43,7 +30,7 @@ def by_the_sdk(stream: bytes) -> list[tuple[str, str]]:
     return [(sse.event or "", sse.data) for sse in SSEDecoder().iter_bytes(iter([lines])) if sse.data]
 
 
-@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("stream", FRAMED)
 def test_every_split_gives_the_same_events(stream: bytes) -> None:
     """A stream split at any two points, or into single bytes, gives the events of the whole stream."""
     whole = pieces(BodyParser(MAX_SIZE), [stream])
@@ -53,7 +40,7 @@ def test_every_split_gives_the_same_events(stream: bytes) -> None:
     assert pieces(BodyParser(MAX_SIZE), [stream[at : at + 1] for at in range(len(stream))]) == whole
 
 
-@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("stream", FRAMED)
 def test_agrees_with_the_openai_sdk(stream: bytes) -> None:
     """Events with data are those that the OpenAI SDK's decoder sees."""
     ours = [event for event in events(pieces(BodyParser(MAX_SIZE), [stream])) if event[1]]

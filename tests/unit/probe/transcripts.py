@@ -84,3 +84,18 @@ COMPLETE: dict[Protocol, bytes] = {
     "sse": b"id: 1\nevent: word\ndata: a\n\nid: 2\ndata: b\n\ndata: [DONE]\n\n",
 }
 """By protocol: one answer of a few tokens that ends well."""
+FRAMED = [
+    b"data: one\n\ndata: two\n\n",
+    b"data: one\r\n\r\ndata: two\r\n\r\n",
+    b"data: one\r\rdata: two\r\r",
+    b"data: mixed\r\n\ndata: ends\r\r\ndata: here\n\r\n",
+    b"\xef\xbb\xbfdata: after a byte order mark\n\n",
+    "data: zwölf Boxkämpfer 🥊 \u2028 \u0085 \x0b end\n\n".encode(),
+    b"event: a\ndata: 1\ndata: 2\ndata:\ndata:  3\nid: 7\nretry: 10\n\n",
+    b": comment\n\n:also\ndata: x\n: within\ndata: y\n\n",
+    b"event: lost\n\ndata: has no type\n\n",
+    b"data\n\ndata:\n\nnonsense: 1\ndata: end\n\n",
+    b"data: never finished\n",
+    b'data: {"a": "b:c"}\n\n\n\n\n',
+]
+"""Bodies of server-sent events that look odd, and that the specification defines."""

@@ -82,7 +82,12 @@ stage:
   lab: service
   memory: 512MB
   hosts:
-    gateway: {run: ./gateway, replicas: 2, ready: {tcp: 8080, within: 10s}, stop-after: 2s}
+    gateway:
+      run: ./gateway
+      replicas: 2
+      ready: {tcp: 8080, within: 10s}
+      stop-after: 2s
+      timers: {connect: 5s, first-byte: 30s, idle: 60s, total: 600s, retries: 2, keep-alive: 75s, reuse: 60s}
     model: {reference: true}
   target: http://gateway:8080/v1
 workload: {request-rate: 2/s}

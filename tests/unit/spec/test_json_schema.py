@@ -123,7 +123,7 @@ name: every-key
 question: How?
 stage: {lab: edge, ip: 4, tls: false}
 workload: {max-concurrency: 3, http: 2, connections: shared, timeouts: {stream: 1h30m, keepalive-extends-idle: true}}
-client: {sysctl: {net.ipv4.tcp_mtu_probing: 1}, maxseg: 1200, congestion-control: bbr}
+client: {sysctl: {net.ipv4.tcp_mtu_probing: 1}, maxseg: 1200, congestion-control: bbr, tcp-keepalive: 30s}
 server: {route-mtu: 1400, advmss: 1300}
 faults:
   a: {link: client-router, direction: both, netem: {delay: 30ms, jitter: 3ms, correlation: 3%, reorder: 5%}}
@@ -133,6 +133,8 @@ faults:
   e: {link: client-router, direction: down, size-drop: 1400}
   f: {tunnel: wireguard}
   g: {mss-clamp: 1200}
+  cuts: {cut: {after: 1kB, by: reset}}
+  nats: {idle-timeout: 60s}
   h: {link: client-router, end: client, mtu: 1400}
 timeline: [{baseline: 1m30s}, {a: 2s}, {b: 2s}, {f: 3s}]
 repeats: 2

@@ -37,6 +37,13 @@ def caddy_accepts(text: str, folder: Path) -> bool:
     return _accepts("usr/bin/caddy", "adapt", "--config", str(path), "--adapter", "caddyfile")
 
 
+def envoy_accepts(text: str, folder: Path) -> bool:
+    """Whether `envoy --mode validate` takes this file."""
+    path = folder / "envoy.yaml"
+    path.write_text(text)
+    return _accepts("usr/bin/envoy", "--mode", "validate", "-c", str(path))
+
+
 def _accepts(program: str, *words: str) -> bool:
     libraries = {"LD_LIBRARY_PATH": str(PROXIES / "usr/lib/x86_64-linux-gnu"), "HOME": "/nonexistent"}
     answer = subprocess.run(

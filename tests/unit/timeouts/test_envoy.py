@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
+from proxy_programs import envoy_accepts
 
 from chaoskit.errors import SpecError
 from chaoskit.timeouts import envoy
@@ -43,6 +45,8 @@ static_resources:
     type: STRICT_DNS
     typed_extension_protocol_options:
       envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: {http_protocol_options: {}}
         common_http_protocol_options: {idle_timeout: 30s}
     load_assignment:
       cluster_name: model
@@ -61,6 +65,22 @@ def timers(reading: Reading, path: str) -> dict[str, Timer]:
     return {each.kind: each for each in route.timers}
 
 
+def test_the_file_here_and_what_is_advised_are_envoys(tmp_path: Path) -> None:
+    """The real `envoy --mode validate` takes it, and a timer where the advice puts it."""
+    assert envoy_accepts(BOOTSTRAP, tmp_path)
+
+    total = timers(read(BOOTSTRAP), "/")["total"]
+    line = int(total.place.rpartition(":")[2]) - 1
+    lines = BOOTSTRAP.splitlines()
+    lines[line] = lines[line].replace("}", f", {total.written.format(35)}}}")
+    mended = "\n".join(lines)
+
+    assert "timeout: 35s" in mended
+    assert envoy_accepts(mended, tmp_path)
+    assert str(timers(read(mended), "/")["total"].value) == "35s"
+    assert not envoy_accepts(BOOTSTRAP.replace("timeout: 0s", "timeout: soon"), tmp_path)
+
+
 def test_an_untouched_route_ends_after_fifteen_seconds() -> None:
     """Its defaults: 15 s for all, 5 min of silence, 5 s to connect; written where they would be written."""
     found = timers(read(BOOTSTRAP), "/")
@@ -70,7 +90,7 @@ def test_an_untouched_route_ends_after_fifteen_seconds() -> None:
     }  # fmt: skip
     assert found["total"].source == "Envoy's default timeout"
     assert found["total"].place == "the route of envoy.yaml:25"
-    assert found["reuse"].source == "idle_timeout in envoy.yaml:31"
+    assert found["reuse"].source == "idle_timeout in envoy.yaml:33"
 
 
 def test_a_timer_of_zero_is_switched_off_and_a_route_has_its_own_idle_time() -> None:
@@ -82,7 +102,7 @@ def test_a_timer_of_zero_is_switched_off_and_a_route_has_its_own_idle_time() -> 
     assert (str(found["idle"].value), found["idle"].place) == ("90s", "envoy.yaml:21")
     assert str(found["first-byte"].value) == "250ms"
     assert (route.retries.count, route.retries.attempts("first-byte"), route.retries.is_default) == (1, 2, True)
-    assert [(each.host, each.port, each.place) for each in route.callees] == [("model", 8000, "envoy.yaml:34")]
+    assert [(each.host, each.port, each.place) for each in route.callees] == [("model", 8000, "envoy.yaml:36")]
 
 
 def test_json_in_camel_case_is_the_same() -> None:
