@@ -74,4 +74,4 @@ def exec(
     command = Command.with_own_environment(argv, sudo_caller.choose(as_root, complain))
     if file is None:
         raise typer.Exit(on_host_network(down, up, seed, command, files))
-    raise typer.Exit(in_lab(Lab(file, variant, faults, options), command, files, host or CLIENT))
+    raise typer.Exit(in_lab(Lab(file, variant, faults), options, (command, host or CLIENT), files))

@@ -51,12 +51,13 @@ def on_host_network(down: str | None, up: str | None, seed: int, command: Comman
     return kept_files.here(command, files, lambda workspace: exec.on_host_network(netems, command, complain, workspace))
 
 
-def in_lab(lab: Lab, command: Command, files: FileOptions, place: str) -> int:
+def in_lab(lab: Lab, options: SubstrateOptions, errand: tuple[Command, str], files: FileOptions) -> int:
     """Run it at a place of a lab. Returns its exit code."""
     from chaoskit.plan.exec import check_place
     from chaoskit.substrate.exec import Place
     from chaoskit.substrate.exec import in_lab as run
 
     plan, announce = lab.plan()
+    command, place = errand
     check_place(plan, place)
-    return run(plan, lab.options, (command, Place(place)), files, announce)
+    return run(plan, options, (command, Place(place)), files, announce)

@@ -11,17 +11,15 @@ from chaoskit.terminal import complain
 
 if TYPE_CHECKING:
     from chaoskit.plan.model import Plan
-    from chaoskit.substrate.selection import SubstrateOptions
 
 
 @dataclass(frozen=True)
 class Lab:
-    """A file's lab: its variant, the faults that are asked for, and where to build it."""
+    """A file's lab: its variant, and the faults that are asked for."""
 
     file: Path
     variant: str | None
     faults: tuple[str, ...]
-    options: SubstrateOptions
 
     def plan(self) -> tuple[Plan, Callable[[str], None]]:
         """The plan, and what tells the user where it is built, and behind which faults. Raises SpecError."""

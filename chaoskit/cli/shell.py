@@ -44,6 +44,6 @@ def shell(
     from chaoskit.terminal import complain
 
     options = SubstrateOptions(substrate.value, kernel, "real", parse_memory(guest_memory))
-    session = Session(Lab(file, variant, tuple(fault or ()), options), host)
+    session = Session(Lab(file, variant, tuple(fault or ())), options, host)
     files = FileOptions(out, tuple(writable or ()))
     raise typer.Exit(run(session, files, lambda: sudo_caller.choose(as_root, complain)))

@@ -16,15 +16,17 @@ if TYPE_CHECKING:
     from chaoskit.conduct.kept_files import FileOptions
     from chaoskit.conduct.sudo_caller import Caller
     from chaoskit.plan.model import Plan
+    from chaoskit.substrate.selection import SubstrateOptions
 
 _PLAIN = "sh"
 
 
 @dataclass(frozen=True)
 class Session:
-    """The lab, and the host or router of it."""
+    """The lab, where to build it, and the host or router of it."""
 
     lab: Lab
+    options: SubstrateOptions
     host: str
 
 
@@ -49,7 +51,7 @@ def run(session: Session, files: FileOptions, choose_caller: Callable[[], Caller
         complain(f"a shell on {session.host} of {plan.name}; it has {', '.join(plan.topology.nodes)}; exit ends it")
 
     place = Place(session.host, is_interactive=True)
-    return in_lab(plan, session.lab.options, (command, place), files.checked(Path.cwd()), tell)
+    return in_lab(plan, session.options, (command, place), files.checked(Path.cwd()), tell)
 
 
 def _shell(plan: Plan, name: str) -> str:

@@ -28,7 +28,5 @@ def up(
     """
     from chaoskit.cli.lab import Lab
     from chaoskit.cli.up_command import run
-    from chaoskit.substrate.selection import SubstrateOptions
 
-    lab = Lab(file, variant, tuple(fault or ()), SubstrateOptions("here", clock="real"))
-    raise typer.Exit(run(lab, tuple(publish or ()), out))
+    raise typer.Exit(run(Lab(file, variant, tuple(fault or ())), tuple(publish or ()), out))

@@ -42,7 +42,8 @@ def up(plan: Plan, forwards: tuple[Forward, ...], run: Path, show: Callable[[Sta
             stack.callback(worker.stop, hosts.clock)
             show(_standing(plan, hosts, forwards, run))
             return 128 + _wait(hosts, worker)
-    except signals.Interrupted as end:
+    except signals.Interrupted as end:  # before it stood
+        complain("interrupted")
         return 128 + end.sign
 
 

@@ -14,6 +14,7 @@ import shlex
 import shutil
 import signal
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -34,13 +35,16 @@ _PR_SET_PDEATHSIG = 1
 class Command:
     """What to run, in which environment, and as which user; None: chaoskit's own.
 
-    `terminal` is the descriptor of a terminal that becomes its own; None: the one that chaoskit has.
+    `terminal` is the descriptor of a terminal that becomes its own; None: the one that chaoskit has. Of that one a
+    command that `leads` is the foreground process group, as a shell wants it, which may not see groups outside its PID
+    namespace.
     """
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     caller: Caller | None = None
     terminal: int | None = None
+    leads: bool = False
 
     @classmethod
     def with_own_environment(cls, argv: tuple[str, ...], caller: Caller | None = None) -> Command:
@@ -88,6 +92,8 @@ def run(
             os.close(command.terminal)
         return _wait(child, awaited, look)
     finally:
+        if command.leads:
+            _to_foreground()
         signal.signal(signal.SIGCHLD, handled)
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
@@ -115,6 +121,14 @@ def _stand_between(command: Command, child: int, awaited: set[signal.Signals]) -
         code = _wait(child, awaited)
     finally:
         os._exit(code)
+
+
+def _to_foreground() -> None:
+    """Make the own process group that of the terminal, which gets Ctrl-C; nothing without a terminal."""
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})  # which would stop this process, tcsetpgrp(3)
+    with suppress(OSError):
+        os.tcsetpgrp(0, os.getpgrp())
+    signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 def _die_with(parent: int) -> None:
@@ -146,6 +160,9 @@ def _exec(command: Command, parent: int, enter: Callable[[], None], mask: set[in
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if command.terminal is not None:
             os.login_tty(command.terminal)  # in a session of its own
+        elif command.leads:
+            os.setpgid(0, 0)
+            _to_foreground()
         enter()
         if command.caller is not None:
             command.caller.become()

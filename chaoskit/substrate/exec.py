@@ -84,6 +84,7 @@ def in_lab(
 
     with tempfile.TemporaryDirectory(prefix="chaoskit-") as folder:
         visit = lab_client.Visit(place.host, Path(folder))
+        command = replace(command, leads=place.is_interactive)
         code = kept_files.here(command, files, lambda workspace: exec.in_lab(plan, command, visit, workspace))
         _keep_logs(Path(folder), files, command)
     return code
