@@ -6,10 +6,11 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
+from itertools import islice
 from pathlib import Path
 
 _TABLES = ("/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6")
-_MAX_TABLE = 64 << 20  # bytes of each, about 400,000 sockets
+_MOST = 400_000  # lines of each, which have 150 bytes
 _STATES = {"01": True, "0A": False}  # net/tcp_states.h: established, listening
 _WORD = 8  # hexadecimal digits
 
@@ -31,7 +32,7 @@ def tcp_sockets() -> Iterator[TcpSocket]:
     for table in _TABLES:
         try:
             with Path(table).open() as file:
-                lines = file.read(_MAX_TABLE).splitlines()[1:]
+                lines = list(islice(file, 1, _MOST))  # one read of all would map and unmap as much memory as may come
         except OSError:  # a kernel without IPv6
             continue
         for line in lines:
