@@ -113,5 +113,5 @@ def test_a_port_on_which_nobody_listens() -> None:
 
         with forwarded(Published("model", port_of(bound), ("127.0.0.1",))) as port:
             for _ in range(2):
-                with called(port) as caller, pytest.raises(ConnectionResetError):
+                with pytest.raises(ConnectionResetError), called(port) as caller:
                     caller.recv(1)
