@@ -6,7 +6,7 @@ GUEST := $(PYTHON_IN) tests/in_guest.py --limit 25min
 PYTEST := -m pytest -p no:cacheprovider --color=no --reruns 1 -rR
 # Tests that do not depend on the kernel, or start very many processes: run once, on chaoskit's own kernel.
 ONCE := access caller commands containers exec exec_files host_lookups host_programs hostile_state inject interface_stage management \
-	mss_clamp network_namespaces path_faults remedies soak watchdog
+	mss_clamp network_namespaces path_faults remedies soak visits watchdog
 ON_ANY := $(patsubst %,--ignore=tests/kernel/test_%.py,$(ONCE))
 # Some tests write a journal thousands of times, with a disk write for each line.
 MEMORY := $(firstword $(wildcard /dev/shm) /tmp)

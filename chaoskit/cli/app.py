@@ -26,15 +26,15 @@ from chaoskit.cli.restore import restore
 from chaoskit.cli.run import run
 from chaoskit.cli.schema import schema
 from chaoskit.cli.serve import serve
+from chaoskit.cli.shell import shell
 from chaoskit.cli.status import status
+from chaoskit.cli.up import up
 from chaoskit.cli.validate import validate
 from chaoskit.terminal import say
 
 EXIT_CODES = """Exit codes: 0 objectives met, or none given; 1 an objective not met; 2 invalid file or options; 3
 nothing could be measured, or this machine cannot do it; 4 changes not restored; 5 undecided; 70 a mistake in chaoskit;
 130 and 143 interrupted."""
-
-_KEEP_UMASK = ("exec", "serve")  # their commands and files get the user's own umask
 
 app = typer.Typer(
     help="Transport chaos testing for token streams: measure how an AI service behaves under real network faults.",
@@ -47,11 +47,11 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (init, run, plan, validate, schema, report, probe, pmtu, serve, doctor, inject, status, restore):
-    app.command(cls=Command)(command)
+for one in (init, run, plan, validate, schema, report, probe, pmtu, serve, doctor, inject, status, restore, shell, up):
+    app.command(cls=Command)(one)
 app.command(cls=CommandWithDoubleDash)(exec)
-app.add_typer(kernel, name="kernel")
 app.command(cls=Command, hidden=True)(conduct)
+app.add_typer(kernel, name="kernel")
 
 
 def _version(is_given: bool) -> None:
@@ -74,5 +74,5 @@ def _options(
     ] = False,
 ) -> None:
     del version, install_completion, show_completion
-    if context.invoked_subcommand not in _KEEP_UMASK:
+    if context.invoked_subcommand not in ("exec", "serve", "shell"):  # whose commands and files get the user's own
         os.umask(0o022)  # other users may read what is written, and not change it

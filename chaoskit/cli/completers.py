@@ -9,7 +9,7 @@ from typing import get_args
 from typer._click.core import Context, Parameter
 from typer._click.shell_completion import CompletionItem
 
-from chaoskit.cli.file_completers import INCOMPLETE, experiments, faults, variants
+from chaoskit.cli.file_completers import INCOMPLETE, experiments, faults, hosts, variants
 from chaoskit.errors import SpecError
 
 
@@ -51,6 +51,7 @@ COMPLETERS: dict[str, Callable[[Context], Iterable[str]]] = {
     "file": experiments,
     "files": experiments,
     "fault": faults,
+    "host": hosts,
     "variant": variants,
     "example": _examples,
     "objective": _metrics,

@@ -26,6 +26,9 @@ def exec(
     fault: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Fault of FILE in force; repeatable. Default: none.")
     ] = None,
+    host: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Where in the lab: a host or a router. Default: client.")
+    ] = None,
     down: Annotated[
         str | None, typer.Option(metavar="FAULT", help="On received packets: 'delay 80ms loss 1%'.")
     ] = None,
@@ -51,22 +54,24 @@ def exec(
     as_root: Annotated[bool, typer.Option("--as-root", help="With sudo: run as root, not as its caller.")] = False,
 ) -> None:
     """Run a command behind a network fault. The options end at --; the exit code is the command's."""
-    from chaoskit.cli.exec_command import Lab, check_options, in_lab, on_host_network
+    from chaoskit.cli.exec_command import check_options, in_lab, on_host_network
+    from chaoskit.cli.lab import Lab
     from chaoskit.conduct import sudo_caller
     from chaoskit.conduct.kept_files import FileOptions
     from chaoskit.conduct.user_command import Command, check_executable
     from chaoskit.substrate.guest_memory import parse as parse_memory
     from chaoskit.substrate.selection import SubstrateOptions
+    from chaoskit.topology.lab import CLIENT
 
     argv, faults = after_double_dash(context), tuple(fault or ())
     options = SubstrateOptions(substrate.value, kernel, clock.value, parse_memory(guest_memory))
     on_host = {"--down": down, "--up": up, "--seed": seed}
-    check_options(argv, file, on_host, {"--fault": faults, "--variant": variant}, options)
-    if refused := check_executable(argv):
+    check_options(argv, file, on_host, {"--fault": faults, "--variant": variant, "--host": host}, options)
+    if host is None and (refused := check_executable(argv)):
         complain(refused[0])
         raise typer.Exit(refused[1])
     files = FileOptions(out, tuple(writable or ())).checked(Path.cwd())
     command = Command.with_own_environment(argv, sudo_caller.choose(as_root, complain))
     if file is None:
         raise typer.Exit(on_host_network(down, up, seed, command, files))
-    raise typer.Exit(in_lab(Lab(file, variant, faults, options), command, files))
+    raise typer.Exit(in_lab(Lab(file, variant, faults), options, (command, host or CLIENT), files))

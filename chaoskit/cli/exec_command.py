@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chaoskit.cli.lab import Lab
 from chaoskit.errors import SpecError
 from chaoskit.terminal import complain
 
@@ -51,29 +51,13 @@ def on_host_network(down: str | None, up: str | None, seed: int, command: Comman
     return kept_files.here(command, files, lambda workspace: exec.on_host_network(netems, command, complain, workspace))
 
 
-@dataclass(frozen=True)
-class Lab:
-    """A file's lab: its variant, the faults that are asked for, and where to build it."""
-
-    file: Path
-    variant: str | None
-    faults: tuple[str, ...]
-    options: SubstrateOptions
-
-
-def in_lab(lab: Lab, command: Command, files: FileOptions) -> int:
-    """Run it as the client of a lab. Returns its exit code."""
-    from chaoskit.plan.exec import compile_exec, fault_options
-    from chaoskit.spec.matrix import load_variants
+def in_lab(lab: Lab, options: SubstrateOptions, errand: tuple[Command, str], files: FileOptions) -> int:
+    """Run it at a place of a lab. Returns its exit code."""
+    from chaoskit.plan.exec import check_place
+    from chaoskit.substrate.exec import Place
     from chaoskit.substrate.exec import in_lab as run
 
-    experiment = load_variants(lab.file).named(lab.variant).experiment
-    plan = compile_exec(experiment, lab.faults)
-    in_force = " and ".join(plan.phases[0].faults)
-
-    def announce(where: str) -> None:
-        complain(f"fault {in_force}, {where}" if in_force else where)
-        if not lab.faults:
-            complain(f"no fault is in force; {experiment.name} has {fault_options(experiment)}")
-
-    return run(plan, lab.options, command, files, announce)
+    plan, announce = lab.plan()
+    command, place = errand
+    check_place(plan, place)
+    return run(plan, options, (command, Place(place)), files, announce)

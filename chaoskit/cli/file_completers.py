@@ -39,6 +39,17 @@ def faults(context: Context) -> Iterable[str]:
     return found if isinstance(found, dict) else ()
 
 
+def hosts(context: Context) -> Iterable[str]:
+    """Those of its service lab. `serve --host` is an address."""
+    if context.info_name == "serve":
+        return ()
+    from chaoskit.spec.load import EXPERIMENT, parse_document, read_text
+
+    stage = parse_document(read_text(_file(context), EXPERIMENT), "", EXPERIMENT).words.get("stage")
+    found = stage.get("hosts") if isinstance(stage, dict) else None
+    return ("client", *found) if isinstance(found, dict) else ("client", "router", "server")
+
+
 def variants(context: Context) -> Iterable[str]:
     """Those of its matrix."""
     from chaoskit.spec.matrix import load_variants

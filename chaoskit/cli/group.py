@@ -16,6 +16,8 @@ _MEANINGS = {
     "status": "list ls ps leases show",
     "restore": "stop undo clean cleanup rollback revert reset rm del heal recover",
     "serve": "server mock listen",
+    "shell": "sh bash console ssh attach enter",
+    "up": "start-lab compose keep forward publish",
     "inject": "add toxic tc netem set fault chaos impair",
     "init": "new create generate scaffold example examples",
     "report": "results result analyze analyse summary",

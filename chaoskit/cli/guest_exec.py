@@ -16,6 +16,7 @@ from chaoskit.conduct.sudo_caller import Caller
 from chaoskit.conduct.user_command import Command
 from chaoskit.conduct.workspace import Workspace
 from chaoskit.kernel.page_prefault import lock_memory
+from chaoskit.substrate import terminal_relay
 from chaoskit.substrate.stdin import chunks
 
 _GUEST_VARIABLES = ("TMPDIR",)  # of the guest: the host's directory is read-only
@@ -24,23 +25,28 @@ _GUEST_VARIABLES = ("TMPDIR",)  # of the guest: the host's directory is read-onl
 def main(folder: Path) -> int:
     """Build the lab, run the command. Returns its exit code."""
     lock_memory()
-    from chaoskit.conduct.lab_client import in_guest  # after `lock_memory`: this import loads most of what is needed
+    from chaoskit.conduct.lab_client import (
+        Visit,
+        in_guest,
+    )  # after `lock_memory`: this import loads most of what is needed
 
     job = json.load(sys.stdin)
     setup = LabSetup.unpickled((folder / "lab").read_bytes(), job["environments"])
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(folder / name, os.O_WRONLY | os.O_APPEND), descriptor)
-    os.dup2(_stdin(folder) if job["has_input"] else os.open(os.devnull, os.O_RDONLY), 0)
+    terminal = terminal_relay.in_guest(folder, job["terminal"]) if job["terminal"] else None
+    has_pipe = job["has_input"] and terminal is None
+    os.dup2(_stdin(folder) if has_pipe else os.open(os.devnull, os.O_RDONLY), 0)
     guest_variables = {name: os.environ[name] for name in _GUEST_VARIABLES if name in os.environ}
     if job["is_virtual"]:  # how long the input took to come varies, and the command's times must not
         RealClock().sleep_until(next_tick(now()))
     caller = Caller(**job["caller"]) if job["caller"] else None
     for place in guest_variables.values():
         Path(place).chmod(0o1777)
-    command = Command(tuple(job["argv"]), job["environment"] | guest_variables, caller)
+    command = Command(tuple(job["argv"]), job["environment"] | guest_variables, caller, terminal)
     writable = tuple(map(Path, job["writable"]))
     workspace = Workspace(Path.cwd(), writable, others=(Path("/tmp"),), store=Path("/run/changes"))
-    code = in_guest(setup, command, workspace, (folder / "begun").touch)
+    code = in_guest(setup, command, workspace, Visit(job["place"], folder / "run", (folder / "begun").touch))
     keep = os.open(folder / "changed", os.O_RDONLY | os.O_DIRECTORY) if job["keep"] else None
     (folder / "changes.json").write_text(json.dumps(asdict(workspace.collect(keep))))
     return code

@@ -18,12 +18,12 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from chaoskit import programs
 from chaoskit.conduct import lab_client
-from chaoskit.conduct.lab_client import set_all
+from chaoskit.conduct.lab_client import BuiltLab, Visit, set_all
 from chaoskit.conduct.lab_setup import LabSetup
 from chaoskit.conduct.lease_scope import LeaseRequest, new_lease
 from chaoskit.conduct.supervisor import Supervisor, pasta_command
@@ -48,23 +48,30 @@ _HERE = "/proc/self/ns/net"
 Enter = Callable[[], None]
 
 
-def in_lab(plan: Plan, command: Command, workspace: Workspace | None = None) -> int:
-    """Run the command as the client of a lab, in this workspace. Returns its exit code. Raises RefusedError."""
-    with ExitStack() as stack:
-        supervisor = stack.enter_context(Supervisor())
-        drop_rights = _keep_user() if namespaces.can_create() else _enter_user_namespace()
-        if workspace is not None:
-            workspace.prepare()
-        kernel = stack.enter_context(LinuxKernel(_check_features(plan.needs)))
+def in_lab(plan: Plan, command: Command, visit: Visit, workspace: Workspace | None = None) -> int:
+    """Run the command in a lab, in this workspace. Returns its exit code. Raises RefusedError."""
+    with lab(plan, workspace) as (built, drop_rights):
 
         def enter() -> None:
             if workspace is not None:
                 workspace.enter()
             drop_rights()
 
-        lab = lab_client.built(kernel, LabSetup.of(plan))
-        supervisor.watch_namespace(os.fstat(lab.client).st_ino)
-        return lab.run(command, enter)
+        return built.run(command, enter, visit)
+
+
+@contextmanager
+def lab(plan: Plan, workspace: Workspace | None = None) -> Iterator[tuple[BuiltLab, Enter]]:
+    """The lab, whose stage is set, and what makes a child the user again. Everything in it ends with this process."""
+    with ExitStack() as stack:
+        supervisor = stack.enter_context(Supervisor())
+        drop_rights = _keep_user() if namespaces.can_create() else _enter_user_namespace()
+        if workspace is not None:
+            workspace.prepare()
+        kernel = stack.enter_context(LinuxKernel(_check_features(plan.needs)))
+        built = lab_client.built(kernel, LabSetup.of(plan))
+        supervisor.watch_namespace(os.fstat(built.client).st_ino)
+        yield built, drop_rights
 
 
 def on_host_network(

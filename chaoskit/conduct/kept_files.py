@@ -16,11 +16,12 @@ from typing import Any
 
 from chaoskit import crash_report
 from chaoskit.conduct.changes import copy_files, find_changes
+from chaoskit.conduct.hosts.host_programs import FOLDER
 from chaoskit.conduct.sudo_caller import Caller
 from chaoskit.conduct.user_command import Command
 from chaoskit.conduct.workspace import Collected, Workspace
 from chaoskit.errors import CrashError, RefusedError, SpecError
-from chaoskit.folder import why_not_written
+from chaoskit.folder import Folder, why_not_written
 from chaoskit.terminal import complain
 from chaoskit.units import counted
 
@@ -115,6 +116,18 @@ def here(command: Command, files: FileOptions, run: Callable[[Workspace | None],
     for sentence in report(found, files.out):
         complain(sentence)
     return code
+
+
+def keep_logs(run: Path, out: OutFolder) -> list[str]:
+    """Copy the logs of a lab's hosts from their run directory. Returns sentences for the user."""
+    if not (run / FOLDER).is_dir():
+        return []
+    apart = run / "kept"
+    apart.mkdir()
+    (run / FOLDER).rename(apart / FOLDER)
+    with Folder.open(apart) as opened:
+        failed = out.fill_from(opened.fd)
+    return [f"not copied: {_names(failed)}"] if failed else []
 
 
 def report(found: Collected, out: Path | None) -> list[str]:

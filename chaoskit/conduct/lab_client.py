@@ -1,4 +1,4 @@
-"""Runs a command as the client of a lab, in this kernel or in the kernel of a guest.
+"""Runs a command in a lab, as its client or on a host, in this kernel or in the kernel of a guest.
 
 A guest ends with its command, so it needs no supervisor and no user namespace, and what its kernel can do was found out
 before it was chosen.
@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from chaoskit.clock import Clock, RealClock
+from chaoskit.conduct import lab_visit
+from chaoskit.conduct.hosts.host_programs import Hosts
+from chaoskit.conduct.hosts.states import HostsKernel
 from chaoskit.conduct.lab_hosts import hosts_of, root
 from chaoskit.conduct.lab_setup import LabSetup
 from chaoskit.conduct.user_command import Command, run
@@ -23,51 +26,71 @@ from chaoskit.conduct.workspace import Workspace
 from chaoskit.engine.describe import show
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
-from chaoskit.kernel import namespaces
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Change
+from chaoskit.terminal import complain
 
 _TERM_TIMEOUT, _POLL = 10**9, 10_000_000  # ns
 
 
 @dataclass(frozen=True)
 class BuiltLab:
-    """A lab whose settings are in force; `client` is the descriptor of the client's namespace."""
+    """A lab whose stage is set; `client` is the descriptor of the client's namespace. Nothing runs in it."""
 
     setup: LabSetup
     kernel: LinuxKernel
     client: int
 
-    def run(self, command: Command, enter: Callable[[], None], begin: Callable[[], None] = lambda: None) -> int:
-        """Run a command as its client, beside the server; the child calls `enter`, and `begin` is called before.
+    @contextmanager
+    def standing(self, run: Path) -> Iterator[Hosts]:
+        """Its hosts, which are ready, behind the faults, until the end of the body. Their logs go to `run`.
 
-        Returns its exit code.
+        Raises RefusedError.
         """
+        clock = RealClock()
+        with hosts_of(self.setup, self.kernel, run, clock, has_records=False) as hosts:
+            hosts.start()
+            knobs = HostsKernel(self.kernel, clock)
+            knobs.hosts = hosts
+            set_all(knobs, self.setup.phase)
+            yield hosts
 
-        with tempfile.TemporaryDirectory(prefix="chaoskit-") as folder:
-            names = Path(folder) / "names"
-            names.write_text(self.setup.etc_hosts)
+    def run(self, command: Command, enter: Callable[[], None], visit: Visit) -> int:
+        """Run a command at a place of it, beside its hosts; the child calls `enter`. Returns its exit code."""
+        with self.standing(visit.run) as hosts, tempfile.TemporaryDirectory(prefix="chaoskit-") as folder:
+            files = lab_visit.name_files(Path(folder), self.setup.etc_hosts)
+            network = self.kernel.fileno(visit.place)
+            told = lab_visit.environment(hosts, visit.place, command.environment)
+            if visit.place not in {program.name for program in self.setup.programs}:
+                told |= addresses(self.setup.target) | trust(root(self.setup.target))
+            entrance = lab_visit.entrance(hosts, visit.place, network, files, enter)
 
-            def enter_client() -> None:
-                namespaces.enter(self.client)
-                if self.setup.programs:
-                    namespaces.bind_mount("/etc/hosts", str(names))
-                enter()
+            def look() -> None:
+                for sentence in hosts.deaths():
+                    complain(sentence)
 
-            with hosts_of(self.setup, self.kernel, Path(folder), RealClock(), has_records=False) as hosts:
-                hosts.start()
-                told = addresses(self.setup.target) | trust(root(self.setup.target))
-                begin()
-                return run(replace(command, environment={**command.environment, **told}), enter_client)
+            visit.begin()
+            code = run(replace(command, environment=told), entrance.enter, entrance.through, look)
+            look()
+            return code
+
+
+@dataclass(frozen=True)
+class Visit:
+    """Where in a lab a command runs, the folder for the hosts' logs, and what is called when it begins."""
+
+    place: str
+    run: Path
+    begin: Callable[[], None] = lambda: None
 
 
 def built(kernel: LinuxKernel, setup: LabSetup) -> BuiltLab:
     """Build a lab. Raises RefusedError."""
-    set_all(kernel, (*setup.stage, *setup.phase))
+    set_all(kernel, setup.stage)
     return BuiltLab(setup, kernel, kernel.fileno("client"))
 
 
-def in_guest(setup: LabSetup, command: Command, workspace: Workspace, begin: Callable[[], None]) -> int:
+def in_guest(setup: LabSetup, command: Command, workspace: Workspace, visit: Visit) -> int:
     """Run a command in a guest, as root there, and end what it leaves running. Returns its exit code.
 
     The stage of a fresh kernel is not read back, which takes as long as setting it; the faults are.
@@ -76,9 +99,8 @@ def in_guest(setup: LabSetup, command: Command, workspace: Workspace, begin: Cal
     with LinuxKernel(Facts(features=frozenset({"netem-seed"}))) as kernel:
         for knob, setting in setup.stage:
             kernel.write(knob, setting)
-        set_all(kernel, setup.phase)
         lab = BuiltLab(setup, kernel, kernel.fileno("client"))
-        code = lab.run(command, workspace.enter, begin)
+        code = lab.run(command, workspace.enter, visit)
     _end_others(RealClock())
     return code
 
@@ -105,7 +127,7 @@ def trust(root: Path | None) -> dict[str, str]:
     return {} if root is None else dict.fromkeys(variables, str(root))
 
 
-def set_all(kernel: LinuxKernel, changes: Iterable[Change]) -> None:
+def set_all(kernel: LinuxKernel | HostsKernel, changes: Iterable[Change]) -> None:
     """Without a journal: all of it is removed with its namespace."""
     for knob, setting in changes:
         if setting is None:

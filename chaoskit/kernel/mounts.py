@@ -60,6 +60,11 @@ def mount_proc(place: Path) -> None:
     _mount("proc", str(place), "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
 
 
+def mount_terminals(place: Path) -> None:
+    """Mount a file system of pseudo-terminals, devpts (Documentation/filesystems/devpts.rst)."""
+    _mount("devpts", str(place), "devpts", _MS_NOSUID | _MS_NOEXEC, "ptmxmode=0666")
+
+
 def pivot(root: Path) -> None:
     """Make a mounted directory the root directory of this mount namespace, and unmount the former one."""
     os.chdir(root)

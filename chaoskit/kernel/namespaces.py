@@ -113,6 +113,22 @@ def unshare_processes() -> None:
         raise RefusedError(f"a PID namespace cannot be created ({reason}): run as root, or --substrate uml")
 
 
+def enter_processes_of(pid: int) -> None:
+    """Move this process into the mount and host-name namespaces of another one, and its children among its processes.
+
+    It must have one thread. Raises RefusedError.
+    """
+    for name, kind in (("uts", _NEWUTS), ("pid", _NEWPID), ("mnt", _NEWNS)):  # /proc is another's after the last
+        try:
+            fd = os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            if name == "uts":  # a kernel without them
+                continue
+            raise RefusedError("the processes of the host have ended: look at its log") from None
+        _check(_libc.setns(fd, kind))
+        os.close(fd)
+
+
 def set_host_name(name: str) -> None:
     """Give this process and its children a host name of their own; without effect in a kernel that cannot."""
     if _libc.unshare(_NEWUTS) == 0:

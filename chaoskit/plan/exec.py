@@ -77,6 +77,18 @@ def fault_options(experiment: Experiment) -> str:
     return " or ".join(f"--fault {name}" for name in experiment.faults) or "no fault"
 
 
+def check_place(plan: Plan, name: str, option: str = "--host") -> None:
+    """Raise SpecError unless this is a host or a router of the plan's lab."""
+    topology = plan.topology
+    if name in topology.nodes:
+        return
+    if members := topology.groups.get(name):
+        raise SpecError(f"{option}: {name} is {len(members)} hosts; name one: {' or '.join(members)}")
+    near = difflib.get_close_matches(name, topology.nodes, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(topology.nodes)}"
+    raise SpecError(f"{option}: {name!r} is no host of {plan.name}; {hint}")
+
+
 def netem_settings(exec_faults: ExecFaults) -> dict[OneDirection, Netem]:
     """The netem setting of each direction that has one."""
     specs: dict[OneDirection, NetemSpec | None] = {"up": exec_faults.up, "down": exec_faults.down}

@@ -1,8 +1,8 @@
 """Runs a command in the lab of a guest: forwards stdin, stdout, stderr, signals and the exit code.
 
 Rules: stdout and stderr arrive separately, as they are written, every byte. Piped or redirected stdin is forwarded; a
-terminal's is not, because a guest has no terminal. The guest reads the host's files. The command line and the
-environment, which may hold keys, are never written to a file.
+terminal's is not, unless the command gets a terminal of its own (`terminal_relay`). The guest reads the host's files.
+The command line and the environment, which may hold keys, are never written to a file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
@@ -31,15 +31,16 @@ from chaoskit.conduct.workspace import Collected
 from chaoskit.errors import RefusedError
 from chaoskit.folder import Folder
 from chaoskit.plan.model import Plan
-from chaoskit.substrate import running
+from chaoskit.substrate import running, terminal_relay
 from chaoskit.substrate.running import Running
 from chaoskit.substrate.selection import SubstrateOptions, choose_for_command
 from chaoskit.substrate.stdin import StdinFeeder, store_input
 from chaoskit.substrate.uml import Uml
 from chaoskit.terminal import Progress, complain
+from chaoskit.topology.lab import CLIENT
 from chaoskit.units import Duration
 
-LAB, OUTPUTS = "lab", ("stdout", "stderr")
+LAB, RUN, OUTPUTS = "lab", "run", ("stdout", "stderr")
 BEGUN, CHANGED, CHANGES = "begun", "changed", "changes.json"
 """What the guest writes: the sign that the command begins, copies of changed files, and a list of them."""
 
@@ -51,25 +52,53 @@ _OF_THE_GUEST = ("dev", "proc", "run", "sys")  # directories that a guest has fo
 _INTERRUPTED = tuple(128 + sign for sign in _SIGNALS)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where in a lab a command runs: a host or a router, and whether it is interactive."""
+
+    host: str = CLIENT
+    is_interactive: bool = False
+
+
+_CLIENT = Place()
+
+
 def in_lab(
-    plan: Plan, options: SubstrateOptions, command: Command, files: FileOptions, announce: Callable[[str], None]
+    plan: Plan,
+    options: SubstrateOptions,
+    errand: tuple[Command, Place],
+    files: FileOptions,
+    announce: Callable[[str], None],
 ) -> int:
-    """Run the command as the client of the plan's lab, in this kernel if possible, otherwise in a guest.
+    """Run the command at its place in the plan's lab, in this kernel if possible, otherwise in a guest.
 
     `announce` is told where, before it begins. Returns its exit code. Raises RefusedError if neither can, with what to
     type.
     """
+    command, place = errand
     chosen, where = choose_for_command(plan.needs, options, plan.memory)
     announce(where)
     if isinstance(chosen, Uml):
-        return in_guest(chosen, plan, command, files)
-    from chaoskit.conduct import exec  # here, not at the top: it loads pyroute2 and the server, for this kernel only
+        return in_guest(chosen, plan, command, files, place)
+    from chaoskit.conduct import exec, lab_client  # not at the top: they load pyroute2 and the server
 
-    return kept_files.here(command, files, lambda workspace: exec.in_lab(plan, command, workspace))
+    with tempfile.TemporaryDirectory(prefix="chaoskit-") as folder:
+        visit = lab_client.Visit(place.host, Path(folder))
+        command = replace(command, leads=place.is_interactive)
+        code = kept_files.here(command, files, lambda workspace: exec.in_lab(plan, command, visit, workspace))
+        _keep_logs(Path(folder), files, command)
+    return code
 
 
-def in_guest(substrate: Uml, plan: Plan, command: Command, files: FileOptions) -> int:
-    """Boot, build the lab, run the command as its client, and keep its files. Returns its exit code.
+def _keep_logs(run: Path, files: FileOptions, command: Command) -> None:
+    if files.out is not None:
+        with OutFolder(files.out, command.caller) as out:
+            for sentence in kept_files.keep_logs(run, out):
+                complain(sentence)
+
+
+def in_guest(substrate: Uml, plan: Plan, command: Command, files: FileOptions, place: Place = _CLIENT) -> int:
+    """Boot, build the lab, run the command at its place, and keep its files. Returns its exit code.
 
     Raises RefusedError.
     """
@@ -84,7 +113,9 @@ def in_guest(substrate: Uml, plan: Plan, command: Command, files: FileOptions) -
     with ExitStack() as stack:
         out = stack.enter_context(OutFolder(files.out, command.caller)) if files.out else None
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaoskit-")))
-        code = _run_guest(substrate, plan, command, files, folder)
+        (folder / RUN).mkdir()
+        code = _run_guest(substrate, plan, (command, place), files, folder)
+        _keep_logs(folder / RUN, files, command)
         found = _collected(folder)
         if out is not None and found.changed:
             with Folder.open(folder / CHANGED) as changed:
@@ -105,9 +136,12 @@ def _collected(folder: Path) -> Collected:
         return kept_files.collected(None)
 
 
-def _run_guest(substrate: Uml, plan: Plan, command: Command, files: FileOptions, folder: Path) -> int:
+def _run_guest(substrate: Uml, plan: Plan, errand: tuple[Command, Place], files: FileOptions, folder: Path) -> int:
+    command, place = errand
     with _Progress() as progress:
-        job = {"argv": command.argv, "environment": dict(command.environment), "has_input": _has_input()}
+        job: dict[str, object] = {"argv": command.argv, "environment": dict(command.environment), "place": place.host}
+        job["has_input"] = place.is_interactive or _has_input()
+        job["terminal"] = terminal_relay.window_size() if place.is_interactive else None
         job["caller"] = asdict(command.caller) if command.caller else None
         job["writable"], job["keep"] = list(map(str, files.writable)), files.out is not None
         job["is_virtual"] = substrate.virtual
@@ -127,8 +161,10 @@ def _run_guest(substrate: Uml, plan: Plan, command: Command, files: FileOptions,
         try:
             if not job["has_input"] or substrate.virtual:
                 return _relay(guest, folder, progress)
-            with StdinFeeder(folder) as feeder:
-                return _relay(guest, folder, progress, feeder)
+            with ExitStack() as stack:
+                if place.is_interactive:
+                    stack.enter_context(terminal_relay.lent(folder))
+                return _relay(guest, folder, progress, stack.enter_context(StdinFeeder(folder)), place.is_interactive)
         finally:
             guest.close()
 
@@ -157,7 +193,9 @@ class _Progress:
             self._line = None
 
 
-def _relay(guest: Running, folder: Path, progress: _Progress, feeder: StdinFeeder | None = None) -> int:
+def _relay(
+    guest: Running, folder: Path, progress: _Progress, feeder: StdinFeeder | None = None, is_raw: bool = False
+) -> int:
     clock = RealClock()
     with _forward_signals(guest), (folder / "stdout").open("rb") as out, (folder / "stderr").open("rb") as err:
         while True:
@@ -165,7 +203,7 @@ def _relay(guest: Running, folder: Path, progress: _Progress, feeder: StdinFeede
             if code is not None or (folder / BEGUN).exists():
                 progress.end()
             _copy(out, sys.stdout.buffer)
-            _copy(err, sys.stderr.buffer)
+            _copy(err, sys.stderr.buffer, is_raw)
             if code is not None:
                 if code in _INTERRUPTED and not (folder / BEGUN).exists():
                     complain("interrupted")
@@ -177,8 +215,12 @@ def _relay(guest: Running, folder: Path, progress: _Progress, feeder: StdinFeede
             clock.sleep_until(clock.now() + _POLL)
 
 
-def _copy(source: BinaryIO, sink: BinaryIO) -> None:
-    shutil.copyfileobj(source, sink)
+def _copy(source: BinaryIO, sink: BinaryIO, is_raw: bool = False) -> None:
+    """All that is there; to a raw terminal with the carriage returns that it does not add itself."""
+    if is_raw:
+        sink.write(source.read().replace(b"\n", b"\r\n"))
+    else:
+        shutil.copyfileobj(source, sink)
     sink.flush()
 
 

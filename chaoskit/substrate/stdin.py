@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import select
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from chaoskit.clock import Clock
@@ -100,12 +100,16 @@ def store_input(folder: Path, source: int = 0) -> None:
             )
 
 
-def chunks(folder: Path, clock: Clock) -> Iterator[bytes]:
-    """In the guest: the chunks until the end. A chunk is consumed when the next one is requested."""
+def chunks(folder: Path, clock: Clock, look: Callable[[], None] = lambda: None) -> Iterator[bytes]:
+    """In the guest: the chunks until the end. A chunk is consumed when the next one is requested.
+
+    `look` is called whenever one is awaited.
+    """
     number = 0
     while True:
         chunk = _chunk_path(folder, number)
         while not chunk.exists():
+            look()
             clock.sleep_until(clock.now() + _POLL)
         data = chunk.read_bytes()
         if not data:

@@ -35,7 +35,7 @@ _OVERLAID = ("/etc", "/var/lib", "/var/cache", "/var/spool")
 _READ_ONLY = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus")
 _MOST_FOLDERS = 2000
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_RESOLV_CONF = (
+RESOLV_CONF = (
     "# There is no name server in a lab: the names of its hosts are in /etc/hosts.\noptions timeout:1 attempts:1\n"
 )
 
@@ -150,7 +150,7 @@ def _write_etc(program: HostProgram, lower: int, upper: int) -> None:
     content = {
         "hosts": program.etc_hosts,
         "hostname": f"{program.name}\n",
-        "resolv.conf": _RESOLV_CONF,
+        "resolv.conf": RESOLV_CONF,
         "nsswitch.conf": names_from_files(switch),
     }
     for name, text in content.items():

@@ -40,7 +40,7 @@ class Hosts:
     ) -> None:
         """Each program with the descriptor of its host's network namespace. Nothing is started yet."""
         self.run = run
-        self._clock = clock
+        self.clock = clock
         self._folder = run / FOLDER
         self._programs = [
             HostProcess(program, network, self._folder / f"{program.name}.log") for program, network in programs
@@ -51,6 +51,7 @@ class Hosts:
         self.is_stopped = False
         self._log = Log(run, HostState)
         self._awaited: dict[str, Watch] = {}
+        self._mourned: set[str] = set()
 
     def __enter__(self) -> Hosts:
         return self
@@ -67,10 +68,10 @@ class Hosts:
         for member in self.members.values():
             member.start()
             self._watch(member)
-        begin = self._clock.now()
+        begin = self.clock.now()
         while self._awaited:
             self._look(begin)
-            self._clock.sleep_until(self._clock.now() + (_PACE if self._awaited else _SETTLING))
+            self.clock.sleep_until(self.clock.now() + (_PACE if self._awaited else _SETTLING))
         self.check()
 
     def check(self) -> None:
@@ -83,8 +84,19 @@ class Hosts:
             if not process.is_alive and not process.was_killed:
                 self.record(process.name, "ended", process.end.code if process.end else None)
                 raise RefusedError(_obituary(process, ""))
-        for name in [name for name, watch in self._awaited.items() if watch.is_ready(self._clock.now())]:
+        for name in [name for name, watch in self._awaited.items() if watch.is_ready(self.clock.now())]:
             self._ready(name)
+
+    def deaths(self) -> list[str]:
+        """How programs have ended since the last call, but not by a fault, each with its last words."""
+        told = []
+        for process in self._programs:
+            process.hear()
+            if not process.is_alive and not process.was_killed and process.name not in self._mourned:
+                self._mourned.add(process.name)
+                self.record(process.name, "ended", process.end.code if process.end else None)
+                told.append(_obituary(process, ""))
+        return told
 
     def start_again(self, member: Member) -> None:
         """Start a host that was killed. `check` records when it is ready."""
@@ -93,19 +105,19 @@ class Hosts:
 
     def record(self, host: str, state: State, code: int | None = None) -> None:
         """Write down what a host does since now."""
-        self._log.add(HostState(host, self._clock.now(), state, code))
+        self._log.add(HostState(host, self.clock.now(), state, code))
         self._log.flush()
 
     def stop(self) -> None:
         """SIGTERM to all, and SIGKILL to what has not ended after its `stop_after`. Never raises."""
         self.is_stopped = True
-        begin = self._clock.now()
+        begin = self.clock.now()
         for process in self._programs:
             process.ask_to_stop()
         for process in sorted(self._programs, key=lambda each: each.program.stop_after):
-            process.finish(begin + process.program.stop_after, self._clock)
+            process.finish(begin + process.program.stop_after, self.clock)
         for reference in self._references:
-            reference.stop(self._clock)
+            reference.stop(self.clock)
         for watch in self._awaited.values():
             watch.close()
         self._log.close()
@@ -115,7 +127,7 @@ class Hosts:
             self._awaited.pop(member.name).close()
         match member:
             case HostProcess(program=program):
-                self._awaited[member.name] = Watch(program.ready, member.network, member.log, self._clock.now())
+                self._awaited[member.name] = Watch(program.ready, member.network, member.log, self.clock.now())
             case ReferenceProcess():  # it listened before it was started
                 self.record(member.name, "ready")
 
@@ -123,7 +135,7 @@ class Hosts:
         """One look at all that are awaited at the start."""
         for process in [each for each in self._programs if each.name in self._awaited]:
             process.hear()
-            now, watch = self._clock.now(), self._awaited[process.name]
+            now, watch = self.clock.now(), self._awaited[process.name]
             if not process.is_alive:
                 raise RefusedError(_obituary(process, " before it was ready"))
             if process.started is None:

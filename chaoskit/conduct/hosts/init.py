@@ -235,6 +235,12 @@ def _exec(program: HostProgram, output: int) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.umask(0o022)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    confine()
+    os.execvpe(program.argv[0], program.argv, dict(program.environment))
+
+
+def confine() -> None:
+    """Leave this process the rights of a host's program: after the next exec, and for its children. RefusedError."""
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if namespaces.is_in_user_namespace() and (ids := namespaces.outer_ids())[0] != 0:
         namespaces.drop_privileges(*ids)
@@ -242,7 +248,6 @@ def _exec(program: HostProgram, output: int) -> None:
     for capability in range(_LAST_CAPABILITY + 1):
         if capability not in _KEPT:
             _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)  # EINVAL beyond the last that this kernel knows
-    os.execvpe(program.argv[0], program.argv, dict(program.environment))
 
 
 def _limit_all(host: str) -> None:
