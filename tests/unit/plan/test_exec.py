@@ -18,11 +18,11 @@ from chaoskit.spec.stage import InterfaceStage
 EXPERIMENTS = Path(__file__).parents[3] / "experiments"
 LABS = {
     f"{path.stem} {variant.name}".strip(): variant.experiment
-    for path in sorted(EXPERIMENTS.glob("*.yaml"))
+    for path in sorted(EXPERIMENTS.rglob("*.yaml"))
     for variant in load_variants(path).each
     if not isinstance(variant.experiment.stage, InterfaceStage)
 }
-REAL = next(path for path in sorted(EXPERIMENTS.glob("*.yaml")) if path.stem not in {name.split()[0] for name in LABS})
+REAL = next(path for path in sorted(EXPERIMENTS.rglob("*.yaml")) if path.stem not in {name.split()[0] for name in LABS})
 ONE = EXPERIMENTS / "loss-first-token.yaml"
 SEVERAL = EXPERIMENTS / "slow-start-after-idle.yaml"
 THREE = """\
