@@ -1,4 +1,4 @@
-"""Makes the text of a new experiment file from an included one, and writes it with what its hosts need beside it.
+"""Makes a new experiment file from an included one, and writes it with what its hosts need.
 
 Rules: an existing file is written over only if that was asked for, and then by a rename, so that it is there in full,
 before or after; what is written is valid; the experiment is written last.
