@@ -9,7 +9,6 @@ import select
 import struct
 import sys
 import termios
-from contextlib import suppress
 from pathlib import Path
 
 from chaoskit.clock import RealClock
@@ -55,6 +54,15 @@ class Screen:
         os.write(self._terminal, keys.encode())
         self.until(text)
 
+    def end_of(self, child: int) -> int:
+        """The exit code of the process that writes to it, which waits until everything is read."""
+        while True:
+            pid, status = os.waitpid(child, os.WNOHANG)
+            if pid:
+                return os.waitstatus_to_exitcode(status)
+            if select.select([self._terminal], [], [], 0.1)[0]:
+                self.said += os.read(self._terminal, 1000).decode(errors="replace")
+
 
 def test_a_shell_on_a_host_of_a_guest(tmp_path: Path) -> None:
     """It has the size of the window, Ctrl-C ends its command, and the user's terminal is afterwards as it was."""
@@ -77,9 +85,6 @@ def test_a_shell_on_a_host_of_a_guest(tmp_path: Path) -> None:
     screen.resized(41, 111)
     screen.types("while test \"$(stty size)\" != '41 111'; do sleep 0.1; done; echo as wide\n", "\r\nas wide\r\n")
     screen.types("exit 7\n", "exit 7\r\n")
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    with suppress(OSError):
-        screen.said += os.read(master, 1000).decode()
 
-    assert code == 7, screen.said
+    assert screen.end_of(child) == 7, screen.said
     assert termios.tcgetattr(terminal) == before
