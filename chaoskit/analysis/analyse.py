@@ -10,11 +10,12 @@ from os.path import lexists
 from pathlib import Path
 
 from chaoskit import __version__
+from chaoskit.analysis.beside import with_workloads
 from chaoskit.analysis.compression import compare_compression, compression_warnings
 from chaoskit.analysis.conclusion import outcome, undecided_reasons, warnings, with_path_mtu_cause
 from chaoskit.analysis.findings import Intermediary
 from chaoskit.analysis.health import health
-from chaoskit.analysis.load import RawRecords, load_records
+from chaoskit.analysis.load import RawRecords, load_records, load_workload
 from chaoskit.analysis.network.attribution import (
     StreamEvidence,
     attribute_stalls,
@@ -45,7 +46,7 @@ from chaoskit.faults.tc_format import format_setting
 from chaoskit.folder import display_path
 from chaoskit.plan.model import Plan
 from chaoskit.plan.probe_plan import ProbePlan
-from chaoskit.records.directory import UNCOMPRESSED
+from chaoskit.records.directory import UNCOMPRESSED, WORKLOADS
 from chaoskit.spec.asking import mean_tokens
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.objectives import Objective
@@ -77,8 +78,14 @@ def analyse(run: Path) -> Result:
     Raises SpecError when this is no run directory, or when a file in it is not a valid record.
     """
     raw = load_records(run)
+    others = raw.plan.workloads if raw.plan is not None else ()
+    workloads = [(other, load_workload(run, raw, other)) for other in others if lexists(run / WORKLOADS / other.name)]
     uncompressed = load_records(run / UNCOMPRESSED) if raw.plan is None and lexists(run / UNCOMPRESSED) else None
-    return analyse_records(raw, run, _spec_of(raw.plan or raw.probe), uncompressed)
+    found = analyse_records(raw, run, _spec_of(raw.plan or raw.probe), uncompressed)
+    if not workloads:
+        return found
+    results = [(other, analyse_records(records, run, _spec_of(records.plan))) for other, records in workloads]
+    return with_workloads(found, results)
 
 
 def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: RawRecords | None = None) -> Result:

@@ -15,10 +15,10 @@ from chaoskit.analysis.streams.assemble import Streams, assemble_streams, withou
 from chaoskit.analysis.streams.columns import read_signs, read_tokens
 from chaoskit.analysis.streams.gaps import Reader
 from chaoskit.errors import SpecError
-from chaoskit.plan.model import Plan, load_plan
+from chaoskit.plan.model import Plan, PlannedWorkload, load_plan
 from chaoskit.plan.probe_plan import ProbePlan, load_probe_plan
 from chaoskit.records.connection_records import ConnectionEnd, HostSocket
-from chaoskit.records.directory import MACHINE, OUTCOME, PLAN, PROBE
+from chaoskit.records.directory import MACHINE, OUTCOME, PLAN, PROBE, WORKLOADS
 from chaoskit.records.jsonl import FILES, read, read_numbered
 from chaoskit.records.model import DRAIN, Counters, Hop, Phase, Request, ServedResponse, TcpInfo, UnackedSample, Vitals
 from chaoskit.records.untrusted_files import damage_error, excerpt, parse_json, read_document
@@ -131,6 +131,34 @@ def load_records(run: Path) -> RawRecords:
         hops=read(run, Hop),
         connection_ends=read(run, ConnectionEnd),
         host_sockets=[replace(one, fields=_used_fields(one.fields)) for _, one in read_numbered(run, HostSocket)],
+    )
+
+
+def load_workload(run: Path, raw: RawRecords, other: PlannedWorkload) -> RawRecords:
+    """The records of another workload of this run, as those of a run that had it alone. Raises SpecError."""
+    folder = run / WORKLOADS / other.name
+    requests = [request for request in _requests(folder) if not request.warmup]
+    warmups = [request for request in _requests(folder) if request.warmup]
+    assert raw.plan is not None, "a probe has one workload"
+    return replace(
+        raw,
+        plan=raw.plan.model_copy(
+            update={
+                "target": other.target,
+                "workload": other.workload,
+                "objectives": other.objectives,
+                "workloads": (),
+                "expectations": (),  # whether faults came about is told once, of the measured workload
+            }
+        ),
+        requests=requests,
+        warmups=warmups,
+        has_requests_file=lexists(folder / FILES[Request]),
+        streams=assemble_streams(
+            requests, *without(warmups, read_tokens(folder), read_signs(folder)), Reader.of(other.workload)
+        ),
+        infos=[replace(info, fields=_used_fields(info.fields)) for _, info in read_numbered(folder, TcpInfo)],
+        vitals=read(folder, Vitals),
     )
 
 

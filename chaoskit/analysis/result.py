@@ -283,6 +283,16 @@ class Outcome(FiniteJson):
     reason: str
 
 
+class OtherWorkloadResult(FiniteJson):
+    """The requests of another client of the lab, by phase, and the verdicts on its objectives."""
+
+    name: str
+    target: str
+    phases: tuple[PhaseResult, ...]
+    objectives: tuple[ObjectiveResult, ...]
+    overloaded: bool
+
+
 class Result(FiniteJson):
     """The result of one run."""
 
@@ -313,6 +323,7 @@ class Result(FiniteJson):
     comparisons: tuple[Comparison, ...]
     objectives: tuple[ObjectiveResult, ...]
     intermediaries: tuple[Intermediary, ...] = ()
+    workloads: tuple[OtherWorkloadResult, ...] = Field(default=(), description="The other workloads of a lab.")
     compression: tuple[Delivery, ...] = Field(
         default=(), description="The compressed answers of a probe, and those to more requests without compression."
     )

@@ -7,25 +7,21 @@ namespaces that no other process holds; changes to a real interface have a watch
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import platform
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import cache
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from chaoskit import __version__, crash_report
-from chaoskit.clock import Clock, next_tick, now, wall
+from chaoskit.clock import Clock, wall
 from chaoskit.conduct import lease_scope, signals
 from chaoskit.conduct.hosts.states import HostsKernel
-from chaoskit.conduct.lab_hosts import hosts_of, root
+from chaoskit.conduct.lab_hosts import hosts_of
 from chaoskit.conduct.lab_setup import LabSetup
+from chaoskit.conduct.probes import Probes, variables
 from chaoskit.conduct.timeline import TimelineRunner
-from chaoskit.conduct.worker import Worker
 from chaoskit.engine.apply_restore import apply, examine, restore
 from chaoskit.engine.journal import Journal
 from chaoskit.engine.lease import state_folder, user_name
@@ -37,12 +33,9 @@ from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Kernel
 from chaoskit.plan.model import InterfacePlan, Plan, load_plan
-from chaoskit.probe.drive import drive, warm_up
-from chaoskit.probe.target import DriveOptions, SocketOptions, Target, endpoint
 from chaoskit.records.directory import conclude
 from chaoskit.topology.places import Places, places
 
-_LEAD = 500_000_000  # ns for the probe to prepare its first request
 _SLACK = 10 * 10**9  # ns that a lease is longer than its plan
 
 
@@ -164,9 +157,10 @@ class Conductor:
             apply(kernel, journal, (change.knob, change.setting))
 
     def _run(self, kernel: LinuxKernel, knobs: Kernel, journal: Journal, check: Callable[[], None]) -> None:
-        """Run the probe beside the timeline; `check` is called a few times a second."""
-        probe, start = self._probe(kernel)
+        """Run the probes beside the timeline; `check` is called a few times a second."""
+        probes = Probes(self.plan, kernel, self.run, self.clock)
         try:
+            start = probes.start()
             with (
                 TimelineRunner(self.plan, self.run, knobs, journal, self.clock) as timeline,
                 LabConnections(self.run, kernel, self._places, self.clock) as connections,
@@ -174,58 +168,14 @@ class Conductor:
 
                 def look() -> None:
                     check()
+                    probes.check()
                     connections.look()
 
-                timeline.run(start, probe, look)
+                timeline.run(start, probes.main, look)
+                probes.finish()
         finally:
             with signals.held():
-                probe.stop(self.clock)
-
-    def _probe(self, kernel: LinuxKernel) -> tuple[Worker, int]:
-        """The probe, and the time of its first request, which it sends once it is ready."""
-        plan, target = self.plan, target_of(self.plan)
-        reader, writer = os.pipe()
-
-        async def work(stop: asyncio.Event) -> None:
-            await warm_up()
-            start = next_tick(now() + _LEAD)
-            os.write(writer, str(start).encode())
-            os.close(writer)
-            options = DriveOptions(plan.seed, start, plan.length, plan.drain, fault_free=plan.fault_free)
-            await drive(target, plan.workload, options, self.run, stop)
-
-        probe = Worker("probe", kernel.inside("client" if plan.interface is None else ""), work)
-        os.close(writer)
-        with open(reader, "rb") as pipe:  # noqa: PTH123  a descriptor, not a path
-            start = pipe.read(32)  # empty when it died before it was ready
-        return probe, int(start or 0)
-
-
-def target_of(plan: Plan) -> Target:
-    """The probe's target and socket options; in a lab congestion control is set by its namespace."""
-    interface, tuned = plan.interface, SocketOptions(plan.client.maxseg)
-    if (silence := plan.client.tcp_keepalive) is not None:
-        tuned = replace(tuned, keepalive=silence // 10**9)
-    if interface is not None:
-        tuned = replace(tuned, congestion_control=plan.client.congestion_control)
-        return endpoint(plan.target, interface.access, addresses=interface.target_addresses, sockets=tuned)
-    if plan.hosts:
-        addresses = plan.topology.resolve(urlsplit(plan.target).hostname or "", plan.ip)
-        return endpoint(plan.target, plan.access, variables(plan), addresses=addresses, sockets=tuned)
-    has_chunks = plan.server is not None and plan.server.tokens_per_event > 1  # an event is a token otherwise
-    return Target(plan.target, "chaoskit", ca_file=root(plan.target), sockets=tuned, asks_usage=has_chunks)
-
-
-@cache
-def _from_stdin() -> Mapping[str, str]:
-    """The values of variables that a guest gets, in which nobody can read them."""
-    found = json.loads(sys.stdin.read() or "{}")
-    return {str(name): str(value) for name, value in found.items()}
-
-
-def variables(plan: Plan) -> Mapping[str, str]:
-    """The environment, with what a guest gets on its standard input."""
-    return {**os.environ, **_from_stdin()} if plan.variables else os.environ
+                probes.stop()
 
 
 def _write_machine(run: Path) -> None:

@@ -25,17 +25,20 @@ from chaoskit.plan.model import (
     Plan,
     PlannedChange,
     PlannedPhase,
+    PlannedWorkload,
     Rounding,
 )
 from chaoskit.plan.stage import StageLookups, compile_stage, fault_site
 from chaoskit.spec.asking import largest, mean_tokens, most_tokens
 from chaoskit.spec.experiment import Experiment, Span
-from chaoskit.spec.stage import InterfaceStage, ServiceStage
+from chaoskit.spec.stage import EdgeStage, InterfaceStage, ServiceStage
 from chaoskit.topology.fault_site import Lab, Site
 from chaoskit.topology.lab import CLIENT
 from chaoskit.topology.ways import way_of
 from chaoskit.units import Duration
 
+MOST_STREAMS = 10**9
+"""Of one workload."""
 _KERNEL_LIMIT = 1000  # netem's own default, in packets
 _FULL_FRAME = 1514  # bytes of a full frame
 _TOKEN_FRAME = 400  # bytes of a frame that carries one token
@@ -92,6 +95,7 @@ def compile_plan(experiment: Experiment, lookups: HostLookups | None = None, cla
             for span in experiment.timeline
         ),
         workload=experiment.workload,
+        workloads=tuple(_other_workloads(experiment, stage_plan.target)),
         client=experiment.client,
         server=stage_plan.server,
         objectives=experiment.objectives,
@@ -101,6 +105,19 @@ def compile_plan(experiment: Experiment, lookups: HostLookups | None = None, cla
         remarks=tuple(_remarks(experiment)),
         drain=_drain(experiment),
     )
+
+
+def _other_workloads(experiment: Experiment, target: str) -> Iterator[PlannedWorkload]:
+    """Their streams have numbers of their own, by which the server's records tell them apart."""
+    for place, (name, work) in enumerate(experiment.workloads.items(), 1):
+        timed = work.requests if isinstance(experiment.stage, EdgeStage) else work.requests.at_target()
+        yield PlannedWorkload(
+            name=name,
+            target=work.target or target,
+            workload=timed,
+            objectives=work.objectives,
+            first=place * MOST_STREAMS,
+        )
 
 
 def needed_limit(experiment: Experiment) -> int:

@@ -174,6 +174,16 @@ class PlannedTimer(_Frozen):
     source: str
 
 
+class PlannedWorkload(_Frozen):
+    """Another client of a lab: the URL that it asks, its requests, and the first number that its streams have."""
+
+    name: str
+    target: str
+    workload: Workload
+    objectives: tuple[Objective, ...]
+    first: int
+
+
 class Plan(_Frozen):
     """Everything that `conduct` and `analyse` need; a copy of the experiment file is stored beside it."""
 
@@ -194,6 +204,7 @@ class Plan(_Frozen):
     stage: tuple[PlannedChange, ...]
     phases: tuple[PlannedPhase, ...] = Field(min_length=1)
     workload: Workload
+    workloads: tuple[PlannedWorkload, ...] = ()
     client: Client = Client()
     server: Server | None = Field(description="None: the target is the user's own server.")
     objectives: tuple[Objective, ...]

@@ -24,10 +24,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Share:
-    """What one process of `processes` does; it is number `index`, from 0."""
+    """What one process of `processes` does; it is number `index`, from 0. `first` is the number of the first stream."""
 
     index: int = 0
     processes: int = 1
+    first: int = 0
 
     def of(self, everything: Iterable[T]) -> Iterator[T]:
         """Its part of these, in order."""
@@ -35,7 +36,7 @@ class Share:
 
     def numbers(self) -> Iterator[int]:
         """The numbers that it may give away: no other process gives them."""
-        return itertools.count(self.index, self.processes)
+        return itertools.count(self.first + self.index, self.processes)
 
     def warm_ups(self, workload: Workload) -> int:
         """How many of its requests, the first ones, do not count."""

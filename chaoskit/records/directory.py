@@ -18,6 +18,8 @@ PROVENANCE = "provenance.json"
 MACHINE = "machine.json"
 UNCOMPRESSED = "uncompressed"
 """The folder of a probe's further requests, which accept no compression: a run directory of its own."""
+WORKLOADS = "workloads"
+"""The folder of a run's other workloads; the records of each are in a folder of its name."""
 _MAX_SAME_NAME = 1000
 _OUTCOME_SIZE = 4096  # bytes: a block of most filesystems
 
@@ -106,13 +108,19 @@ def first_difference(one: Path, other: Path) -> str:
 
     Ignores `*.log`, the console output, and `provenance.json`, which has the date.
     """
-    for name in sorted({path.name for run in (one, other) for path in run.iterdir() if path.is_file()}):
+    for name in sorted({name for run in (one, other) for name in _files(run)}):
         if name.endswith(".log") or name == PROVENANCE:
             continue
         for number, (left, right) in enumerate(zip_longest(_lines(one / name), _lines(other / name)), 1):
             if left != right:
                 return f"{name} line {number}: {_excerpt(left)} and {_excerpt(right)}"
     return ""
+
+
+def _files(run: Path) -> Iterator[str]:
+    """Its files, and those of its other workloads."""
+    yield from (path.name for path in run.iterdir() if path.is_file())
+    yield from (str(path.relative_to(run)) for path in run.glob(f"{WORKLOADS}/*/*"))
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -16,7 +16,7 @@ from rich.text import Text
 from chaoskit.analysis.formatting import FIDELITY_LABELS, format_interval, format_value
 from chaoskit.analysis.result import FidelityCheck, ObjectiveResult, Outcome, PhaseResult, Result
 from chaoskit.analysis.streams.phase_samples import WARM_UP
-from chaoskit.report import sparkline
+from chaoskit.report import beside, sparkline
 from chaoskit.report.compression import side_by_side
 from chaoskit.report.fidelity import counts
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
@@ -49,8 +49,10 @@ def print_sections(parts: Sequence[RenderableType], console: Console) -> None:
 def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
     yield _title(result)
     yield from _numbers(result, console)
-    if result.objectives:
+    if result.objectives or any(each.objectives for each in result.workloads):
         yield section("Objectives", Group(two_columns(_objectives(result)), *_streams_note(result)))
+    if result.workloads:
+        yield section("Other workloads", two_columns(beside.rows(result.workloads)))
     if any(phase.metrics.failures for phase in result.phases):
         yield section("Interrupted streams", two_columns(_failures(result.phases)))
     if any(phase.closings for phase in result.phases):
@@ -175,13 +177,16 @@ def _streams_note(result: Result) -> Iterator[RenderableType]:
 
 
 def _objectives(result: Result) -> Iterator[tuple[Text, Text]]:
-    for verdict in result.objectives:
-        yield styled(verdict.verdict.upper(), VERDICT_STYLES[verdict.verdict]), _objective(verdict, bool(result.run))
+    judged = [("", verdict) for verdict in result.objectives]
+    judged += [(f"{each.name}: ", verdict) for each in result.workloads for verdict in each.objectives]
+    for whose, verdict in judged:
+        word = styled(verdict.verdict.upper(), VERDICT_STYLES[verdict.verdict])
+        yield word, _objective(whose, verdict, bool(result.run))
 
 
-def _objective(verdict: ObjectiveResult, is_kept: bool) -> Text:
+def _objective(whose: str, verdict: ObjectiveResult, is_kept: bool) -> Text:
     """The objective, why it has its verdict, and its evidence, with the file if the records are kept."""
-    text = styled(verdict.text, "bold").append("\n" + safe(verdict.reason), style="default not bold")
+    text = styled(whose + verdict.text, "bold").append("\n" + safe(verdict.reason), style="default not bold")
     for evidence in verdict.evidence[:1]:
         if verdict.verdict != "met" and evidence.worst:
             where = f" in {evidence.file}" if is_kept else ""

@@ -47,6 +47,8 @@ def _head(plan: Plan) -> Iterator[Text]:
     yield titled("Takes", f"   {_length(plan)}")
     yield titled("Needs", f"   {', '.join(sorted(plan.needs))}")
     yield titled("Sends", f"   {_traffic(plan)}")
+    for other in plan.workloads:
+        yield titled("Beside", f"  {other.name}: {_requested(other.workload)}; to {other.target}")
     yield Text()
     yield Text("Timeline", "bold")
 
@@ -82,11 +84,8 @@ def _length(plan: Plan) -> str:
 
 def _traffic(plan: Plan) -> str:
     work = plan.workload
-    if work.request_rate is not None:
-        arrivals = f"{work.request_rate} open loop (about {counted(Timetable.of(plan).started or 0, 'stream')})"
-    else:
-        arrivals = f"{counted(work.max_concurrency or 0, 'stream')} at a time"
-    requested = f"{arrivals}, {_prompts(work)}, {_tokens(work)}"
+    about = f" (about {counted(Timetable.of(plan).started or 0, 'stream')})" if work.request_rate is not None else ""
+    requested = _requested(work, about)
     protocol = f"{work.protocol} over HTTP/{work.http}"
     if plan.interface is None:
         return f"{protocol}{' and TLS' if plan.target.startswith('https:') else ''}, {requested}"
@@ -95,6 +94,13 @@ def _traffic(plan: Plan) -> str:
     told = [*([f"with the key in {holder}"] if holder else []), *access.conditions(plan.target)]
     way = "".join(f", {each}" for each in told)
     return f"{redacted(plan.target)} for {access.model or 'the model that it lists'}{way}: {protocol}, {requested}"
+
+
+def _requested(work: Workload, about: str = "") -> str:
+    arrivals = f"{counted(work.max_concurrency or 0, 'stream')} at a time"
+    if work.request_rate is not None:
+        arrivals = f"{work.request_rate} open loop{about}"
+    return f"{arrivals}, {_prompts(work)}, {_tokens(work)}"
 
 
 def _tokens(work: Workload) -> str:

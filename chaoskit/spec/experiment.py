@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -24,11 +25,13 @@ from chaoskit.faults.schema import (
 )
 from chaoskit.knobs import Knob
 from chaoskit.spec.host_tuning import Client
-from chaoskit.spec.objectives import Objective, parse, pattern
+from chaoskit.spec.objectives import Objective, parse
+from chaoskit.spec.other_workloads import OtherWorkload, WrittenObjective
 from chaoskit.spec.server import Server
 from chaoskit.spec.stage import EdgeStage, InterfaceStage, ServiceStage, Stage
 from chaoskit.spec.workload import Workload
 from chaoskit.topology.fault_site import Interface, Lab, Site
+from chaoskit.topology.lab import CLIENT
 from chaoskit.topology.steering import TrafficSelector
 from chaoskit.units import Duration
 
@@ -74,28 +77,11 @@ def _listed(words: Any) -> Any:
     return [words] if isinstance(words, dict) else words
 
 
-def _objective(words: Any) -> Any:
-    if not isinstance(words, str | Objective):
-        raise ValueError(f"an objective is a sentence; write {_as_sentence(words)}")
-    return parse(words) if isinstance(words, str) else words
-
-
-def _as_sentence(words: Any) -> str:
-    """What `{ttft_p95: 800ms}` and `ttft_p95: < 800ms` mean; an example for all else."""
-    match words:
-        case {**pairs} if len(pairs) == 1 and isinstance(bound := next(iter(pairs.values())), str):
-            return f"{next(iter(pairs))} {bound if bound.startswith(('<', '>')) else f'< {bound}'}"
-        case _:
-            return "for example ttft_p95 < 800ms"
-
-
 _FaultList = Annotated[list[Fault], Field(min_length=1)]
 WrittenFaults = Annotated[tuple[Fault, ...], BeforeValidator(_listed, json_schema_input_type=Fault | _FaultList)]
 _PhaseName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]*$")]
 _OneSpan = Annotated[dict[_PhaseName, Duration], Field(min_length=1, max_length=1)]
 WrittenSpan = Annotated[Span, BeforeValidator(_span, json_schema_input_type=_OneSpan)]
-_Sentence = Annotated[str, Field(json_schema_extra={"type": "string", "pattern": pattern()})]
-WrittenObjective = Annotated[Objective, BeforeValidator(_objective, json_schema_input_type=_Sentence)]
 
 
 class Experiment(SpecModel):
@@ -107,6 +93,10 @@ class Experiment(SpecModel):
     question: Annotated[str, Field(min_length=1)] = Field(description="What the experiment answers, in one sentence.")
     stage: Stage = Field(description="The lab, or the real interface and the endpoint.")
     workload: Workload = Field(description="The requests of the client.")
+    workloads: Annotated[dict[_PhaseName, OtherWorkload], Field(max_length=16)] = Field(
+        default_factory=dict,
+        description="In a lab, by name: other clients whose requests share its links, with the keys of `workload`.",
+    )
     client: Client = Field(Client(), description="Settings of the client's host for the whole run.")
     server: Server = Field(
         Server(), description="Settings of the server's host, and how the reference server responds. Lab only."
@@ -144,7 +134,7 @@ class Experiment(SpecModel):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         mismatches = [*self._site_mismatches(), *self._tuning_mismatches(), *self._timeline_mismatches()]
-        mismatches += _objective_mismatches(self.objectives)
+        mismatches += [*_objective_mismatches(self.objectives), *self._workload_mismatches()]
         if mismatches:
             raise together(type(self).__name__, mismatches)
         return self
@@ -180,6 +170,29 @@ class Experiment(SpecModel):
                 mismatch = part.site_error(self.site)
                 if mismatch:
                     yield error_at(mismatch, "faults", name, number)
+
+    def _workload_mismatches(self) -> Iterator[PydanticCustomError]:
+        if self.workloads and isinstance(self.stage, InterfaceStage):
+            yield error_at(
+                "other workloads are for labs; remove workloads, or run a load generator beside", "workloads"
+            )
+        elif self.workloads and isinstance(self.stage, EdgeStage):
+            for name in [name for name, each in self.workloads.items() if each.target is not None]:
+                yield error_at("this lab has one server, which all ask; remove target", "workloads", name, "target")
+        elif isinstance(self.stage, ServiceStage):
+            known = [name for name in self.stage.topology.names if name != CLIENT]
+            for name, each in self.workloads.items():
+                host = urlsplit(each.target or self.stage.target).hostname or ""
+                if host not in known:
+                    sentence = f"{host!r} is no host of this lab; {suggestion(host, known)}"
+                    yield error_at(sentence, "workloads", name, "target")
+        phases = dict.fromkeys(span.name for span in self.timeline)
+        for name, each in self.workloads.items():
+            for number, objective in enumerate(each.objectives):
+                for phase in filter(None, (objective.phase, objective.reference)):
+                    if phase not in phases:
+                        sentence = f"{phase!r} is no phase of the timeline; {suggestion(phase, phases)}"
+                        yield error_at(sentence, "workloads", name, "objectives", number)
 
     def _tuning_mismatches(self) -> Iterator[PydanticCustomError]:
         if isinstance(self.stage, InterfaceStage):
@@ -221,7 +234,8 @@ class Experiment(SpecModel):
 def _server_of_a_target(words: dict[str, Any]) -> Iterator[PydanticCustomError]:
     """Of a raw file, so that it is told instead of what is wrong inside."""
     stage = words.get("stage")
-    if "server" in words and (isinstance(stage, InterfaceStage) or (isinstance(stage, dict) and "target" in stage)):
+    is_real = isinstance(stage, dict) and "target" in stage and "lab" not in stage and "hosts" not in stage
+    if "server" in words and (isinstance(stage, InterfaceStage) or is_real):
         yield error_at("the target is a real server, which chaoskit cannot configure; remove server", "server")
 
 

@@ -27,6 +27,7 @@ from chaoskit.spec.injection import Injection
 from chaoskit.spec.known_keys import Path as KeyPath
 from chaoskit.spec.known_keys import places
 from chaoskit.spec.misnamed_files import meant_instead
+from chaoskit.spec.other_workloads import OtherWorkload
 from chaoskit.spec.stage import ServiceStage
 from chaoskit.spec.yaml_errors import describe_yaml_error
 
@@ -77,9 +78,20 @@ def beside(experiment: Experiment, name: str) -> Experiment:
         paths = {key: getattr(model, key, None) for key in _PATHS}
         absolute = {key: _beside(path, name) for key, path in paths.items() if path is not None}
         found[part] = model.model_copy(update=absolute) if absolute else model
+    others = experiment.workloads
+    if any(each.prompts for each in others.values()):
+        files = {key: _beside(each.prompts, name) for key, each in others.items() if each.prompts}
+        others = {
+            key: each.model_copy(update={"prompts": files[key]}) if key in files else each
+            for key, each in others.items()
+        }
     if isinstance(stage := found["stage"], ServiceStage):
         found["stage"] = stage.in_folder(str((Path.cwd() / name).parent))
-    return experiment.model_copy(update=found)
+    return experiment.model_copy(update={**found, "workloads": others})
+
+
+def _with_prompts_beside(work: OtherWorkload, name: str) -> OtherWorkload:
+    return work if work.prompts is None else work.model_copy(update={"prompts": _beside(work.prompts, name)})
 
 
 def _beside(path: str, name: str) -> str:

@@ -45,7 +45,8 @@ class EdgeStage(SpecModel):
 Memory = Annotated[Size, bounded(Size(256 * 10**6), Size(64 * 10**9), "no guest needs so much")]
 
 
-def _lab_target(target: str) -> str:
+def lab_target(target: str) -> str:
+    """A URL within a lab. Raises ValueError."""
     url = _split(target)
     if url is None or url.scheme not in _PORTS:
         raise ValueError(f"found {target[:60]!r}, expected a URL such as http://gateway:8080/v1/chat/completions")
@@ -62,7 +63,7 @@ class ServiceStage(Access):
     hosts: Annotated[dict[HostName, ServiceHost], Field(min_length=1, max_length=MOST_HOSTS)] = Field(
         description="By name: their programs. Names resolve inside."
     )
-    target: Annotated[str, AfterValidator(_lab_target)] = Field(
+    target: Annotated[str, AfterValidator(lab_target)] = Field(
         description="URL that the client asks; its host is one of `hosts`. Without a path the protocol's usual one."
     )
     ip: Literal["4", "6"] = Field("4", description="IP version of the client's connections.")

@@ -39,7 +39,7 @@ def _address(number: int, host: int, version: int) -> str:
 
 def _link(near: tuple[str, str, int], far: tuple[str, str, int], number: int) -> Iterator[Change]:
     macs = [f"02:00:00:00:{number:02}:{end[2]:02x}" for end in (near, far)]
-    yield Knob("veth", near[0], near[1]), Veth(far[0], far[1], *macs)
+    yield Knob("veth", near[0], near[1]), Veth(far[0], far[1], mac=macs[0], peer_mac=macs[1])
     for (place, link, own), (_, _, other), mac in ((near, far, macs[1]), (far, near, macs[0])):
         for version, length in ((4, 24), (6, 64)):
             yield Knob("address", place, f"{link} {_address(number, own, version)}/{length}"), Address()

@@ -15,9 +15,9 @@ from edge_lab import SERVER_V4, SERVER_V6
 from lab import run
 
 from chaoskit.clock import RealClock
-from chaoskit.conduct.conductor import target_of
 from chaoskit.conduct.lab_hosts import hosts_of
 from chaoskit.conduct.lab_setup import LabSetup
+from chaoskit.conduct.probes import target_of
 from chaoskit.engine.apply_restore import apply, restore
 from chaoskit.engine.journal import Journal
 from chaoskit.errors import RefusedError

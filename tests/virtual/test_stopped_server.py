@@ -31,7 +31,8 @@ def server():
     "The process in whose network namespace something listens; the guest's own has nothing that does."
     for place in Path("/proc").glob("[0-9]*"):
         try:
-            lines = [line.split() for line in (place / "net/tcp").read_text().splitlines()[1:]]
+            tables = [(place / "net" / name).read_text() for name in ("tcp", "tcp6")]
+            lines = [line.split() for table in tables for line in table.splitlines()[1:]]
         except OSError:
             continue
         if any(line[3] == "0A" for line in lines):

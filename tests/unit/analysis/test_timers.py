@@ -65,7 +65,8 @@ def test_an_idle_timer_of_a_second_is_one(tmp_path: Path) -> None:
         made.stream(700 * number, tokens, "reset", ended=tokens[-1] + 1000 + number)
     (timer,) = found(made, tmp_path)
 
-    assert (timer.kind, timer.seconds) == ("idle-timer", pytest.approx(1.0025, rel=0.01))
+    assert timer.kind == "idle-timer"
+    assert timer.seconds == pytest.approx(1.0025, rel=0.01)
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from chaoskit.conduct.conductor import target_of
 from chaoskit.conduct.lab_client import addresses, trust
 from chaoskit.conduct.lab_hosts import root
+from chaoskit.conduct.probes import target_of
 from chaoskit.host_lookups import HostLookups
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan

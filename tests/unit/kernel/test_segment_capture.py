@@ -47,7 +47,7 @@ def random_segment(chance: random.Random) -> tuple[Packet, Segment]:
     if chance.random() < 0.5:
         ends = [f"10.{chance.randrange(256)}.{chance.randrange(256)}.{chance.randrange(1, 255)}" for _ in range(2)]
         padding = b"\x01" * (4 * chance.randrange(10))
-        packet = IP(src=ends[0], dst=ends[1], options=[Raw(padding)] if padding else []) / tcp
+        packet: Packet = IP(src=ends[0], dst=ends[1], options=[Raw(padding)] if padding else []) / tcp
     else:
         ends = [f"fd{chance.randrange(10, 100)}::{chance.randrange(1, 10_000):x}" for _ in range(2)]
         packet = IPv6(src=ends[0], dst=ends[1]) / tcp

@@ -20,9 +20,9 @@ LABS = {
     f"{path.stem} {variant.name}".strip(): variant.experiment
     for path in sorted(EXPERIMENTS.glob("*.yaml"))
     for variant in load_variants(path).each
-    if not isinstance(variant.experiment.stage, InterfaceStage)
+    if not isinstance(variant.experiment.stage, InterfaceStage) and variant.experiment.client.tcp_keepalive is None
 }
-REAL = next(path for path in sorted(EXPERIMENTS.glob("*.yaml")) if path.stem not in {name.split()[0] for name in LABS})
+REAL = EXPERIMENTS / "own-endpoint-loss.yaml"
 ONE = EXPERIMENTS / "loss-first-token.yaml"
 SEVERAL = EXPERIMENTS / "slow-start-after-idle.yaml"
 THREE = """\

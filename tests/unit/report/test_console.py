@@ -105,13 +105,13 @@ def test_size_checks_are_below_their_settings(result: Result) -> None:
     assert [line.strip() for line in lines[start + 1 : start + 10]] == [
         "wifi  a up: delay 1ms",
         "a up: longer than 1400: lost",
-        "oversized   0 of 40 packets: not exercised (none was)",
+        "oversized     0 of 40 packets: not exercised (none was)",
         "b: lost",
-        "ICMP lost   9 of 9 ICMP errors: achieved",
+        "ICMP lost     9 of 9 ICMP errors: achieved",
         "c: mss at most 1340",
-        "MSS         requested at most 1340 bytes, measured 1340 bytes on 12",
+        "MSS           requested at most 1340 bytes, measured 1340 bytes on 12",
         "connections: achieved",
-        "oversized   9 of 3009 packets: achieved",
+        "oversized     9 of 3009 packets: achieved",
     ]
     assert lines[start + 10].split() == ["ICMP", "sent", "not", "measured:", "too", "few", "packets"]
 
@@ -330,7 +330,7 @@ def test_a_long_name_stands_above_its_text(tmp_path: Path) -> None:
     assert lines[at + 1 : at + 4] == [
         f"  {name}",
         "    client-router up: delay 1ms",
-        "    loss        requested 0 %: too few packets (no counters were recorded)",
+        "    loss          requested 0 %: too few packets (no counters were recorded)",
     ]
     assert lines[lines.index(f"  {name}") + 1].strip("▁ ") == ""
 

@@ -35,7 +35,7 @@ workload:
   reading-rate: 20/s
   timeouts: {connect: 5s, first-token: 10s, idle: 5s, stream: 60s}
   limits: {events: 1000, body: 1MB, event: 1kB, headers: 2kB}
-client: {maxseg: 1400}
+client: {maxseg: 1400, tcp-keepalive: 30s}
 server:
   first-token: {median: 100ms, p99: 200ms}
   token-interval: 20ms

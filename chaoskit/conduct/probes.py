@@ -1,0 +1,142 @@
+"""Runs the probe of an experiment and those of its other workloads, each in its own process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from chaoskit.clock import Clock, next_tick, now
+from chaoskit.conduct.lab_hosts import root
+from chaoskit.conduct.worker import Worker
+from chaoskit.errors import RefusedError
+from chaoskit.kernel.linux import LinuxKernel
+from chaoskit.plan.model import Plan, PlannedWorkload
+from chaoskit.probe.drive import drive, warm_up
+from chaoskit.probe.shares import Share
+from chaoskit.probe.target import DriveOptions, SocketOptions, Target, endpoint
+from chaoskit.probe.transport.socket_options import check_supported
+from chaoskit.records.directory import WORKLOADS
+from chaoskit.seed import derive
+
+_LEAD = 500_000_000  # ns for the probes to prepare their first requests
+_GRACE = 5 * 10**9  # ns that another workload may take to end after the measured one
+_PACE = 10_000_000  # ns
+
+
+class Probes:
+    """The measured workload's process (`main`), and those of the others."""
+
+    main: Worker
+
+    def __init__(self, plan: Plan, kernel: LinuxKernel, run: Path, clock: Clock) -> None:
+        self._plan, self._kernel, self._run, self._clock = plan, kernel, run, clock
+        self._others: list[Worker] = []
+        self._workers: list[Worker] = []
+
+    def start(self) -> int:
+        """Start all, and return the time of the first request. Raises RefusedError."""
+        check_supported(target_of(self._plan).sockets)
+        pipes = [os.pipe() for _ in self._plan.workloads]
+        for other, (reader, _) in zip(self._plan.workloads, pipes, strict=True):
+            self._others.append(self._other(other, reader))
+            self._workers.append(self._others[-1])
+            os.close(reader)
+        start = self._measured()
+        for _, writer in pipes:
+            os.write(writer, str(start).encode())
+            os.close(writer)
+        return start
+
+    def check(self) -> None:
+        """Raises what ended another workload, RefusedError where nothing did."""
+        for worker in self._others:
+            if not worker.is_alive and self._clock.now() < self._ends:
+                raise RefusedError(f"the {worker.name} ended before the timeline did; this is a mistake in chaoskit")
+
+    def finish(self) -> None:
+        """Wait until the streams of all others have ended."""
+        until = self._clock.now() + _GRACE
+        while any(worker.is_alive for worker in self._others) and self._clock.now() < until:
+            self._clock.sleep_until(self._clock.now() + _PACE)
+
+    def stop(self) -> None:
+        """End all. Never raises."""
+        for worker in reversed(self._workers):
+            worker.stop(self._clock)
+
+    def _measured(self) -> int:
+        plan, target = self._plan, target_of(self._plan)
+        reader, writer = os.pipe()
+
+        async def work(stop: asyncio.Event) -> None:
+            await warm_up()
+            start = next_tick(now() + _LEAD)
+            os.write(writer, str(start).encode())
+            os.close(writer)
+            options = DriveOptions(plan.seed, start, plan.length, plan.drain, fault_free=plan.fault_free)
+            await drive(target, plan.workload, options, self._run, stop)
+
+        self.main = Worker("probe", self._client(), work)
+        self._workers.append(self.main)
+        os.close(writer)
+        with open(reader, "rb") as pipe:  # noqa: PTH123  a descriptor, not a path
+            start = int(pipe.read(32) or 0)  # empty when it died before it was ready
+        self._ends = start + plan.length
+        return start
+
+    def _other(self, other: PlannedWorkload, reader: int) -> Worker:
+        plan, target = self._plan, target_of(self._plan, other.target)
+        folder = self._run / WORKLOADS / other.name
+        folder.mkdir(parents=True)
+        seed = derive(plan.seed, "workload", other.name)
+
+        async def work(stop: asyncio.Event) -> None:
+            await warm_up()
+            start = int(os.read(reader, 32))  # nothing else is to be done until then
+            share = Share(first=other.first)
+            options = DriveOptions(seed, start, plan.length, plan.drain, fault_free=plan.fault_free, share=share)
+            await drive(target, other.workload, options, folder, stop)
+
+        return Worker(f"workload {other.name}", self._client(), work)
+
+    def _client(self) -> AbstractContextManager[None]:
+        return self._kernel.inside("client" if self._plan.interface is None else "")
+
+
+def target_of(plan: Plan, url: str | None = None) -> Target:
+    """The probe's target and socket options; in a lab congestion control is set by its namespace.
+
+    `url`: of another workload.
+    """
+    interface, tuned = plan.interface, SocketOptions(plan.client.maxseg)
+    if (silence := plan.client.tcp_keepalive) is not None:
+        tuned = replace(tuned, keepalive=silence // 10**9)
+    if interface is not None:
+        tuned = replace(tuned, congestion_control=plan.client.congestion_control)
+        return endpoint(plan.target, interface.access, addresses=interface.target_addresses, sockets=tuned)
+    if plan.hosts:
+        asked = url or plan.target
+        addresses = plan.topology.resolve(urlsplit(asked).hostname or "", plan.ip)
+        return endpoint(asked, plan.access, variables(plan), addresses=addresses, sockets=tuned)
+    has_chunks = plan.server is not None and plan.server.tokens_per_event > 1  # an event is a token otherwise
+    return Target(plan.target, "chaoskit", ca_file=root(plan.target), sockets=tuned, asks_usage=has_chunks)
+
+
+@cache
+def _from_stdin() -> Mapping[str, str]:
+    """The values of variables that a guest gets, in which nobody can read them."""
+    found = json.loads(sys.stdin.read() or "{}")
+    return {str(name): str(value) for name, value in found.items()}
+
+
+def variables(plan: Plan) -> Mapping[str, str]:
+    """The environment, with what a guest gets on its standard input."""
+    return {**os.environ, **_from_stdin()} if plan.variables else os.environ
