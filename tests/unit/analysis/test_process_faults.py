@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from made_runs import Made, ns
@@ -39,7 +40,7 @@ def check(folder: Path, asked: str, *states: HostState) -> FidelityCheck:
 
 
 @pytest.mark.parametrize("asked", ["paused", "killed", "refusing"])
-def test_the_state_that_was_asked_for(tmp_path: Path, asked: str) -> None:
+def test_the_state_that_was_asked_for(tmp_path: Path, asked: Literal["paused", "killed", "refusing"]) -> None:
     """It is achieved, and says how long after the phase began."""
     found = check(tmp_path, asked, HostState("server", ns(10_004), asked), HostState("server", ns(20_000), "running"))
 

@@ -51,9 +51,9 @@ SLOW = "{host: model, direction: both, netem: {delay: 1ms}}"
 # a file, what is replaced in it, by what, and the sentence that must answer it
 MISTAKES = [
     (SERVICE, "http://gateway", "http://client", "x.yaml:6: stage.target: the client is the probe itself; name anoth"),
-    (SERVICE, SLOW, "{host: model, tunnel: jumbo-mismatch}", "x.yaml:9: faults.slow: a switch between two hosts is for "),
+    (SERVICE, SLOW, "{host: model, tunnel: jumbo-mismatch}", "x.yaml:9: faults.slow: a switch between two hosts"),
     (SERVICE, "host: model,", "between: [model],", "x.yaml:9: faults.slow.between: found a list of 1, expected more"),
-    (SERVICE, SLOW, "{host: model, mss-clamp: 1200}", "x.yaml:9: faults.slow.host: unknown key; expected one of mss-c"),
+    (SERVICE, SLOW, "{host: model, sysctl: {net.a: 1}}", "x.yaml:9: faults.slow.host: unknown key; expected one of n"),
     (GOOD, "target:", "taget:", "x.yaml:4: stage.taget: unknown key; did you mean target?"),
     (GOOD, "interface:", "interfaze:", "x.yaml:5: stage.interfaze: unknown key; did you mean interface?"),
     (GOOD, "key-env:", "keyenv:", "x.yaml:7: stage.keyenv: unknown key; did you mean key-env?"),
