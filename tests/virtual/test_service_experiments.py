@@ -19,8 +19,8 @@ from chaoskit.spec.matrix import load_variants
 from chaoskit.substrate.uml import GuestKernel
 
 FILES = {path.stem: path for path in sorted((Path(__file__).parents[2] / "experiments/service").glob("*.yaml"))}
-REPEATING = ("nginx-read-timeout", "nginx-buffering", "haproxy-server-timeout")
-"""Those whose programs do the same again to the byte: nginx, HAProxy and the reference server."""
+REPEATING = ("nginx-read-timeout", "nginx-buffering", "haproxy-server-timeout", "httpx-read-timeout")
+"""Those whose programs do the same again to the byte: nginx, HAProxy, Python and the reference server."""
 
 CODES = {"met": 0, "broken": 1}
 Run = Callable[[str], list[Result]]
