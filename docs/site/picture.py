@@ -1,7 +1,7 @@
-"""Draws the pictures of docs/images: what a terminal shows of the runs in docs/examples.
+"""Draws the pictures of README.md in docs/images: what a terminal shows of reports in docs/examples.
 
-`picture.py` writes the files, `picture.py --check` says whether they are those that it would write. A picture needs no
-font and no script from elsewhere, so that a code host shows it.
+`picture.py` writes the files, `picture.py --check` says whether they are the ones that it would write. The pictures
+need no font and no script from elsewhere, so that a code host shows them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import reference
@@ -16,27 +17,38 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
-FILES = {"loss-first-token": "experiments/loss-first-token.yaml", "my-gateway": "my-gateway.yaml"}
-"""The experiments, and their files as people type them."""
-
 IMAGES = Path(__file__).parents[1] / "images"
 FONT = "'Fira Code', 'DejaVu Sans Mono', Menlo, Consolas, 'Liberation Mono', monospace"
-LEFT_OUT = {
-    "loss-first-token": ("Objectives", "Faults, requested"),
-    "my-gateway": ("Objectives", "Interrupted", "Stall attribution", "Between client", "Faults, requested"),
-}
-"""Sections that README.md quotes as text instead, or has no room for."""
 
 
-def picture(name: str) -> str:
-    """The SVG of an example."""
+@dataclass(frozen=True)
+class Picture:
+    """A report, the command that prints it, and the sections that are not shown."""
+
+    example: str
+    command: str
+    left_out: tuple[str, ...]
+
+
+PICTURES = (
+    Picture("loss-first-token", "chaoskit run experiments/loss-first-token.yaml", ("Objectives", "Faults, requested")),
+    Picture(
+        "nginx-untouched",
+        "chaoskit run experiments/service/nginx-read-timeout.yaml --variant run.4=nginx-untouched.conf",
+        ("baseline ", "*", "40 streams", "Warnings", "Median", "Stall"),
+    ),
+)
+
+
+def picture(shown: Picture) -> str:
+    """The SVG."""
     screen = Console(file=io.StringIO(), width=76, force_terminal=True, color_system="truecolor")
     with screen.capture() as capture:
-        reference.render(name, screen)
+        reference.render(shown.example, screen)
     paper = Console(file=io.StringIO(), width=76, record=True, force_terminal=True, color_system="truecolor")
-    paper.print(Text.assemble(("$ ", "dim"), (f"chaoskit run {FILES[name]}", "bold")))
+    paper.print(Text.assemble(("$ ", "dim"), (shown.command, "bold")))
     paper.print()
-    for section in _sections(capture.get(), LEFT_OUT[name]):
+    for section in _sections(capture.get(), shown.left_out):
         paper.print(Text.from_ansi(section), end="\n\n")
     drawn = paper.export_svg(title="chaoskit", theme=MONOKAI, unique_id="chaoskit")
     drawn = re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL)
@@ -54,7 +66,7 @@ def _sections(text: str, left_out: tuple[str, ...]) -> list[str]:
 
 def main() -> int:
     """Write or check."""
-    drawn = {IMAGES / f"{name}.svg": picture(name) for name in FILES}
+    drawn = {IMAGES / f"{each.example}.svg": picture(each) for each in PICTURES}
     if "--check" in sys.argv:
         return 0 if all(path.read_text() == text for path, text in drawn.items()) else 1
     for path, text in drawn.items():
