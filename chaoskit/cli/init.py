@@ -44,9 +44,9 @@ def init(
     if endpoint is None and (model or api_key_env or protocol):
         raise SpecError("--model, --api-key-env and --protocol are of an endpoint: give its URL with --endpoint URL")
     new = NewFile(name, endpoint, model, api_key_env, protocol, example)
-    path = write(new, force)
+    path, *beside = write(new, force)
     say(
-        f"{path} is written. Next:",
+        f"{', '.join(map(str, (path, *beside)))} {'are' if beside else 'is'} written. Next:",
         f"  chaoskit validate {path}  # after each change",
         f"  chaoskit plan {path}      # what a run would change",
         f"  {sudo(new.variable) if new.is_for_endpoint else 'chaoskit'} run {path}",

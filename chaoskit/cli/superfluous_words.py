@@ -25,5 +25,6 @@ def too_many(ctx: Context, left: list[str], has_dashes: bool) -> str:
     options = [name for each in ctx.command.params for name in each.opts]
     for shape, option in _SHAPES:
         if len(left) == 1 and option in options and (found := shape.fullmatch(left[0])):
-            return f"{left[0]!r} is one word too many; did you mean {option} {found[1]}?"
+            host = f"--host {found[1]} or " * (option == "--fault" and ctx.info_name == "shell")
+            return f"{left[0]!r} is one word too many; did you mean {host}{option} {found[1]}?"
     return f"{left[0]!r} is one word too many; {ctx.command_path} takes {names or 'options only'}"

@@ -22,9 +22,10 @@ def up(
     variant: Annotated[str | None, typer.Option(metavar="NAME", help="Variant of FILE's matrix.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Keep the hosts' logs in DIR.")] = None,
 ) -> None:
-    """Keep a lab standing until Ctrl-C, with ports of its hosts reachable from this machine.
+    """Keep a lab standing until Ctrl-C, and publish its ports.
 
-    In this kernel only, as root or in a user namespace. A lab in a guest is reached by chaoskit shell and exec.
+    They are reached from this machine alone. In this kernel only, as root or in a user namespace; a lab in a guest is
+    reached by chaoskit shell and exec.
     """
     from chaoskit.cli.lab import Lab
     from chaoskit.cli.up_command import run

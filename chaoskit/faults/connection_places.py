@@ -1,4 +1,4 @@
-"""Finds where a fault ends connections: on a router, for a host or two of them, or on an interface."""
+"""Finds where a fault of connections applies: on a router, for a host or a pair, or on an interface."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Place:
 
 
 class ConnectionFault(Aimed):
-    """Base of the faults that end connections. In the edge lab they are for all of them where nothing else is said."""
+    """Base of the faults of TCP connections. In the edge lab they are for all of them where nothing else is said."""
 
     def places(self, site: Site) -> Iterator[Place]:
         """Where it applies. None where `aim_error` has something to say."""

@@ -1,11 +1,13 @@
 """Finds the experiments that come with the program.
 
-They lie in `experiments/`: in a clone beside the package, in an installed wheel inside it.
+They lie in `experiments/` and the folders in it: in a clone beside the package, in an installed wheel inside it. What
+the programs of a service lab need lies beside them.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -17,7 +19,7 @@ _QUESTION = re.compile(r"^question: (.+)$", re.MULTILINE)
 
 def questions() -> dict[str, str]:
     """The question of each included experiment, by name."""
-    found = {path.stem: _QUESTION.search(path.read_text()) for path in sorted(_folder().glob("*.yaml"))}
+    found = {path.stem: _QUESTION.search(path.read_text()) for path in sorted(_files(), key=lambda path: path.stem)}
     return {name: match[1] for name, match in found.items() if match}
 
 
@@ -36,7 +38,12 @@ def example(name: str) -> str:
         raise SpecError(
             "\n".join([f"no included experiment is named {name[:64]!r}; {meant}there are", *example_lines()])
         )
-    return (_folder() / f"{name}.yaml").read_text()
+    return _path(name).read_text()
+
+
+def beside(name: str, files: Iterable[str]) -> dict[str, bytes]:
+    """What files hold that lie beside an included experiment, by name."""
+    return {each: (_path(name).parent / each).read_bytes() for each in files}
 
 
 def example_command(name: str) -> str:
@@ -44,6 +51,11 @@ def example_command(name: str) -> str:
     return f", or write it: chaoskit init --example {name}" if name in questions() else ", or write one: chaoskit init"
 
 
-def _folder() -> Path:
+def _files() -> Iterator[Path]:
     installed = _PACKAGE / "experiments"
-    return installed if installed.is_dir() else _PACKAGE.parent / "experiments"
+    folder = installed if installed.is_dir() else _PACKAGE.parent / "experiments"
+    return folder.rglob("*.yaml")
+
+
+def _path(name: str) -> Path:
+    return next(path for path in _files() if path.stem == name)

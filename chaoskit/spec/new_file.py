@@ -1,7 +1,7 @@
-"""Makes the text of a new experiment file from an included one, and writes it.
+"""Makes a new experiment file from an included one, and writes it with what its hosts need.
 
 Rules: an existing file is written over only if that was asked for, and then by a rename, so that it is there in full,
-before or after; what is written is valid.
+before or after; what is written is valid; the experiment is written last.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from pathlib import Path
 
 from chaoskit.errors import RefusedError, SpecError
 from chaoskit.folder import why_not_written
-from chaoskit.spec.examples import example
+from chaoskit.spec.examples import beside, example
 from chaoskit.spec.matrix import parse_variants
+from chaoskit.spec.stage import InterfaceStage, ServiceStage, Stage
 from chaoskit.spec.vendors import protocol_at, vendor_of
 
 LAB_GATE, ENDPOINT_GATE = "release-gate", "endpoint-gate"
@@ -28,7 +29,6 @@ _OPTIONS = {
     "workload.protocol": "--protocol",
 }
 _KEY_OF_A_KEY = re.compile(r"(?<![\w-])key-env\b")
-_TARGET = re.compile(r"^  target: ", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,16 @@ class NewFile:
             told = "\n".join(f"{_OPTIONS.get(key, key)}: {told}" for _, key, told in lines)
             raise SpecError(_KEY_OF_A_KEY.sub(_OPTIONS["stage.key-env"], told)) from None
 
+    def needed(self) -> dict[Path, bytes]:
+        """The files that its hosts need, beside it. Raises SpecError as `text` does."""
+        hosts = [host for stage in self._stages() if isinstance(stage, ServiceStage) for host in stage.hosts.values()]
+        names = dict.fromkeys(name for host in hosts for name in host.files)
+        return {self.path.parent / name: content for name, content in beside(self._source, names).items()}
+
     @property
     def is_for_endpoint(self) -> bool:
         """Whether it is about a real endpoint, and so takes root to run."""
-        return _TARGET.search(example(self._source)) is not None
+        return any(isinstance(stage, InterfaceStage) for stage in self._stages())
 
     @property
     def variable(self) -> str | None:
@@ -95,20 +101,44 @@ class NewFile:
         vendor = vendor_of(self.url) if self.url else None
         return self.key_env or (vendor.key_env if vendor else None)
 
+    def _stages(self) -> list[Stage]:
+        return [each.experiment.stage for each in parse_variants(example(self._source), self._source).each]
+
     @property
     def _source(self) -> str:
         return self.example or (LAB_GATE if self.url is None else ENDPOINT_GATE)
 
 
-def write(new: NewFile, is_forced: bool) -> Path:
-    """Write the file. Raises SpecError where there is one already, and RefusedError where it cannot be written."""
-    path, text = new.path, new.text()
+def write(new: NewFile, is_forced: bool) -> tuple[Path, ...]:
+    """Write the file and what it needs; the file is the first of what is returned.
+
+    Raises SpecError where there is such a file already, and RefusedError where one cannot be written. What it needs may
+    be there already, as it is.
+    """
+    files = {path: content for path, content in new.needed().items() if not _holds(path, content)}
+    files |= {new.path: new.text().encode()}
+    for path in files:
+        if path.exists() and not is_forced:
+            raise SpecError(f"{path} exists; choose another name, or --force to write over it")
+    for path, content in files.items():
+        _write(path, content, is_forced)
+    return tuple(reversed(files))
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return False
+
+
+def _write(path: Path, content: bytes, is_forced: bool) -> None:
     draft = path.with_name(f".{path.name}.new") if is_forced else path
     try:
         if is_forced:
             draft.unlink(missing_ok=True)
-        with draft.open("x") as file:
-            file.write(text)
+        with draft.open("xb") as file:
+            file.write(content)
         draft.replace(path)
     except FileExistsError:
         raise SpecError(f"{path} exists; choose another name, or --force to write over it") from None
@@ -116,7 +146,6 @@ def write(new: NewFile, is_forced: bool) -> Path:
         raise RefusedError(
             f"cannot write {path}: {why_not_written(path, error)}; give a path that you can write"
         ) from None
-    return path
 
 
 def _with(text: str, key: str, word: str) -> str:

@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -157,10 +158,9 @@ def _run_guest(substrate: Uml, plan: Plan, errand: tuple[Command, Place], files:
         try:
             if not job["has_input"] or substrate.virtual:
                 return _relay(guest, folder, progress)
-            with ExitStack() as stack:
-                if place.is_interactive:
-                    stack.enter_context(terminal_relay.lent(folder))
-                return _relay(guest, folder, progress, stack.enter_context(StdinFeeder(folder)), place.is_interactive)
+            with StdinFeeder(folder) as feeder, ExitStack() as stack:
+                lend = partial(stack.enter_context, terminal_relay.lent(folder)) if place.is_interactive else None
+                return _relay(guest, folder, progress, feeder, lend)
         finally:
             guest.close()
 
@@ -190,8 +190,14 @@ class _Progress:
 
 
 def _relay(
-    guest: Guest, folder: Path, progress: _Progress, feeder: StdinFeeder | None = None, is_raw: bool = False
+    guest: Guest,
+    folder: Path,
+    progress: _Progress,
+    feeder: StdinFeeder | None = None,
+    lend: Callable[[], None] | None = None,
 ) -> int:
+    """`lend` lends the terminal to the command when that begins: until then Ctrl-C is chaoskit's."""
+    is_raw = False
     clock = RealClock()
     signals = SignalRelay(guest, clock)
     with signals, (folder / "stdout").open("rb") as out, (folder / "stderr").open("rb") as err:
@@ -200,6 +206,9 @@ def _relay(
             code = guest.poll()
             if code is not None or (folder / BEGUN).exists():
                 progress.end()
+                if lend is not None and code is None and not is_raw:
+                    is_raw = True
+                    lend()
             _copy(out, sys.stdout.buffer)
             _copy(err, sys.stderr.buffer, is_raw)
             if code is not None:

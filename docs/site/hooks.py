@@ -10,7 +10,7 @@ from mkdocs.structure.files import File, Files
 
 TOP = Path(__file__).parents[2]
 PLACES = {"CHANGELOG.md": "changelog.md", "chaoskit/README.md": "map.md"} | {
-    str(path.relative_to(TOP)): str(path.relative_to(TOP)) for path in (TOP / "experiments").glob("*.yaml")
+    str(path.relative_to(TOP)): str(path.relative_to(TOP)) for path in (TOP / "experiments").rglob("*.yaml")
 }
 """Files of the repository, and where they are in the site."""
 

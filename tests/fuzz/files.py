@@ -40,7 +40,7 @@ _WORDS = (
 
 def experiments() -> list[bytes]:
     """The shipped ones."""
-    return [path.read_bytes() for path in sorted((TOP / "experiments").glob("*.yaml"))]
+    return [path.read_bytes() for path in sorted((TOP / "experiments").rglob("*.yaml"))]
 
 
 def judge_experiment(data: bytes) -> None:

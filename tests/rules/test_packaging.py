@@ -49,7 +49,7 @@ def build(tree: Path, target: str, place: Path) -> Path:
     """A wheel or a source archive of a tree."""
     words = [sys.executable, "-P", "-m", "hatchling", "build", "--target", target, "--directory", str(place)]
     subprocess.run(words, cwd=tree, check=True, capture_output=True)
-    (made,) = place.glob("*.whl" if target == "wheel" else "*.tar.gz")
+    (made,) = place.glob("*.whl" if target.startswith("wheel") else "*.tar.gz")
     return made
 
 
@@ -57,6 +57,15 @@ def build(tree: Path, target: str, place: Path) -> Path:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this tree."""
     return build(TOP, "wheel", tmp_path_factory.mktemp("wheel"))
+
+
+def test_a_clone_can_be_installed_to_work_in(tmp_path: Path) -> None:
+    """An editable installation leads to this tree, although experiments have programs of their own."""
+    editable = build(TOP, "wheel:editable", tmp_path)
+
+    with zipfile.ZipFile(editable) as archive:
+        (path,) = (archive.read(name).decode() for name in archive.namelist() if name.endswith(".pth"))
+    assert path.strip() == str(TOP)
 
 
 def test_the_source_archive_gives_the_same_wheel(wheel: Path, tmp_path: Path) -> None:

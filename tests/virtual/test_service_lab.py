@@ -12,6 +12,8 @@ import pytest
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Result
+from chaoskit.records.jsonl import read
+from chaoskit.records.model import Phase, Request, TcpInfo
 from chaoskit.substrate import uml
 
 FILE = """\
@@ -38,7 +40,8 @@ faults:
   cut-model: {host: model, link: cut}
   slow-model: {host: model, direction: from-model, netem: {delay: 50ms}}
   narrow: {host: model, direction: from-model, pmtu: 1400}
-timeline: [{baseline: 6s}, {far-store: 6s}, {slow-model: 6s}, {narrow: 6s}, {cut-model: 4s}]
+  clamped: {between: [client, model], mss-clamp: 1000}
+timeline: [{baseline: 6s}, {far-store: 6s}, {slow-model: 6s}, {narrow: 6s}, {clamped: 3s}, {cut-model: 4s}]
 objectives: ["ttft_p50 < 110ms during baseline", "ttft_p50 < 110ms during far-store"]
 """
 
@@ -102,6 +105,16 @@ def test_a_path_mtu_for_one_sender_is_signalled_to_it(result: Result) -> None:
     assert checks["cut-model", "lost"] == "achieved"
     assert checks["far-store", "round-trip"] == "achieved"  # nothing was added on the way to the target
     assert "not-achieved" not in checks.values()
+
+
+def test_handshakes_of_a_pair_are_clamped(run: Path) -> None:
+    """Connections to the model that were made meanwhile have shorter segments, those to the other host have not."""
+    (clamped,) = [phase for phase in read(run, Phase) if phase.name == "clamped"]
+    for folder, is_clamped in ((run, True), (run / "workloads" / "crud", False)):
+        made = {r.stream for r in read(folder, Request) if clamped.ready <= r.started < clamped.until}
+        sizes = {info.fields["snd_mss"] for info in read(folder, TcpInfo) if info.stream in made}
+        assert made
+        assert (max(sizes) <= 1000) == is_clamped
 
 
 def test_the_objectives_of_another_workload_decide_too(result: Result) -> None:

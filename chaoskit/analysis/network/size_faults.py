@@ -261,7 +261,7 @@ def _judge_icmp_sent(sent: int, signals: int) -> _Judged:
 def _socket_sizes(phase: _Phase) -> Iterator[FidelityCheck]:
     for knob, setting in phase.settings.items():
         match setting:
-            case Clamp(mss):
+            case Clamp(mss, of) if of is None or phase.plan.lab is None:
                 sizes = [
                     connection.samples[0].snd_mss + _timestamp_bytes(connection.samples[0])
                     for connection in phase.connections

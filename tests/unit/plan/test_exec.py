@@ -18,7 +18,7 @@ from chaoskit.spec.stage import InterfaceStage
 EXPERIMENTS = Path(__file__).parents[3] / "experiments"
 LABS = {
     f"{path.stem} {variant.name}".strip(): variant.experiment
-    for path in sorted(EXPERIMENTS.glob("*.yaml"))
+    for path in sorted(EXPERIMENTS.rglob("*.yaml"))
     for variant in load_variants(path).each
     if not isinstance(variant.experiment.stage, InterfaceStage) and variant.experiment.client.tcp_keepalive is None
 }

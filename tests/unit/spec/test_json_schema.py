@@ -92,7 +92,7 @@ def test_defaults_are_written_as_in_a_file() -> None:
     assert dict(_properties(SCHEMA))["token-interval"]["default"] == "20ms"
 
 
-@pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(EXPERIMENTS.rglob("*.yaml")), ids=lambda path: path.stem)
 def test_every_included_experiment_is_valid(path: Path) -> None:
     """As an editor reads it."""
     assert [error.message for error in VALIDATOR.iter_errors(yaml.safe_load(path.read_text()))] == []
@@ -117,7 +117,7 @@ BASES = [
     yaml.safe_load(text)
     for text in (
         GOOD,
-        *(path.read_text() for path in sorted(EXPERIMENTS.glob("*.yaml"))),
+        *(path.read_text() for path in sorted(EXPERIMENTS.rglob("*.yaml"))),
         """
 name: every-key
 question: How?

@@ -15,7 +15,7 @@ from chaoskit.plan.stage import placeholder_lookups
 from chaoskit.spec.load import EXPERIMENT, parse, parse_document, to_yaml
 from chaoskit.spec.matrix import Variants, load_variants, parse_variants
 
-EXPERIMENTS = sorted((Path(__file__).parents[3] / "experiments").glob("*.yaml"))
+EXPERIMENTS = sorted((Path(__file__).parents[3] / "experiments").rglob("*.yaml"))
 GOOD = """\
 name: sizes
 question: Which sizes?

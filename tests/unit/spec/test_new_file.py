@@ -14,23 +14,27 @@ from chaoskit.spec.new_file import NewFile, write
 from chaoskit.spec.stage import EdgeStage, InterfaceStage
 
 FOLDER = Path(__file__).parents[3] / "experiments"
+FILES = sorted(FOLDER.rglob("*.yaml"), key=lambda path: path.stem)
 
 
 def test_every_included_experiment_is_found_with_its_question() -> None:
     """The list has each file of experiments/, in the words of the file."""
-    assert list(questions()) == sorted(path.stem for path in FOLDER.glob("*.yaml"))
-    for path, line in zip(sorted(FOLDER.glob("*.yaml")), example_lines(), strict=True):
+    assert list(questions()) == [path.stem for path in FILES]
+    for path, line in zip(FILES, example_lines(), strict=True):
         assert line.split(maxsplit=1) == [path.stem, load_variants(path).each[0].experiment.question]
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.yaml")))
-def test_a_copy_is_the_file_itself(name: str, tmp_path: Path) -> None:
-    """A copy of an included experiment under its own name differs in no byte, and names its stage."""
-    new = NewFile(str(tmp_path / f"{name}.yaml"), example=name)
+@pytest.mark.parametrize("original", FILES, ids=lambda path: path.stem)
+def test_a_copy_is_the_file_itself(original: Path, tmp_path: Path) -> None:
+    """A copy of an included experiment under its own name differs in no byte, nor what its hosts need beside it."""
+    new = NewFile(str(tmp_path / original.name), example=original.stem)
 
-    path = write(new, is_forced=False)
+    path, *needed = write(new, is_forced=False)
 
-    assert path.read_text() == (FOLDER / f"{name}.yaml").read_text()
+    assert path.read_text() == original.read_text()
+    for each in needed:
+        assert each.read_bytes() == (original.parent / each.name).read_bytes()
+    assert {path, *needed} == set(tmp_path.iterdir())
     is_on_interface = isinstance(load_variants(path).each[0].experiment.stage, InterfaceStage)
     assert new.is_for_endpoint == is_on_interface
 
@@ -46,7 +50,7 @@ def test_a_new_file_is_named_after_its_gate_or_as_asked() -> None:
 
 def test_a_new_lab_gate_is_valid_and_has_its_name(tmp_path: Path) -> None:
     """What is written loads, under the name of its file, and keeps its comments."""
-    path = write(NewFile(str(tmp_path / "chat-gate")), is_forced=False)
+    (path,) = write(NewFile(str(tmp_path / "chat-gate")), is_forced=False)
 
     found = load(path)
 
@@ -59,7 +63,7 @@ def test_a_new_lab_gate_is_valid_and_has_its_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("model", ["my-model", "org/model:7b", "odd: one # two", "12"])
 def test_a_new_endpoint_gate_has_the_endpoint(model: str, tmp_path: Path) -> None:
     """URL, model and the key's variable stand in the file, whatever signs they have."""
-    path = write(
+    (path,) = write(
         NewFile(str(tmp_path / "mine"), "https://llm.example.com/v1/chat/completions", model, "MY_KEY"), is_forced=False
     )
 
@@ -86,7 +90,7 @@ def test_a_new_endpoint_gate_has_the_endpoint(model: str, tmp_path: Path) -> Non
 )
 def test_the_protocol_is_that_of_the_path(url: str, asked: str | None, protocol: str, tmp_path: Path) -> None:
     """Each protocol has its usual path; another one is asked for. The line's comment stays in its place."""
-    path = write(NewFile(str(tmp_path / "mine"), url, protocol=asked), is_forced=False)
+    (path,) = write(NewFile(str(tmp_path / "mine"), url, protocol=asked), is_forced=False)
 
     assert load(path).workload.protocol == protocol
     (line,) = (line for line in path.read_text().splitlines() if line.startswith("  protocol: "))
@@ -145,6 +149,25 @@ def test_a_file_is_written_over_only_on_request(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_hosts_need_is_shared_and_never_lost(tmp_path: Path) -> None:
+    """Two experiments that need one file share it; one of that name that differs stops them before any is written."""
+    first, second = (
+        NewFile(str(tmp_path / f"{name}.yaml"), example=name) for name in ("nginx-read-timeout", "nginx-buffering")
+    )
+    config = tmp_path / "nginx-untouched.conf"
+
+    write(first, is_forced=False)
+    written = write(second, is_forced=False)
+    assert config not in written
+    config.write_text("mine\n")
+    second.path.unlink()
+    with pytest.raises(SpecError, match=r"nginx-untouched\.conf exists; choose another name, or --force"):
+        write(second, is_forced=False)
+
+    assert config.read_text() == "mine\n"
+    assert not second.path.exists()
+
+
 def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
     """Forced, a symbolic link gives way to the new file; what it points at is untouched."""
     other = tmp_path / "other"
@@ -184,7 +207,7 @@ def test_a_file_that_is_not_there_can_be_written(
     assert str(error.value) == f"{name}: No such file or directory; give the path of an experiment file, {command}"
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_comment_fits_in_a_copy_too(path: Path) -> None:
     """No included experiment tells the reader of a copy to copy it."""
     assert "copy this" not in path.read_text().lower()

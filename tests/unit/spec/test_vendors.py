@@ -36,7 +36,9 @@ def test_a_new_gate_fits_its_vendor(
     url: str, protocol: str, key_env: str | None, key_header: str | None, tmp_path: Path
 ) -> None:
     """Protocol, the variable of the key and its header are those of the host and path; the file is valid."""
-    found = load(write(NewFile(str(tmp_path / "mine"), url), is_forced=False))
+    (path,) = write(NewFile(str(tmp_path / "mine"), url), is_forced=False)
+
+    found = load(path)
 
     assert isinstance(found.stage, InterfaceStage)
     assert found.workload.protocol == protocol

@@ -1,0 +1,153 @@
+"""The included experiments with real programs show what their files claim, variant by variant."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import real_programs
+from clocks import known
+
+from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.result import Metrics, Result
+from chaoskit.spec.matrix import load_variants
+from chaoskit.substrate.uml import GuestKernel
+
+FILES = {path.stem: path for path in sorted((Path(__file__).parents[2] / "experiments/service").glob("*.yaml"))}
+REPEATING = ("nginx-read-timeout", "nginx-buffering", "haproxy-server-timeout")
+"""Those whose programs do the same again to the byte: nginx, HAProxy and the reference server."""
+
+CODES = {"met": 0, "broken": 1}
+Run = Callable[[str], list[Result]]
+
+
+@pytest.fixture(scope="module")
+def run(kernel: GuestKernel, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Run an experiment, in virtual time, and give back the results of its variants in the order of the file."""
+    path = real_programs.search_path(tmp_path_factory.mktemp("programs") / "bin")
+
+    def go(name: str) -> list[Result]:
+        out = tmp_path_factory.mktemp(name)
+        results = []
+        for number, variant in enumerate(load_variants(FILES[name]).each):
+            words = ["run", str(FILES[name]), "--clock", "virtual", "--kernel", str(kernel.path)]
+            words += ["--variant", variant.name] if variant.name else []
+            words += ["--verify-repeatable"] if name in REPEATING else []
+            done = subprocess.run(
+                [sys.executable, "-m", "chaoskit", *words, "--out", str(out / str(number))],
+                env=os.environ | {"PATH": path},
+                capture_output=True,
+                text=True,
+                timeout=280,
+                check=False,
+            )
+            assert done.returncode in CODES.values(), done.stdout + done.stderr
+            assert ("repeated: every byte the same" in done.stdout) == (name in REPEATING), done.stdout
+            results.append(analyse(out / str(number)))
+        return results
+
+    return go
+
+
+def during(result: Result, phase: str) -> Metrics:
+    """What one phase measured."""
+    found = result.phase(phase)
+    assert found is not None
+    return found.metrics
+
+
+def rate(result: Result, phase: str = "baseline") -> float:
+    """The share of its streams that were interrupted."""
+    return known(during(result, phase).interruption_rate.value)
+
+
+def closings(result: Result, phase: str = "baseline") -> list[str]:
+    """Who ended the streams of a phase."""
+    found = result.phase(phase)
+    assert found is not None
+    return [each.sentence for each in found.closings]
+
+
+def verdicts(results: list[Result]) -> list[str]:
+    """How each variant ended."""
+    return [result.outcome.verdict for result in results]
+
+
+def test_nginx_gives_up_a_model_that_thinks(run: Run) -> None:
+    """Untouched it cuts every answer after 60 s of silence, and the result names it; patient it cuts none."""
+    untouched, patient = results = run("nginx-read-timeout")
+
+    assert verdicts(results) == ["broken", "met"]
+    assert (rate(untouched), rate(patient)) == (1, 0)
+    (told,) = closings(untouched)
+    assert re.match(r"40 of 40 closed by gateway after (59\.\d\d|60\.00) s of silence from model", told)
+
+
+def test_nginx_holds_tokens_back(run: Run) -> None:
+    """Buffered by HTTP/1.0 the text comes in pieces, compressed it comes at the end, unbuffered as it was sent."""
+    untouched, gzip, unbuffered = results = run("nginx-buffering")
+
+    assert verdicts(results) == ["broken", "broken", "met"]
+    assert 300 < known(during(untouched, "baseline").ttft.p50_ms) < 600
+    assert known(during(untouched, "baseline").stalls_per_minute.value) > 100
+    assert known(during(gzip, "baseline").ttft.p50_ms) > 2000
+    assert known(during(unbuffered, "baseline").ttft.p50_ms) < 200
+    assert during(unbuffered, "baseline").stalls == 0
+
+
+def test_debians_haproxy_gives_up_a_model_that_thinks(run: Run) -> None:
+    """After 50 s of silence, with `timeout tunnel` too; with `timeout server` it waits."""
+    debian, tunnel, patient = results = run("haproxy-server-timeout")
+
+    assert verdicts(results) == ["broken", "broken", "met"]
+    assert [rate(result) for result in results] == [1, 1, 0]
+    for result in (debian, tunnel):
+        (told,) = closings(result)
+        assert re.match(r"40 of 40 closed by gateway after (49\.9\d|50\.0\d) s of silence from model", told), told
+    assert closings(patient) == []
+
+
+def test_envoy_ends_a_healthy_answer(run: Run) -> None:
+    """After 15 s, while tokens flow, and its FIN comes 1 s later; with a timer for silence alone it ends none."""
+    untouched, patient = results = run("envoy-route-timeout")
+
+    assert verdicts(results) == ["broken", "met"]
+    assert (rate(untouched), rate(patient)) == (1, 0)
+    assert all(re.search(r" closed by gateway 16\.\d\d s after the request", told) for told in closings(untouched))
+    (limit,) = (each for each in untouched.intermediaries if each.kind == "response-timer")
+    assert limit.seconds == pytest.approx(15, abs=0.1)
+
+
+def test_a_nat_forgets_what_envoy_keeps(run: Run) -> None:
+    """Every other call is lost, 15 s later; with a keepalive none is."""
+    untouched, keepalive = results = run("envoy-nat-keepalive")
+
+    assert verdicts(results) == ["broken", "met"]
+    lost = during(untouched, "nat")
+    assert (lost.started, lost.interrupted, rate(keepalive, "nat")) == (21, 10, 0)
+    assert [each.split(" (")[0] for each in closings(untouched, "nat")] == [
+        "10 of 10 answered HTTP 504 by gateway 15.00 s after the request"
+    ]
+    assert [each.verdict for each in untouched.fidelity if each.kind == "idle-timeout"] == ["achieved"]
+
+
+def test_httpx_gives_up_a_model_that_thinks(run: Run) -> None:
+    """After its 5 s of silence; with a longer read timeout it waits."""
+    untouched, patient = results = run("httpx-read-timeout")
+
+    assert verdicts(results) == ["broken", "met"]
+    assert (rate(untouched), rate(patient)) == (1, 0)
+    (told,) = closings(untouched)
+    assert re.match(r"40 of 40 closed by gateway after 5\.\d\d s of silence from model", told), told
+
+
+def test_every_file_is_looked_at() -> None:
+    """No file of experiments/service/ is forgotten here."""
+    text = Path(__file__).read_text()
+
+    assert {name for name in FILES if f'run("{name}")' in text} == set(FILES)
