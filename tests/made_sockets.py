@@ -115,6 +115,7 @@ class Run:
             hops=[],
             connection_ends=[],
             host_sockets=[],
+            host_states=[],
         )
         found = path_mtu(raw, build_timeline(phases, ns(end + 60_000)))
         return {name: list(those) for name, those in found.items() if those}

@@ -211,18 +211,26 @@ def _intended(raw: RawRecords, streams: Sequence[Stream], workload: Workload | N
 def _intermediaries(
     raw: RawRecords, run_timeline: Timeline, ended: Sequence[EndedStream]
 ) -> tuple[Set[int], tuple[Intermediary, ...]]:
-    """The streams that were held back, and all findings; in a lab only hosts can be in between."""
-    if raw.plan and raw.plan.interface is None:
-        by_hosts = [each for each in ended if each.is_by_intermediary]
-        return frozenset(), tuple(
-            finding
-            for host in dict.fromkeys(each.by for each in by_hosts)
-            for finding in timers([each.stream for each in by_hosts if each.by == host], host)
-        )
-    streams = raw.streams
+    """The streams that were held back, and all findings; in a lab only hosts can be in between.
+
+    What is late behind a program of a lab is not the network's, unless the client's own connection shows a loss: it was
+    held by the program, or on the links beyond it.
+    """
+    streams, lossy = raw.streams, out_of_order_streams(raw.infos)
     clean = [each for each in streams.ended if not span_of_stream(each, run_timeline).faults]
-    held, found = held_back(clean, streams.bursts, raw.infos, out_of_order_streams(raw.infos))
-    return held, (*(with_own_timer(each, raw.plan) for each in timers(streams.ended)), *found)
+    if raw.plan is None or raw.plan.interface is not None:
+        held, found = held_back(clean, streams.bursts, raw.infos, lossy)
+        return held, (*(with_own_timer(each, raw.plan) for each in timers(streams.ended)), *found)
+    by_hosts = [each for each in ended if each.is_by_intermediary]
+    cuts = [
+        finding
+        for host in dict.fromkeys(each.by for each in by_hosts)
+        for finding in timers([each.stream for each in by_hosts if each.by == host], host)
+    ]
+    if not raw.plan.asks_program:
+        return frozenset(), tuple(cuts)
+    _, found = held_back(clean, streams.bursts, raw.infos, lossy)
+    return frozenset(each.number for each in streams.ended) - lossy, (*cuts, *found)
 
 
 def _phases(

@@ -30,6 +30,7 @@ FIDELITY_LABELS: dict[FidelityKind, str] = {
     "mtu": "MTU",
     "cut": "cut",
     "idle-timeout": "idle timeout",
+    "process": "state",
 }
 
 

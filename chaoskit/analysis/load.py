@@ -20,7 +20,18 @@ from chaoskit.plan.probe_plan import ProbePlan, load_probe_plan
 from chaoskit.records.connection_records import ConnectionEnd, HostSocket
 from chaoskit.records.directory import MACHINE, OUTCOME, PLAN, PROBE, WORKLOADS
 from chaoskit.records.jsonl import FILES, read, read_numbered
-from chaoskit.records.model import DRAIN, Counters, Hop, Phase, Request, ServedResponse, TcpInfo, UnackedSample, Vitals
+from chaoskit.records.model import (
+    DRAIN,
+    Counters,
+    Hop,
+    HostState,
+    Phase,
+    Request,
+    ServedResponse,
+    TcpInfo,
+    UnackedSample,
+    Vitals,
+)
 from chaoskit.records.untrusted_files import damage_error, excerpt, parse_json, read_document
 
 TCP_INFO_FIELDS = (
@@ -63,6 +74,7 @@ class RawRecords:
     hops: list[Hop]
     connection_ends: list[ConnectionEnd]
     host_sockets: list[HostSocket]
+    host_states: list[HostState]
 
     @property
     def end(self) -> int:
@@ -131,6 +143,7 @@ def load_records(run: Path) -> RawRecords:
         hops=read(run, Hop),
         connection_ends=read(run, ConnectionEnd),
         host_sockets=[replace(one, fields=_used_fields(one.fields)) for _, one in read_numbered(run, HostSocket)],
+        host_states=read(run, HostState),
     )
 
 

@@ -28,7 +28,7 @@ Unit = Literal["ms", "share", "per-minute", "per-second", "ratio", "count", "byt
 PacketKind = Literal["loss", "round-trip", "rate", "duplicate", "reorder", "corrupt", "jitter", "slot", "ecn"]
 SizeKind = Literal["oversized", "icmp-sent", "icmp-lost", "lost", "mss", "mtu"]
 ConnectionKind = Literal["cut", "idle-timeout"]
-FidelityKind = PacketKind | SizeKind | ConnectionKind
+FidelityKind = PacketKind | SizeKind | ConnectionKind | Literal["process"]
 FidelityVerdict = Literal["achieved", "not-achieved", "too-few-packets", "not-exercised", "not-measured"]
 
 
@@ -237,6 +237,7 @@ class FidelityCheck(FiniteJson):
     | `mss`        | bytes | at most   | largest MSS of any connection                | connections         |
     | `mtu`        | bytes | at most   | largest path MTU of any socket               | connections         |
     | `cut` `idle-timeout` | count | None | connections that were ended               | packets dropped     |
+    | `process`    | ms    | None      | until it was so, after the phase began       | times               |
     """
 
     why_missing: ClassVar = {"requested": "no fixed number was requested", "measured": "see remark"}

@@ -16,6 +16,7 @@ def plan(
     variant: Annotated[
         str | None, typer.Option(metavar="NAME", help="Variant of the matrix. Default: the first.")
     ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="List every change, also what every lab is made of.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON, as in plan.json.")] = False,
 ) -> None:
     """Show what a run would change. Includes what the kernel rounds, and the duration. Changes nothing."""
@@ -32,6 +33,6 @@ def plan(
         say_json(found.model_dump_json(indent=2))
         note_undecidable([found])
     else:
-        plan.render(found, Screen())
+        plan.render(found, Screen(), all_)
     if loaded.axes:
         variants.render(loaded, chosen, Screen(sys.stderr if json else sys.stdout))

@@ -11,6 +11,7 @@ from chaoskit.knobs import (
     Loss,
     Mtu,
     Netem,
+    Process,
     RandomLoss,
     Route,
     Rule,
@@ -47,6 +48,8 @@ def format_setting(setting: Setting) -> str:
             return f"forgotten after {Duration(ms * _MS)} of silence by {by}"
         case Filter(over=over):
             return f"longer than {over}: lost" if over else "lost"
+        case Process(state):
+            return state
         case None:
             return "as the stage set it"
         case _:

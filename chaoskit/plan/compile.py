@@ -34,7 +34,7 @@ from chaoskit.spec.experiment import Experiment, Span
 from chaoskit.spec.stage import EdgeStage, InterfaceStage, ServiceStage
 from chaoskit.topology.fault_site import Lab, Site
 from chaoskit.topology.lab import CLIENT
-from chaoskit.topology.ways import way_of
+from chaoskit.topology.ways import is_between
 from chaoskit.units import Duration
 
 MOST_STREAMS = 10**9
@@ -199,12 +199,7 @@ def _on_path(experiment: Experiment, site: Site) -> Callable[[Knob], bool]:
     if not isinstance(stage, ServiceStage) or not isinstance(site, Lab):
         return lambda _: True
     ends = {CLIENT, *(each.host for each in site.topology.members(stage.target_host))}
-
-    def is_on_path(knob: Knob) -> bool:
-        way = way_of(site.topology, knob)
-        return way is not None and {way.to, way.from_} <= {*ends, None}
-
-    return is_on_path
+    return lambda knob: is_between(site.topology, knob, ends)
 
 
 def _effect(knob: Knob, netem: Netem) -> ExpectedEffect:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
 
@@ -232,6 +233,12 @@ class Plan(_Frozen):
         """The environment variables whose values hosts and the client of a service lab get."""
         named = (*self.access.variables, *(name for host in self.hosts for name in host.spec.env_from))
         return tuple(dict.fromkeys(named))
+
+    @property
+    def asks_program(self) -> bool:
+        """Whether a program of a service lab answers the client, and not a reference server."""
+        asked = urlsplit(self.target).hostname
+        return any(asked in (host.name, host.group) and host.server is None for host in self.hosts)
 
     @property
     def lab(self) -> Topology | None:

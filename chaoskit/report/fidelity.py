@@ -25,7 +25,7 @@ def counts(each: FidelityCheck) -> str:
             return f"ended {counted(int(each.measured), 'connection')}, dropped {counted(each.samples, 'packet')}"
         case "reorder":
             return f"seen {measured} times {_of(each)}"
-        case "corrupt" | "jitter" | "slot" | "ecn":
+        case "corrupt" | "jitter" | "slot" | "ecn" | "process":
             return ""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import fields
 
 from rich.console import Console
@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chaoskit.faults.tc_format import format_setting
-from chaoskit.knobs import Filter, Flow, MatchAll, Netem, Setting, U32Match
+from chaoskit.knobs import Change, Filter, Flow, MatchAll, Netem, Setting, U32Match
 from chaoskit.plan.decidability import decidability_warnings, joint_advice
 from chaoskit.plan.model import Plan, PlannedPhase
 from chaoskit.plan.timetable import Timetable
@@ -23,12 +23,13 @@ from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.workload import Workload
 from chaoskit.topology.display_names import display_name
 from chaoskit.topology.lab import Topology
+from chaoskit.topology.lab_build import build
 from chaoskit.topology.steering import BLACKHOLE, PROTOCOLS
 from chaoskit.units import Duration, counted
 
 
-def render(plan: Plan, console: Console) -> None:
-    """Print the whole plan. Changes nothing."""
+def render(plan: Plan, console: Console, is_whole: bool = False) -> None:
+    """Print the plan; with `is_whole` what every lab is made of, too. Changes nothing."""
     for line in _head(plan):
         console.print(line, highlight=False)
     console.print(Padding(_timeline(plan), (0, 0, 0, 2)))
@@ -37,7 +38,7 @@ def render(plan: Plan, console: Console) -> None:
     if plan.timers:
         console.print(Text("Timers", "bold"))
         console.print(Padding(timer_table(plan.timers), (0, 0, 1, 2)))
-    for line in _rest(plan):
+    for line in _rest(plan, is_whole or plan.interface is not None):
         console.print(line, highlight=False)
 
 
@@ -65,9 +66,12 @@ def _measured(plan: Plan) -> Iterator[Text]:
     yield Text()
 
 
-def _rest(plan: Plan) -> Iterator[Text]:
+def _rest(plan: Plan, is_whole: bool) -> Iterator[Text]:
+    usual = frozenset() if is_whole else frozenset(build(plan.topology, frozenset()))
     yield _place(plan)
-    yield from (styled(f"  {line}") for line in _stage(plan))
+    yield from (styled(f"  {line}") for line in _stage(plan, usual))
+    if usual:
+        yield styled("  links, addresses and routes, as in every lab (--all lists them)")
     for rounding in plan.roundings:
         text = f"  {rounding.where}: requested {rounding.asked}, the kernel sets {rounding.kernel}"
         yield titled("rounds", text, "yellow")
@@ -165,12 +169,15 @@ def _place(plan: Plan) -> Text:
     return titled(title, f" ({text}, all put back: {last}; its own queue is not touched)")
 
 
-def _stage(plan: Plan) -> Iterator[str]:
+def _stage(plan: Plan, usual: Set[Change]) -> Iterator[str]:
+    """Its changes, but not the usual ones."""
     if plan.interface is not None:
         for name, addresses in plan.interface.addresses.items():
             yield f"{name} is {', '.join(addresses)}"
         yield from (f"matches {each}" for each in plan.interface.hits)
     for change in plan.stage:
+        if (change.knob, change.setting) in usual:
+            continue
         if not isinstance(change.setting, Filter) or not isinstance(change.setting.match, U32Match):
             place = f"{change.knob.place}: " if change.knob.place else ""
             yield f"{place}{change.knob.kind} {change.knob.name}" + _value(change.setting)

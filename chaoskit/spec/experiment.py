@@ -224,7 +224,8 @@ class Experiment(SpecModel):
     def conflict(self, faults: Iterable[str]) -> Knob | None:
         """A knob that two of these faults set, which therefore cannot be in force together."""
         seen: set[Knob] = set()
-        for knob in (knob for fault in faults for part in self.faults[fault] for knob in knobs(part, self.site)):
+        parts = [part for fault in faults for part in self.faults[fault] if not part.site_error(self.site)]
+        for knob in (knob for part in parts for knob in knobs(part, self.site)):
             if knob in seen:
                 return knob
             seen.add(knob)

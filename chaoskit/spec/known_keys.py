@@ -82,10 +82,10 @@ def advice(found: str, known: Sequence[str], where: Sequence[str | int] = (), pl
     if here := next((key[-1] for key in ours if key[-1] in known and steps[-len(key) :][:-1] == key[:-1]), None):
         return f"did you mean {here}?"
     near = [path for key in ours for path in _nearest(key, steps, places) if not _is_at(path[:-1], steps)]
-    if near and near[0][-1] == word:
-        return f"its place is {_shown(near[0])}"
     if known and any(_is_at(path, (*steps, word)) for path in places):
         return f"expected one of {', '.join(known)}: remove {found}, which goes with others"
+    if near and near[0][-1] == word:
+        return f"its place is {_shown(near[0])}"
     if close := difflib.get_close_matches(word, known, n=1):
         return f"did you mean {close[0]}?"
     return f"did you mean {_shown(near[0])}?" if near else f"expected one of {', '.join(known) or 'nothing'}"

@@ -298,8 +298,11 @@ def describe_errors(
         where, value = _resolve((*within, *error["loc"], *error.get("ctx", {}).get("below", ())), words)
         sentence = describe_error({**error, "loc": where}, value, known)
         if error["type"] == "missing":
-            key = str(error["loc"][-1])
-            where, sentence = (*where, key), f"missing; add {key}: {_EXAMPLES.get(key, '...')}"
+            key = error["loc"][-1]
+            if isinstance(key, int):
+                sentence = f"found a list of {key}, expected more"
+            else:
+                where, sentence = (*where, key), f"missing; add {key}: {_EXAMPLES.get(key, '...')}"
         sentences.setdefault(where, sentence)
     return sentences
 

@@ -23,7 +23,7 @@ from chaoskit.spec.access import Access
 from chaoskit.spec.endpoint import redacted, secret_in
 from chaoskit.spec.hosts import MOST_HOSTS, HostName, ServiceHost
 from chaoskit.spec.injection import Interface, To, TrafficMatch
-from chaoskit.topology.lab import EDGE, Topology, duplicate_names, service
+from chaoskit.topology.lab import CLIENT, EDGE, Topology, duplicate_names, service
 from chaoskit.units import Size
 
 _PORTS = {"http": 80, "https": 443}
@@ -111,11 +111,12 @@ class ServiceStage(Access):
         if sum(counts.values()) > MOST_HOSTS:
             raise error_at(f"{sum(counts.values())} hosts with their replicas; a lab has at most {MOST_HOSTS}", "hosts")
         names = self.topology.names
-        if self.target_host not in names:
-            known = [name for name in names if name != "client"]
-            raise error_at(
-                f"{self.target_host!r} is no host of this lab; {suggestion(self.target_host, known)}", "target"
-            )
+        known = [name for name in names if name != CLIENT]
+        if self.target_host not in known:
+            is_client = self.target_host == CLIENT
+            found = "the client is the probe itself" if is_client else f"{self.target_host!r} is no host of this lab"
+            hint = f"name another host, of {', '.join(known)}" if is_client else suggestion(self.target_host, known)
+            raise error_at(f"{found}; {hint}", "target")
         for name, called in ((name, each) for name, host in self.hosts.items() for each in host.calls):
             if called not in names and called not in self.hosts:
                 hint = suggestion(called, list(self.hosts))

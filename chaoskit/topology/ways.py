@@ -223,6 +223,12 @@ def way_of(topology: Topology, knob: Knob) -> Way | None:
     return None
 
 
+def is_between(topology: Topology, knob: Knob, hosts: Iterable[str]) -> bool:
+    """Whether only these hosts send or receive what the knob affects; each end that it leaves open is one of them."""
+    way = way_of(topology, knob)
+    return way is not None and {way.to, way.from_} <= {*hosts, None}
+
+
 def sender_of(topology: Topology, knob: Knob) -> str | None:
     """The host for whose packets alone this rule is, or this route."""
     if knob.kind == "rule":

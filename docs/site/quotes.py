@@ -85,6 +85,19 @@ def matrix() -> str:
         return f"$ chaoskit run {LONG_PROMPT}\n{section(said, 'TTFT p50')}"
 
 
+def my_gateway() -> str:
+    """A gateway of somebody's own, as the page writes it down."""
+    page = (TOP / "docs" / "your-service.md").read_text()
+    python, yaml = (re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL)[0] for kind in ("python", "yaml"))
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "gateway.py").write_text(python)
+        (Path(folder) / "my-gateway.yaml").write_text(yaml)
+        words = ("chaoskit", "run", f"{folder}/my-gateway.yaml", "--out", f"{folder}/run")
+        said = output(*words, codes=(1,))
+    shown = (section(said, "Objectives"), section(said, "Who ended them"), said.strip().splitlines()[-1])
+    return "\n\n".join(("$ chaoskit run my-gateway.yaml\n...", *shown))
+
+
 def soak() -> str:
     """Runs that were ended in every way."""
     said = output("make", "soak")
@@ -114,6 +127,7 @@ QUICK: dict[str, Callable[[], str]] = {
     "pmtu": pmtu,
     "segments": segments,
     "matrix": matrix,
+    "my-gateway": my_gateway,
 }
 LONG: dict[str, Callable[[], str]] = {"soak": soak, "fuzz": fuzz, "bench": bench, "parity": parity}
 TABLES = ("fuzz", "parity")

@@ -19,8 +19,8 @@ from chaoskit.spec.matrix import load_variants
 from chaoskit.substrate.uml import GuestKernel
 
 FILES = {path.stem: path for path in sorted((Path(__file__).parents[2] / "experiments/service").glob("*.yaml"))}
-REPEATING = ("nginx-read-timeout", "nginx-buffering", "haproxy-server-timeout")
-"""Those whose programs do the same again to the byte: nginx, HAProxy and the reference server."""
+REPEATING = ("nginx-read-timeout", "nginx-buffering", "haproxy-server-timeout", "httpx-read-timeout")
+"""Those whose programs do the same again to the byte: nginx, HAProxy, Python and the reference server."""
 
 CODES = {"met": 0, "broken": 1}
 Run = Callable[[str], list[Result]]
@@ -144,6 +144,19 @@ def test_httpx_gives_up_a_model_that_thinks(run: Run) -> None:
     assert (rate(untouched), rate(patient)) == (1, 0)
     (told,) = closings(untouched)
     assert re.match(r"40 of 40 closed by gateway after 5\.\d\d s of silence from model", told), told
+
+
+def test_a_hung_model_closes_the_door_behind_it(run: Run) -> None:
+    """Each user waits for httpx's 5 s; then nginx answers at once, and goes on after the model is back. With
+    max_fails=0 it asks again."""
+    closed, opened = results = run("hung-model")
+
+    assert verdicts(results) == ["broken", "met"]
+    assert rate(closed, "recovery") > 0.5 > 0.1 > rate(opened, "recovery")
+    assert any("by gateway, passed on by front after 5.00 s of silence" in each for each in closings(closed, "hung"))
+    assert all(" answered HTTP 502 by front 0.00 s after the request" in each for each in closings(closed, "recovery"))
+    assert not any("502 by front 0.00 s" in each for phase in ("hung", "cut") for each in closings(opened, phase))
+    assert rate(closed, "lossy") == rate(opened, "lossy") == 0
 
 
 def test_every_file_is_looked_at() -> None:

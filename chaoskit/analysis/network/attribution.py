@@ -9,6 +9,9 @@
 | either              | something between client and server held the stream back (`buffering`)          | its own    |
 | does not            | anything else: the server may have paused, or everything arrived later          | none       |
 
+Behind a program of a service lab, what would be the network's is something in between's, unless the client's own
+connection received segments out of order.
+
 Only differences of one clock are used. The gap in which a stream died has no token at its end: it is attributed to the
 network when the server kept sending, without what the server was behind its own schedule at most, else it is unknown.
 Where a host of a lab was seen ending the stream (`closings`), it is that of something in between.

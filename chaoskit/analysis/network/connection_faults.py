@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from chaoskit.analysis.findings import Evidence, Intermediary
 from chaoskit.analysis.result import FidelityCheck, FidelityKind, FidelityVerdict
 from chaoskit.analysis.streams.timeline import Timeline
-from chaoskit.knobs import Knob
+from chaoskit.knobs import Filter, Knob
 from chaoskit.middlebox import Cut, IdleTimeout
-from chaoskit.plan.model import Plan
+from chaoskit.plan.model import Plan, PlannedChange
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Counters
 from chaoskit.topology.display_names import display_name
+from chaoskit.topology.ways import drops_too_big
 from chaoskit.units import Duration, Size
 
 _MS = 1_000_000
@@ -36,8 +37,18 @@ def connection_checks(plan: Plan, timeline: Timeline, samples: Samples) -> Itera
 def silences(plan: Plan | None, name: str) -> bool:
     """Whether a fault of this phase drops all packets of connections: that looks like a black hole, and is none."""
     phases = (phase for phase in (plan.phases if plan else ()) if phase.name == name)
-    settings = (change.setting for phase in phases for change in phase.changes)
-    return any(isinstance(setting, Cut | IdleTimeout) and setting.by == "silence" for setting in settings)
+    return any(_silences(change) for phase in phases for change in phase.changes)
+
+
+def _silences(change: PlannedChange) -> bool:
+    """Whether no packet passes any more: a connection that is cut silently, or a link that is cut."""
+    match change.setting:
+        case Cut(by=by) | IdleTimeout(by=by):
+            return by == "silence"
+        case Filter(redirect_to=None, over=0):
+            return not drops_too_big(change.knob)
+        case _:
+            return False
 
 
 def with_own_timer(finding: Intermediary, plan: Plan | None) -> Intermediary:

@@ -7,6 +7,7 @@
 | the rest   | see `packet_faults`                                |                                             |
 | sizes      | see `size_faults`                                  |                                             |
 | ended      | see `connection_faults`                            |                                             |
+| programs   | see `process_faults`                               |                                             |
 
 m is the lag-1 correlation of the loss process: n packets lost in bursts are fewer than n independent samples. Where
 the tolerance is as wide as the promise there are too few packets. A queue that no packet passed had no effect. A round
@@ -20,8 +21,10 @@ can have come in.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
+from urllib.parse import urlsplit
 
 from chaoskit.analysis.findings import Direction, Evidence
 from chaoskit.analysis.formatting import format_value
@@ -30,6 +33,7 @@ from chaoskit.analysis.network.connection_faults import connection_checks
 from chaoskit.analysis.network.counter_deltas import CounterDelta, queue_deltas, queue_samples
 from chaoskit.analysis.network.handshakes import Handshake, handshakes, round_trips
 from chaoskit.analysis.network.packet_faults import PacketFault, packet_checks
+from chaoskit.analysis.network.process_faults import process_checks
 from chaoskit.analysis.network.sender_state import senders
 from chaoskit.analysis.network.size_faults import size_checks
 from chaoskit.analysis.result import FidelityCheck
@@ -39,7 +43,7 @@ from chaoskit.plan.model import Expectation, ExpectedEffect, Plan
 from chaoskit.topology.display_names import display_name
 from chaoskit.topology.lab import CLIENT
 from chaoskit.topology.steering import IFBS
-from chaoskit.topology.ways import Way, one_direction, way_of
+from chaoskit.topology.ways import Way, is_between, one_direction, way_of
 from chaoskit.units import counted
 
 _Z = 3.3
@@ -58,7 +62,7 @@ def fidelity(plan: Plan, timeline: Timeline, raw: RawRecords) -> Iterator[Fideli
     by_phase = handshakes(raw.infos, timeline)
     others = list(size_checks(plan, timeline, raw, delta))
     pairs, everyone = queue_samples(raw.counters, timeline), senders(raw)
-    others += connection_checks(plan, timeline, pairs)
+    others += [*connection_checks(plan, timeline, pairs), *process_checks(plan, timeline, raw)]
     for expectation in plan.expectations:
         if expectation.phase not in reached:
             continue
@@ -78,7 +82,43 @@ def fidelity(plan: Plan, timeline: Timeline, raw: RawRecords) -> Iterator[Fideli
                 )
         yield from (each for each in others if each.phase == expectation.phase)
         if expectation.effects and expectation.phase != plan.reference:
-            yield _round_trip(plan, expectation, by_phase, delta)
+            aside = tuple(effect for effect in expectation.effects if not _is_on_path(plan, effect.knob))
+            if len(aside) < len(expectation.effects):
+                seen = tuple(effect for effect in expectation.effects if effect not in aside)
+                yield _round_trip(plan, expectation.model_copy(update={"effects": seen}), by_phase, delta)
+            if any(effect.delay != 0 for effect in aside):
+                yield _delay_aside(plan, expectation.phase, aside)
+
+
+def _is_on_path(plan: Plan, knob: Knob) -> bool:
+    """Whether the client's handshakes with the target pass this queue."""
+    return not plan.hosts or is_between(plan.topology, knob, (CLIENT, *_target_hosts(plan)))
+
+
+def _target_hosts(plan: Plan) -> tuple[str, ...]:
+    return tuple(each.host for each in plan.topology.members(urlsplit(plan.target).hostname or ""))
+
+
+def _delay_aside(plan: Plan, phase: str, effects: Sequence[ExpectedEffect]) -> FidelityCheck:
+    """A delay between other hosts, whose handshakes nobody measures."""
+    trips: dict[frozenset[str | None], int] = defaultdict(int)
+    for effect in effects:
+        way = way_of(plan.topology, effect.knob) or Way()
+        trips[frozenset({way.to, way.from_})] += effect.delay or 0
+    is_known = all(effect.delay is not None for effect in effects)
+    return FidelityCheck(
+        phase=phase,
+        kind="round-trip",
+        where=" and ".join(dict.fromkeys(display_name(effect.knob, plan.lab) for effect in effects)),
+        unit="ms",
+        requested=max(trips.values()) / _MS if is_known else None,  # of replicas, of one
+        measured=None,
+        tolerance=0,
+        samples=0,
+        verdict="not-measured",
+        remark="the client's handshakes do not take this way",
+        evidence=Evidence(file="tcp_info.jsonl", count=0),
+    )
 
 
 def measured_direction(knob: Knob, plan: Plan) -> Direction | None:
@@ -168,7 +208,8 @@ def _round_trip(
     by_phase: Mapping[str, Sequence[Handshake]],
     delta: Mapping[tuple[str, Knob], CounterDelta],
 ) -> FidelityCheck:
-    where = "client to server and back" if plan.interface is None else "to the target and back"
+    server = (urlsplit(plan.target).hostname or "") if plan.hosts else "server"
+    where = f"client to {server} and back" if plan.interface is None else "to the target and back"
     if expectation.rtt is None:
         return FidelityCheck(
             phase=expectation.phase,

@@ -95,6 +95,13 @@ def test_silence_is_no_black_hole() -> None:
     assert not silences(None, "nat")
 
 
+def test_a_link_that_is_cut_is_no_black_hole() -> None:
+    """Nothing passes, small packets neither; a path MTU whose signals are lost is one."""
+    assert silences(plan("{host: server, link: cut}"), "nat")
+    assert not silences(plan("{direction: down, pmtu: {mtu: 1400, signal: dropped}}"), "nat")
+    assert not silences(plan("{link: client-router, direction: down, size-drop: 1400}"), "nat")
+
+
 @pytest.mark.parametrize(
     ("fault", "ending"),
     [

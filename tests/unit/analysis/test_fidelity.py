@@ -272,3 +272,38 @@ def test_gso_packets_are_dropped_whole(tmp_path: Path) -> None:
 def test_small_packets_on_loopback_are_single(tmp_path: Path) -> None:
     """Where a segment may have 64 kB, a smaller one is a packet of its own."""
     assert on_interface(tmp_path, 9900, 1500, 100, mtu=65536).verdict == "not-achieved"
+
+
+CHAIN = """\
+name: chain
+question: How slow?
+stage:
+  lab: service
+  hosts: {{gateway: {{run: gateway, ready: 8080}}, model: {{reference: true, replicas: 2}}}}
+  target: http://gateway:8080/v1/chat/completions
+workload: {{request-rate: 10/s, output-tokens: 5}}
+faults: {{wifi: {fault}}}
+timeline: [{{baseline: 10s}}, {{wifi: 10s}}]
+seed: 42
+"""
+
+
+@pytest.mark.parametrize(
+    ("fault", "is_aside", "requested"),
+    [
+        ("{between: [gateway, model], direction: to-gateway, netem: {delay: 80ms}}", True, 80),
+        ("{between: [gateway, model], direction: both, netem: {delay: 80ms}}", True, 160),
+        ("{host: model, direction: both, netem: {rate: 1mbit}}", True, None),
+        ("{between: [client, gateway], direction: both, netem: {delay: 80ms}}", False, 160),
+        ("{between: [gateway, model], direction: both, netem: {loss: 1%}}", None, None),
+    ],
+)
+def test_a_delay_between_other_hosts_is_not_measured(
+    tmp_path: Path, fault: str, is_aside: bool | None, requested: float | None
+) -> None:
+    """The client's handshakes do not take that way, so their unchanged round trip says nothing of it."""
+    made = Made(compile_plan(parse(CHAIN.format(fault=fault), "chain.yaml"))).phases()
+    found = checks(tmp_path, made).get("round-trip")
+
+    assert (found and found.remark == "the client's handshakes do not take this way") == is_aside
+    assert found is None or (found.verdict, found.requested) == ("not-measured", requested)

@@ -118,7 +118,6 @@ timeline: [{baseline: 10s}]
     for line in (
         "client: sysctl net.ipv4.tcp_mtu_probing value=1",
         "client: sysctl net.ipv4.tcp_congestion_control value=bbr",
-        "client: route 0.0.0.0/0 via=10.1.0.254",
         "client: route 0.0.0.0/0 via=10.1.0.254 mtu=1400",
         "server: maxseg 1360, on each of its sockets",
         "Sends   openai-chat over HTTP/1.1 and TLS, 10/s open loop (about 107 streams), 1kB prompts, 5 tokens",
@@ -135,3 +134,40 @@ def test_sockets_on_a_real_interface_are_shown() -> None:
     assert "client: maxseg 1360 and congestion-control bbr, on each of its sockets" in shown(
         compile_plan(parse(text, "x.yaml"), GROUND)
     )
+
+
+SERVICE = """\
+name: chain
+question: How slow?
+stage:
+  lab: service
+  hosts: {gateway: {run: gateway, ready: 8080, sysctl: {net.ipv4.tcp_ecn: 1}}, model: {reference: true}}
+  target: http://gateway:8080/v1/chat/completions
+workload: {request-rate: 10/s, output-tokens: 5}
+faults:
+  slow: {between: [gateway, model], direction: to-gateway, netem: {delay: 80ms}}
+  hang: {host: model, process: paused}
+timeline: [{baseline: 10s}, {slow: 10s}, {hang: 10s}]
+"""
+
+
+def test_what_every_lab_is_made_of_is_folded() -> None:
+    """What this file adds is listed; `is_whole` lists all. The count is that of all."""
+    found = compile_plan(parse(SERVICE, "chain.yaml"))
+    file = io.StringIO()
+    render(found, Console(file=file, width=400), is_whole=True)
+    folded, whole = shown(found), file.getvalue()
+
+    for text in (folded, whole):
+        assert f"The lab ({len(found.stage)} changes" in text
+        assert "gateway: sysctl net.ipv4.tcp_ecn value=1" in text
+        assert "fabric: clsact to-gateway" in text
+    assert "namespace fabric" in whole
+    assert "--all" not in whole
+    assert "namespace fabric" not in folded
+    assert "links, addresses and routes, as in every lab (--all lists them)" in folded
+
+
+def test_the_state_of_a_program_is_shown() -> None:
+    """What it does in the phase, not the kind of the change."""
+    assert "the program of model: paused" in shown(compile_plan(parse(SERVICE, "chain.yaml")))

@@ -35,8 +35,25 @@ LAB = GOOD.replace("  target: https://api.example.com/v1\n", "  lab: edge\n").re
 LINKED = LAB.replace("direction: down", "direction: down\n    link: client-router")
 SERVER = "server: {token-interval: 5ms}\nseed: 42"
 SYSCTL = "    node: client\n    sysctl: {net.ipv4.tcp_ecn: 1}\n"
+SERVICE = """\
+name: chain
+question: How much?
+stage:
+  lab: service
+  hosts: {gateway: {run: gateway, ready: 8080}, model: {reference: true}}
+  target: http://gateway:8080/v1/chat/completions
+workload: {request-rate: 2/s}
+faults:
+  slow: {host: model, direction: both, netem: {delay: 1ms}}
+timeline: [{baseline: 20s}, {slow: 30s}]
+"""
+SLOW = "{host: model, direction: both, netem: {delay: 1ms}}"
 # a file, what is replaced in it, by what, and the sentence that must answer it
 MISTAKES = [
+    (SERVICE, "http://gateway", "http://client", "x.yaml:6: stage.target: the client is the probe itself; name anoth"),
+    (SERVICE, SLOW, "{host: model, tunnel: jumbo-mismatch}", "x.yaml:9: faults.slow: a switch between two hosts"),
+    (SERVICE, "host: model,", "between: [model],", "x.yaml:9: faults.slow.between: found a list of 1, expected more"),
+    (SERVICE, SLOW, "{host: model, sysctl: {net.a: 1}}", "x.yaml:9: faults.slow.host: unknown key; expected one of n"),
     (GOOD, "target:", "taget:", "x.yaml:4: stage.taget: unknown key; did you mean target?"),
     (GOOD, "interface:", "interfaze:", "x.yaml:5: stage.interfaze: unknown key; did you mean interface?"),
     (GOOD, "key-env:", "keyenv:", "x.yaml:7: stage.keyenv: unknown key; did you mean key-env?"),
