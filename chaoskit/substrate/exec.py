@@ -10,16 +10,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import BinaryIO
 
 from chaoskit import programs
@@ -33,10 +31,10 @@ from chaoskit.errors import RefusedError
 from chaoskit.folder import Folder
 from chaoskit.plan.model import Plan
 from chaoskit.substrate import running, terminal_relay
-from chaoskit.substrate.running import Running
 from chaoskit.substrate.selection import SubstrateOptions, choose_for_command
+from chaoskit.substrate.signal_relay import INTERRUPTED, SignalRelay
 from chaoskit.substrate.stdin import StdinFeeder, store_input
-from chaoskit.substrate.uml import Uml
+from chaoskit.substrate.uml import Guest, Uml
 from chaoskit.terminal import Progress, complain
 from chaoskit.topology.lab import CLIENT
 from chaoskit.units import Duration
@@ -48,9 +46,7 @@ BEGUN, CHANGED, CHANGES = "begun", "changed", "changes.json"
 _LONGEST_LIST = 64 << 20  # bytes
 _POLL = 10_000_000  # ns between two looks at the output
 _NO_LIMIT = Duration.parse("8760h")
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _OF_THE_GUEST = ("dev", "proc", "run", "sys")  # directories that a guest has for itself
-_INTERRUPTED = tuple(128 + sign for sign in _SIGNALS)
 
 
 @dataclass(frozen=True)
@@ -194,7 +190,7 @@ class _Progress:
 
 
 def _relay(
-    guest: Running,
+    guest: Guest,
     folder: Path,
     progress: _Progress,
     feeder: StdinFeeder | None = None,
@@ -203,8 +199,10 @@ def _relay(
     """`lend` lends the terminal to the command when that begins: until then Ctrl-C is chaoskit's."""
     is_raw = False
     clock = RealClock()
-    with _forward_signals(guest), (folder / "stdout").open("rb") as out, (folder / "stderr").open("rb") as err:
+    signals = SignalRelay(guest, clock)
+    with signals, (folder / "stdout").open("rb") as out, (folder / "stderr").open("rb") as err:
         while True:
+            signals.check()
             code = guest.poll()
             if code is not None or (folder / BEGUN).exists():
                 progress.end()
@@ -214,8 +212,11 @@ def _relay(
             _copy(out, sys.stdout.buffer)
             _copy(err, sys.stderr.buffer, is_raw)
             if code is not None:
-                if code in _INTERRUPTED and not (folder / BEGUN).exists():
+                has_begun = (folder / BEGUN).exists()
+                if code in INTERRUPTED and not has_begun:
                     complain("interrupted")
+                elif guest.was_cancelled:
+                    complain("interrupted; the command did not end, so its guest was killed")
                 if guest.shortage:
                     complain(guest.shortage)
                 return code
@@ -231,19 +232,6 @@ def _copy(source: BinaryIO, sink: BinaryIO, is_raw: bool = False) -> None:
     else:
         shutil.copyfileobj(source, sink)
     sink.flush()
-
-
-@contextmanager
-def _forward_signals(guest: Running) -> Iterator[None]:
-    def ask(sign: int, _frame: FrameType | None) -> None:
-        guest.interrupt(signal.Signals(sign))
-
-    former = {sign: signal.signal(sign, ask) for sign in _SIGNALS}
-    try:
-        yield
-    finally:
-        for sign, handler in former.items():
-            signal.signal(sign, handler)
 
 
 def _has_input() -> bool:

@@ -3,10 +3,11 @@
 Runs as PID 1 of a User-Mode Linux kernel, so it must end by powering off and never by exiting. It imports few modules,
 because imports are slow inside a guest, and runs no tools, because a minimal machine has none.
 
-The host sends through the console: first, in chunks and on request, the stdin of the command, which must not be written
-to a file; then letters, each a signal for the command. End of file means that the host process died; then the guest
-removes its scratch directory and ends. The kernel delivers only what arrives while the console is open. So the guest
-checks at its start whether the host process runs, and the host sends no signal before the guest is ready.
+The host sends through the console: first, in chunks and on request, the stdin of the command, which must not be in a
+file; then letters, each a signal for the command, which are copied to the file TAKEN when they have arrived. End of
+file means that the host process died; then the guest removes its scratch directory and ends. The kernel delivers only
+what arrives while the console is open. So the guest checks at its start whether the host process runs, and the host
+sends no signal before the guest is ready.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from chaoskit import crash_report
 from chaoskit.kernel import cgroups, modules, oom
 from chaoskit.terminal import complain
 
-JOB, REQUESTS, READY, EXIT, KILLED = "job.json", "asks", "ready", "exit", "killed"
+JOB, REQUESTS, READY, TAKEN, EXIT, KILLED = "job.json", "asks", "ready", "taken", "exit", "killed"
 CHUNK = 2048  # bytes that the host sends for each byte in REQUESTS; a terminal buffers 4095 (drivers/tty/n_tty.c)
 NO_EXIT = "    "  # content of EXIT before there is an exit code
 SIGNAL_LETTERS = {signal.SIGINT: b"i", signal.SIGTERM: b"t", signal.SIGHUP: b"h"}
@@ -170,6 +171,8 @@ def _run(job: Job, console: int, stdin: bytes) -> int | None:
             for sign, letter in SIGNAL_LETTERS.items():
                 if letter in received:
                     os.kill(command, sign)
+            with contextlib.suppress(OSError), (Path(job.scratch) / TAKEN).open("ab") as taken:  # a full disk
+                taken.write(received)
 
 
 def _exec(job: Job, stdin: bytes) -> None:

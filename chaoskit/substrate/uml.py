@@ -8,7 +8,9 @@ Rules: the host's files are read-only except one folder; nothing else of a guest
 | the command ends              | its exit code is returned                                           |
 | the limit passes, `close`     | every process of the guest is killed                                |
 | a panic, a kill               | the same, and RefusedError with the end of its log                  |
-| this process dies             | its console hangs up; it removes its scratch directory, powers off  |
+| this process dies             | its console hangs up, and it powers off; `guest_watchdog` kills one  |
+|                               | that does not                                                       |
+| a signal that it does not take | it computes without a pause, and is killed after a few seconds     |
 
 Root in the guest cannot change that: see `confinement`, and `chaoskit doctor` for hosts that do not support it.
 """
@@ -26,7 +28,6 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from chaoskit import programs
@@ -34,7 +35,7 @@ from chaoskit.clock import Clock, RealClock
 from chaoskit.errors import RefusedError
 from chaoskit.folder import descriptor, display_path
 from chaoskit.seed import derive
-from chaoskit.substrate import confinement, guest_init, guest_memory, kernel_program
+from chaoskit.substrate import confinement, guest_init, guest_memory, guest_watchdog, kernel_program
 from chaoskit.substrate.running import POLL_INTERVAL, Command, Deadline, conduct, file_size, log_tail, wait
 from chaoskit.units import Size
 
@@ -63,6 +64,7 @@ OPTIONS = {
 """The kernel options that each feature (see `facts`) needs."""
 
 _INPUT_POLL = 1_000_000  # ns
+_SIGNAL_PATIENCE = 5_000_000_000  # ns that a guest may take to see a signal
 _BOOT_DATE = 1_767_225_600 * 10**9  # ns since 1970: 2026-01-01, the boot time of every guest in virtual time
 _FORWARDED, _SEARCH_PATHS = ("LANG", "LC_ALL"), ("PATH", "LD_LIBRARY_PATH")
 _GUEST_ENVIRONMENT = {
@@ -126,7 +128,7 @@ class Uml:
         command_line, environment, prepare = (
             boot_line(self, inside),
             self._environment(),
-            self._prepare((pinned, inside.parent), command.writable),
+            self._prepare((pinned, inside), command.writable),
         )
         try:
             scratch.mkdir(mode=0o700)
@@ -149,10 +151,20 @@ class Uml:
         """The folder for a guest's memory: shared memory, or the folder for temporary files."""
         return guest_memory.folder(self.memory, ("/dev/shm", tempfile.gettempdir()))
 
-    def _prepare(self, folder: tuple[Path, Path], writable: tuple[Path, ...]) -> Callable[[], None] | None:
-        """What the child does before it executes the kernel: it confines itself, if possible."""
-        places = (folder, *((each, each) for each in writable))
-        return None if confinement.obstacle() else partial(confinement.confine, places, self.memory)
+    def _prepare(self, place: tuple[Path, Path], writable: tuple[Path, ...]) -> Callable[[], None]:
+        """What the child does before it executes the kernel: it starts its watchdog, and confines itself, if possible.
+
+        `place` is the pinned folder, and the path of the scratch directory in it.
+        """
+        (pinned, scratch), owner, is_confined = place, os.getpid(), not confinement.obstacle()
+        places = ((pinned, scratch.parent), *((each, each) for each in writable))
+
+        def prepare() -> None:
+            guest_watchdog.start(owner, pinned, scratch.name)
+            if is_confined:
+                confinement.confine(places, self.memory)
+
+        return prepare
 
     def _environment(self) -> dict[str, str]:
         """The environment of the kernel's process, which puts the guest's memory into an unlinked file in TMPDIR."""
@@ -183,11 +195,14 @@ class Guest:
         self._deadline, self._memory = deadline, memory
         self._code: int | None = None
         self._cancelled_by: signal.Signals | None = None  # set by a signal handler, which must not wait
+        self._signals_sent, self._signal_due = 0, 0
 
     def poll(self) -> int | None:
         """As `Running.poll`."""
         if self._code is not None:
             return self._code
+        if self._is_deaf():
+            self._cancelled_by = self._last_sign
         if self._cancelled_by is not None:
             self.close()
             self._code = 128 + self._cancelled_by
@@ -229,8 +244,28 @@ class Guest:
         if not (self._scratch / guest_init.READY).exists():
             self._cancelled_by = sign  # the command has not started, or the guest has ended
             return
+        if not self._is_owed():
+            self._signal_due = RealClock().now() + _SIGNAL_PATIENCE
+        self._last_sign, self._signals_sent = sign, self._signals_sent + 1
         with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended
             self._console.write(guest_init.SIGNAL_LETTERS[sign])
+
+    def cancel(self, sign: signal.Signals) -> None:
+        """Have it killed by the next `poll`, which returns the exit code of this signal."""
+        self._cancelled_by = sign
+
+    @property
+    def was_cancelled(self) -> bool:
+        """Whether it was killed for a signal, before its command had ended."""
+        return self._cancelled_by is not None
+
+    def _is_owed(self) -> bool:
+        """Whether the guest has not taken all signals."""
+        return file_size(self._scratch / guest_init.TAKEN) < self._signals_sent
+
+    def _is_deaf(self) -> bool:
+        """Whether the guest has not taken a signal in time: a program in it computes without a pause."""
+        return self._is_owed() and RealClock().now() >= self._signal_due
 
     def finish(self) -> int:
         """As `Running.finish`."""
@@ -278,7 +313,7 @@ def find(path: Path | None = None) -> GuestKernel:
 
 
 def _boot(
-    command_line: list[str], log: Path, environment: dict[str, str], prepare: Callable[[], None] | None
+    command_line: list[str], log: Path, environment: dict[str, str], prepare: Callable[[], None]
 ) -> subprocess.Popen[bytes]:
     with log.open("ab") as console:
         process = subprocess.Popen(

@@ -64,7 +64,7 @@ def report(name: str, width: int = 80, begin: str = "", end: str = "") -> str:
 def render(name: str, screen: Console) -> None:
     """The example on this console, as of a run whose records are kept."""
     text = (EXAMPLES / f"{name}.json").read_text()
-    if '"rows"' in text:
+    if '"variants"' in text:
         matrix.render(MatrixResult.model_validate_json(text), screen)
     else:
         result = Result.model_validate_json(text)

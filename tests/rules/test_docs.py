@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -18,7 +19,7 @@ from pages import PAGES, TOP, Page, blocks
 from chaoskit.cli.app import EXIT_CODES
 from chaoskit.plan.compile import compile_plan
 from chaoskit.records.model import Completion
-from chaoskit.spec.load import parse
+from chaoskit.spec.matrix import load_variants
 
 DOCS = TOP / "docs"
 EXAMPLE = "experiments/loss-first-token.yaml"
@@ -99,18 +100,20 @@ def test_every_make_target_exists() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
-def test_every_experiment_in_the_pages_is_one(page: Page) -> None:
-    """Each example that has a timeline and a workload loads and compiles as it stands."""
+def test_every_experiment_in_the_pages_is_one(page: Page, tmp_path: Path) -> None:
+    """Each example that has a timeline and a workload loads and compiles as it stands, in each of its variants."""
     for kind, text in blocks(page.text):
         if kind == "yaml" and "timeline:" in text:
-            assert compile_plan(parse(text, str(page))).name
+            (tmp_path / "x.yaml").write_text(text)
+            for variant in load_variants(tmp_path / "x.yaml").each:
+                assert compile_plan(variant.experiment).name
 
 
 def test_the_first_page_has_an_experiment() -> None:
-    """README.md shows a whole experiment file."""
-    (text,) = (text for kind, text in blocks((TOP / "README.md").read_text()) if kind == "yaml")
+    """README.md shows two whole experiment files: of a service lab, and of a gate."""
+    texts = [text for kind, text in blocks((TOP / "README.md").read_text()) if kind == "yaml"]
 
-    assert compile_plan(parse(text, "README.md")).name == "release-gate"
+    assert [text.split()[1] for text in texts] == ["nginx-read-timeout", "release-gate"]
 
 
 def test_every_experiment_is_listed() -> None:
