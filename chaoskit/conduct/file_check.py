@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from chaoskit.conduct.lab_timers import with_timers
-from chaoskit.conduct.planning import load_warnings, unset
+from chaoskit.conduct.planning import load_warnings, missing_programs, unset
 from chaoskit.facts import Facts
 from chaoskit.kernel.features import detect_features
 from chaoskit.plan.compile import compile_plan
@@ -46,6 +46,7 @@ def check(experiments: Sequence[Experiment]) -> FileCheck:
 
 def _notes(experiment: Experiment, plan: Plan, facts: Facts) -> Iterator[str]:
     """Why a run would be refused here, in the words of the refusal. A lab may run in a guest."""
+    yield from missing_programs(plan)
     if isinstance(experiment.stage, InterfaceStage):
         yield from obstacles(experiment.stage.interface or "", plan.needs, facts, unset(experiment.stage.variables))
 

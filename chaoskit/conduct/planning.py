@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from chaoskit.conduct.hosts.program import check
+from chaoskit.conduct.lab_setup import LabSetup
 from chaoskit.conduct.lab_timers import with_timers
 from chaoskit.conduct.network_namespace import enter
-from chaoskit.errors import RefusedError
+from chaoskit.errors import RefusedError, SpecError
 from chaoskit.kernel.client_limits import client_limits
 from chaoskit.kernel.features import detect_features
 from chaoskit.plan.client_load import ClientLoad, shortages
@@ -64,7 +66,11 @@ def _compiled(experiment: Experiment, to_run: bool) -> Plan:
     stage, work = experiment.stage, experiment.workload
     read_prompts(work)
     if not isinstance(stage, InterfaceStage):
-        return with_timers(compile_plan(experiment))
+        plan = with_timers(compile_plan(experiment))
+        missing = tuple(missing_programs(plan))
+        if to_run and missing:
+            raise RefusedError("; ".join(missing))
+        return plan.model_copy(update={"remarks": (*plan.remarks, *missing)})
     target = endpoint(stage.target, stage.access) if to_run else None
     if target is not None:
         RequestFactory(target, work, experiment.seed)
@@ -91,6 +97,22 @@ def _completed(plan: Plan, interface: InterfacePlan, target: Target) -> Plan:
     doubts = (*credentials.warnings(target), *unused_proxy(target, os.environ))
     url = completed_url(named, plan.workload)
     return plan.model_copy(update={"interface": asked, "target": url, "warnings": (*plan.warnings, *doubts)})
+
+
+def missing_programs(plan: Plan) -> Iterator[str]:
+    """Why the programs of a lab's hosts could not be started on this machine now, in the words of the refusal."""
+    if not plan.hosts:
+        return
+    try:
+        setup = LabSetup.of(plan)
+    except SpecError as error:
+        yield str(error)
+        return
+    for program in setup.programs:
+        try:
+            check(program)
+        except (RefusedError, SpecError) as error:
+            yield str(error)
 
 
 def unset(variables: Iterable[str]) -> tuple[str, ...]:

@@ -100,3 +100,29 @@ def test_a_plan_has_the_path_that_is_asked(path: str, model: str | None, asked: 
     found = experiment().model_copy(update={"stage": InterfaceStage.model_validate(stage)})
 
     assert prepare(found).target == f"http://127.0.0.1:8000{asked}"
+
+
+SERVICE = """\
+name: x
+question: Is it there?
+stage:
+  lab: service
+  hosts:
+    gateway: {run: [no-such-program, -x], ready: 8080}
+    model: {reference: true}
+  target: http://gateway:8080/v1
+workload: {request-rate: 2/s}
+timeline: [{baseline: 10s}]
+"""
+
+
+def test_a_program_that_is_missing_is_told_before_a_guest_boots() -> None:
+    """A plan notes it, and a run is refused in the same words."""
+    experiment = parse(SERVICE, "x.yaml")
+    (note,) = [remark for remark in prepare(experiment).remarks if "no-such-program" in remark]
+
+    with pytest.raises(RefusedError) as refused:
+        prepare(experiment, to_run=True)
+
+    assert note == str(refused.value)
+    assert note.startswith("the host gateway: there is no program no-such-program")
