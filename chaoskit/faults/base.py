@@ -44,7 +44,7 @@ def _direction(words: str) -> str:
 Direction = Annotated[
     str,
     AfterValidator(_direction),
-    Field(json_schema_extra={"pattern": f"^({'|'.join(_DIRECTIONS)}|{_TO_OR_FROM})$"}),
+    Field(json_schema_extra={"type": "string", "pattern": f"^({'|'.join(_DIRECTIONS)}|{_TO_OR_FROM})$"}),
 ]
 LINK = "Of the edge lab: all packets on it."
 HOST = "A host of the lab: all that it sends or receives."

@@ -55,9 +55,12 @@ class Ready(SpecModel):
     model_config = exactly_one("tcp", "http", "output")
 
     tcp: Port | None = Field(None, description="It accepts connections on this port.")
-    http: Annotated[str, AfterValidator(_http), Field(json_schema_extra={"pattern": f"^{_HTTP.pattern}$"})] | None = (
-        Field(None, description="It answers 2xx or 3xx to a GET of this port and path, for example `:8080/healthz`.")
-    )
+    http: (
+        Annotated[
+            str, AfterValidator(_http), Field(json_schema_extra={"type": "string", "pattern": f"^{_HTTP.pattern}$"})
+        ]
+        | None
+    ) = Field(None, description="It answers 2xx or 3xx to a GET of this port and path, for example `:8080/healthz`.")
     output: Annotated[str, Field(min_length=1, max_length=1000)] | None = Field(
         None, description="It prints a line that contains this text."
     )
