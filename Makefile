@@ -74,6 +74,8 @@ kernel: .venv/.program  ## build the guest kernel, once: ten minutes, 2 GB of di
 
 soak: .venv/.tests kernel  ## end real runs in every way, with at least 200 kill -9; exit 1 if anything is left behind
 	@PYTHONPATH=tests $(PYTHON_IN) -m soak
+	@PYTHONPATH=tests $(PYTHON_IN) -m soak.hosts virtual
+	@$(GUEST) env PYTHONPATH=tests $(PYTHON_IN) -m soak.hosts here --count 12
 
 fuzz: .venv/.tests  ## feed hostile input, SECONDS=60 for each target; exit 1, and keep the input, if anything fails
 	@PYTHONPATH=tests $(PYTHON_IN) -m fuzz --seconds $(SECONDS) $(TARGETS)

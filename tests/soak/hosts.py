@@ -82,7 +82,7 @@ def trial(where: str, as_nobody: bool, victim: str, moment: float) -> tuple[bool
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env=os.environ | {"HOME": folder},
+            env=os.environ | ({"HOME": folder} if as_nobody else {}),  # where a built kernel is looked for
         ) as process:
             time.sleep(moment)
             tree = [process.pid, *_descendants(process.pid)]
