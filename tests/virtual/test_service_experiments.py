@@ -73,6 +73,11 @@ def closings(result: Result, phase: str = "baseline") -> list[str]:
     return [each.sentence for each in found.closings]
 
 
+def beside(result: Result) -> dict[str, Metrics]:
+    """What the other workloads measured in the first phase."""
+    return {each.name: each.phases[0].metrics for each in result.workloads}
+
+
 def verdicts(results: list[Result]) -> list[str]:
     """How each variant ended."""
     return [result.outcome.verdict for result in results]
@@ -134,6 +139,29 @@ def test_a_nat_forgets_what_envoy_keeps(run: Run) -> None:
         "10 of 10 answered HTTP 504 by gateway 15.00 s after the request"
     ]
     assert [each.verdict for each in untouched.fidelity if each.kind == "idle-timeout"] == ["achieved"]
+
+
+def test_a_nat_forgets_a_model_that_thinks(run: Run) -> None:
+    """However patient nginx is; with keepalives on its host every answer comes. What is late is not the network's."""
+    silent, keepalive = results = run("nginx-nat-pause")
+
+    assert verdicts(results) == ["broken", "met"]
+    assert (rate(silent, "nat"), rate(keepalive, "nat")) == (1, 0)
+    assert [each.verdict for each in silent.fidelity if each.kind == "idle-timeout"] == ["achieved"]
+    attributed = keepalive.phases[0].stall_attribution
+    assert attributed.stalls > 0
+    assert attributed.network_ms == 0
+
+
+def test_short_calls_wait_behind_an_upload(run: Run) -> None:
+    """With cubic they miss their budget many times over, with BBR they keep it, and the upload is as fast."""
+    results = run("upload-beside-chat")
+
+    assert verdicts(results) == ["broken", "met"]
+    cubic, bbr = map(beside, results)
+    assert known(cubic["lookup"].ttft.p95_ms) > 500
+    assert known(bbr["lookup"].ttft.p95_ms) < 100
+    assert known(bbr["upload"].ttft.p50_ms) < 1.05 * known(cubic["upload"].ttft.p50_ms)
 
 
 def test_httpx_gives_up_a_model_that_thinks(run: Run) -> None:
