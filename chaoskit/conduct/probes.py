@@ -6,10 +6,11 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cache
+from itertools import cycle
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,6 +27,8 @@ from chaoskit.probe.transport.socket_options import check_supported
 from chaoskit.records.directory import WORKLOADS
 from chaoskit.seed import derive
 
+_FIRST_PORTS = (30_000, 60_000)
+_OTHERS, _MANY = 10_000, 1000  # ports of other workloads
 _LEAD = 500_000_000  # ns for the probes to prepare their first requests
 _GRACE = 5 * 10**9  # ns that another workload may take to end after the measured one
 _PACE = 10_000_000  # ns
@@ -93,7 +96,8 @@ class Probes:
         return start
 
     def _other(self, other: PlannedWorkload, reader: int) -> Worker:
-        plan, target = self._plan, target_of(self._plan, other.target)
+        plan = self._plan
+        target = target_of(plan, other.target, 1 + plan.workloads.index(other))
         folder = self._run / WORKLOADS / other.name
         folder.mkdir(parents=True)
         seed = derive(plan.seed, "workload", other.name)
@@ -111,10 +115,11 @@ class Probes:
         return self._kernel.inside("client" if self._plan.interface is None else "")
 
 
-def target_of(plan: Plan, url: str | None = None) -> Target:
+def target_of(plan: Plan, url: str | None = None, number: int = 0) -> Target:
     """The probe's target and socket options; in a lab congestion control is set by its namespace.
 
-    `url`: of another workload.
+    `url` and `number`: of another workload, from 1 on. In a lab its connections have ports in order, because the
+    kernel's choice depends on all random numbers that were drawn before.
     """
     interface, tuned = plan.interface, SocketOptions(plan.client.maxseg)
     if (silence := plan.client.tcp_keepalive) is not None:
@@ -122,12 +127,19 @@ def target_of(plan: Plan, url: str | None = None) -> Target:
     if interface is not None:
         tuned = replace(tuned, congestion_control=plan.client.congestion_control)
         return endpoint(plan.target, interface.access, addresses=interface.target_addresses, sockets=tuned)
+    tuned = replace(tuned, ports=_ports(number))
     if plan.hosts:
         asked = url or plan.target
         addresses = plan.topology.resolve(urlsplit(asked).hostname or "", plan.ip)
         return endpoint(asked, plan.access, variables(plan), addresses=addresses, sockets=tuned)
     has_chunks = plan.server is not None and plan.server.tokens_per_event > 1  # an event is a token otherwise
     return Target(plan.target, "chaoskit", ca_file=root(plan.target), sockets=tuned, asks_usage=has_chunks)
+
+
+def _ports(number: int) -> Iterator[int]:
+    """The ports of a workload, again and again: most are for the measured one, number 0."""
+    first, last = _FIRST_PORTS if number == 0 else (_OTHERS + number * _MANY, _OTHERS + (number + 1) * _MANY)
+    return cycle(range(first, last))
 
 
 @cache

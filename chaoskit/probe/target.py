@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,11 +22,15 @@ DEFAULT_MODEL = "default"
 @dataclass(frozen=True)
 class SocketOptions:
     """TCP_MAXSEG (bytes), TCP_CONGESTION and the silence before a keepalive (s) of each socket, set before it connects;
-    None: the system's default, which is no keepalive."""
+    None: the system's default, which is no keepalive.
+
+    `ports` are tried in turn as the sockets' own ports; None: the kernel chooses them, by chance.
+    """
 
     maxseg: int | None = None
     congestion_control: str | None = None
     keepalive: int | None = None
+    ports: Iterator[int] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from edge_lab import build
 from pydantic import TypeAdapter
 
 from chaoskit.clock import RealClock, now
@@ -30,6 +29,8 @@ from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.knobs import Knob, Pulse, Sysctl
 from chaoskit.records.tcp_info import sample
 from chaoskit.topology.fault_site import Lab
+from chaoskit.topology.lab import EDGE
+from chaoskit.topology.lab_build import build
 
 FAULT: TypeAdapter[Fault] = TypeAdapter(Fault)
 HOSTS = {("client", 4): "10.1.0.1", ("client", 6): "fd01::1", ("server", 4): "10.2.0.1", ("server", 6): "fd02::1"}
@@ -73,7 +74,7 @@ def main(answer: Path) -> None:
     touched = {knob for fault, direction in product(FAULTS, SENDER) for knob, _ in settings(fault, direction, 4)}
     rows = []
     with LinuxKernel(detect_features()) as kernel:
-        for change in build(frozenset(touched)):
+        for change in build(EDGE, frozenset(touched)):
             kernel.write(*change)
         RealClock().sleep_until(now() + SETTLING)
         for number, case in enumerate(cases()):

@@ -18,7 +18,6 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from edge_lab import build
 from every_fault import FAULT, HOSTS, SETTLING
 
 from chaoskit.clock import RealClock, now
@@ -27,6 +26,8 @@ from chaoskit.engine.journal import Journal
 from chaoskit.kernel.features import detect_features
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.topology.fault_site import Lab
+from chaoskit.topology.lab import EDGE
+from chaoskit.topology.lab_build import build
 
 AWAY = {"link": "client-router", "direction": "down", "netem": {"delay": "20ms"}}
 HOLE = {"direction": "down", "pmtu": {"mtu": 1300, "signal": "dropped"}}
@@ -91,7 +92,7 @@ def main(folder: Path) -> None:
         for number, (name, parts) in enumerate(CASES.items())
     }
     with LinuxKernel(detect_features()) as kernel:
-        for change in build(frozenset(knob for changes in settings.values() for knob, _ in changes)):
+        for change in build(EDGE, frozenset(knob for changes in settings.values() for knob, _ in changes)):
             kernel.write(*change)
         RealClock().sleep_until(now() + SETTLING)
         with kernel.inside("server"):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from chaoskit.clock import Clock
+from chaoskit.clock import TICK, Clock
 from chaoskit.conduct.hosts.process import HostProcess
 from chaoskit.conduct.hosts.program import HostProgram, check
 from chaoskit.conduct.hosts.readiness import Watch
@@ -49,6 +49,7 @@ class Hosts:
         self.members: dict[str, Member] = {each.name: each for each in self._programs}
         self.members |= {each.name: each for each in references}
         self.is_stopped = False
+        self._has_started = False
         self._log = Log(run, HostState)
         self._awaited: dict[str, Watch] = {}
         self._mourned: set[str] = set()
@@ -73,6 +74,7 @@ class Hosts:
             self._look(begin)
             self.clock.sleep_until(self.clock.now() + (_PACE if self._awaited else _SETTLING))
         self.check()
+        self._has_started = True
 
     def check(self) -> None:
         """Raises RefusedError with the last words of a program that has ended, but not by a fault."""
@@ -104,8 +106,9 @@ class Hosts:
         self._watch(member)
 
     def record(self, host: str, state: State, code: int | None = None) -> None:
-        """Write down what a host does since now."""
-        self._log.add(HostState(host, self.clock.now(), state, code))
+        """Write down what a host does since now; at the start by whole ticks, because how long that takes varies."""
+        at = self.clock.now() if self._has_started else self.clock.now() // TICK * TICK
+        self._log.add(HostState(host, at, state, code))
         self._log.flush()
 
     def stop(self) -> None:

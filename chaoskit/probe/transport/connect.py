@@ -24,7 +24,7 @@ from chaoskit.probe.transport import stamps
 from chaoskit.probe.transport.connection import Connection, ConnectTimings, Inbox
 from chaoskit.probe.transport.dns import Addresses, Resolver
 from chaoskit.probe.transport.exchange import NetworkError, Observer, ProxyError
-from chaoskit.probe.transport.socket_options import set_options
+from chaoskit.probe.transport.socket_options import choose_port, set_options
 from chaoskit.probe.transport.stamps import StampClock
 from chaoskit.probe.transport.tunnel import Proxy, open_tunnel
 
@@ -180,6 +180,7 @@ async def _connect(family: socket.AddressFamily, address: Any, options: SocketOp
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         stamps.enable(sock)
         set_options(sock, options)
+        choose_port(sock, options)
         await asyncio.get_running_loop().sock_connect(sock, address)
     except (OSError, asyncio.CancelledError):
         sock.close()

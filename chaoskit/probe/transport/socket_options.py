@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from itertools import islice
 
 from chaoskit.errors import RefusedError
 from chaoskit.probe.target import SocketOptions
 
+_TRIES = 64  # ports that may be in use one after the other
 _ALGORITHMS = "sysctl net.ipv4.tcp_available_congestion_control"
 
 
@@ -22,6 +24,20 @@ def set_options(sock: socket.socket, options: SocketOptions) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, each, options.keepalive)
     if options.congestion_control is not None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, options.congestion_control.encode())
+
+
+def choose_port(sock: socket.socket, options: SocketOptions) -> None:
+    """Give the socket the next of its ports that is free; where many are taken, the kernel's choice."""
+    if options.ports is None:
+        return
+    for port in islice(options.ports, _TRIES):
+        try:
+            sock.bind(("", port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+        else:
+            return
 
 
 def check_supported(options: SocketOptions) -> None:
