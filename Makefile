@@ -1,7 +1,7 @@
 # make demo: one real experiment. make test: all checks. Both install what they need.
 
 PYTHON_IN := .venv/bin/python
-GUEST := $(PYTHON_IN) tests/in_guest.py --limit 25min
+GUEST := $(PYTHON_IN) tests/in_guest.py --limit 40min
 # A failing test is rerun once and listed at the end: processors, clocks and ports are shared with other processes.
 PYTEST := -m pytest -p no:cacheprovider --color=no --reruns 1 -rR
 # Tests that do not depend on the kernel, or start very many processes: run once, on chaoskit's own kernel.
