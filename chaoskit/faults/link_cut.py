@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from chaoskit.faults.base import BETWEEN, HOST, Aimed, FaultBase, HostReference
+from chaoskit.faults.schema import exactly_one
 from chaoskit.knobs import Change
 from chaoskit.topology import ways
 from chaoskit.topology.fault_site import Interface, Site
@@ -14,6 +15,8 @@ from chaoskit.topology.fault_site import Interface, Site
 
 class LinkCutFault(FaultBase):
     """An unplugged cable: packets are lost without a signal, in both directions."""
+
+    model_config = exactly_one("host", "between")
 
     link: Literal["cut"] = Field(description="`cut`.")
     host: HostReference | None = Field(None, description=HOST)

@@ -26,7 +26,7 @@ SAFE = "import sys; sys.path = [place for place in sys.path if place not in ('',
 EXPERIMENT = Path(chaoskit.__file__).parents[1] / "experiments" / "loss-first-token.yaml"
 CONDUCT = SAFE + (
     "from pathlib import Path; from chaoskit.substrate.here import Here; "
-    "sys.exit(Here().start(Path(sys.argv[1]), 0, 0).finish())"
+    "sys.exit(Here().start(Path(sys.argv[1]), 0, 0, {}).finish())"
 )
 BUILD = SAFE + (
     "from pathlib import Path; from chaoskit import programs; from chaoskit.substrate import kernel_build; "
