@@ -603,7 +603,7 @@ def test_a_paused_host_ends_with_the_conductor(place: Path, by: By) -> None:
             assert pids
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-            wait_for(lambda pids=pids: not any(Path(f"/proc/{pid}").exists() for pid in pids))  # type: ignore[misc]
+            wait_for(lambda pids=pids: {process_state(pid) for pid in pids} == {"Z"})  # type: ignore[misc]
 
     by(place, work)
 
