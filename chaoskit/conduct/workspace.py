@@ -24,6 +24,7 @@ from chaoskit.errors import RefusedError
 from chaoskit.kernel import mounts
 
 SIZE = 512 << 20  # bytes of changes, here; in a guest it is half of the guest's memory
+_NEARLY_FULL = 1 << 20  # bytes: what the lab itself kept there is free again by then
 _UPPER, _WORK = "upper", "work"
 _PATH = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -114,7 +115,12 @@ class Workspace:
                 found = find_changes(each.upper, each.lower)
                 failed = () if target is None else tuple(copy_files(found.changed, each.upper, target))
                 room = os.fstatvfs(each.upper)
-                return Collected(found.changed, found.deleted, failed, 0 in (room.f_bavail, room.f_favail))
+                return Collected(
+                    found.changed,
+                    found.deleted,
+                    failed,
+                    room.f_bavail * room.f_frsize < _NEARLY_FULL or not room.f_favail,
+                )
         return Collected()
 
 
