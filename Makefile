@@ -4,9 +4,10 @@ PYTHON_IN := .venv/bin/python
 GUEST := $(PYTHON_IN) tests/in_guest.py --limit 40min
 # A failing test is rerun once and listed at the end: processors, clocks and ports are shared with other processes.
 PYTEST := -m pytest -p no:cacheprovider --color=no --reruns 1 -rR
-# Tests that do not depend on the kernel, or start very many processes: run once, on chaoskit's own kernel.
-ONCE := access caller commands containers exec exec_files host_lookups host_programs hostile_state inject interface_stage management \
-	mss_clamp network_namespaces path_faults remedies soak visits watchdog
+# Tests that do not depend on the kernel, start very many processes, or need the nftables that the distribution's guest
+# kernel leaves out: run once, on chaoskit's own kernel.
+ONCE := access caller commands connection_table containers exec exec_files host_lookups host_programs hostile_state inject \
+	inject_connections interface_stage management mss_clamp network_namespaces path_faults remedies soak visits watchdog
 ON_ANY := $(patsubst %,--ignore=tests/kernel/test_%.py,$(ONCE))
 # Some tests write a journal thousands of times, with a disk write for each line.
 MEMORY := $(firstword $(wildcard /dev/shm) /tmp)
