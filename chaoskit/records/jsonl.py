@@ -32,6 +32,7 @@ from chaoskit.records.model import (
     UnackedSample,
     Vitals,
 )
+from chaoskit.records.spans import ModelState, Span
 from chaoskit.records.untrusted_files import MAX_LINE, START, Block, Position, damage_error, parse_json, read_blocks
 from chaoskit.records.validation import validate as validate
 
@@ -50,6 +51,8 @@ R = TypeVar(
     ConnectionEnd,
     HostSocket,
     HostState,
+    Span,
+    ModelState,
 )
 
 FILES: dict[type[Record], str] = {
@@ -66,6 +69,8 @@ FILES: dict[type[Record], str] = {
     ConnectionEnd: "connection_ends.jsonl",
     HostSocket: "host_sockets.jsonl",
     HostState: "host_states.jsonl",
+    Span: "spans.jsonl",
+    ModelState: "model_states.jsonl",
 }
 _NAMES = {kind: tuple(field.name for field in dataclasses.fields(kind)) for kind in FILES}
 _encode = json.JSONEncoder(separators=(",", ":")).encode

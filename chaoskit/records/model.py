@@ -15,6 +15,8 @@
 | `connection_ends.jsonl` | `ConnectionEnd` | conductor | SYN, FIN or RST, in each namespace of a lab that received it |
 | `host_sockets.jsonl` | `HostSocket`   | conductor  | second in which something changed on a host's TCP socket  |
 | `host_states.jsonl` | `HostState`     | conductor  | change of what the program of a host does                 |
+| `spans.jsonl`      | `Span`           | a tier     | hop of a request, and each attempt of it                  |
+| `model_states.jsonl` | `ModelState`   | server     | second of the queue of a model that batches requests      |
 
 Lines are flushed a few times a second: a kill loses at most the last quarter of a second and leaves one torn line.
 `tokens.jsonl` and `keepalives.jsonl` grow with what a server sends: their lines are arrays of integers.
@@ -26,6 +28,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from chaoskit.records.connection_records import ConnectionEnd, HostSocket
+from chaoskit.records.spans import ModelState, Span
 
 Completion = Literal[
     "complete",
@@ -368,4 +371,6 @@ Record = (
     | ConnectionEnd
     | HostSocket
     | HostState
+    | Span
+    | ModelState
 )

@@ -4,6 +4,7 @@
 |------------------|-------------------------------------------------------------------|
 | `int`            | an integer from 0 to 2^60; negative only for fields in `_SIGNED`  |
 | `dict[str, int]` | names with integers from 0 to 2^64, as the kernel returns them    |
+| other `dict`     | names with texts, integers of 61 bits, true or false              |
 | `str`            | text that can be encoded in UTF-8                                 |
 | `Literal`        | one of its values                                                 |
 """
@@ -76,20 +77,26 @@ def _field(name: str, hint: Any) -> _Field:
         return _Field(lambda value: isinstance(value, str) and value in values, f"one of {', '.join(values)}")
     if origin is tuple:
         return _Field(lambda value: isinstance(value, list) and all(map(_is_text, value)), "a list of texts")
-    if origin is dict:
+    if hint == dict[str, int]:
         return _Field(_is_kernel_counters, "names with whole numbers")
+    if origin is dict:
+        return _Field(_are_attributes, "names with texts, whole numbers, true or false")
     if hint is bool:
         return _Field(lambda value: isinstance(value, bool), "true or false")
     if hint is str:
         return _Field(_is_text, "a text")
     assert hint is int, hint
     if name in _SIGNED:
-        return _Field(lambda value: type(value) is int and -MAX_NUMBER < value < MAX_NUMBER, "a whole number")
+        return _Field(_is_signed, "a whole number")
     return _Field(_is_integer, "a whole number from 0 to 2^60")
 
 
 def _is_integer(value: Any) -> bool:
     return type(value) is int and 0 <= value < MAX_NUMBER
+
+
+def _is_signed(value: Any) -> bool:
+    return type(value) is int and -MAX_NUMBER < value < MAX_NUMBER
 
 
 def _is_text(value: Any) -> bool:
@@ -101,6 +108,13 @@ def _is_kernel_counters(value: Any) -> bool:
         return False
     numbers = value.values()
     return not value or (set(map(type, numbers)) == {int} and min(numbers) >= 0 and max(numbers) < _COUNTER_LIMIT)
+
+
+def _are_attributes(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        is_encodable(name) and (_is_text(found) or type(found) is bool or _is_signed(found))
+        for name, found in value.items()
+    )
 
 
 def _read(value: Any) -> SocketRead:
