@@ -1,4 +1,4 @@
-"""Defines the records of AI tiers: spans, one for each hop of a request, and states of a model's queue.
+"""Defines the records of AI tiers: spans, one for each hop of a request, and a model's queue.
 
 The reference tiers write their spans into the run directory; other programs export theirs by OTLP/HTTP. Attributes have
 the names of the GenAI conventions where these have one, else they begin with `chaoskit.`
