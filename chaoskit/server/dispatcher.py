@@ -1,4 +1,4 @@
-"""Defines who answers requests, whatever the HTTP version: the reference server, or a tier of a service lab."""
+"""Defines who answers requests, whatever the HTTP version: the reference server or another tier."""
 
 from __future__ import annotations
 
