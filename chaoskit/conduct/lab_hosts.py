@@ -73,7 +73,7 @@ def _start_tier(host: TierHost, kernel: LinuxKernel, run: Path | None) -> Worker
     listener = _listener(host, kernel)
 
     async def work(stop: asyncio.Event) -> None:
-        from chaoskit.tiers.app import serve_tier
+        from chaoskit.tiers.serving import serve_tier
 
         await serve_tier(host.name, host.settings, listener, stop, None if run is None else Log(run, Span), LAB)
 

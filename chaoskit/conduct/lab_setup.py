@@ -115,7 +115,7 @@ def _references(plan: Plan) -> list[ReferenceHost]:
 
 def _tiers(plan: Plan) -> Iterator[TierHost]:
     if any(host.spec.tier for host in plan.hosts):
-        from chaoskit.plan.tiers import tier_settings  # loads pydantic, which a guest does without
+        from chaoskit.plan.tier_settings import tier_settings  # loads pydantic, which a guest does without
 
         for host in plan.hosts:
             if host.spec.tier is not None:

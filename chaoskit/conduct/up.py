@@ -59,9 +59,10 @@ def _wait(hosts: Hosts, worker: Worker) -> int:
 
 def _standing(plan: Plan, hosts: Hosts, forwards: tuple[Forward, ...], run: Path) -> Standing:
     rows = []
+    own = {host.name: host.spec.shown for host in plan.hosts}
     for attachment in plan.topology.attachments:
         member = hosts.members.get(attachment.host)
-        program = member.program.shown if isinstance(member, HostProcess) else "the reference server"
+        program = member.program.shown if isinstance(member, HostProcess) else own.get(attachment.host, "the reference server")
         what = "" if member is None else f"ready: {program}"
         rows.append((attachment.host, tuple(net.host for net in attachment.nets.values()), what))
     logs = run / FOLDER

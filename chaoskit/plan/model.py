@@ -238,7 +238,7 @@ class Plan(_Frozen):
     def asks_program(self) -> bool:
         """Whether a program of a service lab answers the client, and not a reference server."""
         asked = urlsplit(self.target).hostname
-        return any(asked in (host.name, host.group) and host.spec.run is not None for host in self.hosts)
+        return any(asked in (host.name, host.group) and host.server is None for host in self.hosts)
 
     @property
     def lab(self) -> Topology | None:

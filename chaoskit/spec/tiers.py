@@ -1,4 +1,4 @@
-"""Defines the tiers of a service lab beside the model: a gateway with workflows, policy, retrieval, tools.
+"""Defines the tiers of a lab beside its model: a gateway with workflows, policy, retrieval, tools.
 
 A workflow is a list of stages, in any order, of which the last one generates:
 

@@ -1,1 +1,1 @@
-"""The tiers of an AI service beside its model: a gateway that runs workflows, policy, retrieval, tools."""
+"""The tiers of an AI service beside its model: gateway, policy, retrieval, tools."""

@@ -1,4 +1,4 @@
-"""Calls a hop: its attempts one after the other, hedged, within timers, a budget of retries and breakers.
+"""Calls a hop: attempts one after the other or hedged, within timers, a retry budget and breakers.
 
 Each attempt is a span within the hop's. A hop has a list of hosts: each is tried `1 + retries` times before the next
 one. An attempt succeeds when `receive` has what it wants of the response: all of it, or a stream's first token.
@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from chaoskit.clock import now
 from chaoskit.tiers.deadlines import Deadline
 from chaoskit.tiers.endpoints import Endpoint, Resolver
-from chaoskit.tiers.errors import CallError
+from chaoskit.tiers.failures import CallError
 from chaoskit.tiers.outgoing import Exchange, OutgoingRequest, Pool
 from chaoskit.tiers.restraint import CircuitBreaker, Outcome, RetryBudget
 from chaoskit.tiers.settings import Breaker, CallTimers

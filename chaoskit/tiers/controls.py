@@ -1,4 +1,4 @@
-"""Defines what decides over a gateway's requests: admission, and how much service they get when it is busy.
+"""Defines what decides over a gateway's requests: admission, and the service that they get.
 
 `Admission.admit` is asked once before a request runs, and told when it has ended. `Ladder.service` is asked before each
 stage, so that a step that comes into force holds for what is still to be done.

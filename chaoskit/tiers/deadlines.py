@@ -6,7 +6,7 @@ import asyncio
 from types import TracebackType
 
 from chaoskit import clock
-from chaoskit.tiers.errors import CallError
+from chaoskit.tiers.failures import CallError
 from chaoskit.timer import AbsoluteTimer
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from chaoskit.tiers.errors import CallError
+from chaoskit.tiers.failures import CallError
 from chaoskit.tiers.outgoing import Address
 
 PORT = 8000

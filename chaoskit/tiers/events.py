@@ -1,4 +1,4 @@
-"""Reads the server-sent events of a model's answer: whole events, their text, and whether it is complete."""
+"""Reads the events of a model's answer: their bytes, their text, and whether it is complete."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from chaoskit.server.requests import Reply, Request, json_reply
 from chaoskit.tiers.calls import Caller
 from chaoskit.tiers.controls import Admission, AdmitsAll, Asked, Ended, Ladder, NoLadder
 from chaoskit.tiers.endpoints import Resolver
-from chaoskit.tiers.errors import RequestError
+from chaoskit.tiers.failures import RequestError
 from chaoskit.tiers.outgoing import Pool
 from chaoskit.tiers.relay import Relay
 from chaoskit.tiers.settings import GatewaySettings

@@ -1,4 +1,4 @@
-"""Calls other hosts by HTTP/1.1: h11 over sockets whose ports are taken in order, with idle connections kept.
+"""Calls other hosts by HTTP/1.1: h11 over sockets with ports in order; idle ones are kept.
 
 The kernel's choice of ports depends on all random numbers that were drawn before; ports in order keep a run repeatable.
 A connection that the other side has closed while it was idle is found out by use, and the request is sent again once on
@@ -18,7 +18,7 @@ from itertools import cycle
 
 import h11
 
-from chaoskit.tiers.errors import CallError
+from chaoskit.tiers.failures import CallError
 
 _PORTS = range(20_000, 60_000)
 _TRIES = 100  # ports that may be in use

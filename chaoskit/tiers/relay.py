@@ -1,4 +1,4 @@
-"""Relays a model's answer to the client, from the next model in the list where one fails before its first token.
+"""Relays a model's answer, from the next model where one fails before its first token.
 
 What happens when an answer that the client has seen a part of breaks off is `MidStream`:
 
@@ -23,8 +23,8 @@ from chaoskit.server.formats.api import CREATED, SSE, data_event
 from chaoskit.tiers.calls import Answer, Call, Caller, whole_body
 from chaoskit.tiers.deadlines import Deadline
 from chaoskit.tiers.endpoints import Endpoint
-from chaoskit.tiers.errors import CallError
 from chaoskit.tiers.events import AnswerEvent, EventReader
+from chaoskit.tiers.failures import CallError
 from chaoskit.tiers.outgoing import Exchange
 from chaoskit.tiers.settings import CallTimers, MidStream
 from chaoskit.tiers.tier import TierResponse

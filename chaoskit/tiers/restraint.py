@@ -1,4 +1,4 @@
-"""Decides when a tier does not ask: a budget for retries, and breakers for hosts that keep failing. Pure."""
+"""Decides when a tier does not ask: a retry budget, breakers for hosts that keep failing. Pure."""
 
 from __future__ import annotations
 

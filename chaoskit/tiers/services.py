@@ -12,7 +12,7 @@ from chaoskit.records.jsonl import Log
 from chaoskit.server.limits import Limits
 from chaoskit.server.requests import BadRequestError, Request, json_reply
 from chaoskit.server.schedule import Script
-from chaoskit.tiers.errors import RequestError
+from chaoskit.tiers.failures import RequestError
 from chaoskit.tiers.settings import PolicySettings, RetrievalSettings, ToolSettings
 from chaoskit.tiers.tier import Tier, TierResponse
 from chaoskit.tiers.tracing import OpenSpan

@@ -6,9 +6,10 @@ Times in ns, sizes in bytes. A host is called by the URL that leads to it; `addr
 from __future__ import annotations
 
 import math
-import random
 from dataclasses import dataclass, field
 from typing import Literal
+
+from chaoskit.seed import Random
 
 MidStream = Literal["break", "error", "resume", "end"]
 Fallback = Literal["no-context", "cached"]
@@ -23,7 +24,7 @@ class Latency:
     median: int
     p99: int
 
-    def draw(self, numbers: random.Random) -> int:
+    def draw(self, numbers: Random) -> int:
         """One of them; takes one random number."""
         z = numbers.gauss(0.0, 1.0)
         if not self.median:
@@ -39,7 +40,7 @@ class Count:
     p95: int
     most: int = 100
 
-    def draw(self, numbers: random.Random) -> int:
+    def draw(self, numbers: Random) -> int:
         """One of them; takes one random number."""
         z = numbers.gauss(0.0, 1.0)
         if not self.p50 or self.p50 == self.p95:

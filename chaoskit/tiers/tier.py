@@ -1,4 +1,4 @@
-"""Answers the requests of a tier, each in a task of its own, on the connections of the reference server.
+"""Answers the requests of a tier, each in a task, on the connections of the reference server.
 
 A client that leaves cancels its task, and with it whatever the task waits for.
 """
@@ -15,7 +15,7 @@ from chaoskit.server.dispatcher import Outcome
 from chaoskit.server.limits import Budget, Limits
 from chaoskit.server.requests import SCRIPT_HEADER, STREAM_HEADER, BadRequestError, Reply, Request, json_reply
 from chaoskit.server.writer import ResponseWriter
-from chaoskit.tiers.errors import RequestError
+from chaoskit.tiers.failures import RequestError
 from chaoskit.tiers.tracing import TRACEPARENT, Tracer
 from chaoskit.timer import AbsoluteTimer
 

@@ -7,7 +7,6 @@ open when its request is given up ends then, as `cancelled`.
 from __future__ import annotations
 
 import asyncio
-import random
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from types import TracebackType
 from chaoskit import clock
 from chaoskit.records.jsonl import Log
 from chaoskit.records.spans import Operation, Span
-from chaoskit.seed import derive, source
+from chaoskit.seed import Random, derive, source
 
 TRACEPARENT = "traceparent"
 _FORM = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
@@ -54,7 +53,7 @@ class OpenSpan:
         found = dict(attributes or {})
         return OpenSpan(self.tracer, self.trace, span, self.span, name, operation, clock.now(), found)
 
-    def numbers(self, seed: int, *names: str | int) -> random.Random:
+    def numbers(self, seed: int, *names: str | int) -> Random:
         """Random numbers for what belongs to it and has these names."""
         return source(seed, self.tracer.host, self.trace, self.span, *names)
 

@@ -1,4 +1,4 @@
-"""Runs the stages of a workflow for one request: each adds to the prompt, and the last one streams the answer."""
+"""Runs the stages of a workflow: each adds to the prompt, and the last one streams the answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chaoskit.server.requests import json_reply
 from chaoskit.tiers.calls import Call, Caller, whole_body
 from chaoskit.tiers.controls import Asked, Ladder
 from chaoskit.tiers.endpoints import Endpoint, endpoint
-from chaoskit.tiers.errors import CallError, RequestError
+from chaoskit.tiers.failures import CallError, RequestError
 from chaoskit.tiers.relay import Generation, Relay
 from chaoskit.tiers.services import POLICY_PATH, RETRIEVAL_PATH, TOOL_PATH
 from chaoskit.tiers.settings import (

@@ -80,7 +80,7 @@ class Hosts:
         """Raises RefusedError with the last words of a program that has ended, but not by a fault."""
         for reference in self._references:
             if not reference.is_alive:
-                raise RefusedError(f"the reference server of {reference.name} ended early")
+                raise RefusedError(f"chaoskit's own server on {reference.name} ended early")
         for process in self._programs:
             process.hear()
             if not process.is_alive and not process.was_killed:

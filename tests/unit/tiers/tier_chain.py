@@ -16,7 +16,7 @@ from chaoskit.records.model import ServedResponse
 from chaoskit.records.spans import Span
 from chaoskit.server.app import serve
 from chaoskit.server.schedule import Script
-from chaoskit.tiers.app import serve_tier
+from chaoskit.tiers.serving import serve_tier
 from chaoskit.tiers.settings import (
     CallTimers,
     Count,
