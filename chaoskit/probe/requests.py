@@ -7,6 +7,8 @@ which removes secrets of the request that the server may echo.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import httpx
@@ -22,14 +24,17 @@ from chaoskit.probe.protocols import PROTOCOLS
 from chaoskit.probe.protocols.asked_tokens import Asked, asked_tokens
 from chaoskit.probe.protocols.response_parser import EndMarkers
 from chaoskit.probe.protocols.stream_protocol import Question
-from chaoskit.probe.request_body import BodyBuilder
+from chaoskit.probe.request_body import BodyBuilder, merged
 from chaoskit.probe.request_url import request_url, usual_path
 from chaoskit.probe.target import Target
+from chaoskit.spec.classes import TrafficClass, draw
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.workload import Workload
 from chaoskit.terminal import shortened
+from chaoskit.tiers.carriage import TIER_FIELD
 
 _MAX_DETAIL = 200  # characters
+NO_CLASSES: Mapping[str, TrafficClass] = MappingProxyType({})
 
 
 def _ends(workload: Workload) -> EndMarkers:
@@ -39,10 +44,12 @@ def _ends(workload: Workload) -> EndMarkers:
 
 
 class PreparedRequest(NamedTuple):
-    """A request, and how many tokens it asks for."""
+    """A request, how many tokens and which service tier it asks for, and its class."""
 
     request: httpx.Request
     asked: Asked
+    traffic_class: str | None = None
+    tier: str | None = None
 
 
 class RequestFactory:
@@ -51,8 +58,12 @@ class RequestFactory:
     `ends` is what ends a response of plain server-sent events; `memory` bounds what all responses hold.
     """
 
-    def __init__(self, target: Target, workload: Workload, seed: int) -> None:
+    def __init__(
+        self, target: Target, workload: Workload, seed: int, classes: Mapping[str, TrafficClass] = NO_CLASSES
+    ) -> None:
         self.workload = workload
+        self._classes = classes
+        self._carriage = workload.carry.class_place.carriage(classes)
         self.url = request_url(target, workload)
         self._has_one_url = workload.protocol != "sse" or isinstance(workload.output_tokens, int)
         self.usual_path = usual_path(target, workload).partition("?")[0]
@@ -96,9 +107,14 @@ class RequestFactory:
         question = self._question(conversation)
         body = self._body.body(question)
         headers = {**self._headers, "x-chaoskit-stream": str(stream)}
+        traffic_class = draw(self._classes, self._seed, conversation.first)
+        if traffic_class is not None:
+            body = merged(body, self._carriage.fields(traffic_class))
+            headers |= self._carriage.headers(traffic_class)
         url = self.url if self._has_one_url else request_url(self._target, self.workload, question.max_tokens)
         request = httpx.Request("POST", url, headers=headers, content=json.dumps(body).encode())
-        return PreparedRequest(request, asked_tokens(body))
+        tier = body.get(TIER_FIELD)
+        return PreparedRequest(request, asked_tokens(body), traffic_class, tier if isinstance(tier, str) else None)
 
     def _question(self, conversation: Conversation) -> Question:
         messages = conversation.messages(self._prompts)

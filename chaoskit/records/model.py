@@ -209,6 +209,14 @@ class Request:
     """What is wrong with a complete answer."""
     remarks: tuple[str, ...] = ()
     """What is odd about the response, although it could be understood."""
+    traffic_class: str | None = None
+    """Its class, in a file with classes."""
+    tier_asked: str | None = None
+    """The `service_tier` that it asked for; null where it asked for none."""
+    tier_served: str | None = None
+    """The `service_tier` that the answer tells."""
+    degraded: str | None = None
+    """What the answer's header `x-degraded` tells: how it is less than what was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
