@@ -326,6 +326,7 @@ class Stream:
             finish=self._requests.redact(transcript.finish) or None,
             flag=flag,
             remarks=tuple(map(self._requests.redact, remarks)),
+            trace=self._request.prepared.trace,
             traffic_class=self._request.prepared.traffic_class,
             tier_asked=self._request.prepared.tier,
             tier_served=self._requests.redact(transcript.tier) or None,
