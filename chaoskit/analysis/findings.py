@@ -10,8 +10,18 @@ FindingConfidence = Literal["certain", "likely", "none"]
 Direction = Literal["up", "down"]
 PathMtuKind = Literal["black-hole", "silence", "probed", "signalled", "clamped"]
 ClosingKind = Literal[
-    *("closed", "reset", "inside", "answered", "end-lost", "reset-between", "gave-up", "unanswered"),
-    *("refused", "syn-lost", "syn-unanswered", "syn-ack-lost"),
+    "closed",
+    "reset",
+    "inside",
+    "answered",
+    "end-lost",
+    "reset-between",
+    "gave-up",
+    "unanswered",
+    "refused",
+    "syn-lost",
+    "syn-unanswered",
+    "syn-ack-lost",
 ]
 IntermediaryKind = Literal["idle-timer", "response-timer", "buffering"]
 

@@ -180,7 +180,7 @@ class Document:
             ) from None
 
     def read_experiment(self) -> Experiment:
-        """The experiment, with whole paths. Raises SpecError as `read_as`, and for files of prompts that are missing."""
+        """The experiment, with whole paths. Raises SpecError as `read_as`, and for a missing file of prompts."""
         experiment = beside(self.read_as(Experiment), self.tree.name)
         missing = [str(self.error_at(sentence, where)) for where, sentence in missing_prompts(experiment)]
         if missing:
