@@ -13,6 +13,7 @@ from chaoskit.errors import SpecError
 from chaoskit.probe.shares import WHOLE, Share
 from chaoskit.records.model import Request
 from chaoskit.spec.access import Access, check_proxy
+from chaoskit.spec.classes import TrafficClass
 
 _LONGEST_SOCKET = 107  # bytes, unix(7)
 DEFAULT_MODEL = "default"
@@ -47,6 +48,9 @@ class Target:
     `proxy` is the URL of an HTTP proxy: a tunnel (CONNECT), or the whole URL for HTTP/1.1. `uds` is a Unix socket to
     connect to instead of the URL's host. Without `verify` any certificate is accepted. `client_cert` and `client_key`
     (PEM) are shown to a server that asks for them; None as the key: it is in the certificate's file.
+
+    With `traces`, a seed, each request names a trace of its own, from which the spans of the programs on its way are
+    known; not where `headers` name one.
     """
 
     url: str
@@ -66,6 +70,7 @@ class Target:
     verify: bool = True
     client_cert: Path | None = None
     client_key: Path | None = None
+    traces: int | None = None
 
 
 def endpoint(url: str, access: Access, environment: Mapping[str, str] = os.environ, **more: Any) -> Target:
@@ -152,7 +157,7 @@ class DriveOptions:
     Streams that are still open `drain` ns after that are cancelled; None: they run until they end or time out.
     `fault_free` ns from the start no fault is in force (None: never): see `fail_fast`.
     `watch` is called twice a second, and must be fast. This process has a `share` of the whole. With a `judge` another
-    one decides whether the first requests all failed alike.
+    one decides whether the first requests all failed alike. Each conversation has one of the `classes`.
     """
 
     seed: int
@@ -164,3 +169,4 @@ class DriveOptions:
     watch: Callable[[DriveProgress], None] | None = None
     share: Share = WHOLE
     judge: Judge | None = None
+    classes: Mapping[str, TrafficClass] = field(default_factory=dict)
