@@ -1,4 +1,4 @@
-"""Decides which requests of a gateway run, which wait, and which are refused. Pure: the time is an argument.
+"""Decides which requests of a gateway run, which wait, and which are refused.
 
 | policy     | who waits                                  | who is refused                                           |
 |------------|--------------------------------------------|----------------------------------------------------------|
@@ -13,7 +13,7 @@ class with a budget has room while it has fewer running; others go past those wh
 budget is refused where nobody waits.
 
 Rules: every request that arrives is admitted, refused, abandoned or still waiting, once; what is told of a number that
-is not known is ignored.
+is not known is ignored; the time is an argument.
 """
 
 from __future__ import annotations
