@@ -51,6 +51,7 @@ def hosts_of(setup: LabSetup, kernel: LinuxKernel, run: Path, clock: Clock, has_
             )
             for host in setup.tiers
         ],
+        setup.asked,
     )
 
 
@@ -63,7 +64,7 @@ def _start_reference(host: ReferenceHost, kernel: LinuxKernel, run: Path | None)
         log, unacked = (None, None) if run is None else (Log(run, ServedResponse), Log(run, UnackedSample))
         await serve(listener, script, stop, log, unacked, LAB)
 
-    worker = Worker(host.name, kernel.inside(host.name), work)
+    worker = Worker("reference server", kernel.inside(host.name), work)
     listener.close()
     return worker
 

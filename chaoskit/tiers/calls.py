@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from chaoskit.clock import now
+from chaoskit.records import trace_context
+from chaoskit.records.span_names import ATTEMPT, HEDGE, SERVER_ADDRESS
 from chaoskit.tiers.deadlines import Deadline
 from chaoskit.tiers.endpoints import Endpoint, Resolver
 from chaoskit.tiers.failures import CallError
 from chaoskit.tiers.outgoing import Exchange, OutgoingRequest, Pool
 from chaoskit.tiers.restraint import CircuitBreaker, Outcome, RetryBudget
 from chaoskit.tiers.settings import Breaker, CallTimers
-from chaoskit.tiers.tracing import TRACEPARENT, OpenSpan, Value
+from chaoskit.tiers.tracing import OpenSpan, Value
 from chaoskit.timer import AbsoluteTimer
 
 T = TypeVar("T")
@@ -131,8 +133,8 @@ class Caller:
         is_hedge: bool = False,
     ) -> Answer[T]:
         hop.attempts += 1
-        attributes: dict[str, Value] = {"server.address": host.host, "chaoskit.attempt": hop.attempts}
-        span = hop.child(hop.name, hop.operation, attributes | ({"chaoskit.hedge": True} if is_hedge else {}))
+        attributes: dict[str, Value] = {SERVER_ADDRESS: host.host, ATTEMPT: hop.attempts}
+        span = hop.child(hop.name, hop.operation, attributes | ({HEDGE: True} if is_hedge else {}))
         breaker = self._breaker_of(host)
         exchange: Exchange | None = None
         is_told = breaker is None
@@ -141,7 +143,7 @@ class Caller:
                 is_told = True
                 raise CallError("breaker", f"{host.host} has failed too often; it is left alone for a time")
             request = OutgoingRequest(
-                host.authority, host.path, ((TRACEPARENT, span.traceparent), *asked.headers), asked.body
+                host.authority, host.path, ((trace_context.HEADER, span.traceparent), *asked.headers), asked.body
             )
             async with Deadline(self._timer, _earlier(deadline, asked.timers.per_try), "no answer in time"):
                 exchange = await self._send(host, request, asked.timers.connect)

@@ -9,6 +9,7 @@ from typing import Any
 
 from chaoskit.clock import now
 from chaoskit.records.jsonl import Log
+from chaoskit.records.span_names import FIRST_TOKEN, OPERATION_NAME, WORKFLOW_NAME
 from chaoskit.server import fields
 from chaoskit.server.formats.api import CREATED
 from chaoskit.server.limits import Limits
@@ -63,8 +64,8 @@ class Gateway(Tier):
         fields.messages(body)
         with self.tracer.begin(request.headers, request.received, "invoke_workflow", "workflow") as span:
             name = self._workflow(request, body)
-            span.attributes["gen_ai.operation.name"] = "invoke_workflow"
-            span.attributes["gen_ai.workflow.name"] = name
+            span.attributes[OPERATION_NAME] = "invoke_workflow"
+            span.attributes[WORKFLOW_NAME] = name
             await self._admitted(span, Asked(name, request.headers, body, request.received), body, request, response)
 
     async def _admitted(
@@ -75,6 +76,7 @@ class Gateway(Tier):
 
         def first_token(at: int) -> None:
             first.append(at)
+            span.attributes[FIRST_TOKEN] = at - span.begin
             ticket.first_token(at)
 
         model = "chaoskit" if body["model"] in self._settings.workflows else body["model"]

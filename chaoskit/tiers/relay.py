@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chaoskit.clock import now
+from chaoskit.records.span_names import FIRST_TOKEN
 from chaoskit.server.formats import openai_chat
 from chaoskit.server.formats.api import CREATED, SSE, data_event
 from chaoskit.tiers.calls import Answer, Call, Caller, whole_body
@@ -87,6 +88,7 @@ class Relay:
                 hop.error = error.kind
                 await self._end(asked, response, error, "error")
                 return
+            hop.attributes.setdefault(FIRST_TOKEN, now() - hop.begin)
             broken = await self._relay(answer, asked, response, progress, deadline)
             if broken is None:
                 return

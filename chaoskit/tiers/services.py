@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from chaoskit.records.jsonl import Log
+from chaoskit.records.span_names import RETRIEVAL_OUTCOME
 from chaoskit.server.limits import Limits
 from chaoskit.server.requests import BadRequestError, Request, json_reply
 from chaoskit.server.schedule import Script
@@ -75,7 +76,7 @@ class RetrievalService(Tier):
             if not answered:
                 raise RequestError(504, "timeout", "no shard answered in time")
             outcome = "miss" if not found else "hit" if answered == settings.shards else "degraded"
-            span.attributes["chaoskit.retrieval.outcome"] = outcome
+            span.attributes[RETRIEVAL_OUTCOME] = outcome
             texts = [{"text": _text(settings.seed, span, number, settings.result_size)} for number in range(found)]
             told = {"outcome": outcome, "results": texts, "shards": settings.shards, "answered": answered}
             response.reply(json_reply(200, told))

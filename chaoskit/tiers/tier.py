@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+from chaoskit.records import trace_context
 from chaoskit.records.jsonl import Log
 from chaoskit.server import fields, routes
 from chaoskit.server.dispatcher import Outcome
@@ -16,7 +17,7 @@ from chaoskit.server.limits import Budget, Limits
 from chaoskit.server.requests import SCRIPT_HEADER, STREAM_HEADER, BadRequestError, Reply, Request, json_reply
 from chaoskit.server.writer import ResponseWriter
 from chaoskit.tiers.failures import RequestError
-from chaoskit.tiers.tracing import TRACEPARENT, Tracer
+from chaoskit.tiers.tracing import Tracer
 from chaoskit.timer import AbsoluteTimer
 
 
@@ -77,7 +78,7 @@ class Tier:
         self.memory = Budget(limits.memory)
         self.requests = Budget(limits.requests)
         self.unacked: Log | None = None
-        self.read_headers = frozenset({STREAM_HEADER, SCRIPT_HEADER, TRACEPARENT})
+        self.read_headers = frozenset({STREAM_HEADER, SCRIPT_HEADER, trace_context.HEADER})
         self.timer = timer
         self.tracer = Tracer(host, log)
 

@@ -7,19 +7,17 @@ open when its request is given up ends then, as `cancelled`.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 
 from chaoskit import clock
+from chaoskit.records import trace_context
 from chaoskit.records.jsonl import Log
 from chaoskit.records.spans import Operation, Span
+from chaoskit.records.trace_context import TraceContext, parse_traceparent
 from chaoskit.seed import Random, derive, source
 
-TRACEPARENT = "traceparent"
-_FORM = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
-_INVALID = ("0" * 32, "0" * 16)
 _REMEMBERED = 10_000  # contexts, to tell requests apart that somebody on the way has repeated
 Value = str | int | bool
 
@@ -44,7 +42,7 @@ class OpenSpan:
     @property
     def traceparent(self) -> str:
         """The header field for what is called within it."""
-        return f"00-{self.trace}-{self.span}-01"
+        return TraceContext(self.trace, self.span).header
 
     def child(self, name: str, operation: Operation, attributes: Mapping[str, Value] | None = None) -> OpenSpan:
         """One within it, from now on."""
@@ -112,9 +110,8 @@ class Tracer:
             self._log.add(span)
 
     def _context(self, headers: Mapping[str, str]) -> tuple[str, str | None]:
-        found = _FORM.fullmatch(headers.get(TRACEPARENT, ""))
-        if found is not None and found[1] != _INVALID[0] and found[2] != _INVALID[1]:
-            return found[1], found[2]
+        if (found := parse_traceparent(headers.get(trace_context.HEADER, ""))) is not None:
+            return found
         self._arrivals += 1
         first, second = (derive(half, "trace", self.host, self._arrivals) for half in (0, 1))
         return f"{first:016x}{second:016x}", None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chaoskit.clock import now
+from chaoskit.records.span_names import DEGRADED, OPERATION_NAME, RETRIEVAL_FALLBACK, RETRIEVAL_OUTCOME
 from chaoskit.server.requests import json_reply
 from chaoskit.tiers.calls import Call, Caller, whole_body
 from chaoskit.tiers.controls import Asked, Ladder
@@ -30,8 +31,6 @@ from chaoskit.tiers.tracing import OpenSpan
 MODEL_PATH = "/v1/chat/completions"
 DEGRADED_HEADER, RETRIEVAL_HEADER = "x-chaoskit-degraded", "x-chaoskit-retrieval"
 _LIMITS = ("max_completion_tokens", "max_tokens")
-_OPERATION = "gen_ai.operation.name"
-_OUTCOME, _FALLBACK = "chaoskit.retrieval.outcome", "chaoskit.retrieval.fallback"
 
 
 @dataclass
@@ -91,7 +90,7 @@ class Workflows:
             service = self._ladder.service(talk.asked)
             talk.steps += [each for each in service.steps if each not in talk.steps]
             if talk.steps:
-                span.attributes["chaoskit.degraded"] = ",".join(talk.steps)
+                span.attributes[DEGRADED] = ",".join(talk.steps)
             match stage:
                 case PolicyStage():
                     await self._policy(span, stage, talk)
@@ -120,7 +119,7 @@ class Workflows:
 
     async def _retrieve(self, span: OpenSpan, stage: RetrieveStage, talk: Conversation, k: int) -> None:
         """Add what is found; where nothing is, what a fallback has."""
-        with span.child("retrieval", "retrieval", {_OPERATION: "retrieval"}) as hop:
+        with span.child("retrieval", "retrieval", {OPERATION_NAME: "retrieval"}) as hop:
             failure: CallError | None = None
             texts: list[str] = []
             try:
@@ -128,14 +127,14 @@ class Workflows:
             except CallError as error:
                 failure, hop.error = error, error.kind
                 outcome = "timeout" if error.kind == "timeout" else "error"
-            hop.attributes[_OUTCOME] = outcome
+            hop.attributes[RETRIEVAL_OUTCOME] = outcome
             talk.retrievals.append(outcome)
             if texts:
                 self._cache[stage] = texts
             else:
                 texts, fallback = await self._fall_back(hop, stage, talk, k)
                 if fallback:
-                    hop.attributes[_FALLBACK] = fallback
+                    hop.attributes[RETRIEVAL_FALLBACK] = fallback
                     talk.retrievals.append(fallback)
                 elif failure is not None:
                     raise _request_error("retrieval", failure) from failure
@@ -205,7 +204,7 @@ class Workflows:
     async def _tool(self, span: OpenSpan, stage: ToolsStage, talk: Conversation, number: int) -> str:
         """What a tool answers. Raises RequestError where its failure is not tolerated."""
         body = {"name": f"tool_{number}", "arguments": "{}"}
-        with span.child(f"tool_{number}", "tool", {_OPERATION: "execute_tool"}) as hop:
+        with span.child(f"tool_{number}", "tool", {OPERATION_NAME: "execute_tool"}) as hop:
             try:
                 found = await self._ask(hop, stage.hosts, TOOL_PATH, stage.timers, talk, body)
             except CallError as error:
@@ -227,7 +226,7 @@ class Workflows:
             talk.marks,
             talk.first_token,
         )
-        with span.child("generate", "model", {_OPERATION: "chat"}) as hop:
+        with span.child("generate", "model", {OPERATION_NAME: "chat"}) as hop:
             try:
                 if is_last and body.get("stream"):
                     await self._relay.stream(hop, asked, talk.response)
