@@ -131,7 +131,7 @@ def target_of(plan: Plan, url: str | None = None, number: int = 0) -> Target:
     if plan.hosts:
         asked = url or plan.target
         addresses = plan.topology.resolve(urlsplit(asked).hostname or "", plan.ip)
-        return endpoint(asked, plan.access, variables(plan), addresses=addresses, sockets=tuned)
+        return endpoint(asked, plan.access, variables(plan), addresses=addresses, sockets=tuned, traces=plan.seed)
     has_chunks = plan.server is not None and plan.server.tokens_per_event > 1  # an event is a token otherwise
     return Target(plan.target, "chaoskit", ca_file=root(plan.target), sockets=tuned, asks_usage=has_chunks)
 

@@ -34,12 +34,17 @@ class Worker:
     def __init__(self, name: str, inside: AbstractContextManager[None], work: Work) -> None:
         self.name = name
         self._error_pipe, write = os.pipe()
+        bound, binding = os.pipe()
         parent = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self._error_pipe)
-            _run_child(parent, inside, work, write)
+            os.close(bound)
+            _run_child(parent, inside, work, write, binding)
         os.close(write)
+        os.close(binding)
+        os.read(bound, 1)  # its end: from now on it dies with this process, even while it is stopped
+        os.close(bound)
         self._status: int | None = None
 
     @property
@@ -90,13 +95,14 @@ class Worker:
         return error(f"the {self.name} ended early: {message or killed}")
 
 
-def _run_child(parent: int, inside: AbstractContextManager[None], work: Work, error_pipe: int) -> None:
-    """Run the child to its end; never returns."""
+def _run_child(parent: int, inside: AbstractContextManager[None], work: Work, error_pipe: int, binding: int) -> None:
+    """Run the child to its end; never returns. Closes `binding` when it dies with its parent."""
     code = EXIT_SOFTWARE
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
             os._exit(code)
+        os.close(binding)
         for sign in (signal.SIGINT, signal.SIGHUP):
             signal.signal(sign, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

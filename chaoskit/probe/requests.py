@@ -25,6 +25,7 @@ from chaoskit.probe.protocols.stream_protocol import Question
 from chaoskit.probe.request_body import BodyBuilder
 from chaoskit.probe.request_url import request_url, usual_path
 from chaoskit.probe.target import Target
+from chaoskit.records.trace_context import HEADER, trace_of_request
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.workload import Workload
 from chaoskit.terminal import shortened
@@ -39,10 +40,11 @@ def _ends(workload: Workload) -> EndMarkers:
 
 
 class PreparedRequest(NamedTuple):
-    """A request, and how many tokens it asks for."""
+    """A request, how many tokens it asks for, and the trace that it names."""
 
     request: httpx.Request
     asked: Asked
+    trace: str | None
 
 
 class RequestFactory:
@@ -57,6 +59,8 @@ class RequestFactory:
         self._has_one_url = workload.protocol != "sse" or isinstance(workload.output_tokens, int)
         self.usual_path = usual_path(target, workload).partition("?")[0]
         self._target = target
+        names_own_trace = HEADER in map(str.lower, (*target.headers, *target.header_env))
+        self._traces = None if names_own_trace else target.traces
         self._seed = seed
         self._credentials = Credentials(target, workload.protocol)
         self._prompts = Prompts(workload, seed)
@@ -96,9 +100,12 @@ class RequestFactory:
         question = self._question(conversation)
         body = self._body.body(question)
         headers = {**self._headers, "x-chaoskit-stream": str(stream)}
+        trace = None if self._traces is None else trace_of_request(self._traces, stream)
+        if trace is not None:
+            headers[HEADER] = trace.header
         url = self.url if self._has_one_url else request_url(self._target, self.workload, question.max_tokens)
         request = httpx.Request("POST", url, headers=headers, content=json.dumps(body).encode())
-        return PreparedRequest(request, asked_tokens(body))
+        return PreparedRequest(request, asked_tokens(body), None if trace is None else trace.trace)
 
     def _question(self, conversation: Conversation) -> Question:
         messages = conversation.messages(self._prompts)

@@ -320,6 +320,7 @@ class Stream:
             finish=self._requests.redact(transcript.finish) or None,
             flag=flag,
             remarks=tuple(map(self._requests.redact, remarks)),
+            trace=self._request.prepared.trace,
         )
 
     def _timeout_detail(self, reason: Completion) -> str:

@@ -47,6 +47,9 @@ class Target:
     `proxy` is the URL of an HTTP proxy: a tunnel (CONNECT), or the whole URL for HTTP/1.1. `uds` is a Unix socket to
     connect to instead of the URL's host. Without `verify` any certificate is accepted. `client_cert` and `client_key`
     (PEM) are shown to a server that asks for them; None as the key: it is in the certificate's file.
+
+    With `traces`, a seed, each request names a trace of its own, from which the spans of the programs on its way are
+    known; not where `headers` name one.
     """
 
     url: str
@@ -66,6 +69,7 @@ class Target:
     verify: bool = True
     client_cert: Path | None = None
     client_key: Path | None = None
+    traces: int | None = None
 
 
 def endpoint(url: str, access: Access, environment: Mapping[str, str] = os.environ, **more: Any) -> Target:

@@ -209,6 +209,8 @@ class Request:
     """What is wrong with a complete answer."""
     remarks: tuple[str, ...] = ()
     """What is odd about the response, although it could be understood."""
+    trace: str | None = None
+    """The trace that its `traceparent` names, 32 hexadecimal digits; null where it had none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 
 from chaoskit import clock
@@ -20,6 +21,7 @@ from chaoskit.errors import RefusedError, SpecError
 from chaoskit.records.jsonl import Log
 from chaoskit.server.acceptor import Acceptor
 from chaoskit.server.connection import Connection
+from chaoskit.server.dispatcher import Dispatcher
 from chaoskit.server.limits import NEVER, PUBLIC, SECOND, Limits, max_connections, raise_file_limit
 from chaoskit.server.protocol_detect import ProtocolDetector
 from chaoskit.server.schedule import Script
@@ -46,19 +48,38 @@ async def serve(
     `unacked`. Closes the listener, not the logs. Raises this process's open-file limit to the hard limit.
     Raises RefusedError when a log cannot be written, or that limit leaves no descriptors for connections.
     """
-    raise_file_limit()
-    max_open = max_connections(limits)
-    timer = AbsoluteTimer()
-    dispatcher = ResponseDispatcher(script, timer, log, unacked, limits)
-    connections: set[Connection] = set()
     logs = [each for each in (log, unacked) if each is not None]
+    timer = AbsoluteTimer()
+    try:
+        await serve_with(ResponseDispatcher(script, timer, log, unacked, limits), listener, stop, logs, script.tls)
+    finally:
+        timer.close()
+
+
+async def serve_with(
+    dispatcher: Dispatcher,
+    listener: socket.socket,
+    stop: asyncio.Event,
+    logs: Sequence[Log],
+    tls: ssl.SSLContext | None = None,
+) -> None:
+    """As `serve`, with another one that answers; `logs` are flushed a few times a second, and at the end."""
+    raise_file_limit()
+    limits = dispatcher.limits
+    connections: set[Connection] = set()
     rounds = 0
-    tls = None if script.tls is None else (script.tls, limits.handshake / SECOND, limits.linger / SECOND)
-    acceptor = Acceptor(listener, lambda: ProtocolDetector(dispatcher, connections), connections, max_open, tls)
+    handshake = None if tls is None else (tls, limits.handshake / SECOND, limits.linger / SECOND)
+    acceptor = Acceptor(
+        listener,
+        lambda: ProtocolDetector(dispatcher, connections),
+        connections,
+        max_connections(limits),
+        handshake,
+    )
     try:
         acceptor.resume()
         while not stop.is_set():
-            if unacked is not None and rounds % _UNACKED_EVERY == 0:
+            if dispatcher.unacked is not None and rounds % _UNACKED_EVERY == 0:
                 record_unacked(connections)
             rounds += 1
             acceptor.resume()
@@ -72,10 +93,9 @@ async def serve(
                 await asyncio.wait_for(stop.wait(), _FLUSH)
     finally:
         acceptor.close()
-        if unacked is not None:
+        if dispatcher.unacked is not None:
             record_unacked(connections)
         await _abort_all(connections)
-        timer.close()
         for each in logs:
             each.flush()
 

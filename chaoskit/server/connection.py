@@ -16,8 +16,8 @@ from typing import Any
 from chaoskit import clock
 from chaoskit.records import tcp_info
 from chaoskit.records.model import UnackedSample
+from chaoskit.server.dispatcher import Dispatcher, Response
 from chaoskit.server.limits import SECOND, Limits
-from chaoskit.server.streaming import ResponseDispatcher, ResponseStream
 
 _BUFFER = 64 * 1024  # bytes of write buffer above which a connection's streams are blocked
 _SLICE = 16 * 1024  # bytes processed at once; some tens of ms of work for the smallest frames and chunks
@@ -30,7 +30,7 @@ class Connection(asyncio.Protocol):
     transport: asyncio.Transport
     socket: Any  # asyncio's wrapper of the socket
 
-    def __init__(self, dispatcher: ResponseDispatcher, connections: set[Connection]) -> None:
+    def __init__(self, dispatcher: Dispatcher, connections: set[Connection]) -> None:
         self.dispatcher = dispatcher
         self.connections = connections
         self.latest_stream: int | None = None
@@ -146,7 +146,7 @@ class Connection(asyncio.Protocol):
         if self.dispatcher.unacked is not None and self.latest_stream is not None:
             self.dispatcher.unacked.add(UnackedSample(self.latest_stream, clock.now(), self.tcp_info()))
 
-    def set_latest_stream(self, response: ResponseStream | None) -> None:
+    def set_latest_stream(self, response: Response | None) -> None:
         """Remember the stream number of a new response."""
         if response is not None and response.stream is not None:
             self.latest_stream = response.stream

@@ -13,9 +13,9 @@ import h11
 from chaoskit import clock
 from chaoskit.server import requests, routes
 from chaoskit.server.connection import Connection
+from chaoskit.server.dispatcher import Dispatcher, Response
 from chaoskit.server.limits import SECOND
 from chaoskit.server.requests import Headers, Request
-from chaoskit.server.streaming import ResponseDispatcher, ResponseStream
 from chaoskit.server.writer import Break
 
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
@@ -25,7 +25,7 @@ _MAX_PIPELINED = 256 * 1024  # bytes that may arrive during a response
 class Http1(Connection):
     """An HTTP/1.1 connection, and the writer of its current response."""
 
-    def __init__(self, dispatcher: ResponseDispatcher, connections: set[Connection]) -> None:
+    def __init__(self, dispatcher: Dispatcher, connections: set[Connection]) -> None:
         super().__init__(dispatcher, connections)
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=dispatcher.limits.head_size)
         self._head: h11.Request | None = None
@@ -33,7 +33,7 @@ class Http1(Connection):
         self._pipelined = 0
         self._since = self.received  # start of the current wait: for a request, its head or its body
         self._has_bytes = False
-        self._response_stream: ResponseStream | None = None
+        self._response_stream: Response | None = None
 
     def receive(self, data: bytes) -> None:
         """Feed h11, and read requests."""

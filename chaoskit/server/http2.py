@@ -27,16 +27,15 @@ from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes
 
 from chaoskit import clock
-from chaoskit.server import requests
 from chaoskit.server.connection import Connection
+from chaoskit.server.dispatcher import Dispatcher
 from chaoskit.server.frame_limits import FrameMeter
 from chaoskit.server.http2_stream import Http2Stream, StreamConnection
 from chaoskit.server.limits import TokenBucket
-from chaoskit.server.streaming import ResponseDispatcher
 
 _MAX_HEADER_TABLE = 4096  # bytes: bound of the HPACK encoder table, which is searched for each header
 _GOAWAY = b"\0\0\x08\7\0\0\0\0\0"  # its frame header (RFC 9113, 6.8); the last stream and NO_ERROR follow
-_KEPT_HEADERS = frozenset({":method", ":path"}) | requests.READ_HEADERS
+_PSEUDO_HEADERS = frozenset({":method", ":path"})  # that are looked at
 
 
 class H2(H2Connection):
@@ -56,7 +55,7 @@ class H2(H2Connection):
 class Http2(StreamConnection):
     """An HTTP/2 connection."""
 
-    def __init__(self, dispatcher: ResponseDispatcher, connections: set[Connection]) -> None:
+    def __init__(self, dispatcher: Dispatcher, connections: set[Connection]) -> None:
         super().__init__(dispatcher, connections)
         self.h2 = H2(H2Configuration(client_side=False, header_encoding="latin-1"))
         self.h2.decoder.max_header_list_size = self.limits.head_size
@@ -206,7 +205,8 @@ class Http2(StreamConnection):
         if not self.dispatcher.requests.acquire():
             self.h2.reset_stream(number, ErrorCodes.REFUSED_STREAM)  # the client may try again: RFC 9113, 8.7
             return
-        headers = {str(name): str(value) for name, value in event.headers if str(name) in _KEPT_HEADERS}
+        kept = self.dispatcher.read_headers | _PSEUDO_HEADERS
+        headers = {str(name): str(value) for name, value in event.headers if str(name) in kept}
         self._streams[number] = Http2Stream(self, number, headers, is_received)
 
     def _resume_streams(self, numbers: Iterable[int]) -> None:

@@ -14,9 +14,9 @@ from h2.errors import ErrorCodes
 
 from chaoskit.server import requests, routes
 from chaoskit.server.connection import Connection
+from chaoskit.server.dispatcher import Response
 from chaoskit.server.limits import SECOND
 from chaoskit.server.requests import Headers, Request
-from chaoskit.server.streaming import ResponseStream
 from chaoskit.server.writer import Break
 
 _UNFINISHED_DATA = b"\0\1\0\0\0"  # of a frame's header: 256 bytes of DATA (RFC 9113, 4.1)
@@ -61,7 +61,7 @@ class Http2Stream:
         self._is_last = False
         self._since = connection.received
         self._blocked_since = 0  # since when data waits for the window, 0 when none does
-        self._response: ResponseStream | None = None
+        self._response: Response | None = None
 
     @property
     def is_writable(self) -> bool:

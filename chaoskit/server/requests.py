@@ -13,7 +13,7 @@ JSON = "application/json"
 STREAM_HEADER = "x-chaoskit-stream"
 SCRIPT_HEADER = "x-chaoskit-script"
 READ_HEADERS = frozenset({STREAM_HEADER, SCRIPT_HEADER, "accept-encoding", "anthropic-version", "x-goog-api-key"})
-"""The header fields that any part of the server looks at."""
+"""The header fields that any part of the reference server looks at."""
 
 
 @dataclass(frozen=True, slots=True)

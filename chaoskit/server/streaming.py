@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from chaoskit import clock
 from chaoskit.records import jsonl
@@ -17,11 +16,12 @@ from chaoskit.records.model import ServedResponse
 from chaoskit.server import malformations, routes
 from chaoskit.server.coding import Coder, coder
 from chaoskit.server.deviations import Malformed
+from chaoskit.server.dispatcher import Outcome
 from chaoskit.server.formats.api import CompletionRequest, Stamp
 from chaoskit.server.limits import PUBLIC, Budget, Limits
 from chaoskit.server.malformations.malformation import Malformation
 from chaoskit.server.output import Output
-from chaoskit.server.requests import BUSY, Reply, Request
+from chaoskit.server.requests import BUSY, READ_HEADERS, Reply, Request
 from chaoskit.server.schedule import Part, PlannedResponse, Script
 from chaoskit.server.writer import ResponseWriter
 from chaoskit.timer import AbsoluteTimer
@@ -104,7 +104,7 @@ class ResponseStream:
             self._is_blocked = False
             self._send_due_tokens()
 
-    def stop(self, outcome: Literal["sent", "client-left", "failed"]) -> None:
+    def stop(self, outcome: Outcome) -> None:
         """Stop, and record the outcome."""
         if self._is_finished:
             return
@@ -240,6 +240,7 @@ class ResponseDispatcher:
         self.timer = timer
         self.log = log
         self.unacked = unacked
+        self.read_headers = READ_HEADERS
         self.limits = limits
         self.memory = Budget(limits.memory)
         self.requests = Budget(limits.requests)

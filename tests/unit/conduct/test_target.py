@@ -47,6 +47,14 @@ def test_on_a_real_interface_the_sockets_have_both() -> None:
     assert (target.model, target.addresses, target.ca_file) == ("m", ("192.0.2.7",), None)
 
 
+def test_requests_name_traces_in_a_service_lab() -> None:
+    """In one with hosts, whose programs may export spans; those of the edge lab have the same bytes as ever."""
+    service = "{lab: service, hosts: {model: {reference: true}}, target: 'http://model:8000'}"
+
+    assert target_of(plan("{lab: edge}")).traces is None
+    assert target_of(plan(service)).traces == 0
+
+
 @pytest.mark.parametrize("tls", ["false", "true"])
 def test_a_command_is_told_where_the_server_is_and_whom_to_trust(tls: str) -> None:
     """By the variables that clients look at; nothing about certificates where none are shown."""

@@ -165,3 +165,26 @@ def test_no_child_outlives_a_killed_parent() -> None:
     assert not exists(grandchild)
     os.close(told)
     os.close(tell)
+
+
+def test_a_stopped_child_dies_with_its_parent_from_the_first_moment() -> None:
+    """A child that is stopped right after its start, by SIGSTOP, does not outlive its parent."""
+    for _ in range(20):
+        reader, writer = os.pipe()
+        parent = os.fork()
+        if parent == 0:
+            child = Worker("server", nullcontext(), wait_for_stop)
+            child.send(signal.SIGSTOP)
+            os.write(writer, str(child.pid).encode())
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.close(writer)
+        pid = int(os.read(reader, 32))
+        os.close(reader)
+        os.waitpid(parent, 0)
+        deadline = CLOCK.now() + 10**9
+        while exists(pid) and CLOCK.now() < deadline:
+            CLOCK.sleep_until(CLOCK.now() + 5_000_000)
+        has_outlived = exists(pid)
+        if has_outlived:
+            os.kill(pid, signal.SIGKILL)
+        assert not has_outlived

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from chaoskit.errors import SpecError
 from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.drive import Target
 from chaoskit.probe.requests import RequestFactory
+from chaoskit.records.trace_context import trace_of_request
 from chaoskit.spec.workload import Protocol
 
 KEY = "sk-a-very-secret-key"
@@ -48,7 +50,7 @@ def asked(target: Target, answer: bytes = HEAD + chunk(token(), DONE) + END, **w
 
     async def main() -> str:
         async with far_side(behave) as url:
-            here = Target(url + target.url, target.model, target.headers, target.key_env)
+            here = replace(target, url=url + target.url)
             return (await ask(here, workload(**words))).everything
 
     written = asyncio.run(main())
@@ -74,6 +76,27 @@ def test_a_given_path_is_kept() -> None:
     (first, _, _), _ = asked(Target("/v2/other?x=1"))
 
     assert first == "POST /v2/other?x=1 HTTP/1.1"
+
+
+def test_a_request_names_its_trace() -> None:
+    """Where traces are asked for, each request names one of its own, which its record has; else none."""
+    (_, without, _), unnamed = asked(Target(""))
+    (_, headers, _), written = asked(Target("", traces=7))
+
+    context = trace_of_request(7, 0)
+    assert headers["traceparent"] == context.header
+    assert f'"trace":"{context.trace}"' in written
+    assert "traceparent" not in without
+    assert '"trace":null' in unnamed
+
+
+@pytest.mark.parametrize("given", [{"headers": {"Traceparent": "own"}}, {"header_env": {"TRACEPARENT": "HOME"}}])
+def test_a_trace_of_the_user_stays(given: dict[str, dict[str, str]]) -> None:
+    """A traceparent that the target's headers give is sent alone, and the record has no trace."""
+    (_, headers, _), written = asked(Target("", traces=7, **given))  # type: ignore[arg-type]
+
+    assert "-" not in headers["traceparent"]
+    assert '"trace":null' in written
 
 
 def test_prompts_are_drawn_from_the_seed_and_differ() -> None:
