@@ -211,6 +211,14 @@ class Request:
     """What is odd about the response, although it could be understood."""
     trace: str | None = None
     """The trace that its `traceparent` names, 32 hexadecimal digits; null where it had none."""
+    workflow: str | None = None
+    """The workflow that it asked for; null where it named none."""
+    traffic_class: str | None = None
+    """Its traffic class; null where it had none."""
+    attempt: int = 1
+    """How often its user had asked with it: 1 for the first time."""
+    retry_of: int | None = None
+    """The number of the request that the user gave up before it; null for a first attempt."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from chaoskit.records.untrusted_files import START
 EXAMPLES: list[Record] = [
     Phase("wifi", 0, ("wifi",), 1, 2, 3),
     Request(1, 10, 11, 99, "reset", "connection reset", sent=12, tokens=3),
+    Request(2, 10, 11, 99, "complete", workflow="support", traffic_class="premium", attempt=2, retry_of=1),
     SocketRead(1, 2, 100, 101, 300, (Event("content", 5, 90, 91), Event("reasoning"), Event("content"))),
     Keepalives(1, 3, 100, 900, 3000, 1448, meta=1, ping=400, done=1),
     TcpInfo(1, "connected", 5, {"rtt": 20}),
@@ -58,7 +59,7 @@ def test_missing_tcp_info_is_empty(tmp_path: Path) -> None:
 
 def test_a_cut_at_any_byte_loses_only_the_torn_line(tmp_path: Path) -> None:
     """For a file truncated at any byte, the complete lines before it are read and nothing else."""
-    record = EXAMPLES[2]
+    record = EXAMPLES[3]
     whole = (to_line(record) * 3).encode()
     path = tmp_path / FILES[SocketRead]
 
