@@ -1,1 +1,1 @@
-"""Simulates an inference engine that batches requests continuously: who waits, who is preempted, how long a step takes."""
+"""Simulates an inference engine: requests that queue, run in one batch, and are preempted."""

@@ -25,7 +25,7 @@ class StepTimes:
     """
 
     points: tuple[tuple[int, int], ...]
-    context: Duration = Duration(0)
+    context: Duration
 
     def of_tokens(self, tokens: int) -> int:
         """The time of a step with so many tokens and no context, ns."""

@@ -2,12 +2,12 @@
 
 Rules of a step, with `max_batched_tokens` to give away:
 1. Running sequences first, in their order: one token each, or the rest of a prompt as far as it fits (a chunk).
-2. Where the KV cache has no block left, the last in rank is preempted: it loses its cache, waits again, and computes its
-   prompt and the tokens of its answer so far anew.
+2. Where the KV cache has no block left, the last in rank is preempted: it loses its cache, waits again, and computes
+   its prompt and the tokens of its answer so far anew.
 3. Waiting ones only if none was preempted, in order of rank, until one does not fit.
 
-Rank is the time of arrival under `fcfs`, and (priority, arrival) under `priority`, lower first. Under `fcfs` all that run
-came before all that wait, so that preempted ones are again the first to be admitted.
+Rank is the time of arrival under `fcfs`, and (priority, arrival) under `priority`, lower first. Under `fcfs` all that
+run came before all that wait, so that preempted ones are again the first to be admitted.
 """
 
 from __future__ import annotations

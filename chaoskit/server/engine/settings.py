@@ -11,6 +11,7 @@ from chaoskit.server.engine.profiles import StepTimes
 
 Policy = Literal["fcfs", "priority"]
 FullStatus = Literal[429, 503]
+_Z99 = 2.3263478740408408  # the 99th percentile of the standard normal distribution
 _AZURE = (
     "Azure LLM inference trace 2023 (Azure/AzurePublicDataset, CC-BY-4.0): a log-normal distribution with its moments"
 )
@@ -24,6 +25,11 @@ class Lengths:
     sigma: float
     most: int
     source: str = ""
+
+    @classmethod
+    def of(cls, median: int, p99: int) -> Lengths:
+        """With this median and 99th percentile, and no more than ten times that."""
+        return cls(math.log(median), math.log(p99 / median) / _Z99, 10 * p99)
 
     def draw(self, seed: int, *names: str | int) -> int:
         """The number for these names, always the same."""

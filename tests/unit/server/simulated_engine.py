@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from chaoskit.seed import source
 from chaoskit.server.engine.profiles import PROFILES
@@ -45,7 +45,7 @@ class Seen:
     def gaps(self) -> list[float]:
         """Between tokens, ms, sorted."""
         stamps = self.tokens.values()
-        return sorted((b - a) / 1e6 for each in stamps for a, b in zip(each, each[1:], strict=False))
+        return sorted((b - a) / 1e6 for each in stamps for a, b in pairwise(each))
 
     @property
     def busy(self) -> float:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from statistics import fmean
 
-import pytest
 import other_engine
+import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ from chaoskit.server.engine.settings import EngineSettings
 from chaoskit.units import Duration
 
 MS = 10**6
-REGULAR = EngineSettings(StepTimes(((1, 10 * MS), (1001, 1010 * MS))), 100_000)
+REGULAR = EngineSettings(StepTimes(((1, 10 * MS), (1001, 1010 * MS)), Duration(0)), 100_000)
 """A token takes 10 ms, and each further one of a step 1 ms."""
 
 
@@ -91,7 +92,7 @@ def test_one_at_a_time_it_is_the_m_d_1_queue(load: float) -> None:
     for _ in range(40_000):
         now += round(gaps.expovariate(load / service))
         requests.append(Asked(now, 1, 1))
-    seen = run(requests, EngineSettings(StepTimes(((1, service),)), 100_000, max_seqs=1))
+    seen = run(requests, EngineSettings(StepTimes(((1, service),), Duration(0)), 100_000, max_seqs=1))
 
     waits, wait, before = [], 0, requests[0].at - service
     for each in requests:
@@ -103,10 +104,10 @@ def test_one_at_a_time_it_is_the_m_d_1_queue(load: float) -> None:
 
 
 def test_a_prompt_makes_one_gap_of_its_chunks_step() -> None:
-    """While a prompt of 1500 tokens is computed, others' gap is the time of that step, and they know how much longer."""
+    """While a prompt of 1500 tokens is computed, the gap of others is the time of that step."""
     seen = run([Asked(0, 10, 40), Asked(95 * MS, 1500, 2)])
     first, second = seen.sequences
-    gaps = [(b - a) / MS for a, b in zip(seen.tokens[first], seen.tokens[first][1:], strict=False)]
+    gaps = [(b - a) / MS for a, b in pairwise(seen.tokens[first])]
     steps = A100.steps
 
     context = [20, 19, 18, 17]  # where the prompt may have come in
@@ -138,13 +139,13 @@ def test_a_long_prefill_threshold_bounds_a_chunk() -> None:
 
 
 def test_the_last_of_the_batch_is_preempted_and_computes_all_anew() -> None:
-    """It loses its blocks, waits at the head of the queue, and its prompt with the tokens so far is one prefill again."""
+    """It loses its blocks, is the first of the queue, and its prompt with the tokens so far is computed again."""
     seen = run([Asked(0, 80, 60), Asked(0, 80, 60), Asked(1, 16, 1)], REGULAR, kv_cache=12 * 16)
     first, second, third = seen.sequences
 
     assert (first.preemptions, second.preemptions, third.preemptions) == (0, 1, 0)
     stamps = seen.tokens[second]
-    longest = max(b - a for a, b in zip(stamps, stamps[1:], strict=False))
+    longest = max(b - a for a, b in pairwise(stamps))
     assert second.preempted == longest
     assert seen.tokens[third][0] >= next(stamp for stamp in stamps if stamp - longest in stamps)
 
@@ -204,7 +205,7 @@ class TestLoad:
         assert curve[7][1] < 4 * curve[2][1]
 
     def test_the_cliff_of_the_kv_cache_shows_in_preemptions_alone(self) -> None:
-        """Below a size it preempts in hundreds, and first tokens take seconds, at unchanged median gap and busy share."""
+        """Below a size it preempts in hundreds, and first tokens take seconds, at the same median gap."""
         large, small = (run(azure(5, 150), kv_cache=size) for size in (412_000, 40_000))
 
         assert large.engine.preemptions == 0
@@ -222,9 +223,7 @@ class TestLoad:
         assert quantile(few.first_tokens, 0.5) < quantile(many.first_tokens, 0.5)
 
 
-ASKED = st.builds(
-    Asked, st.integers(0, 2 * SECOND), st.integers(1, 300), st.integers(1, 60), st.integers(-2, 2)
-)
+ASKED = st.builds(Asked, st.integers(0, 2 * SECOND), st.integers(1, 300), st.integers(1, 60), st.integers(-2, 2))
 
 
 @hypothesis_settings(max_examples=150, deadline=None)
