@@ -19,7 +19,7 @@ from chaoskit.records.model import ServedResponse, UnackedSample
 from chaoskit.records.spans import ModelState, Span
 from chaoskit.server import certificates
 from chaoskit.server.app import serve
-from chaoskit.server.engine.model_records import ModelLogs
+from chaoskit.server.inference.model_records import ModelLogs
 from chaoskit.server.limits import LAB
 
 _BACKLOG = 1024

@@ -22,7 +22,7 @@ from chaoskit.records.jsonl import Log
 from chaoskit.server.acceptor import Acceptor
 from chaoskit.server.connection import Connection
 from chaoskit.server.dispatcher import Dispatcher
-from chaoskit.server.engine.model_records import ModelLogs
+from chaoskit.server.inference.model_records import ModelLogs
 from chaoskit.server.limits import NEVER, PUBLIC, SECOND, Limits, max_connections, raise_file_limit
 from chaoskit.server.protocol_detect import ProtocolDetector
 from chaoskit.server.schedule import Script

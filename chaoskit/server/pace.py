@@ -1,4 +1,4 @@
-"""Says when each token of a response is due and leaves: by its script, or when an engine has computed it."""
+"""Says when a token is due and leaves: by the script, or when an engine has computed it."""
 
 from __future__ import annotations
 

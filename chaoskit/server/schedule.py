@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from chaoskit.seed import derive, source
 from chaoskit.server.deviations import Cut, ErrorEvent, Malformed, Pause, Refusal
-from chaoskit.server.engine.settings import EngineSettings
+from chaoskit.server.inference.settings import EngineSettings
 from chaoskit.units import Duration, Share
 
 if TYPE_CHECKING:  # loaded by servers only; experiment files know scripts as well

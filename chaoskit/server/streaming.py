@@ -17,10 +17,10 @@ from chaoskit.server import malformations, routes
 from chaoskit.server.coding import Coder, coder
 from chaoskit.server.deviations import Malformed
 from chaoskit.server.dispatcher import Outcome
-from chaoskit.server.engine.driver import Computation
-from chaoskit.server.engine.model import Model
-from chaoskit.server.engine.model_records import ModelLogs
 from chaoskit.server.formats.api import CompletionRequest, Stamp
+from chaoskit.server.inference.driver import Computation
+from chaoskit.server.inference.model_records import ModelLogs
+from chaoskit.server.inference.served_model import Model
 from chaoskit.server.limits import PUBLIC, Budget, Limits
 from chaoskit.server.malformations.malformation import Malformation
 from chaoskit.server.output import Output

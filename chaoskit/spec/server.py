@@ -23,8 +23,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from chaoskit.faults.schema import SpecModel, bounded, error_at, exactly_one, short_form, suggestion
 from chaoskit.server import deviations, malformations
 from chaoskit.server.schedule import Script
-from chaoskit.spec.engine import Engine
 from chaoskit.spec.host_tuning import Host
+from chaoskit.spec.inference import Engine
 from chaoskit.units import Duration, Share
 
 HOUR = Duration(3600 * 10**9)
@@ -162,6 +162,11 @@ class Responses(SpecModel):
     malformed: _SeveralMalformed = Field((), description="Malformations, by name.")
     error: Errors = Field((), description="Errors.")
     cut: Cuts = Field((), description="Responses that break off.")
+
+    @property
+    def is_scripted(self) -> bool:
+        """Whether its pace is known before; that of an engine follows from its load."""
+        return self.engine is None
 
     @model_validator(mode="after")
     def _one_pace(self) -> Responses:

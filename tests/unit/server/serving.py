@@ -14,7 +14,7 @@ from chaoskit.records import jsonl
 from chaoskit.records.model import ServedResponse, UnackedSample
 from chaoskit.records.spans import ModelState, Span
 from chaoskit.server.app import serve
-from chaoskit.server.engine.model_records import ModelLogs
+from chaoskit.server.inference.model_records import ModelLogs
 from chaoskit.server.limits import PUBLIC, Limits
 from chaoskit.server.schedule import Script
 from chaoskit.units import Duration

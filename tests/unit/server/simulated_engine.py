@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate, pairwise
 
 from chaoskit.seed import source
-from chaoskit.server.engine.profiles import PROFILES
-from chaoskit.server.engine.scheduler import Engine
-from chaoskit.server.engine.sequence import Sequence
-from chaoskit.server.engine.settings import OUTPUT_LENGTHS, PROMPT_LENGTHS, EngineSettings
+from chaoskit.server.inference.profiles import PROFILES
+from chaoskit.server.inference.scheduler import Engine
+from chaoskit.server.inference.sequence import Sequence
+from chaoskit.server.inference.settings import OUTPUT_LENGTHS, PROMPT_LENGTHS, EngineSettings
 
 SECOND = 10**9
 A100 = PROFILES["llama-3-8b-a100"]

@@ -9,8 +9,8 @@ from chaoskit.records.jsonl import Log
 from chaoskit.records.spans import ModelState, Span
 from chaoskit.records.trace_context import HEADER, TraceContext, parse_traceparent
 from chaoskit.seed import derive
-from chaoskit.server.engine.scheduler import Engine
-from chaoskit.server.engine.sequence import Sequence
+from chaoskit.server.inference.scheduler import Engine
+from chaoskit.server.inference.sequence import Sequence
 from chaoskit.server.requests import Request
 
 

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import pairwise
 
-from chaoskit.units import Duration
+from chaoskit.units import Duration, counted
 
 _MS = 10**6  # ns
 _VIDUR = "microsoft/vidur 7d47513 (MIT), data/profiling/compute"
@@ -44,7 +44,7 @@ class StepTimes:
         """What is wrong with the points; empty where nothing is."""
         for (low, begin), (high, end) in pairwise(self.points):
             if high <= low or end < begin:
-                return f"{high} tokens take less time than {low}"
+                return f"a step of {counted(high, 'token')} takes less time than one of {low}"
         return ""
 
 

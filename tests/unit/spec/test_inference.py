@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from chaoskit.errors import SpecError
-from chaoskit.server.engine.profiles import PROFILES, StepTimes
-from chaoskit.server.engine.settings import OUTPUT_LENGTHS, EngineSettings, Lengths
+from chaoskit.server.inference.profiles import PROFILES, StepTimes
+from chaoskit.server.inference.settings import OUTPUT_LENGTHS, EngineSettings, Lengths
 from chaoskit.spec.script import responses
 from chaoskit.units import Duration
 
@@ -86,11 +86,14 @@ def test_a_published_profile_has_its_cache(tmp_path: Path, name: str) -> None:
         ("{profile: llama-3-8b-a100, max-model-len: 500000}", "more than the KV cache holds, 412000 tokens"),
         ("{profile: llama-3-8b-a100, kv-cache-tokens: 8}", "fewer than one block, which has 16"),
         ("{profile: llama-3-8b-a100, scheduling-policy: sjf}", "'fcfs' or 'priority'"),
-        ("{profile: llama-3-8b-a100, queue-full-status: 500}", "429 or 503"),
+        ("{profile: llama-3-8b-a100, queue-full-status: 500}", "expected '429' or '503'"),
         ("{profile: llama-3-8b-a100, prompt-tokens: azure}", "is no trace; there are azure-2023-conversation"),
         ("{profile: llama-3-8b-a100, prompt-tokens: {median: 9, p99: 3}}", "p99 3 is below the median 9"),
         ("{profile: {step: {1: 10ms}}}", "a profile of your own needs kv-cache-tokens"),
-        ("{profile: {step: {1: 10ms, 100: 5ms}}, kv-cache-tokens: 9000}", "100 tokens take less time than 1"),
+        (
+            "{profile: {step: {1: 10ms, 100: 5ms}}, kv-cache-tokens: 9000}",
+            "a step of 100 tokens takes less time than one of 1",
+        ),
         ("{profile: {step: {1: 10}}, kv-cache-tokens: 9000}", "has no unit; write 10ms or 10s"),
         ("{profile: {step: {}}, kv-cache-tokens: 9000}", "step"),
     ],

@@ -1,4 +1,4 @@
-"""Answers for the model behind a reference server: whom it takes, how long their prompts are, what `/metrics` says."""
+"""Answers for the model behind a reference server: whom it takes, and what `/metrics` says."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 from chaoskit import clock
 from chaoskit.server import routes
 from chaoskit.server.dispatcher import Outcome
-from chaoskit.server.engine.driver import Asked, Computation, EngineDriver
-from chaoskit.server.engine.metrics import CONTENT_TYPE
-from chaoskit.server.engine.model_records import ModelLogs
-from chaoskit.server.engine.settings import EngineSettings
 from chaoskit.server.formats.api import CompletionRequest
+from chaoskit.server.inference.driver import Asked, Computation, EngineDriver
+from chaoskit.server.inference.model_records import ModelLogs
+from chaoskit.server.inference.prometheus_page import CONTENT_TYPE
+from chaoskit.server.inference.settings import EngineSettings
 from chaoskit.server.requests import Reply, Request
 from chaoskit.timer import AbsoluteTimer
 from chaoskit.units import counted
@@ -50,9 +50,9 @@ class Model:
             if tokens < completion.tokens or not completion.limited:
                 completion = replace(completion, tokens=tokens, limited=False)
         if not self._driver.engine.fits(completion.prompt, completion.tokens):
-            longest = self._settings.longest
+            most = counted(self._settings.longest, "token")
             told = f"{completion.prompt} in its prompt, {completion.tokens} for its answer"
-            return self._refuse(request, completion, 400, f"the model takes {longest} tokens; this request has {told}")
+            return self._refuse(request, completion, 400, f"the model takes {most}; this request has {told}")
         if self._driver.engine.is_full:
             count = self._settings.max_waiting or 0
             told = f"the queue of the model is full: {counted(count, 'request')} {'waits' if count == 1 else 'wait'}"

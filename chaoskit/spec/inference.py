@@ -1,16 +1,22 @@
-"""Defines an engine in place of the scripted pace: vLLM's options, the times of its steps, and lengths of prompts."""
+"""Defines an engine in place of the scripted pace: vLLM's options, times of steps, lengths of prompts."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from chaoskit.faults.schema import SpecModel, bounded, error_at, suggestion
-from chaoskit.server.engine.profiles import PROFILES, StepTimes
-from chaoskit.server.engine.settings import OUTPUT_LENGTHS, PROMPT_LENGTHS, EngineSettings, FullStatus, Lengths, Policy
+from chaoskit.server.inference.profiles import PROFILES, StepTimes
+from chaoskit.server.inference.settings import (
+    OUTPUT_LENGTHS,
+    PROMPT_LENGTHS,
+    EngineSettings,
+    Lengths,
+    Policy,
+)
 from chaoskit.spec.asking import TokenCounts, Tokens
-from chaoskit.units import Duration
+from chaoskit.units import Duration, counted
 
 _MOST = 10_000_000  # tokens; the longest context of any model today
 _HOUR = Duration(3600 * 10**9)
@@ -76,11 +82,6 @@ PromptTokens = Annotated[_Number | _Counts | Annotated[_PromptName, Tag("name")]
 AnswerTokens = Annotated[_Number | _Counts | Annotated[_OutputName, Tag("name")], Discriminator(_kind)]
 
 
-def _status(words: Any) -> Any:
-    """A number of HTTP, which a file has as a text."""
-    return int(words) if isinstance(words, str) and words.isdigit() else words
-
-
 class Engine(SpecModel):
     """An engine that batches requests as vLLM does; its keys are vLLM's options where that has them."""
 
@@ -105,9 +106,7 @@ class Engine(SpecModel):
     max_waiting_queue_length: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(
         None, description="Requests in the queue at most; further ones are refused. Default: no limit, as in vLLM."
     )
-    queue_full_status: Annotated[FullStatus, BeforeValidator(_status, json_schema_input_type=FullStatus)] = Field(
-        503, description="With which HTTP status."
-    )
+    queue_full_status: Literal["429", "503"] = Field("503", description="With which HTTP status.")
     prompt_tokens: PromptTokens | None = Field(
         None,
         description="Tokens of each prompt: a number, a distribution, or the name of a trace. Default: those of the "
@@ -129,7 +128,7 @@ class Engine(SpecModel):
             told = f"fewer than max-num-seqs, {self.max_num_seqs}: each running request needs one, also in vLLM"
             raise error_at(told, "max-num-batched-tokens")
         if self.max_model_len is not None and self.max_model_len > self._kv_cache:
-            told = f"more than the KV cache holds, {self._kv_cache} tokens: vLLM would not start; lower it"
+            told = f"more than the KV cache holds, {counted(self._kv_cache, 'token')}: vLLM would not start; lower it"
             raise error_at(told, "max-model-len")
         return self
 
@@ -154,7 +153,7 @@ class Engine(SpecModel):
             max_model_len=self.max_model_len or _USUAL_CONTEXT,
             policy=self.scheduling_policy,
             max_waiting=self.max_waiting_queue_length,
-            full_status=self.queue_full_status,
+            full_status=int(self.queue_full_status),
             prompt=_lengths(self.prompt_tokens, PROMPT_LENGTHS),
             output=_lengths(self.output_tokens, OUTPUT_LENGTHS),
         )

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chaoskit.seed import source
-from chaoskit.server.engine.profiles import StepTimes
+from chaoskit.server.inference.profiles import StepTimes
 
 Policy = Literal["fcfs", "priority"]
-FullStatus = Literal[429, 503]
 _Z99 = 2.3263478740408408  # the 99th percentile of the standard normal distribution
 _AZURE = (
     "Azure LLM inference trace 2023 (Azure/AzurePublicDataset, CC-BY-4.0): a log-normal distribution with its moments"
@@ -66,7 +65,7 @@ class EngineSettings:
     max_model_len: int = 131_072
     policy: Policy = "fcfs"
     max_waiting: int | None = None
-    full_status: FullStatus = 503
+    full_status: int = 503
     prompt: Lengths | None = None
     output: Lengths | None = None
 

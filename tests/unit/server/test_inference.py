@@ -21,8 +21,8 @@ from serving import SCRIPT, Running, running, wait_for
 from chaoskit.records import jsonl
 from chaoskit.records.spans import ModelState, Span
 from chaoskit.server.deviations import Cut, Pause
-from chaoskit.server.engine.profiles import PROFILES, StepTimes
-from chaoskit.server.engine.settings import EngineSettings, Lengths
+from chaoskit.server.inference.profiles import PROFILES, StepTimes
+from chaoskit.server.inference.settings import EngineSettings, Lengths
 from chaoskit.units import Duration
 
 MS = 10**6
@@ -198,7 +198,7 @@ def test_a_lower_priority_comes_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_full_queue_refuses(tmp_path: Path, status: int) -> None:
     """With the status of the settings, in the words of the API, and Retry-After."""
-    settings = replace(SLOW, max_seqs=1, max_waiting=1, full_status=status)  # type: ignore[arg-type]
+    settings = replace(SLOW, max_seqs=1, max_waiting=1, full_status=status)
     with serving(tmp_path, settings) as server, ExitStack() as stack:
         for _ in range(2):
             client = stack.enter_context(closing(server.connect()))
@@ -265,8 +265,8 @@ def test_each_request_leaves_a_span(tmp_path: Path) -> None:
     """In the client's trace, with what the engine did to it; a refused one has its status as error."""
     headers = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
     with serving(tmp_path, replace(QUICK, max_model_len=100)) as server:
-        post(server, "/v1/chat/completions", chat(6), **headers)
-        post(server, "/v1/chat/completions", chat(300), **headers)
+        post(server, "/v1/chat/completions", chat(6), 10, **headers)
+        post(server, "/v1/chat/completions", chat(300), 10, **headers)
         post(server, "/v1/chat/completions", chat(2))
         (served, *_) = server.served_when(2)
     spans = jsonl.read(tmp_path, Span)

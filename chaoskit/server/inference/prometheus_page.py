@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import accumulate
 
-from chaoskit.server.engine.scheduler import Engine
-from chaoskit.server.engine.sequence import Sequence
 from chaoskit.server.fields import MODEL
+from chaoskit.server.inference.scheduler import Engine
+from chaoskit.server.inference.sequence import Sequence
 
 SECOND = 10**9  # ns
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

@@ -1,4 +1,6 @@
-"""Schedules the steps of an engine as vLLM's V1 scheduler does (vllm/v1/core/sched/scheduler.py), without any I/O.
+"""Schedules the steps of an engine as vLLM's V1 scheduler does, without any I/O.
+
+The original is vllm/v1/core/sched/scheduler.py, as of 2025-12 (00024d3); prefix caching is not imitated.
 
 Rules of a step, with `max_batched_tokens` to give away:
 1. Running sequences first, in their order: one token each, or the rest of a prompt as far as it fits (a chunk).
@@ -15,8 +17,8 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from dataclasses import dataclass
 
-from chaoskit.server.engine.sequence import Sequence
-from chaoskit.server.engine.settings import EngineSettings
+from chaoskit.server.inference.sequence import Sequence
+from chaoskit.server.inference.settings import EngineSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from simulated_engine import A100, SECOND, SETTINGS, Asked, azure, quantile, run
 
 from chaoskit.seed import source
-from chaoskit.server.engine.profiles import PROFILES, StepTimes
-from chaoskit.server.engine.scheduler import Engine
-from chaoskit.server.engine.settings import EngineSettings
+from chaoskit.server.inference.profiles import PROFILES, StepTimes
+from chaoskit.server.inference.scheduler import Engine
+from chaoskit.server.inference.settings import EngineSettings
 from chaoskit.units import Duration
 
 MS = 10**6
@@ -272,6 +272,6 @@ def test_nothing_is_lost(
     assert not engine.running
     assert not engine.waiting
     taken_out = {sequences[which] for which, _ in aborts if which < len(sequences)}
-    for each in sequences:
-        assert counts.get(each, 0) == each.output or each in taken_out
-        assert each.is_gone
+    for sequence in sequences:
+        assert counts.get(sequence, 0) == sequence.output or sequence in taken_out
+        assert sequence.is_gone

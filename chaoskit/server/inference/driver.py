@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from chaoskit import clock
-from chaoskit.server.engine.metrics import SECOND, Metrics
-from chaoskit.server.engine.model_records import ModelLogs
-from chaoskit.server.engine.scheduler import Engine, Step
-from chaoskit.server.engine.sequence import Sequence
-from chaoskit.server.engine.settings import EngineSettings
+from chaoskit.server.inference.model_records import ModelLogs
+from chaoskit.server.inference.prometheus_page import SECOND, Metrics
+from chaoskit.server.inference.scheduler import Engine, Step
+from chaoskit.server.inference.sequence import Sequence
+from chaoskit.server.inference.settings import EngineSettings
 from chaoskit.server.requests import Request
 from chaoskit.timer import AbsoluteTimer
 
