@@ -44,6 +44,7 @@ def hosts_of(setup: LabSetup, kernel: LinuxKernel, run: Path, clock: Clock, has_
             )
             for host in setup.references
         ],
+        setup.asked,
     )
 
 
@@ -61,7 +62,7 @@ def _start_reference(host: ReferenceHost, kernel: LinuxKernel, run: Path | None)
             model = ModelLogs(host.name, script.seed, Log(run, Span), Log(run, ModelState))
         await serve(listener, script, stop, log, unacked, LAB, model)
 
-    worker = Worker(host.name, kernel.inside(host.name), work)
+    worker = Worker("reference server", kernel.inside(host.name), work)
     listener.close()
     return worker
 
