@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 from statistics import fmean
@@ -16,6 +17,7 @@ from simulated_engine import A100, SECOND, SETTINGS, Asked, azure, quantile, run
 from chaoskit.seed import source
 from chaoskit.server.inference.profiles import PROFILES, StepTimes
 from chaoskit.server.inference.scheduler import Engine
+from chaoskit.server.inference.sequence import Sequence
 from chaoskit.server.inference.settings import EngineSettings
 from chaoskit.units import Duration
 
@@ -243,7 +245,8 @@ def test_nothing_is_lost(
         replace(SETTINGS, policy=policy, kv_cache=kv_cache, max_seqs=most, max_batched_tokens=budget)  # type: ignore[arg-type]
     )
     waiting = sorted(requests, key=lambda each: each.at)
-    counts, now, number, steps = {}, 0, 0, 0
+    counts: Counter[Sequence] = Counter()
+    now, number, steps = 0, 0, 0
     sequences = []
     while True:
         while number < len(waiting) and waiting[number].at <= now:
@@ -264,8 +267,7 @@ def test_nothing_is_lost(
         assert 0 < step.computed <= budget
         assert len(engine.running) <= most
         assert engine.free_blocks == kv_cache // 16 - sum(each.blocks for each in engine.running) >= 0
-        for each in step.tokens:
-            counts[each] = counts.get(each, 0) + 1
+        counts.update(step.tokens)
         now = step.end
 
     assert engine.free_blocks == kv_cache // 16
@@ -273,5 +275,5 @@ def test_nothing_is_lost(
     assert not engine.waiting
     taken_out = {sequences[which] for which, _ in aborts if which < len(sequences)}
     for sequence in sequences:
-        assert counts.get(sequence, 0) == sequence.output or sequence in taken_out
+        assert counts[sequence] == sequence.output or sequence in taken_out
         assert sequence.is_gone
