@@ -107,7 +107,19 @@ stage:
     guard: {policy: {latency: {median: 8ms, p99: 30ms}, denies: 1%, failures: 1%}}
     vectors: {retrieval: {latency: 30ms, per-result: 1ms, miss: 5%, result-size: 2kB, shards: 4, shard-deadline: 1s}}
     tools: {tool: {latency: 200ms, failures: 1%, size: 4kB}}
-    model: {reference: true}
+    model:
+      reference:
+        engine:
+          profile: {step: {1: 10ms, 100: 20ms}, per-1000-context-tokens: 65us}
+          max-num-seqs: 16
+          max-num-batched-tokens: 512
+          long-prefill-token-threshold: 256
+          kv-cache-tokens: 40000
+          block-size: 16
+          max-model-len: 8000
+          max-waiting-queue-length: 100
+          prompt-tokens: 1000
+          output-tokens: {median: 100, p99: 400}
   target: http://gateway:8080/v1
 workload: {request-rate: 2/s}
 classes:

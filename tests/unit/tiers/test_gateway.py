@@ -108,7 +108,12 @@ def test_the_client_chooses_the_workflow(tmp_path: Path) -> None:
     settings = replace(gateway(GENERATE), workflows={"chat": (GENERATE,), "support": (POLICY, GENERATE)})
 
     async def work(running: Chain) -> list[int]:
-        asked = [{"headers": "x-workflow: support\r\n"}, {"model": "support"}, {}, {"headers": "x-workflow: no\r\n"}]
+        asked: list[dict[str, Any]] = [
+            {"headers": "x-workflow: support\r\n"},
+            {"model": "support"},
+            {},
+            {"headers": "x-workflow: no\r\n"},
+        ]
         return [(await running.ask(**each))[0] for each in asked]
 
     assert play(tmp_path, settings, work) == [200, 200, 200, 404]
