@@ -117,7 +117,7 @@ def test_the_file_decides_before_the_conventions() -> None:
         outcomes=Rules.of([("miss", ["rag.hits=0"]), ("degraded", ["rag.partial=true"])]),
         fallbacks=Rules.of([("no-context", ["rag.skipped=true"])]),
     )
-    told = {"gen_ai__operation__name": "chat", "rag__hits": 0, "rag__skipped": True}
+    told: dict[str, Any] = {"gen_ai__operation__name": "chat", "rag__hits": 0, "rag__skipped": True}
 
     search = to_span(exported("search the [docs].+", **told), "app", OFFSET, mapping)
     database = to_span(exported("SELECT", db__system="pgvector", rag__partial=True), "app", OFFSET, mapping)
