@@ -29,8 +29,6 @@ from chaoskit.telemetry import otlp_json
 from chaoskit.telemetry.exported_span import UnreadableError
 from chaoskit.telemetry.intake import Intake
 
-PORT = 4318
-"""The port that OTLP/HTTP is registered for."""
 INSTALL = "pip install 'chaoskit[otlp]'"
 LIMITS = replace(PUBLIC, connections=256, requests=256, body_size=8 * 2**20, memory=64 * 2**20)
 """Those of a public server, with less for each client: exporters send some 512 spans at a time."""
