@@ -153,7 +153,7 @@ def _delay(program: HostProgram) -> int:
 
 def _work(task: ReceiverTask, listeners: Mapping[str | None, socket.socket]) -> Work:
     async def work(stop: asyncio.Event) -> None:
-        mapping = CONVENTIONS if task.telemetry is None else task.telemetry.map_.mapping
+        mapping = CONVENTIONS if task.telemetry is None else task.telemetry.map.mapping
         spans, exports = Log(task.run, Span), Log(task.run, Exports)
         try:
             await receive(listeners, Intake(spans, trace_prefix(task.seed), mapping), exports, stop)

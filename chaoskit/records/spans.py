@@ -81,6 +81,8 @@ class Exports:
     """Spans that were recorded."""
     foreign: int = 0
     """Spans of other traces than those of the run's requests, which were not recorded."""
+    details: int = 0
+    """Spans of single messages within a request (ASGI: one for each chunk of an answer), which were not recorded."""
     wrong: int = 0
     """Spans without an identity, with an end before their begin, or with a time years away."""
     beyond: int = 0

@@ -87,4 +87,4 @@ class Telemetry(SpecModel):
         None,
         description=f"At a target: where its programs export to. Default: {DEFAULT_LISTEN}. In a lab, hosts know it.",
     )
-    map_: SpanMap = Field(SpanMap(), description="What spans are, where their attributes do not say it.")
+    map: SpanMap = Field(SpanMap(), description="What spans are, where their attributes do not say it.")

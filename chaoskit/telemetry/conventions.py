@@ -81,11 +81,17 @@ _NUMBERS = {
     **{name: name for name in (names.ATTEMPT, names.ADMISSION_QUEUE, names.MODEL_QUEUE, names.MODEL_PREFILL)},
 }
 _RESENT = "http.request.resend_count"
+_MESSAGE = "asgi.event.type"
 _ROWS = "db.response.returned_rows"
 _DOCUMENTS = "retrieval.documents."  # OpenInference: retrieval.documents.0.document.id
 _TIMEOUT = re.compile(r"time.?out|timed.?out|deadline|^(408|504)$", re.IGNORECASE)
 _MOST_ERROR, _MOST_TEXT = 100, 200  # characters
 _MOST_NUMBER, _NS = 2**60, 10**9
+
+
+def is_message(span: ExportedSpan) -> bool:
+    """Whether it is of one message within a request, as ASGI servers have one for each chunk of an answer."""
+    return _MESSAGE in span.attributes
 
 
 def operation(span: ExportedSpan) -> Operation:

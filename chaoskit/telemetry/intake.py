@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from chaoskit.clock import now, realtime_offset
 from chaoskit.records.jsonl import Log
 from chaoskit.records.spans import Exports
+from chaoskit.telemetry import conventions
 from chaoskit.telemetry.exported_span import Batch
 from chaoskit.telemetry.mapping import SpanMapping, to_span
 
@@ -42,6 +43,8 @@ class Intake:
             counts = self._of(name)
             if not exported.trace.startswith(self.trace_prefix):
                 counts["foreign"] += 1
+            elif conventions.is_message(exported):
+                counts["details"] += 1
             elif not self.most:
                 counts["beyond"] += 1
             else:

@@ -26,7 +26,7 @@ def mapped(found: Experiment, name: str, **attributes: Value) -> Span:
     """A span with this name as the file maps it."""
     assert found.telemetry is not None
     exported = ExportedSpan("1" * 32, "1" * 16, None, "", name, 1, 2, attributes=attributes)
-    return to_span(exported, "app", 0, found.telemetry.map_.mapping)
+    return to_span(exported, "app", 0, found.telemetry.map.mapping)
 
 
 def test_a_mapping_is_read() -> None:
