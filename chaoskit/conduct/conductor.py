@@ -21,7 +21,7 @@ from chaoskit.conduct.hosts.states import HostsKernel
 from chaoskit.conduct.lab_hosts import hosts_of
 from chaoskit.conduct.lab_setup import LabSetup
 from chaoskit.conduct.probes import Probes, variables
-from chaoskit.conduct.span_receiver import ReceiverTask, SpanReceiver, at_target, in_lab, trace_seed
+from chaoskit.conduct.span_receiver import ReceiverTask, SpanReceiver, in_lab, listeners_at_target, trace_seed
 from chaoskit.conduct.timeline import TimelineRunner
 from chaoskit.engine.apply_restore import apply, examine, restore
 from chaoskit.engine.journal import Journal
@@ -157,7 +157,7 @@ class Conductor:
         return ReceiverTask(self.run, self.traces or 0, self.plan.telemetry)
 
     def _receiver(self) -> SpanReceiver:
-        return at_target(self._spans, self.clock)
+        return SpanReceiver(self._spans, listeners_at_target(self.plan.telemetry), self.clock)
 
     def _run_with_hosts(self, kernel: LinuxKernel, knobs: HostsKernel, journal: Journal) -> None:
         self._apply_stage(kernel, journal)

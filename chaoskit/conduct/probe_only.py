@@ -19,7 +19,7 @@ from chaoskit.conduct import comparison, event_loop, signals
 from chaoskit.conduct.planning import load_warnings
 from chaoskit.conduct.probe_processes import Task, forked
 from chaoskit.conduct.provenance import collect
-from chaoskit.conduct.span_receiver import ReceiverTask, at_target
+from chaoskit.conduct.span_receiver import ReceiverTask, SpanReceiver, listeners_at_target
 from chaoskit.errors import ChaoskitError, RefusedError
 from chaoskit.plan.decidability import probe_warnings
 from chaoskit.plan.probe_plan import ProbePlan
@@ -41,6 +41,7 @@ from chaoskit.spec.access import Access, recorded
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.telemetry import Telemetry
 from chaoskit.spec.workload import Workload
+from chaoskit.telemetry.endpoint import obstacle
 from chaoskit.terminal import ascii_json
 from chaoskit.units import Duration, counted
 
@@ -95,14 +96,17 @@ class ProbeOnly:
             *unused_proxy(target, os.environ),
             *_too_many(self.processes),
             *comparison.warnings(self.compare_compression, self.workload),
+            *(() if self.telemetry is None else filter(None, [obstacle()])),
         ]
         terminal.note(*(f"warning: {sentence}" for sentence in doubts))
         target = with_model(target, self.access, self.workload)
+        listeners = listeners_at_target(self.telemetry)
         with _directory(out) as folder:
             run = create(folder, {PROBE: self._description(target), PROVENANCE: collect()})
             traces = None if self.telemetry is None else derive(self.seed, "run", now())
+            spans = ReceiverTask(run, traces or 0, self.telemetry)
             try:
-                with signals.kept(), at_target(ReceiverTask(run, traces or 0, self.telemetry), RealClock()) as receiver:
+                with signals.kept(), SpanReceiver(spans, listeners, RealClock()) as receiver:
                     until = now() + self.max_time
                     if self._send(replace(target, traces=traces), run, watch, shares, factory):
                         if self.telemetry is not None:

@@ -45,6 +45,8 @@ _DELAY = "OTEL_BSP_SCHEDULE_DELAY"
 _MS = 10**6
 _LAB_DELAY, _SDK_DELAY = 500 * _MS, 5000 * _MS  # ns from a span's end to its export; the second is the SDKs' default
 _MORE, _MOST_DELAY = 250 * _MS, 10_000 * _MS  # ns for the export itself; ns that a run waits at most
+Listeners = Mapping[str | None, socket.socket]
+"""By the host whose programs reach them; None: those of a target."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class ReceiverTask:
 class SpanReceiver:
     """The process of a receiver; a context manager. Without listeners there is none."""
 
-    def __init__(self, task: ReceiverTask, listeners: Mapping[str | None, socket.socket], clock: Clock) -> None:
+    def __init__(self, task: ReceiverTask, listeners: Listeners, clock: Clock) -> None:
         self._task, self._clock = task, clock
         self._worker = None if not listeners else Worker("receiver of spans", nullcontext(), _work(task, listeners))
         for each in listeners.values():
@@ -110,18 +112,18 @@ def in_lab(setup: LabSetup, kernel: LinuxKernel, task: ReceiverTask, clock: Cloc
     return SpanReceiver(replace(task, delay=max(delays, default=0)), listeners, clock), changed
 
 
-def at_target(task: ReceiverTask, clock: Clock) -> SpanReceiver:
-    """A receiver where the programs of a target export to; none without `telemetry`. Raises RefusedError."""
-    if task.telemetry is None:
-        return SpanReceiver(task, {}, clock)
-    listen = task.telemetry.listen or DEFAULT_LISTEN
+def listeners_at_target(telemetry: Telemetry | None) -> Listeners:
+    """Where the programs of a target export to; none without `telemetry`. Raises RefusedError."""
+    if telemetry is None:
+        return {}
+    listen = telemetry.listen or DEFAULT_LISTEN
     host, port = address(listen)
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family)
     except OSError as error:
         raise RefusedError(f"telemetry: cannot listen on {listen}: {_reason(error, port)}") from None
-    return SpanReceiver(task, {None: listener}, clock)
+    return {None: listener}
 
 
 def _reason(error: OSError, port: int) -> str:
@@ -151,7 +153,7 @@ def _delay(program: HostProgram) -> int:
     return _SDK_DELAY
 
 
-def _work(task: ReceiverTask, listeners: Mapping[str | None, socket.socket]) -> Work:
+def _work(task: ReceiverTask, listeners: Listeners) -> Work:
     async def work(stop: asyncio.Event) -> None:
         mapping = CONVENTIONS if task.telemetry is None else task.telemetry.map.mapping
         spans, exports = Log(task.run, Span), Log(task.run, Exports)

@@ -26,10 +26,10 @@ from chaoskit.server.limits import PUBLIC, Budget
 from chaoskit.server.requests import JSON, Reply, Request
 from chaoskit.server.writer import ResponseWriter
 from chaoskit.telemetry import otlp_json
+from chaoskit.telemetry.endpoint import INSTALL
 from chaoskit.telemetry.exported_span import UnreadableError
 from chaoskit.telemetry.intake import Intake
 
-INSTALL = "pip install 'chaoskit[otlp]'"
 LIMITS = replace(PUBLIC, connections=256, requests=256, body_size=8 * 2**20, memory=64 * 2**20)
 """Those of a public server, with less for each client: exporters send some 512 spans at a time."""
 
