@@ -1,4 +1,4 @@
-"""Finds out whether the clock of an exporting program differs from the run's, by what cannot be otherwise. Pure.
+"""Finds clocks of programs that differ from the run's, by what cannot be otherwise. Pure.
 
 A span of a request begins after the request was sent, and before it ended. The shift s that is to be added to a
 program's stamps therefore has, over all its requests, max(sent - begin) <= s <= min(ended - begin). Where 0 is within,

@@ -1,4 +1,4 @@
-"""Receives OTLP over HTTP (https://opentelemetry.io/docs/specs/otlp/), as a collector of OpenTelemetry does.
+"""Receives OTLP over HTTP as a collector does (https://opentelemetry.io/docs/specs/otlp/).
 
 | path          | what happens                                                                              |
 |---------------|-------------------------------------------------------------------------------------------|
