@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -86,7 +87,17 @@ def vpn_on_retrieval(runs: list[Run]) -> None:
     assert 0.3 < len(late) / len(run.hops("retrieval", "vpn")) < 0.7
 
 
+def own_gateway_spans(runs: list[Run]) -> None:
+    """A far search makes first tokens late by its way, and no answer of the model takes longer."""
+    (run,) = runs
+
+    assert run.verdict == "broken"
+    assert run.ttft("far-search") - run.ttft("baseline") == pytest.approx(330, abs=150)
+    assert run.took("model", "far-search") == pytest.approx(run.took("model", "baseline"), rel=0.2)
+
+
 CHECKS: dict[str, Callable[[list[Run]], None]] = {
+    "own-gateway-spans": own_gateway_spans,
     "vpn-on-retrieval-not-model": vpn_on_retrieval,
 }
 
@@ -106,6 +117,7 @@ def test_an_experiment_shows_what_it_claims(name: str, kernel: GuestKernel, tmp_
         words += ["--verify-repeatable"] if name == REPEATING else []
         done = subprocess.run(
             [sys.executable, "-m", "chaoskit", *words, "--out", str(tmp_path / str(number))],
+            env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
             capture_output=True,
             text=True,
             timeout=280,
