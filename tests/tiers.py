@@ -4,7 +4,7 @@
 
 A tier is a target of the Makefile. It fails if its command fails, and also if it skips a test: a requested tier runs
 completely. Tests that passed only on a rerun are listed. Two tiers share a processor, because those in real time mostly
-wait, and a guest is pinned to one. They begin in the order of the arguments; the output of a tier is shown when it ends.
+wait, and a guest is pinned to one. They begin in the order of the arguments; the output of each is shown when it ends.
 """
 
 from __future__ import annotations
