@@ -1,4 +1,4 @@
-"""Tells the timers of a lab's gateways as those of other programs, and finds fallbacks that come too late."""
+"""Tells the timers of a lab's gateways as those of proxies, and finds fallbacks that come too late."""
 
 from __future__ import annotations
 
