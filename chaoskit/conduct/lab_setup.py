@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from chaoskit.conduct.hosts.program import HostProgram, Sign, environment
-from chaoskit.knobs import Change
+from chaoskit.knobs import Change, Knob
 from chaoskit.server.schedule import Script
 from chaoskit.topology.lab import SERVER, Topology
 
@@ -41,7 +41,7 @@ class LabSetup:
     """A lab: the URL that clients ask, its hosts, and the changes of its stage and its first phase.
 
     `etc_hosts` is the content of every host's /etc/hosts, the client's included; `asked` are the hosts with programs
-    that clients ask, and their ports.
+    that clients ask, and their ports. `ends` are knobs of the first phase that are put back, after so many ns.
     """
 
     target: str
@@ -51,6 +51,7 @@ class LabSetup:
     asked: tuple[tuple[str, int], ...]
     stage: tuple[Change, ...]
     phase: tuple[Change, ...]
+    ends: tuple[tuple[int, Knob], ...]
 
     @classmethod
     def of(cls, plan: Plan, variables: Mapping[str, str] = os.environ) -> LabSetup:
@@ -61,7 +62,16 @@ class LabSetup:
         )
         names = etc_hosts(plan.topology)
         programs = (_program(host, plan, names, variables) for host in plan.hosts if host.server is None)
-        return cls(plan.target, tuple(_references(plan)), tuple(programs), names, tuple(_asked(plan)), stage, phase)
+        return cls(
+            plan.target,
+            tuple(_references(plan)),
+            tuple(programs),
+            names,
+            tuple(_asked(plan)),
+            stage,
+            phase,
+            plan.phases[0].ends,
+        )
 
     @property
     def environments(self) -> dict[str, dict[str, str]]:

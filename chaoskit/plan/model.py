@@ -89,7 +89,7 @@ class PlannedChange(_Frozen):
 class PlannedPhase(_Frozen):
     """`changes` are the knobs that every phase sets; None, where this phase has no fault, means: as the stage set it.
 
-    `pulses` follow the changes.
+    `pulses` follow the changes. `ends`: knobs that become as the stage set them so many ns after the phase's begin.
     """
 
     name: str
@@ -98,6 +98,7 @@ class PlannedPhase(_Frozen):
     length: int
     changes: tuple[PlannedChange, ...]
     pulses: tuple[Pulse, ...] = ()
+    ends: tuple[tuple[int, Knob], ...] = ()
 
 
 class Rounding(_Frozen):
