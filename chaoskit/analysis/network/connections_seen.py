@@ -17,6 +17,7 @@ from typing import NamedTuple
 from chaoskit.records.connection_records import ConnectionEnd, EndKind, HostSocket
 
 _MS = 1_000_000
+_ORDER: tuple[EndKind, ...] = ("syn", "syn-ack", "fin", "rst")  # of what was seen at one moment, in virtual time
 
 
 class Endpoint(NamedTuple):
@@ -99,7 +100,7 @@ class SeenConnections:
         self._unanswered: dict[str, list[SeenConnection]] = {}
         self._samples: dict[tuple[Endpoint, Endpoint], list[HostSocket]] = defaultdict(list)
         self._ended: dict[str, list[Ended]] = {}
-        for each in sorted(ends, key=lambda each: each.at):
+        for each in sorted(ends, key=lambda each: (each.at, _ORDER.index(each.kind))):
             self._add(each)
         for sample in sockets:
             pair = Endpoint(sample.host, sample.port), Endpoint(sample.remote, sample.remote_port)
