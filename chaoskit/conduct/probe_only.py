@@ -81,7 +81,7 @@ class ProbeOnly:
         if self.uds is not None:
             check_socket(self.uds)
         factory = RequestFactory(target, self.workload, self.seed)
-        shares = divide(self.workload, self.all_requests, self.processes)
+        shares = divide(self.workload, self.seed, self.all_requests, self.processes)
         tls_context(target, self.workload.http)
         doubts = [
             *load_warnings(self.workload, self.url, None, self.all_requests, to_run=True, processes=self.processes),

@@ -84,7 +84,9 @@ class Probes:
             start = next_tick(now() + _LEAD)
             os.write(writer, str(start).encode())
             os.close(writer)
-            options = DriveOptions(plan.seed, start, plan.length, plan.drain, fault_free=plan.fault_free)
+            options = DriveOptions(
+                plan.seed, start, plan.length, plan.drain, fault_free=plan.fault_free, surges=plan.surges
+            )
             await drive(target, plan.workload, options, self._run, stop)
 
         self.main = Worker("probe", self._client(), work)

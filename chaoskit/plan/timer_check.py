@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from chaoskit.plan.model import Plan, PlannedTimer
-from chaoskit.spec.asking import late_tokens
+from chaoskit.spec.sizes import late_tokens
 from chaoskit.spec.host_timers import Timers
 from chaoskit.spec.hosts import ServiceHost
 from chaoskit.spec.objectives import Objective
@@ -144,7 +144,7 @@ def _client(workload: Workload, target: Callee) -> Route:
 
 def _answer(server: Server | None, workload: Workload) -> Answer:
     """What an answer takes at its slowest hundredth; of an unknown server what is usual."""
-    tokens = late_tokens(workload.output_tokens)
+    tokens = late_tokens(workload)
     zero = Duration(0)
     if server is None:
         whole = Duration((_UNKNOWN_FIRST * _UNKNOWN_RATE + tokens) * SECOND // _UNKNOWN_RATE)

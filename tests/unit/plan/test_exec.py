@@ -10,7 +10,7 @@ from chaoskit.errors import SpecError
 from chaoskit.knobs import Netem, Route
 from chaoskit.plan.exec import compile_exec, netem_settings
 from chaoskit.spec.exec import exec_faults
-from chaoskit.spec.experiment import CLEAN_PHASES
+from chaoskit.spec.timeline import CLEAN_PHASES
 from chaoskit.spec.load import load, parse
 from chaoskit.spec.matrix import load_variants
 from chaoskit.spec.stage import InterfaceStage
