@@ -18,6 +18,7 @@ from chaoskit.faults.netem import NetemFault, NetemSpec
 from chaoskit.faults.tunnel import TunnelFault
 from chaoskit.host_lookups import HostLookups
 from chaoskit.knobs import Change, Knob, Netem, Pulse, Setting
+from chaoskit.plan.client_load import most_per_second
 from chaoskit.plan.injection import queue_limit
 from chaoskit.plan.model import (
     Expectation,
@@ -28,8 +29,8 @@ from chaoskit.plan.model import (
     PlannedWorkload,
     Rounding,
 )
-from chaoskit.plan.client_load import most_per_second
 from chaoskit.plan.stage import StageLookups, compile_stage, fault_site
+from chaoskit.spec.classes import class_warnings
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.sizes import largest_prompt, mean_tokens, most_tokens
 from chaoskit.spec.stage import EdgeStage, InterfaceStage, ServiceStage
@@ -98,6 +99,7 @@ def compile_plan(experiment: Experiment, lookups: HostLookups | None = None, cla
         ),
         workload=experiment.workload,
         workloads=tuple(_other_workloads(experiment, stage_plan.target)),
+        classes=experiment.classes,
         client=experiment.client,
         server=stage_plan.server,
         objectives=experiment.objectives,
@@ -119,6 +121,7 @@ def _other_workloads(experiment: Experiment, target: str) -> Iterator[PlannedWor
             workload=timed,
             objectives=work.objectives,
             first=place * MOST_STREAMS,
+            traffic_class=work.class_,
         )
 
 
@@ -265,6 +268,9 @@ def _warnings(experiment: Experiment, limit: int) -> Iterator[str]:
                 yield f"faults.{name}: {sentence}"
         if not any(name in span.faults for span in experiment.timeline):
             yield f"faults.{name}: no phase of the timeline uses it"
+    if experiment.classes:
+        is_foreign = isinstance(experiment.stage, InterfaceStage)
+        yield from class_warnings(experiment.classes, experiment.workload.carry.class_place, is_foreign)
 
 
 def _longest(experiment: Experiment, name: str) -> Duration:

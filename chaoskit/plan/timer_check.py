@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from chaoskit.plan.model import Plan, PlannedTimer
-from chaoskit.spec.sizes import late_tokens
 from chaoskit.spec.host_timers import Timers
 from chaoskit.spec.hosts import ServiceHost
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.server import Pause, Server
+from chaoskit.spec.sizes import late_tokens
 from chaoskit.spec.workload import Timeouts, Workload
 from chaoskit.timeouts.chain import Chain, Lab, chains
 from chaoskit.timeouts.files import Files

@@ -60,7 +60,7 @@ async def drive(target: Target, workload: Workload, options: DriveOptions, run: 
     requests all failed alike.
     """
     check_supported(target.sockets)
-    requests = RequestFactory(target, workload, options.seed)
+    requests = RequestFactory(target, workload, options.seed, options.classes)
     connecting = connect_options(target, tls_context(target, workload.http), options.share)
     _raise_file_limit()
     clock = StampClock()
@@ -172,11 +172,10 @@ class StreamGroup:
                     if conversation.is_over:
                         return record
                     request = self.prepare(now(), conversation)
-                elif (at := self._users.asks_again_at(record, conversation)) is None:
-                    return record
-                elif not await self._has_thought(task, at):
-                    return record
                 else:
+                    at = self._users.asks_again_at(record, conversation)
+                    if at is None or not await self._has_thought(task, at):
+                        return record
                     request = replace(self._again(request, at), attempt=record.attempt + 1, retry_of=record.stream)
                 if self._is_cancelled:
                     return record

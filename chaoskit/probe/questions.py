@@ -9,14 +9,14 @@ from chaoskit.probe.prompts import OutputLengths, Prompts
 from chaoskit.probe.protocols.stream_protocol import Question
 from chaoskit.probe.request_body import BodyBuilder
 from chaoskit.probe.target import Target
-from chaoskit.spec.carriage import header_of
+from chaoskit.spec.carriage import workflow_header
 from chaoskit.spec.workload import Workload
 
 
 class Questions:
     """Those of one workflow; None: of a workload without workflows. Raises SpecError for prompts that cannot be read.
 
-    `headers` say which workflow it is, where one does.
+    `headers` say which workflow it is, where one does; `traffic_class` is that of all its requests, where it has one.
     """
 
     def __init__(self, target: Target, workload: Workload, seed: int, workflow: str | None) -> None:
@@ -25,10 +25,12 @@ class Questions:
         self.headers: Mapping[str, str] = {}
         self._prompts = Prompts(own, seed)
         self._tokens = OutputLengths(own, seed)
+        self.traffic_class: str | None = None
         self._model = target.model
         if workflow is not None:
+            self.traffic_class = workload.demand[workflow].class_
             carrier = workload.carry.workflow
-            if (header := header_of(carrier)) is not None:
+            if (header := workflow_header(carrier)) is not None:
                 self.headers = {header: workflow}
             self._model = workload.demand[workflow].model or (workflow if carrier == "model" else target.model)
 

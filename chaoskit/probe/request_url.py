@@ -20,8 +20,8 @@ from chaoskit.errors import SpecError
 from chaoskit.probe.protocols import PROTOCOLS
 from chaoskit.probe.protocols.stream_protocol import Question
 from chaoskit.probe.target import Target
-from chaoskit.spec.sizes import mean_tokens
 from chaoskit.spec.endpoint import redacted, secret_in
+from chaoskit.spec.sizes import mean_tokens
 from chaoskit.spec.workload import Protocol, Workload
 
 _VERSION = re.compile(r"v[0-9]+[a-z0-9]*")

@@ -7,6 +7,8 @@ which removes secrets of the request that the server may echo.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import httpx
@@ -21,15 +23,19 @@ from chaoskit.probe.protocols import PROTOCOLS
 from chaoskit.probe.protocols.asked_tokens import Asked, asked_tokens
 from chaoskit.probe.protocols.response_parser import EndMarkers
 from chaoskit.probe.questions import of_workflows
+from chaoskit.probe.request_body import merged
 from chaoskit.probe.request_url import request_url, usual_path
 from chaoskit.probe.target import Target
 from chaoskit.records.trace_context import HEADER, trace_of_request
+from chaoskit.spec.classes import TrafficClass, draw
 from chaoskit.spec.conversations import openings
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.workload import Workload
 from chaoskit.terminal import shortened
+from chaoskit.tiers.carriage import TIER_FIELD
 
 _MAX_DETAIL = 200  # characters
+NO_CLASSES: Mapping[str, TrafficClass] = MappingProxyType({})
 
 
 def _ends(workload: Workload) -> EndMarkers:
@@ -44,11 +50,13 @@ def _asks_one_number(workload: Workload) -> bool:
 
 
 class PreparedRequest(NamedTuple):
-    """A request, how many tokens it asks for, and the trace that it names."""
+    """A request, how many tokens it asks for, the trace that it names, its class, and the service tier it asks for."""
 
     request: httpx.Request
     asked: Asked
     trace: str | None
+    traffic_class: str | None = None
+    tier: str | None = None
 
 
 class RequestFactory:
@@ -57,14 +65,19 @@ class RequestFactory:
     `ends` is what ends a response of plain server-sent events; `memory` bounds what all responses hold.
     """
 
-    def __init__(self, target: Target, workload: Workload, seed: int) -> None:
+    def __init__(
+        self, target: Target, workload: Workload, seed: int, classes: Mapping[str, TrafficClass] = NO_CLASSES
+    ) -> None:
         self.workload = workload
+        self._classes = classes
+        self._carriage = workload.carry.class_place.carriage(classes)
         self.url = request_url(target, workload)
         self._has_one_url = workload.protocol != "sse" or _asks_one_number(workload)
         self.usual_path = usual_path(target, workload).partition("?")[0]
         self._target = target
         names_own_trace = HEADER in map(str.lower, (*target.headers, *target.header_env))
         self._traces = None if names_own_trace else target.traces
+        self._seed = seed
         self._credentials = Credentials(target, workload.protocol)
         self._questions = dict(of_workflows(target, workload, seed))
         self.ends = _ends(workload)
@@ -108,9 +121,15 @@ class RequestFactory:
         trace = None if self._traces is None else trace_of_request(self._traces, stream)
         if trace is not None:
             headers[HEADER] = trace.header
+        traffic_class = asking.traffic_class or draw(self._classes, self._seed, conversation.opening.first)
+        if traffic_class is not None:
+            body = merged(body, self._carriage.fields(traffic_class))
+            headers |= self._carriage.headers(traffic_class)
         url = self.url if self._has_one_url else request_url(self._target, self.workload, question.max_tokens)
         request = httpx.Request("POST", url, headers=headers, content=json.dumps(body).encode())
-        return PreparedRequest(request, asked_tokens(body), None if trace is None else trace.trace)
+        named, tier = None if trace is None else trace.trace, body.get(TIER_FIELD)
+        tier = tier if isinstance(tier, str) else None
+        return PreparedRequest(request, asked_tokens(body), named, traffic_class, tier)
 
     def learn(self, request: httpx.Request, status: int, refusal: bytes) -> str:
         """How to ask again after a refusal: "with max_completion_tokens"; "" where nothing can be changed."""

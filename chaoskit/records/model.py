@@ -47,8 +47,9 @@ Completion = Literal[
     "internal_error",
     "cancelled",
 ]
-# `abandoned`: its user gave up before the first token; `too_large`: more events, bytes or headers than the limits of one stream; `client_error`: this machine ran out of open
-# files, ports or memory; `internal_error`: a bug in chaoskit. Neither of the two is the endpoint's failure.
+# `abandoned`: its user gave up before the first token; `too_large`: more events, bytes or headers than the limits of one
+# stream; `client_error`: this machine ran out of open files, ports or memory; `internal_error`: a bug in chaoskit.
+# Neither of the last two is the endpoint's failure.
 NOT_INTERRUPTED: tuple[Completion, ...] = ("complete", "cancelled", "client_error")
 ASKED_AGAIN = "; asked again "  # in the detail of a refused request, before what was changed
 DRAIN = "drain"  # the name of the phase after the last one
@@ -220,6 +221,12 @@ class Request:
     """How often its user had asked with it: 1 for the first time."""
     retry_of: int | None = None
     """The number of the request that the user gave up before it; null for a first attempt."""
+    tier_asked: str | None = None
+    """The `service_tier` that it asked for; null where it asked for none."""
+    tier_served: str | None = None
+    """The `service_tier` that the answer tells."""
+    degraded: str | None = None
+    """What the answer's header `x-degraded` tells: how it is less than what was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

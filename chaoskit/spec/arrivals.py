@@ -1,11 +1,11 @@
 """Fixes the start times of an open loop's requests in advance, from the seed.
 
-| what                      | how                                                                                        |
-|---------------------------|--------------------------------------------------------------------------------------------|
-| one process               | gamma-distributed gaps, the first request at once                                          |
-| clients                   | such a process for each, found at a moment in its course, and all of them together         |
-| a trace                   | its own times, divided by its speed                                                        |
-| the day, and phases' load | the same process by a clock that runs faster while more is asked: `DemandCurve`            |
+| what              | how                                                                                        |
+|-------------------|--------------------------------------------------------------------------------------------|
+| one process       | gamma-distributed gaps, the first request at once                                          |
+| clients           | such a process for each, found at a moment in its course, and all of them together         |
+| a trace           | its own times, divided by its speed                                                        |
+| the day, a surge  | the same process by a clock that runs faster while more is asked: `DemandCurve`            |
 
 `burstiness` is the squared coefficient of variation of the gaps: 0 is constant spacing, 1 is Poisson, above 1 is
 bursty. For a gamma distribution of shape k it is 1/k (https://en.wikipedia.org/wiki/Gamma_distribution). A clock that
@@ -34,7 +34,7 @@ def schedule(workload: Workload, seed: int, length: int, surges: Surges = ALWAYS
 
 
 def arrivals(workload: Workload, seed: int, surges: Surges = ALWAYS) -> Iterator[int]:
-    """Offsets in ns, ascending: without end, but for those of a trace. `surges` are what phases multiply the rate by."""
+    """Offsets in ns, ascending: without end, but for those of a trace. `surges` say what phases multiply by."""
     curve = DemandCurve(surges, workload.diurnal)
     at_own_pace = _at_own_pace(workload, seed)
     if curve.is_flat:

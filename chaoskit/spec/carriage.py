@@ -2,54 +2,56 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field
 
 from chaoskit.faults.schema import SpecModel
+from chaoskit.spec.access import HEADER_NAME
+from chaoskit.spec.classes import ClassPlace, place_of
+from chaoskit.tiers.carriage import OBJECTIVE_HEADER
 
-_HEADER = r"header ([!#$%&'*+.^_`|~0-9A-Za-z-]{1,100})"  # a token of RFC 9110
 _TAKEN = ("host", "content-length", "content-type", "transfer-encoding", "connection", "authorization")
 
 
-def header_of(carrier: str) -> str | None:
-    """The name of the header in `header NAME`, in lower case; None for another carrier."""
-    found = re.fullmatch(_HEADER, carrier)
-    return found[1].lower() if found else None
+def _is_class_place(words: str) -> str:
+    place_of(words)
+    return words
 
 
-def carrier(*fields: str) -> AfterValidator:
-    """One of these words, or `header NAME`."""
-
-    def check(words: str) -> str:
-        name = header_of(words)
-        if name in _TAKEN:
-            raise ValueError(f"the header {name} has its own meaning; choose another, for example header x-{name}")
-        if name is None and words not in fields:
-            known = ", ".join(fields)
-            raise ValueError(f"found {words[:60]!r}, expected one of {known}, or a header: header x-workflow")
-        return words
-
-    return AfterValidator(check)
+def _is_workflow_place(words: str) -> str:
+    name = workflow_header(words)
+    if name in _TAKEN:
+        raise ValueError(f"the header {name} has its own meaning; choose another, for example header x-workflow")
+    if name is None and words not in ("model", "none"):
+        raise ValueError(f"{words[:60]!r} is no place for a workflow; write model, none, or header x-workflow")
+    return words
 
 
-def carriers(*fields: str) -> WithJsonSchema:
-    """JSON Schema of the same."""
-    return WithJsonSchema({"type": "string", "pattern": f"^(?:{'|'.join(fields)}|{_HEADER})$"})
-
-
-_WORKFLOW = ("model", "none")
+def workflow_header(place: str) -> str | None:
+    """The name of the header in `header NAME`, in lower case; None for another place."""
+    kind, _, name = (part.strip() for part in place.strip().partition(" "))
+    return name.lower() if kind == "header" and HEADER_NAME.fullmatch(name) else None
 
 
 class Carry(SpecModel):
-    """How a request says what it is."""
+    """Where requests say what they are."""
 
-    workflow: Annotated[str, carrier(*_WORKFLOW), carriers(*_WORKFLOW)] = Field(
+    workflow: Annotated[str, AfterValidator(_is_workflow_place)] = Field(
         "model",
-        description="How it says its workflow: `model` has the workflow's name, unless that has a model of its own; "
+        description="Their workflow: `model` of the body has its name, unless it has a model of its own; "
         "`header NAME`; `none`, which is the default at an endpoint.",
     )
+    class_: Annotated[str, AfterValidator(_is_class_place)] = Field(
+        f"header {OBJECTIVE_HEADER}",
+        description="Their class: `service_tier` of the body, `priority` of the body as vLLM has it (lower first), "
+        "`header NAME` or `field NAME`.",
+    )
+
+    @property
+    def class_place(self) -> ClassPlace:
+        """Where they say their class."""
+        return place_of(self.class_)
 
     def at_endpoint(self) -> Carry:
         """With the default of an endpoint, which knows no model by a workflow's name."""

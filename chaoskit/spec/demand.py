@@ -7,8 +7,8 @@
 | `diurnal` | how the rate follows the time of the day                                                              |
 | `users`   | who gives up and asks again (metastable failures: Huang et al., OSDI 2022)                            |
 
-Everything is drawn from the seed, by the number of the conversation: which workflow it is for, and whether its user asks
-again, depend neither on the arrivals nor on how the target answers.
+Everything is drawn from the seed, by the number of the conversation: which workflow it is for, and whether its user
+asks again, depend neither on the arrivals nor on how the target answers.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 from chaoskit import seed as seeds
 from chaoskit.faults.schema import SpecModel, bounded, short_form
 from chaoskit.spec.asking import Distribution, ExtraBody, OutputTokens, PromptSize, kind
+from chaoskit.spec.classes import ClassName
 from chaoskit.spec.multiple import Multiple
 from chaoskit.spec.server import HOUR
 from chaoskit.units import Duration, Share
@@ -41,6 +42,7 @@ class Workflow(SpecModel):
     prompt_size: PromptSize | None = Field(None, description="Bytes of its prompts.")
     prompts: Annotated[str, Field(min_length=1)] | None = Field(None, description="JSONL file with its prompts.")
     system: str | None = Field(None, description="Its system prompt.")
+    class_: ClassName | None = Field(None, description="The class of all its requests. Default: those of `classes`.")
     turns: Annotated[int, Field(ge=1, le=1000)] | None = Field(None, description="Requests of a conversation.")
     output_tokens: OutputTokens | None = Field(None, description="Tokens that its requests ask for.")
     extra_body: ExtraBody | None = Field(None, description="Merged last into the body of its requests.")
@@ -137,9 +139,7 @@ class ThinkTimes(Distribution):
     p99: Think = Field(description="Its 99th percentile.")
 
 
-ThinkTime = Annotated[
-    Annotated[Think, Tag("number")] | Annotated[ThinkTimes, Tag("distribution")], Discriminator(kind)
-]
+ThinkTime = Annotated[Annotated[Think, Tag("number")] | Annotated[ThinkTimes, Tag("distribution")], Discriminator(kind)]
 
 
 class Retry(SpecModel):
@@ -149,7 +149,9 @@ class Retry(SpecModel):
     patience: Annotated[Duration, bounded(Duration(10**6), HOUR, "nobody waits so long")] = Field(
         Duration(10 * 10**9), description="How long one waits for a first token before closing the connection."
     )
-    after: ThinkTime = Field(Duration(2 * 10**9), description="From giving up to asking again: a time, or a distribution.")
+    after: ThinkTime = Field(
+        Duration(2 * 10**9), description="From giving up to asking again: a time, or a distribution."
+    )
     times: Annotated[int, Field(ge=1, le=100)] = Field(3, description="How often one asks again, at the most.")
 
     def is_by(self, seed: int, conversation: int) -> bool:

@@ -19,11 +19,11 @@ from chaoskit.faults.schema import (
     SpecModel,
     again,
     error_at,
-    in_unit,
     suggestion,
     together,
 )
 from chaoskit.knobs import Knob
+from chaoskit.spec.classes import Classes, class_errors
 from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.multiple import shown
 from chaoskit.spec.objectives import Objective, parse
@@ -51,6 +51,7 @@ def _listed(words: Any) -> Any:
 _FaultList = Annotated[list[Fault], Field(min_length=1)]
 WrittenFaults = Annotated[tuple[Fault, ...], BeforeValidator(_listed, json_schema_input_type=Fault | _FaultList)]
 
+
 class Experiment(SpecModel):
     """One experiment: a question, where it runs, its load, its faults and its objectives."""
 
@@ -60,6 +61,10 @@ class Experiment(SpecModel):
     question: Annotated[str, Field(min_length=1)] = Field(description="What the experiment answers, in one sentence.")
     stage: Stage = Field(description="The lab, or the real interface and the endpoint.")
     workload: Workload = Field(description="The requests of the client.")
+    classes: Classes = Field(
+        default_factory=dict,
+        description="Classes of requests by name: their shares, and who goes first where requests wait.",
+    )
     workloads: Annotated[dict[PhaseName, OtherWorkload], Field(max_length=16)] = Field(
         default_factory=dict,
         description="In a lab, by name: other clients whose requests share its links, with the keys of `workload`.",
@@ -102,7 +107,7 @@ class Experiment(SpecModel):
     def _is_consistent(self) -> Self:
         mismatches = [*self._site_mismatches(), *self._tuning_mismatches(), *self._timeline_mismatches()]
         mismatches += [*_objective_mismatches(self.objectives), *self._workload_mismatches()]
-        mismatches += [*self._demand_mismatches()]
+        mismatches += [*self._class_mismatches(), *self._demand_mismatches()]
         if mismatches:
             raise together(type(self).__name__, mismatches)
         return self
@@ -163,6 +168,31 @@ class Experiment(SpecModel):
                     if phase not in phases:
                         sentence = f"{phase!r} is no phase of the timeline; {suggestion(phase, phases)}"
                         yield error_at(sentence, "workloads", name, "objectives", number)
+
+    def _class_mismatches(self) -> Iterator[PydanticCustomError]:
+        work = self.workload
+        asked = {("workloads", name): each.class_ for name, each in self.workloads.items()}
+        asked |= {("workload", "demand", name): each.class_ for name, each in work.demand.items()}
+        for where, named in asked.items():
+            if named is not None and named not in self.classes:
+                hint = suggestion(named, self.classes) if self.classes else "write classes: at the top of the file"
+                yield error_at(f"{named!r} is no class of this file; {hint}", *where, "class")
+        if not self.classes:
+            if "class_" in work.carry.model_fields_set:
+                yield error_at(
+                    "no classes in this file; write classes: at its top, or remove carry", "workload", "carry"
+                )
+            return
+        length = self.repeats * sum(span.length for span in self.timeline) / 1e9
+        requests = None if work.request_rate is None else work.request_rate.per_second * length
+        for sentence, where in class_errors(self.classes, work.carry.class_place, requests, list(asked.values())):
+            yield error_at(sentence, "classes", *where)
+        place = work.carry.class_place
+        headers = self.stage.headers if not isinstance(self.stage, EdgeStage) else {}
+        if place.kind == "header" and place.name in map(str.lower, headers):
+            yield error_at(f"the stage has a header {place.name} as well; remove one of them", "workload", "carry")
+        if place.kind != "header" and place.name.partition(".")[0] in work.extra_body:
+            yield error_at(f"extra-body has {place.name} as well; remove one of them", "workload", "carry")
 
     def _tuning_mismatches(self) -> Iterator[PydanticCustomError]:
         if isinstance(self.stage, InterfaceStage):

@@ -91,9 +91,7 @@ class Workload(SpecModel):
     request_rate: (
         Annotated[
             Frequency,
-            bounded(
-                None, Frequency(MOST_PER_SECOND * 10**6), "one process cannot start as many, see max-concurrency"
-            ),
+            bounded(None, Frequency(MOST_PER_SECOND * 10**6), "one process cannot start as many, see max-concurrency"),
         ]
         | None
     ) = Field(None, description="Open loop: requests start independently of earlier ones.")
@@ -116,11 +114,11 @@ class Workload(SpecModel):
         description="Workflows by name, each with its share of the conversations, and perhaps with lengths, a model or "
         "prompts of its own: `{chat: 70%, support: 30%}`.",
     )
-    carry: Carry = Field(Carry(), description="How a request says what it is.")
+    carry: Carry = Field(Carry(), description="Where requests say what they are: their workflow, their class.")
     users: WrittenUsers = Field(Users(), description="What users do when they are not served.")
     prompt_size: PromptSize = Field(
         PROMPT_SIZE,
-        description="Bytes of the prompt of each request: a size, `500 tokens` of 4 bytes, a distribution, or its name.",
+        description="Bytes of the prompt of each request: a size, `500 tokens` of 4 bytes, or a distribution or its name.",
     )
     prompts: Annotated[str, Field(min_length=1)] | None = Field(
         None, description="JSONL file, beside this one, whose lines are asked in turn: `prompt` or `messages` in each."

@@ -97,4 +97,8 @@ def test_one_regular_client_is_regular() -> None:
     starts = schedule(workload(request_rate="10/s", clients={"count": 1, "burstiness": 0}), 3, 2 * SECOND)
 
     assert 0 < starts[0] < SECOND // 10
-    assert {after - before for before, after in itertools.pairwise(starts)} <= {SECOND // 10 - 1, SECOND // 10, SECOND // 10 + 1}
+    assert {after - before for before, after in itertools.pairwise(starts)} <= {
+        SECOND // 10 - 1,
+        SECOND // 10,
+        SECOND // 10 + 1,
+    }

@@ -49,7 +49,9 @@ def test_a_surge_multiplies_the_rate_and_keeps_the_burstiness(burstiness: float)
 
     starts = schedule(work, 3, 300 * SECOND, surges)
 
-    counts = [sum(begin <= at < begin + 100 * SECOND for at in starts) for begin in range(0, 300 * SECOND, 100 * SECOND)]
+    counts = [
+        sum(begin <= at < begin + 100 * SECOND for at in starts) for begin in range(0, 300 * SECOND, 100 * SECOND)
+    ]
     assert counts == pytest.approx([4000, 20_000, 4000], rel=0.06)
     gaps = [b - a for a, b in itertools.pairwise(at for at in starts if 100 * SECOND <= at < 200 * SECOND)]
     assert statistics.variance(gaps) / statistics.fmean(gaps) ** 2 == pytest.approx(burstiness, rel=0.15, abs=1e-3)
