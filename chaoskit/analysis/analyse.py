@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os.path import lexists
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from chaoskit import __version__
 from chaoskit.analysis.beside import with_workloads
@@ -42,16 +43,15 @@ from chaoskit.analysis.streams.goodput import good_streams
 from chaoskit.analysis.streams.phase_samples import SECOND, WHOLE_RUN, PhaseSamples, phase_samples, span_of_stream
 from chaoskit.analysis.streams.timeline import Timeline, build_timeline, single_phase
 from chaoskit.analysis.vllm_figures import vllm_figures
-from chaoskit.faults.tc_format import format_setting
 from chaoskit.folder import display_path
 from chaoskit.plan.model import Plan
+from chaoskit.plan.phase_settings import phase_settings
 from chaoskit.plan.probe_plan import ProbePlan
 from chaoskit.records.directory import UNCOMPRESSED, WORKLOADS
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.sizes import mean_tokens
 from chaoskit.spec.workload import Workload
-from chaoskit.topology.display_names import display_name
 
 SINGLE_PHASE = "run"  # the one phase of a run without a plan
 
@@ -102,13 +102,14 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     client_health = health(streams, raw.vitals, raw.served)
     reasons = undecided_reasons(raw, streams.ended, checks, client_health)
     verdicts = tuple(evaluate(objective, samples, estimates, reasons) for objective in spec.objectives)
-    ended = tuple(ended_streams(streams.ended, SeenConnections(raw.connection_ends, raw.host_sockets)))
-    held, intermediaries = _intermediaries(raw, run_timeline, ended)
+    seen = SeenConnections(raw.connection_ends, raw.host_sockets)
+    ended = tuple(ended_streams(streams.ended, seen))
+    held, intermediaries = _intermediaries(raw, run_timeline, ended, seen.intermediaries)
     arrived = {stream.number: math.ceil(stream.tokens) for stream in streams.ended}
     cut_off = frozenset(each.stream.number for each in ended if each.is_by_intermediary)
     evidence = stream_evidence(arrived, raw.infos, raw.served, raw.vitals, held, cut_off)
     phases = tuple(_phases(raw, run_timeline, samples, estimates, buckets(streams, run_timeline), evidence))
-    phases = tuple(_with_closings(phase, samples[phase.name], ended, raw) for phase in phases)
+    phases = tuple(_with_closings(phase, samples[phase.name], _in_phases(ended, run_timeline), raw) for phase in phases)
     verdicts = tuple(with_path_mtu_cause(*pair, phases) for pair in zip(verdicts, spec.objectives, strict=True))
     return Result(
         chaoskit=__version__,
@@ -142,6 +143,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         health=client_health,
         warnings=(
             *raw.warnings,
+            *_of_unseen_connections(raw),
             *warnings(raw.plan, streams.ended, client_health, phases, raw.warmups),
             *compression_warnings(raw, uncompressed is not None),
         ),
@@ -184,6 +186,12 @@ def _of_programs(plan: Plan | ProbePlan | None, clock: str) -> tuple[str, ...]:
     return ("in virtual time computing takes no time: a program that its processor slows down looks fast",)
 
 
+def _of_unseen_connections(raw: RawRecords) -> Iterator[str]:
+    """That the kernel of a lab did not let anybody look."""
+    if unseen := raw.machine.get("unseen"):
+        yield f"who ended streams is not known: {unseen}"
+
+
 def _provenance(raw: RawRecords) -> Provenance | None:
     """Without the date in virtual time, where the same run has the same result."""
     if raw.provenance is not None and raw.machine.get("clock") == "virtual":
@@ -210,7 +218,7 @@ def _intended(raw: RawRecords, streams: Sequence[Stream], workload: Workload | N
 
 
 def _intermediaries(
-    raw: RawRecords, run_timeline: Timeline, ended: Sequence[EndedStream]
+    raw: RawRecords, run_timeline: Timeline, ended: Sequence[EndedStream], passing_on: Set[str]
 ) -> tuple[Set[int], tuple[Intermediary, ...]]:
     """The streams that were held back, and all findings; in a lab only hosts can be in between.
 
@@ -230,8 +238,16 @@ def _intermediaries(
     ]
     if not raw.plan.asks_program:
         return frozenset(), tuple(cuts)
-    _, found = held_back(clean, streams.bursts, raw.infos, lossy)
+    _, found = held_back(clean, streams.bursts, raw.infos, lossy, _hosts_between(raw.plan, passing_on))
     return frozenset(each.number for each in streams.ended) - lossy, (*cuts, *found)
+
+
+def _hosts_between(plan: Plan, passing_on: Set[str]) -> tuple[str, ...]:
+    """The hosts that may hold streams back, the target's first: those seen `passing_on`; replicas as one."""
+    asked = [each.host for each in plan.topology.members(urlsplit(plan.target).hostname or "")]
+    groups = {member: group for group, members in plan.topology.groups.items() for member in members}
+    hosts = [*asked, *sorted(passing_on - set(asked))]
+    return tuple(dict.fromkeys(groups.get(host, host) for host in hosts))
 
 
 def _phases(
@@ -244,13 +260,15 @@ def _phases(
 ) -> Iterator[PhaseResult]:
     full_segments = path_mtu(raw, run_timeline)
     arrivals = Counter(run_timeline.span_at(stream.request.scheduled).name for stream in raw.streams.ended)
+    planned = raw.plan.phases if raw.plan is not None else ()
+    settings = {each.name: phase_settings(each, raw.plan.lab if raw.plan is not None else None) for each in planned}
     for name in run_timeline.names:
         sample = samples[name]
         spans = [span for span in run_timeline.spans if span.name == name]
         yield PhaseResult(
             name=name,
             faults=spans[0].faults,
-            settings=_settings(raw.plan, name),
+            settings=settings.get(name, ()),
             seconds=sample.seconds,
             arrivals=arrivals[name],
             rounds=tuple(
@@ -278,14 +296,11 @@ def _with_closings(
     return phase.model_copy(update={"closings": closings(here, len(numbers), lost)})
 
 
-def _settings(plan: Plan | None, name: str) -> tuple[str, ...]:
-    """What this phase sets, knob by knob, in tc's notation."""
-    phase = next((phase for phase in plan.phases if phase.name == name), None) if plan else None
-    if plan is None or phase is None:
-        return ()
-    lines = (
-        f"{display_name(change.knob, plan.lab)}: {format_setting(change.setting)}"
-        for change in phase.changes
-        if change.setting
+def _in_phases(ended: Sequence[EndedStream], run_timeline: Timeline) -> tuple[EndedStream, ...]:
+    """The same with the phase in which each ended, where the interruption is charged to an earlier one."""
+    last = [run_timeline.span_at(each.stream.request.ended).name for each in ended]
+    own = [span_of_stream(each.stream, run_timeline).name for each in ended]
+    return tuple(
+        each if name == before else replace(each, during=name)
+        for each, before, name in zip(ended, own, last, strict=True)
     )
-    return tuple(dict.fromkeys(lines))

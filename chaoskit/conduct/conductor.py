@@ -165,6 +165,8 @@ class Conductor:
                 TimelineRunner(self.plan, self.run, knobs, journal, self.clock) as timeline,
                 LabConnections(self.run, kernel, self._places, self.clock) as connections,
             ):
+                if connections.missing:
+                    _write_machine(self.run, "; ".join(connections.missing))
 
                 def look() -> None:
                     check()
@@ -178,7 +180,8 @@ class Conductor:
                 probes.stop()
 
 
-def _write_machine(run: Path) -> None:
+def _write_machine(run: Path, unseen: str = "") -> None:
+    """`unseen`: what of a lab's connections is not recorded, and why."""
     machine = {
         "chaoskit": __version__,
         "kernel": platform.release(),
@@ -188,6 +191,8 @@ def _write_machine(run: Path) -> None:
         "started": wall(),
         "congestion-control": _first_line("/proc/sys/net/ipv4/tcp_congestion_control"),
     }
+    if unseen:
+        machine["unseen"] = unseen
     (run / "machine.json").write_text(json.dumps(machine, indent=1) + "\n")
 
 

@@ -42,6 +42,7 @@ def hosts_of(setup: LabSetup, kernel: LinuxKernel, run: Path, clock: Clock, has_
             )
             for host in setup.references
         ],
+        setup.asked,
     )
 
 
@@ -54,7 +55,7 @@ def _start_reference(host: ReferenceHost, kernel: LinuxKernel, run: Path | None)
         log, unacked = (None, None) if run is None else (Log(run, ServedResponse), Log(run, UnackedSample))
         await serve(listener, script, stop, log, unacked, LAB)
 
-    worker = Worker(host.name, kernel.inside(host.name), work)
+    worker = Worker("reference server", kernel.inside(host.name), work)
     listener.close()
     return worker
 

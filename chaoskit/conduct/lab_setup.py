@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,13 +40,15 @@ class ReferenceHost:
 class LabSetup:
     """A lab: the URL that clients ask, its hosts, and the changes of its stage and its first phase.
 
-    `etc_hosts` is the content of every host's /etc/hosts, the client's included.
+    `etc_hosts` is the content of every host's /etc/hosts, the client's included; `asked` are the hosts with programs
+    that clients ask, and their ports.
     """
 
     target: str
     references: tuple[ReferenceHost, ...]
     programs: tuple[HostProgram, ...]
     etc_hosts: str
+    asked: tuple[tuple[str, int], ...]
     stage: tuple[Change, ...]
     phase: tuple[Change, ...]
 
@@ -59,7 +61,7 @@ class LabSetup:
         )
         names = etc_hosts(plan.topology)
         programs = (_program(host, plan, names, variables) for host in plan.hosts if host.server is None)
-        return cls(plan.target, tuple(_references(plan)), tuple(programs), names, stage, phase)
+        return cls(plan.target, tuple(_references(plan)), tuple(programs), names, tuple(_asked(plan)), stage, phase)
 
     @property
     def environments(self) -> dict[str, dict[str, str]]:
@@ -88,6 +90,18 @@ def etc_hosts(topology: Topology) -> str:
         names = " ".join(filter(None, (attachment.host, groups.get(attachment.host))))
         lines += [f"{net.host} {names}" for net in attachment.nets.values()]
     return "\n".join(lines) + "\n"
+
+
+def _asked(plan: Plan) -> Iterator[tuple[str, int]]:
+    """The programs that the workloads ask, each host and port once."""
+    found = dict[tuple[str, int], None]()
+    for target in (plan.target, *(other.target for other in plan.workloads)):
+        url = urlsplit(target)
+        port = url.port or (443 if url.scheme == "https" else 80)
+        for host in plan.hosts:
+            if host.server is None and url.hostname in (host.name, host.group):
+                found[host.name, port] = None
+    yield from found
 
 
 def _references(plan: Plan) -> list[ReferenceHost]:

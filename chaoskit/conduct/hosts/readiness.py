@@ -63,20 +63,13 @@ class Watch:
             self._get.close()
 
     def _listening(self) -> list[TcpSocket]:
-        with namespaces.inside(self._network):
-            return [each for each in tcp_sockets() if not each.is_connected]
+        return _listening(self._network)
 
     def _alone(self) -> str:
         """That it listens where no other host reaches it."""
         if self._sign.kind == "output":
             return ""
-        port = self._sign.value.strip(":").partition("/")[0]
-        sockets = [each for each in self._listening() if port in ("", str(each.local_port))]
-        if not sockets or any(map(_is_reachable, sockets)):
-            return ""
-        first = sockets[0]
-        shown = f"[{first.local}]" if ":" in first.local else first.local
-        return f"listens on {shown}:{first.local_port} only, so no other host reaches it; bind 0.0.0.0"
+        return listens_for_itself(self._network, self._sign.value.strip(":").partition("/")[0])
 
     def _ports(self) -> str:
         """What it listens on, for the end of a sentence."""
@@ -150,6 +143,21 @@ class _Get:
 
     def close(self) -> None:
         self._socket.close()
+
+
+def listens_for_itself(network: int, port: str = "") -> str:
+    """That a host listens on this port (empty: at all), but where no other host reaches it; "" otherwise."""
+    sockets = [each for each in _listening(network) if port in ("", str(each.local_port))]
+    if not sockets or any(map(_is_reachable, sockets)):
+        return ""
+    first = sockets[0]
+    shown = f"[{first.local}]" if ":" in first.local else first.local
+    return f"listens on {shown}:{first.local_port} only, so no other host reaches it; bind 0.0.0.0"
+
+
+def _listening(network: int) -> list[TcpSocket]:
+    with namespaces.inside(network):
+        return [each for each in tcp_sockets() if not each.is_connected]
 
 
 def _is_reachable(listening: TcpSocket) -> bool:
