@@ -6,8 +6,8 @@
 | `azure-2023-code` | AzureLLMInferenceTrace_code.csv, 8,819 requests    | 2048, 1469, 7303       | 27.9, 13, 90   |
 
 Both are of Azure/AzurePublicDataset (Microsoft, CC-BY-4.0; Patel et al., "Splitwise", ISCA 2024). A distribution here
-has the mean and the standard deviation of the logarithms of its trace; prompts and answers are drawn independently, because they do
-not go together there (correlation -0.11).
+has the mean and the standard deviation of the logarithms of its trace; prompts and answers are drawn independently,
+because they do not go together there (correlation -0.11).
 """
 
 from __future__ import annotations

@@ -47,8 +47,8 @@ Completion = Literal[
     "internal_error",
     "cancelled",
 ]
-# `abandoned`: its user gave up before the first token; `too_large`: more events, bytes or headers than the limits of one
-# stream; `client_error`: this machine ran out of open files, ports or memory; `internal_error`: a bug in chaoskit.
+# `abandoned`: its user gave up before the first token; `too_large`: more events, bytes or headers than the limits of
+# one stream; `client_error`: this machine ran out of open files, ports or memory; `internal_error`: a bug in chaoskit.
 # Neither of the last two is the endpoint's failure.
 NOT_INTERRUPTED: tuple[Completion, ...] = ("complete", "cancelled", "client_error")
 ASKED_AGAIN = "; asked again "  # in the detail of a refused request, before what was changed

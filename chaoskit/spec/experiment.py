@@ -171,7 +171,8 @@ class Experiment(SpecModel):
 
     def _class_mismatches(self) -> Iterator[PydanticCustomError]:
         work = self.workload
-        asked = {("workloads", name): each.class_ for name, each in self.workloads.items()}
+        asked: dict[tuple[str, ...], str | None] = {}
+        asked |= {("workloads", name): each.class_ for name, each in self.workloads.items()}
         asked |= {("workload", "demand", name): each.class_ for name, each in work.demand.items()}
         for where, named in asked.items():
             if named is not None and named not in self.classes:

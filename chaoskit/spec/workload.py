@@ -118,7 +118,7 @@ class Workload(SpecModel):
     users: WrittenUsers = Field(Users(), description="What users do when they are not served.")
     prompt_size: PromptSize = Field(
         PROMPT_SIZE,
-        description="Bytes of the prompt of each request: a size, `500 tokens` of 4 bytes, or a distribution or its name.",
+        description="Bytes of the prompt of each request: a size, `500 tokens` of 4 bytes, a distribution or its name.",
     )
     prompts: Annotated[str, Field(min_length=1)] | None = Field(
         None, description="JSONL file, beside this one, whose lines are asked in turn: `prompt` or `messages` in each."

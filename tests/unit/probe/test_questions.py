@@ -46,9 +46,7 @@ def test_a_workflow_is_carried_by_the_model() -> None:
     assert {one.workflow for one in records} == {"chat", "support"}
     for (_, body), one in zip(seen, records, strict=True):
         assert body["max_tokens"] == (7 if one.workflow == "support" else 100)
-        assert body["messages"][0]["role"] == (
-            "system" if one.workflow == "support" else "user"
-        )
+        assert body["messages"][0]["role"] == ("system" if one.workflow == "support" else "user")
         assert len(body["messages"][-1]["content"]) == (300 if one.workflow == "support" else 50)
 
 
