@@ -80,6 +80,7 @@ class Metrics(FiniteJson):
     complete: int
     interrupted: int
     cancelled: int
+    retries: int
     empty: int
     short: int
     completions: dict[str, int]

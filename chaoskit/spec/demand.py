@@ -79,14 +79,14 @@ class Demand(dict[str, Workflow]):
 
 
 def _whole(workflows: dict[str, Workflow]) -> Demand:
-    add_up({name: each.share for name, each in workflows.items()}, "workflow")
+    if workflows:
+        add_up({name: each.share for name, each in workflows.items()}, "workflow")
     return Demand(workflows)
 
 
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 _Written = Annotated[Workflow, BeforeValidator(short_form("share"), json_schema_input_type=Workflow | Share)]
-Workflows = Annotated[dict[_Name, _Written], Field(max_length=64, min_length=1), AfterValidator(_whole)]
-NO_WORKFLOWS = Demand()
+Workflows = Annotated[dict[_Name, _Written], Field(max_length=64), AfterValidator(_whole)]
 
 
 class Clients(SpecModel):

@@ -23,6 +23,7 @@ from chaoskit.faults.schema import (
     together,
 )
 from chaoskit.knobs import Knob
+from chaoskit.spec.carriage import workflow_header
 from chaoskit.spec.classes import Classes, class_errors
 from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.multiple import shown
@@ -38,6 +39,7 @@ from chaoskit.topology.steering import TrafficSelector
 from chaoskit.units import Duration
 
 _SHORTEST_PHASE = Duration(10**9)
+_CARRIED = ("workload", "carry", "workflow")
 LONGEST = Duration(7 * 24 * 3600 * 10**9)  # of all phases together
 _FAULT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
 
@@ -134,7 +136,10 @@ class Experiment(SpecModel):
         found = handler(words)
         if isinstance(found.stage, EdgeStage):
             return found
-        return found.model_copy(update={"workload": found.workload.at_target()})
+        work = found.workload.at_target()
+        if isinstance(found.stage, InterfaceStage):
+            work = work.model_copy(update={"carry": work.carry.at_endpoint()})
+        return found.model_copy(update={"workload": work})
 
     def _site_mismatches(self) -> Iterator[PydanticCustomError]:
         if isinstance(self.stage, ServiceStage) and "server" in self.model_fields_set and not self.stage.references:
@@ -225,7 +230,13 @@ class Experiment(SpecModel):
             yield error_at(f"its phases take {length} together; a run may take {LONGEST}", "timeline")
 
     def _demand_mismatches(self) -> Iterator[PydanticCustomError]:
-        rate = self.workload.request_rate
+        rate, carry = self.workload.request_rate, self.workload.carry
+        if "workflow" in carry.model_fields_set and not self.workload.demand:
+            yield error_at("no workflows in this file; write demand: in workload, or remove it", *_CARRIED)
+        headers = {} if isinstance(self.stage, EdgeStage) else self.stage.headers
+        taken = [*map(str.lower, headers), *([carry.class_place.name] if self.classes else [])]
+        if (header := workflow_header(carry.workflow)) in taken:
+            yield error_at(f"the header {header} says something else as well; choose another one", *_CARRIED)
         for index, span in enumerate(self.timeline):
             if span.demand != 1 and not self.workload.is_open_loop:
                 yield error_at(

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from chaoskit.faults.schema import Flag, SpecModel, bounded, error_at, exactly_one, together
 from chaoskit.spec.asking import PROMPT_SIZE, EndText, ExtraBody, JsonObject, OutputTokens, PromptSize
 from chaoskit.spec.carriage import Carry
-from chaoskit.spec.demand import MOST_BURSTY, NO_WORKFLOWS, Clients, Diurnal, Users, Workflows, WrittenUsers
+from chaoskit.spec.demand import MOST_BURSTY, Clients, Demand, Diurnal, Users, Workflows, WrittenUsers
 from chaoskit.spec.replay import WrittenReplay
 from chaoskit.spec.server import HOUR
 from chaoskit.units import Duration, Frequency, Size
@@ -110,7 +110,7 @@ class Workload(SpecModel):
         description="Closed loop: number of streams at a time, begun 1 ms apart; the next one starts when one ends.",
     )
     demand: Workflows = Field(
-        NO_WORKFLOWS,
+        default_factory=Demand,
         description="Workflows by name, each with its share of the conversations, and perhaps with lengths, a model or "
         "prompts of its own: `{chat: 70%, support: 30%}`.",
     )
@@ -154,7 +154,7 @@ class Workload(SpecModel):
         """What the conversations of this workflow ask; None: there is one kind."""
         if workflow is None:
             return self
-        return self.model_copy(update={**self.demand[workflow].own(), "demand": NO_WORKFLOWS})
+        return self.model_copy(update={**self.demand[workflow].own(), "demand": Demand()})
 
     @property
     def is_open_loop(self) -> bool:
