@@ -10,6 +10,9 @@ from __future__ import annotations
 import hashlib
 import random
 
+Source = random.Random
+"""A random generator."""
+
 
 def derive(seed: int, *names: str | int) -> int:
     """A 64-bit number that depends on the seed and on every name, in order."""
@@ -17,6 +20,6 @@ def derive(seed: int, *names: str | int) -> int:
     return int.from_bytes(digest[:8], "big")
 
 
-def source(seed: int, *names: str | int) -> random.Random:
+def source(seed: int, *names: str | int) -> Source:
     """The random generator for these names."""
-    return random.Random(derive(seed, *names))
+    return Source(derive(seed, *names))

@@ -1,4 +1,4 @@
-"""Log-normal distributions of the lengths of prompts and answers in tokens, some of them of public traces.
+"""Holds log-normal distributions of the lengths, in tokens, of prompts and answers in public traces.
 
 | name              | trace                                              | prompt: mean, p50, p95 | answer         |
 |-------------------|----------------------------------------------------|------------------------|----------------|

@@ -80,7 +80,6 @@ class Metrics(FiniteJson):
     complete: int
     interrupted: int
     cancelled: int
-    retries: int
     empty: int
     short: int
     completions: dict[str, int]
@@ -118,6 +117,7 @@ class Metrics(FiniteJson):
     events: int
     tokens: int
     tokens_per_second: IntervalEstimate
+    retries: int = 0
 
 
 class StallAttribution(FiniteJson):

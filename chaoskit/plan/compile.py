@@ -32,9 +32,9 @@ from chaoskit.plan.model import (
 from chaoskit.plan.stage import StageLookups, compile_stage, fault_site
 from chaoskit.spec.classes import class_warnings
 from chaoskit.spec.experiment import Experiment
+from chaoskit.spec.phases import Span, surges
 from chaoskit.spec.sizes import largest_prompt, mean_tokens, most_tokens
 from chaoskit.spec.stage import EdgeStage, InterfaceStage, ServiceStage
-from chaoskit.spec.timeline import Span, surges
 from chaoskit.topology.fault_site import Lab, Site
 from chaoskit.topology.lab import CLIENT
 from chaoskit.topology.ways import is_between

@@ -1,4 +1,4 @@
-"""Says what a phase sets, a line for each knob, in tc's notation, and what it multiplies the request-rate by."""
+"""Says what a phase sets, a line for each knob in tc's notation, and what it multiplies the rate by."""
 
 from __future__ import annotations
 

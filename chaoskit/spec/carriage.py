@@ -1,4 +1,4 @@
-"""Defines where a request carries what it is: a field of its body, or a header that the user's gateway reads."""
+"""Defines where requests say their workflow and their class: in a field of the body, or in a header."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Defines who asks: workflows, clients with bursts of their own, the course of a day, and users who ask again.
+"""Defines who asks: workflows, clients with their bursts, the course of a day, users who ask again.
 
 | key       | what it decides                                                                                       |
 |-----------|-------------------------------------------------------------------------------------------------------|
@@ -15,7 +15,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+)
 
 from chaoskit import seed as seeds
 from chaoskit.faults.schema import SpecModel, bounded, short_form
@@ -165,19 +171,20 @@ class Retry(SpecModel):
         return self.after.at(seeds.source(seed, "think", question, attempt).gauss(0.0, 1.0))
 
 
-def _with_retry(words: Any) -> Any:
-    if isinstance(words, str | int) and str(words).strip().isdecimal():
-        raise ValueError(
-            f"users says who asks again: {{retry: {{share: 60%}}}}; for {str(words).strip()} streams at a time write "
-            f"max-concurrency: {str(words).strip()}"
-        )
-    return words
-
-
 class Users(SpecModel):
-    """What users do when they are not served."""
+    """What users of the client do when a request fails, or takes too long for them."""
 
     retry: Retry | None = Field(None, description="Those who give up and ask again.")
 
 
-WrittenUsers = Annotated[Users, BeforeValidator(_with_retry, json_schema_input_type=Users)]
+def _is_no_number(words: Any) -> Any:
+    number = str(words).strip() if isinstance(words, str | int) else ""
+    if number.isdecimal():
+        raise ValueError(
+            "users says who asks again: {retry: {share: 60%}}; for so many streams at a time write "
+            f"max-concurrency: {number}"
+        )
+    return words
+
+
+WrittenUsers = Annotated[Users, BeforeValidator(_is_no_number, json_schema_input_type=Users)]

@@ -1,4 +1,4 @@
-"""Computes how fast requests come at each moment: the time of the day, times what the phase multiplies the rate by.
+"""Computes how fast requests come at each moment: by the time of the day and by the phase's multiple.
 
 The curve is a clock. While it says 3x, it runs three times as fast, and so does an arrival process that goes by it.
 """

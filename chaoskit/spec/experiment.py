@@ -29,9 +29,9 @@ from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.multiple import shown
 from chaoskit.spec.objectives import Objective, parse
 from chaoskit.spec.other_workloads import OtherWorkload, WrittenObjective
+from chaoskit.spec.phases import CLEAN_PHASES, PhaseName, Span, WrittenSpan, faults_of, with_free_names
 from chaoskit.spec.server import Server
 from chaoskit.spec.stage import EdgeStage, InterfaceStage, ServiceStage, Stage
-from chaoskit.spec.timeline import CLEAN_PHASES, PhaseName, Span, WrittenSpan, faults_of, with_free_names
 from chaoskit.spec.workload import MOST_PER_SECOND, Workload
 from chaoskit.topology.fault_site import Interface, Lab, Site
 from chaoskit.topology.lab import CLIENT

@@ -1,4 +1,4 @@
-"""Finds the files that an experiment names: relative to its own, and where one that a load needs is missing.
+"""Finds the files that an experiment names: relative to its own, and those of a load that are missing.
 
 Files with keys and certificates may be missing where a file is only validated; the run says so.
 """

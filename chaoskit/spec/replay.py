@@ -46,7 +46,9 @@ class Replay(SpecModel):
     file: Annotated[str, Field(min_length=1)] = Field(
         description="CSV or JSONL, beside this file: chaoskit's own layout, or that of Azure, BurstGPT or Mooncake."
     )
-    speed: Annotated[Multiple, Field(gt=0)] = Field(1.0, description="How many times faster than it was: 10x.")
+    speed: Annotated[Multiple, Field(gt=0)] = Field(
+        1.0, description="How many times faster than it was: 10x.", json_schema_extra={"default": "1x"}
+    )
 
 
 WrittenReplay = Annotated[Replay, BeforeValidator(short_form("file"), json_schema_input_type=Replay | str)]
@@ -194,7 +196,7 @@ def _collected(path: Path, layout: _Layout, rows: Iterable[Row]) -> list[tuple[i
         else:
             found.append(one)
             if len(found) > _MOST_ROWS:
-                raise SpecError(f"trace: {path} has more than {_MOST_ROWS:,} requests; cut it: head -n 100000 {path}")
+                raise SpecError(f"trace: {path} has more than {_MOST_ROWS:,} rows; cut it: head -n 100000 {path}")
     if wrong:
         raise SpecError("\n".join(["trace: " + wrong[0], *wrong[1:]]))
     return found

@@ -12,8 +12,8 @@ from chaoskit.plan.exec import compile_exec, netem_settings
 from chaoskit.spec.exec import exec_faults
 from chaoskit.spec.load import load, parse
 from chaoskit.spec.matrix import load_variants
+from chaoskit.spec.phases import CLEAN_PHASES
 from chaoskit.spec.stage import InterfaceStage
-from chaoskit.spec.timeline import CLEAN_PHASES
 
 EXPERIMENTS = Path(__file__).parents[3] / "experiments"
 LABS = {

@@ -1,4 +1,4 @@
-"""Defines the phases of a timeline: how long each is, which faults are in force, and how much is asked meanwhile.
+"""Defines the phases of a timeline: their lengths, the faults in force, and what multiplies the rate.
 
     timeline:
       - baseline: 20s
@@ -43,7 +43,7 @@ class PhaseKeys(SpecModel):
     """A phase with more than a length."""
 
     for_: PhaseLength = Field(description=_LENGTH)
-    demand: Multiple = Field(1.0, description=_DEMAND)
+    demand: Multiple = Field(1.0, description=_DEMAND, json_schema_extra={"default": "1x"})
     faults: str | list[str] = Field([], description=_FAULTS)
 
 
@@ -52,7 +52,7 @@ class Span(SpecModel):
 
     name: str = Field(description="A clean phase, a fault, or several faults joined by +.")
     length: PhaseLength = Field(description=_LENGTH)
-    demand: Multiple = Field(1.0, description=_DEMAND)
+    demand: Multiple = Field(1.0, description=_DEMAND, json_schema_extra={"default": "1x"})
     own_faults: tuple[str, ...] | None = Field(None, alias="faults", description=_FAULTS)
 
     @property
