@@ -234,7 +234,7 @@ def _drain(experiment: Experiment) -> int:
     server, work = experiment.server, experiment.workload
     wait = max(work.timeouts.first_token, work.timeouts.idle) + work.timeouts.connect
     foreign = Duration(wait + most_tokens(work) * _READER_TOKEN_INTERVAL)
-    if isinstance(experiment.stage, InterfaceStage):
+    if isinstance(experiment.stage, InterfaceStage) or not server.is_scripted:
         return foreign
     spread = server.first_token.p99 / max(server.first_token.median, 1)
     slowest = server.first_token.p99 * spread ** (NormalDist().inv_cdf(0.9999) / NormalDist().inv_cdf(0.99) - 1)

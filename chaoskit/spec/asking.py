@@ -107,7 +107,7 @@ class TokenCounts(Distribution):
         return min(super().at(z), MOST_TOKENS)
 
 
-LengthsName = Literal["azure-2023-conv", "azure-2023-code"]
+LengthsName = Literal["azure-2023-conversation", "azure-2023-code"]
 """The names of `token_lengths`."""
 
 

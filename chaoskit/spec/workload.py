@@ -128,7 +128,8 @@ class Workload(SpecModel):
         1, description="Requests of a conversation: each repeats what was said before, on the same connection."
     )
     output_tokens: OutputTokens = Field(
-        100, description="Tokens that each request asks for: a number, a distribution, or its name: `azure-2023-conv`."
+        100,
+        description="Tokens that each request asks for: a number, a distribution, or its name: `azure-2023-code`.",
     )
     extra_body: ExtraBody = Field(
         default_factory=JsonObject,

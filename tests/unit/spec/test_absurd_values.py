@@ -88,7 +88,19 @@ stage:
       ready: {tcp: 8080, within: 10s}
       stop-after: 2s
       timers: {connect: 5s, first-byte: 30s, idle: 60s, total: 600s, retries: 2, keep-alive: 75s, reuse: 60s}
-    model: {reference: true}
+    model:
+      reference:
+        engine:
+          profile: {step: {1: 10ms, 100: 20ms}, per-1000-context-tokens: 65us}
+          max-num-seqs: 16
+          max-num-batched-tokens: 512
+          long-prefill-token-threshold: 256
+          kv-cache-tokens: 40000
+          block-size: 16
+          max-model-len: 8000
+          max-waiting-queue-length: 100
+          prompt-tokens: 1000
+          output-tokens: {median: 100, p99: 400}
   target: http://gateway:8080/v1
 workload: {request-rate: 2/s}
 classes:
