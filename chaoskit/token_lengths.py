@@ -1,9 +1,9 @@
 """Holds log-normal distributions of the lengths, in tokens, of prompts and answers in public traces.
 
-| name                      | trace                                            | prompt: mean, p50, p95 | answer        |
-|---------------------------|--------------------------------------------------|------------------------|---------------|
-| `azure-2023-conversation` | AzureLLMInferenceTrace_conv.csv, 19,366 requests | 1155, 1020, 4083       | 211, 129, 451 |
-| `azure-2023-code`         | AzureLLMInferenceTrace_code.csv, 8,819 requests  | 2048, 1469, 7303       | 27.9, 13, 90  |
+| name                      | trace                                        | prompt: mean, p50, p95 | answer        |
+|---------------------------|----------------------------------------------|------------------------|---------------|
+| `azure-2023-conversation` | AzureLLMInferenceTrace_conv.csv, 19,366 rows | 1155, 1020, 4083       | 211, 129, 451 |
+| `azure-2023-code`         | AzureLLMInferenceTrace_code.csv, 8,819 rows  | 2048, 1469, 7303       | 27.9, 13, 90  |
 
 Both are of Azure/AzurePublicDataset (Microsoft, CC-BY-4.0; Patel et al., "Splitwise", ISCA 2024). A distribution here
 has the mean and the standard deviation of the logarithms of its trace; prompts and answers are drawn independently,
