@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import random
 
-Source = random.Random
-"""A random generator."""
+Random = random.Random
+"""A generator."""
 
 
 def derive(seed: int, *names: str | int) -> int:
@@ -20,6 +20,6 @@ def derive(seed: int, *names: str | int) -> int:
     return int.from_bytes(digest[:8], "big")
 
 
-def source(seed: int, *names: str | int) -> Source:
+def source(seed: int, *names: str | int) -> random.Random:
     """The random generator for these names."""
-    return Source(derive(seed, *names))
+    return random.Random(derive(seed, *names))

@@ -101,6 +101,7 @@ def compile_plan(experiment: Experiment, lookups: HostLookups | None = None, cla
         workloads=tuple(_other_workloads(experiment, stage_plan.target)),
         classes=experiment.classes,
         client=experiment.client,
+        telemetry=experiment.telemetry,
         server=stage_plan.server,
         objectives=experiment.objectives,
         expectations=tuple(_expectation(experiment, span, context, stage_plan.passes) for span in distinct.values()),

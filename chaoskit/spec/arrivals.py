@@ -70,7 +70,7 @@ def _at_own_pace(workload: Workload, seed: int) -> Iterator[float]:
     return heapq.merge(*each)
 
 
-def _renewals(source: seeds.Source, mean: float, burstiness: float, first: float) -> Iterator[float]:
+def _renewals(source: seeds.Random, mean: float, burstiness: float, first: float) -> Iterator[float]:
     """Endless offsets in s, from the `first` on, with gaps of this mean."""
     at = first
     while True:
@@ -78,7 +78,7 @@ def _renewals(source: seeds.Source, mean: float, burstiness: float, first: float
         at += mean if burstiness == 0 else source.gammavariate(1 / burstiness, mean * burstiness)
 
 
-def _rest_of_gap(source: seeds.Source, mean: float, burstiness: float) -> float:
+def _rest_of_gap(source: seeds.Random, mean: float, burstiness: float) -> float:
     """From a moment that knows nothing of the process to its next request, s.
 
     The gap around such a moment is found in proportion to its length, which for a gamma distribution of shape k is one
