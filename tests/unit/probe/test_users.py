@@ -23,8 +23,9 @@ def test_who_is_not_served_asks_again_so_often() -> None:
     asked: list[bytes] = []
     closed = 0
 
-    async def behave(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal closed
+        del writer
         _, _, body = await request(reader)
         asked.append(body)
         closed += await reader.read() == b""
