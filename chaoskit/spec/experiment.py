@@ -27,6 +27,7 @@ from chaoskit.knobs import Knob
 from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.objectives import Objective, parse
 from chaoskit.spec.other_workloads import OtherWorkload, WrittenObjective
+from chaoskit.spec.populations import population_mismatches
 from chaoskit.spec.server import Server
 from chaoskit.spec.stage import EdgeStage, InterfaceStage, ServiceStage, Stage
 from chaoskit.spec.workload import Workload
@@ -260,6 +261,7 @@ def _wrong_names(words: dict[str, Any]) -> Iterator[PydanticCustomError]:
             if phase not in phases and phase not in doubtful:
                 hint = suggestion(phase, dict.fromkeys(phases))
                 yield error_at(f"{phase!r} is no phase of the timeline; {hint}", "objectives", index)
+    yield from population_mismatches(words, phases)
 
 
 def _repeats(phase: str) -> bool:
