@@ -26,6 +26,7 @@ from chaoskit.probe.target import DriveOptions, SocketOptions, Target, endpoint
 from chaoskit.probe.transport.socket_options import check_supported
 from chaoskit.records.directory import WORKLOADS
 from chaoskit.seed import derive
+from chaoskit.spec.classes import only
 
 _FIRST_PORTS = (30_000, 60_000)
 _OTHERS, _MANY = 10_000, 1000  # ports of other workloads
@@ -84,7 +85,9 @@ class Probes:
             start = next_tick(now() + _LEAD)
             os.write(writer, str(start).encode())
             os.close(writer)
-            options = DriveOptions(plan.seed, start, plan.length, plan.drain, fault_free=plan.fault_free)
+            options = DriveOptions(
+                plan.seed, start, plan.length, plan.drain, fault_free=plan.fault_free, classes=plan.classes
+            )
             await drive(target, plan.workload, options, self._run, stop)
 
         self.main = Worker("probe", self._client(), work)
@@ -101,12 +104,15 @@ class Probes:
         folder = self._run / WORKLOADS / other.name
         folder.mkdir(parents=True)
         seed = derive(plan.seed, "workload", other.name)
+        classes = only(plan.classes, other.traffic_class)
 
         async def work(stop: asyncio.Event) -> None:
             await warm_up()
             start = int(os.read(reader, 32))  # nothing else is to be done until then
             share = Share(first=other.first)
-            options = DriveOptions(seed, start, plan.length, plan.drain, fault_free=plan.fault_free, share=share)
+            options = DriveOptions(
+                seed, start, plan.length, plan.drain, fault_free=plan.fault_free, share=share, classes=classes
+            )
             await drive(target, other.workload, options, folder, stop)
 
         return Worker(f"workload {other.name}", self._client(), work)

@@ -30,6 +30,7 @@ from chaoskit.plan.model import (
 )
 from chaoskit.plan.stage import StageLookups, compile_stage, fault_site
 from chaoskit.spec.asking import largest, mean_tokens, most_tokens
+from chaoskit.spec.classes import class_warnings
 from chaoskit.spec.experiment import Experiment, Span
 from chaoskit.spec.stage import EdgeStage, InterfaceStage, ServiceStage
 from chaoskit.topology.fault_site import Lab, Site
@@ -96,6 +97,7 @@ def compile_plan(experiment: Experiment, lookups: HostLookups | None = None, cla
         ),
         workload=experiment.workload,
         workloads=tuple(_other_workloads(experiment, stage_plan.target)),
+        classes=experiment.classes,
         client=experiment.client,
         server=stage_plan.server,
         objectives=experiment.objectives,
@@ -117,6 +119,7 @@ def _other_workloads(experiment: Experiment, target: str) -> Iterator[PlannedWor
             workload=timed,
             objectives=work.objectives,
             first=place * MOST_STREAMS,
+            traffic_class=work.class_,
         )
 
 
@@ -260,6 +263,9 @@ def _warnings(experiment: Experiment, limit: int) -> Iterator[str]:
                 yield f"faults.{name}: {sentence}"
         if not any(name in span.faults for span in experiment.timeline):
             yield f"faults.{name}: no phase of the timeline uses it"
+    if experiment.classes:
+        is_foreign = isinstance(experiment.stage, InterfaceStage)
+        yield from class_warnings(experiment.classes, experiment.workload.carry.class_place, is_foreign)
 
 
 def _longest(experiment: Experiment, name: str) -> Duration:

@@ -38,6 +38,7 @@ from chaoskit.middlebox import Cut, IdleTimeout
 from chaoskit.records.directory import PLAN
 from chaoskit.records.untrusted_files import damage_error, parse_json, read_document
 from chaoskit.spec.access import Access
+from chaoskit.spec.classes import TrafficClass
 from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.hosts import ServiceHost
 from chaoskit.spec.objectives import Objective
@@ -176,13 +177,17 @@ class PlannedTimer(_Frozen):
 
 
 class PlannedWorkload(_Frozen):
-    """Another client of a lab: the URL that it asks, its requests, and the first number that its streams have."""
+    """Another client of a lab: the URL that it asks, its requests, and the first number that its streams have.
+
+    `traffic_class` is that of all its requests; None: they are drawn.
+    """
 
     name: str
     target: str
     workload: Workload
     objectives: tuple[Objective, ...]
     first: int
+    traffic_class: str | None = None
 
 
 class Plan(_Frozen):
@@ -206,6 +211,7 @@ class Plan(_Frozen):
     phases: tuple[PlannedPhase, ...] = Field(min_length=1)
     workload: Workload
     workloads: tuple[PlannedWorkload, ...] = ()
+    classes: dict[str, TrafficClass] = {}
     client: Client = Client()
     server: Server | None = Field(description="None: the target is the user's own server.")
     objectives: tuple[Objective, ...]

@@ -24,6 +24,11 @@ class Conversation:
         return self._first if self._turns > 1 else None
 
     @property
+    def first(self) -> int:
+        """The number of its first question."""
+        return self._first
+
+    @property
     def number(self) -> int:
         """The number of its next question."""
         return self._first + self.turn

@@ -59,7 +59,7 @@ async def drive(target: Target, workload: Workload, options: DriveOptions, run: 
     requests all failed alike.
     """
     check_supported(target.sockets)
-    requests = RequestFactory(target, workload, options.seed)
+    requests = RequestFactory(target, workload, options.seed, options.classes)
     connecting = connect_options(target, tls_context(target, workload.http), options.share)
     _raise_file_limit()
     clock = StampClock()

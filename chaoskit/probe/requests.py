@@ -7,6 +7,8 @@ which removes secrets of the request that the server may echo.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import httpx
@@ -22,15 +24,18 @@ from chaoskit.probe.protocols import PROTOCOLS
 from chaoskit.probe.protocols.asked_tokens import Asked, asked_tokens
 from chaoskit.probe.protocols.response_parser import EndMarkers
 from chaoskit.probe.protocols.stream_protocol import Question
-from chaoskit.probe.request_body import BodyBuilder
+from chaoskit.probe.request_body import BodyBuilder, merged
 from chaoskit.probe.request_url import request_url, usual_path
 from chaoskit.probe.target import Target
 from chaoskit.records.trace_context import HEADER, trace_of_request
+from chaoskit.spec.classes import TrafficClass, draw
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.workload import Workload
 from chaoskit.terminal import shortened
+from chaoskit.tiers.carriage import TIER_FIELD
 
 _MAX_DETAIL = 200  # characters
+NO_CLASSES: Mapping[str, TrafficClass] = MappingProxyType({})
 
 
 def _ends(workload: Workload) -> EndMarkers:
@@ -40,11 +45,13 @@ def _ends(workload: Workload) -> EndMarkers:
 
 
 class PreparedRequest(NamedTuple):
-    """A request, how many tokens it asks for, and the trace that it names."""
+    """A request, how many tokens it asks for, the trace that it names, its class, and the service tier it asks for."""
 
     request: httpx.Request
     asked: Asked
     trace: str | None
+    traffic_class: str | None = None
+    tier: str | None = None
 
 
 class RequestFactory:
@@ -53,8 +60,12 @@ class RequestFactory:
     `ends` is what ends a response of plain server-sent events; `memory` bounds what all responses hold.
     """
 
-    def __init__(self, target: Target, workload: Workload, seed: int) -> None:
+    def __init__(
+        self, target: Target, workload: Workload, seed: int, classes: Mapping[str, TrafficClass] = NO_CLASSES
+    ) -> None:
         self.workload = workload
+        self._classes = classes
+        self._carriage = workload.carry.class_place.carriage(classes)
         self.url = request_url(target, workload)
         self._has_one_url = workload.protocol != "sse" or isinstance(workload.output_tokens, int)
         self.usual_path = usual_path(target, workload).partition("?")[0]
@@ -103,9 +114,15 @@ class RequestFactory:
         trace = None if self._traces is None else trace_of_request(self._traces, stream)
         if trace is not None:
             headers[HEADER] = trace.header
+        traffic_class = draw(self._classes, self._seed, conversation.first)
+        if traffic_class is not None:
+            body = merged(body, self._carriage.fields(traffic_class))
+            headers |= self._carriage.headers(traffic_class)
         url = self.url if self._has_one_url else request_url(self._target, self.workload, question.max_tokens)
         request = httpx.Request("POST", url, headers=headers, content=json.dumps(body).encode())
-        return PreparedRequest(request, asked_tokens(body), None if trace is None else trace.trace)
+        named, tier = None if trace is None else trace.trace, body.get(TIER_FIELD)
+        tier = tier if isinstance(tier, str) else None
+        return PreparedRequest(request, asked_tokens(body), named, traffic_class, tier)
 
     def _question(self, conversation: Conversation) -> Question:
         messages = conversation.messages(self._prompts)

@@ -37,6 +37,8 @@ _AFTER_END = _SECOND  # ns that a response may continue after its end marker, or
 _MAX_ERROR_BODY = 16 * 1024  # bytes of an error response's body that are read
 _SMALL = 64 * 1024  # bytes of an unfinished event that are not counted
 _MAX_HEADER_TEXT = 150  # characters of a header value in the detail
+DEGRADED_HEADER = b"x-degraded"
+DROPPED_HEADER = b"x-llm-d-request-dropped-reason"
 _REDIRECTS = range(300, 400)
 
 
@@ -91,6 +93,7 @@ class Stream:
         self._text = ""  # what the server said outside of events
         self._remarks: list[str] = []
         self._coding: str | None = None
+        self._degraded: str | None = None
 
     @property
     def answer(self) -> str:
@@ -147,6 +150,7 @@ class Stream:
         self._headers_at = response.head_stamp.at
         self._http = response.http
         self._status = response.status
+        self._degraded = self._requests.redact(response.header(DEGRADED_HEADER) or "") or None
         if not response.is_success:
             self._deadline.reschedule(now() + _AFTER_END, "http_error")
             await self._read_error_response(response)
@@ -229,6 +233,8 @@ class Stream:
             self._http_error += f", {PAGE}"
         if retry := response.header(b"retry-after"):
             self._http_error += f", retry-after {retry[:_MAX_HEADER_TEXT]}"
+        if reason := response.header(DROPPED_HEADER):
+            self._http_error += f", dropped: {reason[:_MAX_HEADER_TEXT]}"
         location = response.header(b"location")
         if location is not None and response.status in _REDIRECTS:
             self._http_error += f", not followed to {redacted(location[:_MAX_HEADER_TEXT])}"
@@ -321,6 +327,10 @@ class Stream:
             flag=flag,
             remarks=tuple(map(self._requests.redact, remarks)),
             trace=self._request.prepared.trace,
+            traffic_class=self._request.prepared.traffic_class,
+            tier_asked=self._request.prepared.tier,
+            tier_served=self._requests.redact(transcript.tier) or None,
+            degraded=self._degraded,
         )
 
     def _timeout_detail(self, reason: Completion) -> str:

@@ -13,6 +13,7 @@ from chaoskit.errors import SpecError
 from chaoskit.probe.shares import WHOLE, Share
 from chaoskit.records.model import Request
 from chaoskit.spec.access import Access, check_proxy
+from chaoskit.spec.classes import TrafficClass
 
 _LONGEST_SOCKET = 107  # bytes, unix(7)
 DEFAULT_MODEL = "default"
@@ -156,7 +157,7 @@ class DriveOptions:
     Streams that are still open `drain` ns after that are cancelled; None: they run until they end or time out.
     `fault_free` ns from the start no fault is in force (None: never): see `fail_fast`.
     `watch` is called twice a second, and must be fast. This process has a `share` of the whole. With a `judge` another
-    one decides whether the first requests all failed alike.
+    one decides whether the first requests all failed alike. Each conversation has one of the `classes`.
     """
 
     seed: int
@@ -168,3 +169,4 @@ class DriveOptions:
     watch: Callable[[DriveProgress], None] | None = None
     share: Share = WHOLE
     judge: Judge | None = None
+    classes: Mapping[str, TrafficClass] = field(default_factory=dict)

@@ -25,7 +25,7 @@ class Transcript:
 
     `error_message` is the text of an error event, "" if it has none in a known format, None without an error event.
     `finish` is the server's latest word for why the answer ended, `text` the answer's, where it is kept. `is_stamped`:
-    it is the reference server's. `is_refused`: its text is a refusal.
+    it is the reference server's. `is_refused`: its text is a refusal. `tier` is the latest service tier that it told.
     """
 
     def __init__(self, stream: int, recorder: Recorder) -> None:
@@ -36,6 +36,7 @@ class Transcript:
         self.has_ended = False
         self.error_message: str | None = None
         self.finish = ""
+        self.tier = ""
         self.is_stamped = False
         self.is_refused = False
         self.tokens = 0
@@ -110,6 +111,8 @@ class Transcript:
             self._usage = event.usage
         if event.is_refusal:
             self.is_refused = True
+        if event.tier:
+            self.tier = event.tier
         if event.text:
             self.text.append(event.text)
         if kind in TOKENS:

@@ -219,6 +219,12 @@ class Request:
     """How often its user had asked with it: 1 for the first time."""
     retry_of: int | None = None
     """The number of the request that the user gave up before it; null for a first attempt."""
+    tier_asked: str | None = None
+    """The `service_tier` that it asked for; null where it asked for none."""
+    tier_served: str | None = None
+    """The `service_tier` that the answer tells."""
+    degraded: str | None = None
+    """What the answer's header `x-degraded` tells: how it is less than what was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from chaoskit.faults.schema import (
     together,
 )
 from chaoskit.knobs import Knob
+from chaoskit.spec.classes import Classes, class_errors
 from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.objectives import Objective, parse
 from chaoskit.spec.other_workloads import OtherWorkload, WrittenObjective
@@ -94,6 +95,10 @@ class Experiment(SpecModel):
     question: Annotated[str, Field(min_length=1)] = Field(description="What the experiment answers, in one sentence.")
     stage: Stage = Field(description="The lab, or the real interface and the endpoint.")
     workload: Workload = Field(description="The requests of the client.")
+    classes: Classes = Field(
+        default_factory=dict,
+        description="Classes of requests by name: their shares, and who goes first where requests wait.",
+    )
     workloads: Annotated[dict[_PhaseName, OtherWorkload], Field(max_length=16)] = Field(
         default_factory=dict,
         description="In a lab, by name: other clients whose requests share its links, with the keys of `workload`.",
@@ -136,6 +141,7 @@ class Experiment(SpecModel):
     def _is_consistent(self) -> Self:
         mismatches = [*self._site_mismatches(), *self._tuning_mismatches(), *self._timeline_mismatches()]
         mismatches += [*_objective_mismatches(self.objectives), *self._workload_mismatches()]
+        mismatches += self._class_mismatches()
         if mismatches:
             raise together(type(self).__name__, mismatches)
         return self
@@ -194,6 +200,32 @@ class Experiment(SpecModel):
                     if phase not in phases:
                         sentence = f"{phase!r} is no phase of the timeline; {suggestion(phase, phases)}"
                         yield error_at(sentence, "workloads", name, "objectives", number)
+
+    def _class_mismatches(self) -> Iterator[PydanticCustomError]:
+        work = self.workload
+        for name, each in self.workloads.items():
+            if each.class_ is not None and each.class_ not in self.classes:
+                hint = (
+                    suggestion(each.class_, self.classes) if self.classes else "write classes: at the top of the file"
+                )
+                yield error_at(f"{each.class_!r} is no class of this file; {hint}", "workloads", name, "class")
+        if not self.classes:
+            if "class_" in work.carry.model_fields_set:
+                yield error_at(
+                    "no classes in this file; write classes: at its top, or remove carry", "workload", "carry"
+                )
+            return
+        length = self.repeats * sum(span.length for span in self.timeline) / 1e9
+        others = [each.class_ for each in self.workloads.values()]
+        requests = None if work.request_rate is None else work.request_rate.per_second * length
+        for sentence, where in class_errors(self.classes, work.carry.class_place, requests, others):
+            yield error_at(sentence, "classes", *where)
+        place = work.carry.class_place
+        headers = self.stage.headers if not isinstance(self.stage, EdgeStage) else {}
+        if place.kind == "header" and place.name in map(str.lower, headers):
+            yield error_at(f"the stage has a header {place.name} as well; remove one of them", "workload", "carry")
+        if place.kind != "header" and place.name.partition(".")[0] in work.extra_body:
+            yield error_at(f"extra-body has {place.name} as well; remove one of them", "workload", "carry")
 
     def _tuning_mismatches(self) -> Iterator[PydanticCustomError]:
         if isinstance(self.stage, InterfaceStage):

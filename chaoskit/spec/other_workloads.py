@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from chaoskit.faults.schema import exactly_one
+from chaoskit.spec.classes import ClassName
 from chaoskit.spec.objectives import Objective, parse, pattern
 from chaoskit.spec.stage import lab_target
 from chaoskit.spec.workload import Workload
@@ -38,6 +39,9 @@ class OtherWorkload(Workload):
 
     target: Annotated[str, AfterValidator(lab_target)] | None = Field(
         None, description="URL that it asks, of a host of the lab. Default: that of the stage."
+    )
+    class_: ClassName | None = Field(
+        None, description="The class of all its requests. Default: they have those of `classes`, in their shares."
     )
     objectives: tuple[WrittenObjective, ...] = Field(
         (), description="Sentences that must hold for these requests: `ttft_p95 < 200ms during wifi`."

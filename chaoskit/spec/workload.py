@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from chaoskit.faults.schema import Flag, SpecModel, bounded, error_at, exactly_one
 from chaoskit.spec.asking import PROMPT_SIZE, EndText, ExtraBody, JsonObject, OutputTokens, PromptSize
+from chaoskit.spec.classes import Carry
 from chaoskit.spec.server import HOUR
 from chaoskit.units import Duration, Frequency, Size
 
@@ -110,6 +111,7 @@ class Workload(SpecModel):
         default_factory=JsonObject,
         description="Merged last into the body of each request, objects key by key (RFC 7396); null removes a field.",
     )
+    carry: Carry = Field(Carry(), description="Where requests say what they are, in a file with classes.")
     warm_up: Annotated[int, Field(ge=0, le=10_000)] = Field(
         0, description="First requests that are sent and recorded, and do not count."
     )

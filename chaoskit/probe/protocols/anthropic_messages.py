@@ -5,7 +5,7 @@ Source: https://docs.anthropic.com/en/api/messages-streaming
 
 from __future__ import annotations
 
-from chaoskit.probe.protocols.events import END, Json, ProtocolEvent, Usage, integer, mapping, stamps_of
+from chaoskit.probe.protocols.events import END, Json, ProtocolEvent, Usage, integer, mapping, stamps_of, text
 from chaoskit.probe.protocols.finish_reasons import word_of
 from chaoskit.probe.protocols.output import of_text
 from chaoskit.probe.protocols.stream_protocol import KeyHeader, Question, StreamProtocol
@@ -40,6 +40,9 @@ def _interpret(payload: Json) -> ProtocolEvent:
             finish = word_of(mapping(payload.get("delta")).get("stop_reason"))
             told = Usage(integer(mapping(payload.get("usage")).get("output_tokens")))
             return ProtocolEvent(Event("finish" if finish else "meta", *stamps_of(payload)), usage=told, finish=finish)
+        case "message_start":
+            tier = text(mapping(mapping(payload.get("message")).get("usage")).get("service_tier"))
+            return ProtocolEvent(Event("meta", *stamps_of(payload)), tier=tier)
         case "ping":
             return ProtocolEvent(Event("ping"))
         case _:

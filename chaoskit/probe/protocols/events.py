@@ -28,7 +28,7 @@ class ProtocolEvent(NamedTuple):
     `completes`: the response is complete; `is_finish`: this choice is, unless more of it follows, and `finish` is the
     server's word for why. `error_message` is the server's text in an error event, unsafe to show as it is; None: it is
     none. `characters`: of its text. `text` is the answer's, where it is kept.
-    `is_refusal`: its text is the model's refusal.
+    `is_refusal`: its text is the model's refusal. `tier` is the service tier that the answer is served with.
     """
 
     event: Event
@@ -42,6 +42,7 @@ class ProtocolEvent(NamedTuple):
     characters: int = 0
     text: str = ""
     is_refusal: bool = False
+    tier: str = ""
 
 
 SIGN_OF_LIFE = ProtocolEvent(Event("ping"), is_comment=True)

@@ -5,7 +5,7 @@ Source: https://platform.openai.com/docs/api-reference/chat-streaming
 
 from __future__ import annotations
 
-from chaoskit.probe.protocols.events import NO_USAGE, Json, ProtocolEvent, Usage, integer, mapping, stamps_of
+from chaoskit.probe.protocols.events import NO_USAGE, Json, ProtocolEvent, Usage, integer, mapping, stamps_of, text
 from chaoskit.probe.protocols.finish_reasons import word_of
 from chaoskit.probe.protocols.output import of_delta, of_text
 from chaoskit.probe.protocols.stream_protocol import Question, StreamProtocol
@@ -31,6 +31,7 @@ def interpret(payload: Json) -> ProtocolEvent:
         choice=integer(choice.get("index")) or 0,
         characters=output.characters,
         is_refusal=bool(mapping(delta).get("refusal")),
+        tier=text(payload.get("service_tier")),
     )
 
 

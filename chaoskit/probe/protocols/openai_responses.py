@@ -28,17 +28,20 @@ def _interpret(payload: Json) -> ProtocolEvent:
     name = text(payload.get("type"))
     stamps = stamps_of(payload)
     response = mapping(payload.get("response"))
+    tier = text(response.get("service_tier"))
     match name:
         case "response.completed" | "response.done":
-            return ProtocolEvent(Event("done", *stamps), completes=True, usage=_usage(response), finish="completed")
+            usage = _usage(response)
+            return ProtocolEvent(Event("done", *stamps), completes=True, usage=usage, finish="completed", tier=tier)
         case "response.incomplete":
             why = word_of(mapping(response.get("incomplete_details")).get("reason")) or "incomplete"
-            return ProtocolEvent(Event("done", *stamps), completes=True, usage=_usage(response), finish=why)
+            usage = _usage(response)
+            return ProtocolEvent(Event("done", *stamps), completes=True, usage=usage, finish=why, tier=tier)
         case "response.failed" | "response.cancelled":
             return ProtocolEvent(Event("error", *stamps), error_message=sentence_in(response.get("error")) or name)
     output = _output(name, payload)
     is_refusal = name == "response.refusal.delta"
-    return ProtocolEvent(Event(output.kind, *stamps), characters=output.characters, is_refusal=is_refusal)
+    return ProtocolEvent(Event(output.kind, *stamps), characters=output.characters, is_refusal=is_refusal, tier=tier)
 
 
 def _output(name: str, payload: Json) -> Output:

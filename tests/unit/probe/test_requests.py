@@ -7,14 +7,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from far_side import DONE, END, HEAD, ask, chunk, far_side, request, token, workload
+from far_side import DONE, END, HEAD, ask, chunk, far_side, request, saying, token, workload
 
 from chaoskit.errors import SpecError
 from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.drive import Target
 from chaoskit.probe.requests import RequestFactory
+from chaoskit.records.model import Request
 from chaoskit.records.trace_context import trace_of_request
+from chaoskit.spec.classes import TrafficClass
 from chaoskit.spec.workload import Protocol
+from chaoskit.units import Share
 
 KEY = "sk-a-very-secret-key"
 PATHS: dict[Protocol, str] = {
@@ -212,3 +215,87 @@ def test_given_headers_replace_defaults() -> None:
 
     assert sent.get_list("user-agent") == ["me"]
     assert sent.get_list("x-extra") == ["1"]
+
+
+CLASSES = {
+    "premium": TrafficClass(share=Share.parse("50%"), priority=2, sent_as="priority"),
+    "batch": TrafficClass(share=Share.parse("50%"), priority=0),
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "header", "field"),
+    [
+        ("service_tier", None, ("service_tier", {"premium": "priority", "batch": "batch"})),
+        ("header x-class", "x-class", None),
+        ("priority", None, ("priority", {"premium": -2, "batch": 0})),
+    ],
+)
+def test_each_request_says_its_class(words: str, header: str | None, field: tuple[str, Any] | None) -> None:
+    """Where the file says, and all turns of a conversation have the class of the first."""
+    classes = (
+        dict(CLASSES)
+        if words != "priority"
+        else {n: c.model_copy(update={"sent_as": None}) for n, c in CLASSES.items()}
+    )
+    work = workload(carry={"class": words}, turns=3)
+    factory = RequestFactory(Target("http://x"), work, 1, classes)
+    seen: set[str | None] = set()
+
+    for first in range(0, 60, 3):
+        conversation = Conversation(first, 3)
+        asked = [factory.request(0, conversation)]
+        conversation.answered("well")
+        asked.append(factory.request(1, conversation))
+        (name,) = {each.traffic_class for each in asked}
+        assert name is not None
+        for each in asked:
+            body = json.loads(each.request.content)
+            if header is not None:
+                assert each.request.headers[header] == {"premium": "priority", "batch": "batch"}[name]
+            if field is not None:
+                assert body[field[0]] == field[1][name]
+            assert each.tier == (body["service_tier"] if words == "service_tier" else None)
+        seen.add(name)
+
+    assert seen == {"premium", "batch"}
+
+
+TOLD = {
+    "openai-chat": b'data: {"choices":[{"delta":{"content":"x"}}],"service_tier":"default"}\n\ndata: [DONE]\n\n',
+    "openai-responses": b'data: {"type":"response.output_text.delta","delta":"x"}\n\n'
+    b'data: {"type":"response.completed","response":{"service_tier":"default"}}\n\n',
+    "anthropic-messages": b'data: {"type":"message_start","message":{"usage":{"service_tier":"default"}}}\n\n'
+    b'data: {"type":"content_block_delta","delta":{"text":"x"}}\n\ndata: {"type":"message_stop"}\n\n',
+}
+
+
+@pytest.mark.parametrize("protocol", list(TOLD))
+def test_the_tier_that_served_is_recorded_beside_the_asked_one(protocol: Protocol) -> None:
+    """A silent downgrade is in the record of its request, and so is a degraded answer."""
+    head = HEAD.replace(b"\r\n\r\n", b"\r\nx-degraded: breadth,concise\r\n\r\n")
+
+    async def main() -> Request:
+        async with far_side(saying(head, chunk(TOLD[protocol]), END)) as url:
+            work = workload(protocol=protocol, extra_body={"service_tier": "priority"})
+            return (await ask(Target(url), work)).request
+
+    found = asyncio.run(main())
+
+    assert (found.completion, found.tier_asked, found.tier_served) == ("complete", "priority", "default")
+    assert found.degraded == "breadth,concise"
+    assert found.traffic_class is None
+
+
+def test_a_refusal_says_why_it_was_dropped() -> None:
+    """The reason that llm-d's router and the reference gateway give in a header is in the record."""
+    answer = b"HTTP/1.1 429 Too Many Requests\r\nx-llm-d-request-dropped-reason: saturated\r\nretry-after: 1\r\n"
+
+    async def main() -> Request:
+        async with far_side(saying(answer + b"content-length: 0\r\n\r\n")) as url:
+            return (await ask(Target(url), workload())).request
+
+    found = asyncio.run(main())
+
+    assert (found.completion, found.status) == ("http_error", 429)
+    assert found.detail == "429, retry-after 1, dropped: saturated"

@@ -91,6 +91,9 @@ stage:
     model: {reference: true}
   target: http://gateway:8080/v1
 workload: {request-rate: 2/s}
+classes:
+  premium: {share: 50%, priority: 1, budget: 4}
+  batch: {share: 50%, priority: 0}
 faults:
   slow: {between: [gateway, model], direction: to-gateway, netem: {delay: 80ms}}
 timeline: [{baseline: 10s}, {slow: 10s}]
