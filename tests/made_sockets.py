@@ -117,6 +117,7 @@ class Run:
             host_sockets=[],
             host_states=[],
             spans=[],
+            exports=[],
             model_states=[],
         )
         found = path_mtu(raw, build_timeline(phases, ns(end + 60_000)))

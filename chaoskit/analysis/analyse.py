@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os.path import lexists
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from chaoskit import __version__
 from chaoskit.analysis.beside import with_workloads
+from chaoskit.analysis.chains.measurements import FROM_SPANS, measure
+from chaoskit.analysis.chains.phase_tiers import span_counts, tiers_by_phase
 from chaoskit.analysis.compression import compare_compression, compression_warnings
 from chaoskit.analysis.conclusion import outcome, undecided_reasons, warnings, with_path_mtu_cause
 from chaoskit.analysis.findings import Intermediary
@@ -43,19 +46,17 @@ from chaoskit.analysis.streams.phase_samples import SECOND, WHOLE_RUN, PhaseSamp
 from chaoskit.analysis.streams.populations import Population, SamplesByPopulation
 from chaoskit.analysis.streams.recovery import Recoveries
 from chaoskit.analysis.streams.timeline import Timeline, build_timeline, single_phase
-from chaoskit.analysis.tiers.measurements import FROM_SPANS, measure
-from chaoskit.analysis.tiers.phase_tiers import span_counts, tiers_by_phase
 from chaoskit.analysis.vllm_figures import vllm_figures
-from chaoskit.faults.tc_format import format_setting
 from chaoskit.folder import display_path
 from chaoskit.plan.model import Plan
+from chaoskit.plan.phase_settings import phase_settings
 from chaoskit.plan.probe_plan import ProbePlan
 from chaoskit.records.directory import UNCOMPRESSED, WORKLOADS
 from chaoskit.spec.asking import mean_tokens
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.workload import Workload
-from chaoskit.topology.display_names import display_name
+from chaoskit.telemetry.traces import traces
 
 SINGLE_PHASE = "run"  # the one phase of a run without a plan
 
@@ -96,7 +97,8 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     """The same for records that have been read, and those without compression. `run` is only named in the result."""
     streams, reader = raw.streams, raw.streams.table.reader
     run_timeline = _timeline(raw)
-    hops = measure(raw.requests, raw.spans)
+    in_lab = raw.plan is not None and raw.plan.interface is None
+    hops = measure(raw.requests, traces(raw.requests, raw.spans, raw.exports, has_one_clock=in_lab))
     is_cut_short = raw.status == "interrupted"
     samples = phase_samples(streams, run_timeline, is_cut_short, more=hops.latencies, told=hops.told)
     populations = SamplesByPopulation(samples, raw.requests)
@@ -114,15 +116,16 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         evaluate(objective, populations.of(Population.of(objective)), estimates, (*reasons, *of_spans))
         for objective in spec.objectives
     )
-    ended = tuple(ended_streams(streams.ended, SeenConnections(raw.connection_ends, raw.host_sockets)))
-    held, intermediaries = _intermediaries(raw, run_timeline, ended)
+    seen = SeenConnections(raw.connection_ends, raw.host_sockets)
+    ended = tuple(ended_streams(streams.ended, seen))
+    held, intermediaries = _intermediaries(raw, run_timeline, ended, seen.intermediaries)
     arrived = {stream.number: math.ceil(stream.tokens) for stream in streams.ended}
     cut_off = frozenset(each.stream.number for each in ended if each.is_by_intermediary)
     evidence = stream_evidence(arrived, raw.infos, raw.served, raw.vitals, held, cut_off)
     phases = tuple(_phases(raw, run_timeline, samples, estimates, buckets(streams, run_timeline), evidence))
     tiers = tiers_by_phase(hops, populations, estimates, spec.reference)
     phases = tuple(phase.model_copy(update={"tiers": tiers.get(phase.name)}) for phase in phases)
-    phases = tuple(_with_closings(phase, samples[phase.name], ended, raw) for phase in phases)
+    phases = tuple(_with_closings(phase, samples[phase.name], _in_phases(ended, run_timeline), raw) for phase in phases)
     verdicts = tuple(with_path_mtu_cause(*pair, phases) for pair in zip(verdicts, spec.objectives, strict=True))
     return Result(
         chaoskit=__version__,
@@ -158,6 +161,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         health=client_health,
         warnings=(
             *raw.warnings,
+            *_of_unseen_connections(raw),
             *warnings(raw.plan, streams.ended, client_health, phases, raw.warmups),
             *compression_warnings(raw, uncompressed is not None),
         ),
@@ -195,9 +199,15 @@ def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
 
 def _of_programs(plan: Plan | ProbePlan | None, clock: str) -> tuple[str, ...]:
     """What virtual time cannot show of users' programs."""
-    if not isinstance(plan, Plan) or clock != "virtual" or all(host.server is not None for host in plan.hosts):
+    if not isinstance(plan, Plan) or clock != "virtual" or all(host.spec.run is None for host in plan.hosts):
         return ()
     return ("in virtual time computing takes no time: a program that its processor slows down looks fast",)
+
+
+def _of_unseen_connections(raw: RawRecords) -> Iterator[str]:
+    """That the kernel of a lab did not let anybody look."""
+    if unseen := raw.machine.get("unseen"):
+        yield f"who ended streams is not known: {unseen}"
 
 
 def _provenance(raw: RawRecords) -> Provenance | None:
@@ -225,7 +235,7 @@ def _intended(raw: RawRecords, streams: Sequence[Stream], workload: Workload | N
 
 
 def _intermediaries(
-    raw: RawRecords, run_timeline: Timeline, ended: Sequence[EndedStream]
+    raw: RawRecords, run_timeline: Timeline, ended: Sequence[EndedStream], passing_on: Set[str]
 ) -> tuple[Set[int], tuple[Intermediary, ...]]:
     """The streams that were held back, and all findings; in a lab only hosts can be in between.
 
@@ -245,8 +255,16 @@ def _intermediaries(
     ]
     if not raw.plan.asks_program:
         return frozenset(), tuple(cuts)
-    _, found = held_back(clean, streams.bursts, raw.infos, lossy)
+    _, found = held_back(clean, streams.bursts, raw.infos, lossy, _hosts_between(raw.plan, passing_on))
     return frozenset(each.number for each in streams.ended) - lossy, (*cuts, *found)
+
+
+def _hosts_between(plan: Plan, passing_on: Set[str]) -> tuple[str, ...]:
+    """The hosts that may hold streams back, the target's first: those seen `passing_on`; replicas as one."""
+    asked = [each.host for each in plan.topology.members(urlsplit(plan.target).hostname or "")]
+    groups = {member: group for group, members in plan.topology.groups.items() for member in members}
+    hosts = [*asked, *sorted(passing_on - set(asked))]
+    return tuple(dict.fromkeys(groups.get(host, host) for host in hosts))
 
 
 def _phases(
@@ -259,13 +277,15 @@ def _phases(
 ) -> Iterator[PhaseResult]:
     full_segments = path_mtu(raw, run_timeline)
     arrivals = Counter(run_timeline.span_at(stream.request.scheduled).name for stream in raw.streams.ended)
+    planned = raw.plan.phases if raw.plan is not None else ()
+    settings = {each.name: phase_settings(each, raw.plan.lab if raw.plan is not None else None) for each in planned}
     for name in run_timeline.names:
         sample = samples[name]
         spans = [span for span in run_timeline.spans if span.name == name]
         yield PhaseResult(
             name=name,
             faults=spans[0].faults,
-            settings=_settings(raw.plan, name),
+            settings=settings.get(name, ()),
             seconds=sample.seconds,
             arrivals=arrivals[name],
             rounds=tuple(
@@ -293,14 +313,11 @@ def _with_closings(
     return phase.model_copy(update={"closings": closings(here, len(numbers), lost)})
 
 
-def _settings(plan: Plan | None, name: str) -> tuple[str, ...]:
-    """What this phase sets, knob by knob, in tc's notation."""
-    phase = next((phase for phase in plan.phases if phase.name == name), None) if plan else None
-    if plan is None or phase is None:
-        return ()
-    lines = (
-        f"{display_name(change.knob, plan.lab)}: {format_setting(change.setting)}"
-        for change in phase.changes
-        if change.setting
+def _in_phases(ended: Sequence[EndedStream], run_timeline: Timeline) -> tuple[EndedStream, ...]:
+    """The same with the phase in which each ended, where the interruption is charged to an earlier one."""
+    last = [run_timeline.span_at(each.stream.request.ended).name for each in ended]
+    own = [span_of_stream(each.stream, run_timeline).name for each in ended]
+    return tuple(
+        each if name == before else replace(each, during=name)
+        for each, before, name in zip(ended, own, last, strict=True)
     )
-    return tuple(dict.fromkeys(lines))

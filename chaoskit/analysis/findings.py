@@ -9,7 +9,20 @@ from chaoskit.analysis.finite_json import FiniteJson
 FindingConfidence = Literal["certain", "likely", "none"]
 Direction = Literal["up", "down"]
 PathMtuKind = Literal["black-hole", "silence", "probed", "signalled", "clamped"]
-ClosingKind = Literal["closed", "reset", "inside", "answered", "end-lost", "reset-between", "gave-up", "unanswered"]
+ClosingKind = Literal[
+    "closed",
+    "reset",
+    "inside",
+    "answered",
+    "end-lost",
+    "reset-between",
+    "gave-up",
+    "unanswered",
+    "refused",
+    "syn-lost",
+    "syn-unanswered",
+    "syn-ack-lost",
+]
 IntermediaryKind = Literal["idle-timer", "response-timer", "buffering"]
 
 
@@ -63,13 +76,17 @@ class Intermediary(FiniteJson):
 
 
 class Closing(FiniteJson):
-    """Who ended `streams` in a lab: `by` (empty: no host), which gave up `waited_for`; `via` passed the end on."""
+    """Who ended `streams` in a lab: `by` (empty: no host), which gave up `waited_for`; `via` passed the end on.
+
+    `during`: the phase in which they ended, where that is a later one; empty: the phase in which they began.
+    """
 
     why_missing: ClassVar = {"apart_ms": "it gave up no connection"}
     kind: ClosingKind
     by: str
     via: tuple[str, ...] = ()
     waited_for: str = ""
+    during: str = ""
     streams: int
     of_streams: int
     seconds: float

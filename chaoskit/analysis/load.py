@@ -9,12 +9,12 @@ from os.path import lexists
 from pathlib import Path
 from typing import get_args
 
+from chaoskit.analysis.chains.measurements import named
 from chaoskit.analysis.provenance import Provenance, load_provenance
 from chaoskit.analysis.result import RunStatus
 from chaoskit.analysis.streams.assemble import Streams, assemble_streams, without
 from chaoskit.analysis.streams.columns import read_signs, read_tokens
 from chaoskit.analysis.streams.gaps import Reader
-from chaoskit.analysis.tiers.measurements import named
 from chaoskit.errors import SpecError
 from chaoskit.plan.model import Plan, PlannedWorkload, load_plan
 from chaoskit.plan.probe_plan import ProbePlan, load_probe_plan
@@ -33,7 +33,7 @@ from chaoskit.records.model import (
     UnackedSample,
     Vitals,
 )
-from chaoskit.records.spans import ModelState, Span
+from chaoskit.records.spans import Exports, ModelState, Span
 from chaoskit.records.untrusted_files import damage_error, excerpt, parse_json, read_document
 
 TCP_INFO_FIELDS = (
@@ -78,6 +78,7 @@ class RawRecords:
     host_sockets: list[HostSocket]
     host_states: list[HostState]
     spans: list[Span]
+    exports: list[Exports]
     model_states: list[ModelState]
 
     @property
@@ -150,6 +151,7 @@ def load_records(run: Path) -> RawRecords:
         host_sockets=[replace(one, fields=_used_fields(one.fields)) for _, one in read_numbered(run, HostSocket)],
         host_states=read(run, HostState),
         spans=spans,
+        exports=read(run, Exports),
         model_states=read(run, ModelState),
     )
 

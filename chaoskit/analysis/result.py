@@ -11,11 +11,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from chaoskit.analysis.chains.chain_results import PhaseTiers, SpanCounts
 from chaoskit.analysis.findings import Closing, Evidence, Intermediary, PathMtu
 from chaoskit.analysis.finite_json import FiniteJson
 from chaoskit.analysis.provenance import Provenance
 from chaoskit.analysis.summaries import IntervalEstimate, LatencySummary
-from chaoskit.analysis.tiers.tier_result import PhaseTiers, SpanCounts
 from chaoskit.analysis.vllm_figures import VllmFigures
 from chaoskit.errors import EXIT_SOFTWARE
 from chaoskit.units import counted

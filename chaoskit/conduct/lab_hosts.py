@@ -11,13 +11,15 @@ from pathlib import Path
 from chaoskit.clock import Clock
 from chaoskit.conduct.hosts.host_programs import Hosts
 from chaoskit.conduct.hosts.reference import ReferenceProcess
-from chaoskit.conduct.lab_setup import PORT, LabSetup, ReferenceHost
+from chaoskit.conduct.lab_setup import PORT, LabSetup, ReferenceHost, TierHost
 from chaoskit.conduct.worker import Worker
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.records.jsonl import Log
 from chaoskit.records.model import ServedResponse, UnackedSample
+from chaoskit.records.spans import ModelState, Span
 from chaoskit.server import certificates
 from chaoskit.server.app import serve
+from chaoskit.server.inference.model_records import ModelLogs
 from chaoskit.server.limits import LAB
 
 _BACKLOG = 1024
@@ -41,7 +43,16 @@ def hosts_of(setup: LabSetup, kernel: LinuxKernel, run: Path, clock: Clock, has_
                 partial(_start_reference, host, kernel, run if has_records else None),
             )
             for host in setup.references
+        ]
+        + [
+            ReferenceProcess(
+                host.name,
+                kernel.fileno(host.name),
+                partial(_start_tier, host, kernel, run if has_records else None),
+            )
+            for host in setup.tiers
         ],
+        setup.asked,
     )
 
 
@@ -51,15 +62,34 @@ def _start_reference(host: ReferenceHost, kernel: LinuxKernel, run: Path | None)
     script = replace(host.script, tls=certificates.context()) if host.has_tls else host.script
 
     async def work(stop: asyncio.Event) -> None:
-        log, unacked = (None, None) if run is None else (Log(run, ServedResponse), Log(run, UnackedSample))
-        await serve(listener, script, stop, log, unacked, LAB)
+        if run is None:
+            await serve(listener, script, stop, limits=LAB)
+            return
+        log, unacked, model = Log(run, ServedResponse), Log(run, UnackedSample), None
+        if script.engine is not None:
+            model = ModelLogs(host.name, script.seed, Log(run, Span), Log(run, ModelState))
+        await serve(listener, script, stop, log, unacked, LAB, model)
+
+    worker = Worker("reference server", kernel.inside(host.name), work)
+    listener.close()
+    return worker
+
+
+def _start_tier(host: TierHost, kernel: LinuxKernel, run: Path | None) -> Worker:
+    """A tier of a host, in its namespace. It listens when this returns."""
+    listener = _listener(host, kernel)
+
+    async def work(stop: asyncio.Event) -> None:
+        from chaoskit.tiers.serving import serve_tier
+
+        await serve_tier(host.name, host.settings, listener, stop, None if run is None else Log(run, Span), LAB)
 
     worker = Worker(host.name, kernel.inside(host.name), work)
     listener.close()
     return worker
 
 
-def _listener(host: ReferenceHost, kernel: LinuxKernel) -> socket.socket:
+def _listener(host: ReferenceHost | TierHost, kernel: LinuxKernel) -> socket.socket:
     """A socket for both IP versions; accepted connections inherit its socket options."""
     with kernel.inside(host.name):
         listener = socket.create_server(("::", PORT), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True)

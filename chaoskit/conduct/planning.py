@@ -30,6 +30,7 @@ from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.server import Server
 from chaoskit.spec.stage import InterfaceStage
 from chaoskit.spec.workload import Workload
+from chaoskit.telemetry.endpoint import obstacle
 
 
 def prepare(experiment: Experiment, to_run: bool = False) -> Plan:
@@ -39,7 +40,8 @@ def prepare(experiment: Experiment, to_run: bool = False) -> Plan:
     """
     plan = _compiled(experiment, to_run)
     told = load_warnings(plan.workload, plan.target, plan.server, to_run=to_run)
-    return plan.model_copy(update={"warnings": (*plan.warnings, *told)})
+    unread = () if plan.telemetry is None else filter(None, [obstacle()])
+    return plan.model_copy(update={"warnings": (*plan.warnings, *told, *unread)})
 
 
 def load_warnings(

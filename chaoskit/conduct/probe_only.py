@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chaoskit import __version__, crash_report, keyboard_interrupt, terminal
-from chaoskit.clock import now
+from chaoskit.clock import RealClock, now
 from chaoskit.conduct import comparison, event_loop, signals
 from chaoskit.conduct.planning import load_warnings
 from chaoskit.conduct.probe_processes import Task, forked
 from chaoskit.conduct.provenance import collect
+from chaoskit.conduct.span_receiver import ReceiverTask, SpanReceiver, listeners_at_target
 from chaoskit.errors import ChaoskitError, RefusedError
 from chaoskit.plan.decidability import probe_warnings
 from chaoskit.plan.probe_plan import ProbePlan
@@ -35,9 +36,12 @@ from chaoskit.probe.transport.tls import tls_context
 from chaoskit.records.directory import OUTCOME, PROBE, PROVENANCE, UNCOMPRESSED, conclude, create, kept_records
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Request
+from chaoskit.seed import derive
 from chaoskit.spec.access import Access, recorded
 from chaoskit.spec.objectives import Objective
+from chaoskit.spec.telemetry import Telemetry
 from chaoskit.spec.workload import Workload
+from chaoskit.telemetry.endpoint import obstacle
 from chaoskit.terminal import ascii_json
 from chaoskit.units import Duration, counted
 
@@ -53,7 +57,7 @@ class ProbeOnly:
 
     `requests` count; those of the workload's `warm-up` come before them. `uds` is the endpoint's Unix socket. The
     `processes` share the load. Where answers came compressed, `compare_compression` more requests follow that accept no
-    compression, with records of their own.
+    compression, with records of their own. With `telemetry`, spans of the endpoint's programs are received meanwhile.
     """
 
     url: str
@@ -67,6 +71,7 @@ class ProbeOnly:
     max_time: Duration
     processes: int = 1
     compare_compression: int = 0
+    telemetry: Telemetry | None = None
 
     def measure(self, out: Path | None, watch: Callable[[DriveProgress], None]) -> Result:
         """Send the requests, and analyse the responses. The records stay in `out`, a new directory, or are deleted.
@@ -91,15 +96,22 @@ class ProbeOnly:
             *unused_proxy(target, os.environ),
             *_too_many(self.processes),
             *comparison.warnings(self.compare_compression, self.workload),
+            *(() if self.telemetry is None else filter(None, [obstacle()])),
         ]
         terminal.note(*(f"warning: {sentence}" for sentence in doubts))
         target = with_model(target, self.access, self.workload)
+        listeners = listeners_at_target(self.telemetry)
         with _directory(out) as folder:
             run = create(folder, {PROBE: self._description(target), PROVENANCE: collect()})
+            traces = None if self.telemetry is None else derive(self.seed, "run", now())
+            spans = ReceiverTask(run, traces or 0, self.telemetry)
             try:
-                with signals.kept():
+                with signals.kept(), SpanReceiver(spans, listeners, RealClock()) as receiver:
                     until = now() + self.max_time
-                    if self._send(target, run, watch, shares, factory):
+                    if self._send(replace(target, traces=traces), run, watch, shares, factory):
+                        if self.telemetry is not None:
+                            terminal.note("waiting some seconds for the last spans: programs export them with a delay")
+                        receiver.await_last()
                         self._compare_compression(target, run, until)
             except RefusedError as error:
                 conclude(run, "refused", str(error))
@@ -132,6 +144,7 @@ class ProbeOnly:
             seed=self.seed,
             processes=self.processes,
             compare_compression=self.compare_compression,
+            telemetry=self.telemetry,
         )
         return ascii_json(asked.model_dump_json(indent=1)) + "\n"
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -19,7 +20,10 @@ _SECOND = 10**9
 
 
 class LabConnections:
-    """A context manager. Of what this kernel cannot tell there is no file; without namespaces it does nothing."""
+    """A context manager. Of what this kernel cannot tell there is no file; without namespaces it does nothing.
+
+    `missing` says what that is, and why, once it is entered.
+    """
 
     def __init__(self, run: Path, kernel: Namespaces, places: Places, clock: Clock) -> None:
         self._run, self._kernel, self._places, self._clock = run, kernel, places, clock
@@ -27,21 +31,29 @@ class LabConnections:
         self._sockets: HostSockets | None = None
         self._due = 0
         self._closing = ExitStack()
+        self.missing: list[str] = []
 
     def __enter__(self) -> LabConnections:
         if not self._places.all:
             return self
-        with suppress(RefusedError):
+        with self._noted():
             self._ends = ConnectionEnds(self._kernel, self._places, self._clock)
             self._closing.callback(self._ends.close)
             self._end_log = Log(self._run, ConnectionEnd)
             self._closing.callback(self._end_log.close)
-        with suppress(RefusedError):
+        with self._noted():
             self._sockets = HostSockets(self._kernel, self._places, self._clock)
             self._closing.callback(self._sockets.close)
             self._socket_log = Log(self._run, HostSocket)
             self._closing.callback(self._socket_log.close)
         return self
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        try:
+            yield
+        except RefusedError as error:
+            self.missing.append(str(error))
 
     def look(self) -> None:
         """Record what is new; to be called several times a second."""

@@ -157,6 +157,8 @@ def _written(value: Any) -> Any:
             return value.written()
         case tuple():
             return [_written(each) for each in value]
+        case dict():
+            return {str(key): _written(each) for key, each in value.items()}
         case _:
             return value
 

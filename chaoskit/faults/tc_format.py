@@ -23,6 +23,8 @@ from chaoskit.middlebox import Cut, IdleTimeout
 from chaoskit.units import Duration, Rate, Share, Size
 
 _MS = 1_000_000
+_FORGOTTEN = {"reset": "reset", "silence": "lost"}
+"""What becomes of the packets of a connection that a middlebox has forgotten."""
 
 
 def format_setting(setting: Setting) -> str:
@@ -45,7 +47,7 @@ def format_setting(setting: Setting) -> str:
             limit = Size(setting.bytes) if setting.bytes else Duration(setting.ms * _MS)
             return f"cut after {limit} by {setting.by}"
         case IdleTimeout(by, _, ms):
-            return f"forgotten after {Duration(ms * _MS)} of silence by {by}"
+            return f"forgotten after {Duration(ms * _MS)} of silence: what comes later is {_FORGOTTEN[by]}"
         case Filter(over=over):
             return f"longer than {over}: lost" if over else "lost"
         case Process(state):

@@ -45,7 +45,7 @@ class ClientLoad:
     ) -> ClientLoad:
         """Of a workload against this server (None: unknown) with so many requests at the most, from these processes."""
         tokens = mean_tokens(workload.output_tokens)
-        if server is None:
+        if server is None or not server.is_scripted:
             duration = _FIRST_TOKEN + tokens * _TOKEN
         else:
             duration = server.first_token.median.seconds + tokens * server.token_interval.seconds

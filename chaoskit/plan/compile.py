@@ -99,6 +99,7 @@ def compile_plan(experiment: Experiment, lookups: HostLookups | None = None, cla
         workloads=tuple(_other_workloads(experiment, stage_plan.target)),
         classes=experiment.classes,
         client=experiment.client,
+        telemetry=experiment.telemetry,
         server=stage_plan.server,
         objectives=experiment.objectives,
         expectations=tuple(_expectation(experiment, span, context, stage_plan.passes) for span in distinct.values()),
@@ -229,7 +230,7 @@ def _drain(experiment: Experiment) -> int:
     server, work = experiment.server, experiment.workload
     wait = max(work.timeouts.first_token, work.timeouts.idle) + work.timeouts.connect
     foreign = Duration(wait + most_tokens(work.output_tokens) * _READER_TOKEN_INTERVAL)
-    if isinstance(experiment.stage, InterfaceStage):
+    if isinstance(experiment.stage, InterfaceStage) or not server.is_scripted:
         return foreign
     spread = server.first_token.p99 / max(server.first_token.median, 1)
     slowest = server.first_token.p99 * spread ** (NormalDist().inv_cdf(0.9999) / NormalDist().inv_cdf(0.99) - 1)

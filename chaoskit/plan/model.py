@@ -43,6 +43,7 @@ from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.hosts import ServiceHost
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.server import Server
+from chaoskit.spec.telemetry import Telemetry
 from chaoskit.spec.workload import Workload
 from chaoskit.timeouts.timers import Kind
 from chaoskit.topology.lab import EDGE, Topology
@@ -213,6 +214,7 @@ class Plan(_Frozen):
     workloads: tuple[PlannedWorkload, ...] = ()
     classes: dict[str, TrafficClass] = {}
     client: Client = Client()
+    telemetry: Telemetry | None = None
     server: Server | None = Field(description="None: the target is the user's own server.")
     objectives: tuple[Objective, ...]
     expectations: tuple[Expectation, ...]

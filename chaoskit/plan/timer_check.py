@@ -146,7 +146,7 @@ def _answer(server: Server | None, workload: Workload) -> Answer:
     """What an answer takes at its slowest hundredth; of an unknown server what is usual."""
     tokens = late_tokens(workload.output_tokens)
     zero = Duration(0)
-    if server is None:
+    if server is None or not server.is_scripted:
         whole = Duration((_UNKNOWN_FIRST * _UNKNOWN_RATE + tokens) * SECOND // _UNKNOWN_RATE)
         says = f"{counted(tokens, 'token')} at {_UNKNOWN_RATE} tokens/s, as is taken of a server that is not known"
         return Answer(zero, "", zero, "", whole, says, is_assumed=True)

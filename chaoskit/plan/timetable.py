@@ -177,8 +177,8 @@ class Timetable:
 
     def _interval(self, metric: str) -> int:
         """From one token to the next, ns; of an unknown server the one that gives the metric less."""
-        if self.server is not None:
-            return self.server.token_interval
+        if self._paced is not None:
+            return self._paced.token_interval
         return _FAST if metric == "stalls_per_minute" else _READING
 
     def _reach(self, metric: str) -> int:
@@ -189,13 +189,18 @@ class Timetable:
         return self._latest_first_token() if name in _FIRST else 0
 
     def _latest_first_token(self) -> int:
-        return _FIRST_TOKEN if self.server is None else self.server.first_token.p99
+        return _FIRST_TOKEN if self._paced is None else self._paced.first_token.p99
+
+    @property
+    def _paced(self) -> Server | None:
+        """The server, where its pace is known."""
+        return self.server if self.server is not None and self.server.is_scripted else None
 
     def _first_token(self) -> float:
         """The mean, of a log-normal distribution."""
-        if self.server is None:
+        if self._paced is None:
             return _FIRST_TOKEN
-        median, p99 = self.server.first_token.median, self.server.first_token.p99
+        median, p99 = self._paced.first_token.median, self._paced.first_token.p99
         sigma = math.log(p99 / median) / NormalDist().inv_cdf(0.99) if median else 0.0
         return median * math.exp(sigma**2 / 2)
 

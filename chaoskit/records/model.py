@@ -17,6 +17,7 @@
 | `host_states.jsonl` | `HostState`     | conductor  | change of what the program of a host does                 |
 | `spans.jsonl`      | `Span`           | a tier     | hop of a request, and each attempt of it                  |
 | `model_states.jsonl` | `ModelState`   | server     | second of the queue of a model that batches requests      |
+| `exports.jsonl`    | `Exports`        | conductor  | program that exported spans, when the run ends            |
 
 Lines are flushed a few times a second: a kill loses at most the last quarter of a second and leaves one torn line.
 `tokens.jsonl` and `keepalives.jsonl` grow with what a server sends: their lines are arrays of integers.
@@ -28,7 +29,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from chaoskit.records.connection_records import ConnectionEnd, HostSocket
-from chaoskit.records.spans import ModelState, Span
+from chaoskit.records.spans import Exports, ModelState, Span
 
 Completion = Literal[
     "complete",
@@ -389,4 +390,5 @@ Record = (
     | HostState
     | Span
     | ModelState
+    | Exports
 )

@@ -14,15 +14,14 @@ from rich.text import Text
 from chaoskit.faults.tc_format import format_setting
 from chaoskit.knobs import Change, Filter, Flow, MatchAll, Netem, Setting, U32Match
 from chaoskit.plan.decidability import decidability_warnings, joint_advice
-from chaoskit.plan.model import Plan, PlannedPhase
+from chaoskit.plan.model import Plan
+from chaoskit.plan.phase_settings import phase_settings
 from chaoskit.plan.timetable import Timetable
 from chaoskit.report.styles import styled, titled
 from chaoskit.report.timer_table import timer_table
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.workload import Workload
-from chaoskit.topology.display_names import display_name
-from chaoskit.topology.lab import Topology
 from chaoskit.topology.lab_build import build
 from chaoskit.topology.steering import BLACKHOLE, PROTOCOLS
 from chaoskit.units import Duration, counted
@@ -126,19 +125,10 @@ def _timeline(plan: Plan) -> Table:
         table.add_column(column, justify="right" if column in ("at", "for") else "left", no_wrap=column != "sets")
     at = 0
     for phase in plan.phases:
-        sets = Text("\n").join(map(styled, _sets(phase, plan.lab)))
+        sets = Text("\n").join(map(styled, phase_settings(phase, plan.lab) or ["nothing"]))
         table.add_row(Duration(at).spaced(), Duration(phase.length).spaced(), styled(phase.name), sets)
         at += phase.length
     return table
-
-
-def _sets(phase: PlannedPhase, lab: Topology | None) -> Iterator[str]:
-    changed = [change for change in phase.changes if change.setting is not None]
-    if not changed:
-        yield "nothing"
-    yield from dict.fromkeys(
-        f"{display_name(change.knob, lab)}: {format_setting(change.setting)}" for change in changed
-    )
 
 
 def _hosts(plan: Plan) -> Iterator[Text]:
@@ -150,7 +140,7 @@ def _hosts(plan: Plan) -> Iterator[Text]:
     width = max(len(host.name) for host in plan.hosts)
     for host in plan.hosts:
         (address,) = plan.topology.resolve(host.name, plan.ip)
-        program = host.spec.shown or "the reference server, port 8000"
+        program = host.spec.shown + (", port 8000" if host.spec.run is None else "")
         ready = host.spec.ready
         told = [program, *([f"ready when it {ready}, within {ready.within}"] if ready is not None else [])]
         yield styled(f"  {host.name:{width}}  {address}  {'; '.join(told)}")

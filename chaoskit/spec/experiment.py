@@ -31,6 +31,7 @@ from chaoskit.spec.other_workloads import OtherWorkload, WrittenObjective
 from chaoskit.spec.populations import population_mismatches
 from chaoskit.spec.server import Server
 from chaoskit.spec.stage import EdgeStage, InterfaceStage, ServiceStage, Stage
+from chaoskit.spec.telemetry import Telemetry
 from chaoskit.spec.workload import Workload
 from chaoskit.topology.fault_site import Interface, Lab, Site
 from chaoskit.topology.lab import CLIENT
@@ -118,6 +119,9 @@ class Experiment(SpecModel):
         description="The phases, in order: `[{baseline: 20s}, {wifi: 30s}]`."
     )
     repeats: Annotated[int, Field(ge=1, le=1000)] = Field(1, description="How often the timeline is run, in one run.")
+    telemetry: Telemetry | None = Field(
+        None, description="Spans of programs: where they arrive, and what they are. Hosts of a lab need no word of it."
+    )
     objectives: tuple[WrittenObjective, ...] = Field(
         (), description="Sentences that must hold: `ttft_p95 < 800ms during wifi`."
     )
@@ -141,7 +145,7 @@ class Experiment(SpecModel):
     def _is_consistent(self) -> Self:
         mismatches = [*self._site_mismatches(), *self._tuning_mismatches(), *self._timeline_mismatches()]
         mismatches += [*_objective_mismatches(self.objectives), *self._workload_mismatches()]
-        mismatches += self._class_mismatches()
+        mismatches += [*self._class_mismatches(), *self._telemetry_mismatches()]
         if mismatches:
             raise together(type(self).__name__, mismatches)
         return self
@@ -177,6 +181,15 @@ class Experiment(SpecModel):
                 mismatch = part.site_error(self.site)
                 if mismatch:
                     yield error_at(mismatch, "faults", name, number)
+
+    def _telemetry_mismatches(self) -> Iterator[PydanticCustomError]:
+        if self.telemetry is not None and isinstance(self.stage, EdgeStage):
+            yield error_at(
+                "the server of this lab exports no spans; remove telemetry, or use lab: service", "telemetry"
+            )
+        elif self.telemetry is not None and self.telemetry.listen and isinstance(self.stage, ServiceStage):
+            sentence = "hosts of a lab export to their own 127.0.0.1:4318; remove listen"
+            yield error_at(sentence, "telemetry", "listen")
 
     def _workload_mismatches(self) -> Iterator[PydanticCustomError]:
         if self.workloads and isinstance(self.stage, InterfaceStage):
@@ -293,7 +306,8 @@ def _wrong_names(words: dict[str, Any]) -> Iterator[PydanticCustomError]:
             if phase not in phases and phase not in doubtful:
                 hint = suggestion(phase, dict.fromkeys(phases))
                 yield error_at(f"{phase!r} is no phase of the timeline; {hint}", "objectives", index)
-    yield from population_mismatches(words, phases)
+    for told, where in population_mismatches(words, phases):
+        yield error_at(told, *where)
 
 
 def _repeats(phase: str) -> bool:

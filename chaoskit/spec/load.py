@@ -27,12 +27,10 @@ from chaoskit.spec.injection import Injection
 from chaoskit.spec.known_keys import Path as KeyPath
 from chaoskit.spec.known_keys import places
 from chaoskit.spec.misnamed_files import meant_instead
-from chaoskit.spec.other_workloads import OtherWorkload
-from chaoskit.spec.stage import ServiceStage
+from chaoskit.spec.named_files import beside, missing_prompts
 from chaoskit.spec.yaml_errors import describe_yaml_error
 
 _MAX_BYTES, _MAX_VALUES = 1 << 20, 10_000
-_PATHS = ("prompts", "key_file", "ca_file", "client_cert", "client_key")  # keys of a workload and of a stage
 _NULLS = ("", "~", "null", "Null", "NULL")
 _EXAMPLES = {
     "stage": "{lab: edge}",
@@ -68,34 +66,7 @@ def parse(text: str, name: str) -> Experiment:
     with document.every_error():
         if "matrix" in document.words:
             raise document.error_at(f"several experiments, expected one; chaoskit plan {name} lists them", ("matrix",))
-        return beside(document.read_as(Experiment), name)
-
-
-def beside(experiment: Experiment, name: str) -> Experiment:
-    """The experiment of the file that messages call `name`, with the paths in it, which are relative to that file."""
-    found: dict[str, SpecModel] = {"workload": experiment.workload, "stage": experiment.stage}
-    for part, model in found.items():
-        paths = {key: getattr(model, key, None) for key in _PATHS}
-        absolute = {key: _beside(path, name) for key, path in paths.items() if path is not None}
-        found[part] = model.model_copy(update=absolute) if absolute else model
-    others = experiment.workloads
-    if any(each.prompts for each in others.values()):
-        files = {key: _beside(each.prompts, name) for key, each in others.items() if each.prompts}
-        others = {
-            key: each.model_copy(update={"prompts": files[key]}) if key in files else each
-            for key, each in others.items()
-        }
-    if isinstance(stage := found["stage"], ServiceStage):
-        found["stage"] = stage.in_folder(str((Path.cwd() / name).parent))
-    return experiment.model_copy(update={**found, "workloads": others})
-
-
-def _with_prompts_beside(work: OtherWorkload, name: str) -> OtherWorkload:
-    return work if work.prompts is None else work.model_copy(update={"prompts": _beside(work.prompts, name)})
-
-
-def _beside(path: str, name: str) -> str:
-    return path if path.startswith("~") else str((Path.cwd() / name).parent / path)
+        return document.read_experiment()
 
 
 def load_injection(path: Path) -> Injection:
@@ -207,6 +178,14 @@ class Document:
             raise SpecError(
                 "\n".join(str(self.error_at(sentence, where)) for where, sentence in found.items())
             ) from None
+
+    def read_experiment(self) -> Experiment:
+        """The experiment, with whole paths. Raises SpecError as `read_as`, and for a missing file of prompts."""
+        experiment = beside(self.read_as(Experiment), self.tree.name)
+        missing = [str(self.error_at(sentence, where)) for where, sentence in missing_prompts(experiment)]
+        if missing:
+            raise SpecError("\n".join(missing))
+        return experiment
 
     @contextmanager
     def every_error(self) -> Iterator[None]:

@@ -28,7 +28,6 @@ from chaoskit.spec.load import (
     EXPERIMENT,
     Document,
     Location,
-    beside,
     describe_errors,
     dotted_path,
     parse_document,
@@ -36,6 +35,7 @@ from chaoskit.spec.load import (
     to_yaml,
 )
 from chaoskit.spec.matrix_axes import MATRIX, Axis, axes, variant_name
+from chaoskit.spec.named_files import beside, missing_prompts
 from chaoskit.spec.stage import InterfaceStage
 
 
@@ -94,7 +94,7 @@ def parse_variants(text: str, name: str) -> Variants:
     document = parse_document(text, name, EXPERIMENT)
     with document.every_error():
         if MATRIX not in document.words:
-            return Variants(name, text, (), (Variant("", (), beside(document.read_as(Experiment), name), text),))
+            return Variants(name, text, (), (Variant("", (), document.read_experiment(), text),))
         return _expanded(document, text, name)
 
 
@@ -106,14 +106,14 @@ def _expanded(document: Document, text: str, name: str) -> Variants:
     errors: list[_VariantError] = []
     for number, chosen in enumerate(product(*(range(len(axis.values)) for axis in matrix)), 1):
         words, variant = _substituted(plain, matrix, chosen), variant_name(matrix, chosen, number)
-        read = _parse(words)
+        read = _parse(words, name)
         if isinstance(read, dict):
             errors += [_VariantError(where, sentence, variant, chosen) for where, sentence in read.items()]
             continue
         labels = tuple(axis.labels[place] for axis, place in zip(matrix, chosen, strict=True))
-        found.append(Variant(variant, labels, beside(read, name), f"# the variant {variant}\n{to_yaml(words)}"))
+        found.append(Variant(variant, labels, read, f"# the variant {variant}\n{to_yaml(words)}"))
     if errors:
-        own = _parse(plain)
+        own = _parse(plain, name)
         raise SpecError("\n".join(_error_lines(document, matrix, errors, own if isinstance(own, dict) else {})))
     _require_one_namespace(document, found)
     return Variants(name, text, tuple(axis.tail for axis in matrix), tuple(found))
@@ -124,7 +124,7 @@ def _axes(document: Document, plain: dict[str, Any]) -> tuple[Axis, ...]:
     try:
         return axes(document)
     except SpecError as error:
-        own = _parse(plain)
+        own = _parse(plain, document.tree.name)
         present = own.items() if isinstance(own, dict) else ()
         others = [str(document.error_at(sentence, where)) for where, sentence in present if document.has(where)]
         raise SpecError("\n".join([str(error), *others])) from None
@@ -139,12 +139,13 @@ def _require_one_namespace(document: Document, variants: Sequence[Variant]) -> N
         raise SpecError(str(document.error_at(sentence, (MATRIX,))))
 
 
-def _parse(words: dict[str, Any]) -> Experiment | dict[Location, str]:
-    """The experiment with these keys and values, or their errors."""
+def _parse(words: dict[str, Any], name: str) -> Experiment | dict[Location, str]:
+    """The experiment with these keys and values, with whole paths, or their errors."""
     try:
-        return Experiment.model_validate(words, context=FROM_FILE)
+        experiment = beside(Experiment.model_validate(words, context=FROM_FILE), name)
     except ValidationError as error:
         return describe_errors(error.errors(), words, known=list(places(Experiment)))
+    return dict[Location, str](missing_prompts(experiment)) or experiment
 
 
 def _substituted(plain: dict[str, Any], matrix: tuple[Axis, ...], places: tuple[int, ...]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Helpers raise ValueError for one key; `axes` collects them into one SpecError, a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -20,6 +20,13 @@ MATRIX = "matrix"
 MAX_VARIANTS = 64
 _FIXED = ("name", "question", MATRIX)
 _LONGEST_LABEL, _LONGEST_NAME = 40, 120
+_NAMED: Mapping[Location, str] = {
+    ("faults",): "fault",
+    ("stage", "hosts"): "host",
+    ("workloads",): "workload",
+}
+"""Where the keys are names that the file gives: a path that has another one creates nothing."""
+
 _EXAMPLE = "write for example workload.prompt-size: [1kB, 16kB]"
 
 
@@ -86,8 +93,8 @@ def _resolve(key: str, words: dict[str, Any]) -> Location:
                 where, part = (*where, int(step)), part[int(step)]
             case dict():
                 step = _key_in_file(step, part)
-                if where == ("faults",) and step not in part:
-                    raise ValueError(f"no fault is called {step!r}; {suggestion(step, part)}")
+                if (named := _NAMED.get(where)) and step not in part:
+                    raise ValueError(f"no {named} is called {step!r}; {suggestion(step, part)}")
                 where, part = (*where, step), {} if part.get(step) is None else part[step]
             case _:
                 raise ValueError(

@@ -17,6 +17,7 @@ from chaoskit.spec.metrics import METRICS
 from chaoskit.spec.network_namespace import NamespaceChoice
 from chaoskit.spec.objectives import Objective, parse
 from chaoskit.spec.server import HOUR
+from chaoskit.spec.telemetry import Telemetry
 from chaoskit.spec.workload import Workload
 from chaoskit.units import Duration
 
@@ -92,6 +93,17 @@ def namespace_choice(netns: str | None, pid: str | None, container: str | None) 
         return NamespaceChoice.model_validate({name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         raise SpecError("\n".join(describe_option_error(e) for e in error.errors())) from None
+
+
+def receiver(listen: str | None) -> Telemetry | None:
+    """A receiver of spans at this address and port, where one is given. Raises SpecError."""
+    if listen is None:
+        return None
+    try:
+        return Telemetry.model_validate({"listen": listen})
+    except ValidationError as error:
+        sentences = (describe_error(e, e["input"]) for e in error.errors())
+        raise SpecError(f"--telemetry: {'; '.join(sentences)}") from None
 
 
 def parse_far_end(words: str) -> To:

@@ -8,23 +8,23 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from pydantic_core import PydanticCustomError
-
-from chaoskit.faults.schema import error_at, suggestion
+from chaoskit.faults.schema import suggestion
 from chaoskit.spec.objectives import Objective, parse
 
 
-def population_mismatches(words: Mapping[str, Any], phases: Collection[str]) -> Iterator[PydanticCustomError]:
-    """An error for each class and each workflow that an objective names and the file has not."""
+def population_mismatches(
+    words: Mapping[str, Any], phases: Collection[str]
+) -> Iterator[tuple[str, tuple[str | int, ...]]]:
+    """A sentence and its place for each class and each workflow that an objective names and the file has not."""
     classes, workflows = class_names(words), workflow_names(words)
     for loc, sentence in _objectives(words):
         found = _parsed(sentence)
         if found is None:
             continue
         if found.traffic_class and found.traffic_class not in classes:
-            yield error_at(_unknown("class", "for", found.traffic_class, classes, phases), *loc)
+            yield _unknown("class", "for", found.traffic_class, classes, phases), loc
         if found.workflow and found.workflow not in workflows:
-            yield error_at(_unknown("workflow", "of", found.workflow, workflows, phases), *loc)
+            yield _unknown("workflow", "of", found.workflow, workflows, phases), loc
 
 
 def class_names(words: Mapping[str, Any]) -> list[str]:

@@ -84,9 +84,9 @@ class Lab:
         )
 
     @contextmanager
-    def started(self, program: HostProgram) -> Iterator[Hosts]:
+    def started(self, program: HostProgram, *asked: tuple[str, int]) -> Iterator[Hosts]:
         """It runs and is ready."""
-        with Hosts([(program, self.kernel.fileno("model"))], self.run, CLOCK) as hosts:
+        with Hosts([(program, self.kernel.fileno("model"))], self.run, CLOCK, asked=asked) as hosts:
             hosts.start()
             yield hosts
 
@@ -321,6 +321,23 @@ def test_a_program_that_does_not_come_up(place: Path, argv: tuple[str, ...], rea
         told = lab.refusal(lab.program(argv, ready))
 
         assert re.search(said, told, re.DOTALL), told
+
+    as_root(place, work)
+
+
+def test_a_target_for_itself_alone_is_told_at_the_start(place: Path) -> None:
+    """Whatever the sign that it is ready by; a port on which it does not listen yet may still come."""
+    alone = python(SERVER.replace("0.0.0.0", "127.0.0.1"))
+    said = r"the host model listens on 127\.0\.0\.1:8080 only, so no other host reaches it; bind 0\.0\.0\.0$"
+
+    def work(lab: Lab) -> None:
+        sign = Sign("output", "up")
+        with pytest.raises(RefusedError, match=said), lab.started(lab.program(alone, sign), ("model", 8080)):
+            pass
+        with lab.started(lab.program(alone, sign), ("model", 9090)):
+            pass
+        with lab.started(lab.program(python(SERVER), sign), ("model", 8080)):
+            pass
 
     as_root(place, work)
 

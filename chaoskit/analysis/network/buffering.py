@@ -38,9 +38,16 @@ _CORK = (0.18, 0.26)  # s, between HAProxy's pieces: the kernel sends what is co
 
 
 def held_back(
-    streams: Iterable[Stream], bursts: Mapping[int, Bursts], infos: Iterable[TcpInfo], out_of_order: Set[int]
+    streams: Iterable[Stream],
+    bursts: Mapping[int, Bursts],
+    infos: Iterable[TcpInfo],
+    out_of_order: Set[int],
+    hosts: Sequence[str] = (),
 ) -> tuple[frozenset[int], tuple[Intermediary, ...]]:
-    """The numbers of the streams that were held back, and what is to be said of them."""
+    """The numbers of the streams that were held back, and what is to be said of them.
+
+    `hosts` are those that may have done it, where that is known.
+    """
     segments = _segments(infos)
     looked_at, held, is_compressed = 0, dict[int, Bursts](), False
     for stream in streams:
@@ -58,7 +65,7 @@ def held_back(
             held[stream.number] = own  # on HTTP/2 streams share the segments of a connection
     if not held or len(held) < looked_at / 2:
         return frozenset(), ()
-    return frozenset(held), (_finding(held, looked_at, is_compressed),)
+    return frozenset(held), (_finding(held, looked_at, is_compressed, hosts),)
 
 
 def _segments(infos: Iterable[TcpInfo]) -> Mapping[int, int]:
@@ -90,7 +97,7 @@ def _is_late(bursts: Bursts, stream: Stream) -> bool:
     return (request.first_token or 0) - (request.sent or request.started) >= max(_LONG, 10 * bursts.interval)
 
 
-def _finding(held: Mapping[int, Bursts], looked_at: int, is_compressed: bool) -> Intermediary:
+def _finding(held: Mapping[int, Bursts], looked_at: int, is_compressed: bool, hosts: Sequence[str]) -> Intermediary:
     bursts = list(held.values())
     is_certain = all(each.sent_apart is not None for each in bursts)
     size, interval = _median([each.bytes for each in bursts]), _median([each.interval for each in bursts])
@@ -102,8 +109,10 @@ def _finding(held: Mapping[int, Bursts], looked_at: int, is_compressed: bool) ->
     else:
         piece = f"{'' if is_same_size else 'about '}{size:.0f} bytes"
         how = f"in pieces of {piece}, {events} every {format_value(interval / MS, 'ms')}"
+    whose = " or ".join(hosts) or "something between you and the server"
     return Intermediary(
         kind="buffering",
+        host=hosts[0] if len(hosts) == 1 else "",
         streams=len(held),
         of_streams=looked_at,
         seconds=interval / 1e9,
@@ -112,8 +121,8 @@ def _finding(held: Mapping[int, Bursts], looked_at: int, is_compressed: bool) ->
         reason="" if is_certain else "the server stamps nothing: it may hold them back itself",
         evidence=Evidence(file=FILES[SocketRead], count=len(held), worst=tuple(sorted(held))[:_MAX_WORST]),
         sentence=(
-            f"{len(held)} of {counted(looked_at, 'stream')} came held back by something between you and the server, "
-            f"{how}: {_remedy(size, interval / 1e9, is_same_size, is_compressed)}"
+            f"{len(held)} of {counted(looked_at, 'stream')} came held back by {whose}, {how}: "
+            f"{_remedy(size, interval / 1e9, is_same_size, is_compressed)}"
         ),
     )
 

@@ -10,6 +10,8 @@
 | an RST arrived that no router received from its sender                        | what is between them                |
 | the client sent the first one, after one of its own timeouts                  | the client: it gave up              |
 | neither did until the stream ended                                            | the host, inside an open connection |
+| no SYN-ACK came: what became of the SYN                                       | the host that refused it, or the    |
+|                                                                               | client, which gave up               |
 
 Two hosts' clocks are one clock here, and a program closes its connections within microseconds: `_MOMENT` is for
 machines that are busy.
@@ -43,7 +45,8 @@ _GAVE_UP = ("idle_timeout", "first_token_timeout", "stream_timeout")
 class EndedStream:
     """How one stream ended. `waited_for`: the host whose connection `by` gave up; `via` are hosts that passed it on.
 
-    `silence` is how long that had been silent, or the stream itself; `lasted` the time since the request was sent.
+    `silence` is how long that had been silent, or the stream itself; `lasted` the time since the request was sent;
+    `during` is the phase in which it ended, where that is a later one than the stream's.
     """
 
     stream: Stream
@@ -55,6 +58,7 @@ class EndedStream:
     lasted: int
     apart: int | None = None
     rivals: tuple[str, ...] = ()
+    during: str = ""
 
     @property
     def is_by_intermediary(self) -> bool:
@@ -71,18 +75,23 @@ def ended_streams(streams: Iterable[Stream], seen: SeenConnections) -> Iterator[
     """How each interrupted stream ended, of those whose connection was seen."""
     for stream in streams:
         request = stream.request
-        if not stream.is_interrupted or request.port is None or request.sent is None:
+        if not stream.is_interrupted:
             continue
-        connection = seen.opened_by(CLIENT, request.port, request.sent + _CLOCK)
-        if connection is not None:
-            yield _ended(stream, connection, seen)
+        if request.completion == "connect_failed" and request.port is None:
+            attempt = seen.unanswered(CLIENT, request.started - _CLOCK, request.ended + _CLOCK)
+            if attempt is not None:
+                yield _never_opened(stream, attempt)
+        elif request.port is not None and request.sent is not None:
+            connection = seen.opened_by(CLIENT, request.port, request.sent + _CLOCK)
+            if connection is not None:
+                yield _ended(stream, connection, seen)
 
 
 def closings(ended: Sequence[EndedStream], interrupted: int, lost_records: int) -> tuple[Closing, ...]:
     """Streams that ended alike, of those that were interrupted in a phase; the most frequent end first."""
     groups: dict[tuple[object, ...], list[EndedStream]] = defaultdict(list)
     for each in ended:
-        groups[each.kind, each.by, each.waited_for, each.via, each.is_silent, _words(each)].append(each)
+        groups[each.kind, each.by, each.waited_for, each.via, each.is_silent, each.during, _words(each)].append(each)
     found = sorted(groups.values(), key=lambda group: (-len(group), group[0].stream.number))
     return tuple(_closing(group, interrupted, lost_records) for group in found)
 
@@ -110,6 +119,21 @@ def _ended(stream: Stream, connection: SeenConnection, seen: SeenConnections) ->
             return replace(found, by="", waited_for=host.host)
         case _:
             return _traced(found, host.host, at, seen)
+
+
+def _never_opened(stream: Stream, attempt: SeenConnection) -> EndedStream:
+    """By what became of its SYN."""
+    host, lasted = attempt.other.host, stream.request.ended - stream.request.started
+    kind: ClosingKind = "syn-lost"
+    answer = attempt.end_by(attempt.other)
+    if answer is not None and answer.kind == "rst":
+        kind = "refused" if answer.passed else "reset-between"
+    elif any(flags == "syn-ack" for flags, _ in attempt.handshake):
+        kind = "syn-ack-lost"
+    elif ("syn", host) in attempt.handshake:
+        kind = "syn-unanswered"
+    by = {"refused": host, "reset-between": ""}.get(kind, CLIENT)
+    return EndedStream(stream, kind, by, "" if by == host else host, via=(), silence=0, lasted=lasted)
 
 
 def _kind(stream: Stream, theirs: End | None, connection: SeenConnection, seen: SeenConnections) -> ClosingKind:
@@ -203,6 +227,7 @@ def _closing(group: Sequence[EndedStream], interrupted: int, lost_records: int) 
         by=one.by,
         waited_for=one.waited_for,
         via=one.via,
+        during=one.during,
         streams=len(group),
         of_streams=interrupted,
         seconds=times[len(times) // 2] / 1e9,
@@ -215,12 +240,13 @@ def _closing(group: Sequence[EndedStream], interrupted: int, lost_records: int) 
         sentence="",
     )
     probably = "probably " if rivals else ""
-    sentence = f"{len(group)} of {interrupted} {probably}{_what(one)} {_when(closing, _is_flowing(group))}"
+    during = f" during {one.during}" if one.during else ""
+    sentence = f"{len(group)} of {interrupted} {probably}{_what(one)}{during} {_when(closing, _is_flowing(group))}"
     return closing.model_copy(update={"sentence": sentence})
 
 
 def _what(one: EndedStream) -> str:
-    relayed = f", passed on by {' and '.join(reversed(one.via))}" if one.via else ""
+    relayed = f", passed on by {' and '.join(reversed(one.via))}," if one.via else ""
     match one.kind:
         case "closed" | "reset":
             return f"{'ended' if relayed else one.kind} by {one.by}{relayed}"
@@ -236,6 +262,14 @@ def _what(one: EndedStream) -> str:
             return f"given up by the client ({_words(one)}), while {one.waited_for} kept sending what never arrived,"
         case "gave-up":
             return f"given up by the client ({_words(one)})"
+        case "refused":
+            return f"refused by {one.by}, with an RST to the SYN,"
+        case "syn-lost":
+            return f"given up by the client, whose SYN never reached {one.waited_for},"
+        case "syn-unanswered":
+            return f"given up by the client, whose SYN {one.waited_for} did not answer,"
+        case "syn-ack-lost":
+            return f"given up by the client, which {one.waited_for}'s SYN-ACK never reached,"
 
 
 def _is_flowing(group: Sequence[EndedStream]) -> bool:

@@ -40,12 +40,21 @@ class End(NamedTuple):
 
 @dataclass
 class SeenConnection:
-    """A connection: who opened it, its other end, and when; `sights` are of FIN and RST, in order."""
+    """A connection: who opened it, its other end, and when; `sights` are of FIN and RST, in order.
+
+    `handshake` has the places at which its SYN and SYN-ACK were seen.
+    """
 
     opener: Endpoint
     other: Endpoint
     opened: int
     sights: list[ConnectionEnd] = field(default_factory=list)
+    handshake: set[tuple[EndKind, str]] = field(default_factory=set)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the opener received a SYN-ACK."""
+        return ("syn-ack", self.opener.host) in self.handshake
 
     def peer(self, host: str) -> Endpoint:
         """The end that is not on this host."""
@@ -85,6 +94,8 @@ class SeenConnections:
     def __init__(self, ends: Iterable[ConnectionEnd], sockets: Iterable[HostSocket]) -> None:
         self._by_pair: dict[tuple[Endpoint, Endpoint], list[SeenConnection]] = defaultdict(list)
         self._by_host: dict[str, list[SeenConnection]] = defaultdict(list)
+        self._by_opener: dict[Endpoint, list[SeenConnection]] = defaultdict(list)
+        self._unanswered: dict[str, list[SeenConnection]] = {}
         self._samples: dict[tuple[Endpoint, Endpoint], list[HostSocket]] = defaultdict(list)
         self._ended: dict[str, list[Ended]] = {}
         for each in sorted(ends, key=lambda each: each.at):
@@ -104,12 +115,19 @@ class SeenConnections:
 
     def opened_by(self, host: str, port: int, before: int) -> SeenConnection | None:
         """The latest connection that this end opened before this moment."""
-        found = [
-            each
-            for each in self._by_host.get(host, ())
-            if each.opener == Endpoint(host, port) and each.opened <= before
-        ]
+        found = (each for each in self._by_opener.get(Endpoint(host, port), ()) if each.opened <= before)
         return max(found, default=None, key=lambda each: each.opened)
+
+    def unanswered(self, host: str, begin: int, end: int) -> SeenConnection | None:
+        """The latest connection that this host tried to open in this time, and to which no SYN-ACK came."""
+        if host not in self._unanswered:
+            tried = (each for each in self._by_host.get(host, ()) if each.opener.host == host)
+            self._unanswered[host] = sorted(
+                (each for each in tried if not each.is_answered), key=lambda each: each.opened
+            )
+        index = bisect_right(self._unanswered[host], end, key=lambda each: each.opened)
+        found = self._unanswered[host][index - 1] if index else None
+        return found if found is not None and found.opened >= begin else None
 
     def ended_between(self, host: str, begin: int, end: int) -> Sequence[Ended]:
         """The connections of this host whose end it made, or learned of, in this time."""
@@ -148,12 +166,15 @@ class SeenConnections:
         is_new = each.kind in ("syn", "syn-ack") and (not known or bool(known[-1].sights))
         if is_new:
             known.append(SeenConnection(sender, receiver, each.at))
+            self._by_opener[sender].append(known[-1])
             for host in {sender.host, receiver.host}:
                 self._by_host[host].append(known[-1])
         if not known:  # opened before anybody looked
             del self._by_pair[pair]
         elif each.kind in ("fin", "rst"):
             known[-1].sights.append(each)
+        else:
+            known[-1].handshake.add((each.kind, each.place))
 
 
 def _noticed(end: End, host: str) -> int:

@@ -116,7 +116,7 @@ def _delay_aside(plan: Plan, phase: str, effects: Sequence[ExpectedEffect]) -> F
         tolerance=0,
         samples=0,
         verdict="not-measured",
-        remark="the client's handshakes do not take this way",
+        remark="no handshake with the target takes this way",
         evidence=Evidence(file="tcp_info.jsonl", count=0),
     )
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from chaoskit.analysis.chains.measurements import TierMeasurements
 from chaoskit.analysis.statistics.quantiles import nearest_rank
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.analysis.streams.gaps import Gaps
 from chaoskit.analysis.streams.latencies import Latency, latencies
 from chaoskit.analysis.streams.populations import Population
-from chaoskit.analysis.tiers.measurements import TierMeasurements
 from chaoskit.spec.metrics import METRICS
 from chaoskit.spec.objectives import Objective
 

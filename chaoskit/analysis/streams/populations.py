@@ -1,4 +1,4 @@
-"""Selects the requests that an objective, or a row of a report, is about: those of a traffic class, of a workflow."""
+"""Selects the requests that an objective or a row of a report is about, by class and workflow."""
 
 from __future__ import annotations
 

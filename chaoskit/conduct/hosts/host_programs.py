@@ -9,9 +9,9 @@ from typing import Literal
 from chaoskit.clock import TICK, Clock
 from chaoskit.conduct.hosts.process import HostProcess
 from chaoskit.conduct.hosts.program import HostProgram, check
-from chaoskit.conduct.hosts.readiness import Watch
+from chaoskit.conduct.hosts.readiness import Watch, listens_for_itself
 from chaoskit.conduct.hosts.reference import ReferenceProcess
-from chaoskit.errors import RefusedError
+from chaoskit.errors import CrashError, RefusedError
 from chaoskit.records.jsonl import Log
 from chaoskit.records.model import HostState
 
@@ -37,15 +37,19 @@ class Hosts:
         run: Path,
         clock: Clock,
         references: Sequence[ReferenceProcess] = (),
+        asked: Sequence[tuple[str, int]] = (),
     ) -> None:
-        """Each program with the descriptor of its host's network namespace. Nothing is started yet."""
+        """Each program with the descriptor of its host's network namespace. Nothing is started yet.
+
+        `asked`: the hosts and ports that the client connects to.
+        """
         self.run = run
         self.clock = clock
         self._folder = run / FOLDER
         self._programs = [
             HostProcess(program, network, self._folder / f"{program.name}.log") for program, network in programs
         ]
-        self._references = references
+        self._references, self._asked = references, asked
         self.members: dict[str, Member] = {each.name: each for each in self._programs}
         self.members |= {each.name: each for each in references}
         self.is_stopped = False
@@ -74,30 +78,33 @@ class Hosts:
             self._look(begin)
             self.clock.sleep_until(self.clock.now() + (_PACE if self._awaited else _SETTLING))
         self.check()
+        for name, port in self._asked:
+            if obstacle := listens_for_itself(self.members[name].network, str(port)):
+                raise RefusedError(f"the host {name} {obstacle}")
         self._has_started = True
 
     def check(self) -> None:
-        """Raises RefusedError with the last words of a program that has ended, but not by a fault."""
-        for reference in self._references:
-            if not reference.is_alive:
-                raise RefusedError(f"the reference server of {reference.name} ended early")
-        for process in self._programs:
-            process.hear()
-            if not process.is_alive and not process.was_killed:
-                self.record(process.name, "ended", process.end.code if process.end else None)
-                raise RefusedError(_obituary(process, ""))
+        """Raises RefusedError with the last words of a program that has ended, but not by a fault; CrashError."""
+        if told := self.deaths():
+            raise (CrashError if any(each.has_crashed for each in self._references) else RefusedError)(told[0])
         for name in [name for name, watch in self._awaited.items() if watch.is_ready(self.clock.now())]:
             self._ready(name)
 
     def deaths(self) -> list[str]:
-        """How programs have ended since the last call, but not by a fault, each with its last words."""
+        """How hosts have ended since the last call, but not by a fault; programs with their last words."""
         told = []
-        for process in self._programs:
-            process.hear()
-            if not process.is_alive and not process.was_killed and process.name not in self._mourned:
-                self._mourned.add(process.name)
-                self.record(process.name, "ended", process.end.code if process.end else None)
-                told.append(_obituary(process, ""))
+        for member in self.members.values():
+            member.hear()
+            if member.is_alive or member.was_killed or member.name in self._mourned:
+                continue
+            self._mourned.add(member.name)
+            match member:
+                case HostProcess():
+                    self.record(member.name, "ended", member.end.code if member.end else None)
+                    told.append(_obituary(member, ""))
+                case ReferenceProcess():
+                    self.record(member.name, "ended")
+                    told.append(f"the host {member.name}: {member.failure}")
         return told
 
     def start_again(self, member: Member) -> None:

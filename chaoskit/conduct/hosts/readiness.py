@@ -15,10 +15,12 @@ from pathlib import Path
 from chaoskit.conduct.hosts.program import Sign
 from chaoskit.kernel import namespaces
 from chaoskit.kernel.tcp_table import TcpSocket, tcp_sockets
+from chaoskit.telemetry.endpoint import DEFAULT_LISTEN, address
 
 _TRY = 2 * 10**9  # ns for the answer to one GET
 _MOST_HEAD = 1024  # bytes of an answer that are read: its first line is in them
 _CHUNK = 1 << 20
+_RECEIVER = address(DEFAULT_LISTEN)  # of chaoskit's own receiver of spans
 _LONE = 5 * 10**9  # ns that a program may listen for itself alone, before that is taken for its mistake
 
 
@@ -63,20 +65,13 @@ class Watch:
             self._get.close()
 
     def _listening(self) -> list[TcpSocket]:
-        with namespaces.inside(self._network):
-            return [each for each in tcp_sockets() if not each.is_connected]
+        return _listening(self._network)
 
     def _alone(self) -> str:
         """That it listens where no other host reaches it."""
         if self._sign.kind == "output":
             return ""
-        port = self._sign.value.strip(":").partition("/")[0]
-        sockets = [each for each in self._listening() if port in ("", str(each.local_port))]
-        if not sockets or any(map(_is_reachable, sockets)):
-            return ""
-        first = sockets[0]
-        shown = f"[{first.local}]" if ":" in first.local else first.local
-        return f"listens on {shown}:{first.local_port} only, so no other host reaches it; bind 0.0.0.0"
+        return listens_for_itself(self._network, self._sign.value.strip(":").partition("/")[0])
 
     def _ports(self) -> str:
         """What it listens on, for the end of a sentence."""
@@ -150,6 +145,22 @@ class _Get:
 
     def close(self) -> None:
         self._socket.close()
+
+
+def listens_for_itself(network: int, port: str = "") -> str:
+    """That a host listens on this port (empty: at all), but where no other host reaches it; "" otherwise."""
+    sockets = [each for each in _listening(network) if port in ("", str(each.local_port))]
+    if not sockets or any(map(_is_reachable, sockets)):
+        return ""
+    first = sockets[0]
+    shown = f"[{first.local}]" if ":" in first.local else first.local
+    return f"listens on {shown}:{first.local_port} only, so no other host reaches it; bind 0.0.0.0"
+
+
+def _listening(network: int) -> list[TcpSocket]:
+    with namespaces.inside(network):
+        found = [each for each in tcp_sockets() if not each.is_connected]
+    return [each for each in found if (each.local, each.local_port) != _RECEIVER]
 
 
 def _is_reachable(listening: TcpSocket) -> bool:

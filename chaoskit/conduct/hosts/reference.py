@@ -7,21 +7,26 @@ from collections.abc import Callable
 
 from chaoskit.clock import Clock
 from chaoskit.conduct.worker import Worker
+from chaoskit.errors import ChaoskitError, CrashError
 
 
 class ReferenceProcess:
-    """The process of a reference server. `begin` starts it; it listens before it returns."""
+    """The process of a reference server. `begin` starts it; it listens before it returns.
+
+    `failure` says why it ended, where no fault has killed it; `has_crashed` that it is a mistake of its own.
+    """
 
     def __init__(self, name: str, network: int, begin: Callable[[], Worker]) -> None:
         self.name, self.network = name, network
         self.was_killed = False
+        self.failure, self.has_crashed = "", False
         self._begin = begin
         self._worker: Worker | None = None
 
     @property
     def is_alive(self) -> bool:
-        """Whether it runs; also when a fault has killed it. Raises its error."""
-        return self._worker is not None and (self.was_killed or self._worker.is_alive)
+        """Whether it runs, as far as was heard; not when a fault has killed it."""
+        return self._worker is not None and not self.was_killed and not self.failure
 
     def pids(self) -> tuple[int, ...]:
         """Its process; none when it was killed."""
@@ -29,11 +34,19 @@ class ReferenceProcess:
 
     def start(self) -> None:
         """Start it, or start it again."""
-        self.was_killed = False
+        self.was_killed, self.failure = False, ""
         self._worker = self._begin()
 
     def hear(self) -> None:
-        """Nothing: it tells by its end alone."""
+        """Find out whether it has ended."""
+        if not self.is_alive:
+            return
+        assert self._worker is not None
+        try:
+            if not self._worker.is_alive:
+                self.failure = "the reference server ended early"
+        except ChaoskitError as error:
+            self.failure, self.has_crashed = str(error), isinstance(error, CrashError)
 
     def pause(self, clock: Clock) -> None:
         """SIGSTOP."""

@@ -69,7 +69,7 @@ class CompletionRequest:
     """A request for `tokens` tokens. `limited`: the client gave a limit. `prompt` in tokens; `stream`: its number.
 
     `usage`: the client asks for a usage event. `tool`: the response is a call of it. `script`: what the client asks
-    to deviate. `framed`: as server-sent events (of Gemini's two kinds of streams).
+    to deviate. `framed`: as server-sent events (of Gemini's two kinds of streams). `priority`: lower is earlier.
     """
 
     api: Api
@@ -83,6 +83,7 @@ class CompletionRequest:
     tool: Tool | None = None
     script: str | None = None
     framed: bool = True
+    priority: int = 0
 
     @property
     def finish(self) -> str:

@@ -47,6 +47,7 @@ def parse(request: Request, _name: str, _query: str) -> CompletionRequest:
         stream=fields.stream_number(request),
         tool=_tool(body, messages),
         script=fields.script_name(request, model),
+        priority=fields.priority(body),
     )
 
 

@@ -127,8 +127,24 @@ def test_who_ended_it_first_is_who_ended_it(tmp_path: Path) -> None:
     (found,) = world.closings(tmp_path)
 
     assert (found.by, found.via, found.waited_for, found.since) == ("model", ("gateway",), "", "request")
-    assert "3 of 3 ended by model, passed on by gateway 0.50 s after the request, while data arrived" in found.sentence
+    assert "3 of 3 ended by model, passed on by gateway, 0.50 s after the request, while data arrived" in found.sentence
     assert not world.result(tmp_path / "again").intermediaries
+
+
+def test_an_end_in_a_later_phase_says_so(tmp_path: Path) -> None:
+    """A stall of a phase with a fault is that phase's, and what ended it may have come after it."""
+    timeline = "[{baseline: 10s}, {wifi: 10s}, {recovery: 10s}]"
+    world = World(Made(plan(timeline=timeline)).phases())
+    for number in range(3):
+        begin = 10_000 + 700 * number
+        client = world.stream(begin, 25_000, "reset", begin + 500)
+        world.segment(25_000, "rst", ("gateway", PORT), client)
+
+    found = {phase.name: phase.closings for phase in world.result(tmp_path).phases}
+
+    (closing,) = found["wifi"]
+    assert (found["recovery"], closing.by, closing.during) == ((), "gateway", "recovery")
+    assert "3 of 3 reset by gateway during recovery after 1" in closing.sentence
 
 
 def test_the_client_gave_up_first(tmp_path: Path) -> None:
@@ -168,6 +184,36 @@ def test_what_the_path_swallows_is_told(tmp_path: Path) -> None:
     assert "gateway kept sending what never arrived" in found["unanswered"].sentence
     assert found["reset-between"].by == ""
     assert "1 of 3 reset by neither end, but between client and gateway" in found["reset-between"].sentence
+
+
+def test_a_stream_that_never_connected_is_told_by_its_syn(tmp_path: Path) -> None:
+    """Refused, lost on the way, not answered, and an answer that did not arrive; each by what the namespaces saw."""
+    world = World()
+    for number, (stops_at, answer, answer_stops_at) in enumerate(
+        [("", "rst", ""), ("edge", None, ""), ("", None, ""), ("", "syn-ack", "fabric"), ("edge", "forged", "")]
+    ):
+        begin = 10_000 * number
+        ends = ("client", 50_000 + number), ("gateway", PORT)
+        world.segment(begin, "syn", *ends, stops_at=stops_at)
+        if answer != "rst":
+            world.segment(begin + 1000, "syn", *ends, stops_at=stops_at)
+        if answer == "forged":
+            world.made.records.append(ConnectionEnd(ns(begin + 2000), "client", "eth0", "rst", *ends[1], *ends[0]))
+        elif answer is not None:
+            world.segment(begin + 1, answer, ends[1], ends[0], stops_at=answer_stops_at)  # type: ignore[arg-type]
+        world.made.stream(begin, (), "connect_failed", begin + 5000, sent=None)
+
+    found = {each.kind: each for each in world.closings(tmp_path)}
+
+    assert {kind: (each.by, each.waited_for) for kind, each in found.items()} == {
+        "refused": ("gateway", ""),
+        "syn-lost": ("client", "gateway"),
+        "syn-unanswered": ("client", "gateway"),
+        "syn-ack-lost": ("client", "gateway"),
+        "reset-between": ("", "gateway"),
+    }
+    assert "refused by gateway, with an RST to the SYN, 5.00 s after the request" in found["refused"].sentence
+    assert "whose SYN never reached gateway, 5.00 s" in found["syn-lost"].sentence
 
 
 def test_a_stream_may_end_inside_a_connection(tmp_path: Path) -> None:
@@ -246,6 +292,16 @@ def test_records_that_were_lost_limit_the_confidence(tmp_path: Path) -> None:
 
     assert found.confidence == "likely"
     assert "7 segments with SYN, FIN or RST found no room" in found.reason
+
+
+def test_a_kernel_that_let_nobody_look_is_told(tmp_path: Path) -> None:
+    """The conductor wrote down why there is no evidence; the report passes it on."""
+    run = gave_up().made.write(tmp_path / "run")
+    (run / "machine.json").write_text('{"unseen": "the ends of connections cannot be captured here: no rights"}')
+
+    assert "who ended streams is not known: the ends of connections cannot be captured here: no rights" in (
+        analyse(run).warnings
+    )
 
 
 def test_without_evidence_nothing_is_said(tmp_path: Path) -> None:

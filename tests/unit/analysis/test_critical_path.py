@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_spans import malformed, spans_of, traced
 
-from chaoskit.analysis.tiers.critical_path import critical_path
-from chaoskit.analysis.tiers.places import Place, stays, total_by_place
-from chaoskit.analysis.tiers.trees import Trees, build_trees
+from chaoskit.analysis.chains.critical_path import critical_path
+from chaoskit.analysis.chains.places import Place, stays, total_by_place
+from chaoskit.analysis.chains.trees import Trees, build_trees
 from chaoskit.records import span_names as names
 from chaoskit.records.model import Request
 from chaoskit.records.spans import Operation, Span

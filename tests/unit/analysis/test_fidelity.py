@@ -305,5 +305,5 @@ def test_a_delay_between_other_hosts_is_not_measured(
     made = Made(compile_plan(parse(CHAIN.format(fault=fault), "chain.yaml"))).phases()
     found = checks(tmp_path, made).get("round-trip")
 
-    assert (found and found.remark == "the client's handshakes do not take this way") == is_aside
+    assert (found and found.remark == "no handshake with the target takes this way") == is_aside
     assert found is None or (found.verdict, found.requested) == ("not-measured", requested)

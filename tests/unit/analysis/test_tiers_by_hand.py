@@ -16,8 +16,8 @@ from made_runs import MS, Made, plan
 from made_spans import MadeChain, trace
 
 from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.chains.chain_results import PhaseTiers, Requests
 from chaoskit.analysis.result import ObjectiveResult, PhaseResult, Result
-from chaoskit.analysis.tiers.tier_result import PhaseTiers, Requests
 from chaoskit.records.model import Request
 from chaoskit.records.spans import Span
 
@@ -195,9 +195,9 @@ def test_spans_that_never_came_leave_it_undecided(tmp_path: Path) -> None:
 
     nobody, few = verdict(result(tmp_path / "a", work=none)), verdict(result(tmp_path / "b", work=some))
 
-    assert (nobody.verdict, nobody.reason) == ("undecided", "no program exported a span of any of 300 requests")
+    assert (nobody.verdict, nobody.reason) == ("undecided", "no request has a span: no program exported any")
     assert few.verdict == "undecided"
-    assert few.reason.endswith("but 30 of 300 complete requests left no span")
+    assert few.reason.endswith("but 30 of 300 requests have no span")
 
 
 def test_a_request_that_failed_has_a_chain_that_never_ended(tmp_path: Path) -> None:

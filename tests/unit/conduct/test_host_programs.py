@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pickle
+import signal
 import subprocess
 import sys
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from chaoskit.clock import RealClock
 from chaoskit.conduct.hosts.filesystem import is_covered, names_from_files
+from chaoskit.conduct.hosts.host_programs import Hosts
 from chaoskit.conduct.hosts.log import BoundedLog, last_lines
 from chaoskit.conduct.hosts.program import HostProgram, check, environment
-from chaoskit.errors import RefusedError, SpecError
+from chaoskit.conduct.hosts.reference import ReferenceProcess
+from chaoskit.conduct.worker import Work, Worker
+from chaoskit.errors import CrashError, RefusedError, SpecError
+from chaoskit.records.jsonl import read
+from chaoskit.records.model import HostState
 
 
 def program(folder: Path, *argv: str, **more: object) -> HostProgram:
@@ -147,3 +157,48 @@ def test_the_data_is_light() -> None:
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert found.stdout == "[]\n"
+
+
+async def _serve(stop: asyncio.Event) -> None:
+    await stop.wait()
+
+
+async def _crash(stop: asyncio.Event) -> None:
+    await asyncio.sleep(0.05)
+    del stop
+    raise ZeroDivisionError("one by none")
+
+
+def _with_reference(run: Path, work: Work) -> Hosts:
+    """A lab of one reference server."""
+    begin = partial(Worker, "reference server", nullcontext(), work)
+    return Hosts([], run, RealClock(), [ReferenceProcess("model", -1, begin)])
+
+
+def test_the_end_of_a_reference_server_is_told_once(tmp_path: Path) -> None:
+    """With its host's name; a run ends by it, a command in the lab goes on, and a fault that kills it is no news."""
+    said = "the host model: the reference server ended early: killed by SIGKILL"
+    with _with_reference(tmp_path, _serve) as hosts:
+        hosts.start()
+        (pid,) = hosts.members["model"].pids()
+        assert hosts.deaths() == []
+        os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        assert (hosts.deaths(), hosts.deaths()) == ([said], [])
+    assert [(each.host, each.state) for each in read(tmp_path, HostState)] == [("model", "ready"), ("model", "ended")]
+
+    with _with_reference(tmp_path, _serve) as hosts:
+        hosts.start()
+        hosts.members["model"].kill(RealClock())
+        assert hosts.deaths() == []
+        hosts.check()
+
+
+def test_a_mistake_of_the_reference_server_stays_one(tmp_path: Path) -> None:
+    """It ends the run as a crash, whose exit code says that it is nobody else's."""
+    with _with_reference(tmp_path, _crash) as hosts:
+        hosts.start()
+        (pid,) = hosts.members["model"].pids()
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(CrashError, match="the host model: the reference server ended early: ZeroDivisionError"):
+            hosts.check()

@@ -157,4 +157,9 @@ def test_settings_are_said_in_words() -> None:
     """With their units."""
     assert format_setting(Cut("reset", DOWN, DOWN, bytes=1500)) == "cut after 1.5kB by reset"
     assert format_setting(Cut("silence", DOWN, DOWN, ms=2000)) == "cut after 2s by silence"
-    assert format_setting(IdleTimeout("reset", DOWN, 350_000)) == "forgotten after 5min50s of silence by reset"
+    assert format_setting(IdleTimeout("reset", DOWN, 350_000)) == (
+        "forgotten after 5min50s of silence: what comes later is reset"
+    )
+    assert (
+        format_setting(IdleTimeout("silence", DOWN, 1000)) == "forgotten after 1s of silence: what comes later is lost"
+    )

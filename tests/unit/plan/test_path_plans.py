@@ -10,6 +10,7 @@ from chaoskit.knobs import Clamp, Filter, Knob, Mtu, Netem, Pulse, RandomLoss, S
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.injection import compile_injection
 from chaoskit.plan.model import Plan
+from chaoskit.plan.phase_settings import phase_settings
 from chaoskit.spec.injection import Injection
 from chaoskit.spec.load import parse
 from chaoskit.topology.steering import BLACKHOLE, CLAMP, PRIORITY, SIZE_PRIORITY
@@ -186,3 +187,18 @@ def test_an_mtu_hits_all_that_the_interface_carries() -> None:
         at_interface("{mtu: 1400}", managed)
     for fault in ("{size-drop: 1400, direction: up}", "{mss-clamp: 1360}"):
         assert at_interface(fault, managed).interface
+
+
+def test_the_routes_of_a_pair_are_said_once() -> None:
+    """The rule that selects their table says nothing that their own line does not."""
+    text = (
+        "name: x\nquestion: x?\nstage: {lab: service, hosts: {gateway: {run: x}, model: {reference: true}}, "
+        "target: 'http://gateway:8080/v1/chat/completions'}\nworkload: {request-rate: 2/s}\nfaults:\n"
+        "  hole: {between: [model, gateway], direction: to-gateway, pmtu: {mtu: 1400, signal: dropped}}\n"
+        "timeline: [{baseline: 2s}, {hole: 2s}]\n"
+    )
+    plan = compile_plan(parse(text, "x.yaml"))
+    baseline, hole = plan.phases
+
+    assert phase_settings(baseline, plan.lab) == ()
+    assert phase_settings(hole, plan.lab) == ("signals to model: lost", "fabric's routes for model: mtu 1400")

@@ -10,7 +10,7 @@ from chaoskit.errors import SpecError
 from chaoskit.probe.target import endpoint
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.load import load, parse
-from chaoskit.spec.matrix import parse_variants
+from chaoskit.spec.matrix import load_variants, parse_variants
 from chaoskit.spec.stage import InterfaceStage
 
 FILE = """
@@ -60,12 +60,43 @@ def test_a_body_has_the_types_of_json() -> None:
 def test_paths_are_relative_to_their_file(tmp_path: Path) -> None:
     """A relative path is that of the file, wherever the command runs."""
     path = tmp_path / "gate.yaml"
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p/x.jsonl").touch()
     path.write_text(FILE.format(stage="ca-file: ca.pem\n  key-file: ~/key", workload="prompts: p/x.jsonl"))
     found = load(path)
 
     assert found.workload.prompts == str(tmp_path / "p/x.jsonl")
     assert isinstance(found.stage, InterfaceStage)
     assert (found.stage.ca_file, found.stage.key_file) == (str(tmp_path / "ca.pem"), "~/key")
+
+
+def test_a_missing_file_of_prompts_is_told_where_it_is_named(tmp_path: Path) -> None:
+    """With file and line: of the workload, of another one, and of a value of the matrix."""
+    service = (
+        "name: x\nquestion: x?\nstage:\n  lab: service\n  hosts: {model: {reference: true}}\n"
+        "  target: http://model:8000/v1/chat/completions\nworkload: {request-rate: 2/s, prompts: a.jsonl}\n"
+        "workloads:\n  bulk: {max-concurrency: 1, prompts: b.jsonl}\ntimeline: [{baseline: 9s}]\n"
+    )
+    plain, varied = tmp_path / "plain.yaml", tmp_path / "varied.yaml"
+    plain.write_text(service)
+    varied.write_text(service + "matrix:\n  workload.prompts: [c.jsonl, d.jsonl]\n")
+    for there in ("b.jsonl", "c.jsonl"):
+        (tmp_path / there).touch()
+
+    with pytest.raises(SpecError) as refused:
+        load(plain)
+    assert str(refused.value) == (f"{plain}:7: workload.prompts: {tmp_path}/a.jsonl does not exist; give a JSONL file")
+    (tmp_path / "b.jsonl").unlink()
+    (tmp_path / "b.jsonl").mkdir()
+    with pytest.raises(SpecError, match=rf":9: workloads\.bulk\.prompts: {tmp_path}/b\.jsonl is no file; give a JSONL"):
+        load(plain)
+    (tmp_path / "b.jsonl").rmdir()
+    (tmp_path / "b.jsonl").touch()
+    with pytest.raises(SpecError) as refused:
+        load_variants(varied)
+    assert str(refused.value) == (
+        f"{varied}:12: matrix.workload.prompts.1: {tmp_path}/d.jsonl does not exist; give a JSONL file"
+    )
 
 
 def test_headers_come_from_the_environment(tmp_path: Path) -> None:

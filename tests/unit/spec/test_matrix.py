@@ -92,6 +92,34 @@ MISTAKES = [
 ]
 MISTAKE_IDS = [matrix.replace("\n  ", "; ")[:40] for matrix, _ in MISTAKES]
 
+SERVICE = """\
+name: chain
+question: How much?
+stage:
+  lab: service
+  hosts: {gateway: {run: gateway, ready: 8080}, model: {reference: true}}
+  target: http://gateway:8080/v1/chat/completions
+workload: {request-rate: 2/s}
+timeline: [{baseline: 20s}]
+matrix:
+"""
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("stage.hosts.gatway.replicas: [1, 2]", "no host is called 'gatway'; did you mean gateway?"),
+        ("stage.hosts.x.replicas: [1, 2]", "no host is called 'x'; expected one of gateway, model"),
+        ("workloads.bulk.request-rate: [1/s]", "no workload is called 'bulk'; expected one of nothing"),
+    ],
+)
+def test_a_name_that_the_file_does_not_give(key: str, said: str) -> None:
+    """A misspelled host would otherwise be a new one."""
+    with pytest.raises(SpecError) as caught:
+        variants(key, file=SERVICE)
+
+    assert str(caught.value) == f"x.yaml:10: matrix.{key.partition(':')[0]}: {said}"
+
 
 def variants(*keys: str, file: str = GOOD) -> Variants:
     """Those of a file with these lines in its matrix."""

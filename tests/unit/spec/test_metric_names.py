@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from chaoskit.analysis.chains.chain_results import Requests
 from chaoskit.analysis.result import Metrics
 from chaoskit.analysis.summaries import IntervalEstimate, LatencySummary
-from chaoskit.analysis.tiers.tier_result import Requests
 from chaoskit.spec.metrics import HEADLINES, METRICS, TABLE, advice
 from chaoskit.spec.objectives import parse
 

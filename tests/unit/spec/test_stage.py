@@ -52,6 +52,20 @@ SLOW = "{host: model, direction: both, netem: {delay: 1ms}}"
 MISTAKES = [
     (SERVICE, "http://gateway", "http://client", "x.yaml:6: stage.target: the client is the probe itself; name anoth"),
     (SERVICE, SLOW, "{host: model, tunnel: jumbo-mismatch}", "x.yaml:9: faults.slow: a switch between two hosts"),
+    (
+        SERVICE,
+        "ready: 8080",
+        "timeouts: {read: 1s}",
+        "x.yaml:5: stage.hosts.gateway.timeouts: unknown key; did you mean timers?",
+    ),
+    (
+        SERVICE,
+        "run: gateway",
+        "command: gateway",
+        "x.yaml:5: stage.hosts.gateway.command: unknown key; did you mean run",
+    ),
+    (SERVICE, "ready: 8080", "ports: 8080", "x.yaml:5: stage.hosts.gateway.ports: unknown key; did you mean ready?"),
+    (SERVICE, "hosts: {", "services: {", "x.yaml:5: stage.services: unknown key; did you mean hosts?"),
     (SERVICE, "host: model,", "between: [model],", "x.yaml:9: faults.slow.between: found a list of 1, expected more"),
     (SERVICE, SLOW, "{host: model, sysctl: {net.a: 1}}", "x.yaml:9: faults.slow.host: unknown key; expected one of n"),
     (GOOD, "target:", "taget:", "x.yaml:4: stage.taget: unknown key; did you mean target?"),

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from chaoskit.analysis.chains.places import called_host
+from chaoskit.analysis.chains.trees import Node
 from chaoskit.analysis.streams.latencies import NEVER, Latency
-from chaoskit.analysis.tiers.places import called_host
-from chaoskit.analysis.tiers.trees import Node
 from chaoskit.records import span_names
 from chaoskit.records.model import Request
 from chaoskit.records.spans import Operation, RetrievalOutcome, Span

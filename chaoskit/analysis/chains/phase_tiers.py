@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from chaoskit.analysis.statistics.estimates import Estimates
-from chaoskit.analysis.statistics.quantiles import summarize
-from chaoskit.analysis.streams.phase_samples import PhaseSamples
-from chaoskit.analysis.streams.populations import EVERYBODY, Population, SamplesByPopulation
-from chaoskit.analysis.summaries import LatencySummary
-from chaoskit.analysis.tiers.actions import Action, Hop
-from chaoskit.analysis.tiers.measurements import TierMeasurements
-from chaoskit.analysis.tiers.paths import (
+from chaoskit.analysis.chains.actions import Action, Hop
+from chaoskit.analysis.chains.chain_results import Count, HopResult, PhaseTiers, Requests, Retrievals, SpanCounts
+from chaoskit.analysis.chains.measurements import TierMeasurements
+from chaoskit.analysis.chains.paths import (
     chain_parts,
     late_first_tokens,
     path_shares,
@@ -20,7 +16,11 @@ from chaoskit.analysis.tiers.paths import (
     usual_first_token,
     usual_path,
 )
-from chaoskit.analysis.tiers.tier_result import Count, HopResult, PhaseTiers, Requests, Retrievals, SpanCounts
+from chaoskit.analysis.statistics.estimates import Estimates
+from chaoskit.analysis.statistics.quantiles import summarize
+from chaoskit.analysis.streams.phase_samples import PhaseSamples
+from chaoskit.analysis.streams.populations import EVERYBODY, Population, SamplesByPopulation
+from chaoskit.analysis.summaries import LatencySummary
 from chaoskit.records.spans import OPERATIONS, Operation
 from chaoskit.spec.metrics import METRICS
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from chaoskit.analysis.tiers.trees import Node
+from chaoskit.analysis.chains.trees import Node
 
 
 class Part(NamedTuple):

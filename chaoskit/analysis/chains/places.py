@@ -20,8 +20,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
-from chaoskit.analysis.tiers.critical_path import Part
-from chaoskit.analysis.tiers.trees import Node
+from chaoskit.analysis.chains.critical_path import Part
+from chaoskit.analysis.chains.trees import Node
 from chaoskit.records import span_names
 from chaoskit.records.model import Request
 from chaoskit.records.spans import Span

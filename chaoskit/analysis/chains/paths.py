@@ -10,14 +10,14 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from chaoskit.analysis.chains.actions import Action
+from chaoskit.analysis.chains.chain_results import LateCause, LateFirstTokens, PathShare
+from chaoskit.analysis.chains.critical_path import Part, critical_path
+from chaoskit.analysis.chains.places import Place, added, stays, total_by_place
+from chaoskit.analysis.chains.trees import Node
 from chaoskit.analysis.findings import Evidence
 from chaoskit.analysis.statistics.quantiles import MS, nearest_rank
 from chaoskit.analysis.streams.phase_samples import PhaseSamples
-from chaoskit.analysis.tiers.actions import Action
-from chaoskit.analysis.tiers.critical_path import Part, critical_path
-from chaoskit.analysis.tiers.places import Place, added, stays, total_by_place
-from chaoskit.analysis.tiers.tier_result import LateCause, LateFirstTokens, PathShare
-from chaoskit.analysis.tiers.trees import Node
 from chaoskit.records import span_names
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.spans import Span

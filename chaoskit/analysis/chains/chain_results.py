@@ -1,4 +1,4 @@
-"""Defines what a result says of tiers: for each phase, by class and workflow, by hop, along the critical path."""
+"""Defines what a result says of tiers, phase by phase: classes, workflows, hops, the critical path."""
 
 from __future__ import annotations
 

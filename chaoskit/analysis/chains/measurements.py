@@ -6,14 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
+from chaoskit.analysis.chains.actions import Action
+from chaoskit.analysis.chains.trees import Malformed, build_trees
 from chaoskit.analysis.streams.latencies import Latency
-from chaoskit.analysis.tiers.actions import Action
-from chaoskit.analysis.tiers.trees import Malformed, build_trees
 from chaoskit.records import span_names
 from chaoskit.records.model import Request
 from chaoskit.records.spans import RetrievalOutcome, Span
 from chaoskit.spec.sample_size import OF_SPANS
-from chaoskit.units import counted, plural
+from chaoskit.telemetry.traces import Traces
+from chaoskit.units import counted
 
 MAX_LOST = 0.01  # of the requests that ended well: with more of them without a span, what spans tell is undecided
 _OK = 200
@@ -24,13 +25,15 @@ _OUTCOMES: tuple[RetrievalOutcome, ...] = get_args(RetrievalOutcome)
 class TierMeasurements:
     """What the spans of a run tell. `told` is, for each share, whether a request counts; of no other one is it known.
 
-    `lost` are the numbers of requests that ended well and have no span; `missing` says why metrics have no value.
+    `lost` are the numbers of requests that ended well and have no span, `why_lost` says why; `missing` says why metrics
+    have no value.
     """
 
     actions: tuple[Action, ...]
     latencies: tuple[Latency, ...]
     told: Mapping[str, Mapping[int, bool]]
     lost: tuple[int, ...]
+    why_lost: str
     missing: Mapping[str, str]
     malformed: Malformed
     spans: int
@@ -39,9 +42,7 @@ class TierMeasurements:
     def lost_reason(self) -> str:
         """Why what spans tell decides nothing, where too many never came; "" where they did."""
         ended = sum(each.request.completion == "complete" for each in self.actions)
-        if not self.spans or len(self.lost) <= MAX_LOST * ended:
-            return ""
-        return f"{len(self.lost)} of {counted(ended, 'complete request')} left no span"
+        return self.why_lost if self.spans and len(self.lost) > MAX_LOST * ended else ""
 
 
 FROM_SPANS = ("toolchain", *OF_SPANS)
@@ -66,19 +67,19 @@ def _named(request: Request, told: Mapping[str, str]) -> Request:
     return replace(request, workflow=workflow, traffic_class=traffic_class)
 
 
-def measure(requests: Sequence[Request], spans: Sequence[Span]) -> TierMeasurements:
-    """What these spans tell of these requests."""
-    trees = build_trees(requests, spans)
+def measure(requests: Sequence[Request], found: Traces) -> TierMeasurements:
+    """What the spans of these requests tell."""
+    trees = build_trees(requests, found.spans)
     actions = tuple(Action(request, trees.of_request.get(request.stream)) for request in requests)
     has_spans = bool(trees.of_request)
+    lost = tuple(each.request.stream for each in actions if each.root is None and each.request.completion == "complete")
     return TierMeasurements(
         actions=actions,
         latencies=tuple(_latencies(actions)) if has_spans else (),
         told=_told(actions),
-        lost=tuple(
-            each.request.stream for each in actions if each.root is None and each.request.completion == "complete"
-        ),
-        missing={} if has_spans else dict.fromkeys(FROM_SPANS, _why_none(requests, spans)),
+        lost=lost,
+        why_lost=found.reason or f"{len(lost)} of {counted(len(actions), 'request')} have no span",
+        missing={} if has_spans else dict.fromkeys(FROM_SPANS, found.reason or _why_none(requests, found.spans)),
         malformed=trees.malformed,
         spans=trees.spans,
     )
@@ -90,8 +91,7 @@ def _latencies(actions: Iterable[Action]) -> Iterator[Latency]:
 
 def _why_none(requests: Sequence[Request], spans: Sequence[Span]) -> str:
     if spans:
-        verb = "belongs" if len(spans) == 1 else "belong"
-        return f"none of {counted(len(spans), 'span')} {verb} to a request of this run"
+        return f"{counted(len(spans), 'span')}, and none of a request of this run"
     if not any(request.trace for request in requests):
         return "no request named a trace, so that no span can belong to it"
     return f"no program exported a span of any of {counted(len(requests), 'request')}"
@@ -116,9 +116,3 @@ def _told(actions: Sequence[Action]) -> dict[str, dict[int, bool]]:
             for outcome in _OUTCOMES[1:]:
                 found[f"retrieval_{outcome}_ratio"][number] = outcome in outcomes
     return found
-
-
-def lost_sentence(lost: Sequence[int]) -> str:
-    """For people: which requests have no span."""
-    first = ", ".join(map(str, lost[:5])) + (", …" if len(lost) > 5 else "")
-    return f"{counted(len(lost), 'complete request')} without a span: {plural(len(lost), 'stream')} {first}"

@@ -1,0 +1,19 @@
+"""Says what a phase sets, a line for each knob, in tc's notation."""
+
+from __future__ import annotations
+
+from chaoskit.faults.tc_format import format_setting
+from chaoskit.knobs import Rule
+from chaoskit.plan.model import PlannedPhase
+from chaoskit.topology.display_names import display_name
+from chaoskit.topology.lab import Topology
+
+
+def phase_settings(phase: PlannedPhase, topology: Topology | None) -> tuple[str, ...]:
+    """`to model: delay 20ms`, each line once. A rule only selects a table of routes, which have lines of their own."""
+    lines = (
+        f"{display_name(change.knob, topology)}: {format_setting(change.setting)}"
+        for change in phase.changes
+        if change.setting is not None and not isinstance(change.setting, Rule)
+    )
+    return tuple(dict.fromkeys(lines))
