@@ -49,7 +49,7 @@ class Recoveries:
             for index, span in enumerate(self._timeline.spans)
             if span.name == phase or (not phase and span.name not in CLEAN_PHASES)
         ]
-        if not found:
+        if not found or len(self._timeline.spans) == 1:
             return Recovery(None, missing="no phase of the run has a fault or a surge")
         return next((each for each in found if each.time is None), None) or max(found, key=_longest)
 
