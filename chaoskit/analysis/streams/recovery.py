@@ -15,7 +15,7 @@ from itertools import accumulate
 
 from chaoskit.analysis.streams.timeline import FOREVER, Span, Timeline
 from chaoskit.records.model import Request
-from chaoskit.spec.experiment import CLEAN_PHASES
+from chaoskit.spec.phases import CLEAN_PHASES
 from chaoskit.spec.sample_size import RECOVERY_ROW
 from chaoskit.units import counted
 
