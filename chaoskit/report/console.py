@@ -16,7 +16,7 @@ from rich.text import Text
 from chaoskit.analysis.formatting import FIDELITY_LABELS, format_interval, format_value
 from chaoskit.analysis.result import FidelityCheck, ObjectiveResult, Outcome, PhaseResult, Result
 from chaoskit.analysis.streams.phase_samples import WARM_UP
-from chaoskit.report import beside, sparkline
+from chaoskit.report import beside, retries, sparkline
 from chaoskit.report.compression import side_by_side
 from chaoskit.report.fidelity import counts
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
@@ -51,6 +51,8 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
     yield from _numbers(result, console)
     if result.objectives or any(each.objectives for each in result.workloads):
         yield section("Objectives", Group(two_columns(_objectives(result)), *_streams_note(result)))
+    if any(phase.metrics.retries for phase in result.phases):
+        yield section("Users who asked again", two_columns(retries.rows(result.phases)))
     if result.workloads:
         yield section("Other workloads", two_columns(beside.rows(result.workloads)))
     if any(phase.metrics.failures for phase in result.phases):
@@ -95,7 +97,7 @@ def _numbers(result: Result, console: Console) -> Iterator[RenderableType]:
         *(["* the maximum: too few values for this percentile"] if small else []),
         *([COULD_BE_CHANCE] if chance else []),
     ]
-    notes += [*filter(None, [left_out]), *_comparable(result), *_without_tokens(result)]
+    notes += [*filter(None, [left_out]), *_comparable(result), *_without_tokens(result), *_together(result)]
     if notes and result.phases:
         yield Text("\n".join(notes), style="dim")
     if len(result.phases) == 1:
@@ -124,6 +126,17 @@ def _without_tokens(result: Result) -> Iterator[str]:
         elif 2 * ttft.never > ttft.count:
             told = f"{ttft.never} of {counted(ttft.count, 'stream')} never had a token"
             yield f"{place}{told}: ITL, stalls and waiting are of the others alone"
+
+
+def _together(result: Result) -> Iterator[str]:
+    """The phases in which most tokens came with others in one read, as after a pause: their gaps are 0."""
+    for phase in result.phases:
+        found, place = phase.metrics, f"in {safe(phase.name)} " if len(result.phases) > 1 else ""
+        apart = found.itl_uncoalesced.p50_ms
+        if 2 * found.coalesced > found.gaps and apart is not None:
+            share = format_value(found.coalesced / found.gaps, "share")
+            others = f"ITL p50 of the others {format_value(apart, 'ms')}"
+            yield f"{place}{share} of the gaps are of tokens that came together: {others}"
 
 
 def _token_counts(result: Result) -> Iterator[Text]:
