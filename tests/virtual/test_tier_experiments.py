@@ -82,10 +82,12 @@ class Run:
 
     def fallbacks(self, phase: str) -> Counter[str]:
         """How often each fallback answered in a phase."""
-        hops = self.hops("retrieval", phase)
-        return Counter(
-            str(each.attributes[RETRIEVAL_FALLBACK]) for each in hops if RETRIEVAL_FALLBACK in each.attributes
-        )
+        found = (each.attributes.get(RETRIEVAL_FALLBACK) for each in self.hops("retrieval", phase))
+        return Counter(str(each) for each in found if each is not None)
+
+    def outcomes(self, phase: str) -> Counter[str]:
+        """How the retrievals of a phase went."""
+        return Counter(str(each.attributes[RETRIEVAL_OUTCOME]) for each in self.hops("retrieval", phase))
 
     @cached_property
     def requests(self) -> list[Request]:
@@ -220,7 +222,7 @@ def failover_nginx(runs: list[Run]) -> None:
 
 
 def incident_retry_storm(runs: list[Run]) -> None:
-    """With six retries nearly all that is asked after the surge is abandoned; with one goodput is back within seconds."""
+    """With six retries nearly all that is asked after the surge is abandoned; with one goodput is back in seconds."""
     storm, calm = runs
 
     assert [storm.verdict, calm.verdict] == ["broken", "met"]
