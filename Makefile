@@ -31,7 +31,7 @@ demo: .venv/.program  ## run one experiment: a chat stream under burst loss; a b
 	echo "exit code $$code"; test $$code -le 1 -o $$code -eq 5
 
 test: .venv/.tests kernel  ## run all tiers, and add up their results
-	@$(PYTHON_IN) tests/tiers.py test-kernel-own test-virtual test-kernel test-guest test-unit lint
+	@$(PYTHON_IN) tests/tiers.py test-virtual test-unit test-kernel-own test-guest test-kernel lint
 
 lint: .venv/.tests  ## check style and types
 	@.venv/bin/ruff check

@@ -181,7 +181,7 @@ def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:
 
 def _of_programs(plan: Plan | ProbePlan | None, clock: str) -> tuple[str, ...]:
     """What virtual time cannot show of users' programs."""
-    if not isinstance(plan, Plan) or clock != "virtual" or all(host.server is not None for host in plan.hosts):
+    if not isinstance(plan, Plan) or clock != "virtual" or all(host.spec.run is None for host in plan.hosts):
         return ()
     return ("in virtual time computing takes no time: a program that its processor slows down looks fast",)
 

@@ -140,7 +140,7 @@ def _hosts(plan: Plan) -> Iterator[Text]:
     width = max(len(host.name) for host in plan.hosts)
     for host in plan.hosts:
         (address,) = plan.topology.resolve(host.name, plan.ip)
-        program = host.spec.shown or "the reference server, port 8000"
+        program = host.spec.shown + (", port 8000" if host.spec.run is None else "")
         ready = host.spec.ready
         told = [program, *([f"ready when it {ready}, within {ready.within}"] if ready is not None else [])]
         yield styled(f"  {host.name:{width}}  {address}  {'; '.join(told)}")

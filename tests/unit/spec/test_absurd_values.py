@@ -88,6 +88,25 @@ stage:
       ready: {tcp: 8080, within: 10s}
       stop-after: 2s
       timers: {connect: 5s, first-byte: 30s, idle: 60s, total: 600s, retries: 2, keep-alive: 75s, reuse: 60s}
+    front:
+      gateway:
+        retry-budget: 20%
+        breaker: {failures: 5, open: 10s}
+        workflows:
+          support:
+          - retrieve:
+              k: 8
+              deadline: 2s
+              connect: 1s
+              per-try: 900ms
+              retries: 1
+              backoff: 10ms
+              hedge-after: 500ms
+          - tools: {calls: {p50: 2, p95: 9}}
+          - generate: {idle: 5s, max-tokens: 100}
+    guard: {policy: {latency: {median: 8ms, p99: 30ms}, denies: 1%, failures: 1%}}
+    vectors: {retrieval: {latency: 30ms, per-result: 1ms, miss: 5%, result-size: 2kB, shards: 4, shard-deadline: 1s}}
+    tools: {tool: {latency: 200ms, failures: 1%, size: 4kB}}
     model:
       reference:
         engine:
