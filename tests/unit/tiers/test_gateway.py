@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -66,6 +67,11 @@ def ask(run: Path, settings: GatewaySettings, hosts: Mapping[str, Host] = ALL, *
     """One request to a chain."""
     found: tuple[int, str, str] = play(run, settings, lambda running: running.ask(**keys), hosts)
     return found
+
+
+def text_of(body: str) -> str:
+    """What a stream says."""
+    return "".join(re.findall(r'"content":"([^"]*)"', body))
 
 
 def test_a_workflow_runs_its_stages_in_order_and_streams(tmp_path: Path) -> None:
@@ -257,7 +263,7 @@ def test_a_breaker_leaves_a_failing_host_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("how", "tokens", "ending"),
-    [("break", 3, "broken"), ("error", 3, "error"), ("end", 3, "done"), ("resume", 3 + 5, "done")],
+    [("break", 3, "broken"), ("error", 3, "error"), ("end", 3, "done"), ("resume", 8, "done")],
 )
 def test_an_answer_that_breaks_off(tmp_path: Path, how: MidStream, tokens: int, ending: str) -> None:
     """Is broken for the client as well, told as an error, ended as if complete, or resumed by the next model."""
@@ -272,6 +278,18 @@ def test_an_answer_that_breaks_off(tmp_path: Path, how: MidStream, tokens: int, 
     assert (found, is_whole) == (ending, ending != "broken")
     (hop,) = Chain(0, tmp_path).hops("model")
     assert hop.error == (None if how == "resume" else "closed")
+
+
+def test_a_resumed_answer_is_the_whole_one(tmp_path: Path) -> None:
+    """No word is missing or said twice: the next model is told what the client has."""
+    hosts = ALL | {"cuts": replace(MODEL, deviations=(Cut(3, "close", SURE),))}
+    keys: dict[str, Any] = {"tokens": 8, "headers": "x-chaoskit-stream: 7\r\n"}
+
+    _, _, resumed = ask(tmp_path, gateway(GenerateStage(("cuts", "model")), mid_stream="resume"), hosts, **keys)
+    _, _, whole = ask(tmp_path, gateway(GENERATE), **keys)
+
+    assert text_of(resumed) == text_of(whole)
+    assert re.findall(r'"seq":(\d+)', resumed) == list("01234567")
 
 
 def test_a_client_that_leaves_cancels_what_is_asked(tmp_path: Path) -> None:
