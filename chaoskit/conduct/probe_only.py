@@ -20,7 +20,7 @@ from chaoskit.conduct.planning import load_warnings
 from chaoskit.conduct.probe_processes import Task, forked
 from chaoskit.conduct.provenance import collect
 from chaoskit.conduct.span_receiver import ReceiverTask, SpanReceiver, listeners_at_target
-from chaoskit.errors import ChaoskitError, RefusedError
+from chaoskit.errors import ChaoskitError, RefusedError, SpecError
 from chaoskit.plan.decidability import probe_warnings
 from chaoskit.plan.probe_plan import ProbePlan
 from chaoskit.probe import credentials
@@ -39,6 +39,7 @@ from chaoskit.records.model import Request
 from chaoskit.seed import derive
 from chaoskit.spec.access import Access, recorded
 from chaoskit.spec.objectives import Objective
+from chaoskit.spec.replay import read_rows
 from chaoskit.spec.telemetry import Telemetry
 from chaoskit.spec.workload import Workload
 from chaoskit.telemetry.endpoint import obstacle
@@ -86,7 +87,8 @@ class ProbeOnly:
         if self.uds is not None:
             check_socket(self.uds)
         factory = RequestFactory(target, self.workload, self.seed)
-        shares = divide(self.workload, self.all_requests, self.processes)
+        self._check_trace()
+        shares = divide(self.workload, self.seed, self.all_requests, self.processes)
         tls_context(target, self.workload.http)
         doubts = [
             *load_warnings(self.workload, self.url, None, self.all_requests, to_run=True, processes=self.processes),
@@ -126,6 +128,15 @@ class ProbeOnly:
     def all_requests(self) -> int:
         """Those that count, and the warm-up requests before them."""
         return self.workload.warm_up + self.requests
+
+    def _check_trace(self) -> None:
+        """Raise SpecError where the trace has fewer requests than are asked for."""
+        rows = self.all_requests if self.workload.trace is None else len(read_rows(self.workload.trace))
+        if rows < self.all_requests:
+            raise SpecError(
+                f"--requests: the trace has {counted(rows, 'request')}, and {self.all_requests} are asked for; give "
+                f"--requests {max(1, rows - self.workload.warm_up)}"
+            )
 
     def _description(self, target: Target) -> str:
         """What is asked, for `probe.json`."""

@@ -88,7 +88,13 @@ class Probes:
             os.write(writer, str(start).encode())
             os.close(writer)
             options = DriveOptions(
-                plan.seed, start, plan.length, plan.drain, fault_free=plan.fault_free, classes=plan.classes
+                plan.seed,
+                start,
+                plan.length,
+                plan.drain,
+                fault_free=plan.fault_free,
+                classes=plan.classes,
+                surges=plan.surges,
             )
             await drive(target, plan.workload, options, self._run, stop)
 

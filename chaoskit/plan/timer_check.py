@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 from chaoskit.plan.model import Plan, PlannedTimer
 from chaoskit.plan.workflow_timers import gateway_reading, late_fallbacks, tier_answer
-from chaoskit.spec.asking import late_tokens
 from chaoskit.spec.host_timers import Timers
 from chaoskit.spec.hosts import ServiceHost
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.server import Pause, Server
+from chaoskit.spec.sizes import late_tokens
 from chaoskit.spec.workload import Timeouts, Workload
 from chaoskit.timeouts.chain import Chain, Lab, chains
 from chaoskit.timeouts.files import Files
@@ -152,7 +152,7 @@ def _client(workload: Workload, target: Callee) -> Route:
 
 def _answer(server: Server | None, workload: Workload) -> Answer:
     """What an answer takes at its slowest hundredth; of an unknown server what is usual."""
-    tokens = late_tokens(workload.output_tokens)
+    tokens = late_tokens(workload)
     zero = Duration(0)
     if server is None or not server.is_scripted:
         whole = Duration((_UNKNOWN_FIRST * _UNKNOWN_RATE + tokens) * SECOND // _UNKNOWN_RATE)

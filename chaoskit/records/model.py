@@ -38,6 +38,7 @@ Completion = Literal[
     "idle_timeout",
     "first_token_timeout",
     "stream_timeout",
+    "abandoned",
     "connect_failed",
     "http_error",
     "error_event",
@@ -47,8 +48,9 @@ Completion = Literal[
     "internal_error",
     "cancelled",
 ]
-# `too_large`: more events, bytes or headers than the limits of one stream; `client_error`: this machine ran out of open
-# files, ports or memory; `internal_error`: a bug in chaoskit. Neither of the two is the endpoint's failure.
+# `abandoned`: its user gave up before the first token; `too_large`: more events, bytes or headers than the limits of
+# one stream; `client_error`: this machine ran out of open files, ports or memory; `internal_error`: a bug in chaoskit.
+# Neither of the last two is the endpoint's failure.
 NOT_INTERRUPTED: tuple[Completion, ...] = ("complete", "cancelled", "client_error")
 ASKED_AGAIN = "; asked again "  # in the detail of a refused request, before what was changed
 DRAIN = "drain"  # the name of the phase after the last one

@@ -26,6 +26,13 @@ _DISTRIBUTIONS = {
     "prompt-size": DocumentKind("a size", "median: or p99:", "write {median: 1kB, p99: 20kB}"),
     "output-tokens": DocumentKind("a number of tokens", "median: or p99:", "write {median: 200, p99: 1000}"),
 }
+_MAPPINGS = {
+    "demand": DocumentKind("workflows", "chat: and support:", "write {chat: 70%, support: 30%}"),
+    "carry": DocumentKind("a place", "workflow:", "write {workflow: header x-workflow}"),
+    "clients": DocumentKind("clients", "count:", "write {count: 20, burstiness: 40}"),
+    "users": DocumentKind("users", "retry:", "write {retry: {share: 60%, patience: 10s}}"),
+    "trace": DocumentKind("a trace", "file: and speed:", "write {file: trace.csv, speed: 10x}"),
+}
 _NETEM = DocumentKind("a netem", "delay: or loss:", "write it in tc's syntax: delay 80ms 20ms loss 1%")
 _TIMEOUTS = {
     "connect-timeout": "connect",
@@ -42,10 +49,11 @@ _BOUNDS = {"duration": "< 800ms", "share": "<= 1%", "per-minute": "< 5", "per-se
 def workload(options: dict[str, Any]) -> Workload:
     """The workload of `options` (kebab-case; None: not given). Raises SpecError, a line for each wrong option.
 
-    `prompt-size` and `output-tokens` may be YAML in braces; `extra-body` is JSON, or @ and the name of a file with it.
+    `prompt-size`, `output-tokens` and keys with keys below them may be YAML in braces; `extra-body` is JSON, or @ and
+    the name of a file with it.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    for name, kind in _DISTRIBUTIONS.items():
+    for name, kind in (_DISTRIBUTIONS | _MAPPINGS).items():
         if str(given.get(name, "")).lstrip().startswith("{"):
             given[name] = parse_document(given[name], f"--{name}", kind).words
     if str(given.get("extra-body", "")).startswith("@"):
@@ -53,9 +61,10 @@ def workload(options: dict[str, Any]) -> Workload:
     timeouts = {_TIMEOUTS[name]: given.pop(name) for name in list(given) if name in _TIMEOUTS}
     limits = {_LIMITS[name]: given.pop(name) for name in list(given) if name in _LIMITS}
     try:
-        return Workload.model_validate(given | {"timeouts": timeouts, "limits": limits})
+        found = Workload.model_validate(given | {"timeouts": timeouts, "limits": limits})
     except ValidationError as error:
         raise SpecError("\n".join(map(_described, error.errors()))) from None
+    return found.model_copy(update={"carry": found.carry.at_endpoint()})
 
 
 def duration(option: str, text: str, least: Duration = Duration(10**6), most: Duration = LONGEST) -> Duration:  # noqa: B008
