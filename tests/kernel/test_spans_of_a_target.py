@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 from asked_endpoint import Asked, endpoint, reply, stream
@@ -49,15 +51,17 @@ def test_spans_of_a_target_are_received(tmp_path: Path) -> None:
     seed have different traces, and a port that is in use is told before anything is changed."""
     file = tmp_path / "x.yaml"
     runs = [tmp_path / "first", tmp_path / "second", tmp_path / "third"]
+    environment = os.environ | {"CHAOSKIT_STATE": str(tmp_path / "state")}
     with endpoint(answer) as found:
         file.write_text(FILE.format(url=f"{found.url}/v1/chat/completions"))
         words = [sys.executable, "-m", "chaoskit", "run", str(file), "--substrate", "here", "--out"]
-        first = subprocess.Popen([*words, str(runs[0])], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        piped: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": environment}
+        first = subprocess.Popen([*words, str(runs[0])], **piped)
         while not found.posts and first.poll() is None:
             pass
-        refused = subprocess.run([*words, str(runs[1])], capture_output=True, text=True, check=False)
+        refused = subprocess.run([*words, str(runs[1])], **piped, check=False)
         told = first.communicate(timeout=60)
-        second = subprocess.run([*words, str(runs[2])], capture_output=True, text=True, check=False)
+        second = subprocess.run([*words, str(runs[2])], **piped, check=False)
 
     assert (first.returncode, second.returncode) == (0, 0), (told, second.stdout, second.stderr)
     assert refused.returncode == 3

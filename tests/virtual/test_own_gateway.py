@@ -31,6 +31,7 @@ stage:
       files: [collector.py]
       env: {OTEL_EXPORTER_OTLP_ENDPOINT: ""}
   target: http://patient:8000/v1/chat/completions
+  memory: 1GB
 workload: {request-rate: 5/s, burstiness: 0, output-tokens: 2}
 workloads: {other: {target: "http://elsewhere:8000/v1/chat/completions", request-rate: 5/s, output-tokens: 2}}
 timeline: [{baseline: 2s}]
