@@ -52,6 +52,7 @@ from chaoskit.plan.model import Plan
 from chaoskit.plan.phase_settings import phase_settings
 from chaoskit.plan.probe_plan import ProbePlan
 from chaoskit.records.directory import UNCOMPRESSED, WORKLOADS
+from chaoskit.records.model import Request
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.sizes import mean_tokens
@@ -107,7 +108,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     good = good_streams(
         streams.ended, spec.objectives, lambda stream: span_of_stream(stream, run_timeline).name, intended, hops
     )
-    recoveries = Recoveries(run_timeline, (each.request for each in streams.ended if each.is_counted), good)
+    recoveries = Recoveries(run_timeline, _by_user(streams.ended), good)
     estimates = Estimates(spec.seed, good, intended, recoveries, hops.missing)
     seen = SeenConnections(raw.connection_ends, raw.host_sockets)
     checks = tuple(fidelity(raw.plan, run_timeline, raw, seen)) if raw.plan else ()
@@ -168,6 +169,13 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
             *map(clock_sentence, traced.shifts),
         ),
     )
+
+
+def _by_user(streams: Sequence[Stream]) -> Iterator[Request]:
+    """The last attempt of each user, as if it had been scheduled when he asked first."""
+    for stream in streams:
+        if stream.is_counted and not stream.is_asked_again:
+            yield replace(stream.request, scheduled=stream.asked)
 
 
 def _spec_of(plan: Plan | ProbePlan | None) -> RunSpec:

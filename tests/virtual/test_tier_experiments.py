@@ -111,7 +111,20 @@ def own_gateway_spans(runs: list[Run]) -> None:
     assert total.details > total.spans  # ASGI's, of each chunk
 
 
+def incident_retry_storm(runs: list[Run]) -> None:
+    """With six retries nearly all that is asked after the surge is abandoned; with one goodput is back within seconds."""
+    storm, calm = runs
+
+    assert [storm.verdict, calm.verdict] == ["broken", "met"]
+    after = storm.metrics("recovery")
+    assert after.completions["abandoned"] > 0.9 * after.started
+    assert after.started > 5 * (after.started - after.retries)
+    assert storm.metrics("baseline").interrupted == calm.metrics("baseline").interrupted == 0
+    assert known(calm.result.objectives[0].observed.value) < 10_000
+
+
 CHECKS: dict[str, Callable[[list[Run]], None]] = {
+    "incident-retry-storm": incident_retry_storm,
     "own-gateway-spans": own_gateway_spans,
     "vpn-on-retrieval-not-model": vpn_on_retrieval,
 }
