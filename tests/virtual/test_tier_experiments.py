@@ -112,7 +112,7 @@ def own_gateway_spans(runs: list[Run]) -> None:
 
 
 def incident_retry_storm(runs: list[Run]) -> None:
-    """With six retries nearly all that is asked after the surge is abandoned; with one goodput is back within seconds."""
+    """With six retries nearly all requests after the surge are abandoned; with one goodput is back within seconds."""
     storm, calm = runs
 
     assert [storm.verdict, calm.verdict] == ["broken", "met"]
