@@ -1,4 +1,4 @@
-"""Serves the tiers of an experiment's lab on loopback, each at an address of its own, without links or faults."""
+"""Serves the tiers of a lab on loopback, each at its own address, without links and faults."""
 
 from __future__ import annotations
 

@@ -20,8 +20,13 @@ from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Metrics, Result
 from chaoskit.records.jsonl import read
 from chaoskit.records.model import Phase, Request
+<<<<<<< HEAD
 from chaoskit.records.span_names import ATTEMPT, RETRIEVAL_FALLBACK, RETRIEVAL_OUTCOME, SERVER_ADDRESS
 from chaoskit.records.spans import Operation, Span
+=======
+from chaoskit.records.span_names import ATTEMPT, RETRIEVAL_FALLBACK, RETRIEVAL_OUTCOME
+from chaoskit.records.spans import Exports, Operation, Span
+>>>>>>> main
 from chaoskit.spec.matrix import load_variants
 from chaoskit.substrate.uml import GuestKernel
 
@@ -132,6 +137,21 @@ def own_gateway_spans(runs: list[Run]) -> None:
     assert run.verdict == "broken"
     assert run.ttft("far-search") - run.ttft("baseline") == pytest.approx(330, abs=150)
     assert run.took("model", "far-search") == pytest.approx(run.took("model", "baseline"), rel=0.2)
+    requests = {each.trace: each for each in read(run.path, Request)}
+    assert all(
+        request.sent and request.sent <= each.begin <= each.end < request.ended + 10_000_000
+        for each in run.spans
+        for request in [requests[each.trace]]
+    )
+    for trace in requests:
+        own = sorted(each.operation for each in run.spans if each.trace == trace)
+        assert own == ["model", "other", "retrieval", "workflow"]
+    late = [each for each in run.hops("retrieval", "far-search") if each.error == "timeout"]
+    assert {each.attributes[RETRIEVAL_FALLBACK] for each in late} == {"no-context"}
+    assert len(late) > 5
+    (total,) = read(run.path, Exports)
+    assert (total.spans, total.foreign, total.refused, total.wrong) == (len(run.spans), 0, 0, 0)
+    assert total.details > total.spans  # ASGI's, of each chunk
 
 
 def retrieval_timeout_inversion(runs: list[Run]) -> None:
@@ -222,7 +242,11 @@ def failover_nginx(runs: list[Run]) -> None:
 
 
 def incident_retry_storm(runs: list[Run]) -> None:
+<<<<<<< HEAD
     """With six retries nearly all that is asked after the surge is abandoned; with one goodput is back in seconds."""
+=======
+    """With six retries nearly all requests after the surge are abandoned; with one goodput is back within seconds."""
+>>>>>>> main
     storm, calm = runs
 
     assert [storm.verdict, calm.verdict] == ["broken", "met"]
