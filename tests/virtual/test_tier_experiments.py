@@ -104,6 +104,10 @@ class Run:
         """How all requests ended."""
         return Counter(each.completion for each in self.requests)
 
+    def slowest(self, operation: Operation, phase: str) -> float:
+        """The longest time of such hops, ms."""
+        return max(each.end - each.begin for each in self.hops(operation, phase)) / 1e6
+
     def took(self, operation: Operation, phase: str) -> float:
         """The median time of such hops, ms."""
         return median(each.end - each.begin for each in self.hops(operation, phase)) / 1e6
@@ -167,6 +171,17 @@ def fan_out_tail(runs: list[Run]) -> None:
     outcomes = [run.outcomes("baseline") for run in runs]
     assert [outcome.keys() for outcome in outcomes[:3]] == [{"hit"}] * 3
     assert outcomes[3]["degraded"] > outcomes[3]["hit"]
+
+
+def tool_chain_under_loss(runs: list[Run]) -> None:
+    """In sequence every lost packet of a chain adds up; in parallel the slowest call decides."""
+    sequence, parallel = runs
+
+    assert [run.verdict for run in runs] == ["broken", "met"]
+    for run in runs:
+        assert run.took("tool", "lossy") < 1.5 * run.took("tool", "baseline") + 60
+    assert sequence.took("workflow", "lossy") > 2 * parallel.took("workflow", "lossy")
+    assert sequence.slowest("workflow", "lossy") > sequence.slowest("workflow", "baseline") + 500
 
 
 def failover_model(runs: list[Run]) -> None:
@@ -243,6 +258,7 @@ CHECKS: dict[str, Callable[[list[Run]], None]] = {
     "incident-retry-storm": incident_retry_storm,
     "own-gateway-spans": own_gateway_spans,
     "retrieval-timeout-inversion": retrieval_timeout_inversion,
+    "tool-chain-under-loss": tool_chain_under_loss,
     "vpn-on-retrieval-not-model": vpn_on_retrieval,
 }
 
