@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from os.path import lexists
 from pathlib import Path
@@ -54,6 +54,7 @@ from chaoskit.plan.probe_plan import ProbePlan
 from chaoskit.records.directory import UNCOMPRESSED, WORKLOADS
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.objectives import Objective
+from chaoskit.spec.phases import CLEAN_PHASES
 from chaoskit.spec.sizes import mean_tokens
 from chaoskit.spec.workload import Workload
 from chaoskit.telemetry.traces import traces
@@ -106,7 +107,8 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     good = good_streams(
         streams.ended, spec.objectives, lambda stream: span_of_stream(stream, run_timeline).name, intended, hops
     )
-    recoveries = Recoveries(run_timeline, (each.request for each in streams.ended if each.is_counted), good)
+    counted_requests = (each.request for each in streams.ended if each.is_counted)
+    recoveries = Recoveries(run_timeline, counted_requests, good, _clean_phases(raw.plan))
     estimates = Estimates(spec.seed, good, intended, recoveries, hops.missing)
     checks = tuple(fidelity(raw.plan, run_timeline, raw)) if raw.plan else ()
     client_health = health(streams, raw.vitals, raw.served)
@@ -223,6 +225,13 @@ def _timeline(raw: RawRecords) -> Timeline:
     if not raw.requests:
         return Timeline(())
     return single_phase(SINGLE_PHASE, min(request.scheduled for request in raw.requests), raw.end)
+
+
+def _clean_phases(plan: Plan | None) -> Collection[str]:
+    """The names of phases without a fault and a surge."""
+    if plan is None:
+        return CLEAN_PHASES
+    return {phase.name for phase in plan.phases if not phase.faults and phase.demand == 1}
 
 
 def _intended(raw: RawRecords, streams: Sequence[Stream], workload: Workload | None) -> dict[int, int]:
