@@ -110,7 +110,8 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     counted_requests = (each.request for each in streams.ended if each.is_counted)
     recoveries = Recoveries(run_timeline, counted_requests, good, _clean_phases(raw.plan))
     estimates = Estimates(spec.seed, good, intended, recoveries, hops.missing)
-    checks = tuple(fidelity(raw.plan, run_timeline, raw)) if raw.plan else ()
+    seen = SeenConnections(raw.connection_ends, raw.host_sockets)
+    checks = tuple(fidelity(raw.plan, run_timeline, raw, seen)) if raw.plan else ()
     client_health = health(streams, raw.vitals, raw.served)
     reasons = undecided_reasons(raw, streams.ended, checks, client_health)
     of_spans = [UndecidedReason(hops.lost_reason, metrics=frozenset(FROM_SPANS))] if hops.lost_reason else []
@@ -118,7 +119,6 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         evaluate(objective, populations.of(Population.of(objective)), estimates, (*reasons, *of_spans))
         for objective in spec.objectives
     )
-    seen = SeenConnections(raw.connection_ends, raw.host_sockets)
     ended = tuple(ended_streams(streams.ended, seen))
     held, intermediaries = _intermediaries(raw, run_timeline, ended, seen.intermediaries)
     arrived = {stream.number: math.ceil(stream.tokens) for stream in streams.ended}
@@ -287,8 +287,7 @@ def _phases(
 ) -> Iterator[PhaseResult]:
     full_segments = path_mtu(raw, run_timeline)
     arrivals = Counter(run_timeline.span_at(stream.request.scheduled).name for stream in raw.streams.ended)
-    planned = raw.plan.phases if raw.plan is not None else ()
-    settings = {each.name: phase_settings(each, raw.plan.lab if raw.plan is not None else None) for each in planned}
+    settings = _settings(raw.plan) if raw.plan is not None else {}
     for name in run_timeline.names:
         sample = samples[name]
         spans = [span for span in run_timeline.spans if span.name == name]
@@ -331,3 +330,8 @@ def _in_phases(ended: Sequence[EndedStream], run_timeline: Timeline) -> tuple[En
         each if name == before else replace(each, during=name)
         for each, before, name in zip(ended, own, last, strict=True)
     )
+
+
+def _settings(plan: Plan) -> dict[str, tuple[str, ...]]:
+    """What each phase sets, by its name; of those with one name the first."""
+    return {each.name: phase_settings(each, plan.lab) for each in reversed(plan.phases)}
