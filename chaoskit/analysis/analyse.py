@@ -99,7 +99,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     streams, reader = raw.streams, raw.streams.table.reader
     run_timeline = _timeline(raw)
     in_lab = raw.plan is not None and raw.plan.interface is None
-    hops = measure(raw.requests, traces(raw.requests, raw.spans, raw.exports, has_one_clock=in_lab))
+    hops = measure(raw.requests, traces(raw.requests, raw.spans, raw.exports, has_one_clock=in_lab), raw.numbering)
     is_cut_short = raw.status == "interrupted"
     samples = phase_samples(streams, run_timeline, is_cut_short, more=hops.latencies, told=hops.told)
     populations = SamplesByPopulation(samples, raw.requests)
@@ -125,7 +125,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     cut_off = frozenset(each.stream.number for each in ended if each.is_by_intermediary)
     evidence = stream_evidence(arrived, raw.infos, raw.served, raw.vitals, held, cut_off)
     phases = tuple(_phases(raw, run_timeline, samples, estimates, buckets(streams, run_timeline), evidence))
-    tiers = tiers_by_phase(hops, populations, estimates, spec.reference)
+    tiers = tiers_by_phase(hops, populations, estimates, run_timeline, spec.reference)
     phases = tuple(phase.model_copy(update={"tiers": tiers.get(phase.name)}) for phase in phases)
     phases = tuple(_with_closings(phase, samples[phase.name], _in_phases(ended, run_timeline), raw) for phase in phases)
     verdicts = tuple(with_path_mtu_cause(*pair, phases) for pair in zip(verdicts, spec.objectives, strict=True))

@@ -34,7 +34,7 @@ def _why_not(objective: Objective, table: Timetable, phase: str, share: float) -
     if level < RECOVERY_ROW:
         longer = Duration(math.ceil(before.length * RECOVERY_ROW / max(1, level) / SECOND) * SECOND)
         gets = f"gets about {counted(level, 'stream')} in {before.name}"
-        return f"needs {RECOVERY_ROW} streams before {phase}, {gets}; write {before.name}: {longer}"
+        return f"needs {counted(RECOVERY_ROW, 'stream')} before {phase}, {gets}; write {before.name}: {longer}"
     if objective.bound is not None and after <= objective.bound:
         bound = Duration(round(objective.bound))
         return f"can never be broken, for only {Duration(after)} follow {phase}; give them more than {bound}"

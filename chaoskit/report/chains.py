@@ -1,4 +1,4 @@
-"""Shows what the hops of requests did: a row for each class and workflow, the hops, what slow chains waited for.
+"""Shows what the hops of requests did, by class and workflow, and what slow chains waited for.
 
 A column is shown where some row has something to tell in it, and a section where some phase has.
 """
@@ -22,6 +22,7 @@ from chaoskit.report.table import plain_table
 from chaoskit.units import counted
 
 _MOST_PLACES, _LEAST_SHARE = 3, 0.05  # of a path that are named
+_LEAST_ADDED = 1.0  # ms beyond the usual time that are told
 _MOST_CAUSES = 3
 _MOST_ROWS = 16  # classes and workflows that are shown; all are in the result
 _SHARES = {
@@ -49,6 +50,7 @@ def chain_sections(
         ("Attempts and errors", _attempts),
         ("Retrieval", _retrievals),
         ("Slow chains waited for", _paths),
+        ("Failover", _failover),
         ("Degraded and downgraded", _degraded),
     ):
         yield from _section(title, phases, lines, two_columns)
@@ -190,7 +192,8 @@ def _paths(tiers: PhaseTiers) -> str:
 
 
 def _place(each: PathShare) -> str:
-    added = "" if each.added_ms is None or not each.added_ms else f" ({format_change(each.added_ms, 'ms')})"
+    is_longer = each.added_ms is not None and each.added_ms >= _LEAST_ADDED
+    added = f" ({format_change(each.added_ms or 0, 'ms')})" if is_longer else ""
     return f"{each.place} {format_value(each.share, 'share')}{added}"
 
 
@@ -205,6 +208,17 @@ def _late(tiers: PhaseTiers) -> str:
     rest = sum(each.requests for each in found.causes[_MOST_CAUSES:]) + found.unknown
     causes += [f"{rest} other or unknown"] if rest else []
     return f"{found.late} later than {format_value(found.beyond_ms, 'ms')}: {', '.join(causes)}"
+
+
+def _failover(tiers: PhaseTiers) -> str:
+    """What users saw, and when calls moved to another host and back."""
+    told = [f"{each.count} {each.name}" for each in tiers.failover]
+    moved = []
+    for each in tiers.failover_times:
+        back = "not back" if each.back_ms is None else f"back {format_value(each.back_ms, 'ms')} after it"
+        over = format_value(each.over_ms, "ms")
+        moved.append(f"{each.operation} from {each.usual} to {each.instead} after {over}, {back}")
+    return "; ".join(filter(None, (", ".join(told), *moved)))
 
 
 def _degraded(tiers: PhaseTiers) -> str:
