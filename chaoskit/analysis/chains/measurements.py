@@ -11,6 +11,7 @@ from chaoskit.analysis.chains.actions import Action
 from chaoskit.analysis.chains.places import text_of
 from chaoskit.analysis.chains.repeated_text import Numbering
 from chaoskit.analysis.chains.trees import Malformed, build_trees
+from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.analysis.streams.latencies import Latency
 from chaoskit.records import span_names
 from chaoskit.records.model import Request
@@ -84,12 +85,26 @@ def measure(
         latencies=tuple(_latencies(actions)) if has_spans else (),
         told=_told(actions),
         lost=lost,
-        why_lost=found.reason or f"{len(lost)} of {counted(len(actions), 'request')} have no span",
+        why_lost=": ".join(
+            filter(None, (f"{len(lost)} of {counted(len(actions), 'request')} have no span", found.reason))
+        ),
         missing={} if has_spans else dict.fromkeys(FROM_SPANS, found.reason or _why_none(requests, found.spans)),
         malformed=trees.malformed,
         spans=trees.spans,
         numbering=numbering,
     )
+
+
+def by_user(found: TierMeasurements, streams: Iterable[Stream]) -> TierMeasurements:
+    """With latencies from the first time that a user asked; none of requests that were given up and asked again."""
+    known = {stream.number: stream for stream in streams}
+    told = ((each, known[each.stream]) for each in found.latencies)
+    latencies = (
+        each._replace(begin=stream.asked, value=each.value + stream.request.scheduled - stream.asked)
+        for each, stream in told
+        if not stream.is_asked_again
+    )
+    return replace(found, latencies=tuple(latencies))
 
 
 def _latencies(actions: Iterable[Action]) -> Iterator[Latency]:

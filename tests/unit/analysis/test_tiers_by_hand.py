@@ -151,7 +151,7 @@ def test_spans_that_never_came_leave_it_undecided(tmp_path: Path) -> None:
 
     nobody, few = verdict(result(tmp_path / "a", work=none)), verdict(result(tmp_path / "b", work=some))
 
-    assert (nobody.verdict, nobody.reason) == ("undecided", "no request has a span: no program exported any")
+    assert (nobody.verdict, nobody.reason) == ("undecided", "no program exported a span of any of 300 requests")
     assert few.verdict == "undecided"
     assert few.reason.endswith("but 30 of 300 requests have no span")
 
@@ -185,3 +185,16 @@ def test_a_refused_request_is_shed_and_its_first_token_rejected(tmp_path: Path) 
     late = phase(found, "wifi").late_first_tokens
     assert late is not None
     assert {(each.place, each.requests) for each in late.causes} == {("gateway rejected", 10), ("target rejected", 10)}
+
+
+def test_a_user_who_asks_again_has_waited_from_the_first_time(tmp_path: Path) -> None:
+    """The request that was given up has no chain of its own; the one after it began when the user first asked."""
+    work = Made(plan()).phases()
+    work.stream(1000, [], "cancelled", ended=3000, trace=trace(0))
+    work.stream(3500, [3600, 3620], trace=trace(1), attempt=2, retry_of=0)
+    for number, at in ((0, 1000), (1, 3500)):
+        MadeChain(work, trace(number)).span(None, "gateway", "workflow", at, at + 120)
+
+    chains = row(phase(result(tmp_path, work=work), "baseline")).toolchain
+
+    assert (chains.count, chains.max_ms) == (1, 2620)
