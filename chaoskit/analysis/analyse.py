@@ -57,7 +57,7 @@ from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.sizes import mean_tokens
 from chaoskit.spec.workload import Workload
-from chaoskit.telemetry.traces import traces
+from chaoskit.telemetry.traces import clock_sentence, traces
 
 SINGLE_PHASE = "run"  # the one phase of a run without a plan
 
@@ -99,7 +99,8 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     streams, reader = raw.streams, raw.streams.table.reader
     run_timeline = _timeline(raw)
     in_lab = raw.plan is not None and raw.plan.interface is None
-    hops = measure(raw.requests, traces(raw.requests, raw.spans, raw.exports, has_one_clock=in_lab))
+    traced = traces(raw.requests, raw.spans, raw.exports, has_one_clock=in_lab)
+    hops = measure(raw.requests, traced)
     is_cut_short = raw.status == "interrupted"
     samples = phase_samples(streams, run_timeline, is_cut_short, more=hops.latencies, told=hops.told)
     populations = SamplesByPopulation(samples, raw.requests)
@@ -165,6 +166,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
             *_of_unseen_connections(raw),
             *warnings(raw.plan, streams.ended, client_health, phases, raw.warmups),
             *compression_warnings(raw, uncompressed is not None),
+            *map(clock_sentence, traced.shifts),
         ),
     )
 

@@ -17,9 +17,9 @@ from clocks import known
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Metrics, Result
 from chaoskit.records.jsonl import read
-from chaoskit.records.model import Phase
+from chaoskit.records.model import Phase, Request
 from chaoskit.records.span_names import ATTEMPT, RETRIEVAL_FALLBACK, RETRIEVAL_OUTCOME
-from chaoskit.records.spans import Operation, Span
+from chaoskit.records.spans import Exports, Operation, Span
 from chaoskit.spec.matrix import load_variants
 from chaoskit.substrate.uml import GuestKernel
 
@@ -94,6 +94,21 @@ def own_gateway_spans(runs: list[Run]) -> None:
     assert run.verdict == "broken"
     assert run.ttft("far-search") - run.ttft("baseline") == pytest.approx(330, abs=150)
     assert run.took("model", "far-search") == pytest.approx(run.took("model", "baseline"), rel=0.2)
+    requests = {each.trace: each for each in read(run.path, Request)}
+    assert all(
+        request.sent and request.sent <= each.begin <= each.end < request.ended + 10_000_000
+        for each in run.spans
+        for request in [requests[each.trace]]
+    )
+    for trace in requests:
+        own = sorted(each.operation for each in run.spans if each.trace == trace)
+        assert own == ["model", "other", "retrieval", "workflow"]
+    late = [each for each in run.hops("retrieval", "far-search") if each.error == "timeout"]
+    assert {each.attributes[RETRIEVAL_FALLBACK] for each in late} == {"no-context"}
+    assert len(late) > 5
+    (total,) = read(run.path, Exports)
+    assert (total.spans, total.foreign, total.refused, total.wrong) == (len(run.spans), 0, 0, 0)
+    assert total.details > total.spans  # ASGI's, of each chunk
 
 
 def incident_retry_storm(runs: list[Run]) -> None:
