@@ -42,6 +42,7 @@ from chaoskit.analysis.streams.buckets import bucket_seconds, buckets
 from chaoskit.analysis.streams.goodput import good_streams
 from chaoskit.analysis.streams.phase_samples import SECOND, WHOLE_RUN, PhaseSamples, phase_samples, span_of_stream
 from chaoskit.analysis.streams.timeline import Timeline, build_timeline, single_phase
+from chaoskit.analysis.tiers.model_queue import model_queues
 from chaoskit.analysis.vllm_figures import vllm_figures
 from chaoskit.folder import display_path
 from chaoskit.plan.model import Plan
@@ -138,6 +139,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         objectives=verdicts,
         intermediaries=intermediaries,
         compression=compare_compression(raw, uncompressed),
+        models=model_queues(raw.model_states, raw.spans, run_timeline),
         fidelity=checks,
         tokens_per_event=streams.table.token_counts.told,
         health=client_health,

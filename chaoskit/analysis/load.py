@@ -32,6 +32,7 @@ from chaoskit.records.model import (
     UnackedSample,
     Vitals,
 )
+from chaoskit.records.spans import ModelState, Span
 from chaoskit.records.untrusted_files import damage_error, excerpt, parse_json, read_document
 
 TCP_INFO_FIELDS = (
@@ -75,6 +76,8 @@ class RawRecords:
     connection_ends: list[ConnectionEnd]
     host_sockets: list[HostSocket]
     host_states: list[HostState]
+    spans: list[Span]
+    model_states: list[ModelState]
 
     @property
     def end(self) -> int:
@@ -114,7 +117,7 @@ def load_records(run: Path) -> RawRecords:
     status, detail = read_outcome(run, plan is not None or probe is not None)
     provenance, provenance_warnings = load_provenance(run)
     asked = plan or probe
-    reader = Reader.of(asked.workload if asked else None)
+    reader = Reader.of(asked.workload if asked else None, excuses_plan=plan is None or not plan.has_engine)
     every_request = _requests(run)
     requests = [request for request in every_request if not request.warmup]
     warmups = [request for request in every_request if request.warmup]
@@ -144,6 +147,8 @@ def load_records(run: Path) -> RawRecords:
         connection_ends=read(run, ConnectionEnd),
         host_sockets=[replace(one, fields=_used_fields(one.fields)) for _, one in read_numbered(run, HostSocket)],
         host_states=read(run, HostState),
+        spans=read(run, Span),
+        model_states=read(run, ModelState),
     )
 
 
@@ -153,6 +158,7 @@ def load_workload(run: Path, raw: RawRecords, other: PlannedWorkload) -> RawReco
     requests = [request for request in _requests(folder) if not request.warmup]
     warmups = [request for request in _requests(folder) if request.warmup]
     assert raw.plan is not None, "a probe has one workload"
+    reader = Reader.of(other.workload, excuses_plan=not raw.plan.has_engine)
     return replace(
         raw,
         plan=raw.plan.model_copy(
@@ -167,9 +173,7 @@ def load_workload(run: Path, raw: RawRecords, other: PlannedWorkload) -> RawReco
         requests=requests,
         warmups=warmups,
         has_requests_file=lexists(folder / FILES[Request]),
-        streams=assemble_streams(
-            requests, *without(warmups, read_tokens(folder), read_signs(folder)), Reader.of(other.workload)
-        ),
+        streams=assemble_streams(requests, *without(warmups, read_tokens(folder), read_signs(folder)), reader),
         infos=[replace(info, fields=_used_fields(info.fields)) for _, info in read_numbered(folder, TcpInfo)],
         vitals=read(folder, Vitals),
     )

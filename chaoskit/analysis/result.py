@@ -14,6 +14,7 @@ from pydantic import Field
 from chaoskit.analysis.findings import Closing, Evidence, Intermediary, PathMtu
 from chaoskit.analysis.finite_json import FiniteJson
 from chaoskit.analysis.provenance import Provenance
+from chaoskit.analysis.tiers.queue_result import ModelQueue
 from chaoskit.analysis.vllm_figures import VllmFigures
 from chaoskit.errors import EXIT_SOFTWARE
 from chaoskit.units import counted
@@ -328,6 +329,7 @@ class Result(FiniteJson):
     compression: tuple[Delivery, ...] = Field(
         default=(), description="The compressed answers of a probe, and those to more requests without compression."
     )
+    models: tuple[ModelQueue, ...] = Field(default=(), description="The queues of hosts with an engine.")
     fidelity: tuple[FidelityCheck, ...]
     tokens_per_event: float | None = Field(default=None, description="By the usage that the server told.")
     health: Health

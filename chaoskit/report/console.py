@@ -19,6 +19,7 @@ from chaoskit.analysis.streams.phase_samples import WARM_UP
 from chaoskit.report import beside, sparkline
 from chaoskit.report.compression import side_by_side
 from chaoskit.report.fidelity import counts
+from chaoskit.report.model_queue import queue_tables
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
 from chaoskit.report.table import COULD_BE_CHANCE, footnotes_needed, row_label, tables
 from chaoskit.units import counted, plural
@@ -63,6 +64,8 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
         yield section("Between client and server", two_columns(_intermediaries(result)))
     if result.compression:
         yield section("With and without compression", side_by_side(result.compression))
+    if result.models:
+        yield section("Model queue", queue_tables(result.models))
     if any(phase.path_mtu for phase in result.phases):
         yield section("Path MTU", two_columns(_path_mtu(result.phases)))
     yield from _ttft_over_time(result, console.width)
