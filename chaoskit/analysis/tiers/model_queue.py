@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chaoskit.analysis.formatting import format_value
+from chaoskit.analysis.result import Unit
 from chaoskit.analysis.statistics.quantiles import MS, nearest_rank
 from chaoskit.analysis.streams.phase_samples import SECOND
 from chaoskit.analysis.streams.timeline import Span as PhaseSpan
@@ -31,6 +32,18 @@ from chaoskit.records.spans import ModelState, Span
 _SAME = 0.1  # of busy shares: nobody takes a smaller difference for a sign
 _WORSE = 2  # times as late: everybody sees that
 _BUSY = 0.5  # a GPU below is not taken for one in use
+_GAUGES: dict[str, Unit] = {
+    "requests_per_second": "per-second",
+    "waiting": "count",
+    "preemptions": "count",
+    "first_token_p95_ms": "ms",
+}
+_NAMES = {
+    "requests_per_second": "requests",
+    "waiting": "waiting",
+    "preemptions": "preemptions",
+    "first_token_p95_ms": "first token p95",
+}
 
 
 def model_queues(states: Sequence[ModelState], spans: Iterable[Span], timeline: Timeline) -> tuple[ModelQueue, ...]:
@@ -48,7 +61,9 @@ def _queue(host: str, states: Sequence[ModelState], spans: Sequence[Span], timel
     phases = tuple(
         _phase(name, [span for span in timeline.spans if span.name == name], history, spans) for name in timeline.names
     )
-    return ModelQueue(host=host, phases=phases, sentence=sentence(phases))
+    return ModelQueue(
+        host=host, phases=phases, sentence=compare_gauges([(f"during {each.name}", each) for each in phases])
+    )
 
 
 class _History:
@@ -111,36 +126,37 @@ def _kv_usage(state: ModelState) -> float:
     return state.kv_used / state.kv_size if state.kv_size else 0.0
 
 
-def sentence(phases: Sequence[ModelPhase]) -> str:
-    """What the gauges say of the phases with the earliest and the latest first tokens; empty without two of them."""
-    known = [each for each in phases if each.first_token_p95_ms is not None and each.busy is not None]
+def compare_gauges(phases: Sequence[tuple[str, ModelPhase]]) -> str:
+    """What the gauges say of the earliest and the latest first tokens among these; empty without two of them.
+
+    Each has words that say when it was: `during baseline`.
+    """
+    known = [each for each in phases if each[1].first_token_p95_ms is not None and each[1].busy is not None]
     if len(known) < 2:
         return ""
-    good, bad = (choose(known, key=lambda each: each.first_token_p95_ms or 0.0) for choose in (min, max))
-    if good is bad:
-        return ""
-    busy = f"GPU busy {_in(good)} and {_in(bad)}"
-    assert good.busy is not None
-    assert bad.busy is not None
-    is_worse = (bad.first_token_p95_ms or 0) >= _WORSE * (good.first_token_p95_ms or 0)
-    if is_worse and good.busy >= _BUSY and abs(bad.busy - good.busy) <= _SAME:
+    (when_good, good), (when_bad, bad) = (
+        choose(known, key=lambda each: each[1].first_token_p95_ms or 0.0) for choose in (min, max)
+    )
+    busy = f"GPU busy {_busy(good)} {when_good} and {_busy(bad)} {when_bad}"
+    if _says_nothing(good, bad):
         busy += ": says nothing"
     return f"{busy}; {', '.join(_told(good, bad))}"
 
 
-def _in(phase: ModelPhase) -> str:
-    rate = format_value(phase.requests_per_second, "per-second")
-    return f"{format_value(phase.busy, 'share')} during {phase.name} ({rate})"
+def _says_nothing(good: ModelPhase, bad: ModelPhase) -> bool:
+    """Whether the first tokens are much later, and the GPU as busy."""
+    is_worse = (bad.first_token_p95_ms or 0) >= _WORSE * (good.first_token_p95_ms or 0) > 0
+    busy = good.busy or 0
+    return is_worse and busy >= _BUSY and abs((bad.busy or 0) - busy) <= _SAME
+
+
+def _busy(phase: ModelPhase) -> str:
+    return format_value(phase.busy, "share")
 
 
 def _told(good: ModelPhase, bad: ModelPhase) -> Iterator[str]:
     """What changed from one to the other."""
-    yield f"waiting {_mean(good.waiting)} -> {_mean(bad.waiting)}"
-    if good.preemptions != bad.preemptions:
-        yield f"preemptions {good.preemptions} -> {bad.preemptions}"
-    first, last = (format_value(each.first_token_p95_ms, "ms") for each in (good, bad))
-    yield f"first token p95 {first} -> {last}"
-
-
-def _mean(value: float | None) -> str:
-    return format_value(value, "count")
+    for name, unit in _GAUGES.items():
+        first, last = (format_value(getattr(each, name), unit) for each in (good, bad))
+        if first != last:
+            yield f"{_NAMES[name]} {first} -> {last}"
