@@ -10,6 +10,9 @@ from __future__ import annotations
 import hashlib
 import random
 
+Random = random.Random
+"""A generator."""
+
 
 def derive(seed: int, *names: str | int) -> int:
     """A 64-bit number that depends on the seed and on every name, in order."""

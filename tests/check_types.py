@@ -16,6 +16,7 @@ HELPERS = (
     "tests/rules",
     "tests/unit/probe",
     "tests/unit/server",
+    "tests/unit/tiers",
     "tests/unit/timeouts",
     "tests/kernel",
     "tests/virtual",

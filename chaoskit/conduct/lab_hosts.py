@@ -11,7 +11,7 @@ from pathlib import Path
 from chaoskit.clock import Clock
 from chaoskit.conduct.hosts.host_programs import Hosts
 from chaoskit.conduct.hosts.reference import ReferenceProcess
-from chaoskit.conduct.lab_setup import PORT, LabSetup, ReferenceHost
+from chaoskit.conduct.lab_setup import PORT, LabSetup, ReferenceHost, TierHost
 from chaoskit.conduct.worker import Worker
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.records.jsonl import Log
@@ -43,6 +43,14 @@ def hosts_of(setup: LabSetup, kernel: LinuxKernel, run: Path, clock: Clock, has_
                 partial(_start_reference, host, kernel, run if has_records else None),
             )
             for host in setup.references
+        ]
+        + [
+            ReferenceProcess(
+                host.name,
+                kernel.fileno(host.name),
+                partial(_start_tier, host, kernel, run if has_records else None),
+            )
+            for host in setup.tiers
         ],
         setup.asked,
     )
@@ -67,7 +75,21 @@ def _start_reference(host: ReferenceHost, kernel: LinuxKernel, run: Path | None)
     return worker
 
 
-def _listener(host: ReferenceHost, kernel: LinuxKernel) -> socket.socket:
+def _start_tier(host: TierHost, kernel: LinuxKernel, run: Path | None) -> Worker:
+    """A tier of a host, in its namespace. It listens when this returns."""
+    listener = _listener(host, kernel)
+
+    async def work(stop: asyncio.Event) -> None:
+        from chaoskit.tiers.serving import serve_tier
+
+        await serve_tier(host.name, host.settings, listener, stop, None if run is None else Log(run, Span), LAB)
+
+    worker = Worker(host.name, kernel.inside(host.name), work)
+    listener.close()
+    return worker
+
+
+def _listener(host: ReferenceHost | TierHost, kernel: LinuxKernel) -> socket.socket:
     """A socket for both IP versions; accepted connections inherit its socket options."""
     with kernel.inside(host.name):
         listener = socket.create_server(("::", PORT), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True)

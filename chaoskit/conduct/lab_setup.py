@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from chaoskit.conduct.hosts.program import HostProgram, Sign, environment
 from chaoskit.knobs import Change
 from chaoskit.server.schedule import Script
+from chaoskit.tiers.settings import TierSettings
 from chaoskit.topology.lab import SERVER, Topology
 
 if TYPE_CHECKING:  # plans load pydantic, which takes a third of a second in a guest
@@ -37,6 +38,15 @@ class ReferenceHost:
 
 
 @dataclass(frozen=True)
+class TierHost:
+    """A host with another tier of chaoskit's: what it does, and its sockets' MSS."""
+
+    name: str
+    settings: TierSettings
+    maxseg: int | None
+
+
+@dataclass(frozen=True)
 class LabSetup:
     """A lab: the URL that clients ask, its hosts, and the changes of its stage and its first phase.
 
@@ -46,6 +56,7 @@ class LabSetup:
 
     target: str
     references: tuple[ReferenceHost, ...]
+    tiers: tuple[TierHost, ...]
     programs: tuple[HostProgram, ...]
     etc_hosts: str
     asked: tuple[tuple[str, int], ...]
@@ -60,8 +71,17 @@ class LabSetup:
             for changes in (plan.stage, plan.phases[0].changes)
         )
         names = etc_hosts(plan.topology)
-        programs = (_program(host, plan, names, variables) for host in plan.hosts if host.server is None)
-        return cls(plan.target, tuple(_references(plan)), tuple(programs), names, tuple(_asked(plan)), stage, phase)
+        programs = (_program(host, plan, names, variables) for host in plan.hosts if host.spec.run is not None)
+        return cls(
+            target=plan.target,
+            references=tuple(_references(plan)),
+            tiers=tuple(_tiers(plan)),
+            programs=tuple(programs),
+            etc_hosts=names,
+            asked=tuple(_asked(plan)),
+            stage=stage,
+            phase=phase,
+        )
 
     @property
     def environments(self) -> dict[str, dict[str, str]]:
@@ -116,9 +136,18 @@ def _references(plan: Plan) -> list[ReferenceHost]:
     ]
 
 
+def _tiers(plan: Plan) -> Iterator[TierHost]:
+    if any(host.spec.tier for host in plan.hosts):
+        from chaoskit.plan.tier_settings import tier_settings  # loads pydantic, which a guest does without
+
+        for host in plan.hosts:
+            if host.spec.tier is not None:
+                yield TierHost(host.name, tier_settings(plan, host), host.spec.maxseg)
+
+
 def _program(host: PlannedHost, plan: Plan, names: str, variables: Mapping[str, str]) -> HostProgram:
     spec = host.spec
-    assert spec.run is not None, "a host has a command or is a reference server"
+    assert spec.run is not None, "only hosts with a command are programs"
     return HostProgram(
         name=host.name,
         argv=spec.run,

@@ -15,6 +15,7 @@ from chaoskit.conduct.port_forward import Forward
 from chaoskit.conduct.worker import Worker
 from chaoskit.plan.model import Plan
 from chaoskit.terminal import complain
+from chaoskit.topology.lab import SERVER
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _POLL = 0.25  # s
@@ -59,9 +60,10 @@ def _wait(hosts: Hosts, worker: Worker) -> int:
 
 def _standing(plan: Plan, hosts: Hosts, forwards: tuple[Forward, ...], run: Path) -> Standing:
     rows = []
+    own = {host.name: host.spec.shown for host in plan.hosts} or {SERVER: "the reference server"}
     for attachment in plan.topology.attachments:
         member = hosts.members.get(attachment.host)
-        program = member.program.shown if isinstance(member, HostProcess) else "the reference server"
+        program = member.program.shown if isinstance(member, HostProcess) else own.get(attachment.host, "")
         what = "" if member is None else f"ready: {program}"
         rows.append((attachment.host, tuple(net.host for net in attachment.nets.values()), what))
     logs = run / FOLDER

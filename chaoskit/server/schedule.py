@@ -121,6 +121,11 @@ class PlannedResponse:
             return self._arguments(self.reasoning, self.tokens - self.reasoning)
         return self._words(self.reasoning, self.tokens - self.reasoning)
 
+    def after(self, tokens: int) -> PlannedResponse:
+        """The same text from the token after so many on."""
+        at = tokens % len(self.words)
+        return replace(self, words=self.words[at:] + self.words[:at])
+
     def cut_to(self, tokens: int) -> PlannedResponse:
         """The same response with fewer tokens."""
         return replace(self, tokens=tokens, reasoning=min(self.reasoning, tokens))

@@ -217,7 +217,8 @@ class ResponseStream:
         before = b"" if part == self._part else self._turn(part)
         due = self._pace.due(seq, count)
         assert due is not None, "what leaves was due"
-        event = self._encoder.event(part, planned.text(seq, count), Stamp(seq, due, count))
+        stamp = Stamp(self._answer.completion.said + seq, due, count)
+        event = self._encoder.event(part, planned.text(seq, count), stamp)
         head, tail = (before, b"") if event is None else (before + event[0], event[1])
         sent = clock.now()
         if event is not None:
@@ -330,7 +331,7 @@ class ResponseDispatcher:
                 return admitted
             completion = admitted
         tokens, reasons = completion.tokens, completion.api.reasons
-        planned = self.script.plan(tokens, *identity, tool=completion.tool, reasons=reasons)
+        planned = self.script.plan(tokens, *identity, tool=completion.tool, reasons=reasons).after(completion.said)
         if malformation.whole:
             completion = replace(completion, streamed=False)
         coding = coder(self.script.coding, request.headers.get("accept-encoding", ""), malformation.compression)

@@ -1,7 +1,7 @@
 """Defines the hosts of a service lab: the programs that run on them, and when these are ready.
 
-A host runs one command of the user's, or the reference server. Nothing here looks at the machine, except that paths are
-taken relative to the experiment file.
+A host runs one command of the user's, the reference server, or another tier of chaoskit's. Nothing here looks at the
+machine, except that paths are taken relative to the experiment file.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from chaoskit.spec.host_timers import Calls, Timers
 from chaoskit.spec.host_tuning import Host
 from chaoskit.spec.injection import Port
 from chaoskit.spec.server import HOUR, Responses
+from chaoskit.spec.tiers import GatewayHost, WrittenPolicy, WrittenRetrieval, WrittenTool
 from chaoskit.topology.lab import RESERVED_NAMES
 from chaoskit.units import Duration
 
@@ -28,6 +29,8 @@ _HTTP = re.compile(r":([0-9]{1,5})(/[\x21-\x7e]*)?")
 _READY = Duration(30 * 10**9)
 _STOP = Duration(5 * 10**9)
 MOST_HOSTS, MOST_REPLICAS = 100, 32
+TIERS = ("gateway", "policy", "retrieval", "tool")
+"""The keys of hosts that are tiers of chaoskit's."""
 Patience = Annotated[Duration, bounded(Duration(10**6), HOUR, "a run would seem to hang")]
 
 
@@ -141,12 +144,16 @@ Reference = Annotated[Responses, BeforeValidator(_true_or_responses, json_schema
 class ServiceHost(Host):
     """A host of a service lab: its program, or the reference server, and the tuning of its network."""
 
-    model_config = exactly_one("run", "reference")
+    model_config = exactly_one("run", "reference", *TIERS)
 
     run: Command | None = Field(None, description="A shell line, or a list of words; started in the file's folder.")
     reference: Reference | None = Field(
         None, description="The reference server on port 8000: `true`, or how it responds. Default: as `server:` says."
     )
+    gateway: GatewayHost | None = Field(None, description="A gateway that runs workflows of other hosts.")
+    policy: WrittenPolicy | None = Field(None, description="A host that allows or denies requests: `true`, or how.")
+    retrieval: WrittenRetrieval | None = Field(None, description="A host that looks up results: `true`, or how.")
+    tool: WrittenTool | None = Field(None, description="A host with tools: `true`, or how they work.")
     ready: WrittenReady | None = Field(None, description="When it is ready. Default: when it listens on a TCP port.")
     env: dict[Variable, _Value] = Field(default_factory=dict, description="Variables of its environment.")
     env_from: tuple[Variable, ...] = Field((), description="Variables of yours that it gets, by name.")
@@ -168,19 +175,31 @@ class ServiceHost(Host):
 
     @model_validator(mode="after")
     def _one_program(self) -> ServiceHost:
-        if (self.run is None) == (self.reference is None):
-            raise ValueError("give either run: COMMAND, or reference: true for chaoskit's own server")
-        if self.reference is not None:
+        found = [key for key in ("run", "reference", *TIERS) if getattr(self, key) is not None]
+        if len(found) != 1:
+            raise ValueError(
+                f"one host has one of {' and '.join(found)}; give each a host of its own"
+                if found
+                else "give run: COMMAND, reference: true for chaoskit's own server, or one of its tiers: "
+                + ", ".join(TIERS)
+            )
+        if self.run is None:
             own = [
                 key for key in ("ready", "env", "env_from", "files", "timers", "calls", "rootfs") if getattr(self, key)
             ]
             if own:
-                raise ValueError(f"{own[0].replace('_', '-')} belongs to a command, and this is the reference server")
+                what = "the reference server" if self.reference is not None else f"chaoskit's own {found[0]}"
+                raise ValueError(f"{own[0].replace('_', '-')} belongs to a command, and this is {what}")
         return self
 
     @property
+    def tier(self) -> str | None:
+        """Which of the tiers it is; None for a command and the reference server."""
+        return next((key for key in TIERS if getattr(self, key) is not None), None)
+
+    @property
     def shown(self) -> str:
-        """Its command, as people type it; "" for the reference server."""
+        """Its command, as people type it, or what of chaoskit's own runs there."""
         if self.run is None:
-            return ""
+            return "the reference server" if self.tier is None else f"chaoskit's {self.tier}"
         return self.run[2] if self.run[:2] == ("/bin/sh", "-c") and len(self.run) == 3 else shlex.join(self.run)

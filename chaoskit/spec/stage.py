@@ -23,6 +23,7 @@ from chaoskit.spec.access import Access
 from chaoskit.spec.endpoint import redacted, secret_in
 from chaoskit.spec.hosts import MOST_HOSTS, HostName, ServiceHost
 from chaoskit.spec.injection import Interface, To, TrafficMatch
+from chaoskit.spec.tier_places import check_places
 from chaoskit.topology.lab import CLIENT, EDGE, Topology, duplicate_names, service
 from chaoskit.units import Size
 
@@ -121,6 +122,7 @@ class ServiceStage(Access):
             if called not in names and called not in self.hosts:
                 hint = suggestion(called, list(self.hosts))
                 raise error_at(f"{called!r} is no host of this lab; {hint}", "hosts", name, "calls")
+        check_places(self.hosts)
         return self
 
 

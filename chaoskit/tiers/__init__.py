@@ -1,1 +1,1 @@
-"""Runs the tiers in front of a model: the gateway, what it admits, and what its workflows call."""
+"""The tiers of an AI service beside its model: gateway, policy, retrieval, tools."""

@@ -2,7 +2,8 @@
 
 A step comes into force as soon as the signal reaches its trigger, and is released when the signal has not been above
 its release threshold for `hold`; one step after the other, the last one first. The bands between release and trigger
-do not overlap (`spec.admission` refuses others), so that the steps in force are always the first ones. Pure: the time is an argument.
+do not overlap (`spec.admission` refuses others), so that the steps in force are always the first ones. Pure: the time
+is an argument.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Literal
 
 from chaoskit.seed import source
 from chaoskit.server.inference.profiles import StepTimes
+from chaoskit.token_lengths import TOKEN_LENGTHS
 
 Policy = Literal["fcfs", "priority"]
 _Z99 = 2.3263478740408408  # the 99th percentile of the standard normal distribution
@@ -37,13 +38,11 @@ class Lengths:
 
 
 PROMPT_LENGTHS: dict[str, Lengths] = {
-    "azure-2023-conversation": Lengths(6.63, 0.99, 8000, _AZURE),
-    "azure-2023-code": Lengths(7.00, 1.36, 8000, _AZURE),
+    name: Lengths(each.prompt.mu, each.prompt.sigma, 8000, _AZURE) for name, each in TOKEN_LENGTHS.items()
 }
 """Of prompts, by the names that files use."""
 OUTPUT_LENGTHS: dict[str, Lengths] = {
-    "azure-2023-conversation": Lengths(5.02, 0.86, 2000, _AZURE),
-    "azure-2023-code": Lengths(2.79, 0.85, 2000, _AZURE),
+    name: Lengths(each.output.mu, each.output.sigma, 2000, _AZURE) for name, each in TOKEN_LENGTHS.items()
 }
 """Of answers."""
 
