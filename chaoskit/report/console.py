@@ -143,11 +143,15 @@ def _token_counts(result: Result) -> Iterator[Text]:
 
 
 def _planned_pace(result: Result) -> Iterator[Text]:
-    """The server's own pace, where it is slower than reading, and so neither a stall nor waiting."""
+    """The server's own pace, where it is slower than reading: with a script it is neither a stall nor waiting."""
     pace = result.overall.planned_pace.p50_ms
     if pace is not None and pace > 1000 / result.reading_rate:
         planned = f"{format_value(pace, 'ms')} per token (p50)"
-        yield styled(f"the server's own pace, as it planned: {planned}; that is neither a stall nor waiting", "dim")
+        if result.models:
+            told = f"the pace of the server's engine: {planned}"
+        else:
+            told = f"the server's own pace, as it planned: {planned}; that is neither a stall nor waiting"
+        yield styled(told, "dim")
 
 
 def _summary(result: Result, width: int) -> Text:

@@ -16,6 +16,7 @@ from clocks import known
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.result import Metrics, Result
+from chaoskit.analysis.tiers.queue_result import ModelPhase
 from chaoskit.records.jsonl import read
 from chaoskit.records.model import Phase
 from chaoskit.records.span_names import ATTEMPT, RETRIEVAL_FALLBACK, RETRIEVAL_OUTCOME
@@ -54,6 +55,12 @@ class Run:
         found = self.result.phase(phase)
         assert found is not None
         return found.metrics
+
+    @property
+    def queue(self) -> tuple[ModelPhase, ...]:
+        """The phases of its one model."""
+        (model,) = self.result.models
+        return model.phases
 
     def ttft(self, phase: str) -> float:
         """The median time to the first token in a phase, ms."""
@@ -96,8 +103,43 @@ def own_gateway_spans(runs: list[Run]) -> None:
     assert run.took("model", "far-search") == pytest.approx(run.took("model", "baseline"), rel=0.2)
 
 
+def soft_saturation(runs: list[Run]) -> None:
+    """The GPU is as busy at six times the requests; first tokens are six times as late, and the queue shows it."""
+    (run,) = runs
+    calm, surge, _ = run.queue
+
+    assert run.verdict == "broken"
+    assert known(calm.busy) > 0.95
+    assert known(surge.busy) > 0.95
+    assert known(surge.first_token_p95_ms) > 5 * known(calm.first_token_p95_ms)
+    assert (known(calm.waiting_max), known(surge.waiting_max)) == (3, 31)
+    assert known(run.metrics("baseline").itl.p50_ms) < 15
+    assert known(run.metrics("surge").itl.p50_ms) > 140
+    assert "says nothing; requests 2.25/s -> 12.1/s, waiting 0 -> 14" in run.result.models[0].sentence
+
+
+def kv_cliff(runs: list[Run]) -> None:
+    """A cache that is too small preempts, stops answers and delays all; busy share and median gap stay the same."""
+    large, small = runs
+    (roomy,), (tight,) = large.queue, small.queue
+
+    assert [large.verdict, small.verdict] == ["met", "broken"]
+    assert (roomy.preemptions, tight.preemptions) == (0, 59)
+    assert tight.busy == pytest.approx(known(roomy.busy), abs=0.01)
+    gaps = [known(run.metrics("baseline").itl.p50_ms) for run in runs]
+    assert gaps[0] == pytest.approx(gaps[1], rel=0.05)
+    assert small.ttft("baseline") > 100 * large.ttft("baseline")
+    assert known(small.metrics("baseline").itl.max_ms) > 6000 > 200 > known(large.metrics("baseline").itl.max_ms)
+    (stalls,) = (phase.stall_attribution for phase in small.result.phases)
+    assert stalls.stalls == 7
+    assert stalls.server_ms == pytest.approx(8592, abs=10)
+    assert stalls.network_ms == 0
+
+
 CHECKS: dict[str, Callable[[list[Run]], None]] = {
+    "kv-cliff": kv_cliff,
     "own-gateway-spans": own_gateway_spans,
+    "soft-saturation-healthy-gpu": soft_saturation,
     "vpn-on-retrieval-not-model": vpn_on_retrieval,
 }
 

@@ -127,7 +127,7 @@ def _kv_usage(state: ModelState) -> float:
 
 
 def compare_gauges(phases: Sequence[tuple[str, ModelPhase]]) -> str:
-    """What the gauges say of the earliest and the latest first tokens among these; empty without two of them.
+    """What the gauges say of the shortest and the longest queue among these; empty without two of them.
 
     Each has words that say when it was: `during baseline`.
     """
@@ -135,7 +135,8 @@ def compare_gauges(phases: Sequence[tuple[str, ModelPhase]]) -> str:
     if len(known) < 2:
         return ""
     (when_good, good), (when_bad, bad) = (
-        choose(known, key=lambda each: each[1].first_token_p95_ms or 0.0) for choose in (min, max)
+        choose(known, key=lambda each: (each[1].waiting or 0.0, each[1].first_token_p95_ms or 0.0))
+        for choose in (min, max)
     )
     busy = f"GPU busy {_busy(good)} {when_good} and {_busy(bad)} {when_bad}"
     if _says_nothing(good, bad):

@@ -90,7 +90,7 @@ def test_each_phase_has_its_queue(result: Result) -> None:
 
 
 def test_the_gauge_that_hides_it_is_beside_it(result: Result) -> None:
-    """The sentence compares the best and the worst phase."""
+    """The sentence compares the phases with the shortest and the longest queue."""
     (queue,) = result.models
 
     assert queue.sentence == (
