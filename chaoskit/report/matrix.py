@@ -15,10 +15,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from chaoskit.analysis.chains.model_queue import compare_gauges
 from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.matrix import MatrixResult, VariantResult
 from chaoskit.analysis.result import Result
-from chaoskit.analysis.tiers.model_queue import compare_gauges
 from chaoskit.errors import EXIT_SOFTWARE
 from chaoskit.report import sparkline
 from chaoskit.report.console import UNBOUNDED_WIDTH, headline, print_sections, section, sentence, two_columns

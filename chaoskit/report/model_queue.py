@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from chaoskit.analysis.chains.queue_result import ModelPhase, ModelQueue
 from chaoskit.analysis.formatting import format_value
-from chaoskit.analysis.tiers.queue_result import ModelPhase, ModelQueue
 from chaoskit.report.styles import styled
 from chaoskit.report.table import plain_table
 

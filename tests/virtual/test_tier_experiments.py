@@ -15,8 +15,8 @@ import pytest
 from clocks import known
 
 from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.chains.queue_result import ModelPhase
 from chaoskit.analysis.result import Metrics, Result
-from chaoskit.analysis.tiers.queue_result import ModelPhase
 from chaoskit.records.jsonl import read
 from chaoskit.records.model import Phase
 from chaoskit.records.span_names import ATTEMPT, RETRIEVAL_FALLBACK, RETRIEVAL_OUTCOME

@@ -11,12 +11,12 @@ from made_runs import Made, ns, plan
 from rich.console import Console
 
 from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.chains.queue_result import ModelPhase
 from chaoskit.analysis.network.attribution import StreamEvidence, attribute_stalls
 from chaoskit.analysis.result import Result
 from chaoskit.analysis.streams.assemble import assemble_streams
 from chaoskit.analysis.streams.columns import signs_of_life, token_columns
 from chaoskit.analysis.streams.gaps import Reader
-from chaoskit.analysis.tiers.queue_result import ModelPhase
 from chaoskit.records.model import Request, SocketRead
 from chaoskit.records.spans import ModelState, Span
 from chaoskit.report.console import render

@@ -19,13 +19,13 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
+from chaoskit.analysis.chains.queue_result import ModelPhase, ModelQueue
 from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.result import Unit
 from chaoskit.analysis.statistics.quantiles import MS, nearest_rank
 from chaoskit.analysis.streams.phase_samples import SECOND
 from chaoskit.analysis.streams.timeline import Span as PhaseSpan
 from chaoskit.analysis.streams.timeline import Timeline
-from chaoskit.analysis.tiers.queue_result import ModelPhase, ModelQueue
 from chaoskit.records.span_names import FIRST_TOKEN
 from chaoskit.records.spans import ModelState, Span
 
