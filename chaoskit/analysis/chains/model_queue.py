@@ -97,7 +97,8 @@ def _phase(name: str, times: Sequence[PhaseSpan], history: _History, spans: Sequ
     length = sum(each.end - each.begin for each in times)
     samples = [state for each in times for state in history.within(each.begin, each.end)]
     begun = [span for each in times for span in spans if each.begin <= span.begin < each.end]
-    firsts = sorted(int(span.attributes[FIRST_TOKEN]) for span in begun if FIRST_TOKEN in span.attributes)
+    told = (span.attributes.get(FIRST_TOKEN) for span in begun)
+    firsts = sorted(each for each in told if isinstance(each, int) and each >= 0)
 
     def grown(counter: str) -> float:
         return sum(history.grown(counter, each.begin, each.end) for each in times)
