@@ -57,7 +57,8 @@ from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.sizes import mean_tokens
 from chaoskit.spec.workload import Workload
-from chaoskit.telemetry.traces import clock_sentence, traces
+from chaoskit.telemetry.traces import traces
+from chaoskit.telemetry.traces import warnings as span_warnings
 
 SINGLE_PHASE = "run"  # the one phase of a run without a plan
 
@@ -99,6 +100,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     streams, reader = raw.streams, raw.streams.table.reader
     run_timeline = _timeline(raw)
     in_lab = raw.plan is not None and raw.plan.interface is None
+    asked = raw.plan or raw.probe
     traced = traces(raw.requests, raw.spans, raw.exports, has_one_clock=in_lab)
     hops = measure(raw.requests, traced)
     is_cut_short = raw.status == "interrupted"
@@ -166,7 +168,7 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
             *_of_unseen_connections(raw),
             *warnings(raw.plan, streams.ended, client_health, phases, raw.warmups),
             *compression_warnings(raw, uncompressed is not None),
-            *map(clock_sentence, traced.shifts),
+            *span_warnings(traced, is_asked=asked is not None and asked.telemetry is not None),
         ),
     )
 
