@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from chaoskit.plan.model import Plan, PlannedHost
 from chaoskit.spec.hosts import ServiceHost
 from chaoskit.spec.tier_places import asked_hosts
 from chaoskit.spec.tiers import GatewayHost, Generate, HopTimers, PolicyHost, RetrievalHost, Step, ToolHost
+from chaoskit.tiers.endpoints import endpoint
 from chaoskit.tiers.settings import (
     Breaker,
     CallTimers,
+    Controls,
     Count,
     GatewaySettings,
     GenerateStage,
@@ -33,7 +35,8 @@ def tier_settings(plan: Plan, host: PlannedHost) -> TierSettings:
         case ServiceHost(gateway=GatewayHost() as gateway):
             names = {name for each in plan.hosts for name in (each.name, each.group)}
             addresses = {name: plan.topology.resolve(name, plan.ip) for name in sorted(names)}
-            return _gateway(hosts, host.group, gateway, addresses, plan.seed)
+            controls = _controls(plan, hosts, host.group, gateway)
+            return _gateway(hosts, host.group, gateway, addresses, controls, plan.seed)
         case ServiceHost(policy=PolicyHost() as policy):
             return PolicySettings(policy.latency.settings, plan.seed, policy.denies.fraction, policy.failures.fraction)
         case ServiceHost(retrieval=RetrievalHost() as retrieval):
@@ -57,6 +60,7 @@ def _gateway(
     name: str,
     keys: GatewayHost,
     addresses: dict[str, tuple[str, ...]],
+    controls: Controls,
     seed: int,
 ) -> GatewaySettings:
     return GatewaySettings(
@@ -69,7 +73,29 @@ def _gateway(
         mid_stream=keys.mid_stream,
         retry_budget=keys.retry_budget.fraction,
         breaker=None if keys.breaker is None else Breaker(keys.breaker.failures, int(keys.breaker.open)),
+        controls=controls,
     )
+
+
+def _controls(plan: Plan, hosts: Mapping[str, ServiceHost], name: str, keys: GatewayHost) -> Controls:
+    """Whom a gateway admits. It reads the metrics of every replica of the models that its workflows ask."""
+    steps = [step for workflow in keys.workflows for step in keys.stages(workflow) if step.generate is not None]
+    asked = {place for step in steps for place in asked_hosts(hosts, name, step)}
+    return Controls(
+        admission=keys.admission.settings(plan.classes),
+        ladder=None if keys.degradation is None else keys.degradation.settings,
+        carriage=plan.workload.carry.class_place.carriage(plan.classes) if plan.classes else None,
+        models=tuple(where for place in sorted(asked) for where in _replicas(plan, place)),
+        tells_priority=keys.admission.tells_priority,
+    )
+
+
+def _replicas(plan: Plan, place: str) -> Iterator[str]:
+    """Each host that a place leads to, with its port."""
+    found = endpoint(place, "/")
+    for host in plan.hosts:
+        if found.host in (host.name, host.group):
+            yield f"{host.name}:{found.port}"
 
 
 def _stage(step: Step, hosts: tuple[str, ...]) -> Stage:

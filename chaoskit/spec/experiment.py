@@ -30,6 +30,7 @@ from chaoskit.spec.objectives import Objective, parse
 from chaoskit.spec.other_workloads import OtherWorkload, WrittenObjective
 from chaoskit.spec.server import Server
 from chaoskit.spec.stage import EdgeStage, InterfaceStage, ServiceStage, Stage
+from chaoskit.spec.tiers import GatewayHost
 from chaoskit.spec.workload import Workload
 from chaoskit.topology.fault_site import Interface, Lab, Site
 from chaoskit.topology.lab import CLIENT
@@ -202,6 +203,9 @@ class Experiment(SpecModel):
 
     def _class_mismatches(self) -> Iterator[PydanticCustomError]:
         work = self.workload
+        for host, gateway in self._gateways():
+            for sentence, where in gateway.admission.errors(self.classes):
+                yield error_at(sentence, "stage", "hosts", host, "gateway", "admission", *where)
         for name, each in self.workloads.items():
             if each.class_ is not None and each.class_ not in self.classes:
                 hint = (
@@ -225,6 +229,10 @@ class Experiment(SpecModel):
             yield error_at(f"the stage has a header {place.name} as well; remove one of them", "workload", "carry")
         if place.kind != "header" and place.name.partition(".")[0] in work.extra_body:
             yield error_at(f"extra-body has {place.name} as well; remove one of them", "workload", "carry")
+
+    def _gateways(self) -> Iterator[tuple[str, GatewayHost]]:
+        if isinstance(self.stage, ServiceStage):
+            yield from ((name, host.gateway) for name, host in self.stage.hosts.items() if host.gateway is not None)
 
     def _tuning_mismatches(self) -> Iterator[PydanticCustomError]:
         if isinstance(self.stage, InterfaceStage):
