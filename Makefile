@@ -11,13 +11,15 @@ ONCE := access caller commands connection_table containers exec exec_files host_
 ON_ANY := $(patsubst %,--ignore=tests/kernel/test_%.py,$(ONCE))
 # Some tests write a journal thousands of times, with a disk write for each line.
 MEMORY := $(firstword $(wildcard /dev/shm) /tmp)
+# A drive collects garbage before it measures, and thousands of tests leave much.
+ALONE := tests/unit/probe tests/unit/server
 # make fuzz: seconds for each target, and the targets; all by default.
 SECONDS ?= 60
 TARGETS ?=
 # What make quotes renews; without a name all that takes a few minutes.
 QUOTES ?=
 
-.PHONY: help modules demo test soak fuzz lint format test-unit test-kernel test-guest test-virtual test-kernel-own kernel kernel-wheel package distributions bench parity \
+.PHONY: help modules demo test soak fuzz lint format test-unit test-probe test-kernel test-guest test-virtual test-kernel-own kernel kernel-wheel package distributions bench parity \
 	docs reference quotes pins audit clean
 
 help:  ## this list
@@ -31,7 +33,7 @@ demo: .venv/.program  ## run one experiment: a chat stream under burst loss; a b
 	echo "exit code $$code"; test $$code -le 1 -o $$code -eq 5
 
 test: .venv/.tests kernel  ## run all tiers, and add up their results
-	@$(PYTHON_IN) tests/tiers.py test-kernel-own test-virtual test-kernel test-guest test-unit lint
+	@$(PYTHON_IN) tests/tiers.py test-virtual test-unit test-kernel-own test-guest test-kernel test-probe lint
 
 lint: .venv/.tests  ## check style and types
 	@.venv/bin/ruff check
@@ -44,7 +46,10 @@ format: .venv/.tests  ## format, and fix the style
 	@.venv/bin/ruff check --fix
 
 test-unit: .venv/.tests  ## tests without privileges, network or guest; and the rules of the code
-	@TMPDIR=$(MEMORY) $(PYTHON_IN) $(PYTEST) tests/unit tests/rules
+	@TMPDIR=$(MEMORY) $(PYTHON_IN) $(PYTEST) $(ALONE:%=--ignore=%) tests/unit tests/rules
+
+test-probe: .venv/.tests  ## the rest of the unit tests: of the probe and the reference server, on loopback
+	@TMPDIR=$(MEMORY) $(PYTHON_IN) $(PYTEST) $(ALONE)
 
 test-kernel: .venv/.tests  ## tests against a real kernel: the distribution's guest kernel
 	@$(GUEST) --kernel linux.uml $(PYTHON_IN) $(PYTEST) $(ON_ANY) tests/kernel

@@ -14,7 +14,9 @@ from chaoskit.clock import RealClock
 from chaoskit.errors import RefusedError
 from chaoskit.substrate import uml
 from chaoskit.substrate.running import POLL_INTERVAL, Command
-from chaoskit.units import Duration
+from chaoskit.units import Duration, Size
+
+MEMORY = Size.parse("1GiB")  # pytest holds half of a usual guest's
 
 
 def main() -> int:
@@ -35,7 +37,7 @@ def main() -> int:
 def show(command: Command, kernel: Path | None) -> int:
     """Run it in a guest, and copy its log to stdout while it grows."""
     clock = RealClock()
-    running = uml.Uml(uml.find(kernel)).launch(command, clock)
+    running = uml.Uml(uml.find(kernel), MEMORY).launch(command, clock)
     try:
         with running.log.open(errors="replace") as log:
             while True:

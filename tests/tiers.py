@@ -3,8 +3,8 @@
     tiers.py TARGET...
 
 A tier is a target of the Makefile. It fails if its command fails, and also if it skips a test: a requested tier runs
-completely. Tests that passed only on a rerun are listed. One tier runs on each processor (a guest is pinned to one), in
-the order of the arguments; the output of a tier is shown when it ends.
+completely. Tests that passed only on a rerun are listed. Two tiers share a processor, because those in real time mostly
+wait, and a guest is pinned to one. They begin in the order of the arguments; the output of each is shown when it ends.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from queue import SimpleQueue
 
 CLOSING = re.compile(r"^=* ?((?:\d+ [a-z]+,? ?)+) in [\d.]+s", re.MULTILINE)  # pytest's last line
 RERUN = re.compile(r"^RERUN (.+)$", re.MULTILINE)
+PER_PROCESSOR = 2
 COUNT = re.compile(r"(\d+) ([a-z]+)")
 
 
@@ -48,7 +49,7 @@ class Tier:
 def main(names: list[str]) -> int:
     """Run the tiers, print the sum, and return 0 if all passed."""
     processors: SimpleQueue[int] = SimpleQueue()
-    for processor in sorted(os.sched_getaffinity(0)):
+    for processor in sorted(os.sched_getaffinity(0)) * PER_PROCESSOR:
         processors.put(processor)
     ended: dict[str, Tier] = {}
     with ThreadPoolExecutor(processors.qsize()) as pool:
@@ -67,7 +68,7 @@ def main(names: list[str]) -> int:
 
 
 def run(name: str, processors: SimpleQueue[int]) -> Tier:
-    """Run a tier on the next free processor."""
+    """Run a tier on the next processor that has room."""
     processor = processors.get()
     sys.stdout.write(f"... {name}\n")  # one write, because other threads print too
     words = ["taskset", "--cpu-list", str(processor), "make", "--no-print-directory", "--silent", name]

@@ -48,9 +48,9 @@ from chaoskit.plan.model import Plan
 from chaoskit.plan.phase_settings import phase_settings
 from chaoskit.plan.probe_plan import ProbePlan
 from chaoskit.records.directory import UNCOMPRESSED, WORKLOADS
-from chaoskit.spec.asking import mean_tokens
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.objectives import Objective
+from chaoskit.spec.sizes import mean_tokens
 from chaoskit.spec.workload import Workload
 
 SINGLE_PHASE = "run"  # the one phase of a run without a plan
@@ -212,7 +212,8 @@ def _intended(raw: RawRecords, streams: Sequence[Stream], workload: Workload | N
     stamped = {served.stream: served.tokens for served in raw.served if served.stream is not None}
     if not raw.served or workload is None:
         return stamped
-    mean = round(mean_tokens(workload.output_tokens))
+    known = [stream.request.asked for stream in streams if stream.request.asked is not None]
+    mean = round(mean_tokens(workload)) if workload.trace is None else round(sum(known) / max(1, len(known)))
     return {stream.number: stream.request.asked or mean for stream in streams} | stamped
 
 

@@ -117,6 +117,7 @@ class Metrics(FiniteJson):
     events: int
     tokens: int
     tokens_per_second: IntervalEstimate
+    retries: int = 0
 
 
 class StallAttribution(FiniteJson):

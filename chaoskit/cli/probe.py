@@ -28,6 +28,9 @@ def probe(
     netns: Netns = None,
     pid: Pid = None,
     container: Container = None,
+    telemetry: Annotated[
+        str | None, typer.Option(metavar="ADDR:PORT", help="Receive spans (OTLP/HTTP), such as 127.0.0.1:4318.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of arrival times and prompts.")] = 0,
     out: Annotated[Path | None, typer.Option(help="New directory for the raw records.")] = None,
     json: Annotated[bool, typer.Option("--json", help="JSON, with the keys of vllm bench serve.")] = False,
@@ -37,7 +40,7 @@ def probe(
     from chaoskit.conduct.probe_only import ProbeOnly
     from chaoskit.probe.target import SocketOptions
     from chaoskit.spec.access_options import access as parse_access
-    from chaoskit.spec.options import duration, objectives, workload
+    from chaoskit.spec.options import duration, objectives, receiver, workload
 
     enter_chosen(netns, pid, container)
     thresholds = {"stall-threshold": stall_threshold, "reading-rate": reading_rate}
@@ -54,5 +57,6 @@ def probe(
         processes=load.processes,
         compare_compression=load.compare_compression,
         max_time=duration("max-time", timeouts.max_time),
+        telemetry=receiver(telemetry),
     )
     raise typer.Exit(measure_and_show(measured, out, json))

@@ -23,6 +23,12 @@ class QuestionOptions:
     end_event: Annotated[str | None, typer.Option(metavar="NAME", help="With sse: an event of this type ends.")] = None
     end_data: Annotated[str | None, typer.Option(metavar="TEXT", help="With sse: an event with this data ends.")] = None
     end: Annotated[str | None, typer.Option(metavar="marker|body", help="With sse: what ends a response.")] = None
+    demand: Annotated[
+        str | None, typer.Option(metavar="KEYS", help="Workflows by share: '{chat: 70%, support: 30%}'.")
+    ] = None
+    carry: Annotated[
+        str | None, typer.Option(metavar="KEYS", help="How they are told: '{workflow: header x-workflow}'.")
+    ] = None
     output_tokens: Annotated[
         str, typer.Option(metavar="NUMBER", help="Tokens to request: 100, or '{median: 200, p99: 1000}'.")
     ] = "100"

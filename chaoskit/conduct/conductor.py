@@ -21,6 +21,7 @@ from chaoskit.conduct.hosts.states import HostsKernel
 from chaoskit.conduct.lab_hosts import hosts_of
 from chaoskit.conduct.lab_setup import LabSetup
 from chaoskit.conduct.probes import Probes, variables
+from chaoskit.conduct.span_receiver import ReceiverTask, SpanReceiver, in_lab, listeners_at_target, trace_seed
 from chaoskit.conduct.timeline import TimelineRunner
 from chaoskit.engine.apply_restore import apply, examine, restore
 from chaoskit.engine.journal import Journal
@@ -46,7 +47,7 @@ def conduct(run: Path, clock: Clock) -> int:
     try:
         with signals.raised():
             _check_namespace(plan)
-            conductor = Conductor(plan, run, _check_features(plan), clock)
+            conductor = Conductor(plan, run, _check_features(plan), clock, trace_seed(plan, clock.now()))
             _write_machine(run)
             if plan.interface is not None and plan.interface.hits:
                 conductor.run_on_interface(plan.interface)
@@ -92,12 +93,13 @@ def _check_features(plan: Plan) -> Facts:
 
 @dataclass(frozen=True)
 class Conductor:
-    """One run: its plan, its directory, and what this kernel can do."""
+    """One run: its plan, its directory, what this kernel can do, and what its requests' traces are drawn from."""
 
     plan: Plan
     run: Path
     facts: Facts
     clock: Clock
+    traces: int | None = None
 
     def run_in_lab(self) -> None:
         """Build the lab, run the timeline in it, restore. Raises NotRestoredError for what could not be restored.
@@ -111,7 +113,9 @@ class Conductor:
                     self._run_with_hosts(kernel, knobs, journal)
                 else:
                     self._apply_stage(kernel, journal)
-                    self._run(kernel, kernel, journal, lambda: None)
+                    with self._receiver() as receiver:
+                        self._run(kernel, kernel, journal, receiver.check)
+                        receiver.await_last()
             finally:
                 with signals.held():
                     leftovers = restore(knobs, journal)
@@ -129,10 +133,17 @@ class Conductor:
             run=self.run,
         )
         state = state_folder(os.environ, os.getuid())
-        with lease_scope.hold_lease(request, self._kernel, state) as held:
-            examine(held.kernel, [(change.knob, change.setting) for change in self.plan.all_changes])
-            self._apply_stage(held.kernel, held.journal)
-            self._run(held.kernel, held.kernel, held.journal, held.renew)
+        with self._receiver() as receiver:
+            with lease_scope.hold_lease(request, self._kernel, state) as held:
+
+                def check() -> None:
+                    held.renew()
+                    receiver.check()
+
+                examine(held.kernel, [(change.knob, change.setting) for change in self.plan.all_changes])
+                self._apply_stage(held.kernel, held.journal)
+                self._run(held.kernel, held.kernel, held.journal, check)
+            receiver.await_last()
 
     @property
     def _places(self) -> Places:
@@ -141,16 +152,32 @@ class Conductor:
     def _kernel(self) -> LinuxKernel:
         return LinuxKernel(self.facts, self.clock)
 
+    @property
+    def _spans(self) -> ReceiverTask:
+        return ReceiverTask(self.run, self.traces or 0, self.plan.telemetry)
+
+    def _receiver(self) -> SpanReceiver:
+        return SpanReceiver(self._spans, listeners_at_target(self.plan.telemetry), self.clock)
+
     def _run_with_hosts(self, kernel: LinuxKernel, knobs: HostsKernel, journal: Journal) -> None:
         self._apply_stage(kernel, journal)
-        hosts = hosts_of(LabSetup.of(self.plan, variables(self.plan)), kernel, self.run, self.clock)
-        knobs.hosts = hosts
-        try:
-            hosts.start()
-            self._run(kernel, knobs, journal, hosts.check)
-        finally:
-            with signals.held():
-                hosts.stop()
+        setup = LabSetup.of(self.plan, variables(self.plan))
+        receiver, setup = in_lab(setup, kernel, self._spans, self.clock)
+
+        def check() -> None:
+            hosts.check()
+            receiver.check()
+
+        with receiver:
+            hosts = hosts_of(setup, kernel, self.run, self.clock)
+            knobs.hosts = hosts
+            try:
+                hosts.start()
+                self._run(kernel, knobs, journal, check)
+                receiver.await_last()
+            finally:
+                with signals.held():
+                    hosts.stop()
 
     def _apply_stage(self, kernel: LinuxKernel, journal: Journal) -> None:
         for change in self.plan.stage:
@@ -158,7 +185,7 @@ class Conductor:
 
     def _run(self, kernel: LinuxKernel, knobs: Kernel, journal: Journal, check: Callable[[], None]) -> None:
         """Run the probes beside the timeline; `check` is called a few times a second."""
-        probes = Probes(self.plan, kernel, self.run, self.clock)
+        probes = Probes(self.plan, kernel, self.run, self.clock, self.traces)
         try:
             start = probes.start()
             with (

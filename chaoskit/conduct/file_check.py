@@ -53,7 +53,7 @@ def _notes(experiment: Experiment, plan: Plan, facts: Facts) -> Iterator[str]:
 
 def _warnings(plan: Plan) -> Iterator[str]:
     yield from plan.warnings
-    yield from load_warnings(plan.workload, plan.target, plan.server)
+    yield from load_warnings(plan.workload, plan.target, plan.server, surges=plan.surges)
     yield from decidability_warnings(plan)
 
 

@@ -16,9 +16,10 @@ from chaoskit.conduct.worker import Worker
 from chaoskit.kernel.linux import LinuxKernel
 from chaoskit.records.jsonl import Log
 from chaoskit.records.model import ServedResponse, UnackedSample
-from chaoskit.records.spans import Span
+from chaoskit.records.spans import ModelState, Span
 from chaoskit.server import certificates
 from chaoskit.server.app import serve
+from chaoskit.server.inference.model_records import ModelLogs
 from chaoskit.server.limits import LAB
 
 _BACKLOG = 1024
@@ -61,8 +62,13 @@ def _start_reference(host: ReferenceHost, kernel: LinuxKernel, run: Path | None)
     script = replace(host.script, tls=certificates.context()) if host.has_tls else host.script
 
     async def work(stop: asyncio.Event) -> None:
-        log, unacked = (None, None) if run is None else (Log(run, ServedResponse), Log(run, UnackedSample))
-        await serve(listener, script, stop, log, unacked, LAB)
+        if run is None:
+            await serve(listener, script, stop, limits=LAB)
+            return
+        log, unacked, model = Log(run, ServedResponse), Log(run, UnackedSample), None
+        if script.engine is not None:
+            model = ModelLogs(host.name, script.seed, Log(run, Span), Log(run, ModelState))
+        await serve(listener, script, stop, log, unacked, LAB, model)
 
     worker = Worker("reference server", kernel.inside(host.name), work)
     listener.close()

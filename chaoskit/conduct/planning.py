@@ -26,10 +26,12 @@ from chaoskit.probe.request_url import completed_url
 from chaoskit.probe.requests import RequestFactory
 from chaoskit.probe.target import Target, endpoint
 from chaoskit.probe.transport.tls import tls_context
+from chaoskit.spec.demand_curve import ALWAYS, Surges
 from chaoskit.spec.experiment import Experiment
 from chaoskit.spec.server import Server
 from chaoskit.spec.stage import InterfaceStage
 from chaoskit.spec.workload import Workload
+from chaoskit.telemetry.endpoint import obstacle
 
 
 def prepare(experiment: Experiment, to_run: bool = False) -> Plan:
@@ -38,8 +40,9 @@ def prepare(experiment: Experiment, to_run: bool = False) -> Plan:
     Raises RefusedError where this machine cannot, or must not, run it, and SpecError without the key.
     """
     plan = _compiled(experiment, to_run)
-    told = load_warnings(plan.workload, plan.target, plan.server, to_run=to_run)
-    return plan.model_copy(update={"warnings": (*plan.warnings, *told)})
+    told = load_warnings(plan.workload, plan.target, plan.server, to_run=to_run, surges=plan.surges)
+    unread = () if plan.telemetry is None else filter(None, [obstacle()])
+    return plan.model_copy(update={"warnings": (*plan.warnings, *told, *unread)})
 
 
 def load_warnings(
@@ -49,12 +52,14 @@ def load_warnings(
     requests: int | None = None,
     to_run: bool = False,
     processes: int = 1,
+    surges: Surges = ALWAYS,
 ) -> tuple[str, ...]:
     """What this machine's limits as a client mean for a load on this URL. `server`: of a lab.
 
     `to_run`: raises RefusedError for what certainly does not fit.
     """
-    load, limits = ClientLoad.of(workload, server, requests, processes), client_limits(urlsplit(url).hostname or "")
+    load = ClientLoad.of(workload, server, requests, processes, surges)
+    limits = client_limits(urlsplit(url).hostname or "")
     found = list(shortages(load, workload, limits, in_lab=server is not None))
     certain = [sentence for sentence, is_certain in found if is_certain and load.is_certain]
     if to_run and certain:

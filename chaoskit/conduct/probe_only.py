@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chaoskit import __version__, crash_report, keyboard_interrupt, terminal
-from chaoskit.clock import now
+from chaoskit.clock import RealClock, now
 from chaoskit.conduct import comparison, event_loop, signals
 from chaoskit.conduct.planning import load_warnings
 from chaoskit.conduct.probe_processes import Task, forked
 from chaoskit.conduct.provenance import collect
-from chaoskit.errors import ChaoskitError, RefusedError
+from chaoskit.conduct.span_receiver import ReceiverTask, SpanReceiver, listeners_at_target
+from chaoskit.errors import ChaoskitError, RefusedError, SpecError
 from chaoskit.plan.decidability import probe_warnings
 from chaoskit.plan.probe_plan import ProbePlan
 from chaoskit.probe import credentials
@@ -35,9 +36,13 @@ from chaoskit.probe.transport.tls import tls_context
 from chaoskit.records.directory import OUTCOME, PROBE, PROVENANCE, UNCOMPRESSED, conclude, create, kept_records
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Request
+from chaoskit.seed import derive
 from chaoskit.spec.access import Access, recorded
 from chaoskit.spec.objectives import Objective
+from chaoskit.spec.replay import read_rows
+from chaoskit.spec.telemetry import Telemetry
 from chaoskit.spec.workload import Workload
+from chaoskit.telemetry.endpoint import obstacle
 from chaoskit.terminal import ascii_json
 from chaoskit.units import Duration, counted
 
@@ -53,7 +58,7 @@ class ProbeOnly:
 
     `requests` count; those of the workload's `warm-up` come before them. `uds` is the endpoint's Unix socket. The
     `processes` share the load. Where answers came compressed, `compare_compression` more requests follow that accept no
-    compression, with records of their own.
+    compression, with records of their own. With `telemetry`, spans of the endpoint's programs are received meanwhile.
     """
 
     url: str
@@ -67,6 +72,7 @@ class ProbeOnly:
     max_time: Duration
     processes: int = 1
     compare_compression: int = 0
+    telemetry: Telemetry | None = None
 
     def measure(self, out: Path | None, watch: Callable[[DriveProgress], None]) -> Result:
         """Send the requests, and analyse the responses. The records stay in `out`, a new directory, or are deleted.
@@ -81,7 +87,8 @@ class ProbeOnly:
         if self.uds is not None:
             check_socket(self.uds)
         factory = RequestFactory(target, self.workload, self.seed)
-        shares = divide(self.workload, self.all_requests, self.processes)
+        self._check_trace()
+        shares = divide(self.workload, self.seed, self.all_requests, self.processes)
         tls_context(target, self.workload.http)
         doubts = [
             *load_warnings(self.workload, self.url, None, self.all_requests, to_run=True, processes=self.processes),
@@ -91,15 +98,22 @@ class ProbeOnly:
             *unused_proxy(target, os.environ),
             *_too_many(self.processes),
             *comparison.warnings(self.compare_compression, self.workload),
+            *(() if self.telemetry is None else filter(None, [obstacle()])),
         ]
         terminal.note(*(f"warning: {sentence}" for sentence in doubts))
         target = with_model(target, self.access, self.workload)
+        listeners = listeners_at_target(self.telemetry)
         with _directory(out) as folder:
             run = create(folder, {PROBE: self._description(target), PROVENANCE: collect()})
+            traces = None if self.telemetry is None else derive(self.seed, "run", now())
+            spans = ReceiverTask(run, traces or 0, self.telemetry)
             try:
-                with signals.kept():
+                with signals.kept(), SpanReceiver(spans, listeners, RealClock()) as receiver:
                     until = now() + self.max_time
-                    if self._send(target, run, watch, shares, factory):
+                    if self._send(replace(target, traces=traces), run, watch, shares, factory):
+                        if self.telemetry is not None:
+                            terminal.note("waiting some seconds for the last spans: programs export them with a delay")
+                        receiver.await_last()
                         self._compare_compression(target, run, until)
             except RefusedError as error:
                 conclude(run, "refused", str(error))
@@ -114,6 +128,15 @@ class ProbeOnly:
     def all_requests(self) -> int:
         """Those that count, and the warm-up requests before them."""
         return self.workload.warm_up + self.requests
+
+    def _check_trace(self) -> None:
+        """Raise SpecError where the trace has fewer requests than are asked for."""
+        rows = self.all_requests if self.workload.trace is None else len(read_rows(self.workload.trace))
+        if rows < self.all_requests:
+            raise SpecError(
+                f"--requests: the trace has {counted(rows, 'request')}, and {self.all_requests} are asked for; give "
+                f"--requests {max(1, rows - self.workload.warm_up)}"
+            )
 
     def _description(self, target: Target) -> str:
         """What is asked, for `probe.json`."""
@@ -132,6 +155,7 @@ class ProbeOnly:
             seed=self.seed,
             processes=self.processes,
             compare_compression=self.compare_compression,
+            telemetry=self.telemetry,
         )
         return ascii_json(asked.model_dump_json(indent=1)) + "\n"
 

@@ -40,7 +40,9 @@ class Probes:
 
     main: Worker
 
-    def __init__(self, plan: Plan, kernel: LinuxKernel, run: Path, clock: Clock) -> None:
+    def __init__(self, plan: Plan, kernel: LinuxKernel, run: Path, clock: Clock, traces: int | None) -> None:
+        """`traces` is what those of the requests are drawn from; None: they name none."""
+        self._traces = traces
         self._plan, self._kernel, self._run, self._clock = plan, kernel, run, clock
         self._others: list[Worker] = []
         self._workers: list[Worker] = []
@@ -77,7 +79,7 @@ class Probes:
             worker.stop(self._clock)
 
     def _measured(self) -> int:
-        plan, target = self._plan, target_of(self._plan)
+        plan, target = self._plan, replace(target_of(self._plan), traces=self._traces)
         reader, writer = os.pipe()
 
         async def work(stop: asyncio.Event) -> None:
@@ -86,7 +88,13 @@ class Probes:
             os.write(writer, str(start).encode())
             os.close(writer)
             options = DriveOptions(
-                plan.seed, start, plan.length, plan.drain, fault_free=plan.fault_free, classes=plan.classes
+                plan.seed,
+                start,
+                plan.length,
+                plan.drain,
+                fault_free=plan.fault_free,
+                classes=plan.classes,
+                surges=plan.surges,
             )
             await drive(target, plan.workload, options, self._run, stop)
 
@@ -100,7 +108,7 @@ class Probes:
 
     def _other(self, other: PlannedWorkload, reader: int) -> Worker:
         plan = self._plan
-        target = target_of(plan, other.target, 1 + plan.workloads.index(other))
+        target = replace(target_of(plan, other.target, 1 + plan.workloads.index(other)), traces=self._traces)
         folder = self._run / WORKLOADS / other.name
         folder.mkdir(parents=True)
         seed = derive(plan.seed, "workload", other.name)
@@ -137,7 +145,7 @@ def target_of(plan: Plan, url: str | None = None, number: int = 0) -> Target:
     if plan.hosts:
         asked = url or plan.target
         addresses = plan.topology.resolve(urlsplit(asked).hostname or "", plan.ip)
-        return endpoint(asked, plan.access, variables(plan), addresses=addresses, sockets=tuned, traces=plan.seed)
+        return endpoint(asked, plan.access, variables(plan), addresses=addresses, sockets=tuned)
     has_chunks = plan.server is not None and plan.server.tokens_per_event > 1  # an event is a token otherwise
     return Target(plan.target, "chaoskit", ca_file=root(plan.target), sockets=tuned, asks_usage=has_chunks)
 

@@ -158,7 +158,7 @@ def _written(value: Any) -> Any:
         case tuple():
             return [_written(each) for each in value]
         case dict():
-            return {key: _written(each) for key, each in value.items()}
+            return {str(key): _written(each) for key, each in value.items()}
         case _:
             return value
 

@@ -18,6 +18,7 @@ from chaoskit.faults.netem import NetemFault, NetemSpec
 from chaoskit.faults.tunnel import TunnelFault
 from chaoskit.host_lookups import HostLookups
 from chaoskit.knobs import Change, Knob, Netem, Pulse, Setting
+from chaoskit.plan.client_load import most_per_second
 from chaoskit.plan.injection import queue_limit
 from chaoskit.plan.model import (
     Expectation,
@@ -29,9 +30,10 @@ from chaoskit.plan.model import (
     Rounding,
 )
 from chaoskit.plan.stage import StageLookups, compile_stage, fault_site
-from chaoskit.spec.asking import largest, mean_tokens, most_tokens
 from chaoskit.spec.classes import class_warnings
-from chaoskit.spec.experiment import Experiment, Span
+from chaoskit.spec.experiment import Experiment
+from chaoskit.spec.phases import Span, surges
+from chaoskit.spec.sizes import largest_prompt, mean_tokens, most_tokens
 from chaoskit.spec.stage import EdgeStage, InterfaceStage, ServiceStage
 from chaoskit.topology.fault_site import Lab, Site
 from chaoskit.topology.lab import CLIENT
@@ -99,6 +101,7 @@ def compile_plan(experiment: Experiment, lookups: HostLookups | None = None, cla
         workloads=tuple(_other_workloads(experiment, stage_plan.target)),
         classes=experiment.classes,
         client=experiment.client,
+        telemetry=experiment.telemetry,
         server=stage_plan.server,
         objectives=experiment.objectives,
         expectations=tuple(_expectation(experiment, span, context, stage_plan.passes) for span in distinct.values()),
@@ -145,10 +148,12 @@ def needed_limit(experiment: Experiment) -> int:
 def _packets_per_second(experiment: Experiment) -> float:
     work, server = experiment.workload, experiment.server
     interval = max(server.token_interval.seconds, 1e-6)
-    length = server.first_token.median.seconds + mean_tokens(work.output_tokens) * interval
-    starts = work.request_rate.per_second if work.request_rate else (work.max_concurrency or 1) / length
+    length = server.first_token.median.seconds + mean_tokens(work) * interval
+    starts = (work.max_concurrency or 1) / length
+    if work.is_open_loop:
+        starts = most_per_second(work, surges(experiment.timeline, 1))
     open_streams = starts * length
-    return open_streams / interval + starts * (largest(work.prompt_size) / _SEGMENT + 4)
+    return open_streams / interval + starts * (largest_prompt(work) / _SEGMENT + 4)
 
 
 def _used_faults(experiment: Experiment) -> list[str]:
@@ -169,6 +174,7 @@ def _phase(
         length=span.length,
         changes=tuple(PlannedChange(knob=knob, setting=setting) for knob, setting in wanted.items()),
         pulses=_pulses(touched, context.site),
+        demand=span.demand,
     )
 
 
@@ -228,12 +234,12 @@ def _drain(experiment: Experiment) -> int:
     """
     server, work = experiment.server, experiment.workload
     wait = max(work.timeouts.first_token, work.timeouts.idle) + work.timeouts.connect
-    foreign = Duration(wait + most_tokens(work.output_tokens) * _READER_TOKEN_INTERVAL)
-    if isinstance(experiment.stage, InterfaceStage):
+    foreign = Duration(wait + most_tokens(work) * _READER_TOKEN_INTERVAL)
+    if isinstance(experiment.stage, InterfaceStage) or not server.is_scripted:
         return foreign
     spread = server.first_token.p99 / max(server.first_token.median, 1)
     slowest = server.first_token.p99 * spread ** (NormalDist().inv_cdf(0.9999) / NormalDist().inv_cdf(0.99) - 1)
-    scripted = Duration(int(slowest) + most_tokens(work.output_tokens) * server.token_interval + wait)
+    scripted = Duration(int(slowest) + most_tokens(work) * server.token_interval + wait)
     return max(scripted, foreign) if isinstance(experiment.stage, ServiceStage) else scripted
 
 

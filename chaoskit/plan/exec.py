@@ -16,7 +16,8 @@ from chaoskit.plan.injection import queue_limit
 from chaoskit.plan.model import Plan
 from chaoskit.seed import derive
 from chaoskit.spec.exec import ExecFaults
-from chaoskit.spec.experiment import CLEAN_PHASES, Experiment, Span
+from chaoskit.spec.experiment import Experiment
+from chaoskit.spec.phases import CLEAN_PHASES, Span
 from chaoskit.spec.stage import InterfaceStage
 from chaoskit.topology.steering import OneDirection
 from chaoskit.units import Duration

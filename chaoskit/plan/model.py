@@ -39,10 +39,12 @@ from chaoskit.records.directory import PLAN
 from chaoskit.records.untrusted_files import damage_error, parse_json, read_document
 from chaoskit.spec.access import Access
 from chaoskit.spec.classes import TrafficClass
+from chaoskit.spec.demand_curve import Surges
 from chaoskit.spec.host_tuning import Client
 from chaoskit.spec.hosts import ServiceHost
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.server import Server
+from chaoskit.spec.telemetry import Telemetry
 from chaoskit.spec.workload import Workload
 from chaoskit.timeouts.timers import Kind
 from chaoskit.topology.lab import EDGE, Topology
@@ -98,6 +100,7 @@ class PlannedPhase(_Frozen):
     length: int
     changes: tuple[PlannedChange, ...]
     pulses: tuple[Pulse, ...] = ()
+    demand: float = Field(1.0, exclude_if=lambda value: value == 1, description="What multiplies the request-rate.")
 
 
 class Rounding(_Frozen):
@@ -213,6 +216,7 @@ class Plan(_Frozen):
     workloads: tuple[PlannedWorkload, ...] = ()
     classes: dict[str, TrafficClass] = {}
     client: Client = Client()
+    telemetry: Telemetry | None = None
     server: Server | None = Field(description="None: the target is the user's own server.")
     objectives: tuple[Objective, ...]
     expectations: tuple[Expectation, ...]
@@ -261,6 +265,11 @@ class Plan(_Frozen):
     def length(self) -> int:
         """All phases together, ns, without the drain."""
         return sum(phase.length for phase in self.phases)
+
+    @property
+    def surges(self) -> Surges:
+        """What the phases multiply the rate of the measured workload by."""
+        return tuple((phase.length, phase.demand) for phase in self.phases)
 
     @property
     def fault_free(self) -> int | None:

@@ -1,10 +1,11 @@
-"""Says what a phase sets, a line for each knob, in tc's notation."""
+"""Says what a phase sets, a line for each knob in tc's notation, and what it multiplies the rate by."""
 
 from __future__ import annotations
 
 from chaoskit.faults.tc_format import format_setting
 from chaoskit.knobs import Rule
 from chaoskit.plan.model import PlannedPhase
+from chaoskit.spec.multiple import shown
 from chaoskit.topology.display_names import display_name
 from chaoskit.topology.lab import Topology
 
@@ -16,4 +17,5 @@ def phase_settings(phase: PlannedPhase, topology: Topology | None) -> tuple[str,
         for change in phase.changes
         if change.setting is not None and not isinstance(change.setting, Rule)
     )
-    return tuple(dict.fromkeys(lines))
+    demand = () if phase.demand == 1 else (f"demand: {shown(phase.demand)}",)
+    return (*demand, *dict.fromkeys(lines))

@@ -14,6 +14,7 @@ from chaoskit.records.directory import PROBE
 from chaoskit.records.untrusted_files import damage_error, read_document
 from chaoskit.spec.access import Access
 from chaoskit.spec.objectives import Objective
+from chaoskit.spec.telemetry import Telemetry
 from chaoskit.spec.workload import Workload
 
 
@@ -37,6 +38,7 @@ class ProbePlan(BaseModel):
     seed: int
     processes: int = Field(default=1, exclude_if=lambda value: value == 1)
     compare_compression: int = Field(default=0, exclude_if=lambda value: value == 0)
+    telemetry: Telemetry | None = Field(default=None, exclude_if=lambda value: value is None)
 
 
 def load_probe_plan(run: Path) -> ProbePlan | None:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from chaoskit.plan.model import Plan, PlannedTimer
-from chaoskit.spec.asking import late_tokens
+from chaoskit.plan.workflow_timers import gateway_reading, late_fallbacks, tier_answer
 from chaoskit.spec.host_timers import Timers
 from chaoskit.spec.hosts import ServiceHost
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.server import Pause, Server
+from chaoskit.spec.sizes import late_tokens
 from chaoskit.spec.workload import Timeouts, Workload
 from chaoskit.timeouts.chain import Chain, Lab, chains
 from chaoskit.timeouts.files import Files
@@ -70,7 +71,13 @@ def check_timers(
     files: Mapping[str, Files],
 ) -> TimerCheck:
     """Read and check the timers of these hosts. `files`: what each host sees, by its name."""
-    readings = {host.name: _reading(host, files[host.name]) for host in hosts}
+    keys = {host.name: host.spec for host in hosts}
+    readings = {
+        host.name: _reading(host, files[host.name])
+        if host.spec.gateway is None
+        else gateway_reading(keys, host.name, host.spec.gateway)
+        for host in hosts
+    }
     lab = Lab(readings, {name: host.name for host in hosts for name in host.names})
     url = urlsplit(target)
     port = url.port or (443 if url.scheme == "https" else 80)
@@ -78,11 +85,12 @@ def check_timers(
     found = chains(lab, client, url.path or "/v1/")
     ends = {chain[-1].callee for chain in found}
     answers = {host.name: _answer(host.server, workload) for host in hosts if host.server or ends == {host.name}}
+    answers |= {name: answer for name, spec in keys.items() if (answer := tier_answer(spec)) is not None}
     told = lint(lab, found, answers, list(_budgets(objectives)))
     remarks = [f"{name}: {reading.remark}" for name, reading in readings.items() if reading.remark]
     return TimerCheck(
         rows=tuple(_rows(lab, found)),
-        warnings=(*remarks, *(each.sentence for each in told if each.is_warning)),
+        warnings=(*remarks, *late_fallbacks(keys, found), *(each.sentence for each in told if each.is_warning)),
         advice=tuple(each.sentence for each in told if not each.is_warning),
     )
 
@@ -144,9 +152,9 @@ def _client(workload: Workload, target: Callee) -> Route:
 
 def _answer(server: Server | None, workload: Workload) -> Answer:
     """What an answer takes at its slowest hundredth; of an unknown server what is usual."""
-    tokens = late_tokens(workload.output_tokens)
+    tokens = late_tokens(workload)
     zero = Duration(0)
-    if server is None:
+    if server is None or not server.is_scripted:
         whole = Duration((_UNKNOWN_FIRST * _UNKNOWN_RATE + tokens) * SECOND // _UNKNOWN_RATE)
         says = f"{counted(tokens, 'token')} at {_UNKNOWN_RATE} tokens/s, as is taken of a server that is not known"
         return Answer(zero, "", zero, "", whole, says, is_assumed=True)

@@ -20,10 +20,10 @@ from functools import lru_cache
 from statistics import NormalDist
 
 from chaoskit.plan.model import Plan
-from chaoskit.spec.arrivals import schedule
-from chaoskit.spec.asking import late_tokens, mean_tokens
-from chaoskit.spec.experiment import CLEAN_PHASES
+from chaoskit.spec.arrivals import expected, schedule
+from chaoskit.spec.demand_curve import DemandCurve, Surges
 from chaoskit.spec.server import Server
+from chaoskit.spec.sizes import late_tokens, mean_tokens
 from chaoskit.spec.workload import Workload
 
 SECOND = 10**9
@@ -48,16 +48,13 @@ class Supply:
 
 @dataclass(frozen=True)
 class Stretch:
-    """One phase of a timeline, in ns. `rtt` is what its faults add to a round trip."""
+    """One phase of a timeline, in ns. `rtt` is what its faults add to a round trip; `demand` multiplies the rate."""
 
     name: str
     length: int
     rtt: int = 0
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether it has no fault."""
-        return self.name in CLEAN_PHASES
+    is_clean: bool = False
+    demand: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,10 @@ class Timetable:
         added = {each.phase: each.rtt or 0 for each in plan.expectations}
         first = [phase for phase in plan.phases if phase.round == 0]
         return cls(
-            stretches=tuple(Stretch(phase.name, phase.length, added.get(phase.name, 0)) for phase in first),
+            stretches=tuple(
+                Stretch(phase.name, phase.length, added.get(phase.name, 0), not phase.faults, phase.demand)
+                for phase in first
+            ),
             repeats=len(plan.phases) // len(first),
             workload=plan.workload,
             server=plan.server,
@@ -90,25 +90,24 @@ class Timetable:
                 metric, sum(self._counted(metric, *each) for each in self._all() if _is_of(each[0], phase))
             )
         following = (*self.stretches[1:], self.stretches[0] if self.repeats > 1 else None)
-        pairs = zip(self.stretches, following, strict=True)
-        in_a_round = sum(self._estimated(metric, *pair) for pair in pairs if _is_of(pair[0], phase))
+        in_a_round, at = 0.0, 0
+        for stretch, after in zip(self.stretches, following, strict=True):
+            in_a_round += self._estimated(metric, stretch, after, at) if _is_of(stretch, phase) else 0
+            at += stretch.length
         return self.supply(metric, in_a_round * self.repeats)
 
     @property
     def started(self) -> int | None:
         """How many streams the run starts, by the arrivals of its seed; None in a closed loop."""
-        rate = self.workload.request_rate
-        if rate is None:
+        if not self.workload.is_open_loop:
             return None
-        if self._is_counted:
-            return bisect_left(_starts(self.workload, self.seed, self.length), self.length)
-        return round(rate.per_second * self.length / SECOND)
+        return len(self._starts) if self._is_counted else round(self._expected(0, self.length))
 
     def most_per_second(self, metric: str) -> float | None:
         """The most that an open loop can give of a metric that is a number per second, by the mean of its arrivals."""
-        rate = self.workload.request_rate
-        most = {"goodput": 1, "tokens_per_second": mean_tokens(self.workload.output_tokens)}.get(metric)
-        return None if rate is None or most is None else most * rate.per_second
+        rate, curve = self.workload.request_rate, DemandCurve(self._surges, self.workload.diurnal)
+        most = {"goodput": 1, "tokens_per_second": mean_tokens(self.workload)}.get(metric)
+        return None if rate is None or most is None else most * rate.per_second * curve.highest
 
     @property
     def length(self) -> int:
@@ -126,7 +125,7 @@ class Timetable:
 
     def supply(self, metric: str, streams: float) -> Supply:
         """What so many streams give to a metric."""
-        name, gaps = metric.rpartition("_")[0], mean_tokens(self.workload.output_tokens) - 1
+        name, gaps = metric.rpartition("_")[0], mean_tokens(self.workload) - 1
         if gaps <= 0 and (name in _OF_GAPS or metric.startswith("stall")):
             streams = 0
         if name in _CONNECTIONS and self.workload.connections != "fresh":
@@ -137,7 +136,7 @@ class Timetable:
         """What the numbers take for granted of a server that is not the lab's; "" when nothing."""
         if self.server is not None:
             return ""
-        is_of_speed = metric == "stalls_per_minute" or (self.stretches and self.workload.request_rate is None)
+        is_of_speed = metric == "stalls_per_minute" or (self.stretches and not self.workload.is_open_loop)
         return f"at {SECOND // self._interval(metric)} tokens/s" if is_of_speed else ""
 
     def _all(self) -> Iterator[tuple[Stretch, Stretch | None, int]]:
@@ -150,18 +149,33 @@ class Timetable:
     @property
     def _is_counted(self) -> bool:
         """Whether the arrivals are known, and so few that they are counted one by one."""
-        rate, phases = self.workload.request_rate, len(self.stretches) * self.repeats
-        return rate is not None and rate.per_second * self.length / SECOND <= _MAX_SCHEDULED and phases <= _MAX_PHASES
+        if not self.workload.is_open_loop or len(self.stretches) * self.repeats > _MAX_PHASES:
+            return False
+        return self._expected(0, self.length) <= _MAX_SCHEDULED
+
+    @property
+    def _starts(self) -> list[int]:
+        return _starts(self.workload, self.seed, self.length, self._surges)
+
+    @property
+    def _surges(self) -> Surges:
+        found = tuple((each.length, each.demand) for each in self.stretches)
+        return () if all(multiple == 1 for _, multiple in found) else found * self.repeats
+
+    def _expected(self, begin: int, end: int) -> float:
+        """How many streams start, by the mean of the arrivals."""
+        return expected(self.workload, begin, end, self._surges)
 
     def _counted(self, metric: str, stretch: Stretch, after: Stretch | None, begin: int) -> int:
-        starts = _starts(self.workload, self.seed, self.length)
+        starts = self._starts
         end = begin + self._useful(metric, stretch, after)
         return bisect_left(starts, end) - bisect_left(starts, begin)
 
-    def _estimated(self, metric: str, stretch: Stretch, after: Stretch | None) -> float:
-        length, rate = self._useful(metric, stretch, after), self.workload.request_rate
-        if rate is not None:
-            return rate.per_second * length / SECOND
+    def _estimated(self, metric: str, stretch: Stretch, after: Stretch | None, begin: int) -> float:
+        """In the first round; the others are taken to be at the same hours of the day."""
+        length = self._useful(metric, stretch, after)
+        if self.workload.is_open_loop:
+            return self._expected(begin, begin + length)
         trips = 2 if self.workload.connections == "fresh" else 1
         return (self.workload.max_concurrency or 1) * length / (self._length(metric) + trips * stretch.rtt)
 
@@ -172,30 +186,35 @@ class Timetable:
 
     def _length(self, metric: str, tokens: float | None = None) -> int:
         """How long a stream of so many tokens lasts without any fault, ns; None: of the mean number."""
-        count = mean_tokens(self.workload.output_tokens) if tokens is None else tokens
+        count = mean_tokens(self.workload) if tokens is None else tokens
         return max(1, round(self._first_token() + (count - 1) * self._interval(metric)))
 
     def _interval(self, metric: str) -> int:
         """From one token to the next, ns; of an unknown server the one that gives the metric less."""
-        if self.server is not None:
-            return self.server.token_interval
+        if self._paced is not None:
+            return self._paced.token_interval
         return _FAST if metric == "stalls_per_minute" else _READING
 
     def _reach(self, metric: str) -> int:
         """How long after its start a stream has its value, ns; a late one, so that none is counted too many."""
         name = metric.rpartition("_")[0]
         if name in _WHOLE:
-            return self._length(metric, late_tokens(self.workload.output_tokens)) + self._latest_first_token()
+            return self._length(metric, late_tokens(self.workload)) + self._latest_first_token()
         return self._latest_first_token() if name in _FIRST else 0
 
     def _latest_first_token(self) -> int:
-        return _FIRST_TOKEN if self.server is None else self.server.first_token.p99
+        return _FIRST_TOKEN if self._paced is None else self._paced.first_token.p99
+
+    @property
+    def _paced(self) -> Server | None:
+        """The server, where its pace is known."""
+        return self.server if self.server is not None and self.server.is_scripted else None
 
     def _first_token(self) -> float:
         """The mean, of a log-normal distribution."""
-        if self.server is None:
+        if self._paced is None:
             return _FIRST_TOKEN
-        median, p99 = self.server.first_token.median, self.server.first_token.p99
+        median, p99 = self._paced.first_token.median, self._paced.first_token.p99
         sigma = math.log(p99 / median) / NormalDist().inv_cdf(0.99) if median else 0.0
         return median * math.exp(sigma**2 / 2)
 
@@ -203,10 +222,10 @@ class Timetable:
         """How many connections there are at the most, while none fails."""
         if self.workload.connections == "shared":
             return 1
-        rate = self.workload.request_rate
-        if rate is None:
+        if not self.workload.is_open_loop:
             return self.workload.max_concurrency or 1
-        return max(1.0, rate.per_second * self._length("connect") / SECOND)
+        rate = self.workload.request_rate.per_second if self.workload.request_rate is not None else 1.0
+        return max(1.0, rate * self._length("connect") / SECOND)
 
 
 def _is_of(stretch: Stretch, phase: str | None) -> bool:
@@ -214,5 +233,5 @@ def _is_of(stretch: Stretch, phase: str | None) -> bool:
 
 
 @lru_cache(maxsize=8)
-def _starts(workload: Workload, seed: int, length: int) -> list[int]:
-    return schedule(workload, seed, length)
+def _starts(workload: Workload, seed: int, length: int, surges: Surges) -> list[int]:
+    return schedule(workload, seed, length, surges)

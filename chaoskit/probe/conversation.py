@@ -4,44 +4,39 @@ from __future__ import annotations
 
 from chaoskit.probe.prompts import Messages, Prompts
 from chaoskit.probe.protocols.stream_protocol import Message
+from chaoskit.spec.conversations import Opening
 
 _NOTHING = "(nothing)"  # for a model without an answer: servers refuse a message without content
 
 
 class Conversation:
-    """So many turns, of which `turn` are over. `first` is the number of its first prompt, which the others follow."""
+    """A conversation as its `opening` says, of whose turns `turn` are over."""
 
-    def __init__(self, first: int, turns: int) -> None:
+    def __init__(self, opening: Opening) -> None:
+        self.opening = opening
         self.turn = 0
-        self._first = first
-        self._turns = turns
         self._said: Messages = ()
         self._asked: Messages = ()
 
     @property
     def key(self) -> int | None:
         """The number by which its connection is kept for it; None: it is a single request."""
-        return self._first if self._turns > 1 else None
-
-    @property
-    def first(self) -> int:
-        """The number of its first question."""
-        return self._first
+        return self.opening.first if self.opening.turns > 1 else None
 
     @property
     def number(self) -> int:
         """The number of its next question."""
-        return self._first + self.turn
+        return self.opening.first + self.turn
 
     @property
     def keeps_answers(self) -> bool:
         """Whether the text of the next answer is needed afterwards."""
-        return self.turn + 1 < self._turns
+        return self.turn + 1 < self.opening.turns
 
     @property
     def is_over(self) -> bool:
         """Whether nothing is left to ask."""
-        return self.turn >= self._turns
+        return self.turn >= self.opening.turns
 
     def messages(self, prompts: Prompts) -> Messages:
         """All messages of its next request; the same until that is answered."""

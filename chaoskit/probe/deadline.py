@@ -17,10 +17,11 @@ class Deadline:
 
     `reason` is set when the task is cancelled; only the first cancellation counts. When the loop itself was blocked
     beyond the deadline, data that has arrived meanwhile is read first, which may move the deadline. A task that does
-    not end when cancelled, because its cleanup waits, is cancelled again every second. `total` bounds all of it, ns.
+    not end when cancelled, because its cleanup waits, is cancelled again every second. `total` bounds all of it, ns;
+    at the monotonic stamp `patience` its user gives up, unless `served` before.
     """
 
-    def __init__(self, total: int | None = None) -> None:
+    def __init__(self, total: int | None = None, patience: int | None = None) -> None:
         self.reason: Completion | None = None
         self._task: asyncio.Task[Any] | None = None
         self._loop = asyncio.get_running_loop()
@@ -29,6 +30,7 @@ class Deadline:
         self._planned_reason: Completion = "cancelled"
         self._is_grace = False
         self._timer: asyncio.TimerHandle | None = None
+        self._patience = patience
         self._last = None if total is None else self._loop.time() + total / _SECOND
 
     def watch(self, task: asyncio.Task[Any]) -> None:
@@ -41,9 +43,15 @@ class Deadline:
         self._planned_reason = reason
         if self._last is not None and self._last < self._deadline:
             self._deadline, self._planned_reason = self._last, "stream_timeout"
+        if self._patience is not None and self._patience / _SECOND < self._deadline:
+            self._deadline, self._planned_reason = self._patience / _SECOND, "abandoned"
         self._is_grace = False
         if not self._is_closed and (self._timer is None or self._timer.when() > self._deadline):
             self._start_timer()
+
+    def served(self) -> None:
+        """Its user has what he waits for."""
+        self._patience = None
 
     def cancel(self, reason: Completion) -> None:
         """Cancel the task now."""

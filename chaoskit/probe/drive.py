@@ -31,14 +31,15 @@ from chaoskit.probe.deadline import Deadline
 from chaoskit.probe.fail_fast import FailFast
 from chaoskit.probe.recorder import Recorder
 from chaoskit.probe.requests import RequestFactory
-from chaoskit.probe.shares import WHOLE, Share
 from chaoskit.probe.stream import ScheduledRequest, Stream
 from chaoskit.probe.target import DriveOptions, DriveProgress, Judge, Target
 from chaoskit.probe.transport.socket_options import check_supported
 from chaoskit.probe.transport.stamps import StampClock
 from chaoskit.probe.transport.tls import tls_context
+from chaoskit.probe.users import Users
 from chaoskit.records.model import Request
 from chaoskit.spec.arrivals import arrivals, schedule
+from chaoskit.spec.conversations import openings
 from chaoskit.spec.workload import Workload
 from chaoskit.timer import AbsoluteTimer
 
@@ -70,7 +71,7 @@ async def drive(target: Target, workload: Workload, options: DriveOptions, run: 
             async with asyncio.TaskGroup() as tasks:
                 until = None if options.fault_free is None else options.start + options.fault_free
                 own = FailFast(requests.circumstances, until)
-                group = StreamGroup(tasks, requests, client, recorder, options.judge or own, options.share)
+                group = StreamGroup(tasks, requests, client, recorder, options, options.judge or own)
                 housekeeping = tasks.create_task(_run_housekeeping(group, recorder, clock, options.watch))
                 await _run_workload(group, workload, options, stop)
                 housekeeping.cancel()
@@ -105,8 +106,8 @@ class StreamGroup:
         requests: RequestFactory,
         client: Client,
         recorder: Recorder,
+        options: DriveOptions,
         fail_fast: Judge,
-        share: Share = WHOLE,
     ) -> None:
         self.tasks = tasks
         self.fail_fast = fail_fast
@@ -114,8 +115,10 @@ class StreamGroup:
         self._requests = requests
         self._client = client
         self._recorder = recorder
-        self._numbers = share.numbers()
-        self._warm_ups = share.warm_ups(requests.workload)
+        end = None if options.length is None else options.start + options.length
+        self._users = Users(requests.workload.users.retry, options.seed, end)
+        self._numbers = options.share.numbers()
+        self._warm_ups = options.share.warm_ups(requests.workload, options.seed)
         self._asked = 0  # of which the first are warm-up requests
         self._is_cancelled = False
         self._open: dict[asyncio.Task[Request], Deadline] = {}
@@ -131,7 +134,7 @@ class StreamGroup:
 
     def start(self, request: ScheduledRequest) -> asyncio.Task[Request]:
         """Start its stream, and those of the rest of its conversation."""
-        deadline = Deadline(self._requests.workload.timeouts.stream)
+        deadline = self._deadline(request)
         task = self.tasks.create_task(self._converse(request, deadline))
         self._watch(task, deadline)
         task.add_done_callback(self._open.pop)
@@ -158,29 +161,52 @@ class StreamGroup:
         """Ask all of a conversation, on one connection, until a request is not answered. Returns the latest record."""
         task = asyncio.current_task()
         assert task is not None
+        conversation = request.conversation
         try:
             while True:
                 stream, record = await self._run(request, deadline)
-                conversation = request.conversation
-                if not stream.how_to_ask_again and record.completion == "complete":
+                if stream.how_to_ask_again:
+                    request = self._again(request, now())
+                elif record.completion == "complete":
                     conversation.answered(stream.answer)
-                elif not stream.how_to_ask_again:
+                    if conversation.is_over:
+                        return record
+                    request = self.prepare(now(), conversation)
+                else:
+                    at = self._users.asks_again_at(record, conversation)
+                    if at is None or not await self._has_thought(task, at):
+                        return record
+                    request = replace(self._again(request, at), attempt=record.attempt + 1, retry_of=record.stream)
+                if self._is_cancelled:
                     return record
-                if conversation.is_over or self._is_cancelled:
-                    return record
-                request = self._following(request, conversation, is_again=bool(stream.how_to_ask_again))
-                deadline = Deadline(self._requests.workload.timeouts.stream)
+                deadline = self._deadline(request)
                 self._watch(task, deadline)
         finally:
-            self._client.end_conversation(request.conversation.key)
+            self._client.end_conversation(conversation.key)
 
-    def _following(self, former: ScheduledRequest, conversation: Conversation, is_again: bool) -> ScheduledRequest:
-        """The next request, due now. One that is asked again counts as the former one would have."""
-        if not is_again:
-            return self.prepare(now(), conversation)
+    def _again(self, former: ScheduledRequest, scheduled: int) -> ScheduledRequest:
+        """The same question in a request of its own, which counts as the former one would have."""
         number = next(self._numbers)
-        prepared = self._requests.request(number, conversation)
-        return replace(former, number=number, scheduled=now(), prepared=prepared)
+        prepared = self._requests.request(number, former.conversation)
+        return replace(former, number=number, scheduled=scheduled, prepared=prepared)
+
+    async def _has_thought(self, task: asyncio.Task[Request], until: int) -> bool:
+        """Wait until this stamp; False when the drive was cancelled before."""
+        thinking = Deadline()
+        self._watch(task, thinking)
+        try:
+            with contextlib.closing(AbsoluteTimer()) as timer:
+                await timer.until(until)
+        except asyncio.CancelledError:
+            if thinking.reason is None:
+                raise
+            return False
+        thinking.close()
+        return True
+
+    def _deadline(self, request: ScheduledRequest) -> Deadline:
+        patience = self._users.gives_up_at(request.scheduled, request.conversation)
+        return Deadline(self._requests.workload.timeouts.stream, patience)
 
     def _watch(self, task: asyncio.Task[Request], deadline: Deadline) -> None:
         deadline.watch(task)
@@ -193,7 +219,8 @@ class StreamGroup:
             record = await stream.run()
         finally:
             del self._streams[request.number]
-        self.fail_fast.ended(record, self._recorder.any_token, is_asked_again=bool(stream.how_to_ask_again))
+        comes_again = self._users.asks_again_at(record, request.conversation) is not None
+        self.fail_fast.ended(record, self._recorder.any_token, comes_again or bool(stream.how_to_ask_again))
         if self.fail_fast.sentence:
             self.failed_alike.set()
         return stream, record
@@ -201,7 +228,7 @@ class StreamGroup:
 
 async def _run_workload(group: StreamGroup, workload: Workload, options: DriveOptions, stop: asyncio.Event) -> None:
     """Start streams, wait until they end, cancel those that do not."""
-    loop = _open_loop if workload.request_rate is not None else _closed_loop
+    loop = _open_loop if workload.is_open_loop else _closed_loop
     stopping = asyncio.create_task(_first_set(stop, group.failed_alike))
     starting = group.tasks.create_task(loop(group, workload, options))
     ending = asyncio.create_task(_ended(starting, group))
@@ -237,7 +264,7 @@ async def _ended(starting: asyncio.Task[None], group: StreamGroup) -> None:
 async def _open_loop(group: StreamGroup, workload: Workload, options: DriveOptions) -> None:
     with contextlib.closing(AbsoluteTimer()) as timer:
         conversations = _conversations(workload, options)
-        offsets = options.share.of(_within(options, arrivals(workload, options.seed)))
+        offsets = options.share.of(_within(options, arrivals(workload, options.seed, options.surges)))
         for offset, conversation in zip(offsets, conversations, strict=False):
             request = group.prepare(options.start + offset, conversation)
             await timer.until(request.scheduled)
@@ -255,15 +282,7 @@ def _within(options: DriveOptions, offsets: Iterator[int]) -> Iterator[int]:
 
 def _conversations(workload: Workload, options: DriveOptions) -> Iterator[Conversation]:
     """Its share of as many as give all requests; the last one has what is left of them."""
-    return options.share.of(_all_conversations(workload, options))
-
-
-def _all_conversations(workload: Workload, options: DriveOptions) -> Iterator[Conversation]:
-    for first in itertools.count(step=workload.turns):
-        left = workload.turns if options.requests is None else options.requests - first
-        if left <= 0:
-            return
-        yield Conversation(first, min(workload.turns, left))
+    return map(Conversation, options.share.of(openings(workload, options.seed, options.requests)))
 
 
 async def _closed_loop(group: StreamGroup, workload: Workload, options: DriveOptions) -> None:

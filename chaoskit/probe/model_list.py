@@ -47,7 +47,9 @@ def with_model(target: Target, access: Access, workload: Workload) -> Target:
 
     Raises SpecError with the list where there are several.
     """
-    if access.model is not None or workload.protocol == "sse" or "model" in workload.extra_body:
+    named = (each.model or workload.carry.workflow == "model" for each in workload.demand.values())
+    is_named = access.model is not None or "model" in workload.extra_body or (workload.demand and all(named))
+    if is_named or workload.protocol == "sse":
         return target
     path = _list_path(target, workload)
     names = _names(asyncio.run(_fetch(target, workload, path))) if path else ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import get_args
 
@@ -15,8 +16,9 @@ from chaoskit import seed as seeds
 from chaoskit.errors import SpecError
 from chaoskit.probe.protocols.stream_protocol import Message, Role
 from chaoskit.spec.asking import PromptSizes, TokenCounts
+from chaoskit.spec.replay import read_rows
 from chaoskit.spec.workload import Workload
-from chaoskit.units import Size
+from chaoskit.token_lengths import BYTES_PER_TOKEN
 
 _POOL = 1 << 16  # bytes of text that prompts are cut from
 _LARGEST_FILE = 256 * 10**6  # bytes; all lines are kept in memory
@@ -31,9 +33,8 @@ class Prompts:
 
     def __init__(self, workload: Workload, seed: int) -> None:
         self._lines = read_prompts(workload)
-        self._size = workload.prompt_size
+        self._sizes = PromptLengths(workload, seed)
         self._system = workload.system
-        self._seed = seed
         self._text = "" if self._lines else _prompt_text(seed)
 
     def messages(self, number: int, is_first: bool = True) -> Messages:
@@ -44,23 +45,41 @@ class Prompts:
         return (*system, *own)
 
     def _drawn(self, number: int) -> str:
-        size = prompt_bytes(self._size, self._seed, number)
+        size = self._sizes.of(number)
         text = f"{number} " + self._text * (size // len(self._text) + 1)
         return text[:size]
 
 
-def prompt_bytes(size: Size | PromptSizes, seed: int, number: int) -> int:
-    """How long the prompt of this number is."""
-    if not isinstance(size, PromptSizes):
-        return size
-    return min(size.at(seeds.source(seed, "prompt-size", number).gauss(0.0, 1.0)), _LARGEST_PROMPT)
+class PromptLengths:
+    """How many bytes each prompt has."""
+
+    def __init__(self, workload: Workload, seed: int) -> None:
+        self._size, self._seed = workload.prompt_size, seed
+        self._rows = None if workload.trace is None else read_rows(workload.trace).prompt
+
+    def of(self, number: int) -> int:
+        """Of the question of this number."""
+        if self._rows is not None:
+            return self._rows[number] * BYTES_PER_TOKEN
+        if not isinstance(self._size, PromptSizes):
+            return self._size
+        return min(self._size.at(seeds.source(self._seed, "prompt-size", number).gauss(0.0, 1.0)), _LARGEST_PROMPT)
 
 
-def tokens_to_ask_for(tokens: int | TokenCounts, seed: int, number: int) -> int:
-    """How many output tokens the question of this number asks for."""
-    if not isinstance(tokens, TokenCounts):
-        return tokens
-    return tokens.at(seeds.source(seed, "output-tokens", number).gauss(0.0, 1.0))
+class OutputLengths:
+    """How many output tokens each question asks for."""
+
+    def __init__(self, workload: Workload, seed: int) -> None:
+        self._tokens, self._seed = workload.output_tokens, seed
+        self._rows = None if workload.trace is None else read_rows(workload.trace).output
+
+    def of(self, number: int) -> int:
+        """The question of this number."""
+        if self._rows is not None:
+            return self._rows[number]
+        if not isinstance(self._tokens, TokenCounts):
+            return self._tokens
+        return self._tokens.at(seeds.source(self._seed, "output-tokens", number).gauss(0.0, 1.0))
 
 
 def read_prompts(workload: Workload) -> tuple[Messages, ...]:
@@ -145,6 +164,7 @@ def _text(text: object, place: str) -> str:
     return text.encode(errors="replace").decode()  # without lone surrogates, which JSON may contain
 
 
+@lru_cache(maxsize=4)
 def _prompt_text(seed: int) -> str:
     """Random ASCII words from the seed."""
     source = seeds.source(seed, "prompt")

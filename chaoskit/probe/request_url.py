@@ -20,8 +20,8 @@ from chaoskit.errors import SpecError
 from chaoskit.probe.protocols import PROTOCOLS
 from chaoskit.probe.protocols.stream_protocol import Question
 from chaoskit.probe.target import Target
-from chaoskit.spec.asking import mean_tokens
 from chaoskit.spec.endpoint import redacted, secret_in
+from chaoskit.spec.sizes import mean_tokens
 from chaoskit.spec.workload import Protocol, Workload
 
 _VERSION = re.compile(r"v[0-9]+[a-z0-9]*")
@@ -56,7 +56,7 @@ def completed_url(target: Target, workload: Workload) -> str:
 
 def usual_path(target: Target, workload: Workload, tokens: int | None = None) -> str:
     """The path and query that requests of this protocol usually have."""
-    count = round(mean_tokens(workload.output_tokens)) if tokens is None else tokens
+    count = round(mean_tokens(workload)) if tokens is None else tokens
     return PROTOCOLS[workload.protocol].path_for(Question(target.model, (), count))
 
 

@@ -19,16 +19,16 @@ from chaoskit.probe.conversation import Conversation
 from chaoskit.probe.credentials import Credentials
 from chaoskit.probe.failure_advice import Circumstances
 from chaoskit.probe.memory_budget import MemoryBudget
-from chaoskit.probe.prompts import Prompts, tokens_to_ask_for
 from chaoskit.probe.protocols import PROTOCOLS
 from chaoskit.probe.protocols.asked_tokens import Asked, asked_tokens
 from chaoskit.probe.protocols.response_parser import EndMarkers
-from chaoskit.probe.protocols.stream_protocol import Question
-from chaoskit.probe.request_body import BodyBuilder, merged
+from chaoskit.probe.questions import of_workflows
+from chaoskit.probe.request_body import merged
 from chaoskit.probe.request_url import request_url, usual_path
 from chaoskit.probe.target import Target
 from chaoskit.records.trace_context import HEADER, trace_of_request
 from chaoskit.spec.classes import TrafficClass, draw
+from chaoskit.spec.conversations import openings
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.workload import Workload
 from chaoskit.terminal import shortened
@@ -42,6 +42,11 @@ def _ends(workload: Workload) -> EndMarkers:
     """What ends a response of plain server-sent events."""
     event, data = (None if text is None else text.encode() for text in (workload.end_event, workload.end_data))
     return EndMarkers(event, data, workload.end == "body")
+
+
+def _asks_one_number(workload: Workload) -> bool:
+    counts = {workload.of(name).output_tokens for name in workload.demand or (None,)}
+    return workload.trace is None and len(counts) == 1 and isinstance(counts.pop(), int)
 
 
 class PreparedRequest(NamedTuple):
@@ -67,18 +72,19 @@ class RequestFactory:
         self._classes = classes
         self._carriage = workload.carry.class_place.carriage(classes)
         self.url = request_url(target, workload)
-        self._has_one_url = workload.protocol != "sse" or isinstance(workload.output_tokens, int)
+        self._has_one_url = workload.protocol != "sse" or _asks_one_number(workload)
         self.usual_path = usual_path(target, workload).partition("?")[0]
         self._target = target
         names_own_trace = HEADER in map(str.lower, (*target.headers, *target.header_env))
         self._traces = None if names_own_trace else target.traces
         self._seed = seed
         self._credentials = Credentials(target, workload.protocol)
-        self._prompts = Prompts(workload, seed)
-        self._body = BodyBuilder(target, workload)
+        self._questions = dict(of_workflows(target, workload, seed))
         self.ends = _ends(workload)
         self.memory = MemoryBudget()
-        self._asks_stream = self._body.asks_stream(self._question(Conversation(0, 1)))
+        first = next(openings(workload, seed, 1))
+        asking = self._questions[first.workflow]
+        self._asks_stream = asking.body.asks_stream(asking.next(Conversation(first)))
         protocol = PROTOCOLS[workload.protocol]
         self._headers = {
             "accept-encoding": content_coding.DEFAULT,
@@ -108,13 +114,14 @@ class RequestFactory:
 
     def request(self, stream: int, conversation: Conversation) -> PreparedRequest:
         """The request of one stream, the next of its conversation, without secrets."""
-        question = self._question(conversation)
-        body = self._body.body(question)
-        headers = {**self._headers, "x-chaoskit-stream": str(stream)}
+        asking = self._questions[conversation.opening.workflow]
+        question = asking.next(conversation)
+        body = asking.body.body(question)
+        headers = {**self._headers, **asking.headers, "x-chaoskit-stream": str(stream)}
         trace = None if self._traces is None else trace_of_request(self._traces, stream)
         if trace is not None:
             headers[HEADER] = trace.header
-        traffic_class = draw(self._classes, self._seed, conversation.first)
+        traffic_class = asking.traffic_class or draw(self._classes, self._seed, conversation.opening.first)
         if traffic_class is not None:
             body = merged(body, self._carriage.fields(traffic_class))
             headers |= self._carriage.headers(traffic_class)
@@ -124,14 +131,10 @@ class RequestFactory:
         tier = tier if isinstance(tier, str) else None
         return PreparedRequest(request, asked_tokens(body), named, traffic_class, tier)
 
-    def _question(self, conversation: Conversation) -> Question:
-        messages = conversation.messages(self._prompts)
-        count = tokens_to_ask_for(self.workload.output_tokens, self._seed, conversation.number)
-        return Question(self._target.model, messages, count)
-
     def learn(self, request: httpx.Request, status: int, refusal: bytes) -> str:
         """How to ask again after a refusal: "with max_completion_tokens"; "" where nothing can be changed."""
-        return self._body.learn(json.loads(request.content), status, refusal.decode(errors="replace"))
+        sent, text = json.loads(request.content), refusal.decode(errors="replace")
+        return next(filter(None, [each.body.learn(sent, status, text) for each in self._questions.values()]), "")
 
     def redact(self, text: str) -> str:
         """A server's text as one short line of printable characters, without the API key and other secrets."""

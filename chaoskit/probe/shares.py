@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from chaoskit.errors import SpecError
+from chaoskit.spec.conversations import openings
 from chaoskit.spec.workload import Workload
 from chaoskit.units import counted
 
@@ -38,10 +39,9 @@ class Share:
         """The numbers that it may give away: no other process gives them."""
         return itertools.count(self.first + self.index, self.processes)
 
-    def warm_ups(self, workload: Workload) -> int:
+    def warm_ups(self, workload: Workload, seed: int) -> int:
         """How many of its requests, the first ones, do not count."""
-        conversations = (position // workload.turns for position in range(workload.warm_up))
-        return sum(number % self.processes == self.index for number in conversations)
+        return sum(opening.turns for opening in self.of(openings(workload, seed, workload.warm_up)))
 
     @property
     def process(self) -> int | None:
@@ -52,9 +52,9 @@ class Share:
 WHOLE = Share()
 
 
-def divide(workload: Workload, requests: int, processes: int) -> tuple[Share, ...]:
+def divide(workload: Workload, seed: int, requests: int, processes: int) -> tuple[Share, ...]:
     """The shares of a drive of so many requests. Raises SpecError where a process would have nothing to do."""
-    conversations = -(-requests // workload.turns)
+    conversations = sum(1 for _ in itertools.islice(openings(workload, seed, requests), processes))
     streams = workload.max_concurrency
     if streams is not None and processes > streams:
         raise SpecError(
@@ -62,7 +62,7 @@ def divide(workload: Workload, requests: int, processes: int) -> tuple[Share, ..
             f"give at most --processes {streams}, or a higher --max-concurrency"
         )
     if processes > conversations:
-        what = "request" if workload.turns == 1 else "conversation"
+        what = "request" if conversations == requests else "conversation"
         raise SpecError(
             f"--processes {processes}: more than the {counted(conversations, what)}; "
             f"give at most --processes {conversations}, or more --requests"

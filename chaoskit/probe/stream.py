@@ -31,6 +31,7 @@ from chaoskit.probe.transport.pool import Response
 from chaoskit.probe.transport.stamps import ReadStamp
 from chaoskit.records.model import ASKED_AGAIN, Completion, Request
 from chaoskit.spec.endpoint import redacted
+from chaoskit.units import Duration
 
 _SECOND = 1_000_000_000  # ns
 _AFTER_END = _SECOND  # ns that a response may continue after its end marker, or after an error status
@@ -51,6 +52,8 @@ class ScheduledRequest:
     prepared: PreparedRequest
     conversation: Conversation
     is_warmup: bool = False
+    attempt: int = 1
+    retry_of: int | None = None
 
 
 class Stream:
@@ -78,6 +81,8 @@ class Stream:
         self._client = client
         self._recorder = recorder
         self._deadline = deadline
+        retry = requests.workload.users.retry
+        self._patience = retry.patience if retry is not None else 0
         self._transcript = Transcript(request.number, recorder)
         self._started = now()
         self._sample_after = _SECOND
@@ -213,6 +218,8 @@ class Stream:
         tokens, had_ended = transcript.tokens, transcript.has_ended
         room = self._limits.events - transcript.events
         transcript.add(stamp, events[:room])
+        if not tokens and transcript.first_token is not None:
+            self._deadline.served()
         if had_ended:
             pass  # the deadline after the end marker is not moved again
         elif transcript.has_ended:
@@ -327,6 +334,9 @@ class Stream:
             flag=flag,
             remarks=tuple(map(self._requests.redact, remarks)),
             trace=self._request.prepared.trace,
+            workflow=self._request.conversation.opening.workflow,
+            attempt=self._request.attempt,
+            retry_of=self._request.retry_of,
             traffic_class=self._request.prepared.traffic_class,
             tier_asked=self._request.prepared.tier,
             tier_served=self._requests.redact(transcript.tier) or None,
@@ -345,6 +355,8 @@ class Stream:
                 return f"silent for {self._timeouts.idle}"
             case "idle_timeout":
                 return f"no token for {self._timeouts.idle}"
+            case "abandoned":
+                return f"the user gave up: no first token within {Duration(self._patience)}"
             case "stream_timeout":
                 return f"not at its end within {self._timeouts.stream}"
             case _:

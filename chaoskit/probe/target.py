@@ -14,6 +14,7 @@ from chaoskit.probe.shares import WHOLE, Share
 from chaoskit.records.model import Request
 from chaoskit.spec.access import Access, check_proxy
 from chaoskit.spec.classes import TrafficClass
+from chaoskit.spec.demand_curve import ALWAYS, Surges
 
 _LONGEST_SOCKET = 107  # bytes, unix(7)
 DEFAULT_MODEL = "default"
@@ -157,7 +158,8 @@ class DriveOptions:
     Streams that are still open `drain` ns after that are cancelled; None: they run until they end or time out.
     `fault_free` ns from the start no fault is in force (None: never): see `fail_fast`.
     `watch` is called twice a second, and must be fast. This process has a `share` of the whole. With a `judge` another
-    one decides whether the first requests all failed alike. Each conversation has one of the `classes`.
+    one decides whether the first requests all failed alike. Each conversation has one of the `classes`. `surges`
+    multiply the rate of an open loop.
     """
 
     seed: int
@@ -170,3 +172,4 @@ class DriveOptions:
     share: Share = WHOLE
     judge: Judge | None = None
     classes: Mapping[str, TrafficClass] = field(default_factory=dict)
+    surges: Surges = ALWAYS

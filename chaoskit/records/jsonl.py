@@ -32,7 +32,7 @@ from chaoskit.records.model import (
     UnackedSample,
     Vitals,
 )
-from chaoskit.records.spans import ModelState, Span
+from chaoskit.records.spans import Exports, ModelState, Span
 from chaoskit.records.untrusted_files import MAX_LINE, START, Block, Position, damage_error, parse_json, read_blocks
 from chaoskit.records.validation import validate as validate
 
@@ -53,6 +53,7 @@ R = TypeVar(
     HostState,
     Span,
     ModelState,
+    Exports,
 )
 
 FILES: dict[type[Record], str] = {
@@ -71,6 +72,7 @@ FILES: dict[type[Record], str] = {
     HostState: "host_states.jsonl",
     Span: "spans.jsonl",
     ModelState: "model_states.jsonl",
+    Exports: "exports.jsonl",
 }
 _NAMES = {kind: tuple(field.name for field in dataclasses.fields(kind)) for kind in FILES}
 _encode = json.JSONEncoder(separators=(",", ":")).encode

@@ -17,6 +17,7 @@
 | `host_states.jsonl` | `HostState`     | conductor  | change of what the program of a host does                 |
 | `spans.jsonl`      | `Span`           | a tier     | hop of a request, and each attempt of it                  |
 | `model_states.jsonl` | `ModelState`   | server     | second of the queue of a model that batches requests      |
+| `exports.jsonl`    | `Exports`        | conductor  | program that exported spans, when the run ends            |
 
 Lines are flushed a few times a second: a kill loses at most the last quarter of a second and leaves one torn line.
 `tokens.jsonl` and `keepalives.jsonl` grow with what a server sends: their lines are arrays of integers.
@@ -28,7 +29,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from chaoskit.records.connection_records import ConnectionEnd, HostSocket
-from chaoskit.records.spans import ModelState, Span
+from chaoskit.records.spans import Exports, ModelState, Span
 
 Completion = Literal[
     "complete",
@@ -37,6 +38,7 @@ Completion = Literal[
     "idle_timeout",
     "first_token_timeout",
     "stream_timeout",
+    "abandoned",
     "connect_failed",
     "http_error",
     "error_event",
@@ -46,8 +48,9 @@ Completion = Literal[
     "internal_error",
     "cancelled",
 ]
-# `too_large`: more events, bytes or headers than the limits of one stream; `client_error`: this machine ran out of open
-# files, ports or memory; `internal_error`: a bug in chaoskit. Neither of the two is the endpoint's failure.
+# `abandoned`: its user gave up before the first token; `too_large`: more events, bytes or headers than the limits of
+# one stream; `client_error`: this machine ran out of open files, ports or memory; `internal_error`: a bug in chaoskit.
+# Neither of the last two is the endpoint's failure.
 NOT_INTERRUPTED: tuple[Completion, ...] = ("complete", "cancelled", "client_error")
 ASKED_AGAIN = "; asked again "  # in the detail of a refused request, before what was changed
 DRAIN = "drain"  # the name of the phase after the last one
@@ -389,4 +392,5 @@ Record = (
     | HostState
     | Span
     | ModelState
+    | Exports
 )

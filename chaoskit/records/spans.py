@@ -65,3 +65,31 @@ class ModelState:
     """Requests that lost their KV cache, since the start."""
     tokens: int
     """Tokens of prompts and answers that were computed, since the start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exports:
+    """What a program had exported when the receiver of spans ended. All but the stamp are counts."""
+
+    host: str
+    """The host of the lab; outside of a lab the name of the service, `""` for exports that name none."""
+    at: int
+    """When the receiver ended."""
+    exports: int = 0
+    """Exports of spans."""
+    spans: int = 0
+    """Spans that were recorded."""
+    foreign: int = 0
+    """Spans of other traces than those of the run's requests, which were not recorded."""
+    details: int = 0
+    """Spans of single messages within a request (ASGI: one for each chunk of an answer), which were not recorded."""
+    wrong: int = 0
+    """Spans without an identity, with an end before their begin, or with a time years away."""
+    beyond: int = 0
+    """Spans for which there was no room."""
+    refused: int = 0
+    """Exports that were answered with an error."""
+    other: int = 0
+    """Exports of metrics and logs, which are accepted and not read."""
+    problem: str | None = None
+    """Why the latest export was refused."""

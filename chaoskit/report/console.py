@@ -16,7 +16,7 @@ from rich.text import Text
 from chaoskit.analysis.formatting import FIDELITY_LABELS, format_interval, format_value
 from chaoskit.analysis.result import FidelityCheck, ObjectiveResult, Outcome, PhaseResult, Result
 from chaoskit.analysis.streams.phase_samples import WARM_UP
-from chaoskit.report import beside, sparkline
+from chaoskit.report import beside, retries, sparkline
 from chaoskit.report.compression import side_by_side
 from chaoskit.report.fidelity import counts
 from chaoskit.report.styles import VERDICT_STYLES, safe, styled
@@ -51,6 +51,8 @@ def _sections(result: Result, console: Console) -> Iterator[RenderableType]:
     yield from _numbers(result, console)
     if result.objectives or any(each.objectives for each in result.workloads):
         yield section("Objectives", Group(two_columns(_objectives(result)), *_streams_note(result)))
+    if any(phase.metrics.retries for phase in result.phases):
+        yield section("Users who asked again", two_columns(retries.rows(result.phases)))
     if result.workloads:
         yield section("Other workloads", two_columns(beside.rows(result.workloads)))
     if any(phase.metrics.failures for phase in result.phases):

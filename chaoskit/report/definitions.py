@@ -69,6 +69,7 @@ _RESULT = {
     "complete": "Streams that ended with their protocol's end marker, a number.",
     "interrupted": "Streams that ended in any other way, without cancelled ones; a number.",
     "cancelled": "Streams that the end of the run cut off, a number.",
+    "retries": "Streams in which a user asked again what he had given up, a number.",
     "empty": "Streams that ended well without a token, a number.",
     "short": "Streams that ended well with far fewer tokens than asked for, a number.",
     "remarks.count": "Streams whose response was odd in this way, a number.",

@@ -17,11 +17,11 @@ from chaoskit.plan.decidability import decidability_warnings, joint_advice
 from chaoskit.plan.model import Plan
 from chaoskit.plan.phase_settings import phase_settings
 from chaoskit.plan.timetable import Timetable
+from chaoskit.report.requested import requested
 from chaoskit.report.styles import styled, titled
 from chaoskit.report.timer_table import timer_table
 from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.host_tuning import Client
-from chaoskit.spec.workload import Workload
 from chaoskit.topology.lab_build import build
 from chaoskit.topology.steering import BLACKHOLE, PROTOCOLS
 from chaoskit.units import Duration, counted
@@ -48,7 +48,7 @@ def _head(plan: Plan) -> Iterator[Text]:
     yield titled("Needs", f"   {', '.join(sorted(plan.needs))}")
     yield titled("Sends", f"   {_traffic(plan)}")
     for other in plan.workloads:
-        yield titled("Beside", f"  {other.name}: {_requested(other.workload)}; to {other.target}")
+        yield titled("Beside", f"  {other.name}: {requested(other.workload)}; to {other.target}")
     yield Text()
     yield Text("Timeline", "bold")
 
@@ -87,36 +87,16 @@ def _length(plan: Plan) -> str:
 
 def _traffic(plan: Plan) -> str:
     work = plan.workload
-    about = f" (about {counted(Timetable.of(plan).started or 0, 'stream')})" if work.request_rate is not None else ""
-    requested = _requested(work, about)
+    about = f" (about {counted(Timetable.of(plan).started or 0, 'stream')})" if work.is_open_loop else ""
+    asks = requested(work, about)
     protocol = f"{work.protocol} over HTTP/{work.http}"
     if plan.interface is None:
-        return f"{protocol}{' and TLS' if plan.target.startswith('https:') else ''}, {requested}"
+        return f"{protocol}{' and TLS' if plan.target.startswith('https:') else ''}, {asks}"
     access = plan.interface.access
     holder = access.key_env or access.key_file
     told = [*([f"with the key in {holder}"] if holder else []), *access.conditions(plan.target)]
     way = "".join(f", {each}" for each in told)
-    return f"{redacted(plan.target)} for {access.model or 'the model that it lists'}{way}: {protocol}, {requested}"
-
-
-def _requested(work: Workload, about: str = "") -> str:
-    arrivals = f"{counted(work.max_concurrency or 0, 'stream')} at a time"
-    if work.request_rate is not None:
-        arrivals = f"{work.request_rate} open loop{about}"
-    return f"{arrivals}, {_prompts(work)}, {_tokens(work)}"
-
-
-def _tokens(work: Workload) -> str:
-    """`100 tokens`, `200 tokens (p99 1000)`."""
-    tokens = work.output_tokens
-    return (
-        counted(tokens, "token") if isinstance(tokens, int) else f"{counted(tokens.median, 'token')} (p99 {tokens.p99})"
-    )
-
-
-def _prompts(work: Workload) -> str:
-    drawn = f"{work.prompt_size} prompts" if work.prompts is None else f"the prompts of {work.prompts}"
-    return f"{drawn} in conversations of {work.turns}" if work.turns > 1 else drawn
+    return f"{redacted(plan.target)} for {access.model or 'the model that it lists'}{way}: {protocol}, {asks}"
 
 
 def _timeline(plan: Plan) -> Table:

@@ -62,6 +62,8 @@ def _own(result: Result) -> dict[str, Any]:
 def _why(key: str, result: Result, workload: Workload) -> str:
     """Why there is no value."""
     match key:
+        case "request_rate" | "burstiness" if workload.is_open_loop:
+            return "a trace is replayed, at its own times"
         case "request_rate" | "burstiness":
             return "closed loop: requests start when others end"
         case "max_concurrency":

@@ -22,6 +22,7 @@ from chaoskit.records.jsonl import Log
 from chaoskit.server.acceptor import Acceptor
 from chaoskit.server.connection import Connection
 from chaoskit.server.dispatcher import Dispatcher
+from chaoskit.server.inference.model_records import ModelLogs
 from chaoskit.server.limits import NEVER, PUBLIC, SECOND, Limits, max_connections, raise_file_limit
 from chaoskit.server.protocol_detect import ProtocolDetector
 from chaoskit.server.schedule import Script
@@ -41,19 +42,28 @@ async def serve(
     log: Log | None = None,
     unacked: Log | None = None,
     limits: Limits = PUBLIC,
+    model_logs: ModelLogs | None = None,
 ) -> None:
     """Answer on `listener` (bound, TCP) until `stop` is set or the task is cancelled; then abort all streams.
 
     Writes a `ServedResponse` record to `log` for every response, aborted ones included, and `UnackedSample` records to
-    `unacked`. Closes the listener, not the logs. Raises this process's open-file limit to the hard limit.
+    `unacked`; of an engine's queue and requests to `model_logs`. Closes the listener, not the logs. Raises this
+    process's open-file limit to the hard limit.
     Raises RefusedError when a log cannot be written, or that limit leaves no descriptors for connections.
     """
     logs = [each for each in (log, unacked) if each is not None]
+    if model_logs is not None:
+        logs += [model_logs.spans, model_logs.states]
     timer = AbsoluteTimer()
     try:
-        await serve_with(ResponseDispatcher(script, timer, log, unacked, limits), listener, stop, logs, script.tls)
+        dispatcher = ResponseDispatcher(script, timer, log, unacked, limits, model_logs)
+        await serve_with(dispatcher, listener, stop, logs, script.tls)
+        if dispatcher.model is not None:
+            dispatcher.model.close()
     finally:
         timer.close()
+        for each in logs:
+            each.flush()
 
 
 async def serve_with(

@@ -69,6 +69,12 @@ def token_limit(body: Mapping[str, Any], name: str) -> int | None:
     return count
 
 
+def priority(body: Mapping[str, Any]) -> int:
+    """vLLM's field of this name: lower values are handled earlier; 0 where it is missing."""
+    found: int | None = _field(body, "priority", int, "an integer")
+    return found or 0
+
+
 def refuse_several(body: Mapping[str, Any], *names: str) -> None:
     """Refuse a request for several answers: with one, a client would wait for those that never come."""
     for name in names:

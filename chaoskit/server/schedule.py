@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from chaoskit.seed import derive, source
 from chaoskit.server.deviations import Cut, ErrorEvent, Malformed, Pause, Refusal
+from chaoskit.server.inference.settings import EngineSettings
 from chaoskit.units import Duration, Share
 
 if TYPE_CHECKING:  # loaded by servers only; experiment files know scripts as well
@@ -77,7 +78,11 @@ class PlannedResponse:
 
     def leaves(self, received: int, seq: int) -> int:
         """When it is sent: after it is due by the pauses so far."""
-        return self.due(received, seq) + sum(length for after, length in self.pauses if after <= seq)
+        return self.due(received, seq) + self.paused_before(seq)
+
+    def paused_before(self, seq: int) -> int:
+        """The length of the pauses before token `seq`, ns."""
+        return sum(length for after, length in self.pauses if after <= seq)
 
     @property
     def answer(self) -> Part:
@@ -116,6 +121,11 @@ class PlannedResponse:
             return self._arguments(self.reasoning, self.tokens - self.reasoning)
         return self._words(self.reasoning, self.tokens - self.reasoning)
 
+    def after(self, tokens: int) -> PlannedResponse:
+        """The same text from the token after so many on."""
+        at = tokens % len(self.words)
+        return replace(self, words=self.words[at:] + self.words[:at])
+
     def cut_to(self, tokens: int) -> PlannedResponse:
         """The same response with fewer tokens."""
         return replace(self, tokens=tokens, reasoning=min(self.reasoning, tokens))
@@ -150,6 +160,7 @@ class Script:
     coding: Coding = "identity"
     pauses: tuple[Pause, ...] = ()
     deviations: tuple[Malformed | Refusal | ErrorEvent | Cut, ...] = ()
+    engine: EngineSettings | None = None
 
     def plan(
         self, tokens: int, *identity: str | int, tool: Tool | None = None, reasons: bool = True

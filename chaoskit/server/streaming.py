@@ -11,16 +11,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from chaoskit import clock
-from chaoskit.records import jsonl
+from chaoskit.records import jsonl, trace_context
 from chaoskit.records.model import ServedResponse
 from chaoskit.server import malformations, routes
 from chaoskit.server.coding import Coder, coder
 from chaoskit.server.deviations import Malformed
 from chaoskit.server.dispatcher import Outcome
 from chaoskit.server.formats.api import CompletionRequest, Stamp
+from chaoskit.server.inference.driver import Computation
+from chaoskit.server.inference.model_records import ModelLogs
+from chaoskit.server.inference.served_model import Model
 from chaoskit.server.limits import PUBLIC, Budget, Limits
 from chaoskit.server.malformations.malformation import Malformation
 from chaoskit.server.output import Output
+from chaoskit.server.pace import ComputedPace, Pace, ScriptedPace
 from chaoskit.server.requests import BUSY, READ_HEADERS, Reply, Request
 from chaoskit.server.schedule import Part, PlannedResponse, Script
 from chaoskit.server.writer import ResponseWriter
@@ -41,6 +45,11 @@ class Answer:
     coder: Coder | None = None
 
     @property
+    def is_computed(self) -> bool:
+        """Whether an engine computes it, where there is one: it is no reply or garbage in place of a stream."""
+        return self.malformation.reply is None and self.malformation.raw is None
+
+    @property
     def finish(self) -> str:
         """Why it ends."""
         return self.malformation.finish or self.completion.finish
@@ -55,12 +64,18 @@ class Answer:
 class ResponseStream:
     """One response in progress."""
 
-    def __init__(self, dispatcher: ResponseDispatcher, answer: Answer, writer: ResponseWriter, received: int) -> None:
+    def __init__(
+        self, dispatcher: ResponseDispatcher, answer: Answer, writer: ResponseWriter, request: Request
+    ) -> None:
         self._dispatcher = dispatcher
         self._answer = answer
         self._planned = answer.planned
         self._writer = writer
-        self._received = received
+        self._request = request
+        self._received = request.received
+        self._pace: Pace = ScriptedPace(answer.planned, request.received)
+        self._computation: Computation | None = None
+        self._uncomputed: tuple[int, int, Callable[[], None]] | None = None  # the event to come, and what then
         self._encoder = answer.completion.api.encoder(answer.completion, answer.planned)
         self._output = Output(writer, answer.malformation, answer.coder)
         self._send = self._output.send if self._output.changes else writer.send
@@ -85,18 +100,23 @@ class ResponseStream:
 
     def lag(self, now: int) -> int:
         """How long the next token should have left at `now`, ns; negative before that."""
-        return now - self._leaves(self._seq)
+        leaves = self._pace.leaves(self._seq)
+        return 0 if leaves is None else now - leaves
 
     def start(self) -> None:
         """Send the head of a stream, and schedule the tokens, or what is sent instead of them."""
-        malformation = self._answer.malformation
-        if malformation.reply is not None or malformation.raw is not None:
-            self._at(self._leaves(0), self._send_instead)
+        if self._dispatcher.model is not None and self._answer.is_computed:
+            tokens = min(self._tokens + 1, self._planned.tokens)  # of one that is cut, the token that is not sent
+            completion = self._answer.completion
+            self._computation = self._dispatcher.model.submit(self._request, completion, max(1, tokens), self._wake)
+            self._pace = ComputedPace(self._planned, self._computation.stamps)
+        if not self._answer.is_computed:
+            self._at_event(0, 1, self._send_instead)
         elif self._answer.completion.streamed:
             self._output.open((("content-type", self._encoder.content_type), ("cache-control", "no-cache")))
-            self._at(self._leaves(0), self._send_due_tokens)
+            self._at_event(0, 1, self._send_due_tokens)
         else:
-            self._at(self._leaves(max(0, self._tokens - 1)), self._send_whole)
+            self._at_event(max(0, self._tokens - 1), 1, self._send_whole)
 
     def resume(self) -> None:
         """The client reads again."""
@@ -111,12 +131,15 @@ class ResponseStream:
         self._is_finished = True
         if self._is_timer_set:
             self._dispatcher.requests.overdraw()
+        if self._dispatcher.model is not None and self._computation is not None:
+            self._dispatcher.model.end(self._computation, outcome, self._answer.finish)
         if self._dispatcher.log is not None:
+            first_due = self._pace.due(0)
             self._dispatcher.log.add(
                 ServedResponse(
                     stream=self.stream,
                     received=self._received,
-                    first_due=self._planned.due(self._received, 0),
+                    first_due=clock.now() if first_due is None else first_due,
                     ended=clock.now(),
                     tokens=self._planned.tokens,
                     tokens_sent=self._seq,
@@ -127,8 +150,27 @@ class ResponseStream:
                 )
             )
 
-    def _leaves(self, seq: int) -> int:
-        return self._planned.leaves(self._received, seq)
+    def _at_event(self, seq: int, count: int, call: Callable[[], None]) -> None:
+        """Make a call when the event of `count` tokens from `seq` on leaves."""
+        leaves = self._pace.leaves(seq, count)
+        if leaves is None:
+            self._uncomputed = (seq, count, call)
+        else:
+            self._at(leaves, call)
+
+    def _wake(self) -> None:
+        """The engine has computed one more token."""
+        if self._uncomputed is None:
+            return
+        seq, count, call = self._uncomputed
+        leaves = self._pace.leaves(seq, count)
+        if leaves is None:
+            return
+        self._uncomputed = None
+        if leaves <= clock.now():
+            call()
+        else:
+            self._at(leaves, call)
 
     def _at(self, due: int, call: Callable[[], None]) -> None:
         self._is_timer_set = True
@@ -147,9 +189,10 @@ class ResponseStream:
         if self._timer_done():
             return
         for _ in range(_BURST):
-            leaves = self._leaves(self._seq)
-            if clock.now() < leaves:
-                self._at(leaves, self._send_due_tokens)
+            count = self._event()
+            leaves = self._pace.leaves(self._seq, count)
+            if leaves is None or clock.now() < leaves:
+                self._at_event(self._seq, count, self._send_due_tokens)
                 return
             if not self._writer.is_writable:
                 self._is_blocked = True
@@ -162,15 +205,20 @@ class ResponseStream:
             if self._seq == self._planned.tokens:
                 self._end(self._turn(None) + self._encoder.closing(self._seq, self._answer.finish))
                 return
-        self._at(leaves, self._send_due_tokens)
+        self._at_event(self._seq, self._event(), self._send_due_tokens)
+
+    def _event(self) -> int:
+        """How many tokens the next event has; 1 where there is none, because the response breaks off."""
+        return max(1, min(self._planned.event(self._seq), self._tokens - self._seq))
 
     def _send_event(self) -> None:
-        planned, seq = self._planned, self._seq
-        count = min(planned.event(seq), self._tokens - seq)
+        planned, seq, count = self._planned, self._seq, self._event()
         part = planned.part(seq)
         before = b"" if part == self._part else self._turn(part)
-        due = planned.due(self._received, seq)
-        event = self._encoder.event(part, planned.text(seq, count), Stamp(seq, due, count))
+        due = self._pace.due(seq, count)
+        assert due is not None, "what leaves was due"
+        stamp = Stamp(self._answer.completion.said + seq, due, count)
+        event = self._encoder.event(part, planned.text(seq, count), stamp)
         head, tail = (before, b"") if event is None else (before + event[0], event[1])
         sent = clock.now()
         if event is not None:
@@ -190,7 +238,9 @@ class ResponseStream:
         if self._timer_done():
             return
         last = max(0, self._planned.tokens - 1)
-        due, sent = self._planned.due(self._received, last), clock.now()
+        sent = clock.now()
+        due = self._pace.due(last)
+        due = sent if due is None else due
         self._late = sent - due
         self._seq = self._planned.tokens
         body = self._encoder.whole(self._answer.finish, Stamp(last, due).value(sent))
@@ -235,12 +285,14 @@ class ResponseDispatcher:
         log: jsonl.Log | None = None,
         unacked: jsonl.Log | None = None,
         limits: Limits = PUBLIC,
+        model_logs: ModelLogs | None = None,
     ) -> None:
         self.script = script
+        self.model = None if script.engine is None else Model(script.engine, script.seed, timer, model_logs)
         self.timer = timer
         self.log = log
         self.unacked = unacked
-        self.read_headers = READ_HEADERS
+        self.read_headers = READ_HEADERS if self.model is None else READ_HEADERS | {trace_context.HEADER}
         self.limits = limits
         self.memory = Budget(limits.memory)
         self.requests = Budget(limits.requests)
@@ -248,7 +300,7 @@ class ResponseDispatcher:
 
     def take(self, request: Request, writer: ResponseWriter) -> ResponseStream | None:
         """Respond at once, or start a stream."""
-        parsed = routes.parse(request)
+        parsed = routes.parse(request) if self.model is None else self.model.parse(request)
         if (
             isinstance(parsed, CompletionRequest)
             and not parsed.streamed
@@ -262,7 +314,7 @@ class ResponseDispatcher:
                 writer.finish(b"")
                 return None
             case Answer():
-                response = ResponseStream(self, answer, writer, request.received)
+                response = ResponseStream(self, answer, writer, request)
                 response.start()
                 return response
 
@@ -273,8 +325,13 @@ class ResponseDispatcher:
         reply = None if malformation.reply is None else malformation.reply(completion.api, completion)
         if reply is not None and reply.status >= _ERROR:
             return reply
+        if self.model is not None:
+            admitted = self.model.admit(request, completion, identity)
+            if isinstance(admitted, Reply):
+                return admitted
+            completion = admitted
         tokens, reasons = completion.tokens, completion.api.reasons
-        planned = self.script.plan(tokens, *identity, tool=completion.tool, reasons=reasons)
+        planned = self.script.plan(tokens, *identity, tool=completion.tool, reasons=reasons).after(completion.said)
         if malformation.whole:
             completion = replace(completion, streamed=False)
         coding = coder(self.script.coding, request.headers.get("accept-encoding", ""), malformation.compression)

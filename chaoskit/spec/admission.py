@@ -167,7 +167,7 @@ WrittenLevel = Annotated[
 ]
 
 
-def _value(words: str, signal: ladder.Signal) -> float:
+def _value(words: str, signal: str) -> float:
     """A level of this signal: a number, or ns. Raises ValueError where it is of the other kind."""
     is_number = _NUMBER.fullmatch(words) is not None
     if signal == "first-token" and is_number:
@@ -207,10 +207,10 @@ class StepKeys(SpecModel):
 class DegradationKeys(SpecModel):
     """Steps in which the gateway does less for each request, while a signal is high."""
 
-    signal: ladder.Signal = Field(
+    signal: ladder.Signal | Literal["none"] = Field(
         "saturation",
         description="saturation: of the model; queue: requests that wait, here and at the model; first-token: the p95 "
-        "of recent first tokens.",
+        "of recent first tokens; none: no step is ever in force, to compare with.",
     )
     hold: Annotated[Duration, bounded(None, _HOUR, "no run lasts so long")] = Field(
         Duration(5 * 10**9), description="How long the signal must be low before a step is released."
@@ -256,8 +256,10 @@ class DegradationKeys(SpecModel):
             raise error_at(f"{sentence}; write release: {before.at} or more", "steps", number, "release")
 
     @property
-    def settings(self) -> LadderSettings:
-        """As plain data."""
+    def settings(self) -> LadderSettings | None:
+        """As plain data; None where no step is ever in force."""
+        if self.signal == "none":
+            return None
         return LadderSettings(
             steps=tuple(
                 ladder.Step(

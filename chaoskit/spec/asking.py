@@ -10,12 +10,22 @@ import json
 import math
 import re
 from statistics import NormalDist
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 
-from chaoskit.faults.schema import FROM_FILE, SpecModel, bounded
+from chaoskit.faults.schema import FROM_FILE, SpecModel, bounded, suggestion
 from chaoskit.spec.endpoint import holds_key
+from chaoskit.token_lengths import BYTES_PER_TOKEN, TOKEN_LENGTHS, TokenLengths
 from chaoskit.units import Size
 
 _JSON_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -24,6 +34,23 @@ _DEEPEST_BODY = 50  # levels; merging and encoding recurse
 Bytes = Annotated[Size, bounded(None, Size(100 * 10**6), "every open stream holds its prompt in memory")]
 MOST_TOKENS = 100_000  # that a request asks for
 Tokens = Annotated[int, Field(ge=1, le=MOST_TOKENS)]
+_IN_TOKENS = r"\s*0*([0-9]{1,8})\s*tokens?\s*"
+
+
+def _bytes_of_tokens(words: Any) -> Any:
+    """`2000 tokens` as the bytes that they are taken to have."""
+    found = re.fullmatch(_IN_TOKENS, words) if isinstance(words, str) else None
+    return Size(int(found[1]) * BYTES_PER_TOKEN) if found else words
+
+
+PromptBytes = Annotated[
+    Bytes,
+    BeforeValidator(
+        _bytes_of_tokens,
+        json_schema_input_type=Bytes
+        | Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{_IN_TOKENS}$", "examples": ["500 tokens"]})],
+    ),
+]
 EndText = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\r\n\x00]+$")]
 
 
@@ -65,8 +92,8 @@ class Distribution(SpecModel):
 class PromptSizes(Distribution):
     """Bytes of prompts from a log-normal distribution with this median and 99th percentile."""
 
-    median: Bytes = Field(description="Its median.")
-    p99: Bytes = Field(description="Its 99th percentile.")
+    median: PromptBytes = Field(description="Its median.")
+    p99: PromptBytes = Field(description="Its 99th percentile.")
 
 
 class TokenCounts(Distribution):
@@ -80,37 +107,60 @@ class TokenCounts(Distribution):
         return min(super().at(z), MOST_TOKENS)
 
 
-def _kind(words: Any) -> str:
-    return "distribution" if isinstance(words, dict | Distribution) else "number"
+LengthsName = Literal["azure-2023-conversation", "azure-2023-code"]
+"""The names of `token_lengths`."""
+
+
+def _lengths(name: str) -> TokenLengths:
+    if name not in TOKEN_LENGTHS:
+        hint = suggestion(name[:60], TOKEN_LENGTHS)
+        raise ValueError(f"{name[:60]!r} is neither a number nor names a distribution; {hint}")
+    return TOKEN_LENGTHS[name]
+
+
+def _bytes(tokens: float) -> Size:
+    return Size(round(tokens) * BYTES_PER_TOKEN)
+
+
+def _prompt_sizes(words: Any) -> Any:
+    if isinstance(words, str):
+        found = _lengths(words).prompt
+        return {"median": _bytes(found.median), "p99": _bytes(found.p99)}
+    return words
+
+
+def _token_counts(words: Any) -> Any:
+    if isinstance(words, str):
+        found = _lengths(words).output
+        return {"median": round(found.median), "p99": round(found.p99)}
+    return words
+
+
+def kind(words: Any) -> str:
+    """Whether these words are a `number` or a `distribution`: a tag of a union of both."""
+    is_name = isinstance(words, str) and words[:1].isalpha()
+    return "distribution" if is_name or isinstance(words, dict | Distribution) else "number"
 
 
 PromptSize = Annotated[
-    Annotated[Bytes, Tag("number")] | Annotated[PromptSizes, Tag("distribution")], Discriminator(_kind)
+    Annotated[PromptBytes, Tag("number")]
+    | Annotated[
+        PromptSizes,
+        BeforeValidator(_prompt_sizes, json_schema_input_type=PromptSizes | LengthsName),
+        Tag("distribution"),
+    ],
+    Discriminator(kind),
 ]
 OutputTokens = Annotated[
-    Annotated[Tokens, Tag("number")] | Annotated[TokenCounts, Tag("distribution")], Discriminator(_kind)
+    Annotated[Tokens, Tag("number")]
+    | Annotated[
+        TokenCounts,
+        BeforeValidator(_token_counts, json_schema_input_type=TokenCounts | LengthsName),
+        Tag("distribution"),
+    ],
+    Discriminator(kind),
 ]
 PROMPT_SIZE = Size(1000)  # unless a file or an option says otherwise
-
-
-def largest(size: Size | PromptSizes) -> Size:
-    """What next to no prompt exceeds."""
-    return size.p99 if isinstance(size, PromptSizes) else size
-
-
-def mean_tokens(tokens: int | TokenCounts) -> float:
-    """How many tokens requests ask for on average."""
-    return tokens.mean if isinstance(tokens, TokenCounts) else tokens
-
-
-def late_tokens(tokens: int | TokenCounts) -> int:
-    """What 1 of 100 requests exceeds."""
-    return tokens.p99 if isinstance(tokens, TokenCounts) else tokens
-
-
-def most_tokens(tokens: int | TokenCounts) -> int:
-    """What 1 of 10,000 requests exceeds."""
-    return tokens.at(NormalDist().inv_cdf(0.9999)) if isinstance(tokens, TokenCounts) else tokens
 
 
 def _body(words: Any, info: ValidationInfo) -> Any:

@@ -116,26 +116,6 @@ def place_of(words: str) -> ClassPlace:
     raise ValueError(f"{words[:60]!r} is no place for a class; {hint}")
 
 
-def _is_place(words: str) -> str:
-    place_of(words)
-    return words
-
-
-class Carry(SpecModel):
-    """Where requests say what they are."""
-
-    class_: Annotated[str, AfterValidator(_is_place)] = Field(
-        f"header {OBJECTIVE_HEADER}",
-        description="Their class: `service_tier` of the body, `priority` of the body as vLLM has it (lower first), "
-        "`header NAME` or `field NAME`.",
-    )
-
-    @property
-    def class_place(self) -> ClassPlace:
-        """Where they say their class."""
-        return place_of(self.class_)
-
-
 def only(classes: Mapping[str, TrafficClass], name: str | None) -> dict[str, TrafficClass]:
     """This class for every request; all of them for None."""
     return dict(classes) if name is None else {name: classes[name].model_copy(update={"share": _ALL})}

@@ -19,58 +19,31 @@ from chaoskit.faults.schema import (
     SpecModel,
     again,
     error_at,
-    in_unit,
     suggestion,
     together,
 )
 from chaoskit.knobs import Knob
+from chaoskit.spec.carriage import workflow_header
 from chaoskit.spec.classes import Classes, class_errors
+from chaoskit.spec.control_checks import control_errors, senders
 from chaoskit.spec.host_tuning import Client
+from chaoskit.spec.multiple import shown
 from chaoskit.spec.objectives import Objective, parse
 from chaoskit.spec.other_workloads import OtherWorkload, WrittenObjective
+from chaoskit.spec.phases import CLEAN_PHASES, PhaseName, Span, WrittenSpan, faults_of, with_free_names
 from chaoskit.spec.server import Server
 from chaoskit.spec.stage import EdgeStage, InterfaceStage, ServiceStage, Stage
-from chaoskit.spec.tiers import GatewayHost
-from chaoskit.spec.workload import Workload
+from chaoskit.spec.telemetry import Telemetry
+from chaoskit.spec.workload import MOST_PER_SECOND, Workload
 from chaoskit.topology.fault_site import Interface, Lab, Site
 from chaoskit.topology.lab import CLIENT
 from chaoskit.topology.steering import TrafficSelector
 from chaoskit.units import Duration
 
-CLEAN_PHASES = ("warm-up", "baseline", "recovery")
 _SHORTEST_PHASE = Duration(10**9)
+_CARRIED = ("workload", "carry", "workflow")
 LONGEST = Duration(7 * 24 * 3600 * 10**9)  # of all phases together
 _FAULT_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
-
-
-def faults_of(phase: str) -> tuple[str, ...]:
-    """The faults that are in force in a phase of this name."""
-    return () if phase in CLEAN_PHASES else tuple(phase.split("+"))
-
-
-class Span(SpecModel):
-    """One phase of the timeline, written `{name: length}`: "baseline", a fault, or several as "wifi+vpn"."""
-
-    name: str = Field(description="A clean phase, a fault, or several faults joined by +.")
-    length: Annotated[Duration, in_unit("s")] = Field(description="How long it lasts; a second or more.")
-
-    @property
-    def faults(self) -> tuple[str, ...]:
-        """The faults in force."""
-        return faults_of(self.name)
-
-    def written(self) -> dict[str, Any]:
-        """As in a file: `{name: length}`."""
-        return {self.name: self.length.written()}
-
-
-def _span(words: Any) -> Any:
-    if isinstance(words, Span):
-        return words
-    if not isinstance(words, dict) or len(words) != 1:
-        raise ValueError("a phase is one name and its length; write for example - baseline: 20s")
-    ((name, length),) = words.items()
-    return {"name": name, "length": length}
 
 
 def _listed(words: Any) -> Any:
@@ -81,9 +54,6 @@ def _listed(words: Any) -> Any:
 
 _FaultList = Annotated[list[Fault], Field(min_length=1)]
 WrittenFaults = Annotated[tuple[Fault, ...], BeforeValidator(_listed, json_schema_input_type=Fault | _FaultList)]
-_PhaseName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_+-]*$")]
-_OneSpan = Annotated[dict[_PhaseName, Duration], Field(min_length=1, max_length=1)]
-WrittenSpan = Annotated[Span, BeforeValidator(_span, json_schema_input_type=_OneSpan)]
 
 
 class Experiment(SpecModel):
@@ -99,7 +69,7 @@ class Experiment(SpecModel):
         default_factory=dict,
         description="Classes of requests by name: their shares, and who goes first where requests wait.",
     )
-    workloads: Annotated[dict[_PhaseName, OtherWorkload], Field(max_length=16)] = Field(
+    workloads: Annotated[dict[PhaseName, OtherWorkload], Field(max_length=16)] = Field(
         default_factory=dict,
         description="In a lab, by name: other clients whose requests share its links, with the keys of `workload`.",
     )
@@ -118,6 +88,9 @@ class Experiment(SpecModel):
         description="The phases, in order: `[{baseline: 20s}, {wifi: 30s}]`."
     )
     repeats: Annotated[int, Field(ge=1, le=1000)] = Field(1, description="How often the timeline is run, in one run.")
+    telemetry: Telemetry | None = Field(
+        None, description="Spans of programs: where they arrive, and what they are. Hosts of a lab need no word of it."
+    )
     objectives: tuple[WrittenObjective, ...] = Field(
         (), description="Sentences that must hold: `ttft_p95 < 800ms during wifi`."
     )
@@ -141,7 +114,7 @@ class Experiment(SpecModel):
     def _is_consistent(self) -> Self:
         mismatches = [*self._site_mismatches(), *self._tuning_mismatches(), *self._timeline_mismatches()]
         mismatches += [*_objective_mismatches(self.objectives), *self._workload_mismatches()]
-        mismatches += self._class_mismatches()
+        mismatches += [*self._class_mismatches(), *self._demand_mismatches(), *self._telemetry_mismatches()]
         if mismatches:
             raise together(type(self).__name__, mismatches)
         return self
@@ -150,6 +123,8 @@ class Experiment(SpecModel):
     @classmethod
     def _with_wrong_names(cls, words: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         """A server for a target, and phases that do not exist, are told together with all that is wrong with values."""
+        if isinstance(words, dict) and isinstance(faults := words.get("faults") or {}, dict) and "timeline" in words:
+            words = {**words, "timeline": with_free_names(words["timeline"], faults)}
         names = [*_server_of_a_target(words), *_wrong_names(words)] if isinstance(words, dict) else []
         try:
             found = handler(words)
@@ -166,7 +141,10 @@ class Experiment(SpecModel):
         found = handler(words)
         if isinstance(found.stage, EdgeStage):
             return found
-        return found.model_copy(update={"workload": found.workload.at_target()})
+        work = found.workload.at_target()
+        if isinstance(found.stage, InterfaceStage):
+            work = work.model_copy(update={"carry": work.carry.at_endpoint()})
+        return found.model_copy(update={"workload": work})
 
     def _site_mismatches(self) -> Iterator[PydanticCustomError]:
         if isinstance(self.stage, ServiceStage) and "server" in self.model_fields_set and not self.stage.references:
@@ -177,6 +155,15 @@ class Experiment(SpecModel):
                 mismatch = part.site_error(self.site)
                 if mismatch:
                     yield error_at(mismatch, "faults", name, number)
+
+    def _telemetry_mismatches(self) -> Iterator[PydanticCustomError]:
+        if self.telemetry is not None and isinstance(self.stage, EdgeStage):
+            yield error_at(
+                "the server of this lab exports no spans; remove telemetry, or use lab: service", "telemetry"
+            )
+        elif self.telemetry is not None and self.telemetry.listen and isinstance(self.stage, ServiceStage):
+            sentence = "hosts of a lab export to their own 127.0.0.1:4318; remove listen"
+            yield error_at(sentence, "telemetry", "listen")
 
     def _workload_mismatches(self) -> Iterator[PydanticCustomError]:
         if self.workloads and isinstance(self.stage, InterfaceStage):
@@ -203,15 +190,16 @@ class Experiment(SpecModel):
 
     def _class_mismatches(self) -> Iterator[PydanticCustomError]:
         work = self.workload
-        for host, gateway in self._gateways():
-            for sentence, where in gateway.admission.errors(self.classes):
-                yield error_at(sentence, "stage", "hosts", host, "gateway", "admission", *where)
-        for name, each in self.workloads.items():
-            if each.class_ is not None and each.class_ not in self.classes:
-                hint = (
-                    suggestion(each.class_, self.classes) if self.classes else "write classes: at the top of the file"
-                )
-                yield error_at(f"{each.class_!r} is no class of this file; {hint}", "workloads", name, "class")
+        if isinstance(self.stage, ServiceStage):
+            for sentence, keys in control_errors(self.stage.hosts, self.classes, self.server):
+                yield error_at(sentence, "stage", *keys)
+        asked: dict[tuple[str, ...], str | None] = {}
+        asked |= {("workloads", name): each.class_ for name, each in self.workloads.items()}
+        asked |= {("workload", "demand", name): each.class_ for name, each in work.demand.items()}
+        for where, named in asked.items():
+            if named is not None and named not in self.classes:
+                hint = suggestion(named, self.classes) if self.classes else "write classes: at the top of the file"
+                yield error_at(f"{named!r} is no class of this file; {hint}", *where, "class")
         if not self.classes:
             if "class_" in work.carry.model_fields_set:
                 yield error_at(
@@ -219,20 +207,19 @@ class Experiment(SpecModel):
                 )
             return
         length = self.repeats * sum(span.length for span in self.timeline) / 1e9
-        others = [each.class_ for each in self.workloads.values()]
         requests = None if work.request_rate is None else work.request_rate.per_second * length
-        for sentence, where in class_errors(self.classes, work.carry.class_place, requests, others):
+        for sentence, where in class_errors(self.classes, work.carry.class_place, requests, list(asked.values())):
             yield error_at(sentence, "classes", *where)
+        sent = senders(work.demand, [each.class_ for each in self.workloads.values()])
+        for name in () if sent is None else [name for name in self.classes if name not in sent]:
+            sentence = f"nobody sends {name}: every workflow of demand has another class; remove it, or give it one"
+            yield error_at(sentence, "classes", name)
         place = work.carry.class_place
         headers = self.stage.headers if not isinstance(self.stage, EdgeStage) else {}
         if place.kind == "header" and place.name in map(str.lower, headers):
             yield error_at(f"the stage has a header {place.name} as well; remove one of them", "workload", "carry")
         if place.kind != "header" and place.name.partition(".")[0] in work.extra_body:
             yield error_at(f"extra-body has {place.name} as well; remove one of them", "workload", "carry")
-
-    def _gateways(self) -> Iterator[tuple[str, GatewayHost]]:
-        if isinstance(self.stage, ServiceStage):
-            yield from ((name, host.gateway) for name, host in self.stage.hosts.items() if host.gateway is not None)
 
     def _tuning_mismatches(self) -> Iterator[PydanticCustomError]:
         if isinstance(self.stage, InterfaceStage):
@@ -257,9 +244,30 @@ class Experiment(SpecModel):
                 yield error_at(f"{span.length} is too short for a phase; give it a second or more", "timeline", index)
             if (knob := self.conflict(fault for fault in span.faults if fault in self.faults)) is not None:
                 yield error_at(f"{span.name} sets {knob} twice; put it in one fault", "timeline", index)
+            if mismatch := span.mismatch(self.timeline[:index], self.faults):
+                yield error_at(mismatch, "timeline", index)
         length = Duration(self.repeats * sum(span.length for span in self.timeline))
         if length > LONGEST:
             yield error_at(f"its phases take {length} together; a run may take {LONGEST}", "timeline")
+
+    def _demand_mismatches(self) -> Iterator[PydanticCustomError]:
+        rate, carry = self.workload.request_rate, self.workload.carry
+        if "workflow" in carry.model_fields_set and not self.workload.demand:
+            yield error_at("no workflows in this file; write demand: in workload, or remove it", *_CARRIED)
+        headers = {} if isinstance(self.stage, EdgeStage) else self.stage.headers
+        taken = [*map(str.lower, headers), *([carry.class_place.name] if self.classes else [])]
+        if (header := workflow_header(carry.workflow)) in taken:
+            yield error_at(f"the header {header} says something else as well; choose another one", *_CARRIED)
+        for index, span in enumerate(self.timeline):
+            if span.demand != 1 and not self.workload.is_open_loop:
+                yield error_at(
+                    f"demand: {shown(span.demand)} multiplies a rate, and the workload has max-concurrency: "
+                    f"{self.workload.max_concurrency}, so many streams at any time; write a request-rate there",
+                    *("timeline", index),
+                )
+            elif rate is not None and rate.per_second * span.demand > MOST_PER_SECOND:
+                sentence = f"{shown(span.demand)} of {rate} is more than the maximum, {MOST_PER_SECOND}/s; lower one"
+                yield error_at(sentence, "timeline", index)
 
     def conflict(self, faults: Iterable[str]) -> Knob | None:
         """A knob that two of these faults set, which therefore cannot be in force together."""
@@ -289,12 +297,12 @@ def _wrong_names(words: dict[str, Any]) -> Iterator[PydanticCustomError]:
     phases = [_phase(span) for span in spans]
     if not isinstance(faults, dict) or not phases or not all(map(is_fault_name, faults)):
         return
-    unknown = [[fault for fault in faults_of(phase) if fault not in faults] for phase in phases]
+    unknown = [[fault for fault in _faults(span) if fault not in faults] for span in spans]
     for index, fault in ((index, fault) for index, missing in enumerate(unknown) for fault in missing if fault):
         is_spaced = fault.strip() in faults
         hint = "write no blanks around +" if is_spaced else suggestion(fault, [*CLEAN_PHASES, *faults])
         yield error_at(f"{fault!r} is neither a fault nor a clean phase; {hint}", "timeline", index)
-    doubtful = {*CLEAN_PHASES, *faults} if any(unknown) or any(map(_repeats, phases)) else set()
+    doubtful = {*CLEAN_PHASES, *faults} if any(unknown) or any(map(_repeats, spans)) else set()
     for index, sentence in enumerate(_items(words.get("objectives"))):
         for phase in _phases_of(sentence):
             if phase not in phases and phase not in doubtful:
@@ -302,8 +310,8 @@ def _wrong_names(words: dict[str, Any]) -> Iterator[PydanticCustomError]:
                 yield error_at(f"{phase!r} is no phase of the timeline; {hint}", "objectives", index)
 
 
-def _repeats(phase: str) -> bool:
-    return len(set(faults_of(phase))) < len(faults_of(phase))
+def _repeats(span: Any) -> bool:
+    return len(set(_faults(span))) < len(_faults(span))
 
 
 def is_fault_name(name: object) -> bool:
@@ -320,6 +328,17 @@ def _phase(span: Any) -> str:
     if isinstance(span, Span):
         return span.name
     return next((str(name) for name in span), "") if isinstance(span, dict) and len(span) == 1 else ""
+
+
+def _faults(span: Any) -> tuple[str, ...]:
+    """The faults of a raw span, as far as they can be read."""
+    if isinstance(span, Span):
+        return span.faults
+    keys = next(iter(span.values())) if isinstance(span, dict) and len(span) == 1 else None
+    own = keys.get("faults") if isinstance(keys, dict) else None
+    if isinstance(own, str | list):
+        return tuple(map(str, own)) if isinstance(own, list) else tuple(own.split("+"))
+    return faults_of(_phase(span))
 
 
 def _phases_of(sentence: Any) -> list[str]:

@@ -27,7 +27,7 @@ from chaoskit.spec.injection import Injection
 from chaoskit.spec.known_keys import Path as KeyPath
 from chaoskit.spec.known_keys import places
 from chaoskit.spec.misnamed_files import meant_instead
-from chaoskit.spec.named_files import beside, missing_prompts
+from chaoskit.spec.named_files import beside, missing_files
 from chaoskit.spec.yaml_errors import describe_yaml_error
 
 _MAX_BYTES, _MAX_VALUES = 1 << 20, 10_000
@@ -182,7 +182,7 @@ class Document:
     def read_experiment(self) -> Experiment:
         """The experiment, with whole paths. Raises SpecError as `read_as`, and for a missing file of prompts."""
         experiment = beside(self.read_as(Experiment), self.tree.name)
-        missing = [str(self.error_at(sentence, where)) for where, sentence in missing_prompts(experiment)]
+        missing = [str(self.error_at(sentence, where)) for where, sentence in missing_files(experiment)]
         if missing:
             raise SpecError("\n".join(missing))
         return experiment

@@ -35,7 +35,7 @@ from chaoskit.spec.load import (
     to_yaml,
 )
 from chaoskit.spec.matrix_axes import MATRIX, Axis, axes, variant_name
-from chaoskit.spec.named_files import beside, missing_prompts
+from chaoskit.spec.named_files import beside, missing_files
 from chaoskit.spec.stage import InterfaceStage
 
 
@@ -145,7 +145,7 @@ def _parse(words: dict[str, Any], name: str) -> Experiment | dict[Location, str]
         experiment = beside(Experiment.model_validate(words, context=FROM_FILE), name)
     except ValidationError as error:
         return describe_errors(error.errors(), words, known=list(places(Experiment)))
-    return dict[Location, str](missing_prompts(experiment)) or experiment
+    return dict[Location, str](missing_files(experiment)) or experiment
 
 
 def _substituted(plain: dict[str, Any], matrix: tuple[Axis, ...], places: tuple[int, ...]) -> dict[str, Any]:

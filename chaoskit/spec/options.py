@@ -17,6 +17,7 @@ from chaoskit.spec.metrics import METRICS
 from chaoskit.spec.network_namespace import NamespaceChoice
 from chaoskit.spec.objectives import Objective, parse
 from chaoskit.spec.server import HOUR
+from chaoskit.spec.telemetry import Telemetry
 from chaoskit.spec.workload import Workload
 from chaoskit.units import Duration
 
@@ -24,6 +25,13 @@ _LARGEST_FILE = 1 << 20  # bytes of a file that an option names
 _DISTRIBUTIONS = {
     "prompt-size": DocumentKind("a size", "median: or p99:", "write {median: 1kB, p99: 20kB}"),
     "output-tokens": DocumentKind("a number of tokens", "median: or p99:", "write {median: 200, p99: 1000}"),
+}
+_MAPPINGS = {
+    "demand": DocumentKind("workflows", "chat: and support:", "write {chat: 70%, support: 30%}"),
+    "carry": DocumentKind("a place", "workflow:", "write {workflow: header x-workflow}"),
+    "clients": DocumentKind("clients", "count:", "write {count: 20, burstiness: 40}"),
+    "users": DocumentKind("users", "retry:", "write {retry: {share: 60%, patience: 10s}}"),
+    "trace": DocumentKind("a trace", "file: and speed:", "write {file: trace.csv, speed: 10x}"),
 }
 _NETEM = DocumentKind("a netem", "delay: or loss:", "write it in tc's syntax: delay 80ms 20ms loss 1%")
 _TIMEOUTS = {
@@ -41,10 +49,11 @@ _BOUNDS = {"duration": "< 800ms", "share": "<= 1%", "per-minute": "< 5", "per-se
 def workload(options: dict[str, Any]) -> Workload:
     """The workload of `options` (kebab-case; None: not given). Raises SpecError, a line for each wrong option.
 
-    `prompt-size` and `output-tokens` may be YAML in braces; `extra-body` is JSON, or @ and the name of a file with it.
+    `prompt-size`, `output-tokens` and keys with keys below them may be YAML in braces; `extra-body` is JSON, or @ and
+    the name of a file with it.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    for name, kind in _DISTRIBUTIONS.items():
+    for name, kind in (_DISTRIBUTIONS | _MAPPINGS).items():
         if str(given.get(name, "")).lstrip().startswith("{"):
             given[name] = parse_document(given[name], f"--{name}", kind).words
     if str(given.get("extra-body", "")).startswith("@"):
@@ -52,9 +61,10 @@ def workload(options: dict[str, Any]) -> Workload:
     timeouts = {_TIMEOUTS[name]: given.pop(name) for name in list(given) if name in _TIMEOUTS}
     limits = {_LIMITS[name]: given.pop(name) for name in list(given) if name in _LIMITS}
     try:
-        return Workload.model_validate(given | {"timeouts": timeouts, "limits": limits})
+        found = Workload.model_validate(given | {"timeouts": timeouts, "limits": limits})
     except ValidationError as error:
         raise SpecError("\n".join(map(_described, error.errors()))) from None
+    return found.model_copy(update={"carry": found.carry.at_endpoint()})
 
 
 def duration(option: str, text: str, least: Duration = Duration(10**6), most: Duration = LONGEST) -> Duration:  # noqa: B008
@@ -92,6 +102,17 @@ def namespace_choice(netns: str | None, pid: str | None, container: str | None) 
         return NamespaceChoice.model_validate({name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         raise SpecError("\n".join(describe_option_error(e) for e in error.errors())) from None
+
+
+def receiver(listen: str | None) -> Telemetry | None:
+    """A receiver of spans at this address and port, where one is given. Raises SpecError."""
+    if listen is None:
+        return None
+    try:
+        return Telemetry.model_validate({"listen": listen})
+    except ValidationError as error:
+        sentences = (describe_error(e, e["input"]) for e in error.errors())
+        raise SpecError(f"--telemetry: {'; '.join(sentences)}") from None
 
 
 def parse_far_end(words: str) -> To:

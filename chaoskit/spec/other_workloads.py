@@ -10,7 +10,7 @@ from chaoskit.faults.schema import exactly_one
 from chaoskit.spec.classes import ClassName
 from chaoskit.spec.objectives import Objective, parse, pattern
 from chaoskit.spec.stage import lab_target
-from chaoskit.spec.workload import Workload
+from chaoskit.spec.workload import ARRIVALS, Workload
 
 
 def _objective(words: Any) -> Any:
@@ -35,7 +35,7 @@ WrittenObjective = Annotated[Objective, BeforeValidator(_objective, json_schema_
 class OtherWorkload(Workload):
     """Requests of another client on the client's host, with a target and objectives of their own."""
 
-    model_config = exactly_one("request-rate", "max-concurrency")
+    model_config = exactly_one(*ARRIVALS)
 
     target: Annotated[str, AfterValidator(lab_target)] | None = Field(
         None, description="URL that it asks, of a host of the lab. Default: that of the stage."

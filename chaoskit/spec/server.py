@@ -20,10 +20,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from chaoskit.faults.schema import SpecModel, bounded, exactly_one, short_form, suggestion
+from chaoskit.faults.schema import SpecModel, bounded, error_at, exactly_one, short_form, suggestion
 from chaoskit.server import deviations, malformations
 from chaoskit.server.schedule import Script
 from chaoskit.spec.host_tuning import Host
+from chaoskit.spec.inference import Engine
 from chaoskit.units import Duration, Share
 
 HOUR = Duration(3600 * 10**9)
@@ -135,8 +136,14 @@ class FirstToken(SpecModel):
 
 
 class Responses(SpecModel):
-    """How the reference server responds. The n-th token leaves at first token + n x interval, without drift."""
+    """How the reference server responds. The n-th token leaves at first token + n x interval, without drift.
 
+    With `engine` it leaves when the engine has computed it.
+    """
+
+    engine: Engine | None = Field(
+        None, description="An engine that batches requests as vLLM does, in place of first-token and token-interval."
+    )
     first_token: FirstToken = Field(
         FirstToken(median=Duration(150_000_000), p99=Duration(400_000_000)),
         description="Time until the first token: a log-normal distribution.",
@@ -156,6 +163,19 @@ class Responses(SpecModel):
     error: Errors = Field((), description="Errors.")
     cut: Cuts = Field((), description="Responses that break off.")
 
+    @property
+    def is_scripted(self) -> bool:
+        """Whether its pace is known before; that of an engine follows from its load."""
+        return self.engine is None
+
+    @model_validator(mode="after")
+    def _one_pace(self) -> Responses:
+        for name in ("first_token", "token_interval") if self.engine is not None else ():
+            if getattr(self, name) != type(self).model_fields[name].default:
+                key = name.replace("_", "-")
+                raise error_at("the engine computes when tokens leave; remove it, or engine", key)
+        return self
+
     def script(self, seed: int) -> Script:
         """What the server follows."""
         refusals_and_events = (
@@ -172,6 +192,7 @@ class Responses(SpecModel):
             tokens_per_event=self.tokens_per_event,
             reasoning_tokens=self.reasoning_tokens,
             coding=self.content_coding,
+            engine=None if self.engine is None else self.engine.settings,
             pauses=tuple(deviations.Pause(each.after, each.for_, each.share) for each in self.pause),
             deviations=(
                 *(deviations.Malformed(each.name, each.share) for each in self.malformed),

@@ -63,6 +63,8 @@ def check_places(hosts: Mapping[str, ServiceHost]) -> None:
 
 
 def _all_places(hosts: Mapping[str, ServiceHost], name: str, gateway: GatewayHost) -> Iterator[Place]:
+    for number, words in enumerate(gateway.model or ()):
+        yield Place(words, ("hosts", name, "gateway", "model", number))
     for workflow, steps in gateway.workflows.items():
         for number, step in enumerate(steps):
             keys = ("hosts", name, "gateway", "workflows", workflow, number)
@@ -70,8 +72,6 @@ def _all_places(hosts: Mapping[str, ServiceHost], name: str, gateway: GatewayHos
             for at, words in enumerate(step.retrieve.fallback if step.retrieve is not None else ()):
                 if words not in (CACHED, NO_CONTEXT):
                     yield Place(words, (*keys, "retrieve", "fallback", at))
-    for number, words in enumerate(gateway.model or ()):
-        yield Place(words, ("hosts", name, "gateway", "model", number))
 
 
 def _places(hosts: Mapping[str, ServiceHost], name: str, step: Step, keys: tuple[str | int, ...]) -> Iterator[Place]:

@@ -6,6 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from chaoskit.tiers.failures import CallError
+
+_MOST = 16 << 20  # bytes of one event
 _END = b"\n\n"
 _DONE = b"[DONE]"
 _TEXTS = ("content", "reasoning_content", "reasoning", "tool_calls")
@@ -29,8 +32,10 @@ class EventReader:
         self._rest = b""
 
     def read(self, data: bytes) -> list[AnswerEvent]:
-        """The events that these bytes complete."""
+        """The events that these bytes complete. Raises CallError."""
         *whole, self._rest = (self._rest + data).replace(b"\r\n", b"\n").split(_END)
+        if len(self._rest) > _MOST:
+            raise CallError("too-large", f"an event of more than {_MOST >> 20} MiB")
         return [_event(each + _END) for each in whole if each]
 
 

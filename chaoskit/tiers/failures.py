@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Kind = Literal["connect", "timeout", "reset", "closed", "truncated", "protocol", "breaker", "unresolved"]
+Kind = Literal["connect", "timeout", "reset", "closed", "truncated", "protocol", "breaker", "unresolved", "too-large"]
 _RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 
 

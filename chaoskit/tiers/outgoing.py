@@ -23,6 +23,7 @@ from chaoskit.tiers.failures import CallError
 _PORTS = range(20_000, 60_000)
 _TRIES = 100  # ports that may be in use
 _KEPT = 100  # idle connections to one address
+_MOST = 64 << 20  # bytes of an answer without streaming
 _READ = 256 * 1024  # bytes that may wait to be read by the gateway before the connection is not read
 Address = tuple[str, int]
 
@@ -77,9 +78,12 @@ class Exchange:
 
     async def body(self) -> bytes:
         """All of it. Raises CallError."""
-        parts = []
+        parts, size = [], 0
         while part := await self.chunk():
             parts.append(part)
+            size += len(part)
+            if size > _MOST:
+                raise CallError("too-large", f"an answer of more than {_MOST >> 20} MiB")
         return b"".join(parts)
 
     def close(self) -> None:

@@ -34,6 +34,22 @@ answer = {
 NEW_YEAR = date(2026, 1, 1)
 CLOCKS = "import time; answer = [time.time_ns(), time.monotonic_ns()]"
 SLEEP = "import time; before = time.monotonic_ns(); time.sleep(600); answer = time.monotonic_ns() - before"
+SHORTAGE = """
+import mmap, os
+from pathlib import Path
+Path("/proc/sys/vm/overcommit_memory").write_text("2")
+kept, answer = [], 0
+while answer < 20:
+    try:
+        kept.append(mmap.mmap(-1, 2 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+        if (child := os.fork()) == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+    except OSError:
+        answer += 1
+        kept[:] = kept[:-1]
+Path("/proc/sys/vm/overcommit_memory").write_text("0")
+"""
 TRIALS = """
 ip link set lo up
 ip link add veth0 type veth peer name veth1
@@ -252,6 +268,11 @@ def test_every_queue_classifier_action_and_device_can_be_made(ask: Ask) -> None:
 def test_congestion_controls(ask: Ask) -> None:
     """cubic, bbr and dctcp are there to choose from."""
     assert {"cubic", "bbr", "dctcp"} <= set(ask(ALGORITHMS, *uml.virtual_time(1)))
+
+
+def test_a_fork_without_memory_fails_and_nothing_else(ask: Ask) -> None:
+    """Twenty forks for which there is no memory are refused, and the guest goes on."""
+    assert ask(SHORTAGE) == 20
 
 
 def test_a_router_can_do_what_middleboxes_do(ask: Ask) -> None:

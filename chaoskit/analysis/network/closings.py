@@ -38,7 +38,7 @@ _CLOCK = 1_000_000  # ns by which the probe may read a FIN before its kernel's s
 _SILENT = 1_000_000_000  # ns: a shorter silence is the pace of a stream
 _HOPS = 8  # hosts of a chain
 _MAX_WORST = 5
-_GAVE_UP = ("idle_timeout", "first_token_timeout", "stream_timeout")
+_GAVE_UP = ("idle_timeout", "first_token_timeout", "stream_timeout", "abandoned")
 
 
 @dataclass(frozen=True)

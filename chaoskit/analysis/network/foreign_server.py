@@ -37,7 +37,7 @@ _MIN_RTO = 1_000_000_000  # ns
 _MS, _US = 1_000_000, 1_000
 _SILENCE_MS = 1000
 _MAX_WORST = 5
-_TIMEOUTS = ("first_token_timeout", "idle_timeout")
+_TIMEOUTS = ("first_token_timeout", "idle_timeout", "abandoned")
 _SilentSenders = Sequence[tuple[Sender, TcpInfoSample]]
 
 

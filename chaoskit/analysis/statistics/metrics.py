@@ -30,6 +30,7 @@ def metrics(sample: PhaseSamples, estimates: Estimates) -> Metrics:
         complete=completions["complete"],
         interrupted=len(sample.interrupted),
         cancelled=completions["cancelled"],
+        retries=sum(stream.request.attempt > 1 for stream in sample.streams),
         empty=len(sample.share_of_streams("empty_rate")),
         short=len(sample.share_of_streams("short_rate")),
         completions=dict(sorted(completions.items())),

@@ -20,13 +20,18 @@ from chaoskit.records.model import Request
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Stream:
-    """One request and its answer: its `events` with text start at row `first` of the table."""
+    """One request and its answer: its `events` with text start at row `first` of the table.
+
+    `asked` is when its user first asked it, ns; `is_asked_again`: the user gave it up and asked once more.
+    """
 
     request: Request
     events: int
     last_sign_of_life: int
     first: int
     table: GapTable
+    asked: int
+    is_asked_again: bool
 
     @property
     def gaps(self) -> Gaps:
@@ -121,8 +126,17 @@ def assemble_streams(
         tokens = Tokens(*(column[~np.isin(tokens.stream, unfinished)] for column in tokens))
     bounds = [*np.searchsorted(tokens.stream, numbers).tolist(), len(tokens.at)]
     gaps_of_all = gap_table(ended, tokens, bounds, reader)
+    asked, given_up = _first_asked(ended), {request.retry_of for request in ended}
     assembled = tuple(
-        Stream(request, after - first, min(last, request.ended), first, gaps_of_all)
+        Stream(
+            request,
+            after - first,
+            min(last, request.ended),
+            first,
+            gaps_of_all,
+            asked[request.stream],
+            request.stream in given_up,
+        )
         for request, last, (first, after) in zip(
             ended, _last_signs_of_life(ended, tokens, bounds, signs), pairwise(bounds), strict=True
         )
@@ -140,6 +154,15 @@ def without(left_out: Sequence[Request], tokens: Tokens, signs: SignsOfLife) -> 
     return Tokens(*(column[kept] for column in tokens)), SignsOfLife(
         signs.stream[kept_signs], signs.first[kept_signs], signs.last[kept_signs], signs.largest[kept_signs]
     )
+
+
+def _first_asked(requests: Sequence[Request]) -> dict[int, int]:
+    """When the user of each request asked it for the first time; they are in the order of their numbers."""
+    found: dict[int, int] = {}
+    for request in requests:
+        former = found.get(request.retry_of) if request.retry_of is not None else None
+        found[request.stream] = request.scheduled if former is None else min(former, request.scheduled)
+    return found
 
 
 def _last_signs_of_life(

@@ -15,10 +15,12 @@ from pathlib import Path
 from chaoskit.conduct.hosts.program import Sign
 from chaoskit.kernel import namespaces
 from chaoskit.kernel.tcp_table import TcpSocket, tcp_sockets
+from chaoskit.telemetry.endpoint import DEFAULT_LISTEN, address
 
 _TRY = 2 * 10**9  # ns for the answer to one GET
 _MOST_HEAD = 1024  # bytes of an answer that are read: its first line is in them
 _CHUNK = 1 << 20
+_RECEIVER = address(DEFAULT_LISTEN)  # of chaoskit's own receiver of spans
 _LONE = 5 * 10**9  # ns that a program may listen for itself alone, before that is taken for its mistake
 
 
@@ -157,7 +159,8 @@ def listens_for_itself(network: int, port: str = "") -> str:
 
 def _listening(network: int) -> list[TcpSocket]:
     with namespaces.inside(network):
-        return [each for each in tcp_sockets() if not each.is_connected]
+        found = [each for each in tcp_sockets() if not each.is_connected]
+    return [each for each in found if (each.local, each.local_port) != _RECEIVER]
 
 
 def _is_reachable(listening: TcpSocket) -> bool:

@@ -69,7 +69,8 @@ class CompletionRequest:
     """A request for `tokens` tokens. `limited`: the client gave a limit. `prompt` in tokens; `stream`: its number.
 
     `usage`: the client asks for a usage event. `tool`: the response is a call of it. `script`: what the client asks
-    to deviate. `framed`: as server-sent events (of Gemini's two kinds of streams).
+    to deviate. `framed`: as server-sent events (of Gemini's two kinds of streams). `said`: tokens of the
+    answer that the client has already, and wants to be continued. `priority`: lower is earlier.
     """
 
     api: Api
@@ -83,6 +84,8 @@ class CompletionRequest:
     tool: Tool | None = None
     script: str | None = None
     framed: bool = True
+    said: int = 0
+    priority: int = 0
 
     @property
     def finish(self) -> str:

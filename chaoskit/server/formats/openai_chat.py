@@ -47,6 +47,8 @@ def parse(request: Request, _name: str, _query: str) -> CompletionRequest:
         stream=fields.stream_number(request),
         tool=_tool(body, messages),
         script=fields.script_name(request, model),
+        said=_said(body, messages),
+        priority=fields.priority(body),
     )
 
 
@@ -56,6 +58,13 @@ def _tool(body: dict[str, Any], messages: list[dict[str, Any]]) -> Tool | None:
         return None
     functions = (each.get("function") for each in tools if isinstance(each, dict))
     return fields.tool(functions, is_result=bool(messages) and messages[-1]["role"] == "tool")
+
+
+def _said(body: dict[str, Any], messages: list[dict[str, Any]]) -> int:
+    """The tokens of an answer that is to be continued, as vLLM's `continue_final_message` asks for."""
+    if not fields.flag(body, "continue_final_message") or not messages or messages[-1]["role"] != "assistant":
+        return 0
+    return len(str(messages[-1].get("content") or "").split())
 
 
 def error(status: int, message: str) -> dict[str, Any]:

@@ -39,6 +39,7 @@ def parse(request: Request, _name: str, _query: str) -> CompletionRequest:
         usage=bool(fields.flag(fields.mapping(body, "stream_options"), "include_usage")),
         stream=fields.stream_number(request),
         script=fields.script_name(request, model),
+        priority=fields.priority(body),
     )
 
 

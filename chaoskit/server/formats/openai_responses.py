@@ -50,6 +50,7 @@ def parse(request: Request, _name: str, _query: str) -> CompletionRequest:
         stream=fields.stream_number(request),
         tool=_tool(body, prompt),
         script=fields.script_name(request, model),
+        priority=fields.priority(body),
     )
 
 

@@ -14,7 +14,7 @@ from chaoskit.errors import SpecError
 from chaoskit.records.connection_records import ConnectionEnd, HostSocket
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Event, Hop, HostState, Request, SocketRead, UnackedSample
-from chaoskit.records.spans import ModelState, Span
+from chaoskit.records.spans import Exports, ModelState, Span
 
 OBJECTIVES = ["ttft_p95 < 800ms during wifi", "interruption_rate <= 1%", "ttft_p95 during wifi < 3x baseline"]
 
@@ -31,6 +31,7 @@ def whole(tmp_path: Path) -> Path:
     run.records.append(ConnectionEnd(ns(12_199), "router", "to-server", "rst", "server", 8000, "client", 40_000))
     run.records.append(HostState("server", ns(0), "ready"))
     run.records.append(Span("0" * 31 + "1", "0" * 15 + "2", None, "gateway", "chat", "workflow", ns(0), ns(900)))
+    run.records.append(Exports("gateway", ns(30_000), 3, 12))
     run.records.append(ModelState("model", ns(1000), 1, 0, 900, 412_000, ns(900), 0, 1000))
     run.records.append(HostSocket(ns(12_150), "client", 40_000, "server", 8000, {"state": 1, "last_data_recv": 50}))
     run.counters("wifi", 900, 100, 10_000, 20_000).handshakes(1000, [1] * 5).handshakes(11_000, [31] * 5)

@@ -7,12 +7,14 @@ import pytest
 from chaoskit.conduct.lab_client import addresses, trust
 from chaoskit.conduct.lab_hosts import root
 from chaoskit.conduct.probes import target_of
+from chaoskit.conduct.span_receiver import trace_seed
 from chaoskit.host_lookups import HostLookups
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
 from chaoskit.probe.target import SocketOptions
 from chaoskit.server import certificates
 from chaoskit.spec.load import parse
+from chaoskit.spec.telemetry import Telemetry
 
 FILE = """\
 name: tuned
@@ -51,8 +53,17 @@ def test_requests_name_traces_in_a_service_lab() -> None:
     """In one with hosts, whose programs may export spans; those of the edge lab have the same bytes as ever."""
     service = "{lab: service, hosts: {model: {reference: true}}, target: 'http://model:8000'}"
 
-    assert target_of(plan("{lab: edge}")).traces is None
-    assert target_of(plan(service)).traces == 0
+    assert trace_seed(plan("{lab: edge}"), 1) is None
+    assert trace_seed(plan(service), 1) == trace_seed(plan(service), 2) == 0
+
+
+def test_requests_to_a_target_name_traces_where_spans_are_received() -> None:
+    """Others in every run: what collects the spans of its programs outlives the run."""
+    real = plan("{target: https://api.example.com, model: m}")
+    listening = real.model_copy(update={"telemetry": Telemetry()})
+
+    assert trace_seed(real, 1) is None
+    assert trace_seed(listening, 1) not in (None, trace_seed(listening, 2))
 
 
 @pytest.mark.parametrize("tls", ["false", "true"])

@@ -10,9 +10,9 @@ from chaoskit.errors import SpecError
 from chaoskit.knobs import Netem, Route
 from chaoskit.plan.exec import compile_exec, netem_settings
 from chaoskit.spec.exec import exec_faults
-from chaoskit.spec.experiment import CLEAN_PHASES
 from chaoskit.spec.load import load, parse
 from chaoskit.spec.matrix import load_variants
+from chaoskit.spec.phases import CLEAN_PHASES
 from chaoskit.spec.stage import InterfaceStage
 
 EXPERIMENTS = Path(__file__).parents[3] / "experiments"

@@ -83,9 +83,10 @@ def workload(**words: Any) -> Workload:
     """A closed loop of one OpenAI stream with short timeouts, unless given otherwise."""
     timeouts = {"connect": "2s", "first-token": "2s", "idle": "2s", **words.pop("timeouts", {})}
     words = {name.replace("_", "-"): value for name, value in words.items()}
-    if "request-rate" not in words:
+    if not {"request-rate", "trace"} & words.keys():
         words.setdefault("max-concurrency", 1)
-    return Workload.model_validate({"prompt-size": "50B", "timeouts": timeouts, **words})
+    size = {} if "trace" in words else {"prompt-size": "50B"}
+    return Workload.model_validate({**size, "timeouts": timeouts, **words})
 
 
 async def ask(target: Target | str, work: Workload, options: DriveOptions | None = None) -> Outcome:

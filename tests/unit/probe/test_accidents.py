@@ -42,6 +42,7 @@ from chaoskit.probe.requests import RequestFactory
 from chaoskit.probe.transport.dns import Resolver
 from chaoskit.probe.transport.stamps import StampClock
 from chaoskit.records.model import Completion, SocketRead
+from chaoskit.spec.conversations import Opening
 
 pytestmark = pytest.mark.flaky(reruns=4)  # real time, on a machine that others use
 
@@ -222,10 +223,11 @@ def test_a_bug_ends_one_stream() -> None:
                             RequestFactory(target, work, 1),
                             client,
                             recorder,
+                            DriveOptions(seed=1, start=now(), length=None),
                             FailFast(Circumstances(url, work.protocol), None),
                         )
                         for number in range(3):
-                            group.start(group.prepare(now(), Conversation(number, 1)))
+                            group.start(group.prepare(now(), Conversation(Opening(number, number, 1))))
                 await client.aclose()
             clock.close()
             return outcome(run)

@@ -16,6 +16,7 @@ from chaoskit.probe.requests import RequestFactory
 from chaoskit.records.model import Request
 from chaoskit.records.trace_context import trace_of_request
 from chaoskit.spec.classes import TrafficClass
+from chaoskit.spec.conversations import Opening
 from chaoskit.spec.workload import Protocol
 from chaoskit.units import Share
 
@@ -108,10 +109,10 @@ def test_prompts_are_drawn_from_the_seed_and_differ() -> None:
         work = workload(prompt_size=size)
         one, same, other = (RequestFactory(Target("http://x"), work, seed) for seed in (1, 1, 2))
 
-        bodies = [factory.request(0, Conversation(0, 1)).request.content for factory in (one, same, other)]
+        bodies = [factory.request(0, Conversation(Opening(0, 0, 1))).request.content for factory in (one, same, other)]
 
         assert bodies[0] == bodies[1] != bodies[2]
-        assert one.request(1, Conversation(1, 1)).request.content != bodies[0]
+        assert one.request(1, Conversation(Opening(1, 1, 1))).request.content != bodies[0]
         assert len(json.loads(bodies[0])["messages"][0]["content"]) == work.prompt_size
 
 
@@ -211,7 +212,7 @@ def test_given_headers_replace_defaults() -> None:
     """A given header replaces the default, whatever its case."""
     factory = RequestFactory(Target("http://x", headers={"User-Agent": "me", "X-Extra": "1"}), workload(), 1)
 
-    sent = factory.request(0, Conversation(0, 1)).request.headers
+    sent = factory.request(0, Conversation(Opening(0, 0, 1))).request.headers
 
     assert sent.get_list("user-agent") == ["me"]
     assert sent.get_list("x-extra") == ["1"]
@@ -243,7 +244,7 @@ def test_each_request_says_its_class(words: str, header: str | None, field: tupl
     seen: set[str | None] = set()
 
     for first in range(0, 60, 3):
-        conversation = Conversation(first, 3)
+        conversation = Conversation(Opening(first // 3, first, 3))
         asked = [factory.request(0, conversation)]
         conversation.answered("well")
         asked.append(factory.request(1, conversation))

@@ -18,7 +18,7 @@ OPEN = Workload.model_validate({"request-rate": "100/s"})
 def test_all_arrivals_are_those_of_one_process(processes: int) -> None:
     """Every n-th, each with the number of its position in the schedule."""
     whole = schedule(OPEN, 7, 10**9)
-    parts = [list(zip(share.numbers(), share.of(whole), strict=False)) for share in divide(OPEN, 100, processes)]
+    parts = [list(zip(share.numbers(), share.of(whole), strict=False)) for share in divide(OPEN, 0, 100, processes)]
 
     assert sorted(itertools.chain(*parts)) == list(enumerate(whole))
 
@@ -27,13 +27,13 @@ def test_all_arrivals_are_those_of_one_process(processes: int) -> None:
 def test_warm_up_requests_are_divided(warm_up: int, turns: int, requests: int) -> None:
     """As many as asked for, and no process has more of them than requests."""
     work = Workload.model_validate({"max-concurrency": 9, "warm-up": warm_up, "turns": turns})
-    shares = divide(work, requests, 3)
+    shares = divide(work, 0, requests, 3)
     own = [
-        sum((position // turns) % 3 == share.index for position in range(requests)) - share.warm_ups(work)
+        sum((position // turns) % 3 == share.index for position in range(requests)) - share.warm_ups(work, 0)
         for share in shares
     ]
 
-    assert sum(share.warm_ups(work) for share in shares) == warm_up
+    assert sum(share.warm_ups(work, 0) for share in shares) == warm_up
     assert min(own) >= 0
     assert sum(own) == requests - warm_up
 
@@ -44,14 +44,14 @@ def test_a_process_without_work_is_refused() -> None:
     with pytest.raises(
         SpecError, match=r"^--processes 3: more than the 2 streams at a time; give at most --processes 2"
     ):
-        divide(closed, 100, 3)
+        divide(closed, 0, 100, 3)
     with pytest.raises(SpecError, match=r"^--processes 3: more than the 1 request; give at most --processes 1"):
-        divide(OPEN, 1, 3)
+        divide(OPEN, 0, 1, 3)
     with pytest.raises(SpecError, match=r"^--processes 3: more than the 2 conversations"):
-        divide(Workload.model_validate({"request-rate": "1/s", "turns": 5}), 10, 3)
+        divide(Workload.model_validate({"request-rate": "1/s", "turns": 5}), 0, 10, 3)
 
 
 def test_only_several_processes_are_numbered_in_the_records() -> None:
     """One process records as if there were no such thing."""
     assert Share().process is None
-    assert [share.process for share in divide(OPEN, 9, 2)] == [0, 1]
+    assert [share.process for share in divide(OPEN, 0, 9, 2)] == [0, 1]

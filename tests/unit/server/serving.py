@@ -4,7 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,9 @@ import pytest
 
 from chaoskit.records import jsonl
 from chaoskit.records.model import ServedResponse, UnackedSample
+from chaoskit.records.spans import ModelState, Span
 from chaoskit.server.app import serve
+from chaoskit.server.inference.model_records import ModelLogs
 from chaoskit.server.limits import PUBLIC, Limits
 from chaoskit.server.schedule import Script
 from chaoskit.units import Duration
@@ -87,8 +89,13 @@ def running(run: Path, script: Script = SCRIPT, send_buffer: int = 0, limits: Li
         loop.append(asyncio.get_running_loop())
         stop.append(asyncio.Event())
         ready.set()
-        with closing(jsonl.Log(run, ServedResponse)) as log, closing(jsonl.Log(run, UnackedSample)) as unacked:
-            await serve(listener, script, stop[0], log, unacked, limits)
+        with ExitStack() as stack:
+            served, unacked, spans, states = (
+                stack.enter_context(closing(jsonl.Log(run, kind)))
+                for kind in (ServedResponse, UnackedSample, Span, ModelState)
+            )
+            logs = None if script.engine is None else ModelLogs("model", script.seed, spans, states)
+            await serve(listener, script, stop[0], served, unacked, limits, logs)
 
     thread = threading.Thread(target=asyncio.run, args=(work(),))
     thread.start()

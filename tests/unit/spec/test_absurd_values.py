@@ -88,15 +88,51 @@ stage:
       ready: {tcp: 8080, within: 10s}
       stop-after: 2s
       timers: {connect: 5s, first-byte: 30s, idle: 60s, total: 600s, retries: 2, keep-alive: 75s, reuse: 60s}
-    model: {reference: true}
+    front:
+      gateway:
+        retry-budget: 20%
+        breaker: {failures: 5, open: 10s}
+        workflows:
+          support:
+          - retrieve:
+              k: 8
+              deadline: 2s
+              connect: 1s
+              per-try: 900ms
+              retries: 1
+              backoff: 10ms
+              hedge-after: 500ms
+          - tools: {calls: {p50: 2, p95: 9}}
+          - generate: {idle: 5s, max-tokens: 100}
+    guard: {policy: {latency: {median: 8ms, p99: 30ms}, denies: 1%, failures: 1%}}
+    vectors: {retrieval: {latency: 30ms, per-result: 1ms, miss: 5%, result-size: 2kB, shards: 4, shard-deadline: 1s}}
+    tools: {tool: {latency: 200ms, failures: 1%, size: 4kB}}
+    model:
+      reference:
+        engine:
+          profile: {step: {1: 10ms, 100: 20ms}, per-1000-context-tokens: 65us}
+          max-num-seqs: 16
+          max-num-batched-tokens: 512
+          long-prefill-token-threshold: 256
+          kv-cache-tokens: 40000
+          block-size: 16
+          max-model-len: 8000
+          max-waiting-queue-length: 100
+          prompt-tokens: 1000
+          output-tokens: {median: 100, p99: 400}
   target: http://gateway:8080/v1
-workload: {request-rate: 2/s}
+workload:
+  request-rate: 2/s
+  clients: {count: 5, burstiness: 4, skew: 1}
+  diurnal: {peak-to-trough: 3x, period: 60s, peak: 10s}
+  demand: {support: {share: 60%, turns: 2, output-tokens: 70, prompt-size: 500 tokens}, chat: 40%}
+  users: {retry: {share: 50%, patience: 5s, after: {median: 1s, p99: 9s}, times: 2}}
 classes:
   premium: {share: 50%, priority: 1, budget: 4}
   batch: {share: 50%, priority: 0}
 faults:
   slow: {between: [gateway, model], direction: to-gateway, netem: {delay: 80ms}}
-timeline: [{baseline: 10s}, {slow: 10s}]
+timeline: [{baseline: 10s}, {slow: 10s}, {surge: {for: 10s, demand: 3x}}]
 """
 FILES = {"everything": yaml.safe_load(EVERYTHING), "service": yaml.safe_load(SERVICE)}
 ABSURD = ["0", "-1", "1e400", "nan", ".inf", "99999999999999999999999999", "x"]
@@ -165,6 +201,7 @@ def test_every_number_of_the_schema_is_tried() -> None:
         "size-drop",
         "mss-clamp",
         "length",
+        "speed",
     }
     tried = {str(step) for _, path in PLACES for step in path}
 

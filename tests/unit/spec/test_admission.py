@@ -28,7 +28,7 @@ stage:
             - {breadth: 40%, at: 0.6, release: 0.3}
             - {plan: single-tool, at: 0.8, release: 0.6}
             - {max-tokens: 80, at: 1, release: 0.8}
-    model: {reference: true, replicas: 2}
+    model: {reference: {engine: {profile: llama-3-8b-a100}}, replicas: 2}
   target: http://gateway:8000/v1/chat/completions
 workload: {request-rate: 10/s}
 classes:
@@ -158,6 +158,12 @@ ADMISSION, LADDER = "stage.hosts.gateway.gateway.admission", "stage.hosts.gatewa
             f"{ADMISSION}.limiter: least, first-limit and most are 30, 20, 200; write them in rising order",
         ),
         (
+            "{engine: {profile: llama-3-8b-a100}}",
+            "true",
+            f"{ADMISSION}.policy: shed goes by the model's saturation, and model is no engine, which would tell it; "
+            "write engine: at model, or policy: priority and max-in-flight",
+        ),
+        (
             "max-in-flight: 24}",
             "max-inflight: 24}",
             f"{ADMISSION}.max-inflight: unknown key; did you mean max-in-flight?",
@@ -172,7 +178,7 @@ def test_each_mistake_is_answered_at_its_line(old: str, new: str, answer: str) -
     said = str(caught.value)
     assert said.startswith("x.yaml:")
     assert answer in said
-    assert len(said.splitlines()) == 1
+    assert len(said.splitlines()) == (2 if new == "true" else 1)  # the ladder goes by it as well
 
 
 def test_a_policy_for_classes_needs_classes() -> None:
@@ -183,6 +189,29 @@ def test_a_policy_for_classes_needs_classes() -> None:
     with pytest.raises(SpecError, match=r"shed needs classes to tell requests apart; write classes: at the top"):
         parse(text, "x.yaml")
     assert parse(text.replace("policy: shed", "policy: fcfs"), "x.yaml").classes == {}
+
+
+def test_a_queue_without_a_number_needs_an_engine_too() -> None:
+    """Its room is the model's; a program may have metrics, and a number needs none."""
+    start = FILE.index("        degradation:")
+    text = FILE[:start] + FILE[FILE.index("    model:") :]
+    text = text.replace("{engine: {profile: llama-3-8b-a100}}", "true")
+    for policy in ("fcfs", "priority"):
+        with pytest.raises(SpecError, match=rf"without max-in-flight {policy} goes by the model's saturation"):
+            parse(text.replace("policy: shed, max-in-flight: 24", f"policy: {policy}"), "x.yaml")
+        assert parse(text.replace("policy: shed", f"policy: {policy}"), "x.yaml")
+    program = text.replace("{reference: true,", "{run: my-model, ready: 8000,")
+    assert parse(program.replace("[generate]", "[{generate: {model: model}}]"), "x.yaml")
+
+
+def test_a_class_that_no_workflow_of_the_demand_has_is_told() -> None:
+    """Where each of them has a class of its own."""
+    demand = "{chat: {share: 50%, class: premium}, jobs: {share: 50%, class: batch}}"
+    text = FILE.replace("workload: {", f"workload: {{demand: {demand}, ")
+
+    with pytest.raises(SpecError, match=r"classes.standard: nobody sends standard: every workflow of demand has"):
+        parse(text, "x.yaml")
+    assert parse(text.replace(", class: batch", ""), "x.yaml")
 
 
 def test_a_file_loads_again_from_what_it_writes() -> None:

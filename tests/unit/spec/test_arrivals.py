@@ -54,3 +54,51 @@ def test_a_longer_schedule_continues_a_shorter_one() -> None:
     short, long = schedule(work, 1, 5 * SECOND), schedule(work, 1, 50 * SECOND)
 
     assert long[: len(short)] == short
+
+
+@pytest.mark.parametrize(("burstiness", "skew"), [(0, 0), (1, 1.2), (30, 0), (30, 1.5)])
+def test_clients_have_the_rate_together(burstiness: float, skew: float) -> None:
+    """Over many seeds as many requests start as one process would send, from the first second on."""
+    clients = {"count": 20, "burstiness": burstiness, "skew": skew}
+    work = workload(request_rate="20/s", clients=clients)
+
+    runs = [schedule(work, seed, 10 * SECOND) for seed in range(400)]
+
+    first = [sum(at < SECOND for at in run) for run in runs]
+    assert statistics.fmean(map(len, runs)) == pytest.approx(200, rel=0.1)
+    assert statistics.fmean(first) == pytest.approx(20, rel=0.2)
+
+
+def test_a_few_bursty_clients_dominate() -> None:
+    """With skew the busiest client sends most; many bursty clients are less bursty together than few."""
+    few, many = (
+        workload(request_rate="50/s", clients={"count": count, "burstiness": 40, "skew": skew})
+        for count, skew in ((50, 2.0), (50, 0.0))
+    )
+
+    dispersion = [_dispersion(schedule(work, 2, 2000 * SECOND)) for work in (few, many)]
+
+    assert few.clients is not None
+    assert few.clients.parts[0] > 0.6
+    assert sum(few.clients.parts) == pytest.approx(1)
+    assert dispersion[0] > 1.3 * dispersion[1] > 2
+
+
+def _dispersion(starts: list[int]) -> float:
+    """The variance of the counts of seconds, in their mean: 1 for a Poisson process."""
+    counts = [0] * (starts[-1] // SECOND + 1)
+    for at in starts:
+        counts[at // SECOND] += 1
+    return statistics.variance(counts) / statistics.fmean(counts)
+
+
+def test_one_regular_client_is_regular() -> None:
+    """A single client without burstiness sends at equal times, from a moment on that the seed draws."""
+    starts = schedule(workload(request_rate="10/s", clients={"count": 1, "burstiness": 0}), 3, 2 * SECOND)
+
+    assert 0 < starts[0] < SECOND // 10
+    assert {after - before for before, after in itertools.pairwise(starts)} <= {
+        SECOND // 10 - 1,
+        SECOND // 10,
+        SECOND // 10 + 1,
+    }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chaoskit.spec.classes import Carry, TrafficClass
+from chaoskit.spec.carriage import Carry
+from chaoskit.spec.classes import TrafficClass
 from chaoskit.units import Share
 
 CLASSES = {

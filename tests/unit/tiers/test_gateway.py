@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -68,6 +69,11 @@ def ask(run: Path, settings: GatewaySettings, hosts: Mapping[str, Host] = ALL, *
     return found
 
 
+def text_of(body: str) -> str:
+    """What a stream says."""
+    return "".join(re.findall(r'"content":"([^"]*)"', body))
+
+
 def test_a_workflow_runs_its_stages_in_order_and_streams(tmp_path: Path) -> None:
     """Policy, retrieval, two tools and the model, each a span within the workflow's, each attempt within its hop's."""
     status, _, body = ask(tmp_path, gateway(POLICY, RETRIEVE, TWO_TOOLS, GENERATE))
@@ -108,7 +114,12 @@ def test_the_client_chooses_the_workflow(tmp_path: Path) -> None:
     settings = replace(gateway(GENERATE), workflows={"chat": (GENERATE,), "support": (POLICY, GENERATE)})
 
     async def work(running: Chain) -> list[int]:
-        asked = [{"headers": "x-workflow: support\r\n"}, {"model": "support"}, {}, {"headers": "x-workflow: no\r\n"}]
+        asked: list[dict[str, Any]] = [
+            {"headers": "x-workflow: support\r\n"},
+            {"model": "support"},
+            {},
+            {"headers": "x-workflow: no\r\n"},
+        ]
         return [(await running.ask(**each))[0] for each in asked]
 
     assert play(tmp_path, settings, work) == [200, 200, 200, 404]
@@ -252,7 +263,7 @@ def test_a_breaker_leaves_a_failing_host_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("how", "tokens", "ending"),
-    [("break", 3, "broken"), ("error", 3, "error"), ("end", 3, "done"), ("resume", 3 + 5, "done")],
+    [("break", 3, "broken"), ("error", 3, "error"), ("end", 3, "done"), ("resume", 8, "done")],
 )
 def test_an_answer_that_breaks_off(tmp_path: Path, how: MidStream, tokens: int, ending: str) -> None:
     """Is broken for the client as well, told as an error, ended as if complete, or resumed by the next model."""
@@ -267,6 +278,18 @@ def test_an_answer_that_breaks_off(tmp_path: Path, how: MidStream, tokens: int, 
     assert (found, is_whole) == (ending, ending != "broken")
     (hop,) = Chain(0, tmp_path).hops("model")
     assert hop.error == (None if how == "resume" else "closed")
+
+
+def test_a_resumed_answer_is_the_whole_one(tmp_path: Path) -> None:
+    """No word is missing or said twice: the next model is told what the client has."""
+    hosts = ALL | {"cuts": replace(MODEL, deviations=(Cut(3, "close", SURE),))}
+    keys: dict[str, Any] = {"tokens": 8, "headers": "x-chaoskit-stream: 7\r\n"}
+
+    _, _, resumed = ask(tmp_path, gateway(GenerateStage(("cuts", "model")), mid_stream="resume"), hosts, **keys)
+    _, _, whole = ask(tmp_path, gateway(GENERATE), **keys)
+
+    assert text_of(resumed) == text_of(whole)
+    assert re.findall(r'"seq":(\d+)', resumed) == list("01234567")
 
 
 def test_a_client_that_leaves_cancels_what_is_asked(tmp_path: Path) -> None:

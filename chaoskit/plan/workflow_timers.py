@@ -1,0 +1,105 @@
+"""Tells the timers of a lab's gateways as those of proxies, and finds fallbacks that come too late."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from chaoskit.spec.hosts import ServiceHost
+from chaoskit.spec.tier_places import Place, asked_hosts
+from chaoskit.spec.tiers import CACHED, NO_CONTEXT, GatewayHost, Generate, HopTimers, Retrieve, Step
+from chaoskit.timeouts.chain import Chain
+from chaoskit.timeouts.lint import Answer
+from chaoskit.timeouts.timers import Callee, Kind, Reading, Retries, Route, Timer, mended
+from chaoskit.units import Duration, counted
+
+_WAITS: dict[str, Kind] = {"connect": "connect", "per_try": "first-byte", "deadline": "total"}
+_NOTHING, _MS = Duration(0), 10**6
+
+
+def gateway_reading(hosts: Mapping[str, ServiceHost], name: str, gateway: GatewayHost) -> Reading:
+    """What a gateway waits for: one route for each stage, or host of a stage, that it takes in turn."""
+    return Reading("", (), tuple(route for _, _, route in _routes(hosts, name, gateway)), in_turn=True)
+
+
+def tier_answer(host: ServiceHost) -> Answer | None:
+    """What half of a tier's answers take; None for what is no policy, retrieval or tool host."""
+    tier = host.policy or host.retrieval or host.tool
+    if tier is None:
+        return None
+    median, says = tier.latency.median, f"latency median {tier.latency.median}"
+    return Answer(median, says, _NOTHING, "", median, says)
+
+
+def late_fallbacks(hosts: Mapping[str, ServiceHost], found: Sequence[Chain]) -> Iterator[str]:
+    """Retrievals whose fallback comes when nobody waits any more, or that nothing ends."""
+    for name, host in hosts.items():
+        if host.gateway is None:
+            continue
+        above = next((call for chain in found for call in chain if call.callee == name), None)
+        patience = above.route.first_wait if above is not None else None
+        for step, keys, route in _routes(hosts, name, host.gateway):
+            if step.retrieve is None or not step.retrieve.fallback:
+                continue
+            begun = f"{name} falls back on {step.retrieve.fallback[0]}"
+            wait = route.first_wait
+            if wait is None:
+                asked = route.callees[0].host
+                mend = mended("deadline: 1s", keys)
+                yield f"{begun} when {asked} fails, but nothing ends a retrieval that hangs; {mend}"
+            elif above is not None and patience is not None and route.whole(wait) >= (patience.value or 0):
+                yield (
+                    f"{begun} after {route.whole(wait)} ({wait.source}), and {above.caller} waits {patience.value} for "
+                    f"{name} ({patience.source}): the fallback is never reached in time; "
+                    + mended(f"deadline: {_a_third(patience.value or _NOTHING)}", keys)
+                )
+
+
+def _routes(hosts: Mapping[str, ServiceHost], name: str, gateway: GatewayHost) -> Iterator[tuple[Step, str, Route]]:
+    """Each stage with the keys that lead to it, and its route."""
+    for workflow, steps in gateway.workflows.items():
+        for number, step in enumerate(steps):
+            stage, timers = _timed(step)
+            if timers is None:
+                continue
+            keys = f"workflows.{workflow}.{number}.{stage} of {name}"
+            callees = tuple(Callee(Place(each, ()).host, None, keys) for each in asked_hosts(hosts, name, step))
+            yield step, keys, _route(step, timers, callees, keys)
+
+
+def _timed(step: Step) -> tuple[str, HopTimers | None]:
+    for stage in ("policy", "retrieve", "tools", "generate"):
+        found = getattr(step, stage)
+        if found is not None:
+            return stage, found
+    return "workflow", None
+
+
+def _route(step: Step, timers: HopTimers, callees: tuple[Callee, ...], keys: str) -> Route:
+    found = [
+        Timer(kind, value, key.replace("_", "-"), keys, f"{key.replace('_', '-')}: {{}}s")
+        for key, kind in _WAITS.items()
+        if (value := getattr(timers, key)) is not None and (key != "connect" or key in timers.model_fields_set)
+    ]
+    if isinstance(timers, Generate) and timers.idle is not None:
+        found.append(Timer("gap", timers.idle, "idle", keys, "idle: {}s"))
+    return Route(callees, tuple(found), retries=_repeats(step, timers, keys))
+
+
+def _repeats(step: Step, timers: HopTimers, keys: str) -> Retries:
+    """How often a wait may happen in a row: retries of an attempt, calls of tools, hosts to fall back on."""
+    if step.tools is not None and not step.tools.parallel and step.tools.calls.p95 > 1:
+        name = f"{counted(step.tools.calls.p95, 'call')} in sequence, p95"
+        return Retries(step.tools.calls.p95 - 1, frozenset({"total"}), name, keys)
+    others = [each for each in _fallbacks(step.retrieve) if each not in (CACHED, NO_CONTEXT)]
+    if others:
+        return Retries(len(others), frozenset({"total"}), "fallback", keys)
+    return Retries(timers.retries, frozenset({"connect", "first-byte"}), "retries", keys)
+
+
+def _fallbacks(stage: Retrieve | None) -> tuple[str, ...]:
+    return () if stage is None else stage.fallback
+
+
+def _a_third(span: Duration) -> Duration:
+    """In whole milliseconds."""
+    return Duration(span // 3 // _MS * _MS)

@@ -1,0 +1,1 @@
+"""Simulates an inference engine: requests that queue, run in one batch, and are preempted."""
