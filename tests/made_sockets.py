@@ -116,6 +116,9 @@ class Run:
             connection_ends=[],
             host_sockets=[],
             host_states=[],
+            spans=[],
+            exports=[],
+            model_states=[],
         )
         found = path_mtu(raw, build_timeline(phases, ns(end + 60_000)))
         return {name: list(those) for name, those in found.items() if those}

@@ -57,7 +57,7 @@ def _in_document(value: Any, path: str) -> Iterator[str]:
         for below in value:
             yield from _in_document(below, path)
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        if value < 0 and not path.startswith(_SIGNED):
+        if value < 0 and not path.startswith(_SIGNED) and not path.endswith(".added_ms"):
             yield f"{path} is {value}"
         if path.split(".")[-2:-1] and path.split(".")[-2] in _SHARES and value > 1:
             yield f"{path} is {value}"

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 
 from made_runs import MS, Made, ns, plan
+from random_spans import malformed, spans_of, traced
 
 from chaoskit.records.model import (
     TOKENS,
@@ -37,6 +38,10 @@ OBJECTIVES = (
     "tokens_per_second > 5",
     "ttfb_p95 < 800ms",
     "tls_p50 < 20ms",
+    "toolchain_p95 < 1s",
+    "retrieval_fallback_ratio <= 30%",
+    "degraded_ratio < 50%",
+    "recovers within 5s after wifi",
 )
 _TIMELINES = (
     "[{baseline: 10s}, {wifi: 10s}, {recovery: 10s}]",
@@ -49,7 +54,7 @@ _SOCKET = {"snd_mss": 1448, "advmss": 1448, "pmtu": 1500, "rcv_mss": 1448}
 
 
 def random_run(seed: int, streams: int = 12) -> Made:
-    """A run with a record of every kind, but for hops."""
+    """A run with a record of every kind, but for the hops of routers."""
     chance = random.Random(seed)
     objectives = chance.sample(OBJECTIVES, chance.randint(0, 5))
     made = Made(plan(objectives, timeline=_TIMELINES[seed % 3])).phases(settling=chance.choice((0, 3, 200)))
@@ -57,7 +62,16 @@ def random_run(seed: int, streams: int = 12) -> Made:
     timed = [each for n in range(streams) for each in _stream(chance, n, is_stamped, has_pings)]
     timed += [(ns(n * 500), Vitals(ns(n * 500), 1, 1, 1, chance.choice((1000, 5 * MS)), 0)) for n in range(60)]
     made.records += [record for _, record in sorted(timed, key=lambda pair: pair[0])]
+    if seed % 2:
+        _add_spans(made, random.Random(seed))
     return made.counters("wifi", 900, 100, 10_000, 20_000)
+
+
+def _add_spans(made: Made, chance: random.Random) -> None:
+    """Spans of its requests, some of them malformed."""
+    made.records = [traced(each, chance) if isinstance(each, Request) else each for each in made.records]
+    for request in [each for each in made.records if isinstance(each, Request)]:
+        made.records += malformed([*spans_of(request, chance)], chance)
 
 
 def _stream(chance: random.Random, number: int, is_stamped: bool, has_pings: bool) -> Iterator[tuple[int, Record]]:

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from chaoskit import __version__
 from chaoskit.analysis.beside import with_workloads
+from chaoskit.analysis.chains.measurements import FROM_SPANS, measure
+from chaoskit.analysis.chains.phase_tiers import span_counts, tiers_by_phase
 from chaoskit.analysis.compression import compare_compression, compression_warnings
 from chaoskit.analysis.conclusion import outcome, undecided_reasons, warnings, with_path_mtu_cause
 from chaoskit.analysis.findings import Intermediary
@@ -30,7 +32,7 @@ from chaoskit.analysis.network.connections_seen import SeenConnections
 from chaoskit.analysis.network.fidelity import fidelity
 from chaoskit.analysis.network.path_mtu import path_mtu
 from chaoskit.analysis.network.timers import timers
-from chaoskit.analysis.objectives import evaluate
+from chaoskit.analysis.objectives import UndecidedReason, evaluate
 from chaoskit.analysis.provenance import Provenance
 from chaoskit.analysis.result import Bucket, PhaseResult, Result, Round
 from chaoskit.analysis.statistics.comparison import compare
@@ -41,6 +43,8 @@ from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.analysis.streams.buckets import bucket_seconds, buckets
 from chaoskit.analysis.streams.goodput import good_streams
 from chaoskit.analysis.streams.phase_samples import SECOND, WHOLE_RUN, PhaseSamples, phase_samples, span_of_stream
+from chaoskit.analysis.streams.populations import Population, SamplesByPopulation
+from chaoskit.analysis.streams.recovery import Recoveries
 from chaoskit.analysis.streams.timeline import Timeline, build_timeline, single_phase
 from chaoskit.analysis.vllm_figures import vllm_figures
 from chaoskit.folder import display_path
@@ -52,6 +56,7 @@ from chaoskit.spec.endpoint import redacted
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.sizes import mean_tokens
 from chaoskit.spec.workload import Workload
+from chaoskit.telemetry.traces import traces
 
 SINGLE_PHASE = "run"  # the one phase of a run without a plan
 
@@ -92,23 +97,34 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
     """The same for records that have been read, and those without compression. `run` is only named in the result."""
     streams, reader = raw.streams, raw.streams.table.reader
     run_timeline = _timeline(raw)
-    samples = phase_samples(streams, run_timeline, is_cut_short=raw.status == "interrupted")
+    in_lab = raw.plan is not None and raw.plan.interface is None
+    hops = measure(raw.requests, traces(raw.requests, raw.spans, raw.exports, has_one_clock=in_lab))
+    is_cut_short = raw.status == "interrupted"
+    samples = phase_samples(streams, run_timeline, is_cut_short, more=hops.latencies, told=hops.told)
+    populations = SamplesByPopulation(samples, raw.requests)
     intended = _intended(raw, streams.ended, spec.workload)
     good = good_streams(
-        streams.ended, spec.objectives, lambda stream: span_of_stream(stream, run_timeline).name, intended
+        streams.ended, spec.objectives, lambda stream: span_of_stream(stream, run_timeline).name, intended, hops
     )
-    estimates = Estimates(spec.seed, good, intended)
-    checks = tuple(fidelity(raw.plan, run_timeline, raw)) if raw.plan else ()
+    recoveries = Recoveries(run_timeline, (each.request for each in streams.ended if each.is_counted), good)
+    estimates = Estimates(spec.seed, good, intended, recoveries, hops.missing)
+    seen = SeenConnections(raw.connection_ends, raw.host_sockets)
+    checks = tuple(fidelity(raw.plan, run_timeline, raw, seen)) if raw.plan else ()
     client_health = health(streams, raw.vitals, raw.served)
     reasons = undecided_reasons(raw, streams.ended, checks, client_health)
-    verdicts = tuple(evaluate(objective, samples, estimates, reasons) for objective in spec.objectives)
-    seen = SeenConnections(raw.connection_ends, raw.host_sockets)
+    of_spans = [UndecidedReason(hops.lost_reason, metrics=frozenset(FROM_SPANS))] if hops.lost_reason else []
+    verdicts = tuple(
+        evaluate(objective, populations.of(Population.of(objective)), estimates, (*reasons, *of_spans))
+        for objective in spec.objectives
+    )
     ended = tuple(ended_streams(streams.ended, seen))
     held, intermediaries = _intermediaries(raw, run_timeline, ended, seen.intermediaries)
     arrived = {stream.number: math.ceil(stream.tokens) for stream in streams.ended}
     cut_off = frozenset(each.stream.number for each in ended if each.is_by_intermediary)
     evidence = stream_evidence(arrived, raw.infos, raw.served, raw.vitals, held, cut_off)
     phases = tuple(_phases(raw, run_timeline, samples, estimates, buckets(streams, run_timeline), evidence))
+    tiers = tiers_by_phase(hops, populations, estimates, spec.reference)
+    phases = tuple(phase.model_copy(update={"tiers": tiers.get(phase.name)}) for phase in phases)
     phases = tuple(_with_closings(phase, samples[phase.name], _in_phases(ended, run_timeline), raw) for phase in phases)
     verdicts = tuple(with_path_mtu_cause(*pair, phases) for pair in zip(verdicts, spec.objectives, strict=True))
     return Result(
@@ -138,6 +154,8 @@ def analyse_records(raw: RawRecords, run: Path, spec: RunSpec, uncompressed: Raw
         objectives=verdicts,
         intermediaries=intermediaries,
         compression=compare_compression(raw, uncompressed),
+        tiers=tiers.get(WHOLE_RUN),
+        spans=span_counts(hops),
         fidelity=checks,
         tokens_per_event=streams.table.token_counts.told,
         health=client_health,
@@ -260,8 +278,7 @@ def _phases(
 ) -> Iterator[PhaseResult]:
     full_segments = path_mtu(raw, run_timeline)
     arrivals = Counter(run_timeline.span_at(stream.request.scheduled).name for stream in raw.streams.ended)
-    planned = raw.plan.phases if raw.plan is not None else ()
-    settings = {each.name: phase_settings(each, raw.plan.lab if raw.plan is not None else None) for each in planned}
+    settings = _settings(raw.plan) if raw.plan is not None else {}
     for name in run_timeline.names:
         sample = samples[name]
         spans = [span for span in run_timeline.spans if span.name == name]
@@ -304,3 +321,8 @@ def _in_phases(ended: Sequence[EndedStream], run_timeline: Timeline) -> tuple[En
         each if name == before else replace(each, during=name)
         for each, before, name in zip(ended, own, last, strict=True)
     )
+
+
+def _settings(plan: Plan) -> dict[str, tuple[str, ...]]:
+    """What each phase sets, by its name; of those with one name the first."""
+    return {each.name: phase_settings(each, plan.lab) for each in reversed(plan.phases)}

@@ -9,6 +9,7 @@ from os.path import lexists
 from pathlib import Path
 from typing import get_args
 
+from chaoskit.analysis.chains.measurements import named
 from chaoskit.analysis.provenance import Provenance, load_provenance
 from chaoskit.analysis.result import RunStatus
 from chaoskit.analysis.streams.assemble import Streams, assemble_streams, without
@@ -32,6 +33,7 @@ from chaoskit.records.model import (
     UnackedSample,
     Vitals,
 )
+from chaoskit.records.spans import Exports, ModelState, Span
 from chaoskit.records.untrusted_files import damage_error, excerpt, parse_json, read_document
 
 TCP_INFO_FIELDS = (
@@ -75,6 +77,9 @@ class RawRecords:
     connection_ends: list[ConnectionEnd]
     host_sockets: list[HostSocket]
     host_states: list[HostState]
+    spans: list[Span]
+    exports: list[Exports]
+    model_states: list[ModelState]
 
     @property
     def end(self) -> int:
@@ -115,7 +120,8 @@ def load_records(run: Path) -> RawRecords:
     provenance, provenance_warnings = load_provenance(run)
     asked = plan or probe
     reader = Reader.of(asked.workload if asked else None)
-    every_request = _requests(run)
+    spans = read(run, Span)
+    every_request = named(_requests(run), spans)
     requests = [request for request in every_request if not request.warmup]
     warmups = [request for request in every_request if request.warmup]
     machine, machine_warnings = _machine(run / MACHINE)
@@ -144,14 +150,18 @@ def load_records(run: Path) -> RawRecords:
         connection_ends=read(run, ConnectionEnd),
         host_sockets=[replace(one, fields=_used_fields(one.fields)) for _, one in read_numbered(run, HostSocket)],
         host_states=read(run, HostState),
+        spans=spans,
+        exports=read(run, Exports),
+        model_states=read(run, ModelState),
     )
 
 
 def load_workload(run: Path, raw: RawRecords, other: PlannedWorkload) -> RawRecords:
     """The records of another workload of this run, as those of a run that had it alone. Raises SpecError."""
     folder = run / WORKLOADS / other.name
-    requests = [request for request in _requests(folder) if not request.warmup]
-    warmups = [request for request in _requests(folder) if request.warmup]
+    every_request = named(_requests(folder), raw.spans)
+    requests = [request for request in every_request if not request.warmup]
+    warmups = [request for request in every_request if request.warmup]
     assert raw.plan is not None, "a probe has one workload"
     return replace(
         raw,

@@ -7,18 +7,20 @@ overloaded. An undecided objective says how many streams would have decided it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from chaoskit import intervals
 from chaoskit.analysis.findings import Evidence
 from chaoskit.analysis.formatting import about, format_interval, format_value
-from chaoskit.analysis.result import IntervalEstimate, ObjectiveResult, ObjectiveVerdict, Unit
+from chaoskit.analysis.result import ObjectiveResult, ObjectiveVerdict, Unit
 from chaoskit.analysis.statistics.comparison import ratio
 from chaoskit.analysis.statistics.estimates import MINUTE, Estimates, scale, unit
 from chaoskit.analysis.streams.goodput import OPERATORS
 from chaoskit.analysis.streams.phase_samples import WHOLE_RUN, PhaseSamples
+from chaoskit.analysis.summaries import IntervalEstimate
 from chaoskit.analysis.worst_streams import evidence_of
+from chaoskit.spec.metrics import METRICS
 from chaoskit.spec.objectives import Objective
 from chaoskit.spec.sample_size import SHARES_OF_STREAMS, bound_of, sample_sizes, tail_beyond
 from chaoskit.units import counted
@@ -28,10 +30,16 @@ _MAX_STREAMS = 1_000_000  # more than anybody waits for
 
 @dataclass(frozen=True)
 class UndecidedReason:
-    """Why no objective that uses one of these phases can be decided. Without phases: no objective at all."""
+    """Why no objective of these phases and these metrics can be decided. Without either: of any."""
 
     reason: str
     phases: frozenset[str] = frozenset()
+    metrics: frozenset[str] = frozenset()
+
+    def concerns(self, metric: str, phases: Collection[str | None]) -> bool:
+        """Whether it is about an objective of this metric that uses these phases."""
+        is_here = not self.phases or WHOLE_RUN in phases or not self.phases.isdisjoint(phases)
+        return is_here and (not self.metrics or METRICS[metric].name in self.metrics)
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,10 @@ def evaluate(
     absent = [name for name in needed if name not in samples]
     if absent:
         return _undecided(objective, f"the run ended before phase {absent[0]}")
+    empty = [name for name in needed if not samples[name].streams and samples[name].only_of is not None]
+    if empty:
+        during = f" during {empty[0]}" if empty[0] else ""
+        return _undecided(objective, f"no request {samples[empty[0]].population} came{during}")
     claim = _claim(objective, samples, estimates)
     evidence = tuple(evidence_of(objective, samples[name], estimates) for name in needed)
     verdict = _judge(objective, claim, evidence, reasons)
@@ -69,7 +81,7 @@ def _judge(
         nothing = tuple(each.model_copy(update={"worst": ()}) for each in evidence)
         return _undecided(objective, claim.observed.missing, claim, nothing)
     for reason in reasons:
-        if not reason.phases or WHOLE_RUN in phases or reason.phases & phases:
+        if reason.concerns(objective.metric, phases):
             seen = f"{format_value(claim.observed.value, claim.unit)} over {counted(claim.streams, 'stream')}"
             return _undecided(objective, f"{seen}, but {reason.reason}", claim, evidence)
     return _decide(objective, claim, evidence)
@@ -109,7 +121,13 @@ def _decide(objective: Objective, claim: Claim, evidence: tuple[Evidence, ...]) 
     assert high is not None
     sides = {holds(low, claim.bound), holds(high, claim.bound)}
     judgement: ObjectiveVerdict = "undecided" if len(sides) == 2 else "met" if sides.pop() else "broken"
-    needed_streams = _streams_needed(objective, claim) if judgement == "undecided" else None
+    is_recovery = objective.metric == "recovery_time"
+    needed_streams = _streams_needed(objective, claim) if judgement == "undecided" and not is_recovery else None
+    reason = _reason(claim, judgement, needed_streams)
+    if is_recovery and judgement == "undecided":
+        reason = (
+            f"not back within the {format_value(low, claim.unit)} that were watched; make the phase after it longer"
+        )
     return ObjectiveResult(
         text=objective.text,
         verdict=judgement,
@@ -118,7 +136,7 @@ def _decide(objective: Objective, claim: Claim, evidence: tuple[Evidence, ...]) 
         observed=claim.observed,
         streams=claim.streams,
         streams_needed=needed_streams,
-        reason=_reason(claim, judgement, needed_streams),
+        reason=reason,
         evidence=evidence,
     )
 

@@ -11,14 +11,17 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from chaoskit.analysis.chains.chain_results import PhaseTiers, SpanCounts
 from chaoskit.analysis.findings import Closing, Evidence, Intermediary, PathMtu
 from chaoskit.analysis.finite_json import FiniteJson
 from chaoskit.analysis.provenance import Provenance
+from chaoskit.analysis.summaries import IntervalEstimate, LatencySummary
 from chaoskit.analysis.vllm_figures import VllmFigures
 from chaoskit.errors import EXIT_SOFTWARE
 from chaoskit.units import counted
 
 SCHEMA: Literal[1] = 1
+NO_TIERS = "no span was recorded, and no request has a class or a workflow"
 
 RunStatus = Literal["finished", "interrupted", "refused", "crashed", "dirty"]
 RunVerdict = Literal["met", "broken", "undecided", "none"]
@@ -30,30 +33,6 @@ SizeKind = Literal["oversized", "icmp-sent", "icmp-lost", "lost", "mss", "mtu"]
 ConnectionKind = Literal["cut", "idle-timeout"]
 FidelityKind = PacketKind | SizeKind | ConnectionKind | Literal["process"]
 FidelityVerdict = Literal["achieved", "not-achieved", "too-few-packets", "not-exercised", "not-measured"]
-
-
-class LatencySummary(FiniteJson):
-    """Latencies summarized. Quantiles by nearest rank; too few values for those in `reported_as_max`: the maximum."""
-
-    count: int
-    never: int = 0
-    p50_ms: float | None = None
-    p90_ms: float | None = None
-    p95_ms: float | None = None
-    p99_ms: float | None = None
-    max_ms: float | None = None
-    mean_ms: float | None = None
-    reported_as_max: tuple[str, ...] = ()
-    missing: str = ""
-
-
-class IntervalEstimate(FiniteJson):
-    """A number with its 95 % interval, or why there is none."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    missing: str = ""
 
 
 class Failure(FiniteJson):
@@ -114,6 +93,7 @@ class Metrics(FiniteJson):
     short_rate: IntervalEstimate
     delivered_fraction: IntervalEstimate
     goodput: IntervalEstimate
+    recovery_time: IntervalEstimate = IntervalEstimate(value=None, missing="not computed")
     events: int
     tokens: int
     tokens_per_second: IntervalEstimate
@@ -176,6 +156,8 @@ class Delivery(FiniteJson):
 class PhaseResult(FiniteJson):
     """Everything that is attributed to the phases of one name. `settings` are the faults in tc's notation."""
 
+    why_missing: ClassVar = {"tiers": NO_TIERS}
+
     name: str
     faults: tuple[str, ...]
     settings: tuple[str, ...]
@@ -187,6 +169,7 @@ class PhaseResult(FiniteJson):
     path_mtu: tuple[PathMtu, ...] = ()
     arrivals: int = 0
     closings: tuple[Closing, ...] = ()
+    tiers: PhaseTiers | None = None
 
 
 class Comparison(FiniteJson):
@@ -298,7 +281,11 @@ class OtherWorkloadResult(FiniteJson):
 class Result(FiniteJson):
     """The result of one run."""
 
-    why_missing: ClassVar = {"tokens_per_event": "the server told no usage: an event with text counts as a token"}
+    why_missing: ClassVar = {
+        "tokens_per_event": "the server told no usage: an event with text counts as a token",
+        "tiers": NO_TIERS,
+        "spans": NO_TIERS,
+    }
     schema_version: Literal[1] = SCHEMA
     chaoskit: str
     name: str
@@ -329,6 +316,8 @@ class Result(FiniteJson):
     compression: tuple[Delivery, ...] = Field(
         default=(), description="The compressed answers of a probe, and those to more requests without compression."
     )
+    tiers: PhaseTiers | None = Field(default=None, description="Of the whole run but its warm-up.")
+    spans: SpanCounts | None = Field(default=None, description="The spans of the hops behind the target.")
     fidelity: tuple[FidelityCheck, ...]
     tokens_per_event: float | None = Field(default=None, description="By the usage that the server told.")
     health: Health

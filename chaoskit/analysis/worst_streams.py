@@ -4,11 +4,11 @@
 |-------------------------------------|--------------------------------------------------------|
 | a latency with a bound              | those beyond the bound                                 |
 | a mean, a multiple of another phase | all, the slowest first                                 |
-| a share of the streams              | the interrupted, the empty, the short ones             |
+| a share of the streams              | the interrupted, the empty, the short, the shed, ...   |
 | `goodput`                           | those that did not meet every objective                |
 | `delivered_fraction`                | those that received less than the server meant to send |
 | stalls, waiting                     | those that stalled or waited, the longest first        |
-| `tokens_per_second`                 | none: it is a sum                                      |
+| `tokens_per_second`, `recovery_time` | none: they are of all streams together                |
 """
 
 from __future__ import annotations
@@ -20,20 +20,24 @@ from chaoskit.analysis.statistics.estimates import Estimates
 from chaoskit.analysis.streams.phase_samples import PhaseSamples
 from chaoskit.records.jsonl import FILES
 from chaoskit.records.model import Request, SocketRead
+from chaoskit.records.spans import Span
 from chaoskit.spec.objectives import Objective
-from chaoskit.spec.sample_size import bound_of
+from chaoskit.spec.sample_size import OF_SPANS, SHARES_OF_STREAMS, bound_of
 
 _MAX_WORST = 5
-_REQUESTS, _TOKENS = FILES[Request], FILES[SocketRead]
+_REQUESTS, _TOKENS, _SPANS = FILES[Request], FILES[SocketRead], FILES[Span]
 _Pairs = Iterable[tuple[int, float]]  # (stream, how bad)
 
 
 def evidence_of(objective: Objective, sample: PhaseSamples, estimates: Estimates) -> Evidence:
     """The file, how many streams of this phase were judged by it, and the worst of those that count against it."""
     match objective.metric:
-        case "interruption_rate" | "empty_rate" | "short_rate":
-            found = ((stream.number, 0.0) for stream in sample.share_of_streams(objective.metric))
-            return _evidence(_REQUESTS, len(sample.counted), found)
+        case metric if metric in SHARES_OF_STREAMS:
+            found = ((stream.number, 0.0) for stream in sample.share_of_streams(metric))
+            file = _SPANS if metric in OF_SPANS else _REQUESTS
+            return _evidence(file, len(sample.base_of_share(metric)), found)
+        case "recovery_time":
+            return _evidence(_REQUESTS, len(sample.counted), ())
         case "goodput":
             ended = len(sample.delivered) + len(sample.interrupted)
             return _evidence(_REQUESTS, ended, ((number, 0.0) for number in estimates.not_good(sample)))
@@ -55,7 +59,8 @@ def _of_latency(objective: Objective, sample: PhaseSamples) -> Evidence:
     is_any = objective.factor is not None or statistic == "mean"
     sign = 1 if objective.operator in ("<", "<=") else -1
     beyond = [(stream, sign * value) for stream, value in times if is_any or sign * value > sign * bound_of(objective)]
-    return _evidence(_TOKENS if of_gaps else _REQUESTS, len(times), beyond)
+    file = _TOKENS if of_gaps else _SPANS if name == "toolchain" else _REQUESTS
+    return _evidence(file, len(times), beyond)
 
 
 def _evidence(file: str, count: int, bad: _Pairs, least: float | None = None) -> Evidence:

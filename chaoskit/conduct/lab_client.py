@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,7 +28,7 @@ from chaoskit.engine.describe import show
 from chaoskit.errors import RefusedError
 from chaoskit.facts import Facts
 from chaoskit.kernel.linux import LinuxKernel
-from chaoskit.knobs import Change
+from chaoskit.knobs import Change, Process
 from chaoskit.terminal import complain
 
 _TERM_TIMEOUT, _POLL = 10**9, 10_000_000  # ns
@@ -52,7 +53,10 @@ class BuiltLab:
             hosts.start()
             knobs = HostsKernel(self.kernel, clock)
             knobs.hosts = hosts
+            begin = clock.now()
             set_all(knobs, self.setup.phase)
+            for after, knob in self.setup.ends:
+                hosts.plan(begin + after, partial(knobs.write, knob, Process()))
             yield hosts
 
     def run(self, command: Command, enter: Callable[[], None], visit: Visit) -> int:

@@ -84,7 +84,7 @@ def _start_tier(host: TierHost, kernel: LinuxKernel, run: Path | None) -> Worker
 
         await serve_tier(host.name, host.settings, listener, stop, None if run is None else Log(run, Span), LAB)
 
-    worker = Worker(host.name, kernel.inside(host.name), work)
+    worker = Worker("tier", kernel.inside(host.name), work)
     listener.close()
     return worker
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from chaoskit.conduct.hosts.program import HostProgram, Sign, environment
-from chaoskit.knobs import Change
+from chaoskit.knobs import Change, Knob
 from chaoskit.server.schedule import Script
 from chaoskit.tiers.settings import TierSettings
 from chaoskit.topology.lab import SERVER, Topology
@@ -51,7 +51,7 @@ class LabSetup:
     """A lab: the URL that clients ask, its hosts, and the changes of its stage and its first phase.
 
     `etc_hosts` is the content of every host's /etc/hosts, the client's included; `asked` are the hosts with programs
-    that clients ask, and their ports.
+    that clients ask, and their ports. `ends` are knobs of the first phase that are put back, after so many ns.
     """
 
     target: str
@@ -62,6 +62,7 @@ class LabSetup:
     asked: tuple[tuple[str, int], ...]
     stage: tuple[Change, ...]
     phase: tuple[Change, ...]
+    ends: tuple[tuple[int, Knob], ...]
 
     @classmethod
     def of(cls, plan: Plan, variables: Mapping[str, str] = os.environ) -> LabSetup:
@@ -81,6 +82,7 @@ class LabSetup:
             asked=tuple(_asked(plan)),
             stage=stage,
             phase=phase,
+            ends=plan.phases[0].ends,
         )
 
     @property
@@ -119,7 +121,7 @@ def _asked(plan: Plan) -> Iterator[tuple[str, int]]:
         url = urlsplit(target)
         port = url.port or (443 if url.scheme == "https" else 80)
         for host in plan.hosts:
-            if host.server is None and url.hostname in (host.name, host.group):
+            if host.spec.run is not None and url.hostname in (host.name, host.group):
                 found[host.name, port] = None
     yield from found
 

@@ -1,7 +1,8 @@
 """Runs a plan's timeline: sets every phase's knobs on time, samples counters, drains at the end.
 
-Phases begin at absolute times from the start, so that a slow change shortens its own phase and no other. The start and
-all waits end on multiples of a tick: the kernel's timers tick too, and what they meet must not depend on imports.
+Phases begin at absolute times from the start, so that a slow change shortens its own phase and no other. What a phase
+puts back before its end is put back at the first tick from then on. The start and all waits end on multiples of a tick:
+the kernel's timers tick too, and what they meet must not depend on imports.
 On a real interface the lease is renewed regularly, and the interface's clsact is checked: without it no fault is in
 force.
 """
@@ -17,7 +18,7 @@ from chaoskit.engine.apply_restore import apply
 from chaoskit.engine.journal import Journal
 from chaoskit.errors import RefusedError
 from chaoskit.evidence.counters import sample, sample_hop, sample_sizes
-from chaoskit.knobs import Kernel
+from chaoskit.knobs import Kernel, Knob, Setting
 from chaoskit.plan.model import Plan, PlannedChange, PlannedPhase
 from chaoskit.records.jsonl import Log
 from chaoskit.records.model import Counters, Hop, Phase
@@ -36,6 +37,7 @@ class TimelineRunner:
         self._knobs = [change.knob for change in plan.phases[0].changes]
         self._baseline = {knob: kernel.read(knob) for knob in self._knobs}
         self._in_force = dict(self._baseline)
+        self._ends: list[tuple[int, Knob]] = []
 
     def __enter__(self) -> TimelineRunner:
         return self
@@ -63,15 +65,24 @@ class TimelineRunner:
 
     def _enter(self, planned: PlannedPhase, begin: int, until: int) -> None:
         for change in _in_order(planned):
-            wanted = change.setting if change.setting is not None else self._baseline[change.knob]
-            if self._in_force[change.knob] != wanted:
-                apply(self._kernel, self._journal, (change.knob, wanted))
-                self._in_force[change.knob] = wanted
+            self._set(change.knob, change.setting if change.setting is not None else self._baseline[change.knob])
+        self._ends = sorted(((begin + after, knob) for after, knob in planned.ends), key=lambda each: each[0])
         for pulse in planned.pulses:
             self._kernel.pulse(pulse)
         ready = max(begin, self._clock.now())
         self._phase = Phase(planned.name, planned.round, planned.faults, begin, ready, until)
         self._record_phase(self._phase)
+
+    def _set(self, knob: Knob, wanted: Setting) -> None:
+        if self._in_force[knob] != wanted:
+            apply(self._kernel, self._journal, (knob, wanted))
+            self._in_force[knob] = wanted
+
+    def _end(self) -> None:
+        """Put back what is due."""
+        while self._ends and self._ends[0][0] <= self._clock.now():
+            _, knob = self._ends.pop(0)
+            self._set(knob, self._baseline[knob])
 
     def _record_phase(self, phase: Phase) -> None:
         self._phases.add(phase)
@@ -83,6 +94,8 @@ class TimelineRunner:
         while (now := self._clock.now()) < until:
             _require_alive(probe)  # at `until` itself it may have ended
             self._clock.sleep_until(min(until, next_tick(now)))
+            if self._clock.now() < until:
+                self._end()
             self._check()
             if self._clock.now() - sampled >= _SECOND:
                 sampled += _SECOND

@@ -58,6 +58,16 @@ HostReference = Annotated[str, Field(min_length=1, max_length=63)]
 class FaultBase(SpecModel):
     """Base of every fault's model."""
 
+    @property
+    def is_for_good(self) -> bool:
+        """Whether what it changes stays so in the phases that follow."""
+        return False
+
+    @property
+    def lasts(self) -> int | None:
+        """After how many ns of its phase what it changes is put back; None: at the phase's end."""
+        return None
+
     def needs(self) -> frozenset[str]:
         """The kernel features that it needs, in addition to those of its stage."""
         return frozenset()

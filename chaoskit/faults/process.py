@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from chaoskit.faults.base import FaultBase, HostReference
-from chaoskit.faults.schema import suggestion
+from chaoskit.faults.schema import bounded, in_unit, suggestion
 from chaoskit.knobs import Change, Knob, Process
 from chaoskit.topology.fault_site import Interface, Site
 from chaoskit.topology.lab import CLIENT
+from chaoskit.units import Duration
 
 PROGRAM = "program"
 """The name of the knob."""
+
+_AT_ONCE, _HOUR = Duration(10**6), Duration(3600 * 10**9)
+Restart = Annotated[Duration, in_unit("s"), bounded(_AT_ONCE, _HOUR, "no phase is that long")] | Literal["never"]
 
 
 class ProcessFault(FaultBase):
@@ -25,6 +29,27 @@ class ProcessFault(FaultBase):
         description="`paused`: it hangs (SIGSTOP) and its connections stay open; `killed`: it is gone (SIGKILL) and is "
         "started again when the phase ends; `refusing`: new connections get a RST, open ones go on."
     )
+    restart_after: Restart | None = Field(
+        None,
+        description="Of `killed`: when it is started again, from the begin of the phase on; `never`: not in this round "
+        "of the timeline. Default: when the phase ends.",
+    )
+
+    @model_validator(mode="after")
+    def _restarts_what_was_killed(self) -> ProcessFault:
+        if self.restart_after is not None and self.process != "killed":
+            raise ValueError(f"restart-after goes with killed, and this is {self.process}; remove it")
+        return self
+
+    @property
+    def is_for_good(self) -> bool:
+        """Whether it is never started again."""
+        return self.restart_after == "never"
+
+    @property
+    def lasts(self) -> int | None:
+        """Until it is started again within the phase."""
+        return self.restart_after if isinstance(self.restart_after, Duration) else None
 
     def needs(self) -> frozenset[str]:
         """nftables refuses connections."""
@@ -54,3 +79,8 @@ class ProcessFault(FaultBase):
                 f"the kernel of {self.host} still accepts connections and acknowledges data while it is paused: "
                 "clients wait for their own timeouts"
             )
+
+    def warnings_within(self, longest: Duration) -> Iterator[str]:
+        """That it is started again by the end of its phase."""
+        if self.lasts is not None and self.lasts >= longest:
+            yield f"restart-after {self.restart_after}: no phase is longer, so its end starts {self.host} again"

@@ -93,9 +93,7 @@ def compile_plan(experiment: Experiment, lookups: HostLookups | None = None, cla
         needs=needs,
         stage=tuple(PlannedChange(knob=knob, setting=setting) for knob, setting in stage_plan.changes),
         phases=tuple(
-            _phase(experiment, span, number, touched, context)
-            for number in range(experiment.repeats)
-            for span in experiment.timeline
+            phase for number in range(experiment.repeats) for phase in _round(experiment, number, touched, context)
         ),
         workload=experiment.workload,
         workloads=tuple(_other_workloads(experiment, stage_plan.target)),
@@ -162,20 +160,39 @@ def _used_faults(experiment: Experiment) -> list[str]:
     return [name for name in experiment.faults if name in named]
 
 
-def _phase(
-    experiment: Experiment, span: Span, number: int, touched: dict[Knob, Setting], context: _Context
-) -> PlannedPhase:
-    """`touched` is every knob that any phase sets, with None: the setting where this phase has no fault."""
-    wanted = touched | _settings(experiment, span, context)
-    return PlannedPhase(
-        name=span.name,
-        round=number,
-        faults=span.faults,
-        length=span.length,
-        changes=tuple(PlannedChange(knob=knob, setting=setting) for knob, setting in wanted.items()),
-        pulses=_pulses(touched, context.site),
-        demand=span.demand,
-    )
+def _round(
+    experiment: Experiment, number: int, touched: dict[Knob, Setting], context: _Context
+) -> Iterator[PlannedPhase]:
+    """The phases of a round. `touched` is every knob that any phase sets, with None: the setting where it has no fault.
+
+    A fault for good is in force until the end of the round, whatever others ask of its knobs.
+    """
+    kept: dict[Knob, Setting] = {}
+    for span in experiment.timeline:
+        parts = [part for fault in span.faults for part in experiment.faults[fault]]
+        kept |= dict(
+            change
+            for part in parts
+            if part.is_for_good
+            for change in part.changes(context.site, context.limit, context.seed)
+        )
+        wanted = touched | _settings(experiment, span, context) | kept
+        yield PlannedPhase(
+            name=span.name,
+            round=number,
+            faults=span.faults,
+            length=span.length,
+            changes=tuple(PlannedChange(knob=knob, setting=setting) for knob, setting in wanted.items()),
+            pulses=_pulses(touched, context.site),
+            ends=tuple(
+                (part.lasts, knob)
+                for part in parts
+                if part.lasts is not None
+                for knob, _ in part.changes(context.site, context.limit, context.seed)
+                if knob not in kept
+            ),
+            demand=span.demand,
+        )
 
 
 def _pulses(touched: Iterable[Knob], site: Site) -> tuple[Pulse, ...]:

@@ -91,7 +91,7 @@ class PlannedChange(_Frozen):
 class PlannedPhase(_Frozen):
     """`changes` are the knobs that every phase sets; None, where this phase has no fault, means: as the stage set it.
 
-    `pulses` follow the changes.
+    `pulses` follow the changes. `ends`: knobs that become as the stage set them so many ns after the phase's begin.
     """
 
     name: str
@@ -100,6 +100,7 @@ class PlannedPhase(_Frozen):
     length: int
     changes: tuple[PlannedChange, ...]
     pulses: tuple[Pulse, ...] = ()
+    ends: tuple[tuple[int, Knob], ...] = ()
     demand: float = Field(1.0, exclude_if=lambda value: value == 1, description="What multiplies the request-rate.")
 
 

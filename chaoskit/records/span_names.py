@@ -1,32 +1,33 @@
 """Names the attributes of spans: those of the GenAI conventions, and chaoskit's own.
 
-| attribute                        | of              | value                                                     |
-|----------------------------------|-----------------|-----------------------------------------------------------|
-| `gen_ai.operation.name`          | every span      | what its program calls the operation                      |
-| `gen_ai.workflow.name`           | a workflow      | its name                                                  |
-| `server.address`                 | a call          | the host that was called                                  |
-| `chaoskit.attempt`               | an attempt      | 1 for the first; a child span of the hop that it belongs to |
-| `chaoskit.hedge`                 | an attempt      | whether it was made beside one that still ran             |
-| `chaoskit.first_token_ns`        | workflow, model | from the span's begin to its first token, sent or received |
-| `chaoskit.retrieval.outcome`     | a retrieval     | `hit`, `miss`, `timeout`, `error` or `degraded`           |
-| `chaoskit.retrieval.fallback`    | a retrieval     | the fallback that answered in its place                   |
-| `chaoskit.class`                 | workflow, model | the traffic class                                         |
-| `chaoskit.admission`             | a workflow      | `admitted` at once, `queued` and then admitted, or `shed` |
-| `chaoskit.queue_ns`              | a workflow      | the time that it waited to be admitted                    |
-| `chaoskit.degraded`              | a workflow      | the steps of the ladder in force, with commas between them |
-| `chaoskit.ladder.step`           | a switch        | the step of the ladder that came into force or was released |
-| `chaoskit.ladder.switch`         | a switch        | `entered` or `released`                                   |
-| `chaoskit.ladder.signal`         | a switch        | the signal then, a number; ns of a first token            |
-| `chaoskit.ladder.threshold`      | a switch        | what it reached, or had not been above                    |
-| `chaoskit.service_tier.asked`    | workflow, model | the tier that was asked for                               |
-| `chaoskit.service_tier.served`   | workflow, model | the tier that answered                                    |
-| `chaoskit.model.queue_ns`        | a model         | waiting, before the first step that had tokens of it      |
-| `chaoskit.model.prefill_ns`      | a model         | from that step to the first token                         |
-| `chaoskit.model.preemptions`     | a model         | how often it lost its KV cache                            |
-| `chaoskit.model.preempted_ns`    | a model         | waiting and computing again because of that               |
-| `chaoskit.model.interference_ns` | a model         | time that its steps took longer because of other prompts  |
-| `chaoskit.model.prompt_tokens`   | a model         | tokens of the prompt                                      |
-| `chaoskit.model.output_tokens`   | a model         | tokens of the answer                                      |
+| attribute                                | of              | value                                               |
+|------------------------------------------|-----------------|-----------------------------------------------------|
+| `gen_ai.operation.name`                  | every span      | what its program calls the operation                |
+| `gen_ai.workflow.name`                   | a workflow      | its name                                            |
+| `server.address`                         | a call          | the host that was called                            |
+| `chaoskit.attempt`                       | an attempt      | 1 for the first; it is a child of its hop           |
+| `chaoskit.hedge`                         | an attempt      | made beside one that still ran                      |
+| `chaoskit.first_token_ns`                | workflow, model | from its begin to the first token, sent or received |
+| `chaoskit.retrieval.outcome`             | a retrieval     | `hit`, `miss`, `timeout`, `error` or `degraded`     |
+| `chaoskit.retrieval.fallback`            | a retrieval     | the fallback that answered in its place             |
+| `chaoskit.class`                         | workflow, model | the traffic class                                   |
+| `chaoskit.admission`                     | a workflow      | `admitted`, `queued` and then admitted, or `shed`   |
+| `chaoskit.queue_ns`                      | a workflow      | the time that it waited to be admitted              |
+| `chaoskit.degraded`                      | a workflow      | steps of the ladder in force, with commas           |
+| `chaoskit.ladder.step`                   | a switch        | the step that came into force or was released       |
+| `chaoskit.ladder.switch`                 | a switch        | `entered` or `released`                             |
+| `chaoskit.ladder.signal`                 | a switch        | the signal then, a number; ns of a first token      |
+| `chaoskit.ladder.threshold`              | a switch        | what it reached, or had not been above              |
+| `chaoskit.service_tier.asked`            | workflow, model | the tier that was asked for                         |
+| `chaoskit.service_tier.served`           | workflow, model | the tier that answered                              |
+| `chaoskit.model.queue_ns`                | a model         | waiting, before the first step with tokens of it    |
+| `chaoskit.model.prefill_ns`              | a model         | from that step to the first token                   |
+| `chaoskit.model.prefill_interference_ns` | a model         | the part of that for other prompts in its steps     |
+| `chaoskit.model.preemptions`             | a model         | how often it lost its KV cache                      |
+| `chaoskit.model.preempted_ns`            | a model         | waiting and computing again because of that         |
+| `chaoskit.model.interference_ns`         | a model         | what other prompts made its decode steps longer     |
+| `chaoskit.model.prompt_tokens`           | a model         | tokens of the prompt                                |
+| `chaoskit.model.output_tokens`           | a model         | tokens of the answer                                |
 
 Conventions: https://opentelemetry.io/docs/specs/semconv/gen-ai/. Times are integers, in ns. All are optional.
 """
@@ -54,6 +55,7 @@ TIER_ASKED = "chaoskit.service_tier.asked"
 TIER_SERVED = "chaoskit.service_tier.served"
 MODEL_QUEUE = "chaoskit.model.queue_ns"
 MODEL_PREFILL = "chaoskit.model.prefill_ns"
+MODEL_PREFILL_INTERFERENCE = "chaoskit.model.prefill_interference_ns"
 MODEL_PREEMPTIONS = "chaoskit.model.preemptions"
 MODEL_PREEMPTED = "chaoskit.model.preempted_ns"
 MODEL_INTERFERENCE = "chaoskit.model.interference_ns"

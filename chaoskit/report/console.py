@@ -97,7 +97,7 @@ def _numbers(result: Result, console: Console) -> Iterator[RenderableType]:
         *(["* the maximum: too few values for this percentile"] if small else []),
         *([COULD_BE_CHANCE] if chance else []),
     ]
-    notes += [*filter(None, [left_out]), *_comparable(result), *_without_tokens(result)]
+    notes += [*filter(None, [left_out]), *_comparable(result), *_without_tokens(result), *_together(result)]
     if notes and result.phases:
         yield Text("\n".join(notes), style="dim")
     if len(result.phases) == 1:
@@ -126,6 +126,17 @@ def _without_tokens(result: Result) -> Iterator[str]:
         elif 2 * ttft.never > ttft.count:
             told = f"{ttft.never} of {counted(ttft.count, 'stream')} never had a token"
             yield f"{place}{told}: ITL, stalls and waiting are of the others alone"
+
+
+def _together(result: Result) -> Iterator[str]:
+    """The phases in which most tokens came with others in one read, as after a pause: their gaps are 0."""
+    for phase in result.phases:
+        found, place = phase.metrics, f"in {safe(phase.name)} " if len(result.phases) > 1 else ""
+        apart = found.itl_uncoalesced.p50_ms
+        if 2 * found.coalesced > found.gaps and apart is not None:
+            share = format_value(found.coalesced / found.gaps, "share")
+            others = f"ITL p50 of the others {format_value(apart, 'ms')}"
+            yield f"{place}{share} of the gaps are of tokens that came together: {others}"
 
 
 def _token_counts(result: Result) -> Iterator[Text]:

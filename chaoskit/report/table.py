@@ -18,8 +18,9 @@ from chaoskit.analysis.formatting import (
     format_interval,
     format_value,
 )
-from chaoskit.analysis.result import Comparison, IntervalEstimate, LatencySummary, Metrics, PhaseResult, Result, Unit
+from chaoskit.analysis.result import Comparison, Metrics, PhaseResult, Result, Unit
 from chaoskit.analysis.statistics.estimates import unit as unit_of
+from chaoskit.analysis.summaries import IntervalEstimate, LatencySummary
 from chaoskit.report.styles import styled
 from chaoskit.spec.metrics import HEADLINES, METRICS
 

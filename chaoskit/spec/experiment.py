@@ -31,6 +31,7 @@ from chaoskit.spec.multiple import shown
 from chaoskit.spec.objectives import Objective, parse
 from chaoskit.spec.other_workloads import OtherWorkload, WrittenObjective
 from chaoskit.spec.phases import CLEAN_PHASES, PhaseName, Span, WrittenSpan, faults_of, with_free_names
+from chaoskit.spec.populations import population_mismatches
 from chaoskit.spec.server import Server
 from chaoskit.spec.stage import EdgeStage, InterfaceStage, ServiceStage, Stage
 from chaoskit.spec.telemetry import Telemetry
@@ -308,6 +309,8 @@ def _wrong_names(words: dict[str, Any]) -> Iterator[PydanticCustomError]:
             if phase not in phases and phase not in doubtful:
                 hint = suggestion(phase, dict.fromkeys(phases))
                 yield error_at(f"{phase!r} is no phase of the timeline; {hint}", "objectives", index)
+    for told, where in population_mismatches(words, phases):
+        yield error_at(told, *where)
 
 
 def _repeats(span: Any) -> bool:

@@ -35,7 +35,7 @@ class Metric:
     @property
     def names(self) -> tuple[str, ...]:
         """What an objective may call it."""
-        if self.kind != "duration":
+        if self.kind != "duration" or self.scope == "phase":
             return (self.name,)
         return tuple(f"{self.name}_{statistic}" for statistic in STATISTICS)
 
@@ -231,6 +231,80 @@ TABLE = (
         ),
         more_is_better=True,
     ),
+    Metric(
+        "toolchain",
+        "duration",
+        "stream",
+        "Tool-chain completion: the end of the last hop's answer, by its span − scheduled; never where it failed.",
+        (
+            *("gen_ai.workflow.duration", "gen_ai.invoke_workflow.duration", "workflow_duration", "chain_duration"),
+            *("tool_chain", "toolchain_latency", "tool_chain_latency", "toolchain_completion"),
+        ),
+        missing="no span of a hop was recorded",
+    ),
+    Metric(
+        "retrieval_fallback_ratio",
+        "share",
+        "phase",
+        "Requests that a fallback answered, as retrieval missed its deadline or failed / those that needed retrieval.",
+        ("fallback_ratio", "fallback_rate", "retrieval_fallback_rate", "miss_to_fallback_ratio"),
+        missing="no span of a retrieval was recorded",
+    ),
+    *(
+        Metric(
+            f"retrieval_{outcome}_ratio",
+            "share",
+            "phase",
+            f"Requests with a retrieval that {what} / those whose retrievals tell their outcome.",
+            (f"retrieval_{outcome}_rate", f"retrieval_{outcome}s"),
+            missing="no span tells the outcome of a retrieval",
+        )
+        for outcome, what in {
+            "miss": "answered in time that it has nothing",
+            "timeout": "did not answer within its deadline",
+            "error": "failed",
+            "degraded": "answered with a part of what was asked",
+        }.items()
+    ),
+    Metric(
+        "degraded_ratio",
+        "share",
+        "phase",
+        "Requests answered while a step of the degradation ladder was in force / requests admitted, by their spans.",
+        ("degraded", "degraded_rate", "degradation_ratio"),
+        missing="no span of a workflow was recorded",
+    ),
+    Metric(
+        "shed_rate",
+        "share",
+        "phase",
+        "Requests that admission refused, by span or HTTP status 429 / started streams, without `cancelled` ones.",
+        ("shed", "shed_ratio", "rejection_rate", "rejected", "rejections", "throttled", "rate_limited"),
+    ),
+    Metric(
+        "queued_rate",
+        "share",
+        "phase",
+        "Requests that waited to be admitted / those whose spans tell of admission.",
+        ("queued", "queued_ratio"),
+        missing="no span tells of admission",
+    ),
+    Metric(
+        "downgrade_rate",
+        "share",
+        "phase",
+        "Requests that another service tier answered than was asked for / those whose spans tell both.",
+        ("downgraded", "downgrades", "downgrade_ratio", "silent_downgrade"),
+        missing="no span tells the service tier that was asked for and the one that answered",
+    ),
+    Metric(
+        "recovery_time",
+        "duration",
+        "phase",
+        "From the end of the phase until goodput is back at its level before it, of 20 requests in a row.",
+        ("recovery", "time_to_recover", "recovers", "mttr"),
+        missing="no phase follows it, or too few requests came before it or after it",
+    ),
 )
 METRICS: Mapping[str, Metric] = {name: metric for metric in TABLE for name in metric.names}
 """By every name that an objective may use."""
@@ -272,7 +346,7 @@ def advice(name: str) -> str:
         return (
             f"did you mean {close[0]}?" if close else f"expected one of {every}; a latency with its statistic: ttft_p95"
         )
-    if metric.kind != "duration":
+    if len(metric.names) == 1:
         return f"did you mean {metric.name}?"
     statistic = _WRITTEN_OTHERWISE.get(statistic, statistic) or _USUAL.get(metric.name, "p95")
     if statistic not in STATISTICS:

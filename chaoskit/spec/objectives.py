@@ -1,31 +1,38 @@
-"""Parses objectives, `METRIC [during PHASE] < BOUND`.
+"""Parses objectives, `METRIC [during PHASE] [for CLASS] [of WORKFLOW] < BOUND`.
 
     ttft_p95 < 800ms during wifi
     interruption_rate <= 1%
     ttft_p95 during wifi < 3x baseline
+    toolchain_p95 < 4s during vpn for premium of support
+    recovers within 30s after surge
 
-The phase may stand before or after the comparison; without one the whole run counts. A bound is a
-quantity of the metric's kind, or a multiple of the same metric in another phase.
+Phase, traffic class and workflow may stand before or after the comparison, in any order; without a phase the whole run
+counts, without a class or workflow every request. A bound is a quantity of the metric's kind, or a multiple of the same
+metric in another phase. The last sentence is another way to write `recovery_time <= 30s during surge`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from chaoskit.spec.metrics import METRICS, Kind, advice
 from chaoskit.units import Duration, Frequency, Quantity, Share
 
+_CLAUSES = {"during": "phases", "for": "traffic classes", "of": "workflows"}
+_CLAUSE = rf"(?:{'|'.join(_CLAUSES)})\s+[^\s<>=]+"
 _SENTENCE = re.compile(
-    r"^\s*(?P<metric>[^<>=]+?)\s*(?:\sduring\s+(?P<before>\S+)\s+)?(?P<operator><=|>=|<|>)\s*"
+    rf"^\s*(?P<metric>[^<>=]+?)(?P<before>(?:\s+{_CLAUSE})*)\s*(?P<operator><=|>=|<|>)\s*"
     r"(?:(?P<factor>[0-9.]+)\s*x\s+(?P<reference>\S+)|(?P<bound>\S.*?))"
-    r"(?:\s+during\s+(?P<after>\S+))?\s*$",
+    rf"(?P<after>(?:\s+{_CLAUSE})*)\s*$",
     re.DOTALL,
 )
+_RECOVERS = re.compile(r"^\s*recovers(?P<clauses>(?:\s+(?:within|after|for|of)\s+\S+)+)\s*$")
 # other ways of saying it, by whole bounds: `800ms in wifi`, `3 * baseline`, `300% of baseline`, `baseline`
-_IN_PHASE = re.compile(r"(?P<bound>[0-9.]+\s*\S*)\s+(?:in|on|at|for|when|while|under|within)\s+(?P<phase>\S+)")
+_IN_PHASE = re.compile(r"(?P<bound>[0-9.]+\s*\S*)\s+(?:in|on|at|when|while|under|within)\s+(?P<phase>\S+)")
 _TIMES = re.compile(r"(?P<factor>[0-9.]+)\s*(?:x|\*|×|times)\s*(?:of\s+)?(?P<phase>[A-Za-z]\S*)?")
 _PERCENT_OF = re.compile(r"(?P<percent>[0-9]+(?:\.[0-9]+)?)\s*%\s*(?:of\s+)?(?P<phase>[A-Za-z]\S*)")
 _SIGNS = (
@@ -51,6 +58,8 @@ class Objective(BaseModel):
     metric: str
     operator: Literal["<", "<=", ">", ">="]
     phase: str | None = None
+    traffic_class: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    workflow: str | None = Field(default=None, exclude_if=lambda value: value is None)
     bound: float | None = None
     factor: float | None = None
     reference: str | None = None
@@ -68,6 +77,11 @@ class Objective(BaseModel):
         """The kind of the metric's values."""
         return METRICS[self.metric].kind
 
+    @property
+    def clauses(self) -> str:
+        """What it is about, as it is written: ` during wifi for premium`; "" for all requests of the whole run."""
+        return _written(self.phase, self.traffic_class, self.workflow)
+
 
 def pattern() -> str:
     """What `parse` accepts, as a regular expression of ECMA-262."""
@@ -76,16 +90,21 @@ def pattern() -> str:
         metrics = "|".join(name for name, metric in METRICS.items() if metric.kind == kind)
         value = _QUANTITIES[kind].pattern().strip("^$") if kind in _QUANTITIES else rf"{_NUMBER}|{_FREQUENCY}"
         bound = rf"(?:<=|>=|<|>)\s*(?:(?:{_NUMBER})\s*x\s+\S+|{value})"
-        sentences.append(rf"(?:{metrics})(?:\s+during\s+\S+\s+{bound}|\s*{bound}(?:\s+during\s+\S+)?)")
-    return rf"^\s*(?:{'|'.join(sentences)})\s*$"
+        sentences.append(rf"(?:{metrics})(?:\s+{_CLAUSE})*\s*{bound}(?:\s+{_CLAUSE})*")
+    within = Duration.pattern().strip("^$")
+    sentences.append(
+        rf"(?=[\s\S]*\swithin\s)(?=[\s\S]*\safter\s)recovers(?:\s+(?:within\s+(?:{within})|(?:after|for|of)\s+[^\s<>=]+))+"
+    )
+    once = "".join(rf"(?![\s\S]*\s{word}\s[\s\S]*\s{word}\s)" for word in (*_CLAUSES, "within", "after"))
+    return rf"^{once}\s*(?:{'|'.join(sentences)})\s*$"
 
 
-_WORD = re.compile(r"[<>]=?\S*|[0-9.]+[a-z%/]*|during")
+_WORD = re.compile(r"[<>]=?\S*|[0-9.]+[a-z%/]*|during|for|of|within|after")
 
 
 def begins_objective(word: str) -> bool:
     """Whether an objective can begin with this word: a metric, perhaps with its bound."""
-    return re.split("[<>]", word)[0] in METRICS
+    return word == "recovers" or re.split("[<>]", word)[0] in METRICS
 
 
 def is_objective_word(word: str) -> bool:
@@ -104,6 +123,8 @@ def is_objective(text: str) -> bool:
 
 def parse(text: str) -> Objective:
     """Parse one objective. Raises ValueError with what was expected."""
+    if re.match(r"\s*recovers\s", text):
+        return _recovery(text)
     match = _SENTENCE.match(text)
     if match is None:
         raise ValueError(_why_not(text))
@@ -112,10 +133,8 @@ def parse(text: str) -> Objective:
         opposite = _OPPOSITE.fullmatch(metric.strip().lower())
         hint = "write its opposite, interruption_rate < 1%" if opposite else advice(metric)
         raise ValueError(f"{metric!r} is not a metric; {hint}")
-    if match["before"] and match["after"]:
-        raise ValueError(f"{text!r} names two phases; one is enough")
-    factor, phase = match["factor"], match["before"] or match["after"]
-    if not factor and (meant := _bound_meant(match["bound"])):
+    named, factor = _named(text, f"{match['before']} {match['after']}"), match["factor"]
+    if not factor and (meant := _bound_meant(match["bound"], metric, named)):
         raise ValueError(f"{text!r} is not an objective; write {text[: match.start('bound')].strip()} {meant}")
     if re.search("[<>]", match["bound"] or ""):
         raise ValueError(f"{text!r} compares twice; write an objective for each")
@@ -125,15 +144,50 @@ def parse(text: str) -> Objective:
         text=" ".join(text.split()),
         metric=metric,
         operator=match["operator"],
-        phase=phase,
+        phase=named.get("during"),
+        traffic_class=named.get("for"),
+        workflow=named.get("of"),
         bound=None if factor else _bound(metric, match["bound"]),
         factor=_factor(factor) if factor else None,
         reference=match["reference"],
     )
 
 
+def _recovery(text: str) -> Objective:
+    """`recovers within 30s after surge`, in any order. Raises ValueError."""
+    match, example = _RECOVERS.match(text), "write for example 'recovers within 30s after surge'"
+    if match is None:
+        raise ValueError(f"{text!r} is not an objective; {example}")
+    named = _named(text, match["clauses"])
+    for word in ("within", "after"):
+        if word not in named:
+            raise ValueError(f"{text!r} does not say {word}; {example}")
+    clauses = _written(named["after"], named.get("for"), named.get("of"))
+    found = parse(f"recovery_time <= {named['within']}{clauses}")
+    return found.model_copy(update={"text": " ".join(text.split())})
+
+
+def _named(text: str, clauses: str) -> dict[str, str]:
+    """What each clause names, by its first word. Raises ValueError where two begin alike."""
+    words = clauses.split()
+    found: dict[str, str] = {}
+    for word, name in zip(words[::2], words[1::2], strict=True):
+        if word in found:
+            what = _CLAUSES.get(word, "times" if word == "within" else "phases")
+            raise ValueError(f"{text!r} names two {what}; one is enough")
+        found[word] = name
+    return found
+
+
+def _written(phase: str | None, traffic_class: str | None, workflow: str | None) -> str:
+    clauses = zip(_CLAUSES, (phase, traffic_class, workflow), strict=True)
+    return "".join(f" {word} {name}" for word, name in clauses if name)
+
+
 def _why_not(text: str) -> str:
     """What to write in place of a sentence without a comparison, or with another sign."""
+    if (after := re.search(r"(?P<bound>[0-9.]+\s*[a-z]+)\s+(?P<phase>after\s+\S+)", text)) is not None:
+        return f"{text!r} is not an objective; write recovers within {after['bound']} {after['phase']}"
     for signs, ours in () if re.search(r"(?<!=)[<>]", text) else _SIGNS:
         if (found := re.search(signs, text)) is not None:
             meant = " ".join(f"{text[: found.start()]} {ours} {text[found.end() :]}".split())
@@ -146,25 +200,32 @@ def _corrected(text: str) -> str:
     match = _SENTENCE.match(text)
     if match is None or is_objective(text):
         return text
-    metric, bound, phase = match["metric"], match["bound"] or "", match["before"] or match["after"]
+    metric, bound = match["metric"], match["bound"] or ""
+    try:
+        named = _named(text, f"{match['before']} {match['after']}")
+    except ValueError:
+        return text
     if metric not in METRICS and (name := _MEANT.search(advice(metric))):
         metric = name[1]
-    if (words := _IN_PHASE.fullmatch(bound)) is not None and not phase:
-        bound, phase = words["bound"], words["phase"]
+    if (words := _IN_PHASE.fullmatch(bound)) is not None and "during" not in named:
+        bound, named["during"] = words["bound"], words["phase"]
     if metric in METRICS and bound:
         try:
             _bound(metric, bound)
         except ValueError as error:
             bound = found[1] if (found := _MEANT.search(str(error))) else bound
     factor = f"{match['factor']}x {match['reference']}" if match["factor"] else ""
-    during = f" during {phase}" if phase else ""
-    return f"{metric} {match['operator']} {factor or bound}{during}"
+    return f"{metric} {match['operator']} {factor or bound}{_written(*map(named.get, _CLAUSES))}"
 
 
-def _bound_meant(bound: str) -> str:
+def _bound_meant(bound: str, metric: str, named: Mapping[str, str]) -> str:
     """What to write in place of a bound with a phase or a factor in other words; "" where it has none."""
+    if "of" in named and METRICS[metric].kind != "share":
+        bound = f"{bound} of {named['of']}" if bound.endswith("%") else bound
     if (words := _IN_PHASE.fullmatch(bound)) is not None:
         return f"{words['bound']} during {words['phase']}"
+    if (after := re.fullmatch(r"(?P<bound>\S+)\s+after\s+(?P<phase>\S+)", bound)) is not None:
+        return f"{after['bound']} during {after['phase']}"
     if (words := _TIMES.fullmatch(bound)) is not None:
         return f"{words['factor']}x {words['phase'] or 'baseline'}"
     if (words := _PERCENT_OF.fullmatch(bound)) is not None:

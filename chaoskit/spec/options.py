@@ -166,6 +166,9 @@ def objectives(sentences: list[str]) -> tuple[Objective, ...]:
     for objective in found:
         if objective.phase or objective.reference:
             raise SpecError(f"--objective: {objective.text!r} names a phase, and a probe has none; remove it")
+        for what, name in (("a traffic class", objective.traffic_class), ("a workflow", objective.workflow)):
+            if name:
+                raise SpecError(f"--objective: {objective.text!r} names {what}, and a probe has none; remove it")
     return found
 
 

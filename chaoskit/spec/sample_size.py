@@ -11,6 +11,7 @@ here, and its intervals from the same functions.
 | a ratio of sums                         | until Garwood's does: of streams, or of minutes of streaming      |
 | a mean, a quantile of gaps              | `MIN_STREAMS`, which can be resampled                             |
 | a maximum                               | one: it describes this run alone                                  |
+| `recovery_time`                         | a row of them before the phase, and one after it                  |
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ from chaoskit import intervals
 from chaoskit.spec.objectives import Objective
 
 MIN_STREAMS = 10  # fewer are too few to resample
-SHARES_OF_STREAMS = ("interruption_rate", "empty_rate", "short_rate")
+RECOVERY_ROW = 20  # requests in a row, whose goodput is compared with that before a phase
+OF_RETRIEVAL = tuple(f"retrieval_{what}_ratio" for what in ("fallback", "miss", "timeout", "error", "degraded"))
+OF_SPANS = (*OF_RETRIEVAL, "degraded_ratio", "queued_rate", "downgrade_rate")
+"""The shares that spans tell."""
+SHARES_OF_STREAMS = ("interruption_rate", "empty_rate", "short_rate", "shed_rate", *OF_SPANS)
 _SUMS = ("stalls_per_minute", "stall_ratio", "stall_interval_fraction")  # ratios of sums, 0 when all is well
 
 
@@ -128,4 +133,6 @@ def _of_nothing_seen(metric: str, bound: float) -> SampleSize:
 
 
 def _resampled(metric: str) -> int:
+    if metric == "recovery_time":
+        return RECOVERY_ROW
     return 1 if metric.endswith("_max") else MIN_STREAMS

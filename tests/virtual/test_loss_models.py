@@ -11,6 +11,7 @@ import pytest
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.load import load_records
+from chaoskit.analysis.network.connections_seen import SeenConnections
 from chaoskit.analysis.network.fidelity import fidelity
 from chaoskit.analysis.result import FidelityCheck, Result
 from chaoskit.analysis.streams.timeline import build_timeline
@@ -122,7 +123,7 @@ def test_a_wrong_delay_is_found_under_every_loss(factor: float, run: Path) -> No
     ]
 
     requested = plan.model_copy(update={"expectations": tuple(expectations)})
-    found = round_trips(fidelity(requested, build_timeline(raw.phases, raw.last_stamp), raw))
+    found = round_trips(fidelity(requested, build_timeline(raw.phases, raw.last_stamp), raw, SeenConnections((), ())))
 
     judged = {name: each.verdict for name, each in found.items() if each.verdict != "not-measured"}
     assert len(judged) >= 0.9 * len(found)

@@ -11,11 +11,13 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from chaoskit.records.connection_records import ConnectionEnd, EndKind, HostSocket
 
 _MS = 1_000_000
+_ORDER: tuple[EndKind, ...] = ("syn", "syn-ack", "fin", "rst")  # of what was seen at one moment, in virtual time
 
 
 class Endpoint(NamedTuple):
@@ -98,7 +100,7 @@ class SeenConnections:
         self._unanswered: dict[str, list[SeenConnection]] = {}
         self._samples: dict[tuple[Endpoint, Endpoint], list[HostSocket]] = defaultdict(list)
         self._ended: dict[str, list[Ended]] = {}
-        for each in sorted(ends, key=lambda each: each.at):
+        for each in sorted(ends, key=lambda each: (each.at, _ORDER.index(each.kind))):
             self._add(each)
         for sample in sockets:
             pair = Endpoint(sample.host, sample.port), Endpoint(sample.remote, sample.remote_port)
@@ -107,11 +109,13 @@ class SeenConnections:
     def __bool__(self) -> bool:
         return bool(self._by_pair)
 
+    def __iter__(self) -> Iterator[SeenConnection]:
+        return chain.from_iterable(self._by_pair.values())
+
     @property
     def intermediaries(self) -> frozenset[str]:
         """Hosts that others connect to, and that connect to others."""
-        every = [each for found in self._by_pair.values() for each in found]
-        return frozenset(each.opener.host for each in every) & frozenset(each.other.host for each in every)
+        return frozenset(each.opener.host for each in self) & frozenset(each.other.host for each in self)
 
     def opened_by(self, host: str, port: int, before: int) -> SeenConnection | None:
         """The latest connection that this end opened before this moment."""
@@ -143,6 +147,12 @@ class SeenConnections:
         samples = self._samples.get((own, peer), [])
         index = bisect_right(samples, at, key=lambda each: each.at)
         return samples[index - 1] if index else None
+
+    def samples(self, own: Endpoint, peer: Endpoint, begin: int, end: int) -> Sequence[HostSocket]:
+        """The samples of this socket in this time."""
+        samples = self._samples.get((own, peer), [])
+        first = bisect_left(samples, begin, key=lambda each: each.at)
+        return samples[first : bisect_right(samples, end, key=lambda each: each.at)]
 
     def last_data_received(self, own: Endpoint, peer: Endpoint, at: int) -> int | None:
         """When this socket last received data before that moment, or since when it has been open without any."""

@@ -30,8 +30,10 @@ from chaoskit.analysis.findings import Direction, Evidence
 from chaoskit.analysis.formatting import format_value
 from chaoskit.analysis.load import RawRecords
 from chaoskit.analysis.network.connection_faults import connection_checks
+from chaoskit.analysis.network.connections_seen import SeenConnections
 from chaoskit.analysis.network.counter_deltas import CounterDelta, queue_deltas, queue_samples
 from chaoskit.analysis.network.handshakes import Handshake, handshakes, round_trips
+from chaoskit.analysis.network.host_sizes import host_size_checks
 from chaoskit.analysis.network.packet_faults import PacketFault, packet_checks
 from chaoskit.analysis.network.process_faults import process_checks
 from chaoskit.analysis.network.sender_state import senders
@@ -55,13 +57,14 @@ _MIN_SEGMENT = 1200  # bytes with headers; of a GSO packet all segments but the 
 _MAX_FRAME = 9216  # bytes; only loopback has a larger MTU, at both ends
 
 
-def fidelity(plan: Plan, timeline: Timeline, raw: RawRecords) -> Iterator[FidelityCheck]:
+def fidelity(plan: Plan, timeline: Timeline, raw: RawRecords, seen: SeenConnections) -> Iterator[FidelityCheck]:
     """One check for each promise of each phase that the run has reached."""
     reached = set(timeline.names)
     delta = queue_deltas(raw.counters, timeline)
     by_phase = handshakes(raw.infos, timeline)
     others = list(size_checks(plan, timeline, raw, delta))
     pairs, everyone = queue_samples(raw.counters, timeline), senders(raw)
+    others += [*host_size_checks(plan, timeline, seen)]
     others += [*connection_checks(plan, timeline, pairs), *process_checks(plan, timeline, raw)]
     for expectation in plan.expectations:
         if expectation.phase not in reached:
@@ -84,8 +87,8 @@ def fidelity(plan: Plan, timeline: Timeline, raw: RawRecords) -> Iterator[Fideli
         if expectation.effects and expectation.phase != plan.reference:
             aside = tuple(effect for effect in expectation.effects if not _is_on_path(plan, effect.knob))
             if len(aside) < len(expectation.effects):
-                seen = tuple(effect for effect in expectation.effects if effect not in aside)
-                yield _round_trip(plan, expectation.model_copy(update={"effects": seen}), by_phase, delta)
+                on_path = tuple(effect for effect in expectation.effects if effect not in aside)
+                yield _round_trip(plan, expectation.model_copy(update={"effects": on_path}), by_phase, delta)
             if any(effect.delay != 0 for effect in aside):
                 yield _delay_aside(plan, expectation.phase, aside)
 

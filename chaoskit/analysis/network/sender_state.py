@@ -18,11 +18,17 @@ from chaoskit.analysis.findings import Direction
 from chaoskit.analysis.load import RawRecords
 
 _MS, _US = 1_000_000, 1_000
+_TIMESTAMP_BYTES, _HAS_TIMESTAMPS = 12, 1  # RFC 7323, and two of padding; linux/tcp.h: TCPI_OPT_TIMESTAMPS
 _MIN_TIMEOUTS = 2  # in a row, of a retransmission run
 _FULL = 0.95  # of a segment
 _NEEDED = {"bytes_sent", "bytes_retrans", "unacked", "last_data_sent", "rto"}  # to tell whether a sender is stuck
 
 Fields = Mapping[str, int]
+
+
+def timestamp_bytes(fields: Fields) -> int:
+    """Bytes of TCP's timestamps in each segment of this socket, which its MSS does not count."""
+    return _TIMESTAMP_BYTES if fields.get("options", 0) & _HAS_TIMESTAMPS else 0
 
 
 class TcpInfoSample(NamedTuple):

@@ -24,7 +24,7 @@ from typing import NamedTuple
 from chaoskit.analysis.findings import Evidence
 from chaoskit.analysis.load import RawRecords
 from chaoskit.analysis.network.counter_deltas import CounterDelta, router_deltas
-from chaoskit.analysis.network.sender_state import TcpInfoSample, senders
+from chaoskit.analysis.network.sender_state import TcpInfoSample, senders, timestamp_bytes
 from chaoskit.analysis.result import FidelityCheck, FidelityKind, FidelityVerdict
 from chaoskit.analysis.streams.timeline import Timeline
 from chaoskit.counters import HopCounters
@@ -39,7 +39,6 @@ from chaoskit.topology.steering import OneDirection, filter_direction
 from chaoskit.topology.ways import drops_too_big, may_send_too_big, one_direction, other_end, way_of
 
 _HEADERS = {4: 40, 6: 60}  # bytes of IP and TCP, without options
-_TIMESTAMP_BYTES, _HAS_TIMESTAMPS = 12, 1  # bytes of TCP's timestamps; linux/tcp.h: TCPI_OPT_TIMESTAMPS
 _FROM: dict[OneDirection, str] = {"up": "client", "down": "server"}
 
 
@@ -111,7 +110,8 @@ def size_checks(
         yield from _too_long_to_receive(phase)
         for router in plan.topology.routers:
             yield from _router_limits(phase, router)
-        yield from _socket_sizes(phase)
+        if not plan.hosts:  # there the sockets of all hosts tell: `host_sizes`
+            yield from _socket_sizes(phase)
 
 
 def _new_connections(raw: RawRecords, timeline: Timeline) -> Mapping[str, Sequence[_Connection]]:
@@ -201,11 +201,9 @@ def _longest_arrived(phase: _Phase, direction: OneDirection) -> int:
         if connection.end != _FROM[direction]
         for sample in connection.samples
     ]
-    return max((sample.fields.get("rcv_mss", 0) + headers + _timestamp_bytes(sample) for sample in samples), default=0)
-
-
-def _timestamp_bytes(sample: TcpInfoSample) -> int:
-    return _TIMESTAMP_BYTES if sample.fields.get("options", 0) & _HAS_TIMESTAMPS else 0
+    return max(
+        (sample.fields.get("rcv_mss", 0) + headers + timestamp_bytes(sample.fields) for sample in samples), default=0
+    )
 
 
 def _router_limits(phase: _Phase, router: str) -> Iterator[FidelityCheck]:
@@ -263,7 +261,7 @@ def _socket_sizes(phase: _Phase) -> Iterator[FidelityCheck]:
         match setting:
             case Clamp(mss, of) if of is None or phase.plan.lab is None:
                 sizes = [
-                    connection.samples[0].snd_mss + _timestamp_bytes(connection.samples[0])
+                    connection.samples[0].snd_mss + timestamp_bytes(connection.samples[0].fields)
                     for connection in phase.connections
                 ]
                 yield _size_check(phase, "mss", phase.named(knob), mss, sizes)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from chaoskit.analysis.result import Comparison, IntervalEstimate
+from chaoskit.analysis.result import Comparison
 from chaoskit.analysis.statistics import bootstrap
 from chaoskit.analysis.statistics.estimates import Estimate, Estimates, scale, unit
 from chaoskit.analysis.streams.phase_samples import WHOLE_RUN, PhaseSamples
+from chaoskit.analysis.summaries import IntervalEstimate
 from chaoskit.spec.metrics import HEADLINES, METRICS
 
 COMPARED = (*HEADLINES, "e2el_p50")

@@ -8,16 +8,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from chaoskit import intervals
-from chaoskit.analysis.result import IntervalEstimate, Unit
+from chaoskit.analysis.result import Unit
 from chaoskit.analysis.statistics import bootstrap
 from chaoskit.analysis.statistics.bootstrap import Resamples
 from chaoskit.analysis.statistics.quantiles import MS, nearest_rank, rank_of
-from chaoskit.analysis.streams.phase_samples import PhaseSamples
+from chaoskit.analysis.streams.phase_samples import OF_ALL_STREAMS, PhaseSamples
+from chaoskit.analysis.streams.recovery import Recoveries
+from chaoskit.analysis.summaries import IntervalEstimate
 from chaoskit.seed import derive
 from chaoskit.spec.metrics import METRICS
-from chaoskit.spec.sample_size import MIN_STREAMS
+from chaoskit.spec.sample_size import MIN_STREAMS, SHARES_OF_STREAMS
 
 MINUTE = 60 * 10**9
 _GAP_PERCENTS = (50, 90, 95, 99)
@@ -61,37 +64,71 @@ class Estimates:
     """Every metric of every phase, computed on first use.
 
     `good` are the streams that met every objective, `intended` the tokens the server meant to send to each.
+    `recoveries` are the times until goodput was back, `missing` the reasons why metrics have no value, where the run
+    knows a better one than that of the table.
     """
 
-    def __init__(self, seed: int, good: frozenset[int], intended: Mapping[int, int]) -> None:
+    def __init__(
+        self,
+        seed: int,
+        good: frozenset[int],
+        intended: Mapping[int, int],
+        recoveries: Recoveries | None = None,
+        missing: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._seed, self._good, self._intended = seed, good, intended
-        self._cache: dict[tuple[str, str], Estimate] = {}
+        self._recoveries, self._missing = recoveries, missing
+        self._cache: dict[tuple[str, str, str], Estimate] = {}
 
     def of(self, sample: PhaseSamples, metric: str) -> Estimate:
         """The estimate of a metric, named as in objectives."""
-        key = (sample.name, metric)
+        key = (sample.name, sample.population, metric)
         if key not in self._cache:
-            self._cache |= self._compute(sample, metric)
+            found = self._compute(sample, metric)
+            self._cache |= {(*key[:2], name): estimate for name, estimate in found.items()}
         return self._cache[key]
 
-    def _compute(self, sample: PhaseSamples, metric: str) -> dict[tuple[str, str], Estimate]:
+    def _compute(self, sample: PhaseSamples, metric: str) -> dict[str, Estimate]:
         name, _, statistic = metric.rpartition("_")
-        seed = derive(self._seed, "bootstrap", sample.name, metric if name != "itl" else name)
+        whose = (sample.name, *([sample.population] if sample.population else []))
+        seed = derive(self._seed, "bootstrap", *whose, metric if name != "itl" else name)
         if name == "itl":
-            return {(sample.name, f"itl_{key}"): value for key, value in _gaps(sample, seed).items()}
+            return {f"itl_{key}": value for key, value in _gaps(sample, seed).items()}
+        if metric == "recovery_time":
+            return {metric: self._recovery(sample)}
         if METRICS[metric].kind == "duration":
             values = sorted(value for _, value in sample.times.get(name, []))
-            found = _latency(values, statistic, seed) if values else Estimate(None, missing=METRICS[metric].missing)
-            return {(sample.name, metric): found}
-        return {(sample.name, metric): self._share(sample, metric, seed)}
+            return {metric: _latency(values, statistic, seed) if values else self._none(metric)}
+        return {metric: self._share(sample, metric, seed)}
+
+    def _none(self, metric: str) -> Estimate:
+        known = METRICS[metric]
+        return Estimate(None, missing=self._missing.get(known.name, known.missing))
+
+    def _recovery(self, sample: PhaseSamples) -> Estimate:
+        """The longest of its rounds: it describes this run alone, as a maximum does.
+
+        Of one that never came it is known that it takes longer than was watched.
+        """
+        if self._recoveries is None:
+            return self._none("recovery_time")
+        found = self._recoveries.of(sample.name, sample.only_of)
+        if found.time is None:
+            return Estimate(None, missing=found.missing)
+        if math.isinf(found.time):
+            return replace(_exact(found.time, found.requests), low=found.watched)
+        return _exact(found.time, found.requests)
 
     def _share(self, sample: PhaseSamples, metric: str, seed: int) -> Estimate:
         gaps = sample.by_stream
         if is_of_gaps(metric) and not sample.has_moved and not any(gaps.stalls):
             return Estimate(None, missing="no stream that began here received a token")
         match metric:
-            case "interruption_rate" | "empty_rate" | "short_rate":
-                return _share(len(sample.share_of_streams(metric)), len(sample.counted), seed)
+            case metric if metric in SHARES_OF_STREAMS:
+                base = sample.base_of_share(metric)
+                if not base and metric not in OF_ALL_STREAMS:
+                    return self._none(metric)
+                return _share(len(sample.share_of_streams(metric)), len(base), seed)
             case "goodput":
                 return _goodput(sample, len(sample.delivered & self._good), seed)
             case "tokens_per_second":
@@ -191,8 +228,8 @@ def _throughput(sample: PhaseSamples, seed: int) -> Estimate:
     streams = max(len(sample.tokens), len(sample.counted))
     if not sample.seconds or not streams:
         return Estimate(None, missing="no stream began here, and no token arrived")
-    resamples = bootstrap.resample_sum(sample.tokens, sample.seconds, seed)
-    return _resampled(sum(sample.tokens) / sample.seconds, streams, resamples)
+    resamples = bootstrap.resample_sum(tuple(sample.tokens.values()), sample.seconds, seed)
+    return _resampled(sum(sample.tokens.values()) / sample.seconds, streams, resamples)
 
 
 def _ratio(hits: Sequence[float], wholes: Sequence[float], seed: int, most: float = math.inf) -> Estimate:

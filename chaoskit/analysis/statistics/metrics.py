@@ -6,12 +6,13 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from chaoskit.analysis.result import Failure, LatencySummary, Metrics, Remark
+from chaoskit.analysis.result import Failure, Metrics, Remark
 from chaoskit.analysis.statistics.estimates import Estimates
 from chaoskit.analysis.statistics.quantiles import MS, summarize, summarize_column
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.analysis.streams.gaps import SEVERE
 from chaoskit.analysis.streams.phase_samples import PhaseSamples
+from chaoskit.analysis.summaries import LatencySummary
 from chaoskit.spec.metrics import METRICS
 
 _MAX_FAILURES = 8  # kinds that are listed
@@ -65,8 +66,9 @@ def metrics(sample: PhaseSamples, estimates: Estimates) -> Metrics:
         short_rate=estimates.of(sample, "short_rate").scaled(),
         delivered_fraction=estimates.of(sample, "delivered_fraction").scaled(),
         goodput=estimates.of(sample, "goodput").scaled(),
-        events=sample.events,
-        tokens=round(sum(sample.tokens)),
+        recovery_time=estimates.of(sample, "recovery_time").scaled(1 / MS),
+        events=sum(sample.events.values()),
+        tokens=round(sum(sample.tokens.values())),
         tokens_per_second=estimates.of(sample, "tokens_per_second").scaled(),
     )
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from chaoskit.analysis.result import LatencySummary
+from chaoskit.analysis.summaries import LatencySummary
 
 PERCENTS = (50, 90, 95, 99)
 MS = 1_000_000  # ns

@@ -10,10 +10,13 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from chaoskit.analysis.chains.measurements import TierMeasurements
 from chaoskit.analysis.statistics.quantiles import nearest_rank
 from chaoskit.analysis.streams.assemble import Stream
 from chaoskit.analysis.streams.gaps import Gaps
-from chaoskit.analysis.streams.latencies import latencies
+from chaoskit.analysis.streams.latencies import Latency, latencies
+from chaoskit.analysis.streams.populations import Population
+from chaoskit.spec.metrics import METRICS
 from chaoskit.spec.objectives import Objective
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
@@ -30,23 +33,37 @@ def good_streams(
     objectives: Sequence[Objective],
     phase: Callable[[Stream], str],
     intended: Mapping[int, int],
+    hops: TierMeasurements | None = None,
 ) -> frozenset[int]:
-    """The numbers of the good streams; `phase` gives the name of a stream's phase."""
+    """The numbers of the good streams; `phase` gives the name of a stream's phase, `hops` what spans tell."""
+    told = {**hops.told, "toolchain": _first(hops.latencies)} if hops else {}
     return frozenset(
         stream.number
         for stream in streams
         if stream.is_complete
         and stream.request.flag is None
         and all(
-            _meets(stream, objective, intended) for objective in objectives if objective.phase in (None, phase(stream))
+            _meets(stream, objective, intended, told)
+            for objective in objectives
+            if objective.phase in (None, phase(stream)) and Population.of(objective).has(stream.request)
         )
     )
 
 
-def _meets(stream: Stream, objective: Objective, intended: Mapping[int, int]) -> bool:
+def _first(found: Iterable[Latency]) -> dict[int, float]:
+    return {each.stream: each.value for each in found}
+
+
+def _meets(
+    stream: Stream, objective: Objective, intended: Mapping[int, int], told: Mapping[str, Mapping[int, float]]
+) -> bool:
     if objective.bound is None:
         return True
-    value = _of_request(stream, objective.metric, intended)
+    name = METRICS[objective.metric].name
+    if name in told:
+        value: float | None = told[name].get(stream.number)
+    else:
+        value = _of_request(stream, objective.metric, intended)
     bound = objective.bound / 1e9 if objective.kind == "share" else objective.bound
     return value is None or OPERATORS[objective.operator](value, bound)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from chaoskit.analysis.streams.token_counts import TokenCounts
 WHOLE_RUN = ""  # the name of the samples of all phases but the warm-up
 WARM_UP = "warm-up"
 SECOND = 10**9
+OF_ALL_STREAMS = ("interruption_rate", "empty_rate", "short_rate")
+"""The shares whose whole is all streams."""
 _BATCH = 1_000_000  # tokens that are processed at a time
 
 
@@ -26,9 +29,11 @@ class PhaseSamples:
     """The measurements of one phase.
 
     `streams` are those attributed to it as a whole; `times` holds (stream, ns) for each latency by name; `tokens` has
-    the number of each stream's tokens that arrived in it, `events` that of all events with text. `delivered` are the
+    the number of each stream's tokens that arrived in it, `events` that of its events with text. `delivered` are the
     complete streams whose last token arrived in it: what arrives in the drain is in no phase. All but `streams` may be
-    of streams that as a whole belong to another phase.
+    of streams that as a whole belong to another phase. `told` is what spans say of streams, by the metric that counts
+    them: whether each one counts. `population` names the streams that it is about, `only_of` are their numbers; "" and
+    None for all.
     """
 
     name: str
@@ -36,9 +41,26 @@ class PhaseSamples:
     streams: tuple[Stream, ...]
     times: dict[str, list[tuple[int, float]]]
     gaps: Gaps
-    tokens: tuple[float, ...]
-    events: int
+    tokens: Mapping[int, float]
+    events: Mapping[int, int]
     delivered: frozenset[int] = frozenset()
+    told: Mapping[str, Mapping[int, bool]] = field(default_factory=dict)
+    population: str = ""
+    only_of: frozenset[int] | None = None
+
+    def only(self, numbers: frozenset[int], population: str) -> PhaseSamples:
+        """The measurements of these streams alone."""
+        return replace(
+            self,
+            streams=tuple(stream for stream in self.streams if stream.number in numbers),
+            times={name: [pair for pair in pairs if pair[0] in numbers] for name, pairs in self.times.items()},
+            gaps=self.gaps.select(np.isin(self.gaps.stream, list(numbers))),
+            tokens={number: tokens for number, tokens in self.tokens.items() if number in numbers},
+            events={number: events for number, events in self.events.items() if number in numbers},
+            delivered=self.delivered & numbers,
+            population=population,
+            only_of=numbers,
+        )
 
     @cached_property
     def by_stream(self) -> PerStreamSums:
@@ -78,7 +100,15 @@ class PhaseSamples:
                 return tuple(stream for stream in self.streams if stream.request.flag == "empty")
             case "short_rate":
                 return tuple(stream for stream in self.streams if stream.request.flag == "short")
-        raise ValueError(f"{metric!r} is no share of streams")
+        told = self.told.get(metric, {})
+        return tuple(stream for stream in self.counted if told.get(stream.number))
+
+    def base_of_share(self, metric: str) -> tuple[Stream, ...]:
+        """Those of its streams that a share of streams is a share of."""
+        if metric in OF_ALL_STREAMS:
+            return self.counted
+        told = self.told.get(metric, {})
+        return tuple(stream for stream in self.counted if stream.number in told)
 
 
 @dataclass(frozen=True)
@@ -101,15 +131,24 @@ class _Draft:
     delivered: set[int] = field(default_factory=set)
 
 
-def phase_samples(streams: Streams, timeline: Timeline, is_cut_short: bool = False) -> dict[str, PhaseSamples]:
+def phase_samples(
+    streams: Streams,
+    timeline: Timeline,
+    is_cut_short: bool = False,
+    more: Iterable[Latency] = (),
+    told: Mapping[str, Mapping[int, bool]] = MappingProxyType({}),
+) -> dict[str, PhaseSamples]:
     """The samples of each phase by name, and of the whole run under `WHOLE_RUN`.
 
     In a run that was cut short, what streams still waited for is unknown: they had not the time that they needed.
+    `more` are latencies beyond those of the streams, `told` is as in `PhaseSamples`.
     """
     drafts = {name: _Draft() for name in (*timeline.names, WHOLE_RUN)}
     for span in timeline.spans:
         for draft in _drafts_of(drafts, span):
             draft.seconds += (span.end - span.begin) / SECOND
+    for latency in more:
+        _attribute_latency(latency, timeline, drafts, is_cut_short)
     for stream in streams.ended:
         _attribute(stream, timeline, drafts, is_cut_short)
         end = stream.request.last_token or stream.request.ended
@@ -122,7 +161,8 @@ def phase_samples(streams: Streams, timeline: Timeline, is_cut_short: bool = Fal
             draft.events += events
     gaps = _gaps(streams.gaps, timeline)
     counts = streams.table.token_counts
-    return {name: _samples(name, drafts.pop(name), gaps[name], counts) for name in list(drafts)}
+    found = {name: _samples(name, drafts.pop(name), gaps[name], counts) for name in list(drafts)}
+    return {name: replace(sample, told=told) for name, sample in found.items()} if told else found
 
 
 def span_of_stream(stream: Stream, timeline: Timeline) -> Span:
@@ -136,10 +176,14 @@ def _attribute(stream: Stream, timeline: Timeline, drafts: dict[str, _Draft], is
     for draft in _drafts_of(drafts, span_of_stream(stream, timeline)):
         draft.streams.append(stream)
     for latency in latencies(stream):
-        if is_cut_short and latency.is_censored:
-            continue
-        for draft in _drafts_of(drafts, timeline.span_charged(latency.begin, latency.end)):
-            draft.times[latency.name].append(latency)
+        _attribute_latency(latency, timeline, drafts, is_cut_short)
+
+
+def _attribute_latency(latency: Latency, timeline: Timeline, drafts: dict[str, _Draft], is_cut_short: bool) -> None:
+    if is_cut_short and latency.is_censored:
+        return
+    for draft in _drafts_of(drafts, timeline.span_charged(latency.begin, latency.end)):
+        draft.times[latency.name].append(latency)
 
 
 def _events(table: GapTable, timeline: Timeline) -> Iterator[tuple[Span, Counter[int]]]:
@@ -185,6 +229,6 @@ def _samples(name: str, draft: _Draft, gaps: Gaps, counts: TokenCounts) -> Phase
     times["max_gap"] = [
         (stream, float(longest)) for stream, longest in zip(sums.streams, sums.largest(gaps.length), strict=True)
     ]
-    tokens = tuple(counts.of(stream, events) for stream, events in draft.events.items())
-    total, delivered = draft.events.total(), frozenset(draft.delivered)
-    return PhaseSamples(name, draft.seconds, tuple(draft.streams), times, gaps, tokens, total, delivered)
+    tokens = {stream: counts.of(stream, events) for stream, events in draft.events.items()}
+    delivered = frozenset(draft.delivered)
+    return PhaseSamples(name, draft.seconds, tuple(draft.streams), times, gaps, tokens, draft.events, delivered)

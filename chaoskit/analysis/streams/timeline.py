@@ -44,6 +44,11 @@ class Timeline:
         return self.spans[0].begin if self.spans else 0
 
     @property
+    def end(self) -> int:
+        """When the last phase ended; 0 without phases."""
+        return self.spans[-1].end if self.spans else 0
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Each phase's name once, in order of its first appearance."""
         return tuple(dict.fromkeys(span.name for span in self.spans))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -57,6 +57,7 @@ class Hosts:
         self._log = Log(run, HostState)
         self._awaited: dict[str, Watch] = {}
         self._mourned: set[str] = set()
+        self._planned: list[tuple[int, Callable[[], None]]] = []
 
     def __enter__(self) -> Hosts:
         return self
@@ -90,8 +91,15 @@ class Hosts:
         for name in [name for name, watch in self._awaited.items() if watch.is_ready(self.clock.now())]:
             self._ready(name)
 
+    def plan(self, at: int, action: Callable[[], None]) -> None:
+        """Do this at the first call of `deaths` from then on."""
+        self._planned.append((at, action))
+
     def deaths(self) -> list[str]:
         """How hosts have ended since the last call, but not by a fault; programs with their last words."""
+        for each in [each for each in self._planned if each[0] <= self.clock.now()]:
+            self._planned.remove(each)
+            each[1]()
         told = []
         for member in self.members.values():
             member.hear()

@@ -44,7 +44,7 @@ class ReferenceProcess:
         assert self._worker is not None
         try:
             if not self._worker.is_alive:
-                self.failure = "the reference server ended early"
+                self.failure = "its server ended early"
         except ChaoskitError as error:
             self.failure, self.has_crashed = str(error), isinstance(error, CrashError)
 

@@ -216,6 +216,22 @@ def test_a_stream_that_never_connected_is_told_by_its_syn(tmp_path: Path) -> Non
     assert "whose SYN never reached gateway, 5.00 s" in found["syn-lost"].sentence
 
 
+def test_a_refusal_may_take_no_time_at_all(tmp_path: Path) -> None:
+    """In virtual time every namespace sees the SYN and its RST at one moment, in no order."""
+    world = World()
+    ends = ("client", 50_000), ("gateway", PORT)
+    for place in ("client", "edge", "fabric"):
+        world.made.records.append(ConnectionEnd(ns(0), place, "x", "rst", *ends[1], *ends[0]))
+        world.made.records.append(
+            ConnectionEnd(ns(0), {"client": "gateway"}.get(place, place), "x", "syn", *ends[0], *ends[1])
+        )
+    world.made.stream(0, (), "connect_failed", 0.001, sent=None)
+
+    (found,) = world.closings(tmp_path)
+
+    assert (found.kind, found.by) == ("refused", "gateway")
+
+
 def test_a_stream_may_end_inside_a_connection(tmp_path: Path) -> None:
     """A RST_STREAM of HTTP/2, or an answer 504: the connection stays, and the cause behind it is found all the same."""
     world = World()

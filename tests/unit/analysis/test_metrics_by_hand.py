@@ -21,7 +21,8 @@ from made_runs import Made, ns, plan
 
 from chaoskit.analysis.analyse import RunSpec, analyse, analyse_records
 from chaoskit.analysis.load import load_records
-from chaoskit.analysis.result import LatencySummary, Metrics, Result
+from chaoskit.analysis.result import Metrics, Result
+from chaoskit.analysis.summaries import LatencySummary
 from chaoskit.records.model import Event, SocketRead
 from chaoskit.spec.objectives import parse
 

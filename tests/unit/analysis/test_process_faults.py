@@ -21,7 +21,7 @@ question: Does it hang?
 stage: {{lab: edge}}
 workload: {{request-rate: 10/s, output-tokens: 5}}
 faults: {{hang: {{host: server, process: {state}}}}}
-timeline: [{{baseline: 10s}}, {{hang: 10s}}]
+timeline: [{{baseline: 10s}}, {{hang: 10s}}, {{recovery: 10s}}]
 seed: 42
 """
 
@@ -60,3 +60,25 @@ def test_a_program_that_ended_by_itself(tmp_path: Path) -> None:
     states = (HostState("server", ns(10_004), "paused"), HostState("server", ns(11_000), "ended", 1))
 
     assert check(tmp_path, "paused", *states).remark == "it was ended"
+
+
+def test_a_program_that_is_started_again_within_its_phase(tmp_path: Path) -> None:
+    """It was killed in the time before, and the remark says when it was ready again."""
+    states = (HostState("server", ns(10_004), "killed"), HostState("server", ns(14_000), "running"))
+    again = HostState("server", ns(15_200), "ready")
+
+    found = check(tmp_path, "killed, restart-after: 4s", *states, again)
+
+    assert (found.verdict, found.measured) == ("achieved", 4)
+    assert found.remark == "4 ms after the phase began, and ready again after 5.2 s"
+
+
+def test_a_program_that_is_never_started_again(tmp_path: Path) -> None:
+    """It is checked in the phases behind its own as well."""
+    made = Made(plan("killed, restart-after: never")).phases()
+    made.records += [HostState("server", 0, "ready"), HostState("server", ns(10_004), "killed")]
+
+    found = [each for each in analyse(made.write(tmp_path / "run")).fidelity if each.kind == "process"]
+
+    assert [(each.phase, each.verdict) for each in found] == [("hang", "achieved"), ("recovery", "achieved")]
+    assert found[1].remark == "from the phase before on"

@@ -11,7 +11,8 @@ from made_runs import Made, plan
 from pydantic import ValidationError
 
 from chaoskit.analysis.analyse import analyse
-from chaoskit.analysis.result import IntervalEstimate, Outcome, Result
+from chaoskit.analysis.result import Outcome, Result
+from chaoskit.analysis.summaries import IntervalEstimate
 
 
 def made(tmp_path: Path, **outcome: str) -> Result:

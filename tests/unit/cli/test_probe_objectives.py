@@ -14,9 +14,14 @@ from warm import chaoskit
 
 from chaoskit.spec.metrics import METRICS
 
+NO_TRACE = "no request named a trace"
+OF_HOPS = {
+    "recovery_time": "no phase of the run has a fault or a surge",
+    **dict.fromkeys(("toolchain", "retrieval", "degraded", "queued", "downgrade"), NO_TRACE),
+}
 ABSENT = {
-    "http": {"tls": "no TLS handshake was made", "delivered": "only the reference server records"},
-    "https": {"delivered": "only the reference server records"},
+    "http": {"tls": "no TLS handshake was made", "delivered": "only the reference server records", **OF_HOPS},
+    "https": {"delivered": "only the reference server records", **OF_HOPS},
 }
 BOUNDS = {"duration": "20s", "share": "99%", "per-minute": "1000/min", "per-second": "1000000/s"}
 SERVE = "serve --port 0 --first-token 1ms --first-token-p99 1ms --token-interval 1ms"

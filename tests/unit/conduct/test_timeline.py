@@ -17,7 +17,7 @@ from chaoskit.engine.journal import Journal
 from chaoskit.errors import RefusedError
 from chaoskit.host_lookups import HostLookups
 from chaoskit.kernel.fake import FakeKernel
-from chaoskit.knobs import Change, Knob, Mtu, Namespace, Netem, Pulse, Setting, Sysctl
+from chaoskit.knobs import Change, Knob, Mtu, Namespace, Netem, Process, Pulse, Setting, Sysctl
 from chaoskit.plan.compile import compile_plan
 from chaoskit.plan.model import Plan
 from chaoskit.records.jsonl import read
@@ -126,6 +126,31 @@ def build_and_walk(plan: Plan, run: Path, kernel: SlowKernel, journal: Journal) 
     for change in plan.stage:
         apply(kernel, journal, (change.knob, change.setting))
     walk(plan, run, kernel, journal, Endless(kernel.clock, 20 * SECOND))
+
+
+def test_a_change_that_ends_before_its_phase_is_put_back_on_time(
+    tmp_path: Path, kernel: SlowKernel, journal: Journal, clock: ManualClock
+) -> None:
+    """At the tick, through the journal, and the end of the phase finds nothing to do."""
+    crash = "{host: server, process: killed, restart-after: 1500ms}"
+    text = FILE.replace("  tuned: {node: client, sysctl: {net.ipv4.tcp_slow_start_after_idle: 0}}", f"  crash: {crash}")
+    plan = compile_plan(parse(text.replace("tuned", "crash").replace("repeats: 2", ""), "x.yaml"))
+    program, moments = Knob("process", "server", "program"), list[tuple[int, Setting]]()
+    kernel.settings[program] = Process()
+    write = kernel.write
+
+    def noted(knob: Knob, setting: Setting) -> None:
+        write(knob, setting)
+        if knob == program:
+            moments.append((clock.now() // 10**8, setting))
+
+    kernel.write = noted  # type: ignore[method-assign]
+
+    walk(plan, tmp_path, kernel, journal, Endless(clock, 20 * SECOND))
+
+    assert moments == [(60, Process("killed")), (75, Process())]
+    assert restore(kernel, journal) == []
+    assert kernel.read(program) == Process()
 
 
 def test_phases_begin_and_end_at_their_planned_moments(

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_runs import Made, plan
+from made_runs import Made, ns, plan
 from rich.console import Console
 
 from chaoskit.analysis.analyse import analyse
 from chaoskit.analysis.findings import Evidence, PathMtu
 from chaoskit.analysis.result import FidelityCheck, FidelityKind, Result, Unit
+from chaoskit.records.model import Event, SocketRead
 from chaoskit.report.console import render
 from chaoskit.report.screen import Screen
 from chaoskit.terminal import SafeStream
@@ -376,6 +377,19 @@ def test_a_phase_in_which_nothing_moved_has_no_stalls(tmp_path: Path) -> None:
     assert "in wifi 98 of 103 streams never had a token: ITL, stalls and waiting are of the" in lines
     (verdict,) = result.objectives
     assert (verdict.verdict, verdict.reason) == ("undecided", "no stream that began here received a token")
+
+
+def test_tokens_that_came_together_are_told(tmp_path: Path) -> None:
+    """After a pause they come in one read, and an ITL of 0 would be praise."""
+    run = Made(plan(timeline="[{baseline: 10s}, {wifi: 20s}]")).phases().many(0, 9000, 100)
+    for at in (12_000, 14_000):
+        number = run.stream(at, [at + 100], ended=at + 6100)
+        events = tuple(Event("content") for _ in range(30))
+        run.records.append(SocketRead(number, 1, ns(at + 6100), ns(at + 6100), 3000, events))
+
+    text = " ".join(shown(analyse(run.write(tmp_path / "run"))))
+
+    assert "in wifi 96.7 % of the gaps are of tokens that came together: ITL p50 of the others 6 s" in text
 
 
 def test_interruptions_after_a_phase_are_marked_where_their_streams_fell_silent(tmp_path: Path) -> None:

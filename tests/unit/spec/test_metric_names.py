@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from chaoskit.analysis.result import IntervalEstimate, LatencySummary, Metrics
+from chaoskit.analysis.chains.chain_results import Requests
+from chaoskit.analysis.result import Metrics
+from chaoskit.analysis.summaries import IntervalEstimate, LatencySummary
 from chaoskit.spec.metrics import HEADLINES, METRICS, TABLE, advice
 from chaoskit.spec.objectives import parse
 
@@ -13,7 +15,7 @@ def test_every_number_of_a_result_that_is_one_metric_is_an_objective() -> None:
     """Summaries and estimates of a phase have the names of the table, apart from the gaps of separate reads."""
     fields = {
         name
-        for name, field in Metrics.model_fields.items()
+        for name, field in (Metrics.model_fields | Requests.model_fields).items()
         if field.annotation in (LatencySummary, IntervalEstimate) and name != "itl_uncoalesced"
     }
 
@@ -94,7 +96,7 @@ def test_no_name_means_two_metrics() -> None:
 def test_a_statistic_that_is_not_given_is_answered_with_those_that_are() -> None:
     """And a word that is like no metric with all metrics, each once."""
     assert advice("ttft_p75").startswith("expected one of ttft_p50, ttft_p90")
-    assert advice("cheese").endswith("goodput, tokens_per_second; a latency with its statistic: ttft_p95")
+    assert advice("cheese").endswith("downgrade_rate, recovery_time; a latency with its statistic: ttft_p95")
 
 
 @pytest.mark.parametrize(

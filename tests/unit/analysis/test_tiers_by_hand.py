@@ -1,0 +1,231 @@
+"""A run whose chains were made by hand, every number of its tiers computed by hand.
+
+Every 100 ms a request: `support` for premium, `chat` for batch, in turn. A chain at the gateway, from 1 ms after
+`scheduled`: guard 1-11, vectors 11-61 (support alone), model from 61 (support) or 11 (chat) for 100 ms, of which its
+first token after 20 ms, and 2 ms of network on both sides of each call. During wifi each way to vectors takes 40 ms
+more; every fifth retrieval there misses its deadline, and is answered by a fallback.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from made_runs import MS, Made, plan
+from made_spans import MadeChain, trace
+
+from chaoskit.analysis.analyse import analyse
+from chaoskit.analysis.chains.chain_results import PhaseTiers, Requests
+from chaoskit.analysis.result import ObjectiveResult, PhaseResult, Result
+from chaoskit.records.model import Request
+from chaoskit.records.spans import Span
+
+
+def made(*objectives: str) -> Made:
+    """The run above."""
+    work = Made(plan(list(objectives))).phases()
+    for number in range(300):
+        _request(work, number, number * 100)
+    work.counters("wifi", 9000, 1000, 10_000, 20_000).handshakes(1000, [1] * 9).handshakes(11_000, [31] * 9)
+    return work
+
+
+def _request(work: Made, number: int, at: float) -> None:
+    """One request and its chain."""
+    is_support, in_wifi = number % 2 == 0, 10_000 <= at < 20_000
+    longer, has_failed = (40 if in_wifi else 0), in_wifi and number % 10 == 0
+    model = at + (61 + (0 if has_failed else 2 * longer) if is_support else 11)
+    stream = work.stream(
+        at, [model + 2 + 20 + 2 + 1 + 19 * token for token in range(5)],
+        trace=trace(number), workflow="support" if is_support else "chat",
+        traffic_class="premium" if is_support else "batch",
+    )  # fmt: skip
+    assert stream == number
+    chain = MadeChain(work, trace(number))
+    root = chain.span(
+        "f" * 16, "gateway", "workflow", at + 1, model + 104, WORKFLOW_NAME="support" if is_support else "chat",
+        ADMISSION="queued" if number % 4 == 0 else "admitted", DEGRADED="breadth" if number % 20 == 0 else "",
+        FIRST_TOKEN=round((model - at + 23) * MS),
+    )  # fmt: skip
+    chain.call(root, "guard", "policy", at + 1, at + 11, network=2)
+    if is_support:
+        outcome = "timeout" if has_failed else "miss" if number % 50 == 2 else "hit"
+        fallback = {"RETRIEVAL_FALLBACK": "no-context"} if has_failed else {}
+        chain.call(
+            root, "vectors", "retrieval", at + 11, model, 2 + longer, "timeout" if has_failed else None,
+            answered=not has_failed, RETRIEVAL_OUTCOME=outcome, **fallback,
+        )  # fmt: skip
+    served = {"MODEL_QUEUE": 5 * MS, "MODEL_PREFILL": 15 * MS, "FIRST_TOKEN": 20 * MS}
+    chain.call(root, "model", "model", model, model + 104, network=2, served=served, FIRST_TOKEN=24 * MS)
+
+
+def result(tmp_path: Path, *objectives: str, work: Made | None = None) -> Result:
+    """Its result."""
+    return analyse((work or made(*objectives)).write(tmp_path / "run"))
+
+
+def phase(found: Result, name: str) -> PhaseTiers:
+    """The tiers of a phase."""
+    here: PhaseResult | None = found.phase(name)
+    assert here is not None
+    assert here.tiers is not None
+    return here.tiers
+
+
+def row(tiers: PhaseTiers, name: str = "") -> Requests:
+    """The row of a workflow or class; that of all requests."""
+    return next(each for each in tiers.rows if name in (each.workflow, each.traffic_class) or not name)
+
+
+def verdict(found: Result) -> ObjectiveResult:
+    """That on its only objective."""
+    return found.objectives[0]
+
+
+def test_the_time_of_a_chain_ends_with_its_last_hop(tmp_path: Path) -> None:
+    """From `scheduled` to the end of the model's call: 165 ms for support, 115 for chat; 80 more during wifi."""
+    found = result(tmp_path)
+
+    times = {
+        (name, who): row(phase(found, name), who).toolchain.p50_ms
+        for name in ("baseline", "wifi")
+        for who in ("support", "chat")
+    }
+    assert times == {
+        ("baseline", "support"): 165, ("baseline", "chat"): 115, ("wifi", "support"): 245, ("wifi", "chat"): 115,
+    }  # fmt: skip
+
+
+def test_a_row_for_each_workflow_and_class(tmp_path: Path) -> None:
+    """All requests first; what was admitted, queued and degraded is counted in each."""
+    tiers = phase(result(tmp_path), "baseline")
+
+    rows = [(each.workflow, each.traffic_class, each.started, each.admitted, each.queued) for each in tiers.rows]
+    assert rows == [
+        (None, None, 100, 75, 25), ("chat", None, 50, 50, 0), ("support", None, 50, 25, 25), (None, "batch", 50, 50, 0),
+        (None, "premium", 50, 25, 25),
+    ]  # fmt: skip
+    assert [(each.name, each.count) for each in row(tiers).degraded] == [("breadth", 5)]
+    assert (row(tiers).degraded_ratio.value, row(tiers, "premium").queued_rate.value) == (0.05, 0.5)
+
+
+def test_outcomes_of_retrieval_are_kept_apart(tmp_path: Path) -> None:
+    """A miss is no timeout, and only a timeout or an error that a fallback answered counts for the fallback ratio."""
+    wifi = row(phase(result(tmp_path), "wifi"))
+
+    counts = wifi.retrievals
+    assert (counts.hit, counts.miss, counts.timeout, counts.error, counts.total) == (38, 2, 10, 0, 50)
+    assert [(each.name, each.count) for each in counts.fallbacks] == [("no-context", 10)]
+    assert (wifi.retrieval_fallback_ratio.value, wifi.retrieval_miss_ratio.value) == (0.2, 0.04)
+
+
+def test_hops_with_their_attempts(tmp_path: Path) -> None:
+    """One line for each host and purpose."""
+    hops = phase(result(tmp_path), "wifi").hops
+
+    assert [(each.operation, each.host, each.calls, each.attempts) for each in hops] == [
+        ("policy", "guard", 100, 100), ("retrieval", "vectors", 50, 50), ("model", "model", 100, 100),
+    ]  # fmt: skip
+    assert hops[1].duration.p95_ms == 130
+    assert [(each.name, each.count) for each in hops[1].errors] == [("timeout", 10)]
+
+
+def test_the_slow_chains_name_the_link_and_its_size(tmp_path: Path) -> None:
+    """80 ms were added to the link between gateway and vectors, and to nothing else."""
+    tiers = phase(result(tmp_path), "wifi")
+
+    added = {each.place: each.added_ms for each in tiers.path}
+    assert tiers.slow == 11  # a tenth of 101: one of the baseline ends during wifi
+    assert added["network gateway–vectors"] == pytest.approx(84 - 2, abs=0.1)  # usually 4 ms of every second chain
+    assert tiers.path[0].link == ("gateway", "vectors") or tiers.path[1].link == ("gateway", "vectors")
+    assert sum(each.mean_ms for each in tiers.path) == pytest.approx(245)
+    assert sum(each.share for each in tiers.path) == pytest.approx(1)
+
+
+def test_late_first_tokens_have_one_cause_each(tmp_path: Path) -> None:
+    """During wifi those of support are late: 40 by the link. Those that fell back are as in the baseline."""
+    late = phase(result(tmp_path), "wifi").late_first_tokens
+
+    assert late is not None
+    assert (late.late, late.beyond_ms, late.unknown) == (40, 86, 0)
+    assert [(each.place, each.requests) for each in late.causes] == [("network gateway–vectors", 40)]
+    assert late.causes[0].mean_ms == pytest.approx(82)
+
+
+@pytest.mark.parametrize(
+    ("objective", "judgement", "value"),
+    [
+        ("toolchain_p50 < 300ms during wifi for premium", "met", 245),
+        ("toolchain_p50 < 200ms during wifi of support", "broken", 245),
+        ("toolchain_p50 < 200ms during wifi for batch", "met", 115),
+        ("toolchain_p50 during wifi for premium < 1.2x baseline", "broken", 245 / 165),
+        ("retrieval_fallback_ratio <= 5% during wifi", "broken", 0.2),
+        ("retrieval_fallback_ratio <= 50% during wifi of support", "met", 0.2),
+        ("retrieval_timeout_ratio <= 5% during wifi", "broken", 0.2),
+        ("degraded_ratio <= 20% during wifi", "met", 0.05),
+        ("queued_rate <= 30% for premium", "broken", 0.5),
+        ("shed_rate <= 5%", "met", 0),
+        ("ttft_p50 < 100ms for batch during wifi", "met", 36),
+        ("interruption_rate <= 20% for premium", "met", 0),
+        ("recovers within 1s after wifi", "met", 0),
+        ("retrieval_fallback_ratio <= 5% for batch", "undecided", None),
+        ("downgrade_rate <= 5%", "undecided", None),
+        ("ttft_p95 < 1s of nothing", "undecided", None),
+    ],
+)
+def test_objectives_of_classes_and_workflows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, objective: str, judgement: str, value: float | None
+) -> None:
+    """Each is computed from the requests that it names alone."""
+    monkeypatch.setattr("chaoskit.spec.experiment.population_mismatches", lambda *_: [])  # this lab has no classes
+
+    found = verdict(result(tmp_path, objective))
+
+    assert found.verdict == judgement
+    assert found.observed.value == (None if value is None else pytest.approx(value))
+    assert found.reason
+
+
+def test_spans_that_never_came_leave_it_undecided(tmp_path: Path) -> None:
+    """With the reason: nobody exported any, or too many requests lack them."""
+    none, some = made("toolchain_p95 < 1s"), made("toolchain_p95 < 1s")
+    none.records = [each for each in none.records if not isinstance(each, Span)]
+    some.records = [each for each in some.records if not isinstance(each, Span) or int(each.trace, 16) % 10]
+
+    nobody, few = verdict(result(tmp_path / "a", work=none)), verdict(result(tmp_path / "b", work=some))
+
+    assert (nobody.verdict, nobody.reason) == ("undecided", "no request has a span: no program exported any")
+    assert few.verdict == "undecided"
+    assert few.reason.endswith("but 30 of 300 requests have no span")
+
+
+def test_a_request_that_failed_has_a_chain_that_never_ended(tmp_path: Path) -> None:
+    """Its hops may have ended: the user has no answer."""
+    work = made("toolchain_p95 < 1s during wifi")
+    work.records = [
+        replace(each, completion="reset") if isinstance(each, Request) and 100 <= each.stream < 120 else each
+        for each in work.records
+    ]
+
+    assert verdict(result(tmp_path, work=work)).verdict == "broken"
+
+
+def test_a_refused_request_is_shed_and_its_first_token_rejected(tmp_path: Path) -> None:
+    """By the span of the gateway, or by status 429 where there is no span."""
+    work = Made(plan(["shed_rate <= 50% during wifi"])).phases().many(0, 9500, 50)
+    for number in range(20):
+        asked = work.stream(11_000 + number * 100, [], "http_error", status=429, trace=trace(number))
+        if number % 2:
+            MadeChain(work, trace(number)).span(
+                None, "gateway", "workflow", 11_000 + number * 100, 11_001 + number * 100, "shed", ADMISSION="shed"
+            )
+        assert asked
+    work.counters("wifi", 9000, 1000, 10_000, 20_000).handshakes(1000, [1] * 9).handshakes(11_000, [31] * 9)
+
+    found = result(tmp_path, work=work)
+
+    assert (verdict(found).verdict, verdict(found).observed.value) == ("broken", 1.0)
+    late = phase(found, "wifi").late_first_tokens
+    assert late is not None
+    assert {(each.place, each.requests) for each in late.causes} == {("gateway rejected", 10), ("target rejected", 10)}
